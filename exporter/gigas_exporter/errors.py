@@ -1,0 +1,122 @@
+"""Every error that the package raises on purpose.
+
+::
+
+    GigasError
+    ├── ConfigError       a setting, a config file or a secret file is wrong; the user can mend it
+    ├── TransportError    no answer could be had: timeout, connection
+    ├── AuthError         the API does not accept the credential (401, or a refused login)
+    ├── ApiError          the API answered with an error status
+    ├── DecodeError       the API answered with something that cannot be understood
+    └── IncompleteError   a list could not be walked to its end consistently
+
+Each knows its ``reason``, the word that ``gigas_exporter_poll_failures_total`` counts it under. Messages are one line
+and never hold a secret or a part of an answer's body.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Literal
+
+__all__ = [
+    "REASONS",
+    "ApiError",
+    "AuthError",
+    "ConfigError",
+    "DecodeError",
+    "GigasError",
+    "IncompleteError",
+    "Reason",
+    "TransportError",
+]
+
+Reason = Literal[
+    "timeout", "connection", "auth", "forbidden", "rate_limited", "server", "invalid", "incomplete", "other"
+]
+REASONS: tuple[Reason, ...] = (
+    "timeout",
+    "connection",
+    "auth",
+    "forbidden",
+    "rate_limited",
+    "server",
+    "invalid",
+    "incomplete",
+    "other",
+)
+
+
+class GigasError(Exception):
+    """Base of all errors of this package."""
+
+    reason: Reason = "other"
+
+
+class ConfigError(GigasError):
+    """A setting is wrong; the message says what, where and what to do."""
+
+
+class TransportError(GigasError):
+    """No complete answer could be had from the API.
+
+    Attributes:
+        reason: ``timeout`` or ``connection``.
+        operation: The API operation that failed, such as ``list_disks``.
+    """
+
+    def __init__(self, operation: str, reason: Literal["timeout", "connection"], detail: str) -> None:
+        super().__init__(f"{operation}: {detail}")
+        self.operation = operation
+        self.reason = reason
+
+
+class AuthError(GigasError):
+    """The API does not accept the credential, also after it was renewed or read again."""
+
+    reason: Reason = "auth"
+
+
+class ApiError(GigasError):
+    """The API answered with a status that is no success.
+
+    Attributes:
+        status: The HTTP status.
+        operation: The API operation that failed.
+        retry_after: Seconds that the API asked to wait, where it did in a form that can be understood.
+    """
+
+    def __init__(self, operation: str, status: int, retry_after: float | None = None, detail: str = "") -> None:
+        super().__init__(f"{operation}: the API answered {status}" + (f" ({detail})" if detail else ""))
+        self.operation = operation
+        self.status = status
+        self.retry_after = retry_after
+        self.reason = _reason_of_status(status)
+
+
+class DecodeError(GigasError):
+    """An answer, or a field of one, cannot be understood.
+
+    Attributes:
+        field: The field, or ``body`` for the whole answer.
+    """
+
+    reason: Reason = "invalid"
+
+    def __init__(self, field: str, detail: str) -> None:
+        super().__init__(f"{field}: {detail}")
+        self.field = field
+
+
+class IncompleteError(GigasError):
+    """A list changed under the walk, or never ended, so that what was read may lack items."""
+
+    reason: Reason = "incomplete"
+
+
+def _reason_of_status(status: int) -> Reason:
+    if status == HTTPStatus.FORBIDDEN:
+        return "forbidden"
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return "rate_limited"
+    return "server" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "other"

@@ -1,0 +1,223 @@
+"""What is known of an account at one moment: the immutable snapshot that polls write and metrics read.
+
+It owns the merging of a poll's result with what was known, and the question whether a reading is too old to be
+served. It knows neither the API nor any metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
+from gigas_exporter.policy import Requirement
+
+__all__ = [
+    "RESOURCES",
+    "AccountInventory",
+    "BackupStatusWords",
+    "BackupSummary",
+    "BackupsReading",
+    "DisksReading",
+    "MachinesReading",
+    "Outcome",
+    "Resource",
+    "StalenessLimits",
+    "summarise",
+]
+
+Resource = Literal["disks", "backups", "virtual_machines"]
+RESOURCES: tuple[Resource, ...] = ("disks", "backups", "virtual_machines")
+
+
+@dataclass(frozen=True, slots=True)
+class BackupStatusWords:
+    """The words in a backup's status that make it unusable, compared without case.
+
+    The statuses are documented nowhere, so an unknown one counts as usable.
+    """
+
+    failed: frozenset[str] = frozenset({"failed", "error", "failure", "errored", "aborted", "cancelled", "canceled"})
+    unfinished: frozenset[str] = frozenset(
+        {"pending", "running", "building", "in_progress", "in progress", "processing", "creating", "queued", "unbuilt"}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BackupSummary:
+    """All that is kept of one disk's backups.
+
+    Attributes:
+        usable: How many backups are neither failed nor unfinished.
+        failed: How many say that they failed.
+        newest_at: ``date_created`` of the newest usable backup, UNIX seconds.
+        newest_size_bytes: Size of that backup.
+        oldest_at: ``date_created`` of the oldest usable backup, UNIX seconds.
+        read_at: When it was read, by the monotonic clock.
+    """
+
+    usable: int
+    failed: int
+    newest_at: float | None
+    newest_size_bytes: int | None
+    oldest_at: float | None
+    read_at: float
+
+
+def summarise(backups: Iterable[Backup], words: BackupStatusWords, read_at: float) -> BackupSummary:
+    """Reduce one disk's backups to a summary; a backup without a readable date is counted but never newest."""
+    usable = failed = 0
+    newest: Backup | None = None
+    newest_at: float | None = None
+    oldest_at: float | None = None
+    for backup in backups:
+        status = (backup.status or "").casefold()
+        if status in words.failed:
+            failed += 1
+            continue
+        if status in words.unfinished:
+            continue
+        usable += 1
+        created = backup.date_created
+        if created is None:
+            continue
+        if newest_at is None or created > newest_at:
+            newest, newest_at = backup, created
+        if oldest_at is None or created < oldest_at:
+            oldest_at = created
+    return BackupSummary(usable, failed, newest_at, newest.size_bytes if newest else None, oldest_at, read_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the last poll of one resource ended.
+
+    Attributes:
+        success: Whether it was read whole.
+        duration_seconds: How long the poll took.
+        last_success_at: UNIX seconds of the last poll that succeeded, ``None`` when none has.
+    """
+
+    success: bool
+    duration_seconds: float
+    last_success_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DisksReading:
+    """The disks as last read whole.
+
+    Attributes:
+        disks: By disk id.
+        first_seen: By disk id, the monotonic time at which the walk began that first saw the disk.
+        read_at: When the walk ended, by the monotonic clock.
+    """
+
+    disks: Mapping[str, Disk]
+    first_seen: Mapping[str, float]
+    read_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class MachinesReading:
+    """The virtual machines as last read whole, by id; ``read_at`` is monotonic."""
+
+    machines: Mapping[str, VirtualMachine]
+    read_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class BackupsReading:
+    """The backups as last read.
+
+    Attributes:
+        summaries: By disk id, for each disk that has backups or was asked for by itself.
+        failed_disks: Disks whose backups the last poll could not read; their summary, if any, is an older one.
+        swept_at: Monotonic time at which a successful sweep of the whole account began; a disk known by then that is
+            in no summary has no backup. ``None`` when disks were asked one by one.
+        read_at: When the poll ended, by the monotonic clock.
+    """
+
+    summaries: Mapping[str, BackupSummary]
+    failed_disks: frozenset[str]
+    swept_at: float | None
+    read_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class StalenessLimits:
+    """How long readings are served after they were made, in seconds."""
+
+    disks: float
+    backups: float
+
+    @classmethod
+    def of(cls, max_staleness: float, interval: float, backups_interval: float) -> StalenessLimits:
+        """Return the limits for the given settings: never less than the next polls need."""
+        return cls(max(max_staleness, 2 * interval), max(max_staleness, 6 * backups_interval))
+
+
+@dataclass(frozen=True, slots=True)
+class AccountInventory:
+    """Everything known of one account.
+
+    Attributes:
+        disks: ``None`` until the disks were read once.
+        machines: ``None`` until the virtual machines were read once.
+        backups: ``None`` until a backups poll ended with a result.
+        requirements: The policy's word on each disk of ``disks``, by disk id.
+        outcomes: How the last poll of each resource ended; a resource never polled to an end is missing.
+        intervals: The configured seconds between polls of each resource.
+    """
+
+    account: Account
+    limits: StalenessLimits
+    disks: DisksReading | None = None
+    machines: MachinesReading | None = None
+    backups: BackupsReading | None = None
+    requirements: Mapping[str, Requirement] = field(default_factory=dict)
+    outcomes: Mapping[Resource, Outcome] = field(default_factory=dict)
+    intervals: Mapping[Resource, float] = field(default_factory=dict)
+
+    def with_outcome(self, resource: Resource, outcome: Outcome) -> AccountInventory:
+        """Return a copy in which ``resource`` last ended as ``outcome`` says."""
+        return replace(self, outcomes={**self.outcomes, resource: outcome})
+
+    def current_disks(self, now: float) -> Mapping[str, Disk] | None:
+        """Return the disks, or ``None`` when they were never read or too long ago (monotonic ``now``)."""
+        reading = self.disks
+        if reading is None or now - reading.read_at >= self.limits.disks:
+            return None
+        return reading.disks
+
+    def current_machines(self, now: float) -> Mapping[str, VirtualMachine] | None:
+        """Return the virtual machines while the disks are current; they are enrichment and age with the disks."""
+        if self.machines is None or self.current_disks(now) is None:
+            return None
+        return self.machines.machines if now - self.machines.read_at < self.limits.disks else None
+
+    def backup_summary(self, disk_id: str, now: float) -> BackupSummary | None:
+        """Return what is known of a disk's backups, or ``None`` when nothing is or it is too old."""
+        reading, disks = self.backups, self.disks
+        if reading is None:
+            return None
+        summary = reading.summaries.get(disk_id)
+        if summary is None and reading.swept_at is not None and disks is not None:
+            swept = disks.first_seen.get(disk_id, float("inf")) <= reading.swept_at
+            summary = BackupSummary(0, 0, None, None, None, reading.read_at) if swept else None
+        if summary is None or now - summary.read_at >= self.limits.backups:
+            return None
+        return summary
+
+    def next_expiry(self, now: float) -> float:
+        """Return the monotonic time at which the next reading becomes too old, infinity when none will."""
+        moments: list[float] = []
+        if self.disks is not None:
+            moments.append(self.disks.read_at + self.limits.disks)
+        if self.machines is not None:
+            moments.append(self.machines.read_at + self.limits.disks)
+        if self.backups is not None:
+            moments.append(self.backups.read_at + self.limits.backups)
+            moments.extend({summary.read_at + self.limits.backups for summary in self.backups.summaries.values()})
+        return min((moment for moment in moments if moment > now), default=float("inf"))
