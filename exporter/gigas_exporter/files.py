@@ -1,0 +1,45 @@
+"""Files written whole or not at all, and the files that ship with the package."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+from gigas_exporter.errors import GigasError
+
+__all__ = ["bundled_directory", "write_whole"]
+
+_PACKAGE = Path(__file__).parent
+
+
+def bundled_directory(kind: Literal["dashboards", "alerts"]) -> Path:
+    """Return where the shipped files of a kind lie: inside the wheel, or in the source tree of an editable install."""
+    inside = _PACKAGE / "bundled" / kind
+    return inside if inside.is_dir() else _PACKAGE.parent.parent / kind
+
+
+def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Write a file so that a reader, a crash or a full disk never leaves half of it.
+
+    Raises:
+        GigasError: It could not be written; what was there before still is.
+    """
+    temporary: str | None = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+        temporary = None
+    except OSError as error:
+        raise GigasError(f"cannot write {path}: {error.strerror or type(error).__name__}") from None
+    finally:
+        if temporary is not None:
+            with suppress(OSError):
+                Path(temporary).unlink()

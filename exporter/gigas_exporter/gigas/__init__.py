@@ -1,0 +1,1 @@
+"""The client of the Gigas API: credentials, transport, pagination and the operations; it knows no metric."""

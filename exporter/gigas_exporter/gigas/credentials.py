@@ -1,0 +1,106 @@
+"""The three kinds of credential that the API takes, and where their secrets come from.
+
+A secret is checked when it is read: a line break or a control character inside would otherwise travel into a header
+and from there into the text of an HTTP library's error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from gigas_exporter.errors import ConfigError
+from gigas_exporter.secret import Secret
+
+__all__ = [
+    "ApiKeyCredential",
+    "Credential",
+    "FixedSecret",
+    "LoginCredential",
+    "SecretFile",
+    "SecretSource",
+    "TokenCredential",
+]
+
+_MAX_SECRET_BYTES = 64 * 1024
+
+
+class SecretSource(Protocol):
+    """Where a secret comes from; :meth:`read` may give another one each time."""
+
+    def read(self) -> Secret:
+        """Return the secret as it is now.
+
+        Raises:
+            ConfigError: It cannot be read, or is no usable secret.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FixedSecret:
+    """A secret that was given once; ``origin`` says where, for error messages."""
+
+    secret: Secret
+    origin: str
+
+    def read(self) -> Secret:
+        """Return the secret without the white space around it."""
+        return _checked(self.secret.reveal(), self.origin)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFile:
+    """A file that holds a secret and nothing else; it is read each time, so that it can be rotated."""
+
+    path: Path
+
+    def read(self) -> Secret:
+        """Return the file's text without the white space around it."""
+        try:
+            with self.path.open("rb") as file:
+                content = file.read(_MAX_SECRET_BYTES + 1)
+        except OSError as error:
+            raise ConfigError(f"secret file {self.path}: {error.strerror or type(error).__name__}") from None
+        if len(content) > _MAX_SECRET_BYTES:
+            raise ConfigError(f"secret file {self.path}: larger than {_MAX_SECRET_BYTES} bytes")
+        try:
+            text = content.decode("utf-8")
+        except UnicodeDecodeError:
+            raise ConfigError(f"secret file {self.path}: not UTF-8 text") from None
+        return _checked(text, f"secret file {self.path}")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCredential:
+    """A session token made elsewhere, sent raw (Gigas docs, page Authentication); it cannot be renewed."""
+
+    token: SecretSource
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyCredential:
+    """An API key, sent as ``Bearer`` (Gigas docs, page API Keys); it is never refreshed."""
+
+    key: SecretSource
+
+
+@dataclass(frozen=True, slots=True)
+class LoginCredential:
+    """A login and its password, which ``POST /token`` turns into session tokens (Gigas docs, page Authentication)."""
+
+    login: str
+    password: SecretSource
+
+
+Credential = TokenCredential | ApiKeyCredential | LoginCredential
+
+
+def _checked(text: str, origin: str) -> Secret:
+    text = text.strip()
+    if not text:
+        raise ConfigError(f"{origin}: is empty")
+    if not text.isprintable():
+        raise ConfigError(f"{origin}: has a line break or control character inside; it must be one line of text")
+    return Secret(text)

@@ -1,0 +1,33 @@
+"""What a client tells about its requests, to whoever counts them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+__all__ = ["NullObserver", "Observer"]
+
+
+class Observer(Protocol):
+    """Hears of each request, each retry and each token; called from several threads at once."""
+
+    def request(self, operation: str, code: str, seconds: float) -> None:
+        """One request ended; ``code`` is the status, or ``timeout``, ``connection`` or ``invalid``."""
+
+    def retry(self, operation: str) -> None:
+        """A request is about to be made again."""
+
+    def token(self, expires_at: float | None) -> None:
+        """A login gave a token that is said to end at ``expires_at`` (UNIX seconds)."""
+
+
+class NullObserver:
+    """Hears everything and tells no one."""
+
+    def request(self, operation: str, code: str, seconds: float) -> None:
+        """Ignore it."""
+
+    def retry(self, operation: str) -> None:
+        """Ignore it."""
+
+    def token(self, expires_at: float | None) -> None:
+        """Ignore it."""

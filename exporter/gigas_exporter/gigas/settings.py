@@ -1,0 +1,37 @@
+"""How the API is spoken to: where it is, and how much of it may be used at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gigas_exporter import __version__
+
+__all__ = ["DEFAULT_URL", "ApiSettings"]
+
+DEFAULT_URL = "https://api.gigas.com"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """Settings of one client.
+
+    Attributes:
+        url: Base URL of the API, without a path's last slash.
+        timeout_seconds: Limit on one request, from connect to the last byte of the answer.
+        page_size: Items asked for per page; the API may send fewer.
+        max_concurrency: Requests under way at once.
+        max_requests_per_second: Rate over all operations of the client; 0 means no limit.
+        ca_file: PEM file of the authorities to trust instead of the system's.
+        proxy: URL of an HTTP proxy; the environment's proxy settings are not used.
+        user_agent: What the client calls itself.
+    """
+
+    url: str = DEFAULT_URL
+    timeout_seconds: float = 10.0
+    page_size: int = 200
+    max_concurrency: int = 4
+    max_requests_per_second: float = 10.0
+    ca_file: Path | None = None
+    proxy: str | None = None
+    user_agent: str = f"gigas-exporter/{__version__}"
