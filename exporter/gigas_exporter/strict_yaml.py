@@ -1,0 +1,137 @@
+"""Owns how YAML text becomes plain objects without surprises; knows nothing of what any file's keys mean.
+
+Differences from PyYAML, each because the usual behaviour silently turns a slip of the pen into another setting:
+
+- a key that is given twice is an error;
+- keys are always text, as written;
+- scalars go by YAML 1.2: ``1:30``, ``yes``, ``on``, ``2026-01-31`` stay text, and so does a number with leading zeros,
+  because it is an identifier more often than a number;
+- there is no merge key, there are no tags but the plain ones, and there is one document a file.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Never
+
+import yaml
+
+from gigas_exporter.errors import ConfigError
+
+__all__ = ["load_yaml"]
+
+_TAG: Final = "tag:yaml.org,2002:"
+_MAXIMUM_NODES: Final = 100_000  # aliases expanded; a real file has some hundreds
+
+
+def load_yaml(text: str, origin: str) -> object:
+    """Read one YAML document into dictionaries with text keys, lists, str, int, float, bool and None.
+
+    Args:
+        text: The document; an empty one gives None.
+        origin: What error messages call it, such as the file's path.
+
+    Raises:
+        ConfigError: In one line, with the line number, and never with a piece of a value.
+    """
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+        return None if node is None else _Walk(origin).value(node)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        _refuse(origin, mark, _without_values(error))
+    except yaml.reader.ReaderError as error:
+        line = 1 + text.count("\n", 0, error.position)
+        raise ConfigError(f"{origin}:{line}: not YAML: a control character stands there") from None
+    except RecursionError:
+        raise ConfigError(f"{origin}: nested too deeply") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's parser with the scalars of YAML 1.2."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  (PyYAML's attribute)
+
+
+_Loader.add_implicit_resolver(_TAG + "bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+_Loader.add_implicit_resolver(_TAG + "null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
+_Loader.add_implicit_resolver(_TAG + "int", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789"))
+_Loader.add_implicit_resolver(
+    _TAG + "float",
+    re.compile(r"^[-+]?(?:0|[1-9][0-9]*)?(?:\.[0-9]+(?:[eE][-+]?[0-9]+)?|(?<=[0-9])\.?[eE][-+]?[0-9]+|(?<=[0-9])\.)$"),
+    list("-+.0123456789"),
+)
+
+
+class _Walk:
+    """One walk from the parsed nodes to objects."""
+
+    def __init__(self, origin: str) -> None:
+        self._origin = origin
+        self._nodes = 0
+        self._open: set[int] = set()
+
+    def value(self, node: yaml.Node) -> object:
+        self._nodes += 1
+        if self._nodes > _MAXIMUM_NODES or id(node) in self._open:
+            _refuse(self._origin, node.start_mark, "aliases that grow without bound")
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node)
+        self._open.add(id(node))
+        result = self._sequence(node) if isinstance(node, yaml.SequenceNode) else self._mapping(node)
+        self._open.discard(id(node))
+        return result
+
+    def _sequence(self, node: yaml.SequenceNode) -> list[object]:
+        self._expect(node, "seq")
+        return [self.value(item) for item in node.value]
+
+    def _mapping(self, node: yaml.Node) -> dict[str, object]:
+        self._expect(node, "map")
+        result: dict[str, object] = {}
+        first: dict[str, int] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                _refuse(self._origin, key.start_mark, "a key must be text, not a list or a mapping")
+            name = str(key.value)
+            if name in result:
+                _refuse(self._origin, key.start_mark, f"the key {name!r} is given twice (first in line {first[name]})")
+            first[name] = key.start_mark.line + 1
+            result[name] = self.value(value)
+        return result
+
+    def _scalar(self, node: yaml.ScalarNode) -> object:
+        text = str(node.value)
+        kind = node.tag.removeprefix(_TAG)
+        try:
+            if kind == "int":
+                return int(text)
+            if kind == "float":
+                return float(text)
+        except ValueError:
+            _refuse(self._origin, node.start_mark, "not a number that can be read")
+        if kind == "bool" and text.lower() in {"true", "false"}:
+            return text.lower() == "true"
+        if kind == "null":
+            return None
+        self._expect(node, "str")
+        return text
+
+    def _expect(self, node: yaml.Node, kind: str) -> None:
+        if node.tag != _TAG + kind:
+            _refuse(self._origin, node.start_mark, "tags are not supported; quote a text that begins with '!'")
+
+
+def _without_values(error: yaml.MarkedYAMLError) -> str:
+    """Return what PyYAML found wrong, without the texts that it quotes: they may be a part of a secret."""
+    if isinstance(error, yaml.composer.ComposerError) and "alias" in str(error.problem):
+        return "an alias ('*') that names no anchor; quote a text that begins with '*'"
+    if isinstance(error, yaml.composer.ComposerError) and "document" in str(error.problem):
+        return "more than one document in the file"
+    problem = str(error.problem or "cannot be understood").replace("\n", " ")
+    return "not YAML: " + re.sub(r"'[\w!-]{2,}'", "'...'", problem)
+
+
+def _refuse(origin: str, mark: yaml.Mark | None, what: str) -> Never:
+    where = origin if mark is None else f"{origin}:{mark.line + 1}"
+    raise ConfigError(f"{where}: {what}") from None
