@@ -64,6 +64,19 @@ class BackupSummary:
     oldest_at: float | None
     read_at: float
 
+    def merged(self, other: BackupSummary) -> BackupSummary:
+        """Return the summary of both sets of backups of the disk, which must have none in common."""
+        newer, older = (self, other) if (self.newest_at or 0) >= (other.newest_at or 0) else (other, self)
+        oldest = min((at for at in (self.oldest_at, other.oldest_at) if at is not None), default=None)
+        return BackupSummary(
+            usable=self.usable + other.usable,
+            failed=self.failed + other.failed,
+            newest_at=newer.newest_at if newer.newest_at is not None else older.newest_at,
+            newest_size_bytes=newer.newest_size_bytes if newer.newest_at is not None else older.newest_size_bytes,
+            oldest_at=oldest,
+            read_at=min(self.read_at, other.read_at),
+        )
+
 
 def summarise(backups: Iterable[Backup], words: BackupStatusWords, read_at: float) -> BackupSummary:
     """Reduce one disk's backups to a summary; a backup without a readable date is counted but never newest."""

@@ -1,0 +1,257 @@
+"""All accounts of a configuration, polled: which there are, since when, and whether all goes well.
+
+The service owns the threads. It knows nothing of how anything is served.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import Protocol
+
+import structlog
+
+from gigas_exporter.clock import Budget, Clock
+from gigas_exporter.config import AccountSettings, Settings
+from gigas_exporter.errors import GigasError
+from gigas_exporter.gigas import Credential
+from gigas_exporter.inventory import RESOURCES, AccountInventory, Resource, StalenessLimits
+from gigas_exporter.poller.account import AccountPoller, PollObserver, with_requirements
+from gigas_exporter.poller.backups import BackupsReader
+from gigas_exporter.poller.clients import Clients, RequestObserver
+from gigas_exporter.poller.loop import Loop, poll_deadline
+from gigas_exporter.poller.store import Store
+
+__all__ = ["Service", "ServiceObserver"]
+
+_log = structlog.get_logger(__name__)
+
+_STUCK_AFTER_DEADLINES = 3
+_JOIN_SECONDS = 1.0
+_ACCOUNTS_AT_ONCE = 8
+
+
+class ServiceObserver(PollObserver, RequestObserver, Protocol):
+    """Hears of accounts besides polls and requests."""
+
+    def account(self, account_id: str) -> None:
+        """An account is watched from now on."""
+
+    def forget(self, account_id: str) -> None:
+        """An account is watched no more."""
+
+
+class _Watch:
+    """The polling of one account: its loops, and the event that ends them."""
+
+    def __init__(self, stop: threading.Event, loops: tuple[Loop, ...]) -> None:
+        self.stop = stop
+        self.loops = loops
+
+
+class Service:
+    """Polls every account of ``settings`` into ``store``, from :meth:`start` to :meth:`stop`.
+
+    A service is one generation: for a reload the old one is stopped and a new one started over the same store, which
+    keeps what is known of the accounts that stay.
+    """
+
+    def __init__(self, settings: Settings, store: Store, observer: ServiceObserver, *, clock: Clock) -> None:
+        self._settings = settings
+        self._store = store
+        self._observer = observer
+        self._clock = clock
+        self._clients = Clients(settings.api, observer, clock)
+        self._rng = random.Random()  # noqa: S311  # jitter, no secret
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._watches: dict[str, _Watch] = {}
+        self._discovery: Loop | None = None
+        self._discovered = settings.discovery is None
+        self._discovery_fails = False
+
+    def start(self) -> None:
+        """Begin to poll; the first poll of each resource starts at once."""
+        credential = self._settings.discovery
+        if credential is None:
+            self._watch(self._settings.accounts)
+            return
+        poll = self._settings.poll
+        self._discovery = Loop(
+            "discovery",
+            partial(self._discover, credential),
+            lambda: poll.backups_interval if self._discovered else poll.interval,
+            longest_seconds=_STUCK_AFTER_DEADLINES * poll_deadline(poll.interval),
+            clock=self._clock,
+            stop=self._stop,
+            rng=self._rng,
+        )
+        self._discovery.start()
+
+    def stop(self) -> None:
+        """End all polls, waiting a moment for those under way; they publish nothing any more."""
+        self._stop.set()
+        with self._lock:
+            for watch in self._watches.values():
+                watch.stop.set()
+        deadline = self._clock.monotonic() + _JOIN_SECONDS
+        for loop in self._loops():
+            loop.join(max(0.0, deadline - self._clock.monotonic()))
+        self._clients.close()
+
+    def not_ready(self) -> str | None:
+        """Return why not every account's disk list has been read yet, ``None`` when each has been."""
+        if not self._discovered:
+            return "the accounts have not been listed yet"
+        waiting = [inventory.account.id for inventory in self._store.snapshot() if inventory.disks is None]
+        if not waiting:
+            return None
+        return f"the disks of {len(waiting)} account(s) have not been read yet, among them account {waiting[0]}"
+
+    def healthy(self) -> bool:
+        """Return whether every loop is alive and none is stuck."""
+        return not any(loop.stuck() for loop in self._loops())
+
+    def poll_once(self, progress: Callable[[str, Resource, bool], None]) -> dict[str, set[Resource]]:
+        """Poll every resource of every account once; return by account id which could not be read.
+
+        ``progress`` is called as each poll ends, with account, resource and success, from several threads.
+
+        Raises:
+            GigasError: The accounts could not be listed.
+        """
+        credential = self._settings.discovery
+        accounts = self._settings.accounts if credential is None else self._list_accounts(credential)
+        wanted = self._wanted(accounts)
+        self._adopt(wanted)
+
+        def poll(account: AccountSettings) -> set[Resource]:
+            poller = self._poller(account, self._stop)
+            failed: set[Resource] = set()
+            for resource in ("disks", "virtual_machines", "backups"):
+                success = poller.poll(resource)
+                failed.update(() if success else (resource,))
+                progress(account.account.id, resource, success)
+            return failed
+
+        with ThreadPoolExecutor(_ACCOUNTS_AT_ONCE, thread_name_prefix="poll") as pool:
+            return dict(zip(wanted, pool.map(poll, wanted.values()), strict=True))
+
+    def _loops(self) -> list[Loop]:
+        with self._lock:
+            loops = [loop for watch in self._watches.values() for loop in watch.loops]
+        return loops if self._discovery is None else [*loops, self._discovery]
+
+    def _discover(self, credential: Credential) -> None:
+        """List the accounts and watch them; when that fails, those already watched stay."""
+        try:
+            accounts = self._list_accounts(credential)
+        except GigasError as error:
+            level = _log.debug if self._discovery_fails else _log.warning
+            level("cannot list accounts", reason=error.reason, error=str(error))
+            self._discovery_fails = True
+            return
+        if self._discovery_fails or not self._discovered:
+            _log.info("accounts listed", accounts=len(accounts))
+        self._discovery_fails = False
+        self._watch(accounts)
+        self._discovered = True
+
+    def _list_accounts(self, credential: Credential) -> tuple[AccountSettings, ...]:
+        budget = Budget(self._clock, poll_deadline(self._settings.poll.interval), self._stop)
+        listing = self._clients.get(credential).list_accounts(budget=budget)
+        return tuple(AccountSettings(account, credential) for account in listing.items)
+
+    def _wanted(self, accounts: tuple[AccountSettings, ...]) -> dict[str, AccountSettings]:
+        shard = self._settings.shard
+        return {each.account.id: each for each in accounts if shard is None or shard.owns(each.account.id)}
+
+    def _watch(self, accounts: tuple[AccountSettings, ...]) -> None:
+        """Watch these accounts and no other."""
+        wanted = self._wanted(accounts)
+        with self._lock:
+            gone = {account_id: watch for account_id, watch in self._watches.items() if account_id not in wanted}
+            new = [account for account_id, account in wanted.items() if account_id not in self._watches]
+            for account_id, watch in gone.items():
+                watch.stop.set()
+                del self._watches[account_id]
+        self._adopt(wanted)
+        for account_id in gone:
+            self._clients.discard(account_id)
+        for account in new:
+            self._begin(account)
+
+    def _adopt(self, wanted: dict[str, AccountSettings]) -> None:
+        """Make the store hold the wanted accounts, each with what is known of it already."""
+        known = {inventory.account.id: inventory for inventory in self._store.snapshot()}
+        poll = self._settings.poll
+        limits = StalenessLimits.of(poll.max_staleness, poll.interval, poll.backups_interval)
+        intervals: dict[Resource, float] = {
+            resource: poll.backups_interval if resource == "backups" else poll.interval for resource in RESOURCES
+        }
+        inventories = {}
+        for account_id, settings in wanted.items():
+            inventory = known.get(account_id) or AccountInventory(settings.account, limits)
+            inventory = replace(inventory, account=settings.account, limits=limits, intervals=intervals)
+            inventories[account_id] = with_requirements(inventory, self._settings.policy)
+            self._observer.account(account_id)
+        self._store.replace(inventories)
+        for account_id in known.keys() - wanted.keys():
+            self._observer.forget(account_id)
+
+    def _begin(self, account: AccountSettings) -> None:
+        stop = threading.Event()
+        poller = self._poller(account, stop)
+        poll = self._settings.poll
+
+        def loop(resource: Resource, interval: float) -> Loop:
+            return Loop(
+                f"{resource} {account.account.id}",
+                partial(poller.poll, resource),
+                lambda: interval,
+                longest_seconds=_STUCK_AFTER_DEADLINES * max(interval, poll_deadline(interval)),
+                clock=self._clock,
+                stop=stop,
+                rng=self._rng,
+            )
+
+        loops = (
+            loop("disks", poll.interval),
+            loop("virtual_machines", poll.interval),
+            loop("backups", poll.backups_interval),
+        )
+        with self._lock:
+            if self._stop.is_set():
+                return
+            self._watches[account.account.id] = _Watch(stop, loops)
+        for each in loops:
+            each.start()
+
+    def _poller(self, account: AccountSettings, stop: threading.Event) -> AccountPoller:
+        settings = self._settings
+        account_id = account.account.id
+        client = self._clients.get(account.credential, account_id)
+        backups = BackupsReader(
+            client,
+            account_id,
+            settings.poll.backups_source,
+            settings.status_words,
+            interval_seconds=settings.poll.backups_interval,
+            concurrency=settings.api.max_concurrency,
+            clock=self._clock,
+        )
+        return AccountPoller(
+            account_id,
+            client,
+            backups=backups,
+            policy=settings.policy,
+            store=self._store,
+            observer=self._observer,
+            interval_seconds=settings.poll.interval,
+            clock=self._clock,
+            stop=stop,
+        )

@@ -1,0 +1,75 @@
+"""Where polls put what they read, and scrapes take it from: one immutable inventory an account.
+
+The store knows nothing of what is in an inventory; it owns that readers see whole ones only.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from gigas_exporter.inventory import AccountInventory
+
+__all__ = ["Store"]
+
+
+class Store:
+    """The inventories of all accounts; safe to use from any thread.
+
+    Args:
+        on_change: Called after each change, in the thread that made it and outside the lock.
+    """
+
+    def __init__(self, on_change: Callable[[], None] | None = None) -> None:
+        self.on_change = on_change
+        self._lock = threading.Lock()
+        self._inventories: dict[str, AccountInventory] = {}
+        self._snapshot: tuple[AccountInventory, ...] = ()
+        self._version = 0
+
+    @property
+    def version(self) -> int:
+        """A number that grows with each change."""
+        return self._version
+
+    def snapshot(self) -> tuple[AccountInventory, ...]:
+        """Return all inventories as of one moment, in the order of the account ids."""
+        return self._snapshot
+
+    def get(self, account_id: str) -> AccountInventory | None:
+        """Return the inventory of one account."""
+        return self._inventories.get(account_id)
+
+    def replace(self, inventories: dict[str, AccountInventory]) -> None:
+        """Put other accounts in place of all that are there."""
+        with self._lock:
+            self._inventories = dict(inventories)
+            self._publish()
+        self._tell()
+
+    def update(
+        self,
+        account_id: str,
+        change: Callable[[AccountInventory], AccountInventory],
+        still_wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Change one account's inventory in one step; nothing happens when the account has gone.
+
+        ``still_wanted`` is asked inside the lock, so that a poll that a reload has ended cannot write over its
+        successor.
+        """
+        with self._lock:
+            inventory = self._inventories.get(account_id)
+            if inventory is None or not still_wanted():
+                return
+            self._inventories[account_id] = change(inventory)
+            self._publish()
+        self._tell()
+
+    def _publish(self) -> None:
+        self._snapshot = tuple(self._inventories[account_id] for account_id in sorted(self._inventories))
+        self._version += 1
+
+    def _tell(self) -> None:
+        if self.on_change is not None:
+            self.on_change()
