@@ -1,0 +1,117 @@
+# Everything a newcomer, a developer and CI run. `make` alone lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+MAKEFLAGS += --no-builtin-rules
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+# More arguments for the program a target runs, such as ARGS="tests/web -k reload".
+ARGS ?=
+# Test processes; "auto" is one a core.
+JOBS ?= auto
+LEAST_COVERAGE := 95
+
+RUNTIME := $(VENV)/.installed-runtime
+DEV := $(VENV)/.installed-dev
+RELEASE := .venv-release/.installed
+
+.PHONY: help
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+# ------------------------------------------------------------------ environments
+# The development environment holds all that the runtime one does, at the same versions; whichever is there serves.
+
+$(RUNTIME): requirements/runtime.txt requirements/build.txt pyproject.toml
+	@if [[ -e $(DEV) ]]; then $(MAKE) --no-print-directory $(DEV); \
+	else scripts/create-venv $(VENV) requirements/runtime.txt requirements/build.txt; fi
+	@touch $@
+
+$(DEV): requirements/dev.txt pyproject.toml
+	@scripts/create-venv $(VENV) requirements/dev.txt
+	@touch $@
+
+$(RELEASE): requirements/release.txt requirements/build.txt
+	@scripts/create-venv --without-package .venv-release requirements/release.txt requirements/build.txt
+	@touch $@
+
+.PHONY: install
+install: $(DEV)  ## create .venv with the development tools
+
+# ------------------------------------------------------------------ use
+.PHONY: demo
+demo: $(RUNTIME)  ## run the exporter against its own simulated API: no account, no network
+	@exec $(VENV)/bin/gigas-exporter demo $(ARGS)
+
+# ------------------------------------------------------------------ check
+.PHONY: test
+test: $(DEV) tools lint  ## lint, then run all tests with coverage
+	@rm -f .coverage .coverage.*
+	$(PYTHON) -m pytest --numprocesses=$(JOBS) --dist=worksteal --cov --cov-report= --durations=15 $(ARGS)
+	@mkdir -p build
+	@$(PYTHON) -m coverage report
+	@$(PYTHON) -m coverage json --quiet -o build/coverage.json
+	@$(PYTHON) scripts/coverage_gate.py build/coverage.json $(LEAST_COVERAGE)
+
+.PHONY: lint
+lint: $(DEV)  ## ruff, mypy strict, shellcheck, hadolint, zizmor
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	$(VENV)/bin/shellcheck $$(grep -lE '^\#!.*(ba)?sh$$' -r scripts .ci deploy)
+	$(VENV)/bin/hadolint Dockerfile
+	$(VENV)/bin/zizmor --offline --no-progress --quiet .github/workflows
+
+.PHONY: tools
+tools:  ## install the programs that the tests speak to, where permitted
+	@scripts/install-tools
+
+.PHONY: format
+format: $(DEV)  ## format the code and mend what can be mended
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+.PHONY: bench
+bench: $(DEV)  ## measure scrapes, polls and start-up
+	$(PYTHON) bench $(ARGS)
+
+.PHONY: soak
+soak: $(DEV)  ## run for 15 minutes under random faults; memory, threads and descriptors must stay flat
+	$(PYTHON) tests/soak $(ARGS)
+
+# ------------------------------------------------------------------ generated files
+.PHONY: dashboards
+dashboards: $(DEV)  ## write the dashboards' JSON anew
+	$(PYTHON) dashboards/generate $(ARGS)
+
+.PHONY: docs
+docs: $(DEV)  ## write the generated tables of docs/ anew
+	$(PYTHON) scripts/generate_docs.py $(ARGS)
+
+.PHONY: deploy
+deploy: $(DEV)  ## write the generated parts of deploy/kubernetes anew
+	$(PYTHON) scripts/generate_kubernetes.py $(ARGS)
+
+.PHONY: lock
+lock: $(DEV)  ## write requirements/ anew from pyproject.toml (UPGRADE=1: newest versions)
+	scripts/lock
+
+# ------------------------------------------------------------------ release
+.PHONY: dist
+dist: $(RELEASE)  ## build wheel and sdist, install each in a clean environment and try it
+	scripts/build-dist .venv-release/bin/python dist
+
+.PHONY: sbom
+sbom: $(RELEASE)  ## write dist/sbom.cdx.json, the CycloneDX list of what is installed with the exporter
+	scripts/write-sbom .venv-release/bin dist/sbom.cdx.json
+
+.PHONY: audit
+audit: $(RELEASE)  ## look the locked versions up among known vulnerabilities (needs the network)
+	.venv-release/bin/pip-audit --require-hashes --disable-pip --requirement requirements/runtime.txt $(ARGS)
+
+.PHONY: clean
+clean:  ## remove what was built, and the environments
+	rm -rf $(VENV) .venv-release build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
