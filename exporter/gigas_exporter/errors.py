@@ -54,7 +54,15 @@ class GigasError(Exception):
 
 
 class ConfigError(GigasError):
-    """A setting is wrong; the message says what, where and what to do."""
+    """A setting is wrong; the message says what, where and what to do.
+
+    Attributes:
+        problems: Everything that is wrong, one line each; the message itself when that is all.
+    """
+
+    def __init__(self, message: str, problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems or (message,)
 
 
 class TransportError(GigasError):

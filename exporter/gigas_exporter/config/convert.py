@@ -1,0 +1,158 @@
+"""From the checked sections of a configuration file to settings, with the rules that span several keys."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gigas_exporter.config.credential import CREDENTIAL_KEYS, make_credential
+from gigas_exporter.config.schema import (
+    ApiSection,
+    ConfigFile,
+    CredentialSection,
+    MatchSection,
+    RuleSection,
+    StatusSection,
+)
+from gigas_exporter.config.settings import AccountSettings
+from gigas_exporter.config.values import is_loopback
+from gigas_exporter.errors import ConfigError
+from gigas_exporter.gigas.credentials import Credential
+from gigas_exporter.gigas.settings import ApiSettings
+from gigas_exporter.inventory import BackupStatusWords
+from gigas_exporter.model import Account
+from gigas_exporter.policy import DEFAULT_POLICY, Match, Policy, Requirement, Rule
+
+__all__ = ["Findings", "accounts_of", "api_of", "policy_of", "words_of"]
+
+
+class Findings:
+    """What is found while settings are made, so that all of it can be told at once.
+
+    Attributes:
+        problems: What is wrong in the file, each with its path.
+        outside: What is wrong with flags and environment, each with its name.
+        warnings: What is allowed but hardly meant.
+    """
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        self.outside: list[str] = []
+        self.warnings: list[str] = []
+
+    def error(self, path: Path | None) -> ConfigError:
+        """Return what was found wrong as one error, the file's problems after the name of the file."""
+        found = (*self.problems, *self.outside)
+        in_file = f"{path}: " if path is not None and self.problems else ""
+        return ConfigError(in_file + "; ".join(found), found)
+
+
+def accounts_of(
+    file: ConfigFile, directory: Path, findings: Findings
+) -> tuple[tuple[AccountSettings, ...], Credential | None]:
+    """Return the accounts that the file names, or else the credential that it discovers them with."""
+    if file.accounts is not None and file.discover:
+        findings.problems.append("discover: cannot be true when accounts are named; keep one")
+    elif file.accounts is not None and file.credential is not None:
+        findings.problems.append("credential: belongs to discover: true; give each of accounts its own")
+    elif file.accounts is None and not file.discover:
+        findings.problems.append("credential: has no use without discover: true")
+    elif file.credential is not None:
+        return (), _credential(file.credential, "credential", directory, findings)
+    elif not file.accounts:
+        findings.problems.append("accounts: must name at least one account")
+    accounts: list[AccountSettings] = []
+    places: dict[str, int] = {}
+    for place, section in enumerate(file.accounts or ()):
+        first = places.setdefault(section.id, place)
+        if first != place:
+            findings.problems.append(f"accounts[{place}].id: is the same as accounts[{first}].id")
+        credential = _credential(section, f"accounts[{place}]", directory, findings)
+        if credential is not None:
+            accounts.append(AccountSettings(Account(section.id, section.name), credential))
+    return tuple(accounts), None
+
+
+def _credential(section: CredentialSection, path: str, directory: Path, findings: Findings) -> Credential | None:
+    given: dict[str, Any] = {
+        key: directory / value if isinstance(value, Path) else value
+        for key in CREDENTIAL_KEYS
+        if (value := getattr(section, key)) is not None
+    }
+    try:
+        return make_credential(given, path)
+    except ConfigError as error:
+        findings.problems.extend(error.problems)
+        return None
+
+
+def api_of(
+    section: ApiSection, directory: Path, given: Mapping[tuple[str, str], Any], findings: Findings
+) -> ApiSettings:
+    """Return how the API is spoken to; what was given outside the file goes before what is in it."""
+
+    def value(key: str) -> Any:
+        return given.get(("api", key), getattr(section, key))
+
+    url, ca_file = value("url"), section.ca_file
+    if url.startswith("http://") and not is_loopback(url):
+        findings.warnings.append(f"api.url: {url} is not encrypted, and credentials are sent to it; use https://")
+    if ca_file is not None:
+        ca_file = directory / ca_file
+        try:
+            ssl.create_default_context(cafile=ca_file)
+        except ssl.SSLError:
+            findings.problems.append(f"api.ca_file: {ca_file}: holds no certificate in PEM form")
+        except OSError as error:
+            findings.problems.append(f"api.ca_file: {ca_file}: {error.strerror or type(error).__name__}")
+    return ApiSettings(
+        url=url,
+        timeout_seconds=value("timeout"),
+        page_size=value("page_size"),
+        max_concurrency=value("max_concurrency"),
+        max_requests_per_second=float(value("max_requests_per_second")),
+        ca_file=ca_file,
+        proxy=section.proxy,
+    )
+
+
+def words_of(section: StatusSection, findings: Findings) -> BackupStatusWords:
+    """Return the words of a backup's status."""
+    words = BackupStatusWords(frozenset(section.failed), frozenset(section.unfinished))
+    for word in sorted(words.failed & words.unfinished):
+        findings.problems.append(f"backup_status: {word!r} is both in failed and in unfinished; keep one")
+    return words
+
+
+def policy_of(sections: list[RuleSection] | None, accounts: tuple[AccountSettings, ...], findings: Findings) -> Policy:
+    """Return the backup policy; rules that can never decide anything are warned about."""
+    if sections is None:
+        return DEFAULT_POLICY
+    rules: list[Rule] = []
+    known = {settings.account.id for settings in accounts}
+    for place, section in enumerate(sections):
+        path = f"backup_policy[{place}]"
+        match = _match(section.match)
+        catch_all = next((index for index, rule in enumerate(rules) if rule.match == Match()), None)
+        if catch_all is not None:
+            findings.warnings.append(f"{path}: is never reached, since backup_policy[{catch_all}] matches every disk")
+        if known and match.account_id is not None and match.account_id not in known:
+            findings.warnings.append(f"{path}.match.account_id: {match.account_id} is none of accounts")
+        rules.append(Rule(_requirement(section, path, findings), match))
+    return Policy(tuple(rules))
+
+
+def _requirement(section: RuleSection, path: str, findings: Findings) -> Requirement:
+    if section.required is False and section.max_age is not None:
+        findings.problems.append(f"{path}: max_age and required: false contradict each other; keep one")
+    elif section.required and section.max_age is None:
+        findings.problems.append(f"{path}: required: true needs max_age, how old the newest backup may be")
+    elif section.required is None and section.max_age is None:
+        findings.problems.append(f"{path}: needs max_age or required: false")
+    return Requirement(section.max_age is not None, section.max_age, section.reason)
+
+
+def _match(section: MatchSection | None) -> Match:
+    return Match() if section is None else Match(**{key: getattr(section, key) for key in type(section).model_fields})

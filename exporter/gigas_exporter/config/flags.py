@@ -1,0 +1,163 @@
+"""The flags of ``serve``: one table that the command line, the environment and the documentation are made from.
+
+A flag that has a key in the configuration file takes its default, its limits and its words from the file's model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, get_args
+
+from pydantic import ValidationError
+
+from gigas_exporter.config.durations import format_duration
+from gigas_exporter.config.problems import describe_problem
+from gigas_exporter.config.schema import ConfigFile, Section
+from gigas_exporter.config.values import parse_shard
+
+__all__ = ["FLAGS", "Flag", "FlagKind", "default_text", "section_model"]
+
+FlagKind = Literal["text", "path", "duration", "integer", "number", "boolean", "choice"]
+
+_TRUE: Final = frozenset({"1", "t", "true", "yes", "on"})
+_FALSE: Final = frozenset({"0", "f", "false", "no", "off"})
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag.
+
+    Attributes:
+        name: As written after ``--``.
+        kind: What it takes; all but ``boolean`` take a value.
+        metavar: What stands for the value in the help; empty for a boolean.
+        group: The heading under which the help lists it.
+        help: One sentence.
+        key: Section and key in the configuration file, where it has one.
+        choices: The values of a ``choice``.
+        default: What holds when it is not given, as it would be written; empty for nothing.
+    """
+
+    name: str
+    kind: FlagKind
+    metavar: str
+    group: str
+    help: str
+    key: tuple[str, str] | None = None
+    choices: tuple[str, ...] = ()
+    default: str = ""
+
+    @property
+    def env(self) -> str:
+        """The environment variable that says the same."""
+        return "GIGAS_" + re.sub(r"[.-]", "_", self.name).upper()
+
+    def value(self, given: object) -> Any:
+        """Return the checked value of what was given on the command line or in the environment.
+
+        Raises:
+            ValueError: It is not valid; the words end a sentence that begins with the flag's name.
+        """
+        if self.name == "shard":
+            return parse_shard(str(given))
+        if self.key is None:
+            return given
+        section, key = self.key
+        model = section_model(section)
+        try:
+            return getattr(model.model_validate({key: self._plain(given)}), key)
+        except ValidationError as error:
+            raise ValueError(describe_problem(error.errors(include_url=False)[0], model)) from None
+
+    def _plain(self, given: object) -> object:
+        """Turn text into the kind of value that a file would hold."""
+        if not isinstance(given, str):
+            return given if isinstance(given, bool | int | float) else str(given)
+        text = given.strip()
+        if self.kind == "integer" and re.fullmatch(r"-?[0-9]{1,9}", text):
+            return int(text)
+        if self.kind == "number" and re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,9})?", text):
+            return float(text)
+        if self.kind == "boolean" and text.lower() in _TRUE | _FALSE:
+            return text.lower() in _TRUE
+        return text
+
+
+def section_model(section: str) -> type[Section]:
+    """Return the model of a top-level mapping of the file."""
+    model = ConfigFile.model_fields[section].annotation
+    assert isinstance(model, type)  # noqa: S101  (narrows the type; holds for every section that a flag names)
+    assert issubclass(model, Section)  # noqa: S101
+    return model
+
+
+def default_text(default: object, kind: str) -> str:
+    """Return a default as people would write it; empty for nothing."""
+    match default:
+        case None:
+            return ""
+        case bool():
+            return "true" if default else "false"
+        case float() if kind == "duration":
+            return format_duration(default)
+        case float():
+            return f"{default:g}"
+        case (host, port):
+            return f"{host}:{port}"
+    return str(default)
+
+
+_METAVARS: Final[Mapping[str, str]] = {
+    "address": "ADDRESS",
+    "text": "TEXT",
+    "path": "FILE",
+    "URL": "URL",
+    "duration": "DURATION",
+    "number": "N",
+}
+
+
+def _of(name: str, section: str, key: str, *, metavar: str | None = None) -> Flag:
+    """Return the flag for a key of the file."""
+    field = section_model(section).model_fields[key]
+    extra = field.json_schema_extra
+    written = str(extra["kind"]) if isinstance(extra, dict) else ""
+    kinds: Mapping[str, FlagKind] = {"duration": "duration", "path": "path", "boolean": "boolean", "choice": "choice"}
+    kind = kinds.get(written, "text")
+    if written == "number":
+        kind = "integer" if field.annotation is int else "number"
+    choices = get_args(field.annotation) if kind == "choice" else ()
+    return Flag(
+        name=name,
+        kind=kind,
+        metavar=metavar or ("|".join(choices) if choices else _METAVARS.get(written, "")),
+        group=section,
+        help=(field.description or "").replace("`", ""),
+        key=(section, key),
+        choices=choices,
+        default=default_text(field.default, written),
+    )
+
+
+FLAGS: Final[tuple[Flag, ...]] = (
+    Flag("config.file", "path", "FILE", "config", "Configuration file (YAML)."),
+    _of("web.listen-address", "web", "listen_address"),
+    _of("web.telemetry-path", "web", "telemetry_path", metavar="PATH"),
+    _of("web.config.file", "web", "config_file"),
+    _of("web.enable-lifecycle", "web", "enable_lifecycle"),
+    _of("poll.interval", "poll", "interval"),
+    _of("poll.backups-interval", "poll", "backups_interval"),
+    _of("poll.max-staleness", "poll", "max_staleness"),
+    _of("backups.source", "poll", "backups_source"),
+    _of("api.url", "api", "url"),
+    _of("api.timeout", "api", "timeout"),
+    _of("api.page-size", "api", "page_size"),
+    _of("api.max-concurrency", "api", "max_concurrency"),
+    _of("api.max-requests-per-second", "api", "max_requests_per_second"),
+    Flag("shard", "text", "I/N", "config", "Read only the I-th of N parts of the accounts, counted from 1."),
+    _of("log.level", "log", "level"),
+    _of("log.format", "log", "format"),
+)
+"""All flags of ``serve``, in the order of its help."""

@@ -1,0 +1,138 @@
+"""How single values of a setting are read from text: addresses, URLs, paths, shards.
+
+Each function takes text and returns the value, or raises ``ValueError`` with words that end a sentence beginning with
+the setting's name. What is refused is never quoted: it may be a secret in the wrong place.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from gigas_exporter.config.settings import Shard
+
+__all__ = [
+    "is_loopback",
+    "parse_api_url",
+    "parse_id",
+    "parse_listen_address",
+    "parse_proxy_url",
+    "parse_shard",
+    "parse_telemetry_path",
+]
+
+_MAXIMUM_PORT: Final = 65535
+_HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
+_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
+_ID: Final = re.compile(r"[A-Za-z0-9_~.-]{1,128}")
+_SHARD: Final = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
+
+
+def parse_api_url(text: str) -> str:
+    """Return the base URL of the API, without a slash at its end."""
+    parts = _url(text, "https://api.gigas.com")
+    if parts.query or parts.fragment or "?" in text or "#" in text:
+        raise ValueError("must end with the host or a path, without ? or #")
+    return text.rstrip("/")
+
+
+def parse_proxy_url(text: str) -> str:
+    """Return the URL of an HTTP proxy."""
+    parts = _url(text, "http://proxy.example:3128")
+    if parts.path not in {"", "/"} or "?" in text or "#" in text:
+        raise ValueError("must end with the proxy's host and port")
+    return text.rstrip("/")
+
+
+def is_loopback(url: str) -> bool:
+    """Return whether what is sent to the URL's host stays on this machine."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def parse_id(text: str) -> str:
+    """Return an id of the API; it becomes a part of URLs, so that only what needs no escaping there is taken."""
+    if not text:
+        raise ValueError("is empty")
+    if not _ID.fullmatch(text) or set(text) == {"."}:
+        raise ValueError("must be an id of letters, digits and . _ ~ -")
+    return text
+
+
+def parse_listen_address(text: str) -> tuple[str, int]:
+    """Return host and port of ``:10063``, ``127.0.0.1:10063``, ``[::1]:10063`` or ``localhost:10063``."""
+    host, colon, port_text = text.rpartition(":")
+    if not colon:
+        raise ValueError("must be an address with its port, such as :10063, 127.0.0.1:10063 or [::1]:10063")
+    if not re.fullmatch(r"[0-9]{1,5}", port_text) or int(port_text) > _MAXIMUM_PORT:
+        raise ValueError("must end with a port from 0 to 65535, such as :10063")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        if not _is_address(host, 6):
+            raise ValueError("must hold an IPv6 address between the brackets, such as [::1]:10063")
+    elif ":" in host:
+        raise ValueError("must have an IPv6 address in brackets, such as [::1]:10063")
+    elif host and not _is_host(host):
+        raise ValueError("must begin with an IP address or a host name, or with the colon to mean all addresses")
+    return host, int(port_text)
+
+
+def parse_telemetry_path(text: str) -> str:
+    """Return the path under which the metrics are served."""
+    if not text.startswith("/"):
+        raise ValueError("must start with /")
+    if text == "/":
+        raise ValueError("must not be /, where the status page is")
+    if text == "/-" or text.startswith("/-/"):
+        raise ValueError("must not start with /-/, where health, readiness and reload are")
+    if not _PATH.fullmatch(text) or {".", ".."} & set(text.split("/")):
+        raise ValueError("must be a plain path of letters, digits and . _ ~ -, such as /metrics")
+    return text
+
+
+def parse_shard(text: str) -> Shard:
+    """Return the shard ``i/n``."""
+    match = _SHARD.fullmatch(text)
+    if match is None:
+        raise ValueError("must be i/n, such as 1/3 for the first of three")
+    index, count = int(match[1]), int(match[2])
+    if not 1 <= index <= count:
+        raise ValueError("must be i/n with i from 1 to n, such as 1/3 for the first of three")
+    return Shard(index, count)
+
+
+def _url(text: str, example: str) -> SplitResult:
+    if not text.isprintable() or " " in text:
+        raise ValueError("must be a URL without spaces and control characters")
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"must be a URL such as {example}") from None
+    if parts.scheme not in {"http", "https"}:
+        raise ValueError(f"must start with https:// or http://, such as {example}")
+    if "@" in text:
+        raise ValueError("must not hold a user name or password, since URLs end up in logs")
+    if not parts.hostname or port == 0 or not (_is_host(parts.hostname) or _is_address(parts.hostname, 6)):
+        raise ValueError(f"must name a host, such as {example}")
+    return parts
+
+
+def _is_host(text: str) -> bool:
+    if re.fullmatch(r"[0-9.]+", text):
+        return _is_address(text, 4)
+    return _HOST_NAME.fullmatch(text) is not None
+
+
+def _is_address(text: str, version: int) -> bool:
+    try:
+        return ipaddress.ip_address(text).version == version
+    except ValueError:
+        return False
