@@ -85,7 +85,7 @@ soak: $(DEV)  ## run for 15 minutes under random faults; memory, threads and des
 # ------------------------------------------------------------------ generated files
 .PHONY: dashboards
 dashboards: $(DEV)  ## write the dashboards' JSON anew
-	$(PYTHON) dashboards/generate $(ARGS)
+	$(PYTHON) -m dashboards.generate $(ARGS)
 
 .PHONY: docs
 docs: $(DEV)  ## write the generated tables of docs/ anew

@@ -1,0 +1,341 @@
+"""The backups: how old against what is allowed, which are missing, how many there are and how they grow."""
+
+from __future__ import annotations
+
+from dashboards.generate import queries as q
+from dashboards.generate.document import ACCOUNT, MACHINE, Line, document
+from dashboards.generate.pieces import (
+    BAD,
+    BUILT_IN_LIMITS,
+    GOOD,
+    SHARE_OF_LIMIT,
+    WARN,
+    Column,
+    Panel,
+    Query,
+    bars,
+    graph,
+    numbers,
+    steps,
+    table_of,
+)
+
+__all__ = ["NAME", "backups"]
+
+NAME = "gigas-backups"
+
+_M = q.MACHINES
+_DISKS = _M("gigas_disk_info")
+_HOUR = 3600
+_TOP = 50
+_DRAWN = 20
+
+
+def _count(expression: str) -> str:
+    return q.or_zero(f"count({expression})", _DISKS)
+
+
+def _state() -> Line:
+    missed = BUILT_IN_LIMITS.missed_share
+    panels = [
+        (
+            3,
+            numbers(
+                "Within policy",
+                "Share of the disks that must have a backup whose newest usable one is young enough.",
+                Query(q.within_policy(_M)),
+                unit="percentunit",
+                decimals=1,
+                levels=steps(BAD, (0.9, WARN), (1, GOOD)),
+                no_value="none required",
+            ),
+        ),
+        (
+            3,
+            numbers(
+                "Must have a backup",
+                "Disks that the policy asks backups of.",
+                Query(f"sum({_M('gigas_disk_backup_required')})"),
+            ),
+        ),
+        (
+            3,
+            numbers(
+                "Late",
+                "Disks whose newest usable backup is older than the policy allows, missed ones too.",
+                Query(_count(f"({q.of_limit(_M)}) > 1")),
+                levels=steps(GOOD, (1, WARN)),
+            ),
+        ),
+        (
+            3,
+            numbers(
+                "Missed",
+                f"Disks whose newest usable backup is older than {missed:g} times what the policy allows.",
+                Query(_count(f"({q.of_limit(_M)}) > {missed:g}")),
+                levels=steps(GOOD, (1, BAD)),
+            ),
+        ),
+        (
+            3,
+            numbers(
+                "Never backed up",
+                "Disks that must have a backup and have no usable one; all of them, also those"
+                " that the table leaves out.",
+                Query(_count(q.never_backed_up(_M))),
+                levels=steps(GOOD, (1, BAD)),
+            ),
+        ),
+        (
+            3,
+            numbers(
+                "Not known",
+                "Disks that must have a backup and whose backups were not read yet, or too long ago.",
+                Query(_count(q.unknown(_M))),
+                levels=steps(GOOD, (1, WARN)),
+            ),
+        ),
+        (
+            3,
+            numbers(
+                "Usable backups",
+                "All usable backups of all disks.",
+                Query(f"sum({_M('gigas_disk_backups')})"),
+                no_value="not read",
+            ),
+        ),
+        (
+            3,
+            numbers(
+                "Failed backups",
+                "Listed backups whose status says that they failed.",
+                Query(f"sum({_M('gigas_disk_backups_failed')})"),
+                levels=steps(GOOD, (1, WARN)),
+                no_value="not read",
+            ),
+        ),
+    ]
+    return Line(4, panels, "Is every disk restorable that must be?")
+
+
+def _ages() -> Line:
+    age, share = _M("gigas_disk_backup_age_seconds"), f"({q.of_limit(_M)})"
+    of_age = [
+        Query(_count(f"{age} < {_HOUR}"), "under 1 hour"),
+        Query(_count(f"{age} >= {_HOUR} < {6 * _HOUR}"), "1 to 6 hours"),
+        Query(_count(f"{age} >= {6 * _HOUR} < {12 * _HOUR}"), "6 to 12 hours"),
+        Query(_count(f"{age} >= {12 * _HOUR} < {24 * _HOUR}"), "12 to 24 hours"),
+        Query(_count(f"{age} >= {24 * _HOUR} < {48 * _HOUR}"), "1 to 2 days"),
+        Query(_count(f"{age} >= {48 * _HOUR} < {168 * _HOUR}"), "2 to 7 days"),
+        Query(_count(f"{age} >= {168 * _HOUR}"), "7 days or more"),
+    ]
+    of_limit = [
+        Query(_count(f"{share} <= 0.5"), "up to half the limit"),
+        Query(_count(f"{share} > 0.5 <= 0.9"), "half to 90 %"),
+        Query(_count(f"{share} > 0.9 <= 1"), "90 % to the limit"),
+        Query(_count(f"{share} > 1 <= {BUILT_IN_LIMITS.missed_share:g}"), "late"),
+        Query(_count(f"{share} > {BUILT_IN_LIMITS.missed_share:g}"), "missed"),
+    ]
+    over_time = graph(
+        "Within policy",
+        "Share of the disks that must have a backup whose newest is young enough; the ten accounts that are worst at"
+        " the end of the range.",
+        Query(
+            f"({q.within_policy(_M, q.BY_ACCOUNT)}) and on ({q.BY_ACCOUNT})"
+            f" bottomk(10, {q.within_policy(_M, q.BY_ACCOUNT, at='end')})",
+            "{{account_id}}",
+        ),
+        unit="percentunit",
+        highest=1,
+        points=100,
+        no_value="no disk must have a backup",
+    )
+    panels: list[tuple[int, Panel]] = [
+        (
+            7,
+            bars(
+                "Age of the newest backup",
+                "How many disks have their newest usable backup of which age; those without one are not counted here.",
+                *of_age,
+            ),
+        ),
+        (
+            7,
+            bars(
+                "Age against the limit",
+                "How many of the disks that must have a backup have used up how much of what the policy allows.",
+                *of_limit,
+                colours={"late": WARN, "missed": BAD},
+            ),
+        ),
+        (10, over_time),
+    ]
+    return Line(9, panels, "How old")
+
+
+def _against_limit() -> list[Line]:
+    share_at_end = (
+        f"{_M('gigas_disk_backup_age_seconds', at='end')} / {_M('gigas_disk_backup_max_age_seconds', at='end')}"
+    )
+    drawn = f"topk({_DRAWN}, {share_at_end})"
+    share = f"({q.of_limit(_M)}) and {drawn}"
+    sawtooth = graph(
+        "Age against the limit, latest disks",
+        f"Age of the newest backup as a share of what the policy allows, for the {_DRAWN} disks that are latest at the"
+        " end of the range. It should fall to nothing with every backup and never cross the line.",
+        Query(q.named(share, _M, at="end"), "{{label}} {{mount_point}} {{disk_id}}"),
+        unit="percentunit",
+        levels=steps(GOOD, (1, WARN), (BUILT_IN_LIMITS.missed_share, BAD)),
+        no_value="no disk has a limit",
+    )
+    worst = f"topk({_TOP}, {q.of_limit(_M)})"
+    latest = table_of(
+        "Latest disks",
+        f"The {_TOP} disks that have used up most of what the policy allows. The numbers at the top count all.",
+        Query(q.named(worst, _M, account=True)),
+        Query(f"max by ({q.BY_DISK}) ({_M('gigas_disk_backup_age_seconds')} and ({worst}))"),
+        Query(f"max by ({q.BY_DISK}) ({_M('gigas_disk_backup_max_age_seconds')} and ({worst}))"),
+        columns=[
+            Column(
+                "Value #A",
+                "Of limit",
+                unit="percentunit",
+                decimals=0,
+                width=90,
+                thresholds=SHARE_OF_LIMIT,
+                coloured=True,
+            ),
+            Column("label", "Virtual machine", links=True, filterable=True),
+            Column("mount_point", "Mount point", links=True, filterable=True),
+            Column("Value #B", "Last backup", unit="dtdurations", width=170),
+            Column("Value #C", "Limit", unit="dtdurations", width=130),
+            Column("name", "Account", width=130, filterable=True),
+            Column("account_id", "Account ID", width=100),
+            Column("disk_id", "Disk ID", width=100, links=True),
+        ],
+        sort_by="Of limit",
+        no_value="No disk that must have a backup has one.",
+    )
+    never = table_of(
+        "Never backed up",
+        f"Disks that must have a backup and have no usable one, the largest first, at most {_TOP}; the number at the"
+        " top counts all.",
+        Query(q.named(f"topk({_TOP}, {_M('gigas_disk_size_bytes')} and ({q.never_backed_up(_M)}))", _M, account=True)),
+        Query(
+            f"max by ({q.BY_DISK}) (1000 * ({_M('gigas_disk_created_timestamp_seconds')} and"
+            f" topk({_TOP}, {_M('gigas_disk_size_bytes')} and ({q.never_backed_up(_M)}))))"
+        ),
+        columns=[
+            Column("label", "Virtual machine", links=True, filterable=True),
+            Column("mount_point", "Mount point", links=True, filterable=True),
+            Column("Value #A", "Size", unit="bytes", width=100),
+            Column("Value #B", "Disk made", unit="dateTimeFromNow", width=130, no_value="not known"),
+            Column("name", "Account", width=130, filterable=True),
+            Column("account_id", "Account ID", width=100),
+            Column("disk_id", "Disk ID", width=100, links=True),
+        ],
+        sort_by="Size",
+        no_value="Every disk that must have a backup has one.",
+    )
+    return [Line(10, [(24, sawtooth)]), Line(10, [(13, latest), (11, never)])]
+
+
+def _amounts() -> list[Line]:
+    size = _M("gigas_disk_backup_last_size_bytes")
+    sizes = graph(
+        "Newest backups' size",
+        "Sum of the sizes of every disk's newest usable backup, the ten largest accounts.",
+        Query(_largest_accounts("gigas_disk_backup_last_size_bytes"), "{{account_id}}"),
+        unit="bytes",
+        stacked=True,
+        points=150,
+        no_value="no backups",
+    )
+    counts = graph(
+        "Usable backups",
+        "How many usable backups there are, the ten accounts with the most. It falls when backups are deleted.",
+        Query(_largest_accounts("gigas_disk_backups"), "{{account_id}}"),
+        unit="short",
+        stacked=True,
+        points=150,
+        no_value="not read",
+    )
+    failed = graph(
+        "Failed backups",
+        "How many listed backups say that they failed, the ten accounts with the most.",
+        Query(_largest_accounts("gigas_disk_backups_failed"), "{{account_id}}"),
+        unit="short",
+        points=150,
+        no_value="not read",
+    )
+    change = f"{size} / ({size} offset 1d) - 1"
+    order = f"topk({_TOP}, abs({change}))"
+    growth = table_of(
+        "Growth since yesterday",
+        f"The {_TOP} disks whose newest backup differs most in size from the newest one of a day ago. A backup that"
+        " shrank much may be incomplete.",
+        Query(q.named(f"({change}) and ({order})", _M, account=True)),
+        Query(f"max by ({q.BY_DISK}) ({size} and ({order}))"),
+        columns=[
+            Column("label", "Virtual machine", links=True, filterable=True),
+            Column("mount_point", "Mount point", links=True, filterable=True),
+            Column(
+                "Value #A",
+                "Change",
+                unit="percentunit",
+                decimals=1,
+                width=100,
+                coloured=True,
+                thresholds=steps(WARN, (-0.5, "transparent")),
+            ),
+            Column("Value #B", "Newest backup", unit="bytes", width=120),
+            Column("name", "Account", width=130, filterable=True),
+            Column("account_id", "Account ID", width=100),
+            Column("disk_id", "Disk ID", width=100, links=True),
+        ],
+        sort_by="Change",
+        descending=False,
+        no_value="No backup of a day ago to compare with.",
+    )
+    oldest = f"topk({_TOP}, time() - {_M('gigas_disk_backup_oldest_timestamp_seconds')})"
+    depth = table_of(
+        "Oldest backups",
+        f"How far back the disks can be restored: the {_TOP} disks with the oldest usable backup.",
+        Query(q.named(oldest, _M, account=True)),
+        Query(f"max by ({q.BY_DISK}) ({_M('gigas_disk_backups')} and ({oldest}))"),
+        columns=[
+            Column("label", "Virtual machine", links=True, filterable=True),
+            Column("mount_point", "Mount point", links=True, filterable=True),
+            Column("Value #A", "Oldest backup", unit="dtdurations", width=170),
+            Column("Value #B", "Usable", width=90),
+            Column("name", "Account", width=130, filterable=True),
+            Column("account_id", "Account ID", width=100),
+            Column("disk_id", "Disk ID", width=100, links=True),
+        ],
+        sort_by="Oldest backup",
+        no_value="No disk has a backup.",
+    )
+    return [
+        Line(8, [(8, counts), (8, sizes), (8, failed)], "How many, how large, how far back"),
+        Line(10, [(12, growth), (12, depth)]),
+    ]
+
+
+def _largest_accounts(metric: str) -> str:
+    now = f"sum by ({q.BY_ACCOUNT}) ({_M(metric)})"
+    at_end = f"topk(10, sum by ({q.BY_ACCOUNT}) ({_M(metric, at='end')}))"
+    return f"{now} and on ({q.BY_ACCOUNT}) {at_end}"
+
+
+def backups() -> str:
+    """Return the dashboard's JSON."""
+    return document(
+        NAME,
+        "Gigas / Backups",
+        "Which disks are backed up as the policy asks, which are not, and how their backups grow.",
+        lines=[_state(), _ages(), *_against_limit(), *_amounts()],
+        variables=[ACCOUNT, MACHINE],
+        alerts='count by (alertname, severity) (ALERTS{alertname=~"Gigas.*Backup.*|GigasDiskUnprotected",'
+        ' alertstate="firing", job=~"$job", instance=~"$instance", account_id=~"$account_id|"})',
+        time_from="now-7d",
+    )

@@ -1,0 +1,306 @@
+"""The exporter itself: whether it answers, how fresh its data are, how the API behaves, what it costs."""
+
+from __future__ import annotations
+
+from dashboards.generate import queries as q
+from dashboards.generate.document import ACCOUNT, Line, document
+from dashboards.generate.pieces import (
+    BAD,
+    BUILT_IN_LIMITS,
+    GOOD,
+    WARN,
+    Column,
+    Query,
+    graph,
+    numbers,
+    steps,
+    table_of,
+    words,
+)
+
+__all__ = ["NAME", "exporter"]
+
+NAME = "gigas-exporter"
+
+_E = q.EXPORTER
+_F = q.FLEET
+_RATE = "[$__rate_interval]"
+_NO_SUCCESS = 'code!~"2.."'
+
+
+def _rate(metric: str, by: str, scope: q.Scope, extra: str = "") -> str:
+    return f"sum by ({by}) (rate({scope(metric, extra)}{_RATE}))"
+
+
+def _health() -> Line:
+    success = words({"0": ("failed", BAD), "1": ("well", GOOD)})
+    panels = [
+        (
+            4,
+            numbers(
+                "Exporters up",
+                "Scrape targets of the chosen jobs that answer Prometheus.",
+                Query(f"sum({_E('up')})"),
+                levels=steps(BAD, (1, GOOD)),
+                no_value="no target",
+            ),
+        ),
+        (
+            4,
+            numbers(
+                "Exporters down",
+                "Scrape targets of the chosen jobs that do not answer Prometheus.",
+                Query(f"sum({_E('up')} == bool 0)"),
+                levels=steps(GOOD, (1, BAD)),
+                no_value="no target",
+            ),
+        ),
+        (
+            4,
+            numbers(
+                "Polls failing",
+                "Accounts and resources whose last poll failed.",
+                Query(f"sum({_F('gigas_exporter_poll_success')} == bool 0)"),
+                levels=steps(GOOD, (1, WARN)),
+                no_value="not polled yet",
+            ),
+        ),
+        (
+            4,
+            numbers(
+                "Last configuration reload",
+                "Whether the last reload went well; the old configuration stays in force when it did not.",
+                Query(f"min({_E('gigas_exporter_config_last_reload_successful')})"),
+                levels=steps(BAD, (1, GOOD)),
+                mappings=success,
+            ),
+        ),
+        (
+            4,
+            numbers(
+                "Loaded",
+                "How long ago the configuration in force was loaded, by the exporter that is furthest behind.",
+                Query(f"max(time() - {_E('gigas_exporter_config_last_reload_success_timestamp_seconds')})"),
+                unit="dtdurations",
+            ),
+        ),
+        (
+            4,
+            numbers(
+                "Next login token to expire",
+                "Time until the first login token expires; it is renewed before."
+                " No value: tokens and keys are used, which do not expire.",
+                Query(f"min({_F('gigas_exporter_api_token_expiry_timestamp_seconds')}) - time()"),
+                unit="dtdurations",
+                levels=steps(BAD, (0, GOOD)),
+                no_value="no login",
+            ),
+        ),
+    ]
+    return Line(4, panels, "Is it well?")
+
+
+def _freshness() -> list[Line]:
+    last = "gigas_exporter_poll_last_success_timestamp_seconds"
+    behind = f"time() - max by ({q.BY_ACCOUNT}, resource) ({_F(last)})"
+    at_end = f"bottomk(30, max by ({q.BY_ACCOUNT}, resource) ({_F(last, at='end')}))"
+    age = graph(
+        "Age of the data",
+        "How long ago each resource of an account was last read; the 30 furthest behind at the end of the range.",
+        Query(f"({behind}) and {at_end}", "{{account_id}} {{resource}}"),
+        unit="s",
+        levels=steps(GOOD, (BUILT_IN_LIMITS.disks_stale_seconds, BAD)),
+        no_value="never read",
+    )
+    slowest = f"topk(30, max by ({q.BY_ACCOUNT}, resource) ({_F('gigas_exporter_poll_duration_seconds', at='end')}))"
+    duration = graph(
+        "Duration of polls",
+        "How long the last poll of a resource took; the 30 slowest at the end of the range.",
+        Query(
+            f"max by ({q.BY_ACCOUNT}, resource) ({_F('gigas_exporter_poll_duration_seconds')}) and {slowest}",
+            "{{account_id}} {{resource}}",
+        ),
+        unit="s",
+        no_value="not polled yet",
+    )
+    order = (
+        f"bottomk(50, {_F('gigas_exporter_poll_success')} * 1e10 + {_F(last)} or {_F('gigas_exporter_poll_success')})"
+    )
+    keys = f"{q.BY_ACCOUNT}, resource"
+    polls = table_of(
+        "Polls by account",
+        "The last poll of each account and resource, failed ones and those furthest behind first, at most 50.",
+        Query(
+            f"max by ({keys}) ({_F('gigas_exporter_poll_success')} and ({order}))"
+            f" * on ({q.BY_ACCOUNT}) group_left (name) {_F('gigas_account_info')}"
+        ),
+        Query(f"max by ({keys}) (time() - {_F(last)} and ({order}))"),
+        Query(f"max by ({keys}) ({_F('gigas_exporter_poll_interval_seconds')} and ({order}))"),
+        Query(f"max by ({keys}) ({_F('gigas_exporter_poll_duration_seconds')} and ({order}))"),
+        columns=[
+            Column(
+                "Value #A",
+                "Last poll",
+                width=90,
+                coloured=True,
+                mappings=words({"0": ("failed", BAD), "1": ("well", GOOD)}),
+            ),
+            Column("name", "Account", filterable=True),
+            Column("account_id", "Account ID", width=110),
+            Column("resource", "Resource", filterable=True),
+            Column("Value #B", "Last read", unit="dtdurations", width=150, no_value="never"),
+            Column("Value #C", "Interval", unit="dtdurations", width=120),
+            Column("Value #D", "Took", unit="s", width=100),
+            Column("instance", "Instance"),
+        ],
+        sort_by="Last poll",
+        descending=False,
+        no_value="Nothing was polled yet.",
+    )
+    rates = graph(
+        "Polls",
+        "Polls that ended, and those of them that failed, by resource.",
+        Query(_rate("gigas_exporter_polls_total", "resource", _F), "{{resource}}"),
+        Query(
+            _rate("gigas_exporter_poll_failures_total", "resource, reason", _F) + " > 0",
+            "{{resource}} failed: {{reason}}",
+        ),
+        unit="ops",
+        no_value="no polls",
+    )
+    return [
+        Line(9, [(12, age), (12, duration)], "How fresh are the data?"),
+        Line(9, [(14, polls), (10, rates)]),
+    ]
+
+
+def _api() -> list[Line]:
+    bucket = "sum by (operation, le) (rate(" + _E("gigas_exporter_api_request_duration_seconds_bucket") + f"{_RATE}))"
+    total = "gigas_exporter_api_requests_total"
+    latency = graph(
+        "Latency",
+        "How long requests to the API took: the median and the 95th percentile of each operation.",
+        Query(f"histogram_quantile(0.5, {bucket})", "{{operation}} median"),
+        Query(f"histogram_quantile(0.95, {bucket})", "{{operation}} 95 %"),
+        unit="s",
+        no_value="no requests",
+    )
+    mean = graph(
+        "Mean latency",
+        "Mean duration of requests by operation.",
+        Query(
+            _rate("gigas_exporter_api_request_duration_seconds_sum", "operation", _E)
+            + " / "
+            + _rate("gigas_exporter_api_request_duration_seconds_count", "operation", _E),
+            "{{operation}}",
+        ),
+        unit="s",
+        no_value="no requests",
+    )
+    codes = graph(
+        "Requests by outcome",
+        "Requests to the API by what came of them: the HTTP status, or why there was none.",
+        Query(_rate(total, "code", _E), "{{code}}"),
+        unit="reqps",
+        stacked=True,
+        no_value="no requests",
+    )
+    failed = graph(
+        "Share of failed requests",
+        "Requests that got no answer, an error status, or nonsense.",
+        Query(
+            f"{_rate(total, 'operation', _E, _NO_SUCCESS)} / {_rate(total, 'operation', _E)}",
+            "{{operation}}",
+        ),
+        unit="percentunit",
+        highest=1,
+        no_value="none failed",
+    )
+    retries = graph(
+        "Retries",
+        "Requests that were tried once more.",
+        Query(_rate("gigas_exporter_api_retries_total", "operation", _E), "{{operation}}"),
+        unit="reqps",
+        no_value="no requests",
+    )
+    invalid = graph(
+        "Values not understood",
+        "Values in the API's answers that could not be understood; what they would"
+        " have said is left out. The 30 fields with the most.",
+        Query(
+            f"topk(30, {_rate('gigas_exporter_invalid_items_total', 'resource, field', _F)} > 0)",
+            "{{resource}} {{field}}",
+        ),
+        unit="cps",
+        no_value="all were understood",
+    )
+    return [
+        Line(9, [(8, latency), (8, mean), (8, codes)], "How does the API behave?"),
+        Line(9, [(8, failed), (8, retries), (8, invalid)]),
+    ]
+
+
+def _costs() -> list[Line]:
+    memory = graph(
+        "Memory",
+        "Resident memory of each exporter.",
+        Query(f"topk(20, {_E('process_resident_memory_bytes')})", "{{instance}}"),
+        unit="bytes",
+    )
+    cpu = graph(
+        "CPU",
+        "Processor time used by each exporter, as a share of one core.",
+        Query(f"topk(20, rate({_E('process_cpu_seconds_total')}{_RATE}))", "{{instance}}"),
+        unit="percentunit",
+    )
+    files = graph(
+        "Open files",
+        "File descriptors that each exporter holds.",
+        Query(f"topk(20, {_E('process_open_fds')})", "{{instance}}"),
+        unit="short",
+    )
+    series = graph(
+        "Series",
+        "Samples in each scrape: what the fleet costs Prometheus.",
+        Query(f"topk(20, {_E('scrape_samples_scraped')})", "{{instance}}"),
+        unit="short",
+    )
+    scrape = graph(
+        "Scrape duration",
+        "How long Prometheus waited for the page.",
+        Query(f"topk(20, {_E('scrape_duration_seconds')})", "{{instance}}"),
+        unit="s",
+    )
+    versions = table_of(
+        "Versions",
+        "What runs where, and since when; at most 50.",
+        Query(f"topk(50, {_E('gigas_exporter_build_info')})"),
+        Query(f"topk(50, max by (job, instance) (1000 * {_E('process_start_time_seconds')}))"),
+        columns=[
+            Column("instance", "Instance"),
+            Column("job", "Job"),
+            Column("version", "Version", width=110),
+            Column("python_version", "Python", width=110),
+            Column("Value #B", "Started", unit="dateTimeFromNow", width=150),
+        ],
+        sort_by="Instance",
+        descending=False,
+        no_value="No exporter answers.",
+    )
+    return [
+        Line(8, [(8, memory), (8, cpu), (8, files)], "What does it cost?"),
+        Line(8, [(8, series), (8, scrape), (8, versions)]),
+    ]
+
+
+def exporter() -> str:
+    """Return the dashboard's JSON."""
+    return document(
+        NAME,
+        "Gigas / Exporter",
+        "Whether the exporter answers, how fresh its data are, how the API behaves, and what it costs.",
+        lines=[_health(), *_freshness(), *_api(), *_costs()],
+        variables=[ACCOUNT],
+        alerts='count by (alertname, severity) (ALERTS{alertname=~"Gigas.*", alertname!~"GigasDisk.*",'
+        ' alertstate="firing", job=~"$job", instance=~"$instance", account_id=~"$account_id|"})',
+    )

@@ -1,0 +1,334 @@
+"""The overview: is anything wrong now, can these numbers be trusted, is every disk restorable, what is worst."""
+
+from __future__ import annotations
+
+from dashboards.generate import queries as q
+from dashboards.generate.document import ACCOUNT, Line, document
+from dashboards.generate.pieces import (
+    BAD,
+    BUILT_IN_LIMITS,
+    FLAG,
+    GOOD,
+    NOTICE,
+    PROBLEMS,
+    SHARE_OF_LIMIT,
+    WARN,
+    Column,
+    Query,
+    graph,
+    numbers,
+    steps,
+    table_of,
+    words,
+)
+
+__all__ = ["NAME", "overview"]
+
+NAME = "gigas-overview"
+
+_F = q.FLEET
+_DISKS = _F("gigas_disk_info")
+_ALERTS = 'ALERTS{alertname=~"Gigas.*", alertstate="firing", job=~"$job", instance=~"$instance", '
+_ALERTS += 'account_id=~"$account_id|"'
+_WORST = 50
+_SEVERITIES = {"critical": BAD, "warning": WARN, "info": NOTICE}
+
+
+def _count(expression: str) -> str:
+    return q.or_zero(f"count({expression})", _DISKS)
+
+
+def _wrong_now() -> Line:
+    alerts = numbers(
+        "Alerts firing",
+        "Alerts of these rules that fire now, for the chosen exporters and accounts. 0 also when the rules are not"
+        " loaded in this Prometheus; an absent exporter can be seen in its own alert only.",
+        *(Query(f'count({_ALERTS}, severity="{name}"}}) or vector(0)', name) for name in _SEVERITIES),
+        levels_by_name={name: steps(GOOD, (1, colour)) for name, colour in _SEVERITIES.items()},
+    )
+    error = numbers(
+        "Disks in error",
+        "Disks whose error flag the platform has raised.",
+        Query(f"sum({_F('gigas_disk_error')})"),
+        levels=steps(GOOD, (1, BAD)),
+    )
+    never = numbers(
+        "Never backed up",
+        "Disks that must have a backup and have no usable one. Disks just made count too; the alert gives them time.",
+        Query(_count(q.never_backed_up(_F))),
+        levels=steps(GOOD, (1, BAD)),
+    )
+    late = numbers(
+        "Backup late",
+        "Disks whose newest usable backup is older than the policy allows.",
+        Query(_count(f"({q.of_limit(_F)}) > 1")),
+        levels=steps(GOOD, (1, WARN)),
+    )
+    within = numbers(
+        "Within policy",
+        "Share of the disks that must have a backup whose newest usable one is young enough. No value: the policy asks"
+        " for no backup, or nothing was read yet.",
+        Query(q.within_policy(_F)),
+        unit="percentunit",
+        decimals=1,
+        levels=steps(BAD, (0.9, WARN), (1, GOOD)),
+        no_value="none required",
+    )
+    unprotected = numbers(
+        "Unprotected",
+        "Disks that are no swap, that no automatic backup covers and that the policy does not ask about.",
+        Query(_count(q.unprotected(_F))),
+        levels=steps(GOOD, (1, NOTICE)),
+    )
+    locked = numbers(
+        "Locked",
+        "Disks that the platform has locked, as it does while it works on them.",
+        Query(f"sum({_F('gigas_disk_locked')})"),
+    )
+    panels = [(6, alerts), (3, error), (3, never), (3, late), (3, within), (3, unprotected), (3, locked)]
+    return Line(4, panels, "Is anything wrong now?")
+
+
+def _trust() -> Line:
+    interval = _F("gigas_exporter_poll_interval_seconds", 'resource="backups"')
+    disks_read = _F("gigas_exporter_poll_last_success_timestamp_seconds", 'resource="disks"')
+    backups_read = _F("gigas_exporter_poll_last_success_timestamp_seconds", 'resource="backups"')
+    limits = BUILT_IN_LIMITS
+    panels = [
+        (
+            4,
+            numbers(
+                "Exporters down",
+                "Scrape targets of the chosen jobs that do not answer Prometheus.",
+                Query(f"sum({q.EXPORTER('up')} == bool 0)"),
+                levels=steps(GOOD, (1, BAD)),
+            ),
+        ),
+        (
+            4,
+            numbers(
+                "Accounts not answering",
+                "Accounts whose disks could not be read in the last poll. Their last good data go on being shown for a"
+                " while.",
+                Query(f"sum({_F('gigas_up')} == bool 0)"),
+                levels=steps(GOOD, (1, WARN)),
+            ),
+        ),
+        (
+            4,
+            numbers(
+                "Disk data age",
+                "How long ago the disks of the account that is furthest behind were last read.",
+                Query(f"max(time() - {disks_read})"),
+                unit="s",
+                levels=steps(GOOD, (limits.disks_late_seconds, WARN), (limits.disks_stale_seconds, BAD)),
+                no_value="never read",
+            ),
+        ),
+        (
+            4,
+            numbers(
+                "Backup data age, in polls",
+                "How many backup polls ago the backups of the account that is furthest behind were last read; 1 is as"
+                " it should be.",
+                Query(f"max((time() - {backups_read}) / {interval})"),
+                decimals=1,
+                levels=steps(GOOD, (limits.backups_late_polls, WARN), (limits.backups_stale_polls, BAD)),
+                no_value="never read",
+            ),
+        ),
+        (
+            4,
+            numbers(
+                "Backups not known",
+                "Disks that must have a backup and whose backups were not read yet, or too long ago to be shown.",
+                Query(_count(q.unknown(_F))),
+                levels=steps(GOOD, (1, WARN)),
+            ),
+        ),
+        (
+            4,
+            numbers(
+                "Backups not readable",
+                "Disks whose backups the last backup poll could not read.",
+                Query(f"sum({_F('gigas_disk_backups_poll_success')} == bool 0)"),
+                levels=steps(GOOD, (1, WARN)),
+            ),
+        ),
+    ]
+    return Line(4, panels, "Can I trust these numbers?")
+
+
+def _worst() -> list[Line]:
+    worst = q.worst(_F, _WORST)
+
+    def of_the_worst(expression: str) -> Query:
+        return Query(f"max by ({q.BY_DISK}) (({expression}) and ({worst}))")
+
+    first = Query(q.named(f"max by ({q.BY_DISK}, virtual_machine_id) ({worst})", _F, account=True))
+    status = Query(f"max by ({q.BY_DISK}, status) ({_F('gigas_disk_status')} and on ({q.BY_DISK}) ({worst}))")
+    disks = table_of(
+        "Worst disks",
+        f"The disks with the worst problems, at most {_WORST}; how many there are in all stands beside it as 'Disks"
+        " with a problem'. A click leads to the disk. Of limit: the age of the newest backup as a share of what the"
+        " policy allows.",
+        first,
+        status,
+        of_the_worst(_F("gigas_disk_backup_age_seconds")),
+        of_the_worst(q.of_limit(_F)),
+        of_the_worst(_F("gigas_disk_size_bytes")),
+        of_the_worst(_F("gigas_disk_locked")),
+        of_the_worst(_F("gigas_disk_autobackup")),
+        columns=[
+            Column("Value #A", "Problem", mappings=PROBLEMS, coloured=True, width=160, links=True),
+            Column("label", "Virtual machine", links=True, filterable=True),
+            Column("mount_point", "Mount point", links=True, filterable=True),
+            Column("Value #E", "Size", unit="bytes", width=90),
+            Column("status", "Status", width=110),
+            Column("Value #C", "Last backup", unit="dtdurations", width=170, no_value="none"),
+            Column(
+                "Value #D",
+                "Of limit",
+                unit="percentunit",
+                width=90,
+                decimals=0,
+                thresholds=SHARE_OF_LIMIT,
+                coloured=True,
+                no_value="–",
+            ),
+            Column("Value #F", "Locked", mappings=FLAG, width=80),
+            Column("Value #G", "Autobackup", mappings=FLAG, width=100),
+            Column("name", "Account", filterable=True, width=130),
+            Column("account_id", "Account ID", width=100),
+            Column("disk_id", "Disk ID", links=True, width=100),
+        ],
+        sort_by="Problem",
+        no_value="Nothing is wrong with any disk.",
+    )
+    fleet = [
+        (
+            4,
+            numbers(
+                "Disks with a problem",
+                "Disks that have at least one of the problems of the table below; locked and unprotected ones too.",
+                Query(_count(q.problem(_F))),
+                levels=steps(GOOD, (1, NOTICE)),
+            ),
+        ),
+        (4, numbers("Disks", "All disks of the chosen accounts.", Query(f"count({_DISKS})"))),
+        (
+            4,
+            numbers(
+                "Virtual machines",
+                "Machines that the API lists; no value where it does not allow that.",
+                Query(f"count({_F('gigas_virtual_machine_info')})"),
+                no_value="not listed",
+            ),
+        ),
+        (4, numbers("Accounts", "Accounts that are watched.", Query(f"count({_F('gigas_account_info')})"))),
+        (
+            4,
+            numbers(
+                "Provisioned",
+                "Sum of the sizes of all disks.",
+                Query(f"sum({_F('gigas_disk_size_bytes')})"),
+                unit="bytes",
+            ),
+        ),
+        (
+            4,
+            numbers(
+                "In newest backups",
+                "Sum of the sizes of every disk's newest usable backup.",
+                Query(f"sum({_F('gigas_disk_backup_last_size_bytes')})"),
+                unit="bytes",
+                no_value="no backups",
+            ),
+        ),
+    ]
+    return [Line(4, fleet, "The fleet, and what is worst in it"), Line(12, [(24, disks)])]
+
+
+def _over_time() -> list[Line]:
+    share = graph(
+        "Within policy",
+        "Share of the disks that must have a backup whose newest is young enough; the ten accounts that are worst at"
+        " the end of the range.",
+        Query(
+            f"({q.within_policy(_F, q.BY_ACCOUNT)}) and on ({q.BY_ACCOUNT})"
+            f" bottomk(10, {q.within_policy(_F, q.BY_ACCOUNT, at='end')})",
+            "{{account_id}}",
+        ),
+        unit="percentunit",
+        highest=1,
+        points=100,
+        no_value="no disk must have a backup",
+    )
+    problems = graph(
+        "Problems",
+        "How many disks were in error, locked, or had no readable backups.",
+        Query(f"sum({_F('gigas_disk_error')})", "in error"),
+        Query(f"sum({_F('gigas_disk_locked')})", "locked"),
+        Query(f"sum({_F('gigas_disk_backups_poll_success')} == bool 0)", "backups not readable"),
+        unit="short",
+        points=100,
+    )
+    return [Line(9, [(12, share), (12, problems)], "Over time")]
+
+
+def _largest() -> Line:
+    size = f"sum by ({q.BY_MACHINE}) ({_F('gigas_disk_size_bytes', q.ATTACHED)})"
+    label = f'label_replace(topk(15, {size}), "label", "VM $1", "virtual_machine_id", "(.+)")'
+    names = f"topk(15, {size}) * on ({q.BY_MACHINE}) group_left (label) {q.machine_names(_F)}"
+    disks = f"count by ({q.BY_MACHINE}) ({_DISKS} and on ({q.BY_MACHINE}) topk(15, {size}))"
+    machines = table_of(
+        "Largest virtual machines",
+        "The fifteen machines with the most provisioned bytes, of all those counted above.",
+        Query(f"{names} or on ({q.BY_MACHINE}) {label}"),
+        Query(disks),
+        columns=[
+            Column("label", "Virtual machine", filterable=True),
+            Column("Value #A", "Provisioned", unit="bytes", width=120),
+            Column("Value #B", "Disks", width=80),
+            Column("account_id", "Account ID", width=110),
+            Column("virtual_machine_id", "Machine ID", width=110),
+        ],
+        sort_by="Provisioned",
+        no_value="No disk is attached to a machine.",
+    )
+    ranked = " or ".join(
+        f'{rank} * {_ALERTS}, severity="{name}"}}' for rank, name in ((3, "critical"), (2, "warning"), (1, "info"))
+    )
+    grouping = "alertname, severity, account_id, disk_id"
+    alerts = table_of(
+        "Firing alerts",
+        "The alerts that fire now, worst first, at most 50; how many there are in all stands at the top.",
+        Query(f"topk(50, max by ({grouping}) ({ranked}))"),
+        columns=[
+            Column(
+                "Value",
+                "Severity",
+                width=100,
+                coloured=True,
+                mappings=words({"3": ("critical", BAD), "2": ("warning", WARN), "1": ("info", NOTICE)}),
+            ),
+            Column("alertname", "Alert", links=True, filterable=True),
+            Column("account_id", "Account ID", width=110),
+            Column("disk_id", "Disk ID", width=110, links=True),
+        ],
+        sort_by="Severity",
+        no_value="No alert fires.",
+    )
+    return Line(11, [(12, alerts), (12, machines)])
+
+
+def overview() -> str:
+    """Return the dashboard's JSON."""
+    return document(
+        NAME,
+        "Gigas / Overview",
+        "Is anything wrong with the disks and backups now, can the numbers be trusted, and what is worst.",
+        lines=[_wrong_now(), _trust(), *_worst(), *_over_time(), _largest()],
+        variables=[ACCOUNT],
+        alerts=f"count by (alertname, severity) ({_ALERTS}}})",
+    )

@@ -1,0 +1,165 @@
+"""The PromQL that several dashboards share: which series are meant, what is wrong with a disk, what it is called.
+
+It owns expressions as text and knows nothing of panels. Every selector goes through a `Scope`, so that none forgets
+the variables that the reader chose.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "ATTACHED",
+    "BY_ACCOUNT",
+    "BY_DISK",
+    "BY_MACHINE",
+    "DISK",
+    "EXPORTER",
+    "FLEET",
+    "MACHINES",
+    "Scope",
+    "largest_at_either_end",
+    "machine_names",
+    "named",
+    "never_backed_up",
+    "of_limit",
+    "or_zero",
+    "problem",
+    "unknown",
+    "unprotected",
+    "within_policy",
+    "worst",
+]
+
+ATTACHED = 'virtual_machine_id!=""'
+BY_ACCOUNT = "job, instance, account_id"
+BY_MACHINE = f"{BY_ACCOUNT}, virtual_machine_id"
+BY_DISK = f"{BY_ACCOUNT}, disk_id"
+"""A disk's identity. The machine is no part of it: a disk that moves stays the same disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The series that the variables of a dashboard select; called with a metric, it gives the selector."""
+
+    matchers: str
+
+    def __call__(self, metric: str, extra: str = "", at: str = "") -> str:
+        """Return the selector of ``metric``, with more matchers and an ``@`` modifier where given."""
+        matchers = f"{self.matchers}, {extra}" if extra else self.matchers
+        return f"{metric}{{{matchers}}}{f' @ {at}()' if at else ''}"
+
+
+EXPORTER = Scope('job=~"$job", instance=~"$instance"')
+FLEET = Scope(f'{EXPORTER.matchers}, account_id=~"$account_id"')
+MACHINES = Scope(f'{FLEET.matchers}, virtual_machine_id=~"$virtual_machine"')
+DISK = Scope(f'{MACHINES.matchers}, disk_id=~"$disk_id"')
+
+
+def or_zero(count: str, of: str) -> str:
+    """Return ``count``, or 0 while ``of`` has series: 'none' is a number, 'not known' is no value at all."""
+    return f"({count}) or 0 * count({of})"
+
+
+def of_limit(scope: Scope) -> str:
+    """Return the age of each disk's newest backup as a share of what the policy allows."""
+    return f"{scope('gigas_disk_backup_age_seconds')} / {scope('gigas_disk_backup_max_age_seconds')}"
+
+
+def never_backed_up(scope: Scope) -> str:
+    """Return the disks that must have a backup and have none, as zeros."""
+    return f"({scope('gigas_disk_backups')} == 0) and ({scope('gigas_disk_backup_required')} == 1)"
+
+
+def unknown(scope: Scope) -> str:
+    """Return the disks that must have a backup and of whose backups nothing is known, as ones."""
+    return f"({scope('gigas_disk_backup_required')} == 1) unless {scope('gigas_disk_backups')}"
+
+
+def unprotected(scope: Scope) -> str:
+    """Return the disks that nothing backs up: no swap, no automatic backup, no demand of the policy; as zeros."""
+    return (
+        f"({scope('gigas_disk_autobackup')} == 0) and ({scope('gigas_disk_swap')} == 0)"
+        f" and ({scope('gigas_disk_backup_required')} == 0)"
+    )
+
+
+def within_policy(scope: Scope, by: str = "", at: str = "") -> str:
+    """Return the share of the disks that must have a backup whose newest one is young enough."""
+    grouping = f" by ({by})" if by else ""
+    required = f"sum{grouping} ({scope('gigas_disk_backup_required', at=at)})"
+    met = (
+        f"sum{grouping} ({scope('gigas_disk_backup_age_seconds', at=at)} <= bool"
+        f" {scope('gigas_disk_backup_max_age_seconds', at=at)})"
+    )
+    return f"({met} or 0 * {required}) / ({required} > 0)"
+
+
+def problem(scope: Scope) -> str:
+    """Return the worst that is wrong with each disk, as a number that `pieces.PROBLEMS` puts into words.
+
+    The fraction orders the late ones among themselves. ``or`` keeps the first that holds: all metrics of a disk have
+    the same labels.
+    """
+    ratio = of_limit(scope)
+    return " or ".join(
+        (
+            f"7 * ({scope('gigas_disk_error')} == 1)",
+            f"6 + ({never_backed_up(scope)})",
+            f"5 + clamp_max({ratio} > 2, 99) / 100",
+            f"4 + clamp_max({ratio} > 1, 99) / 100",
+            f"3 + ({scope('gigas_disk_backups_poll_success')} == 0)",
+            f"2 + ({unprotected(scope)})",
+            f"1 * ({scope('gigas_disk_locked')} == 1)",
+        )
+    )
+
+
+def worst(scope: Scope, limit: int) -> str:
+    """Return the disks with the worst problems, at most ``limit``."""
+    return f"topk({limit}, {problem(scope)})"
+
+
+def machine_names(scope: Scope, at: str = "") -> str:
+    """Return a 1 for every machine that the API named, with its ``label``."""
+    return scope("gigas_virtual_machine_info", 'label!=""', at)
+
+
+def _names(scope: Scope, at: str) -> str:
+    """Return a 1 for each disk with ``label`` (of its machine) and ``mount_point``; the machine's name may be unknown.
+
+    The names of machines are enrichment: a disk whose machine has none is called by the machine's id, not left out.
+    """
+    info = scope("gigas_disk_info", at=at)
+    unnamed = f'label_replace({info}, "label", "VM $1", "virtual_machine_id", "(.+)")'
+    detached = f'label_replace({unnamed}, "label", "detached", "virtual_machine_id", "")'
+    named_by_api = f"{info} * on ({BY_MACHINE}) group_left (label) {machine_names(scope, at)}"
+    return f"{named_by_api} or on ({BY_DISK}) {detached}"
+
+
+def named(expression: str, scope: Scope, at: str = "", account: bool = False) -> str:
+    """Return ``expression``, one series a disk, with the labels ``label`` and ``mount_point``.
+
+    Args:
+        expression: What is to be named.
+        scope: Where the names are looked up.
+        at: ``end`` to look the names up once at the end of the range, for a graph; a disk gone by then is named by
+            what it was called at the start.
+        account: Whether to add the account's ``name`` too.
+    """
+    names = f"{_names(scope, 'end')} or on ({BY_DISK}) ({_names(scope, 'start')})" if at else _names(scope, "")
+    whole = f"({expression}) * on ({BY_DISK}) group_left (label, mount_point) ({names})"
+    if account:
+        whole += f" * on ({BY_ACCOUNT}) group_left (name) {FLEET('gigas_account_info')}"
+    return whole
+
+
+def largest_at_either_end(scope: Scope, limit: int) -> str:
+    """Return the same at most ``limit`` disks at every point of a graph: those there at its end or its start.
+
+    With one disk chosen it is that disk, also when it was deleted or moved meanwhile; with all, it is a bound.
+    """
+    candidates = " or ".join(
+        scope(metric, at=at) for at in ("end", "start") for metric in ("gigas_disk_size_bytes", "gigas_disk_info")
+    )
+    return f"topk({limit}, max by ({BY_DISK}) ({candidates}))"
