@@ -1,7 +1,7 @@
 """What the process says about itself: one line an event, on stderr, as logfmt or JSON.
 
 A module logs through ``get_logger(__name__)``: an event in constant words, and facts as keywords. Records of the
-standard library's loggers come out the same way, with what they were given as ``extra``. Whatever a text holds, it stays
+standard library's loggers come out the same way, with their ``extra``. Whatever a text holds, it stays
 inside its line and its field, is cut where it is long, and a :class:`~gigas_exporter.secret.Secret` prints ``***``.
 
 The standard library's ``logging`` carries the lines: a logging library was measured to cost the process 7 MB of memory

@@ -129,7 +129,7 @@ def _who(
     if file.accounts is not None or file.credential is not None or (file.discover and _ACCOUNT_ID in variables):
         if variables:
             told = "accounts" if file.accounts is not None else "discover"
-            findings.outside.append(f"{variables[0]}: is set, but {told} in the config file says it; keep one")
+            findings.outside.append(f"{variables[0]}: is set together with {told} in the config file; keep one")
         return accounts_of(file, directory, findings)
     if not variables:
         if file.discover:

@@ -1,0 +1,125 @@
+"""What a configuration was understood to mean: in words, without secrets, for people to hold against their intent."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Final
+
+from gigas_exporter.config.durations import format_duration
+from gigas_exporter.config.settings import PollSettings, Settings, WebSettings
+from gigas_exporter.gigas.credentials import (
+    ApiKeyCredential,
+    Credential,
+    FixedSecret,
+    LoginCredential,
+    SecretFile,
+    SecretSource,
+)
+from gigas_exporter.gigas.settings import ApiSettings
+from gigas_exporter.inventory import StalenessLimits
+from gigas_exporter.policy import Match, Policy, Requirement, Rule
+
+__all__ = ["describe"]
+
+_SOURCES: Final = {
+    "auto": "from one sweep of the account where the API has it, else disk by disk",
+    "account": "from one sweep of the account",
+    "disk": "disk by disk",
+}
+
+
+def describe(settings: Settings) -> list[str]:
+    """Return the settings in words, one line each."""
+    return [_api(settings.api), *_accounts(settings), *_polls(settings.poll), *_policy(settings.policy)] + [
+        _web(settings.web),
+        f"log: {settings.log.level} and above, as {settings.log.format}",
+    ]
+
+
+def _api(api: ApiSettings) -> str:
+    rate = f"{api.max_requests_per_second:g} requests a second" if api.max_requests_per_second else "no limit of rate"
+    proxy = f", through {api.proxy}" if api.proxy else ""
+    trust = f", trusting {api.ca_file}" if api.ca_file else ""
+    return (
+        f"API: {api.url}{proxy}{trust}, {format_duration(api.timeout_seconds)} a request,"
+        f" {api.max_concurrency} requests at once, {rate}, {api.page_size} items a page"
+    )
+
+
+def _polls(poll: PollSettings) -> tuple[str, str]:
+    limits = StalenessLimits.of(poll.max_staleness, poll.interval, poll.backups_interval)
+    disks = (
+        f"disks and virtual machines: read every {format_duration(poll.interval)},"
+        f" served for up to {format_duration(limits.disks)} when that fails"
+    )
+    backups = (
+        f"backups: read every {format_duration(poll.backups_interval)}, {_SOURCES[poll.backups_source]},"
+        f" served for up to {format_duration(limits.backups)} when that fails"
+    )
+    return disks, backups
+
+
+def _policy(policy: Policy) -> list[str]:
+    lines = [f"backup policy {place}: {_rule(rule)}" for place, rule in enumerate(policy.rules, start=1)]
+    if all(rule.match != Match() for rule in policy.rules):
+        lines.append("backup policy, last: all other disks need no backup")
+    return lines
+
+
+def _web(web: WebSettings) -> str:
+    host, port = web.listen_address
+    shown = f"[{host}]" if ":" in host else host
+    secured = f", secured as {web.config_file} says" if web.config_file else ""
+    reload = ", POST /-/reload allowed" if web.enable_lifecycle else ""
+    return f"web: {shown}:{port}{web.telemetry_path}{secured}{reload}"
+
+
+def _accounts(settings: Settings) -> list[str]:
+    shard = settings.shard
+    lines = [] if shard is None else [f"shard: {shard.index} of {shard.count}"]
+    if settings.discovery is not None:
+        return [*lines, f"accounts: all that the API shows to {_credential(settings.discovery)}"]
+    for known in settings.accounts:
+        name = f" ({known.account.name})" if known.account.name else ""
+        elsewhere = "" if settings.owns(known.account.id) else ", read by another shard"
+        lines.append(f"account {known.account.id}{name}: with {_credential(known.credential)}{elsewhere}")
+    return lines
+
+
+def _credential(credential: Credential) -> str:
+    if isinstance(credential, LoginCredential):
+        return f"the login {credential.login} and the password from {_source(credential.password)}"
+    if isinstance(credential, ApiKeyCredential):
+        return f"the API key from {_source(credential.key)}"
+    return f"the token from {_source(credential.token)}"
+
+
+def _source(source: SecretSource) -> str:
+    if isinstance(source, SecretFile):
+        return f"the file {source.path}"
+    return source.origin if isinstance(source, FixedSecret) else "elsewhere"
+
+
+def _rule(rule: Rule) -> str:
+    conditions = [
+        _condition(field.name, value)
+        for field in fields(rule.match)
+        if (value := getattr(rule.match, field.name)) is not None
+    ]
+    disks = f"disks with {' and '.join(conditions)}" if conditions else "all other disks"
+    return f"{disks} {_asked(rule.requirement)}"
+
+
+def _condition(name: str, value: str | bool) -> str:
+    words = name.replace("_", " ")
+    if isinstance(value, bool):
+        return f"{words} {'true' if value else 'false'}"
+    glob = name in {"mount_point", "virtual_machine_label"}
+    return f"{words} {'like ' if glob else ''}{value}"
+
+
+def _asked(requirement: Requirement) -> str:
+    why = f" ({requirement.reason})" if requirement.reason else ""
+    if requirement.max_age_seconds is None:
+        return f"need no backup{why}"
+    return f"need a backup younger than {format_duration(requirement.max_age_seconds)}{why}"

@@ -1,0 +1,81 @@
+"""How many requests a configuration makes, so that it can be held against a limit before it meets one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from gigas_exporter.config.settings import BackupsSource, Settings
+
+__all__ = ["RequestEstimate", "requests_per_hour"]
+
+_HOUR: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class RequestEstimate:
+    """API requests an hour while nothing fails.
+
+    Attributes:
+        disks: For the lists of disks.
+        virtual_machines: For the lists of virtual machines.
+        accounts: For the list of accounts, when they are discovered.
+        backups_by_account: For backups, when one sweep of the account reads them all.
+        backups_by_disk: For backups, when each disk is asked for its own.
+    """
+
+    disks: float
+    virtual_machines: float
+    accounts: float
+    backups_by_account: float
+    backups_by_disk: float
+
+    def total(self, source: BackupsSource) -> float:
+        """Return all requests an hour with backups read from ``source``; ``auto`` is taken at its worst."""
+        either = (self.backups_by_account, self.backups_by_disk)
+        backups = {"account": either[0], "disk": either[1], "auto": max(either)}[source]
+        return self.disks + self.virtual_machines + self.accounts + backups
+
+
+def requests_per_hour(
+    settings: Settings, disks: int, machines_per_account: int | None = None, backups_per_disk: int = 7
+) -> RequestEstimate:
+    """Return how many requests reading ``disks`` disks makes, spread evenly over the accounts of this process.
+
+    A list of n items takes ``pages(n) = n // page_size + 1`` requests: the last page is known by being short. Then,
+    with ``accounts`` as the accounts of this process and n for what one account has of a thing::
+
+        disks               accounts × pages(disks)                      × 3600 / poll.interval
+        virtual machines    accounts × pages(machines)                   × 3600 / poll.interval
+        discovery           pages(accounts), if accounts are discovered  × 3600 / poll.interval
+        backups by account  accounts × pages(disks × backups per disk)   × 3600 / poll.backups_interval
+        backups by disk     accounts × disks × pages(backups per disk)   × 3600 / poll.backups_interval
+
+    Logins and repeated requests come on top. When accounts are discovered, how many they are is not known and 1 is
+    taken.
+
+    Args:
+        settings: What sets the pace.
+        disks: Disks of all accounts of this process together.
+        machines_per_account: Virtual machines of one account; ``None`` takes one for each disk, which is the most.
+        backups_per_disk: Backups that are kept of each disk.
+    """
+    size = settings.api.page_size
+    named = sum(settings.owns(known.account.id) for known in settings.accounts)
+    accounts = 1 if settings.discovery is not None else named
+    if accounts == 0:
+        return RequestEstimate(0.0, 0.0, 0.0, 0.0, 0.0)
+    each = -(-disks // accounts)
+    machines = each if machines_per_account is None else machines_per_account
+    polls, sweeps = _HOUR / settings.poll.interval, _HOUR / settings.poll.backups_interval
+    return RequestEstimate(
+        disks=accounts * _pages(each, size) * polls,
+        virtual_machines=accounts * _pages(machines, size) * polls,
+        accounts=_pages(accounts, size) * polls if settings.discovery is not None else 0.0,
+        backups_by_account=accounts * _pages(each * backups_per_disk, size) * sweeps,
+        backups_by_disk=disks * _pages(backups_per_disk, size) * sweeps,
+    )
+
+
+def _pages(items: int, page_size: int) -> int:
+    return items // page_size + 1
