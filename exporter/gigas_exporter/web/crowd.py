@@ -1,0 +1,114 @@
+"""Owns how many connections there are at once, and which is given up for a new one. Knows nothing of what they say."""
+
+from __future__ import annotations
+
+import resource
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from gigas_exporter.clock import Clock
+from gigas_exporter.web.connection import Connection, Phase
+
+__all__ = ["Crowd", "connection_cap"]
+
+_USUAL_CAP: Final = 512
+_SMALLEST_CAP: Final = 16
+_DESCRIPTORS_KEPT_FREE: Final = 128  # for the API's connections, files and what the libraries hold open
+_LEAVING_AT_ONCE: Final = 64
+_LEAVING_SECONDS: Final = 0.05
+
+
+def connection_cap(wanted: int | None) -> int:
+    """Return how many connections to allow, so that room is left under the limit of open files."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    room = _USUAL_CAP if soft == resource.RLIM_INFINITY else max(_SMALLEST_CAP, soft - _DESCRIPTORS_KEPT_FREE)
+    return min(wanted if wanted is not None else _USUAL_CAP, room)
+
+
+class Crowd:
+    """The connections there are.
+
+    When there are too many, the newcomer is let in and an old one is given up: first the oldest that has not finished
+    its request's head, then the oldest idle, then the oldest that is being written to. Refusing newcomers instead
+    would let whoever holds connections open lock all others out. Those for whom an answer is being made stay.
+    """
+
+    def __init__(self, clock: Clock, cap: int) -> None:
+        self._clock = clock
+        self._cap = cap
+        self._present: set[Connection] = set()
+        self._leaving: set[Connection] = set()
+        self._changed = threading.Condition()
+
+    def admit(self, connection: Connection, run: Callable[[], None]) -> bool:
+        """Let a connection in and run it in a thread of its own; return False when there is no room or no thread.
+
+        Threads have the platform's usual stack: ``threading.stack_size`` is global and would shrink the stacks of
+        whoever starts a thread at the same moment, and what is never touched of a stack takes no memory.
+        """
+        with self._changed:
+            if len(self._present) >= self._cap and not self._give_one_up():
+                return False
+            self._present.add(connection)
+            # Connections that were given up end soon; when they end slower than others come, those others wait.
+            self._changed.wait_for(lambda: len(self._leaving) < _LEAVING_AT_ONCE, _LEAVING_SECONDS)
+        try:
+            threading.Thread(target=self._live, args=(connection, run), name="web", daemon=True).start()
+        except RuntimeError:
+            self._forget(connection)
+            return False
+        return True
+
+    def give_one_up(self) -> bool:
+        """Give one connection up, to free its descriptor; return whether there was one."""
+        with self._changed:
+            return self._give_one_up()
+
+    def drain(self, grace_seconds: float, unfinished_seconds: float) -> bool:
+        """End all connections, requests under way within their grace; return whether all ended by themselves."""
+        begin = self._clock.monotonic()
+        self._abort(Phase.IDLE)
+        if not self._wait(begin + min(unfinished_seconds, grace_seconds)):
+            self._abort(Phase.IDLE, Phase.UNFINISHED)
+        finished = self._wait(begin + grace_seconds)
+        self._abort(*Phase)
+        self._wait(self._clock.monotonic() + 1.0)
+        return finished
+
+    def _live(self, connection: Connection, run: Callable[[], None]) -> None:
+        try:
+            run()
+        finally:
+            self._forget(connection)
+
+    def _forget(self, connection: Connection) -> None:
+        with self._changed:
+            self._present.discard(connection)
+            self._leaving.discard(connection)
+            self._changed.notify_all()
+
+    def _give_one_up(self) -> bool:
+        candidates = [one for one in self._present if one.phase is not Phase.ANSWERING]
+        if not candidates:
+            return False
+        oldest = min(candidates, key=lambda one: (one.phase.value, one.since))
+        self._present.discard(oldest)
+        self._leaving.add(oldest)
+        oldest.abort()
+        return True
+
+    def _abort(self, *phases: Phase) -> None:
+        with self._changed:
+            for connection in (*self._present, *self._leaving):
+                if connection.phase in phases:
+                    connection.abort()
+
+    def _wait(self, until: float) -> bool:
+        with self._changed:
+            while self._present or self._leaving:
+                left = until - self._clock.monotonic()
+                if left <= 0:
+                    return False
+                self._changed.wait(left)
+        return True

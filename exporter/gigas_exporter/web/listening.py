@@ -1,0 +1,69 @@
+"""Owns opening the listening socket, so that an address in use is known before anything else starts."""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+
+from gigas_exporter.errors import ConfigError
+
+__all__ = ["display", "open_listener"]
+
+_QUEUE: Final = 1024  # connections that wait for accept during a burst; the kernel cuts it to net.core.somaxconn
+# Bounds what the kernel holds for a client that never reads: left alone it grows to several MB a connection.
+_SEND_BUFFER_BYTES: Final = 256 * 1024
+_RECEIVE_BUFFER_BYTES: Final = 64 * 1024
+
+
+def display(listen: tuple[str, int]) -> str:
+    """Return an address as it is written: ``:10063``, ``127.0.0.1:9000``, ``[::1]:9000``."""
+    host, port = listen
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def open_listener(listen: tuple[str, int]) -> socket.socket:
+    """Listen on an address; the empty host is every address, IPv6 and IPv4 alike where the machine has both.
+
+    Raises:
+        ConfigError: It cannot be listened on; one line that says why.
+    """
+    host, port = listen
+    try:
+        listener = _everywhere(port) if host == "" else _at(host, port)
+    except (OSError, OverflowError, UnicodeError) as error:
+        why = (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
+        raise ConfigError(f"cannot listen on {display(listen)}: {why}") from None
+    listener.setblocking(False)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+    return listener
+
+
+def _everywhere(port: int) -> socket.socket:
+    if socket.has_dualstack_ipv6():
+        try:
+            return _create(socket.AF_INET6, ("", port), dualstack=True)
+        except OSError:
+            # Either the port is in use, which IPv4 will say as well, or IPv6 is switched off.
+            return _create(socket.AF_INET, ("", port))
+    return _create(socket.AF_INET, ("", port))
+
+
+def _at(host: str, port: int) -> socket.socket:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, _, _, _, address = found[0]
+    return _create(family, address)
+
+
+def _create(family: int, address: tuple[object, ...], *, dualstack: bool = False) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dualstack else 1)
+        listener.bind(address)
+        listener.listen(_QUEUE)
+    except BaseException:
+        listener.close()
+        raise
+    return listener

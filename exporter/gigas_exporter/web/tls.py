@@ -1,0 +1,201 @@
+"""Owns turning TLS settings into an ``ssl.SSLContext``; knows neither YAML nor connections.
+
+What Python's ``ssl`` cannot do is refused where the settings are read (:mod:`gigas_exporter.web.webconfig`), never done
+more weakly.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import ssl
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Never
+
+from gigas_exporter.errors import ConfigError
+from gigas_exporter.secret import Secret
+
+__all__ = ["CIPHER_SUITES", "CURVES", "Pem", "TlsSettings", "build_context", "is_allowed", "tls13_only"]
+
+# Go's names (crypto/tls.CipherSuites), which the file is written in, to OpenSSL's. TLS 1.3's cannot be chosen, in Go
+# neither: they are always on, and naming them says nothing.
+CIPHER_SUITES: Final = {
+    "TLS_AES_128_GCM_SHA256": None,
+    "TLS_AES_256_GCM_SHA384": None,
+    "TLS_CHACHA20_POLY1305_SHA256": None,
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
+}
+CURVES: Final = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
+
+
+@dataclass(frozen=True, slots=True)
+class Pem:
+    """A certificate, key or list of CAs: a file, or the text itself.
+
+    Attributes:
+        setting: The setting that it comes from, for messages.
+    """
+
+    setting: str
+    file: Path | None = None
+    text: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """How to speak TLS.
+
+    Attributes:
+        origin: The file that says so, for messages.
+        verify: Whether a client's certificate is asked for and, when it is, whether there must be one.
+        cipher_suites: OpenSSL's names for TLS 1.2; empty is OpenSSL's default.
+        curve: OpenSSL's name of the only curve; None is OpenSSL's default.
+        allowed_names: Subject alternative names of which a client's certificate must have one; empty is any.
+    """
+
+    origin: str
+    certificate: Pem
+    key: Pem
+    verify: ssl.VerifyMode = ssl.CERT_NONE
+    client_ca: Pem | None = None
+    minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2
+    maximum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3
+    cipher_suites: tuple[str, ...] = ()
+    server_chooses: bool = True
+    curve: str | None = None
+    allowed_names: frozenset[str] = frozenset()
+
+    def files(self) -> tuple[Path, ...]:
+        """Return the files that the context is made from."""
+        pems = (self.certificate, self.key, self.client_ca)
+        return tuple(pem.file for pem in pems if pem is not None and pem.file is not None)
+
+
+def build_context(settings: TlsSettings) -> ssl.SSLContext:
+    """Make the context of the files as they are now.
+
+    Raises:
+        ConfigError: A file cannot be read or is not what it should be.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = settings.minimum
+    context.maximum_version = settings.maximum
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    if settings.server_chooses:
+        context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
+    else:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.set_alpn_protocols(["http/1.1"])
+    if settings.cipher_suites:
+        context.set_ciphers(":".join(settings.cipher_suites))
+    if settings.curve is not None:
+        context.set_ecdh_curve(settings.curve)
+    _load_certificate(context, settings)
+    context.verify_mode = settings.verify
+    if settings.client_ca is not None:
+        _load_client_ca(context, settings.origin, settings.client_ca)
+    return context
+
+
+def is_allowed(secured: ssl.SSLSocket, allowed_names: frozenset[str]) -> bool:
+    """Return whether the client's certificate has one of these subject alternative names."""
+    certificate = secured.getpeercert() or {}
+    names: Iterable[Any] = certificate.get("subjectAltName", ())
+    return any(_comparable(str(kind), str(name)) in allowed_names for kind, name in names)
+
+
+def tls13_only(names: list[str]) -> bool:
+    """Return whether all of these suites are TLS 1.3's."""
+    return bool(names) and all(CIPHER_SUITES[name] is None for name in names)
+
+
+def _comparable(kind: str, name: str) -> str:
+    if kind == "IP Address":
+        try:
+            return str(ipaddress.ip_address(name.strip()))
+        except ValueError:
+            return name
+    return name
+
+
+def _load_certificate(context: ssl.SSLContext, settings: TlsSettings) -> None:
+    certificate, key = settings.certificate, settings.key
+    for pem in (certificate, key):
+        _check_readable(settings.origin, pem)
+    try:
+        with _as_path(certificate) as certificate_path, _as_path(key) as key_path:
+            context.load_cert_chain(certificate_path, key_path, password=_no_password)
+    except _EncryptedKeyError:
+        _refuse(settings.origin, key, f"{_name(key)} is encrypted; give the key without a password")
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            _refuse(settings.origin, key, f"{_name(key)} is not the key of the certificate {_name(certificate)}")
+        _refuse(
+            settings.origin,
+            certificate,
+            f"{_name(certificate)} and {_name(key)} are not a certificate and its key in PEM",
+        )
+    except OSError as error:
+        _refuse(settings.origin, certificate, f"cannot read the certificate or key: {error.strerror}")
+
+
+def _load_client_ca(context: ssl.SSLContext, origin: str, pem: Pem) -> None:
+    _check_readable(origin, pem)
+    try:
+        with _as_path(pem) as path:
+            context.load_verify_locations(path)
+    except OSError:  # also ssl.SSLError
+        _refuse(origin, pem, f"{_name(pem)} holds no certificates in PEM")
+
+
+def _check_readable(origin: str, pem: Pem) -> None:
+    if pem.file is None:
+        return
+    try:
+        with pem.file.open("rb"):
+            pass
+    except OSError as error:
+        _refuse(origin, pem, f"cannot read {pem.file}: {error.strerror}")
+
+
+@contextmanager
+def _as_path(pem: Pem) -> Iterator[str]:
+    """Give a path to the text, because ``ssl`` takes nothing else; a text never touches a disk."""
+    if pem.text is None:
+        yield str(pem.file)
+        return
+    descriptor = os.memfd_create("pem", os.MFD_CLOEXEC)
+    try:
+        os.write(descriptor, pem.text.reveal().encode())
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
+class _EncryptedKeyError(Exception):
+    pass
+
+
+def _no_password() -> str:
+    """Refuse to ask, because otherwise OpenSSL would ask on the terminal and wait."""
+    raise _EncryptedKeyError
+
+
+def _name(pem: Pem) -> str:
+    return "the text given" if pem.file is None else str(pem.file)
+
+
+def _refuse(origin: str, pem: Pem, what: str) -> Never:
+    raise ConfigError(f"{origin}: tls_server_config.{pem.setting}: {what}") from None
