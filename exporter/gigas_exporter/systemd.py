@@ -1,0 +1,127 @@
+"""Owns telling systemd how the process is (sd_notify(3)); does nothing where systemd does not ask to be told.
+
+Nothing here can fail: a service manager that does not listen must not end the monitoring.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from gigas_exporter.clock import Clock, SystemClock
+
+__all__ = ["Notifier", "Watchdog"]
+
+_MICROSECONDS: Final = 1_000_000
+
+
+class Notifier:
+    """Speak to the socket that ``NOTIFY_SOCKET`` names.
+
+    Args:
+        environ: The process' environment.
+        clock: Its monotonic time must be CLOCK_MONOTONIC, which systemd compares ``RELOADING=1`` with.
+    """
+
+    def __init__(self, environ: Mapping[str, str], clock: Clock | None = None) -> None:
+        self._clock = clock if clock is not None else SystemClock()
+        self._address = _address(environ.get("NOTIFY_SOCKET", ""))
+        self.watchdog_seconds = _watchdog_seconds(environ)
+
+    def ready(self, status: str = "") -> None:
+        """Say that the service is up, or that a reload has ended."""
+        self._send("READY=1", _status(status))
+
+    def reloading(self) -> None:
+        """Say that a reload begins; :meth:`ready` says that it ended, well or not."""
+        self._send("RELOADING=1", f"MONOTONIC_USEC={int(self._clock.monotonic() * _MICROSECONDS)}")
+
+    def stopping(self, status: str = "") -> None:
+        """Say that the service is going down."""
+        self._send("STOPPING=1", _status(status))
+
+    def status(self, text: str) -> None:
+        """Say in one line what the service is doing, for ``systemctl status``."""
+        self._send(_status(text))
+
+    def alive(self) -> None:
+        """Say that the service works, which keeps the watchdog from restarting it."""
+        self._send("WATCHDOG=1")
+
+    def _send(self, *lines: str) -> bool:
+        message = "\n".join(line for line in lines if line)
+        if self._address is None or not message:
+            return False
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+                sender.settimeout(1.0)
+                sender.sendto(message.encode("utf-8", "replace"), self._address)
+        except (OSError, ValueError):
+            return False
+        return True
+
+
+class Watchdog:
+    """Say again and again that the service works, for as long as it does. Without a watchdog asked for, do nothing.
+
+    Args:
+        notifier: Whom to tell.
+        healthy: Asked each time; when it says no, or raises, nothing is said and systemd will restart the service.
+        clock: What to wait by.
+    """
+
+    def __init__(self, notifier: Notifier, healthy: Callable[[], bool], clock: Clock | None = None) -> None:
+        self._notifier = notifier
+        self._healthy = healthy
+        self._clock = clock if clock is not None else SystemClock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin, in a thread of its own."""
+        if self._notifier.watchdog_seconds is not None:
+            self._thread = threading.Thread(target=self._run, args=(self._notifier.watchdog_seconds / 2,), daemon=True)
+            self._thread.name = "watchdog"
+            self._thread.start()
+
+    def close(self) -> None:
+        """End."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self, seconds: float) -> None:
+        while not self._stop.is_set():
+            if self._is_healthy():
+                self._notifier.alive()
+            self._clock.wait(self._stop, seconds)
+
+    def _is_healthy(self) -> bool:
+        try:
+            return self._healthy()
+        except Exception:  # noqa: BLE001  (whatever it is, it is not healthy, and the thread must go on asking)
+            return False
+
+
+def _status(text: str) -> str:
+    return "STATUS=" + " ".join(text.split()) if text else ""
+
+
+def _address(name: str) -> str | bytes | None:
+    """Return a socket's address: a path, or after an ``@`` a name in the abstract space."""
+    if name.startswith("@"):
+        return b"\0" + os.fsencode(name[1:])
+    return name if name.startswith("/") else None
+
+
+def _watchdog_seconds(environ: Mapping[str, str]) -> float | None:
+    if environ.get("WATCHDOG_PID", "") not in {"", str(os.getpid())}:
+        return None
+    try:
+        microseconds = int(environ.get("WATCHDOG_USEC", ""))
+    except ValueError:
+        return None
+    return microseconds / _MICROSECONDS if microseconds > 0 else None
