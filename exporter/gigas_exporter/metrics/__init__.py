@@ -1,0 +1,9 @@
+"""The exposition: what every metric is, how the page is rendered and kept, and what the exporter counts of itself.
+
+It reads inventories and never sees the API; it knows nothing of HTTP beyond content types and gzip.
+"""
+
+from gigas_exporter.metrics.page import OPENMETRICS, TEXT, Exposition, Page, SnapshotSource
+from gigas_exporter.metrics.telemetry import READ_OPERATIONS, Telemetry
+
+__all__ = ["OPENMETRICS", "READ_OPERATIONS", "TEXT", "Exposition", "Page", "SnapshotSource", "Telemetry"]

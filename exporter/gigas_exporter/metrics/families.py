@@ -1,0 +1,375 @@
+"""Every metric of the exporter: its name, type, help, labels, source, and how it is read from an inventory.
+
+This is the only place where a metric is defined. The renderer, the telemetry, the table in the documentation and the
+tests are all made from it. It knows neither the exposition format nor when a reading is too old. Help texts hold no
+quotes and no backslashes, so that both exposition formats write them with the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Generic, Literal, TypeVar
+
+from gigas_exporter.inventory import AccountInventory, BackupSummary, Outcome
+from gigas_exporter.model import Disk, VirtualMachine
+from gigas_exporter.policy import Requirement
+
+__all__ = [
+    "ACCOUNT",
+    "ACCOUNT_FAMILIES",
+    "API_REQUESTS",
+    "API_REQUEST_DURATION",
+    "API_RETRIES",
+    "BACKUPS_READ_FAMILIES",
+    "BACKUP_AGE",
+    "BACKUP_FAMILIES",
+    "BUILD_INFO",
+    "DISK",
+    "DISK_FAMILIES",
+    "FAMILIES",
+    "INTERVAL_FAMILIES",
+    "INVALID_ITEMS",
+    "MACHINE",
+    "MACHINE_FAMILIES",
+    "POLL",
+    "POLLS",
+    "POLL_FAILURES",
+    "POLL_FAMILIES",
+    "RELOAD_SUCCESSFUL",
+    "RELOAD_SUCCESS_TIMESTAMP",
+    "REQUIREMENT_FAMILIES",
+    "TOKEN_EXPIRY",
+    "Family",
+    "Info",
+    "Measure",
+    "Number",
+]
+
+S = TypeVar("S")
+Number = float | int | bool
+"""The value of a sample; a truth value is written as 1 or 0."""
+
+ACCOUNT = ("account_id",)
+DISK = ("account_id", "disk_id", "virtual_machine_id")
+MACHINE = ("account_id", "virtual_machine_id")
+POLL = ("account_id", "resource")
+
+_POLLED = "As of the exporter's own last poll, not of the scrape."
+_BACKUPS_POLLED = "As of the exporter's own last poll of the backups, not of the scrape."
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A metric family.
+
+    Attributes:
+        name: As the series are named, with a counter's ``_total``.
+        labels: All label names, those of the identity (``ACCOUNT``, ``DISK``, ...) first.
+        source: The API field, or what else the value comes from, for the documentation.
+    """
+
+    name: str
+    type: Literal["gauge", "counter", "histogram"]
+    help: str
+    labels: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measure(Family, Generic[S]):
+    """A family with one number per subject; a subject whose ``value`` is ``None`` has no series."""
+
+    value: Callable[[S], Number | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Info(Family, Generic[S]):
+    """A family whose value is 1 and whose further labels tell.
+
+    Attributes:
+        further: The labels after those of the identity.
+        texts: Gives their values; a ``None`` among them is written as the empty string, and ``None`` for all means
+            that the subject has no series.
+    """
+
+    further: tuple[str, ...]
+    texts: Callable[[S], tuple[str | None, ...] | None]
+
+
+def _own(name: str, text: str, labels: tuple[str, ...], source: str) -> Family:
+    return Family(name, "counter" if name.endswith("_total") else "gauge", text, labels, source)
+
+
+UP: Measure[AccountInventory] = Measure(
+    "gigas_up",
+    "gauge",
+    "Whether the last poll of the account's disk list succeeded (1) or failed (0). " + _POLLED,
+    ACCOUNT,
+    "result of the disks poll",
+    lambda inventory: inventory.outcomes["disks"].success if "disks" in inventory.outcomes else None,
+)
+ACCOUNT_INFO: Info[AccountInventory] = Info(
+    "gigas_account_info",
+    "gauge",
+    "An account that is watched; the name is the one that the operator configured, or the domain.",
+    (*ACCOUNT, "name"),
+    "configuration; `domain` of a discovered account",
+    ("name",),
+    lambda inventory: (inventory.account.name,),
+)
+
+ACCOUNT_FAMILIES: tuple[Measure[AccountInventory] | Info[AccountInventory], ...] = (UP, ACCOUNT_INFO)
+"""Read from a whole inventory."""
+
+DISK_INFO: Info[Disk] = Info(
+    "gigas_disk_info",
+    "gauge",
+    "A disk, with what is known of where it lies. " + _POLLED,
+    (*DISK, "mount_point", "data_store_id", "data_store_group_id"),
+    "`mount_point`, `data_store_id`, `data_store_group_id`",
+    ("mount_point", "data_store_id", "data_store_group_id"),
+    attrgetter("mount_point", "data_store_id", "data_store_group_id"),
+)
+DISK_STATUS: Info[Disk] = Info(
+    "gigas_disk_status",
+    "gauge",
+    "The status that the disk has now, in the words of the API. " + _POLLED,
+    (*DISK, "status"),
+    "`status`",
+    ("status",),
+    lambda disk: None if disk.status is None else (disk.status,),
+)
+
+
+def _disk(name: str, text: str, attribute: str, source: str | None = None) -> Measure[Disk]:
+    return Measure(name, "gauge", f"{text} {_POLLED}", DISK, source or f"`{attribute}`", attrgetter(attribute))
+
+
+DISK_FAMILIES: tuple[Measure[Disk] | Info[Disk], ...] = (
+    DISK_INFO,
+    DISK_STATUS,
+    _disk("gigas_disk_size_bytes", "Size of the disk.", "size_bytes", "`disk_size` × 2^30"),
+    _disk("gigas_disk_error", "Whether the disk has an error (1) or not (0).", "error"),
+    _disk("gigas_disk_locked", "Whether an operation holds the disk locked (1) or not (0).", "locked"),
+    _disk("gigas_disk_swap", "Whether the disk is swap space (1) or not (0).", "is_swap"),
+    _disk("gigas_disk_autobackup", "Whether automatic backups are on (1) or off (0).", "autobackup"),
+    _disk("gigas_disk_created_timestamp_seconds", "When the disk was created, UNIX time.", "created_at"),
+    _disk("gigas_disk_updated_timestamp_seconds", "When the disk was last changed, UNIX time.", "updated_at"),
+)
+"""Read from a disk."""
+
+
+def _backup(name: str, text: str, attribute: str, source: str) -> Measure[BackupSummary]:
+    return Measure(name, "gauge", f"{text} {_BACKUPS_POLLED}", DISK, source, attrgetter(attribute))
+
+
+BACKUPS = _backup(
+    "gigas_disk_backups",
+    "How many usable backups the disk has: those that neither failed nor are unfinished.",
+    "usable",
+    "list of backups, by `status`",
+)
+BACKUPS_FAILED = _backup(
+    "gigas_disk_backups_failed",
+    "How many of the disk's listed backups have a status that says that they failed.",
+    "failed",
+    "list of backups, by `status`",
+)
+BACKUPS_READ: Measure[bool] = Measure(
+    "gigas_disk_backups_poll_success",
+    "gauge",
+    "Whether the disk's backups were read in the last poll of the backups (1) or not (0). " + _BACKUPS_POLLED,
+    DISK,
+    "result of the backups poll",
+    bool,
+)
+BACKUP_LAST = _backup(
+    "gigas_disk_backup_last_timestamp_seconds",
+    "When the newest usable backup was made, UNIX time.",
+    "newest_at",
+    "`date_created` of the newest usable backup",
+)
+BACKUP_AGE: Measure[BackupSummary] = Measure(
+    "gigas_disk_backup_age_seconds",
+    "gauge",
+    "Time since the newest usable backup was made, computed at the scrape from the exporter's own last poll of the "
+    "backups; never below 0.",
+    DISK,
+    "now − `date_created` of the newest usable backup",
+    attrgetter("newest_at"),
+)
+BACKUP_LAST_SIZE = _backup(
+    "gigas_disk_backup_last_size_bytes",
+    "Size of the newest usable backup.",
+    "newest_size_bytes",
+    "`backup_size` × 1024 of the newest usable backup",
+)
+BACKUP_OLDEST = _backup(
+    "gigas_disk_backup_oldest_timestamp_seconds",
+    "When the oldest usable backup was made, UNIX time.",
+    "oldest_at",
+    "`date_created` of the oldest usable backup",
+)
+BACKUP_FAMILIES = (BACKUPS, BACKUPS_FAILED, BACKUP_LAST, BACKUP_LAST_SIZE, BACKUP_OLDEST)
+"""Read from what is known of a disk's backups; the age, which changes with time, stands by itself."""
+
+BACKUPS_READ_FAMILIES = (BACKUPS_READ,)
+"""Read from whether the disk's backups were read in the last poll."""
+
+REQUIREMENT_FAMILIES: tuple[Measure[Requirement], ...] = (
+    Measure(
+        "gigas_disk_backup_required",
+        "gauge",
+        "Whether the backup policy requires backups of the disk (1) or not (0). " + _POLLED,
+        DISK,
+        "`backup_policy` of the configuration",
+        attrgetter("required"),
+    ),
+    Measure(
+        "gigas_disk_backup_max_age_seconds",
+        "gauge",
+        "How old the newest usable backup may be by the backup policy; there is none where no backup is required. "
+        + _POLLED,
+        DISK,
+        "`backup_policy` of the configuration",
+        lambda requirement: requirement.max_age_seconds if requirement.required else None,
+    ),
+)
+"""Read from what the policy asks of a disk."""
+
+MACHINE_INFO: Info[VirtualMachine] = Info(
+    "gigas_virtual_machine_info",
+    "gauge",
+    "A virtual machine, with its names. " + _POLLED,
+    (*MACHINE, "label", "hostname", "type", "status"),
+    "`label`, `hostname`, `type`, `status` of the virtual machine",
+    ("label", "hostname", "type", "status"),
+    attrgetter("label", "hostname", "type", "status"),
+)
+MACHINE_FAMILIES: tuple[Info[VirtualMachine], ...] = (MACHINE_INFO,)
+"""Read from a virtual machine."""
+
+BUILD_INFO = _own(
+    "gigas_exporter_build_info",
+    "The exporter that serves this page: its version and the Python that runs it.",
+    ("version", "python_version", "python_implementation"),
+    "the program",
+)
+
+POLL_FAMILIES: tuple[Measure[Outcome], ...] = (
+    Measure(
+        "gigas_exporter_poll_success",
+        "gauge",
+        "Whether the last poll of the resource succeeded (1) or failed (0).",
+        POLL,
+        "result of the poll",
+        attrgetter("success"),
+    ),
+    Measure(
+        "gigas_exporter_poll_last_success_timestamp_seconds",
+        "gauge",
+        "When the last successful poll of the resource ended, UNIX time.",
+        POLL,
+        "clock",
+        attrgetter("last_success_at"),
+    ),
+    Measure(
+        "gigas_exporter_poll_duration_seconds",
+        "gauge",
+        "How long the last poll of the resource took.",
+        POLL,
+        "clock",
+        attrgetter("duration_seconds"),
+    ),
+)
+"""Read from how the last poll of a resource ended."""
+
+INTERVAL_FAMILIES: tuple[Measure[float], ...] = (
+    Measure(
+        "gigas_exporter_poll_interval_seconds",
+        "gauge",
+        "The configured time between two polls of the resource.",
+        POLL,
+        "`poll` of the configuration",
+        float,
+    ),
+)
+"""Read from the interval between polls of a resource."""
+
+POLLS = _own("gigas_exporter_polls_total", "Polls of the resource that ended.", POLL, "count")
+POLL_FAILURES = _own(
+    "gigas_exporter_poll_failures_total",
+    "Polls of the resource that failed, by reason.",
+    (*POLL, "reason"),
+    "count",
+)
+API_REQUESTS = _own(
+    "gigas_exporter_api_requests_total",
+    "Requests made to the API, by operation and by what came of them: the HTTP status, or timeout, connection or "
+    "invalid.",
+    ("operation", "code"),
+    "count",
+)
+API_REQUEST_DURATION = Family(
+    "gigas_exporter_api_request_duration_seconds",
+    "histogram",
+    "How long requests to the API took, from connect to the last byte of the answer.",
+    ("operation",),
+    "clock",
+)
+API_RETRIES = _own(
+    "gigas_exporter_api_retries_total", "Requests to the API that were made again.", ("operation",), "count"
+)
+INVALID_ITEMS = _own(
+    "gigas_exporter_invalid_items_total",
+    "Values in answers of the API that could not be understood and were left out.",
+    (*POLL, "field"),
+    "count",
+)
+TOKEN_EXPIRY = _own(
+    "gigas_exporter_api_token_expiry_timestamp_seconds",
+    "When the session token in use ends, as the API said at login, UNIX time.",
+    ACCOUNT,
+    "`expires` of the token",
+)
+RELOAD_SUCCESSFUL = _own(
+    "gigas_exporter_config_last_reload_successful",
+    "Whether the last load of the configuration succeeded (1) or failed (0).",
+    (),
+    "result of the load",
+)
+RELOAD_SUCCESS_TIMESTAMP = _own(
+    "gigas_exporter_config_last_reload_success_timestamp_seconds",
+    "When the configuration was last loaded with success, UNIX time.",
+    (),
+    "clock",
+)
+
+FAMILIES: tuple[Family, ...] = (
+    *ACCOUNT_FAMILIES,
+    *DISK_FAMILIES,
+    BACKUPS,
+    BACKUPS_FAILED,
+    BACKUPS_READ,
+    BACKUP_LAST,
+    BACKUP_AGE,
+    BACKUP_LAST_SIZE,
+    BACKUP_OLDEST,
+    *REQUIREMENT_FAMILIES,
+    *MACHINE_FAMILIES,
+    BUILD_INFO,
+    *POLL_FAMILIES,
+    *INTERVAL_FAMILIES,
+    POLLS,
+    POLL_FAILURES,
+    API_REQUESTS,
+    API_REQUEST_DURATION,
+    API_RETRIES,
+    INVALID_ITEMS,
+    TOKEN_EXPIRY,
+    RELOAD_SUCCESSFUL,
+    RELOAD_SUCCESS_TIMESTAMP,
+)
+"""All of them, in the order of the documentation; ``process_*`` and ``python_*`` come from the client library."""

@@ -1,0 +1,179 @@
+"""The page of metrics, kept ready: rendered when data changes, so that a scrape has little to do.
+
+It owns which rendering is current. A scrape adds what changes by itself (the ages of the backups, the exporter's own
+telemetry) to a body that was rendered and compressed when the data came; the body is replaced in one step, so each
+exposition shows one moment. It knows nothing of HTTP but the names of the formats.
+"""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from gigas_exporter.clock import Clock
+from gigas_exporter.inventory import AccountInventory
+from gigas_exporter.metrics.account import AccountPart, Segment
+from gigas_exporter.metrics.ages import AgeSection
+from gigas_exporter.metrics.compression import GZIP_HEADER, deflate, gzip_end
+from gigas_exporter.metrics.families import BACKUP_AGE, FAMILIES, Info, Measure
+from gigas_exporter.metrics.render import header
+from gigas_exporter.metrics.telemetry import Telemetry
+
+__all__ = ["OPENMETRICS", "TEXT", "Exposition", "Page", "SnapshotSource"]
+
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+_CHUNK = 1 << 18
+
+
+class SnapshotSource(Protocol):
+    """Where inventories come from."""
+
+    @property
+    def version(self) -> int:
+        """A number that grows with each change, never later than :meth:`snapshot` shows it."""
+        ...
+
+    def snapshot(self) -> tuple[AccountInventory, ...]:
+        """Return all inventories as of one moment, in the order of the account ids."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Exposition:
+    """An answer to a scrape.
+
+    Attributes:
+        chunks: The body, in pieces to be sent one after the other.
+        content_encoding: ``gzip``, or ``None`` when the body is not compressed.
+    """
+
+    chunks: tuple[bytes, ...]
+    content_type: str
+    content_encoding: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """Everything that does not change by itself, at one version of the data.
+
+    Attributes:
+        version: The source's, ``None`` before the first rendering.
+        expires_at: The monotonic time at which something in it becomes too old.
+        texts: The text in pieces.
+        size: Bytes of the text.
+        deflated: The gzip header and the text as pieces of a deflate stream.
+    """
+
+    version: int | None
+    expires_at: float
+    texts: tuple[bytes, ...]
+    size: int
+    deflated: tuple[bytes, ...]
+    ages: AgeSection
+
+
+class Page:
+    """The metrics of all accounts and of the exporter itself; safe to use from any thread.
+
+    Args:
+        source: The inventories, such as the poller's store.
+        telemetry: The exporter's own metrics.
+        clock: Tells ages and staleness.
+    """
+
+    def __init__(self, source: SnapshotSource, telemetry: Telemetry, clock: Clock) -> None:
+        self._source = source
+        self._telemetry = telemetry
+        self._clock = clock
+        self._headers = {family.name: _segment(header(family).encode()) for family in _FIXED}
+        self._parts: dict[str, AccountPart] = {}
+        self._rendering = threading.Lock()
+        self._body = _Body(None, float("-inf"), (), 0, (GZIP_HEADER,), AgeSection((), 0))
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Render what changed since the last time; call it after each change of the source.
+
+        Threads that come while another one renders wait, and find their change shown by whoever came after it.
+        """
+        with self._rendering:
+            version = self._source.version
+            now = self._clock.monotonic()
+            if version != self._body.version or now >= self._body.expires_at:
+                self._body = self._rendered(version, self._source.snapshot(), now)
+
+    def render(self, *, openmetrics: bool, gzip: bool) -> Exposition:
+        """Return the exposition as of now."""
+        body = self._current()
+        ages = body.ages.at(int(self._clock.wall()))
+        own = self._telemetry.text(openmetrics=openmetrics)
+        content_type = OPENMETRICS if openmetrics else TEXT
+        if not gzip:
+            return Exposition(_merged((*body.texts, ages.text, own)), content_type, None)
+        end = gzip_end(zlib.crc32(own, ages.crc), body.size + len(ages.text) + len(own))
+        chunks = _merged((*body.deflated, ages.deflated, deflate(own, last=True) + end))
+        return Exposition(chunks, content_type, "gzip")
+
+    def textfile(self) -> bytes:
+        """Return the page for a textfile collector: without ages, which would freeze, and the process's metrics."""
+        return b"".join((*self._current().texts, self._telemetry.text(openmetrics=False, runtime=False)))
+
+    def _current(self) -> _Body:
+        if self._clock.monotonic() >= self._body.expires_at:
+            self.refresh()
+        return self._body
+
+    def _rendered(self, version: int, inventories: tuple[AccountInventory, ...], now: float) -> _Body:
+        parts: dict[str, AccountPart] = {}
+        for inventory in inventories:
+            part = parts[inventory.account.id] = self._parts.get(inventory.account.id) or AccountPart()
+            part.show(inventory, now)
+        self._parts = parts
+        segments = tuple(self._in_order(parts.values()))
+        crc = size = 0
+        for segment in segments:
+            crc = zlib.crc32(segment.text, crc)
+            size += len(segment.text)
+        return _Body(
+            version,
+            min((part.expires_at for part in parts.values()), default=float("inf")),
+            tuple(segment.text for segment in segments),
+            size,
+            _merged((GZIP_HEADER, *(segment.deflated for segment in segments))),
+            AgeSection([part.ages for part in parts.values()], crc),
+        )
+
+    def _in_order(self, parts: Iterable[AccountPart]) -> Iterable[Segment]:
+        """Give the families that have series, one after the other, each with the series of all accounts."""
+        for family in _FIXED:
+            found = [segment for part in parts if (segment := part.segments.get(family.name)) is not None]
+            if found:
+                yield self._headers[family.name]
+                yield from found
+
+
+_FIXED = tuple(family for family in FAMILIES if isinstance(family, Measure | Info) and family is not BACKUP_AGE)
+
+
+def _segment(text: bytes) -> Segment:
+    return Segment(text, deflate(text))
+
+
+def _merged(chunks: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Return the chunks with small neighbours joined, so that they need few writes; large ones are not copied."""
+    merged: list[bytes] = []
+    small: list[bytes] = []
+    for chunk in chunks:
+        if len(chunk) < _CHUNK:
+            small.append(chunk)
+            continue
+        merged.extend((b"".join(small), chunk) if small else (chunk,))
+        small = []
+    if small:
+        merged.append(b"".join(small))
+    return tuple(merged)

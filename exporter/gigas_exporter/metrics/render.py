@@ -1,0 +1,81 @@
+"""Write families as exposition text, fast: label texts are made once per subject and shared by all its series.
+
+It owns the text formats (Prometheus 0.0.4 and OpenMetrics 1.0) and knows no metric and no inventory. For gauges both
+formats are the same bytes, so that one rendering serves both. Values are written shortest: ``1``, not ``1.0``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+from gigas_exporter.metrics.families import Family, Info, Measure, Number
+
+__all__ = ["encode", "escape", "header", "info_lines", "labels_text", "measure_lines", "value_text"]
+
+S = TypeVar("S")
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_EXACT_INTEGERS = 2.0**53
+
+
+def escape(text: str) -> str:
+    """Return a label's value as it stands between the quotes."""
+    if text.isalnum():
+        return text
+    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def labels_text(names: Sequence[str], values: Iterable[str | None]) -> str:
+    """Return ``name="value"`` pairs, joined by commas, without the braces; an absent value is the empty string."""
+    return ",".join([f'{name}="{escape(value or "")}"' for name, value in zip(names, values, strict=True)])
+
+
+def value_text(value: Number | None) -> str | None:
+    """Return a value as it is written; ``None`` when there is none, and for what is no finite number."""
+    if value is None:
+        return None
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        if not value.is_integer() or abs(value) > _EXACT_INTEGERS:
+            return repr(value)
+    return f"{value:.0f}" if isinstance(value, float) else f"{value:d}"
+
+
+def header(family: Family, *, openmetrics: bool = False) -> str:
+    """Return the HELP and TYPE lines; in OpenMetrics a counter's family is named without its ``_total``."""
+    name = family.name.removesuffix("_total") if openmetrics and family.type == "counter" else family.name
+    return f"# HELP {name} {family.help}\n# TYPE {name} {family.type}\n"
+
+
+def measure_lines(family: Measure[S], identities: Sequence[str], subjects: Sequence[S]) -> str:
+    """Return the series of a family; ``identities`` are the label texts of the subjects, in their order."""
+    name = family.name
+    texts = map(value_text, map(family.value, subjects))
+    return "".join(
+        [f"{name}{{{labels}}} {text}\n" for labels, text in zip(identities, texts, strict=True) if text is not None]
+    )
+
+
+def info_lines(family: Info[S], identities: Sequence[str], subjects: Sequence[S]) -> str:
+    """Return the series of an info family, in the same way."""
+    name = family.name
+    further = family.further
+    return "".join(
+        [
+            f"{name}{{{labels},{labels_text(further, texts)}}} 1\n"
+            for labels, texts in zip(identities, map(family.texts, subjects), strict=True)
+            if texts is not None
+        ]
+    )
+
+
+def encode(text: str) -> bytes:
+    """Return the text as UTF-8; a lone surrogate, which has no encoding, becomes U+FFFD."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return _SURROGATES.sub("\ufffd", text).encode()

@@ -1,0 +1,134 @@
+"""What the exporter counts of itself: polls, requests to the API, values not understood, tokens, reloads.
+
+It hears of them from poller and client, and adds what the client library tells of the process. Series that can be
+known in advance are present at 0 from the start, so that the first event of its kind is an increase.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable
+from typing import cast
+
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+
+from gigas_exporter import __version__
+from gigas_exporter.errors import REASONS, Reason
+from gigas_exporter.inventory import RESOURCES, Resource
+from gigas_exporter.metrics import families
+from gigas_exporter.metrics.render import encode
+from gigas_exporter.metrics.tally import Durations, Tally
+
+__all__ = ["READ_OPERATIONS", "Telemetry"]
+
+READ_OPERATIONS = (
+    "list_disks",
+    "get_disk",
+    "list_disk_backups",
+    "list_backups",
+    "list_virtual_machines",
+    "list_accounts",
+    "create_token",
+)
+"""The operations whose series are there from the start."""
+
+_BOUNDS_SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_OPENMETRICS_END = b"# EOF\n"
+
+
+class Telemetry:
+    """The exporter's own metrics; safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._build = Tally(families.BUILD_INFO)
+        self._polls = Tally(families.POLLS)
+        self._failures = Tally(families.POLL_FAILURES)
+        self._requests = Tally(families.API_REQUESTS)
+        self._durations = Durations(families.API_REQUEST_DURATION, _BOUNDS_SECONDS)
+        self._retries = Tally(families.API_RETRIES)
+        self._invalid = Tally(families.INVALID_ITEMS)
+        self._token_expiry = Tally(families.TOKEN_EXPIRY)
+        self._reload_successful = Tally(families.RELOAD_SUCCESSFUL)
+        self._reload_success_at = Tally(families.RELOAD_SUCCESS_TIMESTAMP)
+        self._runtime = CollectorRegistry()
+        ProcessCollector(registry=self._runtime)
+        PlatformCollector(registry=self._runtime)
+        GCCollector(registry=self._runtime)
+        self._build.set((__version__, platform.python_version(), platform.python_implementation()), 1)
+        for operation in READ_OPERATIONS:
+            self._durations.begin(operation)
+            self._retries.add((operation,), 0)
+
+    def account(self, account_id: str) -> None:
+        """Make all counters of an account appear, at 0 where they are new."""
+        for resource in RESOURCES:
+            self._polls.add((account_id, resource), 0)
+            for reason in REASONS:
+                self._failures.add((account_id, resource, reason), 0)
+
+    def forget(self, account_id: str) -> None:
+        """Drop everything that was counted for an account."""
+        for tally in (self._polls, self._failures, self._invalid, self._token_expiry):
+            tally.forget(lambda labels: labels[0] == account_id)
+
+    def poll(self, account_id: str, resource: Resource, failure: Reason | None) -> None:
+        """One poll ended, well when ``failure`` is ``None``."""
+        if failure is not None:
+            self._failures.add((account_id, resource, failure))
+        self._polls.add((account_id, resource))
+
+    def invalid(self, account_id: str, resource: Resource, field: str, count: int) -> None:
+        """So many values of a field could not be understood."""
+        self._invalid.add((account_id, resource, field), count)
+
+    def request(self, operation: str, code: str, seconds: float) -> None:
+        """One request ended; ``code`` is the status, or ``timeout``, ``connection`` or ``invalid``."""
+        self._requests.add((operation, code))
+        self._durations.observe(operation, seconds)
+
+    def retry(self, operation: str) -> None:
+        """A request is about to be made again."""
+        self._retries.add((operation,))
+
+    def token(self, account_ids: Iterable[str], expires_at: float | None) -> None:
+        """A login gave a token for these accounts that is said to end at ``expires_at`` (UNIX seconds)."""
+        for account_id in account_ids:
+            if expires_at is None:
+                self._token_expiry.forget(lambda labels, gone=account_id: labels[0] == gone)  # type: ignore[misc]
+            else:
+                self._token_expiry.set((account_id,), expires_at)
+
+    def reload(self, success: bool, wall: float) -> None:
+        """The configuration was loaded, or could not be, at ``wall`` (UNIX seconds)."""
+        self._reload_successful.set((), success)
+        if success:
+            self._reload_success_at.set((), wall)
+
+    def text(self, *, openmetrics: bool, runtime: bool = True) -> bytes:
+        """Return the exposition, in OpenMetrics with its end; ``runtime`` adds ``process_*`` and ``python_*``."""
+        own = encode("".join([tally.text(openmetrics=openmetrics) for tally in self._tallies()]))
+        if not runtime:
+            return own + (_OPENMETRICS_END if openmetrics else b"")
+        generate = generate_openmetrics if openmetrics else generate_latest
+        return own + cast(bytes, generate(self._runtime))
+
+    def _tallies(self) -> tuple[Tally | Durations, ...]:
+        return (
+            self._build,
+            self._polls,
+            self._failures,
+            self._requests,
+            self._durations,
+            self._retries,
+            self._invalid,
+            self._token_expiry,
+            self._reload_successful,
+            self._reload_success_at,
+        )
