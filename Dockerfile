@@ -1,0 +1,65 @@
+# syntax=docker/dockerfile:1
+
+# The base is an argument so that a release can pin it: a tag moves, a digest does not. Find the digest of the day with
+#   docker buildx imagetools inspect docker.io/library/python:3.13-slim-bookworm --format '{{.Manifest.Digest}}'
+# and build with --build-arg BASE_DIGEST=sha256:…; the release workflow does. Without it the tag's newest image is taken.
+ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim-bookworm
+ARG BASE_DIGEST=
+
+FROM ${PYTHON_IMAGE}${BASE_DIGEST:+@${BASE_DIGEST}} AS build
+
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_NO_INPUT=1 \
+    PIP_ROOT_USER_ACTION=ignore
+SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+WORKDIR /src
+
+# Dependencies first: they change less often than the code. The environment has no pip of its own.
+COPY requirements/build.txt requirements/runtime.txt requirements/
+RUN python -m venv --without-pip /opt/gigas-exporter \
+    && pip --python /opt/gigas-exporter/bin/python install --require-hashes --only-binary :all: --requirement requirements/runtime.txt \
+    && python -m venv /tmp/builder \
+    && /tmp/builder/bin/pip install --require-hashes --only-binary :all: --requirement requirements/build.txt
+
+COPY pyproject.toml README.md LICENSE ./
+COPY exporter exporter
+COPY dashboards dashboards
+COPY alerts alerts
+RUN /tmp/builder/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /tmp/wheel . \
+    && pip --python /opt/gigas-exporter/bin/python install --no-deps --no-index /tmp/wheel/gigas_exporter-*.whl
+
+
+FROM ${PYTHON_IMAGE}${BASE_DIGEST:+@${BASE_DIGEST}}
+
+ARG VERSION=unknown
+ARG REVISION=unknown
+ARG SOURCE=
+LABEL org.opencontainers.image.title="gigas-exporter" \
+      org.opencontainers.image.description="Prometheus exporter for the disks and backups of Gigas cloud accounts" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.base.name="docker.io/library/python:3.13-slim-bookworm"
+
+# Nothing can be installed into a running container, not even by root.
+RUN python -m pip uninstall --yes --quiet --root-user-action=ignore pip
+
+COPY --from=build /opt/gigas-exporter /opt/gigas-exporter
+
+# Bytecode is there already and nothing is written: the root file system may be read-only.
+ENV PATH="/opt/gigas-exporter/bin:$PATH" \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+USER 65532:65532
+WORKDIR /
+EXPOSE 10063
+STOPSIGNAL SIGTERM
+
+# Override it where --web.listen-address or TLS is set otherwise; orchestrators probe by their own means.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=10s --retries=3 \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:10063/-/healthy', timeout=4).read()"]
+
+ENTRYPOINT ["gigas-exporter"]
+CMD ["serve"]
