@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Generic, TypeVar
 
 from gigas_exporter.inventory import RESOURCES, AccountInventory, BackupSummary, Outcome
@@ -63,12 +64,15 @@ class _Group(Generic[S]):
 
     def render(self, labels: Sequence[str], subjects: Sequence[S | None]) -> None:
         """Do the same without asking whether they are those shown already, where that costs more than it saves."""
-        present = [(text, subject) for text, subject in zip(labels, subjects, strict=True) if subject is not None]
-        texts = [text for text, _ in present]
-        values = [subject for _, subject in present]
+        present = [subject is not None for subject in subjects]
+        if not all(present):
+            labels = list(compress(labels, present))
+        values = [subject for subject in subjects if subject is not None]
         for family in self._families:
             lines = (
-                info_lines(family, texts, values) if isinstance(family, Info) else measure_lines(family, texts, values)
+                info_lines(family, labels, values)
+                if isinstance(family, Info)
+                else measure_lines(family, labels, values)
             )
             self._keep(family.name, encode(lines))
 

@@ -16,7 +16,7 @@ from gigas_exporter.metrics.compression import deflate
 from gigas_exporter.metrics.families import BACKUP_AGE
 from gigas_exporter.metrics.render import encode, header
 
-__all__ = ["AgePart", "AgeSection", "AgeText"]
+__all__ = ["AgePart", "AgeSection", "DeflatedAges"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +50,23 @@ class AgePart:
 
 
 @dataclass(frozen=True, slots=True)
-class AgeText:
-    """The family as of one second: its text, the text as a piece of a deflate stream, and the checksum up to here."""
+class DeflatedAges:
+    """The family as a piece of a deflate stream.
 
-    second: int
-    text: bytes
+    Attributes:
+        size: Bytes of the text.
+        crc: The checksum of the exposition up to the end of this piece.
+    """
+
     deflated: bytes
+    size: int
     crc: int
 
 
 class AgeSection:
-    """The whole family, for all accounts.
+    """The whole family, for all accounts; safe to use from any thread.
+
+    The work for a second is done once, inside a lock, however many scrapes come at that second.
 
     Args:
         crc: The checksum of the text that stands before it in the exposition.
@@ -71,14 +77,26 @@ class AgeSection:
         self._header = header(BACKUP_AGE).encode() if self._parts else b""
         self._crc = crc
         self._lock = threading.Lock()
-        self._latest: AgeText | None = None
+        self._second: int | None = None
+        self._text = b""
+        self._deflated: DeflatedAges | None = None
 
-    def at(self, second: int) -> AgeText:
+    def text(self, second: int) -> bytes:
         """Return the family as of a UNIX second."""
         with self._lock:
-            latest = self._latest
-            if latest is None or latest.second != second:
-                text = b"".join([self._header, *[part.at(second) for part in self._parts]])
-                deflated = deflate(text) if text else b""
-                self._latest = latest = AgeText(second, text, deflated, zlib.crc32(text, self._crc))
-            return latest
+            return self._fill(second)
+
+    def deflated(self, second: int) -> DeflatedAges:
+        """Return the same for a compressed exposition."""
+        with self._lock:
+            text = self._fill(second)
+            if self._deflated is None:
+                crc = zlib.crc32(text, self._crc)
+                self._deflated = DeflatedAges(deflate(text) if text else b"", len(text), crc)
+            return self._deflated
+
+    def _fill(self, second: int) -> bytes:
+        if self._second != second:
+            self._text = b"".join([self._header, *[part.at(second) for part in self._parts]])
+            self._second, self._deflated = second, None
+        return self._text

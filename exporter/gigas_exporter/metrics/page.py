@@ -7,6 +7,7 @@ exposition shows one moment. It knows nothing of HTTP but the names of the forma
 
 from __future__ import annotations
 
+import math
 import threading
 import zlib
 from collections.abc import Iterable
@@ -110,12 +111,13 @@ class Page:
     def render(self, *, openmetrics: bool, gzip: bool) -> Exposition:
         """Return the exposition as of now."""
         body = self._current()
-        ages = body.ages.at(int(self._clock.wall()))
+        second = math.floor(self._clock.wall())
         own = self._telemetry.text(openmetrics=openmetrics)
         content_type = OPENMETRICS if openmetrics else TEXT
         if not gzip:
-            return Exposition(_merged((*body.texts, ages.text, own)), content_type, None)
-        end = gzip_end(zlib.crc32(own, ages.crc), body.size + len(ages.text) + len(own))
+            return Exposition(_merged((*body.texts, body.ages.text(second), own)), content_type, None)
+        ages = body.ages.deflated(second)
+        end = gzip_end(zlib.crc32(own, ages.crc), body.size + ages.size + len(own))
         chunks = _merged((*body.deflated, ages.deflated, deflate(own, last=True) + end))
         return Exposition(chunks, content_type, "gzip")
 
