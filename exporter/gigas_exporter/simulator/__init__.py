@@ -1,0 +1,36 @@
+"""A simulated Gigas API: a fleet that lives, over real HTTP, for demos and tests.
+
+::
+
+    import requests
+
+    from gigas_exporter.simulator import SimulatorServer, World
+
+    world = World(seed=1, disks=40, accounts=2)
+    with SimulatorServer(world) as server:
+        disks = requests.get(
+            f"{server.url}/account/{world.account_ids[0]}/disks",
+            params={"limit": 200},
+            headers={"Authorization": f"Bearer {world.api_key}"},
+            timeout=5,
+        ).json()
+        world.set_error(world.disks(world.account_ids[0])[0].id)       # change what is true
+        server.faults.add("status", "list_backups", status=404)        # make answers go wrong
+        assert server.requests["list_disks"] == 1
+
+``speed`` compresses schedules: a daily backup is made every 24 h / ``speed``, while every date that the API gives is
+the clock's own, so that an exporter beside it computes sensible ages. What the real API leaves open is taken here in
+every reading that the project copes with: accounts spell booleans, ids and dates differently (``style``), and a locked
+disk is refused with 409 by some accounts, with 422 by others.
+
+It is imported by the commands ``demo`` and ``simulate`` and by tests only, and knows no other part of the exporter than
+the domain's model.
+"""
+
+from gigas_exporter.simulator.describe import describe
+from gigas_exporter.simulator.faults import KINDS, Fault, Faults
+from gigas_exporter.simulator.journal import Journal, Seen
+from gigas_exporter.simulator.server import SimulatorServer
+from gigas_exporter.simulator.world import World
+
+__all__ = ["KINDS", "Fault", "Faults", "Journal", "Seen", "SimulatorServer", "World", "describe"]

@@ -1,0 +1,107 @@
+"""Who may do what: API keys, logins, session tokens (Gigas docs, pages Authentication and API Keys).
+
+The demo credentials are fixed and worth nothing outside of a simulator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import itertools
+from dataclasses import dataclass, field
+
+__all__ = ["Access", "DemoCredential", "Principal", "TokenAnswer"]
+
+
+@dataclass(slots=True)
+class DemoCredential:
+    """One user: an API key, and a login with its password.
+
+    Attributes:
+        account_ids: The accounts that the user sees.
+        two_factor: Whether the password alone is no login.
+    """
+
+    login: str
+    account_ids: tuple[str, ...]
+    api_key: str = field(repr=False)
+    password: str = field(repr=False)
+    two_factor: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """On whose behalf a request is made."""
+
+    account_ids: tuple[str, ...]
+    readonly: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAnswer:
+    """A new session token."""
+
+    token: str = field(repr=False)
+    expires_at: float
+    refresh_token: str = field(repr=False)
+    refresh_expires_at: float
+    number: int
+
+
+class Access:
+    """The users of a world and their session tokens.
+
+    Args:
+        seed: Makes the tokens of two like worlds the same.
+        account_ids: Every account; the first user sees them all, and there is one more for each.
+    """
+
+    def __init__(self, seed: int, account_ids: tuple[str, ...]) -> None:
+        self.main = DemoCredential("demo@example.com", account_ids, "demo-api-key", "demo-" + "password")
+        self.by_account = {
+            account_id: DemoCredential(
+                login=f"demo-{account_id}@example.com",
+                account_ids=(account_id,),
+                api_key=f"demo-api-key-{account_id}",
+                password=f"demo-password-{account_id}",
+            )
+            for account_id in account_ids
+        }
+        self._seed = seed
+        self._numbers = itertools.count()
+        self._tokens: dict[str, tuple[Principal, float]] = {}
+
+    @property
+    def users(self) -> tuple[DemoCredential, ...]:
+        """Every user."""
+        return (self.main, *self.by_account.values())
+
+    def login(self, login: str, password: str) -> DemoCredential | None:
+        """Return the user whose login and password these are."""
+        for user in self.users:
+            if user.login == login and hmac.compare_digest(user.password.encode(), password.encode()):
+                return user
+        return None
+
+    def issue(self, user: DemoCredential, now: float, life_seconds: float, *, readonly: bool) -> TokenAnswer:
+        """Give the user a session token; those that have ended are forgotten."""
+        self._tokens = {token: known for token, known in self._tokens.items() if known[1] > now}
+        number = next(self._numbers)
+        token = hashlib.sha256(f"session/{self._seed}/{number}".encode()).hexdigest()
+        refresh = hashlib.sha256(f"refresh/{self._seed}/{number}".encode()).hexdigest()
+        self._tokens[token] = (Principal(user.account_ids, readonly), now + life_seconds)
+        return TokenAnswer(token, now + life_seconds, refresh, now + 24 * life_seconds, number)
+
+    def revoke_tokens(self) -> None:
+        """End every session."""
+        self._tokens.clear()
+
+    def principal(self, authorization: str | None, now: float) -> Principal | None:
+        """Return on whose behalf a request with this header is made; ``None`` when nobody's."""
+        if not authorization:
+            return None
+        scheme, _, key = authorization.partition(" ")
+        if scheme.lower() == "bearer":
+            return next((Principal(user.account_ids, False) for user in self.users if user.api_key == key), None)
+        principal, expires_at = self._tokens.get(authorization, (None, 0.0))
+        return principal if now < expires_at else None

@@ -1,0 +1,263 @@
+"""The simulated API: which request is which operation, who may ask, and what the reading operations answer."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from gigas_exporter.simulator import writing
+from gigas_exporter.simulator.access import Principal
+from gigas_exporter.simulator.estate import Estate
+from gigas_exporter.simulator.messages import Answer, Refusal, Request, answer_json
+from gigas_exporter.simulator.paging import PagingQuirks, Rows, page
+from gigas_exporter.simulator.records import AccountRecord, BackupRecord, DiskRecord
+from gigas_exporter.simulator.wire import dump, spell_account, spell_backup, spell_disk, spell_machine
+from gigas_exporter.simulator.world import World
+
+__all__ = ["Api", "Call", "identify"]
+
+_ACCOUNT = r"/account/(?P<account>[^/]+)"
+_DISK = _ACCOUNT + r"/disk/(?P<disk>[^/]+)"
+_ROUTES: tuple[tuple[str, str, str], ...] = (
+    ("POST", r"/token", "create_token"),
+    ("GET", r"/accounts", "list_accounts"),
+    ("GET", _ACCOUNT + r"/disks", "list_disks"),
+    ("GET", _DISK, "get_disk"),
+    ("PUT", _DISK, "edit_disk"),
+    ("DELETE", _DISK, "delete_disk"),
+    ("POST", _DISK + r"/build", "build_disk"),
+    ("GET", _DISK + r"/backups", "list_disk_backups"),
+    ("POST", _DISK + r"/backup", "create_backup"),
+    ("POST", _DISK + r"/template", "create_template"),
+    ("GET", _ACCOUNT + r"/backups", "list_backups"),
+    ("GET", _ACCOUNT + r"/backup/(?P<backup>[^/]+)", "get_backup"),
+    ("GET", _ACCOUNT + r"/virtual_machines", "list_virtual_machines"),
+)
+_COMPILED = tuple((method, re.compile(pattern), operation) for method, pattern, operation in _ROUTES)
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a request asks for: the operation, ``unknown`` for none, and the ids in its path."""
+
+    operation: str
+    account: str | None = None
+    disk: str | None = None
+    backup: str | None = None
+    allowed: tuple[str, ...] = ()
+
+
+def identify(method: str, path: str) -> Call:
+    """Return which call a request is; ``allowed`` has the methods that its path knows."""
+    allowed = []
+    for known_method, pattern, operation in _COMPILED:
+        match = pattern.fullmatch(path)
+        if match is None:
+            continue
+        if known_method == method:
+            ids = match.groupdict()
+            return Call(operation, ids.get("account"), ids.get("disk"), ids.get("backup"))
+        allowed.append(known_method)
+    return Call(UNKNOWN, allowed=tuple(allowed))
+
+
+class Api:
+    """Answers calls from a world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._readers: dict[str, Callable[[Estate, AccountRecord, Call, Request, PagingQuirks], Answer]] = {
+            "list_disks": self._list_disks,
+            "get_disk": self._get_disk,
+            "list_disk_backups": self._list_disk_backups,
+            "list_backups": self._list_backups,
+            "get_backup": self._get_backup,
+            "list_virtual_machines": self._list_machines,
+        }
+
+    def answer(
+        self, call: Call, request: Request, quirks: PagingQuirks | None = None, token_life: float = -1
+    ) -> Answer:
+        """Answer a call; ``token_life`` is what a new token gets instead of the world's, when not negative."""
+        try:
+            with self._world.estate() as estate:
+                return self._answer(estate, call, request, quirks or PagingQuirks(), token_life)
+        except Refusal as refusal:
+            return refusal.answer
+
+    def _answer(self, estate: Estate, call: Call, request: Request, quirks: PagingQuirks, token_life: float) -> Answer:
+        if call.operation == UNKNOWN:
+            if call.allowed:
+                raise Refusal(
+                    HTTPStatus.METHOD_NOT_ALLOWED, "method not allowed", (("Allow", ", ".join(call.allowed)),)
+                )
+            raise Refusal(HTTPStatus.NOT_FOUND, "no such resource")
+        if call.operation == "create_token":
+            return self._create_token(request, token_life)
+        principal = self._world.access.principal(request.authorization, estate.now)
+        if principal is None:
+            raise Refusal(HTTPStatus.UNAUTHORIZED, "not authorised")
+        if call.operation == "list_accounts":
+            return self._list_accounts(estate, principal, request, quirks)
+        account = _account(estate, call.account or "", principal)
+        reader = self._readers.get(call.operation)
+        if reader is not None:
+            return reader(estate, account, call, request, quirks)
+        if principal.readonly:
+            raise Refusal(HTTPStatus.FORBIDDEN, "the token is read-only")
+        disk = _disk(account, call.disk)
+        return writing.OPERATIONS[call.operation](self._world, estate, disk, request)
+
+    def _create_token(self, request: Request, token_life: float) -> Answer:
+        fields = request.fields()
+        login, password, readonly = fields.get("login"), fields.get("password"), fields.get("readonly", False)
+        if not isinstance(login, str) or not isinstance(password, str):
+            raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "login and password are mandatory")
+        access = self._world.access
+        user = access.login(login, password)
+        if user is None or user.two_factor:
+            raise Refusal(HTTPStatus.UNAUTHORIZED, "wrong login or password, or a second factor is needed")
+        life = self._world.token_life_seconds if token_life < 0 else token_life
+        token = access.issue(user, self._world.now(), life, readonly=readonly in {True, "1", "true"})
+        expires: object = int(token.expires_at)
+        body = {"token": token.token, "expires": expires if token.number % 2 else str(expires)}
+        if token.number % 2 == 0:
+            body |= {"refresh_token": token.refresh_token, "refresh_expires": int(token.refresh_expires_at)}
+        return answer_json(body)
+
+    def _page(self, rows: Rows, request: Request, quirks: PagingQuirks) -> Answer:
+        return page(rows, request, quirks, self._world.default_limit, self._world.max_limit)
+
+    def _list_accounts(self, estate: Estate, principal: Principal, request: Request, quirks: PagingQuirks) -> Answer:
+        items = [
+            dump(spell_account(account, self._world.style_of(account.position, account.number)))
+            for account in estate.accounts.values()
+            if str(account.number) in principal.account_ids
+        ]
+        return self._page(Rows(len(items), lambda begin, end: items[begin:end]), request, quirks)
+
+    def _encoded(self, disk: DiskRecord) -> bytes:
+        if disk.encoded is None:
+            disk.encoded = dump(spell_disk(disk, self._world.style_of(disk.account.position, disk.number)))
+        return disk.encoded
+
+    def _encoded_backup(self, disk: DiskRecord, backup: BackupRecord) -> bytes:
+        return dump(spell_backup(disk, backup, self._world.style_of(disk.account.position, backup.number)))
+
+    def _list_disks(
+        self, estate: Estate, account: AccountRecord, _call: Call, request: Request, quirks: PagingQuirks
+    ) -> Answer:
+        disks = _filtered_disks(estate.ordered(account), request)
+        rows = Rows(len(disks), lambda begin, end: [self._encoded(disk) for disk in disks[begin:end]])
+        return self._page(rows, request, quirks)
+
+    def _get_disk(self, _e: Estate, account: AccountRecord, call: Call, _r: Request, _q: PagingQuirks) -> Answer:
+        return Answer(HTTPStatus.OK, self._encoded(_disk(account, call.disk)))
+
+    def _list_disk_backups(
+        self, estate: Estate, account: AccountRecord, call: Call, request: Request, quirks: PagingQuirks
+    ) -> Answer:
+        disk = _disk(account, call.disk)
+        large_enough = disk.size_gb >= (request.number("min_disk_size", 0) or 0)
+        return self._page(self._backup_rows(estate, [disk] if large_enough else []), request, quirks)
+
+    def _backup_rows(self, estate: Estate, disks: list[DiskRecord]) -> Rows:
+        ends = estate.ends_of(disks)
+
+        def part(begin: int, end: int) -> list[bytes]:
+            return [self._encoded_backup(*found) for found in estate.slice_of(disks, ends, begin, end)]
+
+        return Rows(ends[-1] if ends else 0, part)
+
+    def _list_backups(
+        self, estate: Estate, account: AccountRecord, _call: Call, request: Request, quirks: PagingQuirks
+    ) -> Answer:
+        locked = request.flag("locked")
+        if locked is not None:
+            found = [
+                self._encoded_backup(disk, backup)
+                for disk in _filtered_backup_disks(estate.ordered(account), request)
+                for backup in estate.backups_of(disk)
+                if backup.locked == locked
+            ]
+            rows = Rows(len(found), lambda begin, end: found[begin:end])
+        elif {"min_disk_size", "disk_id", "operating_system", "operating_system_distro"} & set(request.query):
+            rows = self._backup_rows(estate, _filtered_backup_disks(estate.ordered(account), request))
+        else:
+            rows = Rows(
+                estate.backup_count(account),
+                lambda begin, end: [self._encoded_backup(*row) for row in estate.backup_slice(account, begin, end)],
+            )
+        return self._page(rows, request, quirks)
+
+    def _get_backup(self, estate: Estate, account: AccountRecord, call: Call, _r: Request, _q: PagingQuirks) -> Answer:
+        found = estate.find_backup(account, _id(call.backup))
+        if found is None:
+            raise Refusal(HTTPStatus.NOT_FOUND, "no such backup")
+        return Answer(HTTPStatus.OK, self._encoded_backup(*found))
+
+    def _list_machines(
+        self, _estate: Estate, account: AccountRecord, _call: Call, request: Request, quirks: PagingQuirks
+    ) -> Answer:
+        def part(begin: int, end: int) -> list[bytes]:
+            machines = itertools.islice(account.machines.values(), begin, end)
+            return [dump(spell_machine(vm, self._world.style_of(account.position, vm.number))) for vm in machines]
+
+        return self._page(Rows(len(account.machines), part), request, quirks)
+
+
+def _id(text: str | None) -> int:
+    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 19 else -1  # noqa: PLR2004 - digits of 2^63
+
+
+def _account(estate: Estate, account_id: str, principal: Principal) -> AccountRecord:
+    account = estate.accounts.get(_id(account_id))
+    if account is None:
+        raise Refusal(HTTPStatus.NOT_FOUND, "no such account")
+    if str(account.number) not in principal.account_ids:
+        raise Refusal(HTTPStatus.FORBIDDEN, "the account belongs to another user")
+    return account
+
+
+def _disk(account: AccountRecord, disk_id: str | None) -> DiskRecord:
+    disk = account.disks.get(_id(disk_id))
+    if disk is None:
+        raise Refusal(HTTPStatus.NOT_FOUND, "no such disk")
+    return disk
+
+
+def _filtered_disks(disks: list[DiskRecord], request: Request) -> list[DiskRecord]:
+    store, group = request.number("data_store_id"), request.number("data_store_group_id")
+    machine, mount_point = request.number("virtual_machine_id"), request.query.get("mount_point")
+    is_swap, primary = request.flag("is_swap"), request.flag("primary")
+    if (store, group, machine, mount_point, is_swap, primary) == (None,) * 6:
+        return disks
+    return [
+        disk
+        for disk in disks
+        if store in {None, disk.store}
+        and group in {None, disk.store_group}
+        and (machine is None or machine == disk.machine)
+        and is_swap in {None, disk.is_swap}
+        and primary in {None, disk.primary}
+        and (mount_point is None or mount_point in (disk.mount_point or ""))
+    ]
+
+
+def _filtered_backup_disks(disks: Iterable[DiskRecord], request: Request) -> list[DiskRecord]:
+    """Return the disks whose backups are asked for; ``min_disk_size`` is undocumented, taken as GB of the disk."""
+    smallest, disk_id = request.number("min_disk_size", 0) or 0, request.number("disk_id")
+    system, distro = request.query.get("operating_system"), request.query.get("operating_system_distro")
+    return [
+        disk
+        for disk in disks
+        if disk.size_gb >= smallest
+        and disk_id in {None, disk.number}
+        and system in {None, disk.system.name}
+        and distro in {None, disk.system.distro}
+    ]

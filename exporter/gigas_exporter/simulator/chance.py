@@ -1,0 +1,26 @@
+"""Chance without memory: the same question always gets the same answer.
+
+What happens to a disk at some moment is drawn from the world's seed and the moment itself, so that nothing needs to be
+stored, and the order in which a client asks changes nothing.
+"""
+
+from __future__ import annotations
+
+__all__ = ["draw", "fraction"]
+
+_MASK = (1 << 64) - 1
+
+
+def draw(*parts: int) -> int:
+    """Return 64 bits that look random and depend on ``parts`` alone (the mixing of SplitMix64)."""
+    state = 0x9E3779B97F4A7C15
+    for part in parts:
+        state = ((state ^ (part & _MASK)) * 0xBF58476D1CE4E5B9) & _MASK
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
+        state ^= state >> 31
+    return state
+
+
+def fraction(*parts: int) -> float:
+    """Return a number from 0 to 1, 1 excluded, that depends on ``parts`` alone."""
+    return (draw(*parts) >> 11) / (1 << 53)

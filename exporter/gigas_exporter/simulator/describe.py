@@ -1,0 +1,49 @@
+"""How to use a simulator that runs, in words and curl commands."""
+
+from __future__ import annotations
+
+from gigas_exporter.simulator.world import World
+
+__all__ = ["describe"]
+
+
+def describe(world: World, url: str) -> str:
+    """Return a few lines for people: what is simulated, the demo credentials, commands to try."""
+    account = world.account_ids[0]
+    disks = {account_id: world.disks(account_id) for account_id in world.account_ids}
+    count = sum(map(len, disks.values()))
+    disk_id = disks[account][0].id if disks[account] else "DISK_ID"
+    troubles = ", ".join(sorted(set(world.stories.values()))) or "none"
+    return f"""\
+Simulated Gigas API at {url}: {count} disks in {len(disks)} account{"s" if len(disks) > 1 else ""} ({", ".join(disks)}).
+Seed {world.seed}, speed {world.speed:g}: a daily backup is made every {_duration(86_400 / world.speed)}.
+Disks in trouble: {troubles}.
+
+API key    {world.api_key}
+Login      {world.login}
+Password   {world.password}
+(or for one account: demo-api-key-{account}, demo-{account}@example.com, demo-password-{account})
+
+List the disks, and the backups of one:
+  curl -s -H 'Authorization: Bearer {world.api_key}' '{url}/account/{account}/disks?limit=5'
+  curl -s -H 'Authorization: Bearer {world.api_key}' {url}/account/{account}/disk/{disk_id}/backups
+Log in for a session token:
+  curl -s -d '{{"login": "{world.login}", "password": "{world.password}"}}' {url}/token
+Make something go wrong, and see what is true:
+  curl -s -d '{{"error": true}}' {url}/_sim/disks/{disk_id}
+  curl -s -d '{{"kind": "status", "status": 503, "operation": "list_*"}}' {url}/_sim/faults
+  curl -s -X DELETE {url}/_sim/faults
+  curl -s '{url}/_sim/state?account={account}'
+Everything that can be done:
+  curl -s {url}/_sim/
+
+Watch it:
+  GIGAS_API_URL={url} GIGAS_ACCOUNT_ID={account} GIGAS_API_KEY={world.api_key} gigas-exporter serve
+"""
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"

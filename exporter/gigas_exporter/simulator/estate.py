@@ -1,0 +1,284 @@
+"""Everything that the platform holds, and how it changes by itself as time passes.
+
+An estate is not thread-safe: whoever uses it holds the world's lock. It is always read at one moment, the one that it
+was last advanced to.
+"""
+
+from __future__ import annotations
+
+import bisect
+import heapq
+import itertools
+import math
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from gigas_exporter.simulator.chance import draw
+from gigas_exporter.simulator.fleet import FIRST_DISK, make_account, make_disk
+from gigas_exporter.simulator.records import AccountRecord, BackupRecord, DiskRecord, Schedule
+from gigas_exporter.simulator.schedule import (
+    BACKUP_IDS_PER_DISK,
+    DAY,
+    Timeline,
+    backup_count,
+    backups_of,
+    count_changes_at,
+    settle,
+)
+from gigas_exporter.simulator.stories import tell_stories
+
+__all__ = ["Estate"]
+
+_HOUR = 3600.0
+_LIFE_OF_EPHEMERAL = 4 * _HOUR
+_GAP_OF_EPHEMERAL = 1 * _HOUR
+_MAINTENANCE_EVERY = 1200.0
+_MAINTENANCE_LASTS = 240.0
+_LIVELY_FROM = 12
+"""Disks come and go, and are locked now and then, in accounts of at least so many."""
+_FIRST_HAND_MADE = 2_000_000
+_LONG_AGO = 50
+
+
+@dataclass(frozen=True, slots=True)
+class _BackupIndex:
+    """Where each disk's backups lie in the account's list, until ``valid_until`` or the next change."""
+
+    changes: int
+    valid_until: float
+    disks: list[DiskRecord]
+    ends: list[int]
+
+
+class Estate:
+    """The accounts of one world.
+
+    Attributes:
+        now: Real time of the moment that the estate shows.
+        stories: Disk id → what is wrong with it, for the disks that something is wrong with from the start.
+    """
+
+    def __init__(self, timeline: Timeline, disks: int, accounts: int, *, eventful: bool) -> None:
+        self.timeline = timeline
+        self.now = self._target = timeline.start
+        self.accounts: dict[int, AccountRecord] = {}
+        self.disks: dict[int, DiskRecord] = {}
+        self.stories: dict[int, str] = {}
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._sequence = itertools.count()
+        self._indexes: dict[int, _BackupIndex] = {}
+        self._orders: dict[int, tuple[int, list[DiskRecord]]] = {}
+        machines = 0
+        for position in range(accounts):
+            share = disks // accounts + (position < disks % accounts)
+            account = make_account(
+                position,
+                share,
+                disks_before=len(self.disks),
+                machines_before=machines,
+                seed=timeline.seed,
+                start=timeline.start,
+            )
+            machines += len(account.machines)
+            self.accounts[account.number] = account
+            self.disks.update(account.disks)
+            if eventful:
+                self.stories |= tell_stories(list(account.disks.values()), timeline.start)
+        self._disk_ids = itertools.count(FIRST_DISK + len(self.disks))
+        self._backup_ids = itertools.count(_FIRST_HAND_MADE)
+        if eventful:
+            for account in self.accounts.values():
+                self._enliven(account)
+
+    # Time
+
+    @property
+    def nominal(self) -> float:
+        """The moment that the estate shows, in nominal time."""
+        return self.timeline.nominal(self.now)
+
+    def advance(self, now: float) -> None:
+        """Let everything happen that is due by ``now``; a clock that goes back changes nothing that happened."""
+        self._target = now
+        while self._events and self._events[0][0] <= now:
+            due, _, happen = heapq.heappop(self._events)
+            self.now = due
+            happen()
+        self.now = now
+
+    def later(self, seconds: float, happen: Callable[[], None]) -> None:
+        """Let something happen after some nominal seconds, at once when that is none."""
+        if seconds <= 0:
+            happen()
+            return
+        delay = seconds / self.timeline.speed
+        heapq.heappush(self._events, (self.now + delay, next(self._sequence), happen))
+
+    def _enliven(self, account: AccountRecord) -> None:
+        if len(account.disks) < _LIVELY_FROM:
+            return
+        for number, story in self.stories.items():
+            if story == "ephemeral" and number in account.disks:
+                self.later(_LIFE_OF_EPHEMERAL / 2, partial(self._end, account, number))
+        self.later(_MAINTENANCE_EVERY, partial(self._maintain, account, 1))
+
+    def _maintain(self, account: AccountRecord, turn: int) -> None:
+        """Lock one of the account's healthy disks for a while; turns that a long jump of time skips are skipped."""
+        order = self.ordered(account)
+        disk = order[draw(self.timeline.seed, account.number, turn) % len(order)] if order else None
+        if disk is not None and not disk.locked and disk.number not in self.stories:
+            self.occupy(disk, _MAINTENANCE_LASTS, disk.status)
+        delay = _MAINTENANCE_EVERY / self.timeline.speed
+        behind = math.floor((self._target - self.now) / delay)
+        turns = max(1, behind - _LONG_AGO)
+        self.later(_MAINTENANCE_EVERY * turns, partial(self._maintain, account, turn + turns))
+
+    def _end(self, account: AccountRecord, number: int) -> None:
+        self.remove_disk(number)
+        self.later(_GAP_OF_EPHEMERAL, partial(self._begin, account))
+
+    def _begin(self, account: AccountRecord) -> None:
+        disk = self.new_disk(account, mount_point="/scratch", size_gb=50)
+        self.later(_LIFE_OF_EPHEMERAL, partial(self._end, account, disk.number))
+
+    # Disks
+
+    def ordered(self, account: AccountRecord) -> list[DiskRecord]:
+        """Return the account's disks in the order of listing."""
+        changes, order = self._orders.get(account.number, (-1, []))
+        if changes != account.changes:
+            order = list(account.disks.values())
+            self._orders[account.number] = (account.changes, order)
+        return order
+
+    def new_disk(self, account: AccountRecord, mount_point: str | None, size_gb: int) -> DiskRecord:
+        """Make a disk now, on the account's last machine, and list it last."""
+        number = next(self._disk_ids)
+        chance = random.Random(draw(self.timeline.seed, number))  # noqa: S311 - a demo fleet, not a secret
+        machine = next(reversed(account.machines.values()), None)
+        disk = make_disk(
+            account, number, machine=machine, mount=(mount_point, size_gb), chance=chance, start=self.nominal
+        )
+        disk.created_at = disk.updated_at = int(self.now)
+        if disk.schedule is not None:
+            disk.schedule.anchor, disk.schedule.first = self.nominal + chance.uniform(0.5, 8) * _HOUR, 0
+        self.disks[number] = account.disks[number] = disk
+        account.changes += 1
+        return disk
+
+    def remove_disk(self, number: int) -> None:
+        """Take a disk and its backups away; one that is gone already is no error."""
+        disk = self.disks.pop(number, None)
+        if disk is not None:
+            del disk.account.disks[number]
+            disk.account.changes += 1
+
+    def occupy(self, disk: DiskRecord, seconds: float, status: str, then: Callable[[], None] | None = None) -> None:
+        """Lock a disk for an operation of some nominal seconds; its status comes back, and ``then`` happens, after."""
+        before = disk.status
+
+        def finish() -> None:
+            disk.locked, disk.status = False, before
+            disk.touch(self.now)
+            if then is not None:
+                then()
+
+        disk.locked, disk.status = True, status
+        disk.touch(self.now)
+        self.later(seconds, finish)
+
+    # Backups
+
+    def backups_of(self, disk: DiskRecord) -> list[BackupRecord]:
+        """Return a disk's backups as they are now."""
+        return backups_of(disk, self.timeline, self.nominal)
+
+    def backup_count(self, account: AccountRecord) -> int:
+        """Return how many backups the account lists."""
+        ends = self._index(account).ends
+        return ends[-1] if ends else 0
+
+    def backup_slice(self, account: AccountRecord, begin: int, end: int) -> list[tuple[DiskRecord, BackupRecord]]:
+        """Return a part of the account's list of backups, at the cost of that part only."""
+        index = self._index(account)
+        return self.slice_of(index.disks, index.ends, begin, end)
+
+    def slice_of(
+        self, disks: Sequence[DiskRecord], ends: Sequence[int], begin: int, end: int
+    ) -> list[tuple[DiskRecord, BackupRecord]]:
+        """Return a part of the list of these disks' backups; ``ends`` is where each disk's end."""
+        found: list[tuple[DiskRecord, BackupRecord]] = []
+        place = bisect.bisect_right(ends, begin)
+        while place < len(disks) and begin < end:
+            first = ends[place - 1] if place else 0
+            disk = disks[place]
+            found.extend((disk, backup) for backup in self.backups_of(disk)[begin - first : end - first])
+            begin = ends[place]
+            place += 1
+        return found
+
+    def ends_of(self, disks: Iterable[DiskRecord]) -> list[int]:
+        """Return where each disk's backups end in the list of them all."""
+        nominal = self.nominal
+        return list(itertools.accumulate(backup_count(disk, nominal) for disk in disks))
+
+    def _index(self, account: AccountRecord) -> _BackupIndex:
+        index = self._indexes.get(account.number)
+        if index is None or index.changes != account.changes or self.now >= index.valid_until:
+            disks, nominal = self.ordered(account), self.nominal
+            valid_until = min((count_changes_at(disk, self.timeline, nominal) for disk in disks), default=math.inf)
+            index = _BackupIndex(account.changes, valid_until, disks, self.ends_of(disks))
+            self._indexes[account.number] = index
+        return index
+
+    def find_backup(self, account: AccountRecord, number: int) -> tuple[DiskRecord, BackupRecord] | None:
+        """Return a backup of the account and its disk."""
+        scheduled_for = account.disks.get(number // BACKUP_IDS_PER_DISK)
+        # Those made by hand are few, so looking through all disks that have stored ones is cheap enough.
+        candidates = [scheduled_for] if scheduled_for is not None else [d for d in self.ordered(account) if d.kept]
+        for disk in candidates:
+            for backup in self.backups_of(disk):
+                if backup.number == number:
+                    return disk, backup
+        return None
+
+    def settled(self, disk: DiskRecord) -> list[BackupRecord]:
+        """Return the disk's backups as a list that may be changed; the account's listing is worked out anew."""
+        disk.account.changes += 1
+        return settle(disk, self.timeline, self.nominal)
+
+    def forget_unfinished(self, disk: DiskRecord) -> None:
+        """Let the backup that is being made on schedule vanish."""
+        schedule = disk.schedule
+        if schedule is not None:
+            schedule.first = max(schedule.first, math.floor((self.nominal - schedule.anchor) / DAY) + 1)
+
+    def switch_autobackup(self, disk: DiskRecord, *, on: bool) -> None:
+        """Stop or begin a disk's daily backups; those that it has stay."""
+        if on == disk.autobackup:
+            return
+        disk.autobackup = on
+        self.settled(disk)
+        self.forget_unfinished(disk)
+        base_kb = max(64, (disk.size_gb << 20) // 4)
+        disk.schedule = Schedule(self.nominal + DAY, base_kb, first=0) if on else None
+
+    def next_operation(self) -> int:
+        """Return a number that no background operation has."""
+        return next(self._sequence)
+
+    def next_backup_id(self) -> int:
+        """Return an id that no backup has."""
+        return next(self._backup_ids)
+
+    def new_backup(
+        self, disk: DiskRecord, created_at: float | None, status: str, size_kb: int | None, *, automatic: bool = False
+    ) -> BackupRecord:
+        """Store a backup of the disk, made by hand unless said otherwise."""
+        made_at = self.now if created_at is None else created_at
+        backup = BackupRecord(self.next_backup_id(), disk.number, int(made_at), status, size_kb, automatic)
+        disk.kept = [*(disk.kept or ()), backup]
+        disk.account.changes += 1
+        return backup

@@ -1,0 +1,204 @@
+"""Faults on request: which answer goes wrong, how, and how often.
+
+What each kind does is :data:`KINDS`; how it is done lies with the server (what happens on the connection), with
+:mod:`.paging` (lists) and with :mod:`.spoiling` (bodies).
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+import random
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from gigas_exporter.simulator.paging import PagingQuirks
+
+__all__ = ["KINDS", "Fault", "Faults", "quirks_of"]
+
+KINDS: Mapping[str, str] = {
+    # before the answer
+    "latency": "waits `seconds` before it answers",
+    "status": "answers `status`, with a Retry-After header of `retry_after` where given",
+    "hang": "never answers; ends when the fault is cleared, the client leaves or the server closes",
+    "reset": "resets the connection without an answer",
+    "close": "closes the connection without an answer",
+    "redirect": "sends the client to `value`, another host",
+    # while the answer is sent
+    "drip_headers": "sends the head byte by byte, `seconds` apart",
+    "drip_body": "sends the body byte by byte, `seconds` apart",
+    "truncated": "closes in the middle of the body, whose whole length was announced",
+    "truncated_unframed": "closes in the middle of a body whose end is the connection's end",
+    # other bodies
+    "html": "200 with an HTML page",
+    "empty": "200 without a body",
+    "truncated_json": "half of the JSON as a whole body",
+    "not_an_array": "a list wrapped into an object",
+    "deep_nesting": "100,000 brackets",
+    "gzip_bomb": "an array of `size` bytes that is small on the wire",
+    "huge_body": "an array of `size` bytes",
+    # other values in the items; `field` says in which field
+    "value": "`field` has `value`",
+    "wrong_types": "fields have values of another type",
+    "nulls": "fields are null",
+    "nan": "a number is NaN",
+    "infinity": "a number is 1e999",
+    "long_number": "a number has 5,000 digits",
+    "invalid_utf8": "a text has bytes that are no UTF-8",
+    "lone_surrogate": "a text has half of a surrogate pair",
+    "long_text": "a text of 100 kB",
+    "future_dates": "dates lie `seconds` ahead",
+    "duplicate_ids": "the first item comes again, with another status",
+    # paging
+    "ignored_limit": "everything comes at once, without headers",
+    "lowered_limit": "pages of at most `size` items",
+    "no_headers": "no X- headers",
+    "lying_total": "X-Total is `size`",
+    "moving_items": "items have moved towards the front by `size` after the first page",
+    "endless_pages": 'full pages for ever, of the same items, or of new ones when `value` is "fresh"',
+    # authentication
+    "expired_token": "new tokens live `seconds`",
+}
+
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "latency": {"seconds": 1.0},
+    "status": {"status": 500},
+    "drip_headers": {"seconds": 0.05},
+    "drip_body": {"seconds": 0.05},
+    "redirect": {"value": "http://elsewhere.example/"},
+    "gzip_bomb": {"size": 64 << 20},
+    "huge_body": {"size": 32 << 20},
+    "future_dates": {"seconds": 86_400.0},
+    "lowered_limit": {"size": 10},
+    "lying_total": {"size": 1_000_000},
+    "moving_items": {"size": 1},
+    "expired_token": {"seconds": 0.0},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One way in which answers go wrong.
+
+    Attributes:
+        kind: One of :data:`KINDS`, which also says what the parameters after ``probability`` mean.
+        operation: Glob of operation names; ``unknown`` is the name of what is no operation.
+        account: The account in the path; ``None`` for all.
+        count: How often it strikes before it is over; ``None`` for no end.
+        probability: How likely it strikes when it could.
+        skip: How many requests it lets pass first.
+    """
+
+    kind: str
+    operation: str = "*"
+    account: str | None = None
+    count: int | None = None
+    probability: float = 1.0
+    skip: int = 0
+    status: int | None = None
+    retry_after: str | None = None
+    seconds: float | None = None
+    size: int | None = None
+    field: str | None = None
+    value: Any = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"no kind of fault: {self.kind}; there are: {', '.join(KINDS)}")
+        for name, default in _DEFAULTS.get(self.kind, {}).items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, default)
+
+    def concerns(self, operation: str, account: str | None) -> bool:
+        """Return whether a request could be struck."""
+        return (self.account is None or self.account == account) and fnmatch.fnmatchcase(operation, self.operation)
+
+
+class Faults:
+    """The faults in force; safe to change while the server runs.
+
+    Args:
+        seed: Decides where a ``probability`` strikes.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self._lock = threading.Lock()
+        self._chance = random.Random(seed)  # noqa: S311 - for tests, not for secrets
+        self._numbers = itertools.count(1)
+        self._faults: dict[int, Fault] = {}
+        self._seen: dict[int, int] = {}
+        self._struck: dict[int, int] = {}
+
+    def add(self, kind: str, operation: str = "*", **parameters: Any) -> int:
+        """Put a :class:`Fault` in force; return its number.
+
+        Raises:
+            ValueError: There is no such kind.
+            TypeError: There is no such parameter.
+        """
+        fault = Fault(kind, operation, **parameters)
+        with self._lock:
+            number = next(self._numbers)
+            self._faults[number], self._seen[number], self._struck[number] = fault, 0, 0
+            return number
+
+    def remove(self, number: int) -> None:
+        """End one fault; one that is over already is no error."""
+        with self._lock:
+            self._faults.pop(number, None)
+
+    def clear(self) -> None:
+        """End all faults."""
+        with self._lock:
+            self._faults.clear()
+
+    def listing(self) -> list[dict[str, Any]]:
+        """Return the faults in force, each with its number and how often it struck."""
+        with self._lock:
+            return [
+                {"id": number, "struck": self._struck[number], **asdict(fault)}
+                for number, fault in self._faults.items()
+            ]
+
+    def struck(self, number: int) -> int:
+        """Return how often a fault struck, also one that is over."""
+        return self._struck.get(number, 0)
+
+    def in_force(self, number: int) -> bool:
+        """Return whether a fault was neither removed nor cleared; one whose count is used up still is."""
+        return number in self._faults
+
+    def strike(self, operation: str, account: str | None) -> dict[int, Fault]:
+        """Return the faults that strike this request, by number, and count them."""
+        if not self._faults:
+            return {}
+        struck: dict[int, Fault] = {}
+        with self._lock:
+            for number, fault in self._faults.items():
+                if not fault.concerns(operation, account):
+                    continue
+                self._seen[number] += 1
+                used_up = fault.count is not None and self._struck[number] >= fault.count
+                if self._seen[number] <= fault.skip or used_up or self._chance.random() >= fault.probability:
+                    continue
+                self._struck[number] += 1
+                struck[number] = fault
+        return struck
+
+
+def quirks_of(faults: Mapping[str, Fault]) -> PagingQuirks:
+    """Return what faults, by kind, do to paging."""
+    endless = faults.get("endless_pages")
+    kind: Literal["repeat", "fresh"] | None = None
+    if endless is not None:
+        kind = "fresh" if endless.value == "fresh" else "repeat"
+    return PagingQuirks(
+        ignores_limit="ignored_limit" in faults,
+        max_limit=faults["lowered_limit"].size if "lowered_limit" in faults else None,
+        headers="no_headers" not in faults,
+        total=faults["lying_total"].size if "lying_total" in faults else None,
+        shift=(faults["moving_items"].size or 0) if "moving_items" in faults else 0,
+        endless=kind,
+    )

@@ -1,0 +1,149 @@
+"""When backups are made: from a disk's schedule and the time follows its list of automatic backups.
+
+Nothing is stored for a backup that was made on schedule; it is worked out when it is asked for. That keeps a fleet of
+100,000 disks with 700,000 backups small, and makes time free to jump.
+
+Time is told in two ways. *Real* time is what dates are stamped with: the exporter compares them with its own clock.
+*Nominal* time runs ``speed`` times as fast from the world's start on, and is what schedules go by: a daily backup is
+made every 24 h / ``speed``. Before the start both are the same, so the history looks as if it had happened at its
+normal pace.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from gigas_exporter.simulator.chance import draw, fraction
+from gigas_exporter.simulator.records import BackupRecord, DiskRecord, Schedule
+
+__all__ = [
+    "BACKUP_IDS_PER_DISK",
+    "DAY",
+    "RETENTION",
+    "Timeline",
+    "backup_count",
+    "backups_of",
+    "count_changes_at",
+    "settle",
+]
+
+DAY = 86_400.0
+RETENTION = 7
+"""How many automatic backups of a disk the platform keeps."""
+BACKUP_IDS_PER_DISK = 10_000_000
+"""The id of an automatic backup is its disk's id times this, and its slot; ids below this are of those made by hand."""
+
+_SLOT_BIAS = 1_000
+_PENDING_SHARE = 0.2
+_UNDER_WAY = frozenset({"pending", "running"})
+_SHRUNK = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Converts between real and nominal time."""
+
+    seed: int
+    start: float
+    speed: float
+
+    def nominal(self, real: float) -> float:
+        """Return the nominal time of a real one."""
+        return real if real <= self.start else self.start + (real - self.start) * self.speed
+
+    def real(self, nominal: float) -> float:
+        """Return the real time of a nominal one."""
+        return nominal if nominal <= self.start else self.start + (nominal - self.start) / self.speed
+
+
+def _window(schedule: Schedule, nominal: float, room: int = RETENTION) -> range:
+    newest = math.floor((nominal - schedule.anchor) / DAY)
+    if schedule.last is not None:
+        newest = min(newest, schedule.last)
+    return range(max(schedule.first, newest - room + 1), newest + 1)
+
+
+def _slot_backup(disk: DiskRecord, schedule: Schedule, slot: int, timeline: Timeline, nominal: float) -> BackupRecord:
+    made_at = schedule.anchor + slot * DAY
+    luck = draw(timeline.seed, disk.number, slot)
+    status = (schedule.outcomes or {}).get(slot)
+    if status is None:
+        duration = 300 + luck % 900
+        elapsed = nominal - made_at
+        if elapsed < duration:
+            status = "pending" if elapsed < duration * _PENDING_SHARE else "running"
+        elif slot > 0 and fraction(luck) < schedule.failing:
+            status = "failed"
+        else:
+            status = "completed"
+    size = None
+    if status == "completed":
+        grown = schedule.base_kb * (1 + 0.002 * slot) * (0.99 + 0.02 * (luck >> 40) / (1 << 24))
+        if schedule.shrunk_from is not None and slot >= schedule.shrunk_from:
+            grown *= _SHRUNK
+        size = max(64, min(int(grown), disk.size_gb << 20))
+    return BackupRecord(
+        number=disk.number * BACKUP_IDS_PER_DISK + _SLOT_BIAS + slot,
+        disk=disk.number,
+        created_at=int(timeline.real(made_at)),
+        status=status,
+        size_kb=size,
+        automatic=True,
+        locked=status in _UNDER_WAY,
+    )
+
+
+def backup_count(disk: DiskRecord, nominal: float) -> int:
+    """Return how many backups of the disk are listed."""
+    scheduled = len(_window(disk.schedule, nominal)) if disk.schedule is not None else 0
+    if not disk.kept:
+        return scheduled
+    automatic = sum(backup.automatic for backup in disk.kept)
+    return len(disk.kept) - automatic + min(RETENTION, automatic + scheduled)
+
+
+def count_changes_at(disk: DiskRecord, timeline: Timeline, nominal: float) -> float:
+    """Return the real time at which the schedule next changes how many backups are listed, infinity for never."""
+    schedule = disk.schedule
+    if schedule is None:
+        return math.inf
+    listed = len(_window(schedule, nominal)) + sum(backup.automatic for backup in disk.kept or ())
+    if listed >= RETENTION:
+        return math.inf
+    upcoming = max(schedule.first, math.floor((nominal - schedule.anchor) / DAY) + 1)
+    if schedule.last is not None and upcoming > schedule.last:
+        return math.inf
+    return timeline.real(schedule.anchor + upcoming * DAY)
+
+
+def backups_of(disk: DiskRecord, timeline: Timeline, nominal: float) -> list[BackupRecord]:
+    """Return the disk's backups, the ones that are stored first; rotation has taken the oldest automatic ones away."""
+    schedule = disk.schedule
+    scheduled = (
+        [_slot_backup(disk, schedule, slot, timeline, nominal) for slot in _window(schedule, nominal)]
+        if schedule is not None
+        else []
+    )
+    if not disk.kept:
+        return scheduled
+    automatic = [backup for backup in disk.kept if backup.automatic]
+    gone = {backup.number for backup in automatic[: max(0, len(automatic) + len(scheduled) - RETENTION)]}
+    return [backup for backup in disk.kept if backup.number not in gone] + scheduled
+
+
+def settle(disk: DiskRecord, timeline: Timeline, nominal: float) -> list[BackupRecord]:
+    """Store the disk's backups, so that they can be changed one by one; what is being made stays with the schedule."""
+    listed = backups_of(disk, timeline, nominal)
+    schedule = disk.schedule
+    if schedule is None:
+        disk.kept = listed
+        return listed
+    window = _window(schedule, nominal)
+    first = window.stop
+    if window and listed[-1].status in _UNDER_WAY and window[-1] not in (schedule.outcomes or {}):
+        first -= 1
+        listed.pop()
+    schedule.first = max(schedule.first, first)
+    disk.kept = listed
+    return listed

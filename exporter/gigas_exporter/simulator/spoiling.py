@@ -1,0 +1,146 @@
+"""Good answers made bad: what faults do to bodies."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any
+
+from gigas_exporter.simulator.faults import Fault
+from gigas_exporter.simulator.messages import Answer
+from gigas_exporter.simulator.wire import dump
+
+__all__ = ["spoil"]
+
+_NESTING = 100_000
+_LONG_NUMBER = 5_000
+_LONG_TEXT = 100_000
+_MARK = "@@spoilt@@"
+_NUMBERS = ("disk_size", "backup_size", "memory")
+_TEXTS = ("mount_point", "label", "operating_system_distro", "domain", "status")
+_DATES = ("created_at", "updated_at", "date_created", "expires")
+_PAGE = b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>\n"
+
+_RAW: Mapping[str, tuple[tuple[str, ...], bytes]] = {
+    "nan": (_NUMBERS, b"NaN"),
+    "infinity": (_NUMBERS, b"1e999"),
+    "long_number": (_NUMBERS, b"9" * _LONG_NUMBER),
+    "invalid_utf8": (_TEXTS, b'"\xff\xfe\x80bad"'),
+    "lone_surrogate": (_TEXTS, b'"half \\ud83d of a pair"'),
+    "long_text": (_TEXTS, b'"' + b"x" * _LONG_TEXT + b'"'),
+}
+
+Item = dict[str, Any]
+
+
+def spoil(answer: Answer, faults: Iterable[Fault], now: float) -> Answer:
+    """Return what the faults make of an answer; only successes are spoilt."""
+    if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+        return answer
+    for fault in faults:
+        kind = fault.kind
+        if kind in _BODIES:
+            answer = _BODIES[kind](answer, fault)
+        elif kind in _ITEMS and answer.body:
+            answer = replace(answer, body=dump(_changed(json.loads(answer.body), _ITEMS[kind], fault, now)))
+        elif kind in _RAW and answer.body:
+            answer = replace(answer, body=_with_raw(json.loads(answer.body), fault, *_RAW[kind]))
+    return answer
+
+
+def _html(answer: Answer, _fault: Fault) -> Answer:
+    return replace(answer, body=_PAGE, content_type="text/html", headers=())
+
+
+def _empty(answer: Answer, _fault: Fault) -> Answer:
+    return replace(answer, body=b"")
+
+
+def _half(answer: Answer, _fault: Fault) -> Answer:
+    return replace(answer, body=answer.body[: len(answer.body) // 2])
+
+
+def _wrapped(answer: Answer, _fault: Fault) -> Answer:
+    return replace(answer, body=b'{"data":' + (answer.body or b"null") + b"}")
+
+
+def _nested(answer: Answer, _fault: Fault) -> Answer:
+    return replace(answer, body=b"[" * _NESTING + b"]" * _NESTING)
+
+
+def _bomb(answer: Answer, fault: Fault) -> Answer:
+    body = _compressed(fault.size or 0)
+    return replace(answer, body=body, headers=(*answer.headers, ("Content-Encoding", "gzip")))
+
+
+@functools.lru_cache(maxsize=2)
+def _compressed(size: int) -> bytes:
+    return gzip.compress(b"[" + b" " * max(0, size - 2) + b"]", compresslevel=6, mtime=0)
+
+
+def _huge(answer: Answer, fault: Fault) -> Answer:
+    return replace(answer, body=b"[" + b" " * max(0, (fault.size or 0) - 2) + b"]")
+
+
+_BODIES: Mapping[str, Callable[[Answer, Fault], Answer]] = {
+    "html": _html,
+    "empty": _empty,
+    "truncated_json": _half,
+    "not_an_array": _wrapped,
+    "deep_nesting": _nested,
+    "gzip_bomb": _bomb,
+    "huge_body": _huge,
+}
+
+
+def _changed(content: Any, change: Callable[[Item, Fault, float], Item], fault: Fault, now: float) -> Any:
+    if isinstance(content, list):
+        items = [change(item, fault, now) for item in content]
+        return items + [{**item, "status": "duplicate"} for item in items[:1] if fault.kind == "duplicate_ids"]
+    return change(content, fault, now)
+
+
+def _same(item: Item, _fault: Fault, _now: float) -> Item:
+    return item
+
+
+def _with_value(item: Item, fault: Fault, _now: float) -> Item:
+    return {**item, fault.field or "status": fault.value}
+
+
+def _mistyped(item: Item, fault: Fault, _now: float) -> Item:
+    """Put an object where a text, a number or a boolean is due; ids stay, unless they are what is asked for."""
+    fields = [fault.field] if fault.field else [name for name in item if name != "id"]
+    return {**item, **{name: {"unexpected": [name]} for name in fields}}
+
+
+def _nulled(item: Item, fault: Fault, _now: float) -> Item:
+    fields = [fault.field] if fault.field else [name for name in item if name != "id"]
+    return {**item, **dict.fromkeys(fields)}
+
+
+def _ahead(item: Item, fault: Fault, now: float) -> Item:
+    ahead = int(now + (fault.seconds or 0))
+    fields = (fault.field,) if fault.field else _DATES
+    return {**item, **{name: ahead for name in fields if name in item}}
+
+
+_ITEMS: Mapping[str, Callable[[Item, Fault, float], Item]] = {
+    "value": _with_value,
+    "wrong_types": _mistyped,
+    "nulls": _nulled,
+    "future_dates": _ahead,
+    "duplicate_ids": _same,
+}
+
+
+def _with_raw(content: Any, fault: Fault, candidates: tuple[str, ...], raw: bytes) -> bytes:
+    """Put bytes that no JSON encoder would write where a field's value was."""
+    for item in content if isinstance(content, list) else [content]:
+        name = fault.field or next((name for name in candidates if name in item), candidates[-1])
+        item[name] = _MARK
+    return dump(content).replace(f'"{_MARK}"'.encode(), raw)

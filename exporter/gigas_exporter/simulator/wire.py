@@ -1,0 +1,120 @@
+"""How the platform spells its objects in JSON; the API leaves it open, so accounts and items differ.
+
+Booleans come as true/false, 1/0 or strings of these; ids as numbers or strings; dates in four forms, all of them UTC
+or with their zone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+
+from gigas_exporter.simulator.records import AccountRecord, BackupRecord, DiskRecord, MachineRecord
+
+__all__ = ["Style", "dump", "spell_account", "spell_backup", "spell_disk", "spell_machine", "style_of"]
+
+Json = dict[str, object]
+_MADRID = timezone(timedelta(hours=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """One way to spell values."""
+
+    flag: Callable[[bool], object]
+    id: Callable[[int], object]
+    date: Callable[[int], object]
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+_STYLES = (
+    Style(bool, int, lambda seconds: _moment(seconds).strftime("%Y-%m-%dT%H:%M:%SZ")),
+    Style(int, str, lambda seconds: _moment(seconds).strftime("%Y-%m-%d %H:%M:%S")),
+    Style(lambda flag: str(int(flag)), int, int),
+    Style(bool, str, lambda seconds: _moment(seconds).strftime("%Y-%m-%dT%H:%M:%S")),
+    Style(lambda flag: str(flag).lower(), int, lambda seconds: _moment(seconds).astimezone(_MADRID).isoformat()),
+    Style(int, str, str),
+)
+
+
+def style_of(choice: int) -> Style:
+    """Return a style; 0 is the plain one."""
+    return _STYLES[choice % len(_STYLES)]
+
+
+def dump(value: object) -> bytes:
+    """Return compact JSON."""
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def spell_disk(disk: DiskRecord, style: Style) -> Json:
+    """Return a disk's JSON object (Gigas docs, page Disk)."""
+    return {
+        "id": style.id(disk.number),
+        "virtual_machine_id": None if disk.machine is None else style.id(disk.machine),
+        "disk_size": disk.size_gb,
+        "status": disk.status,
+        "error": style.flag(disk.error),
+        "locked": style.flag(disk.locked),
+        "is_swap": style.flag(disk.is_swap),
+        "autobackup": style.flag(disk.autobackup),
+        "primary": style.flag(disk.primary),
+        "mount_point": disk.mount_point,
+        "add_to_linux_fstab": style.flag(disk.fstab),
+        "data_store_id": style.id(disk.store),
+        "data_store_group_id": style.id(disk.store_group),
+        "created_at": style.date(disk.created_at),
+        "updated_at": style.date(disk.updated_at),
+    }
+
+
+def spell_backup(disk: DiskRecord, backup: BackupRecord, style: Style) -> Json:
+    """Return a backup's JSON object (Gigas docs, page Backup)."""
+    return {
+        "id": style.id(backup.number),
+        "disk_id": style.id(disk.number),
+        "date_created": style.date(backup.created_at),
+        "status": backup.status,
+        "operating_system": disk.system.name,
+        "operating_system_distro": disk.system.distro,
+        "template_id": style.id(disk.system.template_id),
+        "backup_size": backup.size_kb,
+        "locked": style.flag(backup.locked),
+        "backup_type": "gigas-automatic" if backup.automatic else "gigas",
+    }
+
+
+def spell_machine(machine: MachineRecord, style: Style) -> Json:
+    """Return a virtual machine's JSON object, with its password as the real API has it (page Virtual Machines)."""
+    return {
+        "id": style.id(machine.number),
+        "label": machine.label,
+        "hostname": machine.hostname,
+        "status": machine.status,
+        "type": machine.type,
+        "locked": style.flag(False),
+        "suspended": style.flag(False),
+        "memory": machine.memory_mb,
+        "cpus": machine.cpus,
+        "operating_system": machine.system.name,
+        "operating_system_distro": machine.system.distro,
+        "location_id": style.id(machine.location),
+        "initial_password": machine.initial_password,
+        "created_at": style.date(machine.created_at),
+        "updated_at": style.date(machine.created_at),
+    }
+
+
+def spell_account(account: AccountRecord, style: Style) -> Json:
+    """Return an account's JSON object (Gigas docs, page Accounts)."""
+    return {
+        "id": style.id(account.number),
+        "status": "active",
+        "product_id": style.id(7),
+        "domain": account.domain,
+    }

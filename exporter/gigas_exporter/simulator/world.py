@@ -1,0 +1,302 @@
+"""The simulated platform as tests and demos handle it: its truth, in the domain's own types, and its levers.
+
+Every method is safe to call from any thread. Ids are text, as in the domain; a wrong one is a :class:`KeyError`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+from gigas_exporter.model import Backup, Disk, VirtualMachine
+from gigas_exporter.simulator.access import Access, DemoCredential
+from gigas_exporter.simulator.estate import Estate
+from gigas_exporter.simulator.fleet import CANARY
+from gigas_exporter.simulator.records import KIBIBYTE, AccountRecord, BackupRecord, DiskRecord
+from gigas_exporter.simulator.schedule import Timeline
+from gigas_exporter.simulator.wire import Style, style_of
+
+__all__ = ["World"]
+
+DEFAULT_BACKUP_SIZE = 4 << 30
+_EDITABLE = ("status", "error", "locked", "is_swap", "autobackup", "mount_point", "created_at", "updated_at")
+
+
+class World:
+    """A deterministic, living fleet: the same arguments and the same clock give the same world.
+
+    Args:
+        seed: Another seed, another fleet.
+        disks: How many disks at the start, over all accounts; in accounts of 12 and more, disks come and go.
+        accounts: How many accounts; their ids begin at 4242.
+        start: UNIX seconds at which the world begins to live, by default now. The history before it is made up.
+        speed: Compresses schedules: a daily backup is made every 24 h / ``speed``. Dates are always the clock's, so
+            that an exporter with the same clock shows sensible ages.
+        clock: Returns UNIX seconds; a test may pass one that stands still or jumps.
+        style: How values are spelt in JSON: ``plain`` (numbers and true/false for all), ``account`` (the first account
+            plainly, each other one in its own way) or ``mixed`` (each item in its own way).
+        eventful: Whether some disks are in trouble from the start, and disks come and go.
+
+    Attributes:
+        default_limit: Items of a page when no ``limit`` is asked for.
+        max_limit: A larger ``limit`` is lowered to this.
+        operation_seconds: Nominal seconds that an operation started through the API takes.
+        token_life_seconds: How long session tokens live; ``speed`` does not touch it.
+        canary: Part of every ``initial_password``; must be found in no output.
+    """
+
+    canary = CANARY
+
+    def __init__(
+        self,
+        seed: int = 0,
+        disks: int = 40,
+        accounts: int = 1,
+        start: float | None = None,
+        speed: float = 1.0,
+        *,
+        clock: Callable[[], float] = time.time,
+        style: Literal["plain", "account", "mixed"] = "account",
+        eventful: bool = True,
+    ) -> None:
+        if disks < 0 or accounts < 1 or not 0 < speed < float("inf"):
+            raise ValueError("a world has no fewer than 0 disks, at least 1 account and a positive speed")
+        self.seed, self.speed, self.style = seed, speed, style
+        self.start = float(int(clock() if start is None else start))
+        self.default_limit, self.max_limit = 100, 500
+        self.operation_seconds, self.token_life_seconds = 5.0, 1800.0
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._estate = Estate(Timeline(seed, self.start, speed), disks, accounts, eventful=eventful)
+        self.account_ids: tuple[str, ...] = tuple(str(number) for number in self._estate.accounts)
+        self.access = Access(seed, self.account_ids)
+
+    @contextlib.contextmanager
+    def estate(self) -> Iterator[Estate]:
+        """Hold the world still at this moment; for the simulated API, which reads and changes its insides."""
+        with self._lock:
+            self._estate.advance(self._clock())
+            yield self._estate
+
+    def now(self) -> float:
+        """Return the world's UNIX seconds."""
+        return self._clock()
+
+    def style_of(self, account_position: int, item: int) -> Style:
+        """Return how an item's values are spelt."""
+        return style_of({"plain": 0, "account": account_position, "mixed": item}[self.style])
+
+    # Credentials
+
+    @property
+    def api_key(self) -> str:
+        """The API key that sees every account."""
+        return self.access.main.api_key
+
+    @property
+    def login(self) -> str:
+        """The login that sees every account."""
+        return self.access.main.login
+
+    @property
+    def password(self) -> str:
+        """The password of :attr:`login`."""
+        return self.access.main.password
+
+    def credentials(self, account_id: str) -> DemoCredential:
+        """Return the user who sees this account alone."""
+        return self.access.by_account[account_id]
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every text that an exporter's outputs must not hold."""
+        users = self.access.users
+        return (CANARY, *(user.api_key for user in users), *(user.password for user in users))
+
+    def rotate_api_key(self, new: str, account_id: str | None = None) -> None:
+        """Replace an API key, the main one by default; the old one is refused from now on."""
+        with self._lock:
+            (self.access.main if account_id is None else self.access.by_account[account_id]).api_key = new
+
+    def issue_token(self, *, readonly: bool = False, life_seconds: float | None = None) -> str:
+        """Return a session token for every account, as if the main user had logged in."""
+        life = self.token_life_seconds if life_seconds is None else life_seconds
+        with self._lock:
+            return self.access.issue(self.access.main, self._clock(), life, readonly=readonly).token
+
+    def revoke_tokens(self) -> None:
+        """End every session at once."""
+        with self._lock:
+            self.access.revoke_tokens()
+
+    # Truth
+
+    def disks(self, account_id: str) -> tuple[Disk, ...]:
+        """Return the account's disks in the order of listing."""
+        with self.estate() as estate:
+            return tuple(disk.truth for disk in estate.ordered(_account(estate, account_id)))
+
+    def disk(self, disk_id: str) -> Disk:
+        """Return one disk of any account."""
+        with self.estate() as estate:
+            return _disk(estate, disk_id).truth
+
+    def backups(self, account_id: str, disk_id: str | None = None) -> tuple[Backup, ...]:
+        """Return the backups of an account, or of one disk of it, in the order of listing."""
+        with self.estate() as estate:
+            account = _account(estate, account_id)
+            disks = estate.ordered(account) if disk_id is None else [account.disks[int(disk_id)]]
+            return tuple(disk.backup_truth(backup) for disk in disks for backup in estate.backups_of(disk))
+
+    def machines(self, account_id: str) -> tuple[VirtualMachine, ...]:
+        """Return the account's virtual machines in the order of listing."""
+        with self.estate() as estate:
+            return tuple(machine.truth for machine in _account(estate, account_id).machines.values())
+
+    @property
+    def stories(self) -> Mapping[str, str]:
+        """Disk id → the trouble that it was given at the start, such as ``stale``; healthy disks are not in it."""
+        with self._lock:
+            return {str(number): story for number, story in self._estate.stories.items()}
+
+    # Levers
+
+    def add_disk(
+        self,
+        account_id: str | None = None,
+        *,
+        mount_point: str | None = "/srv/data",
+        size_gb: int = 20,
+        virtual_machine_id: str | None = "last",
+        **fields: Any,
+    ) -> Disk:
+        """Make a disk, by default on the first account's last machine; ``fields`` as for :meth:`change_disk`."""
+        with self.estate() as estate:
+            account = _account(estate, account_id or self.account_ids[0])
+            disk = estate.new_disk(account, mount_point, size_gb)
+            if virtual_machine_id != "last":
+                disk.machine = _machine(account, virtual_machine_id)
+            self._change(estate, disk, fields)
+            return disk.truth
+
+    def delete_disk(self, disk_id: str) -> None:
+        """Take a disk and its backups away at once."""
+        with self.estate() as estate:
+            estate.remove_disk(_disk(estate, disk_id).number)
+
+    def change_disk(self, disk_id: str, **fields: Any) -> Disk:
+        """Set fields of a disk: those of the API, dates as UNIX seconds, and ``disk_size`` in GB.
+
+        Raises:
+            KeyError: There is no such disk, machine or field.
+        """
+        with self.estate() as estate:
+            disk = _disk(estate, disk_id)
+            self._change(estate, disk, fields)
+            return disk.truth
+
+    def _change(self, estate: Estate, disk: DiskRecord, fields: Mapping[str, Any]) -> None:
+        unknown = set(fields) - {*_EDITABLE, "disk_size", "virtual_machine_id", "add_to_linux_fstab"}
+        if unknown:
+            raise KeyError(f"no field of a disk: {', '.join(sorted(unknown))}")
+        if "virtual_machine_id" in fields:
+            disk.machine = _machine(disk.account, fields["virtual_machine_id"])
+        disk.touch(estate.now)
+        disk.size_gb = int(fields.get("disk_size", disk.size_gb))
+        disk.fstab = bool(fields.get("add_to_linux_fstab", disk.fstab))
+        for name in _EDITABLE:
+            if name == "autobackup" and name in fields:
+                estate.switch_autobackup(disk, on=bool(fields[name]))
+            elif name in fields:
+                setattr(disk, name, int(fields[name]) if name.endswith("_at") else fields[name])
+
+    def set_error(self, disk_id: str, error: bool = True) -> None:
+        """Set or clear the error flag."""
+        self.change_disk(disk_id, error=error)
+
+    def set_locked(self, disk_id: str, locked: bool = True) -> None:
+        """Lock or unlock a disk."""
+        self.change_disk(disk_id, locked=locked)
+
+    def set_autobackup(self, disk_id: str, autobackup: bool) -> None:
+        """Switch a disk's schedule; a new one makes its first backup a nominal day from now."""
+        self.change_disk(disk_id, autobackup=autobackup)
+
+    def move_disk(self, disk_id: str, virtual_machine_id: str | None) -> None:
+        """Attach a disk to another machine of its account, or to none."""
+        self.change_disk(disk_id, virtual_machine_id=virtual_machine_id)
+
+    def make_backup(
+        self,
+        disk_id: str,
+        created_at: float | None = None,
+        status: str = "completed",
+        size: int | None = DEFAULT_BACKUP_SIZE,
+        *,
+        automatic: bool = False,
+    ) -> Backup:
+        """Make a backup, by default now; ``size`` in bytes. Those made by hand are not rotated."""
+        with self.estate() as estate:
+            disk = _disk(estate, disk_id)
+            size_kb = None if size is None else size // KIBIBYTE
+            return disk.backup_truth(estate.new_backup(disk, created_at, status, size_kb, automatic=automatic))
+
+    def remove_backups(self, disk_id: str) -> None:
+        """Take all backups of a disk away; its schedule goes on."""
+        with self.estate() as estate:
+            disk = _disk(estate, disk_id)
+            estate.settled(disk).clear()
+            estate.forget_unfinished(disk)
+
+    def remove_backup(self, backup_id: str) -> None:
+        """Take one backup away."""
+        with self.estate() as estate:
+            disk, backup = _backup(estate, backup_id)
+            estate.settled(disk).remove(backup)
+
+    def change_backup(self, backup_id: str, **fields: Any) -> Backup:
+        """Set ``status``, ``created_at`` (UNIX seconds), ``size`` (bytes) or ``locked`` of a backup.
+
+        Raises:
+            KeyError: There is no such backup or field, or the platform is still making it.
+        """
+        with self.estate() as estate:
+            disk, backup = _backup(estate, backup_id)
+            if unknown := set(fields) - {"status", "created_at", "size", "locked"}:
+                raise KeyError(f"no field of a backup: {', '.join(sorted(unknown))}")
+            backup.status = fields.get("status", backup.status)
+            backup.created_at = int(fields.get("created_at", backup.created_at))
+            backup.locked = bool(fields.get("locked", backup.locked))
+            if "size" in fields:
+                backup.size_kb = None if fields["size"] is None else int(fields["size"]) // KIBIBYTE
+            return disk.backup_truth(backup)
+
+    def move_backup_date(self, backup_id: str, created_at: float) -> None:
+        """Say that a backup was made at another time."""
+        self.change_backup(backup_id, created_at=created_at)
+
+
+def _account(estate: Estate, account_id: str) -> AccountRecord:
+    return estate.accounts[int(account_id)]
+
+
+def _disk(estate: Estate, disk_id: str) -> DiskRecord:
+    return estate.disks[int(disk_id)]
+
+
+def _machine(account: AccountRecord, machine_id: str | None) -> int | None:
+    return None if machine_id is None else account.machines[int(machine_id)].number
+
+
+def _backup(estate: Estate, backup_id: str) -> tuple[DiskRecord, BackupRecord]:
+    for account in estate.accounts.values():
+        found = estate.find_backup(account, int(backup_id))
+        if found is not None:
+            disk = found[0]
+            for backup in estate.settled(disk):
+                if backup.number == int(backup_id):
+                    return disk, backup
+    raise KeyError(backup_id)

@@ -1,0 +1,162 @@
+"""The operations of the simulated API that change something.
+
+Each starts an operation in the background, which locks the disk for the world's ``operation_seconds``, and answers with
+the id of that operation in a header: where the real API puts it is documented nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+
+from gigas_exporter.simulator.chance import draw
+from gigas_exporter.simulator.estate import Estate
+from gigas_exporter.simulator.messages import Answer, Refusal, Request, answer_json
+from gigas_exporter.simulator.records import BackupRecord, DiskRecord
+from gigas_exporter.simulator.wire import spell_backup, spell_disk
+from gigas_exporter.simulator.world import World
+
+__all__ = ["OPERATIONS"]
+
+_FLAGS: Mapping[object, bool] = {1: True, "1": True, "true": True, 0: False, "0": False, "false": False}
+_LARGEST_GB = 65_536
+_LONGEST_TEXT = 255
+
+
+def _token(world: World, estate: Estate, disk: DiskRecord) -> tuple[tuple[str, str], ...]:
+    return (("X-Operation-Token", f"{draw(world.seed, disk.number, estate.next_operation()):016x}"),)
+
+
+def _require_unlocked(disk: DiskRecord) -> None:
+    if disk.locked:
+        # Undocumented; both readings occur, by account.
+        status = HTTPStatus.UNPROCESSABLE_ENTITY if disk.account.position % 2 else HTTPStatus.CONFLICT
+        raise Refusal(status, "the disk is locked by another operation")
+
+
+def _invalid(field: str, detail: str) -> Refusal:
+    return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, f"{field} {detail}")
+
+
+def _flag(field: str, value: object) -> bool:
+    flag = _FLAGS.get(value) if isinstance(value, int | str) else None
+    if flag is None:
+        raise _invalid(field, "must be 1 or 0")
+    return flag
+
+
+def _disk_answer(world: World, estate: Estate, disk: DiskRecord, status: int) -> Answer:
+    style = world.style_of(disk.account.position, disk.number)
+    return answer_json(spell_disk(disk, style), status, _token(world, estate, disk))
+
+
+def _backup_answer(world: World, estate: Estate, disk: DiskRecord, backup: BackupRecord) -> Answer:
+    style = world.style_of(disk.account.position, backup.number)
+    return answer_json(spell_backup(disk, backup, style), HTTPStatus.ACCEPTED, _token(world, estate, disk))
+
+
+def _new_size(disk: DiskRecord, value: object) -> int:
+    number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= _LARGEST_GB:
+        raise _invalid("disk_size", f"must be a whole number of GB from 1 to {_LARGEST_GB}")
+    if number < disk.size_gb:
+        raise _invalid("disk_size", "must not be smaller than it is")
+    return number
+
+
+def _new_machine(disk: DiskRecord, value: object) -> int | None:
+    text = str(value)
+    if value is None:
+        return None
+    if not (text.isascii() and text.isdigit()) or int(text) not in disk.account.machines:
+        raise _invalid("virtual_machine_id", "is no virtual machine of this account")
+    return int(text)
+
+
+def _edit(world: World, estate: Estate, disk: DiskRecord, request: Request) -> Answer:
+    """Edit a disk: 202 when it is resized or moved, which takes a while, else 200; the docs have both."""
+    fields = request.fields()
+    _require_unlocked(disk)
+    known = {"disk_size", "virtual_machine_id", "autobackup", "mount_point", "add_to_linux_fstab", "force_reboot"}
+    if not fields or set(fields) - known:
+        raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, f"only these can be edited: {', '.join(sorted(known))}")
+    # Everything is checked before anything is changed.
+    size = _new_size(disk, fields["disk_size"]) if "disk_size" in fields else disk.size_gb
+    machine = _new_machine(disk, fields["virtual_machine_id"]) if "virtual_machine_id" in fields else disk.machine
+    flags = {
+        name: _flag(name, fields[name])
+        for name in ("autobackup", "add_to_linux_fstab", "force_reboot")
+        if name in fields
+    }
+    mount_point = fields.get("mount_point", disk.mount_point)
+    if mount_point is not None and not (isinstance(mount_point, str) and len(mount_point) <= _LONGEST_TEXT):
+        raise _invalid("mount_point", f"must be a text of at most {_LONGEST_TEXT} characters")
+    if disk.is_swap and flags.get("autobackup"):
+        raise _invalid("autobackup", "is not for swap disks")
+    takes_a_while = size != disk.size_gb or machine != disk.machine or flags.get("force_reboot", False)
+    disk.size_gb, disk.machine, disk.mount_point = size, machine, mount_point
+    disk.fstab = flags.get("add_to_linux_fstab", disk.fstab)
+    if "autobackup" in flags:
+        estate.switch_autobackup(disk, on=flags["autobackup"])
+    disk.touch(estate.now)
+    if takes_a_while:
+        estate.occupy(disk, world.operation_seconds, "resizing")
+    return _disk_answer(world, estate, disk, HTTPStatus.ACCEPTED if takes_a_while else HTTPStatus.OK)
+
+
+def _build(world: World, estate: Estate, disk: DiskRecord, request: Request) -> Answer:
+    """Format a disk; that mends one in error."""
+    request.fields()
+    _require_unlocked(disk)
+
+    def finish() -> None:
+        disk.error, disk.status = False, "built"
+        disk.touch(estate.now)
+
+    estate.occupy(disk, world.operation_seconds, "building", finish)
+    return _disk_answer(world, estate, disk, HTTPStatus.ACCEPTED)
+
+
+def _delete(world: World, estate: Estate, disk: DiskRecord, _request: Request) -> Answer:
+    """Delete a disk: it is listed as locked until it is gone."""
+    _require_unlocked(disk)
+    headers = _token(world, estate, disk)
+    estate.occupy(disk, world.operation_seconds, "deleting", lambda: estate.remove_disk(disk.number))
+    return Answer(HTTPStatus.ACCEPTED, headers=headers)
+
+
+def _create_backup(world: World, estate: Estate, disk: DiskRecord, request: Request) -> Answer:
+    """Make a backup by hand; it is pending for a while, and the disk stays usable meanwhile."""
+    request.fields()
+    _require_unlocked(disk)
+    backup = estate.new_backup(disk, None, "pending", None)
+    backup.locked = True
+
+    def finish() -> None:
+        backup.status, backup.locked, backup.size_kb = "completed", False, max(64, (disk.size_gb << 20) // 5)
+
+    answer = _backup_answer(world, estate, disk, backup)
+    estate.later(world.operation_seconds, finish)
+    return answer
+
+
+def _create_template(world: World, estate: Estate, disk: DiskRecord, request: Request) -> Answer:
+    """Make a template of a disk; it is answered as a backup, and listed among none."""
+    fields = request.fields()
+    _require_unlocked(disk)
+    for name in ("label", "console_id"):
+        value = fields.get(name)
+        if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
+            raise _invalid(name, "is mandatory")
+    template = BackupRecord(estate.next_backup_id(), disk.number, int(estate.now), "pending", None, False, True)
+    estate.occupy(disk, world.operation_seconds, disk.status)
+    return _backup_answer(world, estate, disk, template)
+
+
+OPERATIONS: Mapping[str, Callable[[World, Estate, DiskRecord, Request], Answer]] = {
+    "edit_disk": _edit,
+    "build_disk": _build,
+    "delete_disk": _delete,
+    "create_backup": _create_backup,
+    "create_template": _create_template,
+}
