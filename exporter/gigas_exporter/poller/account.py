@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import structlog
-
 from gigas_exporter.clock import Budget, Clock
 from gigas_exporter.errors import GigasError, Reason
 from gigas_exporter.gigas import ReadClient
@@ -22,6 +20,7 @@ from gigas_exporter.inventory import (
     Outcome,
     Resource,
 )
+from gigas_exporter.logs import get_logger
 from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.policy import Policy, Requirement
 from gigas_exporter.poller.backups import BackupsReader
@@ -30,7 +29,7 @@ from gigas_exporter.poller.store import Store
 
 __all__ = ["AccountPoller", "PollObserver", "with_requirements"]
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _WAIT_FOR_DISKS_STEP_SECONDS = 0.05
 
@@ -186,7 +185,7 @@ class AccountPoller:
         if since is not None:
             del self._failing_since[resource]
             log.info("poll succeeds again", failed_for_seconds=round(self._clock.monotonic() - since, 1))
-        log.info("poll done", **result.facts)
+        log.bind(**result.facts).info("poll done")
 
 
 def with_requirements(inventory: AccountInventory, policy: Policy) -> AccountInventory:

@@ -13,13 +13,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-import structlog
-
 from gigas_exporter.clock import Budget, Clock
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import Credential
 from gigas_exporter.inventory import RESOURCES, AccountInventory, Resource, StalenessLimits
+from gigas_exporter.logs import get_logger
 from gigas_exporter.poller.account import AccountPoller, PollObserver, with_requirements
 from gigas_exporter.poller.backups import BackupsReader
 from gigas_exporter.poller.clients import Clients, RequestObserver
@@ -28,7 +27,7 @@ from gigas_exporter.poller.store import Store
 
 __all__ = ["Service", "ServiceObserver"]
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _STUCK_AFTER_DEADLINES = 3
 _JOIN_SECONDS = 1.0

@@ -1,0 +1,149 @@
+"""The running exporter: poller, page, web server and life cycle, put together.
+
+This is the one place where all parts meet. It owns start, reload and end, and the order of each.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from http import HTTPStatus
+
+from gigas_exporter import logs
+from gigas_exporter.clock import Clock
+from gigas_exporter.config import Settings
+from gigas_exporter.errors import GigasError
+from gigas_exporter.logs import get_logger
+from gigas_exporter.metrics import Page, Telemetry
+from gigas_exporter.poller.service import Service
+from gigas_exporter.poller.store import Store
+from gigas_exporter.statuspage import StatusPage
+from gigas_exporter.systemd import Notifier, Watchdog
+from gigas_exporter.web import Request, Response, Server, build_routes, load_web_config
+
+__all__ = ["Application"]
+
+_log = get_logger(__name__)
+
+_GRACE_SECONDS = 3.0
+
+
+class Application:
+    """The exporter from its start to its end.
+
+    Args:
+        load: Reads the settings; called again at each reload.
+
+    Raises:
+        ConfigError: From the constructor, when settings are wrong or the address cannot be listened on; nothing has
+            been asked of the API by then.
+    """
+
+    def __init__(self, load: Callable[[], Settings], *, clock: Clock) -> None:
+        self._load = load
+        self._clock = clock
+        self._settings = load()
+        logs.configure(self._settings.log.level, self._settings.log.format)
+        tell_warnings(self._settings)
+        self._telemetry = Telemetry()
+        self._store = Store()
+        self._page = Page(self._store, self._telemetry, clock)
+        self._store.on_change = self._page.refresh
+        web = self._settings.web
+        self._status_page = StatusPage(self._store, clock, telemetry_path=web.telemetry_path)
+        routes = build_routes(
+            self._page,
+            telemetry_path=web.telemetry_path,
+            ready=self._not_ready,
+            healthy=self._healthy,
+            reload=self.reload if web.enable_lifecycle else None,
+            index=self._index,
+        )
+        web_config = load_web_config(web.config_file) if web.config_file is not None else None
+        self._server = Server(web.listen_address, routes, web_config, clock)
+        self._service = self._new_service(self._settings)
+        self._notifier = Notifier(os.environ, clock)
+        self._watchdog = Watchdog(self._notifier, self._healthy, clock)
+        self._reloading = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        """Where a person finds the status page."""
+        host, port = self._server.address
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def run(self, started: Callable[[], None] = lambda: None) -> None:
+        """Serve until SIGTERM or SIGINT; SIGHUP reloads. ``started`` is called once requests are answered.
+
+        The signals are waited for and not handled, so that nothing ever runs in the middle of something else; the
+        threads, which are started after the mask is set, never see them.
+        """
+        signals = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+        old_mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        try:
+            self._server.start()
+            self._service.start()
+            self._notifier.ready()
+            started()
+            self._watchdog.start()
+            while (received := signal.sigwait(signals)) == signal.SIGHUP:
+                self.reload()
+            _log.info("ending", signal=signal.Signals(received).name)
+        finally:
+            self._close()
+            signal.pthread_sigmask(signal.SIG_SETMASK, old_mask)
+
+    def reload(self) -> str | None:
+        """Read the settings again and go on with them; when they are bad, go on with the old ones and say why."""
+        with self._reloading:
+            self._notifier.reloading()
+            try:
+                settings = self._load()
+            except GigasError as error:
+                self._telemetry.reload(success=False, wall=self._clock.wall())
+                _log.error("the new configuration is not taken", error=str(error))
+                return str(error)
+            else:
+                self._take(settings)
+                return None
+            finally:
+                self._notifier.ready()
+
+    def _take(self, settings: Settings) -> None:
+        logs.configure(settings.log.level, settings.log.format)
+        tell_warnings(settings)
+        if settings.web != self._settings.web:
+            _log.warning("a change of the web settings is taken at the next start only")
+        old, self._service = self._service, self._new_service(settings)
+        old.stop()
+        self._settings = settings
+        self._service.start()
+        self._telemetry.reload(success=True, wall=self._clock.wall())
+        _log.info("configuration reloaded")
+
+    def _close(self) -> None:
+        self._notifier.stopping()
+        self._watchdog.close()
+        with self._reloading:
+            self._server.close(_GRACE_SECONDS)
+            self._service.stop()
+
+    def _index(self, request: Request) -> Response:
+        return Response(HTTPStatus.OK, self._status_page.headers, (self._status_page.render(request.query),))
+
+    def _not_ready(self) -> str | None:
+        return self._service.not_ready()
+
+    def _healthy(self) -> bool:
+        return self._service.healthy()
+
+    def _new_service(self, settings: Settings) -> Service:
+        return Service(settings, self._store, self._telemetry, clock=self._clock)
+
+
+def tell_warnings(settings: Settings) -> None:
+    """Log what the settings allow but hardly mean."""
+    for warning in settings.warnings:
+        _log.warning("questionable setting", warning=warning)

@@ -1,0 +1,43 @@
+"""``collect``: one poll, written as an exposition for node_exporter's textfile collector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gigas_exporter.cli.once import poll_once
+from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_options
+from gigas_exporter.files import write_whole
+
+__all__ = ["collect"]
+
+
+@click.command(
+    cls=GroupedCommand,
+    epilog="""\b
+Example, from cron or a timer:
+  gigas-exporter collect --output /var/lib/prometheus/node-exporter/gigas.prom""",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write there, whole or not at all.",
+)
+@settings_options(("config", "poll", "api", "log"))
+@click.pass_context
+def collect(ctx: click.Context, /, output: Path | None, **flags: Any) -> None:
+    """Poll once and write the metrics to stdout or a file.
+
+    Without process_*, python_* and the age of backups, which would freeze in a file; the timestamps are there. The
+    exit status is 1 when an account could not be read; what could be is written all the same.
+    """
+    once = poll_once(read_settings(flags))
+    exposition = once.page.textfile()
+    if output is None:
+        click.get_binary_stream("stdout").write(exposition)
+    else:
+        write_whole(output, exposition)
+    ctx.exit(1 if once.unread else 0)

@@ -1,0 +1,151 @@
+"""``demo`` and ``simulate``: the simulated cloud, with the exporter on top or by itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+
+import click
+
+from gigas_exporter.cli.application import Application
+from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_options
+from gigas_exporter.clock import SystemClock
+from gigas_exporter.config import AccountSettings, Settings
+from gigas_exporter.config.load import ACCOUNT_VARIABLES
+from gigas_exporter.gigas import ApiKeyCredential, FixedSecret
+from gigas_exporter.model import Account
+from gigas_exporter.secret import Secret
+from gigas_exporter.simulator import SimulatorServer, World, describe
+
+__all__ = ["demo", "simulate"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_NAMES: Final = ("production", "staging", "office")
+_DEFAULTS: Final = {
+    "web_listen_address": ("GIGAS_WEB_LISTEN_ADDRESS", "127.0.0.1:10063"),
+    "poll_interval": ("GIGAS_POLL_INTERVAL", "5s"),
+    "poll_backups_interval": ("GIGAS_POLL_BACKUPS_INTERVAL", "15s"),
+}
+"""What ``demo`` takes where neither a flag nor a variable says it: only this machine, and changes seen soon."""
+
+
+def _world_options(function: _F) -> _F:
+    for option in (
+        click.option(
+            "--speed",
+            type=click.FloatRange(min=0, min_open=True),
+            default=1.0,
+            envvar="GIGAS_SPEED",
+            help="How many times as often backups are made and things happen.",
+        ),
+        click.option("--seed", type=int, default=0, envvar="GIGAS_SEED", help="Another seed, another fleet."),
+        click.option(
+            "--accounts",
+            type=click.IntRange(1, 1000),
+            default=2,
+            envvar="GIGAS_ACCOUNTS",
+            help="Accounts in the simulated cloud.",
+        ),
+        click.option(
+            "--disks",
+            type=click.IntRange(1, 100_000),
+            default=60,
+            envvar="GIGAS_DISKS",
+            help="Disks over all accounts.",
+        ),
+    ):
+        option.show_default = option.show_envvar = True  # type: ignore[attr-defined]
+        function = option(function)
+    return function
+
+
+@click.command(
+    cls=GroupedCommand,
+    epilog="""\b
+Then look at:
+  curl http://127.0.0.1:10063/metrics
+and open http://127.0.0.1:10063/ in a browser.""",
+)
+@_world_options
+@settings_options(("web", "poll", "api", "log"), without=("api.url", "web.config.file"))
+def demo(disks: int, accounts: int, seed: int, speed: float, **flags: Any) -> None:
+    """Run the exporter against a simulated cloud: no account, no network, no set-up.
+
+    The fleet lives: backups are made, rotate and fail, a disk has its error flag set, one was never backed up. It
+    listens on 127.0.0.1 only, unless told otherwise.
+    """
+    world = World(seed=seed, disks=disks, accounts=accounts, speed=speed)
+    with SimulatorServer(world) as simulator:
+        application = Application(lambda: _demo_settings(world, simulator.url, flags), clock=SystemClock())
+        application.run(started=lambda: click.echo(_greeting(application.url, world, simulator.url)))
+
+
+@click.command(
+    epilog="""\b
+Example:
+  gigas-exporter simulate --disks 500 --listen 127.0.0.1:8080"""
+)
+@_world_options
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    default="127.0.0.1:8063",
+    show_default=True,
+    envvar="GIGAS_LISTEN",
+    show_envvar=True,
+    help="Where the simulated API answers.",
+)
+def simulate(disks: int, accounts: int, seed: int, speed: float, listen: str) -> None:
+    """Serve only the simulated API, for trying rules, dashboards or other clients against."""
+    host, _, port = listen.rpartition(":")
+    if not port.isdigit() or not host:
+        raise click.UsageError(f"--listen {listen}: write it as HOST:PORT")
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    world = World(seed=seed, disks=disks, accounts=accounts, speed=speed)
+    with SimulatorServer(world, host=host.strip("[]"), port=int(port)) as simulator:
+        click.echo(describe(world, simulator.url))
+        signal.sigwait(signals)
+
+
+def _demo_settings(world: World, url: str, flags: dict[str, Any]) -> Settings:
+    """Return the settings of flags and environment, with the simulated accounts in place of real ones."""
+    mine = {"GIGAS_API_URL", "GIGAS_CONFIG_FILE", "GIGAS_WEB_CONFIG_FILE", "GIGAS_SHARD", *ACCOUNT_VARIABLES}
+    environ = {name: value for name, value in os.environ.items() if name not in mine}
+    credentials = world.access.by_account
+    first = world.account_ids[0]
+    environ |= {"GIGAS_API_URL": url, "GIGAS_ACCOUNT_ID": first, "GIGAS_API_KEY": credentials[first].api_key}
+    given = dict(flags)
+    for name, (variable, default) in _DEFAULTS.items():
+        if given[name] is None and not environ.get(variable):
+            given[name] = default
+    accounts = tuple(
+        AccountSettings(
+            Account(account_id, _NAMES[index] if index < len(_NAMES) else None),
+            ApiKeyCredential(FixedSecret(Secret(credentials[account_id].api_key), "the demo's API key")),
+        )
+        for index, account_id in enumerate(world.account_ids)
+    )
+    return replace(read_settings(given, environ), accounts=accounts)
+
+
+def _greeting(url: str, world: World, simulator_url: str) -> str:
+    key = world.access.by_account[world.account_ids[0]].api_key
+    return f"""\
+A simulated Gigas cloud with a living fleet of disks is being watched. Open:
+
+  {url}/            the fleet, worst disk first
+  {url}/metrics     what Prometheus scrapes
+
+Act on it from another terminal:
+
+  export GIGAS_API_URL={simulator_url} GIGAS_ACCOUNT_ID={world.account_ids[0]} GIGAS_API_KEY={key}
+  gigas-exporter check
+  gigas-exporter disks list
+
+Ctrl-C ends it.
+"""

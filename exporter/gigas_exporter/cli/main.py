@@ -1,0 +1,100 @@
+"""The group of commands, and what becomes of an error: one line on stderr, and an exit status.
+
+Each command's module is imported only when it runs: a scrape target must not carry what draws tables.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+import click
+
+from gigas_exporter import __version__
+from gigas_exporter.errors import ConfigError, GigasError
+
+__all__ = ["cli", "main"]
+
+FAILURE: Final = 1
+WRONG_USE: Final = 2
+_INTERRUPTED: Final = 130
+
+_COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "serve": ("serve", "Poll and serve metrics until told to stop."),
+    "demo": ("demo", "The same against a simulated cloud: no account, no network, no set-up."),
+    "simulate": ("demo", "Serve only the simulated API, for trying other clients against."),
+    "collect": ("collect", "Poll once and write the metrics to stdout or a file."),
+    "check": ("check", "Poll once and judge every disk against the backup policy."),
+    "disks": ("disks", "Look at disks and act on them."),
+    "config": ("config", "Validate a configuration file."),
+    "dashboards": ("bundle", "Write out the Grafana dashboards."),
+    "alerts": ("bundle", "Write out the alert rules and their runbooks."),
+}
+
+
+class _LazyGroup(click.Group):
+    """A group that knows its commands' names and words, and imports a command when it is to run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        """Return the names in the order of a user's way: watch, look, act, ship."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the command."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"gigas_exporter.cli.{_COMMANDS[cmd_name][0]}")
+        command = getattr(module, cmd_name)
+        assert isinstance(command, click.Command)  # noqa: S101
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in _COMMANDS.items()])
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Try it without an account: gigas-exporter demo",
+)
+@click.version_option(__version__, prog_name="gigas-exporter")
+def cli() -> None:
+    """Prometheus exporter and monitoring agent for the disks of the Gigas cloud.
+
+    So that nobody learns from a failed restore that a disk had no backup.
+    """
+
+
+def main() -> int:
+    """Run the command line and return its exit status: 0 well, 1 findings or failure, 2 wrong usage or config."""
+    try:
+        status = cli.main(standalone_mode=False)
+    except (click.ClickException, GigasError) as error:
+        return _fail(*_message_and_status(error))
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("interrupted", _INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read the output has gone, as `head` does; the interpreter must not complain of it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
+    return status if isinstance(status, int) else 0
+
+
+def _message_and_status(error: click.ClickException | GigasError) -> tuple[str, int]:
+    if isinstance(error, click.UsageError):
+        path = error.ctx.command_path if error.ctx is not None else "gigas-exporter"
+        return f"{error.format_message()} (see: {path} --help)", WRONG_USE
+    if isinstance(error, click.ClickException):
+        return error.format_message(), error.exit_code
+    return str(error), WRONG_USE if isinstance(error, ConfigError) else FAILURE
+
+
+def _fail(message: str, status: int) -> int:
+    line = " ".join(message.split())
+    click.echo(f"gigas-exporter: {line}", err=True)
+    return status

@@ -1,0 +1,84 @@
+"""Options that several commands share, made from the one table of flags, and help that groups them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final, TypeVar
+
+import click
+
+from gigas_exporter.config import Settings, load_settings
+from gigas_exporter.config.flags import FLAGS, Flag
+
+__all__ = ["GroupedCommand", "read_settings", "settings_options"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_GROUP_TITLES: Final[Mapping[str, str]] = {
+    "config": "Configuration",
+    "web": "Web",
+    "poll": "Polling",
+    "api": "Gigas API",
+    "log": "Logs",
+}
+
+
+class SettingsOption(click.Option):
+    """An option out of the table of flags; its environment variable is read with the rest of the configuration."""
+
+    def __init__(self, flag: Flag) -> None:
+        name = flag.name.replace(".", "_").replace("-", "_")
+        declaration = f"--{flag.name}/--no-{flag.name}" if flag.kind == "boolean" else f"--{flag.name}"
+        kind = click.Choice(flag.choices) if flag.choices else None
+        default = f"default: {flag.default}; " if flag.default else ""
+        super().__init__(
+            [declaration, name],
+            metavar=None if flag.kind == "boolean" else flag.metavar,
+            type=kind,
+            default=None,
+            help=f"{flag.help} [{default}env: {flag.env}]",
+        )
+        self.flag = flag
+
+
+class GroupedCommand(click.Command):
+    """A command whose help lists its options under headings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one section a group; options of the command itself come first."""
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                group = parameter.flag.group if isinstance(parameter, SettingsOption) else ""
+                sections.setdefault(_GROUP_TITLES.get(group, "Options"), []).append(record)
+        for title, records in sections.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
+def settings_options(
+    groups: Collection[str] = tuple(_GROUP_TITLES), without: Collection[str] = ()
+) -> Callable[[_F], _F]:
+    """Return a decorator that adds the flags of some groups to a command, which takes them as ``**flags``."""
+
+    def decorate(function: _F) -> _F:
+        options = [SettingsOption(flag) for flag in FLAGS if flag.group in groups and flag.name not in without]
+        parameters = getattr(function, "__click_params__", [])
+        function.__click_params__ = [*reversed(options), *parameters]  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+def read_settings(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of flags (by parameter name), environment (by default the process') and file.
+
+    Raises:
+        ConfigError: They are wrong.
+    """
+    by_parameter = {flag.name.replace(".", "_").replace("-", "_"): flag.name for flag in FLAGS}
+    given = {by_parameter[name]: value for name, value in flags.items() if value is not None}
+    return load_settings(None, given, os.environ if environ is None else environ)

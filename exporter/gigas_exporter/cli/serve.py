@@ -1,0 +1,34 @@
+"""``serve``: poll and serve until told to stop."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import click
+
+from gigas_exporter.cli.application import Application
+from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_options
+from gigas_exporter.clock import SystemClock
+
+__all__ = ["serve"]
+
+
+@click.command(
+    cls=GroupedCommand,
+    epilog="""\b
+Examples:
+  GIGAS_ACCOUNT_ID=4242 GIGAS_API_KEY_FILE=/run/secrets/gigas gigas-exporter serve
+  gigas-exporter serve --config.file=/etc/gigas-exporter.yml --web.config.file=/etc/gigas-exporter-web.yml
+
+\b
+One account can be given by the environment: GIGAS_ACCOUNT_ID with GIGAS_API_KEY, GIGAS_TOKEN, or GIGAS_LOGIN
+and GIGAS_PASSWORD; each secret also as ..._FILE. No secret is ever accepted on the command line.""",
+)
+@settings_options()
+def serve(**flags: Any) -> None:
+    """Poll the Gigas API and serve metrics until told to stop.
+
+    SIGHUP reads configuration and secrets again; SIGTERM ends it once the scrapes under way are answered.
+    """
+    Application(partial(read_settings, flags), clock=SystemClock()).run()

@@ -1,0 +1,59 @@
+"""Values in words for people: sizes, spans of time, moments, and text that cannot harm a terminal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+__all__ = ["age", "moment", "printable", "size"]
+
+_SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_KIB = 1024.0
+_UNIT_SECONDS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+_UNITS_SHOWN = 2
+
+
+def size(size_bytes: float | None) -> str:
+    """Return bytes in the largest unit that keeps the number at 1 or more, such as ``20 GiB``; empty when unknown."""
+    if size_bytes is None:
+        return ""
+    value = float(size_bytes)
+    unit = 0
+    while value >= _KIB and unit < len(_SIZE_UNITS) - 1:
+        value /= _KIB
+        unit += 1
+    return f"{value:.4g} {_SIZE_UNITS[unit]}"
+
+
+def age(seconds: float | None) -> str:
+    """Return a span of time in its two largest units, such as ``1d 6h``; empty when unknown."""
+    if seconds is None:
+        return ""
+    left = int(seconds)
+    parts: list[str] = []
+    for unit, length in _UNIT_SECONDS:
+        count, rest = divmod(left, length)
+        if parts and not count:
+            break
+        if count:
+            parts.append(f"{count}{unit}")
+            left = rest
+        if len(parts) == _UNITS_SHOWN:
+            break
+    return " ".join(parts) or "0s"
+
+
+def moment(timestamp: float | None) -> str:
+    """Return UNIX seconds as RFC 3339 in UTC; empty when unknown."""
+    if timestamp is None:
+        return ""
+    try:
+        return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):
+        return ""
+
+
+def printable(text: str | None) -> str:
+    r"""Return text with everything that a terminal could obey or that would break a line written as ``\x1b``."""
+    if text is None:
+        return ""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

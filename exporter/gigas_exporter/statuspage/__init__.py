@@ -1,0 +1,7 @@
+"""The status page: the fleet at a glance, for whoever has no Grafana at hand. It serves nothing by itself."""
+
+from __future__ import annotations
+
+from gigas_exporter.statuspage.page import StatusPage
+
+__all__ = ["StatusPage"]

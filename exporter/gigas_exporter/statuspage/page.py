@@ -1,0 +1,182 @@
+"""Render the status page from one snapshot of the inventories.
+
+It knows neither the API nor the web server: it is given a source of snapshots and the parameters of an address.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from gigas_exporter import __version__, human
+from gigas_exporter.clock import Clock
+from gigas_exporter.inventory import AccountInventory, Resource
+from gigas_exporter.report import DiskReport, Finding, Severity, count_findings, report_account, worst_first
+from gigas_exporter.statuspage.query import ROWS_PER_PAGE, Query
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+__all__ = ["SnapshotSource", "StatusPage"]
+
+DOCUMENTATION: Final = "https://github.com/gigas-exporter/gigas-exporter#readme"
+
+_HERE = Path(__file__).parent
+_COLUMNS: Final = (
+    ("", "Verdict", ""),
+    ("vm", "Virtual machine", ""),
+    ("mount", "Mount point", ""),
+    ("disk", "Disk", "number"),
+    ("account", "Account", ""),
+    ("size", "Size", "number"),
+    ("status", "Status", ""),
+    ("age", "Last backup", "number"),
+    ("limit", "Limit", "number"),
+    ("backups", "Backups", "number"),
+)
+
+
+class SnapshotSource(Protocol):
+    """Gives the inventories of all accounts as of one moment."""
+
+    @property
+    def version(self) -> int:
+        """A number that grows with each change."""
+        ...
+
+    def snapshot(self) -> tuple[AccountInventory, ...]:
+        """Return the inventories in the order of the account ids."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """All reports as of one second, which every visitor within it shares."""
+
+    version: int
+    second: int
+    inventories: tuple[AccountInventory, ...]
+    reports: Sequence[DiskReport]
+
+    @cached_property
+    def counts(self) -> Mapping[Finding, int]:
+        """How many disks have each finding."""
+        return count_findings(self.reports)
+
+
+class StatusPage:
+    """Renders ``/``.
+
+    Args:
+        telemetry_path: Where the page's link to the metrics leads.
+    """
+
+    def __init__(self, source: SnapshotSource, clock: Clock, *, telemetry_path: str) -> None:
+        self._source = source
+        self._clock = clock
+        self._telemetry_path = telemetry_path
+        self._lock = threading.Lock()
+        self._verdict: _Verdict | None = None
+
+    @cached_property
+    def headers(self) -> Mapping[str, str]:
+        """What the page is to be served with: it may load nothing, run nothing and be framed by no one."""
+        digest = base64.b64encode(hashlib.sha256(self._style.encode()).digest()).decode()
+        policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; form-action 'self'"
+        return {
+            "Content-Type": "text/html; charset=utf-8",
+            "Content-Security-Policy": f"{policy}; base-uri 'none'; frame-ancestors 'none'",
+            "Referrer-Policy": "no-referrer",
+            "Cache-Control": "no-store",
+        }
+
+    def render(self, parameters: Mapping[str, str]) -> bytes:
+        """Return the page that the parameters of an address ask for, as UTF-8."""
+        query = Query.of(parameters)
+        verdict = self._current()
+        chosen = query.select(verdict.reports)
+        pages = max(1, math.ceil(len(chosen) / ROWS_PER_PAGE))
+        page = min(query.page, pages)
+        html = self._template.render(
+            query=query,
+            columns=_COLUMNS,
+            accounts=[self._account(inventory, verdict) for inventory in verdict.inventories],
+            counts=[(finding, verdict.counts[finding]) for finding in Finding if verdict.counts[finding]],
+            attention=sum(1 for report in verdict.reports if report.severity >= Severity.WARNING),
+            total=len(verdict.reports),
+            chosen=len(chosen),
+            rows=chosen[(page - 1) * ROWS_PER_PAGE : page * ROWS_PER_PAGE],
+            page=page,
+            pages=pages,
+            now=human.moment(self._clock.wall()),
+        )
+        return html.encode("utf-8", "replace")
+
+    def _current(self) -> _Verdict:
+        wall, monotonic = self._clock.wall(), self._clock.monotonic()
+        with self._lock:
+            known = self._verdict
+            if known is None or (known.version, known.second) != (self._source.version, int(wall)):
+                version, inventories = self._source.version, self._source.snapshot()
+                reports = worst_first(
+                    report
+                    for inventory in inventories
+                    for report in report_account(inventory, wall=wall, monotonic=monotonic)
+                )
+                known = self._verdict = _Verdict(version, int(wall), inventories, reports)
+            return known
+
+    def _account(self, inventory: AccountInventory, verdict: _Verdict) -> dict[str, Any]:
+        mine = [report for report in verdict.reports if report.account.id == inventory.account.id]
+        disks = inventory.outcomes.get("disks")
+        return {
+            "id": inventory.account.id,
+            "name": inventory.account.name,
+            "up": None if disks is None else disks.success,
+            "disks": len(mine),
+            "attention": sum(1 for report in mine if report.severity >= Severity.WARNING),
+            "size_bytes": sum(report.disk.size_bytes or 0 for report in mine),
+            "disks_age": self._age(inventory, "disks"),
+            "backups_age": self._age(inventory, "backups"),
+            "stale": inventory.disks is not None and inventory.current_disks(self._clock.monotonic()) is None,
+        }
+
+    def _age(self, inventory: AccountInventory, resource: Resource) -> str:
+        outcome = inventory.outcomes.get(resource)
+        if outcome is None or outcome.last_success_at is None:
+            return "never"
+        return f"{human.age(max(0.0, self._clock.wall() - outcome.last_success_at))} ago"
+
+    @cached_property
+    def _style(self) -> str:
+        return (_HERE / "style.css").read_text(encoding="utf-8")
+
+    @cached_property
+    def _template(self) -> Template:
+        # Jinja costs 4 MB, which an exporter that nobody looks at need not pay.
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
+
+        environment = Environment(
+            loader=FileSystemLoader(_HERE),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        environment.filters.update(size=human.size, age=human.age, printable=human.printable)
+        environment.globals.update(
+            style=self._style,
+            version=__version__,
+            documentation=DOCUMENTATION,
+            telemetry_path=self._telemetry_path,
+            Severity=Severity,
+        )
+        return environment.get_template("page.html.j2")

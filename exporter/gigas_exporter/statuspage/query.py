@@ -1,0 +1,123 @@
+"""What a visitor asks to see: search, filter, order and page, as they stand in the address.
+
+Whatever an address holds, it selects something: a word that means nothing is left out of account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+from urllib.parse import urlencode
+
+from gigas_exporter.report import DiskReport, Finding, Severity
+
+__all__ = ["ROWS_PER_PAGE", "SORTS", "Query"]
+
+ROWS_PER_PAGE: Final = 100
+_LONGEST_SEARCH = 200
+
+_NOTHING = float("-inf")
+
+
+def _age(report: DiskReport) -> float:
+    return _NOTHING if report.age_seconds is None else report.age_seconds
+
+
+SORTS: Final[Mapping[str, tuple[Callable[[DiskReport], object], bool]]] = {
+    "account": (lambda report: (report.account.name or "", report.account.id), False),
+    "vm": (lambda report: report.machine_name.casefold(), False),
+    "mount": (lambda report: report.disk.mount_point or "", False),
+    "disk": (lambda report: (len(report.disk.id), report.disk.id), False),
+    "size": (lambda report: report.disk.size_bytes or 0, True),
+    "status": (lambda report: report.disk.status or "", False),
+    "age": (_age, True),
+    "limit": (lambda report: report.requirement.max_age_seconds or 0.0, False),
+    "backups": (lambda report: report.backups.usable if report.backups is not None else -1, False),
+}
+"""By name, what a column is ordered by, and whether the largest is what a visitor wants to see first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A visitor's choice.
+
+    Attributes:
+        search: Words that all must occur in the account, machine, mount point, disk id, status or findings.
+        show: ``all``, ``attention``, or the name of a finding in lower case.
+        account: An account id, or empty for all.
+        sort: A key of :data:`SORTS`, or empty for worst first.
+        reverse: The other way round.
+        page: Counted from 1.
+    """
+
+    search: str = ""
+    show: str = "all"
+    account: str = ""
+    sort: str = ""
+    reverse: bool = False
+    page: int = 1
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, str]) -> Query:
+        """Return the choice that an address makes."""
+        show, sort, page = parameters.get("show", ""), parameters.get("sort", ""), parameters.get("page", "")
+        return cls(
+            search=parameters.get("q", "").strip()[:_LONGEST_SEARCH],
+            show=show if show == "attention" or show.upper() in Finding.__members__ else "all",
+            account=parameters.get("account", ""),
+            sort=sort if sort in SORTS else "",
+            reverse=parameters.get("reverse") == "1",
+            page=int(page) if page.isascii() and page.isdigit() and 0 < len(page) < len("1000000") else 1,
+        )
+
+    @property
+    def descending(self) -> bool:
+        """Whether the largest comes first."""
+        return (self.sort in SORTS and SORTS[self.sort][1]) != self.reverse
+
+    def address(self, **changes: object) -> str:
+        """Return the address of the same choice but for some changes; another choice begins at its first page."""
+        other = replace(self, **{"page": 1, **changes})  # type: ignore[arg-type]  # names of fields
+        parameters = {
+            "q": other.search,
+            "show": "" if other.show == "all" else other.show,
+            "account": other.account,
+            "sort": other.sort,
+            "reverse": "1" if other.reverse else "",
+            "page": "" if other.page <= 1 else str(other.page),
+        }
+        query = urlencode({name: value for name, value in parameters.items() if value}, errors="replace")
+        return "?" + query if query else "."
+
+    def select(self, reports: Iterable[DiskReport]) -> list[DiskReport]:
+        """Return the reports that are asked for, in the order asked for; ``reports`` come worst first."""
+        words = self.search.casefold().split()
+        chosen = [report for report in reports if self._fits(report, words)]
+        if self.sort:
+            return sorted(chosen, key=SORTS[self.sort][0], reverse=self.descending)  # type: ignore[arg-type]
+        return chosen[::-1] if self.reverse else chosen
+
+    def _fits(self, report: DiskReport, words: list[str]) -> bool:
+        if self.account and report.account.id != self.account:
+            return False
+        if self.show == "attention" and report.severity < Severity.WARNING:
+            return False
+        if self.show not in {"all", "attention"} and Finding[self.show.upper()] not in report.findings:
+            return False
+        if not words:
+            return True
+        disk = report.disk
+        findings = " ".join(finding.value for finding in report.findings)
+        text = "\n".join(
+            (
+                report.account.id,
+                report.account.name or "",
+                report.machine_name,
+                disk.mount_point or "",
+                disk.id,
+                disk.status or "",
+                findings,
+            )
+        ).casefold()
+        return all(word in text for word in words)
