@@ -200,7 +200,7 @@ class AccountInventory:
     def current_disks(self, now: float) -> Mapping[str, Disk] | None:
         """Return the disks, or ``None`` when they were never read or too long ago (monotonic ``now``)."""
         reading = self.disks
-        if reading is None or now - reading.read_at >= self.limits.disks:
+        if reading is None or now >= reading.read_at + self.limits.disks:
             return None
         return reading.disks
 
@@ -208,7 +208,7 @@ class AccountInventory:
         """Return the virtual machines while the disks are current; they are enrichment and age with the disks."""
         if self.machines is None or self.current_disks(now) is None:
             return None
-        return self.machines.machines if now - self.machines.read_at < self.limits.disks else None
+        return self.machines.machines if now < self.machines.read_at + self.limits.disks else None
 
     def backup_summary(self, disk_id: str, now: float) -> BackupSummary | None:
         """Return what is known of a disk's backups, or ``None`` when nothing is or it is too old."""
@@ -219,7 +219,7 @@ class AccountInventory:
         if summary is None and reading.swept_at is not None and disks is not None:
             swept = disks.first_seen.get(disk_id, float("inf")) <= reading.swept_at
             summary = BackupSummary(0, 0, None, None, None, reading.read_at) if swept else None
-        if summary is None or now - summary.read_at >= self.limits.backups:
+        if summary is None or now >= summary.read_at + self.limits.backups:
             return None
         return summary
 
