@@ -26,9 +26,8 @@ from gigas_exporter.metrics.families import (
     POLL,
     POLL_FAMILIES,
     REQUIREMENT_FAMILIES,
-    Info,
-    Measure,
 )
+from gigas_exporter.metrics.family import Info, Measure
 from gigas_exporter.metrics.render import encode, info_lines, labels_text, measure_lines
 from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.policy import Requirement

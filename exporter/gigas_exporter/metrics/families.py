@@ -1,18 +1,15 @@
 """Every metric of the exporter: its name, type, help, labels, source, and how it is read from an inventory.
 
 This is the only place where a metric is defined. The renderer, the telemetry, the table in the documentation and the
-tests are all made from it. It knows neither the exposition format nor when a reading is too old. Help texts hold no
-quotes and no backslashes, so that both exposition formats write them with the same bytes.
+tests are all made from it. It knows neither the exposition format nor when a reading is too old.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from operator import attrgetter
-from typing import Generic, Literal, TypeVar
 
 from gigas_exporter.inventory import AccountInventory, BackupSummary, Outcome
+from gigas_exporter.metrics.family import Family, Info, Measure
 from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.policy import Requirement
 
@@ -41,15 +38,7 @@ __all__ = [
     "RELOAD_SUCCESS_TIMESTAMP",
     "REQUIREMENT_FAMILIES",
     "TOKEN_EXPIRY",
-    "Family",
-    "Info",
-    "Measure",
-    "Number",
 ]
-
-S = TypeVar("S")
-Number = float | int | bool
-"""The value of a sample; a truth value is written as 1 or 0."""
 
 ACCOUNT = ("account_id",)
 DISK = ("account_id", "disk_id", "virtual_machine_id")
@@ -58,44 +47,6 @@ POLL = ("account_id", "resource")
 
 _POLLED = "As of the exporter's own last poll, not of the scrape."
 _BACKUPS_POLLED = "As of the exporter's own last poll of the backups, not of the scrape."
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """A metric family.
-
-    Attributes:
-        name: As the series are named, with a counter's ``_total``.
-        labels: All label names, those of the identity (``ACCOUNT``, ``DISK``, ...) first.
-        source: The API field, or what else the value comes from, for the documentation.
-    """
-
-    name: str
-    type: Literal["gauge", "counter", "histogram"]
-    help: str
-    labels: tuple[str, ...]
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Measure(Family, Generic[S]):
-    """A family with one number per subject; a subject whose ``value`` is ``None`` has no series."""
-
-    value: Callable[[S], Number | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Info(Family, Generic[S]):
-    """A family whose value is 1 and whose further labels tell.
-
-    Attributes:
-        further: The labels after those of the identity.
-        texts: Gives their values; a ``None`` among them is written as the empty string, and ``None`` for all means
-            that the subject has no series.
-    """
-
-    further: tuple[str, ...]
-    texts: Callable[[S], tuple[str | None, ...] | None]
 
 
 def _own(name: str, text: str, labels: tuple[str, ...], source: str) -> Family:

@@ -19,7 +19,8 @@ from gigas_exporter.inventory import AccountInventory
 from gigas_exporter.metrics.account import AccountPart, Segment
 from gigas_exporter.metrics.ages import AgeSection
 from gigas_exporter.metrics.compression import GZIP_HEADER, deflate, gzip_end
-from gigas_exporter.metrics.families import BACKUP_AGE, FAMILIES, Info, Measure
+from gigas_exporter.metrics.families import BACKUP_AGE, FAMILIES
+from gigas_exporter.metrics.family import Info, Measure
 from gigas_exporter.metrics.render import header
 from gigas_exporter.metrics.telemetry import Telemetry
 

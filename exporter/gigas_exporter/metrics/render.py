@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from gigas_exporter.metrics.families import Family, Info, Measure, Number
+from gigas_exporter.metrics.family import Family, Info, Measure, Number
 
 __all__ = ["encode", "escape", "header", "info_lines", "labels_text", "measure_lines", "value_text"]
 

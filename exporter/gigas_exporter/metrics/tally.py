@@ -1,16 +1,15 @@
-"""Numbers by labels that are counted up or set while the exporter runs, and can be written out in no time.
+"""Numbers by labels that are counted up or set while the exporter runs, and are written out at each scrape.
 
-The client library's own need some ten microseconds a series and scrape; with a few hundred series that is more than
-everything else on the page together. It knows the text formats by way of the renderer, and no metric.
+The client library's own counters take ten microseconds a series to write; with a few hundred series that is more than
+all the rest of a scrape, which is why they are not used here. It knows no metric, and the formats only by the renderer.
 """
 
 from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Callable
 
-from gigas_exporter.metrics.families import Family
+from gigas_exporter.metrics.family import Family
 from gigas_exporter.metrics.render import header, labels_text, value_text
 
 __all__ = ["Durations", "Tally"]
@@ -37,17 +36,18 @@ class Tally:
         with self._lock:
             self._put(labels, value)
 
-    def forget(self, wanted: Callable[[Labels], bool]) -> None:
-        """Drop the series whose labels are ``wanted``."""
+    def forget(self, first: str) -> None:
+        """Drop the series whose first label has this value."""
         with self._lock:
-            for labels in [labels for labels in self._values if wanted(labels)]:
+            for labels in [labels for labels in self._values if labels[0] == first]:
                 del self._values[labels]
                 del self._names[labels]
 
     def text(self, *, openmetrics: bool) -> str:
         """Return the family, or nothing when it has no series."""
         with self._lock:
-            series = [f"{self._names[labels]} {value_text(value)}\n" for labels, value in self._values.items()]
+            values = [(self._names[labels], value_text(value)) for labels, value in self._values.items()]
+        series = [f"{name} {text}\n" for name, text in values if text is not None]
         return header(self._family, openmetrics=openmetrics) + "".join(series) if series else ""
 
     def _put(self, labels: Labels, value: float) -> None:

@@ -76,7 +76,7 @@ class Telemetry:
     def forget(self, account_id: str) -> None:
         """Drop everything that was counted for an account."""
         for tally in (self._polls, self._failures, self._invalid, self._token_expiry):
-            tally.forget(lambda labels: labels[0] == account_id)
+            tally.forget(account_id)
 
     def poll(self, account_id: str, resource: Resource, failure: Reason | None) -> None:
         """One poll ended, well when ``failure`` is ``None``."""
@@ -101,7 +101,7 @@ class Telemetry:
         """A login gave a token for these accounts that is said to end at ``expires_at`` (UNIX seconds)."""
         for account_id in account_ids:
             if expires_at is None:
-                self._token_expiry.forget(lambda labels, gone=account_id: labels[0] == gone)  # type: ignore[misc]
+                self._token_expiry.forget(account_id)
             else:
                 self._token_expiry.set((account_id,), expires_at)
 

@@ -1,0 +1,55 @@
+"""What a metric family is: the shapes in which metrics are defined.
+
+It knows no metric, no inventory and no exposition format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+__all__ = ["Family", "Info", "Measure", "Number"]
+
+S = TypeVar("S")
+Number = float | int | bool
+"""The value of a sample; a truth value is written as 1 or 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A metric family.
+
+    Attributes:
+        name: As the series are named, with a counter's ``_total``.
+        help: Without quotes and backslashes, so that both exposition formats write it with the same bytes.
+        labels: All label names, those of the identity (``ACCOUNT``, ``DISK``, ...) first.
+        source: The API field, or what else the value comes from, for the documentation.
+    """
+
+    name: str
+    type: Literal["gauge", "counter", "histogram"]
+    help: str
+    labels: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measure(Family, Generic[S]):
+    """A family with one number per subject; a subject whose ``value`` is ``None`` has no series."""
+
+    value: Callable[[S], Number | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Info(Family, Generic[S]):
+    """A family whose value is 1 and whose further labels tell.
+
+    Attributes:
+        further: The labels after those of the identity.
+        texts: Gives their values; a ``None`` among them is written as the empty string, and ``None`` for all means
+            that the subject has no series.
+    """
+
+    further: tuple[str, ...]
+    texts: Callable[[S], tuple[str | None, ...] | None]
