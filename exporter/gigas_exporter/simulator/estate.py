@@ -67,7 +67,7 @@ class Estate:
         self.disks: dict[int, DiskRecord] = {}
         self.stories: dict[int, str] = {}
         self._events: list[tuple[float, int, Callable[[], None]]] = []
-        self._sequence = itertools.count()
+        self._sequence = itertools.count(1)
         self._indexes: dict[int, _BackupIndex] = {}
         self._orders: dict[int, tuple[int, list[DiskRecord]]] = {}
         machines = 0
@@ -177,15 +177,16 @@ class Estate:
 
     def occupy(self, disk: DiskRecord, seconds: float, status: str, then: Callable[[], None] | None = None) -> None:
         """Lock a disk for an operation of some nominal seconds; its status comes back, and ``then`` happens, after."""
-        before = disk.status
+        before, operation = disk.status, self.next_operation()
 
         def finish() -> None:
-            disk.locked, disk.status = False, before
-            disk.touch(self.now)
+            if disk.operation == operation:
+                disk.locked, disk.status, disk.operation = False, before, 0
+                disk.touch(self.now)
             if then is not None:
                 then()
 
-        disk.locked, disk.status = True, status
+        disk.locked, disk.status, disk.operation = True, status, operation
         disk.touch(self.now)
         self.later(seconds, finish)
 

@@ -32,8 +32,8 @@ KINDS: Mapping[str, str] = {
     "truncated": "closes in the middle of the body, whose whole length was announced",
     "truncated_unframed": "closes in the middle of a body whose end is the connection's end",
     # other bodies
-    "html": "200 with an HTML page",
-    "empty": "200 without a body",
+    "html": "an HTML page as the body",
+    "empty": "no body",
     "truncated_json": "half of the JSON as a whole body",
     "not_an_array": "a list wrapped into an object",
     "deep_nesting": "100,000 brackets",

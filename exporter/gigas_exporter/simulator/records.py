@@ -85,7 +85,12 @@ class MachineRecord:
 
 @dataclass(slots=True)
 class DiskRecord:
-    """A disk. ``encoded`` caches its JSON and is dropped by :meth:`touch`."""
+    """A disk.
+
+    Attributes:
+        operation: The operation in the background that has locked the disk, 0 for none.
+        encoded: Its JSON, once it was asked for, until :meth:`touch`.
+    """
 
     number: int
     account: AccountRecord = field(repr=False)
@@ -106,6 +111,7 @@ class DiskRecord:
     fstab: bool = True
     schedule: Schedule | None = None
     kept: list[BackupRecord] | None = None
+    operation: int = 0
     encoded: bytes | None = None
 
     def touch(self, now: float) -> None:

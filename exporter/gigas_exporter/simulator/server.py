@@ -142,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
             expired = faults.get("expired_token")
             life = expired.seconds or 0.0 if expired is not None else -1.0
             answer = served.api.answer(call, request, quirks_of(faults), life)
-            answer = spoil(answer, struck.values(), served.world.now())
+        answer = spoil(answer, struck.values(), served.world.now())
         self._send(answer, faults)
         return answer.status
 
@@ -175,9 +175,10 @@ class _Handler(BaseHTTPRequestHandler):
         return False
 
     def _hang(self, number: int) -> None:
+        waiting = select.poll()
+        waiting.register(self.connection, select.POLLIN)
         while self._served.faults.in_force(number) and not self._served.closing.wait(_POLL_SECONDS):
-            readable, _, _ = select.select([self.connection], [], [], 0)
-            if readable and not self.connection.recv(1, socket.MSG_PEEK):
+            if waiting.poll(0) and not self.connection.recv(1, socket.MSG_PEEK):
                 return
 
     def _send(self, answer: Answer, faults: Mapping[str, Fault]) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
@@ -19,6 +19,8 @@ __all__ = ["spoil"]
 _NESTING = 100_000
 _LONG_NUMBER = 5_000
 _LONG_TEXT = 100_000
+_BLOCK = 1 << 20
+_GZIP = 31
 _MARK = "@@spoilt@@"
 _NUMBERS = ("disk_size", "backup_size", "memory")
 _TEXTS = ("mount_point", "label", "operating_system_distro", "domain", "status")
@@ -38,16 +40,15 @@ Item = dict[str, Any]
 
 
 def spoil(answer: Answer, faults: Iterable[Fault], now: float) -> Answer:
-    """Return what the faults make of an answer; only successes are spoilt."""
-    if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-        return answer
+    """Return what the faults make of an answer; values inside of a body are spoilt in successes only."""
+    success = HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES and answer.body
     for fault in faults:
         kind = fault.kind
         if kind in _BODIES:
             answer = _BODIES[kind](answer, fault)
-        elif kind in _ITEMS and answer.body:
+        elif kind in _ITEMS and success:
             answer = replace(answer, body=dump(_changed(json.loads(answer.body), _ITEMS[kind], fault, now)))
-        elif kind in _RAW and answer.body:
+        elif kind in _RAW and success:
             answer = replace(answer, body=_with_raw(json.loads(answer.body), fault, *_RAW[kind]))
     return answer
 
@@ -79,7 +80,12 @@ def _bomb(answer: Answer, fault: Fault) -> Answer:
 
 @functools.lru_cache(maxsize=2)
 def _compressed(size: int) -> bytes:
-    return gzip.compress(b"[" + b" " * max(0, size - 2) + b"]", compresslevel=6, mtime=0)
+    blank = b" " * _BLOCK
+    compressor = zlib.compressobj(wbits=_GZIP)
+    parts = [compressor.compress(b"["), *(compressor.compress(blank) for _ in range(size // _BLOCK))]
+    return b"".join(
+        [*parts, compressor.compress(b" " * (size % _BLOCK)), compressor.compress(b"]"), compressor.flush()]
+    )
 
 
 def _huge(answer: Answer, fault: Fault) -> Answer:

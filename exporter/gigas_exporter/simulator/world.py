@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from gigas_exporter.model import Backup, Disk, VirtualMachine
 from gigas_exporter.simulator.access import Access, DemoCredential
+from gigas_exporter.simulator.editing import change_disk, machine_of, number_of
 from gigas_exporter.simulator.estate import Estate
 from gigas_exporter.simulator.fleet import CANARY
 from gigas_exporter.simulator.records import KIBIBYTE, AccountRecord, BackupRecord, DiskRecord
@@ -22,7 +23,6 @@ from gigas_exporter.simulator.wire import Style, style_of
 __all__ = ["World"]
 
 DEFAULT_BACKUP_SIZE = 4 << 30
-_EDITABLE = ("status", "error", "locked", "is_swap", "autobackup", "mount_point", "created_at", "updated_at")
 
 
 class World:
@@ -148,7 +148,7 @@ class World:
         """Return the backups of an account, or of one disk of it, in the order of listing."""
         with self.estate() as estate:
             account = _account(estate, account_id)
-            disks = estate.ordered(account) if disk_id is None else [account.disks[int(disk_id)]]
+            disks = estate.ordered(account) if disk_id is None else [account.disks[number_of(disk_id)]]
             return tuple(disk.backup_truth(backup) for disk in disks for backup in estate.backups_of(disk))
 
     def machines(self, account_id: str) -> tuple[VirtualMachine, ...]:
@@ -178,8 +178,8 @@ class World:
             account = _account(estate, account_id or self.account_ids[0])
             disk = estate.new_disk(account, mount_point, size_gb)
             if virtual_machine_id != "last":
-                disk.machine = _machine(account, virtual_machine_id)
-            self._change(estate, disk, fields)
+                disk.machine = machine_of(account, virtual_machine_id)
+            change_disk(estate, disk, fields)
             return disk.truth
 
     def delete_disk(self, disk_id: str) -> None:
@@ -190,28 +190,16 @@ class World:
     def change_disk(self, disk_id: str, **fields: Any) -> Disk:
         """Set fields of a disk: those of the API, dates as UNIX seconds, and ``disk_size`` in GB.
 
+        What is set for ``locked`` and ``status`` stays, also when an operation that is under way ends.
+
         Raises:
             KeyError: There is no such disk, machine or field.
+            ValueError: The value is of another type than the field.
         """
         with self.estate() as estate:
             disk = _disk(estate, disk_id)
-            self._change(estate, disk, fields)
+            change_disk(estate, disk, fields)
             return disk.truth
-
-    def _change(self, estate: Estate, disk: DiskRecord, fields: Mapping[str, Any]) -> None:
-        unknown = set(fields) - {*_EDITABLE, "disk_size", "virtual_machine_id", "add_to_linux_fstab"}
-        if unknown:
-            raise KeyError(f"no field of a disk: {', '.join(sorted(unknown))}")
-        if "virtual_machine_id" in fields:
-            disk.machine = _machine(disk.account, fields["virtual_machine_id"])
-        disk.touch(estate.now)
-        disk.size_gb = int(fields.get("disk_size", disk.size_gb))
-        disk.fstab = bool(fields.get("add_to_linux_fstab", disk.fstab))
-        for name in _EDITABLE:
-            if name == "autobackup" and name in fields:
-                estate.switch_autobackup(disk, on=bool(fields[name]))
-            elif name in fields:
-                setattr(disk, name, int(fields[name]) if name.endswith("_at") else fields[name])
 
     def set_error(self, disk_id: str, error: bool = True) -> None:
         """Set or clear the error flag."""
@@ -280,23 +268,20 @@ class World:
 
 
 def _account(estate: Estate, account_id: str) -> AccountRecord:
-    return estate.accounts[int(account_id)]
+    return estate.accounts[number_of(account_id)]
 
 
 def _disk(estate: Estate, disk_id: str) -> DiskRecord:
-    return estate.disks[int(disk_id)]
-
-
-def _machine(account: AccountRecord, machine_id: str | None) -> int | None:
-    return None if machine_id is None else account.machines[int(machine_id)].number
+    return estate.disks[number_of(disk_id)]
 
 
 def _backup(estate: Estate, backup_id: str) -> tuple[DiskRecord, BackupRecord]:
+    number = number_of(backup_id)
     for account in estate.accounts.values():
-        found = estate.find_backup(account, int(backup_id))
+        found = estate.find_backup(account, number)
         if found is not None:
             disk = found[0]
             for backup in estate.settled(disk):
-                if backup.number == int(backup_id):
+                if backup.number == number:
                     return disk, backup
     raise KeyError(backup_id)
