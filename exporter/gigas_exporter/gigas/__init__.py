@@ -1,1 +1,68 @@
-"""The client of the Gigas API: credentials, transport, pagination and the operations; it knows no metric."""
+"""The client of the Gigas API: credentials, transport, pagination and the operations; it knows no metric.
+
+It can be used on its own::
+
+    from pathlib import Path
+    from gigas_exporter.gigas import ApiKeyCredential, ApiSettings, ReadClient, SecretFile
+
+    with ReadClient(ApiSettings(), ApiKeyCredential(SecretFile(Path("/run/secrets/gigas")))) as client:
+        for disk in client.list_disks("4242").items:
+            print(disk.id, disk.mount_point, disk.size_bytes)
+
+:class:`ReadClient` cannot change anything; :class:`Client` can. Every error is one of :mod:`gigas_exporter.errors`.
+A change can be described without being made, shown, and sent later::
+
+    request = edit_disk_request("4242", "1001", disk_size=40)
+    print(request.method, request.target, request.json)
+    client.send(request)
+"""
+
+from gigas_exporter.gigas.changes import Answer, Client
+from gigas_exporter.gigas.client import DEFAULT_BUDGET_SECONDS, ReadClient
+from gigas_exporter.gigas.credentials import (
+    ApiKeyCredential,
+    Credential,
+    FixedSecret,
+    LoginCredential,
+    SecretFile,
+    SecretSource,
+    TokenCredential,
+)
+from gigas_exporter.gigas.observer import NullObserver, Observer
+from gigas_exporter.gigas.operations import (
+    Request,
+    build_disk_request,
+    create_backup_request,
+    create_template_request,
+    delete_disk_request,
+    edit_disk_request,
+)
+from gigas_exporter.gigas.ratelimit import Limits
+from gigas_exporter.gigas.reading import Listing
+from gigas_exporter.gigas.settings import DEFAULT_URL, ApiSettings
+
+__all__ = [
+    "DEFAULT_BUDGET_SECONDS",
+    "DEFAULT_URL",
+    "Answer",
+    "ApiKeyCredential",
+    "ApiSettings",
+    "Client",
+    "Credential",
+    "FixedSecret",
+    "Limits",
+    "Listing",
+    "LoginCredential",
+    "NullObserver",
+    "Observer",
+    "ReadClient",
+    "Request",
+    "SecretFile",
+    "SecretSource",
+    "TokenCredential",
+    "build_disk_request",
+    "create_backup_request",
+    "create_template_request",
+    "delete_disk_request",
+    "edit_disk_request",
+]

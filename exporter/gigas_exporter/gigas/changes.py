@@ -1,0 +1,111 @@
+"""The API's changing operations as methods, for acting on an alert.
+
+It owns what comes back of a change. Only errors of :mod:`gigas_exporter.errors` leave it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+from gigas_exporter.clock import Budget
+from gigas_exporter.decode import decode_json
+from gigas_exporter.errors import DecodeError, TransportError
+from gigas_exporter.gigas.client import ReadClient
+from gigas_exporter.gigas.operations import (
+    Request,
+    build_disk_request,
+    create_backup_request,
+    create_template_request,
+    delete_disk_request,
+    edit_disk_request,
+)
+from gigas_exporter.gigas.transport import RawAnswer
+from gigas_exporter.model import Backup, Disk
+
+__all__ = ["Answer", "Client"]
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[_T]):
+    """What the API answered to a change.
+
+    Attributes:
+        value: The object that the answer holds, ``None`` when it holds none that can be understood.
+        status: 202 when the change goes on in the background.
+        body: The parsed answer with all its fields, ``None`` when it is no JSON. Where the token of a background
+            operation stands in it is documented nowhere. A machine's ``initial_password`` is taken out.
+        headers: By name in lower case.
+    """
+
+    value: _T | None
+    status: int
+    body: object
+    headers: Mapping[str, str]
+
+
+class Client(ReadClient):
+    """Also changes things. A change is sent once; only one that the API refused for its credential is sent again."""
+
+    _readonly = False
+
+    def send(self, request: Request[_T], *, budget: Budget | None = None) -> Answer[_T]:
+        """Send a change that was described before.
+
+        Raises:
+            GigasError: The API refused it, or it is not known whether it took effect; the message says which.
+        """
+
+        def interpret(answer: RawAnswer) -> Answer[_T]:
+            try:
+                body = _without_secrets(decode_json(answer.body, request.operation))
+            except DecodeError:
+                body = None  # the status says that the change was taken; an answer that says no more changes nothing
+            value = request.decode(body, Counter()) if isinstance(body, dict) else None
+            return Answer(value, answer.status, body, answer.headers)
+
+        try:
+            return self._session.call(request, self._budget(budget), interpret, retry=False)
+        except TransportError as error:
+            if error.operation != request.operation:
+                raise
+            detail = str(error).removeprefix(f"{error.operation}: ")
+            detail += "; whether the change took effect is not known"
+            reason: Literal["timeout", "connection"] = "timeout" if error.reason == "timeout" else "connection"
+            raise TransportError(error.operation, reason, detail) from None
+
+    def edit_disk(self, account_id: str, disk_id: str, *, budget: Budget | None = None, **changes: Any) -> Answer[Disk]:
+        """Change a disk; the changes are those of :func:`edit_disk_request`."""
+        return self.send(edit_disk_request(account_id, disk_id, **changes), budget=budget)
+
+    def build_disk(self, account_id: str, disk_id: str, *, budget: Budget | None = None) -> Answer[Disk]:
+        """Build a disk, which formats it: its data is lost."""
+        return self.send(build_disk_request(account_id, disk_id), budget=budget)
+
+    def delete_disk(self, account_id: str, disk_id: str, *, budget: Budget | None = None) -> Answer[None]:
+        """Delete a disk: its data is erased."""
+        return self.send(delete_disk_request(account_id, disk_id), budget=budget)
+
+    def create_backup(self, account_id: str, disk_id: str, *, budget: Budget | None = None) -> Answer[Backup]:
+        """Make a backup of a disk."""
+        return self.send(create_backup_request(account_id, disk_id), budget=budget)
+
+    def create_template(
+        self, account_id: str, disk_id: str, *, label: str, console_id: str, budget: Budget | None = None
+    ) -> Answer[Backup]:
+        """Make a template of a disk."""
+        return self.send(
+            create_template_request(account_id, disk_id, label=label, console_id=console_id), budget=budget
+        )
+
+
+def _without_secrets(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _without_secrets(part) for name, part in value.items() if name != "initial_password"}
+    if isinstance(value, list):
+        return [_without_secrets(part) for part in value]
+    return value

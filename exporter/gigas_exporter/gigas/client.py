@@ -1,0 +1,267 @@
+"""The API's reading operations as methods.
+
+It owns which answer belongs to which operation. Only errors of :mod:`gigas_exporter.errors` leave it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from gigas_exporter.clock import Budget, Clock, SystemClock
+from gigas_exporter.decode import (
+    Decode,
+    decode_account,
+    decode_backup,
+    decode_disk,
+    decode_json,
+    decode_virtual_machine,
+)
+from gigas_exporter.errors import DecodeError
+from gigas_exporter.gigas.credentials import Credential
+from gigas_exporter.gigas.observer import NullObserver, Observer
+from gigas_exporter.gigas.operations import (
+    Request,
+    account_path,
+    disk_path,
+    filters,
+)
+from gigas_exporter.gigas.pagination import Page, Walker, newest_only
+from gigas_exporter.gigas.ratelimit import Limits
+from gigas_exporter.gigas.reading import Listing, PageMemory, PageReader, merged
+from gigas_exporter.gigas.session import Session
+from gigas_exporter.gigas.settings import ApiSettings
+from gigas_exporter.gigas.transport import RawAnswer
+from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
+
+__all__ = ["DEFAULT_BUDGET_SECONDS", "ReadClient"]
+
+DEFAULT_BUDGET_SECONDS = 300.0
+"""How long a call without a budget may take in all."""
+
+_FUTURE_TOLERANCE_SECONDS = 300.0
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+_Item = TypeVar("_Item", Account, Backup, Disk, VirtualMachine)
+
+
+class ReadClient:
+    """Reads from the API; its logins ask for tokens that can change nothing. Used by several threads at once.
+
+    Args:
+        settings: Where the API is and how much of it may be used.
+        credential: Who is asking.
+        observer: Hears of each request, retry and token.
+        clock: Where the time comes from.
+        limits: Concurrency and rate shared with other clients of the same API; its own by default.
+
+    Raises:
+        ConfigError: A setting cannot be used.
+    """
+
+    _readonly = True
+
+    def __init__(
+        self,
+        settings: ApiSettings,
+        credential: Credential,
+        *,
+        observer: Observer | None = None,
+        clock: Clock | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._session = Session(
+            settings,
+            credential,
+            readonly=self._readonly,
+            observer=observer or NullObserver(),
+            clock=self._clock,
+            limits=limits,
+        )
+        self._page_size = max(1, settings.page_size)
+        self._executor = ThreadPoolExecutor(max(1, settings.max_concurrency), thread_name_prefix="gigas-pages")
+        self._memory = PageMemory()
+        self._closed = threading.Event()
+        self._largest_page = 0
+        self._whole_lists: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End what is under way without a budget of its own, wait for the rest, and close the connections."""
+        self._closed.set()
+        self._executor.shutdown(cancel_futures=True)
+        self._session.close()
+
+    def reload_credential(self) -> None:
+        """Read the credential's secret again before the next request."""
+        self._session.reload_credential()
+
+    def list_accounts(self, *, budget: Budget | None = None) -> Listing[Account]:
+        """List the accounts that the credential may see (Gigas docs, page Accounts)."""
+        return self._list(Request("list_accounts", "GET", "/accounts"), decode_account, budget)
+
+    def list_disks(
+        self,
+        account_id: str,
+        *,
+        data_store_id: str | None = None,
+        virtual_machine_id: str | None = None,
+        is_swap: bool | None = None,
+        mount_point: str | None = None,
+        data_store_group_id: str | None = None,
+        primary: bool | None = None,
+        budget: Budget | None = None,
+    ) -> Listing[Disk]:
+        """List an account's disks (Gigas docs, page Disk); ``mount_point`` matches what contains it."""
+        query = filters(
+            data_store_id=data_store_id,
+            virtual_machine_id=virtual_machine_id,
+            is_swap=is_swap,
+            mount_point=mount_point,
+            data_store_group_id=data_store_group_id,
+            primary=primary,
+        )
+        request: Request[Any] = Request("list_disks", "GET", account_path(account_id, "disks"), query)
+        return self._list(request, decode_disk, budget)
+
+    def get_disk(self, account_id: str, disk_id: str, *, budget: Budget | None = None) -> Disk:
+        """Read one disk (Gigas docs, page Disk)."""
+        return self._get(Request("get_disk", "GET", disk_path(account_id, disk_id), decode=decode_disk), budget)
+
+    def list_disk_backups(
+        self, account_id: str, disk_id: str, *, min_disk_size: float | None = None, budget: Budget | None = None
+    ) -> Listing[Backup]:
+        """List one disk's backups (Gigas docs, page Disk)."""
+        path = disk_path(account_id, disk_id, "backups")
+        request: Request[Any] = Request("list_disk_backups", "GET", path, filters(min_disk_size=min_disk_size))
+        # Asked for each disk of an account: no page is kept, and one that is small for this API is not looked behind.
+        return self._list(request, decode_backup, budget, remember=False, whole_below=self._largest_page)
+
+    def list_backups(
+        self,
+        account_id: str,
+        *,
+        min_disk_size: float | None = None,
+        disk_id: str | None = None,
+        operating_system: str | None = None,
+        operating_system_distro: str | None = None,
+        locked: bool | None = None,
+        budget: Budget | None = None,
+    ) -> Listing[Backup]:
+        """List all backups of an account (Gigas docs, page Backup)."""
+        query = filters(
+            min_disk_size=min_disk_size,
+            disk_id=disk_id,
+            operating_system=operating_system,
+            operating_system_distro=operating_system_distro,
+            locked=locked,
+        )
+        request: Request[Any] = Request("list_backups", "GET", account_path(account_id, "backups"), query)
+        return self._list(request, decode_backup, budget)
+
+    def sweep_backups(
+        self, account_id: str, reduce: Callable[[Sequence[Backup]], _R], *, budget: Budget | None = None
+    ) -> Listing[_R]:
+        """List all backups of an account, keeping only what ``reduce`` makes of each page.
+
+        The result has one item per page. What was made of a page is kept until the page changes, and ``reduce`` is
+        not called for it again; so it must depend on the backups alone, and always be the same function for one client.
+
+        A backup that two pages hold must be reduced once, although the backups themselves are gone by the time that
+        the second page comes. A page therefore keeps a 64-bit hash of each id, and a walk that meets one twice is made
+        again with all backups kept; the last of each id is then reduced. That costs memory only where it happens, and
+        a walk that meets an item twice must be made again anyway: where one item moved, another may have been missed.
+        """
+        request: Request[Any] = Request("list_backups", "GET", account_path(account_id, "backups"))
+        budget = self._budget(budget)
+        key = ("sweep_backups", request.path)
+        latest = self._clock.wall() + _FUTURE_TOLERANCE_SECONDS
+        known = self._memory.recall(key)
+        reader = PageReader(
+            request.operation, decode_backup, lambda items: reduce(tuple(items.values())), known, latest
+        )
+        exact = PageReader(request.operation, decode_backup, dict, {}, latest)
+        pages, is_exact = self._walk(request, reader, exact, budget)
+        if not is_exact:
+            self._memory.keep(key, pages)
+            return Listing(tuple(page.value for page in pages), merged(pages))
+        kept = newest_only([page.value for page in pages])
+        return Listing(tuple(reduce(tuple(items.values())) for items in kept), merged(pages))
+
+    def get_backup(self, account_id: str, backup_id: str, *, budget: Budget | None = None) -> Backup:
+        """Read one backup (Gigas docs, page Backup)."""
+        path = account_path(account_id, "backup", backup_id)
+        return self._get(Request("get_backup", "GET", path, decode=decode_backup), budget)
+
+    def list_virtual_machines(self, account_id: str, *, budget: Budget | None = None) -> Listing[VirtualMachine]:
+        """List an account's virtual machines (Gigas docs, page Virtual Machines)."""
+        request: Request[Any] = Request("list_virtual_machines", "GET", account_path(account_id, "virtual_machines"))
+        return self._list(request, decode_virtual_machine, budget)
+
+    def _budget(self, budget: Budget | None) -> Budget:
+        return budget if budget is not None else Budget(self._clock, DEFAULT_BUDGET_SECONDS, self._closed)
+
+    def _get(self, request: Request[_T], budget: Budget | None) -> _T:
+        def interpret(answer: RawAnswer) -> _T:
+            item = request.decode(decode_json(answer.body, request.operation), Counter())
+            if item is None:
+                raise DecodeError("id", f"the answer to {request.operation} holds no readable id")
+            return item
+
+        return self._session.call(request, self._budget(budget), interpret)
+
+    def _list(
+        self,
+        request: Request[Any],
+        decode: Decode[_Item],
+        budget: Budget | None,
+        *,
+        remember: bool = True,
+        whole_below: int = 0,
+    ) -> Listing[_Item]:
+        key = (request.operation, request.target)
+        known: Mapping[bytes, Page[dict[str, _Item]]] = self._memory.recall(key) if remember else {}
+        latest = self._clock.wall() + _FUTURE_TOLERANCE_SECONDS
+        reader = PageReader[_Item, dict[str, _Item]](request.operation, decode, dict, known, latest)
+        pages, _ = self._walk(request, reader, reader, self._budget(budget), whole_below)
+        if remember:
+            self._memory.keep(key, pages)
+        kept: Iterable[Mapping[str, _Item]] = newest_only([page.value for page in pages])
+        return Listing(tuple(item for items in kept for item in items.values()), merged(pages))
+
+    def _walk(
+        self,
+        request: Request[Any],
+        reader: PageReader[Any, Any],
+        exact: PageReader[Any, Any],
+        budget: Budget,
+        whole_below: int = 0,
+    ) -> tuple[list[Page[Any]], bool]:
+        def fetch_with(reader: PageReader[Any, Any], offset: int, limit: int) -> Page[Any]:
+            query = {**request.query, "limit": str(limit), "offset": str(offset)}
+            page = self._session.call(replace(request, query=query), budget, reader.read)
+            self._largest_page = max(self._largest_page, page.count)
+            return page
+
+        walker = Walker(
+            request.operation, self._page_size, self._executor, whole_below, request.operation in self._whole_lists
+        )
+        pages, is_second = walker.walk(partial(fetch_with, reader), partial(fetch_with, exact))
+        if walker.met_first_page_again:
+            self._whole_lists.add(request.operation)
+        return pages, is_second

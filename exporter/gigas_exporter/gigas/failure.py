@@ -1,0 +1,65 @@
+"""Why an exchange failed, in words of our own: those of the HTTP library may quote what was sent."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from collections.abc import Iterator
+
+import urllib3.exceptions
+
+from gigas_exporter.errors import TransportError
+
+__all__ = ["transport_error"]
+
+_WORDS: tuple[tuple[type[BaseException], str], ...] = (
+    (socket.gaierror, "the host's name cannot be resolved"),
+    (http.client.RemoteDisconnected, "the connection ended before the answer"),
+    (http.client.IncompleteRead, "the answer ended too early"),
+    (urllib3.exceptions.IncompleteRead, "the answer ended too early"),
+    (urllib3.exceptions.ProxyError, "the proxy did not connect to the API"),
+)
+
+
+def transport_error(operation: str, error: BaseException, *, timed_out: bool) -> TransportError:
+    """Return the error to raise for what the HTTP library raised.
+
+    Args:
+        operation: The API operation.
+        error: The library's error; only its kind is told, and what the system or TLS says of it.
+        timed_out: Whether the deadline had passed.
+    """
+    if timed_out:
+        return TransportError(operation, "timeout", "no complete answer in time")
+    causes = list(_causes(error))
+    if any(isinstance(cause, TimeoutError) for cause in causes):
+        return TransportError(operation, "timeout", "the connection timed out")
+    return TransportError(operation, "connection", _detail(causes))
+
+
+def _detail(causes: list[BaseException]) -> str:
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"the certificate is not accepted: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS failed: {cause.reason or 'unknown reason'}"
+    for kind, words in _WORDS:
+        if any(isinstance(cause, kind) for cause in causes):
+            return words
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"the connection failed: {cause.strerror}"
+    return "the answer is no HTTP that can be understood"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error and all that it was made from, which the library keeps in several places."""
+    seen: set[int] = set()
+    queue: list[object] = [error]
+    while queue:
+        cause = queue.pop(0)
+        if isinstance(cause, BaseException) and id(cause) not in seen:
+            seen.add(id(cause))
+            yield cause
+            queue += [getattr(cause, "reason", None), cause.__cause__, cause.__context__, *cause.args]

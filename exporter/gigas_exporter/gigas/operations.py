@@ -1,0 +1,170 @@
+"""The API's operations as values: what is sent for each, before any of it is sent.
+
+It owns paths, parameters and bodies (Gigas docs, pages Disk, Backup, Virtual Machines, Accounts), so that a request can
+be shown without being made. It knows no transport and no credential.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeVar
+from urllib.parse import quote, urlencode
+
+from gigas_exporter.decode import decode_backup, decode_disk
+from gigas_exporter.errors import ConfigError
+from gigas_exporter.model import Backup, Disk
+
+__all__ = [
+    "Method",
+    "Request",
+    "account_path",
+    "build_disk_request",
+    "create_backup_request",
+    "create_template_request",
+    "delete_disk_request",
+    "disk_path",
+    "edit_disk_request",
+    "filters",
+]
+
+Method = Literal["GET", "POST", "PUT", "DELETE"]
+_T = TypeVar("_T")
+
+
+def _no_answer(raw: object, invalid: Counter[str]) -> None:
+    del raw, invalid
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Generic[_T]):
+    """A request that can be shown, compared and sent.
+
+    Attributes:
+        operation: The name that it is counted under.
+        method: The HTTP method.
+        path: Below the API's URL, encoded.
+        query: Parameters, not encoded.
+        json: The body, ``None`` for none.
+        decode: What makes the answer's object of the answer.
+    """
+
+    operation: str
+    method: Method
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    json: Mapping[str, Any] | None = None
+    decode: Callable[[object, Counter[str]], _T | None] = field(default=_no_answer, compare=False, repr=False)
+
+    @property
+    def target(self) -> str:
+        """The encoded path and query."""
+        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+
+
+def account_path(account_id: str, *parts: str) -> str:
+    """Return the encoded path of something in an account; each part is one segment, whatever it holds."""
+    segments = ("account", account_id, *parts)
+    return "".join(f"/{_segment(segment)}" for segment in segments)
+
+
+def disk_path(account_id: str, disk_id: str, *parts: str) -> str:
+    """Return the encoded path of a disk or something of it."""
+    return account_path(account_id, "disk", disk_id, *parts)
+
+
+def filters(**values: str | float | bool | None) -> dict[str, str]:
+    """Return query parameters without those that are ``None``; flags as 1 and 0, which the edit call documents."""
+    return {name: _parameter(value) for name, value in values.items() if value is not None}
+
+
+def edit_disk_request(
+    account_id: str,
+    disk_id: str,
+    *,
+    disk_size: float | None = None,
+    virtual_machine_id: str | None = None,
+    autobackup: bool | None = None,
+    mount_point: str | None = None,
+    add_to_linux_fstab: bool | None = None,
+    force_reboot: bool | None = None,
+) -> Request[Disk]:
+    """Describe a change of a disk; what is ``None`` stays as it is.
+
+    Args:
+        account_id: The account.
+        disk_id: The disk.
+        disk_size: The new size in the API's GB, which are 2^30 bytes.
+        virtual_machine_id: The machine to attach the disk to.
+        autobackup: Whether the platform makes backups by itself.
+        mount_point: Where the disk is mounted.
+        add_to_linux_fstab: Whether it gets a line in ``/etc/fstab``.
+        force_reboot: Whether the machine may be rebooted; some changes need it.
+
+    Raises:
+        ConfigError: Nothing would change, or the size is no size.
+    """
+    changes: dict[str, Any] = {
+        "disk_size": disk_size,
+        "virtual_machine_id": virtual_machine_id,
+        "autobackup": autobackup,
+        "mount_point": mount_point,
+        "add_to_linux_fstab": add_to_linux_fstab,
+    }
+    body = {name: _wire(value) for name, value in changes.items() if value is not None}
+    if not body:
+        raise ConfigError(f"disk {disk_id}: nothing to change was given")
+    if disk_size is not None and not 0 < disk_size < float("inf"):
+        raise ConfigError(f"disk {disk_id}: the size must be a number of GB above 0")
+    if force_reboot is not None:
+        body["force_reboot"] = _wire(force_reboot)
+    return Request("edit_disk", "PUT", disk_path(account_id, disk_id), json=body, decode=decode_disk)
+
+
+def build_disk_request(account_id: str, disk_id: str) -> Request[Disk]:
+    """Describe the building of a disk, which formats it: its data is lost."""
+    return Request("build_disk", "POST", disk_path(account_id, disk_id, "build"), decode=decode_disk)
+
+
+def delete_disk_request(account_id: str, disk_id: str) -> Request[None]:
+    """Describe the deletion of a disk: its data is erased."""
+    return Request("delete_disk", "DELETE", disk_path(account_id, disk_id))
+
+
+def create_backup_request(account_id: str, disk_id: str) -> Request[Backup]:
+    """Describe the making of a backup."""
+    return Request("create_backup", "POST", disk_path(account_id, disk_id, "backup"), decode=decode_backup)
+
+
+def create_template_request(account_id: str, disk_id: str, *, label: str, console_id: str) -> Request[Backup]:
+    """Describe the making of a template; the API demands both values.
+
+    Raises:
+        ConfigError: One of them is empty.
+    """
+    for name, value in (("label", label), ("console_id", console_id)):
+        if not value.strip():
+            raise ConfigError(f"disk {disk_id}: a template needs a {name}")
+    return Request(
+        "create_template",
+        "POST",
+        disk_path(account_id, disk_id, "template"),
+        json={"label": label, "console_id": console_id},
+        decode=decode_backup,
+    )
+
+
+def _segment(text: str) -> str:
+    # "." and ".." would be resolved away on the way, whatever their encoding, and so name another resource.
+    if not text.strip() or text in {".", ".."}:
+        raise ConfigError("an id must not be empty or consist of dots")
+    return quote(text, safe="", errors="replace")
+
+
+def _parameter(value: str | float | bool) -> str:
+    return str(_wire(value))
+
+
+def _wire(value: str | float | bool) -> str | float:
+    return int(value) if isinstance(value, bool) else value

@@ -1,0 +1,196 @@
+"""Walking a list from its first item to its last, on servers that paginate in whatever way.
+
+It owns the order of the requests and the judgement whether all items were seen. It knows neither the transport nor what
+an item is. What came back is trusted more than what was asked for: the size of the first page is the step; the walk
+ends at an empty, short or repeated page. A walk is believed when it fits the total that the server names and no item
+was met twice. Else the list is walked once more, and believed if that walk fits, or if both met the very same items and
+no fewer than the total. In all other cases it is incomplete: an item may have slipped through between two pages.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Executor, Future, wait
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from gigas_exporter.errors import IncompleteError, TransportError
+
+__all__ = ["Fetch", "Page", "Walker", "newest_only"]
+
+_MAX_ITEMS = 2_000_000
+_MAX_PAGES = 20_000
+# Without a total nothing else stops a server that sends new items for ever.
+_MAX_PAGES_IN_THE_DARK = 2_500
+
+_V = TypeVar("_V")
+_V_co = TypeVar("_V_co", covariant=True)
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[_V]):
+    """One page as it was read.
+
+    Attributes:
+        digest: Of the body.
+        count: Items in the body, readable or not.
+        ids: A 64-bit hash of each item's id, in order: enough to find an item that was met twice.
+        value: What was made of the items.
+        invalid: By field, how many values were not understood.
+        total: Items in the whole list, where the server says so.
+    """
+
+    digest: bytes
+    count: int
+    ids: array[int]
+    value: _V
+    invalid: Mapping[str, int]
+    total: int | None = None
+
+
+class Fetch(Protocol[_V_co]):
+    """Reads the page at an offset."""
+
+    def __call__(self, offset: int, limit: int) -> Page[Any]:
+        """Return the page."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass(Generic[_V]):
+    """One walk over a list."""
+
+    pages: list[Page[_V]]
+
+    @property
+    def items(self) -> int:
+        return sum(page.count for page in self.pages)
+
+    @property
+    def ids(self) -> list[int]:
+        return [identity for page in self.pages for identity in page.ids]
+
+    def is_sound(self) -> bool:
+        met: set[int] = set()
+        for page in self.pages:
+            met.update(page.ids)
+        totals = {page.total for page in self.pages}
+        is_without_repeats = len(met) == sum(len(page.ids) for page in self.pages)
+        return is_without_repeats and len(totals) == 1 and totals <= {None, self.items}
+
+    def confirms(self, other: _Pass[Any]) -> bool:
+        return self.items >= max((page.total or 0) for page in self.pages) and self.ids == other.ids
+
+
+@dataclass(slots=True)
+class Walker:
+    """Walks one list.
+
+    Args:
+        name: Of the operation, for error messages.
+        limit: Items to ask for per page.
+        executor: Where the pages of a list of known length are fetched side by side.
+        whole_below: A page without a total and with fewer items is the whole list; 0 means to look behind it.
+        ignores_offset: Whether the server was seen to send the first page again when it was asked for the second.
+        met_first_page_again: Set when the server did so in this walk.
+    """
+
+    name: str
+    limit: int
+    executor: Executor
+    whole_below: int = 0
+    ignores_offset: bool = False
+    met_first_page_again: bool = False
+
+    def walk(self, fetch: Fetch[_V], fetch_again: Fetch[Any]) -> tuple[list[Page[Any]], bool]:
+        """Return the pages of a walk that can be believed, and whether it was the second.
+
+        Raises:
+            IncompleteError: Neither walk can be believed, or the list has no end.
+        """
+        first = _Pass(list(self._pages(fetch)))
+        if first.is_sound():
+            return first.pages, False
+        second = _Pass(list(self._pages(fetch_again)))
+        if second.is_sound() or second.confirms(first):
+            return second.pages, True
+        raise IncompleteError(f"{self.name}: the list does not fit its total or changes while it is read")
+
+    def _pages(self, fetch: Fetch[_V]) -> Iterator[Page[_V]]:
+        first = fetch(0, self.limit)
+        yield first
+        if self._is_whole(first):
+            return
+        step, offset, last = first.count, first.count, first
+        if first.total is not None and first.total > step:
+            self._check_length(first.total, step)
+            offsets = range(step, first.total, step)
+            for last in self._side_by_side(fetch, offsets, step):
+                yield last
+                offset += last.count
+            if last.count < step:
+                return
+        yield from self._pages_behind(fetch, first, offset, step)
+
+    def _is_whole(self, first: Page[Any]) -> bool:
+        """Return whether nothing can be behind the first page."""
+        if first.count == 0:
+            return True
+        if first.total is not None:
+            # A full page that is all by its total is not trusted: the total may be too low.
+            return first.count == first.total and first.count != self.limit
+        if first.count > self.limit:
+            return self.ignores_offset
+        return first.count < self.limit and first.count < self.whole_below
+
+    def _pages_behind(self, fetch: Fetch[_V], first: Page[_V], offset: int, step: int) -> Iterator[Page[_V]]:
+        seen = {first.digest}
+        starts = {first.ids[0]} if first.ids else set()
+        for _ in range(_MAX_PAGES_IN_THE_DARK):
+            page = fetch(offset, step)
+            if page.digest == first.digest:
+                self.met_first_page_again = True
+            if page.count == 0 or page.digest in seen or (page.ids and page.ids[0] in starts):
+                return
+            yield page
+            if page.count < step:
+                return
+            seen.add(page.digest)
+            starts.update(page.ids[:1])
+            offset += page.count
+            self._check_length(offset, step)
+        raise IncompleteError(f"{self.name}: the list has no end")
+
+    def _check_length(self, items: int, step: int) -> None:
+        if items > _MAX_ITEMS or items > _MAX_PAGES * step:
+            raise IncompleteError(f"{self.name}: a list of {items} items in pages of {step} is too long")
+
+    def _side_by_side(self, fetch: Fetch[_V], offsets: Sequence[int], step: int) -> list[Page[_V]]:
+        futures: list[Future[Page[_V]]] = []
+        try:
+            futures.extend(self._submit(fetch, offset, step) for offset in offsets)
+            for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+                future.result()
+            return [future.result() for future in futures]
+        finally:
+            for future in futures:
+                future.cancel()
+
+    def _submit(self, fetch: Fetch[_V], offset: int, step: int) -> Future[Page[_V]]:
+        try:
+            return self.executor.submit(fetch, offset, step)
+        except RuntimeError:
+            raise TransportError(self.name, "connection", "the client is closed") from None
+
+
+def newest_only(pages: Sequence[Mapping[str, _T]]) -> list[dict[str, _T]]:
+    """Return the items of each page by id without those that a later page has too: the last one wins."""
+    met: set[str] = set()
+    kept: list[dict[str, _T]] = []
+    for page in reversed(pages):
+        kept.append({identity: item for identity, item in page.items() if identity not in met})
+        met.update(page)
+    kept.reverse()
+    return kept

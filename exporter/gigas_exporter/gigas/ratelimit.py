@@ -1,0 +1,83 @@
+"""How much of the API may be used at once and per second; the waits for it are bounded and can be interrupted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from gigas_exporter.clock import Budget, Clock
+from gigas_exporter.errors import TransportError
+
+__all__ = ["Limits", "held"]
+
+_SLICE_SECONDS = 0.05
+
+
+class _Acquirable(Protocol):
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
+
+    def release(self) -> None: ...
+
+
+@contextmanager
+def held(lock: _Acquirable, budget: Budget, operation: str) -> Iterator[None]:
+    """Hold a lock or semaphore; the wait for it ends with the budget.
+
+    Raises:
+        TransportError: The budget ended first.
+    """
+    # A lock cannot be waited for together with the stop event, so it is asked for in slices.
+    while not lock.acquire(timeout=_SLICE_SECONDS):
+        if budget.remaining() <= 0:
+            raise TransportError(operation, "timeout", "the time for this work ended in the queue for the API")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class Limits:
+    """The requests under way at once and the requests per second, shared by all who are given the same object.
+
+    The rate is a token bucket: after a pause a few requests may go at once, then they are spread evenly.
+
+    Args:
+        clock: Where the time comes from.
+        max_concurrency: Requests under way at once.
+        max_requests_per_second: The rate; 0 means no limit.
+    """
+
+    def __init__(self, clock: Clock, max_concurrency: int, max_requests_per_second: float) -> None:
+        self._clock = clock
+        self._slots = threading.BoundedSemaphore(max(1, max_concurrency))
+        self._lock = threading.Lock()
+        self._interval = 1 / max_requests_per_second if max_requests_per_second > 0 else 0.0
+        burst = max(1.0, min(float(max_concurrency), max_requests_per_second / 4))
+        self._credit = (burst - 1) * self._interval
+        self._next = clock.monotonic() - self._credit
+
+    @contextmanager
+    def request(self, budget: Budget, operation: str) -> Iterator[None]:
+        """Wait for a slot and for the rate, and hold the slot.
+
+        Raises:
+            TransportError: The budget does not hold the wait, which is then not begun, or ended during it.
+        """
+        with held(self._slots, budget, operation):
+            self._pace(budget, operation)
+            yield
+
+    def _pace(self, budget: Budget, operation: str) -> None:
+        if not self._interval:
+            return
+        with self._lock:
+            now = self._clock.monotonic()
+            turn = max(self._next, now - self._credit)
+            delay = turn - now
+            if delay > budget.remaining():
+                raise TransportError(operation, "timeout", "the request rate allows no request in the time left")
+            self._next = turn + self._interval
+        if delay > 0 and not budget.wait(delay):
+            raise TransportError(operation, "timeout", "the time for this work ended in the queue for the API")

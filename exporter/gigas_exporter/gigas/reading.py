@@ -1,0 +1,121 @@
+"""From the answers of list operations to what is kept of them, decoding no page that has not changed.
+
+It owns the memory of pages. It knows neither the transport nor the order in which pages are asked for.
+"""
+
+from __future__ import annotations
+
+import threading
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Any, Generic, TypeVar
+
+from gigas_exporter.decode import Decode, Misreadings, decode_array, decode_items
+from gigas_exporter.gigas.pagination import Page
+from gigas_exporter.gigas.transport import RawAnswer
+from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
+
+__all__ = ["Listing", "PageMemory", "PageReader", "merged"]
+
+_DIGEST_BYTES = 16
+_MAX_DIGITS = 12
+# Whether a date lies ahead depends on when it is read; a page with such a date is decoded each time.
+_DATE_FIELDS = frozenset({"created_at", "updated_at", "date_created"})
+
+_T = TypeVar("_T")
+_V = TypeVar("_V")
+_Item = TypeVar("_Item", Account, Backup, Disk, VirtualMachine)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[_T]):
+    """A list that was read whole.
+
+    Attributes:
+        items: In the API's order; of items with the same id the last one.
+        invalid: By field, how many values could not be understood; ``id`` counts items that were left out.
+    """
+
+    items: tuple[_T, ...]
+    invalid: Mapping[str, int]
+
+
+class PageMemory:
+    """The pages of the last walk over each list, by the digest of their body.
+
+    One walk per list is kept and no more, so that it is bounded by what the account holds.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._walks: dict[tuple[str, ...], dict[bytes, Page[Any]]] = {}
+
+    def recall(self, key: tuple[str, ...]) -> Mapping[bytes, Page[Any]]:
+        """Return the pages of the last walk over a list."""
+        with self._lock:
+            return self._walks.get(key, {})
+
+    def keep(self, key: tuple[str, ...], pages: Iterable[Page[Any]]) -> None:
+        """Keep the pages of a walk instead of those of the one before."""
+        kept = {page.digest: page for page in pages if not _DATE_FIELDS & page.invalid.keys()}
+        with self._lock:
+            self._walks[key] = kept
+
+
+class PageReader(Generic[_Item, _V]):
+    """Turns the answers of one walk into pages.
+
+    Args:
+        operation: For error messages.
+        decode: Decodes one item.
+        make: Makes the page's value of its items by id.
+        known: Pages that need not be decoded again, by digest.
+        latest: UNIX seconds; dates after it are counted.
+    """
+
+    def __init__(
+        self,
+        operation: str,
+        decode: Decode[_Item],
+        make: Callable[[dict[str, _Item]], _V],
+        known: Mapping[bytes, Page[_V]],
+        latest: float,
+    ) -> None:
+        self._operation = operation
+        self._decode: Decode[_Item] = decode
+        self._make: Callable[[dict[str, _Item]], _V] = make
+        self._known = known
+        self._latest = latest
+        self._announced: set[str] = set()
+
+    def read(self, answer: RawAnswer) -> Page[_V]:
+        """Return the page that an answer holds.
+
+        Raises:
+            DecodeError: The answer is no JSON array.
+        """
+        total = _total(answer.headers.get("x-total", ""))
+        digest = blake2b(answer.body, digest_size=_DIGEST_BYTES).digest()
+        known = self._known.get(digest)
+        if known is not None:
+            return replace(known, total=total)
+        raw_items = decode_array(answer.body, self._operation)
+        invalid = Misreadings(self._announced)
+        items = decode_items(raw_items, self._decode, invalid, self._latest)
+        ids = array("q", map(hash, items))
+        return Page(digest, len(raw_items), ids, self._make(items), dict(invalid), total)
+
+
+def merged(pages: Iterable[Page[Any]]) -> Mapping[str, int]:
+    """Return the sum of the pages' counts of values that were not understood."""
+    counts: Counter[str] = Counter()
+    for page in pages:
+        counts.update(page.invalid)
+    return dict(counts)
+
+
+def _total(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS else None

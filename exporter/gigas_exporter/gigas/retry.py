@@ -1,0 +1,83 @@
+"""When a request is made again, and after how long.
+
+Only reads and logins are: on 429, on 5xx except 501 (which says "never"), on timeouts and on broken connections, three
+tries in all. The wait is exponential with full jitter, at most 2 s, after the time that ``Retry-After`` asks for. A
+wait that the budget does not hold is not begun: the error stands at once.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TypeVar
+
+from gigas_exporter.clock import Budget
+from gigas_exporter.errors import ApiError, TransportError
+from gigas_exporter.gigas.observer import Observer
+
+__all__ = ["MAX_TRIES", "parse_retry_after", "retrying"]
+
+MAX_TRIES = 3
+
+_FIRST_BACKOFF_SECONDS = 0.5
+_MAX_BACKOFF_SECONDS = 2.0
+_MAX_DIGITS = 9
+
+_T = TypeVar("_T")
+
+
+def retrying(operation: str, attempt: Callable[[], _T], budget: Budget, observer: Observer) -> _T:
+    """Return what ``attempt`` returns, having tried again where that may help.
+
+    Raises:
+        TransportError: As ``attempt`` did the last time.
+        ApiError: As ``attempt`` did the last time.
+    """
+    tries = 1
+    while True:
+        try:
+            return attempt()
+        except (TransportError, ApiError) as error:
+            # An error of another operation is that of a login inside this one, which has had its tries.
+            if error.operation != operation or tries == MAX_TRIES or not _may_pass(error):
+                raise
+            if not budget.wait(_delay(error, tries)):
+                raise
+        tries += 1
+        observer.retry(operation)
+
+
+def parse_retry_after(value: str | None, wall: float) -> float | None:
+    """Return the seconds that a ``Retry-After`` header asks for, ``None`` when it is missing, in the past or no sense.
+
+    Args:
+        value: Whole seconds or an HTTP date.
+        wall: The time now, UNIX seconds.
+    """
+    if value is None:
+        return None
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value) if len(value) <= _MAX_DIGITS else None
+    try:
+        seconds = parsedate_to_datetime(value).timestamp() - wall
+    except (ValueError, OverflowError):
+        return None
+    return seconds if seconds > 0 else None
+
+
+def _may_pass(error: TransportError | ApiError) -> bool:
+    if isinstance(error, TransportError):
+        return True
+    return error.status == HTTPStatus.TOO_MANY_REQUESTS or (
+        error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and error.status != HTTPStatus.NOT_IMPLEMENTED
+    )
+
+
+def _delay(error: TransportError | ApiError, tries: int) -> float:
+    ceiling = min(_MAX_BACKOFF_SECONDS, _FIRST_BACKOFF_SECONDS * 2 ** (tries - 1))
+    backoff = random.uniform(0, ceiling)  # noqa: S311  # it spreads load and guards nothing
+    asked = error.retry_after if isinstance(error, ApiError) else None
+    return backoff + (asked or 0.0)
