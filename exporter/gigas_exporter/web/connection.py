@@ -116,6 +116,7 @@ class Connection:
                 if self._secure():
                     while self._serve_one():
                         pass
+                    self._enter(Phase.IDLE)
                     self._stream.finish()
         finally:
             self._stream.close()

@@ -9,6 +9,7 @@ from gigas_exporter.errors import ConfigError
 
 __all__ = ["display", "open_listener"]
 
+_HIGHEST_PORT: Final = 65535
 _QUEUE: Final = 1024  # connections that wait for accept during a burst; the kernel cuts it to net.core.somaxconn
 # Bounds what the kernel holds for a client that never reads: left alone it grows to several MB a connection.
 _SEND_BUFFER_BYTES: Final = 256 * 1024
@@ -28,9 +29,11 @@ def open_listener(listen: tuple[str, int]) -> socket.socket:
         ConfigError: It cannot be listened on; one line that says why.
     """
     host, port = listen
+    if not 0 <= port <= _HIGHEST_PORT:
+        raise ConfigError(f"cannot listen on {display(listen)}: a port is from 0 to {_HIGHEST_PORT}")
     try:
         listener = _everywhere(port) if host == "" else _at(host, port)
-    except (OSError, OverflowError, UnicodeError) as error:
+    except (OSError, UnicodeError) as error:
         why = (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
         raise ConfigError(f"cannot listen on {display(listen)}: {why}") from None
     listener.setblocking(False)

@@ -1,0 +1,341 @@
+"""The server over real sockets: what it answers, what it keeps open, how it ends."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import structlog
+
+from gigas_exporter.errors import ConfigError
+from gigas_exporter.web import Limits, Request, Response, Server
+from gigas_exporter.web.listening import display
+
+
+def test_a_request_is_answered_with_what_the_handler_says(
+    serve: Callable[..., Server], wire: Callable[..., Any]
+) -> None:
+    """The response carries its length, its date and the headers that keep browsers from guessing."""
+    answer = wire(serve()).ask("/metrics")
+    assert (answer.status, answer.body) == (200, b"GET /metrics\n")
+    assert answer.headers["content-type"] == "text/plain"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["connection"] == "keep-alive"
+    assert answer.headers["date"].endswith(" GMT")
+    assert "server" not in answer.headers
+
+
+def test_a_connection_serves_many_requests(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+    """HTTP/1.1 keeps the connection, and HEAD answers without a body but with its length."""
+    client = wire(serve())
+    assert client.ask("/a").body == b"GET /a\n"
+    head = client.ask("/b", method="HEAD")
+    assert (head.headers["content-length"], head.body) == ("8", b"")
+    assert client.ask("/c").body == b"GET /c\n"
+
+
+def test_pipelined_requests_are_answered_in_order(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+    """Requests that come together are answered one after another; the last closes."""
+    client = wire(serve())
+    client.send(
+        b"GET /1 HTTP/1.1\r\nHost: x\r\n\r\n"
+        b"POST /2 HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"
+        b"\r\nGET /3 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\nGET /4 HTTP/1.1\r\nHost: x\r\n\r\n"
+    )
+    assert [client.answer().body for _ in range(3)] == [b"GET /1\n", b"POST /2\n", b"GET /3\n"]
+    assert client.is_ended()
+
+
+def test_http_1_0_is_answered_and_closed(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+    """A client of HTTP/1.0 sees the end of the connection."""
+    client = wire(serve())
+    client.send(b"GET / HTTP/1.0\r\n\r\n")
+    assert client.answer().headers["connection"] == "close"
+    assert client.is_ended()
+
+
+def test_a_body_is_waited_for_and_skipped(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+    """A client that asks first is told to go on, and the body is not taken for a request."""
+    client = wire(serve())
+    client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+    assert client.answer().status == 100
+    client.send(b"he")
+    client.send(b"llo")
+    assert client.answer().body == b"POST /\n"
+    assert client.ask().status == 200
+
+
+def test_a_body_that_ends_early_is_no_request(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+    """The handler is not asked when the body did not come whole."""
+    asked: list[Request] = []
+
+    def handler(request: Request) -> Response:
+        asked.append(request)
+        return Response(200)
+
+    client = wire(serve(handler))
+    client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe")
+    client.half_close()
+    assert client.is_ended()
+    assert not asked
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET / HTTP/1.1\n\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\nA: b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/3.0\r\n\r\n", 505),
+        (b"GET /" + b"a" * 20_000, 414),
+        (b"GET /" + b"a" * 9_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nA: " + b"a" * 20_000, 431),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 200 + b"\r\n", 431),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000, 413),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 501),
+    ],
+)
+def test_a_bad_head_is_answered_and_ends_the_connection(
+    sent: bytes, status: int, serve: Callable[..., Server], wire: Callable[..., Any]
+) -> None:
+    """The client can read why, although it had sent more than was read."""
+    client = wire(serve())
+    client.send(sent)
+    answer = client.answer()
+    assert (answer.status, answer.headers["connection"]) == (status, "close")
+    assert client.is_ended()
+
+
+def test_the_end_of_input_inside_the_head_is_an_error(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+    """A head that was cut is no request, however complete it looks."""
+    client = wire(serve())
+    client.send(b"GET / HTTP/1.1\r\nHost: x\r\n")
+    client.half_close()
+    assert client.answer().status == 400
+
+
+def test_a_client_that_says_nothing_gets_nothing(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+    """A connection that is closed before it asks is closed quietly."""
+    client = wire(serve())
+    client.half_close()
+    assert client.is_ended()
+    with pytest.raises(EOFError):
+        client.answer()
+
+
+def test_a_head_in_drips_has_an_absolute_deadline(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+    """A byte now and then does not extend the time for a head."""
+    client = wire(serve(limits=Limits(head_seconds=0.4)))
+    begin = time.monotonic()
+    client.socket.settimeout(0.05)
+    received = b""
+    while b"\r\n\r\n" not in received and time.monotonic() < begin + 5:
+        client.send(b"G")
+        try:
+            received += client.socket.recv(4096)
+        except TimeoutError:
+            continue
+    assert received.startswith(b"HTTP/1.1 408 ")
+    assert 0.3 < time.monotonic() - begin < 2
+
+
+def test_a_silent_connection_is_closed_without_a_word(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+    """Who sends nothing is not told that it took too long."""
+    client = wire(serve(limits=Limits(head_seconds=0.2)))
+    assert client.socket.recv(100) == b""
+
+
+def test_an_idle_connection_ends(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+    """After a request the idle time counts, and a next head has its own time again."""
+    client = wire(serve(limits=Limits(head_seconds=0.3, idle_seconds=0.8)))
+    client.ask()
+    time.sleep(0.5)
+    assert client.ask().status == 200
+    begin = time.monotonic()
+    assert client.is_ended()
+    assert 0.6 < time.monotonic() - begin < 3
+
+
+def test_a_reader_in_drips_has_an_absolute_deadline(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+    """An answer that is read too slowly is cut, although some of it is read all the time."""
+    page = bytes(20_000_000)
+    client = wire(serve(lambda _: Response(200, {}, (page,)), limits=Limits(request_seconds=0.5)))
+    client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    begin, got = time.monotonic(), 0
+    while time.monotonic() < begin + 5:
+        data = client.socket.recv(4096)
+        got += len(data)
+        if not data:
+            break
+        if time.monotonic() < begin + 0.6:
+            time.sleep(0.01)
+    assert got < len(page)
+    assert time.monotonic() - begin < 4
+
+
+def test_many_chunks_arrive_whole(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+    """A body in thousands of pieces, some of them empty, arrives in order."""
+    chunks = (*(str(number).encode() * (number % 7) for number in range(5000)), bytes(3_000_000))
+    answer = wire(serve(lambda _: Response(200, {}, chunks))).ask()
+    assert answer.body == b"".join(chunks)
+
+
+def test_a_handler_that_fails_is_a_500_and_one_line(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+    """The process goes on, and neither answer nor log holds the error's text, which might be a secret."""
+
+    def handler(_: Request) -> Response:
+        raise ValueError("hunter2")
+
+    with structlog.testing.capture_logs() as logs:
+        client = wire(serve(handler))
+        answer = client.ask("/x")
+        again = client.ask("/y")
+    assert (answer.status, answer.body, again.status) == (500, b"Internal Server Error\n", 500)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert [log["error"] for log in logs] == ["ValueError", "ValueError"]
+    assert "hunter2" not in repr(logs) + repr(answer)
+
+
+def test_a_client_that_resets_disturbs_nobody(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+    """A reset in the middle of an answer is that client's own affair."""
+    page = bytes(5_000_000)
+    server = serve(lambda _: Response(200, {}, (page,)))
+    client = wire(server)
+    client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    client.socket.close()
+    assert len(wire(server).ask().body) == len(page)
+
+
+def test_a_port_in_use_is_one_line(serve: Callable[..., Server]) -> None:
+    """That a port is taken is known when the server is made, before anything is started."""
+    host, port = serve().address
+    with pytest.raises(ConfigError) as caught:
+        Server((host, port), lambda _: Response(200))
+    assert str(caught.value) == f"cannot listen on 127.0.0.1:{port}: Address already in use"
+
+
+@pytest.mark.parametrize(
+    ("listen", "message"),
+    [
+        (("192.0.2.1", 9000), "cannot listen on 192.0.2.1:9000: Cannot assign requested address"),
+        (("2001:db8::1", 9000), "cannot listen on [2001:db8::1]:9000: Cannot assign requested address"),
+        (("host.invalid", 9000), "cannot listen on host.invalid:9000: "),
+        (("127.0.0.1", 70000), "cannot listen on 127.0.0.1:70000: "),
+        (("a" * 70, 1), f"cannot listen on {'a' * 70}:1: "),
+    ],
+)
+def test_an_address_that_cannot_be_is_one_line(listen: tuple[str, int], message: str) -> None:
+    """Whatever is wrong with an address, the message names it as the user wrote it."""
+    with pytest.raises(ConfigError) as caught:
+        Server(listen, lambda _: Response(200))
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_empty_host_is_displayed_as_it_was_written() -> None:
+    """The default address is shown as ``:10063``."""
+    assert display(("", 10063)) == ":10063"
+
+
+def test_ipv6_is_listened_on(wire: Callable[..., Any]) -> None:
+    """An IPv6 address is served; a machine without IPv6 cannot show it."""
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    try:
+        server = Server(("::1", 0), lambda _: Response(200, {}, (b"6",)))
+    except ConfigError as error:
+        pytest.skip(f"no IPv6 here: {error}")
+    server.start()
+    try:
+        assert wire(server).ask().body == b"6"
+        assert server.accepting
+    finally:
+        server.close(0.2)
+    assert not server.accepting
+
+
+def test_a_request_under_way_is_finished_at_the_end(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+    """Closing refuses newcomers, ends idle connections at once, and waits for the answer that is being made."""
+    asked, proceed = threading.Event(), threading.Event()
+
+    def handler(request: Request) -> Response:
+        if request.path == "/slow":
+            asked.set()
+            proceed.wait(5)
+        return Response(200, {}, (b"done",))
+
+    server = serve(handler)
+    idle, slow, half = wire(server), wire(server), wire(server)
+    idle.ask()
+    half.send(b"GET /half")
+    slow.send(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert asked.wait(5)
+    finished: list[bool] = []
+    closing = threading.Thread(target=lambda: finished.append(server.close(5)))
+    closing.start()
+    assert idle.is_ended()
+    with pytest.raises(OSError, match=r"refused"):
+        socket.create_connection(server.address, timeout=1)
+    proceed.set()
+    answer = slow.answer()
+    closing.join(5)
+    assert (answer.body, answer.headers["connection"]) == (b"done", "close")
+    assert finished == [True]
+    assert half.is_ended()
+    assert server.close() is True
+
+
+def test_who_connected_before_the_end_is_answered(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+    """A connection that still waits in the kernel's queue when the server closes gets its answer."""
+    server = Server(("127.0.0.1", 0), lambda _: Response(200, {}, (b"served",)))
+    client = wire(server)
+    client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    server.start()
+    server.close(2)
+    assert client.answer().body == b"served"
+
+
+def test_a_server_that_was_never_started_closes() -> None:
+    """Nothing is left open when the start-up ends early."""
+    server = Server(("127.0.0.1", 0), lambda _: Response(200))
+    assert not server.accepting
+    assert server.close(0.1) is True
+
+
+def test_the_end_does_not_wait_longer_than_its_grace(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+    """A client that does not read its answer is cut when the grace is over."""
+    page = bytes(20_000_000)
+    server = serve(lambda _: Response(200, {}, (page,)))
+    client = wire(server)
+    client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    client.socket.recv(100)
+    begin = time.monotonic()
+    assert server.close(0.5) is False
+    assert 0.4 < time.monotonic() - begin < 2.5
+
+
+def test_two_hundred_scrapes_at_once_are_all_answered(serve: Callable[..., Server]) -> None:
+    """A burst waits in the listen queue and is answered whole."""
+    page = (b"gigas_up 1\n" * 1000,)
+    host, port = serve(lambda _: Response(200, {}, page)).address
+    statuses: list[int] = []
+
+    def scrape() -> None:
+        connection = http.client.HTTPConnection(host, port, timeout=20)
+        connection.request("GET", "/metrics")
+        response = connection.getresponse()
+        statuses.append(response.status if len(response.read()) == 11_000 else 0)
+        connection.close()
+
+    threads = [threading.Thread(target=scrape) for _ in range(200)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert statuses == [200] * 200
