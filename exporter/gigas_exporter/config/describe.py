@@ -30,7 +30,11 @@ _SOURCES: Final = {
 
 def describe(settings: Settings) -> list[str]:
     """Return the settings in words, one line each."""
-    return [_api(settings.api), *_accounts(settings), *_polls(settings.poll), *_policy(settings.policy)] + [
+    return [
+        _api(settings.api),
+        *_accounts(settings),
+        *_polls(settings.poll),
+        *_policy(settings.policy),
         _web(settings.web),
         f"log: {settings.log.level} and above, as {settings.log.format}",
     ]

@@ -7,9 +7,8 @@ be a secret, also where none belongs.
 from __future__ import annotations
 
 import difflib
-import types
 from collections.abc import Sequence
-from typing import Any, Final, Union, get_args, get_origin
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -77,19 +76,16 @@ def _keys(model: type[BaseModel], place: Sequence[int | str]) -> list[str]:
     """Return the keys of the mapping at a place."""
     for step in place:
         if isinstance(step, str):
-            inner = _model_in(model.model_fields[step].annotation)
-            if inner is None:
-                return []
-            model = inner
+            model = _model_in(model.model_fields[step].annotation)
     return list(model.model_fields)
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if get_origin(annotation) in {list, Union, types.UnionType}:
-        return next((found for part in get_args(annotation) if (found := _model_in(part)) is not None), None)
-    return None
+def _model_in(annotation: Any) -> type[BaseModel]:
+    """Return the model of a mapping, of a list of them, or of either beside ``None``."""
+    while arguments := get_args(annotation):
+        annotation = arguments[0]
+    model: type[BaseModel] = annotation
+    return model
 
 
 def _shown(key: str) -> str:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from gigas_exporter.config.durations import parse_duration
@@ -119,6 +119,17 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
+class FilledSection(Section):
+    """A mapping in which a key without a value is an error: a match on nothing would widen a rule to every disk."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_null(cls, value: object) -> object:
+        if value is None:
+            raise _wrong(value, "")
+        return value
+
+
 class ApiSection(Section):
     """How the API is spoken to."""
 
@@ -146,7 +157,7 @@ class ApiSection(Section):
     )
 
 
-class CredentialSection(Section):
+class CredentialSection(FilledSection):
     """What the API is asked with: exactly one of `token`, `api_key`, or `login` with `password`.
 
     Each secret may be given here, or better in a file of its own with the key ending in `_file`. Such a file is read
@@ -199,7 +210,7 @@ class StatusSection(Section):
     )
 
 
-class MatchSection(Section):
+class MatchSection(FilledSection):
     """What a rule's disks must have; all that is given must hold. What the API did not give matches nothing."""
 
     account_id: Id | None = _key(None, "id", "The account's id.")
@@ -211,7 +222,7 @@ class MatchSection(Section):
     virtual_machine_label: Text | None = _key(None, "glob", "The virtual machine's label, such as `db-*`.")
 
 
-class RuleSection(Section):
+class RuleSection(FilledSection):
     """A rule of the backup policy: either `max_age`, or `required: false`."""
 
     match: MatchSection | None = _key(None, "mapping", "Which disks; without it, every disk.")

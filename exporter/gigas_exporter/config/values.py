@@ -120,7 +120,8 @@ def _url(text: str, example: str) -> SplitResult:
         raise ValueError(f"must start with https:// or http://, such as {example}")
     if "@" in text:
         raise ValueError("must not hold a user name or password, since URLs end up in logs")
-    if not parts.hostname or port == 0 or not (_is_host(parts.hostname) or _is_address(parts.hostname, 6)):
+    host = parts.hostname or ""
+    if port == 0 or not (_is_address(host, 6) if "[" in parts.netloc else _is_host(host)):
         raise ValueError(f"must name a host, such as {example}")
     return parts
 

@@ -1,0 +1,111 @@
+"""A configuration is told back in words, with the requests that it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from gigas_exporter.config import Settings, describe, load_settings, requests_per_hour
+
+Load = Callable[..., Settings]
+
+ENVIRONMENT: Mapping[str, str] = {"GIGAS_ACCOUNT_ID": "1", "GIGAS_TOKEN": "canary-secret"}
+
+
+def test_the_defaults_in_words() -> None:
+    """Every line can be held against what was meant."""
+    assert describe(load_settings(None, {}, ENVIRONMENT)) == [
+        "API: https://api.gigas.com, 10s a request, 4 requests at once, 10 requests a second, 200 items a page",
+        "account 1: with the token from GIGAS_TOKEN",
+        "disks and virtual machines: read every 1m, served for up to 15m when that fails",
+        (
+            "backups: read every 5m, from one sweep of the account where the API has it, else disk by disk,"
+            " served for up to 30m when that fails"
+        ),
+        "backup policy 1: disks with is swap true need no backup (swap needs no backup)",
+        "backup policy 2: disks with autobackup true need a backup younger than 26h",
+        "backup policy 3: all other disks need no backup",
+        "web: :10063/metrics",
+        "log: info and above, as logfmt",
+    ]
+
+
+def test_everything_given_in_words(load: Load, tmp_path: Path) -> None:
+    """Each kind of credential and of condition has its words, and no secret is in any."""
+    (tmp_path / "key").write_text("canary-key")
+    text = """
+api: {max_requests_per_second: 0, proxy: "http://p:1"}
+accounts: [{id: 1, name: one, api_key_file: key}, {id: 2, login: me, password: canary-secret}]
+backup_policy: [{match: {virtual_machine_id: 501, mount_point: "/srv/db*"}, max_age: 6h}]
+web: {listen_address: "[::1]:9000", config_file: web.yml, enable_lifecycle: true}
+"""
+    lines = describe(load(text, {"shard": "1/2"}))
+    assert lines[0] == (
+        "API: https://api.gigas.com, through http://p:1, 10s a request, 4 requests at once, no limit of rate,"
+        " 200 items a page"
+    )
+    assert lines[1] == "shard: 1 of 2"
+    assert lines[2] == f"account 1 (one): with the API key from the file {tmp_path}/key, read by another shard"
+    assert lines[3] == "account 2: with the login me and the password from accounts[1].password"
+    assert lines[6:] == [
+        (
+            "backup policy 1: disks with virtual machine id 501 and mount point like /srv/db*"
+            " need a backup younger than 6h"
+        ),
+        "backup policy, last: all other disks need no backup",
+        f"web: [::1]:9000/metrics, secured as {tmp_path}/web.yml says, POST /-/reload allowed",
+        "log: info and above, as logfmt",
+    ]
+    assert "canary" not in "".join(lines)
+
+
+def test_discovery_in_words(load: Load) -> None:
+    """It is said what the accounts are found with."""
+    lines = describe(load("discover: true\ncredential: {token: canary-secret}"))
+    assert lines[1] == "accounts: all that the API shows to the token from credential.token"
+
+
+@pytest.mark.parametrize(
+    ("disks", "machines", "expected"),
+    [
+        # an hour has 60 polls of lists, and 12 of backups; 7 backups of each disk are 350, or 3500
+        (50, 10, (60, 60, 0, 12 * 2, 12 * 50)),
+        (500, None, (60 * 3, 60 * 3, 0, 12 * 18, 12 * 500)),
+        (0, 0, (60, 60, 0, 12, 0)),
+    ],
+)
+def test_requests_follow_from_pages_and_intervals(
+    disks: int, machines: int | None, expected: tuple[float, ...]
+) -> None:
+    """The formula of the docstring, with numbers."""
+    settings = load_settings(None, {}, ENVIRONMENT)
+    estimate = requests_per_hour(settings, disks, machines)
+    assert (
+        estimate.disks,
+        estimate.virtual_machines,
+        estimate.accounts,
+        estimate.backups_by_account,
+        estimate.backups_by_disk,
+    ) == expected
+    lists = estimate.disks + estimate.virtual_machines
+    assert estimate.total("account") == lists + estimate.backups_by_account
+    assert estimate.total("disk") == lists + estimate.backups_by_disk
+    assert estimate.total("auto") == max(estimate.total("account"), estimate.total("disk"))
+
+
+def test_requests_of_discovered_accounts_count_the_discovery(load: Load) -> None:
+    """The list of accounts is read with each poll."""
+    settings = load("discover: true\ncredential: {token: x}\npoll: {interval: 30s}")
+    assert requests_per_hour(settings, 10).accounts == 120
+
+
+def test_a_shard_without_accounts_makes_no_requests() -> None:
+    """Requests are those of this process."""
+    estimates = [
+        requests_per_hour(load_settings(None, {"shard": f"{index}/2"}, ENVIRONMENT), 10).total("auto")
+        for index in (1, 2)
+    ]
+    assert sorted(value > 0 for value in estimates) == [False, True]
+    assert min(estimates) == 0
