@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Fail when the tests reach fewer lines, or fewer branches, of the package than the project asks for.
 
 coverage's own `fail_under` looks at both together, where many covered lines hide branches that are not.
