@@ -61,6 +61,18 @@ web: {listen_address: "[::1]:9000", config_file: web.yml, enable_lifecycle: true
     assert "canary" not in "".join(lines)
 
 
+def test_requests_in_words() -> None:
+    """For a fleet of a given size; both ways of reading backups where it is not known which it will be."""
+    words = "requests for 5000 disks: about"
+    settings = load_settings(None, {"api.max-requests-per-second": 15}, ENVIRONMENT)
+    assert describe(settings, disks=5000)[9:] == [
+        f"{words} 5232 an hour with backups from one sweep of the account",
+        f"{words} 63120 an hour with backups disk by disk, more than api.max_requests_per_second allows",
+    ]
+    sweep = load_settings(None, {"backups.source": "account"}, ENVIRONMENT)
+    assert describe(sweep, disks=5000)[9:] == [f"{words} 5232 an hour with backups from one sweep of the account"]
+
+
 def test_discovery_in_words(load: Load) -> None:
     """It is said what the accounts are found with."""
     lines = describe(load("discover: true\ncredential: {token: canary-secret}"))
@@ -96,8 +108,8 @@ def test_requests_follow_from_pages_and_intervals(
 
 
 def test_requests_of_discovered_accounts_count_the_discovery(load: Load) -> None:
-    """The list of accounts is read with each poll."""
-    settings = load("discover: true\ncredential: {token: x}\npoll: {interval: 30s}")
+    """The list of accounts is read as often as backups."""
+    settings = load("discover: true\ncredential: {token: x}\npoll: {backups_interval: 30s}")
     assert requests_per_hour(settings, 10).accounts == 120
 
 

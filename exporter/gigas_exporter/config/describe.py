@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Final
 
 from gigas_exporter.config.durations import format_duration
-from gigas_exporter.config.settings import PollSettings, Settings, WebSettings
+from gigas_exporter.config.estimate import requests_per_hour
+from gigas_exporter.config.settings import BackupsSource, PollSettings, Settings, WebSettings
 from gigas_exporter.gigas.credentials import (
     ApiKeyCredential,
     Credential,
@@ -21,15 +23,16 @@ from gigas_exporter.policy import Match, Policy, Requirement, Rule
 
 __all__ = ["describe"]
 
-_SOURCES: Final = {
+_HOUR: Final = 3600
+_SOURCES: Final[Mapping[BackupsSource, str]] = {
     "auto": "from one sweep of the account where the API has it, else disk by disk",
     "account": "from one sweep of the account",
     "disk": "disk by disk",
 }
 
 
-def describe(settings: Settings) -> list[str]:
-    """Return the settings in words, one line each."""
+def describe(settings: Settings, disks: int | None = None) -> list[str]:
+    """Return the settings in words, one line each; with ``disks``, also the requests that so many disks take."""
     return [
         _api(settings.api),
         *_accounts(settings),
@@ -37,7 +40,20 @@ def describe(settings: Settings) -> list[str]:
         *_policy(settings.policy),
         _web(settings.web),
         f"log: {settings.log.level} and above, as {settings.log.format}",
+        *([] if disks is None else _requests(settings, disks)),
     ]
+
+
+def _requests(settings: Settings, disks: int) -> list[str]:
+    estimate, limit = requests_per_hour(settings, disks), settings.api.max_requests_per_second
+    source = settings.poll.backups_source
+    ways: tuple[BackupsSource, ...] = ("account", "disk") if source == "auto" else (source,)
+    lines = []
+    for way in ways:
+        hourly = estimate.total(way)
+        too_many = ", more than api.max_requests_per_second allows" if 0 < limit < hourly / _HOUR else ""
+        lines.append(f"requests for {disks} disks: about {hourly:.0f} an hour with backups {_SOURCES[way]}{too_many}")
+    return lines
 
 
 def _api(api: ApiSettings) -> str:

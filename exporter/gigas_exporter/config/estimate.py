@@ -42,12 +42,12 @@ def requests_per_hour(
 ) -> RequestEstimate:
     """Return how many requests reading ``disks`` disks makes, spread evenly over the accounts of this process.
 
-    A list of n items takes ``pages(n) = n // page_size + 1`` requests: the last page is known by being short. Then,
+    A list of n items takes at most ``pages(n) = n // page_size + 1`` requests: its end is known by a short page. Then,
     with ``accounts`` as the accounts of this process and n for what one account has of a thing::
 
         disks               accounts × pages(disks)                      × 3600 / poll.interval
         virtual machines    accounts × pages(machines)                   × 3600 / poll.interval
-        discovery           pages(accounts), if accounts are discovered  × 3600 / poll.interval
+        discovery           pages(accounts), if accounts are discovered  × 3600 / poll.backups_interval
         backups by account  accounts × pages(disks × backups per disk)   × 3600 / poll.backups_interval
         backups by disk     accounts × disks × pages(backups per disk)   × 3600 / poll.backups_interval
 
@@ -71,7 +71,7 @@ def requests_per_hour(
     return RequestEstimate(
         disks=accounts * _pages(each, size) * polls,
         virtual_machines=accounts * _pages(machines, size) * polls,
-        accounts=_pages(accounts, size) * polls if settings.discovery is not None else 0.0,
+        accounts=_pages(accounts, size) * sweeps if settings.discovery is not None else 0.0,
         backups_by_account=accounts * _pages(each * backups_per_disk, size) * sweeps,
         backups_by_disk=disks * _pages(backups_per_disk, size) * sweeps,
     )
