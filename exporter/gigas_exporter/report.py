@@ -48,6 +48,7 @@ class Finding(enum.Enum):
     BACKUP_FAILED = "failed backups"
     UNPROTECTED = "unprotected"
     DETACHED = "detached"
+    AWAITING = "awaiting first backup"
     EXEMPT = "exempt"
 
     @property
@@ -66,6 +67,7 @@ _SEVERITIES: Mapping[Finding, Severity] = {
     Finding.BACKUP_FAILED: Severity.NOTICE,
     Finding.UNPROTECTED: Severity.NOTICE,
     Finding.DETACHED: Severity.NOTICE,
+    Finding.AWAITING: Severity.OK,
     Finding.EXEMPT: Severity.OK,
 }
 _RANK = {finding: rank for rank, finding in enumerate(Finding)}
@@ -183,7 +185,7 @@ def _against_limit(
         return [Finding.BACKUPS_UNREAD]
     if summary.usable == 0:
         is_new = disk.created_at is not None and wall - disk.created_at < limit
-        return [] if is_new else [Finding.NEVER_BACKED_UP]
+        return [Finding.AWAITING if is_new else Finding.NEVER_BACKED_UP]
     if age is None:
         return [Finding.BACKUPS_UNREAD]
     if age > MISSED_FACTOR * limit:

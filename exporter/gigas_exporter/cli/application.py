@@ -48,6 +48,7 @@ class Application:
         logs.configure(self._settings.log.level, self._settings.log.format)
         tell_warnings(self._settings)
         self._telemetry = Telemetry()
+        self._telemetry.reload(success=True, wall=clock.wall())
         self._store = Store()
         self._page = Page(self._store, self._telemetry, clock)
         self._store.on_change = self._page.refresh

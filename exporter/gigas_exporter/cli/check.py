@@ -9,10 +9,10 @@ from typing import Any, Final, Literal
 
 import click
 
-from gigas_exporter import human
 from gigas_exporter.cli.once import Once, poll_once
 from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_options
-from gigas_exporter.cli.output import Column, Record, render
+from gigas_exporter.cli.output import render
+from gigas_exporter.cli.rows import DISK_COLUMNS, disk_record
 from gigas_exporter.config import Settings
 from gigas_exporter.errors import ConfigError, GigasError
 from gigas_exporter.report import DiskReport, Finding, Severity, count_findings, report_account, worst_first
@@ -22,31 +22,6 @@ __all__ = ["check"]
 _WELL, _FINDINGS, _UNCHECKED = 0, 1, 2
 _NAGIOS: Final = {Severity.OK: 0, Severity.NOTICE: 0, Severity.WARNING: 1, Severity.CRITICAL: 2, Severity.UNKNOWN: 3}
 _NAGIOS_WORDS: Final = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
-_STYLES: Final = {
-    Severity.CRITICAL: "bold red",
-    Severity.WARNING: "yellow",
-    Severity.UNKNOWN: "magenta",
-    Severity.NOTICE: "cyan",
-    Severity.OK: "",
-}
-
-
-def _style(record: Record) -> str:
-    return _STYLES[Severity[str(record["severity"]).upper()]]
-
-
-_COLUMNS: Final = (
-    Column("verdict", "VERDICT", style=_style),
-    Column("virtual_machine", "VM"),
-    Column("mount_point", "MOUNT POINT"),
-    Column("disk_id", "DISK", right=True),
-    Column("account", "ACCOUNT"),
-    Column("size_bytes", "SIZE", human.size, right=True),
-    Column("status", "STATUS"),
-    Column("backup_age_seconds", "LAST BACKUP", human.age, style=_style, right=True),
-    Column("max_age_seconds", "LIMIT", human.age, right=True),
-    Column("backups", "BACKUPS", right=True),
-)
 
 
 @click.command(
@@ -79,7 +54,7 @@ def check(
     Disks come worst first. Unprotected, detached and exempt disks are shown but are no findings.
     """
     try:
-        settings = read_settings({"log_level": "error", **{key: value for key, value in flags.items() if value}})
+        settings = read_settings(flags, quiet=True)
         with _progress(settings, enabled=not nagios) as progress:
             once = poll_once(settings, progress)
     except GigasError as error:
@@ -99,7 +74,7 @@ def check(
     click.echo(summary, err=output in {"json", "csv"})
     if output in {"table", "markdown"}:
         click.echo()
-    click.echo(render([_record(report) for report in reports], _COLUMNS, output), nl=False)
+    click.echo(render([disk_record(report) for report in reports], DISK_COLUMNS, output), nl=False)
     ctx.exit(_exit_status(reports, once))
 
 
@@ -153,31 +128,6 @@ def _performance_data(reports: Sequence[DiskReport]) -> str:
         "errors": counts[Finding.ERROR],
     }
     return " ".join([*(f"{name}={count}" for name, count in data.items()), f"oldest_required_backup={oldest:.0f}s"])
-
-
-def _record(report: DiskReport) -> Record:
-    disk, summary = report.disk, report.backups
-    return {
-        "verdict": ", ".join(finding.value for finding in report.findings) or "well",
-        "severity": report.severity.name.lower(),
-        "findings": [finding.value for finding in report.findings],
-        "account": report.account.name or report.account.id,
-        "account_id": report.account.id,
-        "disk_id": disk.id,
-        "virtual_machine_id": disk.virtual_machine_id,
-        "virtual_machine": report.machine_name or None,
-        "mount_point": disk.mount_point,
-        "size_bytes": disk.size_bytes,
-        "status": disk.status,
-        "required": report.requirement.required,
-        "reason": report.requirement.reason,
-        "max_age_seconds": report.requirement.max_age_seconds,
-        "backup_age_seconds": None if report.age_seconds is None else round(report.age_seconds),
-        "last_backup": human.moment(summary.newest_at if summary is not None else None) or None,
-        "last_backup_size_bytes": summary.newest_size_bytes if summary is not None else None,
-        "backups": summary.usable if summary is not None else None,
-        "failed_backups": summary.failed if summary is not None else None,
-    }
 
 
 @contextmanager

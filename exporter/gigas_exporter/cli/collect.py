@@ -34,7 +34,7 @@ def collect(ctx: click.Context, /, output: Path | None, **flags: Any) -> None:
     Without process_*, python_* and the age of backups, which would freeze in a file; the timestamps are there. The
     exit status is 1 when an account could not be read; what could be is written all the same.
     """
-    once = poll_once(read_settings(flags))
+    once = poll_once(read_settings(flags, quiet=True))
     exposition = once.page.textfile()
     if output is None:
         click.get_binary_stream("stdout").write(exposition)

@@ -73,12 +73,18 @@ def settings_options(
     return decorate
 
 
-def read_settings(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
+def read_settings(
+    flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, *, quiet: bool = False
+) -> Settings:
     """Return the settings of flags (by parameter name), environment (by default the process') and file.
+
+    ``quiet`` logs only what goes wrong, unless a flag says otherwise: for commands whose output is for people.
 
     Raises:
         ConfigError: They are wrong.
     """
     by_parameter = {flag.name.replace(".", "_").replace("-", "_"): flag.name for flag in FLAGS}
     given = {by_parameter[name]: value for name, value in flags.items() if value is not None}
+    if quiet:
+        given.setdefault("log.level", "error")
     return load_settings(None, given, os.environ if environ is None else environ)

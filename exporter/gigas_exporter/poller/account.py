@@ -94,7 +94,7 @@ class AccountPoller:
             result = error
         except Exception as error:  # noqa: BLE001  # the poll loop's boundary: a bug must not end the polling
             result = GigasError(f"unexpected {type(error).__name__}")
-            _log.error("bug in a poll", account=self._account_id, resource=resource, exc_info=True)
+            result.__cause__ = error
         if self._stop.is_set():
             return False
         duration = self._clock.monotonic() - began
@@ -178,7 +178,7 @@ class AccountPoller:
         if isinstance(result, GigasError):
             if since is None:
                 self._failing_since[resource] = self._clock.monotonic()
-                log.warning("poll failed", reason=result.reason, error=str(result))
+                log.warning("poll failed", reason=result.reason, error=str(result), exc_info=result.__cause__ or False)
             else:
                 log.debug("poll failed again", reason=result.reason, error=str(result))
             return

@@ -1,0 +1,22 @@
+"""``disks``: the API's disk operations for people, so that whoever is woken by an alert can act on it."""
+
+from __future__ import annotations
+
+import click
+
+from gigas_exporter.cli.disks.acting import backup, build, delete, edit, template
+from gigas_exporter.cli.disks.looking import backups, list_disks, show
+
+__all__ = ["disks"]
+
+
+@click.group()
+def disks() -> None:
+    """Look at disks and act on them.
+
+    Whatever changes something shows the disk, says what will happen, and asks.
+    """
+
+
+for _command in (list_disks, show, backups, backup, template, edit, build, delete):
+    disks.add_command(_command)

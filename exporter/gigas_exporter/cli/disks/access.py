@@ -1,0 +1,137 @@
+"""Which account a ``disks`` command is about, and the client for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import click
+
+from gigas_exporter import logs
+from gigas_exporter.cli.options import read_settings, settings_options
+from gigas_exporter.clock import Budget, Clock, SystemClock
+from gigas_exporter.config import AccountSettings, Settings
+from gigas_exporter.config.load import ACCOUNT_VARIABLES
+from gigas_exporter.errors import ApiError, ConfigError, GigasError
+from gigas_exporter.gigas import ReadClient
+from gigas_exporter.inventory import AccountInventory, DisksReading, MachinesReading, StalenessLimits
+from gigas_exporter.model import Account, Disk, VirtualMachine
+from gigas_exporter.poller.account import with_requirements
+from gigas_exporter.poller.backups import BackupsReader
+from gigas_exporter.report import DiskReport, report_account, worst_first
+
+__all__ = ["Access", "account_options", "accounts_of", "get_disk", "one_account", "report_disks"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The settings of a command, and the accounts that it is about."""
+
+    settings: Settings
+    accounts: tuple[AccountSettings, ...]
+    clock: Clock
+
+
+def account_options(function: _F) -> _F:
+    """Add ``--account`` and the options that say how the API is reached."""
+    function = settings_options(("config", "api", "log"), without=("shard",))(function)
+    return click.option(
+        "--account",
+        metavar="ID",
+        help="The account, by id or name; needed where there are several. [env: GIGAS_ACCOUNT_ID]",
+    )(function)
+
+
+def accounts_of(account: str | None, flags: Mapping[str, Any]) -> Access:
+    """Return the account that is asked for, or else all that are configured.
+
+    Raises:
+        ConfigError: The settings are wrong, or there is no such account.
+    """
+    environ = dict(os.environ)
+    if account is not None and any(environ.get(name) for name in ACCOUNT_VARIABLES):
+        environ["GIGAS_ACCOUNT_ID"] = account
+    settings = read_settings(flags, environ, quiet=True)
+    logs.configure(settings.log.level, settings.log.format)
+    clock = SystemClock()
+    accounts = settings.accounts
+    if settings.discovery is not None:
+        credential = settings.discovery
+        if account is not None:
+            accounts = (AccountSettings(Account(account), credential),)
+        else:
+            with ReadClient(settings.api, credential) as client:
+                accounts = tuple(AccountSettings(each, credential) for each in client.list_accounts().items)
+    elif account is not None:
+        accounts = tuple(each for each in accounts if account in {each.account.id, each.account.name})
+        if not accounts:
+            known = ", ".join(each.account.id for each in settings.accounts)
+            raise ConfigError(f"--account {account}: not among the configured accounts ({known})")
+    return Access(settings, accounts, clock)
+
+
+def one_account(account: str | None, flags: Mapping[str, Any]) -> tuple[Access, AccountSettings]:
+    """Return the one account that a command acts on.
+
+    Raises:
+        ConfigError: It is not clear which.
+    """
+    access = accounts_of(account, flags)
+    if len(access.accounts) != 1:
+        known = ", ".join(each.account.id for each in access.accounts)
+        raise ConfigError(f"there are several accounts ({known}): choose one with --account")
+    return access, access.accounts[0]
+
+
+def get_disk(client: ReadClient, account_id: str, disk_id: str) -> Disk:
+    """Return a disk.
+
+    Raises:
+        GigasError: It cannot be read, or there is none.
+    """
+    try:
+        return client.get_disk(account_id, disk_id)
+    except ApiError as error:
+        if error.status == HTTPStatus.NOT_FOUND:
+            raise GigasError(f"account {account_id} has no disk {disk_id}") from None
+        raise
+
+
+def report_disks(
+    access: Access, account: AccountSettings, client: ReadClient, disks: tuple[Disk, ...]
+) -> list[DiskReport]:
+    """Return the verdict on some disks, worst first; what cannot be read of machines and backups is said on stderr."""
+    clock, settings = access.clock, access.settings
+    account_id = account.account.id
+    began = clock.monotonic()
+    inventory = AccountInventory(account.account, StalenessLimits(float("inf"), float("inf")))
+    reading = DisksReading({disk.id: disk for disk in disks}, {disk.id: began for disk in disks}, began)
+    inventory = replace(inventory, disks=reading)
+    try:
+        machines: tuple[VirtualMachine, ...] = client.list_virtual_machines(account_id).items
+        by_id = {machine.id: machine for machine in machines}
+        inventory = replace(inventory, machines=MachinesReading(by_id, clock.monotonic()))
+    except GigasError as error:
+        click.echo(f"account {account_id}: virtual machines are not named: {error}", err=True)
+    reader = BackupsReader(
+        client,
+        account_id,
+        # One disk is asked for by itself: a sweep of a large account for its sake would be long.
+        "disk" if len(disks) == 1 else settings.poll.backups_source,
+        settings.status_words,
+        interval_seconds=settings.poll.backups_interval,
+        concurrency=settings.api.max_concurrency,
+        clock=clock,
+    )
+    try:
+        poll = reader.read(lambda _: [disk.id for disk in disks], None, lambda seconds: Budget(clock, seconds))
+        inventory = replace(inventory, backups=poll.reading)
+    except GigasError as error:
+        click.echo(f"account {account_id}: backups are not shown: {error}", err=True)
+    inventory = with_requirements(inventory, settings.policy)
+    return worst_first(report_account(inventory, wall=clock.wall(), monotonic=clock.monotonic()))

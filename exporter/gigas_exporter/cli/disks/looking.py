@@ -1,0 +1,158 @@
+"""``disks list``, ``show`` and ``backups``: nothing that changes anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from gigas_exporter import human
+from gigas_exporter.cli.disks.access import account_options, accounts_of, get_disk, one_account, report_disks
+from gigas_exporter.cli.options import GroupedCommand
+from gigas_exporter.cli.output import Format, render
+from gigas_exporter.cli.rows import BACKUP_COLUMNS, DISK_COLUMNS, backup_record, disk_record
+from gigas_exporter.gigas import ReadClient
+from gigas_exporter.report import worst_first
+
+__all__ = ["backups", "list_disks", "output_option", "show"]
+
+output_option = click.option(
+    "--output",
+    type=click.Choice(["table", "json", "yaml", "csv"]),
+    default="table",
+    show_default=True,
+    help="How it is written.",
+)
+
+
+@click.command(
+    "list",
+    cls=GroupedCommand,
+    epilog="""\b
+Examples:
+  gigas-exporter disks list --virtual-machine-id 501
+  gigas-exporter disks list --mount-point /srv --output json""",
+)
+@click.option(
+    "--data-store-id", metavar="ID", envvar="GIGAS_DATA_STORE_ID", show_envvar=True, help="On this data store."
+)
+@click.option(
+    "--virtual-machine-id",
+    metavar="ID",
+    envvar="GIGAS_VIRTUAL_MACHINE_ID",
+    show_envvar=True,
+    help="Of this virtual machine.",
+)
+@click.option(
+    "--is-swap/--no-is-swap",
+    default=None,
+    envvar="GIGAS_IS_SWAP",
+    show_envvar=True,
+    help="Swap disks, or all but those.",
+)
+@click.option(
+    "--mount-point", metavar="TEXT", envvar="GIGAS_MOUNT_POINT", show_envvar=True, help="Whose mount point contains it."
+)
+@click.option(
+    "--data-store-group-id",
+    metavar="ID",
+    envvar="GIGAS_DATA_STORE_GROUP_ID",
+    show_envvar=True,
+    help="In this group of data stores.",
+)
+@click.option(
+    "--primary/--no-primary",
+    default=None,
+    envvar="GIGAS_PRIMARY",
+    show_envvar=True,
+    help="First disks of their machine, or all but those.",
+)
+@output_option
+@account_options
+def list_disks(
+    *,
+    data_store_id: str | None,
+    virtual_machine_id: str | None,
+    is_swap: bool | None,
+    mount_point: str | None,
+    data_store_group_id: str | None,
+    primary: bool | None,
+    output: Format,
+    account: str | None,
+    **flags: Any,
+) -> None:
+    """List disks with the verdict on each, worst first; the filters are the API's own."""
+    access = accounts_of(account, flags)
+    reports = []
+    for each in access.accounts:
+        with ReadClient(access.settings.api, each.credential) as client:
+            listing = client.list_disks(
+                each.account.id,
+                data_store_id=data_store_id,
+                virtual_machine_id=virtual_machine_id,
+                is_swap=is_swap,
+                mount_point=mount_point,
+                data_store_group_id=data_store_group_id,
+                primary=primary,
+            )
+            reports.extend(report_disks(access, each, client, listing.items))
+    records = [disk_record(report) for report in worst_first(reports)]
+    if not records and output == "table":
+        click.echo("No disk fits.")
+        return
+    click.echo(render(records, DISK_COLUMNS, output), nl=False)
+
+
+@click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks show --account 4242 17")
+@click.argument("disk")
+@output_option
+@account_options
+def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
+    """Show all that is known of DISK, and the verdict on it."""
+    access, chosen = one_account(account, flags)
+    with ReadClient(access.settings.api, chosen.credential) as client:
+        found = get_disk(client, chosen.account.id, disk)
+        (report,) = report_disks(access, chosen, client, (found,))
+    record = disk_record(report)
+    if output != "table":
+        click.echo(render([record], DISK_COLUMNS, output), nl=False)
+        return
+    shown = {
+        **record,
+        "size_bytes": human.size(found.size_bytes),
+        "last_backup_size_bytes": human.size(record["last_backup_size_bytes"]),
+        "backup_age_seconds": human.age(report.age_seconds),
+        "max_age_seconds": human.age(report.requirement.max_age_seconds),
+    }
+    width = max(map(len, shown))
+    for name, value in shown.items():
+        if name not in {"severity", "findings"} and value not in {None, ""}:
+            text = ("no", "yes")[value] if isinstance(value, bool) else human.printable(str(value))
+            title = name.removesuffix("_seconds").removesuffix("_bytes").replace("_", " ")
+            click.echo(f"{title:<{width}}  {text}")
+
+
+@click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks backups --account 4242 17")
+@click.argument("disk")
+@click.option(
+    "--min-disk-size",
+    type=float,
+    metavar="GB",
+    envvar="GIGAS_MIN_DISK_SIZE",
+    show_envvar=True,
+    help="Only backups of at least this disk size.",
+)
+@output_option
+@account_options
+def backups(disk: str, min_disk_size: float | None, output: Format, account: str | None, **flags: Any) -> None:
+    """List the backups of DISK, newest first."""
+    access, chosen = one_account(account, flags)
+    with ReadClient(access.settings.api, chosen.credential) as client:
+        get_disk(client, chosen.account.id, disk)
+        listing = client.list_disk_backups(chosen.account.id, disk, min_disk_size=min_disk_size)
+    found = sorted(listing.items, key=lambda backup: backup.date_created or 0.0, reverse=True)
+    records = [backup_record(backup, access.clock.wall()) for backup in found]
+    if not records and output == "table":
+        click.echo(f"Disk {disk} has no backup.")
+        return
+    click.echo(render(records, BACKUP_COLUMNS, output), nl=False)
