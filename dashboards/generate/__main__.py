@@ -1,7 +1,8 @@
-"""Write the dashboards' JSON files beside the generator."""
+"""Write the dashboards' JSON files beside the generator, or into the directory that is given."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from dashboards.generate import backups, disk, exporter, overview
@@ -21,4 +22,4 @@ def write(directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    write(Path(__file__).resolve().parent.parent)
+    write(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent)

@@ -43,7 +43,8 @@ class Variable:
     """A drop-down that a query fills.
 
     Attributes:
-        regex: How text and value are read from a series, for a ``query_result``.
+        regex: How text and value are read from a series, for a ``query_result``. Grafana writes the labels in the
+            order of the alphabet and escapes nothing, so that a name may hold quotes and line ends.
         all_value: What 'All' stands for; ``.*`` also fits a label that is empty or missing.
     """
 
@@ -57,7 +58,7 @@ class Variable:
 def _machines_by_size() -> str:
     sizes = f"sum by ({BY_MACHINE}) ({FLEET('gigas_disk_size_bytes', ATTACHED)})"
     unnamed = f'label_replace({sizes}, "label", "VM", "", "")'
-    names = f"{sizes} * on ({BY_MACHINE}) group_left (label) {machine_names(FLEET)}"
+    names = f"{sizes} * on ({BY_MACHINE}) group_left (label) {machine_names()}"
     return f"topk({_LISTED_AT_MOST}, {names} or on ({BY_MACHINE}) {unnamed})"
 
 
@@ -75,20 +76,20 @@ ACCOUNT = Variable(
     "Account",
     "query_result(label_join(label_replace("
     f'{EXPORTER("gigas_account_info")}, "name", "account", "name", ""), "text", " ", "name", "account_id"))',
-    regex='/account_id="(?<value>[^"]+)".*text="(?<text>[^"]+)"/',
+    regex=r'/account_id="(?<value>[^"]+)"[\s\S]*?,text="(?<text>[\s\S]+)"\}/',
 )
 MACHINE = Variable(
     "virtual_machine",
     "Virtual machine",
     f'query_result(label_join({_machines_by_size()}, "text", " ", "label", "virtual_machine_id"))',
-    regex='/text="(?<text>(?:[^"\\\\]|\\\\.)+)".*virtual_machine_id="(?<value>[^"]+)"/',
+    regex=r'/,text="(?<text>[\s\S]+)",virtual_machine_id="(?<value>[^"]+)"/',
     all_value=".*",
 )
 DISK = Variable(
     "disk_id",
     "Disk",
     f'query_result(label_join({_disks_by_size()}, "text", " ", "mount_point", "disk_id"))',
-    regex='/disk_id="(?<value>[^"]+)".*text="(?<text>(?:[^"\\\\]|\\\\.)+)"/',
+    regex=r'/disk_id="(?<value>[^"]+)"[\s\S]*?,text="(?<text>[\s\S]+?)"(?:,virtual_machine_id="[^"]*")?\}/',
 )
 
 

@@ -279,7 +279,7 @@ def _over_time() -> list[Line]:
 def _largest() -> Line:
     size = f"sum by ({q.BY_MACHINE}) ({_F('gigas_disk_size_bytes', q.ATTACHED)})"
     label = f'label_replace(topk(15, {size}), "label", "VM $1", "virtual_machine_id", "(.+)")'
-    names = f"topk(15, {size}) * on ({q.BY_MACHINE}) group_left (label) {q.machine_names(_F)}"
+    names = f"topk(15, {size}) * on ({q.BY_MACHINE}) group_left (label) {q.machine_names()}"
     disks = f"count by ({q.BY_MACHINE}) ({_DISKS} and on ({q.BY_MACHINE}) topk(15, {size}))"
     machines = table_of(
         "Largest virtual machines",

@@ -120,9 +120,9 @@ def worst(scope: Scope, limit: int) -> str:
     return f"topk({limit}, {problem(scope)})"
 
 
-def machine_names(scope: Scope, at: str = "") -> str:
+def machine_names(at: str = "") -> str:
     """Return a 1 for every machine that the API named, with its ``label``."""
-    return scope("gigas_virtual_machine_info", 'label!=""', at)
+    return FLEET("gigas_virtual_machine_info", 'label!=""', at)
 
 
 def _names(scope: Scope, at: str) -> str:
@@ -133,7 +133,7 @@ def _names(scope: Scope, at: str) -> str:
     info = scope("gigas_disk_info", at=at)
     unnamed = f'label_replace({info}, "label", "VM $1", "virtual_machine_id", "(.+)")'
     detached = f'label_replace({unnamed}, "label", "detached", "virtual_machine_id", "")'
-    named_by_api = f"{info} * on ({BY_MACHINE}) group_left (label) {machine_names(scope, at)}"
+    named_by_api = f"{info} * on ({BY_MACHINE}) group_left (label) {machine_names(at)}"
     return f"{named_by_api} or on ({BY_DISK}) {detached}"
 
 
