@@ -1,0 +1,128 @@
+"""Who may import whom: data flows one way, cli → poller → gigas → decode → inventory → metrics → web."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+_DOMAIN = {"model", "policy", "inventory", "errors", "secret", "clock"}
+
+_MAY_IMPORT: dict[str, set[str]] = {
+    "model": set(),
+    "errors": set(),
+    "secret": set(),
+    "clock": set(),
+    "human": set(),
+    "policy": {"model"},
+    "inventory": {"model", "policy"},
+    "files": {"errors"},
+    "strict_yaml": {"errors"},
+    "logs": {"errors", "secret"},
+    "systemd": {"clock"},
+    "decode": {"errors", "model"},
+    "gigas": {"clock", "decode", "errors", "model", "secret"},
+    "config": {"errors", "gigas", "inventory", "model", "policy", "secret", "strict_yaml"},
+    "poller": {"clock", "config", "errors", "gigas", "inventory", "logs", "model", "policy"},
+    "metrics": {"clock", "errors", "human", "inventory", "model", "policy"},
+    "web": {"clock", "errors", "files", "secret", "strict_yaml"},
+    "report": {"human", "inventory", "model", "policy"},
+    "statuspage": {"clock", "errors", "human", "inventory", "model", "policy", "report", "web"},
+    "bundle": {"errors", "files", "strict_yaml"},
+    "simulator": {"clock", "errors", "model"},
+    "cli": {*_DOMAIN, "bundle", "config", "decode", "files", "gigas", "human", "logs", "metrics", "poller", "report"}
+    | {"simulator", "statuspage", "strict_yaml", "systemd", "web"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+"""Part (a module or subpackage of ``gigas_exporter``) → the parts that it may import."""
+
+
+@pytest.fixture(scope="module")
+def imports(repository: Path) -> dict[Path, set[str]]:
+    """Return the modules of the package that each of its files imports, wherever in the file that stands."""
+    package = repository / "exporter" / "gigas_exporter"
+    return {
+        path.relative_to(package): set(_imported(ast.parse(path.read_text(encoding="utf-8"))))
+        for path in package.rglob("*.py")
+    }
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute, so that this test can read them"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _part(path: Path) -> str:
+    return path.parts[0].removesuffix(".py")
+
+
+def _parts(modules: set[str]) -> set[str]:
+    own = {module.split(".")[1] for module in modules if module.startswith("gigas_exporter.")}
+    return own - {"__version__"}
+
+
+def test_each_part_imports_only_what_it_may(imports: dict[Path, set[str]]) -> None:
+    """No file imports a part that the table does not allow, and each part has its line in the table."""
+    wrong = []
+    for path, modules in sorted(imports.items()):
+        part = _part(path)
+        assert part in _MAY_IMPORT, f"say in _MAY_IMPORT what {part} may import"
+        wrong += [f"{path} imports {other}" for other in sorted(_parts(modules) - _MAY_IMPORT[part] - {part})]
+    assert wrong == []
+
+
+def test_the_table_has_no_circle() -> None:
+    """The allowed imports go one way only, so no two parts can come to need each other."""
+    order = list(TopologicalSorter(_MAY_IMPORT).static_order())
+    assert order.index("model") < order.index("inventory") < order.index("metrics") < order.index("cli")
+    assert order.index("decode") < order.index("gigas") < order.index("poller") < order.index("cli")
+
+
+def test_the_domain_knows_nothing_above_it(imports: dict[Path, set[str]]) -> None:
+    """The domain modules import each other at most, and the model nothing of the package."""
+    for path, modules in imports.items():
+        if _part(path) in _DOMAIN:
+            assert _parts(modules) <= _DOMAIN, path
+        if _part(path) == "model":
+            assert not _parts(modules), path
+
+
+@pytest.mark.parametrize(
+    ("part", "never"),
+    [
+        ("metrics", {"gigas", "decode", "poller", "config", "cli"}),
+        ("web", {"poller", "gigas", "inventory", "metrics", "config", "cli"}),
+        ("poller", {"metrics", "web", "simulator", "cli"}),
+        ("gigas", {"poller", "metrics", "inventory", "web", "config", "cli"}),
+    ],
+)
+def test_what_a_part_never_sees(imports: dict[Path, set[str]], part: str, never: set[str]) -> None:
+    """The rules that carry the design hold by name, whatever becomes of the table."""
+    for path, modules in imports.items():
+        if _part(path) == part:
+            assert not _parts(modules) & never, path
+
+
+def test_only_demo_and_simulate_know_the_simulator(imports: dict[Path, set[str]]) -> None:
+    """The simulator is imported by its own files and by the commands that run it."""
+    users = {path.as_posix() for path, modules in imports.items() if "simulator" in _parts(modules)}
+    outside = {user for user in users if not user.startswith("simulator/")}
+    assert outside
+    assert all(Path(user).stem.startswith(("demo", "simulate")) and user.startswith("cli/") for user in outside), (
+        outside
+    )
+
+
+def test_the_http_library_stays_in_the_client(imports: dict[Path, set[str]]) -> None:
+    """Only the API client knows requests and urllib3, so that their exceptions cannot leave it."""
+    for path, modules in imports.items():
+        libraries = {module.split(".")[0] for module in modules}
+        assert _part(path) == "gigas" or not libraries & {"requests", "urllib3"}, path

@@ -1,0 +1,141 @@
+"""Version, dependencies and locks tell one story."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import gigas_exporter
+
+_PIN = re.compile(r"^(?P<name>[a-z0-9-]+)==(?P<version>\S+)", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def project(repository: Path) -> dict[str, Any]:
+    return tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def _group(project: dict[str, Any], name: str) -> Iterator[Requirement]:
+    for entry in project["dependency-groups"][name]:
+        if isinstance(entry, dict):
+            yield from _group(project, entry["include-group"])
+        else:
+            yield Requirement(entry)
+
+
+def _pins(repository: Path, name: str) -> dict[str, str]:
+    text = (repository / "requirements" / name).read_text(encoding="utf-8")
+    return {pin["name"]: pin["version"] for pin in _PIN.finditer(text)}
+
+
+def _unsatisfied(requirements: Iterator[Requirement], pins: dict[str, str]) -> list[str]:
+    return [
+        str(requirement)
+        for requirement in requirements
+        if pins.get(canonicalize_name(requirement.name)) is None
+        or not requirement.specifier.contains(pins[canonicalize_name(requirement.name)])
+    ]
+
+
+def test_the_version_stands_in_one_place(repository: Path) -> None:
+    """The installed version, the image tag of the kustomize base and the changelog follow the package's."""
+    kustomization = yaml.safe_load((repository / "deploy/kubernetes/base/kustomization.yaml").read_text("utf-8"))
+    changelog = (repository / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert version("gigas-exporter") == gigas_exporter.__version__
+    assert [image["newTag"] for image in kustomization["images"]] == [gigas_exporter.__version__]
+    assert re.findall(r"^## \[(.+?)\]", changelog, re.MULTILINE)[:2] == ["Unreleased", gigas_exporter.__version__]
+
+
+@pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt"])
+def test_the_lock_satisfies_the_runtime_dependencies(repository: Path, project: dict[str, Any], lock: str) -> None:
+    """Each dependency in pyproject.toml is locked at a version inside its range."""
+    requirements = (Requirement(text) for text in project["project"]["dependencies"])
+    assert _unsatisfied(requirements, _pins(repository, lock)) == [], "run make lock"
+
+
+@pytest.mark.parametrize("group", ["dev", "build", "release"])
+def test_the_lock_satisfies_its_group(repository: Path, project: dict[str, Any], group: str) -> None:
+    """Each tool of a dependency group is locked at a version inside its range."""
+    assert _unsatisfied(_group(project, group), _pins(repository, f"{group}.txt")) == [], "run make lock"
+
+
+@pytest.mark.parametrize("lock", ["runtime.txt", "build.txt"])
+def test_what_users_install_is_what_the_tests_ran_with(repository: Path, lock: str) -> None:
+    """The smaller locks are cut from the one that the tests run with."""
+    pins = _pins(repository, lock)
+    assert pins
+    assert pins.items() <= _pins(repository, "dev.txt").items()
+
+
+@pytest.mark.parametrize("lock", ["runtime.txt", "build.txt", "dev.txt", "release.txt"])
+def test_locks_have_hashes_and_no_places(repository: Path, lock: str) -> None:
+    """Each pin has a hash; no index, no address and no path of some machine is in a lock."""
+    text = (repository / "requirements" / lock).read_text(encoding="utf-8")
+    entries = [entry for entry in re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE) if _PIN.match(entry)]
+    assert len(entries) == len(_pins(repository, lock))
+    assert all("--hash=sha256:" in entry for entry in entries)
+    assert not re.search(r"://|--index|--find-links|--extra|file:|@ ", text)
+
+
+def test_runtime_is_free_of_tools(repository: Path) -> None:
+    """What users install has no test, build or lint tool in it."""
+    tools = {
+        "pytest",
+        "hatchling",
+        "mypy",
+        "ruff",
+        "coverage",
+        "build",
+        "uv",
+        "cryptography",
+        "hypothesis",
+        "setuptools",
+    }
+    assert not tools & _pins(repository, "runtime.txt").keys()
+
+
+@pytest.fixture(scope="module")
+def third_party(repository: Path) -> set[str]:
+    """Return the distributions that the package imports from."""
+    names = set()
+    for path in (repository / "exporter").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names.add(str(node.module).split(".")[0])
+    names -= {*sys.stdlib_module_names, "gigas_exporter"}
+    where = packages_distributions()
+    return {canonicalize_name(distribution) for name in names for distribution in where[name]}
+
+
+def test_dependencies_are_those_that_are_imported(project: dict[str, Any], third_party: set[str]) -> None:
+    """No dependency is declared that nothing imports, and none is imported that is not declared."""
+    declared = {canonicalize_name(Requirement(text).name) for text in project["project"]["dependencies"]}
+    # pydantic-core is pydantic's other half, pinned by it to one exact version.
+    assert third_party - {"pydantic-core"} == declared
+
+
+def test_supported_pythons_are_told_once(project: dict[str, Any]) -> None:
+    """The oldest Python of requires-python is the oldest of the classifiers, of ruff and of the locks."""
+    oldest = project["project"]["requires-python"].removeprefix(">=")
+    minors = [
+        classifier.rpartition(" ")[2]
+        for classifier in project["project"]["classifiers"]
+        if re.search(r":: 3\.\d+$", classifier)
+    ]
+    assert minors[0] == oldest
+    assert project["tool"]["ruff"]["target-version"] == "py" + oldest.replace(".", "")
+    assert default_environment()["python_version"] in minors
