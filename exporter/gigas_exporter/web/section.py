@@ -45,9 +45,11 @@ class Section:
         """Return the keys, where they are names that the user chooses."""
         return tuple(self._values)
 
-    def section(self, key: str) -> Section | None:
-        """Return a mapping."""
+    def section(self, key: str, *, without: str | None = None) -> Section | None:
+        """Return a mapping; ``without`` says what leaving it out means, and a key without a value is refused then."""
         value = self._take(key)
+        if value is None and without is not None and key in self._values:
+            self.refuse(key, f"is empty; fill it in, or leave it out {without}")
         return None if value is None else Section(self.origin, self._where(key), value)
 
     def text(self, key: str) -> str | None:

@@ -85,9 +85,9 @@ def load_web_config(path: Path) -> WebConfig:
         raise ConfigError(f"{path}: not UTF-8") from None
     document = load_yaml(text, str(path))
     root = Section(str(path), "", {} if document is None else document)
-    tls = root.section("tls_server_config")
+    tls = root.section("tls_server_config", without="for plain HTTP")
     http = root.section("http_server_config")
-    users = root.section("basic_auth_users")
+    users = root.section("basic_auth_users", without="to let everybody in")
     limit = root.section("rate_limit")
     root.end()
     config = WebConfig(

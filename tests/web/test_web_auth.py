@@ -1,0 +1,209 @@
+"""Basic auth: who gets in, what it costs, and what an attacker can learn or break."""
+
+from __future__ import annotations
+
+import base64
+import statistics
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+import pytest
+
+from gigas_exporter.secret import Secret
+from gigas_exporter.web import Server, load_web_config
+from gigas_exporter.web.auth import Authenticator, Verdict
+
+
+def _hash(password: bytes, cost: int = 4) -> str:
+    return bcrypt.hashpw(password, bcrypt.gensalt(cost)).decode()
+
+
+def _basic(user: bytes, password: bytes, scheme: str = "Basic") -> str:
+    return f"{scheme} {base64.b64encode(user + b':' + password).decode()}"
+
+
+def _authenticator(cost: int = 4, **passwords: str) -> Authenticator:
+    return Authenticator({name: Secret(_hash(word.encode(), cost)) for name, word in passwords.items()})
+
+
+def _config(directory: Path, text: str) -> Any:
+    path = directory / "web.yml"
+    path.write_text(text)
+    return load_web_config(path)
+
+
+@pytest.mark.parametrize(
+    ("authorization", "verdict"),
+    [
+        (_basic(b"alice", b"wonder:land"), Verdict.GOOD),
+        (_basic(b"alice", b"wonder:land", "bAsIc"), Verdict.GOOD),
+        (_basic("josé".encode(), "señor".encode()), Verdict.GOOD),
+        (_basic("josé".encode("latin-1"), "señor".encode()), Verdict.BAD),
+        (_basic(b"alice", b"wonder"), Verdict.BAD),
+        (_basic(b"alice", b""), Verdict.BAD),
+        (_basic(b"", b"wonder:land"), Verdict.BAD),
+        (_basic(b"Alice", b"wonder:land"), Verdict.BAD),
+        (_basic(b"mallory", b"wonder:land"), Verdict.BAD),
+        (_basic(b"alice", b"wonder:land\0"), Verdict.BAD),
+        (_basic(b"alice", b"x" * 73), Verdict.BAD),
+        (_basic(b"alice", b"x" * 10_000), Verdict.BAD),
+        (_basic(b"mallory", b"x" * 73), Verdict.BAD),
+        (_basic(b"long", b"y" * 72), Verdict.GOOD),
+        (_basic(b"long", b"y" * 73), Verdict.BAD),
+        ("Basic " + base64.b64encode(b"alice").decode(), Verdict.BAD),
+        ("Basic !!!!", Verdict.BAD),
+        ("Basic \u00e9", Verdict.BAD),
+        ("Basic", Verdict.BAD),
+        ("Bearer abc", Verdict.BAD),
+        ("", Verdict.BAD),
+    ],
+)
+def test_only_the_right_password_is_good(authorization: str, verdict: Verdict) -> None:
+    """Whatever else comes is bad, without an exception, the first time and again."""
+    authenticator = _authenticator(alice="wonder:land", josé="señor", long="y" * 72)
+    assert authenticator.check(authorization) is verdict
+    assert authenticator.check(authorization) is verdict
+
+
+def test_what_is_remembered_cannot_be_forged() -> None:
+    """Credentials whose parts read the same when written one after another are not taken for each other.
+
+    exporter-toolkit's CVE-2022-46146: a cache key without separators let a wrong password be found as a right one.
+    """
+    stored = _hash(b"right")
+    authenticator = Authenticator({"a": Secret(stored)})
+    assert authenticator.check(_basic(b"a", b"right")) is Verdict.GOOD
+    for user, password in ((b"ar", b"ight"), (b"a" + stored.encode(), b"right"), (b"a", stored.encode() + b"right")):
+        assert authenticator.check(_basic(user, password)) is Verdict.BAD
+    assert authenticator.check(_basic(b"a", b"right")) is Verdict.GOOD
+
+
+def test_a_good_credential_is_checked_once() -> None:
+    """The second time costs no bcrypt, also after hundreds of bad ones."""
+    authenticator = _authenticator(cost=10, alice="right")
+    authenticator.check(_basic(b"alice", b"right"))
+    fast = Authenticator({"alice": Secret(_hash(b"right"))})
+    fast.check(_basic(b"alice", b"right"))
+    for number in range(600):
+        fast.check(_basic(b"alice", b"wrong%d" % number))
+    for one in (authenticator, fast):
+        begin = time.perf_counter()
+        assert one.check(_basic(b"alice", b"right")) is Verdict.GOOD
+        assert time.perf_counter() - begin < 0.01
+    assert len(fast._good) == 1
+    assert len(fast._bad) <= 256
+
+
+def test_unknown_users_and_wrong_passwords_cost_the_same() -> None:
+    """Also when the users' hashes cost differently, time does not tell who exists."""
+    authenticator = Authenticator({"cheap": Secret(_hash(b"a", 5)), "dear": Secret(_hash(b"a", 10))})
+    medians = []
+    for user in (b"cheap", b"dear", b"nobody"):
+        times = []
+        for number in range(7):
+            begin = time.thread_time()
+            assert authenticator.check(_basic(user, b"guess%d" % number)) is Verdict.BAD
+            times.append(time.thread_time() - begin)
+        medians.append(statistics.median(times))
+    assert max(medians) < 1.5 * min(medians)
+
+
+def test_guesses_wait_in_a_short_queue_and_good_ones_do_not() -> None:
+    """Many bad attempts at once are turned away, and who is known gets in meanwhile without waiting."""
+    authenticator = _authenticator(cost=11, alice="right")
+    assert authenticator.check(_basic(b"alice", b"right")) is Verdict.GOOD
+    verdicts: list[Verdict] = []
+
+    def guess(number: int) -> None:
+        verdicts.append(authenticator.check(_basic(b"alice", b"guess%d" % number)))
+
+    threads = [threading.Thread(target=guess, args=(number,)) for number in range(40)]
+    for thread in threads:
+        thread.start()
+    begin = time.perf_counter()
+    assert authenticator.check(_basic(b"alice", b"right")) is Verdict.GOOD
+    assert time.perf_counter() - begin < 0.1
+    for thread in threads:
+        thread.join(30)
+    assert verdicts.count(Verdict.BUSY) >= 20
+    assert Verdict.GOOD not in verdicts
+
+
+def test_the_same_credential_at_once_is_checked_once() -> None:
+    """A hundred first scrapes together are all good, after one check."""
+    authenticator = _authenticator(cost=10, alice="right")
+    verdicts: list[Verdict] = []
+    threads = [
+        threading.Thread(target=lambda: verdicts.append(authenticator.check(_basic(b"alice", b"right"))))
+        for _ in range(100)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert verdicts == [Verdict.GOOD] * 100
+
+
+def test_curl_gets_in_with_the_password_only(
+    tmp_path: Path, serve: Callable[..., Server], need_tool: Callable[[str], str]
+) -> None:
+    """A real client is challenged, refused and let in; nothing is told to who is refused."""
+    server = serve(None, _config(tmp_path, f"basic_auth_users: {{alice: '{_hash(b'right')}'}}"))
+    url = f"http://127.0.0.1:{server.address[1]}/metrics"
+
+    def curl(*arguments: str) -> str:
+        command = [need_tool("curl"), "-s", "-i", "--max-time", "10", *arguments, url]
+        return subprocess.run(command, capture_output=True, text=True, timeout=15, check=True).stdout
+
+    refusals = [curl(), curl("-u", "alice:wrong"), curl("-u", "mallory:right"), curl("-u", "alice:" + "x" * 100)]
+    for refusal in refusals:
+        assert refusal.startswith("HTTP/1.1 401 Unauthorized")
+        assert 'Www-Authenticate: Basic realm="gigas-exporter", charset="UTF-8"' in refusal
+        assert refusal.endswith("Unauthorized\n")
+    assert curl("-u", "alice:right").startswith("HTTP/1.1 200 OK")
+
+
+def test_users_change_at_run_time_but_not_to_none(
+    tmp_path: Path, serve: Callable[..., Server], wire: Callable[..., Any], wait_until: Callable[..., None]
+) -> None:
+    """A password that is replaced ends the old one's days; emptying the list does not open the door."""
+    server = serve(None, _config(tmp_path, f"basic_auth_users: {{alice: '{_hash(b'old')}'}}"))
+    client = wire(server)
+
+    def status(password: bytes) -> int:
+        code = client.ask(headers=f"Authorization: {_basic(b'alice', password)}\r\n").status
+        assert isinstance(code, int)
+        return code
+
+    assert status(b"old") == 200
+    (tmp_path / "web.yml").write_text(f"basic_auth_users: {{alice: '{_hash(b'new')}'}}")
+    wait_until(lambda: status(b"new") == 200)
+    assert status(b"old") == 401
+    (tmp_path / "web.yml").write_text("")
+    time.sleep(1.1)
+    assert client.ask().status == 401
+    assert status(b"new") == 200
+
+
+def test_busy_is_503(
+    tmp_path: Path, serve: Callable[..., Server], wire: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is turned away unchecked is told to come again."""
+    monkeypatch.setattr(Authenticator, "check", lambda *_: Verdict.BUSY)
+    server = serve(None, _config(tmp_path, f"basic_auth_users: {{alice: '{_hash(b'right')}'}}"))
+    answer = wire(server).ask()
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+
+
+def test_the_rate_limit_is_kept(tmp_path: Path, serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+    """A burst is let through, then one request an interval; the limit outlives a change of another setting."""
+    server = serve(None, _config(tmp_path, "rate_limit: {interval: 700ms, burst: 3}"))
+    client = wire(server)
+    assert [client.ask().status for _ in range(5)] == [200, 200, 200, 429, 429]
+    time.sleep(0.75)
+    assert [client.ask().status for _ in range(2)] == [200, 429]

@@ -1,0 +1,326 @@
+"""The web config file: what is read, and each bad file with its exact message."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gigas_exporter.errors import ConfigError
+from gigas_exporter.web import load_web_config
+from gigas_exporter.web.webconfig import RateLimit
+
+_TLS = "tls_server_config: {cert_file: server.crt, key_file: server.key"
+_HASH = "$2y$10$qRTBuFoULoYNA7AQ/F3ck.trZBPyjV64.oA4ZsSBCIWvXuvQlQTuu"
+
+
+def _write(directory: Path, text: str) -> Path:
+    path = directory / "web.yml"
+    path.write_text(text)
+    return path
+
+
+def test_an_empty_file_is_plain_http_for_everybody(tmp_path: Path) -> None:
+    """As in exporter-toolkit, a file that says nothing asks for nothing."""
+    config = load_web_config(_write(tmp_path, ""))
+    assert (config.tls, config.users, config.headers, config.rate_limit) == (None, {}, {}, None)
+
+
+def test_everything_is_read(pki: Any) -> None:
+    """Relative paths start at the file's directory, and Go's names become OpenSSL's."""
+    config = load_web_config(
+        _write(
+            pki.directory,
+            f"""
+tls_server_config:
+  cert_file: server.crt
+  key_file: server.key
+  client_auth_type: RequireAndVerifyClientCert
+  client_ca_file: ca.crt
+  client_allowed_sans: [scraper]
+  min_version: TLS12
+  max_version: TLS12
+  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TLS_AES_128_GCM_SHA256]
+  prefer_server_cipher_suites: false
+  curve_preferences: [CurveP384]
+http_server_config:
+  http2: false
+  headers:
+    X-Frame-Options: sameorigin
+    X-XSS-Protection: 1
+    Strict-Transport-Security: ""
+basic_auth_users:
+  alice: {_HASH}
+  12: {_HASH}
+rate_limit: {{interval: 1m0.5s, burst: 20}}
+""",
+        )
+    )
+    assert config.tls is not None
+    assert config.tls.files() == tuple(pki.directory / name for name in ("server.crt", "server.key", "ca.crt"))
+    assert config.tls.verify is ssl.CERT_REQUIRED
+    assert config.tls.allowed_names == {"scraper"}
+    assert config.tls.maximum is ssl.TLSVersion.TLSv1_2
+    assert config.tls.cipher_suites == ("ECDHE-ECDSA-AES256-GCM-SHA384",)
+    assert config.tls.server_chooses is False
+    assert config.tls.curve == "secp384r1"
+    assert config.headers == {"X-Frame-Options": "sameorigin", "X-XSS-Protection": "1"}
+    assert set(config.users) == {"alice", "12"}
+    assert config.rate_limit == RateLimit(60.5, 20)
+    assert _HASH not in repr(config)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{_TLS}}}",
+        f"{_TLS}, client_auth_type: NoClientCert, client_ca_file: '', min_version: TLS13, max_version: TLS13}}",
+        f"{_TLS}, client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca.crt}}",
+        f"{_TLS}, min_version: TLS13, cipher_suites: [TLS_AES_128_GCM_SHA256]}}",
+        f"{_TLS}, cipher_suites: [], curve_preferences: [X25519], client_allowed_sans:}}",
+        "basic_auth_users: {}\nhttp_server_config: {http2:, headers:}\nrate_limit: {interval: 0, burst: 0}",
+        "rate_limit:\n  burst: 3",
+    ],
+)
+def test_a_good_file_is_good(text: str, pki: Any) -> None:
+    """What exporter-toolkit's format allows and can be done is taken."""
+    assert load_web_config(_write(pki.directory, text)).path.name == "web.yml"
+
+
+def test_certificates_may_stand_in_the_file(pki: Any) -> None:
+    """Certificate, key and CA can be given as texts."""
+    indented = {
+        name: (pki.directory / name).read_text().replace("\n", "\n    ")
+        for name in ("server.crt", "server.key", "ca.crt")
+    }
+    config = load_web_config(
+        _write(
+            pki.directory,
+            f"tls_server_config:\n  cert: |\n    {indented['server.crt']}\n  key: |\n    {indented['server.key']}\n"
+            f"  client_ca: |\n    {indented['ca.crt']}\n  client_auth_type: VerifyClientCertIfGiven\n",
+        )
+    )
+    assert config.tls is not None
+    assert config.tls.files() == ()
+    assert "PRIVATE" not in repr(config)
+
+
+_T = "tls_server_config"
+_SUITES = (
+    "TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256, "
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA, TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, "
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, "
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, "
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, "
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"
+)
+_BAD = [
+    ("junk", "must be a mapping of keys to values"),
+    ("[]", "must be a mapping of keys to values"),
+    (
+        "tls: {}",
+        "tls: unknown key; known here: basic_auth_users, http_server_config, rate_limit, tls_server_config",
+    ),
+    ("basic_auth_users:\n  a: b\n  a: c", None),
+    (f"{_T}: yes", f"{_T}: must be a mapping of keys to values"),
+    (f"{_T}:", f"{_T}: is empty; fill it in, or leave it out for plain HTTP"),
+    (
+        f"{_T}: {{}}",
+        f"{_T}.cert_file: missing; name the certificate's file, or leave tls_server_config out for plain HTTP",
+    ),
+    (
+        f"{_T}: {{cert_file: '', key_file: server.key}}",
+        f"{_T}.cert_file: missing; name the certificate's file, or leave tls_server_config out for plain HTTP",
+    ),
+    (f"{_T}: {{cert_file: server.crt}}", f"{_T}.key_file: missing; name the file of the certificate's key"),
+    (f"{_T}: {{cert_file: [], key_file: a}}", f"{_T}.cert_file: must be a text"),
+    (f"{_T}: {{cert_file: true, key_file: a}}", f"{_T}.cert_file: must be a text"),
+    (
+        f"{_TLS}, cert: x}}",
+        f"{_T}.cert: given together with cert_file; leave one of them out",
+    ),
+    (
+        f"{_T}: {{cert_file: none.crt, key_file: server.key}}",
+        f"{_T}.cert_file: cannot read DIR/none.crt: No such file or directory",
+    ),
+    (
+        f"{_T}: {{cert_file: server.crt, key_file: none.key}}",
+        f"{_T}.key_file: cannot read DIR/none.key: No such file or directory",
+    ),
+    (
+        f"{_T}: {{cert_file: server.crt, key_file: client.key}}",
+        f"{_T}.key_file: DIR/client.key is not the key of the certificate DIR/server.crt",
+    ),
+    (
+        f"{_T}: {{cert_file: web.yml, key_file: server.key}}",
+        f"{_T}.cert_file: DIR/web.yml and DIR/server.key are not a certificate and its key in PEM",
+    ),
+    (
+        f"{_T}: {{cert_file: server.crt, key: hunter2}}",
+        f"{_T}.cert_file: DIR/server.crt and the text given are not a certificate and its key in PEM",
+    ),
+    (
+        f"{_T}: {{cert_file: locked.crt, key_file: locked.key}}",
+        f"{_T}.key_file: DIR/locked.key is encrypted; give the key without a password",
+    ),
+    (
+        f"{_T}: {{cert_file: ., key_file: server.key}}",
+        f"{_T}.cert_file: cannot read DIR: Is a directory",
+    ),
+    (
+        f"{_TLS}, cert_filse: x}}",
+        (
+            f"{_T}.cert_filse: unknown key; known here: cert, cert_file, cipher_suites, client_allowed_sans, "
+            "client_auth_type, client_ca, client_ca_file, curve_preferences, key, key_file, max_version, min_version, "
+            "prefer_server_cipher_suites"
+        ),
+    ),
+    (
+        f"{_TLS}, client_ca_file: ca.crt}}",
+        f"{_T}.client_ca_file: needs client_auth_type: RequireAndVerifyClientCert or VerifyClientCertIfGiven",
+    ),
+    (
+        f"{_TLS}, client_auth_type: RequireAndVerifyClientCert}}",
+        (
+            f"{_T}.client_auth_type: RequireAndVerifyClientCert needs client_ca_file, the CA that signs the clients' "
+            "certificates"
+        ),
+    ),
+    (
+        f"{_TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: none}}",
+        f"{_T}.client_ca_file: cannot read DIR/none: No such file or directory",
+    ),
+    (
+        f"{_TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: server.key}}",
+        f"{_T}.client_ca_file: DIR/server.key holds no certificates in PEM",
+    ),
+    (
+        f"{_TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: /dev/null}}",
+        f"{_T}.client_ca_file: /dev/null holds no certificates in PEM",
+    ),
+    (
+        f"{_TLS}, client_auth_type: RequestClientCert}}",
+        (
+            f"{_T}.client_auth_type: RequestClientCert takes certificates unchecked, which is not supported; use "
+            "VerifyClientCertIfGiven"
+        ),
+    ),
+    (
+        f"{_TLS}, client_auth_type: RequireAnyClientCert}}",
+        (
+            f"{_T}.client_auth_type: RequireAnyClientCert takes certificates unchecked, which is not supported; use "
+            "RequireAndVerifyClientCert"
+        ),
+    ),
+    (
+        f"{_TLS}, client_auth_type: Always}}",
+        (
+            f"{_T}.client_auth_type: unknown name; known: NoClientCert, VerifyClientCertIfGiven, "
+            "RequireAndVerifyClientCert"
+        ),
+    ),
+    (
+        f"{_TLS}, client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca.crt, client_allowed_sans: [a]}}",
+        f"{_T}.client_allowed_sans: needs client_auth_type: RequireAndVerifyClientCert, or it protects nothing",
+    ),
+    (f"{_TLS}, client_allowed_sans: a}}", f"{_T}.client_allowed_sans: must be a list of texts"),
+    (f"{_TLS}, client_allowed_sans: [1]}}", f"{_T}.client_allowed_sans: must be a list of texts"),
+    (f"{_TLS}, min_version: TLS111}}", f"{_T}.min_version: unknown name; known: TLS12, TLS13"),
+    (f"{_TLS}, min_version: TLS10}}", f"{_T}.min_version: TLS10 is not spoken any more (RFC 8996); use TLS12 or TLS13"),
+    (f"{_TLS}, max_version: TLS11}}", f"{_T}.max_version: TLS11 is not spoken any more (RFC 8996); use TLS12 or TLS13"),
+    (
+        f"{_TLS}, min_version: TLS13, max_version: TLS12}}",
+        f"{_T}.min_version: newer than max_version; no version is left",
+    ),
+    (f"{_TLS}, cipher_suites: [TLS_X]}}", f"{_T}.cipher_suites: unknown name; known: {_SUITES}"),
+    (
+        f"{_TLS}, cipher_suites: [TLS_AES_128_GCM_SHA256]}}",
+        f"{_T}.cipher_suites: names only suites of TLS 1.3, which are always on; set min_version: TLS13 instead",
+    ),
+    (
+        f"{_TLS}, curve_preferences: [CurveP257]}}",
+        f"{_T}.curve_preferences: unknown name; known: CurveP256, CurveP384, CurveP521, X25519",
+    ),
+    (
+        f"{_TLS}, curve_preferences: [CurveP256, X25519]}}",
+        f"{_T}.curve_preferences: more than one curve is not supported; name one, or leave it out for the usual ones",
+    ),
+    (
+        f"{_TLS}, prefer_server_cipher_suites: 1}}",
+        f"{_T}.prefer_server_cipher_suites: must be true or false",
+    ),
+    ("http_server_config: {http3: true}", "http_server_config.http3: unknown key; known here: headers, http2"),
+    (
+        "http_server_config: {headers: {Content-Type: foo}}",
+        (
+            "http_server_config.headers.Content-Type: unknown key; known here: Content-Security-Policy, "
+            "Strict-Transport-Security, X-Content-Type-Options, X-Frame-Options, X-XSS-Protection"
+        ),
+    ),
+    (
+        "http_server_config: {headers: {X-Content-Type-Options: sniff}}",
+        "http_server_config.headers.X-Content-Type-Options: must be nosniff",
+    ),
+    (
+        "http_server_config: {headers: {X-Frame-Options: foo}}",
+        "http_server_config.headers.X-Frame-Options: must be deny or sameorigin",
+    ),
+    (
+        'http_server_config: {headers: {Content-Security-Policy: "a\\r\\nSet-Cookie: b"}}',
+        "http_server_config.headers.Content-Security-Policy: must be one line of ASCII",
+    ),
+    (
+        "basic_auth_users: {john: hunter2}",
+        "basic_auth_users.john: not a bcrypt hash; make one with: htpasswd -nBC 10 ''",
+    ),
+    ("basic_auth_users: {john: }", "basic_auth_users.john: not a bcrypt hash; make one with: htpasswd -nBC 10 ''"),
+    ("basic_auth_users: {john: [a]}", "basic_auth_users.john: must be a text"),
+    (
+        f"basic_auth_users: {{john: {_HASH.replace('$10$', '$03$')}}}",
+        "basic_auth_users.john: not a bcrypt hash; make one with: htpasswd -nBC 10 ''",
+    ),
+    (
+        f"basic_auth_users: {{john: {_HASH.replace('$10$', '$19$')}}}",
+        "basic_auth_users.john: the bcrypt cost is above 18, so that a check outlasts the request; use 10 or 12",
+    ),
+    (f"basic_auth_users: {{'a:b': {_HASH}}}", "basic_auth_users.a:b: a user name cannot hold a colon"),
+    ("basic_auth_users: [a]", "basic_auth_users: must be a mapping of keys to values"),
+    ("basic_auth_users:", "basic_auth_users: is empty; fill it in, or leave it out to let everybody in"),
+    ("rate_limit: {interval: 1s}", "rate_limit.burst: must be at least 1, or every request is refused"),
+    ("rate_limit: {interval: 1s, burst: -1}", "rate_limit.burst: must be a whole number of 0 or more"),
+    ("rate_limit: {interval: 1s, burst: true}", "rate_limit.burst: must be a whole number of 0 or more"),
+    ("rate_limit: {interval: 1, burst: 1}", "rate_limit.interval: must be a duration such as 1s, 500ms or 1m30s"),
+    ("rate_limit: {interval: 1d, burst: 1}", "rate_limit.interval: must be a duration such as 1s, 500ms or 1m30s"),
+    ("rate_limit: {interval: 1s x, burst: 1}", "rate_limit.interval: must be a duration such as 1s, 500ms or 1m30s"),
+    ("rate_limit: {rate: 1}", "rate_limit.rate: unknown key; known here: burst, interval"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), _BAD)
+def test_a_bad_file_is_refused_in_one_line(text: str, message: str | None, pki: Any) -> None:
+    """Each message names the file, the place in it, the problem and the way out, and never a secret."""
+    pki.authority.issue(pki.directory / "locked.crt", pki.directory / "locked.key", password=b"hunter2")
+    path = _write(pki.directory, text)
+    with pytest.raises(ConfigError) as caught:
+        load_web_config(path)
+    expected = f"{path}: {message}" if message else f"{path}:3: the key 'a' is given twice (first in line 2)"
+    assert str(caught.value) == expected.replace("DIR", str(pki.directory))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    """A missing file, a directory and bytes that are no text are each one line."""
+    messages: list[str] = []
+    (tmp_path / "latin").write_bytes(b"a: \xff")
+
+    for name in ("none", "", "latin"):
+        with pytest.raises(ConfigError) as caught:
+            load_web_config(tmp_path / name)
+        messages.append(str(caught.value))
+    assert messages == [
+        f"cannot read the web config file {tmp_path}/none: No such file or directory",
+        f"cannot read the web config file {tmp_path}: Is a directory",
+        f"{tmp_path}/latin: not UTF-8",
+    ]

@@ -1,0 +1,241 @@
+"""TLS over real sockets: versions, client certificates, rotation, and what unfinished handshakes cost."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from gigas_exporter.web import Limits, Response, Server, load_web_config
+
+
+def _tls(directory: Path, more: str = "", *, after: str = "") -> Any:
+    path = directory / "web.yml"
+    path.write_text(f"tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n{more}{after}")
+    return load_web_config(path)
+
+
+def _get(server: Server, context: ssl.SSLContext, path: str = "/") -> tuple[int, bytes]:
+    connection = http.client.HTTPSConnection(*server.address, context=context, timeout=10)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+_CLIENT_AUTH = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n"
+
+
+def test_requests_are_answered_over_tls(serve: Callable[..., Server], pki: Any) -> None:
+    """Small and large answers arrive, whatever the pieces that they were made of."""
+    page = (b"", b"a" * 10, b"b" * 16_000, b"c" * 3_000_000, b"d")
+    server = serve(lambda _: Response(200, {}, page), _tls(pki.directory))
+    assert _get(server, pki.client()) == (200, b"".join(page))
+
+
+def test_a_connection_is_kept_and_ended_properly_over_tls(serve: Callable[..., Server], pki: Any) -> None:
+    """Several requests share a handshake, and the end is announced as TLS wants it."""
+    server = serve(None, _tls(pki.directory))
+    with (
+        socket.create_connection(server.address, timeout=5) as raw,
+        pki.client().wrap_socket(raw, server_hostname="localhost") as client,
+    ):
+        assert client.version() == "TLSv1.3"
+        client.sendall(b"GET /1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"GET /1" in client.recv(4096)
+        client.sendall(b"GET /2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert b"GET /2" in client.recv(4096)
+        assert client.recv(10) == b""
+        client.unwrap()
+
+
+@pytest.mark.parametrize(("minimum", "works"), [("TLS12", True), ("TLS13", False)])
+def test_the_lowest_version_is_kept(minimum: str, works: bool, serve: Callable[..., Server], pki: Any) -> None:
+    """A client of TLS 1.2 is served or refused, as the setting says."""
+    server = serve(None, _tls(pki.directory, f"  min_version: {minimum}\n"))
+    client = pki.client()
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    if works:
+        assert _get(server, client)[0] == 200
+    else:
+        with pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"):
+            _get(server, client)
+
+
+def test_old_versions_are_refused(need_tool: Callable[[str], str], serve: Callable[..., Server], pki: Any) -> None:
+    """TLS 1.1 is not spoken by default."""
+    port = serve(None, _tls(pki.directory)).address[1]
+    result = subprocess.run(
+        [need_tool("openssl"), "s_client", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0", "-connect", f"127.0.0.1:{port}"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=10,
+        check=False,
+    )
+    assert result.returncode != 0
+    assert b"alert protocol version" in result.stderr
+
+
+def test_cipher_and_curve_are_as_chosen(
+    need_tool: Callable[[str], str], serve: Callable[..., Server], pki: Any
+) -> None:
+    """What the settings name is what is spoken."""
+    more = (
+        "  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256]\n"
+        "  curve_preferences: [X25519]\n"
+    )
+    server = serve(None, _tls(pki.directory, more))
+    with (
+        socket.create_connection(server.address, timeout=5) as raw,
+        pki.client().wrap_socket(raw, server_hostname="localhost") as client,
+    ):
+        cipher = client.cipher()
+        assert cipher is not None
+        assert cipher[0] == "ECDHE-ECDSA-CHACHA20-POLY1305"
+    result = subprocess.run(
+        [need_tool("openssl"), "s_client", "-connect", f"127.0.0.1:{server.address[1]}"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=10,
+        check=False,
+    )
+    assert b"Server Temp Key: X25519" in result.stdout
+
+
+def test_plain_http_is_told_that_this_is_https(
+    serve: Callable[..., Server], wire: Callable[..., Any], pki: Any
+) -> None:
+    """Who forgot the s gets an answer that says so."""
+    client = wire(serve(None, _tls(pki.directory)))
+    client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = client.answer()
+    assert answer.status == 400
+    assert client.is_ended()
+    assert client._buffer == b"this is an HTTPS server\n"
+
+
+def test_junk_instead_of_a_handshake_ends_the_connection(
+    serve: Callable[..., Server], wire: Callable[..., Any], pki: Any
+) -> None:
+    """Bytes that are no TLS are no reason for anything but goodbye."""
+    client = wire(serve(None, _tls(pki.directory)))
+    client.send(b"\0" * 600)
+    assert client.is_ended()
+
+
+def test_a_handshake_has_an_absolute_deadline(serve: Callable[..., Server], wire: Callable[..., Any], pki: Any) -> None:
+    """Who connects and never shakes hands is let go."""
+    client = wire(serve(None, _tls(pki.directory), Limits(head_seconds=0.3)), timeout=5)
+    assert client.is_ended()
+
+
+def test_a_client_certificate_is_required(serve: Callable[..., Server], pki: Any, tmp_path: Path) -> None:
+    """Only a certificate of the named CA gets an answer."""
+    server = serve(None, _tls(pki.directory, _CLIENT_AUTH))
+    assert _get(server, pki.client(certificate="client"))[0] == 200
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        _get(server, pki.client())
+    stranger = type(pki.authority)("another CA")
+    stranger.issue(pki.directory / "stranger.crt", pki.directory / "stranger.key", name="scraper")
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        _get(server, pki.client(certificate="stranger"))
+
+
+def test_a_client_certificate_may_be_optional(serve: Callable[..., Server], pki: Any) -> None:
+    """Without one the client is served; a wrong one is still refused."""
+    server = serve(
+        None, _tls(pki.directory, _CLIENT_AUTH.replace("RequireAndVerifyClientCert", "VerifyClientCertIfGiven"))
+    )
+    assert _get(server, pki.client())[0] == 200
+    stranger = type(pki.authority)("another CA")
+    stranger.issue(pki.directory / "stranger.crt", pki.directory / "stranger.key")
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        _get(server, pki.client(certificate="stranger"))
+
+
+@pytest.mark.parametrize(
+    ("names", "works"),
+    [
+        ("scraper", True),
+        ("127.0.0.1", True),
+        ("'2001:db8::1'", True),
+        ("'spiffe://scraper'", True),
+        ("other, scraper", True),
+        ("other", False),
+        ("scrape", False),
+    ],
+)
+def test_only_allowed_names_get_in(names: str, works: bool, serve: Callable[..., Server], pki: Any) -> None:
+    """A client's certificate must carry one of the names, of whatever kind, exactly."""
+    server = serve(None, _tls(pki.directory, f"{_CLIENT_AUTH}  client_allowed_sans: [{names}]\n"))
+    if works:
+        assert _get(server, pki.client(certificate="client"))[0] == 200
+    else:
+        with pytest.raises((ssl.SSLError, ConnectionError, http.client.RemoteDisconnected)):
+            _get(server, pki.client(certificate="client"))
+
+
+def _shown(server: Server, context: ssl.SSLContext) -> int:
+    with (
+        socket.create_connection(server.address, timeout=5) as raw,
+        context.wrap_socket(raw, server_hostname="localhost") as client,
+    ):
+        certificate = client.getpeercert()
+    assert certificate is not None
+    return int(str(certificate["serialNumber"]), 16)
+
+
+def test_a_new_certificate_is_taken_up(serve: Callable[..., Server], pki: Any, wait_until: Callable[..., None]) -> None:
+    """Rotation needs no restart; while the pair does not fit, the old one stays, and that is logged once."""
+    server = serve(None, _tls(pki.directory))
+    context = pki.client()
+    first = _shown(server, context)
+    new = pki.directory / "new"
+    new.mkdir()
+    issued = pki.authority.issue(new / "server.crt", new / "server.key")
+    with structlog.testing.capture_logs() as logs:
+        shutil.move(new / "server.crt", pki.directory / "server.crt")
+        wait_until(lambda: _shown(server, context) and len(logs) > 0)
+        assert _shown(server, context) == first
+        shutil.move(new / "server.key", pki.directory / "server.key")
+        wait_until(lambda: _shown(server, context) == issued.serial_number)
+    assert [log["event"] for log in logs] == [
+        "the web config stays as it was, the new one is bad",
+        "the web config was read again",
+    ]
+    assert logs[0]["error"].endswith(f"is not the key of the certificate {pki.directory}/server.crt")
+
+
+def test_a_changed_web_config_is_taken_up_unless_it_is_bad(
+    serve: Callable[..., Server], pki: Any, wait_until: Callable[..., None]
+) -> None:
+    """Headers change at run time; a bad file, or one without TLS, leaves everything as it was."""
+    server = serve(None, _tls(pki.directory))
+    context = pki.client()
+    path = pki.directory / "web.yml"
+    good = path.read_text()
+    with structlog.testing.capture_logs() as logs:
+        for text in ("hWkNKCp3fvIx3jKnsaBI", "", good + "http_server_config: {headers: {X-XSS-Protection: '1'}}\n"):
+            before = len(logs)
+            path.write_text(text)
+            wait_until(lambda before=before: _get(server, context)[0] == 200 and len(logs) > before)
+    assert [log.get("error") for log in logs] == [
+        f"{path}: must be a mapping of keys to values",
+        f"{path}: TLS cannot be switched off without a restart",
+        None,
+    ]
+    connection = http.client.HTTPSConnection(*server.address, context=context, timeout=5)
+    connection.request("GET", "/")
+    response = connection.getresponse()
+    assert response.headers["X-XSS-Protection"] == "1"
+    connection.close()
