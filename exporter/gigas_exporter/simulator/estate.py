@@ -39,7 +39,7 @@ _MAINTENANCE_LASTS = 240.0
 _LIVELY_FROM = 12
 """Disks come and go, and are locked now and then, in accounts of at least so many."""
 _FIRST_HAND_MADE = 2_000_000
-_LONG_AGO = 50
+_LONG_AGO = 10_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ _KEPT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A request that was answered, or at which a fault struck.
+    """A request and what it got.
 
     Attributes:
         status: 0 when nothing was answered.
@@ -62,12 +62,16 @@ class Journal:
             self._under_way += 1
             self.peak = max(self.peak, self._under_way)
 
-    def end(self, seen: Seen) -> None:
-        """Note how a request ended."""
+    def note(self, seen: Seen) -> None:
+        """Note what a request gets, just before it is sent, so that whoever got it finds it here."""
         with self._lock:
-            self._under_way -= 1
             self._statuses[seen.operation, seen.status] += 1
             self._recent.append(seen)
+
+    def end(self) -> None:
+        """Note that a request is no longer under way."""
+        with self._lock:
+            self._under_way -= 1
 
     def clear(self) -> None:
         """Forget everything but what is under way."""
@@ -89,7 +93,7 @@ class Journal:
 
     @property
     def statuses(self) -> Counter[tuple[str, int]]:
-        """A copy of the counts by operation and status, of the requests that ended."""
+        """A copy of the counts by operation and status, of the requests that were decided on."""
         with self._lock:
             return Counter(self._statuses)
 
@@ -100,6 +104,6 @@ class Journal:
 
     @property
     def recent(self) -> tuple[Seen, ...]:
-        """The last requests that ended, oldest first."""
+        """The last requests that were decided on, oldest first."""
         with self._lock:
             return tuple(self._recent)

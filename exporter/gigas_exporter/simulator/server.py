@@ -118,33 +118,44 @@ class _Handler(BaseHTTPRequestHandler):
             return
         call, journal = identify(request.method, path), self._served.requests
         journal.begin(call.operation)
-        status = 0
         try:
-            status = self._serve_call(call, request)
+            self._serve_call(call, request)
         finally:
-            now = self._served.world.now()
-            journal.end(
-                Seen(call.operation, call.account, self.command, path, query, status, now, self._connection_number)
-            )
+            journal.end()
 
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = _serve  # noqa: N815 - the base class's names
 
-    def _serve_call(self, call: Call, request: Request) -> int:
+    def _serve_call(self, call: Call, request: Request) -> None:
         served = self._served
         struck = served.faults.strike(call.operation, call.account)
         faults = {fault.kind: fault for fault in struck.values()}
         if "latency" in faults:
             served.closing.wait(faults["latency"].seconds)
         if self._never_answered(struck):
-            return 0
+            self._note(call, request, 0)
+            return
         answer = _instead(faults)
         if answer is None:
             expired = faults.get("expired_token")
             life = expired.seconds or 0.0 if expired is not None else -1.0
             answer = served.api.answer(call, request, quirks_of(faults), life)
         answer = spoil(answer, struck.values(), served.world.now())
+        self._note(call, request, answer.status)
         self._send(answer, faults)
-        return answer.status
+
+    def _note(self, call: Call, request: Request, status: int) -> None:
+        self._served.requests.note(
+            Seen(
+                operation=call.operation,
+                account=call.account,
+                method=request.method,
+                path=request.path,
+                query=request.query,
+                status=status,
+                at=self._served.world.now(),
+                connection=self._connection_number,
+            )
+        )
 
     def _read_body(self) -> bytes | None:
         length = self.headers.get("Content-Length", "0")

@@ -82,6 +82,7 @@ def _bomb(answer: Answer, fault: Fault) -> Answer:
 def _compressed(size: int) -> bytes:
     blank = b" " * _BLOCK
     compressor = zlib.compressobj(wbits=_GZIP)
+    size = max(0, size - 2)
     parts = [compressor.compress(b"["), *(compressor.compress(blank) for _ in range(size // _BLOCK))]
     return b"".join(
         [*parts, compressor.compress(b" " * (size % _BLOCK)), compressor.compress(b"]"), compressor.flush()]

@@ -1,0 +1,120 @@
+"""The levers over HTTP, for other processes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gigas_exporter.simulator import World
+from gigas_exporter.simulator.server import SimulatorServer
+
+DISKS = "/account/4242/disks"
+
+
+def test_the_state_is_the_truth_without_secrets(call: Any, world: World) -> None:
+    """Everything that the world holds is told in one form, whole or for one account, and no secret with it."""
+    state = call.get("/_sim/state").json()
+    assert [account["id"] for account in state["accounts"]] == ["4242", "4243"]
+    assert (state["now"], state["speed"], state["seed"], state["stories"]) == (world.now(), 1.0, 7, world.stories)
+    one = call.get("/_sim/state", account="4243")
+    (account,) = one.json()["accounts"]
+    assert [disk["id"] for disk in account["disks"]] == [disk.id for disk in world.disks("4243")]
+    assert account["disks"][0]["size_bytes"] == world.disks("4243")[0].size_bytes
+    assert [backup["date_created"] for backup in account["backups"]] == [b.date_created for b in world.backups("4243")]
+    assert len(account["virtual_machines"]) == len(world.machines("4243"))
+    assert not any(secret in one.text for secret in world.secrets)
+
+
+def test_disks_are_made_changed_and_taken_away(call: Any, world: World) -> None:
+    """The disks' levers do over HTTP what they do in Python."""
+    made = call("POST", "/_sim/disks", json={"account_id": "4243", "mount_point": "/srv", "autobackup": False})
+    assert made.status_code == 201
+    path = f"/_sim/disks/{made.json()['id']}"
+    changed = call("POST", path, json={"error": True, "locked": True, "virtual_machine_id": None}).json()
+    assert (changed["error"], changed["locked"], changed["virtual_machine_id"]) == (True, True, None)
+    assert world.disk(made.json()["id"]).error
+    assert call("DELETE", path).status_code == 204
+    assert len(call.items("/account/4243/disks")) == 20
+
+
+def test_backups_are_made_changed_and_taken_away(call: Any, world: World, clock: Any) -> None:
+    """The backups' levers do over HTTP what they do in Python; ages may be given instead of dates."""
+    path = "/_sim/disks/10001/backups"
+    made = call("POST", path, json={"age_seconds": 3600, "status": "failed", "size": 1024})
+    assert (made.status_code, made.json()["date_created"], made.json()["size_bytes"]) == (201, clock() - 3600, 1024)
+    backup = f"/_sim/backups/{made.json()['id']}"
+    assert call("POST", backup, json={"status": "completed", "created_at": 7}).json()["date_created"] == 7
+    assert call("DELETE", backup).status_code == 204
+    assert made.json()["id"] not in {b.id for b in world.backups("4242")}
+    assert call("DELETE", path).status_code == 204
+    assert world.backups("4242", "10001") == ()
+
+
+def test_faults_are_set_listed_and_ended(call: Any) -> None:
+    """Faults set over HTTP strike, are listed with their count, and end one by one or all at once."""
+    added = call("POST", "/_sim/faults", json={"kind": "status", "operation": "list_*", "status": 503})
+    number = added.json()["id"]
+    assert added.status_code == 201
+    assert call.get(DISKS).status_code == 503
+    listing = call.get("/_sim/faults").json()
+    assert (listing["faults"][0]["id"], listing["faults"][0]["struck"]) == (number, 1)
+    assert "gzip_bomb" in listing["kinds"]
+    assert call("DELETE", f"/_sim/faults/{number}").status_code == 204
+    assert call.get(DISKS).status_code == 200
+    call("POST", "/_sim/faults", json={"kind": "empty"})
+    assert call("DELETE", "/_sim/faults").status_code == 204
+    assert len(call.get(DISKS).json()) == 20
+
+
+def test_requests_are_counted_for_other_processes(call: Any) -> None:
+    """Counts by operation and status can be read and forgotten; the control's own are not among them."""
+    call.get(DISKS)
+    call.get("/account/7/disks")
+    seen = call.get("/_sim/requests").json()
+    assert (seen["total"], seen["operations"], seen["peak"]) == (2, {"list_disks": 2}, 1)
+    assert (seen["statuses"], seen["connections"]) == ({"list_disks": {"200": 1, "404": 1}}, 1)
+    assert call("DELETE", "/_sim/requests").status_code == 204
+    assert call.get("/_sim/requests").json()["total"] == 0
+
+
+def test_sessions_can_be_ended(call: Any, world: World) -> None:
+    """All tokens end at once."""
+    token = world.issue_token()
+    assert call("DELETE", "/_sim/tokens").status_code == 204
+    assert call("GET", DISKS, headers={"Authorization": token}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/_sim/disks/1", {}, 404),
+        ("POST", "/_sim/disks/10001", {"colour": "red"}, 404),
+        ("POST", "/_sim/disks/10001", {"error": "yes"}, 422),
+        ("POST", "/_sim/disks/10001", [], 400),
+        ("POST", "/_sim/faults", {"kind": "gremlin"}, 422),
+        ("POST", "/_sim/faults", {}, 422),
+        ("POST", "/_sim/disks/10001/backups", {"colour": "red"}, 422),
+        ("DELETE", "/_sim/backups/1", None, 404),
+        ("PUT", "/_sim/faults", None, 405),
+        ("GET", "/_sim/elsewhere", None, 404),
+    ],
+)
+def test_wrong_levers_are_refused(call: Any, method: str, path: str, body: Any, status: int) -> None:
+    """What is unknown is a 404, what does not fit a 422, and the world stays as it is."""
+    assert call(method, path, json=body).status_code == status
+
+
+def test_help_lists_every_path(call: Any) -> None:
+    """The control's root explains itself in plain text."""
+    answer = call.get("/_sim/")
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert "/_sim/faults" in answer.text
+
+
+def test_levers_are_on_loopback_only(call: Any, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that listens elsewhere has no control paths."""
+    monkeypatch.setattr(call.server, "control", None)
+    assert call.get("/_sim/state").status_code == 404
+    with SimulatorServer(world) as server:
+        assert server.control is not None

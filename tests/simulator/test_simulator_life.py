@@ -1,0 +1,319 @@
+"""The world lives: by its clock, by its seed, and as its levers are pulled."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from gigas_exporter.model import Backup
+from gigas_exporter.simulator import World
+
+HOUR = 3600.0
+DAY = 86_400.0
+
+
+def _by_story(world: World, account_id: str = "4242") -> dict[str, str]:
+    own = {disk.id for disk in world.disks(account_id)}
+    return {story: disk_id for disk_id, story in world.stories.items() if disk_id in own}
+
+
+def _of(world: World, disk_id: str) -> tuple[Backup, ...]:
+    return world.backups(next(a for a in world.account_ids if disk_id in {d.id for d in world.disks(a)}), disk_id)
+
+
+def _newest_usable(world: World, disk_id: str) -> float:
+    return max(backup.date_created or 0 for backup in _of(world, disk_id) if backup.status == "completed")
+
+
+def _all(world: World) -> tuple[Any, ...]:
+    return tuple((world.disks(a), world.backups(a), world.machines(a)) for a in world.account_ids)
+
+
+def test_the_seed_decides_the_world_for_all_time(clock: Any) -> None:
+    """Two worlds of one seed are the same at every moment, however they are asked; another seed gives another one."""
+    often, seldom = (World(seed=3, disks=60, accounts=2, speed=50, clock=clock) for _ in range(2))
+    other = World(seed=4, disks=60, accounts=2, speed=50, clock=clock)
+    assert _all(often) == _all(seldom)
+    assert _all(often) != _all(other)
+    for _ in range(40):
+        clock.advance(0.1 * DAY / 50)
+        _all(often)
+    assert _all(often) == _all(seldom)
+
+
+@pytest.mark.parametrize("disks", [0, 1, 2, 5, 12, 13, 40])
+def test_a_world_has_exactly_the_disks_asked_for(clock: Any, disks: int) -> None:
+    """The number of disks counts all accounts together, and small fleets get the first stories."""
+    world = World(disks=disks, accounts=3, clock=clock)
+    assert sum(len(world.disks(account)) for account in world.account_ids) == disks
+    single = World(disks=disks, clock=clock)
+    assert len(single.stories) == max(0, min(disks - 2, 13))
+    assert World(disks=disks, clock=clock, eventful=False).stories == {}
+
+
+def test_an_impossible_world_is_refused() -> None:
+    """Negative sizes, no accounts and a speed that is none are errors."""
+    for wrong in ({"disks": -1}, {"accounts": 0}, {"speed": 0}, {"speed": float("inf")}, {"speed": float("nan")}):
+        with pytest.raises(ValueError, match="a world has"):
+            World(**wrong)  # type: ignore[arg-type]
+
+
+def test_trouble_is_there_from_the_first_second(world: World, clock: Any) -> None:
+    """Each story is visible in the data at once."""
+    disks = {disk.id: disk for disk in world.disks("4242")}
+    story = _by_story(world)
+    now = clock()
+    assert 26 * HOUR < now - _newest_usable(world, story["stale"]) < 52 * HOUR
+    assert now - _newest_usable(world, story["missed"]) > 52 * HOUR
+    assert disks[story["never"]].autobackup
+    assert _of(world, story["never"]) == ()
+    assert now - (disks[story["never"]].created_at or now) > 30 * DAY
+    assert disks[story["error"]].error
+    assert disks[story["locked"]].locked
+    assert now - (disks[story["locked"]].updated_at or now) > 2 * HOUR
+    assert not disks[story["unprotected"]].autobackup
+    assert not disks[story["unprotected"]].is_swap
+    assert [backup.backup_type for backup in _of(world, story["unprotected"])] == ["gigas"]
+    assert _of(world, story["failed"])[-1].status == "failed"
+    assert _of(world, story["unfinished"])[-1].status == "running"
+    assert disks[story["detached"]].virtual_machine_id is None
+    assert '"' in (disks[story["hostile"]].mount_point or "")
+    assert any("\n" in (machine.label or "") for machine in world.machines("4242"))
+    *_, before, last = _of(world, story["shrunk"])
+    assert (last.size_bytes or 0) * 10 < (before.size_bytes or 0)
+    assert now - (disks[story["new"]].created_at or 0) < HOUR
+    assert _of(world, story["new"]) == ()
+
+
+def test_the_rest_is_healthy(world: World, clock: Any) -> None:
+    """Disks without a story have seven completed daily backups, the last within a day, and no flag set."""
+    for disk in world.disks("4242"):
+        if disk.id in world.stories:
+            continue
+        assert (disk.error, disk.locked) == (False, False)
+        backups = _of(world, disk.id)
+        assert bool(backups) == disk.autobackup == (not disk.is_swap)
+        assert all(backup.status == "completed" and backup.backup_type == "gigas-automatic" for backup in backups)
+        if backups:
+            assert clock() - _newest_usable(world, disk.id) < DAY
+            assert len(backups) == 7 or clock() - (disk.created_at or 0) < 9 * DAY
+
+
+def test_backups_are_made_on_schedule_and_rotate(clock: Any) -> None:
+    """Each day brings one backup, pending, then running, then completed, and takes the oldest of seven away."""
+    world = World(seed=1, disks=1, clock=clock, eventful=False)
+    disk_id = world.disks("4242")[0].id
+    before = _of(world, disk_id)
+    assert len(before) == 7
+    clock.now = (before[-1].date_created or 0) + DAY + 1
+    after = _of(world, disk_id)
+    assert after[:-1] == before[1:]
+    assert (after[-1].status, after[-1].locked, after[-1].size_bytes) == ("pending", True, None)
+    clock.advance(250)
+    assert _of(world, disk_id)[-1].status == "running"
+    clock.advance(1200)
+    done = _of(world, disk_id)[-1]
+    assert (done.id, done.status, done.locked) == (after[-1].id, "completed", False)
+    assert done.size_bytes
+    clock.advance(30 * DAY)
+    assert len(_of(world, disk_id)) == 7
+
+
+def test_speed_compresses_schedules_and_leaves_dates_real(clock: Any) -> None:
+    """At speed 1440 a daily backup is made every minute, none is dated ahead, and the history is at normal pace."""
+    world = World(seed=1, disks=6, speed=1440, clock=clock, eventful=False)
+    disk_id = world.disks("4242")[0].id
+    history = [backup.date_created or 0 for backup in _of(world, disk_id)]
+    assert {round(b - a) for a, b in itertools.pairwise(history)} == {int(DAY)}
+    clock.advance(3600)
+    dates = [backup.date_created or 0 for backup in _of(world, disk_id)]
+    assert all(58 < b - a < 62 for a, b in itertools.pairwise(dates))
+    assert clock() - 61 <= dates[-1] <= clock()
+
+
+def test_a_start_in_the_past_is_caught_up_with(clock: Any) -> None:
+    """A world that began a day ago has lived for that day."""
+    world = World(disks=14, start=clock() - DAY, clock=clock)
+    assert max(backup.date_created or 0 for backup in world.backups("4242")) > clock() - DAY
+    assert world.start == clock() - DAY
+
+
+def test_backups_fail_now_and_then_and_recover(clock: Any) -> None:
+    """Over time some scheduled backups of healthy disks fail, and later ones of the same disk do not."""
+    world = World(seed=2, disks=200, clock=clock, eventful=False)
+    assert not any(backup.status == "failed" for backup in world.backups("4242"))
+    clock.advance(10 * DAY)
+    failed = {backup.disk_id for backup in world.backups("4242") if backup.status == "failed"}
+    assert 0 < len(failed) < 60
+    clock.advance(10 * DAY)
+    assert failed - {backup.disk_id for backup in world.backups("4242") if backup.status == "failed"}
+
+
+def test_disks_come_go_and_are_worked_on(clock: Any) -> None:
+    """Within hours one disk goes and another comes with a new id; within minutes one is locked and free again."""
+    world = World(seed=1, disks=20, clock=clock)
+    first = {disk.id for disk in world.disks("4242")}
+    locked = {disk.id for disk in world.disks("4242") if disk.locked}
+    seen: set[str] = set()
+    for _ in range(60):
+        clock.advance(100)
+        seen |= {disk.id for disk in world.disks("4242") if disk.locked} - locked
+    assert seen
+    clock.advance(1.5 * HOUR)
+    assert first - {disk.id for disk in world.disks("4242")} == {_ephemeral(world)}
+    clock.advance(HOUR)
+    assert len({disk.id for disk in world.disks("4242")} - first) == 1
+    clock.advance(400 * DAY)
+    assert 19 <= len(world.disks("4242")) <= 20
+
+
+def _ephemeral(world: World) -> str:
+    return next(disk_id for disk_id, story in world.stories.items() if story == "ephemeral")
+
+
+def test_a_growing_history_is_counted_right(serve: Any, clock: Any) -> None:
+    """While young disks collect their first backups, X-Total follows the truth."""
+    world = World(disks=3, clock=clock, eventful=False)
+    for _ in range(3):
+        world.add_disk()
+    call = serve(world)
+    totals = []
+    for _ in range(12):
+        clock.advance(0.8 * DAY)
+        totals.append(int(call.get("/account/4242/backups").headers["X-Total"]))
+        assert totals[-1] == len(world.backups("4242")) == len(call.items("/account/4242/backups"))
+    assert totals[0] < totals[3] < totals[-1]
+
+
+def test_flags_are_set_by_hand(world: World) -> None:
+    """Error, lock, machine and any other field of a disk can be set, and are seen at once."""
+    world.set_error("10001")
+    world.set_locked("10001")
+    world.move_disk("10001", "503")
+    disk = world.change_disk("10001", disk_size=77, status="odd", mount_point=None, created_at=5, is_swap=True)
+    assert disk == world.disk("10001")
+    assert (disk.error, disk.locked, disk.virtual_machine_id, disk.size_bytes) == (True, True, "503", 77 * 2**30)
+    assert (disk.status, disk.mount_point, disk.created_at, disk.is_swap) == ("odd", None, 5.0, True)
+    world.set_error("10001", False)
+    world.set_locked("10001", False)
+    world.move_disk("10001", None)
+    disk = world.disk("10001")
+    assert (disk.error, disk.locked, disk.virtual_machine_id) == (False, False, None)
+
+
+def test_what_is_set_by_hand_outlives_an_operation(call: Any, world: World, clock: Any) -> None:
+    """A lock set by hand while an operation is under way stays when that ends."""
+    call("POST", "/account/4242/disk/10001/build")
+    world.set_locked("10001")
+    clock.advance(60)
+    assert world.disk("10001").locked
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"colour": "red"}, KeyError),
+        ({"virtual_machine_id": "1"}, KeyError),
+        ({"virtual_machine_id": []}, ValueError),
+        ({"error": "yes"}, ValueError),
+        ({"status": None}, ValueError),
+        ({"disk_size": True}, ValueError),
+    ],
+)
+def test_levers_check_what_they_are_given(world: World, fields: dict[str, Any], error: type[Exception]) -> None:
+    """An unknown field, machine or a value of the wrong type is an error, and nothing is changed."""
+    before = world.disk("10001")
+    with pytest.raises(error):
+        world.change_disk("10001", **fields)
+    assert world.disk("10001") == before
+
+
+def test_unknown_ids_are_key_errors(world: World) -> None:
+    """Each lever names what it does not find."""
+    for use in (world.disk, world.disks, world.remove_backup, world.remove_backups, world.delete_disk, world.machines):
+        for wrong in ("1", "none"):
+            with pytest.raises(KeyError):
+                use(wrong)
+    with pytest.raises(KeyError, match="colour"):
+        world.change_backup(world.backups("4242")[0].id, colour="red")
+
+
+def test_disks_are_added_and_taken_away(call: Any, world: World) -> None:
+    """A new disk is listed last, with a new id; a deleted one is gone with its backups."""
+    disk = world.add_disk(mount_point="/srv/extra", size_gb=5, error=True)
+    assert world.disks("4242")[-1] == disk
+    assert (disk.mount_point, disk.size_bytes, disk.error, disk.autobackup) == ("/srv/extra", 5 * 2**30, True, True)
+    assert disk.virtual_machine_id == world.machines("4242")[-1].id
+    other = world.add_disk("4243", mount_point=None, virtual_machine_id=None)
+    assert (other.is_swap, other.autobackup, other.virtual_machine_id) == (True, False, None)
+    world.make_backup(disk.id)
+    assert len(_of(world, disk.id)) == 1
+    world.delete_disk(disk.id)
+    assert len(call.items("/account/4242/disks")) == 20
+    assert not any(backup.disk_id == disk.id for backup in world.backups("4242"))
+
+
+def test_backups_are_made_changed_and_taken_away_by_hand(world: World, clock: Any) -> None:
+    """Each backup can be made with any date, status and size, changed, and removed, scheduled ones too."""
+    made = world.make_backup("10001", created_at=clock() - 60, status="odd", size=None)
+    assert made in world.backups("4242", "10001")
+    assert (made.date_created, made.status, made.size_bytes, made.backup_type) == (clock() - 60, "odd", None, "gigas")
+    changed = world.change_backup(made.id, status="completed", size=2048, locked=True)
+    assert (changed.status, changed.size_bytes, changed.locked) == ("completed", 2048, True)
+    assert world.change_backup(made.id, size=None).size_bytes is None
+    scheduled = world.backups("4242", "10001")[-1]
+    assert scheduled.backup_type == "gigas-automatic"
+    world.move_backup_date(scheduled.id, 1234)
+    assert next(b.date_created for b in world.backups("4242", "10001") if b.id == scheduled.id) == 1234
+    world.remove_backup(scheduled.id)
+    assert scheduled.id not in {backup.id for backup in world.backups("4242", "10001")}
+    world.remove_backups("10001")
+    assert world.backups("4242", "10001") == ()
+    clock.advance(DAY + HOUR)
+    assert len(world.backups("4242", "10001")) == 1
+
+
+def test_stored_backups_rotate_with_scheduled_ones(world: World, clock: Any) -> None:
+    """Seven automatic ones are kept, whether stored or not; those made by hand stay beside them."""
+    world.make_backup("10001")
+    for _ in range(3):
+        world.make_backup("10001", automatic=True)
+    for days in range(12):
+        backups = world.backups("4242", "10001")
+        assert sum(backup.backup_type == "gigas-automatic" for backup in backups) == 7
+        assert sum(backup.backup_type == "gigas" for backup in backups) == 1
+        assert len(world.backups("4242")) == len({backup.id for backup in world.backups("4242")})
+        clock.now += DAY * (days > 0)
+
+
+def test_autobackup_stops_and_begins_again(world: World, clock: Any) -> None:
+    """Off, the backups stay and no more come; on again, the next comes a day later."""
+    before = world.backups("4242", "10001")
+    world.set_autobackup("10001", False)
+    world.set_autobackup("10001", False)
+    clock.advance(3 * DAY)
+    assert world.backups("4242", "10001") == before
+    world.set_autobackup("10001", True)
+    clock.advance(DAY + HOUR)
+    after = world.backups("4242", "10001")
+    assert after[:-1] == before[1:]
+    assert clock() - (after[-1].date_created or 0) == HOUR
+
+
+def test_a_backup_under_way_stays_with_its_schedule(clock: Any) -> None:
+    """Changing other backups of a disk lets the one that is being made be completed; it cannot be changed itself."""
+    world = World(seed=1, disks=1, clock=clock, eventful=False)
+    disk_id = world.disks("4242")[0].id
+    clock.now = (_of(world, disk_id)[-1].date_created or 0) + DAY + 1
+    oldest, *_, running = _of(world, disk_id)
+    with pytest.raises(KeyError):
+        world.change_backup(running.id, status="odd")
+    world.remove_backup(oldest.id)
+    assert _of(world, disk_id)[-1] == running
+    clock.advance(HOUR)
+    assert (_of(world, disk_id)[-1].id, _of(world, disk_id)[-1].status) == (running.id, "completed")
+    clock.advance(DAY - HOUR)
+    world.remove_backups(disk_id)
+    assert _of(world, disk_id) == ()

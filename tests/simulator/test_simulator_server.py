@@ -1,0 +1,146 @@
+"""The simulated API as a server: connections, counts, size and speed."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import requests
+
+from gigas_exporter.simulator import SimulatorServer, World, describe
+
+DISKS = "/account/4242/disks"
+
+
+def test_one_connection_serves_many_requests(call: Any) -> None:
+    """A kept connection is used again, also after an error, and requests are counted by operation."""
+    for path in (DISKS, DISKS, "/account/4242/backups", "/nowhere", "/account/1/disks"):
+        call.get(path)
+    requests_seen = call.server.requests
+    assert requests_seen.connections == 1
+    assert requests_seen.counts == {"list_disks": 3, "list_backups": 1, "unknown": 1}
+    assert (requests_seen["list_disks"], requests_seen["get_disk"], requests_seen.total) == (3, 0, 5)
+    assert requests_seen.statuses["list_disks", 404] == 1
+
+
+def test_requests_are_remembered_without_secrets(call: Any, world: World) -> None:
+    """The journal has path, query, status and time of each request, and no credential."""
+    call.get(DISKS, limit=5)
+    call("POST", "/token", json={"login": world.login, "password": world.password})
+    first, last = call.server.requests.recent
+    assert (first.operation, first.account, first.method, first.path) == ("list_disks", "4242", "GET", DISKS)
+    assert (first.query, first.status, first.at, first.connection) == ({"limit": "5"}, 200, world.now(), 1)
+    assert last.operation == "create_token"
+    assert not any(secret in repr((first, last)) for secret in world.secrets)
+    call.server.requests.clear()
+    assert (call.server.requests.total, call.server.requests.recent) == (0, ())
+
+
+def test_many_clients_are_served_at_once(call: Any) -> None:
+    """Requests of many connections are answered side by side, and the most at once is known."""
+    call.server.faults.add("latency", seconds=0.1)
+    with ThreadPoolExecutor(16) as pool:
+        headers = {"Authorization": f"Bearer {call.server.world.api_key}"}
+        begun = time.monotonic()
+        answers = list(
+            pool.map(lambda _: requests.get(call.server.url + DISKS, headers=headers, timeout=5).status_code, range(16))
+        )
+    assert answers == [200] * 16
+    assert time.monotonic() - begun < 1.5
+    assert 1 < call.server.requests.peak <= 16
+    assert call.server.requests.connections == 16
+
+
+def _exchange(address: tuple[str, int], request: bytes) -> bytes:
+    with socket.create_connection(address, timeout=5) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        received = b""
+        while part := connection.recv(1 << 16):
+            received += part
+    return received
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        ("Content-Length: many", 400),
+        ("Content-Length: -1", 400),
+        ("Content-Length: 99999999999999999999", 413),
+        ("Content-Length: 2000000", 413),
+        ("Transfer-Encoding: chunked", 411),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_refused(call: Any, head: str, status: int) -> None:
+    """Lengths that are none, too large or missing end the connection with a status."""
+    answer = _exchange(call.server.address, f"POST /token HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode())
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"Connection: close" in answer
+
+
+def test_nonsense_is_survived(call: Any) -> None:
+    """What is no HTTP, or another method, gets an error, and the next client its answer."""
+    assert b"400" in _exchange(call.server.address, b"\x00\xff nonsense\r\n\r\n")
+    assert b"501" in _exchange(call.server.address, b"BREW /pot HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert call.get(DISKS).status_code == 200
+
+
+def test_a_closed_server_leaves_nothing_behind(world: World) -> None:
+    """Closing ends threads and idle connections, and can be done twice."""
+    before = threading.active_count()
+    with SimulatorServer(world) as server, socket.create_connection(server.address, timeout=5) as idle:
+        while not server.requests.connections:
+            time.sleep(0.01)
+        server.close()
+        assert idle.recv(1) == b""
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(server.address, timeout=5)
+    assert threading.active_count() == before
+
+
+def test_a_server_listens_where_it_is_told(world: World) -> None:
+    """IPv6 addresses stand in brackets in the URL."""
+    try:
+        server = SimulatorServer(world, host="::1")
+    except OSError as error:
+        pytest.skip(f"no IPv6 here: {error}")
+    with server:
+        assert server.url.startswith("http://[::1]:")
+        assert requests.get(server.url + "/_sim/state", timeout=5).status_code == 200
+
+
+def test_the_description_has_commands_that_work(call: Any, world: World) -> None:
+    """What is printed for people names the credentials, and its URLs are there."""
+    text = describe(world, call.server.url)
+    assert all(
+        word in text for word in (world.api_key, world.login, world.password, "4242, 4243", "every 1 d", "stale")
+    )
+    urls = {word.strip("'") for word in text.split() if word.strip("'").startswith("http") and "faults" not in word}
+    for url in urls - {call.server.url, call.server.url + ":"}:
+        if not url.endswith((":", "token")):
+            assert call.get(url.removeprefix(call.server.url)).status_code in {200, 404, 405}
+    assert "DISK_ID" in describe(World(disks=0), call.server.url)
+    assert "every 24 min" in describe(World(disks=1, speed=60), call.server.url)
+    assert "every 0.864 s" in describe(World(disks=1, speed=100_000), call.server.url)
+
+
+def test_a_hundred_thousand_disks_are_made_and_served_in_time(serve: Any, clock: Any) -> None:
+    """A huge fleet is made in seconds, and a page anywhere in its lists costs milliseconds."""
+    begun = time.monotonic()
+    call = serve(World(seed=1, disks=100_000, clock=clock))
+    assert time.monotonic() - begun < 15
+    backups = int(call.get("/account/4242/backups", limit=1).headers["X-Total"])
+    assert 500_000 < backups < 700_000
+    for path, total in ((DISKS, 100_000), ("/account/4242/backups", backups)):
+        begun = time.monotonic()
+        for place in range(20):
+            page = call.get(path, limit=200, offset=place * (total // 20))
+            assert len(page.json()) == 200
+            assert page.headers["X-Total"] == str(total)
+        assert (time.monotonic() - begun) / 20 < 0.1
+    last = call.get("/account/4242/backups", limit=200, offset=backups - 1).json()
+    assert len(last) == 1
