@@ -21,7 +21,7 @@ from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
 __all__ = ["Listing", "PageMemory", "PageReader", "merged"]
 
 _DIGEST_BYTES = 16
-_MAX_DIGITS = 12
+_MAX_DIGITS = 18
 # Whether a date lies ahead depends on when it is read; a page with such a date is decoded each time.
 _DATE_FIELDS = frozenset({"created_at", "updated_at", "date_created"})
 

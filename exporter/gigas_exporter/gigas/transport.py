@@ -80,9 +80,11 @@ class _Answer(http.client.HTTPResponse):
     def begin(self) -> None:
         stream = _WholeHeaders(self.fp)
         self.fp = stream  # type: ignore[assignment]  # all that begin() uses is there
-        super().begin()
-        if self.fp is not None:
-            self.fp = stream.stream
+        try:
+            super().begin()
+        finally:
+            if self.fp is not None:
+                self.fp = stream.stream
 
 
 class _Connection(urllib3.connection.HTTPConnection):

@@ -1,0 +1,280 @@
+"""Answers that are large, cut off, garbled or no answers at all."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import socket
+import threading
+import zlib
+from typing import Any
+
+import pytest
+
+from gigas_exporter.errors import ApiError, ConfigError, DecodeError, GigasError, TransportError
+from gigas_exporter.gigas.transport import MAX_BODY_BYTES
+
+DISK = {"id": 2, "status": "built"}
+
+
+def raw(head: str, body: bytes = b"") -> Any:
+    """Return a script that sends an answer as it stands and closes the connection."""
+
+    def script(seen: Any, wire: Any) -> None:
+        wire.send(head.replace("\n", "\r\n").encode() + b"\r\n\r\n" + body)
+        wire.close()
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("script", "error"),
+    [
+        (raw("HTTP/1.1 200 OK\nContent-Length: 0"), "is empty"),
+        (raw("HTTP/1.1 200 OK\nContent-Type: text/html", b"<html>canary</html>"), "is not JSON"),
+        (raw("HTTP/1.1 200 OK", b'{"id": 2, "canary'), "is not JSON"),
+        (raw("HTTP/1.1 200 OK", b'{"id": "\xff"}'), "is not UTF-8"),
+        (raw("HTTP/1.1 200 OK", b"[" * 100_000), "nested too deeply"),
+        (raw("HTTP/1.1 200 OK", b'{"id": ' + b"9" * 5000 + b"}"), "is not JSON"),
+        (raw("HTTP/1.1 200 OK", b"[1]"), "no readable id"),
+        (raw("HTTP/1.1 200 OK\nContent-Encoding: br", b"canary"), "not asked for"),
+        (raw("HTTP/1.1 200 OK\nContent-Encoding: gzip", b"canary"), "no valid gzip"),
+        (raw("HTTP/1.1 200 OK\nContent-Encoding: gzip", gzip.compress(b'{"id": 2}') + b"canary"), "no valid gzip"),
+        (raw("HTTP/1.1 200 OK", b" " * (MAX_BODY_BYTES + 1)), "is larger than"),
+    ],
+)
+def test_an_answer_that_is_not_understood_fails_without_a_retry(
+    api: Any, clients: Any, ledger: Any, script: Any, error: str
+) -> None:
+    """What came whole and is no JSON will be none the next time; it is counted as invalid."""
+    server = api(script)
+    with pytest.raises(DecodeError, match=error) as caught:
+        clients(server.url, observer=ledger).get_disk("1", "2")
+    assert caught.value.reason == "invalid"
+    assert "canary" not in str(caught.value)
+    assert ledger.requests == [("get_disk", "invalid")]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        raw("HTTP/1.1 200 OK\nContent-Length: 100", b'{"id": 2}'),
+        raw("HTTP/1.1 200 OK\nTransfer-Encoding: chunked", b'9\r\n{"id": 2}\r\n5\r\nab'),
+        raw("HTTP/1.1 200 OK\nContent-Encoding: gzip", gzip.compress(b'{"id": 2}')[:-6]),
+        lambda seen, wire: (wire.send(b"HTTP/1.1 200 OK\r\nContent-Le"), wire.close()),
+        lambda seen, wire: (wire.send(b"HTTP/1.1 200 OK\r\n"), wire.close()),
+        lambda seen, wire: (wire.send(b"SSH-2.0-OpenSSH\r\n"), wire.close()),
+        lambda seen, wire: (wire.send(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1000 + b"\r\n{}"), wire.close()),
+        lambda seen, wire: wire.close(),
+    ],
+)
+def test_an_answer_that_is_cut_off_is_asked_for_again(
+    api: Any, clients: Any, clock: Any, ledger: Any, script: Any
+) -> None:
+    """A broken connection is worth another try; an end inside the headers is no empty success."""
+    server = api(script)
+    with pytest.raises(TransportError) as caught:
+        clients(server.url, clock=clock, observer=ledger).get_disk("1", "2")
+    assert caught.value.reason == "connection"
+    assert ledger.requests == [("get_disk", "connection")] * 3
+    assert ledger.retries == ["get_disk"] * 2
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZIP"])
+def test_reads_compressed_answers(api: Any, clients: Any, encoding: str) -> None:
+    """Compression is asked for and undone, in several members too."""
+    content = json.dumps(DISK).encode()
+    body = gzip.compress(content[:5]) + gzip.compress(content[5:])
+    server = api(lambda seen, wire: wire.reply(200, body, {"Content-Encoding": encoding}))
+    assert clients(server.url).get_disk("1", "2").status == "built"
+    assert server.seen[0].headers["accept-encoding"] == "gzip"
+
+
+def test_a_gzip_bomb_is_given_up_early(api: Any, clients: Any) -> None:
+    """A few hundred kB that would become more than a GB stop at the limit."""
+    bomb = zlib.compressobj(9, zlib.DEFLATED, 31)
+    zeros = b"0" * 2**20
+    body = b"".join(bomb.compress(zeros) for _ in range(300)) + bomb.flush()
+    assert len(body) < 500_000
+    server = api(lambda seen, wire: wire.reply(200, body, {"Content-Encoding": "gzip"}))
+    with pytest.raises(DecodeError, match="is larger than"):
+        clients(server.url).get_disk("1", "2")
+
+
+def test_a_huge_error_body_is_not_read(api: Any, clients: Any, clock: Any) -> None:
+    """An error's status is enough; its connection is closed instead of drained."""
+    sent: list[int] = []
+
+    def script(seen: Any, wire: Any) -> None:
+        wire.send(b"HTTP/1.1 500 X\r\nContent-Length: 10000000000\r\n\r\n")
+        for _ in range(1000):
+            wire.send(b"x" * 100_000)
+            sent.append(100_000)
+
+    with pytest.raises(ApiError, match="answered 500"):
+        clients(api(script).url, clock=clock).get_disk("1", "2")
+    assert sum(sent) < 50_000_000
+
+
+def test_a_connection_is_used_again(api: Any, clients: Any) -> None:
+    """Successes and small errors leave the connection as it was."""
+
+    def script(seen: Any, wire: Any) -> None:
+        wire.reply(404 if seen.path.endswith("/3") else 200, DISK)
+
+    server = api(script)
+    client = clients(server.url)
+    for disk_id in ("2", "3", "2"):
+        try:
+            client.get_disk("1", disk_id)
+        except ApiError as error:
+            assert error.status == 404  # noqa: PT017  # one of several calls
+    assert server.connections == 1
+
+
+def test_a_connection_that_the_server_closed_meanwhile_is_no_failure(api: Any, clients: Any, ledger: Any) -> None:
+    """Keep-alive ends when the server wants; the next request opens another connection."""
+
+    def script(seen: Any, wire: Any) -> None:
+        wire.reply(200, DISK)
+        wire.close()
+
+    server = api(script)
+    client = clients(server.url, observer=ledger)
+    for _ in range(3):
+        assert client.get_disk("1", "2").id == "2"
+    assert {code for _, code in ledger.requests} <= {"200", "connection"}
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308, 304])
+def test_redirects_are_not_followed(api: Any, clients: Any, status: int) -> None:
+    """A credential goes to the configured host and nowhere else."""
+    elsewhere = api(lambda seen, wire: wire.reply(200, DISK))
+    server = api(lambda seen, wire: wire.reply(status, b"", {"Location": elsewhere.url + "/x"}))
+    with pytest.raises(ApiError, match="redirects are not followed") as caught:
+        clients(server.url).get_disk("1", "2")
+    assert (caught.value.status, caught.value.reason) == (status, "other")
+    assert elsewhere.seen == []
+
+
+def test_a_port_where_nobody_listens_is_a_connection_failure(clients: Any, clock: Any, ledger: Any) -> None:
+    """The message says what the system said."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(TransportError, match="get_disk: the connection failed: Connection refused") as caught:
+        clients(f"http://127.0.0.1:{port}", clock=clock, observer=ledger).get_disk("1", "2")
+    assert caught.value.reason == "connection"
+    assert ledger.requests == [("get_disk", "connection")] * 3
+
+
+def test_a_name_that_does_not_exist_is_a_connection_failure(clients: Any, clock: Any) -> None:
+    """A name that cannot be resolved says so."""
+    with pytest.raises(TransportError, match="name cannot be resolved"):
+        clients("http://nowhere.invalid", clock=clock).get_disk("1", "2")
+
+
+def test_a_certificate_that_nobody_trusts_is_refused(api: Any, clients: Any, clock: Any, authority: Any) -> None:
+    """Without the file of authorities the server is not believed."""
+    server = api(lambda seen, wire: wire.reply(200, DISK), context=authority.context)
+    with pytest.raises(TransportError, match="the certificate is not accepted: self-signed certificate"):
+        clients(server.url, clock=clock).get_disk("1", "2")
+    assert server.seen == []
+    assert clients(server.url, ca_file=authority.ca_file).get_disk("1", "2").id == "2"
+
+
+def test_plain_http_on_a_tls_port_is_a_connection_failure(api: Any, clients: Any, clock: Any, authority: Any) -> None:
+    """TLS that fails says how."""
+    server = api(lambda seen, wire: None, refuse_handshake=lambda wire: wire.send(b"HTTP/1.1 400 Bad\r\n\r\n"))
+    with pytest.raises(TransportError, match="TLS failed: WRONG_VERSION_NUMBER"):
+        clients(server.url.replace("http:", "https:"), clock=clock, ca_file=authority.ca_file).get_disk("1", "2")
+
+
+def test_goes_through_the_proxy_that_is_configured(api: Any, clients: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy is that of the settings, and the environment's is not looked at."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    proxy = api(lambda seen, wire: wire.reply(200, DISK))
+    clients("http://api.invalid/v1/", proxy=proxy.url).get_disk("1", "2")
+    assert proxy.seen[0].target == "http://api.invalid/v1/account/1/disk/2"
+    direct = api(lambda seen, wire: wire.reply(200, DISK))
+    clients(direct.url).get_disk("1", "2")
+    assert direct.seen[0].target == "/account/1/disk/2"
+
+
+def test_tunnels_through_a_proxy(api: Any, clients: Any, authority: Any) -> None:
+    """An https API behind a proxy is reached by CONNECT, and the proxy never sees the credential."""
+    server = api(lambda seen, wire: wire.reply(200, DISK), context=authority.context)
+
+    def tunnel(seen: Any, wire: Any) -> None:
+        with socket.create_connection(("127.0.0.1", server.port)) as upstream:
+            wire.send(b"HTTP/1.1 200 OK\r\n\r\n")
+            relay_back = threading.Thread(target=wire.pump, args=(upstream,))
+            relay_back.start()
+            while data := wire.receive():
+                upstream.sendall(data)
+            upstream.shutdown(socket.SHUT_RDWR)
+            relay_back.join(5)
+        wire.close()
+
+    proxy = api(tunnel)
+    client = clients(server.url, proxy=proxy.url, ca_file=authority.ca_file)
+    assert client.get_disk("1", "2").id == "2"
+    assert [seen.method for seen in proxy.seen] == ["CONNECT"]
+    assert proxy.seen[0].authorization is None
+    assert server.seen[0].authorization == "canary-token"
+    client.close()
+
+
+def test_a_proxy_that_refuses_is_a_connection_failure(api: Any, clients: Any, clock: Any, authority: Any) -> None:
+    """A proxy's refusal is not the API's."""
+    proxy = api(lambda seen, wire: wire.reply(403, b"canary"))
+    with pytest.raises(TransportError, match="the proxy did not connect"):
+        clients("https://api.invalid", proxy=proxy.url, clock=clock, ca_file=authority.ca_file).get_disk("1", "2")
+
+
+def test_netrc_and_the_environment_are_not_read(
+    api: Any, clients: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """A .netrc would replace the Authorization header in other clients."""
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login other password other\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexistent")
+    server = api(lambda seen, wire: wire.reply(200, DISK))
+    clients(server.url).get_disk("1", "2")
+    assert server.seen[0].authorization == "canary-token"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"url": "ftp://x"}, "the API URL must start with http"),
+        ({"url": "api.gigas.com"}, "the API URL must start with http"),
+        ({"url": "http://"}, "name a host"),
+        ({"url": "http://user:canary@x"}, "must not hold credentials"),
+        ({"url": "http://x?canary=1"}, "must not have a query"),
+        ({"url": "http://[::1"}, "the API URL is no URL"),
+        ({"url": "http://x", "proxy": "socks5://x"}, "the proxy URL must start with http"),
+        ({"url": "http://x", "proxy": "http://u:canary@x"}, "the proxy URL must not hold credentials"),
+        ({"url": "http://x", "ca_file": "/nonexistent/ca.pem"}, "/nonexistent/ca.pem: No such file"),
+        ({"url": "http://x", "ca_file": __file__}, "holds no certificate"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused(clients: Any, settings: dict[str, Any], message: str) -> None:
+    """What is wrong is said before the first request, without quoting what may be secret."""
+    with pytest.raises(ConfigError, match=message) as caught:
+        clients(**settings)
+    assert "canary" not in str(caught.value)
+
+
+def test_no_secret_is_in_any_log_or_error(api: Any, clients: Any, clock: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """The token is looked for in all that failing requests leave behind, at the most talkative level."""
+    caplog.set_level(logging.DEBUG)
+    replies = [(500, "canary-body"), (200, b"canary-body"), (401, "canary-body"), (302, b"")]
+    for status, body in replies:
+        server = api(lambda seen, wire, reply=(status, body): wire.reply(*reply))
+        with pytest.raises(GigasError) as caught:
+            clients(server.url, clock=clock).list_disks("1")
+        assert "canary" not in f"{caught.value!s} {caught.value!r}"
+        assert server.seen[0].authorization == "canary-token"
+    assert "canary" not in caplog.text

@@ -1,0 +1,172 @@
+"""One request ends by its deadline, however the bytes come."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+
+from gigas_exporter.clock import Budget, SystemClock
+from gigas_exporter.errors import DecodeError, TransportError
+from gigas_exporter.gigas import deadline
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 60\r\n\r\n"
+DRIP = 0.1
+
+
+def _hang(seen: Any, wire: Any) -> None:
+    wire.hang()
+
+
+def _drip_headers(seen: Any, wire: Any) -> None:
+    wire.drip(HEAD, DRIP)
+
+
+def _drip_headers_for_ever(seen: Any, wire: Any) -> None:
+    wire.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+    _drip_headers(seen, wire)
+
+
+def _drip_body(seen: Any, wire: Any) -> None:
+    wire.send(HEAD)
+    wire.drip(b"[" + b" " * 59, DRIP)
+
+
+def _drip_chunks(seen: Any, wire: Any) -> None:
+    wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    wire.drip(b"1\r\n[\r\n" * 20, DRIP)
+
+
+def _drip_error(seen: Any, wire: Any) -> None:
+    wire.send(b"HTTP/1.1 404 Gone\r\nContent-Length: 60\r\n\r\n")
+    wire.hang()
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    assert time.monotonic() - began < seconds
+
+
+@pytest.mark.parametrize("script", [_hang, _drip_headers, _drip_headers_for_ever, _drip_body, _drip_chunks])
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_drip_ends_by_the_deadline(api: Any, clients: Any, authority: Any, script: Any, tls: bool) -> None:
+    """Bytes that come one by one do not move the deadline, in headers, body or chunks, plain or encrypted."""
+    server = api(script, context=authority.context if tls else None)
+    client = clients(server.url, timeout_seconds=0.5, ca_file=authority.ca_file)
+    with within(1.2), pytest.raises(TransportError, match="no complete answer in time") as caught:
+        client.get_disk("1", "2", budget=Budget(SystemClock(), 0.6))
+    assert caught.value.reason == "timeout"
+
+
+def test_a_handshake_that_drips_ends_by_the_deadline(api: Any, clients: Any, authority: Any) -> None:
+    """A server that never finishes the TLS handshake holds no one."""
+    hello = b"\x16\x03\x03\x7f\xff" + b"\x02" * 60
+    server = api(_hang, context=authority.context, refuse_handshake=lambda wire: wire.drip(hello, DRIP))
+    client = clients(server.url, timeout_seconds=0.5, ca_file=authority.ca_file)
+    with within(1.2), pytest.raises(TransportError, match="in time"):
+        client.get_disk("1", "2", budget=Budget(SystemClock(), 0.6))
+
+
+def test_a_proxy_that_drips_ends_by_the_deadline(api: Any, clients: Any, authority: Any) -> None:
+    """The CONNECT to a proxy is inside the deadline too."""
+    proxy = api(lambda seen, wire: wire.drip(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 60, DRIP))
+    client = clients("https://127.0.0.1:1", proxy=proxy.url, timeout_seconds=0.5, ca_file=authority.ca_file)
+    with within(1.2), pytest.raises(TransportError, match="in time"):
+        client.get_disk("1", "2", budget=Budget(SystemClock(), 0.6))
+
+
+def test_a_connect_that_hangs_ends_by_the_deadline(clients: Any) -> None:
+    """A full listen queue lets a connect hang; the deadline covers it."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        address = listener.getsockname()
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            with suppress(BlockingIOError):
+                filler.connect(address)
+        client = clients(f"http://127.0.0.1:{address[1]}", timeout_seconds=0.5)
+        with within(1.2), pytest.raises(TransportError) as caught:
+            client.get_disk("1", "2", budget=Budget(SystemClock(), 0.6))
+        assert caught.value.reason == "timeout"
+        for filler in fillers:
+            filler.close()
+
+
+def test_a_request_body_that_is_not_taken_ends_by_the_deadline() -> None:
+    """Sending is bounded as receiving is."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        deadline.deadline(0.5, threading.Event()),
+        within(1.2),
+        deadline.connect("127.0.0.1", listener.getsockname()[1], []) as sock,
+        pytest.raises(TimeoutError),
+    ):
+        sock.sendall(b"x" * 50_000_000)
+
+
+def test_sockets_work_without_a_deadline() -> None:
+    """Outside of a deadline these are plain sockets."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        deadline.connect("127.0.0.1", listener.getsockname()[1], []) as sock,
+        listener.accept()[0] as peer,
+    ):
+        sock.sendall(b"ping")
+        assert peer.recv(10) == b"ping"
+        peer.sendall(b"pong")
+        assert sock.recv(10) == b"pong"
+
+
+def test_the_end_of_the_process_ends_a_request(api: Any, clients: Any) -> None:
+    """A request under way does not hold up a process that is told to stop."""
+    stop = threading.Event()
+    client = clients(api(_hang).url, timeout_seconds=20.0)
+    threading.Timer(0.3, stop.set).start()
+    with within(1.5), pytest.raises(TransportError):
+        client.get_disk("1", "2", budget=Budget(SystemClock(), 20.0, stop))
+
+
+def test_closing_a_client_ends_calls_without_a_budget(api: Any, clients: Any) -> None:
+    """Who gives no budget is stopped by closing the client."""
+    client = clients(api(_hang).url, timeout_seconds=20.0)
+    threading.Timer(0.3, client.close).start()
+    with within(1.5), pytest.raises(TransportError):
+        client.list_disks("1")
+    with pytest.raises(TransportError, match="the client is closed"):
+        client.get_disk("1", "2", budget=Budget(SystemClock(), 5.0))
+
+
+def test_a_budget_that_is_spent_makes_no_request(api: Any, clients: Any, answering: Callable[..., Any]) -> None:
+    """Nothing is sent once the time is up."""
+    server = api(answering((200, {"id": 1})))
+    with pytest.raises(TransportError, match="before the request"):
+        clients(server.url).get_disk("1", "2", budget=Budget(SystemClock(), 0.0))
+    assert server.seen == []
+
+
+def test_an_error_whose_body_never_comes_is_that_error(api: Any, clients: Any, ledger: Any) -> None:
+    """The status counts, whatever comes behind it."""
+    client = clients(api(_drip_error).url, timeout_seconds=0.4, observer=ledger)
+    with within(1.0), pytest.raises(Exception, match="answered 404"):
+        client.get_disk("1", "2")
+    assert ledger.requests == [("get_disk", "404")]
+
+
+def test_what_took_long_is_measured(api: Any, clients: Any, ledger: Any) -> None:
+    """The observer hears how long a request took."""
+
+    def script(seen: Any, wire: Any) -> None:
+        time.sleep(0.2)
+        wire.reply(200, b"no json")
+
+    with pytest.raises(DecodeError):
+        clients(api(script).url, observer=ledger).get_disk("1", "2")
+    assert ledger.requests == [("get_disk", "invalid")]
+    assert ledger.seconds[0] >= 0.2

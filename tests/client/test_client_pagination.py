@@ -1,0 +1,305 @@
+"""Lists are read whole, or not at all, on servers that paginate well, badly or never."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from gigas_exporter.clock import Budget, SystemClock
+from gigas_exporter.errors import ApiError, DecodeError, IncompleteError
+from gigas_exporter.gigas import ReadClient
+from gigas_exporter.model import Backup
+
+
+def items(*ids: int) -> list[Any]:
+    return [{"id": number, "disk_id": number // 3, "status": "built"} for number in ids]
+
+
+class Lister:
+    """A list endpoint: how it paginates is set from outside."""
+
+    def __init__(self, contents: list[Any]) -> None:
+        self.contents = contents
+        self.max_limit = 10_000
+        self.total: Callable[[int], int | str | None] = lambda real: real
+        self.ignores_paging = False
+        self.before: Callable[[int], None] = lambda number: None
+        self.asked: list[tuple[int, int]] = []
+        self._lock = threading.Lock()
+
+    def __call__(self, seen: Any, wire: Any) -> None:
+        offset, limit = int(seen.query["offset"]), int(seen.query["limit"])
+        with self._lock:
+            self.asked.append((offset, limit))
+            self.before(len(self.asked))
+            end = offset + min(limit, self.max_limit)
+            page = self.contents if self.ignores_paging else self.contents[offset:end]
+            total = self.total(len(self.contents))
+        wire.reply(200, page, {} if total is None else {"X-Total": str(total)})
+
+
+def without_total(real: int) -> None:
+    return None
+
+
+@pytest.fixture
+def listed(api: Any, clients: Any) -> Callable[..., ReadClient]:
+    """Make a client of a list endpoint."""
+
+    def make(lister: Any, **settings: Any) -> ReadClient:
+        made = clients(api(lister).url, **{"page_size": 10, **settings})
+        assert isinstance(made, ReadClient)
+        return made
+
+    return make
+
+
+def ids(listing: Any) -> list[int]:
+    return [int(item.id) for item in listing.items]
+
+
+@pytest.mark.parametrize("count", [0, 1, 9, 10, 11, 20, 35])
+@pytest.mark.parametrize("total", [lambda real: real, without_total, lambda real: "many", lambda real: -1])
+@pytest.mark.parametrize("max_limit", [10_000, 4])
+def test_reads_every_item_once(listed: Any, count: int, total: Any, max_limit: int) -> None:
+    """With a total, without, with nonsense for one, and with a limit that the server lowers."""
+    lister = Lister(items(*range(count)))
+    lister.total, lister.max_limit = total, max_limit
+    assert ids(listed(lister).list_disks("1")) == list(range(count))
+
+
+@pytest.mark.parametrize("count", [0, 1, 10, 35])
+@pytest.mark.parametrize("total", [lambda real: real, without_total])
+def test_a_server_that_ignores_paging_is_read_whole(listed: Any, count: int, total: Any) -> None:
+    """Everything comes each time; the second time it is known to be the same."""
+    lister = Lister(items(*range(count)))
+    lister.ignores_paging, lister.total = True, total
+    assert ids(listed(lister).list_disks("1")) == list(range(count))
+    assert len(lister.asked) <= 2
+
+
+def test_a_server_that_ignores_paging_is_not_asked_twice_again(listed: Any) -> None:
+    """What was learned of the server holds for the next poll."""
+    lister = Lister(items(*range(35)))
+    lister.ignores_paging, lister.total = True, without_total
+    client = listed(lister)
+    for _ in range(3):
+        assert len(client.list_disks("1").items) == 35
+    assert len(lister.asked) == 2 + 1 + 1
+
+
+def test_small_backup_lists_cost_one_request_each(listed: Any) -> None:
+    """Without a total, a page that is small for this server is not looked behind when there is one per disk."""
+    lister = Lister(items(*range(5)))
+    lister.total = without_total
+    client = listed(lister)
+    client.list_disks("1")
+    lister.contents = items(1, 2, 3)
+    asked = len(lister.asked)
+    for disk_id in ("1", "2", "3"):
+        assert ids(client.list_disk_backups("1", disk_id)) == [1, 2, 3]
+    assert len(lister.asked) == asked + 3
+
+
+def test_pages_of_a_known_total_are_fetched_side_by_side(listed: Any) -> None:
+    """With room for four requests, four pages are under way at once."""
+    together = threading.Barrier(4)
+    lister = Lister(items(*range(45)))
+
+    def script(seen: Any, wire: Any) -> None:
+        if seen.query["offset"] != "0":
+            together.wait(5)
+        lister(seen, wire)
+
+    assert ids(listed(script, max_concurrency=4).list_disks("1")) == list(range(45))
+
+
+def test_the_same_id_twice_on_one_page_is_one_item(listed: Any) -> None:
+    """The last one wins, and no second walk is made for it."""
+    lister = Lister([{"id": 1, "status": "old"}, {"id": 2}, {"id": "1", "status": "new"}])
+    listing = listed(lister).list_disks("1")
+    assert [(disk.id, disk.status) for disk in listing.items] == [("1", "new"), ("2", None)]
+    assert len(lister.asked) == 1
+
+
+def test_an_id_that_is_always_on_two_pages_is_one_item(listed: Any) -> None:
+    """Two walks that met the very same are believed; the last one wins."""
+    lister = Lister([*items(*range(12)), {"id": 3, "status": "new"}])
+    listing = listed(lister).list_disks("1")
+    assert sorted(ids(listing)) == list(range(12))
+    assert {disk.id: disk.status for disk in listing.items}["3"] == "new"
+
+
+@pytest.mark.parametrize("total", [lambda real: real, without_total])
+def test_an_item_that_moves_during_the_walk_makes_it_walk_again(listed: Any, total: Any) -> None:
+    """An item that is added in front shifts one to a page that it was already met on."""
+    lister = Lister(items(*range(25)))
+    lister.total = total
+
+    def add(number: int) -> None:
+        if number == 2:
+            lister.contents = [*items(99), *lister.contents]
+
+    lister.before = add
+    assert sorted(ids(listed(lister, max_concurrency=1).list_disks("1"))) == [*range(25), 99]
+
+
+def test_an_item_that_goes_during_the_walk_makes_it_walk_again(listed: Any) -> None:
+    """An item that is deleted in front lets another slip through between two pages; the total tells."""
+    lister = Lister(items(*range(25)))
+
+    def remove(number: int) -> None:
+        if number == 2:
+            lister.contents = lister.contents[1:]
+
+    lister.before = remove
+    assert ids(listed(lister, max_concurrency=1).list_disks("1")) == list(range(1, 25))
+
+
+def test_a_list_that_never_rests_is_incomplete(listed: Any) -> None:
+    """A list that changes in both walks may lack items: that is said, and no item disappears."""
+    lister = Lister(items(*range(25)))
+
+    def churn(number: int) -> None:
+        lister.contents = lister.contents[1:]
+
+    lister.before = churn
+    with pytest.raises(IncompleteError, match="list_disks") as caught:
+        listed(lister, max_concurrency=1).list_disks("1")
+    assert caught.value.reason == "incomplete"
+
+
+@pytest.mark.parametrize("total", [lambda real: real + 1, lambda real: real + 100, lambda real: 10**12])
+@pytest.mark.parametrize("count", [0, 5, 10, 25])
+def test_a_total_that_is_too_high_is_incomplete(listed: Any, total: Any, count: int) -> None:
+    """Fewer items than the server says may mean that some are missing."""
+    lister = Lister(items(*range(count)))
+    lister.total = total
+    with pytest.raises(IncompleteError):
+        listed(lister).list_disks("1")
+
+
+@pytest.mark.parametrize("total", [lambda real: 0, lambda real: 5, lambda real: 10, lambda real: real - 1])
+def test_a_total_that_is_too_low_loses_nothing(listed: Any, total: Any) -> None:
+    """The list is walked to its real end, and a second walk that meets the same is believed."""
+    lister = Lister(items(*range(25)))
+    lister.total = total
+    assert ids(listed(lister).list_disks("1")) == list(range(25))
+
+
+def test_pages_that_repeat_for_ever_end(listed: Any) -> None:
+    """A server that sends its last page whatever the offset is read to the repetition."""
+
+    def script(seen: Any, wire: Any) -> None:
+        offset = min(int(seen.query["offset"]), 20)
+        wire.reply(200, items(*range(offset, offset + 10)))
+
+    assert ids(listed(script).list_disks("1")) == list(range(30))
+
+
+def test_pages_that_never_end_are_incomplete(listed: Any) -> None:
+    """A server that always has new items is given up, here by the time allowed."""
+
+    def script(seen: Any, wire: Any) -> None:
+        offset = int(seen.query["offset"])
+        wire.reply(200, items(*range(offset, offset + 2)))
+
+    with pytest.raises(IncompleteError, match="the list has no end"):
+        listed(script, page_size=2).list_disks("1", budget=Budget(SystemClock(), 60))
+
+
+def test_a_page_that_fails_fails_the_list(listed: Any) -> None:
+    """A list is whole or an error."""
+    lister = Lister(items(*range(45)))
+
+    def script(seen: Any, wire: Any) -> None:
+        if seen.query["offset"] == "30":
+            wire.reply(404, b"")
+        else:
+            lister(seen, wire)
+
+    with pytest.raises(ApiError) as caught:
+        listed(script).list_disks("1")
+    assert caught.value.status == 404
+
+
+@pytest.mark.parametrize("body", [{}, {"disks": []}, None, "x", 1])
+def test_a_list_that_is_no_array_is_an_error(listed: Any, ledger: Any, body: Any) -> None:
+    """An object, even one around a list, is never an empty fleet."""
+    with pytest.raises(DecodeError, match="not an array"):
+        listed(lambda seen, wire: wire.reply(200, body), observer=ledger).list_disks("1")
+    assert ledger.requests == [("list_disks", "invalid")]
+
+
+def test_counts_what_was_not_understood_in_all_pages(listed: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Also when the pages did not change and were not decoded again; said once a list."""
+    lister = Lister([*({"id": number, "status": 5} for number in range(25)), {"id": None}, "x"])
+    client = listed(lister)
+    for _ in range(2):
+        listing = client.list_disks("1")
+        assert listing.invalid == {"status": 25, "id": 2}
+        assert len(listing.items) == 25
+    assert len(caplog.records) == 2
+
+
+def test_a_page_that_did_not_change_is_not_decoded_again(listed: Any) -> None:
+    """The very same objects come back; a page that changed is new."""
+    lister = Lister(items(*range(25)))
+    client = listed(lister)
+    first = client.list_disks("1").items
+    lister.contents[24] = {"id": 24, "status": "locked"}
+    second = client.list_disks("1").items
+    assert all(old is new for old, new in zip(first[:20], second[:20], strict=True))
+    assert second[24].status == "locked"
+
+
+def test_a_date_ahead_is_judged_anew_each_time(listed: Any, clock: Any) -> None:
+    """What lies in the future is counted until it no longer does, more than five minutes ahead."""
+    lister = Lister([{"id": 1, "date_created": clock.wall() + 301}, {"id": 2, "date_created": clock.wall() + 299}])
+    client = listed(lister, clock=clock)
+    assert client.list_backups("1").invalid == {"date_created": 1}
+    clock.now += 10
+    assert client.list_backups("1").invalid == {}
+
+
+def disks_of(backups: Sequence[Backup]) -> tuple[str, ...]:
+    return tuple(backup.id for backup in backups)
+
+
+def test_a_sweep_reduces_each_page_once(listed: Any) -> None:
+    """A page that did not change is neither decoded nor reduced again."""
+    lister = Lister(items(*range(25)))
+    client = listed(lister)
+    reduced: list[tuple[str, ...]] = []
+
+    def reduce(backups: Sequence[Backup]) -> int:
+        reduced.append(disks_of(backups))
+        return len(backups)
+
+    assert client.sweep_backups("1", reduce).items == (10, 10, 5)
+    lister.contents[24] = {"id": 24, "status": 5}
+    again = client.sweep_backups("1", reduce)
+    assert again.items == (10, 10, 5)
+    assert again.invalid == {"status": 1}
+    assert len(reduced) == 4
+
+
+def test_a_sweep_reduces_an_item_of_two_pages_once(listed: Any) -> None:
+    """The last one wins, also when it never stands still."""
+    lister = Lister([*items(*range(12)), {"id": 3, "status": "new"}])
+    client = listed(lister)
+    for _ in range(2):
+        pages = client.sweep_backups("1", disks_of).items
+        assert sorted(int(identity) for page in pages for identity in page) == list(range(12))
+        assert "3" in pages[-1]
+
+
+def test_a_sweep_that_is_incomplete_is_an_error(listed: Any) -> None:
+    """A sweep is whole or an error, as a list is."""
+    lister = Lister(items(*range(25)))
+    lister.total = lambda real: real + 3
+    with pytest.raises(IncompleteError, match="list_backups"):
+        listed(lister).sweep_backups("1", disks_of)

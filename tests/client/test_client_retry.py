@@ -1,0 +1,96 @@
+"""Which requests are made again, how often and after how long."""
+
+from __future__ import annotations
+
+import threading
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+
+from gigas_exporter.clock import Budget
+from gigas_exporter.errors import ApiError, TransportError
+from gigas_exporter.gigas.retry import parse_retry_after
+
+DISK = {"id": 2}
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_what_may_pass_is_tried_three_times(api: Any, clients: Any, clock: Any, ledger: Any, status: int) -> None:
+    """Three tries in all, with waits of at most two seconds, each retry counted."""
+    server = api(lambda seen, wire: wire.reply(status, b"x"))
+    with pytest.raises(ApiError) as caught:
+        clients(server.url, clock=clock, observer=ledger).get_disk("1", "2")
+    assert caught.value.status == status
+    assert caught.value.reason == ("rate_limited" if status == 429 else "server")
+    assert ledger.requests == [("get_disk", str(status))] * 3
+    assert ledger.retries == ["get_disk"] * 2
+    assert all(0 <= wait <= 2 for wait in clock.waits)
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 409, 422, 501])
+def test_what_will_not_pass_is_not_tried_again(api: Any, clients: Any, status: int) -> None:
+    """An answer that says "never" is taken at once."""
+    server = api(lambda seen, wire: wire.reply(status, b"x"))
+    with pytest.raises(ApiError, match=f"get_disk: the API answered {status}") as caught:
+        clients(server.url).get_disk("1", "2")
+    assert caught.value.status == status
+    assert len(server.seen) == 1
+
+
+def test_a_second_try_that_succeeds_is_a_success(api: Any, clients: Any, clock: Any, answering: Any) -> None:
+    """One failure is forgotten."""
+    server = api(answering((503, b""), (200, DISK)))
+    assert clients(server.url, clock=clock).get_disk("1", "2").id == "2"
+
+
+@pytest.mark.parametrize("value", ["7", " 7 ", "date"])
+def test_retry_after_is_honoured(api: Any, clients: Any, clock: Any, answering: Any, value: str) -> None:
+    """Seconds and dates are waited for, with a little more, so that not all come back at once."""
+    header = formatdate(clock.wall() + 7, usegmt=True) if value == "date" else value
+    server = api(answering((429, b"", {"Retry-After": header}), (200, DISK)))
+    clients(server.url, clock=clock).get_disk("1", "2")
+    assert 7 <= clock.waits[0] <= 9
+
+
+@pytest.mark.parametrize("value", ["soon", "1.5", "-5", "", "9" * 30, "Mon, 99 Foo 2024 00:00:00 GMT"])
+def test_a_retry_after_that_is_nonsense_is_ignored(
+    api: Any, clients: Any, clock: Any, answering: Any, value: str
+) -> None:
+    """Then the usual wait applies."""
+    server = api(answering((503, b"", {"Retry-After": value}), (200, DISK)))
+    clients(server.url, clock=clock).get_disk("1", "2")
+    assert clock.waits[0] <= 2
+
+
+def test_a_retry_after_that_the_budget_does_not_hold_is_not_begun(api: Any, clients: Any, clock: Any) -> None:
+    """The error stands at once, and says what was asked."""
+    server = api(lambda seen, wire: wire.reply(429, b"", {"Retry-After": "21600"}))
+    with pytest.raises(ApiError) as caught:
+        clients(server.url, clock=clock).get_disk("1", "2", budget=Budget(clock, 60))
+    assert caught.value.retry_after == 21600
+    assert clock.waits == []
+    assert len(server.seen) == 1
+
+
+def test_a_wait_ends_with_the_process(api: Any, clients: Any) -> None:
+    """A process that is told to stop waits for nothing."""
+    stop = threading.Event()
+
+    def script(seen: Any, wire: Any) -> None:
+        wire.reply(503, b"", {"Retry-After": "30"})
+        threading.Timer(0.2, stop.set).start()
+
+    server = api(script)
+    client = clients(server.url)
+    with pytest.raises((ApiError, TransportError)):
+        client.get_disk("1", "2", budget=Budget(client._clock, 60, stop))
+    assert len(server.seen) == 1
+
+
+def test_dates_gone_by_ask_for_nothing() -> None:
+    """A date in the past is no wait, and neither is a missing header."""
+    assert parse_retry_after("Thu, 01 Jan 1970 00:00:10 GMT", 20.0) is None
+    assert parse_retry_after("Thu, 01 Jan 1970 00:00:30 GMT", 20.0) == 10.0
+    assert parse_retry_after(None, 0.0) is None
+    assert parse_retry_after("0", 0.0) == 0.0
