@@ -60,10 +60,11 @@ class Crowd:
             return False
         return True
 
-    def give_one_up(self) -> bool:
-        """Give one connection up, to free its descriptor; return whether there was one."""
+    def make_room(self, seconds: float) -> bool:
+        """Give one connection up and wait until its descriptor is free; return whether it is."""
         with self._changed:
-            return self._give_one_up()
+            leaving = len(self._leaving)
+            return self._give_one_up() and self._changed.wait_for(lambda: len(self._leaving) <= leaving, seconds)
 
     def drain(self, grace_seconds: float, unfinished_seconds: float) -> bool:
         """End all connections, requests under way within their grace; return whether all ended by themselves."""

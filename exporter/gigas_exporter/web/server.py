@@ -145,10 +145,11 @@ class Server:
             self._complain("a connection was refused: there are too many")
 
     def _wait_for_resources(self, error: OSError) -> None:
-        """Make room and pause; without the pause the listener stays readable and the loop would spin."""
+        """Make room, or pause: the listener stays readable, and without either the loop would spin."""
         self._complain("cannot accept connections", error=error.strerror)
-        self._crowd.give_one_up()
-        self._clock.wait(self._stop, _PAUSE_SECONDS)
+        own_limit = error.errno == errno.EMFILE  # the others are the machine's, which one connection less does not help
+        if not (own_limit and self._crowd.make_room(_PAUSE_SECONDS)):
+            self._clock.wait(self._stop, _PAUSE_SECONDS)
 
     def _complain(self, event: str, **facts: object) -> None:
         now = self._clock.monotonic()

@@ -1,0 +1,296 @@
+"""Clients that hold connections, never finish or never read: scrapes go on, memory and descriptors come back.
+
+The server runs in a process of its own, so that what is measured is the server and not the attack.
+"""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import json
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from gigas_exporter.web import Limits, Request, Response, Server
+from gigas_exporter.web.crowd import connection_cap
+
+_SERVED_PAGE = Path(__file__).with_name("served_page.py")
+
+
+class _Served:
+    """The other process."""
+
+    def __init__(self, process: subprocess.Popen[str], tls: ssl.SSLContext | None) -> None:
+        self.process = process
+        assert process.stdout is not None
+        self.address = ("127.0.0.1", int(process.stdout.readline()))
+        self._tls = tls
+
+    def get(self, path: str = "/") -> tuple[int, bytes]:
+        connection: http.client.HTTPConnection
+        if self._tls is None:
+            connection = http.client.HTTPConnection(*self.address, timeout=10)
+        else:
+            connection = http.client.HTTPSConnection(*self.address, timeout=10, context=self._tls)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def usage(self) -> Any:
+        return json.loads(self.get("/usage")[1])
+
+    def scrape_seconds(self, count: int) -> list[float]:
+        """Scrape several times; each must be whole. Return the times in order."""
+        times = []
+        for _ in range(count):
+            begin = time.perf_counter()
+            status, body = self.get()
+            times.append(time.perf_counter() - begin)
+            assert status == 200
+            assert body.strip(b"#") == b""
+        return sorted(times)
+
+    def end(self) -> str:
+        """Let the process end by itself; return what it wrote meanwhile."""
+        output, _ = self.process.communicate(timeout=10)
+        return output
+
+
+class _Start(Protocol):
+    def __call__(self, *arguments: str, tls: ssl.SSLContext | None = None) -> _Served: ...
+
+
+@pytest.fixture
+def start() -> Iterator[_Start]:
+    """Start servers in processes of their own."""
+    with ExitStack() as stack:
+
+        def run(*arguments: str, tls: ssl.SSLContext | None = None) -> _Served:
+            process = stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, str(_SERVED_PAGE), *arguments],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                )
+            )
+            stack.callback(process.kill)
+            return _Served(process, tls)
+
+        yield run
+
+
+@pytest.fixture
+def hold() -> Iterator[Callable[..., list[socket.socket]]]:
+    """Open many connections, say something on each and hold them until the test ends."""
+    held: list[socket.socket] = []
+
+    def open_many(address: tuple[str, int], count: int, say: bytes = b"") -> list[socket.socket]:
+        for _ in range(count):
+            client = socket.create_connection(address, timeout=10)
+            held.append(client)
+            client.sendall(say)
+        return held[-count:]
+
+    yield open_many
+    for client in held:
+        client.close()
+
+
+def _is_ended(client: socket.socket) -> bool:
+    try:
+        while client.recv(1 << 20):
+            pass
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _assert_quick(times: list[float]) -> None:
+    assert times[int(len(times) * 0.95)] < 0.25, times
+
+
+def test_dripped_heads_do_not_slow_scrapes(
+    start: _Start, hold: Callable[..., list[socket.socket]], wait_until: Callable[..., None]
+) -> None:
+    """While 300 clients drip their heads every scrape is quick, and each of the 300 is ended in time."""
+    served = start("--head-seconds", "2")
+    begin = time.monotonic()
+    clients = hold(served.address, 300, b"GET / HTTP/1.1\r\n")
+    stop = threading.Event()
+
+    def drip() -> None:
+        while not stop.wait(0.2):
+            for client in clients:
+                try:
+                    client.send(b"A: b\r\n")
+                except OSError:
+                    continue
+
+    dripping = threading.Thread(target=drip)
+    dripping.start()
+    try:
+        times = served.scrape_seconds(50)
+        assert served.usage()["threads"] > 300
+        assert all(_is_ended(client) for client in clients)
+        assert time.monotonic() - begin < 5
+    finally:
+        stop.set()
+        dripping.join()
+    _assert_quick(times)
+    wait_until(lambda: served.usage()["threads"] < 10)
+
+
+def test_unfinished_handshakes_do_not_slow_scrapes(
+    start: _Start, hold: Callable[..., list[socket.socket]], pki: Any
+) -> None:
+    """While 300 clients hold a TLS handshake open every scrape over TLS is answered, and the 300 are ended in time."""
+    path = pki.directory / "web.yml"
+    path.write_text("tls_server_config: {cert_file: server.crt, key_file: server.key}")
+    served = start("--head-seconds", "2", "--web-config", str(path), tls=pki.client())
+    begin = time.monotonic()
+    clients = hold(served.address, 300, b"\x16\x03\x01")
+    times = served.scrape_seconds(50)
+    assert all(_is_ended(client) for client in clients)
+    assert time.monotonic() - begin < 6
+    _assert_quick(times)
+
+
+def test_clients_that_never_read_cost_no_copy_of_the_page(
+    start: _Start, hold: Callable[..., list[socket.socket]], wait_until: Callable[..., None]
+) -> None:
+    """200 clients that ask for 10 MB and read nothing take no 2 GB, and are ended when their time is over."""
+    served = start("--page-bytes", "10000000", "--request-seconds", "2")
+    before = served.usage()["resident_mb"]
+    hold(served.address, 200, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    wait_until(lambda: served.usage()["threads"] >= 200)
+    assert served.usage()["resident_mb"] < before + 40
+    _assert_quick(served.scrape_seconds(50))
+    wait_until(lambda: served.usage()["threads"] < 10)
+    assert served.usage()["descriptors"] < 20
+
+
+def test_at_the_cap_the_oldest_unfinished_makes_room(start: _Start, hold: Callable[..., list[socket.socket]]) -> None:
+    """With ten times as many held connections as there is room for, every scrape is answered."""
+    served = start("--connections", "30")
+    clients = hold(served.address, 300, b"GET / HTTP/1.1\r\n")
+    _assert_quick(served.scrape_seconds(50))
+    usage = served.usage()
+    assert usage["threads"] <= 33
+    assert _is_ended(clients[0])
+
+
+def test_without_descriptors_it_neither_spins_nor_locks_out(
+    start: _Start, hold: Callable[..., list[socket.socket]]
+) -> None:
+    """When no descriptor is left scrapes are still answered, at little cost and with few words."""
+    served = start("--page-bytes", "1000", "--descriptors", "32")
+    hold(served.address, 200, b"GET / HTTP/1.1\r\n")
+    _assert_quick(served.scrape_seconds(50))
+    processor = _processor_seconds(served.process.pid)
+    time.sleep(1.0)
+    assert _processor_seconds(served.process.pid) - processor < 0.05
+    assert served.end().count("cannot accept connections") == 1
+
+
+def test_when_nothing_can_be_given_up_it_waits(
+    serve: Callable[..., Server], wire: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the machine out of descriptors it tries again now and then, and goes on when there are some."""
+    tries: list[float] = []
+    accept = socket.socket.accept
+
+    def refuse(listener: socket.socket) -> tuple[socket.socket, Any]:
+        tries.append(time.monotonic())
+        if len(tries) < 5:
+            raise OSError(errno.ENFILE if len(tries) % 2 else errno.EMFILE, "no descriptors")
+        return accept(listener)
+
+    monkeypatch.setattr(socket.socket, "accept", refuse)
+    assert wire(serve()).ask().status == 200
+    assert tries[4] - tries[0] > 0.3
+
+
+def _processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+def test_idle_then_writing_connections_make_room_but_not_those_being_answered(
+    serve: Callable[..., Server], wire: Callable[..., Any], wait_until: Callable[..., None]
+) -> None:
+    """The order of giving up is unfinished, idle, writing; who waits for an answer stays, and the newcomer goes."""
+    proceed = threading.Event()
+    asked = threading.Semaphore(0)
+    page = bytes(20_000_000)
+
+    def handler(request: Request) -> Response:
+        asked.release()
+        if request.path == "/wait":
+            proceed.wait(10)
+        return Response(200, {}, (page,) if request.path == "/page" else (b"x",))
+
+    server = serve(handler, limits=Limits(connections=2))
+    waiting = wire(server)
+    waiting.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert asked.acquire(timeout=5)
+    idle = wire(server)
+    idle.ask()
+    writing = wire(server)
+    assert idle.is_ended()
+    writing.send(b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n")
+    writing.socket.recv(1)
+    other = wire(server)
+    assert writing.is_ended()
+    other.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert asked.acquire(timeout=5)
+    assert asked.acquire(timeout=5)
+    assert asked.acquire(timeout=5)
+    refused = wire(server)
+    assert refused.is_ended()
+    proceed.set()
+    assert waiting.answer().body == b"x"
+    assert other.answer().body == b"x"
+
+
+def test_a_thread_that_cannot_be_had_refuses_the_connection(
+    serve: Callable[..., Server], wire: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the limit of threads a connection is closed, and the next is served once threads can be had again."""
+    server = serve()
+
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        assert wire(server).is_ended()
+    assert wire(server).ask().status == 200
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "wanted", "cap"),
+    [(1024, None, 512), (256, None, 128), (64, None, 16), (-1, None, 512), (1024, 20, 20), (100, 700, 16)],
+)
+def test_the_cap_leaves_descriptors_free(
+    descriptors: int, wanted: int | None, cap: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit of open files is never used up by connections."""
+    monkeypatch.setattr("resource.getrlimit", lambda _: (descriptors, descriptors))
+    assert connection_cap(wanted) == cap

@@ -1,0 +1,126 @@
+"""A real Prometheus scrapes the server: plainly, and over TLS with a client certificate and basic auth."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+import pytest
+
+from gigas_exporter.web import Request, Response, Server, WebConfig, build_routes, load_web_config
+
+_TLS_AND_USERS = """
+tls_server_config:
+  cert_file: server.crt
+  key_file: server.key
+  client_auth_type: RequireAndVerifyClientCert
+  client_ca_file: ca.crt
+  client_allowed_sans: [scraper]
+basic_auth_users:
+  prometheus: '{hash}'
+"""
+_SECURED_SCRAPE = """
+    scheme: https
+    basic_auth: {username: prometheus, password: right}
+    tls_config: {ca_file: ca.crt, cert_file: client.crt, key_file: client.key, server_name: localhost}
+"""
+
+
+@dataclass
+class _Exposition:
+    chunks: tuple[bytes, ...]
+    content_type: str
+    content_encoding: str | None = None
+
+
+class _Page:
+    def __init__(self) -> None:
+        self.asked: list[bool] = []
+
+    def render(self, *, openmetrics: bool, gzip: bool) -> _Exposition:
+        self.asked.append(openmetrics)
+        end = b"# EOF\n" if openmetrics else b""
+        kind = (
+            "application/openmetrics-text; version=1.0.0; charset=utf-8" if openmetrics else "text/plain; version=0.0.4"
+        )
+        return _Exposition((b"# TYPE gigas_up gauge\n", b'gigas_up{account_id="4242"} 1\n', end), kind)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def _query(port: int, expression: str) -> list[Any]:
+    url = f"http://127.0.0.1:{port}/api/v1/query?query={urllib.parse.quote(expression)}"
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            result = json.load(response)["data"]["result"]
+    except (urllib.error.URLError, ConnectionError):
+        return []
+    assert isinstance(result, list)
+    return result
+
+
+@pytest.mark.parametrize("secured", [False, True], ids=["plain", "tls-and-basic-auth"])
+def test_prometheus_scrapes(
+    secured: bool,
+    pki: Any,
+    serve: Callable[..., Server],
+    need_tool: Callable[[str], str],
+    wait_until: Callable[..., None],
+) -> None:
+    """The sample arrives in Prometheus, asked for as OpenMetrics over one connection that is kept."""
+    directory: Path = pki.directory
+    web_config: WebConfig | None = None
+    if secured:
+        stored = bcrypt.hashpw(b"right", bcrypt.gensalt(6)).decode()
+        (directory / "web.yml").write_text(_TLS_AND_USERS.format(hash=stored))
+        web_config = load_web_config(directory / "web.yml")
+    page = _Page()
+
+    def index(_: Request) -> Response:
+        return Response(200)
+
+    routes = build_routes(
+        page, telemetry_path="/metrics", ready=lambda: None, healthy=lambda: True, reload=None, index=index
+    )
+    server = serve(routes, web_config)
+    (directory / "prometheus.yml").write_text(
+        f"global: {{scrape_interval: 300ms, scrape_timeout: 300ms}}\n"
+        f"scrape_configs:\n  - job_name: gigas\n    static_configs: [{{targets: ['127.0.0.1:{server.address[1]}']}}]\n"
+        f"{_SECURED_SCRAPE if secured else ''}"
+    )
+    port = _free_port()
+    with (
+        (directory / "log").open("wb") as log,
+        subprocess.Popen(
+            [
+                need_tool("prometheus"),
+                f"--config.file={directory}/prometheus.yml",
+                f"--storage.tsdb.path={directory}/data",
+                f"--web.listen-address=127.0.0.1:{port}",
+            ],
+            stdout=log,
+            stderr=log,
+        ) as process,
+    ):
+        try:
+            wait_until(lambda: _query(port, "gigas_up"), 20)
+            wait_until(lambda: len(page.asked) > 3, 20)
+            found = _query(port, "gigas_up")
+        finally:
+            process.terminate()
+            process.wait(10)
+    assert found[0]["metric"]["account_id"] == "4242"
+    assert found[0]["value"][1] == "1"
+    assert all(page.asked)
