@@ -1,0 +1,35 @@
+"""A simulated cloud, and services that poll it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from gigas_exporter.config import Settings
+from gigas_exporter.poller.store import Store
+from gigas_exporter.simulator import SimulatorServer, World
+from support.polling import Watching, settings_for
+
+
+@pytest.fixture
+def server() -> Iterator[SimulatorServer]:
+    """A simulated cloud of one account with 24 disks that stands still but for what tests do."""
+    with SimulatorServer(World(seed=3, disks=24, eventful=False)) as server:
+        yield server
+
+
+@pytest.fixture
+def watch(server: SimulatorServer) -> Iterator[Callable[..., Watching]]:
+    """Start services; all are stopped at the end."""
+    running: list[Watching] = []
+
+    def start(settings: Settings | None = None, store: Store | None = None, **poll: Any) -> Watching:
+        watching = Watching(settings or settings_for(server, **poll), store)
+        running.append(watching)
+        return watching
+
+    yield start
+    for watching in running:
+        watching.service.stop()

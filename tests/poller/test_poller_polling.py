@@ -1,0 +1,185 @@
+"""Polls of one account: what they publish, and what stays when they fail."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+import pytest
+
+from gigas_exporter.config import Settings
+from gigas_exporter.simulator import SimulatorServer
+from support.polling import Watching, await_true, settings_for
+
+Watch = Callable[..., Watching]
+ACCOUNT = "4242"
+
+
+def test_the_first_polls_start_at_once(server: SimulatorServer, watch: Watch) -> None:
+    """Disks, machines and backups are all known long before the first interval is over."""
+    watching = watch(interval=60.0, backups_interval=60.0)
+    await_true(lambda: len(watching.inventory().outcomes) == 3, seconds=5)
+    inventory = watching.inventory()
+    assert all(outcome.success for outcome in inventory.outcomes.values())
+    assert watching.disks() == {disk.id for disk in server.world.disks(ACCOUNT)}
+    assert inventory.machines is not None
+    assert set(inventory.machines.machines) == {machine.id for machine in server.world.machines(ACCOUNT)}
+    assert {seen.operation for seen in server.requests.recent} == {
+        "list_disks",
+        "list_virtual_machines",
+        "list_backups",
+    }
+
+
+def test_summaries_are_those_of_the_truth(server: SimulatorServer, watch: Watch) -> None:
+    """For every disk, count and date of the newest backup are those that the simulated cloud holds."""
+    watching = watch(interval=60.0, backups_interval=60.0)
+    await_true(lambda: watching.inventory().backups)
+    for disk in server.world.disks(ACCOUNT):
+        truth = [backup for backup in server.world.backups(ACCOUNT, disk.id) if backup.status == "completed"]
+        summary = watching.inventory().backup_summary(disk.id, time.monotonic())
+        assert summary is not None
+        newest = max((backup.date_created or 0.0 for backup in truth), default=None)
+        assert (summary.usable, summary.newest_at) == (len(truth), newest)
+
+
+@pytest.mark.parametrize("source", ["account", "disk"])
+def test_changes_are_seen_at_the_next_poll(server: SimulatorServer, watch: Watch, source: str) -> None:
+    """A deleted disk goes, an error flag and a new backup come, by either way of reading backups."""
+    watching = watch(backups_source=source)
+    await_true(lambda: watching.inventory().backups)
+    gone, broken, fresh = sorted(watching.disks())[:3]
+    server.world.delete_disk(gone)
+    server.world.set_error(broken)
+    made = server.world.make_backup(fresh)
+    watching.await_polls("disks")
+    watching.await_polls("backups")
+    assert gone not in watching.disks()
+    inventory = watching.inventory()
+    assert inventory.disks is not None
+    assert inventory.disks.disks[broken].error is True
+    summary = inventory.backup_summary(fresh, time.monotonic())
+    assert summary is not None
+    assert summary.newest_at == made.date_created
+
+
+def test_a_failing_disk_list_keeps_what_was_known(server: SimulatorServer, watch: Watch) -> None:
+    """While the API answers 500, the disks stay and the outcome says so; afterwards it heals by itself."""
+    watching = watch()
+    await_true(lambda: watching.inventory().disks)
+    known = watching.disks()
+    server.faults.add("status", "list_disks", status=500)
+    await_true(lambda: watching.observed.polls[ACCOUNT, "disks", "server"])
+    assert watching.disks() == known
+    outcome = watching.inventory().outcomes["disks"]
+    assert not outcome.success
+    assert outcome.last_success_at is not None
+    server.faults.clear()
+    await_true(lambda: watching.inventory().outcomes["disks"].success)
+
+
+def test_an_incomplete_walk_makes_no_disk_disappear(server: SimulatorServer, watch: Watch) -> None:
+    """A list that never ends is a failed poll counted as incomplete, and no disk is lost by it."""
+    watching = watch(api={"page_size": 10})
+    await_true(lambda: watching.inventory().disks)
+    known = watching.disks()
+    server.faults.add("endless_pages", "list_disks", value="fresh")
+    await_true(lambda: watching.observed.polls[ACCOUNT, "disks", "incomplete"])
+    assert watching.disks() == known
+
+
+def test_one_resource_failing_does_not_hide_the_others(server: SimulatorServer, watch: Watch) -> None:
+    """Without backups and machines there are still disks, and the policy is still applied to them."""
+    server.faults.add("status", "list_backups", status=403)
+    server.faults.add("status", "list_virtual_machines", status=404)
+    watching = watch()
+    await_true(lambda: watching.inventory().disks and len(watching.inventory().outcomes) == 3)
+    inventory = watching.inventory()
+    assert inventory.backups is None
+    assert inventory.machines is None
+    assert set(inventory.requirements) == watching.disks()
+    assert watching.observed.polls[ACCOUNT, "backups", "forbidden"]
+    assert watching.observed.polls[ACCOUNT, "virtual_machines", "other"]
+
+
+def test_values_that_cannot_be_understood_are_counted_by_field(server: SimulatorServer, watch: Watch) -> None:
+    """A size that is no number is left out for that disk and counted, and all disks stay."""
+    server.faults.add("value", "list_disks", field="disk_size", value="huge")
+    watching = watch(interval=60.0, backups_interval=60.0)
+    await_true(lambda: watching.inventory().disks)
+    disks = watching.inventory().disks
+    assert disks is not None
+    assert any(disk.size_bytes is None for disk in disks.disks.values())
+    assert watching.observed.invalids[ACCOUNT, "disks", "disk_size"] > 0
+    assert len(disks.disks) == 24
+
+
+def test_a_failure_is_logged_when_it_begins_and_when_it_ends(
+    server: SimulatorServer, watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of several failed polls the first is a warning, the rest is not said again, and the end is said once."""
+    caplog.set_level(logging.INFO, logger="gigas_exporter.poller")
+    server.faults.add("status", "list_disks", status=501)
+    watching = watch(backups_interval=60.0)
+    await_true(lambda: watching.observed.polls[ACCOUNT, "disks", "server"] >= 3)
+    server.faults.clear()
+    await_true(lambda: watching.inventory().disks)
+    watching.await_polls("disks")
+    about_disks = [record for record in caplog.records if getattr(record, "facts", {}).get("resource") == "disks"]
+    messages = [record.getMessage() for record in about_disks]
+    assert messages.count("poll failed") == 1
+    assert messages.count("poll succeeds again") == 1
+    assert messages[0] == "poll failed"
+    assert messages[-1] == "poll done"
+
+
+def test_a_bug_in_a_poll_ends_neither_the_polling_nor_other_resources(
+    server: SimulatorServer, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unexpected exception is a failed poll with reason other, and the next poll is made all the same."""
+    calls: list[float] = []
+
+    def broken(*_: object, **__: object) -> None:
+        calls.append(time.monotonic())
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("gigas_exporter.gigas.ReadClient.list_disks", broken)
+    watching = watch()
+    await_true(lambda: watching.observed.polls[ACCOUNT, "disks", "other"] >= 2)
+    assert len(calls) >= 2
+    assert watching.inventory().outcomes["virtual_machines"].success
+    assert watching.service.healthy()
+
+
+def test_stopping_in_the_middle_of_a_poll_is_quick_and_publishes_nothing(server: SimulatorServer, watch: Watch) -> None:
+    """With an API that never answers, the end comes within two seconds and no outcome is published."""
+    server.faults.add("hang")
+    settings = settings_for(server, api={"timeout_seconds": 30.0})
+    watching = watch(settings)
+    await_true(lambda: server.requests.total)
+    began = time.monotonic()
+    watching.service.stop()
+    assert time.monotonic() - began < 2.0
+    assert watching.inventory().outcomes == {}
+
+
+def test_a_poll_never_outlives_its_deadline(server: SimulatorServer, watch: Watch) -> None:
+    """With an API that never answers, a poll of a 1 s interval fails with a timeout after 5 s and not later."""
+    server.faults.add("hang", "list_disks")
+    watching = watch(api={"timeout_seconds": 30.0})
+    await_true(lambda: watching.observed.polls[ACCOUNT, "disks", "timeout"])
+    assert watching.inventory().outcomes["disks"].duration_seconds == pytest.approx(5.0, abs=0.8)
+
+
+def test_a_new_generation_keeps_what_was_known(server: SimulatorServer, watch: Watch) -> None:
+    """A reload's service starts with the old one's inventory and applies its own policy to it at once."""
+    first = watch(interval=60.0, backups_interval=60.0)
+    await_true(lambda: first.inventory().disks and first.inventory().backups)
+    first.service.stop()
+    server.faults.add("status", "*", status=500)
+    settings: Settings = settings_for(server, max_staleness=7.0)
+    second = watch(settings, store=first.store)
+    assert second.disks() == {disk.id for disk in server.world.disks(ACCOUNT)}
+    assert second.inventory().limits.disks == 7.0
+    assert second.service.not_ready() is None

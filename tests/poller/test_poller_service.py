@@ -1,0 +1,212 @@
+"""Which accounts are watched: discovery, shards, clients, readiness and health."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from gigas_exporter.clock import SystemClock
+from gigas_exporter.config import AccountSettings, Settings, Shard
+from gigas_exporter.errors import AuthError
+from gigas_exporter.gigas import FixedSecret, LoginCredential
+from gigas_exporter.inventory import AccountInventory, StalenessLimits
+from gigas_exporter.model import Account
+from gigas_exporter.poller.loop import Loop, poll_deadline
+from gigas_exporter.poller.service import Service
+from gigas_exporter.poller.store import Store
+from gigas_exporter.secret import Secret
+from gigas_exporter.simulator import SimulatorServer, World
+from support.polling import Observed, Watching, api_key, await_true, settings_for
+
+Watch = Callable[..., Watching]
+
+
+@pytest.fixture
+def accounts() -> Iterator[SimulatorServer]:
+    """A simulated cloud of six accounts."""
+    with SimulatorServer(World(seed=3, disks=18, accounts=6, eventful=False)) as server:
+        yield server
+
+
+def discovering(server: SimulatorServer) -> Settings:
+    """Settings that take every account that the main key may see."""
+    return replace(settings_for(server), accounts=(), discovery=api_key(server.world.api_key))
+
+
+def watched(watching: Watching) -> set[str]:
+    """The accounts in the store."""
+    return {inventory.account.id for inventory in watching.store.snapshot()}
+
+
+def test_discovery_watches_every_account_that_the_credential_sees(accounts: SimulatorServer, watch: Watch) -> None:
+    """All six accounts are polled with one credential, over one client."""
+    watching = watch(discovering(accounts))
+    assert watching.service.not_ready() == "the accounts have not been listed yet"
+    await_true(lambda: watching.service.not_ready() is None)
+    assert watched(watching) == set(accounts.world.account_ids)
+
+
+def test_discovery_that_fails_at_first_is_tried_again(accounts: SimulatorServer, watch: Watch) -> None:
+    """Until the accounts were listed once, they are asked for at the shorter interval."""
+    accounts.faults.add("status", "list_accounts", status=400, count=2)
+    watching = watch(discovering(accounts))
+    await_true(lambda: watching.service.not_ready() is None)
+    assert accounts.requests["list_accounts"] >= 3
+
+
+def test_accounts_come_and_go_with_what_the_credential_sees(accounts: SimulatorServer, watch: Watch) -> None:
+    """An account that is listed no more is forgotten, one that is listed again is watched again."""
+    user = accounts.world.access.main
+    everything = user.account_ids
+    watching = watch(discovering(accounts))
+    await_true(lambda: watching.service.not_ready() is None)
+    user.account_ids = everything[:2]
+    await_true(lambda: watched(watching) == set(everything[:2]))
+    assert set(watching.observed.forgotten) == set(everything[2:])
+    user.account_ids = everything
+    await_true(lambda: watched(watching) == set(everything) and watching.service.not_ready() is None)
+
+
+def test_a_failed_discovery_later_on_forgets_nothing(accounts: SimulatorServer, watch: Watch) -> None:
+    """Accounts that are watched stay while the list of accounts cannot be read."""
+    watching = watch(discovering(accounts))
+    await_true(lambda: watching.service.not_ready() is None)
+    fault = accounts.faults.add("html", "list_accounts")
+    await_true(lambda: accounts.faults.struck(fault) >= 2)
+    assert watched(watching) == set(accounts.world.account_ids)
+
+
+@pytest.mark.parametrize("discover", [False, True])
+def test_shards_watch_every_account_once(accounts: SimulatorServer, watch: Watch, discover: bool) -> None:
+    """Three shards together watch all accounts, and none twice."""
+    settings = discovering(accounts) if discover else settings_for(accounts)
+    shards = [watch(replace(settings, shard=Shard(index, 3))) for index in (1, 2, 3)]
+    await_true(lambda: all(each.service.not_ready() is None for each in shards))
+    seen = [account_id for each in shards for account_id in watched(each)]
+    assert sorted(seen) == sorted(accounts.world.account_ids)
+
+
+def test_accounts_with_one_login_share_a_session(accounts: SimulatorServer, watch: Watch) -> None:
+    """Six accounts with the same login take one token, which is told as each one's and asked for read-only."""
+    world = accounts.world
+    password = FixedSecret(Secret(world.password), "the test")
+    login = LoginCredential(world.login, password)
+    settings = settings_for(accounts)
+    settings = replace(settings, accounts=tuple(AccountSettings(Account(each), login) for each in world.account_ids))
+    watching = watch(settings)
+    await_true(lambda: watching.service.not_ready() is None)
+    assert accounts.requests["create_token"] == 1
+    await_true(lambda: set(watching.observed.tokens) == set(world.account_ids))
+    assert None not in watching.observed.tokens.values()
+
+
+def test_one_account_failing_leaves_the_others_alone(accounts: SimulatorServer, watch: Watch) -> None:
+    """An account whose API answers 500 is not ready, and all others are as fresh as ever."""
+    bad, *good = accounts.world.account_ids
+    accounts.faults.add("status", "*", status=500, account=bad)
+    watching = watch(settings_for(accounts))
+    await_true(lambda: all(watching.inventory(each).disks for each in good))
+    assert watching.service.not_ready() == f"the disks of 1 account(s) have not been read yet, among them account {bad}"
+    accounts.faults.clear()
+    await_true(lambda: watching.service.not_ready() is None)
+
+
+def test_a_wrong_credential_is_a_failure_of_authentication(server: SimulatorServer, watch: Watch) -> None:
+    """With a key that the API does not know each poll fails for that reason, and nothing else happens."""
+    settings = settings_for(server)
+    settings = replace(settings, accounts=(AccountSettings(Account("4242"), api_key("wrong")),))
+    watching = watch(settings)
+    await_true(lambda: watching.observed.polls["4242", "disks", "auth"])
+    assert watching.service.healthy()
+
+
+def test_polling_once_tells_what_could_not_be_read(accounts: SimulatorServer) -> None:
+    """Without loops: everything is read once, and a failing account is named with its resources."""
+    bad = accounts.world.account_ids[0]
+    accounts.faults.add("status", "list_backups", status=403, account=bad)
+    store = Store()
+    service = Service(settings_for(accounts), store, Observed(), clock=SystemClock())
+    told: list[tuple[str, str, bool]] = []
+    try:
+        failed = service.poll_once(lambda *facts: told.append(facts))
+    finally:
+        service.stop()
+    assert failed == {each: ({"backups"} if each == bad else set()) for each in accounts.world.account_ids}
+    assert len(told) == 18
+    assert all(inventory.disks is not None for inventory in store.snapshot())
+
+
+def test_polling_once_with_a_discovery_that_fails_says_so(accounts: SimulatorServer) -> None:
+    """Without accounts there is nothing to poll, and the reason is the API's."""
+    settings = replace(discovering(accounts), discovery=api_key("wrong"))
+    service = Service(settings, Store(), Observed(), clock=SystemClock())
+    with pytest.raises(AuthError):
+        service.poll_once(lambda *_: None)
+    service.stop()
+
+
+def test_a_loop_that_hangs_is_stuck_and_so_is_one_that_died() -> None:
+    """Health is lost when a poll lasts longer than any may, and when the thread is gone."""
+    stop, release = threading.Event(), threading.Event()
+    loop = Loop(
+        "test",
+        release.wait,
+        lambda: 1.0,
+        longest_seconds=0.05,
+        clock=SystemClock(),
+        stop=stop,
+        rng=random.Random(1),
+    )
+    assert loop.stuck()
+    loop.start()
+    await_true(loop.stuck)
+    release.set()
+    await_true(lambda: not loop.stuck())
+    stop.set()
+    assert loop.join(5.0)
+    assert not loop.stuck()
+
+
+def test_intervals_are_jittered_and_never_overlap() -> None:
+    """Waits differ from each other by a little, and a poll that takes long moves the next one behind itself."""
+    waits: list[float] = []
+
+    class Clock(SystemClock):
+        def wait(self, event: threading.Event, seconds: float) -> bool:
+            waits.append(seconds)
+            if len(waits) == 20:
+                event.set()
+            return event.is_set()
+
+    stop = threading.Event()
+    loop = Loop(
+        "test", lambda: None, lambda: 100.0, longest_seconds=1.0, clock=Clock(), stop=stop, rng=random.Random(1)
+    )
+    loop.start()
+    assert loop.join(5.0)
+    assert all(94.0 < seconds <= 105.0 for seconds in waits)
+    assert len({round(seconds, 3) for seconds in waits}) > 10
+
+
+@pytest.mark.parametrize(("interval", "deadline"), [(1.0, 5.0), (5.0, 5.0), (30.0, 30.0), (600.0, 60.0)])
+def test_a_polls_deadline_is_its_interval_within_bounds(interval: float, deadline: float) -> None:
+    """At least five seconds, at most a minute."""
+    assert poll_deadline(interval) == deadline
+
+
+def test_the_store_tells_of_changes_and_refuses_what_came_too_late() -> None:
+    """Each change raises the version and is told; one that is no longer wanted, or of a gone account, is neither."""
+    told: list[int] = []
+    store = Store()
+    store.on_change = lambda: told.append(store.version)
+    inventory = AccountInventory(Account("1"), StalenessLimits(1.0, 1.0))
+    store.replace({"1": inventory})
+    store.update("1", lambda known: replace(known, account=Account("1", "named")))
+    store.update("1", lambda known: replace(known, account=Account("1", "late")), still_wanted=lambda: False)
+    store.update("2", lambda known: known)
+    assert told == [1, 2]
+    assert [each.account.name for each in store.snapshot()] == ["named"]

@@ -1,0 +1,120 @@
+"""Services that poll a simulated cloud in short intervals, and what they tell."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from gigas_exporter.clock import SystemClock
+from gigas_exporter.config import AccountSettings, PollSettings, Settings
+from gigas_exporter.errors import Reason
+from gigas_exporter.gigas import ApiKeyCredential, ApiSettings, Credential, FixedSecret
+from gigas_exporter.inventory import AccountInventory, Resource
+from gigas_exporter.model import Account
+from gigas_exporter.poller.service import Service
+from gigas_exporter.poller.store import Store
+from gigas_exporter.secret import Secret
+from gigas_exporter.simulator import SimulatorServer
+
+PATIENCE_SECONDS = 15.0
+
+
+class Observed:
+    """Counts what a service tells."""
+
+    def __init__(self) -> None:
+        self.polls: Counter[tuple[str, Resource, Reason | None]] = Counter()
+        self.invalids: Counter[tuple[str, Resource, str]] = Counter()
+        self.requests: Counter[tuple[str, str]] = Counter()
+        self.tokens: dict[str, float | None] = {}
+        self.accounts: list[str] = []
+        self.forgotten: list[str] = []
+        self._lock = threading.Lock()
+
+    def poll(self, account_id: str, resource: Resource, failure: Reason | None) -> None:
+        with self._lock:
+            self.polls[account_id, resource, failure] += 1
+
+    def invalid(self, account_id: str, resource: Resource, field: str, count: int) -> None:
+        with self._lock:
+            self.invalids[account_id, resource, field] += count
+
+    def request(self, operation: str, code: str, seconds: float) -> None:
+        with self._lock:
+            self.requests[operation, code] += 1
+
+    def retry(self, operation: str) -> None:
+        pass
+
+    def token(self, account_ids: Iterable[str], expires_at: float | None) -> None:
+        self.tokens.update(dict.fromkeys(account_ids, expires_at))
+
+    def account(self, account_id: str) -> None:
+        self.accounts.append(account_id)
+
+    def forget(self, account_id: str) -> None:
+        self.forgotten.append(account_id)
+
+    def ended(self, resource: Resource) -> int:
+        """How many polls of a resource ended, over all accounts."""
+        with self._lock:
+            return sum(count for (_, each, _), count in self.polls.items() if each == resource)
+
+
+def api_key(key: str) -> Credential:
+    """A credential out of a key."""
+    return ApiKeyCredential(FixedSecret(Secret(key), "the test"))
+
+
+def settings_for(server: SimulatorServer, *, api: dict[str, Any] | None = None, **poll: Any) -> Settings:
+    """Settings that watch all accounts of a simulated cloud, each with its own key, in short intervals."""
+    world = server.world
+    accounts = tuple(
+        AccountSettings(Account(account_id), api_key(world.credentials(account_id).api_key))
+        for account_id in world.account_ids
+    )
+    poll = {"interval": 1.0, "backups_interval": 1.0, "max_staleness": 60.0, **poll}
+    return Settings(
+        accounts=accounts,
+        api=replace(ApiSettings(url=server.url, timeout_seconds=2.0, max_requests_per_second=0.0), **(api or {})),
+        poll=PollSettings(**poll),
+    )
+
+
+class Watching:
+    """A running service with its store and what it told."""
+
+    def __init__(self, settings: Settings, store: Store | None = None, observed: Observed | None = None) -> None:
+        self.store = store or Store()
+        self.observed = observed or Observed()
+        self.service = Service(settings, self.store, self.observed, clock=SystemClock())
+        self.service.start()
+
+    def inventory(self, account_id: str = "4242") -> AccountInventory:
+        """What is known of an account."""
+        inventory = self.store.get(account_id)
+        assert inventory is not None
+        return inventory
+
+    def disks(self, account_id: str = "4242") -> set[str]:
+        """The ids of the disks that are known."""
+        reading = self.inventory(account_id).disks
+        return set() if reading is None else set(reading.disks)
+
+    def await_polls(self, resource: Resource, count: int = 1) -> None:
+        """Wait until so many more polls of a resource have begun and ended."""
+        # One may be under way that began before what the test has just done, so one more is waited for.
+        target = self.observed.ended(resource) + count + 1
+        await_true(lambda: self.observed.ended(resource) >= target)
+
+
+def await_true(condition: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
+    """Wait until something holds, and fail when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
