@@ -1,0 +1,177 @@
+"""What the metrics tests share: a clock moved by hand, a source of inventories, a fleet, a reader of pages."""
+
+from __future__ import annotations
+
+import gzip as gzip_format
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from gigas_exporter.inventory import (
+    RESOURCES,
+    AccountInventory,
+    BackupsReading,
+    BackupSummary,
+    DisksReading,
+    MachinesReading,
+    Outcome,
+    StalenessLimits,
+)
+from gigas_exporter.metrics import Page, Telemetry
+from gigas_exporter.model import Account, Disk, VirtualMachine
+from gigas_exporter.policy import DEFAULT_POLICY
+
+NOW = 1_700_000_000.0
+GIB = 2**30
+
+
+@dataclass
+class HandClock:
+    """A clock that moves only when told to."""
+
+    wall_seconds: float = NOW
+    monotonic_seconds: float = 1000.0
+
+    def wall(self) -> float:
+        return self.wall_seconds
+
+    def monotonic(self) -> float:
+        return self.monotonic_seconds
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        self.move(seconds)
+        return event.is_set()
+
+    def move(self, seconds: float) -> None:
+        """Let time pass on both clocks."""
+        self.wall_seconds += seconds
+        self.monotonic_seconds += seconds
+
+
+@dataclass
+class HandSource:
+    """A source of inventories that are put there by hand."""
+
+    inventories: tuple[AccountInventory, ...] = ()
+    version: int = 0
+    snapshots: int = 0
+
+    def snapshot(self) -> tuple[AccountInventory, ...]:
+        self.snapshots += 1
+        return self.inventories
+
+    def put(self, *inventories: AccountInventory) -> None:
+        """Show these from now on."""
+        self.inventories = inventories
+        self.version += 1
+
+
+Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+@dataclass
+class Scene:
+    """A page over a source, with everything that can be moved by hand."""
+
+    clock: HandClock = field(default_factory=HandClock)
+    source: HandSource = field(default_factory=HandSource)
+    telemetry: Telemetry = field(default_factory=Telemetry)
+
+    def __post_init__(self) -> None:
+        self.page = Page(self.source, self.telemetry, self.clock)
+
+    def show(self, *inventories: AccountInventory) -> None:
+        """Publish inventories as a poll does."""
+        self.source.put(*inventories)
+        self.page.refresh()
+
+    def text(self, *, openmetrics: bool = False, gzip: bool = False) -> str:
+        """Return what a scrape gets, unpacked."""
+        exposition = self.page.render(openmetrics=openmetrics, gzip=gzip)
+        body = b"".join(exposition.chunks)
+        return (gzip_format.decompress(body) if gzip else body).decode()
+
+    def series(self, *, openmetrics: bool = False) -> Series:
+        """Return every series of the page, read by the client library's parser."""
+        parse = parse_openmetrics if openmetrics else parse_text
+        found: Series = {}
+        for family in parse(self.text(openmetrics=openmetrics)):
+            for sample in family.samples:
+                key = (sample.name, tuple(sorted(sample.labels.items())))
+                assert key not in found, f"{key} is there twice"
+                found[key] = sample.value
+        return found
+
+    def values(self, name: str) -> dict[str, float]:
+        """Return a metric's values by disk, or by virtual machine, resource or account where it has no disk."""
+        found = {}
+        for (metric, labels), value in self.series().items():
+            if metric == name:
+                by = dict(labels)
+                kinds = ("disk_id", "virtual_machine_id", "resource", "account_id")
+                found[next((by[kind] for kind in kinds if kind in by), "")] = value
+        return found
+
+
+@pytest.fixture
+def scene() -> Scene:
+    """A page without any account."""
+    return Scene()
+
+
+def _fleet(account_id: str = "4242", read_at: float = 1000.0) -> AccountInventory:
+    disks = {
+        "101": Disk(
+            "101", "501", 20 * GIB, "ok", False, False, False, True, "/", True, "1", "9", NOW - 9e6, NOW - 3600.5
+        ),
+        "102": Disk("102", "501", 2 * GIB, "ok", False, False, True, False, None, None, "1", "9", NOW - 9e6, None),
+        "103": Disk("103", None, 500 * GIB, 'lost "it"\n', True, True, False, True, "C:\\srv\\100%d", None, None, None),
+        "104": Disk("104"),
+    }
+    machines = {"501": VirtualMachine("501", "web ñ", "web-1.example.com", "standard", "online")}
+    summaries = {
+        "101": BackupSummary(7, 1, NOW - 7200.25, 5 * GIB + 512, NOW - 6e5, read_at),
+        "103": BackupSummary(0, 2, None, None, None, read_at),
+    }
+    return AccountInventory(
+        Account(account_id, "production"),
+        StalenessLimits.of(900, 60, 300),
+        DisksReading(disks, dict.fromkeys(disks, read_at - 5), read_at),
+        MachinesReading(machines, read_at),
+        BackupsReading(summaries, frozenset(), read_at - 1, read_at),
+        DEFAULT_POLICY.requirements(account_id, disks, machines),
+        {resource: Outcome(True, 1.25, NOW - 1) for resource in RESOURCES},
+        {"disks": 60.0, "backups": 300.0, "virtual_machines": 60.0},
+    )
+
+
+@pytest.fixture(scope="session")
+def fleet() -> Callable[..., AccountInventory]:
+    """Make an account of four disks: well, swap, broken, and with nothing known but its id."""
+    return _fleet
+
+
+@pytest.fixture(scope="session")
+def new_scene() -> Callable[[], Scene]:
+    """Make further pages, for tests that need more than one."""
+    return Scene
+
+
+@pytest.fixture(scope="session")
+def tool() -> Callable[[str], str]:
+    """Return the path of a program; without it the test is skipped, but fails in continuous integration."""
+
+    def find(name: str) -> str:
+        path = shutil.which(name)
+        if path is None:
+            give_up = pytest.fail if os.environ.get("CI") else pytest.skip
+            give_up(f"{name} is not installed")
+        return path
+
+    return find

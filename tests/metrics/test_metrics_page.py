@@ -1,0 +1,181 @@
+"""The page under load: whole expositions, shared work, and bytes that other programs can read."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import subprocess
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from gigas_exporter.inventory import AccountInventory, DisksReading
+from gigas_exporter.metrics import OPENMETRICS, TEXT
+from gigas_exporter.model import Disk
+
+Fleet = Callable[..., AccountInventory]
+
+
+def _of_size(inventory: AccountInventory, disks: int, status: str) -> AccountInventory:
+    """Return the account with so many disks, all of one status, each with the summary of the fleet's first."""
+    assert inventory.backups is not None
+    ids = [str(number) for number in range(disks)]
+    summaries = dict.fromkeys(ids, inventory.backups.summaries["101"])
+    reading = DisksReading({each: Disk(each, status=status) for each in ids}, dict.fromkeys(ids, 0.0), 1000.0)
+    return replace(inventory, disks=reading, backups=replace(inventory.backups, summaries=summaries))
+
+
+def test_content_types_and_encodings_are_named(scene: Any) -> None:
+    """An exposition says what it is."""
+    plain = scene.page.render(openmetrics=False, gzip=False)
+    packed = scene.page.render(openmetrics=True, gzip=True)
+    assert (plain.content_type, plain.content_encoding) == (TEXT, None)
+    assert (packed.content_type, packed.content_encoding) == (OPENMETRICS, "gzip")
+
+
+@pytest.mark.parametrize("disks", [0, 1, 3000])
+def test_gzip_is_one_sound_member(scene: Any, fleet: Fleet, disks: int) -> None:
+    """The compressed page is a single gzip member with a right checksum and length, whatever its size."""
+    scene.show(_of_size(fleet(), disks, "ok"))
+    packed = b"".join(scene.page.render(openmetrics=True, gzip=True).chunks)
+    stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    text = stream.decompress(packed)
+    assert stream.eof
+    assert stream.unused_data == b""
+    assert gzip.decompress(packed) == text
+    assert text.count(b"\ngigas_disk_backup_age_seconds{") == disks
+    assert text.endswith(b"# EOF\n")
+
+
+@pytest.mark.parametrize("accounts", [1, 40])
+def test_large_and_many_pieces_read_the_same(scene: Any, fleet: Fleet, accounts: int) -> None:
+    """However the page is cut into chunks, it is the same page; small pieces are sent together."""
+    scene.show(*(_of_size(fleet(str(number)), 6000 // accounts, "ok") for number in range(accounts)))
+    plain = scene.page.render(openmetrics=False, gzip=False).chunks
+    end = "# HELP gigas_exporter_build_info"
+    assert scene.text(gzip=True).split(end)[0] == b"".join(plain).decode().split(end)[0]
+    assert len(plain) < 40
+
+
+def test_an_unchanged_source_is_not_rendered_again(scene: Any, fleet: Fleet) -> None:
+    """Refreshing for a version that is shown already asks the source for nothing."""
+    scene.show(fleet())
+    before = scene.source.snapshots
+    scene.page.refresh()
+    scene.text()
+    assert scene.source.snapshots == before
+
+
+def test_many_refreshes_at_once_render_once(scene: Any, fleet: Fleet) -> None:
+    """Publishers that come while one renders find their change shown."""
+    scene.source.put(_of_size(fleet(), 2000, "ok"))
+    before = scene.source.snapshots
+    threads = [threading.Thread(target=scene.page.refresh) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert scene.source.snapshots == before + 1
+    assert len(scene.values("gigas_disk_info")) == 2000
+
+
+def test_a_scrape_sees_one_moment(scene: Any, fleet: Fleet) -> None:
+    """While data is replaced again and again, no exposition is half of one and half of the next."""
+    small, large = _of_size(fleet(), 300, "small"), _of_size(fleet(), 900, "large")
+    scene.show(small)
+    ended = threading.Event()
+
+    def publish() -> None:
+        for turn in range(12):
+            scene.show(large if turn % 2 == 0 else small)
+        ended.set()
+
+    publisher = threading.Thread(target=publish)
+    publisher.start()
+    seen = set()
+    while True:
+        last = ended.is_set()
+        for packed in (False, True):
+            text = scene.text(gzip=packed, openmetrics=packed)
+            counts = [
+                len(re.findall(rf"(?m)^{name}{{", text))
+                for name in ("gigas_disk_info", "gigas_disk_backup_age_seconds")
+            ]
+            statuses = set(re.findall(r'status="(small|large)"', text))
+            assert (counts, statuses) in (([300, 300], {"small"}), ([900, 900], {"large"}))
+            seen.update(statuses)
+        if last:
+            break
+    publisher.join(20)
+    assert seen == {"small", "large"}
+
+
+def test_scrapes_of_one_second_share_the_ages(scene: Any, fleet: Fleet) -> None:
+    """The ages are written once a second, compressed or not, and anew for the next."""
+    scene.show(_of_size(fleet(), 6000, "ok"))
+
+    def ages() -> bytes:
+        chunks: tuple[bytes, ...] = scene.page.render(openmetrics=False, gzip=False).chunks
+        return next(chunk for chunk in chunks if chunk.startswith(b"# HELP gigas_disk_backup_age_seconds"))
+
+    first = ages()
+    scene.clock.move(0.4)
+    scene.text(gzip=True)
+    assert ages() is first
+    scene.clock.move(0.6)
+    assert ages() != first
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Any], str]]:
+    """Serve a page over plain HTTP on loopback, always compressed."""
+    servers: list[tuple[ThreadingHTTPServer, threading.Thread]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def __init__(self, page: Any, *arguments: Any) -> None:
+            self._page = page
+            super().__init__(*arguments)
+
+        def do_GET(self) -> None:
+            exposition = self._page.render(openmetrics=False, gzip=True)
+            self.send_response(200)
+            self.send_header("Content-Type", exposition.content_type)
+            self.send_header("Content-Encoding", exposition.content_encoding)
+            self.send_header("Content-Length", str(sum(map(len, exposition.chunks))))
+            self.end_headers()
+            for chunk in exposition.chunks:
+                self.wfile.write(chunk)
+
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  # the library's name
+            """Keep still."""
+
+    def start(page: Any) -> str:
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, page))
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        servers.append((server, thread))
+        return f"http://127.0.0.1:{server.server_address[1]}/"
+
+    yield start
+    for server, thread in servers:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
+
+
+def test_curl_reads_the_compressed_page(
+    scene: Any, fleet: Fleet, serve: Callable[[Any], str], tool: Callable[[str], str]
+) -> None:
+    """A program that stops after the first gzip member gets all of the page."""
+    scene.show(_of_size(fleet(), 3000, "ok"))
+    command = [tool("curl"), "--silent", "--show-error", "--fail", "--compressed", "--max-time", "20", "--noproxy", "*"]
+    result = subprocess.run([*command, serve(scene.page)], capture_output=True, check=True, timeout=30)
+    end = "# HELP process_"
+    assert result.stdout.decode().split(end)[0] == scene.text().split(end)[0]
+    assert end in result.stdout.decode()

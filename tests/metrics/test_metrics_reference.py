@@ -1,0 +1,56 @@
+"""The definitions themselves, and the documentation that is made from them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gigas_exporter.metrics import families
+from gigas_exporter.metrics.families import FAMILIES
+from gigas_exporter.metrics.family import Family
+from gigas_exporter.metrics.reference import reference
+
+PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
+COMMAND = "python -m gigas_exporter.metrics.reference > docs/metrics.md"
+
+
+def test_documentation_is_in_step() -> None:
+    """The page in the documentation is what the definitions give."""
+    assert PAGE.read_text(encoding="utf-8") == reference(), f"write it again: {COMMAND}"
+
+
+def test_command_prints_the_page() -> None:
+    """The command named in the page's head does what it says."""
+    command = [sys.executable, "-m", "gigas_exporter.metrics.reference"]
+    result = subprocess.run(command, capture_output=True, check=True, timeout=30)
+    assert result.stdout.decode() == reference()
+    assert COMMAND in reference()
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_definition_keeps_to_the_rules(family: Family) -> None:
+    """Help is a sentence that both formats write alike; counters, and only they, end in _total."""
+    assert family.help.endswith(".")
+    assert not set(family.help) & set('"\\\n')
+    assert (family.type == "counter") == family.name.endswith("_total")
+    assert len(set(family.labels)) == len(family.labels)
+    assert family.source
+
+
+def test_every_definition_is_in_the_list_once() -> None:
+    """No metric is defined and then forgotten, or defined twice."""
+    names = [family.name for family in FAMILIES]
+    assert len(set(names)) == len(names)
+    groups = [value for name, value in vars(families).items() if name.endswith("_FAMILIES")]
+    single = [value for value in vars(families).values() if isinstance(value, Family)]
+    assert {family.name for group in groups for family in group} | {family.name for family in single} == set(names)
+
+
+def test_polled_metrics_say_so() -> None:
+    """The help of what comes from the API says that it is as old as the last poll."""
+    polled = [family for family in FAMILIES if family.name.startswith(("gigas_disk", "gigas_virtual", "gigas_up"))]
+    assert polled
+    assert all("exporter's own last poll" in family.help for family in polled)
