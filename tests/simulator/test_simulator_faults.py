@@ -66,6 +66,16 @@ def test_a_fault_that_is_none_is_refused(faults: Faults) -> None:
         faults.add("gremlin")
     with pytest.raises(TypeError):
         faults.add("status", colour="red")
+    wrongs: tuple[dict[str, Any], ...] = (
+        {"status": "500"},
+        {"count": True},
+        {"seconds": []},
+        {"probability": None},
+        {"field": 1},
+    )
+    for wrong in wrongs:
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            faults.add("status", **wrong)
     assert all(Fault(kind).kind == kind for kind in KINDS)
 
 

@@ -57,7 +57,7 @@ def test_an_impossible_world_is_refused() -> None:
     """Negative sizes, no accounts and a speed that is none are errors."""
     for wrong in ({"disks": -1}, {"accounts": 0}, {"speed": 0}, {"speed": float("inf")}, {"speed": float("nan")}):
         with pytest.raises(ValueError, match="a world has"):
-            World(**wrong)  # type: ignore[arg-type]
+            World(**wrong)
 
 
 def test_trouble_is_there_from_the_first_second(world: World, clock: Any) -> None:
@@ -169,8 +169,27 @@ def test_disks_come_go_and_are_worked_on(clock: Any) -> None:
     assert 19 <= len(world.disks("4242")) <= 20
 
 
+def test_a_disk_that_comes_and_goes_may_be_taken_away_before(clock: Any) -> None:
+    """When someone deletes the disk that would have gone, the next one comes all the same."""
+    world = World(seed=1, disks=20, clock=clock)
+    world.delete_disk(_ephemeral(world))
+    clock.advance(4 * HOUR)
+    assert [disk.mount_point for disk in world.disks("4242")].count("/scratch") == 1
+    assert len(world.disks("4242")) == 20
+
+
 def _ephemeral(world: World) -> str:
     return next(disk_id for disk_id, story in world.stories.items() if story == "ephemeral")
+
+
+def test_a_schedule_that_ended_adds_nothing(call: Any, world: World, clock: Any) -> None:
+    """Once a stopped disk's backups are taken away, none comes any more, and the listing counts right."""
+    stale = _by_story(world)["stale"]
+    others = int(call.get("/account/4242/backups").headers["X-Total"]) - len(_of(world, stale))
+    world.remove_backups(stale)
+    assert call.get("/account/4242/backups").headers["X-Total"] == str(others)
+    clock.advance(10 * DAY)
+    assert _of(world, stale) == ()
 
 
 def test_a_growing_history_is_counted_right(serve: Any, clock: Any) -> None:

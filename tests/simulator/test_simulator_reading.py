@@ -59,6 +59,10 @@ def test_machines_carry_a_password_that_the_truth_leaves_out(call: Any, world: W
     assert world.canary in world.secrets
 
 
+def _same(value: object, wanted: str) -> bool:
+    return str(value) == wanted
+
+
 @pytest.mark.parametrize(
     "filters",
     [
@@ -82,7 +86,7 @@ def test_disks_are_filtered(call: Any, filters: dict[str, str]) -> None:
     expected = [
         disk
         for disk in call.items(f"{ACCOUNT}/disks")
-        if all(fits.get(name, lambda v, w: str(v) == w)(disk[name], wanted) for name, wanted in filters.items())
+        if all(fits.get(name, _same)(disk[name], wanted) for name, wanted in filters.items())
     ]
     assert call.items(f"{ACCOUNT}/disks", **filters) == expected
     assert 0 < len(expected) < 20
@@ -93,14 +97,15 @@ def test_backups_are_filtered(call: Any, world: World) -> None:
     everything = call.items(f"{ACCOUNT}/backups")
     sizes = {disk.id: (disk.size_bytes or 0) >> 30 for disk in world.disks("4242")}
     disk_id = everything[0]["disk_id"]
-    for query, fits in [
+    cases: list[tuple[dict[str, Any], Callable[[Any], bool]]] = [
         ({"min_disk_size": 100}, lambda item: sizes[str(item["disk_id"])] >= 100),
         ({"disk_id": disk_id}, lambda item: item["disk_id"] == disk_id),
         ({"operating_system": "linux"}, lambda item: item["operating_system"] == "linux"),
         ({"operating_system_distro": "ubuntu"}, lambda item: item["operating_system_distro"] == "ubuntu"),
         ({"locked": "1"}, lambda item: item["locked"]),
         ({"locked": "0", "min_disk_size": 100}, lambda i: not i["locked"] and sizes[str(i["disk_id"])] >= 100),
-    ]:
+    ]
+    for query, fits in cases:
         expected = [item for item in everything if fits(item)]
         assert call.items(f"{ACCOUNT}/backups", **query) == expected
         assert expected

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import socket
+import struct
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -87,6 +89,38 @@ def test_nonsense_is_survived(call: Any) -> None:
     assert b"400" in _exchange(call.server.address, b"\x00\xff nonsense\r\n\r\n")
     assert b"501" in _exchange(call.server.address, b"BREW /pot HTTP/1.1\r\nHost: x\r\n\r\n")
     assert call.get(DISKS).status_code == 200
+
+
+def test_a_defect_is_logged_and_the_next_request_answered(
+    call: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error of the simulator's own ends that connection only, and is told in the log."""
+
+    def broken(*_: Any) -> None:
+        raise ArithmeticError("a defect")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(call.server.api, "answer", broken)
+        with pytest.raises(requests.ConnectionError):
+            call.get(DISKS)
+    assert call.get(DISKS).status_code == 200
+    assert "could not be answered" in caplog.text
+
+
+def test_a_client_that_leaves_early_is_no_defect(call: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A client that resets its connection in the middle of an answer is no more than a line for debugging."""
+    caplog.set_level(logging.DEBUG, logger="gigas_exporter.simulator.server")
+    call.server.faults.add("drip_body", "list_disks", seconds=0.01)
+    head = f"GET {DISKS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {call.server.world.api_key}\r\n\r\n"
+    with socket.create_connection(call.server.address, timeout=5) as connection:
+        connection.sendall(head.encode())
+        connection.recv(100)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    deadline = time.monotonic() + 5
+    while "ended early" not in caplog.text and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert "ended early" in caplog.text
+    assert "could not be answered" not in caplog.text
 
 
 def test_a_closed_server_leaves_nothing_behind(world: World) -> None:

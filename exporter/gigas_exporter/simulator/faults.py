@@ -76,6 +76,18 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "moving_items": {"size": 1},
     "expired_token": {"seconds": 0.0},
 }
+_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "operation": str,
+    "account": str,
+    "count": int,
+    "probability": (int, float),
+    "skip": int,
+    "status": int,
+    "retry_after": str,
+    "seconds": (int, float),
+    "size": int,
+    "field": str,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +122,13 @@ class Fault:
         for name, default in _DEFAULTS.get(self.kind, {}).items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, default)
+        for name, kinds in _TYPES.items():
+            value = getattr(self, name)
+            if (value is not None and not isinstance(value, kinds)) or isinstance(value, bool):
+                raise ValueError(f"{name}: a {type(value).__name__} does not fit")
+        for name in ("operation", "probability", "skip"):
+            if getattr(self, name) is None:
+                raise ValueError(f"{name}: must not be null")
 
     def concerns(self, operation: str, account: str | None) -> bool:
         """Return whether a request could be struck."""
@@ -135,7 +154,7 @@ class Faults:
         """Put a :class:`Fault` in force; return its number.
 
         Raises:
-            ValueError: There is no such kind.
+            ValueError: There is no such kind, or a parameter does not fit.
             TypeError: There is no such parameter.
         """
         fault = Fault(kind, operation, **parameters)

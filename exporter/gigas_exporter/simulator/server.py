@@ -6,6 +6,7 @@ It owns framing and what faults do to a connection. What is answered is the busi
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import logging
 import select
@@ -74,17 +75,19 @@ class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
             super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's arguments
-        _logger.debug("connection from %s ended early: %s", client_address, sys.exception())
+        error = sys.exception()
+        if isinstance(error, OSError):
+            _logger.debug("connection from %s ended early: %s", client_address, error)
+        else:
+            _logger.error("a request from %s could not be answered", client_address, exc_info=error)
 
     def end_all(self) -> None:
         """Close every connection and wait for the threads, for a few seconds at most."""
         with self._lock:
             remaining = dict(self._open)
         for connection in remaining:
-            try:
+            with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
         deadline = time.monotonic() + _CLOSE_SECONDS
         for thread in remaining.values():
             thread.join(max(0.0, deadline - time.monotonic()))
