@@ -22,6 +22,7 @@ from gigas_exporter.gigas.operations import (
     delete_disk_request,
     edit_disk_request,
 )
+from gigas_exporter.gigas.ratelimit import OutOfTimeError
 from gigas_exporter.gigas.transport import RawAnswer
 from gigas_exporter.model import Backup, Disk
 
@@ -71,7 +72,7 @@ class Client(ReadClient):
         try:
             return self._session.call(request, self._budget(budget), interpret, retry=False)
         except TransportError as error:
-            if error.operation != request.operation:
+            if error.operation != request.operation or isinstance(error, OutOfTimeError):
                 raise
             detail = str(error).removeprefix(f"{error.operation}: ")
             detail += "; whether the change took effect is not known"

@@ -10,9 +10,16 @@ from typing import Protocol
 from gigas_exporter.clock import Budget, Clock
 from gigas_exporter.errors import TransportError
 
-__all__ = ["Limits", "held"]
+__all__ = ["Limits", "OutOfTimeError", "held"]
 
 _SLICE_SECONDS = 0.05
+
+
+class OutOfTimeError(TransportError):
+    """The caller's own time ended before a request was made; to try again would be to wait again."""
+
+    def __init__(self, operation: str, detail: str) -> None:
+        super().__init__(operation, "timeout", detail)
 
 
 class _Acquirable(Protocol):
@@ -26,12 +33,12 @@ def held(lock: _Acquirable, budget: Budget, operation: str) -> Iterator[None]:
     """Hold a lock or semaphore; the wait for it ends with the budget.
 
     Raises:
-        TransportError: The budget ended first.
+        OutOfTimeError: The budget ended first.
     """
     # A lock cannot be waited for together with the stop event, so it is asked for in slices.
     while not lock.acquire(timeout=_SLICE_SECONDS):
         if budget.remaining() <= 0:
-            raise TransportError(operation, "timeout", "the time for this work ended in the queue for the API")
+            raise OutOfTimeError(operation, "the time for this work ended in the queue for the API")
     try:
         yield
     finally:
@@ -63,7 +70,7 @@ class Limits:
         """Wait for a slot and for the rate, and hold the slot.
 
         Raises:
-            TransportError: The budget does not hold the wait, which is then not begun, or ended during it.
+            OutOfTimeError: The budget does not hold the wait, which is then not begun, or ended during it.
         """
         with held(self._slots, budget, operation):
             self._pace(budget, operation)
@@ -77,7 +84,7 @@ class Limits:
             turn = max(self._next, now - self._credit)
             delay = turn - now
             if delay > budget.remaining():
-                raise TransportError(operation, "timeout", "the request rate allows no request in the time left")
+                raise OutOfTimeError(operation, "the request rate allows no request in the time left")
             self._next = turn + self._interval
         if delay > 0 and not budget.wait(delay):
-            raise TransportError(operation, "timeout", "the time for this work ended in the queue for the API")
+            raise OutOfTimeError(operation, "the time for this work ended in the queue for the API")

@@ -16,6 +16,7 @@ from typing import TypeVar
 from gigas_exporter.clock import Budget
 from gigas_exporter.errors import ApiError, TransportError
 from gigas_exporter.gigas.observer import Observer
+from gigas_exporter.gigas.ratelimit import OutOfTimeError
 
 __all__ = ["MAX_TRIES", "parse_retry_after", "retrying"]
 
@@ -70,7 +71,7 @@ def parse_retry_after(value: str | None, wall: float) -> float | None:
 
 def _may_pass(error: TransportError | ApiError) -> bool:
     if isinstance(error, TransportError):
-        return True
+        return not isinstance(error, OutOfTimeError)
     return error.status == HTTPStatus.TOO_MANY_REQUESTS or (
         error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and error.status != HTTPStatus.NOT_IMPLEMENTED
     )

@@ -19,7 +19,7 @@ from gigas_exporter.gigas.auth import LOGIN_OPERATION, Pass, authenticator
 from gigas_exporter.gigas.credentials import Credential
 from gigas_exporter.gigas.observer import Observer
 from gigas_exporter.gigas.operations import Request
-from gigas_exporter.gigas.ratelimit import Limits
+from gigas_exporter.gigas.ratelimit import Limits, OutOfTimeError
 from gigas_exporter.gigas.retry import parse_retry_after, retrying
 from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.gigas.transport import RawAnswer, Transport
@@ -126,7 +126,7 @@ class Session:
         with self._limits.request(budget, request.operation):
             seconds = min(self._timeout, budget.remaining())
             if seconds <= 0:
-                raise TransportError(request.operation, "timeout", "the time for this work ended before the request")
+                raise OutOfTimeError(request.operation, "the time for this work ended before the request")
             answer, elapsed = self._timed(request, seconds, budget, used)
         code = str(answer.status)
         try:

@@ -1,0 +1,124 @@
+"""Concurrency and rate: how much of the API is used at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from gigas_exporter.clock import Budget, SystemClock
+from gigas_exporter.errors import TransportError
+from gigas_exporter.gigas import Limits
+
+DISK = {"id": 2}
+
+
+class Gauge:
+    """A script that notes how many requests are under way at once."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.now = self.most = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, seen: Any, wire: Any) -> None:
+        with self._lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        time.sleep(self.seconds)
+        with self._lock:
+            self.now -= 1
+        wire.reply(200, DISK)
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_no_more_requests_are_under_way_than_allowed(api: Any, clients: Any, concurrency: int) -> None:
+    """However many threads ask; and no more connections are opened."""
+    gauge = Gauge(0.03)
+    server = api(gauge)
+    client = clients(server.url, max_concurrency=concurrency)
+    with ThreadPoolExecutor(10) as executor:
+        list(executor.map(lambda number: client.get_disk("1", str(number)), range(12)))
+    assert gauge.most == concurrency
+    assert server.connections == concurrency
+
+
+def test_clients_may_share_their_limits(api: Any, clients: Any) -> None:
+    """Two accounts' clients together keep what the operator allowed."""
+    gauge = Gauge(0.03)
+    server = api(gauge)
+    limits = Limits(SystemClock(), 2, 0)
+    pair = [clients(server.url, limits=limits) for _ in range(2)]
+    with ThreadPoolExecutor(8) as executor:
+        list(executor.map(lambda number: pair[number % 2].get_disk("1", str(number)), range(10)))
+    assert gauge.most == 2
+
+
+def test_a_wait_for_a_slot_ends_with_the_budget(api: Any, clients: Any) -> None:
+    """A queue is no place to wait for ever."""
+    server = api(lambda seen, wire: wire.hang())
+    client = clients(server.url, max_concurrency=1)
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as executor:
+        first = executor.submit(client.get_disk, "1", "2", budget=Budget(SystemClock(), 20, stop))
+        while not server.seen:
+            time.sleep(0.01)
+        with pytest.raises(TransportError, match=r"get_disk: .* queue") as caught:
+            client.get_disk("1", "2", budget=Budget(SystemClock(), 0.2))
+        assert caught.value.reason == "timeout"
+        stop.set()
+        assert isinstance(first.exception(10), TransportError)
+
+
+def test_requests_keep_to_the_rate(api: Any, clients: Any, clock: Any) -> None:
+    """After a small burst one request goes per interval."""
+    client = clients(api(lambda seen, wire: wire.reply(200, DISK)).url, clock=clock, max_requests_per_second=4.0)
+    began = clock.now
+    for _ in range(9):
+        client.get_disk("1", "2")
+    assert clock.now - began == pytest.approx(2.0, rel=1e-3)
+
+
+def test_a_pause_allows_a_small_burst_and_no_more(clock: Any) -> None:
+    """Credit for idle time is bounded."""
+    limits = Limits(clock, max_concurrency=4, max_requests_per_second=20.0)
+    clock.now += 1000
+    budget = Budget(clock, 100)
+    for _ in range(8):
+        with limits.request(budget, "get_disk"):
+            pass
+    assert sum(clock.waits) == pytest.approx(4 / 20, rel=1e-3)
+
+
+def test_a_wait_for_the_rate_that_the_budget_does_not_hold_is_not_begun(api: Any, clients: Any, clock: Any) -> None:
+    """It fails at once, without taking the turn from others."""
+    server = api(lambda seen, wire: wire.reply(200, DISK))
+    client = clients(server.url, clock=clock, max_requests_per_second=0.01)
+    client.get_disk("1", "2")
+    with pytest.raises(TransportError, match="the request rate allows no request in the time left") as caught:
+        client.get_disk("1", "2", budget=Budget(clock, 60))
+    assert caught.value.reason == "timeout"
+    assert clock.waits == []
+    client.get_disk("1", "2", budget=Budget(clock, 101))
+    assert clock.waits == [pytest.approx(100, rel=1e-3)]
+
+
+def test_a_wait_for_the_rate_ends_with_the_process() -> None:
+    """A process that is told to stop waits for no turn."""
+    limits = Limits(SystemClock(), 1, 0.1)
+    stop = threading.Event()
+    budget = Budget(SystemClock(), 60, stop)
+    with limits.request(budget, "get_disk"):
+        pass
+    threading.Timer(0.2, stop.set).start()
+    with pytest.raises(TransportError, match="queue"), limits.request(budget, "get_disk"):
+        pytest.fail("the turn came too early")
+
+
+def test_settings_are_what_counts_for_the_pool(clients: Any) -> None:
+    """Connections are kept for as many requests as may be under way."""
+    client = clients("http://127.0.0.1:1", max_concurrency=7)
+    assert client._session._transport._pools.connection_pool_kw["maxsize"] == 7

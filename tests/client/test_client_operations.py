@@ -1,0 +1,274 @@
+"""Every operation: what is sent, and what comes back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gigas_exporter.errors import ApiError, AuthError, ConfigError, GigasError, TransportError
+from gigas_exporter.gigas import (
+    FixedSecret,
+    LoginCredential,
+    SecretFile,
+    TokenCredential,
+    build_disk_request,
+    create_backup_request,
+    create_template_request,
+    delete_disk_request,
+    edit_disk_request,
+)
+from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
+from gigas_exporter.secret import Secret
+
+PAGING = {"limit": "200", "offset": "0"}
+
+
+@pytest.mark.parametrize(
+    ("call", "path", "query"),
+    [
+        (lambda client: client.list_accounts(), "/accounts", {}),
+        (lambda client: client.list_disks("42"), "/account/42/disks", {}),
+        (
+            lambda client: client.list_disks(
+                "42",
+                data_store_id="1",
+                virtual_machine_id="2",
+                is_swap=False,
+                mount_point="/srv & co",
+                data_store_group_id="3",
+                primary=True,
+            ),
+            "/account/42/disks",
+            {
+                "data_store_id": "1",
+                "virtual_machine_id": "2",
+                "is_swap": "0",
+                "mount_point": "/srv & co",
+                "data_store_group_id": "3",
+                "primary": "1",
+            },
+        ),
+        (
+            lambda client: client.list_disk_backups("42", "7", min_disk_size=20),
+            "/account/42/disk/7/backups",
+            {"min_disk_size": "20"},
+        ),
+        (
+            lambda client: client.list_backups(
+                "42",
+                min_disk_size=5,
+                disk_id="7",
+                operating_system="linux",
+                operating_system_distro="debian",
+                locked=True,
+            ),
+            "/account/42/backups",
+            {
+                "min_disk_size": "5",
+                "disk_id": "7",
+                "operating_system": "linux",
+                "operating_system_distro": "debian",
+                "locked": "1",
+            },
+        ),
+        (lambda client: client.sweep_backups("42", len), "/account/42/backups", {}),
+        (lambda client: client.list_virtual_machines("42"), "/account/42/virtual_machines", {}),
+    ],
+)
+def test_lists(api: Any, clients: Any, call: Any, path: str, query: dict[str, str]) -> None:
+    """Each list is asked for where the documentation has it, with its filters and the page."""
+    server = api(lambda seen, wire: wire.reply(200, []))
+    listing = call(clients(server.url))
+    assert sum(isinstance(item, int) for item in listing.items) == len(listing.items)
+    assert server.operations() == [f"GET {path}"]
+    assert server.seen[0].query == {**query, **PAGING}
+    assert server.seen[0].headers["user-agent"].startswith("gigas-exporter/")
+
+
+def test_items_come_as_the_domain_has_them(api: Any, clients: Any) -> None:
+    """Accounts, disks, backups and machines."""
+    server = api(lambda seen, wire: wire.reply(200, [{"id": 5}]))
+    client = clients(server.url)
+    assert client.list_accounts().items == (Account("5"),)
+    assert client.list_disks("1").items == (Disk("5"),)
+    assert client.list_disk_backups("1", "2").items == (Backup("5"),)
+    assert client.list_backups("1").items == (Backup("5"),)
+    assert client.list_virtual_machines("1").items == (VirtualMachine("5"),)
+
+
+def test_single_objects(api: Any, clients: Any) -> None:
+    """One disk, one backup, without a page."""
+    server = api(lambda seen, wire: wire.reply(200, {"id": 7}))
+    client = clients(server.url)
+    assert client.get_disk("42", "7") == Disk("7")
+    assert client.get_backup("42", "7") == Backup("7")
+    assert [seen.target for seen in server.seen] == ["/account/42/disk/7", "/account/42/backup/7"]
+
+
+def test_ids_are_one_segment_of_the_path_whatever_they_hold(api: Any, clients: Any) -> None:
+    """An id with a slash names no other resource."""
+    server = api(lambda seen, wire: wire.reply(200, {"id": 7}))
+    clients(server.url).get_disk("a/../b", "ñ?x=1#y%2f")
+    assert server.seen[0].target == "/account/a%2F..%2Fb/disk/%C3%B1%3Fx%3D1%23y%252f"
+
+
+@pytest.mark.parametrize("identity", ["", " ", ".", ".."])
+def test_ids_that_name_nothing_are_refused(clients: Any, identity: str) -> None:
+    """Nothing is sent for them."""
+    client = clients("http://127.0.0.1:1")
+    with pytest.raises(ConfigError, match="an id must not"):
+        client.list_disks(identity)
+    with pytest.raises(ConfigError, match="an id must not"):
+        client.get_disk("1", identity)
+
+
+CHANGES = [
+    (
+        edit_disk_request("42", "7", disk_size=40, autobackup=True, mount_point="", virtual_machine_id="5"),
+        "edit_disk",
+        "PUT /account/42/disk/7",
+        {"disk_size": 40, "virtual_machine_id": "5", "autobackup": 1, "mount_point": ""},
+        lambda client: client.edit_disk(
+            "42", "7", disk_size=40, autobackup=True, mount_point="", virtual_machine_id="5"
+        ),
+    ),
+    (
+        edit_disk_request("42", "7", add_to_linux_fstab=False, force_reboot=True),
+        "edit_disk",
+        "PUT /account/42/disk/7",
+        {"add_to_linux_fstab": 0, "force_reboot": 1},
+        lambda client: client.edit_disk("42", "7", add_to_linux_fstab=False, force_reboot=True),
+    ),
+    (
+        build_disk_request("42", "7"),
+        "build_disk",
+        "POST /account/42/disk/7/build",
+        None,
+        lambda client: client.build_disk("42", "7"),
+    ),
+    (
+        delete_disk_request("42", "7"),
+        "delete_disk",
+        "DELETE /account/42/disk/7",
+        None,
+        lambda client: client.delete_disk("42", "7"),
+    ),
+    (
+        create_backup_request("42", "7"),
+        "create_backup",
+        "POST /account/42/disk/7/backup",
+        None,
+        lambda client: client.create_backup("42", "7"),
+    ),
+    (
+        create_template_request("42", "7", label="golden", console_id="9"),
+        "create_template",
+        "POST /account/42/disk/7/template",
+        {"label": "golden", "console_id": "9"},
+        lambda client: client.create_template("42", "7", label="golden", console_id="9"),
+    ),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changes_are_sent_as_they_were_described(api: Any, clients: Any, ledger: Any, change: Any) -> None:
+    """What a request shows is what is sent, by the method and by sending it."""
+    request_, operation, sent, body, call = change
+    server = api(lambda seen, wire: wire.reply(202, {"id": 7, "token": "op-1", "vm": [{"initial_password": "x"}]}))
+    client = clients.writing(server.url, observer=ledger)
+    answers = [call(client), client.send(request_)]
+    assert server.operations() == [sent] * 2
+    assert f"{request_.method} {request_.path}" == sent
+    assert [seen.json if seen.body else None for seen in server.seen] == [body] * 2
+    assert request_.json == body
+    assert ledger.requests == [(operation, "202")] * 2
+    for answer in answers:
+        assert answer.status == 202
+        assert answer.body == {"id": 7, "token": "op-1", "vm": [{}]}
+        assert answer.headers["content-length"]
+        if operation == "delete_disk":
+            assert answer.value is None
+        else:
+            assert answer.value.id == "7"
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", b'"x"'])
+def test_a_change_that_was_taken_is_a_success_whatever_the_answer_says(api: Any, clients: Any, body: bytes) -> None:
+    """The status says that it was taken; an answer without an object has no value."""
+    server = api(lambda seen, wire: wire.reply(202, body))
+    answer = clients.writing(server.url).create_backup("1", "2")
+    assert (answer.value, answer.status) == (None, 202)
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_changes_are_never_retried(api: Any, clients: Any, ledger: Any, status: int) -> None:
+    """A second backup or a second deletion is worse than an error."""
+    server = api(lambda seen, wire: wire.reply(status, b""))
+    with pytest.raises(ApiError, match=f"delete_disk: the API answered {status}"):
+        clients.writing(server.url, observer=ledger).delete_disk("1", "2")
+    assert len(server.seen) == 1
+    assert ledger.retries == []
+
+
+def test_a_change_whose_answer_never_came_says_so(api: Any, clients: Any) -> None:
+    """Nobody knows whether it took effect, and nothing is sent again."""
+    server = api(lambda seen, wire: wire.close())
+    with pytest.raises(TransportError, match="whether the change took effect is not known") as caught:
+        clients.writing(server.url).create_backup("1", "2")
+    assert str(caught.value).count("create_backup") == 1
+    assert len(server.seen) == 1
+
+
+def test_a_change_that_a_broken_login_prevented_did_not_happen(api: Any, clients: Any, clock: Any) -> None:
+    """Then there is no doubt to speak of."""
+    server = api(lambda seen, wire: wire.close())
+    credential = LoginCredential("me", FixedSecret(Secret("p"), "x"))
+    with pytest.raises(TransportError) as caught:
+        clients.writing(server.url, credential, clock=clock).create_backup("1", "2")
+    assert "not known" not in str(caught.value)
+    assert server.operations() == ["POST /token"] * 3
+
+
+def test_a_change_that_was_refused_with_401_is_sent_once_more(api: Any, clients: Any, tmp_path: Any) -> None:
+    """The API did nothing, so that the new credential may be tried."""
+    file = tmp_path / "token"
+    file.write_text("old")
+
+    def script(seen: Any, wire: Any) -> None:
+        file.write_text("new")
+        wire.reply(202 if seen.authorization == "new" else 401, b"")
+
+    server = api(script)
+    assert clients.writing(server.url, TokenCredential(SecretFile(file))).build_disk("1", "2").status == 202
+    assert len(server.seen) == 2
+
+
+@pytest.mark.parametrize(
+    ("describe", "message"),
+    [
+        (lambda: edit_disk_request("1", "2"), "nothing to change"),
+        (lambda: edit_disk_request("1", "2", force_reboot=True), "nothing to change"),
+        (lambda: edit_disk_request("1", "2", disk_size=0), "above 0"),
+        (lambda: edit_disk_request("1", "2", disk_size=float("nan")), "above 0"),
+        (lambda: create_template_request("1", "2", label=" ", console_id="9"), "needs a label"),
+        (lambda: create_template_request("1", "2", label="x", console_id=""), "needs a console_id"),
+        (lambda: delete_disk_request("1", ".."), "an id must not"),
+    ],
+)
+def test_changes_that_make_no_sense_are_refused(describe: Any, message: str) -> None:
+    """Before anything is sent."""
+    with pytest.raises(ConfigError, match=message):
+        describe()
+
+
+def test_errors_are_ours_and_know_their_reason(api: Any, clients: Any) -> None:
+    """Every error has the word that failures are counted under."""
+    reasons = {}
+    for status in (400, 401, 403, 404, 501):
+        server = api(lambda seen, wire, status=status: wire.reply(status, b"canary"))
+        with pytest.raises(GigasError) as caught:
+            clients(server.url).list_disks("1")
+        reasons[status] = caught.value.reason
+    assert reasons == {400: "other", 401: "auth", 403: "forbidden", 404: "other", 501: "server"}
+    assert issubclass(AuthError, GigasError)
