@@ -48,9 +48,9 @@ demo: $(RUNTIME)  ## run the exporter against its own simulated API: no account,
 
 # ------------------------------------------------------------------ check
 .PHONY: test
-test: $(DEV) tools lint  ## lint, then run all tests with coverage
+test: $(DEV) tools node lint  ## lint, then run all tests with coverage
 	@rm -f .coverage .coverage.*
-	$(PYTHON) -m pytest --numprocesses=$(JOBS) --dist=worksteal --cov --cov-report= --durations=15 $(ARGS)
+	$(PYTHON) -m pytest --numprocesses=$(JOBS) --dist=loadfile --cov --cov-report= --durations=15 $(ARGS)
 	@mkdir -p build
 	@$(PYTHON) -m coverage report
 	@$(PYTHON) -m coverage json --quiet -o build/coverage.json
@@ -64,6 +64,16 @@ lint: $(DEV)  ## ruff, mypy strict, shellcheck, hadolint, zizmor
 	$(VENV)/bin/shellcheck $$(grep -lE '^\#!.*(ba)?sh$$' -r scripts .ci deploy)
 	$(VENV)/bin/hadolint Dockerfile
 	$(VENV)/bin/zizmor --offline --no-progress --quiet .github/workflows
+
+# Node packages that tests use, each folder from its own lock.
+NODE_LOCKS := $(wildcard tests/*/package-lock.json tests/*/*/package-lock.json dashboards/*/package-lock.json)
+
+.PHONY: node
+node: tools $(NODE_LOCKS:package-lock.json=node_modules/.package-lock.json)  ## install the Node packages that tests use
+
+%/node_modules/.package-lock.json: %/package-lock.json
+	@if command -v npm >/dev/null; then cd $* && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; \
+	else echo "missing: npm — the tests in $* are skipped" >&2; fi
 
 .PHONY: tools
 tools:  ## install the programs that the tests speak to, where permitted

@@ -1,0 +1,141 @@
+"""The compose stack: valid, closed to the outside, and pointing at files that are there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+_SERVICES = ("exporter", "prometheus", "alertmanager", "grafana")
+
+
+@pytest.fixture
+def file(repository: Path) -> Path:
+    return repository / "deploy/compose.yaml"
+
+
+@pytest.fixture
+def services(file: Path) -> dict[str, dict[str, Any]]:
+    return dict(yaml.safe_load(file.read_text(encoding="utf-8"))["services"])
+
+
+def test_the_file_fits_the_compose_specification(file: Path) -> None:
+    """The file is valid by the specification's own JSON schema."""
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", file],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_whole_chain_is_there(services: dict[str, dict[str, Any]]) -> None:
+    """Exporter, Prometheus, Alertmanager and Grafana are started, each from an image with a version."""
+    assert set(services) == set(_SERVICES)
+    for service in services.values():
+        assert not re.search(r":latest\b|/[^:]+$", service["image"].rstrip("}"))
+
+
+@pytest.mark.parametrize("name", _SERVICES)
+def test_services_are_hardened(services: dict[str, dict[str, Any]], name: str) -> None:
+    """Each has a read-only file system, no capabilities, no way to new privileges, and bounds."""
+    service = services[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["pids_limit"] <= 200
+    assert service["mem_limit"]
+    assert not {"privileged", "cap_add", "network_mode", "pid"} & service.keys()
+
+
+@pytest.mark.parametrize("name", _SERVICES)
+def test_ports_are_for_this_machine(services: dict[str, dict[str, Any]], name: str) -> None:
+    """Each port is published on loopback only."""
+    assert services[name]["ports"]
+    assert all(port.startswith("127.0.0.1:") for port in services[name]["ports"])
+
+
+@pytest.mark.parametrize("name", _SERVICES)
+def test_mounts_are_there_and_read_only(
+    services: dict[str, dict[str, Any]], repository: Path, file: Path, name: str
+) -> None:
+    """Each file or directory of the repository that is mounted exists, and cannot be written."""
+    for volume in services[name].get("volumes", []):
+        source, target, *mode = volume.split(":")
+        if source.startswith("."):
+            assert (file.parent / source).resolve().is_relative_to(repository)
+            assert (file.parent / source).exists(), source
+            assert mode == ["ro"], target
+
+
+@pytest.mark.parametrize("name", ["prometheus", "alertmanager", "grafana"])
+def test_services_tell_whether_they_are_healthy(services: dict[str, dict[str, Any]], name: str) -> None:
+    """Each service of others has a health check of its own port (the exporter's image brings its own)."""
+    port = services[name]["ports"][0].rpartition(":")[2]
+    assert any(f"http://127.0.0.1:{port}/" in word for word in services[name]["healthcheck"]["test"])
+
+
+def test_the_exporter_is_a_demo_that_others_reach(services: dict[str, dict[str, Any]], repository: Path) -> None:
+    """The demo listens on the container's network, where Prometheus scrapes it."""
+    command = services["exporter"]["command"]
+    assert command[:3] == ["demo", "--web.listen-address", "0.0.0.0:10063"]
+    prometheus = yaml.safe_load((repository / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8"))
+    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in prometheus["scrape_configs"]}
+    assert targets["gigas-exporter"] == ["exporter:10063"]
+    done = subprocess.run(
+        [sys.executable, "-m", "gigas_exporter", *command, "--help"], capture_output=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_promtool_accepts_the_configuration_with_the_rules(
+    services: dict[str, dict[str, Any]], file: Path, tmp_path: Path, program: Callable[[str], str]
+) -> None:
+    """Prometheus' own tool finds nothing wrong, with the rule files where the stack mounts them."""
+    text = (file.parent / "prometheus/prometheus.yml").read_text(encoding="utf-8")
+    mounts = dict(volume.split(":")[1::-1] for volume in services["prometheus"]["volumes"])
+    rules = (file.parent / mounts["/etc/prometheus/alerts"]).resolve()
+    config = tmp_path / "prometheus.yml"
+    config.write_text(text.replace("/etc/prometheus/alerts/", f"{rules}/"), encoding="utf-8")
+    done = subprocess.run(
+        [program("promtool"), "check", "config", config], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"[1-9]\d* rules found", done.stdout), done.stdout
+
+
+def test_amtool_accepts_the_alertmanager_configuration(
+    services: dict[str, dict[str, Any]], file: Path, program: Callable[[str], str]
+) -> None:
+    """Alertmanager's own tool finds nothing wrong with the example that the stack mounts."""
+    source = services["alertmanager"]["volumes"][0].split(":")[0]
+    done = subprocess.run(
+        [program("amtool"), "check-config", (file.parent / source).resolve()],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_grafana_finds_its_dashboards(services: dict[str, dict[str, Any]], repository: Path, file: Path) -> None:
+    """The provisioning looks where the dashboards are mounted, and the data source leads to the stack's Prometheus."""
+    mounts = dict(volume.split(":")[1::-1] for volume in services["grafana"]["volumes"])
+    assert (file.parent / mounts["/var/lib/grafana-dashboards"]).resolve() == repository / "dashboards"
+    provisioning = repository / "deploy/grafana/provisioning"
+    texts = {path.parent.name: path.read_text(encoding="utf-8") for path in provisioning.rglob("*.y*ml")}
+    (provider,) = yaml.safe_load(texts["dashboards"])["providers"]
+    (source,) = yaml.safe_load(texts["datasources"])["datasources"]
+    assert provider["options"]["path"] == "/var/lib/grafana-dashboards"
+    assert source["url"] == "http://prometheus:9090"
+    home = services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert (repository / "dashboards" / Path(home).name).exists()

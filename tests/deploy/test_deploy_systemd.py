@@ -1,0 +1,113 @@
+"""The systemd unit: accepted by systemd, as closed as the project promises, and speaking of what the exporter has."""
+
+from __future__ import annotations
+
+import configparser
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+_MAX_EXPOSURE = 2.0
+
+
+@pytest.fixture
+def unit(repository: Path) -> Path:
+    return repository / "deploy/systemd/gigas-exporter.service"
+
+
+@pytest.fixture
+def service(unit: Path) -> dict[str, list[str]]:
+    """Return the unit's service settings; a setting may come more than once."""
+    settings: dict[str, list[str]] = {}
+    section = unit.read_text(encoding="utf-8").partition("[Service]\n")[2].partition("\n[")[0]
+    for line in section.splitlines():
+        if line and not line.startswith("#"):
+            name, _, value = line.partition("=")
+            settings.setdefault(name, []).append(value)
+    return settings
+
+
+def test_systemd_accepts_the_unit(unit: Path, tmp_path: Path, program: Callable[[str], str]) -> None:
+    """`systemd-analyze verify` has nothing to say, once the command is where this machine has it."""
+    here = tmp_path / unit.name
+    command = program("gigas-exporter")
+    here.write_text(
+        unit.read_text(encoding="utf-8").replace("/opt/gigas-exporter/bin/gigas-exporter", command), "utf-8"
+    )
+    done = subprocess.run(
+        [program("systemd-analyze"), "verify", "--man=no", here],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, [line for line in done.stderr.splitlines() if unit.name in line]) == (0, [])
+
+
+def test_exposure_is_low(unit: Path, program: Callable[[str], str]) -> None:
+    """`systemd-analyze security` rates the unit at 2.0 or lower, of 10."""
+    done = subprocess.run(
+        [program("systemd-analyze"), "security", "--offline=true", f"--threshold={int(_MAX_EXPOSURE * 10)}", unit],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert "Overall exposure level" in done.stdout
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_credential_comes_by_systemd(service: dict[str, list[str]]) -> None:
+    """The API key is a credential of the unit, and the exporter is pointed at it by its own variable."""
+    (credential,) = service["LoadCredential"]
+    name, _, path = credential.partition(":")
+    assert f"GIGAS_API_KEY_FILE=%d/{name}" in service["Environment"]
+    assert Path(path).is_absolute()
+    assert not [value for value in service["Environment"] if "API_KEY=" in value or "PASSWORD=" in value]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("Type", "notify"),
+        ("DynamicUser", "yes"),
+        ("CapabilityBoundingSet", ""),
+        ("AmbientCapabilities", ""),
+        ("NoNewPrivileges", "yes"),
+        ("ProtectSystem", "strict"),
+        ("MemoryDenyWriteExecute", "yes"),
+        ("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX"),
+        ("Restart", "on-failure"),
+        ("TimeoutStopSec", "20"),
+        ("LimitCORE", "0"),
+        ("UMask", "0077"),
+    ],
+)
+def test_the_unit_is_hardened(service: dict[str, list[str]], setting: str, value: str) -> None:
+    """What the security page promises stands in the unit."""
+    assert service[setting] == [value]
+
+
+def test_process_metrics_survive_the_hardening(service: dict[str, list[str]]) -> None:
+    """/proc/stat stays visible: without it the client library gives no process metrics at all."""
+    assert "ProcSubset" not in service
+
+
+def test_the_command_is_one_that_the_exporter_has(service: dict[str, list[str]]) -> None:
+    """What the unit starts is a command with its options as the exporter knows them."""
+    _, *arguments = service["ExecStart"][0].split()
+    done = subprocess.run(
+        [sys.executable, "-m", "gigas_exporter", *arguments, "--help"], capture_output=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_unit_starts_at_boot(unit: Path) -> None:
+    """The unit can be enabled, and waits for the network."""
+    parser = configparser.RawConfigParser(strict=False)
+    parser.read_string(unit.read_text(encoding="utf-8"))
+    assert parser["Install"]["WantedBy"] == "multi-user.target"
+    assert parser["Unit"]["After"] == parser["Unit"]["Wants"] == "network-online.target"
