@@ -1,0 +1,205 @@
+"""The scripts behind make: what they say and do when something is missing, old, or not permitted."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def bin_directory(tmp_path: Path) -> Path:
+    """Return a directory that is the whole PATH but for what scripts of any kind need."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    for name in ("bash", "dirname", "env", "grep", "mktemp", "rm", "sort", "tail", "basename"):
+        (directory / name).symlink_to(f"/usr/bin/{name}" if Path(f"/usr/bin/{name}").exists() else f"/bin/{name}")
+    return directory
+
+
+@pytest.fixture
+def run(bin_directory: Path, repository: Path) -> Run:
+    def run_script(name: str, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [repository / "scripts" / name, *arguments],
+            env={"PATH": str(bin_directory), "HOME": "/nonexistent", **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    return run_script
+
+
+def _program(path: Path, text: str) -> Path:
+    path.write_text(f"#!/usr/bin/env bash\n{text}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_python_that_will_do_is_found(run: Run, bin_directory: Path) -> None:
+    """The first Python on the PATH that is new enough is taken, and older ones passed over."""
+    _program(bin_directory / "python3", "exit 1")
+    (bin_directory / "python3.12").symlink_to(sys.executable)
+    done = run("find-python")
+    assert (done.returncode, done.stdout.strip()) == (0, str(bin_directory / "python3.12"))
+
+
+def test_an_old_python_is_named(run: Run, bin_directory: Path) -> None:
+    """Where only an old Python is found, one line names it with its version and says what is needed."""
+    _program(bin_directory / "python3", "[[ $2 == *version_info\\ \\<* ]] && exit 1; echo 3.9")
+    done = run("find-python")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: Python 3.11 or newer is needed; found only {bin_directory}/python3 (3.9).")
+
+
+def test_no_python_is_one_line(run: Run) -> None:
+    """Where there is no Python at all, one line says what to install."""
+    done = run("find-python")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "apt install python3 python3-venv" in line
+
+
+def test_a_python_without_venv_is_explained(run: Run, bin_directory: Path, tmp_path: Path) -> None:
+    """Debian's Python without its venv package, and no way to install it: one line says which package."""
+    _program(bin_directory / "python3", 'case $2 in *ensurepip*) exit 1;; *"%d.%d"*) echo 3.11;; esac')
+    done = run("create-venv", tmp_path / "venv", tmp_path / "lock.txt")
+    assert done.returncode == 1
+    assert "apt install python3.11-venv" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "venv").exists()
+
+
+def test_packages_are_not_installed_without_apt(run: Run) -> None:
+    """Where there is no apt-get, one line says so."""
+    done = run("install-packages", "prometheus")
+    assert done.returncode == 1
+    assert done.stderr == "cannot install prometheus: no apt-get here\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root, as a container's user is")
+def test_packages_are_installed_as_root(run: Run, bin_directory: Path, tmp_path: Path) -> None:
+    """Root's apt-get is asked for an update and then for the packages, with nothing recommended and no question."""
+    calls = tmp_path / "calls"
+    _program(bin_directory / "apt-get", f'echo "$*" >>{calls}')
+    for name in ("chmod", "tee"):
+        (bin_directory / name).symlink_to(f"/usr/bin/{name}" if Path(f"/usr/bin/{name}").exists() else f"/bin/{name}")
+    had_policy = Path("/usr/sbin/policy-rc.d").exists()
+    done = run("install-packages", "prometheus", "curl")
+    assert done.returncode == 0, done.stderr
+    update, install = calls.read_text(encoding="utf-8").splitlines()
+    assert update.endswith(" update")
+    assert install.endswith(" install --yes --no-install-recommends prometheus curl")
+    assert Path("/usr/sbin/policy-rc.d").exists() is had_policy
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root, as a container's user is")
+def test_a_failed_installation_is_one_line(run: Run, bin_directory: Path) -> None:
+    """apt-get's own error is passed on in one line."""
+    _program(
+        bin_directory / "apt-get", 'echo "Reading lists"; echo "E: Unable to locate package prometheus" >&2; exit 100'
+    )
+    for name in ("chmod", "tee"):
+        (bin_directory / name).symlink_to(f"/usr/bin/{name}" if Path(f"/usr/bin/{name}").exists() else f"/bin/{name}")
+    done = run("install-packages", "prometheus")
+    assert done.returncode == 1
+    assert done.stderr == "cannot install prometheus: E: Unable to locate package prometheus\n"
+
+
+def test_missing_tools_do_not_stop_a_developer(run: Run) -> None:
+    """What cannot be installed is named in one line that says what follows, and the tests go on."""
+    done = run("install-tools")
+    assert done.returncode == 0
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("missing: chromium curl nodejs npm openssl prometheus prometheus-alertmanager systemd — ")
+
+
+def test_present_tools_need_no_word(run: Run, bin_directory: Path, repository: Path) -> None:
+    """Where all programs are there, nothing is installed and nothing said."""
+    text = (repository / "scripts/install-tools").read_text(encoding="utf-8")
+    for name in re.findall(r"^    ([\w-]+)=[\w-]+$", text, re.MULTILINE):
+        _program(bin_directory / name, "exit 0")
+    done = run("install-tools")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("name", ["create-venv", "install-packages", "build-dist", "write-sbom"])
+def test_wrong_usage_is_told(run: Run, name: str) -> None:
+    """A script without its arguments says how it is used and exits 2."""
+    done = run(name)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"usage: scripts/{name} ")
+
+
+def _python(repository: Path, script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, repository / "scripts" / script, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "branches", "status"),
+    [((96, 100), (96, 100), 0), ((99, 100), (94, 100), 1), ((94, 100), (99, 100), 1), ((95, 100), (0, 0), 0)],
+)
+def test_lines_and_branches_count_by_themselves(
+    repository: Path, tmp_path: Path, lines: tuple[int, int], branches: tuple[int, int], status: int
+) -> None:
+    """Many covered lines do not make up for branches that are not, nor the other way round."""
+    totals = {
+        "covered_lines": lines[0],
+        "num_statements": lines[1],
+        "covered_branches": branches[0],
+        "num_branches": branches[1],
+    }
+    report = tmp_path / "coverage.json"
+    report.write_text(json.dumps({"totals": totals}), encoding="utf-8")
+    done = _python(repository, "coverage_gate.py", report, "95")
+    assert done.returncode == status
+    assert bool(done.stderr) is bool(status)
+
+
+def test_release_notes_are_the_changelogs_section(repository: Path) -> None:
+    """The notes of the code's version are printed without the heading; another version is refused."""
+    version = re.findall(r"^## \[(\d[^\]]*)\]", (repository / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)[0]
+    notes = _python(repository, "release_notes.py", version)
+    assert notes.returncode == 0
+    assert "### Added" in notes.stdout
+    assert "## [" not in notes.stdout
+    other = _python(repository, "release_notes.py", "99.0.0")
+    assert (other.returncode, other.stderr) == (1, "error: the code's version is not 99.0.0\n")
+
+
+def test_make_lists_its_targets(repository: Path) -> None:
+    """`make` alone does nothing but to list the targets, each with what it does."""
+    outside_make = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    done = subprocess.run(["make"], cwd=repository, env=outside_make, capture_output=True, text=True, check=True)
+    listed = re.findall(r"^  make ([a-z-]+) +\S", done.stdout, re.MULTILINE)
+    assert {"demo", "test", "lint", "bench", "soak", "dashboards", "docs", "dist", "sbom", "audit", "lock"} <= set(
+        listed
+    )
+    makefile = (repository / "Makefile").read_text(encoding="utf-8")
+    assert set(listed) == set(re.findall(r"^\.PHONY: ([a-z-]+)$", makefile, re.MULTILINE))
+
+
+def test_what_make_runs_is_there(repository: Path) -> None:
+    """Each script and program of the repository that the Makefile calls exists."""
+    makefile = (repository / "Makefile").read_text(encoding="utf-8")
+    called = set(re.findall(r"(?:(?<=[\s@])scripts/[\w.-]+|(?<=\(PYTHON\) )[a-z]+(?:/[\w.-]+)*)", makefile))
+    assert "scripts/create-venv" in called
+    assert [path for path in sorted(called) if not (repository / path).exists()] == []

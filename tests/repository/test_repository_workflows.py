@@ -1,0 +1,102 @@
+"""The GitHub workflows: valid, pinned, with the least rights, and calling what is there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+_PINNED = re.compile(r"^ *(?:- )?uses: (?P<action>[\w./-]+)@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
+_LOCAL = re.compile(r"^ *uses: (?P<path>\./\S+)")
+
+
+@pytest.fixture(params=["ci.yml", "release.yml"])
+def workflow(request: pytest.FixtureRequest, repository: Path) -> Path:
+    return repository / ".github/workflows" / str(request.param)
+
+
+def _jobs(workflow: Path) -> dict[str, dict[str, Any]]:
+    return dict(yaml.safe_load(workflow.read_text(encoding="utf-8"))["jobs"])
+
+
+def _commands(workflow: Path) -> Iterator[str]:
+    for job in _jobs(workflow).values():
+        for step in job.get("steps", []):
+            yield step.get("run", "")
+
+
+@pytest.mark.parametrize(
+    ("schema", "pattern"),
+    [("vendor.github-workflows", ".github/workflows/*.yml"), ("vendor.dependabot", ".github/dependabot.yml")],
+)
+def test_files_fit_their_schemas(repository: Path, schema: str, pattern: str) -> None:
+    """Each file of .github is valid by its published schema."""
+    files = sorted(repository.glob(pattern))
+    assert files
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, *files],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_actions_are_pinned_by_commit(workflow: Path, repository: Path) -> None:
+    """Each action of others is named by a whole commit hash with its version beside it; our own are there."""
+    lines = [line for line in workflow.read_text(encoding="utf-8").splitlines() if re.match(r" *(- )?uses:", line)]
+    assert lines
+    for line in lines:
+        local = _LOCAL.match(line)
+        assert (repository / local["path"]).is_file() if local else _PINNED.match(line), line
+
+
+def test_rights_are_the_least(workflow: Path) -> None:
+    """The workflow may read only; a job that needs more says so itself, and no job may write everything."""
+    loaded = yaml.safe_load(workflow.read_text(encoding="utf-8"))
+    assert loaded["permissions"] == {"contents": "read"}
+    for name, job in loaded["jobs"].items():
+        assert isinstance(job.get("permissions", {}), dict), name
+        assert "uses" in job or job["timeout-minutes"] <= 60, name
+        for step in job.get("steps", []):
+            if "actions/checkout@" in step.get("uses", ""):
+                assert step["with"]["persist-credentials"] is False, name
+
+
+def test_commands_exist(workflow: Path, repository: Path) -> None:
+    """Each make target and each file of the repository that a step names is there."""
+    makefile = (repository / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    for command in _commands(workflow):
+        for made in re.findall(r"\bmake ([a-z ]+)", command):
+            assert set(made.split()) <= targets, command
+        for path in re.findall(r"(?<![\w/.])(?:scripts|deploy|\.ci)/[\w./-]+", command):
+            assert (repository / path.rstrip("/")).exists(), command
+
+
+def test_the_tests_run_on_every_supported_python(repository: Path) -> None:
+    """The matrix has each Python of the classifiers, and runs what every developer runs."""
+    job = _jobs(repository / ".github/workflows/ci.yml")["test"]
+    text = (repository / "pyproject.toml").read_text(encoding="utf-8")
+    assert job["strategy"]["matrix"]["python"] == re.findall(r"Python :: (3\.\d+)", text)
+    assert ".ci/run" in [step.get("run") for step in job["steps"]]
+
+
+def test_a_release_waits_for_the_tests(repository: Path) -> None:
+    """Nothing is published before the tests have passed."""
+    jobs = _jobs(repository / ".github/workflows/release.yml")
+
+    def before(name: str) -> set[str]:
+        needs = jobs[name].get("needs", [])
+        direct = {needs} if isinstance(needs, str) else set(needs)
+        return direct.union(*(before(other) for other in direct))
+
+    for name in jobs.keys() - {"test"}:
+        assert "test" in before(name), name
