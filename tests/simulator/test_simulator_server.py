@@ -57,6 +57,35 @@ def test_many_clients_are_served_at_once(call: Any) -> None:
     assert call.server.requests.connections == 16
 
 
+def test_levers_may_be_pulled_while_others_read(serve: Any) -> None:
+    """Readers of a world that lives fast and is changed by several threads get nothing but whole pages."""
+    world = World(seed=1, disks=60, speed=5000)
+    call = serve(world)
+    headers = {"Authorization": f"Bearer {world.api_key}"}
+
+    def read(path: str) -> set[int]:
+        with requests.Session() as session:
+            session.headers.update(headers)
+            pages = [session.get(call.server.url + path, params={"limit": 50}, timeout=5) for _ in range(30)]
+        assert all(isinstance(item["id"], int) for page in pages for item in page.json())
+        return {page.status_code for page in pages}
+
+    def change() -> set[int]:
+        for _ in range(60):
+            disk = world.add_disk()
+            world.make_backup(disk.id)
+            world.set_error(disk.id)
+            world.remove_backups(disk.id)
+            world.delete_disk(disk.id)
+        return {200}
+
+    with ThreadPoolExecutor(6) as pool:
+        reading = [pool.submit(read, path) for path in (DISKS, "/account/4242/backups") * 2]
+        done = [future.result(30) for future in (*reading, pool.submit(change), pool.submit(change))]
+    assert done == [{200}] * 6
+    assert 59 <= len(world.disks("4242")) <= 60
+
+
 def _exchange(address: tuple[str, int], request: bytes) -> bytes:
     with socket.create_connection(address, timeout=5) as connection:
         connection.sendall(request)

@@ -14,7 +14,7 @@ from gigas_exporter.simulator.estate import Estate
 from gigas_exporter.simulator.messages import Answer, Refusal, Request, answer_json
 from gigas_exporter.simulator.paging import PagingQuirks, Rows, page
 from gigas_exporter.simulator.records import AccountRecord, BackupRecord, DiskRecord
-from gigas_exporter.simulator.wire import dump, spell_account, spell_backup, spell_disk, spell_machine
+from gigas_exporter.simulator.wire import Json, dump, dump_items, spell_account, spell_backup, spell_disk, spell_machine
 from gigas_exporter.simulator.world import World
 
 __all__ = ["Api", "Call", "identify"]
@@ -135,25 +135,25 @@ class Api:
 
     def _list_accounts(self, estate: Estate, principal: Principal, request: Request, quirks: PagingQuirks) -> Answer:
         items = [
-            dump(spell_account(account, self._world.style_of(account.position, account.number)))
+            spell_account(account, self._world.style_of(account.position, account.number))
             for account in estate.accounts.values()
             if str(account.number) in principal.account_ids
         ]
-        return self._page(Rows(len(items), lambda begin, end: items[begin:end]), request, quirks)
+        return self._page(Rows(len(items), lambda begin, end: dump_items(items[begin:end])), request, quirks)
 
     def _encoded(self, disk: DiskRecord) -> bytes:
         if disk.encoded is None:
             disk.encoded = dump(spell_disk(disk, self._world.style_of(disk.account.position, disk.number)))
         return disk.encoded
 
-    def _encoded_backup(self, disk: DiskRecord, backup: BackupRecord) -> bytes:
-        return dump(spell_backup(disk, backup, self._world.style_of(disk.account.position, backup.number)))
+    def _spelt(self, disk: DiskRecord, backup: BackupRecord) -> Json:
+        return spell_backup(disk, backup, self._world.style_of(disk.account.position, backup.number))
 
     def _list_disks(
         self, estate: Estate, account: AccountRecord, _call: Call, request: Request, quirks: PagingQuirks
     ) -> Answer:
         disks = _filtered_disks(estate.ordered(account), request)
-        rows = Rows(len(disks), lambda begin, end: [self._encoded(disk) for disk in disks[begin:end]])
+        rows = Rows(len(disks), lambda begin, end: b",".join(map(self._encoded, disks[begin:end])))
         return self._page(rows, request, quirks)
 
     def _get_disk(self, _e: Estate, account: AccountRecord, call: Call, _r: Request, _q: PagingQuirks) -> Answer:
@@ -169,8 +169,8 @@ class Api:
     def _backup_rows(self, estate: Estate, disks: list[DiskRecord]) -> Rows:
         ends = estate.ends_of(disks)
 
-        def part(begin: int, end: int) -> list[bytes]:
-            return [self._encoded_backup(*found) for found in estate.slice_of(disks, ends, begin, end)]
+        def part(begin: int, end: int) -> bytes:
+            return dump_items(self._spelt(*found) for found in estate.slice_of(disks, ends, begin, end))
 
         return Rows(ends[-1] if ends else 0, part)
 
@@ -180,18 +180,18 @@ class Api:
         locked = request.flag("locked")
         if locked is not None:
             found = [
-                self._encoded_backup(disk, backup)
+                self._spelt(disk, backup)
                 for disk in _filtered_backup_disks(estate.ordered(account), request)
                 for backup in estate.backups_of(disk)
                 if backup.locked == locked
             ]
-            rows = Rows(len(found), lambda begin, end: found[begin:end])
+            rows = Rows(len(found), lambda begin, end: dump_items(found[begin:end]))
         elif {"min_disk_size", "disk_id", "operating_system", "operating_system_distro"} & set(request.query):
             rows = self._backup_rows(estate, _filtered_backup_disks(estate.ordered(account), request))
         else:
             rows = Rows(
                 estate.backup_count(account),
-                lambda begin, end: [self._encoded_backup(*row) for row in estate.backup_slice(account, begin, end)],
+                lambda begin, end: dump_items(self._spelt(*row) for row in estate.backup_slice(account, begin, end)),
             )
         return self._page(rows, request, quirks)
 
@@ -199,14 +199,14 @@ class Api:
         found = estate.find_backup(account, _id(call.backup))
         if found is None:
             raise Refusal(HTTPStatus.NOT_FOUND, "no such backup")
-        return Answer(HTTPStatus.OK, self._encoded_backup(*found))
+        return answer_json(self._spelt(*found))
 
     def _list_machines(
         self, _estate: Estate, account: AccountRecord, _call: Call, request: Request, quirks: PagingQuirks
     ) -> Answer:
-        def part(begin: int, end: int) -> list[bytes]:
+        def part(begin: int, end: int) -> bytes:
             machines = itertools.islice(account.machines.values(), begin, end)
-            return [dump(spell_machine(vm, self._world.style_of(account.position, vm.number))) for vm in machines]
+            return dump_items(spell_machine(vm, self._world.style_of(account.position, vm.number)) for vm in machines)
 
         return self._page(Rows(len(account.machines), part), request, quirks)
 

@@ -97,6 +97,7 @@ def make_disk(
         store_group=1 + store // 3,
         created_at=created,
         updated_at=int(chance.uniform(created, start)),
+        fstab=machine is None or machine.system.name == "linux",
         schedule=schedule,
     )
 

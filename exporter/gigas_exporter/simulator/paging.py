@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Literal
 
 from gigas_exporter.simulator.messages import Answer, Refusal, Request
-from gigas_exporter.simulator.wire import dump
+from gigas_exporter.simulator.wire import dump_items
 
 __all__ = ["PagingQuirks", "Rows", "page"]
 
@@ -40,10 +40,10 @@ class PagingQuirks:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A list that can be sliced without making all of it."""
+    """A list that can be sliced without making all of it; a slice is JSON, the inside of an array."""
 
     total: int
-    slice: Callable[[int, int], Sequence[bytes]]
+    slice: Callable[[int, int], bytes]
 
 
 def page(rows: Rows, request: Request, quirks: PagingQuirks, default_limit: int, max_limit: int) -> Answer:
@@ -72,16 +72,15 @@ def page(rows: Rows, request: Request, quirks: PagingQuirks, default_limit: int,
     return Answer(HTTPStatus.OK, _array(items), headers if quirks.headers else ())
 
 
-def _array(items: Sequence[bytes]) -> bytes:
-    return b"[" + b",".join(items) + b"]"
+def _array(items: bytes) -> bytes:
+    return b"[" + items + b"]"
 
 
-def _endless_items(rows: Rows, offset: int, limit: int, kind: str) -> Sequence[bytes]:
+def _endless_items(rows: Rows, offset: int, limit: int, kind: str) -> bytes:
     items = rows.slice(0, min(limit, _ENDLESS_LIMIT))
     if kind == "repeat" or not items:
         return items
-    fresh = []
-    for place, encoded in enumerate(items):
-        item = json.loads(encoded)
-        fresh.append(dump({**item, "id": type(item["id"])(_FRESH_IDS + offset + place)}))
-    return fresh
+    return dump_items(
+        {**item, "id": type(item["id"])(_FRESH_IDS + offset + place)}
+        for place, item in enumerate(json.loads(_array(items)))
+    )

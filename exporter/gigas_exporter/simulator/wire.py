@@ -7,15 +7,27 @@ or with their zone.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
 from gigas_exporter.simulator.records import AccountRecord, BackupRecord, DiskRecord, MachineRecord
 
-__all__ = ["Style", "dump", "spell_account", "spell_backup", "spell_disk", "spell_machine", "style_of"]
+__all__ = [
+    "Json",
+    "Style",
+    "dump",
+    "dump_items",
+    "spell_account",
+    "spell_backup",
+    "spell_disk",
+    "spell_machine",
+    "style_of",
+]
 
 Json = dict[str, object]
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_WITHOUT_ZONE = len("2026-01-31T12:00:00")
 _MADRID = timezone(timedelta(hours=1))
 
 
@@ -32,11 +44,15 @@ def _moment(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+def _written_out(seconds: int, separator: str = "T") -> str:
+    return _moment(seconds).isoformat(separator)[:_WITHOUT_ZONE]
+
+
 _STYLES = (
-    Style(bool, int, lambda seconds: _moment(seconds).strftime("%Y-%m-%dT%H:%M:%SZ")),
-    Style(int, str, lambda seconds: _moment(seconds).strftime("%Y-%m-%d %H:%M:%S")),
+    Style(bool, int, lambda seconds: _written_out(seconds) + "Z"),
+    Style(int, str, lambda seconds: _written_out(seconds, " ")),
     Style(lambda flag: str(int(flag)), int, int),
-    Style(bool, str, lambda seconds: _moment(seconds).strftime("%Y-%m-%dT%H:%M:%S")),
+    Style(bool, str, _written_out),
     Style(lambda flag: str(flag).lower(), int, lambda seconds: _moment(seconds).astimezone(_MADRID).isoformat()),
     Style(int, str, str),
 )
@@ -49,7 +65,12 @@ def style_of(choice: int) -> Style:
 
 def dump(value: object) -> bytes:
     """Return compact JSON."""
-    return json.dumps(value, separators=(",", ":")).encode()
+    return _encode(value).encode()
+
+
+def dump_items(items: Iterable[object]) -> bytes:
+    """Return the inside of a JSON array; encoding many items at once is several times as fast as one by one."""
+    return dump(list(items))[1:-1]
 
 
 def spell_disk(disk: DiskRecord, style: Style) -> Json:
