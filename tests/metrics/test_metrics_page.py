@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.inventory import AccountInventory, DisksReading
+from gigas_exporter.inventory import AccountInventory, DisksReading, Outcome
 from gigas_exporter.metrics import OPENMETRICS, TEXT
 from gigas_exporter.model import Disk
 
@@ -70,6 +70,22 @@ def test_an_unchanged_source_is_not_rendered_again(scene: Any, fleet: Fleet) -> 
     scene.page.refresh()
     scene.text()
     assert scene.source.snapshots == before
+
+
+def test_one_accounts_change_leaves_the_others_as_they_are(scene: Any, fleet: Fleet) -> None:
+    """What has not changed is not rendered again: the very bytes of the large pieces stay."""
+    inventory = _of_size(fleet("1"), 5000, "ok")
+    scene.show(inventory, fleet("2"))
+
+    def large() -> list[bytes]:
+        chunks: tuple[bytes, ...] = scene.page.render(openmetrics=False, gzip=False).chunks
+        return [chunk for chunk in chunks if len(chunk) > 200_000 and b"_age_seconds" not in chunk]
+
+    before = large()
+    scene.show(inventory, fleet("2", 1001.0).with_outcome("disks", Outcome(False, 1.0, None)))
+    assert len(before) > 5
+    assert all(new is old for new, old in zip(large(), before, strict=True))
+    assert scene.values("gigas_up") == {"1": 1, "2": 0}
 
 
 def test_many_refreshes_at_once_render_once(scene: Any, fleet: Fleet) -> None:

@@ -58,8 +58,8 @@ class _Group(Generic[S]):
         """Render the subjects with these label texts, unless they are shown already; an absent one has no series."""
         if subjects == self._subjects and labels == self._labels:
             return
-        self._labels, self._subjects = labels, subjects
         self.render(labels, subjects)
+        self._labels, self._subjects = labels, subjects
 
     def render(self, labels: Sequence[str], subjects: Sequence[S | None]) -> None:
         """Do the same without asking whether they are those shown already, where that costs more than it saves."""
@@ -116,7 +116,6 @@ class AccountPart:
         """Render what the inventory says at the monotonic time ``now``."""
         if inventory is self._inventory and now < self.expires_at:
             return
-        self._inventory, self.expires_at = inventory, inventory.next_expiry(now)
         account_id = inventory.account.id
         self._account.render([labels_text(ACCOUNT, (account_id,))], [inventory])
         self._show_disks(account_id, inventory, inventory.current_disks(now) or {}, now)
@@ -125,6 +124,7 @@ class AccountPart:
         resources = [labels_text(POLL, (account_id, resource)) for resource in RESOURCES]
         self._polls.show(resources, [inventory.outcomes.get(resource) for resource in RESOURCES])
         self._intervals.show(resources, [inventory.intervals.get(resource) for resource in RESOURCES])
+        self._inventory, self.expires_at = inventory, inventory.next_expiry(now)
 
     def _show_disks(self, account_id: str, inventory: AccountInventory, disks: Mapping[str, Disk], now: float) -> None:
         labels = self._disk_labels

@@ -12,6 +12,7 @@ import threading
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Protocol
 
 from gigas_exporter.clock import Clock
@@ -170,13 +171,9 @@ def _segment(text: bytes) -> Segment:
 def _merged(chunks: tuple[bytes, ...]) -> tuple[bytes, ...]:
     """Return the chunks with small neighbours joined, so that they need few writes; large ones are not copied."""
     merged: list[bytes] = []
-    small: list[bytes] = []
-    for chunk in chunks:
-        if len(chunk) < _CHUNK:
-            small.append(chunk)
-            continue
-        merged.extend((b"".join(small), chunk) if small else (chunk,))
-        small = []
-    if small:
-        merged.append(b"".join(small))
+    for small, run in groupby(chunks, lambda chunk: len(chunk) < _CHUNK):
+        if small:
+            merged.append(b"".join(run))
+        else:
+            merged.extend(run)
     return tuple(merged)
