@@ -1,0 +1,188 @@
+"""Real programs as tests start them: on loopback, with a directory of their own, ended at the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from gigas_exporter.simulator import SimulatorServer
+
+__all__ = [
+    "Exporter",
+    "Process",
+    "Prometheus",
+    "account_environment",
+    "answers",
+    "await_true",
+    "exporter",
+    "free_port",
+    "prometheus",
+    "running",
+    "tool",
+]
+
+PATIENCE_SECONDS = 30.0
+
+
+def tool(name: str) -> str:
+    """Return a program's path; without it a test fails in CI and is skipped elsewhere."""
+    path = shutil.which(name)
+    if path is None:
+        message = f"{name} is not installed: run make tools"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return path
+
+
+def free_port() -> int:
+    """Return a port on loopback that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def await_true(condition: Callable[[], object], seconds: float = PATIENCE_SECONDS, what: str = "it") -> None:
+    """Wait until something holds, and fail when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds:g} s"
+        time.sleep(0.05)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A program under test, with what it wrote."""
+
+    popen: subprocess.Popen[bytes]
+    stderr_path: Path
+
+    @property
+    def stderr(self) -> str:
+        """What it wrote to stderr so far."""
+        return self.stderr_path.read_text(encoding="utf-8", errors="replace")
+
+    def end(self, number: signal.Signals = signal.SIGTERM, seconds: float = 10.0) -> int:
+        """Send a signal and return the exit status."""
+        self.popen.send_signal(number)
+        return self.popen.wait(seconds)
+
+
+@contextmanager
+def running(command: Sequence[str], directory: Path, environ: Mapping[str, str] | None = None) -> Iterator[Process]:
+    """Run a program until the end of the block."""
+    stderr_path = directory / f"{Path(command[0]).name}-{time.monotonic_ns()}.log"
+    with stderr_path.open("wb") as log:
+        popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, cwd=directory)
+    try:
+        yield Process(popen, stderr_path)
+    finally:
+        if popen.poll() is None:
+            popen.terminate()
+            try:
+                popen.wait(10)
+            except subprocess.TimeoutExpired:
+                popen.kill()
+                popen.wait(10)
+
+
+def answers(url: str) -> bool:
+    """Return whether a GET is answered with 200."""
+    try:
+        return requests.get(url, timeout=2).status_code == 200
+    except requests.RequestException:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """A running ``gigas-exporter serve``."""
+
+    process: Process
+    url: str
+
+    def get(self, path: str, **arguments: Any) -> requests.Response:
+        """GET a path of it."""
+        return requests.get(self.url + path, timeout=10, **arguments)
+
+
+def account_environment(server: SimulatorServer, **changes: str) -> dict[str, str]:
+    """Return an environment that names the first account of a simulated cloud, and nothing else of the exporter's."""
+    account_id = server.world.account_ids[0]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIGAS_")}
+    return {
+        **clean,
+        "GIGAS_API_URL": server.url,
+        "GIGAS_ACCOUNT_ID": account_id,
+        "GIGAS_API_KEY": server.world.credentials(account_id).api_key,
+        **changes,
+    }
+
+
+@contextmanager
+def exporter(directory: Path, environ: Mapping[str, str], *flags: str, ready: bool = True) -> Iterator[Exporter]:
+    """Run ``gigas-exporter serve`` on a free port of loopback, and wait until it is ready."""
+    port = free_port()
+    listen = f"--web.listen-address=127.0.0.1:{port}"
+    command = [sys.executable, "-m", "gigas_exporter", "serve", listen, *flags]
+    with running(command, directory, environ) as process:
+        served = Exporter(process, f"http://127.0.0.1:{port}")
+        path = "/-/ready" if ready else "/-/healthy"
+        await_true(lambda: process.popen.poll() is not None or answers(served.url + path), what=f"200 of {path}")
+        assert process.popen.poll() is None, process.stderr
+        yield served
+
+
+@dataclass(frozen=True, slots=True)
+class Prometheus:
+    """A running Prometheus."""
+
+    process: Process
+    url: str
+
+    def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
+        """Return the samples of an instant query: labels and value."""
+        answer = requests.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=10).json()
+        assert answer["status"] == "success", answer
+        return [(each["metric"], float(each["value"][1])) for each in answer["data"]["result"]]
+
+    def one(self, expression: str) -> float | None:
+        """Return the value of a query that gives one sample or none."""
+        found = self.query(expression)
+        assert len(found) <= 1, found
+        return found[0][1] if found else None
+
+
+@contextmanager
+def prometheus(directory: Path, config: str, *files: Path) -> Iterator[Prometheus]:
+    """Run Prometheus with a configuration until the end of the block."""
+    path = tool("prometheus")
+    (directory / "prometheus.yml").write_text(config, encoding="utf-8")
+    for file in files:
+        shutil.copy(file, directory)
+    port = free_port()
+    command = [
+        path,
+        f"--config.file={directory}/prometheus.yml",
+        f"--storage.tsdb.path={directory}/tsdb",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--log.level=warn",
+    ]
+    with running(command, directory) as process:
+        served = Prometheus(process, f"http://127.0.0.1:{port}")
+        await_true(lambda: process.popen.poll() is not None or answers(f"{served.url}/-/ready"), what="its start")
+        assert process.popen.poll() is None, process.stderr
+        yield served
