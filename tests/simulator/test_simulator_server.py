@@ -186,6 +186,9 @@ def test_the_description_has_commands_that_work(call: Any, world: World) -> None
     for url in urls - {call.server.url, call.server.url + ":"}:
         if not url.endswith((":", "token")):
             assert call.get(url.removeprefix(call.server.url)).status_code in {200, 404, 405}
+    assert "/_sim/" in text
+    assert "/_sim/" in describe(world, "http://localhost:8063")
+    assert not any("/_sim/" in describe(world, f"http://{host}:8063") for host in ("0.0.0.0", "simulator"))
     assert "DISK_ID" in describe(World(disks=0), call.server.url)
     assert "every 24 min" in describe(World(disks=1, speed=60), call.server.url)
     assert "every 0.864 s" in describe(World(disks=1, speed=100_000), call.server.url)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
+import urllib.parse
+
 from gigas_exporter.simulator.world import World
 
 __all__ = ["describe"]
@@ -13,6 +16,7 @@ def describe(world: World, url: str) -> str:
     disks = {account_id: world.disks(account_id) for account_id in world.account_ids}
     count = sum(map(len, disks.values()))
     disk_id = disks[account][0].id if disks[account] else "DISK_ID"
+    user = world.credentials(account)
     troubles = ", ".join(sorted(set(world.stories.values()))) or "none"
     return f"""\
 Simulated Gigas API at {url}: {count} disks in {len(disks)} account{"s" if len(disks) > 1 else ""} ({", ".join(disks)}).
@@ -22,13 +26,24 @@ Disks in trouble: {troubles}.
 API key    {world.api_key}
 Login      {world.login}
 Password   {world.password}
-(or for one account: demo-api-key-{account}, demo-{account}@example.com, demo-password-{account})
+(or for account {account} alone: {user.api_key}, {user.login}, {user.password})
 
 List the disks, and the backups of one:
   curl -s -H 'Authorization: Bearer {world.api_key}' '{url}/account/{account}/disks?limit=5'
   curl -s -H 'Authorization: Bearer {world.api_key}' {url}/account/{account}/disk/{disk_id}/backups
 Log in for a session token:
   curl -s -d '{{"login": "{world.login}", "password": "{world.password}"}}' {url}/token
+{_levers(url, account, disk_id)}
+Watch it:
+  GIGAS_API_URL={url} GIGAS_ACCOUNT_ID={account} GIGAS_API_KEY={world.api_key} gigas-exporter serve
+"""
+
+
+def _levers(url: str, account: str, disk_id: str) -> str:
+    """Return what the control paths can do, which are there on loopback only."""
+    if not _is_loopback(urllib.parse.urlsplit(url).hostname or ""):
+        return ""
+    return f"""\
 Make something go wrong, and see what is true:
   curl -s -d '{{"error": true}}' {url}/_sim/disks/{disk_id}
   curl -s -d '{{"kind": "status", "status": 503, "operation": "list_*"}}' {url}/_sim/faults
@@ -36,10 +51,14 @@ Make something go wrong, and see what is true:
   curl -s '{url}/_sim/state?account={account}'
 Everything that can be done:
   curl -s {url}/_sim/
-
-Watch it:
-  GIGAS_API_URL={url} GIGAS_ACCOUNT_ID={account} GIGAS_API_KEY={world.api_key} gigas-exporter serve
 """
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _duration(seconds: float) -> str:

@@ -20,7 +20,7 @@ FAILING = 0.005
 """Chance that a healthy disk's backup fails, once the world lives."""
 
 _YOUNG_SHARE = 0.02
-_FIRST_MACHINES = 5
+_FIRST_MACHINES = 7
 
 _DEBIAN = System("linux", "debian", 21)
 _UBUNTU = System("linux", "ubuntu", 22)
