@@ -5,6 +5,7 @@ The server runs in a process of its own, so that what is measured is the server 
 
 from __future__ import annotations
 
+import base64
 import errno
 import http.client
 import json
@@ -19,6 +20,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
+import bcrypt
 import pytest
 
 from gigas_exporter.web import Limits, Request, Response, Server
@@ -35,6 +37,7 @@ class _Served:
         assert process.stdout is not None
         self.address = ("127.0.0.1", int(process.stdout.readline()))
         self._tls = tls
+        self.user: bytes | None = None
 
     def get(self, path: str = "/") -> tuple[int, bytes]:
         connection: http.client.HTTPConnection
@@ -43,7 +46,12 @@ class _Served:
         else:
             connection = http.client.HTTPSConnection(*self.address, timeout=10, context=self._tls)
         try:
-            connection.request("GET", path)
+            user = self.user
+            connection.request(
+                "GET",
+                path,
+                headers={} if user is None else {"Authorization": f"Basic {base64.b64encode(user).decode()}"},
+            )
             response = connection.getresponse()
             return response.status, response.read()
         finally:
@@ -130,7 +138,7 @@ def test_dripped_heads_do_not_slow_scrapes(
     start: _Start, hold: Callable[..., list[socket.socket]], wait_until: Callable[..., None]
 ) -> None:
     """While 300 clients drip their heads every scrape is quick, and each of the 300 is ended in time."""
-    served = start("--head-seconds", "2")
+    served = start("--head-seconds", "1.5")
     begin = time.monotonic()
     clients = hold(served.address, 300, b"GET / HTTP/1.1\r\n")
     stop = threading.Event()
@@ -163,7 +171,7 @@ def test_unfinished_handshakes_do_not_slow_scrapes(
     """While 300 clients hold a TLS handshake open every scrape over TLS is answered, and the 300 are ended in time."""
     path = pki.directory / "web.yml"
     path.write_text("tls_server_config: {cert_file: server.crt, key_file: server.key}")
-    served = start("--head-seconds", "2", "--web-config", str(path), tls=pki.client())
+    served = start("--head-seconds", "1.5", "--web-config", str(path), tls=pki.client())
     begin = time.monotonic()
     clients = hold(served.address, 300, b"\x16\x03\x01")
     times = served.scrape_seconds(50)
@@ -176,7 +184,7 @@ def test_clients_that_never_read_cost_no_copy_of_the_page(
     start: _Start, hold: Callable[..., list[socket.socket]], wait_until: Callable[..., None]
 ) -> None:
     """200 clients that ask for 10 MB and read nothing take no 2 GB, and are ended when their time is over."""
-    served = start("--page-bytes", "10000000", "--request-seconds", "2")
+    served = start("--page-bytes", "10000000", "--request-seconds", "1.5")
     before = served.usage()["resident_mb"]
     hold(served.address, 200, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     wait_until(lambda: served.usage()["threads"] >= 200)
@@ -184,6 +192,37 @@ def test_clients_that_never_read_cost_no_copy_of_the_page(
     _assert_quick(served.scrape_seconds(50))
     wait_until(lambda: served.usage()["threads"] < 10)
     assert served.usage()["descriptors"] < 20
+
+
+def test_guessed_passwords_do_not_slow_who_is_known(start: _Start, tmp_path: Path) -> None:
+    """While many clients guess passwords without end, scrapes with the right one are quick."""
+    stored = bcrypt.hashpw(b"right", bcrypt.gensalt(10)).decode()
+    (tmp_path / "web.yml").write_text(f"basic_auth_users: {{alice: '{stored}'}}")
+    served = start("--page-bytes", "100000", "--web-config", str(tmp_path / "web.yml"))
+    served.user = b"alice:right"
+    served.scrape_seconds(1)
+    statuses: set[int] = set()
+    stop = threading.Event()
+
+    def guess(number: int) -> None:
+        with socket.create_connection(served.address, timeout=10) as client:
+            while not stop.wait(0.05):
+                word = base64.b64encode(b"alice:%d-%f" % (number, time.monotonic())).decode()
+                client.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {word}\r\n\r\n".encode())
+                statuses.add(int(client.recv(4096).split()[1]))
+
+    guessing = [threading.Thread(target=guess, args=(number,)) for number in range(40)]
+    for thread in guessing:
+        thread.start()
+    try:
+        times = served.scrape_seconds(50)
+    finally:
+        stop.set()
+        for thread in guessing:
+            thread.join()
+    _assert_quick(times)
+    assert statuses <= {401, 503}
+    assert 401 in statuses
 
 
 def test_at_the_cap_the_oldest_unfinished_makes_room(start: _Start, hold: Callable[..., list[socket.socket]]) -> None:
@@ -218,6 +257,8 @@ def test_when_nothing_can_be_given_up_it_waits(
 
     def refuse(listener: socket.socket) -> tuple[socket.socket, Any]:
         tries.append(time.monotonic())
+        if len(tries) == 5:
+            raise ConnectionAbortedError(errno.ECONNABORTED, "it went away again")
         if len(tries) < 5:
             raise OSError(errno.ENFILE if len(tries) % 2 else errno.EMFILE, "no descriptors")
         return accept(listener)

@@ -37,6 +37,11 @@ def _config(directory: Path, text: str) -> Any:
     return load_web_config(path)
 
 
+@pytest.fixture(autouse=True)
+def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gigas_exporter.web.access._LOOK_SECONDS", 0.1)
+
+
 @pytest.mark.parametrize(
     ("authorization", "verdict"),
     [
@@ -115,7 +120,7 @@ def test_unknown_users_and_wrong_passwords_cost_the_same() -> None:
 
 def test_guesses_wait_in_a_short_queue_and_good_ones_do_not() -> None:
     """Many bad attempts at once are turned away, and who is known gets in meanwhile without waiting."""
-    authenticator = _authenticator(cost=11, alice="right")
+    authenticator = _authenticator(cost=9, alice="right")
     assert authenticator.check(_basic(b"alice", b"right")) is Verdict.GOOD
     verdicts: list[Verdict] = []
 
@@ -147,6 +152,25 @@ def test_the_same_credential_at_once_is_checked_once() -> None:
     for thread in threads:
         thread.join(20)
     assert verdicts == [Verdict.GOOD] * 100
+
+
+def test_who_waits_too_long_is_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the checks before it do not end, a request is turned away, also where another asks the same."""
+    monkeypatch.setattr("gigas_exporter.web.auth._WAIT_SECONDS", 0.1)
+    authenticator = _authenticator(alice="right")
+    verdicts: list[Verdict] = []
+    with authenticator._turn:
+        threads = [
+            threading.Thread(target=lambda: verdicts.append(authenticator.check(_basic(b"alice", b"right"))))
+            for _ in range(3)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(5)
+    assert verdicts == [Verdict.BUSY] * 3
+    assert authenticator.check(_basic(b"alice", b"right")) is Verdict.GOOD
+    assert authenticator._waiting == 0
 
 
 def test_curl_gets_in_with_the_password_only(
@@ -185,7 +209,7 @@ def test_users_change_at_run_time_but_not_to_none(
     wait_until(lambda: status(b"new") == 200)
     assert status(b"old") == 401
     (tmp_path / "web.yml").write_text("")
-    time.sleep(1.1)
+    time.sleep(0.3)
     assert client.ask().status == 401
     assert status(b"new") == 200
 

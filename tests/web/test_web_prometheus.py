@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import bcrypt
-import pytest
 
-from gigas_exporter.web import Request, Response, Server, WebConfig, build_routes, load_web_config
+from gigas_exporter.web import Response, Server, WebConfig, build_routes, load_web_config
 
 _TLS_AND_USERS = """
 tls_server_config:
@@ -28,7 +27,13 @@ tls_server_config:
 basic_auth_users:
   prometheus: '{hash}'
 """
-_SECURED_SCRAPE = """
+_PROMETHEUS = """
+global: {scrape_interval: 300ms, scrape_timeout: 300ms}
+scrape_configs:
+  - job_name: plain
+    static_configs: [{targets: ['127.0.0.1:PLAIN']}]
+  - job_name: secured
+    static_configs: [{targets: ['127.0.0.1:SECURED']}]
     scheme: https
     basic_auth: {username: prometheus, password: right}
     tls_config: {ca_file: ca.crt, cert_file: client.crt, key_file: client.key, server_name: localhost}
@@ -71,34 +76,33 @@ def _query(port: int, expression: str) -> list[Any]:
     return result
 
 
-@pytest.mark.parametrize("secured", [False, True], ids=["plain", "tls-and-basic-auth"])
+def _serve_page(serve: Callable[..., Server], page: _Page, web_config: WebConfig | None) -> int:
+    routes = build_routes(
+        page,
+        telemetry_path="/metrics",
+        ready=lambda: None,
+        healthy=lambda: True,
+        reload=None,
+        index=lambda _: Response(200),
+    )
+    return serve(routes, web_config).address[1]
+
+
 def test_prometheus_scrapes(
-    secured: bool,
     pki: Any,
     serve: Callable[..., Server],
     need_tool: Callable[[str], str],
     wait_until: Callable[..., None],
 ) -> None:
-    """The sample arrives in Prometheus, asked for as OpenMetrics over one connection that is kept."""
+    """Samples arrive, asked for as OpenMetrics, plainly as well as with a client certificate and a password."""
     directory: Path = pki.directory
-    web_config: WebConfig | None = None
-    if secured:
-        stored = bcrypt.hashpw(b"right", bcrypt.gensalt(6)).decode()
-        (directory / "web.yml").write_text(_TLS_AND_USERS.format(hash=stored))
-        web_config = load_web_config(directory / "web.yml")
-    page = _Page()
-
-    def index(_: Request) -> Response:
-        return Response(200)
-
-    routes = build_routes(
-        page, telemetry_path="/metrics", ready=lambda: None, healthy=lambda: True, reload=None, index=index
-    )
-    server = serve(routes, web_config)
+    stored = bcrypt.hashpw(b"right", bcrypt.gensalt(6)).decode()
+    (directory / "web.yml").write_text(_TLS_AND_USERS.format(hash=stored))
+    plain, secured = _Page(), _Page()
+    plain_port = _serve_page(serve, plain, None)
+    secured_port = _serve_page(serve, secured, load_web_config(directory / "web.yml"))
     (directory / "prometheus.yml").write_text(
-        f"global: {{scrape_interval: 300ms, scrape_timeout: 300ms}}\n"
-        f"scrape_configs:\n  - job_name: gigas\n    static_configs: [{{targets: ['127.0.0.1:{server.address[1]}']}}]\n"
-        f"{_SECURED_SCRAPE if secured else ''}"
+        _PROMETHEUS.replace("PLAIN", str(plain_port)).replace("SECURED", str(secured_port))
     )
     port = _free_port()
     with (
@@ -115,12 +119,11 @@ def test_prometheus_scrapes(
         ) as process,
     ):
         try:
-            wait_until(lambda: _query(port, "gigas_up"), 20)
-            wait_until(lambda: len(page.asked) > 3, 20)
-            found = _query(port, "gigas_up")
+            wait_until(lambda: len(_query(port, "gigas_up == 1")) == 2, 20)
+            wait_until(lambda: min(len(plain.asked), len(secured.asked)) > 2)
+            found = _query(port, 'gigas_up{account_id="4242"}')
         finally:
             process.terminate()
             process.wait(10)
-    assert found[0]["metric"]["account_id"] == "4242"
-    assert found[0]["value"][1] == "1"
-    assert all(page.asked)
+    assert {one["metric"]["job"] for one in found} == {"plain", "secured"}
+    assert all(plain.asked + secured.asked)

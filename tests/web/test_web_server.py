@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import socket
 import threading
@@ -13,8 +14,8 @@ import pytest
 import structlog
 
 from gigas_exporter.errors import ConfigError
-from gigas_exporter.web import Limits, Request, Response, Server
-from gigas_exporter.web.listening import display
+from gigas_exporter.web import Limits, Request, Response, Server, listening
+from gigas_exporter.web.listening import display, open_listener
 
 
 def test_a_request_is_answered_with_what_the_handler_says(
@@ -241,6 +242,37 @@ def test_an_address_that_cannot_be_is_one_line(listen: tuple[str, int], message:
 def test_the_empty_host_is_displayed_as_it_was_written() -> None:
     """The default address is shown as ``:10063``."""
     assert display(("", 10063)) == ":10063"
+
+
+@pytest.fixture
+def created(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str, bool]]:
+    """Note what would be listened on, and listen on loopback instead of everywhere."""
+    noted: list[tuple[int, str, bool]] = []
+
+    def create(family: int, address: tuple[str, int], *, dualstack: bool = False) -> socket.socket:
+        noted.append((family, address[0], dualstack))
+        if dualstack and address[1] == 1:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        if dualstack and address[1] == 2:
+            raise OSError(errno.EADDRINUSE, "Address already in use")
+        return socket.create_server(("127.0.0.1", 0))
+
+    monkeypatch.setattr(listening, "_create", create)
+    return noted
+
+
+def test_the_empty_host_is_ipv6_and_ipv4(created: list[tuple[int, str, bool]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything is listened on where the machine has both, and IPv4 where it has not, or IPv6 is off."""
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: True)
+    open_listener(("", 9000)).close()
+    assert created == [(socket.AF_INET6, "", True)]
+    open_listener(("", 1)).close()
+    assert created[1:] == [(socket.AF_INET6, "", True), (socket.AF_INET, "", False)]
+    with pytest.raises(ConfigError, match=r"^cannot listen on :2: Address already in use$"):
+        open_listener(("", 2))
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    open_listener(("", 9000)).close()
+    assert created[-1] == (socket.AF_INET, "", False)
 
 
 def test_ipv6_is_listened_on(wire: Callable[..., Any]) -> None:

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 import structlog
 
+from gigas_exporter.errors import ConfigError
 from gigas_exporter.web import Limits, Response, Server, load_web_config
+from gigas_exporter.web.tls import _comparable
 
 
 def _tls(directory: Path, more: str = "", *, after: str = "") -> Any:
@@ -31,6 +33,11 @@ def _get(server: Server, context: ssl.SSLContext, path: str = "/") -> tuple[int,
         return response.status, response.read()
     finally:
         connection.close()
+
+
+@pytest.fixture(autouse=True)
+def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gigas_exporter.web.access._LOOK_SECONDS", 0.1)
 
 
 _CLIENT_AUTH = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n"
@@ -239,3 +246,17 @@ def test_a_changed_web_config_is_taken_up_unless_it_is_bad(
     response = connection.getresponse()
     assert response.headers["X-XSS-Protection"] == "1"
     connection.close()
+
+
+def test_a_name_that_cannot_be_read_is_no_name() -> None:
+    """An address that is none in a certificate is compared as the text that it is."""
+    assert _comparable("IP Address", "<invalid>") == "<invalid>"
+    assert _comparable("IP Address", "2001:DB8:0:0:0:0:0:1\n") == "2001:db8::1"
+
+
+def test_a_key_that_vanishes_while_it_is_read_is_one_line(pki: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that goes away between two looks is a bad config like any other."""
+    monkeypatch.setattr("gigas_exporter.web.tls._check_readable", lambda *_: None)
+    (pki.directory / "server.key").unlink()
+    with pytest.raises(ConfigError, match=r"cert_file: cannot read the certificate or key: No such file or directory$"):
+        _tls(pki.directory)

@@ -2,7 +2,7 @@
 
 A check costs tens or hundreds of milliseconds of processor on purpose, so
 
-- one runs at a time, and only a few may wait for their turn: guesses cannot take the processor from everything else;
+- one runs at a time, and few may wait for their turn: guesses cannot take the processor from everything else;
 - what was found is remembered, good and bad apart, so that no flood of guesses pushes out the good credentials;
 - a credential that several requests bring at once is checked once.
 
@@ -29,7 +29,8 @@ from gigas_exporter.secret import Secret
 __all__ = ["Authenticator", "Verdict"]
 
 _REMEMBERED: Final = 256
-_WAITING: Final = 16
+_UNDER_CHECK: Final = 16
+_WAITING: Final = 200  # requests in all, so that those who wait leave connections for those who need not
 _WAIT_SECONDS: Final = 20.0
 _BCRYPT_BYTES: Final = 72  # bcrypt raises beyond
 _HASH_BYTES: Final = 60
@@ -57,6 +58,7 @@ class Authenticator:
         self._lock = threading.Lock()
         self._turn = threading.Lock()
         self._under_check: dict[bytes, threading.Event] = {}
+        self._waiting = 0
 
     def check(self, authorization: str) -> Verdict:
         """Judge an ``Authorization`` header; the empty one is bad."""
@@ -71,16 +73,21 @@ class Authenticator:
             if verdict is not None:
                 return verdict
             done = self._under_check.get(key)
+            if self._waiting >= _WAITING or (done is None and len(self._under_check) >= _UNDER_CHECK):
+                return Verdict.BUSY
+            self._waiting += 1
             mine = done is None
             if done is None:
-                if len(self._under_check) >= _WAITING:
-                    return Verdict.BUSY
                 done = self._under_check[key] = threading.Event()
-        if mine:
-            return self._check_in_turn(key, done, stored, password)
-        done.wait(_WAIT_SECONDS)
-        with self._lock:
-            return self._recall(key) or Verdict.BUSY
+        try:
+            if mine:
+                return self._check_in_turn(key, done, stored, password)
+            done.wait(_WAIT_SECONDS)
+            with self._lock:
+                return self._recall(key) or Verdict.BUSY
+        finally:
+            with self._lock:
+                self._waiting -= 1
 
     def _check_in_turn(self, key: bytes, done: threading.Event, stored: bytes | None, password: bytes) -> Verdict:
         try:

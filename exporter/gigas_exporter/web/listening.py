@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import Final
 
@@ -10,6 +11,7 @@ from gigas_exporter.errors import ConfigError
 __all__ = ["display", "open_listener"]
 
 _HIGHEST_PORT: Final = 65535
+_NO_IPV6: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})  # compiled in, but switched off
 _QUEUE: Final = 1024  # connections that wait for accept during a burst; the kernel cuts it to net.core.somaxconn
 # Bounds what the kernel holds for a client that never reads: left alone it grows to several MB a connection.
 _SEND_BUFFER_BYTES: Final = 256 * 1024
@@ -46,9 +48,9 @@ def _everywhere(port: int) -> socket.socket:
     if socket.has_dualstack_ipv6():
         try:
             return _create(socket.AF_INET6, ("", port), dualstack=True)
-        except OSError:
-            # Either the port is in use, which IPv4 will say as well, or IPv6 is switched off.
-            return _create(socket.AF_INET, ("", port))
+        except OSError as error:
+            if error.errno not in _NO_IPV6:
+                raise
     return _create(socket.AF_INET, ("", port))
 
 
