@@ -26,7 +26,7 @@ help:  ## list the targets
 # The development environment holds all that the runtime one does, at the same versions; whichever is there serves.
 
 $(RUNTIME): requirements/runtime.txt requirements/build.txt pyproject.toml
-	@if [[ -e $(DEV) ]]; then $(MAKE) --no-print-directory $(DEV); \
+	@if [[ -e $(DEV) ]]; then $(MAKE) --silent $(DEV); \
 	else scripts/create-venv $(VENV) requirements/runtime.txt requirements/build.txt; fi
 	@touch $@
 
