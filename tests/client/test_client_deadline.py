@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 import time
@@ -99,6 +100,68 @@ def test_a_connect_that_hangs_ends_by_the_deadline(clients: Any) -> None:
             filler.close()
 
 
+def test_a_name_that_nobody_resolves_ends_by_the_deadline(clients: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name server that does not answer holds no one; its thread is left to end by itself."""
+    hang = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: hang.wait(20) and [])
+    client = clients("http://api.example", timeout_seconds=0.5)
+    with within(1.2), pytest.raises(TransportError, match="in time"):
+        client.get_disk("1", "2", budget=Budget(SystemClock(), 0.6))
+    hang.set()
+
+
+def test_the_next_address_is_tried_when_one_does_not_answer(
+    api: Any, clients: Any, answering: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name has several addresses, some of a family that this machine may not have."""
+    server = api(answering((200, {"id": 2})))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        nobody = listener.getsockname()
+    addresses = [
+        (socket.AF_INET, 9999, 0, "", nobody),
+        (socket.AF_INET, socket.SOCK_STREAM, 0, "", nobody),
+        (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", server.port)),
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: addresses)
+    assert clients("http://api.example").get_disk("1", "2").id == "2"
+
+
+def test_a_name_without_an_address_is_a_connection_failure(clients: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty answer of the resolver is a failure too."""
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: [])
+    with pytest.raises(TransportError) as caught:
+        clients("http://api.example").get_disk("1", "2", budget=Budget(SystemClock(), 0.3))
+    assert caught.value.reason == "connection"
+
+
+def test_a_connection_that_the_kernel_gives_up_is_a_timeout(
+    clients: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel's own timeout is told as one, though the deadline has not passed."""
+
+    def give_up(*arguments: Any, **options: Any) -> Any:
+        raise OSError(errno.ETIMEDOUT, "Connection timed out")
+
+    monkeypatch.setattr(deadline, "_connect", give_up)
+    with pytest.raises(TransportError, match="the connection timed out") as caught:
+        clients("http://127.0.0.1:1", clock=clock).get_disk("1", "2")
+    assert caught.value.reason == "timeout"
+
+
+def test_a_receive_that_the_kernel_gives_up_is_not_begun_again() -> None:
+    """Only a slice of the deadline that ran out is; a connection that is dead stays dead."""
+
+    def give_up(*arguments: Any) -> bytes:
+        raise OSError(errno.ETIMEDOUT, "Connection timed out")
+
+    with (
+        socket.socket() as sock,
+        deadline.deadline(5.0, threading.Event()),
+        pytest.raises(TimeoutError, match="Connection timed out"),
+    ):
+        deadline._bounded(sock, give_up)
+
+
 def test_a_request_body_that_is_not_taken_ends_by_the_deadline() -> None:
     """Sending is bounded as receiving is."""
     with (
@@ -141,6 +204,18 @@ def test_closing_a_client_ends_calls_without_a_budget(api: Any, clients: Any) ->
         client.list_disks("1")
     with pytest.raises(TransportError, match="the client is closed"):
         client.get_disk("1", "2", budget=Budget(SystemClock(), 5.0))
+
+
+def test_a_client_that_is_closed_in_the_middle_of_a_list_is_an_error(api: Any, clients: Any) -> None:
+    """The pages that were not asked for yet never will be."""
+    page = [{"id": number} for number in range(200)]
+    server = api(lambda seen, wire: wire.reply(200, page, {"X-Total": "1000"}))
+    with clients(server.url) as client:
+        assert client is not None
+    client._session._transport._is_closed = False
+    with pytest.raises(TransportError, match="the client is closed"):
+        client.list_disks("1", budget=Budget(SystemClock(), 5.0))
+    client.close()
 
 
 def test_a_budget_that_is_spent_makes_no_request(api: Any, clients: Any, answering: Callable[..., Any]) -> None:

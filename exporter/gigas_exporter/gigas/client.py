@@ -234,7 +234,7 @@ class ReadClient:
         remember: bool = True,
         whole_below: int = 0,
     ) -> Listing[_Item]:
-        key = (request.operation, request.target)
+        key = (request.operation, request.path)
         known: Mapping[bytes, Page[dict[str, _Item]]] = self._memory.recall(key) if remember else {}
         latest = self._clock.wall() + _FUTURE_TOLERANCE_SECONDS
         reader = PageReader[_Item, dict[str, _Item]](request.operation, decode, dict, known, latest)

@@ -2,13 +2,13 @@
 
 A socket's own timeout starts again with each byte, so that an answer that drips never times out. These sockets ask the
 deadline of the thread that uses them before each system call, and so cover the proxy's CONNECT, the TLS handshake and
-the headers, which HTTP libraries read on their own. Only the look-up of a name is out of reach: the resolver has limits
-of its own. The module knows sockets and nothing of HTTP.
+the headers, which HTTP libraries read on their own. The module knows sockets and nothing of HTTP.
 """
 
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import select
 import socket
@@ -22,6 +22,8 @@ from typing import Any, TypeVar
 __all__ = ["Deadline", "DeadlineSocket", "DeadlineTLSSocket", "connect", "deadline"]
 
 _T = TypeVar("_T")
+
+_Address = tuple[socket.AddressFamily, socket.SocketKind, int, Any]
 
 _SLICE_SECONDS = 0.2
 
@@ -134,7 +136,7 @@ def connect(host: str, port: int, options: Iterable[tuple[int, int, int | bytes]
         OSError: None could be reached, or the name could not be resolved.
     """
     failure: OSError | None = None
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+    for family, kind, protocol, address in _look_up(host.strip("[]"), port):
         try:
             sock = DeadlineSocket(family, kind, protocol)
         except OSError as error:
@@ -155,6 +157,39 @@ def connect(host: str, port: int, options: Iterable[tuple[int, int, int | bytes]
         raise failure or OSError("the name has no address")
     finally:
         failure = None  # a cycle of the error and this frame would keep the sockets alive
+
+
+def _look_up(host: str, port: int) -> list[_Address]:
+    """Resolve a name. The resolver cannot be interrupted, so that it is left behind when the deadline passes."""
+    found: list[_Address] = []
+    failures: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+                found.append((family, kind, protocol, address))
+        except (OSError, UnicodeError) as error:
+            failures.append(error)
+
+    limit = _current.deadline
+    if limit is None or _is_literal(host):
+        ask()
+    else:
+        resolver = threading.Thread(target=ask, name="gigas-resolver", daemon=True)
+        resolver.start()
+        while resolver.is_alive():
+            resolver.join(limit.slice())
+    if failures:
+        raise failures.pop()
+    return found
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _connect(sock: socket.socket, address: Any) -> None:
