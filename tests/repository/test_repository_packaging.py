@@ -139,3 +139,15 @@ def test_supported_pythons_are_told_once(project: dict[str, Any]) -> None:
     assert minors[0] == oldest
     assert project["tool"]["ruff"]["target-version"] == "py" + oldest.replace(".", "")
     assert default_environment()["python_version"] in minors
+
+
+def test_the_wheel_carries_what_users_can_write_out(repository: Path, project: dict[str, Any]) -> None:
+    """Each dashboard and the alerts go into the wheel, and what only makes or tests them does not."""
+    carried = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert {name for name in carried if name.startswith("dashboards")} == {
+        path.relative_to(repository).as_posix() for path in (repository / "dashboards").glob("*.json")
+    }
+    assert any(name.startswith("alerts") for name in carried)
+    for name, target in carried.items():
+        assert (repository / name).exists(), name
+        assert target == f"gigas_exporter/bundled/{name}"
