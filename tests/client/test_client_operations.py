@@ -220,6 +220,16 @@ def test_a_change_whose_answer_never_came_says_so(api: Any, clients: Any) -> Non
     assert len(server.seen) == 1
 
 
+def test_a_change_that_was_never_sent_leaves_no_doubt(api: Any, clients: Any, authority: Any) -> None:
+    """Where nobody listens or the certificate is not accepted, nothing can have changed."""
+    server = api(lambda seen, wire: wire.reply(202, b""), context=authority.context)
+    for url in ("http://127.0.0.1:1", server.url):
+        with pytest.raises(TransportError) as caught:
+            clients.writing(url).delete_disk("1", "2")
+        assert "not known" not in str(caught.value)
+    assert server.seen == []
+
+
 def test_a_change_that_a_broken_login_prevented_did_not_happen(api: Any, clients: Any, clock: Any) -> None:
     """Then there is no doubt to speak of."""
     server = api(lambda seen, wire: wire.close())

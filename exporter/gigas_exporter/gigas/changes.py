@@ -14,6 +14,7 @@ from gigas_exporter.clock import Budget
 from gigas_exporter.decode import decode_json
 from gigas_exporter.errors import DecodeError, TransportError
 from gigas_exporter.gigas.client import ReadClient
+from gigas_exporter.gigas.failure import UnsentError
 from gigas_exporter.gigas.operations import (
     Request,
     build_disk_request,
@@ -72,7 +73,7 @@ class Client(ReadClient):
         try:
             return self._session.call(request, self._budget(budget), interpret, retry=False)
         except TransportError as error:
-            if error.operation != request.operation or isinstance(error, OutOfTimeError):
+            if error.operation != request.operation or isinstance(error, OutOfTimeError | UnsentError):
                 raise
             detail = str(error).removeprefix(f"{error.operation}: ")
             detail += "; whether the change took effect is not known"

@@ -11,8 +11,9 @@ import urllib3.exceptions
 
 from gigas_exporter.errors import TransportError
 
-__all__ = ["transport_error"]
+__all__ = ["UnsentError", "transport_error"]
 
+_BEFORE_SENDING = (socket.gaierror, ConnectionRefusedError, ssl.SSLCertVerificationError)
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (socket.gaierror, "the host's name cannot be resolved"),
     (http.client.RemoteDisconnected, "the connection ended before the answer"),
@@ -20,6 +21,10 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (urllib3.exceptions.IncompleteRead, "the answer ended too early"),
     (urllib3.exceptions.ProxyError, "the proxy did not connect to the API"),
 )
+
+
+class UnsentError(TransportError):
+    """The request was certainly not sent, so that it can have changed nothing."""
 
 
 def transport_error(operation: str, error: BaseException, *, timed_out: bool) -> TransportError:
@@ -35,7 +40,9 @@ def transport_error(operation: str, error: BaseException, *, timed_out: bool) ->
     causes = list(_causes(error))
     if any(isinstance(cause, TimeoutError) for cause in causes):
         return TransportError(operation, "timeout", "the connection timed out")
-    return TransportError(operation, "connection", _detail(causes))
+    is_unsent = any(isinstance(cause, _BEFORE_SENDING) for cause in causes)
+    kind = UnsentError if is_unsent else TransportError
+    return kind(operation, "connection", _detail(causes))
 
 
 def _detail(causes: list[BaseException]) -> str:

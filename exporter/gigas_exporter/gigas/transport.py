@@ -123,7 +123,9 @@ class Transport:
             "Accept-Encoding": "gzip",
             "User-Agent": settings.user_agent,
         }
-        context = _tls_context(settings)
+        # Reading the system's authorities takes a while; an API on loopback without TLS needs none.
+        is_plain = not any(url.startswith("https:") for url in (self._url.lower(), (settings.proxy or "").lower()))
+        context = None if is_plain and settings.ca_file is None else _tls_context(settings)
         options: dict[str, Any] = {
             "num_pools": 2,
             "maxsize": max(1, settings.max_concurrency),
