@@ -206,6 +206,47 @@ def test_closing_a_client_ends_calls_without_a_budget(api: Any, clients: Any) ->
         client.get_disk("1", "2", budget=Budget(SystemClock(), 5.0))
 
 
+def test_closing_a_client_ends_a_list_whose_pages_wait_in_the_queue(api: Any, clients: Any) -> None:
+    """Pages under way end by their own limits, and those behind them are not begun."""
+
+    def script(seen: Any, wire: Any) -> None:
+        if seen.query["offset"] == "0":
+            wire.reply(200, [{"id": number} for number in range(200)], {"X-Total": "10000"})
+        else:
+            asked.set()
+            wire.hang()
+
+    asked = threading.Event()
+    server = api(script)
+    client = clients(server.url, timeout_seconds=0.6, max_concurrency=2)
+    failures: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            client.list_disks("1", budget=Budget(SystemClock(), 30.0))
+        except TransportError as error:
+            failures.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert asked.wait(5)
+    with within(4.0):
+        client.close()
+        reader.join(5)
+    assert not reader.is_alive()
+    assert len(failures) == 1
+    assert len(server.seen) <= 3
+
+
+def test_timeouts_are_tried_three_times(api: Any, clients: Any, clock: Any, ledger: Any) -> None:
+    """Each try has the whole of the request's limit, and each is counted."""
+    client = clients(api(_hang).url, timeout_seconds=0.2, clock=clock, observer=ledger)
+    with within(2.0), pytest.raises(TransportError):
+        client.get_disk("1", "2")
+    assert ledger.requests == [("get_disk", "timeout")] * 3
+    assert ledger.retries == ["get_disk"] * 2
+
+
 def test_a_client_that_is_closed_in_the_middle_of_a_list_is_an_error(api: Any, clients: Any) -> None:
     """The pages that were not asked for yet never will be."""
     page = [{"id": number} for number in range(200)]

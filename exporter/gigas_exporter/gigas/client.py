@@ -104,7 +104,9 @@ class ReadClient:
     def close(self) -> None:
         """End what is under way without a budget of its own, wait for the rest, and close the connections."""
         self._closed.set()
-        self._executor.shutdown(cancel_futures=True)
+        # Pages in the queue are not cancelled, for nothing would wake who waits for them: they fail at once instead.
+        self._session.close()
+        self._executor.shutdown()
         self._session.close()
 
     def reload_credential(self) -> None:
