@@ -52,6 +52,19 @@ def test_pipelined_requests_are_answered_in_order(serve: Callable[..., Server], 
     assert client.is_ended()
 
 
+def test_a_request_may_come_byte_by_byte(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+    """Where the network cuts a request makes no difference."""
+    client = wire(serve())
+    for byte in b"\r\nPOST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi":
+        client.send(bytes([byte]))
+        time.sleep(0.001)
+    assert client.answer().body == b"POST /a\n"
+    for part in (b"GET / HTTP/1.1\r", b"\nHost: x\r\n\r", b"\n"):
+        client.send(part)
+        time.sleep(0.02)
+    assert client.answer().status == 200
+
+
 def test_http_1_0_is_answered_and_closed(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
     """A client of HTTP/1.0 sees the end of the connection."""
     client = wire(serve())
