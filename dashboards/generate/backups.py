@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dashboards.generate import queries as q
-from dashboards.generate.document import ACCOUNT, MACHINE, Line, document
+from dashboards.generate.document import ACCOUNT, MACHINE, Line, chosen_disks, document
 from dashboards.generate.pieces import (
     BAD,
     BUILT_IN_LIMITS,
@@ -29,6 +29,8 @@ _DISKS = _M("gigas_disk_info")
 _HOUR = 3600
 _TOP = 50
 _DRAWN = 20
+_POINTS = 48
+"""Of graphs that look at every disk: what ten thousand of them allow."""
 
 
 def _count(expression: str) -> str:
@@ -138,16 +140,11 @@ def _ages() -> Line:
     ]
     over_time = graph(
         "Within policy",
-        "Share of the disks that must have a backup whose newest is young enough; the ten accounts that are worst at"
-        " the end of the range.",
-        Query(
-            f"({q.within_policy(_M, q.BY_ACCOUNT)}) and on ({q.BY_ACCOUNT})"
-            f" bottomk(10, {q.within_policy(_M, q.BY_ACCOUNT, at='end')})",
-            "{{account_id}}",
-        ),
+        "Share of the disks that must have a backup whose newest is young enough, by account.",
+        Query(q.account_named(q.within_policy(_M, q.BY_ACCOUNT)), "{{name}} {{account_id}}"),
         unit="percentunit",
         highest=1,
-        points=100,
+        points=_POINTS,
         no_value="no disk must have a backup",
     )
     panels: list[tuple[int, Panel]] = [
@@ -174,16 +171,12 @@ def _ages() -> Line:
 
 
 def _against_limit() -> list[Line]:
-    share_at_end = (
-        f"{_M('gigas_disk_backup_age_seconds', at='end')} / {_M('gigas_disk_backup_max_age_seconds', at='end')}"
-    )
-    drawn = f"topk({_DRAWN}, {share_at_end})"
-    share = f"({q.of_limit(_M)}) and {drawn}"
+    share = f"max by ({q.BY_DISK}) ({q.of_limit(q.LATEST)})"
     sawtooth = graph(
         "Age against the limit, latest disks",
         f"Age of the newest backup as a share of what the policy allows, for the {_DRAWN} disks that are latest at the"
         " end of the range. It should fall to nothing with every backup and never cross the line.",
-        Query(q.named(share, _M, at="end"), "{{label}} {{mount_point}} {{disk_id}}"),
+        Query(q.named(share, q.LATEST, at="end"), "{{label}} {{mount_point}} {{disk_id}}"),
         unit="percentunit",
         levels=steps(GOOD, (1, WARN), (BUILT_IN_LIMITS.missed_share, BAD)),
         no_value="no disk has a limit",
@@ -192,7 +185,7 @@ def _against_limit() -> list[Line]:
     latest = table_of(
         "Latest disks",
         f"The {_TOP} disks that have used up most of what the policy allows. The numbers at the top count all.",
-        Query(q.named(worst, _M, account=True)),
+        Query(q.account_named(q.named(worst, _M))),
         Query(f"max by ({q.BY_DISK}) ({_M('gigas_disk_backup_age_seconds')} and ({worst}))"),
         Query(f"max by ({q.BY_DISK}) ({_M('gigas_disk_backup_max_age_seconds')} and ({worst}))"),
         columns=[
@@ -220,7 +213,9 @@ def _against_limit() -> list[Line]:
         "Never backed up",
         f"Disks that must have a backup and have no usable one, the largest first, at most {_TOP}; the number at the"
         " top counts all.",
-        Query(q.named(f"topk({_TOP}, {_M('gigas_disk_size_bytes')} and ({q.never_backed_up(_M)}))", _M, account=True)),
+        Query(
+            q.account_named(q.named(f"topk({_TOP}, {_M('gigas_disk_size_bytes')} and ({q.never_backed_up(_M)}))", _M))
+        ),
         Query(
             f"max by ({q.BY_DISK}) (1000 * ({_M('gigas_disk_created_timestamp_seconds')} and"
             f" topk({_TOP}, {_M('gigas_disk_size_bytes')} and ({q.never_backed_up(_M)}))))"
@@ -245,27 +240,27 @@ def _amounts() -> list[Line]:
     sizes = graph(
         "Newest backups' size",
         "Sum of the sizes of every disk's newest usable backup, the ten largest accounts.",
-        Query(_largest_accounts("gigas_disk_backup_last_size_bytes"), "{{account_id}}"),
+        Query(q.largest_accounts(_M, "gigas_disk_backup_last_size_bytes", 10), "{{name}} {{account_id}}"),
         unit="bytes",
         stacked=True,
-        points=150,
+        points=_POINTS,
         no_value="no backups",
     )
     counts = graph(
         "Usable backups",
         "How many usable backups there are, the ten accounts with the most. It falls when backups are deleted.",
-        Query(_largest_accounts("gigas_disk_backups"), "{{account_id}}"),
+        Query(q.largest_accounts(_M, "gigas_disk_backups", 10), "{{name}} {{account_id}}"),
         unit="short",
         stacked=True,
-        points=150,
+        points=_POINTS,
         no_value="not read",
     )
     failed = graph(
         "Failed backups",
         "How many listed backups say that they failed, the ten accounts with the most.",
-        Query(_largest_accounts("gigas_disk_backups_failed"), "{{account_id}}"),
+        Query(q.largest_accounts(_M, "gigas_disk_backups_failed", 10), "{{name}} {{account_id}}"),
         unit="short",
-        points=150,
+        points=_POINTS,
         no_value="not read",
     )
     change = f"{size} / ({size} offset 1d) - 1"
@@ -274,7 +269,7 @@ def _amounts() -> list[Line]:
         "Growth since yesterday",
         f"The {_TOP} disks whose newest backup differs most in size from the newest one of a day ago. A backup that"
         " shrank much may be incomplete.",
-        Query(q.named(f"({change}) and ({order})", _M, account=True)),
+        Query(q.account_named(q.named(f"({change}) and ({order})", _M))),
         Query(f"max by ({q.BY_DISK}) ({size} and ({order}))"),
         columns=[
             Column("label", "Virtual machine", links=True, filterable=True),
@@ -301,7 +296,7 @@ def _amounts() -> list[Line]:
     depth = table_of(
         "Oldest backups",
         f"How far back the disks can be restored: the {_TOP} disks with the oldest usable backup.",
-        Query(q.named(oldest, _M, account=True)),
+        Query(q.account_named(q.named(oldest, _M))),
         Query(f"max by ({q.BY_DISK}) ({_M('gigas_disk_backups')} and ({oldest}))"),
         columns=[
             Column("label", "Virtual machine", links=True, filterable=True),
@@ -321,12 +316,6 @@ def _amounts() -> list[Line]:
     ]
 
 
-def _largest_accounts(metric: str) -> str:
-    now = f"sum by ({q.BY_ACCOUNT}) ({_M(metric)})"
-    at_end = f"topk(10, sum by ({q.BY_ACCOUNT}) ({_M(metric, at='end')}))"
-    return f"{now} and on ({q.BY_ACCOUNT}) {at_end}"
-
-
 def backups() -> str:
     """Return the dashboard's JSON."""
     return document(
@@ -334,7 +323,7 @@ def backups() -> str:
         "Gigas / Backups",
         "Which disks are backed up as the policy asks, which are not, and how their backups grow.",
         lines=[_state(), _ages(), *_against_limit(), *_amounts()],
-        variables=[ACCOUNT, MACHINE],
+        variables=[ACCOUNT, MACHINE, chosen_disks("latest", f"topk({_DRAWN}, {q.of_limit(_M)})")],
         alerts='count by (alertname, severity) (ALERTS{alertname=~"Gigas.*Backup.*|GigasDiskUnprotected",'
         ' alertstate="firing", job=~"$job", instance=~"$instance", account_id=~"$account_id|"})',
         time_from="now-7d",

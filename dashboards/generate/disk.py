@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dashboards.generate import queries as q
-from dashboards.generate.document import ACCOUNT, DISK, MACHINE, Line, document
+from dashboards.generate.document import ACCOUNT, DISK, MACHINE, Line, chosen_disks, document
 from dashboards.generate.pieces import (
     BAD,
     FLAG,
@@ -28,7 +28,7 @@ NAME = "gigas-disk"
 
 _D = q.DISK
 _DRAWN = 25
-_BOUND = q.largest_at_either_end(_D, _DRAWN)
+_W = q.DRAWN
 _LEGEND = "{{label}} {{mount_point}} {{disk_id}}"
 _BOUND_SAID = f" With more than {_DRAWN} disks chosen, the {_DRAWN} largest."
 _ALERTS = (
@@ -38,8 +38,8 @@ _ALERTS = (
 
 
 def _drawn(metric: str) -> str:
-    """Return a metric over time for the bounded choice of disks, by disk: a move to another machine is no break."""
-    return q.named(f"max by ({q.BY_DISK}) ({_D(metric)}) and on ({q.BY_DISK}) {_BOUND}", _D, at="end")
+    """Return a metric over time for the drawn disks, by disk: a move to another machine is no break."""
+    return q.named(f"max by ({q.BY_DISK}) ({_W(metric)})", _W, at="end")
 
 
 def _now() -> Line:
@@ -112,14 +112,13 @@ def _now() -> Line:
 
 def _what_it_is() -> list[Line]:
     def of(metric: str, factor: str = "") -> Query:
-        return Query(f"{factor}max by ({q.BY_DISK}) ({_D(metric)}) and on ({q.BY_DISK}) {_BOUND}")
+        return Query(f"{factor}max by ({q.BY_DISK}) ({_W(metric)})")
 
-    info = f"{_D('gigas_disk_info')} and on ({q.BY_DISK}) {_BOUND}"
     disks = table_of(
         "What it is",
         "What the API says of the disk, and what the policy asks of it." + _BOUND_SAID,
-        Query(q.named(info, _D, account=True)),
-        Query(f"max by ({q.BY_DISK}, status) ({_D('gigas_disk_status')}) and on ({q.BY_DISK}) {_BOUND}"),
+        Query(q.account_named(q.named(_W("gigas_disk_info"), _W))),
+        Query(f"max by ({q.BY_DISK}, status) ({_W('gigas_disk_status')})"),
         of("gigas_disk_size_bytes"),
         of("gigas_disk_created_timestamp_seconds", "1000 * "),
         of("gigas_disk_updated_timestamp_seconds", "1000 * "),
@@ -151,7 +150,7 @@ def _what_it_is() -> list[Line]:
         descending=False,
         no_value="No such disk now. It may be gone, or its account may not have been read for long.",
     )
-    machine = f"{_D('gigas_disk_info')} and on ({q.BY_DISK}) {_BOUND}"
+    machine = _W("gigas_disk_info", q.ATTACHED)
     machines = table_of(
         "Its virtual machine",
         "What the API says of the machine that the disk is attached to." + _BOUND_SAID,
@@ -193,12 +192,10 @@ def _history() -> list[Line]:
         "Status",
         "Which status the disk had when; one line for each status it had." + _BOUND_SAID,
         Query(
-            q.named(
-                f"max by ({q.BY_DISK}, status) ({_D('gigas_disk_status')}) and on ({q.BY_DISK}) {_BOUND}", _D, at="end"
-            ),
+            q.named(f"max by ({q.BY_DISK}, status) ({_W('gigas_disk_status')})", _W, at="end"),
             f"{_LEGEND}: {{{{status}}}}",
         ),
-        mappings=words({"1": ("has it", NOTICE)}),
+        mappings=words({"1": ("yes", NOTICE)}),
         no_value="no such disk in this range",
     )
     flags = timeline(
@@ -255,7 +252,7 @@ def disk() -> str:
         "Gigas / Disk",
         "One disk and its virtual machine: what it is, what happened, and how its backups went.",
         lines=[_now(), *_what_it_is(), *_history(), *_amounts()],
-        variables=[ACCOUNT, MACHINE, DISK],
+        variables=[ACCOUNT, MACHINE, DISK, chosen_disks("drawn", q.largest(_D, _DRAWN))],
         alerts=f"topk(50, count by (alertname, severity, account_id, disk_id) ({_ALERTS}))",
         time_from="now-7d",
     )

@@ -18,9 +18,10 @@ from grafana_foundation_sdk.builders import prometheus
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as model
 
-__all__ = ["ACCOUNT", "DISK", "MACHINE", "TAG", "Line", "Variable", "document"]
+__all__ = ["ACCOUNT", "DISK", "MACHINE", "TAG", "Line", "Variable", "chosen_disks", "document"]
 
 TAG = "gigas"
+HIDDEN = 2
 SCHEMA_VERSION = 39
 """What Grafana 10.4 to 13 all load and migrate by themselves."""
 
@@ -46,6 +47,8 @@ class Variable:
         regex: How text and value are read from a series, for a ``query_result``. Grafana writes the labels in the
             order of the alphabet and escapes nothing, so that a name may hold quotes and line ends.
         all_value: What 'All' stands for; ``.*`` also fits a label that is empty or missing.
+        hidden: Not shown and never in an address: stands for all that its query finds. So the panels that show a few
+            disks of many ask Prometheus for these few, instead of sifting ten thousand at every point of a graph.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Variable:
     query: str
     regex: str = ""
     all_value: str = ".+"
+    hidden: bool = False
 
 
 def _machines_by_size() -> str:
@@ -91,6 +95,11 @@ DISK = Variable(
     f'query_result(label_join({_disks_by_size()}, "text", " ", "mount_point", "disk_id"))',
     regex=r'/disk_id="(?<value>[^"]+)"[\s\S]*?,text="(?<text>[\s\S]+?)"(?:,virtual_machine_id="[^"]*")?\}/',
 )
+
+
+def chosen_disks(name: str, expression: str) -> Variable:
+    """Return a hidden variable that stands for the ids of the disks that an expression finds."""
+    return Variable(name, name, f"query_result({expression})", regex='/disk_id="([^"]+)"/', all_value="", hidden=True)
 
 
 def document(
@@ -151,7 +160,7 @@ def _annotation(expression: str) -> build.AnnotationQuery:
 
 
 def _variable(variable: Variable) -> build.QueryVariable:
-    return (
+    builder = (
         build.QueryVariable(variable.name)
         .label(variable.label)
         .datasource(DATASOURCE)
@@ -168,10 +177,12 @@ def _variable(variable: Variable) -> build.QueryVariable:
         .sort(model.VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
         .multi(True)
         .include_all(True)
-        .all_value(variable.all_value)
         .current(model.VariableOption(selected=True, text=["All"], value=["$__all"]))
         .options([])
     )
+    if variable.hidden:
+        return builder.hide(model.VariableHide.HIDE_VARIABLE)
+    return builder.all_value(variable.all_value)
 
 
 def _laid_out(lines: Sequence[Line]) -> list[dict[str, Any]]:
@@ -215,6 +226,7 @@ def _mend(whole: dict[str, Any]) -> None:
         panel.pop("repeatDirection", None)
         panel.get("options", {}).pop("footer", None)
     for variable in whole["templating"]["list"]:
-        for noise in ("skipUrlSync", "auto", "auto_count", "auto_min"):
+        variable["skipUrlSync"] = variable.get("hide", 0) == HIDDEN
+        for noise in ("auto", "auto_count", "auto_min"):
             variable.pop(noise, None)
         variable.setdefault("hide", 0)

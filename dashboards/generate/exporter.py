@@ -24,12 +24,14 @@ NAME = "gigas-exporter"
 
 _E = q.EXPORTER
 _F = q.FLEET
+_DRAWN = 30
 _RATE = "[$__rate_interval]"
 _NO_SUCCESS = 'code!~"2.."'
 
 
 def _rate(metric: str, by: str, scope: q.Scope, extra: str = "") -> str:
-    return f"sum by ({by}) (rate({scope(metric, extra)}{_RATE}))"
+    """Return a counter's growth by the minute: what is polled once a minute would be 0.0167 by the second."""
+    return f"60 * sum by ({by}) (rate({scope(metric, extra)}{_RATE}))"
 
 
 def _health() -> Line:
@@ -100,26 +102,27 @@ def _health() -> Line:
     return Line(4, panels, "Is it well?")
 
 
+def _by_resource(metric: str, choose: str) -> str:
+    """Return a metric of accounts and resources over time, for the ones chosen at either end of the range."""
+    keys = f"{q.BY_ACCOUNT}, resource"
+    chosen = " or ".join(f"max by ({keys}) ({_F(metric, at=at)})" for at in ("end", "start"))
+    return q.account_named(f"max by ({keys}) ({_F(metric)}) and {choose}({_DRAWN}, {chosen})")
+
+
 def _freshness() -> list[Line]:
-    last = "gigas_exporter_poll_last_success_timestamp_seconds"
-    behind = f"time() - max by ({q.BY_ACCOUNT}, resource) ({_F(last)})"
-    at_end = f"bottomk(30, max by ({q.BY_ACCOUNT}, resource) ({_F(last, at='end')}))"
+    last, took = "gigas_exporter_poll_last_success_timestamp_seconds", "gigas_exporter_poll_duration_seconds"
     age = graph(
         "Age of the data",
-        "How long ago each resource of an account was last read; the 30 furthest behind at the end of the range.",
-        Query(f"({behind}) and {at_end}", "{{account_id}} {{resource}}"),
+        f"How long ago each resource of an account was last read; the {_DRAWN} furthest behind at the range's end.",
+        Query(f"time() - ({_by_resource(last, 'bottomk')})", "{{name}} {{account_id}} {{resource}}"),
         unit="s",
         levels=steps(GOOD, (BUILT_IN_LIMITS.disks_stale_seconds, BAD)),
         no_value="never read",
     )
-    slowest = f"topk(30, max by ({q.BY_ACCOUNT}, resource) ({_F('gigas_exporter_poll_duration_seconds', at='end')}))"
     duration = graph(
         "Duration of polls",
-        "How long the last poll of a resource took; the 30 slowest at the end of the range.",
-        Query(
-            f"max by ({q.BY_ACCOUNT}, resource) ({_F('gigas_exporter_poll_duration_seconds')}) and {slowest}",
-            "{{account_id}} {{resource}}",
-        ),
+        f"How long the last poll of a resource took; the {_DRAWN} slowest at the end of the range.",
+        Query(_by_resource(took, "topk"), "{{name}} {{account_id}} {{resource}}"),
         unit="s",
         no_value="not polled yet",
     )
@@ -130,10 +133,7 @@ def _freshness() -> list[Line]:
     polls = table_of(
         "Polls by account",
         "The last poll of each account and resource, failed ones and those furthest behind first, at most 50.",
-        Query(
-            f"max by ({keys}) ({_F('gigas_exporter_poll_success')} and ({order}))"
-            f" * on ({q.BY_ACCOUNT}) group_left (name) {_F('gigas_account_info')}"
-        ),
+        Query(q.account_named(f"max by ({keys}) ({_F('gigas_exporter_poll_success')} and ({order}))")),
         Query(f"max by ({keys}) (time() - {_F(last)} and ({order}))"),
         Query(f"max by ({keys}) ({_F('gigas_exporter_poll_interval_seconds')} and ({order}))"),
         Query(f"max by ({keys}) ({_F('gigas_exporter_poll_duration_seconds')} and ({order}))"),
@@ -148,8 +148,8 @@ def _freshness() -> list[Line]:
             Column("name", "Account", filterable=True),
             Column("account_id", "Account ID", width=110),
             Column("resource", "Resource", filterable=True),
-            Column("Value #B", "Last read", unit="dtdurations", width=150, no_value="never"),
-            Column("Value #C", "Interval", unit="dtdurations", width=120),
+            Column("Value #B", "Last read", unit="s", width=150, no_value="never"),
+            Column("Value #C", "Interval", unit="s", width=120),
             Column("Value #D", "Took", unit="s", width=100),
             Column("instance", "Instance"),
         ],
@@ -158,14 +158,14 @@ def _freshness() -> list[Line]:
         no_value="Nothing was polled yet.",
     )
     rates = graph(
-        "Polls",
+        "Polls a minute",
         "Polls that ended, and those of them that failed, by resource.",
         Query(_rate("gigas_exporter_polls_total", "resource", _F), "{{resource}}"),
         Query(
             _rate("gigas_exporter_poll_failures_total", "resource, reason", _F) + " > 0",
             "{{resource}} failed: {{reason}}",
         ),
-        unit="ops",
+        unit="short",
         no_value="no polls",
     )
     return [
@@ -198,10 +198,10 @@ def _api() -> list[Line]:
         no_value="no requests",
     )
     codes = graph(
-        "Requests by outcome",
+        "Requests a minute by outcome",
         "Requests to the API by what came of them: the HTTP status, or why there was none.",
         Query(_rate(total, "code", _E), "{{code}}"),
-        unit="reqps",
+        unit="short",
         stacked=True,
         no_value="no requests",
     )
@@ -217,21 +217,21 @@ def _api() -> list[Line]:
         no_value="none failed",
     )
     retries = graph(
-        "Retries",
+        "Retries a minute",
         "Requests that were tried once more.",
         Query(_rate("gigas_exporter_api_retries_total", "operation", _E), "{{operation}}"),
-        unit="reqps",
+        unit="short",
         no_value="no requests",
     )
     invalid = graph(
-        "Values not understood",
+        "Values not understood, a minute",
         "Values in the API's answers that could not be understood; what they would"
         " have said is left out. The 30 fields with the most.",
         Query(
             f"topk(30, {_rate('gigas_exporter_invalid_items_total', 'resource, field', _F)} > 0)",
             "{{resource}} {{field}}",
         ),
-        unit="cps",
+        unit="short",
         no_value="all were understood",
     )
     return [

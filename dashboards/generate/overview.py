@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dashboards.generate import queries as q
-from dashboards.generate.document import ACCOUNT, Line, document
+from dashboards.generate.document import ACCOUNT, Line, chosen_disks, document
 from dashboards.generate.pieces import (
     BAD,
     BUILT_IN_LIMITS,
@@ -14,6 +14,7 @@ from dashboards.generate.pieces import (
     SHARE_OF_LIMIT,
     WARN,
     Column,
+    Panel,
     Query,
     graph,
     numbers,
@@ -31,6 +32,9 @@ _DISKS = _F("gigas_disk_info")
 _ALERTS = 'ALERTS{alertname=~"Gigas.*", alertstate="firing", job=~"$job", instance=~"$instance", '
 _ALERTS += 'account_id=~"$account_id|"'
 _WORST = 50
+_POINTS = 48
+"""Of graphs that look at every disk: what ten thousand of them allow."""
+_NONE = '""'
 _SEVERITIES = {"critical": BAD, "warning": WARN, "info": NOTICE}
 
 
@@ -160,13 +164,13 @@ def _trust() -> Line:
 
 
 def _worst() -> list[Line]:
-    worst = q.worst(_F, _WORST)
+    w = q.WORST
 
     def of_the_worst(expression: str) -> Query:
-        return Query(f"max by ({q.BY_DISK}) (({expression}) and ({worst}))")
+        return Query(f"max by ({q.BY_DISK}) ({expression})")
 
-    first = Query(q.named(f"max by ({q.BY_DISK}, virtual_machine_id) ({worst})", _F, account=True))
-    status = Query(f"max by ({q.BY_DISK}, status) ({_F('gigas_disk_status')} and on ({q.BY_DISK}) ({worst}))")
+    first = Query(q.account_named(q.named(f"max by ({q.BY_DISK}, virtual_machine_id) ({q.problem(w)})", w)))
+    status = Query(f"max by ({q.BY_DISK}, status) ({w('gigas_disk_status')})")
     disks = table_of(
         "Worst disks",
         f"The disks with the worst problems, at most {_WORST}; how many there are in all stands beside it as 'Disks"
@@ -174,11 +178,11 @@ def _worst() -> list[Line]:
         " policy allows.",
         first,
         status,
-        of_the_worst(_F("gigas_disk_backup_age_seconds")),
-        of_the_worst(q.of_limit(_F)),
-        of_the_worst(_F("gigas_disk_size_bytes")),
-        of_the_worst(_F("gigas_disk_locked")),
-        of_the_worst(_F("gigas_disk_autobackup")),
+        of_the_worst(w("gigas_disk_backup_age_seconds")),
+        of_the_worst(q.of_limit(w)),
+        of_the_worst(w("gigas_disk_size_bytes")),
+        of_the_worst(w("gigas_disk_locked")),
+        of_the_worst(w("gigas_disk_autobackup")),
         columns=[
             Column("Value #A", "Problem", mappings=PROBLEMS, coloured=True, width=160, links=True),
             Column("label", "Virtual machine", links=True, filterable=True),
@@ -252,16 +256,11 @@ def _worst() -> list[Line]:
 def _over_time() -> list[Line]:
     share = graph(
         "Within policy",
-        "Share of the disks that must have a backup whose newest is young enough; the ten accounts that are worst at"
-        " the end of the range.",
-        Query(
-            f"({q.within_policy(_F, q.BY_ACCOUNT)}) and on ({q.BY_ACCOUNT})"
-            f" bottomk(10, {q.within_policy(_F, q.BY_ACCOUNT, at='end')})",
-            "{{account_id}}",
-        ),
+        "Share of the disks that must have a backup whose newest is young enough, by account.",
+        Query(q.account_named(q.within_policy(_F, q.BY_ACCOUNT)), "{{name}} {{account_id}}"),
         unit="percentunit",
         highest=1,
-        points=100,
+        points=_POINTS,
         no_value="no disk must have a backup",
     )
     problems = graph(
@@ -271,7 +270,7 @@ def _over_time() -> list[Line]:
         Query(f"sum({_F('gigas_disk_locked')})", "locked"),
         Query(f"sum({_F('gigas_disk_backups_poll_success')} == bool 0)", "backups not readable"),
         unit="short",
-        points=100,
+        points=_POINTS,
     )
     return [Line(9, [(12, share), (12, problems)], "Over time")]
 
@@ -283,7 +282,7 @@ def _largest() -> Line:
     disks = f"count by ({q.BY_MACHINE}) ({_DISKS} and on ({q.BY_MACHINE}) topk(15, {size}))"
     machines = table_of(
         "Largest virtual machines",
-        "The fifteen machines with the most provisioned bytes, of all those counted above.",
+        "The fifteen machines with the most provisioned bytes; how many there are in all stands above.",
         Query(f"{names} or on ({q.BY_MACHINE}) {label}"),
         Query(disks),
         columns=[
@@ -296,30 +295,52 @@ def _largest() -> Line:
         sort_by="Provisioned",
         no_value="No disk is attached to a machine.",
     )
-    ranked = " or ".join(
-        f'{rank} * {_ALERTS}, severity="{name}"}}' for rank, name in ((3, "critical"), (2, "warning"), (1, "info"))
-    )
-    grouping = "alertname, severity, account_id, disk_id"
-    alerts = table_of(
-        "Firing alerts",
-        "The alerts that fire now, worst first, at most 50; how many there are in all stands at the top.",
-        Query(f"topk(50, max by ({grouping}) ({ranked}))"),
+    return Line(11, [(9, _disk_alerts()), (7, _other_alerts()), (8, machines)])
+
+
+_SEVERITY = words({"3": ("critical", BAD), "2": ("warning", WARN), "1": ("info", NOTICE)})
+
+
+def _ranked(extra: str) -> str:
+    ranks = ((3, "critical"), (2, "warning"), (1, "info"))
+    return " or ".join(f'{rank} * {_ALERTS}, severity="{name}", {extra}}}' for rank, name in ranks)
+
+
+def _disk_alerts() -> Panel:
+    by_disk = f"alertname, severity, {q.BY_DISK}"
+    worst = f"topk({_WORST}, max by ({by_disk}) ({_ranked('disk_id!=' + _NONE)}))"
+    return table_of(
+        "Firing alerts about disks",
+        f"The alerts about disks that fire now, worst first, at most {_WORST}; how many fire in all stands at the top.",
+        Query(q.named(worst, _F)),
         columns=[
-            Column(
-                "Value",
-                "Severity",
-                width=100,
-                coloured=True,
-                mappings=words({"3": ("critical", BAD), "2": ("warning", WARN), "1": ("info", NOTICE)}),
-            ),
+            Column("Value", "Severity", width=90, coloured=True, mappings=_SEVERITY),
             Column("alertname", "Alert", links=True, filterable=True),
-            Column("account_id", "Account ID", width=110),
-            Column("disk_id", "Disk ID", width=110, links=True),
+            Column("label", "Virtual machine", links=True, filterable=True),
+            Column("mount_point", "Mount point", links=True),
+            Column("account_id", "Account ID", width=95),
+            Column("disk_id", "Disk ID", width=95, links=True),
         ],
         sort_by="Severity",
-        no_value="No alert fires.",
+        no_value="No alert about a disk fires.",
     )
-    return Line(11, [(12, alerts), (12, machines)])
+
+
+def _other_alerts() -> Panel:
+    grouping = "alertname, severity, instance, account_id"
+    return table_of(
+        "Other firing alerts",
+        f"The alerts about accounts and exporters that fire now, worst first, at most {_WORST}.",
+        Query(f"topk({_WORST}, max by ({grouping}) ({_ranked('disk_id=' + _NONE)}))"),
+        columns=[
+            Column("Value", "Severity", width=90, coloured=True, mappings=_SEVERITY),
+            Column("alertname", "Alert", filterable=True),
+            Column("account_id", "Account ID", width=95),
+            Column("instance", "Instance"),
+        ],
+        sort_by="Severity",
+        no_value="No other alert fires.",
+    )
 
 
 def overview() -> str:
@@ -329,6 +350,6 @@ def overview() -> str:
         "Gigas / Overview",
         "Is anything wrong with the disks and backups now, can the numbers be trusted, and what is worst.",
         lines=[_wrong_now(), _trust(), *_worst(), *_over_time(), _largest()],
-        variables=[ACCOUNT],
+        variables=[ACCOUNT, chosen_disks("worst", q.worst(_F, _WORST))],
         alerts=f"count by (alertname, severity) ({_ALERTS}}})",
     )

@@ -85,6 +85,8 @@ class Query:
 class Column:
     """A column of a table: how the field is called, and how it looks.
 
+    A label is text whatever it looks like: without that said, Grafana would write the id 1003 as '1.00 K'.
+
     Attributes:
         source: The field's name in the data: a label, or ``Value #A`` for the first query's value.
         coloured: Whether the colour of the value's threshold or words fills the cell.
@@ -101,7 +103,7 @@ class Column:
     links: bool = False
     filterable: bool = False
     decimals: int | None = None
-    no_value: str = ""
+    no_value: str = "–"
 
 
 def steps(base: str, *others: tuple[float, str]) -> list[model.Threshold]:
@@ -136,10 +138,10 @@ def ranges(*texts: tuple[float, float | None, str, str]) -> Mappings:
 PROBLEMS = ranges(
     (7, 7.99, "Disk error", BAD),
     (6, 6.99, "Never backed up", BAD),
-    (5, 5.995, "Backup missed", BAD),
-    (4, 4.995, "Backup late", WARN),
-    (3, 3.99, "Backups unreadable", WARN),
-    (2, 2.99, "Unprotected", NOTICE),
+    (5, 5.99, "Backup missed", BAD),
+    (4, 5, "Backup late", WARN),
+    (2.5, 2.5, "Backups unreadable", WARN),
+    (2, 2, "Unprotected", NOTICE),
     (1, 1.99, "Locked", NOTICE),
 )
 """The words for `queries.problem`, worst first."""
@@ -214,8 +216,8 @@ def numbers(
         .orientation(common_model.VizOrientation.AUTO)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(False))
     )
-    if decimals is not None:
-        panel = panel.decimals(decimals)
+    if decimals is not None or unit == "dtdurations":
+        panel = panel.decimals(1 if decimals is None else decimals)
     if mappings:
         panel = panel.mappings(mappings)
     for name, named_levels in (levels_by_name or {}).items():
@@ -364,7 +366,7 @@ def table_of(
         table.Panel()
         .title(title)
         .description(description)
-        .unit("short")
+        .unit("string")
         .no_value(no_value)
         .thresholds(_thresholds(steps(PLAIN)))
         .color_scheme(_by_thresholds())
@@ -380,6 +382,9 @@ def table_of(
     if len(queries) > 1:
         panel = panel.with_transformation(model.DataTransformerConfig(id_val="merge", options={}))
     kept = {column.source: index for index, column in enumerate(columns)}
+    titles = {column.source: column.title for column in columns}
+    if "Value #A" in kept:  # so the field is called when no other query found anything
+        kept["Value"], titles["Value"] = kept["Value #A"], titles["Value #A"]
     return panel.with_transformation(
         model.DataTransformerConfig(
             id_val="filterFieldsByName",
@@ -391,7 +396,7 @@ def table_of(
             options={
                 "excludeByName": {},
                 "indexByName": kept,
-                "renameByName": {column.source: column.title for column in columns},
+                "renameByName": titles,
             },
         )
     )
@@ -399,10 +404,10 @@ def table_of(
 
 def _column_properties(column: Column) -> list[model.DynamicConfigValue]:
     properties = []
-    if column.unit:
-        properties.append(_property("unit", column.unit))
-    if column.decimals is not None:
-        properties.append(_property("decimals", column.decimals))
+    if column.unit or column.source.startswith("Value"):
+        properties.append(_property("unit", column.unit or "short"))
+    if column.decimals is not None or column.unit == "dtdurations":
+        properties.append(_property("decimals", 1 if column.decimals is None else column.decimals))
     if column.width is not None:
         properties.append(_property("custom.width", column.width))
     if column.mappings:
@@ -415,6 +420,5 @@ def _column_properties(column: Column) -> list[model.DynamicConfigValue]:
         properties.append(_property("links", [_disk_link()]))
     if column.filterable:
         properties.append(_property("custom.filterable", True))
-    if column.no_value:
-        properties.append(_property("noValue", column.no_value))
+    properties.append(_property("noValue", column.no_value))
     return properties

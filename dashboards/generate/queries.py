@@ -14,11 +14,16 @@ __all__ = [
     "BY_DISK",
     "BY_MACHINE",
     "DISK",
+    "DRAWN",
     "EXPORTER",
     "FLEET",
+    "LATEST",
     "MACHINES",
+    "WORST",
     "Scope",
-    "largest_at_either_end",
+    "account_named",
+    "largest",
+    "largest_accounts",
     "machine_names",
     "named",
     "never_backed_up",
@@ -52,6 +57,9 @@ class Scope:
 
 EXPORTER = Scope('job=~"$job", instance=~"$instance"')
 FLEET = Scope(f'{EXPORTER.matchers}, account_id=~"$account_id"')
+WORST = Scope(f'{FLEET.matchers}, disk_id=~"$worst"')
+LATEST = Scope(f'{FLEET.matchers}, disk_id=~"$latest"')
+DRAWN = Scope(f'{FLEET.matchers}, disk_id=~"$drawn"')
 MACHINES = Scope(f'{FLEET.matchers}, virtual_machine_id=~"$virtual_machine"')
 DISK = Scope(f'{MACHINES.matchers}, disk_id=~"$disk_id"')
 
@@ -61,9 +69,10 @@ def or_zero(count: str, of: str) -> str:
     return f"({count}) or 0 * count({of})"
 
 
-def of_limit(scope: Scope) -> str:
+def of_limit(scope: Scope, at: str = "") -> str:
     """Return the age of each disk's newest backup as a share of what the policy allows."""
-    return f"{scope('gigas_disk_backup_age_seconds')} / {scope('gigas_disk_backup_max_age_seconds')}"
+    age = scope("gigas_disk_backup_age_seconds", at=at)
+    return f"{age} / {scope('gigas_disk_backup_max_age_seconds', at=at)}"
 
 
 def never_backed_up(scope: Scope) -> str:
@@ -98,21 +107,24 @@ def within_policy(scope: Scope, by: str = "", at: str = "") -> str:
 def problem(scope: Scope) -> str:
     """Return the worst that is wrong with each disk, as a number that `pieces.PROBLEMS` puts into words.
 
-    The fraction orders the late ones among themselves. ``or`` keeps the first that holds: all metrics of a disk have
-    the same labels.
+    A late backup counts 3 more than its age as a share of the limit, so that the latest come first.
+    ``or`` keeps the first that holds: all metrics of a disk have the same labels.
     """
-    ratio = of_limit(scope)
     return " or ".join(
         (
             f"7 * ({scope('gigas_disk_error')} == 1)",
             f"6 + ({never_backed_up(scope)})",
-            f"5 + clamp_max({ratio} > 2, 99) / 100",
-            f"4 + clamp_max({ratio} > 1, 99) / 100",
-            f"3 + ({scope('gigas_disk_backups_poll_success')} == 0)",
+            f"3 + clamp_max({of_limit(scope)} > 1, 2.99)",
+            f"2.5 + ({scope('gigas_disk_backups_poll_success')} == 0)",
             f"2 + ({unprotected(scope)})",
             f"1 * ({scope('gigas_disk_locked')} == 1)",
         )
     )
+
+
+def account_named(expression: str) -> str:
+    """Return ``expression``, whose series are accounts', with the account's ``name``."""
+    return f"({expression}) * on ({BY_ACCOUNT}) group_left (name) {FLEET('gigas_account_info')}"
 
 
 def worst(scope: Scope, limit: int) -> str:
@@ -137,7 +149,7 @@ def _names(scope: Scope, at: str) -> str:
     return f"{named_by_api} or on ({BY_DISK}) {detached}"
 
 
-def named(expression: str, scope: Scope, at: str = "", account: bool = False) -> str:
+def named(expression: str, scope: Scope, at: str = "") -> str:
     """Return ``expression``, one series a disk, with the labels ``label`` and ``mount_point``.
 
     Args:
@@ -145,21 +157,26 @@ def named(expression: str, scope: Scope, at: str = "", account: bool = False) ->
         scope: Where the names are looked up.
         at: ``end`` to look the names up once at the end of the range, for a graph; a disk gone by then is named by
             what it was called at the start.
-        account: Whether to add the account's ``name`` too.
     """
     names = f"{_names(scope, 'end')} or on ({BY_DISK}) ({_names(scope, 'start')})" if at else _names(scope, "")
-    whole = f"({expression}) * on ({BY_DISK}) group_left (label, mount_point) ({names})"
-    if account:
-        whole += f" * on ({BY_ACCOUNT}) group_left (name) {FLEET('gigas_account_info')}"
-    return whole
+    return f"({expression}) * on ({BY_DISK}) group_left (label, mount_point) ({names})"
 
 
-def largest_at_either_end(scope: Scope, limit: int) -> str:
-    """Return the same at most ``limit`` disks at every point of a graph: those there at its end or its start.
+def largest_accounts(scope: Scope, metric: str, limit: int) -> str:
+    """Return a metric's sum over time for the accounts in which it is largest at either end of the range."""
+    chosen = " or ".join(f"sum by ({BY_ACCOUNT}) ({scope(metric, at=at)})" for at in ("end", "start"))
+    return account_named(f"sum by ({BY_ACCOUNT}) ({scope(metric)}) and on ({BY_ACCOUNT}) topk({limit}, {chosen})")
 
-    With one disk chosen it is that disk, also when it was deleted or moved meanwhile; with all, it is a bound.
+
+def largest(scope: Scope, limit: int) -> str:
+    """Return at most ``limit`` disks, the largest that were there at the end or the start of the range.
+
+    For a drop-down: Grafana asks it for the end of the range only. A disk that was deleted meanwhile, or that moved,
+    is among them, and when a reader chose it, it is the only one.
     """
     candidates = " or ".join(
-        scope(metric, at=at) for at in ("end", "start") for metric in ("gigas_disk_size_bytes", "gigas_disk_info")
+        scope(metric) + earlier
+        for earlier in ("", " offset $__range")
+        for metric in ("gigas_disk_size_bytes", "gigas_disk_info")
     )
     return f"topk({limit}, max by ({BY_DISK}) ({candidates}))"

@@ -39,46 +39,6 @@ def tool(name: str) -> str:
     return path
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """What a reader has chosen in the drop-downs; a variable that is not named stands at 'All'."""
-
-    name: str
-    chosen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-    def value(self, variable: Json) -> str:
-        """Return what Grafana's Prometheus data source puts in a query for a variable."""
-        values = self.chosen.get(variable["name"])
-        if values is None:
-            return str(variable["allValue"])
-        quoted = [re.sub(r"([\\^$*+?.()|\[\]{}/])", r"\\\\\1", value) for value in values]
-        return quoted[0] if len(quoted) == 1 else f"({'|'.join(quoted)})"
-
-    def expand(self, expression: str, dashboard: Json) -> str:
-        """Return a query as it goes to Prometheus."""
-        values = {
-            variable["name"]: self.value(variable)
-            for variable in dashboard["templating"]["list"]
-            if variable["type"] == "query"
-        }
-        values |= {"__rate_interval": f"{4 * STEP}s", "__range": "86400s"}
-        return re.sub(r"\$(\w+)", lambda match: values.get(match[1], match[0]), expression)
-
-
-ALL = Selection("all")
-ONE = Selection(
-    "one",
-    {
-        "job": ("gigas",),
-        "instance": ("exporter:10063",),
-        "account_id": ("4242",),
-        "virtual_machine": ("502",),
-        "disk_id": ("1003",),
-    },
-)
-TWO = Selection("two", {"account_id": ("4242", "77"), "virtual_machine": ("502", "901"), "disk_id": ("1003", "1010")})
-
-
 class Prometheus:
     """The HTTP API of a Prometheus that runs for the tests."""
 
@@ -106,6 +66,55 @@ class Prometheus:
         """Return a range query's series."""
         step = max(STEP, hours * 3600 / points)
         return self.ask("query_range", query=expression, start=END - hours * 3600, end=END, step=step)
+
+
+def as_regex(values: tuple[str, ...]) -> str:
+    """Return values as Grafana's Prometheus data source writes them into a regular expression."""
+    quoted = [re.sub(r"([\\^$*+?.()|\[\]{}/])", r"\\\\\1", value) for value in values]
+    return quoted[0] if len(quoted) == 1 else f"({'|'.join(quoted)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a reader has chosen in the drop-downs; a variable that is not named stands at 'All'."""
+
+    name: str
+    chosen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def value(self, variable: Json) -> str:
+        """Return what Grafana's Prometheus data source puts in a query for a variable."""
+        values = self.chosen.get(variable["name"])
+        return str(variable["allValue"]) if values is None else as_regex(values)
+
+    def expand(self, expression: str, dashboard: Json, prometheus: Prometheus) -> str:
+        """Return a query as it goes to Prometheus; hidden variables stand for all that they find."""
+        variables = [each for each in dashboard["templating"]["list"] if each["type"] == "query"]
+        values = {each["name"]: self.value(each) for each in variables if not each["hide"]}
+        values |= {"__rate_interval": f"{4 * STEP}s", "__range": "86400s"}
+
+        def filled(text: str) -> str:
+            return re.sub(r"\$(\w+)", lambda match: values.get(match[1], match[0]), text)
+
+        for hidden in (each for each in variables if each["hide"]):
+            if f"${hidden['name']}" in expression:
+                inner = hidden["query"]["query"].removeprefix("query_result(").removesuffix(")")
+                found = prometheus.now(filled(inner))
+                values[hidden["name"]] = as_regex(tuple(sorted({each["metric"]["disk_id"] for each in found})))
+        return filled(expression)
+
+
+ALL = Selection("all")
+ONE = Selection(
+    "one",
+    {
+        "job": ("gigas",),
+        "instance": ("exporter:10063",),
+        "account_id": ("4242",),
+        "virtual_machine": ("502",),
+        "disk_id": ("1003",),
+    },
+)
+TWO = Selection("two", {"account_id": ("4242", "77"), "virtual_machine": ("502", "901"), "disk_id": ("1003", "1010")})
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ RATE_INTERVAL = timedelta(milliseconds=4_321)
 RATES = {"rate", "irate", "increase"}
 # The part of Grafana's list (valueFormats/categories.ts) that is used here.
 UNITS = {
+    "string",
     "short",
     "percentunit",
     "bytes",
@@ -60,7 +61,8 @@ def expressions_of(dashboard: Json) -> list[str]:
 def parsed(expression: str) -> Any:
     """Return a query's syntax tree, with `$__rate_interval` as a duration that nobody would write."""
     milliseconds = int(RATE_INTERVAL.total_seconds() * 1000)
-    return promql_parser.parse(expression.replace("$__rate_interval", f"{milliseconds}ms"))
+    filled = expression.replace("$__rate_interval", f"{milliseconds}ms").replace("$__range", "1d")
+    return promql_parser.parse(filled)
 
 
 def walk(node: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, tuple[Any, ...]]]:

@@ -111,13 +111,13 @@ def test_variables_are_defined_and_used(dashboard: Json) -> None:
     named = set(re.findall(r"\$\{?([A-Za-z_]\w*)", text))
     assert named - defined <= BUILT_IN
     for variable in defined:
-        assert re.search(rf"\$\{{?{variable}\b", json.dumps(dashboard["panels"])), variable
+        assert re.search(rf"\$\{{?{variable}\b", text), variable
 
 
 def test_account_machine_and_disk_can_be_chosen_where_they_make_sense(dashboards: dict[str, Json]) -> None:
     """The drop-downs stand in the order in which one narrows the next."""
     chosen = {
-        name: [variable["name"] for variable in dashboard["templating"]["list"]]
+        name: [variable["name"] for variable in dashboard["templating"]["list"] if not variable["hide"]]
         for name, dashboard in dashboards.items()
     }
     common = ["datasource", "job", "instance", "account_id"]
@@ -165,7 +165,17 @@ def test_tables_are_bounded(dashboard: Json) -> None:
     """Whatever a table lists per disk is cut to the top few by its first query."""
     for panel in panels_of(dashboard):
         if panel["type"] == "table":
-            assert "topk(" in panel["targets"][0]["expr"] or "bottomk(" in panel["targets"][0]["expr"], panel["title"]
+            assert re.search(r"topk\(|bottomk\(|\$worst|\$drawn", panel["targets"][0]["expr"]), panel["title"]
+
+
+def test_hidden_variables_bound_what_is_drawn(dashboard: Json) -> None:
+    """They stand for the few disks that their query names, all of them, and no address carries them."""
+    for variable in dashboard["templating"]["list"]:
+        if variable["hide"]:
+            assert "topk(" in variable["query"]["query"]
+            assert "allValue" not in variable
+            assert variable["skipUrlSync"]
+            assert variable["current"]["value"] == ["$__all"]
 
 
 def test_alerts_are_drawn_into_every_dashboard(dashboard: Json) -> None:

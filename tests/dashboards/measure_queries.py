@@ -1,0 +1,91 @@
+"""Report how long the dashboards' queries take over a large fleet: no test, for its numbers depend on the machine.
+
+    python tests/dashboards/measure_queries.py URL_OF_A_PROMETHEUS [--end UNIX_SECONDS]
+
+docs/dashboards.md says how to fill a Prometheus with a large fleet's past. Each query is asked as its panel would ask
+it, with everything chosen; of three tries the best counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import requests
+
+DASHBOARDS = Path(__file__).resolve().parents[2] / "dashboards"
+VALUES = {"job": ".+", "instance": ".+", "account_id": ".+", "virtual_machine": ".*", "disk_id": ".+"}
+HOURS = {"now-24h": 24, "now-7d": 24 * 7}
+SHOWN = 10
+TRIES = 3
+
+
+Ask = Callable[[str, dict[str, str | float]], list[dict[str, Any]]]
+
+
+def filled(text: str, values: dict[str, str]) -> str:
+    """Return a query with the variables' values."""
+    return re.sub(r"\$(\w+)", lambda name: values.get(name[1], name[0]), text)
+
+
+def hidden(dashboard: dict[str, Any], values: dict[str, str], end: float, ask: Ask) -> Iterator[tuple[str, str]]:
+    """Yield the hidden variables and what they stand for: the disks that their queries find."""
+    for variable in dashboard["templating"]["list"]:
+        if variable["hide"]:
+            inner = variable["query"]["query"].removeprefix("query_result(").removesuffix(")")
+            found = ask(f"variable {variable['name']}", {"query": filled(inner, values), "time": end})
+            yield variable["name"], "(" + "|".join(series["metric"]["disk_id"] for series in found) + ")"
+
+
+def queries(end: float, ask: Ask) -> None:
+    """Ask everything that the dashboards ask."""
+    for file in sorted(DASHBOARDS.glob("*.json")):
+        dashboard = json.loads(file.read_text(encoding="utf-8"))
+        hours = HOURS[dashboard["time"]["from"]]
+        values = VALUES | {"__range": f"{hours}h"}
+        values |= dict(hidden(dashboard, values, end, ask))
+        for panel in dashboard["panels"]:
+            # A panel half the page wide has about 700 points unless it says otherwise.
+            step = max(60, hours * 3600 / panel.get("maxDataPoints", 700))
+            values["__rate_interval"] = f"{max(240, step + 60):.0f}s"
+            for target in panel.get("targets", []):
+                name = f"{file.stem}: {panel['title']} {target['refId']}"
+                times = {"time": end} if target["instant"] else {"start": end - hours * 3600, "end": end, "step": step}
+                ask(name, {"query": filled(target["expr"], values), **times})
+
+
+def main() -> None:
+    """Ask everything and print the slowest."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("url")
+    arguments.add_argument("--end", type=float, default=time.time())
+    chosen = arguments.parse_args()
+    taken: list[tuple[float, int, str]] = []
+    with requests.Session() as session:
+
+        def ask(name: str, parameters: dict[str, str | float]) -> list[dict[str, Any]]:
+            best = float("inf")
+            for _ in range(TRIES):
+                began = time.monotonic()
+                path = "query" if "time" in parameters else "query_range"
+                answer = session.post(f"{chosen.url}/api/v1/{path}", data=parameters, timeout=120).json()
+                best = min(best, time.monotonic() - began)
+                if answer["status"] != "success":
+                    raise SystemExit(f"{name}: {answer['error']}")
+            found: list[dict[str, Any]] = answer["data"]["result"]
+            taken.append((best, len(found), name))
+            return found
+
+        queries(chosen.end, ask)
+    for seconds, series, name in sorted(taken, reverse=True)[:SHOWN]:
+        print(f"{seconds:6.2f} s  {series:5d} series  {name}")  # noqa: T201 - it is what the program is for
+    print(f"{len(taken)} queries, the most series: {max(series for _, series, _ in taken)}")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
