@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
 from gigas_exporter.policy import Requirement
@@ -23,6 +23,7 @@ __all__ = [
     "MachinesReading",
     "Outcome",
     "Resource",
+    "SnapshotSource",
     "StalenessLimits",
     "summarise",
 ]
@@ -234,3 +235,16 @@ class AccountInventory:
             moments.append(self.backups.read_at + self.limits.backups)
             moments.extend({summary.read_at + self.limits.backups for summary in self.backups.summaries.values()})
         return min((moment for moment in moments if moment > now), default=float("inf"))
+
+
+class SnapshotSource(Protocol):
+    """Where inventories come from."""
+
+    @property
+    def version(self) -> int:
+        """A number that grows with each change, never later than :meth:`snapshot` shows it."""
+        ...
+
+    def snapshot(self) -> tuple[AccountInventory, ...]:
+        """Return all inventories as of one moment, in the order of the account ids."""
+        ...

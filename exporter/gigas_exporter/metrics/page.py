@@ -13,10 +13,9 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Protocol
 
 from gigas_exporter.clock import Clock
-from gigas_exporter.inventory import AccountInventory
+from gigas_exporter.inventory import AccountInventory, SnapshotSource
 from gigas_exporter.metrics.account import AccountPart, Segment
 from gigas_exporter.metrics.ages import AgeSection
 from gigas_exporter.metrics.compression import GZIP_HEADER, deflate, gzip_end
@@ -25,25 +24,12 @@ from gigas_exporter.metrics.family import Info, Measure
 from gigas_exporter.metrics.render import header
 from gigas_exporter.metrics.telemetry import Telemetry
 
-__all__ = ["OPENMETRICS", "TEXT", "Exposition", "Page", "SnapshotSource"]
+__all__ = ["OPENMETRICS", "TEXT", "Exposition", "Page"]
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 _CHUNK = 1 << 18
-
-
-class SnapshotSource(Protocol):
-    """Where inventories come from."""
-
-    @property
-    def version(self) -> int:
-        """A number that grows with each change, never later than :meth:`snapshot` shows it."""
-        ...
-
-    def snapshot(self) -> tuple[AccountInventory, ...]:
-        """Return all inventories as of one moment, in the order of the account ids."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

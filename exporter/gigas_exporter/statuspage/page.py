@@ -13,18 +13,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from gigas_exporter import __version__, human
 from gigas_exporter.clock import Clock
-from gigas_exporter.inventory import AccountInventory, Resource
+from gigas_exporter.inventory import AccountInventory, Resource, SnapshotSource
 from gigas_exporter.report import DiskReport, Finding, Severity, count_findings, report_account, worst_first
 from gigas_exporter.statuspage.query import ROWS_PER_PAGE, Query
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-__all__ = ["SnapshotSource", "StatusPage"]
+__all__ = ["StatusPage"]
 
 DOCUMENTATION: Final = "https://github.com/gigas-exporter/gigas-exporter#readme"
 
@@ -41,19 +41,6 @@ _COLUMNS: Final = (
     ("limit", "Limit", "number"),
     ("backups", "Backups", "number"),
 )
-
-
-class SnapshotSource(Protocol):
-    """Gives the inventories of all accounts as of one moment."""
-
-    @property
-    def version(self) -> int:
-        """A number that grows with each change."""
-        ...
-
-    def snapshot(self) -> tuple[AccountInventory, ...]:
-        """Return the inventories in the order of the account ids."""
-        ...
 
 
 @dataclass(frozen=True)
