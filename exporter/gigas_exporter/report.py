@@ -16,7 +16,15 @@ from gigas_exporter.inventory import AccountInventory, BackupSummary
 from gigas_exporter.model import Account, Disk, VirtualMachine
 from gigas_exporter.policy import Requirement
 
-__all__ = ["DiskReport", "Finding", "Severity", "count_findings", "report_account", "worst_first"]
+__all__ = [
+    "DiskReport",
+    "Finding",
+    "Severity",
+    "count_findings",
+    "needs_attention",
+    "report_account",
+    "worst_first",
+]
 
 MISSED_FACTOR = 2
 """So many times its limit, and a backup was not late but missed; the alerts use the same."""
@@ -56,6 +64,11 @@ class Finding(enum.Enum):
         """How much it matters."""
         return _SEVERITIES[self]
 
+    def counted(self, count: int) -> str:
+        """Return how many disks have it, in words such as ``2 backups missed``."""
+        one, more = _COUNTED.get(self, (self.value, self.value))
+        return f"{count} {one if count == 1 else more}"
+
 
 _SEVERITIES: Mapping[Finding, Severity] = {
     Finding.NEVER_BACKED_UP: Severity.CRITICAL,
@@ -69,6 +82,13 @@ _SEVERITIES: Mapping[Finding, Severity] = {
     Finding.DETACHED: Severity.NOTICE,
     Finding.AWAITING: Severity.OK,
     Finding.EXEMPT: Severity.OK,
+}
+_COUNTED: Mapping[Finding, tuple[str, str]] = {
+    Finding.BACKUP_MISSED: ("backup missed", "backups missed"),
+    Finding.ERROR: ("disk error", "disk errors"),
+    Finding.BACKUPS_UNREAD: ("with backups unread", "with backups unread"),
+    Finding.BACKUP_STALE: ("backup stale", "backups stale"),
+    Finding.BACKUP_FAILED: ("with failed backups", "with failed backups"),
 }
 _RANK = {finding: rank for rank, finding in enumerate(Finding)}
 
@@ -154,6 +174,11 @@ def worst_first(reports: Iterable[DiskReport]) -> list[DiskReport]:
 def count_findings(reports: Iterable[DiskReport]) -> Counter[Finding]:
     """Return how many disks have each finding."""
     return Counter(finding for report in reports for finding in report.findings)
+
+
+def needs_attention(report: DiskReport) -> bool:
+    """Return whether somebody should do something about a disk, or find out about it."""
+    return report.severity >= Severity.WARNING
 
 
 def _findings(

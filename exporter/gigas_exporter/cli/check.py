@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import itertools
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import click
 
+from gigas_exporter import human
 from gigas_exporter.cli.once import Once, poll_once
 from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_options
-from gigas_exporter.cli.output import render
-from gigas_exporter.cli.rows import DISK_COLUMNS, disk_record
+from gigas_exporter.cli.output import escape_markdown, render
+from gigas_exporter.cli.progress import progress
+from gigas_exporter.cli.rows import DISKS, disk_record
 from gigas_exporter.config import Settings
 from gigas_exporter.errors import ConfigError, GigasError
-from gigas_exporter.report import DiskReport, Finding, Severity, count_findings, report_account, worst_first
+from gigas_exporter.inventory import RESOURCES, Resource
+from gigas_exporter.report import (
+    DiskReport,
+    Finding,
+    Severity,
+    count_findings,
+    needs_attention,
+    report_account,
+    worst_first,
+)
 
 __all__ = ["check"]
 
@@ -55,33 +65,49 @@ def check(
     """
     try:
         settings = read_settings(flags, quiet=True)
-        with _progress(settings, enabled=not nagios) as progress:
-            once = poll_once(settings, progress)
+        once = _poll(settings, quiet=nagios)
     except GigasError as error:
         if nagios:
-            click.echo(f"GIGAS UNKNOWN - {error}")
+            click.echo(f"GIGAS UNKNOWN - {_plain(str(error))}")
             ctx.exit(_NAGIOS[Severity.UNKNOWN])
         if isinstance(error, ConfigError):
             raise
-        raise _Unchecked(str(error)) from None
+        raise _UncheckedError(str(error)) from None
     reports = _reports(once)
     summary = _summary(reports, once)
     if nagios:
         state = _NAGIOS[_worst(reports, once)]
-        click.echo(f"GIGAS {_NAGIOS_WORDS[state]} - {summary} | {_performance_data(reports)}")
+        click.echo(f"GIGAS {_NAGIOS_WORDS[state]} - {_plain(summary)} | {_performance_data(reports)}")
         ctx.exit(state)
     # A program that reads the records must not find a sentence among them.
-    click.echo(summary, err=output in {"json", "csv"})
-    if output in {"table", "markdown"}:
-        click.echo()
-    click.echo(render([disk_record(report) for report in reports], DISK_COLUMNS, output), nl=False)
+    click.echo(escape_markdown(summary) if output == "markdown" else summary, err=output in {"json", "csv"})
+    if reports or output in {"json", "csv"}:
+        if output in {"table", "markdown"}:
+            click.echo()
+        click.echo(render([disk_record(report) for report in reports], DISKS, output), nl=False)
     ctx.exit(_exit_status(reports, once))
 
 
-class _Unchecked(click.ClickException):
+class _UncheckedError(click.ClickException):
     """Nothing could be checked."""
 
     exit_code = _UNCHECKED
+
+
+def _poll(settings: Settings, *, quiet: bool) -> Once:
+    """Poll once, showing a person how far it is."""
+    if quiet:
+        return poll_once(settings)
+    accounts = settings.accounts
+    total = f" of {len(accounts) * len(RESOURCES)}" if accounts and settings.shard is None else ""
+    done = itertools.count(1)
+    with progress("reading disks, virtual machines and backups") as tell:
+
+        def ended(account_id: str, resource: Resource, success: bool) -> None:
+            outcome = "read" if success else "could not be read"
+            tell(f"{next(done)}{total} lists: {resource.replace('_', ' ')} of account {account_id} {outcome}")
+
+        return poll_once(settings, ended)
 
 
 def _reports(once: Once) -> list[DiskReport]:
@@ -96,7 +122,7 @@ def _reports(once: Once) -> list[DiskReport]:
 def _exit_status(reports: Sequence[DiskReport], once: Once) -> int:
     if once.unread or any(Finding.BACKUPS_UNREAD in report.findings for report in reports):
         return _UNCHECKED
-    return _FINDINGS if any(report.severity >= Severity.WARNING for report in reports) else _WELL
+    return _FINDINGS if any(map(needs_attention, reports)) else _WELL
 
 
 def _worst(reports: Sequence[DiskReport], once: Once) -> Severity:
@@ -106,15 +132,35 @@ def _worst(reports: Sequence[DiskReport], once: Once) -> Severity:
 
 
 def _summary(reports: Sequence[DiskReport], once: Once) -> str:
+    """Return the verdict in one line: what needs somebody, what else is to be known, and what could not be read."""
     counts = count_findings(reports)
-    findings = [f"{counts[finding]} {finding.value}" for finding in Finding if counts[finding]]
-    wrong = sum(1 for report in reports if report.severity >= Severity.WARNING)
-    verdict = f"{wrong} of {len(reports)} disks need attention" if wrong else f"all {len(reports)} disks are well"
-    unread = [
-        f"account {account_id}: {' and '.join(sorted(resources))} could not be read"
-        for account_id, resources in once.unread.items()
-    ]
-    return "; ".join([f"{verdict}" + (f": {', '.join(findings)}" if findings else ""), *unread])
+    urgent: list[str] = []
+    other: list[str] = []
+    for finding in Finding:
+        if counts[finding]:
+            words = finding.counted(counts[finding])
+            (urgent if finding.severity >= Severity.WARNING else other).append(words)
+    parts = [f"{_verdict(reports, once)}{': ' if urgent else ''}{', '.join(urgent)}"]
+    if other:
+        parts.append(f"also {', '.join(other)}")
+    return human.printable("; ".join([*parts, *once.problems()]))
+
+
+def _verdict(reports: Sequence[DiskReport], once: Once) -> str:
+    total, wrong = len(reports), sum(map(needs_attention, reports))
+    disks = "1 disk" if total == 1 else f"{total} disks"
+    if total == 0:
+        return "no disk could be checked" if once.unread else "there are no disks"
+    if wrong:
+        return f"{wrong} of {disks} {'needs' if wrong == 1 else 'need'} attention"
+    if once.unread:
+        return f"nothing is wrong with the {disks} that could be read"
+    return "the only disk is well" if total == 1 else f"all {disks} are well"
+
+
+def _plain(text: str) -> str:
+    """Return text for Nagios, to which a bar begins the performance data."""
+    return human.printable(" ".join(text.split())).replace("|", "/")
 
 
 def _performance_data(reports: Sequence[DiskReport]) -> str:
@@ -126,26 +172,6 @@ def _performance_data(reports: Sequence[DiskReport]) -> str:
         "missed": counts[Finding.BACKUP_MISSED],
         "stale": counts[Finding.BACKUP_STALE],
         "errors": counts[Finding.ERROR],
+        "locked_long": counts[Finding.LOCKED_LONG],
     }
     return " ".join([*(f"{name}={count}" for name, count in data.items()), f"oldest_required_backup={oldest:.0f}s"])
-
-
-@contextmanager
-def _progress(settings: Settings, *, enabled: bool) -> Iterator[Any]:
-    """Show on a terminal how far the poll is; the yielded function is told of each resource that was read."""
-    if not enabled or not sys.stderr.isatty():
-        yield lambda *_: None
-        return
-    from rich.console import Console  # noqa: PLC0415  # see output.py
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
-
-    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        names = ", ".join(each.account.id for each in settings.accounts[:3]) or "all accounts"
-        task = progress.add_task(f"reading {names}")
-
-        def tell(account_id: str, resource: str, success: bool) -> None:
-            words = resource.replace("_", " ")
-            progress.update(task, description=f"account {account_id}: {words} {'read' if success else 'not readable'}")
-
-        yield tell

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from gigas_exporter import human
 from gigas_exporter.cli.once import poll_once
 from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_options
 from gigas_exporter.files import write_whole
@@ -37,7 +39,10 @@ def collect(ctx: click.Context, /, output: Path | None, **flags: Any) -> None:
     once = poll_once(read_settings(flags, quiet=True))
     exposition = once.page.textfile()
     if output is None:
-        click.get_binary_stream("stdout").write(exposition)
+        sys.stdout.buffer.write(exposition)
+        sys.stdout.buffer.flush()
     else:
         write_whole(output, exposition)
+    for problem in once.problems():
+        click.echo(f"gigas-exporter: {human.printable(problem)}", err=True)
     ctx.exit(1 if once.unread else 0)

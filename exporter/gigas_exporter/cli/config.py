@@ -9,6 +9,7 @@ import click
 
 from gigas_exporter.config import describe, load_settings
 from gigas_exporter.errors import ConfigError
+from gigas_exporter.web import load_web_config
 
 __all__ = ["config"]
 
@@ -38,9 +39,11 @@ def check(ctx: click.Context, /, file: Path, disks: int) -> None:
     """Validate FILE; every error is shown with its path in the file."""
     try:
         settings = load_settings(file, {}, os.environ)
+        if settings.web.config_file is not None:
+            load_web_config(settings.web.config_file)
     except ConfigError as error:
         for problem in error.problems:
-            click.echo(f"{file}: {problem}", err=True)
+            click.echo(problem if problem.startswith(f"{file}:") else f"{file}: {problem}", err=True)
         ctx.exit(2)
     for warning in settings.warnings:
         click.echo(f"{file}: warning: {warning}", err=True)

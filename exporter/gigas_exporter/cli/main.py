@@ -5,19 +5,22 @@ Each command's module is imported only when it runs: a scrape target must not ca
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
-import sys
+import traceback
 from collections.abc import Mapping
 from typing import Final
 
 import click
+from click.shell_completion import CompletionItem
 
-from gigas_exporter import __version__
+from gigas_exporter import __version__, human
 from gigas_exporter.errors import ConfigError, GigasError
 
 __all__ = ["cli", "main"]
 
+_NAME: Final = "gigas-exporter"
 FAILURE: Final = 1
 WRONG_USE: Final = 2
 _INTERRUPTED: Final = 130
@@ -51,6 +54,13 @@ class _LazyGroup(click.Group):
         assert isinstance(command, click.Command)  # noqa: S101
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the commands without importing any: a person waits for each completion."""
+        found = [
+            CompletionItem(name, help=words) for name, (_, words) in _COMMANDS.items() if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing any."""
         with formatter.section("Commands"):
@@ -60,7 +70,15 @@ class _LazyGroup(click.Group):
 @click.group(
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Try it without an account: gigas-exporter demo",
+    epilog="""\b
+Try it without an account:
+  gigas-exporter demo
+
+\b
+Completion of commands and options, in the shell's start-up file:
+  bash   eval "$(_GIGAS_EXPORTER_COMPLETE=bash_source gigas-exporter)"
+  zsh    eval "$(_GIGAS_EXPORTER_COMPLETE=zsh_source gigas-exporter)"
+  fish   _GIGAS_EXPORTER_COMPLETE=fish_source gigas-exporter | source""",
 )
 @click.version_option(__version__, prog_name="gigas-exporter")
 def cli() -> None:
@@ -73,28 +91,38 @@ def cli() -> None:
 def main() -> int:
     """Run the command line and return its exit status: 0 well, 1 findings or failure, 2 wrong usage or config."""
     try:
-        status = cli.main(standalone_mode=False)
+        status = cli.main(prog_name=_NAME, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return WRONG_USE
     except (click.ClickException, GigasError) as error:
         return _fail(*_message_and_status(error))
     except (click.Abort, KeyboardInterrupt):
         return _fail("interrupted", _INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read the output has gone, as `head` does; the interpreter must not complain of it at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILURE
+    except OSError as error:
+        # Such as a full disk behind standard output; what the API's side does comes as a GigasError.
+        return _fail(f"cannot write: {error.strerror or type(error).__name__}")
+    except Exception as error:  # noqa: BLE001  # a defect; its text could hold anything, so only its place is told
+        return _fail(f"internal error, please report it: {type(error).__name__} at {_place_of(error)}")
     return status if isinstance(status, int) else 0
 
 
 def _message_and_status(error: click.ClickException | GigasError) -> tuple[str, int]:
     if isinstance(error, click.UsageError):
-        path = error.ctx.command_path if error.ctx is not None else "gigas-exporter"
+        path = error.ctx.command_path if error.ctx is not None else _NAME
         return f"{error.format_message()} (see: {path} --help)", WRONG_USE
     if isinstance(error, click.ClickException):
         return error.format_message(), error.exit_code
     return str(error), WRONG_USE if isinstance(error, ConfigError) else FAILURE
 
 
-def _fail(message: str, status: int) -> int:
-    line = " ".join(message.split())
-    click.echo(f"gigas-exporter: {line}", err=True)
+def _place_of(error: BaseException) -> str:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{os.path.basename(frame.filename)}:{frame.lineno}"  # noqa: PTH119  # a name out of a traceback
+
+
+def _fail(message: str, status: int = FAILURE) -> int:
+    """Say what went wrong in one line in which nothing can command a terminal."""
+    with contextlib.suppress(OSError):
+        click.echo(f"{_NAME}: {human.printable(' '.join(message.split()))}", err=True)
     return status

@@ -1,6 +1,6 @@
 """Rows for people and for programs: a table that fits the terminal, JSON, YAML, CSV, Markdown.
 
-It knows nothing of what the rows are about.
+It knows nothing of what the rows are about. Whatever the format, nothing that a terminal could obey comes out.
 """
 
 from __future__ import annotations
@@ -8,108 +8,101 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import re
+import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import yaml
 
 from gigas_exporter import human
+from gigas_exporter.cli.table import Column, Record, draw
 
-__all__ = ["Column", "Format", "Record", "is_terminal", "render"]
+__all__ = ["Format", "Table", "escape_markdown", "render", "render_json", "render_yaml", "shows_colour"]
 
 Format = Literal["table", "json", "yaml", "csv", "markdown"]
-Record = Mapping[str, Any]
-"""One row: by name, a value that JSON can hold."""
 
-_UNBOUNDED_WIDTH = 100_000
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = tuple("=+-@\t\r＝＋－＠")  # also the wide forms, which spreadsheets take for the same
+_MARKDOWN = re.compile(r"([\\|`*_<>\[\]~$&])")
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """One column of a table.
+class Table:
+    """What rows of one kind hold.
 
     Attributes:
-        name: The key in the record.
-        title: What stands above it.
-        show: Makes the text of a value.
-        style: Gives a colour for a record, as rich names it.
-        right: Whether numbers are to line up at the right.
+        columns: What tables and Markdown show.
+        fields: All names of a record, in order; CSV has a column for each.
     """
 
-    name: str
-    title: str
-    show: Callable[[Any], str] = lambda value: "" if value is None else str(value)
-    style: Callable[[Record], str] = lambda _: ""
-    right: bool = False
+    columns: tuple[Column, ...]
+    fields: tuple[str, ...]
 
 
-def is_terminal() -> bool:
-    """Return whether a person reads standard output as it is written."""
-    return sys.stdout.isatty()
+def shows_colour(stream: TextIO) -> bool:
+    """Return whether colours are wanted on a stream: it is a terminal that has them, and ``NO_COLOR`` is not set."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def render(records: Sequence[Record], columns: Sequence[Column], form: Format) -> str:
+def render(records: Sequence[Record], table: Table, form: Format) -> str:
     """Return the records in one of the formats, ending in a line break.
 
-    Tables and Markdown show the columns; JSON and YAML hold all of each record; CSV all that is not nested.
+    Tables fit the terminal, and are as wide as they come where standard output is none.
     """
-    if form == "json":
-        return json.dumps(records, indent=2, ensure_ascii=False) + "\n"
-    if form == "yaml":
-        return yaml.safe_dump(list(map(dict, records)), sort_keys=False, allow_unicode=True)
-    if form == "csv":
-        return _csv(records, columns)
-    return _markdown(records, columns) if form == "markdown" else _table(records, columns)
+    match form:
+        case "json":
+            return render_json(records)
+        case "yaml":
+            return render_yaml([dict(record) for record in records])
+        case "csv":
+            return _csv(records, table.fields)
+        case "markdown":
+            return _markdown(records, table.columns)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    return draw(records, table.columns, width=width, colour=shows_colour(sys.stdout))
 
 
-def _texts(record: Record, columns: Iterable[Column]) -> list[str]:
-    return [human.printable(column.show(record.get(column.name))) for column in columns]
+def render_json(value: object) -> str:
+    """Return a value as JSON; what cannot be printed is escaped, also where JSON would allow it."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return "".join(char if char.isprintable() or char == "\n" else _json_escape(char) for char in text) + "\n"
 
 
-def _table(records: Sequence[Record], columns: Sequence[Column]) -> str:
-    # rich costs 7 MB and 100 ms, which the exporter itself must not pay
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+def render_yaml(value: object) -> str:
+    """Return a value as YAML; everything beyond ASCII is escaped as soon as one character cannot be printed."""
+    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    if all(char.isprintable() or char == "\n" for char in text):
+        return text
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=False)
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column.title, justify="right" if column.right else "left", overflow="ellipsis", no_wrap=True)
-    for record in records:
-        texts = _texts(record, columns)
-        table.add_row(*(Text(text, style=column.style(record)) for text, column in zip(texts, columns, strict=True)))
-    stream = io.StringIO()
-    terminal = is_terminal()
-    console = Console(file=stream, force_terminal=terminal or None, width=None if terminal else _UNBOUNDED_WIDTH)
-    with console.capture() as capture:
-        console.print(table)
-    return "".join(line.rstrip() + "\n" for line in capture.get().splitlines())
+
+def escape_markdown(text: str) -> str:
+    """Return text that Markdown shows as it is."""
+    return _MARKDOWN.sub(r"\\\1", human.printable(text))
+
+
+def _json_escape(char: str) -> str:
+    return json.dumps(char, ensure_ascii=True)[1:-1]
 
 
 def _markdown(records: Sequence[Record], columns: Sequence[Column]) -> str:
     def line(cells: Iterable[str]) -> str:
         return "| " + " | ".join(cells) + " |\n"
 
-    def safe(text: str) -> str:
-        for char in "\\|`*_<>[]":
-            text = text.replace(char, "\\" + char)
-        return text
-
     rows = [line(column.title for column in columns), line("---:" if column.right else "---" for column in columns)]
-    rows.extend(line(map(safe, _texts(record, columns))) for record in records)
+    rows.extend(line(escape_markdown(column.of(record)) for column in columns) for record in records)
     return "".join(rows)
 
 
-def _csv(records: Sequence[Record], columns: Sequence[Column]) -> str:
-    names = [name for name, value in records[0].items() if not isinstance(value, Mapping)] if records else []
+def _csv(records: Sequence[Record], fields: Sequence[str]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(names or [column.name for column in columns])
+    writer.writerow(fields)
     for record in records:
-        writer.writerow([_csv_cell(record.get(name)) for name in names])
+        writer.writerow([_csv_cell(record.get(name)) for name in fields])
     return stream.getvalue()
 
 
@@ -123,4 +116,4 @@ def _csv_cell(value: Any) -> str:
         return "; ".join(map(str, value))
     if not isinstance(value, str):
         return str(value)
-    return "'" + value if value.startswith(_FORMULA_STARTS) else value
+    return human.printable("'" + value if value.startswith(_FORMULA_STARTS) else value)

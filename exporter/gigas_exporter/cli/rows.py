@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from gigas_exporter import human
-from gigas_exporter.cli.output import Column, Record
+from gigas_exporter.cli.output import Table
+from gigas_exporter.cli.table import Column, Record, cut_list, cut_start
 from gigas_exporter.model import Backup
 from gigas_exporter.report import DiskReport, Severity
 
-__all__ = ["BACKUP_COLUMNS", "DISK_COLUMNS", "backup_record", "disk_record"]
+__all__ = ["BACKUPS", "DISKS", "backup_record", "disk_record"]
 
 _STYLES: Final = {
     Severity.CRITICAL: "bold red",
@@ -24,28 +25,88 @@ def _style(record: Record) -> str:
     return _STYLES[Severity[str(record["severity"]).upper()]]
 
 
-DISK_COLUMNS: Final = (
-    Column("verdict", "VERDICT", style=_style),
-    Column("virtual_machine", "VM"),
-    Column("mount_point", "MOUNT POINT"),
-    Column("disk_id", "DISK", right=True),
-    Column("account", "ACCOUNT"),
-    Column("size_bytes", "SIZE", human.size, right=True),
-    Column("status", "STATUS"),
-    Column("backup_age_seconds", "LAST BACKUP", human.age, style=_style, right=True),
-    Column("max_age_seconds", "LIMIT", human.age, right=True),
-    Column("backups", "BACKUPS", right=True),
+def _backup_age(record: Record) -> str:
+    if record["backups"] is None:
+        return "not read"
+    if record["backup_age_seconds"] is None:
+        return "none" if record["backups"] == 0 else "unknown"
+    return human.age(record["backup_age_seconds"])
+
+
+def _yes_or_no(value: bool | None) -> str:
+    return "" if value is None else ("no", "yes")[value]
+
+
+DISKS: Final = Table(
+    columns=(
+        Column("verdict", "VERDICT", style=_style, shortest=15, cut=cut_list),
+        Column("virtual_machine", "VM", shortest=10),
+        Column("mount_point", "MOUNT POINT", shortest=14, cut=cut_start),
+        Column("disk_id", "DISK", right=True),
+        Column("account", "ACCOUNT", shortest=8, yields=5),
+        Column("size_bytes", "SIZE", human.size, right=True, yields=3),
+        Column("status", "STATUS", shortest=8, yields=4),
+        Column("backup_age_seconds", "BACKUP AGE", text=_backup_age, style=_style, right=True),
+        Column("max_age_seconds", "LIMIT", human.age, right=True, yields=1),
+        Column("backups", "BACKUPS", right=True, yields=6),
+        Column("reason", "WHY EXEMPT", shortest=10, yields=2),
+    ),
+    fields=(
+        "verdict",
+        "severity",
+        "findings",
+        "account",
+        "account_id",
+        "disk_id",
+        "virtual_machine_id",
+        "virtual_machine",
+        "mount_point",
+        "size_bytes",
+        "status",
+        "error",
+        "locked",
+        "is_swap",
+        "autobackup",
+        "add_to_linux_fstab",
+        "data_store_id",
+        "data_store_group_id",
+        "created_at",
+        "updated_at",
+        "required",
+        "reason",
+        "max_age_seconds",
+        "backup_age_seconds",
+        "last_backup",
+        "last_backup_size_bytes",
+        "backups",
+        "failed_backups",
+    ),
 )
 
-BACKUP_COLUMNS: Final = (
-    Column("backup_id", "BACKUP", right=True),
-    Column("date_created", "CREATED"),
-    Column("age_seconds", "AGE", human.age, right=True),
-    Column("status", "STATUS"),
-    Column("backup_type", "TYPE"),
-    Column("size_bytes", "SIZE", human.size, right=True),
-    Column("locked", "LOCKED"),
-    Column("operating_system", "OS"),
+BACKUPS: Final = Table(
+    columns=(
+        Column("backup_id", "BACKUP", right=True),
+        Column("date_created", "CREATED"),
+        Column("age_seconds", "AGE", human.age, right=True),
+        Column("status", "STATUS", shortest=10),
+        Column("size_bytes", "SIZE", human.size, right=True, yields=1),
+        Column("backup_type", "TYPE", shortest=10, yields=2),
+        Column("locked", "LOCKED", _yes_or_no, yields=4),
+        Column("operating_system", "OS", shortest=8, yields=3),
+    ),
+    fields=(
+        "backup_id",
+        "disk_id",
+        "date_created",
+        "age_seconds",
+        "status",
+        "backup_type",
+        "size_bytes",
+        "locked",
+        "operating_system",
+        "operating_system_distro",
+        "template_id",
+    ),
 )
 
 

@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
-from gigas_exporter import logs
+from gigas_exporter import human, logs
 from gigas_exporter.cli.options import read_settings, settings_options
 from gigas_exporter.clock import Budget, Clock, SystemClock
 from gigas_exporter.config import AccountSettings, Settings
@@ -23,8 +23,9 @@ from gigas_exporter.poller.account import with_requirements
 from gigas_exporter.poller.backups import BackupsReader
 from gigas_exporter.report import DiskReport, report_account, worst_first
 
-__all__ = ["Access", "account_options", "accounts_of", "get_disk", "one_account", "report_disks"]
+__all__ = ["Access", "account_options", "accounts_of", "get_disk", "one_account", "report_disks", "warn"]
 
+_ACCOUNT_ID: Final = "GIGAS_ACCOUNT_ID"
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -47,16 +48,13 @@ def account_options(function: _F) -> _F:
     )(function)
 
 
-def accounts_of(account: str | None, flags: Mapping[str, Any]) -> Access:
+def accounts_of(account: str | None, flags: Mapping[str, Any], *, offline: bool = False) -> Access:
     """Return the account that is asked for, or else all that are configured.
 
     Raises:
         ConfigError: The settings are wrong, or there is no such account.
     """
-    environ = dict(os.environ)
-    if account is not None and any(environ.get(name) for name in ACCOUNT_VARIABLES):
-        environ["GIGAS_ACCOUNT_ID"] = account
-    settings = read_settings(flags, environ, quiet=True)
+    settings, account = _settings_for(account, flags)
     logs.configure(settings.log.level, settings.log.format)
     clock = SystemClock()
     accounts = settings.accounts
@@ -64,6 +62,8 @@ def accounts_of(account: str | None, flags: Mapping[str, Any]) -> Access:
         credential = settings.discovery
         if account is not None:
             accounts = (AccountSettings(Account(account), credential),)
+        elif offline:
+            raise ConfigError("the accounts are known to the API alone: choose one with --account")
         else:
             with ReadClient(settings.api, credential) as client:
                 accounts = tuple(AccountSettings(each, credential) for each in client.list_accounts().items)
@@ -75,17 +75,37 @@ def accounts_of(account: str | None, flags: Mapping[str, Any]) -> Access:
     return Access(settings, accounts, clock)
 
 
-def one_account(account: str | None, flags: Mapping[str, Any]) -> tuple[Access, AccountSettings]:
-    """Return the one account that a command acts on.
+def one_account(
+    account: str | None, flags: Mapping[str, Any], *, offline: bool = False
+) -> tuple[Access, AccountSettings]:
+    """Return the one account that a command acts on; ``offline`` asks nothing of the API for it.
 
     Raises:
         ConfigError: It is not clear which.
     """
-    access = accounts_of(account, flags)
+    access = accounts_of(account, flags, offline=offline)
     if len(access.accounts) != 1:
         known = ", ".join(each.account.id for each in access.accounts)
-        raise ConfigError(f"there are several accounts ({known}): choose one with --account")
+        raise ConfigError(
+            f"there are several accounts ({known}): choose one with --account" if known else "there is no account"
+        )
     return access, access.accounts[0]
+
+
+def _settings_for(account: str | None, flags: Mapping[str, Any]) -> tuple[Settings, str | None]:
+    """Return the settings, and which of their accounts is chosen.
+
+    ``GIGAS_ACCOUNT_ID`` is the account itself where a variable holds its credential, else a choice among those of the
+    configuration file, as ``--account`` is.
+    """
+    environ = dict(os.environ)
+    if any(environ.get(name) for name in ACCOUNT_VARIABLES if name != _ACCOUNT_ID):
+        if account is not None:
+            environ[_ACCOUNT_ID] = account
+    elif flags.get("config_file") or environ.get("GIGAS_CONFIG_FILE"):
+        account = account or environ.get(_ACCOUNT_ID) or None
+        environ.pop(_ACCOUNT_ID, None)
+    return read_settings(flags, environ, quiet=True), account
 
 
 def get_disk(client: ReadClient, account_id: str, disk_id: str) -> Disk:
@@ -117,7 +137,7 @@ def report_disks(
         by_id = {machine.id: machine for machine in machines}
         inventory = replace(inventory, machines=MachinesReading(by_id, clock.monotonic()))
     except GigasError as error:
-        click.echo(f"account {account_id}: virtual machines are not named: {error}", err=True)
+        warn(f"account {account_id}: virtual machines are not named: {error}")
     reader = BackupsReader(
         client,
         account_id,
@@ -132,6 +152,11 @@ def report_disks(
         poll = reader.read(lambda _: [disk.id for disk in disks], None, lambda seconds: Budget(clock, seconds))
         inventory = replace(inventory, backups=poll.reading)
     except GigasError as error:
-        click.echo(f"account {account_id}: backups are not shown: {error}", err=True)
+        warn(f"account {account_id}: backups are not shown: {error}")
     inventory = with_requirements(inventory, settings.policy)
     return worst_first(report_account(inventory, wall=clock.wall(), monotonic=clock.monotonic()))
+
+
+def warn(message: str) -> None:
+    """Say on stderr what is missing from the answer."""
+    click.echo(f"gigas-exporter: {human.printable(message)}", err=True)

@@ -5,17 +5,18 @@ It owns that nothing changes before a person has seen the disk and agreed, or ha
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, Final, Literal, TypeVar
 
 import click
-import yaml
 
 from gigas_exporter import human
 from gigas_exporter.cli.disks.access import account_options, get_disk, one_account, report_disks
 from gigas_exporter.cli.disks.waiting import wait_for_backup
 from gigas_exporter.cli.options import GroupedCommand
+from gigas_exporter.cli.output import render_json, render_yaml
+from gigas_exporter.cli.progress import progress
 from gigas_exporter.config.durations import parse_duration
 from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import Answer, Client, Request
@@ -26,6 +27,7 @@ from gigas_exporter.gigas.operations import (
     delete_disk_request,
     edit_disk_request,
 )
+from gigas_exporter.model import Backup
 from gigas_exporter.report import DiskReport
 
 __all__ = ["backup", "build", "delete", "edit", "template"]
@@ -104,7 +106,7 @@ def template(disk: str, label: str, console_id: str, account: str | None, **opti
     """Make a template of DISK."""
     _Action(account, disk, options).carry_out(
         lambda account_id: create_template_request(account_id, disk, label=label, console_id=console_id),
-        f"A template {human.printable(label)!r} will be made of this disk.",
+        f"A template named {label} will be made of this disk.",
     )
 
 
@@ -162,14 +164,14 @@ def edit(
 ) -> None:
     """Change DISK."""
     changes = {
-        "disk_size": disk_size,
+        "disk_size": int(disk_size) if disk_size is not None and disk_size.is_integer() else disk_size,
         "virtual_machine_id": virtual_machine_id,
         "autobackup": autobackup,
         "mount_point": mount_point,
         "add_to_linux_fstab": add_to_linux_fstab,
         "force_reboot": force_reboot,
     }
-    words = ", ".join(f"{name} = {human.printable(str(value))}" for name, value in changes.items() if value is not None)
+    words = ", ".join(f"{name} = {value}" for name, value in changes.items() if value is not None)
     reboot = "Its machine will be rebooted if that is needed." if force_reboot else "Some changes need a reboot."
     _Action(account, disk, options).carry_out(
         lambda account_id: edit_disk_request(account_id, disk, **changes),  # type: ignore[arg-type]
@@ -207,7 +209,7 @@ class _Action:
         self.dry_run: bool = options.pop("dry_run")
         self._yes: bool = options.pop("yes")
         self._output: _Output = options.pop("output")
-        self.access, self._account = one_account(account, options)
+        self.access, self._account = one_account(account, options, offline=self.dry_run)
         self.account_id = self._account.account.id
 
     def carry_out(
@@ -220,15 +222,14 @@ class _Action:
         """
         request = describe(self.account_id)
         if self.dry_run:
-            click.echo(f"{request.method} {self.access.settings.api.url}{request.target}")
-            if request.json is not None:
-                click.echo(json.dumps(request.json, ensure_ascii=False))
+            self._show(request)
             return None
         with self._client() as client:
-            disk = get_disk(client, self.account_id, self._disk_id)
-            (report,) = report_disks(self.access, self._account, client, (disk,))
+            with progress(f"reading disk {self._disk_id}"):
+                disk = get_disk(client, self.account_id, self._disk_id)
+                (report,) = report_disks(self.access, self._account, client, (disk,))
             click.echo(_describe(report), err=True)
-            click.echo(consequence, err=True)
+            click.echo(human.printable(consequence), err=True)
             self._ask(type_id=type_id)
             answer = client.send(request)
         self._tell(request, answer)
@@ -237,12 +238,13 @@ class _Action:
     def backup_ids(self) -> frozenset[str]:
         """Return the ids of the backups that the disk has now."""
         with self._client() as client:
+            get_disk(client, self.account_id, self._disk_id)
             return frozenset(each.id for each in client.list_disk_backups(self.account_id, self._disk_id).items)
 
-    def follow(self, wait: Callable[[Client], None]) -> None:
-        """Run something with a client of its own."""
+    def follow(self, wait: Callable[[Client], str]) -> None:
+        """Wait for something, and tell how it ended; to programs, the answer that they were given was all."""
         with self._client() as client:
-            wait(client)
+            click.echo(human.printable(wait(client)), err=self._output != "table")
 
     def _client(self) -> Client:
         return Client(self.access.settings.api, self._account.credential)
@@ -252,28 +254,39 @@ class _Action:
             return
         try:
             if type_id:
-                agreed = click.prompt(f"Type the id of the disk ({self._disk_id}) to go on", err=True) == self._disk_id
+                question = f"Type the id of the disk ({human.printable(self._disk_id)}) to go on"
+                agreed = click.prompt(question, err=True) == self._disk_id
             else:
                 agreed = click.confirm("Go on?", err=True)
         except click.Abort:
+            click.echo(err=True)
             agreed = False
         if not agreed:
             raise GigasError("not agreed to: nothing was changed (--yes goes on without asking)")
 
-    def _tell(self, request: Request[Any], answer: Answer[Any]) -> None:
-        facts = {"operation": request.operation, "status": answer.status, "answer": answer.body}
-        if self._output == "json":
-            click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
-        elif self._output == "yaml":
-            click.echo(yaml.safe_dump(facts, sort_keys=False, allow_unicode=True), nl=False)
+    def _show(self, request: Request[Any]) -> None:
+        url = f"{self.access.settings.api.url}{request.target}"
+        if self._output == "table":
+            click.echo(f"{request.method} {url}")
+            if request.json is not None:
+                click.echo(render_json(request.json), nl=False)
         else:
-            made = (
-                f", backup {human.printable(answer.value.id)}"
-                if answer.value is not None and "create" in request.operation
-                else ""
-            )
-            state = "accepted, and goes on in the background" if answer.status == 202 else "done"  # noqa: PLR2004
-            click.echo(f"{request.operation.replace('_', ' ')}: {state}{made}")
+            facts = {"operation": request.operation, "method": request.method, "url": url, "body": request.json}
+            click.echo(self._written(facts), nl=False)
+
+    def _tell(self, request: Request[Any], answer: Answer[Any]) -> None:
+        if self._output != "table":
+            facts = {"operation": request.operation, "status": answer.status, "answer": answer.body}
+            click.echo(self._written(facts), nl=False)
+            return
+        words = request.operation.replace("_", " ")
+        in_background = answer.status == HTTPStatus.ACCEPTED
+        state = "accepted; it goes on in the background" if in_background else "done"
+        made = f" as {answer.value.id}" if isinstance(answer.value, Backup) else ""
+        click.echo(human.printable(f"{words}: {state}{made}"))
+
+    def _written(self, facts: dict[str, Any]) -> str:
+        return render_json(facts) if self._output == "json" else render_yaml(facts)
 
 
 def _describe(report: DiskReport) -> str:
@@ -286,5 +299,6 @@ def _describe(report: DiskReport) -> str:
         ("mount point", disk.mount_point or "none"),
         ("size", human.size(disk.size_bytes) or "unknown"),
         ("last backup", last if report.backups is not None else "unknown"),
+        ("verdict", ", ".join(finding.value for finding in report.findings) or "well"),
     )
     return "\n".join(f"{title:<16} {human.printable(text)}" for title, text in facts)

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from gigas_exporter import human
-from gigas_exporter.cli.disks.access import account_options, accounts_of, get_disk, one_account, report_disks
+from gigas_exporter.cli.disks.access import (
+    Access,
+    account_options,
+    accounts_of,
+    get_disk,
+    one_account,
+    report_disks,
+    warn,
+)
 from gigas_exporter.cli.options import GroupedCommand
 from gigas_exporter.cli.output import Format, render
-from gigas_exporter.cli.rows import BACKUP_COLUMNS, DISK_COLUMNS, backup_record, disk_record
+from gigas_exporter.cli.progress import progress
+from gigas_exporter.cli.rows import BACKUPS, DISKS, backup_record, disk_record
+from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import ReadClient
-from gigas_exporter.report import worst_first
+from gigas_exporter.report import DiskReport, worst_first
 
 __all__ = ["backups", "list_disks", "output_option", "show"]
 
@@ -82,25 +93,42 @@ def list_disks(
     **flags: Any,
 ) -> None:
     """List disks with the verdict on each, worst first; the filters are the API's own."""
-    access = accounts_of(account, flags)
-    reports = []
-    for each in access.accounts:
-        with ReadClient(access.settings.api, each.credential) as client:
-            listing = client.list_disks(
-                each.account.id,
-                data_store_id=data_store_id,
-                virtual_machine_id=virtual_machine_id,
-                is_swap=is_swap,
-                mount_point=mount_point,
-                data_store_group_id=data_store_group_id,
-                primary=primary,
-            )
-            reports.extend(report_disks(access, each, client, listing.items))
+    filters = {
+        "data_store_id": data_store_id,
+        "virtual_machine_id": virtual_machine_id,
+        "is_swap": is_swap,
+        "mount_point": mount_point,
+        "data_store_group_id": data_store_group_id,
+        "primary": primary,
+    }
+    with progress("reading disks and their backups"):
+        access = accounts_of(account, flags)
+        reports, errors = _list_all(access, filters)
+    if errors and len(errors) == len(access.accounts) == 1:
+        raise errors[0]
     records = [disk_record(report) for report in worst_first(reports)]
-    if not records and output == "table":
-        click.echo("No disk fits.")
-        return
-    click.echo(render(records, DISK_COLUMNS, output), nl=False)
+    if records or output != "table":
+        click.echo(render(records, DISKS, output), nl=False)
+    elif not errors:
+        click.echo("No disk fits." if any(value is not None for value in filters.values()) else "There are no disks.")
+    if errors:
+        raise GigasError(f"{len(errors)} of {len(access.accounts)} accounts could not be read")
+
+
+def _list_all(access: Access, filters: Mapping[str, Any]) -> tuple[list[DiskReport], list[GigasError]]:
+    """Return the disks of all accounts; one that cannot be read is said on stderr, and hides no other."""
+    reports: list[DiskReport] = []
+    errors: list[GigasError] = []
+    for each in access.accounts:
+        try:
+            with ReadClient(access.settings.api, each.credential) as client:
+                listing = client.list_disks(each.account.id, **filters)
+                reports.extend(report_disks(access, each, client, listing.items))
+        except GigasError as error:
+            errors.append(error)
+            if len(access.accounts) > 1:
+                warn(f"account {each.account.id}: {error}")
+    return reports, errors
 
 
 @click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks show --account 4242 17")
@@ -115,7 +143,7 @@ def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
         (report,) = report_disks(access, chosen, client, (found,))
     record = disk_record(report)
     if output != "table":
-        click.echo(render([record], DISK_COLUMNS, output), nl=False)
+        click.echo(render([record], DISKS, output), nl=False)
         return
     shown = {
         **record,
@@ -155,4 +183,4 @@ def backups(disk: str, min_disk_size: float | None, output: Format, account: str
     if not records and output == "table":
         click.echo(f"Disk {disk} has no backup.")
         return
-    click.echo(render(records, BACKUP_COLUMNS, output), nl=False)
+    click.echo(render(records, BACKUPS, output), nl=False)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any
-
-import click
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Final
 
 from gigas_exporter import human
 from gigas_exporter.cli.disks.access import Access
+from gigas_exporter.cli.progress import progress
 from gigas_exporter.clock import Budget
-from gigas_exporter.errors import GigasError
+from gigas_exporter.errors import ApiError, GigasError, Reason
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.model import Backup
 
 __all__ = ["wait_for_backup"]
 
-_STEP_SECONDS = 5.0
+_PASSING: Final[frozenset[Reason]] = frozenset(
+    {"timeout", "connection", "rate_limited", "server", "invalid", "incomplete"}
+)
+"""What the API can get over by itself, so that a wait goes on."""
+
+_SHORTEST_STEP_SECONDS, _LONGEST_STEP_SECONDS = 0.5, 10.0
+_STEP_SHARE = 0.1
 
 
 def wait_for_backup(
@@ -30,50 +34,58 @@ def wait_for_backup(
     known_ids: frozenset[str],
     new_id: str | None,
     timeout_seconds: float,
-) -> None:
-    """Wait until a disk has a new backup whose status is neither failed nor unfinished.
+) -> str:
+    """Wait until a disk has a new backup whose status is neither failed nor unfinished; return a sentence on it.
 
-    The new one is that with the id that the API gave, else any whose id was not known before. An API that cannot be
-    read for a while is waited for as well.
+    The new one is that with the id that the API gave; while that is not listed, any whose id was not known before. An
+    API that cannot be read for a while is waited for as well.
 
     Raises:
-        GigasError: It failed, or there is none in time.
+        GigasError: The backup failed, there is none in time, or it cannot be known.
     """
     budget = Budget(access.clock, timeout_seconds)
     began = access.clock.monotonic()
-    with _progress() as tell:
+    words = access.settings.status_words
+    with progress(f"waiting for the backup of disk {disk_id}") as tell:
         while True:
-            try:
-                listed = client.list_disk_backups(account_id, disk_id, budget=budget).items
-            except GigasError as error:
-                tell(f"cannot be read now: {error}")
-                listed = ()
-            found = _newest(each for each in listed if each.id == new_id or each.id not in known_ids)
-            status = human.printable(found.status) if found is not None else "not to be seen yet"
-            word = (found.status or "").casefold() if found is not None else ""
-            if found is not None and word in access.settings.status_words.failed:
-                raise GigasError(f"backup {found.id} of disk {disk_id} failed: its status is {status}")
-            if found is not None and word not in access.settings.status_words.unfinished:
-                break
-            tell(f"{human.age(access.clock.monotonic() - began)}: {status}")
-            if not budget.wait(_STEP_SECONDS):
-                raise GigasError(f"disk {disk_id} has no new backup after {human.age(timeout_seconds)} ({status})")
-    took = human.age(access.clock.monotonic() - began)
-    click.echo(f"backup {human.printable(found.id)} of disk {disk_id} can be used; it took {took}")
+            found, state = _look(client, account_id, disk_id, budget, lambda each: _newness(each, known_ids, new_id))
+            waited = access.clock.monotonic() - began
+            status = (found.status or "").casefold() if found is not None else ""
+            if found is not None and status in words.failed:
+                raise GigasError(f"backup {found.id} of disk {disk_id} failed: its status is {found.status}")
+            if found is not None and status not in words.unfinished:
+                return f"backup {found.id} of disk {disk_id} can be used; it took {human.age(waited)}"
+            tell(f"waiting for the backup of disk {disk_id}: {state}; {human.age(waited)} so far")
+            step = min(max(_SHORTEST_STEP_SECONDS, waited * _STEP_SHARE), _LONGEST_STEP_SECONDS)
+            if not budget.wait(min(step, budget.remaining())) or budget.remaining() <= 0:
+                raise GigasError(
+                    f"disk {disk_id} has no new backup that can be used after {human.age(timeout_seconds)}"
+                    f" ({state}); it may still come"
+                )
 
 
-def _newest(backups: Iterable[Backup]) -> Backup | None:
-    return max(backups, key=lambda backup: backup.date_created or 0.0, default=None)
+def _look(
+    client: ReadClient, account_id: str, disk_id: str, budget: Budget, newness: Callable[[Backup], int]
+) -> tuple[Backup | None, str]:
+    """Return the new backup where it can be seen, and the state of things in words."""
+    try:
+        listed: Iterable[Backup] = client.list_disk_backups(account_id, disk_id, budget=budget).items
+    except ApiError as error:
+        if error.status == HTTPStatus.NOT_FOUND:
+            raise GigasError(f"account {account_id} has no disk {disk_id} any more") from None
+        if error.reason not in _PASSING:
+            raise
+        return None, str(error)
+    except GigasError as error:
+        if error.reason not in _PASSING:
+            raise
+        return None, str(error)
+    new = (backup for backup in listed if newness(backup))
+    found = max(new, key=lambda backup: (newness(backup), backup.date_created or 0.0), default=None)
+    if found is None:
+        return None, "it cannot be seen yet"
+    return found, f"backup {found.id} is {found.status or 'without a status'}"
 
 
-@contextmanager
-def _progress() -> Iterator[Any]:
-    """Yield a function that shows one line on a terminal, each in place of the last; elsewhere nothing is shown."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console  # noqa: PLC0415  # costs what only a terminal needs
-    from rich.markup import escape  # noqa: PLC0415
-
-    with Console(stderr=True).status("waiting for the backup") as status:
-        yield lambda text: status.update(f"waiting for the backup, {escape(text)}")
+def _newness(backup: Backup, known_ids: frozenset[str], new_id: str | None) -> int:
+    return 2 if backup.id == new_id else int(backup.id not in known_ids)

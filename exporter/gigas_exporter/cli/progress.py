@@ -1,0 +1,29 @@
+"""What a person at a terminal sees while a command waits: one line on stderr, gone when it is done."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from gigas_exporter import human
+
+__all__ = ["progress"]
+
+
+@contextmanager
+def progress(words: str) -> Iterator[Callable[[str], None]]:
+    """Show words until the block ends, and yield what replaces them; without a terminal nothing is shown."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console  # noqa: PLC0415  # costs what only a terminal needs
+    from rich.text import Text  # noqa: PLC0415
+
+    console = Console(stderr=True)
+
+    def line(words: str) -> Text:
+        return Text(human.printable(words), no_wrap=True, overflow="ellipsis")
+
+    with console.status(line(words)) as status:
+        yield lambda words: status.update(line(words))
