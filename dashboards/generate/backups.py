@@ -232,7 +232,26 @@ def _against_limit() -> list[Line]:
         sort_by="Size",
         no_value="Every disk that must have a backup has one.",
     )
-    return [Line(10, [(24, sawtooth)]), Line(10, [(13, latest), (11, never)])]
+    return [Line(10, [(24, sawtooth)]), Line(10, [(24, latest)]), Line(9, [(12, never), (12, _unprotected())])]
+
+
+def _unprotected() -> Panel:
+    return table_of(
+        "Unprotected",
+        f"Disks that are no swap, that no automatic backup covers and that the policy does not ask about, the largest"
+        f" first, at most {_TOP}; the overview counts all.",
+        Query(q.account_named(q.named(f"topk({_TOP}, {_M('gigas_disk_size_bytes')} and ({q.unprotected(_M)}))", _M))),
+        columns=[
+            Column("label", "Virtual machine", links=True, filterable=True),
+            Column("mount_point", "Mount point", links=True, filterable=True),
+            Column("Value", "Size", unit="bytes", width=100),
+            Column("name", "Account", width=130, filterable=True),
+            Column("account_id", "Account ID", width=100),
+            Column("disk_id", "Disk ID", width=100, links=True),
+        ],
+        sort_by="Size",
+        no_value="Every disk is protected, or exempt.",
+    )
 
 
 def _amounts() -> list[Line]:

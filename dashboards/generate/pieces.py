@@ -140,8 +140,7 @@ PROBLEMS = ranges(
     (6, 6.99, "Never backed up", BAD),
     (5, 5.99, "Backup missed", BAD),
     (4, 5, "Backup late", WARN),
-    (2.5, 2.5, "Backups unreadable", WARN),
-    (2, 2, "Unprotected", NOTICE),
+    (2, 2, "Backups unreadable", WARN),
     (1, 1.99, "Locked", NOTICE),
 )
 """The words for `queries.problem`, worst first."""

@@ -115,8 +115,7 @@ def problem(scope: Scope) -> str:
             f"7 * ({scope('gigas_disk_error')} == 1)",
             f"6 + ({never_backed_up(scope)})",
             f"3 + clamp_max({of_limit(scope)} > 1, 2.99)",
-            f"2.5 + ({scope('gigas_disk_backups_poll_success')} == 0)",
-            f"2 + ({unprotected(scope)})",
+            f"2 + ({scope('gigas_disk_backups_poll_success')} == 0)",
             f"1 * ({scope('gigas_disk_locked')} == 1)",
         )
     )

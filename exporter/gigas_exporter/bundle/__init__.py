@@ -1,0 +1,1 @@
+"""Writing out what ships with the exporter: alert rules and dashboards."""

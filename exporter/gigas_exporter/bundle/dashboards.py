@@ -1,0 +1,101 @@
+"""Write the shipped Grafana dashboards out: as Grafana's files, or as ConfigMaps for its sidecar in Kubernetes.
+
+It owns the shape of what is written. What the dashboards show is none of its business: they pass through unchanged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from gigas_exporter.errors import ConfigError, GigasError
+from gigas_exporter.files import bundled_directory, write_whole
+
+__all__ = ["write_dashboards"]
+
+_OWN_LABELS = {
+    "app.kubernetes.io/name": "gigas-exporter",
+    "app.kubernetes.io/part-of": "gigas-exporter",
+    "grafana_dashboard": "1",
+}
+"""``grafana_dashboard: "1"`` is what the sidecar of Grafana's Helm chart looks for unless told otherwise."""
+
+_NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+_LABEL_NAME = re.compile(rf"([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{_NAME}")
+_LABEL_VALUE = re.compile(rf"({_NAME})?")
+
+
+def write_dashboards(
+    directory: Path,
+    *,
+    format: Literal["grafana", "kubernetes"],
+    labels: Mapping[str, str],
+) -> list[Path]:
+    """Write every shipped dashboard into ``directory``, which is made where it is missing.
+
+    Args:
+        directory: Files of the same names are replaced, others stay.
+        format: ``grafana`` for one JSON file a dashboard, ``kubernetes`` for one ConfigMap a dashboard.
+        labels: Further labels of the ConfigMaps; one of the same name takes the place of ours.
+
+    Returns:
+        The files written, by name.
+
+    Raises:
+        ConfigError: The directory cannot be written to, or a label is none that Kubernetes takes.
+    """
+    if labels and format == "grafana":
+        raise ConfigError("labels are for the format kubernetes: a dashboard has none")
+    for name, value in labels.items():
+        if not _LABEL_NAME.fullmatch(name) or not _LABEL_VALUE.fullmatch(value):
+            raise ConfigError(f"label {name}={value}: Kubernetes does not take it")
+    shipped = sorted(bundled_directory("dashboards").glob("*.json"))
+    if not shipped:
+        raise ConfigError("this installation has no dashboards")
+    written = []
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for source in shipped:
+            text = source.read_text(encoding="utf-8")
+            if format == "kubernetes":
+                target, text = directory / f"{source.stem}.yaml", _config_map(source, text, labels)
+            else:
+                target = directory / source.name
+            write_whole(target, text.encode())
+            written.append(target)
+    except OSError as error:
+        raise ConfigError(f"cannot write into {directory}: {error.strerror or type(error).__name__}") from None
+    except GigasError as error:
+        raise ConfigError(str(error)) from None
+    return written
+
+
+class _Literal(str):
+    """A text that is written as a block, line by line."""
+
+    __slots__ = ()
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes blocks as blocks."""
+
+
+def _block(dumper: yaml.SafeDumper, text: _Literal) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|")
+
+
+_Dumper.add_representer(_Literal, _block)
+
+
+def _config_map(source: Path, text: str, labels: Mapping[str, str]) -> str:
+    whole: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": source.stem, "labels": {**_OWN_LABELS, **labels}},
+        "data": {source.name: _Literal(text)},
+    }
+    return yaml.dump(whole, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**31)
