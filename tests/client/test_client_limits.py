@@ -121,4 +121,5 @@ def test_a_wait_for_the_rate_ends_with_the_process() -> None:
 def test_settings_are_what_counts_for_the_pool(clients: Any) -> None:
     """Connections are kept for as many requests as may be under way."""
     client = clients("http://127.0.0.1:1", max_concurrency=7)
-    assert client._session._transport._pools.connection_pool_kw["maxsize"] == 7
+    pools = client._session._transport._session.get_adapter("http://").poolmanager
+    assert pools.connection_pool_kw["maxsize"] == 7

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import shutil
 import socket
 import ssl
@@ -12,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.web import Limits, Response, Server, load_web_config
 from gigas_exporter.web.tls import _comparable
+
+
+def _facts(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    return [vars(record)["facts"] for record in caplog.records]
 
 
 def _tls(directory: Path, more: str = "", *, after: str = "") -> Any:
@@ -202,7 +206,9 @@ def _shown(server: Server, context: ssl.SSLContext) -> int:
     return int(str(certificate["serialNumber"]), 16)
 
 
-def test_a_new_certificate_is_taken_up(serve: Callable[..., Server], pki: Any, wait_until: Callable[..., None]) -> None:
+def test_a_new_certificate_is_taken_up(
+    serve: Callable[..., Server], pki: Any, wait_until: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
     """Rotation needs no restart; while the pair does not fit, the old one stays, and that is logged once."""
     server = serve(None, _tls(pki.directory))
     context = pki.client()
@@ -210,33 +216,33 @@ def test_a_new_certificate_is_taken_up(serve: Callable[..., Server], pki: Any, w
     new = pki.directory / "new"
     new.mkdir()
     issued = pki.authority.issue(new / "server.crt", new / "server.key")
-    with structlog.testing.capture_logs() as logs:
-        shutil.move(new / "server.crt", pki.directory / "server.crt")
-        wait_until(lambda: _shown(server, context) and len(logs) > 0)
-        assert _shown(server, context) == first
-        shutil.move(new / "server.key", pki.directory / "server.key")
-        wait_until(lambda: _shown(server, context) == issued.serial_number)
-    assert [log["event"] for log in logs] == [
+    caplog.set_level(logging.INFO, logger="gigas_exporter.web")
+    shutil.move(new / "server.crt", pki.directory / "server.crt")
+    wait_until(lambda: _shown(server, context) and len(caplog.records) > 0)
+    assert _shown(server, context) == first
+    shutil.move(new / "server.key", pki.directory / "server.key")
+    wait_until(lambda: _shown(server, context) == issued.serial_number)
+    assert caplog.messages == [
         "the web config stays as it was, the new one is bad",
         "the web config was read again",
     ]
-    assert logs[0]["error"].endswith(f"is not the key of the certificate {pki.directory}/server.crt")
+    assert _facts(caplog)[0]["error"].endswith(f"is not the key of the certificate {pki.directory}/server.crt")
 
 
 def test_a_changed_web_config_is_taken_up_unless_it_is_bad(
-    serve: Callable[..., Server], pki: Any, wait_until: Callable[..., None]
+    serve: Callable[..., Server], pki: Any, wait_until: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Headers change at run time; a bad file, or one without TLS, leaves everything as it was."""
     server = serve(None, _tls(pki.directory))
     context = pki.client()
     path = pki.directory / "web.yml"
     good = path.read_text()
-    with structlog.testing.capture_logs() as logs:
-        for text in ("hWkNKCp3fvIx3jKnsaBI", "", good + "http_server_config: {headers: {X-XSS-Protection: '1'}}\n"):
-            before = len(logs)
-            path.write_text(text)
-            wait_until(lambda before=before: _get(server, context)[0] == 200 and len(logs) > before)
-    assert [log.get("error") for log in logs] == [
+    caplog.set_level(logging.INFO, logger="gigas_exporter.web")
+    for text in ("hWkNKCp3fvIx3jKnsaBI", "", good + "http_server_config: {headers: {X-XSS-Protection: '1'}}\n"):
+        before = len(caplog.records)
+        path.write_text(text)
+        wait_until(lambda before=before: _get(server, context)[0] == 200 and len(caplog.records) > before)
+    assert [facts.get("error") for facts in _facts(caplog)] == [
         f"{path}: must be a mapping of keys to values",
         f"{path}: TLS cannot be switched off without a restart",
         None,

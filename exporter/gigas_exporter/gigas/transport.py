@@ -14,11 +14,14 @@ import threading
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
+import requests
 import urllib3
 import urllib3.connection
 import urllib3.connectionpool
+from requests.adapters import HTTPAdapter
 from urllib3.util import parse_url
 
 from gigas_exporter.errors import ConfigError, DecodeError, TransportError
@@ -36,7 +39,7 @@ _MAX_DIGITS = 9
 _FIRST_ERROR_STATUS = 300
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
-# What the HTTP library may raise: its own errors, http.client's, and in a few places bare ones.
+# What may be raised: requests' errors (each an OSError), urllib3's, http.client's, and in a few places bare ones.
 _EXCHANGE_ERRORS = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
 
 
@@ -109,6 +112,29 @@ class _TLSPool(urllib3.connectionpool.HTTPSConnectionPool):
     ConnectionCls = _TLSConnection
 
 
+class _Adapter(HTTPAdapter):
+    """requests' way to its connections, led to pools whose sockets keep the deadline and whose TLS is ours."""
+
+    def __init__(self, pools: urllib3.PoolManager) -> None:
+        self._pools = pools
+        super().__init__(max_retries=urllib3.Retry(total=False, redirect=False))
+
+    def init_poolmanager(self, *_: Any, **__: Any) -> None:
+        self.poolmanager = self._pools
+
+    def get_connection_with_tls_context(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> Any:
+        return self._pools.connection_from_url(request.url or "")
+
+    def cert_verify(self, *_: Any, **__: Any) -> None:
+        """Leave the pools as they are: requests would have them trust its own authorities, too."""
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
+        """Say that no answer leads elsewhere: looking ahead, requests would read a redirect's body of any size."""
+        return
+
+
 class Transport:
     """Connections to one API, kept alive and shared by threads.
 
@@ -118,31 +144,25 @@ class Transport:
 
     def __init__(self, settings: ApiSettings) -> None:
         self._url = _checked_url(settings.url, "the API URL", ("http", "https")).rstrip("/")
+        proxy = None if settings.proxy is None else _checked_url(settings.proxy, "the proxy URL", ("http", "https"))
+        self._proxies = {} if proxy is None else {"http": proxy, "https": proxy}
         self._headers = {
             "Accept": "application/json",
             "Accept-Encoding": "gzip",
             "User-Agent": settings.user_agent,
         }
-        # Reading the system's authorities takes a while; an API on loopback without TLS needs none.
-        is_plain = not any(url.startswith("https:") for url in (self._url.lower(), (settings.proxy or "").lower()))
-        context = None if is_plain and settings.ca_file is None else _tls_context(settings)
-        options: dict[str, Any] = {
-            "num_pools": 2,
-            "maxsize": max(1, settings.max_concurrency),
-            "ssl_context": context,
-        }
-        if settings.proxy is None:
-            self._pools = urllib3.PoolManager(**options)
-        else:
-            proxy = _checked_url(settings.proxy, "the proxy URL", ("http", "https"))
-            self._pools = urllib3.ProxyManager(proxy, proxy_ssl_context=context, **options)
-        self._pools.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+        self._session = _Session()
+        self._session.trust_env = False
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        adapter = _Adapter(_pools(settings, self._url, proxy))
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, adapter)
         self._is_closed = False
 
     def close(self) -> None:
         """Close the connections; those in use close when their exchange ends."""
         self._is_closed = True
-        self._pools.clear()
+        self._session.close()
 
     def exchange(
         self,
@@ -177,21 +197,25 @@ class Transport:
             sent["Content-Type"] = "application/json"
         with deadline.deadline(seconds, stop) as limit:
             try:
-                response = self._pools.urlopen(
-                    method,
-                    self._url + target,
-                    headers=sent,
-                    body=body,
-                    redirect=False,
-                    retries=False,
-                    timeout=None,
-                    preload_content=False,
-                    decode_content=False,
-                )
-                return _read(response, operation)
+                request = requests.Request(method, self._url + target, headers=sent, data=body).prepare()
+                response = self._session.send(request, stream=True, allow_redirects=False, proxies=self._proxies)
+                return _read(response.raw, operation)
             except _EXCHANGE_ERRORS as error:
                 failure = transport_error(operation, error, timed_out=limit.passed)
         raise failure
+
+
+def _pools(settings: ApiSettings, url: str, proxy: str | None) -> urllib3.PoolManager:
+    # Reading the system's authorities takes a while; an API on loopback without TLS needs none.
+    is_plain = not any(each.lower().startswith("https:") for each in (url, proxy or ""))
+    context = None if is_plain and settings.ca_file is None else _tls_context(settings)
+    options: dict[str, Any] = {"num_pools": 2, "maxsize": max(1, settings.max_concurrency), "ssl_context": context}
+    if proxy is None:
+        pools = urllib3.PoolManager(**options)
+    else:
+        pools = urllib3.ProxyManager(proxy, proxy_ssl_context=context, **options)
+    pools.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+    return pools
 
 
 def _read(response: urllib3.BaseHTTPResponse, operation: str) -> RawAnswer:

@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-import structlog
-
 from gigas_exporter.clock import Clock
 from gigas_exporter.errors import ConfigError
+from gigas_exporter.logs import get_logger
 from gigas_exporter.web.auth import Authenticator, Verdict
 from gigas_exporter.web.connection import Access
 from gigas_exporter.web.message import Handler, Request, Response, plain
@@ -29,7 +28,7 @@ from gigas_exporter.web.webconfig import RateLimit, WebConfig, load_web_config
 
 __all__ = ["build_access"]
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _LOOK_SECONDS: Final = 1.0
 _CHALLENGE: Final = 'Basic realm="gigas-exporter", charset="UTF-8"'
 _HEADERS: Final[Mapping[str, str]] = {

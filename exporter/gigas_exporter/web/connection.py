@@ -13,16 +13,15 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final, Protocol
 
-import structlog
-
 from gigas_exporter.clock import Clock
+from gigas_exporter.logs import get_logger
 from gigas_exporter.web.head import MAXIMUM_HEAD_BYTES, Head, Refusal, parse_head
 from gigas_exporter.web.message import Handler, Request, Response, plain
 from gigas_exporter.web.stream import Stream
 
 __all__ = ["Access", "Connection", "Limits", "Phase"]
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 _LAST_WORD_SECONDS: Final = 1.0
 _PLAIN_HTTP_TO_TLS: Final = (

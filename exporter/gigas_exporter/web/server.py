@@ -13,9 +13,8 @@ import threading
 from contextlib import suppress
 from typing import Final
 
-import structlog
-
 from gigas_exporter.clock import Clock, SystemClock
+from gigas_exporter.logs import get_logger
 from gigas_exporter.web.access import build_access
 from gigas_exporter.web.connection import Connection, Limits
 from gigas_exporter.web.crowd import Crowd, connection_cap
@@ -26,7 +25,7 @@ from gigas_exporter.web.webconfig import WebConfig
 
 __all__ = ["Limits", "Server"]
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _ACCEPTS_AT_ONCE: Final = 64
 _PAUSE_SECONDS: Final = 0.1
@@ -155,4 +154,4 @@ class Server:
         now = self._clock.monotonic()
         if now - self._complained >= _COMPLAINT_SECONDS:
             self._complained = now
-            _log.warning(event, **facts)
+            _log.bind(**facts).warning(event)
