@@ -29,7 +29,7 @@ _DISKS = _M("gigas_disk_info")
 _HOUR = 3600
 _TOP = 50
 _DRAWN = 20
-_POINTS = 48
+_POINTS = 24
 """Of graphs that look at every disk: what ten thousand of them allow."""
 
 
@@ -254,8 +254,12 @@ def _unprotected() -> Panel:
     )
 
 
+def _change(scope: q.Scope) -> str:
+    size = scope("gigas_disk_backup_last_size_bytes")
+    return f"{size} / ({size} offset 1d) - 1"
+
+
 def _amounts() -> list[Line]:
-    size = _M("gigas_disk_backup_last_size_bytes")
     sizes = graph(
         "Newest backups' size",
         "Sum of the sizes of every disk's newest usable backup, the ten largest accounts.",
@@ -282,14 +286,12 @@ def _amounts() -> list[Line]:
         points=_POINTS,
         no_value="not read",
     )
-    change = f"{size} / ({size} offset 1d) - 1"
-    order = f"topk({_TOP}, abs({change}))"
     growth = table_of(
         "Growth since yesterday",
         f"The {_TOP} disks whose newest backup differs most in size from the newest one of a day ago. A backup that"
         " shrank much may be incomplete.",
-        Query(q.account_named(q.named(f"({change}) and ({order})", _M))),
-        Query(f"max by ({q.BY_DISK}) ({size} and ({order}))"),
+        Query(q.account_named(q.named(_change(q.CHANGED), q.CHANGED))),
+        Query(f"max by ({q.BY_DISK}) ({q.CHANGED('gigas_disk_backup_last_size_bytes')})"),
         columns=[
             Column("label", "Virtual machine", links=True, filterable=True),
             Column("mount_point", "Mount point", links=True, filterable=True),
@@ -342,7 +344,12 @@ def backups() -> str:
         "Gigas / Backups",
         "Which disks are backed up as the policy asks, which are not, and how their backups grow.",
         lines=[_state(), _ages(), *_against_limit(), *_amounts()],
-        variables=[ACCOUNT, MACHINE, chosen_disks("latest", f"topk({_DRAWN}, {q.of_limit(_M)})")],
+        variables=[
+            ACCOUNT,
+            MACHINE,
+            chosen_disks("latest", f"topk({_DRAWN}, {q.of_limit(_M)})"),
+            chosen_disks("changed", f"topk({_TOP}, abs({_change(_M)}))"),
+        ],
         alerts='count by (alertname, severity) (ALERTS{alertname=~"Gigas.*Backup.*|GigasDiskUnprotected",'
         ' alertstate="firing", job=~"$job", instance=~"$instance", account_id=~"$account_id|"})',
         time_from="now-7d",

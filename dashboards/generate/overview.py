@@ -32,7 +32,7 @@ _DISKS = _F("gigas_disk_info")
 _ALERTS = 'ALERTS{alertname=~"Gigas.*", alertstate="firing", job=~"$job", instance=~"$instance", '
 _ALERTS += 'account_id=~"$account_id|"'
 _WORST = 50
-_POINTS = 48
+_POINTS = 24
 """Of graphs that look at every disk: what ten thousand of them allow."""
 _NONE = '""'
 _SEVERITIES = {"critical": BAD, "warning": WARN, "info": NOTICE}

@@ -13,6 +13,7 @@ __all__ = [
     "BY_ACCOUNT",
     "BY_DISK",
     "BY_MACHINE",
+    "CHANGED",
     "DISK",
     "DRAWN",
     "EXPORTER",
@@ -59,6 +60,7 @@ EXPORTER = Scope('job=~"$job", instance=~"$instance"')
 FLEET = Scope(f'{EXPORTER.matchers}, account_id=~"$account_id"')
 WORST = Scope(f'{FLEET.matchers}, disk_id=~"$worst"')
 LATEST = Scope(f'{FLEET.matchers}, disk_id=~"$latest"')
+CHANGED = Scope(f'{FLEET.matchers}, disk_id=~"$changed"')
 DRAWN = Scope(f'{FLEET.matchers}, disk_id=~"$drawn"')
 MACHINES = Scope(f'{FLEET.matchers}, virtual_machine_id=~"$virtual_machine"')
 DISK = Scope(f'{MACHINES.matchers}, disk_id=~"$disk_id"')

@@ -191,3 +191,9 @@ class serving:  # noqa: N801 - reads as the context that it is
         self._process.terminate()
         self._process.wait(DEADLINE_SECONDS)
         self._log.close()
+
+
+@pytest.fixture(scope="session")
+def everything() -> Selection:
+    """Return the selection of everything."""
+    return ALL

@@ -165,7 +165,7 @@ def test_tables_are_bounded(dashboard: Json) -> None:
     """Whatever a table lists per disk is cut to the top few by its first query."""
     for panel in panels_of(dashboard):
         if panel["type"] == "table":
-            assert re.search(r"topk\(|bottomk\(|\$worst|\$drawn", panel["targets"][0]["expr"]), panel["title"]
+            assert re.search(r"topk\(|bottomk\(|\$worst|\$drawn|\$changed", panel["targets"][0]["expr"]), panel["title"]
 
 
 def test_hidden_variables_bound_what_is_drawn(dashboard: Json) -> None:

@@ -32,7 +32,7 @@ _LABEL_VALUE = re.compile(rf"({_NAME})?")
 def write_dashboards(
     directory: Path,
     *,
-    format: Literal["grafana", "kubernetes"],
+    format: Literal["grafana", "kubernetes"],  # noqa: A002 - it is called so on the command line
     labels: Mapping[str, str],
 ) -> list[Path]:
     """Write every shipped dashboard into ``directory``, which is made where it is missing.

@@ -1,0 +1,258 @@
+"""What readers see: Grafana's own data library shows the results of real queries.
+
+It transforms, names, formats, maps and colours as Grafana does; `render.cjs` only hands it the answers.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+Json = dict[str, Any]
+HERE = Path(__file__).resolve().parent
+NAMES = ("gigas-overview", "gigas-backups", "gigas-disk", "gigas-exporter")
+GOOD, NOTICE, WARN, BAD = "#0072B2", "#56B4E9", "#E69F00", "#D55E00"
+DEADLINE_SECONDS = 120
+
+
+class Server(Protocol):
+    """What is asked of the fixture."""
+
+    def now(self, expression: str) -> list[Json]: ...
+    def over(self, expression: str) -> list[Json]: ...
+
+
+class Shown:
+    """A dashboard as it is drawn."""
+
+    def __init__(self, dashboard: Json, drawn: Json) -> None:
+        self.panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+        self._drawn = drawn
+
+    def of(self, panel: Json) -> Json:
+        """Return what Grafana's library made of a panel."""
+        return dict(self._drawn[str(panel["id"])])
+
+    def table(self, title: str) -> list[dict[str, Json]]:
+        """Return a table's rows: by column, the text, colour and link of the cell."""
+        (panel,) = [each for each in self.panels if each["title"] == title and each["type"] == "table"]
+        (columns,) = self.of(panel)["frames"]
+        names = [column["name"] for column in columns]
+        rows = zip(*(column["values"] for column in columns), strict=True)
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def disk(self, title: str, disk_id: str) -> dict[str, Json]:
+        """Return the row of one disk."""
+        (row,) = [each for each in self.table(title) if each["Disk ID"]["text"] == disk_id]
+        return row
+
+    def number(self, title: str, name: str = "Value") -> tuple[str, str]:
+        """Return the text and colour of a single number or bar."""
+        panels = [each for each in self.panels if each["title"] == title and each["type"] in {"stat", "bargauge"}]
+        (field,) = [field for frame in self.of(panels[0])["frames"] for field in frame if field["name"] == name]
+        return field["values"][0]["text"], field["values"][0]["colour"]
+
+
+def install(npm: str) -> str | None:
+    """Install the packages as the lock says, one worker at a time; return what went wrong."""
+    lock, installed = HERE / "package-lock.json", HERE / "node_modules" / ".package-lock.json"
+    with lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
+            return None
+        done = subprocess.run([npm, "ci", "--loglevel=error"], check=False, cwd=HERE, capture_output=True, text=True)
+        if done.returncode != 0:
+            return f"npm ci failed: {done.stderr[-500:]}"
+        installed.touch()
+    return None
+
+
+def ready_node() -> str:
+    """Return node, with the packages installed; without them the test fails in CI and is skipped elsewhere."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    missing = install(npm) if node and npm else "node and npm are not installed"
+    if missing and os.environ.get("CI"):
+        pytest.fail(missing)
+    if missing or node is None:
+        pytest.skip(missing or "")
+    return node
+
+
+@pytest.fixture(scope="module")
+def shown(
+    dashboards: dict[str, Json], prometheus: Server, everything: Any, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Shown]:
+    """Return every dashboard as it is drawn with everything chosen."""
+    node = ready_node()
+    made = {}
+    for name, dashboard in dashboards.items():
+        panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+        results = {
+            panel["id"]: {
+                target["refId"]: (prometheus.now if target["instant"] else prometheus.over)(
+                    everything.expand(target["expr"], dashboard, prometheus)
+                )
+                for target in panel["targets"]
+            }
+            for panel in panels
+        }
+        done = subprocess.run(
+            [node, HERE / "render.cjs"],
+            check=False,
+            input=json.dumps({"panels": panels, "results": results}),
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_SECONDS,
+        )
+        assert done.returncode == 0, done.stderr
+        made[name] = Shown(dashboard, json.loads(done.stdout))
+    return made
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tables_have_the_columns_meant(name: str, shown: dict[str, Shown]) -> None:
+    """Every column stands where it should, under its title, and none that nobody named."""
+    for panel in shown[name].panels:
+        if panel["type"] != "table":
+            continue
+        (organised,) = [each["options"] for each in panel["transformations"] if each["id"] == "organize"]
+        order = sorted(organised["indexByName"], key=organised["indexByName"].get)
+        titles = list(dict.fromkeys(organised["renameByName"][source] for source in order))
+        (columns,) = shown[name].of(panel)["frames"]
+        assert [column["name"] for column in columns] == titles, panel["title"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_overrides_match_something(name: str, shown: dict[str, Shown]) -> None:
+    """No override is left over from a column or series that is not called so any more."""
+    for panel in shown[name].panels:
+        assert shown[name].of(panel)["unmatched"] == [], panel["title"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sorting_names_a_column(name: str, shown: dict[str, Shown]) -> None:
+    """Tables are sorted by a column that they have."""
+    for panel in shown[name].panels:
+        if panel["type"] == "table":
+            (columns,) = shown[name].of(panel)["frames"]
+            assert panel["options"]["sortBy"][0]["displayName"] in [column["name"] for column in columns]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_ids_are_written_as_they_are(name: str, shown: dict[str, Shown]) -> None:
+    """An id is no number: it is not rounded, and has no thousands."""
+    for panel in shown[name].panels:
+        if panel["type"] != "table":
+            continue
+        for row in shown[name].table(panel["title"]):
+            for column in {"Disk ID", "Account ID", "Machine ID"} & row.keys():
+                assert row[column]["text"].isdigit() or row[column]["text"] == "–", (panel["title"], row[column])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_lead_to_the_rows_disk(name: str, shown: dict[str, Shown]) -> None:
+    """A click on a row opens the dashboard of that very disk."""
+    for panel in shown[name].panels:
+        if panel["type"] != "table":
+            continue
+        for row in shown[name].table(panel["title"]):
+            links = [cell["link"] for cell in row.values() if cell.get("link")]
+            wanted = (
+                f"var-account_id={row['Account ID']['text']}&var-disk_id={row['Disk ID']['text']}&" if links else ""
+            )
+            assert all(link.startswith(f"/d/gigas-disk/?{wanted}") for link in links)
+            assert bool(links) == ("Disk ID" in row)
+
+
+def test_worst_disks_are_named_and_say_what_is_wrong(shown: dict[str, Shown]) -> None:
+    """The problem is a word in the colour of its weight, the worst first, and nobody who is well is listed."""
+    rows = {row["Disk ID"]["text"]: row for row in shown["gigas-overview"].table("Worst disks")}
+    assert {disk: (row["Problem"]["text"], row["Problem"]["colour"]) for disk, row in rows.items()} == {
+        "1005": ("Disk error", BAD),
+        "1004": ("Never backed up", BAD),
+        "1003": ("Backup missed", BAD),
+        "1002": ("Backup late", WARN),
+        "2002": ("Backup late", WARN),
+        "1013": ("Backups unreadable", WARN),
+        "1006": ("Locked", NOTICE),
+    }
+    row = rows["1003"]
+    assert {name: cell["text"] for name, cell in row.items()} == {
+        "Problem": "Backup missed",
+        "Virtual machine": "db-1",
+        "Mount point": "/srv/missed",
+        "Size": "500 GiB",
+        "Status": "built",
+        "Last backup": "2 days, 12 hours",
+        "Of limit": "231%",
+        "Locked": "no",
+        "Autobackup": "yes",
+        "Account": "production",
+        "Account ID": "4242",
+        "Disk ID": "1003",
+    }
+    assert rows["1004"]["Last backup"]["text"] == "none"
+    assert rows["2002"]["Virtual machine"]["text"] == "VM 901"
+
+
+@pytest.mark.parametrize(
+    ("disk", "text", "colour"), [("1001", "12%", GOOD), ("1002", "115%", WARN), ("1003", "231%", BAD)]
+)
+def test_age_is_coloured_by_the_disks_own_limit(disk: str, text: str, colour: str, shown: dict[str, Shown]) -> None:
+    """A disk that is well, one that is late and one that was missed differ in colour and in number."""
+    cell = shown["gigas-backups"].disk("Latest disks", disk)["Of limit"]
+    assert (cell["text"], cell["colour"]) == (text, colour)
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "field", "wanted"),
+    [
+        ("gigas-overview", "Alerts firing", "critical", ("3", BAD)),
+        ("gigas-overview", "Alerts firing", "warning", ("2", WARN)),
+        ("gigas-overview", "Alerts firing", "info", ("1", NOTICE)),
+        ("gigas-overview", "Disks in error", "Value", ("1", BAD)),
+        ("gigas-overview", "Backup late", "Value", ("3", WARN)),
+        ("gigas-overview", "Within policy", "Value", ("61.5%", BAD)),
+        ("gigas-overview", "Exporters down", "Value", ("0", GOOD)),
+        ("gigas-overview", "Accounts not answering", "Value", ("1", WARN)),
+        ("gigas-overview", "Disk data age", "Value", ("30 mins", BAD)),
+        ("gigas-overview", "Backup data age, in polls", "Value", ("0.5", GOOD)),
+        ("gigas-overview", "Provisioned", "Value", ("1 TiB", None)),
+        ("gigas-backups", "Age against the limit", "missed", ("1", BAD)),
+        ("gigas-backups", "Age against the limit", "up to half the limit", ("8", GOOD)),
+        ("gigas-disk", "Error", "Value", ("yes", BAD)),
+        ("gigas-disk", "Newest backup", "Value", ("2 days, 12 hours", None)),
+        ("gigas-exporter", "Last configuration reload", "Value", ("well", GOOD)),
+        ("gigas-exporter", "Next login token to expire", "Value", ("1 hour, 0 minutes", GOOD)),
+    ],
+)
+def test_numbers_read_well_and_have_the_colour_meant(
+    name: str, title: str, field: str, wanted: tuple[str, str | None], shown: dict[str, Shown]
+) -> None:
+    """What stands in the big numbers is what a person would say, coloured only where it means something."""
+    text, colour = wanted
+    plain = shown["gigas-overview"].number("Disks")[1]
+    assert shown[name].number(title, field) == (text, colour or plain)
+
+
+def test_series_are_named_for_people(shown: dict[str, Shown]) -> None:
+    """Lines carry the machine's name, the mount point and the id, also when the machine has no name."""
+    (panel,) = [each for each in shown["gigas-disk"].panels if each["title"] == "Size of the newest backup"]
+    names = {field["name"] for frame in shown["gigas-disk"].of(panel)["frames"] for field in frame}
+    assert {"db-1 /srv/moved 1010", "web-1 /srv/gone 1011", "VM 901 /data 2002", "detached /old 1009"} <= names
+
+
+def test_limits_are_drawn_dashed(shown: dict[str, Shown]) -> None:
+    """The limit is told from the age by its dashes, not by colour alone."""
+    (panel,) = [each for each in shown["gigas-disk"].panels if each["title"].startswith("Age of the newest backup, ")]
+    fields = [field for frame in shown["gigas-disk"].of(panel)["frames"] for field in frame]
+    dashed = {field["name"].startswith("limit of ") for field in fields if "lineStyle" in field["custom"]}
+    assert dashed == {True}
+    assert any("lineStyle" not in field["custom"] for field in fields)
