@@ -28,7 +28,7 @@ _MAY_IMPORT: dict[str, set[str]] = {
     "config": {"errors", "gigas", "inventory", "model", "policy", "secret", "strict_yaml"},
     "poller": {"clock", "config", "errors", "gigas", "inventory", "logs", "model", "policy"},
     "metrics": {"clock", "errors", "human", "inventory", "model", "policy"},
-    "web": {"clock", "errors", "files", "secret", "strict_yaml"},
+    "web": {"clock", "errors", "files", "logs", "secret", "strict_yaml"},
     "report": {"human", "inventory", "model", "policy"},
     "statuspage": {"clock", "errors", "human", "inventory", "model", "policy", "report", "web"},
     "bundle": {"errors", "files", "strict_yaml"},
