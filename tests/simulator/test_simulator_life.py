@@ -55,7 +55,14 @@ def test_a_world_has_exactly_the_disks_asked_for(clock: Any, disks: int) -> None
 
 def test_an_impossible_world_is_refused() -> None:
     """Negative sizes, no accounts and a speed that is none are errors."""
-    for wrong in ({"disks": -1}, {"accounts": 0}, {"speed": 0}, {"speed": float("inf")}, {"speed": float("nan")}):
+    for wrong in (
+        {"disks": -1},
+        {"accounts": 0},
+        {"retention": 0},
+        {"speed": 0},
+        {"speed": float("inf")},
+        {"speed": float("nan")},
+    ):
         with pytest.raises(ValueError, match="a world has"):
             World(**wrong)
 
@@ -336,3 +343,15 @@ def test_a_backup_under_way_stays_with_its_schedule(clock: Any) -> None:
     clock.advance(DAY - HOUR)
     world.remove_backups(disk_id)
     assert _of(world, disk_id) == ()
+
+
+def test_a_platform_keeps_as_many_backups_as_it_is_told(clock: Any) -> None:
+    """With a retention of 3, a healthy disk lists its last three backups, today and three days on."""
+    world = World(seed=4, disks=30, eventful=False, retention=3, clock=clock)
+    disk = next(disk for disk in world.disks("4242") if len(world.backups("4242", disk.id)) == 3)
+    newest = max(backup.date_created or 0.0 for backup in world.backups("4242", disk.id))
+    clock.advance(3 * 86_400)
+    later = [backup.date_created or 0.0 for backup in world.backups("4242", disk.id)]
+    assert len(later) == 3
+    assert min(later) > newest
+    assert max(len(world.backups("4242", each.id)) for each in world.disks("4242")) == 3

@@ -42,6 +42,13 @@ def _world_options(function: _F) -> _F:
             envvar="GIGAS_SPEED",
             help="How many times as often backups are made and things happen.",
         ),
+        click.option(
+            "--retention",
+            type=click.IntRange(1, 100),
+            default=7,
+            envvar="GIGAS_RETENTION",
+            help="How many automatic backups of a disk are kept.",
+        ),
         click.option("--seed", type=int, default=0, envvar="GIGAS_SEED", help="Another seed, another fleet."),
         click.option(
             "--accounts",
@@ -72,13 +79,13 @@ and open http://127.0.0.1:10063/ in a browser.""",
 )
 @_world_options
 @settings_options(("web", "poll", "api", "log"), without=("api.url", "web.config.file"))
-def demo(disks: int, accounts: int, seed: int, speed: float, **flags: Any) -> None:
+def demo(disks: int, accounts: int, seed: int, retention: int, speed: float, **flags: Any) -> None:
     """Run the exporter against a simulated cloud: no account, no network, no set-up.
 
     The fleet lives: backups are made, rotate and fail, a disk has its error flag set, one was never backed up. It
     listens on 127.0.0.1 only, unless told otherwise.
     """
-    world = World(seed=seed, disks=disks, accounts=accounts, speed=speed)
+    world = World(seed=seed, disks=disks, accounts=accounts, speed=speed, retention=retention)
     with SimulatorServer(world) as simulator:
         application = Application(lambda: _demo_settings(world, simulator.url, flags), clock=SystemClock())
         application.run(started=lambda: click.echo(_greeting(application.url, world, simulator.url)))
@@ -99,14 +106,14 @@ Example:
     show_envvar=True,
     help="Where the simulated API answers.",
 )
-def simulate(disks: int, accounts: int, seed: int, speed: float, listen: str) -> None:
+def simulate(listen: str, **fleet: Any) -> None:
     """Serve only the simulated API, for trying rules, dashboards or other clients against."""
     host, _, port = listen.rpartition(":")
     if not port.isdigit() or not host:
         raise click.UsageError(f"--listen {listen}: write it as HOST:PORT")
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    world = World(seed=seed, disks=disks, accounts=accounts, speed=speed)
+    world = World(**fleet)
     with SimulatorServer(world, host=host.strip("[]"), port=int(port)) as simulator:
         click.echo(describe(world, simulator.url))
         signal.sigwait(signals)

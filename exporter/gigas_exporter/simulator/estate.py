@@ -60,7 +60,7 @@ class Estate:
         stories: Disk id → what is wrong with it, for the disks that something is wrong with from the start.
     """
 
-    def __init__(self, timeline: Timeline, disks: int, accounts: int, *, eventful: bool) -> None:
+    def __init__(self, timeline: Timeline, disks: int, accounts: int, *, retention: int, eventful: bool) -> None:
         self.timeline = timeline
         self.now = self._target = timeline.start
         self.accounts: dict[int, AccountRecord] = {}
@@ -80,6 +80,7 @@ class Estate:
                 machines_before=machines,
                 seed=timeline.seed,
                 start=timeline.start,
+                retention=retention,
             )
             machines += len(account.machines)
             self.accounts[account.number] = account

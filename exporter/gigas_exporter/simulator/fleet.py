@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 
 from gigas_exporter.simulator.records import AccountRecord, DiskRecord, MachineRecord, Schedule, System
-from gigas_exporter.simulator.schedule import DAY, RETENTION
+from gigas_exporter.simulator.schedule import DAY
 
 __all__ = ["CANARY", "FIRST_ACCOUNT", "FIRST_DISK", "make_account", "make_disk"]
 
@@ -75,13 +75,13 @@ def make_disk(
     """
     mount_point, size_gb = mount
     is_swap = mount_point is None
-    age = chance.uniform(1, RETENTION) if chance.random() < _YOUNG_SHARE else chance.uniform(10, 900)
+    age = chance.uniform(1, account.retention) if chance.random() < _YOUNG_SHARE else chance.uniform(10, 900)
     offset = chance.uniform(1500, DAY - 300)
     created = int(start - offset - age * DAY)
     schedule = None
     if not is_swap:
         base_kb = int(size_gb * chance.uniform(0.15, 0.7) * (1 << 20))
-        schedule = Schedule(start - offset, base_kb, first=-min(RETENTION - 1, int(age)), failing=FAILING)
+        schedule = Schedule(start - offset, base_kb, first=-min(account.retention - 1, int(age)), failing=FAILING)
     store = chance.randrange(6)
     return DiskRecord(
         number=number,
@@ -133,11 +133,11 @@ def _mounts(role: _Role, position: int, chance: random.Random) -> list[tuple[str
 
 
 def make_account(
-    position: int, disks: int, *, disks_before: int, machines_before: int, seed: int, start: float
+    position: int, disks: int, *, disks_before: int, machines_before: int, seed: int, start: float, retention: int
 ) -> AccountRecord:
     """Make an account of exactly so many disks; ids go on from those that are before it."""
     chance = random.Random(f"{seed}/{position}")  # noqa: S311 - a demo fleet, not a secret
-    account = AccountRecord(FIRST_ACCOUNT + position, position, f"customer-{position + 1}.example")
+    account = AccountRecord(FIRST_ACCOUNT + position, position, f"customer-{position + 1}.example", retention)
     ids = _Counter(disks_before, machines_before)
     while len(account.disks) < disks:
         place = len(account.machines)

@@ -162,11 +162,13 @@ class AccountRecord:
     Attributes:
         position: Which account of the world it is, from 0; some habits of the platform go by it.
         changes: Counts the changes that make other disks or other numbers of backups be listed.
+        retention: How many automatic backups of a disk the platform keeps.
     """
 
     number: int
     position: int
     domain: str
+    retention: int
     machines: dict[int, MachineRecord] = field(default_factory=dict, repr=False)
     disks: dict[int, DiskRecord] = field(default_factory=dict, repr=False)
     changes: int = 0

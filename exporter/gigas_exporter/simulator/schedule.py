@@ -30,7 +30,7 @@ __all__ = [
 
 DAY = 86_400.0
 RETENTION = 7
-"""How many automatic backups of a disk the platform keeps."""
+"""How many automatic backups of a disk the platform keeps, unless a world says otherwise."""
 BACKUP_IDS_PER_DISK = 10_000_000
 """The id of an automatic backup is its disk's id times this, and its slot; ids below this are of those made by hand."""
 
@@ -57,11 +57,11 @@ class Timeline:
         return nominal if nominal <= self.start else self.start + (nominal - self.start) / self.speed
 
 
-def _window(schedule: Schedule, nominal: float, room: int = RETENTION) -> range:
+def _window(disk: DiskRecord, schedule: Schedule, nominal: float) -> range:
     newest = math.floor((nominal - schedule.anchor) / DAY)
     if schedule.last is not None:
         newest = min(newest, schedule.last)
-    return range(max(schedule.first, newest - room + 1), newest + 1)
+    return range(max(schedule.first, newest - disk.account.retention + 1), newest + 1)
 
 
 def _slot_backup(disk: DiskRecord, schedule: Schedule, slot: int, timeline: Timeline, nominal: float) -> BackupRecord:
@@ -96,11 +96,11 @@ def _slot_backup(disk: DiskRecord, schedule: Schedule, slot: int, timeline: Time
 
 def backup_count(disk: DiskRecord, nominal: float) -> int:
     """Return how many backups of the disk are listed."""
-    scheduled = len(_window(disk.schedule, nominal)) if disk.schedule is not None else 0
+    scheduled = len(_window(disk, disk.schedule, nominal)) if disk.schedule is not None else 0
     if not disk.kept:
         return scheduled
     automatic = sum(backup.automatic for backup in disk.kept)
-    return len(disk.kept) - automatic + min(RETENTION, automatic + scheduled)
+    return len(disk.kept) - automatic + min(disk.account.retention, automatic + scheduled)
 
 
 def count_changes_at(disk: DiskRecord, timeline: Timeline, nominal: float) -> float:
@@ -108,8 +108,8 @@ def count_changes_at(disk: DiskRecord, timeline: Timeline, nominal: float) -> fl
     schedule = disk.schedule
     if schedule is None:
         return math.inf
-    listed = len(_window(schedule, nominal)) + sum(backup.automatic for backup in disk.kept or ())
-    if listed >= RETENTION:
+    listed = len(_window(disk, schedule, nominal)) + sum(backup.automatic for backup in disk.kept or ())
+    if listed >= disk.account.retention:
         return math.inf
     upcoming = max(schedule.first, math.floor((nominal - schedule.anchor) / DAY) + 1)
     if schedule.last is not None and upcoming > schedule.last:
@@ -121,14 +121,14 @@ def backups_of(disk: DiskRecord, timeline: Timeline, nominal: float) -> list[Bac
     """Return the disk's backups, the ones that are stored first; rotation has taken the oldest automatic ones away."""
     schedule = disk.schedule
     scheduled = (
-        [_slot_backup(disk, schedule, slot, timeline, nominal) for slot in _window(schedule, nominal)]
+        [_slot_backup(disk, schedule, slot, timeline, nominal) for slot in _window(disk, schedule, nominal)]
         if schedule is not None
         else []
     )
     if not disk.kept:
         return scheduled
     automatic = [backup for backup in disk.kept if backup.automatic]
-    gone = {backup.number for backup in automatic[: max(0, len(automatic) + len(scheduled) - RETENTION)]}
+    gone = {backup.number for backup in automatic[: max(0, len(automatic) + len(scheduled) - disk.account.retention)]}
     return [backup for backup in disk.kept if backup.number not in gone] + scheduled
 
 
@@ -139,7 +139,7 @@ def settle(disk: DiskRecord, timeline: Timeline, nominal: float) -> list[BackupR
     if schedule is None:
         disk.kept = listed
         return listed
-    window = _window(schedule, nominal)
+    window = _window(disk, schedule, nominal)
     first = window.stop
     if window and listed[-1].status in _UNDER_WAY and window[-1] not in (schedule.outcomes or {}):
         first -= 1

@@ -17,7 +17,7 @@ from gigas_exporter.simulator.editing import change_disk, machine_of, number_of
 from gigas_exporter.simulator.estate import Estate
 from gigas_exporter.simulator.fleet import CANARY
 from gigas_exporter.simulator.records import KIBIBYTE, AccountRecord, BackupRecord, DiskRecord
-from gigas_exporter.simulator.schedule import Timeline
+from gigas_exporter.simulator.schedule import RETENTION, Timeline
 from gigas_exporter.simulator.wire import Style, style_of
 
 __all__ = ["World"]
@@ -38,6 +38,7 @@ class World:
         clock: Returns UNIX seconds; a test may pass one that stands still or jumps.
         style: How values are spelt in JSON: ``plain`` (numbers and true/false for all), ``account`` (the first account
             plainly, each other one in its own way) or ``mixed`` (each item in its own way).
+        retention: How many automatic backups of a disk are kept.
         eventful: Whether some disks are in trouble from the start, and disks come and go.
 
     Attributes:
@@ -60,17 +61,19 @@ class World:
         *,
         clock: Callable[[], float] = time.time,
         style: Literal["plain", "account", "mixed"] = "account",
+        retention: int = RETENTION,
         eventful: bool = True,
     ) -> None:
-        if disks < 0 or accounts < 1 or not 0 < speed < float("inf"):
-            raise ValueError("a world has no fewer than 0 disks, at least 1 account and a positive speed")
+        if disks < 0 or accounts < 1 or retention < 1 or not 0 < speed < float("inf"):
+            raise ValueError("a world has no fewer than 0 disks, an account, a backup kept, and a positive speed")
         self.seed, self.speed, self.style = seed, speed, style
         self.start = float(int(clock() if start is None else start))
         self.default_limit, self.max_limit = 100, 500
         self.operation_seconds, self.token_life_seconds = 5.0, 1800.0
         self._clock = clock
         self._lock = threading.RLock()
-        self._estate = Estate(Timeline(seed, self.start, speed), disks, accounts, eventful=eventful)
+        timeline = Timeline(seed, self.start, speed)
+        self._estate = Estate(timeline, disks, accounts, retention=retention, eventful=eventful)
         self.account_ids: tuple[str, ...] = tuple(str(number) for number in self._estate.accounts)
         self.access = Access(seed, self.account_ids)
 
