@@ -64,10 +64,10 @@ class Finding(enum.Enum):
         """How much it matters."""
         return _SEVERITIES[self]
 
-    def counted(self, count: int) -> str:
-        """Return how many disks have it, in words such as ``2 backups missed``."""
+    def words(self, count: int) -> str:
+        """Return what is said of so many disks that have it, such as ``backups missed`` of two."""
         one, more = _COUNTED.get(self, (self.value, self.value))
-        return f"{count} {one if count == 1 else more}"
+        return one if count == 1 else more
 
 
 _SEVERITIES: Mapping[Finding, Severity] = {

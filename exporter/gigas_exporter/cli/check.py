@@ -138,7 +138,7 @@ def _summary(reports: Sequence[DiskReport], once: Once) -> str:
     other: list[str] = []
     for finding in Finding:
         if counts[finding]:
-            words = finding.counted(counts[finding])
+            words = f"{counts[finding]} {finding.words(counts[finding])}"
             (urgent if finding.severity >= Severity.WARNING else other).append(words)
     parts = [f"{_verdict(reports, once)}{': ' if urgent else ''}{', '.join(urgent)}"]
     if other:

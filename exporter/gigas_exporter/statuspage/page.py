@@ -18,11 +18,19 @@ from typing import TYPE_CHECKING, Any, Final
 from gigas_exporter import __version__, human
 from gigas_exporter.clock import Clock
 from gigas_exporter.inventory import AccountInventory, Resource, SnapshotSource
-from gigas_exporter.report import DiskReport, Finding, Severity, count_findings, report_account, worst_first
+from gigas_exporter.report import (
+    DiskReport,
+    Finding,
+    count_findings,
+    needs_attention,
+    report_account,
+    worst_first,
+)
 from gigas_exporter.statuspage.query import ROWS_PER_PAGE, Query
 
 if TYPE_CHECKING:
     from jinja2 import Template
+    from markupsafe import Markup
 
 __all__ = ["StatusPage"]
 
@@ -37,7 +45,7 @@ _COLUMNS: Final = (
     ("account", "Account", ""),
     ("size", "Size", "number"),
     ("status", "Status", ""),
-    ("age", "Last backup", "number"),
+    ("age", "Backup age", "number"),
     ("limit", "Limit", "number"),
     ("backups", "Backups", "number"),
 )
@@ -51,6 +59,14 @@ class _Verdict:
     second: int
     inventories: tuple[AccountInventory, ...]
     reports: Sequence[DiskReport]
+
+    @cached_property
+    def by_account(self) -> Mapping[str, Sequence[DiskReport]]:
+        """The reports by account id."""
+        found: dict[str, list[DiskReport]] = {inventory.account.id: [] for inventory in self.inventories}
+        for report in self.reports:
+            found[report.account.id].append(report)
+        return found
 
     @cached_property
     def counts(self) -> Mapping[Finding, int]:
@@ -91,12 +107,18 @@ class StatusPage:
         chosen = query.select(verdict.reports)
         pages = max(1, math.ceil(len(chosen) / ROWS_PER_PAGE))
         page = min(query.page, pages)
+        accounts = [self._account(inventory, verdict) for inventory in verdict.inventories]
         html = self._template.render(
             query=query,
             columns=_COLUMNS,
-            accounts=[self._account(inventory, verdict) for inventory in verdict.inventories],
-            counts=[(finding, verdict.counts[finding]) for finding in Finding if verdict.counts[finding]],
-            attention=sum(1 for report in verdict.reports if report.severity >= Severity.WARNING),
+            order=next(title for name, title, _ in _COLUMNS if name == query.sort),
+            accounts=accounts,
+            unread=[account["name"] for account in accounts if account["up"] is False or account["stale"]],
+            findings=[
+                finding for finding in Finding if verdict.counts[finding] or query.show == finding.name.casefold()
+            ],
+            counts=verdict.counts,
+            attention=sum(map(needs_attention, verdict.reports)),
             total=len(verdict.reports),
             chosen=len(chosen),
             rows=chosen[(page - 1) * ROWS_PER_PAGE : page * ROWS_PER_PAGE],
@@ -121,14 +143,14 @@ class StatusPage:
             return known
 
     def _account(self, inventory: AccountInventory, verdict: _Verdict) -> dict[str, Any]:
-        mine = [report for report in verdict.reports if report.account.id == inventory.account.id]
+        account, mine = inventory.account, verdict.by_account[inventory.account.id]
         disks = inventory.outcomes.get("disks")
         return {
-            "id": inventory.account.id,
-            "name": inventory.account.name,
+            "id": account.id,
+            "name": account.name or account.id,
             "up": None if disks is None else disks.success,
             "disks": len(mine),
-            "attention": sum(1 for report in mine if report.severity >= Severity.WARNING),
+            "attention": sum(map(needs_attention, mine)),
             "size_bytes": sum(report.disk.size_bytes or 0 for report in mine),
             "disks_age": self._age(inventory, "disks"),
             "backups_age": self._age(inventory, "backups"),
@@ -158,12 +180,18 @@ class StatusPage:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        environment.filters.update(size=human.size, age=human.age, printable=human.printable)
+        environment.filters.update(size=human.size, age=human.age, printable=human.printable, breakable=_breakable)
         environment.globals.update(
             style=self._style,
             version=__version__,
             documentation=DOCUMENTATION,
-            telemetry_path=self._telemetry_path,
-            Severity=Severity,
+            telemetry_path=f".{self._telemetry_path}",  # relative, so that a proxy may serve the page under a path
         )
         return environment.get_template("page.html.j2")
+
+
+def _breakable(path: str | None) -> Markup:
+    """Return a path as HTML that may go on in the next line after each of its slashes."""
+    from markupsafe import Markup, escape  # noqa: PLC0415  # comes with Jinja
+
+    return Markup("/<wbr>").join(escape(part) for part in human.printable(path).split("/"))

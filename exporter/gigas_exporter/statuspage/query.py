@@ -73,8 +73,8 @@ class Query:
 
     @property
     def descending(self) -> bool:
-        """Whether the largest comes first."""
-        return (self.sort in SORTS and SORTS[self.sort][1]) != self.reverse
+        """Whether the largest, or the worst, comes first."""
+        return (SORTS[self.sort][1] if self.sort else True) != self.reverse
 
     def address(self, **changes: object) -> str:
         """Return the address of the same choice but for some changes; another choice begins at its first page."""
