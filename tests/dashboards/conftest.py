@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,11 +39,41 @@ def tool(name: str) -> str:
     return path
 
 
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+def wait_for(holds: Callable[[], bool]) -> bool:
+    """Return whether a condition comes to hold in good time."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        if holds():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def answers(url: str, process: subprocess.Popen[bytes]) -> bool:
+    """Return whether a program that was started comes to answer with success."""
+
+    def answered() -> bool:
+        try:
+            return requests.get(url, timeout=1).ok
+        except requests.ConnectionError:
+            return False
+
+    return wait_for(lambda: process.poll() is not None or answered()) and process.poll() is None
+
+
 class Prometheus:
     """The HTTP API of a Prometheus that runs for the tests."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, end: float | None = END) -> None:
+        self.url, self._end = url, end
         self._session = requests.Session()
 
     def close(self) -> None:
@@ -58,14 +88,19 @@ class Prometheus:
         result: list[Json] = data if isinstance(data, list) else data["result"]
         return result
 
-    def now(self, expression: str, at: float = END) -> list[Json]:
+    @property
+    def end(self) -> float:
+        """Return the end of the range that is looked at."""
+        return time.time() if self._end is None else self._end
+
+    def now(self, expression: str) -> list[Json]:
         """Return an instant query's series."""
-        return self.ask("query", query=expression, time=at)
+        return self.ask("query", query=expression, time=self.end)
 
     def over(self, expression: str, hours: float = 24, points: int = 288) -> list[Json]:
         """Return a range query's series."""
         step = max(STEP, hours * 3600 / points)
-        return self.ask("query_range", query=expression, start=END - hours * 3600, end=END, step=step)
+        return self.ask("query_range", query=expression, start=self.end - hours * 3600, end=self.end, step=step)
 
 
 def as_regex(values: tuple[str, ...]) -> str:
@@ -149,17 +184,18 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
 
 
 class serving:  # noqa: N801 - reads as the context that it is
-    """A Prometheus over given blocks, on loopback, for as long as the context lasts."""
+    """A Prometheus on loopback for as long as the context lasts: over given blocks, or scraping a target."""
 
-    def __init__(self, directory: Path, blocks: Path) -> None:
-        self._directory, self._blocks = directory, blocks
+    def __init__(self, directory: Path, blocks: Path, target: str | None = None) -> None:
+        self._directory, self._blocks, self._target = directory, blocks, target
 
     def __enter__(self) -> Prometheus:
         config = self._directory / "prometheus.yml"
-        config.write_text("global: {scrape_interval: 1h}\n")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        scrape: Json = {"job_name": "gigas", "static_configs": [{"targets": [self._target]}]}
+        config.write_text(
+            json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": [scrape] if self._target else []})
+        )
+        port = free_port()
         self._log = (self._directory / "prometheus.log").open("wb")
         self._process = subprocess.Popen(
             [
@@ -168,21 +204,15 @@ class serving:  # noqa: N801 - reads as the context that it is
                 f"--storage.tsdb.path={self._blocks}",
                 "--storage.tsdb.retention.time=100y",
                 f"--web.listen-address=127.0.0.1:{port}",
-                f"--query.lookback-delta={2 * STEP}s",
+                *([] if self._target else [f"--query.lookback-delta={2 * STEP}s"]),
                 "--log.level=warn",
             ],
             stdout=self._log,
             stderr=subprocess.STDOUT,
         )
-        self._server = Prometheus(f"http://127.0.0.1:{port}")
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while time.monotonic() < deadline and self._process.poll() is None:
-            try:
-                if requests.get(f"{self._server.url}/-/ready", timeout=1).ok:
-                    return self._server
-            except requests.ConnectionError:
-                pass
-            time.sleep(0.05)
+        self._server = Prometheus(f"http://127.0.0.1:{port}", None if self._target else END)
+        if answers(f"{self._server.url}/-/ready", self._process):
+            return self._server
         self.__exit__()
         raise RuntimeError((self._directory / "prometheus.log").read_text())
 
@@ -191,6 +221,27 @@ class serving:  # noqa: N801 - reads as the context that it is
         self._process.terminate()
         self._process.wait(DEADLINE_SECONDS)
         self._log.close()
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """Return a Prometheus that scrapes the real exporter, which polls the simulated cloud."""
+    directory = tmp_path_factory.mktemp("live")
+    port = free_port()
+    flags = ["--web.listen-address", f"127.0.0.1:{port}", "--poll.interval", "1s", "--poll.backups-interval", "1s"]
+    with (directory / "exporter.log").open("wb") as log:
+        exporter = subprocess.Popen(
+            [sys.executable, "-m", "gigas_exporter", "demo", *flags], stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            ready = answers(f"http://127.0.0.1:{port}/-/ready", exporter)
+            assert ready, (directory / "exporter.log").read_text()
+            with serving(directory, directory / "data", f"127.0.0.1:{port}") as server:
+                wait_for(lambda: len(server.now("count_over_time(gigas_disk_backups[1m]) >= 4")) > 0)
+                yield server
+        finally:
+            exporter.terminate()
+            exporter.wait(DEADLINE_SECONDS)
 
 
 @pytest.fixture(scope="session")
