@@ -104,7 +104,7 @@ docs: $(DEV)  ## write the generated tables of docs/ anew
 	$(PYTHON) scripts/generate_docs.py $(ARGS)
 
 .PHONY: deploy
-deploy: $(DEV)  ## write the generated parts of deploy/kubernetes anew
+deploy: $(DEV)  ## write the PrometheusRules of deploy/kubernetes anew from alerts/
 	$(PYTHON) scripts/generate_kubernetes.py $(ARGS)
 
 .PHONY: lock

@@ -1,4 +1,4 @@
-"""Write the parts of the kustomize base that are made from alerts/ and dashboards/: PrometheusRules and ConfigMaps.
+"""Write the PrometheusRules of the kustomize base anew from alerts/.
 
 usage: scripts/generate_kubernetes.py [DIRECTORY]    (default: deploy/kubernetes/base)
 """
@@ -11,23 +11,22 @@ import tempfile
 from pathlib import Path
 
 _BASE = Path(__file__).resolve().parent.parent / "deploy/kubernetes/base"
-_PARTS = {"prometheusrules.yaml": "alerts", "dashboards.yaml": "dashboards"}
-_NOTE = "# Written by `make deploy` from {source}/; change it there.\n"
+_NOTE = "# Written by `make deploy` from alerts/; change it there.\n"
 
 
 def main(directory: Path) -> int:
-    """Write each part into the directory."""
-    for name, source in _PARTS.items():
-        with tempfile.TemporaryDirectory() as scratch:
-            subprocess.run(  # noqa: S603 - this package's own command
-                [sys.executable, "-m", "gigas_exporter", source, scratch, "--format", "kubernetes"],
-                check=True,
-                stdout=subprocess.DEVNULL,
-            )
-            objects = [path.read_text(encoding="utf-8") for path in sorted(Path(scratch).rglob("*.yaml"))]
-        documents = [text.removeprefix("---\n").rstrip("\n") + "\n" for text in objects]
-        (directory / name).write_text(_NOTE.format(source=source) + "---\n".join(documents), encoding="utf-8")
-        print(f"wrote {directory / name}")
+    """Write all rules into one file of the directory."""
+    with tempfile.TemporaryDirectory() as scratch:
+        subprocess.run(  # noqa: S603 - this package's own command
+            [sys.executable, "-m", "gigas_exporter", "alerts", scratch, "--format", "kubernetes"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        objects = [path.read_text(encoding="utf-8") for path in sorted(Path(scratch).rglob("*.yaml"))]
+    documents = [text.removeprefix("---\n").rstrip("\n") + "\n" for text in objects]
+    target = directory / "prometheusrules.yaml"
+    target.write_text(_NOTE + "---\n".join(documents), encoding="utf-8")
+    print(f"wrote {target}")
     return 0
 
 

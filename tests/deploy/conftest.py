@@ -20,7 +20,7 @@ import yaml
 
 Manifest = dict[str, Any]
 _ROOT = Path(__file__).resolve().parents[2]
-_KNOWN = {"apiVersion", "kind", "resources", "labels", "configMapGenerator", "images", "patches"}
+_KNOWN = {"apiVersion", "kind", "resources", "labels", "configMapGenerator", "generatorOptions", "images", "patches"}
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +57,10 @@ def _build(directory: Path) -> list[Manifest]:
         manifests += _build(path) if path.is_dir() else list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
     for generator in kustomization.get("configMapGenerator", []):
         data = {Path(name).name: (directory / name).read_text(encoding="utf-8") for name in generator["files"]}
-        metadata = {"name": generator["name"]}
+        metadata: Manifest = {"name": generator["name"]}
+        if options := kustomization.get("generatorOptions"):
+            assert options["disableNameSuffixHash"]
+            metadata["labels"] = dict(options["labels"])
         manifests.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
     for patch in kustomization.get("patches", []):
         _patch(manifests, patch)
