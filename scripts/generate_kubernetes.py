@@ -22,7 +22,7 @@ def main(directory: Path) -> int:
             check=True,
             stdout=subprocess.DEVNULL,
         )
-        objects = [path.read_text(encoding="utf-8") for path in sorted(Path(scratch).rglob("*.yaml"))]
+        objects = [path.read_text(encoding="utf-8") for path in sorted(Path(scratch).rglob("*.y*ml"))]
     documents = [text.removeprefix("---\n").rstrip("\n") + "\n" for text in objects]
     target = directory / "prometheusrules.yaml"
     target.write_text(_NOTE + "---\n".join(documents), encoding="utf-8")
