@@ -95,15 +95,14 @@ def unprotected(scope: Scope) -> str:
     )
 
 
-def within_policy(scope: Scope, by: str = "", at: str = "") -> str:
-    """Return the share of the disks that must have a backup whose newest one is young enough."""
+def within_policy(scope: Scope, by: str = "") -> str:
+    """Return the share of the disks that must have a backup whose newest one is young enough.
+
+    A disk has a limit exactly when it must have a backup; one without a backup, or without word of any, counts as 0.
+    """
+    limit = scope("gigas_disk_backup_max_age_seconds")
     grouping = f" by ({by})" if by else ""
-    required = f"sum{grouping} ({scope('gigas_disk_backup_required', at=at)})"
-    met = (
-        f"sum{grouping} ({scope('gigas_disk_backup_age_seconds', at=at)} <= bool"
-        f" {scope('gigas_disk_backup_max_age_seconds', at=at)})"
-    )
-    return f"({met} or 0 * {required}) / ({required} > 0)"
+    return f"avg{grouping} ({scope('gigas_disk_backup_age_seconds')} <= bool {limit} or 0 * {limit})"
 
 
 def problem(scope: Scope) -> str:
