@@ -123,7 +123,8 @@ def test_missing_tools_do_not_stop_a_developer(run: Run) -> None:
     done = run("install-tools")
     assert done.returncode == 0
     line = done.stderr.splitlines()[-1]
-    assert line.startswith("missing: chromium curl nodejs npm openssl prometheus prometheus-alertmanager strace systemd — ")
+    packages = "chromium curl nodejs npm openssl prometheus prometheus-alertmanager strace systemd"
+    assert line.startswith(f"missing: {packages} — ")
 
 
 def test_present_tools_need_no_word(run: Run, bin_directory: Path, repository: Path) -> None:
