@@ -200,6 +200,22 @@ def test_pages_that_repeat_for_ever_end(listed: Any) -> None:
     assert ids(listed(script).list_disks("1")) == list(range(30))
 
 
+def test_an_end_that_belies_the_pages_before_it_is_walked_to_again(listed: Any) -> None:
+    """Pages of items that are none, from a server that then finds its list again, make no item disappear."""
+    real = items(*range(12))
+    asked: list[int] = []
+
+    def script(seen: Any, wire: Any) -> None:
+        offset = int(seen.query["offset"])
+        asked.append(offset)
+        if len(asked) <= 3:
+            wire.reply(200, items(*range(900 + offset, 900 + offset + 10)))
+        else:
+            wire.reply(200, real[offset : offset + 10], {"X-Total": "12"})
+
+    assert ids(listed(script).list_disks("1")) == list(range(12))
+
+
 def test_pages_that_never_end_are_incomplete(listed: Any) -> None:
     """A server that always has new items is given up, here by the time allowed."""
 

@@ -152,7 +152,11 @@ class Walker:
             page = fetch(offset, step)
             if page.digest == first.digest:
                 self.met_first_page_again = True
-            if page.count == 0 or page.digest in seen or (page.ids and page.ids[0] in starts):
+            if page.count == 0:
+                if page.total:  # the end, too, says how long the list is
+                    yield page
+                return
+            if page.digest in seen or (page.ids and page.ids[0] in starts):
                 return
             yield page
             if page.count < step:
