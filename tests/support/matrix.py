@@ -1,0 +1,228 @@
+"""One case of the matrix, played through: an exporter of two accounts, of which one is struck."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gigas_exporter.config import AccountSettings, Settings
+from gigas_exporter.errors import Reason
+from gigas_exporter.gigas import FixedSecret, LoginCredential
+from gigas_exporter.inventory import Resource
+from gigas_exporter.model import Account
+from gigas_exporter.secret import Secret
+from gigas_exporter.simulator import SimulatorServer, World
+from support.polling import settings_for
+from support.programs import await_true
+from support.whole import Scrape, Whole, whole
+
+STRUCK, OTHER = "4242", "4243"
+STALENESS = 60.0
+JUST_BEFORE = 0.001
+READ = "gigas_disk_backups_poll_success"
+
+RESOURCES: Mapping[str, Resource] = {
+    "list_disks": "disks",
+    "list_backups": "backups",
+    "list_disk_backups": "backups",
+    "list_virtual_machines": "virtual_machines",
+    "create_token": "disks",
+}
+SERIES: Mapping[Resource, tuple[str, ...]] = {
+    "disks": ("gigas_disk_", "gigas_virtual_machine_"),
+    "backups": ("gigas_disk_backups", "gigas_disk_backup_last", "gigas_disk_backup_oldest"),
+    "virtual_machines": ("gigas_virtual_machine_",),
+}
+
+
+@dataclass(frozen=True)
+class Failing:
+    """A fault that must fail the polls of one resource.
+
+    Attributes:
+        kind: The simulator's kind of fault.
+        reason: What ``gigas_exporter_poll_failures_total`` must count it as.
+        or_reason: What else will do.
+        code: What ``gigas_exporter_api_requests_total`` must count it as.
+        retried: Whether requests must have been made again.
+    """
+
+    kind: str
+    reason: Reason
+    code: str
+    retried: bool = False
+    operation: str = "list_disks"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    api: Mapping[str, Any] = field(default_factory=dict)
+    source: str = "auto"
+    login: bool = False
+    or_reason: Reason | None = None
+
+    def __str__(self) -> str:
+        words = [self.operation, self.kind, *(f"{name}={value}" for name, value in self.parameters.items())]
+        return "-".join(map(str, words))
+
+    @property
+    def resource(self) -> Resource:
+        return RESOURCES[self.operation]
+
+
+@dataclass(frozen=True)
+class Harmless:
+    """A fault with which polls must go on succeeding.
+
+    Attributes:
+        invalid: The field that ``gigas_exporter_invalid_items_total`` must count it under, if any.
+        judge: Is given the scrapes from before and under the fault, and asserts what has become of the series.
+    """
+
+    kind: str
+    judge: Callable[[Scrape, Scrape], None]
+    operation: str = "list_disks"
+    invalid: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    api: Mapping[str, Any] = field(default_factory=dict)
+    source: str = "auto"
+
+    def __str__(self) -> str:
+        words = [self.operation, self.kind, *(f"{name}={value!r:.30}" for name, value in self.parameters.items())]
+        return "-".join(map(str, words))
+
+    @property
+    def resource(self) -> Resource:
+        return RESOURCES[self.operation]
+
+
+Case = Failing | Harmless
+
+
+def case_settings(cloud: SimulatorServer, case: Case) -> Settings:
+    """Short intervals, and a login for the struck account where the case wants one."""
+    api = {"timeout_seconds": 0.4, **case.api}
+    settings = settings_for(
+        cloud, api=api, interval=0.3, backups_interval=0.3, max_staleness=STALENESS, backups_source=case.source
+    )
+    if not isinstance(case, Failing) or not case.login:
+        return settings
+    user = cloud.world.credentials(STRUCK)
+    credential = LoginCredential(user.login, FixedSecret(Secret(user.password), "the test"))
+    return Settings(
+        accounts=(AccountSettings(Account(STRUCK), credential), settings.accounts[1]),
+        api=settings.api,
+        poll=settings.poll,
+    )
+
+
+def play(case: Case) -> None:
+    """Play one case through."""
+    world = World(seed=3, disks=24, accounts=2, eventful=False)
+    with SimulatorServer(world) as cloud, whole(case_settings(cloud, case)) as exporter:
+        for account in (STRUCK, OTHER):
+            exporter.await_all_well(account)
+            # The first sweep may have begun before the first list of disks, and then says nothing of disks without any.
+            exporter.await_polls(account, "backups")
+        before = exporter.scrape()
+        if isinstance(case, Failing):
+            _play_failing(case, cloud, exporter, before)
+        else:
+            _play_harmless(case, cloud, exporter, before)
+        assert exporter.service.healthy()
+        assert exporter.get("/-/ready").status_code == 200
+        _assert_other_untouched(exporter, before)
+
+
+def assert_same(now: Scrape, before: Scrape, account_id: str, *prefixes: str) -> None:
+    """An account has the same series with the same values as before; whether its backups could be read is apart."""
+    old, new = (
+        {key: value for key, value in each.about(account_id, *prefixes).items() if key[0] != READ}
+        for each in (before, now)
+    )
+    assert old, "there was nothing to compare with"
+    changed = {key: (old.get(key), new.get(key)) for key in old | new if old.get(key) != new.get(key)}
+    assert not changed, f"{len(changed)} series changed, such as {next(iter(changed.items()))}"
+
+
+def _strike(case: Case, cloud: SimulatorServer) -> int:
+    account = None if case.operation == "create_token" else STRUCK
+    return cloud.faults.add(case.kind, case.operation, account=account, **case.parameters)
+
+
+def _play_failing(case: Failing, cloud: SimulatorServer, exporter: Whole, before: Scrape) -> None:
+    resource, prefixes = case.resource, SERIES[case.resource]
+    retries = before.total("gigas_exporter_api_retries_total", operation=case.operation)
+    asked = before.total("gigas_exporter_api_requests_total", operation=case.operation, code=case.code)
+    if case.login:
+        cloud.world.revoke_tokens()
+    _strike(case, cloud)
+    await_true(lambda: exporter.failures(STRUCK, resource))
+    reasons = {case.reason, case.or_reason or case.reason}
+    counted = exporter.scrape().of("gigas_exporter_poll_failures_total", account_id=STRUCK, resource=resource)
+    assert {dict(labels)["reason"] for labels, value in counted.items() if value} <= reasons
+    during = exporter.scrape()
+    assert during.total("gigas_exporter_api_requests_total", operation=case.operation, code=case.code) > asked
+    if case.retried:
+        assert during.total("gigas_exporter_api_retries_total", operation=case.operation) > retries
+    assert during.total("gigas_exporter_poll_success", account_id=STRUCK, resource=resource) == 0
+    assert during.total("gigas_up", account_id=STRUCK) == (0 if resource == "disks" else 1)
+    assert_same(during, before, STRUCK, *prefixes)
+    _assert_served_no_longer_than_allowed(exporter, resource, prefixes)
+    _assert_other_untouched(exporter, before)
+    assert exporter.failures(OTHER, resource) == 0
+    cloud.faults.clear()
+    exporter.await_all_well(STRUCK)
+    after = exporter.scrape()
+    assert_same(after, before, STRUCK, "gigas_disk_", "gigas_virtual_machine_")
+    assert after.total("gigas_up", account_id=STRUCK) == 1
+    await_true(lambda: len(exporter.said(STRUCK, resource)) > 1)
+    assert [message for message, _ in exporter.said(STRUCK, resource)] == ["poll failed", "poll succeeds again"]
+    assert exporter.said(STRUCK, resource)[0][1]["reason"] in reasons
+    assert exporter.said(OTHER, resource) == []
+
+
+def _assert_served_no_longer_than_allowed(exporter: Whole, resource: Resource, prefixes: tuple[str, ...]) -> None:
+    inventory = exporter.inventory(STRUCK)
+    disks, machines, backups = inventory.disks, inventory.machines, inventory.backups
+    assert disks is not None
+    assert machines is not None
+    assert backups is not None
+    if resource == "backups":
+        moments = [summary.read_at for summary in backups.summaries.values()]
+        core = prefixes
+    elif resource == "disks":
+        moments, core = [disks.read_at], ("gigas_disk_info", "gigas_disk_status", "gigas_disk_size", "gigas_disk_error")
+    else:
+        moments, core = [machines.read_at], prefixes
+    kept = exporter.scrape()
+    served = exporter.scrape_at(min(moments) + STALENESS - JUST_BEFORE)
+    assert served.about(STRUCK, *core).keys() == kept.about(STRUCK, *core).keys()
+    gone = exporter.scrape_at(max(moments) + STALENESS)
+    assert {name for name, _ in gone.about(STRUCK, *prefixes)} == ({READ} if resource == "backups" else set())
+    assert gone.by_disk("gigas_disk_size_bytes", OTHER)
+
+
+def _play_harmless(case: Harmless, cloud: SimulatorServer, exporter: Whole, before: Scrape) -> None:
+    _strike(case, cloud)
+    exporter.await_polls(STRUCK, case.resource)
+    during = exporter.scrape()
+    counted = during.of("gigas_exporter_invalid_items_total", account_id=STRUCK, resource=case.resource)
+    fields = {dict(labels)["field"] for labels, value in counted.items() if value > 0}
+    if case.invalid is not None:
+        assert case.invalid in fields
+    else:
+        assert not fields
+    assert during.total("gigas_up", account_id=STRUCK) == 1
+    case.judge(before, during)
+    cloud.faults.clear()
+    exporter.await_polls(STRUCK, case.resource)
+    after = exporter.scrape()
+    assert exporter.failures(STRUCK, case.resource) == 0
+    assert_same(after, before, STRUCK, "gigas_disk_", "gigas_virtual_machine_")
+    assert exporter.said(STRUCK, case.resource) == []
+
+
+def _assert_other_untouched(exporter: Whole, before: Scrape) -> None:
+    now = exporter.scrape()
+    assert_same(now, before, OTHER, "gigas_disk_", "gigas_virtual_machine_")
+    assert now.total("gigas_up", account_id=OTHER) == 1
+    assert now.total("gigas_exporter_invalid_items_total", account_id=OTHER) == 0

@@ -1,0 +1,220 @@
+"""The whole exporter inside the test's process: service, store, page, status page and web server, over real sockets.
+
+Signals and start-up are the only parts that are missing. A second page shows the same data as of a later moment, so
+that staleness is seen to the millisecond without waiting for it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from gigas_exporter.clock import SystemClock
+from gigas_exporter.config import Settings
+from gigas_exporter.errors import Reason
+from gigas_exporter.inventory import AccountInventory, Resource
+from gigas_exporter.metrics import Page, Telemetry
+from gigas_exporter.poller.service import Service
+from gigas_exporter.poller.store import Store
+from gigas_exporter.statuspage import StatusPage
+from gigas_exporter.web import Request, Response, Server, build_routes
+from support.programs import await_true
+
+__all__ = ["Scrape", "SetClock", "Whole", "whole"]
+
+Labels = tuple[tuple[str, str], ...]
+
+
+class SetClock(SystemClock):
+    """The machine's clocks, until one is set.
+
+    Attributes:
+        monotonic_at: What :meth:`monotonic` returns instead of the machine's.
+    """
+
+    def __init__(self) -> None:
+        self.monotonic_at: float | None = None
+
+    def monotonic(self) -> float:
+        return super().monotonic() if self.monotonic_at is None else self.monotonic_at
+
+
+class Scrape:
+    """One exposition, parsed by the client library."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.samples: dict[tuple[str, Labels], float] = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                key = sample.name, tuple(sorted(sample.labels.items()))
+                assert key not in self.samples, f"{key} comes twice"
+                self.samples[key] = sample.value
+
+    def of(self, name: str, **labels: str) -> dict[Labels, float]:
+        """The series of a metric that have these labels, among others."""
+        wanted = labels.items()
+        return {
+            each: value
+            for (found, each), value in self.samples.items()
+            if found == name and wanted <= dict(each).items()
+        }
+
+    def total(self, name: str, **labels: str) -> float:
+        """The sum of these series."""
+        return sum(self.of(name, **labels).values())
+
+    def by_disk(self, name: str, account_id: str) -> dict[str, float]:
+        """By disk id, the values of a metric."""
+        return {dict(labels)["disk_id"]: value for labels, value in self.of(name, account_id=account_id).items()}
+
+    def about(self, account_id: str, *prefixes: str) -> dict[tuple[str, Labels], float]:
+        """All series of an account whose names begin so, without the age, which moves by itself."""
+        return {
+            (name, labels): value
+            for (name, labels), value in self.samples.items()
+            if name.startswith(prefixes)
+            and name != "gigas_disk_backup_age_seconds"
+            and dict(labels).get("account_id") == account_id
+        }
+
+
+class _Lines(logging.Handler):
+    """Keeps the lines that the poll loops of one service write; those of others have threads of their own."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.kept: list[tuple[int, str, dict[str, object]]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.kept.append((record.thread or 0, record.getMessage(), getattr(record, "facts", {})))
+
+
+class Whole:
+    """A running exporter.
+
+    Attributes:
+        later: The clock of a second page that nobody is served.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.telemetry = Telemetry()
+        self.store = Store()
+        self.later = SetClock()
+        clock = SystemClock()
+        self.page = Page(self.store, self.telemetry, clock)
+        self._later_page = Page(self.store, self.telemetry, self.later)
+        self.store.on_change = self._refresh
+        self.service = Service(settings, self.store, self.telemetry, clock=clock)
+        self._status = StatusPage(self.store, clock, telemetry_path="/metrics")
+        routes = build_routes(
+            self.page,
+            telemetry_path="/metrics",
+            ready=self.service.not_ready,
+            healthy=self.service.healthy,
+            reload=None,
+            index=self._index,
+        )
+        self._server = Server(("127.0.0.1", 0), routes)
+        self._lines = _Lines()
+        self.url = f"http://127.0.0.1:{self._server.address[1]}"
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    def start(self) -> None:
+        logger = logging.getLogger("gigas_exporter.poller.account")
+        logger.addHandler(self._lines)
+        if not logger.isEnabledFor(logging.INFO):
+            logger.setLevel(logging.INFO)
+        self._server.start()
+        self.service.start()
+
+    def close(self) -> None:
+        self.service.stop()
+        self._session.close()
+        self._server.close(1.0)
+        logging.getLogger("gigas_exporter.poller.account").removeHandler(self._lines)
+
+    def get(self, path: str) -> requests.Response:
+        """GET a path."""
+        return self._session.get(self.url + path, timeout=10)
+
+    def scrape(self) -> Scrape:
+        """Scrape and parse."""
+        answer = self.get("/metrics")
+        assert answer.status_code == HTTPStatus.OK
+        return Scrape(answer.content.decode("utf-8"))
+
+    def total(self, name: str, **labels: str) -> float:
+        """The sum of these series, without the toil of parsing the others."""
+        lines = self.get("/metrics").content.decode("utf-8").split("\n")
+        return Scrape("\n".join(line for line in lines if line.startswith(f"{name}{{")) + "\n").total(name, **labels)
+
+    def scrape_at(self, monotonic: float) -> Scrape:
+        """Return what a scrape at a later moment would give."""
+        self.later.monotonic_at = monotonic
+        return Scrape(b"".join(self._later_page.render(openmetrics=False, gzip=False).chunks).decode("utf-8"))
+
+    def inventory(self, account_id: str) -> AccountInventory:
+        """What is known of an account."""
+        inventory = self.store.get(account_id)
+        assert inventory is not None
+        return inventory
+
+    def succeeded(self, account_id: str, resource: Resource) -> bool:
+        """Whether the page says that the last poll ended well."""
+        return self.total("gigas_exporter_poll_success", account_id=account_id, resource=resource) == 1
+
+    def polls(self, account_id: str, resource: Resource) -> float:
+        """How many polls of a resource have ended."""
+        return self.total("gigas_exporter_polls_total", account_id=account_id, resource=resource)
+
+    def failures(self, account_id: str, resource: Resource, reason: Reason | None = None) -> float:
+        """How many polls failed, for one reason or for any."""
+        labels = {"account_id": account_id, "resource": resource} | ({"reason": reason} if reason else {})
+        return self.total("gigas_exporter_poll_failures_total", **labels)
+
+    def await_all_well(self, account_id: str) -> None:
+        """Wait until the last poll of each resource of an account ended well."""
+        resources: tuple[Resource, ...] = ("disks", "virtual_machines", "backups")
+        await_true(lambda: all(self.succeeded(account_id, resource) for resource in resources))
+
+    def await_polls(self, account_id: str, resource: Resource, count: int = 1) -> None:
+        """Wait until so many polls have begun and ended from now on."""
+        target = self.polls(account_id, resource) + count + 1
+        await_true(lambda: self.polls(account_id, resource) >= target)
+
+    def said(self, account_id: str, resource: Resource) -> list[tuple[str, dict[str, object]]]:
+        """The lines about polls of a resource, in their order, without those that say that all went well."""
+        threads = {loop._thread.ident for loop in self.service._loops()}
+        return [
+            (message, facts)
+            for thread, message, facts in list(self._lines.kept)
+            if thread in threads
+            and (facts.get("account"), facts.get("resource")) == (account_id, resource)
+            and message != "poll done"
+        ]
+
+    def _refresh(self) -> None:
+        self.page.refresh()
+        self._later_page.refresh()
+
+    def _index(self, request: Request) -> Response:
+        return Response(HTTPStatus.OK, self._status.headers, (self._status.render(request.query),))
+
+
+@contextmanager
+def whole(settings: Settings) -> Iterator[Whole]:
+    """Run an exporter until the end of the block."""
+    exporter = Whole(settings)
+    exporter.start()
+    try:
+        yield exporter
+    finally:
+        exporter.close()
+        assert not [loop for loop in exporter.service._loops() if not loop.join(5.0)], "a poll did not end"
