@@ -51,6 +51,7 @@ def test_what_the_api_did_not_give_has_no_series(scene: Any, fleet: Fleet) -> No
         "gigas_disk_backups_failed",
         "gigas_disk_backups_poll_success",
         "gigas_disk_backup_required",
+        "gigas_disk_backup_exempt",
     }
 
 

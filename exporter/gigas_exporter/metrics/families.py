@@ -179,6 +179,15 @@ REQUIREMENT_FAMILIES: tuple[Measure[Requirement], ...] = (
         attrgetter("required"),
     ),
     Measure(
+        "gigas_disk_backup_exempt",
+        "gauge",
+        "Whether a rule of the backup policy exempts the disk and says why (1) or not (0): what is neither required "
+        "nor exempt is unprotected. " + _POLLED,
+        DISK,
+        "`backup_policy` of the configuration: a rule with `required: false` and a `reason`",
+        lambda requirement: not requirement.required and requirement.reason is not None,
+    ),
+    Measure(
         "gigas_disk_backup_max_age_seconds",
         "gauge",
         "How old the newest usable backup may be by the backup policy; there is none where no backup is required. "
