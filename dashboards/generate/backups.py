@@ -140,12 +140,12 @@ def _ages() -> Line:
     ]
     over_time = graph(
         "Within policy",
-        "Share of the disks that must have a backup whose newest is young enough, by account.",
-        Query(q.account_named(q.within_policy(_M, q.BY_ACCOUNT)), "{{name}} {{account_id}}"),
+        "Share of the disks that must have a backup whose newest is young enough, by account,"
+        " all its machines; disks too new to have one are left out. From the recording rules.",
+        Query(q.recorded_within_policy(), "{{name}} {{account_id}}"),
         unit="percentunit",
         highest=1,
-        points=_POINTS,
-        no_value="no disk must have a backup",
+        no_value="no disk must have a backup, or the recording rules are not loaded",
     )
     panels: list[tuple[int, Panel]] = [
         (
@@ -238,8 +238,8 @@ def _against_limit() -> list[Line]:
 def _unprotected() -> Panel:
     return table_of(
         "Unprotected",
-        f"Disks that are no swap, that no automatic backup covers and that the policy does not ask about, the largest"
-        f" first, at most {_TOP}; the overview counts all.",
+        f"Disks that are no swap, that no automatic backup covers and that the policy neither asks about nor exempts, the"
+        f" largest first, at most {_TOP}; the overview counts all.",
         Query(q.account_named(q.named(f"topk({_TOP}, {_M('gigas_disk_size_bytes')} and ({q.unprotected(_M)}))", _M))),
         columns=[
             Column("label", "Virtual machine", links=True, filterable=True),

@@ -127,6 +127,7 @@ def _what_it_is() -> list[Line]:
         of("gigas_disk_backup_required"),
         of("gigas_disk_backup_max_age_seconds"),
         of("gigas_disk_backup_last_timestamp_seconds", "1000 * "),
+        of("gigas_disk_backup_exempt"),
         columns=[
             Column("label", "Virtual machine", filterable=True, links=True),
             Column("mount_point", "Mount point", filterable=True, links=True),
@@ -137,6 +138,7 @@ def _what_it_is() -> list[Line]:
             Column("Value #F", "Swap", mappings=FLAG, width=70),
             Column("Value #G", "Autobackup", mappings=FLAG, width=100),
             Column("Value #H", "Must have backups", mappings=FLAG, width=150),
+            Column("Value #K", "Exempt", mappings=FLAG, width=80),
             Column("Value #I", "Limit", unit="dtdurations", width=110, no_value="–"),
             Column("Value #J", "Newest backup", unit="dateTimeAsSystem", width=160, no_value="none"),
             Column("data_store_id", "Data store", width=100),

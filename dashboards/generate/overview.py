@@ -80,7 +80,7 @@ def _wrong_now() -> Line:
     )
     unprotected = numbers(
         "Unprotected",
-        "Disks that are no swap, that no automatic backup covers and that the policy does not ask about.",
+        "Disks that are no swap, that no automatic backup covers and that the policy neither asks about nor exempts.",
         Query(_count(q.unprotected(_F))),
         levels=steps(GOOD, (1, NOTICE)),
     )
@@ -256,12 +256,12 @@ def _worst() -> list[Line]:
 def _over_time() -> list[Line]:
     share = graph(
         "Within policy",
-        "Share of the disks that must have a backup whose newest is young enough, by account.",
-        Query(q.account_named(q.within_policy(_F, q.BY_ACCOUNT)), "{{name}} {{account_id}}"),
+        "Share of the disks that must have a backup whose newest is young enough, by account;"
+        " disks too new to have one are left out. From the recording rules.",
+        Query(q.recorded_within_policy(), "{{name}} {{account_id}}"),
         unit="percentunit",
         highest=1,
-        points=_POINTS,
-        no_value="no disk must have a backup",
+        no_value="no disk must have a backup, or the recording rules are not loaded",
     )
     problems = graph(
         "Problems",

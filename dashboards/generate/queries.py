@@ -31,6 +31,7 @@ __all__ = [
     "of_limit",
     "or_zero",
     "problem",
+    "recorded_within_policy",
     "unknown",
     "unprotected",
     "within_policy",
@@ -88,10 +89,10 @@ def unknown(scope: Scope) -> str:
 
 
 def unprotected(scope: Scope) -> str:
-    """Return the disks that nothing backs up: no swap, no automatic backup, no demand of the policy; as zeros."""
+    """Return the disks that nothing backs up: no swap, no automatic backup, neither demanded nor exempt."""
     return (
         f"({scope('gigas_disk_autobackup')} == 0) and ({scope('gigas_disk_swap')} == 0)"
-        f" and ({scope('gigas_disk_backup_required')} == 0)"
+        f" and ({scope('gigas_disk_backup_required')} == 0) unless ({scope('gigas_disk_backup_exempt')} == 1)"
     )
 
 
@@ -103,6 +104,11 @@ def within_policy(scope: Scope, by: str = "") -> str:
     limit = scope("gigas_disk_backup_max_age_seconds")
     grouping = f" by ({by})" if by else ""
     return f"avg{grouping} ({scope('gigas_disk_backup_age_seconds')} <= bool {limit} or 0 * {limit})"
+
+
+def recorded_within_policy() -> str:
+    """Return the share within policy by account over time, from the recording rules: it reads every disk."""
+    return account_named(FLEET("account:gigas_disk_within_policy:ratio"))
 
 
 def problem(scope: Scope) -> str:

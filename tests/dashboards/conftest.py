@@ -20,6 +20,7 @@ import requests
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("gigas-overview", "gigas-backups", "gigas-disk", "gigas-exporter")
+RULES = ROOT / "alerts" / "gigas.recording.rules.yml"
 END = 1_764_000_000
 HOURS = 30
 STEP = 300
@@ -193,7 +194,13 @@ class serving:  # noqa: N801 - reads as the context that it is
         config = self._directory / "prometheus.yml"
         scrape: Json = {"job_name": "gigas", "static_configs": [{"targets": [self._target]}]}
         config.write_text(
-            json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": [scrape] if self._target else []})
+            json.dumps(
+                {
+                    "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+                    "scrape_configs": [scrape] if self._target else [],
+                    "rule_files": [str(RULES)] if self._target else [],
+                }
+            )
         )
         port = free_port()
         self._log = (self._directory / "prometheus.log").open("wb")
@@ -237,7 +244,8 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
             ready = answers(f"http://127.0.0.1:{port}/-/ready", exporter)
             assert ready, (directory / "exporter.log").read_text()
             with serving(directory, directory / "data", f"127.0.0.1:{port}") as server:
-                wait_for(lambda: len(server.now("count_over_time(gigas_disk_backups[1m]) >= 4")) > 0)
+                ratio = "account:gigas_disk_within_policy:ratio"
+                wait_for(lambda: len(server.now(f"count_over_time({ratio}[1m]) >= 4")) > 0)
                 yield server
         finally:
             exporter.terminate()

@@ -147,6 +147,7 @@ def _facts(past: Past, end: float) -> Iterator[tuple[str, str, Callable[[float],
     yield "gigas_disk_created_timestamp_seconds", "", lambda _: end - past.made_hours * HOUR
     yield "gigas_disk_updated_timestamp_seconds", "", lambda _: end - 2 * HOUR
     yield "gigas_disk_backup_required", "", lambda _: float(past.required)
+    yield "gigas_disk_backup_exempt", "", always(float(past.swap))
     if past.required:
         yield "gigas_disk_backup_max_age_seconds", "", lambda _: 26 * HOUR
     if not past.known:
@@ -178,6 +179,8 @@ def account_series(account: str, name: str, end: float) -> Iterator[Series]:
     broke = end - HOUR / 2
     yield "gigas_up", labels(account_id=account), lambda t: float(answers or t < broke)
     yield "gigas_account_info", labels(account_id=account, name=name), lambda _: 1
+    # What the recording rules would have made of it.
+    yield "account:gigas_disk_within_policy:ratio", labels(account_id=account), always(0.6 if answers else 0.5)
     expiry = "gigas_exporter_api_token_expiry_timestamp_seconds"
     yield expiry, labels(account_id=account), lambda t: t + HOUR
     for resource, interval in RESOURCES.items():

@@ -1,26 +1,29 @@
 """The whole way: the real exporter polls the simulated cloud, a real Prometheus scrapes it, the dashboards ask.
 
-Prometheus has watched for seconds only, and has no rules: what needs a past or alerts is tested over a fleet's past
-elsewhere, and is declared here.
+Prometheus has watched for seconds only, with the recording rules and without the alerts: what needs a past or alerts is
+tested over a fleet's past elsewhere, and is declared here.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+import yaml
 
 from gigas_exporter.metrics.families import FAMILIES
 
 Json = dict[str, Any]
+RULES = Path(__file__).resolve().parents[2] / "alerts" / "gigas.recording.rules.yml"
 NAMES = ("gigas-overview", "gigas-backups", "gigas-disk", "gigas-exporter")
 
 EMPTY_AFTER_SECONDS = {
-    ("gigas-overview", "Firing alerts about disks"): "no rules are loaded",
-    ("gigas-overview", "Other firing alerts"): "no rules are loaded",
-    ("gigas-disk", "Its firing alerts"): "no rules are loaded",
+    ("gigas-overview", "Firing alerts about disks"): "no alert rules are loaded",
+    ("gigas-overview", "Other firing alerts"): "no alert rules are loaded",
+    ("gigas-disk", "Its firing alerts"): "no alert rules are loaded",
     ("gigas-backups", "Growth since yesterday"): "Prometheus was not there yesterday",
     ("gigas-exporter", "Next login token to expire"): "the demo has API keys, which do not expire",
     ("gigas-exporter", "Polls a minute"): "no poll failed",
@@ -79,6 +82,8 @@ def test_real_exporter_fills_the_panels(
 def test_dashboards_name_only_metrics_that_exist(dashboards: dict[str, Json]) -> None:
     """Each selector names a metric of the exporter, or one that Prometheus or the client library makes."""
     known = {family.name for family in FAMILIES}
+    rules = yaml.safe_load(RULES.read_text(encoding="utf-8"))
+    known |= {rule["record"] for group in rules["groups"] for rule in group["rules"]}
     for dashboard in dashboards.values():
         for expression in asked(dashboard):
             for name in re.findall(r"([A-Za-z_:]+)\{", expression):
