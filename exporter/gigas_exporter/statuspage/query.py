@@ -16,6 +16,7 @@ __all__ = ["ROWS_PER_PAGE", "SORTS", "Query"]
 
 ROWS_PER_PAGE: Final = 100
 _LONGEST_SEARCH = 200
+_LONGEST_NUMBER = 6
 
 _NOTHING = float("-inf")
 
@@ -68,7 +69,7 @@ class Query:
             account=parameters.get("account", ""),
             sort=sort if sort in SORTS else "",
             reverse=parameters.get("reverse") == "1",
-            page=int(page) if page.isascii() and page.isdigit() and 0 < len(page) < len("1000000") else 1,
+            page=max(1, int(page)) if page.isascii() and page.isdigit() and len(page) <= _LONGEST_NUMBER else 1,
         )
 
     @property

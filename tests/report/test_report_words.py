@@ -1,0 +1,71 @@
+"""Values in words for people."""
+
+from __future__ import annotations
+
+import pytest
+
+from gigas_exporter import human
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "words"),
+    [
+        (None, ""),
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1 KiB"),
+        (20 * 2**30, "20 GiB"),
+        (1000 * 2**30, "1000 GiB"),
+        (1.5 * 2**40, "1.5 TiB"),
+        (5000 * 2**50, "5000 PiB"),
+    ],
+)
+def test_sizes(size_bytes: float | None, words: str) -> None:
+    """The largest unit that keeps the number at one or more."""
+    assert human.size(size_bytes) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (None, ""),
+        (0.0, "0s"),
+        (59.9, "59s"),
+        (60, "1m"),
+        (3601, "1h"),
+        (3660, "1h 1m"),
+        (108_000, "1d 6h"),
+        (86_460, "1d"),
+        (400 * 86_400 + 5 * 3600, "400d 5h"),
+    ],
+)
+def test_spans(seconds: float | None, words: str) -> None:
+    """The two largest units, the second only where it follows the first."""
+    assert human.age(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "words"),
+    [(None, ""), (0.0, "1970-01-01T00:00:00Z"), (1_900_000_000.9, "2030-03-17T17:46:40Z"), (1e30, ""), (-1e30, "")],
+)
+def test_moments(timestamp: float | None, words: str) -> None:
+    """RFC 3339 in UTC; what no calendar holds is empty."""
+    assert human.moment(timestamp) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, ""),
+        ("", ""),
+        ("ñandú-日本-🚀 /srv", "ñandú-日本-🚀 /srv"),
+        ("a\x1b[31mb", "a\\x1b[31mb"),
+        ("a\nb\tc", "a\\nb\\tc"),
+        ("\x9b1m\x07\x00", "\\x9b1m\\x07\\x00"),
+        ("\u202etxt", "\\u202etxt"),
+        ("\ud800", "\\ud800"),
+    ],
+)
+def test_text_that_commands_a_terminal_is_written_out(text: str | None, words: str) -> None:
+    """Escapes, line breaks, changes of direction and broken characters are shown as what they are."""
+    assert human.printable(text) == words

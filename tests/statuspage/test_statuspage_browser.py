@@ -1,0 +1,196 @@
+"""The status page in headless Chromium, as people and screen readers meet it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from statuspage.browser import Browser
+from statuspage.conftest import polled
+from statuspage.inventories import HOSTILE, account, disks_of, machine_of
+
+from gigas_exporter.inventory import AccountInventory, Outcome
+from gigas_exporter.model import Account, Disk
+
+Fleet = tuple[AccountInventory, ...]
+LOOKS: tuple[dict[str, Any], ...] = (
+    {"scheme": "light"},
+    {"scheme": "dark"},
+    {"scheme": "light", "width": 390, "height": 844},
+    {"scheme": "dark", "width": 390, "height": 844},
+)
+LIGHT, DARK, PHONE, DARK_PHONE = LOOKS
+STATES = [
+    *(("well and ill", look) for look in LOOKS),
+    ("no account", LIGHT),
+    ("empty account", DARK),
+    ("not read yet", DARK_PHONE),
+    ("API down", DARK),
+    ("API down", PHONE),
+    ("stale", DARK_PHONE),
+    ("stale", LIGHT),
+]
+
+
+def _state(fleet: Fleet, broken_fleet: Fleet, state: str) -> tuple[Fleet, float]:
+    """Return what is known in a state of affairs, and how many seconds have passed since it was read."""
+    states: dict[str, tuple[Fleet, float]] = {
+        "well and ill": (fleet, 0.0),
+        "no account": ((), 0.0),
+        "empty account": ((account({}),), 0.0),
+        "not read yet": ((AccountInventory(Account("4242"), fleet[0].limits),), 0.0),
+        "API down": (broken_fleet, 0.0),
+        "stale": (broken_fleet, 3600.0),
+    }
+    return states[state]
+
+
+@pytest.mark.parametrize(("state", "look"), STATES)
+def test_nothing_keeps_people_out(
+    browser: Browser, site: Callable[..., Any], fleet: Fleet, broken_fleet: Fleet, look: dict[str, Any], state: str
+) -> None:
+    """In each state of affairs, colour scheme and width axe-core finds nothing, and nothing else is asked for."""
+    inventories, ahead = _state(fleet, broken_fleet, state)
+    served = site(*inventories)
+    served.clock.ahead = ahead
+    assert browser.open(served.url, **look)["status"] == 200
+    assert browser.barriers() == []
+    assert browser.seen() == {"requests": [served.url], "complaints": []}
+
+
+def test_the_page_is_not_wider_than_a_phone(browser: Browser, site: Callable[..., Any], fleet: Fleet) -> None:
+    """At 390 pixels nothing must be moved sideways, and each value says what it is."""
+    browser.open(site(*fleet).url, width=390, height=844)
+    assert browser.evaluate("document.documentElement.scrollWidth") == 390
+    assert browser.evaluate("Math.max(...[...document.querySelectorAll('.scroll')].map(e => e.scrollWidth))") <= 390
+    label = browser.evaluate("getComputedStyle(document.querySelector('#disks ~ .scroll td'), '::before').content")
+    assert label == '"Verdict"'
+
+
+def test_the_worst_disk_comes_first(browser: Browser, site: Callable[..., Any], fleet: Fleet) -> None:
+    """Title and first line say how bad it is; the first disk is one that was never backed up."""
+    title = browser.open(site(*fleet).url)["title"]
+    assert title.startswith("10 of 32 disks need attention")
+    assert browser.texts(".verdict") == ["10 of 32 disks need attention."]
+    verdicts = browser.texts("#disks ~ .scroll tbody td:first-child")
+    assert verdicts[:3] == ["never backed up", "never backed up", "backup missed"]
+    assert verdicts[-1] == "well"
+    assert "exempt swap needs no backup" in verdicts
+
+
+def test_a_visitor_searches_filters_and_sorts(browser: Browser, site: Callable[..., Any], fleet: Fleet) -> None:
+    """The search field, a finding, a column's head and the account's link each lead to what they promise."""
+    served = site(*fleet)
+    browser.open(served.url)
+    browser.fill("input[name=q]", "DB-01 postgresql")
+    machines = browser.texts("#disks ~ .scroll tbody td:nth-child(2)")
+    assert machines == ["db-01"] * 2
+    browser.open(served.url)
+    browser.click(".counts li:first-child a")
+    assert browser.texts("#disks ~ .scroll tbody td:first-child") == ["never backed up"] * 2
+    assert browser.evaluate("document.querySelector('select[name=show]').value") == "never_backed_up"
+    browser.click("form > a")
+    browser.click("thead a[href*='sort=size']")
+    assert browser.texts("h2#disks") == ["Disks, by size"]
+    assert browser.evaluate("document.querySelector('[aria-sort]').ariaSort") == "descending"
+    sizes = browser.texts("#disks ~ .scroll tbody td:nth-child(6)")
+    browser.click("thead a[href*='sort=size']")
+    assert browser.evaluate("document.querySelector('[aria-sort]').ariaSort") == "ascending"
+    assert browser.texts("#disks ~ .scroll tbody td:nth-child(6)") == sizes[::-1]
+    browser.open(served.url)
+    browser.click("tbody th a")
+    assert set(browser.texts("#disks ~ .scroll tbody td:nth-child(5)")) == {"4242"}
+
+
+def test_hostile_names_are_only_shown(browser: Browser, site: Callable[..., Any]) -> None:
+    """Markup, scripts, templates, escapes and endless words in every text stay text, on the phone too."""
+    disks = {
+        Disk(f"{text}{number}", str(number), 1, text, mount_point=text, autobackup=True): 1.0
+        for number, text in enumerate(HOSTILE)
+    }
+    machines = {str(number): machine_of(str(number), text) for number, text in enumerate(HOSTILE)}
+    inventories = [
+        account(disks if not number else {}, account_id=f"{number}{text}", name=text, machines=machines)
+        for number, text in enumerate(HOSTILE)
+    ]
+    served = site(*inventories)
+    for look in ({}, {"width": 390}):
+        browser.open(served.url, **look)
+        assert browser.evaluate("document.querySelectorAll('script, img, main h1').length") == 0
+        assert browser.seen() == {"requests": [served.url], "complaints": []}
+        assert browser.evaluate("document.documentElement.scrollWidth") <= look.get("width", 1300)
+        assert browser.barriers() == []
+    shown = "\n".join(browser.texts("main"))
+    assert "{{ 7 * 7 }}" in shown
+    assert "\\x1b[31m\\x00\\x9b\\u202egnp.exe" in shown
+    browser.open(served.url + "?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E&account=%22onload=%22&sort=%3C&show=%00")
+    assert browser.evaluate("document.querySelector('input[name=q]').value") == '"><script>alert(1)</script>'
+    assert browser.seen()["complaints"] == []
+
+
+def test_the_policy_stops_what_a_name_might_smuggle_in(browser: Browser, site: Callable[..., Any]) -> None:
+    """Were the escaping ever to fail, no script would run and nothing would be fetched."""
+    served = site(account(disks_of(1)))
+    browser.open(served.url)
+    script = "const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s);"
+    image = f"const i = new Image(); i.src = {json.dumps(served.url + 'spy')}; document.body.append(i);"
+    styled = "document.body.setAttribute('style', 'color: red');"
+    assert browser.evaluate(f"(() => {{ {script} {image} {styled} return window.ran; }})()") is None
+    assert browser.evaluate("getComputedStyle(document.body).color") != "rgb(255, 0, 0)"
+    assert served.visited == ["/"]
+    assert "Content Security Policy" in "".join(browser.seen()["complaints"])
+
+
+def test_a_dead_api_is_said_before_all(browser: Browser, site: Callable[..., Any], broken_fleet: Fleet) -> None:
+    """While the last data is shown, the page says that it is old; when it is too old it is shown no more."""
+    served = site(*broken_fleet)
+    assert browser.open(served.url)["title"].startswith("Not all accounts can be read")
+    (verdict,) = browser.texts(".verdict")
+    assert verdict.startswith("10 of 32 disks need attention.")
+    assert "2 of 2 accounts cannot be read now: 4242, 4243." in verdict
+    assert browser.texts("#accounts + .scroll td:nth-child(2)") == ["fails", "fails"]
+    served.clock.ahead = 3600.0
+    browser.open(served.url)
+    assert browser.texts("#accounts + .scroll td:nth-child(2)") == ["fails; data too old to show"] * 2
+    assert browser.texts("#disks ~ .scroll tbody td") == ["No disk is known."]
+    assert browser.texts("#accounts + .scroll td:nth-child(6)") == ["1h ago"] * 2
+
+
+def test_words_agree_with_one(browser: Browser, site: Callable[..., Any]) -> None:
+    """One disk, one account: the sentences are English."""
+    served = site(account(disks_of(1)))
+    browser.open(served.url)
+    assert browser.texts(".verdict") == ["The only disk is well."]
+    inventory = served.source.inventories[0]
+    served.source.replace(replace(inventory, outcomes={"disks": Outcome(False, 0.1, None)}))
+    browser.open(served.url)
+    (verdict,) = browser.texts(".verdict")
+    assert verdict.startswith("Nothing is wrong with the 1 disk that is known.\n")
+    assert "1 of 1 account cannot be read now" in verdict
+    served.source.replace(account(disks_of(1, hours=30)))
+    assert browser.open(served.url)["title"].startswith("1 of 1 disk needs attention")
+
+
+def test_keyboard_alone_reaches_the_disks(browser: Browser, site: Callable[..., Any], fleet: Fleet) -> None:
+    """All that can be acted on, and both tables that may scroll, take the focus, in the order of the page."""
+    browser.open(site(*fleet).url)
+    reached = "[...document.querySelectorAll('a, input, select, button, .scroll')].every(e => e.tabIndex === 0)"
+    assert browser.evaluate(reached)
+    assert browser.evaluate("document.querySelectorAll('[tabindex]:not([tabindex=\"0\"])').length") == 0
+
+
+@pytest.mark.skipif(not os.environ.get("STATUS_PAGE_PICTURE"), reason="STATUS_PAGE_PICTURE names no file to write")
+def test_take_the_picture_for_the_readme(browser: Browser, site: Callable[..., Any]) -> None:
+    """The picture in the README is the page of the demo's fleet, light, at 1300 by 900."""
+    fleet = polled(disks=60)
+    names = ("production", "staging")
+    named = [replace(each, account=Account(each.account.id, name)) for each, name in zip(fleet, names, strict=True)]
+    browser.open(site(*named).url)
+    picture = Path(os.environ["STATUS_PAGE_PICTURE"])
+    browser.screenshot(picture)
+    assert picture.stat().st_size < 200_000
