@@ -238,8 +238,8 @@ def _against_limit() -> list[Line]:
 def _unprotected() -> Panel:
     return table_of(
         "Unprotected",
-        f"Disks that are no swap, that no automatic backup covers and that the policy neither asks about nor exempts, the"
-        f" largest first, at most {_TOP}; the overview counts all.",
+        f"Disks that are no swap, that no automatic backup covers and that the policy neither asks about nor exempts,"
+        f" the largest first, at most {_TOP}; the overview counts all.",
         Query(q.account_named(q.named(f"topk({_TOP}, {_M('gigas_disk_size_bytes')} and ({q.unprotected(_M)}))", _M))),
         columns=[
             Column("label", "Virtual machine", links=True, filterable=True),
