@@ -347,3 +347,14 @@ def test_a_login_can_be_spoilt(call: Any, faults: Faults, world: World) -> None:
     faults.add("value", "create_token", field="token", value=7)
     answer = call("POST", "/token", json={"login": world.login, "password": world.password})
     assert answer.json()["token"] == 7
+
+
+def test_faults_can_meet_in_one_answer(call: Any, faults: Faults) -> None:
+    """Whatever was asked for first, what leaves nothing that could be read is done last, and each answer comes."""
+    for kind in ("empty", "invalid_utf8", "long_number", "nulls", "duplicate_ids"):
+        faults.add(kind, "list_disks")
+    assert call.get(DISKS).content == b""
+    faults.remove(1)
+    body = call.get(DISKS).content
+    assert b"\xff\xfe\x80bad" in body
+    assert b"duplicate" in body

@@ -6,6 +6,7 @@ import functools
 import json
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -40,16 +41,22 @@ Item = dict[str, Any]
 
 
 def spoil(answer: Answer, faults: Iterable[Fault], now: float) -> Answer:
-    """Return what the faults make of an answer; values inside of a body are spoilt in successes only."""
+    """Return what the faults make of an answer; values inside of a body are spoilt in successes only.
+
+    Those that need a body that can be read come before those that leave none.
+    """
     success = HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES and answer.body
-    for fault in faults:
+    for fault in sorted(faults, key=lambda fault: (fault.kind not in _ITEMS, fault.kind not in _RAW)):
         kind = fault.kind
         if kind in _BODIES:
             answer = _BODIES[kind](answer, fault)
-        elif kind in _ITEMS and success:
-            answer = replace(answer, body=dump(_changed(json.loads(answer.body), _ITEMS[kind], fault, now)))
-        elif kind in _RAW and success:
-            answer = replace(answer, body=_with_raw(json.loads(answer.body), fault, *_RAW[kind]))
+        elif success and (kind in _ITEMS or kind in _RAW):
+            with suppress(ValueError):  # a fault of the same sort was there before and left nothing that can be read
+                content = json.loads(answer.body)
+                if kind in _ITEMS:
+                    answer = replace(answer, body=dump(_changed(content, _ITEMS[kind], fault, now)))
+                else:
+                    answer = replace(answer, body=_with_raw(content, fault, *_RAW[kind]))
     return answer
 
 
