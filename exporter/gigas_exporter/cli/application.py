@@ -68,6 +68,7 @@ class Application:
         self._notifier = Notifier(os.environ, clock)
         self._watchdog = Watchdog(self._notifier, self._healthy, clock)
         self._reloading = threading.Lock()
+        self._was_ready = False
 
     @property
     def url(self) -> str:
@@ -135,7 +136,12 @@ class Application:
         return Response(HTTPStatus.OK, self._status_page.headers, (self._status_page.render(request.query),))
 
     def _not_ready(self) -> str | None:
-        return self._service.not_ready()
+        reason = self._service.not_ready()
+        if reason is None and not self._was_ready:
+            # What was read is in the store a moment before it is on the page, where whoever asks will look next.
+            self._page.refresh()
+        self._was_ready = reason is None
+        return reason
 
     def _healthy(self) -> bool:
         return self._service.healthy()

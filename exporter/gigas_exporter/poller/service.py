@@ -138,7 +138,11 @@ class Service:
             return failed
 
         with ThreadPoolExecutor(_ACCOUNTS_AT_ONCE, thread_name_prefix="poll") as pool:
-            return dict(zip(wanted, pool.map(poll, wanted.values()), strict=True))
+            try:
+                return dict(zip(wanted, pool.map(poll, wanted.values()), strict=True))
+            except BaseException:
+                self._stop.set()  # whoever interrupts it does not wait for the requests under way
+                raise
 
     def _loops(self) -> list[Loop]:
         with self._lock:

@@ -1,0 +1,150 @@
+"""The end: quick, with all scrapes answered, whatever the API does meanwhile."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from gigas_exporter.simulator import SimulatorServer, World
+from support.programs import account_environment, await_true, exporter, running
+
+AT_MOST_SECONDS = 5.0
+ENDS = [signal.SIGTERM, signal.SIGINT]
+
+
+def asked(cloud: SimulatorServer, operation: str) -> bool:
+    """Whether the exporter has sent such a request."""
+    return cloud.requests[operation] > 0
+
+
+HANGING: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "disks": ("list_disks", ()),
+    "sweep": ("list_backups", ()),
+    "disk by disk": ("list_disk_backups", ("--backups.source=disk",)),
+}
+
+
+@pytest.mark.parametrize("number", ENDS, ids=lambda each: each.name)
+@pytest.mark.parametrize("what", HANGING)
+def test_it_leaves_in_the_middle_of_a_poll(
+    tmp_path: Path, cloud: SimulatorServer, number: signal.Signals, what: str
+) -> None:
+    """With requests that are never answered it exits with 0 within 5 s, and no executor holds it."""
+    operation, flags = HANGING[what]
+    cloud.faults.add("hang", operation)
+    flags = (*flags, "--api.timeout=60s")
+    with exporter(tmp_path, account_environment(cloud), *flags, ready=operation != "list_disks") as served:
+        await_true(lambda: asked(cloud, operation))
+        began = time.monotonic()
+        assert served.process.end(number) == 0
+        assert time.monotonic() - began < AT_MOST_SECONDS
+    assert "Traceback" not in served.process.stderr
+    assert f"signal={number.name}" in served.process.stderr
+
+
+def test_it_leaves_in_the_middle_of_a_login(tmp_path: Path, cloud: SimulatorServer) -> None:
+    """A login that is never answered does not hold it either."""
+    cloud.faults.add("hang", "create_token")
+    user = cloud.world.credentials("4242")
+    environ = account_environment(cloud, GIGAS_LOGIN=user.login, GIGAS_PASSWORD=user.password, GIGAS_API_KEY="")
+    with exporter(tmp_path, environ, "--api.timeout=60s", ready=False) as served:
+        await_true(lambda: asked(cloud, "create_token"))
+        began = time.monotonic()
+        assert served.process.end() == 0
+        assert time.monotonic() - began < AT_MOST_SECONDS
+
+
+def test_it_leaves_while_names_cannot_be_resolved_or_addresses_reached(tmp_path: Path, clean: dict[str, str]) -> None:
+    """A connect that gets no answer at all ends with the process."""
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = full.getsockname()
+        waiting = [socket.socket() for _ in range(4)]
+        try:
+            for each in waiting:
+                each.setblocking(False)
+                each.connect_ex(address)
+            environ = {**clean, "GIGAS_API_URL": f"http://127.0.0.1:{address[1]}", "GIGAS_ACCOUNT_ID": "1"}
+            environ["GIGAS_API_KEY"] = "none-of-importance"
+            with exporter(tmp_path, environ, "--api.timeout=60s", ready=False) as served:
+                time.sleep(0.5)
+                began = time.monotonic()
+                assert served.process.end() == 0
+                assert time.monotonic() - began < AT_MOST_SECONDS
+        finally:
+            for each in waiting:
+                each.close()
+
+
+def test_a_scrape_under_way_is_answered_to_its_end(tmp_path: Path) -> None:
+    """A reader of a large page who is slow gets all of it after the signal, while new ones are refused."""
+    world = World(seed=1, disks=6000, eventful=False)
+    with SimulatorServer(world) as cloud, exporter(tmp_path, account_environment(cloud)) as served:
+        host, _, port = served.url.removeprefix("http://").rpartition(":")
+        with socket.socket() as reader:
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+            reader.connect((host, int(port)))
+            reader.settimeout(10)
+            reader.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            head, _, body = reader.recv(4096).partition(b"\r\n\r\n")
+            length = next(int(line[16:]) for line in head.split(b"\r\n") if line.startswith(b"Content-Length: "))
+            assert length > 2 << 20
+            served.process.popen.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            assert served.process.popen.poll() is None
+            with pytest.raises(OSError, match="refused"):
+                socket.create_connection((host, int(port)), timeout=2)
+            size = len(body)
+            while data := reader.recv(1 << 20):
+                size += len(data)
+                body = data
+        assert size == length
+        assert body.endswith(b"\n")
+        assert served.process.popen.wait(AT_MOST_SECONDS) == 0
+
+
+def test_who_never_reads_does_not_hold_it(tmp_path: Path) -> None:
+    """Readers that stopped reading are given up after the grace, and the exit is in time and clean."""
+    world = World(seed=1, disks=6000, eventful=False)
+    with SimulatorServer(world) as cloud, exporter(tmp_path, account_environment(cloud)) as served:
+        host, _, port = served.url.removeprefix("http://").rpartition(":")
+        held = []
+        for _ in range(20):
+            held.append(socket.create_connection((host, int(port)), timeout=5))
+            held[-1].sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        time.sleep(0.3)
+        began = time.monotonic()
+        assert served.process.end() == 0
+        assert time.monotonic() - began < AT_MOST_SECONDS
+        for each in held:
+            each.close()
+
+
+@pytest.mark.parametrize("command", ["collect", "check", "disks"])
+@pytest.mark.parametrize("number", ENDS, ids=lambda each: each.name)
+def test_commands_can_be_interrupted(
+    tmp_path: Path, cloud: SimulatorServer, command: str, number: signal.Signals
+) -> None:
+    """With an API that never answers, Ctrl-C and SIGTERM end a command at once, without a traceback."""
+    cloud.faults.add("hang")
+    arguments = ["disks", "list"] if command == "disks" else [command]
+    line = [sys.executable, "-m", "gigas_exporter", *arguments, "--api.timeout=60s"]
+    with running(line, tmp_path, account_environment(cloud)) as process:
+        await_true(lambda: cloud.requests.total)
+        began = time.monotonic()
+        try:
+            status = process.end(number, AT_MOST_SECONDS)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"{command} did not end within {AT_MOST_SECONDS:g} s")
+        assert time.monotonic() - began < AT_MOST_SECONDS
+    assert status in {130, 143, -signal.SIGTERM}
+    assert "Traceback" not in process.stderr
+    assert len(process.stderr.split("\n")) <= 3
