@@ -1,0 +1,151 @@
+"""Every configuration that the README and docs/ show is accepted by the program that it is for."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import promql_parser
+import pytest
+import yaml
+from click.testing import CliRunner
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from docs.following import relocated
+from docs.pages import PAGES, ROOT, Block, blocks_of
+from gigas_exporter.cli.main import cli
+from gigas_exporter.config.schema import ConfigFile
+from gigas_exporter.strict_yaml import load_yaml
+from gigas_exporter.web import load_web_config
+from support.programs import tool
+
+_BLOCKS: Final = [block for page in PAGES for block in blocks_of(page)]
+_FILE_KEYS: Final = ("cert_file", "key_file", "ca_file", "password_file", "api_key_file")
+
+
+def _of(language: str) -> pytest.MarkDecorator:
+    found = [block for block in _BLOCKS if block.language == language]
+    return pytest.mark.parametrize("block", found, ids=[block.where for block in found])
+
+
+def _write_files(document: object, directory: Path) -> None:
+    """Write what a configuration points to: a certificate with its key, or a secret."""
+    if isinstance(document, list):
+        for item in document:
+            _write_files(item, directory)
+    if not isinstance(document, dict):
+        return
+    certificate, private = _certificate() if {"cert_file", "ca_file"} & document.keys() else (b"", b"")
+    for key, value in document.items():
+        if key in _FILE_KEYS:
+            content = {"cert_file": certificate, "ca_file": certificate, "key_file": private}.get(key, b"secret\n")
+            path = directory / value
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        else:
+            _write_files(value, directory)
+
+
+def _certificate() -> tuple[bytes, bytes]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gigas.example.com")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now).not_valid_after(now + timedelta(days=1))
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM), private
+
+
+def _check_exporter(file: Path, document: Mapping[str, Any]) -> None:
+    variables = {name: None for name in os.environ if name.startswith("GIGAS_")}
+    alone = {} if {"accounts", "discover"} & document.keys() else {"GIGAS_ACCOUNT_ID": "4242", "GIGAS_API_KEY": "k"}
+    result = CliRunner().invoke(cli, ["config", "check", str(file)], env={**variables, **alone})
+    assert (result.exit_code, result.stderr) == (0, ""), result.output
+
+
+def _check_web(file: Path, _document: Mapping[str, Any]) -> None:
+    assert load_web_config(file).path == file
+
+
+def _check_prometheus(file: Path, document: Mapping[str, Any]) -> None:
+    for pattern in document.get("rule_files", ()):
+        _accept([sys.executable, "-m", "gigas_exporter", "alerts", file.parent / Path(pattern).parent])
+        assert list(file.parent.glob(pattern)), f"no rule file is called {pattern}"
+    _accept([tool("promtool"), "check", "config", file])
+
+
+def _check_alertmanager(file: Path, _document: Mapping[str, Any]) -> None:
+    _accept([tool("amtool"), "check-config", file])
+
+
+def _check_rules(file: Path, _document: Mapping[str, Any]) -> None:
+    _accept([tool("promtool"), "check", "rules", file])
+
+
+def _check_kustomization(_file: Path, document: Mapping[str, Any]) -> None:
+    assert document["kind"] == "Kustomization"
+    base = yaml.safe_load((ROOT / "deploy/kubernetes/base/kustomization.yaml").read_text(encoding="utf-8"))
+    (resource,) = document["resources"]
+    assert (ROOT / "deploy" / resource / "kustomization.yaml").is_file()
+    assert {each["name"] for each in document["images"]} == {each["name"] for each in base["images"]}
+    (ours,), (theirs,) = document["configMapGenerator"], base["configMapGenerator"]
+    assert (ours["name"], ours["behavior"], ours["files"]) == (theirs["name"], "replace", theirs["files"])
+
+
+def _accept(command: list[str | Path]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+_KINDS: Final[tuple[tuple[frozenset[str], Callable[[Path, Mapping[str, Any]], None]], ...]] = (
+    (frozenset(ConfigFile.model_fields), _check_exporter),
+    (frozenset({"tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"}), _check_web),
+    (frozenset({"global", "scrape_configs", "rule_files", "alerting"}), _check_prometheus),
+    (frozenset({"global", "route", "receivers", "inhibit_rules", "templates"}), _check_alertmanager),
+    (frozenset({"groups"}), _check_rules),
+    (frozenset({"apiVersion", "kind", "resources", "images", "configMapGenerator"}), _check_kustomization),
+)
+"""By which top-level keys a document is known, and who judges it."""
+
+
+@_of("yaml")
+def test_configurations_are_accepted(block: Block, tmp_path: Path) -> None:
+    """A YAML block is of a kind that is known here, and the program that reads that kind takes it, with no warning."""
+    text = relocated(block.text, tmp_path)
+    document = load_yaml(text, block.where)
+    assert isinstance(document, dict)
+    check = next((check for keys, check in _KINDS if document.keys() <= keys), None)
+    assert check is not None, f"{block.where}: nothing here reads {sorted(document)}"
+    _write_files(document, tmp_path)
+    file = tmp_path / "shown.yml"
+    file.write_text(text, encoding="utf-8")
+    check(file, document)
+
+
+@_of("promql")
+def test_queries_are_valid(block: Block) -> None:
+    """A query can be parsed."""
+    assert promql_parser.parse(block.text) is not None
+
+
+@_of("ini")
+def test_drop_ins_are_known_to_systemd(block: Block, tmp_path: Path) -> None:
+    """A drop-in that is shown makes systemd complain of nothing in the unit."""
+    unit = tmp_path / "gigas-exporter.service"
+    text = (ROOT / "deploy/systemd" / unit.name).read_text(encoding="utf-8")
+    unit.write_text(text.replace("/opt/gigas-exporter/bin/gigas-exporter", sys.executable), encoding="utf-8")
+    (tmp_path / f"{unit.name}.d").mkdir()
+    (tmp_path / f"{unit.name}.d" / "shown.conf").write_text(block.text, encoding="utf-8")
+    command = [tool("systemd-analyze"), "verify", "--man=no", str(unit)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    said = [line for line in done.stderr.splitlines() if unit.name in line]
+    assert (done.returncode, said) == (0, [])
