@@ -11,7 +11,7 @@ import click
 from gigas_exporter.config import Settings, load_settings
 from gigas_exporter.config.flags import FLAGS, Flag
 
-__all__ = ["GroupedCommand", "read_settings", "settings_options"]
+__all__ = ["Gigabytes", "GroupedCommand", "read_settings", "settings_options"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -40,6 +40,22 @@ class SettingsOption(click.Option):
             help=f"{flag.help} [{default}env: {flag.env}]",
         )
         self.flag = flag
+
+
+class Gigabytes(click.ParamType):
+    """A size in the API's GB; a whole number is sent as one."""
+
+    name = "GB"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        try:
+            number = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a number of GB", param, ctx)
+        if not 0 < number < float("inf"):
+            self.fail(f"{value} is not a number of GB above 0", param, ctx)
+        return int(number) if number.is_integer() else number
 
 
 class GroupedCommand(click.Command):

@@ -39,7 +39,7 @@ def _yes_or_no(value: bool | None) -> str:
 
 DISKS: Final = Table(
     columns=(
-        Column("verdict", "VERDICT", style=_style, shortest=15, cut=cut_list),
+        Column("verdict", "VERDICT", style=_style, shortest=13, cut=cut_list),
         Column("virtual_machine", "VM", shortest=10),
         Column("mount_point", "MOUNT POINT", shortest=14, cut=cut_start),
         Column("disk_id", "DISK", right=True),

@@ -14,7 +14,7 @@ import click
 from gigas_exporter import human
 from gigas_exporter.cli.disks.access import account_options, get_disk, one_account, report_disks
 from gigas_exporter.cli.disks.waiting import wait_for_backup
-from gigas_exporter.cli.options import GroupedCommand
+from gigas_exporter.cli.options import Gigabytes, GroupedCommand
 from gigas_exporter.cli.output import render_json, render_yaml
 from gigas_exporter.cli.progress import progress
 from gigas_exporter.config.durations import parse_duration
@@ -117,7 +117,7 @@ Examples:
   gigas-exporter disks edit --account 4242 17 --autobackup
   gigas-exporter disks edit --account 4242 17 --size 40 --force-reboot""",
 )
-@click.option("--size", "disk_size", type=float, metavar="GB", envvar="GIGAS_SIZE", show_envvar=True, help="New size.")
+@click.option("--size", "disk_size", type=Gigabytes(), envvar="GIGAS_SIZE", show_envvar=True, help="New size.")
 @click.option(
     "--virtual-machine-id",
     metavar="ID",
@@ -164,7 +164,7 @@ def edit(
 ) -> None:
     """Change DISK."""
     changes = {
-        "disk_size": int(disk_size) if disk_size is not None and disk_size.is_integer() else disk_size,
+        "disk_size": disk_size,
         "virtual_machine_id": virtual_machine_id,
         "autobackup": autobackup,
         "mount_point": mount_point,

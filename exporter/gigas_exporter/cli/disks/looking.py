@@ -17,7 +17,7 @@ from gigas_exporter.cli.disks.access import (
     report_disks,
     warn,
 )
-from gigas_exporter.cli.options import GroupedCommand
+from gigas_exporter.cli.options import Gigabytes, GroupedCommand
 from gigas_exporter.cli.output import Format, render
 from gigas_exporter.cli.progress import progress
 from gigas_exporter.cli.rows import BACKUPS, DISKS, backup_record, disk_record
@@ -164,8 +164,7 @@ def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
 @click.argument("disk")
 @click.option(
     "--min-disk-size",
-    type=float,
-    metavar="GB",
+    type=Gigabytes(),
     envvar="GIGAS_MIN_DISK_SIZE",
     show_envvar=True,
     help="Only backups of at least this disk size.",

@@ -1,0 +1,294 @@
+"""``disks backup``, ``template``, ``edit``, ``build`` and ``delete``: shown first, asked for, sent once."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+
+from cli.conftest import ACCOUNT, HOSTILE_TEXT, Run
+from gigas_exporter.simulator import SimulatorServer
+
+CHANGES: dict[str, tuple[list[str], str, str, dict[str, Any] | None]] = {
+    "backup": ([], "POST", "/backup", None),
+    "template": (
+        ["--label", "golden", "--console-id", "3"], "POST", "/template", {"label": "golden", "console_id": "3"},
+    ),
+    "edit": (
+        ["--size", "40", "--virtual-machine-id", "501", "--no-autobackup", "--mount-point", "/x",
+         "--add-to-linux-fstab", "--force-reboot"],
+        "PUT", "",
+        {"disk_size": 40, "virtual_machine_id": "501", "autobackup": 0, "mount_point": "/x",
+         "add_to_linux_fstab": 1, "force_reboot": 1},
+    ),
+    "build": ([], "POST", "/build", None),
+    "delete": ([], "DELETE", "", None),
+}  # fmt: skip
+"""Command → its arguments, and method, path after the disk's and body of the request."""
+
+
+def sent(cloud: SimulatorServer) -> list[tuple[str, str, int]]:
+    """Return method, path and status of the changes that the cloud was asked for."""
+    return [(each.method, each.path, each.status) for each in cloud.requests.recent if each.method != "GET"]
+
+
+@pytest.mark.parametrize("command", CHANGES)
+def test_a_dry_run_shows_the_request_and_needs_no_network(run: Run, command: str) -> None:
+    """--dry-run prints method, address and body, and sends nothing, not even a question."""
+    arguments, method, path, body = CHANGES[command]
+    nowhere = {"GIGAS_API_URL": "http://127.0.0.1:9"}
+    outcome = run("disks", command, "17", *arguments, "--dry-run", **nowhere)
+    assert (outcome.status, outcome.err) == (0, "")
+    first, _, rest = outcome.out.partition("\n")
+    assert first == f"{method} http://127.0.0.1:9/account/4242/disk/17{path}"
+    assert (json.loads(rest) if rest else None) == body
+    facts = json.loads(run("disks", command, "17", *arguments, "--dry-run", "--output", "json", **nowhere).out)
+    assert (facts["method"], facts["body"]) == (method, body)
+
+
+def test_a_dry_run_does_not_look_up_accounts(run: Run, tmp_path: Any) -> None:
+    """Where only the API knows the accounts, a dry run wants one named."""
+    path = tmp_path / "discover.yml"
+    path.write_text("api: {url: 'http://127.0.0.1:9'}\ndiscover: true\ncredential: {api_key: k}\n")
+    environ = {"GIGAS_ACCOUNT_ID": None, "GIGAS_API_KEY": None, "GIGAS_CONFIG_FILE": str(path)}
+    refused = run("disks", "delete", "17", "--dry-run", **environ)
+    assert refused.status == 2
+    assert refused.err == "gigas-exporter: the accounts are known to the API alone: choose one with --account\n"
+    assert run("disks", "delete", "17", "--dry-run", "--account", "5", **environ).status == 0
+
+
+@pytest.mark.parametrize("command", CHANGES)
+def test_yes_goes_on_without_asking(run: Run, cloud: SimulatorServer, told: Callable[[str], str], command: str) -> None:
+    """With --yes the change is made, once, after the disk and what will happen were shown."""
+    arguments, method, path, _ = CHANGES[command]
+    disk = told("error")
+    arguments = [*(each if each != "40" else "4000" for each in arguments)]
+    outcome = run("disks", command, disk, *arguments, "--yes")
+    assert outcome.status == 0
+    ((got_method, got_path, status),) = sent(cloud)
+    assert (got_method, got_path) == (method, f"/account/4242/disk/{disk}{path}")
+    assert 200 <= status < 300
+    assert "mount point" in outcome.err
+    assert "last backup" in outcome.err
+    assert outcome.out.startswith({"backup": "create backup", "template": "create template"}.get(command, command))
+    assert ("ALL DATA ON THIS DISK WILL BE LOST" in outcome.err) == (command in {"build", "delete"})
+
+
+@pytest.mark.parametrize(
+    ("command", "answer", "agreed"),
+    [
+        ("backup", "y\n", True),
+        ("backup", "n\n", False),
+        ("backup", "\n", False),
+        ("backup", "", False),
+        ("delete", "{disk}\n", True),
+        ("delete", "y\n", False),
+        ("delete", "{disk}0\n", False),
+        ("delete", "", False),
+        ("build", "{disk}\n", True),
+        ("build", "yes\n", False),
+    ],
+)
+def test_nothing_changes_unless_it_is_agreed_to(
+    run: Run, cloud: SimulatorServer, told: Callable[[str], str], command: str, answer: str, agreed: bool
+) -> None:
+    """A backup wants a yes; what erases data wants the disk's id typed. Silence is no."""
+    disk = told("stale")
+    outcome = run("disks", command, disk, stdin=answer.format(disk=disk))
+    assert bool(sent(cloud)) == agreed
+    assert outcome.status == (0 if agreed else 1)
+    assert ("nothing was changed" in outcome.err) != agreed
+    assert outcome.err.index("last backup") < outcome.err.index("will be")
+
+
+def test_the_disk_is_shown_before_the_question(run: Run, told: Callable[[str], str]) -> None:
+    """Machine, mount point, size, last backup and verdict stand before what will happen."""
+    lines = run("disks", "backup", told("stale"), stdin="n\n").err.splitlines()
+    assert [line.split("  ")[0] for line in lines[:7]] == [
+        "disk", "account", "virtual machine", "mount point", "size", "last backup", "verdict",
+    ]  # fmt: skip
+    assert lines[5].endswith("1d 6h ago")
+    assert lines[6].endswith("backup stale")
+    assert lines[7] == "A backup of this disk will be made."
+
+
+def test_what_an_edit_will_do_is_said(run: Run, told: Callable[[str], str]) -> None:
+    """Each change is named with its value, and the reboot."""
+    disk = told("stale")
+    said = run("disks", "edit", disk, "--size", "400", "--force-reboot", stdin="n\n").err
+    assert "This disk will be changed: disk_size = 400, force_reboot = True." in said
+    assert "Its machine will be rebooted if that is needed." in said
+    assert "Some changes need a reboot." in run("disks", "edit", disk, "--autobackup", stdin="n\n").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["edit", "17"], "nothing to change was given"),
+        (["edit", "17", "--force-reboot"], "nothing to change was given"),
+        (["edit", "17", "--size", "-1"], "not a number of GB above 0"),
+        (["edit", "17", "--size", "nan"], "not a number of GB above 0"),
+        (["edit", "17", "--size", "big"], "'big' is not a number of GB"),
+        (["template", "17", "--label", " ", "--console-id", "1"], "a template needs a label"),
+        (["template", "17", "--label", "x"], "Missing option '--console-id'"),
+        (["backup", "17", "--timeout", "soon"], "--timeout"),
+        (["backup", ".."], "an id must not be empty or consist of dots"),
+        (["delete"], "Missing argument 'DISK'"),
+    ],
+)
+def test_wrong_use_is_status_2(run: Run, cloud: SimulatorServer, arguments: list[str], words: str) -> None:
+    """What makes no sense is refused before the API hears of it."""
+    outcome = run("disks", *arguments, "--yes")
+    assert outcome.status == 2
+    assert words in outcome.err
+    assert len(outcome.err.splitlines()) == 1
+    assert cloud.requests.total == 0
+
+
+def test_programs_get_the_answer(run: Run, told: Callable[[str], str]) -> None:
+    """--output json and yaml write what the API answered, and nothing else, to stdout."""
+    disk = told("stale")
+    answer = json.loads(run("disks", "backup", disk, "--yes", "--output", "json", "--wait").out)
+    assert (answer["operation"], answer["status"]) == ("create_backup", 202)
+    assert str(answer["answer"]["disk_id"]) == disk
+    answer = yaml.safe_load(run("disks", "edit", disk, "--autobackup", "--yes", "--output", "yaml").out)
+    assert (answer["operation"], answer["status"]) == ("edit_disk", 200)
+
+
+def test_a_refusal_is_one_line(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:
+    """What the API refuses is told with its status; a disk that is none is not even tried."""
+    locked = told("locked")
+    outcome = run("disks", "delete", locked, "--yes")
+    assert outcome.status == 1
+    assert outcome.err.splitlines()[-1].startswith("gigas-exporter: delete_disk: the API answered 4")
+    outcome = run("disks", "delete", "999", "--yes")
+    assert outcome.err == "gigas-exporter: account 4242 has no disk 999\n"
+
+
+def test_a_lost_answer_is_not_sent_again(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:
+    """A change whose answer is lost is told as unknown, and made once."""
+    cloud.faults.add("close", "delete_disk")
+    outcome = run("disks", "delete", told("stale"), "--yes")
+    assert outcome.status == 1
+    assert "whether the change took effect is not known" in outcome.err
+    assert cloud.requests["delete_disk"] == 1
+
+
+def test_wait_follows_the_backup(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:
+    """--wait ends well when the new backup can be used, and the disk's verdict is well then."""
+    disk = told("stale")
+    outcome = run("disks", "backup", disk, "--yes", "--wait")
+    assert outcome.status == 0
+    newest = max(cloud.world.backups(ACCOUNT, disk), key=lambda backup: backup.date_created or 0.0)
+    assert outcome.out.splitlines()[-1].startswith(f"backup {newest.id} of disk {disk} can be used; it took ")
+    assert "verdict                 well" in run("disks", "show", disk).out
+
+
+def test_wait_has_a_deadline(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:
+    """A backup that does not come in time is a failure that says how it stands."""
+    cloud.world.operation_seconds = 600.0
+    disk = told("stale")
+    began = time.monotonic()
+    outcome = run("disks", "backup", disk, "--yes", GIGAS_WAIT="true", GIGAS_TIMEOUT="1s")
+    assert time.monotonic() - began < 10
+    assert outcome.status == 1
+    last = outcome.err.splitlines()[-1]
+    assert f"disk {disk} has no new backup that can be used after 1s (backup " in last
+    assert last.endswith("is pending); it may still come")
+
+
+def test_wait_tells_a_backup_that_failed(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:
+    """A new backup whose status says that it failed ends the wait at once."""
+    cloud.faults.add("value", "list_disk_backups", field="status", value="Failed", skip=3)
+    outcome = run("disks", "backup", told("stale"), "--yes", "--wait")
+    assert outcome.status == 1
+    assert outcome.err.splitlines()[-1].endswith("failed: its status is Failed")
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"status": 404}, "account 4242 has no disk {disk} any more"),
+        ({"status": 403}, "list_disk_backups: the API answered 403"),
+        ({"status": 401}, "does not accept the credential"),
+    ],
+)
+def test_wait_ends_when_it_is_in_vain(
+    run: Run, cloud: SimulatorServer, told: Callable[[str], str], fault: dict[str, Any], words: str
+) -> None:
+    """A disk that is gone, or a credential that is refused, is not waited for."""
+    disk = told("stale")
+    cloud.faults.add("status", "list_disk_backups", skip=2, **fault)
+    outcome = run("disks", "backup", disk, "--yes", "--wait", "--timeout", "20s")
+    assert outcome.status == 1
+    assert words.format(disk=disk) in outcome.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("fault", [{"kind": "status", "status": 503}, {"kind": "html"}])
+def test_wait_outlives_what_passes(
+    run: Run, cloud: SimulatorServer, told: Callable[[str], str], fault: dict[str, Any]
+) -> None:
+    """An API that cannot be read for a while is waited for."""
+    cloud.world.operation_seconds = 1.0
+    cloud.faults.add(operation="list_disk_backups", skip=2, count=4, **fault)
+    outcome = run("disks", "backup", told("stale"), "--yes", "--wait")
+    assert outcome.status == 0, outcome.err
+    assert "can be used" in outcome.out
+
+
+def test_wait_without_an_id_takes_any_new_backup(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:
+    """Where the API's answer cannot be understood, a backup that was not there before is the new one."""
+    cloud.faults.add("html", "create_backup")
+    disk = told("stale")
+    outcome = run("disks", "backup", disk, "--yes", "--wait")
+    assert outcome.status == 0, outcome.err
+    assert outcome.out.splitlines()[0] == "create backup: accepted; it goes on in the background"
+    assert f"of disk {disk} can be used" in outcome.out
+
+
+def test_wait_sees_a_backup_that_is_listed_late(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:
+    """Until it is listed, the backup is waited for."""
+    disk = told("never")
+    cloud.faults.add("value", "create_backup", field="id", value="never-listed")
+    world = cloud.world
+
+    def come_late() -> None:
+        world.remove_backups(disk)
+        time.sleep(1.2)
+        world.make_backup(disk)
+
+    thread = threading.Timer(0.3, come_late)
+    world.operation_seconds = 600.0
+    thread.start()
+    try:
+        outcome = run("disks", "backup", disk, "--yes", "--wait", "--timeout", "20s")
+    finally:
+        thread.join()
+    assert outcome.status == 0, outcome.err
+
+
+def test_hostile_answers_stay_text(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:
+    """What the API says reaches the terminal as text only: the disk that is shown, the answer, the new backup."""
+    disk = told("stale")
+    cloud.world.change_disk(disk, mount_point=HOSTILE_TEXT)
+    for operation in ("create_backup", "list_disk_backups"):
+        cloud.faults.add("value", operation, field="status", value=HOSTILE_TEXT)
+    for arguments in ((), ("--output", "json"), ("--output", "yaml"), ("--wait",)):
+        outcome = run("disks", "backup", disk, "--yes", *arguments)
+        assert outcome.status == 0
+        assert all(char.isprintable() or char == "\n" for char in outcome.out + outcome.err)
+    outcome = run("disks", "template", disk, "--label", HOSTILE_TEXT, "--console-id", "3", stdin="n\n")
+    assert all(char.isprintable() or char == "\n" for char in outcome.err)
+
+
+def test_a_password_in_an_answer_is_not_written(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:
+    """A machine's initial password, wherever an answer holds it, stays out."""
+    cloud.faults.add("value", "edit_disk", field="initial_password", value=cloud.world.canary)
+    outcome = run("disks", "edit", told("stale"), "--autobackup", "--yes", "--output", "json")
+    assert outcome.status == 0
+    assert "initial_password" not in outcome.out

@@ -1,0 +1,229 @@
+"""``check``: the verdict on the eventful world, its outputs, and its exit statuses."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cli.conftest import ACCOUNT, HOSTILE_TEXT, Run
+from gigas_exporter.simulator import SimulatorServer
+
+STORIES = {
+    "stale": "backup stale",
+    "never": "never backed up",
+    "error": "disk error",
+    "unprotected": "unprotected",
+    "locked": "locked long",
+    "failed": "failed backups",
+    "missed": "backup missed",
+    "detached": "detached",
+    "new": "awaiting first backup",
+}
+
+
+def _calm(cloud: SimulatorServer) -> None:
+    """Take every trouble away."""
+    for disk in cloud.world.disks(ACCOUNT):
+        cloud.world.change_disk(disk.id, error=False, locked=False)
+        if not disk.is_swap:
+            cloud.world.set_autobackup(disk.id, True)
+            cloud.world.make_backup(disk.id)
+
+
+def test_every_trouble_is_found(run: Run, told: Callable[[str], str]) -> None:
+    """Each story of the world is told by its finding, worst first, and the exempt disk says why."""
+    outcome = run("check", "--output", "json")
+    assert outcome.status == 1
+    records = json.loads(outcome.out)
+    found = {record["disk_id"]: record for record in records}
+    for story, finding in STORIES.items():
+        assert finding in found[told(story)]["findings"], story
+    exempt = [record for record in records if record["findings"] == ["exempt"]]
+    assert exempt
+    assert {record["reason"] for record in exempt} == {"swap needs no backup"}
+    order = [record["severity"] for record in records]
+    assert order == sorted(order, key=["critical", "unknown", "warning", "notice", "ok"].index)
+    assert outcome.err.startswith("5 of 16 disks need attention: 1 never backed up, 1 backup missed, 1 disk error, ")
+
+
+def test_the_summary_comes_first(run: Run) -> None:
+    """One line says it all; what is no fault is told apart."""
+    first, blank, head, *rows = run("check").out.splitlines()
+    assert first == (
+        "5 of 16 disks need attention: 1 never backed up, 1 backup missed, 1 disk error, 1 backup stale, 1 locked long;"
+        " also 1 with failed backups, 1 unprotected, 1 detached, 1 awaiting first backup, 1 exempt"
+    )
+    assert blank == ""
+    assert head.startswith("VERDICT")
+    assert head.endswith("WHY EXEMPT")
+    assert len(rows) == 16
+
+
+def test_all_well_is_status_0(run: Run, cloud: SimulatorServer) -> None:
+    """Without troubles the summary says so, and notices do not change the status."""
+    _calm(cloud)
+    outcome = run("check")
+    assert outcome.status == 0
+    assert outcome.out.startswith("all 16 disks are well; also ")
+
+
+def test_the_words_agree_with_the_number(run: Run, cloud: SimulatorServer) -> None:
+    """One disk is, several are; none is said as well."""
+    _calm(cloud)
+    kept, *others = (disk.id for disk in cloud.world.disks(ACCOUNT) if not disk.is_swap)
+    for disk in cloud.world.disks(ACCOUNT):
+        if disk.id != kept:
+            cloud.world.delete_disk(disk.id)
+    cloud.world.move_disk(kept, cloud.world.machines(ACCOUNT)[0].id)
+    for backup in cloud.world.backups(ACCOUNT, kept):
+        if backup.status != "completed":
+            cloud.world.remove_backup(backup.id)
+    assert run("check").out.startswith("the only disk is well\n")
+    cloud.world.set_error(kept)
+    assert run("check").out.startswith("1 of 1 disk needs attention: 1 disk error\n")
+    cloud.world.delete_disk(kept)
+    empty = run("check")
+    assert (empty.status, empty.out) == (0, "there are no disks\n")
+    assert json.loads(run("check", "--output", "json").out) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        ({"kind": "status", "status": 500}, "the API has an error"),
+        ({"kind": "status", "status": 403}, "the API forbids it"),
+        ({"kind": "status", "status": 401}, "the API does not accept the credential"),
+        ({"kind": "not_an_array"}, "the answer cannot be understood"),
+        ({"kind": "reset"}, "the API cannot be reached"),
+    ],
+)
+def test_what_cannot_be_read_is_status_2(run: Run, cloud: SimulatorServer, fault: dict[str, Any], why: str) -> None:
+    """Disks that cannot be read are no fleet that is well: status 2, and why."""
+    cloud.faults.add(operation="list_*", **fault)
+    outcome = run("check")
+    assert outcome.status == 2
+    assert outcome.out == f"no disk could be checked; account 4242: disks and backups could not be read, {why}\n"
+
+
+def test_unread_backups_are_status_2(run: Run, cloud: SimulatorServer) -> None:
+    """Findings that are known are told, and yet the check is not whole."""
+    cloud.faults.add("status", "list_*backups", status=500)
+    outcome = run("check")
+    assert outcome.status == 2
+    assert "with backups unread" in outcome.out
+    assert "account 4242: backups could not be read, the API has an error" in outcome.out
+    assert "backups unread" in outcome.out.splitlines()[4]
+
+
+def test_another_accounts_data_is_still_judged(run: Run, cloud: SimulatorServer, config: str) -> None:
+    """One account that cannot be read makes the status 2 and hides no other."""
+    _calm(cloud)
+    cloud.faults.add("status", account="4243", status=403)
+    outcome = run("check", "--config.file", config, GIGAS_ACCOUNT_ID=None, GIGAS_API_KEY=None)
+    assert outcome.status == 2
+    assert outcome.out.startswith("nothing is wrong with the 16 disks that could be read; also ")
+
+
+def test_nothing_could_be_checked(run: Run, cloud: SimulatorServer, tmp_path: Any) -> None:
+    """Where the accounts themselves cannot be listed, one line and status 2; to Nagios it is UNKNOWN."""
+    path = tmp_path / "discover.yml"
+    path.write_text(f"api: {{url: '{cloud.url}'}}\ndiscover: true\ncredential: {{api_key: wrong}}\n")
+    environ = {"GIGAS_ACCOUNT_ID": None, "GIGAS_API_KEY": None, "GIGAS_CONFIG_FILE": str(path)}
+    outcome = run("check", **environ)
+    assert (outcome.status, outcome.out) == (2, "")
+    assert outcome.err == "gigas-exporter: list_accounts: the API does not accept the credential (status 401)\n"
+    outcome = run("check", "--nagios", **environ)
+    assert outcome.status == 3
+    assert outcome.out.startswith("GIGAS UNKNOWN - list_accounts: ")
+
+
+@pytest.mark.parametrize(("arguments", "status"), [((), 2), (("--nagios",), 3)])
+def test_a_wrong_configuration(run: Run, arguments: tuple[str, ...], status: int) -> None:
+    """Without an account nothing can be checked: status 2, or UNKNOWN to Nagios."""
+    outcome = run("check", *arguments, GIGAS_ACCOUNT_ID=None, GIGAS_API_KEY=None)
+    assert outcome.status == status
+    assert "no account to watch" in outcome.out + outcome.err
+
+
+def test_nagios_knows_four_states(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:
+    """CRITICAL for what is lost, WARNING for what is late, OK, and UNKNOWN; one line with performance data."""
+    shape = r"GIGAS (\w+) - [^|\n]+ \| disks=16 never_backed_up=\d+ missed=\d+ stale=\d+ errors=\d+ locked_long=\d+"
+    shape += r" oldest_required_backup=\d+s\n"
+
+    def state(**environ: str) -> tuple[int, str]:
+        outcome = run("check", "--nagios", **environ)
+        match = re.fullmatch(shape, outcome.out)
+        assert match is not None, outcome.out
+        assert outcome.err == ""
+        return outcome.status, match[1]
+
+    assert state() == (2, "CRITICAL")
+    _calm(cloud)
+    assert state(GIGAS_NAGIOS="") == (0, "OK")
+    cloud.world.set_locked(told("locked"))
+    cloud.world.change_disk(told("locked"), updated_at=cloud.world.start - 86_400)
+    assert state() == (1, "WARNING")
+    cloud.faults.add("status", "list_*backups", status=500)
+    assert state() == (3, "UNKNOWN")
+    cloud.world.set_error(told("error"))
+    assert state() == (2, "CRITICAL")
+    assert run("check", GIGAS_NAGIOS="1").out.startswith("GIGAS CRITICAL - ")
+
+
+def test_no_name_breaks_the_nagios_line(run: Run, cloud: SimulatorServer, tmp_path: Any) -> None:
+    """A bar or an escape in an account's id does not begin performance data."""
+    path = tmp_path / "odd.yml"
+    path.write_text(f"api: {{url: '{cloud.url}'}}\ndiscover: true\ncredential: {{api_key: {cloud.world.api_key}}}\n")
+    cloud.faults.add("value", "list_accounts", field="id", value="a|b\x1b[1m")
+    outcome = run("check", "--nagios", GIGAS_ACCOUNT_ID=None, GIGAS_API_KEY=None, GIGAS_CONFIG_FILE=str(path))
+    assert outcome.status == 3
+    assert outcome.out.count("|") == 1
+    assert "account a/b\\x1b[1m: " in outcome.out
+
+
+@pytest.mark.parametrize("start", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1+1"])
+def test_no_name_is_a_formula(run: Run, cloud: SimulatorServer, told: Callable[[str], str], start: str) -> None:
+    """What a spreadsheet would run as a formula gets a quote before it."""
+    cloud.world.change_disk(told("stale"), mount_point=start + '|cmd,"x"')
+    rows = list(csv.DictReader(io.StringIO(run("check", "--output", "csv").out)))
+    (row,) = (row for row in rows if row["disk_id"] == told("stale"))
+    assert row["mount_point"].startswith("'")
+    assert len(rows) == 16
+
+
+def test_markdown_shows_names_as_they_are(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:
+    """Bars, markup, links and HTML in a name stay text, one row a disk."""
+    name = "a|b `c` *d* _e_ <b>f</b> [g](http://h) ~~i~~ $j$ &amp; \\k" + HOSTILE_TEXT
+    cloud.world.change_disk(told("stale"), mount_point=name)
+    first, blank, head, rule, *rows = run("check", "--output", "markdown").out.splitlines()
+    assert first.startswith("5 of 16 disks need attention")
+    assert len(rows) == 16
+    columns = len(re.findall(r"(?<!\\)\|", head))
+    assert all(len(re.findall(r"(?<!\\)\|", row)) == columns for row in (rule, *rows))
+    (row,) = (row for row in rows if told("stale") in row)
+    assert r"a\|b \`c\` \*d\* \_e\_ \<b\>f\</b\> \[g\](http://h) \~\~i\~\~ \$j\$ \&amp; \\k" in row
+    assert "\x1b" not in row
+
+
+def test_programs_find_no_sentence_among_the_records(run: Run) -> None:
+    """For JSON and CSV the summary goes to stderr."""
+    for form in ("json", "csv"):
+        outcome = run("check", "--output", form)
+        assert outcome.err.count("\n") == 1
+        assert "need attention" not in outcome.out
+
+
+def test_hostile_names_cannot_command_a_terminal(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:
+    """No escape of a name leaves the check, in whatever format."""
+    cloud.world.change_disk(told("stale"), mount_point=HOSTILE_TEXT)
+    cloud.faults.add("value", "list_virtual_machines", field="label", value=HOSTILE_TEXT)
+    for form in ("table", "json", "csv", "markdown"):
+        outcome = run("check", "--output", form)
+        assert all(char.isprintable() or char == "\n" for char in outcome.out + outcome.err), form
+        assert "owned" in outcome.out

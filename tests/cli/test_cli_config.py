@@ -1,0 +1,126 @@
+"""``config check``, ``collect``, ``dashboards`` and ``alerts``: what they say, write and refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cli.conftest import Run
+from gigas_exporter.simulator import SimulatorServer
+
+ALONE: dict[str, str | None] = {
+    "GIGAS_ACCOUNT_ID": None, "GIGAS_API_KEY": None, "GIGAS_API_URL": None, "GIGAS_API_MAX_REQUESTS_PER_SECOND": None,
+}  # fmt: skip
+
+
+def test_a_valid_file_is_told_in_words(run: Run, config: str) -> None:
+    """What was understood, and how many requests it will cost, without a secret."""
+    outcome = run("config", "check", config, "--disks", "500", **ALONE)
+    assert (outcome.status, outcome.err) == (0, "")
+    first, *lines = outcome.out.splitlines()
+    assert first == f"{config}: valid"
+    assert any("account 4242 (production)" in line for line in lines)
+    assert sum("requests for 500 disks: about " in line for line in lines) == 2
+    assert run("config", "check", config, GIGAS_DISKS="500", **ALONE).out == outcome.out
+
+
+def test_every_error_has_its_path(run: Run, tmp_path: Path) -> None:
+    """All that is wrong, one line each, on stderr; status 2."""
+    path = tmp_path / "bad.yml"
+    path.write_text("accounts: [{id: '1', api_keyy: x}]\npol: {}\n")
+    outcome = run("config", "check", str(path), **ALONE)
+    assert (outcome.status, outcome.out) == (2, "")
+    assert outcome.err.splitlines() == [
+        f"{path}: accounts[0].api_keyy: unknown key; did you mean api_key?",
+        f"{path}: pol: unknown key; did you mean poll?",
+    ]
+
+
+def test_a_file_that_is_not_there(run: Run, tmp_path: Path) -> None:
+    """It is named once."""
+    path = tmp_path / "none.yml"
+    outcome = run("config", "check", str(path), **ALONE)
+    assert (outcome.status, outcome.err) == (2, f"{path}: No such file or directory\n")
+
+
+def test_the_web_config_that_it_names_is_checked(run: Run, config: str) -> None:
+    """A file with TLS and passwords that is wrong makes the configuration wrong."""
+    with Path(config).open("a") as file:
+        file.write("web: {config_file: web.yml}\n")
+    web = Path(config).with_name("web.yml")
+    missing = run("config", "check", config, **ALONE)
+    assert missing.status == 2
+    assert str(web) in missing.err
+    web.write_text("basic_auth_users: {someone: plain}\n")
+    wrong = run("config", "check", config, **ALONE)
+    assert wrong.status == 2
+    assert "basic_auth_users.someone: not a bcrypt hash" in wrong.err
+    web.write_text("{}\n")
+    assert run("config", "check", config, **ALONE).status == 0
+
+
+def test_what_is_hardly_meant_is_a_warning(run: Run, tmp_path: Path) -> None:
+    """A questionable setting is said and is no error."""
+    path = tmp_path / "plain.yml"
+    path.write_text("api: {url: 'http://api.example'}\naccounts: [{id: '1', api_key: k}]\n")
+    outcome = run("config", "check", str(path), **ALONE)
+    assert outcome.status == 0
+    assert outcome.err.startswith(f"{path}: warning: ")
+
+
+def test_collect_writes_the_metrics(run: Run, tmp_path: Path) -> None:
+    """To stdout or whole to a file, without what would collide or freeze."""
+    shown = run("collect")
+    assert (shown.status, shown.err) == (0, "")
+    assert 'gigas_up{account_id="4242"} 1' in shown.out
+    assert "process_" not in shown.out
+    assert "python_info" not in shown.out
+    assert "gigas_disk_backup_age_seconds" not in shown.out
+    path = tmp_path / "gigas.prom"
+    written = run("collect", "--output", str(path))
+    assert (written.status, written.out, written.err) == (0, "", "")
+    assert path.read_text().count("gigas_disk_info{") == shown.out.count("gigas_disk_info{") == 16
+
+
+def test_collect_tells_what_it_could_not_read(run: Run, cloud: SimulatorServer, tmp_path: Path) -> None:
+    """An account that cannot be read is status 1 and one line; that it is down is written."""
+    cloud.faults.add("status", status=403)
+    outcome = run("collect")
+    assert outcome.status == 1
+    assert outcome.err == ("gigas-exporter: account 4242: disks and backups could not be read, the API forbids it\n")
+    assert 'gigas_up{account_id="4242"} 0' in outcome.out
+    refused = run("collect", "--output", str(tmp_path / "no" / "such" / "folder.prom"))
+    assert refused.status == 1
+    assert refused.err.splitlines()[-1].startswith("gigas-exporter: ")
+
+
+@pytest.mark.parametrize(("command", "suffix"), [("dashboards", ".json"), ("alerts", ".rules.yml")])
+def test_the_bundle_is_written_out(run: Run, tmp_path: Path, command: str, suffix: str) -> None:
+    """Each written file is named on stdout, and is there."""
+    pytest.importorskip(f"gigas_exporter.bundle.{command}")
+    outcome = run(command, str(tmp_path / "out"))
+    assert outcome.status == 0, outcome.err
+    paths = [Path(line) for line in outcome.out.splitlines()]
+    assert paths
+    assert all(path.is_file() for path in paths)
+    written = [path for path in paths if path.name.endswith(suffix) or path.suffix == Path(suffix).suffix]
+    assert written
+    for path in written:
+        assert json.loads(path.read_text()) if suffix == ".json" else yaml.safe_load(path.read_text())
+
+
+@pytest.mark.parametrize("command", ["dashboards", "alerts"])
+def test_labels_reach_kubernetes_objects(run: Run, tmp_path: Path, command: str) -> None:
+    """--label and GIGAS_LABEL become labels; what is no pair is refused."""
+    pytest.importorskip(f"gigas_exporter.bundle.{command}")
+    outcome = run(command, str(tmp_path), "--format", "kubernetes", "--label", "team=storage")
+    assert outcome.status == 0, outcome.err
+    text = "".join(Path(line).read_text() for line in outcome.out.splitlines())
+    assert "team: storage" in text
+    for wrong in ("storage", "=storage"):
+        refused = run(command, str(tmp_path), "--label", wrong)
+        assert refused.status == 2
+        assert refused.err == f"gigas-exporter: --label {wrong}: write it as NAME=VALUE\n"

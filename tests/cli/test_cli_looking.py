@@ -1,0 +1,228 @@
+"""``disks list``, ``show`` and ``backups``: what they ask, what they show, and how they fail."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+from rich.cells import cell_len
+
+from cli.conftest import ACCOUNT, HOSTILE_TEXT, Run
+from gigas_exporter.simulator import SimulatorServer
+
+NO_ACCOUNT: dict[str, str | None] = {"GIGAS_ACCOUNT_ID": None, "GIGAS_API_KEY": None}
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def test_the_worst_disk_stands_first(run: Run, told: Callable[[str], str]) -> None:
+    """A table in a pipe is plain, whole, and begins with the worst."""
+    outcome = run("disks", "list")
+    assert outcome.status == 0
+    head, first, *rest = outcome.out.splitlines()
+    assert head.split()[:4] == ["VERDICT", "VM", "MOUNT", "POINT"]
+    assert first.startswith("never backed up")
+    assert told("never") in first
+    assert len(rest) == 15
+    assert "\x1b" not in outcome.out
+    assert outcome.err == ""
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_a_table_fits_its_terminal(run: Run, width: int) -> None:
+    """No line is wider than the terminal; verdict, machine, mount point, disk and age stay."""
+    lines = ANSI.sub("", run("disks", "list", terminal=width).out).splitlines()
+    assert max(map(cell_len, lines)) <= width
+    for title in ("VERDICT", "VM", "MOUNT POINT", "DISK", "BACKUP AGE"):
+        assert title in lines[0]
+    assert ("BACKUPS" in lines[0]) == (width >= 120)
+    assert all(re.search(r" 100\d\d( |$)", line) for line in lines[1:])
+
+
+@pytest.mark.parametrize(
+    ("environ", "colour"), [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)]
+)
+def test_colour_is_for_terminals_that_want_it(run: Run, environ: dict[str, str], colour: bool) -> None:
+    """A terminal gets colours, unless NO_COLOR or TERM say otherwise."""
+    assert bool(ANSI.search(run("disks", "list", terminal=100, **environ).out)) == colour
+
+
+def test_every_format_holds_the_same_disks(run: Run) -> None:
+    """JSON, YAML and CSV hold all fields of the same disks in the same order."""
+    as_json = json.loads(run("disks", "list", "--output", "json").out)
+    as_yaml = yaml.safe_load(run("disks", "list", "--output", "yaml").out)
+    as_csv = list(csv.DictReader(io.StringIO(run("disks", "list", "--output", "csv").out)))
+    assert len(as_json) == 16
+    assert [each["disk_id"] for each in as_json] == [each["disk_id"] for each in as_yaml]
+    assert [each["disk_id"] for each in as_json] == [each["disk_id"] for each in as_csv]
+    assert list(as_json[0]) == list(as_yaml[0]) == list(as_csv[0])
+    assert as_csv[0]["autobackup"] == "true"
+    assert as_json[0]["findings"] == ["never backed up"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sent"),
+    [
+        (["--data-store-id", "11"], {"data_store_id": "11"}),
+        (["--virtual-machine-id", "501"], {"virtual_machine_id": "501"}),
+        (["--is-swap"], {"is_swap": "1"}),
+        (["--no-is-swap"], {"is_swap": "0"}),
+        (["--mount-point", "/var"], {"mount_point": "/var"}),
+        (["--data-store-group-id", "1"], {"data_store_group_id": "1"}),
+        (["--primary"], {"primary": "1"}),
+        (["--no-primary"], {"primary": "0"}),
+    ],
+)
+def test_filters_are_the_apis(run: Run, cloud: SimulatorServer, arguments: list[str], sent: dict[str, str]) -> None:
+    """Each filter goes to the API under its name, and by its environment variable as well."""
+    outcome = run("disks", "list", *arguments)
+    assert outcome.status == 0
+    query = next(seen.query for seen in cloud.requests.recent if seen.operation == "list_disks")
+    assert {name: query[name] for name in query if name not in {"limit", "offset"}} == sent
+    name, value = next(iter(sent.items()))
+    assert run("disks", "list", **{f"GIGAS_{name.upper()}": value}).out == outcome.out
+
+
+def test_nothing_found_is_said(run: Run, cloud: SimulatorServer) -> None:
+    """A filter that nothing passes, and an account without disks, are no empty table."""
+    assert run("disks", "list", "--mount-point", "/nowhere").out == "No disk fits.\n"
+    assert json.loads(run("disks", "list", "--mount-point", "/nowhere", "--output", "json").out) == []
+    header = run("disks", "list", "--mount-point", "/nowhere", "--output", "csv").out
+    assert header.startswith("verdict,severity,")
+    for disk in cloud.world.disks(ACCOUNT):
+        cloud.world.delete_disk(disk.id)
+    assert run("disks", "list").out == "There are no disks.\n"
+
+
+def test_several_accounts_are_one_list(run: Run, cloud: SimulatorServer, config: str) -> None:
+    """All accounts of the file are listed, or the one that is chosen by id, name or variable."""
+    both = json.loads(run("disks", "list", "--config.file", config, "--output", "json", **NO_ACCOUNT).out)
+    assert {each["account_id"] for each in both} == {"4242", "4243"}
+    for chosen in (
+        run("disks", "list", "--config.file", config, "--account", "production", "--output", "json", **NO_ACCOUNT),
+        run("disks", "list", "--account", "4242", "--output", "json", GIGAS_CONFIG_FILE=config, **NO_ACCOUNT),
+        run("disks", "list", "--output", "json", GIGAS_CONFIG_FILE=config, GIGAS_API_KEY=None),
+    ):
+        assert {each["account_id"] for each in json.loads(chosen.out)} == {"4242"}
+    missing = run("disks", "list", "--account", "9", "--config.file", config, **NO_ACCOUNT)
+    assert missing.status == 2
+    assert missing.err == "gigas-exporter: --account 9: not among the configured accounts (4242, 4243)\n"
+
+
+def test_the_flag_goes_before_the_variable(run: Run, cloud: SimulatorServer) -> None:
+    """--account names another account than GIGAS_ACCOUNT_ID for the same credential."""
+    listed = run("disks", "list", "--account", "4243", "--output", "json", GIGAS_API_KEY=cloud.world.api_key)
+    assert {each["account_id"] for each in json.loads(listed.out)} == {"4243"}
+
+
+def test_one_accounts_failure_hides_no_other(run: Run, cloud: SimulatorServer, config: str) -> None:
+    """What can be read is listed, what cannot is said, and the status is 1."""
+    cloud.faults.add("status", status=403, account="4243")
+    outcome = run("disks", "list", "--config.file", config, "--output", "json", **NO_ACCOUNT)
+    assert outcome.status == 1
+    assert len(json.loads(outcome.out)) == 16
+    assert outcome.err.splitlines() == [
+        "gigas-exporter: account 4243: list_disks: the API answered 403",
+        "gigas-exporter: 1 of 2 accounts could not be read",
+    ]
+
+
+def test_discovered_accounts_are_listed(run: Run, cloud: SimulatorServer, tmp_path: Any) -> None:
+    """With discovery the API says which accounts there are; a chosen one is not looked up."""
+    path = tmp_path / "discover.yml"
+    path.write_text(f"api: {{url: '{cloud.url}'}}\ndiscover: true\ncredential: {{api_key: {cloud.world.api_key}}}\n")
+    environ = {**NO_ACCOUNT, "GIGAS_CONFIG_FILE": str(path)}
+    assert len(json.loads(run("disks", "list", "--output", "json", **environ).out)) == 32
+    asked = cloud.requests["list_accounts"]
+    assert asked
+    assert run("disks", "show", "10001", "--account", "4242", **environ).status == 0
+    assert cloud.requests["list_accounts"] == asked
+    several = run("disks", "show", "10001", **environ)
+    assert several.status == 2
+    assert "there are several accounts (4242, 4243): choose one with --account" in several.err
+
+
+def test_show_tells_all_of_one_disk(run: Run, told: Callable[[str], str]) -> None:
+    """One line a fact for people, all fields for programs."""
+    stale = told("stale")
+    text = run("disks", "show", stale).out
+    assert re.search(r"^verdict +backup stale$", text, re.MULTILINE)
+    assert re.search(r"^backup age +1d 6h$", text, re.MULTILINE)
+    assert re.search(r"^autobackup +yes$", text, re.MULTILINE)
+    (record,) = json.loads(run("disks", "show", stale, "--output", "json").out)
+    assert record["disk_id"] == stale
+    assert record["max_age_seconds"] == 93_600
+
+
+def test_a_disk_that_is_none(run: Run) -> None:
+    """A 404 is said in words, with status 1."""
+    for arguments in (("show", "999"), ("backups", "999")):
+        outcome = run("disks", *arguments)
+        assert (outcome.status, outcome.out) == (1, "")
+        assert outcome.err == "gigas-exporter: account 4242 has no disk 999\n"
+
+
+def test_backups_come_newest_first(run: Run, told: Callable[[str], str], cloud: SimulatorServer) -> None:
+    """The backups of a disk, the newest on top; none is said."""
+    stale = told("stale")
+    records = json.loads(run("disks", "backups", stale, "--output", "json").out)
+    dates = [each["date_created"] for each in records]
+    assert len(dates) == len(cloud.world.backups(ACCOUNT, stale))
+    assert dates == sorted(dates, reverse=True)
+    assert "CREATED" in run("disks", "backups", stale, terminal=80).out
+    assert run("disks", "backups", told("never")).out == f"Disk {told('never')} has no backup.\n"
+    assert run("disks", "backups", stale, "--min-disk-size", "100000").out == f"Disk {stale} has no backup.\n"
+
+
+def test_hostile_names_cannot_command_a_terminal(run: Run, cloud: SimulatorServer) -> None:
+    """No escape of a name leaves the commands, in whatever format; programs read the name as it is."""
+    disk = cloud.world.disks(ACCOUNT)[0]
+    cloud.world.change_disk(disk.id, mount_point=HOSTILE_TEXT)
+    cloud.faults.add("value", "list_virtual_machines", field="label", value=HOSTILE_TEXT)
+    cloud.faults.add("value", "list_*backups", field="status", value=HOSTILE_TEXT)
+    for arguments in (("list",), ("show", disk.id), ("backups", disk.id)):
+        for form in ("table", "json", "yaml", "csv"):
+            outcome = run("disks", *arguments, "--output", form)
+            assert outcome.status == 0
+            text = outcome.out + outcome.err
+            assert all(char.isprintable() or char == "\n" for char in text), (arguments, form)
+            assert "owned" in text
+    (shown,) = json.loads(run("disks", "show", disk.id, "--output", "json").out)
+    (also,) = yaml.safe_load(run("disks", "show", disk.id, "--output", "yaml").out)
+    assert shown["mount_point"] == also["mount_point"] == HOSTILE_TEXT
+
+
+def test_what_is_only_enrichment_is_missed_quietly(run: Run, cloud: SimulatorServer) -> None:
+    """Without machines or backups the disks are listed all the same, and what is missing is said."""
+    cloud.faults.add("status", "list_virtual_machines", status=403)
+    cloud.faults.add("status", "list_*backups", status=403)
+    outcome = run("disks", "list")
+    assert outcome.status == 0
+    assert "not read" in outcome.out
+    assert "VM 50" in outcome.out
+    names, backups = outcome.err.splitlines()
+    assert names.startswith("gigas-exporter: account 4242: virtual machines are not named: ")
+    assert backups.startswith("gigas-exporter: account 4242: backups are not shown: ")
+    cloud.faults.clear()
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({"GIGAS_API_KEY": "wrong"}, "does not accept the credential"),
+        ({"GIGAS_ACCOUNT_ID": "77"}, "the API answered 404"),
+        ({"GIGAS_API_URL": "http://127.0.0.1:9"}, "list_disks: "),
+    ],
+)
+def test_what_cannot_be_listed_is_one_line(run: Run, environ: dict[str, str], words: str) -> None:
+    """A refused key, a foreign account and a dead API each give one line and status 1."""
+    outcome = run("disks", "list", **environ)
+    assert (outcome.status, outcome.out) == (1, "")
+    assert len(outcome.err.splitlines()) == 1
+    assert outcome.err.startswith("gigas-exporter: ")
+    assert words in outcome.err

@@ -1,0 +1,315 @@
+"""The command line as a whole: errors in one line, variables for options, completion, pipes and terminals."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from rich.cells import cell_len
+from support.programs import account_environment, tool
+
+from cli.conftest import Run
+from gigas_exporter.cli import main as main_module
+from gigas_exporter.cli.main import cli
+from gigas_exporter.cli.options import SettingsOption
+from gigas_exporter.simulator import SimulatorServer
+
+PROGRAM = [sys.executable, "-m", "gigas_exporter"]
+WITHOUT_VARIABLE = {"yes", "dry_run", "output", "help", "version"}
+
+
+def _commands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        try:
+            command = group.get_command(context, name)
+        except ModuleNotFoundError:
+            continue
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from _commands(command, f"{path} {name}".strip())
+        else:
+            yield f"{path} {name}".strip(), command
+
+
+COMMANDS = dict(_commands(cli))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_has_a_variable_that_its_help_names(name: str) -> None:
+    """But for --yes, --dry-run and --output, which must not be inherited unseen."""
+    command = COMMANDS[name]
+    context = click.Context(command)
+    for parameter in command.params:
+        if not isinstance(parameter, click.Option) or parameter.name == "help":
+            continue
+        record = parameter.get_help_record(context)
+        assert record is not None
+        if parameter.name in WITHOUT_VARIABLE:
+            assert parameter.envvar is None
+            assert "env" not in record[1]
+            continue
+        variable = parameter.flag.env if isinstance(parameter, SettingsOption) else parameter.envvar
+        expected = "GIGAS_ACCOUNT_ID" if parameter.name == "account" else variable
+        assert expected
+        assert str(expected).startswith("GIGAS_")
+        assert re.search(rf"env(?: var)?: {expected}\b", record[1]), record
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_fits_eighty_columns(name: str, run: Run) -> None:
+    """Each command's help is there, with an example of its use where it has epilogs, and no line is too wide."""
+    outcome = run(*name.split(), "--help", terminal=80)
+    assert outcome.status == 0
+    assert "Usage: gigas-exporter " in outcome.out
+    assert "Options" in outcome.out
+
+
+def test_an_empty_variable_counts_as_unset(run: Run) -> None:
+    """Variables that are set to nothing change nothing."""
+    for arguments in (("disks", "list", "--output", "json"), ("disks", "edit", "17", "--size", "4", "--dry-run")):
+        names = {
+            parameter.envvar: ""
+            for parameter in COMMANDS[" ".join(arguments[:2])].params
+            if isinstance(parameter.envvar, str)
+        }
+        assert len(names) > 4
+        empty, plain = run(*arguments, **names), run(*arguments)
+        assert (empty.status, empty.err) == (0, "")
+        assert len(empty.out.splitlines()) == len(plain.out.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["bogus"], "No such command 'bogus'. (see: gigas-exporter --help)"),
+        (["disks", "bogus"], "No such command 'bogus'. (see: gigas-exporter disks --help)"),
+        (["disks", "list", "--output", "xml"], "'xml' is not one of"),
+        (["disks", "list", "--is-swap=maybe"], "--is-swap"),
+        (["disks", "show"], "Missing argument 'DISK'. (see: gigas-exporter disks show --help)"),
+        (["check", "--poll.interval", "soon"], "--poll.interval"),
+        (["check", "--api.url", "ftp://x"], "--api.url"),
+        (["check", "--config.file", "/nowhere.yml"], "/nowhere.yml"),
+        (["check", "--api-key", "s3cret"], "No such option"),
+        (["disks", "show", "\x1b[31m17", "extra"], "unexpected extra argument"),
+    ],
+)
+def test_wrong_use_is_one_line_and_status_2(run: Run, arguments: list[str], words: str) -> None:
+    """What is wrong, and where to read on."""
+    outcome = run(*arguments)
+    assert (outcome.status, outcome.out) == (2, "")
+    assert len(outcome.err.splitlines()) == 1
+    assert outcome.err.startswith("gigas-exporter: ")
+    assert words in outcome.err
+    assert "\x1b" not in outcome.err
+
+
+@pytest.mark.parametrize("arguments", [[], ["disks"], ["config"]])
+def test_a_group_alone_shows_its_help(run: Run, arguments: list[str]) -> None:
+    """Without a command the help is shown, readable, and the status is that of wrong use."""
+    outcome = run(*arguments)
+    assert (outcome.status, outcome.out) == (2, "")
+    assert "\nCommands:\n" in outcome.err
+
+
+def test_the_version(run: Run) -> None:
+    """--version names the program."""
+    assert re.fullmatch(r"gigas-exporter, version \d+\.\d+\.\d+\S*\n", run("--version").out)
+
+
+def test_a_defect_is_told_without_its_text(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody foresaw gives its kind and place; its words could hold a secret."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("token s3cret")
+
+    monkeypatch.setattr(main_module.cli, "main", fail)
+    outcome = run("check")
+    assert outcome.status == 1
+    assert re.fullmatch(
+        r"gigas-exporter: internal error, please report it: RuntimeError at test_cli_main\.py:\d+\n", outcome.err
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (click.Abort(), 130, "interrupted"),
+        (click.ClickException("no\n\x1b[1mway"), 1, "no \\x1b[1mway"),
+        (click.UsageError("not so"), 2, "not so (see: gigas-exporter --help)"),
+        (OSError(28, "No space left on device"), 1, "cannot write: No space left on device"),
+    ],
+)
+def test_what_ends_a_command(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int, words: str
+) -> None:
+    """Each way to end early has its status and its line."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(main_module.cli, "main", fail)
+    outcome = run("check")
+    assert (outcome.status, outcome.err) == (status, f"gigas-exporter: {words}\n")
+
+
+def _process(cloud: SimulatorServer, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    environ = account_environment(cloud, **changes)
+    return subprocess.run([*PROGRAM, *arguments], env=environ, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_process_itself(cloud: SimulatorServer) -> None:
+    """As a program of its own: findings are status 1, an unreadable API 2, a wrong word 2, and no traceback."""
+    found = _process(cloud, "check")
+    assert found.returncode == 1
+    assert found.stdout.startswith("5 of 16 disks need attention")
+    dead = _process(cloud, "check", GIGAS_API_URL="http://127.0.0.1:9")
+    assert dead.returncode == 2
+    wrong = _process(cloud, "disks", "show", "999", GIGAS_API_KEY="k3y-that-is-wrong")
+    assert wrong.returncode == 1
+    for each in (found, dead, wrong):
+        assert "Traceback" not in each.stderr
+        assert "k3y" not in each.stdout + each.stderr
+
+
+def test_a_reader_that_leaves_is_no_defect(cloud: SimulatorServer) -> None:
+    """`| head` ends the output quietly."""
+    environ = account_environment(cloud)
+    shell = f"{' '.join(PROGRAM)} disks list | head -1"
+    done = subprocess.run(["bash", "-c", shell], env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr == ""
+    assert done.stdout.startswith("VERDICT")
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as gone:
+        ended = subprocess.run(
+            [*PROGRAM, "disks", "list"], env=environ, stdout=gone, stderr=subprocess.PIPE, timeout=60, check=False
+        )
+    assert ended.stderr == b""
+
+
+def test_a_full_disk_is_one_line(cloud: SimulatorServer) -> None:
+    """Output that cannot be written is status 1, and says why."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*PROGRAM, "disks", "list"], env=account_environment(cloud), stdout=full, stderr=subprocess.PIPE,
+            text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == "gigas-exporter: cannot write: No space left on device\n"
+
+
+def _in_terminal(command: list[str], environ: dict[str, str], columns: int) -> tuple[int, str]:
+    """Run a program in a terminal of its own; return its status and all that the terminal was sent."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with subprocess.Popen(command, env=environ, stdin=follower, stdout=follower, stderr=follower) as process:
+        os.close(follower)
+        written = bytearray()
+        while True:
+            try:
+                piece = os.read(leader, 65_536)
+            except OSError:  # the terminal's other side has gone
+                break
+            if not piece:
+                break
+            written += piece
+        status = process.wait(60)
+    os.close(leader)
+    return status, written.decode()
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_in_a_real_terminal(cloud: SimulatorServer, columns: int) -> None:
+    """Progress while it reads, gone when it is done; then a coloured table that fits."""
+    environ = {**account_environment(cloud, TERM="xterm-256color")}
+    for name in ("COLUMNS", "NO_COLOR"):
+        environ.pop(name, None)
+    cloud.faults.add("latency", seconds=0.2)
+    status, written = _in_terminal([*PROGRAM, "check"], environ, columns)
+    assert status == 1
+    assert "reading disks, virtual machines and backups" in written
+    assert "of 3 lists: " in written
+    assert "\x1b[31m" in written
+    table = written[written.index("VERDICT") :]
+    lines = [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line) for line in table.split("\r\n")]
+    assert max(map(cell_len, lines)) <= columns
+
+
+def test_progress_of_a_wait_in_a_real_terminal(cloud: SimulatorServer) -> None:
+    """The wait for a backup shows how it stands and how long it took so far."""
+    cloud.world.operation_seconds = 2.0
+    environ = account_environment(cloud, TERM="xterm-256color")
+    command = [*PROGRAM, "disks", "backup", "10003", "--yes", "--wait"]
+    status, written = _in_terminal(command, environ, 120)
+    assert status == 0
+    assert "waiting for the backup of disk 10003: backup 2000000 is pending; " in written
+    assert "backup 2000000 of disk 10003 can be used" in written
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["gigas-exporter", ""], {"serve", "check", "disks", "alerts"}),
+        (["gigas-exporter", "di"], {"disks"}),
+        (["gigas-exporter", "disks", "b"], {"backup", "backups", "build"}),
+        (["gigas-exporter", "check", "--out"], {"--output"}),
+        (["gigas-exporter", "check", "--output", ""], {"table", "json", "csv", "markdown"}),
+        (["gigas-exporter", "disks", "list", "--output", "y"], {"yaml"}),
+    ],
+)
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_speaks_each_shells_protocol(run: Run, shell: str, words: list[str], offered: set[str]) -> None:
+    """What each shell asks through its variables is answered in its form."""
+    asked = {"_GIGAS_EXPORTER_COMPLETE": f"{shell}_complete", "COMP_WORDS": " ".join(words)}
+    asked["COMP_CWORD"] = words[-1] if shell == "fish" else str(len(words) - 1)
+    outcome = run(**asked)
+    assert outcome.status == 0
+    lines = outcome.out.splitlines()
+    found = {
+        "bash": lambda: {line.split(",")[1] for line in lines},
+        "zsh": lambda: set(lines[1::3]),
+        "fish": lambda: {line.split("\t")[0].split(",")[1] for line in lines},
+    }[shell]()
+    assert offered <= found if words[-1] == "" else offered == found
+
+
+def test_the_help_says_how_to_switch_completion_on(run: Run) -> None:
+    """The line for each shell stands at the end of --help, and gives a script of that shell."""
+    text = run("--help").out
+    for shell in ("bash", "zsh", "fish"):
+        assert f"_GIGAS_EXPORTER_COMPLETE={shell}_source gigas-exporter" in text
+        if shell == "bash" and shutil.which("bash") is None:
+            continue
+        script = run(_GIGAS_EXPORTER_COMPLETE=f"{shell}_source").out
+        assert f"_GIGAS_EXPORTER_COMPLETE={shell}_complete" in script
+
+
+def test_bash_completes_with_the_script(run: Run, tmp_path: Path) -> None:
+    """A real bash takes the script and completes a command with it."""
+    script = tmp_path / "completion.bash"
+    script.write_text(run(_GIGAS_EXPORTER_COMPLETE="bash_source").out)
+    program = tmp_path / "gigas-exporter"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m gigas_exporter "$@"\n')
+    program.chmod(0o755)
+    commands = (
+        f"source {script}; COMP_WORDS=(gigas-exporter disks del); COMP_CWORD=2;"
+        " _gigas_exporter_completion gigas-exporter; echo ${COMPREPLY[@]}"
+    )
+    environ = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        [tool("bash"), "-c", commands], env=environ, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout == "delete\n", done.stderr
