@@ -77,14 +77,14 @@ def relocated(text: str, directory: Path) -> str:
     """Return a text whose system paths lie below a directory, and see to it that their directories are there."""
     for match in _SYSTEM_PATH.finditer(text):
         written = re.split(r"[\s\"';:]", text[match.start() + 1 :])[0]
-        path = directory / "root" / written
+        path = directory / "machine" / written
         (path if written.endswith("/") else path.parent).mkdir(parents=True, exist_ok=True)
-    return _SYSTEM_PATH.sub(lambda match: f"{directory}/root/{match[1]}/", text)
+    return _SYSTEM_PATH.sub(lambda match: f"{directory}/machine/{match[1]}/", text)
 
 
 def write_secrets(directory: Path, demo: Demo) -> None:
     """Write the key that sees all accounts under each name by which the pages call a key."""
-    secrets = directory / "root/run/secrets"
+    secrets = directory / "machine/run/secrets"
     secrets.mkdir(parents=True, exist_ok=True)
     for name in ("gigas", "production", "staging"):
         (secrets / name).write_text("demo-api-key\n")
@@ -121,7 +121,7 @@ def follow(blocks: Sequence[Block], commands: Sequence[Command], directory: Path
         "GIGAS_WEB_LISTEN_ADDRESS": served,
     }
     subprocess.run(["bash", "-c", "\n".join(script)], cwd=directory, env=environ, timeout=_TIMEOUT_SECONDS, check=False)
-    back = {simulated: _SIMULATED, str(directory / "root"): ""}
+    back = {simulated: _SIMULATED, str(directory / "machine"): ""}
     return [_outcome(directory, number, command, back) for number, command in enumerate(commands)]
 
 

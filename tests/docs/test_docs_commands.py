@@ -11,6 +11,7 @@ import pytest
 
 from docs.following import demo, follow
 from docs.pages import NAMES, PAGES, ROOT, Block, Command, blocks_of, commands_of, fits
+from support.programs import tool
 
 _CANNOT_RUN: Final[Mapping[str, str]] = {
     r"pipx install ": "installs a release from the package index",
@@ -29,6 +30,7 @@ _STATUS: Final[Mapping[str, int]] = {
 }
 """Exit statuses other than 0: the demo has findings, critical ones among them."""
 
+_PROGRAMS: Final = ("amtool", "curl", "jq", "promtool")
 _CHECKED_ELSEWHERE: Final = {"yaml", "promql", "ini"}
 
 
@@ -61,6 +63,10 @@ def test_commands_do_what_the_page_says(page: Path, tmp_path: Path) -> None:
     if not commands:
         assert page.name in {"api.md", "alerts.md", "configuration.md", "dashboards.md", "metrics.md", "performance.md"}
         return
+    asked = "\n".join([*(command.text for command in commands), *(block.text for block in blocks if block.file)])
+    for name in _PROGRAMS:
+        if re.search(rf"(?<![\w-]){name} ", asked):
+            tool(name)
     with demo(tmp_path) as running:
         outcomes = follow(blocks, commands, tmp_path, running)
     for outcome in outcomes:

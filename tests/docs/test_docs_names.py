@@ -48,7 +48,7 @@ def _options(command: click.Command) -> set[str]:
 def _code(page: Path) -> list[str]:
     """Return the code spans of a page's text."""
     text = re.sub(r"^ *```.*?^ *```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    return [span for _, span in re.findall(r"(`+)(.+?)\1", text, re.DOTALL)]
+    return [" ".join(span.split()) for _, span in re.findall(r"(`+)(.+?)\1", text, re.DOTALL)]
 
 
 @_each_page
