@@ -1,0 +1,108 @@
+"""The file that ``collect`` writes: whole or as it was, whatever happens in between."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gigas_exporter.simulator import SimulatorServer
+from support.programs import account_environment, await_true, running
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+OLD = "# what was there before\n"
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    """A file of an earlier run."""
+    directory = tmp_path / "textfiles"
+    directory.mkdir()
+    (directory / "gigas.prom").write_text(OLD, encoding="utf-8")
+    return directory / "gigas.prom"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda each: each.name)
+def test_whoever_kills_it_finds_the_old_file(
+    tmp_path: Path, cloud: SimulatorServer, output: Path, run: Run, number: signal.Signals
+) -> None:
+    """Killed in the middle, the old file is whole, nothing else lies about, and the next run replaces it."""
+    hang = cloud.faults.add("hang", "list_backups")
+    command = [sys.executable, "-m", "gigas_exporter", "collect", "--output", str(output)]
+    with running(command, tmp_path, account_environment(cloud)) as process:
+        await_true(lambda: cloud.requests["list_backups"])
+        process.end(number)
+    assert output.read_text(encoding="utf-8") == OLD
+    assert [each.name for each in output.parent.iterdir()] == [output.name]
+    cloud.faults.remove(hang)
+    assert run("collect", "--output", str(output), environ=account_environment(cloud)).returncode == 0
+    assert "gigas_disk_info{" in output.read_text(encoding="utf-8")
+
+
+def test_a_reader_never_sees_half_a_file(tmp_path: Path, cloud: SimulatorServer, output: Path, run: Run) -> None:
+    """Runs that are killed at any moment leave the old file or the new one, never a piece."""
+    command = [sys.executable, "-m", "gigas_exporter", "collect", "--output", str(output)]
+    run(*command[3:], environ=account_environment(cloud))
+    whole = output.read_text(encoding="utf-8").count("\n")
+    for delay in (0.6, 0.8, 1.0, 1.2):
+        with running(command, tmp_path, account_environment(cloud)) as process:
+            time.sleep(delay)
+            process.popen.kill()
+            process.popen.wait(10)
+        text = output.read_text(encoding="utf-8")
+        assert text.endswith("\n")
+        assert abs(text.count("\n") - whole) < whole / 10
+
+
+def test_a_full_disk_is_one_line(cloud: SimulatorServer, output: Path, run: Run) -> None:
+    """Where no more can be written the old file stays, nothing half-written does, and the exit status is 1."""
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    environ = account_environment(
+        cloud, PYTHONDONTWRITEBYTECODE="1", COVERAGE_PROCESS_START="", COVERAGE_PROCESS_CONFIG=""
+    )
+    done = run("collect", "--output", str(output), environ=environ, preexec_fn=limit)
+    assert done.returncode == 1
+    assert done.stderr == f"gigas-exporter: cannot write {output}: File too large\n"
+    assert output.read_text(encoding="utf-8") == OLD
+    assert [each.name for each in output.parent.iterdir()] == [output.name]
+
+
+def test_a_directory_that_is_not_there_is_one_line(cloud: SimulatorServer, tmp_path: Path, run: Run) -> None:
+    """Nothing is made up: the path is named and the exit status is 1."""
+    output = tmp_path / "nowhere" / "gigas.prom"
+    done = run("collect", "--output", str(output), environ=account_environment(cloud))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "No such file or directory" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("collect",), ("check",), ("disks", "list"), ("check", "--output=json")])
+def test_standard_output_that_takes_nothing_is_one_line(
+    tmp_path: Path, cloud: SimulatorServer, arguments: tuple[str, ...]
+) -> None:
+    """A full disk behind standard output is an error of one line, never a success and no traceback."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "gigas_exporter", *arguments],
+            env=account_environment(cloud),
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode in {1, 2}
+    *others, last = done.stderr.splitlines()
+    assert last == "gigas-exporter: cannot write: No space left on device"
+    assert len(others) <= 1

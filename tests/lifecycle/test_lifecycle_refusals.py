@@ -1,0 +1,139 @@
+"""What is wrong from the start: one line, exit status 2, and nothing asked of the API."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from gigas_exporter.simulator import SimulatorServer
+from support.programs import account_environment, await_true, tool
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def assert_refused(done: subprocess.CompletedProcess[str], cloud: SimulatorServer, *words: str) -> None:
+    """It left with 2 and one line that says why."""
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert cloud.requests.total == 0
+
+
+def test_a_port_in_use(run: Run, cloud: SimulatorServer) -> None:
+    """Somebody else listens there."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        done = run("serve", f"--web.listen-address={address}", environ=account_environment(cloud))
+    assert_refused(done, cloud, address, "in use")
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1:10063", "nowhere.invalid:1", "127.0.0.1:99999", "127.0.0.1"])
+def test_an_address_that_is_none_of_ours(run: Run, cloud: SimulatorServer, address: str) -> None:
+    """It cannot be listened on, or is no address."""
+    assert_refused(run("serve", f"--web.listen-address={address}", environ=account_environment(cloud)), cloud)
+
+
+Powerless = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def powerless(tmp_path: Path) -> Powerless:
+    """Run a command with no more permission than any user has; root without capabilities is nobody special."""
+    prefix = [tool("setpriv"), "--bounding-set=-all", "--inh-caps=-all"] if os.getuid() == 0 else []
+
+    def run(environ: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*prefix, sys.executable, "-m", "gigas_exporter", *arguments],
+            env=environ,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+def test_no_permission_to_listen(powerless: Powerless, cloud: SimulatorServer) -> None:
+    """A port that only root may have."""
+    start = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text(encoding="ascii"))
+    if start <= 80:
+        pytest.skip("here everybody may listen on any port")
+    done = powerless(account_environment(cloud), "serve", "--web.listen-address=127.0.0.1:80")
+    assert_refused(done, cloud, "127.0.0.1:80", "ermission")
+
+
+def test_no_permission_to_read(powerless: Powerless, cloud: SimulatorServer, tmp_path: Path) -> None:
+    """A secret file and a configuration file that the user may not read."""
+    secret = tmp_path / "secret"
+    secret.write_text("canary-of-a-key", encoding="utf-8")
+    secret.chmod(0)
+    environ = account_environment(cloud, GIGAS_API_KEY="", GIGAS_API_KEY_FILE=str(secret))
+    assert_refused(powerless(environ, "serve"), cloud, str(secret), "ermission denied")
+    environ = account_environment(cloud, GIGAS_CONFIG_FILE=str(secret), GIGAS_ACCOUNT_ID="", GIGAS_API_KEY="")
+    assert_refused(powerless(environ, "serve"), cloud, str(secret), "ermission denied")
+
+
+@pytest.mark.parametrize("command", ["serve", "collect", "check"])
+@pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff\xfe", b"two\nlines", b"x" * 100_000])
+def test_secret_files_that_hold_no_secret(
+    run: Run, cloud: SimulatorServer, tmp_path: Path, command: str, content: bytes | None
+) -> None:
+    """Missing, empty, no text, several lines, far too large: the file is named, its content is not."""
+    secret = tmp_path / "secret"
+    if content is not None:
+        secret.write_bytes(content)
+    environ = account_environment(cloud, GIGAS_API_KEY="", GIGAS_API_KEY_FILE=str(secret))
+    done = run(command, environ=environ)
+    assert_refused(done, cloud, str(secret))
+    assert "lines" not in done.stderr.replace("several lines", "").replace("more than one line", "")
+
+
+WEB_CONFIGS = {
+    "no such file": None,
+    "no YAML": "tls_server_config: [",
+    "unknown key": "tls_serverconfig: {}",
+    "no certificate": "tls_server_config: {cert_file: /nowhere/cert.pem, key_file: /nowhere/key.pem}",
+    "no bcrypt": "basic_auth_users: {alice: plain-canary}",
+}
+
+
+@pytest.mark.parametrize("what", WEB_CONFIGS)
+def test_bad_web_configurations(run: Run, cloud: SimulatorServer, tmp_path: Path, what: str) -> None:
+    """The reason is told, and what was found instead of a hash is not."""
+    file = tmp_path / "web.yml"
+    content = WEB_CONFIGS[what]
+    if content is not None:
+        file.write_text(content, encoding="utf-8")
+    done = run(
+        "serve",
+        "--web.listen-address=127.0.0.1:0",
+        f"--web.config.file={file}",
+        environ=account_environment(cloud),
+    )
+    assert_refused(done, cloud, "web.yml" if what != "no certificate" else "/nowhere/cert.pem")
+    assert "plain-canary" not in done.stderr
+
+
+def test_closed_standard_streams_do_not_keep_it_from_working(tmp_path: Path, cloud: SimulatorServer) -> None:
+    """A daemon without stdin, stdout and stderr polls like any other and leaves with 0."""
+    command = f"exec {sys.executable} -m gigas_exporter serve --web.listen-address=127.0.0.1:0 <&- >&- 2>&-"
+    with subprocess.Popen(["/bin/sh", "-c", command], env=account_environment(cloud), cwd=tmp_path) as process:
+        try:
+            await_true(lambda: cloud.requests["list_disks"])
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0
+        finally:
+            if process.poll() is None:
+                process.kill()

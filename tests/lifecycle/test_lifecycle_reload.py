@@ -1,0 +1,192 @@
+"""Reloads: good configurations are taken at once, bad ones change nothing, and rotated secrets need neither."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from gigas_exporter.simulator import SimulatorServer
+from support.exposition import metric
+from support.programs import Exporter, account_environment, await_true, exporter
+
+QUICK = ("--poll.interval=1s", "--poll.backups-interval=1s", "--api.max-requests-per-second=0")
+SUCCESSFUL = "gigas_exporter_config_last_reload_successful"
+SUCCESS_AT = "gigas_exporter_config_last_reload_success_timestamp_seconds"
+
+
+@pytest.fixture
+def served(tmp_path: Path, config: Any, clean: dict[str, str]) -> Iterator[Exporter]:
+    """An exporter of the configuration file, which may be told to reload over HTTP."""
+    with exporter(tmp_path, clean, config.flag, *QUICK, "--web.enable-lifecycle") as served:
+        yield served
+
+
+def seen(served: Exporter, name: str, **labels: str) -> float | None:
+    """The value of a metric now."""
+    return metric(served.get("/metrics").text, name, **labels)
+
+
+def by_signal(served: Exporter) -> None:
+    """Reload by SIGHUP."""
+    served.process.popen.send_signal(signal.SIGHUP)
+
+
+def by_request(served: Exporter) -> None:
+    """Reload by the lifecycle endpoint, whatever it answers."""
+    requests.post(served.url + "/-/reload", timeout=10)
+
+
+BOTH_WAYS = pytest.mark.parametrize("reload", [by_signal, by_request])
+
+
+@BOTH_WAYS
+def test_accounts_come_and_go(served: Exporter, config: Any, reload: Callable[[Exporter], None]) -> None:
+    """An account that was added is polled at once, one that was removed leaves no series at all behind."""
+    before = seen(served, SUCCESS_AT)
+    config.write("4242", "4243")
+    reload(served)
+    await_true(lambda: seen(served, "gigas_up", account_id="4243") == 1)
+    after = seen(served, SUCCESS_AT)
+    assert before is not None
+    assert after is not None
+    assert after > before
+    config.write("4243")
+    reload(served)
+    await_true(lambda: seen(served, "gigas_up", account_id="4242") is None)
+    assert 'account_id="4242"' not in served.get("/metrics").text
+    assert seen(served, "gigas_up", account_id="4243") == 1
+
+
+def test_a_policy_is_taken_at_once_without_losing_what_is_known(
+    served: Exporter, config: Any, cloud: SimulatorServer
+) -> None:
+    """New limits show although the API answers nothing any more, and the disks stay where they are."""
+    await_true(lambda: seen(served, "gigas_disk_backups") is not None)
+    cloud.faults.add("status", status=500)
+    disks = served.get("/metrics").text.count("gigas_disk_info{")
+    config.write("4242", backup_policy=[{"max_age": "5h"}])
+    by_signal(served)
+    await_true(lambda: seen(served, "gigas_disk_backup_max_age_seconds") == 5 * 3600)
+    text = served.get("/metrics").text
+    assert text.count("gigas_disk_info{") == disks
+    assert text.count("gigas_disk_backup_max_age_seconds{") == disks
+    assert served.get("/-/ready").status_code == 200
+
+
+BAD = {
+    "no YAML": ("accounts: [", "config.yml"),
+    "unknown key": ('{"api": {"urll": 1}}', "urll"),
+    "no accounts": ('{"accounts": []}', "account"),
+    "not a duration": ('{"poll": {"interval": "often"}, "accounts": []}', "poll.interval"),
+}
+
+
+@BOTH_WAYS
+def test_a_bad_configuration_changes_nothing(
+    served: Exporter, config: Any, cloud: SimulatorServer, reload: Callable[[Exporter], None]
+) -> None:
+    """The old one stays in force and is polled, one line names the mistake, the metric shows it, a good one heals."""
+    for what in [*BAD, "no file", "no secret file"]:
+        before, lines = seen(served, SUCCESS_AT), refusals(served)
+        if what in BAD:
+            config.path.write_text(BAD[what][0], encoding="utf-8")
+        elif what == "no file":
+            config.path.unlink()
+        else:
+            config.path.with_name("key-4242").unlink()
+        reload(served)
+        await_true(lambda: seen(served, SUCCESSFUL) == 0, what=f"a failed reload of {what}")
+        assert seen(served, SUCCESS_AT) == before
+        (line,) = refusals(served)[len(lines) :]
+        assert BAD[what][1] in line if what in BAD else "No such file" in line
+        disk = cloud.world.add_disk("4242").id
+        await_true(lambda disk=disk: f'disk_id="{disk}"' in served.get("/metrics").text)  # type: ignore[misc]
+        config.write("4242")
+        reload(served)
+        await_true(lambda: seen(served, SUCCESSFUL) == 1, what=f"healing from {what}")
+        assert seen(served, "gigas_up", account_id="4242") == 1
+    assert "Traceback" not in served.process.stderr
+
+
+def refusals(served: Exporter) -> list[str]:
+    """The lines that say that a configuration was not taken."""
+    return [line for line in served.process.stderr.splitlines() if "the new configuration is not taken" in line]
+
+
+def test_the_request_for_a_reload_tells_how_it_went(served: Exporter, config: Any) -> None:
+    """200 when it was taken; 500 with the reason when not."""
+    assert requests.post(served.url + "/-/reload", timeout=10).status_code == 200
+    config.path.write_text("poll: {interval: never}", encoding="utf-8")
+    answer = requests.post(served.url + "/-/reload", timeout=10)
+    assert answer.status_code == 500
+    assert "poll.interval" in answer.text
+
+
+def test_without_the_flag_a_reload_over_http_is_forbidden(
+    tmp_path: Path, config: Any, clean: dict[str, str], cloud: SimulatorServer
+) -> None:
+    """403, and nothing is read again."""
+    with exporter(tmp_path, clean, config.flag) as served:
+        before = seen(served, SUCCESS_AT)
+        assert requests.post(served.url + "/-/reload", timeout=10).status_code == 403
+        assert seen(served, SUCCESS_AT) == before
+
+
+def test_reloads_in_quick_succession_leave_one_generation(served: Exporter, cloud: SimulatorServer) -> None:
+    """After twenty reloads there are as many threads as before, and requests come at the old pace."""
+    await_true(lambda: seen(served, "gigas_disk_backups") is not None)
+    status = Path(f"/proc/{served.process.popen.pid}/status")
+
+    def threads() -> int:
+        return int(status.read_text(encoding="ascii").split("Threads:")[1].split()[0])
+
+    before = threads()
+    for _ in range(20):
+        assert requests.post(served.url + "/-/reload", timeout=10).status_code == 200
+    await_true(lambda: threads() <= before + 3)
+    cloud.requests.clear()
+    polls = seen(served, "gigas_exporter_polls_total", resource="disks") or 0
+    await_true(lambda: (seen(served, "gigas_exporter_polls_total", resource="disks") or 0) >= polls + 3)
+    assert cloud.requests["list_disks"] <= 5
+
+
+@pytest.mark.parametrize("kind", ["api_key", "login", "token"])
+def test_a_rotated_secret_is_read_after_a_refusal(tmp_path: Path, cloud: SimulatorServer, kind: str) -> None:
+    """When the API refuses the old secret, the file's new one is taken in the same poll: no poll fails."""
+    world, file = cloud.world, tmp_path / "secret"
+    user = world.credentials("4242")
+    environ = account_environment(cloud)
+    del environ["GIGAS_API_KEY"]
+    if kind == "api_key":
+        file.write_text(user.api_key, encoding="utf-8")
+        environ["GIGAS_API_KEY_FILE"] = str(file)
+    elif kind == "login":
+        file.write_text(user.password, encoding="utf-8")
+        environ |= {"GIGAS_LOGIN": user.login, "GIGAS_PASSWORD_FILE": str(file)}
+    else:
+        file.write_text(world.issue_token(), encoding="utf-8")
+        environ["GIGAS_TOKEN_FILE"] = str(file)
+    with exporter(tmp_path, environ, *QUICK) as served:
+        await_true(lambda: seen(served, "gigas_disk_backups") is not None)
+        if kind == "api_key":
+            file.write_text("another-key", encoding="utf-8")
+            world.rotate_api_key("another-key", "4242")
+        elif kind == "login":
+            user.password = "another-password"
+            file.write_text("another-password", encoding="utf-8")
+            world.revoke_tokens()
+        else:
+            world.revoke_tokens()
+            file.write_text(world.issue_token(), encoding="utf-8")
+        await_true(lambda: 'code="401"' in served.get("/metrics").text or kind == "token")
+        polls = seen(served, "gigas_exporter_polls_total", resource="disks") or 0
+        await_true(lambda: (seen(served, "gigas_exporter_polls_total", resource="disks") or 0) >= polls + 2)
+        assert seen(served, "gigas_up") == 1
+        if kind != "token":  # between the token's end and the file's new one a poll may come
+            assert "poll failed" not in served.process.stderr
+        assert "another-" not in served.process.stderr
