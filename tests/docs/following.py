@@ -23,11 +23,11 @@ _WEB = re.compile(r"(?:127\.0\.0\.1|localhost):10063")
 _SIMULATED = "127.0.0.1:8063"
 _SERVERS = re.compile(r"gigas-exporter (serve|simulate)\b")
 _WITH_FILE = re.compile(r"--config\.file|\bconfig check\b")
-_TIMEOUT_SECONDS = 60
+_TIMEOUT_SECONDS = 180
 
 _PROLOGUE = """\
 sudo() { "$@"; }
-await() { for _ in $(seq 200); do "$@" >/dev/null 2>&1 && return 0; sleep 0.1; done; return 1; }
+await() { for _ in $(seq 300); do "$@" >/dev/null 2>&1 && return 0; sleep 0.1; done; return 1; }
 server=
 end_server() { if [ -n "$server" ]; then kill "$server"; wait "$server"; server=; fi; }
 trap end_server EXIT

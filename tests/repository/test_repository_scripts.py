@@ -123,7 +123,7 @@ def test_missing_tools_do_not_stop_a_developer(run: Run) -> None:
     done = run("install-tools")
     assert done.returncode == 0
     line = done.stderr.splitlines()[-1]
-    packages = "chromium curl nodejs npm openssl prometheus prometheus-alertmanager strace systemd"
+    packages = "chromium curl jq nodejs npm openssl prometheus prometheus-alertmanager strace systemd"
     assert line.startswith(f"missing: {packages} — ")
 
 
