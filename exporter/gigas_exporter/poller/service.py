@@ -118,6 +118,8 @@ class Service:
     def poll_once(self, progress: Callable[[str, Resource, bool], None]) -> dict[str, set[Resource]]:
         """Poll every resource of every account once; return by account id which could not be read.
 
+        Backups are not asked for where the disks could not be read.
+
         ``progress`` is called as each poll ends, with account, resource and success, from several threads.
 
         Raises:
@@ -132,6 +134,8 @@ class Service:
             poller = self._poller(account, self._stop)
             failed: set[Resource] = set()
             for resource in ("disks", "virtual_machines", "backups"):
+                if resource == "backups" and "disks" in failed:
+                    break  # disk by disk they would be waited for until the deadline; without disks they say nothing
                 success = poller.poll(resource)
                 failed.update(() if success else (resource,))
                 progress(account.account.id, resource, success)
