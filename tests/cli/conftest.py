@@ -30,8 +30,11 @@ class Outcome:
 class Run(Protocol):
     """Runs a command line."""
 
-    def __call__(self, *arguments: str, stdin: str = "", terminal: int | None = None, **environ: str | None) -> Outcome:
-        """Run it; ``terminal`` is the width of one, ``environ`` changes the environment (``None`` unsets)."""
+    def __call__(self, *arguments: str, **changes: Any) -> Outcome:
+        """Run it; ``stdin`` is typed, ``terminal`` is the width of one; other ``changes`` are variables.
+
+        A variable that is ``None`` is unset.
+        """
 
 
 @pytest.fixture
@@ -44,9 +47,7 @@ def cloud() -> Iterator[SimulatorServer]:
 
 
 @pytest.fixture
-def run(
-    cloud: SimulatorServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Outcome]:
+def run(cloud: SimulatorServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run the command line with an environment that names the cloud's first account."""
     for name in [name for name in os.environ if name.startswith("GIGAS_") or name in {"NO_COLOR", "COLUMNS", "TERM"}]:
         monkeypatch.delenv(name)
@@ -58,7 +59,7 @@ def run(
     def run(*arguments: str, stdin: str = "", terminal: int | None = None, **environ: str | None) -> Outcome:
         with monkeypatch.context() as patch:
             for name, value in environ.items():
-                patch.delenv(name) if value is None else patch.setenv(name, value)
+                patch.delenv(name, raising=False) if value is None else patch.setenv(name, value)
             patch.setattr(sys, "argv", ["gigas-exporter", *arguments])
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
             if terminal is not None:

@@ -94,7 +94,7 @@ def test_yes_goes_on_without_asking(run: Run, cloud: SimulatorServer, told: Call
         ("build", "yes\n", False),
     ],
 )
-def test_nothing_changes_unless_it_is_agreed_to(
+def test_nothing_changes_unless_it_is_agreed_to(  # noqa: PLR0917  # fixtures
     run: Run, cloud: SimulatorServer, told: Callable[[str], str], command: str, answer: str, agreed: bool
 ) -> None:
     """A backup wants a yes; what erases data wants the disk's id typed. Silence is no."""

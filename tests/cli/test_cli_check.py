@@ -76,7 +76,7 @@ def test_all_well_is_status_0(run: Run, cloud: SimulatorServer) -> None:
 def test_the_words_agree_with_the_number(run: Run, cloud: SimulatorServer) -> None:
     """One disk is, several are; none is said as well."""
     _calm(cloud)
-    kept, *others = (disk.id for disk in cloud.world.disks(ACCOUNT) if not disk.is_swap)
+    kept = next(disk.id for disk in cloud.world.disks(ACCOUNT) if not disk.is_swap)
     for disk in cloud.world.disks(ACCOUNT):
         if disk.id != kept:
             cloud.world.delete_disk(disk.id)
@@ -108,7 +108,7 @@ def test_what_cannot_be_read_is_status_2(run: Run, cloud: SimulatorServer, fault
     cloud.faults.add(operation="list_*", **fault)
     outcome = run("check")
     assert outcome.status == 2
-    assert outcome.out == f"no disk could be checked; account 4242: disks and backups could not be read, {why}\n"
+    assert outcome.out == f"no disk could be checked; account 4242: disks could not be read, {why}\n"
 
 
 def test_unread_backups_are_status_2(run: Run, cloud: SimulatorServer) -> None:
@@ -201,7 +201,7 @@ def test_markdown_shows_names_as_they_are(run: Run, cloud: SimulatorServer, told
     """Bars, markup, links and HTML in a name stay text, one row a disk."""
     name = "a|b `c` *d* _e_ <b>f</b> [g](http://h) ~~i~~ $j$ &amp; \\k" + HOSTILE_TEXT
     cloud.world.change_disk(told("stale"), mount_point=name)
-    first, blank, head, rule, *rows = run("check", "--output", "markdown").out.splitlines()
+    first, _, head, rule, *rows = run("check", "--output", "markdown").out.splitlines()
     assert first.startswith("5 of 16 disks need attention")
     assert len(rows) == 16
     columns = len(re.findall(r"(?<!\\)\|", head))

@@ -17,13 +17,13 @@ from pathlib import Path
 import click
 import pytest
 from rich.cells import cell_len
-from support.programs import account_environment, tool
 
 from cli.conftest import Run
 from gigas_exporter.cli import main as main_module
 from gigas_exporter.cli.main import cli
 from gigas_exporter.cli.options import SettingsOption
 from gigas_exporter.simulator import SimulatorServer
+from support.programs import account_environment, tool
 
 PROGRAM = [sys.executable, "-m", "gigas_exporter"]
 WITHOUT_VARIABLE = {"yes", "dry_run", "output", "help", "version"}
@@ -193,7 +193,7 @@ def test_a_reader_that_leaves_is_no_defect(cloud: SimulatorServer) -> None:
     assert done.stdout.startswith("VERDICT")
     reading, writing = os.pipe()
     os.close(reading)
-    with open(writing, "wb") as gone:
+    with os.fdopen(writing, "wb") as gone:
         ended = subprocess.run(
             [*PROGRAM, "disks", "list"], env=environ, stdout=gone, stderr=subprocess.PIPE, timeout=60, check=False
         )

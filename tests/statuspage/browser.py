@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.programs import tool
 
 __all__ = ["Browser", "browsing"]
@@ -29,7 +30,8 @@ class Browser:
 
     def open(self, url: str, **look: Any) -> dict[str, Any]:
         """Open an address in a fresh window; ``look`` is ``width``, ``height``, ``scheme`` (light or dark)."""
-        return self._tell({"open": url, **look})
+        result: dict[str, Any] = self._tell({"open": url, **look})
+        return result
 
     def evaluate(self, expression: str) -> Any:
         """Return the value of a JavaScript expression in the page."""
@@ -37,19 +39,25 @@ class Browser:
 
     def texts(self, selector: str) -> list[str]:
         """Return what a visitor reads in each element."""
-        return self.evaluate(f"[...document.querySelectorAll({json.dumps(selector)})].map(each => each.innerText)")
+        result: list[str] = self.evaluate(
+            f"[...document.querySelectorAll({json.dumps(selector)})].map(each => each.innerText)"
+        )
+        return result
 
     def barriers(self) -> list[str]:
         """Return what axe-core finds to keep people out."""
-        return self._tell({"axe": True})
+        result: list[str] = self._tell({"axe": True})
+        return result
 
     def click(self, selector: str) -> dict[str, Any]:
         """Click, and wait for the page that this leads to."""
-        return self._tell({"click": selector})
+        result: dict[str, Any] = self._tell({"click": selector})
+        return result
 
     def fill(self, selector: str, value: str) -> dict[str, Any]:
         """Write into a field, press Enter, and wait for the page that this leads to."""
-        return self._tell({"fill": selector, "value": value})
+        result: dict[str, Any] = self._tell({"fill": selector, "value": value})
+        return result
 
     def screenshot(self, path: Path) -> None:
         """Take a picture of what is in the window."""
@@ -57,7 +65,8 @@ class Browser:
 
     def seen(self) -> dict[str, list[str]]:
         """Return the ``requests`` that the window made, and the ``complaints`` of the browser."""
-        return self._tell({"seen": True})
+        result: dict[str, list[str]] = self._tell({"seen": True})
+        return result
 
     def _tell(self, command: dict[str, Any]) -> Any:
         assert self._process.stdin is not None

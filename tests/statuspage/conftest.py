@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from http import HTTPStatus
 
 import pytest
-from statuspage.browser import Browser, browsing
-from support.polling import settings_for
 
 from gigas_exporter.clock import SystemClock
 from gigas_exporter.inventory import AccountInventory
@@ -17,6 +15,8 @@ from gigas_exporter.poller.store import Store
 from gigas_exporter.simulator import SimulatorServer, World
 from gigas_exporter.statuspage import StatusPage
 from gigas_exporter.web import Request, Response, Server
+from statuspage.browser import Browser, browsing
+from support.polling import settings_for
 
 
 class Shifted(SystemClock):

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from statuspage.browser import Browser
-from statuspage.conftest import polled
-from statuspage.inventories import HOSTILE, account, disks_of, machine_of
 
 from gigas_exporter.inventory import AccountInventory, Outcome
 from gigas_exporter.model import Account, Disk
+from statuspage.browser import Browser
+from statuspage.conftest import polled
+from statuspage.inventories import HOSTILE, account, disks_of, machine_of
 
 Fleet = tuple[AccountInventory, ...]
 LOOKS: tuple[dict[str, Any], ...] = (
@@ -51,7 +51,7 @@ def _state(fleet: Fleet, broken_fleet: Fleet, state: str) -> tuple[Fleet, float]
 
 
 @pytest.mark.parametrize(("state", "look"), STATES)
-def test_nothing_keeps_people_out(
+def test_nothing_keeps_people_out(  # noqa: PLR0917  # fixtures
     browser: Browser, site: Callable[..., Any], fleet: Fleet, broken_fleet: Fleet, look: dict[str, Any], state: str
 ) -> None:
     """In each state of affairs, colour scheme and width axe-core finds nothing, and nothing else is asked for."""

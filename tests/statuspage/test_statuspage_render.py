@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 import requests
-from statuspage.inventories import account, disks_of
 
 from gigas_exporter.inventory import AccountInventory
 from gigas_exporter.report import Finding, report_account, worst_first
 from gigas_exporter.statuspage.query import ROWS_PER_PAGE, SORTS, Query
+from statuspage.inventories import account, disks_of
 
 
 def _get(url: str, **query: Any) -> requests.Response:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
@@ -28,6 +29,8 @@ __all__ = ["Application"]
 _log = get_logger(__name__)
 
 _GRACE_SECONDS = 3.0
+_SWITCH_SECONDS = 0.0005
+"""How long a thread may keep Python to itself: a scrape hands it over a dozen times, and each time waits for a poll."""
 
 
 class Application:
@@ -84,6 +87,8 @@ class Application:
         """
         signals = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
         old_mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        old_interval = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_SECONDS)
         try:
             self._server.start()
             self._service.start()
@@ -95,6 +100,7 @@ class Application:
             _log.info("ending", signal=signal.Signals(received).name)
         finally:
             self._close()
+            sys.setswitchinterval(old_interval)
             signal.pthread_sigmask(signal.SIG_SETMASK, old_mask)
 
     def reload(self) -> str | None:

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import click
@@ -33,31 +34,34 @@ _DEFAULTS: Final = {
 """What ``demo`` takes where neither a flag nor a variable says it: only this machine, and changes seen soon."""
 
 
+_option = partial(click.option, show_default=True, show_envvar=True)
+
+
 def _world_options(function: _F) -> _F:
     for option in (
-        click.option(
+        _option(
             "--speed",
             type=click.FloatRange(min=0, min_open=True),
             default=1.0,
             envvar="GIGAS_SPEED",
             help="How many times as often backups are made and things happen.",
         ),
-        click.option(
+        _option(
             "--retention",
             type=click.IntRange(1, 100),
             default=7,
             envvar="GIGAS_RETENTION",
             help="How many automatic backups of a disk are kept.",
         ),
-        click.option("--seed", type=int, default=0, envvar="GIGAS_SEED", help="Another seed, another fleet."),
-        click.option(
+        _option("--seed", type=int, default=0, envvar="GIGAS_SEED", help="Another seed, another fleet."),
+        _option(
             "--accounts",
             type=click.IntRange(1, 1000),
             default=2,
             envvar="GIGAS_ACCOUNTS",
             help="Accounts in the simulated cloud.",
         ),
-        click.option(
+        _option(
             "--disks",
             type=click.IntRange(1, 100_000),
             default=60,
@@ -65,7 +69,6 @@ def _world_options(function: _F) -> _F:
             help="Disks over all accounts.",
         ),
     ):
-        option.show_default = option.show_envvar = True  # type: ignore[attr-defined]
         function = option(function)
     return function
 

@@ -42,7 +42,7 @@ class SettingsOption(click.Option):
         self.flag = flag
 
 
-class Gigabytes(click.ParamType):
+class Gigabytes(click.ParamType):  # type: ignore[type-arg]  # takes an argument in newer versions only
     """A size in the API's GB; a whole number is sent as one."""
 
     name = "GB"
