@@ -32,10 +32,7 @@ WITHOUT_VARIABLE = {"yes", "dry_run", "output", "help", "version"}
 def _commands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
     context = click.Context(group)
     for name in group.list_commands(context):
-        try:
-            command = group.get_command(context, name)
-        except ModuleNotFoundError:
-            continue
+        command = group.get_command(context, name)
         assert command is not None
         if isinstance(command, click.Group):
             yield from _commands(command, f"{path} {name}".strip())

@@ -77,8 +77,8 @@ def test_links_lead_from_page_to_page(site: Callable[..., Any]) -> None:
     assert 'rel="next"' not in third
 
 
-def test_visitors_of_one_second_share_the_verdict(site: Callable[..., Any], fleet: tuple[Any, ...]) -> None:
-    """Many visitors cost one judgement; a change of the data, or of the second, makes a new one."""
+def test_visitors_of_the_same_seconds_share_the_verdict(site: Callable[..., Any], fleet: tuple[Any, ...]) -> None:
+    """Many visitors cost one judgement; a change of the data, or five seconds, makes a new one."""
     served = site(*fleet)
     served.clock.wall = lambda: 1_900_000_000.25
     page = served.page
@@ -87,7 +87,7 @@ def test_visitors_of_one_second_share_the_verdict(site: Callable[..., Any], flee
     served.source.replace(account(disks_of(1)))
     assert page._current() is not first
     second = page._current()
-    served.clock.wall = lambda: 1_900_000_001.0
+    served.clock.wall = lambda: 1_900_000_005.0
     assert page._current() is not second
 
 

@@ -37,6 +37,7 @@ __all__ = ["StatusPage"]
 DOCUMENTATION: Final = "https://github.com/gigas-exporter/gigas-exporter#readme"
 
 _HERE = Path(__file__).parent
+_SHARED_SECONDS = 5.0  # a verdict on 10,000 disks takes a few hundred milliseconds
 _COLUMNS: Final = (
     ("", "Verdict", ""),
     ("vm", "Virtual machine", ""),
@@ -53,10 +54,10 @@ _COLUMNS: Final = (
 
 @dataclass(frozen=True)
 class _Verdict:
-    """All reports as of one second, which every visitor within it shares."""
+    """All reports as of a few seconds, which every visitor within them shares."""
 
     version: int
-    second: int
+    period: int
     inventories: tuple[AccountInventory, ...]
     reports: Sequence[DiskReport]
 
@@ -130,16 +131,17 @@ class StatusPage:
 
     def _current(self) -> _Verdict:
         wall, monotonic = self._clock.wall(), self._clock.monotonic()
+        period = int(wall // _SHARED_SECONDS)
         with self._lock:
             known = self._verdict
-            if known is None or (known.version, known.second) != (self._source.version, int(wall)):
+            if known is None or (known.version, known.period) != (self._source.version, period):
                 version, inventories = self._source.version, self._source.snapshot()
                 reports = worst_first(
                     report
                     for inventory in inventories
                     for report in report_account(inventory, wall=wall, monotonic=monotonic)
                 )
-                known = self._verdict = _Verdict(version, int(wall), inventories, reports)
+                known = self._verdict = _Verdict(version, period, inventories, reports)
             return known
 
     def _account(self, inventory: AccountInventory, verdict: _Verdict) -> dict[str, Any]:
