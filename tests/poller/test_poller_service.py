@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import pytest
@@ -78,6 +78,18 @@ def test_a_failed_discovery_later_on_forgets_nothing(accounts: SimulatorServer, 
     fault = accounts.faults.add("html", "list_accounts")
     await_true(lambda: accounts.faults.struck(fault) >= 2)
     assert watched(watching) == set(accounts.world.account_ids)
+
+
+def test_a_reload_while_accounts_cannot_be_listed_goes_on_polling_them(accounts: SimulatorServer, watch: Watch) -> None:
+    """The next generation polls what the last one found, is ready, and says of each account how its polls end."""
+    first = watch(discovering(accounts))
+    await_true(lambda: first.service.not_ready() is None)
+    first.service.stop()
+    accounts.faults.add("status", "list_accounts", status=400)
+    second = watch(discovering(accounts), first.store)
+    assert second.service.not_ready() is None
+    for account_id in accounts.world.account_ids:
+        await_true(lambda each=account_id: second.observed.polls[each, "disks", None])  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("discover", [False, True])
@@ -204,9 +216,39 @@ def test_the_store_tells_of_changes_and_refuses_what_came_too_late() -> None:
     store = Store()
     store.on_change = lambda: told.append(store.version)
     inventory = AccountInventory(Account("1"), StalenessLimits(1.0, 1.0))
-    store.replace({"1": inventory})
+    store.replace(lambda _: {"1": inventory})
     store.update("1", lambda known: replace(known, account=Account("1", "named")))
     store.update("1", lambda known: replace(known, account=Account("1", "late")), still_wanted=lambda: False)
+    store.replace(lambda _: {}, still_wanted=lambda: False)
     store.update("2", lambda known: known)
     assert told == [1, 2]
     assert [each.account.name for each in store.snapshot()] == ["named"]
+
+
+def test_the_store_loses_no_update_that_comes_while_accounts_are_replaced() -> None:
+    """What a poll publishes while other accounts are put in place is there afterwards."""
+    store = Store()
+    store.replace(lambda _: {"1": AccountInventory(Account("1"), StalenessLimits(1.0, 1.0))})
+    poll = threading.Thread(
+        target=lambda: store.update("1", lambda known: replace(known, account=Account("1", "polled")))
+    )
+
+    def change(known: Mapping[str, AccountInventory]) -> Mapping[str, AccountInventory]:
+        poll.start()
+        poll.join(0.1)
+        return dict(known)
+
+    store.replace(change)
+    poll.join(5.0)
+    assert [each.account.name for each in store.snapshot()] == ["polled"]
+
+
+def test_a_list_of_accounts_that_comes_after_the_end_changes_nothing(accounts: SimulatorServer) -> None:
+    """A generation that a reload has ended neither takes accounts away from its successor nor has them forgotten."""
+    store, observed = Store(), Observed()
+    store.replace(lambda _: {"1": AccountInventory(Account("1"), StalenessLimits(1.0, 1.0))})
+    service = Service(settings_for(accounts), store, observed, clock=SystemClock())
+    service.stop()
+    service.start()
+    assert [each.account.id for each in store.snapshot()] == ["1"]
+    assert (observed.accounts, observed.forgotten) == ([], [])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -104,9 +104,10 @@ class Service:
 
     def not_ready(self) -> str | None:
         """Return why not every account's disk list has been read yet, ``None`` when each has been."""
-        if not self._discovered:
+        inventories = self._store.snapshot()
+        if not self._discovered and not inventories:
             return "the accounts have not been listed yet"
-        waiting = [inventory.account.id for inventory in self._store.snapshot() if inventory.disks is None]
+        waiting = [inventory.account.id for inventory in inventories if inventory.disks is None]
         if not waiting:
             return None
         return f"the disks of {len(waiting)} account(s) have not been read yet, among them account {waiting[0]}"
@@ -161,12 +162,19 @@ class Service:
             level = _log.debug if self._discovery_fails else _log.warning
             level("cannot list accounts", reason=error.reason, error=str(error))
             self._discovery_fails = True
+            self._go_on(credential)
             return
         if self._discovery_fails or not self._discovered:
             _log.info("accounts listed", accounts=len(accounts))
         self._discovery_fails = False
         self._watch(accounts)
         self._discovered = True
+
+    def _go_on(self, credential: Credential) -> None:
+        """Watch the accounts that an earlier generation left, which else nobody would poll until they are listed."""
+        known = tuple(AccountSettings(inventory.account, credential) for inventory in self._store.snapshot())
+        if known and not self._watches:
+            self._watch(known)
 
     def _list_accounts(self, credential: Credential) -> tuple[AccountSettings, ...]:
         budget = Budget(self._clock, poll_deadline(self._settings.poll.interval), self._stop)
@@ -194,21 +202,31 @@ class Service:
 
     def _adopt(self, wanted: dict[str, AccountSettings]) -> None:
         """Make the store hold the wanted accounts, each with what is known of it already."""
-        known = {inventory.account.id: inventory for inventory in self._store.snapshot()}
+        gone: set[str] = set()
+
+        def change(known: Mapping[str, AccountInventory]) -> dict[str, AccountInventory]:
+            gone.update(known.keys() - wanted.keys())
+            return {account_id: self._inventory(each, known.get(account_id)) for account_id, each in wanted.items()}
+
+        # A list of accounts that comes when a reload has ended this generation must not undo what its successor did.
+        self._store.replace(change, still_wanted=lambda: not self._stop.is_set())
+        if self._stop.is_set():
+            return
+        for account_id in wanted:
+            self._observer.account(account_id)
+        for account_id in gone:
+            self._observer.forget(account_id)
+
+    def _inventory(self, account: AccountSettings, known: AccountInventory | None) -> AccountInventory:
+        """Return what is known of an account, under the settings of this generation."""
         poll = self._settings.poll
         limits = StalenessLimits.of(poll.max_staleness, poll.interval, poll.backups_interval)
         intervals: dict[Resource, float] = {
             resource: poll.backups_interval if resource == "backups" else poll.interval for resource in RESOURCES
         }
-        inventories = {}
-        for account_id, settings in wanted.items():
-            inventory = known.get(account_id) or AccountInventory(settings.account, limits)
-            inventory = replace(inventory, account=settings.account, limits=limits, intervals=intervals)
-            inventories[account_id] = with_requirements(inventory, self._settings.policy)
-            self._observer.account(account_id)
-        self._store.replace(inventories)
-        for account_id in known.keys() - wanted.keys():
-            self._observer.forget(account_id)
+        inventory = known or AccountInventory(account.account, limits)
+        inventory = replace(inventory, account=account.account, limits=limits, intervals=intervals)
+        return with_requirements(inventory, self._settings.policy)
 
     def _begin(self, account: AccountSettings) -> None:
         stop = threading.Event()

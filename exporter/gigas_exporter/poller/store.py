@@ -6,7 +6,7 @@ The store knows nothing of what is in an inventory; it owns that readers see who
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from gigas_exporter.inventory import AccountInventory
 
@@ -40,10 +40,20 @@ class Store:
         """Return the inventory of one account."""
         return self._inventories.get(account_id)
 
-    def replace(self, inventories: dict[str, AccountInventory]) -> None:
-        """Put other accounts in place of all that are there."""
+    def replace(
+        self,
+        change: Callable[[Mapping[str, AccountInventory]], Mapping[str, AccountInventory]],
+        still_wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Put what ``change`` makes of all inventories, by account id, in their place, in one step.
+
+        What polls publish meanwhile comes before or after, and is never lost; ``still_wanted`` is as with
+        :meth:`update`.
+        """
         with self._lock:
-            self._inventories = dict(inventories)
+            if not still_wanted():
+                return
+            self._inventories = dict(change(self._inventories))
             self._publish()
         self._tell()
 
