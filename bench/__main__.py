@@ -1,0 +1,139 @@
+"""Measure what the exporter costs, and hold it against what is to be reached and against other ways to do it.
+
+``make bench`` prints a table and writes ``build/bench.json``; ``make bench ARGS="--quick --sizes 1000"`` is for trying.
+Everything runs on this machine over loopback: the exporter and the simulated API as processes of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from effort import FULL, QUICK, TARGETS, Effort
+from figures import Figure, exponent, table
+from measures import (
+    measure_crowds,
+    measure_idleness,
+    measure_latency,
+    measure_polls,
+    measure_scrapes,
+    measure_starts,
+    measure_under_polls,
+)
+from processes import describe_machine
+from rivals import build_go, measure_rivals, write_series
+from subjects import Cloud, Exporter
+
+_SIZES = "1000,10000,100000"
+_GROWING = {
+    "scrape, gzip, text": "scrape",
+    "poll from nothing, processor time": "poll",
+    "resident memory": "memory",
+}
+
+
+def main() -> int:
+    """Run the measurements and return 0; a target that is missed is said, but is no failure."""
+    options = _options()
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    directory = options.output.parent / "bench"
+    directory.mkdir(exist_ok=True)
+    began = time.monotonic()
+    machine = describe_machine()
+    go = "it was not wanted" if options.without_go else build_go(directory)
+    figures: list[Figure] = []
+    facts: dict[str, object] = {}
+    for disks in options.sizes:
+        figures += _measure(disks, QUICK if options.quick else FULL.for_size(disks), directory, go, facts)
+    figures += _growth(figures)
+    content = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine,
+        "worlds": facts,
+        "go": go if isinstance(go, str) else "measured",
+        "seconds": round(time.monotonic() - began),
+        "figures": [figure.as_json() for figure in figures],
+    }
+    options.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    print(_report(figures, machine, facts, go, time.monotonic() - began))
+    print(f"\nwritten to {options.output}")
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--sizes", type=_sizes, default=_sizes(_SIZES), help=f"numbers of disks (default: {_SIZES})")
+    parser.add_argument("--quick", action="store_true", help="few samples, for trying")
+    parser.add_argument("--without-go", action="store_true", help="do not compare with Go's client library")
+    parser.add_argument("--output", type=Path, default=Path("build/bench.json"), help="default: %(default)s")
+    return parser.parse_args()
+
+
+def _sizes(text: str) -> list[int]:
+    return sorted({int(part) for part in text.split(",")})
+
+
+def _measure(disks: int, effort: Effort, directory: Path, go: Path | str, facts: dict[str, object]) -> list[Figure]:
+    """Measure everything in one size of world."""
+    figures: list[Figure] = []
+
+    def note(found: Iterable[Figure]) -> None:
+        for figure in found:
+            figures.append(figure)
+            print(f"{disks:>7,} disks: {figure.work}: {figure.value:.4g} {figure.unit}", file=sys.stderr, flush=True)
+
+    with Cloud(disks, directory) as cloud:
+        note(measure_starts(cloud, directory, effort))
+        note(measure_polls(cloud, directory, effort))
+        with Exporter(cloud, directory) as exporter:
+            exporter.await_polled(cloud)
+            watch: tuple[Callable[[Cloud, Exporter, Effort], list[Figure]], ...]
+            watch = (measure_scrapes, measure_crowds, measure_idleness)
+            for measure in watch:
+                note(measure(cloud, exporter, effort))
+            series = write_series(exporter.page(), directory / "series.jsonl")
+            facts[str(disks)] = {**cloud.counts, "series": series.count}
+        if disks <= min(TARGETS["sweep"]):
+            note(measure_latency(cloud, directory, effort))
+        note(measure_under_polls(cloud, directory, effort))
+    ours = next(figure.value for figure in figures if figure.work == "scrape, gzip, text")
+    note(measure_rivals(disks, series, ours, directory, go=go, effort=effort))
+    return figures
+
+
+def _growth(figures: list[Figure]) -> list[Figure]:
+    growth = []
+    for work, name in _GROWING.items():
+        costs = {figure.disks: figure.value for figure in figures if figure.work == work}
+        if len(costs) > 1:
+            title = f"growth of {name} from {min(costs):,} to {max(costs):,} disks, exponent"
+            growth.append(Figure(title, 0, "exponent", exponent(costs), (), TARGETS["exponent"][0]))
+    return growth
+
+
+def _report(
+    figures: list[Figure], machine: dict[str, str | int], facts: dict[str, object], go: Path | str, seconds: float
+) -> str:
+    works = list(dict.fromkeys(figure.work for figure in figures))
+    ordered = sorted(figures, key=lambda figure: works.index(figure.work))
+    missed = [f"{figure.work} ({figure.disks:,} disks)" for figure in ordered if figure.met is False]
+    lines = [
+        "",
+        ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in machine.items()),
+        *(f"world of {disks} disks: {fact}" for disks, fact in facts.items()),
+        "",
+        table(ordered),
+        "",
+        *([f"not compared with Go's client library: {go}"] if isinstance(go, str) else []),
+        f"missed: {', '.join(missed) or 'nothing'}; it took {seconds:.0f} s",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""What was measured, held against what is to be reached, and written down: a table for people, JSON for programs."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+__all__ = ["Figure", "exponent", "percentile", "table"]
+
+Unit = Literal["s", "MB", "requests", "%", "x", "exponent"]
+_NINES = 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure.
+
+    Attributes:
+        work: What was done.
+        disks: In a world of how many disks; 0 for what is of no one size.
+        value: The figure: the median of the samples, where nothing else is said.
+        samples: What it was made of.
+        target: What is to be reached, ``None`` for what only tells more.
+        at_least: Whether the target is the least; else it is the most.
+    """
+
+    work: str
+    disks: int
+    unit: Unit
+    value: float
+    samples: tuple[float, ...] = ()
+    target: float | None = None
+    at_least: bool = False
+
+    @classmethod
+    def median(cls, work: str, disks: int, unit: Unit, samples: Sequence[float], target: float | None = None) -> Figure:
+        """Make the figure of the median of some samples."""
+        return cls(work, disks, unit, statistics.median(samples), tuple(samples), target)
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the target is reached, ``None`` when there is none."""
+        if self.target is None:
+            return None
+        return self.value >= self.target if self.at_least else self.value <= self.target
+
+    def as_json(self) -> dict[str, object]:
+        """Return everything that is known of it."""
+        return {**asdict(self), "met": self.met}
+
+
+def percentile(samples: Sequence[float], share: float = _NINES) -> float:
+    """Return the smallest sample that so many of them do not pass."""
+    return sorted(samples)[max(0, math.ceil(share * len(samples)) - 1)]
+
+
+def exponent(costs: dict[int, float]) -> float:
+    """Return k of cost ~ size^k between the smallest size and the largest."""
+    small, large = min(costs), max(costs)
+    return math.log(costs[large] / costs[small]) / math.log(large / small)
+
+
+def table(figures: Iterable[Figure]) -> str:
+    """Return the figures as a Markdown table, which is readable as it stands."""
+    head = ("work", "disks", "median", "spread", "samples", "target", "")
+    rows = [head, *(_row(figure) for figure in figures)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    lines = ["| " + " | ".join(_padded(row, widths)) + " |" for row in rows]
+    rule = (
+        "| "
+        + " | ".join(
+            "-" * width if column in {0, 6} else "-" * (width - 1) + ":" for column, width in enumerate(widths)
+        )
+        + " |"
+    )
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def _padded(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    return [
+        text.ljust(width) if column in {0, 6} else text.rjust(width)
+        for column, (text, width) in enumerate(zip(row, widths, strict=True))
+    ]
+
+
+def _row(figure: Figure) -> tuple[str, ...]:
+    spread = ""
+    if len(figure.samples) > 1:
+        spread = f"{_text(min(figure.samples), figure.unit)} – {_text(max(figure.samples), figure.unit)}"
+    target = "" if figure.target is None else f"{'≥' if figure.at_least else '≤'} {_text(figure.target, figure.unit)}"
+    return (
+        figure.work,
+        f"{figure.disks:,}" if figure.disks else "",
+        _text(figure.value, figure.unit),
+        spread,
+        str(len(figure.samples) or ""),
+        target,
+        {None: "", True: "met", False: "MISSED"}[figure.met],
+    )
+
+
+def _text(value: float, unit: Unit) -> str:
+    if unit == "s":
+        return f"{_short(value * 1000)} ms" if value < 1 else f"{_short(value)} s"
+    if unit == "x":
+        return f"{_short(value)}×"
+    return {"MB": f"{value:.0f} MB", "requests": f"{value:.0f}", "%": f"{value:.2f} %", "exponent": f"{value:.2f}"}[
+        unit
+    ]
+
+
+def _short(value: float) -> str:
+    """Return three digits that count."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004  # where three digits are enough

@@ -1,0 +1,222 @@
+"""The measurements of the exporter: each makes figures for one size of world."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from effort import TARGETS, Effort
+from figures import Figure, percentile
+from http_client import Connection, Format
+from subjects import POLLS_A_CYCLE, Cloud, Exporter
+
+__all__ = [
+    "measure_crowds",
+    "measure_idleness",
+    "measure_latency",
+    "measure_polls",
+    "measure_scrapes",
+    "measure_starts",
+    "measure_under_polls",
+]
+
+FORMATS: dict[Format, str] = {"text": "text", "openmetrics": "OpenMetrics"}
+
+_MB = 1e6
+_HELD_SECONDS = 2.0
+_LATENCY_SECONDS = 0.05
+_CONCURRENCY = 8
+_CROWD = 20
+_LOOK_SECONDS = 0.003
+_BUSY_SHARE = 0.5
+_PAUSE_SECONDS = 0.02
+# A poll has to be done within its interval; so many it reads also on a busy machine.
+_DISKS_A_SECOND = 2_000
+
+
+def measure_starts(cloud: Cloud, directory: Path, effort: Effort) -> list[Figure]:
+    """Start the exporter again and again until it is ready."""
+    samples = []
+    for _ in range(effort.starts):
+        with Exporter(cloud, directory) as exporter:
+            samples.append(exporter.await_ready())
+            exporter.await_idle()
+    return [Figure.median("start to ready", cloud.disks, "s", samples, TARGETS["ready"].get(cloud.disks))]
+
+
+def measure_polls(cloud: Cloud, directory: Path, effort: Effort) -> list[Figure]:
+    """Poll from nothing again and again: processor time of the whole process, requests, and memory after it."""
+    times, requests, memory, peaks = [], [], [], []
+    for _ in range(effort.starts):
+        cloud.delay(_HELD_SECONDS)
+        with Exporter(cloud, directory) as exporter:
+            # All is started and the first requests wait for their answers: what comes now is the poll.
+            exporter.await_serving()
+            exporter.await_idle()
+            before = exporter.cpu_seconds()
+            cloud.delay(0)
+            times.append(exporter.await_polled(cloud) - before)
+            requests.append(float(cloud.requests()))
+            with _connected(exporter) as connection:
+                for form in FORMATS:
+                    connection.scrape(form)
+            memory.append(exporter.memory_bytes() / _MB)
+            peaks.append(exporter.memory_bytes("VmHWM") / _MB)
+    disks = cloud.disks
+    return [
+        Figure.median("poll from nothing, processor time", disks, "s", times, TARGETS["cpu"].get(disks)),
+        Figure.median("API requests a poll cycle, account sweep", disks, "requests", requests, float(cloud.pages)),
+        Figure.median("resident memory", disks, "MB", memory, TARGETS["memory"].get(disks)),
+        Figure.median("resident memory, the most it ever was", disks, "MB", peaks, TARGETS["memory"].get(disks)),
+    ]
+
+
+def measure_scrapes(cloud: Cloud, exporter: Exporter, effort: Effort) -> list[Figure]:
+    """Scrape in both formats, each time in a new second, so that each pays for its ages."""
+    samples: dict[Format, list[float]] = {form: [] for form in FORMATS}
+    with _connected(exporter) as connection:
+        connection.scrape()
+        for _ in range(effort.scrapes):
+            for form, found in samples.items():
+                _await_next_second()
+                found.append(connection.scrape(form))
+    target = TARGETS["scrape"].get(cloud.disks)
+    return [
+        Figure.median(f"scrape, gzip, {FORMATS[form]}", cloud.disks, "s", found, target)
+        for form, found in samples.items()
+    ]
+
+
+def measure_crowds(cloud: Cloud, exporter: Exporter, effort: Effort) -> list[Figure]:
+    """Let twenty scrapes come at once; what counts is when the last one is answered."""
+    samples = []
+    for _ in range(effort.crowds):
+        ends: list[float] = []
+        barrier = threading.Barrier(_CROWD + 1)
+
+        def scrape(barrier: threading.Barrier = barrier, ends: list[float] = ends) -> None:
+            with _connected(exporter) as connection:
+                barrier.wait()
+                connection.scrape()
+                ends.append(time.perf_counter())
+
+        threads = [threading.Thread(target=scrape) for _ in range(_CROWD)]
+        for thread in threads:
+            thread.start()
+        _await_next_second()
+        began = time.perf_counter()
+        barrier.wait()
+        for thread in threads:
+            thread.join()
+        if len(ends) != _CROWD:
+            raise RuntimeError("not every scrape was answered")
+        samples.append(max(ends) - began)
+    name = f"{_CROWD} scrapes at once, until the last is answered"
+    return [Figure.median(name, cloud.disks, "s", samples, TARGETS["crowd"].get(cloud.disks))]
+
+
+def measure_idleness(cloud: Cloud, exporter: Exporter, effort: Effort) -> list[Figure]:
+    """Watch the exporter between polls and scrapes."""
+    exporter.await_idle()
+    before = exporter.cpu_seconds()
+    time.sleep(effort.idle_seconds)
+    share = 100 * (exporter.cpu_seconds() - before) / effort.idle_seconds
+    name = "processor use between polls and scrapes"
+    return [Figure(name, cloud.disks, "%", share, (share,), TARGETS["idle"].get(cloud.disks))]
+
+
+def measure_latency(cloud: Cloud, directory: Path, effort: Effort) -> list[Figure]:
+    """Poll an API that takes its time for each request."""
+    figures = []
+    for source, name, kind in (("account", "account sweep", "sweep"), ("disk", "disk by disk", "by_disk")):
+        samples = []
+        for _ in range(min(3, effort.starts)):
+            cloud.delay(_LATENCY_SECONDS)
+            flags = (f"--api.max-concurrency={_CONCURRENCY}", f"--backups.source={source}")
+            with Exporter(cloud, directory, *flags) as exporter:
+                exporter.await_polled(cloud, {"account": cloud.pages, "disk": cloud.disks}[source])
+                samples.append(exporter.poll_seconds())
+        target = TARGETS[kind].get(cloud.disks)
+        work = f"poll, {_LATENCY_SECONDS * 1000:.0f} ms a request, {_CONCURRENCY} at once, {name}"
+        figures.append(Figure.median(work, cloud.disks, "s", samples, target))
+    cloud.delay(0)
+    return figures
+
+
+def measure_under_polls(cloud: Cloud, directory: Path, effort: Effort) -> list[Figure]:
+    """Scrape while polls are running in which no page is what it was; then see what memory came to."""
+    samples: list[float] = []
+    interval = f"{max(1, cloud.disks // _DISKS_A_SECOND)}s"
+    with Exporter(cloud, directory, interval=interval, backups_interval=interval) as exporter, _changing(cloud):
+        exporter.await_ready()
+        exporter.await_requests(cloud, cloud.pages)
+        with _connected(exporter) as connection:
+            end = time.monotonic() + effort.busy_seconds
+            while time.monotonic() < end or not samples:
+                if _is_busy(exporter):
+                    samples.append(connection.scrape())
+                    time.sleep(_PAUSE_SECONDS)
+        if exporter.polls() <= POLLS_A_CYCLE:
+            raise RuntimeError("there was no poll to scrape under")
+        memory = exporter.memory_bytes("VmHWM") / _MB
+    disks = cloud.disks
+    cloud.delay(0)
+    return [
+        Figure(
+            "scrape while a poll is running, 99th percentile",
+            disks,
+            "s",
+            percentile(samples),
+            tuple(samples),
+            TARGETS["busy"].get(disks),
+        ),
+        Figure(
+            "resident memory, the most under such polls", disks, "MB", memory, (memory,), TARGETS["memory"].get(disks)
+        ),
+    ]
+
+
+def _is_busy(exporter: Exporter) -> bool:
+    """Return whether the exporter is at work now; nobody else scrapes it, so it is at a poll."""
+    before = exporter.cpu_seconds()
+    time.sleep(_LOOK_SECONDS)
+    return exporter.cpu_seconds() - before > _LOOK_SECONDS * _BUSY_SHARE
+
+
+@contextmanager
+def _changing(cloud: Cloud) -> Iterator[None]:
+    """Let all pages change each time that all were read."""
+    stop = threading.Event()
+
+    def change() -> None:
+        turn = 0
+        while not stop.is_set():
+            turn += 1
+            cloud.change_all(turn)
+            read = cloud.requests()
+            while not stop.wait(0.1) and cloud.requests() < read + cloud.pages:
+                pass
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextmanager
+def _connected(exporter: Exporter) -> Iterator[Connection]:
+    connection = Connection(exporter.port)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _await_next_second() -> None:
+    time.sleep(1.01 - time.time() % 1)

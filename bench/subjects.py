@@ -1,0 +1,144 @@
+"""What is measured and what it is measured against: the exporter and the simulated API, each a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Self
+
+from http_client import Connection, ask_json, free_port, status_of
+from processes import Program, await_true
+
+__all__ = ["BACKUPS_KEPT", "POLLS_A_CYCLE", "Cloud", "Exporter"]
+
+ACCOUNT = "4242"
+BACKUPS_KEPT = 4
+"""Swap and new disks have fewer or none, so that this makes a little over three backups a disk."""
+
+PAGE_SIZE = 200
+POLLS_A_CYCLE = 3
+"""Of disks, backups and virtual machines."""
+_KEY = f"demo-api-key-{ACCOUNT}"
+
+
+class Cloud(Program):
+    """``gigas-exporter simulate`` with one account.
+
+    Attributes:
+        counts: Items by list: disks, backups, virtual_machines.
+    """
+
+    def __init__(self, disks: int, directory: Path) -> None:
+        port = free_port()
+        command = (
+            *(sys.executable, "-m", "gigas_exporter", "simulate", "--accounts=1", f"--listen=127.0.0.1:{port}"),
+            *(f"--disks={disks}", f"--retention={BACKUPS_KEPT}"),
+        )
+        super().__init__(command, directory / "simulate.log")
+        self.url = f"http://127.0.0.1:{port}"
+        self.disks = disks
+
+    def __enter__(self) -> Self:
+        await_true(lambda: status_of(f"{self.url}/_sim/requests") != 0, self)
+        self.counts = {name: self._count(name) for name in ("disks", "backups", "virtual_machines")}
+        return self
+
+    def _count(self, name: str) -> int:
+        url = f"{self.url}/account/{ACCOUNT}/{name}?limit=1"
+        return int(ask_json("GET", url, headers={"Authorization": f"Bearer {_KEY}"})[1]["X-Total"])
+
+    def delay(self, seconds: float) -> None:
+        """Let each request take so much longer, 0 for no delay; nothing else is wrong then."""
+        ask_json("DELETE", f"{self.url}/_sim/faults")
+        if seconds:
+            ask_json("POST", f"{self.url}/_sim/faults", {"kind": "latency", "seconds": seconds})
+
+    def change_all(self, turn: int) -> None:
+        """Give each disk another size and each backup too, so that no page is what it was."""
+        ask_json("DELETE", f"{self.url}/_sim/faults")
+        for operation, field in (("list_disks", "disk_size"), ("list_backups", "backup_size")):
+            fault = {"kind": "value", "operation": operation, "field": field, "value": 1000 + turn}
+            ask_json("POST", f"{self.url}/_sim/faults", fault)
+
+    @property
+    def pages(self) -> int:
+        """How many pages all lists have."""
+        return sum(-(-count // PAGE_SIZE) for count in self.counts.values())
+
+    def requests(self) -> int:
+        """Return how many requests were made since they were last forgotten."""
+        return int(ask_json("GET", f"{self.url}/_sim/requests")[0]["total"])
+
+    def forget_requests(self) -> None:
+        """Begin to count anew."""
+        ask_json("DELETE", f"{self.url}/_sim/requests")
+
+
+class Exporter(Program):
+    """``gigas-exporter serve`` for the account of a cloud, without a limit of rate."""
+
+    def __init__(
+        self, cloud: Cloud, directory: Path, *flags: str, interval: str = "1h", backups_interval: str = "1h"
+    ) -> None:
+        cloud.forget_requests()
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        command = (
+            *(sys.executable, "-m", "gigas_exporter", "serve", f"--web.listen-address=127.0.0.1:{self.port}"),
+            *(f"--poll.interval={interval}", f"--poll.backups-interval={backups_interval}"),
+            *("--api.max-requests-per-second=0", "--backups.source=account", *flags),
+        )
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("GIGAS_")}
+        environ |= {"GIGAS_API_URL": cloud.url, "GIGAS_ACCOUNT_ID": ACCOUNT, "GIGAS_API_KEY": _KEY}
+        super().__init__(command, directory / "serve.log", environ)
+
+    def await_serving(self) -> None:
+        """Wait until it answers at all."""
+        await_true(lambda: status_of(f"{self.url}/-/healthy") != 0, self)
+
+    def await_ready(self) -> float:
+        """Wait until it says that it is ready, and return the seconds since its start."""
+        await_true(lambda: status_of(f"{self.url}/-/ready") == 200, self)  # noqa: PLR2004  # the HTTP status
+        return time.perf_counter() - self.started_at
+
+    def await_polled(self, cloud: Cloud, requests: int | None = None) -> float:
+        """Wait until each resource was read, by at least so many requests; return the processor time used by then.
+
+        The exporter is asked nothing before, for that would cost processor time of its own.
+        """
+        self.await_requests(cloud, cloud.pages if requests is None else requests)
+        while True:
+            self.await_idle()
+            used = self.cpu_seconds()
+            if self.polls() >= POLLS_A_CYCLE:
+                return used
+
+    def await_requests(self, cloud: Cloud, count: int) -> None:
+        """Wait until it has made so many requests."""
+        await_true(lambda: cloud.requests() >= count, self)
+
+    def page(self) -> str:
+        """Return the exposition."""
+        connection = Connection(self.port)
+        try:
+            return connection.get("/metrics", keep=True)[1].decode()
+        finally:
+            connection.close()
+
+    def poll_seconds(self) -> float:
+        """Return how long the last polls took: the longest of them, for they run at the same time."""
+        return max(_values(self.page(), "gigas_exporter_poll_duration_seconds"))
+
+    def polls(self) -> int:
+        """Return how many polls ended well, and raise when some did not."""
+        page = self.page()
+        if failures := sum(_values(page, "gigas_exporter_poll_failures_total")):
+            raise RuntimeError(f"{failures:.0f} polls failed")
+        return int(sum(_values(page, "gigas_exporter_polls_total")))
+
+
+def _values(page: str, name: str) -> list[float]:
+    return [float(value) for value in re.findall(rf"^{name}\{{.*\}} (\S+)$", page, re.MULTILINE)]
