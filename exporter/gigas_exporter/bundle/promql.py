@@ -131,6 +131,9 @@ class _Selecting:
     def _braces(self) -> Iterator[str]:
         yield "{" + self._text
         yield "" if self._next() == "}" else ", "
+        while (token := self._tokens[self._position]).text != "}":
+            self._position += 1
+            yield token.text
 
     def _list(self, keyword: _Token) -> Iterator[str]:
         """Copy the labels of a grouping clause, with those of the matchers where they are to be kept."""
