@@ -29,6 +29,7 @@ __all__ = [
     "IncompleteError",
     "Reason",
     "TransportError",
+    "without_frames",
 ]
 
 Reason = Literal[
@@ -120,6 +121,12 @@ class IncompleteError(GigasError):
     """A list changed under the walk, or never ended, so that what was read may lack items."""
 
     reason: Reason = "incomplete"
+
+
+def without_frames(error: GigasError) -> GigasError:
+    """Return the error without its traceback, whose frames would keep whole answers alive for as long as it is kept."""
+    error.__context__ = None
+    return error.with_traceback(None)
 
 
 def _reason_of_status(status: int) -> Reason:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from gigas_exporter.clock import Budget, Clock
-from gigas_exporter.errors import GigasError, Reason
+from gigas_exporter.errors import GigasError, Reason, without_frames
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.inventory import (
     AccountInventory,
@@ -86,15 +86,8 @@ class AccountPoller:
 
     def poll(self, resource: Resource) -> bool:
         """Poll one resource once; return whether it could be read. Nothing is raised."""
-        read = {"disks": self._read_disks, "virtual_machines": self._read_machines, "backups": self._read_backups}
         began = self._clock.monotonic()
-        try:
-            result: _Read | GigasError = read[resource]()
-        except GigasError as error:
-            result = error
-        except Exception as error:  # noqa: BLE001  # the poll loop's boundary: a bug must not end the polling
-            result = GigasError(f"unexpected {type(error).__name__}")
-            result.__cause__ = error
+        result = self._attempt(resource)
         if self._stop.is_set():
             return False
         duration = self._clock.monotonic() - began
@@ -103,6 +96,18 @@ class AccountPoller:
         self._observer.poll(self._account_id, resource, failure.reason if failure is not None else None)
         self._tell(resource, result, duration)
         return failure is None
+
+    def _attempt(self, resource: Resource) -> _Read | GigasError:
+        """Return what a poll gave; a method of its own, so that no frame holds the error that holds the frame."""
+        read = {"disks": self._read_disks, "virtual_machines": self._read_machines, "backups": self._read_backups}
+        try:
+            return read[resource]()
+        except GigasError as error:
+            return without_frames(error)
+        except Exception as error:  # noqa: BLE001  # the poll loop's boundary: a bug must not end the polling
+            unexpected = GigasError(f"unexpected {type(error).__name__}")
+            unexpected.__cause__ = error
+            return unexpected
 
     def _publish(self, resource: Resource, result: _Read | GigasError, duration: float) -> None:
         now = self._clock.wall()

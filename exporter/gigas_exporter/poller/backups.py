@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Literal
 
 from gigas_exporter.clock import Budget, Clock
-from gigas_exporter.errors import ApiError, AuthError, ConfigError, GigasError, TransportError
+from gigas_exporter.errors import ApiError, AuthError, ConfigError, GigasError, TransportError, without_frames
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.inventory import BackupsReading, BackupStatusWords, BackupSummary, summarise
 from gigas_exporter.model import Backup
@@ -154,7 +154,7 @@ class BackupsReader:
             if _status(error) == HTTPStatus.NOT_FOUND and self._is_gone(disk_id, budget):
                 return _Listed(None, {})
             hope.failed(error)
-            return error
+            return without_frames(error)
         hope.answered()
         return _Listed(summarise(listing.items, self._words, self._clock.monotonic()), listing.invalid)
 

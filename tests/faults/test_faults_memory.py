@@ -1,0 +1,38 @@
+"""Memory under answers that are as large as they may be: none outlives its request, however many fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gigas_exporter.simulator import SimulatorServer, World
+from support.exposition import metric
+from support.programs import account_environment, await_true, exporter
+
+MEGABYTE = 2**20
+AT_MOST_BYTES = 260 * MEGABYTE
+
+
+def peak_bytes(pid: int) -> int:
+    """The most memory that a process ever had."""
+    return int(Path(f"/proc/{pid}/status").read_text(encoding="ascii").split("VmHWM:")[1].split()[0]) * 1024
+
+
+def test_bombs_in_place_of_each_disks_backups_take_no_more_than_those_under_way(tmp_path: Path) -> None:
+    """Of 60 answers that are given up at 16 MB, no more are held at once than are asked for at once."""
+    world = World(seed=1, disks=60, eventful=False)
+    with SimulatorServer(world) as cloud:
+        cloud.faults.add("gzip_bomb", "list_disk_backups")
+        environ = account_environment(cloud)
+        flags = ("--backups.source=disk", "--poll.backups-interval=30s", "--api.max-requests-per-second=0")
+        with exporter(tmp_path, environ, *flags) as served:
+            await_true(
+                lambda: metric(
+                    served.get("/metrics").text,
+                    "gigas_exporter_poll_failures_total",
+                    resource="backups",
+                    reason="invalid",
+                ),
+                seconds=60,
+            )
+            assert cloud.requests["list_disk_backups"] == 60
+            assert peak_bytes(served.process.popen.pid) < AT_MOST_BYTES
