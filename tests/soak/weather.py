@@ -22,6 +22,7 @@ __all__ = ["Target", "Weather"]
 _STORM_SECONDS: Final = 20.0
 _CALM_SECONDS: Final = 20.0
 _MAXIMUM_HELD: Final = 40
+_MOVING: Final = "moving_items"
 
 _FAULTS: Final[tuple[tuple[str, Mapping[str, Any]], ...]] = (
     *(("status", {"status": status}) for status in (400, 401, 403, 404, 429, 500, 502, 503)),
@@ -60,7 +61,7 @@ _FAULTS: Final[tuple[tuple[str, Mapping[str, Any]], ...]] = (
     ("no_headers", {}),
     ("lying_total", {"size": 3}),
     ("lying_total", {}),
-    ("moving_items", {}),
+    (_MOVING, {}),
     ("endless_pages", {"value": "fresh"}),
     ("expired_token", {}),
 )
@@ -131,9 +132,11 @@ class Weather:
         kind, parameters = self._chance.choice(_FAULTS)
         account = self._chance.choice([None, *self._target.cloud.world.account_ids])
         count = self._chance.choice([None, 1, 3])
-        self._target.cloud.faults.add(
-            kind, self._chance.choice(_OPERATIONS), account=account, count=count, **parameters
-        )
+        faults = self._target.cloud.faults
+        # A list that moves while no total or a wrong one is sent cannot be told from one that is whole.
+        if kind == _MOVING or any(each["kind"] == _MOVING for each in faults.listing()):
+            faults.clear()
+        faults.add(kind, self._chance.choice(_OPERATIONS), account=account, count=count, **parameters)
         self.struck += 1
 
     def _clear(self) -> None:
