@@ -145,3 +145,24 @@ def test_counting_from_many_threads_loses_nothing(scene: Any) -> None:
         thread.join(10)
     assert _own(scene, "gigas_exporter_api_requests_total") == {("200", "list_disks"): 2000}
     assert _own(scene, "gigas_exporter_polls_total") == {("4242", "disks"): 2000}
+
+
+@pytest.mark.parametrize("openmetrics", [False, True])
+def test_each_event_shows_in_the_next_text(openmetrics: bool) -> None:
+    """A text that was made before is not shown again once a counter, a gauge or a histogram has changed."""
+    telemetry = Telemetry()
+    telemetry.account("4242")
+
+    def lines() -> set[str]:
+        return set(telemetry.text(openmetrics=openmetrics, runtime=False).decode().splitlines())
+
+    before = lines()
+    assert lines() == before
+    telemetry.poll("4242", "disks", None)
+    assert 'gigas_exporter_polls_total{account_id="4242",resource="disks"} 1' in lines() - before
+    telemetry.request("list_disks", "200", 0.01)
+    assert 'gigas_exporter_api_request_duration_seconds_count{operation="list_disks"} 1' in lines() - before
+    telemetry.token(["4242"], 5.0)
+    assert 'gigas_exporter_api_token_expiry_timestamp_seconds{account_id="4242"} 5' in lines()
+    telemetry.forget("4242")
+    assert not [line for line in lines() if 'account_id="4242"' in line]

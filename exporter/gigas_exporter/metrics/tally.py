@@ -1,7 +1,8 @@
 """Numbers by labels that are counted up or set while the exporter runs, and are written out at each scrape.
 
 The client library's own counters take ten microseconds a series to write; with a few hundred series that is more than
-all the rest of a scrape, which is why they are not used here. It knows no metric, and the formats only by the renderer.
+all the rest of a scrape, which is why they are not used here. A text is kept until a number changes, for between two
+polls none does. It knows no metric, and the formats only by the renderer.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class Tally:
         self._lock = threading.Lock()
         self._values: dict[Labels, float] = {}
         self._names: dict[Labels, str] = {}
+        self._texts: dict[bool, str] = {}
 
     def add(self, labels: Labels, amount: float = 1) -> None:
         """Count up; an amount of 0 makes the series appear."""
@@ -39,6 +41,7 @@ class Tally:
     def forget(self, first: str) -> None:
         """Drop the series whose first label has this value."""
         with self._lock:
+            self._texts.clear()
             for labels in [labels for labels in self._values if labels[0] == first]:
                 del self._values[labels]
                 del self._names[labels]
@@ -46,11 +49,15 @@ class Tally:
     def text(self, *, openmetrics: bool) -> str:
         """Return the family, or nothing when it has no series."""
         with self._lock:
-            values = [(self._names[labels], value_text(value)) for labels, value in self._values.items()]
-        series = [f"{name} {text}\n" for name, text in values if text is not None]
-        return header(self._family, openmetrics=openmetrics) + "".join(series) if series else ""
+            if openmetrics not in self._texts:
+                values = [(self._names[labels], value_text(value)) for labels, value in self._values.items()]
+                series = [f"{name} {text}\n" for name, text in values if text is not None]
+                text = header(self._family, openmetrics=openmetrics) + "".join(series) if series else ""
+                self._texts[openmetrics] = text
+            return self._texts[openmetrics]
 
     def _put(self, labels: Labels, value: float) -> None:
+        self._texts.clear()
         if labels not in self._names:
             pairs = labels_text(self._family.labels, labels)
             self._names[labels] = f"{self._family.name}{{{pairs}}}" if pairs else self._family.name
@@ -70,6 +77,7 @@ class Durations:
         self._lock = threading.Lock()
         self._counts: dict[str, list[int]] = {}
         self._sums: dict[str, float] = {}
+        self._texts: dict[bool, str] = {}
 
     def begin(self, label: str) -> None:
         """Make the series of a label appear, at 0."""
@@ -86,10 +94,14 @@ class Durations:
     def text(self, *, openmetrics: bool) -> str:
         """Return the family, or nothing when it has no series."""
         with self._lock:
-            series = [self._series(label, self._counts[label], self._sums[label]) for label in self._counts]
-        return header(self._family, openmetrics=openmetrics) + "".join(series) if series else ""
+            if openmetrics not in self._texts:
+                series = [self._series(label, self._counts[label], self._sums[label]) for label in self._counts]
+                text = header(self._family, openmetrics=openmetrics) + "".join(series) if series else ""
+                self._texts[openmetrics] = text
+            return self._texts[openmetrics]
 
     def _begin(self, label: str) -> None:
+        self._texts.clear()
         if label not in self._counts:
             self._counts[label] = [0] * (len(self._bounds) + 1)
             self._sums[label] = 0.0
