@@ -1,4 +1,4 @@
-"""Write the pages of docs/ that are made from the code: the metrics and the configuration."""
+"""Write the pages of docs/ that are made from the code: the alerts, the metrics and the configuration."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ import sys
 from pathlib import Path
 
 _DOCS = Path(__file__).resolve().parent.parent / "docs"
-_PAGES = {"metrics.md": "gigas_exporter.metrics.reference", "configuration.md": "gigas_exporter.config.reference"}
+_PAGES = {
+    "alerts.md": "gigas_exporter.bundle.alerts_reference",
+    "metrics.md": "gigas_exporter.metrics.reference",
+    "configuration.md": "gigas_exporter.config.reference",
+}
 
 
 def main() -> int:

@@ -109,7 +109,11 @@ class _Selecting:
             token = self._tokens[self._position]
             self._position += 1
             if token.text == "{":
-                yield from self._braces()
+                yield "{" + self._text + ("" if self._next() == "}" else ", ")
+                yield from self._until("}")
+            elif token.text == "[":
+                yield "["
+                yield from self._until("]")
             elif token.kind != "name":
                 yield token.text
             elif token.text.lower() in _GROUPING and self._next() == "(":
@@ -128,20 +132,16 @@ class _Selecting:
         following = self._next()
         return not (name.text.lower() in _WORDS or following == "(" or following.lower() in {"by", "without"})
 
-    def _braces(self) -> Iterator[str]:
-        yield "{" + self._text
-        yield "" if self._next() == "}" else ", "
-        while (token := self._tokens[self._position]).text != "}":
+    def _until(self, end: str) -> Iterator[str]:
+        """Copy what stands before a sign: matchers or a range, in which names are no metrics."""
+        while self._position < len(self._tokens) and (token := self._tokens[self._position]).text != end:
             self._position += 1
             yield token.text
 
     def _list(self, keyword: _Token) -> Iterator[str]:
         """Copy the labels of a grouping clause, with those of the matchers where they are to be kept."""
-        yield keyword.text
-        there: list[str] = []
-        while (token := self._tokens[self._position]).text != ")":
-            there += [token.text] if token.kind == "name" else []
-            self._position += 1
-            yield token.text
+        listed = list(self._until(")"))
+        yield keyword.text + "".join(listed)
+        there = [text for text in listed if text.strip(" \n\t(,")]
         if there and keyword.text.lower() in _KEPT_BY:
             yield "".join(f", {label}" for label in self._labels if label not in there)

@@ -1,0 +1,123 @@
+"""Every alert leads to a runbook that helps, every link leads somewhere, and every command is one that there is."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import click
+import promql_parser as promql
+import pytest
+
+from gigas_exporter.bundle.alerts import DASHBOARD_BASE, RUNBOOK_BASE
+from gigas_exporter.cli.main import main as command_line
+
+SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
+
+
+def _runbooks(directory: Path) -> list[Path]:
+    return sorted(path for path in (directory / "runbooks").glob("*.md") if path.stem != "README")
+
+
+def _headings(text: str) -> list[str]:
+    return re.findall(r"^## (.+)$", text, re.MULTILINE)
+
+
+def _anchors(path: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {heading.lower().replace(" ", "-") for heading in headings}
+
+
+def _commands(directory: Path, alerts: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """Yield every command of the exporter that an alert or a runbook names."""
+    for name, rule in alerts.items():
+        if "command" in rule["annotations"]:
+            text = re.sub(r"\{\{ \$labels\.(?:account|disk)_id \}\}", "17", rule["annotations"]["command"])
+            yield name, shlex.split(text)
+    for path in _runbooks(directory):
+        text = path.read_text(encoding="utf-8")
+        for line in "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)).splitlines():
+            if line.startswith("gigas-exporter "):
+                yield path.stem, shlex.split(line)
+        for inline in re.findall(r"`(gigas-exporter [^`]+)`", text):
+            yield path.stem, shlex.split(inline)
+
+
+def test_every_alert_has_its_runbook_and_every_runbook_its_alert(directory: Path, alerts: dict[str, Any]) -> None:
+    """There is one page an alert, and the alert links to it."""
+    assert {path.stem for path in _runbooks(directory)} == set(alerts)
+    for name, rule in alerts.items():
+        assert rule["annotations"]["runbook_url"] == f"{RUNBOOK_BASE}/{name}.md"
+
+
+def test_every_runbook_has_its_sections(directory: Path) -> None:
+    """Each page is named for its alert and has Meaning, Impact, Diagnosis and Mitigation, none of them empty."""
+    for path in _runbooks(directory):
+        text = path.read_text(encoding="utf-8")
+        assert text.startswith(f"# {path.stem}\n")
+        assert _headings(text) == SECTIONS, path.name
+        assert all(part.strip() for part in re.split(r"^## .+$", text, flags=re.MULTILINE)[1:]), path.name
+
+
+def test_every_link_and_anchor_leads_somewhere(directory: Path) -> None:
+    """Links between the pages name files and headings that are there."""
+    followed = 0
+    for path in (directory / "runbooks").glob("*.md"):
+        for link in re.findall(r"\]\(([^)]+)\)", path.read_text(encoding="utf-8")):
+            target, _, anchor = link.partition("#")
+            file = (path.parent / target).resolve()
+            assert file.is_file(), f"{path.name}: {link}"
+            assert not anchor or anchor in _anchors(file), f"{path.name}: {link}"
+            followed += 1
+    assert followed > len(_runbooks(directory))
+
+
+def test_every_diagnosis_has_promql_that_parses_and_a_command(directory: Path) -> None:
+    """What a page says to query is PromQL, and it says what to run."""
+    for path in _runbooks(directory):
+        diagnosis = path.read_text(encoding="utf-8").partition("## Diagnosis")[2].partition("## Mitigation")[0]
+        queries = re.findall(r"```promql\n(.*?)```", diagnosis, re.DOTALL)
+        assert queries, path.name
+        assert all(promql.parse(query) is not None for query in queries)
+        assert re.search(r"```sh\n\S", diagnosis), path.name
+
+
+def test_every_command_is_one_that_there_is(directory: Path, alerts: dict[str, Any]) -> None:
+    """Each command of an alert or a runbook names commands and options that the program has."""
+    commands = list(_commands(directory, alerts))
+    assert len(commands) > len(alerts)
+    for source, (_, *words) in commands:
+        command: click.Command = command_line
+        while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+            found = command.get_command(click.Context(command), words.pop(0))
+            assert found is not None, source
+            command = found
+        known = {option for each in command.params for option in (*each.opts, *each.secondary_opts)}
+        assert {word for word in words if word.startswith("-")} <= known, f"{source}: {words}"
+
+
+@pytest.mark.parametrize("uid", ["gigas-overview", "gigas-disk", "gigas-exporter"])
+def test_every_dashboard_link_selects_what_the_dashboard_has(directory: Path, alerts: dict[str, Any], uid: str) -> None:
+    """A link names a dashboard of ours, and variables of that dashboard."""
+    boards = [json.loads(path.read_text(encoding="utf-8")) for path in (directory.parent / "dashboards").glob("*.json")]
+    variables = {board["uid"]: {each["name"] for each in board["templating"]["list"]} for board in boards}
+    links = [urlsplit(rule["annotations"]["dashboard_url"].removeprefix(DASHBOARD_BASE)) for rule in alerts.values()]
+    assert {link.path.split("/")[2] for link in links} <= set(variables)
+    mine = [link for link in links if link.path == f"/d/{uid}/"]
+    assert mine
+    for link in mine:
+        assert {name.removeprefix("var-") for name in parse_qs(link.query)} <= variables[uid]
+
+
+def test_disk_alerts_link_to_their_disk(alerts: dict[str, Any]) -> None:
+    """An alert about a disk opens the disk's dashboard with that disk selected."""
+    for rule in alerts.values():
+        if rule["labels"]["component"] == "disk":
+            link = rule["annotations"]["dashboard_url"]
+            assert "/d/gigas-disk/?" in link
+            assert "var-disk_id={{ $labels.disk_id | urlquery }}" in link
