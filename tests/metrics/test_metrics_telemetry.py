@@ -54,6 +54,17 @@ def test_a_forgotten_account_leaves_nothing(scene: Any) -> None:
     assert {key for key in before if key[0].startswith("gigas_")} - set(after) == gone
 
 
+def test_what_ends_after_an_account_was_forgotten_is_not_counted(scene: Any) -> None:
+    """A poll or a login that was under way then brings no series back."""
+    before = scene.series()
+    scene.telemetry.account("4242")
+    scene.telemetry.forget("4242")
+    scene.telemetry.poll("4242", "disks", "timeout")
+    scene.telemetry.invalid("4242", "disks", "status", 1)
+    scene.telemetry.token(["4242"], 1_700_000_000.0)
+    assert not {key for key in scene.series().keys() - before.keys() if key[0].startswith("gigas_")}
+
+
 def test_requests_and_retries_are_counted_by_operation(scene: Any) -> None:
     """The histogram and the retries are there from the start; requests by code as they come."""
     count = "gigas_exporter_api_request_duration_seconds_count"
@@ -77,16 +88,21 @@ def test_requests_and_retries_are_counted_by_operation(scene: Any) -> None:
 
 
 def test_invalid_values_are_counted_by_field(scene: Any) -> None:
-    """Counts of one field add up."""
+    """Counts of one field add up; those of items that are left out for their id are there at 0."""
+    scene.telemetry.account("4242")
     scene.telemetry.invalid("4242", "disks", "created_at", 2)
     scene.telemetry.invalid("4242", "disks", "created_at", 3)
-    assert _own(scene, "gigas_exporter_invalid_items_total") == {("4242", "created_at", "disks"): 5}
+    none_left_out = {("4242", "id", resource): 0 for resource in RESOURCES}
+    counts = {("4242", "created_at", "disks"): 5, **none_left_out}
+    assert _own(scene, "gigas_exporter_invalid_items_total") == counts
 
 
 def test_a_tokens_end_is_told_of_each_of_its_accounts(scene: Any) -> None:
     """The end is there after a login that told one, and gone after a login that did not."""
     name = "gigas_exporter_api_token_expiry_timestamp_seconds"
     assert _own(scene, name) == {}
+    scene.telemetry.account("4242")
+    scene.telemetry.account("5151")
     scene.telemetry.token(["4242", "5151"], 1_700_001_800.0)
     assert _own(scene, name) == {("4242",): 1_700_001_800, ("5151",): 1_700_001_800}
     scene.telemetry.token(["4242"], None)
@@ -130,6 +146,7 @@ def test_what_is_no_number_is_not_written() -> None:
 
 def test_counting_from_many_threads_loses_nothing(scene: Any) -> None:
     """Concurrent events are all counted, while scrapes read them."""
+    scene.telemetry.account("4242")
 
     def count() -> None:
         for _ in range(500):
@@ -144,7 +161,7 @@ def test_counting_from_many_threads_loses_nothing(scene: Any) -> None:
     for thread in threads:
         thread.join(10)
     assert _own(scene, "gigas_exporter_api_requests_total") == {("200", "list_disks"): 2000}
-    assert _own(scene, "gigas_exporter_polls_total") == {("4242", "disks"): 2000}
+    assert _own(scene, "gigas_exporter_polls_total")["4242", "disks"] == 2000
 
 
 @pytest.mark.parametrize("openmetrics", [False, True])

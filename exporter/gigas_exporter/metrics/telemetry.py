@@ -7,6 +7,7 @@ known in advance are present at 0 from the start, so that the first event of its
 from __future__ import annotations
 
 import platform
+import threading
 from collections.abc import Iterable
 from typing import cast
 
@@ -44,9 +45,14 @@ _OPENMETRICS_END = b"# EOF\n"
 
 
 class Telemetry:
-    """The exporter's own metrics; safe to use from any thread."""
+    """The exporter's own metrics; safe to use from any thread.
+
+    Of accounts that :meth:`account` has not named, nothing is counted.
+    """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._accounts: set[str] = set()
         self._build = Tally(families.BUILD_INFO)
         self._polls = Tally(families.POLLS)
         self._failures = Tally(families.POLL_FAILURES)
@@ -68,25 +74,36 @@ class Telemetry:
 
     def account(self, account_id: str) -> None:
         """Make all counters of an account appear, at 0 where they are new."""
-        for resource in RESOURCES:
-            self._polls.add((account_id, resource), 0)
-            for reason in REASONS:
-                self._failures.add((account_id, resource, reason), 0)
+        with self._lock:
+            self._accounts.add(account_id)
+            for resource in RESOURCES:
+                self._polls.add((account_id, resource), 0)
+                for reason in REASONS:
+                    self._failures.add((account_id, resource, reason), 0)
+                # Which other fields there will be is not known; items are left out for this one.
+                self._invalid.add((account_id, resource, "id"), 0)
 
     def forget(self, account_id: str) -> None:
-        """Drop everything that was counted for an account."""
-        for tally in (self._polls, self._failures, self._invalid, self._token_expiry):
-            tally.forget(account_id)
+        """Drop everything that was counted for an account; what still ends of its polls is not counted any more."""
+        with self._lock:
+            self._accounts.discard(account_id)
+            for tally in (self._polls, self._failures, self._invalid, self._token_expiry):
+                tally.forget(account_id)
 
     def poll(self, account_id: str, resource: Resource, failure: Reason | None) -> None:
         """One poll ended, well when ``failure`` is ``None``."""
-        if failure is not None:
-            self._failures.add((account_id, resource, failure))
-        self._polls.add((account_id, resource))
+        with self._lock:
+            if account_id not in self._accounts:
+                return
+            if failure is not None:
+                self._failures.add((account_id, resource, failure))
+            self._polls.add((account_id, resource))
 
     def invalid(self, account_id: str, resource: Resource, field: str, count: int) -> None:
         """So many values of a field could not be understood."""
-        self._invalid.add((account_id, resource, field), count)
+        with self._lock:
+            if account_id in self._accounts:
+                self._invalid.add((account_id, resource, field), count)
 
     def request(self, operation: str, code: str, seconds: float) -> None:
         """One request ended; ``code`` is the status, or ``timeout``, ``connection`` or ``invalid``."""
@@ -99,11 +116,12 @@ class Telemetry:
 
     def token(self, account_ids: Iterable[str], expires_at: float | None) -> None:
         """A login gave a token for these accounts that is said to end at ``expires_at`` (UNIX seconds)."""
-        for account_id in account_ids:
-            if expires_at is None:
-                self._token_expiry.forget(account_id)
-            else:
-                self._token_expiry.set((account_id,), expires_at)
+        with self._lock:
+            for account_id in self._accounts.intersection(account_ids):
+                if expires_at is None:
+                    self._token_expiry.forget(account_id)
+                else:
+                    self._token_expiry.set((account_id,), expires_at)
 
     def reload(self, success: bool, wall: float) -> None:
         """The configuration was loaded, or could not be, at ``wall`` (UNIX seconds)."""
