@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os.path
+import traceback
 from datetime import UTC, datetime
 
-__all__ = ["age", "moment", "printable", "size"]
+__all__ = ["age", "moment", "place_of", "printable", "size"]
 
 _SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _KIB = 1024.0
@@ -57,3 +59,9 @@ def printable(text: str | None) -> str:
     if text is None:
         return ""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
+def place_of(error: BaseException) -> str:
+    """Return where an error that was raised comes from, such as ``loop.py:80``."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{os.path.basename(frame.filename)}:{frame.lineno}"  # noqa: PTH119  # a name out of a traceback

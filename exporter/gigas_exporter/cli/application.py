@@ -11,8 +11,9 @@ import sys
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Final
 
-from gigas_exporter import logs
+from gigas_exporter import human, logs
 from gigas_exporter.clock import Clock
 from gigas_exporter.config import Settings
 from gigas_exporter.errors import GigasError
@@ -24,10 +25,11 @@ from gigas_exporter.statuspage import StatusPage
 from gigas_exporter.systemd import Notifier, Watchdog
 from gigas_exporter.web import Request, Response, Server, build_routes, load_web_config
 
-__all__ = ["Application"]
+__all__ = ["Application", "hold_signals", "tell_warnings"]
 
 _log = get_logger(__name__)
 
+_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _GRACE_SECONDS = 3.0
 _SWITCH_SECONDS = 0.0005
 """How long a thread may keep Python to itself: a scrape hands it over a dozen times, and each time waits for a poll."""
@@ -71,6 +73,7 @@ class Application:
         self._notifier = Notifier(os.environ, clock)
         self._watchdog = Watchdog(self._notifier, self._healthy, clock)
         self._reloading = threading.Lock()
+        self._ending = False
         self._was_ready = False
 
     @property
@@ -80,32 +83,31 @@ class Application:
         return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     def run(self, started: Callable[[], None] = lambda: None) -> None:
-        """Serve until SIGTERM or SIGINT; SIGHUP reloads. ``started`` is called once requests are answered.
-
-        The signals are waited for and not handled, so that nothing ever runs in the middle of something else; the
-        threads, which are started after the mask is set, never see them.
-        """
-        signals = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
-        old_mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        """Serve until SIGTERM or SIGINT; SIGHUP reloads. ``started`` is called once requests are answered."""
+        hold_signals()
+        old_hook, threading.excepthook = threading.excepthook, _tell_of_dead_thread
         old_interval = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_SECONDS)
         try:
-            self._server.start()
+            # Before the service has begun nothing is known of accounts, and nobody may take that for being ready.
             self._service.start()
+            self._server.start()
             self._notifier.ready()
             started()
             self._watchdog.start()
-            while (received := signal.sigwait(signals)) == signal.SIGHUP:
+            while (received := signal.sigwait(_SIGNALS)) == signal.SIGHUP:
                 self.reload()
             _log.info("ending", signal=signal.Signals(received).name)
         finally:
             self._close()
             sys.setswitchinterval(old_interval)
-            signal.pthread_sigmask(signal.SIG_SETMASK, old_mask)
+            threading.excepthook = old_hook
 
     def reload(self) -> str | None:
         """Read the settings again and go on with them; when they are bad, go on with the old ones and say why."""
         with self._reloading:
+            if self._ending:
+                return "the exporter is ending"
             self._notifier.reloading()
             try:
                 settings = self._load()
@@ -135,8 +137,9 @@ class Application:
         self._notifier.stopping()
         self._watchdog.close()
         with self._reloading:
-            self._server.close(_GRACE_SECONDS)
-            self._service.stop()
+            self._ending = True
+        self._server.close(_GRACE_SECONDS)
+        self._service.stop()
 
     def _index(self, request: Request) -> Response:
         return Response(HTTPStatus.OK, self._status_page.headers, (self._status_page.render(request.query),))
@@ -154,6 +157,24 @@ class Application:
 
     def _new_service(self, settings: Settings) -> Service:
         return Service(settings, self._store, self._telemetry, clock=self._clock)
+
+
+def hold_signals() -> None:
+    """Keep the signals that a long-running command waits for from interrupting it, until the process ends.
+
+    They are waited for and not handled, so that nothing ever runs in the middle of something else. Threads inherit
+    this, so that it must come before the first one starts. It is never undone: who asks for the end a second time must
+    not turn a clean end into a kill.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+
+
+def _tell_of_dead_thread(died: threading.ExceptHookArgs) -> None:
+    """Log a defect that ended a thread, in one line and without its text, which could hold anything."""
+    if died.exc_value is not None:
+        thread = died.thread.name if died.thread is not None else None
+        error = type(died.exc_value).__name__
+        _log.error("a thread has died", thread=thread, error=error, place=human.place_of(died.exc_value))
 
 
 def tell_warnings(settings: Settings) -> None:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 
-from gigas_exporter.cli.application import Application
+from gigas_exporter.cli.application import Application, hold_signals
 from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_options
 from gigas_exporter.clock import SystemClock
 from gigas_exporter.config import AccountSettings, Settings
+from gigas_exporter.config.flags import FLAGS
 from gigas_exporter.config.load import ACCOUNT_VARIABLES
-from gigas_exporter.gigas import ApiKeyCredential, FixedSecret
+from gigas_exporter.gigas import ApiKeyCredential, Credential, FixedSecret, LoginCredential
 from gigas_exporter.model import Account
 from gigas_exporter.secret import Secret
 from gigas_exporter.simulator import SimulatorServer, World, describe
+from gigas_exporter.simulator.access import DemoCredential
 
 __all__ = ["demo", "simulate"]
 
@@ -27,9 +33,9 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 _NAMES: Final = ("production", "staging", "office")
 _DEFAULTS: Final = {
-    "web_listen_address": ("GIGAS_WEB_LISTEN_ADDRESS", "127.0.0.1:10063"),
-    "poll_interval": ("GIGAS_POLL_INTERVAL", "5s"),
-    "poll_backups_interval": ("GIGAS_POLL_BACKUPS_INTERVAL", "15s"),
+    "web.listen-address": "127.0.0.1:10063",
+    "poll.interval": "5s",
+    "poll.backups-interval": "15s",
 }
 """What ``demo`` takes where neither a flag nor a variable says it: only this machine, and changes seen soon."""
 
@@ -81,13 +87,14 @@ Then look at:
 and open http://127.0.0.1:10063/ in a browser.""",
 )
 @_world_options
-@settings_options(("web", "poll", "api", "log"), without=("api.url", "web.config.file"))
+@settings_options(("web", "poll", "api", "log"), without=("api.url", "web.config.file"), defaults=_DEFAULTS)
 def demo(disks: int, accounts: int, seed: int, retention: int, speed: float, **flags: Any) -> None:
     """Run the exporter against a simulated cloud: no account, no network, no set-up.
 
     The fleet lives: backups are made, rotate and fail, a disk has its error flag set, one was never backed up. It
     listens on 127.0.0.1 only, unless told otherwise.
     """
+    hold_signals()
     world = World(seed=seed, disks=disks, accounts=accounts, speed=speed, retention=retention)
     with SimulatorServer(world) as simulator:
         application = Application(lambda: _demo_settings(world, simulator.url, flags), clock=SystemClock())
@@ -114,12 +121,11 @@ def simulate(listen: str, **fleet: Any) -> None:
     host, _, port = listen.rpartition(":")
     if not port.isdigit() or not host:
         raise click.UsageError(f"--listen {listen}: write it as HOST:PORT")
-    signals = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    hold_signals()
     world = World(**fleet)
     with SimulatorServer(world, host=host.strip("[]"), port=int(port)) as simulator:
         click.echo(describe(world, simulator.url))
-        signal.sigwait(signals)
+        signal.sigwait({signal.SIGTERM, signal.SIGINT})
 
 
 def _demo_settings(world: World, url: str, flags: dict[str, Any]) -> Settings:
@@ -129,22 +135,31 @@ def _demo_settings(world: World, url: str, flags: dict[str, Any]) -> Settings:
     credentials = world.access.by_account
     first = world.account_ids[0]
     environ |= {"GIGAS_API_URL": url, "GIGAS_ACCOUNT_ID": first, "GIGAS_API_KEY": credentials[first].api_key}
-    given = dict(flags)
-    for name, (variable, default) in _DEFAULTS.items():
-        if given[name] is None and not environ.get(variable):
-            given[name] = default
+    for flag in FLAGS:
+        if flag.name in _DEFAULTS and not environ.get(flag.env, "").strip():
+            environ[flag.env] = _DEFAULTS[flag.name]
     accounts = tuple(
         AccountSettings(
             Account(account_id, _NAMES[index] if index < len(_NAMES) else None),
-            ApiKeyCredential(FixedSecret(Secret(credentials[account_id].api_key), "the demo's API key")),
+            # The second account logs in, so that tokens are there to be seen, too.
+            _login(credentials[account_id]) if index == 1 else _api_key(credentials[account_id]),
         )
         for index, account_id in enumerate(world.account_ids)
     )
-    return replace(read_settings(given, environ), accounts=accounts)
+    return replace(read_settings(flags, environ), accounts=accounts)
+
+
+def _api_key(user: DemoCredential) -> Credential:
+    return ApiKeyCredential(FixedSecret(Secret(user.api_key), "the demo's API key"))
+
+
+def _login(user: DemoCredential) -> Credential:
+    return LoginCredential(user.login, FixedSecret(Secret(user.password), "the demo's password"))
 
 
 def _greeting(url: str, world: World, simulator_url: str) -> str:
     key = world.access.by_account[world.account_ids[0]].api_key
+    command = _command()
     return f"""\
 A simulated Gigas cloud with a living fleet of disks is being watched. Open:
 
@@ -154,8 +169,17 @@ A simulated Gigas cloud with a living fleet of disks is being watched. Open:
 Act on it from another terminal:
 
   export GIGAS_API_URL={simulator_url} GIGAS_ACCOUNT_ID={world.account_ids[0]} GIGAS_API_KEY={key}
-  gigas-exporter check
-  gigas-exporter disks list
+  {command} check
+  {command} disks list
 
 Ctrl-C ends it.
 """
+
+
+def _command() -> str:
+    """Return how this program is called from another terminal in the same directory."""
+    if shutil.which("gigas-exporter"):
+        return "gigas-exporter"
+    if Path(sys.argv[0]).name == "gigas-exporter":
+        return shlex.quote(sys.argv[0])
+    return f"{shlex.quote(sys.executable)} -m gigas_exporter"

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import os
-import traceback
 from collections.abc import Mapping
 from typing import Final
 
@@ -103,7 +101,7 @@ def main() -> int:
         # Such as a full disk behind standard output; what the API's side does comes as a GigasError.
         return _fail(f"cannot write: {error.strerror or type(error).__name__}")
     except Exception as error:  # noqa: BLE001  # a defect; its text could hold anything, so only its place is told
-        return _fail(f"internal error, please report it: {type(error).__name__} at {_place_of(error)}")
+        return _fail(f"internal error, please report it: {type(error).__name__} at {human.place_of(error)}")
     return status if isinstance(status, int) else 0
 
 
@@ -114,11 +112,6 @@ def _message_and_status(error: click.ClickException | GigasError) -> tuple[str, 
     if isinstance(error, click.ClickException):
         return error.format_message(), error.exit_code
     return str(error), WRONG_USE if isinstance(error, ConfigError) else FAILURE
-
-
-def _place_of(error: BaseException) -> str:
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{os.path.basename(frame.filename)}:{frame.lineno}"  # noqa: PTH119  # a name out of a traceback
 
 
 def _fail(message: str, status: int = FAILURE) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 import click
@@ -76,12 +78,18 @@ class GroupedCommand(click.Command):
 
 
 def settings_options(
-    groups: Collection[str] = tuple(_GROUP_TITLES), without: Collection[str] = ()
+    groups: Collection[str] = tuple(_GROUP_TITLES),
+    without: Collection[str] = (),
+    defaults: Mapping[str, str] = MappingProxyType({}),
 ) -> Callable[[_F], _F]:
-    """Return a decorator that adds the flags of some groups to a command, which takes them as ``**flags``."""
+    """Return a decorator that adds the flags of some groups to a command, which takes them as ``**flags``.
+
+    ``defaults`` says, by the flag's name, which other default the help is to show; to take it is the command's part.
+    """
 
     def decorate(function: _F) -> _F:
-        options = [SettingsOption(flag) for flag in FLAGS if flag.group in groups and flag.name not in without]
+        flags = [flag for flag in FLAGS if flag.group in groups and flag.name not in without]
+        options = [SettingsOption(replace(flag, default=defaults.get(flag.name, flag.default))) for flag in flags]
         parameters = getattr(function, "__click_params__", [])
         function.__click_params__ = [*reversed(options), *parameters]  # type: ignore[attr-defined]
         return function

@@ -1,0 +1,125 @@
+"""The commands that run until they are told to stop: their end, their defects, and what the demo shows."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+import requests
+
+from gigas_exporter.metrics.families import FAMILIES
+from gigas_exporter.simulator import SimulatorServer, World
+from support.programs import account_environment, answers, await_true, exporter, free_port, running
+
+ASKED_AGAIN = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+
+DYING = """
+import sys
+from gigas_exporter.cli.main import main
+from gigas_exporter.poller.loop import Loop
+
+def die(self):
+    raise RuntimeError("canary")
+
+Loop._run = die
+sys.exit(main())
+"""
+
+
+@pytest.fixture
+def cloud() -> Iterator[SimulatorServer]:
+    """A simulated cloud that stands still."""
+    with SimulatorServer(World(seed=3, disks=6, eventful=False)) as server:
+        yield server
+
+
+@pytest.fixture
+def clean() -> dict[str, str]:
+    """The environment without anything of the exporter's."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GIGAS_")}
+
+
+@pytest.mark.parametrize("second", ASKED_AGAIN, ids=lambda each: each.name)
+def test_serve_ends_cleanly_however_often_it_is_asked(
+    tmp_path: Path, cloud: SimulatorServer, second: signal.Signals
+) -> None:
+    """Signals that come while it ends, or after, change neither how it ends nor its exit status."""
+    with exporter(tmp_path, account_environment(cloud)) as served:
+        assert ended(served.process.popen, second) == 0
+        assert "Traceback" not in served.process.stderr
+
+
+@pytest.mark.parametrize("second", ASKED_AGAIN, ids=lambda each: each.name)
+def test_demo_ends_cleanly_however_often_it_is_asked(
+    tmp_path: Path, clean: Mapping[str, str], second: signal.Signals
+) -> None:
+    """The simulated cloud's threads, too, leave the signals to whoever waits for them."""
+    url = f"http://127.0.0.1:{free_port()}"
+    command = [sys.executable, "-m", "gigas_exporter", "demo", f"--web.listen-address={url.removeprefix('http://')}"]
+    with running(command, tmp_path, clean) as process:
+        await_true(lambda: answers(f"{url}/-/ready"))
+        assert ended(process.popen, second) == 0
+        assert "interrupted" not in process.stderr
+
+
+def ended(process: subprocess.Popen[bytes], second: signal.Signals) -> int:
+    """Ask for the end, and go on asking by another signal until it is there; return the exit status."""
+    process.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + 15.0
+    while process.poll() is None and time.monotonic() < deadline:
+        process.send_signal(second)
+        time.sleep(0.005)
+    return process.wait(0)
+
+
+def test_a_defect_that_ends_a_thread_is_one_line(tmp_path: Path, cloud: SimulatorServer, clean: dict[str, str]) -> None:
+    """It is logged like all else, by its kind and place and not its text, and health is lost."""
+    url = f"http://127.0.0.1:{free_port()}"
+    command = [sys.executable, "-c", DYING, "serve", f"--web.listen-address={url.removeprefix('http://')}"]
+    with running(command, tmp_path, {**clean, **account_environment(cloud)}) as process:
+        await_true(lambda: process.stderr.count("a thread has died") == 3)
+        await_true(lambda: requests.get(f"{url}/-/healthy", timeout=5).status_code == 503)
+        assert process.end() == 0
+    assert re.search(r'level=error .*msg="a thread has died" thread="disks 4242" error=RuntimeError', process.stderr)
+    assert "Traceback" not in process.stderr
+    assert "canary" not in process.stderr
+
+
+def test_demo_shows_every_metric_and_says_how_to_act_on_it(tmp_path: Path, clean: dict[str, str]) -> None:
+    """Each metric of the exporter has a series, and the commands that it prints can be run as they are."""
+    url = f"http://127.0.0.1:{free_port()}"
+    program = Path(sys.executable).with_name("gigas-exporter")
+    command = [str(program), "demo", f"--web.listen-address={url.removeprefix('http://')}"]
+    environ = {**clean, "PATH": "/usr/bin:/bin"}
+    with running(command, tmp_path, environ) as process:
+        await_true(lambda: answers(f"{url}/-/ready"))
+        await_true(lambda: {family.name for family in FAMILIES} <= shown(url))
+        await_true(lambda: f"\n  {program} check\n" in process.stderr)
+        variables = re.search(r"export (.*)", process.stderr)
+        assert variables is not None
+        checked = {**environ, **dict(pair.split("=", 1) for pair in variables.group(1).split())}
+        result = subprocess.run([program, "check"], env=checked, capture_output=True, timeout=60, check=False)
+        assert result.returncode == 1, result.stderr
+
+
+def shown(url: str) -> set[str]:
+    """The names of all metrics of which a page has series."""
+    page = requests.get(f"{url}/metrics", timeout=10).text
+    return {name.removesuffix("_bucket") for name in re.findall(r"^([a-z_]+)(?=[{ ])", page, re.MULTILINE)}
+
+
+def test_demo_tells_its_own_defaults_and_takes_them(clean: dict[str, str]) -> None:
+    """What its help calls a default is the demo's, not that of serve."""
+    command = [sys.executable, "-m", "gigas_exporter", "demo", "--help"]
+    text = subprocess.run(command, env=clean, capture_output=True, text=True, timeout=60, check=True).stdout
+    words = " ".join(text.split())
+    assert "[default: 127.0.0.1:10063; env: GIGAS_WEB_LISTEN_ADDRESS]" in words
+    assert "[default: 5s; env: GIGAS_POLL_INTERVAL]" in words
+    assert "[default: 15s; env: GIGAS_POLL_BACKUPS_INTERVAL]" in words
