@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -15,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from effort import FULL, QUICK, TARGETS, Effort
-from figures import Figure, exponent, table
+from figures import Figure, exponent, overview, table
 from measures import (
     measure_crowds,
     measure_idleness,
@@ -40,6 +41,7 @@ _GROWING = {
 def main() -> int:
     """Run the measurements and return 0; a target that is missed is said, but is no failure."""
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is ended
     options.output.parent.mkdir(parents=True, exist_ok=True)
     directory = options.output.parent / "bench"
     directory.mkdir(exist_ok=True)
@@ -128,6 +130,8 @@ def _report(
         *(f"world of {disks} disks: {fact}" for disks, fact in facts.items()),
         "",
         table(ordered),
+        "",
+        overview(ordered),
         "",
         *([f"not compared with Go's client library: {go}"] if isinstance(go, str) else []),
         f"missed: {', '.join(missed) or 'nothing'}; it took {seconds:.0f} s",

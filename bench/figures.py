@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-__all__ = ["Figure", "exponent", "percentile", "table"]
+__all__ = ["Figure", "exponent", "overview", "percentile", "table"]
 
 Unit = Literal["s", "MB", "requests", "%", "x", "exponent"]
 _NINES = 0.99
@@ -66,38 +66,56 @@ def exponent(costs: dict[int, float]) -> float:
 def table(figures: Iterable[Figure]) -> str:
     """Return the figures as a Markdown table, which is readable as it stands."""
     head = ("work", "disks", "median", "spread", "samples", "target", "")
-    rows = [head, *(_row(figure) for figure in figures)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    lines = ["| " + " | ".join(_padded(row, widths)) + " |" for row in rows]
-    rule = (
-        "| "
-        + " | ".join(
-            "-" * width if column in {0, 6} else "-" * (width - 1) + ":" for column, width in enumerate(widths)
-        )
-        + " |"
-    )
-    return "\n".join([lines[0], rule, *lines[1:]])
+    return _markdown([head, *(_row(figure) for figure in figures)], "<>>>>><")
 
 
-def _padded(row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    return [
-        text.ljust(width) if column in {0, 6} else text.rjust(width)
-        for column, (text, width) in enumerate(zip(row, widths, strict=True))
+def overview(figures: Sequence[Figure]) -> str:
+    """Return a Markdown table with a column for each size, and each target beside its figure."""
+    sizes = sorted({figure.disks for figure in figures if figure.disks})
+    by_place = {(figure.work, figure.disks): figure for figure in figures if figure.disks}
+    works = dict.fromkeys(figure.work for figure in figures if figure.disks)
+    rows = [
+        (work, *(_cell(by_place[work, size]) if (work, size) in by_place else "" for size in sizes)) for work in works
     ]
+    return _markdown([("work", *(f"{size:,} disks" for size in sizes)), *rows], "<" + ">" * len(sizes))
+
+
+def _cell(figure: Figure) -> str:
+    value = _text(figure.value, figure.unit)
+    if figure.target is None:
+        return value
+    return f"{value} ({_target(figure)}{'' if figure.met else ', MISSED'})"
+
+
+def _markdown(rows: Sequence[Sequence[str]], alignment: str) -> str:
+    widths = [max(3, *map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "| "
+        + " | ".join(f"{text:{side}{width}}" for text, side, width in zip(row, alignment, widths, strict=True))
+        + " |"
+        for row in rows
+    ]
+    rule = [
+        "-" * width if side == "<" else "-" * (width - 1) + ":" for side, width in zip(alignment, widths, strict=True)
+    ]
+    return "\n".join([lines[0], f"| {' | '.join(rule)} |", *lines[1:]])
+
+
+def _target(figure: Figure) -> str:
+    return "" if figure.target is None else f"{'≥' if figure.at_least else '≤'} {_text(figure.target, figure.unit)}"
 
 
 def _row(figure: Figure) -> tuple[str, ...]:
     spread = ""
     if len(figure.samples) > 1:
         spread = f"{_text(min(figure.samples), figure.unit)} – {_text(max(figure.samples), figure.unit)}"
-    target = "" if figure.target is None else f"{'≥' if figure.at_least else '≤'} {_text(figure.target, figure.unit)}"
     return (
         figure.work,
         f"{figure.disks:,}" if figure.disks else "",
         _text(figure.value, figure.unit),
         spread,
         str(len(figure.samples) or ""),
-        target,
+        _target(figure),
         {None: "", True: "met", False: "MISSED"}[figure.met],
     )
 
