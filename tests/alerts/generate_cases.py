@@ -1,6 +1,6 @@
 """Write alerts/tests/*.test.yml, promtool's unit tests of every alert.
 
-``make alert-tests`` or ``python tests/alerts/generate_cases.py [DIRECTORY]``. What makes an alert true is said in
+``python tests/alerts/generate_cases.py [DIRECTORY]``. What makes an alert true is said in
 ``triggers``, what an exporter shows meanwhile in ``estate``; here both are brought together into the cases that every
 alert has.
 """
@@ -22,7 +22,7 @@ if __name__ == "__main__":
 from alerts.estate import HOUR, LIMIT_SECONDS, Account, Disk, Estate, always, at, span
 from alerts.triggers import TRIGGERS, Trigger, estate
 
-__all__ = ["CASES", "test_files"]
+__all__ = ["CASES", "case_files"]
 
 CASES = (
     "fires",
@@ -204,7 +204,7 @@ def _events() -> Iterator[Test]:
     yield _event("two accounts: every alert", made)
 
 
-def test_files(summaries: Mapping[str, str]) -> dict[str, str]:
+def case_files(summaries: Mapping[str, str]) -> dict[str, str]:
     """Return the tests by file name.
 
     Args:
@@ -244,7 +244,7 @@ def _summaries(alerts: Path) -> dict[str, str]:
 
 def main(directory: Path) -> int:
     """Write every file."""
-    for name, text in test_files(_summaries(directory.parent)).items():
+    for name, text in case_files(_summaries(directory.parent)).items():
         (directory / name).write_text(text, encoding="utf-8")
     return 0
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from alerts.generate_cases import CASES, test_files
+from alerts.generate_cases import CASES, case_files
 from gigas_exporter.bundle.alerts import RULE_FILES
 from support.programs import tool
 
@@ -73,7 +73,7 @@ def test_every_case_holds(directory: Path) -> None:
 
 def test_the_written_cases_are_those_that_are_generated(directory: Path, alerts: dict[str, Any]) -> None:
     """What is committed is what tests/alerts/generate_cases.py writes now."""
-    wanted = test_files({name: rule["annotations"]["summary"] for name, rule in alerts.items()})
+    wanted = case_files({name: rule["annotations"]["summary"] for name, rule in alerts.items()})
     found = {path.name: path.read_text(encoding="utf-8") for path in (directory / "tests").iterdir()}
     assert sorted(found) == sorted(wanted)
     assert [name for name in wanted if found[name] != wanted[name]] == []

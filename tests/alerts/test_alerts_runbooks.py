@@ -15,7 +15,7 @@ import promql_parser as promql
 import pytest
 
 from gigas_exporter.bundle.alerts import DASHBOARD_BASE, RUNBOOK_BASE
-from gigas_exporter.cli.main import main as command_line
+from gigas_exporter.cli.main import cli as command_line
 
 SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 

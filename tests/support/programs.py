@@ -21,10 +21,12 @@ import requests
 from gigas_exporter.simulator import SimulatorServer
 
 __all__ = [
+    "Alertmanager",
     "Exporter",
     "Process",
     "Prometheus",
     "account_environment",
+    "alertmanager",
     "answers",
     "await_true",
     "exporter",
@@ -183,6 +185,44 @@ def prometheus(directory: Path, config: str, *files: Path) -> Iterator[Prometheu
     ]
     with running(command, directory) as process:
         served = Prometheus(process, f"http://127.0.0.1:{port}")
+        await_true(lambda: process.popen.poll() is not None or answers(f"{served.url}/-/ready"), what="its start")
+        assert process.popen.poll() is None, process.stderr
+        yield served
+
+
+@dataclass(frozen=True, slots=True)
+class Alertmanager:
+    """A running Alertmanager."""
+
+    process: Process
+    url: str
+
+    def post(self, *alerts: Mapping[str, Any]) -> None:
+        """Tell it of alerts, as Prometheus does."""
+        requests.post(f"{self.url}/api/v2/alerts", json=list(alerts), timeout=10).raise_for_status()
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """Return the alerts that it knows, with what silences them."""
+        answer: list[dict[str, Any]] = requests.get(f"{self.url}/api/v2/alerts", timeout=10).json()
+        return answer
+
+
+@contextmanager
+def alertmanager(directory: Path, config: str) -> Iterator[Alertmanager]:
+    """Run Alertmanager with a configuration, and without a cluster, until the end of the block."""
+    path = tool("prometheus-alertmanager")
+    (directory / "alertmanager.yml").write_text(config, encoding="utf-8")
+    port = free_port()
+    command = [
+        path,
+        f"--config.file={directory}/alertmanager.yml",
+        f"--storage.path={directory}/alertmanager",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=",
+        "--log.level=warn",
+    ]
+    with running(command, directory) as process:
+        served = Alertmanager(process, f"http://127.0.0.1:{port}")
         await_true(lambda: process.popen.poll() is not None or answers(f"{served.url}/-/ready"), what="its start")
         assert process.popen.poll() is None, process.stderr
         yield served

@@ -1,0 +1,92 @@
+"""Measure what an evaluation of all rules takes for a large fleet: ``python tests/alerts/measure_cost.py [DISKS]``.
+
+The real exporter against the simulated cloud, a real Prometheus. The two days of history that the rules look back on
+are written into its storage beforehand, since a young Prometheus has less to read and would look fast: a sample each
+minute for what is read minute by minute, and around each hour for what is read hourly.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import requests
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from gigas_exporter.bundle.alerts import RULE_FILES
+from gigas_exporter.simulator import SimulatorServer, World
+from support.programs import account_environment, exporter, prometheus, tool
+
+_ALERTS = Path(__file__).resolve().parents[2] / "alerts"
+_CONFIG = """
+global: {{scrape_interval: 15s, scrape_timeout: 10s, evaluation_interval: 1m}}
+rule_files: ["*.rules.yml"]
+scrape_configs:
+  - {{job_name: gigas, static_configs: [{{targets: ["{target}"]}}]}}
+"""
+_HOUR = 3600
+_LATELY = ("disk_info", "disk_backups", "disk_backups_failed", "disk_autobackup", "up")
+_SERIES = re.compile(r"^gigas_(\w+)\{(.*)\} (\S+)$", re.MULTILINE)
+
+
+def _moments(metric: str, now: int) -> range | list[int]:
+    """When a metric was scraped, as far as rules look back on it."""
+    if metric == "disk_locked":
+        return range(now - 2 * _HOUR - 900, now, 15)
+    if metric in _LATELY:
+        return range(now - _HOUR - 2100, now - _HOUR + 600, 15)
+    if metric == "disk_backup_last_size_bytes":
+        return [hour for hour in range(now // _HOUR * _HOUR - 48 * _HOUR, now, _HOUR)]
+    return []
+
+
+def _history(page: str, target: str, now: int) -> Iterator[str]:
+    """Yield OpenMetrics lines for the past, in the values of now."""
+    for metric in ("disk_locked", *_LATELY, "disk_backup_last_size_bytes"):
+        yield f"# TYPE gigas_{metric} gauge\n"
+        for name, labels, value in _SERIES.findall(page):
+            if name == metric:
+                series = f'gigas_{name}{{job="gigas",instance="{target}",{labels}}} {value} '
+                yield "".join(f"{series}{moment}\n" for moment in _moments(metric, now))
+    yield "# EOF\n"
+
+
+def main(disks: int) -> int:
+    """Print the seconds that each group takes, and their sum."""
+    with tempfile.TemporaryDirectory() as scratch:
+        directory = Path(scratch)
+        with SimulatorServer(World(seed=1, disks=disks)) as cloud:
+            environ = account_environment(cloud, GIGAS_API_MAX_REQUESTS_PER_SECOND="0")
+            with exporter(directory, environ) as served:
+                target = served.url.removeprefix("http://")
+                while "gigas_disk_backups{" not in (page := served.get("/metrics").text):
+                    time.sleep(1)
+                history = directory / "history.txt"
+                with history.open("w", encoding="utf-8") as file:
+                    file.writelines(_history(page, target, int(time.time()) - 60))
+                command = [tool("promtool"), "tsdb", "create-blocks-from", "openmetrics", history, directory / "tsdb"]
+                subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+                history.unlink()
+                for name in RULE_FILES:
+                    shutil.copy(_ALERTS / name, directory)
+                with prometheus(directory, _CONFIG.format(target=target)) as metrics:
+                    time.sleep(330)  # each group has been evaluated some times, also the one of every five minutes
+                    answer = requests.get(f"{metrics.url}/metrics", timeout=10).text
+                    failures = metrics.query('sum by (rule_group) (prometheus_rule_evaluation_failures_total) > 0')
+    found = re.findall(r'prometheus_rule_group_last_duration_seconds\{rule_group="[^"]*;([^"]+)"\} (\S+)', answer)
+    for group, seconds in found:
+        print(f"{group:24} {float(seconds):.3f} s")
+    print(f"{'all':24} {sum(float(seconds) for _, seconds in found):.3f} s for {disks} disks; failures: {failures}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(int(sys.argv[1]) if sys.argv[1:] else 10_000))

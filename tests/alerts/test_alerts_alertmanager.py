@@ -1,0 +1,180 @@
+"""The example for Alertmanager: amtool takes it, alerts go where they should, and each inhibition is shown live."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support.notifications import Receiver, quick, receiving
+from support.programs import Alertmanager, alertmanager, await_true, tool
+
+EXAMPLE = "alertmanager.example.yml"
+
+PAIRS = [
+    # source, target
+    ("GigasExporterDown", "GigasDiskError"),
+    ("GigasExporterDown", "GigasDiskDetached"),
+    ("GigasExporterDown", "GigasApiFailing"),
+    ("GigasExporterDown", "GigasInventoryShrank"),
+    ("GigasApiFailing", "GigasDiskError"),
+    ("GigasApiFailing", "GigasDiskBackupStale"),
+    ("GigasDataStale", "GigasDiskBackupMissed"),
+    ("GigasDataStale", "GigasDiskUnprotected"),
+    ("GigasInventoryShrank", "GigasDiskDisappeared"),
+    ("GigasDiskBackupMissed", "GigasDiskBackupStale"),
+    ("GigasDiskError", "GigasDiskLockedTooLong"),
+    ("GigasDiskError", "GigasDiskBackupStale"),
+    ("GigasDiskError", "GigasDiskBackupMissed"),
+    ("GigasDiskNeverBackedUp", "GigasDiskBackupStale"),
+    ("GigasDiskNeverBackedUp", "GigasDiskBackupMissed"),
+]
+
+ROUTES = [
+    ("pager", {"severity": "critical", "component": "disk"}),
+    ("pager", {"severity": "critical", "component": "account"}),
+    ("pager", {"severity": "critical", "component": "exporter"}),
+    ("chat", {"severity": "warning", "component": "disk"}),
+    ("chat", {"severity": "warning", "component": "account"}),
+    ("chat", {"severity": "warning", "component": "exporter"}),
+    ("mail", {"severity": "info", "component": "disk"}),
+    ("chat", {"severity": "critical", "alertname": "SomebodyElses"}),
+]
+
+
+def _amtool(*arguments: str | Path) -> str:
+    done = subprocess.run([tool("amtool"), *arguments], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_amtool_accepts_the_example(directory: Path) -> None:
+    """Alertmanager's own tool finds its routes, inhibitions and receivers."""
+    said = _amtool("check-config", directory / EXAMPLE)
+    assert "5 inhibit rules" in said
+    assert "3 receivers" in said
+
+
+@pytest.mark.parametrize(("receiver", "labels"), ROUTES)
+def test_alerts_go_to_whom_they_concern(directory: Path, receiver: str, labels: dict[str, str]) -> None:
+    """Critical alerts page, warnings go to the chat, and what can wait goes by mail."""
+    said = _amtool(
+        "config",
+        "routes",
+        "test",
+        f"--config.file={directory / EXAMPLE}",
+        f"--verify.receivers={receiver}",
+        *(f"{name}={value}" for name, value in labels.items()),
+    )
+    assert said.split()[0] == receiver
+
+
+def test_every_alert_is_routed_on_purpose(directory: Path, alerts: dict[str, Any]) -> None:
+    """No severity and component occurs in the rules whose way is not tested here."""
+    routed = {(labels["severity"], labels.get("component")) for _, labels in ROUTES}
+    assert {(rule["labels"]["severity"], rule["labels"]["component"]) for rule in alerts.values()} <= routed
+
+
+def test_every_inhibition_is_among_the_pairs(directory: Path) -> None:
+    """Each rule of the example has a pair that is tried."""
+    rules = yaml.safe_load((directory / EXAMPLE).read_text(encoding="utf-8"))["inhibit_rules"]
+    named = " ".join(str(rule["source_matchers"]) for rule in rules)
+    assert len(rules) == 5
+    assert {source for source, _ in PAIRS if source in named} >= {
+        "GigasExporterDown",
+        "GigasApiFailing",
+        "GigasDataStale",
+        "GigasInventoryShrank",
+        "GigasDiskError",
+        "GigasDiskNeverBackedUp",
+    }
+
+
+@pytest.fixture(scope="module")
+def live(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Alertmanager, Receiver]]:
+    """A real Alertmanager with the example, its waits shortened, and a webhook that keeps what it sends."""
+    example = (directory / EXAMPLE).read_text(encoding="utf-8")
+    with receiving() as receiver, alertmanager(tmp_path_factory.mktemp("am"), quick(example, receiver)) as manager:
+        yield manager, receiver
+
+
+def _alert(name: str, rule: dict[str, Any], account: str, *, resolved: bool = False, **more: str) -> dict[str, Any]:
+    """An alert as the rules make it, about the first disk of an account of its own."""
+    labels = {"alertname": name, **rule["labels"], "job": "gigas", "instance": f"exporter-{account}"}
+    if rule["labels"]["component"] != "exporter":
+        labels["account_id"] = account
+    if rule["labels"]["component"] == "disk":
+        labels |= {"disk_id": "17", "virtual_machine_id": "501"}
+    now = datetime.now(UTC)
+    ends = now - timedelta(seconds=1) if resolved else now + timedelta(minutes=5)
+    begun = now - timedelta(minutes=1)
+    return {"labels": labels | more, "startsAt": begun.isoformat(), "endsAt": ends.isoformat()}
+
+
+def _inhibited(manager: Alertmanager, name: str, account: str) -> bool:
+    return any(
+        each["status"]["inhibitedBy"]
+        for each in manager.alerts()
+        if each["labels"]["alertname"] == name and each["labels"].get("account_id") == account
+    )
+
+
+@pytest.mark.parametrize(("number", "pair"), list(enumerate(PAIRS)), ids=[f"{a}-{b}" for a, b in PAIRS])
+def test_one_alert_keeps_another_quiet(
+    live: tuple[Alertmanager, Receiver], alerts: dict[str, Any], number: int, pair: tuple[str, str]
+) -> None:
+    """While the source fires its target is not told, a like alert elsewhere is; once the source ends, the target is."""
+    manager, receiver = live
+    source, target = pair
+    account, other = str(1000 + number), str(2000 + number)
+    manager.post(_alert(source, alerts[source], account))
+    in_force = {"instance": f"exporter-{account}"}
+    await_true(lambda: receiver.told(source, **in_force), what=f"the notification of {source}")
+
+    manager.post(_alert(target, alerts[target], account), _alert(target, alerts[target], other))
+    if alerts[target]["labels"]["severity"] == "info":
+        # The mail waits for more, so what is looked at is only what Alertmanager says.
+        await_true(lambda: any(each["labels"].get("account_id") == other for each in manager.alerts()))
+    else:
+        await_true(lambda: receiver.told(target, account_id=other), what=f"{target} of another account")
+    await_true(lambda: _inhibited(manager, target, account), what="the inhibition")
+    assert not _inhibited(manager, target, other)
+    assert receiver.told(target, account_id=account) == []
+
+    manager.post(_alert(source, alerts[source], account, resolved=True))
+    await_true(lambda: receiver.told(target, account_id=account), what=f"{target}, now that {source} has ended")
+    assert receiver.told(source, "resolved", **in_force) or not _inhibited(manager, target, account)
+
+
+def test_a_dead_datastore_is_one_page(live: tuple[Alertmanager, Receiver], alerts: dict[str, Any]) -> None:
+    """Two hundred disks of fifty machines that fail at once are one message, however many exporters see them."""
+    manager, receiver = live
+    rule = alerts["GigasDiskError"]
+    failing = [
+        _alert("GigasDiskError", rule, "9000", disk_id=str(disk), virtual_machine_id=str(disk // 4), instance=instance)
+        for disk in range(200)
+        for instance in ("exporter-a", "exporter-b")
+    ]
+    manager.post(*failing)
+    await_true(lambda: receiver.told("GigasDiskError", account_id="9000"))
+    (message,) = receiver.told("GigasDiskError", account_id="9000")
+    assert message.receiver == "pager"
+    assert len(message.body["alerts"]) == 400
+
+
+def test_warnings_come_by_machine(live: tuple[Alertmanager, Receiver], alerts: dict[str, Any]) -> None:
+    """Late backups of two machines are two messages, each with all disks of its machine."""
+    manager, receiver = live
+    rule = alerts["GigasDiskBackupStale"]
+    late = [
+        _alert("GigasDiskBackupStale", rule, "9001", disk_id=str(disk), virtual_machine_id=str(disk // 3))
+        for disk in range(6)
+    ]
+    manager.post(*late)
+    await_true(lambda: len(receiver.told("GigasDiskBackupStale", account_id="9001")) == 2)
+    assert {len(each.body["alerts"]) for each in receiver.told("GigasDiskBackupStale", account_id="9001")} == {3}

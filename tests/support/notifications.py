@@ -1,0 +1,74 @@
+"""A webhook that keeps what Alertmanager sends, and its example configuration made quick."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+__all__ = ["Notification", "Receiver", "quick", "receiving"]
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One message: to whom, and which alerts it tells of."""
+
+    receiver: str
+    body: dict[str, Any]
+
+    def names(self, status: str) -> list[str]:
+        """The alerts with a status, sorted."""
+        return sorted(each["labels"]["alertname"] for each in self.body["alerts"] if each["status"] == status)
+
+
+@dataclass
+class Receiver:
+    """What came, in the order in which it came."""
+
+    url: str
+    notifications: list[Notification] = field(default_factory=list)
+
+    def told(self, alert: str, status: str = "firing", **labels: str) -> list[Notification]:
+        """Return the messages that tell of an alert."""
+        wanted = {"alertname": alert, **labels}.items()
+        return [
+            message
+            for message in tuple(self.notifications)
+            if any(each["status"] == status and wanted <= each["labels"].items() for each in message.body["alerts"])
+        ]
+
+
+@contextmanager
+def receiving() -> Iterator[Receiver]:
+    """Listen on loopback until the end of the block."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            receiver.notifications.append(Notification(self.path.strip("/"), body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Be quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        receiver = Receiver(f"http://127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever, name="webhook")
+        thread.start()
+        try:
+            yield receiver
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def quick(example: str, receiver: Receiver) -> str:
+    """Return the example's text with waits of a second, for a webhook of the test; nothing else is changed."""
+    text = re.sub(r"(group_wait|group_interval): \w+", r"\1: 1s", example)
+    return text.replace("http://127.0.0.1:9099", receiver.url)
