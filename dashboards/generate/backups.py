@@ -8,13 +8,14 @@ from dashboards.generate.pieces import (
     BAD,
     BUILT_IN_LIMITS,
     GOOD,
-    SHARE_OF_LIMIT,
+    SHARE_OF_LIMIT_CELL,
     WARN,
     Column,
     Panel,
     Query,
     bars,
     graph,
+    judged,
     numbers,
     steps,
     table_of,
@@ -48,7 +49,7 @@ def _state() -> Line:
                 Query(q.within_policy(_M)),
                 unit="percentunit",
                 decimals=1,
-                levels=steps(BAD, (0.9, WARN), (1, GOOD)),
+                levels=judged(BAD, (0.9, WARN), (1, GOOD)),
                 no_value="none required",
             ),
         ),
@@ -66,7 +67,7 @@ def _state() -> Line:
                 "Late",
                 "Disks whose newest usable backup is older than the policy allows, missed ones too.",
                 Query(_count(f"({q.of_limit(_M)}) > 1")),
-                levels=steps(GOOD, (1, WARN)),
+                levels=judged(GOOD, (1, WARN)),
             ),
         ),
         (
@@ -75,7 +76,7 @@ def _state() -> Line:
                 "Missed",
                 f"Disks whose newest usable backup is older than {missed:g} times what the policy allows.",
                 Query(_count(f"({q.of_limit(_M)}) > {missed:g}")),
-                levels=steps(GOOD, (1, BAD)),
+                levels=judged(GOOD, (1, BAD)),
             ),
         ),
         (
@@ -85,7 +86,7 @@ def _state() -> Line:
                 "Disks that must have a backup and have no usable one; all of them, also those"
                 " that the table leaves out.",
                 Query(_count(q.never_backed_up(_M))),
-                levels=steps(GOOD, (1, BAD)),
+                levels=judged(GOOD, (1, BAD)),
             ),
         ),
         (
@@ -94,7 +95,7 @@ def _state() -> Line:
                 "Not known",
                 "Disks that must have a backup and whose backups were not read yet, or too long ago.",
                 Query(_count(q.unknown(_M))),
-                levels=steps(GOOD, (1, WARN)),
+                levels=judged(GOOD, (1, WARN)),
             ),
         ),
         (
@@ -112,7 +113,7 @@ def _state() -> Line:
                 "Failed backups",
                 "Listed backups whose status says that they failed.",
                 Query(f"sum({_M('gigas_disk_backups_failed')})"),
-                levels=steps(GOOD, (1, WARN)),
+                levels=judged(GOOD, (1, WARN)),
                 no_value="not read",
             ),
         ),
@@ -123,25 +124,25 @@ def _state() -> Line:
 def _ages() -> Line:
     age, share = _M("gigas_disk_backup_age_seconds"), f"({q.of_limit(_M)})"
     of_age = [
-        Query(_count(f"{age} < {_HOUR}"), "under 1 hour"),
-        Query(_count(f"{age} >= {_HOUR} < {6 * _HOUR}"), "1 to 6 hours"),
-        Query(_count(f"{age} >= {6 * _HOUR} < {12 * _HOUR}"), "6 to 12 hours"),
-        Query(_count(f"{age} >= {12 * _HOUR} < {24 * _HOUR}"), "12 to 24 hours"),
-        Query(_count(f"{age} >= {24 * _HOUR} < {48 * _HOUR}"), "1 to 2 days"),
-        Query(_count(f"{age} >= {48 * _HOUR} < {168 * _HOUR}"), "2 to 7 days"),
-        Query(_count(f"{age} >= {168 * _HOUR}"), "7 days or more"),
+        Query(_count(f"{age} < {_HOUR}"), "< 1 hour"),
+        Query(_count(f"{age} >= {_HOUR} < {6 * _HOUR}"), "1–6 hours"),
+        Query(_count(f"{age} >= {6 * _HOUR} < {12 * _HOUR}"), "6–12 hours"),
+        Query(_count(f"{age} >= {12 * _HOUR} < {24 * _HOUR}"), "12–24 hours"),
+        Query(_count(f"{age} >= {24 * _HOUR} < {48 * _HOUR}"), "1–2 days"),
+        Query(_count(f"{age} >= {48 * _HOUR} < {168 * _HOUR}"), "2–7 days"),
+        Query(_count(f"{age} >= {168 * _HOUR}"), "≥ 7 days"),
     ]
     of_limit = [
-        Query(_count(f"{share} <= 0.5"), "up to half the limit"),
-        Query(_count(f"{share} > 0.5 <= 0.9"), "half to 90 %"),
-        Query(_count(f"{share} > 0.9 <= 1"), "90 % to the limit"),
+        Query(_count(f"{share} <= 0.5"), "≤ 50 %"),
+        Query(_count(f"{share} > 0.5 <= 0.9"), "50–90 %"),
+        Query(_count(f"{share} > 0.9 <= 1"), "90–100 %"),
         Query(_count(f"{share} > 1 <= {BUILT_IN_LIMITS.missed_share:g}"), "late"),
         Query(_count(f"{share} > {BUILT_IN_LIMITS.missed_share:g}"), "missed"),
     ]
     over_time = graph(
         "Within policy",
-        "Share of the disks that must have a backup whose newest is young enough, by account,"
-        " all its machines; disks too new to have one are left out. From the recording rules.",
+        "Share of the disks that must have a backup whose newest is young enough, by account, with all its"
+        " machines. From the recording rules.",
         Query(q.recorded_within_policy(), "{{name}} {{account_id}}"),
         unit="percentunit",
         highest=1,
@@ -171,23 +172,23 @@ def _ages() -> Line:
 
 
 def _against_limit() -> list[Line]:
-    share = f"max by ({q.BY_DISK}) ({q.of_limit(q.LATEST)})"
+    share, last = (f"max by ({q.BY_DISK}) ({q.of_limit(q.OVERDUE, at)})" for at in ("", "end"))
+    drawn = f"{share} and on ({q.BY_DISK}) topk({_DRAWN}, {last})"
     sawtooth = graph(
-        "Age against the limit, latest disks",
-        f"Age of the newest backup as a share of what the policy allows, for the {_DRAWN} disks that are latest at the"
-        " end of the range. It should fall to nothing with every backup and never cross the line.",
-        Query(q.named(share, q.LATEST, at="end"), "{{label}} {{mount_point}} {{disk_id}}"),
+        "Age against the limit, most overdue disks",
+        f"Age of the newest backup as a share of what the policy allows, for the {_DRAWN} disks that are most overdue"
+        " at the end of the range. It should fall to nothing with every backup and never cross the line.",
+        Query(q.named(drawn, q.OVERDUE, at="end"), "{{label}} {{mount_point}} {{disk_id}}"),
         unit="percentunit",
         levels=steps(GOOD, (1, WARN), (BUILT_IN_LIMITS.missed_share, BAD)),
         no_value="no disk has a limit",
     )
-    worst = f"topk({_TOP}, {q.of_limit(_M)})"
     latest = table_of(
-        "Latest disks",
+        "Most overdue disks",
         f"The {_TOP} disks that have used up most of what the policy allows. The numbers at the top count all.",
-        Query(q.account_named(q.named(worst, _M))),
-        Query(f"max by ({q.BY_DISK}) ({_M('gigas_disk_backup_age_seconds')} and ({worst}))"),
-        Query(f"max by ({q.BY_DISK}) ({_M('gigas_disk_backup_max_age_seconds')} and ({worst}))"),
+        Query(q.account_named(q.named(share, q.OVERDUE))),
+        Query(f"max by ({q.BY_DISK}) ({q.OVERDUE('gigas_disk_backup_age_seconds')})"),
+        Query(f"max by ({q.BY_DISK}) ({q.OVERDUE('gigas_disk_backup_max_age_seconds')})"),
         columns=[
             Column(
                 "Value #A",
@@ -195,16 +196,16 @@ def _against_limit() -> list[Line]:
                 unit="percentunit",
                 decimals=0,
                 width=90,
-                thresholds=SHARE_OF_LIMIT,
+                thresholds=SHARE_OF_LIMIT_CELL,
                 coloured=True,
             ),
             Column("label", "Virtual machine", links=True, filterable=True),
             Column("mount_point", "Mount point", links=True, filterable=True),
+            Column("disk_id", "Disk ID", width=80, links=True),
             Column("Value #B", "Last backup", unit="dtdurations", width=170),
             Column("Value #C", "Limit", unit="dtdurations", width=130),
-            Column("name", "Account", width=130, filterable=True),
-            Column("account_id", "Account ID", width=100),
-            Column("disk_id", "Disk ID", width=100, links=True),
+            Column("name", "Account", width=105, filterable=True),
+            Column("account_id", "Account ID", width=90),
         ],
         sort_by="Of limit",
         no_value="No disk that must have a backup has one.",
@@ -213,21 +214,16 @@ def _against_limit() -> list[Line]:
         "Never backed up",
         f"Disks that must have a backup and have no usable one, the largest first, at most {_TOP}; the number at the"
         " top counts all.",
-        Query(
-            q.account_named(q.named(f"topk({_TOP}, {_M('gigas_disk_size_bytes')} and ({q.never_backed_up(_M)}))", _M))
-        ),
-        Query(
-            f"max by ({q.BY_DISK}) (1000 * ({_M('gigas_disk_created_timestamp_seconds')} and"
-            f" topk({_TOP}, {_M('gigas_disk_size_bytes')} and ({q.never_backed_up(_M)}))))"
-        ),
+        Query(q.account_named(q.named(f"max by ({q.BY_DISK}) ({q.NEVER('gigas_disk_size_bytes')})", q.NEVER))),
+        Query(f"1000 * max by ({q.BY_DISK}) ({q.NEVER('gigas_disk_created_timestamp_seconds')})"),
         columns=[
             Column("label", "Virtual machine", links=True, filterable=True),
             Column("mount_point", "Mount point", links=True, filterable=True),
-            Column("Value #A", "Size", unit="bytes", width=100),
-            Column("Value #B", "Disk made", unit="dateTimeFromNow", width=130, no_value="not known"),
-            Column("name", "Account", width=130, filterable=True),
-            Column("account_id", "Account ID", width=100),
-            Column("disk_id", "Disk ID", width=100, links=True),
+            Column("disk_id", "Disk ID", width=80, links=True),
+            Column("Value #A", "Size", unit="bytes", width=80),
+            Column("Value #B", "Disk made", unit="dateTimeFromNow", width=115, no_value="not known"),
+            Column("name", "Account", width=105, filterable=True),
+            Column("account_id", "Account ID", width=90),
         ],
         sort_by="Size",
         no_value="Every disk that must have a backup has one.",
@@ -240,14 +236,16 @@ def _unprotected() -> Panel:
         "Unprotected",
         f"Disks that are no swap, that no automatic backup covers and that the policy neither asks about nor exempts,"
         f" the largest first, at most {_TOP}; the overview counts all.",
-        Query(q.account_named(q.named(f"topk({_TOP}, {_M('gigas_disk_size_bytes')} and ({q.unprotected(_M)}))", _M))),
+        Query(
+            q.account_named(q.named(f"max by ({q.BY_DISK}) ({q.UNPROTECTED('gigas_disk_size_bytes')})", q.UNPROTECTED))
+        ),
         columns=[
             Column("label", "Virtual machine", links=True, filterable=True),
             Column("mount_point", "Mount point", links=True, filterable=True),
-            Column("Value", "Size", unit="bytes", width=100),
-            Column("name", "Account", width=130, filterable=True),
-            Column("account_id", "Account ID", width=100),
-            Column("disk_id", "Disk ID", width=100, links=True),
+            Column("disk_id", "Disk ID", width=80, links=True),
+            Column("Value", "Size", unit="bytes", width=80),
+            Column("name", "Account", width=105, filterable=True),
+            Column("account_id", "Account ID", width=90),
         ],
         sort_by="Size",
         no_value="Every disk is protected, or exempt.",
@@ -295,38 +293,38 @@ def _amounts() -> list[Line]:
         columns=[
             Column("label", "Virtual machine", links=True, filterable=True),
             Column("mount_point", "Mount point", links=True, filterable=True),
+            Column("disk_id", "Disk ID", width=80, links=True),
             Column(
                 "Value #A",
                 "Change",
                 unit="percentunit",
                 decimals=1,
-                width=100,
+                width=80,
                 coloured=True,
-                thresholds=steps(WARN, (-0.5, "transparent")),
+                thresholds=judged(WARN, (-0.5, "transparent"), unknown="transparent", least=-1),
             ),
-            Column("Value #B", "Newest backup", unit="bytes", width=120),
-            Column("name", "Account", width=130, filterable=True),
-            Column("account_id", "Account ID", width=100),
-            Column("disk_id", "Disk ID", width=100, links=True),
+            Column("Value #B", "Newest backup", unit="bytes", width=115),
+            Column("name", "Account", width=105, filterable=True),
+            Column("account_id", "Account ID", width=90),
         ],
         sort_by="Change",
         descending=False,
         no_value="No backup of a day ago to compare with.",
     )
-    oldest = f"topk({_TOP}, time() - {_M('gigas_disk_backup_oldest_timestamp_seconds')})"
+    oldest = f"time() - max by ({q.BY_DISK}) ({q.OLDEST('gigas_disk_backup_oldest_timestamp_seconds')})"
     depth = table_of(
         "Oldest backups",
         f"How far back the disks can be restored: the {_TOP} disks with the oldest usable backup.",
-        Query(q.account_named(q.named(oldest, _M))),
-        Query(f"max by ({q.BY_DISK}) ({_M('gigas_disk_backups')} and ({oldest}))"),
+        Query(q.account_named(q.named(oldest, q.OLDEST))),
+        Query(f"max by ({q.BY_DISK}) ({q.OLDEST('gigas_disk_backups')})"),
         columns=[
             Column("label", "Virtual machine", links=True, filterable=True),
             Column("mount_point", "Mount point", links=True, filterable=True),
-            Column("Value #A", "Oldest backup", unit="dtdurations", width=170),
-            Column("Value #B", "Usable", width=90),
-            Column("name", "Account", width=130, filterable=True),
-            Column("account_id", "Account ID", width=100),
-            Column("disk_id", "Disk ID", width=100, links=True),
+            Column("disk_id", "Disk ID", width=80, links=True),
+            Column("Value #A", "Oldest backup", unit="dtdurations", width=130),
+            Column("Value #B", "Usable", width=70),
+            Column("name", "Account", width=105, filterable=True),
+            Column("account_id", "Account ID", width=90),
         ],
         sort_by="Oldest backup",
         no_value="No disk has a backup.",
@@ -347,7 +345,10 @@ def backups() -> str:
         variables=[
             ACCOUNT,
             MACHINE,
-            chosen_disks("latest", f"topk({_DRAWN}, {q.of_limit(_M)})"),
+            chosen_disks("overdue", f"topk({_TOP}, {q.of_limit(_M)})"),
+            chosen_disks("oldest", f"bottomk({_TOP}, {_M('gigas_disk_backup_oldest_timestamp_seconds')})"),
+            chosen_disks("never", f"topk({_TOP}, {_M('gigas_disk_size_bytes')} and ({q.never_backed_up(_M)}))"),
+            chosen_disks("unprotected", f"topk({_TOP}, {_M('gigas_disk_size_bytes')} and ({q.unprotected(_M)}))"),
             chosen_disks("changed", f"topk({_TOP}, abs({_change(_M)}))"),
         ],
         alerts='count by (alertname, severity) (ALERTS{alertname=~"Gigas.*Backup.*|GigasDiskUnprotected",'

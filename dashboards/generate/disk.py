@@ -5,18 +5,22 @@ from __future__ import annotations
 from dashboards.generate import queries as q
 from dashboards.generate.document import ACCOUNT, DISK, MACHINE, Line, chosen_disks, document
 from dashboards.generate.pieces import (
+    AGE_SECONDS,
+    AGE_UNIT,
     BAD,
     FLAG,
     GOOD,
     NOTICE,
+    PROBLEMS,
+    SEVERITIES,
+    SEVERITY,
     SHARE_OF_LIMIT,
-    WARN,
     Column,
     Query,
     graph,
+    judged,
     numbers,
     ranges,
-    steps,
     table_of,
     timeline,
     words,
@@ -33,7 +37,7 @@ _LEGEND = "{{label}} {{mount_point}} {{disk_id}}"
 _BOUND_SAID = f" With more than {_DRAWN} disks chosen, the {_DRAWN} largest."
 _ALERTS = (
     'ALERTS{alertname=~"Gigas.*", alertstate="firing", job=~"$job", instance=~"$instance",'
-    ' account_id=~"$account_id", disk_id=~"$disk_id"}'
+    ' account_id=~"$account_id", disk_id=~"$disk_id"'
 )
 
 
@@ -45,22 +49,21 @@ def _drawn(metric: str) -> str:
 def _now() -> Line:
     panels = [
         (
-            4,
+            5,
             numbers(
                 "Alerts firing",
-                "Alerts for the chosen disks that fire now.",
-                Query(f"count({_ALERTS}) or vector(0)"),
-                levels=steps(GOOD, (1, BAD)),
+                "Alerts for the chosen disks that fire now. 0 also when the rules are not loaded in this Prometheus.",
+                *(Query(f'count({_ALERTS}, severity="{name}"}}) or vector(0)', name) for name in SEVERITIES),
+                levels_by_name={name: judged(GOOD, (1, colour)) for name, colour in SEVERITIES.items()},
             ),
         ),
         (
             4,
             numbers(
-                "Error",
-                "Whether the platform has raised the error flag of a chosen disk.",
-                Query(f"max({_D('gigas_disk_error')})"),
-                levels=steps(GOOD, (1, BAD)),
-                mappings=words({"0": ("no", GOOD), "1": ("yes", BAD)}),
+                "Problem",
+                "The worst that is wrong with the chosen disks.",
+                Query(q.or_zero(f"max({q.problem(_D)})", _D("gigas_disk_info"))),
+                mappings=[*PROBLEMS, *words({"0": ("none", GOOD)})],
                 no_value="no such disk",
             ),
         ),
@@ -93,11 +96,10 @@ def _now() -> Line:
                 "How many backups the disk can be restored from; the fewest with several disks.",
                 Query(f"min({_D('gigas_disk_backups')})"),
                 no_value="not read",
-                levels=steps(WARN, (1, GOOD)),
             ),
         ),
         (
-            4,
+            3,
             numbers(
                 "Size",
                 "Provisioned size, the sum with several disks.",
@@ -131,62 +133,67 @@ def _what_it_is() -> list[Line]:
         columns=[
             Column("label", "Virtual machine", filterable=True, links=True),
             Column("mount_point", "Mount point", filterable=True, links=True),
-            Column("status", "Status", width=110),
-            Column("Value #C", "Size", unit="bytes", width=90),
-            Column("Value #D", "Made", unit="dateTimeAsSystem", width=160, no_value="not known"),
-            Column("Value #E", "Changed", unit="dateTimeAsSystem", width=160, no_value="not known"),
-            Column("Value #F", "Swap", mappings=FLAG, width=70),
-            Column("Value #G", "Autobackup", mappings=FLAG, width=100),
-            Column("Value #H", "Must have backups", mappings=FLAG, width=150),
-            Column("Value #K", "Exempt", mappings=FLAG, width=80),
+            Column("disk_id", "Disk ID", width=80, links=True),
+            Column("status", "Status", width=90),
+            Column("Value #C", "Size", unit="bytes", width=80),
+            Column("Value #J", "Newest backup", unit="dateTimeAsSystem", width=155, no_value="none"),
             Column("Value #I", "Limit", unit="dtdurations", width=110, no_value="–"),
-            Column("Value #J", "Newest backup", unit="dateTimeAsSystem", width=160, no_value="none"),
-            Column("data_store_id", "Data store", width=100),
-            Column("data_store_group_id", "Store group", width=100),
-            Column("name", "Account", width=120),
-            Column("account_id", "Account ID", width=100),
-            Column("virtual_machine_id", "Machine ID", width=100),
-            Column("disk_id", "Disk ID", width=90, links=True),
+            Column("Value #H", "Must have backups", mappings=FLAG, width=140),
+            Column("Value #K", "Exempt", mappings=FLAG, width=70),
+            Column("Value #G", "Autobackup", mappings=FLAG, width=95),
+            Column("Value #F", "Swap", mappings=FLAG, width=60),
+            Column("Value #D", "Made", unit="dateTimeAsSystem", width=155, no_value="not known"),
+            Column("Value #E", "Changed", unit="dateTimeAsSystem", width=155, no_value="not known"),
+            Column("name", "Account", width=110),
+            Column("account_id", "Account ID", width=90),
+            Column("virtual_machine_id", "Machine ID", width=90),
+            Column("data_store_id", "Data store", width=90),
+            Column("data_store_group_id", "Store group", width=95),
         ],
         sort_by="Virtual machine",
         descending=False,
         no_value="No such disk now. It may be gone, or its account may not have been read for long.",
     )
     machine = _W("gigas_disk_info", q.ATTACHED)
+    known = q.FLEET("gigas_virtual_machine_info")
+    without = f"group by ({q.BY_MACHINE}) ({machine}) unless on ({q.BY_MACHINE}) {known}"
+    unnamed = f'label_replace({without}, "label", "VM $1", "virtual_machine_id", "(.+)")'
     machines = table_of(
         "Its virtual machine",
         "What the API says of the machine that the disk is attached to." + _BOUND_SAID,
-        Query(f"{q.FLEET('gigas_virtual_machine_info')} and on ({q.BY_MACHINE}) ({machine})"),
+        Query(f"{known} and on ({q.BY_MACHINE}) ({machine}) or {unnamed}"),
         Query(f"sum by ({q.BY_MACHINE}) ({q.FLEET('gigas_disk_size_bytes')} and on ({q.BY_MACHINE}) ({machine}))"),
         Query(f"count by ({q.BY_MACHINE}) ({q.FLEET('gigas_disk_info')} and on ({q.BY_MACHINE}) ({machine}))"),
         columns=[
             Column("label", "Virtual machine"),
             Column("hostname", "Host name"),
-            Column("type", "Type", width=120),
-            Column("status", "Status", width=110),
-            Column("Value #C", "Disks", width=80),
-            Column("Value #B", "All its disks", unit="bytes", width=110),
-            Column("virtual_machine_id", "Machine ID", width=110),
+            Column("status", "Status", width=80),
+            Column("type", "Type", width=80),
+            Column("Value #C", "Disks", width=60),
+            Column("Value #B", "All its disks", unit="bytes", width=100),
+            Column("virtual_machine_id", "Machine ID", width=90),
         ],
         sort_by="Virtual machine",
         descending=False,
         no_value="Attached to none, or the API does not list machines.",
     )
+    fires = f"topk(50, max by (alertname, severity, {q.BY_DISK}) ({q.ranked(_ALERTS)}))"
     alerts = table_of(
         "Its firing alerts",
-        "What fires for the chosen disks now, at most 50.",
-        Query(f"topk(50, max by (alertname, severity, account_id, disk_id) ({_ALERTS}))"),
+        "What fires for the chosen disks now, worst first, at most 50.",
+        Query(q.named(fires, q.FLEET)),
         columns=[
-            Column("severity", "Severity", width=110),
-            Column("alertname", "Alert"),
-            Column("account_id", "Account ID", width=110),
-            Column("disk_id", "Disk ID", width=110, links=True),
+            Column("Value", "Severity", width=90, coloured=True, mappings=SEVERITY),
+            Column("alertname", "Alert", width=215),
+            Column("mount_point", "Mount point", links=True),
+            Column("disk_id", "Disk ID", width=80, links=True),
+            Column("label", "Virtual machine", links=True),
+            Column("account_id", "Account ID", width=90),
         ],
         sort_by="Severity",
-        descending=False,
         no_value="No alert fires.",
     )
-    return [Line(7, [(24, disks)]), Line(7, [(14, machines), (10, alerts)])]
+    return [Line(7, [(24, disks)]), Line(7, [(12, alerts), (12, machines)])]
 
 
 def _history() -> list[Line]:
@@ -212,9 +219,9 @@ def _history() -> list[Line]:
         "Age of the newest backup, and the limit",
         "The age falls to nothing with every backup; above its dashed limit the disk is not protected as the policy"
         " asks." + _BOUND_SAID,
-        Query(_drawn("gigas_disk_backup_age_seconds"), _LEGEND),
-        Query(_drawn("gigas_disk_backup_max_age_seconds"), f"limit of {_LEGEND}"),
-        unit="s",
+        Query(f"{_drawn('gigas_disk_backup_age_seconds')} / {AGE_SECONDS}", _LEGEND),
+        Query(f"{_drawn('gigas_disk_backup_max_age_seconds')} / {AGE_SECONDS}", f"limit of {_LEGEND}"),
+        unit=AGE_UNIT,
         dashed="/^limit of /",
         no_value="no backup in this range",
     )
@@ -240,8 +247,8 @@ def _amounts() -> list[Line]:
     reach = graph(
         "Age of the oldest backup",
         "How far back the disk can be restored." + _BOUND_SAID,
-        Query(f"time() - ({_drawn('gigas_disk_backup_oldest_timestamp_seconds')})", _LEGEND),
-        unit="s",
+        Query(f"(time() - {_drawn('gigas_disk_backup_oldest_timestamp_seconds')}) / {AGE_SECONDS}", _LEGEND),
+        unit=AGE_UNIT,
         no_value="no backup in this range",
     )
     return [Line(9, [(8, counts), (8, sizes), (8, reach)], "Its backups")]
@@ -255,6 +262,6 @@ def disk() -> str:
         "One disk and its virtual machine: what it is, what happened, and how its backups went.",
         lines=[_now(), *_what_it_is(), *_history(), *_amounts()],
         variables=[ACCOUNT, MACHINE, DISK, chosen_disks("drawn", q.largest(_D, _DRAWN))],
-        alerts=f"topk(50, count by (alertname, severity, account_id, disk_id) ({_ALERTS}))",
+        alerts=f"topk(50, count by (alertname, severity, account_id, disk_id) ({_ALERTS}}}))",
         time_from="now-7d",
     )

@@ -26,6 +26,8 @@ SCHEMA_VERSION = 39
 """What Grafana 10.4 to 13 all load and migrate by themselves."""
 
 _COLUMNS = 24
+_WIDE = 12
+"""From how many columns on a graph has room for its legend at its side."""
 _LISTED_AT_MOST = 1000
 """How many machines or disks a drop-down offers: the largest. The choice 'All' means all, listed or not."""
 
@@ -203,6 +205,8 @@ def _laid_out(lines: Sequence[Line]) -> list[dict[str, Any]]:
         left = 0
         for width, panel in line.panels:
             built: dict[str, Any] = json.loads(JSONEncoder().encode(panel.datasource(DATASOURCE).build()))
+            if built["type"] == "timeseries" and width < _WIDE:
+                built["options"]["legend"] |= {"displayMode": "list", "placement": "bottom"}
             built["gridPos"] = {"h": line.height, "w": width, "x": left, "y": top}
             panels.append(built)
             left += width

@@ -12,6 +12,7 @@ from dashboards.generate.pieces import (
     Column,
     Query,
     graph,
+    judged,
     numbers,
     steps,
     table_of,
@@ -25,7 +26,10 @@ NAME = "gigas-exporter"
 _E = q.EXPORTER
 _F = q.FLEET
 _DRAWN = 30
+_MINUTE = 60
+"""Ages of data are drawn in minutes, for round numbers at the axis."""
 _RATE = "[$__rate_interval]"
+_CPU = f"rate({_E('process_cpu_seconds_total')}{_RATE})"
 _NO_SUCCESS = 'code!~"2.."'
 
 
@@ -41,20 +45,20 @@ def _health() -> Line:
             4,
             numbers(
                 "Exporters up",
-                "Scrape targets of the chosen jobs that answer Prometheus.",
-                Query(f"sum({_E('up')})"),
+                "Exporters that answer Prometheus.",
+                Query(f"sum({q.up()})"),
                 levels=steps(BAD, (1, GOOD)),
-                no_value="no target",
+                no_value="no exporter",
             ),
         ),
         (
             4,
             numbers(
                 "Exporters down",
-                "Scrape targets of the chosen jobs that do not answer Prometheus.",
-                Query(f"sum({_E('up')} == bool 0)"),
-                levels=steps(GOOD, (1, BAD)),
-                no_value="no target",
+                "Exporters that do not answer Prometheus: scrape targets that were one within the range.",
+                Query(f"sum({q.up()} == bool 0)"),
+                levels=judged(GOOD, (1, BAD), unknown=BAD),
+                no_value="no exporter",
             ),
         ),
         (
@@ -63,7 +67,7 @@ def _health() -> Line:
                 "Polls failing",
                 "Accounts and resources whose last poll failed.",
                 Query(f"sum({_F('gigas_exporter_poll_success')} == bool 0)"),
-                levels=steps(GOOD, (1, WARN)),
+                levels=judged(GOOD, (1, WARN)),
                 no_value="not polled yet",
             ),
         ),
@@ -73,7 +77,6 @@ def _health() -> Line:
                 "Last configuration reload",
                 "Whether the last reload went well; the old configuration stays in force when it did not.",
                 Query(f"min({_E('gigas_exporter_config_last_reload_successful')})"),
-                levels=steps(BAD, (1, GOOD)),
                 mappings=success,
             ),
         ),
@@ -94,7 +97,7 @@ def _health() -> Line:
                 " No value: tokens and keys are used, which do not expire.",
                 Query(f"min({_F('gigas_exporter_api_token_expiry_timestamp_seconds')}) - time()"),
                 unit="dtdurations",
-                levels=steps(BAD, (0, GOOD)),
+                levels=judged(BAD, (0, GOOD), least=-1e9),
                 no_value="no login",
             ),
         ),
@@ -114,9 +117,9 @@ def _freshness() -> list[Line]:
     age = graph(
         "Age of the data",
         f"How long ago each resource of an account was last read; the {_DRAWN} furthest behind at the range's end.",
-        Query(f"time() - ({_by_resource(last, 'bottomk')})", "{{name}} {{account_id}} {{resource}}"),
-        unit="s",
-        levels=steps(GOOD, (BUILT_IN_LIMITS.disks_stale_seconds, BAD)),
+        Query(f"(time() - {_by_resource(last, 'bottomk')}) / {_MINUTE}", "{{name}} {{account_id}} {{resource}}"),
+        unit="m",
+        levels=steps(GOOD, (BUILT_IN_LIMITS.disks_stale_seconds / _MINUTE, BAD)),
         no_value="never read",
     )
     duration = graph(
@@ -146,11 +149,11 @@ def _freshness() -> list[Line]:
                 mappings=words({"0": ("failed", BAD), "1": ("well", GOOD)}),
             ),
             Column("name", "Account", filterable=True),
-            Column("account_id", "Account ID", width=110),
-            Column("resource", "Resource", filterable=True),
-            Column("Value #B", "Last read", unit="s", width=150, no_value="never"),
-            Column("Value #C", "Interval", unit="s", width=120),
-            Column("Value #D", "Took", unit="s", width=100),
+            Column("account_id", "Account ID", width=90),
+            Column("resource", "Resource", filterable=True, width=140),
+            Column("Value #B", "Last read", unit="s", width=95, no_value="never"),
+            Column("Value #C", "Interval", unit="s", width=80),
+            Column("Value #D", "Took", unit="s", width=80),
             Column("instance", "Instance"),
         ],
         sort_by="Last poll",
@@ -244,44 +247,44 @@ def _costs() -> list[Line]:
     memory = graph(
         "Memory",
         "Resident memory of each exporter.",
-        Query(f"topk(20, {_E('process_resident_memory_bytes')})", "{{instance}}"),
+        Query(f"topk(20, {q.of_exporters('process_resident_memory_bytes')})", "{{instance}}"),
         unit="bytes",
     )
     cpu = graph(
         "CPU",
         "Processor time used by each exporter, as a share of one core.",
-        Query(f"topk(20, rate({_E('process_cpu_seconds_total')}{_RATE}))", "{{instance}}"),
+        Query(f"topk(20, {_CPU} and on (job, instance) {_E('gigas_exporter_build_info')})", "{{instance}}"),
         unit="percentunit",
     )
     files = graph(
         "Open files",
         "File descriptors that each exporter holds.",
-        Query(f"topk(20, {_E('process_open_fds')})", "{{instance}}"),
+        Query(f"topk(20, {q.of_exporters('process_open_fds')})", "{{instance}}"),
         unit="short",
     )
     series = graph(
         "Series",
         "Samples in each scrape: what the fleet costs Prometheus.",
-        Query(f"topk(20, {_E('scrape_samples_scraped')})", "{{instance}}"),
+        Query(f"topk(20, {q.of_exporters('scrape_samples_scraped')})", "{{instance}}"),
         unit="short",
     )
     scrape = graph(
         "Scrape duration",
         "How long Prometheus waited for the page.",
-        Query(f"topk(20, {_E('scrape_duration_seconds')})", "{{instance}}"),
+        Query(f"topk(20, {q.of_exporters('scrape_duration_seconds')})", "{{instance}}"),
         unit="s",
     )
     versions = table_of(
         "Versions",
         "What runs where, and since when; at most 50.",
         Query(f"topk(50, {_E('gigas_exporter_build_info')})"),
-        Query(f"topk(50, max by (job, instance) (1000 * {_E('process_start_time_seconds')}))"),
+        Query(f"topk(50, max by (job, instance) (1000 * ({q.of_exporters('process_start_time_seconds')})))"),
         columns=[
             Column("instance", "Instance"),
-            Column("job", "Job"),
-            Column("version", "Version", width=110),
-            Column("python_version", "Python", width=110),
-            Column("Value #B", "Started", unit="dateTimeFromNow", width=150),
+            Column("job", "Job", width=80),
+            Column("version", "Version", width=75),
+            Column("python_version", "Python", width=75),
+            Column("Value #B", "Started", unit="dateTimeFromNow", width=110),
         ],
         sort_by="Instance",
         descending=False,

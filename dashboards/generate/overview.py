@@ -11,16 +11,19 @@ from dashboards.generate.pieces import (
     GOOD,
     NOTICE,
     PROBLEMS,
-    SHARE_OF_LIMIT,
+    SEVERITIES,
+    SEVERITY,
+    SHARE_OF_LIMIT_CELL,
+    THE_EXPORTER,
+    THE_MACHINE,
     WARN,
     Column,
     Panel,
     Query,
     graph,
+    judged,
     numbers,
-    steps,
     table_of,
-    words,
 )
 
 __all__ = ["NAME", "overview"]
@@ -31,11 +34,10 @@ _F = q.FLEET
 _DISKS = _F("gigas_disk_info")
 _ALERTS = 'ALERTS{alertname=~"Gigas.*", alertstate="firing", job=~"$job", instance=~"$instance", '
 _ALERTS += 'account_id=~"$account_id|"'
+_OF_DISKS, _OF_OTHERS = ', disk_id!=""', ', disk_id=""'
 _WORST = 50
 _POINTS = 24
 """Of graphs that look at every disk: what ten thousand of them allow."""
-_NONE = '""'
-_SEVERITIES = {"critical": BAD, "warning": WARN, "info": NOTICE}
 
 
 def _count(expression: str) -> str:
@@ -47,26 +49,26 @@ def _wrong_now() -> Line:
         "Alerts firing",
         "Alerts of these rules that fire now, for the chosen exporters and accounts. 0 also when the rules are not"
         " loaded in this Prometheus; an absent exporter can be seen in its own alert only.",
-        *(Query(f'count({_ALERTS}, severity="{name}"}}) or vector(0)', name) for name in _SEVERITIES),
-        levels_by_name={name: steps(GOOD, (1, colour)) for name, colour in _SEVERITIES.items()},
+        *(Query(f'count({_ALERTS}, severity="{name}"}}) or vector(0)', name) for name in SEVERITIES),
+        levels_by_name={name: judged(GOOD, (1, colour)) for name, colour in SEVERITIES.items()},
     )
     error = numbers(
         "Disks in error",
         "Disks whose error flag the platform has raised.",
         Query(f"sum({_F('gigas_disk_error')})"),
-        levels=steps(GOOD, (1, BAD)),
+        levels=judged(GOOD, (1, BAD)),
     )
     never = numbers(
         "Never backed up",
         "Disks that must have a backup and have no usable one. Disks just made count too; the alert gives them time.",
         Query(_count(q.never_backed_up(_F))),
-        levels=steps(GOOD, (1, BAD)),
+        levels=judged(GOOD, (1, BAD)),
     )
     late = numbers(
         "Backup late",
         "Disks whose newest usable backup is older than the policy allows.",
         Query(_count(f"({q.of_limit(_F)}) > 1")),
-        levels=steps(GOOD, (1, WARN)),
+        levels=judged(GOOD, (1, WARN)),
     )
     within = numbers(
         "Within policy",
@@ -75,14 +77,14 @@ def _wrong_now() -> Line:
         Query(q.within_policy(_F)),
         unit="percentunit",
         decimals=1,
-        levels=steps(BAD, (0.9, WARN), (1, GOOD)),
+        levels=judged(BAD, (0.9, WARN), (1, GOOD)),
         no_value="none required",
     )
     unprotected = numbers(
         "Unprotected",
         "Disks that are no swap, that no automatic backup covers and that the policy neither asks about nor exempts.",
         Query(_count(q.unprotected(_F))),
-        levels=steps(GOOD, (1, NOTICE)),
+        levels=judged(GOOD, (1, NOTICE)),
     )
     locked = numbers(
         "Locked",
@@ -103,9 +105,10 @@ def _trust() -> Line:
             4,
             numbers(
                 "Exporters down",
-                "Scrape targets of the chosen jobs that do not answer Prometheus.",
-                Query(f"sum({q.EXPORTER('up')} == bool 0)"),
-                levels=steps(GOOD, (1, BAD)),
+                "Exporters that do not answer Prometheus: scrape targets that were one within the range.",
+                Query(f"sum({q.up()} == bool 0)"),
+                levels=judged(GOOD, (1, BAD), unknown=BAD),
+                no_value="no exporter",
             ),
         ),
         (
@@ -115,7 +118,7 @@ def _trust() -> Line:
                 "Accounts whose disks could not be read in the last poll. Their last good data go on being shown for a"
                 " while.",
                 Query(f"sum({_F('gigas_up')} == bool 0)"),
-                levels=steps(GOOD, (1, WARN)),
+                levels=judged(GOOD, (1, WARN)),
             ),
         ),
         (
@@ -125,7 +128,7 @@ def _trust() -> Line:
                 "How long ago the disks of the account that is furthest behind were last read.",
                 Query(f"max(time() - {disks_read})"),
                 unit="s",
-                levels=steps(GOOD, (limits.disks_late_seconds, WARN), (limits.disks_stale_seconds, BAD)),
+                levels=judged(GOOD, (limits.disks_late_seconds, WARN), (limits.disks_stale_seconds, BAD)),
                 no_value="never read",
             ),
         ),
@@ -137,7 +140,7 @@ def _trust() -> Line:
                 " it should be.",
                 Query(f"max((time() - {backups_read}) / {interval})"),
                 decimals=1,
-                levels=steps(GOOD, (limits.backups_late_polls, WARN), (limits.backups_stale_polls, BAD)),
+                levels=judged(GOOD, (limits.backups_late_polls, WARN), (limits.backups_stale_polls, BAD)),
                 no_value="never read",
             ),
         ),
@@ -147,7 +150,7 @@ def _trust() -> Line:
                 "Backups not known",
                 "Disks that must have a backup and whose backups were not read yet, or too long ago to be shown.",
                 Query(_count(q.unknown(_F))),
-                levels=steps(GOOD, (1, WARN)),
+                levels=judged(GOOD, (1, WARN)),
             ),
         ),
         (
@@ -156,7 +159,7 @@ def _trust() -> Line:
                 "Backups not readable",
                 "Disks whose backups the last backup poll could not read.",
                 Query(f"sum({_F('gigas_disk_backups_poll_success')} == bool 0)"),
-                levels=steps(GOOD, (1, WARN)),
+                levels=judged(GOOD, (1, WARN)),
             ),
         ),
     ]
@@ -187,24 +190,24 @@ def _worst() -> list[Line]:
             Column("Value #A", "Problem", mappings=PROBLEMS, coloured=True, width=160, links=True),
             Column("label", "Virtual machine", links=True, filterable=True),
             Column("mount_point", "Mount point", links=True, filterable=True),
+            Column("disk_id", "Disk ID", links=True, width=90),
             Column("Value #E", "Size", unit="bytes", width=90),
-            Column("status", "Status", width=110),
-            Column("Value #C", "Last backup", unit="dtdurations", width=170, no_value="none"),
+            Column("status", "Status", width=100),
+            Column("Value #C", "Last backup", unit="dtdurations", width=150, no_value="none"),
             Column(
                 "Value #D",
                 "Of limit",
                 unit="percentunit",
                 width=90,
                 decimals=0,
-                thresholds=SHARE_OF_LIMIT,
+                thresholds=SHARE_OF_LIMIT_CELL,
                 coloured=True,
                 no_value="–",
             ),
             Column("Value #F", "Locked", mappings=FLAG, width=80),
             Column("Value #G", "Autobackup", mappings=FLAG, width=100),
             Column("name", "Account", filterable=True, width=130),
-            Column("account_id", "Account ID", width=100),
-            Column("disk_id", "Disk ID", links=True, width=100),
+            Column("account_id", "Account ID", width=95),
         ],
         sort_by="Problem",
         no_value="Nothing is wrong with any disk.",
@@ -216,7 +219,7 @@ def _worst() -> list[Line]:
                 "Disks with a problem",
                 "Disks that have at least one of the problems of the table below; locked and unprotected ones too.",
                 Query(_count(q.problem(_F))),
-                levels=steps(GOOD, (1, NOTICE)),
+                levels=judged(GOOD, (1, NOTICE)),
             ),
         ),
         (4, numbers("Disks", "All disks of the chosen accounts.", Query(f"count({_DISKS})"))),
@@ -250,14 +253,15 @@ def _worst() -> list[Line]:
             ),
         ),
     ]
-    return [Line(4, fleet, "The fleet, and what is worst in it"), Line(12, [(24, disks)])]
+    alerts = Line(8, [(14, _disk_alerts()), (10, _other_alerts())])
+    return [Line(4, fleet, "The fleet, and what is worst in it"), Line(12, [(24, disks)]), alerts]
 
 
 def _over_time() -> list[Line]:
     share = graph(
         "Within policy",
-        "Share of the disks that must have a backup whose newest is young enough, by account;"
-        " disks too new to have one are left out. From the recording rules.",
+        "Share of the disks that must have a backup whose newest is young enough, by account. From the recording"
+        " rules.",
         Query(q.recorded_within_policy(), "{{name}} {{account_id}}"),
         unit="percentunit",
         highest=1,
@@ -271,6 +275,7 @@ def _over_time() -> list[Line]:
         Query(f"sum({_F('gigas_disk_backups_poll_success')} == bool 0)", "backups not readable"),
         unit="short",
         points=_POINTS,
+        colours={"in error": BAD, "locked": NOTICE, "backups not readable": WARN},
     )
     return [Line(9, [(12, share), (12, problems)], "Over time")]
 
@@ -282,44 +287,38 @@ def _largest() -> Line:
     disks = f"count by ({q.BY_MACHINE}) ({_DISKS} and on ({q.BY_MACHINE}) topk(15, {size}))"
     machines = table_of(
         "Largest virtual machines",
-        "The fifteen machines with the most provisioned bytes; how many there are in all stands above.",
-        Query(f"{names} or on ({q.BY_MACHINE}) {label}"),
+        "The fifteen machines with the most provisioned bytes; how many there are in all stands above. A click leads to"
+        " a machine's disks.",
+        Query(q.account_named(f"{names} or on ({q.BY_MACHINE}) {label}")),
         Query(disks),
         columns=[
-            Column("label", "Virtual machine", filterable=True),
-            Column("Value #A", "Provisioned", unit="bytes", width=120),
-            Column("Value #B", "Disks", width=80),
+            Column("label", "Virtual machine", filterable=True, leads_to=THE_MACHINE),
+            Column("Value #A", "Provisioned", unit="bytes", width=150),
+            Column("Value #B", "Disks", width=100),
+            Column("name", "Account", filterable=True),
             Column("account_id", "Account ID", width=110),
-            Column("virtual_machine_id", "Machine ID", width=110),
+            Column("virtual_machine_id", "Machine ID", width=110, leads_to=THE_MACHINE),
         ],
         sort_by="Provisioned",
         no_value="No disk is attached to a machine.",
     )
-    return Line(11, [(9, _disk_alerts()), (7, _other_alerts()), (8, machines)])
-
-
-_SEVERITY = words({"3": ("critical", BAD), "2": ("warning", WARN), "1": ("info", NOTICE)})
-
-
-def _ranked(extra: str) -> str:
-    ranks = ((3, "critical"), (2, "warning"), (1, "info"))
-    return " or ".join(f'{rank} * {_ALERTS}, severity="{name}", {extra}}}' for rank, name in ranks)
+    return Line(11, [(24, machines)])
 
 
 def _disk_alerts() -> Panel:
     by_disk = f"alertname, severity, {q.BY_DISK}"
-    worst = f"topk({_WORST}, max by ({by_disk}) ({_ranked('disk_id!=' + _NONE)}))"
+    worst = f"topk({_WORST}, max by ({by_disk}) ({q.ranked(_ALERTS, _OF_DISKS)}))"
     return table_of(
         "Firing alerts about disks",
         f"The alerts about disks that fire now, worst first, at most {_WORST}; how many fire in all stands at the top.",
         Query(q.named(worst, _F)),
         columns=[
-            Column("Value", "Severity", width=90, coloured=True, mappings=_SEVERITY),
-            Column("alertname", "Alert", links=True, filterable=True),
+            Column("Value", "Severity", width=90, coloured=True, mappings=SEVERITY),
+            Column("alertname", "Alert", links=True, filterable=True, width=215),
             Column("label", "Virtual machine", links=True, filterable=True),
             Column("mount_point", "Mount point", links=True),
+            Column("disk_id", "Disk ID", width=90, links=True),
             Column("account_id", "Account ID", width=95),
-            Column("disk_id", "Disk ID", width=95, links=True),
         ],
         sort_by="Severity",
         no_value="No alert about a disk fires.",
@@ -331,12 +330,12 @@ def _other_alerts() -> Panel:
     return table_of(
         "Other firing alerts",
         f"The alerts about accounts and exporters that fire now, worst first, at most {_WORST}.",
-        Query(f"topk({_WORST}, max by ({grouping}) ({_ranked('disk_id=' + _NONE)}))"),
+        Query(f"topk({_WORST}, max by ({grouping}) ({q.ranked(_ALERTS, _OF_OTHERS)}))"),
         columns=[
-            Column("Value", "Severity", width=90, coloured=True, mappings=_SEVERITY),
-            Column("alertname", "Alert", filterable=True),
+            Column("Value", "Severity", width=90, coloured=True, mappings=SEVERITY),
+            Column("alertname", "Alert", filterable=True, leads_to=THE_EXPORTER),
             Column("account_id", "Account ID", width=95),
-            Column("instance", "Instance"),
+            Column("instance", "Instance", leads_to=THE_EXPORTER),
         ],
         sort_by="Severity",
         no_value="No other alert fires.",

@@ -15,6 +15,8 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 __all__ = [
+    "AGE_SECONDS",
+    "AGE_UNIT",
     "BAD",
     "BUILT_IN_LIMITS",
     "FLAG",
@@ -22,13 +24,19 @@ __all__ = [
     "NOTICE",
     "PLAIN",
     "PROBLEMS",
+    "SEVERITIES",
+    "SEVERITY",
     "SHARE_OF_LIMIT",
+    "SHARE_OF_LIMIT_CELL",
+    "THE_EXPORTER",
+    "THE_MACHINE",
     "WARN",
     "Column",
     "Panel",
     "Query",
     "bars",
     "graph",
+    "judged",
     "numbers",
     "ranges",
     "steps",
@@ -91,6 +99,7 @@ class Column:
         source: The field's name in the data: a label, or ``Value #A`` for the first query's value.
         coloured: Whether the colour of the value's threshold or words fills the cell.
         links: Whether the cell leads to the disk.
+        leads_to: Where else the cell leads: a title and an address.
     """
 
     source: str
@@ -101,6 +110,7 @@ class Column:
     thresholds: Sequence[model.Threshold] = ()
     coloured: bool = False
     links: bool = False
+    leads_to: tuple[str, str] | None = None
     filterable: bool = False
     decimals: int | None = None
     no_value: str = "–"
@@ -109,6 +119,15 @@ class Column:
 def steps(base: str, *others: tuple[float, str]) -> list[model.Threshold]:
     """Return thresholds: the base colour, then each colour from its value upwards."""
     return [model.Threshold(None, base), *(model.Threshold(value, colour) for value, colour in others)]
+
+
+def judged(lowest: str, *others: tuple[float, str], unknown: str = PLAIN, least: float = 0) -> list[model.Threshold]:
+    """Return thresholds for numbers from ``least`` upwards; no value has the colour ``unknown``.
+
+    Grafana gives no value the base colour, so that with a base that means something 'none required' would look bad, and
+    'never read' well.
+    """
+    return steps(unknown, (least, lowest), *others)
 
 
 def words(texts: Mapping[str, tuple[str, str | None]]) -> Mappings:
@@ -147,8 +166,19 @@ PROBLEMS = ranges(
 
 FLAG = words({"0": ("no", None), "1": ("yes", None)})
 
-SHARE_OF_LIMIT = steps(GOOD, (1, WARN), (BUILT_IN_LIMITS.missed_share, BAD))
+_SHARES = ((1.0, WARN), (BUILT_IN_LIMITS.missed_share, BAD))
+SHARE_OF_LIMIT = judged(GOOD, *_SHARES)
 """Thresholds for `queries.of_limit`: late from the limit on, missed from twice the limit on, as the alerts say."""
+
+SHARE_OF_LIMIT_CELL = judged(GOOD, *_SHARES, unknown="transparent")
+"""The same where the colour fills a cell."""
+
+SEVERITIES = {"critical": BAD, "warning": WARN, "info": NOTICE}
+SEVERITY = words({str(3 - rank): (name, colour) for rank, (name, colour) in enumerate(SEVERITIES.items())})
+"""The words for `queries.ranked`."""
+
+AGE_UNIT, AGE_SECONDS = "d", 86400
+"""In graphs ages are counted in days, for round numbers at the axis; Grafana writes 0.125 as '3 hours'."""
 
 
 def _target(query: Query, reference: str, as_table: bool = False) -> prometheus.Dataquery:
@@ -176,15 +206,25 @@ def _threshold_property(levels: Sequence[model.Threshold]) -> model.DynamicConfi
     return _property("thresholds", model.ThresholdsConfig(model.ThresholdsMode.ABSOLUTE, list(levels)))
 
 
-def _disk_link() -> dict[str, object]:
-    """Return the link from a row of a table to the disk's own dashboard, with the time and the data source kept."""
-    chosen = "&".join(f"var-{name}=${{__data.fields.{name}}}" for name in ("account_id", "disk_id"))
-    kept = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${__url_time_range}"
-    return {
-        "title": "Show this disk",
-        "url": f"/d/gigas-disk/?{chosen}&var-virtual_machine=$__all&{kept}",
-        "targetBlank": False,
-    }
+_KEPT = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${__url_time_range}"
+"""What every link keeps: the data source, the exporter and the time."""
+
+
+def _of_row(*labels: str) -> str:
+    return "&".join(f"var-{name}=${{__data.fields.{field}}}" for name, field in (each.split("=") for each in labels))
+
+
+THE_DISK = (
+    "Show this disk",
+    f"/d/gigas-disk/?{_of_row('account_id=account_id', 'disk_id=disk_id')}&var-virtual_machine=$__all&{_KEPT}",
+)
+_ITS_DISKS = _of_row("account_id=account_id", "virtual_machine=virtual_machine_id")
+THE_MACHINE = ("Show its disks", f"/d/gigas-disk/?{_ITS_DISKS}&var-disk_id=$__all&{_KEPT}")
+THE_EXPORTER = ("Show the exporter", f"/d/gigas-exporter/?var-account_id=$__all&{_KEPT}")
+
+
+def _link(title: str, address: str) -> dict[str, object]:
+    return {"title": title, "url": address, "targetBlank": False}
 
 
 def numbers(
@@ -238,11 +278,13 @@ def graph(
     highest: float | None = None,
     no_value: str = "no data in this range",
     points: int | None = None,
+    colours: Mapping[str, str] | None = None,
 ) -> timeseries.Panel:
     """Return a graph over time.
 
     Series whose names fit the regular expression ``dashed``, such as limits, are drawn so. ``points`` bounds how many
-    points each series has, where the query is a costly one.
+    points each series has, where the query is a costly one. ``colours`` are those of series that mean something;
+    the others have any, by their names.
     """
     panel = (
         timeseries.Panel()
@@ -282,6 +324,8 @@ def graph(
     if dashed:
         style = {"fill": "dash", "dash": [8, 8]}
         panel = panel.override_by_regexp(dashed, [_property("custom.lineStyle", style)])
+    for name, colour in (colours or {}).items():
+        panel = panel.override_by_name(name, [_property("color", {"mode": "fixed", "fixedColor": colour})])
     for index, query in enumerate(queries):
         panel = panel.with_target(_target(query, chr(ord("A") + index)))
     return panel
@@ -338,6 +382,7 @@ def bars(
         .display_mode(common_model.BarGaugeDisplayMode.BASIC)
         .value_mode(common_model.BarGaugeValueMode.TEXT)
         .orientation(common_model.VizOrientation.HORIZONTAL)
+        .text(common.VizTextDisplayOptions().title_size(14).value_size(20))
         .show_unfilled(True)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(False))
     )
@@ -411,12 +456,14 @@ def _column_properties(column: Column) -> list[model.DynamicConfigValue]:
         properties.append(_property("custom.width", column.width))
     if column.mappings:
         properties.append(_property("mappings", column.mappings))
+        properties.append(_property("custom.align", "left"))  # it is a word, not a number
     if column.thresholds:
         properties.append(_threshold_property(column.thresholds))
     if column.coloured:
         properties.append(_property("custom.cellOptions", {"type": "color-background", "mode": "basic"}))
-    if column.links:
-        properties.append(_property("links", [_disk_link()]))
+    leads_to = THE_DISK if column.links else column.leads_to
+    if leads_to:
+        properties.append(_property("links", [_link(*leads_to)]))
     if column.filterable:
         properties.append(_property("custom.filterable", True))
     properties.append(_property("noValue", column.no_value))

@@ -18,8 +18,11 @@ __all__ = [
     "DRAWN",
     "EXPORTER",
     "FLEET",
-    "LATEST",
     "MACHINES",
+    "NEVER",
+    "OLDEST",
+    "OVERDUE",
+    "UNPROTECTED",
     "WORST",
     "Scope",
     "account_named",
@@ -28,12 +31,15 @@ __all__ = [
     "machine_names",
     "named",
     "never_backed_up",
+    "of_exporters",
     "of_limit",
     "or_zero",
     "problem",
+    "ranked",
     "recorded_within_policy",
     "unknown",
     "unprotected",
+    "up",
     "within_policy",
     "worst",
 ]
@@ -60,11 +66,31 @@ class Scope:
 EXPORTER = Scope('job=~"$job", instance=~"$instance"')
 FLEET = Scope(f'{EXPORTER.matchers}, account_id=~"$account_id"')
 WORST = Scope(f'{FLEET.matchers}, disk_id=~"$worst"')
-LATEST = Scope(f'{FLEET.matchers}, disk_id=~"$latest"')
+OVERDUE = Scope(f'{FLEET.matchers}, disk_id=~"$overdue"')
+OLDEST = Scope(f'{FLEET.matchers}, disk_id=~"$oldest"')
+NEVER = Scope(f'{FLEET.matchers}, disk_id=~"$never"')
+UNPROTECTED = Scope(f'{FLEET.matchers}, disk_id=~"$unprotected"')
 CHANGED = Scope(f'{FLEET.matchers}, disk_id=~"$changed"')
 DRAWN = Scope(f'{FLEET.matchers}, disk_id=~"$drawn"')
 MACHINES = Scope(f'{FLEET.matchers}, virtual_machine_id=~"$virtual_machine"')
 DISK = Scope(f'{MACHINES.matchers}, disk_id=~"$disk_id"')
+
+
+def of_exporters(metric: str) -> str:
+    """Return a metric that every scrape has, of exporters only: 'All' jobs are all that Prometheus scrapes."""
+    return f"{EXPORTER(metric)} and on (job, instance) {EXPORTER('gigas_exporter_build_info')}"
+
+
+def up() -> str:
+    """Return whether the targets answer that were exporters at any time in the range."""
+    seen = f"last_over_time({EXPORTER('gigas_exporter_build_info')}[$__range])"
+    return f"({EXPORTER('up')} and on (job, instance) {seen})"
+
+
+def ranked(alerts: str, extra: str = "") -> str:
+    """Return alerts, given as a selector without its closing brace, as numbers for `pieces.SEVERITY`."""
+    ranks = ((3, "critical"), (2, "warning"), (1, "info"))
+    return " or ".join(f'{rank} * {alerts}, severity="{name}"{extra}}}' for rank, name in ranks)
 
 
 def or_zero(count: str, of: str) -> str:
@@ -108,7 +134,7 @@ def within_policy(scope: Scope, by: str = "") -> str:
 
 def recorded_within_policy() -> str:
     """Return the share within policy by account over time, from the recording rules: it reads every disk."""
-    return account_named(FLEET("account:gigas_disk_within_policy:ratio"))
+    return account_named(FLEET("account:gigas_disk_backup_within_limit:ratio"))
 
 
 def problem(scope: Scope) -> str:

@@ -20,6 +20,7 @@ __all__ = ["main"]
 HOUR = 3600
 GIB = 2**30
 INSTANCE = 'job="gigas",instance="exporter:10063"'
+NEIGHBOUR = 'job="node",instance="node:9100"'
 ACCOUNTS = {"4242": "production", "77": ""}
 OPERATIONS = ("list_disks", "list_backups", "list_virtual_machines")
 REASONS = ("timeout", "connection", "auth", "forbidden", "rate_limited", "server", "invalid", "incomplete", "other")
@@ -180,7 +181,7 @@ def account_series(account: str, name: str, end: float) -> Iterator[Series]:
     yield "gigas_up", labels(account_id=account), lambda t: float(answers or t < broke)
     yield "gigas_account_info", labels(account_id=account, name=name), lambda _: 1
     # What the recording rules would have made of it.
-    yield "account:gigas_disk_within_policy:ratio", labels(account_id=account), always(0.6 if answers else 0.5)
+    yield "account:gigas_disk_backup_within_limit:ratio", labels(account_id=account), always(0.6 if answers else 0.5)
     expiry = "gigas_exporter_api_token_expiry_timestamp_seconds"
     yield expiry, labels(account_id=account), lambda t: t + HOUR
     for resource, interval in RESOURCES.items():
@@ -242,6 +243,14 @@ def exporter_series(end: float) -> Iterator[Series]:
     ):
         yield name, INSTANCE, always(value)
     yield "process_cpu_seconds_total", INSTANCE, lambda t: t / 50
+    # A neighbour that is no exporter and is down: no panel may show it, whatever is chosen.
+    yield "up", NEIGHBOUR, always(0)
+    yield "process_resident_memory_bytes", NEIGHBOUR, always(9e9)
+    yield "process_open_fds", NEIGHBOUR, always(999)
+    yield "process_start_time_seconds", NEIGHBOUR, always(end - HOUR)
+    yield "process_cpu_seconds_total", NEIGHBOUR, lambda t: t / 2
+    yield "scrape_samples_scraped", NEIGHBOUR, always(9000)
+    yield "scrape_duration_seconds", NEIGHBOUR, always(9)
 
 
 def _since(moment: float) -> Value:

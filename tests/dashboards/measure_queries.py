@@ -1,9 +1,9 @@
 """Report how long the dashboards' queries take over a large fleet: no test, for its numbers depend on the machine.
 
-    python tests/dashboards/measure_queries.py URL_OF_A_PROMETHEUS [--end UNIX_SECONDS]
+    python tests/dashboards/measure_queries.py URL_OF_A_PROMETHEUS [--end UNIX_SECONDS] [--answers FILE]
 
 docs/dashboards.md says how to fill a Prometheus with a large fleet's past. Each query is asked as its panel would ask
-it, with everything chosen; of three tries the best counts.
+it, with everything chosen; of three tries the best counts. ``--answers`` keeps what was answered, for drawing it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ TRIES = 3
 
 
 Ask = Callable[[str, dict[str, str | float]], list[dict[str, Any]]]
+Answers = dict[str, dict[str, Any]]
+"""By dashboard: the range, and the series by panel id and reference."""
 
 
 def filled(text: str, values: dict[str, str]) -> str:
@@ -42,13 +44,16 @@ def hidden(dashboard: dict[str, Any], values: dict[str, str], end: float, ask: A
             yield variable["name"], "(" + "|".join(series["metric"]["disk_id"] for series in found) + ")"
 
 
-def queries(end: float, ask: Ask) -> None:
+def queries(end: float, ask: Ask) -> Answers:
     """Ask everything that the dashboards ask."""
+    answers: Answers = {}
     for file in sorted(DASHBOARDS.glob("*.json")):
         dashboard = json.loads(file.read_text(encoding="utf-8"))
         hours = HOURS[dashboard["time"]["from"]]
         values = VALUES | {"__range": f"{hours}h"}
         values |= dict(hidden(dashboard, values, end, ask))
+        results: dict[int, dict[str, Any]] = {}
+        answers[file.stem] = {"from": end - hours * 3600, "to": end, "results": results}
         for panel in dashboard["panels"]:
             # A panel half the page wide has about 700 points unless it says otherwise.
             step = max(60, hours * 3600 / panel.get("maxDataPoints", 700))
@@ -56,7 +61,9 @@ def queries(end: float, ask: Ask) -> None:
             for target in panel.get("targets", []):
                 name = f"{file.stem}: {panel['title']} {target['refId']}"
                 times = {"time": end} if target["instant"] else {"start": end - hours * 3600, "end": end, "step": step}
-                ask(name, {"query": filled(target["expr"], values), **times})
+                found = ask(name, {"query": filled(target["expr"], values), **times})
+                results.setdefault(panel["id"], {})[target["refId"]] = found
+    return answers
 
 
 def main() -> None:
@@ -64,6 +71,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("url")
     arguments.add_argument("--end", type=float, default=time.time())
+    arguments.add_argument("--answers", type=Path)
     chosen = arguments.parse_args()
     taken: list[tuple[float, int, str]] = []
     with requests.Session() as session:
@@ -81,7 +89,9 @@ def main() -> None:
             taken.append((best, len(found), name))
             return found
 
-        queries(chosen.end, ask)
+        answers = queries(chosen.end, ask)
+    if chosen.answers:
+        chosen.answers.write_text(json.dumps(answers), encoding="utf-8")
     for seconds, series, name in sorted(taken, reverse=True)[:SHOWN]:
         print(f"{seconds:6.2f} s  {series:5d} series  {name}")  # noqa: T201 - it is what the program is for
     print(f"{len(taken)} queries, the most series: {max(series for _, series, _ in taken)}")  # noqa: T201

@@ -1,9 +1,8 @@
 // Shows query results as Grafana would: its own transformations, overrides, value formats, mappings and thresholds.
 //
-// Reads {panels, results, now} from standard input, results by panel id and reference of the query as Prometheus
-// answered them, and writes for each panel the fields that would be drawn: name, and for every value its text,
-// colour and link. Nothing of Grafana is imitated here but what turns Prometheus' answers into data frames, which its
-// Prometheus data source does, and the list of options that a panel knows.
+// Reads {panels, results} of each dashboard from standard input, results by panel id and reference of the query as
+// Prometheus answered them, and writes for each panel the fields that would be drawn: name, and for every value its
+// text, colour and link; for a number also what Grafana shows when there is none.
 'use strict';
 
 const { JSDOM } = require('jsdom');
@@ -23,98 +22,10 @@ globalThis.window = page.window;
 const grafana = require('@grafana/data');
 const { firstValueFrom } = require('rxjs');
 
-const STANDARD = ['displayName', 'unit', 'decimals', 'min', 'max', 'mappings', 'thresholds', 'color', 'noValue', 'links'];
-const CUSTOM = ['width', 'cellOptions', 'filterable', 'lineStyle'];
+const { frames, fieldOptions } = require('./frames.cjs')(grafana);
 
-function option(id, isCustom) {
-  return {
-    id: isCustom ? `custom.${id}` : id,
-    path: id,
-    name: id,
-    isCustom,
-    process: (value) => value,
-    shouldApply: () => true,
-    getItemsCount: () => 0,
-  };
-}
-
-// Some transformations stand there under an old name too.
-const transformers = new Map(Object.values(grafana.standardTransformers).map((each) => [each.id, each]));
-grafana.standardTransformersRegistry.setInit(() =>
-  [...transformers].map(([id, transformation]) => ({ id, name: transformation.name, transformation: async () => transformation }))
-);
-const options = new grafana.FieldConfigOptionsRegistry(() => [
-  ...STANDARD.map((id) => option(id, false)),
-  ...CUSTOM.map((id) => option(id, true)),
-]);
-grafana.standardFieldConfigEditorRegistry.setInit(() => STANDARD.map((id) => option(id, false)));
-grafana.locationUtil.initialize({
-  config: { appSubUrl: '', appUrl: 'http://localhost/' },
-  getVariablesUrlParams: () => ({}),
-  getTimeRangeForUrl: () => ({ from: 'now-1h', to: 'now' }),
-});
-
+const options = fieldOptions();
 const theme = grafana.createTheme({ colors: { mode: 'light' } });
-
-function legend(format, labels) {
-  if (format === '__auto') {
-    return undefined;
-  }
-  return format.replace(/\{\{\s*(.+?)\s*\}\}/g, (_, label) => labels[label] ?? '');
-}
-
-// As the data source does for the format "time_series": a frame for each series.
-function seriesFrames(target, answer) {
-  return answer.map((series) => {
-    const samples = series.values ?? [series.value];
-    const name = legend(target.legendFormat, series.metric);
-    return grafana.createDataFrame({
-      refId: target.refId,
-      fields: [
-        { name: 'Time', type: grafana.FieldType.time, config: {}, values: samples.map(([time]) => time * 1000) },
-        {
-          name: 'Value',
-          type: grafana.FieldType.number,
-          config: name ? { displayNameFromDS: name } : {},
-          labels: series.metric,
-          values: samples.map(([, value]) => Number(value)),
-        },
-      ],
-    });
-  });
-}
-
-// As the data source does for the format "table": a frame for each query, with a column for each label.
-function tableFrame(target, answer, several) {
-  const labels = [...new Set(answer.flatMap((series) => Object.keys(series.metric).sort()))];
-  return grafana.createDataFrame({
-    refId: target.refId,
-    fields: [
-      { name: 'Time', type: grafana.FieldType.time, config: {}, values: answer.map(({ value }) => value[0] * 1000) },
-      ...labels.map((label) => ({
-        name: label,
-        type: grafana.FieldType.string,
-        config: { filterable: true },
-        values: answer.map(({ metric }) => metric[label] ?? ''),
-      })),
-      {
-        name: several ? `Value #${target.refId}` : 'Value',
-        type: grafana.FieldType.number,
-        config: {},
-        values: answer.map(({ value }) => Number(value[1])),
-      },
-    ],
-  });
-}
-
-function frames(panel, results) {
-  const answered = panel.targets.filter((target) => results[target.refId].length > 0);
-  return answered.flatMap((target) =>
-    target.format === 'table'
-      ? [tableFrame(target, results[target.refId], answered.length > 1)]
-      : seriesFrames(target, results[target.refId])
-  );
-}
 
 function replaceVariables(text, scoped) {
   return text.replace(/\$\{__data\.fields\.(\w+)\}/g, (_, name) => {
@@ -134,6 +45,17 @@ function matched(override, data) {
   return data.some((frame) => frame.fields.some((field) => matcher(field, frame, data)));
 }
 
+function nothing(panel) {
+  const [{ display }] = grafana.getFieldDisplayValues({
+    fieldConfig: panel.fieldConfig,
+    reduceOptions: { calcs: ['lastNotNull'] },
+    replaceVariables: (text) => text,
+    theme,
+    data: [],
+  });
+  return { text: display.text, colour: display.color };
+}
+
 async function shown(panel, results) {
   const transformed = await firstValueFrom(
     grafana.transformDataFrame(panel.transformations ?? [], frames(panel, results))
@@ -148,6 +70,7 @@ async function shown(panel, results) {
   });
   const rows = (frame) => (panel.type === 'table' ? [...Array(frame.length).keys()] : [frame.length - 1]);
   return {
+    nothing: panel.type === 'stat' ? nothing(panel) : undefined,
     unmatched: panel.fieldConfig.overrides.filter((each) => !matched(each, data)).map((each) => each.matcher.options),
     frames: data.map((frame) =>
       frame.fields
@@ -166,10 +89,12 @@ async function main() {
   for await (const part of process.stdin) {
     text += part;
   }
-  const { panels, results } = JSON.parse(text);
   const all = {};
-  for (const panel of panels) {
-    all[panel.id] = await shown(panel, results[panel.id]);
+  for (const [name, { panels, results }] of Object.entries(JSON.parse(text))) {
+    all[name] = {};
+    for (const panel of panels) {
+      all[name][panel.id] = await shown(panel, results[panel.id]);
+    }
   }
   process.stdout.write(JSON.stringify(all));
 }

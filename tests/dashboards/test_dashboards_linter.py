@@ -24,6 +24,8 @@ UNITS = {
     "percentunit",
     "bytes",
     "s",
+    "m",
+    "d",
     "dtdurations",
     "dateTimeFromNow",
     "dateTimeAsSystem",

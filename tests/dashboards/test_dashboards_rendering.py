@@ -91,7 +91,7 @@ def shown(
 ) -> dict[str, Shown]:
     """Return every dashboard as it is drawn with everything chosen."""
     node = ready_node()
-    made = {}
+    asked = {}
     for name, dashboard in dashboards.items():
         panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
         results = {
@@ -103,17 +103,18 @@ def shown(
             }
             for panel in panels
         }
-        done = subprocess.run(
-            [node, HERE / "render.cjs"],
-            check=False,
-            input=json.dumps({"panels": panels, "results": results}),
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE_SECONDS,
-        )
-        assert done.returncode == 0, done.stderr
-        made[name] = Shown(dashboard, json.loads(done.stdout))
-    return made
+        asked[name] = {"panels": panels, "results": results}
+    done = subprocess.run(
+        [node, HERE / "render.cjs"],
+        check=False,
+        input=json.dumps(asked),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    drawn = json.loads(done.stdout)
+    return {name: Shown(dashboard, drawn[name]) for name, dashboard in dashboards.items()}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -158,17 +159,23 @@ def test_ids_are_written_as_they_are(name: str, shown: dict[str, Shown]) -> None
 
 @pytest.mark.parametrize("name", NAMES)
 def test_links_lead_to_the_rows_disk(name: str, shown: dict[str, Shown]) -> None:
-    """A click on a row opens the dashboard of that very disk."""
+    """A click on a row opens the dashboard of that very disk, of the machine's disks, or of the exporter."""
     for panel in shown[name].panels:
         if panel["type"] != "table":
             continue
         for row in shown[name].table(panel["title"]):
-            links = [cell["link"] for cell in row.values() if cell.get("link")]
-            wanted = (
-                f"var-account_id={row['Account ID']['text']}&var-disk_id={row['Disk ID']['text']}&" if links else ""
-            )
-            assert all(link.startswith(f"/d/gigas-disk/?{wanted}") for link in links)
-            assert bool(links) == ("Disk ID" in row)
+            links = {cell["link"] for cell in row.values() if cell.get("link")}
+            of = {name: cell["text"] for name, cell in row.items()}
+            wanted = []
+            if "Disk ID" in of:
+                wanted = [f"/d/gigas-disk/?var-account_id={of['Account ID']}&var-disk_id={of['Disk ID']}&"]
+            elif panel["title"] == "Largest virtual machines":
+                machine = of["Machine ID"]
+                wanted = [f"/d/gigas-disk/?var-account_id={of['Account ID']}&var-virtual_machine={machine}&"]
+            elif panel["title"] == "Other firing alerts":
+                wanted = ["/d/gigas-exporter/?"]
+            assert len(links) == len(wanted), panel["title"]
+            assert all(link.startswith(start) for link, start in zip(links, wanted, strict=True))
 
 
 def test_worst_disks_are_named_and_say_what_is_wrong(shown: dict[str, Shown]) -> None:
@@ -207,7 +214,7 @@ def test_worst_disks_are_named_and_say_what_is_wrong(shown: dict[str, Shown]) ->
 )
 def test_age_is_coloured_by_the_disks_own_limit(disk: str, text: str, colour: str, shown: dict[str, Shown]) -> None:
     """A disk that is well, one that is late and one that was missed differ in colour and in number."""
-    cell = shown["gigas-backups"].disk("Latest disks", disk)["Of limit"]
+    cell = shown["gigas-backups"].disk("Most overdue disks", disk)["Of limit"]
     assert (cell["text"], cell["colour"]) == (text, colour)
 
 
@@ -226,8 +233,8 @@ def test_age_is_coloured_by_the_disks_own_limit(disk: str, text: str, colour: st
         ("gigas-overview", "Backup data age, in polls", "Value", ("0.5", GOOD)),
         ("gigas-overview", "Provisioned", "Value", ("1 TiB", None)),
         ("gigas-backups", "Age against the limit", "missed", ("1", BAD)),
-        ("gigas-backups", "Age against the limit", "up to half the limit", ("8", GOOD)),
-        ("gigas-disk", "Error", "Value", ("yes", BAD)),
+        ("gigas-backups", "Age against the limit", "≤ 50 %", ("8", GOOD)),
+        ("gigas-disk", "Problem", "Value", ("Disk error", BAD)),
         ("gigas-disk", "Newest backup", "Value", ("2 days, 12 hours", None)),
         ("gigas-exporter", "Last configuration reload", "Value", ("well", GOOD)),
         ("gigas-exporter", "Next login token to expire", "Value", ("1 hour, 0 minutes", GOOD)),
@@ -240,6 +247,54 @@ def test_numbers_read_well_and_have_the_colour_meant(
     text, colour = wanted
     plain = shown["gigas-overview"].number("Disks")[1]
     assert shown[name].number(title, field) == (text, colour or plain)
+
+
+NO_EXPORTER = {("gigas-overview", "Exporters down"), ("gigas-exporter", "Exporters down")}
+NO_EXPORTER |= {("gigas-exporter", "Exporters up")}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_value_is_neither_well_nor_bad(name: str, shown: dict[str, Shown]) -> None:
+    """A number that is not there says so in words, without a colour that means something; no exporter is bad."""
+    for panel in shown[name].panels:
+        if panel["type"] == "stat":
+            nothing = shown[name].of(panel)["nothing"]
+            assert nothing["text"] == panel["fieldConfig"]["defaults"]["noValue"]
+            meant = {nothing["colour"]} & {GOOD, NOTICE, WARN, BAD}
+            assert meant == ({BAD} if (name, panel["title"]) in NO_EXPORTER else set()), panel["title"]
+
+
+def test_disk_without_backups_has_no_share_of_its_limit(shown: dict[str, Shown]) -> None:
+    """Where there is no age, the cell is not coloured as if it were well."""
+    cell = shown["gigas-overview"].disk("Worst disks", "1004")["Of limit"]
+    assert (cell["text"], cell["colour"] in {GOOD, WARN, BAD}) == ("–", False)
+
+
+def test_neighbours_in_prometheus_are_not_shown(shown: dict[str, Shown]) -> None:
+    """With all jobs chosen, a target of the same Prometheus that is no exporter counts nowhere."""
+    for panel in shown["gigas-exporter"].panels:
+        assert "node:9100" not in json.dumps(shown["gigas-exporter"].of(panel)), panel["title"]
+    assert shown["gigas-overview"].number("Exporters down") == ("0", GOOD)
+
+
+def test_most_severe_alert_stands_first(shown: dict[str, Shown]) -> None:
+    """Severities are sorted by weight, not by the alphabet, and alerts about disks carry names."""
+    rows = shown["gigas-disk"].table("Its firing alerts")
+    (panel,) = [each for each in shown["gigas-disk"].panels if each["title"] == "Its firing alerts"]
+    assert panel["options"]["sortBy"] == [{"displayName": "Severity", "desc": True}]
+    assert {(row["Severity"]["text"], row["Severity"]["colour"]) for row in rows} == {
+        ("critical", BAD),
+        ("warning", WARN),
+        ("info", NOTICE),
+    }
+    named = {row["Disk ID"]["text"]: (row["Virtual machine"]["text"], row["Mount point"]["text"]) for row in rows}
+    assert named["1004"] == ("db-1", "/srv/never")
+
+
+def test_machine_without_a_name_is_called_by_its_id(shown: dict[str, Shown]) -> None:
+    """A machine that the API does not list still has a row, with something to call it by."""
+    names = {row["Virtual machine"]["text"] for row in shown["gigas-disk"].table("Its virtual machine")}
+    assert {"db-1", "VM 901"} <= names
 
 
 def test_series_are_named_for_people(shown: dict[str, Shown]) -> None:

@@ -165,14 +165,16 @@ def test_tables_are_bounded(dashboard: Json) -> None:
     """Whatever a table lists per disk is cut to the top few by its first query."""
     for panel in panels_of(dashboard):
         if panel["type"] == "table":
-            assert re.search(r"topk\(|bottomk\(|\$worst|\$drawn|\$changed", panel["targets"][0]["expr"]), panel["title"]
+            hidden = [each["name"] for each in dashboard["templating"]["list"] if each["hide"]]
+            bounds = "|".join([r"(top|bottom)k\(", *(rf"\${name}\b" for name in hidden)])
+            assert re.search(bounds, panel["targets"][0]["expr"]), panel["title"]
 
 
 def test_hidden_variables_bound_what_is_drawn(dashboard: Json) -> None:
     """They stand for the few disks that their query names, all of them, and no address carries them."""
     for variable in dashboard["templating"]["list"]:
         if variable["hide"]:
-            assert "topk(" in variable["query"]["query"]
+            assert re.search(r"(top|bottom)k\(", variable["query"]["query"])
             assert "allValue" not in variable
             assert variable["skipUrlSync"]
             assert variable["current"]["value"] == ["$__all"]
