@@ -59,7 +59,7 @@ class Misreadings(Counter[str]):
     """How many values of each field were not understood in one page of a list.
 
     Args:
-        announced: The fields that were logged already; shared by the pages of one list, so that each is logged once.
+        announced: The fields that were logged already; shared by all lists of a kind, so that each is logged once.
     """
 
     def __init__(self, announced: set[str] | None = None) -> None:
@@ -314,7 +314,7 @@ def _misread(value: object, field: str, invalid: Counter[str], detail: str = "is
         invalid.announced.add(field)
     elif invalid[field] > 1:
         return
-    _log.warning("a value %s field=%s type=%s", detail, field, _kind(value))
+    _log.warning("a value %s", detail, extra={"field": field, "type": _kind(value)})
 
 
 def _kind(value: object) -> str:

@@ -251,7 +251,7 @@ def test_a_list_that_is_no_array_is_an_error(listed: Any, ledger: Any, body: Any
 
 
 def test_counts_what_was_not_understood_in_all_pages(listed: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """Also when the pages did not change and were not decoded again; said once a list."""
+    """Also when the pages did not change and were not decoded again; each field said once."""
     lister = Lister([*({"id": number, "status": 5} for number in range(25)), {"id": None}, "x"])
     client = listed(lister)
     for _ in range(2):
@@ -259,6 +259,20 @@ def test_counts_what_was_not_understood_in_all_pages(listed: Any, caplog: pytest
         assert listing.invalid == {"status": 25, "id": 2}
         assert len(listing.items) == 25
     assert len(caplog.records) == 2
+
+
+def test_a_field_that_is_never_understood_is_said_once_and_not_with_every_disk_and_poll(
+    listed: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Many disks with such backups are one line by operation and field, which names the type and not the value."""
+    client = listed(Lister([{"id": 1, "backup_size": "canary"}]))
+    for _ in range(2):
+        for disk_id in "123":
+            assert client.list_disk_backups("1", disk_id).invalid == {"backup_size": 1}
+    client.list_backups("1")
+    said = [(record.__dict__["field"], record.__dict__["type"]) for record in caplog.records]
+    assert said == [("backup_size", "string")] * 2
+    assert "canary" not in caplog.text
 
 
 def test_a_page_that_did_not_change_is_not_decoded_again(listed: Any) -> None:

@@ -6,7 +6,6 @@ It owns which answer belongs to which operation. Only errors of :mod:`gigas_expo
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,6 +16,7 @@ from typing import Any, Self, TypeVar
 from gigas_exporter.clock import Budget, Clock, SystemClock
 from gigas_exporter.decode import (
     Decode,
+    Misreadings,
     decode_account,
     decode_backup,
     decode_disk,
@@ -92,6 +92,7 @@ class ReadClient:
         self._closed = threading.Event()
         self._largest_page = 0
         self._whole_lists: set[str] = set()
+        self._announced: dict[str, set[str]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -193,11 +194,11 @@ class ReadClient:
         budget = self._budget(budget)
         key = ("sweep_backups", request.path)
         latest = self._clock.wall() + _FUTURE_TOLERANCE_SECONDS
-        known = self._memory.recall(key)
+        known, said = self._memory.recall(key), self._said(request)
         reader = PageReader(
-            request.operation, decode_backup, lambda items: reduce(tuple(items.values())), known, latest
+            request.operation, decode_backup, lambda items: reduce(tuple(items.values())), known, latest, announced=said
         )
-        exact = PageReader(request.operation, decode_backup, dict, {}, latest)
+        exact = PageReader(request.operation, decode_backup, dict, {}, latest, announced=said)
         pages, is_exact = self._walk(request, reader, exact, budget)
         if not is_exact:
             self._memory.keep(key, pages)
@@ -218,9 +219,13 @@ class ReadClient:
     def _budget(self, budget: Budget | None) -> Budget:
         return budget if budget is not None else Budget(self._clock, DEFAULT_BUDGET_SECONDS, self._closed)
 
+    def _said(self, request: Request[Any]) -> set[str]:
+        """Return the fields of which it was logged that they are not understood: once, not with each disk and poll."""
+        return self._announced.setdefault(request.operation, set())
+
     def _get(self, request: Request[_T], budget: Budget | None) -> _T:
         def interpret(answer: RawAnswer) -> _T:
-            item = request.decode(decode_json(answer.body, request.operation), Counter())
+            item = request.decode(decode_json(answer.body, request.operation), Misreadings(self._said(request)))
             if item is None:
                 raise DecodeError("id", f"the answer to {request.operation} holds no readable id")
             return item
@@ -239,7 +244,8 @@ class ReadClient:
         key = (request.operation, request.path)
         known: Mapping[bytes, Page[dict[str, _Item]]] = self._memory.recall(key) if remember else {}
         latest = self._clock.wall() + _FUTURE_TOLERANCE_SECONDS
-        reader = PageReader[_Item, dict[str, _Item]](request.operation, decode, dict, known, latest)
+        said = self._said(request)
+        reader = PageReader[_Item, dict[str, _Item]](request.operation, decode, dict, known, latest, announced=said)
         pages, _ = self._walk(request, reader, reader, self._budget(budget), whole_below)
         if remember:
             self._memory.keep(key, pages)

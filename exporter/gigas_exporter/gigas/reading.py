@@ -74,6 +74,7 @@ class PageReader(Generic[_Item, _V]):
         make: Makes the page's value of its items by id.
         known: Pages that need not be decoded again, by digest.
         latest: UNIX seconds; dates after it are counted.
+        announced: The fields of which it was logged already that a value was not understood.
     """
 
     def __init__(
@@ -83,13 +84,15 @@ class PageReader(Generic[_Item, _V]):
         make: Callable[[dict[str, _Item]], _V],
         known: Mapping[bytes, Page[_V]],
         latest: float,
+        *,
+        announced: set[str],
     ) -> None:
         self._operation = operation
         self._decode: Decode[_Item] = decode
         self._make: Callable[[dict[str, _Item]], _V] = make
         self._known = known
         self._latest = latest
-        self._announced: set[str] = set()
+        self._announced = announced
 
     def read(self, answer: RawAnswer) -> Page[_V]:
         """Return the page that an answer holds.
