@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -16,10 +17,10 @@ from urllib.parse import urlsplit
 import yaml
 
 from gigas_exporter.bundle.promql import Matcher, parse_selector, select
-from gigas_exporter.errors import ConfigError
+from gigas_exporter.errors import ConfigError, GigasError
 from gigas_exporter.files import bundled_directory, write_whole
 
-__all__ = ["DASHBOARD_BASE", "RULE_FILES", "RUNBOOK_BASE", "write_alerts"]
+__all__ = ["DASHBOARD_BASE", "EXPORTER_LABELS", "RULE_FILES", "RUNBOOK_BASE", "write_alerts"]
 
 RULE_FILES = ("gigas.recording.rules.yml", "gigas-disks.rules.yml", "gigas-exporter.rules.yml")
 """In the order in which they are to be evaluated."""
@@ -27,24 +28,35 @@ RULE_FILES = ("gigas.recording.rules.yml", "gigas-disks.rules.yml", "gigas-expor
 RUNBOOK_BASE = "https://github.com/gigas-exporter/gigas-exporter/blob/main/alerts/runbooks"
 DASHBOARD_BASE = "http://localhost:3000"
 
-_LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_TAKEN = frozenset(
-    {"alertname", "severity", "component", "job", "instance", "account_id", "disk_id", "mount_point"}
-    | {"virtual_machine", "virtual_machine_id", "operation", "resource", "field"}
+"""What the links in the shipped rules begin with."""
+
+EXPORTER_LABELS = frozenset(
+    {"account_id", "code", "data_store_group_id", "data_store_id", "disk_id", "field", "hostname", "label", "le"}
+    | {"mount_point", "name", "operation", "python_implementation", "python_version", "reason", "resource", "status"}
+    | {"type", "version", "virtual_machine_id"}
 )
-_HEADER = "# Written by `gigas-exporter alerts`.\n"
+"""The labels that the exporter sets, each on some of its metrics only."""
+
+_RULES_LABELS = frozenset({"alertname", "alertstate", "component", "severity", "virtual_machine"})
+_LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 Rules = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class _Fitting:
-    """What is changed in the rules; nothing when all of it is empty."""
+    """What is changed in the rules."""
 
     labels: Mapping[str, str]
     matchers: tuple[Matcher, ...]
     runbook_base: str
     dashboard_base: str
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the rules are wanted as they are shipped."""
+        bases = (self.runbook_base, self.dashboard_base)
+        return not self.labels and not self.matchers and bases == (RUNBOOK_BASE, DASHBOARD_BASE)
 
     def group(self, group: Rules) -> Rules:
         return {**group, "rules": [self._rule(rule) for rule in group["rules"]]}
@@ -75,19 +87,18 @@ def write_alerts(
     runbook_base: str | None,
     dashboard_base: str | None,
 ) -> list[Path]:
-    """Write rules, runbooks and the Alertmanager example into a directory, and return the files.
+    """Write rules and runbooks into a directory, and return the files.
 
     Args:
-        directory: Created where it is not there.
-        format: Rule files, or ``PrometheusRule`` objects.
+        directory: Made where it is not there; files of the same names are replaced, others stay.
+        format: Rule files and the Alertmanager example, or one ``PrometheusRule`` a rule file.
         labels: More labels of every alert.
         selector: Matchers such as ``cluster="eu"`` for every selector; series and alerts then keep these labels.
-        runbook_base: Where the runbooks are, instead of the project's own.
-        dashboard_base: Where Grafana is, instead of this machine.
+        runbook_base: Where the runbooks are, instead of `RUNBOOK_BASE`.
+        dashboard_base: Where Grafana is, instead of `DASHBOARD_BASE`.
 
     Raises:
-        ConfigError: An argument makes no valid rules.
-        GigasError: A file could not be written.
+        ConfigError: An argument makes no valid rules, and nothing was written; or the directory cannot be written to.
     """
     fitting = _Fitting(
         _checked_labels(labels),
@@ -97,29 +108,49 @@ def write_alerts(
     )
     contents = dict(_contents(bundled_directory("alerts"), fitting, kubernetes=format == "kubernetes"))
     paths = [directory / name for name in contents]
-    for path, content in zip(paths, contents.values(), strict=True):
-        _make_directory(path.parent)
-        write_whole(path, content)
+    try:
+        for path, content in zip(paths, contents.values(), strict=True):
+            _make_directory(path.parent)
+            write_whole(path, content)
+    except GigasError as error:
+        raise ConfigError(str(error)) from None
     return paths
 
 
 def _contents(source: Path, fitting: _Fitting, *, kubernetes: bool) -> Iterator[tuple[str, bytes]]:
     """Yield each file's name and content."""
     for name in RULE_FILES:
-        rules = yaml.safe_load((source / name).read_text(encoding="utf-8"))
+        text = _shipped(source / name)
+        rules = yaml.safe_load(text)
         rules = {"groups": [fitting.group(group) for group in rules["groups"]]}
         if kubernetes:
             resource = name.removesuffix(".rules.yml").replace(".", "-")
             yield f"{resource}.prometheusrule.yaml", _text(_prometheus_rule(resource, rules)).encode()
+        elif fitting.changes_nothing:
+            yield name, text.encode()
         else:
-            yield name, _text(rules).encode()
-    yield "alertmanager.example.yml", (source / "alertmanager.example.yml").read_bytes()
+            yield name, (_heading(text) + _text(rules)).encode()
+    if not kubernetes:  # there, whatever is YAML is taken for an object
+        yield "alertmanager.example.yml", _shipped(source / "alertmanager.example.yml").encode()
     for runbook in sorted((source / "runbooks").glob("*.md")):
         yield f"runbooks/{runbook.name}", runbook.read_bytes()
 
 
+def _shipped(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"this installation has no {path.name}") from None
+
+
+def _heading(text: str) -> str:
+    """Return the comment that a file begins with."""
+    lines = text.splitlines(keepends=True)
+    return "".join(takewhile(lambda line: line.startswith("#"), lines))
+
+
 def _prometheus_rule(name: str, rules: Rules) -> Rules:
-    labels = {"app.kubernetes.io/name": "gigas-exporter", "app.kubernetes.io/component": "alerts"}
+    labels = {"app.kubernetes.io/name": "gigas-exporter", "app.kubernetes.io/part-of": "gigas-exporter"}
     metadata = {"name": name, "labels": labels}
     return {"apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule", "metadata": metadata, "spec": rules}
 
@@ -136,7 +167,7 @@ _Dumper.add_representer(str, _present_text)
 
 
 def _text(content: Rules) -> str:
-    return _HEADER + str(yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=2000, allow_unicode=True))
+    return str(yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=2**31, allow_unicode=True))
 
 
 def _checked_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
@@ -145,27 +176,38 @@ def _checked_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
             raise ConfigError(
                 f"--label {name}: a label's name has letters, digits and _, and begins with no digit or __"
             )
-        if name in _TAKEN:
+        if name in {"job", "instance"} | EXPORTER_LABELS | _RULES_LABELS:
             raise ConfigError(f"--label {name}: the alerts have this label already")
         if "{{" in value:
             raise ConfigError(f"--label {name}: the value must not hold a template")
+        if not value or not value.isprintable():
+            raise ConfigError(f"--label {name}: the value is empty or cannot be printed")
     return labels
 
 
 def _checked_selector(selector: str) -> tuple[Matcher, ...]:
     try:
-        return parse_selector(selector)
+        matchers = parse_selector(selector)
     except ValueError as error:
         raise ConfigError(f"--selector {' '.join(selector.split())}: {error}") from None
+    for each in matchers:
+        if each.label in EXPORTER_LABELS | _RULES_LABELS or each.label.startswith("__"):
+            raise ConfigError(
+                f"--selector {each}: only labels of targets can be selected, such as job or cluster; "
+                "Alertmanager's routes choose among accounts and disks"
+            )
+    return matchers
 
 
 def _checked_base(option: str, url: str) -> str:
     try:
         parts = urlsplit(url)
-        well = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        well = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         well = False
-    if not well or re.search(r"[\s{}\"'<>?#]", url):
+    if "@" in url:
+        raise ConfigError(f"{option}: every alert carries it, so it must hold no user and no password")
+    if not well or not url.isprintable() or re.search(r"[\s{}\"'<>?#]", url):
         raise ConfigError(f"{option} {' '.join(url.split())}: write it as https://host/path")
     return url.rstrip("/")
 

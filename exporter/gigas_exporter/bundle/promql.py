@@ -6,6 +6,7 @@ It knows the tokens of PromQL and where a selector stands, and nothing of rules,
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,8 +20,14 @@ _TOKEN = re.compile(
 )
 _MATCHER = re.compile(rf"\s*([A-Za-z_][A-Za-z0-9_]*)\s*(=~|!~|!=|=)\s*({_STRING})\s*")
 _ESCAPE = re.compile(
-    r"""\\(?:[abfnrtv\\"']|x[0-9a-fA-F]{2}|[0-7]{3}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|(?P<bad>.?))""", re.DOTALL
+    r"""\\(?:[abfnrtv\\]|(?P<quote>["'])|x[0-9a-fA-F]{2}|[0-3][0-7]{2}|u(?P<short>[0-9a-fA-F]{4})"""
+    r"|U(?P<long>[0-9a-fA-F]{8})|(?P<bad>.?))",
+    re.DOTALL,
 )
+_NOT_IN_GO = re.compile(r"\(\?(?:[=!>(]|<[=!]|P=)|\\[1-9]|[*+?}]\+")
+"""What Python's regular expressions have and Go's have not: looking around, going back, possessive repetition."""
+_SURROGATES = range(0xD800, 0xE000)
+_UNICODE_END = 0x110000
 _GROUPING = frozenset({"by", "without", "on", "ignoring", "group_left", "group_right"})
 _KEPT_BY = frozenset({"by", "on"})
 _WORDS = frozenset({"and", "or", "unless", "atan2", "offset", "bool", "inf", "nan"}) | _GROUPING
@@ -50,6 +57,8 @@ def parse_selector(text: str) -> tuple[Matcher, ...]:
     Raises:
         ValueError: It is no list of matchers.
     """
+    if not text.isprintable():
+        raise ValueError("it has characters that cannot be printed")
     inner = text.strip()
     if inner.startswith("{") and inner.endswith("}"):
         inner = inner[1:-1]
@@ -73,17 +82,34 @@ def parse_selector(text: str) -> tuple[Matcher, ...]:
 def _checked(matcher: Matcher) -> Matcher:
     if matcher.label == "__name__":
         raise ValueError("it must not say which metric is read")
-    content = matcher.value[1:-1]
-    if matcher.value[0] != "`":
+    quote, content = matcher.value[0], matcher.value[1:-1]
+    if quote != "`":
         for escape in _ESCAPE.finditer(content):
-            if escape["bad"] is not None:
+            if not _is_known(escape, quote):
                 raise ValueError(f"{escape[0]} is no escape sequence of PromQL")
+        content = content.replace("\\\\", "\\")
     if matcher.operator in {"=~", "!~"}:
-        try:
-            re.compile(content if matcher.value[0] == "`" else content.replace("\\\\", "\\"))
-        except re.error as error:
-            raise ValueError(f"{matcher.value} is no regular expression: {error}") from None
+        _check_pattern(matcher.value, content)
     return matcher
+
+
+def _is_known(escape: re.Match[str], quote: str) -> bool:
+    """Return whether Go knows an escape sequence in a string with these quotes."""
+    code = int(escape["short"] or escape["long"] or "0", 16)
+    return (
+        escape["bad"] is None and escape["quote"] in {None, quote} and code < _UNICODE_END and code not in _SURROGATES
+    )
+
+
+def _check_pattern(written: str, pattern: str) -> None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what later Pythons may come to mean by it
+            re.compile(pattern)
+    except (re.error, RecursionError, OverflowError):
+        raise ValueError(f"{written} is no regular expression") from None
+    if _NOT_IN_GO.search(pattern):
+        raise ValueError(f"{written} has what Go's regular expressions have not")
 
 
 def select(expression: str, matchers: tuple[Matcher, ...]) -> str:
