@@ -40,14 +40,17 @@ def always(value: Any) -> Timeline:
     return lambda _: value
 
 
+_ALWAYS, _NONE, _FIRST_MACHINE = always(1), always(0), always("501")
+
+
 @dataclass
 class Disk:
     """A disk in good order; ``values`` says otherwise where it is not."""
 
     disk_id: str
     mount_point: str = "/srv"
-    machine: Timeline = always("501")
-    present: Timeline = always(True)
+    machine: Timeline = _FIRST_MACHINE
+    present: Timeline = _ALWAYS
     values: dict[str, Timeline] = field(default_factory=dict)
 
     def series(self, minute: int, labels: Labels) -> Iterator[tuple[str, Labels, float]]:
@@ -87,7 +90,7 @@ class Account:
     disks: list[Disk]
     api_down: Span | None = None
     backups_down: Span | None = None
-    invalid_items: Timeline = always(0)
+    invalid_items: Timeline = _NONE
 
     def series(self, minute: int, since_start: int) -> Iterator[tuple[str, Labels, float]]:
         """Yield what an exporter shows of it so many minutes after its start."""
@@ -108,7 +111,9 @@ class Account:
                     if not (blind_for_backups and name.startswith(_BACKUPS)):
                         yield name, its, value + (minute - (disks_read or 0)) * 60 if aged else value
 
-    def _polls(self, minute: int, since_start: int, read: Mapping[str, int | None]) -> Iterator[tuple[str, Labels, float]]:
+    def _polls(
+        self, minute: int, since_start: int, read: Mapping[str, int | None]
+    ) -> Iterator[tuple[str, Labels, float]]:
         labels = {"account_id": self.account_id}
         for resource, seconds in (("disks", 60), ("backups", 300)):
             its = {**labels, "resource": resource}
@@ -150,9 +155,9 @@ class Estate:
     prometheus_down: Span | None = None
     exporters_gone: Span | None = None
     others: Mapping[str, int] = field(default_factory=dict)
-    reload_successful: Timeline = always(1)
-    failing_requests: Timeline = always(0)
-    slow_requests: Timeline = always(0)
+    reload_successful: Timeline = _ALWAYS
+    failing_requests: Timeline = _NONE
+    slow_requests: Timeline = _NONE
 
     def _scrape(self, minute: int) -> dict[Key, float]:
         found: dict[Key, float] = {

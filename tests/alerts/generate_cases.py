@@ -55,7 +55,7 @@ Test = dict[str, Any]
 
 
 def _labels(alert: str, trigger: Trigger, instance: str = "exporter:10063") -> dict[str, str]:
-    labels = {"severity": trigger.severity}
+    labels: dict[str, str] = {"severity": trigger.severity}
     labels["component"] = "exporter" if trigger.level == "none" else trigger.level
     if trigger.level != "none":
         labels |= {"job": "gigas", "instance": instance}

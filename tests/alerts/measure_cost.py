@@ -37,15 +37,15 @@ _LATELY = ("disk_info", "disk_backups", "disk_backups_failed", "disk_autobackup"
 _SERIES = re.compile(r"^gigas_(\w+)\{(.*)\} (\S+)$", re.MULTILINE)
 
 
-def _moments(metric: str, now: int) -> range | list[int]:
+def _moments(metric: str, now: int) -> range:
     """When a metric was scraped, as far as rules look back on it."""
     if metric == "disk_locked":
         return range(now - 2 * _HOUR - 900, now, 15)
     if metric in _LATELY:
         return range(now - _HOUR - 2100, now - _HOUR + 600, 15)
     if metric == "disk_backup_last_size_bytes":
-        return [hour for hour in range(now // _HOUR * _HOUR - 48 * _HOUR, now, _HOUR)]
-    return []
+        return range(now // _HOUR * _HOUR - 48 * _HOUR, now, _HOUR)
+    return range(0)
 
 
 def _history(page: str, target: str, now: int) -> Iterator[str]:
@@ -72,7 +72,14 @@ def main(disks: int) -> int:
                 history = directory / "history.txt"
                 with history.open("w", encoding="utf-8") as file:
                     file.writelines(_history(page, target, int(time.time()) - 60))
-                command = [tool("promtool"), "tsdb", "create-blocks-from", "openmetrics", history, directory / "tsdb"]
+                command: list[str | Path] = [
+                    tool("promtool"),
+                    "tsdb",
+                    "create-blocks-from",
+                    "openmetrics",
+                    history,
+                    directory / "tsdb",
+                ]
                 subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
                 history.unlink()
                 for name in RULE_FILES:
@@ -80,11 +87,13 @@ def main(disks: int) -> int:
                 with prometheus(directory, _CONFIG.format(target=target)) as metrics:
                     time.sleep(330)  # each group has been evaluated some times, also the one of every five minutes
                     answer = requests.get(f"{metrics.url}/metrics", timeout=10).text
-                    failures = metrics.query('sum by (rule_group) (prometheus_rule_evaluation_failures_total) > 0')
+                    failures = metrics.query("sum by (rule_group) (prometheus_rule_evaluation_failures_total) > 0")
     found = re.findall(r'prometheus_rule_group_last_duration_seconds\{rule_group="[^"]*;([^"]+)"\} (\S+)', answer)
     for group, seconds in found:
-        print(f"{group:24} {float(seconds):.3f} s")
-    print(f"{'all':24} {sum(float(seconds) for _, seconds in found):.3f} s for {disks} disks; failures: {failures}")
+        sys.stdout.write(f"{group:24} {float(seconds):.3f} s\n")
+    sys.stdout.write(
+        f"{'all':24} {sum(float(seconds) for _, seconds in found):.3f} s for {disks} disks; failures: {failures}\n"
+    )
     return 0
 
 

@@ -61,7 +61,10 @@ def written(directory: Path) -> list[dict[str, Any]]:
         ("x > bool ignoring (le) y", 'x{cluster="eu"} > bool ignoring (le) y{cluster="eu"}'),
         ("x * on (job) group_left y", 'x{cluster="eu"} * on (job, cluster) group_left y{cluster="eu"}'),
         ("vector(1e3) + 0x1F + Inf - .5", "vector(1e3) + 0x1F + Inf - .5"),
-        ('label_replace(x, "a", "$1 {b}", "c", \'(d)\')', 'label_replace(x{cluster="eu"}, "a", "$1 {b}", "c", \'(d)\')'),
+        (
+            'label_replace(x, "a", "$1 {b}", "c", \'(d)\')',
+            'label_replace(x{cluster="eu"}, "a", "$1 {b}", "c", \'(d)\')',
+        ),
         ('x{a="}", b=`"{`} # y{', 'x{cluster="eu", a="}", b=`"{`} # y{'),
         ("time() - x @ end()", 'time() - x{cluster="eu"} @ end()'),
         ("topk by (job) (1, x) atan2 y", 'topk by (job, cluster) (1, x{cluster="eu"}) atan2 y{cluster="eu"}'),
@@ -72,7 +75,9 @@ def test_a_selector_is_put_where_series_are_selected_and_nowhere_else(expression
     assert select(expression, parse_selector(EU)) == selected
 
 
-@pytest.mark.parametrize("selector", [EU, f"{{{EU}}}", ' cluster = "eu" , ', 'cluster=~"eu|us", env!="test"', "a!~`x.`"])
+@pytest.mark.parametrize(
+    "selector", [EU, f"{{{EU}}}", ' cluster = "eu" , ', 'cluster=~"eu|us", env!="test"', "a!~`x.`"]
+)
 def test_a_selector_is_put_into_every_selector_of_every_rule(tmp_path: Path, selector: str) -> None:
     """Every selector of every expression has the matchers, and promtool still takes the rules."""
     write(tmp_path, selector=selector)

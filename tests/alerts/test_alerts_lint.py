@@ -88,7 +88,9 @@ def test_absent_waits_for_more_than_two_scrapes(alerts: dict[str, Any]) -> None:
 
 def test_no_value_stands_in_a_label(alerts: dict[str, Any]) -> None:
     """A label that holds a value would make another alert of each evaluation."""
-    assert [name for name, rule in alerts.items() if "$value" in str(rule["labels"]) or ".Value" in str(rule["labels"])] == []
+    assert [
+        name for name, rule in alerts.items() if "$value" in str(rule["labels"]) or ".Value" in str(rule["labels"])
+    ] == []
 
 
 def test_no_text_reads_a_label_that_was_aggregated_away(alerts: dict[str, Any]) -> None:

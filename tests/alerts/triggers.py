@@ -175,9 +175,7 @@ TRIGGERS: Mapping[str, Trigger] = {
         level="disk",
         severity="info",
         apply=_while(autobackup=(1, 0), backup_required=(1, 0), backup_max_age_seconds=(LIMIT_SECONDS, None)),
-        near=_set(
-            autobackup=always(0), swap=always(1), backup_required=always(0), backup_max_age_seconds=always(None)
-        ),
+        near=_set(autobackup=always(0), swap=always(1), backup_required=always(0), backup_max_age_seconds=always(None)),
         wait=HOUR,
         says=f"{WHO} is not swap, has automatic backups off, and no rule of the backup policy asks for backups of it.",
         command=EDIT,
@@ -310,7 +308,8 @@ TRIGGERS: Mapping[str, Trigger] = {
         apply=_exporter("exporter_down"),
         near=lambda estate: setattr(estate, "others", {"database:9104": 0}),
         wait=10,
-        says="The exporter exporter:10063 of job gigas cannot be scraped. Nothing is known of the disks that it watches.",
+        says="The exporter exporter:10063 of job gigas cannot be scraped. Nothing is known of the disks that it"
+        " watches.",
     ),
     "GigasExporterAbsent": Trigger(
         level="none",

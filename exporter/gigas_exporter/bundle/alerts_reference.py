@@ -39,7 +39,8 @@ pending or firing, so that a disk that is moved or renamed meanwhile keeps its a
 | option | does |
 | --- | --- |
 | `--label team=storage` | one more label on every alert |
-| `--selector 'cluster="eu"'` | puts the matchers into every selector of every expression, and keeps their labels on what is recorded and alerted; every series must have them, `up` too |
+| `--selector 'cluster="eu"'` | puts the matchers into every selector of every expression. Every series must \
+have the label, `up` too; what is recorded and alerted keeps it |
 | `--runbook-base URL`, `--dashboard-base URL` | where the links of the alerts lead |
 | `--format kubernetes` | `PrometheusRule` objects for the Prometheus operator |
 
