@@ -149,7 +149,8 @@ class BackupsReading:
         summaries: By disk id, for each disk that has backups or was asked for by itself.
         failed_disks: Disks whose backups the last poll could not read; their summary, if any, is an older one.
         swept_at: Monotonic time at which a successful sweep of the whole account began; a disk known by then that is
-            in no summary has no backup. ``None`` when disks were asked one by one.
+            in no summary has no backup. ``None`` when disks were asked one by one, or when a backup's disk was not
+            understood.
         read_at: When the poll ended, by the monotonic clock.
     """
 

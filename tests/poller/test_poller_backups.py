@@ -72,6 +72,27 @@ def test_an_unreadable_disk_keeps_its_last_summary_and_the_others_theirs(server:
     await_true(lambda: not watching.inventory().backups.failed_disks)  # type: ignore[union-attr]
 
 
+def test_a_backup_whose_disk_is_not_understood_is_not_said_to_be_no_backup(
+    server: SimulatorServer, watch: Watch
+) -> None:
+    """It may be of any disk: none is said to have no backups, what was known stays, and it is counted once."""
+    watching = watch(backups_source="account")
+    watching.await_polls("backups")
+    known = summaries(watching)
+    server.faults.add("value", "list_backups", field="disk_id", value=True)
+    await_true(lambda: watching.observed.invalids[ACCOUNT, "backups", "disk_id"])
+    watching.service.stop()
+    assert summaries(watching) == {disk_id: count for disk_id, count in known.items() if count}
+    backups = watching.inventory().backups
+    assert backups is not None
+    assert backups.failed_disks == set(summaries(watching))
+
+    fresh = watch(backups_source="account", backups_interval=60.0)
+    await_true(lambda: fresh.observed.polls[ACCOUNT, "backups", None])
+    assert summaries(fresh) == {}
+    assert fresh.observed.invalids[ACCOUNT, "backups", "disk_id"] == len(server.world.backups(ACCOUNT))
+
+
 def test_disks_that_fail_are_asked_last_the_next_time(server: SimulatorServer, watch: Watch) -> None:
     """So that disks that always fail can never use up the time of the others."""
     watching = watch(backups_source="disk", api={"max_concurrency": 1}, interval=60.0, backups_interval=2.0)

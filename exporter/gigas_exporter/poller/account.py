@@ -156,7 +156,7 @@ class AccountPoller:
         inventory = self._store.get(self._account_id)
         poll = self._backups.read(self._disk_ids, inventory.backups if inventory is not None else None, self._budget)
         facts: dict[str, object] = {
-            "source": "disk" if poll.reading.swept_at is None else "account",
+            "source": poll.source,
             "disks_with_backups": sum(1 for summary in poll.reading.summaries.values() if summary.usable),
         }
         if poll.reading.failed_disks:

@@ -14,7 +14,15 @@ from http import HTTPStatus
 from typing import Literal
 
 from gigas_exporter.clock import Budget, Clock
-from gigas_exporter.errors import ApiError, AuthError, ConfigError, GigasError, TransportError, without_frames
+from gigas_exporter.errors import (
+    ApiError,
+    AuthError,
+    ConfigError,
+    DecodeError,
+    GigasError,
+    TransportError,
+    without_frames,
+)
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.inventory import BackupsReading, BackupStatusWords, BackupSummary, summarise
 from gigas_exporter.model import Backup
@@ -36,10 +44,12 @@ class BackupsPoll:
     """What a backups poll gave.
 
     Attributes:
+        source: The way that was taken.
         invalid: By field, how many values could not be understood.
         first_failure: Why the first of ``reading.failed_disks`` could not be read.
     """
 
+    source: Literal["account", "disk"]
     reading: BackupsReading
     invalid: Mapping[str, int]
     first_failure: GigasError | None = None
@@ -90,26 +100,35 @@ class BackupsReader:
         """
         if self._source != "disk":
             try:
-                return self._sweep(new_budget(poll_deadline(self._interval)))
+                return self._sweep(previous, new_budget(poll_deadline(self._interval)))
             except ApiError as error:
                 if self._source == "account" or error.status not in _NO_SWEEP:
                     raise
         budget = new_budget(max(self._interval, poll_deadline(self._interval)))
         return self._disk_by_disk(disk_ids(budget), previous, budget)
 
-    def _sweep(self, budget: Budget) -> BackupsPoll:
+    def _sweep(self, previous: BackupsReading | None, budget: Budget) -> BackupsPoll:
         began = self._clock.monotonic()
         listing = self._client.sweep_backups(self._account_id, self._digest, budget=budget)
         invalid = Counter(listing.invalid)
+        is_whole = not invalid["disk_id"]
+        # A backup that names no disk helps nobody; those whose disk is not understood are counted already.
+        invalid["disk_id"] = max(invalid["disk_id"], sum(page.without_disk for page in listing.items))
         summaries: dict[str, BackupSummary] = {}
         for page in listing.items:
-            invalid.update({"disk_id": page.without_disk} if page.without_disk else {})
             for disk_id, summary in page.summaries.items():
                 known = summaries.get(disk_id)
                 summaries[disk_id] = summary if known is None else known.merged(summary)
         now = self._clock.monotonic()
         summaries = {disk_id: replace(summary, read_at=now) for disk_id, summary in summaries.items()}
-        return BackupsPoll(BackupsReading(summaries, frozenset(), swept_at=began, read_at=now), invalid)
+        if is_whole:
+            reading = BackupsReading(summaries, frozenset(), swept_at=began, read_at=now)
+            return BackupsPoll("account", reading, +invalid)
+        # The backups whose disk is not understood may be of any that is not named: of those nothing new is known.
+        known_before: _Summaries = previous.summaries if previous is not None else {}
+        unread = frozenset(known_before) - frozenset(summaries)
+        reading = BackupsReading({**known_before, **summaries}, unread, swept_at=None, read_at=now)
+        return BackupsPoll("account", reading, +invalid, DecodeError("disk_id", "of a backup is not understood"))
 
     def _digest(self, backups: Sequence[Backup]) -> _Page:
         by_disk: dict[str, list[Backup]] = {}
@@ -143,7 +162,7 @@ class BackupsReader:
             if result.summary is not None:
                 summaries[disk_id] = result.summary
         reading = BackupsReading(summaries, failed, swept_at=None, read_at=self._clock.monotonic())
-        return BackupsPoll(reading, invalid, first_failure)
+        return BackupsPoll("disk", reading, invalid, first_failure)
 
     def _read_disk(self, disk_id: str, budget: Budget, hope: _Hope) -> _Listed | GigasError | None:
         if hope.lost or budget.remaining() <= 0:
