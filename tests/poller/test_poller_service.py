@@ -183,6 +183,29 @@ def test_a_loop_that_hangs_is_stuck_and_so_is_one_that_died() -> None:
     assert not loop.stuck()
 
 
+def test_a_defect_in_a_poll_is_logged_once_and_ends_no_polling(caplog: pytest.LogCaptureFixture) -> None:
+    """What a poll raises, such as from whoever hears of its result, is one line until a poll is well again."""
+    stop, polls = threading.Event(), iter(range(100))
+
+    def poll() -> None:
+        number = next(polls)
+        if number == 4:
+            stop.set()
+        elif number != 2:
+            raise RuntimeError("a defect")
+
+    class Clock(SystemClock):
+        def wait(self, event: threading.Event, seconds: float) -> bool:
+            return event.is_set()
+
+    loop = Loop("test", poll, lambda: 1.0, longest_seconds=1.0, clock=Clock(), stop=stop, rng=random.Random(1))
+    loop.start()
+    assert loop.join(5.0)
+    assert next(polls) == 5
+    said = [record.levelname for record in caplog.records if record.getMessage() == "a poll broke off"]
+    assert said == ["ERROR", "ERROR"]
+
+
 def test_intervals_are_jittered_and_never_overlap() -> None:
     """Waits differ from each other by a little, and a poll that takes long moves the next one behind itself."""
     waits: list[float] = []

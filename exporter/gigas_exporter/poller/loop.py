@@ -10,8 +10,11 @@ import threading
 from collections.abc import Callable
 
 from gigas_exporter.clock import Clock
+from gigas_exporter.logs import get_logger
 
 __all__ = ["Loop", "poll_deadline"]
+
+_log = get_logger(__name__)
 
 _JITTER = 0.05
 _SHORTEST_DEADLINE, _LONGEST_DEADLINE = 5.0, 60.0
@@ -29,7 +32,7 @@ class Loop:
 
     Args:
         name: Name of the thread.
-        poll: Does the work, and handles its own failures.
+        poll: Does the work, and handles its own failures; a defect in it is logged, and ends no polling.
         interval_seconds: Asked after each poll.
         longest_seconds: A poll that takes longer than this is stuck, which :meth:`stuck` then tells.
     """
@@ -52,6 +55,7 @@ class Loop:
         self._stop = stop
         self._rng = rng
         self._busy_since: float | None = None
+        self._is_broken = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -74,7 +78,17 @@ class Loop:
         while not self._stop.is_set():
             began = self._clock.monotonic()
             self._busy_since = began
-            self._poll()
+            self._poll_once()
             self._busy_since = None
             period = self._interval() * self._rng.uniform(1 - _JITTER, 1 + _JITTER)
             self._clock.wait(self._stop, began + period - self._clock.monotonic())
+
+    def _poll_once(self) -> None:
+        try:
+            self._poll()
+        except Exception as error:  # noqa: BLE001  # without polls the last data would be served as if all was well
+            log = _log.debug if self._is_broken else _log.error
+            log("a poll broke off", loop=self._thread.name, exc_info=error)
+            self._is_broken = True
+        else:
+            self._is_broken = False
