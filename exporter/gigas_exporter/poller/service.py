@@ -182,8 +182,7 @@ class Service:
         return tuple(AccountSettings(account, credential) for account in listing.items)
 
     def _wanted(self, accounts: tuple[AccountSettings, ...]) -> dict[str, AccountSettings]:
-        shard = self._settings.shard
-        return {each.account.id: each for each in accounts if shard is None or shard.owns(each.account.id)}
+        return {each.account.id: each for each in accounts if self._settings.owns(each.account.id)}
 
     def _watch(self, accounts: tuple[AccountSettings, ...]) -> None:
         """Watch these accounts and no other."""
