@@ -124,10 +124,10 @@ def _state() -> Line:
 def _ages() -> Line:
     age, share = _M("gigas_disk_backup_age_seconds"), f"({q.of_limit(_M)})"
     of_age = [
-        Query(_count(f"{age} < {_HOUR}"), "< 1 hour"),
-        Query(_count(f"{age} >= {_HOUR} < {6 * _HOUR}"), "1–6 hours"),
-        Query(_count(f"{age} >= {6 * _HOUR} < {12 * _HOUR}"), "6–12 hours"),
-        Query(_count(f"{age} >= {12 * _HOUR} < {24 * _HOUR}"), "12–24 hours"),
+        Query(_count(f"{age} < {_HOUR}"), "< 1 h"),
+        Query(_count(f"{age} >= {_HOUR} < {6 * _HOUR}"), "1–6 h"),
+        Query(_count(f"{age} >= {6 * _HOUR} < {12 * _HOUR}"), "6–12 h"),
+        Query(_count(f"{age} >= {12 * _HOUR} < {24 * _HOUR}"), "12–24 h"),
         Query(_count(f"{age} >= {24 * _HOUR} < {48 * _HOUR}"), "1–2 days"),
         Query(_count(f"{age} >= {48 * _HOUR} < {168 * _HOUR}"), "2–7 days"),
         Query(_count(f"{age} >= {168 * _HOUR}"), "≥ 7 days"),
@@ -252,9 +252,9 @@ def _unprotected() -> Panel:
     )
 
 
-def _change(scope: q.Scope) -> str:
+def _growth(scope: q.Scope) -> str:
     size = scope("gigas_disk_backup_last_size_bytes")
-    return f"{size} / ({size} offset 1d) - 1"
+    return f"{size} / ({size} offset 1d)"
 
 
 def _amounts() -> list[Line]:
@@ -288,7 +288,7 @@ def _amounts() -> list[Line]:
         "Growth since yesterday",
         f"The {_TOP} disks whose newest backup differs most in size from the newest one of a day ago. A backup that"
         " shrank much may be incomplete.",
-        Query(q.account_named(q.named(_change(q.CHANGED), q.CHANGED))),
+        Query(q.account_named(q.named(_growth(q.CHANGED), q.CHANGED))),
         Query(f"max by ({q.BY_DISK}) ({q.CHANGED('gigas_disk_backup_last_size_bytes')})"),
         columns=[
             Column("label", "Virtual machine", links=True, filterable=True),
@@ -296,18 +296,18 @@ def _amounts() -> list[Line]:
             Column("disk_id", "Disk ID", width=80, links=True),
             Column(
                 "Value #A",
-                "Change",
+                "Of yesterday",
                 unit="percentunit",
-                decimals=1,
-                width=80,
+                decimals=0,
+                width=105,
                 coloured=True,
-                thresholds=judged(WARN, (-0.5, "transparent"), unknown="transparent", least=-1),
+                thresholds=judged(WARN, (0.5, "transparent"), unknown="transparent"),
             ),
-            Column("Value #B", "Newest backup", unit="bytes", width=115),
+            Column("Value #B", "Newest backup", unit="bytes", width=110),
             Column("name", "Account", width=105, filterable=True),
             Column("account_id", "Account ID", width=90),
         ],
-        sort_by="Change",
+        sort_by="Of yesterday",
         descending=False,
         no_value="No backup of a day ago to compare with.",
     )
@@ -349,7 +349,7 @@ def backups() -> str:
             chosen_disks("oldest", f"bottomk({_TOP}, {_M('gigas_disk_backup_oldest_timestamp_seconds')})"),
             chosen_disks("never", f"topk({_TOP}, {_M('gigas_disk_size_bytes')} and ({q.never_backed_up(_M)}))"),
             chosen_disks("unprotected", f"topk({_TOP}, {_M('gigas_disk_size_bytes')} and ({q.unprotected(_M)}))"),
-            chosen_disks("changed", f"topk({_TOP}, abs({_change(_M)}))"),
+            chosen_disks("changed", f"topk({_TOP}, abs({_growth(_M)} - 1))"),
         ],
         alerts='count by (alertname, severity) (ALERTS{alertname=~"Gigas.*Backup.*|GigasDiskUnprotected",'
         ' alertstate="firing", job=~"$job", instance=~"$instance", account_id=~"$account_id|"})',

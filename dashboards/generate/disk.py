@@ -5,11 +5,11 @@ from __future__ import annotations
 from dashboards.generate import queries as q
 from dashboards.generate.document import ACCOUNT, DISK, MACHINE, Line, chosen_disks, document
 from dashboards.generate.pieces import (
-    AGE_SECONDS,
-    AGE_UNIT,
     BAD,
+    DAY,
     FLAG,
     GOOD,
+    HOUR,
     NOTICE,
     PROBLEMS,
     SEVERITIES,
@@ -64,6 +64,7 @@ def _now() -> Line:
                 "The worst that is wrong with the chosen disks.",
                 Query(q.or_zero(f"max({q.problem(_D)})", _D("gigas_disk_info"))),
                 mappings=[*PROBLEMS, *words({"0": ("none", GOOD)})],
+                text_size=28,
                 no_value="no such disk",
             ),
         ),
@@ -219,9 +220,9 @@ def _history() -> list[Line]:
         "Age of the newest backup, and the limit",
         "The age falls to nothing with every backup; above its dashed limit the disk is not protected as the policy"
         " asks." + _BOUND_SAID,
-        Query(f"{_drawn('gigas_disk_backup_age_seconds')} / {AGE_SECONDS}", _LEGEND),
-        Query(f"{_drawn('gigas_disk_backup_max_age_seconds')} / {AGE_SECONDS}", f"limit of {_LEGEND}"),
-        unit=AGE_UNIT,
+        Query(f"{_drawn('gigas_disk_backup_age_seconds')} / {HOUR}", _LEGEND),
+        Query(f"{_drawn('gigas_disk_backup_max_age_seconds')} / {HOUR}", f"limit of {_LEGEND}"),
+        unit="h",
         dashed="/^limit of /",
         no_value="no backup in this range",
     )
@@ -247,8 +248,8 @@ def _amounts() -> list[Line]:
     reach = graph(
         "Age of the oldest backup",
         "How far back the disk can be restored." + _BOUND_SAID,
-        Query(f"(time() - {_drawn('gigas_disk_backup_oldest_timestamp_seconds')}) / {AGE_SECONDS}", _LEGEND),
-        unit=AGE_UNIT,
+        Query(f"(time() - {_drawn('gigas_disk_backup_oldest_timestamp_seconds')}) / {DAY}", _LEGEND),
+        unit="d",
         no_value="no backup in this range",
     )
     return [Line(9, [(8, counts), (8, sizes), (8, reach)], "Its backups")]

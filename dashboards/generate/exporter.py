@@ -95,9 +95,9 @@ def _health() -> Line:
                 "Next login token to expire",
                 "Time until the first login token expires; it is renewed before."
                 " No value: tokens and keys are used, which do not expire.",
-                Query(f"min({_F('gigas_exporter_api_token_expiry_timestamp_seconds')}) - time()"),
+                Query(f"clamp_min(min({_F('gigas_exporter_api_token_expiry_timestamp_seconds')}) - time(), 0)"),
                 unit="dtdurations",
-                levels=judged(BAD, (0, GOOD), least=-1e9),
+                levels=judged(BAD, (1, GOOD)),
                 no_value="no login",
             ),
         ),

@@ -15,12 +15,12 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 __all__ = [
-    "AGE_SECONDS",
-    "AGE_UNIT",
     "BAD",
     "BUILT_IN_LIMITS",
+    "DAY",
     "FLAG",
     "GOOD",
+    "HOUR",
     "NOTICE",
     "PLAIN",
     "PROBLEMS",
@@ -121,13 +121,13 @@ def steps(base: str, *others: tuple[float, str]) -> list[model.Threshold]:
     return [model.Threshold(None, base), *(model.Threshold(value, colour) for value, colour in others)]
 
 
-def judged(lowest: str, *others: tuple[float, str], unknown: str = PLAIN, least: float = 0) -> list[model.Threshold]:
-    """Return thresholds for numbers from ``least`` upwards; no value has the colour ``unknown``.
+def judged(lowest: str, *others: tuple[float, str], unknown: str = PLAIN) -> list[model.Threshold]:
+    """Return thresholds for numbers from 0 upwards; no value has the colour ``unknown``.
 
     Grafana gives no value the base colour, so that with a base that means something 'none required' would look bad, and
     'never read' well.
     """
-    return steps(unknown, (least, lowest), *others)
+    return steps(unknown, (0, lowest), *others)
 
 
 def words(texts: Mapping[str, tuple[str, str | None]]) -> Mappings:
@@ -177,8 +177,8 @@ SEVERITIES = {"critical": BAD, "warning": WARN, "info": NOTICE}
 SEVERITY = words({str(3 - rank): (name, colour) for rank, (name, colour) in enumerate(SEVERITIES.items())})
 """The words for `queries.ranked`."""
 
-AGE_UNIT, AGE_SECONDS = "d", 86400
-"""In graphs ages are counted in days, for round numbers at the axis; Grafana writes 0.125 as '3 hours'."""
+HOUR, DAY = 3600, 86400
+"""In graphs ages are counted in hours or days, and not in seconds, for round numbers at the axis."""
 
 
 def _target(query: Query, reference: str, as_table: bool = False) -> prometheus.Dataquery:
@@ -237,8 +237,12 @@ def numbers(
     decimals: int | None = None,
     levels_by_name: Mapping[str, Sequence[model.Threshold]] | None = None,
     mappings: Mappings | None = None,
+    text_size: int | None = None,
 ) -> stat.Panel:
-    """Return a panel of single numbers as they are now; coloured only where levels say so."""
+    """Return a panel of single numbers as they are now; coloured only where levels say so.
+
+    ``text_size`` is for words, which Grafana would write as large as numbers.
+    """
     panel = (
         stat.Panel()
         .title(title)
@@ -259,6 +263,8 @@ def numbers(
         panel = panel.decimals(1 if decimals is None else decimals)
     if mappings:
         panel = panel.mappings(mappings)
+    if text_size is not None:
+        panel = panel.text(common.VizTextDisplayOptions().value_size(text_size))
     for name, named_levels in (levels_by_name or {}).items():
         panel = panel.override_by_name(name, [_threshold_property(named_levels)])
     for index, query in enumerate(queries):

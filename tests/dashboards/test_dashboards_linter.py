@@ -25,6 +25,7 @@ UNITS = {
     "bytes",
     "s",
     "m",
+    "h",
     "d",
     "dtdurations",
     "dateTimeFromNow",

@@ -270,6 +270,13 @@ def test_disk_without_backups_has_no_share_of_its_limit(shown: dict[str, Shown])
     assert (cell["text"], cell["colour"] in {GOOD, WARN, BAD}) == ("–", False)
 
 
+@pytest.mark.parametrize(("disk", "text", "warned"), [("1015", "21%", True), ("1001", "105%", False)])
+def test_backup_that_shrank_is_coloured(disk: str, text: str, warned: bool, shown: dict[str, Shown]) -> None:
+    """A backup of less than half of yesterday's size stands out, one that grew does not."""
+    cell = shown["gigas-backups"].disk("Growth since yesterday", disk)["Of yesterday"]
+    assert (cell["text"], cell["colour"] == WARN) == (text, warned)
+
+
 def test_neighbours_in_prometheus_are_not_shown(shown: dict[str, Shown]) -> None:
     """With all jobs chosen, a target of the same Prometheus that is no exporter counts nowhere."""
     for panel in shown["gigas-exporter"].panels:
