@@ -31,6 +31,7 @@ from rivals import build_go, measure_rivals, write_series
 from subjects import Cloud, Exporter
 
 _SIZES = "1000,10000,100000"
+_BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"
 _GROWING = {
     "scrape, gzip, text": "scrape",
     "poll from nothing, processor time": "poll",
@@ -64,6 +65,8 @@ def main() -> int:
     options.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(_report(figures, machine, facts, go, time.monotonic() - began))
     print(f"\nwritten to {options.output}")
+    if options.docs is not None:
+        _quote(options.docs, figures, machine)
     return 0
 
 
@@ -73,6 +76,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="few samples, for trying")
     parser.add_argument("--without-go", action="store_true", help="do not compare with Go's client library")
     parser.add_argument("--output", type=Path, default=Path("build/bench.json"), help="default: %(default)s")
+    parser.add_argument("--docs", type=Path, metavar="PAGE", help=f"quote the run in a page, at {_BEGIN}")
     return parser.parse_args()
 
 
@@ -118,11 +122,31 @@ def _growth(figures: list[Figure]) -> list[Figure]:
     return growth
 
 
+def _quote(page: Path, figures: list[Figure], machine: dict[str, str | int]) -> None:
+    """Put the figures and what they were measured on into a page, in place of those of an earlier run."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    if not after:
+        raise SystemExit(f"{page} has no {_BEGIN} with an {_END}")
+    growth = "; ".join(f"{figure.work}: {figure.value:.2f}" for figure in figures if figure.unit == "exponent")
+    where = (
+        f"On {machine['cores']} cores of {machine['processor']} with {machine['memory_gb']} GB, {machine['system']}, "
+        f"Python {machine['python']}, the load being {machine['load_1min']} when it began:"
+    )
+    quoted = "\n\n".join([_BEGIN, where, overview(_in_order(figures)), *([f"{growth}."] if growth else []), _END])
+    page.write_text(before + quoted + after, encoding="utf-8")
+
+
+def _in_order(figures: list[Figure]) -> list[Figure]:
+    """Return the figures of the same work next to each other."""
+    works = list(dict.fromkeys(figure.work for figure in figures))
+    return sorted(figures, key=lambda figure: works.index(figure.work))
+
+
 def _report(
     figures: list[Figure], machine: dict[str, str | int], facts: dict[str, object], go: Path | str, seconds: float
 ) -> str:
-    works = list(dict.fromkeys(figure.work for figure in figures))
-    ordered = sorted(figures, key=lambda figure: works.index(figure.work))
+    ordered = _in_order(figures)
     missed = [f"{figure.work} ({figure.disks:,} disks)" for figure in ordered if figure.met is False]
     lines = [
         "",

@@ -20,11 +20,13 @@ BENCH = Path(__file__).parents[2] / "bench"
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
     """What a run over a tiny world printed, and what it wrote."""
-    written = tmp_path_factory.mktemp("bench") / "bench.json"
-    command = [sys.executable, str(BENCH), "--quick", "--sizes=30", f"--output={written}"]
+    directory = tmp_path_factory.mktemp("bench")
+    written, page = directory / "bench.json", directory / "page.md"
+    page.write_text("Before.\n<!-- figures -->\nof old\n<!-- end of figures -->\nAfter.\n")
+    command = [sys.executable, str(BENCH), "--quick", "--sizes=30", f"--output={written}", f"--docs={page}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    return done.stdout, json.loads(written.read_text())
+    return done.stdout, {**json.loads(written.read_text()), "page": page.read_text()}
 
 
 def test_every_row_is_measured(run: tuple[str, dict[str, Any]]) -> None:
@@ -65,6 +67,16 @@ def test_the_table_has_a_line_for_each_figure(run: tuple[str, dict[str, Any]]) -
     assert re.search(r"^missed: .*; it took \d+ s$", printed, re.MULTILINE)
     assert written["machine"]["cores"] >= 1
     assert written["worlds"]["30"]["series"] > 400
+
+
+def test_a_page_quotes_the_run(run: tuple[str, dict[str, Any]]) -> None:
+    """The figures by size and the machine stand in the page between the marks, and the rest of it is as it was."""
+    page = run[1]["page"]
+    assert page.startswith("Before.\n<!-- figures -->\n")
+    assert page.endswith("\n<!-- end of figures -->\nAfter.\n")
+    assert "of old" not in page
+    assert "| scrape, gzip, text " in page
+    assert f"Python {run[1]['machine']['python']}" in page
 
 
 def test_go_is_measured_where_it_is_and_else_missing_with_a_word(run: tuple[str, dict[str, Any]]) -> None:
