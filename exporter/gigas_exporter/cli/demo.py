@@ -36,8 +36,10 @@ _DEFAULTS: Final = {
     "web.listen-address": "127.0.0.1:10063",
     "poll.interval": "5s",
     "poll.backups-interval": "15s",
+    "log.level": "warn",
 }
-"""What ``demo`` takes where neither a flag nor a variable says it: only this machine, and changes seen soon."""
+"""What ``demo`` takes where neither a flag nor a variable says it: only this machine, changes seen soon, and a greeting
+that is not pushed off the screen by every poll."""
 
 
 _option = partial(click.option, show_default=True, show_envvar=True)
@@ -158,8 +160,8 @@ def _login(user: DemoCredential) -> Credential:
 
 
 def _greeting(url: str, world: World, simulator_url: str) -> str:
-    key = world.access.by_account[world.account_ids[0]].api_key
-    command = _command()
+    command, path = _command()
+    first = world.account_ids[0]
     return f"""\
 A simulated Gigas cloud with a living fleet of disks is being watched. Open:
 
@@ -168,18 +170,21 @@ A simulated Gigas cloud with a living fleet of disks is being watched. Open:
 
 Act on it from another terminal:
 
-  export GIGAS_API_URL={simulator_url} GIGAS_ACCOUNT_ID={world.account_ids[0]} GIGAS_API_KEY={key}
+{path}  export GIGAS_API_URL={simulator_url} GIGAS_ACCOUNT_ID={first} GIGAS_API_KEY={world.api_key}
   {command} check
   {command} disks list
+
+The command that an alert names works there as it stands.
 
 Ctrl-C ends it.
 """
 
 
-def _command() -> str:
-    """Return how this program is called from another terminal in the same directory."""
+def _command() -> tuple[str, str]:
+    """Return how this program is called from another terminal, and the line that must be run there before, if any."""
     if shutil.which("gigas-exporter"):
-        return "gigas-exporter"
-    if Path(sys.argv[0]).name == "gigas-exporter":
-        return shlex.quote(sys.argv[0])
-    return f"{shlex.quote(sys.executable)} -m gigas_exporter"
+        return "gigas-exporter", ""
+    program = Path(sys.argv[0])
+    if program.name == "gigas-exporter":
+        return program.name, f"  export PATH={shlex.quote(str(program.absolute().parent))}:$PATH\n"
+    return f"{shlex.quote(sys.executable)} -m gigas_exporter", ""
