@@ -170,6 +170,23 @@ def test_a_refusal_is_one_line(run: Run, cloud: SimulatorServer, told: Callable[
     assert outcome.err == "gigas-exporter: account 4242 has no disk 999\n"
 
 
+def test_a_disk_that_the_credential_may_not_see_is_said(run: Run, cloud: SimulatorServer) -> None:
+    """A person with the key of another account is told which right is missing."""
+    outcome = run("disks", "backup", "17", "--yes", "--account", "4243")
+    assert outcome.status == 1
+    assert outcome.err == "gigas-exporter: account 4243, disk 17: the credential has no right to it (403)\n"
+    assert not sent(cloud)
+
+
+def test_what_was_begun_can_be_looked_at(run: Run, told: Callable[[str], str]) -> None:
+    """Who does not wait is told the command that shows the new backup, and it does."""
+    outcome = run("disks", "backup", told("stale"), "--yes")
+    command = outcome.err.splitlines()[-1].removeprefix("See how far it is: ").split()
+    assert command[0] == "gigas-exporter"
+    new_id = outcome.out.split()[-1]
+    assert new_id in run(*command[1:]).out
+
+
 def test_a_lost_answer_is_not_sent_again(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:
     """A change whose answer is lost is told as unknown, and made once."""
     cloud.faults.add("close", "delete_disk")

@@ -119,6 +119,8 @@ def get_disk(client: ReadClient, account_id: str, disk_id: str) -> Disk:
     except ApiError as error:
         if error.status == HTTPStatus.NOT_FOUND:
             raise GigasError(f"account {account_id} has no disk {disk_id}") from None
+        if error.status == HTTPStatus.FORBIDDEN:
+            raise GigasError(f"account {account_id}, disk {disk_id}: the credential has no right to it (403)") from None
         raise
 
 

@@ -5,6 +5,7 @@ It owns that nothing changes before a person has seen the disk and agreed, or ha
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final, Literal, TypeVar
@@ -79,6 +80,8 @@ def backup(disk: str, wait: bool, timeout: str, account: str | None, **options: 
     answer = action.carry_out(
         lambda account_id: create_backup_request(account_id, disk), "A backup of this disk will be made."
     )
+    if answer is not None and not wait:
+        action.say_how_to_see(answer)
     if answer is not None and wait:
         new_id = answer.value.id if answer.value is not None else None
         action.follow(
@@ -246,6 +249,12 @@ class _Action:
         with self._client() as client:
             click.echo(human.printable(wait(client)), err=self._output != "table")
 
+    def say_how_to_see(self, answer: Answer[Any]) -> None:
+        """Say, to people, which command shows what was begun."""
+        if self._output == "table" and answer.status == HTTPStatus.ACCEPTED:
+            words = ("gigas-exporter", "disks", "backups", "--account", self.account_id, self._disk_id)
+            click.echo(f"See how far it is: {human.printable(shlex.join(words))}", err=True)
+
     def _client(self) -> Client:
         return Client(self.access.settings.api, self._account.credential)
 
@@ -282,7 +291,7 @@ class _Action:
         words = request.operation.replace("_", " ")
         in_background = answer.status == HTTPStatus.ACCEPTED
         state = "accepted; it goes on in the background" if in_background else "done"
-        made = f" as {answer.value.id}" if isinstance(answer.value, Backup) else ""
+        made = f" as backup {answer.value.id}" if isinstance(answer.value, Backup) else ""
         click.echo(human.printable(f"{words}: {state}{made}"))
 
     def _written(self, facts: dict[str, Any]) -> str:
