@@ -1,8 +1,12 @@
-// Draws one dashboard as a picture:
+// Draws one dashboard as a picture. It needs Chromium, a Prometheus, and 400 MB of packages that no test needs:
 //
-//   node scripts/picture/draw.mjs ANSWERS.json gigas-overview docs/images/overview.png
-//
-// ANSWERS.json is what tests/dashboards/measure_queries.py writes with --answers. It needs Chromium.
+//   (cd scripts/picture && npm ci --legacy-peer-deps --ignore-scripts)
+//   python tests/dashboards/fleet_history.py --end 1764000000 --hours 30 --step 300 > past.om
+//   promtool tsdb create-blocks-from openmetrics past.om data
+//   prometheus --storage.tsdb.path=data --storage.tsdb.retention.time=100y --query.lookback-delta=10m \
+//     --config.file=/dev/null --web.listen-address=127.0.0.1:9090 &
+//   python tests/dashboards/measure_queries.py http://127.0.0.1:9090 --end 1764000000 --answers answers.json
+//   node scripts/picture/draw.mjs answers.json gigas-overview docs/images/overview.png
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
