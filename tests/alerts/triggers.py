@@ -51,7 +51,7 @@ class Trigger:
     dashboard: str = "gigas-disk"
     labels: Mapping[str, str] = field(default_factory=dict)
     tail: int = 0
-    disks: int = 2
+    disks: int = 1
     evaluated_every: int = 1
 
     @property
@@ -167,6 +167,7 @@ TRIGGERS: Mapping[str, Trigger] = {
         apply=_while(locked=(0, 1)),
         near=_set(locked=lambda minute: int(minute % HOUR != 0)),
         wait=2 * HOUR + 15,
+        evaluated_every=5,
         says=f"{WHO} has been locked without a break for more than 2h. An operation hangs, and neither changes nor"
         " backups are possible meanwhile.",
         command=SHOW,
