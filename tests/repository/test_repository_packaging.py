@@ -142,12 +142,15 @@ def test_supported_pythons_are_told_once(project: dict[str, Any]) -> None:
 
 
 def test_the_wheel_carries_what_users_can_write_out(repository: Path, project: dict[str, Any]) -> None:
-    """Each dashboard and the alerts go into the wheel, and what only makes or tests them does not."""
+    """Each dashboard, rule file and runbook goes into the wheel, and what only makes or tests them does not."""
     carried = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     assert {name for name in carried if name.startswith("dashboards")} == {
         path.relative_to(repository).as_posix() for path in (repository / "dashboards").glob("*.json")
     }
-    assert any(name.startswith("alerts") for name in carried)
+    assert {name for name in carried if name.startswith("alerts")} == {
+        "alerts/runbooks",
+        *(path.relative_to(repository).as_posix() for path in (repository / "alerts").glob("*.yml")),
+    }
     for name, target in carried.items():
         assert (repository / name).exists(), name
         assert target == f"gigas_exporter/bundled/{name}"
