@@ -12,7 +12,7 @@ from typing import Self
 from http_client import Connection, ask_json, free_port, status_of
 from processes import Program, await_true
 
-__all__ = ["BACKUPS_KEPT", "POLLS_A_CYCLE", "Cloud", "Exporter"]
+__all__ = ["Cloud", "Exporter"]
 
 ACCOUNT = "4242"
 BACKUPS_KEPT = 4
