@@ -200,6 +200,20 @@ def test_pages_that_repeat_for_ever_end(listed: Any) -> None:
     assert ids(listed(script).list_disks("1")) == list(range(30))
 
 
+@pytest.mark.parametrize("total", [lambda real: real, without_total])
+def test_items_that_come_twice_in_a_page_push_no_other_out(listed: Any, total: Any) -> None:
+    """A server that repeats an item in each page, beyond what was asked for, is still read from end to end."""
+    real = items(*range(42))
+
+    def script(seen: Any, wire: Any) -> None:
+        offset, limit = int(seen.query["offset"]), int(seen.query["limit"])
+        page = real[offset : offset + limit]
+        named = total(len(real))
+        wire.reply(200, page + page[:1], {} if named is None else {"X-Total": str(named)})
+
+    assert sorted(ids(listed(script).list_disks("1"))) == list(range(42))
+
+
 def test_an_end_that_belies_the_pages_before_it_is_walked_to_again(listed: Any) -> None:
     """Pages of items that are none, from a server that then finds its list again, make no item disappear."""
     real = items(*range(12))

@@ -68,6 +68,11 @@ def the_last_wins(before: Scrape, during: Scrape) -> None:
     assert during.by_disk("gigas_disk_info", STRUCK) == before.by_disk("gigas_disk_info", STRUCK)
 
 
+def no_disk_is_lost(before: Scrape, during: Scrape) -> None:
+    """The disks are those that there were."""
+    assert during.by_disk("gigas_disk_info", STRUCK) == before.by_disk("gigas_disk_info", STRUCK)
+
+
 def no_disks(before: Scrape, during: Scrape) -> None:
     """Without a readable id there is nothing to show, and nothing breaks."""
     assert before.by_disk("gigas_disk_info", STRUCK)
@@ -134,6 +139,7 @@ CASES = (
     ),
     # lists
     Harmless("duplicate_ids", the_last_wins),
+    Harmless("duplicate_ids", no_disk_is_lost, api=SMALL_PAGES, parameters={"skip": 1}),
     Harmless("lowered_limit", nothing_changes, parameters={"size": 3}),
     Harmless("ignored_limit", nothing_changes, api=SMALL_PAGES),
     Harmless("no_headers", nothing_changes, api=SMALL_PAGES),

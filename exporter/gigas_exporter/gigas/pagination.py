@@ -36,7 +36,7 @@ class Page(Generic[_V]):
     Attributes:
         digest: Of the body.
         count: Items in the body, readable or not.
-        ids: A 64-bit hash of each item's id, in order: enough to find an item that was met twice.
+        ids: A 64-bit hash of each id, in order: enough to find an item that was met on two pages.
         value: What was made of the items.
         invalid: By field, how many values were not understood.
         total: Items in the whole list, where the server says so.
@@ -48,6 +48,11 @@ class Page(Generic[_V]):
     value: _V
     invalid: Mapping[str, int]
     total: int | None = None
+
+    @property
+    def length(self) -> int:
+        """How far the next page is from this one: an item that comes twice may take one place only."""
+        return len(self.ids) + self.invalid.get("id", 0)
 
 
 class Fetch(Protocol[_V_co]):
@@ -123,13 +128,13 @@ class Walker:
         yield first
         if self._is_whole(first):
             return
-        step, offset, last = first.count, first.count, first
+        step, offset, last = first.length, first.length, first
         if first.total is not None and first.total > step:
             self._check_length(first.total, step)
             offsets = range(step, first.total, step)
             for last in self._side_by_side(fetch, offsets, step):
                 yield last
-                offset += last.count
+                offset += last.length
             if last.count < step:
                 return
         yield from self._pages_behind(fetch, first, offset, step)
@@ -163,7 +168,7 @@ class Walker:
                 return
             seen.add(page.digest)
             starts.update(page.ids[:1])
-            offset += page.count
+            offset += page.length
             self._check_length(offset, step)
         raise IncompleteError(f"{self.name}: the list has no end")
 
