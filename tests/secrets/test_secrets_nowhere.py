@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import bcrypt
 import pytest
@@ -21,7 +22,7 @@ from support.programs import Exporter, await_true, exporter
 WEB_PASSWORD = "canary-of-the-web"
 KINDS = ("api_key", "api_key_file", "token_file", "password", "password_file")
 
-FAULTS = (
+FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("status", {"status": 400}),
     ("status", {"status": 401}),
     ("status", {"status": 403}),

@@ -1,0 +1,107 @@
+"""A hostile API over real sockets, and an exporter without a schedule: it polls when it is told to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from gigas_exporter.clock import SystemClock
+from gigas_exporter.config import AccountSettings, PollSettings, Settings
+from gigas_exporter.gigas import ApiSettings
+from gigas_exporter.inventory import RESOURCES
+from gigas_exporter.metrics import Page, Telemetry
+from gigas_exporter.model import Account
+from gigas_exporter.poller.service import Service
+from gigas_exporter.poller.store import Store
+from gigas_exporter.statuspage import StatusPage
+from support.polling import api_key
+
+ACCOUNT = "1"
+
+
+class HostileApi(ThreadingHTTPServer):
+    """Answers by the last word of the path, whatever the offset is.
+
+    Attributes:
+        bodies: What is answered, as ``disks``, ``backups`` and ``virtual_machine``.
+    """
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.bodies: dict[str, bytes] = {}
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    timeout = 30
+    server: HostileApi
+
+    def do_GET(self) -> None:
+        name = self.path.partition("?")[0].rpartition("/")[2]
+        body = next((body for known, body in self.server.bodies.items() if known in name), b"[]")
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+class Exporter:
+    """Client, poller, page and status page."""
+
+    def __init__(self, url: str) -> None:
+        settings = Settings(
+            accounts=(AccountSettings(Account(ACCOUNT), api_key("a-key")),),
+            api=ApiSettings(url=url, timeout_seconds=20.0, max_requests_per_second=0.0),
+            poll=PollSettings(interval=60.0, backups_interval=60.0),
+        )
+        clock = SystemClock()
+        self.telemetry, self.store = Telemetry(), Store()
+        self.page = Page(self.store, self.telemetry, clock)
+        self.status_page = StatusPage(self.store, clock, telemetry_path="/metrics")
+        self.store.on_change = self.page.refresh
+        self.service = Service(settings, self.store, self.telemetry, clock=clock)
+        self.service._adopt({ACCOUNT: settings.accounts[0]})
+        self._poller = self.service._poller(settings.accounts[0], threading.Event())
+
+    def poll(self) -> dict[str, bool]:
+        """Poll everything once; by resource, whether it went well."""
+        return {resource: self._poller.poll(resource) for resource in ("disks", *RESOURCES[1:])}
+
+    def exposition(self, *, openmetrics: bool) -> str:
+        """The page."""
+        return b"".join(self.page.render(openmetrics=openmetrics, gzip=False).chunks).decode("utf-8")
+
+    def status(self) -> str:
+        """The status page with all of its disks' first rows."""
+        return self.status_page.render({}).decode("utf-8")
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[HostileApi]:
+    """The hostile API."""
+    with HostileApi() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def polled(api: HostileApi) -> Iterator[Exporter]:
+    """The exporter of that API."""
+    exporter = Exporter(api.url)
+    yield exporter
+    exporter.service.stop()
