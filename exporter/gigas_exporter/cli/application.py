@@ -24,6 +24,7 @@ from gigas_exporter.poller.store import Store
 from gigas_exporter.statuspage import StatusPage
 from gigas_exporter.systemd import Notifier, Watchdog
 from gigas_exporter.web import Request, Response, Server, build_routes, load_web_config
+from gigas_exporter.web.listening import display
 
 __all__ = ["Application", "hold_signals", "tell_warnings"]
 
@@ -92,6 +93,7 @@ class Application:
             # Before the service has begun nothing is known of accounts, and nobody may take that for being ready.
             self._service.start()
             self._server.start()
+            _log.info("listening", address=display(self._server.address))
             self._notifier.ready()
             started()
             self._watchdog.start()
