@@ -57,7 +57,7 @@ def test_metrics_exist(page: Path) -> None:
     reference = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
     known = set(re.findall(r"^\| `(gigas_\w+)` \|", reference, re.MULTILINE))
     known |= {name + suffix for name in known for suffix in ("_bucket", "_sum", "_count")}
-    named = set(re.findall(r"(?<![\w/.])gigas_\w+", page.read_text(encoding="utf-8")))
+    named = set(re.findall(r"(?<![\w/.:])gigas_\w+", page.read_text(encoding="utf-8")))
     strange = {
         name
         for name in named - known - {"gigas_exporter"}
@@ -65,6 +65,16 @@ def test_metrics_exist(page: Path) -> None:
         and not (name.endswith("_") and any(each.startswith(name) for each in known))
     }
     assert strange == set()
+
+
+@_each_page
+def test_recorded_series_exist(page: Path) -> None:
+    """Each recorded series that a page names is recorded by a rule."""
+    rules = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "alerts").glob("*.rules.yml"))
+    recorded = set(re.findall(r"^ *- record: (\S+)$", rules, re.MULTILINE))
+    assert recorded
+    named = set(re.findall(r"(?<![\w:])\w+:gigas_\w+(?::\w+)?", page.read_text(encoding="utf-8")))
+    assert named - recorded == set()
 
 
 @_each_page
