@@ -66,7 +66,7 @@ def main() -> int:
     print(_report(figures, machine, facts, go, time.monotonic() - began))
     print(f"\nwritten to {options.output}")
     if options.docs is not None:
-        _quote(options.docs, figures, machine)
+        _quote(options.docs, figures, {**machine, "samples": "few samples" if options.quick else "all samples"})
     return 0
 
 
@@ -131,7 +131,8 @@ def _quote(page: Path, figures: list[Figure], machine: dict[str, str | int]) -> 
     growth = "; ".join(f"{figure.work}: {figure.value:.2f}" for figure in figures if figure.unit == "exponent")
     where = (
         f"On {machine['cores']} cores of {machine['processor']} with {machine['memory_gb']} GB, {machine['system']}, "
-        f"Python {machine['python']}, the load being {machine['load_1min']} when it began:"
+        f"Python {machine['python']}, the load being {machine['load_1min']} when it began, "
+        f"{machine['samples']}:"
     )
     quoted = "\n\n".join([_BEGIN, where, overview(_in_order(figures)), *([f"{growth}."] if growth else []), _END])
     page.write_text(before + quoted + after, encoding="utf-8")
