@@ -1,0 +1,67 @@
+"""The API is gone altogether: nobody listens, or nobody takes the connection up; and it comes back at its address."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from gigas_exporter.errors import Reason
+from gigas_exporter.simulator import SimulatorServer, World
+from support.matrix import SERIES, assert_same
+from support.polling import settings_for
+from support.programs import await_true
+from support.whole import whole
+
+ACCOUNTS = ("4242", "4243")
+
+
+@contextmanager
+def nobody(_address: tuple[str, int]) -> Iterator[None]:
+    """Nobody listens: connections are refused."""
+    yield
+
+
+@contextmanager
+def full(address: tuple[str, int]) -> Iterator[None]:
+    """Somebody listens and accepts nothing, and the queue is full: connects get no answer."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(0)
+        for _ in range(8):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(address)
+        yield
+
+
+@pytest.mark.parametrize(("outage", "reason"), [(nobody, "connection"), (full, "timeout")])
+def test_an_api_that_is_gone_and_comes_back(outage: Callable[..., Iterator[None]], reason: Reason) -> None:
+    """All accounts keep their data, each says so once and counts it, and the next poll after the end heals them."""
+    world = World(seed=3, disks=24, accounts=2, eventful=False)
+    first = SimulatorServer(world)
+    settings = settings_for(first, api={"timeout_seconds": 0.4}, interval=0.5, backups_interval=0.5)
+    with whole(settings) as exporter:
+        for account in ACCOUNTS:
+            exporter.await_all_well(account)
+            exporter.await_polls(account, "backups")
+        before = exporter.scrape()
+        first.close()
+        with outage(first.address):  # type: ignore[attr-defined]
+            for account in ACCOUNTS:
+                await_true(lambda account=account: exporter.failures(account, "disks", reason) >= 2)  # type: ignore[misc]
+            during = exporter.scrape()
+            assert exporter.service.healthy()
+        with SimulatorServer(world, port=first.address[1]):
+            for account in ACCOUNTS:
+                assert during.total("gigas_up", account_id=account) == 0
+                assert_same(during, before, account, *SERIES["disks"])
+                exporter.await_all_well(account)
+                assert_same(exporter.scrape(), before, account, *SERIES["disks"])
+                await_true(lambda account=account: len(exporter.said(account, "disks")) > 1)  # type: ignore[misc]
+                said = [message for message, _ in exporter.said(account, "disks")]
+                assert said == ["poll failed", "poll succeeds again"]
