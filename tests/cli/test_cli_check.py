@@ -153,8 +153,8 @@ def test_a_wrong_configuration(run: Run, arguments: tuple[str, ...], status: int
 
 def test_nagios_knows_four_states(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:
     """CRITICAL for what is lost, WARNING for what is late, OK, and UNKNOWN; one line with performance data."""
-    shape = r"GIGAS (\w+) - [^|\n]+ \| disks=16 never_backed_up=\d+ missed=\d+ stale=\d+ errors=\d+ locked_long=\d+"
-    shape += r" oldest_required_backup=\d+s\n"
+    shape = r"GIGAS (\w+) - [^|\n]+ \| disks=16 never_backed_up=B missed=B stale=B errors=\d+ locked_long=\d+"
+    shape = shape.replace("B", r"(?:\d+|U)") + r" oldest_required_backup=(?:\d+s|U)\n"
 
     def state(**environ: str) -> tuple[int, str]:
         outcome = run("check", "--nagios", **environ)
@@ -174,6 +174,26 @@ def test_nagios_knows_four_states(run: Run, cloud: SimulatorServer, told: Callab
     cloud.world.set_error(told("error"))
     assert state() == (2, "CRITICAL")
     assert run("check", GIGAS_NAGIOS="1").out.startswith("GIGAS CRITICAL - ")
+
+
+def test_nagios_is_given_no_0_for_what_is_not_known(run: Run, cloud: SimulatorServer) -> None:
+    """What could not be read is U, which Nagios draws as a gap."""
+
+    def data() -> dict[str, str]:
+        return dict(each.split("=") for each in run("check", "--nagios").out.rpartition(" | ")[2].split())
+
+    assert "U" not in data().values()
+    cloud.faults.add("status", "list_*backups", status=500)
+    found = data()
+    assert {name for name, value in found.items() if value == "U"} == {
+        "never_backed_up",
+        "missed",
+        "stale",
+        "oldest_required_backup",
+    }
+    assert found["disks"] == "16"
+    cloud.faults.add("status", "list_disks", status=500)
+    assert set(data().values()) == {"U"}
 
 
 def test_no_name_breaks_the_nagios_line(run: Run, cloud: SimulatorServer, tmp_path: Any) -> None:

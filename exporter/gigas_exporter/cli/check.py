@@ -77,7 +77,8 @@ def check(
     summary = _summary(reports, once)
     if nagios:
         state = _NAGIOS[_worst(reports, once)]
-        click.echo(f"GIGAS {_NAGIOS_WORDS[state]} - {_plain(summary)} | {_performance_data(reports)}")
+        data = _performance_data(reports, once)
+        click.echo(f"GIGAS {_NAGIOS_WORDS[state]} - {_plain(summary)} | {data}")
         ctx.exit(state)
     # A program that reads the records must not find a sentence among them.
     click.echo(escape_markdown(summary) if output == "markdown" else summary, err=output in {"json", "csv"})
@@ -163,15 +164,19 @@ def _plain(text: str) -> str:
     return human.printable(" ".join(text.split())).replace("|", "/")
 
 
-def _performance_data(reports: Sequence[DiskReport]) -> str:
+def _performance_data(reports: Sequence[DiskReport], once: Once) -> str:
+    """Return what Nagios keeps to draw: ``U``, its word for a value that is not known, where not all could be read."""
     counts = count_findings(reports)
-    oldest = max((report.age_seconds or 0.0 for report in reports if report.requirement.required), default=0.0)
+    ages = [age for each in reports if each.requirement.required and (age := each.age_seconds) is not None]
+    disks_known = reports or not once.unread
+    backups_known = disks_known and not counts[Finding.BACKUPS_UNREAD]
     data = {
-        "disks": len(reports),
-        "never_backed_up": counts[Finding.NEVER_BACKED_UP],
-        "missed": counts[Finding.BACKUP_MISSED],
-        "stale": counts[Finding.BACKUP_STALE],
-        "errors": counts[Finding.ERROR],
-        "locked_long": counts[Finding.LOCKED_LONG],
+        "disks": len(reports) if disks_known else "U",
+        "never_backed_up": counts[Finding.NEVER_BACKED_UP] if backups_known else "U",
+        "missed": counts[Finding.BACKUP_MISSED] if backups_known else "U",
+        "stale": counts[Finding.BACKUP_STALE] if backups_known else "U",
+        "errors": counts[Finding.ERROR] if disks_known else "U",
+        "locked_long": counts[Finding.LOCKED_LONG] if disks_known else "U",
+        "oldest_required_backup": f"{max(ages):.0f}s" if ages and backups_known else "U",
     }
-    return " ".join([*(f"{name}={count}" for name, count in data.items()), f"oldest_required_backup={oldest:.0f}s"])
+    return " ".join(f"{name}={value}" for name, value in data.items())
