@@ -49,7 +49,7 @@ DISKS: Final = Table(
         Column("backup_age_seconds", "BACKUP AGE", text=_backup_age, style=_style, right=True),
         Column("max_age_seconds", "LIMIT", human.age, right=True, yields=1),
         Column("backups", "BACKUPS", right=True, yields=6),
-        Column("reason", "WHY EXEMPT", shortest=16, yields=2),
+        Column("reason", "WHY EXEMPT", shortest=12, yields=2),
     ),
     fields=(
         "verdict",
