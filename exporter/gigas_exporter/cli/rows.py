@@ -39,9 +39,9 @@ def _yes_or_no(value: bool | None) -> str:
 
 DISKS: Final = Table(
     columns=(
-        Column("verdict", "VERDICT", style=_style, shortest=13, cut=cut_list),
+        Column("verdict", "VERDICT", style=_style, shortest=15, cut=cut_list),
         Column("virtual_machine", "VM", shortest=10),
-        Column("mount_point", "MOUNT POINT", shortest=14, cut=cut_start),
+        Column("mount_point", "MOUNT POINT", shortest=12, cut=cut_start),
         Column("disk_id", "DISK", right=True),
         Column("account", "ACCOUNT", shortest=8, yields=5),
         Column("size_bytes", "SIZE", human.size, right=True, yields=3),
