@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -67,6 +68,20 @@ def test_demo_ends_cleanly_however_often_it_is_asked(
         await_true(lambda: answers(f"{url}/-/ready"))
         assert ended(process.popen, second) == 0
         assert "interrupted" not in process.stderr
+
+
+def test_a_port_in_use_is_said_with_the_way_out(tmp_path: Path, clean: Mapping[str, str]) -> None:
+    """A second demo, or serve beside one, names the option that chooses another port."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        command = [sys.executable, "-m", "gigas_exporter", "demo", f"--web.listen-address={address}"]
+        done = subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"gigas-exporter: cannot listen on {address}: Address already in use (--web.listen-address takes another)\n"
+    )
 
 
 def ended(process: subprocess.Popen[bytes], second: signal.Signals) -> int:

@@ -16,7 +16,7 @@ from typing import Final
 from gigas_exporter import human, logs
 from gigas_exporter.clock import Clock
 from gigas_exporter.config import Settings
-from gigas_exporter.errors import GigasError
+from gigas_exporter.errors import ConfigError, GigasError
 from gigas_exporter.logs import get_logger
 from gigas_exporter.metrics import Page, Telemetry
 from gigas_exporter.poller.service import Service
@@ -69,7 +69,10 @@ class Application:
             index=self._index,
         )
         web_config = load_web_config(web.config_file) if web.config_file is not None else None
-        self._server = Server(web.listen_address, routes, web_config, clock)
+        try:
+            self._server = Server(web.listen_address, routes, web_config, clock)
+        except ConfigError as error:
+            raise ConfigError(f"{error} (--web.listen-address takes another)") from None
         self._service = self._new_service(self._settings)
         self._notifier = Notifier(os.environ, clock)
         self._watchdog = Watchdog(self._notifier, self._healthy, clock)
