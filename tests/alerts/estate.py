@@ -72,6 +72,7 @@ class Disk:
             "gigas_disk_backup_last_timestamp_seconds": -3600,
             "gigas_disk_backup_last_size_bytes": 4 << 30,
             "gigas_disk_backup_required": 1,
+            "gigas_disk_backup_exempt": 0,
             "gigas_disk_backup_max_age_seconds": LIMIT_SECONDS,
         }
         values = {name: self.values.get(name, always(value))(minute) for name, value in healthy.items()}

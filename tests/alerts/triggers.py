@@ -176,9 +176,16 @@ TRIGGERS: Mapping[str, Trigger] = {
         level="disk",
         severity="info",
         apply=_while(autobackup=(1, 0), backup_required=(1, 0), backup_max_age_seconds=(LIMIT_SECONDS, None)),
-        near=_set(autobackup=always(0), swap=always(1), backup_required=always(0), backup_max_age_seconds=always(None)),
+        near=_set(
+            autobackup=always(0),
+            swap=at(1, 2 * HOUR, 0),
+            backup_exempt=at(0, 2 * HOUR, 1),
+            backup_required=always(0),
+            backup_max_age_seconds=always(None),
+        ),
         wait=HOUR,
-        says=f"{WHO} is not swap, has automatic backups off, and no rule of the backup policy asks for backups of it.",
+        says=f"{WHO} is not swap, has automatic backups off, and no rule of the backup policy asks for backups of it"
+        " or says why it needs none.",
         command=EDIT,
     ),
     "GigasDiskAutobackupTurnedOff": Trigger(
