@@ -1,15 +1,12 @@
 """The fuzz target: bytes from the API to the text that Prometheus reads.
 
-``python tests/fuzz/decoding.py -max_total_time=600`` lets atheris look for inputs where that breaks, for as long as one
+``python tests/fuzz -max_total_time=600`` lets atheris look for inputs where that breaks, for as long as one
 likes; without atheris, tests feed it what hypothesis makes up.
 """
 
 from __future__ import annotations
 
-import importlib
-import logging
 import math
-import sys
 from collections import Counter
 from contextlib import suppress
 from typing import Any
@@ -80,11 +77,3 @@ def _show(items: dict[str, Any]) -> None:
         if sample.name == "gigas_disk_info"
     }
     assert shown == set(disks)
-
-
-if __name__ == "__main__":
-    atheris: Any = importlib.import_module("atheris")  # it has no types, and is asked for here only
-    logging.disable(logging.CRITICAL)
-    atheris.instrument_all()
-    atheris.Setup(sys.argv, fuzz)
-    atheris.Fuzz()

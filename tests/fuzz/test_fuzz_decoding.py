@@ -69,7 +69,7 @@ def test_the_target_holds_for_what_atheris_finds(tmp_path: Path) -> None:
         (corpus / str(number)).write_bytes(bytes([number]) + json.dumps(seed).encode())
     environ = {**os.environ, "COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
     done = subprocess.run(
-        [sys.executable, str(TARGET), f"-max_total_time={SECONDS}", "-max_len=512", "-seed=1", str(corpus)],
+        [sys.executable, str(TARGET.parent), f"-max_total_time={SECONDS}", "-max_len=512", "-seed=1", str(corpus)],
         env=environ,
         cwd=tmp_path,
         capture_output=True,
