@@ -8,8 +8,9 @@ alert has.
 from __future__ import annotations
 
 import copy
+import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
@@ -204,12 +205,9 @@ def _events() -> Iterator[Test]:
     yield _event("two accounts: every alert", made)
 
 
-def case_files(summaries: Mapping[str, str]) -> dict[str, str]:
-    """Return the tests by file name.
-
-    Args:
-        summaries: The summary of each alert.
-    """
+def case_files(alerts: Path) -> dict[str, str]:
+    """Return the tests of the rules in a directory, by file name."""
+    summaries = _summaries(alerts)
     files: dict[tuple[str, int], list[Test]] = {("events", 1): list(_events())}
     for alert, trigger in TRIGGERS.items():
         kind = "exporter" if alert in _ABOUT_EXPORTER else "backups" if "Backup" in alert else "disks"
@@ -217,12 +215,17 @@ def case_files(summaries: Mapping[str, str]) -> dict[str, str]:
         files.setdefault((name, trigger.evaluated_every), []).extend(_cases(alert, trigger, summaries[alert]))
     read = {"events": RULES, "exporter": RULES[2:]}
     return {
-        f"{name}.test.yml": _HEADER + _text(tests, minutes, read.get(name, RULES[1:2]))
+        f"{name}.test.yml": _HEADER + _text(alerts, tests, minutes, read.get(name, RULES[1:2]))
         for (name, minutes), tests in files.items()
     }
 
 
-def _text(tests: list[Test], minutes: int, rule_files: Iterable[str]) -> str:
+def _text(alerts: Path, tests: list[Test], minutes: int, rule_files: Sequence[str]) -> str:
+    # Series that no rule of these files reads would only make the tests long.
+    rules = "".join((alerts / name).read_text(encoding="utf-8") for name in rule_files)
+    read = set(re.findall(r"[a-zA-Z_:][a-zA-Z0-9_:]*", rules))
+    for test in tests:
+        test["input_series"] = [each for each in test["input_series"] if each["series"].split("{")[0] in read]
     content = {
         "rule_files": [f"../{name}" for name in rule_files],
         "evaluation_interval": f"{minutes}m",
@@ -244,7 +247,7 @@ def _summaries(alerts: Path) -> dict[str, str]:
 
 def main(directory: Path) -> int:
     """Write every file."""
-    for name, text in case_files(_summaries(directory.parent)).items():
+    for name, text in case_files(directory.parent).items():
         (directory / name).write_text(text, encoding="utf-8")
     return 0
 
