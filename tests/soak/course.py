@@ -153,6 +153,7 @@ def _witness(served: Exporter, world: World, weather: Weather, seconds: float, f
         history.note()
         findings.samples.append(sample(served.process.popen.pid))
         scrape = _parsed(served)
+        history.note()  # a disk may have come between the first look and the scrape
         findings.problems += history.faults_of(scrape)[:3]
         if not weather.calm.is_set():
             is_agreed = False
