@@ -152,7 +152,11 @@ def test_one_alert_keeps_another_quiet(
 
 
 def test_a_dead_datastore_is_one_page(live: tuple[Alertmanager, Receiver], alerts: dict[str, Any]) -> None:
-    """Two hundred disks of fifty machines that fail at once are one message, however many exporters see them."""
+    """Two hundred disks of fifty machines that fail at once are one group, however many exporters see them.
+
+    With the example's own ``group_wait`` that is one message; with the test's short one, a slow machine may tell of it
+    twice.
+    """
     manager, receiver = live
     rule = alerts["GigasDiskError"]
     failing = [
@@ -161,10 +165,12 @@ def test_a_dead_datastore_is_one_page(live: tuple[Alertmanager, Receiver], alert
         for instance in ("exporter-a", "exporter-b")
     ]
     manager.post(*failing)
-    await_true(lambda: receiver.told("GigasDiskError", account_id="9000"))
-    (message,) = receiver.told("GigasDiskError", account_id="9000")
-    assert message.receiver == "pager"
-    assert len(message.body["alerts"]) == 400
+    await_true(
+        lambda: any(len(each.body["alerts"]) == 400 for each in receiver.told("GigasDiskError", account_id="9000"))
+    )
+    messages = receiver.told("GigasDiskError", account_id="9000")
+    assert {each.receiver for each in messages} == {"pager"}
+    assert len({each.body["groupKey"] for each in messages}) == 1
 
 
 def test_warnings_come_by_machine(live: tuple[Alertmanager, Receiver], alerts: dict[str, Any]) -> None:

@@ -135,4 +135,4 @@ def test_from_an_error_to_one_message_and_through_an_outage(live: Live) -> None:
     await_true(lambda: receiver.told("GigasApiFailing", "resolved"), PATIENCE_SECONDS, "the end of the outage")
     await_true(lambda: receiver.told("GigasDataStale", "resolved"), PATIENCE_SECONDS, "fresh data")
     await_true(lambda: not live.firing() and not live.manager.alerts(), PATIENCE_SECONDS, "the end of all alerts")
-    assert receiver.told("GigasDiskError", "resolved")
+    await_true(lambda: receiver.told("GigasDiskError", "resolved"), PATIENCE_SECONDS, "word of the disk's recovery")

@@ -6,6 +6,7 @@ import json
 import logging
 import resource
 import subprocess
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
 
@@ -117,9 +118,13 @@ class Markup(HTMLParser):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def silent() -> None:
+def silent() -> Iterator[None]:
     """Thousands of lines about values that are no values help nobody."""
-    logging.getLogger("gigas_exporter").setLevel(logging.CRITICAL)
+    logger = logging.getLogger("gigas_exporter")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(before)
 
 
 parse_openmetrics: Any = openmetrics_parser.text_string_to_metric_families  # it has no types

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,16 @@ JSON = st.recursive(
 )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def silent() -> Iterator[None]:
+    """Thousands of lines about values that are no values help nobody."""
+    logger = logging.getLogger("gigas_exporter.decode")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(before)
+
+
 @settings(max_examples=1000, deadline=None)
 @given(
     data=st.binary(max_size=400)
@@ -55,7 +66,6 @@ JSON = st.recursive(
 )
 def test_the_target_holds_for_what_hypothesis_makes_up(data: bytes) -> None:
     """Any bytes, and any JSON, end as items that can be shown or as a DecodeError."""
-    logging.getLogger("gigas_exporter.decode").setLevel(logging.CRITICAL)
     assert FUZZ(data) is None
 
 

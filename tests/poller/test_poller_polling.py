@@ -80,11 +80,12 @@ def test_a_failing_disk_list_keeps_what_was_known(server: SimulatorServer, watch
 
 
 def test_an_incomplete_walk_makes_no_disk_disappear(server: SimulatorServer, watch: Watch) -> None:
-    """A list that never ends is a failed poll counted as incomplete, and no disk is lost by it."""
-    watching = watch(api={"page_size": 10})
+    """A list whose items move while it is read is a failed poll counted as incomplete, and no disk is lost by it."""
+    watching = watch(api={"page_size": 50})
     await_true(lambda: watching.inventory().disks)
     known = watching.disks()
-    server.faults.add("endless_pages", "list_disks", value="fresh")
+    server.faults.add("moving_items", "list_disks", size=3)
+    server.faults.add("lowered_limit", "list_disks", size=5)
     await_true(lambda: watching.observed.polls[ACCOUNT, "disks", "incomplete"])
     assert watching.disks() == known
 

@@ -7,6 +7,7 @@ that staleness is seen to the millisecond without waiting for it.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -95,6 +96,24 @@ class _Lines(logging.Handler):
         self.kept.append((record.thread or 0, record.getMessage(), getattr(record, "facts", {})))
 
 
+class _Levels:
+    """Who of several exporters at once needs the poll loops' lines; the last one puts the level back."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.users = 0
+        self.before = logging.NOTSET
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+_levels = _Levels()
+
+
 class Whole:
     """A running exporter.
 
@@ -129,8 +148,11 @@ class Whole:
     def start(self) -> None:
         logger = logging.getLogger("gigas_exporter.poller.account")
         logger.addHandler(self._lines)
-        if not logger.isEnabledFor(logging.INFO):
-            logger.setLevel(logging.INFO)
+        with _levels:
+            if not _levels.users:
+                _levels.before = logger.level
+                logger.setLevel(logging.INFO)
+            _levels.users += 1
         self._server.start()
         self.service.start()
 
@@ -138,7 +160,12 @@ class Whole:
         self.service.stop()
         self._session.close()
         self._server.close(1.0)
-        logging.getLogger("gigas_exporter.poller.account").removeHandler(self._lines)
+        logger = logging.getLogger("gigas_exporter.poller.account")
+        logger.removeHandler(self._lines)
+        with _levels:
+            _levels.users -= 1
+            if not _levels.users:
+                logger.setLevel(_levels.before)
 
     def get(self, path: str) -> requests.Response:
         """GET a path."""
@@ -182,7 +209,7 @@ class Whole:
     def await_all_well(self, account_id: str) -> None:
         """Wait until the last poll of each resource of an account ended well."""
         resources: tuple[Resource, ...] = ("disks", "virtual_machines", "backups")
-        await_true(lambda: all(self.succeeded(account_id, resource) for resource in resources))
+        await_true(lambda: all(self.succeeded(account_id, resource) for resource in resources), seconds=120)
 
     def await_polls(self, account_id: str, resource: Resource, count: int = 1) -> None:
         """Wait until so many polls have begun and ended from now on."""

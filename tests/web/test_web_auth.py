@@ -97,9 +97,12 @@ def test_a_good_credential_is_checked_once() -> None:
     for number in range(600):
         fast.check(_basic(b"alice", b"wrong%d" % number))
     for one in (authenticator, fast):
-        begin = time.perf_counter()
-        assert one.check(_basic(b"alice", b"right")) is Verdict.GOOD
-        assert time.perf_counter() - begin < 0.01
+        taken = []
+        for _ in range(5):  # the quickest of five: a busy machine makes single ones slow, and bcrypt would make all so
+            begin = time.perf_counter()
+            assert one.check(_basic(b"alice", b"right")) is Verdict.GOOD
+            taken.append(time.perf_counter() - begin)
+        assert min(taken) < 0.01
     assert len(fast._good) == 1
     assert len(fast._bad) <= 256
 
