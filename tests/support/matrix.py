@@ -215,6 +215,7 @@ def _play_harmless(case: Harmless, cloud: SimulatorServer, exporter: Whole, befo
     case.judge(before, during)
     cloud.faults.clear()
     exporter.await_polls(STRUCK, case.resource)
+    exporter.await_polls(STRUCK, "backups")  # of disks that came back, what the next sweep says
     after = exporter.scrape()
     assert exporter.failures(STRUCK, case.resource) == 0
     assert_same(after, before, STRUCK, "gigas_disk_", "gigas_virtual_machine_")
