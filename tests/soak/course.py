@@ -85,6 +85,8 @@ def _soak(directory: Path, options: argparse.Namespace) -> Findings:
     with SimulatorServer(world) as cloud:
         key_files = _write_config(directory, cloud)
         clean = {name: value for name, value in os.environ.items() if not name.startswith("GIGAS_")}
+        # What the C library keeps of large bodies that are gone would hide what the exporter keeps.
+        clean |= {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_ARENA_MAX": "1"}
         flags = (f"--config.file={directory}/config.yml", *_FLAGS)
         with exporter(directory, clean, *flags) as served:
             _live_through(served, cloud, key_files, options, findings)
@@ -131,6 +133,8 @@ def _live_through(
     host, _, port = served.url.removeprefix("http://").rpartition(":")
     target = Target(cloud, served.process.popen.send_signal, (host, int(port)), key_files)
     weather = Weather(target, over, options.seed)
+    history = History(cloud.world)
+    history.note()  # before anything happens to it
     threads = [threading.Thread(target=weather.run, name="weather")]
     threads += [
         threading.Thread(target=_scrape, args=(served, number, over, findings), name=f"scraper {number}")
@@ -141,12 +145,11 @@ def _live_through(
             thread.start()
             stack.callback(thread.join)
         stack.callback(over.set)
-        _witness(served, cloud.world, weather, options.seconds, findings)
+        _witness(served, history, weather, options.seconds, findings)
     _say(f"faults             {weather.struck}")
 
 
-def _witness(served: Exporter, world: World, weather: Weather, seconds: float, findings: Findings) -> None:
-    history = History(world)
+def _witness(served: Exporter, history: History, weather: Weather, seconds: float, findings: Findings) -> None:
     end = time.monotonic() + seconds
     is_agreed = True
     while (now := time.monotonic()) < end and served.process.popen.poll() is None:
@@ -158,7 +161,7 @@ def _witness(served: Exporter, world: World, weather: Weather, seconds: float, f
         if not weather.calm.is_set():
             is_agreed = False
         elif not is_agreed:
-            is_agreed = _agrees(served, world, findings, min(end, now + _AGREEMENT_SECONDS))
+            is_agreed = _agrees(served, history.world, findings, min(end, now + _AGREEMENT_SECONDS))
         time.sleep(max(0.0, now + 1.0 - time.monotonic()))
 
 

@@ -76,14 +76,14 @@ class History:
     """Which disks the cloud has had, and since when without a break."""
 
     def __init__(self, world: World) -> None:
-        self._world = world
+        self.world = world
         self._since: dict[str, float] = {}
         self._ever: set[str] = set()
 
     def note(self) -> None:
         """Look at the cloud; to be called every second or so."""
         now = time.monotonic()
-        present = {disk.id for account_id in self._world.account_ids for disk in self._world.disks(account_id)}
+        present = {disk.id for account_id in self.world.account_ids for disk in self.world.disks(account_id)}
         self._since = {disk_id: self._since.get(disk_id, now) for disk_id in present}
         self._ever |= present
 
