@@ -206,6 +206,30 @@ def test_a_defect_in_a_poll_is_logged_once_and_ends_no_polling(caplog: pytest.Lo
     assert said == ["ERROR", "ERROR"]
 
 
+@pytest.mark.parametrize("discovers", [False, True])
+def test_a_service_is_healthy_while_it_starts(
+    accounts: SimulatorServer, monkeypatch: pytest.MonkeyPatch, discovers: bool
+) -> None:
+    """A loop whose thread is about to begin is not taken for one whose thread has died."""
+    settings = discovering(accounts) if discovers else settings_for(accounts)
+    service = Service(settings, Store(), Observed(), clock=SystemClock())
+    seen: list[bool] = []
+    start = Loop.start
+
+    def watched(loop: Loop) -> None:
+        seen.append(service.healthy())
+        start(loop)
+
+    monkeypatch.setattr(Loop, "start", watched)
+    service.start()
+    try:
+        await_true(lambda: len(seen) >= 3)
+        assert all(seen)
+        assert service.healthy()
+    finally:
+        service.stop()
+
+
 def test_intervals_are_jittered_and_never_overlap() -> None:
     """Waits differ from each other by a little, and a poll that takes long moves the next one behind itself."""
     waits: list[float] = []

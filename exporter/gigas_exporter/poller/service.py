@@ -80,7 +80,7 @@ class Service:
             self._watch(self._settings.accounts)
             return
         poll = self._settings.poll
-        self._discovery = Loop(
+        discovery = Loop(
             "discovery",
             partial(self._discover, credential),
             lambda: poll.backups_interval if self._discovered else poll.interval,
@@ -89,7 +89,8 @@ class Service:
             stop=self._stop,
             rng=self._rng,
         )
-        self._discovery.start()
+        discovery.start()
+        self._discovery = discovery  # only now, for a loop that is known and not running counts as dead
 
     def stop(self) -> None:
         """End all polls, waiting a moment for those under way; they publish nothing any more."""
@@ -248,12 +249,14 @@ class Service:
             loop("virtual_machines", poll.interval),
             loop("backups", poll.backups_interval),
         )
-        with self._lock:
-            if self._stop.is_set():
-                return
-            self._watches[account.account.id] = _Watch(stop, loops)
+        if self._stop.is_set():
+            return
         for each in loops:
             each.start()
+        with self._lock:  # only now, for a loop that is known and not running counts as dead
+            self._watches[account.account.id] = _Watch(stop, loops)
+            if self._stop.is_set():
+                stop.set()
 
     def _poller(self, account: AccountSettings, stop: threading.Event) -> AccountPoller:
         settings = self._settings
