@@ -100,9 +100,9 @@ class Application:
             self._notifier.ready()
             started()
             self._watchdog.start()
-            while (received := signal.sigwait(_SIGNALS)) == signal.SIGHUP:
+            while (received := _next_signal()) == signal.SIGHUP:
                 self.reload()
-            _log.info("ending", signal=signal.Signals(received).name)
+            _log.info("ending", signal=received.name)
         finally:
             self._close()
             sys.setswitchinterval(old_interval)
@@ -162,6 +162,13 @@ class Application:
 
     def _new_service(self, settings: Settings) -> Service:
         return Service(settings, self._store, self._telemetry, clock=self._clock)
+
+
+def _next_signal() -> signal.Signals:
+    """Wait for a signal; an end that was asked for goes before reloads, of which there may always be one more."""
+    received = signal.Signals(signal.sigwait(_SIGNALS))
+    ends = signal.sigpending() & (_SIGNALS - {signal.SIGHUP})
+    return min(ends) if ends and received == signal.SIGHUP else received
 
 
 def hold_signals() -> None:
