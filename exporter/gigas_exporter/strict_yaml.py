@@ -43,6 +43,8 @@ def load_yaml(text: str, origin: str) -> object:
     except yaml.reader.ReaderError as error:
         line = 1 + text.count("\n", 0, error.position)
         raise ConfigError(f"{origin}:{line}: not YAML: a control character stands there") from None
+    except ValueError:  # PyYAML's own, as for an escape beyond Unicode
+        raise ConfigError(f"{origin}: not YAML: an escape stands for no character") from None
     except RecursionError:
         raise ConfigError(f"{origin}: nested too deeply") from None
 

@@ -51,7 +51,7 @@ def test_services_are_hardened(services: dict[str, dict[str, Any]], name: str) -
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert service["pids_limit"] <= 200
+    assert service["pids_limit"] <= 1024
     assert service["mem_limit"]
     assert not {"privileged", "cap_add", "network_mode", "pid"} & service.keys()
 
