@@ -7,7 +7,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import distributions, packages_distributions, requires, version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 
 import gigas_exporter
 
-_PIN = re.compile(r"^(?P<name>[a-z0-9-]+)==(?P<version>\S+)", re.MULTILINE)
+_PIN = re.compile(r"^(?P<name>[a-z0-9-]+)(?:\[(?P<extras>[a-z0-9,-]+)\])?==(?P<version>\S+)", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +87,21 @@ def test_locks_have_hashes_and_no_places(repository: Path, lock: str) -> None:
     assert len(entries) == len(_pins(repository, lock))
     assert all("--hash=sha256:" in entry for entry in entries)
     assert not re.search(r"://|--index|--find-links|--extra|file:|@ ", text)
+
+
+def test_an_extra_that_a_package_asks_for_stands_in_the_lock(repository: Path) -> None:
+    """With `coverage==1.2` locked, Debian 12's pip takes the newest release for `coverage[toml]`, and refuses it."""
+    text = (repository / "requirements/dev.txt").read_text(encoding="utf-8")
+    locked = {pin["name"]: set((pin["extras"] or "").split(",")) for pin in _PIN.finditer(text)}
+    asked = [
+        (name, requirement)
+        for name in locked
+        if name in {canonicalize_name(found.name) for found in distributions()}
+        for requirement in map(Requirement, requires(name) or ())
+        if requirement.extras and (requirement.marker is None or requirement.marker.evaluate({"extra": ""}))
+    ]
+    assert "pytest-cov" in {name for name, _ in asked}
+    assert [pair for pair in asked if not pair[1].extras <= locked[canonicalize_name(pair[1].name)]] == []
 
 
 def test_runtime_is_free_of_tools(repository: Path) -> None:
