@@ -4,22 +4,9 @@ from __future__ import annotations
 
 from dashboards.generate import queries as q
 from dashboards.generate.document import ACCOUNT, MACHINE, Line, chosen_disks, document
-from dashboards.generate.pieces import (
-    BAD,
-    BUILT_IN_LIMITS,
-    GOOD,
-    SHARE_OF_LIMIT_CELL,
-    WARN,
-    Column,
-    Panel,
-    Query,
-    bars,
-    graph,
-    judged,
-    numbers,
-    steps,
-    table_of,
-)
+from dashboards.generate.looks import BAD, BUILT_IN_LIMITS, GOOD, SHARE_OF_LIMIT_CELL, WARN, judged, steps
+from dashboards.generate.panels import Panel, Query, bars, graph, numbers
+from dashboards.generate.tables import Column, its_account, table_of, the_disk
 
 __all__ = ["NAME", "backups"]
 
@@ -199,13 +186,10 @@ def _against_limit() -> list[Line]:
                 thresholds=SHARE_OF_LIMIT_CELL,
                 coloured=True,
             ),
-            Column("label", "Virtual machine", links=True, filterable=True),
-            Column("mount_point", "Mount point", links=True, filterable=True),
-            Column("disk_id", "Disk ID", width=80, links=True),
+            *the_disk(),
             Column("Value #B", "Last backup", unit="dtdurations", width=170),
             Column("Value #C", "Limit", unit="dtdurations", width=130),
-            Column("name", "Account", width=105, filterable=True),
-            Column("account_id", "Account ID", width=90),
+            *its_account(),
         ],
         sort_by="Of limit",
         no_value="No disk that must have a backup has one.",
@@ -217,13 +201,10 @@ def _against_limit() -> list[Line]:
         Query(q.account_named(q.named(f"max by ({q.BY_DISK}) ({q.NEVER('gigas_disk_size_bytes')})", q.NEVER))),
         Query(f"1000 * max by ({q.BY_DISK}) ({q.NEVER('gigas_disk_created_timestamp_seconds')})"),
         columns=[
-            Column("label", "Virtual machine", links=True, filterable=True),
-            Column("mount_point", "Mount point", links=True, filterable=True),
-            Column("disk_id", "Disk ID", width=80, links=True),
+            *the_disk(),
             Column("Value #A", "Size", unit="bytes", width=80),
             Column("Value #B", "Disk made", unit="dateTimeFromNow", width=115, no_value="not known"),
-            Column("name", "Account", width=105, filterable=True),
-            Column("account_id", "Account ID", width=90),
+            *its_account(),
         ],
         sort_by="Size",
         no_value="Every disk that must have a backup has one.",
@@ -240,12 +221,9 @@ def _unprotected() -> Panel:
             q.account_named(q.named(f"max by ({q.BY_DISK}) ({q.UNPROTECTED('gigas_disk_size_bytes')})", q.UNPROTECTED))
         ),
         columns=[
-            Column("label", "Virtual machine", links=True, filterable=True),
-            Column("mount_point", "Mount point", links=True, filterable=True),
-            Column("disk_id", "Disk ID", width=80, links=True),
+            *the_disk(),
             Column("Value", "Size", unit="bytes", width=80),
-            Column("name", "Account", width=105, filterable=True),
-            Column("account_id", "Account ID", width=90),
+            *its_account(),
         ],
         sort_by="Size",
         no_value="Every disk is protected, or exempt.",
@@ -291,9 +269,7 @@ def _amounts() -> list[Line]:
         Query(q.account_named(q.named(_growth(q.CHANGED), q.CHANGED))),
         Query(f"max by ({q.BY_DISK}) ({q.CHANGED('gigas_disk_backup_last_size_bytes')})"),
         columns=[
-            Column("label", "Virtual machine", links=True, filterable=True),
-            Column("mount_point", "Mount point", links=True, filterable=True),
-            Column("disk_id", "Disk ID", width=80, links=True),
+            *the_disk(),
             Column(
                 "Value #A",
                 "Of yesterday",
@@ -304,8 +280,7 @@ def _amounts() -> list[Line]:
                 thresholds=judged(WARN, (0.5, "transparent"), unknown="transparent"),
             ),
             Column("Value #B", "Newest backup", unit="bytes", width=110),
-            Column("name", "Account", width=105, filterable=True),
-            Column("account_id", "Account ID", width=90),
+            *its_account(),
         ],
         sort_by="Of yesterday",
         descending=False,
@@ -318,13 +293,10 @@ def _amounts() -> list[Line]:
         Query(q.account_named(q.named(oldest, q.OLDEST))),
         Query(f"max by ({q.BY_DISK}) ({q.OLDEST('gigas_disk_backups')})"),
         columns=[
-            Column("label", "Virtual machine", links=True, filterable=True),
-            Column("mount_point", "Mount point", links=True, filterable=True),
-            Column("disk_id", "Disk ID", width=80, links=True),
+            *the_disk(),
             Column("Value #A", "Oldest backup", unit="dtdurations", width=130),
             Column("Value #B", "Usable", width=70),
-            Column("name", "Account", width=105, filterable=True),
-            Column("account_id", "Account ID", width=90),
+            *its_account(),
         ],
         sort_by="Oldest backup",
         no_value="No disk has a backup.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboards.generate import queries as q
 from dashboards.generate.document import ACCOUNT, DISK, MACHINE, Line, chosen_disks, document
-from dashboards.generate.pieces import (
+from dashboards.generate.looks import (
     BAD,
     DAY,
     FLAG,
@@ -15,16 +15,12 @@ from dashboards.generate.pieces import (
     SEVERITIES,
     SEVERITY,
     SHARE_OF_LIMIT,
-    Column,
-    Query,
-    graph,
     judged,
-    numbers,
     ranges,
-    table_of,
-    timeline,
     words,
 )
+from dashboards.generate.panels import Query, graph, numbers, timeline
+from dashboards.generate.tables import Column, table_of
 
 __all__ = ["NAME", "disk"]
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dashboards.generate.pieces import BAD, DATASOURCE, Panel
+from dashboards.generate.looks import BAD
+from dashboards.generate.panels import DATASOURCE, Panel
 from dashboards.generate.queries import ATTACHED, BY_MACHINE, EXPORTER, FLEET, MACHINES, machine_names
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.builders import prometheus

@@ -4,20 +4,9 @@ from __future__ import annotations
 
 from dashboards.generate import queries as q
 from dashboards.generate.document import ACCOUNT, Line, document
-from dashboards.generate.pieces import (
-    BAD,
-    BUILT_IN_LIMITS,
-    GOOD,
-    WARN,
-    Column,
-    Query,
-    graph,
-    judged,
-    numbers,
-    steps,
-    table_of,
-    words,
-)
+from dashboards.generate.looks import BAD, BUILT_IN_LIMITS, GOOD, WARN, judged, steps, words
+from dashboards.generate.panels import Query, graph, numbers
+from dashboards.generate.tables import Column, table_of
 
 __all__ = ["NAME", "exporter"]
 

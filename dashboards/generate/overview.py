@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboards.generate import queries as q
 from dashboards.generate.document import ACCOUNT, Line, chosen_disks, document
-from dashboards.generate.pieces import (
+from dashboards.generate.looks import (
     BAD,
     BUILT_IN_LIMITS,
     FLAG,
@@ -14,17 +14,11 @@ from dashboards.generate.pieces import (
     SEVERITIES,
     SEVERITY,
     SHARE_OF_LIMIT_CELL,
-    THE_EXPORTER,
-    THE_MACHINE,
     WARN,
-    Column,
-    Panel,
-    Query,
-    graph,
     judged,
-    numbers,
-    table_of,
 )
+from dashboards.generate.panels import Panel, Query, graph, numbers
+from dashboards.generate.tables import THE_EXPORTER, THE_MACHINE, Column, its_account, table_of, the_disk
 
 __all__ = ["NAME", "overview"]
 
@@ -188,9 +182,7 @@ def _worst() -> list[Line]:
         of_the_worst(w("gigas_disk_autobackup")),
         columns=[
             Column("Value #A", "Problem", mappings=PROBLEMS, coloured=True, width=160, links=True),
-            Column("label", "Virtual machine", links=True, filterable=True),
-            Column("mount_point", "Mount point", links=True, filterable=True),
-            Column("disk_id", "Disk ID", links=True, width=90),
+            *the_disk(90),
             Column("Value #E", "Size", unit="bytes", width=90),
             Column("status", "Status", width=100),
             Column("Value #C", "Last backup", unit="dtdurations", width=150, no_value="none"),
@@ -206,8 +198,7 @@ def _worst() -> list[Line]:
             ),
             Column("Value #F", "Locked", mappings=FLAG, width=80),
             Column("Value #G", "Autobackup", mappings=FLAG, width=100),
-            Column("name", "Account", filterable=True, width=130),
-            Column("account_id", "Account ID", width=95),
+            *its_account(130, 95),
         ],
         sort_by="Problem",
         no_value="Nothing is wrong with any disk.",

@@ -88,7 +88,7 @@ def up() -> str:
 
 
 def ranked(alerts: str, extra: str = "") -> str:
-    """Return alerts, given as a selector without its closing brace, as numbers for `pieces.SEVERITY`."""
+    """Return alerts, given as a selector without its closing brace, as numbers for `looks.SEVERITY`."""
     ranks = ((3, "critical"), (2, "warning"), (1, "info"))
     return " or ".join(f'{rank} * {alerts}, severity="{name}"{extra}}}' for rank, name in ranks)
 
@@ -138,7 +138,7 @@ def recorded_within_policy() -> str:
 
 
 def problem(scope: Scope) -> str:
-    """Return the worst that is wrong with each disk, as a number that `pieces.PROBLEMS` puts into words.
+    """Return the worst that is wrong with each disk, as a number that `looks.PROBLEMS` puts into words.
 
     A late backup counts 3 more than its age as a share of the limit, so that the latest come first.
     ``or`` keeps the first that holds: all metrics of a disk have the same labels.

@@ -1,0 +1,149 @@
+"""What values look like: the few colours that mean something, the limits that they stand for, and words for numbers.
+
+It owns no panel, and asks nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from grafana_foundation_sdk.builders import dashboard as build
+from grafana_foundation_sdk.models import dashboard as model
+
+__all__ = [
+    "BAD",
+    "BUILT_IN_LIMITS",
+    "DAY",
+    "FLAG",
+    "GOOD",
+    "HOUR",
+    "NOTICE",
+    "PLAIN",
+    "PROBLEMS",
+    "SEVERITIES",
+    "SEVERITY",
+    "SHARE_OF_LIMIT",
+    "SHARE_OF_LIMIT_CELL",
+    "WARN",
+    "Mappings",
+    "by_thresholds",
+    "judged",
+    "ranges",
+    "setting",
+    "steps",
+    "threshold_setting",
+    "thresholds",
+    "words",
+]
+
+GOOD, NOTICE, WARN, BAD, PLAIN = "#0072B2", "#56B4E9", "#E69F00", "#D55E00", "text"
+"""Blue to orange to vermilion (Okabe and Ito): told apart with any common colour vision, and never without a word."""
+
+Mappings = list[model.ValueMapping]
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltInLimits:
+    """The limits that no metric carries; the alert rules use the same.
+
+    Attributes:
+        disks_late_seconds: From when on the disks' data are late.
+        disks_stale_seconds: `GigasDataStale`.
+        backups_stale_polls: `GigasBackupsDataStale`, in backup polls.
+        missed_share: `GigasDiskBackupMissed`, as a share of the policy's limit.
+    """
+
+    disks_late_seconds: float = 300
+    disks_stale_seconds: float = 900
+    backups_late_polls: float = 2
+    backups_stale_polls: float = 4
+    missed_share: float = 2
+
+
+BUILT_IN_LIMITS = BuiltInLimits()
+
+
+def steps(base: str, *others: tuple[float, str]) -> list[model.Threshold]:
+    """Return thresholds: the base colour, then each colour from its value upwards."""
+    return [model.Threshold(None, base), *(model.Threshold(value, colour) for value, colour in others)]
+
+
+def judged(lowest: str, *others: tuple[float, str], unknown: str = PLAIN) -> list[model.Threshold]:
+    """Return thresholds for numbers from 0 upwards; no value has the colour ``unknown``.
+
+    Grafana gives no value the base colour, so that with a base that means something 'none required' would look bad, and
+    'never read' well.
+    """
+    return steps(unknown, (0, lowest), *others)
+
+
+def words(texts: Mapping[str, tuple[str, str | None]]) -> Mappings:
+    """Return a mapping of single values to a text and a colour."""
+    return [
+        model.ValueMap(
+            {
+                value: model.ValueMappingResult(text=text, color=colour, index=index)
+                for index, (value, (text, colour)) in enumerate(texts.items())
+            }
+        )
+    ]
+
+
+def ranges(*texts: tuple[float, float | None, str, str]) -> Mappings:
+    """Return a mapping of ranges of values (from, to, both inclusive) to a text and a colour."""
+    return [
+        model.RangeMap(
+            model.DashboardRangeMapOptions(
+                from_val=lowest, to=highest, result=model.ValueMappingResult(text=text, color=colour, index=index)
+            )
+        )
+        for index, (lowest, highest, text, colour) in enumerate(texts)
+    ]
+
+
+PROBLEMS = ranges(
+    (7, 7.99, "Disk error", BAD),
+    (6, 6.99, "Never backed up", BAD),
+    (5, 5.99, "Backup missed", BAD),
+    (4, 5, "Backup late", WARN),
+    (2, 2, "Backups unreadable", WARN),
+    (1, 1.99, "Locked", NOTICE),
+)
+"""The words for `queries.problem`, worst first."""
+
+FLAG = words({"0": ("no", None), "1": ("yes", None)})
+
+_SHARES = ((1.0, WARN), (BUILT_IN_LIMITS.missed_share, BAD))
+SHARE_OF_LIMIT = judged(GOOD, *_SHARES)
+"""Thresholds for `queries.of_limit`: late from the limit on, missed from twice the limit on, as the alerts say."""
+
+SHARE_OF_LIMIT_CELL = judged(GOOD, *_SHARES, unknown="transparent")
+"""The same where the colour fills a cell."""
+
+SEVERITIES = {"critical": BAD, "warning": WARN, "info": NOTICE}
+SEVERITY = words({str(3 - rank): (name, colour) for rank, (name, colour) in enumerate(SEVERITIES.items())})
+"""The words for `queries.ranked`."""
+
+HOUR, DAY = 3600, 86400
+"""In graphs ages are counted in hours or days, and not in seconds, for round numbers at the axis."""
+
+
+def thresholds(levels: Sequence[model.Threshold]) -> build.ThresholdsConfig:
+    """Return the thresholds of a panel."""
+    return build.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(list(levels))
+
+
+def by_thresholds() -> build.FieldColor:
+    """Return the colour mode in which values have the colour of their threshold."""
+    return build.FieldColor().mode(model.FieldColorModeId.THRESHOLDS)
+
+
+def setting(name: str, value: object) -> model.DynamicConfigValue:
+    """Return the property of an override."""
+    return model.DynamicConfigValue(id_val=name, value=value)
+
+
+def threshold_setting(levels: Sequence[model.Threshold]) -> model.DynamicConfigValue:
+    """Return the property of an override that sets thresholds."""
+    return setting("thresholds", model.ThresholdsConfig(model.ThresholdsMode.ABSOLUTE, list(levels)))
