@@ -17,8 +17,8 @@ _DISKS = _M("gigas_disk_info")
 _HOUR = 3600
 _TOP = 50
 _DRAWN = 20
-_POINTS = 24
-"""Of graphs that look at every disk: what ten thousand of them allow."""
+_RECORDED = "Whole accounts, with all their machines, from the recording rules."
+_NOT_RECORDED = "the recording rules are not loaded"
 
 
 def _count(expression: str) -> str:
@@ -43,8 +43,8 @@ def _state() -> Line:
         (
             3,
             numbers(
-                "Must have a backup",
-                "Disks that the policy asks backups of.",
+                "Required",
+                "Disks that must have a backup, as the policy says.",
                 Query(f"sum({_M('gigas_disk_backup_required')})"),
             ),
         ),
@@ -115,9 +115,9 @@ def _ages() -> Line:
         Query(_count(f"{age} >= {_HOUR} < {6 * _HOUR}"), "1–6 h"),
         Query(_count(f"{age} >= {6 * _HOUR} < {12 * _HOUR}"), "6–12 h"),
         Query(_count(f"{age} >= {12 * _HOUR} < {24 * _HOUR}"), "12–24 h"),
-        Query(_count(f"{age} >= {24 * _HOUR} < {48 * _HOUR}"), "1–2 days"),
-        Query(_count(f"{age} >= {48 * _HOUR} < {168 * _HOUR}"), "2–7 days"),
-        Query(_count(f"{age} >= {168 * _HOUR}"), "≥ 7 days"),
+        Query(_count(f"{age} >= {24 * _HOUR} < {48 * _HOUR}"), "1–2 d"),
+        Query(_count(f"{age} >= {48 * _HOUR} < {168 * _HOUR}"), "2–7 d"),
+        Query(_count(f"{age} >= {168 * _HOUR}"), "≥ 7 d"),
     ]
     of_limit = [
         Query(_count(f"{share} <= 0.5"), "≤ 50 %"),
@@ -128,12 +128,11 @@ def _ages() -> Line:
     ]
     over_time = graph(
         "Within policy",
-        "Share of the disks that must have a backup whose newest is young enough, by account, with all its"
-        " machines. From the recording rules.",
+        f"Share of the disks that must have a backup whose newest is young enough, by account. {_RECORDED}",
         Query(q.recorded_within_policy(), "{{name}} {{account_id}}"),
         unit="percentunit",
         highest=1,
-        no_value="no disk must have a backup, or the recording rules are not loaded",
+        no_value=f"no disk must have a backup, or {_NOT_RECORDED}",
     )
     panels: list[tuple[int, Panel]] = [
         (
@@ -238,29 +237,27 @@ def _growth(scope: q.Scope) -> str:
 def _amounts() -> list[Line]:
     sizes = graph(
         "Newest backups' size",
-        "Sum of the sizes of every disk's newest usable backup, the ten largest accounts.",
-        Query(q.largest_accounts(_M, "gigas_disk_backup_last_size_bytes", 10), "{{name}} {{account_id}}"),
+        f"Sum of the sizes of every disk's newest usable backup, the ten largest accounts. {_RECORDED}",
+        Query(q.largest_accounts("account:gigas_disk_backup_last_size_bytes:sum", 10), "{{name}} {{account_id}}"),
         unit="bytes",
         stacked=True,
-        points=_POINTS,
-        no_value="no backups",
+        no_value=f"no backups, or {_NOT_RECORDED}",
     )
     counts = graph(
         "Usable backups",
-        "How many usable backups there are, the ten accounts with the most. It falls when backups are deleted.",
-        Query(q.largest_accounts(_M, "gigas_disk_backups", 10), "{{name}} {{account_id}}"),
+        "How many usable backups there are, the ten accounts with the most. It falls when backups are deleted."
+        f" {_RECORDED}",
+        Query(q.largest_accounts("account:gigas_disk_backups:sum", 10), "{{name}} {{account_id}}"),
         unit="short",
         stacked=True,
-        points=_POINTS,
-        no_value="not read",
+        no_value=f"not read, or {_NOT_RECORDED}",
     )
     failed = graph(
         "Failed backups",
-        "How many listed backups say that they failed, the ten accounts with the most.",
-        Query(q.largest_accounts(_M, "gigas_disk_backups_failed", 10), "{{name}} {{account_id}}"),
+        f"How many listed backups say that they failed, the ten accounts with the most. {_RECORDED}",
+        Query(q.largest_accounts("account:gigas_disk_backups_failed:sum", 10), "{{name}} {{account_id}}"),
         unit="short",
-        points=_POINTS,
-        no_value="not read",
+        no_value=f"not read, or {_NOT_RECORDED}",
     )
     growth = table_of(
         "Growth since yesterday",
@@ -279,7 +276,7 @@ def _amounts() -> list[Line]:
                 coloured=True,
                 thresholds=judged(WARN, (0.5, "transparent"), unknown="transparent"),
             ),
-            Column("Value #B", "Newest backup", unit="bytes", width=110),
+            Column("Value #B", "Newest backup", unit="bytes", width=120),
             *its_account(),
         ],
         sort_by="Of yesterday",
@@ -323,7 +320,6 @@ def backups() -> str:
             chosen_disks("unprotected", f"topk({_TOP}, {_M('gigas_disk_size_bytes')} and ({q.unprotected(_M)}))"),
             chosen_disks("changed", f"topk({_TOP}, abs({_growth(_M)} - 1))"),
         ],
-        alerts='count by (alertname, severity) (ALERTS{alertname=~"Gigas.*Backup.*|GigasDiskUnprotected",'
-        ' alertstate="firing", job=~"$job", instance=~"$instance", account_id=~"$account_id|"})',
+        alerts=f"count by (alertname, severity) ({q.firing(q.ALERTS)})",
         time_from="now-7d",
     )

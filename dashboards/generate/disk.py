@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dashboards.generate import firing
 from dashboards.generate import queries as q
 from dashboards.generate.document import ACCOUNT, DISK, MACHINE, Line, chosen_disks, document
 from dashboards.generate.looks import (
@@ -12,10 +13,7 @@ from dashboards.generate.looks import (
     HOUR,
     NOTICE,
     PROBLEMS,
-    SEVERITIES,
-    SEVERITY,
     SHARE_OF_LIMIT,
-    judged,
     ranges,
     words,
 )
@@ -31,10 +29,7 @@ _DRAWN = 25
 _W = q.DRAWN
 _LEGEND = "{{label}} {{mount_point}} {{disk_id}}"
 _BOUND_SAID = f" With more than {_DRAWN} disks chosen, the {_DRAWN} largest."
-_ALERTS = (
-    'ALERTS{alertname=~"Gigas.*", alertstate="firing", job=~"$job", instance=~"$instance",'
-    ' account_id=~"$account_id", disk_id=~"$disk_id"'
-)
+_ALERTS = q.Scope(f'alertname=~"Gigas.*", {q.FLEET.matchers}, disk_id=~"$disk_id"')
 
 
 def _drawn(metric: str) -> str:
@@ -46,12 +41,7 @@ def _now() -> Line:
     panels = [
         (
             5,
-            numbers(
-                "Alerts firing",
-                "Alerts for the chosen disks that fire now. 0 also when the rules are not loaded in this Prometheus.",
-                *(Query(f'count({_ALERTS}, severity="{name}"}}) or vector(0)', name) for name in SEVERITIES),
-                levels_by_name={name: judged(GOOD, (1, colour)) for name, colour in SEVERITIES.items()},
-            ),
+            firing.counts(_ALERTS, "Alerts for the chosen disks that fire now."),
         ),
         (
             4,
@@ -133,14 +123,14 @@ def _what_it_is() -> list[Line]:
             Column("disk_id", "Disk ID", width=80, links=True),
             Column("status", "Status", width=90),
             Column("Value #C", "Size", unit="bytes", width=80),
-            Column("Value #J", "Newest backup", unit="dateTimeAsSystem", width=155, no_value="none"),
-            Column("Value #I", "Limit", unit="dtdurations", width=110, no_value="–"),
-            Column("Value #H", "Must have backups", mappings=FLAG, width=140),
+            Column("Value #J", "Newest backup", unit="dateTimeAsSystem", width=170, no_value="none"),
+            Column("Value #I", "Limit", unit="dtdurations", width=120, no_value="–"),
+            Column("Value #H", "Required", mappings=FLAG, width=85),
             Column("Value #K", "Exempt", mappings=FLAG, width=70),
             Column("Value #G", "Autobackup", mappings=FLAG, width=95),
             Column("Value #F", "Swap", mappings=FLAG, width=60),
-            Column("Value #D", "Made", unit="dateTimeAsSystem", width=155, no_value="not known"),
-            Column("Value #E", "Changed", unit="dateTimeAsSystem", width=155, no_value="not known"),
+            Column("Value #D", "Made", unit="dateTimeAsSystem", width=170, no_value="not known"),
+            Column("Value #E", "Changed", unit="dateTimeAsSystem", width=170, no_value="not known"),
             Column("name", "Account", width=110),
             Column("account_id", "Account ID", width=90),
             Column("virtual_machine_id", "Machine ID", width=90),
@@ -174,21 +164,8 @@ def _what_it_is() -> list[Line]:
         descending=False,
         no_value="Attached to none, or the API does not list machines.",
     )
-    fires = f"topk(50, max by (alertname, severity, {q.BY_DISK}) ({q.ranked(_ALERTS)}))"
-    alerts = table_of(
-        "Its firing alerts",
-        "What fires for the chosen disks now, worst first, at most 50.",
-        Query(q.named(fires, q.FLEET)),
-        columns=[
-            Column("Value", "Severity", width=90, coloured=True, mappings=SEVERITY),
-            Column("alertname", "Alert", width=215),
-            Column("mount_point", "Mount point", links=True),
-            Column("disk_id", "Disk ID", width=80, links=True),
-            Column("label", "Virtual machine", links=True),
-            Column("account_id", "Account ID", width=90),
-        ],
-        sort_by="Severity",
-        no_value="No alert fires.",
+    alerts = firing.about_disks(
+        "Its firing alerts", "What fires for the chosen disks now, worst first, at most 50.", _ALERTS
     )
     return [Line(7, [(24, disks)]), Line(7, [(12, alerts), (12, machines)])]
 
@@ -259,6 +236,6 @@ def disk() -> str:
         "One disk and its virtual machine: what it is, what happened, and how its backups went.",
         lines=[_now(), *_what_it_is(), *_history(), *_amounts()],
         variables=[ACCOUNT, MACHINE, DISK, chosen_disks("drawn", q.largest(_D, _DRAWN))],
-        alerts=f"topk(50, count by (alertname, severity, account_id, disk_id) ({_ALERTS}}}))",
+        alerts=f"topk(50, count by (alertname, severity, account_id, disk_id) ({q.firing(_ALERTS)}))",
         time_from="now-7d",
     )

@@ -72,7 +72,7 @@ def _health() -> Line:
         (
             4,
             numbers(
-                "Loaded",
+                "Configuration loaded",
                 "How long ago the configuration in force was loaded, by the exporter that is furthest behind.",
                 Query(f"max(time() - {_E('gigas_exporter_config_last_reload_success_timestamp_seconds')})"),
                 unit="dtdurations",
@@ -135,7 +135,7 @@ def _freshness() -> list[Line]:
                 "Last poll",
                 width=90,
                 coloured=True,
-                mappings=words({"0": ("failed", BAD), "1": ("well", GOOD)}),
+                mappings=words({"0": ("failed", WARN), "1": ("well", GOOD)}),
             ),
             Column("name", "Account", filterable=True),
             Column("account_id", "Account ID", width=90),
@@ -293,6 +293,5 @@ def exporter() -> str:
         "Whether the exporter answers, how fresh its data are, how the API behaves, and what it costs.",
         lines=[_health(), *_freshness(), *_api(), *_costs()],
         variables=[ACCOUNT],
-        alerts='count by (alertname, severity) (ALERTS{alertname=~"Gigas.*", alertname!~"GigasDisk.*",'
-        ' alertstate="firing", job=~"$job", instance=~"$instance", account_id=~"$account_id|"})',
+        alerts=f"count by (alertname, severity) ({q.firing(q.ALERTS)})",
     )

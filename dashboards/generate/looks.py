@@ -37,8 +37,9 @@ __all__ = [
     "words",
 ]
 
-GOOD, NOTICE, WARN, BAD, PLAIN = "#0072B2", "#56B4E9", "#E69F00", "#D55E00", "text"
-"""Blue to orange to vermilion (Okabe and Ito): told apart with any common colour vision, and never without a word."""
+GOOD, NOTICE, WARN, BAD, PLAIN = "#0072B2", "#7FC8F0", "#F5B700", "#D55E00", "text"
+"""Blue, light blue, amber, vermilion, after Okabe and Ito: told apart with any common colour vision, and never without
+a word. The light ones are so light that Grafana writes black on them, the dark ones so dark that it writes white."""
 
 Mappings = list[model.ValueMapping]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dashboards.generate import firing
 from dashboards.generate import queries as q
 from dashboards.generate.document import ACCOUNT, Line, chosen_disks, document
 from dashboards.generate.looks import (
@@ -11,14 +12,12 @@ from dashboards.generate.looks import (
     GOOD,
     NOTICE,
     PROBLEMS,
-    SEVERITIES,
-    SEVERITY,
     SHARE_OF_LIMIT_CELL,
     WARN,
     judged,
 )
-from dashboards.generate.panels import Panel, Query, graph, numbers
-from dashboards.generate.tables import THE_EXPORTER, THE_MACHINE, Column, its_account, table_of, the_disk
+from dashboards.generate.panels import Query, graph, numbers
+from dashboards.generate.tables import THE_MACHINE, Column, its_account, table_of, the_disk
 
 __all__ = ["NAME", "overview"]
 
@@ -26,12 +25,7 @@ NAME = "gigas-overview"
 
 _F = q.FLEET
 _DISKS = _F("gigas_disk_info")
-_ALERTS = 'ALERTS{alertname=~"Gigas.*", alertstate="firing", job=~"$job", instance=~"$instance", '
-_ALERTS += 'account_id=~"$account_id|"'
-_OF_DISKS, _OF_OTHERS = ', disk_id!=""', ', disk_id=""'
 _WORST = 50
-_POINTS = 24
-"""Of graphs that look at every disk: what ten thousand of them allow."""
 
 
 def _count(expression: str) -> str:
@@ -39,12 +33,10 @@ def _count(expression: str) -> str:
 
 
 def _wrong_now() -> Line:
-    alerts = numbers(
-        "Alerts firing",
-        "Alerts of these rules that fire now, for the chosen exporters and accounts. 0 also when the rules are not"
-        " loaded in this Prometheus; an absent exporter can be seen in its own alert only.",
-        *(Query(f'count({_ALERTS}, severity="{name}"}}) or vector(0)', name) for name in SEVERITIES),
-        levels_by_name={name: judged(GOOD, (1, colour)) for name, colour in SEVERITIES.items()},
+    alerts = firing.counts(
+        q.ALERTS,
+        "Alerts of these rules that fire now, for the chosen exporters and accounts; an absent exporter can be seen in"
+        " its own alert only.",
     )
     error = numbers(
         "Disks in error",
@@ -198,7 +190,7 @@ def _worst() -> list[Line]:
             ),
             Column("Value #F", "Locked", mappings=FLAG, width=80),
             Column("Value #G", "Autobackup", mappings=FLAG, width=100),
-            *its_account(130, 95),
+            *its_account(130),
         ],
         sort_by="Problem",
         no_value="Nothing is wrong with any disk.",
@@ -208,7 +200,7 @@ def _worst() -> list[Line]:
             4,
             numbers(
                 "Disks with a problem",
-                "Disks that have at least one of the problems of the table below; locked and unprotected ones too.",
+                "Disks that have at least one of the problems that the table below tells of, locked ones too.",
                 Query(_count(q.problem(_F))),
                 levels=judged(GOOD, (1, NOTICE)),
             ),
@@ -244,7 +236,12 @@ def _worst() -> list[Line]:
             ),
         ),
     ]
-    alerts = Line(8, [(14, _disk_alerts()), (10, _other_alerts())])
+    about_disks = firing.about_disks(
+        "Firing alerts about disks",
+        f"The alerts about disks that fire now, worst first, at most {_WORST}; how many fire in all stands at the top.",
+        q.ALERTS,
+    )
+    alerts = Line(8, [(14, about_disks), (10, firing.about_others(q.ALERTS))])
     return [Line(4, fleet, "The fleet, and what is worst in it"), Line(12, [(24, disks)]), alerts]
 
 
@@ -260,13 +257,23 @@ def _over_time() -> list[Line]:
     )
     problems = graph(
         "Problems",
-        "How many disks were in error, locked, or had no readable backups.",
-        Query(f"sum({_F('gigas_disk_error')})", "in error"),
-        Query(f"sum({_F('gigas_disk_locked')})", "locked"),
-        Query(f"sum({_F('gigas_disk_backups_poll_success')} == bool 0)", "backups not readable"),
+        "How many disks were in error, had no backup though they must have one, had a late one, had backups that could"
+        " not be read, or were locked. From the recording rules.",
+        Query(f"sum({_F('account:gigas_disk_error:sum')})", "in error"),
+        Query(f"sum({_F('account:gigas_disk_never_backed_up:count')})", "never backed up"),
+        Query(f"sum({_F('account:gigas_disk_backup_over_limit:count')})", "backup late"),
+        Query(f"sum({_F('account:gigas_disk_backups_unreadable:count')})", "backups not readable"),
+        Query(f"sum({_F('account:gigas_disk_locked:sum')})", "locked"),
         unit="short",
-        points=_POINTS,
-        colours={"in error": BAD, "locked": NOTICE, "backups not readable": WARN},
+        colours={
+            "in error": BAD,
+            "never backed up": BAD,
+            "backup late": WARN,
+            "backups not readable": WARN,
+            "locked": NOTICE,
+        },
+        dashed="/never|not readable/",
+        no_value="no disks, or the recording rules are not loaded",
     )
     return [Line(9, [(12, share), (12, problems)], "Over time")]
 
@@ -296,43 +303,6 @@ def _largest() -> Line:
     return Line(11, [(24, machines)])
 
 
-def _disk_alerts() -> Panel:
-    by_disk = f"alertname, severity, {q.BY_DISK}"
-    worst = f"topk({_WORST}, max by ({by_disk}) ({q.ranked(_ALERTS, _OF_DISKS)}))"
-    return table_of(
-        "Firing alerts about disks",
-        f"The alerts about disks that fire now, worst first, at most {_WORST}; how many fire in all stands at the top.",
-        Query(q.named(worst, _F)),
-        columns=[
-            Column("Value", "Severity", width=90, coloured=True, mappings=SEVERITY),
-            Column("alertname", "Alert", links=True, filterable=True, width=215),
-            Column("label", "Virtual machine", links=True, filterable=True),
-            Column("mount_point", "Mount point", links=True),
-            Column("disk_id", "Disk ID", width=90, links=True),
-            Column("account_id", "Account ID", width=95),
-        ],
-        sort_by="Severity",
-        no_value="No alert about a disk fires.",
-    )
-
-
-def _other_alerts() -> Panel:
-    grouping = "alertname, severity, instance, account_id"
-    return table_of(
-        "Other firing alerts",
-        f"The alerts about accounts and exporters that fire now, worst first, at most {_WORST}.",
-        Query(f"topk({_WORST}, max by ({grouping}) ({q.ranked(_ALERTS, _OF_OTHERS)}))"),
-        columns=[
-            Column("Value", "Severity", width=90, coloured=True, mappings=SEVERITY),
-            Column("alertname", "Alert", filterable=True, leads_to=THE_EXPORTER),
-            Column("account_id", "Account ID", width=95),
-            Column("instance", "Instance", leads_to=THE_EXPORTER),
-        ],
-        sort_by="Severity",
-        no_value="No other alert fires.",
-    )
-
-
 def overview() -> str:
     """Return the dashboard's JSON."""
     return document(
@@ -341,5 +311,5 @@ def overview() -> str:
         "Is anything wrong with the disks and backups now, can the numbers be trusted, and what is worst.",
         lines=[_wrong_now(), _trust(), *_worst(), *_over_time(), _largest()],
         variables=[ACCOUNT, chosen_disks("worst", q.worst(_F, _WORST))],
-        alerts=f"count by (alertname, severity) ({_ALERTS}}})",
+        alerts=f"count by (alertname, severity) ({q.firing(q.ALERTS)})",
     )

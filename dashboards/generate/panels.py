@@ -28,6 +28,9 @@ __all__ = ["DATASOURCE", "Panel", "Query", "bars", "graph", "numbers", "target",
 
 DATASOURCE = common_model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
+_POINTS = 500
+"""Of each series over time: Grafana would ask for one a pixel, which on a wide screen costs thrice as much."""
+
 Panel = build.Panel | stat.Panel | table.Panel | timeseries.Panel | statetimeline.Panel | bargauge.Panel
 
 
@@ -110,14 +113,12 @@ def graph(
     lowest: float | None = 0,
     highest: float | None = None,
     no_value: str = "no data in this range",
-    points: int | None = None,
     colours: Mapping[str, str] | None = None,
 ) -> timeseries.Panel:
     """Return a graph over time.
 
-    Series whose names fit the regular expression ``dashed``, such as limits, are drawn so. ``points`` bounds how many
-    points each series has, where the query is a costly one. ``colours`` are those of series that mean something;
-    the others have any, by their names.
+    Series whose names fit the regular expression ``dashed``, such as limits, are drawn so. ``colours`` are those of
+    series that mean something; the others have any, by their names.
     """
     panel = (
         timeseries.Panel()
@@ -126,6 +127,7 @@ def graph(
         .unit(unit)
         .no_value(no_value)
         .color_scheme(build.FieldColor().mode(model.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+        .max_data_points(_POINTS)
         .line_width(1)
         .fill_opacity(20 if stacked else 0)
         .show_points(common_model.VisibilityMode.AUTO)
@@ -152,8 +154,6 @@ def graph(
         panel = panel.min(lowest)
     if highest is not None:
         panel = panel.max(highest)
-    if points is not None:
-        panel = panel.max_data_points(points)
     if dashed:
         style = {"fill": "dash", "dash": [8, 8]}
         panel = panel.override_by_regexp(dashed, [setting("custom.lineStyle", style)])
@@ -177,6 +177,7 @@ def timeline(
         .no_value(no_value)
         .color_scheme(by_thresholds())
         .thresholds(thresholds(steps(PLAIN)))
+        .max_data_points(_POINTS)
         .merge_values(True)
         .show_value(common_model.VisibilityMode.AUTO)
         .row_height(0.8)

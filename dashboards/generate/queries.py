@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
+    "ALERTS",
     "ATTACHED",
     "BY_ACCOUNT",
     "BY_DISK",
@@ -26,6 +27,7 @@ __all__ = [
     "WORST",
     "Scope",
     "account_named",
+    "firing",
     "largest",
     "largest_accounts",
     "machine_names",
@@ -74,6 +76,8 @@ CHANGED = Scope(f'{FLEET.matchers}, disk_id=~"$changed"')
 DRAWN = Scope(f'{FLEET.matchers}, disk_id=~"$drawn"')
 MACHINES = Scope(f'{FLEET.matchers}, virtual_machine_id=~"$virtual_machine"')
 DISK = Scope(f'{MACHINES.matchers}, disk_id=~"$disk_id"')
+ALERTS = Scope(f'alertname=~"Gigas.*", {EXPORTER.matchers}, account_id=~"$account_id|"')
+"""The alerts of the chosen exporters and accounts, and those that are about no account."""
 
 
 def of_exporters(metric: str) -> str:
@@ -87,10 +91,15 @@ def up() -> str:
     return f"({EXPORTER('up')} and on (job, instance) {seen})"
 
 
-def ranked(alerts: str, extra: str = "") -> str:
-    """Return alerts, given as a selector without its closing brace, as numbers for `looks.SEVERITY`."""
+def firing(alerts: Scope, extra: str = "") -> str:
+    """Return those of the alerts that fire."""
+    return alerts("ALERTS", 'alertstate="firing"' + (f", {extra}" if extra else ""))
+
+
+def ranked(alerts: Scope, extra: str) -> str:
+    """Return those of the alerts that fire as numbers for `looks.SEVERITY`."""
     ranks = ((3, "critical"), (2, "warning"), (1, "info"))
-    return " or ".join(f'{rank} * {alerts}, severity="{name}"{extra}}}' for rank, name in ranks)
+    return " or ".join(f"{rank} * " + firing(alerts, f'severity="{name}", {extra}') for rank, name in ranks)
 
 
 def or_zero(count: str, of: str) -> str:
@@ -194,10 +203,10 @@ def named(expression: str, scope: Scope, at: str = "") -> str:
     return f"({expression}) * on ({BY_DISK}) group_left (label, mount_point) ({names})"
 
 
-def largest_accounts(scope: Scope, metric: str, limit: int) -> str:
-    """Return a metric's sum over time for the accounts in which it is largest at either end of the range."""
-    chosen = " or ".join(f"sum by ({BY_ACCOUNT}) ({scope(metric, at=at)})" for at in ("end", "start"))
-    return account_named(f"sum by ({BY_ACCOUNT}) ({scope(metric)}) and on ({BY_ACCOUNT}) topk({limit}, {chosen})")
+def largest_accounts(recorded: str, limit: int) -> str:
+    """Return a roll-up of accounts over time, for those in which it is largest at either end of the range."""
+    chosen = " or ".join(FLEET(recorded, at=at) for at in ("end", "start"))
+    return account_named(f"{FLEET(recorded)} and topk({limit}, {chosen})")
 
 
 def largest(scope: Scope, limit: int) -> str:
@@ -207,8 +216,8 @@ def largest(scope: Scope, limit: int) -> str:
     is among them, and when a reader chose it, it is the only one.
     """
     candidates = " or ".join(
-        scope(metric) + earlier
+        f"topk({limit}, max by ({BY_DISK}) ({scope(metric)}{earlier}))"
         for earlier in ("", " offset $__range")
         for metric in ("gigas_disk_size_bytes", "gigas_disk_info")
     )
-    return f"topk({limit}, max by ({BY_DISK}) ({candidates}))"
+    return f"topk({limit}, {candidates})"

@@ -78,7 +78,7 @@ def the_disk(id_width: int = 80) -> list[Column]:
     ]
 
 
-def its_account(name_width: int = 105, id_width: int = 90) -> list[Column]:
+def its_account(name_width: int = 105, id_width: int = 95) -> list[Column]:
     """Return the columns that say whose a row is."""
     return [
         Column("name", "Account", width=name_width, filterable=True),

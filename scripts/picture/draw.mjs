@@ -5,7 +5,7 @@
 //   promtool tsdb create-blocks-from openmetrics past.om data
 //   prometheus --storage.tsdb.path=data --storage.tsdb.retention.time=100y --query.lookback-delta=10m \
 //     --config.file=/dev/null --web.listen-address=127.0.0.1:9090 &
-//   python tests/dashboards/measure_queries.py http://127.0.0.1:9090 --end 1764000000 --answers answers.json
+//   python tests/dashboards/measure_queries.py http://127.0.0.1:9090 --end 1764000000 --scrape 300 --answers answers.json
 //   node scripts/picture/draw.mjs answers.json gigas-overview docs/images/overview.png
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -14,6 +14,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 __all__ = ["main"]
 
@@ -98,6 +99,8 @@ def labels(**values: str) -> str:
 
 Value = Callable[[float], float | None]
 Series = tuple[str, str, Value]
+Disk = dict[str, float]
+"""What is known of a disk at one time, by metric."""
 
 
 def always(value: float) -> Value:
@@ -174,14 +177,65 @@ def _facts(past: Past, end: float) -> Iterator[tuple[str, str, Callable[[float],
     yield "gigas_disk_backup_oldest_timestamp_seconds", "", lambda t: made_at(t) - 6 * 24 * HOUR
 
 
+def _within(disk: Disk) -> float | None:
+    limit = disk.get("gigas_disk_backup_max_age_seconds")
+    return None if limit is None else float(disk.get("gigas_disk_backup_age_seconds", limit + 1) <= limit)
+
+
+def _late(disk: Disk) -> float:
+    within = _within(disk)
+    return float("gigas_disk_backup_age_seconds" in disk and within == 0)
+
+
+def _never(disk: Disk) -> float:
+    return float(disk.get("gigas_disk_backups") == 0 and disk["gigas_disk_backup_required"] == 1)
+
+
+SUMS: dict[str, Callable[[Disk], float | None]] = {
+    "account:gigas_disk_error:sum": lambda disk: disk["gigas_disk_error"],
+    "account:gigas_disk_locked:sum": lambda disk: disk["gigas_disk_locked"],
+    "account:gigas_disk_backups:sum": lambda disk: disk.get("gigas_disk_backups"),
+    "account:gigas_disk_backups_failed:sum": lambda disk: disk.get("gigas_disk_backups_failed"),
+    "account:gigas_disk_backup_last_size_bytes:sum": lambda disk: disk.get("gigas_disk_backup_last_size_bytes"),
+    "account:gigas_disk_backup_over_limit:count": _late,
+    "account:gigas_disk_never_backed_up:count": _never,
+    "account:gigas_disk_backups_unreadable:count": lambda disk: float(disk.get("gigas_disk_backups_poll_success") == 0),
+    "account:gigas_disk_backup_within_limit:sum": _within,
+}
+"""What the recording rules add up, from the values of one disk."""
+
+
+def recorded_series(account: str, disks: tuple[Past, ...], end: float) -> Iterator[Series]:
+    """Yield what the recording rules would have made of an account's disks."""
+    values = [
+        [(name, _while(alive, value)) for name, _, value in _facts(past, end)]
+        for past in disks
+        for _, alive in _attachments(past, end)
+    ]
+
+    @cache
+    def sums(t: float) -> dict[str, float]:
+        known = ({name: v for name, value in disk if (v := value(t)) is not None} for disk in values)
+        there = [disk for disk in known if disk]
+        found = {record: [v for disk in there if (v := of(disk)) is not None] for record, of in SUMS.items()}
+        totals = {record: sum(each) for record, each in found.items() if each}
+        within = found["account:gigas_disk_backup_within_limit:sum"]
+        return totals | ({"account:gigas_disk_backup_within_limit:ratio": sum(within) / len(within)} if within else {})
+
+    for record in (*SUMS, "account:gigas_disk_backup_within_limit:ratio"):
+        yield record, labels(account_id=account), _looked_up(sums, record)
+
+
+def _looked_up(sums: Callable[[float], dict[str, float]], record: str) -> Value:
+    return lambda t: sums(t).get(record)
+
+
 def account_series(account: str, name: str, end: float) -> Iterator[Series]:
     """Yield the series of an account and of its polls; account 77 has not answered for half an hour."""
     answers = account != "77"
     broke = end - HOUR / 2
     yield "gigas_up", labels(account_id=account), lambda t: float(answers or t < broke)
     yield "gigas_account_info", labels(account_id=account, name=name), lambda _: 1
-    # What the recording rules would have made of it.
-    yield "account:gigas_disk_backup_within_limit:ratio", labels(account_id=account), always(0.6 if answers else 0.5)
     expiry = "gigas_exporter_api_token_expiry_timestamp_seconds"
     yield expiry, labels(account_id=account), lambda t: t + HOUR
     for resource, interval in RESOURCES.items():
@@ -257,6 +311,11 @@ def _since(moment: float) -> Value:
     return lambda t: 1 if t >= moment else None
 
 
+def _active(alert: str, since: float) -> Iterator[Series]:
+    """Yield since when an alert holds, as Prometheus writes it beside the alert."""
+    yield "ALERTS_FOR_STATE", alert.replace('alertstate="firing",', ""), lambda t: since if t >= since else None
+
+
 def alert_series(end: float) -> Iterator[Series]:
     """Yield what the alert rules would have left: the series that annotations read."""
     for alert, severity, disk, since in (
@@ -268,8 +327,10 @@ def alert_series(end: float) -> Iterator[Series]:
     ):
         own = labels(alertname=alert, alertstate="firing", severity=severity, account_id="4242", disk_id=disk)
         yield "ALERTS", own, _since(end - since * HOUR)
+        yield from _active(own, end - since * HOUR)
     failing = labels(alertname="GigasApiFailing", alertstate="firing", severity="warning", account_id="77")
     yield "ALERTS", failing, _since(end - HOUR / 4)
+    yield from _active(failing, end - HOUR / 4)
 
 
 def crowd(disks: int) -> Iterator[Past]:
@@ -298,6 +359,8 @@ def fleet_series(end: float, disks: int) -> Iterator[Series]:
         yield from account_series(account, name, end)
     for past in (*FLEET, *many):
         yield from disk_series(past, end)
+    for account in accounts:
+        yield from recorded_series(account, tuple(past for past in (*FLEET, *many) if past.account == account), end)
     for account, machine in sorted({(past.account, past.machine) for past in many}):
         own = labels(
             account_id=account,

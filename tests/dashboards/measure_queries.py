@@ -1,9 +1,11 @@
 """Report how long the dashboards' queries take over a large fleet: no test, for its numbers depend on the machine.
 
-    python tests/dashboards/measure_queries.py URL_OF_A_PROMETHEUS [--end UNIX_SECONDS] [--answers FILE]
+    python tests/dashboards/measure_queries.py URL_OF_A_PROMETHEUS [--end TIME] [--scrape SECONDS] [--answers FILE]
 
-docs/dashboards.md says how to fill a Prometheus with a large fleet's past. Each query is asked as its panel would ask
-it, with everything chosen; of three tries the best counts. ``--answers`` keeps what was answered, for drawing it.
+docs/dashboards.md says how to fill a Prometheus with a large fleet's past. Each query of panels, annotations and
+variables is asked as Grafana would ask it, with everything chosen; of three tries the best counts. Beside the time
+stands the processor time, which depends less on what else the machine does. ``--answers`` keeps what was answered, for
+drawing it.
 """
 
 from __future__ import annotations
@@ -35,29 +37,41 @@ def filled(text: str, values: dict[str, str]) -> str:
     return re.sub(r"\$(\w+)", lambda name: values.get(name[1], name[0]), text)
 
 
-def hidden(dashboard: dict[str, Any], values: dict[str, str], end: float, ask: Ask) -> Iterator[tuple[str, str]]:
-    """Yield the hidden variables and what they stand for: the disks that their queries find."""
+def processor_seconds(session: requests.Session, url: str) -> float:
+    """Return the processor time that Prometheus has used so far."""
+    page = session.get(f"{url}/metrics", timeout=30).text
+    return float(re.findall(r"^process_cpu_seconds_total (\S+)$", page, re.MULTILINE)[0])
+
+
+def variables(dashboard: dict[str, Any], values: dict[str, str], end: float, ask: Ask) -> Iterator[tuple[str, str]]:
+    """Ask for all variables, and yield the hidden ones and what they stand for: the disks that their queries find."""
     for variable in dashboard["templating"]["list"]:
+        if variable["type"] != "query" or variable["query"]["query"].startswith("label_values("):
+            continue
+        inner = variable["query"]["query"].removeprefix("query_result(").removesuffix(")")
+        name = f"{dashboard['uid']}: variable {variable['name']}"
+        found = ask(name, {"query": filled(inner, values), "time": end})
         if variable["hide"]:
-            inner = variable["query"]["query"].removeprefix("query_result(").removesuffix(")")
-            found = ask(f"variable {variable['name']}", {"query": filled(inner, values), "time": end})
             yield variable["name"], "(" + "|".join(series["metric"]["disk_id"] for series in found) + ")"
 
 
-def queries(end: float, ask: Ask) -> Answers:
+def queries(end: float, scrape: float, ask: Ask) -> Answers:
     """Ask everything that the dashboards ask."""
     answers: Answers = {}
     for file in sorted(DASHBOARDS.glob("*.json")):
         dashboard = json.loads(file.read_text(encoding="utf-8"))
         hours = HOURS[dashboard["time"]["from"]]
         values = VALUES | {"__range": f"{hours}h"}
-        values |= dict(hidden(dashboard, values, end, ask))
+        values |= dict(variables(dashboard, values, end, ask))
         results: dict[int, dict[str, Any]] = {}
+        for annotation in dashboard["annotations"]["list"]:
+            text = filled(annotation["expr"], values)
+            ask(f"{file.stem}: annotation", {"query": text, "start": end - hours * 3600, "end": end, "step": hours * 3})
         answers[file.stem] = {"from": end - hours * 3600, "to": end, "results": results}
         for panel in dashboard["panels"]:
-            # A panel half the page wide has about 700 points unless it says otherwise.
+            # A panel half the page wide has about 700 points, unless it says otherwise.
             step = max(60, hours * 3600 / panel.get("maxDataPoints", 700))
-            values["__rate_interval"] = f"{max(240, step + 60):.0f}s"
+            values["__rate_interval"] = f"{max(4 * scrape, step + scrape):.0f}s"
             for target in panel.get("targets", []):
                 name = f"{file.stem}: {panel['title']} {target['refId']}"
                 times = {"time": end} if target["instant"] else {"start": end - hours * 3600, "end": end, "step": step}
@@ -71,30 +85,32 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("url")
     arguments.add_argument("--end", type=float, default=time.time())
+    arguments.add_argument("--scrape", type=float, default=60, help="seconds between samples")
     arguments.add_argument("--answers", type=Path)
     chosen = arguments.parse_args()
-    taken: list[tuple[float, int, str]] = []
+    taken: list[tuple[float, float, int, str]] = []
     with requests.Session() as session:
 
         def ask(name: str, parameters: dict[str, str | float]) -> list[dict[str, Any]]:
-            best = float("inf")
+            best = least = float("inf")
             for _ in range(TRIES):
-                began = time.monotonic()
+                used, began = processor_seconds(session, chosen.url), time.monotonic()
                 path = "query" if "time" in parameters else "query_range"
                 answer = session.post(f"{chosen.url}/api/v1/{path}", data=parameters, timeout=120).json()
                 best = min(best, time.monotonic() - began)
+                least = min(least, processor_seconds(session, chosen.url) - used)
                 if answer["status"] != "success":
                     raise SystemExit(f"{name}: {answer['error']}")
             found: list[dict[str, Any]] = answer["data"]["result"]
-            taken.append((best, len(found), name))
+            taken.append((best, least, len(found), name))
             return found
 
-        answers = queries(chosen.end, ask)
+        answers = queries(chosen.end, chosen.scrape, ask)
     if chosen.answers:
         chosen.answers.write_text(json.dumps(answers), encoding="utf-8")
-    for seconds, series, name in sorted(taken, reverse=True)[:SHOWN]:
-        print(f"{seconds:6.2f} s  {series:5d} series  {name}")  # noqa: T201 - it is what the program is for
-    print(f"{len(taken)} queries, the most series: {max(series for _, series, _ in taken)}")  # noqa: T201
+    for seconds, processor, series, name in sorted(taken, reverse=True)[:SHOWN]:
+        print(f"{seconds:6.2f} s  {processor:6.2f} s CPU  {series:5d} series  {name}")  # noqa: T201 - it is what it is for
+    print(f"{len(taken)} queries, the most series: {max(series for *_, series, _ in taken)}")  # noqa: T201
 
 
 if __name__ == "__main__":

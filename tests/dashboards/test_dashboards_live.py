@@ -32,7 +32,7 @@ EMPTY_AFTER_SECONDS = {
 }
 """Panels of which a query may find nothing here, each with the reason."""
 
-FROM_ELSEWHERE = re.compile(r"up|scrape_\w+|ALERTS|process_\w+")
+FROM_ELSEWHERE = re.compile(r"up|scrape_\w+|ALERTS(_FOR_STATE)?|process_\w+")
 
 
 class Server(Protocol):

@@ -18,7 +18,7 @@ import pytest
 Json = dict[str, Any]
 HERE = Path(__file__).resolve().parent
 NAMES = ("gigas-overview", "gigas-backups", "gigas-disk", "gigas-exporter")
-GOOD, NOTICE, WARN, BAD = "#0072B2", "#56B4E9", "#E69F00", "#D55E00"
+GOOD, NOTICE, WARN, BAD = "#0072B2", "#7FC8F0", "#F5B700", "#D55E00"
 DEADLINE_SECONDS = 120
 
 
@@ -296,6 +296,7 @@ def test_most_severe_alert_stands_first(shown: dict[str, Shown]) -> None:
     }
     named = {row["Disk ID"]["text"]: (row["Virtual machine"]["text"], row["Mount point"]["text"]) for row in rows}
     assert named["1004"] == ("db-1", "/srv/never")
+    assert {row["Disk ID"]["text"]: row["For"]["text"] for row in rows}["1003"] == "20.0 hours"
 
 
 def test_machine_without_a_name_is_called_by_its_id(shown: dict[str, Shown]) -> None:
