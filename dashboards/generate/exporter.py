@@ -23,8 +23,13 @@ _NO_SUCCESS = 'code!~"2.."'
 
 
 def _rate(metric: str, by: str, scope: q.Scope, extra: str = "") -> str:
+    """Return a counter's growth by the second."""
+    return f"sum by ({by}) (rate({scope(metric, extra)}{_RATE}))"
+
+
+def _a_minute(metric: str, by: str, scope: q.Scope) -> str:
     """Return a counter's growth by the minute: what is polled once a minute would be 0.0167 by the second."""
-    return f"60 * sum by ({by}) (rate({scope(metric, extra)}{_RATE}))"
+    return f"60 * {_rate(metric, by, scope)}"
 
 
 def _health() -> Line:
@@ -152,9 +157,9 @@ def _freshness() -> list[Line]:
     rates = graph(
         "Polls a minute",
         "Polls that ended, and those of them that failed, by resource.",
-        Query(_rate("gigas_exporter_polls_total", "resource", _F), "{{resource}}"),
+        Query(_a_minute("gigas_exporter_polls_total", "resource", _F), "{{resource}}"),
         Query(
-            _rate("gigas_exporter_poll_failures_total", "resource, reason", _F) + " > 0",
+            _a_minute("gigas_exporter_poll_failures_total", "resource, reason", _F) + " > 0",
             "{{resource}} failed: {{reason}}",
         ),
         unit="short",
@@ -167,7 +172,7 @@ def _freshness() -> list[Line]:
 
 
 def _api() -> list[Line]:
-    bucket = "sum by (operation, le) (rate(" + _E("gigas_exporter_api_request_duration_seconds_bucket") + f"{_RATE}))"
+    bucket = _rate("gigas_exporter_api_request_duration_seconds_bucket", "operation, le", _E)
     total = "gigas_exporter_api_requests_total"
     latency = graph(
         "Latency",
@@ -192,7 +197,7 @@ def _api() -> list[Line]:
     codes = graph(
         "Requests a minute by outcome",
         "Requests to the API by what came of them: the HTTP status, or why there was none.",
-        Query(_rate(total, "code", _E), "{{code}}"),
+        Query(_a_minute(total, "code", _E), "{{code}}"),
         unit="short",
         stacked=True,
         no_value="no requests",
@@ -211,7 +216,7 @@ def _api() -> list[Line]:
     retries = graph(
         "Retries a minute",
         "Requests that were tried once more.",
-        Query(_rate("gigas_exporter_api_retries_total", "operation", _E), "{{operation}}"),
+        Query(_a_minute("gigas_exporter_api_retries_total", "operation", _E), "{{operation}}"),
         unit="short",
         no_value="no requests",
     )
@@ -220,7 +225,7 @@ def _api() -> list[Line]:
         "Values in the API's answers that could not be understood; what they would"
         " have said is left out. The 30 fields with the most.",
         Query(
-            f"topk(30, {_rate('gigas_exporter_invalid_items_total', 'resource, field', _F)} > 0)",
+            f"topk(30, {_a_minute('gigas_exporter_invalid_items_total', 'resource, field', _F)} > 0)",
             "{{resource}} {{field}}",
         ),
         unit="short",

@@ -312,6 +312,18 @@ def test_series_are_named_for_people(shown: dict[str, Shown]) -> None:
     assert {"db-1 /srv/moved 1010", "web-1 /srv/gone 1011", "VM 901 /data 2002", "detached /old 1009"} <= names
 
 
+@pytest.mark.parametrize(
+    ("title", "texts"),
+    [("Mean latency", {"400 ms"}), ("Share of failed requests", {"10%"}), ("Requests a minute by outcome", {"2.70"})],
+)
+def test_requests_add_up(title: str, texts: set[str], shown: dict[str, Shown]) -> None:
+    """The API's requests, one a minute of each operation, take 0.4 s each, and one in ten of them fails."""
+    (panel,) = [each for each in shown["gigas-exporter"].panels if each["title"] == title]
+    fields = [field for frame in shown["gigas-exporter"].of(panel)["frames"] for field in frame]
+    seen = {field["values"][0]["text"] for field in fields if field["name"] not in {"503", "timeout"}}
+    assert seen == texts
+
+
 def test_limits_are_drawn_dashed(shown: dict[str, Shown]) -> None:
     """The limit is told from the age by its dashes, not by colour alone."""
     (panel,) = [each for each in shown["gigas-disk"].panels if each["title"].startswith("Age of the newest backup, ")]
