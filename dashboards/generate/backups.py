@@ -191,7 +191,7 @@ def _against_limit() -> list[Line]:
             *its_account(),
         ],
         sort_by="Of limit",
-        no_value="No disk that must have a backup has one.",
+        no_value="No disk that must have a backup is known to have one.",
     )
     never = table_of(
         "Never backed up",
@@ -206,7 +206,7 @@ def _against_limit() -> list[Line]:
             *its_account(),
         ],
         sort_by="Size",
-        no_value="Every disk that must have a backup has one.",
+        no_value="No such disk is known. The numbers at the top tell whether the backups were read.",
     )
     return [Line(10, [(24, sawtooth)]), Line(10, [(24, latest)]), Line(9, [(12, never), (12, _unprotected())])]
 
@@ -225,7 +225,7 @@ def _unprotected() -> Panel:
             *its_account(),
         ],
         sort_by="Size",
-        no_value="Every disk is protected, or exempt.",
+        no_value="No such disk is known.",
     )
 
 
@@ -276,7 +276,7 @@ def _amounts() -> list[Line]:
                 coloured=True,
                 thresholds=judged(WARN, (0.5, "transparent"), unknown="transparent"),
             ),
-            Column("Value #B", "Newest backup", unit="bytes", width=120),
+            Column("Value #B", "Size now", unit="bytes", width=85),
             *its_account(),
         ],
         sort_by="Of yesterday",
@@ -296,7 +296,7 @@ def _amounts() -> list[Line]:
             *its_account(),
         ],
         sort_by="Oldest backup",
-        no_value="No disk has a backup.",
+        no_value="No disk is known to have a backup.",
     )
     return [
         Line(8, [(8, counts), (8, sizes), (8, failed)], "How many, how large, how far back"),

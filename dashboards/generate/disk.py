@@ -167,7 +167,7 @@ def _what_it_is() -> list[Line]:
     alerts = firing.about_disks(
         "Its firing alerts", "What fires for the chosen disks now, worst first, at most 50.", _ALERTS
     )
-    return [Line(7, [(24, disks)]), Line(7, [(12, alerts), (12, machines)])]
+    return [Line(7, [(24, disks)]), Line(7, [(14, alerts), (10, machines)])]
 
 
 def _history() -> list[Line]:

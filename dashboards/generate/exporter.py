@@ -72,6 +72,7 @@ def _health() -> Line:
                 "Whether the last reload went well; the old configuration stays in force when it did not.",
                 Query(f"min({_E('gigas_exporter_config_last_reload_successful')})"),
                 mappings=success,
+                no_value="no exporter",
             ),
         ),
         (
@@ -81,6 +82,7 @@ def _health() -> Line:
                 "How long ago the configuration in force was loaded, by the exporter that is furthest behind.",
                 Query(f"max(time() - {_E('gigas_exporter_config_last_reload_success_timestamp_seconds')})"),
                 unit="dtdurations",
+                no_value="no exporter",
             ),
         ),
         (

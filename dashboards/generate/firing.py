@@ -50,7 +50,7 @@ def about_disks(title: str, description: str, alerts: q.Scope) -> Panel:
             Column("account_id", "Account ID", width=90),
         ],
         sort_by="Severity",
-        no_value="No alert about a disk fires.",
+        no_value="No alert about a disk fires, or the rules are not loaded.",
     )
 
 
@@ -70,5 +70,5 @@ def about_others(alerts: q.Scope) -> Panel:
             Column("instance", "Instance", leads_to=THE_EXPORTER),
         ],
         sort_by="Severity",
-        no_value="No other alert fires.",
+        no_value="No other alert fires, or the rules are not loaded.",
     )

@@ -105,6 +105,7 @@ def _trust() -> Line:
                 " while.",
                 Query(f"sum({_F('gigas_up')} == bool 0)"),
                 levels=judged(GOOD, (1, WARN)),
+                no_value="not polled",
             ),
         ),
         (
@@ -146,6 +147,7 @@ def _trust() -> Line:
                 "Disks whose backups the last backup poll could not read.",
                 Query(f"sum({_F('gigas_disk_backups_poll_success')} == bool 0)"),
                 levels=judged(GOOD, (1, WARN)),
+                no_value="not read",
             ),
         ),
     ]
@@ -193,7 +195,7 @@ def _worst() -> list[Line]:
             *its_account(130),
         ],
         sort_by="Problem",
-        no_value="Nothing is wrong with any disk.",
+        no_value="No disk is known to have a problem. The numbers above tell whether the disks were read.",
     )
     fleet = [
         (
@@ -215,7 +217,15 @@ def _worst() -> list[Line]:
                 no_value="not listed",
             ),
         ),
-        (4, numbers("Accounts", "Accounts that are watched.", Query(f"count({_F('gigas_account_info')})"))),
+        (
+            4,
+            numbers(
+                "Accounts",
+                "Accounts that are watched.",
+                Query(f"count({_F('gigas_account_info')})"),
+                no_value="no exporter",
+            ),
+        ),
         (
             4,
             numbers(

@@ -63,7 +63,7 @@ def numbers(
     *queries: Query,
     unit: str = "short",
     levels: Sequence[model.Threshold] = (),
-    no_value: str = "no data",
+    no_value: str = "no disks",
     decimals: int | None = None,
     levels_by_name: Mapping[str, Sequence[model.Threshold]] | None = None,
     mappings: Mappings | None = None,
@@ -144,6 +144,8 @@ def graph(
             .sort(common_model.SortOrder.DESCENDING)
         )
     )
+    if unit == "short":
+        panel = panel.axis_soft_max(1)  # else a count that stays 0 has an axis up to 100
     if levels:
         panel = panel.thresholds(thresholds(levels)).thresholds_style(
             common.GraphThresholdsStyleConfig().mode(common_model.GraphThresholdsStyleMode.DASHED)
@@ -201,7 +203,7 @@ def bars(
     *queries: Query,
     unit: str = "short",
     colours: Mapping[str, str] | None = None,
-    no_value: str = "no data",
+    no_value: str = "no disks",
 ) -> bargauge.Panel:
     """Return horizontal bars of single numbers; one colour, but for the bars that ``colours`` names."""
     panel = (
@@ -216,7 +218,7 @@ def bars(
         .display_mode(common_model.BarGaugeDisplayMode.BASIC)
         .value_mode(common_model.BarGaugeValueMode.TEXT)
         .orientation(common_model.VizOrientation.HORIZONTAL)
-        .text(common.VizTextDisplayOptions().title_size(14).value_size(20))
+        .text(common.VizTextDisplayOptions().title_size(12).value_size(20))
         .show_unfilled(True)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(False))
     )

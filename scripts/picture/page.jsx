@@ -164,6 +164,12 @@ async function prepared(panel) {
     timeZone: 'utc',
   });
   grafana.cacheFieldDisplayNames(data);
+  if (panel.type === 'timeseries') {
+    // The component forgets the shown names when it joins the series, and colours lines by the fields' names instead.
+    for (const field of data.flatMap((frame) => frame.fields.filter(({ type }) => type === grafana.FieldType.number))) {
+      field.name = field.state.displayName;
+    }
+  }
   return data;
 }
 
