@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dashboards.generate import backups_tables as tables
 from dashboards.generate import queries as q
-from dashboards.generate.document import ACCOUNT, MACHINE, Line, chosen_disks, document
-from dashboards.generate.looks import BAD, BUILT_IN_LIMITS, GOOD, SHARE_OF_LIMIT_CELL, WARN, judged, steps
+from dashboards.generate.document import ACCOUNT, MACHINE, Line, document
+from dashboards.generate.looks import BAD, BUILT_IN_LIMITS, GOOD, WARN, judged, steps
 from dashboards.generate.panels import Panel, Query, bars, graph, numbers
-from dashboards.generate.tables import Column, its_account, table_of, the_disk
 
 __all__ = ["NAME", "backups"]
 
@@ -15,7 +15,6 @@ NAME = "gigas-backups"
 _M = q.MACHINES
 _DISKS = _M("gigas_disk_info")
 _HOUR = 3600
-_TOP = 50
 _DRAWN = 20
 _RECORDED = "Whole accounts, with all their machines, from the recording rules."
 _NOT_RECORDED = "the recording rules are not loaded"
@@ -169,69 +168,11 @@ def _against_limit() -> list[Line]:
         levels=steps(GOOD, (1, WARN), (BUILT_IN_LIMITS.missed_share, BAD)),
         no_value="no disk has a limit",
     )
-    latest = table_of(
-        "Most overdue disks",
-        f"The {_TOP} disks that have used up most of what the policy allows. The numbers at the top count all.",
-        Query(q.account_named(q.named(share, q.OVERDUE))),
-        Query(f"max by ({q.BY_DISK}) ({q.OVERDUE('gigas_disk_backup_age_seconds')})"),
-        Query(f"max by ({q.BY_DISK}) ({q.OVERDUE('gigas_disk_backup_max_age_seconds')})"),
-        columns=[
-            Column(
-                "Value #A",
-                "Of limit",
-                unit="percentunit",
-                decimals=0,
-                width=90,
-                thresholds=SHARE_OF_LIMIT_CELL,
-                coloured=True,
-            ),
-            *the_disk(),
-            Column("Value #B", "Last backup", unit="dtdurations", width=170),
-            Column("Value #C", "Limit", unit="dtdurations", width=130),
-            *its_account(),
-        ],
-        sort_by="Of limit",
-        no_value="No disk that must have a backup is known to have one.",
-    )
-    never = table_of(
-        "Never backed up",
-        f"Disks that must have a backup and have no usable one, the largest first, at most {_TOP}; the number at the"
-        " top counts all.",
-        Query(q.account_named(q.named(f"max by ({q.BY_DISK}) ({q.NEVER('gigas_disk_size_bytes')})", q.NEVER))),
-        Query(f"1000 * max by ({q.BY_DISK}) ({q.NEVER('gigas_disk_created_timestamp_seconds')})"),
-        columns=[
-            *the_disk(),
-            Column("Value #A", "Size", unit="bytes", width=80),
-            Column("Value #B", "Disk made", unit="dateTimeFromNow", width=115, no_value="not known"),
-            *its_account(),
-        ],
-        sort_by="Size",
-        no_value="No such disk is known. The numbers at the top tell whether the backups were read.",
-    )
-    return [Line(10, [(24, sawtooth)]), Line(10, [(24, latest)]), Line(9, [(12, never), (12, _unprotected())])]
-
-
-def _unprotected() -> Panel:
-    return table_of(
-        "Unprotected",
-        f"Disks that are no swap, that no automatic backup covers and that the policy neither asks about nor exempts,"
-        f" the largest first, at most {_TOP}; the overview counts all.",
-        Query(
-            q.account_named(q.named(f"max by ({q.BY_DISK}) ({q.UNPROTECTED('gigas_disk_size_bytes')})", q.UNPROTECTED))
-        ),
-        columns=[
-            *the_disk(),
-            Column("Value", "Size", unit="bytes", width=80),
-            *its_account(),
-        ],
-        sort_by="Size",
-        no_value="No such disk is known.",
-    )
-
-
-def _growth(scope: q.Scope) -> str:
-    size = scope("gigas_disk_backup_last_size_bytes")
-    return f"{size} / ({size} offset 1d)"
+    return [
+        Line(10, [(24, sawtooth)]),
+        Line(10, [(24, tables.overdue())]),
+        Line(9, [(12, tables.never_backed_up()), (12, tables.unprotected())]),
+    ]
 
 
 def _amounts() -> list[Line]:
@@ -259,48 +200,9 @@ def _amounts() -> list[Line]:
         unit="short",
         no_value=f"not read, or {_NOT_RECORDED}",
     )
-    growth = table_of(
-        "Growth since yesterday",
-        f"The {_TOP} disks whose newest backup differs most in size from the newest one of a day ago. A backup that"
-        " shrank much may be incomplete.",
-        Query(q.account_named(q.named(_growth(q.CHANGED), q.CHANGED))),
-        Query(f"max by ({q.BY_DISK}) ({q.CHANGED('gigas_disk_backup_last_size_bytes')})"),
-        columns=[
-            *the_disk(),
-            Column(
-                "Value #A",
-                "Of yesterday",
-                unit="percentunit",
-                decimals=0,
-                width=105,
-                coloured=True,
-                thresholds=judged(WARN, (0.5, "transparent"), unknown="transparent"),
-            ),
-            Column("Value #B", "Size now", unit="bytes", width=85),
-            *its_account(),
-        ],
-        sort_by="Of yesterday",
-        descending=False,
-        no_value="No backup of a day ago to compare with.",
-    )
-    oldest = f"time() - max by ({q.BY_DISK}) ({q.OLDEST('gigas_disk_backup_oldest_timestamp_seconds')})"
-    depth = table_of(
-        "Oldest backups",
-        f"How far back the disks can be restored: the {_TOP} disks with the oldest usable backup.",
-        Query(q.account_named(q.named(oldest, q.OLDEST))),
-        Query(f"max by ({q.BY_DISK}) ({q.OLDEST('gigas_disk_backups')})"),
-        columns=[
-            *the_disk(),
-            Column("Value #A", "Oldest backup", unit="dtdurations", width=130),
-            Column("Value #B", "Usable", width=70),
-            *its_account(),
-        ],
-        sort_by="Oldest backup",
-        no_value="No disk is known to have a backup.",
-    )
     return [
         Line(8, [(8, counts), (8, sizes), (8, failed)], "How many, how large, how far back"),
-        Line(10, [(12, growth), (12, depth)]),
+        Line(10, [(12, tables.growth()), (12, tables.oldest())]),
     ]
 
 
@@ -314,11 +216,7 @@ def backups() -> str:
         variables=[
             ACCOUNT,
             MACHINE,
-            chosen_disks("overdue", f"topk({_TOP}, {q.of_limit(_M)})"),
-            chosen_disks("oldest", f"bottomk({_TOP}, {_M('gigas_disk_backup_oldest_timestamp_seconds')})"),
-            chosen_disks("never", f"topk({_TOP}, {_M('gigas_disk_size_bytes')} and ({q.never_backed_up(_M)}))"),
-            chosen_disks("unprotected", f"topk({_TOP}, {_M('gigas_disk_size_bytes')} and ({q.unprotected(_M)}))"),
-            chosen_disks("changed", f"topk({_TOP}, abs({_growth(_M)} - 1))"),
+            *tables.CHOSEN,
         ],
         alerts=f"count by (alertname, severity) ({q.firing(q.ALERTS)})",
         time_from="now-7d",

@@ -7,6 +7,7 @@ from dashboards.generate.document import ACCOUNT, Line, document
 from dashboards.generate.looks import BAD, BUILT_IN_LIMITS, GOOD, WARN, judged, steps, words
 from dashboards.generate.panels import Query, graph, numbers
 from dashboards.generate.tables import Column, table_of
+from dashboards.generate.trust import exporters_down
 
 __all__ = ["NAME", "exporter"]
 
@@ -47,13 +48,7 @@ def _health() -> Line:
         ),
         (
             4,
-            numbers(
-                "Exporters down",
-                "Exporters that do not answer Prometheus: scrape targets that were one within the range.",
-                Query(f"sum({q.up()} == bool 0)"),
-                levels=judged(GOOD, (1, BAD), unknown=BAD),
-                no_value="no exporter",
-            ),
+            exporters_down(),
         ),
         (
             4,

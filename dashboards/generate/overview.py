@@ -7,7 +7,6 @@ from dashboards.generate import queries as q
 from dashboards.generate.document import ACCOUNT, Line, chosen_disks, document
 from dashboards.generate.looks import (
     BAD,
-    BUILT_IN_LIMITS,
     FLAG,
     GOOD,
     NOTICE,
@@ -18,6 +17,7 @@ from dashboards.generate.looks import (
 )
 from dashboards.generate.panels import Query, graph, numbers
 from dashboards.generate.tables import THE_MACHINE, Column, its_account, table_of, the_disk
+from dashboards.generate.trust import trust
 
 __all__ = ["NAME", "overview"]
 
@@ -79,79 +79,6 @@ def _wrong_now() -> Line:
     )
     panels = [(6, alerts), (3, error), (3, never), (3, late), (3, within), (3, unprotected), (3, locked)]
     return Line(4, panels, "Is anything wrong now?")
-
-
-def _trust() -> Line:
-    interval = _F("gigas_exporter_poll_interval_seconds", 'resource="backups"')
-    disks_read = _F("gigas_exporter_poll_last_success_timestamp_seconds", 'resource="disks"')
-    backups_read = _F("gigas_exporter_poll_last_success_timestamp_seconds", 'resource="backups"')
-    limits = BUILT_IN_LIMITS
-    panels = [
-        (
-            4,
-            numbers(
-                "Exporters down",
-                "Exporters that do not answer Prometheus: scrape targets that were one within the range.",
-                Query(f"sum({q.up()} == bool 0)"),
-                levels=judged(GOOD, (1, BAD), unknown=BAD),
-                no_value="no exporter",
-            ),
-        ),
-        (
-            4,
-            numbers(
-                "Accounts not answering",
-                "Accounts whose disks could not be read in the last poll. Their last good data go on being shown for a"
-                " while.",
-                Query(f"sum({_F('gigas_up')} == bool 0)"),
-                levels=judged(GOOD, (1, WARN)),
-                no_value="not polled",
-            ),
-        ),
-        (
-            4,
-            numbers(
-                "Disk data age",
-                "How long ago the disks of the account that is furthest behind were last read.",
-                Query(f"max(time() - {disks_read})"),
-                unit="s",
-                levels=judged(GOOD, (limits.disks_late_seconds, WARN), (limits.disks_stale_seconds, BAD)),
-                no_value="never read",
-            ),
-        ),
-        (
-            4,
-            numbers(
-                "Backup data age, in polls",
-                "How many backup polls ago the backups of the account that is furthest behind were last read; 1 is as"
-                " it should be.",
-                Query(f"max((time() - {backups_read}) / {interval})"),
-                decimals=1,
-                levels=judged(GOOD, (limits.backups_late_polls, WARN), (limits.backups_stale_polls, BAD)),
-                no_value="never read",
-            ),
-        ),
-        (
-            4,
-            numbers(
-                "Backups not known",
-                "Disks that must have a backup and whose backups were not read yet, or too long ago to be shown.",
-                Query(_count(q.unknown(_F))),
-                levels=judged(GOOD, (1, WARN)),
-            ),
-        ),
-        (
-            4,
-            numbers(
-                "Backups not readable",
-                "Disks whose backups the last backup poll could not read.",
-                Query(f"sum({_F('gigas_disk_backups_poll_success')} == bool 0)"),
-                levels=judged(GOOD, (1, WARN)),
-                no_value="not read",
-            ),
-        ),
-    ]
-    return Line(4, panels, "Can I trust these numbers?")
 
 
 def _worst() -> list[Line]:
@@ -319,7 +246,7 @@ def overview() -> str:
         NAME,
         "Gigas / Overview",
         "Is anything wrong with the disks and backups now, can the numbers be trusted, and what is worst.",
-        lines=[_wrong_now(), _trust(), *_worst(), *_over_time(), _largest()],
+        lines=[_wrong_now(), trust(), *_worst(), *_over_time(), _largest()],
         variables=[ACCOUNT, chosen_disks("worst", q.worst(_F, _WORST))],
         alerts=f"count by (alertname, severity) ({q.firing(q.ALERTS)})",
     )
