@@ -6,7 +6,7 @@ Each shows the disks of a hidden variable, which stands for the first few that a
 from __future__ import annotations
 
 from dashboards.generate import queries as q
-from dashboards.generate.document import Variable, chosen_disks
+from dashboards.generate.document import Variable, chosen_disks, their_machines
 from dashboards.generate.looks import SHARE_OF_LIMIT_CELL, WARN, judged
 from dashboards.generate.panels import Panel, Query
 from dashboards.generate.tables import Column, its_account, table_of, the_disk
@@ -142,5 +142,6 @@ CHOSEN: tuple[Variable, ...] = (
     chosen_disks("never", f"topk({_TOP}, {_M('gigas_disk_size_bytes')} and ({q.never_backed_up(_M)}))"),
     chosen_disks("unprotected", f"topk({_TOP}, {_M('gigas_disk_size_bytes')} and ({q.unprotected(_M)}))"),
     chosen_disks("changed", f"topk({_TOP}, abs({_growth(_M)} - 1))"),
+    their_machines(q.OVERDUE, q.OLDEST, q.NEVER, q.UNPROTECTED, q.CHANGED),
 )
 """The hidden variables of these tables."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboards.generate import firing
 from dashboards.generate import queries as q
-from dashboards.generate.document import ACCOUNT, DISK, MACHINE, Line, chosen_disks, document
+from dashboards.generate.document import ACCOUNT, DISK, MACHINE, Line, chosen_disks, document, their_machines
 from dashboards.generate.looks import (
     BAD,
     DAY,
@@ -29,7 +29,7 @@ _DRAWN = 25
 _W = q.DRAWN
 _LEGEND = "{{label}} {{mount_point}} {{disk_id}}"
 _BOUND_SAID = f" With more than {_DRAWN} disks chosen, the {_DRAWN} largest."
-_ALERTS = q.Scope(f'alertname=~"Gigas.*", {q.FLEET.matchers}, disk_id=~"$disk_id"')
+_ALERTS = q.Scope(f'alertname=~"Gigas.*", {q.FLEET.matchers}, disk_id=~"$disk_id", disk_id!=""')
 
 
 def _drawn(metric: str) -> str:
@@ -142,23 +142,23 @@ def _what_it_is() -> list[Line]:
         no_value="No such disk now. It may be gone, or its account may not have been read for long.",
     )
     machine = _W("gigas_disk_info", q.ATTACHED)
-    known = q.FLEET("gigas_virtual_machine_info")
+    known = q.NAMED("gigas_virtual_machine_info")
     without = f"group by ({q.BY_MACHINE}) ({machine}) unless on ({q.BY_MACHINE}) {known}"
     unnamed = f'label_replace({without}, "label", "VM $1", "virtual_machine_id", "(.+)")'
     machines = table_of(
         "Its virtual machine",
         "What the API says of the machine that the disk is attached to." + _BOUND_SAID,
         Query(f"{known} and on ({q.BY_MACHINE}) ({machine}) or {unnamed}"),
-        Query(f"sum by ({q.BY_MACHINE}) ({q.FLEET('gigas_disk_size_bytes')} and on ({q.BY_MACHINE}) ({machine}))"),
-        Query(f"count by ({q.BY_MACHINE}) ({q.FLEET('gigas_disk_info')} and on ({q.BY_MACHINE}) ({machine}))"),
+        Query(f"sum by ({q.BY_MACHINE}) ({q.NAMED('gigas_disk_size_bytes')} and on ({q.BY_MACHINE}) ({machine}))"),
+        Query(f"count by ({q.BY_MACHINE}) ({q.NAMED('gigas_disk_info')} and on ({q.BY_MACHINE}) ({machine}))"),
         columns=[
             Column("label", "Virtual machine"),
             Column("hostname", "Host name"),
-            Column("status", "Status", width=80),
-            Column("type", "Type", width=80),
-            Column("Value #C", "Disks", width=60),
-            Column("Value #B", "All its disks", unit="bytes", width=100),
-            Column("virtual_machine_id", "Machine ID", width=90),
+            Column("status", "Status", width=65),
+            Column("type", "Type", width=55),
+            Column("Value #C", "Disks", width=55),
+            Column("Value #B", "All its disks", unit="bytes", width=95),
+            Column("virtual_machine_id", "Machine ID", width=95),
         ],
         sort_by="Virtual machine",
         descending=False,
@@ -235,7 +235,14 @@ def disk() -> str:
         "Gigas / Disk",
         "One disk and its virtual machine: what it is, what happened, and how its backups went.",
         lines=[_now(), *_what_it_is(), *_history(), *_amounts()],
-        variables=[ACCOUNT, MACHINE, DISK, chosen_disks("drawn", q.largest(_D, _DRAWN))],
+        variables=[
+            ACCOUNT,
+            MACHINE,
+            DISK,
+            chosen_disks("drawn", q.largest(_D, _DRAWN)),
+            firing.alarmed(_ALERTS),
+            their_machines(_W, q.ALARMED),
+        ],
         alerts=f"topk(50, count by (alertname, severity, account_id, disk_id) ({q.firing(_ALERTS)}))",
         time_from="now-7d",
     )

@@ -13,13 +13,22 @@ from typing import Any
 
 from dashboards.generate.looks import BAD
 from dashboards.generate.panels import DATASOURCE, Panel
-from dashboards.generate.queries import ATTACHED, BY_MACHINE, EXPORTER, FLEET, MACHINES, machine_names
+from dashboards.generate.queries import (
+    ATTACHED,
+    BY_MACHINE,
+    EXPORTER,
+    FLEET,
+    MACHINES,
+    Scope,
+    machine_names,
+    machines_of,
+)
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.builders import prometheus
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as model
 
-__all__ = ["ACCOUNT", "DISK", "MACHINE", "TAG", "Line", "Variable", "chosen_disks", "document"]
+__all__ = ["ACCOUNT", "DISK", "MACHINE", "TAG", "Line", "Variable", "chosen_disks", "document", "their_machines"]
 
 TAG = "gigas"
 HIDDEN = 2
@@ -49,7 +58,8 @@ class Variable:
     Attributes:
         regex: How text and value are read from a series, for a ``query_result``. Grafana writes the labels in the
             order of the alphabet and escapes nothing, so that a name may hold quotes and line ends.
-        all_value: What 'All' stands for; ``.*`` also fits a label that is empty or missing.
+        all_value: What 'All' stands for; ``.*`` also fits a label that is empty or missing, and costs older versions of
+            Prometheus nothing, where ``.+`` has them walk through all ten thousand ids.
         hidden: Not shown and never in an address: stands for all that its query finds. So the panels that show a few
             disks of many ask Prometheus for these few, instead of sifting ten thousand at every point of a graph.
     """
@@ -97,12 +107,25 @@ DISK = Variable(
     "Disk",
     f'query_result(label_join({_disks_by_size()}, "text", " ", "mount_point", "disk_id"))',
     regex=r'/disk_id="(?<value>[^"]+)"[\s\S]*?,text="(?<text>[\s\S]+?)"(?:,virtual_machine_id="[^"]*")?\}/',
+    all_value=".*",
 )
 
 
 def chosen_disks(name: str, expression: str) -> Variable:
     """Return a hidden variable that stands for the ids of the disks that an expression finds."""
     return Variable(name, name, f"query_result({expression})", regex='/disk_id="([^"]+)"/', all_value="", hidden=True)
+
+
+def their_machines(*scopes: Scope) -> Variable:
+    """Return the hidden variable that `queries.named` reads: the ids of the machines that the disks are attached to."""
+    return Variable(
+        "machines",
+        "machines",
+        f"query_result({machines_of(*scopes)})",
+        regex='/virtual_machine_id="([^"]+)"/',
+        all_value="",
+        hidden=True,
+    )
 
 
 def document(

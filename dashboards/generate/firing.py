@@ -6,13 +6,16 @@ It owns how alerts are shown. Which ones a dashboard shows is its own: it gives 
 from __future__ import annotations
 
 from dashboards.generate import queries as q
+from dashboards.generate.document import Variable, chosen_disks
 from dashboards.generate.looks import GOOD, SEVERITIES, SEVERITY, judged
 from dashboards.generate.panels import Panel, Query, numbers
 from dashboards.generate.tables import THE_EXPORTER, Column, table_of, the_disk
 
-__all__ = ["about_disks", "about_others", "counts"]
+__all__ = ["about_disks", "about_others", "alarmed", "counts"]
 
 _LISTED = 50
+_BY_DISK = f"alertname, severity, {q.BY_DISK}"
+_OF_DISKS = 'disk_id!=""'
 _SEVERITY = Column("Value #A", "Severity", width=90, coloured=True, mappings=SEVERITY)
 _FOR = Column("Value #B", "For", unit="s", decimals=1, width=90)
 
@@ -28,19 +31,28 @@ def counts(alerts: q.Scope, description: str) -> Panel:
     )
 
 
+def alarmed(alerts: q.Scope) -> Variable:
+    """Return the hidden variable that stands for the disks about which the worst alerts fire."""
+    return chosen_disks("alarmed", _worst(alerts, _BY_DISK, _OF_DISKS))
+
+
+def _worst(alerts: q.Scope, by: str, extra: str) -> str:
+    return f"topk({_LISTED}, max by ({by}) ({q.ranked(alerts, extra)}))"
+
+
 def _worst_first(alerts: q.Scope, by: str, extra: str) -> tuple[str, str]:
     """Return the weights of the worst alerts, and for how many seconds each has held."""
-    worst = f"topk({_LISTED}, max by ({by}) ({q.ranked(alerts, extra)}))"
+    worst = _worst(alerts, by, extra)
     return worst, f"time() - min by ({by}) ({alerts('ALERTS_FOR_STATE', extra)}) and ({worst})"
 
 
 def about_disks(title: str, description: str, alerts: q.Scope) -> Panel:
     """Return the alerts about disks, worst first; a click leads to the disk."""
-    worst, since = _worst_first(alerts, f"alertname, severity, {q.BY_DISK}", 'disk_id!=""')
+    worst, since = _worst_first(alerts, _BY_DISK, _OF_DISKS)
     return table_of(
         title,
         description,
-        Query(q.named(worst, q.FLEET)),
+        Query(q.named(worst, q.ALARMED)),
         Query(since),
         columns=[
             _SEVERITY,

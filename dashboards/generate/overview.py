@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboards.generate import firing
 from dashboards.generate import queries as q
-from dashboards.generate.document import ACCOUNT, Line, chosen_disks, document
+from dashboards.generate.document import ACCOUNT, Line, chosen_disks, document, their_machines
 from dashboards.generate.looks import (
     BAD,
     FLAG,
@@ -247,6 +247,11 @@ def overview() -> str:
         "Gigas / Overview",
         "Is anything wrong with the disks and backups now, can the numbers be trusted, and what is worst.",
         lines=[_wrong_now(), trust(), *_worst(), *_over_time(), _largest()],
-        variables=[ACCOUNT, chosen_disks("worst", q.worst(_F, _WORST))],
+        variables=[
+            ACCOUNT,
+            chosen_disks("worst", q.worst(_F, _WORST)),
+            firing.alarmed(q.ALERTS),
+            their_machines(q.WORST, q.ALARMED),
+        ],
         alerts=f"count by (alertname, severity) ({q.firing(q.ALERTS)})",
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
+    "ALARMED",
     "ALERTS",
     "ATTACHED",
     "BY_ACCOUNT",
@@ -20,6 +21,7 @@ __all__ = [
     "EXPORTER",
     "FLEET",
     "MACHINES",
+    "NAMED",
     "NEVER",
     "OLDEST",
     "OVERDUE",
@@ -31,6 +33,7 @@ __all__ = [
     "largest",
     "largest_accounts",
     "machine_names",
+    "machines_of",
     "named",
     "never_backed_up",
     "of_exporters",
@@ -74,6 +77,9 @@ NEVER = Scope(f'{FLEET.matchers}, disk_id=~"$never"')
 UNPROTECTED = Scope(f'{FLEET.matchers}, disk_id=~"$unprotected"')
 CHANGED = Scope(f'{FLEET.matchers}, disk_id=~"$changed"')
 DRAWN = Scope(f'{FLEET.matchers}, disk_id=~"$drawn"')
+ALARMED = Scope(f'{FLEET.matchers}, disk_id=~"$alarmed"')
+NAMED = Scope(f'{FLEET.matchers}, virtual_machine_id=~"$machines"')
+"""The machines of the disks that hidden variables stand for: ten thousand machines cost most of what naming costs."""
 MACHINES = Scope(f'{FLEET.matchers}, virtual_machine_id=~"$virtual_machine"')
 DISK = Scope(f'{MACHINES.matchers}, disk_id=~"$disk_id"')
 ALERTS = Scope(f'alertname=~"Gigas.*", {EXPORTER.matchers}, account_id=~"$account_id|"')
@@ -173,9 +179,17 @@ def worst(scope: Scope, limit: int) -> str:
     return f"topk({limit}, {problem(scope)})"
 
 
-def machine_names(at: str = "") -> str:
+def machine_names(scope: Scope = FLEET, at: str = "") -> str:
     """Return a 1 for every machine that the API named, with its ``label``."""
-    return FLEET("gigas_virtual_machine_info", 'label!=""', at)
+    return scope("gigas_virtual_machine_info", 'label!=""', at)
+
+
+def machines_of(*scopes: Scope) -> str:
+    """Return a 1 for every machine to which a disk is attached at either end of the range."""
+    disks = " or ".join(
+        scope("gigas_disk_info", ATTACHED) + earlier for scope in scopes for earlier in ("", " offset $__range")
+    )
+    return f"group by (virtual_machine_id) ({disks})"
 
 
 def _names(scope: Scope, at: str) -> str:
@@ -186,7 +200,7 @@ def _names(scope: Scope, at: str) -> str:
     info = scope("gigas_disk_info", at=at)
     unnamed = f'label_replace({info}, "label", "VM $1", "virtual_machine_id", "(.+)")'
     detached = f'label_replace({unnamed}, "label", "detached", "virtual_machine_id", "")'
-    named_by_api = f"{info} * on ({BY_MACHINE}) group_left (label) {machine_names(at)}"
+    named_by_api = f"{info} * on ({BY_MACHINE}) group_left (label) {machine_names(NAMED, at)}"
     return f"{named_by_api} or on ({BY_DISK}) {detached}"
 
 

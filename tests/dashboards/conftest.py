@@ -111,6 +111,13 @@ def as_regex(values: tuple[str, ...]) -> str:
     return quoted[0] if len(quoted) == 1 else f"({'|'.join(quoted)})"
 
 
+def found_by(variable: Json, series: list[Json]) -> tuple[str, ...]:
+    """Return what a variable's regular expression finds in series, as Grafana writes them."""
+    expression = re.compile(variable["regex"].strip("/"))
+    texts = (",".join(f'{key}="{value}"' for key, value in sorted(each["metric"].items())) for each in series)
+    return tuple(sorted({match[1] for text in texts if (match := expression.search(text))}))
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """What a reader has chosen in the drop-downs; a variable that is not named stands at 'All'."""
@@ -129,14 +136,14 @@ class Selection:
         values = {each["name"]: self.value(each) for each in variables if not each["hide"]}
         values |= {"__rate_interval": f"{4 * STEP}s", "__range": "86400s"}
 
+        hidden = {each["name"]: each for each in variables if each["hide"]}
+
         def filled(text: str) -> str:
+            for name in set(re.findall(r"\$(\w+)", text)) & (hidden.keys() - values.keys()):
+                inner = hidden[name]["query"]["query"].removeprefix("query_result(").removesuffix(")")
+                values[name] = as_regex(found_by(hidden[name], prometheus.now(filled(inner))))
             return re.sub(r"\$(\w+)", lambda match: values.get(match[1], match[0]), text)
 
-        for hidden in (each for each in variables if each["hide"]):
-            if f"${hidden['name']}" in expression:
-                inner = hidden["query"]["query"].removeprefix("query_result(").removesuffix(")")
-                found = prometheus.now(filled(inner))
-                values[hidden["name"]] = as_regex(tuple(sorted({each["metric"]["disk_id"] for each in found})))
         return filled(expression)
 
 

@@ -14,14 +14,13 @@ import argparse
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import requests
 
 DASHBOARDS = Path(__file__).resolve().parents[2] / "dashboards"
-VALUES = {"job": ".+", "instance": ".+", "account_id": ".+", "virtual_machine": ".*", "disk_id": ".+"}
 HOURS = {"now-24h": 24, "now-7d": 24 * 7}
 SHOWN = 10
 TRIES = 3
@@ -43,8 +42,8 @@ def processor_seconds(session: requests.Session, url: str) -> float:
     return float(re.findall(r"^process_cpu_seconds_total (\S+)$", page, re.MULTILINE)[0])
 
 
-def variables(dashboard: dict[str, Any], values: dict[str, str], end: float, ask: Ask) -> Iterator[tuple[str, str]]:
-    """Ask for all variables, and yield the hidden ones and what they stand for: the disks that their queries find."""
+def ask_variables(dashboard: dict[str, Any], values: dict[str, str], end: float, ask: Ask) -> None:
+    """Ask for all variables, and add to ``values`` what the hidden ones stand for: what their queries find."""
     for variable in dashboard["templating"]["list"]:
         if variable["type"] != "query" or variable["query"]["query"].startswith("label_values("):
             continue
@@ -52,7 +51,10 @@ def variables(dashboard: dict[str, Any], values: dict[str, str], end: float, ask
         name = f"{dashboard['uid']}: variable {variable['name']}"
         found = ask(name, {"query": filled(inner, values), "time": end})
         if variable["hide"]:
-            yield variable["name"], "(" + "|".join(series["metric"]["disk_id"] for series in found) + ")"
+            expression = re.compile(variable["regex"].strip("/"))
+            texts = (",".join(f'{key}="{value}"' for key, value in sorted(each["metric"].items())) for each in found)
+            ids = dict.fromkeys(match[1] for text in texts if (match := expression.search(text)))
+            values[variable["name"]] = f"({'|'.join(ids)})"
 
 
 def queries(end: float, scrape: float, ask: Ask) -> Answers:
@@ -61,8 +63,9 @@ def queries(end: float, scrape: float, ask: Ask) -> Answers:
     for file in sorted(DASHBOARDS.glob("*.json")):
         dashboard = json.loads(file.read_text(encoding="utf-8"))
         hours = HOURS[dashboard["time"]["from"]]
-        values = VALUES | {"__range": f"{hours}h"}
-        values |= dict(variables(dashboard, values, end, ask))
+        shown = [each for each in dashboard["templating"]["list"] if each["type"] == "query" and not each["hide"]]
+        values = {each["name"]: each["allValue"] for each in shown} | {"__range": f"{hours}h"}
+        ask_variables(dashboard, values, end, ask)
         results: dict[int, dict[str, Any]] = {}
         for annotation in dashboard["annotations"]["list"]:
             text = filled(annotation["expr"], values)

@@ -108,9 +108,12 @@ def test_drop_downs_offer_names(name: str, selection: Chosen, dashboards: dict[s
         found = prometheus.now(selection.expand(inner, dashboards[name], prometheus))
         assert len(found) <= MOST_SERIES
         assert found or (variable["hide"] and selection.name != "all"), variable["name"]
-        label = {"virtual_machine": "virtual_machine_id", "account_id": "account_id"}.get(variable["name"], "disk_id")
+        machine = "virtual_machine_id"
+        label = {"virtual_machine": machine, "machines": machine, "account_id": "account_id"}.get(
+            variable["name"], "disk_id"
+        )
         if variable["hide"]:
-            assert all(re.search(variable["regex"].strip("/"), f'disk_id="{each["metric"][label]}"') for each in found)
+            assert all(re.search(variable["regex"].strip("/"), f'{label}="{each["metric"][label]}"') for each in found)
             continue
         choices = offered(variable, found)
         assert set(choices.values()) == {each["metric"][label] for each in found}
@@ -130,7 +133,7 @@ def age_of(disk_id: str, dashboards: dict[str, Json], prometheus: Server) -> lis
         hidden = hidden.replace(f"${variable}", value)
     (found,) = prometheus.now(hidden.removeprefix("query_result(").removesuffix(")"))
     expression = panel["targets"][0]["expr"].replace("$drawn", found["metric"]["disk_id"])
-    return prometheus.over(re.sub(r"\$(job|instance|account_id)", ".+", expression))
+    return prometheus.over(re.sub(r"\$(job|instance|account_id|machines)", ".+", expression))
 
 
 def test_gone_disk_keeps_its_history(dashboards: dict[str, Json], prometheus: Server) -> None:

@@ -234,6 +234,7 @@ def test_age_is_coloured_by_the_disks_own_limit(disk: str, text: str, colour: st
         ("gigas-overview", "Provisioned", "Value", ("1 TiB", None)),
         ("gigas-backups", "Age against the limit", "missed", ("1", BAD)),
         ("gigas-backups", "Age against the limit", "≤ 50 %", ("8", GOOD)),
+        ("gigas-disk", "Alerts firing", "warning", ("1", WARN)),
         ("gigas-disk", "Problem", "Value", ("Disk error", BAD)),
         ("gigas-disk", "Newest backup", "Value", ("2 days, 12 hours", None)),
         ("gigas-exporter", "Last configuration reload", "Value", ("well", GOOD)),
