@@ -171,6 +171,17 @@ def test_tables_are_bounded(dashboard: Json) -> None:
             assert re.search(bounds, panel["targets"][0]["expr"]), panel["title"]
 
 
+def test_graphs_never_look_at_every_disk(dashboard: Json) -> None:
+    """Over time only the few disks of a hidden variable are read, or the recording rules' sums."""
+    hidden = {each["name"] for each in dashboard["templating"]["list"] if each["hide"]}
+    for panel in panels_of(dashboard):
+        for target in panel["targets"]:
+            if not target["instant"]:
+                matchers = re.findall(r"(?<![\w:])gigas_disk_\w+\{(.*?)\}", target["expr"])
+                assert all(hidden & set(re.findall(r"\$(\w+)", each)) for each in matchers), panel["title"]
+                assert panel["maxDataPoints"] <= 500
+
+
 def test_hidden_variables_bound_what_is_drawn(dashboard: Json) -> None:
     """They stand for the few disks that their query names, all of them, and no address carries them."""
     for variable in dashboard["templating"]["list"]:
@@ -214,6 +225,21 @@ def test_colours_are_told_apart_with_any_colour_vision(vision: str, dashboards: 
     for one, other in itertools.combinations(colours, 2):
         seen = [_seen_by(colour, VISIONS[vision]) for colour in (one, other)]
         assert sum((a - b) ** 2 for a, b in zip(*seen, strict=True)) ** 0.5 > 0.15, (one, other)
+
+
+def _luminance(colour: str) -> float:
+    red, green, blue = _seen_by(colour, VISIONS["usual"])
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_text_can_be_read_on_every_colour(dashboards: dict[str, Json]) -> None:
+    """Grafana writes black on what is brighter than 180 and white on the rest; either stands out from its cell."""
+    used = [colour for dashboard in dashboards.values() for colour in every(dashboard["panels"], "color")]
+    for colour in {colour for colour in used if isinstance(colour, str)} - GENERIC:
+        red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+        text = "#202226" if 0.299 * red + 0.587 * green + 0.114 * blue > 180 else "#F7F8FA"
+        darker, lighter = sorted((_luminance(colour), _luminance(text)))
+        assert (lighter + 0.05) / (darker + 0.05) > 3.5, colour
 
 
 def test_colour_never_stands_alone(dashboard: Json) -> None:
