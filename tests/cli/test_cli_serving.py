@@ -84,6 +84,42 @@ def test_a_port_in_use_is_said_with_the_way_out(tmp_path: Path, clean: Mapping[s
     )
 
 
+@pytest.mark.parametrize(
+    ("listen", "words"),
+    [
+        ("{taken}", "cannot listen on {taken}: Address already in use (--listen takes another)"),
+        ("127.0.0.1:99999", "--listen: must end with a port from 0 to 65535, such as :10063 (see: {help})"),
+        ("192.0.2.1:8063", "cannot listen on 192.0.2.1:8063: Cannot assign requested address (--listen takes another)"),
+        (
+            "no.such.invalid:80",
+            "cannot listen on no.such.invalid:80: Name or service not known (--listen takes another)",
+        ),
+        (
+            "8063",
+            "--listen: must be an address with its port, such as :10063, 127.0.0.1:10063 or [::1]:10063 (see: {help})",
+        ),
+    ],
+)
+def test_simulate_says_where_it_cannot_listen(clean: Mapping[str, str], listen: str, words: str) -> None:
+    """An address that is taken, impossible or no address is wrong use, and never another address in silence."""
+    with socket.socket() as socket_:
+        socket_.bind(("127.0.0.1", 0))
+        socket_.listen()
+        filled = {"taken": f"127.0.0.1:{socket_.getsockname()[1]}", "help": "gigas-exporter simulate --help"}
+        command = [sys.executable, "-m", "gigas_exporter", "simulate", f"--listen={listen.format(**filled)}"]
+        done = subprocess.run(command, env=clean, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"gigas-exporter: {words.format(**filled)}\n"
+
+
+def test_simulate_without_a_host_answers_this_machine_only(tmp_path: Path, clean: Mapping[str, str]) -> None:
+    """What is worth nothing outside of a simulation is not offered to the network by leaving the host out."""
+    command = [sys.executable, "-m", "gigas_exporter", "simulate", "--disks=1", "--listen=:0"]
+    with running(command, tmp_path, clean) as process:
+        await_true(lambda: "Simulated Gigas API at http://127.0.0.1:" in process.stderr)
+        assert process.end() == 0
+
+
 def ended(process: subprocess.Popen[bytes], second: signal.Signals) -> int:
     """Ask for the end, and go on asking by another signal until it is there; return the exit status."""
     process.send_signal(signal.SIGTERM)

@@ -21,6 +21,8 @@ from gigas_exporter.clock import SystemClock
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.config.flags import FLAGS
 from gigas_exporter.config.load import ACCOUNT_VARIABLES
+from gigas_exporter.config.values import parse_listen_address
+from gigas_exporter.errors import ConfigError
 from gigas_exporter.gigas import ApiKeyCredential, Credential, FixedSecret, LoginCredential
 from gigas_exporter.model import Account
 from gigas_exporter.secret import Secret
@@ -111,21 +113,26 @@ Example:
 @_world_options
 @click.option(
     "--listen",
-    metavar="HOST:PORT",
+    metavar="ADDRESS",
     default="127.0.0.1:8063",
     show_default=True,
     envvar="GIGAS_LISTEN",
     show_envvar=True,
-    help="Where the simulated API answers.",
+    help="Where the simulated API answers; without a host, on this machine only.",
 )
 def simulate(listen: str, **fleet: Any) -> None:
     """Serve only the simulated API, for trying rules, dashboards or other clients against."""
-    host, _, port = listen.rpartition(":")
-    if not port.isdigit() or not host:
-        raise click.UsageError(f"--listen {listen}: write it as HOST:PORT")
+    try:
+        host, port = parse_listen_address(listen)
+    except ValueError as error:
+        raise click.UsageError(f"--listen: {error}") from None
     hold_signals()
     world = World(**fleet)
-    with SimulatorServer(world, host=host.strip("[]"), port=int(port)) as simulator:
+    try:
+        simulator = SimulatorServer(world, host=host or "127.0.0.1", port=port)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {listen}: {error.strerror} (--listen takes another)") from None
+    with simulator:
         click.echo(describe(world, simulator.url))
         signal.sigwait({signal.SIGTERM, signal.SIGINT})
 
