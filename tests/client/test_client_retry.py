@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from email.utils import formatdate
 from typing import Any
 
@@ -94,3 +95,15 @@ def test_dates_gone_by_ask_for_nothing() -> None:
     assert parse_retry_after("Thu, 01 Jan 1970 00:00:30 GMT", 20.0) == 10.0
     assert parse_retry_after(None, 0.0) is None
     assert parse_retry_after("0", 0.0) == 0.0
+
+
+@pytest.mark.parametrize("zone", ["GMT", "UTC", "+0000", "-0000", ""])
+def test_a_date_is_read_the_same_in_every_time_zone(monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
+    """The machine's own zone says nothing about the date of a server that leaves its zone out."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert parse_retry_after(f"Thu, 01 Jan 1970 00:00:30 {zone}".strip(), 20.0) == 10.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()

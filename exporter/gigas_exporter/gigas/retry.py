@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TypeVar
@@ -54,7 +55,7 @@ def parse_retry_after(value: str | None, wall: float) -> float | None:
     """Return the seconds that a ``Retry-After`` header asks for, ``None`` when it is missing, in the past or no sense.
 
     Args:
-        value: Whole seconds or an HTTP date.
+        value: Whole seconds or an HTTP date; one without a zone is UTC, like every date of HTTP.
         wall: The time now, UNIX seconds.
     """
     if value is None:
@@ -63,7 +64,8 @@ def parse_retry_after(value: str | None, wall: float) -> float | None:
     if value.isascii() and value.isdigit():
         return float(value) if len(value) <= _MAX_DIGITS else None
     try:
-        seconds = parsedate_to_datetime(value).timestamp() - wall
+        moment = parsedate_to_datetime(value)
+        seconds = (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp() - wall
     except (ValueError, OverflowError):
         return None
     return seconds if seconds > 0 else None
