@@ -105,6 +105,47 @@ def test_wrong_levers_are_refused(call: Any, method: str, path: str, body: Any, 
     assert call(method, path, json=body).status_code == status
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        ("/_sim/faults", {}, "missing 1 required positional argument: 'kind'"),
+        ("/_sim/faults", {"kind": "status", "colour": "red"}, "got an unexpected keyword argument 'colour'"),
+        ("/_sim/faults", {"kind": "status", "status": 99}, "status: must be from 200 to 599"),
+        ("/_sim/faults", {"kind": "status", "status": 10000}, "status: must be from 200 to 599"),
+        ("/_sim/faults", {"kind": "lowered_limit", "size": 0}, "size: must be at least 1"),
+        ("/_sim/faults", {"kind": "expired_token", "seconds": -1}, "seconds: must not be below 0"),
+        (
+            "/_sim/faults",
+            {"kind": "status", "retry_after": "1\r\nX: y"},
+            "retry_after: must be plain ASCII on one line, for it goes into a header",
+        ),
+        (
+            "/_sim/faults",
+            {"kind": "redirect", "value": "http://\u20ac/"},
+            "value: must be plain ASCII on one line, for it goes into a header",
+        ),
+        ("/_sim/disks/10001", {"created_at": 1e18}, "created_at: 1e+18 does not fit"),
+    ],
+)
+def test_a_refusal_says_what_does_not_fit(call: Any, path: str, body: Any, words: str) -> None:
+    """What could not be sent or listed is refused at once, in words for who sent it, and nothing breaks later."""
+    answer = call("POST", path, json=body)
+    assert (answer.status_code, answer.json()["error"]["message"]) == (422, words)
+    assert len(call.get(DISKS).json()) == 20
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_numbers_without_a_value_are_refused(call: Any, number: str) -> None:
+    """What Python's JSON takes for a number is not one everywhere."""
+    for path, body in (
+        ("/_sim/faults", '{"kind": "latency", "seconds": %s}'),
+        ("/_sim/disks/10001", '{"disk_size": %s}'),
+        ("/_sim/disks/10001/backups", '{"age_seconds": %s}'),
+    ):
+        assert call("POST", path, data=body % number).status_code == 422
+    assert len(call.get(DISKS).json()) == 20
+
+
 def test_help_lists_every_path(call: Any) -> None:
     """The control's root explains itself in plain text."""
     answer = call.get("/_sim/")

@@ -246,14 +246,35 @@ def test_what_is_set_by_hand_outlives_an_operation(call: Any, world: World, cloc
         ({"error": "yes"}, ValueError),
         ({"status": None}, ValueError),
         ({"disk_size": True}, ValueError),
+        ({"error": True, "disk_size": float("nan")}, ValueError),
+        ({"disk_size": float("inf")}, ValueError),
+        ({"disk_size": -1}, ValueError),
+        ({"created_at": 1e18}, ValueError),
+        ({"updated_at": -1e18}, ValueError),
     ],
 )
 def test_levers_check_what_they_are_given(world: World, fields: dict[str, Any], error: type[Exception]) -> None:
     """An unknown field, machine or a value of the wrong type is an error, and nothing is changed."""
     before = world.disk("10001")
+    listed = world.disks("4242")
     with pytest.raises(error):
         world.change_disk("10001", **fields)
+    with pytest.raises(error):
+        world.add_disk(**fields)
     assert world.disk("10001") == before
+    assert world.disks("4242") == listed
+
+
+@pytest.mark.parametrize("fields", [{"created_at": 1e18}, {"size": float("nan")}, {"size": -1}, {"status": 5}])
+def test_levers_check_what_they_make_of_backups(call: Any, world: World, fields: dict[str, Any]) -> None:
+    """A date, size or status that no answer could spell is an error, and the backups can be listed as before."""
+    before = world.backups("4242")
+    with pytest.raises(ValueError, match=f"{next(iter(fields))}: .* does not fit"):
+        world.make_backup("10001", **fields)
+    with pytest.raises(ValueError, match="does not fit"):
+        world.change_backup(before[0].id, **fields)
+    assert world.backups("4242") == before
+    assert len(call.items("/account/4242/backups")) == len(before)
 
 
 def test_unknown_ids_are_key_errors(world: World) -> None:

@@ -83,7 +83,8 @@ class Control:
             except KeyError as error:
                 return Refusal(HTTPStatus.NOT_FOUND, f"not known: {error.args[0]}").answer
             except (ValueError, TypeError) as error:
-                return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)).answer
+                # Of Python's words about arguments, those that name its own functions say nothing to who sent a body.
+                return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, str(error).rpartition("() ")[2]).answer
             except Refusal as refusal:
                 return refusal.answer
         status = HTTPStatus.METHOD_NOT_ALLOWED if allowed else HTTPStatus.NOT_FOUND

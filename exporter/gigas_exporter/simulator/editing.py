@@ -1,54 +1,110 @@
-"""Changing a disk by hand, in the words of the API, with values that are checked: a lever, not an operation."""
+"""Changing disks and backups by hand, in the words of the API: levers, not operations.
+
+Every value is checked before anything is changed, so that no lever leaves a world that cannot be listed any more.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gigas_exporter.simulator.estate import Estate
-from gigas_exporter.simulator.records import AccountRecord, DiskRecord
+from gigas_exporter.simulator.records import KIBIBYTE, AccountRecord, BackupRecord, DiskRecord
 
-__all__ = ["change_disk", "machine_of", "number_of"]
+__all__ = ["change_backup", "change_disk", "check_backup", "check_disk", "machine_of", "number_of"]
 
-_FLAGS = frozenset({"error", "locked", "is_swap", "autobackup", "add_to_linux_fstab"})
-_TEXTS = frozenset({"status", "mount_point"})
-_NUMBERS = frozenset({"disk_size", "created_at", "updated_at"})
-_ATTRIBUTES = {name: name for name in (_FLAGS | _TEXTS | _NUMBERS) - {"autobackup"}} | {
-    "disk_size": "size_gb",
-    "add_to_linux_fstab": "fstab",
+# Ends of what the wire can spell: dates have four digits for the year, and a disk's bytes are to stay below 2^63.
+_LATEST_MOMENT = 250_000_000_000
+_LARGEST_GB = 1 << 32
+_LARGEST_BACKUP_BYTES = 1 << 62
+
+_Fits = Callable[[object], bool]
+
+
+def _flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _up_to(largest: int) -> _Fits:
+    return lambda value: isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= largest
+
+
+def _or_none(fits: _Fits) -> _Fits:
+    return lambda value: value is None or fits(value)
+
+
+_moment = _up_to(_LATEST_MOMENT)
+_DISK: Mapping[str, _Fits] = {
+    **dict.fromkeys(("error", "locked", "is_swap", "autobackup", "add_to_linux_fstab"), _flag),
+    "status": _text,
+    "mount_point": _or_none(_text),
+    "disk_size": _up_to(_LARGEST_GB),
+    "created_at": _moment,
+    "updated_at": _moment,
+    "virtual_machine_id": _or_none(lambda value: isinstance(value, int | str)),
 }
+_BACKUP: Mapping[str, _Fits] = {
+    "status": _text,
+    "created_at": _moment,
+    "size": _or_none(_up_to(_LARGEST_BACKUP_BYTES)),
+    "locked": _flag,
+}
+_ATTRIBUTES = {name: name for name in ("error", "locked", "is_swap", "status", "mount_point")} | {
+    "add_to_linux_fstab": "fstab"
+}
+_NUMBERS = {"disk_size": "size_gb", "created_at": "created_at", "updated_at": "updated_at"}
+
+
+def check_disk(account: AccountRecord, fields: Mapping[str, Any]) -> None:
+    """Raise unless these are fields of a disk of the account, with values that fit them."""
+    _check("disk", _DISK, fields)
+    if "virtual_machine_id" in fields:
+        machine_of(account, fields["virtual_machine_id"])
 
 
 def change_disk(estate: Estate, disk: DiskRecord, fields: Mapping[str, Any]) -> None:
     """Set fields of a disk; either all are set, or none is and an error says why."""
-    for name, value in fields.items():
-        _check(name, value)
+    check_disk(disk.account, fields)
     if "virtual_machine_id" in fields:
         disk.machine = machine_of(disk.account, fields["virtual_machine_id"])
     disk.touch(estate.now)
     for name, value in fields.items():
         if name == "autobackup":
             estate.switch_autobackup(disk, on=value)
+        elif name in _NUMBERS:
+            setattr(disk, _NUMBERS[name], int(value))
         elif name in _ATTRIBUTES:
-            setattr(disk, _ATTRIBUTES[name], int(value) if name in _NUMBERS else value)
+            setattr(disk, _ATTRIBUTES[name], value)
     if {"locked", "status"} & set(fields):
         disk.operation = 0
 
 
-def _check(name: str, value: object) -> None:
-    """Raise unless ``name`` is a field of a disk and ``value`` fits it."""
-    if name in _FLAGS:
-        fits = isinstance(value, bool)
-    elif name in _TEXTS:
-        fits = isinstance(value, str) or (value is None and name == "mount_point")
-    elif name in _NUMBERS:
-        fits = isinstance(value, int | float) and not isinstance(value, bool)
-    elif name == "virtual_machine_id":
-        fits = value is None or isinstance(value, int | str)
-    else:
-        raise KeyError(f"no field of a disk: {name}")
-    if not fits:
-        raise ValueError(f"{name}: a {type(value).__name__} does not fit")
+def check_backup(fields: Mapping[str, Any]) -> None:
+    """Raise unless these are fields of a backup, with values that fit them."""
+    _check("backup", _BACKUP, fields)
+
+
+def change_backup(backup: BackupRecord, fields: Mapping[str, Any]) -> None:
+    """Set fields of a backup; either all are set, or none is and an error says why."""
+    check_backup(fields)
+    backup.status = fields.get("status", backup.status)
+    backup.created_at = int(fields.get("created_at", backup.created_at))
+    backup.locked = fields.get("locked", backup.locked)
+    if "size" in fields:
+        backup.size_kb = None if fields["size"] is None else int(fields["size"]) // KIBIBYTE
+
+
+def _check(kind: str, known: Mapping[str, _Fits], fields: Mapping[str, Any]) -> None:
+    for name, value in fields.items():
+        if name not in known:
+            raise KeyError(f"no field of a {kind}: {name}")
+        if not known[name](value):
+            shown = value if isinstance(value, int | float) else f"a {type(value).__name__}"
+            raise ValueError(f"{name}: {shown} does not fit")
 
 
 def number_of(text: str) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
+import math
 import random
 import threading
 from collections.abc import Mapping
@@ -76,6 +77,8 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "moving_items": {"size": 1},
     "expired_token": {"seconds": 0.0},
 }
+# Below come interim answers, after which a client waits for the real one.
+_LEAST_STATUS, _LARGEST_STATUS = 200, 599
 _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "operation": str,
     "account": str,
@@ -129,6 +132,21 @@ class Fault:
         for name in ("operation", "probability", "skip"):
             if getattr(self, name) is None:
                 raise ValueError(f"{name}: must not be null")
+        self._check_that_it_can_be_sent()
+
+    def _check_that_it_can_be_sent(self) -> None:
+        """Raise for what no answer could hold: it would be the simulator that is wrong, and not what it simulates."""
+        if self.status is not None and not _LEAST_STATUS <= self.status <= _LARGEST_STATUS:
+            raise ValueError(f"status: must be from {_LEAST_STATUS} to {_LARGEST_STATUS}")
+        if self.seconds is not None and not -math.inf < self.seconds < math.inf:
+            raise ValueError("seconds: must be a finite number")
+        if self.kind == "expired_token" and (self.seconds or 0) < 0:
+            raise ValueError("seconds: must not be below 0")
+        if self.kind == "lowered_limit" and (self.size or 0) < 1:
+            raise ValueError("size: must be at least 1")
+        for name, text in (("retry_after", self.retry_after), ("value", self.value if self.kind == "redirect" else "")):
+            if not (str(text).isascii() and str(text).isprintable()):
+                raise ValueError(f"{name}: must be plain ASCII on one line, for it goes into a header")
 
     def concerns(self, operation: str, account: str | None) -> bool:
         """Return whether a request could be struck."""

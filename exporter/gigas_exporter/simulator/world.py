@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from gigas_exporter.model import Backup, Disk, VirtualMachine
 from gigas_exporter.simulator.access import Access, DemoCredential
-from gigas_exporter.simulator.editing import change_disk, machine_of, number_of
+from gigas_exporter.simulator.editing import change_backup, change_disk, check_backup, check_disk, number_of
 from gigas_exporter.simulator.estate import Estate
 from gigas_exporter.simulator.fleet import CANARY
 from gigas_exporter.simulator.records import KIBIBYTE, AccountRecord, BackupRecord, DiskRecord
@@ -177,11 +177,12 @@ class World:
         **fields: Any,
     ) -> Disk:
         """Make a disk, by default on the first account's last machine; ``fields`` as for :meth:`change_disk`."""
+        if virtual_machine_id != "last":
+            fields["virtual_machine_id"] = virtual_machine_id
         with self.estate() as estate:
             account = _account(estate, account_id or self.account_ids[0])
-            disk = estate.new_disk(account, mount_point, size_gb)
-            if virtual_machine_id != "last":
-                disk.machine = machine_of(account, virtual_machine_id)
+            check_disk(account, {"mount_point": mount_point, "disk_size": size_gb, **fields})
+            disk = estate.new_disk(account, mount_point, int(fields.pop("disk_size", size_gb)))
             change_disk(estate, disk, fields)
             return disk.truth
 
@@ -197,7 +198,7 @@ class World:
 
         Raises:
             KeyError: There is no such disk, machine or field.
-            ValueError: The value is of another type than the field.
+            ValueError: The value does not fit the field.
         """
         with self.estate() as estate:
             disk = _disk(estate, disk_id)
@@ -232,7 +233,9 @@ class World:
         """Make a backup, by default now; ``size`` in bytes. Those made by hand are not rotated."""
         with self.estate() as estate:
             disk = _disk(estate, disk_id)
-            size_kb = None if size is None else size // KIBIBYTE
+            given = {} if created_at is None else {"created_at": created_at}
+            check_backup({**given, "status": status, "size": size})
+            size_kb = None if size is None else int(size) // KIBIBYTE
             return disk.backup_truth(estate.new_backup(disk, created_at, status, size_kb, automatic=automatic))
 
     def remove_backups(self, disk_id: str) -> None:
@@ -253,16 +256,11 @@ class World:
 
         Raises:
             KeyError: There is no such backup or field, or the platform is still making it.
+            ValueError: The value does not fit the field.
         """
         with self.estate() as estate:
             disk, backup = _backup(estate, backup_id)
-            if unknown := set(fields) - {"status", "created_at", "size", "locked"}:
-                raise KeyError(f"no field of a backup: {', '.join(sorted(unknown))}")
-            backup.status = fields.get("status", backup.status)
-            backup.created_at = int(fields.get("created_at", backup.created_at))
-            backup.locked = bool(fields.get("locked", backup.locked))
-            if "size" in fields:
-                backup.size_kb = None if fields["size"] is None else int(fields["size"]) // KIBIBYTE
+            change_backup(backup, fields)
             return disk.backup_truth(backup)
 
     def move_backup_date(self, backup_id: str, created_at: float) -> None:
