@@ -24,11 +24,18 @@ def bundled_directory(kind: Literal["dashboards", "alerts"]) -> Path:
 def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Write a file so that a reader, a crash or a full disk never leaves half of it.
 
+    A link goes on pointing to its file, which is what is replaced. What is no file, such as a pipe or ``/dev/stdout``,
+    is written to as it stands.
+
     Raises:
         GigasError: It could not be written; what was there before still is.
     """
-    temporary: str | None = None
+    given, temporary = path, None
     try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+            return
+        path = Path(os.path.realpath(path))
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -38,7 +45,7 @@ def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
         Path(temporary).replace(path)
         temporary = None
     except OSError as error:
-        raise GigasError(f"cannot write {path}: {error.strerror or type(error).__name__}") from None
+        raise GigasError(f"cannot write {given}: {error.strerror or type(error).__name__}") from None
     finally:
         if temporary is not None:
             with suppress(OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import subprocess
@@ -84,6 +85,34 @@ def test_a_directory_that_is_not_there_is_one_line(cloud: SimulatorServer, tmp_p
     done = run("collect", "--output", str(output), environ=account_environment(cloud))
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "No such file or directory" in done.stderr
+
+
+def test_a_link_goes_on_pointing_to_its_file(tmp_path: Path, cloud: SimulatorServer, output: Path, run: Run) -> None:
+    """What it points to is replaced, whole, and the link itself is not."""
+    link = tmp_path / "link.prom"
+    link.symlink_to(output)
+    assert run("collect", "--output", str(link), environ=account_environment(cloud)).returncode == 0
+    assert link.readlink() == output
+    assert "gigas_disk_info{" in output.read_text(encoding="utf-8")
+
+
+def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path, cloud: SimulatorServer, run: Run) -> None:
+    """A pipe takes the metrics, and standard output does under its name in /dev, which stays what it was."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
+        try:
+            done = run("collect", "--output", str(pipe), environ=account_environment(cloud))
+            shown, _ = reader.communicate(timeout=10)
+        finally:
+            reader.kill()
+    assert (done.returncode, pipe.is_fifo()) == (0, True)
+    assert "gigas_disk_info{" in shown
+    output = tmp_path / "stdout"
+    output.symlink_to("/proc/self/fd/1")
+    done = run("collect", "--output", str(output), environ=account_environment(cloud))
+    assert (done.returncode, output.is_symlink()) == (0, True)
+    assert "gigas_disk_info{" in done.stdout
 
 
 @pytest.mark.parametrize("arguments", [("collect",), ("check",), ("disks", "list"), ("check", "--output=json")])
