@@ -85,6 +85,20 @@ def test_collect_writes_the_metrics(run: Run, tmp_path: Path) -> None:
     assert path.read_text().count("gigas_disk_info{") == shown.out.count("gigas_disk_info{") == 16
 
 
+def test_collect_logs_as_it_is_told(run: Run, config: str, tmp_path: Path) -> None:
+    """Only failures where nothing is said; else a flag goes before the variable, the variable before the file."""
+    loud = tmp_path / "loud.yml"
+    loud.write_text(Path(config).read_text() + "log: {level: info}\n")
+    alone: dict[str, str | None] = {"GIGAS_ACCOUNT_ID": None, "GIGAS_API_KEY": None}
+    assert "poll done" not in run("collect").err
+    assert "poll done" in run("collect", GIGAS_LOG_LEVEL="info").err
+    assert "poll done" in run("collect", "--log.level=info", GIGAS_LOG_LEVEL="error").err
+    assert "poll done" not in run("collect", "--config.file", config, **alone).err
+    assert "poll done" in run("collect", "--config.file", str(loud), **alone).err
+    assert "poll done" not in run("collect", "--config.file", str(loud), GIGAS_LOG_LEVEL="error", **alone).err
+    assert "[default: error; env: GIGAS_LOG_LEVEL]" in " ".join(run("collect", "--help").out.split())
+
+
 def test_collect_tells_what_it_could_not_read(run: Run, cloud: SimulatorServer, tmp_path: Path) -> None:
     """An account that cannot be read is status 1 and one line; that it is down is written."""
     cloud.faults.add("status", status=403)

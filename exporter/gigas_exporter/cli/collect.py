@@ -10,7 +10,7 @@ import click
 
 from gigas_exporter import human
 from gigas_exporter.cli.once import poll_once
-from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_options
+from gigas_exporter.cli.options import QUIET, GroupedCommand, read_settings, settings_options
 from gigas_exporter.files import write_whole
 
 __all__ = ["collect"]
@@ -28,7 +28,7 @@ Example, from cron or a timer:
     metavar="FILE",
     help="Write there, whole or not at all.",
 )
-@settings_options(("config", "poll", "api", "log"))
+@settings_options(("config", "poll", "api", "log"), defaults=QUIET)
 @click.pass_context
 def collect(ctx: click.Context, /, output: Path | None, **flags: Any) -> None:
     """Poll once and write the metrics to stdout or a file.
@@ -36,7 +36,7 @@ def collect(ctx: click.Context, /, output: Path | None, **flags: Any) -> None:
     Without process_*, python_* and the age of backups, which would freeze in a file; the timestamps are there. The
     exit status is 1 when an account could not be read; what could be is written all the same.
     """
-    once = poll_once(read_settings(flags, quiet=True))
+    once = poll_once(read_settings(flags, defaults=QUIET))
     exposition = once.page.textfile()
     if output is None:
         sys.stdout.buffer.write(exposition)

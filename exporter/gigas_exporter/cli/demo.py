@@ -19,7 +19,6 @@ from gigas_exporter.cli.application import Application, hold_signals
 from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_options
 from gigas_exporter.clock import SystemClock
 from gigas_exporter.config import AccountSettings, Settings
-from gigas_exporter.config.flags import FLAGS
 from gigas_exporter.config.load import ACCOUNT_VARIABLES
 from gigas_exporter.config.values import parse_listen_address
 from gigas_exporter.errors import ConfigError
@@ -144,9 +143,6 @@ def _demo_settings(world: World, url: str, flags: dict[str, Any]) -> Settings:
     credentials = world.access.by_account
     first = world.account_ids[0]
     environ |= {"GIGAS_API_URL": url, "GIGAS_ACCOUNT_ID": first, "GIGAS_API_KEY": credentials[first].api_key}
-    for flag in FLAGS:
-        if flag.name in _DEFAULTS and not environ.get(flag.env, "").strip():
-            environ[flag.env] = _DEFAULTS[flag.name]
     accounts = tuple(
         AccountSettings(
             Account(account_id, _NAMES[index] if index < len(_NAMES) else None),
@@ -155,7 +151,7 @@ def _demo_settings(world: World, url: str, flags: dict[str, Any]) -> Settings:
         )
         for index, account_id in enumerate(world.account_ids)
     )
-    return replace(read_settings(flags, environ), accounts=accounts)
+    return replace(read_settings(flags, environ, defaults=_DEFAULTS), accounts=accounts)
 
 
 def _api_key(user: DemoCredential) -> Credential:

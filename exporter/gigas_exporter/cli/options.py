@@ -13,7 +13,10 @@ import click
 from gigas_exporter.config import Settings, load_settings
 from gigas_exporter.config.flags import FLAGS, Flag
 
-__all__ = ["Gigabytes", "GroupedCommand", "read_settings", "settings_options"]
+__all__ = ["QUIET", "Gigabytes", "GroupedCommand", "read_settings", "settings_options"]
+
+QUIET: Final = {"log.level": "error"}
+"""The defaults of commands whose output is for people: only what goes wrong is logged."""
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -84,7 +87,7 @@ def settings_options(
 ) -> Callable[[_F], _F]:
     """Return a decorator that adds the flags of some groups to a command, which takes them as ``**flags``.
 
-    ``defaults`` says, by the flag's name, which other default the help is to show; to take it is the command's part.
+    ``defaults`` says, by the flag's name, which other default the help is to show; :func:`read_settings` takes it.
     """
 
     def decorate(function: _F) -> _F:
@@ -98,17 +101,19 @@ def settings_options(
 
 
 def read_settings(
-    flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, *, quiet: bool = False
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str] | None = None,
+    *,
+    defaults: Mapping[str, str] = MappingProxyType({}),
+    quiet: bool = False,
 ) -> Settings:
     """Return the settings of flags (by parameter name), environment (by default the process') and file.
 
-    ``quiet`` logs only what goes wrong, unless a flag says otherwise: for commands whose output is for people.
+    ``defaults`` holds where none of them says anything; ``quiet`` takes :data:`QUIET` for it.
 
     Raises:
         ConfigError: They are wrong.
     """
     by_parameter = {flag.name.replace(".", "_").replace("-", "_"): flag.name for flag in FLAGS}
     given = {by_parameter[name]: value for name, value in flags.items() if value is not None}
-    if quiet:
-        given.setdefault("log.level", "error")
-    return load_settings(None, given, os.environ if environ is None else environ)
+    return load_settings(None, given, os.environ if environ is None else environ, QUIET if quiet else defaults)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
@@ -39,7 +40,12 @@ _NOTHING: Final = (
 _Part = TypeVar("_Part", PollSettings, WebSettings, LogSettings)
 
 
-def load_settings(config_file: Path | None, flags: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
+def load_settings(
+    config_file: Path | None,
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    defaults: Mapping[str, str] = MappingProxyType({}),
+) -> Settings:
     """Return the settings that file, environment and flags make together.
 
     Args:
@@ -47,6 +53,8 @@ def load_settings(config_file: Path | None, flags: Mapping[str, object], environ
         flags: What was given on the command line, by the names of :data:`~gigas_exporter.config.flags.FLAGS`; ``None``
             stands for what was not given.
         environ: The environment; an empty variable counts as unset.
+        defaults: What holds, by the names of flags, where neither flag, environment nor file says anything, in place of
+            the usual.
 
     Raises:
         ConfigError: With every problem that could be found, each with its path in the file, flag or variable.
@@ -57,7 +65,11 @@ def load_settings(config_file: Path | None, flags: Mapping[str, object], environ
     path = config_file or _as_path(given.pop("config.file", None))
     file = ConfigFile() if path is None else _read(path, findings)
     directory = Path() if path is None else path.parent
-    by_key = {flag.key: given[flag.name] for flag in FLAGS if flag.key is not None and flag.name in given}
+    by_key = {
+        flag.key: given[flag.name] if flag.name in given else flag.value(defaults[flag.name])
+        for flag in FLAGS
+        if flag.key is not None and (flag.name in given or (flag.name in defaults and not _is_in(file, *flag.key)))
+    }
     shard = given.get("shard")
     accounts, discovery = _who(file, directory, environment, findings)
     settings = Settings(
@@ -119,6 +131,10 @@ def _read(path: Path, findings: Findings) -> ConfigFile:
     except ValidationError as error:
         findings.problems.extend(problems_of(error, ConfigFile))
         raise findings.error(path) from None
+
+
+def _is_in(file: ConfigFile, section: str, key: str) -> bool:
+    return key in getattr(file, section).model_fields_set
 
 
 def _who(
