@@ -214,7 +214,8 @@ class _Hope:
     def failed(self, error: GigasError) -> None:
         if error.reason in {"timeout", "connection", "server", "rate_limited"}:
             self._unanswered_in_a_row += 1
-        self.lost = self._unanswered_in_a_row >= _HOPELESS_AFTER or isinstance(error, AuthError | ConfigError)
+        if self._unanswered_in_a_row >= _HOPELESS_AFTER or isinstance(error, AuthError | ConfigError):
+            self.lost = True
 
 
 def _status(error: GigasError) -> int | None:
