@@ -34,7 +34,7 @@ RESOURCES: tuple[Resource, ...] = ("disks", "backups", "virtual_machines")
 
 @dataclass(frozen=True, slots=True)
 class BackupStatusWords:
-    """The words in a backup's status that make it unusable, compared without case.
+    """The words in a backup's status that make it unusable, compared without case and the space around them.
 
     The statuses are documented nowhere, so an unknown one counts as usable.
     """
@@ -86,7 +86,7 @@ def summarise(backups: Iterable[Backup], words: BackupStatusWords, read_at: floa
     newest_at: float | None = None
     oldest_at: float | None = None
     for backup in backups:
-        status = (backup.status or "").casefold()
+        status = (backup.status or "").strip().casefold()
         if status in words.failed:
             failed += 1
             continue
