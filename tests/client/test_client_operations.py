@@ -220,6 +220,17 @@ def test_a_change_whose_answer_never_came_says_so(api: Any, clients: Any) -> Non
     assert len(server.seen) == 1
 
 
+@pytest.mark.parametrize(("status", "in_doubt"), [(500, True), (502, True), (504, True), (501, False), (409, False)])
+def test_a_change_that_broke_off_in_the_api_says_so(api: Any, clients: Any, status: int, in_doubt: bool) -> None:
+    """A gateway that gave up waiting is no refusal: whoever deletes a disk must look whether it is gone."""
+    server = api(lambda seen, wire: wire.reply(status, b""))
+    with pytest.raises(ApiError) as caught:
+        clients.writing(server.url).delete_disk("1", "2")
+    words = " (whether the change took effect is not known)" if in_doubt else ""
+    assert str(caught.value) == f"delete_disk: the API answered {status}{words}"
+    assert caught.value.status == status
+
+
 def test_a_change_that_was_never_sent_leaves_no_doubt(api: Any, clients: Any, authority: Any) -> None:
     """Where nobody listens or the certificate is not accepted, nothing can have changed."""
     server = api(lambda seen, wire: wire.reply(202, b""), context=authority.context)
@@ -232,12 +243,12 @@ def test_a_change_that_was_never_sent_leaves_no_doubt(api: Any, clients: Any, au
 
 def test_a_change_that_a_broken_login_prevented_did_not_happen(api: Any, clients: Any, clock: Any) -> None:
     """Then there is no doubt to speak of."""
-    server = api(lambda seen, wire: wire.close())
     credential = LoginCredential("me", FixedSecret(Secret("p"), "x"))
-    with pytest.raises(TransportError) as caught:
-        clients.writing(server.url, credential, clock=clock).create_backup("1", "2")
-    assert "not known" not in str(caught.value)
-    assert server.operations() == ["POST /token"] * 3
+    for server in (api(lambda seen, wire: wire.close()), api(lambda seen, wire: wire.reply(500, b""))):
+        with pytest.raises((TransportError, ApiError)) as caught:
+            clients.writing(server.url, credential, clock=clock).create_backup("1", "2")
+        assert "not known" not in str(caught.value)
+        assert server.operations() == ["POST /token"] * 3
 
 
 def test_a_change_that_was_refused_with_401_is_sent_once_more(api: Any, clients: Any, tmp_path: Any) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Generic, Literal, TypeVar
 
 from gigas_exporter.clock import Budget
 from gigas_exporter.decode import decode_json
-from gigas_exporter.errors import DecodeError, TransportError
+from gigas_exporter.errors import ApiError, DecodeError, TransportError
 from gigas_exporter.gigas.client import ReadClient
 from gigas_exporter.gigas.failure import UnsentError
 from gigas_exporter.gigas.operations import (
@@ -30,6 +31,8 @@ from gigas_exporter.model import Backup, Disk
 __all__ = ["Answer", "Client"]
 
 _T = TypeVar("_T")
+_IN_DOUBT = "whether the change took effect is not known"
+_NEVER_TRIED = HTTPStatus.NOT_IMPLEMENTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +79,14 @@ class Client(ReadClient):
             if error.operation != request.operation or isinstance(error, OutOfTimeError | UnsentError):
                 raise
             detail = str(error).removeprefix(f"{error.operation}: ")
-            detail += "; whether the change took effect is not known"
+            detail += f"; {_IN_DOUBT}"
             reason: Literal["timeout", "connection"] = "timeout" if error.reason == "timeout" else "connection"
             raise TransportError(error.operation, reason, detail) from None
+        except ApiError as error:
+            # A gateway answers for an API that may still be at it; 501 alone says that nothing was tried.
+            if error.operation != request.operation or error.reason != "server" or error.status == _NEVER_TRIED:
+                raise
+            raise ApiError(error.operation, error.status, error.retry_after, _IN_DOUBT) from None
 
     def edit_disk(self, account_id: str, disk_id: str, *, budget: Budget | None = None, **changes: Any) -> Answer[Disk]:
         """Change a disk; the changes are those of :func:`edit_disk_request`."""
