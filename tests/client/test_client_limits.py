@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -71,6 +72,54 @@ def test_a_wait_for_a_slot_ends_with_the_budget(api: Any, clients: Any) -> None:
         assert caught.value.reason == "timeout"
         stop.set()
         assert isinstance(first.exception(10), TransportError)
+
+
+@pytest.mark.parametrize("rate", [0, 40])
+def test_requests_go_in_the_order_in_which_they_were_asked_for(api: Any, clients: Any, rate: float) -> None:
+    """Whoever asks for many cannot keep out who asks for few: each waits for those who were there before."""
+    server = api(Gauge(0.02))
+    client = clients(server.url, max_concurrency=2, max_requests_per_second=rate)
+    done = threading.Event()
+
+    def sweep(number: int) -> None:
+        while not done.is_set():
+            client.get_disk("sweep", str(number))
+
+    with ThreadPoolExecutor(4) as executor:
+        sweeping = [executor.submit(sweep, number) for number in range(4)]
+        while len(server.seen) < 8:
+            time.sleep(0.01)
+        try:
+            for _ in range(8):
+                client.get_disk("few", "1", budget=Budget(SystemClock(), 5))
+        finally:
+            done.set()
+    assert not any(each.exception() for each in sweeping)
+    places = [place for place, seen in enumerate(server.seen) if "/account/few/" in seen.path]
+    between = [later - earlier - 1 for earlier, later in itertools.pairwise(places)]
+    # The four that were in the queue, and those that had a slot already.
+    assert max(between) <= 6
+    assert sum(between) <= 5 * len(between)
+
+
+def test_who_leaves_the_queue_takes_no_place_in_it(api: Any, clients: Any) -> None:
+    """A wait that was given up holds up nobody behind it."""
+    release = threading.Event()
+
+    def script(seen: Any, wire: Any) -> None:
+        release.wait(10)
+        wire.reply(200, DISK)
+
+    client = clients(api(script).url, max_concurrency=1)
+    with ThreadPoolExecutor(3) as executor:
+        first = executor.submit(client.get_disk, "1", "1", budget=Budget(SystemClock(), 20))
+        time.sleep(0.1)
+        gone = executor.submit(client.get_disk, "1", "2", budget=Budget(SystemClock(), 0.2))
+        time.sleep(0.1)
+        last = executor.submit(client.get_disk, "1", "3", budget=Budget(SystemClock(), 20))
+        assert isinstance(gone.exception(10), TransportError)
+        release.set()
+        assert (first.result(10).id, last.result(10).id) == ("2", "2")
 
 
 def test_requests_keep_to_the_rate(api: Any, clients: Any, clock: Any) -> None:
