@@ -47,6 +47,7 @@ _MAX_EXACT_FLOAT = 2**53
 _FIRST_MOMENT = 1e8
 _LAST_MOMENT = 4102444800.0
 _FLAGS: dict[object, bool] = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
+_ID_END = 10**MAX_TEXT_LENGTH
 _NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -243,13 +244,13 @@ def _identified(raw: object, invalid: Counter[str]) -> tuple[str, dict[str, Any]
 
 
 def _identifier(value: object) -> str | None:
-    if isinstance(value, float) and value.is_integer() and abs(value) <= _MAX_EXACT_FLOAT:
-        value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         # Python's own limit on the digits of an int is far above; a number that long is no id.
-        return str(value) if abs(value) < 10**MAX_TEXT_LENGTH else None
+        return str(value) if -_ID_END < value < _ID_END else None
     if isinstance(value, str) and 0 < len(value) <= MAX_TEXT_LENGTH and not value.isspace():
         return _encodable(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _MAX_EXACT_FLOAT:
+        return str(int(value))
     return None
 
 
@@ -267,6 +268,8 @@ def _reference(value: object, field: str, invalid: Counter[str]) -> str | None:
 def _text(value: object, field: str, invalid: Counter[str]) -> str | None:
     if value is None:
         return None
+    if isinstance(value, str) and len(value) <= MAX_TEXT_LENGTH and value.isascii():  # as nearly all are
+        return sys.intern(value)
     if not isinstance(value, str):
         _misread(value, field, invalid)
         return None

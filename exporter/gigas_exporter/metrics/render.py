@@ -37,12 +37,11 @@ def value_text(value: Number | None) -> str | None:
     """Return a value as it is written; ``None`` when there is none, and for what is no finite number."""
     if value is None:
         return None
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return None
-        if not value.is_integer() or abs(value) > _EXACT_INTEGERS:
-            return repr(value)
-    return f"{value:.0f}" if isinstance(value, float) else f"{value:d}"
+    if not isinstance(value, float):
+        return f"{value:d}"
+    if value.is_integer() and abs(value) <= _EXACT_INTEGERS:
+        return f"{value:.0f}"
+    return repr(value) if math.isfinite(value) else None
 
 
 def header(family: Family, *, openmetrics: bool = False) -> str:
