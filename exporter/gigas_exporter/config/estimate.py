@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
 from gigas_exporter.config.settings import BackupsSource, Settings
+from gigas_exporter.gigas.pagination import END_BELIEVED_SECONDS
 
 __all__ = ["RequestEstimate", "requests_per_hour"]
 
@@ -42,14 +44,17 @@ def requests_per_hour(
 ) -> RequestEstimate:
     """Return how many requests reading ``disks`` disks makes, spread evenly over the accounts of this process.
 
-    A list of n items takes at most ``pages(n) = n // page_size + 1`` requests: its end is known by a short page. Then,
-    with ``accounts`` as the accounts of this process and n for what one account has of a thing::
+    A list of n items takes ``pages(n) = ⌈n / page_size⌉`` requests, at least one. With ``accounts`` as the accounts of
+    this process and n for what one account has of a thing::
 
         disks               accounts × pages(disks)                      × 3600 / poll.interval
         virtual machines    accounts × pages(machines)                   × 3600 / poll.interval
         discovery           pages(accounts), if accounts are discovered  × 3600 / poll.backups_interval
         backups by account  accounts × pages(disks × backups per disk)   × 3600 / poll.backups_interval
         backups by disk     accounts × disks × pages(backups per disk)   × 3600 / poll.backups_interval
+
+    Where n is a multiple of the page size, one more looks behind the last page: at most four times an hour, but each
+    time for the backups of a disk.
 
     Logins and repeated requests come on top. When accounts are discovered, how many they are is not known and 1 is
     taken.
@@ -67,15 +72,18 @@ def requests_per_hour(
         return RequestEstimate(0.0, 0.0, 0.0, 0.0, 0.0)
     each = -(-disks // accounts)
     machines = each if machines_per_account is None else machines_per_account
-    polls, sweeps = _HOUR / settings.poll.interval, _HOUR / settings.poll.backups_interval
+    poll, sweep = settings.poll.interval, settings.poll.backups_interval
     return RequestEstimate(
-        disks=accounts * _pages(each, size) * polls,
-        virtual_machines=accounts * _pages(machines, size) * polls,
-        accounts=_pages(accounts, size) * sweeps if settings.discovery is not None else 0.0,
-        backups_by_account=accounts * _pages(each * backups_per_disk, size) * sweeps,
-        backups_by_disk=disks * _pages(backups_per_disk, size) * sweeps,
+        disks=accounts * _requests(each, size, poll),
+        virtual_machines=accounts * _requests(machines, size, poll),
+        accounts=_requests(accounts, size, sweep) if settings.discovery is not None else 0.0,
+        backups_by_account=accounts * _requests(each * backups_per_disk, size, sweep),
+        backups_by_disk=disks * (backups_per_disk // size + 1) * _HOUR / sweep,
     )
 
 
-def _pages(items: int, page_size: int) -> int:
-    return items // page_size + 1
+def _requests(items: int, page_size: int, interval: float) -> float:
+    """Return the requests an hour for a list that is read so often."""
+    pages = max(1, math.ceil(items / page_size))
+    looks = _HOUR / (math.ceil(END_BELIEVED_SECONDS / interval) * interval)
+    return pages * _HOUR / interval + (looks if items and items % page_size == 0 else 0.0)

@@ -32,7 +32,7 @@ from gigas_exporter.gigas.operations import (
     disk_path,
     filters,
 )
-from gigas_exporter.gigas.pagination import Page, Walker, newest_only
+from gigas_exporter.gigas.pagination import Ends, Page, Walker, newest_only
 from gigas_exporter.gigas.ratelimit import Limits
 from gigas_exporter.gigas.reading import Listing, PageMemory, PageReader, merged
 from gigas_exporter.gigas.session import Session
@@ -89,6 +89,7 @@ class ReadClient:
         self._page_size = max(1, settings.page_size)
         self._executor = ThreadPoolExecutor(max(1, settings.max_concurrency), thread_name_prefix="gigas-pages")
         self._memory = PageMemory()
+        self._ends = Ends(self._clock)
         self._closed = threading.Event()
         self._largest_page = 0
         self._whole_lists: set[str] = set()
@@ -246,7 +247,7 @@ class ReadClient:
         latest = self._clock.wall() + _FUTURE_TOLERANCE_SECONDS
         said = self._said(request)
         reader = PageReader[_Item, dict[str, _Item]](request.operation, decode, dict, known, latest, announced=said)
-        pages, _ = self._walk(request, reader, reader, self._budget(budget), whole_below)
+        pages, _ = self._walk(request, reader, reader, self._budget(budget), remember=remember, whole_below=whole_below)
         if remember:
             self._memory.keep(key, pages)
         kept: Iterable[Mapping[str, _Item]] = newest_only([page.value for page in pages])
@@ -258,6 +259,8 @@ class ReadClient:
         reader: PageReader[Any, Any],
         exact: PageReader[Any, Any],
         budget: Budget,
+        *,
+        remember: bool = True,
         whole_below: int = 0,
     ) -> tuple[list[Page[Any]], bool]:
         def fetch_with(reader: PageReader[Any, Any], offset: int, limit: int) -> Page[Any]:
@@ -266,10 +269,18 @@ class ReadClient:
             self._largest_page = max(self._largest_page, page.count)
             return page
 
+        key = (request.path, *request.query.items())
         walker = Walker(
-            request.operation, self._page_size, self._executor, whole_below, request.operation in self._whole_lists
+            request.operation,
+            self._page_size,
+            self._executor,
+            whole_below=whole_below,
+            ignores_offset=request.operation in self._whole_lists,
+            ends_at=self._ends.recall(key),
         )
         pages, is_second = walker.walk(partial(fetch_with, reader), partial(fetch_with, exact))
+        if remember:
+            self._ends.keep(key, walker.ends_at)
         if walker.met_first_page_again:
             self._whole_lists.add(request.operation)
         return pages, is_second

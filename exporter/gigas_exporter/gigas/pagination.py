@@ -5,19 +5,26 @@ an item is. What came back is trusted more than what was asked for: the size of 
 ends at an empty, short or repeated page. A walk is believed when it fits the total that the server names and no item
 was met twice. Else the list is walked once more, and believed if that walk fits, or if both met the very same items and
 no fewer than the total. In all other cases it is incomplete: an item may have slipped through between two pages.
+
+A full last page is looked behind although the list fits its total: a server that caps its totals would else hide all
+that is beyond. What such a look has shown is believed for a while, so that it does not cost a request each time.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Executor, Future, wait
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from gigas_exporter.clock import Clock
 from gigas_exporter.errors import IncompleteError, TransportError
 
-__all__ = ["Fetch", "Page", "Walker", "newest_only"]
+__all__ = ["END_BELIEVED_SECONDS", "Ends", "Fetch", "Page", "Walker", "newest_only"]
+
+END_BELIEVED_SECONDS = 900.0
+"""How long a list that is as long as it was is taken to end where it did; what is served may be that old anyway."""
 
 _MAX_ITEMS = 2_000_000
 _MAX_PAGES = 20_000
@@ -89,6 +96,26 @@ class _Pass(Generic[_V]):
         return self.items >= max((page.total or 0) for page in self.pages) and self.ids == other.ids
 
 
+class Ends:
+    """Where lists were seen to end: at which total there was nothing behind their full last page."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._seen: dict[Hashable, tuple[int, float]] = {}
+
+    def recall(self, key: Hashable) -> int | None:
+        """Return the total at which a list was seen to end, unless that was too long ago."""
+        total, seen_at = self._seen.get(key, (None, 0.0))
+        return total if self._clock.monotonic() < seen_at + END_BELIEVED_SECONDS else None
+
+    def keep(self, key: Hashable, total: int | None) -> None:
+        """Keep where a list ended in its last walk, and since when; ``None`` when its end was seen in another way."""
+        if total is None:
+            self._seen.pop(key, None)
+        elif total != self.recall(key):
+            self._seen[key] = (total, self._clock.monotonic())
+
+
 @dataclass(slots=True)
 class Walker:
     """Walks one list.
@@ -99,6 +126,8 @@ class Walker:
         executor: Where the pages of a list of known length are fetched side by side.
         whole_below: A page without a total and with fewer items is the whole list; 0 means to look behind it.
         ignores_offset: Whether the server was seen to send the first page again when it was asked for the second.
+        ends_at: The total at which the list was lately seen to end; after the walk, that at which this one saw it or
+            took it to end, ``None`` when its last page was not full.
         met_first_page_again: Set when the server did so in this walk.
     """
 
@@ -107,6 +136,7 @@ class Walker:
     executor: Executor
     whole_below: int = 0
     ignores_offset: bool = False
+    ends_at: int | None = None
     met_first_page_again: bool = False
 
     def walk(self, fetch: Fetch[_V], fetch_again: Fetch[Any]) -> tuple[list[Page[Any]], bool]:
@@ -118,6 +148,7 @@ class Walker:
         first = _Pass(list(self._pages(fetch)))
         if first.is_sound():
             return first.pages, False
+        self.ends_at = None  # it may be what was wrong
         second = _Pass(list(self._pages(fetch_again)))
         if second.is_sound() or second.confirms(first):
             return second.pages, True
@@ -126,6 +157,8 @@ class Walker:
     def _pages(self, fetch: Fetch[_V]) -> Iterator[Page[_V]]:
         first = fetch(0, self.limit)
         yield first
+        if first.total != self.ends_at:
+            self.ends_at = None
         if self._is_whole(first):
             return
         step, offset, last = first.length, first.length, first
@@ -136,6 +169,9 @@ class Walker:
                 yield last
                 offset += last.length
             if last.count < step:
+                self.ends_at = None
+                return
+            if first.total == self.ends_at:
                 return
         yield from self._pages_behind(fetch, first, offset, step)
 
@@ -144,8 +180,7 @@ class Walker:
         if first.count == 0:
             return True
         if first.total is not None:
-            # A full page that is all by its total is not trusted: the total may be too low.
-            return first.count == first.total and first.count != self.limit
+            return first.count == first.total and (first.count != self.limit or first.total == self.ends_at)
         if first.count > self.limit:
             return self.ignores_offset
         return first.count < self.limit and first.count < self.whole_below
@@ -158,6 +193,7 @@ class Walker:
             if page.digest == first.digest:
                 self.met_first_page_again = True
             if page.count == 0:
+                self.ends_at = offset if page.total == first.total == offset else None
                 if page.total:  # the end, too, says how long the list is
                     yield page
                 return

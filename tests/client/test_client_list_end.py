@@ -1,0 +1,149 @@
+"""A full last page is looked behind, so that no total hides anything, but not each time that nothing has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from gigas_exporter.errors import IncompleteError
+from gigas_exporter.gigas import ApiKeyCredential, ApiSettings, FixedSecret, ReadClient
+from gigas_exporter.gigas.pagination import END_BELIEVED_SECONDS
+from gigas_exporter.secret import Secret
+from gigas_exporter.simulator import SimulatorServer, World
+
+ACCOUNT = "4242"
+DISKS = 20
+PAGE_SIZES = [DISKS, 5]
+"""One full page, and four."""
+
+
+@pytest.fixture
+def cloud() -> Iterator[SimulatorServer]:
+    """A simulated cloud in which nothing happens by itself."""
+    with SimulatorServer(World(seed=5, disks=DISKS, eventful=False)) as cloud:
+        yield cloud
+
+
+class Lists:
+    """Reads the lists of the cloud's account, and says what each time took."""
+
+    def __init__(self, cloud: SimulatorServer, clock: Any, page_size: int) -> None:
+        key = ApiKeyCredential(FixedSecret(Secret(cloud.world.credentials(ACCOUNT).api_key), "the test"))
+        settings = ApiSettings(url=cloud.url, page_size=page_size, max_requests_per_second=0.0)
+        self.client = ReadClient(settings, key, clock=clock)
+        self._cloud = cloud
+
+    def disks(self, machine: str | None = None) -> tuple[int, int]:
+        """Return how many disks were found, and by how many requests."""
+        before = self._cloud.requests.total
+        return len(
+            self.client.list_disks(ACCOUNT, virtual_machine_id=machine).items
+        ), self._cloud.requests.total - before
+
+
+@pytest.fixture
+def reading(cloud: SimulatorServer, clock: Any) -> Iterator[Callable[[int], Lists]]:
+    """Make clients with a page size."""
+    made: list[Lists] = []
+
+    def make(page_size: int) -> Lists:
+        made.append(Lists(cloud, clock, page_size))
+        return made[-1]
+
+    yield make
+    for lists in made:
+        lists.client.close()
+
+
+@pytest.mark.parametrize("page_size", PAGE_SIZES)
+def test_a_list_that_fits_its_pages_is_looked_behind_only_from_time_to_time(
+    clock: Any, reading: Callable[[int], Lists], page_size: int
+) -> None:
+    """At first, and each time that the look is too long ago; between, a cycle takes as many requests as pages."""
+    lists = reading(page_size)
+    pages = DISKS // page_size
+    for _ in range(2):
+        assert lists.disks() == (DISKS, pages + 1)
+        clock.now += END_BELIEVED_SECONDS - 1
+        assert lists.disks() == (DISKS, pages)
+        clock.now += 1
+
+
+@pytest.mark.parametrize("page_size", PAGE_SIZES)
+def test_a_total_that_changes_is_looked_behind_at_once(
+    cloud: SimulatorServer, reading: Callable[[int], Lists], page_size: int
+) -> None:
+    """Also when the list comes back to a length at which its end was seen."""
+    lists = reading(page_size)
+    pages = DISKS // page_size
+    assert lists.disks() == (DISKS, pages + 1)
+    added = cloud.world.add_disk(ACCOUNT)
+    assert lists.disks() == (DISKS + 1, pages + 1)
+    cloud.world.delete_disk(added.id)
+    assert lists.disks() == (DISKS, pages + 1)
+    assert lists.disks() == (DISKS, pages)
+
+
+LIES: Mapping[int, tuple[int, ...]] = {DISKS: (0, 5, 19), 5: (0, 1, 5, 10, 15, 19)}
+
+
+@pytest.mark.parametrize(("page_size", "lie"), [(size, lie) for size, lies in LIES.items() for lie in lies])
+def test_no_total_that_is_too_low_hides_a_disk(
+    cloud: SimulatorServer, clock: Any, reading: Callable[[int], Lists], page_size: int, lie: int
+) -> None:
+    """Neither when it lies from the start, nor when it begins to after the end was seen, then or later."""
+    cloud.faults.add("lying_total", "list_disks", size=lie)
+    lists = reading(page_size)
+    assert lists.disks()[0] == DISKS
+    assert lists.disks()[0] == DISKS
+    cloud.faults.clear()
+    assert lists.disks()[0] == DISKS
+    cloud.faults.add("lying_total", "list_disks", size=lie)
+    for _ in range(3):
+        assert lists.disks()[0] == DISKS
+        clock.now += END_BELIEVED_SECONDS / 2
+
+
+@pytest.mark.parametrize("page_size", PAGE_SIZES)
+def test_a_list_that_grows_past_a_capped_total_is_whole_again_within_a_quarter_of_an_hour(
+    cloud: SimulatorServer, clock: Any, reading: Callable[[int], Lists], page_size: int
+) -> None:
+    """That is the price: what comes behind the very total at which the end was seen is seen at the next look."""
+    lists = reading(page_size)
+    assert lists.disks()[0] == DISKS
+    cloud.faults.add("lying_total", "list_disks", size=DISKS)
+    cloud.world.add_disk(ACCOUNT)
+    clock.now += END_BELIEVED_SECONDS
+    assert lists.disks()[0] == DISKS + 1
+    clock.now += 1
+    assert lists.disks()[0] == DISKS + 1
+    assert END_BELIEVED_SECONDS <= 15 * 60
+
+
+def test_what_is_asked_for_with_filters_has_an_end_of_its_own(
+    cloud: SimulatorServer, reading: Callable[[int], Lists]
+) -> None:
+    """Where one selection was seen to end says nothing of another that is as long."""
+    machine, other = (machine.id for machine in cloud.world.machines(ACCOUNT)[:2])
+    for place, disk in enumerate(cloud.world.disks(ACCOUNT)):
+        cloud.world.move_disk(disk.id, machine if place < 5 else other if place < 10 else None)
+    lists = reading(5)
+    assert lists.disks(machine) == (5, 2)
+    assert lists.disks(machine) == (5, 1)
+    assert lists.disks(other) == (5, 2)
+
+
+def test_a_walk_that_does_not_fit_looks_behind_again(
+    cloud: SimulatorServer, clock: Any, reading: Callable[[int], Lists]
+) -> None:
+    """An id that is met on two pages shows that something moved; the second walk takes nothing for known."""
+    lists = reading(5)
+    assert lists.disks() == (DISKS, 5)
+    assert lists.disks() == (DISKS, 4)
+    cloud.faults.add("moving_items", "list_disks", size=-1)
+    before = cloud.requests.total
+    with pytest.raises(IncompleteError, match="does not fit its total"):
+        lists.client.list_disks(ACCOUNT)
+    assert cloud.requests.total - before == 4 + 5
