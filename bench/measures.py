@@ -35,6 +35,8 @@ _BUSY_SHARE = 0.5
 _PAUSE_SECONDS = 0.02
 # A poll has to be done within its interval; so many it reads also on a busy machine.
 _DISKS_A_SECOND = 1_000
+_LONGEST_INTERVAL_SECONDS = 60
+_REST_SECONDS = 4
 
 
 def measure_starts(cloud: Cloud, directory: Path, effort: Effort) -> list[Figure]:
@@ -48,27 +50,30 @@ def measure_starts(cloud: Cloud, directory: Path, effort: Effort) -> list[Figure
 
 
 def measure_polls(cloud: Cloud, directory: Path, effort: Effort) -> list[Figure]:
-    """Poll from nothing again and again: processor time of the whole process, requests, and memory after it."""
-    times, requests, memory, peaks = [], [], [], []
-    for _ in range(effort.starts):
+    """Poll from nothing again and again: processor time of the whole process, memory, and requests of a later cycle."""
+    times, memory, peaks = [], [], []
+    interval = f"{_REST_SECONDS + _interval(cloud.disks)}s"
+    for turn in range(effort.starts):
+        is_last = turn == effort.starts - 1
         cloud.delay(_HELD_SECONDS)
-        with Exporter(cloud, directory) as exporter:
+        with Exporter(cloud, directory, **_both(interval if is_last else "1h")) as exporter:
             # All is started and the first requests wait for their answers: what comes now is the poll.
             exporter.await_serving()
             exporter.await_idle()
             before = exporter.cpu_seconds()
             cloud.delay(0)
             times.append(exporter.await_polled(cloud) - before)
-            requests.append(float(cloud.requests()))
             with _connected(exporter) as connection:
                 for form in FORMATS:
                     connection.scrape(form)
             memory.append(exporter.memory_bytes() / _MB)
             peaks.append(exporter.memory_bytes("VmHWM") / _MB)
+            if is_last:
+                requests = exporter.requests_a_cycle(cloud)
     disks = cloud.disks
     return [
         Figure.median("poll from nothing, processor time", disks, "s", times, TARGETS["cpu"].get(disks)),
-        Figure.median("API requests a poll cycle, account sweep", disks, "requests", requests, float(cloud.pages)),
+        Figure("API requests a poll cycle, account sweep", disks, "requests", requests, (requests,), cloud.pages),
         Figure.median("resident memory", disks, "MB", memory, TARGETS["memory"].get(disks)),
         Figure.median("resident memory, the most it ever was", disks, "MB", peaks, TARGETS["memory"].get(disks)),
     ]
@@ -149,8 +154,7 @@ def measure_latency(cloud: Cloud, directory: Path, effort: Effort) -> list[Figur
 def measure_under_polls(cloud: Cloud, directory: Path, effort: Effort) -> list[Figure]:
     """Scrape while polls are running in which no page is what it was; then see what memory came to."""
     samples: list[float] = []
-    interval = f"{min(60, max(1, cloud.disks // _DISKS_A_SECOND))}s"
-    with Exporter(cloud, directory, interval=interval, backups_interval=interval) as exporter, _changing(cloud):
+    with Exporter(cloud, directory, **_both(f"{_interval(cloud.disks)}s")) as exporter, _changing(cloud):
         exporter.await_ready()
         exporter.await_requests(cloud, cloud.pages)
         with _connected(exporter) as connection:
@@ -175,6 +179,15 @@ def measure_under_polls(cloud: Cloud, directory: Path, effort: Effort) -> list[F
             "resident memory, the most under such polls", disks, "MB", memory, (memory,), TARGETS["memory"].get(disks)
         ),
     ]
+
+
+def _interval(disks: int) -> int:
+    """Return the shortest interval in seconds in which a poll is surely done."""
+    return min(_LONGEST_INTERVAL_SECONDS, max(1, disks // _DISKS_A_SECOND))
+
+
+def _both(interval: str) -> dict[str, str]:
+    return {"interval": interval, "backups_interval": interval}
 
 
 def _is_busy(exporter: Exporter) -> bool:

@@ -19,8 +19,8 @@ BACKUPS_KEPT = 4
 """Swap and new disks have fewer or none, so that this makes a little over three backups a disk."""
 
 PAGE_SIZE = 200
-POLLS_A_CYCLE = 3
-"""Of disks, backups and virtual machines."""
+RESOURCES = ("disks", "backups", "virtual_machines")
+"""What a cycle polls; each is read by the operation of listing it."""
 _KEY = f"demo-api-key-{ACCOUNT}"
 
 
@@ -116,8 +116,29 @@ class Exporter(Program):
             ended, failed = self.polls()
             if failed:
                 raise RuntimeError("a poll failed: is the machine too busy to measure?")
-            if ended >= POLLS_A_CYCLE:
+            if ended >= len(RESOURCES):
                 return used
+
+    def requests_a_cycle(self, cloud: Cloud) -> float:
+        """Return how many requests its next cycle makes, once that has come by itself."""
+        begun, asked = self._cycles(), cloud.requests()
+        while True:
+            self.await_requests(cloud, asked + cloud.pages)
+            self.await_idle()
+            ended = self._cycles()
+            if all(ended[name][0] > begun[name][0] for name in RESOURCES):
+                return sum((ended[name][1] - begun[name][1]) / (ended[name][0] - begun[name][0]) for name in RESOURCES)
+
+    def _cycles(self) -> dict[str, tuple[float, float]]:
+        """Return by resource how many polls ended, and how many requests were made."""
+        page = self.page()
+        return {
+            name: (
+                sum(_values(page, "gigas_exporter_polls_total", f'resource="{name}"')),
+                sum(_values(page, "gigas_exporter_api_requests_total", f'operation="list_{name}"')),
+            )
+            for name in RESOURCES
+        }
 
     def await_requests(self, cloud: Cloud, count: int) -> None:
         """Wait until it has made so many requests."""
@@ -142,5 +163,5 @@ class Exporter(Program):
         return int(sum(ended)), int(sum(_values(page, "gigas_exporter_poll_failures_total")))
 
 
-def _values(page: str, name: str) -> list[float]:
-    return [float(value) for value in re.findall(rf"^{name}\{{.*\}} (\S+)$", page, re.MULTILINE)]
+def _values(page: str, name: str, label: str = "") -> list[float]:
+    return [float(value) for value in re.findall(rf"^{name}\{{.*{label}.*\}} (\S+)$", page, re.MULTILINE)]
