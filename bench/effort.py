@@ -33,13 +33,13 @@ class Effort:
             return self
         return replace(
             self,
-            starts=min(3, self.starts),
-            busy_seconds=4 * self.busy_seconds,
-            rival_scrapes=min(3, self.rival_scrapes),
+            starts=min(2, self.starts),
+            busy_seconds=3 * self.busy_seconds,
+            rival_scrapes=min(2, self.rival_scrapes),
         )
 
 
-FULL = Effort(scrapes=15, starts=5, busy_seconds=20.0, idle_seconds=10.0, crowds=5, rival_scrapes=5)
+FULL = Effort(scrapes=11, starts=5, busy_seconds=20.0, idle_seconds=10.0, crowds=5, rival_scrapes=5)
 QUICK = Effort(scrapes=2, starts=1, busy_seconds=2.0, idle_seconds=1.0, crowds=1, rival_scrapes=1)
 
 TARGETS: dict[str, dict[int, float]] = {
