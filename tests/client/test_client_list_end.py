@@ -106,6 +106,19 @@ def test_no_total_that_is_too_low_hides_a_disk(
         clock.now += END_BELIEVED_SECONDS / 2
 
 
+def test_no_total_hides_what_a_lowered_limit_leaves_out(
+    cloud: SimulatorServer, reading: Callable[[int], Lists]
+) -> None:
+    """A server that sends less than was asked for, and says that this is all, is looked behind as well."""
+    lists = reading(200)
+    assert lists.disks() == (DISKS, 1)
+    cloud.faults.add("lowered_limit", "list_disks", size=5)
+    for total in (5, 10, DISKS):
+        fault = cloud.faults.add("lying_total", "list_disks", size=total)
+        assert lists.disks()[0] == DISKS
+        cloud.faults.remove(fault)
+
+
 @pytest.mark.parametrize("page_size", PAGE_SIZES)
 def test_a_list_that_grows_past_a_capped_total_is_whole_again_within_a_quarter_of_an_hour(
     cloud: SimulatorServer, clock: Any, reading: Callable[[int], Lists], page_size: int

@@ -47,6 +47,7 @@ class Page(Generic[_V]):
         value: What was made of the items.
         invalid: By field, how many values were not understood.
         total: Items in the whole list, where the server says so.
+        per_page: Items in a full page, where the server says so.
     """
 
     digest: bytes
@@ -55,6 +56,7 @@ class Page(Generic[_V]):
     value: _V
     invalid: Mapping[str, int]
     total: int | None = None
+    per_page: int | None = None
 
     @property
     def length(self) -> int:
@@ -180,7 +182,8 @@ class Walker:
         if first.count == 0:
             return True
         if first.total is not None:
-            return first.count == first.total and (first.count != self.limit or first.total == self.ends_at)
+            is_full = first.count in {self.limit, first.per_page}
+            return first.count == first.total and (not is_full or first.total == self.ends_at)
         if first.count > self.limit:
             return self.ignores_offset
         return first.count < self.limit and first.count < self.whole_below

@@ -100,16 +100,16 @@ class PageReader(Generic[_Item, _V]):
         Raises:
             DecodeError: The answer is no JSON array.
         """
-        total = _total(answer.headers.get("x-total", ""))
+        total, per_page = (_number(answer.headers.get(name, "")) for name in ("x-total", "x-per-page"))
         digest = blake2b(answer.body, digest_size=_DIGEST_BYTES).digest()
         known = self._known.get(digest)
         if known is not None:
-            return replace(known, total=total)
+            return replace(known, total=total, per_page=per_page)
         raw_items = decode_array(answer.body, self._operation)
         invalid = Misreadings(self._announced)
         items = decode_items(raw_items, self._decode, invalid, self._latest)
         ids = array("q", map(hash, items))
-        return Page(digest, len(raw_items), ids, self._make(items), dict(invalid), total)
+        return Page(digest, len(raw_items), ids, self._make(items), dict(invalid), total, per_page)
 
 
 def merged(pages: Iterable[Page[Any]]) -> Mapping[str, int]:
@@ -120,5 +120,5 @@ def merged(pages: Iterable[Page[Any]]) -> Mapping[str, int]:
     return dict(counts)
 
 
-def _total(text: str) -> int | None:
+def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS else None
