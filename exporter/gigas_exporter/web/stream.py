@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -23,6 +24,8 @@ _TLS_PIECE_BYTES: Final = 64 * 1024
 _PIECES_AT_ONCE: Final = 64
 _FAREWELL_SECONDS: Final = 1.0
 _FAREWELL_BYTES: Final = 256 * 1024
+_LEAST_SECONDS: Final = 0.001
+"""For the kernel 0 means no limit."""
 
 
 class Stream:
@@ -123,10 +126,17 @@ class Stream:
             piece = piece[self._socket.send(piece) :]
 
     def _send_together(self, views: list[memoryview], deadline: float) -> None:
+        # The kernel keeps the time, so that one call sends all that it can: after each call this thread waits for its
+        # turn with Python, behind every thread of a poll.
         first = 0
+        self._socket.setblocking(True)
         while first < len(views):
-            self._socket.settimeout(self._left(deadline))
-            sent = self._socket.sendmsg(views[first:])
+            left = max(_LEAST_SECONDS, self._left(deadline))
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(left))
+            try:
+                sent = self._socket.sendmsg(views[first:])
+            except BlockingIOError:
+                raise TimeoutError("the deadline has passed") from None
             while first < len(views) and sent >= len(views[first]):
                 sent -= len(views[first])
                 first += 1
@@ -143,6 +153,10 @@ class Stream:
     def _raise_if_aborted(self) -> None:
         if self._aborted:
             raise ConnectionAbortedError("the connection was ended from this side")
+
+
+def _timeval(seconds: float) -> bytes:
+    return struct.pack("@ll", int(seconds), int(seconds % 1 * 1_000_000))
 
 
 def _pieces(chunks: Iterable[bytes]) -> Iterator[memoryview]:
