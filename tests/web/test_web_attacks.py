@@ -237,6 +237,18 @@ def test_at_the_cap_the_oldest_unfinished_makes_room(start: _Start, hold: Callab
     assert _is_ended(clients[0])
 
 
+def test_without_threads_the_oldest_unfinished_makes_room(
+    start: _Start, hold: Callable[..., list[socket.socket]]
+) -> None:
+    """When the system gives no more threads every scrape is answered, whoever holds them, and it is told once."""
+    served = start("--page-bytes", "1000", "--threads", "60")
+    clients = hold(served.address, 300, b"GET / HTTP/1.1\r\n")
+    _assert_quick(served.scrape_seconds(100))
+    assert served.usage()["threads"] < 60
+    assert _is_ended(clients[0])
+    assert served.end().count("no more threads can be had") == 1
+
+
 def test_without_descriptors_it_neither_spins_nor_locks_out(
     start: _Start, hold: Callable[..., list[socket.socket]]
 ) -> None:
@@ -310,6 +322,25 @@ def test_idle_then_writing_connections_make_room_but_not_those_being_answered(
     proceed.set()
     assert waiting.answer().body == b"x"
     assert other.answer().body == b"x"
+
+
+def test_where_all_are_being_answered_a_newcomer_waits_for_the_first(
+    serve: Callable[..., Server], wire: Callable[..., Any]
+) -> None:
+    """At the cap nobody is refused whom a moment's patience serves."""
+    asked = threading.Semaphore(0)
+
+    def handler(request: Request) -> Response:
+        asked.release()
+        if request.path == "/slow":
+            time.sleep(0.2)
+        return Response(200, {}, (b"x",))
+
+    server = serve(handler, limits=Limits(connections=1))
+    slow = wire(server)
+    slow.send(b"GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert asked.acquire(timeout=5)
+    assert wire(server).ask().body == b"x"
 
 
 def test_a_thread_that_cannot_be_had_refuses_the_connection(
