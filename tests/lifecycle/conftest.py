@@ -39,9 +39,11 @@ class ConfigFile:
         self.flag = f"--config.file={path}"
 
     def account(self, account_id: str) -> dict[str, Any]:
-        """Return an account with its API key in a file."""
+        """Return an account with its API key in a file; one that the cloud does not know has the first one's."""
+        world = self._cloud.world
+        user = world.credentials(account_id if account_id in world.account_ids else world.account_ids[0])
         file = self.path.with_name(f"key-{account_id}")
-        file.write_text(self._cloud.world.credentials(account_id).api_key + "\n", encoding="utf-8")
+        file.write_text(user.api_key + "\n", encoding="utf-8")
         return {"id": account_id, "api_key_file": str(file)}
 
     def write(self, *account_ids: str, **more: Any) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from gigas_exporter.simulator import SimulatorServer
 from support.exposition import metric
@@ -125,6 +129,64 @@ def test_the_request_for_a_reload_tells_how_it_went(served: Exporter, config: An
     answer = requests.post(served.url + "/-/reload", timeout=10)
     assert answer.status_code == 500
     assert "poll.interval" in answer.text
+
+
+def assert_polled(served: Exporter, account: str) -> None:
+    """Polls of an account begin and end."""
+    polls = seen(served, "gigas_exporter_polls_total", account_id=account, resource="disks") or 0
+    await_true(lambda: seen(served, "gigas_exporter_polls_total", account_id=account, resource="disks") == polls + 2)
+    assert seen(served, "gigas_up", account_id=account) == 1
+
+
+def refused_reload(served: Exporter) -> str:
+    """Ask for a reload that must fail, and return the reason."""
+    before, lines = seen(served, SUCCESS_AT), refusals(served)
+    answer = requests.post(served.url + "/-/reload", timeout=20)
+    assert answer.status_code == 500
+    assert seen(served, SUCCESSFUL) == 0
+    assert seen(served, SUCCESS_AT) == before
+    assert len(refusals(served)) == len(lines) + 1
+    return answer.text
+
+
+def test_clients_that_cannot_be_made_change_nothing(served: Exporter, config: Any, cloud: SimulatorServer) -> None:
+    """A file of authorities that was good when it was checked and is bad when it is used leaves the old clients be."""
+    authorities = config.path.with_name("authorities.pem")
+    os.mkfifo(authorities)
+
+    def give_once() -> None:
+        with authorities.open("wb") as pipe:  # waits for who reads it
+            authorities.unlink()
+            authorities.write_bytes(b"no certificate")
+            pipe.write(Path(DEFAULT_CA_BUNDLE_PATH).read_bytes())
+
+    giving = threading.Thread(target=give_once, daemon=True)
+    giving.start()
+    config.write("4242", "4243", api={"url": cloud.url, "ca_file": str(authorities)})
+    assert "authorities.pem" in refused_reload(served)
+    giving.join(5)
+    assert not giving.is_alive()
+    assert seen(served, "gigas_up", account_id="4243") is None
+    assert_polled(served, "4242")
+    config.write("4243")
+    assert requests.post(served.url + "/-/reload", timeout=10).status_code == 200
+    assert_polled(served, "4243")
+
+
+def test_too_few_threads_for_the_new_configuration_bring_the_old_one_back(served: Exporter, config: Any) -> None:
+    """With address space for some stacks only, the polls of many accounts cannot begin; those of before do again."""
+    pid = served.process.popen.pid
+    in_use = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    limits = resource.prlimit(pid, resource.RLIMIT_AS, (in_use + (256 << 20), -1))
+    config.write(*["4242", *(str(number) for number in range(100))])
+    assert "thread" in refused_reload(served)
+    assert_polled(served, "4242")
+    assert seen(served, "gigas_account_info", account_id="7") is None
+    resource.prlimit(pid, resource.RLIMIT_AS, limits)
+    config.write("4243")
+    assert requests.post(served.url + "/-/reload", timeout=10).status_code == 200
+    assert_polled(served, "4243")
+    assert "Traceback" not in served.process.stderr
 
 
 def test_without_the_flag_a_reload_over_http_is_forbidden(

@@ -79,7 +79,7 @@ class Application:
             raise ConfigError(f"{error} (--web.listen-address takes another)") from None
         self._service = self._new_service(self._settings)
         self._notifier = Notifier(os.environ, clock)
-        self._watchdog = Watchdog(self._notifier, self._healthy, clock)
+        self._watchdog = Watchdog(self._notifier, lambda: self._server.accepting and self._healthy(), clock)
         self._reloading = threading.Lock()
         self._ending = False
         self._was_ready = False
@@ -121,26 +121,37 @@ class Application:
                 return "the exporter is ending"
             self._notifier.reloading()
             try:
-                settings = self._load()
+                self._take(self._load())
             except GigasError as error:
                 self._telemetry.reload(success=False, wall=self._clock.wall())
                 _log.error("the new configuration is not taken", error=str(error))
                 return str(error)
             else:
-                self._take(settings)
                 return None
             finally:
                 self._notifier.ready()
 
     def _take(self, settings: Settings) -> None:
+        """Go on with these settings.
+
+        Raises:
+            GigasError: They cannot be used; the old ones are in force as before.
+        """
+        service = self._new_service(settings)
+        old = self._service
+        old.stop()
+        try:
+            service.start()
+        except RuntimeError as error:  # there are not enough threads, but for those that have just ended
+            service.stop()
+            self._service = self._new_service(self._settings)
+            self._service.start()
+            raise GigasError(f"the polls of the new configuration cannot begin: {error}") from None
         logs.configure(settings.log.level, settings.log.format)
         tell_warnings(settings)
         if settings.web != self._settings.web:
             _log.warning("a change of the web settings is taken at the next start only")
-        old, self._service = self._service, self._new_service(settings)
-        old.stop()
-        self._settings = settings
-        self._service.start()
+        self._service, self._settings = service, settings
         self._telemetry.reload(success=True, wall=self._clock.wall())
         _log.info("configuration reloaded")
 

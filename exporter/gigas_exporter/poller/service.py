@@ -15,7 +15,7 @@ from typing import Protocol
 
 from gigas_exporter.clock import Budget, Clock
 from gigas_exporter.config import AccountSettings, Settings
-from gigas_exporter.errors import GigasError
+from gigas_exporter.errors import ConfigError, GigasError
 from gigas_exporter.gigas import Credential
 from gigas_exporter.inventory import RESOURCES, AccountInventory, Resource, StalenessLimits
 from gigas_exporter.logs import get_logger
@@ -57,6 +57,9 @@ class Service:
 
     A service is one generation: for a reload the old one is stopped and a new one started over the same store, which
     keeps what is known of the accounts that stay.
+
+    Raises:
+        ConfigError: A client cannot be made of the settings; nothing has begun by then.
     """
 
     def __init__(self, settings: Settings, store: Store, observer: ServiceObserver, *, clock: Clock) -> None:
@@ -72,6 +75,7 @@ class Service:
         self._discovery: Loop | None = None
         self._discovered = settings.discovery is None
         self._discovery_fails = False
+        self._make_clients()
 
     def start(self) -> None:
         """Begin to poll; the first poll of each resource starts at once."""
@@ -149,6 +153,17 @@ class Service:
             except BaseException:
                 self._stop.set()  # whoever interrupts it does not wait for the requests under way
                 raise
+
+    def _make_clients(self) -> None:
+        """Make at once what can fail, so that a reload knows before it ends the generation before."""
+        try:
+            if self._settings.discovery is not None:
+                self._clients.get(self._settings.discovery)
+            for account in self._wanted(self._settings.accounts).values():
+                self._clients.get(account.credential)
+        except ConfigError:
+            self._clients.close()
+            raise
 
     def _loops(self) -> list[Loop]:
         with self._lock:
@@ -251,8 +266,12 @@ class Service:
         )
         if self._stop.is_set():
             return
-        for each in loops:
-            each.start()
+        try:
+            for each in loops:
+                each.start()
+        except RuntimeError:  # there is no thread for one of them: the others must not poll what nobody knows of
+            stop.set()
+            raise
         with self._lock:  # only now, for a loop that is known and not running counts as dead
             self._watches[account.account.id] = _Watch(stop, loops)
             if self._stop.is_set():
