@@ -23,6 +23,7 @@ from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
 
 __all__ = [
     "MAX_TEXT_LENGTH",
+    "MAX_VALUES",
     "Decode",
     "Misreadings",
     "decode_account",
@@ -36,6 +37,8 @@ __all__ = [
 ]
 
 MAX_TEXT_LENGTH = 256
+MAX_VALUES = 1_000_000
+"""In one answer; one of the largest size that is full of disks has fewer."""
 
 _log = logging.getLogger(__name__)
 
@@ -80,8 +83,10 @@ def decode_json(body: bytes, operation: str) -> object:
     """Parse a body as strict UTF-8 JSON.
 
     Raises:
-        DecodeError: It is not; the message holds nothing of the body.
+        DecodeError: It is not, or holds too many values; the message holds nothing of the body.
     """
+    if _values_at_most(body) > MAX_VALUES:
+        raise DecodeError("body", f"the answer to {operation} holds more than {MAX_VALUES} values")
     try:
         return json.loads(body.removeprefix(_BYTE_ORDER_MARK).decode("utf-8"))
     except UnicodeDecodeError:
@@ -91,6 +96,14 @@ def decode_json(body: bytes, operation: str) -> object:
     except ValueError:
         detail = "is not JSON" if body.strip() else "is empty"
     raise DecodeError("body", f"the answer to {operation} {detail}")
+
+
+def _values_at_most(body: bytes) -> int:
+    """Return a bound of how many values a body holds, each of which takes up to 40 times its text in memory.
+
+    Each follows a comma or opens what it is in; those inside of texts are counted too. Few bytes need no counting.
+    """
+    return len(body) if len(body) <= MAX_VALUES else sum(map(body.count, (b",", b"[", b"{")))
 
 
 def decode_array(body: bytes, operation: str) -> list[object]:

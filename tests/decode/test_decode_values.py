@@ -372,6 +372,7 @@ def test_an_answer_that_is_no_array_is_an_error(raw: object, kind: str) -> None:
         ("[1]".encode("utf-16"), "is not UTF-8"),
         (b"[" * 200_000, "is nested too deeply"),
         (b"[" + b"9" * 5000 + b"]", "is not JSON"),
+        (b"[" + b",".join([b"[[]]"] * 400_000) + b"]", "holds more than 1000000 values"),
     ],
 )
 def test_a_body_that_is_no_json_is_an_error_of_one_line(body: bytes, words: str) -> None:

@@ -40,6 +40,7 @@ KINDS: Mapping[str, str] = {
     "deep_nesting": "100,000 brackets",
     "gzip_bomb": "an array of `size` bytes that is small on the wire",
     "huge_body": "an array of `size` bytes",
+    "crowded_body": "an array of `size` bytes with `value` in it as often as there is room",
     # other values in the items; `field` says in which field
     "value": "`field` has `value`",
     "wrong_types": "fields have values of another type",
@@ -71,6 +72,7 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "redirect": {"value": "http://elsewhere.example/"},
     "gzip_bomb": {"size": 64 << 20},
     "huge_body": {"size": 32 << 20},
+    "crowded_body": {"size": 16 << 20, "value": "[[]]"},
     "future_dates": {"seconds": 86_400.0},
     "lowered_limit": {"size": 10},
     "lying_total": {"size": 1_000_000},

@@ -100,6 +100,11 @@ def _huge(answer: Answer, fault: Fault) -> Answer:
     return replace(answer, body=b"[" + b" " * max(0, (fault.size or 0) - 2) + b"]")
 
 
+def _crowded(answer: Answer, fault: Fault) -> Answer:
+    item = str(fault.value).encode()
+    return replace(answer, body=b"[" + b",".join([item] * (((fault.size or 0) - 1) // (len(item) + 1))) + b"]")
+
+
 _BODIES: Mapping[str, Callable[[Answer, Fault], Answer]] = {
     "html": _html,
     "empty": _empty,
@@ -108,6 +113,7 @@ _BODIES: Mapping[str, Callable[[Answer, Fault], Answer]] = {
     "deep_nesting": _nested,
     "gzip_bomb": _bomb,
     "huge_body": _huge,
+    "crowded_body": _crowded,
 }
 
 
