@@ -222,21 +222,81 @@ def test_a_login_that_may_pass_is_retried_three_times_and_no_more(
     assert ledger.retries == ["create_token"] * 2
 
 
+REFUSALS: dict[str, list[tuple[int, Any]]] = {
+    "down": [(503, b"")] * 3,
+    "refused": [(401, b"")],
+    "forbidden": [(403, b"")],
+    "bad request": [(400, b"")] * 2,
+    "a page": [(200, b"<html>")],
+    "no token": [(200, {"token": ""})],
+}
+
+
+@pytest.mark.parametrize("how", [*REFUSALS, "no password"])
 def test_a_renewal_that_fails_leaves_the_token_that_still_lives(
-    api: Any, clients: Any, clock: Any, login_api: Any
+    api: Any, clients: Any, clock: Any, login_api: Any, *, tmp_path: Path, caplog: pytest.LogCaptureFixture, how: str
 ) -> None:
-    """A login endpoint that is down does not stop polls while the old token works."""
+    """Whatever a login meets does not stop polls while the old token works; it is said once, and so is its end."""
     login_api.answer = {"expires": clock.wall() + 1000}
-    client = clients(api(login_api).url, login_credential(), clock=clock)
+    login_api.valid = lambda token: token in {"t1", "t2"}
+    file = tmp_path / "password"
+    file.write_text(PASSWORD)
+    client = clients(api(login_api).url, LoginCredential("me@example.com", SecretFile(file)), clock=clock)
     client.get_disk("1", "2")
-    login_api.login_replies = [(503, b"")] * 3
-    clock.now += 850
-    for _ in range(3):
-        assert client.get_disk("1", "2").id == "2"
-    assert len(login_api.bodies) == 4
+    caplog.set_level("INFO")
+    for at in (850, 60):
+        clock.now += at
+        if how == "no password":
+            file.unlink(missing_ok=True)
+        else:
+            login_api.login_replies = [*REFUSALS[how]]
+        for _ in range(3):
+            assert client.get_disk("1", "2").id == "2"
+        assert login_api.login_replies == []
+    assert caplog.messages == ["cannot renew a token that is still used"]
+    file.write_text(PASSWORD)
     clock.now += 60
     client.get_disk("1", "2")
     assert login_api.logins == 2
+    assert caplog.messages[1:] == ["tokens can be renewed again"]
+    assert PASSWORD not in caplog.text
+
+
+def test_a_token_that_ends_while_it_cannot_be_renewed_is_an_auth_failure(
+    api: Any, clients: Any, clock: Any, login_api: Any
+) -> None:
+    """The refusal of the login is what is told then, after one login in a piece of work; the next login heals it."""
+    login_api.answer = {"expires": clock.wall() + 1000}
+    client = clients(api(login_api).url, login_credential(), clock=clock)
+    client.get_disk("1", "2")
+    login_api.valid = lambda token: token == "t2"
+    login_api.login_replies = [(401, b"")] * 2
+    for seconds, logins in ((850, 2), (60, 3)):
+        clock.now += seconds
+        with pytest.raises(AuthError, match="refused the login"):
+            client.get_disk("1", "2")
+        assert len(login_api.bodies) == logins
+    assert client.get_disk("1", "2").id == "2"
+
+
+def test_a_renewal_that_hangs_leaves_time_for_the_request(api: Any, clients: Any, login_api: Any) -> None:
+    """Of a piece of work it takes a half, and the old token does the rest."""
+    clock = SystemClock()
+    login_api.answer = {"expires": clock.wall() + 5}
+    hanging = threading.Event()
+
+    def script(seen: Any, wire: Any) -> None:
+        if seen.path == "/token" and hanging.is_set():
+            wire.hang()
+        login_api(seen, wire)
+
+    client = clients(api(script).url, login_credential(), timeout_seconds=30.0)
+    client.get_disk("1", "2")
+    hanging.set()
+    time.sleep(4.1)
+    began = time.monotonic()
+    assert client.get_disk("1", "2", budget=Budget(clock, 2.0)).id == "2"
+    assert 0.9 < time.monotonic() - began < 1.9
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,6 @@ def peak_bytes(pid: int) -> int:
 @pytest.mark.parametrize("value", ["[[]]", '{"a":0}'])
 def test_an_answer_of_countless_values_takes_no_more_than_a_good_one(tmp_path: Path, value: str) -> None:
     """16 MB of tiny values, which would take 20 to 40 times as much once they are parsed, are given up before."""
-    flags = ("--poll.interval=1s", "--api.max-requests-per-second=0")
     with SimulatorServer(World(seed=1, disks=6, eventful=False)) as cloud:
         cloud.faults.add("crowded_body", "list_disks", value=value)
         environ = account_environment(cloud)

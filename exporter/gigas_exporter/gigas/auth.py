@@ -4,11 +4,12 @@ It owns the life of tokens and the reading of secrets. It knows no operation but
 
 A fixed token or an API key cannot be renewed; when the API refuses it, its source is read again, for it may have been
 rotated. A login is renewed at 80 % of the token's life and after a 401; all callers that were refused with the same
-token share one renewal.
+token share one renewal. A renewal that fails, however it does, costs nothing while the old token is taken.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Protocol
 
 from gigas_exporter.clock import Budget, Clock
 from gigas_exporter.decode import decode_moment
-from gigas_exporter.errors import ApiError, AuthError, ConfigError, DecodeError, TransportError
+from gigas_exporter.errors import ApiError, AuthError, ConfigError, DecodeError, GigasError
 from gigas_exporter.gigas.credentials import ApiKeyCredential, Credential, LoginCredential, SecretSource
 from gigas_exporter.gigas.observer import Observer
 from gigas_exporter.gigas.ratelimit import held
@@ -27,8 +28,11 @@ __all__ = ["Authenticator", "Login", "LoginAuthenticator", "Pass", "SecretAuthen
 
 LOGIN_OPERATION = "create_token"
 
+_log = logging.getLogger(__name__)
+
 _RENEW_AT = 0.8
 _POSTPONED = 0.05
+_RENEWAL_SHARE = 0.5  # of the time left: with a token that still lives, a login that hangs must not fail the poll
 # The documented life of a token; what the API says is believed only when it is shorter.
 _LIFE_SECONDS = 30 * 60.0
 _REFUSED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, 422})
@@ -164,6 +168,7 @@ class LoginAuthenticator:
         self._session: _Session | None = None
         self._generation = 0
         self._failure: tuple[Budget, Secret, str] | None = None
+        self._renewal_fails = False
 
     def current(self, budget: Budget) -> Pass:
         """Return a token that should still live, logging in when there is none or it nears its end."""
@@ -171,13 +176,7 @@ class LoginAuthenticator:
             session = self._session
             if session is None:
                 return self._log_in(budget, forced=False).token
-            if self._is_due(session):
-                try:
-                    return self._log_in(budget, forced=False).token
-                except (TransportError, ApiError):
-                    # The old token still lives; should it not, the API will say so, and that forces a login.
-                    session.renew_after(_POSTPONED, self._clock)
-            return session.token
+            return self._renewed(session, budget).token if self._is_due(session) else session.token
 
     def accepted(self, used: Pass) -> None:
         """Note that the token works, so that a later 401 means that it ended early."""
@@ -210,11 +209,23 @@ class LoginAuthenticator:
             self._session = None
             self._failure = None
 
+    def _renewed(self, session: _Session, budget: Budget) -> _Session:
+        """Return a new session, or this one where none can be had: its token lives until the API says otherwise."""
+        try:
+            return self._log_in(budget, forced=False, share=_RENEWAL_SHARE)
+        except GigasError as error:
+            session.renew_after(_POSTPONED, self._clock)
+            if not self._renewal_fails:
+                facts = {"reason": error.reason, "error": str(error)}
+                _log.warning("cannot renew a token that is still used", extra=facts)
+            self._renewal_fails = True
+            return session
+
     def _is_due(self, session: _Session) -> bool:
         # Either clock may be wrong about the time gone by: one is set, the other sleeps when the host does.
         return self._clock.wall() >= session.renew_wall or self._clock.monotonic() >= session.renew_monotonic
 
-    def _log_in(self, budget: Budget, *, forced: bool) -> _Session:
+    def _log_in(self, budget: Budget, *, forced: bool, share: float = 1.0) -> _Session:
         password = self._credential.password.read()
         if self._failure is not None:
             failed_in, failed_with, message = self._failure
@@ -222,9 +233,8 @@ class LoginAuthenticator:
                 raise AuthError(message)
             self._failure = None
         try:
-            answer = self._ask(password, budget)
+            answer = self._ask(password, Budget(self._clock, share * budget.remaining(), budget.stop))
         except AuthError as error:
-            self._session = None
             self._failure = (budget, password, str(error))
             raise
         self._generation += 1
@@ -235,6 +245,9 @@ class LoginAuthenticator:
         self._session = _Session(token, password, life, 0.0, 0.0, budget if forced else None)
         self._session.renew_after(_RENEW_AT, self._clock)
         self._observer.token(expires_at)
+        if self._renewal_fails:
+            self._renewal_fails = False
+            _log.info("tokens can be renewed again")
         return self._session
 
     def _ask(self, password: Secret, budget: Budget) -> Mapping[str, object]:
