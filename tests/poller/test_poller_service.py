@@ -71,6 +71,27 @@ def test_accounts_come_and_go_with_what_the_credential_sees(accounts: SimulatorS
     await_true(lambda: watched(watching) == set(everything) and watching.service.not_ready() is None)
 
 
+def remembered(watching: Watching) -> set[str]:
+    """The accounts of whose answers something is kept."""
+    clients = watching.service._clients._clients.values()
+    return {path.split("/")[2] for client, _ in clients for _, path in client._memory._walks if path != "/accounts"}
+
+
+def test_nothing_is_kept_of_an_account_that_has_gone(accounts: SimulatorServer, watch: Watch) -> None:
+    """Neither of what was read of it before, nor of a poll that was under way."""
+    user = accounts.world.access.main
+    everything = user.account_ids
+    watching = watch(discovering(accounts))
+    await_true(lambda: remembered(watching) == set(everything))
+    accounts.faults.add("latency", "list_*", account=everything[-1], seconds=0.7)
+    user.account_ids = everything[:2]
+    await_true(lambda: watched(watching) == set(everything[:2]))
+    await_true(lambda: remembered(watching) == set(everything[:2]))
+    polls = watching.observed.ended("disks")
+    await_true(lambda: watching.observed.ended("disks") >= polls + 4)
+    assert remembered(watching) == set(everything[:2])
+
+
 def test_a_failed_discovery_later_on_forgets_nothing(accounts: SimulatorServer, watch: Watch) -> None:
     """Accounts that are watched stay while the list of accounts cannot be read."""
     watching = watch(discovering(accounts))

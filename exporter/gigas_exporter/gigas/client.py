@@ -115,6 +115,10 @@ class ReadClient:
         """Read the credential's secret again before the next request."""
         self._session.reload_credential()
 
+    def forget(self, account_id: str) -> None:
+        """Let go of what is kept of an account; work on it that has been stopped keeps nothing any more."""
+        self._memory.forget(account_path(account_id) + "/")
+
     def list_accounts(self, *, budget: Budget | None = None) -> Listing[Account]:
         """List the accounts that the credential may see (Gigas docs, page Accounts)."""
         return self._list(Request("list_accounts", "GET", "/accounts"), decode_account, budget)
@@ -202,7 +206,7 @@ class ReadClient:
         exact = PageReader(request.operation, decode_backup, dict, {}, latest, announced=said)
         pages, is_exact = self._walk(request, reader, exact, budget)
         if not is_exact:
-            self._memory.keep(key, pages)
+            self._memory.keep(key, pages, budget.stop)
             return Listing(tuple(page.value for page in pages), merged(pages))
         kept = newest_only([page.value for page in pages])
         return Listing(tuple(reduce(tuple(items.values())) for items in kept), merged(pages))
@@ -247,9 +251,10 @@ class ReadClient:
         latest = self._clock.wall() + _FUTURE_TOLERANCE_SECONDS
         said = self._said(request)
         reader = PageReader[_Item, dict[str, _Item]](request.operation, decode, dict, known, latest, announced=said)
-        pages, _ = self._walk(request, reader, reader, self._budget(budget), remember=remember, whole_below=whole_below)
+        budget = self._budget(budget)
+        pages, _ = self._walk(request, reader, reader, budget, remember=remember, whole_below=whole_below)
         if remember:
-            self._memory.keep(key, pages)
+            self._memory.keep(key, pages, budget.stop)
         kept: Iterable[Mapping[str, _Item]] = newest_only([page.value for page in pages])
         return Listing(tuple(item for items in kept for item in items.values()), merged(pages))
 

@@ -46,23 +46,30 @@ class Listing(Generic[_T]):
 class PageMemory:
     """The pages of the last walk over each list, by the digest of their body.
 
-    One walk per list is kept and no more, so that it is bounded by what the account holds.
+    One walk per list is kept and no more, so that it is bounded by what the account holds. The key of a list is its
+    operation and its path.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._walks: dict[tuple[str, ...], dict[bytes, Page[Any]]] = {}
+        self._walks: dict[tuple[str, str], dict[bytes, Page[Any]]] = {}
 
-    def recall(self, key: tuple[str, ...]) -> Mapping[bytes, Page[Any]]:
+    def recall(self, key: tuple[str, str]) -> Mapping[bytes, Page[Any]]:
         """Return the pages of the last walk over a list."""
         with self._lock:
             return self._walks.get(key, {})
 
-    def keep(self, key: tuple[str, ...], pages: Iterable[Page[Any]]) -> None:
-        """Keep the pages of a walk instead of those of the one before."""
+    def keep(self, key: tuple[str, str], pages: Iterable[Page[Any]], ended: threading.Event) -> None:
+        """Keep the pages of a walk instead of those of the one before, unless the work that it was for has ended."""
         kept = {page.digest: page for page in pages if not _DATE_FIELDS & page.invalid.keys()}
         with self._lock:
-            self._walks[key] = kept
+            if not ended.is_set():
+                self._walks[key] = kept
+
+    def forget(self, path: str) -> None:
+        """Let go of all lists below a path."""
+        with self._lock:
+            self._walks = {key: pages for key, pages in self._walks.items() if not key[1].startswith(path)}
 
 
 class PageReader(Generic[_Item, _V]):

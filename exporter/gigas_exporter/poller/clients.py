@@ -48,10 +48,11 @@ class Clients:
         return client
 
     def discard(self, account_id: str) -> None:
-        """Tell of an account's tokens no more."""
+        """Tell of an account's tokens no more, and let go of what was kept of it."""
         with self._lock:
-            for _, relay in self._clients.values():
+            for client, relay in self._clients.values():
                 relay.account_ids.discard(account_id)
+                client.forget(account_id)
 
     def close(self) -> None:
         """Close all connections."""
