@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -194,36 +194,67 @@ def test_clients_that_never_read_cost_no_copy_of_the_page(
     assert served.usage()["descriptors"] < 20
 
 
-def test_guessed_passwords_do_not_slow_who_is_known(
-    start: _Start, tmp_path: Path, wait_until: Callable[..., None]
-) -> None:
-    """While many clients guess passwords without end, scrapes with the right one are quick."""
-    stored = bcrypt.hashpw(b"right", bcrypt.gensalt(10)).decode()
-    (tmp_path / "web.yml").write_text(f"basic_auth_users: {{alice: '{stored}'}}")
-    served = start("--page-bytes", "100000", "--web-config", str(tmp_path / "web.yml"))
-    served.user = b"alice:right"
-    served.scrape_seconds(1)
+@contextmanager
+def _guessing(served: _Served, guessers: int) -> Iterator[set[int]]:
+    """Guess passwords from many connections without end; what is given holds the statuses that came."""
     statuses: set[int] = set()
     stop = threading.Event()
 
     def guess(number: int) -> None:
-        with socket.create_connection(served.address, timeout=10) as client:
+        with socket.create_connection(served.address, timeout=30) as client:
             while not stop.wait(0.05):
-                word = base64.b64encode(b"alice:%d-%f" % (number, time.monotonic())).decode()
-                client.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {word}\r\n\r\n".encode())
+                client.sendall(_asking(b"alice:%d-%f" % (number, time.monotonic())))
                 statuses.add(int(client.recv(4096).split()[1]))
 
-    guessing = [threading.Thread(target=guess, args=(number,)) for number in range(40)]
-    for thread in guessing:
+    threads = [threading.Thread(target=guess, args=(number,)) for number in range(guessers)]
+    for thread in threads:
         thread.start()
     try:
-        wait_until(lambda: 401 in statuses)
-        times = served.scrape_seconds(100)
+        yield statuses
     finally:
         stop.set()
-        for thread in guessing:
+        for thread in threads:
             thread.join()
+
+
+def _asking(user: bytes) -> bytes:
+    word = base64.b64encode(user)
+    return b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic " + word + b"\r\n\r\n"
+
+
+def _guarded(start: _Start, directory: Path) -> _Served:
+    stored = bcrypt.hashpw(b"right", bcrypt.gensalt(7)).decode()
+    (directory / "web.yml").write_text(f"basic_auth_users: {{alice: '{stored}', bob: '{stored}'}}")
+    return start("--page-bytes", "100000", "--web-config", str(directory / "web.yml"))
+
+
+def test_guessed_passwords_do_not_slow_who_is_known(
+    start: _Start, tmp_path: Path, wait_until: Callable[..., None]
+) -> None:
+    """While many clients guess passwords without end, scrapes with the right one are quick."""
+    served = _guarded(start, tmp_path)
+    served.user = b"alice:right"
+    served.scrape_seconds(1)
+    with _guessing(served, 40) as statuses:
+        wait_until(lambda: 401 in statuses)
+        times = served.scrape_seconds(100)
     _assert_quick(times)
+    assert statuses <= {401, 503}
+
+
+@pytest.mark.parametrize(("source", "guessers"), [("127.0.0.2", 300), ("127.0.0.1", 60)])
+def test_who_is_not_known_yet_gets_in_among_guesses(
+    start: _Start, tmp_path: Path, wait_until: Callable[..., None], source: str, guessers: int
+) -> None:
+    """From another address at once, however many guess; from the same one after those that wait already."""
+    served = _guarded(start, tmp_path)
+    with _guessing(served, guessers) as statuses:
+        wait_until(lambda: 401 in statuses)
+        time.sleep(0.5)
+        for user in (b"alice:right", b"bob:right"):
+            with socket.create_connection(served.address, timeout=8, source_address=(source, 0)) as client:
+                client.sendall(_asking(user))
+                assert client.recv(4096).split()[1] == b"200"
     assert statuses <= {401, 503}
 
 

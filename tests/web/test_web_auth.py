@@ -14,9 +14,13 @@ from typing import Any
 import bcrypt
 import pytest
 
+from gigas_exporter.clock import SystemClock
 from gigas_exporter.secret import Secret
 from gigas_exporter.web import Server, load_web_config
 from gigas_exporter.web.auth import Authenticator, Verdict
+from gigas_exporter.web.turns import Call, party_of
+
+ROOM = 128
 
 
 def _hash(password: bytes, cost: int = 4) -> str:
@@ -28,7 +32,15 @@ def _basic(user: bytes, password: bytes, scheme: str = "Basic") -> str:
 
 
 def _authenticator(cost: int = 4, **passwords: str) -> Authenticator:
-    return Authenticator({name: Secret(_hash(word.encode(), cost)) for name, word in passwords.items()})
+    return _new({name: Secret(_hash(word.encode(), cost)) for name, word in passwords.items()})
+
+
+def _new(users: dict[str, Secret], before: Authenticator | None = None) -> Authenticator:
+    return Authenticator(users, SystemClock(), ROOM, before)
+
+
+def _check(authenticator: Authenticator, authorization: str, party: str = "127.0.0.1") -> Verdict:
+    return authenticator.check(authorization, party)
 
 
 def _config(directory: Path, text: str) -> Any:
@@ -71,8 +83,8 @@ def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_only_the_right_password_is_good(authorization: str, verdict: Verdict) -> None:
     """Whatever else comes is bad, without an exception, the first time and again."""
     authenticator = _authenticator(alice="wonder:land", josé="señor", long="y" * 72)
-    assert authenticator.check(authorization) is verdict
-    assert authenticator.check(authorization) is verdict
+    assert _check(authenticator, authorization) is verdict
+    assert _check(authenticator, authorization) is verdict
 
 
 def test_what_is_remembered_cannot_be_forged() -> None:
@@ -81,65 +93,166 @@ def test_what_is_remembered_cannot_be_forged() -> None:
     exporter-toolkit's CVE-2022-46146: a cache key without separators let a wrong password be found as a right one.
     """
     stored = _hash(b"right")
-    authenticator = Authenticator({"a": Secret(stored)})
-    assert authenticator.check(_basic(b"a", b"right")) is Verdict.GOOD
+    authenticator = _new({"a": Secret(stored)})
+    assert _check(authenticator, _basic(b"a", b"right")) is Verdict.GOOD
     for user, password in ((b"ar", b"ight"), (b"a" + stored.encode(), b"right"), (b"a", stored.encode() + b"right")):
-        assert authenticator.check(_basic(user, password)) is Verdict.BAD
-    assert authenticator.check(_basic(b"a", b"right")) is Verdict.GOOD
+        assert _check(authenticator, _basic(user, password)) is Verdict.BAD
+    assert _check(authenticator, _basic(b"a", b"right")) is Verdict.GOOD
 
 
 def test_a_good_credential_is_checked_once() -> None:
     """The second time costs no bcrypt, also after hundreds of bad ones."""
     authenticator = _authenticator(cost=10, alice="right")
-    authenticator.check(_basic(b"alice", b"right"))
-    fast = Authenticator({"alice": Secret(_hash(b"right"))})
-    fast.check(_basic(b"alice", b"right"))
+    _check(authenticator, _basic(b"alice", b"right"))
+    fast = _new({"alice": Secret(_hash(b"right"))})
+    _check(fast, _basic(b"alice", b"right"))
     for number in range(600):
-        fast.check(_basic(b"alice", b"wrong%d" % number))
+        _check(fast, _basic(b"alice", b"wrong%d" % number))
     for one in (authenticator, fast):
         taken = []
         for _ in range(5):  # the quickest of five: a busy machine makes single ones slow, and bcrypt would make all so
             begin = time.perf_counter()
-            assert one.check(_basic(b"alice", b"right")) is Verdict.GOOD
+            assert _check(one, _basic(b"alice", b"right")) is Verdict.GOOD
             taken.append(time.perf_counter() - begin)
         assert min(taken) < 0.01
-    assert len(fast._good) == 1
-    assert len(fast._bad) <= 256
+    assert len(fast.memory._verdicts[Verdict.GOOD]) == 1
+    assert len(fast.memory._verdicts[Verdict.BAD]) <= 256
 
 
 def test_unknown_users_and_wrong_passwords_cost_the_same() -> None:
     """Also when the users' hashes cost differently, time does not tell who exists."""
-    authenticator = Authenticator({"cheap": Secret(_hash(b"a", 5)), "dear": Secret(_hash(b"a", 10))})
+    authenticator = _new({"cheap": Secret(_hash(b"a", 5)), "dear": Secret(_hash(b"a", 10))})
     medians = []
     for user in (b"cheap", b"dear", b"nobody"):
         times = []
         for number in range(7):
             begin = time.thread_time()
-            assert authenticator.check(_basic(user, b"guess%d" % number)) is Verdict.BAD
+            assert _check(authenticator, _basic(user, b"guess%d" % number)) is Verdict.BAD
             times.append(time.thread_time() - begin)
         medians.append(statistics.median(times))
     assert max(medians) < 1.5 * min(medians)
 
 
-def test_guesses_wait_in_a_short_queue_and_good_ones_do_not() -> None:
-    """Many bad attempts at once are turned away, and who is known gets in meanwhile without waiting."""
-    authenticator = _authenticator(cost=9, alice="right")
-    assert authenticator.check(_basic(b"alice", b"right")) is Verdict.GOOD
+def _flood(authenticator: Authenticator, guesses: int, parties: int = 1) -> tuple[list[Verdict], Callable[[], None]]:
+    """Guess many passwords at once from some addresses, and return once they all wait: the verdicts, and the end."""
     verdicts: list[Verdict] = []
 
     def guess(number: int) -> None:
-        verdicts.append(authenticator.check(_basic(b"alice", b"guess%d" % number)))
+        word = _basic(b"alice", b"guess%d" % number)
+        verdicts.append(_check(authenticator, word, f"198.51.100.{number % parties}"))
 
-    threads = [threading.Thread(target=guess, args=(number,)) for number in range(40)]
+    threads = [threading.Thread(target=guess, args=(number,)) for number in range(guesses)]
     for thread in threads:
         thread.start()
+    end = time.monotonic() + 10
+    while len(authenticator._turns._waiting) + len(verdicts) < guesses - 1:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+    def join() -> None:
+        for thread in threads:
+            thread.join(30)
+
+    return verdicts, join
+
+
+def test_who_is_known_does_not_wait_behind_guesses() -> None:
+    """While fifty guesses wait for their checks, a credential that was checked before gets in at once."""
+    authenticator = _authenticator(cost=8, alice="right")
+    assert _check(authenticator, _basic(b"alice", b"right")) is Verdict.GOOD
+    verdicts, join = _flood(authenticator, 50)
     begin = time.perf_counter()
-    assert authenticator.check(_basic(b"alice", b"right")) is Verdict.GOOD
+    assert _check(authenticator, _basic(b"alice", b"right")) is Verdict.GOOD
     assert time.perf_counter() - begin < 0.1
-    for thread in threads:
-        thread.join(30)
-    assert verdicts.count(Verdict.BUSY) >= 20
+    join()
     assert Verdict.GOOD not in verdicts
+
+
+@pytest.mark.parametrize("parties", [1, 5])
+def test_who_is_not_known_yet_waits_for_one_check_of_each_other_address(parties: int) -> None:
+    """A flood of guesses, also one that fills the room, makes nobody of another address wait for more than its first.
+
+    exporter-toolkit checks in the order of arrival, without bound: the flood is all served before.
+    """
+    authenticator = _authenticator(cost=8, alice="right")
+    verdicts, join = _flood(authenticator, 3 * ROOM, parties)
+    before = len(verdicts)
+    assert _check(authenticator, _basic(b"alice", b"right")) is Verdict.GOOD
+    assert verdicts[before:].count(Verdict.BAD) <= 4 * (parties + 1)
+    join()
+    assert len(verdicts) == 3 * ROOM
+    assert verdicts.count(Verdict.BUSY) >= ROOM
+    assert Verdict.GOOD not in verdicts
+
+
+def test_of_one_address_who_came_first_is_checked_first() -> None:
+    """Behind an address that many share, a good credential waits for the guesses before it, and for no later ones."""
+    authenticator = _authenticator(cost=8, alice="right")
+    verdicts, join = _flood(authenticator, 40)
+    done = threading.Event()
+
+    def go_on() -> None:
+        number = 0
+        while not done.is_set():
+            number += 1
+            _check(authenticator, _basic(b"alice", b"later%d" % number), "198.51.100.0")
+
+    later = [threading.Thread(target=go_on) for _ in range(20)]
+    good: list[Verdict] = []
+    waiting = threading.Thread(
+        target=lambda: good.append(_check(authenticator, _basic(b"alice", b"right"), "198.51.100.0"))
+    )
+    waiting.start()
+    for thread in later:
+        thread.start()
+    waiting.join(10)
+    done.set()
+    assert good == [Verdict.GOOD]
+    join()
+    for thread in later:
+        thread.join(30)
+    assert Verdict.BUSY not in verdicts
+
+
+def test_no_more_wait_than_can_be_checked_in_time() -> None:
+    """With hashes that are dear, those who would wait too long are told at once to come again."""
+    authenticator = _authenticator(cost=12, alice="right")
+    _check(authenticator, _basic(b"alice", b"wrong"))
+    begin = time.monotonic()
+    verdicts, join = _flood(authenticator, ROOM)
+    assert verdicts.count(Verdict.BUSY) >= ROOM / 2
+    assert time.monotonic() - begin < 2
+    join()
+    assert time.monotonic() - begin < 20
+
+
+def test_a_good_credential_outlives_a_change_of_other_users() -> None:
+    """What was checked is not checked again when another user comes, and is forgotten with its own hash."""
+    users = {"alice": Secret(_hash(b"right", 10))}
+    before = _new(users)
+    assert _check(before, _basic(b"alice", b"right")) is Verdict.GOOD
+    after = _new({**users, "bob": Secret(_hash(b"builder"))}, before)
+    _, join = _flood(after, 20)
+    begin = time.perf_counter()
+    assert _check(after, _basic(b"alice", b"right")) is Verdict.GOOD
+    assert time.perf_counter() - begin < 0.05
+    join()
+    changed = _new({"alice": Secret(_hash(b"other"))}, after)
+    assert _check(changed, _basic(b"alice", b"right")) is Verdict.BAD
+
+
+@pytest.mark.parametrize(
+    ("host", "party"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+    ],
+)
+def test_a_party_is_an_address_or_a_network(host: str, party: str) -> None:
+    """Who may choose the lower half of an IPv6 address is one party all the same."""
+    assert party_of(host) == party
 
 
 def test_the_same_credential_at_once_is_checked_once() -> None:
@@ -147,7 +260,7 @@ def test_the_same_credential_at_once_is_checked_once() -> None:
     authenticator = _authenticator(cost=10, alice="right")
     verdicts: list[Verdict] = []
     threads = [
-        threading.Thread(target=lambda: verdicts.append(authenticator.check(_basic(b"alice", b"right"))))
+        threading.Thread(target=lambda: verdicts.append(_check(authenticator, _basic(b"alice", b"right"))))
         for _ in range(100)
     ]
     for thread in threads:
@@ -159,21 +272,22 @@ def test_the_same_credential_at_once_is_checked_once() -> None:
 
 def test_who_waits_too_long_is_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     """When the checks before it do not end, a request is turned away, also where another asks the same."""
-    monkeypatch.setattr("gigas_exporter.web.auth._WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("gigas_exporter.web.turns._PATIENCE_SECONDS", 0.1)
     authenticator = _authenticator(alice="right")
-    verdicts: list[Verdict] = []
-    with authenticator._turn:
-        threads = [
-            threading.Thread(target=lambda: verdicts.append(authenticator.check(_basic(b"alice", b"right"))))
-            for _ in range(3)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(5)
-    assert verdicts == [Verdict.BUSY] * 3
-    assert authenticator.check(_basic(b"alice", b"right")) is Verdict.GOOD
-    assert authenticator._waiting == 0
+    assert authenticator._turns.wait("127.0.0.1", b"something") is Call.TURN
+    assert _check(authenticator, _basic(b"alice", b"right")) is Verdict.BUSY
+    authenticator._turns.done(b"something")
+    assert _check(authenticator, _basic(b"alice", b"right")) is Verdict.GOOD
+
+
+def test_a_check_that_breaks_holds_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a defect the next is checked as ever."""
+    authenticator = _authenticator(alice="right")
+    with monkeypatch.context() as patch:
+        patch.setattr(bcrypt, "checkpw", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            _check(authenticator, _basic(b"alice", b"right"))
+    assert _check(authenticator, _basic(b"alice", b"right")) is Verdict.GOOD
 
 
 def test_curl_gets_in_with_the_password_only(

@@ -41,13 +41,15 @@ _HEADERS: Final[Mapping[str, str]] = {
 _Signature = tuple[tuple[int, int, int, int] | None, ...]
 
 
-def build_access(web_config: WebConfig | None, clock: Clock) -> Access:
+def build_access(web_config: WebConfig | None, clock: Clock, room: int) -> Access:
     """Return the access that a web config file describes; without one everybody is let in over plain HTTP.
+
+    ``room`` is how many requests may wait for their credentials to be checked.
 
     Raises:
         ConfigError: The certificate cannot be used.
     """
-    return _Open() if web_config is None else _Guarded(web_config, clock)
+    return _Open() if web_config is None else _Guarded(web_config, clock, room)
 
 
 class _Open:
@@ -60,7 +62,8 @@ class _Open:
         del secured
         return True
 
-    def answer(self, request: Request, handler: Handler) -> Response:
+    def answer(self, request: Request, handler: Handler, party: str) -> Response:
+        del party
         return self.decorate(handler(request))
 
     def decorate(self, response: Response) -> Response:
@@ -78,13 +81,14 @@ class _InForce:
 class _Guarded:
     """Access by a web config file, as the file is now."""
 
-    def __init__(self, config: WebConfig, clock: Clock) -> None:
+    def __init__(self, config: WebConfig, clock: Clock, room: int) -> None:
         self._clock = clock
+        self._room = room
         self._looking = threading.Lock()
         self._looked = clock.monotonic()
         self._signature = _signature(config)
         self._complaint: str | None = None
-        self._now = _put_in_force(config, None, clock)
+        self._now = _put_in_force(config, None, clock, room)
 
     def tls_context(self) -> ssl.SSLContext | None:
         return self._current().context
@@ -93,12 +97,12 @@ class _Guarded:
         tls = self._now.config.tls
         return tls is None or not tls.allowed_names or is_allowed(secured, tls.allowed_names)
 
-    def answer(self, request: Request, handler: Handler) -> Response:
+    def answer(self, request: Request, handler: Handler, party: str) -> Response:
         current = self._current()
         if current.bucket is not None and not current.bucket.take():
             return self.decorate(plain(HTTPStatus.TOO_MANY_REQUESTS))
         if current.authenticator is not None:
-            verdict = current.authenticator.check(request.headers.get("authorization", ""))
+            verdict = current.authenticator.check(request.headers.get("authorization", ""), party)
             if verdict is Verdict.BUSY:
                 return self.decorate(plain(HTTPStatus.SERVICE_UNAVAILABLE, retry_after="1"))
             if verdict is Verdict.BAD:
@@ -125,7 +129,7 @@ class _Guarded:
         try:
             config = load_web_config(self._now.config.path)
             _refuse_switching(self._now.config, config)
-            self._now = _put_in_force(config, self._now, self._clock)
+            self._now = _put_in_force(config, self._now, self._clock, self._room)
         except ConfigError as error:
             if self._complaint != str(error):
                 self._complaint = str(error)
@@ -159,11 +163,11 @@ class _Bucket:
             return True
 
 
-def _put_in_force(config: WebConfig, before: _InForce | None, clock: Clock) -> _InForce:
+def _put_in_force(config: WebConfig, before: _InForce | None, clock: Clock, room: int) -> _InForce:
     """Build what a config needs, and keep what has a memory where its settings are the same."""
     authenticator, bucket = (None, None) if before is None else (before.authenticator, before.bucket)
     if before is None or config.users != before.config.users:
-        authenticator = Authenticator(config.users) if config.users else None
+        authenticator = Authenticator(config.users, clock, room, authenticator) if config.users else None
     if before is None or config.rate_limit != before.config.rate_limit:
         bucket = _Bucket(config.rate_limit, clock) if config.rate_limit is not None else None
     context = build_context(config.tls) if config.tls is not None else None

@@ -58,8 +58,8 @@ class Access(Protocol):
         """Return whether the client's certificate is one that may connect."""
         ...
 
-    def answer(self, request: Request, handler: Handler) -> Response:
-        """Answer a request, by the handler if the client may ask."""
+    def answer(self, request: Request, handler: Handler, party: str) -> Response:
+        """Answer a request of a party, by the handler if the client may ask."""
         ...
 
     def decorate(self, response: Response) -> Response:
@@ -79,6 +79,10 @@ class Phase(enum.Enum):
 class Connection:
     """One client. :meth:`run` is its thread; the other methods may be called from any.
 
+    Args:
+        stream: Its bytes.
+        party: Whose it is; connections of the same party share its turns where there is a queue.
+
     Attributes:
         phase: What it is doing.
         since: When that began, by the monotonic clock.
@@ -87,6 +91,7 @@ class Connection:
     def __init__(
         self,
         stream: Stream,
+        party: str,
         *,
         clock: Clock,
         limits: Limits,
@@ -95,6 +100,7 @@ class Connection:
         closing: Callable[[], bool],
     ) -> None:
         self._stream = stream
+        self._party = party
         self._clock = clock
         self._limits = limits
         self._access = access
@@ -206,7 +212,7 @@ class Connection:
 
     def _answer(self, request: Request) -> Response:
         try:
-            return self._access.answer(request, self._handler)
+            return self._access.answer(request, self._handler, self._party)
         except Exception as error:  # noqa: BLE001  (the boundary: one broken page must not end the process)
             where = traceback.extract_tb(error.__traceback__)[-1]
             _log.error(

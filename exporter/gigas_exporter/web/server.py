@@ -21,6 +21,7 @@ from gigas_exporter.web.crowd import Crowd, connection_cap
 from gigas_exporter.web.listening import open_listener
 from gigas_exporter.web.message import Handler
 from gigas_exporter.web.stream import Stream
+from gigas_exporter.web.turns import party_of
 from gigas_exporter.web.webconfig import WebConfig
 
 __all__ = ["Limits", "Server"]
@@ -31,6 +32,7 @@ _ACCEPTS_AT_ONCE: Final = 64
 _PAUSE_SECONDS: Final = 0.1
 _COMPLAINT_SECONDS: Final = 10.0
 _UNFINISHED_GRACE_SECONDS: Final = 0.5
+_MOST_WAITING: Final = 128  # for a check of credentials; half of the connections stay for those who need none
 
 
 class Server:
@@ -62,8 +64,9 @@ class Server:
         self._clock = clock if clock is not None else SystemClock()
         self._limits = limits if limits is not None else Limits()
         self._handler = handler
-        self._access = build_access(web_config, self._clock)
-        self._crowd = Crowd(self._clock, connection_cap(self._limits.connections))
+        cap = connection_cap(self._limits.connections)
+        self._access = build_access(web_config, self._clock, min(_MOST_WAITING, cap // 2))
+        self._crowd = Crowd(self._clock, cap)
         self._stop = threading.Event()
         self._complained = -_COMPLAINT_SECONDS
         self._thread: threading.Thread | None = None
@@ -117,7 +120,7 @@ class Server:
     def _accept_waiting(self) -> None:
         for _ in range(_ACCEPTS_AT_ONCE):
             try:
-                accepted, _peer = self._listener.accept()
+                accepted, (host, *_) = self._listener.accept()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -125,14 +128,15 @@ class Server:
                     self._wait_for_resources(error)
                     return
                 continue  # that one client went away again
-            self._admit(accepted)
+            self._admit(accepted, host)
 
-    def _admit(self, accepted: socket.socket) -> None:
+    def _admit(self, accepted: socket.socket, host: str) -> None:
         with suppress(OSError):
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         stream = Stream(accepted, self._clock)
         connection = Connection(
             stream,
+            party_of(host),
             clock=self._clock,
             limits=self._limits,
             access=self._access,
