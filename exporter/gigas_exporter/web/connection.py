@@ -139,6 +139,8 @@ class Connection:
         except ssl.SSLError as error:
             if error.reason == "HTTP_REQUEST":
                 self._stream.send_unsecured(_PLAIN_HTTP_TO_TLS)
+                self._enter(Phase.IDLE)
+                self._stream.finish(secured=False)
             return False
         return self._access.admits(secured)
 

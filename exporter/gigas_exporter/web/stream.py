@@ -84,12 +84,15 @@ class Stream:
         with suppress(OSError):
             socket.socket.send(self._socket, data)
 
-    def finish(self) -> None:
-        """End the connection so that what was sent arrives: say so, read what the peer still had to say, then close."""
+    def finish(self, *, secured: bool = True) -> None:
+        """End the connection so that what was sent arrives: say so, read what the peer still had to say, then close.
+
+        ``secured`` is whether TLS, where there is any, got so far that it has to be ended too.
+        """
         try:
             deadline = self._clock.monotonic() + _FAREWELL_SECONDS
             self._socket.settimeout(_FAREWELL_SECONDS)
-            if isinstance(self._socket, ssl.SSLSocket):
+            if secured and isinstance(self._socket, ssl.SSLSocket):
                 self._socket.unwrap()
             self._shut(socket.SHUT_WR)
             taken = 0
