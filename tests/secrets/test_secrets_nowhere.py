@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 import json
 import os
@@ -9,12 +10,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from http import HTTPStatus
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import bcrypt
 import pytest
 import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from gigas_exporter.simulator import SimulatorServer, World
 from support.programs import Exporter, await_true, exporter
@@ -86,7 +93,7 @@ def credential(kind: str, cloud: SimulatorServer, directory: Path) -> dict[str, 
 
 def secrets_of(cloud: SimulatorServer) -> list[str]:
     """All that must be found nowhere, session tokens among it."""
-    return [*cloud.world.secrets, *cloud.world.access._tokens, WEB_PASSWORD]
+    return [*cloud.world.secrets, *cloud.world.access._tokens]
 
 
 def leaks(secrets: Iterable[str], outputs: Iterable[tuple[str, str]]) -> set[str]:
@@ -100,18 +107,79 @@ def test_what_is_searched_for_would_be_found() -> None:
     assert leaks(["abc"], [("here", "xabcx"), ("there", "ab")]) == {"here"}
 
 
+class Web:
+    """A web config file with TLS and two users, who knows it, and everything in it that is secret."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file = directory / "web.yml"
+        self._certificate, self._key = directory / "web.crt", directory / "web.key"
+        self.flag = f"--web.config.file={self._file}"
+        self.secrets = {WEB_PASSWORD, WEB_PASSWORD + "-too"}
+        self.renew()
+        self.session = requests.Session()
+        self.session.trust_env = False  # else a bundle that the environment names goes before this one
+        self.session.verify = str(self._certificate)
+        self.session.auth = ("alice", WEB_PASSWORD)
+        self.other_user = requests.auth.HTTPBasicAuth("bob", WEB_PASSWORD + "-too")
+
+    def renew(self, **more: object) -> None:
+        """Write a new certificate, where there is none, its key and new hashes."""
+        if not self._certificate.exists():
+            key = self_signed(self._certificate)
+            self._key.write_text(key, encoding="ascii")
+            self.secrets.add(key.splitlines()[1])
+        users = {
+            name: bcrypt.hashpw(word.encode(), bcrypt.gensalt(4)).decode()
+            for name, word in (("alice", WEB_PASSWORD), ("bob", WEB_PASSWORD + "-too"))
+        }
+        self.secrets |= set(users.values())
+        tls = {"cert_file": str(self._certificate), "key_file": str(self._key)}
+        self.write(json.dumps({"tls_server_config": tls, "basic_auth_users": users, **more}))
+
+    def write(self, text: str) -> None:
+        self._file.write_text(text, encoding="utf-8")
+
+    def bad_ones(self) -> Iterator[str]:
+        """Files with secrets in the wrong place or form, or in no form at all."""
+        key = self._key.read_text(encoding="ascii")
+        hashed = next(each for each in self.secrets if each.startswith("$2b$"))
+        yield json.dumps({"basic_auth_users": {"alice": WEB_PASSWORD}})
+        yield json.dumps({"basic_auth_users": {"bob": hashed + "x"}})
+        yield json.dumps({"basic_auth_users": {WEB_PASSWORD + ":": hashed}}).replace(WEB_PASSWORD, "x")
+        yield f"basic_auth_users: {{alice: '{hashed}, {WEB_PASSWORD}"
+        yield f"basic_auth_users: [{hashed}]"
+        yield json.dumps({"tls_server_config": {"cert_file": str(self._certificate), "key": key[:-60]}})
+        yield json.dumps({"tls_server_config": {"cert_file": str(self._certificate), "key_file": key}})
+        yield json.dumps({"tls_server_config": {"cert": key, "key": key}})
+        yield key
+
+
+def self_signed(certificate: Path) -> str:
+    """Write a certificate for loopback, and return its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")]), dt.datetime.now(dt.UTC)
+    issued = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    certificate.write_bytes(issued.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain).decode()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_serve_tells_no_secret(tmp_path: Path, cloud: SimulatorServer, kind: str) -> None:
     """Neither log, pages, reload answers nor the command line hold one, whatever goes wrong meanwhile."""
-    digest = bcrypt.hashpw(WEB_PASSWORD.encode(), bcrypt.gensalt(4)).decode()
-    web = tmp_path / "web.yml"
-    web.write_text(json.dumps({"basic_auth_users": {"alice": digest}}), encoding="utf-8")
+    web = Web(tmp_path)
     environ = credential(kind, cloud, tmp_path)
     flags = ["--poll.interval=1s", "--poll.backups-interval=1s", "--api.timeout=300ms", "--log.level=debug"]
-    flags += ["--web.enable-lifecycle", "--api.max-requests-per-second=0"]
-    secrets: set[str] = {digest}
+    flags += ["--web.enable-lifecycle", "--api.max-requests-per-second=0", web.flag]
+    secrets: set[str] = set()
     outputs: list[tuple[str, str]] = []
-    with exporter(tmp_path, environ, *flags) as served:
+    with exporter(tmp_path, environ, *flags, session=web.session) as served:
         pid = served.process.popen.pid
         outputs.append(("command line", Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")))
         for group in (FAULTS[first::GROUPS] for first in range(GROUPS)):
@@ -123,16 +191,53 @@ def test_serve_tells_no_secret(tmp_path: Path, cloud: SimulatorServer, kind: str
             await_true(lambda requested=requested: cloud.requests.total >= requested + 8)  # type: ignore[misc]
             secrets.update(secrets_of(cloud))
             outputs += pages(served)
+        outputs += refusals(served, web)
         served.process.popen.send_signal(signal.SIGHUP)
-        outputs.append(("reload", requests.post(served.url + "/-/reload", timeout=10).text))
+        outputs.append(("reload", served.post("/-/reload").text))
         (tmp_path / "secret").write_text("canary-new\nline", encoding="utf-8")
-        outputs.append(("bad reload", requests.post(served.url + "/-/reload", timeout=10).text))
-        secrets.update({*secrets_of(cloud), "canary-new"})
+        outputs.append(("bad reload", served.post("/-/reload").text))
+        secrets.update({*secrets_of(cloud), *web.secrets, "canary-new"})
         assert served.process.end() == 0
     outputs.append(("log", served.process.stderr))
     assert "level=debug" in served.process.stderr
     assert "poll failed" in served.process.stderr
     assert leaks(secrets, outputs) == set()
+
+
+def refusals(served: Exporter, web: Web) -> list[tuple[str, str]]:
+    """Ask with good and bad passwords, over plain HTTP too, and with web configs that go bad and good again."""
+    assert served.get("/metrics", auth=web.other_user).status_code == HTTPStatus.OK
+    found = [
+        ("a wrong password", served.get("/metrics", auth=("alice", WEB_PASSWORD + "-wrong")).text),
+        ("an unknown user", served.get("/metrics", auth=(WEB_PASSWORD, WEB_PASSWORD)).text),
+        ("plain HTTP", requests.get(served.url.replace("https", "http"), auth=web.other_user, timeout=10).text),
+    ]
+    for number, text in enumerate(web.bad_ones()):
+        lines = served.process.stderr.count("the new one is bad")
+        web.write(text)
+        await_true(lambda lines=lines: _said_bad(served, lines), what=f"a refusal of {number}")  # type: ignore[misc]
+    web.renew()
+    await_true(lambda: served.answers("/metrics") and "the web config was read again" in served.process.stderr)
+    return found
+
+
+def _said_bad(served: Exporter, lines: int) -> bool:
+    assert served.answers("/-/healthy")
+    return served.process.stderr.count("the new one is bad") > lines
+
+
+@pytest.mark.parametrize("number", range(9))
+def test_a_start_with_a_bad_web_config_tells_no_secret(tmp_path: Path, cloud: SimulatorServer, number: int) -> None:
+    """The one line that says what is wrong with the file holds nothing that is secret in it."""
+    web = Web(tmp_path)
+    web.write(list(web.bad_ones())[number])
+    line = [sys.executable, "-m", "gigas_exporter", "serve", "--web.listen-address=127.0.0.1:0", web.flag]
+    environ = credential("api_key", cloud, tmp_path)
+    done = subprocess.run(line, env=environ, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert leaks({*web.secrets, *secrets_of(cloud)}, [("stderr", done.stderr)]) == set()
 
 
 def pages(served: Exporter) -> list[tuple[str, str]]:

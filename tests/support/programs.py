@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -111,14 +112,30 @@ def answers(url: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Exporter:
-    """A running ``gigas-exporter serve``."""
+    """A running ``gigas-exporter serve``.
+
+    Attributes:
+        session: Which authorities and users it is asked with; one that needs them is asked over TLS.
+    """
 
     process: Process
     url: str
+    session: requests.Session | None = None
 
     def get(self, path: str, **arguments: Any) -> requests.Response:
         """GET a path of it."""
-        return requests.get(self.url + path, timeout=10, **arguments)
+        return (self.session or requests).get(self.url + path, timeout=10, **arguments)
+
+    def post(self, path: str) -> requests.Response:
+        """POST nothing to a path of it."""
+        return (self.session or requests).post(self.url + path, timeout=10)
+
+    def answers(self, path: str) -> bool:
+        """Return whether a path answers with 200."""
+        try:
+            return self.get(path).status_code == HTTPStatus.OK
+        except requests.RequestException:
+            return False
 
 
 def account_environment(server: SimulatorServer, **changes: str) -> dict[str, str]:
@@ -135,15 +152,21 @@ def account_environment(server: SimulatorServer, **changes: str) -> dict[str, st
 
 
 @contextmanager
-def exporter(directory: Path, environ: Mapping[str, str], *flags: str, ready: bool = True) -> Iterator[Exporter]:
-    """Run ``gigas-exporter serve`` on a free port of loopback, and wait until it is ready."""
+def exporter(
+    directory: Path,
+    environ: Mapping[str, str],
+    *flags: str,
+    ready: bool = True,
+    session: requests.Session | None = None,
+) -> Iterator[Exporter]:
+    """Run ``gigas-exporter serve`` on a free port of loopback, and wait until it is ready; with a session over TLS."""
     port = free_port()
     listen = f"--web.listen-address=127.0.0.1:{port}"
     command = [sys.executable, "-m", "gigas_exporter", "serve", listen, *flags]
     with running(command, directory, environ) as process:
-        served = Exporter(process, f"http://127.0.0.1:{port}")
+        served = Exporter(process, f"{'http' if session is None else 'https'}://127.0.0.1:{port}", session)
         path = "/-/ready" if ready else "/-/healthy"
-        await_true(lambda: process.popen.poll() is not None or answers(served.url + path), what=f"200 of {path}")
+        await_true(lambda: process.popen.poll() is not None or served.answers(path), what=f"200 of {path}")
         assert process.popen.poll() is None, process.stderr
         yield served
 

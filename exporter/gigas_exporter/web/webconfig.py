@@ -143,6 +143,8 @@ def _read_pem(section: Section, directory: Path, inline: str, file: str) -> Pem 
         section.refuse(inline, f"given together with {file}; leave one of them out")
     if text is not None:
         return Pem(inline, text=Secret(text))
+    if name is not None and not name.isprintable():
+        section.refuse(file, f"must be a path on one line; the text itself goes under {inline}")
     return None if name is None else Pem(file, file=directory / name)
 
 
