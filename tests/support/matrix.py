@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.errors import Reason
@@ -13,13 +13,14 @@ from gigas_exporter.inventory import Resource
 from gigas_exporter.model import Account
 from gigas_exporter.secret import Secret
 from gigas_exporter.simulator import SimulatorServer, World
-from support.polling import settings_for
+from support.polling import api_key, settings_for
 from support.programs import await_true
 from support.whole import Scrape, Whole, whole
 
 STRUCK, OTHER = "4242", "4243"
 STALENESS = 60.0
 JUST_BEFORE = 0.001
+Shared = Literal["api_key", "login"]
 READ = "gigas_disk_backups_poll_success"
 
 RESOURCES: Mapping[str, Resource] = {
@@ -44,6 +45,7 @@ class Failing:
         kind: The simulator's kind of fault.
         reason: What ``gigas_exporter_poll_failures_total`` must count it as.
         or_reason: What else will do.
+        shared: The kind of the one credential that both accounts are polled with; None gives each its own key.
         code: What ``gigas_exporter_api_requests_total`` must count it as.
         retried: Whether requests must have been made again.
     """
@@ -58,10 +60,11 @@ class Failing:
     source: str = "auto"
     login: bool = False
     or_reason: Reason | None = None
+    shared: Shared | None = None
 
     def __str__(self) -> str:
         words = [self.operation, self.kind, *(f"{name}={value}" for name, value in self.parameters.items())]
-        return "-".join(map(str, words))
+        return "-".join(map(str, [*words, *([f"shared {self.shared}"] if self.shared else [])]))
 
     @property
     def resource(self) -> Resource:
@@ -103,7 +106,14 @@ def case_settings(cloud: SimulatorServer, case: Case) -> Settings:
     settings = settings_for(
         cloud, api=api, interval=0.3, backups_interval=0.3, max_staleness=STALENESS, backups_source=case.source
     )
-    if not isinstance(case, Failing) or not case.login:
+    if not isinstance(case, Failing):
+        return settings
+    if case.shared is not None:
+        main = cloud.world.access.main
+        login = LoginCredential(main.login, FixedSecret(Secret(main.password), "the test"))
+        one = login if case.shared == "login" else api_key(main.api_key)
+        return replace(settings, accounts=tuple(replace(each, credential=one) for each in settings.accounts))
+    if not case.login:
         return settings
     user = cloud.world.credentials(STRUCK)
     credential = LoginCredential(user.login, FixedSecret(Secret(user.password), "the test"))
