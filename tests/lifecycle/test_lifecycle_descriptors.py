@@ -26,7 +26,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def test_it_recovers_from_a_lack_of_descriptors(tmp_path: Path, cloud: SimulatorServer) -> None:
-    """While clients hold all that there are it idles and says so once; afterwards scrapes and polls go on."""
+    """While clients hold all that there are it takes below 5 % of a processor and says so once; then all goes on."""
     flags = ("--poll.interval=1s", "--poll.backups-interval=1s", "--api.max-requests-per-second=0")
     with exporter(tmp_path, account_environment(cloud), *flags) as served, ExitStack() as held:
         pid = served.process.popen.pid
@@ -47,7 +47,7 @@ def test_it_recovers_from_a_lack_of_descriptors(tmp_path: Path, cloud: Simulator
         await_true(lambda: _polls(served.url) >= polls + 2, what="two polls")
         assert metric(served.get("/metrics").text, "gigas_up", account_id="4242") == 1
         assert served.process.end() == 0
-    assert used < 0.25, f"{used:.0%} of a processor, polls among it"
+    assert used < 0.05, f"{used:.0%} of a processor, polls among it"
     assert lines < 80
     assert "Traceback" not in served.process.stderr
 
