@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import click
 
@@ -15,6 +16,33 @@ from gigas_exporter.errors import ConfigError
 __all__ = ["alerts", "dashboards"]
 
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
+_F = TypeVar("_F", bound=Callable[..., Any])
+_option = partial(click.option, show_envvar=True)
+
+
+def _shared_options(form: str, *, form_help: str, label_help: str) -> Callable[[_F], _F]:
+    """Return a decorator that adds what both commands take; ``form`` is the one that is not for Kubernetes."""
+
+    def decorate(function: _F) -> _F:
+        function = _option(
+            "--label",
+            multiple=True,
+            metavar="K=V",
+            envvar="GIGAS_LABEL",
+            help=f"{label_help}; may be given several times.",
+        )(function)
+        function = _option(
+            "--format",
+            "form",
+            type=click.Choice([form, "kubernetes"]),
+            default=form,
+            show_default=True,
+            envvar="GIGAS_FORMAT",
+            help=form_help,
+        )(function)
+        return click.argument("directory", type=_DIRECTORY)(function)
+
+    return decorate
 
 
 def _labels(pairs: Iterable[str]) -> Mapping[str, str]:
@@ -33,24 +61,10 @@ Examples:
   gigas-exporter dashboards /var/lib/grafana/dashboards
   gigas-exporter dashboards manifests/ --format kubernetes"""
 )
-@click.argument("directory", type=_DIRECTORY)
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["grafana", "kubernetes"]),
-    default="grafana",
-    show_default=True,
-    show_envvar=True,
-    envvar="GIGAS_FORMAT",
-    help="Grafana's own JSON, or ConfigMaps for its sidecar.",
-)
-@click.option(
-    "--label",
-    multiple=True,
-    metavar="K=V",
-    show_envvar=True,
-    envvar="GIGAS_LABEL",
-    help="Another label on each ConfigMap; may be given several times.",
+@_shared_options(
+    "grafana",
+    form_help="Grafana's own JSON, or ConfigMaps for its sidecar.",
+    label_help="Another label on each ConfigMap",
 )
 def dashboards(directory: Path, form: Literal["grafana", "kubernetes"], label: tuple[str, ...]) -> None:
     """Write the Grafana dashboards into DIRECTORY."""
@@ -63,43 +77,26 @@ Examples:
   gigas-exporter alerts /etc/prometheus/gigas --label team=storage
   gigas-exporter alerts manifests/ --format kubernetes --runbook-base https://wiki.example.com/runbooks"""
 )
-@click.argument("directory", type=_DIRECTORY)
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["prometheus", "kubernetes"]),
-    default="prometheus",
-    show_default=True,
-    show_envvar=True,
-    envvar="GIGAS_FORMAT",
-    help="Rule files, or PrometheusRule objects for the Prometheus operator.",
+@_shared_options(
+    "prometheus",
+    form_help="Rule files, or PrometheusRule objects for the Prometheus operator.",
+    label_help="Another label on each alert",
 )
-@click.option(
-    "--label",
-    multiple=True,
-    metavar="K=V",
-    show_envvar=True,
-    envvar="GIGAS_LABEL",
-    help="Another label on each alert; may be given several times.",
-)
-@click.option(
+@_option(
     "--selector",
     metavar="S",
-    show_envvar=True,
     envvar="GIGAS_SELECTOR",
     help="Label matchers for each selector of each expression, such as 'cluster=\"eu\"'.",
 )
-@click.option(
+@_option(
     "--runbook-base",
     metavar="URL",
-    show_envvar=True,
     envvar="GIGAS_RUNBOOK_BASE",
     help="Where the runbooks are published.",
 )
-@click.option(
+@_option(
     "--dashboard-base",
     metavar="URL",
-    show_envvar=True,
     envvar="GIGAS_DASHBOARD_BASE",
     help="Where Grafana answers.",
 )
