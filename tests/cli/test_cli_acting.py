@@ -126,6 +126,41 @@ def test_what_an_edit_will_do_is_said(run: Run, told: Callable[[str], str]) -> N
     assert "Some changes need a reboot." in run("disks", "edit", disk, "--autobackup", stdin="n\n").err
 
 
+def test_variables_of_other_commands_change_nothing(run: Run) -> None:
+    """What is set to narrow a list, or to label alerts, does not become a part of a change."""
+    stray = {
+        f"GIGAS_{name.upper()}": "7"
+        for command in ("edit", "template")
+        for name in (*(CHANGES[command][3] or {}), "size")
+    }
+    facts = json.loads(run("disks", "edit", "17", "--autobackup", "--dry-run", "--output", "json", **stray).out)
+    assert facts["body"] == {"autobackup": 1}
+    outcome = run("disks", "template", "17", "--console-id", "3", "--dry-run", **stray)
+    assert outcome.status == 2
+    assert "Missing option '--label'" in outcome.err
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_what_a_variable_changes_is_said(
+    run: Run, cloud: SimulatorServer, told: Callable[[str], str], agreed: bool
+) -> None:
+    """A change that its own variable asks for is shown with the variable's name, --yes or not."""
+    variables = {"GIGAS_DISKS_EDIT_MOUNT_POINT": "/srv/new", "GIGAS_DISKS_EDIT_AUTOBACKUP": "no"}
+    outcome = run(
+        "disks", "edit", told("stale"), "--size", "4000", *(["--yes"] if agreed else []), stdin="n\n", **variables
+    )
+    for words in (
+        "disk_size = 4000,",
+        "autobackup = False (from GIGAS_DISKS_EDIT_AUTOBACKUP)",
+        "mount_point = /srv/new (from GIGAS_DISKS_EDIT_MOUNT_POINT)",
+    ):
+        assert words in outcome.err
+    assert len(sent(cloud)) == agreed
+    label = {"GIGAS_DISKS_TEMPLATE_LABEL": "golden"}
+    said = run("disks", "template", told("stale"), "--console-id", "3", stdin="n\n", **label).err
+    assert "A template named golden (from GIGAS_DISKS_TEMPLATE_LABEL) will be made of this disk." in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -89,6 +89,15 @@ def test_filters_are_the_apis(run: Run, cloud: SimulatorServer, arguments: list[
     assert run("disks", "list", **{f"GIGAS_{name.upper()}": value}).out == outcome.out
 
 
+def test_a_filter_out_of_a_variable_is_said(run: Run) -> None:
+    """Who has forgotten a variable is told that the list is not whole; who typed the filter knows."""
+    outcome = run("disks", "list", "--is-swap", GIGAS_MOUNT_POINT="/var")
+    assert outcome.err == "gigas-exporter: only a part is shown, since GIGAS_MOUNT_POINT is set\n"
+    assert run("disks", "list", "--mount-point", "/var", GIGAS_MOUNT_POINT="/srv").err == ""
+    outcome = run("disks", "backups", "10001", GIGAS_MIN_DISK_SIZE="1")
+    assert outcome.err == "gigas-exporter: only a part is shown, since GIGAS_MIN_DISK_SIZE is set\n"
+
+
 def test_nothing_found_is_said(run: Run, cloud: SimulatorServer) -> None:
     """A filter that nothing passes, and an account without disks, are no empty table."""
     assert run("disks", "list", "--mount-point", "/nowhere").out == "No disk fits.\n"

@@ -9,11 +9,12 @@ from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from gigas_exporter.config import Settings, load_settings
 from gigas_exporter.config.flags import FLAGS, Flag
 
-__all__ = ["QUIET", "Gigabytes", "GroupedCommand", "read_settings", "settings_options"]
+__all__ = ["QUIET", "Gigabytes", "GroupedCommand", "read_settings", "settings_options", "variable_of"]
 
 QUIET: Final = {"log.level": "error"}
 """The defaults of commands whose output is for people: only what goes wrong is logged."""
@@ -117,3 +118,11 @@ def read_settings(
     by_parameter = {flag.name.replace(".", "_").replace("-", "_"): flag.name for flag in FLAGS}
     given = {by_parameter[name]: value for name, value in flags.items() if value is not None}
     return load_settings(None, given, os.environ if environ is None else environ, QUIET if quiet else defaults)
+
+
+def variable_of(name: str) -> str | None:
+    """Return the environment variable that gave a parameter of the command under way, or ``None`` where none did."""
+    context = click.get_current_context()
+    if context.get_parameter_source(name) is not ParameterSource.ENVIRONMENT:
+        return None
+    return next(str(parameter.envvar) for parameter in context.command.params if parameter.name == name)

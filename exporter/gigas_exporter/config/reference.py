@@ -49,6 +49,11 @@ _INTRODUCTION: Final = """\
 A flag goes before its environment variable, the variable before the configuration file, the file before the default.
 An empty variable counts as unset. `gigas-exporter config check FILE` tells every error in a file, each with its path.
 
+Options of other commands have variables too, which `--help` names, except `--yes`, `--dry-run` and `--output`. What
+`disks edit` and `disks template` change has variables of its own (`GIGAS_DISKS_EDIT_SIZE`,
+`GIGAS_DISKS_TEMPLATE_LABEL`, …), so that one that is set for a filter of `disks list` changes no disk; what comes from
+them is said before the question, and so is a filter.
+
 ## One account, without a file
 
 | variable | meaning |

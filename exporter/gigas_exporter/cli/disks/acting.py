@@ -1,26 +1,17 @@
-"""``disks backup``, ``template``, ``edit``, ``build`` and ``delete``: what changes something.
-
-It owns that nothing changes before a person has seen the disk and agreed, or has said ``--yes``.
-"""
+"""``disks backup``, ``template``, ``edit``, ``build`` and ``delete``: what changes something."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
-from http import HTTPStatus
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
-from gigas_exporter import human
-from gigas_exporter.cli.disks.access import account_options, get_disk, one_account, report_disks
+from gigas_exporter.cli.disks.access import account_options
+from gigas_exporter.cli.disks.action import Action
 from gigas_exporter.cli.disks.waiting import wait_for_backup
-from gigas_exporter.cli.options import Gigabytes, GroupedCommand
-from gigas_exporter.cli.output import render_json, render_yaml
-from gigas_exporter.cli.progress import progress
+from gigas_exporter.cli.options import Gigabytes, GroupedCommand, variable_of
 from gigas_exporter.config.durations import parse_duration
-from gigas_exporter.errors import GigasError
-from gigas_exporter.gigas import Answer, Client, Request
 from gigas_exporter.gigas.operations import (
     build_disk_request,
     create_backup_request,
@@ -28,13 +19,10 @@ from gigas_exporter.gigas.operations import (
     delete_disk_request,
     edit_disk_request,
 )
-from gigas_exporter.model import Backup
-from gigas_exporter.report import DiskReport
 
 __all__ = ["backup", "build", "delete", "edit", "template"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_Output = Literal["table", "json", "yaml"]
 
 _ERASES: Final = "ALL DATA ON THIS DISK WILL BE LOST."
 
@@ -53,6 +41,20 @@ def _acting_options(function: _F) -> _F:
     ):
         function = option(function)
     return account_options(click.argument("disk")(function))
+
+
+def _change(variable: str, *declarations: str, **attributes: Any) -> Callable[[_F], _F]:
+    """Return an option that says what is to be changed, whose variable no other command reads.
+
+    ``GIGAS_MOUNT_POINT``, left in a shell to narrow ``disks list``, must not become a change of the next disk edited.
+    """
+    return click.option(*declarations, envvar=f"GIGAS_DISKS_{variable}", show_envvar=True, **attributes)
+
+
+def _given(name: str, value: object) -> str:
+    """Return a value in words, with the variable that it comes from: whoever agrees to it may not have typed it."""
+    variable = variable_of(name)
+    return f"{value}" if variable is None else f"{value} (from {variable})"
 
 
 @click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks backup --account 4242 17 --wait")
@@ -75,7 +77,7 @@ def backup(disk: str, wait: bool, timeout: str, account: str | None, **options: 
         seconds = parse_duration(timeout)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--timeout") from None
-    action = _Action(account, disk, options)
+    action = Action(account, disk, options)
     known = action.backup_ids() if wait and not action.dry_run else frozenset()
     answer = action.carry_out(
         lambda account_id: create_backup_request(account_id, disk), "A backup of this disk will be made."
@@ -95,21 +97,14 @@ def backup(disk: str, wait: bool, timeout: str, account: str | None, **options: 
     cls=GroupedCommand,
     epilog="\b\nExample:\n  gigas-exporter disks template --account 4242 17 --label golden-image --console-id 3",
 )
-@click.option("--label", required=True, envvar="GIGAS_LABEL", show_envvar=True, help="The template's name.")
-@click.option(
-    "--console-id",
-    required=True,
-    metavar="ID",
-    envvar="GIGAS_CONSOLE_ID",
-    show_envvar=True,
-    help="The API's console_id.",
-)
+@_change("TEMPLATE_LABEL", "--label", required=True, help="The template's name.")
+@_change("TEMPLATE_CONSOLE_ID", "--console-id", required=True, metavar="ID", help="The API's console_id.")
 @_acting_options
 def template(disk: str, label: str, console_id: str, account: str | None, **options: Any) -> None:
     """Make a template of DISK."""
-    _Action(account, disk, options).carry_out(
+    Action(account, disk, options).carry_out(
         lambda account_id: create_template_request(account_id, disk, label=label, console_id=console_id),
-        f"A template named {label} will be made of this disk.",
+        f"A template named {_given('label', label)} will be made of this disk.",
     )
 
 
@@ -120,36 +115,20 @@ Examples:
   gigas-exporter disks edit --account 4242 17 --autobackup
   gigas-exporter disks edit --account 4242 17 --size 40 --force-reboot""",
 )
-@click.option("--size", "disk_size", type=Gigabytes(), envvar="GIGAS_SIZE", show_envvar=True, help="New size.")
-@click.option(
-    "--virtual-machine-id",
-    metavar="ID",
-    envvar="GIGAS_VIRTUAL_MACHINE_ID",
-    show_envvar=True,
-    help="Attach it to this machine.",
-)
-@click.option(
-    "--autobackup/--no-autobackup",
-    default=None,
-    envvar="GIGAS_AUTOBACKUP",
-    show_envvar=True,
-    help="Whether the platform backs it up.",
-)
-@click.option(
-    "--mount-point", metavar="TEXT", envvar="GIGAS_MOUNT_POINT", show_envvar=True, help="Where it is mounted."
-)
-@click.option(
+@_change("EDIT_SIZE", "--size", "disk_size", type=Gigabytes(), help="New size.")
+@_change("EDIT_VIRTUAL_MACHINE_ID", "--virtual-machine-id", metavar="ID", help="Attach it to this machine.")
+@_change("EDIT_AUTOBACKUP", "--autobackup/--no-autobackup", default=None, help="Whether the platform backs it up.")
+@_change("EDIT_MOUNT_POINT", "--mount-point", metavar="TEXT", help="Where it is mounted.")
+@_change(
+    "EDIT_ADD_TO_LINUX_FSTAB",
     "--add-to-linux-fstab/--no-add-to-linux-fstab",
     default=None,
-    envvar="GIGAS_ADD_TO_LINUX_FSTAB",
-    show_envvar=True,
     help="Whether it gets a line in /etc/fstab.",
 )
-@click.option(
+@_change(
+    "EDIT_FORCE_REBOOT",
     "--force-reboot/--no-force-reboot",
     default=None,
-    envvar="GIGAS_FORCE_REBOOT",
-    show_envvar=True,
     help="Whether the machine may be rebooted for it.",
 )
 @_acting_options
@@ -174,9 +153,9 @@ def edit(
         "add_to_linux_fstab": add_to_linux_fstab,
         "force_reboot": force_reboot,
     }
-    words = ", ".join(f"{name} = {value}" for name, value in changes.items() if value is not None)
+    words = ", ".join(f"{name} = {_given(name, value)}" for name, value in changes.items() if value is not None)
     reboot = "Its machine will be rebooted if that is needed." if force_reboot else "Some changes need a reboot."
-    _Action(account, disk, options).carry_out(
+    Action(account, disk, options).carry_out(
         lambda account_id: edit_disk_request(account_id, disk, **changes),  # type: ignore[arg-type]
         f"This disk will be changed: {words}. {reboot}",
     )
@@ -186,7 +165,7 @@ def edit(
 @_acting_options
 def build(disk: str, account: str | None, **options: Any) -> None:
     """Build DISK anew, which formats it: its data is lost."""
-    _Action(account, disk, options).carry_out(
+    Action(account, disk, options).carry_out(
         lambda account_id: build_disk_request(account_id, disk),
         f"This disk will be built, which formats it. {_ERASES}",
         type_id=True,
@@ -197,117 +176,8 @@ def build(disk: str, account: str | None, **options: Any) -> None:
 @_acting_options
 def delete(disk: str, account: str | None, **options: Any) -> None:
     """Delete DISK: its data is erased."""
-    _Action(account, disk, options).carry_out(
+    Action(account, disk, options).carry_out(
         lambda account_id: delete_disk_request(account_id, disk),
         f"This disk will be deleted. {_ERASES}",
         type_id=True,
     )
-
-
-class _Action:
-    """One change of one disk, from the options that all changes share."""
-
-    def __init__(self, account: str | None, disk_id: str, options: dict[str, Any]) -> None:
-        self._disk_id = disk_id
-        self.dry_run: bool = options.pop("dry_run")
-        self._yes: bool = options.pop("yes")
-        self._output: _Output = options.pop("output")
-        self.access, self._account = one_account(account, options, offline=self.dry_run)
-        self.account_id = self._account.account.id
-
-    def carry_out(
-        self, describe: Callable[[str], Request[Any]], consequence: str, *, type_id: bool = False
-    ) -> Answer[Any] | None:
-        """Show the disk, ask, and send the request; return ``None`` after a dry run.
-
-        Raises:
-            GigasError: It was not agreed to, or the API refused it; nothing was changed unless the message says so.
-        """
-        request = describe(self.account_id)
-        if self.dry_run:
-            self._show(request)
-            return None
-        with self._client() as client:
-            with progress(f"reading disk {self._disk_id}"):
-                disk = get_disk(client, self.account_id, self._disk_id)
-                (report,) = report_disks(self.access, self._account, client, (disk,))
-            click.echo(_describe(report), err=True)
-            click.echo(human.printable(consequence), err=True)
-            self._ask(type_id=type_id)
-            answer = client.send(request)
-        self._tell(request, answer)
-        return answer
-
-    def backup_ids(self) -> frozenset[str]:
-        """Return the ids of the backups that the disk has now."""
-        with self._client() as client:
-            get_disk(client, self.account_id, self._disk_id)
-            return frozenset(each.id for each in client.list_disk_backups(self.account_id, self._disk_id).items)
-
-    def follow(self, wait: Callable[[Client], str]) -> None:
-        """Wait for something, and tell how it ended; to programs, the answer that they were given was all."""
-        with self._client() as client:
-            click.echo(human.printable(wait(client)), err=self._output != "table")
-
-    def say_how_to_see(self, answer: Answer[Any]) -> None:
-        """Say, to people, which command shows what was begun."""
-        if self._output == "table" and answer.status == HTTPStatus.ACCEPTED:
-            words = ("gigas-exporter", "disks", "backups", "--account", self.account_id, self._disk_id)
-            click.echo(f"See how far it is: {human.printable(shlex.join(words))}", err=True)
-
-    def _client(self) -> Client:
-        return Client(self.access.settings.api, self._account.credential)
-
-    def _ask(self, *, type_id: bool) -> None:
-        if self._yes:
-            return
-        try:
-            if type_id:
-                question = f"Type the id of the disk ({human.printable(self._disk_id)}) to go on"
-                agreed = click.prompt(question, err=True) == self._disk_id
-            else:
-                agreed = click.confirm("Go on?", err=True)
-        except click.Abort:
-            click.echo(err=True)
-            agreed = False
-        if not agreed:
-            raise GigasError("not agreed to: nothing was changed (--yes goes on without asking)")
-
-    def _show(self, request: Request[Any]) -> None:
-        url = f"{self.access.settings.api.url}{request.target}"
-        if self._output == "table":
-            click.echo(f"{request.method} {url}")
-            if request.json is not None:
-                click.echo(render_json(request.json), nl=False)
-        else:
-            facts = {"operation": request.operation, "method": request.method, "url": url, "body": request.json}
-            click.echo(self._written(facts), nl=False)
-
-    def _tell(self, request: Request[Any], answer: Answer[Any]) -> None:
-        if self._output != "table":
-            facts = {"operation": request.operation, "status": answer.status, "answer": answer.body}
-            click.echo(self._written(facts), nl=False)
-            return
-        words = request.operation.replace("_", " ")
-        in_background = answer.status == HTTPStatus.ACCEPTED
-        state = "accepted; it goes on in the background" if in_background else "done"
-        made = f" as backup {answer.value.id}" if isinstance(answer.value, Backup) else ""
-        click.echo(human.printable(f"{words}: {state}{made}"))
-
-    def _written(self, facts: dict[str, Any]) -> str:
-        return render_json(facts) if self._output == "json" else render_yaml(facts)
-
-
-def _describe(report: DiskReport) -> str:
-    disk = report.disk
-    last = "none" if report.age_seconds is None else f"{human.age(report.age_seconds)} ago"
-    facts = (
-        ("disk", disk.id),
-        ("account", report.account.name or report.account.id),
-        ("virtual machine", report.machine_name or "none"),
-        ("mount point", disk.mount_point or "none"),
-        ("size", human.size(disk.size_bytes) or "unknown"),
-        ("last backup", last if report.backups is not None else "unknown"),
-        ("verdict", ", ".join(finding.value for finding in report.findings) or "well"),
-    )
-    return "\n".join(f"{title:<16} {human.printable(text)}" for title, text in facts)

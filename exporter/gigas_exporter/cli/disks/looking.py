@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
@@ -17,7 +17,7 @@ from gigas_exporter.cli.disks.access import (
     report_disks,
     warn,
 )
-from gigas_exporter.cli.options import Gigabytes, GroupedCommand
+from gigas_exporter.cli.options import Gigabytes, GroupedCommand, variable_of
 from gigas_exporter.cli.output import Format, render
 from gigas_exporter.cli.progress import progress
 from gigas_exporter.cli.rows import BACKUPS, DISKS, backup_record, disk_record
@@ -101,6 +101,7 @@ def list_disks(
         "data_store_group_id": data_store_group_id,
         "primary": primary,
     }
+    _tell_of_variables(filters)
     with progress("reading disks and their backups"):
         access = accounts_of(account, flags)
         reports, errors = _list_all(access, filters)
@@ -113,6 +114,14 @@ def list_disks(
         click.echo("No disk fits." if any(value is not None for value in filters.values()) else "There are no disks.")
     if errors:
         raise GigasError(f"{len(errors)} of {len(access.accounts)} accounts could not be read")
+
+
+def _tell_of_variables(names: Iterable[str]) -> None:
+    """Say which filters come from the environment: a part of the disks must not pass for all of them."""
+    for name in names:
+        variable = variable_of(name)
+        if variable is not None:
+            warn(f"only a part is shown, since {variable} is set")
 
 
 def _list_all(access: Access, filters: Mapping[str, Any]) -> tuple[list[DiskReport], list[GigasError]]:
@@ -173,6 +182,7 @@ def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
 @account_options
 def backups(disk: str, min_disk_size: float | None, output: Format, account: str | None, **flags: Any) -> None:
     """List the backups of DISK, newest first."""
+    _tell_of_variables(("min_disk_size",))
     access, chosen = one_account(account, flags)
     with ReadClient(access.settings.api, chosen.credential) as client:
         get_disk(client, chosen.account.id, disk)

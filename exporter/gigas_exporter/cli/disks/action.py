@@ -1,0 +1,135 @@
+"""One change of one disk: shown first, asked for, sent once.
+
+It owns that nothing changes before a person has seen the disk and agreed, or has said ``--yes``.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Literal
+
+import click
+
+from gigas_exporter import human
+from gigas_exporter.cli.disks.access import get_disk, one_account, report_disks
+from gigas_exporter.cli.output import render_json, render_yaml
+from gigas_exporter.cli.progress import progress
+from gigas_exporter.errors import GigasError
+from gigas_exporter.gigas import Answer, Client, Request
+from gigas_exporter.model import Backup
+from gigas_exporter.report import DiskReport
+
+__all__ = ["Action"]
+
+_Output = Literal["table", "json", "yaml"]
+
+
+class Action:
+    """One change of one disk, from the options that all changes share."""
+
+    def __init__(self, account: str | None, disk_id: str, options: dict[str, Any]) -> None:
+        self._disk_id = disk_id
+        self.dry_run: bool = options.pop("dry_run")
+        self._yes: bool = options.pop("yes")
+        self._output: _Output = options.pop("output")
+        self.access, self._account = one_account(account, options, offline=self.dry_run)
+        self.account_id = self._account.account.id
+
+    def carry_out(
+        self, describe: Callable[[str], Request[Any]], consequence: str, *, type_id: bool = False
+    ) -> Answer[Any] | None:
+        """Show the disk, ask, and send the request; return ``None`` after a dry run.
+
+        Raises:
+            GigasError: It was not agreed to, or the API refused it; nothing was changed unless the message says so.
+        """
+        request = describe(self.account_id)
+        if self.dry_run:
+            self._show(request)
+            return None
+        with self._client() as client:
+            with progress(f"reading disk {self._disk_id}"):
+                disk = get_disk(client, self.account_id, self._disk_id)
+                (report,) = report_disks(self.access, self._account, client, (disk,))
+            click.echo(_describe(report), err=True)
+            click.echo(human.printable(consequence), err=True)
+            self._ask(type_id=type_id)
+            answer = client.send(request)
+        self._tell(request, answer)
+        return answer
+
+    def backup_ids(self) -> frozenset[str]:
+        """Return the ids of the backups that the disk has now."""
+        with self._client() as client:
+            get_disk(client, self.account_id, self._disk_id)
+            return frozenset(each.id for each in client.list_disk_backups(self.account_id, self._disk_id).items)
+
+    def follow(self, wait: Callable[[Client], str]) -> None:
+        """Wait for something, and tell how it ended; to programs, the answer that they were given was all."""
+        with self._client() as client:
+            click.echo(human.printable(wait(client)), err=self._output != "table")
+
+    def say_how_to_see(self, answer: Answer[Any]) -> None:
+        """Say, to people, which command shows what was begun."""
+        if self._output == "table" and answer.status == HTTPStatus.ACCEPTED:
+            words = ("gigas-exporter", "disks", "backups", "--account", self.account_id, self._disk_id)
+            click.echo(f"See how far it is: {human.printable(shlex.join(words))}", err=True)
+
+    def _client(self) -> Client:
+        return Client(self.access.settings.api, self._account.credential)
+
+    def _ask(self, *, type_id: bool) -> None:
+        if self._yes:
+            return
+        try:
+            if type_id:
+                question = f"Type the id of the disk ({human.printable(self._disk_id)}) to go on"
+                agreed = click.prompt(question, err=True) == self._disk_id
+            else:
+                agreed = click.confirm("Go on?", err=True)
+        except click.Abort:
+            click.echo(err=True)
+            agreed = False
+        if not agreed:
+            raise GigasError("not agreed to: nothing was changed (--yes goes on without asking)")
+
+    def _show(self, request: Request[Any]) -> None:
+        url = f"{self.access.settings.api.url}{request.target}"
+        if self._output == "table":
+            click.echo(f"{request.method} {url}")
+            if request.json is not None:
+                click.echo(render_json(request.json), nl=False)
+        else:
+            facts = {"operation": request.operation, "method": request.method, "url": url, "body": request.json}
+            click.echo(self._written(facts), nl=False)
+
+    def _tell(self, request: Request[Any], answer: Answer[Any]) -> None:
+        if self._output != "table":
+            facts = {"operation": request.operation, "status": answer.status, "answer": answer.body}
+            click.echo(self._written(facts), nl=False)
+            return
+        words = request.operation.replace("_", " ")
+        in_background = answer.status == HTTPStatus.ACCEPTED
+        state = "accepted; it goes on in the background" if in_background else "done"
+        made = f" as backup {answer.value.id}" if isinstance(answer.value, Backup) else ""
+        click.echo(human.printable(f"{words}: {state}{made}"))
+
+    def _written(self, facts: dict[str, Any]) -> str:
+        return render_json(facts) if self._output == "json" else render_yaml(facts)
+
+
+def _describe(report: DiskReport) -> str:
+    disk = report.disk
+    last = "none" if report.age_seconds is None else f"{human.age(report.age_seconds)} ago"
+    facts = (
+        ("disk", disk.id),
+        ("account", report.account.name or report.account.id),
+        ("virtual machine", report.machine_name or "none"),
+        ("mount point", disk.mount_point or "none"),
+        ("size", human.size(disk.size_bytes) or "unknown"),
+        ("last backup", last if report.backups is not None else "unknown"),
+        ("verdict", ", ".join(finding.value for finding in report.findings) or "well"),
+    )
+    return "\n".join(f"{title:<16} {human.printable(text)}" for title, text in facts)
