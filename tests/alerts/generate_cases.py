@@ -22,6 +22,7 @@ if __name__ == "__main__":
 
 from alerts.estate import HOUR, LIMIT_SECONDS, Account, Disk, Estate, always, at, span
 from alerts.triggers import TRIGGERS, Trigger, estate
+from gigas_exporter.bundle.alerts import DASHBOARD_BASE, RUNBOOK_BASE
 
 __all__ = ["CASES", "case_files"]
 
@@ -45,8 +46,6 @@ _GROUPS = {
     "gigas-disks.rules.yml": ("gigas-disks", "gigas-sizes", "gigas-backups"),
     "gigas-exporter.rules.yml": ("gigas-exporter",),
 }
-RUNBOOKS = "https://github.com/gigas-exporter/gigas-exporter/blob/main/alerts/runbooks"
-DASHBOARDS = "http://localhost:3000"
 _ABOUT_EXPORTER = {name for name, trigger in TRIGGERS.items() if trigger.dashboard == "gigas-exporter"} | {
     name for name, trigger in TRIGGERS.items() if trigger.level in {"exporter", "none"}
 }
@@ -81,8 +80,8 @@ def _annotations(alert: str, trigger: Trigger, instance: str, summary: str) -> d
     annotations = {
         "summary": summary,
         "description": says,
-        "runbook_url": f"{RUNBOOKS}/{alert}.md",
-        "dashboard_url": f"{DASHBOARDS}/d/{uid}/" + ("?" + "&".join(query) if query else ""),
+        "runbook_url": f"{RUNBOOK_BASE}/{alert}.md",
+        "dashboard_url": f"{DASHBOARD_BASE}/d/{uid}/" + ("?" + "&".join(query) if query else ""),
     }
     return annotations | ({"command": trigger.command} if trigger.command else {})
 

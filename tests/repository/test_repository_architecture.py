@@ -66,7 +66,7 @@ def _part(path: Path) -> str:
 
 def _parts(modules: set[str]) -> set[str]:
     own = {module.split(".")[1] for module in modules if module.startswith("gigas_exporter.")}
-    return own - {"__version__"}
+    return own - {"REPOSITORY", "__version__"}
 
 
 def test_each_part_imports_only_what_it_may(imports: dict[Path, set[str]]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import requests
 
+from gigas_exporter import REPOSITORY
 from gigas_exporter.inventory import AccountInventory
 from gigas_exporter.report import Finding, report_account, worst_first
 from gigas_exporter.statuspage.query import ROWS_PER_PAGE, SORTS, Query
@@ -98,7 +99,7 @@ def test_links_work_under_a_proxys_path(site: Callable[..., Any]) -> None:
     assert "./metrics" in hrefs
     assert {href for href in hrefs if not href.startswith(("?", "."))} == {
         "data:,",
-        "https://github.com/gigas-exporter/gigas-exporter#readme",
+        f"{REPOSITORY}#readme",
     }
 
 

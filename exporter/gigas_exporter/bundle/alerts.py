@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from gigas_exporter import REPOSITORY
 from gigas_exporter.bundle.promql import Matcher, parse_selector, select
 from gigas_exporter.errors import ConfigError, GigasError
 from gigas_exporter.files import bundled_directory, write_whole
@@ -25,9 +26,8 @@ __all__ = ["DASHBOARD_BASE", "EXPORTER_LABELS", "RULE_FILES", "RUNBOOK_BASE", "w
 RULE_FILES = ("gigas.recording.rules.yml", "gigas-disks.rules.yml", "gigas-exporter.rules.yml")
 """In the order in which they are to be evaluated."""
 
-RUNBOOK_BASE = "https://github.com/gigas-exporter/gigas-exporter/blob/main/alerts/runbooks"
+RUNBOOK_BASE = f"{REPOSITORY}/blob/main/alerts/runbooks"
 DASHBOARD_BASE = "http://localhost:3000"
-
 """What the links in the shipped rules begin with."""
 
 EXPORTER_LABELS = frozenset(

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from gigas_exporter import __version__, human
+from gigas_exporter import REPOSITORY, __version__, human
 from gigas_exporter.clock import Clock
 from gigas_exporter.inventory import AccountInventory, Resource, SnapshotSource
 from gigas_exporter.report import (
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StatusPage"]
 
-DOCUMENTATION: Final = "https://github.com/gigas-exporter/gigas-exporter#readme"
+DOCUMENTATION: Final = f"{REPOSITORY}#readme"
 
 _HERE = Path(__file__).parent
 _SHARED_SECONDS = 5.0  # a verdict on 10,000 disks takes a few hundred milliseconds
