@@ -45,6 +45,16 @@ def test_a_table_fits_its_terminal(run: Run, width: int) -> None:
     assert any("never backed up" in line for line in lines)
 
 
+def test_on_a_very_narrow_terminal_the_verdict_remains(run: Run, told: Callable[[str], str]) -> None:
+    """Where there is room for little, verdict, disk and age stay, of a backup its age and status."""
+    outcome = run("disks", "list", terminal=40, NO_COLOR="1")
+    assert outcome.out.splitlines()[0].split() == ["VERDICT", "DISK", "BACKUP", "AGE"]
+    assert max(map(cell_len, outcome.out.splitlines())) <= 40
+    outcome = run("disks", "backups", told("stale"), terminal=40, NO_COLOR="1")
+    assert outcome.out.splitlines()[0].split()[:3] == ["BACKUP", "AGE", "STATUS"]
+    assert max(map(cell_len, outcome.out.splitlines())) <= 40
+
+
 @pytest.mark.parametrize(
     ("environ", "colour"), [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)]
 )

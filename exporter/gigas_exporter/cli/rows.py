@@ -40,16 +40,16 @@ def _yes_or_no(value: bool | None) -> str:
 DISKS: Final = Table(
     columns=(
         Column("verdict", "VERDICT", style=_style, shortest=15, cut=cut_list),
-        Column("virtual_machine", "VM", shortest=10),
-        Column("mount_point", "MOUNT POINT", shortest=12, cut=cut_start),
+        Column("virtual_machine", "VM", shortest=10, yields=1),
+        Column("mount_point", "MOUNT POINT", shortest=12, cut=cut_start, yields=2),
         Column("disk_id", "DISK", right=True),
-        Column("account", "ACCOUNT", shortest=8, yields=5),
-        Column("size_bytes", "SIZE", human.size, right=True, yields=3),
-        Column("status", "STATUS", shortest=8, yields=4),
+        Column("account", "ACCOUNT", shortest=8, yields=7),
+        Column("size_bytes", "SIZE", human.size, right=True, yields=5),
+        Column("status", "STATUS", shortest=8, yields=6),
         Column("backup_age_seconds", "BACKUP AGE", text=_backup_age, style=_style, right=True),
-        Column("max_age_seconds", "LIMIT", human.age, right=True, yields=1),
-        Column("backups", "BACKUPS", right=True, yields=6),
-        Column("reason", "WHY EXEMPT", shortest=12, yields=2),
+        Column("max_age_seconds", "LIMIT", human.age, right=True, yields=3),
+        Column("backups", "BACKUPS", right=True, yields=8),
+        Column("reason", "WHY EXEMPT", shortest=12, yields=4),
     ),
     fields=(
         "verdict",
@@ -86,13 +86,13 @@ DISKS: Final = Table(
 BACKUPS: Final = Table(
     columns=(
         Column("backup_id", "BACKUP", right=True),
-        Column("date_created", "CREATED"),
+        Column("date_created", "CREATED", yields=1),
         Column("age_seconds", "AGE", human.age, right=True),
         Column("status", "STATUS", shortest=10),
-        Column("size_bytes", "SIZE", human.size, right=True, yields=1),
-        Column("backup_type", "TYPE", shortest=10, yields=2),
-        Column("locked", "LOCKED", _yes_or_no, yields=4),
-        Column("operating_system", "OS", shortest=8, yields=3),
+        Column("size_bytes", "SIZE", human.size, right=True, yields=2),
+        Column("backup_type", "TYPE", shortest=10, yields=3),
+        Column("locked", "LOCKED", _yes_or_no, yields=5),
+        Column("operating_system", "OS", shortest=8, yields=4),
     ),
     fields=(
         "backup_id",
