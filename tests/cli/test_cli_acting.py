@@ -109,12 +109,12 @@ def test_nothing_changes_unless_it_is_agreed_to(  # noqa: PLR0917  # fixtures
 def test_the_disk_is_shown_before_the_question(run: Run, told: Callable[[str], str]) -> None:
     """Machine, mount point, size, last backup and verdict stand before what will happen."""
     lines = run("disks", "backup", told("stale"), stdin="n\n").err.splitlines()
-    assert [line.split("  ")[0] for line in lines[:7]] == [
-        "disk", "account", "virtual machine", "mount point", "size", "last backup", "verdict",
+    assert [line.split("  ")[0] for line in lines[:8]] == [
+        "disk", "account", "virtual machine", "mount point", "status", "size", "last backup", "verdict",
     ]  # fmt: skip
-    assert lines[5].endswith("1d 6h ago")
-    assert lines[6].endswith("backup stale")
-    assert lines[7] == "A backup of this disk will be made."
+    assert lines[6].endswith("1d 6h ago")
+    assert lines[7].endswith("backup stale")
+    assert lines[8] == "A backup of this disk will be made."
 
 
 def test_what_an_edit_will_do_is_said(run: Run, told: Callable[[str], str]) -> None:
@@ -200,9 +200,27 @@ def test_a_refusal_is_one_line(run: Run, cloud: SimulatorServer, told: Callable[
     locked = told("locked")
     outcome = run("disks", "delete", locked, "--yes")
     assert outcome.status == 1
-    assert outcome.err.splitlines()[-1].startswith("gigas-exporter: delete_disk: the API answered 4")
+    assert "status           built, locked: an operation on it is under way" in outcome.err
+    assert outcome.err.splitlines()[-1] == (
+        "gigas-exporter: delete_disk: the API answered 409: the disk does not allow it now; another operation on it may"
+        " be under way. Nothing was changed"
+    )
     outcome = run("disks", "delete", "999", "--yes")
     assert outcome.err == "gigas-exporter: account 4242 has no disk 999\n"
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 418, 422, 429, 500, 503])
+def test_each_refusal_says_what_became_of_the_change(
+    run: Run, cloud: SimulatorServer, told: Callable[[str], str], status: int
+) -> None:
+    """A refusal changes nothing and says so where it is a known one; after the server's own errors nobody knows."""
+    cloud.faults.add("status", "create_backup", status=status)
+    outcome = run("disks", "backup", told("stale"), "--yes")
+    assert (outcome.status, outcome.out) == (1, "")
+    last = outcome.err.splitlines()[-1]
+    assert str(status) in last
+    assert last.endswith(". Nothing was changed") == (status in {400, 403, 404, 409, 422, 429})
+    assert last.endswith("(whether the change took effect is not known)") == (status >= 500)
 
 
 def test_a_disk_that_the_credential_may_not_see_is_said(run: Run, cloud: SimulatorServer) -> None:

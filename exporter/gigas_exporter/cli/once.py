@@ -27,7 +27,7 @@ _WORDS: Final[Mapping[Reason, str]] = {
     "server": "the API has an error",
     "invalid": "the answer cannot be understood",
     "incomplete": "the list changed while it was read",
-    "other": "the API refused it",
+    "other": "the API refused it; is the account's id right?",
 }
 
 

@@ -6,9 +6,9 @@ It owns that nothing changes before a person has seen the disk and agreed, or ha
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import click
 
@@ -16,14 +16,24 @@ from gigas_exporter import human
 from gigas_exporter.cli.disks.access import get_disk, one_account, report_disks
 from gigas_exporter.cli.output import render_json, render_yaml
 from gigas_exporter.cli.progress import progress
-from gigas_exporter.errors import GigasError
+from gigas_exporter.errors import ApiError, GigasError
 from gigas_exporter.gigas import Answer, Client, Request
-from gigas_exporter.model import Backup
+from gigas_exporter.model import Backup, Disk
 from gigas_exporter.report import DiskReport
 
 __all__ = ["Action"]
 
 _Output = Literal["table", "json", "yaml"]
+
+_REFUSALS: Final[Mapping[int, str]] = {
+    HTTPStatus.BAD_REQUEST: "it does not take what was asked",
+    HTTPStatus.FORBIDDEN: "the credential has no right to change it; it may be for reading only",
+    HTTPStatus.NOT_FOUND: "the disk is gone, or the API cannot do this",
+    HTTPStatus.CONFLICT: "the disk does not allow it now; another operation on it may be under way",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "it does not take what was asked",
+    HTTPStatus.TOO_MANY_REQUESTS: "it asks for fewer requests; try again in a while",
+}
+"""What a refusal is taken to mean: the API's documentation names no errors."""
 
 
 class Action:
@@ -56,7 +66,7 @@ class Action:
             click.echo(_describe(report), err=True)
             click.echo(human.printable(consequence), err=True)
             self._ask(type_id=type_id)
-            answer = client.send(request)
+            answer = _send(client, request)
         self._tell(request, answer)
         return answer
 
@@ -120,6 +130,17 @@ class Action:
         return render_json(facts) if self._output == "json" else render_yaml(facts)
 
 
+def _send(client: Client, request: Request[Any]) -> Answer[Any]:
+    """Send a change once; a refusal is told in words, and that it changed nothing."""
+    try:
+        return client.send(request)
+    except ApiError as error:
+        meaning = _REFUSALS.get(error.status)
+        if meaning is None:
+            raise
+        raise GigasError(f"{error}: {meaning}. Nothing was changed") from None
+
+
 def _describe(report: DiskReport) -> str:
     disk = report.disk
     last = "none" if report.age_seconds is None else f"{human.age(report.age_seconds)} ago"
@@ -128,8 +149,14 @@ def _describe(report: DiskReport) -> str:
         ("account", report.account.name or report.account.id),
         ("virtual machine", report.machine_name or "none"),
         ("mount point", disk.mount_point or "none"),
+        ("status", _status(disk)),
         ("size", human.size(disk.size_bytes) or "unknown"),
         ("last backup", last if report.backups is not None else "unknown"),
         ("verdict", ", ".join(finding.value for finding in report.findings) or "well"),
     )
     return "\n".join(f"{title:<16} {human.printable(text)}" for title, text in facts)
+
+
+def _status(disk: Disk) -> str:
+    """Return the status, and what stands in the way of most changes."""
+    return f"{disk.status or 'unknown'}{', locked: an operation on it is under way' if disk.locked else ''}"
