@@ -235,7 +235,7 @@ def test_what_is_only_enrichment_is_missed_quietly(run: Run, cloud: SimulatorSer
     ("environ", "words"),
     [
         ({"GIGAS_API_KEY": "wrong"}, "does not accept the credential"),
-        ({"GIGAS_ACCOUNT_ID": "77"}, "the API answered 404"),
+        ({"GIGAS_ACCOUNT_ID": "77"}, "the API answered 404; is the account's id right?"),
         ({"GIGAS_API_URL": "http://127.0.0.1:9"}, "list_disks: "),
     ],
 )

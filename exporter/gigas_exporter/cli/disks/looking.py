@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 import click
@@ -21,7 +22,7 @@ from gigas_exporter.cli.options import Gigabytes, GroupedCommand, variable_of
 from gigas_exporter.cli.output import Format, render
 from gigas_exporter.cli.progress import progress
 from gigas_exporter.cli.rows import BACKUPS, DISKS, backup_record, disk_record
-from gigas_exporter.errors import GigasError
+from gigas_exporter.errors import ApiError, GigasError
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.report import DiskReport, worst_first
 
@@ -133,7 +134,9 @@ def _list_all(access: Access, filters: Mapping[str, Any]) -> tuple[list[DiskRepo
             with ReadClient(access.settings.api, each.credential) as client:
                 listing = client.list_disks(each.account.id, **filters)
                 reports.extend(report_disks(access, each, client, listing.items))
-        except GigasError as error:
+        except GigasError as refusal:
+            is_unknown = isinstance(refusal, ApiError) and refusal.status == HTTPStatus.NOT_FOUND
+            error = GigasError(f"{refusal}; is the account's id right?") if is_unknown else refusal
             errors.append(error)
             if len(access.accounts) > 1:
                 warn(f"account {each.account.id}: {error}")
