@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +16,7 @@ import yaml
 
 from cli.conftest import ACCOUNT, HOSTILE_TEXT, Run
 from gigas_exporter.simulator import SimulatorServer
+from support.programs import account_environment, await_true
 
 CHANGES: dict[str, tuple[list[str], str, str, dict[str, Any] | None]] = {
     "backup": ([], "POST", "/backup", None),
@@ -270,6 +274,28 @@ def test_wait_has_a_deadline(run: Run, cloud: SimulatorServer, told: Callable[[s
     last = outcome.err.splitlines()[-1]
     assert f"disk {disk} has no new backup that can be used after 1s (backup " in last
     assert last.endswith("is pending); it may still come")
+
+
+def test_an_interrupted_wait_says_how_to_go_on(cloud: SimulatorServer, told: Callable[[str], str]) -> None:
+    """Ctrl-C ends the watching, not the backup, and leaves the command that shows how far it is."""
+    cloud.world.operation_seconds = 600.0
+    disk = told("stale")
+    command = [sys.executable, "-m", "gigas_exporter", "disks", "backup", disk, "--yes", "--wait"]
+    with subprocess.Popen(
+        command, env=account_environment(cloud), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("create backup: accepted")
+        looked = cloud.requests["list_disk_backups"]
+        await_true(lambda: cloud.requests["list_disk_backups"] > looked, what="a look at the backups")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert said.splitlines()[-3:] == [
+        f"See how far it is: gigas-exporter disks backups --account 4242 {disk}",
+        "",  # ends the terminal's ^C
+        "gigas-exporter: interrupted",
+    ]
 
 
 def test_wait_tells_a_backup_that_failed(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:

@@ -12,6 +12,7 @@ from gigas_exporter.cli.disks.action import Action
 from gigas_exporter.cli.disks.waiting import wait_for_backup
 from gigas_exporter.cli.options import Gigabytes, GroupedCommand, variable_of
 from gigas_exporter.config.durations import parse_duration
+from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas.operations import (
     build_disk_request,
     create_backup_request,
@@ -82,15 +83,21 @@ def backup(disk: str, wait: bool, timeout: str, account: str | None, **options: 
     answer = action.carry_out(
         lambda account_id: create_backup_request(account_id, disk), "A backup of this disk will be made."
     )
-    if answer is not None and not wait:
+    if answer is None:
+        return
+    if not wait:
         action.say_how_to_see(answer)
-    if answer is not None and wait:
-        new_id = answer.value.id if answer.value is not None else None
+        return
+    new_id = answer.value.id if answer.value is not None else None
+    try:
         action.follow(
             lambda client: wait_for_backup(
                 client, action.access, action.account_id, disk, known_ids=known, new_id=new_id, timeout_seconds=seconds
             )
         )
+    except (GigasError, KeyboardInterrupt):
+        action.say_how_to_see(answer)  # it goes on, watched or not
+        raise
 
 
 @click.command(
