@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +12,6 @@ import pytest
 from gigas_exporter.inventory import AccountInventory, Outcome
 from gigas_exporter.model import Account, Disk
 from statuspage.browser import Browser
-from statuspage.conftest import polled
 from statuspage.inventories import HOSTILE, account, disks_of, machine_of
 
 Fleet = tuple[AccountInventory, ...]
@@ -159,6 +156,37 @@ def test_a_dead_api_is_said_before_all(browser: Browser, site: Callable[..., Any
     assert browser.texts("#accounts + .scroll td:nth-child(2)") == ["fails; data too old to show"] * 2
     assert browser.texts("#disks ~ .scroll tbody td") == ["No disk is known."]
     assert browser.texts("#accounts + .scroll td:nth-child(6)") == ["1h ago"] * 2
+    (verdict,) = browser.texts(".verdict")
+    assert verdict.startswith("No disk is known now: what was read last is too old to show.")
+    assert "as old as" not in verdict
+
+
+@pytest.mark.parametrize(
+    ("state", "verdict", "counts"),
+    [
+        ("no account", "No account is watched yet.", []),
+        ("empty account", "There are no disks.", ["0", "0", "0 B"]),
+        ("not read yet", "No disk is known yet: not all accounts have been read.", ["–", "–", "–"]),
+        ("stale", "No disk is known now", ["–", "–", "–"]),
+    ],
+)
+def test_nothing_known_is_not_zero(  # noqa: PLR0917  # fixtures
+    browser: Browser,
+    site: Callable[..., Any],
+    fleet: Fleet,
+    broken_fleet: Fleet,
+    state: str,
+    verdict: str,
+    counts: list[str],
+) -> None:
+    """An account that is empty has no disks; of one that is not known, no number is given."""
+    inventories, ahead = _state(fleet, broken_fleet, state)
+    served = site(*inventories)
+    served.clock.ahead = ahead
+    browser.open(served.url)
+    assert browser.texts(".verdict")[0].startswith(verdict)
+    cells = browser.texts("#accounts + .scroll tbody tr:first-child td.number")
+    assert cells[:3] == counts
 
 
 def test_words_agree_with_one(browser: Browser, site: Callable[..., Any]) -> None:
@@ -182,19 +210,3 @@ def test_keyboard_alone_reaches_the_disks(browser: Browser, site: Callable[..., 
     reached = "[...document.querySelectorAll('a, input, select, button, .scroll')].every(e => e.tabIndex === 0)"
     assert browser.evaluate(reached)
     assert browser.evaluate("document.querySelectorAll('[tabindex]:not([tabindex=\"0\"])').length") == 0
-
-
-def test_picture_for_the_readme_is_small(browser: Browser, site: Callable[..., Any], tmp_path: Path) -> None:
-    """The page of the demo's fleet, light, at 1300 by 900, is a PNG of less than 200 kB.
-
-    STATUS_PAGE_PICTURE names a file to keep it in: so the README's is taken anew.
-    """
-    fleet = polled(disks=60)
-    names = ("production", "staging")
-    named = [replace(each, account=Account(each.account.id, name)) for each, name in zip(fleet, names, strict=True)]
-    browser.open(site(*named).url)
-    picture = Path(os.environ.get("STATUS_PAGE_PICTURE") or tmp_path / "status-page.png")
-    browser.screenshot(picture)
-    content = picture.read_bytes()
-    assert content.startswith(b"\x89PNG")
-    assert 20_000 < len(content) < 200_000

@@ -147,16 +147,18 @@ class StatusPage:
     def _account(self, inventory: AccountInventory, verdict: _Verdict) -> dict[str, Any]:
         account, mine = inventory.account, verdict.by_account[inventory.account.id]
         disks = inventory.outcomes.get("disks")
+        is_known = inventory.current_disks(self._clock.monotonic()) is not None
         return {
             "id": account.id,
             "name": account.name or account.id,
             "up": None if disks is None else disks.success,
+            "known": is_known,
             "disks": len(mine),
             "attention": sum(map(needs_attention, mine)),
             "size_bytes": sum(report.disk.size_bytes or 0 for report in mine),
             "disks_age": self._age(inventory, "disks"),
             "backups_age": self._age(inventory, "backups"),
-            "stale": inventory.disks is not None and inventory.current_disks(self._clock.monotonic()) is None,
+            "stale": inventory.disks is not None and not is_known,
         }
 
     def _age(self, inventory: AccountInventory, resource: Resource) -> str:
