@@ -196,6 +196,15 @@ def test_nagios_is_given_no_0_for_what_is_not_known(run: Run, cloud: SimulatorSe
     assert set(data().values()) == {"U"}
 
 
+def test_nagios_is_given_no_part_for_the_whole(run: Run, cloud: SimulatorServer, config: str) -> None:
+    """Where one account of two cannot be read, no number of disks is given: a graph would show that half are gone."""
+    cloud.faults.add("status", "list_disks", status=500, account="4243")
+    outcome = run("check", "--nagios", "--config.file", config, GIGAS_ACCOUNT_ID=None, GIGAS_API_KEY=None)
+    assert outcome.status == 2
+    data = dict(each.split("=") for each in outcome.out.rpartition(" | ")[2].split())
+    assert set(data.values()) == {"U"}
+
+
 def test_no_name_breaks_the_nagios_line(run: Run, cloud: SimulatorServer, tmp_path: Any) -> None:
     """A bar or an escape in an account's id does not begin performance data."""
     path = tmp_path / "odd.yml"

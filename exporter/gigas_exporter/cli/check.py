@@ -168,8 +168,8 @@ def _performance_data(reports: Sequence[DiskReport], once: Once) -> str:
     """Return what Nagios keeps to draw: ``U``, its word for a value that is not known, where not all could be read."""
     counts = count_findings(reports)
     ages = [age for each in reports if each.requirement.required and (age := each.age_seconds) is not None]
-    disks_known = reports or not once.unread
-    backups_known = disks_known and not counts[Finding.BACKUPS_UNREAD]
+    disks_known = not any("disks" in resources for resources in once.unread.values())
+    backups_known = not once.unread and not counts[Finding.BACKUPS_UNREAD]
     data = {
         "disks": len(reports) if disks_known else "U",
         "never_backed_up": counts[Finding.NEVER_BACKED_UP] if backups_known else "U",
