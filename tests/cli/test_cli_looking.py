@@ -174,9 +174,10 @@ def test_show_tells_all_of_one_disk(run: Run, told: Callable[[str], str]) -> Non
     assert re.search(r"^verdict +backup stale$", text, re.MULTILINE)
     assert re.search(r"^backup age +1d 6h$", text, re.MULTILINE)
     assert re.search(r"^autobackup +yes$", text, re.MULTILINE)
-    (record,) = json.loads(run("disks", "show", stale, "--output", "json").out)
+    written = run("disks", "show", stale, "--output", "json").out
+    (record,) = json.loads(written)
     assert record["disk_id"] == stale
-    assert record["max_age_seconds"] == 93_600
+    assert '"max_age_seconds": 93600,' in written
 
 
 def test_a_disk_that_is_none(run: Run) -> None:

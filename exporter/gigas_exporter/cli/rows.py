@@ -110,6 +110,11 @@ BACKUPS: Final = Table(
 )
 
 
+def _whole(seconds: float | None) -> float | None:
+    """Return a number of seconds without the ``.0`` that nobody would write."""
+    return int(seconds) if seconds is not None and seconds.is_integer() else seconds
+
+
 def disk_record(report: DiskReport) -> Record:
     """Return what is known of a disk; ages in seconds, sizes in bytes, moments in RFC 3339."""
     disk, summary = report.disk, report.backups
@@ -136,7 +141,7 @@ def disk_record(report: DiskReport) -> Record:
         "updated_at": human.moment(disk.updated_at) or None,
         "required": report.requirement.required,
         "reason": report.requirement.reason,
-        "max_age_seconds": report.requirement.max_age_seconds,
+        "max_age_seconds": _whole(report.requirement.max_age_seconds),
         "backup_age_seconds": None if report.age_seconds is None else round(report.age_seconds),
         "last_backup": human.moment(summary.newest_at if summary is not None else None) or None,
         "last_backup_size_bytes": summary.newest_size_bytes if summary is not None else None,
