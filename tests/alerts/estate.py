@@ -85,12 +85,17 @@ class Disk:
 
 @dataclass
 class Account:
-    """An account; while the API is down its last data is served for a quarter of an hour, its backups for half one."""
+    """An account; while the API is down its last data is served for a quarter of an hour, its backups for half one.
+
+    Attributes:
+        poll_seconds: The interval of polls that the exporter tells; what it shows changes each minute nonetheless.
+    """
 
     account_id: str
     disks: list[Disk]
     api_down: Span | None = None
     backups_down: Span | None = None
+    poll_seconds: int = 60
     invalid_items: Timeline = _NONE
 
     def series(self, minute: int, since_start: int) -> Iterator[tuple[str, Labels, float]]:
@@ -116,7 +121,7 @@ class Account:
         self, minute: int, since_start: int, read: Mapping[str, int | None]
     ) -> Iterator[tuple[str, Labels, float]]:
         labels = {"account_id": self.account_id}
-        for resource, seconds in (("disks", 60), ("backups", 300)):
+        for resource, seconds in (("disks", self.poll_seconds), ("backups", 300)):
             its = {**labels, "resource": resource}
             yield "gigas_exporter_poll_interval_seconds", its, seconds
             last = read[resource]
@@ -217,7 +222,10 @@ def _sample(scrape: Mapping[Key, float] | None, key: Key) -> float | str:
 
 
 def _values(samples: list[float | str]) -> str:
-    """Write samples down, as runs where they rise evenly; what was never there is not marked as stale."""
+    """Write samples down, as runs where they rise evenly.
+
+    What was never there is not marked as stale, and neither is what ended while Prometheus was down: it never knew.
+    """
     tokens: list[str] = []
     position, there = 0, False
     while position < len(samples):
@@ -226,7 +234,8 @@ def _values(samples: list[float | str]) -> str:
         if isinstance(sample, str):
             while end < len(samples) and samples[end] == sample:
                 end += 1
-            if sample == "stale" and there:
+            there &= sample == "stale"
+            if there:
                 tokens.append("stale")
                 position += 1
                 there = False

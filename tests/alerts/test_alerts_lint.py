@@ -93,10 +93,12 @@ def test_no_value_stands_in_a_label(alerts: dict[str, Any]) -> None:
     ] == []
 
 
-def test_no_text_reads_a_label_that_was_aggregated_away(alerts: dict[str, Any]) -> None:
-    """Every label in a text is kept by the expression or joined into it."""
+def test_no_text_reads_a_label_that_was_aggregated_away(alerts: dict[str, Any], rules: list[dict[str, Any]]) -> None:
+    """Every label in a text is kept by the expression or joined into it, there or where it was recorded."""
+    recorded = {rule["record"]: rule["expr"] for rule in rules if "record" in rule}
     for name, rule in alerts.items():
-        outermost = re.findall(r"(?:by|on|group_left) \(([^)]*)\)", rule["expr"])
+        expressions = [rule["expr"], *(recorded.get(_metric(each), "") for each in _selectors(rule["expr"]))]
+        outermost = re.findall(r"(?:by|on|group_left) \(([^)]*)\)", "\n".join(expressions))
         kept = {label.strip() for labels in outermost for label in labels.split(",")}
         assert _labels_of(rule) <= kept, name
 
@@ -130,14 +132,14 @@ def test_every_series_that_is_read_is_produced(rules: list[dict[str, Any]]) -> N
 
 
 def test_every_alert_compares(alerts: dict[str, Any]) -> None:
-    """An alert's expression filters: it compares, reads absence, or reads a series that was recorded by comparing."""
+    """An alert's expression filters: it compares or reads absence."""
     for name, rule in alerts.items():
         assert re.search(r"[=!<>]=|[<>]|\babsent\(", rule["expr"]), name
 
 
 def test_no_two_rules_are_the_same(rules: list[dict[str, Any]]) -> None:
-    """No name stands twice, and no expression does."""
-    names = [rule.get("alert") or rule["record"] for rule in rules]
+    """No name stands twice, but for conditions of different alerts, and no expression does."""
+    names = [(rule.get("alert") or rule["record"], rule.get("labels", {}).get("alertname")) for rule in rules]
     assert len(set(names)) == len(names)
     expressions = ["".join(rule["expr"].split()) for rule in rules]
     assert len(set(expressions)) == len(expressions)
@@ -169,9 +171,15 @@ def test_records_are_named_by_level_metric_and_operations(rules: list[dict[str, 
             assert all(clause.startswith("job, instance") for clause in clauses), rule["record"]
 
 
-def test_every_alert_of_a_disk_is_aggregated_to_the_disk(alerts: dict[str, Any]) -> None:
+def test_every_alert_of_a_disk_is_aggregated_to_the_disk(alerts: dict[str, Any], groups: list[dict[str, Any]]) -> None:
     """The machine is joined in afterwards, so that a move neither restarts a `for` nor looks like a loss."""
-    for rule in alerts.values():
+    for name, rule in alerts.items():
         if rule["labels"]["component"] == "disk":
-            assert "group_left (virtual_machine_id, virtual_machine, mount_point)" in rule["expr"]
-            assert not re.search(r"by \([^)]*virtual_machine", rule["expr"])
+            (group,) = (each["rules"] for each in groups if rule in each["rules"])
+            (condition,) = (each for each in group if each.get("labels", {}).get("alertname") == name)
+            assert not re.search(r"(?:by|on) \([^)]*virtual_machine", condition["expr"]), name
+            named = condition["record"].replace(":now", ":named")
+            assert rule["expr"] == f'{named}{{alertname="{name}"}} > 0'
+            (naming,) = (each for each in group if each.get("record") == named)
+            assert group.index(condition) < group.index(naming) < group.index(rule)
+            assert "group_left (virtual_machine_id, virtual_machine, mount_point)" in naming["expr"]

@@ -103,7 +103,7 @@ def test_nothing_but_durations_differs(directory: Path) -> None:
 def test_from_an_error_to_one_message_and_through_an_outage(live: Live) -> None:
     """An error flag is told once, rightly; an outage of the API is told and holds it back; then all resolves."""
     receiver, disk_id = live.receiver, live.disk_id
-    await_true(lambda: live.metrics.query("disk:gigas_disk_info:held"), PATIENCE_SECONDS, "the names")
+    await_true(lambda: live.metrics.query("gigas_virtual_machine_info"), PATIENCE_SECONDS, "the names")
     machines = {machine.id: machine for machine in live.simulator.world.machines(ACCOUNT)}
     disk = live.simulator.world.disk(disk_id)
 

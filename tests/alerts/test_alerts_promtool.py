@@ -27,7 +27,7 @@ TABLE = {
     "GigasDiskLockedTooLong": ("15m", None, "warning"),
     "GigasDiskBackupStale": ("15m", "15m", "warning"),
     "GigasDiskBackupMissed": ("15m", "15m", "critical"),
-    "GigasDiskNeverBackedUp": ("15m", None, "critical"),
+    "GigasDiskNeverBackedUp": ("15m", "15m", "critical"),
     "GigasDiskBackupFailed": ("5m", None, "warning"),
     "GigasDiskUnprotected": ("1h", None, "info"),
     "GigasDiskAutobackupTurnedOff": ("5m", None, "warning"),

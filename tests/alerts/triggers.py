@@ -144,7 +144,7 @@ def _reload(estate: Estate, first: int, end: int) -> None:
 
 
 WHO = "Disk 17 (/srv, web-1) in account 4242"
-BACKUP = "gigas-exporter disks backup --account 4242 17"
+BACKUP = "gigas-exporter disks backup --account 4242 17 --wait"
 BACKUPS = "gigas-exporter disks backups --account 4242 17"
 EDIT = "gigas-exporter disks edit --account 4242 17 --autobackup"
 LIST = "gigas-exporter disks list --account 4242"
@@ -287,7 +287,8 @@ TRIGGERS: Mapping[str, Trigger] = {
         near=_set(backup_last_size_bytes=at(4 * GIB, 70, 2 * GIB)),
         start=70,
         wait=15,
-        says=f"{WHO} was last backed up in 1GiB, less than half of what its backups took in the last two days.",
+        says=f"{WHO} was last backed up in 1GiB, less than half of what its backups usually took in the last"
+        " eight days.",
         command=BACKUPS,
     ),
     "GigasDiskBackupInFuture": Trigger(
@@ -386,8 +387,8 @@ TRIGGERS: Mapping[str, Trigger] = {
         near=lambda estate: setattr(estate.accounts[0], "invalid_items", lambda minute: minute // 60),
         wait=1 + 15,
         tail=15,
-        says="15 values of disk_size in disks of account 4242 could not be understood within 15m. The series that they"
-        " belong to are missing.",
+        says="15 values of disk_size in disks of account 4242 could not be understood in the last few polls. The series"
+        " that they belong to are missing.",
         dashboard="gigas-exporter",
         labels={"resource": "disks", "field": "disk_size"},
     ),

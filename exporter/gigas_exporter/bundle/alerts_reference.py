@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -30,9 +30,9 @@ changed in the exporter's configuration.
 
 An alert about a disk has the labels `job`, `instance`, `account_id`, `disk_id`, and for people and for routing
 `virtual_machine_id`, `virtual_machine` (the machine's label, else its hostname, else `VM` and its id) and
-`mount_point`. These names stay what they were when the trouble began for as long as any alert about the disk is
-pending or firing, so that a disk that is moved or renamed meanwhile keeps its alert. `severity` is `critical`,
-`warning` or `info`; `component` is `disk`, `account` or `exporter`.
+`mount_point`. An alert begins with the names of that time and keeps them while it is pending or firing, so that a disk
+that is moved or renamed meanwhile keeps its alert. `severity` is `critical`, `warning` or `info`; `component` is
+`disk`, `account` or `exporter`.
 
 ## What can be changed on the way
 
@@ -45,6 +45,10 @@ have the label, `up` too; what is recorded and alerted keeps it |
 | `--format kubernetes` | `PrometheusRule` objects for the Prometheus operator |
 
 ## Alerts
+
+For an alert about a disk, the expression is the condition that is recorded as `disk:gigas_disk_condition:now` or
+`disk:gigas_disk_backup_condition:now` with the alert's name as `alertname`. `...:named` has the same with the names
+added, and the alert reads that.
 
 """
 
@@ -61,9 +65,14 @@ def alerts_reference() -> str:
     """Return the documentation page as Markdown."""
     rules = list(_rules())
     alerts = ["| alert | expression | for | severity | runbook |", "| --- | --- | --- | --- | --- |"]
-    alerts.extend(_alert(rule) for rule in rules if "alert" in rule)
+    conditions = {rule["labels"]["alertname"]: rule["expr"] for rule in rules if "alertname" in rule.get("labels", {})}
+    alerts.extend(_alert(rule, conditions) for rule in rules if "alert" in rule)
     records = ["| series | expression |", "| --- | --- |"]
-    records.extend(f"| `{rule['record']}` | {_code(rule['expr'])} |" for rule in rules if "record" in rule)
+    records.extend(
+        f"| `{rule['record']}` | {_code(rule['expr'])} |"
+        for rule in rules
+        if "record" in rule and rule["expr"] not in conditions.values()
+    )
     return _INTRODUCTION + "\n".join(alerts) + "\n" + _RECORDS + "\n".join(records) + "\n"
 
 
@@ -74,12 +83,12 @@ def _rules() -> Iterator[dict[str, Any]]:
             yield from group["rules"]
 
 
-def _alert(rule: dict[str, Any]) -> str:
+def _alert(rule: dict[str, Any], conditions: Mapping[str, str]) -> str:
     name = rule["alert"]
     keep = f", keeps firing {rule['keep_firing_for']}" if "keep_firing_for" in rule else ""
     runbook = f"[{name}](../alerts/runbooks/{name}.md)"
-    cells = [f"`{name}`", _code(rule["expr"]), rule["for"] + keep, rule["labels"]["severity"], runbook]
-    return "| " + " | ".join(cells) + " |"
+    expression = _code(conditions.get(name, rule["expr"]))
+    return f"| `{name}` | {expression} | {rule['for']}{keep} | {rule['labels']['severity']} | {runbook} |"
 
 
 def _code(expression: str) -> str:

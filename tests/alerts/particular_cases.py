@@ -1,0 +1,240 @@
+"""Cases of promtool that one alert or a few have beyond those of every alert: what once went wrong, or nearly.
+
+Each is written as a scene of the estate and as the numbers of alerts, or as their descriptions, at some minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from alerts.estate import DAY, HOUR, LIMIT_SECONDS, Estate, always, at, span
+from alerts.triggers import GIB, estate
+
+__all__ = ["particular_cases", "size_cases"]
+
+Test = dict[str, Any]
+
+_NAMES = "virtual_machine, virtual_machine_id"
+
+
+def _test(name: str, scene: Estate, *expected: Test) -> Test:
+    return {
+        "name": name,
+        "interval": "1m",
+        "input_series": scene.input_series(),
+        "promql_expr_test": list(expected),
+    }
+
+
+def _firing(alert: str, minute: int, *machines: tuple[str, str]) -> Test:
+    """Expect an alert to fire at a minute, once for each of these machines' label and id."""
+    return {
+        "expr": f'group by ({_NAMES}) (ALERTS{{alertname="{alert}", alertstate="firing"}})',
+        "eval_time": f"{minute}m",
+        "exp_samples": [
+            {"labels": f'{{virtual_machine="{label}", virtual_machine_id="{number}"}}', "value": 1}
+            for label, number in machines
+        ],
+    }
+
+
+def _minutes(alert: str, minute: int, firing: int) -> Test:
+    """Expect for how many minutes one and the same alert has fired until a minute."""
+    return {
+        "expr": f'count_over_time(ALERTS{{alertname="{alert}", alertstate="firing"}}[{minute}m]) * on () group_left ()'
+        f' count(last_over_time(ALERTS{{alertname="{alert}", alertstate="firing"}}[{minute}m]))',
+        "eval_time": f"{minute}m",
+        "exp_samples": [{"labels": _LABELS[alert], "value": firing}],
+    }
+
+
+def _labels(alert: str, severity: str) -> str:
+    return (
+        f'{{account_id="4242", alertname="{alert}", alertstate="firing", component="disk", disk_id="17",'
+        f' instance="exporter:10063", job="gigas", mount_point="/srv", severity="{severity}",'
+        ' virtual_machine="web-1", virtual_machine_id="501"}'
+    )
+
+
+_LABELS = {
+    alert: _labels(alert, severity)
+    for alert, severity in (
+        ("GigasDiskError", "critical"),
+        ("GigasDiskBackupStale", "warning"),
+        ("GigasDiskNeverBackedUp", "critical"),
+        ("GigasDiskBackupInFuture", "warning"),
+    )
+}
+_NO_BACKUP = {
+    "backups": always(0),
+    "backup_last_timestamp_seconds": always(None),
+    "backup_last_size_bytes": always(None),
+}
+_FIRST, _SECOND = ("web-1", "501"), ("db-1.example.com", "502")
+
+
+def _scene(minutes: int, **values: Any) -> Estate:
+    made = estate(minutes)
+    made.accounts[0].disks[0].values.update({f"gigas_disk_{name}": line for name, line in values.items()})
+    return made
+
+
+def particular_cases() -> Iterator[Test]:
+    """Yield those that are looked at minute by minute."""
+    yield from _names()
+    yield from _outages()
+    yield from _intervals()
+    made = _scene(80, **_NO_BACKUP, created_timestamp_seconds=always(None), backup_max_age_seconds=always(3600))
+    made.exporter_down = (20, 30)
+    yield _test(
+        "a disk without a date of creation is as old as it has been seen: GigasDiskNeverBackedUp",
+        made,
+        _firing("GigasDiskNeverBackedUp", 75),
+        _firing("GigasDiskNeverBackedUp", 76, _FIRST),
+    )
+
+
+def _names() -> Iterator[Test]:
+    unprotected = {
+        "autobackup": always(0),
+        "backup_required": always(0),
+        "backup_max_age_seconds": always(None),
+    }
+    made = _scene(120, error=at(0, 100, 1), **unprotected)
+    made.accounts[0].disks[0].machine = at("501", 90, "502")
+    yield _test(
+        "an alert takes the names of its beginning, whatever another one holds: GigasDiskError, GigasDiskUnprotected",
+        made,
+        _firing("GigasDiskUnprotected", 89, _FIRST),
+        _firing("GigasDiskUnprotected", 106, _FIRST),
+        _firing("GigasDiskError", 106, _SECOND),
+    )
+    made = _scene(60, error=lambda minute: int(10 <= minute < 40 or minute >= 45))
+    made.accounts[0].disks[0].machine = at("501", 42, "502")
+    yield _test(
+        "an alert that comes back while it is kept firing keeps its names: GigasDiskError",
+        made,
+        _firing("GigasDiskError", 44, _FIRST),
+        _firing("GigasDiskError", 58, _FIRST),
+        _minutes("GigasDiskError", 60, 46),
+    )
+    made = _scene(60, error=at(0, 10, 1))
+    made.accounts[0].disks[0].machine = at("501", 31, "502")
+    made.prometheus_down = (30, 33)
+    yield _test(
+        "a disk that moved while Prometheus was down is there twice for a while: GigasDiskError",
+        made,
+        *(_firing("GigasDiskError", minute, _FIRST) for minute in (33, 34, 36, 40)),
+        _minutes("GigasDiskError", 60, 46),
+    )
+    made = _scene(60, error=at(0, 33, 1))
+    made.accounts[0].disks[0].machine = at("501", 31, "502")
+    made.prometheus_down = (30, 33)
+    yield _test(
+        "where a disk seems to be there twice, the younger one gives the names: GigasDiskError",
+        made,
+        _firing("GigasDiskError", 38, _SECOND),
+    )
+    made = _scene(100)
+    made.accounts[0].disks[0].machine = at("501", 70, "502")
+    made.accounts[0].disks[0].present = at(True, 75, False)
+    yield _test(
+        "a disk that is gone is named after its last machine: GigasDiskDisappeared",
+        made,
+        _firing("GigasDiskDisappeared", 80, _SECOND),
+        _firing("GigasDiskDisappeared", 95, _SECOND),
+    )
+
+
+def _outages() -> Iterator[Test]:
+    made = _scene(90, **_NO_BACKUP)
+    made.accounts[0].api_down = (40, 60)
+    yield _test(
+        "an outage of 20 minutes pages nobody again: GigasDiskNeverBackedUp",
+        made,
+        _minutes("GigasDiskNeverBackedUp", 90, 76),
+    )
+    made = _scene(60, error=at(0, 10, 1))
+    made.exporter_down = (12, 13)
+    yield _test("a missed scrape restarts no wait: GigasDiskError", made, _minutes("GigasDiskError", 60, 46))
+    made = _scene(60, backup_last_timestamp_seconds=always(9 * 60 - LIMIT_SECONDS))
+    made.exporter_down = (15, 17)
+    yield _test(
+        "backups that a restarted exporter has not read yet restart no wait: GigasDiskBackupStale",
+        made,
+        _minutes("GigasDiskBackupStale", 60, 36),
+    )
+    made = _scene(60, backup_last_timestamp_seconds=lambda minute: minute * 60 + 7200)
+    made.exporter_down = (30, 32)
+    yield _test(
+        "backups that a restarted exporter has not read yet end no alert: GigasDiskBackupInFuture",
+        made,
+        _minutes("GigasDiskBackupInFuture", 60, 46),
+    )
+    made = _scene(60, error=span(1, 0, 30, 0))
+    made.exporter_down = (31, 33)
+    yield _test(
+        "what ended just before a missed scrape does not come back with it: GigasDiskError",
+        made,
+        _minutes("GigasDiskError", 60, 40),
+    )
+
+
+def _each(interval: int, minute: int) -> int:
+    """One more with each poll."""
+    return minute // interval
+
+
+def _intervals() -> Iterator[Test]:
+    for interval, polls in ((HOUR, "an hour"), (12 * HOUR, "half a day")):
+        for often in (True, False):
+            made = estate(3 * interval)
+            made.accounts[0].poll_seconds = interval * 60
+            made.accounts[0].invalid_items = partial(_each, interval) if often else at(0, interval, 3)
+            fired = {"labels": '{field="disk_size"}', "value": 1}
+            yield _test(
+                f"polls of {polls}, values that are {'always' if often else 'once'} not understood: GigasInvalidData",
+                made,
+                {
+                    "expr": 'group by (field) (ALERTS{alertname="GigasInvalidData", alertstate="firing"})',
+                    "eval_time": f"{2 * interval + 15}m",
+                    "exp_samples": [fired] if often else [],
+                },
+            )
+
+
+def size_cases() -> Iterator[Test]:
+    """Yield what takes days: the sizes of one disk's daily backups, looked at every six hours."""
+    weekly = [10.0 if day % 7 == 0 else 1.0 for day in range(16)]
+    yield _sizes("a full backup among incremental ones", weekly)
+    yield _sizes("the first backup is a full one", [10.0] + [1.0] * 11)
+    yield _sizes("a new disk's second backup is smaller", [10.0, 1.0, 1.0], backups=2)
+    yield _sizes("smaller than all for a week", [4.0] * 9 + [1.0], fires_on_day=9)
+    yield _sizes("smaller after a week with a full one", [*weekly[:10], 0.4], fires_on_day=10)
+
+
+def _sizes(name: str, sizes: list[float], backups: int = 7, fires_on_day: int | None = None) -> Test:
+    labels = '{job="gigas", instance="exporter:10063", account_id="4242"'
+    disk = f'{labels}, disk_id="17", virtual_machine_id="501"'
+    minutes = len(sizes) * DAY
+    values = " ".join(f"{int(size * GIB)}+0x{DAY - 1}" for size in sizes)
+    ever = f'count(last_over_time(ALERTS{{alertname="GigasDiskBackupShrank", alertstate="firing"}}[{minutes}m]))'
+    before = fires_on_day * DAY if fires_on_day is not None else minutes
+    looks: list[Test] = [{"expr": ever, "eval_time": f"{before}m", "exp_samples": []}]
+    if fires_on_day is not None:
+        looks.append(
+            {"expr": ever, "eval_time": f"{before + 6 * HOUR}m", "exp_samples": [{"labels": "{}", "value": 1}]}
+        )
+    return {
+        "name": f"{name}: GigasDiskBackupShrank",
+        "interval": "1m",
+        "input_series": [
+            {"series": "gigas_up" + labels + "}", "values": f"1+0x{minutes}"},
+            {"series": f'gigas_disk_info{disk}, mount_point="/srv"}}', "values": f"1+0x{minutes}"},
+            {"series": f"gigas_disk_backups{disk}}}", "values": f"{backups}+0x{minutes}"},
+            {"series": f"gigas_disk_backup_last_size_bytes{disk}}}", "values": values},
+        ],
+        "promql_expr_test": looks,
+    }
