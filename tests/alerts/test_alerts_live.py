@@ -8,18 +8,21 @@ is tested by promtool.
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import requests
 
 from gigas_exporter.bundle.alerts import RULE_FILES
 from gigas_exporter.simulator import SimulatorServer, World
 from support.notifications import Receiver, quick, receiving
 from support.programs import (
     Alertmanager,
+    Exporter,
     Prometheus,
     account_environment,
     alertmanager,
@@ -31,13 +34,18 @@ from support.programs import (
 ACCOUNT = "4242"
 PATIENCE_SECONDS = 60.0
 
-CONFIG = """
+WITHOUT_MANAGER = """
 global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
 rule_files: ["*.rules.yml"]
-alerting: {{alertmanagers: [{{static_configs: [{{targets: ["{manager}"]}}]}}]}}
 scrape_configs:
   - {{job_name: gigas, static_configs: [{{targets: ["{exporter}"]}}]}}
 """
+CONFIG = (
+    WITHOUT_MANAGER
+    + """
+alerting: {{alertmanagers: [{{static_configs: [{{targets: ["{manager}"]}}]}}]}}
+"""
+)
 
 
 def sixtieth(rules: str) -> str:
@@ -67,8 +75,8 @@ class Live:
 
 
 @pytest.fixture
-def live(directory: Path, tmp_path: Path) -> Iterator[Live]:
-    """A cloud with one healthy disk, the exporter, Prometheus with the rules, Alertmanager and a webhook."""
+def watched(directory: Path, tmp_path: Path) -> Iterator[tuple[SimulatorServer, Exporter, str]]:
+    """A cloud with one healthy disk, the exporter, and beside them the rules."""
     world = World(seed=3, disks=40, style="plain", eventful=False)
     kept = next(
         disk.id
@@ -82,12 +90,19 @@ def live(directory: Path, tmp_path: Path) -> Iterator[Live]:
     with ExitStack() as stack:
         simulator = stack.enter_context(SimulatorServer(world))
         environ = account_environment(simulator, GIGAS_API_MAX_REQUESTS_PER_SECOND="0")
-        served = stack.enter_context(exporter(tmp_path, environ, *flags))
+        for name in RULE_FILES:
+            (tmp_path / name).write_text(sixtieth((directory / name).read_text(encoding="utf-8")), encoding="utf-8")
+        yield simulator, stack.enter_context(exporter(tmp_path, environ, *flags)), kept
+
+
+@pytest.fixture
+def live(directory: Path, tmp_path: Path, watched: tuple[SimulatorServer, Exporter, str]) -> Iterator[Live]:
+    """The same with Prometheus, Alertmanager and a webhook."""
+    simulator, served, kept = watched
+    with ExitStack() as stack:
         receiver = stack.enter_context(receiving())
         example = (directory / "alertmanager.example.yml").read_text(encoding="utf-8")
         manager = stack.enter_context(alertmanager(tmp_path, quick(example, receiver)))
-        for name in RULE_FILES:
-            (tmp_path / name).write_text(sixtieth((directory / name).read_text(encoding="utf-8")), encoding="utf-8")
         config = CONFIG.format(manager=manager.url.removeprefix("http://"), exporter=served.url.removeprefix("http://"))
         yield Live(simulator, stack.enter_context(prometheus(tmp_path, config)), manager, receiver, kept)
 
@@ -136,3 +151,33 @@ def test_from_an_error_to_one_message_and_through_an_outage(live: Live) -> None:
     await_true(lambda: receiver.told("GigasDataStale", "resolved"), PATIENCE_SECONDS, "fresh data")
     await_true(lambda: not live.firing() and not live.manager.alerts(), PATIENCE_SECONDS, "the end of all alerts")
     await_true(lambda: receiver.told("GigasDiskError", "resolved"), PATIENCE_SECONDS, "word of the disk's recovery")
+
+
+def test_a_disk_that_moved_while_prometheus_was_down_keeps_its_alert(
+    tmp_path: Path, watched: tuple[SimulatorServer, Exporter, str]
+) -> None:
+    """What ended meanwhile is still seen after the restart; no rule fails of it, and no alert is there twice."""
+    simulator, served, disk_id = watched
+    world = simulator.world
+    config = WITHOUT_MANAGER.format(exporter=served.url.removeprefix("http://"))
+    firing = 'ALERTS{alertname="GigasDiskError", alertstate="firing"}'
+    world.set_error(disk_id)
+    with prometheus(tmp_path, config) as before:
+        await_true(lambda: before.query(firing), PATIENCE_SECONDS, "the alert")
+        ((labels, _),) = before.query(firing)
+        before.process.end(signal.SIGKILL)
+
+    world.move_disk(disk_id, None)
+    detached = f'disk_id="{disk_id}",virtual_machine_id=""'
+    await_true(lambda: detached in served.get("/metrics").text, PATIENCE_SECONDS, "the move")
+    with prometheus(tmp_path, config) as after:
+        await_true(lambda: len(after.query("gigas_disk_info")) == 2, PATIENCE_SECONDS, "the disk, twice")
+        new = 'ALERTS{alertname="GigasDiskDetached"}'
+        await_true(lambda: after.query(new), PATIENCE_SECONDS, "another alert")
+        await_true(lambda: after.query(firing), PATIENCE_SECONDS, "the alert after the restart")
+        assert [its for its, _ in after.query(firing)] == [labels]
+        assert [its["virtual_machine"] for its, _ in after.query(new)] == ["detached"]
+        own = requests.get(f"{after.url}/metrics", timeout=10).text
+    failures = re.findall(r"^prometheus_rule_evaluation_failures_total\{[^}]*\} (\S+)$", own, re.MULTILINE)
+    assert failures
+    assert set(failures) == {"0"}
