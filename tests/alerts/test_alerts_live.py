@@ -181,3 +181,17 @@ def test_a_disk_that_moved_while_prometheus_was_down_keeps_its_alert(
     failures = re.findall(r"^prometheus_rule_evaluation_failures_total\{[^}]*\} (\S+)$", own, re.MULTILINE)
     assert failures
     assert set(failures) == {"0"}
+
+
+def test_prometheus_answers_every_query_of_the_runbooks(
+    directory: Path, tmp_path: Path, watched: tuple[SimulatorServer, Exporter, str]
+) -> None:
+    """What a woken person copies from a runbook runs, also while a disk seems to be there twice."""
+    simulator, served, disk_id = watched
+    with prometheus(tmp_path, WITHOUT_MANAGER.format(exporter=served.url.removeprefix("http://"))) as metrics:
+        await_true(lambda: metrics.query("gigas_disk_backups"), PATIENCE_SECONDS, "the backups")
+        simulator.world.move_disk(disk_id, None)
+        await_true(lambda: metrics.query('gigas_disk_info{virtual_machine_id=""}'), PATIENCE_SECONDS, "the move")
+        for path in (directory / "runbooks").glob("*.md"):
+            for query in re.findall(r"```promql\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
+                metrics.query(query)
