@@ -10,7 +10,7 @@ import click
 
 from gigas_exporter import human
 from gigas_exporter.cli.once import Once, poll_once
-from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_options
+from gigas_exporter.cli.options import QUIET, GroupedCommand, read_settings, settings_options
 from gigas_exporter.cli.output import escape_markdown, render
 from gigas_exporter.cli.progress import progress
 from gigas_exporter.cli.rows import DISKS, disk_record
@@ -54,7 +54,7 @@ Examples:
 @click.option(
     "--nagios", is_flag=True, help="One line and Nagios' four states. [env: GIGAS_NAGIOS]", envvar="GIGAS_NAGIOS"
 )
-@settings_options(("config", "poll", "api", "log"))
+@settings_options(("config", "poll", "api", "log"), defaults=QUIET)
 @click.pass_context
 def check(
     ctx: click.Context, /, output: Literal["table", "json", "csv", "markdown"], nagios: bool, **flags: Any
@@ -64,7 +64,7 @@ def check(
     Disks come worst first. Unprotected, detached and exempt disks are shown but are no findings.
     """
     try:
-        settings = read_settings(flags, quiet=True)
+        settings = read_settings(flags, defaults=QUIET)
         once = _poll(settings, quiet=nagios)
     except GigasError as error:
         if nagios:

@@ -106,18 +106,17 @@ def read_settings(
     environ: Mapping[str, str] | None = None,
     *,
     defaults: Mapping[str, str] = MappingProxyType({}),
-    quiet: bool = False,
 ) -> Settings:
     """Return the settings of flags (by parameter name), environment (by default the process') and file.
 
-    ``defaults`` holds where none of them says anything; ``quiet`` takes :data:`QUIET` for it.
+    ``defaults``, by the flag's name, hold where none of them says anything.
 
     Raises:
         ConfigError: They are wrong.
     """
     by_parameter = {flag.name.replace(".", "_").replace("-", "_"): flag.name for flag in FLAGS}
     given = {by_parameter[name]: value for name, value in flags.items() if value is not None}
-    return load_settings(None, given, os.environ if environ is None else environ, QUIET if quiet else defaults)
+    return load_settings(None, given, os.environ if environ is None else environ, defaults)
 
 
 def variable_of(name: str) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from gigas_exporter import human, logs
-from gigas_exporter.cli.options import read_settings, settings_options
+from gigas_exporter.cli.options import QUIET, read_settings, settings_options
 from gigas_exporter.clock import Budget, Clock, SystemClock
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.config.load import ACCOUNT_VARIABLES
@@ -40,7 +40,7 @@ class Access:
 
 def account_options(function: _F) -> _F:
     """Add ``--account`` and the options that say how the API is reached."""
-    function = settings_options(("config", "api", "log"), without=("shard",))(function)
+    function = settings_options(("config", "api", "log"), without=("shard",), defaults=QUIET)(function)
     return click.option(
         "--account",
         metavar="ID",
@@ -105,7 +105,7 @@ def _settings_for(account: str | None, flags: Mapping[str, Any]) -> tuple[Settin
     elif flags.get("config_file") or environ.get("GIGAS_CONFIG_FILE"):
         account = account or environ.get(_ACCOUNT_ID) or None
         environ.pop(_ACCOUNT_ID, None)
-    return read_settings(flags, environ, quiet=True), account
+    return read_settings(flags, environ, defaults=QUIET), account
 
 
 def get_disk(client: ReadClient, account_id: str, disk_id: str) -> Disk:
