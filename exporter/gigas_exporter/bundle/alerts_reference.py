@@ -44,6 +44,14 @@ have the label, `up` too; what is recorded and alerted keeps it |
 | `--runbook-base URL`, `--dashboard-base URL` | where the links of the alerts lead |
 | `--format kubernetes` | `PrometheusRule` objects for the Prometheus operator |
 
+## What they cost
+
+For 10,000 disks on two cores, with Prometheus 2.42 and the history that the rules look back on,
+`python tests/alerts/measure_cost.py` takes 3.0 s for all groups together, 3.5 s of the processor, while other work
+takes twice what the machine has. One rule after another on the idle machine takes 1.5 s, of which 0.1 s is needed every
+six hours only. Each condition reads the fleet once and filters before it aggregates; names, and all that bridges a
+missed scrape, are about the few disks in trouble.
+
 ## Alerts
 
 For an alert about a disk, the expression is the condition that is recorded as `disk:gigas_disk_condition:now` or
