@@ -213,6 +213,7 @@ def size_cases() -> Iterator[Test]:
     yield _sizes("a new disk's second backup is smaller", [10.0, 1.0, 1.0], backups=2)
     yield _sizes("smaller than all for a week", [4.0] * 9 + [1.0], fires_on_day=9)
     yield _sizes("smaller after a week with a full one", [*weekly[:10], 0.4], fires_on_day=10)
+    yield _sizes("an empty one", [4.0] * 9 + [0.0], fires_on_day=9)
 
 
 def _sizes(name: str, sizes: list[float], backups: int = 7, fires_on_day: int | None = None) -> Test:

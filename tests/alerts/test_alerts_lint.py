@@ -179,7 +179,7 @@ def test_every_alert_of_a_disk_is_aggregated_to_the_disk(alerts: dict[str, Any],
             (condition,) = (each for each in group if each.get("labels", {}).get("alertname") == name)
             assert not re.search(r"(?:by|on) \([^)]*virtual_machine", condition["expr"]), name
             named = condition["record"].replace(":now", ":named")
-            assert rule["expr"] == f'{named}{{alertname="{name}"}} > 0'
+            assert rule["expr"] == f'{named}{{alertname="{name}"}} >= 0'
             (naming,) = (each for each in group if each.get("record") == named)
             assert group.index(condition) < group.index(naming) < group.index(rule)
             assert "group_left (virtual_machine_id, virtual_machine, mount_point)" in naming["expr"]
