@@ -66,6 +66,9 @@ _LABELS = {
         ("GigasDiskNeverBackedUp", "critical"),
         ("GigasDiskBackupInFuture", "warning"),
     )
+} | {
+    "GigasInventoryShrank": '{account_id="4242", alertname="GigasInventoryShrank", alertstate="firing",'
+    ' component="account", instance="exporter:10063", job="gigas", severity="critical"}'
 }
 _NO_BACKUP = {
     "backups": always(0),
@@ -85,6 +88,7 @@ def particular_cases() -> Iterator[Test]:
     """Yield those that are looked at minute by minute."""
     yield from _names()
     yield from _outages()
+    yield from _losses()
     yield from _intervals()
     made = _scene(80, **_NO_BACKUP, created_timestamp_seconds=always(None), backup_max_age_seconds=always(3600))
     made.exporter_down = (20, 30)
@@ -180,6 +184,36 @@ def _outages() -> Iterator[Test]:
         made,
         _minutes("GigasDiskError", 60, 40),
     )
+
+
+def _lost(minutes: int) -> Estate:
+    """Two disks of three are gone from minute 70 on."""
+    made = estate(minutes)
+    for disk in made.accounts[0].disks[:2]:
+        disk.present = at(True, 70, False)
+    return made
+
+
+def _losses() -> Iterator[Test]:
+    for minute, when in ((95, "now"), (35, "an hour ago")):
+        made = _lost(125)
+        made.accounts[0].api_down = (minute, minute + 1)
+        yield _test(
+            f"a poll that fails {when} ends no alert about lost disks: GigasInventoryShrank",
+            made,
+            _minutes("GigasInventoryShrank", 125, 41),
+        )
+    made = _lost(125)
+    made.accounts[0].poll_seconds = 1800
+    test = _test(
+        "polls of half an hour see lost disks throughout: GigasInventoryShrank",
+        made,
+        _minutes("GigasInventoryShrank", 125, 41),
+    )
+    for each in test["input_series"]:
+        if each["series"].startswith("gigas_exporter_poll_last_success") and 'resource="disks"' in each["series"]:
+            each["values"] = "0+0x9 600+0x29 2400+0x29 4200+0x29 6000+0x25"
+    yield test
 
 
 def _each(interval: int, minute: int) -> int:
