@@ -65,6 +65,7 @@ _LABELS = {
         ("GigasDiskBackupStale", "warning"),
         ("GigasDiskNeverBackedUp", "critical"),
         ("GigasDiskBackupInFuture", "warning"),
+        ("GigasDiskLockedTooLong", "warning"),
     )
 } | {
     "GigasInventoryShrank": '{account_id="4242", alertname="GigasInventoryShrank", alertstate="firing",'
@@ -176,6 +177,13 @@ def _outages() -> Iterator[Test]:
         "backups that a restarted exporter has not read yet end no alert: GigasDiskBackupInFuture",
         made,
         _minutes("GigasDiskBackupInFuture", 60, 46),
+    )
+    made = _scene(330, locked=at(0, 10, 1))
+    made.exporter_down = (150, 180)
+    yield _test(
+        "an outage two hours ago ends no alert: GigasDiskLockedTooLong",
+        made,
+        _minutes("GigasDiskLockedTooLong", 330, 145),
     )
     made = _scene(60, error=span(1, 0, 30, 0))
     made.exporter_down = (31, 33)
