@@ -106,6 +106,10 @@ def write_alerts(
         RUNBOOK_BASE if runbook_base is None else _checked_base("--runbook-base", runbook_base),
         DASHBOARD_BASE if dashboard_base is None else _checked_base("--dashboard-base", dashboard_base),
     )
+    # Another value would hide the alerts from the rules, which read with the selector what is pending and firing.
+    for each in fitting.matchers:
+        if each.label in labels:
+            raise ConfigError(f"--label {each.label}: the alerts keep this label from --selector {each}")
     contents = dict(_contents(bundled_directory("alerts"), fitting, kubernetes=format == "kubernetes"))
     paths = [directory / name for name in contents]
     try:
