@@ -176,6 +176,9 @@ def _play_failing(case: Failing, cloud: SimulatorServer, exporter: Whole, before
     assert during.total("gigas_exporter_poll_success", account_id=STRUCK, resource=resource) == 0
     assert during.total("gigas_up", account_id=STRUCK) == (0 if resource == "disks" else 1)
     assert_same(during, before, STRUCK, *prefixes)
+    # What is not struck must have been read later than what is, or a look at the latter's last moment would miss it.
+    for account in (OTHER,) if resource == "disks" else (OTHER, STRUCK):
+        exporter.await_polls(account, "disks")
     _assert_served_no_longer_than_allowed(exporter, resource, prefixes)
     _assert_other_untouched(exporter, before)
     assert exporter.failures(OTHER, resource) == 0
