@@ -51,6 +51,15 @@ def test_pipelined_requests_are_answered_in_order(serve: Callable[..., Server], 
     assert client.is_ended()
 
 
+def test_empty_lines_without_end_are_no_request(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+    """A few before a request are ignored; who sends nothing else is told so and does not occupy the processor."""
+    client = wire(serve())
+    client.send(b"\r\n" * 100 + b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n" + b"\r\n" * 101)
+    assert client.answer().body == b"GET /a\n"
+    assert client.answer().status == 400
+    assert client.is_ended()
+
+
 def test_a_request_may_come_byte_by_byte(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
     """Where the network cuts a request makes no difference."""
     client = wire(serve())

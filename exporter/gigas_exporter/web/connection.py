@@ -23,6 +23,7 @@ __all__ = ["Access", "Connection", "Limits", "Phase"]
 
 _log = get_logger(__name__)
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
+_MAXIMUM_EMPTY_LINES: Final = 100
 _LAST_WORD_SECONDS: Final = 1.0
 _PLAIN_HTTP_TO_TLS: Final = (
     b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
@@ -173,11 +174,14 @@ class Connection:
         self._enter(Phase.UNFINISHED if self._stream.buffer else Phase.IDLE)
 
     def _read_head(self) -> Head | Refusal | None:
-        stream, seen = self._stream, 0
+        stream, seen, empty_lines = self._stream, 0, 0
         while True:
-            while stream.buffer.startswith(b"\r\n"):  # RFC 9112, 2.2: empty lines before a request are ignored
+            while stream.buffer.startswith(b"\r\n"):  # RFC 9112, 2.2: some empty lines before a request are ignored
                 stream.take(2)
                 seen = 0
+                empty_lines += 1
+                if empty_lines > _MAXIMUM_EMPTY_LINES:
+                    return Refusal(HTTPStatus.BAD_REQUEST, "too many empty lines stand before the request")
             end = stream.buffer.find(b"\r\n\r\n", max(0, seen - 3))
             if end >= 0:
                 return parse_head(stream.take(end + 4))
