@@ -83,9 +83,10 @@ class Watchdog:
     def start(self) -> None:
         """Begin, in a thread of its own."""
         if self._notifier.watchdog_seconds is not None:
-            self._thread = threading.Thread(target=self._run, args=(self._notifier.watchdog_seconds / 2,), daemon=True)
-            self._thread.name = "watchdog"
-            self._thread.start()
+            seconds = self._notifier.watchdog_seconds / 2
+            thread = threading.Thread(target=self._run, args=(seconds,), name="watchdog", daemon=True)
+            thread.start()
+            self._thread = thread  # only now, for one that could not be started cannot be waited for
 
     def close(self) -> None:
         """End."""

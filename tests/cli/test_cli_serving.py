@@ -33,6 +33,23 @@ Loop._run = die
 sys.exit(main())
 """
 
+STARVED = """
+import sys, threading
+from gigas_exporter.cli.main import main
+
+left, start = int(sys.argv.pop(1)), threading._start_new_thread
+
+def starved(*arguments):
+    global left
+    left -= 1
+    if left < 0:
+        raise RuntimeError("can't start new thread")
+    return start(*arguments)
+
+threading._start_new_thread = starved
+sys.exit(main())
+"""
+
 
 @pytest.fixture
 def cloud() -> Iterator[SimulatorServer]:
@@ -141,6 +158,26 @@ def test_a_defect_that_ends_a_thread_is_one_line(tmp_path: Path, cloud: Simulato
     assert re.search(r'level=error .*msg="a thread has died" thread="disks 4242" error=RuntimeError', process.stderr)
     assert "Traceback" not in process.stderr
     assert "canary" not in process.stderr
+
+
+@pytest.mark.parametrize("threads", [0, 2, 3, 4])
+def test_a_start_without_threads_is_one_line(
+    tmp_path: Path, cloud: SimulatorServer, clean: dict[str, str], threads: int
+) -> None:
+    """Whichever thread cannot be had, that of a poll, of the server or of the watchdog, it says so and ends."""
+    notified = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "1000000"}
+    done = subprocess.run(
+        [sys.executable, "-c", STARVED, str(threads), "serve", "--web.listen-address=127.0.0.1:0", "--log.level=error"],
+        env={**clean, **notified, **account_environment(cloud), "GIGAS_API_MAX_CONCURRENCY": "1"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    said = [line for line in done.stderr.splitlines() if "level=" not in line]
+    assert said == ["gigas-exporter: the system gives no more threads; its limit of processes or memory is reached"]
 
 
 def test_demo_shows_every_metric_and_says_how_to_act_on_it(tmp_path: Path, clean: dict[str, str]) -> None:

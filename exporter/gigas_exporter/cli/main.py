@@ -22,6 +22,7 @@ _NAME: Final = "gigas-exporter"
 FAILURE: Final = 1
 WRONG_USE: Final = 2
 _INTERRUPTED: Final = 130
+_NO_THREAD: Final = "can't start new thread"  # Python has no class of its own for it
 
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "serve": ("serve", "Poll and serve metrics until told to stop."),
@@ -100,8 +101,8 @@ def main() -> int:
     except OSError as error:
         # Such as a full disk behind standard output; what the API's side does comes as a GigasError.
         return _fail(f"cannot write: {error.strerror or type(error).__name__}")
-    except Exception as error:  # noqa: BLE001  # a defect; its text could hold anything, so only its place is told
-        return _fail(f"internal error, please report it: {type(error).__name__} at {human.place_of(error)}")
+    except Exception as error:  # noqa: BLE001  # a defect, or what no error's class tells
+        return _fail(_words_for(error))
     return status if isinstance(status, int) else 0
 
 
@@ -112,6 +113,13 @@ def _message_and_status(error: click.ClickException | GigasError) -> tuple[str, 
     if isinstance(error, click.ClickException):
         return error.format_message(), error.exit_code
     return str(error), WRONG_USE if isinstance(error, ConfigError) else FAILURE
+
+
+def _words_for(error: Exception) -> str:
+    if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
+        return "the system gives no more threads; its limit of processes or memory is reached"
+    # A defect's text could hold anything, so only its place is told.
+    return f"internal error, please report it: {type(error).__name__} at {human.place_of(error)}"
 
 
 def _fail(message: str, status: int = FAILURE) -> int:

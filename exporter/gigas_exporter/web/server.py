@@ -87,8 +87,9 @@ class Server:
 
     def start(self) -> None:
         """Begin to answer."""
-        self._thread = threading.Thread(target=self._accept_until_stopped, name="web-accept", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._accept_until_stopped, name="web-accept", daemon=True)
+        thread.start()
+        self._thread = thread  # only now, for one that could not be started cannot be waited for
 
     def close(self, grace_seconds: float = 5.0) -> bool:
         """Stop listening, let requests under way finish, end the rest; return whether all finished in time.
