@@ -77,7 +77,12 @@ BAD_FILES: list[tuple[str, str, str]] = [
     (
         "url with a control character",
         ACCOUNT + 'api: {url: "https://a\\r\\nb"}',
-        "api.url: has a line break or control character inside",
+        "api.url: has a line break or invisible character inside",
+    ),
+    (
+        "half a surrogate pair",
+        'accounts: [{id: 1, name: "\\ud800", token: t}]',
+        "accounts[0].name: has a line break or invisible character inside",
     ),
     (
         "url with a broken address",
@@ -150,7 +155,7 @@ BAD_FILES: list[tuple[str, str, str]] = [
     (
         "token with a line break",
         'accounts: [{id: 1, token: "canary-secret\\nx"}]',
-        "accounts[0].token: has a line break or control character inside; it must be one line of text",
+        "accounts[0].token: has a line break or invisible character inside; it must be one line of text",
     ),
     (
         "token and its file",

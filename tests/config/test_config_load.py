@@ -288,7 +288,7 @@ def test_the_file_may_be_named_in_three_ways(tmp_path: Path, by: str) -> None:
         ),
         (
             {"GIGAS_ACCOUNT_ID": "1", "GIGAS_TOKEN": "canary\nsecret"},
-            "GIGAS_TOKEN: has a line break or control character inside; it must be one line of text",
+            "GIGAS_TOKEN: has a line break or invisible character inside; it must be one line of text",
         ),
         (
             {"GIGAS_ACCOUNT_ID": "1", "GIGAS_TOKEN_FILE": "/nowhere/token"},
@@ -345,7 +345,8 @@ def test_a_file_without_accounts_takes_the_account_of_the_environment(load: Load
         (None, "No such file or directory"),
         (b"", "is empty"),
         (b"\xff", "not UTF-8 text"),
-        (b"a\nb", "has a line break or control character inside; it must be one line of text"),
+        ("a\u200bb".encode(), "has a line break or invisible character inside; it must be one line of text"),
+        (b"a\nb", "has a line break or invisible character inside; it must be one line of text"),
     ],
 )
 def test_a_secret_file_is_read_when_the_settings_are(

@@ -63,7 +63,7 @@ def _text(value: object) -> str:
     if len(value) > _MAXIMUM_TEXT:
         raise ValueError(f"is longer than {_MAXIMUM_TEXT} characters")
     if not value.isprintable():
-        raise ValueError("has a line break or control character inside")
+        raise ValueError("has a line break or invisible character inside")
     return value
 
 

@@ -102,5 +102,5 @@ def _checked(text: str, origin: str) -> Secret:
     if not text:
         raise ConfigError(f"{origin}: is empty")
     if not text.isprintable():
-        raise ConfigError(f"{origin}: has a line break or control character inside; it must be one line of text")
+        raise ConfigError(f"{origin}: has a line break or invisible character inside; it must be one line of text")
     return Secret(text)
