@@ -29,7 +29,24 @@ def test_what_may_pass_is_tried_three_times(api: Any, clients: Any, clock: Any, 
     assert all(0 <= wait <= 2 for wait in clock.waits)
 
 
-@pytest.mark.parametrize("status", [400, 404, 405, 409, 422, 501])
+@pytest.mark.parametrize("retry_after", [None, "3"])
+def test_waits_are_drawn_from_nothing_to_their_most(
+    api: Any, clients: Any, clock: Any, retry_after: str | None
+) -> None:
+    """Full jitter, which doubles: exporters that failed together come back one by one, also when told when."""
+    headers = {} if retry_after is None else {"Retry-After": retry_after}
+    server = api(lambda seen, wire: wire.reply(503, b"", headers))
+    client = clients(server.url, clock=clock)
+    for _ in range(40):
+        with pytest.raises(ApiError):
+            client.get_disk("1", "2")
+    asked = float(retry_after or 0)
+    for waits, most in ((clock.waits[0::2], 0.5), (clock.waits[1::2], 1.0)):
+        assert asked <= min(waits) < asked + 0.4 * most
+        assert asked + 0.6 * most < max(waits) <= asked + most
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 409, 422, 501])
 def test_what_will_not_pass_is_not_tried_again(api: Any, clients: Any, status: int) -> None:
     """An answer that says "never" is taken at once."""
     server = api(lambda seen, wire: wire.reply(status, b"x"))

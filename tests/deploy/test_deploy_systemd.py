@@ -84,11 +84,37 @@ def test_the_credential_comes_by_systemd(service: dict[str, list[str]]) -> None:
         ("TimeoutStopSec", "20"),
         ("LimitCORE", "0"),
         ("UMask", "0077"),
+        ("ProtectHome", "yes"),
+        ("PrivateTmp", "yes"),
+        ("PrivateDevices", "yes"),
+        ("PrivateUsers", "yes"),
+        ("ProtectProc", "invisible"),
+        ("ProtectClock", "yes"),
+        ("ProtectHostname", "yes"),
+        ("ProtectKernelLogs", "yes"),
+        ("ProtectKernelModules", "yes"),
+        ("ProtectKernelTunables", "yes"),
+        ("ProtectControlGroups", "yes"),
+        ("RestrictNamespaces", "yes"),
+        ("RestrictRealtime", "yes"),
+        ("RestrictSUIDSGID", "yes"),
+        ("LockPersonality", "yes"),
+        ("RemoveIPC", "yes"),
+        ("KeyringMode", "private"),
+        ("SystemCallArchitectures", "native"),
+        ("LimitNOFILE", "4096"),
+        ("MemoryMax", "512M"),
+        ("TasksMax", "1024"),
     ],
 )
 def test_the_unit_is_hardened(service: dict[str, list[str]], setting: str, value: str) -> None:
     """What the security page promises stands in the unit."""
     assert service[setting] == [value]
+
+
+def test_system_calls_are_filtered(service: dict[str, list[str]]) -> None:
+    """Those of a service may be made, but not those that take privileges or resources."""
+    assert service["SystemCallFilter"] == ["@system-service", "~@privileged @resources"]
 
 
 def test_process_metrics_survive_the_hardening(service: dict[str, list[str]]) -> None:

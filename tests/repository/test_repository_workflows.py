@@ -89,6 +89,12 @@ def test_the_tests_run_on_every_supported_python(repository: Path) -> None:
     assert ".ci/run" in [step.get("run") for step in job["steps"]]
 
 
+def test_what_users_install_is_looked_up_and_listed(repository: Path) -> None:
+    """Each change is looked up among known vulnerabilities, and each release comes with its list."""
+    assert any("make audit ARGS=--strict" in each for each in _commands(repository / ".github/workflows/ci.yml"))
+    assert any("make dist sbom" in each for each in _commands(repository / ".github/workflows/release.yml"))
+
+
 def test_a_release_waits_for_the_tests(repository: Path) -> None:
     """Nothing is published before the tests have passed."""
     jobs = _jobs(repository / ".github/workflows/release.yml")
