@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,22 @@ def test_it_leaves_in_the_middle_of_a_poll(
         assert time.monotonic() - began < AT_MOST_SECONDS
     assert "Traceback" not in served.process.stderr
     assert f"signal={number.name}" in served.process.stderr
+
+
+def test_it_leaves_although_many_reloads_wait_their_turn(tmp_path: Path, cloud: SimulatorServer) -> None:
+    """Only the reload under way is waited for; those behind it are told that the end has come."""
+    cloud.faults.add("hang", "list_disks")
+    flags = ("--api.timeout=60s", "--web.enable-lifecycle")
+    with exporter(tmp_path, account_environment(cloud), *flags, ready=False) as served, ExitStack() as held:
+        await_true(lambda: asked(cloud, "list_disks"))
+        host, _, port = served.url.removeprefix("http://").rpartition(":")
+        for _ in range(200):
+            client = held.enter_context(socket.create_connection((host, int(port)), timeout=5))
+            client.sendall(b"POST /-/reload HTTP/1.1\r\nHost: x\r\n\r\n")
+        await_true(lambda: served.process.stderr.count("configuration reloaded") >= 2)
+        began = time.monotonic()
+        assert served.process.end() == 0
+        assert time.monotonic() - began < AT_MOST_SECONDS
 
 
 def test_it_leaves_in_the_middle_of_a_login(tmp_path: Path, cloud: SimulatorServer) -> None:

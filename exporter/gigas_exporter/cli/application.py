@@ -158,8 +158,9 @@ class Application:
     def _close(self) -> None:
         self._notifier.stopping()
         self._watchdog.close()
-        with self._reloading:
-            self._ending = True
+        self._ending = True
+        with self._reloading:  # the one under way is waited for; those that wait themselves then see the end
+            pass
         self._server.close(_GRACE_SECONDS)
         self._service.stop()
 
