@@ -228,6 +228,26 @@ def test_a_defect_in_a_poll_is_logged_once_and_ends_no_polling(caplog: pytest.Lo
 
 
 @pytest.mark.parametrize("discovers", [False, True])
+def test_a_service_that_could_not_start_whole_is_not_healthy(
+    accounts: SimulatorServer, monkeypatch: pytest.MonkeyPatch, discovers: bool
+) -> None:
+    """The accounts that have no thread are polled by nobody, which else nobody would be told."""
+    settings = discovering(accounts) if discovers else settings_for(accounts)
+    service = Service(settings, Store(), Observed(), clock=SystemClock())
+
+    def starved(_: Loop) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Loop, "start", starved)
+    try:
+        with pytest.raises(RuntimeError):
+            service.start()
+        assert not service.healthy()
+    finally:
+        service.stop()
+
+
+@pytest.mark.parametrize("discovers", [False, True])
 def test_a_service_is_healthy_while_it_starts(
     accounts: SimulatorServer, monkeypatch: pytest.MonkeyPatch, discovers: bool
 ) -> None:

@@ -75,26 +75,20 @@ class Service:
         self._discovery: Loop | None = None
         self._discovered = settings.discovery is None
         self._discovery_fails = False
+        self._is_half_started = False
         self._make_clients()
 
     def start(self) -> None:
-        """Begin to poll; the first poll of each resource starts at once."""
-        credential = self._settings.discovery
-        if credential is None:
-            self._watch(self._settings.accounts)
-            return
-        poll = self._settings.poll
-        discovery = Loop(
-            "discovery",
-            partial(self._discover, credential),
-            lambda: poll.backups_interval if self._discovered else poll.interval,
-            longest_seconds=_STUCK_AFTER_DEADLINES * poll_deadline(poll.interval),
-            clock=self._clock,
-            stop=self._stop,
-            rng=self._rng,
-        )
-        discovery.start()
-        self._discovery = discovery  # only now, for a loop that is known and not running counts as dead
+        """Begin to poll; the first poll of each resource starts at once.
+
+        Raises:
+            RuntimeError: There are not enough threads; some accounts may be polled by then.
+        """
+        try:
+            self._begin_all()
+        except RuntimeError:
+            self._is_half_started = True
+            raise
 
     def stop(self) -> None:
         """End all polls, waiting a moment for those under way; they publish nothing any more."""
@@ -118,8 +112,8 @@ class Service:
         return f"the disks of {len(waiting)} account(s) have not been read yet, among them account {waiting[0]}"
 
     def healthy(self) -> bool:
-        """Return whether every loop is alive and none is stuck."""
-        return not any(loop.stuck() for loop in self._loops())
+        """Return whether every loop is alive and none is stuck; not so where some could not be started."""
+        return not self._is_half_started and not any(loop.stuck() for loop in self._loops())
 
     def poll_once(self, progress: Callable[[str, Resource, bool], None]) -> dict[str, set[Resource]]:
         """Poll every resource of every account once; return by account id which could not be read.
@@ -153,6 +147,24 @@ class Service:
             except BaseException:
                 self._stop.set()  # whoever interrupts it does not wait for the requests under way
                 raise
+
+    def _begin_all(self) -> None:
+        credential = self._settings.discovery
+        if credential is None:
+            self._watch(self._settings.accounts)
+            return
+        poll = self._settings.poll
+        discovery = Loop(
+            "discovery",
+            partial(self._discover, credential),
+            lambda: poll.backups_interval if self._discovered else poll.interval,
+            longest_seconds=_STUCK_AFTER_DEADLINES * poll_deadline(poll.interval),
+            clock=self._clock,
+            stop=self._stop,
+            rng=self._rng,
+        )
+        discovery.start()
+        self._discovery = discovery  # only now, for a loop that is known and not running counts as dead
 
     def _make_clients(self) -> None:
         """Make at once what can fail, so that a reload knows before it ends the generation before."""
