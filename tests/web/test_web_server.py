@@ -375,6 +375,25 @@ def test_the_end_does_not_wait_longer_than_its_grace(serve: Callable[..., Server
     assert 0.4 < time.monotonic() - begin < 2.5
 
 
+def test_the_end_does_not_wait_for_places(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+    """Where all that there may be are being answered, those who still wait to be let in do not put the end off."""
+    held = threading.Event()
+
+    def hold(_: Request) -> Response:
+        held.wait(20)
+        return Response(200, {}, ())
+
+    server = serve(hold, limits=Limits(connections=16))
+    for _ in range(40):
+        wire(server).send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    time.sleep(0.5)
+    began = time.monotonic()
+    server.close(0.2)
+    took = time.monotonic() - began
+    held.set()
+    assert took < 3.0
+
+
 def test_two_hundred_scrapes_at_once_are_all_answered(serve: Callable[..., Server]) -> None:
     """A burst waits in the listen queue and is answered whole."""
     page = (b"gigas_up 1\n" * 1000,)

@@ -48,6 +48,7 @@ class Crowd:
         self._present: set[Connection] = set()
         self._leaving: set[Connection] = set()
         self._changed = threading.Condition()
+        self._patience_seconds = _PATIENCE_SECONDS
 
     def admit(self, connection: Connection, run: Callable[[], None]) -> bool:
         """Let a connection in and run it in a thread of its own; return False when there is no room or no thread.
@@ -64,14 +65,14 @@ class Crowd:
         if self._start(connection, run):
             return True
         self._lower_cap(connection)
-        if self._start(connection, run, _PATIENCE_SECONDS):
+        if self._start(connection, run, self._patience_seconds):
             return True
         self._forget(connection)
         return False
 
     def _make_way(self) -> bool:
         """Give up what is too much for one more; where all are being answered, wait a moment for one who is done."""
-        until = self._clock.monotonic() + _PATIENCE_SECONDS
+        until = self._clock.monotonic() + self._patience_seconds
         while len(self._present) >= self._cap:
             if not self._give_one_up():
                 if self._clock.monotonic() >= until:
@@ -111,6 +112,10 @@ class Crowd:
         with self._changed:
             leaving = len(self._leaving)
             return self._give_one_up() and self._changed.wait_for(lambda: len(self._leaving) <= leaving, seconds)
+
+    def hurry(self) -> None:
+        """Wait for nobody's place any more when somebody comes: those who come last must not put the end off."""
+        self._patience_seconds = 0.0
 
     def drain(self, grace_seconds: float, unfinished_seconds: float) -> bool:
         """End all connections, requests under way within their grace; return whether all ended by themselves."""

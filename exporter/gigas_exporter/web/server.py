@@ -99,6 +99,7 @@ class Server:
         if self._stop.is_set():
             return True
         self._stop.set()
+        self._crowd.hurry()
         with suppress(OSError):
             self._waker.send(b"x")
         if self._thread is not None:
