@@ -24,16 +24,17 @@ def bundled_directory(kind: Literal["dashboards", "alerts"]) -> Path:
 def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Write a file so that a reader, a crash or a full disk never leaves half of it.
 
-    A link goes on pointing to its file, which is what is replaced. What is no file, such as a pipe or ``/dev/stdout``,
-    is written to as it stands.
+    A link goes on pointing to its file, which is what is replaced. What is no file, such as a pipe, and what
+    ``/dev/stdout`` leads to is written to as it stands.
 
     Raises:
         GigasError: It could not be written; what was there before still is.
     """
     given, temporary = path, None
     try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(content)
+        if path.exists() and (not path.is_file() or _is_own_output(path)):
+            with path.open("ab") as file:
+                file.write(content)
             return
         path = Path(os.path.realpath(path))
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
@@ -50,3 +51,12 @@ def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
         if temporary is not None:
             with suppress(OSError):
                 Path(temporary).unlink()
+
+
+def _is_own_output(path: Path) -> bool:
+    """Return whether this process writes to a file anyway, which may hold what others wrote: ``/dev/stdout >> log``."""
+    for stream in (1, 2):
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(stream), path.stat()):
+                return True
+    return False

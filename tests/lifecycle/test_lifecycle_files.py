@@ -115,6 +115,24 @@ def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path, cloud: S
     assert "gigas_disk_info{" in done.stdout
 
 
+def test_standard_output_that_is_appended_to_a_file_keeps_the_file(
+    tmp_path: Path, cloud: SimulatorServer, output: Path
+) -> None:
+    """What the file held before stays before the metrics, whatever name standard output is given by."""
+    with output.open("ab") as log:
+        subprocess.run(
+            [sys.executable, "-m", "gigas_exporter", "collect", "--output", "/dev/stdout"],
+            env=account_environment(cloud),
+            cwd=tmp_path,
+            stdout=log,
+            timeout=30,
+            check=True,
+        )
+    text = output.read_text(encoding="utf-8")
+    assert text.startswith(OLD)
+    assert "gigas_disk_info{" in text
+
+
 @pytest.mark.parametrize("arguments", [("collect",), ("check",), ("disks", "list"), ("check", "--output=json")])
 def test_standard_output_that_takes_nothing_is_one_line(
     tmp_path: Path, cloud: SimulatorServer, arguments: tuple[str, ...]
