@@ -62,6 +62,8 @@ def printable(text: str | None) -> str:
 
 
 def place_of(error: BaseException) -> str:
-    """Return where an error that was raised comes from, such as ``loop.py:80``."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{os.path.basename(frame.filename)}:{frame.lineno}"  # noqa: PTH119  # a name out of a traceback
+    """Return where an error comes from, such as ``loop.py:80``; one without frames comes from an unknown place."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return "an unknown place"
+    return f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}"  # noqa: PTH119  # a name out of a traceback

@@ -20,6 +20,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
 
+from gigas_exporter import human
+
 __all__ = ["Logger", "configure", "get_logger"]
 
 _LEVELS: Final = {
@@ -131,9 +133,10 @@ class _Formatter(logging.Formatter):
                 fields[f"{name}_" if name in _HEAD else name] = _scalar(value)
         if record.exc_info and record.exc_info[1] is not None:
             error = record.exc_info[1]
-            fields["err"] = _cut(f"{type(error).__name__}: {error}")
+            # Never its text, which could hold anything, a piece of an answer too.
+            fields["err"] = f"{type(error).__name__} at {human.place_of(error)}"
             if self._tracebacks:
-                trace = "".join(traceback.format_exception(error))
+                trace = "".join(traceback.format_tb(error.__traceback__))
                 fields["traceback"] = trace[-_MAXIMUM_TRACEBACK:]
         return self._write(fields)
 

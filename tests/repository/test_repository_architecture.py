@@ -21,7 +21,7 @@ _MAY_IMPORT: dict[str, set[str]] = {
     "inventory": {"model", "policy"},
     "files": {"errors"},
     "strict_yaml": {"errors"},
-    "logs": {"errors", "secret"},
+    "logs": {"errors", "human", "secret"},
     "systemd": {"clock"},
     "decode": {"errors", "model"},
     "gigas": {"clock", "decode", "errors", "model", "secret"},
