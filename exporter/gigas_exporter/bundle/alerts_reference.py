@@ -44,6 +44,9 @@ have the label, `up` too; what is recorded and alerted keeps it |
 | `--runbook-base URL`, `--dashboard-base URL` | where the links of the alerts lead |
 | `--format kubernetes` | `PrometheusRule` objects for the Prometheus operator |
 
+With `--selector`, give the inhibitions of the Alertmanager example the selector's labels too (`equal: [cluster, job,
+instance]`), so that clusters whose targets have the same names do not silence each other.
+
 ## What they cost
 
 For 10,000 disks on two cores, with Prometheus 2.42 and the history that the rules look back on,
