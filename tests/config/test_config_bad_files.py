@@ -395,6 +395,24 @@ def test_all_problems_are_told_at_once(load: Callable[..., Settings]) -> None:
     assert str(caught.value).count("gigas.yml") == 1
 
 
+def test_what_is_wrong_across_keys_is_told_beside_what_is_wrong_in_them(load: Callable[..., Settings]) -> None:
+    """Each at its own place, of the entries that are right by themselves."""
+    with pytest.raises(ConfigError) as caught:
+        load(
+            "apii: {}\n"
+            "accounts: [{id: 1, tokn: x}, {id: 2, token: a, api_key: b}]\n"
+            "backup_policy: [{max_age: 3h, required: false}, {max_age: x}, {}]\n"
+        )
+    assert set(caught.value.problems) == {
+        "apii: unknown key; did you mean api?",
+        "accounts[0].tokn: unknown key; did you mean token?",
+        "accounts[1]: token and api_key are different kinds of credential; keep one",
+        "backup_policy[0]: max_age and required: false contradict each other; keep one",
+        "backup_policy[1].max_age: must be a duration such as 90s, 5m or 1h30m, its units from large to small",
+        "backup_policy[2]: needs max_age or required: false",
+    }
+
+
 def test_a_key_given_twice_is_an_error_with_its_line(load: Callable[..., Settings]) -> None:
     """YAML's silence about it hides which of the two holds."""
     with pytest.raises(ConfigError, match=r"gigas\.yml:3: the key 'poll' is given twice \(first in line 2\)"):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from gigas_exporter.config.credential import CREDENTIAL_KEYS, make_credential
 from gigas_exporter.config.schema import (
+    AccountSection,
     ApiSection,
     ConfigFile,
     CredentialSection,
@@ -25,7 +26,7 @@ from gigas_exporter.inventory import BackupStatusWords
 from gigas_exporter.model import Account
 from gigas_exporter.policy import DEFAULT_POLICY, Match, Policy, Requirement, Rule
 
-__all__ = ["Findings", "accounts_of", "api_of", "policy_of", "words_of"]
+__all__ = ["Findings", "accounts_of", "api_of", "check_entries", "policy_of", "words_of"]
 
 
 class Findings:
@@ -47,6 +48,26 @@ class Findings:
         found = (*self.problems, *self.outside)
         in_file = f"{path}: " if path is not None and self.problems else ""
         return ConfigError(in_file + "; ".join(found), found)
+
+
+def check_entries(
+    document: Any, broken: Collection[tuple[int | str, ...]], directory: Path, findings: Findings
+) -> None:
+    """Find what is wrong across the keys of each account and rule of a file that has other faults, to tell all at once.
+
+    ``broken`` holds where the document is not what belongs there: a key, or a key and the place in its list.
+    """
+
+    def entries(key: str) -> Iterator[tuple[str, Any]]:
+        listed = document.get(key) if isinstance(document, dict) else None
+        for place, entry in enumerate(listed if isinstance(listed, list) else ()):
+            if (key, place) not in broken:
+                yield f"{key}[{place}]", entry
+
+    for path, entry in entries("accounts"):
+        _credential(AccountSection.model_validate(entry), path, directory, findings)
+    for path, entry in entries("backup_policy"):
+        _requirement(RuleSection.model_validate(entry), path, findings)
 
 
 def accounts_of(

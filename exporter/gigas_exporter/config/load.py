@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from gigas_exporter.config.convert import Findings, accounts_of, api_of, policy_of, words_of
+from gigas_exporter.config.convert import Findings, accounts_of, api_of, check_entries, policy_of, words_of
 from gigas_exporter.config.credential import CREDENTIAL_KEYS, make_credential, variable_of
 from gigas_exporter.config.flags import FLAGS
 from gigas_exporter.config.problems import problems_of
@@ -130,6 +130,8 @@ def _read(path: Path, findings: Findings) -> ConfigFile:
         return ConfigFile.model_validate({} if document is None else document)
     except ValidationError as error:
         findings.problems.extend(problems_of(error, ConfigFile))
+        broken = {place["loc"][:2] for place in error.errors(include_url=False, include_input=False)}
+        check_entries(document, broken, path.parent, findings)
         raise findings.error(path) from None
 
 
