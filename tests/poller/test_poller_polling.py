@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from gigas_exporter.config import Settings
+from gigas_exporter.inventory import BackupSummary
 from gigas_exporter.simulator import SimulatorServer
 from support.polling import Watching, await_true, settings_for
 
@@ -34,11 +35,16 @@ def test_the_first_polls_start_at_once(server: SimulatorServer, watch: Watch) ->
 
 def test_summaries_are_those_of_the_truth(server: SimulatorServer, watch: Watch) -> None:
     """For every disk, count and date of the newest backup are those that the simulated cloud holds."""
-    watching = watch(interval=60.0, backups_interval=60.0)
-    await_true(lambda: watching.inventory().backups)
-    for disk in server.world.disks(ACCOUNT):
+    watching = watch(interval=60.0, backups_interval=1.0)
+    disks = server.world.disks(ACCOUNT)
+
+    def summaries() -> list[BackupSummary | None]:
+        return [watching.inventory().backup_summary(disk.id, time.monotonic()) for disk in disks]
+
+    # Where the first sweep began before the first list of disks, that a disk has no backup is known with the second.
+    await_true(lambda: None not in summaries())
+    for disk, summary in zip(disks, summaries(), strict=True):
         truth = [backup for backup in server.world.backups(ACCOUNT, disk.id) if backup.status == "completed"]
-        summary = watching.inventory().backup_summary(disk.id, time.monotonic())
         assert summary is not None
         newest = max((backup.date_created or 0.0 for backup in truth), default=None)
         assert (summary.usable, summary.newest_at) == (len(truth), newest)
