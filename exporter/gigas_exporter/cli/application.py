@@ -35,9 +35,9 @@ _SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _GRACE_SECONDS = 3.0
 _SWITCH_SECONDS = 0.0005
 """How long a thread may keep Python to itself: a scrape hands it over a dozen times, and each time waits for a poll."""
-_COLLECTOR_THRESHOLDS = (10_000, 50, 100)
-"""Polls leave no cycles, so that the collector finds nothing, and at 100,000 disks each look at all objects would hold
-every scrape up for a third of a second. Where there are cycles they bring it to work, for they are what it counts."""
+_COLLECTOR_THRESHOLDS = (1_000, 10, 200)
+"""Of what polls make only broken connections leave cycles, which a look at young objects finds. At 100,000 disks each
+look at all objects would hold every scrape up for a third of a second, so that they are made rarely."""
 
 
 class Application:
