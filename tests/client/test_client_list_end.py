@@ -9,6 +9,7 @@ import pytest
 
 from gigas_exporter.errors import IncompleteError
 from gigas_exporter.gigas import ApiKeyCredential, ApiSettings, FixedSecret, ReadClient
+from gigas_exporter.gigas.observer import NullObserver
 from gigas_exporter.gigas.pagination import END_BELIEVED_SECONDS
 from gigas_exporter.secret import Secret
 from gigas_exporter.simulator import SimulatorServer, World
@@ -26,13 +27,26 @@ def cloud() -> Iterator[SimulatorServer]:
         yield cloud
 
 
+class Slowness(NullObserver):
+    """Lets some seconds pass with each request."""
+
+    def __init__(self, clock: Any) -> None:
+        self._clock = clock
+        self.seconds = 0.0
+
+    def request(self, operation: str, code: str, seconds: float) -> None:
+        """Turn the clock."""
+        self._clock.now += self.seconds
+
+
 class Lists:
     """Reads the lists of the cloud's account, and says what each time took."""
 
     def __init__(self, cloud: SimulatorServer, clock: Any, page_size: int) -> None:
+        self.slowness = Slowness(clock)
         key = ApiKeyCredential(FixedSecret(Secret(cloud.world.credentials(ACCOUNT).api_key), "the test"))
         settings = ApiSettings(url=cloud.url, page_size=page_size, max_requests_per_second=0.0)
-        self.client = ReadClient(settings, key, clock=clock)
+        self.client = ReadClient(settings, key, clock=clock, observer=self.slowness)
         self._cloud = cloud
 
     def disks(self, machine: str | None = None) -> tuple[int, int]:
@@ -69,6 +83,28 @@ def test_a_list_that_fits_its_pages_is_looked_behind_only_from_time_to_time(
         clock.now += END_BELIEVED_SECONDS - 1
         assert lists.disks() == (DISKS, pages)
         clock.now += 1
+
+
+def test_a_look_that_becomes_too_old_while_a_list_is_read_is_not_taken_for_a_new_one(
+    clock: Any, reading: Callable[[int], Lists]
+) -> None:
+    """The walk that took it for new enough has not looked itself, so that the next one must."""
+    lists = reading(5)
+    assert lists.disks() == (DISKS, 5)
+    clock.now += END_BELIEVED_SECONDS - 2
+    lists.slowness.seconds = 1.0
+    assert lists.disks() == (DISKS, 4)
+    assert lists.disks() == (DISKS, 5)
+
+
+def test_where_the_lists_of_a_forgotten_account_end_is_forgotten(reading: Callable[[int], Lists]) -> None:
+    """So an exporter whose accounts come and go keeps nothing of those that went."""
+    lists = reading(5)
+    assert lists.disks() == (DISKS, 5)
+    lists.client.forget(ACCOUNT[:-1])  # another account
+    assert lists.disks() == (DISKS, 4)
+    lists.client.forget(ACCOUNT)
+    assert lists.disks() == (DISKS, 5)
 
 
 @pytest.mark.parametrize("page_size", PAGE_SIZES)

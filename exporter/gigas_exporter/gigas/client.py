@@ -117,7 +117,9 @@ class ReadClient:
 
     def forget(self, account_id: str) -> None:
         """Let go of what is kept of an account; work on it that has been stopped keeps nothing any more."""
-        self._memory.forget(account_path(account_id) + "/")
+        path = account_path(account_id) + "/"
+        self._memory.forget(path)
+        self._ends.forget(path)
 
     def list_accounts(self, *, budget: Budget | None = None) -> Listing[Account]:
         """List the accounts that the credential may see (Gigas docs, page Accounts)."""
@@ -274,7 +276,7 @@ class ReadClient:
             self._largest_page = max(self._largest_page, page.count)
             return page
 
-        key = (request.path, *request.query.items())
+        key = (request.path, frozenset(request.query.items()))
         walker = Walker(
             request.operation,
             self._page_size,

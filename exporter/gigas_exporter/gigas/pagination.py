@@ -13,7 +13,7 @@ that is beyond. What such a look has shown is believed for a while, so that it d
 from __future__ import annotations
 
 from array import array
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Executor, Future, wait
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -30,6 +30,9 @@ _MAX_ITEMS = 2_000_000
 _MAX_PAGES = 20_000
 # Without a total nothing else stops a server that sends new items for ever.
 _MAX_PAGES_IN_THE_DARK = 2_500
+
+ListKey = tuple[str, frozenset[tuple[str, str]]]
+"""A list's path, and what it is filtered by."""
 
 _V = TypeVar("_V")
 _V_co = TypeVar("_V_co", covariant=True)
@@ -103,19 +106,28 @@ class Ends:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._seen: dict[Hashable, tuple[int, float]] = {}
+        self._seen: dict[ListKey, tuple[int, float]] = {}
 
-    def recall(self, key: Hashable) -> int | None:
+    def recall(self, key: ListKey) -> int | None:
         """Return the total at which a list was seen to end, unless that was too long ago."""
         total, seen_at = self._seen.get(key, (None, 0.0))
-        return total if self._clock.monotonic() < seen_at + END_BELIEVED_SECONDS else None
+        if self._clock.monotonic() < seen_at + END_BELIEVED_SECONDS:
+            return total
+        self._seen.pop(key, None)
+        return None
 
-    def keep(self, key: Hashable, total: int | None) -> None:
+    def keep(self, key: ListKey, total: int | None) -> None:
         """Keep where a list ended in its last walk, and since when; ``None`` when its end was seen in another way."""
         if total is None:
             self._seen.pop(key, None)
-        elif total != self.recall(key):
+        elif total != self._seen.get(key, (None, 0.0))[0]:
             self._seen[key] = (total, self._clock.monotonic())
+
+    def forget(self, path: str) -> None:
+        """Let go of all lists below a path."""
+        for key in tuple(self._seen):
+            if key[0].startswith(path):
+                self._seen.pop(key, None)
 
 
 @dataclass(slots=True)
@@ -229,8 +241,9 @@ class Walker:
     def _submit(self, fetch: Fetch[_V], offset: int, step: int) -> Future[Page[_V]]:
         try:
             return self.executor.submit(fetch, offset, step)
-        except RuntimeError:
-            raise TransportError(self.name, "connection", "the client is closed") from None
+        except RuntimeError as error:
+            why = "the client is closed" if "after shutdown" in str(error) else "no thread can be started for it"
+            raise TransportError(self.name, "connection", why) from None
 
 
 def newest_only(pages: Sequence[Mapping[str, _T]]) -> list[dict[str, _T]]:
