@@ -96,6 +96,14 @@ def test_a_link_goes_on_pointing_to_its_file(tmp_path: Path, cloud: SimulatorSer
     assert "gigas_disk_info{" in output.read_text(encoding="utf-8")
 
 
+def test_a_dash_is_standard_output(tmp_path: Path, cloud: SimulatorServer, run: Run) -> None:
+    """No file of that name is made."""
+    done = run("collect", "--output", "-", environ=account_environment(cloud))
+    assert done.returncode == 0
+    assert "gigas_disk_info{" in done.stdout
+    assert not (tmp_path / "-").exists()
+
+
 def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path, cloud: SimulatorServer, run: Run) -> None:
     """A pipe takes the metrics, and standard output does under its name in /dev, which stays what it was."""
     pipe = tmp_path / "pipe"

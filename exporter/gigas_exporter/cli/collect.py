@@ -24,13 +24,14 @@ Example, from cron or a timer:
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    default="-",
     metavar="FILE",
-    help="Write there, whole or not at all.",
+    help="Write there, whole or not at all; - is stdout, as without it.",
 )
 @settings_options(("config", "poll", "api", "log"), defaults=QUIET)
 @click.pass_context
-def collect(ctx: click.Context, /, output: Path | None, **flags: Any) -> None:
+def collect(ctx: click.Context, /, output: Path, **flags: Any) -> None:
     """Poll once and write the metrics to stdout or a file.
 
     Without process_*, python_* and the age of backups, which would freeze in a file; the timestamps are there. The
@@ -38,7 +39,7 @@ def collect(ctx: click.Context, /, output: Path | None, **flags: Any) -> None:
     """
     once = poll_once(read_settings(flags, defaults=QUIET))
     exposition = once.page.textfile()
-    if output is None:
+    if output == Path("-"):
         sys.stdout.buffer.write(exposition)
         sys.stdout.buffer.flush()
     else:
