@@ -159,9 +159,10 @@ class Application:
         self._notifier.stopping()
         self._watchdog.close()
         self._ending = True
+        began = self._clock.monotonic()
         with self._reloading:  # the one under way is waited for; those that wait themselves then see the end
             pass
-        self._server.close(_GRACE_SECONDS)
+        self._server.close(max(0.0, _GRACE_SECONDS - (self._clock.monotonic() - began)))
         self._service.stop()
 
     def _index(self, request: Request) -> Response:
