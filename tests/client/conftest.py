@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import http.client
 import io
-import ipaddress
 import json
 import socket
 import ssl
@@ -18,13 +16,10 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from gigas_exporter.gigas import ApiSettings, Client, Credential, FixedSecret, ReadClient, TokenCredential
 from gigas_exporter.secret import Secret
+from support.certificates import self_signed
 
 TOKEN = "canary-token"
 
@@ -294,26 +289,9 @@ class Authority:
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """Certificates made for this run."""
     directory = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
     ca_file, key_file = directory / "ca.pem", directory / "key.pem"
-    ca_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    for file, content in zip((ca_file, key_file), self_signed(), strict=True):
+        file.write_bytes(content)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(ca_file, key_file)
     return Authority(ca_file, context)

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,9 +13,6 @@ import promql_parser
 import pytest
 import yaml
 from click.testing import CliRunner
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from docs.following import relocated
 from docs.pages import PAGES, ROOT, Block, blocks_of
@@ -24,6 +20,7 @@ from gigas_exporter.cli.main import cli
 from gigas_exporter.config.schema import ConfigFile
 from gigas_exporter.strict_yaml import load_yaml
 from gigas_exporter.web import load_web_config
+from support.certificates import self_signed
 from support.programs import tool
 
 _BLOCKS: Final = [block for page in PAGES for block in blocks_of(page)]
@@ -42,7 +39,7 @@ def _write_files(document: object, directory: Path) -> None:
             _write_files(item, directory)
     if not isinstance(document, dict):
         return
-    certificate, private = _certificate() if {"cert_file", "ca_file"} & document.keys() else (b"", b"")
+    certificate, private = self_signed() if {"cert_file", "ca_file"} & document.keys() else (b"", b"")
     for key, value in document.items():
         if key in _FILE_KEYS:
             content = {"cert_file": certificate, "ca_file": certificate, "key_file": private}.get(key, b"secret\n")
@@ -51,18 +48,6 @@ def _write_files(document: object, directory: Path) -> None:
             path.write_bytes(content)
         else:
             _write_files(value, directory)
-
-
-def _certificate() -> tuple[bytes, bytes]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gigas.example.com")])
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    builder = builder.not_valid_before(now).not_valid_after(now + timedelta(days=1))
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM), private
 
 
 def _check_exporter(file: Path, document: Mapping[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import itertools
 import json
 import os
@@ -11,19 +10,15 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import bcrypt
 import pytest
 import requests
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from gigas_exporter.simulator import SimulatorServer, World
+from support.certificates import self_signed
 from support.programs import Exporter, await_true, exporter
 
 WEB_PASSWORD = "canary-of-the-web"
@@ -125,9 +120,10 @@ class Web:
     def renew(self, **more: object) -> None:
         """Write a new certificate, where there is none, its key and new hashes."""
         if not self._certificate.exists():
-            key = self_signed(self._certificate)
-            self._key.write_text(key, encoding="ascii")
-            self.secrets.add(key.splitlines()[1])
+            certificate, key = self_signed()
+            self._certificate.write_bytes(certificate)
+            self._key.write_bytes(key)
+            self.secrets.add(key.decode().splitlines()[1])
         users = {
             name: bcrypt.hashpw(word.encode(), bcrypt.gensalt(4)).decode()
             for name, word in (("alice", WEB_PASSWORD), ("bob", WEB_PASSWORD + "-too"))
@@ -152,22 +148,6 @@ class Web:
         yield json.dumps({"tls_server_config": {"cert_file": str(self._certificate), "key_file": key}})
         yield json.dumps({"tls_server_config": {"cert": key, "key": key}})
         yield key
-
-
-def self_signed(certificate: Path) -> str:
-    """Write a certificate for loopback, and return its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")]), dt.datetime.now(dt.UTC)
-    issued = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    certificate.write_bytes(issued.public_bytes(serialization.Encoding.PEM))
-    plain = serialization.NoEncryption()
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain).decode()
 
 
 @pytest.mark.parametrize("kind", KINDS)

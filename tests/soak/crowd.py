@@ -5,13 +5,15 @@ Knows no limits: ``python tests/soak/rude.py`` prints the figures, and a test ho
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import socket
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +22,25 @@ from typing import Any, Final
 import requests
 
 from gigas_exporter.simulator import SimulatorServer, World
-from support.programs import account_environment, await_true, free_port, running
+from support.certificates import self_signed
+from support.programs import account_environment, await_true, free_port, running, tool
 
-__all__ = ["Figures", "measure"]
+__all__ = ["HEADER", "Figures", "measure"]
+
+HEADER: Final = """\
+| beside                                  | answered | median | 95th percentile | memory afterwards |
+| --------------------------------------- | -------: | -----: | --------------: | ----------------: |
+"""
 
 _MEGABYTE: Final = 2**20
 _HELD: Final = 300
 _NEVER_READING: Final = 100
-_TOGETHER: Final = 200
-_AT_ONCE: Final = 50
+_TOGETHER: Final[Mapping[str, tuple[int, str]]] = {
+    f"{count} scrapes at once, {name}": (count, encoding)
+    for count in (100, 200)
+    for name, encoding in (("gzip", "gzip"), ("uncompressed", "identity"))
+}
+_ROUNDS: Final = 5
 _RECOVERY_SECONDS: Final = 15.0
 
 Address = tuple[str, int]
@@ -43,13 +55,18 @@ class Figures:
     answered: int
     asked: int
     median: float
-    slowest: float
+    percentile95: float
     resident_bytes: int
 
     def __str__(self) -> str:
-        times = f"median {self.median * 1000:.0f} ms, slowest {self.slowest * 1000:.0f} ms"
-        memory = f"{self.resident_bytes / _MEGABYTE:.0f} MB"
-        return f"{self.name:34} {self.answered}/{self.asked} answered, {times}, then {memory} resident"
+        cells = (
+            f"{self.name:39}",
+            f"{self.answered}/{self.asked}",
+            f"{self.median * 1000:.0f} ms",
+            f"{self.percentile95 * 1000:.0f} ms",
+            f"{self.resident_bytes / _MEGABYTE:.0f} MB",
+        )
+        return f"| {' | '.join(cells)} |"
 
 
 class _Served:
@@ -78,6 +95,17 @@ class _Served:
         except requests.RequestException:
             good = False
         return good, time.monotonic() - began
+
+    def scrapes(self, count: int, encoding: str) -> list[tuple[bool, float]]:
+        """Return the same of many scrapes at once, which a process of its own makes and only reads."""
+        command = [tool("curl"), "--parallel", "--parallel-immediate", "--parallel-max", str(count), "--silent"]
+        command += ["--noproxy", "*", "--max-time", "20", "--header", f"Accept-Encoding: {encoding}"]
+        command += ["--write-out", r"%{exitcode} %{http_code} %{time_total}\n"]
+        command += [word for _ in range(count) for word in ("--output", os.devnull, f"{self.url}/metrics")]
+        said = subprocess.run(command, check=False, capture_output=True, text=True).stdout
+        answers = [line.split() for line in said.splitlines()]
+        taken = [(answer[:2] == ["0", "200"], float(answer[2])) for answer in answers]
+        return taken + [(False, math.inf)] * (count - len(taken))
 
     def is_full(self, disks: int) -> bool:
         """Whether the backups of about all disks are shown."""
@@ -122,35 +150,42 @@ _TLS: Final[Mapping[str, Attack]] = {
 }
 
 
-def measure(
-    directory: Path, disks: int = 10_000, scrapes: int = 20, web: tuple[Path, Path] | None = None
-) -> list[Figures]:
-    """Return the figures of each attack, the first being of none.
+def measure(directory: Path, disks: int = 10_000, scrapes: int = 20, *, tls: bool) -> Iterator[Figures]:
+    """Yield the figures of each attack, the first being of none.
 
     Args:
         directory: Where files of the run may lie.
         disks: How many disks there are.
         scrapes: How many are made during each attack.
-        web: A web configuration with TLS, and the authority to trust.
+        tls: Whether the exporter speaks TLS, and is attacked there.
     """
-    url = f"{'http' if web is None else 'https'}://127.0.0.1:{free_port()}"
+    url = f"{'https' if tls else 'http'}://127.0.0.1:{free_port()}"
     flags = [f"--web.listen-address={url.rpartition('/')[2]}", "--api.page-size=500"]
-    flags += [] if web is None else [f"--web.config.file={web[0]}"]
+    authority = directory / "cert.pem" if tls else None
+    if authority is not None:
+        flags.append(f"--web.config.file={_web_config(authority)}")
     with SimulatorServer(World(seed=1, disks=disks, eventful=False)) as cloud:
         command = [sys.executable, "-m", "gigas_exporter", "serve", *flags]
         with running(command, directory, account_environment(cloud)) as process:
-            served = _Served(process.popen.pid, url, None if web is None else web[1])
+            served = _Served(process.popen.pid, url, authority)
             await_true(lambda: served.is_full(disks), seconds=60)
-            figures = []
-            for name, attack in (_PLAIN if web is None else _TLS).items():
+            for name, attack in (_TLS if tls else _PLAIN).items():
                 with attack(served.address):
                     taken = [served.scrape() for _ in range(scrapes)]
-                figures.append(_figures(name, taken, served))
-            if web is None:
-                with ThreadPoolExecutor(_AT_ONCE) as pool:
-                    taken = list(pool.map(lambda _: served.scrape(), range(_TOGETHER)))
-                figures.append(_figures(f"{_TOGETHER} scrapes, {_AT_ONCE} at once", taken, served))
-            return figures
+                yield _figures(name, taken, served)
+            for name, (count, encoding) in () if tls else _TOGETHER.items():
+                taken = [each for _ in range(_ROUNDS) for each in served.scrapes(count, encoding)]
+                yield _figures(name, taken, served)
+
+
+def _web_config(certificate: Path) -> Path:
+    """Write a certificate, its key and a web configuration beside it, which is returned."""
+    key, config = certificate.with_name("key.pem"), certificate.with_name("web.yml")
+    for file, content in zip((certificate, key), self_signed(), strict=True):
+        file.write_bytes(content)
+    files = {"cert_file": str(certificate), "key_file": str(key)}
+    config.write_text(json.dumps({"tls_server_config": files}), encoding="utf-8")
+    return config
 
 
 def _figures(name: str, taken: list[tuple[bool, float]], served: _Served) -> Figures:
@@ -159,4 +194,5 @@ def _figures(name: str, taken: list[tuple[bool, float]], served: _Served) -> Fig
         time.sleep(0.1)
     times = [seconds for _, seconds in taken]
     answered = sum(good for good, _ in taken)
-    return Figures(name, answered, len(taken), statistics.median(times), max(times), served.resident_bytes)
+    late = statistics.quantiles(times, n=20)[-1]
+    return Figures(name, answered, len(taken), statistics.median(times), late, served.resident_bytes)

@@ -9,6 +9,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 if __name__ == "__main__":
     crowd = importlib.import_module("soak.crowd")
-    with tempfile.TemporaryDirectory(prefix="gigas-rude-") as directory:
-        for figures in crowd.measure(Path(directory)):
-            sys.stdout.write(f"{figures}\n")
+    sys.stdout.write(crowd.HEADER)
+    for tls in (False, True):
+        with tempfile.TemporaryDirectory(prefix="gigas-rude-") as directory:
+            for figures in crowd.measure(Path(directory), tls=tls):
+                sys.stdout.write(f"{figures}\n")
