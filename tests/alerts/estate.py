@@ -89,6 +89,7 @@ class Account:
 
     Attributes:
         poll_seconds: The interval of polls that the exporter tells; what it shows changes each minute nonetheless.
+        machines_read: Whether the virtual machines could be read; ``None`` while that was not tried yet.
     """
 
     account_id: str
@@ -96,6 +97,7 @@ class Account:
     api_down: Span | None = None
     backups_down: Span | None = None
     poll_seconds: int = 60
+    machines_read: Timeline = _ALWAYS
     invalid_items: Timeline = _NONE
 
     def series(self, minute: int, since_start: int) -> Iterator[tuple[str, Labels, float]]:
@@ -107,7 +109,7 @@ class Account:
         blind = disks_read is None or minute - disks_read > 15
         blind_for_backups = blind or backups_read is None or minute - backups_read > 30
         if not blind:
-            for machine, (label, hostname) in MACHINES.items():
+            for machine, (label, hostname) in MACHINES.items() if self.machines_read(minute) else ():
                 names = {"label": label, "hostname": hostname, "type": "linux", "status": "on"}
                 yield "gigas_virtual_machine_info", {**labels, "virtual_machine_id": machine, **names}, 1
             # What the API says of the disks is what it said when they were last read; only ages go on.
@@ -129,6 +131,8 @@ class Account:
                 yield "gigas_exporter_poll_success", its, int(last == minute)
             if last is not None:
                 yield "gigas_exporter_poll_last_success_timestamp_seconds", its, last * 60
+        if since_start >= 1 and (machines_read := self.machines_read(minute)) is not None:
+            yield "gigas_exporter_poll_success", {**labels, "resource": "virtual_machines"}, machines_read
         if since_start >= 1:
             yield "gigas_up", labels, int(read["disks"] == minute)
         its = {**labels, "resource": "disks", "field": "disk_size"}

@@ -21,7 +21,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from alerts.estate import HOUR, LIMIT_SECONDS, Account, Disk, Estate, always, at, span
-from alerts.particular_cases import particular_cases, size_cases
+from alerts.particular_cases import day_cases, particular_cases, size_cases
 from alerts.triggers import TRIGGERS, Trigger, estate
 from gigas_exporter.bundle.alerts import DASHBOARD_BASE, RUNBOOK_BASE
 
@@ -44,7 +44,7 @@ CASES = (
 RULES = ("gigas.recording.rules.yml", "gigas-disks.rules.yml", "gigas-exporter.rules.yml")
 _GROUPS = {
     "gigas.recording.rules.yml": ("gigas-virtual-machines", "gigas-accounts"),
-    "gigas-disks.rules.yml": ("gigas-disks", "gigas-sizes", "gigas-backups"),
+    "gigas-disks.rules.yml": ("gigas-disks", "gigas-sizes", "gigas-backups", "gigas-backup-changes"),
     "gigas-exporter.rules.yml": ("gigas-exporter",),
 }
 _ABOUT_EXPORTER = {name for name, trigger in TRIGGERS.items() if trigger.dashboard == "gigas-exporter"} | {
@@ -211,13 +211,14 @@ def case_files(alerts: Path) -> dict[str, str]:
     files: dict[tuple[str, int], list[Test]] = {
         ("events", 1): list(_events()),
         ("particular", 1): list(particular_cases()),
+        ("every-5m", 5): list(day_cases()),
         ("every-6h", 6 * HOUR): list(size_cases()),
     }
     for alert, trigger in TRIGGERS.items():
         kind = "exporter" if alert in _ABOUT_EXPORTER else "backups" if "Backup" in alert else "disks"
         name = kind if trigger.evaluated_every == 1 else f"every-{trigger.evaluated_every}m"
         files.setdefault((name, trigger.evaluated_every), []).extend(_cases(alert, trigger, summaries[alert]))
-    read = {"events": RULES, "exporter": RULES[2:], "particular": RULES[1:]}
+    read = {"events": RULES, "exporter": RULES[2:], "particular": RULES[1:], "every-5m": RULES[1:]}
     return {
         f"{name}.test.yml": _HEADER + _text(alerts, tests, minutes, read.get(name, RULES[1:2]))
         for (name, minutes), tests in files.items()

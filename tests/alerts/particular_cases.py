@@ -12,11 +12,15 @@ from typing import Any
 from alerts.estate import DAY, HOUR, LIMIT_SECONDS, Estate, always, at, span
 from alerts.triggers import GIB, estate
 
-__all__ = ["particular_cases", "size_cases"]
+__all__ = ["day_cases", "particular_cases", "size_cases"]
 
 Test = dict[str, Any]
 
 _NAMES = "virtual_machine, virtual_machine_id"
+_FIRST = 'virtual_machine="web-1", virtual_machine_id="501"'
+_SECOND = 'virtual_machine="db-1.example.com", virtual_machine_id="502"'
+_UNKNOWN = 'virtual_machine="VM 501", virtual_machine_id="501"'
+_DETACHED = 'virtual_machine="detached"'
 
 
 def _test(name: str, scene: Estate, *expected: Test) -> Test:
@@ -28,15 +32,12 @@ def _test(name: str, scene: Estate, *expected: Test) -> Test:
     }
 
 
-def _firing(alert: str, minute: int, *machines: tuple[str, str]) -> Test:
-    """Expect an alert to fire at a minute, once for each of these machines' label and id."""
+def _firing(alert: str, minute: int, *machines: str) -> Test:
+    """Expect an alert to fire at a minute, once for each of these machines."""
     return {
         "expr": f'group by ({_NAMES}) (ALERTS{{alertname="{alert}", alertstate="firing"}})',
         "eval_time": f"{minute}m",
-        "exp_samples": [
-            {"labels": f'{{virtual_machine="{label}", virtual_machine_id="{number}"}}', "value": 1}
-            for label, number in machines
-        ],
+        "exp_samples": [{"labels": f"{{{machine}}}", "value": 1} for machine in machines],
     }
 
 
@@ -76,7 +77,6 @@ _NO_BACKUP = {
     "backup_last_timestamp_seconds": always(None),
     "backup_last_size_bytes": always(None),
 }
-_FIRST, _SECOND = ("web-1", "501"), ("db-1.example.com", "502")
 
 
 def _scene(minutes: int, **values: Any) -> Estate:
@@ -142,6 +142,16 @@ def _names() -> Iterator[Test]:
         made,
         _firing("GigasDiskError", 38, _SECOND),
     )
+    for read, machine in ((1, _FIRST), (0, _UNKNOWN)):
+        made = _scene(30, error=at(0, 12, 1))
+        made.exporter_down = (10, 12)
+        made.accounts[0].machines_read = span(None, 10, 15, read)
+        yield _test(
+            f"machines that {'were not read yet' if read else 'cannot be read'} when it began: GigasDiskError",
+            made,
+            _firing("GigasDiskError", 19),
+            _firing("GigasDiskError", 20, machine),
+        )
     made = _scene(100)
     made.accounts[0].disks[0].machine = at("501", 70, "502")
     made.accounts[0].disks[0].present = at(True, 75, False)
@@ -192,6 +202,26 @@ def _outages() -> Iterator[Test]:
         made,
         _minutes("GigasDiskError", 60, 40),
     )
+
+
+def _targets() -> Iterator[Test]:
+    target = '{job="gigas", instance="exporter:10063"}'
+    yield {
+        "name": "a target that is another program now is no exporter: GigasExporterAbsent, GigasExporterDown",
+        "interval": "1m",
+        "input_series": [
+            {"series": f"up{target}", "values": f"1+0x{DAY + 60} 0+0x60"},
+            {"series": f"gigas_exporter_build_info{target}", "values": "1+0x19 stale"},
+        ],
+        "promql_expr_test": [
+            {
+                "expr": 'group by (alertname) (ALERTS{alertstate="firing"})',
+                "eval_time": f"{minute}m",
+                "exp_samples": [{"labels": '{alertname="GigasExporterAbsent"}', "value": 1}] if fires else [],
+            }
+            for minute, fires in ((34, False), (35, True), (DAY + 100, True))
+        ],
+    }
 
 
 def _lost(minutes: int) -> Estate:
@@ -245,6 +275,29 @@ def _intervals() -> Iterator[Test]:
                     "exp_samples": [fired] if often else [],
                 },
             )
+
+
+def day_cases() -> Iterator[Test]:
+    """Yield what takes a day, looked at every five minutes."""
+    made = _scene(1500)
+    made.accounts[0].disks[0].machine = at("501", 10, "")
+    made.exporter_down = (700, 730)
+    yield _test(
+        "an outage of half an hour is no reason to wait another day: GigasDiskDetached",
+        made,
+        _firing("GigasDiskDetached", 1449),
+        _firing("GigasDiskDetached", 1450, _DETACHED),
+    )
+    made = _scene(1500)
+    made.accounts[0].disks[0].machine = span("", 10, 720, "501")
+    made.exporter_down = (700, 710)
+    made.accounts[0].api_down = (690, 715)
+    yield _test(
+        "a disk that is attached after an outage is detached no longer: GigasDiskDetached",
+        made,
+        _firing("GigasDiskDetached", 1490),
+    )
+    yield from _targets()
 
 
 def size_cases() -> Iterator[Test]:

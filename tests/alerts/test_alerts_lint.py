@@ -171,15 +171,22 @@ def test_records_are_named_by_level_metric_and_operations(rules: list[dict[str, 
             assert all(clause.startswith("job, instance") for clause in clauses), rule["record"]
 
 
+def _condition(alert: str, group: list[dict[str, Any]]) -> dict[str, Any] | None:
+    return next((rule for rule in group if rule.get("labels", {}).get("alertname") == alert), None)
+
+
 def test_every_alert_of_a_disk_is_aggregated_to_the_disk(alerts: dict[str, Any], groups: list[dict[str, Any]]) -> None:
     """The machine is joined in afterwards, so that a move neither restarts a `for` nor looks like a loss."""
     for name, rule in alerts.items():
         if rule["labels"]["component"] == "disk":
-            (group,) = (each["rules"] for each in groups if rule in each["rules"])
-            (condition,) = (each for each in group if each.get("labels", {}).get("alertname") == name)
+            (group,) = (each["rules"] for each in groups if _condition(name, each["rules"]))
+            condition = _condition(name, group)
+            assert condition is not None
             assert not re.search(r"(?:by|on) \([^)]*virtual_machine", condition["expr"]), name
             named = condition["record"].replace(":now", ":named")
             assert rule["expr"] == f'{named}{{alertname="{name}"}} >= 0'
             (naming,) = (each for each in group if each.get("record") == named)
-            assert group.index(condition) < group.index(naming) < group.index(rule)
+            others = [each for each in group if "record" not in each]
+            assert group == [*group[: group.index(naming)], naming, *others], "the alerts come after the names"
+            assert group.index(condition) < group.index(naming)
             assert "group_left (virtual_machine_id, virtual_machine, mount_point)" in naming["expr"]

@@ -21,7 +21,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("gigas-overview", "gigas-backups", "gigas-disk", "gigas-exporter")
-RULES = ROOT / "alerts" / "gigas.recording.rules.yml"
+RULES = [ROOT / "alerts" / name for name in ("gigas.recording.rules.yml", "gigas-disks.rules.yml")]
 END = 1_764_000_000
 HOURS = 30
 STEP = 300
@@ -232,12 +232,13 @@ class serving:  # noqa: N801 - reads as the context that it is
         raise RuntimeError((self._directory / "prometheus.log").read_text())
 
     def _rules(self) -> str:
-        """Return the recording rules' file, for a Prometheus that must not take minutes to have recorded something."""
-        rules = yaml.safe_load(RULES.read_text(encoding="utf-8"))
-        for group in rules["groups"]:
+        """Return what all rules record, for a Prometheus that must not take minutes to have recorded something."""
+        groups = [group for file in RULES for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]]
+        for group in groups:
             group["interval"] = "1s"
+            group["rules"] = [rule for rule in group["rules"] if "record" in rule]
         quick = self._directory / "recording.rules.yml"
-        quick.write_text(yaml.safe_dump(rules), encoding="utf-8")
+        quick.write_text(yaml.safe_dump({"groups": groups}), encoding="utf-8")
         return str(quick)
 
     def __exit__(self, *_: object) -> None:

@@ -23,7 +23,7 @@ _INTRODUCTION = """\
 
 `gigas-exporter alerts DIR` writes out the rule files, a runbook for each alert and an example for Alertmanager.
 They need Prometheus 2.42 or newer. `gigas-disks.rules.yml` and `gigas-exporter.rules.yml` record what their alerts
-read; `gigas.recording.rules.yml` holds roll-ups for dashboards and for rules of your own.
+read; `gigas.recording.rules.yml` holds roll-ups for dashboards and for rules of your own, and builds on the former.
 
 Limits on the age of backups are those of the exporter's `backup_policy`: one rule serves every disk, and a limit is
 changed in the exporter's configuration.
