@@ -153,13 +153,13 @@ def _names() -> Iterator[Test]:
             _firing("GigasDiskError", 20, machine),
         )
     made = _scene(100)
-    made.accounts[0].disks[0].machine = at("501", 70, "502")
+    made.accounts[0].disks[0].machine = at("501", 70, "")
     made.accounts[0].disks[0].present = at(True, 75, False)
     yield _test(
-        "a disk that is gone is named after its last machine: GigasDiskDisappeared",
+        "a disk that is gone is named after the machine that had it an hour ago: GigasDiskDisappeared",
         made,
-        _firing("GigasDiskDisappeared", 80, _SECOND),
-        _firing("GigasDiskDisappeared", 95, _SECOND),
+        _firing("GigasDiskDisappeared", 80, _FIRST),
+        _firing("GigasDiskDisappeared", 95, _FIRST),
     )
 
 
