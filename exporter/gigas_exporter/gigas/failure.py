@@ -5,13 +5,14 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
+import traceback
 from collections.abc import Iterator
 
 import urllib3.exceptions
 
 from gigas_exporter.errors import TransportError
 
-__all__ = ["UnsentError", "transport_error"]
+__all__ = ["UnsentError", "let_go", "transport_error"]
 
 _BEFORE_SENDING = (socket.gaierror, ConnectionRefusedError, ssl.SSLCertVerificationError)
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
@@ -43,6 +44,16 @@ def transport_error(operation: str, error: BaseException, *, timed_out: bool) ->
     is_unsent = any(isinstance(cause, _BEFORE_SENDING) for cause in causes)
     kind = UnsentError if is_unsent else TransportError
     return kind(operation, "connection", _detail(causes))
+
+
+def let_go(error: BaseException) -> None:
+    """Let go of what the frames of an error and of its causes hold.
+
+    urllib3's frames hold the error as well, and with it the connection, until somebody looks for cycles.
+    """
+    for cause in _causes(error):
+        traceback.clear_frames(cause.__traceback__)
+        cause.__traceback__ = None
 
 
 def _detail(causes: list[BaseException]) -> str:

@@ -26,7 +26,7 @@ from urllib3.util import parse_url
 
 from gigas_exporter.errors import ConfigError, DecodeError, TransportError
 from gigas_exporter.gigas import deadline
-from gigas_exporter.gigas.failure import transport_error
+from gigas_exporter.gigas.failure import let_go, transport_error
 from gigas_exporter.gigas.settings import ApiSettings
 
 __all__ = ["MAX_BODY_BYTES", "RawAnswer", "Transport"]
@@ -202,7 +202,11 @@ class Transport:
                 return _read(response.raw, operation)
             except _EXCHANGE_ERRORS as error:
                 failure = transport_error(operation, error, timed_out=limit.passed)
-        raise failure
+                let_go(error)
+        try:
+            raise failure
+        finally:
+            del failure  # it holds this frame, and would hold itself
 
 
 def _pools(settings: ApiSettings, url: str, proxy: str | None) -> urllib3.PoolManager:
