@@ -48,10 +48,8 @@ RUN python -m pip uninstall --yes --quiet --root-user-action=ignore pip
 
 COPY --from=build /opt/gigas-exporter /opt/gigas-exporter
 
-# Bytecode is there already and nothing is written: the root file system may be read-only. Many arenas of the C library
-# would only keep memory that many threads do not need.
+# Bytecode is there already and nothing is written: the root file system may be read-only.
 ENV PATH="/opt/gigas-exporter/bin:$PATH" \
-    MALLOC_ARENA_MAX=2 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 USER 65532:65532

@@ -85,7 +85,6 @@ def _soak(directory: Path, options: argparse.Namespace) -> Findings:
     with SimulatorServer(world) as cloud:
         key_files = _write_config(directory, cloud)
         clean = {name: value for name, value in os.environ.items() if not name.startswith("GIGAS_")}
-        clean |= {"MALLOC_ARENA_MAX": "2"}  # as in the container and the systemd unit
         flags = (f"--config.file={directory}/config.yml", *_FLAGS)
         with exporter(directory, clean, *flags) as served:
             _live_through(served, cloud, key_files, options, findings)

@@ -5,7 +5,6 @@ This is the one place where all parts meet. It owns start, reload and end, and t
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
@@ -15,6 +14,7 @@ from http import HTTPStatus
 from typing import Final
 
 from gigas_exporter import human, logs
+from gigas_exporter.cli import memory
 from gigas_exporter.clock import Clock
 from gigas_exporter.config import Settings
 from gigas_exporter.errors import ConfigError, GigasError
@@ -35,9 +35,6 @@ _SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _GRACE_SECONDS = 3.0
 _SWITCH_SECONDS = 0.0005
 """How long a thread may keep Python to itself: a scrape hands it over a dozen times, and each time waits for a poll."""
-_COLLECTOR_THRESHOLDS = (1_000, 10, 200)
-"""Of what polls make only broken connections leave cycles, which a look at young objects finds. At 100,000 disks each
-look at all objects would hold every scrape up for a third of a second, so that they are made rarely."""
 
 
 class Application:
@@ -94,25 +91,27 @@ class Application:
         """Serve until SIGTERM or SIGINT; SIGHUP reloads. ``started`` is called once requests are answered."""
         hold_signals()
         old_hook, threading.excepthook = threading.excepthook, _tell_of_dead_thread
-        old_interval, old_thresholds = sys.getswitchinterval(), gc.get_threshold()
+        old_interval = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_SECONDS)
-        gc.set_threshold(*_COLLECTOR_THRESHOLDS)
         try:
-            # Before the service has begun nothing is known of accounts, and nobody may take that for being ready.
-            self._service.start()
-            self._server.start()
-            _log.info("listening", address=display(self._server.address))
-            self._notifier.ready()
-            started()
-            self._watchdog.start()
-            while (received := _next_signal()) == signal.SIGHUP:
-                self.reload()
-            _log.info("ending", signal=received.name)
+            with memory.frugal():
+                self._serve(started)
         finally:
             self._close()
             sys.setswitchinterval(old_interval)
-            gc.set_threshold(*old_thresholds)
             threading.excepthook = old_hook
+
+    def _serve(self, started: Callable[[], None]) -> None:
+        # Before the service has begun nothing is known of accounts, and nobody may take that for being ready.
+        self._service.start()
+        self._server.start()
+        _log.info("listening", address=display(self._server.address))
+        self._notifier.ready()
+        started()
+        self._watchdog.start()
+        while (received := _next_signal()) == signal.SIGHUP:
+            self.reload()
+        _log.info("ending", signal=received.name)
 
     def reload(self) -> str | None:
         """Read the settings again and go on with them; when they are bad, go on with the old ones and say why."""
@@ -127,6 +126,7 @@ class Application:
                 _log.error("the new configuration is not taken", error=str(error))
                 return str(error)
             else:
+                memory.collect()  # what was polled with before is old, and partly held by cycles
                 return None
             finally:
                 self._notifier.ready()
@@ -185,7 +185,9 @@ class Application:
 
 def _next_signal() -> signal.Signals:
     """Wait for a signal; an end that was asked for goes before reloads, of which there may always be one more."""
-    received = signal.Signals(signal.sigwait(_SIGNALS))
+    while (info := signal.sigtimedwait(_SIGNALS, memory.COLLECTION_SECONDS)) is None:
+        memory.collect()
+    received = signal.Signals(info.si_signo)
     ends = signal.sigpending() & (_SIGNALS - {signal.SIGHUP})
     return min(ends) if ends and received == signal.SIGHUP else received
 
