@@ -90,6 +90,8 @@ class Account:
     Attributes:
         poll_seconds: The interval of polls that the exporter tells; what it shows changes each minute nonetheless.
         machines_read: Whether the virtual machines could be read; ``None`` while that was not tried yet.
+        machines: Label and hostname of each virtual machine; ``None`` while it is not there.
+        present: Whether the account is watched.
     """
 
     account_id: str
@@ -98,10 +100,16 @@ class Account:
     backups_down: Span | None = None
     poll_seconds: int = 60
     machines_read: Timeline = _ALWAYS
+    machines: Mapping[str, Timeline] = field(
+        default_factory=lambda: {each: always(its) for each, its in MACHINES.items()}
+    )
+    present: Timeline = _ALWAYS
     invalid_items: Timeline = _NONE
 
     def series(self, minute: int, since_start: int) -> Iterator[tuple[str, Labels, float]]:
         """Yield what an exporter shows of it so many minutes after its start."""
+        if not self.present(minute):
+            return
         labels = {"account_id": self.account_id}
         disks_read = self._last_read(minute, since_start - 1, self.api_down)
         backups_read = self._last_read(minute, since_start - 2, self.backups_down or self.api_down)
@@ -109,9 +117,10 @@ class Account:
         blind = disks_read is None or minute - disks_read > 15
         blind_for_backups = blind or backups_read is None or minute - backups_read > 30
         if not blind:
-            for machine, (label, hostname) in MACHINES.items() if self.machines_read(minute) else ():
-                names = {"label": label, "hostname": hostname, "type": "linux", "status": "on"}
-                yield "gigas_virtual_machine_info", {**labels, "virtual_machine_id": machine, **names}, 1
+            for machine, line in self.machines.items() if self.machines_read(minute) else ():
+                if names := line(minute):
+                    told = {"label": names[0], "hostname": names[1], "type": "linux", "status": "on"}
+                    yield "gigas_virtual_machine_info", {**labels, "virtual_machine_id": machine, **told}, 1
             # What the API says of the disks is what it said when they were last read; only ages go on.
             for disk in self.disks:
                 for name, its, value in disk.series(disks_read or 0, labels):

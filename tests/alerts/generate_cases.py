@@ -129,6 +129,11 @@ def _cases(alert: str, trigger: Trigger, summary: str) -> Iterator[Test]:
 
     one, two = "exporter:10063", "exporter-2:10063"
     yield _test(f"fires: {alert}", scene(), at_last(one))
+    if trigger.lasts:
+        late = trigger.start + trigger.lasts
+        yield _test(
+            f"says the same at last: {alert}", scene(minutes=late), [_fired(alert, trigger, late, summary, one)]
+        )
     near = estate(max(end, trigger.start + HOUR), trigger.disks)
     trigger.near(near)
     yield _test(f"does not fire: {alert}", near, expressions=[_ever(alert, near.minutes, fired=False)])

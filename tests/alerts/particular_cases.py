@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from alerts.estate import DAY, HOUR, LIMIT_SECONDS, Estate, always, at, span
+from alerts.estate import DAY, HOUR, LIMIT_SECONDS, Account, Disk, Estate, always, at, span
 from alerts.triggers import GIB, estate
 
 __all__ = ["day_cases", "particular_cases", "size_cases"]
@@ -91,13 +91,25 @@ def particular_cases() -> Iterator[Test]:
     yield from _outages()
     yield from _losses()
     yield from _intervals()
-    made = _scene(80, **_NO_BACKUP, created_timestamp_seconds=always(None), backup_max_age_seconds=always(3600))
+    yield from _without_date()
+
+
+def _without_date() -> Iterator[Test]:
+    no_date = {**_NO_BACKUP, "created_timestamp_seconds": always(None)}
+    made = _scene(80, **no_date, backup_max_age_seconds=always(3600))
     made.exporter_down = (20, 30)
     yield _test(
         "a disk without a date of creation is as old as it has been seen: GigasDiskNeverBackedUp",
         made,
         _firing("GigasDiskNeverBackedUp", 75),
         _firing("GigasDiskNeverBackedUp", 76, _FIRST),
+    )
+    made = _scene(130, **no_date, backup_max_age_seconds=at(None, 100, 3600), backup_required=at(0, 100, 1))
+    yield _test(
+        "it is that old, too, where it must have a backup only later: GigasDiskNeverBackedUp",
+        made,
+        _firing("GigasDiskNeverBackedUp", 114),
+        _firing("GigasDiskNeverBackedUp", 115, _FIRST),
     )
 
 
@@ -144,8 +156,8 @@ def _names() -> Iterator[Test]:
     )
     for read, machine in ((1, _FIRST), (0, _UNKNOWN)):
         made = _scene(30, error=at(0, 12, 1))
-        made.exporter_down = (10, 12)
-        made.accounts[0].machines_read = span(None, 10, 15, read)
+        made.exporter_down = (0, 12)
+        made.accounts[0].machines_read = span(None, 0, 15, read)
         yield _test(
             f"machines that {'were not read yet' if read else 'cannot be read'} when it began: GigasDiskError",
             made,
@@ -153,10 +165,27 @@ def _names() -> Iterator[Test]:
             _firing("GigasDiskError", 20, machine),
         )
     made = _scene(100)
+    made.accounts[0].disks[0].machine = at("501", 70, "502")
+    made.accounts[0].disks[0].present = at(True, 75, False)
+    yield _test(
+        "a disk that is gone is named after its last machine: GigasDiskDisappeared",
+        made,
+        _firing("GigasDiskDisappeared", 80, _SECOND),
+        _firing("GigasDiskDisappeared", 95, _SECOND),
+    )
+    made = _scene(100)
+    made.accounts[0].disks[0].present = at(True, 75, False)
+    made.accounts[0].machines = {"501": at(("web-1", "web-1.example.com"), 74, None)}
+    yield _test(
+        "a machine that went with its disk has its name: GigasDiskDisappeared",
+        made,
+        _firing("GigasDiskDisappeared", 80, _FIRST),
+    )
+    made = _scene(100)
     made.accounts[0].disks[0].machine = at("501", 70, "")
     made.accounts[0].disks[0].present = at(True, 75, False)
     yield _test(
-        "a disk that is gone is named after the machine that had it an hour ago: GigasDiskDisappeared",
+        "a disk that was detached before it went is named after its last machine: GigasDiskDisappeared",
         made,
         _firing("GigasDiskDisappeared", 80, _FIRST),
         _firing("GigasDiskDisappeared", 95, _FIRST),
@@ -287,6 +316,16 @@ def day_cases() -> Iterator[Test]:
         made,
         _firing("GigasDiskDetached", 1449),
         _firing("GigasDiskDetached", 1450, _DETACHED),
+    )
+    made = _scene(1600)
+    made.accounts[0].disks[0].machine = at("501", 10, "")
+    made.accounts.append(Account("4243", [Disk("99")]))
+    made.accounts[0].present = at(True, 1500, False)
+    yield _test(
+        "an account that is watched no longer is no outage: GigasDiskDetached",
+        made,
+        _firing("GigasDiskDetached", 1495, _DETACHED),
+        _firing("GigasDiskDetached", 1515),
     )
     made = _scene(1500)
     made.accounts[0].disks[0].machine = span("", 10, 720, "501")

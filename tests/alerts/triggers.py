@@ -36,6 +36,7 @@ class Trigger:
         dashboard: The dashboard that it links to.
         labels: Labels that the alert has besides those of its level.
         tail: Minutes for which the cause is felt after its end.
+        lasts: Minutes after the beginning of the cause at which the alert still says the same.
         disks: How many disks the account has.
         evaluated_every: Minutes between two evaluations; more where the way is long.
     """
@@ -51,6 +52,7 @@ class Trigger:
     dashboard: str = "gigas-disk"
     labels: Mapping[str, str] = field(default_factory=dict)
     tail: int = 0
+    lasts: int = 0
     disks: int = 1
     evaluated_every: int = 1
 
@@ -228,6 +230,7 @@ TRIGGERS: Mapping[str, Trigger] = {
         disks=10,
         start=70,
         wait=15,
+        lasts=HOUR + 3,
         says="30% of the disks that account 4242 had an hour ago are gone, while the API answers.",
         command=LIST,
         dashboard="gigas-overview",
