@@ -111,11 +111,13 @@ class Outcome:
         success: Whether it was read whole.
         duration_seconds: How long the poll took.
         last_success_at: UNIX seconds of the last poll that succeeded, ``None`` when none has.
+        failing_since: When the first poll failed of those that failed in a row, by the monotonic clock.
     """
 
     success: bool
     duration_seconds: float
     last_success_at: float | None
+    failing_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,25 @@ def test_a_failure_is_logged_when_it_begins_and_when_it_ends(
     assert messages[-1] == "poll done"
 
 
+def test_a_failure_that_outlasts_a_reload_is_one_failure(
+    server: SimulatorServer, watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The next generation neither says again that it began nor forgets to say that it ended."""
+    caplog.set_level(logging.INFO, logger="gigas_exporter.poller")
+    fault = server.faults.add("status", "list_disks", status=501)
+    before = watch(backups_interval=60.0)
+    await_true(lambda: before.observed.polls[ACCOUNT, "disks", "server"])
+    before.service.stop()
+    after = watch(store=before.store, backups_interval=60.0)
+    await_true(lambda: after.observed.polls[ACCOUNT, "disks", "server"])
+    server.faults.remove(fault)
+    await_true(lambda: after.inventory().disks)
+    after.await_polls("disks")
+    about_disks = [record for record in caplog.records if getattr(record, "facts", {}).get("resource") == "disks"]
+    messages = [record.getMessage() for record in about_disks]
+    assert [each for each in messages if each != "poll done"] == ["poll failed", "poll succeeds again"]
+
+
 def test_a_bug_in_a_poll_ends_neither_the_polling_nor_other_resources(
     server: SimulatorServer, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,7 +82,6 @@ class AccountPoller:
         self._interval = interval_seconds
         self._clock = clock
         self._stop = stop
-        self._failing_since: dict[str, float] = {}
 
     def poll(self, resource: Resource) -> bool:
         """Poll one resource once; return whether it could be read. Nothing is raised."""
@@ -92,10 +91,15 @@ class AccountPoller:
             return False
         duration = self._clock.monotonic() - began
         failure = result if isinstance(result, GigasError) else None
+        last = self._last_outcome(resource)
         self._publish(resource, result, duration)
         self._observer.poll(self._account_id, resource, failure.reason if failure is not None else None)
-        self._tell(resource, result, duration)
+        self._tell(resource, result, duration, last.failing_since if last is not None else None)
         return failure is None
+
+    def _last_outcome(self, resource: Resource) -> Outcome | None:
+        inventory = self._store.get(self._account_id)
+        return inventory.outcomes.get(resource) if inventory is not None else None
 
     def _attempt(self, resource: Resource) -> _Read | GigasError:
         """Return what a poll gave; a method of its own, so that no frame holds the error that holds the frame."""
@@ -110,13 +114,14 @@ class AccountPoller:
             return unexpected
 
     def _publish(self, resource: Resource, result: _Read | GigasError, duration: float) -> None:
-        now = self._clock.wall()
+        now, monotonic = self._clock.wall(), self._clock.monotonic()
 
         def change(inventory: AccountInventory) -> AccountInventory:
             if isinstance(result, _Read):
                 return result.change(inventory).with_outcome(resource, Outcome(True, duration, now))
-            last = inventory.outcomes.get(resource)
-            return inventory.with_outcome(resource, Outcome(False, duration, last.last_success_at if last else None))
+            last = inventory.outcomes.get(resource, Outcome(False, 0.0, None))
+            since = monotonic if last.failing_since is None else last.failing_since
+            return inventory.with_outcome(resource, Outcome(False, duration, last.last_success_at, since))
 
         self._store.update(self._account_id, change, still_wanted=lambda: not self._stop.is_set())
         if isinstance(result, _Read):
@@ -176,19 +181,16 @@ class AccountPoller:
     def _budget(self, seconds: float) -> Budget:
         return Budget(self._clock, seconds, self._stop)
 
-    def _tell(self, resource: Resource, result: _Read | GigasError, duration: float) -> None:
+    def _tell(self, resource: Resource, result: _Read | GigasError, duration: float, since: float | None) -> None:
         """Log a poll in one line; a failure when it begins and when it ends, not each time."""
         log = _log.bind(account=self._account_id, resource=resource, duration_seconds=round(duration, 3))
-        since = self._failing_since.get(resource)
         if isinstance(result, GigasError):
             if since is None:
-                self._failing_since[resource] = self._clock.monotonic()
                 log.warning("poll failed", reason=result.reason, error=str(result), exc_info=result.__cause__ or False)
             else:
                 log.debug("poll failed again", reason=result.reason, error=str(result))
             return
         if since is not None:
-            del self._failing_since[resource]
             log.info("poll succeeds again", failed_for_seconds=round(self._clock.monotonic() - since, 1))
         log.bind(**result.facts).info("poll done")
 
