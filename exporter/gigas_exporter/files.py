@@ -1,24 +1,70 @@
-"""Files written whole or not at all, and the files that ship with the package."""
+"""Files read within bounds, files written whole or not at all, and the files that ship with the package."""
 
 from __future__ import annotations
 
 import os
+import select
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from gigas_exporter.errors import GigasError
+from gigas_exporter.errors import ConfigError, GigasError
 
-__all__ = ["bundled_directory", "write_whole"]
+__all__ = ["bundled_directory", "read_text", "write_whole"]
 
 _PACKAGE = Path(__file__).parent
+_PIPE_SECONDS = 3
 
 
 def bundled_directory(kind: Literal["dashboards", "alerts"]) -> Path:
     """Return where the shipped files of a kind lie: inside the wheel, or in the source tree of an editable install."""
     inside = _PACKAGE / "bundled" / kind
     return inside if inside.is_dir() else _PACKAGE.parent.parent / kind
+
+
+def read_text(path: Path, max_bytes: int, name: str) -> str:
+    """Return a file's text; it is called ``name`` where it cannot be read.
+
+    A pipe, such as a shell makes of ``<(command)``, may take a few seconds between two pieces and no longer: whoever
+    waits for it can do nothing else, such as end.
+
+    Raises:
+        ConfigError: It cannot be read, is larger than that many bytes, or is not UTF-8.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            content = _read_bytes(handle, max_bytes + 1)
+        finally:
+            os.close(handle)
+    except TimeoutError:
+        raise ConfigError(f"{name}: nothing comes out of it") from None
+    except OSError as error:
+        raise ConfigError(f"{name}: {error.strerror or type(error).__name__}") from None
+    if len(content) > max_bytes:
+        raise ConfigError(f"{name}: larger than {max_bytes} bytes")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{name}: not UTF-8 text") from None
+
+
+def _read_bytes(handle: int, most: int) -> bytes:
+    waiting = select.poll()
+    waiting.register(handle, select.POLLIN)
+    content = b""
+    while len(content) < most:
+        try:
+            piece = os.read(handle, most - len(content))
+        except BlockingIOError:
+            if not waiting.poll(1000 * _PIPE_SECONDS):
+                raise TimeoutError from None
+            continue
+        if not piece:
+            break
+        content += piece
+    return content
 
 
 def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:

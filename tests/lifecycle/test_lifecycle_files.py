@@ -102,6 +102,14 @@ def test_a_dash_is_standard_output(tmp_path: Path, cloud: SimulatorServer, run: 
     assert done.returncode == 0
     assert "gigas_disk_info{" in done.stdout
     assert not (tmp_path / "-").exists()
+    assert run("collect", "--output", "./-", environ=account_environment(cloud)).stdout == ""
+    assert "gigas_disk_info{" in (tmp_path / "-").read_text(encoding="utf-8")
+
+
+def test_a_standard_output_that_is_closed_is_one_line(cloud: SimulatorServer, run: Run) -> None:
+    """Whoever closed it is told, and not that the exporter is broken."""
+    done = run("collect", environ=account_environment(cloud), preexec_fn=lambda: os.close(1))
+    assert (done.returncode, done.stderr) == (1, "gigas-exporter: cannot write: standard output is closed\n")
 
 
 def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path, cloud: SimulatorServer, run: Run) -> None:

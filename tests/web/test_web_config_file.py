@@ -320,7 +320,7 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
             load_web_config(tmp_path / name)
         messages.append(str(caught.value))
     assert messages == [
-        f"cannot read the web config file {tmp_path}/none: No such file or directory",
-        f"cannot read the web config file {tmp_path}: Is a directory",
-        f"{tmp_path}/latin: not UTF-8",
+        f"web config file {tmp_path}/none: No such file or directory",
+        f"web config file {tmp_path}: Is a directory",
+        f"web config file {tmp_path}/latin: not UTF-8 text",
     ]

@@ -11,6 +11,7 @@ import click
 from gigas_exporter import human
 from gigas_exporter.cli.once import poll_once
 from gigas_exporter.cli.options import QUIET, GroupedCommand, read_settings, settings_options
+from gigas_exporter.errors import GigasError
 from gigas_exporter.files import write_whole
 
 __all__ = ["collect"]
@@ -24,14 +25,14 @@ Example, from cron or a timer:
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    type=click.Path(dir_okay=False, allow_dash=True),
     default="-",
     metavar="FILE",
     help="Write there, whole or not at all; - is stdout, as without it.",
 )
 @settings_options(("config", "poll", "api", "log"), defaults=QUIET)
 @click.pass_context
-def collect(ctx: click.Context, /, output: Path, **flags: Any) -> None:
+def collect(ctx: click.Context, /, output: str, **flags: Any) -> None:
     """Poll once and write the metrics to stdout or a file.
 
     Without process_*, python_* and the age of backups, which would freeze in a file; the timestamps are there. The
@@ -39,11 +40,13 @@ def collect(ctx: click.Context, /, output: Path, **flags: Any) -> None:
     """
     once = poll_once(read_settings(flags, defaults=QUIET))
     exposition = once.page.textfile()
-    if output == Path("-"):
+    if output == "-" and sys.stdout is None:
+        raise GigasError("cannot write: standard output is closed")
+    if output == "-":
         sys.stdout.buffer.write(exposition)
         sys.stdout.buffer.flush()
     else:
-        write_whole(output, exposition)
+        write_whole(Path(output), exposition)
     for problem in once.problems():
         click.echo(f"gigas-exporter: {human.printable(problem)}", err=True)
     ctx.exit(1 if once.unread else 0)

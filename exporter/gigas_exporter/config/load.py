@@ -21,6 +21,7 @@ from gigas_exporter.config.schema import ConfigFile
 from gigas_exporter.config.settings import AccountSettings, LogSettings, PollSettings, Settings, Shard, WebSettings
 from gigas_exporter.config.values import parse_id
 from gigas_exporter.errors import ConfigError
+from gigas_exporter.files import read_text
 from gigas_exporter.gigas.credentials import Credential
 from gigas_exporter.model import Account
 from gigas_exporter.secret import Secret
@@ -115,17 +116,7 @@ def _read(path: Path, findings: Findings) -> ConfigFile:
     Raises:
         ConfigError: It cannot be read, or what is wrong with it makes all else meaningless.
     """
-    try:
-        with path.open("rb") as opened:
-            content = opened.read(_MAXIMUM_FILE_BYTES + 1)
-        text = content.decode("utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or type(error).__name__}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not UTF-8 text") from None
-    if len(content) > _MAXIMUM_FILE_BYTES:
-        raise ConfigError(f"{path}: larger than {_MAXIMUM_FILE_BYTES} bytes")
-    document = load_yaml(text, str(path))
+    document = load_yaml(read_text(path, _MAXIMUM_FILE_BYTES, str(path)), str(path))
     try:
         return ConfigFile.model_validate({} if document is None else document)
     except ValidationError as error:

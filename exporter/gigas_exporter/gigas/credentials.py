@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gigas_exporter.errors import ConfigError
+from gigas_exporter.files import read_text
 from gigas_exporter.secret import Secret
 
 __all__ = [
@@ -58,18 +59,8 @@ class SecretFile:
 
     def read(self) -> Secret:
         """Return the file's text without the white space around it."""
-        try:
-            with self.path.open("rb") as file:
-                content = file.read(_MAX_SECRET_BYTES + 1)
-        except OSError as error:
-            raise ConfigError(f"secret file {self.path}: {error.strerror or type(error).__name__}") from None
-        if len(content) > _MAX_SECRET_BYTES:
-            raise ConfigError(f"secret file {self.path}: larger than {_MAX_SECRET_BYTES} bytes")
-        try:
-            text = content.decode("utf-8")
-        except UnicodeDecodeError:
-            raise ConfigError(f"secret file {self.path}: not UTF-8 text") from None
-        return _checked(text, f"secret file {self.path}")
+        name = f"secret file {self.path}"
+        return _checked(read_text(self.path, _MAX_SECRET_BYTES, name), name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from gigas_exporter.errors import ConfigError
+from gigas_exporter.files import read_text
 from gigas_exporter.secret import Secret
 from gigas_exporter.strict_yaml import load_yaml
 from gigas_exporter.web.section import Section
 from gigas_exporter.web.tls import CIPHER_SUITES, CURVES, Pem, TlsSettings, build_context, tls13_only
 
 __all__ = ["RateLimit", "WebConfig", "load_web_config"]
+
+_MAXIMUM_FILE_BYTES: Final = 4 * 1024 * 1024
 
 _HEADERS: Final[Mapping[str, tuple[str, ...]]] = {
     "Content-Security-Policy": (),
@@ -77,13 +79,7 @@ def load_web_config(path: Path) -> WebConfig:
     Raises:
         ConfigError: In one line: the file, the path in it, the problem and what to do.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot read the web config file {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not UTF-8") from None
-    document = load_yaml(text, str(path))
+    document = load_yaml(read_text(path, _MAXIMUM_FILE_BYTES, f"web config file {path}"), str(path))
     root = Section(str(path), "", {} if document is None else document)
     tls = root.section("tls_server_config", without="for plain HTTP")
     http = root.section("http_server_config")

@@ -1,0 +1,59 @@
+"""Files are read within bounds of size and time, whatever they are."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from gigas_exporter.errors import ConfigError
+from gigas_exporter.files import read_text
+
+
+def test_a_pipe_that_somebody_writes_to_is_read_to_its_end() -> None:
+    """As a shell makes of `<(command)`, whose command may take a moment between two lines."""
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        for piece in (b"one\n", b"two\n"):
+            threading.Event().wait(0.2)
+            os.write(writing, piece)
+        os.close(writing)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert read_text(Path(f"/dev/fd/{reading}"), 100, "it") == "one\ntwo\n"
+    finally:
+        writer.join()
+        os.close(reading)
+
+
+def test_a_pipe_that_nobody_writes_to_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """Neither one without a writer nor one whose writer says nothing."""
+    os.mkfifo(tmp_path / "pipe")
+    assert read_text(tmp_path / "pipe", 100, "it") == ""
+    reading, writing = os.pipe()
+    try:
+        with pytest.raises(ConfigError, match=r"^it: nothing comes out of it$"):
+            read_text(Path(f"/dev/fd/{reading}"), 100, "it")
+    finally:
+        os.close(writing)
+        os.close(reading)
+
+
+def test_a_device_without_end_is_too_large() -> None:
+    """Nothing more is read than may be."""
+    with pytest.raises(ConfigError, match=r"^it: larger than 100 bytes$"):
+        read_text(Path("/dev/zero"), 100, "it")
+
+
+def test_a_directory_is_none_and_leaves_no_descriptor(tmp_path: Path) -> None:
+    """However often it is tried."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        with pytest.raises(ConfigError, match=r"^it: Is a directory$"):
+            read_text(tmp_path, 100, "it")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
