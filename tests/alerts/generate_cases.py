@@ -44,7 +44,7 @@ CASES = (
 RULES = ("gigas.recording.rules.yml", "gigas-disks.rules.yml", "gigas-exporter.rules.yml")
 _GROUPS = {
     "gigas.recording.rules.yml": ("gigas-virtual-machines", "gigas-accounts"),
-    "gigas-disks.rules.yml": ("gigas-disks", "gigas-sizes", "gigas-backups", "gigas-backup-changes"),
+    "gigas-disks.rules.yml": ("gigas-disks", "gigas-sizes", "gigas-backups", "gigas-backup-warnings"),
     "gigas-exporter.rules.yml": ("gigas-exporter",),
 }
 _ABOUT_EXPORTER = {name for name, trigger in TRIGGERS.items() if trigger.dashboard == "gigas-exporter"} | {
