@@ -18,6 +18,7 @@ from gigas_exporter.model import Account
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
 from gigas_exporter.statuspage import StatusPage
+from gigas_exporter.statuspage.query import Query
 from support.polling import api_key
 
 ACCOUNT = "1"
@@ -85,7 +86,7 @@ class Exporter:
 
     def status(self) -> str:
         """The status page with all of its disks' first rows."""
-        return self.status_page.render({}).decode("utf-8")
+        return self.status_page.render(Query()).decode("utf-8")
 
 
 @pytest.fixture(scope="module")

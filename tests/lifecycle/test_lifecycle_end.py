@@ -66,6 +66,22 @@ def test_it_leaves_although_many_reloads_wait_their_turn(tmp_path: Path, cloud: 
         assert time.monotonic() - began < AT_MOST_SECONDS
 
 
+def test_it_leaves_in_the_middle_of_many_status_pages(tmp_path: Path) -> None:
+    """A crowd that asks for as many different pages neither holds it nor keeps a scrape waiting."""
+    world = World(seed=1, disks=6000, eventful=False)
+    with SimulatorServer(world) as cloud, exporter(tmp_path, account_environment(cloud)) as served, ExitStack() as held:
+        host, _, port = served.url.removeprefix("http://").rpartition(":")
+        for number in range(200):
+            client = held.enter_context(socket.create_connection((host, int(port)), timeout=5))
+            client.sendall(f"GET /?q=srv&sort=age&page={number} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        began = time.monotonic()
+        assert served.answers("/metrics")
+        assert time.monotonic() - began < 2.0
+        began = time.monotonic()
+        assert served.process.end() == 0
+        assert time.monotonic() - began < AT_MOST_SECONDS
+
+
 def test_it_leaves_in_the_middle_of_a_login(tmp_path: Path, cloud: SimulatorServer) -> None:
     """A login that is never answered does not hold it either."""
     cloud.faults.add("hang", "create_token")

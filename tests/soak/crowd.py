@@ -35,6 +35,7 @@ HEADER: Final = """\
 _MEGABYTE: Final = 2**20
 _HELD: Final = 300
 _NEVER_READING: Final = 100
+_VISITORS: Final = 200
 _TOGETHER: Final[Mapping[str, tuple[int, str]]] = {
     f"{count} scrapes at once, {name}": (count, encoding)
     for count in (100, 200)
@@ -143,6 +144,7 @@ _PLAIN: Final[Mapping[str, Attack]] = {
     "nobody else": _nobody,
     f"{_HELD} half-open": _holding(_HELD, b"GET /metrics HTTP/1.1\r\nHost:"),
     f"{_NEVER_READING} that never read": _holding(_NEVER_READING, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 4096),
+    f"{_VISITORS} status pages at once": _holding(_VISITORS, b"GET /?q=a&sort=age HTTP/1.1\r\nHost: x\r\n\r\n"),
 }
 _TLS: Final[Mapping[str, Attack]] = {
     "TLS, nobody else": _nobody,

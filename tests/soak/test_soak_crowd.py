@@ -16,10 +16,10 @@ ALLOWED_GROWTH_BYTES = 60 * MEGABYTE
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 def test_scrapes_are_answered_among_rude_and_many_clients(tmp_path: Path, tls: bool) -> None:
-    """All of them, the usual one within a second unless hundreds come at once, and the memory comes back."""
+    """All of them, the usual one within a second unless hundreds scrape at once, and the memory comes back."""
     quiet, *others = measure(tmp_path, scrapes=8, tls=tls)
     for figures in (quiet, *others):
         assert figures.answered == figures.asked, figures
-        allowed = ALLOWED_TOGETHER_SECONDS if "at once" in figures.name else ALLOWED_SECONDS
+        allowed = ALLOWED_TOGETHER_SECONDS if "scrapes at once" in figures.name else ALLOWED_SECONDS
         assert figures.median < allowed, figures
         assert figures.resident_bytes < quiet.resident_bytes + ALLOWED_GROWTH_BYTES, figures

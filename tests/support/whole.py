@@ -22,8 +22,8 @@ from gigas_exporter.inventory import AccountInventory, Resource
 from gigas_exporter.metrics import Page, Telemetry
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
-from gigas_exporter.statuspage import StatusPage
-from gigas_exporter.web import Request, Response, Server, build_routes
+from gigas_exporter.statuspage import StatusPage, Visits
+from gigas_exporter.web import Server, build_routes
 from support.programs import await_true
 
 __all__ = ["Scrape", "SetClock", "Whole", "whole"]
@@ -130,14 +130,14 @@ class Whole:
         self._later_page = Page(self.store, self.telemetry, self.later)
         self.store.on_change = self._refresh
         self.service = Service(settings, self.store, self.telemetry, clock=clock)
-        self._status = StatusPage(self.store, clock, telemetry_path="/metrics")
+        visits = Visits(StatusPage(self.store, clock, telemetry_path="/metrics"), clock)
         routes = build_routes(
             self.page,
             telemetry_path="/metrics",
             ready=self.service.not_ready,
             healthy=self.service.healthy,
             reload=None,
-            index=self._index,
+            index=visits.answer,
         )
         self._server = Server(("127.0.0.1", 0), routes)
         self._lines = _Lines()
@@ -230,9 +230,6 @@ class Whole:
     def _refresh(self) -> None:
         self.page.refresh()
         self._later_page.refresh()
-
-    def _index(self, request: Request) -> Response:
-        return Response(HTTPStatus.OK, self._status.headers, (self._status.render(request.query),))
 
 
 @contextmanager

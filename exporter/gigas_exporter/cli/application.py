@@ -10,7 +10,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Final
 
 from gigas_exporter import human, logs
@@ -22,9 +21,9 @@ from gigas_exporter.logs import get_logger
 from gigas_exporter.metrics import Page, Telemetry
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
-from gigas_exporter.statuspage import StatusPage
+from gigas_exporter.statuspage import StatusPage, Visits
 from gigas_exporter.systemd import Notifier, Watchdog
-from gigas_exporter.web import Request, Response, Server, build_routes, load_web_config
+from gigas_exporter.web import Server, build_routes, load_web_config
 from gigas_exporter.web.listening import display
 
 __all__ = ["Application", "hold_signals", "tell_warnings"]
@@ -60,14 +59,15 @@ class Application:
         self._page = Page(self._store, self._telemetry, clock)
         self._store.on_change = self._page.refresh
         web = self._settings.web
-        self._status_page = StatusPage(self._store, clock, telemetry_path=web.telemetry_path)
+        status_page = StatusPage(self._store, clock, telemetry_path=web.telemetry_path)
+        self._ending = False
         routes = build_routes(
             self._page,
             telemetry_path=web.telemetry_path,
             ready=self._not_ready,
             healthy=self._healthy,
             reload=self.reload if web.enable_lifecycle else None,
-            index=self._index,
+            index=Visits(status_page, clock, lambda: self._ending).answer,
         )
         web_config = load_web_config(web.config_file) if web.config_file is not None else None
         try:
@@ -78,7 +78,6 @@ class Application:
         self._notifier = Notifier(os.environ, clock)
         self._watchdog = Watchdog(self._notifier, lambda: self._server.accepting and self._healthy(), clock)
         self._reloading = threading.Lock()
-        self._ending = False
         self._was_ready = False
 
     @property
@@ -164,9 +163,6 @@ class Application:
             pass
         self._server.close(max(0.0, _GRACE_SECONDS - (self._clock.monotonic() - began)))
         self._service.stop()
-
-    def _index(self, request: Request) -> Response:
-        return Response(HTTPStatus.OK, self._status_page.headers, (self._status_page.render(request.query),))
 
     def _not_ready(self) -> str | None:
         reason = self._service.not_ready()

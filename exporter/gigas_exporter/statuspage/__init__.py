@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from gigas_exporter.statuspage.page import StatusPage
+from gigas_exporter.statuspage.visits import Visits
 
-__all__ = ["StatusPage"]
+__all__ = ["StatusPage", "Visits"]

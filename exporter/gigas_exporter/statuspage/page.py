@@ -1,6 +1,6 @@
 """Render the status page from one snapshot of the inventories.
 
-It knows neither the API nor the web server: it is given a source of snapshots and the parameters of an address.
+It knows neither the API nor the web server: it is given a source of snapshots and a visitor's choice.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,9 +31,12 @@ if TYPE_CHECKING:
     from jinja2 import Template
     from markupsafe import Markup
 
-__all__ = ["StatusPage"]
+__all__ = ["State", "StatusPage"]
 
 DOCUMENTATION: Final = f"{REPOSITORY}#readme"
+
+State = tuple[int, int]
+"""The version of the data, and which period of a few seconds it is."""
 
 _HERE = Path(__file__).parent
 _SHARED_SECONDS = 5.0  # a verdict on 10,000 disks takes a few hundred milliseconds
@@ -54,29 +56,18 @@ _COLUMNS: Final = (
 
 @dataclass(frozen=True)
 class _Verdict:
-    """All reports as of a few seconds, which every visitor within them shares."""
+    """All reports as of one moment and what is counted of them, which every page of the same state shares."""
 
-    version: int
-    period: int
-    inventories: tuple[AccountInventory, ...]
+    state: State
+    wall: float
     reports: Sequence[DiskReport]
-
-    @cached_property
-    def by_account(self) -> Mapping[str, Sequence[DiskReport]]:
-        """The reports by account id."""
-        found: dict[str, list[DiskReport]] = {inventory.account.id: [] for inventory in self.inventories}
-        for report in self.reports:
-            found[report.account.id].append(report)
-        return found
-
-    @cached_property
-    def counts(self) -> Mapping[Finding, int]:
-        """How many disks have each finding."""
-        return count_findings(self.reports)
+    accounts: Sequence[Mapping[str, Any]]
+    counts: Mapping[Finding, int]
+    attention: int
 
 
 class StatusPage:
-    """Renders ``/``.
+    """Renders ``/``, in one thread at a time.
 
     Args:
         telemetry_path: Where the page's link to the metrics leads.
@@ -86,7 +77,6 @@ class StatusPage:
         self._source = source
         self._clock = clock
         self._telemetry_path = telemetry_path
-        self._lock = threading.Lock()
         self._verdict: _Verdict | None = None
 
     @cached_property
@@ -101,71 +91,57 @@ class StatusPage:
             "Cache-Control": "no-store",
         }
 
-    def render(self, parameters: Mapping[str, str]) -> bytes:
-        """Return the page that the parameters of an address ask for, as UTF-8."""
-        query = Query.of(parameters)
+    def state(self) -> State:
+        """Return what every page of the same query is the same for; it may be asked for from any thread."""
+        return self._source.version, int(self._clock.wall() // _SHARED_SECONDS)
+
+    def render(self, query: Query) -> bytes:
+        """Return the page that is asked for, as UTF-8."""
         verdict = self._current()
         chosen = query.select(verdict.reports)
         pages = max(1, math.ceil(len(chosen) / ROWS_PER_PAGE))
         page = min(query.page, pages)
-        accounts = [self._account(inventory, verdict) for inventory in verdict.inventories]
         html = self._template.render(
             query=query,
             columns=_COLUMNS,
             order=next(title for name, title, _ in _COLUMNS if name == query.sort),
-            accounts=accounts,
-            unread=[account["name"] for account in accounts if account["up"] is False or account["stale"]],
+            accounts=verdict.accounts,
+            unread=[account["name"] for account in verdict.accounts if account["up"] is False or account["stale"]],
             findings=[
                 finding for finding in Finding if verdict.counts[finding] or query.show == finding.name.casefold()
             ],
             counts=verdict.counts,
-            attention=sum(map(needs_attention, verdict.reports)),
+            attention=verdict.attention,
             total=len(verdict.reports),
             chosen=len(chosen),
             rows=chosen[(page - 1) * ROWS_PER_PAGE : page * ROWS_PER_PAGE],
             page=page,
             pages=pages,
-            now=human.moment(self._clock.wall()),
+            now=human.moment(verdict.wall),
         )
         return html.encode("utf-8", "replace")
 
     def _current(self) -> _Verdict:
+        state = self.state()
+        if self._verdict is None or self._verdict.state != state:
+            self._verdict = self._judge(state)
+        return self._verdict
+
+    def _judge(self, state: State) -> _Verdict:
         wall, monotonic = self._clock.wall(), self._clock.monotonic()
-        period = int(wall // _SHARED_SECONDS)
-        with self._lock:
-            known = self._verdict
-            if known is None or (known.version, known.period) != (self._source.version, period):
-                version, inventories = self._source.version, self._source.snapshot()
-                reports = worst_first(
-                    report
-                    for inventory in inventories
-                    for report in report_account(inventory, wall=wall, monotonic=monotonic)
-                )
-                known = self._verdict = _Verdict(version, period, inventories, reports)
-            return known
-
-    def _account(self, inventory: AccountInventory, verdict: _Verdict) -> dict[str, Any]:
-        account, mine = inventory.account, verdict.by_account[inventory.account.id]
-        disks = inventory.outcomes.get("disks")
-        is_known = inventory.current_disks(self._clock.monotonic()) is not None
-        return {
-            "id": account.id,
-            "name": account.name or account.id,
-            "up": None if disks is None else disks.success,
-            "known": is_known,
-            "disks": len(mine),
-            "attention": sum(map(needs_attention, mine)),
-            "size_bytes": sum(report.disk.size_bytes or 0 for report in mine),
-            "disks_age": self._age(inventory, "disks"),
-            "backups_age": self._age(inventory, "backups"),
-            "stale": inventory.disks is not None and not is_known,
-        }
-
-    def _age(self, inventory: AccountInventory, resource: Resource) -> str:
-        outcome = inventory.outcomes.get(resource)
-        if outcome is None or outcome.last_success_at is None:
-            return "never"
-        return f"{human.age(max(0.0, self._clock.wall() - outcome.last_success_at))} ago"
+        found = [
+            (inventory, report_account(inventory, wall=wall, monotonic=monotonic))
+            for inventory in self._source.snapshot()
+        ]
+        reports = worst_first(report for _, mine in found for report in mine)
+        return _Verdict(
+            state,
+            wall,
+            reports,
+            [_account(inventory, mine, wall, monotonic) for inventory, mine in found],
+            count_findings(reports),
+            sum(map(needs_attention, reports)),
+        )
 
     @cached_property
     def _style(self) -> str:
@@ -192,6 +168,33 @@ class StatusPage:
             telemetry_path=f".{self._telemetry_path}",  # relative, so that a proxy may serve the page under a path
         )
         return environment.get_template("page.html.j2")
+
+
+def _account(
+    inventory: AccountInventory, mine: Sequence[DiskReport], wall: float, monotonic: float
+) -> Mapping[str, Any]:
+    """Return what is shown of an account as a whole."""
+    account, disks = inventory.account, inventory.outcomes.get("disks")
+    is_known = inventory.current_disks(monotonic) is not None
+    return {
+        "id": account.id,
+        "name": account.name or account.id,
+        "up": None if disks is None else disks.success,
+        "known": is_known,
+        "disks": len(mine),
+        "attention": sum(map(needs_attention, mine)),
+        "size_bytes": sum(report.disk.size_bytes or 0 for report in mine),
+        "disks_age": _age(inventory, "disks", wall),
+        "backups_age": _age(inventory, "backups", wall),
+        "stale": inventory.disks is not None and not is_known,
+    }
+
+
+def _age(inventory: AccountInventory, resource: Resource, wall: float) -> str:
+    outcome = inventory.outcomes.get(resource)
+    if outcome is None or outcome.last_success_at is None:
+        return "never"
+    return f"{human.age(max(0.0, wall - outcome.last_success_at))} ago"
 
 
 def _breakable(path: str | None) -> Markup:

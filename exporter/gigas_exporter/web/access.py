@@ -62,8 +62,7 @@ class _Open:
         del secured
         return True
 
-    def answer(self, request: Request, handler: Handler, party: str) -> Response:
-        del party
+    def answer(self, request: Request, handler: Handler) -> Response:
         return self.decorate(handler(request))
 
     def decorate(self, response: Response) -> Response:
@@ -97,12 +96,12 @@ class _Guarded:
         tls = self._now.config.tls
         return tls is None or not tls.allowed_names or is_allowed(secured, tls.allowed_names)
 
-    def answer(self, request: Request, handler: Handler, party: str) -> Response:
+    def answer(self, request: Request, handler: Handler) -> Response:
         current = self._current()
         if current.bucket is not None and not current.bucket.take():
             return self.decorate(plain(HTTPStatus.TOO_MANY_REQUESTS))
         if current.authenticator is not None:
-            verdict = current.authenticator.check(request.headers.get("authorization", ""), party)
+            verdict = current.authenticator.check(request.headers.get("authorization", ""), request.party)
             if verdict is Verdict.BUSY:
                 return self.decorate(plain(HTTPStatus.SERVICE_UNAVAILABLE, retry_after="1"))
             if verdict is Verdict.BAD:

@@ -8,7 +8,7 @@ import ssl
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final, Protocol
@@ -59,8 +59,8 @@ class Access(Protocol):
         """Return whether the client's certificate is one that may connect."""
         ...
 
-    def answer(self, request: Request, handler: Handler, party: str) -> Response:
-        """Answer a request of a party, by the handler if the client may ask."""
+    def answer(self, request: Request, handler: Handler) -> Response:
+        """Answer a request, by the handler if the client may ask."""
         ...
 
     def decorate(self, response: Response) -> Response:
@@ -162,7 +162,7 @@ class Connection:
         if not self._skip_body(head, deadline):
             return False
         self._enter(Phase.ANSWERING)
-        response = self._answer(head.request)
+        response = self._answer(replace(head.request, party=self._party))
         keep_alive = head.keep_alive and not self._closing()
         self._write(response, deadline, with_body=head.request.method != "HEAD", keep_alive=keep_alive)
         if keep_alive:
@@ -218,7 +218,7 @@ class Connection:
 
     def _answer(self, request: Request) -> Response:
         try:
-            return self._access.answer(request, self._handler, self._party)
+            return self._access.answer(request, self._handler)
         except Exception as error:  # noqa: BLE001  (the boundary: one broken page must not end the process)
             where = traceback.extract_tb(error.__traceback__)[-1]
             _log.error(

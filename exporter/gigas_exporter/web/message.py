@@ -18,12 +18,14 @@ class Request:
         path: The decoded path, without the query.
         query: The decoded query; of a name that is given twice, the last.
         headers: By lower-case name; a header that is given twice is joined with a comma.
+        party: Whose it is; where there is a queue, requests of the same party share its turns.
     """
 
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    party: str = ""
 
 
 @dataclass(frozen=True, slots=True)

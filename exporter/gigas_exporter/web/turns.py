@@ -12,6 +12,7 @@ from __future__ import annotations
 import enum
 import ipaddress
 import threading
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -36,7 +37,7 @@ class Call(enum.Enum):
 @dataclass(eq=False, slots=True)
 class _Waiter:
     party: str
-    about: bytes
+    about: Hashable
     place: int
     called: threading.Event = field(default_factory=threading.Event)
     call: Call | None = None
@@ -65,7 +66,7 @@ class Turns:
         self._turn_seconds = 0.0
         self._began = 0.0
 
-    def wait(self, party: str, about: bytes) -> Call:
+    def wait(self, party: str, about: Hashable) -> Call:
         """Wait for a turn about something. Who gets it must call :meth:`done`; who does not must not."""
         with self._lock:
             place = max(self._served, self._last_place.get(party, -1) + 1)
@@ -84,7 +85,7 @@ class Turns:
                 self._waiting.remove(waiter)
             return waiter.call or Call.AWAY
 
-    def done(self, about: bytes) -> None:
+    def done(self, about: Hashable) -> None:
         """End the turn: who waits about the same is settled, and the next has the turn."""
         with self._lock:
             self._turn_seconds = self._clock.monotonic() - self._began
@@ -103,7 +104,7 @@ class Turns:
         self._began = self._clock.monotonic()
         waiter.end(Call.TURN)
 
-    def _is_full(self, about: bytes) -> bool:
+    def _is_full(self, about: Hashable) -> bool:
         turns = {each.about for each in self._waiting}
         if len(self._waiting) >= self._room:
             return True

@@ -1,0 +1,166 @@
+"""Many visitors of the status page at once: one page is rendered at a time, and those who cannot wait are told so."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import requests
+
+from gigas_exporter.inventory import AccountInventory
+from gigas_exporter.statuspage import StatusPage
+from gigas_exporter.statuspage.query import Query
+from statuspage.inventories import account, disks_of
+
+WAITING = 8
+
+
+class Held:
+    """Data that are read when the test says so, and how many read them at once."""
+
+    def __init__(self, site: Any) -> None:
+        self._go_on = threading.Event()
+        self.readers = self.most = 0
+        self._known = site.source.snapshot
+        site.source.snapshot = self._snapshot
+        site.clock.wall = lambda: 1_900_000_000.25
+
+    def go_on(self) -> None:
+        """Let the data be read from now on, once those who came have had a moment to take their places."""
+        time.sleep(0.1)
+        self._go_on.set()
+
+    def _snapshot(self) -> tuple[AccountInventory, ...]:
+        self.readers += 1
+        self.most = max(self.most, self.readers)
+        assert self._go_on.wait(20)
+        self.readers -= 1
+        known: tuple[AccountInventory, ...] = self._known()
+        return known
+
+
+@pytest.fixture
+def ask() -> Iterator[Callable[..., socket.socket]]:
+    """Ask for a page from an address of loopback, without waiting for the answer."""
+    with ExitStack() as held:
+
+        def begin(site: Any, target: str = "/", host: str = "127.0.0.1") -> socket.socket:
+            client = socket.create_connection(site.address, timeout=20, source_address=(host, 0))
+            held.enter_context(client)
+            seen = len(site.visited)
+            client.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            while len(site.visited) == seen:
+                time.sleep(0.001)
+            return client
+
+        yield begin
+
+
+def _answer(client: socket.socket) -> bytes:
+    with client.makefile("rb") as stream:
+        return stream.read()
+
+
+def _statuses(clients: list[socket.socket]) -> list[bytes]:
+    return [_answer(client).split(b" ")[1] for client in clients]
+
+
+@pytest.fixture
+def rendered(monkeypatch: pytest.MonkeyPatch) -> list[Query]:
+    """What was rendered."""
+    done: list[Query] = []
+    render = StatusPage.render
+
+    def counted(page: StatusPage, query: Query) -> bytes:
+        done.append(query)
+        return render(page, query)
+
+    monkeypatch.setattr(StatusPage, "render", counted)
+    return done
+
+
+def test_one_page_is_rendered_and_few_wait(site: Callable[..., Any], ask: Callable[..., socket.socket]) -> None:
+    """Those beyond are told at once to come again; the others get their pages, one after the other."""
+    served = site(account(disks_of(250)))
+    held = Held(served)
+    first = ask(served)
+    others = [ask(served) for _ in range(WAITING + 20)]
+    others[-1].settimeout(5)
+    refusal = _answer(others[-1])
+    assert refusal.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nRetry-After: 1\r\n" in refusal
+    held.go_on()
+    statuses = _statuses([first, *others[:-1]])
+    assert statuses.count(b"200") == 1 + WAITING
+    assert statuses.count(b"503") == 19
+    assert held.most == 1
+
+
+def test_who_floods_keeps_no_other_address_out(site: Callable[..., Any], ask: Callable[..., socket.socket]) -> None:
+    """A visitor of another address finds room although all of it is taken by one."""
+    served = site(account(disks_of(250)))
+    held = Held(served)
+    flood = [ask(served, f"/?page={number}") for number in range(50)]
+    other = ask(served, "/?sort=age", "127.0.0.2")
+    held.go_on()
+    assert _statuses([other]) == [b"200"]
+    assert b"503" in _statuses(flood)
+
+
+def test_the_same_page_of_the_same_state_is_rendered_once(
+    site: Callable[..., Any], ask: Callable[..., socket.socket], rendered: list[Query]
+) -> None:
+    """Also for those who came while it was rendered; another query or a change of the data makes another."""
+    served = site(account(disks_of(250)))
+    held = Held(served)
+    clients = [ask(served, "/?q=srv") for _ in range(5)]
+    held.go_on()
+    assert len({_answer(client).partition(b"\r\n\r\n")[2] for client in clients}) == 1
+    assert requests.get(served.url, params={"q": " srv ", "other": "1"}, timeout=10).status_code == 200
+    assert rendered == [Query(search="srv")]
+    requests.get(served.url, timeout=10)
+    assert len(rendered) == 2
+    served.source.version += 1
+    requests.get(served.url, params={"q": "srv"}, timeout=10)
+    assert len(rendered) == 3
+
+
+def test_few_pages_are_kept(site: Callable[..., Any], rendered: list[Query]) -> None:
+    """What was rendered longest ago is rendered again, what was rendered lately is not."""
+    served = site(account(disks_of(3)))
+    served.clock.wall = lambda: 1_900_000_000.25
+    for number in (*range(20), 19, 0):
+        requests.get(served.url, params={"q": str(number)}, timeout=10)
+    assert [query.search for query in rendered] == [*map(str, range(20)), "0"]
+
+
+def test_no_page_is_begun_at_the_end(
+    site: Callable[..., Any], ask: Callable[..., socket.socket], rendered: list[Query]
+) -> None:
+    """The one under way is finished, and those who wait for another are let go."""
+    served = site(account(disks_of(250)))
+    held = Held(served)
+    first, *others = [ask(served, f"/?page={number}") for number in range(1, 4)]
+    while not held.readers:
+        time.sleep(0.001)
+    served.is_ending = True
+    held.go_on()
+    assert _statuses([first, *others]) == [b"200", b"503", b"503"]
+    assert rendered == [Query()]
+
+
+def test_a_page_that_breaks_holds_nobody(site: Callable[..., Any], ask: Callable[..., socket.socket]) -> None:
+    """Those who wait for the same are told to come again, and the next page is made."""
+    served = site(account(disks_of(3)))
+    held = Held(served)
+    known, held._known = held._known, lambda: 1 / 0
+    clients = [ask(served) for _ in range(3)]
+    held.go_on()
+    assert sorted(_statuses(clients)) == [b"500", b"503", b"503"]
+    held._known = known
+    assert requests.get(served.url, timeout=10).status_code == 200
