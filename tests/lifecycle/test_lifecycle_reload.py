@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +139,31 @@ def assert_polled(served: Exporter, account: str) -> None:
     polls = seen(served, "gigas_exporter_polls_total", account_id=account, resource="disks") or 0
     await_true(lambda: seen(served, "gigas_exporter_polls_total", account_id=account, resource="disks") == polls + 2)
     assert seen(served, "gigas_up", account_id=account) == 1
+
+
+def test_a_flood_of_requests_costs_few_reloads(
+    tmp_path: Path, config: Any, clean: dict[str, str], cloud: SimulatorServer
+) -> None:
+    """A few wait and share a reload, the others are told to come again, and a scrape is answered meanwhile."""
+    cloud.faults.add("hang", "list_disks")  # so that a reload waits a moment for the polls of the one before
+    flags = (config.flag, "--api.timeout=60s", "--web.enable-lifecycle")
+    with exporter(tmp_path, clean, *flags, ready=False) as served, ExitStack() as held:
+        await_true(lambda: cloud.requests["list_disks"] > 0)
+        host, _, port = served.url.removeprefix("http://").rpartition(":")
+        clients = [held.enter_context(socket.create_connection((host, int(port)), timeout=20)) for _ in range(200)]
+        for client in clients:
+            client.sendall(b"POST /-/reload HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        began = time.monotonic()
+        assert served.answers("/metrics")
+        assert time.monotonic() - began < 1.0
+        answers = [client.makefile("rb").read() for client in clients]
+        reloaded = [answer for answer in answers if answer.startswith(b"HTTP/1.1 200 ")]
+        refused = [answer for answer in answers if answer.startswith(b"HTTP/1.1 503 ")]
+        assert reloaded
+        assert len(reloaded) + len(refused) == len(answers)
+        assert all(b"\r\nRetry-After: 1\r\n" in answer for answer in refused)
+        assert served.process.stderr.count("configuration reloaded") < len(reloaded) < 10
+        cloud.faults.clear()
 
 
 def refused_reload(served: Exporter) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
-from gigas_exporter.web import Handler, Request, Response, build_routes
+from gigas_exporter.web import Handler, Request, Response, Server, build_routes
 
 
 @dataclass
@@ -110,6 +112,28 @@ def test_a_reload_says_how_it_went() -> None:
     """A good reload is 200; a bad one is 500 with the reason."""
     assert _ask(_routes(reload=lambda: None), "POST", "/-/reload") == (200, b"reloaded\n")
     assert _ask(_routes(reload=lambda: "c.yml: bad"), "POST", "/-/reload") == (500, b"not reloaded: c.yml: bad\n")
+
+
+def test_only_a_few_wait_for_a_reload(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+    """Who comes when enough wait is told to come again; there is room again afterwards."""
+    began, go_on = threading.Semaphore(0), threading.Event()
+
+    def reload() -> str | None:
+        began.release()
+        assert go_on.wait(10)
+        return None
+
+    server = serve(_routes(reload=reload))
+    waiting = [wire(server) for _ in range(4)]
+    for each in waiting:
+        each.send(b"POST /-/reload HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert began.acquire(timeout=10)
+    refusal = wire(server).ask("/-/reload", method="POST")
+    assert (refusal.status, refusal.headers["retry-after"]) == (503, "1")
+    assert wire(server).ask("/-/healthy").status == 200
+    go_on.set()
+    assert [each.answer().status for each in waiting] == [200] * 4
+    assert wire(server).ask("/-/reload", method="POST").status == 200
 
 
 def test_the_index_gets_the_query() -> None:

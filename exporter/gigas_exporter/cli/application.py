@@ -14,6 +14,7 @@ from typing import Final
 
 from gigas_exporter import human, logs
 from gigas_exporter.cli import memory
+from gigas_exporter.cli.rounds import Rounds
 from gigas_exporter.clock import Clock
 from gigas_exporter.config import Settings
 from gigas_exporter.errors import ConfigError, GigasError
@@ -77,7 +78,7 @@ class Application:
         self._service = self._new_service(self._settings)
         self._notifier = Notifier(os.environ, clock)
         self._watchdog = Watchdog(self._notifier, lambda: self._server.accepting and self._healthy(), clock)
-        self._reloading = threading.Lock()
+        self._reloads = Rounds(self._reload)
         self._was_ready = False
 
     @property
@@ -113,22 +114,27 @@ class Application:
         _log.info("ending", signal=received.name)
 
     def reload(self) -> str | None:
-        """Read the settings again and go on with them; when they are bad, go on with the old ones and say why."""
-        with self._reloading:
-            if self._ending:
-                return "the exporter is ending"
-            self._notifier.reloading()
-            try:
-                self._take(self._load())
-            except GigasError as error:
-                self._telemetry.reload(success=False, wall=self._clock.wall())
-                _log.error("the new configuration is not taken", error=str(error))
-                return str(error)
-            else:
-                memory.collect()  # what was polled with before is old, and partly held by cycles
-                return None
-            finally:
-                self._notifier.ready()
+        """Read the settings again and go on with them; when they are bad, go on with the old ones and say why.
+
+        Those who ask while a reload is under way share the next one.
+        """
+        return self._reloads.join()
+
+    def _reload(self) -> str | None:
+        if self._ending:
+            return "the exporter is ending"
+        self._notifier.reloading()
+        try:
+            self._take(self._load())
+        except GigasError as error:
+            self._telemetry.reload(success=False, wall=self._clock.wall())
+            _log.error("the new configuration is not taken", error=str(error))
+            return str(error)
+        else:
+            memory.collect()  # what was polled with before is old, and partly held by cycles
+            return None
+        finally:
+            self._notifier.ready()
 
     def _take(self, settings: Settings) -> None:
         """Go on with these settings.
@@ -159,8 +165,7 @@ class Application:
         self._watchdog.close()
         self._ending = True
         began = self._clock.monotonic()
-        with self._reloading:  # the one under way is waited for; those that wait themselves then see the end
-            pass
+        self._reloads.join()  # the one under way is waited for; the one after it sees the end
         self._server.close(max(0.0, _GRACE_SECONDS - (self._clock.monotonic() - began)))
         self._service.stop()
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Protocol
+from typing import Final, Protocol
 
 from gigas_exporter.web.message import Handler, Request, Response, plain
 from gigas_exporter.web.negotiation import wants_gzip, wants_openmetrics
@@ -12,6 +13,7 @@ from gigas_exporter.web.negotiation import wants_gzip, wants_openmetrics
 __all__ = ["Exposition", "Page", "build_routes"]
 
 _READ = ("GET", "HEAD")
+_MOST_RELOADERS: Final = 4
 
 
 class Exposition(Protocol):
@@ -79,10 +81,18 @@ def build_routes(
     def health(_: Request) -> Response:
         return plain(HTTPStatus.OK, "healthy") if healthy() else plain(HTTPStatus.SERVICE_UNAVAILABLE, "not healthy")
 
+    reloaders = threading.BoundedSemaphore(_MOST_RELOADERS)
+
     def reloading(_: Request) -> Response:
         if reload is None:
             return plain(HTTPStatus.FORBIDDEN, "reloading is off; --web.enable-lifecycle turns it on")
-        reason = reload()
+        # Who waits cannot be given up for who scrapes, so that only a few may.
+        if not reloaders.acquire(blocking=False):
+            return plain(HTTPStatus.SERVICE_UNAVAILABLE, "too many wait for a reload", retry_after="1")
+        try:
+            reason = reload()
+        finally:
+            reloaders.release()
         if reason is None:
             return plain(HTTPStatus.OK, "reloaded")
         return plain(HTTPStatus.INTERNAL_SERVER_ERROR, f"not reloaded: {reason}")
