@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 
+from gigas_exporter.clock import Budget
 from gigas_exporter.errors import IncompleteError
 from gigas_exporter.gigas import ApiKeyCredential, ApiSettings, FixedSecret, ReadClient
 from gigas_exporter.gigas.observer import NullObserver
@@ -28,15 +30,17 @@ def cloud() -> Iterator[SimulatorServer]:
 
 
 class Slowness(NullObserver):
-    """Lets some seconds pass with each request."""
+    """Lets some seconds pass with each request, and can do more."""
 
     def __init__(self, clock: Any) -> None:
         self._clock = clock
         self.seconds = 0.0
+        self.also: Callable[[], None] = lambda: None
 
     def request(self, operation: str, code: str, seconds: float) -> None:
         """Turn the clock."""
         self._clock.now += self.seconds
+        self.also()
 
 
 class Lists:
@@ -196,3 +200,21 @@ def test_a_walk_that_does_not_fit_looks_behind_again(
     with pytest.raises(IncompleteError, match="does not fit its total"):
         lists.client.list_disks(ACCOUNT)
     assert cloud.requests.total - before == 4 + 5
+
+
+def test_the_end_of_a_list_of_an_account_that_is_forgotten_meanwhile_is_not_kept(
+    cloud: SimulatorServer, clock: Any, reading: Callable[[int], Lists]
+) -> None:
+    """Work that was stopped before the account was forgotten puts nothing back when it comes to its end."""
+    lists = reading(5)
+    stop = threading.Event()
+
+    def forget_at_the_look_behind() -> None:
+        if cloud.requests.total == 5:
+            stop.set()
+            lists.client.forget(ACCOUNT)
+
+    lists.slowness.also = forget_at_the_look_behind
+    assert len(lists.client.list_disks(ACCOUNT, budget=Budget(clock, 60, stop)).items) == DISKS
+    assert stop.is_set()
+    assert lists.disks() == (DISKS, 5)

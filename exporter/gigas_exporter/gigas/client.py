@@ -287,7 +287,7 @@ class ReadClient:
         )
         pages, is_second = walker.walk(partial(fetch_with, reader), partial(fetch_with, exact))
         if remember:
-            self._ends.keep(key, walker.ends_at)
+            self._ends.keep(key, walker.ends_at, budget.stop)
         if walker.met_first_page_again:
             self._whole_lists.add(request.operation)
         return pages, is_second

@@ -12,6 +12,7 @@ that is beyond. What such a look has shown is believed for a while, so that it d
 
 from __future__ import annotations
 
+import threading
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Executor, Future, wait
@@ -106,28 +107,36 @@ class Ends:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._lock = threading.Lock()
         self._seen: dict[ListKey, tuple[int, float]] = {}
 
     def recall(self, key: ListKey) -> int | None:
         """Return the total at which a list was seen to end, unless that was too long ago."""
-        total, seen_at = self._seen.get(key, (None, 0.0))
-        if self._clock.monotonic() < seen_at + END_BELIEVED_SECONDS:
-            return total
-        self._seen.pop(key, None)
-        return None
-
-    def keep(self, key: ListKey, total: int | None) -> None:
-        """Keep where a list ended in its last walk, and since when; ``None`` when its end was seen in another way."""
-        if total is None:
+        with self._lock:
+            total, seen_at = self._seen.get(key, (None, 0.0))
+            if self._clock.monotonic() < seen_at + END_BELIEVED_SECONDS:
+                return total
             self._seen.pop(key, None)
-        elif total != self._seen.get(key, (None, 0.0))[0]:
-            self._seen[key] = (total, self._clock.monotonic())
+            return None
+
+    def keep(self, key: ListKey, total: int | None, ended: threading.Event) -> None:
+        """Keep where a list ended in its last walk, and since when, unless the work that it was for has ended.
+
+        Args:
+            key: The list.
+            total: Where it ended; ``None`` when its end was seen in another way.
+            ended: Set when the work has ended.
+        """
+        with self._lock:
+            if total is None:
+                self._seen.pop(key, None)
+            elif not ended.is_set() and total != self._seen.get(key, (None, 0.0))[0]:
+                self._seen[key] = (total, self._clock.monotonic())
 
     def forget(self, path: str) -> None:
         """Let go of all lists below a path."""
-        for key in tuple(self._seen):
-            if key[0].startswith(path):
-                self._seen.pop(key, None)
+        with self._lock:
+            self._seen = {key: seen for key, seen in self._seen.items() if not key[0].startswith(path)}
 
 
 @dataclass(slots=True)
