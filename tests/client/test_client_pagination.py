@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from gigas_exporter.clock import Budget, SystemClock
-from gigas_exporter.errors import ApiError, DecodeError, IncompleteError
+from gigas_exporter.errors import ApiError, DecodeError, IncompleteError, TransportError
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.model import Backup
 
@@ -239,6 +240,70 @@ def test_pages_that_never_end_are_incomplete(listed: Any) -> None:
 
     with pytest.raises(IncompleteError, match="the list has no end"):
         listed(script, page_size=2).list_disks("1", budget=Budget(SystemClock(), 60))
+
+
+def test_a_page_that_holds_far_more_than_was_asked_for_is_refused(listed: Any) -> None:
+    """Only the first one may, from a server that ignores the limit; so no small first page lets large ones in."""
+
+    def script(seen: Any, wire: Any) -> None:
+        offset = int(seen.query["offset"])
+        wire.reply(200, items(*range(offset, offset + (21 if offset else 10))), {"X-Total": "100"})
+
+    with pytest.raises(DecodeError, match="holds more than 20 items"):
+        listed(script).list_disks("1")
+
+
+def test_a_list_that_outgrows_its_total_is_given_up_on_the_way(listed: Any) -> None:
+    """Its pages are counted as they come, and not only when all are there."""
+    asked: list[int] = []
+
+    def script(seen: Any, wire: Any) -> None:
+        offset = int(seen.query["offset"])
+        asked.append(offset)
+        wire.reply(200, items(*range(offset * 10, offset * 10 + (10 if offset else 1))), {"X-Total": "1000"})
+
+    with pytest.raises(IncompleteError, match="longer than its total of 1000"):
+        listed(script).list_disks("1")
+    assert len(asked) < 300
+
+
+@pytest.mark.parametrize(("list_name", "total"), [("list_disks", 200_001), ("list_backups", 1_000_001)])
+def test_a_list_that_is_too_long_is_not_begun(listed: Any, list_name: str, total: int) -> None:
+    """Twice as many disks as are supported, and the backups of those that are, is what a list may hold."""
+    lister = Lister(items(*range(100)))
+    lister.total = lambda real: total
+    with pytest.raises(IncompleteError, match="is too long"):
+        getattr(listed(lister, page_size=100), list_name)("1")
+    assert len(lister.asked) == 1
+
+
+def test_a_server_that_ignores_the_limit_may_send_as_much_as_an_answer_can_hold(listed: Any) -> None:
+    """That is 100,000 items; an answer of the largest size that holds more is none of whole items."""
+    lister = Lister([{"id": number} for number in range(100_000)])
+    lister.ignores_paging = True
+    client = listed(lister)
+    assert len(client.list_disks("1").items) == 100_000
+    lister.contents.append({"id": 100_000})
+    with pytest.raises(DecodeError, match="holds more than 100000 items"):
+        client.list_disks("1")
+
+
+def test_a_page_is_not_decoded_to_its_end_when_the_work_has_ended(
+    listed: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first item, which is not understood, ends the work; the last one is not come to any more."""
+    lister = Lister([{"id": 1, "status": 5}, *items(*range(2, 20_000)), {"id": 20_000, "locked": []}])
+    lister.ignores_paging = True
+    stop = threading.Event()
+
+    def end(record: logging.LogRecord) -> bool:
+        stop.set()
+        return True
+
+    with caplog.filtering(end), pytest.raises(TransportError, match="the work ended") as caught:  # type: ignore[arg-type]
+        listed(lister).list_disks("1", budget=Budget(SystemClock(), 60, stop))
+    assert caught.value.reason == "timeout"
+    assert [record.__dict__["field"] for record in caplog.records] == ["status"]
 
 
 def test_a_page_that_fails_fails_the_list(listed: Any) -> None:

@@ -23,7 +23,7 @@ from gigas_exporter.decode import (
     decode_json,
     decode_virtual_machine,
 )
-from gigas_exporter.errors import DecodeError
+from gigas_exporter.errors import DecodeError, GigasError, without_frames
 from gigas_exporter.gigas.credentials import Credential
 from gigas_exporter.gigas.observer import NullObserver, Observer
 from gigas_exporter.gigas.operations import (
@@ -46,6 +46,11 @@ DEFAULT_BUDGET_SECONDS = 300.0
 """How long a call without a budget may take in all."""
 
 _FUTURE_TOLERANCE_SECONDS = 300.0
+# How long a list may be: twice the 100,000 disks that are supported in one account, and the 700,000 backups that those
+# have in a week with room for more. Bare items take 400 bytes each once they are decoded, so 80 MB; of backups a sweep
+# keeps only what it reduces each page to.
+_MAX_ITEMS = 200_000
+_MAX_BACKUPS = 1_000_000
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -182,7 +187,7 @@ class ReadClient:
             locked=locked,
         )
         request: Request[Any] = Request("list_backups", "GET", account_path(account_id, "backups"), query)
-        return self._list(request, decode_backup, budget)
+        return self._list(request, decode_backup, budget, max_items=_MAX_BACKUPS)
 
     def sweep_backups(
         self, account_id: str, reduce: Callable[[Sequence[Backup]], _R], *, budget: Budget | None = None
@@ -202,16 +207,18 @@ class ReadClient:
         key = ("sweep_backups", request.path)
         latest = self._clock.wall() + _FUTURE_TOLERANCE_SECONDS
         known, said = self._memory.recall(key), self._said(request)
-        reader = PageReader(
-            request.operation, decode_backup, lambda items: reduce(tuple(items.values())), known, latest, announced=said
-        )
-        exact = PageReader(request.operation, decode_backup, dict, {}, latest, announced=said)
-        pages, is_exact = self._walk(request, reader, exact, budget)
+
+        def make(items: dict[str, Backup]) -> _R:
+            return reduce(tuple(items.values()))
+
+        reader = PageReader(request.operation, decode_backup, make, known, latest, announced=said, ended=budget.stop)
+        exact = PageReader(request.operation, decode_backup, dict, {}, latest, announced=said, ended=budget.stop)
+        pages, is_exact = self._walk(request, reader, exact, budget, max_items=_MAX_BACKUPS)
         if not is_exact:
             self._memory.keep(key, pages, budget.stop)
             return Listing(tuple(page.value for page in pages), merged(pages))
         kept = newest_only([page.value for page in pages])
-        return Listing(tuple(reduce(tuple(items.values())) for items in kept), merged(pages))
+        return Listing(tuple(make(items) for items in kept), merged(pages))
 
     def get_backup(self, account_id: str, backup_id: str, *, budget: Budget | None = None) -> Backup:
         """Read one backup (Gigas docs, page Backup)."""
@@ -247,14 +254,18 @@ class ReadClient:
         *,
         remember: bool = True,
         whole_below: int = 0,
+        max_items: int = _MAX_ITEMS,
     ) -> Listing[_Item]:
         key = (request.operation, request.path)
         known: Mapping[bytes, Page[dict[str, _Item]]] = self._memory.recall(key) if remember else {}
         latest = self._clock.wall() + _FUTURE_TOLERANCE_SECONDS
-        said = self._said(request)
-        reader = PageReader[_Item, dict[str, _Item]](request.operation, decode, dict, known, latest, announced=said)
         budget = self._budget(budget)
-        pages, _ = self._walk(request, reader, reader, budget, remember=remember, whole_below=whole_below)
+        reader = PageReader[_Item, dict[str, _Item]](
+            request.operation, decode, dict, known, latest, announced=self._said(request), ended=budget.stop
+        )
+        pages, _ = self._walk(
+            request, reader, reader, budget, remember=remember, whole_below=whole_below, max_items=max_items
+        )
         if remember:
             self._memory.keep(key, pages, budget.stop)
         kept: Iterable[Mapping[str, _Item]] = newest_only([page.value for page in pages])
@@ -269,10 +280,16 @@ class ReadClient:
         *,
         remember: bool = True,
         whole_below: int = 0,
+        max_items: int = _MAX_ITEMS,
     ) -> tuple[list[Page[Any]], bool]:
-        def fetch_with(reader: PageReader[Any, Any], offset: int, limit: int) -> Page[Any]:
+        def fetch_with(reader: PageReader[Any, Any], offset: int, limit: int, at_most: int) -> Page[Any]:
             query = {**request.query, "limit": str(limit), "offset": str(offset)}
-            page = self._session.call(replace(request, query=query), budget, reader.read)
+            interpret = partial(reader.read, at_most=at_most)
+            try:
+                page = self._session.call(replace(request, query=query), budget, interpret)
+            except GigasError as error:
+                # Of pages that fail side by side, each would else keep its answer until all of them are let go.
+                raise without_frames(error) from None
             self._largest_page = max(self._largest_page, page.count)
             return page
 
@@ -280,6 +297,7 @@ class ReadClient:
         walker = Walker(
             request.operation,
             self._page_size,
+            max_items,
             self._executor,
             whole_below=whole_below,
             ignores_offset=request.operation in self._whole_lists,

@@ -8,15 +8,20 @@ no fewer than the total. In all other cases it is incomplete: an item may have s
 
 A full last page is looked behind although the list fits its total: a server that caps its totals would else hide all
 that is beyond. What such a look has shown is believed for a while, so that it does not cost a request each time.
+
+No walk holds more than the longest list that is supported. A server that ignores the limit may send its list as one
+page, so that the first may be as long as any answer of whole items; those after it are held to what was asked for.
 """
 
 from __future__ import annotations
 
 import threading
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Executor, Future, wait
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
 from gigas_exporter.clock import Clock
@@ -27,10 +32,13 @@ __all__ = ["END_BELIEVED_SECONDS", "Ends", "Fetch", "Page", "Walker", "newest_on
 END_BELIEVED_SECONDS = 900.0
 """How long a list that is as long as it was is taken to end where it did; what is served may be that old anyway."""
 
-_MAX_ITEMS = 2_000_000
+# A whole item takes 200 bytes of JSON and more, so that an answer of the largest size holds 80,000 at most.
+_MAX_PAGE_ITEMS = 100_000
 _MAX_PAGES = 20_000
 # Without a total nothing else stops a server that sends new items for ever.
 _MAX_PAGES_IN_THE_DARK = 2_500
+# Twice as many as may be under way at once, so that no thread waits for its next one.
+_PAGES_AHEAD = 128
 
 ListKey = tuple[str, frozenset[tuple[str, str]]]
 """A list's path, and what it is filtered by."""
@@ -71,9 +79,17 @@ class Page(Generic[_V]):
 class Fetch(Protocol[_V_co]):
     """Reads the page at an offset."""
 
-    def __call__(self, offset: int, limit: int) -> Page[Any]:
-        """Return the page."""
+    def __call__(self, offset: int, limit: int, at_most: int) -> Page[Any]:
+        """Return the page.
+
+        Raises:
+            DecodeError: It holds more than ``at_most`` items.
+        """
         ...
+
+
+_Ask = Callable[[int], Page[_V]]
+"""Reads the page at an offset, asking for as many items as the first page had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +103,11 @@ class _Pass(Generic[_V]):
         return sum(page.count for page in self.pages)
 
     @property
-    def ids(self) -> list[int]:
-        return [identity for page in self.pages for identity in page.ids]
+    def ids(self) -> array[int]:
+        ids = array("q")
+        for page in self.pages:
+            ids.extend(page.ids)
+        return ids
 
     def is_sound(self) -> bool:
         met: set[int] = set()
@@ -98,8 +117,8 @@ class _Pass(Generic[_V]):
         is_without_repeats = len(met) == sum(len(page.ids) for page in self.pages)
         return is_without_repeats and len(totals) == 1 and totals <= {None, self.items}
 
-    def confirms(self, other: _Pass[Any]) -> bool:
-        return self.items >= max((page.total or 0) for page in self.pages) and self.ids == other.ids
+    def confirms(self, ids: array[int]) -> bool:
+        return self.items >= max((page.total or 0) for page in self.pages) and self.ids == ids
 
 
 class Ends:
@@ -146,6 +165,7 @@ class Walker:
     Args:
         name: Of the operation, for error messages.
         limit: Items to ask for per page.
+        max_items: The most that the list may hold.
         executor: Where the pages of a list of known length are fetched side by side.
         whole_below: A page without a total and with fewer items is the whole list; 0 means to look behind it.
         ignores_offset: Whether the server was seen to send the first page again when it was asked for the second.
@@ -156,6 +176,7 @@ class Walker:
 
     name: str
     limit: int
+    max_items: int
     executor: Executor
     whole_below: int = 0
     ignores_offset: bool = False
@@ -166,29 +187,37 @@ class Walker:
         """Return the pages of a walk that can be believed, and whether it was the second.
 
         Raises:
-            IncompleteError: Neither walk can be believed, or the list has no end.
+            DecodeError: A page holds far more than was asked for.
+            IncompleteError: Neither walk can be believed, or the list has no end, or is longer than it may be.
         """
         first = _Pass(list(self._pages(fetch)))
         if first.is_sound():
             return first.pages, False
         self.ends_at = None  # it may be what was wrong
+        first_ids = first.ids
+        del first  # what was made of the items is not needed any more, and would double what the walk takes
         second = _Pass(list(self._pages(fetch_again)))
-        if second.is_sound() or second.confirms(first):
+        if second.is_sound() or second.confirms(first_ids):
             return second.pages, True
         raise IncompleteError(f"{self.name}: the list does not fit its total or changes while it is read")
 
     def _pages(self, fetch: Fetch[_V]) -> Iterator[Page[_V]]:
-        first = fetch(0, self.limit)
+        first = fetch(0, self.limit, _MAX_PAGE_ITEMS)
         yield first
         if first.total != self.ends_at:
             self.ends_at = None
         if self._is_whole(first):
             return
         step, offset, last = first.length, first.length, first
+        # Up to a limit more: a server may repeat items, and one that ignores the limit may have got some new ones.
+        at_most = first.count + self.limit
+
+        def ask(offset: int) -> Page[_V]:
+            return fetch(offset, step, at_most)
+
         if first.total is not None and first.total > step:
             self._check_length(first.total, step)
-            offsets = range(step, first.total, step)
-            for last in self._side_by_side(fetch, offsets, step):
+            for last in self._side_by_side(ask, range(step, first.total, step), first.total):
                 yield last
                 offset += last.length
             if last.count < step:
@@ -196,7 +225,7 @@ class Walker:
                 return
             if first.total == self.ends_at:
                 return
-        yield from self._pages_behind(fetch, first, offset, step)
+        yield from self._pages_behind(ask, first, offset, step)
 
     def _is_whole(self, first: Page[Any]) -> bool:
         """Return whether nothing can be behind the first page."""
@@ -209,11 +238,11 @@ class Walker:
             return self.ignores_offset
         return first.count < self.limit and first.count < self.whole_below
 
-    def _pages_behind(self, fetch: Fetch[_V], first: Page[_V], offset: int, step: int) -> Iterator[Page[_V]]:
+    def _pages_behind(self, ask: _Ask[_V], first: Page[_V], offset: int, step: int) -> Iterator[Page[_V]]:
         seen = {first.digest}
         starts = {first.ids[0]} if first.ids else set()
         for _ in range(_MAX_PAGES_IN_THE_DARK):
-            page = fetch(offset, step)
+            page = ask(offset)
             if page.digest == first.digest:
                 self.met_first_page_again = True
             if page.count == 0:
@@ -233,23 +262,28 @@ class Walker:
         raise IncompleteError(f"{self.name}: the list has no end")
 
     def _check_length(self, items: int, step: int) -> None:
-        if items > _MAX_ITEMS or items > _MAX_PAGES * step:
+        if items > self.max_items or items > _MAX_PAGES * step:
             raise IncompleteError(f"{self.name}: a list of {items} items in pages of {step} is too long")
 
-    def _side_by_side(self, fetch: Fetch[_V], offsets: Sequence[int], step: int) -> list[Page[_V]]:
-        futures: list[Future[Page[_V]]] = []
+    def _side_by_side(self, ask: _Ask[_V], offsets: Sequence[int], total: int) -> list[Page[_V]]:
+        pages: list[Page[_V]] = []
+        running: deque[Future[Page[_V]]] = deque()
+        rest, items = iter(offsets), 0
         try:
-            futures.extend(self._submit(fetch, offset, step) for offset in offsets)
-            for future in wait(futures, return_when=FIRST_EXCEPTION).done:
-                future.result()
-            return [future.result() for future in futures]
+            while len(pages) < len(offsets):
+                running.extend(self._submit(ask, offset) for offset in islice(rest, _PAGES_AHEAD - len(running)))
+                pages.append(running.popleft().result())
+                items += pages[-1].length
+                if items > total:  # the first page, which is not among them, is the room that is left
+                    raise IncompleteError(f"{self.name}: the list is longer than its total of {total}")
+            return pages
         finally:
-            for future in futures:
+            for future in running:
                 future.cancel()
 
-    def _submit(self, fetch: Fetch[_V], offset: int, step: int) -> Future[Page[_V]]:
+    def _submit(self, ask: _Ask[_V], offset: int) -> Future[Page[_V]]:
         try:
-            return self.executor.submit(fetch, offset, step)
+            return self.executor.submit(ask, offset)
         except RuntimeError as error:
             why = "the client is closed" if "after shutdown" in str(error) else "no thread can be started for it"
             raise TransportError(self.name, "connection", why) from None

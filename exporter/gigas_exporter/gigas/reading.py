@@ -9,11 +9,13 @@ import threading
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Generic, TypeVar
 
 from gigas_exporter.decode import Decode, Misreadings, decode_array, decode_items
+from gigas_exporter.errors import DecodeError, TransportError
 from gigas_exporter.gigas.pagination import Page
 from gigas_exporter.gigas.transport import RawAnswer
 from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
@@ -22,6 +24,11 @@ __all__ = ["Listing", "PageMemory", "PageReader", "merged"]
 
 _DIGEST_BYTES = 16
 _MAX_DIGITS = 18
+# Decoded between two looks whether the work has ended: some hundredths of a second.
+_ITEMS_AT_ONCE = 4096
+# Parsed, an answer takes up to 40 times its size. No two large ones are decoded at once: it would not be faster.
+_LARGE_BYTES = 2**20
+_large = threading.Lock()
 # Whether a date lies ahead depends on when it is read; a page with such a date is decoded each time.
 _DATE_FIELDS = frozenset({"created_at", "updated_at", "date_created"})
 
@@ -82,6 +89,7 @@ class PageReader(Generic[_Item, _V]):
         known: Pages that need not be decoded again, by digest.
         latest: UNIX seconds; dates after it are counted.
         announced: The fields of which it was logged already that a value was not understood.
+        ended: Set when the work that the walk is for has ended.
     """
 
     def __init__(
@@ -93,6 +101,7 @@ class PageReader(Generic[_Item, _V]):
         latest: float,
         *,
         announced: set[str],
+        ended: threading.Event,
     ) -> None:
         self._operation = operation
         self._decode: Decode[_Item] = decode
@@ -100,23 +109,41 @@ class PageReader(Generic[_Item, _V]):
         self._known = known
         self._latest = latest
         self._announced = announced
+        self._ended = ended
 
-    def read(self, answer: RawAnswer) -> Page[_V]:
+    def read(self, answer: RawAnswer, at_most: int) -> Page[_V]:
         """Return the page that an answer holds.
 
         Raises:
-            DecodeError: The answer is no JSON array.
+            DecodeError: The answer is no JSON array, or holds more than ``at_most`` items.
+            TransportError: The work ended before all items were decoded.
         """
+        with _large if len(answer.body) > _LARGE_BYTES else nullcontext():
+            return self._read(answer, at_most)
+
+    def _read(self, answer: RawAnswer, at_most: int) -> Page[_V]:
         total, per_page = (_number(answer.headers.get(name, "")) for name in ("x-total", "x-per-page"))
         digest = blake2b(answer.body, digest_size=_DIGEST_BYTES).digest()
         known = self._known.get(digest)
         if known is not None:
             return replace(known, total=total, per_page=per_page)
+        self._check_that_it_is_wanted()
         raw_items = decode_array(answer.body, self._operation)
+        count = len(raw_items)
+        if count > at_most:
+            raise DecodeError("body", f"the answer to {self._operation} holds more than {at_most} items")
         invalid = Misreadings(self._announced)
-        items = decode_items(raw_items, self._decode, invalid, self._latest)
+        items: dict[str, _Item] = {}
+        for start in range(0, count, _ITEMS_AT_ONCE):
+            self._check_that_it_is_wanted()
+            part = raw_items[start : start + _ITEMS_AT_ONCE]
+            items.update(decode_items(part, self._decode, invalid, self._latest))
         ids = array("q", map(hash, items))
-        return Page(digest, len(raw_items), ids, self._make(items), dict(invalid), total, per_page)
+        return Page(digest, count, ids, self._make(items), dict(invalid), total, per_page)
+
+    def _check_that_it_is_wanted(self) -> None:
+        if self._ended.is_set():
+            raise TransportError(self._operation, "timeout", "the work ended while its answer was read")
 
 
 def merged(pages: Iterable[Page[Any]]) -> Mapping[str, int]:
