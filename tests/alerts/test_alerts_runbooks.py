@@ -16,6 +16,7 @@ import pytest
 
 from gigas_exporter.bundle.alerts import DASHBOARD_BASE, RUNBOOK_BASE
 from gigas_exporter.cli.main import cli as command_line
+from gigas_exporter.metrics.families import FAMILIES
 
 SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 
@@ -85,6 +86,19 @@ def test_every_diagnosis_has_promql_that_parses_and_a_command(directory: Path) -
         assert queries, path.name
         assert all(promql.parse(query) is not None for query in queries)
         assert re.search(r"```sh\n\S", diagnosis), path.name
+
+
+def test_every_query_names_series_that_there_are(directory: Path, rules: list[dict[str, Any]]) -> None:
+    """Each is one of the exporter's, one that the rules record, or one of Prometheus or of node_exporter."""
+    elsewhere = {"up", "ALERTS", "process_start_time_seconds", "node_timex_offset_seconds"}
+    known = elsewhere | {family.name for family in FAMILIES}
+    known |= {f"{family.name}_{part}" for family in FAMILIES for part in ("bucket", "sum", "count")}
+    known |= {rule["record"] for rule in rules if "record" in rule}
+    for path in _runbooks(directory):
+        for query in re.findall(r"```promql\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
+            bare = re.sub(r"\{[^}]*\}|\b(?:by|on|without|group_left|ignoring) ?\([^)]*\)|\[[^]]*\]", "", query)
+            named = {each for each in re.findall(r"[a-zA-Z_:][\w:]*(?!\w*\s*\()", bare) if "_" in each or ":" in each}
+            assert named <= known, path.name
 
 
 def test_every_command_is_one_that_there_is(directory: Path, alerts: dict[str, Any]) -> None:
