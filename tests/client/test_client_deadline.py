@@ -61,7 +61,11 @@ def test_a_drip_ends_by_the_deadline(api: Any, clients: Any, authority: Any, scr
     """Bytes that come one by one do not move the deadline, in headers, body or chunks, plain or encrypted."""
     server = api(script, context=authority.context if tls else None)
     client = clients(server.url, timeout_seconds=0.5, ca_file=authority.ca_file)
-    with within(3.0), pytest.raises(TransportError, match="no complete answer in time") as caught:
+    # On a busy machine the time may be over before the first request, or just before a second one.
+    with (
+        within(3.0),
+        pytest.raises(TransportError, match=r"no complete answer in time|ended before the request") as caught,
+    ):
         client.get_disk("1", "2", budget=Budget(SystemClock(), 0.6))
     assert caught.value.reason == "timeout"
 
