@@ -39,7 +39,7 @@ scrape_configs:
 _HOUR = 3600
 _LATELY = ("disk_info", "disk_backups", "disk_backups_failed", "disk_autobackup", "up")
 _SIZE = "disk_backup_last_size_bytes"
-_SETTLE_SECONDS, _MEASURED_MINUTES, _COSTLIEST = 100, 5, 12
+_SETTLE_SECONDS, _MEASURED_MINUTES, _COSTLIEST = 100, 3, 12
 _SERIES = re.compile(r"^gigas_(\w+)\{(.*)\} (\S+)$", re.MULTILINE)
 
 
