@@ -15,6 +15,7 @@ __all__ = ["bundled_directory", "read_text", "write_whole"]
 
 _PACKAGE = Path(__file__).parent
 _PIPE_SECONDS = 3
+_MAX_BYTES = 4 * 1024 * 1024
 
 
 def bundled_directory(kind: Literal["dashboards", "alerts"]) -> Path:
@@ -23,7 +24,7 @@ def bundled_directory(kind: Literal["dashboards", "alerts"]) -> Path:
     return inside if inside.is_dir() else _PACKAGE.parent.parent / kind
 
 
-def read_text(path: Path, max_bytes: int, name: str) -> str:
+def read_text(path: Path, name: str, max_bytes: int = _MAX_BYTES) -> str:
     """Return a file's text; it is called ``name`` where it cannot be read.
 
     A pipe, such as a shell makes of ``<(command)``, may take a few seconds between two pieces and no longer: whoever

@@ -164,15 +164,16 @@ def _names() -> Iterator[Test]:
             _firing("GigasDiskError", 19),
             _firing("GigasDiskError", 20, machine),
         )
-    made = _scene(100)
-    made.accounts[0].disks[0].machine = at("501", 70, "502")
-    made.accounts[0].disks[0].present = at(True, 75, False)
-    yield _test(
-        "a disk that is gone is named after its last machine: GigasDiskDisappeared",
-        made,
-        _firing("GigasDiskDisappeared", 80, _SECOND),
-        _firing("GigasDiskDisappeared", 95, _SECOND),
-    )
+    for moved_to, what, last in (("502", "is gone", _SECOND), ("", "was detached before it went", _FIRST)):
+        made = _scene(100)
+        made.accounts[0].disks[0].machine = at("501", 70, moved_to)
+        made.accounts[0].disks[0].present = at(True, 75, False)
+        yield _test(
+            f"a disk that {what} is named after its last machine: GigasDiskDisappeared",
+            made,
+            _firing("GigasDiskDisappeared", 80, last),
+            _firing("GigasDiskDisappeared", 95, last),
+        )
     made = _scene(100)
     made.accounts[0].disks[0].present = at(True, 75, False)
     made.accounts[0].machines = {"501": at(("web-1", "web-1.example.com"), 74, None)}
@@ -180,15 +181,6 @@ def _names() -> Iterator[Test]:
         "a machine that went with its disk has its name: GigasDiskDisappeared",
         made,
         _firing("GigasDiskDisappeared", 80, _FIRST),
-    )
-    made = _scene(100)
-    made.accounts[0].disks[0].machine = at("501", 70, "")
-    made.accounts[0].disks[0].present = at(True, 75, False)
-    yield _test(
-        "a disk that was detached before it went is named after its last machine: GigasDiskDisappeared",
-        made,
-        _firing("GigasDiskDisappeared", 80, _FIRST),
-        _firing("GigasDiskDisappeared", 95, _FIRST),
     )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
@@ -41,13 +43,20 @@ def _ask(pool: ThreadPoolExecutor, rounds: Rounds[int], count: int) -> list[Futu
     return asked
 
 
-def test_who_asks_meanwhile_shares_the_next_round() -> None:
-    """The one under way began too early for them, and one more is enough for all."""
+@contextmanager
+def _under_way() -> Iterator[tuple[Work, Rounds[int], ThreadPoolExecutor, list[Future[int]]]]:
+    """Begin a first round, which one asked for."""
     work = Work()
     rounds = Rounds(work)
     with ThreadPoolExecutor(20) as pool:
         first = _ask(pool, rounds, 1)
         _await_round(work, 1)
+        yield work, rounds, pool, first
+
+
+def test_who_asks_meanwhile_shares_the_next_round() -> None:
+    """The one under way began too early for them, and one more is enough for all."""
+    with _under_way() as (work, rounds, pool, first):
         second = _ask(pool, rounds, 8)
         work.may_end.release()
         _await_round(work, 2)
@@ -59,11 +68,7 @@ def test_who_asks_meanwhile_shares_the_next_round() -> None:
 
 def test_a_round_that_breaks_is_everyones_and_holds_nobody() -> None:
     """Each who shares it is told, and the next round is made."""
-    work = Work()
-    rounds = Rounds(work)
-    with ThreadPoolExecutor(20) as pool:
-        first = _ask(pool, rounds, 1)
-        _await_round(work, 1)
+    with _under_way() as (work, rounds, pool, first):
         second = _ask(pool, rounds, 3)
         work.fails = True
         work.may_end.release(2)

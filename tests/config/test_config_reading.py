@@ -25,7 +25,7 @@ def test_a_pipe_that_somebody_writes_to_is_read_to_its_end() -> None:
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        assert read_text(Path(f"/dev/fd/{reading}"), 100, "it") == "one\ntwo\n"
+        assert read_text(Path(f"/dev/fd/{reading}"), "it", 100) == "one\ntwo\n"
     finally:
         writer.join()
         os.close(reading)
@@ -34,11 +34,11 @@ def test_a_pipe_that_somebody_writes_to_is_read_to_its_end() -> None:
 def test_a_pipe_that_nobody_writes_to_keeps_nobody_waiting(tmp_path: Path) -> None:
     """Neither one without a writer nor one whose writer says nothing."""
     os.mkfifo(tmp_path / "pipe")
-    assert read_text(tmp_path / "pipe", 100, "it") == ""
+    assert read_text(tmp_path / "pipe", "it", 100) == ""
     reading, writing = os.pipe()
     try:
         with pytest.raises(ConfigError, match=r"^it: nothing comes out of it$"):
-            read_text(Path(f"/dev/fd/{reading}"), 100, "it")
+            read_text(Path(f"/dev/fd/{reading}"), "it", 100)
     finally:
         os.close(writing)
         os.close(reading)
@@ -47,7 +47,7 @@ def test_a_pipe_that_nobody_writes_to_keeps_nobody_waiting(tmp_path: Path) -> No
 def test_a_device_without_end_is_too_large() -> None:
     """Nothing more is read than may be."""
     with pytest.raises(ConfigError, match=r"^it: larger than 100 bytes$"):
-        read_text(Path("/dev/zero"), 100, "it")
+        read_text(Path("/dev/zero"), "it", 100)
 
 
 def test_a_directory_is_none_and_leaves_no_descriptor(tmp_path: Path) -> None:
@@ -55,5 +55,5 @@ def test_a_directory_is_none_and_leaves_no_descriptor(tmp_path: Path) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(3):
         with pytest.raises(ConfigError, match=r"^it: Is a directory$"):
-            read_text(tmp_path, 100, "it")
+            read_text(tmp_path, "it", 100)
     assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -29,7 +29,6 @@ from gigas_exporter.strict_yaml import load_yaml
 
 __all__ = ["ACCOUNT_VARIABLES", "load_settings"]
 
-_MAXIMUM_FILE_BYTES: Final = 4 * 1024 * 1024
 _ACCOUNT_ID: Final = "GIGAS_ACCOUNT_ID"
 ACCOUNT_VARIABLES: Final = (_ACCOUNT_ID, *map(variable_of, CREDENTIAL_KEYS))
 """The environment variables that name the one account of a set-up without accounts in a file."""
@@ -116,7 +115,7 @@ def _read(path: Path, findings: Findings) -> ConfigFile:
     Raises:
         ConfigError: It cannot be read, or what is wrong with it makes all else meaningless.
     """
-    document = load_yaml(read_text(path, _MAXIMUM_FILE_BYTES, str(path)), str(path))
+    document = load_yaml(read_text(path, str(path)), str(path))
     try:
         return ConfigFile.model_validate({} if document is None else document)
     except ValidationError as error:

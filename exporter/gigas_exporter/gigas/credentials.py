@@ -60,7 +60,7 @@ class SecretFile:
     def read(self) -> Secret:
         """Return the file's text without the white space around it."""
         name = f"secret file {self.path}"
-        return _checked(read_text(self.path, _MAX_SECRET_BYTES, name), name)
+        return _checked(read_text(self.path, name, _MAX_SECRET_BYTES), name)
 
 
 @dataclass(frozen=True, slots=True)

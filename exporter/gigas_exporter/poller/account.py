@@ -92,14 +92,15 @@ class AccountPoller:
         duration = self._clock.monotonic() - began
         failure = result if isinstance(result, GigasError) else None
         last = self._last_outcome(resource)
-        self._publish(resource, result, duration)
+        self._publish(resource, result, duration, last)
         self._observer.poll(self._account_id, resource, failure.reason if failure is not None else None)
-        self._tell(resource, result, duration, last.failing_since if last is not None else None)
+        self._tell(resource, result, duration, last.failing_since)
         return failure is None
 
-    def _last_outcome(self, resource: Resource) -> Outcome | None:
+    def _last_outcome(self, resource: Resource) -> Outcome:
         inventory = self._store.get(self._account_id)
-        return inventory.outcomes.get(resource) if inventory is not None else None
+        outcomes = inventory.outcomes if inventory is not None else {}
+        return outcomes.get(resource, Outcome(False, 0.0, None))
 
     def _attempt(self, resource: Resource) -> _Read | GigasError:
         """Return what a poll gave; a method of its own, so that no frame holds the error that holds the frame."""
@@ -113,13 +114,12 @@ class AccountPoller:
             unexpected.__cause__ = error
             return unexpected
 
-    def _publish(self, resource: Resource, result: _Read | GigasError, duration: float) -> None:
+    def _publish(self, resource: Resource, result: _Read | GigasError, duration: float, last: Outcome) -> None:
         now, monotonic = self._clock.wall(), self._clock.monotonic()
 
         def change(inventory: AccountInventory) -> AccountInventory:
             if isinstance(result, _Read):
                 return result.change(inventory).with_outcome(resource, Outcome(True, duration, now))
-            last = inventory.outcomes.get(resource, Outcome(False, 0.0, None))
             since = monotonic if last.failing_since is None else last.failing_since
             return inventory.with_outcome(resource, Outcome(False, duration, last.last_success_at, since))
 

@@ -22,8 +22,6 @@ from gigas_exporter.web.tls import CIPHER_SUITES, CURVES, Pem, TlsSettings, buil
 
 __all__ = ["RateLimit", "WebConfig", "load_web_config"]
 
-_MAXIMUM_FILE_BYTES: Final = 4 * 1024 * 1024
-
 _HEADERS: Final[Mapping[str, tuple[str, ...]]] = {
     "Content-Security-Policy": (),
     "Strict-Transport-Security": (),
@@ -79,7 +77,7 @@ def load_web_config(path: Path) -> WebConfig:
     Raises:
         ConfigError: In one line: the file, the path in it, the problem and what to do.
     """
-    document = load_yaml(read_text(path, _MAXIMUM_FILE_BYTES, f"web config file {path}"), str(path))
+    document = load_yaml(read_text(path, f"web config file {path}"), str(path))
     root = Section(str(path), "", {} if document is None else document)
     tls = root.section("tls_server_config", without="for plain HTTP")
     http = root.section("http_server_config")
