@@ -10,8 +10,10 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 # More arguments for the program a target runs, such as ARGS="tests/web -k reload".
 ARGS ?=
-# Test processes; "auto" is one a core.
-JOBS ?= auto
+# Test processes: one more than cores, since most tests wait more than they compute.
+JOBS ?= $(shell echo $$(($$(nproc) + 1)))
+# Each file's tests run in one process, for the sake of what they share, and files begin in the order of tests/conftest.py.
+TOGETHER := --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 LEAST_COVERAGE := 95
 # Run without coverage: among their thousands of threads one is sooner or later interrupted by the garbage collector while
 # it holds coverage's lock, which it cannot take twice, and all of them wait for ever.
@@ -53,11 +55,11 @@ demo: $(RUNTIME)  ## run the exporter against its own simulated API: no account,
 .PHONY: test
 test: $(DEV) tools node lint  ## lint, then run all tests with coverage
 ifdef ARGS  # a part of the tests covers a part of the code
-	$(PYTHON) -m pytest --numprocesses=$(JOBS) --dist=loadfile $(ARGS)
+	$(PYTHON) -m pytest $(TOGETHER) $(ARGS)
 else
 	@rm -f .coverage .coverage.*
-	$(PYTHON) -m pytest --numprocesses=$(JOBS) --dist=loadfile --cov --cov-report= --durations=15 --ignore=$(UNTRACED)
-	$(PYTHON) -m pytest --numprocesses=$(JOBS) --dist=loadfile $(UNTRACED)
+	$(PYTHON) -m pytest $(TOGETHER) --cov --cov-report= --durations=15 --ignore=$(UNTRACED)
+	$(PYTHON) -m pytest $(TOGETHER) $(UNTRACED)
 	@mkdir -p build
 	@$(PYTHON) -m coverage report
 	@$(PYTHON) -m coverage json --quiet -o build/coverage.json

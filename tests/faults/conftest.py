@@ -1,14 +1,17 @@
-"""Cases take their time in waiting, so several are played at once; each test then asks for the outcome of its own."""
+"""Cases take their time in waiting, so several are played at once; each test then asks for the outcome of its own.
+
+Those that take a processor to themselves come last and one by one, or they would not end within a poll's time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import cast
 
 import pytest
 
-from support.matrix import Case, play
+from support.matrix import Case, Failing, play
 
 AT_ONCE = 12
 
@@ -21,8 +24,19 @@ def outcomes(request: pytest.FixtureRequest) -> Iterator[Callable[[Case], None]]
         for item in request.session.items
         if isinstance(item, pytest.Function) and item.path == request.path and hasattr(item, "callspec")
     ]
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="cases") as pool:
-        played: dict[str, Future[None]] = {str(case): pool.submit(play, case) for case in cases}
+    waiting, computing = (
+        [case for case in cases if (isinstance(case, Failing) and case.computes) == computes]
+        for computes in (False, True)
+    )
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix="a case") as alone,
+        ThreadPoolExecutor(AT_ONCE, thread_name_prefix="cases") as pool,
+    ):
+        played: dict[str, Future[None]] = {str(case): pool.submit(play, case) for case in waiting}
+        crowd = list(played.values())
+        alone.submit(wait, crowd)
+        played |= {str(case): alone.submit(play, case) for case in computing}
         assert len(played) == len(cases), "two cases have the same name"
         yield lambda case: played[str(case)].result()
-        pool.shutdown(cancel_futures=True)
+        for each in (pool, alone):
+            each.shutdown(cancel_futures=True)

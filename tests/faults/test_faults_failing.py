@@ -1,106 +1,16 @@
-"""What the API can do wrong so that a poll must fail, and what must be seen of it from outside."""
+"""What must be seen from outside of an API that does wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
+from support.failing import CASES
 from support.matrix import Case, Failing
 
-SMALL_PAGES = {"page_size": 5}
 
-CASES = (
-    # no answer, in time or at all
-    Failing("hang", "timeout", "timeout", retried=True),
-    Failing("latency", "timeout", "timeout", retried=True, parameters={"seconds": 2.0}),
-    Failing("drip_headers", "timeout", "timeout", retried=True, parameters={"seconds": 0.02}),
-    Failing("drip_body", "timeout", "timeout", retried=True, parameters={"seconds": 0.02}),
-    Failing("reset", "connection", "connection", retried=True),
-    Failing("close", "connection", "connection", retried=True),
-    Failing("truncated", "connection", "connection", retried=True),
-    # refusals
-    *(
-        Failing("status", "auth", "401", operation=each, parameters={"status": 401})
-        for each in ("list_disks", "list_backups")
-    ),
-    *(
-        Failing("status", "forbidden", "403", operation=each, parameters={"status": 403})
-        for each in ("list_disks", "list_backups")
-    ),
-    *(Failing("status", "other", str(status), parameters={"status": status}) for status in (400, 404, 405, 418)),
-    Failing("redirect", "other", "302"),
-    # too much
-    *(
-        Failing("status", "rate_limited", "429", retried=True, parameters={"status": 429, "retry_after": asked})
-        for asked in (None, "1", "soon", "1.5", "-5")
-    ),
-    Failing("status", "rate_limited", "429", parameters={"status": 429, "retry_after": "3600"}),
-    Failing("status", "server", "503", retried=True, parameters={"status": 503, "retry_after": "1"}),
-    Failing("status", "server", "503", parameters={"status": 503, "retry_after": "Fri, 31 Dec 2099 23:59:59 GMT"}),
-    # its own errors
-    *(
-        Failing("status", "server", str(status), retried=True, parameters={"status": status})
-        for status in (500, 502, 599)
-    ),
-    Failing("status", "server", "501", parameters={"status": 501}),
-    Failing("status", "server", "500", operation="list_backups", parameters={"status": 500}),
-    Failing("status", "server", "500", operation="list_virtual_machines", parameters={"status": 500}),
-    Failing("status", "server", "500", operation="list_disk_backups", parameters={"status": 500}, source="disk"),
-    Failing("hang", "timeout", "timeout", operation="list_disk_backups", source="disk", retried=True),
-    # bodies
-    *(
-        Failing(kind, "invalid", "invalid")
-        for kind in (
-            "truncated_unframed",
-            "html",
-            "empty",
-            "truncated_json",
-            "not_an_array",
-            "deep_nesting",
-            "invalid_utf8",
-            "long_number",
-        )
-    ),
-    *(
-        Failing(kind, "invalid", "invalid", api={"timeout_seconds": 5.0})
-        for kind in ("gzip_bomb", "huge_body", "crowded_body")
-    ),
-    Failing("html", "invalid", "invalid", operation="list_backups"),
-    Failing("not_an_array", "invalid", "invalid", operation="list_virtual_machines"),
-    Failing("truncated_json", "invalid", "invalid", operation="list_disk_backups", source="disk"),
-    # lists
-    Failing("lying_total", "incomplete", "200", parameters={"size": 1_000_000}),
-    Failing("lying_total", "incomplete", "200", parameters={"size": 100}),
-    Failing("moving_items", "incomplete", "200", api=SMALL_PAGES),
-    Failing("moving_items", "incomplete", "200", operation="list_backups", api=SMALL_PAGES),
-    # A real end of the world: which comes first, the cap on pages or the poll's deadline, is a matter of speed.
-    Failing(
-        "endless_pages",
-        "incomplete",
-        "200",
-        parameters={"value": "fresh"},
-        api={**SMALL_PAGES, "timeout_seconds": 2.0},
-        or_reason="timeout",
-    ),
-    # logins
-    Failing("status", "auth", "401", operation="create_token", parameters={"status": 401}, login=True),
-    Failing("status", "server", "500", operation="create_token", parameters={"status": 500}, login=True, retried=True),
-    Failing("hang", "timeout", "timeout", operation="create_token", login=True),
-    Failing("html", "invalid", "invalid", operation="create_token", login=True),
-    Failing("expired_token", "auth", "200", operation="create_token", login=True),
-)
-
-# With one client for both accounts, whose requests, pages and tokens they share, the other one is to notice nothing.
-ONE_OF_EACH = {(case.kind, case.operation, case.code): case for case in CASES if not case.login}.values()
-SHARED = (
-    *(replace(case, shared="api_key") for case in ONE_OF_EACH),
-    *(replace(case, shared="login") for case in ONE_OF_EACH if case.code in {"401", "403", "429", "timeout"}),
-)
-
-
-@pytest.mark.parametrize("case", [*CASES, *SHARED], ids=str)
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_failing_api_costs_nothing_but_fresh_data(case: Failing, outcomes: Callable[[Case], None]) -> None:
     """The last data stays until it is too old, the right counters move, two lines say it, and it heals by itself."""
     outcomes(case)

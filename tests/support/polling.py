@@ -20,7 +20,7 @@ from gigas_exporter.poller.store import Store
 from gigas_exporter.secret import Secret
 from gigas_exporter.simulator import SimulatorServer
 
-PATIENCE_SECONDS = 15.0
+PATIENCE_SECONDS = 60.0
 
 
 class Observed:

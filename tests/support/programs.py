@@ -37,7 +37,7 @@ __all__ = [
     "tool",
 ]
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 
 
 def tool(name: str) -> str:

@@ -1,0 +1,23 @@
+"""With one client for two accounts, whose requests, pages and tokens they share, the one not struck notices nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from support.failing import CASES
+from support.matrix import Case, Failing
+
+ONE_OF_EACH = {(case.kind, case.operation, case.code): case for case in CASES if not case.login}.values()
+SHARED = (
+    *(replace(case, shared="api_key") for case in ONE_OF_EACH),
+    *(replace(case, shared="login") for case in ONE_OF_EACH if case.code in {"401", "403", "429", "timeout"}),
+)
+
+
+@pytest.mark.parametrize("case", SHARED, ids=str)
+def test_a_failing_api_costs_the_other_account_nothing(case: Failing, outcomes: Callable[[Case], None]) -> None:
+    """Nor the struck one anything but fresh data."""
+    outcomes(case)
