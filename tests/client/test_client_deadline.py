@@ -6,8 +6,8 @@ import errno
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ import pytest
 from gigas_exporter.clock import Budget, SystemClock
 from gigas_exporter.errors import DecodeError, TransportError
 from gigas_exporter.gigas import deadline
+from support.pace import within
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 60\r\n\r\n"
 DRIP = 0.1
@@ -46,13 +47,6 @@ def _drip_chunks(seen: Any, wire: Any) -> None:
 def _drip_error(seen: Any, wire: Any) -> None:
     wire.send(b"HTTP/1.1 404 Gone\r\nContent-Length: 60\r\n\r\n")
     wire.hang()
-
-
-@contextmanager
-def within(seconds: float) -> Iterator[None]:
-    began = time.monotonic()
-    yield
-    assert time.monotonic() - began < seconds
 
 
 @pytest.mark.parametrize("script", [_hang, _drip_headers, _drip_headers_for_ever, _drip_body, _drip_chunks])

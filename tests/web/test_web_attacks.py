@@ -25,6 +25,7 @@ import pytest
 
 from gigas_exporter.web import Limits, Request, Response, Server
 from gigas_exporter.web.crowd import connection_cap
+from support.pace import allowed
 
 _SERVED_PAGE = Path(__file__).with_name("served_page.py")
 
@@ -131,14 +132,14 @@ def _is_ended(client: socket.socket) -> bool:
 
 
 def _assert_quick(times: list[float]) -> None:
-    assert times[int(len(times) * 0.95)] < 0.25, times
+    assert times[int(len(times) * 0.95)] < allowed(0.25), times
 
 
 def test_dripped_heads_do_not_slow_scrapes(
     start: _Start, hold: Callable[..., list[socket.socket]], wait_until: Callable[..., None]
 ) -> None:
     """While 300 clients drip their heads every scrape is quick, and each of the 300 is ended in time."""
-    served = start("--head-seconds", "1.5")
+    served = start("--head-seconds", "4")
     begin = time.monotonic()
     clients = hold(served.address, 300, b"GET / HTTP/1.1\r\n")
     stop = threading.Event()
@@ -154,10 +155,10 @@ def test_dripped_heads_do_not_slow_scrapes(
     dripping = threading.Thread(target=drip)
     dripping.start()
     try:
+        wait_until(lambda: served.usage()["threads"] > 300)
         times = served.scrape_seconds(50)
-        assert served.usage()["threads"] > 300
         assert all(_is_ended(client) for client in clients)
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < allowed(8)
     finally:
         stop.set()
         dripping.join()
@@ -176,7 +177,7 @@ def test_unfinished_handshakes_do_not_slow_scrapes(
     clients = hold(served.address, 300, b"\x16\x03\x01")
     times = served.scrape_seconds(50)
     assert all(_is_ended(client) for client in clients)
-    assert time.monotonic() - begin < 6
+    assert time.monotonic() - begin < allowed(6)
     _assert_quick(times)
 
 

@@ -19,6 +19,7 @@ from gigas_exporter.secret import Secret
 from gigas_exporter.web import Server, load_web_config
 from gigas_exporter.web.auth import Authenticator, Verdict
 from gigas_exporter.web.turns import Call, party_of
+from support.pace import within
 
 ROOM = 128
 
@@ -161,9 +162,9 @@ def test_who_is_known_does_not_wait_behind_guesses() -> None:
     authenticator = _authenticator(cost=8, alice="right")
     assert _check(authenticator, _basic(b"alice", b"right")) is Verdict.GOOD
     verdicts, join = _flood(authenticator, 50)
-    begin = time.perf_counter()
+    before = len(verdicts)
     assert _check(authenticator, _basic(b"alice", b"right")) is Verdict.GOOD
-    assert time.perf_counter() - begin < 0.1
+    assert len(verdicts) - before < 25
     join()
     assert Verdict.GOOD not in verdicts
 
@@ -218,12 +219,11 @@ def test_no_more_wait_than_can_be_checked_in_time() -> None:
     """With hashes that are dear, those who would wait too long are told at once to come again."""
     authenticator = _authenticator(cost=12, alice="right")
     _check(authenticator, _basic(b"alice", b"wrong"))
-    begin = time.monotonic()
-    verdicts, join = _flood(authenticator, ROOM)
-    assert verdicts.count(Verdict.BUSY) >= ROOM / 2
-    assert time.monotonic() - begin < 2
-    join()
-    assert time.monotonic() - begin < 20
+    with within(20.0):
+        with within(2.0):
+            verdicts, join = _flood(authenticator, ROOM)
+        assert verdicts.count(Verdict.BUSY) >= ROOM / 2
+        join()
 
 
 def test_a_good_credential_outlives_a_change_of_other_users() -> None:
@@ -232,10 +232,10 @@ def test_a_good_credential_outlives_a_change_of_other_users() -> None:
     before = _new(users)
     assert _check(before, _basic(b"alice", b"right")) is Verdict.GOOD
     after = _new({**users, "bob": Secret(_hash(b"builder"))}, before)
-    _, join = _flood(after, 20)
-    begin = time.perf_counter()
+    verdicts, join = _flood(after, 20)
+    told = len(verdicts)
     assert _check(after, _basic(b"alice", b"right")) is Verdict.GOOD
-    assert time.perf_counter() - begin < 0.05
+    assert len(verdicts) - told < 10
     join()
     changed = _new({"alice": Secret(_hash(b"other"))}, after)
     assert _check(changed, _basic(b"alice", b"right")) is Verdict.BAD

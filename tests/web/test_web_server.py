@@ -15,6 +15,7 @@ import pytest
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.web import Limits, Request, Response, Server, listening
 from gigas_exporter.web.listening import display, open_listener
+from support.pace import allowed, within
 
 
 def test_a_request_is_answered_with_what_the_handler_says(
@@ -156,14 +157,14 @@ def test_a_head_in_drips_has_an_absolute_deadline(serve: Callable[..., Server], 
     begin = time.monotonic()
     client.socket.settimeout(0.05)
     received = b""
-    while b"\r\n\r\n" not in received and time.monotonic() < begin + 5:
+    while b"\r\n\r\n" not in received and time.monotonic() < begin + 10:
         client.send(b"G")
         try:
             received += client.socket.recv(4096)
         except TimeoutError:
             continue
     assert received.startswith(b"HTTP/1.1 408 ")
-    assert 0.3 < time.monotonic() - begin < 2
+    assert 0.3 < time.monotonic() - begin < allowed(2)
 
 
 def test_a_silent_connection_is_closed_without_a_word(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
@@ -180,7 +181,7 @@ def test_an_idle_connection_ends(serve: Callable[..., Server], wire: Callable[..
     assert client.ask().status == 200
     begin = time.monotonic()
     assert client.is_ended()
-    assert 0.6 < time.monotonic() - begin < 3
+    assert 0.6 < time.monotonic() - begin < allowed(3)
 
 
 def test_a_reader_in_drips_has_an_absolute_deadline(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
@@ -189,7 +190,7 @@ def test_a_reader_in_drips_has_an_absolute_deadline(serve: Callable[..., Server]
     client = wire(serve(lambda _: Response(200, {}, (page,)), limits=Limits(request_seconds=0.5)))
     client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     begin, got = time.monotonic(), 0
-    while time.monotonic() < begin + 5:
+    while time.monotonic() < begin + 10:
         data = client.socket.recv(4096)
         got += len(data)
         if not data:
@@ -197,7 +198,7 @@ def test_a_reader_in_drips_has_an_absolute_deadline(serve: Callable[..., Server]
         if time.monotonic() < begin + 0.6:
             time.sleep(0.01)
     assert got < len(page)
-    assert time.monotonic() - begin < 4
+    assert time.monotonic() - begin < allowed(4)
 
 
 def test_many_chunks_arrive_whole(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
@@ -372,7 +373,7 @@ def test_the_end_does_not_wait_longer_than_its_grace(serve: Callable[..., Server
     client.socket.recv(100)
     begin = time.monotonic()
     assert server.close(0.5) is False
-    assert 0.4 < time.monotonic() - begin < 2.5
+    assert 0.4 < time.monotonic() - begin < allowed(2.5)
 
 
 def test_the_end_does_not_wait_for_places(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
@@ -387,11 +388,9 @@ def test_the_end_does_not_wait_for_places(serve: Callable[..., Server], wire: Ca
     for _ in range(40):
         wire(server).send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     time.sleep(0.5)
-    began = time.monotonic()
-    server.close(0.2)
-    took = time.monotonic() - began
+    with within(3.0):
+        server.close(0.2)
     held.set()
-    assert took < 3.0
 
 
 def test_two_hundred_scrapes_at_once_are_all_answered(serve: Callable[..., Server]) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from gigas_exporter.clock import SystemClock
 from gigas_exporter.web.stream import Stream
+from support.pace import allowed, within
 
 LARGE = bytes(64 << 20)
 """More than any socket's buffers hold."""
@@ -62,7 +63,7 @@ def test_a_peer_that_takes_little_or_nothing_is_given_up_at_the_deadline(
     try:
         with pytest.raises(TimeoutError):
             stream.send((LARGE,), began + 0.5)
-        assert 0.5 <= time.monotonic() - began < 3
+        assert 0.5 <= time.monotonic() - began < allowed(3)
     finally:
         ended.set()
         reader.join(20)
@@ -86,8 +87,6 @@ def test_a_write_that_waits_ends_when_somebody_ends_the_connection(ends: tuple[S
     stream, _ = ends
     killer = threading.Timer(0.3, stream.abort)
     killer.start()
-    began = time.monotonic()
-    with pytest.raises(OSError, match=r"[Pp]ipe|ended from this side|reset"):
-        stream.send((LARGE,), began + 30)
-    assert time.monotonic() - began < 5
+    with within(5.0), pytest.raises(OSError, match=r"[Pp]ipe|ended from this side|reset"):
+        stream.send((LARGE,), time.monotonic() + 30)
     killer.join()
