@@ -8,7 +8,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 from gigas_exporter.model import Disk, VirtualMachine
@@ -72,6 +72,10 @@ class Match:
             if pattern is not None and (text is None or pattern.match(text) is None):
                 return False
         return True
+
+    def covers(self, other: Match) -> bool:
+        """Return whether it certainly fits every disk that another match fits; two globs are compared as text."""
+        return all(getattr(self, each.name) in {None, getattr(other, each.name)} for each in fields(self))
 
 
 @dataclass(frozen=True, slots=True)

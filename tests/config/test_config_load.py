@@ -415,6 +415,19 @@ def test_rules_that_can_decide_nothing_warn(load: Load) -> None:
     assert len(settings.policy.rules) == 3
 
 
+def test_a_rule_after_a_wider_one_warns(load: Load) -> None:
+    """The exception written below the rule that it is an exception from changes nothing; the other order does."""
+    wide, narrow = (
+        "{match: {autobackup: true}, max_age: 26h}",
+        "{match: {autobackup: true, mount_point: /srv*}, max_age: 6h}",
+    )
+    other = "{match: {autobackup: false, mount_point: /srv*}, required: false}"
+    assert load(f"{ACCOUNT}backup_policy: [{wide}, {other}, {narrow}]").warnings == (
+        "backup_policy[2]: is never reached, since backup_policy[0] matches all of its disks",
+    )
+    assert load(f"{ACCOUNT}backup_policy: [{narrow}, {wide}, {other}]").warnings == ()
+
+
 def test_every_account_is_in_one_shard() -> None:
     """The parts are disjoint, complete, and the same in every process."""
     ids = [str(number) for number in range(1, 200)]

@@ -156,9 +156,10 @@ def policy_of(sections: list[RuleSection] | None, accounts: tuple[AccountSetting
     for place, section in enumerate(sections):
         path = f"backup_policy[{place}]"
         match = _match(section.match)
-        catch_all = next((index for index, rule in enumerate(rules) if rule.match == Match()), None)
-        if catch_all is not None:
-            findings.warnings.append(f"{path}: is never reached, since backup_policy[{catch_all}] matches every disk")
+        before = next((index for index, rule in enumerate(rules) if rule.match.covers(match)), None)
+        if before is not None:
+            disks = "every disk" if rules[before].match == Match() else "all of its disks"
+            findings.warnings.append(f"{path}: is never reached, since backup_policy[{before}] matches {disks}")
         if known and match.account_id is not None and match.account_id not in known:
             findings.warnings.append(f"{path}.match.account_id: {match.account_id} is none of accounts")
         rules.append(Rule(_requirement(section, path, findings), match))
