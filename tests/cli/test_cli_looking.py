@@ -197,7 +197,7 @@ def test_backups_come_newest_first(run: Run, told: Callable[[str], str], cloud: 
     assert dates == sorted(dates, reverse=True)
     assert "CREATED" in run("disks", "backups", stale, terminal=80).out
     assert run("disks", "backups", told("never")).out == f"Disk {told('never')} has no backup.\n"
-    assert run("disks", "backups", stale, "--min-disk-size", "100000").out == f"Disk {stale} has no backup.\n"
+    assert run("disks", "backups", stale, "--min-disk-size", "100000").out == f"Disk {stale} has no backup that fits.\n"
 
 
 def test_hostile_names_cannot_command_a_terminal(run: Run, cloud: SimulatorServer) -> None:

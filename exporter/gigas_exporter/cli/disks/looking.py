@@ -193,6 +193,6 @@ def backups(disk: str, min_disk_size: float | None, output: Format, account: str
     found = sorted(listing.items, key=lambda backup: backup.date_created or 0.0, reverse=True)
     records = [backup_record(backup, access.clock.wall()) for backup in found]
     if not records and output == "table":
-        click.echo(f"Disk {disk} has no backup.")
+        click.echo(f"Disk {disk} has no backup{'' if min_disk_size is None else ' that fits'}.")
         return
     click.echo(render(records, BACKUPS, output), nl=False)
