@@ -71,6 +71,8 @@ def test_help_fits_eighty_columns(name: str, run: Run) -> None:
     assert outcome.status == 0
     assert "Usage: gigas-exporter " in outcome.out
     assert "Options" in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    assert not [line for line in outcome.out.splitlines() if line.split() == ["DISK"]]
 
 
 def test_an_empty_variable_counts_as_unset(run: Run) -> None:

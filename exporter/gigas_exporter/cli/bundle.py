@@ -75,7 +75,8 @@ def dashboards(directory: Path, form: Literal["grafana", "kubernetes"], label: t
     epilog="""\b
 Examples:
   gigas-exporter alerts /etc/prometheus/gigas --label team=storage
-  gigas-exporter alerts manifests/ --format kubernetes --runbook-base https://wiki.example.com/runbooks"""
+  gigas-exporter alerts manifests/ --format kubernetes
+  gigas-exporter alerts gigas/ --runbook-base https://wiki.example.com/gigas"""
 )
 @_shared_options(
     "prometheus",

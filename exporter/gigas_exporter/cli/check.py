@@ -36,8 +36,8 @@ _NAGIOS_WORDS: Final = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
 @click.command(
     cls=GroupedCommand,
-    epilog="""\b
-Exit status: 0 all well, 1 findings, 2 could not check. With --nagios: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
+    epilog="""Exit status: 0 all well, 1 findings, 2 could not check.
+With --nagios: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
 
 \b
 Examples:

@@ -72,7 +72,7 @@ class GroupedCommand(click.Command):
         sections: dict[str, list[tuple[str, str]]] = {"Options": []}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is not None:
+            if record is not None and isinstance(parameter, click.Option):
                 group = parameter.flag.group if isinstance(parameter, SettingsOption) else ""
                 sections.setdefault(_GROUP_TITLES.get(group, "Options"), []).append(record)
         for title, records in sections.items():

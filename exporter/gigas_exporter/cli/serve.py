@@ -18,10 +18,9 @@ __all__ = ["serve"]
     cls=GroupedCommand,
     epilog="""\b
 Examples:
-  GIGAS_ACCOUNT_ID=4242 GIGAS_API_KEY_FILE=/run/secrets/gigas gigas-exporter serve
-  gigas-exporter serve --config.file=/etc/gigas-exporter.yml --web.config.file=/etc/gigas-exporter-web.yml
+  GIGAS_ACCOUNT_ID=4242 GIGAS_API_KEY_FILE=/etc/gigas.key gigas-exporter serve
+  gigas-exporter serve --config.file gigas.yml --web.config.file web.yml
 
-\b
 One account can be given by the environment: GIGAS_ACCOUNT_ID with GIGAS_API_KEY, GIGAS_TOKEN, or GIGAS_LOGIN
 and GIGAS_PASSWORD; each secret also as ..._FILE. No secret is ever accepted on the command line.""",
 )

@@ -102,7 +102,7 @@ def backup(disk: str, wait: bool, timeout: str, account: str | None, **options: 
 
 @click.command(
     cls=GroupedCommand,
-    epilog="\b\nExample:\n  gigas-exporter disks template --account 4242 17 --label golden-image --console-id 3",
+    epilog="\b\nExample:\n  gigas-exporter disks template --account 4242 17 --label base --console-id 3",
 )
 @_change("TEMPLATE_LABEL", "--label", required=True, help="The template's name.")
 @_change("TEMPLATE_CONSOLE_ID", "--console-id", required=True, metavar="ID", help="The API's console_id.")
