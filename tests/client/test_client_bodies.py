@@ -159,18 +159,19 @@ def test_redirects_are_not_followed(api: Any, clients: Any, status: int) -> None
 
 
 def test_a_port_where_nobody_listens_is_a_connection_failure(clients: Any, clock: Any, ledger: Any) -> None:
-    """The message says what the system said."""
+    """The message says what the system said, and of which address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(TransportError, match="get_disk: the connection failed: Connection refused") as caught:
         clients(f"http://127.0.0.1:{port}", clock=clock, observer=ledger).get_disk("1", "2")
     assert caught.value.reason == "connection"
+    assert str(caught.value).endswith(f" (127.0.0.1:{port})")
     assert ledger.requests == [("get_disk", "connection")] * 3
 
 
 def test_a_name_that_does_not_exist_is_a_connection_failure(clients: Any, clock: Any) -> None:
-    """A name that cannot be resolved says so."""
-    with pytest.raises(TransportError, match="name cannot be resolved"):
+    """A name that cannot be resolved is told, since it may be mistyped."""
+    with pytest.raises(TransportError, match=r"name cannot be resolved \(nowhere\.invalid\)$"):
         clients("http://nowhere.invalid", clock=clock).get_disk("1", "2")
 
 
@@ -229,7 +230,9 @@ def test_tunnels_through_a_proxy(api: Any, clients: Any, authority: Any) -> None
 def test_a_proxy_that_refuses_is_a_connection_failure(api: Any, clients: Any, clock: Any, authority: Any) -> None:
     """A proxy's refusal is not the API's."""
     proxy = api(lambda seen, wire: wire.reply(403, b"canary"))
-    with pytest.raises(TransportError, match="the proxy did not connect"):
+    with pytest.raises(
+        TransportError, match=r"the proxy did not connect to the API \(api\.invalid by way of 127\.0\.0\.1:\d+\)$"
+    ):
         clients("https://api.invalid", proxy=proxy.url, clock=clock, ca_file=authority.ca_file).get_disk("1", "2")
 
 

@@ -28,22 +28,23 @@ class UnsentError(TransportError):
     """The request was certainly not sent, so that it can have changed nothing."""
 
 
-def transport_error(operation: str, error: BaseException, *, timed_out: bool) -> TransportError:
+def transport_error(operation: str, error: BaseException, *, timed_out: bool, peer: str) -> TransportError:
     """Return the error to raise for what the HTTP library raised.
 
     Args:
         operation: The API operation.
         error: The library's error; only its kind is told, and what the system or TLS says of it.
         timed_out: Whether the deadline had passed.
+        peer: Where the request went, in words: a wrong address is seen in no other message.
     """
     if timed_out:
-        return TransportError(operation, "timeout", "no complete answer in time")
+        return TransportError(operation, "timeout", f"no complete answer in time ({peer})")
     causes = list(_causes(error))
     if any(isinstance(cause, TimeoutError) for cause in causes):
-        return TransportError(operation, "timeout", "the connection timed out")
+        return TransportError(operation, "timeout", f"the connection timed out ({peer})")
     is_unsent = any(isinstance(cause, _BEFORE_SENDING) for cause in causes)
     kind = UnsentError if is_unsent else TransportError
-    return kind(operation, "connection", _detail(causes))
+    return kind(operation, "connection", f"{_detail(causes)} ({peer})")
 
 
 def let_go(error: BaseException) -> None:

@@ -145,6 +145,7 @@ class Transport:
     def __init__(self, settings: ApiSettings) -> None:
         self._url = _checked_url(settings.url, "the API URL", ("http", "https")).rstrip("/")
         proxy = None if settings.proxy is None else _checked_url(settings.proxy, "the proxy URL", ("http", "https"))
+        self._peer = " by way of ".join(str(parse_url(each).netloc) for each in (self._url, proxy) if each is not None)
         self._proxies = {} if proxy is None else {"http": proxy, "https": proxy}
         self._headers = {
             "Accept": "application/json",
@@ -201,7 +202,7 @@ class Transport:
                 response = self._session.send(request, stream=True, allow_redirects=False, proxies=self._proxies)
                 return _read(response.raw, operation)
             except _EXCHANGE_ERRORS as error:
-                failure = transport_error(operation, error, timed_out=limit.passed)
+                failure = transport_error(operation, error, timed_out=limit.passed, peer=self._peer)
                 let_go(error)
         try:
             raise failure
