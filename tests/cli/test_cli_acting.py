@@ -126,7 +126,7 @@ def test_what_an_edit_will_do_is_said(run: Run, told: Callable[[str], str]) -> N
     """Each change is named with its value, and the reboot."""
     disk = told("stale")
     said = run("disks", "edit", disk, "--size", "400", "--force-reboot", stdin="n\n").err
-    assert "This disk will be changed: disk_size = 400, force_reboot = True." in said
+    assert "This disk will be changed: disk_size = 400, force_reboot = yes." in said
     assert "Its machine will be rebooted if that is needed." in said
     assert "Some changes need a reboot." in run("disks", "edit", disk, "--autobackup", stdin="n\n").err
 
@@ -156,7 +156,7 @@ def test_what_a_variable_changes_is_said(
     )
     for words in (
         "disk_size = 4000,",
-        "autobackup = False (from GIGAS_DISKS_EDIT_AUTOBACKUP)",
+        "autobackup = no (from GIGAS_DISKS_EDIT_AUTOBACKUP)",
         "mount_point = /srv/new (from GIGAS_DISKS_EDIT_MOUNT_POINT)",
     ):
         assert words in outcome.err

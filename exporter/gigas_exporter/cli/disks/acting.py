@@ -55,7 +55,8 @@ def _change(variable: str, *declarations: str, **attributes: Any) -> Callable[[_
 def _given(name: str, value: object) -> str:
     """Return a value in words, with the variable that it comes from: whoever agrees to it may not have typed it."""
     variable = variable_of(name)
-    return f"{value}" if variable is None else f"{value} (from {variable})"
+    words = ("no", "yes")[value] if isinstance(value, bool) else f"{value}"
+    return words if variable is None else f"{words} (from {variable})"
 
 
 @click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks backup --account 4242 17 --wait")
