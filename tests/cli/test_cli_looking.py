@@ -188,6 +188,20 @@ def test_a_disk_that_is_none(run: Run) -> None:
         assert outcome.err == "gigas-exporter: account 4242 has no disk 999\n"
 
 
+@pytest.mark.parametrize("arguments", [("show",), ("backups",), ("delete", "--yes"), ("backup", "--yes")])
+def test_an_id_that_the_api_takes_for_another_is_refused(
+    run: Run, told: Callable[[str], str], cloud: SimulatorServer, arguments: tuple[str, ...]
+) -> None:
+    """The simulated API reads numbers, so that 017 is 17 to it; no disk is shown or changed under another name."""
+    stale = told("stale")
+    command, *options = arguments
+    outcome = run("disks", command, f"0{stale}", *options)
+    assert (outcome.status, outcome.out) == (1, "")
+    said = f"gigas-exporter: asked for disk 0{stale}, the API answered with disk {stale}; nothing was done\n"
+    assert outcome.err == said
+    assert stale in {disk.id for disk in cloud.world.disks(ACCOUNT)}
+
+
 def test_backups_come_newest_first(run: Run, told: Callable[[str], str], cloud: SimulatorServer) -> None:
     """The backups of a disk, the newest on top; none is said."""
     stale = told("stale")

@@ -112,16 +112,19 @@ def get_disk(client: ReadClient, account_id: str, disk_id: str) -> Disk:
     """Return a disk.
 
     Raises:
-        GigasError: It cannot be read, or there is none.
+        GigasError: It cannot be read, there is none, or the API took the id for that of another.
     """
     try:
-        return client.get_disk(account_id, disk_id)
+        disk = client.get_disk(account_id, disk_id)
     except ApiError as error:
         if error.status == HTTPStatus.NOT_FOUND:
             raise GigasError(f"account {account_id} has no disk {disk_id}") from None
         if error.status == HTTPStatus.FORBIDDEN:
             raise GigasError(f"account {account_id}, disk {disk_id}: the credential has no right to it (403)") from None
         raise
+    if disk.id != disk_id:  # an API that reads 17x as 17 would have the wrong disk changed
+        raise GigasError(f"asked for disk {disk_id}, the API answered with disk {disk.id}; nothing was done")
+    return disk
 
 
 def report_disks(
