@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from gigas_exporter import __version__
 from gigas_exporter.metrics.families import FAMILIES
 from gigas_exporter.simulator import SimulatorServer, World
 from support.programs import account_environment, answers, await_true, exporter, free_port, running
@@ -72,6 +73,7 @@ def test_serve_ends_cleanly_however_often_it_is_asked(
     with exporter(tmp_path, account_environment(cloud)) as served:
         assert ended(served.process.popen, second) == 0
         assert "Traceback" not in served.process.stderr
+        assert f" version={__version__}\n" in served.process.stderr
 
 
 @pytest.mark.parametrize("second", ASKED_AGAIN, ids=lambda each: each.name)

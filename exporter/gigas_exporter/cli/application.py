@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from gigas_exporter import human, logs
+from gigas_exporter import __version__, human, logs
 from gigas_exporter.cli import memory
 from gigas_exporter.cli.rounds import Rounds
 from gigas_exporter.clock import Clock
@@ -105,7 +105,7 @@ class Application:
         # Before the service has begun nothing is known of accounts, and nobody may take that for being ready.
         self._service.start()
         self._server.start()
-        _log.info("listening", address=display(self._server.address))
+        _log.info("listening", address=display(self._server.address), version=__version__)
         self._notifier.ready()
         started()
         self._watchdog.start()
