@@ -143,6 +143,20 @@ def test_nothing_could_be_checked(run: Run, cloud: SimulatorServer, tmp_path: An
     assert outcome.out.startswith("GIGAS UNKNOWN - list_accounts: ")
 
 
+def test_a_credential_that_sees_no_account_is_not_well(run: Run, cloud: SimulatorServer, tmp_path: Any) -> None:
+    """Nothing was checked, so nothing is well: status 2, or UNKNOWN to Nagios, and 1 of what collects and lists."""
+    path = tmp_path / "discover.yml"
+    path.write_text(f"api: {{url: '{cloud.url}'}}\ndiscover: true\ncredential: {{api_key: {cloud.world.api_key}}}\n")
+    cloud.world.access.main.account_ids = ()
+    environ = {"GIGAS_ACCOUNT_ID": None, "GIGAS_API_KEY": None, "GIGAS_CONFIG_FILE": str(path)}
+    said = "list_accounts: the API lists no account for this credential\n"
+    for arguments, status in ((("check",), 2), (("collect",), 1), (("disks", "list"), 1)):
+        outcome = run(*arguments, **environ)
+        assert (outcome.status, outcome.out, outcome.err) == (status, "", f"gigas-exporter: {said}")
+    outcome = run("check", "--nagios", **environ)
+    assert (outcome.status, outcome.out) == (3, f"GIGAS UNKNOWN - {said}")
+
+
 @pytest.mark.parametrize(("arguments", "status"), [((), 2), (("--nagios",), 3)])
 def test_a_wrong_configuration(run: Run, arguments: tuple[str, ...], status: int) -> None:
     """Without an account nothing can be checked: status 2, or UNKNOWN to Nagios."""

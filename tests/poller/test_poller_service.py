@@ -71,6 +71,21 @@ def test_accounts_come_and_go_with_what_the_credential_sees(accounts: SimulatorS
     await_true(lambda: watched(watching) == set(everything) and watching.service.not_ready() is None)
 
 
+def test_a_credential_that_sees_no_account_warns(
+    accounts: SimulatorServer, watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An exporter that watches nothing says so once, when it begins and when the last account goes."""
+    user = accounts.world.access.main
+    everything, user.account_ids = user.account_ids, ()
+    watching = watch(discovering(accounts))
+    await_true(lambda: caplog.messages.count("nothing is watched") == 1)
+    user.account_ids = everything
+    await_true(lambda: watched(watching) == set(everything))
+    user.account_ids = ()
+    await_true(lambda: not watched(watching))
+    await_true(lambda: caplog.messages.count("nothing is watched") == 2)
+
+
 def remembered(watching: Watching) -> set[str]:
     """The accounts of whose answers something is kept."""
     clients = watching.service._clients._clients.values()

@@ -25,7 +25,9 @@ from gigas_exporter.poller.clients import Clients, RequestObserver
 from gigas_exporter.poller.loop import Loop, poll_deadline
 from gigas_exporter.poller.store import Store
 
-__all__ = ["Service", "ServiceObserver"]
+__all__ = ["NO_ACCOUNT", "Service", "ServiceObserver"]
+
+NO_ACCOUNT = "list_accounts: the API lists no account for this credential"
 
 _log = get_logger(__name__)
 
@@ -123,10 +125,12 @@ class Service:
         ``progress`` is called as each poll ends, with account, resource and success, from several threads.
 
         Raises:
-            GigasError: The accounts could not be listed.
+            GigasError: The accounts could not be listed, or there is none.
         """
         credential = self._settings.discovery
         accounts = self._settings.accounts if credential is None else self._list_accounts(credential)
+        if not accounts:
+            raise GigasError(NO_ACCOUNT)
         wanted = self._wanted(accounts)
         self._adopt(wanted)
 
@@ -194,6 +198,8 @@ class Service:
             return
         if self._discovery_fails or not self._discovered:
             _log.info("accounts listed", accounts=len(accounts))
+        if not accounts and (self._watches or not self._discovered):
+            _log.warning("nothing is watched", error=NO_ACCOUNT)
         self._discovery_fails = False
         self._watch(accounts)
         self._discovered = True
