@@ -71,6 +71,7 @@ _TAGS = "tags are not supported; quote a text that begins with '!'"
         ("a: &a [*a]", "f.yml:1: aliases that grow without bound"),
         (_BOMB, "f.yml:1: aliases that grow without bound"),
         ("- " * 700, "f.yml: nested too deeply"),
+        ("- a\n" * 100_000, "f.yml:100000: more than 100000 values, which is no configuration"),
     ],
 )
 def test_what_may_be_a_slip_is_refused_in_one_line(text: str, message: str) -> None:
