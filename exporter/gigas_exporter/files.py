@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import select
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
 from gigas_exporter.errors import ConfigError, GigasError
 
-__all__ = ["bundled_directory", "read_text", "write_whole"]
+__all__ = ["bundled_directory", "in_memory", "read_text", "without_waiting", "write_whole"]
 
 _PACKAGE = Path(__file__).parent
 _PIPE_SECONDS = 3
@@ -66,6 +67,32 @@ def _read_bytes(handle: int, most: int) -> bytes:
             break
         content += piece
     return content
+
+
+@contextmanager
+def without_waiting(path: Path, name: str) -> Iterator[str]:
+    """Give the path under which OpenSSL, which reads files itself, finds a file; a pipe is read for it, within bounds.
+
+    Raises:
+        ConfigError: It is a pipe that cannot be read so.
+        OSError: It cannot be looked at.
+    """
+    if not path.is_fifo():
+        yield str(path)
+        return
+    with in_memory(read_text(path, name)) as copy:
+        yield copy
+
+
+@contextmanager
+def in_memory(text: str) -> Iterator[str]:
+    """Give a path to the text, which never touches a disk."""
+    descriptor = os.memfd_create("text", os.MFD_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode())
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
 
 
 def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -383,6 +384,11 @@ def test_the_authorities_file_is_checked(load: Load, tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
     with pytest.raises(ConfigError, match=r"api\.ca_file: .*/ca\.pem: holds no certificate in PEM form"):
         load(text)
+    (tmp_path / "ca.pem").unlink()
+    os.mkfifo(tmp_path / "ca.pem")  # that nobody writes to, and nobody may wait for
+    with pytest.raises(ConfigError, match=r"api\.ca_file: .*/ca\.pem: holds no certificate in PEM form"):
+        load(text)
+    (tmp_path / "ca.pem").unlink()
     shutil.copy(certifi.where(), tmp_path / "ca.pem")
     assert load(text).api.ca_file == tmp_path / "ca.pem"
 

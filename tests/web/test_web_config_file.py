@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 from typing import Any
@@ -308,6 +309,24 @@ def test_a_bad_file_is_refused_in_one_line(text: str, message: str | None, pki: 
     expected = f"{path}: {message}" if message else f"{path}:3: the key 'a' is given twice (first in line 2)"
     assert str(caught.value) == expected.replace("DIR", str(pki.directory))
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("setting", ["cert_file", "key_file", "client_ca_file"])
+def test_a_certificate_that_is_a_pipe_keeps_nobody_waiting(setting: str, pki: Any) -> None:
+    """One that nobody writes to is as good as an empty file; one that does not end is given up."""
+    files = {"cert_file": "server.crt", "key_file": "server.key", "client_ca_file": "ca.crt"} | {setting: "pipe"}
+    keys = ", ".join(f"{key}: {file}" for key, file in files.items())
+    path = _write(pki.directory, f"tls_server_config: {{{keys}, client_auth_type: VerifyClientCertIfGiven}}")
+    os.mkfifo(pki.directory / "pipe")
+    with pytest.raises(ConfigError, match="PEM"):
+        load_web_config(path)
+    writing = os.open(pki.directory / "pipe", os.O_RDWR)
+    try:
+        with pytest.raises(ConfigError, match=rf"{setting}: .*pipe: nothing comes out of it"):
+            load_web_config(path)
+    finally:
+        os.close(writing)
+        (pki.directory / "pipe").unlink()
 
 
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from gigas_exporter.config.schema import (
 from gigas_exporter.config.settings import AccountSettings
 from gigas_exporter.config.values import is_loopback
 from gigas_exporter.errors import ConfigError
+from gigas_exporter.files import without_waiting
 from gigas_exporter.gigas.credentials import Credential
 from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.inventory import BackupStatusWords
@@ -123,7 +124,10 @@ def api_of(
     if ca_file is not None:
         ca_file = directory / ca_file
         try:
-            ssl.create_default_context(cafile=ca_file)
+            with without_waiting(ca_file, f"api.ca_file: {ca_file}") as path:
+                ssl.create_default_context(cafile=path)
+        except ConfigError as error:
+            findings.problems.append(str(error))
         except ssl.SSLError:
             findings.problems.append(f"api.ca_file: {ca_file}: holds no certificate in PEM form")
         except OSError as error:

@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -25,6 +26,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import parse_url
 
 from gigas_exporter.errors import ConfigError, DecodeError, TransportError
+from gigas_exporter.files import without_waiting
 from gigas_exporter.gigas import deadline
 from gigas_exporter.gigas.failure import let_go, transport_error
 from gigas_exporter.gigas.settings import ApiSettings
@@ -308,11 +310,16 @@ def _checked_url(url: str, what: str, schemes: tuple[str, ...]) -> str:
 
 
 def _tls_context(settings: ApiSettings) -> ssl.SSLContext:
+    name = f"the file of authorities {settings.ca_file}"
     try:
-        context = ssl.create_default_context(cafile=settings.ca_file)
+        if settings.ca_file is None:
+            context = ssl.create_default_context()
+        else:
+            with without_waiting(Path(settings.ca_file), name) as path:
+                context = ssl.create_default_context(cafile=path)
     except (OSError, ValueError) as error:
         reason = "holds no certificate" if isinstance(error, ssl.SSLError) else getattr(error, "strerror", None)
-        raise ConfigError(f"the file of authorities {settings.ca_file}: {reason or 'cannot be read'}") from None
+        raise ConfigError(f"{name}: {reason or 'cannot be read'}") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.sslsocket_class = deadline.DeadlineTLSSocket
     return context

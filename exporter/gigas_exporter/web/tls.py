@@ -7,15 +7,15 @@ more weakly.
 from __future__ import annotations
 
 import ipaddress
-import os
 import ssl
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Never
 
 from gigas_exporter.errors import ConfigError
+from gigas_exporter.files import in_memory, without_waiting
 from gigas_exporter.secret import Secret
 
 __all__ = ["CIPHER_SUITES", "CURVES", "Pem", "TlsSettings", "build_context", "is_allowed", "tls13_only"]
@@ -135,7 +135,7 @@ def _load_certificate(context: ssl.SSLContext, settings: TlsSettings) -> None:
     for pem in (certificate, key):
         _check_readable(settings.origin, pem)
     try:
-        with _as_path(certificate) as certificate_path, _as_path(key) as key_path:
+        with _as_path(settings.origin, certificate) as certificate_path, _as_path(settings.origin, key) as key_path:
             context.load_cert_chain(certificate_path, key_path, password=_no_password)
     except _EncryptedKeyError:
         _refuse(settings.origin, key, f"{_name(key)} is encrypted; give the key without a password")
@@ -154,7 +154,7 @@ def _load_certificate(context: ssl.SSLContext, settings: TlsSettings) -> None:
 def _load_client_ca(context: ssl.SSLContext, origin: str, pem: Pem) -> None:
     _check_readable(origin, pem)
     try:
-        with _as_path(pem) as path:
+        with _as_path(origin, pem) as path:
             context.load_verify_locations(path)
     except OSError:  # also ssl.SSLError
         _refuse(origin, pem, f"{_name(pem)} holds no certificates in PEM")
@@ -164,24 +164,19 @@ def _check_readable(origin: str, pem: Pem) -> None:
     if pem.file is None:
         return
     try:
-        with pem.file.open("rb"):
-            pass
+        if not pem.file.is_fifo():  # which is read within bounds, and only once
+            with pem.file.open("rb"):
+                pass
     except OSError as error:
         _refuse(origin, pem, f"cannot read {pem.file}: {error.strerror}")
 
 
-@contextmanager
-def _as_path(pem: Pem) -> Iterator[str]:
-    """Give a path to the text, because ``ssl`` takes nothing else; a text never touches a disk."""
-    if pem.text is None:
-        yield str(pem.file)
-        return
-    descriptor = os.memfd_create("pem", os.MFD_CLOEXEC)
-    try:
-        os.write(descriptor, pem.text.reveal().encode())
-        yield f"/proc/self/fd/{descriptor}"
-    finally:
-        os.close(descriptor)
+def _as_path(origin: str, pem: Pem) -> AbstractContextManager[str]:
+    """Give a path to the file or the text, because ``ssl`` takes nothing else."""
+    if pem.text is not None:
+        return in_memory(pem.text.reveal())
+    assert pem.file is not None  # noqa: S101  (narrows the type)
+    return without_waiting(pem.file, f"{origin}: tls_server_config.{pem.setting}: {pem.file}")
 
 
 class _EncryptedKeyError(Exception):
