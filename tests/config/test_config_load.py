@@ -292,6 +292,10 @@ def test_the_file_may_be_named_in_three_ways(tmp_path: Path, by: str) -> None:
             "GIGAS_TOKEN: has a line break or invisible character inside; it must be one line of text",
         ),
         (
+            {"GIGAS_ACCOUNT_ID": "1", "GIGAS_API_KEY": "“canary-secret”"},
+            "GIGAS_API_KEY: has a character that no HTTP header can hold, such as a typographic quote",
+        ),
+        (
             {"GIGAS_ACCOUNT_ID": "1", "GIGAS_TOKEN_FILE": "/nowhere/token"},
             "GIGAS_TOKEN_FILE: secret file /nowhere/token: No such file or directory",
         ),
@@ -348,6 +352,7 @@ def test_a_file_without_accounts_takes_the_account_of_the_environment(load: Load
         (b"\xff", "not UTF-8 text"),
         ("a\u200bb".encode(), "has a line break or invisible character inside; it must be one line of text"),
         (b"a\nb", "has a line break or invisible character inside; it must be one line of text"),
+        ("“a”".encode(), "has a character that no HTTP header can hold, such as a typographic quote"),
     ],
 )
 def test_a_secret_file_is_read_when_the_settings_are(
@@ -359,6 +364,11 @@ def test_a_secret_file_is_read_when_the_settings_are(
     with pytest.raises(ConfigError) as caught:
         load("accounts: [{id: 1, token_file: token}]")
     assert caught.value.problems == (f"accounts[0].token_file: secret file {tmp_path}/token: {words}",)
+
+
+def test_a_password_may_have_any_character(load: Load) -> None:
+    """It travels in a body, unlike a token."""
+    assert isinstance(load("accounts: [{id: 1, login: me, password: “a”}]").accounts[0].credential, LoginCredential)
 
 
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from gigas_exporter.gigas.credentials import (
     SecretFile,
     SecretSource,
     TokenCredential,
+    fits_header,
 )
 from gigas_exporter.secret import Secret
 
@@ -98,12 +99,18 @@ def _source(given: Mapping[str, object], name: str, place: _Place) -> SecretSour
     if isinstance(path, Path):
         file = SecretFile(path)
         try:
-            file.read()
+            _check(name, file.read(), f"secret file {path}")
         except ConfigError as error:
             raise ConfigError(f"{place.origin(f'{name}_file')}: {error}") from None
         return file
     secret = given[name]
     assert isinstance(secret, Secret)  # noqa: S101  (narrows the type)
     fixed = FixedSecret(secret, place.origin(name))
-    fixed.read()
+    _check(name, fixed.read(), fixed.origin)
     return fixed
+
+
+def _check(name: str, secret: Secret, origin: str) -> None:
+    """Refuse what cannot be sent: all but passwords go into a header, and quotes of a text processor do not."""
+    if name != "password" and not fits_header(secret):
+        raise ConfigError(f"{origin}: has a character that no HTTP header can hold, such as a typographic quote")

@@ -19,7 +19,7 @@ from typing import Protocol
 from gigas_exporter.clock import Budget, Clock
 from gigas_exporter.decode import decode_moment
 from gigas_exporter.errors import ApiError, AuthError, ConfigError, DecodeError, GigasError
-from gigas_exporter.gigas.credentials import ApiKeyCredential, Credential, LoginCredential, SecretSource
+from gigas_exporter.gigas.credentials import ApiKeyCredential, Credential, LoginCredential, SecretSource, fits_header
 from gigas_exporter.gigas.observer import Observer
 from gigas_exporter.gigas.ratelimit import held
 from gigas_exporter.secret import Secret
@@ -271,12 +271,9 @@ class LoginAuthenticator:
 
 
 def _header(prefix: str, secret: Secret) -> Secret:
-    text = prefix + secret.reveal()
-    try:
-        text.encode("latin-1")
-    except UnicodeEncodeError:
-        raise ConfigError("the token or API key has characters that no HTTP header can hold") from None
-    return Secret(text)
+    if not fits_header(secret):
+        raise ConfigError("the token or API key has characters that no HTTP header can hold")
+    return Secret(prefix + secret.reveal())
 
 
 def _token_header(token: object) -> Secret:

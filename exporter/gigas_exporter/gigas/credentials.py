@@ -22,9 +22,11 @@ __all__ = [
     "SecretFile",
     "SecretSource",
     "TokenCredential",
+    "fits_header",
 ]
 
 _MAX_SECRET_BYTES = 64 * 1024
+_HEADER_CHARACTERS = 256  # those of Latin-1
 
 
 class SecretSource(Protocol):
@@ -86,6 +88,11 @@ class LoginCredential:
 
 
 Credential = TokenCredential | ApiKeyCredential | LoginCredential
+
+
+def fits_header(secret: Secret) -> bool:
+    """Return whether a header can hold the secret, as it must a token or an API key."""
+    return all(ord(character) < _HEADER_CHARACTERS for character in secret.reveal())
 
 
 def _checked(text: str, origin: str) -> Secret:
