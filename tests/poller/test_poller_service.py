@@ -116,6 +116,17 @@ def test_a_failed_discovery_later_on_forgets_nothing(accounts: SimulatorServer, 
     assert watched(watching) == set(accounts.world.account_ids)
 
 
+def test_a_list_of_accounts_that_the_end_breaks_off_is_no_failure(
+    accounts: SimulatorServer, watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is said of it, as of any other poll that a reload or the end breaks off."""
+    fault = accounts.faults.add("hang", "list_accounts")
+    watching = watch(discovering(accounts))
+    await_true(lambda: accounts.faults.struck(fault))
+    watching.service.stop()
+    assert [record.getMessage() for record in caplog.records] == []
+
+
 def test_a_reload_while_accounts_cannot_be_listed_goes_on_polling_them(accounts: SimulatorServer, watch: Watch) -> None:
     """The next generation polls what the last one found, is ready, and says of each account how its polls end."""
     first = watch(discovering(accounts))

@@ -191,6 +191,8 @@ class Service:
         try:
             accounts = self._list_accounts(credential)
         except GigasError as error:
+            if self._stop.is_set():  # which is why it failed
+                return
             level = _log.debug if self._discovery_fails else _log.warning
             level("cannot list accounts", reason=error.reason, error=str(error))
             self._discovery_fails = True
