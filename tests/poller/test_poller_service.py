@@ -127,6 +127,17 @@ def test_a_list_of_accounts_that_the_end_breaks_off_is_no_failure(
     assert [record.getMessage() for record in caplog.records] == []
 
 
+def test_a_start_ends_between_two_accounts_when_it_is_wanted_no_more(accounts: SimulatorServer) -> None:
+    """Beginning the polls of hundreds of accounts takes longer than an end may."""
+    wanted = iter([True, True])
+    service = Service(settings_for(accounts), store := Store(), observed := Observed(), clock=SystemClock())
+    service.start(lambda: next(wanted, False))
+    first = [inventory.account.id for inventory in store.snapshot()][:2]
+    await_true(lambda: observed.ended("disks") == len(first))
+    service.stop()
+    assert {account_id for account_id, _, _ in observed.polls} == set(first)
+
+
 def test_a_reload_while_accounts_cannot_be_listed_goes_on_polling_them(accounts: SimulatorServer, watch: Watch) -> None:
     """The next generation polls what the last one found, is ready, and says of each account how its polls end."""
     first = watch(discovering(accounts))

@@ -31,7 +31,8 @@ __all__ = ["Application", "hold_signals", "tell_warnings"]
 
 _log = get_logger(__name__)
 
-_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+_ENDS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
+_SIGNALS: Final = _ENDS | {signal.SIGHUP}
 _GRACE_SECONDS = 3.0
 _SWITCH_SECONDS = 0.0005
 """How long a thread may keep Python to itself: a scrape hands it over a dozen times, and each time waits for a poll."""
@@ -103,7 +104,7 @@ class Application:
 
     def _serve(self, started: Callable[[], None]) -> None:
         # Before the service has begun nothing is known of accounts, and nobody may take that for being ready.
-        self._service.start()
+        self._service.start(self._goes_on)
         self._server.start()
         _log.info("listening", address=display(self._server.address), version=__version__)
         self._notifier.ready()
@@ -146,11 +147,11 @@ class Application:
         old = self._service
         old.stop()
         try:
-            service.start()
+            service.start(self._goes_on)
         except RuntimeError as error:  # there are not enough threads, but for those that have just ended
             service.stop()
             self._service = self._new_service(self._settings)
-            self._service.start()
+            self._service.start(self._goes_on)
             raise GigasError(f"the polls of the new configuration cannot begin: {error}") from None
         logs.configure(settings.log.level, settings.log.format)
         tell_warnings(settings)
@@ -168,6 +169,10 @@ class Application:
         self._reloads.join()  # the one under way is waited for; the one after it sees the end
         self._server.close(max(0.0, _GRACE_SECONDS - (self._clock.monotonic() - began)))
         self._service.stop()
+
+    def _goes_on(self) -> bool:
+        """Return whether nobody has asked for the end, also while the thread that waits for signals is busy."""
+        return not (self._ending or _pending_ends())
 
     def _not_ready(self) -> str | None:
         reason = self._service.not_ready()
@@ -189,8 +194,13 @@ def _next_signal() -> signal.Signals:
     while (info := signal.sigtimedwait(_SIGNALS, memory.COLLECTION_SECONDS)) is None:
         memory.collect()
     received = signal.Signals(info.si_signo)
-    ends = signal.sigpending() & (_SIGNALS - {signal.SIGHUP})
+    ends = _pending_ends()
     return min(ends) if ends and received == signal.SIGHUP else received
+
+
+def _pending_ends() -> set[signal.Signals]:
+    """Return the signals that ask for the end and have not been taken yet."""
+    return {signal.Signals(number) for number in signal.sigpending() & _ENDS}
 
 
 def hold_signals() -> None:

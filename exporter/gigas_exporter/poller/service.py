@@ -78,14 +78,19 @@ class Service:
         self._discovered = settings.discovery is None
         self._discovery_fails = False
         self._is_half_started = False
+        self._is_wanted: Callable[[], bool] = lambda: True
         self._make_clients()
 
-    def start(self) -> None:
+    def start(self, is_wanted: Callable[[], bool] = lambda: True) -> None:
         """Begin to poll; the first poll of each resource starts at once.
+
+        Args:
+            is_wanted: Asked before each account: where there are many, the first ones' polls keep the rest waiting.
 
         Raises:
             RuntimeError: There are not enough threads; some accounts may be polled by then.
         """
+        self._is_wanted = is_wanted
         try:
             self._begin_all()
         except RuntimeError:
@@ -284,7 +289,7 @@ class Service:
             loop("virtual_machines", poll.interval),
             loop("backups", poll.backups_interval),
         )
-        if self._stop.is_set():
+        if self._stop.is_set() or not self._is_wanted():
             return
         try:
             for each in loops:
