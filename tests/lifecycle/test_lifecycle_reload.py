@@ -58,10 +58,8 @@ def test_accounts_come_and_go(served: Exporter, config: Any, reload: Callable[[E
     config.write("4242", "4243")
     reload(served)
     await_true(lambda: seen(served, "gigas_up", account_id="4243") == 1)
-    after = seen(served, SUCCESS_AT)
     assert before is not None
-    assert after is not None
-    assert after > before
+    await_true(lambda: (seen(served, SUCCESS_AT) or 0) > before)  # the reload ends when the polls have begun
     config.write("4243")
     reload(served)
     await_true(lambda: seen(served, "gigas_up", account_id="4242") is None)
@@ -162,7 +160,7 @@ def test_a_flood_of_requests_costs_few_reloads(
         assert reloaded
         assert len(reloaded) + len(refused) == len(answers)
         assert all(b"\r\nRetry-After: 1\r\n" in answer for answer in refused)
-        assert served.process.stderr.count("configuration reloaded") < len(reloaded) < 10
+        assert served.process.stderr.count("configuration reloaded") < len(reloaded) < len(answers) / 4
         cloud.faults.clear()
 
 

@@ -27,6 +27,7 @@ def _told(scene: Any) -> None:
     telemetry.retry("list_disks")
     telemetry.invalid("4242", "disks", "created_at", 2)
     telemetry.token(["4242"], 1_700_001_800)
+    telemetry.discovery(True)
     telemetry.reload(True, 1_699_999_000.5)
 
 

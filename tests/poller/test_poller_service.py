@@ -71,21 +71,6 @@ def test_accounts_come_and_go_with_what_the_credential_sees(accounts: SimulatorS
     await_true(lambda: watched(watching) == set(everything) and watching.service.not_ready() is None)
 
 
-def test_a_credential_that_sees_no_account_warns(
-    accounts: SimulatorServer, watch: Watch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """An exporter that watches nothing says so once, when it begins and when the last account goes."""
-    user = accounts.world.access.main
-    everything, user.account_ids = user.account_ids, ()
-    watching = watch(discovering(accounts))
-    await_true(lambda: caplog.messages.count("nothing is watched") == 1)
-    user.account_ids = everything
-    await_true(lambda: watched(watching) == set(everything))
-    user.account_ids = ()
-    await_true(lambda: not watched(watching))
-    await_true(lambda: caplog.messages.count("nothing is watched") == 2)
-
-
 def remembered(watching: Watching) -> set[str]:
     """The accounts of whose answers something is kept."""
     clients = watching.service._clients._clients.values()
@@ -111,9 +96,29 @@ def test_a_failed_discovery_later_on_forgets_nothing(accounts: SimulatorServer, 
     """Accounts that are watched stay while the list of accounts cannot be read."""
     watching = watch(discovering(accounts))
     await_true(lambda: watching.service.not_ready() is None)
+    await_true(lambda: watching.observed.discoveries)
+    assert set(watching.observed.discoveries) == {True}
     fault = accounts.faults.add("html", "list_accounts")
     await_true(lambda: accounts.faults.struck(fault) >= 2)
     assert watched(watching) == set(accounts.world.account_ids)
+    assert watching.observed.discoveries[-1] is False
+
+
+def test_a_list_without_any_account_is_not_believed(
+    accounts: SimulatorServer, watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Those that are watched stay, and an exporter that begins so is not ready: somebody must be told."""
+    watching = watch(discovering(accounts))
+    await_true(lambda: watching.service.not_ready() is None)
+    accounts.world.access.main.account_ids = ()
+    await_true(lambda: False in watching.observed.discoveries)
+    assert watched(watching) == set(accounts.world.account_ids)
+    later = watch(discovering(accounts))
+    await_true(lambda: later.observed.discoveries)
+    assert later.service.not_ready() == "the accounts have not been listed yet"
+    assert set(later.observed.discoveries) == {False}
+    (said, _) = [record.facts["error"] for record in caplog.records if record.getMessage() == "cannot list accounts"]  # type: ignore[attr-defined]
+    assert said == "list_accounts: the API lists no account for this credential"
 
 
 def test_a_list_of_accounts_that_the_end_breaks_off_is_no_failure(

@@ -33,6 +33,7 @@ class Observed:
         self.tokens: dict[str, float | None] = {}
         self.accounts: list[str] = []
         self.forgotten: list[str] = []
+        self.discoveries: list[bool | None] = []
         self._lock = threading.Lock()
 
     def poll(self, account_id: str, resource: Resource, failure: Reason | None) -> None:
@@ -58,6 +59,9 @@ class Observed:
 
     def forget(self, account_id: str) -> None:
         self.forgotten.append(account_id)
+
+    def discovery(self, success: bool | None) -> None:
+        self.discoveries.append(success)
 
     def ended(self, resource: Resource) -> int:
         """How many polls of a resource ended, over all accounts."""

@@ -23,6 +23,7 @@ __all__ = [
     "BACKUP_AGE",
     "BACKUP_FAMILIES",
     "BUILD_INFO",
+    "DISCOVERY_SUCCESS",
     "DISK",
     "DISK_FAMILIES",
     "FAMILIES",
@@ -294,6 +295,12 @@ TOKEN_EXPIRY = _own(
     ACCOUNT,
     "`expires` of the token",
 )
+DISCOVERY_SUCCESS = _own(
+    "gigas_exporter_discovery_success",
+    "Whether the accounts could last be listed and there were any (1) or not (0); only with discover: true.",
+    (),
+    "result of listing the accounts",
+)
 RELOAD_SUCCESSFUL = _own(
     "gigas_exporter_config_last_reload_successful",
     "Whether the last load of the configuration succeeded (1) or failed (0).",
@@ -329,6 +336,7 @@ FAMILIES: tuple[Family, ...] = (
     API_RETRIES,
     INVALID_ITEMS,
     TOKEN_EXPIRY,
+    DISCOVERY_SUCCESS,
     RELOAD_SUCCESSFUL,
     RELOAD_SUCCESS_TIMESTAMP,
 )

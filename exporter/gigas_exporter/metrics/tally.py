@@ -38,11 +38,11 @@ class Tally:
         with self._lock:
             self._put(labels, value)
 
-    def forget(self, first: str) -> None:
-        """Drop the series whose first label has this value."""
+    def forget(self, *first: str) -> None:
+        """Drop the series whose first labels have these values; without any, all."""
         with self._lock:
             self._texts.clear()
-            for labels in [labels for labels in self._values if labels[0] == first]:
+            for labels in [labels for labels in self._values if labels[: len(first)] == first]:
                 del self._values[labels]
                 del self._names[labels]
 

@@ -61,6 +61,7 @@ class Telemetry:
         self._retries = Tally(families.API_RETRIES)
         self._invalid = Tally(families.INVALID_ITEMS)
         self._token_expiry = Tally(families.TOKEN_EXPIRY)
+        self._discovery = Tally(families.DISCOVERY_SUCCESS)
         self._reload_successful = Tally(families.RELOAD_SUCCESSFUL)
         self._reload_success_at = Tally(families.RELOAD_SUCCESS_TIMESTAMP)
         self._runtime = CollectorRegistry()
@@ -123,6 +124,13 @@ class Telemetry:
                 else:
                     self._token_expiry.set((account_id,), expires_at)
 
+    def discovery(self, success: bool | None) -> None:
+        """The accounts were listed, or could not be; ``None`` where they are configured."""
+        if success is None:
+            self._discovery.forget()
+        else:
+            self._discovery.set((), success)
+
     def reload(self, success: bool, wall: float) -> None:
         """The configuration was loaded, or could not be, at ``wall`` (UNIX seconds)."""
         self._reload_successful.set((), success)
@@ -147,6 +155,7 @@ class Telemetry:
             self._retries,
             self._invalid,
             self._token_expiry,
+            self._discovery,
             self._reload_successful,
             self._reload_success_at,
         )

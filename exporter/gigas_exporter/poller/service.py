@@ -22,12 +22,11 @@ from gigas_exporter.logs import get_logger
 from gigas_exporter.poller.account import AccountPoller, PollObserver, with_requirements
 from gigas_exporter.poller.backups import BackupsReader
 from gigas_exporter.poller.clients import Clients, RequestObserver
+from gigas_exporter.poller.discovery import discover
 from gigas_exporter.poller.loop import Loop, poll_deadline
 from gigas_exporter.poller.store import Store
 
-__all__ = ["NO_ACCOUNT", "Service", "ServiceObserver"]
-
-NO_ACCOUNT = "list_accounts: the API lists no account for this credential"
+__all__ = ["Service", "ServiceObserver"]
 
 _log = get_logger(__name__)
 
@@ -44,6 +43,9 @@ class ServiceObserver(PollObserver, RequestObserver, Protocol):
 
     def forget(self, account_id: str) -> None:
         """An account is watched no more."""
+
+    def discovery(self, success: bool | None) -> None:
+        """The accounts were listed, or could not be; ``None`` where they are configured."""
 
 
 class _Watch:
@@ -134,8 +136,6 @@ class Service:
         """
         credential = self._settings.discovery
         accounts = self._settings.accounts if credential is None else self._list_accounts(credential)
-        if not accounts:
-            raise GigasError(NO_ACCOUNT)
         wanted = self._wanted(accounts)
         self._adopt(wanted)
 
@@ -160,6 +160,7 @@ class Service:
     def _begin_all(self) -> None:
         credential = self._settings.discovery
         if credential is None:
+            self._observer.discovery(success=None)
             self._watch(self._settings.accounts)
             return
         poll = self._settings.poll
@@ -205,8 +206,6 @@ class Service:
             return
         if self._discovery_fails or not self._discovered:
             _log.info("accounts listed", accounts=len(accounts))
-        if not accounts and (self._watches or not self._discovered):
-            _log.warning("nothing is watched", error=NO_ACCOUNT)
         self._discovery_fails = False
         self._watch(accounts)
         self._discovered = True
@@ -219,8 +218,14 @@ class Service:
 
     def _list_accounts(self, credential: Credential) -> tuple[AccountSettings, ...]:
         budget = Budget(self._clock, poll_deadline(self._settings.poll.interval), self._stop)
-        listing = self._clients.get(credential).list_accounts(budget=budget)
-        return tuple(AccountSettings(account, credential) for account in listing.items)
+        try:
+            accounts = discover(self._clients.get(credential), credential, budget)
+        except GigasError:
+            if not self._stop.is_set():
+                self._observer.discovery(success=False)
+            raise
+        self._observer.discovery(success=True)
+        return accounts
 
     def _wanted(self, accounts: tuple[AccountSettings, ...]) -> dict[str, AccountSettings]:
         return {each.account.id: each for each in accounts if self._settings.owns(each.account.id)}

@@ -21,7 +21,7 @@ from gigas_exporter.inventory import AccountInventory, DisksReading, MachinesRea
 from gigas_exporter.model import Account, Disk, VirtualMachine
 from gigas_exporter.poller.account import with_requirements
 from gigas_exporter.poller.backups import BackupsReader
-from gigas_exporter.poller.service import NO_ACCOUNT
+from gigas_exporter.poller.discovery import discover
 from gigas_exporter.report import DiskReport, report_account, worst_first
 
 __all__ = ["Access", "account_options", "accounts_of", "get_disk", "one_account", "report_disks", "warn"]
@@ -67,9 +67,7 @@ def accounts_of(account: str | None, flags: Mapping[str, Any], *, offline: bool 
             raise ConfigError("the accounts are known to the API alone: choose one with --account")
         else:
             with ReadClient(settings.api, credential) as client:
-                accounts = tuple(AccountSettings(each, credential) for each in client.list_accounts().items)
-            if not accounts:
-                raise GigasError(NO_ACCOUNT)
+                accounts = discover(client, credential)
     elif account is not None:
         accounts = tuple(each for each in accounts if account in {each.account.id, each.account.name})
         if not accounts:
