@@ -22,6 +22,7 @@ Span = tuple[int, int]
 Key = tuple[str, tuple[tuple[str, str], ...]]
 
 _INVENTORY = ("gigas_disk", "gigas_virtual_machine")
+_BACKUPS_READ = "gigas_disk_backups_poll_success"
 _BACKUPS = ("gigas_disk_backup_last", "gigas_disk_backup_age", "gigas_disk_backups")
 
 
@@ -125,7 +126,10 @@ class Account:
             for disk in self.disks:
                 for name, its, value in disk.series(disks_read or 0, labels):
                     aged = name == "gigas_disk_backup_age_seconds"
-                    if not (blind_for_backups and name.startswith(_BACKUPS)):
+                    if name == _BACKUPS_READ:
+                        if since_start >= 2:
+                            yield name, its, value if backups_read == minute else 0
+                    elif not (blind_for_backups and name.startswith(_BACKUPS)):
                         yield name, its, value + (minute - (disks_read or 0)) * 60 if aged else value
 
     def _polls(

@@ -178,6 +178,11 @@ def _events() -> Iterator[Test]:
     disks[2].present = at(True, 100, False)
     yield _event(f"{CASES[3]}: every alert", made, "GigasApiFailing", "GigasDataStale", "GigasBackupsDataStale")
 
+    # Each disk says so then; that is one event and not one for each.
+    made, _ = healthy()
+    made.accounts[0].backups_down = (70, 130)
+    yield _event("backups cannot be read for an hour: every alert", made, "GigasBackupsDataStale")
+
     made, _ = healthy()
     made.exporter_down = (70, 73)
     yield _event("exporter restarted: every alert", made)
