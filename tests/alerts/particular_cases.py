@@ -113,6 +113,22 @@ def _without_date() -> Iterator[Test]:
     )
 
 
+    dates_unknown = {"backup_last_timestamp_seconds": always(None), "backup_last_size_bytes": always(None)}
+    made = _scene(60, **{name: at(4096, 10, None) for name in dates_unknown})
+    yield _test(
+        "backups of which none has a date are of an unknown age: GigasBackupsUnreadable",
+        made,
+        _firing("GigasBackupsUnreadable", 39),
+        _firing("GigasBackupsUnreadable", 40, _FIRST),
+    )
+    free = {"backup_required": always(0), "backup_max_age_seconds": always(None)}
+    yield _test(
+        "their age is of no account where none is required: GigasBackupsUnreadable",
+        _scene(60, **dates_unknown, **free),
+        _firing("GigasBackupsUnreadable", 60),
+    )
+
+
 def _names() -> Iterator[Test]:
     unprotected = {
         "autobackup": always(0),
