@@ -166,6 +166,7 @@ class Estate:
 
     Attributes:
         exporter_down: Minutes in which the exporters do not answer; afterwards they start afresh.
+        lives: Minutes after which they start afresh again and again from then on.
         prometheus_down: Minutes of which Prometheus has nothing.
         exporters_gone: Minutes in which there is no target at all.
         others: Targets that are no exporters, and whether they answer.
@@ -175,6 +176,7 @@ class Estate:
     minutes: int
     instances: tuple[str, ...] = ("exporter:10063",)
     exporter_down: Span | None = None
+    lives: int | None = None
     prometheus_down: Span | None = None
     exporters_gone: Span | None = None
     others: Mapping[str, int] = field(default_factory=dict)
@@ -200,6 +202,8 @@ class Estate:
     def _page(self, minute: int) -> Iterator[tuple[str, Labels, float]]:
         restarted = self.exporter_down is not None and minute >= self.exporter_down[1]
         start = self.exporter_down[1] if restarted and self.exporter_down else -60
+        if restarted and self.lives is not None:
+            start = minute - (minute - start) % self.lives
         yield "gigas_exporter_build_info", {"version": "1.0.0"}, 1
         yield "gigas_exporter_config_last_reload_successful", {}, self.reload_successful(minute)
         yield "process_start_time_seconds", {}, start * 60

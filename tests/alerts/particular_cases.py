@@ -240,6 +240,19 @@ def _outages() -> Iterator[Test]:
         _minutes("GigasDiskError", 60, 40),
     )
 
+    made = _scene(240)
+    made.exporter_down, made.lives = (60, 61), 14
+    made.accounts[0].backups_down = (50, 241)
+    yield _test(
+        "an exporter that starts again and again does not seem young for ever: GigasBackupsDataStale",
+        made,
+        {
+            "expr": 'group by (account_id) (ALERTS{alertname="GigasBackupsDataStale", alertstate="firing"})',
+            "eval_time": "240m",
+            "exp_samples": [{"labels": '{account_id="4242"}', "value": 1}],
+        },
+    )
+
 
 def _targets() -> Iterator[Test]:
     target = '{job="gigas", instance="exporter:10063"}'

@@ -13,7 +13,7 @@ import pytest
 from gigas_exporter.bundle.alerts import RULE_FILES
 from gigas_exporter.metrics.families import FAMILIES
 
-COMES_FROM_ELSEWHERE = {"up", "ALERTS", "ALERTS_FOR_STATE", "process_start_time_seconds"}
+COMES_FROM_ELSEWHERE = {"up", "ALERTS", "ALERTS_FOR_STATE"}
 SHORT_FOR = ("", "0s", "1m")
 SETS = {"and", "or", "unless"}
 COMPARISONS = {"==", "!=", ">", "<", ">=", "<="}
