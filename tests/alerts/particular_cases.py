@@ -113,6 +113,27 @@ def _without_date() -> Iterator[Test]:
     )
 
 
+    made = _scene(
+        150,
+        backups=at(7, 120, 0),
+        backup_last_timestamp_seconds=lambda minute: minute * 60 if minute < 120 else None,
+        backup_last_size_bytes=at(GIB, 120, None),
+        created_timestamp_seconds=always(None),
+        backup_max_age_seconds=always(3600),
+    )
+    yield _test(
+        "one that has lost all its backups is no new one: GigasDiskNeverBackedUp",
+        made,
+        _firing("GigasDiskNeverBackedUp", 134),
+        _firing("GigasDiskNeverBackedUp", 135, _FIRST),
+    )
+    ahead = {**_NO_BACKUP, "created_timestamp_seconds": always(DAY * 60), "backup_max_age_seconds": always(3600)}
+    yield _test(
+        "one that was created in the future is as old as it has been seen: GigasDiskNeverBackedUp",
+        _scene(80, **ahead),
+        _firing("GigasDiskNeverBackedUp", 75),
+        _firing("GigasDiskNeverBackedUp", 76, _FIRST),
+    )
     dates_unknown = {"backup_last_timestamp_seconds": always(None), "backup_last_size_bytes": always(None)}
     made = _scene(60, **{name: at(4096, 10, None) for name in dates_unknown})
     yield _test(
