@@ -130,10 +130,10 @@ def unknown(scope: Scope) -> str:
 
 
 def unprotected(scope: Scope) -> str:
-    """Return the disks that nothing backs up: no swap, no automatic backup, neither demanded nor exempt."""
+    """Return the disks that nothing backs up: no swap, no automatic backup known of, neither demanded nor exempt."""
     return (
-        f"({scope('gigas_disk_autobackup')} == 0) and ({scope('gigas_disk_swap')} == 0)"
-        f" and ({scope('gigas_disk_backup_required')} == 0) unless ({scope('gigas_disk_backup_exempt')} == 1)"
+        f"({scope('gigas_disk_backup_required')} == 0) unless ({scope('gigas_disk_autobackup')} == 1)"
+        f" unless ({scope('gigas_disk_swap')} == 1) unless ({scope('gigas_disk_backup_exempt')} == 1)"
     )
 
 

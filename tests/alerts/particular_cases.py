@@ -151,6 +151,13 @@ def _without_date() -> Iterator[Test]:
 
 
 def _names() -> Iterator[Test]:
+    unsaid = {"autobackup": always(None), "backup_required": always(0), "backup_max_age_seconds": always(None)}
+    yield _test(
+        "a disk of which it is not said whether it has automatic backups: GigasDiskUnprotected",
+        _scene(70, **unsaid),
+        _firing("GigasDiskUnprotected", 59),
+        _firing("GigasDiskUnprotected", 60, _FIRST),
+    )
     unprotected = {
         "autobackup": always(0),
         "backup_required": always(0),

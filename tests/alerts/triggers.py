@@ -186,8 +186,8 @@ TRIGGERS: Mapping[str, Trigger] = {
             backup_max_age_seconds=always(None),
         ),
         wait=HOUR,
-        says=f"{WHO} is not swap, has automatic backups off, and no rule of the backup policy asks for backups of it"
-        " or says why it needs none.",
+        says=f"{WHO} is not swap, is not known to have automatic backups on, and no rule of the backup policy asks for"
+        " backups of it or says why it needs none.",
         command=EDIT,
     ),
     "GigasDiskAutobackupTurnedOff": Trigger(
