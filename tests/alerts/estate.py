@@ -89,6 +89,7 @@ class Account:
     """An account; while the API is down its last data is served for a quarter of an hour, its backups for half one.
 
     Attributes:
+        slower_by: Minutes that its first polls take longer than another account's.
         poll_seconds: The interval of polls that the exporter tells; what it shows changes each minute nonetheless.
         machines_read: Whether the virtual machines could be read; ``None`` while that was not tried yet.
         machines: Label and hostname of each virtual machine; ``None`` while it is not there.
@@ -99,6 +100,7 @@ class Account:
     disks: list[Disk]
     api_down: Span | None = None
     backups_down: Span | None = None
+    slower_by: int = 0
     poll_seconds: int = 60
     machines_read: Timeline = _ALWAYS
     machines: Mapping[str, Timeline] = field(
@@ -111,6 +113,7 @@ class Account:
         """Yield what an exporter shows of it so many minutes after its start."""
         if not self.present(minute):
             return
+        since_start -= self.slower_by
         labels = {"account_id": self.account_id}
         disks_read = self._last_read(minute, since_start - 1, self.api_down)
         backups_read = self._last_read(minute, since_start - 2, self.backups_down or self.api_down)

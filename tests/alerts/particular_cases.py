@@ -366,6 +366,16 @@ def day_cases() -> Iterator[Test]:
         _firing("GigasDiskDetached", 1449),
         _firing("GigasDiskDetached", 1450, _DETACHED),
     )
+    made = _scene(1500)
+    made.accounts[0].disks[0].machine = at("501", 10, "")
+    made.accounts[0].slower_by = 5
+    made.accounts.append(Account("4243", [Disk("99")]))
+    made.exporter_down = (700, 710)
+    yield _test(
+        "an account that is read later than another after a restart is not attached meanwhile: GigasDiskDetached",
+        made,
+        _firing("GigasDiskDetached", 1455, _DETACHED),
+    )
     made = _scene(1600)
     made.accounts[0].disks[0].machine = at("501", 10, "")
     made.accounts.append(Account("4243", [Disk("99")]))
