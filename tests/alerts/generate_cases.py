@@ -182,6 +182,14 @@ def _events() -> Iterator[Test]:
     made, _ = healthy()
     made.accounts[0].backups_down = (70, 130)
     yield _event("backups cannot be read for an hour: every alert", made, "GigasBackupsDataStale")
+    counts = "account:gigas_disk_backup_over_limit:count", "account:gigas_disk_never_backed_up:count"
+    labels = '{account_id="4242", instance="exporter:10063", job="gigas"}'
+    known = [
+        {"expr": count, "eval_time": f"{minute}m", "exp_samples": [{"labels": count + labels, "value": 0}] * is_known}
+        for count in counts
+        for minute, is_known in ((99, 1), (110, 0), (140, 1))
+    ]
+    yield _test("roll-ups count nothing while backups are not known", made, expressions=known)
 
     made, _ = healthy()
     made.exporter_down = (70, 73)

@@ -112,7 +112,6 @@ def _without_date() -> Iterator[Test]:
         _firing("GigasDiskNeverBackedUp", 115, _FIRST),
     )
 
-
     made = _scene(
         150,
         backups=at(7, 120, 0),
