@@ -16,6 +16,7 @@ __all__ = ["bundled_directory", "in_memory", "read_text", "without_waiting", "wr
 
 _PACKAGE = Path(__file__).parent
 _PIPE_SECONDS = 3
+_NAMED = 50  # characters of a file's name that are in its temporary one's, which must not be too long for any system
 _MAX_BYTES = 4 * 1024 * 1024
 
 
@@ -111,7 +112,7 @@ def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
                 file.write(content)
             return
         path = Path(os.path.realpath(path))
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:_NAMED]}.", suffix=".tmp")
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()

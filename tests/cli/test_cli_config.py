@@ -85,6 +85,13 @@ def test_collect_writes_the_metrics(run: Run, tmp_path: Path) -> None:
     assert path.read_text().count("gigas_disk_info{") == shown.out.count("gigas_disk_info{") == 16
 
 
+def test_collect_writes_a_file_whose_name_is_as_long_as_may_be(run: Run, tmp_path: Path) -> None:
+    """The temporary file beside it has a shorter name."""
+    path = tmp_path / ("n" * 250 + ".prom")
+    assert run("collect", "--output", str(path)).status == 0
+    assert "gigas_up" in path.read_text(encoding="utf-8")
+
+
 def test_collect_logs_as_it_is_told(run: Run, config: str, tmp_path: Path) -> None:
     """Only failures where nothing is said; else a flag goes before the variable, the variable before the file."""
     loud = tmp_path / "loud.yml"
