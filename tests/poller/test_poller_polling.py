@@ -161,6 +161,23 @@ def test_a_failure_that_outlasts_a_reload_is_one_failure(
     assert [each for each in messages if each != "poll done"] == ["poll failed", "poll succeeds again"]
 
 
+def test_a_failure_that_is_another_after_a_reload_is_said(
+    server: SimulatorServer, watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever reloads to mend a failure hears of the next one, and once."""
+    fault = server.faults.add("status", "list_disks", status=401)
+    before = watch(backups_interval=60.0)
+    await_true(lambda: before.observed.polls[ACCOUNT, "disks", "auth"])
+    before.service.stop()
+    server.faults.remove(fault)
+    server.faults.add("status", "list_disks", status=501)
+    after = watch(store=before.store, backups_interval=60.0)
+    await_true(lambda: after.observed.polls[ACCOUNT, "disks", "server"] >= 2)
+    failed = [record for record in caplog.records if record.getMessage() == "poll failed"]
+    facts = [record.facts for record in failed]  # type: ignore[attr-defined]
+    assert [each["reason"] for each in facts if each["resource"] == "disks"] == ["auth", "server"]
+
+
 def test_a_bug_in_a_poll_ends_neither_the_polling_nor_other_resources(
     server: SimulatorServer, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:

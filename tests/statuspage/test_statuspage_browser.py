@@ -150,10 +150,10 @@ def test_a_dead_api_is_said_before_all(browser: Browser, site: Callable[..., Any
     (verdict,) = browser.texts(".verdict")
     assert verdict.startswith("10 of 32 disks need attention.")
     assert "2 of 2 accounts cannot be read now: 4242, 4243." in verdict
-    assert browser.texts("#accounts + .scroll td:nth-child(2)") == ["fails", "fails"]
+    assert browser.texts("#accounts + .scroll td:nth-child(2)") == ["fails: server"] * 2
     served.clock.ahead = 3600.0
     browser.open(served.url)
-    assert browser.texts("#accounts + .scroll td:nth-child(2)") == ["fails; data too old to show"] * 2
+    assert browser.texts("#accounts + .scroll td:nth-child(2)") == ["fails: server; data too old to show"] * 2
     assert browser.texts("#disks ~ .scroll tbody td") == ["No disk is known."]
     assert [age.split()[0] for age in browser.texts("#accounts + .scroll td:nth-child(6)")] == ["1h"] * 2
     (verdict,) = browser.texts(".verdict")
@@ -195,8 +195,9 @@ def test_words_agree_with_one(browser: Browser, site: Callable[..., Any]) -> Non
     browser.open(served.url)
     assert browser.texts(".verdict") == ["The only disk is well."]
     inventory = served.source.inventories[0]
-    served.source.replace(replace(inventory, outcomes={"disks": Outcome(False, 0.1, None)}))
+    served.source.replace(replace(inventory, outcomes={"disks": Outcome(False, 0.1, None, 1.0, "rate_limited")}))
     browser.open(served.url)
+    assert browser.texts("#accounts + .scroll td:nth-child(2)") == ["fails: rate limited"]
     (verdict,) = browser.texts(".verdict")
     assert verdict.startswith("Nothing is wrong with the 1 disk that is known.\n")
     assert "1 of 1 account cannot be read now" in verdict

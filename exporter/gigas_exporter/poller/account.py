@@ -82,6 +82,7 @@ class AccountPoller:
         self._interval = interval_seconds
         self._clock = clock
         self._stop = stop
+        self._told: set[Resource] = set()
 
     def poll(self, resource: Resource) -> bool:
         """Poll one resource once; return whether it could be read. Nothing is raised."""
@@ -94,7 +95,7 @@ class AccountPoller:
         last = self._last_outcome(resource)
         self._publish(resource, result, duration, last)
         self._observer.poll(self._account_id, resource, failure.reason if failure is not None else None)
-        self._tell(resource, result, duration, last.failing_since)
+        self._tell(resource, result, duration, last)
         return failure is None
 
     def _last_outcome(self, resource: Resource) -> Outcome:
@@ -121,7 +122,8 @@ class AccountPoller:
             if isinstance(result, _Read):
                 return result.change(inventory).with_outcome(resource, Outcome(True, duration, now))
             since = monotonic if last.failing_since is None else last.failing_since
-            return inventory.with_outcome(resource, Outcome(False, duration, last.last_success_at, since))
+            outcome = Outcome(False, duration, last.last_success_at, since, result.reason)
+            return inventory.with_outcome(resource, outcome)
 
         self._store.update(self._account_id, change, still_wanted=lambda: not self._stop.is_set())
         if isinstance(result, _Read):
@@ -181,11 +183,16 @@ class AccountPoller:
     def _budget(self, seconds: float) -> Budget:
         return Budget(self._clock, seconds, self._stop)
 
-    def _tell(self, resource: Resource, result: _Read | GigasError, duration: float, since: float | None) -> None:
-        """Log a poll in one line; a failure when it begins and when it ends, not each time."""
+    def _tell(self, resource: Resource, result: _Read | GigasError, duration: float, last: Outcome) -> None:
+        """Log a poll in one line; a failure when it begins and when it ends, not each time.
+
+        One that is another after a reload is said once more: somebody may have reloaded to mend the first.
+        """
         log = _log.bind(account=self._account_id, resource=resource, duration_seconds=round(duration, 3))
+        since, is_first = last.failing_since, resource not in self._told
+        self._told.add(resource)
         if isinstance(result, GigasError):
-            if since is None:
+            if since is None or (is_first and result.reason != last.reason):
                 log.warning("poll failed", reason=result.reason, error=str(result), exc_info=result.__cause__ or False)
             else:
                 log.debug("poll failed again", reason=result.reason, error=str(result))
