@@ -41,7 +41,7 @@ def always(value: Any) -> Timeline:
     return lambda _: value
 
 
-_ALWAYS, _NONE, _FIRST_MACHINE = always(1), always(0), always("501")
+_ALWAYS, _NONE, _FIRST_MACHINE, _ABSENT = always(1), always(0), always("501"), always(None)
 
 
 @dataclass
@@ -88,6 +88,8 @@ class Disk:
 class Account:
     """An account; while the API is down its last data is served for a quarter of an hour, its backups for half one.
 
+    Where polls are rare, the disks are served for two of them.
+
     Attributes:
         slower_by: Minutes that its first polls take longer than another account's.
         poll_seconds: The interval of polls that the exporter tells; what it shows changes each minute nonetheless.
@@ -115,10 +117,11 @@ class Account:
             return
         since_start -= self.slower_by
         labels = {"account_id": self.account_id}
+        yield "gigas_account_info", {**labels, "name": ""}, 1
         disks_read = self._last_read(minute, since_start - 1, self.api_down)
         backups_read = self._last_read(minute, since_start - 2, self.backups_down or self.api_down)
         yield from self._polls(minute, since_start, {"disks": disks_read, "backups": backups_read})
-        blind = disks_read is None or minute - disks_read > 15
+        blind = disks_read is None or minute - disks_read > max(15, self.poll_seconds // 30)
         blind_for_backups = blind or backups_read is None or minute - backups_read > 30
         if not blind:
             for machine, line in self.machines.items() if self.machines_read(minute) else ():
@@ -173,6 +176,8 @@ class Estate:
         prometheus_down: Minutes of which Prometheus has nothing.
         exporters_gone: Minutes in which there is no target at all.
         others: Targets that are no exporters, and whether they answer.
+        watching: Whether any account is watched.
+        discovery: Whether the accounts can be listed; ``None`` where they are configured.
     """
 
     accounts: list[Account]
@@ -183,6 +188,8 @@ class Estate:
     prometheus_down: Span | None = None
     exporters_gone: Span | None = None
     others: Mapping[str, int] = field(default_factory=dict)
+    watching: Timeline = _ALWAYS
+    discovery: Timeline = _ABSENT
     reload_successful: Timeline = _ALWAYS
     failing_requests: Timeline = _NONE
     slow_requests: Timeline = _NONE
@@ -209,6 +216,8 @@ class Estate:
             start = minute - (minute - start) % self.lives
         yield "gigas_exporter_build_info", {"version": "1.0.0"}, 1
         yield "gigas_exporter_config_last_reload_successful", {}, self.reload_successful(minute)
+        if (listed := self.discovery(minute)) is not None:
+            yield "gigas_exporter_discovery_success", {}, listed
         yield "process_start_time_seconds", {}, start * 60
         requests = 10 * (minute - start)
         failed, slow = self.failing_requests(minute), self.slow_requests(minute)
@@ -217,7 +226,7 @@ class Estate:
         yield "gigas_exporter_api_requests_total", {**operation, "code": "503"}, failed
         for bound, count in (("0.5", requests - slow), ("5", requests - slow), ("10", requests), ("+Inf", requests)):
             yield "gigas_exporter_api_request_duration_seconds_bucket", {**operation, "le": bound}, count
-        for account in self.accounts:
+        for account in self.accounts if self.watching(minute) else ():
             yield from account.series(minute, minute - start)
 
     def input_series(self) -> list[dict[str, str]]:

@@ -235,6 +235,14 @@ def _outages() -> Iterator[Test]:
         made,
         _minutes("GigasDiskNeverBackedUp", 90, 76),
     )
+    made = _scene(100, **_NO_BACKUP)
+    made.accounts[0].poll_seconds = 1800
+    made.accounts[0].api_down, made.accounts[0].backups_down = (40, 70), (0, 0)
+    yield _test(
+        "one poll of half an hour that fails pages nobody again: GigasDiskNeverBackedUp",
+        made,
+        _minutes("GigasDiskNeverBackedUp", 100, 86),
+    )
     made = _scene(60, error=at(0, 10, 1))
     made.exporter_down = (12, 13)
     yield _test("a missed scrape restarts no wait: GigasDiskError", made, _minutes("GigasDiskError", 60, 46))
@@ -317,6 +325,17 @@ def _losses() -> Iterator[Test]:
             f"a poll that fails {when} ends no alert about lost disks: GigasInventoryShrank",
             made,
             _minutes("GigasInventoryShrank", 125, 41),
+        )
+    for lost, fires in ((2, 1), (1, 0)):
+        made = estate(240, disks=4)
+        made.accounts[0].api_down = (60, 160)
+        for disk in made.accounts[0].disks[:lost]:
+            disk.present = at(True, 100, False)
+        test = _minutes("GigasInventoryShrank", 240, 45)
+        yield _test(
+            f"an outage of more than an hour that takes {lost} of four disks: GigasInventoryShrank",
+            made,
+            test if fires else {**test, "exp_samples": []},
         )
     made = _lost(125)
     made.accounts[0].poll_seconds = 1800

@@ -19,6 +19,9 @@ TABLE = {
     # alert: for, keeps firing, severity
     "GigasExporterDown": ("10m", None, "critical"),
     "GigasExporterAbsent": ("15m", None, "critical"),
+    "GigasNothingWatched": ("15m", None, "critical"),
+    "GigasDiscoveryFailing": ("30m", None, "warning"),
+    "GigasAccountUnwatched": ("30m", None, "warning"),
     "GigasApiFailing": ("10m", None, "warning"),
     "GigasDataStale": ("5m", None, "critical"),
     "GigasBackupsDataStale": ("5m", None, "warning"),

@@ -145,11 +145,25 @@ def _reload(estate: Estate, first: int, end: int) -> None:
     estate.reload_successful = span(0, first, end, 1)
 
 
+def _undiscovered(estate: Estate, first: int, end: int) -> None:
+    estate.discovery = span(0, first, end, 1)
+
+
+def _nothing_watched(estate: Estate, first: int, end: int) -> None:
+    _undiscovered(estate, first, end)
+    estate.watching = span(False, first, end, True)
+
+
+def _unwatched(estate: Estate, first: int, end: int) -> None:
+    estate.accounts[0].present = span(False, first, end, True)
+
+
 WHO = "Disk 17 (/srv, web-1) in account 4242"
 BACKUP = "gigas-exporter disks backup --account 4242 17 --wait"
 BACKUPS = "gigas-exporter disks backups --account 4242 17"
 EDIT = "gigas-exporter disks edit --account 4242 17 --autobackup"
 LIST = "gigas-exporter disks list --account 4242"
+CHECK = "gigas-exporter check --config.file /etc/gigas-exporter.yml"
 SHOW = "gigas-exporter disks show --account 4242 17"
 OPERATION = {"operation": "list_disks"}
 
@@ -331,6 +345,37 @@ TRIGGERS: Mapping[str, Trigger] = {
         wait=15,
         says="Prometheus scrapes no gigas-exporter, and none of its targets was one. Nobody watches the disks and their"
         " backups.",
+    ),
+    "GigasNothingWatched": Trigger(
+        level="exporter",
+        severity="critical",
+        apply=_nothing_watched,
+        near=lambda estate: _undiscovered(estate, 10, estate.minutes + 1),
+        wait=15,
+        says="The exporter exporter:10063 cannot list the accounts that it is to watch, and watches none. Nothing is"
+        " known of their disks and backups.",
+        command=CHECK,
+    ),
+    "GigasDiscoveryFailing": Trigger(
+        level="exporter",
+        severity="warning",
+        apply=_undiscovered,
+        near=lambda estate: setattr(estate, "discovery", lambda minute: int(minute % 30 == 0)),
+        wait=30,
+        says="The exporter exporter:10063 cannot list the accounts that its credential sees. It goes on with those that"
+        " it knows, until it is restarted; new ones are watched by nobody.",
+        command=CHECK,
+    ),
+    "GigasAccountUnwatched": Trigger(
+        level="account",
+        severity="warning",
+        apply=_unwatched,
+        near=lambda estate: _nothing_watched(estate, 10, estate.minutes + 1),
+        wait=30,
+        says="No exporter of job gigas watches account 4242 any more, which exporter:10063 watched within the last day."
+        " Nothing is known of its disks and backups.",
+        command=LIST,
+        dashboard="gigas-exporter",
     ),
     "GigasApiFailing": Trigger(
         level="account",

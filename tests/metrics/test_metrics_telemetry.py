@@ -122,6 +122,16 @@ def test_reloads_are_told_as_prometheus_does(scene: Any) -> None:
     assert [_own(scene, name) for name in names] == [{(): 0}, {(): 1_700_000_000.5}]
 
 
+def test_whether_accounts_can_be_listed_is_told_only_where_they_are(scene: Any) -> None:
+    """Nothing before the first list, and nothing any more once the accounts are configured."""
+    name = "gigas_exporter_discovery_success"
+    told = []
+    for success in (True, False, None):
+        told.append(_own(scene, name))
+        scene.telemetry.discovery(success)
+    assert [*told, _own(scene, name)] == [{}, {(): 1}, {(): 0}, {}]
+
+
 def test_the_library_tells_of_the_process(scene: Any) -> None:
     """Process and interpreter are on the page, in both formats, without creation times."""
     for openmetrics in (False, True):

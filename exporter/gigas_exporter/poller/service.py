@@ -167,7 +167,7 @@ class Service:
         discovery = Loop(
             "discovery",
             partial(self._discover, credential),
-            lambda: poll.backups_interval if self._discovered else poll.interval,
+            lambda: poll.interval if self._discovery_fails or not self._discovered else poll.backups_interval,
             longest_seconds=_STUCK_AFTER_DEADLINES * poll_deadline(poll.interval),
             clock=self._clock,
             stop=self._stop,
