@@ -63,9 +63,11 @@ def _health() -> Line:
         (
             4,
             numbers(
-                "Last configuration reload",
-                "Whether the last reload went well; the old configuration stays in force when it did not.",
-                Query(f"min({_E('gigas_exporter_config_last_reload_successful')})"),
+                "Reload, list of accounts",
+                "Whether the last reload went well; the old configuration stays in force when it did not."
+                " With discover: true, also whether the accounts could be listed.",
+                Query(f"min({_E('gigas_exporter_config_last_reload_successful')})", "reload"),
+                Query(f"min({_E('gigas_exporter_discovery_success')})", "accounts"),
                 mappings=success,
                 no_value="no exporter",
             ),

@@ -287,6 +287,7 @@ def exporter_series(end: float) -> Iterator[Series]:
     yield "gigas_exporter_build_info", build, lambda _: 1
     for name, value in (
         ("gigas_exporter_config_last_reload_successful", 1.0),
+        ("gigas_exporter_discovery_success", 1.0),
         ("gigas_exporter_config_last_reload_success_timestamp_seconds", end - 40 * HOUR),
         ("process_resident_memory_bytes", 60e6),
         ("process_open_fds", 17.0),

@@ -25,6 +25,7 @@ EMPTY_AFTER_SECONDS = {
     ("gigas-overview", "Other firing alerts"): "no alert rules are loaded",
     ("gigas-disk", "Its firing alerts"): "no alert rules are loaded",
     ("gigas-backups", "Growth since yesterday"): "Prometheus was not there yesterday",
+    ("gigas-exporter", "Reload, list of accounts"): "the demo's accounts are configured",
     ("gigas-exporter", "Next login token to expire"): "the demo has API keys, which do not expire",
     ("gigas-exporter", "Polls a minute"): "no poll failed",
     ("gigas-exporter", "Share of failed requests"): "no request failed",

@@ -237,7 +237,7 @@ def test_age_is_coloured_by_the_disks_own_limit(disk: str, text: str, colour: st
         ("gigas-disk", "Alerts firing", "warning", ("1", WARN)),
         ("gigas-disk", "Problem", "Value", ("Disk error", BAD)),
         ("gigas-disk", "Newest backup", "Value", ("2 days, 12 hours", None)),
-        ("gigas-exporter", "Last configuration reload", "Value", ("well", GOOD)),
+        ("gigas-exporter", "Reload, list of accounts", "reload", ("well", GOOD)),
         ("gigas-exporter", "Next login token to expire", "Value", ("1 hour, 0 minutes", GOOD)),
     ],
 )
