@@ -1,7 +1,12 @@
-"""The order of the tests: the folders that take longest begin first, so that no process waits long for another."""
+"""What all tests have: an order, and logging as it was.
+
+The folders that take longest begin first, so that in the end no process waits long for another.
+"""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,3 +22,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _place(item: pytest.Item) -> int:
     folder = item.path.relative_to(Path(__file__).parent).parts[0]
     return LONGEST.index(folder) if folder in LONGEST else len(LONGEST)
+
+
+@pytest.fixture(autouse=True)
+def _logging_restored() -> Iterator[None]:
+    """Leave logging as it was: the program's commands configure it for the process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    libraries = {name: logging.getLogger(name).level for name in ("urllib3", "requests")}
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, its in libraries.items():
+        logging.getLogger(name).setLevel(its)

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
-from gigas_exporter.errors import Reason
 from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
 from gigas_exporter.policy import Requirement
 
@@ -113,14 +112,14 @@ class Outcome:
         duration_seconds: How long the poll took.
         last_success_at: UNIX seconds of the last poll that succeeded, ``None`` when none has.
         failing_since: When the first poll failed of those that failed in a row, by the monotonic clock.
-        reason: Why the last poll failed.
+        reason: Why the last poll failed, in the word that failures are counted under.
     """
 
     success: bool
     duration_seconds: float
     last_success_at: float | None
     failing_since: float | None = None
-    reason: Reason | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

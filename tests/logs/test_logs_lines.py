@@ -8,7 +8,7 @@ import logging
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -19,19 +19,6 @@ from gigas_exporter.logs import configure, get_logger
 from gigas_exporter.secret import Secret
 
 _FIELD = re.compile(r'([A-Za-z0-9_.-]+)=("(?:[^"\\]|\\.)*"|[^ "]*)(?: |$)')
-
-
-@pytest.fixture(autouse=True)
-def _restored() -> Iterator[None]:
-    """Leave logging as it was."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    libraries = {name: logging.getLogger(name).level for name in ("urllib3", "requests")}
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name, its in libraries.items():
-        logging.getLogger(name).setLevel(its)
 
 
 def written(act: Callable[[], object], level: str = "info", *, json_lines: bool = False) -> str:
