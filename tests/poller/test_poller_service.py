@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -141,6 +143,22 @@ def test_a_start_ends_between_two_accounts_when_it_is_wanted_no_more(accounts: S
     await_true(lambda: observed.ended("disks") == len(first))
     service.stop()
     assert {account_id for account_id, _, _ in observed.polls} == set(first)
+
+
+def test_all_accounts_share_whom_tls_trusts(accounts: SimulatorServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading the system's authorities for each of hundreds of keys would keep a start and the end waiting."""
+    read = []
+    create = ssl.create_default_context
+
+    def count(**options: Any) -> ssl.SSLContext:
+        read.append(options)
+        return create(**options)
+
+    monkeypatch.setattr(ssl, "create_default_context", count)
+    settings = settings_for(accounts, api={"url": "https://127.0.0.1:1"})
+    assert len({each.credential for each in settings.accounts}) > 1
+    Service(settings, Store(), Observed(), clock=SystemClock()).stop()
+    assert len(read) == 1
 
 
 def test_a_reload_while_accounts_cannot_be_listed_goes_on_polling_them(accounts: SimulatorServer, watch: Watch) -> None:

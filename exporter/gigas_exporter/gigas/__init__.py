@@ -40,6 +40,7 @@ from gigas_exporter.gigas.operations import (
 from gigas_exporter.gigas.ratelimit import Limits
 from gigas_exporter.gigas.reading import Listing
 from gigas_exporter.gigas.settings import DEFAULT_URL, ApiSettings
+from gigas_exporter.gigas.transport import tls_context
 
 __all__ = [
     "DEFAULT_BUDGET_SECONDS",
@@ -65,4 +66,5 @@ __all__ = [
     "create_template_request",
     "delete_disk_request",
     "edit_disk_request",
+    "tls_context",
 ]

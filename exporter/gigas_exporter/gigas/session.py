@@ -7,6 +7,7 @@ answers mean.
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -40,6 +41,7 @@ class Session:
         observer: Hears of each request.
         clock: Where the time comes from.
         limits: Shared with other sessions, or made for this one.
+        tls: The same.
     """
 
     def __init__(
@@ -51,12 +53,13 @@ class Session:
         observer: Observer,
         clock: Clock,
         limits: Limits | None,
+        tls: ssl.SSLContext | None,
     ) -> None:
         self._timeout = settings.timeout_seconds
         self._observer = observer
         self._clock = clock
         self._limits = limits or Limits(clock, settings.max_concurrency, settings.max_requests_per_second)
-        self._transport = Transport(settings)
+        self._transport = Transport(settings, tls)
         self._auth = authenticator(credential, self._log_in, readonly=readonly, clock=clock, observer=observer)
 
     def close(self) -> None:

@@ -31,7 +31,7 @@ from gigas_exporter.gigas import deadline
 from gigas_exporter.gigas.failure import let_go, transport_error
 from gigas_exporter.gigas.settings import ApiSettings
 
-__all__ = ["MAX_BODY_BYTES", "RawAnswer", "Transport"]
+__all__ = ["MAX_BODY_BYTES", "RawAnswer", "Transport", "tls_context"]
 
 MAX_BODY_BYTES = 16 * 2**20
 
@@ -140,11 +140,15 @@ class _Session(requests.Session):
 class Transport:
     """Connections to one API, kept alive and shared by threads.
 
+    Args:
+        settings: Where the API is.
+        tls: What :func:`tls_context` made of the same settings, to share it; made here by default.
+
     Raises:
         ConfigError: The URL, the proxy or the file of authorities cannot be used.
     """
 
-    def __init__(self, settings: ApiSettings) -> None:
+    def __init__(self, settings: ApiSettings, tls: ssl.SSLContext | None = None) -> None:
         self._url = _checked_url(settings.url, "the API URL", ("http", "https")).rstrip("/")
         proxy = None if settings.proxy is None else _checked_url(settings.proxy, "the proxy URL", ("http", "https"))
         self._peer = " by way of ".join(str(parse_url(each).netloc) for each in (self._url, proxy) if each is not None)
@@ -157,7 +161,7 @@ class Transport:
         self._session = _Session()
         self._session.trust_env = False
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-        adapter = _Adapter(_pools(settings, self._url, proxy))
+        adapter = _Adapter(_pools(settings, proxy, tls or tls_context(settings)))
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, adapter)
         self._is_closed = False
@@ -212,10 +216,7 @@ class Transport:
             del failure  # it holds this frame, and would hold itself
 
 
-def _pools(settings: ApiSettings, url: str, proxy: str | None) -> urllib3.PoolManager:
-    # Reading the system's authorities takes a while; an API on loopback without TLS needs none.
-    is_plain = not any(each.lower().startswith("https:") for each in (url, proxy or ""))
-    context = None if is_plain and settings.ca_file is None else _tls_context(settings)
+def _pools(settings: ApiSettings, proxy: str | None, context: ssl.SSLContext | None) -> urllib3.PoolManager:
     options: dict[str, Any] = {"num_pools": 2, "maxsize": max(1, settings.max_concurrency), "ssl_context": context}
     if proxy is None:
         pools = urllib3.PoolManager(**options)
@@ -309,7 +310,15 @@ def _checked_url(url: str, what: str, schemes: tuple[str, ...]) -> str:
     return url
 
 
-def _tls_context(settings: ApiSettings) -> ssl.SSLContext:
+def tls_context(settings: ApiSettings) -> ssl.SSLContext | None:
+    """Return whom TLS trusts, ``None`` where nothing needs it: reading the system's authorities takes a while.
+
+    Raises:
+        ConfigError: The file of authorities cannot be used.
+    """
+    is_plain = not any(each.lower().startswith("https:") for each in (settings.url, settings.proxy or ""))
+    if is_plain and settings.ca_file is None:
+        return None
     name = f"the file of authorities {settings.ca_file}"
     try:
         if settings.ca_file is None:

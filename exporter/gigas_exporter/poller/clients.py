@@ -1,13 +1,17 @@
-"""The API clients of a configuration: one for each credential, shared by the accounts that use it."""
+"""The API clients of a configuration: one for each credential, shared by the accounts that use it.
+
+All share whom TLS trusts: reading the system's authorities for hundreds of clients would take longer than an end may.
+"""
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterable
 from typing import Protocol
 
 from gigas_exporter.clock import Clock
-from gigas_exporter.gigas import ApiSettings, Credential, ReadClient
+from gigas_exporter.gigas import ApiSettings, Credential, ReadClient, tls_context
 
 __all__ = ["Clients", "RequestObserver"]
 
@@ -33,14 +37,16 @@ class Clients:
         self._observer = observer
         self._clock = clock
         self._lock = threading.Lock()
+        self._tls: ssl.SSLContext | None = None
         self._clients: dict[Credential, tuple[ReadClient, _TokenRelay]] = {}
 
     def get(self, credential: Credential, account_id: str | None = None) -> ReadClient:
         """Return the client of a credential; its tokens are told of as the account's too."""
         with self._lock:
             if credential not in self._clients:
+                self._tls = self._tls or tls_context(self._settings)
                 relay = _TokenRelay(self._observer)
-                client = ReadClient(self._settings, credential, observer=relay, clock=self._clock)
+                client = ReadClient(self._settings, credential, observer=relay, clock=self._clock, tls=self._tls)
                 self._clients[credential] = client, relay
             client, relay = self._clients[credential]
         if account_id is not None:
