@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -48,6 +49,27 @@ def test_it_leaves_in_the_middle_of_a_poll(
             assert served.process.end(number) == 0
     assert "Traceback" not in served.process.stderr
     assert f"signal={number.name}" in served.process.stderr
+
+
+@pytest.mark.parametrize("number", ENDS, ids=lambda each: each.name)
+def test_it_leaves_with_success_when_it_has_hardly_begun(
+    tmp_path: Path, cloud: SimulatorServer, number: signal.Signals
+) -> None:
+    """Told so while it still reads its configuration, as a container's first process it would never know of it."""
+    config = tmp_path / "config"
+    os.mkfifo(config)
+    command = [sys.executable, "-m", "gigas_exporter", "serve", "--web.listen-address=127.0.0.1:0"]
+    with (
+        config.open("r+b", buffering=0) as writing,
+        running([*command, "--config.file=config"], tmp_path, account_environment(cloud)) as process,
+    ):
+        opened = Path(f"/proc/{process.popen.pid}/fd")
+        await_true(lambda: str(config) in {os.path.realpath(each) for each in opened.iterdir()})
+        process.popen.send_signal(signal.SIGHUP)
+        process.popen.send_signal(number)
+        writing.write(b"log: {level: info}\n")
+        writing.close()
+        assert process.popen.wait(allowed(AT_MOST_SECONDS)) == 0
 
 
 def test_it_leaves_although_many_reloads_wait_their_turn(tmp_path: Path, cloud: SimulatorServer) -> None:
