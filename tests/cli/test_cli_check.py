@@ -143,6 +143,16 @@ def test_nothing_could_be_checked(run: Run, cloud: SimulatorServer, tmp_path: An
     assert outcome.out.startswith("GIGAS UNKNOWN - list_accounts: ")
 
 
+def test_accounts_without_readable_ids_are_not_called_absent(run: Run, cloud: SimulatorServer, tmp_path: Any) -> None:
+    """Whoever reads that there is no account looks at the credential's rights, which are well."""
+    path = tmp_path / "discover.yml"
+    path.write_text(f"api: {{url: '{cloud.url}'}}\ndiscover: true\ncredential: {{api_key: {cloud.world.api_key}}}\n")
+    cloud.faults.add("nulls", "list_accounts", field="id")
+    outcome = run("check", GIGAS_ACCOUNT_ID=None, GIGAS_API_KEY=None, GIGAS_CONFIG_FILE=str(path))
+    assert (outcome.status, outcome.out) == (2, "")
+    assert outcome.err == "gigas-exporter: id: the answer to list_accounts holds no readable id\n"
+
+
 def test_a_credential_that_sees_no_account_is_not_well(run: Run, cloud: SimulatorServer, tmp_path: Any) -> None:
     """Nothing was checked, so nothing is well: status 2, or UNKNOWN to Nagios, and 1 of what collects and lists."""
     path = tmp_path / "discover.yml"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gigas_exporter.clock import Budget
 from gigas_exporter.config import AccountSettings
-from gigas_exporter.errors import GigasError
+from gigas_exporter.errors import DecodeError, GigasError
 from gigas_exporter.gigas import Credential, ReadClient
 
 __all__ = ["discover"]
@@ -17,7 +17,9 @@ def discover(client: ReadClient, credential: Credential, budget: Budget | None =
         GigasError: They could not be listed, or there is none: a credential that has lost its rights is likelier than a
             user without accounts, and taken at its word it would leave nobody to watch those that there were.
     """
-    accounts = client.list_accounts(budget=budget).items
-    if not accounts:
+    listing = client.list_accounts(budget=budget)
+    if not listing.items and listing.invalid.get("id"):
+        raise DecodeError("id", "the answer to list_accounts holds no readable id")
+    if not listing.items:
         raise GigasError("list_accounts: the API lists no account for this credential")
-    return tuple(AccountSettings(account, credential) for account in accounts)
+    return tuple(AccountSettings(account, credential) for account in listing.items)
