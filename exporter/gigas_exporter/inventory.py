@@ -112,14 +112,14 @@ class Outcome:
         duration_seconds: How long the poll took.
         last_success_at: UNIX seconds of the last poll that succeeded, ``None`` when none has.
         failing_since: When the first poll failed of those that failed in a row, by the monotonic clock.
-        reason: Why the last poll failed, in the word that failures are counted under.
+        error: Why the last poll failed.
     """
 
     success: bool
     duration_seconds: float
     last_success_at: float | None
     failing_since: float | None = None
-    reason: str | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ LOOKS: tuple[dict[str, Any], ...] = (
     {"scheme": "light", "width": 390, "height": 844},
     {"scheme": "dark", "width": 390, "height": 844},
 )
+DOWN = "list_disks: the API answered 500"
 LIGHT, DARK, PHONE, DARK_PHONE = LOOKS
 STATES = [
     *(("well and ill", look) for look in LOOKS),
@@ -150,10 +151,10 @@ def test_a_dead_api_is_said_before_all(browser: Browser, site: Callable[..., Any
     (verdict,) = browser.texts(".verdict")
     assert verdict.startswith("10 of 32 disks need attention.")
     assert "2 of 2 accounts cannot be read now: 4242, 4243." in verdict
-    assert browser.texts("#accounts + .scroll td:nth-child(2)") == ["fails: server"] * 2
+    assert browser.texts("#accounts + .scroll td:nth-child(2)") == [f"fails: {DOWN}"] * 2
     served.clock.ahead = 3600.0
     browser.open(served.url)
-    assert browser.texts("#accounts + .scroll td:nth-child(2)") == ["fails: server; data too old to show"] * 2
+    assert browser.texts("#accounts + .scroll td:nth-child(2)") == [f"fails: {DOWN}; data too old to show"] * 2
     assert browser.texts("#disks ~ .scroll tbody td") == ["No disk is known."]
     assert [age.split()[0] for age in browser.texts("#accounts + .scroll td:nth-child(6)")] == ["1h"] * 2
     (verdict,) = browser.texts(".verdict")
@@ -195,9 +196,11 @@ def test_words_agree_with_one(browser: Browser, site: Callable[..., Any]) -> Non
     browser.open(served.url)
     assert browser.texts(".verdict") == ["The only disk is well."]
     inventory = served.source.inventories[0]
-    served.source.replace(replace(inventory, outcomes={"disks": Outcome(False, 0.1, None, 1.0, "rate_limited")}))
+    served.source.replace(
+        replace(inventory, outcomes={"disks": Outcome(False, 0.1, None, 1.0, "list_disks: <b>no</b>")})
+    )
     browser.open(served.url)
-    assert browser.texts("#accounts + .scroll td:nth-child(2)") == ["fails: rate limited"]
+    assert browser.texts("#accounts + .scroll td:nth-child(2)") == ["fails: list_disks: <b>no</b>"]
     (verdict,) = browser.texts(".verdict")
     assert verdict.startswith("Nothing is wrong with the 1 disk that is known.\n")
     assert "1 of 1 account cannot be read now" in verdict

@@ -122,7 +122,7 @@ class AccountPoller:
             if isinstance(result, _Read):
                 return result.change(inventory).with_outcome(resource, Outcome(True, duration, now))
             since = monotonic if last.failing_since is None else last.failing_since
-            outcome = Outcome(False, duration, last.last_success_at, since, result.reason)
+            outcome = Outcome(False, duration, last.last_success_at, since, str(result))
             return inventory.with_outcome(resource, outcome)
 
         self._store.update(self._account_id, change, still_wanted=lambda: not self._stop.is_set())
@@ -192,7 +192,7 @@ class AccountPoller:
         since, is_first = last.failing_since, resource not in self._told
         self._told.add(resource)
         if isinstance(result, GigasError):
-            if since is None or (is_first and result.reason != last.reason):
+            if since is None or (is_first and str(result) != last.error):
                 log.warning("poll failed", reason=result.reason, error=str(result), exc_info=result.__cause__ or False)
             else:
                 log.debug("poll failed again", reason=result.reason, error=str(result))

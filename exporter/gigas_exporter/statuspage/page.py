@@ -180,7 +180,7 @@ def _account(
         "id": account.id,
         "name": account.name or account.id,
         "up": None if disks is None else disks.success,
-        "reason": disks.reason if disks is not None else None,
+        "error": disks.error if disks is not None else None,
         "known": is_known,
         "disks": len(mine),
         "attention": sum(map(needs_attention, mine)),
