@@ -19,6 +19,8 @@ from support.pace import within
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 60\r\n\r\n"
 DRIP = 0.1
+# On a busy machine the time may be over before the first request, or just before a second one.
+TOO_LATE = "in time|ended before the request"
 
 
 def _hang(seen: Any, wire: Any) -> None:
@@ -55,11 +57,7 @@ def test_a_drip_ends_by_the_deadline(api: Any, clients: Any, authority: Any, scr
     """Bytes that come one by one do not move the deadline, in headers, body or chunks, plain or encrypted."""
     server = api(script, context=authority.context if tls else None)
     client = clients(server.url, timeout_seconds=0.5, ca_file=authority.ca_file)
-    # On a busy machine the time may be over before the first request, or just before a second one.
-    with (
-        within(3.0),
-        pytest.raises(TransportError, match=r"no complete answer in time|ended before the request") as caught,
-    ):
+    with within(3.0), pytest.raises(TransportError, match=TOO_LATE) as caught:
         client.get_disk("1", "2", budget=Budget(SystemClock(), 0.6))
     assert caught.value.reason == "timeout"
 
@@ -69,7 +67,7 @@ def test_a_handshake_that_drips_ends_by_the_deadline(api: Any, clients: Any, aut
     hello = b"\x16\x03\x03\x7f\xff" + b"\x02" * 60
     server = api(_hang, context=authority.context, refuse_handshake=lambda wire: wire.drip(hello, DRIP))
     client = clients(server.url, timeout_seconds=0.5, ca_file=authority.ca_file)
-    with within(3.0), pytest.raises(TransportError, match="in time"):
+    with within(3.0), pytest.raises(TransportError, match=TOO_LATE):
         client.get_disk("1", "2", budget=Budget(SystemClock(), 0.6))
 
 
@@ -77,7 +75,7 @@ def test_a_proxy_that_drips_ends_by_the_deadline(api: Any, clients: Any, authori
     """The CONNECT to a proxy is inside the deadline too."""
     proxy = api(lambda seen, wire: wire.drip(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 60, DRIP))
     client = clients("https://127.0.0.1:1", proxy=proxy.url, timeout_seconds=0.5, ca_file=authority.ca_file)
-    with within(3.0), pytest.raises(TransportError, match="in time"):
+    with within(3.0), pytest.raises(TransportError, match=TOO_LATE):
         client.get_disk("1", "2", budget=Budget(SystemClock(), 0.6))
 
 
@@ -103,7 +101,7 @@ def test_a_name_that_nobody_resolves_ends_by_the_deadline(clients: Any, monkeypa
     hang = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: hang.wait(20) and [])
     client = clients("http://api.example", timeout_seconds=0.5)
-    with within(3.0), pytest.raises(TransportError, match="in time"):
+    with within(3.0), pytest.raises(TransportError, match=TOO_LATE):
         client.get_disk("1", "2", budget=Budget(SystemClock(), 0.6))
     hang.set()
 
