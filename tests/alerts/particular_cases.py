@@ -337,6 +337,18 @@ def _losses() -> Iterator[Test]:
             made,
             test if fires else {**test, "exp_samples": []},
         )
+    for end, restart, first in ((100, None, 115), (110, None, 125), (160, (185, 186), 175)):
+        made = estate(240, disks=4)
+        made.accounts[0].api_down, made.exporter_down = (60, end), restart
+        for disk in made.accounts[0].disks[:2]:
+            disk.present = at(True, 80, False)
+        yield _test(
+            f"an outage of {end - 60} minutes{' and a restart' if restart else ''} pages at once and once:"
+            " GigasInventoryShrank",
+            made,
+            _firing("GigasInventoryShrank", first - 1),
+            _minutes("GigasInventoryShrank", 240, 60 + end - first),
+        )
     made = _lost(125)
     made.accounts[0].poll_seconds = 1800
     test = _test(

@@ -245,7 +245,8 @@ TRIGGERS: Mapping[str, Trigger] = {
         start=70,
         wait=15,
         lasts=HOUR + 3,
-        says="30% of the disks that account 4242 had an hour ago are gone, while the API answers.",
+        says="30% of the disks that account 4242 had an hour ago, or before it could not be read, are gone, while the"
+        " API answers.",
         command=LIST,
         dashboard="gigas-overview",
     ),
