@@ -59,7 +59,7 @@ def _labels(alert: str, trigger: Trigger, instance: str = "exporter:10063") -> d
     labels: dict[str, str] = {"severity": trigger.severity}
     labels["component"] = "exporter" if trigger.level == "none" else trigger.level
     if trigger.level != "none":
-        labels |= {"job": "gigas", "instance": instance}
+        labels |= {"job": "gigas"} if trigger.of_job else {"job": "gigas", "instance": instance}
     if trigger.level in {"account", "disk"}:
         labels["account_id"] = "4242"
     if trigger.level == "disk":
@@ -72,7 +72,7 @@ def _annotations(alert: str, trigger: Trigger, instance: str, summary: str) -> d
     uid = "gigas-exporter" if trigger.level in {"exporter", "none"} else trigger.dashboard
     query = []
     if trigger.level != "none":
-        query = ["var-job=gigas", f"var-instance={quote_plus(instance)}"]
+        query = ["var-job=gigas"] + [f"var-instance={quote_plus(instance)}"] * (not trigger.of_job)
     if trigger.level in {"account", "disk"}:
         query.append("var-account_id=4242")
     if trigger.level == "disk":
@@ -142,7 +142,8 @@ def _cases(alert: str, trigger: Trigger, summary: str) -> Iterator[Test]:
 
     both = scene()
     both.instances = (one, two)
-    yield _test(f"two exporters: {alert}", both, at_last(*((one,) if trigger.level == "none" else (one, two))))
+    together = trigger.level == "none" or trigger.of_job
+    yield _test(f"two exporters: {alert}", both, at_last(*((one,) if together else (one, two))))
     accounts = scene()
     accounts.accounts.append(Account("4243", [Disk(disk.disk_id) for disk in accounts.accounts[0].disks]))
     yield _test(f"two accounts: {alert}", accounts, at_last(one))

@@ -92,6 +92,7 @@ def particular_cases() -> Iterator[Test]:
     yield from _losses()
     yield from _intervals()
     yield from _without_date()
+    yield from _unwatched()
 
 
 def _without_date() -> Iterator[Test]:
@@ -286,6 +287,55 @@ def _outages() -> Iterator[Test]:
             "eval_time": "240m",
             "exp_samples": [{"labels": '{account_id="4242"}', "value": 1}],
         },
+    )
+
+
+def _unwatched() -> Iterator[Test]:
+    def firing(alert: str, minute: int, *labels: str) -> Test:
+        return {
+            "expr": f'group by (job, account_id) (ALERTS{{alertname="{alert}", alertstate="firing"}})',
+            "eval_time": f"{minute}m",
+            "exp_samples": [{"labels": each, "value": 1} for each in labels],
+        }
+
+    made = estate(120)
+    made.accounts.append(Account("4243", [Disk("99")], present=at(True, 20, False)))
+    made.exporter_down = (70, 72)
+    yield _test(
+        "a restart pages nobody again: GigasAccountUnwatched",
+        made,
+        *(firing("GigasAccountUnwatched", minute, '{account_id="4243", job="gigas"}') for minute in (50, 70, 71, 72)),
+    )
+    vanished = estate(120)
+    vanished.exporters_gone = (20, 121)
+    for account, labels in (("99", ('{account_id="4242", job="gigas"}',)), ("4242", ())):
+        test = _test(
+            f"a job has no target any more, and another job watches account {account}: GigasAccountUnwatched",
+            vanished,
+            firing("GigasAccountUnwatched", 49),
+            firing("GigasAccountUnwatched", 50, *labels),
+            firing("GigasExporterAbsent", 120),
+        )
+        test["input_series"] += [
+            {**each, "series": each["series"].replace('"gigas"', '"other"').replace('"4242"', f'"{account}"')}
+            for each in estate(120).input_series()
+        ]
+        yield test
+    made = estate(120)
+    made.discovery = at(1, 10, 0)
+    made.accounts[0].api_down = (30, 32)
+    yield _test(
+        "a failed poll restarts no wait: GigasDiscoveryFailing",
+        made,
+        firing("GigasDiscoveryFailing", 39),
+        firing("GigasDiscoveryFailing", 40, '{job="gigas"}'),
+    )
+    made = estate(120)
+    made.discovery, made.watching = at(1, 10, 0), always(False)
+    yield _test(
+        "a shard without any account lacks none while they cannot be listed: GigasNothingWatched",
+        made,
+        firing("GigasNothingWatched", 60),
     )
 
 

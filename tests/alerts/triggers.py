@@ -39,6 +39,7 @@ class Trigger:
         lasts: Minutes after the beginning of the cause at which the alert still says the same.
         disks: How many disks the account has.
         evaluated_every: Minutes between two evaluations; more where the way is long.
+        of_job: Whether it is about all exporters of a job together.
     """
 
     level: Level
@@ -55,6 +56,7 @@ class Trigger:
     lasts: int = 0
     disks: int = 1
     evaluated_every: int = 1
+    of_job: bool = False
 
     @property
     def fires(self) -> int:
@@ -373,10 +375,11 @@ TRIGGERS: Mapping[str, Trigger] = {
         apply=_unwatched,
         near=lambda estate: _nothing_watched(estate, 10, estate.minutes + 1),
         wait=30,
-        says="No exporter of job gigas watches account 4242 any more, which exporter:10063 watched within the last day."
-        " Nothing is known of its disks and backups.",
+        says="No exporter watches account 4242 any more, which one of job gigas watched within the last day. Nothing is"
+        " known of its disks and backups.",
         command=LIST,
         dashboard="gigas-exporter",
+        of_job=True,
     ),
     "GigasApiFailing": Trigger(
         level="account",
