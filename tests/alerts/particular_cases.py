@@ -67,6 +67,7 @@ _LABELS = {
         ("GigasDiskNeverBackedUp", "critical"),
         ("GigasDiskBackupInFuture", "warning"),
         ("GigasDiskLockedTooLong", "warning"),
+        ("GigasBackupsUnreadable", "warning"),
     )
 } | {
     "GigasInventoryShrank": '{account_id="4242", alertname="GigasInventoryShrank", alertstate="firing",'
@@ -141,6 +142,13 @@ def _without_date() -> Iterator[Test]:
         made,
         _firing("GigasBackupsUnreadable", 39),
         _firing("GigasBackupsUnreadable", 40, _FIRST),
+    )
+    made = _scene(150, backups_poll_success=at(1, 10, 0))
+    made.accounts[0].backups_down = (60, 90)
+    yield _test(
+        "polls that fail as a whole for half an hour end nothing that was told before: GigasBackupsUnreadable",
+        made,
+        _minutes("GigasBackupsUnreadable", 150, 111),
     )
     free = {"backup_required": always(0), "backup_max_age_seconds": always(None)}
     yield _test(
