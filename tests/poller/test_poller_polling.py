@@ -55,7 +55,7 @@ def test_summaries_are_those_of_the_truth(server: SimulatorServer, watch: Watch)
 def test_changes_are_seen_at_the_next_poll(server: SimulatorServer, watch: Watch, source: str) -> None:
     """A deleted disk goes, an error flag and a new backup come, by either way of reading backups."""
     watching = watch(backups_source=source)
-    await_true(lambda: watching.inventory().backups)
+    await_true(lambda: watching.inventory().disks and watching.inventory().backups)
     gone, broken, fresh = sorted(watching.disks())[:3]
     server.world.delete_disk(gone)
     server.world.set_error(broken)
