@@ -34,9 +34,8 @@ def test_auto_asks_disk_by_disk_where_the_api_has_no_sweep(server: SimulatorServ
 
 def test_auto_takes_the_sweep_where_it_is(server: SimulatorServer, watch: Watch) -> None:
     """With a sweep no disk is asked for by itself."""
-    watching = watch(interval=60.0, backups_interval=60.0)
-    await_true(lambda: watching.inventory().backups)
-    assert len(summaries(watching)) == 24
+    watching = watch(interval=60.0)
+    await_true(lambda: len(summaries(watching)) == 24)
     assert server.requests["list_disk_backups"] == 0
 
 
