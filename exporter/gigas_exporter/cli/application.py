@@ -50,6 +50,7 @@ class Application:
     """
 
     def __init__(self, load: Callable[[], Settings], *, clock: Clock) -> None:
+        hold_signals()  # a container's first process would miss those that come while it reads its configuration
         self._load = load
         self._clock = clock
         self._settings = load()
@@ -90,7 +91,6 @@ class Application:
 
     def run(self, started: Callable[[], None] = lambda: None) -> None:
         """Serve until SIGTERM or SIGINT; SIGHUP reloads. ``started`` is called once requests are answered."""
-        hold_signals()
         old_hook, threading.excepthook = threading.excepthook, _tell_of_dead_thread
         old_interval = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_SECONDS)

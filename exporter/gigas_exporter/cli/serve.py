@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gigas_exporter.cli.application import Application, hold_signals
+from gigas_exporter.cli.application import Application
 from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_options
 from gigas_exporter.clock import SystemClock
 
@@ -30,5 +30,4 @@ def serve(**flags: Any) -> None:
 
     SIGHUP reads configuration and secrets again; SIGTERM ends it once the scrapes under way are answered.
     """
-    hold_signals()  # a container's first process would miss those that come before it begins to serve
     Application(partial(read_settings, flags), clock=SystemClock()).run()
