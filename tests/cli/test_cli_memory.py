@@ -56,7 +56,7 @@ def counted(self, *arguments, **options):
 def told(self):
     gc.collect()  # what is there is old now
     said = reload(self)
-    print("pools:", len(alive), file=sys.stderr, flush=True)
+    sys.stderr.write(f"pools: {len(alive)}\\n")  # at once, so that no log line comes between
     return said
 
 PoolManager.__init__, Application.reload = counted, told
