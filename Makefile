@@ -89,6 +89,10 @@ node: tools $(NODE_LOCKS:package-lock.json=node_modules/.package-lock.json)  ## 
 tools:  ## install the programs that the tests speak to, where permitted
 	@scripts/install-tools
 
+.PHONY: field-tools
+field-tools:  ## fetch Debian testing's Prometheus, Alertmanager and VictoriaMetrics into build/field-tools/bin
+	@scripts/fetch-field-tools
+
 .PHONY: format
 format: $(DEV)  ## format the code and mend what can be mended
 	$(PYTHON) -m ruff check --fix .
