@@ -204,7 +204,9 @@ class Clients:
     def _make(
         self, kind: type[ReadClient], url: str, credential: Credential | None, arguments: dict[str, Any]
     ) -> ReadClient:
-        collaborators = {name: arguments.pop(name) for name in ("observer", "clock", "limits") if name in arguments}
+        collaborators = {
+            name: arguments.pop(name) for name in ("observer", "clock", "limits", "on_response") if name in arguments
+        }
         settings = replace(self.settings, url=url, **arguments)
         self.made.append(kind(settings, credential or token_credential(), **collaborators))
         return self.made[-1]

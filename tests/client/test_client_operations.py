@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -293,3 +294,27 @@ def test_errors_are_ours_and_know_their_reason(api: Any, clients: Any) -> None:
         reasons[status] = caught.value.reason
     assert reasons == {400: "other", 401: "auth", 403: "forbidden", 404: "other", 501: "server"}
     assert issubclass(AuthError, GigasError)
+
+
+def test_each_response_can_be_seen_before_it_is_decoded(api: Any, clients: Any) -> None:
+    """The caller sees status, headers and body of each response to a call, also one that is rejected; no login's."""
+    replies = {
+        "/token": (200, {"token": "canary", "expires": 4102444800}),
+        "/account/1/disks": (200, [{"id": 1, "error": "?"}]),
+        "/account/2/disks": (202, []),
+        "/account/3/disks": (404, {"errors": ["no"]}),
+    }
+    server = api(lambda seen, wire: wire.reply(*replies[seen.path], headers={"X-Total": "1"}))
+    seen: list[tuple[str, int, str | None]] = []
+    login = LoginCredential("me", FixedSecret(Secret("canary-password"), "a test"))
+    client = clients(
+        server.url,
+        login,
+        on_response=lambda request, answer: seen.append((request.path, answer.status, answer.headers.get("x-total"))),
+    )
+    client.list_disks("1")
+    for account in ("2", "3"):
+        with suppress(GigasError):
+            client.list_disks(account)
+    assert {each[0] for each in seen} == {"/account/1/disks", "/account/2/disks", "/account/3/disks"}
+    assert ("/account/3/disks", 404, "1") in seen

@@ -40,7 +40,7 @@ from gigas_exporter.gigas.operations import (
 from gigas_exporter.gigas.ratelimit import Limits
 from gigas_exporter.gigas.reading import Listing
 from gigas_exporter.gigas.settings import DEFAULT_URL, ApiSettings
-from gigas_exporter.gigas.transport import tls_context
+from gigas_exporter.gigas.transport import RawAnswer, tls_context
 
 __all__ = [
     "DEFAULT_BUDGET_SECONDS",
@@ -56,6 +56,7 @@ __all__ = [
     "LoginCredential",
     "NullObserver",
     "Observer",
+    "RawAnswer",
     "ReadClient",
     "Request",
     "SecretFile",

@@ -68,6 +68,7 @@ class ReadClient:
         clock: Where the time comes from.
         limits: Concurrency and rate shared with other clients of the same API; its own by default.
         tls: Whom TLS trusts, shared in the same way: some 20 ms and a megabyte of authorities.
+        on_response: Called with each response before it is decoded, from any thread; never with that of a login.
 
     Raises:
         ConfigError: A setting cannot be used.
@@ -84,6 +85,7 @@ class ReadClient:
         clock: Clock | None = None,
         limits: Limits | None = None,
         tls: ssl.SSLContext | None = None,
+        on_response: Callable[[Request[Any], RawAnswer], None] | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self._session = Session(
@@ -94,6 +96,7 @@ class ReadClient:
             clock=self._clock,
             limits=limits,
             tls=tls,
+            on_response=on_response,
         )
         self._page_size = max(1, settings.page_size)
         self._executor = ThreadPoolExecutor(max(1, settings.max_concurrency), thread_name_prefix="gigas-pages")

@@ -42,6 +42,7 @@ class Session:
         clock: Where the time comes from.
         limits: Shared with other sessions, or made for this one.
         tls: The same.
+        on_response: Called with each response to a request with the credential, whatever its status.
     """
 
     def __init__(
@@ -54,7 +55,9 @@ class Session:
         clock: Clock,
         limits: Limits | None,
         tls: ssl.SSLContext | None,
+        on_response: Callable[[Request[Any], RawAnswer], None] | None = None,
     ) -> None:
+        self._on_response = on_response
         self._timeout = settings.timeout_seconds
         self._observer = observer
         self._clock = clock
@@ -132,6 +135,8 @@ class Session:
                 raise OutOfTimeError(request.operation, "the time for this work ended before the request")
             answer, elapsed = self._timed(request, seconds, budget, used)
         code = str(answer.status)
+        if self._on_response is not None and used is not None:
+            self._on_response(request, answer)
         try:
             if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
                 return interpret(answer)
