@@ -156,7 +156,21 @@ def decode_disk(raw: object, invalid: Counter[str], latest: float = math.inf) ->
         data_store_group_id=_reference(get("data_store_group_id"), "data_store_group_id", invalid),
         created_at=_moment(get("created_at"), "created_at", invalid, latest),
         updated_at=_moment(get("updated_at"), "updated_at", invalid, latest),
+        unknown=_unknown(found[1]),
     )
+
+
+def _unknown(raw: dict[str, Any]) -> frozenset[str]:
+    scrap: Counter[str] = Counter()
+    names = {
+        name for name in ("error", "autobackup", "is_swap", "mount_point", "virtual_machine_id") if name not in raw
+    }
+    names.update(name for name in ("autobackup", "is_swap") if raw.get(name) is None)
+    for name in ("error", "autobackup", "is_swap"):
+        _flag(raw.get(name), name, scrap)
+    _text(raw.get("mount_point"), "mount_point", scrap)
+    _reference(raw.get("virtual_machine_id"), "virtual_machine_id", scrap)
+    return frozenset(names | scrap.keys())
 
 
 def decode_backup(raw: object, invalid: Counter[str], latest: float = math.inf) -> Backup | None:

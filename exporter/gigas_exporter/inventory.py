@@ -6,11 +6,12 @@ served. It knows neither the API nor any metric.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
-from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
+from gigas_exporter.backup_summary import BackupStatusWords, BackupSummary, summarise
+from gigas_exporter.model import Account, Disk, VirtualMachine
 from gigas_exporter.policy import Requirement
 
 __all__ = [
@@ -30,77 +31,6 @@ __all__ = [
 
 Resource = Literal["disks", "backups", "virtual_machines"]
 RESOURCES: tuple[Resource, ...] = ("disks", "backups", "virtual_machines")
-
-
-@dataclass(frozen=True, slots=True)
-class BackupStatusWords:
-    """The words in a backup's status that make it unusable, compared without case and the space around them.
-
-    The statuses are documented nowhere, so an unknown one counts as usable.
-    """
-
-    failed: frozenset[str] = frozenset({"failed", "error", "failure", "errored", "aborted", "cancelled", "canceled"})
-    unfinished: frozenset[str] = frozenset(
-        {"pending", "running", "building", "in_progress", "in progress", "processing", "creating", "queued", "unbuilt"}
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class BackupSummary:
-    """All that is kept of one disk's backups.
-
-    Attributes:
-        usable: How many backups are neither failed nor unfinished.
-        failed: How many say that they failed.
-        newest_at: ``date_created`` of the newest usable backup, UNIX seconds.
-        newest_size_bytes: Size of that backup.
-        oldest_at: ``date_created`` of the oldest usable backup, UNIX seconds.
-        read_at: When it was read, by the monotonic clock.
-    """
-
-    usable: int
-    failed: int
-    newest_at: float | None
-    newest_size_bytes: int | None
-    oldest_at: float | None
-    read_at: float
-
-    def merged(self, other: BackupSummary) -> BackupSummary:
-        """Return the summary of both sets of backups of the disk, which must have none in common."""
-        newer, older = (self, other) if (self.newest_at or 0) >= (other.newest_at or 0) else (other, self)
-        oldest = min((at for at in (self.oldest_at, other.oldest_at) if at is not None), default=None)
-        return BackupSummary(
-            usable=self.usable + other.usable,
-            failed=self.failed + other.failed,
-            newest_at=newer.newest_at if newer.newest_at is not None else older.newest_at,
-            newest_size_bytes=newer.newest_size_bytes if newer.newest_at is not None else older.newest_size_bytes,
-            oldest_at=oldest,
-            read_at=min(self.read_at, other.read_at),
-        )
-
-
-def summarise(backups: Iterable[Backup], words: BackupStatusWords, read_at: float) -> BackupSummary:
-    """Reduce one disk's backups to a summary; a backup without a readable date is counted but never newest."""
-    usable = failed = 0
-    newest: Backup | None = None
-    newest_at: float | None = None
-    oldest_at: float | None = None
-    for backup in backups:
-        status = (backup.status or "").strip().casefold()
-        if status in words.failed:
-            failed += 1
-            continue
-        if status in words.unfinished:
-            continue
-        usable += 1
-        created = backup.date_created
-        if created is None:
-            continue
-        if newest_at is None or created > newest_at:
-            newest, newest_at = backup, created
-        if oldest_at is None or created < oldest_at:
-            oldest_at = created
-    return BackupSummary(usable, failed, newest_at, newest.size_bytes if newest else None, oldest_at, read_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +86,18 @@ class BackupsReading:
             in no summary has no backup. ``None`` when disks were asked one by one, or when a backup's disk was not
             understood.
         read_at: When the poll ended, by the monotonic clock.
+        by_status: Backups by the API's own words, at most 20 of them and ``other``; ``""`` stands for no status.
+        unmatched_statuses: Those of ``by_status`` that match no configured word.
+        unassigned: Backups that name no listed disk.
     """
 
     summaries: Mapping[str, BackupSummary]
     failed_disks: frozenset[str]
     swept_at: float | None
     read_at: float
+    by_status: Mapping[str, int] = field(default_factory=dict)
+    unmatched_statuses: tuple[str, ...] = ()
+    unassigned: int = 0
 
 
 @dataclass(frozen=True, slots=True)

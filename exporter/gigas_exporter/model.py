@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Account", "Backup", "Disk", "VirtualMachine"]
+__all__ = ["NONE_UNKNOWN", "Account", "Backup", "Disk", "VirtualMachine"]
+
+NONE_UNKNOWN: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,15 @@ class Disk:
     Attributes:
         size_bytes: ``disk_size`` × 2^30: the documentation says GB, the platform counts 1024s.
         status: Free text; the possible values are documented nowhere.
+        error: Whether the API's flag says so; see :attr:`has_error`.
         created_at: UNIX seconds.
         updated_at: UNIX seconds.
+        status_is_error: Whether the status is a word that means an error.
+        unknown: The fields whose value is not known. They were not understood, or are absent where absence says
+            nothing: ``error``, ``autobackup``, ``is_swap``, ``mount_point`` and ``virtual_machine_id`` without their
+            key, ``autobackup`` and ``is_swap`` without a value. The field's own attribute is ``None`` then, but for a
+            text that was cut.
+        missing: Those of ``unknown`` that are absent, rather than not understood.
     """
 
     id: str
@@ -49,6 +58,14 @@ class Disk:
     data_store_group_id: str | None = None
     created_at: float | None = None
     updated_at: float | None = None
+    status_is_error: bool = False
+    unknown: frozenset[str] = NONE_UNKNOWN
+    missing: frozenset[str] = NONE_UNKNOWN
+
+    @property
+    def has_error(self) -> bool | None:
+        """Whether the flag or the status says that the disk has an error; ``None`` when neither can say."""
+        return True if self.status_is_error else self.error
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +74,12 @@ class Backup:
 
     Attributes:
         date_created: UNIX seconds.
-        status: Free text; the possible values are documented nowhere.
+        status: Free text; the possible values are documented nowhere. Of a value that is no text, its JSON.
         size_bytes: ``backup_size`` × 1024: the unit is documented nowhere; we take OnApp's, which is KB of 1024 bytes.
         backup_type: ``gigas`` (made by hand) or ``gigas-automatic``.
+        built: Whether the backup is finished, where the API says so.
+        status_type: JSON's name for the type of a status that is no text, such as ``number``; else ``None``.
+        unknown: The fields that were not understood.
     """
 
     id: str
@@ -72,14 +92,22 @@ class Backup:
     size_bytes: int | None = None
     locked: bool | None = None
     backup_type: str | None = None
+    built: bool | None = None
+    status_type: str | None = None
+    unknown: frozenset[str] = NONE_UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
 class VirtualMachine:
-    """A virtual machine (Gigas docs, page Virtual Machines), without its ``initial_password``, which is never kept."""
+    """A virtual machine (Gigas docs, page Virtual Machines), without its ``initial_password``, which is never kept.
+
+    Attributes:
+        unknown: The fields whose value is not known; ``label`` also without its key.
+    """
 
     id: str
     label: str | None = None
     hostname: str | None = None
     type: str | None = None
     status: str | None = None
+    unknown: frozenset[str] = NONE_UNKNOWN

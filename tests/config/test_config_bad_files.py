@@ -233,6 +233,11 @@ BAD_FILES: list[tuple[str, str, str]] = [
     ("words that are no list", ACCOUNT + "backup_status: {failed: broken}", "backup_status.failed: must be a list"),
     ("an empty word", ACCOUNT + "backup_status: {failed: ['']}", "backup_status.failed[0]: is empty"),
     (
+        "a word of nothing",
+        ACCOUNT + "backup_status: {good: [' _-']}",
+        "backup_status.good[0]: is empty but for - and _",
+    ),
+    (
         "a number as a word",
         ACCOUNT + "backup_status: {failed: [a, 5]}",
         "backup_status.failed[1]: must be text; put it in quotes",

@@ -38,7 +38,7 @@ accounts:
   - {id: "0043", login: me@example.com, password: canary-secret}
   - {id: abc, token: " canary-token "}
 poll: {interval: 1s, backups_interval: 1h, max_staleness: 0s, backups_source: disk}
-backup_status: {failed: [Broken], unfinished: []}
+backup_status: {failed: [Broken, PENDING], unfinished: []}
 backup_policy:
   - {match: {is_swap: true}, required: false, reason: swap needs no backup}
   - {match: {account_id: 4242, virtual_machine_id: 501, disk_id: "7", mount_point: "/srv/db*"}, max_age: 6h}
@@ -70,7 +70,8 @@ def test_a_full_file_is_understood(load: Load, tmp_path: Path) -> None:
     assert token.token.read().reveal() == "canary-token"
     poll = settings.poll
     assert (poll.interval, poll.backups_interval, poll.max_staleness, poll.backups_source) == (1, 3600, 0, "disk")
-    assert settings.status_words == BackupStatusWords(frozenset({"broken"}), frozenset())
+    usual = BackupStatusWords()
+    assert settings.status_words == BackupStatusWords(frozenset({"broken", "pending"}), frozenset(), usual.good)
     assert settings.policy.rules == (
         Rule(Requirement(required=False, reason="swap needs no backup"), Match(is_swap=True)),
         Rule(

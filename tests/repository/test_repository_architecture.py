@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-_DOMAIN = {"model", "policy", "inventory", "errors", "secret", "clock"}
+_DOMAIN = {"model", "policy", "backup_summary", "inventory", "errors", "secret", "clock"}
 
 _MAY_IMPORT: dict[str, set[str]] = {
     "model": set(),
@@ -18,14 +18,15 @@ _MAY_IMPORT: dict[str, set[str]] = {
     "clock": set(),
     "human": set(),
     "policy": {"model"},
-    "inventory": {"model", "policy"},
+    "backup_summary": {"model"},
+    "inventory": {"backup_summary", "model", "policy"},
     "files": {"errors"},
     "strict_yaml": {"errors"},
     "logs": {"errors", "human", "secret"},
     "systemd": {"clock"},
     "decode": {"errors", "model"},
     "gigas": {"clock", "decode", "errors", "files", "model", "secret"},
-    "config": {"errors", "files", "gigas", "inventory", "model", "policy", "secret", "strict_yaml"},
+    "config": {"backup_summary", "errors", "files", "gigas", "inventory", "model", "policy", "secret", "strict_yaml"},
     "poller": {"clock", "config", "errors", "gigas", "inventory", "logs", "model", "policy"},
     "metrics": {"clock", "errors", "human", "inventory", "model", "policy"},
     "web": {"clock", "errors", "files", "logs", "secret", "strict_yaml"},

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Collection, Iterator, Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from gigas_exporter.backup_summary import BackupStatusWords
 from gigas_exporter.config.credential import CREDENTIAL_KEYS, make_credential
 from gigas_exporter.config.schema import (
     AccountSection,
@@ -23,7 +25,6 @@ from gigas_exporter.errors import ConfigError
 from gigas_exporter.files import without_waiting
 from gigas_exporter.gigas.credentials import Credential
 from gigas_exporter.gigas.settings import ApiSettings
-from gigas_exporter.inventory import BackupStatusWords
 from gigas_exporter.model import Account
 from gigas_exporter.policy import DEFAULT_POLICY, Match, Policy, Requirement, Rule
 
@@ -144,11 +145,15 @@ def api_of(
 
 
 def words_of(section: StatusSection, findings: Findings) -> BackupStatusWords:
-    """Return the words of a backup's status."""
-    words = BackupStatusWords(frozenset(section.failed), frozenset(section.unfinished))
-    for word in sorted(words.failed & words.unfinished):
-        findings.problems.append(f"backup_status: {word!r} is both in failed and in unfinished; keep one")
-    return words
+    """Return the words of a backup's status. A word that is given leaves the default lists of the other keys."""
+    given = {name: frozenset(getattr(section, name)) for name in sorted(section.model_fields_set)}
+    for one, other in combinations(given, 2):
+        for word in sorted(given[one] & given[other]):
+            findings.problems.append(f"backup_status: {word!r} is both in {one} and in {other}; keep one")
+    defaults, words = BackupStatusWords(), frozenset().union(*given.values())
+    return BackupStatusWords(
+        **{name: given.get(name, getattr(defaults, name) - words) for name in StatusSection.model_fields}
+    )
 
 
 def policy_of(sections: list[RuleSection] | None, accounts: tuple[AccountSettings, ...], findings: Findings) -> Policy:

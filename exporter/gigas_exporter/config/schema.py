@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from gigas_exporter.backup_summary import BackupStatusWords, fold_status
 from gigas_exporter.config.durations import parse_duration
 from gigas_exporter.config.settings import BackupsSource, LogFormat, LogLevel, PollSettings, WebSettings
 from gigas_exporter.config.values import (
@@ -25,7 +26,6 @@ from gigas_exporter.config.values import (
     parse_telemetry_path,
 )
 from gigas_exporter.gigas.settings import ApiSettings
-from gigas_exporter.inventory import BackupStatusWords
 from gigas_exporter.secret import Secret
 
 __all__ = [
@@ -82,6 +82,13 @@ def _duration(value: object, least: float) -> float:
     return seconds
 
 
+def _status_word(text: str) -> str:
+    word = fold_status(text)
+    if not word:
+        raise ValueError("is empty but for - and _")
+    return word
+
+
 def _id(value: object) -> str:
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(text, str):
@@ -96,7 +103,7 @@ def _secret(value: object) -> Secret:
 
 
 Text = Annotated[str, BeforeValidator(_text)]
-Word = Annotated[str, BeforeValidator(_through(lambda text: text.strip().casefold()))]
+Word = Annotated[str, BeforeValidator(_through(_status_word))]
 Id = Annotated[str, BeforeValidator(_id)]
 SecretText = Annotated[InstanceOf[Secret], BeforeValidator(_secret)]
 FilePath = Annotated[Path, BeforeValidator(_through(Path))]
@@ -202,11 +209,18 @@ class PollSection(Section):
 
 
 class StatusSection(Section):
-    """Words in a backup's status, compared without case. A backup with any other status counts as usable."""
+    """Words in a backup's status, compared without case, and with space, `-` and `_` as the same.
+
+    A status matches a word when it is the word, begins with it before no letter (`failed: timeout`), or ends with it
+    after no letter (`backup_failed`). A text that matches none counts as usable.
+    """
 
     failed: list[Word] = _key(sorted(_WORDS.failed), "list of text", "Statuses of backups that failed.")
     unfinished: list[Word] = _key(
-        sorted(_WORDS.unfinished), "list of text", "Statuses of backups that are not finished."
+        sorted(_WORDS.unfinished), "list of text", "Statuses of backups that are not finished, or are gone."
+    )
+    good: list[Word] = _key(
+        sorted(_WORDS.good), "list of text", "Statuses of backups that are usable even while they are locked."
     )
 
 

@@ -30,6 +30,7 @@ from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
+from gigas_exporter.model import Backup, Disk, VirtualMachine
 from gigas_exporter.simulator.faults import KINDS, Faults
 from gigas_exporter.simulator.journal import Journal
 from gigas_exporter.simulator.messages import Answer, Refusal, Request, answer_json
@@ -40,6 +41,14 @@ __all__ = ["CONTROL_PATH", "Control"]
 CONTROL_PATH = "/_sim/"
 
 Fields = dict[str, Any]
+
+
+_OF_READING = frozenset({"missing", "status_is_error", "status_type", "unknown"})
+"""What the domain's objects say of how they were read; the truth has none of it."""
+
+
+def _fields(item: Disk | Backup | VirtualMachine) -> dict[str, Any]:
+    return {name: value for name, value in asdict(item).items() if name not in _OF_READING}
 
 
 class Control:
@@ -99,9 +108,9 @@ class Control:
         accounts = [
             {
                 "id": account_id,
-                "disks": [asdict(disk) for disk in world.disks(account_id)],
-                "backups": [asdict(backup) for backup in world.backups(account_id)],
-                "virtual_machines": [asdict(machine) for machine in world.machines(account_id)],
+                "disks": [_fields(disk) for disk in world.disks(account_id)],
+                "backups": [_fields(backup) for backup in world.backups(account_id)],
+                "virtual_machines": [_fields(machine) for machine in world.machines(account_id)],
             }
             for account_id in world.account_ids
             if wanted in {None, account_id}
@@ -145,10 +154,10 @@ class Control:
 
     def _add_disk(self, request: Request) -> Answer:
         fields: Fields = request.fields()
-        return answer_json(asdict(self._world.add_disk(**fields)), HTTPStatus.CREATED)
+        return answer_json(_fields(self._world.add_disk(**fields)), HTTPStatus.CREATED)
 
     def _change_disk(self, request: Request, disk_id: str) -> Answer:
-        return answer_json(asdict(self._world.change_disk(disk_id, **request.fields())))
+        return answer_json(_fields(self._world.change_disk(disk_id, **request.fields())))
 
     def _delete_disk(self, _request: Request, disk_id: str) -> Answer:
         self._world.delete_disk(disk_id)
@@ -158,14 +167,14 @@ class Control:
         fields: Fields = request.fields()
         if "age_seconds" in fields:
             fields["created_at"] = self._world.now() - float(fields.pop("age_seconds"))
-        return answer_json(asdict(self._world.make_backup(disk_id, **fields)), HTTPStatus.CREATED)
+        return answer_json(_fields(self._world.make_backup(disk_id, **fields)), HTTPStatus.CREATED)
 
     def _remove_backups(self, _request: Request, disk_id: str) -> Answer:
         self._world.remove_backups(disk_id)
         return Answer(HTTPStatus.NO_CONTENT)
 
     def _change_backup(self, request: Request, backup_id: str) -> Answer:
-        return answer_json(asdict(self._world.change_backup(backup_id, **request.fields())))
+        return answer_json(_fields(self._world.change_backup(backup_id, **request.fields())))
 
     def _remove_backup(self, _request: Request, backup_id: str) -> Answer:
         self._world.remove_backup(backup_id)

@@ -1,0 +1,259 @@
+"""What one disk's backups come to: which of them are usable, and what is kept of them.
+
+It owns the meaning of a backup's status. It knows neither the API's spelling of a backup nor any metric.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import median
+from typing import Literal
+
+from gigas_exporter.model import Backup
+
+__all__ = [
+    "MAX_STATUSES",
+    "OTHER_STATUSES",
+    "BackupOutcome",
+    "BackupStatusWords",
+    "BackupSummary",
+    "count_statuses",
+    "fold_status",
+    "matches_status",
+    "most_common_statuses",
+    "summarise",
+]
+
+BackupOutcome = Literal["usable", "failed", "unfinished", "unclear"]
+
+MAX_STATUSES = 20
+"""How many different statuses of an account's backups are told apart."""
+OTHER_STATUSES = "other"
+"""What stands for the statuses beyond :data:`MAX_STATUSES`."""
+
+_SEPARATORS = re.compile(r"[\s_-]+")
+_LEAST_TYPICAL = 3
+
+
+def fold_status(text: str) -> str:
+    """Return a status without differences of case, and with one space for any run of spaces, ``-`` and ``_``."""
+    return _SEPARATORS.sub(" ", text.casefold()).strip()
+
+
+def matches_status(folded: str, word: str) -> bool:
+    """Return whether a folded status is a word, begins with it before no letter, or ends with it after no letter."""
+    if folded.startswith(word):
+        return not folded[len(word) : len(word) + 1].isalpha()
+    return folded.endswith(word) and not folded[-len(word) - 1].isalpha()
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split(", "))
+
+
+@dataclass(frozen=True, slots=True)
+class BackupStatusWords:
+    """The words in a backup's status that tell whether it is usable, compared as :func:`matches_status` says.
+
+    The statuses are documented nowhere. A text that matches no word is usable, and can be seen in a metric.
+
+    Attributes:
+        failed: The backup failed.
+        unfinished: The backup is not finished, or is gone.
+        good: The backup is usable even while it is locked.
+    """
+
+    failed: frozenset[str] = _words(
+        "abort, aborted, bad, broken, cancelada, cancelado, canceled, cancelled, corrupt, corrupted, crashed, damaged,"
+        " denied, err, error, errored, errors, fail, failed, failing, failure, fallido, fallida, fallo, fatal, faulted,"
+        " faulty, interrupted, invalid, killed, lost, missing, not successful, rejected, stalled, stopped, terminated,"
+        " timed out, timeout, unavailable, unsuccessful, unusable"
+    )
+    unfinished: frozenset[str] = _words(
+        "allocating, building, busy, committing, converting, copying, creando, creating, deleted, deleting, destroyed,"
+        " destroying, draft, eliminando, en curso, en progreso, executing, expired, expiring, finalizing, importing,"
+        " in progress, incomplete, init, initializing, inprogress, locked, merging, migrating, moving, not built,"
+        " not complete, not completed, not finished, not ready, ongoing, partial, paused, pending, pendiente, planned,"
+        " preparing, procesando, processing, purging, queued, removed, removing, retrying, running, saving, scheduled,"
+        " skipped, snapshotting, started, starting, submitted, suspended, syncing, taking, transferring, unbuilt,"
+        " unfinished, unknown, updating, uploading, validating, verifying, waiting, working, writing"
+    )
+    good: frozenset[str] = _words(
+        "active, archived, available, built, complete, completada, completado, completed, correcto, created,"
+        " disponible, done, finalizado, finished, good, healthy, normal, ok, okay, online, present, ready, stored,"
+        " succeeded, success, successful, usable, valid, verified"
+    )
+
+    def outcome(self, backup: Backup) -> BackupOutcome:
+        """Return what a backup is; ``unclear`` when that is not understood."""
+        word = None if backup.status is None else _match(self, backup.status)
+        if word is not None and word != "good":
+            return word
+        if backup.built is False:
+            return "unfinished"
+        if word == "good":
+            return "usable"
+        if backup.status_type is not None or not backup.unknown.isdisjoint(_DECIDING):
+            return "unclear"
+        if backup.locked or (backup.status is None and backup.size_bytes == 0):
+            return "unfinished"
+        return "usable"
+
+    def unmatched(self, statuses: Iterable[str]) -> tuple[str, ...]:
+        """Return those of some statuses that match no word."""
+        return tuple(each for each in statuses if each not in {"", OTHER_STATUSES} and _match(self, each) is None)
+
+
+_DECIDING = frozenset({"built", "locked"})
+
+
+@lru_cache(maxsize=1024)
+def _match(words: BackupStatusWords, status: str) -> Literal["failed", "unfinished", "good"] | None:
+    """Return the list that a status is in; one that is exactly in a list goes before one that only resembles."""
+    folded = fold_status(status)
+    lists: tuple[tuple[Literal["failed", "unfinished", "good"], frozenset[str]], ...] = (
+        ("failed", words.failed),
+        ("unfinished", words.unfinished),
+        ("good", words.good),
+    )
+    for name, known in lists:
+        if folded in known:
+            return name
+    for name, known in lists:
+        if any(matches_status(folded, word) for word in known):
+            return name
+    return None
+
+
+def count_statuses(backups: Iterable[Backup]) -> Counter[str]:
+    """Count backups by status as the API writes it, ``""`` without one; objects and lists count by their type."""
+    return Counter(
+        backup.status_type if backup.status_type in {"object", "array"} else (backup.status or "") for backup in backups
+    )
+
+
+def most_common_statuses(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return the :data:`MAX_STATUSES` most common statuses with their counts, and the rest as one."""
+    rest = Counter(counts)
+    others = rest.pop(OTHER_STATUSES, 0)
+    kept = dict(sorted(rest.items(), key=lambda item: (-item[1], item[0]))[:MAX_STATUSES])
+    others += rest.total() - sum(kept.values())
+    return {**kept, OTHER_STATUSES: others} if others else kept
+
+
+@dataclass(frozen=True, slots=True)
+class BackupSummary:
+    """All that is kept of one disk's backups.
+
+    Attributes:
+        usable: How many backups are usable.
+        failed: How many say that they failed.
+        newest_at: ``date_created`` of the newest usable backup, UNIX seconds.
+        newest_size_bytes: Size of that backup.
+        oldest_at: ``date_created`` of the oldest usable backup, UNIX seconds.
+        read_at: When it was read, by the monotonic clock.
+        last_failed: Whether the newest attempt that can be seen failed.
+        typical_size_bytes: Median size of the usable backups but the newest, from three on.
+        unclear: How many backups have a status that is not understood; they are not usable.
+        unclear_at: ``date_created`` of the newest of those, where it is newer than the newest usable one; infinity
+            when it has no readable date.
+        failed_at: ``date_created`` of the newest failed backup, where it is newer than the newest usable one.
+        older_sizes: Known sizes of the usable backups but the newest.
+    """
+
+    usable: int
+    failed: int
+    newest_at: float | None
+    newest_size_bytes: int | None
+    oldest_at: float | None
+    read_at: float
+    last_failed: bool = False
+    typical_size_bytes: int | None = None
+    unclear: int = 0
+    unclear_at: float | None = None
+    failed_at: float | None = None
+    older_sizes: tuple[int, ...] = ()
+
+    def merged(self, other: BackupSummary) -> BackupSummary:
+        """Return the summary of both sets of backups of the disk, which must have none in common."""
+        newer, older = (self, other) if (self.newest_at or 0) >= (other.newest_at or 0) else (other, self)
+        sizes = self.older_sizes + other.older_sizes
+        if older.newest_size_bytes is not None:
+            sizes += (older.newest_size_bytes,)
+        return _summary(
+            (self.usable + other.usable, self.failed + other.failed, self.unclear + other.unclear),
+            newest=(newer.newest_at, newer.newest_size_bytes),
+            oldest_at=min((at for at in (self.oldest_at, other.oldest_at) if at is not None), default=None),
+            failed_at=max((at for at in (self.failed_at, other.failed_at) if at is not None), default=None),
+            unclear_at=max((at for at in (self.unclear_at, other.unclear_at) if at is not None), default=None),
+            older_sizes=sizes,
+            read_at=min(self.read_at, other.read_at),
+        )
+
+
+def summarise(backups: Iterable[Backup], words: BackupStatusWords, read_at: float) -> BackupSummary:
+    """Reduce one disk's backups to a summary; a backup without a readable date is counted but never newest."""
+    counts: dict[BackupOutcome, int] = {"usable": 0, "failed": 0, "unfinished": 0, "unclear": 0}
+    newest: Backup | None = None
+    newest_at = oldest_at = failed_at = unclear_at = None
+    sizes: list[int] = []
+    for backup in backups:
+        outcome = words.outcome(backup)
+        counts[outcome] += 1
+        created = backup.date_created
+        if outcome == "usable":
+            if created is not None and (newest_at is None or created > newest_at):
+                newest, backup, newest_at = backup, newest, created  # noqa: PLW2901  # the other one is older
+            if created is not None and (oldest_at is None or created < oldest_at):
+                oldest_at = created
+            if backup is not None and backup.size_bytes is not None:
+                sizes.append(backup.size_bytes)
+        elif outcome == "failed" and created is not None:
+            failed_at = created if failed_at is None else max(failed_at, created)
+        elif outcome == "unclear":
+            at = float("inf") if created is None else created
+            unclear_at = at if unclear_at is None else max(unclear_at, at)
+    return _summary(
+        (counts["usable"], counts["failed"], counts["unclear"]),
+        newest=(newest_at, newest.size_bytes if newest else None),
+        oldest_at=oldest_at,
+        failed_at=failed_at,
+        unclear_at=unclear_at,
+        older_sizes=tuple(sizes),
+        read_at=read_at,
+    )
+
+
+def _summary(
+    counts: tuple[int, int, int],
+    *,
+    newest: tuple[float | None, int | None],
+    oldest_at: float | None,
+    failed_at: float | None,
+    unclear_at: float | None,
+    older_sizes: tuple[int, ...],
+    read_at: float,
+) -> BackupSummary:
+    usable, failed, unclear = counts
+    newest_at, newest_size = newest
+    since = newest_at if newest_at is not None else 0.0
+    failed_at = failed_at if failed_at is not None and failed_at > since else None
+    return BackupSummary(
+        usable,
+        failed,
+        newest_at,
+        newest_size,
+        oldest_at,
+        read_at,
+        # Failed ones without a readable date are the newest that can be seen only where nothing else can be.
+        last_failed=failed_at is not None or (failed > 0 and usable == 0),
+        typical_size_bytes=round(median(older_sizes)) if len(older_sizes) >= _LEAST_TYPICAL else None,
+        unclear=unclear,
+        unclear_at=unclear_at if unclear_at is not None and unclear_at > since else None,
+        failed_at=failed_at,
+        older_sizes=older_sizes,
+    )
