@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from gigas_exporter.cli.disks.acting import backup, build, delete, edit, template
-from gigas_exporter.cli.disks.looking import backups, list_disks, show
+from gigas_exporter.cli.disks.read import backups, list_disks, show
+from gigas_exporter.cli.disks.write import backup, build, delete, edit, template
 
 __all__ = ["disks"]
 

@@ -7,9 +7,9 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from gigas_exporter.cli.disks.access import account_options
-from gigas_exporter.cli.disks.action import Action
-from gigas_exporter.cli.disks.waiting import wait_for_backup
+from gigas_exporter.cli.disks.accounts import account_options
+from gigas_exporter.cli.disks.change import Change
+from gigas_exporter.cli.disks.wait import wait_for_backup
 from gigas_exporter.cli.options import Gigabytes, GroupedCommand, variable_of
 from gigas_exporter.config.durations import parse_duration
 from gigas_exporter.errors import GigasError
@@ -25,10 +25,10 @@ __all__ = ["backup", "build", "delete", "edit", "template"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-_ERASES: Final = "ALL DATA ON THIS DISK WILL BE LOST."
+_DATA_LOSS_WARNING: Final = "ALL DATA ON THIS DISK WILL BE LOST."
 
 
-def _acting_options(function: _F) -> _F:
+def _change_options(function: _F) -> _F:
     for option in (
         click.option("--dry-run", is_flag=True, help="Print the request and send nothing."),
         click.option("--yes", is_flag=True, help="Go on without asking."),
@@ -44,7 +44,7 @@ def _acting_options(function: _F) -> _F:
     return account_options(click.argument("disk")(function))
 
 
-def _change(variable: str, *declarations: str, **attributes: Any) -> Callable[[_F], _F]:
+def _edit_option(variable: str, *declarations: str, **attributes: Any) -> Callable[[_F], _F]:
     """Return an option that says what is to be changed, whose variable no other command reads.
 
     ``GIGAS_MOUNT_POINT``, left in a shell to narrow ``disks list``, must not become a change of the next disk edited.
@@ -52,7 +52,7 @@ def _change(variable: str, *declarations: str, **attributes: Any) -> Callable[[_
     return click.option(*declarations, envvar=f"GIGAS_DISKS_{variable}", show_envvar=True, **attributes)
 
 
-def _given(name: str, value: object) -> str:
+def _describe_value(name: str, value: object) -> str:
     """Return a value in words, with the variable that it comes from: whoever agrees to it may not have typed it."""
     variable = variable_of(name)
     words = ("no", "yes")[value] if isinstance(value, bool) else f"{value}"
@@ -72,32 +72,38 @@ def _given(name: str, value: object) -> str:
     show_envvar=True,
     help="How long --wait waits.",
 )
-@_acting_options
+@_change_options
 def backup(disk: str, wait: bool, timeout: str, account: str | None, **options: Any) -> None:
     """Make a backup of DISK."""
     try:
         seconds = parse_duration(timeout)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--timeout") from None
-    action = Action(account, disk, options)
-    known = action.backup_ids() if wait and not action.dry_run else frozenset()
-    answer = action.carry_out(
+    change = Change(account, disk, options)
+    known = change.backup_ids() if wait and not change.dry_run else frozenset()
+    answer = change.run(
         lambda account_id: create_backup_request(account_id, disk), "A backup of this disk will be made."
     )
     if answer is None:
         return
     if not wait:
-        action.say_how_to_see(answer)
+        change.print_status_hint(answer)
         return
     new_id = answer.value.id if answer.value is not None else None
     try:
-        action.follow(
+        change.wait(
             lambda client: wait_for_backup(
-                client, action.access, action.account_id, disk, known_ids=known, new_id=new_id, timeout_seconds=seconds
+                client,
+                change.selection,
+                change.account_id,
+                disk,
+                known_ids=known,
+                new_id=new_id,
+                timeout_seconds=seconds,
             )
         )
     except (GigasError, KeyboardInterrupt):
-        action.say_how_to_see(answer)  # it goes on, watched or not
+        change.print_status_hint(answer)  # it goes on, watched or not
         raise
 
 
@@ -105,14 +111,14 @@ def backup(disk: str, wait: bool, timeout: str, account: str | None, **options: 
     cls=GroupedCommand,
     epilog="\b\nExample:\n  gigas-exporter disks template --account 4242 17 --label base --console-id 3",
 )
-@_change("TEMPLATE_LABEL", "--label", required=True, help="The template's name.")
-@_change("TEMPLATE_CONSOLE_ID", "--console-id", required=True, metavar="ID", help="The API's console_id.")
-@_acting_options
+@_edit_option("TEMPLATE_LABEL", "--label", required=True, help="The template's name.")
+@_edit_option("TEMPLATE_CONSOLE_ID", "--console-id", required=True, metavar="ID", help="The API's console_id.")
+@_change_options
 def template(disk: str, label: str, console_id: str, account: str | None, **options: Any) -> None:
     """Make a template of DISK."""
-    Action(account, disk, options).carry_out(
+    Change(account, disk, options).run(
         lambda account_id: create_template_request(account_id, disk, label=label, console_id=console_id),
-        f"A template named {_given('label', label)} will be made of this disk.",
+        f"A template named {_describe_value('label', label)} will be made of this disk.",
     )
 
 
@@ -123,23 +129,23 @@ Examples:
   gigas-exporter disks edit --account 4242 17 --autobackup
   gigas-exporter disks edit --account 4242 17 --size 40 --force-reboot""",
 )
-@_change("EDIT_SIZE", "--size", "disk_size", type=Gigabytes(), help="New size.")
-@_change("EDIT_VIRTUAL_MACHINE_ID", "--virtual-machine-id", metavar="ID", help="Attach it to this machine.")
-@_change("EDIT_AUTOBACKUP", "--autobackup/--no-autobackup", default=None, help="Whether the platform backs it up.")
-@_change("EDIT_MOUNT_POINT", "--mount-point", metavar="TEXT", help="Where it is mounted.")
-@_change(
+@_edit_option("EDIT_SIZE", "--size", "disk_size", type=Gigabytes(), help="New size.")
+@_edit_option("EDIT_VIRTUAL_MACHINE_ID", "--virtual-machine-id", metavar="ID", help="Attach it to this machine.")
+@_edit_option("EDIT_AUTOBACKUP", "--autobackup/--no-autobackup", default=None, help="Whether the platform backs it up.")
+@_edit_option("EDIT_MOUNT_POINT", "--mount-point", metavar="TEXT", help="Where it is mounted.")
+@_edit_option(
     "EDIT_ADD_TO_LINUX_FSTAB",
     "--add-to-linux-fstab/--no-add-to-linux-fstab",
     default=None,
     help="Whether it gets a line in /etc/fstab.",
 )
-@_change(
+@_edit_option(
     "EDIT_FORCE_REBOOT",
     "--force-reboot/--no-force-reboot",
     default=None,
     help="Whether the machine may be rebooted for it.",
 )
-@_acting_options
+@_change_options
 def edit(
     disk: str,
     *,
@@ -161,31 +167,33 @@ def edit(
         "add_to_linux_fstab": add_to_linux_fstab,
         "force_reboot": force_reboot,
     }
-    words = ", ".join(f"{name} = {_given(name, value)}" for name, value in changes.items() if value is not None)
+    words = ", ".join(
+        f"{name} = {_describe_value(name, value)}" for name, value in changes.items() if value is not None
+    )
     reboot = "Its machine will be rebooted if that is needed." if force_reboot else "Some changes need a reboot."
-    Action(account, disk, options).carry_out(
+    Change(account, disk, options).run(
         lambda account_id: edit_disk_request(account_id, disk, **changes),  # type: ignore[arg-type]
         f"This disk will be changed: {words}. {reboot}",
     )
 
 
 @click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks build --account 4242 17")
-@_acting_options
+@_change_options
 def build(disk: str, account: str | None, **options: Any) -> None:
     """Build DISK anew, which formats it: its data is lost."""
-    Action(account, disk, options).carry_out(
+    Change(account, disk, options).run(
         lambda account_id: build_disk_request(account_id, disk),
-        f"This disk will be built, which formats it. {_ERASES}",
+        f"This disk will be built, which formats it. {_DATA_LOSS_WARNING}",
         type_id=True,
     )
 
 
 @click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks delete --account 4242 17")
-@_acting_options
+@_change_options
 def delete(disk: str, account: str | None, **options: Any) -> None:
     """Delete DISK: its data is erased."""
-    Action(account, disk, options).carry_out(
+    Change(account, disk, options).run(
         lambda account_id: delete_disk_request(account_id, disk),
-        f"This disk will be deleted. {_ERASES}",
+        f"This disk will be deleted. {_DATA_LOSS_WARNING}",
         type_id=True,
     )

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import click
 
 from gigas_exporter import human
-from gigas_exporter.cli.disks.access import get_disk, one_account, report_disks
+from gigas_exporter.cli.disks.accounts import get_disk, report_disks, select_account
 from gigas_exporter.cli.output import render_json, render_yaml
 from gigas_exporter.cli.progress import progress
 from gigas_exporter.errors import ApiError, GigasError
@@ -21,7 +21,7 @@ from gigas_exporter.gigas import Answer, Client, Request
 from gigas_exporter.model import Backup, Disk
 from gigas_exporter.report import DiskReport
 
-__all__ = ["Action"]
+__all__ = ["Change"]
 
 _Output = Literal["table", "json", "yaml"]
 
@@ -36,7 +36,7 @@ _REFUSALS: Final[Mapping[int, str]] = {
 """What a refusal is taken to mean: the API's documentation names no errors."""
 
 
-class Action:
+class Change:
     """One change of one disk, from the options that all changes share."""
 
     def __init__(self, account: str | None, disk_id: str, options: dict[str, Any]) -> None:
@@ -44,10 +44,10 @@ class Action:
         self.dry_run: bool = options.pop("dry_run")
         self._yes: bool = options.pop("yes")
         self._output: _Output = options.pop("output")
-        self.access, self._account = one_account(account, options, offline=self.dry_run)
+        self.selection, self._account = select_account(account, options, offline=self.dry_run)
         self.account_id = self._account.account.id
 
-    def carry_out(
+    def run(
         self, describe: Callable[[str], Request[Any]], consequence: str, *, type_id: bool = False
     ) -> Answer[Any] | None:
         """Show the disk, ask, and send the request; return ``None`` after a dry run.
@@ -57,17 +57,17 @@ class Action:
         """
         request = describe(self.account_id)
         if self.dry_run:
-            self._show(request)
+            self._print_request(request)
             return None
         with self._client() as client:
             with progress(f"reading disk {self._disk_id}"):
                 disk = get_disk(client, self.account_id, self._disk_id)
-                (report,) = report_disks(self.access, self._account, client, (disk,))
+                (report,) = report_disks(self.selection, self._account, client, (disk,))
             click.echo(_describe(report), err=True)
             click.echo(human.printable(consequence), err=True)
-            self._ask(type_id=type_id)
+            self._confirm(type_id=type_id)
             answer = _send(client, request)
-        self._tell(request, answer)
+        self._print_result(request, answer)
         return answer
 
     def backup_ids(self) -> frozenset[str]:
@@ -76,21 +76,21 @@ class Action:
             get_disk(client, self.account_id, self._disk_id)
             return frozenset(each.id for each in client.list_disk_backups(self.account_id, self._disk_id).items)
 
-    def follow(self, wait: Callable[[Client], str]) -> None:
+    def wait(self, wait_for: Callable[[Client], str]) -> None:
         """Wait for something, and tell how it ended; to programs, the answer that they were given was all."""
         with self._client() as client:
-            click.echo(human.printable(wait(client)), err=self._output != "table")
+            click.echo(human.printable(wait_for(client)), err=self._output != "table")
 
-    def say_how_to_see(self, answer: Answer[Any]) -> None:
+    def print_status_hint(self, answer: Answer[Any]) -> None:
         """Say, to people, which command shows what was begun."""
         if self._output == "table" and answer.status == HTTPStatus.ACCEPTED:
             words = ("gigas-exporter", "disks", "backups", "--account", self.account_id, self._disk_id)
             click.echo(f"See how far it is: {human.printable(shlex.join(words))}", err=True)
 
     def _client(self) -> Client:
-        return Client(self.access.settings.api, self._account.credential)
+        return Client(self.selection.settings.api, self._account.credential)
 
-    def _ask(self, *, type_id: bool) -> None:
+    def _confirm(self, *, type_id: bool) -> None:
         if self._yes:
             return
         try:
@@ -105,20 +105,20 @@ class Action:
         if not agreed:
             raise GigasError("not agreed to: nothing was changed (--yes goes on without asking)")
 
-    def _show(self, request: Request[Any]) -> None:
-        url = f"{self.access.settings.api.url}{request.target}"
+    def _print_request(self, request: Request[Any]) -> None:
+        url = f"{self.selection.settings.api.url}{request.target}"
         if self._output == "table":
             click.echo(f"{request.method} {url}")
             if request.json is not None:
                 click.echo(render_json(request.json), nl=False)
         else:
             facts = {"operation": request.operation, "method": request.method, "url": url, "body": request.json}
-            click.echo(self._written(facts), nl=False)
+            click.echo(self._format(facts), nl=False)
 
-    def _tell(self, request: Request[Any], answer: Answer[Any]) -> None:
+    def _print_result(self, request: Request[Any], answer: Answer[Any]) -> None:
         if self._output != "table":
             facts = {"operation": request.operation, "status": answer.status, "answer": answer.body}
-            click.echo(self._written(facts), nl=False)
+            click.echo(self._format(facts), nl=False)
             return
         words = request.operation.replace("_", " ")
         in_background = answer.status == HTTPStatus.ACCEPTED
@@ -126,7 +126,7 @@ class Action:
         made = f" as backup {answer.value.id}" if isinstance(answer.value, Backup) else ""
         click.echo(human.printable(f"{words}: {state}{made}"))
 
-    def _written(self, facts: dict[str, Any]) -> str:
+    def _format(self, facts: dict[str, Any]) -> str:
         return render_json(facts) if self._output == "json" else render_yaml(facts)
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import click
 
 from gigas_exporter import human
-from gigas_exporter.cli.disks.access import (
-    Access,
+from gigas_exporter.cli.disks.accounts import (
+    AccountSelection,
     account_options,
-    accounts_of,
     get_disk,
-    one_account,
     report_disks,
+    select_account,
+    select_accounts,
     warn,
 )
 from gigas_exporter.cli.options import Gigabytes, GroupedCommand, variable_of
@@ -104,9 +104,9 @@ def list_disks(
     }
     _tell_of_variables(filters)
     with progress("reading disks and their backups"):
-        access = accounts_of(account, flags)
-        reports, errors = _list_all(access, filters)
-    if errors and len(errors) == len(access.accounts) == 1:
+        selection = select_accounts(account, flags)
+        reports, errors = _list_all(selection, filters)
+    if errors and len(errors) == len(selection.accounts) == 1:
         raise errors[0]
     records = [disk_record(report) for report in worst_first(reports)]
     if records or output != "table":
@@ -114,7 +114,7 @@ def list_disks(
     elif not errors:
         click.echo("No disk fits." if any(value is not None for value in filters.values()) else "There are no disks.")
     if errors:
-        raise GigasError(f"{len(errors)} of {len(access.accounts)} accounts could not be read")
+        raise GigasError(f"{len(errors)} of {len(selection.accounts)} accounts could not be read")
 
 
 def _tell_of_variables(names: Iterable[str]) -> None:
@@ -125,20 +125,20 @@ def _tell_of_variables(names: Iterable[str]) -> None:
             warn(f"only a part is shown, since {variable} is set")
 
 
-def _list_all(access: Access, filters: Mapping[str, Any]) -> tuple[list[DiskReport], list[GigasError]]:
+def _list_all(selection: AccountSelection, filters: Mapping[str, Any]) -> tuple[list[DiskReport], list[GigasError]]:
     """Return the disks of all accounts; one that cannot be read is said on stderr, and hides no other."""
     reports: list[DiskReport] = []
     errors: list[GigasError] = []
-    for each in access.accounts:
+    for each in selection.accounts:
         try:
-            with ReadClient(access.settings.api, each.credential) as client:
+            with ReadClient(selection.settings.api, each.credential) as client:
                 listing = client.list_disks(each.account.id, **filters)
-                reports.extend(report_disks(access, each, client, listing.items))
+                reports.extend(report_disks(selection, each, client, listing.items))
         except GigasError as refusal:
             is_unknown = isinstance(refusal, ApiError) and refusal.status == HTTPStatus.NOT_FOUND
             error = GigasError(f"{refusal}; is the account's id right?") if is_unknown else refusal
             errors.append(error)
-            if len(access.accounts) > 1:
+            if len(selection.accounts) > 1:
                 warn(f"account {each.account.id}: {error}")
     return reports, errors
 
@@ -149,10 +149,10 @@ def _list_all(access: Access, filters: Mapping[str, Any]) -> tuple[list[DiskRepo
 @account_options
 def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
     """Show all that is known of DISK, and the verdict on it."""
-    access, chosen = one_account(account, flags)
-    with ReadClient(access.settings.api, chosen.credential) as client:
+    selection, chosen = select_account(account, flags)
+    with ReadClient(selection.settings.api, chosen.credential) as client:
         found = get_disk(client, chosen.account.id, disk)
-        (report,) = report_disks(access, chosen, client, (found,))
+        (report,) = report_disks(selection, chosen, client, (found,))
     record = disk_record(report)
     if output != "table":
         click.echo(render([record], DISKS, output), nl=False)
@@ -186,12 +186,12 @@ def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
 def backups(disk: str, min_disk_size: float | None, output: Format, account: str | None, **flags: Any) -> None:
     """List the backups of DISK, newest first."""
     _tell_of_variables(("min_disk_size",))
-    access, chosen = one_account(account, flags)
-    with ReadClient(access.settings.api, chosen.credential) as client:
+    selection, chosen = select_account(account, flags)
+    with ReadClient(selection.settings.api, chosen.credential) as client:
         get_disk(client, chosen.account.id, disk)
         listing = client.list_disk_backups(chosen.account.id, disk, min_disk_size=min_disk_size)
     found = sorted(listing.items, key=lambda backup: backup.date_created or 0.0, reverse=True)
-    records = [backup_record(backup, access.clock.wall()) for backup in found]
+    records = [backup_record(backup, selection.clock.wall()) for backup in found]
     if not records and output == "table":
         click.echo(f"Disk {disk} has no backup{'' if min_disk_size is None else ' that fits'}.")
         return

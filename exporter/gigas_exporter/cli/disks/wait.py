@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Final
 
 from gigas_exporter import human
-from gigas_exporter.cli.disks.access import Access
+from gigas_exporter.cli.disks.accounts import AccountSelection
 from gigas_exporter.cli.progress import progress
 from gigas_exporter.clock import Budget
 from gigas_exporter.errors import ApiError, GigasError, Reason
@@ -16,7 +16,7 @@ from gigas_exporter.model import Backup
 
 __all__ = ["wait_for_backup"]
 
-_PASSING: Final[frozenset[Reason]] = frozenset(
+_RETRYABLE_REASONS: Final[frozenset[Reason]] = frozenset(
     {"timeout", "connection", "rate_limited", "server", "invalid", "incomplete"}
 )
 """What the API can get over by itself, so that a wait goes on."""
@@ -27,7 +27,7 @@ _STEP_SHARE = 0.1
 
 def wait_for_backup(
     client: ReadClient,
-    access: Access,
+    selection: AccountSelection,
     account_id: str,
     disk_id: str,
     *,
@@ -43,13 +43,15 @@ def wait_for_backup(
     Raises:
         GigasError: The backup failed, there is none in time, or it cannot be known.
     """
-    budget = Budget(access.clock, timeout_seconds)
-    began = access.clock.monotonic()
-    words = access.settings.status_words
+    budget = Budget(selection.clock, timeout_seconds)
+    began = selection.clock.monotonic()
+    words = selection.settings.status_words
     with progress(f"waiting for the backup of disk {disk_id}") as tell:
         while True:
-            found, state = _look(client, account_id, disk_id, budget, lambda each: _newness(each, known_ids, new_id))
-            waited = access.clock.monotonic() - began
+            found, state = _find_backup(
+                client, account_id, disk_id, budget, lambda each: _match_rank(each, known_ids, new_id)
+            )
+            waited = selection.clock.monotonic() - began
             status = (found.status or "").casefold() if found is not None else ""
             if found is not None and status in words.failed:
                 raise GigasError(f"backup {found.id} of disk {disk_id} failed: its status is {found.status}")
@@ -64,8 +66,8 @@ def wait_for_backup(
                 )
 
 
-def _look(
-    client: ReadClient, account_id: str, disk_id: str, budget: Budget, newness: Callable[[Backup], int]
+def _find_backup(
+    client: ReadClient, account_id: str, disk_id: str, budget: Budget, rank: Callable[[Backup], int]
 ) -> tuple[Backup | None, str]:
     """Return the new backup where it can be seen, and the state of things in words."""
     try:
@@ -73,19 +75,19 @@ def _look(
     except ApiError as error:
         if error.status == HTTPStatus.NOT_FOUND:
             raise GigasError(f"account {account_id} has no disk {disk_id} any more") from None
-        if error.reason not in _PASSING:
+        if error.reason not in _RETRYABLE_REASONS:
             raise
         return None, str(error)
     except GigasError as error:
-        if error.reason not in _PASSING:
+        if error.reason not in _RETRYABLE_REASONS:
             raise
         return None, str(error)
-    new = (backup for backup in listed if newness(backup))
-    found = max(new, key=lambda backup: (newness(backup), backup.date_created or 0.0), default=None)
+    new = (backup for backup in listed if rank(backup))
+    found = max(new, key=lambda backup: (rank(backup), backup.date_created or 0.0), default=None)
     if found is None:
         return None, "it cannot be seen yet"
     return found, f"backup {found.id} is {found.status or 'without a status'}"
 
 
-def _newness(backup: Backup, known_ids: frozenset[str], new_id: str | None) -> int:
+def _match_rank(backup: Backup, known_ids: frozenset[str], new_id: str | None) -> int:
     return 2 if backup.id == new_id else int(backup.id not in known_ids)

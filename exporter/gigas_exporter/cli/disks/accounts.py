@@ -24,14 +24,22 @@ from gigas_exporter.poller.backups import BackupsReader
 from gigas_exporter.poller.discovery import discover
 from gigas_exporter.report import DiskReport, report_account, worst_first
 
-__all__ = ["Access", "account_options", "accounts_of", "get_disk", "one_account", "report_disks", "warn"]
+__all__ = [
+    "AccountSelection",
+    "account_options",
+    "get_disk",
+    "report_disks",
+    "select_account",
+    "select_accounts",
+    "warn",
+]
 
 _ACCOUNT_ID: Final = "GIGAS_ACCOUNT_ID"
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class AccountSelection:
     """The settings of a command, and the accounts that it is about."""
 
     settings: Settings
@@ -49,7 +57,7 @@ def account_options(function: _F) -> _F:
     )(function)
 
 
-def accounts_of(account: str | None, flags: Mapping[str, Any], *, offline: bool = False) -> Access:
+def select_accounts(account: str | None, flags: Mapping[str, Any], *, offline: bool = False) -> AccountSelection:
     """Return the account that is asked for, or else all that are configured.
 
     Raises:
@@ -73,24 +81,24 @@ def accounts_of(account: str | None, flags: Mapping[str, Any], *, offline: bool 
         if not accounts:
             known = ", ".join(each.account.id for each in settings.accounts)
             raise ConfigError(f"--account {account}: not among the configured accounts ({known})")
-    return Access(settings, accounts, clock)
+    return AccountSelection(settings, accounts, clock)
 
 
-def one_account(
+def select_account(
     account: str | None, flags: Mapping[str, Any], *, offline: bool = False
-) -> tuple[Access, AccountSettings]:
+) -> tuple[AccountSelection, AccountSettings]:
     """Return the one account that a command acts on; ``offline`` asks nothing of the API for it.
 
     Raises:
         ConfigError: It is not clear which.
     """
-    access = accounts_of(account, flags, offline=offline)
-    if len(access.accounts) != 1:
-        known = ", ".join(each.account.id for each in access.accounts)
+    selection = select_accounts(account, flags, offline=offline)
+    if len(selection.accounts) != 1:
+        known = ", ".join(each.account.id for each in selection.accounts)
         raise ConfigError(
             f"there are several accounts ({known}): choose one with --account" if known else "there is no account"
         )
-    return access, access.accounts[0]
+    return selection, selection.accounts[0]
 
 
 def _settings_for(account: str | None, flags: Mapping[str, Any]) -> tuple[Settings, str | None]:
@@ -129,10 +137,10 @@ def get_disk(client: ReadClient, account_id: str, disk_id: str) -> Disk:
 
 
 def report_disks(
-    access: Access, account: AccountSettings, client: ReadClient, disks: tuple[Disk, ...]
+    selection: AccountSelection, account: AccountSettings, client: ReadClient, disks: tuple[Disk, ...]
 ) -> list[DiskReport]:
     """Return the verdict on some disks, worst first; what cannot be read of machines and backups is said on stderr."""
-    clock, settings = access.clock, access.settings
+    clock, settings = selection.clock, selection.settings
     account_id = account.account.id
     began = clock.monotonic()
     inventory = AccountInventory(account.account, StalenessLimits(float("inf"), float("inf")))
