@@ -31,6 +31,9 @@ def _logging_restored() -> Iterator[None]:
     handlers, level = root.handlers[:], root.level
     libraries = {name: logging.getLogger(name).level for name in ("urllib3", "requests")}
     yield
+    for handler in root.handlers:
+        if handler not in handlers:
+            handler.close()
     root.handlers[:] = handlers
     root.setLevel(level)
     for name, its in libraries.items():

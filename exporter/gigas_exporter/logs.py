@@ -5,7 +5,8 @@ standard library's loggers come out the same way, with their ``extra``. Whatever
 inside its line and its field, is cut where it is long, and a :class:`~gigas_exporter.secret.Secret` prints ``***``.
 
 The standard library's ``logging`` carries the lines: a logging library was measured to cost the process 7 MB of memory
-for a console renderer that is never used here.
+for a console renderer that is never used here. A thread writes them, so that no other thread ever waits for whoever
+reads the log: lines that find the queue full are dropped and counted.
 """
 
 from __future__ import annotations
@@ -13,16 +14,20 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
+import queue
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
 
 from gigas_exporter import human
 
-__all__ = ["Logger", "configure", "get_logger"]
+__all__ = ["Logger", "configure", "get_logger", "lines_dropped"]
 
 _LEVELS: Final = {
     "debug": logging.DEBUG,
@@ -38,6 +43,8 @@ _PLAIN: Final = re.compile(r"[^\s\"=\\]+")
 _NOT_IN_KEYS: Final = re.compile(r"[^A-Za-z0-9_.-]")
 _MAXIMUM_TEXT: Final = 1024
 _MAXIMUM_TRACEBACK: Final = 8192
+_QUEUE_LINES: Final = 1000
+_FLUSH_SECONDS: Final = 1.0
 
 
 class Logger:
@@ -94,23 +101,77 @@ def configure(level: str, format: Literal["logfmt", "json"], stream: TextIO | No
         stream: Where lines go.
     """
     least = _LEVELS[level]
-    handler = _Handler(sys.stderr if stream is None else stream)
-    handler.setFormatter(_Formatter(json_lines=format == "json", tracebacks=least <= logging.DEBUG))
+    target = sys.stderr if stream is None else stream
     root = logging.getLogger()
-    for old in [old for old in root.handlers if isinstance(old, _Handler)]:
-        root.removeHandler(old)
-    root.addHandler(handler)
+    handler = None
+    for old in [old for old in root.handlers if isinstance(old, _QueueHandler)]:
+        if old.stream is target:
+            handler = old
+        else:
+            root.removeHandler(old)
+            old.close()
+    if handler is None:
+        handler = _QueueHandler(target)
+        root.addHandler(handler)
+    handler.setFormatter(_Formatter(json_lines=format == "json", tracebacks=least <= logging.DEBUG))
     root.setLevel(least)
     # Below errors, urllib3 tells of URLs and of pieces of answers that it could not parse; these may hold a secret.
     for library in ("urllib3", "requests"):
         logging.getLogger(library).setLevel(logging.ERROR)
 
 
-class _Handler(logging.StreamHandler[TextIO]):
-    """Writes lines; a stream that is gone is no reason to fail or to print a traceback."""
+def lines_dropped() -> int:
+    """Return how many lines were dropped because the log's reader was too slow."""
+    return _QueueHandler.dropped
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (the name is logging's)
-        """Drop the line."""
+
+class _QueueHandler(logging.Handler):
+    """Hands lines to a thread that writes them; a stream that is gone costs nothing but the line."""
+
+    dropped = 0
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self.stream = stream
+        self._lines: queue.Queue[str | None] = queue.Queue(_QUEUE_LINES)
+        threading.Thread(target=self._write_lines, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue the line, or drop and count it."""
+        try:
+            self._lines.put_nowait(self.format(record) + "\n")
+        except queue.Full:
+            _QueueHandler.dropped += 1  # exact: logging holds the handler's lock
+
+    def flush(self) -> None:
+        """Wait until the lines are written, for a second at most."""
+        with self._lines.all_tasks_done:
+            self._lines.all_tasks_done.wait_for(lambda: not self._lines.unfinished_tasks, _FLUSH_SECONDS)
+
+    def close(self) -> None:
+        """End the thread once it has written what is queued."""
+        with suppress(queue.Full):  # then the thread waits for its reader until the process ends
+            self._lines.put_nowait(None)
+        super().close()
+
+    def _write_lines(self) -> None:
+        while (line := self._lines.get()) is not None:
+            with suppress(OSError, ValueError):
+                _write(self.stream, line)
+            self._lines.task_done()
+        self._lines.task_done()
+
+
+def _write(stream: TextIO, line: str) -> None:
+    """Write past the stream's buffer, whose lock would stop the interpreter's end while a pipe is full."""
+    try:
+        descriptor = stream.fileno()
+    except OSError:  # also io.UnsupportedOperation: a stream in memory
+        stream.write(line)
+        return
+    data = line.encode("utf-8", "backslashreplace")
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 class _Formatter(logging.Formatter):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 
 import pytest
@@ -15,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gigas_exporter import logs
-from gigas_exporter.logs import configure, get_logger
+from gigas_exporter.logs import configure, get_logger, lines_dropped
 from gigas_exporter.secret import Secret
+from support.pace import allowed
 
 _FIELD = re.compile(r'([A-Za-z0-9_.-]+)=("(?:[^"\\]|\\.)*"|[^ "]*)(?: |$)')
 
@@ -27,7 +30,14 @@ def written(act: Callable[[], object], level: str = "info", *, json_lines: bool 
     logging.getLogger().handlers.clear()  # pytest's own handler raises what it cannot format
     configure(level, "json" if json_lines else "logfmt", stream)
     act()
+    flush()
     return stream.getvalue().removesuffix("\n")
+
+
+def flush() -> None:
+    """Wait until the log's thread has written all lines."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
 
 
 def fields(line: str) -> dict[str, str]:
@@ -207,6 +217,7 @@ def test_configuring_again_replaces_what_was() -> None:
     configure("info", "logfmt", first)
     configure("info", "json", second)
     get_logger("a").info("event")
+    flush()
     assert first.getvalue() == ""
     assert second.getvalue().count("\n") == 1
 
@@ -215,6 +226,7 @@ def test_lines_go_to_stderr_by_default(capsys: pytest.CaptureFixture[str]) -> No
     """Standard output is for what a command was asked for."""
     configure("info", "logfmt")
     get_logger("a").info("event")
+    flush()
     out, err = capsys.readouterr()
     assert out == ""
     assert fields(err.rstrip("\n"))["msg"] == "event"
@@ -226,7 +238,27 @@ def test_a_stream_that_is_gone_costs_nothing_but_the_line(capsys: pytest.Capture
     configure("info", "logfmt", stream)
     stream.close()
     get_logger("a").info("event")
+    flush()
     assert capsys.readouterr().err == ""
+
+
+def test_nobody_waits_for_a_reader_that_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fits neither the pipe nor the queue is dropped and counted; the queued lines come once somebody reads."""
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w", encoding="utf-8") as stream, os.fdopen(reading, "rb") as reader:
+        logging.getLogger().handlers.clear()
+        configure("info", "logfmt", stream)
+        monkeypatch.setattr(logs._QueueHandler, "dropped", 0)
+        began = time.monotonic()
+        for number in range(3000):
+            get_logger("a").info("event", number=number, filler="x" * 200)
+        assert time.monotonic() - began < allowed(5)
+        dropped = lines_dropped()
+        assert 1000 < dropped < 2000
+        found = [fields(reader.readline().decode().rstrip("\n"))["number"] for _ in range(3000 - dropped)]
+        assert found == sorted(found, key=int)
+        flush()
+        configure("info", "logfmt")  # ends the thread that writes to the pipe
 
 
 def test_logging_loads_no_console_library() -> None:

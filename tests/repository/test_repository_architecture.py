@@ -28,7 +28,7 @@ _MAY_IMPORT: dict[str, set[str]] = {
     "gigas": {"clock", "decode", "errors", "files", "model", "secret"},
     "config": {"backup_summary", "errors", "files", "gigas", "inventory", "model", "policy", "secret", "strict_yaml"},
     "poller": {"clock", "config", "errors", "gigas", "inventory", "logs", "model", "policy"},
-    "metrics": {"clock", "errors", "human", "inventory", "model", "policy"},
+    "metrics": {"clock", "errors", "human", "inventory", "logs", "model", "policy"},
     "web": {"clock", "errors", "files", "logs", "secret", "strict_yaml"},
     "report": {"human", "inventory", "model", "policy"},
     "statuspage": {"clock", "errors", "human", "inventory", "model", "policy", "report", "web"},

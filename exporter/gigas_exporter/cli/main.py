@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import signal
 from collections.abc import Mapping
 from typing import Final
 
@@ -23,6 +24,8 @@ FAILURE: Final = 1
 WRONG_USE: Final = 2
 _INTERRUPTED: Final = 130
 _NO_THREAD: Final = "can't start new thread"  # Python has no class of its own for it
+
+_LONG_RUNNING: Final = frozenset({"serve", "demo", "simulate"})  # these wait for signals
 
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "serve": ("serve", "Poll and serve metrics until told to stop."),
@@ -80,11 +83,14 @@ Completion of commands and options, in the shell's start-up file:
   fish   _GIGAS_EXPORTER_COMPLETE=fish_source gigas-exporter | source""",
 )
 @click.version_option(__version__, prog_name="gigas-exporter")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Prometheus exporter and monitoring agent for the disks of the Gigas cloud.
 
     So that nobody learns from a failed restore that a disk had no backup.
     """
+    if ctx.invoked_subcommand not in _LONG_RUNNING:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
 
 def main() -> int:

@@ -313,6 +313,12 @@ RELOAD_SUCCESS_TIMESTAMP = _own(
     (),
     "clock",
 )
+LOG_LINES_DROPPED = _own(
+    "gigas_exporter_log_lines_dropped_total",
+    "Log lines that were dropped because nothing read standard error fast enough.",
+    (),
+    "count",
+)
 
 FAMILIES: tuple[Family, ...] = (
     *ACCOUNT_FAMILIES,
@@ -339,5 +345,6 @@ FAMILIES: tuple[Family, ...] = (
     DISCOVERY_SUCCESS,
     RELOAD_SUCCESSFUL,
     RELOAD_SUCCESS_TIMESTAMP,
+    LOG_LINES_DROPPED,
 )
 """All of them, in the order of the documentation; ``process_*`` and ``python_*`` come from the client library."""

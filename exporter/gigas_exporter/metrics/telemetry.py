@@ -20,7 +20,7 @@ from prometheus_client import (
 )
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-from gigas_exporter import __version__
+from gigas_exporter import __version__, logs
 from gigas_exporter.errors import REASONS, Reason
 from gigas_exporter.inventory import RESOURCES, Resource
 from gigas_exporter.metrics import families
@@ -64,6 +64,7 @@ class Telemetry:
         self._discovery = Tally(families.DISCOVERY_SUCCESS)
         self._reload_successful = Tally(families.RELOAD_SUCCESSFUL)
         self._reload_success_at = Tally(families.RELOAD_SUCCESS_TIMESTAMP)
+        self._log_lines_dropped = Tally(families.LOG_LINES_DROPPED)
         self._runtime = CollectorRegistry()
         ProcessCollector(registry=self._runtime)
         PlatformCollector(registry=self._runtime)
@@ -139,6 +140,7 @@ class Telemetry:
 
     def text(self, *, openmetrics: bool, runtime: bool = True) -> bytes:
         """Return the exposition, in OpenMetrics with its end; ``runtime`` adds ``process_*`` and ``python_*``."""
+        self._log_lines_dropped.set((), logs.lines_dropped())
         own = encode("".join([tally.text(openmetrics=openmetrics) for tally in self._tallies()]))
         if not runtime:
             return own + (_OPENMETRICS_END if openmetrics else b"")
@@ -158,4 +160,5 @@ class Telemetry:
             self._discovery,
             self._reload_successful,
             self._reload_success_at,
+            self._log_lines_dropped,
         )

@@ -1,0 +1,104 @@
+"""Signals in the first moments, and a standard error that nobody reads."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import requests
+
+from gigas_exporter.simulator import SimulatorServer
+from support.exposition import metric
+from support.pace import allowed, within
+from support.programs import account_environment, answers, await_true, free_port
+
+COMMAND = [sys.executable, "-m", "gigas_exporter", "serve", "--web.listen-address=127.0.0.1:0"]
+
+
+def holds_sigterm(pid: int) -> bool:
+    """Whether a process blocks SIGTERM now."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return bool(int(status.split("SigBlk:")[1].split()[0], 16) & 1 << (signal.SIGTERM - 1))
+
+
+@pytest.mark.parametrize("delay_seconds", [0.0, 0.1, 0.3, 1.0])
+def test_sigterm_in_the_first_second_is_success(tmp_path: Path, cloud: SimulatorServer, delay_seconds: float) -> None:
+    """From the moment on at which signals are held, which is before anything large is imported."""
+    environ = account_environment(cloud)
+    with subprocess.Popen(COMMAND, env=environ, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        while not holds_sigterm(process.pid):
+            time.sleep(0.001)
+        time.sleep(delay_seconds)
+        process.terminate()
+        assert process.wait(allowed(5)) == 0
+
+
+def test_signals_are_held_a_tenth_of_a_second_after_exec(tmp_path: Path, clean: Mapping[str, str]) -> None:
+    """Also as a container's first process, to which the kernel delivers nothing that is not waited for."""
+    quickest = 9.0
+    for _ in range(5):
+        with subprocess.Popen([*COMMAND, "--help"], env=clean, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
+            began = time.monotonic()
+            while process.poll() is None and not holds_sigterm(process.pid):
+                time.sleep(0.001)
+            quickest = min(quickest, time.monotonic() - began)
+    assert quickest < allowed(0.1)
+
+
+def test_other_commands_end_by_the_signal(tmp_path: Path, cloud: SimulatorServer) -> None:
+    """A command that does not wait for signals is ended by one, with its status."""
+    cloud.faults.add("hang")
+    command = [sys.executable, "-m", "gigas_exporter", "check", "--api.timeout=60s"]
+    with subprocess.Popen(command, env=account_environment(cloud), cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        await_true(lambda: cloud.requests.total)
+        process.terminate()
+        assert process.wait(allowed(5)) == -signal.SIGTERM
+
+
+def test_a_log_that_nobody_reads_stops_nothing(tmp_path: Path, cloud: SimulatorServer) -> None:
+    """With standard error a full pipe polls, scrapes and the end go on, and what is not written is counted."""
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    port = free_port()
+    command = [*COMMAND[:-1], f"--web.listen-address=127.0.0.1:{port}", "--poll.interval=1s", "--log.level=debug"]
+    url = f"http://127.0.0.1:{port}"
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 1024)
+    os.set_blocking(writing, True)
+    with subprocess.Popen(command, env=account_environment(cloud), cwd=tmp_path, stderr=writing) as process:
+        try:
+            await_true(lambda: answers(f"{url}/-/ready"))
+            polls = cloud.requests["list_disks"]
+            await_true(lambda: cloud.requests["list_disks"] >= polls + 3)
+            assert answers(f"{url}/metrics")
+            with within(5.0):
+                process.terminate()
+                assert process.wait(10) == 0
+        finally:
+            process.kill()
+            os.close(reading)
+            os.close(writing)
+
+
+def test_dropped_lines_are_counted_from_the_start(tmp_path: Path, cloud: SimulatorServer) -> None:
+    """The counter is there at 0."""
+    port = free_port()
+    command = [*COMMAND[:-1], f"--web.listen-address=127.0.0.1:{port}"]
+    environ = account_environment(cloud)
+    with subprocess.Popen(command, env=environ, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        try:
+            await_true(lambda: answers(f"http://127.0.0.1:{port}/-/ready"))
+            text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
+        finally:
+            process.terminate()
+    assert metric(text, "gigas_exporter_log_lines_dropped_total") == 0
