@@ -14,7 +14,8 @@ import pytest
 
 from gigas_exporter.clock import Budget, SystemClock
 from gigas_exporter.errors import DecodeError, TransportError
-from gigas_exporter.gigas import deadline
+from gigas_exporter.gigas import dialer
+from gigas_exporter.gigas.socket_deadline import SocketDeadline
 from support.pace import within
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 60\r\n\r\n"
@@ -133,54 +134,39 @@ def test_a_name_without_an_address_is_a_connection_failure(clients: Any, monkeyp
 def test_a_connection_that_the_kernel_gives_up_is_a_timeout(
     clients: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The kernel's own timeout is told as one, though the deadline has not passed."""
+    """The kernel's own timeout is reported as one, though the deadline has not passed."""
 
     def give_up(*arguments: Any, **options: Any) -> Any:
         raise OSError(errno.ETIMEDOUT, "Connection timed out")
 
-    monkeypatch.setattr(deadline, "_connect", give_up)
+    monkeypatch.setattr(dialer, "_begin_connect", give_up)
     with pytest.raises(TransportError, match="the connection timed out") as caught:
         clients("http://127.0.0.1:1", clock=clock).get_disk("1", "2")
     assert caught.value.reason == "timeout"
-
-
-def test_a_receive_that_the_kernel_gives_up_is_not_begun_again() -> None:
-    """Only a slice of the deadline that ran out is; a connection that is dead stays dead."""
-
-    def give_up(*arguments: Any) -> bytes:
-        raise OSError(errno.ETIMEDOUT, "Connection timed out")
-
-    with (
-        socket.socket() as sock,
-        deadline.deadline(5.0, threading.Event()),
-        pytest.raises(TimeoutError, match="Connection timed out"),
-    ):
-        deadline._bounded(sock, give_up)
 
 
 def test_a_request_body_that_is_not_taken_ends_by_the_deadline() -> None:
     """Sending is bounded as receiving is."""
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
-        deadline.deadline(0.5, threading.Event()),
+        SocketDeadline(0.5, threading.Event()) as deadline,
         within(3.0),
-        deadline.connect("127.0.0.1", listener.getsockname()[1], []) as sock,
-        pytest.raises(TimeoutError),
+        dialer.Dialer().connect("127.0.0.1", listener.getsockname()[1], [], deadline) as sock,
     ):
-        sock.sendall(b"x" * 50_000_000)
+        deadline.attach(sock)
+        with pytest.raises(OSError, match="Broken pipe"):
+            sock.sendall(b"x" * 50_000_000)
+    assert deadline.expired
 
 
-def test_sockets_work_without_a_deadline() -> None:
-    """Outside of a deadline these are plain sockets."""
-    with (
-        socket.create_server(("127.0.0.1", 0)) as listener,
-        deadline.connect("127.0.0.1", listener.getsockname()[1], []) as sock,
-        listener.accept()[0] as peer,
-    ):
-        sock.sendall(b"ping")
-        assert peer.recv(10) == b"ping"
-        peer.sendall(b"pong")
-        assert sock.recv(10) == b"pong"
+def test_a_socket_that_is_attached_too_late_is_shut_down() -> None:
+    """The watcher may find that the time is up between two connections of one exchange."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, SocketDeadline(0.0, threading.Event()) as deadline:
+        deadline.expire()
+        with pytest.raises(TimeoutError):
+            deadline.attach(ours)
+        assert theirs.recv(1) == b""
 
 
 def test_the_end_of_the_process_ends_a_request(api: Any, clients: Any) -> None:

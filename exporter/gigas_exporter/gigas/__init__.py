@@ -40,7 +40,8 @@ from gigas_exporter.gigas.operations import (
 from gigas_exporter.gigas.ratelimit import Limits
 from gigas_exporter.gigas.reading import Listing
 from gigas_exporter.gigas.settings import DEFAULT_URL, ApiSettings
-from gigas_exporter.gigas.transport import RawAnswer, tls_context
+from gigas_exporter.gigas.tls import TrustStore
+from gigas_exporter.gigas.transport import RawResponse
 
 __all__ = [
     "DEFAULT_BUDGET_SECONDS",
@@ -56,16 +57,16 @@ __all__ = [
     "LoginCredential",
     "NullObserver",
     "Observer",
-    "RawAnswer",
+    "RawResponse",
     "ReadClient",
     "Request",
     "SecretFile",
     "SecretSource",
     "TokenCredential",
+    "TrustStore",
     "build_disk_request",
     "create_backup_request",
     "create_template_request",
     "delete_disk_request",
     "edit_disk_request",
-    "tls_context",
 ]

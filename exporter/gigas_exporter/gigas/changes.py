@@ -15,7 +15,6 @@ from gigas_exporter.clock import Budget
 from gigas_exporter.decode import decode_json
 from gigas_exporter.errors import ApiError, DecodeError, TransportError
 from gigas_exporter.gigas.client import ReadClient
-from gigas_exporter.gigas.failure import UnsentError
 from gigas_exporter.gigas.operations import (
     Request,
     build_disk_request,
@@ -25,7 +24,8 @@ from gigas_exporter.gigas.operations import (
     edit_disk_request,
 )
 from gigas_exporter.gigas.ratelimit import OutOfTimeError
-from gigas_exporter.gigas.transport import RawAnswer
+from gigas_exporter.gigas.transport import RawResponse
+from gigas_exporter.gigas.transport_errors import RequestNotSentError
 from gigas_exporter.model import Backup, Disk
 
 __all__ = ["Answer", "Client"]
@@ -65,7 +65,7 @@ class Client(ReadClient):
             GigasError: The API refused it, or it is not known whether it took effect; the message says which.
         """
 
-        def interpret(answer: RawAnswer) -> Answer[_T]:
+        def interpret(answer: RawResponse) -> Answer[_T]:
             try:
                 body = _without_secrets(decode_json(answer.body, request.operation))
             except DecodeError:
@@ -76,7 +76,7 @@ class Client(ReadClient):
         try:
             return self._session.call(request, self._budget(budget), interpret, retry=False)
         except TransportError as error:
-            if error.operation != request.operation or isinstance(error, OutOfTimeError | UnsentError):
+            if error.operation != request.operation or isinstance(error, OutOfTimeError | RequestNotSentError):
                 raise
             detail = str(error).removeprefix(f"{error.operation}: ")
             detail += f"; {_IN_DOUBT}"

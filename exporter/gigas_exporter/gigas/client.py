@@ -5,7 +5,6 @@ It owns which answer belongs to which operation. Only errors of :mod:`gigas_expo
 
 from __future__ import annotations
 
-import ssl
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +37,8 @@ from gigas_exporter.gigas.ratelimit import Limits
 from gigas_exporter.gigas.reading import Listing, PageMemory, PageReader, merged
 from gigas_exporter.gigas.session import Session
 from gigas_exporter.gigas.settings import ApiSettings
-from gigas_exporter.gigas.transport import RawAnswer
+from gigas_exporter.gigas.tls import TrustStore
+from gigas_exporter.gigas.transport import RawResponse
 from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
 
 __all__ = ["DEFAULT_BUDGET_SECONDS", "ReadClient"]
@@ -67,7 +67,7 @@ class ReadClient:
         observer: Hears of each request, retry and token.
         clock: Where the time comes from.
         limits: Concurrency and rate shared with other clients of the same API; its own by default.
-        tls: Whom TLS trusts, shared in the same way: some 20 ms and a megabyte of authorities.
+        trust: The authorities that TLS trusts, shared in the same way.
         on_response: Called with each response before it is decoded, from any thread; never with that of a login.
 
     Raises:
@@ -84,8 +84,8 @@ class ReadClient:
         observer: Observer | None = None,
         clock: Clock | None = None,
         limits: Limits | None = None,
-        tls: ssl.SSLContext | None = None,
-        on_response: Callable[[Request[Any], RawAnswer], None] | None = None,
+        trust: TrustStore | None = None,
+        on_response: Callable[[Request[Any], RawResponse], None] | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self._session = Session(
@@ -95,7 +95,7 @@ class ReadClient:
             observer=observer or NullObserver(),
             clock=self._clock,
             limits=limits,
-            tls=tls,
+            trust=trust,
             on_response=on_response,
         )
         self._page_size = max(1, settings.page_size)
@@ -245,7 +245,7 @@ class ReadClient:
         return self._announced.setdefault(request.operation, set())
 
     def _get(self, request: Request[_T], budget: Budget | None) -> _T:
-        def interpret(answer: RawAnswer) -> _T:
+        def interpret(answer: RawResponse) -> _T:
             item = request.decode(decode_json(answer.body, request.operation), Misreadings(self._said(request)))
             if item is None:
                 raise DecodeError("id", f"the answer to {request.operation} holds no readable id")

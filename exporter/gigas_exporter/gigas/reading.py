@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 from gigas_exporter.decode import Decode, Misreadings, decode_array, decode_items
 from gigas_exporter.errors import DecodeError, TransportError
 from gigas_exporter.gigas.pagination import Page
-from gigas_exporter.gigas.transport import RawAnswer
+from gigas_exporter.gigas.transport import RawResponse
 from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
 
 __all__ = ["Listing", "PageMemory", "PageReader", "merged"]
@@ -111,7 +111,7 @@ class PageReader(Generic[_Item, _V]):
         self._announced = announced
         self._ended = ended
 
-    def read(self, answer: RawAnswer, at_most: int) -> Page[_V]:
+    def read(self, answer: RawResponse, at_most: int) -> Page[_V]:
         """Return the page that an answer holds.
 
         Raises:
@@ -121,7 +121,7 @@ class PageReader(Generic[_Item, _V]):
         with _large if len(answer.body) > _LARGE_BYTES else nullcontext():
             return self._read(answer, at_most)
 
-    def _read(self, answer: RawAnswer, at_most: int) -> Page[_V]:
+    def _read(self, answer: RawResponse, at_most: int) -> Page[_V]:
         total, per_page = (_number(answer.headers.get(name, "")) for name in ("x-total", "x-per-page"))
         digest = blake2b(answer.body, digest_size=_DIGEST_BYTES).digest()
         known = self._known.get(digest)

@@ -7,7 +7,6 @@ answers mean.
 from __future__ import annotations
 
 import json
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -23,7 +22,8 @@ from gigas_exporter.gigas.operations import Request
 from gigas_exporter.gigas.ratelimit import Limits, OutOfTimeError
 from gigas_exporter.gigas.retry import parse_retry_after, retrying
 from gigas_exporter.gigas.settings import ApiSettings
-from gigas_exporter.gigas.transport import RawAnswer, Transport
+from gigas_exporter.gigas.tls import TrustStore
+from gigas_exporter.gigas.transport import RawResponse, Transport
 
 __all__ = ["Session"]
 
@@ -41,7 +41,7 @@ class Session:
         observer: Hears of each request.
         clock: Where the time comes from.
         limits: Shared with other sessions, or made for this one.
-        tls: The same.
+        trust: The same.
         on_response: Called with each response to a request with the credential, whatever its status.
     """
 
@@ -54,15 +54,15 @@ class Session:
         observer: Observer,
         clock: Clock,
         limits: Limits | None,
-        tls: ssl.SSLContext | None,
-        on_response: Callable[[Request[Any], RawAnswer], None] | None = None,
+        trust: TrustStore | None,
+        on_response: Callable[[Request[Any], RawResponse], None] | None = None,
     ) -> None:
         self._on_response = on_response
         self._timeout = settings.timeout_seconds
         self._observer = observer
         self._clock = clock
         self._limits = limits or Limits(clock, settings.max_concurrency, settings.max_requests_per_second)
-        self._transport = Transport(settings, tls)
+        self._transport = Transport(settings, trust)
         self._auth = authenticator(credential, self._log_in, readonly=readonly, clock=clock, observer=observer)
 
     def close(self) -> None:
@@ -74,7 +74,7 @@ class Session:
         self._auth.reload()
 
     def call(
-        self, request: Request[Any], budget: Budget, interpret: Callable[[RawAnswer], _T], *, retry: bool = True
+        self, request: Request[Any], budget: Budget, interpret: Callable[[RawResponse], _T], *, retry: bool = True
     ) -> _T:
         """Make a request and return what ``interpret`` makes of its answer.
 
@@ -116,7 +116,7 @@ class Session:
     def _log_in(self, body: Mapping[str, object], budget: Budget) -> Mapping[str, object]:
         request: Request[None] = Request(LOGIN_OPERATION, "POST", "/token", json=body)
 
-        def interpret(answer: RawAnswer) -> Mapping[str, object]:
+        def interpret(answer: RawResponse) -> Mapping[str, object]:
             value = decode_json(answer.body, LOGIN_OPERATION)
             if not isinstance(value, dict):
                 raise DecodeError("token", "the answer to the login is no object")
@@ -127,7 +127,7 @@ class Session:
         )
 
     def _exchange(
-        self, request: Request[Any], budget: Budget, interpret: Callable[[RawAnswer], _T], used: Pass | None
+        self, request: Request[Any], budget: Budget, interpret: Callable[[RawResponse], _T], used: Pass | None
     ) -> _T:
         with self._limits.request(budget, request.operation):
             seconds = min(self._timeout, budget.remaining())
@@ -151,7 +151,7 @@ class Session:
 
     def _timed(
         self, request: Request[Any], seconds: float, budget: Budget, used: Pass | None
-    ) -> tuple[RawAnswer, float]:
+    ) -> tuple[RawResponse, float]:
         # What a request took is measured by the machine's clock, like its deadline: tests may stop the package's.
         began = time.monotonic()
         try:

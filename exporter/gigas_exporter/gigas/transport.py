@@ -11,11 +11,10 @@ import http.client
 import socket
 import ssl
 import threading
-import zlib
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
-from pathlib import Path
 from typing import Any
 
 import requests
@@ -26,32 +25,33 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import parse_url
 
 from gigas_exporter.errors import ConfigError, DecodeError, TransportError
-from gigas_exporter.files import without_waiting
-from gigas_exporter.gigas import deadline
-from gigas_exporter.gigas.failure import let_go, transport_error
+from gigas_exporter.gigas.dialer import Dialer
+from gigas_exporter.gigas.http_response import MAX_BODY_BYTES, HTTPResponse
 from gigas_exporter.gigas.settings import ApiSettings
+from gigas_exporter.gigas.socket_deadline import SocketDeadline
+from gigas_exporter.gigas.tls import TrustStore
+from gigas_exporter.gigas.transport_errors import UntrustedCertificateError, clear_tracebacks, transport_error
 
-__all__ = ["MAX_BODY_BYTES", "RawAnswer", "Transport", "tls_context"]
+__all__ = ["MAX_BODY_BYTES", "RawResponse", "Transport"]
 
-MAX_BODY_BYTES = 16 * 2**20
+MAX_IDLE_SECONDS = 5.0
+"""A connection that was not used for longer is not used again: routers and firewalls forget idle ones silently."""
 
 _CHUNK_BYTES = 64 * 2**10
 _MAX_ERROR_BODY_BYTES = 16 * 2**10
-_MAX_DIGITS = 9
 _FIRST_ERROR_STATUS = 300
-_GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
 # What may be raised: requests' errors (each an OSError), urllib3's, http.client's, and in a few places bare ones.
 _EXCHANGE_ERRORS = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
-class RawAnswer:
-    """A complete answer. The body of an error is not kept.
+class RawResponse:
+    """A complete response.
 
     Attributes:
         headers: By name in lower case.
-        body: Decompressed.
+        body: Decompressed. Of an error the first 16 KiB, as far as they came.
     """
 
     status: int
@@ -59,55 +59,47 @@ class RawAnswer:
     body: bytes
 
 
-class _WholeHeaders:
-    """The stream of an answer while its headers are read.
+class _Current(threading.local):
+    """The exchange that this thread is making."""
 
-    ``http.client`` takes the connection's end for the headers' end; an answer cut off inside the headers would look
-    like a success with an empty body.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        self.stream = stream
-        self._begun = False
-
-    def readline(self, limit: int = -1) -> bytes:
-        line: bytes = self.stream.readline(limit)
-        if not line and self._begun:
-            raise http.client.IncompleteRead(b"")
-        self._begun = True
-        return line
-
-    def close(self) -> None:
-        self.stream.close()
+    deadline: SocketDeadline | None = None
+    dialer: Dialer | None = None
 
 
-class _Answer(http.client.HTTPResponse):
-    def begin(self) -> None:
-        stream = _WholeHeaders(self.fp)
-        self.fp = stream  # type: ignore[assignment]  # all that begin() uses is there
-        try:
-            super().begin()
-        finally:
-            if self.fp is not None:
-                self.fp = stream.stream
+_current = _Current()
 
 
-class _Connection(urllib3.connection.HTTPConnection):
-    response_class = _Answer
+class _ExchangeConnection(urllib3.connection.HTTPConnection):
+    """A connection whose every use is bounded by the deadline of the exchange that it is used for."""
+
+    response_class = HTTPResponse
+    _used_at = 0.0
 
     def _new_conn(self) -> socket.socket:
-        return deadline.connect(self._dns_host, self.port or self.default_port, self.socket_options or ())
+        dialer, deadline = _current.dialer, _current.deadline
+        assert dialer is not None and deadline is not None  # noqa: S101, PT018  # only exchanges open connections
+        sock = dialer.connect(self._dns_host, self.port or self.default_port, self.socket_options or (), deadline)
+        deadline.attach(sock)
+        return sock
+
+    def request(self, *arguments: Any, **options: Any) -> None:
+        self._used_at = time.monotonic()
+        if self.sock is not None and _current.deadline is not None:
+            _current.deadline.attach(self.sock)
+        super().request(*arguments, **options)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection can be used again: it was not idle for too long, and nothing unexpected arrived."""
+        return time.monotonic() < self._used_at + MAX_IDLE_SECONDS and super().is_connected
 
 
-class _TLSConnection(urllib3.connection.HTTPSConnection):
-    response_class = _Answer
-
-    def _new_conn(self) -> socket.socket:
-        return deadline.connect(self._dns_host, self.port or self.default_port, self.socket_options or ())
+class _TLSConnection(_ExchangeConnection, urllib3.connection.HTTPSConnection):
+    pass
 
 
 class _Pool(urllib3.connectionpool.HTTPConnectionPool):
-    ConnectionCls = _Connection
+    ConnectionCls = _ExchangeConnection
 
 
 class _TLSPool(urllib3.connectionpool.HTTPSConnectionPool):
@@ -131,7 +123,7 @@ class _Adapter(HTTPAdapter):
         """Leave the pools as they are: requests would have them trust its own authorities, too."""
 
 
-class _Session(requests.Session):
+class _RequestsSession(requests.Session):
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
         """Say that no answer leads elsewhere: looking ahead, requests would read a redirect's body of any size."""
         return
@@ -142,28 +134,30 @@ class Transport:
 
     Args:
         settings: Where the API is.
-        tls: What :func:`tls_context` made of the same settings, to share it; made here by default.
+        trust: The authorities to trust, to share them between clients; read here by default.
 
     Raises:
         ConfigError: The URL, the proxy or the file of authorities cannot be used.
     """
 
-    def __init__(self, settings: ApiSettings, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, settings: ApiSettings, trust: TrustStore | None = None) -> None:
+        self._settings = settings
         self._url = _checked_url(settings.url, "the API URL", ("http", "https")).rstrip("/")
         proxy = None if settings.proxy is None else _checked_url(settings.proxy, "the proxy URL", ("http", "https"))
-        self._peer = " by way of ".join(str(parse_url(each).netloc) for each in (self._url, proxy) if each is not None)
+        self._peer = " through ".join(str(parse_url(each).netloc) for each in (self._url, proxy) if each is not None)
         self._proxies = {} if proxy is None else {"http": proxy, "https": proxy}
         self._headers = {
             "Accept": "application/json",
             "Accept-Encoding": "gzip",
+            # The documentation's examples send it with every request, GET and DELETE too.
+            "Content-Type": "application/json",
             "User-Agent": settings.user_agent,
         }
-        self._session = _Session()
-        self._session.trust_env = False
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-        adapter = _Adapter(_pools(settings, proxy, tls or tls_context(settings)))
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, adapter)
+        self._dialer = Dialer()
+        self._trust = trust or TrustStore(settings)
+        self._lock = threading.Lock()
+        self._context = self._trust.context
+        self._session = self._new_session()
         self._is_closed = False
 
     def close(self) -> None:
@@ -181,118 +175,133 @@ class Transport:
         body: bytes | None,
         seconds: float,
         stop: threading.Event,
-    ) -> RawAnswer:
-        """Send a request and return the complete answer.
+    ) -> RawResponse:
+        """Send a request and return the complete response.
 
         Args:
             operation: For error messages.
             method: The HTTP method.
             target: Encoded path and query.
-            headers: Besides the usual ones.
-            body: JSON, if any.
+            headers: Besides the usual ones, which they replace.
+            body: What to send, if anything.
             seconds: Limit from connect to the last byte.
             stop: Ends the exchange when it is set.
 
         Raises:
-            TransportError: There was no complete answer in time.
+            TransportError: There was no complete response in time.
             DecodeError: The body is too large or its compression is broken.
         """
+        end = time.monotonic() + seconds
+        session, context = self._session, self._context
+        request = requests.Request(method, self._url + target, headers={**self._headers, **headers}, data=body)
+        try:
+            return self._attempt(session, request, operation, SocketDeadline(seconds, stop))
+        except UntrustedCertificateError as error:
+            if not self._trust.reload(context):
+                raise
+            error.__traceback__ = None
+            self._replace_session(context)
+        return self._attempt(self._session, request, operation, SocketDeadline(end - time.monotonic(), stop))
+
+    def _attempt(
+        self, session: requests.Session, request: requests.Request, operation: str, deadline: SocketDeadline
+    ) -> RawResponse:
         if self._is_closed:
             raise TransportError(operation, "connection", "the client is closed")
-        sent = {**self._headers, **headers}
-        if body is not None:
-            sent["Content-Type"] = "application/json"
-        with deadline.deadline(seconds, stop) as limit:
-            try:
-                request = requests.Request(method, self._url + target, headers=sent, data=body).prepare()
-                response = self._session.send(request, stream=True, allow_redirects=False, proxies=self._proxies)
-                return _read(response.raw, operation)
-            except _EXCHANGE_ERRORS as error:
-                failure = transport_error(operation, error, timed_out=limit.passed, peer=self._peer)
-                let_go(error)
+        try:
+            with deadline:
+                _current.deadline, _current.dialer = deadline, self._dialer
+                response = session.send(
+                    request.prepare(), stream=True, timeout=None, allow_redirects=False, proxies=self._proxies
+                )
+                raw = _read(response.raw, operation)
+                if deadline.expired and raw.status < _FIRST_ERROR_STATUS:
+                    raise TimeoutError  # the end of what was read may be that of the connection
+                return raw
+        except _EXCHANGE_ERRORS as error:
+            failure = transport_error(operation, error, timed_out=deadline.passed, peer=self._peer)
+            clear_tracebacks(error)
+        finally:
+            _current.deadline = _current.dialer = None
+        if failure.reason == "timeout":
+            self._dialer.avoid_preferred()
         try:
             raise failure
         finally:
             del failure  # it holds this frame, and would hold itself
 
+    def _replace_session(self, failed: ssl.SSLContext | None) -> None:
+        """Open further connections with the authorities as they are now."""
+        with self._lock:
+            if self._context is failed:
+                self._context = self._trust.context
+                old, self._session = self._session, self._new_session()
+                old.close()
 
-def _pools(settings: ApiSettings, proxy: str | None, context: ssl.SSLContext | None) -> urllib3.PoolManager:
+    def _new_session(self) -> requests.Session:
+        session = _RequestsSession()
+        session.trust_env = False
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        adapter = _Adapter(_pools(self._settings, self._context))
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, adapter)
+        return session
+
+
+def _pools(settings: ApiSettings, context: ssl.SSLContext | None) -> urllib3.PoolManager:
     options: dict[str, Any] = {"num_pools": 2, "maxsize": max(1, settings.max_concurrency), "ssl_context": context}
-    if proxy is None:
+    if settings.proxy is None:
         pools = urllib3.PoolManager(**options)
     else:
-        pools = urllib3.ProxyManager(proxy, proxy_ssl_context=context, **options)
+        pools = urllib3.ProxyManager(settings.proxy, proxy_ssl_context=context, **options)
     pools.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
     return pools
 
 
-def _read(response: urllib3.BaseHTTPResponse, operation: str) -> RawAnswer:
-    """Read an answer; its connection is kept only when it was read to its end."""
+def _read(response: urllib3.BaseHTTPResponse, operation: str) -> RawResponse:
+    """Read a response; its connection is kept only when it was read to its end."""
     headers = {name.lower(): value for name, value in response.headers.items()}
     try:
-        body = b""
         if response.status < _FIRST_ERROR_STATUS:
             body = _read_body(response, headers.get("content-encoding", ""), operation)
-        elif not _is_small(headers):
-            response.close()
         else:
-            try:
-                response.read(_MAX_ERROR_BODY_BYTES, decode_content=False)
-            except _EXCHANGE_ERRORS:  # the status is what counts, and it is known
-                response.close()
+            body = _read_error_body(response)
     except BaseException:
         response.close()
         raise
     finally:
         response.release_conn()
-    return RawAnswer(response.status, headers, body)
+    return RawResponse(response.status, headers, body)
 
 
-def _is_small(headers: Mapping[str, str]) -> bool:
-    length = headers.get("content-length", "")
-    return length.isascii() and length.isdigit() and len(length) <= _MAX_DIGITS and int(length) <= _MAX_ERROR_BODY_BYTES
+def _read_error_body(response: urllib3.BaseHTTPResponse) -> bytes:
+    body = b""
+    try:
+        while len(body) < _MAX_ERROR_BODY_BYTES:
+            part = response.read(_MAX_ERROR_BODY_BYTES - len(body), decode_content=True)
+            if not part:
+                return body
+            body += part
+    except (*_EXCHANGE_ERRORS, DecodeError):  # the status is what counts, and it is known
+        pass
+    response.close()
+    return body
 
 
 def _read_body(response: urllib3.BaseHTTPResponse, encoding: str, operation: str) -> bytes:
-    gunzip = _Gunzip() if encoding.strip().lower() in {"gzip", "x-gzip"} else None
-    if gunzip is None and encoding.strip().lower() not in {"", "identity"}:
-        raise DecodeError("body", f"the answer to {operation} has an encoding that was not asked for")
+    if encoding.strip().lower() not in {"", "identity", "gzip", "x-gzip"}:
+        raise DecodeError("body", f"the response to {operation} has an encoding that was not asked for")
     parts: list[bytes] = []
-    size = wire = 0
-    while chunk := response.read(_CHUNK_BYTES, decode_content=False):
-        wire += len(chunk)
-        try:
-            part = chunk if gunzip is None else gunzip.feed(chunk, MAX_BODY_BYTES + 1 - size)
-        except zlib.error:
-            raise DecodeError("body", f"the answer to {operation} is no valid gzip") from None
-        size += len(part)
-        if max(size, wire) > MAX_BODY_BYTES:
-            raise DecodeError("body", f"the answer to {operation} is larger than {MAX_BODY_BYTES} bytes")
-        parts.append(part)
-    if gunzip is not None and wire and not gunzip.ended:
-        raise TransportError(operation, "connection", "the answer ended too early")
+    size = 0
+    try:
+        while part := response.read(_CHUNK_BYTES, decode_content=True):
+            size += len(part)
+            if size > MAX_BODY_BYTES:
+                raise DecodeError("body", f"the response to {operation} is larger than {MAX_BODY_BYTES} bytes")
+            parts.append(part)
+    except urllib3.exceptions.DecodeError:
+        raise DecodeError("body", f"the response to {operation} is no valid gzip") from None
     return b"".join(parts)
-
-
-class _Gunzip:
-    """Decompress gzip members without ever holding more than is asked for."""
-
-    def __init__(self) -> None:
-        self._member = zlib.decompressobj(_GZIP_WINDOW)
-
-    @property
-    def ended(self) -> bool:
-        return self._member.eof
-
-    def feed(self, chunk: bytes, limit: int) -> bytes:
-        parts: list[bytes] = []
-        while chunk and limit > 0:
-            if self._member.eof:
-                self._member = zlib.decompressobj(_GZIP_WINDOW)
-            parts.append(self._member.decompress(chunk, limit))
-            limit -= len(parts[-1])
-            chunk = self._member.unused_data or self._member.unconsumed_tail
-        return b"".join(parts)
 
 
 def _checked_url(url: str, what: str, schemes: tuple[str, ...]) -> str:
@@ -308,27 +317,3 @@ def _checked_url(url: str, what: str, schemes: tuple[str, ...]) -> str:
     if parsed.query is not None or parsed.fragment is not None:
         raise ConfigError(f"{what} must not have a query or fragment")
     return url
-
-
-def tls_context(settings: ApiSettings) -> ssl.SSLContext | None:
-    """Return whom TLS trusts, ``None`` where nothing needs it: reading the system's authorities takes a while.
-
-    Raises:
-        ConfigError: The file of authorities cannot be used.
-    """
-    is_plain = not any(each.lower().startswith("https:") for each in (settings.url, settings.proxy or ""))
-    if is_plain and settings.ca_file is None:
-        return None
-    name = f"the file of authorities {settings.ca_file}"
-    try:
-        if settings.ca_file is None:
-            context = ssl.create_default_context()
-        else:
-            with without_waiting(Path(settings.ca_file), name) as path:
-                context = ssl.create_default_context(cafile=path)
-    except (OSError, ValueError) as error:
-        reason = "holds no certificate" if isinstance(error, ssl.SSLError) else getattr(error, "strerror", None)
-        raise ConfigError(f"{name}: {reason or 'cannot be read'}") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.sslsocket_class = deadline.DeadlineTLSSocket
-    return context

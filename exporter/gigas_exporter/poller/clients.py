@@ -5,13 +5,12 @@ All share whom TLS trusts: reading the system's authorities for hundreds of clie
 
 from __future__ import annotations
 
-import ssl
 import threading
 from collections.abc import Iterable
 from typing import Protocol
 
 from gigas_exporter.clock import Clock
-from gigas_exporter.gigas import ApiSettings, Credential, ReadClient, tls_context
+from gigas_exporter.gigas import ApiSettings, Credential, ReadClient, TrustStore
 
 __all__ = ["Clients", "RequestObserver"]
 
@@ -37,16 +36,16 @@ class Clients:
         self._observer = observer
         self._clock = clock
         self._lock = threading.Lock()
-        self._tls: ssl.SSLContext | None = None
+        self._trust: TrustStore | None = None
         self._clients: dict[Credential, tuple[ReadClient, _TokenRelay]] = {}
 
     def get(self, credential: Credential, account_id: str | None = None) -> ReadClient:
         """Return the client of a credential; its tokens are told of as the account's too."""
         with self._lock:
             if credential not in self._clients:
-                self._tls = self._tls or tls_context(self._settings)
+                self._trust = self._trust or TrustStore(self._settings)
                 relay = _TokenRelay(self._observer)
-                client = ReadClient(self._settings, credential, observer=relay, clock=self._clock, tls=self._tls)
+                client = ReadClient(self._settings, credential, observer=relay, clock=self._clock, trust=self._trust)
                 self._clients[credential] = client, relay
             client, relay = self._clients[credential]
         if account_id is not None:

@@ -12,7 +12,7 @@ import urllib3.exceptions
 
 from gigas_exporter.errors import TransportError
 
-__all__ = ["UnsentError", "let_go", "transport_error"]
+__all__ = ["RequestNotSentError", "UntrustedCertificateError", "clear_tracebacks", "transport_error"]
 
 _BEFORE_SENDING = (socket.gaierror, ConnectionRefusedError, ssl.SSLCertVerificationError)
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
@@ -24,8 +24,12 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
 )
 
 
-class UnsentError(TransportError):
+class RequestNotSentError(TransportError):
     """The request was certainly not sent, so that it can have changed nothing."""
+
+
+class UntrustedCertificateError(RequestNotSentError):
+    """The server's certificate was rejected; the file of authorities may have changed."""
 
 
 def transport_error(operation: str, error: BaseException, *, timed_out: bool, peer: str) -> TransportError:
@@ -43,11 +47,13 @@ def transport_error(operation: str, error: BaseException, *, timed_out: bool, pe
     if any(isinstance(cause, TimeoutError) for cause in causes):
         return TransportError(operation, "timeout", f"the connection timed out ({peer})")
     is_unsent = any(isinstance(cause, _BEFORE_SENDING) for cause in causes)
-    kind = UnsentError if is_unsent else TransportError
+    kind = RequestNotSentError if is_unsent else TransportError
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        kind = UntrustedCertificateError
     return kind(operation, "connection", f"{_detail(causes)} ({peer})")
 
 
-def let_go(error: BaseException) -> None:
+def clear_tracebacks(error: BaseException) -> None:
     """Let go of what the frames of an error and of its causes hold.
 
     urllib3's frames hold the error as well, and with it the connection, until somebody looks for cycles.

@@ -1,0 +1,167 @@
+"""Connections to a host that may have several addresses, some of them dead.
+
+It owns name resolution and the order of the addresses. All attempts share the deadline of the exchange.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import select
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from gigas_exporter.gigas.socket_deadline import SocketDeadline, start_thread
+
+__all__ = ["Dialer"]
+
+# RFC 8305 (Happy Eyeballs), section 8: the recommended delay between two attempts.
+_ATTEMPT_DELAY_SECONDS = 0.25
+
+_Address = tuple[socket.AddressFamily, socket.SocketKind, int, Any]
+_Host = tuple[str, int]
+
+
+class _Lookup:
+    """One name resolution, for all who wait for it: the resolver cannot be interrupted."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+        self._addresses: list[_Address] = []
+        self._failure: OSError | None = None
+        self.done = threading.Event()
+
+    def run(self) -> None:
+        try:
+            found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+            self._addresses = [(family, kind, protocol, address) for family, kind, protocol, _, address in found]
+        except UnicodeError:
+            self._failure = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        except OSError as error:
+            self._failure = error.with_traceback(None)
+        finally:
+            self.done.set()
+
+    def result(self) -> list[_Address]:
+        if self._failure is not None:
+            raise type(self._failure)(*self._failure.args)
+        return self._addresses
+
+
+class Dialer:
+    """Connects to the first address that answers, and tries that one first the next time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lookups: dict[_Host, _Lookup] = {}
+        self._preferred: dict[_Host, Any] = {}
+        self._avoided: dict[_Host, Any] = {}
+
+    def connect(
+        self, host: str, port: int, options: Iterable[tuple[int, int, int | bytes]], deadline: SocketDeadline
+    ) -> socket.socket:
+        """Return a connected socket in blocking mode.
+
+        Raises:
+            OSError: No address could be reached, or the name could not be resolved.
+            TimeoutError: The deadline passed.
+        """
+        key = (host.strip("[]"), port)
+        addresses = self._resolve(key, deadline)
+        with self._lock:
+            preferred, avoided = self._preferred.get(key), self._avoided.get(key)
+        addresses.sort(key=lambda address: (address[3] == avoided, address[3] != preferred))
+        sock, address = _connect_first(addresses, options, deadline)
+        with self._lock:
+            self._preferred[key] = address
+        return sock
+
+    def avoid_preferred(self) -> None:
+        """Try the address that was used last after all others: it accepts connections and does not respond."""
+        with self._lock:
+            self._avoided.update(self._preferred)
+            self._preferred.clear()
+
+    def _resolve(self, key: _Host, deadline: SocketDeadline) -> list[_Address]:
+        """Resolve a name; one thread a name at most, which is left behind when the deadline passes."""
+        lookup = _Lookup(*key)
+        if _is_ip_address(key[0]):
+            lookup.run()
+            return lookup.result()
+        with self._lock:
+            running = self._lookups.get(key)
+            if running is None or running.done.is_set():
+                start_thread("gigas-resolver", lookup.run)
+                self._lookups[key] = running = lookup
+        while not running.done.wait(deadline.slice()):
+            pass
+        return list(running.result())
+
+
+def _connect_first(
+    addresses: Iterable[_Address], options: Iterable[tuple[int, int, int | bytes]], deadline: SocketDeadline
+) -> tuple[socket.socket, Any]:
+    """Connect to the addresses in turn, each a moment after the one before, until one answers."""
+    waiting, failure = deque(addresses), OSError("the name has no address")
+    pending: dict[int, tuple[socket.socket, Any]] = {}
+    poller = select.poll()
+    next_attempt = 0.0
+    try:
+        while waiting or pending:
+            pause = deadline.slice()
+            if waiting and (not pending or time.monotonic() >= next_attempt):
+                family, kind, protocol, address = waiting.popleft()
+                next_attempt = time.monotonic() + _ATTEMPT_DELAY_SECONDS
+                try:
+                    sock = _begin_connect(family, kind, protocol, address, options)
+                except OSError as error:
+                    failure = error.with_traceback(None)
+                    continue
+                pending[sock.fileno()] = sock, address
+                poller.register(sock, select.POLLOUT)
+            if waiting:
+                pause = max(0.0, min(pause, next_attempt - time.monotonic()))
+            for descriptor, _ in poller.poll(pause * 1000):
+                poller.unregister(descriptor)
+                sock, address = pending.pop(descriptor)
+                code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if not code:
+                    sock.setblocking(True)
+                    return sock, address
+                sock.close()
+                failure = OSError(code, os.strerror(code))
+        raise failure
+    finally:
+        del failure  # a cycle of the error and this frame would keep the sockets alive
+        for sock, _ in pending.values():
+            sock.close()
+
+
+def _begin_connect(
+    family: int, kind: int, protocol: int, address: Any, options: Iterable[tuple[int, int, int | bytes]]
+) -> socket.socket:
+    sock = socket.socket(family, kind, protocol)
+    try:
+        for option in options:
+            sock.setsockopt(*option)
+        sock.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            sock.connect(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _is_ip_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,127 @@
+"""An HTTP response as it arrives: strict framing, every byte counted.
+
+``http.client`` takes an interim response for the final one, accepts lengths that RFC 9112 does not, and takes the
+connection's end for the headers' end. This module knows neither what a body is for nor the time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import io
+import re
+import socket
+from typing import Any
+
+from gigas_exporter.errors import DecodeError
+
+__all__ = ["MAX_BODY_BYTES", "HTTPResponse"]
+
+MAX_BODY_BYTES = 16 * 2**20
+
+_MAX_HEAD_BYTES = 128 * 2**10
+_MAX_WIRE_BYTES = MAX_BODY_BYTES + _MAX_HEAD_BYTES
+_BUFFER_BYTES = 64 * 2**10
+_MAX_LINE_BYTES = 8 * 2**10
+_MAX_INTERIM_RESPONSES = 16
+
+_LENGTH = re.compile(r"[0-9]{1,15}", re.ASCII)
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(;[^\n]*)?\r?\n")
+
+_OK = 200
+_NO_CONTENT = 204
+_NOT_MODIFIED = 304
+_SWITCHING_PROTOCOLS = 101
+
+
+class _Stream(io.RawIOBase):
+    """The connection's bytes, up to a limit."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+        self._received = 0
+        self.limit = _MAX_HEAD_BYTES
+        self.must_not_end = True
+        self.is_paused = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if self.is_paused:
+            return None
+        count: int | None = self._raw.readinto(buffer)
+        if not count and self.must_not_end and self._received:
+            raise http.client.IncompleteRead(b"")
+        self._received += count or 0
+        if self._received > self.limit:
+            raise DecodeError("body", f"the response is larger than {self.limit} bytes on the wire")
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            self._raw.close()
+        super().close()
+
+
+class HTTPResponse(http.client.HTTPResponse):
+    """A response whose connection can be used again only when nothing of it is left."""
+
+    def __init__(self, sock: Any, *arguments: Any, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        self._socket = sock
+        self._stream = _Stream(self.fp.detach())
+        self.fp = io.BufferedReader(self._stream, _BUFFER_BYTES)
+
+    def begin(self) -> None:
+        """Read the headers, skipping interim responses (RFC 9110, section 15.2)."""
+        state: Any = self
+        if state.headers is not None:  # as in the superclass
+            return
+        for _ in range(_MAX_INTERIM_RESPONSES):
+            super().begin()
+            if self.status >= _OK:
+                break
+            if self.status == _SWITCHING_PROTOCOLS:
+                raise http.client.HTTPException("the protocol was switched")
+            state.headers = state.msg = None
+        else:
+            raise http.client.HTTPException("too many interim responses")
+        self._stream.must_not_end = False
+        self._stream.limit = _MAX_WIRE_BYTES
+        self._check_framing()
+
+    def _check_framing(self) -> None:
+        """Reject what readers of HTTP understand differently: where they differ, a body may be another's."""
+        lengths = self.headers.get_all("Content-Length", [])
+        encodings = self.headers.get_all("Transfer-Encoding", [])
+        if encodings and ([each.lower() for each in encodings] != ["chunked"] or lengths):
+            raise http.client.HTTPException("ambiguous framing")
+        if len(set(lengths)) > 1 or not all(_LENGTH.fullmatch(length) for length in lengths):
+            raise http.client.HTTPException("bad Content-Length")
+        has_body = bool(encodings) or any(int(length) for length in lengths)
+        if self.status in {_NO_CONTENT, _NOT_MODIFIED} and has_body:
+            self.will_close = True  # what comes is no body, and no response to the next request
+
+    def _read_next_chunk_size(self) -> int:
+        line = self.fp.readline(_MAX_LINE_BYTES)
+        match = _CHUNK_SIZE.fullmatch(line)
+        if match is None:
+            self._close_conn()
+            raise ValueError("bad chunk size")
+        return int(match[1], 16)
+
+    def _close_conn(self) -> None:
+        """End the response, and the connection with it when more arrived than belongs to the response."""
+        if self.fp is not None and not self.fp.closed:
+            self._stream.is_paused = True
+            if self.fp.peek(1):
+                _make_unusable(self._socket)
+        super()._close_conn()  # type: ignore[misc]  # the superclass's own, which its annotations leave out
+
+
+def _make_unusable(sock: Any) -> None:
+    """Shut a socket down, so that its connection is dropped instead of being used again."""
+    if isinstance(sock, socket.socket):
+        with contextlib.suppress(OSError):  # it ended already
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)

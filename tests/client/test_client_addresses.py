@@ -1,0 +1,111 @@
+"""Names with several addresses, and authorities that are rotated."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from gigas_exporter.clock import Budget, SystemClock
+from gigas_exporter.errors import TransportError
+from support.certificates import self_signed
+from support.pace import within
+
+DISK = {"id": 2}
+
+
+@pytest.fixture
+def dead_port() -> Iterator[int]:
+    """An address that takes no connection and does not refuse one either."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            with suppress(BlockingIOError):
+                filler.connect(listener.getsockname())
+        yield listener.getsockname()[1]
+        for filler in fillers:
+            filler.close()
+
+
+def resolves_to(monkeypatch: pytest.MonkeyPatch, *ports: int) -> list[str]:
+    """Let every name have these ports of this machine; return the names that were asked for."""
+    asked: list[str] = []
+
+    def getaddrinfo(host: str, *arguments: Any, **options: Any) -> list[Any]:
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    return asked
+
+
+def test_a_dead_first_address_costs_a_moment_once(
+    api: Any, clients: Any, monkeypatch: pytest.MonkeyPatch, dead_port: int
+) -> None:
+    """The next address is tried while the first does not answer, and what worked is tried first from then on."""
+    server = api(lambda seen, wire: (wire.reply(200, DISK), wire.close()))
+    resolves_to(monkeypatch, dead_port, dead_port, server.port)
+    client = clients("http://api.example", timeout_seconds=3.0)
+    with within(2.5):
+        client.get_disk("1", "2")
+    monkeypatch.setattr("gigas_exporter.gigas.dialer._ATTEMPT_DELAY_SECONDS", 60.0)
+    with within(2.0):
+        client.get_disk("1", "2")
+
+
+def test_an_address_that_accepts_and_hangs_is_tried_last_next_time(
+    api: Any, clients: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two servers behind a name one may hang: the retry goes to the other."""
+    hanging = api(lambda seen, wire: wire.hang())
+    server = api(lambda seen, wire: wire.reply(200, DISK))
+    resolves_to(monkeypatch, hanging.port, server.port)
+    client = clients("http://api.example", timeout_seconds=0.4)
+    with within(4.0):
+        assert client.get_disk("1", "2").id == "2"
+    assert (len(hanging.seen), len(server.seen)) == (1, 1)
+
+
+def test_a_resolver_that_hangs_costs_one_thread(clients: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it is asked meanwhile; it cannot be interrupted."""
+    hang = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: hang.wait(20) and [])
+    client = clients("http://api.example", timeout_seconds=0.2)
+    for _ in range(4):
+        with pytest.raises(TransportError):
+            client.get_disk("1", "2", budget=Budget(SystemClock(), 0.3))
+    names = [thread.name for thread in threading.enumerate()]
+    assert names.count("gigas-resolver") == 1
+    hang.set()
+
+
+def test_a_name_that_cannot_be_encoded_is_not_resolved(clients: Any, clock: Any) -> None:
+    """What a resolver cannot even be asked is a name without an address."""
+    with pytest.raises(TransportError, match="cannot be resolved"):
+        clients(f"http://{'x' * 64}.example", clock=clock).get_disk("1", "2")
+
+
+def test_a_rotated_file_of_authorities_is_read_again(api: Any, clients: Any, authority: Any, tmp_path: Any) -> None:
+    """After a certificate was rejected, at once and without a restart; one that stays wrong stays rejected."""
+    server = api(lambda seen, wire: (wire.reply(200, DISK), wire.close()), context=authority.context)
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_bytes(self_signed()[0])
+    client = clients(server.url, ca_file=ca_file, timeout_seconds=3.0)
+
+    def read() -> str:
+        return str(client.get_disk("1", "2", budget=Budget(SystemClock(), 0.5)).id)
+
+    for content in (None, b"", b"no certificate"):
+        if content is not None:
+            ca_file.write_bytes(content)
+        with pytest.raises(TransportError, match="certificate is not accepted"):
+            read()
+    ca_file.write_bytes("# Einführung\n".encode() + authority.ca_file.read_bytes())
+    assert [read(), read()] == ["2", "2"]
+    ca_file.write_bytes(self_signed()[0])
+    assert read() == "2"

@@ -1,0 +1,270 @@
+"""Hostile and odd bytes on the wire: framing, interim responses, leftovers, memory."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from gigas_exporter.errors import ApiError, GigasError, TransportError
+from gigas_exporter.gigas import transport
+from support.pace import within
+
+DISK = b'{"id": 2}'
+HEAD = b"HTTP/1.1 200 OK\r\n"
+EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
+
+def sends(*parts: bytes, then_closes: bool = True) -> Any:
+    """Return a script that sends these bytes."""
+
+    def script(seen: Any, wire: Any) -> None:
+        wire.send(b"".join(parts))
+        if then_closes:
+            wire.close()
+
+    return script
+
+
+def lists(*disk_ids: int) -> bytes:
+    """Return a whole response with these disks."""
+    body = json.dumps([{"id": number} for number in disk_ids]).encode()
+    return HEAD + b"X-Total: %d\r\nContent-Length: %d\r\n\r\n" % (len(disk_ids), len(body)) + body
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"Content-Length: -1",
+        b"Content-Length: +9",
+        b"Content-Length: 0x9",
+        b"Content-Length: 0_9",
+        b"Content-Length: 9, 9",
+        b"Content-Length: 9a",
+        b"Content-Length: 9\r\nContent-Length: 5",
+        b"Content-Length: 9\r\nTransfer-Encoding: chunked",
+        b"Content-Length: 9\r\nTransfer-Encoding: identity",
+        b"Transfer-Encoding: gzip, chunked",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: xchunked",
+    ],
+)
+def test_ambiguous_framing_is_rejected(api: Any, clients: Any, clock: Any, framing: bytes) -> None:
+    """Two readers of such a response may disagree about where it ends (RFC 9112, section 6.3)."""
+    server = api(sends(HEAD, framing, b"\r\n\r\n", DISK, then_closes=False))
+    with pytest.raises(TransportError, match="no HTTP") as caught:
+        clients(server.url, clock=clock).get_disk("1", "2")
+    assert caught.value.reason == "connection"
+    assert server.connections == 3
+
+
+@pytest.mark.parametrize("size", [b"-1", b"+9", b"0x9", b"0_9", b"", b" 9", b"9 9", b"fffffffff", b"9;" + b"x" * 9000])
+def test_a_lax_chunk_size_is_rejected(api: Any, clients: Any, clock: Any, size: bytes) -> None:
+    """A chunk's size is hexadecimal digits and nothing else (RFC 9112, section 7.1)."""
+    server = api(sends(HEAD, CHUNKED, b"\r\n", size, b"\r\n", DISK, b"\r\n0\r\n\r\n", then_closes=False))
+    with pytest.raises(TransportError):
+        clients(server.url, clock=clock).get_disk("1", "2")
+    assert server.connections == 3
+
+
+@pytest.mark.parametrize("size", [b"9", b"009", b"9;name=value", b"9 ;name"])
+def test_a_chunk_size_by_the_rules_is_accepted(api: Any, clients: Any, size: bytes) -> None:
+    """Leading zeros and extensions are allowed; the connection is kept."""
+    server = api(sends(HEAD, CHUNKED, b"\r\n", size, b"\r\n", DISK, b"\r\n0\r\nX: y\r\n\r\n", then_closes=False))
+    client = clients(server.url)
+    assert [client.get_disk("1", "2").id, client.get_disk("1", "2").id] == ["2", "2"]
+    assert server.connections == 1
+
+
+ENDLESS = """
+import resource, socket, sys, threading
+from gigas_exporter.errors import GigasError
+from gigas_exporter.gigas import ApiSettings, FixedSecret, ReadClient, TokenCredential
+from gigas_exporter.secret import Secret
+
+head = bytes.fromhex(sys.argv[1])
+listener = socket.create_server(("127.0.0.1", 0))
+sent = []
+
+def serve():
+    while True:
+        sock, _ = listener.accept()
+        threading.Thread(target=flood, args=(sock,), daemon=True).start()
+
+def flood(sock):
+    sock.recv(65536)
+    piece = bytes.fromhex(sys.argv[2]) * (262144 // len(bytes.fromhex(sys.argv[2])))
+    try:
+        sock.sendall(head)
+        while True:
+            sock.sendall(piece)
+            sent.append(len(piece))
+    except OSError:
+        pass
+
+threading.Thread(target=serve, daemon=True).start()
+settings = ApiSettings(url="http://127.0.0.1:%d" % listener.getsockname()[1], timeout_seconds=4)
+client = ReadClient(settings, TokenCredential(FixedSecret(Secret("t"), "test")))
+try:
+    client.list_disks("1")
+except GigasError as error:
+    print(error.reason, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, sum(sent) // 2**20)
+"""
+
+
+@pytest.mark.parametrize(
+    ("head", "piece"),
+    [
+        (HEAD + CHUNKED + b"\r\n-1\r\n", b"x"),
+        (HEAD + CHUNKED + b"\r\nfffffff\r\n", b"x"),
+        (HEAD + CHUNKED + b"\r\n", b"1\r\nx\r\n"),
+        (HEAD + CHUNKED + b"\r\n0\r\n", b"X: y\r\n"),
+        (HEAD + CHUNKED + b"\r\n", b"1"),
+        (HEAD + b"\r\n", b"x"),
+        (HEAD + b"Content-Length: 99999999999\r\n\r\n", b"x"),
+        (b"HTTP/1.1 500 X\r\n" + CHUNKED + b"\r\n-1\r\n", b"x"),
+        (b"HTTP/1.1 500 X\r\n" + CHUNKED + b"Content-Length: 5\r\n\r\n-1\r\n", b"x"),
+        (b"HTTP/1.1 404 X\r\nContent-Length: 5\r\n\r\n", b"x"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"", EARLY_HINTS),
+        (HEAD, b"X: y\r\n"),
+        (HEAD, b"x"),
+        (b"", b"\x00"),
+    ],
+)
+def test_endless_bytes_cost_no_memory(head: bytes, piece: bytes) -> None:
+    """Whatever the framing says, a response is at most 16 MiB; all of it is counted as it arrives."""
+    done = subprocess.run(
+        [sys.executable, "-c", ENDLESS, head.hex(), piece.hex()], capture_output=True, text=True, timeout=50, check=True
+    )
+    assert done.stdout, done.stderr
+    _, resident_mib, _ = done.stdout.split()
+    assert int(resident_mib) < 150
+
+
+def test_an_interim_response_is_not_the_response(api: Any, clients: Any, answering: Any) -> None:
+    """It fails nothing, and the connection is kept."""
+    server = api(sends(EARLY_HINTS, b"HTTP/1.1 100 Continue\r\n\r\n", EARLY_HINTS, lists(1), then_closes=False))
+    client = clients(server.url)
+    for _ in range(3):
+        assert [disk.id for disk in client.list_disks("1").items] == ["1"]
+    assert server.connections == 1
+
+
+def test_an_account_never_gets_the_response_of_another(api: Any, clients: Any) -> None:
+    """Early hints a moment before the response left it to whoever used the connection next."""
+
+    def script(seen: Any, wire: Any) -> None:
+        if seen.path.startswith("/account/1/"):
+            wire.send(EARLY_HINTS)
+            time.sleep(0.25)
+        wire.send(lists(*(int(seen.path.split("/")[2]) * 10 + number for number in range(2))))
+
+    client = clients(api(script).url)
+    for _ in range(4):
+        assert [disk.id for disk in client.list_disks("1").items] == ["10", "11"]
+        assert [disk.id for disk in client.list_disks("2").items] == ["20", "21"]
+
+
+@pytest.mark.parametrize(
+    "interim",
+    [b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n", EARLY_HINTS * 17],
+)
+def test_what_is_no_way_to_a_response_is_rejected(api: Any, clients: Any, clock: Any, interim: bytes) -> None:
+    """Nobody asked for another protocol, and hints come a few times at most."""
+    server = api(sends(interim, lists(1), then_closes=False))
+    with pytest.raises(TransportError, match="no HTTP"):
+        clients(server.url, clock=clock).list_disks("1")
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        lists(666),
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[",
+        b"\r\n",
+        b"x",
+    ],
+)
+@pytest.mark.parametrize(("gap", "tls"), [(0.0, False), (0.0, True), (0.15, False), (0.15, True)])
+def test_a_connection_with_unexpected_bytes_is_not_used_again(
+    api: Any, clients: Any, authority: Any, extra: bytes, *, gap: float, tls: bool
+) -> None:
+    """They would be taken for the response to the next request, of whatever account."""
+
+    def script(seen: Any, wire: Any) -> None:
+        first = lists(int(seen.path.split("/")[2]))
+        if gap:
+            wire.send(first)
+            time.sleep(gap)
+            wire.send(extra)
+        else:
+            wire.send(first + extra)
+
+    server = api(script, context=authority.context if tls else None)
+    client = clients(server.url, ca_file=authority.ca_file)
+    for account in ("1", "2", "3"):
+        assert [disk.id for disk in client.list_disks(account).items] == [account]
+        time.sleep(2 * gap)
+    assert server.connections == 3
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_body_where_none_may_be_ends_the_connection(api: Any, clients: Any, status: int) -> None:
+    """The library takes such a response for empty, and its body would be read as the next response."""
+
+    def script(seen: Any, wire: Any) -> None:
+        if seen.path.startswith("/account/1/"):
+            wire.send(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (status, len(lists(666))))
+            time.sleep(0.1)
+            wire.send(lists(666))
+        else:
+            wire.send(lists(2))
+
+    client = clients(api(script).url)
+    with suppress(GigasError):
+        assert client.list_disks("1").items == ()
+    assert [disk.id for disk in client.list_disks("2").items] == ["2"]
+
+
+def test_an_error_with_a_chunked_body_leaves_the_connection_as_it_was(api: Any, clients: Any) -> None:
+    """Servers send small errors in chunks, too."""
+    body = b"5\r\nwrong\r\n0\r\n\r\n"
+    server = api(sends(b"HTTP/1.1 404 X\r\n", CHUNKED, b"\r\n", body, then_closes=False))
+    client = clients(server.url)
+    for _ in range(2):
+        with pytest.raises(ApiError):
+            client.get_disk("1", "2")
+    assert server.connections == 1
+
+
+def test_an_idle_connection_is_not_used_again(api: Any, clients: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A router that forgot the flow lets its bytes vanish; a response would never come."""
+    monkeypatch.setattr(transport, "MAX_IDLE_SECONDS", 0.2)
+    last: dict[int, float] = {}
+    lock = threading.Lock()
+
+    def script(seen: Any, wire: Any) -> None:
+        with lock:
+            is_forgotten = time.monotonic() - last.get(seen.connection, time.monotonic()) > 0.4
+            last[seen.connection] = time.monotonic()
+        if is_forgotten:
+            wire.hang()
+        else:
+            wire.send(lists(1))
+
+    server = api(script)
+    client = clients(server.url, timeout_seconds=1.0)
+    with within(5.0):
+        for _ in range(3):
+            client.list_disks("1")
+            client.list_disks("1")
+            time.sleep(0.5)
+    assert server.connections == 3
