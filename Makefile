@@ -6,6 +6,9 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 MAKEFLAGS += --no-builtin-rules
 
+# With these Python or pytest would not get as far as tests/support/environment.py, which takes the others out.
+unexport PYTHONHOME PYTHONPATH PYTHONOPTIMIZE PYTHONWARNINGS
+
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 # More arguments for the program a target runs, such as ARGS="tests/web -k reload".
@@ -44,7 +47,7 @@ $(RELEASE): requirements/release.txt requirements/build.txt
 	@touch $@
 
 .PHONY: install
-install: $(DEV)  ## create .venv with the development tools
+install: $(DEV)  ## create .venv with what a developer needs: the locked tools and Node; nothing outside of it
 
 # ------------------------------------------------------------------ use
 .PHONY: demo
@@ -53,10 +56,11 @@ demo: $(RUNTIME)  ## run the exporter against its own simulated API: no account,
 
 # ------------------------------------------------------------------ check
 .PHONY: test
-test: $(DEV) tools node lint  ## lint, then run all tests with coverage
-ifdef ARGS  # a part of the tests covers a part of the code
+ifdef ARGS
+test: $(DEV)
 	$(PYTHON) -m pytest $(TOGETHER) $(ARGS)
 else
+test: $(DEV) tools node lint  ## lint, then run all tests with coverage; with ARGS just those tests
 	@rm -f .coverage .coverage.*
 	$(PYTHON) -m pytest $(TOGETHER) --cov --cov-report= --durations=15 --ignore=$(UNTRACED)
 	$(PYTHON) -m pytest $(TOGETHER) $(UNTRACED)
@@ -79,14 +83,13 @@ lint: $(DEV)  ## ruff, mypy strict, shellcheck, hadolint, zizmor
 NODE_LOCKS := $(wildcard tests/*/package-lock.json tests/*/*/package-lock.json dashboards/*/package-lock.json)
 
 .PHONY: node
-node: tools $(NODE_LOCKS:package-lock.json=node_modules/.package-lock.json)  ## install the Node packages that tests use
+node: $(DEV) $(NODE_LOCKS:package-lock.json=node_modules/.package-lock.json)  ## install the Node packages that tests use
 
 %/node_modules/.package-lock.json: %/package-lock.json
-	@if command -v npm >/dev/null; then cd $* && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; \
-	else echo "missing: npm — the tests in $* are skipped" >&2; fi
+	@scripts/install-node-packages $*
 
 .PHONY: tools
-tools:  ## install the programs that the tests speak to, where permitted
+tools:  ## say which Debian packages the tests need and install them where permitted; tell a program that is too old
 	@scripts/install-tools
 
 .PHONY: field-tools
@@ -135,6 +138,10 @@ sbom: $(RELEASE)  ## write dist/sbom.cdx.json, the CycloneDX list of what is ins
 .PHONY: audit
 audit: $(RELEASE)  ## look the locked versions up among known vulnerabilities (needs the network)
 	.venv-release/bin/pip-audit --require-hashes --disable-pip --requirement requirements/runtime.txt $(ARGS)
+
+.PHONY: fresh
+fresh:  ## run make demo and make test in clean roots of Debian 12 and 13 (as root; an hour)
+	scripts/try-fresh $(ARGS)
 
 .PHONY: clean
 clean:  ## remove what was built, and the environments

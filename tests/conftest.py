@@ -1,4 +1,4 @@
-"""What all tests have: an order, and logging as it was.
+"""What all tests have: a clean environment, an order, and logging as it was.
 
 The folders that take longest begin first, so that in the end no process waits long for another.
 """
@@ -6,12 +6,25 @@ The folders that take longest begin first, so that in the end no process waits l
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from support.environment import begin_anew, is_clean
+
 LONGEST = ("secrets", "alerts", "docs", "lifecycle", "soak", "statuspage", "e2e", "fuzz", "bench")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin anew in a clean environment; the processes that pytest-xdist starts inherit it."""
+    if hasattr(config, "workerinput"):
+        os.environ.pop("COLUMNS", None)  # which pytest-xdist sets for its own lines
+    elif not is_clean():
+        config.pluginmanager.getplugin("capturemanager").stop_global_capturing()
+        begin_anew()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -99,8 +99,10 @@ def test_packages_are_installed_as_root(run: Run, bin_directory: Path, tmp_path:
     had_policy = Path("/usr/sbin/policy-rc.d").exists()
     done = run("install-packages", "prometheus", "curl")
     assert done.returncode == 0, done.stderr
-    update, install = calls.read_text(encoding="utf-8").splitlines()
+    update, simulate, install = calls.read_text(encoding="utf-8").splitlines()
     assert update.endswith(" update")
+    assert simulate.endswith(" install --yes --no-install-recommends --simulate prometheus curl")
+    assert done.stdout == "installing 0 Debian packages, which are these and what they need: prometheus curl\n"
     assert install.endswith(" install --yes --no-install-recommends prometheus curl")
     assert Path("/usr/sbin/policy-rc.d").exists() is had_policy
 
@@ -123,20 +125,46 @@ def test_missing_tools_do_not_stop_a_developer(run: Run) -> None:
     done = run("install-tools")
     assert done.returncode == 0
     line = done.stderr.splitlines()[-1]
-    packages = "chromium curl jq nodejs npm openssl prometheus prometheus-alertmanager strace systemd"
+    packages = "chromium curl jq openssl prometheus prometheus-alertmanager strace systemd"
     assert line.startswith(f"missing: {packages} — ")
 
 
 def test_present_tools_need_no_word(run: Run, bin_directory: Path, repository: Path) -> None:
     """Where all programs are there, nothing is installed and nothing said."""
-    text = (repository / "scripts/install-tools").read_text(encoding="utf-8")
-    for name in re.findall(r"^    ([\w-]+)=[\w-]+$", text, re.MULTILINE):
-        _program(bin_directory / name, "exit 0")
+    _all_tools(repository, bin_directory)
     done = run("install-tools")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("name", ["create-venv", "install-packages", "build-dist", "write-sbom"])
+def test_a_tool_that_is_too_old_is_told_before_the_tests(run: Run, bin_directory: Path, repository: Path) -> None:
+    """A program older than the tests need ends the run at once, with one line that names it and both versions."""
+    _all_tools(repository, bin_directory)
+    _program(bin_directory / "prometheus", "echo 'prometheus, version 2.9.1+ds (branch: debian/sid)'")
+    done = run("install-tools")
+    assert done.returncode == 1
+    assert done.stderr == "error: prometheus is 2.9, and the tests need 2.42 or newer (package prometheus)\n"
+
+
+def test_a_newer_tool_is_fine(run: Run, bin_directory: Path, repository: Path) -> None:
+    """What Debian brings later needs no word."""
+    _all_tools(repository, bin_directory)
+    _program(bin_directory / "prometheus", "echo 'prometheus, version 3.5.3+ds1 (branch: debian/sid)'")
+    _program(bin_directory / "openssl", "echo 'OpenSSL 3.5.1 1 Jul 2025'")
+    done = run("install-tools")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def _all_tools(repository: Path, bin_directory: Path) -> None:
+    text = (repository / "scripts/install-tools").read_text(encoding="utf-8")
+    names = re.findall(r"^    ([\w-]+)=[\w-]+=[\d.]*$", text, re.MULTILINE)
+    assert "prometheus" in names
+    for name in names:
+        _program(bin_directory / name, "exit 0")
+
+
+@pytest.mark.parametrize(
+    "name", ["create-venv", "install-packages", "install-node-packages", "build-dist", "write-sbom"]
+)
 def test_wrong_usage_is_told(run: Run, name: str) -> None:
     """A script without its arguments says how it is used and exits 2."""
     done = run(name)

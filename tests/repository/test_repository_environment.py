@@ -1,0 +1,75 @@
+"""Tests do not depend on the environment of whoever starts them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_MARK = "NO_TEST_MAY_SEE_THIS"
+_HOSTILE = {
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONWARNINGS": "error",
+    "PYTHONIOENCODING": "ascii",
+    "PYTHONPATH": _MARK,
+    "NODE_OPTIONS": "--no-such-option",
+    "npm_config_registry": "http://127.0.0.1:9/",
+    "https_proxy": "http://127.0.0.1:9/",
+    "ALL_PROXY": "socks5://127.0.0.1:9/",
+    "GIGAS_CONFIG_FILE": _MARK,
+    "LC_ALL": "tr_TR.ISO-8859-9",
+    "LANG": "tr_TR.ISO-8859-9",
+    "TZ": "Pacific/Chatham",
+    "COLUMNS": "20",
+    "MAKEFLAGS": "n",
+    "GIT_DIR": _MARK,
+    "NOTIFY_SOCKET": _MARK,
+    "REQUESTS_CA_BUNDLE": _MARK,
+}
+
+
+def test_this_process_is_clean() -> None:
+    """The tests' own process has no variable, signal, umask or standard input that its caller bent."""
+    seen = [name for name in os.environ if name in _HOSTILE or name.startswith(("GIGAS_", "npm_"))]
+    faults = [
+        f"variables: {seen}" if seen else "",
+        "PYTHONPATH was read" if any(_MARK in folder for folder in sys.path) else "",
+        f"encoding: {sys.getfilesystemencoding()}" if sys.getfilesystemencoding() != "utf-8" else "",
+        "SIGINT is ignored" if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else "",
+        "SIGHUP is ignored" if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else "",
+        "SIGTERM is blocked" if signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, []) else "",
+        "standard input is closed" if sys.__stdin__ is None else "",
+        "umask" if os.umask(0o022) != 0o022 else "",
+    ]
+    assert not any(faults), "; ".join(filter(None, faults))
+
+
+@pytest.mark.parametrize("processes", ["0", "1"])
+def test_what_a_caller_sets_does_not_reach_the_tests(repository: Path, processes: str) -> None:
+    """Variables, ignored and blocked signals, a closed standard input and a umask of the caller's change nothing."""
+    inner = f"{Path(__file__)}::{test_this_process_is_clean.__name__}"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", processes, inner]
+
+    def bend() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        os.umask(0o077)
+        os.close(0)
+
+    done = subprocess.run(
+        command,
+        cwd=repository,
+        env={**os.environ, **_HOSTILE},
+        preexec_fn=bend,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout

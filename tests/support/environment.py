@@ -1,0 +1,61 @@
+"""The one place that frees the tests of what their caller's shell has set.
+
+A test must see the same on every machine: no variable of Python, Node, a proxy, the locale or the exporter itself, no
+signal that `nohup` ignores, a standard input that is open. Some of it has had its effect on this process by the time
+that anything here runs, so the process is begun anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+__all__ = ["begin_anew", "clean", "is_clean"]
+
+# Who runs the tests and where, and what is meant for the tests themselves. TERM is only for people, who are not there.
+_KEPT = re.compile(r"HOME|PATH|USER|LOGNAME|SHELL|TMPDIR|CI|GOLDEN|PYTEST_\w+|HYPOTHESIS_\w+|COV_\w+|COVERAGE_\w+")
+_IGNORABLE = [
+    signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD,
+    signal.SIGALRM,
+]  # fmt: skip
+_UMASK = 0o022
+_BEGUN = "PYTEST_BEGUN_ANEW"  # the process that was
+
+
+def clean(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that tests may see; programs of the development environment are found first."""
+    kept = {name: value for name, value in environ.items() if _KEPT.fullmatch(name)}
+    ours = str(Path(sys.prefix) / "bin")
+    others = [folder for folder in kept.get("PATH", os.defpath).split(os.pathsep) if folder and folder != ours]
+    # Python itself sets LC_CTYPE where no variable names a locale (PEP 538).
+    return {**kept, "PATH": os.pathsep.join([ours, *others]), "LC_CTYPE": "C.UTF-8"}
+
+
+def is_clean() -> bool:
+    """Return whether this process was begun with what tests may see."""
+    umask = os.umask(_UMASK)
+    return (
+        clean(os.environ) == dict(os.environ)
+        and umask == _UMASK
+        and sys.__stdin__ is not None
+        and not any(signal.getsignal(number) is signal.SIG_IGN for number in _IGNORABLE)
+        and not signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    )
+
+
+def begin_anew() -> None:
+    """Run this process's own command line again, cleanly. Does not return."""
+    environ = clean(os.environ)
+    if environ.get(_BEGUN) == str(os.getpid()):
+        raise RuntimeError(f"not clean after a clean beginning: {sorted(os.environ.keys() ^ environ.keys())}")
+    for number in _IGNORABLE:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    if sys.__stdin__ is None:
+        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+        os.set_inheritable(0, True)  # which dup2 leaves out where both are 0
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**environ, _BEGUN: str(os.getpid())})
