@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import os.path
 import traceback
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
-__all__ = ["age", "moment", "place_of", "printable", "size"]
+__all__ = ["age", "did_you_mean", "moment", "place_of", "printable", "size"]
 
 _SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _KIB = 1024.0
 _UNIT_SECONDS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 _UNITS_SHOWN = 2
+_LONGEST_GUESS = 64
 
 
 def size(size_bytes: float | None) -> str:
@@ -67,3 +70,10 @@ def place_of(error: BaseException) -> str:
     if not frames:
         return "an unknown place"
     return f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}"  # noqa: PTH119  # a name out of a traceback
+
+
+def did_you_mean(given: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """Return ``; did you mean X?`` for the most similar of some known words, empty where none is."""
+    by_lower = {word.lower(): word for word in known}
+    near = difflib.get_close_matches(given[:_LONGEST_GUESS].lower(), by_lower, n=1, cutoff=cutoff)
+    return f"; did you mean {by_lower[near[0]]}?" if near else ""

@@ -14,6 +14,7 @@ import yaml
 from rich.cells import cell_len
 
 from cli.conftest import ACCOUNT, HOSTILE_TEXT, Run
+from cli.small_api import healthy, small_api
 from gigas_exporter.simulator import SimulatorServer
 
 NO_ACCOUNT: dict[str, str | None] = {"GIGAS_ACCOUNT_ID": None, "GIGAS_API_KEY": None}
@@ -71,7 +72,8 @@ def test_every_format_holds_the_same_disks(run: Run) -> None:
     assert len(as_json) == 16
     assert [each["disk_id"] for each in as_json] == [each["disk_id"] for each in as_yaml]
     assert [each["disk_id"] for each in as_json] == [each["disk_id"] for each in as_csv]
-    assert list(as_json[0]) == list(as_yaml[0]) == list(as_csv[0])
+    assert list(as_json[0]) == [*as_yaml[0], "raw"]
+    assert list(as_yaml[0]) == list(as_csv[0])
     assert as_csv[0]["autobackup"] == "true"
     assert as_json[0]["findings"] == ["never backed up"]
 
@@ -131,7 +133,7 @@ def test_several_accounts_are_one_list(run: Run, cloud: SimulatorServer, config:
         assert {each["account_id"] for each in json.loads(chosen.out)} == {"4242"}
     missing = run("disks", "list", "--account", "9", "--config.file", config, **NO_ACCOUNT)
     assert missing.status == 2
-    assert missing.err == "gigas-exporter: --account 9: not among the configured accounts (4242, 4243)\n"
+    assert missing.err == "gigas-exporter: --account 9: no such account (there are: 4242 (production), 4243)\n"
 
 
 def test_the_flag_goes_before_the_variable(run: Run, cloud: SimulatorServer) -> None:
@@ -153,18 +155,19 @@ def test_one_accounts_failure_hides_no_other(run: Run, cloud: SimulatorServer, c
 
 
 def test_discovered_accounts_are_listed(run: Run, cloud: SimulatorServer, tmp_path: Any) -> None:
-    """With discovery the API says which accounts there are; a chosen one is not looked up."""
+    """With discovery the API says which accounts there are, and whether a chosen one is among them."""
     path = tmp_path / "discover.yml"
     path.write_text(f"api: {{url: '{cloud.url}'}}\ndiscover: true\ncredential: {{api_key: {cloud.world.api_key}}}\n")
     environ = {**NO_ACCOUNT, "GIGAS_CONFIG_FILE": str(path)}
     assert len(json.loads(run("disks", "list", "--output", "json", **environ).out)) == 32
-    asked = cloud.requests["list_accounts"]
-    assert asked
+    assert cloud.requests["list_accounts"]
     assert run("disks", "show", "10001", "--account", "4242", **environ).status == 0
-    assert cloud.requests["list_accounts"] == asked
+    assert run("disks", "show", "10001", "--account", "9", **environ).status == 2
     several = run("disks", "show", "10001", **environ)
     assert several.status == 2
-    assert "there are several accounts (4242, 4243): choose one with --account" in several.err
+    assert (
+        "there are several accounts (4242 (customer-1.example), 4243 (customer-2.example)): choose one" in several.err
+    )
 
 
 def test_show_tells_all_of_one_disk(run: Run, told: Callable[[str], str]) -> None:
@@ -250,7 +253,7 @@ def test_what_is_only_enrichment_is_missed_quietly(run: Run, cloud: SimulatorSer
     ("environ", "words"),
     [
         ({"GIGAS_API_KEY": "wrong"}, "does not accept the credential"),
-        ({"GIGAS_ACCOUNT_ID": "77"}, "the API answered 404; is the account's id right?"),
+        ({"GIGAS_ACCOUNT_ID": "77"}, "account 77: no such account (there are: 4242 (customer-1.example))"),
         ({"GIGAS_API_URL": "http://127.0.0.1:9"}, "list_disks: "),
     ],
 )
@@ -261,3 +264,51 @@ def test_what_cannot_be_listed_is_one_line(run: Run, environ: dict[str, str], wo
     assert len(outcome.err.splitlines()) == 1
     assert outcome.err.startswith("gigas-exporter: ")
     assert words in outcome.err
+
+
+def test_json_has_the_apis_own_values(run: Run) -> None:
+    """Each record of list, show and backups has the item as the API sent it; nothing else but JSON has."""
+    for arguments in (("list",), ("show", "10001"), ("backups", "10001")):
+        records = json.loads(run("disks", *arguments, "--output", "json").out)
+        assert records
+        for record in records:
+            assert str(record["raw"]["id"]) == record.get("backup_id", record["disk_id"])
+            assert record["raw"]["status"] == record["status"]
+        assert "raw" not in run("disks", *arguments, "--output", "csv").out.splitlines()[0]
+
+
+def test_raw_values_hold_no_secrets(run: Run) -> None:
+    """What has a name as a secret may have is left out at any depth, whatever the rest is."""
+    with small_api(healthy()) as api:
+        for disk in api.lists["/account/4242/disks"]:
+            disk["error"] = "I/O error"
+            disk["vnc_password"] = "canary"
+            disk["nested"] = [{"ApiKey": "canary", "AUTH": "canary", "left": 1, "deeper": {"session-token": "canary"}}]
+        outcome = run("disks", "list", "--output", "json", GIGAS_API_URL=api.url)
+    assert "canary" not in outcome.out
+    raw = json.loads(outcome.out)[0]["raw"]
+    assert raw["nested"] == [{"left": 1, "deeper": {}}]
+    assert raw["error"] == "I/O error"
+
+
+def test_disks_are_filtered_by_finding(run: Run) -> None:
+    """One or several, by the name of the metric or in words; a wrong one is said with the nearest."""
+    stale = json.loads(run("disks", "list", "--finding", "backup_stale", "--output", "json").out)
+    assert [each["findings"] for each in stale] == [["backup stale"]]
+    both = run("disks", "list", "--finding", "backup stale", "--finding", "never_backed_up", "--output", "json")
+    assert [each["findings"][0] for each in json.loads(both.out)] == ["never backed up", "backup stale"]
+    wrong = run("disks", "list", "--finding", "backup_stal")
+    assert wrong.status == 2
+    assert "did you mean backup_stale?" in wrong.err
+
+
+def test_a_wrong_account_is_not_a_wrong_disk(run: Run, config: str) -> None:
+    """It is said that there is no such account, which ones there are, and which is near."""
+    outcome = run("disks", "show", "10001", "--account", "4241")
+    assert outcome.status == 1
+    assert outcome.err == (
+        "gigas-exporter: account 4241: no such account; did you mean 4242? (there are: 4242 (customer-1.example))\n"
+    )
+    named = run("disks", "list", "--account", "prodction", GIGAS_CONFIG_FILE=config, **NO_ACCOUNT)
+    assert named.status == 2
+    assert "--account prodction: no such account; did you mean production?" in named.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -43,28 +44,54 @@ def sent(cloud: SimulatorServer) -> list[tuple[str, str, int]]:
 
 
 @pytest.mark.parametrize("command", CHANGES)
-def test_a_dry_run_shows_the_request_and_needs_no_network(run: Run, command: str) -> None:
-    """--dry-run prints method, address and body, and sends nothing, not even a question."""
+def test_a_dry_run_shows_the_disk_and_the_request(
+    run: Run, cloud: SimulatorServer, told: Callable[[str], str], command: str
+) -> None:
+    """--dry-run looks the disk up and prints method, address and body; it changes nothing and asks nothing."""
     arguments, method, path, body = CHANGES[command]
-    nowhere = {"GIGAS_API_URL": "http://127.0.0.1:9"}
-    outcome = run("disks", command, "17", *arguments, "--dry-run", **nowhere)
-    assert (outcome.status, outcome.err) == (0, "")
+    disk = told("stale")
+    outcome = run("disks", command, disk, *arguments, "--dry-run")
+    assert outcome.status == 0
+    assert re.search(rf"^disk +{disk}$", outcome.err, re.MULTILINE)
     first, _, rest = outcome.out.partition("\n")
-    assert first == f"{method} http://127.0.0.1:9/account/4242/disk/17{path}"
+    assert first == f"{method} {cloud.url}/account/4242/disk/{disk}{path}"
     assert (json.loads(rest) if rest else None) == body
-    facts = json.loads(run("disks", command, "17", *arguments, "--dry-run", "--output", "json", **nowhere).out)
+    facts = json.loads(run("disks", command, disk, *arguments, "--dry-run", "--output", "json").out)
     assert (facts["method"], facts["body"]) == (method, body)
+    assert sent(cloud) == []
 
 
-def test_a_dry_run_does_not_look_up_accounts(run: Run, tmp_path: Any) -> None:
-    """Where only the API knows the accounts, a dry run wants one named."""
-    path = tmp_path / "discover.yml"
-    path.write_text("api: {url: 'http://127.0.0.1:9'}\ndiscover: true\ncredential: {api_key: k}\n")
-    environ = {"GIGAS_ACCOUNT_ID": None, "GIGAS_API_KEY": None, "GIGAS_CONFIG_FILE": str(path)}
-    refused = run("disks", "delete", "17", "--dry-run", **environ)
-    assert refused.status == 2
-    assert refused.err == "gigas-exporter: the accounts are known to the API alone: choose one with --account\n"
-    assert run("disks", "delete", "17", "--dry-run", "--account", "5", **environ).status == 0
+@pytest.mark.parametrize("command", CHANGES)
+def test_a_dry_run_of_a_disk_that_is_not_there_fails(run: Run, cloud: SimulatorServer, command: str) -> None:
+    """Status 1, as the change itself would have."""
+    outcome = run("disks", command, "17", *CHANGES[command][0], "--dry-run")
+    assert (outcome.status, outcome.out) == (1, "")
+    assert "account 4242 has no disk 17" in outcome.err
+    assert sent(cloud) == []
+
+
+def test_an_edit_shows_the_old_value_and_the_new(run: Run, told: Callable[[str], str]) -> None:
+    """For people line by line, for programs by field."""
+    disk = told("stale")
+    shown = run("disks", "edit", disk, "--size", "400", "--no-autobackup", "--dry-run").err
+    assert re.search(r"^disk size +\d+ GiB -> 400 GiB$", shown, re.MULTILINE)
+    assert re.search(r"^autobackup +yes -> no$", shown, re.MULTILINE)
+    facts = json.loads(run("disks", "edit", disk, "--no-autobackup", "--dry-run", "--output", "json").out)
+    assert facts["changes"] == {"autobackup": {"old": "yes", "new": "no"}}
+
+
+def test_a_machine_can_be_named(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:
+    """By label in any case; one that is not there is said with the nearest, several with their ids."""
+    disk = told("stale")
+    machine = next(each for each in cloud.world.machines(ACCOUNT) if each.label)
+    name = (machine.label or "").upper()
+    facts = json.loads(run("disks", "edit", disk, "--virtual-machine-id", name, "--dry-run", "--output", "json").out)
+    assert facts["body"] == {"virtual_machine_id": machine.id}
+    listed = json.loads(run("disks", "list", "--virtual-machine-id", name, "--output", "json").out)
+    assert {each["virtual_machine_id"] for each in listed} == {machine.id}
+    wrong = run("disks", "edit", disk, "--virtual-machine-id", f"{machine.label}x", "--dry-run")
+    assert wrong.status == 1
+    assert f"did you mean {machine.label}?" in wrong.err
 
 
 @pytest.mark.parametrize("command", CHANGES)
@@ -126,19 +153,22 @@ def test_what_an_edit_will_do_is_said(run: Run, told: Callable[[str], str]) -> N
     """Each change is named with its value, and the reboot."""
     disk = told("stale")
     said = run("disks", "edit", disk, "--size", "400", "--force-reboot", stdin="n\n").err
-    assert "This disk will be changed: disk_size = 400, force_reboot = yes." in said
+    assert re.search(r"^disk size +\d+ GiB -> 400 GiB$", said, re.MULTILINE)
+    assert re.search(r"^force reboot +no -> yes$", said, re.MULTILINE)
     assert "Its machine will be rebooted if that is needed." in said
     assert "Some changes need a reboot." in run("disks", "edit", disk, "--autobackup", stdin="n\n").err
 
 
-def test_variables_of_other_commands_change_nothing(run: Run) -> None:
+def test_variables_of_other_commands_change_nothing(run: Run, told: Callable[[str], str]) -> None:
     """What is set to narrow a list, or to label alerts, does not become a part of a change."""
     stray = {
         f"GIGAS_{name.upper()}": "7"
         for command in ("edit", "template")
         for name in (*(CHANGES[command][3] or {}), "size")
     }
-    facts = json.loads(run("disks", "edit", "17", "--autobackup", "--dry-run", "--output", "json", **stray).out)
+    facts = json.loads(
+        run("disks", "edit", told("stale"), "--autobackup", "--dry-run", "--output", "json", **stray).out
+    )
     assert facts["body"] == {"autobackup": 1}
     outcome = run("disks", "template", "17", "--console-id", "3", "--dry-run", **stray)
     assert outcome.status == 2
@@ -155,9 +185,9 @@ def test_what_a_variable_changes_is_said(
         "disks", "edit", told("stale"), "--size", "4000", *(["--yes"] if agreed else []), stdin="n\n", **variables
     )
     for words in (
-        "disk_size = 4000,",
-        "autobackup = no (from GIGAS_DISKS_EDIT_AUTOBACKUP)",
-        "mount_point = /srv/new (from GIGAS_DISKS_EDIT_MOUNT_POINT)",
+        "-> 4000 GiB",
+        "-> no (from GIGAS_DISKS_EDIT_AUTOBACKUP)",
+        "-> /srv/new (from GIGAS_DISKS_EDIT_MOUNT_POINT)",
     ):
         assert words in outcome.err
     assert len(sent(cloud)) == agreed
@@ -171,9 +201,9 @@ def test_what_a_variable_changes_is_said(
     [
         (["edit", "17"], "nothing to change was given"),
         (["edit", "17", "--force-reboot"], "nothing to change was given"),
-        (["edit", "17", "--size", "-1"], "not a number of GB above 0"),
-        (["edit", "17", "--size", "nan"], "not a number of GB above 0"),
-        (["edit", "17", "--size", "big"], "'big' is not a number of GB"),
+        (["edit", "17", "--size", "-1"], "not a number of GiB above 0"),
+        (["edit", "17", "--size", "nan"], "not a number of GiB above 0"),
+        (["edit", "17", "--size", "big"], "'big' is not a number of GiB"),
         (["template", "17", "--label", " ", "--console-id", "1"], "a template needs a label"),
         (["template", "17", "--label", "x"], "Missing option '--console-id'"),
         (["backup", "17", "--timeout", "soon"], "--timeout"),

@@ -33,6 +33,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "simulate": ("demo", "Serve only the simulated API, for trying other clients against."),
     "collect": ("collect", "Poll once and write the metrics to stdout or a file."),
     "check": ("check", "Poll once and judge every disk against the backup policy."),
+    "probe": ("probe", "Report what the API answers, and what of it is not understood."),
     "disks": ("disks", "Look at disks and act on them."),
     "config": ("config", "Validate a configuration file."),
     "dashboards": ("bundle", "Write out the Grafana dashboards."),

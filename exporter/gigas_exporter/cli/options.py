@@ -11,10 +11,12 @@ from typing import Any, Final, TypeVar
 import click
 from click.core import ParameterSource
 
+from gigas_exporter import human
 from gigas_exporter.config import Settings, load_settings
 from gigas_exporter.config.flags import FLAGS, Flag
+from gigas_exporter.report import Finding
 
-__all__ = ["QUIET", "Gigabytes", "GroupedCommand", "read_settings", "settings_options", "variable_of"]
+__all__ = ["QUIET", "FindingName", "Gibibytes", "GroupedCommand", "read_settings", "settings_options", "variable_of"]
 
 QUIET: Final = {"log.level": "error"}
 """The defaults of commands whose output is for people: only what goes wrong is logged."""
@@ -48,20 +50,37 @@ class SettingsOption(click.Option):
         self.flag = flag
 
 
-class Gigabytes(click.ParamType):  # type: ignore[type-arg]  # takes an argument in newer versions only
-    """A size in the API's GB; a whole number is sent as one."""
+class Gibibytes(click.ParamType):  # type: ignore[type-arg]  # takes an argument in newer versions only
+    """A size in GiB, which the API calls GB; a whole number is sent as one."""
 
-    name = "GB"
+    name = "GiB"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number."""
         try:
             number = float(value)
         except ValueError:
-            self.fail(f"{value!r} is not a number of GB", param, ctx)
+            self.fail(f"{value!r} is not a number of GiB", param, ctx)
         if not 0 < number < float("inf"):
-            self.fail(f"{value} is not a number of GB above 0", param, ctx)
+            self.fail(f"{value} is not a number of GiB above 0", param, ctx)
         return int(number) if number.is_integer() else number
+
+
+class FindingName(click.ParamType):  # type: ignore[type-arg]  # takes an argument in newer versions only
+    """A finding about a disk, by the name that its metric has."""
+
+    name = "finding"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Finding:
+        """Return the finding."""
+        if isinstance(value, Finding):
+            return value
+        by_name = {each.value.replace(" ", "_"): each for each in Finding}
+        given = str(value).strip().lower().replace(" ", "_").replace("-", "_")
+        if given not in by_name:
+            hint = human.did_you_mean(given, by_name) or f" (one of {', '.join(by_name)})"
+            self.fail(f"{value!r} is no finding{hint}", param, ctx)
+        return by_name[given]
 
 
 class GroupedCommand(click.Command):

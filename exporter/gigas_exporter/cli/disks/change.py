@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final, Literal
 
 import click
 
 from gigas_exporter import human
-from gigas_exporter.cli.disks.accounts import get_disk, report_disks, select_account
+from gigas_exporter.cli.accounts import select_account
+from gigas_exporter.cli.disks.accounts import get_disk, report_disks
 from gigas_exporter.cli.output import render_json, render_yaml
 from gigas_exporter.cli.progress import progress
 from gigas_exporter.errors import ApiError, GigasError
-from gigas_exporter.gigas import Answer, Client, Request
+from gigas_exporter.gigas import Answer, Client, ReadClient, Request
 from gigas_exporter.model import Backup, Disk
 from gigas_exporter.report import DiskReport
 
-__all__ = ["Change"]
+__all__ = ["Change", "Plan"]
 
 _Output = Literal["table", "json", "yaml"]
 
@@ -36,6 +38,20 @@ _REFUSALS: Final[Mapping[int, str]] = {
 """What a refusal is taken to mean: the API's documentation names no errors."""
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a change would do.
+
+    Attributes:
+        consequence: What will happen, for people.
+        differences: By field, the old and the new value in words.
+    """
+
+    request: Request[Any]
+    consequence: str
+    differences: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+
 class Change:
     """One change of one disk, from the options that all changes share."""
 
@@ -44,30 +60,31 @@ class Change:
         self.dry_run: bool = options.pop("dry_run")
         self._yes: bool = options.pop("yes")
         self._output: _Output = options.pop("output")
-        self.selection, self._account = select_account(account, options, offline=self.dry_run)
+        self.selection, self._account = select_account(account, options)
         self.account_id = self._account.account.id
 
-    def run(
-        self, describe: Callable[[str], Request[Any]], consequence: str, *, type_id: bool = False
-    ) -> Answer[Any] | None:
+    def run(self, plan: Callable[[ReadClient, str, Disk], Plan], *, type_id: bool = False) -> Answer[Any] | None:
         """Show the disk, ask, and send the request; return ``None`` after a dry run.
 
         Raises:
-            GigasError: It was not agreed to, or the API refused it; nothing was changed unless the message says so.
+            GigasError: There is no such disk, it was not agreed to, or the API rejected it; nothing was changed unless
+                the message says so.
         """
-        request = describe(self.account_id)
-        if self.dry_run:
-            self._print_request(request)
-            return None
         with self._client() as client:
             with progress(f"reading disk {self._disk_id}"):
                 disk = get_disk(client, self.account_id, self._disk_id)
+                planned = plan(client, self.account_id, disk)
                 (report,) = report_disks(self.selection, self._account, client, (disk,))
             click.echo(_describe(report), err=True)
-            click.echo(human.printable(consequence), err=True)
+            for name, (old, new) in planned.differences.items():
+                click.echo(human.printable(f"{name.replace('_', ' '):<16} {old} -> {new}"), err=True)
+            click.echo(human.printable(planned.consequence), err=True)
+            if self.dry_run:
+                self._print_request(planned)
+                return None
             self._confirm(type_id=type_id)
-            answer = _send(client, request)
-        self._print_result(request, answer)
+            answer = _send(client, planned.request)
+        self._print_result(planned.request, answer)
         return answer
 
     def backup_ids(self) -> frozenset[str]:
@@ -105,15 +122,17 @@ class Change:
         if not agreed:
             raise GigasError("not agreed to: nothing was changed (--yes goes on without asking)")
 
-    def _print_request(self, request: Request[Any]) -> None:
+    def _print_request(self, planned: Plan) -> None:
+        request = planned.request
         url = f"{self.selection.settings.api.url}{request.target}"
         if self._output == "table":
             click.echo(f"{request.method} {url}")
             if request.json is not None:
                 click.echo(render_json(request.json), nl=False)
         else:
+            differences = {name: {"old": old, "new": new} for name, (old, new) in planned.differences.items()}
             facts = {"operation": request.operation, "method": request.method, "url": url, "body": request.json}
-            click.echo(self._format(facts), nl=False)
+            click.echo(self._format({**facts, "changes": differences}), nl=False)
 
     def _print_result(self, request: Request[Any], answer: Answer[Any]) -> None:
         if self._output != "table":

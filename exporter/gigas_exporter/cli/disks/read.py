@@ -9,22 +9,25 @@ from typing import Any
 import click
 
 from gigas_exporter import human
-from gigas_exporter.cli.disks.accounts import (
+from gigas_exporter.cli.accounts import (
     AccountSelection,
     account_options,
-    get_disk,
-    report_disks,
+    no_such_account,
     select_account,
     select_accounts,
-    warn,
 )
-from gigas_exporter.cli.options import Gigabytes, GroupedCommand, variable_of
+from gigas_exporter.cli.disks.accounts import get_disk, report_disks, warn
+from gigas_exporter.cli.disks.machines import NoMachineError, find_machine
+from gigas_exporter.cli.disks.raw import RawItems
+from gigas_exporter.cli.options import FindingName, Gibibytes, GroupedCommand, variable_of
 from gigas_exporter.cli.output import Format, render
 from gigas_exporter.cli.progress import progress
 from gigas_exporter.cli.rows import BACKUPS, DISKS, backup_record, disk_record
+from gigas_exporter.cli.table import Record
+from gigas_exporter.config import AccountSettings
 from gigas_exporter.errors import ApiError, GigasError
 from gigas_exporter.gigas import ReadClient
-from gigas_exporter.report import DiskReport, worst_first
+from gigas_exporter.report import DiskReport, Finding, worst_first
 
 __all__ = ["backups", "list_disks", "output_option", "show"]
 
@@ -33,7 +36,7 @@ output_option = click.option(
     type=click.Choice(["table", "json", "yaml", "csv"]),
     default="table",
     show_default=True,
-    help="How it is written.",
+    help="Output format.",
 )
 
 
@@ -46,43 +49,62 @@ Examples:
   gigas-exporter disks list --mount-point /srv --output json""",
 )
 @click.option(
-    "--data-store-id", metavar="ID", envvar="GIGAS_DATA_STORE_ID", show_envvar=True, help="On this data store."
+    "--data-store-id",
+    metavar="ID",
+    envvar="GIGAS_DATA_STORE_ID",
+    show_envvar=True,
+    help="Only disks on this data store.",
 )
 @click.option(
     "--virtual-machine-id",
-    metavar="ID",
+    metavar="VM",
     envvar="GIGAS_VIRTUAL_MACHINE_ID",
     show_envvar=True,
-    help="Of this virtual machine.",
+    help="Only disks of this virtual machine, by id or name.",
 )
 @click.option(
     "--is-swap/--no-is-swap",
     default=None,
     envvar="GIGAS_IS_SWAP",
     show_envvar=True,
-    help="Swap disks, or all but those.",
+    help="Only swap disks, or only others.",
 )
 @click.option(
-    "--mount-point", metavar="TEXT", envvar="GIGAS_MOUNT_POINT", show_envvar=True, help="Whose mount point contains it."
+    "--mount-point",
+    metavar="TEXT",
+    envvar="GIGAS_MOUNT_POINT",
+    show_envvar=True,
+    help="Only disks whose mount point contains TEXT.",
 )
 @click.option(
     "--data-store-group-id",
     metavar="ID",
     envvar="GIGAS_DATA_STORE_GROUP_ID",
     show_envvar=True,
-    help="In this group of data stores.",
+    help="Only disks in this group of data stores.",
 )
 @click.option(
     "--primary/--no-primary",
     default=None,
     envvar="GIGAS_PRIMARY",
     show_envvar=True,
-    help="First disks of their machine, or all but those.",
+    help="Only first disks of a machine, or only others.",
+)
+@click.option(
+    "--finding",
+    "findings",
+    type=FindingName(),
+    multiple=True,
+    metavar="FINDING",
+    envvar="GIGAS_FINDING",
+    show_envvar=True,
+    help="Only disks with this finding, such as never_backed_up; repeatable.",
 )
 @output_option
 @account_options
 def list_disks(
     *,
+    findings: tuple[Finding, ...],
     data_store_id: str | None,
     virtual_machine_id: str | None,
     is_swap: bool | None,
@@ -93,7 +115,10 @@ def list_disks(
     account: str | None,
     **flags: Any,
 ) -> None:
-    """List disks with the verdict on each, worst first; the filters are the API's own."""
+    """List disks with the findings of each, worst first.
+
+    All filters but --finding are the API's own.
+    """
     filters = {
         "data_store_id": data_store_id,
         "virtual_machine_id": virtual_machine_id,
@@ -102,22 +127,29 @@ def list_disks(
         "data_store_group_id": data_store_group_id,
         "primary": primary,
     }
-    _tell_of_variables(filters)
+    _warn_env_filters((*filters, "findings"))
+    raw = RawItems() if output == "json" else None
     with progress("reading disks and their backups"):
         selection = select_accounts(account, flags)
-        reports, errors = _list_all(selection, filters)
-    if errors and len(errors) == len(selection.accounts) == 1:
+        reports, errors = _list_all(selection, filters, raw)
+    if errors and len(errors) == len(selection.accounts):
         raise errors[0]
-    records = [disk_record(report) for report in worst_first(reports)]
+    shown = [each for each in reports if not findings or not set(findings).isdisjoint(each.findings)]
+    records = [_with_raw(disk_record(each), raw, "list_disks", each.disk.id) for each in worst_first(shown)]
     if records or output != "table":
         click.echo(render(records, DISKS, output), nl=False)
     elif not errors:
-        click.echo("No disk fits." if any(value is not None for value in filters.values()) else "There are no disks.")
+        is_filtered = findings or any(value is not None for value in filters.values())
+        click.echo("No disk fits." if is_filtered else "There are no disks.")
     if errors:
         raise GigasError(f"{len(errors)} of {len(selection.accounts)} accounts could not be read")
 
 
-def _tell_of_variables(names: Iterable[str]) -> None:
+def _with_raw(record: Record, raw: RawItems | None, operation: str, item_id: str) -> Record:
+    return record if raw is None else {**record, "raw": raw.get(operation, item_id)}
+
+
+def _warn_env_filters(names: Iterable[str]) -> None:
     """Say which filters come from the environment: a part of the disks must not pass for all of them."""
     for name in names:
         variable = variable_of(name)
@@ -125,22 +157,41 @@ def _tell_of_variables(names: Iterable[str]) -> None:
             warn(f"only a part is shown, since {variable} is set")
 
 
-def _list_all(selection: AccountSelection, filters: Mapping[str, Any]) -> tuple[list[DiskReport], list[GigasError]]:
+def _list_all(
+    selection: AccountSelection, filters: Mapping[str, Any], raw: RawItems | None
+) -> tuple[list[DiskReport], list[GigasError]]:
     """Return the disks of all accounts; one that cannot be read is said on stderr, and hides no other."""
     reports: list[DiskReport] = []
     errors: list[GigasError] = []
+    without_machine: list[NoMachineError] = []
     for each in selection.accounts:
         try:
-            with ReadClient(selection.settings.api, each.credential) as client:
-                listing = client.list_disks(each.account.id, **filters)
-                reports.extend(report_disks(selection, each, client, listing.items))
-        except GigasError as refusal:
-            is_unknown = isinstance(refusal, ApiError) and refusal.status == HTTPStatus.NOT_FOUND
-            error = GigasError(f"{refusal}; is the account's id right?") if is_unknown else refusal
+            with ReadClient(selection.settings.api, each.credential, on_response=raw) as client:
+                reports.extend(_list_account(selection, each, client, filters))
+        except NoMachineError as error:
+            without_machine.append(error)
+        except GigasError as error:
             errors.append(error)
             if len(selection.accounts) > 1:
                 warn(f"account {each.account.id}: {error}")
+    if without_machine and len(without_machine) + len(errors) == len(selection.accounts):
+        raise without_machine[0]
     return reports, errors
+
+
+def _list_account(
+    selection: AccountSelection, account: AccountSettings, client: ReadClient, filters: Mapping[str, Any]
+) -> list[DiskReport]:
+    account_id, machine = account.account.id, filters["virtual_machine_id"]
+    if machine is not None:
+        filters = {**filters, "virtual_machine_id": find_machine(client, account_id, machine)}
+    try:
+        disks = client.list_disks(account_id, **filters).items
+    except ApiError as error:
+        if error.status == HTTPStatus.NOT_FOUND:
+            raise no_such_account(client, account_id) or error from None
+        raise
+    return report_disks(selection, account, client, disks)
 
 
 @click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks show --account 4242 17")
@@ -150,10 +201,11 @@ def _list_all(selection: AccountSelection, filters: Mapping[str, Any]) -> tuple[
 def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
     """Show all that is known of DISK, and the verdict on it."""
     selection, chosen = select_account(account, flags)
-    with ReadClient(selection.settings.api, chosen.credential) as client:
+    raw = RawItems() if output == "json" else None
+    with ReadClient(selection.settings.api, chosen.credential, on_response=raw) as client:
         found = get_disk(client, chosen.account.id, disk)
         (report,) = report_disks(selection, chosen, client, (found,))
-    record = disk_record(report)
+    record = _with_raw(disk_record(report), raw, "get_disk", found.id)
     if output != "table":
         click.echo(render([record], DISKS, output), nl=False)
         return
@@ -176,7 +228,7 @@ def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
 @click.argument("disk")
 @click.option(
     "--min-disk-size",
-    type=Gigabytes(),
+    type=Gibibytes(),
     envvar="GIGAS_MIN_DISK_SIZE",
     show_envvar=True,
     help="Only backups of at least this disk size.",
@@ -185,13 +237,15 @@ def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
 @account_options
 def backups(disk: str, min_disk_size: float | None, output: Format, account: str | None, **flags: Any) -> None:
     """List the backups of DISK, newest first."""
-    _tell_of_variables(("min_disk_size",))
+    _warn_env_filters(("min_disk_size",))
     selection, chosen = select_account(account, flags)
-    with ReadClient(selection.settings.api, chosen.credential) as client:
+    raw = RawItems() if output == "json" else None
+    with ReadClient(selection.settings.api, chosen.credential, on_response=raw) as client:
         get_disk(client, chosen.account.id, disk)
         listing = client.list_disk_backups(chosen.account.id, disk, min_disk_size=min_disk_size)
     found = sorted(listing.items, key=lambda backup: backup.date_created or 0.0, reverse=True)
-    records = [backup_record(backup, selection.clock.wall()) for backup in found]
+    wall = selection.clock.wall()
+    records = [_with_raw(backup_record(each, wall), raw, "list_disk_backups", each.id) for each in found]
     if not records and output == "table":
         click.echo(f"Disk {disk} has no backup{'' if min_disk_size is None else ' that fits'}.")
         return

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Final
 
 from gigas_exporter import human
-from gigas_exporter.cli.disks.accounts import AccountSelection
+from gigas_exporter.cli.accounts import AccountSelection
 from gigas_exporter.cli.progress import progress
 from gigas_exporter.clock import Budget
 from gigas_exporter.errors import ApiError, GigasError, Reason

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import click
 
-from gigas_exporter.cli.disks.accounts import account_options
-from gigas_exporter.cli.disks.change import Change
+from gigas_exporter.cli.accounts import account_options
+from gigas_exporter.cli.disks.change import Change, Plan
+from gigas_exporter.cli.disks.machines import find_machine
 from gigas_exporter.cli.disks.wait import wait_for_backup
-from gigas_exporter.cli.options import Gigabytes, GroupedCommand, variable_of
+from gigas_exporter.cli.options import Gibibytes, GroupedCommand, variable_of
 from gigas_exporter.config.durations import parse_duration
 from gigas_exporter.errors import GigasError
+from gigas_exporter.gigas import ReadClient
 from gigas_exporter.gigas.operations import (
     build_disk_request,
     create_backup_request,
@@ -20,18 +22,20 @@ from gigas_exporter.gigas.operations import (
     delete_disk_request,
     edit_disk_request,
 )
+from gigas_exporter.model import Disk
 
 __all__ = ["backup", "build", "delete", "edit", "template"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
+_GIB: Final = 2**30
 _DATA_LOSS_WARNING: Final = "ALL DATA ON THIS DISK WILL BE LOST."
 
 
 def _change_options(function: _F) -> _F:
     for option in (
-        click.option("--dry-run", is_flag=True, help="Print the request and send nothing."),
-        click.option("--yes", is_flag=True, help="Go on without asking."),
+        click.option("--dry-run", is_flag=True, help="Show the disk and the request, and send nothing."),
+        click.option("--yes", is_flag=True, help="Do not ask for confirmation."),
         click.option(
             "--output",
             type=click.Choice(["table", "json", "yaml"]),
@@ -55,7 +59,7 @@ def _edit_option(variable: str, *declarations: str, **attributes: Any) -> Callab
 def _describe_value(name: str, value: object) -> str:
     """Return a value in words, with the variable that it comes from: whoever agrees to it may not have typed it."""
     variable = variable_of(name)
-    words = ("no", "yes")[value] if isinstance(value, bool) else f"{value}"
+    words = _in_words(name, value)
     return words if variable is None else f"{words} (from {variable})"
 
 
@@ -82,7 +86,9 @@ def backup(disk: str, wait: bool, timeout: str, account: str | None, **options: 
     change = Change(account, disk, options)
     known = change.backup_ids() if wait and not change.dry_run else frozenset()
     answer = change.run(
-        lambda account_id: create_backup_request(account_id, disk), "A backup of this disk will be made."
+        lambda _, account_id, found: Plan(
+            create_backup_request(account_id, found.id), "A backup of this disk will be made."
+        )
     )
     if answer is None:
         return
@@ -116,9 +122,12 @@ def backup(disk: str, wait: bool, timeout: str, account: str | None, **options: 
 @_change_options
 def template(disk: str, label: str, console_id: str, account: str | None, **options: Any) -> None:
     """Make a template of DISK."""
+    create_template_request("0", disk, label=label, console_id=console_id)  # raises before anything is asked
     Change(account, disk, options).run(
-        lambda account_id: create_template_request(account_id, disk, label=label, console_id=console_id),
-        f"A template named {_describe_value('label', label)} will be made of this disk.",
+        lambda _, account_id, found: Plan(
+            create_template_request(account_id, found.id, label=label, console_id=console_id),
+            f"A template named {_describe_value('label', label)} will be made of this disk.",
+        )
     )
 
 
@@ -129,8 +138,10 @@ Examples:
   gigas-exporter disks edit --account 4242 17 --autobackup
   gigas-exporter disks edit --account 4242 17 --size 40 --force-reboot""",
 )
-@_edit_option("EDIT_SIZE", "--size", "disk_size", type=Gigabytes(), help="New size.")
-@_edit_option("EDIT_VIRTUAL_MACHINE_ID", "--virtual-machine-id", metavar="ID", help="Attach it to this machine.")
+@_edit_option("EDIT_SIZE", "--size", "disk_size", type=Gibibytes(), help="New size.")
+@_edit_option(
+    "EDIT_VIRTUAL_MACHINE_ID", "--virtual-machine-id", metavar="VM", help="Attach it to this machine, by id or name."
+)
 @_edit_option("EDIT_AUTOBACKUP", "--autobackup/--no-autobackup", default=None, help="Whether the platform backs it up.")
 @_edit_option("EDIT_MOUNT_POINT", "--mount-point", metavar="TEXT", help="Where it is mounted.")
 @_edit_option(
@@ -159,7 +170,7 @@ def edit(
     **options: Any,
 ) -> None:
     """Change DISK."""
-    changes = {
+    changes: dict[str, Any] = {
         "disk_size": disk_size,
         "virtual_machine_id": virtual_machine_id,
         "autobackup": autobackup,
@@ -167,24 +178,46 @@ def edit(
         "add_to_linux_fstab": add_to_linux_fstab,
         "force_reboot": force_reboot,
     }
-    words = ", ".join(
-        f"{name} = {_describe_value(name, value)}" for name, value in changes.items() if value is not None
-    )
-    reboot = "Its machine will be rebooted if that is needed." if force_reboot else "Some changes need a reboot."
-    Change(account, disk, options).run(
-        lambda account_id: edit_disk_request(account_id, disk, **changes),  # type: ignore[arg-type]
-        f"This disk will be changed: {words}. {reboot}",
-    )
+    edit_disk_request("0", disk, **changes)  # raises where nothing would change, before anything is asked
+
+    def plan(client: ReadClient, account_id: str, found: Disk) -> Plan:
+        if virtual_machine_id is not None:
+            changes["virtual_machine_id"] = find_machine(client, account_id, virtual_machine_id)
+        request = edit_disk_request(account_id, found.id, **changes)
+        reboot = "Its machine will be rebooted if that is needed." if force_reboot else "Some changes need a reboot."
+        return Plan(request, f"This disk will be changed. {reboot}", _differences(found, changes))
+
+    Change(account, disk, options).run(plan)
+
+
+def _differences(disk: Disk, changes: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return the old and the new value of each field that is to be changed, in words."""
+    sizes = {"disk_size": (disk.size_bytes or 0) / _GIB or None}
+    differences = {}
+    for name, new in changes.items():
+        if new is not None:
+            old = sizes[name] if name in sizes else getattr(disk, name, None)
+            differences[name] = (_in_words(name, old), _describe_value(name, new))
+    if force := differences.pop("force_reboot", None):
+        differences["force_reboot"] = ("no", force[1])
+    return differences
+
+
+def _in_words(name: str, value: object) -> str:
+    if value is None or value == "":
+        return "unknown" if name in {"disk_size", "autobackup", "add_to_linux_fstab"} else "none"
+    if isinstance(value, bool):
+        return ("no", "yes")[value]
+    return f"{value:g} GiB" if isinstance(value, int | float) else str(value)
 
 
 @click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks build --account 4242 17")
 @_change_options
 def build(disk: str, account: str | None, **options: Any) -> None:
     """Build DISK anew, which formats it: its data is lost."""
+    consequence = f"This disk will be built, which formats it. {_DATA_LOSS_WARNING}"
     Change(account, disk, options).run(
-        lambda account_id: build_disk_request(account_id, disk),
-        f"This disk will be built, which formats it. {_DATA_LOSS_WARNING}",
-        type_id=True,
+        lambda _, account_id, found: Plan(build_disk_request(account_id, found.id), consequence), type_id=True
     )
 
 
@@ -192,8 +225,7 @@ def build(disk: str, account: str | None, **options: Any) -> None:
 @_change_options
 def delete(disk: str, account: str | None, **options: Any) -> None:
     """Delete DISK: its data is erased."""
+    consequence = f"This disk will be deleted. {_DATA_LOSS_WARNING}"
     Change(account, disk, options).run(
-        lambda account_id: delete_disk_request(account_id, disk),
-        f"This disk will be deleted. {_DATA_LOSS_WARNING}",
-        type_id=True,
+        lambda _, account_id, found: Plan(delete_disk_request(account_id, found.id), consequence), type_id=True
     )

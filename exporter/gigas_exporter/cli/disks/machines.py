@@ -1,0 +1,38 @@
+"""Find a virtual machine by its name, where commands take an id."""
+
+from __future__ import annotations
+
+from gigas_exporter import human
+from gigas_exporter.errors import GigasError
+from gigas_exporter.gigas import ReadClient
+
+__all__ = ["NoMachineError", "find_machine"]
+
+
+class NoMachineError(GigasError):
+    """An account has no virtual machine of that name."""
+
+
+def find_machine(client: ReadClient, account_id: str, given: str) -> str:
+    """Return the id of the machine with an id, label or hostname; a number is an id and is not looked up.
+
+    Raises:
+        NoMachineError: There is none.
+        GigasError: The machines cannot be read, or several have the name.
+    """
+    if given.isascii() and given.isdigit():
+        return given
+    machines = client.list_virtual_machines(account_id).items
+    if any(machine.id == given for machine in machines):
+        return given
+    name = given.casefold()
+    found = [each for each in machines if (each.label or "").casefold() == name] or [
+        each for each in machines if (each.hostname or "").casefold() == name
+    ]
+    if len(found) == 1:
+        return found[0].id
+    if found:
+        ids = ", ".join(each.id for each in found)
+        raise GigasError(f"account {account_id} has several virtual machines named {given}: give an id ({ids})")
+    names = [text for each in machines for text in (each.label, each.hostname) if text]
+    raise NoMachineError(f"account {account_id} has no virtual machine {given}{human.did_you_mean(given, names)}")

@@ -1,0 +1,59 @@
+"""The API's own values of disks and backups, for finding out what was not understood.
+
+Owns that nothing is kept under a name that may be that of a secret.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from gigas_exporter.decode import decode_backup, decode_disk
+from gigas_exporter.gigas import RawAnswer, Request
+
+__all__ = ["RawItems", "without_secrets"]
+
+_SECRET: Final = re.compile(r"pass|token|secret|key|auth", re.IGNORECASE)
+_DECODERS: Final[Mapping[str, Callable[[object, Counter[str]], Any]]] = {
+    "get_disk": decode_disk,
+    "list_disks": decode_disk,
+    "list_disk_backups": decode_backup,
+}
+
+
+class RawItems:
+    """Keeps the items of a client's responses; given to it as ``on_response``."""
+
+    def __init__(self) -> None:
+        self._items: dict[str, dict[str, Any]] = {}
+
+    def __call__(self, request: Request[Any], response: RawAnswer) -> None:
+        """Keep the items of a response, by id."""
+        decode = _DECODERS.get(request.operation)
+        if decode is None:
+            return
+        try:
+            body = json.loads(response.body.decode("utf-8-sig"))
+        except (ValueError, RecursionError):
+            return  # the client says what is wrong with it
+        kept = self._items.setdefault(request.operation, {})
+        for raw in body if isinstance(body, list) else [body]:
+            item = decode(raw, Counter())
+            if item is not None:
+                kept[item.id] = without_secrets(raw)
+
+    def get(self, operation: str, item_id: str) -> Any:
+        """Return an item as the API sent it, ``None`` where it was not read."""
+        return self._items.get(operation, {}).get(item_id)
+
+
+def without_secrets(value: Any) -> Any:
+    """Return a value without what stands, at any depth, under a name that may be that of a secret."""
+    if isinstance(value, dict):
+        return {name: without_secrets(part) for name, part in value.items() if not _SECRET.search(name)}
+    if isinstance(value, list):
+        return [without_secrets(part) for part in value]
+    return value

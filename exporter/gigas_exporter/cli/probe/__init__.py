@@ -1,0 +1,109 @@
+"""``probe``: what the API really answers, without any personal value, made to be pasted into a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Literal
+
+import click
+
+from gigas_exporter import __version__, logs
+from gigas_exporter.cli.accounts import account_options, account_settings, choose_account
+from gigas_exporter.cli.options import GroupedCommand
+from gigas_exporter.cli.output import render_json
+from gigas_exporter.cli.probe.account import probe_account
+from gigas_exporter.cli.probe.facts import describe_list
+from gigas_exporter.cli.probe.fields import Problem
+from gigas_exporter.cli.probe.lists import ListReading, Recorder, read_list
+from gigas_exporter.cli.probe.text import render_text
+from gigas_exporter.cli.progress import progress
+from gigas_exporter.clock import Clock, SystemClock
+from gigas_exporter.config import AccountSettings, Settings
+from gigas_exporter.gigas import DEFAULT_URL, Credential, ReadClient
+
+__all__ = ["probe"]
+
+_UNDERSTOOD, _NOT_UNDERSTOOD, _UNREADABLE = 0, 1, 2
+_RESULTS: Final = ("all understood", "something is not understood", "a list could not be read")
+
+
+@click.command(
+    cls=GroupedCommand,
+    epilog="""Exit status: 0 all understood, 1 something not understood,
+2 a list could not be read.
+
+\b
+Example:
+  gigas-exporter probe > probe.txt""",
+)
+@click.option(
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How the report is written.",
+)
+@account_options
+@click.pass_context
+def probe(ctx: click.Context, /, output: Literal["text", "json"], account: str | None, **flags: Any) -> None:
+    """Report what the API answers, and what of it is not understood.
+
+    Reads each list once. The report has no names, ids, addresses or other personal values, so that it can be
+    published: types and forms of fields, counts, status words, and the setting to change.
+    """
+    settings, chosen = account_settings(account, flags)
+    logs.configure(settings.log.level, settings.log.format)
+    with progress("reading the API's lists") as show:
+        document, status = _probe(settings, chosen, SystemClock(), show)
+    click.echo(render_json(document) if output == "json" else render_text(document), nl=False)
+    ctx.exit(status)
+
+
+def _probe(
+    settings: Settings, account: str | None, clock: Clock, show: Callable[[str], None]
+) -> tuple[dict[str, Any], int]:
+    """Return the whole report, and the exit status."""
+    document: dict[str, Any] = {
+        "version": __version__,
+        "api": DEFAULT_URL if settings.api.url == DEFAULT_URL else "an address that is not shown",
+        "settings": _settings_shown(settings),
+    }
+    problems: list[Problem] = []
+    document["accounts_list"] = None
+    accounts = settings.accounts
+    if settings.discovery is not None:
+        show("accounts")
+        reading = _read_accounts(settings, settings.discovery, clock)
+        document["accounts_list"], problems = describe_list(reading, None, settings, clock.wall())
+        accounts = tuple(AccountSettings(each, settings.discovery) for each in reading.decoded_items)
+    accounts = choose_account(accounts, account)
+    probes = [probe_account(number, settings, each, clock, show) for number, each in enumerate(accounts, start=1)]
+    problems += [problem for each in probes for problem in each.problems]
+    status = _UNREADABLE if any(each.unreadable for each in problems) else _NOT_UNDERSTOOD if problems else _UNDERSTOOD
+    return {
+        **document,
+        "result": _RESULTS[status],
+        "problems": [_problem(each) for each in problems],
+        "accounts": [each.facts for each in probes],
+    }, status
+
+
+def _read_accounts(settings: Settings, credential: Credential, clock: Clock) -> ListReading:
+    recorder = Recorder()
+    with ReadClient(settings.api, credential, clock=clock, on_response=recorder) as client:
+        return read_list(recorder, "accounts", client.list_accounts)
+
+
+def _settings_shown(settings: Settings) -> dict[str, Any]:
+    return {"api.page_size": settings.api.page_size, "poll.backups_source": settings.poll.backups_source}
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {
+        "account": problem.account,
+        "list": problem.list,
+        "field": problem.field,
+        "problem": problem.text,
+        "try": problem.setting,
+        "unreadable": problem.unreadable,
+    }

@@ -1,0 +1,174 @@
+"""One account as the API shows it: its lists, how they fit together, and what that makes of its disks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from gigas_exporter import human
+from gigas_exporter.cli.probe.facts import describe_list
+from gigas_exporter.cli.probe.fields import Problem
+from gigas_exporter.cli.probe.lists import ListReading, Recorder, read_list
+from gigas_exporter.clock import Clock
+from gigas_exporter.config import AccountSettings, Settings
+from gigas_exporter.gigas import ReadClient
+from gigas_exporter.inventory import (
+    AccountInventory,
+    BackupsReading,
+    DisksReading,
+    MachinesReading,
+    StalenessLimits,
+    summarise,
+)
+from gigas_exporter.model import Backup, Disk
+from gigas_exporter.poller.account import with_requirements
+from gigas_exporter.report import Finding, count_findings, report_account
+
+__all__ = ["AccountProbe", "probe_account"]
+
+_GIB: Final = 2**30
+_PLAUSIBLE_DISK_BYTES: Final = (_GIB / 4, 64 * 1024 * _GIB)
+_PLAUSIBLE_SHARE: Final = (1e-4, 20.0)
+_ENDLESS: Final = StalenessLimits(float("inf"), float("inf"))
+
+
+@dataclass(slots=True)
+class AccountProbe:
+    """What was found about one account.
+
+    Attributes:
+        number: Stands for the account, which is not named.
+        facts: What is shown of it.
+    """
+
+    number: int
+    facts: dict[str, Any] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def probe_account(
+    number: int, settings: Settings, account: AccountSettings, clock: Clock, progress: Callable[[str], None]
+) -> AccountProbe:
+    """Read each list of an account once, and the own backups of one disk."""
+    recorder = Recorder()
+    account_id = account.account.id
+    with ReadClient(settings.api, account.credential, clock=clock, on_response=recorder) as client:
+        progress(f"account {number}: disks")
+        disks = read_list(recorder, "disks", lambda: client.list_disks(account_id))
+        progress(f"account {number}: virtual machines")
+        machines = read_list(recorder, "virtual_machines", lambda: client.list_virtual_machines(account_id))
+        progress(f"account {number}: backups")
+        backups = read_list(recorder, "backups", lambda: client.list_backups(account_id))
+        lists = [disks, machines, backups]
+        inventory = _inventory(account, settings, clock, lists)
+        own_disk = _disk_to_ask(inventory, disks, backups)
+        if own_disk is not None:
+            progress(f"account {number}: backups of one disk")
+            disk_id = own_disk.id
+            lists.append(read_list(recorder, "disk_backups", lambda: client.list_disk_backups(account_id, disk_id)))
+    found = AccountProbe(number)
+    found.facts = {"account": number, "lists": []}
+    for reading in lists:
+        facts, problems = describe_list(reading, number, settings, clock.wall())
+        found.facts["lists"].append(facts)
+        found.problems += problems
+    found.problems += _across(number, lists, own_disk)
+    found.facts["disks"] = _judged(inventory, clock)
+    return found
+
+
+def _inventory(
+    account: AccountSettings,
+    settings: Settings,
+    clock: Clock,
+    lists: Sequence[ListReading],
+) -> AccountInventory:
+    """Return what the exporter would know after reading the disks, virtual machines and backups."""
+    disks, machines, backups = lists
+    now = clock.monotonic()
+    inventory = AccountInventory(account.account, _ENDLESS)
+    if disks.items is not None:
+        by_id = {disk.id: disk for disk in disks.items}
+        inventory = replace(inventory, disks=DisksReading(by_id, dict.fromkeys(by_id, now), now))
+    if machines.items is not None:
+        by_id = {machine.id: machine for machine in machines.items}
+        inventory = replace(inventory, machines=MachinesReading(by_id, now))
+    if backups.items is not None:
+        grouped: dict[str, list[Backup]] = {}
+        for backup in backups.items:
+            if backup.disk_id is not None:
+                grouped.setdefault(backup.disk_id, []).append(backup)
+        summaries = {disk_id: summarise(each, settings.status_words, now) for disk_id, each in grouped.items()}
+        whole = all(backup.disk_id is not None for backup in backups.items)
+        inventory = replace(inventory, backups=BackupsReading(summaries, frozenset(), now if whole else None, now))
+    return with_requirements(inventory, settings.policy)
+
+
+def _disk_to_ask(inventory: AccountInventory, disks: ListReading, backups: ListReading) -> Disk | None:
+    """Return a required disk without backups in the account's list, else the first: its own list tells most."""
+    items = [item for item in disks.decoded_items if isinstance(item, Disk)]
+    listed = {backup.disk_id for backup in backups.decoded_items}
+    for disk in items:
+        requirement = inventory.requirements.get(disk.id)
+        if requirement is not None and requirement.required and disk.id not in listed:
+            return disk
+    return items[0] if items else None
+
+
+def _across(number: int, lists: list[ListReading], own_disk: Disk | None) -> list[Problem]:
+    """Return what does not fit between the lists."""
+    by_name: Mapping[str, ListReading] = {reading.name: reading for reading in lists}
+    disks, backups = by_name["disks"].decoded_items, by_name["backups"].decoded_items
+    problems: list[Problem] = []
+
+    def add(name: str, field: str, text: str, setting: str) -> None:
+        problems.append(Problem(number, name, field, text, setting))
+
+    ids = {disk.id for disk in disks}
+    unassigned = sum(backup.disk_id not in ids for backup in backups)
+    if unassigned and by_name["disks"].items is not None:
+        add("backups", "disk_id", f"{unassigned} of {len(backups)} name no listed disk", "poll.backups_source: disk")
+    own = by_name.get("disk_backups")
+    if own is not None and own_disk is not None and by_name["backups"].items is not None:
+        missing = {backup.id for backup in own.decoded_items} - {backup.id for backup in backups}
+        if missing:
+            text = f"{len(missing)} of {len(own.decoded_items)} backups of one disk's own list are not in the account's"
+            add("disk_backups", "id", text, "poll.backups_source: disk")
+    problems += _sizes(number, disks, (*backups, *(own.decoded_items if own is not None else ())))
+    return problems
+
+
+def _sizes(number: int, disks: tuple[Any, ...], backups: tuple[Any, ...]) -> list[Problem]:
+    """Return sizes that are hardly meant in the unit in which they are read."""
+    by_id = {disk.id: disk.size_bytes for disk in disks if disk.size_bytes}
+    problems = []
+    typical = _median(list(by_id.values()))
+    if typical is not None and not _PLAUSIBLE_DISK_BYTES[0] <= typical <= _PLAUSIBLE_DISK_BYTES[1]:
+        magnitude = human.size(10 ** (len(str(round(typical))) - 1)).split()[-1]
+        problems.append(
+            Problem(number, "disks", "disk_size", f"a typical disk would have some {magnitude}", "api.disk_size_unit")
+        )
+    shares = [each.size_bytes / by_id[each.disk_id] for each in backups if each.size_bytes and each.disk_id in by_id]
+    share = _median(shares)
+    if share is not None and not _PLAUSIBLE_SHARE[0] <= share <= _PLAUSIBLE_SHARE[1]:
+        text = f"a typical backup would have {share:.0e} times the size of its disk"
+        problems.append(Problem(number, "backups", "backup_size", text, "api.backup_size_unit"))
+    return problems
+
+
+def _median(values: list[float]) -> float | None:
+    return sorted(values)[len(values) // 2] if values else None
+
+
+def _judged(inventory: AccountInventory, clock: Clock) -> dict[str, Any] | None:
+    """Return how many disks have each finding, ``None`` when the disks could not be read."""
+    if inventory.disks is None:
+        return None
+    reports = report_account(inventory, wall=clock.wall(), monotonic=clock.monotonic())
+    counts = count_findings(reports)
+    return {
+        "disks": len(reports),
+        "findings": {finding.value: counts[finding] for finding in Finding if counts[finding]},
+        "backups_known": inventory.backups is not None,
+    }

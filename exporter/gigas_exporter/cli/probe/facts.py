@@ -1,0 +1,247 @@
+"""The facts about one list, and what does not fit.
+
+Each is a count, a form or a setting; of the API's values only status words are shown, and of them only safe ones.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from gigas_exporter import human
+from gigas_exporter.cli.probe.fields import DECIDING, Field, Problem, similar_field, survey_fields
+from gigas_exporter.cli.probe.forms import form_of, has_zone, safe_name, safe_word
+from gigas_exporter.cli.probe.lists import ListReading
+from gigas_exporter.config import Settings
+from gigas_exporter.errors import ApiError, AuthError, DecodeError, GigasError, IncompleteError, TransportError
+from gigas_exporter.inventory import BackupStatusWords, summarise
+from gigas_exporter.model import Backup, Disk
+
+__all__ = ["describe_list", "reason_of"]
+
+_STATUSES_SHOWN: Final = 20
+_AHEAD_SECONDS: Final = 300.0
+_HOUR: Final = 3600.0
+_LONGEST_OFFSET_SECONDS: Final = 14.5 * _HOUR
+_PAGING: Final = ("x-total", "x-total-pages", "x-per-page", "x-page")
+_MAX_DIGITS: Final = 9
+_ABSENT_FLAGS: Final = frozenset({"null", "empty text", "blank text"})
+
+_CAUSES: Final[Mapping[int, tuple[str, str]]] = {
+    301: ("the API is elsewhere", "api.url"),
+    302: ("the API is elsewhere", "api.url"),
+    307: ("the API is elsewhere", "api.url"),
+    308: ("the API is elsewhere", "api.url"),
+    400: ("the request is not accepted", "api.page_size"),
+    403: ("the credential has no right to it", ""),
+    404: ("there is no such list under this address and account", "api.url"),
+    415: ("the content type is not accepted", ""),
+    422: ("the request is not accepted", "api.page_size"),
+    429: ("too many requests", "api.max_requests_per_second"),
+}
+
+
+def reason_of(error: GigasError) -> tuple[str, str]:
+    """Return why a list was rejected, and the setting to try; without addresses, ids and words of the API."""
+    reason = f"{type(error).__name__} ({error.reason})", ""
+    match error:
+        case AuthError():
+            reason = "the credential is not accepted (401)", "another credential, or api.login"
+        case ApiError(status=status):
+            unknown = "the API has an error" if error.reason == "server" else "rejected"
+            cause, setting = _CAUSES.get(status, (unknown, ""))
+            reason = f"HTTP status {status}: {cause}", setting
+        case TransportError(reason="timeout"):
+            reason = "no complete response in time", "api.timeout"
+        case TransportError():
+            reason = "no connection, or it broke off", "api.url, api.proxy, api.ca_file"
+        case DecodeError(field="body"):
+            reason = "the body is no JSON array, or cannot be read", ""
+        case DecodeError(field=field):
+            reason = f"items without a readable {safe_name(field) or 'field'}", ""
+        case IncompleteError():
+            reason = "the pages do not fit the total, repeat items, or changed while they were read", "api.page_size"
+    return reason
+
+
+def describe_list(
+    reading: ListReading, account: int | None, settings: Settings, wall: float
+) -> tuple[dict[str, Any], list[Problem]]:
+    """Return the facts about a list, and what does not fit."""
+    items, words = reading.raw_items, settings.status_words
+    fields, hidden, strange = survey_fields(reading.name, items)
+    problems = [
+        Problem(account, reading.name, field, text, setting)
+        for field, text, setting in [
+            *_field_problems(reading.name, fields, len(items)),
+            *_status_problems(reading, words),
+            *_date_problems(reading, fields, wall),
+        ]
+    ]
+    if strange:
+        text = f"{strange} of {len(items)} items are no JSON objects"
+        problems.append(Problem(account, reading.name, None, text))
+    total = max((_number(answer.headers.get("x-total", "")) or 0 for answer in reading.responses), default=0)
+    if reading.error is None and len(items) < total:
+        text = f"{len(items)} different items, and {total} by X-Total"
+        problems.append(Problem(account, reading.name, None, text, "api.page_size"))
+    problems = _with_error(reading, account, settings.poll.backups_source) + problems
+    facts: dict[str, Any] = {
+        "list": reading.name,
+        "accepted": reading.error is None,
+        "reason": None if reading.error is None else reason_of(reading.error)[0],
+        "responses": [_response(answer, page) for answer, page in zip(reading.responses, reading.pages, strict=True)],
+        "items": len(items),
+        "items_wrapped_in": None if reading.wrapper is None else (safe_name(reading.wrapper) or "a key not shown"),
+        "fields": [_field(each, len(items)) for each in fields.values()],
+        "field_names_not_shown": hidden,
+    }
+    if statuses := _statuses(reading, words):
+        facts["statuses"] = statuses
+    if dates := _newest(reading):
+        facts["newest_dates"] = {name: _distance(wall - date) for name, date in dates.items()}
+        facts["notes"] = list(_date_notes(reading, fields, wall))
+    sizes = [size for item in reading.decoded_items if (size := getattr(item, "size_bytes", None))]
+    if sizes:
+        name = "disk_size" if reading.name == "disks" else "backup_size"
+        facts["sizes"] = {name: f"{_decade(min(sizes))[0]} to {_decade(max(sizes))[1]}"}
+    return facts, problems
+
+
+def _decade(size_bytes: float) -> tuple[str, str]:
+    """Return the powers of ten, in the size's unit, between which a size lies."""
+    number, unit = human.size(size_bytes).split()
+    low = 10 ** (len(str(int(float(number)))) - 1)
+    return f"{low} {unit}", f"{low * 10} {unit}"
+
+
+def _with_error(reading: ListReading, account: int | None, source: str) -> list[Problem]:
+    if reading.error is None:
+        return []
+    text, setting = reason_of(reading.error)
+    # A list of backups that the API does not have is no failure where each disk is asked instead.
+    falls_back = (
+        reading.name == "backups"
+        and source == "auto"
+        and isinstance(reading.error, ApiError)
+        and reading.error.status in {400, 403, 404}
+    )
+    if reading.name == "backups" and not setting.startswith("api.page"):
+        setting = "poll.backups_source: disk"
+    return [Problem(account, reading.name, None, f"not accepted: {text}", setting, unreadable=not falls_back)]
+
+
+def _response(answer: Any, page: Sequence[object] | None) -> dict[str, Any]:
+    facts: dict[str, Any] = {"status": answer.status, "items": None if page is None else len(page)}
+    for name in _PAGING:
+        value = answer.headers.get(name)
+        if value is not None:
+            number = _number(value)
+            facts[name] = "not a number" if number is None else number
+    return facts
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS else None
+
+
+def _field(each: Field, items: int) -> dict[str, Any]:
+    return {
+        "field": each.name,
+        "read": each.used,
+        "present": each.present,
+        "absent": items - each.present,
+        "forms": dict(each.forms.most_common(_STATUSES_SHOWN)),
+        "not_understood": each.not_understood,
+    }
+
+
+def _field_problems(list_name: str, fields: Mapping[str, Field], items: int) -> Iterable[tuple[str | None, str, str]]:
+    for each in fields.values():
+        if not items or not each.used:
+            continue
+        if each.not_understood:
+            forms = ", ".join(form for form, _ in each.forms.most_common(3)) or "absent"
+            yield each.name, f"{each.not_understood} of {items} not understood ({forms})", _setting_for(each)
+        elif each.name in DECIDING[list_name] and each.present == 0:
+            other = similar_field(each.name, fields)
+            setting = f"api.fields: {{{each.name}: {other or 'THEIR_NAME'}}}"
+            if each.name == "error" and other is None:
+                setting += ", or {error: null} where the API has no such field"
+            yield each.name, "absent from every item", setting
+        elif each.name in DECIDING[list_name] and each.present < items:
+            yield each.name, f"absent from {items - each.present} of {items} items", ""
+        elif each.name in {"autobackup", "is_swap"} and (empty := sum(each.forms[form] for form in _ABSENT_FLAGS)):
+            yield each.name, f"{empty} of {items} are null or empty", ""
+
+
+def _setting_for(each: Field) -> str:
+    return {"disk_size": "api.disk_size_unit", "backup_size": "api.backup_size_unit"}.get(each.name, "")
+
+
+def _statuses(reading: ListReading, words: BackupStatusWords) -> list[dict[str, Any]]:
+    """Return the status words with their counts and how each is taken; longer ones as their length."""
+    taken: dict[str, Counter[str]] = {}
+    for item in reading.decoded_items:
+        if isinstance(item, Backup):
+            taken.setdefault(_shown_status(item.status), Counter())[_outcome(item, words)] += 1
+        elif isinstance(item, Disk):
+            taken.setdefault(_shown_status(item.status), Counter())["not judged"] += 1
+    ordered = sorted(taken.items(), key=lambda entry: (-entry[1].total(), entry[0]))
+    rows = [{"status": status, "taken_as": dict(outcomes)} for status, outcomes in ordered[:_STATUSES_SHOWN]]
+    if rest := ordered[_STATUSES_SHOWN:]:
+        count = sum(outcomes.total() for _, outcomes in rest)
+        rows.append({"status": f"{len(rest)} other statuses", "taken_as": {"not shown": count}})
+    return rows
+
+
+def _shown_status(status: str | None) -> str:
+    if status is None:
+        return "none"
+    return safe_word(status) or form_of(status, "status")
+
+
+def _outcome(backup: Backup, words: BackupStatusWords) -> str:
+    summary = summarise([backup], words, 0.0)
+    return "usable" if summary.usable else "failed" if summary.failed else "unfinished"
+
+
+def _status_problems(reading: ListReading, words: BackupStatusWords) -> Iterable[tuple[str | None, str, str]]:
+    del reading, words
+    return ()
+
+
+def _newest(reading: ListReading) -> dict[str, float]:
+    newest: dict[str, float] = {}
+    for item in reading.decoded_items:
+        for name in ("created_at", "updated_at", "date_created"):
+            date = getattr(item, name, None)
+            if date is not None:
+                newest[name] = max(date, newest.get(name, 0.0))
+    return newest
+
+
+def _distance(seconds: float) -> str:
+    return f"{human.age(-seconds)} ahead" if seconds < 0 else f"{human.age(seconds)} ago"
+
+
+def _date_problems(
+    reading: ListReading, fields: Mapping[str, Field], wall: float
+) -> Iterable[tuple[str | None, str, str]]:
+    for name, newest in _newest(reading).items():
+        is_zoned = name not in fields or all(has_zone(form) for form in fields[name].forms if form != "null")
+        if newest > wall + _AHEAD_SECONDS:
+            setting = "the clock of this machine, or of the API" if is_zoned else "api.time_zone"
+            yield name, f"the newest date lies {human.age(newest - wall)} ahead", setting
+
+
+def _date_notes(reading: ListReading, fields: Mapping[str, Field], wall: float) -> Iterable[str]:
+    """Return a note for each field of dates without a zone whose newest is hours old, as one read wrongly would be."""
+    for name, newest in _newest(reading).items():
+        is_zoned = name not in fields or all(has_zone(form) for form in fields[name].forms if form != "null")
+        if not is_zoned and _HOUR / 2 <= wall - newest <= _LONGEST_OFFSET_SECONDS:
+            yield (
+                f"{reading.name}.{name}: the newest date lies {human.age(wall - newest)} back and says no zone;"
+                " if something was made or changed since, set api.time_zone"
+            )

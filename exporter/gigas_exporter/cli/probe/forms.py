@@ -1,0 +1,115 @@
+"""Describe JSON values without their content.
+
+Owns what may be shown of a value: its type and form, never what it says. Dates show as patterns, ids as their length,
+a status as its word only where that is short and has nothing but letters. It knows no API.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final, Literal
+
+__all__ = ["FieldKind", "form_of", "has_zone", "safe_name", "safe_word"]
+
+FieldKind = Literal["id", "size", "flag", "date", "status", "choice", "text", "unknown"]
+
+_WORD: Final = re.compile(r"[A-Za-z _-]{1,32}")
+_NAME: Final = re.compile(r"[A-Za-z_]{1,38}[0-9]{0,2}")
+_UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_SIZE: Final = re.compile(r"([+-]?[0-9]+(?:\.[0-9]+)?)( ?)([KMGTP]?i?B?)", re.ASCII)
+_LETTERS: Final = re.compile(r"[A-Za-z]+")
+_DATE: Final = re.compile(r"[A-Za-z0-9:.,/+ -]{1,40}", re.ASCII)
+_FLAGS: Final = frozenset(
+    {"true", "false", "yes", "no", "on", "off", "t", "f", "y", "n", "enabled", "disabled", "0", "1"}
+)
+_DATE_WORDS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"], "Day"),
+    **dict.fromkeys(["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], "Mon"),
+    **{word: word for word in ("T", "t", "Z", "z", "UTC", "GMT")},
+}
+_CHOICES: Final = frozenset(
+    {"gigas", "gigas-automatic", "standard", "autoscaled", "balancer", "balancer_failover", "firewall"}
+)
+_KEYS_SHOWN: Final = 5
+_MANY: Final = 100  # digits; Python refuses to write numbers of thousands of them
+_LARGEST: Final = 10**_MANY
+
+
+def form_of(value: object, kind: FieldKind) -> str:
+    """Return the form of a value, such as ``number, 5 digits`` or ``9999-99-99T99:99:99Z``."""
+    form = "null"
+    match value:
+        case bool():
+            form = "true" if value else "false"
+        case int():
+            form = _number_form(value, kind)
+        case float():
+            form = "number with a fraction"
+        case str():
+            form = _text_form(value, kind)
+        case list():
+            form = "list" if value else "empty list"
+        case dict():
+            keys = sorted(safe_name(key) or "…" for key in value)[:_KEYS_SHOWN]
+            form = f"object with {', '.join(keys)}" if keys else "empty object"
+    return form
+
+
+def _number_form(value: int, kind: FieldKind) -> str:
+    if kind == "flag" and value in {0, 1}:
+        return str(value)
+    if kind not in {"id", "date"}:
+        return "number"
+    digits = len(str(abs(value))) if abs(value) < _LARGEST else _MANY
+    return f"number, {digits} digit{'' if digits == 1 else 's'}"
+
+
+def _text_form(text: str, kind: FieldKind) -> str:
+    stripped = text.strip()
+    form = _length(text)
+    if not stripped:
+        form = "blank text" if text else "empty text"
+    elif kind == "flag" and stripped.lower() in _FLAGS:
+        form = f'text "{stripped}"' + (" with blanks around" if text != stripped else "")
+    elif kind == "date":
+        form = _date_form(text)
+    elif kind == "size" and (found := _SIZE.fullmatch(text)):
+        form = f"text of a number{found[2]}{found[3]}"
+    elif kind == "id" and text.isascii() and text.isdigit():
+        form = f"text of {len(text)} digits"
+    elif kind == "id" and _UUID.fullmatch(text):
+        form = "UUID"
+    elif (kind == "status" and safe_word(text) is not None) or (kind == "choice" and text in _CHOICES):
+        form = f'text "{text}"'
+    elif kind in {"text", "unknown"}:
+        form = "text"
+    return form
+
+
+def _length(text: str) -> str:
+    return f"text, {len(text)} characters"
+
+
+def _date_form(text: str) -> str:
+    """Return a date with a 9 for each digit; one with a word that no date has shows as its length."""
+    if not _DATE.fullmatch(text) or any(word not in _DATE_WORDS for word in _LETTERS.findall(text)):
+        return _length(text)
+    if not any(char.isdigit() for char in text):
+        return _length(text)
+    return re.sub(r"[0-9]", "9", _LETTERS.sub(lambda word: _DATE_WORDS[word[0]], text))
+
+
+def has_zone(form: str) -> bool:
+    """Return whether a date of this form says its time zone, or is UNIX time, which needs none."""
+    return form.startswith("number") or re.search(r"(?:[Zz]|UTC|GMT|[+-]99:?99)$|^9+(?:\.9+)?$", form) is not None
+
+
+def safe_word(text: str) -> str | None:
+    """Return a status word that may be shown, ``None`` for one that could be anything."""
+    return text if _WORD.fullmatch(text) else None
+
+
+def safe_name(name: str) -> str | None:
+    """Return a field's name that may be shown: one that looks like an identifier of an API."""
+    return name if _NAME.fullmatch(name) else None

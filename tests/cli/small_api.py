@@ -1,0 +1,121 @@
+"""A small API of JSON lists over real HTTP, each of which a test may answer in its own way."""
+
+from __future__ import annotations
+
+import copy
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+__all__ = ["Answer", "SmallApi", "ago", "healthy", "small_api"]
+
+Answer = tuple[int, Any, Mapping[str, str]]
+
+
+def ago(**delta: float) -> str:
+    """Return the date so long ago, with its zone."""
+    return (datetime.now(UTC) - timedelta(**delta)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class SmallApi:
+    """Lists by path; ``answers`` goes before them.
+
+    Attributes:
+        lists: By path, the items; pages are made of them by ``limit`` and ``offset``.
+        answers: By path, what answers a request instead: it gets the query.
+        asked: The paths of the requests so far.
+    """
+
+    def __init__(self, lists: dict[str, list[Any]]) -> None:
+        self.lists = lists
+        self.answers: dict[str, Callable[[Mapping[str, str]], Answer]] = {}
+        self.asked: list[str] = []
+        self.url = ""
+
+    def respond(self, target: str) -> Answer:
+        """Return status, body and headers for a request."""
+        parts = urlsplit(target)
+        query = dict(parse_qsl(parts.query))
+        self.asked.append(parts.path)
+        if parts.path in self.answers:
+            return self.answers[parts.path](query)
+        if parts.path not in self.lists:
+            return 404, {"errors": ["no such thing"]}, {}
+        items = self.lists[parts.path]
+        offset, limit = int(query.get("offset", 0)), int(query.get("limit", 20))
+        return 200, items[offset : offset + limit], {"X-Total": str(len(items))}
+
+
+def healthy(account: str = "4242", disks: int = 4) -> dict[str, list[Any]]:
+    """Return the lists of an account whose disks are well: each has three good backups."""
+    path = f"/account/{account}"
+    lists: dict[str, list[Any]] = {f"{path}/disks": [], f"{path}/virtual_machines": [], f"{path}/backups": []}
+    for number in range(1, disks + 1):
+        disk = {
+            "id": number,
+            "virtual_machine_id": 500 + number,
+            "disk_size": 40,
+            "status": "built",
+            "error": False,
+            "locked": False,
+            "is_swap": False,
+            "autobackup": True,
+            "mount_point": "/",
+            "created_at": ago(days=90),
+            "updated_at": ago(days=9),
+        }
+        lists[f"{path}/disks"].append(disk)
+        lists[f"{path}/virtual_machines"].append({"id": 500 + number, "label": f"vm-{number}", "hostname": "host"})
+        own = [
+            {
+                "id": 1000 * number + age,
+                "disk_id": number,
+                "date_created": ago(days=age, minutes=20),
+                "status": "completed",
+                "backup_size": 9_000_000,
+                "locked": False,
+                "backup_type": "gigas-automatic",
+            }
+            for age in range(3)
+        ]
+        lists[f"{path}/disk/{number}/backups"] = own
+        lists[f"{path}/backups"] += copy.deepcopy(own)
+    return lists
+
+
+@contextmanager
+def small_api(lists: dict[str, list[Any]]) -> Iterator[SmallApi]:
+    """Serve lists on loopback until the end of the block."""
+    api = SmallApi(lists)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            status, body, headers = api.respond(self.path)
+            content = body if isinstance(body, bytes) else json.dumps(body).encode()
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(content))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            """Write nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    api.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield api
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

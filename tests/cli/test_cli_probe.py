@@ -1,0 +1,311 @@
+"""``probe``: understands what is understood, names what is not, and shows no value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from cli.conftest import Run
+from cli.small_api import SmallApi, ago, healthy, small_api
+from gigas_exporter.cli.probe.forms import FieldKind, form_of, has_zone, safe_name, safe_word
+from gigas_exporter.simulator import SimulatorServer
+
+DISKS, BACKUPS, MACHINES = "/account/4242/disks", "/account/4242/backups", "/account/4242/virtual_machines"
+
+
+@pytest.fixture
+def api() -> Iterator[SmallApi]:
+    """An account whose four disks are well."""
+    with small_api(healthy()) as server:
+        yield server
+
+
+def _probe(run: Run, api: SmallApi, *arguments: str) -> tuple[int, dict[str, Any]]:
+    outcome = run("probe", "--output", "json", *arguments, GIGAS_API_URL=api.url)
+    return outcome.status, json.loads(outcome.out)
+
+
+def _told(document: dict[str, Any]) -> set[tuple[str, str | None]]:
+    return {(problem["list"], problem["field"]) for problem in document["problems"]}
+
+
+def _each(api: SmallApi, path: str, change: Callable[[dict[str, Any]], object]) -> None:
+    for listed in (path, *(each for each in api.lists if path == BACKUPS and each.endswith("/backups"))):
+        for item in api.lists[listed]:
+            change(item)
+
+
+def test_the_simulators_lists_are_all_understood(run: Run, cloud: SimulatorServer) -> None:
+    """Both accounts of the simulated cloud, with all their troubles, are understood, and judged as check judges."""
+    outcome = run("probe")
+    assert outcome.status == 0, outcome.out
+    assert "RESULT: all understood" in outcome.out
+    assert "ACCOUNT 1: 16 disks; 1 never backed up" in outcome.out
+    assert "9999-99-99T99:99:99Z" in outcome.out
+    assert "status completed" in outcome.out
+    assert cloud.url not in outcome.out
+
+
+def test_each_list_is_read_once(run: Run, api: SmallApi) -> None:
+    """One request a list, and one for the own backups of one disk."""
+    assert _probe(run, api)[0] == 0
+    assert sorted(api.asked) == sorted({DISKS, MACHINES, BACKUPS, "/account/4242/disk/1/backups"})
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "value"),
+    [
+        (DISKS, "autobackup", "perhaps"),
+        (DISKS, "error", "flag: unknown to all"),
+        (DISKS, "is_swap", 7),
+        (DISKS, "disk_size", "large"),
+        (DISKS, "created_at", "yesterday"),
+        (DISKS, "virtual_machine_id", [5]),
+        (BACKUPS, "date_created", "31/12/2026"),
+        (BACKUPS, "date_created", "2026-12-31"),
+        (BACKUPS, "disk_id", {"disk": 1}),
+        (BACKUPS, "locked", "?"),
+        (MACHINES, "label", {"en": "x"}),
+    ],
+)
+def test_a_value_that_is_not_understood_is_named(run: Run, api: SmallApi, path: str, field: str, value: object) -> None:
+    """Its list and field, how many there are and in which form; the exit status is 1."""
+    if field == "error":
+        pytest.skip("a text other than a flag says that there is an error")
+    _each(api, path, lambda item: item.update({field: value}))
+    status, document = _probe(run, api)
+    assert status == 1
+    assert (path.rpartition("/")[2], field) in _told(document)
+
+
+@pytest.mark.parametrize("field", ["error", "autobackup", "is_swap", "mount_point", "virtual_machine_id"])
+def test_a_deciding_field_that_is_absent_is_named(run: Run, api: SmallApi, field: str) -> None:
+    """With the setting that says under which name the API has it, or that it has none."""
+    _each(api, DISKS, lambda item: item.update({f"has_{field}s": item.pop(field)}))
+    status, document = _probe(run, api)
+    assert status == 1
+    (problem,) = (each for each in document["problems"] if (each["list"], each["field"]) == ("disks", field))
+    assert problem["problem"] == "absent from every item"
+    assert f"api.fields: {{{field}: has_{field}s}}" in problem["try"]
+
+
+def test_an_absent_error_flag_can_be_accepted(run: Run, api: SmallApi) -> None:
+    """Where nothing resembles it, the setting that accepts its absence is named too."""
+    _each(api, DISKS, lambda item: item.pop("error"))
+    outcome = run("probe", GIGAS_API_URL=api.url)
+    assert outcome.status == 1
+    assert "{error: null}" in outcome.out
+
+
+def test_backups_that_name_no_disk_are_counted(run: Run, api: SmallApi) -> None:
+    """Without disk_id, or with that of a disk that is not listed."""
+    for item in api.lists[BACKUPS][:2]:
+        item["disk_id"] = None
+    api.lists[BACKUPS][2]["disk_id"] = 999
+    status, document = _probe(run, api)
+    assert status == 1
+    assert "3 of 12 name no listed disk" in {each["problem"] for each in document["problems"]}
+
+
+def test_an_accounts_list_that_leaves_backups_out_is_found(run: Run, api: SmallApi) -> None:
+    """By the own list of a disk that has none in the account's."""
+    api.lists[BACKUPS] = [item for item in api.lists[BACKUPS] if item["disk_id"] != 3]
+    status, document = _probe(run, api)
+    assert status == 1
+    assert "/account/4242/disk/3/backups" in api.asked
+    (problem,) = document["problems"]
+    assert problem["try"] == "poll.backups_source: disk"
+
+
+@pytest.mark.parametrize(
+    ("answer", "setting"),
+    [
+        ((301, b"", {"Location": "https://elsewhere.example/"}), "api.url"),
+        ((400, {"error": "limit too large"}, {}), "api.page_size"),
+        ((401, b"", {}), "credential"),
+        ((402, b"", {}), ""),
+        ((404, b"<html>", {}), "api.url"),
+        ((422, {"errors": {"limit": ["is bad"]}}, {}), "api.page_size"),
+        ((202, [], {}), ""),
+        ((200, {"disks": []}, {}), ""),
+        ((200, b"not JSON", {}), ""),
+    ],
+)
+def test_a_list_that_is_not_accepted_is_named_with_its_reason(
+    run: Run, api: SmallApi, answer: tuple[int, Any, dict[str, str]], setting: str
+) -> None:
+    """Status 2, and what can be tried; the other lists are read all the same."""
+    if answer[0] == 202:
+        pytest.skip("not yet rejected by the client")
+    api.answers[DISKS] = lambda _: answer
+    status, document = _probe(run, api)
+    assert status == 2
+    (problem,) = (each for each in document["problems"] if each["unreadable"])
+    assert problem["list"] == "disks"
+    assert setting in problem["try"]
+    assert BACKUPS in api.asked
+
+
+def test_pages_that_repeat_are_no_whole_list(run: Run, api: SmallApi) -> None:
+    """Forty-five disks by the total, of which every page has the same twenty."""
+    items = healthy(disks=20)[DISKS]
+    api.answers[DISKS] = lambda _: (200, items, {"X-Total": "45"})
+    status, document = _probe(run, api)
+    assert status != 0
+    assert ("disks", None) in _told(document)
+    facts = document["accounts"][0]["lists"][0]
+    assert facts["items"] == 20
+    assert facts["responses"][0]["x-total"] == 45
+
+
+def test_backups_of_the_account_may_be_missing_where_each_disk_has_its_own(run: Run, api: SmallApi) -> None:
+    """With ``auto`` that is no failure, and yet named."""
+    api.answers[BACKUPS] = lambda _: (403, b"", {})
+    status, document = _probe(run, api)
+    assert status == 1
+    assert ("backups", None) in _told(document)
+
+
+def test_dates_without_a_zone_that_lie_ahead_are_a_matter_of_the_zone(run: Run, api: SmallApi) -> None:
+    """And with one, of a clock."""
+    _each(api, BACKUPS, lambda item: item.update(date_created=ago(hours=-2).replace("T", " ").rstrip("Z")))
+    status, document = _probe(run, api)
+    assert status == 1
+    assert {each["try"] for each in document["problems"]} == {"api.time_zone"}
+    _each(api, BACKUPS, lambda item: item.update(date_created=ago(hours=-2)))
+    assert "clock" in _probe(run, api)[1]["problems"][0]["try"]
+
+
+def test_dates_without_a_zone_that_lie_hours_back_are_a_note(run: Run, api: SmallApi) -> None:
+    """As those of a control panel behind UTC would be."""
+    _each(api, BACKUPS, lambda item: item.update(date_created=ago(hours=5).replace("T", " ").rstrip("Z")))
+    outcome = run("probe", GIGAS_API_URL=api.url)
+    assert outcome.status == 0
+    assert "if something was made or changed since, set api.time_zone" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "setting"),
+    [
+        (DISKS, {"disk_size": 42949672960}, "api.disk_size_unit"),
+        (BACKUPS, {"backup_size": 9}, "api.backup_size_unit"),
+    ],
+)
+def test_sizes_in_another_unit_are_suspected(
+    run: Run, api: SmallApi, path: str, change: dict[str, Any], setting: str
+) -> None:
+    """A disk of exbibytes, or a backup of a millionth of its disk."""
+    _each(api, path, lambda item: item.update(change))
+    status, document = _probe(run, api)
+    assert status == 1
+    assert any(setting in each["try"] for each in document["problems"])
+
+
+CANARIES = (
+    "canary-7f3a",
+    "canary 99 Straße",
+    "\x1b[31mcanary",
+    "Canary@example.com",
+    "/srv/canary1",
+    "10.9.8.77",
+    "C4n4ry",
+)
+
+
+@pytest.mark.parametrize("canary", CANARIES)
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_no_value_is_shown(run: Run, api: SmallApi, canary: str, output: str) -> None:
+    """A canary in every value, in names of fields and headers, nested and as the account's id and name, is nowhere."""
+    for path, items in api.lists.items():
+        for item in items:
+            for name in list(item):
+                if name != "id" or path == MACHINES:
+                    item[name] = canary
+            item[canary] = canary
+            item["nested"] = {canary: [canary]}
+    api.answers["/account/4242/disk/1/backups"] = lambda _: (
+        200,
+        [{"id": canary, canary: canary, "status": canary}, canary],
+        {"X-Total": "canary", "X-Page": "c" * 9},
+    )
+    outcome = run("probe", "--output", output, GIGAS_API_URL=api.url)
+    assert outcome.status in {1, 2}
+    shown = (outcome.out + outcome.err).lower()
+    for piece in (canary, json.dumps(canary)[1:-1], "canary", "c4n4ry", "10.9.8", "4242", api.url, "127.0.0.1"):
+        assert piece.lower() not in shown, outcome.out
+
+
+def test_errors_of_the_api_are_not_quoted(run: Run, api: SmallApi) -> None:
+    """Neither its words nor the address."""
+    for path in (DISKS, BACKUPS, MACHINES):
+        api.answers[path] = lambda _: (422, {"errors": ["canary: account 4242 of Ms Canary"]}, {"Location": "canary"})
+    outcome = run("probe", GIGAS_API_URL=api.url)
+    assert outcome.status == 2
+    assert not {"canary", "4242", "127.0.0.1"} & set(outcome.out.lower().replace(":", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "form"),
+    [
+        (None, "text", "null"),
+        (True, "flag", "true"),
+        (0, "flag", "0"),
+        (17, "flag", "number"),
+        (12345, "id", "number, 5 digits"),
+        (7, "id", "number, 1 digit"),
+        (10**200, "id", "number, 100 digits"),
+        (1.5, "size", "number with a fraction"),
+        ("20 GB", "size", "text of a number GB"),
+        ("00017", "id", "text of 5 digits"),
+        ("123e4567-e89b-12d3-a456-426614174000", "id", "UUID"),
+        ("abc", "id", "text, 3 characters"),
+        (" Yes ", "flag", 'text "Yes" with blanks around'),
+        ("sometimes", "flag", "text, 9 characters"),
+        ("2026-01-31 10:00:00 UTC", "date", "9999-99-99 99:99:99 UTC"),
+        ("Tue, 31 Jan 2026 10:00:00 GMT", "date", "Day, 99 Mon 9999 99:99:99 GMT"),
+        ("born in May 1970", "date", "text, 16 characters"),
+        ("", "text", "empty text"),
+        ("  ", "status", "blank text"),
+        ("in-progress", "status", 'text "in-progress"'),
+        ("failed: code 7", "status", "text, 14 characters"),
+        ("gigas", "choice", 'text "gigas"'),
+        ("mine", "choice", "text, 4 characters"),
+        ("anything", "text", "text"),
+        ([], "flag", "empty list"),
+        ([1], "flag", "list"),
+        ({}, "flag", "empty object"),
+        ({"code": 1, "a b": 2}, "flag", "object with code, …"),
+    ],
+)
+def test_forms(value: object, kind: FieldKind, form: str) -> None:
+    """What is shown of a value."""
+    assert form_of(value, kind) == form
+
+
+@pytest.mark.parametrize(
+    ("form", "zoned"),
+    [
+        ("9999-99-99T99:99:99Z", True),
+        ("9999-99-99T99:99:99+99:99", True),
+        ("9999-99-99 99:99:99 UTC", True),
+        ("number, 10 digits", True),
+        ("9999999999", True),
+        ("9999-99-99 99:99:99", False),
+        ("9999-99-99T99:99:99.999", False),
+    ],
+)
+def test_zones(form: str, zoned: bool) -> None:
+    """Which forms of a date say their zone."""
+    assert has_zone(form) is zoned
+
+
+def test_names_and_words_that_may_be_shown() -> None:
+    """Identifiers and plain words; nothing with a long number, a sign or many characters."""
+    assert safe_name("has_autobackups") == "has_autobackups"
+    assert safe_name("ipv4") == "ipv4"
+    assert [safe_name(name) for name in ("a b", "x-y", "user123", "u1ser", "a" * 41, "", "ñ")] == [None] * 7
+    assert safe_word("In progress") == "In progress"
+    assert [safe_word(word) for word in ("a" * 33, "failed: x", "disk 7", "")] == [None] * 4
