@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from gigas_exporter.decode import decode_backup, decode_disk
-from gigas_exporter.gigas import RawAnswer, Request
+from gigas_exporter.gigas import RawResponse, Request
 
 __all__ = ["RawItems", "without_secrets"]
 
@@ -30,7 +30,7 @@ class RawItems:
     def __init__(self) -> None:
         self._items: dict[str, dict[str, Any]] = {}
 
-    def __call__(self, request: Request[Any], response: RawAnswer) -> None:
+    def __call__(self, request: Request[Any], response: RawResponse) -> None:
         """Keep the items of a response, by id."""
         decode = _DECODERS.get(request.operation)
         if decode is None:

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 from gigas_exporter.cli.probe.fields import DECODERS
 from gigas_exporter.errors import GigasError
-from gigas_exporter.gigas import RawAnswer, Request
+from gigas_exporter.gigas import RawResponse, Request
 
 __all__ = ["ListReading", "Recorder", "read_list", "unwrapped"]
 
@@ -33,13 +33,13 @@ class Recorder:
     """Keeps the responses of a client by operation; given to the client as ``on_response``."""
 
     def __init__(self) -> None:
-        self._responses: list[tuple[str, RawAnswer]] = []
+        self._responses: list[tuple[str, RawResponse]] = []
 
-    def __call__(self, request: Request[Any], answer: RawAnswer) -> None:
+    def __call__(self, request: Request[Any], answer: RawResponse) -> None:
         """Keep a response."""
         self._responses.append((request.operation, answer))
 
-    def take(self) -> list[RawAnswer]:
+    def take(self) -> list[RawResponse]:
         """Return the responses since the last call, and forget them."""
         taken = [answer for operation, answer in self._responses if operation in _OPERATIONS]
         self._responses.clear()
@@ -58,7 +58,7 @@ class ListReading:
     """
 
     name: ListName
-    responses: tuple[RawAnswer, ...]
+    responses: tuple[RawResponse, ...]
     pages: tuple[list[object] | None, ...]
     items: tuple[Any, ...] | None = None
     error: GigasError | None = None
@@ -95,7 +95,7 @@ def read_list(recorder: Recorder, name: ListName, read: Callable[[], Any]) -> Li
     return ListReading(name, responses, pages, items, error, _wrapper(pages))
 
 
-def _page(answer: RawAnswer) -> list[object] | None:
+def _page(answer: RawResponse) -> list[object] | None:
     try:
         page = json.loads(answer.body.decode("utf-8-sig"))
     except (ValueError, RecursionError):
