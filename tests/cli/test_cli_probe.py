@@ -309,3 +309,40 @@ def test_names_and_words_that_may_be_shown() -> None:
     assert [safe_name(name) for name in ("a b", "x-y", "user123", "u1ser", "a" * 41, "", "ñ")] == [None] * 7
     assert safe_word("In progress") == "In progress"
     assert [safe_word(word) for word in ("a" * 33, "failed: x", "disk 7", "")] == [None] * 4
+
+
+@pytest.mark.parametrize("status", [3, False, {"state": "ok"}, ["ok"]])
+def test_a_status_that_is_no_text_is_not_understood(run: Run, api: SmallApi, status: object) -> None:
+    """A number, boolean, object or list; its type is shown and nothing of it."""
+    _each(api, BACKUPS, lambda item: item.update(status=status))
+    code, document = _probe(run, api)
+    assert code == 1
+    assert ("backups", "status") in _told(document)
+    assert "not understood" in document["problems"][0]["problem"]
+
+
+@pytest.mark.parametrize(
+    ("status", "shown", "setting"),
+    [("Frobnicated", "Frobnicated", "backup_status.good: [Frobnicated]"), ("x 17", "text, 4 characters", "THE_WORD")],
+)
+def test_a_status_that_matches_no_word_is_named(run: Run, api: SmallApi, status: str, shown: str, setting: str) -> None:
+    """It counts as usable, so somebody must look at it; a word that may be a name shows as its length."""
+    _each(api, BACKUPS, lambda item: item.update(status=status))
+    code, document = _probe(run, api)
+    assert code == 1
+    (problem,) = (each for each in document["problems"] if each["list"] == "backups")
+    assert problem["problem"] == f"{shown} matches no known word and counts as usable (12 times)"
+    assert setting in problem["try"]
+
+
+def test_statuses_show_how_each_is_taken(run: Run, api: SmallApi) -> None:
+    """Folded, and with what comes before or after the word."""
+    for item, status in zip(
+        api.lists[BACKUPS], ("In-Progress", "backup_failed", "COMPLETED", "completed"), strict=False
+    ):
+        item["status"] = status
+    document = _probe(run, api)[1]
+    rows = {row["status"]: row["taken_as"] for row in document["accounts"][0]["lists"][2]["statuses"]}
+    assert rows["In-Progress"] == {"unfinished": 1}
+    assert rows["backup_failed"] == {"failed": 1}
+    assert rows["COMPLETED"] == {"usable": 1}

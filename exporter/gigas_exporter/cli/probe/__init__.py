@@ -13,7 +13,7 @@ from gigas_exporter.cli.options import GroupedCommand
 from gigas_exporter.cli.output import render_json
 from gigas_exporter.cli.probe.account import probe_account
 from gigas_exporter.cli.probe.facts import describe_list
-from gigas_exporter.cli.probe.fields import Problem
+from gigas_exporter.cli.probe.fields import Problem, decoders
 from gigas_exporter.cli.probe.lists import ListReading, Recorder, read_list
 from gigas_exporter.cli.probe.text import render_text
 from gigas_exporter.cli.progress import progress
@@ -91,7 +91,7 @@ def _probe(
 def _read_accounts(settings: Settings, credential: Credential, clock: Clock) -> ListReading:
     recorder = Recorder()
     with ReadClient(settings.api, credential, clock=clock, on_response=recorder) as client:
-        return read_list(recorder, "accounts", client.list_accounts)
+        return read_list(recorder, "accounts", client.list_accounts, decoders(settings.api))
 
 
 def _settings_shown(settings: Settings) -> dict[str, Any]:

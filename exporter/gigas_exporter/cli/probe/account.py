@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from gigas_exporter import human
 from gigas_exporter.cli.probe.facts import describe_list
-from gigas_exporter.cli.probe.fields import Problem
+from gigas_exporter.cli.probe.fields import Problem, decoders
 from gigas_exporter.cli.probe.lists import ListReading, Recorder, read_list
 from gigas_exporter.clock import Clock
 from gigas_exporter.config import AccountSettings, Settings
@@ -51,22 +51,24 @@ def probe_account(
     number: int, settings: Settings, account: AccountSettings, clock: Clock, progress: Callable[[str], None]
 ) -> AccountProbe:
     """Read each list of an account once, and the own backups of one disk."""
-    recorder = Recorder()
+    recorder, decode = Recorder(), decoders(settings.api)
     account_id = account.account.id
     with ReadClient(settings.api, account.credential, clock=clock, on_response=recorder) as client:
         progress(f"account {number}: disks")
-        disks = read_list(recorder, "disks", lambda: client.list_disks(account_id))
+        disks = read_list(recorder, "disks", lambda: client.list_disks(account_id), decode)
         progress(f"account {number}: virtual machines")
-        machines = read_list(recorder, "virtual_machines", lambda: client.list_virtual_machines(account_id))
+        machines = read_list(recorder, "virtual_machines", lambda: client.list_virtual_machines(account_id), decode)
         progress(f"account {number}: backups")
-        backups = read_list(recorder, "backups", lambda: client.list_backups(account_id))
+        backups = read_list(recorder, "backups", lambda: client.list_backups(account_id), decode)
         lists = [disks, machines, backups]
         inventory = _inventory(account, settings, clock, lists)
         own_disk = _disk_to_ask(inventory, disks, backups)
         if own_disk is not None:
             progress(f"account {number}: backups of one disk")
             disk_id = own_disk.id
-            lists.append(read_list(recorder, "disk_backups", lambda: client.list_disk_backups(account_id, disk_id)))
+            lists.append(
+                read_list(recorder, "disk_backups", lambda: client.list_disk_backups(account_id, disk_id), decode)
+            )
     found = AccountProbe(number)
     found.facts = {"account": number, "lists": []}
     for reading in lists:

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from gigas_exporter import human
+from gigas_exporter.backup_summary import BackupStatusWords
 from gigas_exporter.cli.probe.fields import DECIDING, Field, Problem, similar_field, survey_fields
 from gigas_exporter.cli.probe.forms import form_of, has_zone, safe_name, safe_word
 from gigas_exporter.cli.probe.lists import ListReading
 from gigas_exporter.config import Settings
 from gigas_exporter.errors import ApiError, AuthError, DecodeError, GigasError, IncompleteError, TransportError
-from gigas_exporter.inventory import BackupStatusWords, summarise
 from gigas_exporter.model import Backup, Disk
 
 __all__ = ["describe_list", "reason_of"]
@@ -28,6 +28,12 @@ _PAGING: Final = ("x-total", "x-total-pages", "x-per-page", "x-page")
 _MAX_DIGITS: Final = 9
 _ABSENT_FLAGS: Final = frozenset({"null", "empty text", "blank text"})
 
+_TAKEN_AS: Final = {
+    "usable": "usable",
+    "failed": "failed",
+    "unfinished": "unfinished",
+    "unclear": "not understood",
+}
 _CAUSES: Final[Mapping[int, tuple[str, str]]] = {
     301: ("the API is elsewhere", "api.url"),
     302: ("the API is elsewhere", "api.url"),
@@ -70,7 +76,7 @@ def describe_list(
 ) -> tuple[dict[str, Any], list[Problem]]:
     """Return the facts about a list, and what does not fit."""
     items, words = reading.raw_items, settings.status_words
-    fields, hidden, strange = survey_fields(reading.name, items)
+    fields, hidden, strange = survey_fields(reading.name, items, reading.decode)
     problems = [
         Problem(account, reading.name, field, text, setting)
         for field, text, setting in [
@@ -181,13 +187,13 @@ def _setting_for(each: Field) -> str:
 
 
 def _statuses(reading: ListReading, words: BackupStatusWords) -> list[dict[str, Any]]:
-    """Return the status words with their counts and how each is taken; longer ones as their length."""
+    """Return the statuses with their counts and how each is taken; those that may not be shown as their form."""
     taken: dict[str, Counter[str]] = {}
     for item in reading.decoded_items:
         if isinstance(item, Backup):
-            taken.setdefault(_shown_status(item.status), Counter())[_outcome(item, words)] += 1
+            taken.setdefault(_shown_status(item), Counter())[_TAKEN_AS[words.outcome(item)]] += 1
         elif isinstance(item, Disk):
-            taken.setdefault(_shown_status(item.status), Counter())["not judged"] += 1
+            taken.setdefault(_shown_status(item), Counter())["error" if item.status_is_error else "no error"] += 1
     ordered = sorted(taken.items(), key=lambda entry: (-entry[1].total(), entry[0]))
     rows = [{"status": status, "taken_as": dict(outcomes)} for status, outcomes in ordered[:_STATUSES_SHOWN]]
     if rest := ordered[_STATUSES_SHOWN:]:
@@ -196,20 +202,28 @@ def _statuses(reading: ListReading, words: BackupStatusWords) -> list[dict[str, 
     return rows
 
 
-def _shown_status(status: str | None) -> str:
-    if status is None:
+def _shown_status(item: Backup | Disk) -> str:
+    if isinstance(item, Backup) and item.status_type is not None:
+        return f"a JSON {item.status_type}"
+    if item.status is None:
         return "none"
-    return safe_word(status) or form_of(status, "status")
-
-
-def _outcome(backup: Backup, words: BackupStatusWords) -> str:
-    summary = summarise([backup], words, 0.0)
-    return "usable" if summary.usable else "failed" if summary.failed else "unfinished"
+    return safe_word(item.status) or form_of(item.status, "status")
 
 
 def _status_problems(reading: ListReading, words: BackupStatusWords) -> Iterable[tuple[str | None, str, str]]:
-    del reading, words
-    return ()
+    backups = [item for item in reading.decoded_items if isinstance(item, Backup)]
+    unclear = Counter(_shown_status(each) for each in backups if words.outcome(each) == "unclear")
+    if unclear:
+        forms = ", ".join(form for form, _ in unclear.most_common(3))
+        yield "status", f"{unclear.total()} of {len(backups)} not understood ({forms})", "backup_status"
+    texts = Counter(each.status for each in backups if each.status is not None and each.status_type is None)
+    for status in words.unmatched(texts)[:_STATUSES_SHOWN]:
+        shown = safe_word(status)
+        text = (
+            f"{shown or form_of(status, 'status')} matches no known word and counts as usable ({texts[status]} times)"
+        )
+        listed = shown or "THE_WORD"
+        yield "status", text, f"backup_status.good: [{listed}], or failed, or unfinished"
 
 
 def _newest(reading: ListReading) -> dict[str, float]:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gigas_exporter.cli.probe.forms import FieldKind, form_of, safe_name
-from gigas_exporter.decode import decode_account, decode_backup, decode_disk, decode_virtual_machine
+from gigas_exporter.decode import Decode, decode_account, decode_backup, decode_disk, decode_virtual_machine
+from gigas_exporter.gigas import ApiSettings
 
-__all__ = ["DECIDING", "DECODERS", "Field", "Problem", "survey_fields"]
+__all__ = ["DECIDING", "Field", "Problem", "decoders", "similar_field", "survey_fields"]
 
 _DISK: Final[Mapping[str, FieldKind]] = {
     "id": "id",
@@ -60,13 +61,6 @@ FIELDS: Final[Mapping[str, Mapping[str, FieldKind]]] = {
     "backups": _BACKUP,
     "disk_backups": _BACKUP,
 }
-DECODERS: Final[Mapping[str, Callable[[Any, Counter[str]], Any]]] = {
-    "accounts": decode_account,
-    "disks": decode_disk,
-    "virtual_machines": decode_virtual_machine,
-    "backups": decode_backup,
-    "disk_backups": decode_backup,
-}
 DECIDING: Final[Mapping[str, frozenset[str]]] = {
     "disks": frozenset({"id", "error", "autobackup", "is_swap", "mount_point", "virtual_machine_id"}),
     "backups": frozenset({"id", "disk_id", "date_created", "status"}),
@@ -86,6 +80,18 @@ _OTHER_KINDS: Final[Mapping[str, FieldKind]] = {
     "updated_at": "date",
 }
 _NAMES_SHOWN: Final = 40
+
+
+def decoders(settings: ApiSettings) -> Mapping[str, Decode[Any]]:
+    """Return what decodes the items of each list as the settings say."""
+    del settings
+    return {
+        "accounts": decode_account,
+        "disks": decode_disk,
+        "virtual_machines": decode_virtual_machine,
+        "backups": decode_backup,
+        "disk_backups": decode_backup,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +134,12 @@ class Field:
     not_understood: int = 0
 
 
-def survey_fields(list_name: str, items: Iterable[object]) -> tuple[dict[str, Field], int, int]:
+def survey_fields(list_name: str, items: Iterable[object], decode: Decode[Any]) -> tuple[dict[str, Field], int, int]:
     """Return the fields of some items by name, how many names may not be shown, and how many items are no objects."""
     known = FIELDS[list_name]
     fields = {name: Field(name, kind, used=True) for name, kind in known.items()}
     hidden: set[str] = set()
     strange = 0
-    decode = DECODERS[list_name]
     for item in items:
         invalid: Counter[str] = Counter()
         decode(item, invalid)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from gigas_exporter.cli.probe.fields import DECODERS
+from gigas_exporter.decode import Decode
 from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import RawResponse, Request
 
@@ -51,6 +51,7 @@ class ListReading:
     """One list as it was read.
 
     Attributes:
+        decode: Decodes one item.
         responses: In the order in which they came; a list that changes may have been read twice.
         pages: The items of each response that holds a JSON array, ``None`` for another body.
         items: What the client made of the list, ``None`` when it rejected it.
@@ -58,6 +59,7 @@ class ListReading:
     """
 
     name: ListName
+    decode: Decode[Any]
     responses: tuple[RawResponse, ...]
     pages: tuple[list[object] | None, ...]
     items: tuple[Any, ...] | None = None
@@ -78,11 +80,12 @@ class ListReading:
         """What the client made of the list, or else each item that can be read by itself."""
         if self.items is not None:
             return self.items
-        decode = DECODERS[self.name]
-        return tuple(item for raw in self.raw_items if (item := decode(raw, Counter())) is not None)
+        return tuple(item for raw in self.raw_items if (item := self.decode(raw, Counter())) is not None)
 
 
-def read_list(recorder: Recorder, name: ListName, read: Callable[[], Any]) -> ListReading:
+def read_list(
+    recorder: Recorder, name: ListName, read: Callable[[], Any], decoders: Mapping[str, Decode[Any]]
+) -> ListReading:
     """Read a list with the client that the recorder listens to."""
     recorder.take()
     items, error = None, None
@@ -92,7 +95,7 @@ def read_list(recorder: Recorder, name: ListName, read: Callable[[], Any]) -> Li
         error = failure
     responses = tuple(recorder.take())
     pages = tuple(map(_page, responses))
-    return ListReading(name, responses, pages, items, error, _wrapper(pages))
+    return ListReading(name, decoders[name], responses, pages, items, error, _wrapper(pages))
 
 
 def _page(answer: RawResponse) -> list[object] | None:
