@@ -1,4 +1,4 @@
-"""Values in words for people: sizes, spans of time, moments, and text that cannot harm a terminal."""
+"""Values in words for people: sizes, durations, timestamps, and text that cannot harm a terminal."""
 
 from __future__ import annotations
 
@@ -7,14 +7,27 @@ import os.path
 import traceback
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Final
 
-__all__ = ["age", "did_you_mean", "moment", "place_of", "printable", "size"]
+__all__ = ["DURATION_MILLISECONDS", "age", "did_you_mean", "format_duration", "moment", "place_of", "printable", "size"]
 
 _SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _KIB = 1024.0
 _UNIT_SECONDS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 _UNITS_SHOWN = 2
 _LONGEST_GUESS = 64
+_WHOLE_UNITS = frozenset({"y", "w", "d"})
+
+DURATION_MILLISECONDS: Final = {
+    "y": 365 * 86_400_000,
+    "w": 7 * 86_400_000,
+    "d": 86_400_000,
+    "h": 3_600_000,
+    "m": 60_000,
+    "s": 1000,
+    "ms": 1,
+}
+"""The units of a duration as Prometheus writes it, largest first."""
 
 
 def size(size_bytes: float | None) -> str:
@@ -45,6 +58,24 @@ def age(seconds: float | None) -> str:
         if len(parts) == _UNITS_SHOWN:
             break
     return " ".join(parts) or "0s"
+
+
+def format_duration(seconds: float) -> str:
+    """Return how Prometheus writes the duration: to the millisecond.
+
+    As in Prometheus, years, weeks and days stand only where they are the whole of it: ``26h``, not ``1d2h``.
+    """
+    rest = round(seconds * 1000)
+    if rest == 0:
+        return "0s"
+    parts: list[str] = []
+    for unit, size in DURATION_MILLISECONDS.items():
+        if unit in _WHOLE_UNITS and rest % size:
+            continue
+        number, rest = divmod(rest, size)
+        if number:
+            parts.append(f"{number}{unit}")
+    return "".join(parts)
 
 
 def moment(timestamp: float | None) -> str:

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 from gigas_exporter.backup_summary import BackupStatusWords, BackupSummary, summarise
 from gigas_exporter.model import Account, Disk, VirtualMachine
-from gigas_exporter.policy import Requirement
+from gigas_exporter.policy import Policy, Requirement, Thresholds
 
 __all__ = [
     "RESOURCES",
@@ -26,6 +26,7 @@ __all__ = [
     "Resource",
     "SnapshotSource",
     "StalenessLimits",
+    "locked_since",
     "summarise",
 ]
 
@@ -42,7 +43,8 @@ class Outcome:
         duration_seconds: How long the poll took.
         last_success_at: UNIX seconds of the last poll that succeeded, ``None`` when none has.
         failing_since: When the first poll failed of those that failed in a row, by the monotonic clock.
-        error: Why the last poll failed.
+        error: Why the last poll failed, in the one sentence that log, check and status page share.
+        invalid: By field, how many values could not be understood in the last poll that gave a result.
     """
 
     success: bool
@@ -50,6 +52,7 @@ class Outcome:
     last_success_at: float | None
     failing_since: float | None = None
     error: str | None = None
+    invalid: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +63,37 @@ class DisksReading:
         disks: By disk id.
         first_seen: By disk id, the monotonic time at which the walk began that first saw the disk.
         read_at: When the walk ended, by the monotonic clock.
+        locked_since: By id of each disk that is locked, since when as far as can be told, UNIX seconds.
     """
 
     disks: Mapping[str, Disk]
     first_seen: Mapping[str, float]
     read_at: float
+    locked_since: Mapping[str, float] = field(default_factory=dict)
+
+
+def locked_since(disks: Mapping[str, Disk], previous: DisksReading | None, wall: float) -> dict[str, float]:
+    """Return since when each locked disk has been locked, as far as can be told, in UNIX seconds.
+
+    Args:
+        disks: By disk id, as they were read now.
+        previous: The reading before, if there was one: a disk that was seen unlocked there is locked since ``wall``;
+            one that it does not know since its ``updated_at``, or else since ``wall``.
+        wall: When the disks were read, UNIX seconds.
+    """
+    known: Mapping[str, Disk] = previous.disks if previous is not None else {}
+    earlier: Mapping[str, float] = previous.locked_since if previous is not None else {}
+    since: dict[str, float] = {}
+    for disk in disks.values():
+        if disk.locked is False or (disk.locked is None and disk.id not in earlier):
+            continue
+        if disk.id in earlier:
+            since[disk.id] = earlier[disk.id]
+        elif disk.id in known and known[disk.id].locked is False:
+            since[disk.id] = wall
+        else:
+            since[disk.id] = wall if disk.updated_at is None else min(disk.updated_at, wall)
+    return since
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +150,11 @@ class AccountInventory:
         disks: ``None`` until the disks were read once.
         machines: ``None`` until the virtual machines were read once.
         backups: ``None`` until a backups poll ended with a result.
-        requirements: The policy's word on each disk of ``disks``, by disk id.
+        requirements: What the policy asks of each disk of ``disks``, by disk id.
         outcomes: How the last poll of each resource ended; a resource never polled to an end is missing.
         intervals: The configured seconds between polls of each resource.
+        known_machines: Each virtual machine that a disk refers to as it was last read, however long ago.
+        thresholds: When something about a disk lasts too long.
     """
 
     account: Account
@@ -134,10 +165,31 @@ class AccountInventory:
     requirements: Mapping[str, Requirement] = field(default_factory=dict)
     outcomes: Mapping[Resource, Outcome] = field(default_factory=dict)
     intervals: Mapping[Resource, float] = field(default_factory=dict)
+    known_machines: Mapping[str, VirtualMachine] = field(default_factory=dict)
+    thresholds: Thresholds = field(default_factory=Thresholds)
 
     def with_outcome(self, resource: Resource, outcome: Outcome) -> AccountInventory:
         """Return a copy in which ``resource`` last ended as ``outcome`` says."""
         return replace(self, outcomes={**self.outcomes, resource: outcome})
+
+    def with_requirements(self, policy: Policy) -> AccountInventory:
+        """Return a copy with what the policy asks of each disk, and the virtual machine that each refers to.
+
+        What has not changed stays the same object, so that others see at once that it has not.
+        """
+        disks: Mapping[str, Disk] = self.disks.disks if self.disks is not None else {}
+        listed: Mapping[str, VirtualMachine] = self.machines.machines if self.machines is not None else {}
+        machines: dict[str, VirtualMachine] = {}
+        for machine_id in {disk.virtual_machine_id for disk in disks.values()}:
+            machine = listed.get(machine_id or "") or self.known_machines.get(machine_id or "")
+            if machine is not None:
+                machines[machine.id] = machine
+        requirements = policy.requirements(self.account.id, disks, machines)
+        return replace(
+            self,
+            known_machines=self.known_machines if machines == self.known_machines else machines,
+            requirements=self.requirements if requirements == self.requirements else requirements,
+        )
 
     def current_disks(self, now: float) -> Mapping[str, Disk] | None:
         """Return the disks, or ``None`` when they were never read or too long ago (monotonic ``now``)."""
@@ -151,6 +203,11 @@ class AccountInventory:
         if self.machines is None or self.current_disks(now) is None:
             return None
         return self.machines.machines if now < self.machines.read_at + self.limits.disks else None
+
+    def current_backups(self, now: float) -> BackupsReading | None:
+        """Return the backups of the account, or ``None`` when they were never read or too long ago."""
+        reading = self.backups
+        return None if reading is None or now >= reading.read_at + self.limits.backups else reading
 
     def backup_summary(self, disk_id: str, now: float) -> BackupSummary | None:
         """Return what is known of a disk's backups, or ``None`` when nothing is or it is too old."""

@@ -1,21 +1,44 @@
 """The backup policy: which disks must have a backup, and how old the newest may be.
 
-A policy is a list of rules; the first whose match fits decides. What is not known about a disk matches nothing.
+A policy is a list of rules; the first that matches decides. A field that is truly empty matches nothing. One whose
+value is not known is tried with each value that it could have: where the answers differ, the disk keeps the strictest.
 """
 
 from __future__ import annotations
 
 import fnmatch
+import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from itertools import product
+from typing import Final
 
 from gigas_exporter.model import Disk, VirtualMachine
 
-__all__ = ["DEFAULT_POLICY", "Match", "Policy", "Requirement", "Rule"]
+__all__ = ["DEFAULT_POLICY", "Match", "Policy", "Requirement", "Rule", "Thresholds"]
 
 _HOUR = 3600.0
+_FLAGS: Final = ("is_swap", "autobackup")
+_GLOBS: Final = ("mount_point", "virtual_machine_label")
+_MAX_COMBINATIONS = 4096
+
+_Facts = frozenset[tuple[str, str | bool]]
+"""The conditions of a policy that hold for one field of a disk: pairs of the field and what a rule asks of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """When something about a disk lasts too long.
+
+    Attributes:
+        locked_seconds: How long a disk may be locked.
+        missed_factor: So many times its limit, and a backup was not late but missed.
+    """
+
+    locked_seconds: float = 2 * _HOUR
+    missed_factor: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +49,22 @@ class Requirement:
         required: Whether the disk must have a backup.
         max_age_seconds: How old its newest backup may be; ``None`` exactly when none is required.
         reason: Why the disk is exempt, in the operator's words, where the rule says so.
+        undecided: Fields of the disk that decide and whose value is not known; this is then the strictest requirement
+            that it could have.
     """
 
     required: bool
     max_age_seconds: float | None = None
     reason: str | None = None
+    undecided: tuple[str, ...] = ()
+
+    @property
+    def is_exempt(self) -> bool:
+        """Whether a rule says that no backup is needed, and why."""
+        return not self.required and self.reason is not None
+
+
+_NOT_REQUIRED = Requirement(required=False)
 
 
 @dataclass(frozen=True)
@@ -51,31 +85,13 @@ class Match:
     virtual_machine_label: str | None = None
 
     @cached_property
-    def _globs(self) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None]:
-        return tuple(  # type: ignore[return-value]
-            None if glob is None else re.compile(fnmatch.translate(glob))
-            for glob in (self.mount_point, self.virtual_machine_label)
-        )
+    def conditions(self) -> _Facts:
+        """The conditions that are given."""
+        return frozenset((each.name, value) for each in fields(self) if (value := getattr(self, each.name)) is not None)
 
-    def fits(self, account_id: str, disk: Disk, machine: VirtualMachine | None) -> bool:
-        """Return whether every condition holds for the disk."""
-        for wanted, got in (
-            (self.account_id, account_id),
-            (self.disk_id, disk.id),
-            (self.virtual_machine_id, disk.virtual_machine_id),
-            (self.is_swap, disk.is_swap),
-            (self.autobackup, disk.autobackup),
-        ):
-            if wanted is not None and wanted != got:
-                return False
-        for pattern, text in zip(self._globs, (disk.mount_point, machine.label if machine else None), strict=True):
-            if pattern is not None and (text is None or pattern.match(text) is None):
-                return False
-        return True
-
-    def covers(self, other: Match) -> bool:
-        """Return whether it certainly fits every disk that another match fits; two globs are compared as text."""
-        return all(getattr(self, each.name) in {None, getattr(other, each.name)} for each in fields(self))
+    def is_superset_of(self, other: Match) -> bool:
+        """Return whether it certainly matches every disk that another does; two globs are compared as text."""
+        return self.conditions <= other.conditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,30 +102,157 @@ class Rule:
     match: Match = field(default_factory=Match)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Policy:
-    """An ordered list of rules. A disk that none fits is not required to have backups."""
+    """An ordered list of rules. A disk that none matches is not required to have backups."""
 
     rules: tuple[Rule, ...]
 
     def requirement(self, account_id: str, disk: Disk, machine: VirtualMachine | None) -> Requirement:
-        """Return what the first fitting rule asks of the disk."""
-        for rule in self.rules:
-            if rule.match.fits(account_id, disk, machine):
-                return rule.requirement
-        return _NOT_REQUIRED
+        """Return what the policy asks of one disk."""
+        machines = {} if machine is None else {machine.id: machine}
+        return self.requirements(account_id, {disk.id: disk}, machines)[disk.id]
 
     def requirements(
         self, account_id: str, disks: Mapping[str, Disk], machines: Mapping[str, VirtualMachine]
     ) -> dict[str, Requirement]:
-        """Return the requirement of every disk of an account by disk id."""
-        return {
-            disk.id: self.requirement(account_id, disk, machines.get(disk.virtual_machine_id or ""))
-            for disk in disks.values()
+        """Return the requirement of every disk of an account by disk id.
+
+        A disk's virtual machine that is not among ``machines`` has a label that is not known.
+        """
+        decided: dict[tuple[_Facts | None, ...], Requirement] = {}
+        requirements = {}
+        for disk in disks.values():
+            facts = self._facts(account_id, disk, machines)
+            requirement = decided.get(facts)
+            if requirement is None:
+                requirement = decided[facts] = self._decide(facts)
+            requirements[disk.id] = requirement
+        return requirements
+
+    @cached_property
+    def _conditions(self) -> Mapping[str, Mapping[str | bool, re.Pattern[str] | None]]:
+        """By field, what the rules ask of it; with its pattern where that is a glob."""
+        found: dict[str, dict[str | bool, re.Pattern[str] | None]] = {}
+        for rule in self.rules:
+            for name, value in rule.match.conditions:
+                glob = re.compile(fnmatch.translate(str(value))) if name in _GLOBS else None
+                found.setdefault(name, {})[value] = glob
+        return found
+
+    @cached_property
+    def _holding(self) -> dict[tuple[str, str | bool | None], _Facts]:
+        """By field and value, which conditions hold for it; filled as values come."""
+        return {}
+
+    def _facts(self, account_id: str, disk: Disk, machines: Mapping[str, VirtualMachine]) -> tuple[_Facts | None, ...]:
+        """Return for each field that the rules mention which conditions hold, ``None`` where that is not known."""
+        facts: list[_Facts | None] = []
+        for name in self._conditions:
+            value: str | bool | None
+            if name == "account_id":
+                value = account_id
+            elif name == "disk_id":
+                value = disk.id
+            elif name == "virtual_machine_label":
+                machine_id = disk.virtual_machine_id
+                machine = machines.get(machine_id) if machine_id is not None else None
+                if _is_label_unknown(disk, machine):
+                    facts.append(None)
+                    continue
+                value = machine.label if machine is not None else None
+            elif name in disk.unknown:
+                facts.append(None)
+                continue
+            else:
+                value = getattr(disk, name)
+            facts.append(self._that_hold(name, value))
+        return tuple(facts)
+
+    def _that_hold(self, name: str, value: str | bool | None) -> _Facts:
+        """Return the conditions on a field that hold for a value; for an empty one none does."""
+        if value is None or value == "":
+            return frozenset()
+        conditions = self._conditions[name]
+        if name not in _GLOBS:
+            return frozenset({(name, value)}) if value in conditions else frozenset()
+        known = self._holding.get((name, value))
+        if known is None:
+            if len(self._holding) >= _MAX_COMBINATIONS:
+                self._holding.clear()
+            known = self._holding[name, value] = frozenset(
+                (name, glob) for glob, pattern in conditions.items() if pattern and pattern.match(str(value))
+            )
+        return known
+
+    def _decide(self, facts: tuple[_Facts | None, ...]) -> Requirement:
+        """Return the requirement of the disks of which this is known."""
+        unknown = [name for name, fact in zip(self._conditions, facts, strict=True) if fact is None]
+        known: _Facts = frozenset().union(*(fact for fact in facts if fact is not None))
+        if not unknown:
+            return self._first(known)
+        choices = [self._possible(name) for name in unknown]
+        if math.prod(map(len, choices)) > _MAX_COMBINATIONS:
+            return replace(self._strictest_left(known, unknown), undecided=tuple(sorted(unknown)))
+        asked = {tried: self._first(known.union(*tried)) for tried in product(*choices)}
+        strictest = min(asked.values(), key=_strictness)
+        decide = {
+            name
+            for place, name in enumerate(unknown)
+            for tried, requirement in asked.items()
+            if any(
+                _strictness(asked[(*tried[:place], other, *tried[place + 1 :])]) != _strictness(requirement)
+                for other in choices[place]
+            )
         }
+        return replace(strictest, undecided=tuple(sorted(decide))) if decide else strictest
+
+    def _possible(self, name: str) -> list[_Facts]:
+        """Return the different sets of conditions that hold for the values that a field could have."""
+        conditions = self._conditions[name]
+        if name in _FLAGS:
+            return [self._that_hold(name, value) for value in (True, False)]
+        values: Iterable[str | bool | None] = conditions
+        if name in _GLOBS:
+            values = [text for glob in conditions for text in _examples(str(glob))]
+        return list(dict.fromkeys(self._that_hold(name, value) for value in (None, "\x00", *values)))
+
+    def _first(self, holding: _Facts) -> Requirement:
+        """Return what the first matching rule asks, where exactly these conditions hold."""
+        for rule in self.rules:
+            if rule.match.conditions <= holding:
+                return rule.requirement
+        return _NOT_REQUIRED
+
+    def _strictest_left(self, known: _Facts, unknown: list[str]) -> Requirement:
+        """Return the strictest of all that rules could ask, where there is too much to try it all."""
+        left = [_NOT_REQUIRED]
+        for rule in self.rules:
+            conditions = rule.match.conditions
+            if all(condition in known or condition[0] in unknown for condition in conditions):
+                left.append(rule.requirement)
+                if conditions <= known:
+                    break
+        return min(left, key=_strictness)
 
 
-_NOT_REQUIRED = Requirement(required=False)
+def _is_label_unknown(disk: Disk, machine: VirtualMachine | None) -> bool:
+    if machine is None:
+        return disk.virtual_machine_id is not None or "virtual_machine_id" in disk.unknown
+    return "label" in machine.unknown
+
+
+def _strictness(requirement: Requirement) -> tuple[float, bool]:
+    """Return what orders requirements, strictest first, and differs where what they ask differs."""
+    limit = requirement.max_age_seconds
+    return (math.inf if limit is None else limit), requirement.is_exempt
+
+
+def _examples(glob: str) -> tuple[str, str]:
+    """Return two texts that a glob matches: as few other globs as may be, and with nothing where it has a star."""
+    text = re.sub(r"\[(!?)(.)[^\]]*\]", lambda found: "\x01" if found[1] else found[2], glob).replace("?", "\x02")
+    return text.replace("*", "\x03"), text.replace("*", "")
+
 
 DEFAULT_POLICY = Policy(
     (

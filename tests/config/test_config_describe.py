@@ -28,6 +28,7 @@ def test_the_defaults_in_words() -> None:
         "backup policy 1: disks with is swap true need no backup (swap needs no backup)",
         "backup policy 2: disks with autobackup true need a backup younger than 26h",
         "backup policy 3: all other disks need no backup",
+        "thresholds: a disk is locked too long after 2h, a backup missed at 2 times its limit",
         "web: :10063/metrics",
         "log: info and above, as logfmt",
     ]
@@ -40,6 +41,7 @@ def test_everything_given_in_words(load: Load, tmp_path: Path) -> None:
 api: {max_requests_per_second: 0, proxy: "http://p:1"}
 accounts: [{id: 1, name: one, api_key_file: key}, {id: 2, login: me, password: canary-secret}]
 backup_policy: [{match: {virtual_machine_id: 501, mount_point: "/srv/db*"}, max_age: 6h}]
+thresholds: {locked: 90m, missed_factor: 1.5}
 web: {listen_address: "[::1]:9000", config_file: web.yml, enable_lifecycle: true}
 """
     lines = describe(load(text, {"shard": "1/2"}))
@@ -56,6 +58,7 @@ web: {listen_address: "[::1]:9000", config_file: web.yml, enable_lifecycle: true
             " need a backup younger than 6h"
         ),
         "backup policy, last: all other disks need no backup",
+        "thresholds: a disk is locked too long after 1h30m, a backup missed at 1.5 times its limit",
         f"web: [::1]:9000/metrics, secured as {tmp_path}/web.yml says, POST /-/reload allowed",
         "log: info and above, as logfmt",
     ]
@@ -66,12 +69,12 @@ def test_requests_in_words() -> None:
     """For a fleet of a given size; both ways of reading backups where it is not known which it will be."""
     words = "requests for 5000 disks: about"
     settings = load_settings(None, {"api.max-requests-per-second": 15}, ENVIRONMENT)
-    assert describe(settings, disks=5000)[9:] == [
+    assert describe(settings, disks=5000)[10:] == [
         f"{words} 5112 an hour with backups from one sweep of the account",
         f"{words} 63008 an hour with backups disk by disk, more than api.max_requests_per_second allows",
     ]
     sweep = load_settings(None, {"backups.source": "account"}, ENVIRONMENT)
-    assert describe(sweep, disks=5000)[9:] == [f"{words} 5112 an hour with backups from one sweep of the account"]
+    assert describe(sweep, disks=5000)[10:] == [f"{words} 5112 an hour with backups from one sweep of the account"]
 
 
 def test_discovery_in_words(load: Load) -> None:

@@ -121,16 +121,32 @@ def test_the_first_rule_that_fits_decides(server: SimulatorServer, watch: Watch,
     assert limits(watch(settings_of(server, tmp_path, rules))) == expected
 
 
-def test_what_the_api_did_not_give_matches_nothing(server: SimulatorServer, watch: Watch, tmp_path: Path) -> None:
-    """A flag or mount point that is null is neither true nor false, and no text."""
-    server.faults.add("nulls", "list_disks", field="autobackup")
+def test_a_mount_point_that_is_null_matches_nothing(server: SimulatorServer, watch: Watch, tmp_path: Path) -> None:
+    """A disk that is mounted nowhere has no text to match, not even by a star."""
     server.faults.add("nulls", "list_disks", field="mount_point")
-    rules = policy(
-        "match: {autobackup: true}, max_age: 1h",
-        "match: {autobackup: false}, max_age: 2h",
-        "match: {mount_point: '*'}, max_age: 3h",
-    )
+    rules = policy("match: {mount_point: '*'}, max_age: 3h")
     assert set(limits(watch(settings_of(server, tmp_path, rules))).values()) == {None}
+
+
+def test_a_flag_that_is_null_may_be_either(server: SimulatorServer, watch: Watch, tmp_path: Path) -> None:
+    """What is not known keeps the strictest of the limits that it could have, and is said to decide."""
+    server.faults.add("nulls", "list_disks", field="autobackup")
+    rules = policy("match: {autobackup: true}, max_age: 2h", "match: {autobackup: false}, max_age: 1h")
+    watching = watch(settings_of(server, tmp_path, rules))
+    assert set(limits(watching).values()) == {1.0}
+    assert {asked.undecided for asked in watching.inventory().requirements.values()} == {("autobackup",)}
+
+
+def test_labels_that_are_refused_are_not_known(server: SimulatorServer, watch: Watch, tmp_path: Path) -> None:
+    """A rule by label before an exemption keeps its limit while the machines answer 403."""
+    server.faults.add("status", "list_virtual_machines", status=403)
+    rules = policy("match: {virtual_machine_label: 'db*'}, max_age: 6h", "required: false, reason: scratch")
+    watching = watch(settings_of(server, tmp_path, rules))
+    await_true(lambda: watching.inventory().disks and "virtual_machines" in watching.inventory().outcomes)
+    attached = {disk.id for disk in server.world.disks(ACCOUNT) if disk.virtual_machine_id is not None}
+    asked = watching.inventory().requirements
+    assert {asked[disk_id].max_age_seconds for disk_id in attached} == {6 * HOUR}
+    assert {asked[disk_id].undecided for disk_id in attached} == {("virtual_machine_label",)}
 
 
 def test_without_a_policy_autobackup_decides(server: SimulatorServer, watch: Watch) -> None:

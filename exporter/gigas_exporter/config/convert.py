@@ -18,6 +18,7 @@ from gigas_exporter.config.schema import (
     MatchSection,
     RuleSection,
     StatusSection,
+    ThresholdsSection,
 )
 from gigas_exporter.config.settings import AccountSettings
 from gigas_exporter.config.values import is_loopback
@@ -26,9 +27,9 @@ from gigas_exporter.files import without_waiting
 from gigas_exporter.gigas.credentials import Credential
 from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.model import Account
-from gigas_exporter.policy import DEFAULT_POLICY, Match, Policy, Requirement, Rule
+from gigas_exporter.policy import DEFAULT_POLICY, Match, Policy, Requirement, Rule, Thresholds
 
-__all__ = ["Findings", "accounts_of", "api_of", "check_entries", "policy_of", "words_of"]
+__all__ = ["Findings", "accounts_of", "api_of", "check_entries", "policy_of", "thresholds_of", "words_of"]
 
 
 class Findings:
@@ -156,6 +157,11 @@ def words_of(section: StatusSection, findings: Findings) -> BackupStatusWords:
     )
 
 
+def thresholds_of(section: ThresholdsSection) -> Thresholds:
+    """Return when something about a disk lasts too long."""
+    return Thresholds(locked_seconds=section.locked, missed_factor=section.missed_factor)
+
+
 def policy_of(sections: list[RuleSection] | None, accounts: tuple[AccountSettings, ...], findings: Findings) -> Policy:
     """Return the backup policy; rules that can never decide anything are warned about."""
     if sections is None:
@@ -165,7 +171,7 @@ def policy_of(sections: list[RuleSection] | None, accounts: tuple[AccountSetting
     for place, section in enumerate(sections):
         path = f"backup_policy[{place}]"
         match = _match(section.match)
-        before = next((index for index, rule in enumerate(rules) if rule.match.covers(match)), None)
+        before = next((index for index, rule in enumerate(rules) if rule.match.is_superset_of(match)), None)
         if before is not None:
             disks = "every disk" if rules[before].match == Match() else "all of its disks"
             findings.warnings.append(f"{path}: is never reached, since backup_policy[{before}] matches {disks}")

@@ -19,7 +19,7 @@ from gigas_exporter.gigas.credentials import (
 )
 from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.inventory import StalenessLimits
-from gigas_exporter.policy import Match, Policy, Requirement, Rule
+from gigas_exporter.policy import Match, Policy, Requirement, Rule, Thresholds
 
 __all__ = ["describe"]
 
@@ -38,6 +38,7 @@ def describe(settings: Settings, disks: int | None = None) -> list[str]:
         *_accounts(settings),
         *_polls(settings.poll),
         *_policy(settings.policy),
+        _thresholds(settings.thresholds),
         _web(settings.web),
         f"log: {settings.log.level} and above, as {settings.log.format}",
         *([] if disks is None else _requests(settings, disks)),
@@ -84,6 +85,13 @@ def _policy(policy: Policy) -> list[str]:
     if all(rule.match != Match() for rule in policy.rules):
         lines.append("backup policy, last: all other disks need no backup")
     return lines
+
+
+def _thresholds(thresholds: Thresholds) -> str:
+    return (
+        f"thresholds: a disk is locked too long after {format_duration(thresholds.locked_seconds)},"
+        f" a backup missed at {thresholds.missed_factor:g} times its limit"
+    )
 
 
 def _web(web: WebSettings) -> str:

@@ -13,7 +13,15 @@ from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from gigas_exporter.config.convert import Findings, accounts_of, api_of, check_entries, policy_of, words_of
+from gigas_exporter.config.convert import (
+    Findings,
+    accounts_of,
+    api_of,
+    check_entries,
+    policy_of,
+    thresholds_of,
+    words_of,
+)
 from gigas_exporter.config.credential import CREDENTIAL_KEYS, make_credential, variable_of
 from gigas_exporter.config.flags import FLAGS
 from gigas_exporter.config.problems import problems_of
@@ -79,6 +87,7 @@ def load_settings(
         poll=_part(PollSettings, "poll", file.poll, by_key),
         status_words=words_of(file.backup_status, findings),
         policy=policy_of(file.backup_policy, accounts, findings),
+        thresholds=thresholds_of(file.thresholds),
         web=_web(file, directory, by_key),
         log=_part(LogSettings, "log", file.log, by_key),
         shard=shard if isinstance(shard, Shard) else None,

@@ -23,6 +23,7 @@ from gigas_exporter.config.schema import (
     RuleSection,
     Section,
     StatusSection,
+    ThresholdsSection,
     WebSection,
 )
 
@@ -37,6 +38,7 @@ _SECTIONS: Final[tuple[tuple[str, str, type[Section]], ...]] = (
     ("`backup_status`", "backup_status", StatusSection),
     ("`backup_policy`", "backup_policy[]", RuleSection),
     ("`backup_policy[].match`", "backup_policy[].match", MatchSection),
+    ("`thresholds`", "thresholds", ThresholdsSection),
     ("`web`", "web", WebSection),
     ("`log`", "log", LogSection),
 )

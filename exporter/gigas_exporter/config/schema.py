@@ -26,6 +26,7 @@ from gigas_exporter.config.values import (
     parse_telemetry_path,
 )
 from gigas_exporter.gigas.settings import ApiSettings
+from gigas_exporter.policy import Thresholds
 from gigas_exporter.secret import Secret
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "RuleSection",
     "Section",
     "StatusSection",
+    "ThresholdsSection",
     "WebSection",
 ]
 
@@ -47,6 +49,7 @@ _API: Final = ApiSettings()
 _POLL: Final = PollSettings()
 _WEB: Final = WebSettings()
 _WORDS: Final = BackupStatusWords()
+_THRESHOLDS: Final = Thresholds()
 _YEAR: Final = 365 * 86400.0
 _MAXIMUM_TEXT: Final = 4096
 
@@ -247,6 +250,20 @@ class RuleSection(FilledSection):
     reason: Text | None = _key(None, "text", "Why, for people.")
 
 
+class ThresholdsSection(Section):
+    """When something about a disk lasts too long: for `check`, the status page, the metrics and the alerts alike."""
+
+    locked: Span = _key(_THRESHOLDS.locked_seconds, "duration", "How long a disk may be locked.")
+    missed_factor: float = _key(
+        _THRESHOLDS.missed_factor,
+        "number",
+        "A backup older than so many times its limit was not late but missed, which is critical.",
+        ge=1,
+        le=1000,
+        allow_inf_nan=False,
+    )
+
+
 class WebSection(Section):
     """Where and how the metrics are served."""
 
@@ -286,6 +303,7 @@ class ConfigFile(Section):
         "Which disks must have a backup, and how old the newest may be. The first rule that matches decides;"
         " a disk that none matches needs no backup.",
     )
+    thresholds: ThresholdsSection = _key(ThresholdsSection(), "mapping", "When something about a disk lasts too long.")
     web: WebSection = _key(WebSection(), "mapping", "How the metrics are served.")
     log: LogSection = _key(LogSection(), "mapping", "How events are logged.")
 

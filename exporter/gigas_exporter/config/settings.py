@@ -14,7 +14,7 @@ from gigas_exporter.gigas.credentials import Credential
 from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.inventory import BackupStatusWords
 from gigas_exporter.model import Account
-from gigas_exporter.policy import DEFAULT_POLICY, Policy
+from gigas_exporter.policy import DEFAULT_POLICY, Policy, Thresholds
 
 __all__ = [
     "AccountSettings",
@@ -112,6 +112,7 @@ class Settings:
     poll: PollSettings = field(default_factory=PollSettings)
     status_words: BackupStatusWords = field(default_factory=BackupStatusWords)
     policy: Policy = DEFAULT_POLICY
+    thresholds: Thresholds = field(default_factory=Thresholds)
     web: WebSettings = field(default_factory=WebSettings)
     log: LogSettings = field(default_factory=LogSettings)
     shard: Shard | None = None

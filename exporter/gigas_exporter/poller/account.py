@@ -19,15 +19,16 @@ from gigas_exporter.inventory import (
     MachinesReading,
     Outcome,
     Resource,
+    locked_since,
 )
 from gigas_exporter.logs import get_logger
 from gigas_exporter.model import Disk, VirtualMachine
-from gigas_exporter.policy import Policy, Requirement
+from gigas_exporter.policy import Policy
 from gigas_exporter.poller.backups import BackupsReader
 from gigas_exporter.poller.loop import poll_deadline
 from gigas_exporter.poller.store import Store
 
-__all__ = ["AccountPoller", "PollObserver", "with_requirements"]
+__all__ = ["AccountPoller", "PollObserver"]
 
 _log = get_logger(__name__)
 
@@ -120,9 +121,10 @@ class AccountPoller:
 
         def change(inventory: AccountInventory) -> AccountInventory:
             if isinstance(result, _Read):
-                return result.change(inventory).with_outcome(resource, Outcome(True, duration, now))
+                outcome = Outcome(True, duration, now, invalid=result.invalid)
+                return result.change(inventory).with_outcome(resource, outcome)
             since = monotonic if last.failing_since is None else last.failing_since
-            outcome = Outcome(False, duration, last.last_success_at, since, str(result))
+            outcome = Outcome(False, duration, last.last_success_at, since, str(result), last.invalid)
             return inventory.with_outcome(resource, outcome)
 
         self._store.update(self._account_id, change, still_wanted=lambda: not self._stop.is_set())
@@ -134,15 +136,17 @@ class AccountPoller:
         began = self._clock.monotonic()
         listing = self._client.list_disks(self._account_id, budget=self._budget(poll_deadline(self._interval)))
         disks: Mapping[str, Disk] = {disk.id: disk for disk in listing.items}
-        read_at = self._clock.monotonic()
+        read_at, wall = self._clock.monotonic(), self._clock.wall()
 
         def change(inventory: AccountInventory) -> AccountInventory:
             seen: Mapping[str, float] = inventory.disks.first_seen if inventory.disks is not None else {}
             first_seen = {disk_id: seen.get(disk_id, began) for disk_id in disks}
             known = inventory.disks.disks if inventory.disks is not None else None
             # The same object for the same disks lets whoever renders them see at once that nothing changed.
-            reading = DisksReading(known if known == disks else disks, first_seen, read_at)
-            return with_requirements(replace(inventory, disks=reading), self._policy)
+            since = locked_since(disks, inventory.disks, wall)
+            reading = DisksReading(known if known == disks else disks, first_seen, read_at, since)
+            changed = replace(inventory, disks=reading)
+            return changed if reading.disks is known else changed.with_requirements(self._policy)
 
         return _Read(change, listing.invalid, {"disks": len(disks)})
 
@@ -155,7 +159,8 @@ class AccountPoller:
         def change(inventory: AccountInventory) -> AccountInventory:
             known = inventory.machines.machines if inventory.machines is not None else None
             reading = MachinesReading(known if known == machines else machines, read_at)
-            return with_requirements(replace(inventory, machines=reading), self._policy)
+            changed = replace(inventory, machines=reading)
+            return changed if reading.machines is known else changed.with_requirements(self._policy)
 
         return _Read(change, listing.invalid, {"virtual_machines": len(machines)})
 
@@ -200,12 +205,3 @@ class AccountPoller:
         if since is not None:
             log.info("poll succeeds again", failed_for_seconds=round(self._clock.monotonic() - since, 1))
         log.bind(**result.facts).info("poll done")
-
-
-def with_requirements(inventory: AccountInventory, policy: Policy) -> AccountInventory:
-    """Return the inventory with what the policy asks of each of its disks."""
-    disks: Mapping[str, Disk] = inventory.disks.disks if inventory.disks is not None else {}
-    machines: Mapping[str, VirtualMachine] = inventory.machines.machines if inventory.machines is not None else {}
-    requirements: Mapping[str, Requirement] = policy.requirements(inventory.account.id, disks, machines)
-    unchanged = requirements == inventory.requirements
-    return replace(inventory, requirements=inventory.requirements if unchanged else requirements)

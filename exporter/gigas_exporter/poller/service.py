@@ -19,7 +19,7 @@ from gigas_exporter.errors import ConfigError, GigasError
 from gigas_exporter.gigas import Credential
 from gigas_exporter.inventory import RESOURCES, AccountInventory, Resource, StalenessLimits
 from gigas_exporter.logs import get_logger
-from gigas_exporter.poller.account import AccountPoller, PollObserver, with_requirements
+from gigas_exporter.poller.account import AccountPoller, PollObserver
 from gigas_exporter.poller.backups import BackupsReader
 from gigas_exporter.poller.clients import Clients, RequestObserver
 from gigas_exporter.poller.discovery import discover
@@ -270,8 +270,14 @@ class Service:
             resource: poll.backups_interval if resource == "backups" else poll.interval for resource in RESOURCES
         }
         inventory = known or AccountInventory(account.account, limits)
-        inventory = replace(inventory, account=account.account, limits=limits, intervals=intervals)
-        return with_requirements(inventory, self._settings.policy)
+        inventory = replace(
+            inventory,
+            account=account.account,
+            limits=limits,
+            intervals=intervals,
+            thresholds=self._settings.thresholds,
+        )
+        return inventory.with_requirements(self._settings.policy)
 
     def _begin(self, account: AccountSettings) -> None:
         stop = threading.Event()

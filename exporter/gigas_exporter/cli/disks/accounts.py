@@ -15,7 +15,6 @@ from gigas_exporter.errors import ApiError, GigasError
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.inventory import AccountInventory, DisksReading, MachinesReading, StalenessLimits
 from gigas_exporter.model import Disk, VirtualMachine
-from gigas_exporter.poller.account import with_requirements
 from gigas_exporter.poller.backups import BackupsReader
 from gigas_exporter.report import DiskReport, report_account, worst_first
 
@@ -49,7 +48,9 @@ def report_disks(
     clock, settings = selection.clock, selection.settings
     account_id = account.account.id
     began = clock.monotonic()
-    inventory = AccountInventory(account.account, StalenessLimits(float("inf"), float("inf")))
+    inventory = AccountInventory(
+        account.account, StalenessLimits(float("inf"), float("inf")), thresholds=settings.thresholds
+    )
     reading = DisksReading({disk.id: disk for disk in disks}, {disk.id: began for disk in disks}, began)
     inventory = replace(inventory, disks=reading)
     try:
@@ -73,7 +74,7 @@ def report_disks(
         inventory = replace(inventory, backups=poll.reading)
     except GigasError as error:
         warn(f"account {account_id}: backups are not shown: {error}")
-    inventory = with_requirements(inventory, settings.policy)
+    inventory = inventory.with_requirements(settings.policy)
     return worst_first(report_account(inventory, wall=clock.wall(), monotonic=clock.monotonic()))
 
 
