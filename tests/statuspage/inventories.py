@@ -69,6 +69,5 @@ def account(
         disks=DisksReading(disks, dict.fromkeys(disks, now), now),
         machines=MachinesReading(known, now),
         backups=BackupsReading(summaries, frozenset(), None, now),
-        requirements=DEFAULT_POLICY.requirements(account_id, disks, known),
         outcomes={"disks": Outcome(True, 0.1, wall), "backups": Outcome(True, 0.1, wall)},
-    )
+    ).with_requirements(DEFAULT_POLICY)

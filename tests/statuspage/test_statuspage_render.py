@@ -130,7 +130,7 @@ def test_each_finding_can_be_shown_alone(fleet: tuple[AccountInventory, ...], fi
 def test_attention_and_account_filter_together(fleet: tuple[AccountInventory, ...]) -> None:
     """What needs attention, of one account."""
     chosen = Query.of({"show": "attention", "account": "4243"}).select(_reports(fleet))
-    assert len(chosen) == 5
+    assert len(chosen) == 7
     assert {report.account.id for report in chosen} == {"4243"}
 
 

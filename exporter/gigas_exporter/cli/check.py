@@ -121,7 +121,7 @@ def _reports(once: Once) -> list[DiskReport]:
 
 
 def _exit_status(reports: Sequence[DiskReport], once: Once) -> int:
-    if once.unread or any(Finding.BACKUPS_UNREAD in report.findings for report in reports):
+    if once.unread or any(Finding.BACKUPS_UNREADABLE in report.findings for report in reports):
         return _UNCHECKED
     return _FINDINGS if any(map(needs_attention, reports)) else _WELL
 
@@ -169,13 +169,13 @@ def _performance_data(reports: Sequence[DiskReport], once: Once) -> str:
     counts = count_findings(reports)
     ages = [age for each in reports if each.requirement.required and (age := each.age_seconds) is not None]
     disks_known = not any("disks" in resources for resources in once.unread.values())
-    backups_known = not once.unread and not counts[Finding.BACKUPS_UNREAD]
+    backups_known = not once.unread and not counts[Finding.BACKUPS_UNREADABLE]
     data = {
         "disks": len(reports) if disks_known else "U",
         "never_backed_up": counts[Finding.NEVER_BACKED_UP] if backups_known else "U",
         "missed": counts[Finding.BACKUP_MISSED] if backups_known else "U",
         "stale": counts[Finding.BACKUP_STALE] if backups_known else "U",
-        "errors": counts[Finding.ERROR] if disks_known else "U",
+        "errors": counts[Finding.DISK_ERROR] if disks_known else "U",
         "locked_long": counts[Finding.LOCKED_LONG] if disks_known else "U",
         "oldest_required_backup": f"{max(ages):.0f}s" if ages and backups_known else "U",
     }

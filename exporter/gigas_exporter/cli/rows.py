@@ -55,6 +55,7 @@ DISKS: Final = Table(
         "verdict",
         "severity",
         "findings",
+        "not_understood",
         "account",
         "account_id",
         "disk_id",
@@ -119,14 +120,15 @@ def disk_record(report: DiskReport) -> Record:
     """Return what is known of a disk; ages in seconds, sizes in bytes, moments in RFC 3339."""
     disk, summary = report.disk, report.backups
     return {
-        "verdict": ", ".join(finding.value for finding in report.findings) or "well",
+        "verdict": report.verdict,
         "severity": report.severity.name.lower(),
         "findings": [finding.value for finding in report.findings],
+        "not_understood": list(report.not_understood),
         "account": report.account.name or report.account.id,
         "account_id": report.account.id,
         "disk_id": disk.id,
         "virtual_machine_id": disk.virtual_machine_id,
-        "virtual_machine": report.machine_name or None,
+        "virtual_machine": report.machine_name if disk.virtual_machine_id else None,
         "mount_point": disk.mount_point,
         "size_bytes": disk.size_bytes,
         "status": disk.status,

@@ -218,7 +218,7 @@ def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
     }
     width = max(map(len, shown))
     for name, value in shown.items():
-        if name not in {"severity", "findings"} and value not in {None, ""}:
+        if name not in {"severity", "findings", "not_understood"} and value not in {None, ""}:
             text = ("no", "yes")[value] if isinstance(value, bool) else human.printable(str(value))
             title = name.removesuffix("_seconds").removesuffix("_bytes").replace("_", " ")
             click.echo(f"{title:<{width}}  {text}")
