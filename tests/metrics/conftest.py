@@ -136,19 +136,21 @@ def _fleet(account_id: str = "4242", read_at: float = 1000.0) -> AccountInventor
     }
     machines = {"501": VirtualMachine("501", "web ñ", "web-1.example.com", "standard", "online")}
     summaries = {
-        "101": BackupSummary(7, 1, NOW - 7200.25, 5 * GIB + 512, NOW - 6e5, read_at),
-        "103": BackupSummary(0, 2, None, None, None, read_at),
+        "101": BackupSummary(7, 1, NOW - 7200.25, 5 * GIB + 512, NOW - 6e5, read_at, typical_size_bytes=12 * GIB),
+        "103": BackupSummary(0, 2, None, None, None, read_at, last_failed=True),
     }
     return AccountInventory(
         Account(account_id, "production"),
         StalenessLimits.of(900, 60, 300),
         DisksReading(disks, dict.fromkeys(disks, read_at - 5), read_at),
         MachinesReading(machines, read_at),
-        BackupsReading(summaries, frozenset(), read_at - 1, read_at),
-        DEFAULT_POLICY.requirements(account_id, disks, machines),
-        {resource: Outcome(True, 1.25, NOW - 1) for resource in RESOURCES},
+        BackupsReading(
+            summaries, frozenset(), read_at - 1, read_at, {"built": 7, 'a "new" word': 1}, ('a "new" word',), 1
+        ),
+        {},
+        {resource: Outcome(True, 1.25, NOW - 1, invalid={"status": 2}) for resource in RESOURCES},
         {"disks": 60.0, "backups": 300.0, "virtual_machines": 60.0},
-    )
+    ).with_requirements(DEFAULT_POLICY)
 
 
 @pytest.fixture(scope="session")

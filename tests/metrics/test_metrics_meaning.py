@@ -47,8 +47,10 @@ def test_what_the_api_did_not_give_has_no_series(scene: Any, fleet: Fleet) -> No
     names = {name for name, labels in scene.series() if ("disk_id", "104") in labels}
     assert names == {
         "gigas_disk_info",
+        "gigas_disk_finding",
         "gigas_disk_backups",
         "gigas_disk_backups_failed",
+        "gigas_disk_backup_last_failed",
         "gigas_disk_backups_poll_success",
         "gigas_disk_backup_required",
         "gigas_disk_backup_exempt",

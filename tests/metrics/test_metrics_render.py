@@ -30,6 +30,13 @@ from gigas_exporter.metrics.family import Info, Measure
 from gigas_exporter.metrics.render import value_text
 from gigas_exporter.model import Account, Disk, VirtualMachine
 from gigas_exporter.policy import DEFAULT_POLICY
+from gigas_exporter.report import (
+    METRIC_FINDINGS,
+    NEED_BACKUPS,
+    DiskReport,
+    finding_limit,
+    report_account,
+)
 
 write_openmetrics: Callable[[CollectorRegistry], bytes] = exposition.generate_latest
 read_openmetrics: Callable[[str], Iterable[Metric]] = parser.text_string_to_metric_families
@@ -68,19 +75,25 @@ def _inventories(draw: st.DrawFn, account_ids: st.SearchStrategy[str] = IDS) -> 
     first_seen = {disk_id: draw(READ_TIMES) for disk_id in disks}
     disks_reading = DisksReading(disks, first_seen, draw(READ_TIMES))
     backups_reading = BackupsReading(
-        draw(SUMMARIES), draw(st.frozensets(IDS, max_size=2)), draw(st.none() | READ_TIMES), draw(READ_TIMES)
+        draw(SUMMARIES),
+        draw(st.frozensets(IDS, max_size=2)),
+        draw(st.none() | READ_TIMES),
+        draw(READ_TIMES),
+        draw(st.dictionaries(TEXTS, st.integers(0, 9), max_size=2)),
+        unassigned=draw(st.integers(0, 9)),
     )
-    outcomes = st.builds(Outcome, st.booleans(), st.floats(0, 99), TIMES)
+    invalid = st.dictionaries(TEXTS, st.integers(0, 9), max_size=2)
+    outcomes = st.builds(Outcome, st.booleans(), st.floats(0, 99), TIMES, invalid=invalid)
     return AccountInventory(
         Account(account_id, draw(MAYBE)),
         StalenessLimits.of(900, 60, 300),
         draw(st.none() | st.just(disks_reading)),
         draw(st.none() | st.builds(MachinesReading, st.just(machines), READ_TIMES)),
         draw(st.none() | st.just(backups_reading)),
-        DEFAULT_POLICY.requirements(account_id, disks, machines),
+        {},
         draw(st.dictionaries(st.sampled_from(RESOURCES), outcomes)),
         draw(st.dictionaries(st.sampled_from(RESOURCES), st.floats(1, 9999))),
-    )
+    ).with_requirements(DEFAULT_POLICY)
 
 
 FLEETS = st.lists(_inventories(), max_size=3, unique_by=lambda inventory: inventory.account.id).map(tuple)
@@ -119,6 +132,12 @@ class _Plain:
         metric.add_metric(labels, value)
 
     def _subjects(self, family: Any, inventory: AccountInventory) -> Iterator[tuple[Sequence[str], Any]]:
+        if family in _JUDGED:
+            yield from _judged_subjects(family, inventory, self._now, self._wall)
+        else:
+            yield from self._read_subjects(family, inventory)
+
+    def _read_subjects(self, family: Any, inventory: AccountInventory) -> Iterator[tuple[Sequence[str], Any]]:
         account_id, now = inventory.account.id, self._now
         if family in families.ACCOUNT_FAMILIES:
             yield (account_id,), inventory
@@ -150,6 +169,105 @@ class _Plain:
         return disk.id in reading.summaries or (
             reading.swept_at is not None and disks.first_seen[disk.id] <= reading.swept_at
         )
+
+
+_JUDGED = (
+    *families.TOTALS_FAMILIES,
+    families.DISK_INFO,
+    families.DISK_FINDING,
+    families.DISKS_WITH_FINDING,
+    families.BACKUPS_BY_STATUS,
+    families.POLL_INVALID_ITEMS,
+)
+
+
+def _judged_subjects(
+    family: Any, inventory: AccountInventory, now: float, wall: float
+) -> Iterator[tuple[Sequence[str], Any]]:
+    account_id = inventory.account.id
+    if family in families.TOTALS_FAMILIES:
+        yield (account_id,), _totals(inventory, now, wall)
+    elif family is families.DISK_FINDING:
+        yield from _found(inventory, now, wall)
+    elif family is families.DISK_INFO:
+        for report in _judged(inventory, now, wall) or ():
+            disk = report.disk
+            yield (account_id, disk.id, disk.virtual_machine_id or ""), (disk, report.machine_name)
+    else:
+        yield from _counted(family, inventory, now, wall)
+
+
+def _judged(inventory: AccountInventory, now: float, wall: float) -> list[DiskReport] | None:
+    """Return the reports on the disks, ``None`` while they may not be judged."""
+    if inventory.current_disks(now) is None or "virtual_machines" not in inventory.outcomes:
+        return None
+    return report_account(inventory, wall=wall, monotonic=now)
+
+
+def _totals(inventory: AccountInventory, now: float, wall: float) -> families.AccountTotals:
+    disks, reading, reports = (
+        inventory.current_disks(now),
+        inventory.current_backups(now),
+        _judged(inventory, now, wall),
+    )
+    summaries = [] if disks is None or reading is None else [inventory.backup_summary(each, now) for each in disks]
+    known = [summary for summary in summaries if summary is not None]
+    sizes = None if disks is None else [disk.size_bytes for disk in disks.values()]
+    newest = [summary.newest_size_bytes for summary in known if summary.usable]
+    is_known = disks is not None and reading is not None
+    required = [report for report in reports or () if report.requirement.required]
+    within = [
+        report
+        for report in required
+        if report.backups is not None
+        and report.backups.usable
+        and report.backups.newest_at is not None
+        and report.backups.newest_at - wall <= 300
+        and not wall - report.backups.newest_at > (report.requirement.max_age_seconds or 0)
+    ]
+    return families.AccountTotals(
+        None if disks is None else len(disks),
+        _sum(sizes),
+        sum(summary.usable for summary in known) if is_known else None,
+        _sum(newest) if is_known else None,
+        None if reading is None else reading.unassigned,
+        len(within) / len(required) if required and reading is not None else None,
+    )
+
+
+def _sum(sizes: list[int | None] | None) -> int | None:
+    if sizes is None or (sizes and all(size is None for size in sizes)):
+        return None
+    return sum(size or 0 for size in sizes)
+
+
+def _counted(
+    family: Any, inventory: AccountInventory, now: float, wall: float
+) -> Iterator[tuple[tuple[str, ...], int]]:
+    account_id = inventory.account.id
+    if family is families.BACKUPS_BY_STATUS:
+        reading = inventory.current_backups(now)
+        for status, count in (reading.by_status if reading is not None else {}).items():
+            yield (account_id, status), count
+    elif family is families.POLL_INVALID_ITEMS:
+        for resource, outcome in inventory.outcomes.items():
+            for field, count in outcome.invalid.items():
+                if count:
+                    yield (account_id, resource, field), count
+    elif (reports := _judged(inventory, now, wall)) is not None:
+        for finding in METRIC_FINDINGS:
+            if inventory.current_backups(now) is not None or finding not in NEED_BACKUPS:
+                yield (account_id, finding.metric), sum(finding in report.findings for report in reports)
+
+
+def _found(inventory: AccountInventory, now: float, wall: float) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for report in _judged(inventory, now, wall) or ():
+        for finding in report.findings:
+            if finding in METRIC_FINDINGS:
+                disk = report.disk
+                limit = finding_limit(finding, report.requirement, inventory.thresholds)
+                identity = (inventory.account.id, disk.id, disk.virtual_machine_id or "")
+                yield identity, (report.machine_name, disk.mount_point, finding.metric, limit)
 
 
 def _read(parsed: Iterable[Metric]) -> dict[Any, float]:
@@ -193,10 +311,7 @@ def test_what_is_kept_never_shows(
     old = new_scene()
     for fleet in fleets:
         shown = [replace(each, disks=fleets[0][0].disks) if same_disks and fleets[0] else each for each in fleet]
-        shown = [
-            replace(each, requirements=DEFAULT_POLICY.requirements("", each.disks.disks, {}) if each.disks else {})
-            for each in shown
-        ]
+        shown = [replace(each, requirements={}, known_machines={}).with_requirements(DEFAULT_POLICY) for each in shown]
         old.show(*shown)
         new = new_scene()
         new.show(*shown)
@@ -238,6 +353,7 @@ def test_a_lone_surrogate_loses_nothing_else(scene: Any) -> None:
             Account("4242", "x\udc00y"),
             StalenessLimits.of(900, 60, 300),
             DisksReading(disks, {"1": READ_AT}, READ_AT),
+            outcomes={"virtual_machines": Outcome(False, 1.0, None)},
         )
     )
     text = scene.text()

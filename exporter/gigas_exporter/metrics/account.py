@@ -6,13 +6,10 @@ It owns which series an inventory gives at a moment, staleness included. It know
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import compress
-from typing import Generic, TypeVar
 
-from gigas_exporter.inventory import RESOURCES, AccountInventory, BackupSummary, Outcome
+from gigas_exporter.backup_summary import BackupSummary
+from gigas_exporter.inventory import RESOURCES, AccountInventory, Outcome
 from gigas_exporter.metrics.ages import AgePart
-from gigas_exporter.metrics.compression import deflate
 from gigas_exporter.metrics.families import (
     ACCOUNT,
     ACCOUNT_FAMILIES,
@@ -27,62 +24,13 @@ from gigas_exporter.metrics.families import (
     POLL_FAMILIES,
     REQUIREMENT_FAMILIES,
 )
-from gigas_exporter.metrics.family import Info, Measure
-from gigas_exporter.metrics.render import encode, info_lines, labels_text, measure_lines
+from gigas_exporter.metrics.group import FamilyGroup, Segment
+from gigas_exporter.metrics.judged import JudgedPart
+from gigas_exporter.metrics.render import labels_text
 from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.policy import Requirement
 
-__all__ = ["AccountPart", "Segment"]
-
-S = TypeVar("S")
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """The series of one family and one account: as text, and as a piece of a deflate stream."""
-
-    text: bytes
-    deflated: bytes
-
-
-class _Group(Generic[S]):
-    """The families that are read from the same kind of subject, and which of them were shown last."""
-
-    def __init__(self, families: Sequence[Measure[S] | Info[S]], segments: dict[str, Segment]) -> None:
-        self._families = families
-        self._segments = segments
-        self._labels: Sequence[str] = ()
-        self._subjects: Sequence[S | None] = ()
-
-    def show(self, labels: Sequence[str], subjects: Sequence[S | None]) -> None:
-        """Render the subjects with these label texts, unless they are shown already; an absent one has no series."""
-        if subjects == self._subjects and labels == self._labels:
-            return
-        self.render(labels, subjects)
-        self._labels, self._subjects = labels, subjects
-
-    def render(self, labels: Sequence[str], subjects: Sequence[S | None]) -> None:
-        """Do the same without asking whether they are those shown already, where that costs more than it saves."""
-        present = [subject is not None for subject in subjects]
-        if not all(present):
-            labels = list(compress(labels, present))
-        values = [subject for subject in subjects if subject is not None]
-        for family in self._families:
-            lines = (
-                info_lines(family, labels, values)
-                if isinstance(family, Info)
-                else measure_lines(family, labels, values)
-            )
-            self._keep(family.name, encode(lines))
-
-    def _keep(self, name: str, text: bytes) -> None:
-        known = self._segments.get(name)
-        if known is not None and known.text == text:
-            return
-        if text:
-            self._segments[name] = Segment(text, deflate(text))
-        else:
-            self._segments.pop(name, None)
+__all__ = ["AccountPart"]
 
 
 class AccountPart:
@@ -92,33 +40,38 @@ class AccountPart:
         segments: By family name; a family without series is missing.
         ages: The ages of the newest backups, to be filled in at the scrape.
         expires_at: The monotonic time at which something shown becomes too old.
+        due_at: The monotonic time at which a finding may come or go by time alone.
     """
 
     def __init__(self) -> None:
         self.segments: dict[str, Segment] = {}
         self.ages = AgePart()
         self.expires_at = float("inf")
+        self.due_at = float("inf")
         self._inventory: AccountInventory | None = None
         self._known_disks: Mapping[str, Disk] = {}
         self._disk_labels: Sequence[str] = ()
         self._summaries: Sequence[BackupSummary | None] = ()
         segments = self.segments
-        self._account: _Group[AccountInventory] = _Group(ACCOUNT_FAMILIES, segments)
-        self._disks: _Group[Disk] = _Group(DISK_FAMILIES, segments)
-        self._backups: _Group[BackupSummary] = _Group(BACKUP_FAMILIES, segments)
-        self._backups_read: _Group[bool] = _Group(BACKUPS_READ_FAMILIES, segments)
-        self._requirements: _Group[Requirement] = _Group(REQUIREMENT_FAMILIES, segments)
-        self._machines: _Group[VirtualMachine] = _Group(MACHINE_FAMILIES, segments)
-        self._polls: _Group[Outcome] = _Group(POLL_FAMILIES, segments)
-        self._intervals: _Group[float] = _Group(INTERVAL_FAMILIES, segments)
+        self._account: FamilyGroup[AccountInventory] = FamilyGroup(ACCOUNT_FAMILIES, segments)
+        self._disks: FamilyGroup[Disk] = FamilyGroup(DISK_FAMILIES, segments)
+        self._backups: FamilyGroup[BackupSummary] = FamilyGroup(BACKUP_FAMILIES, segments)
+        self._backups_read: FamilyGroup[bool] = FamilyGroup(BACKUPS_READ_FAMILIES, segments)
+        self._requirements: FamilyGroup[Requirement] = FamilyGroup(REQUIREMENT_FAMILIES, segments)
+        self._machines: FamilyGroup[VirtualMachine] = FamilyGroup(MACHINE_FAMILIES, segments)
+        self._polls: FamilyGroup[Outcome] = FamilyGroup(POLL_FAMILIES, segments)
+        self._intervals: FamilyGroup[float] = FamilyGroup(INTERVAL_FAMILIES, segments)
+        self._judged = JudgedPart(segments)
 
-    def show(self, inventory: AccountInventory, now: float) -> None:
-        """Render what the inventory says at the monotonic time ``now``."""
-        if inventory is self._inventory and now < self.expires_at:
+    def show(self, inventory: AccountInventory, now: float, wall: float) -> None:
+        """Render what the inventory says at the monotonic time ``now``, which is ``wall`` in UNIX seconds."""
+        if inventory is self._inventory and now < min(self.expires_at, self.due_at):
             return
         account_id = inventory.account.id
         self._account.render([labels_text(ACCOUNT, (account_id,))], [inventory])
         self._show_disks(account_id, inventory, inventory.current_disks(now) or {}, now)
+        self._judged.show(inventory, self._disk_labels, self._summaries, now=now, wall=wall)
+        self.due_at = now + max(0.0, self._judged.valid_until - wall)
         machines = list((inventory.current_machines(now) or {}).values())
         self._machines.show([labels_text(MACHINE, (account_id, machine.id)) for machine in machines], machines)
         resources = [labels_text(POLL, (account_id, resource)) for resource in RESOURCES]

@@ -6,9 +6,11 @@ tests are all made from it. It knows neither the exposition format nor when a re
 
 from __future__ import annotations
 
-from operator import attrgetter
+from operator import attrgetter, itemgetter
+from typing import NamedTuple
 
-from gigas_exporter.inventory import AccountInventory, BackupSummary, Outcome
+from gigas_exporter.backup_summary import BackupSummary
+from gigas_exporter.inventory import AccountInventory, Outcome
 from gigas_exporter.metrics.family import Family, Info, Measure
 from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.policy import Requirement
@@ -19,13 +21,17 @@ __all__ = [
     "API_REQUESTS",
     "API_REQUEST_DURATION",
     "API_RETRIES",
+    "BACKUPS_BY_STATUS",
     "BACKUPS_READ_FAMILIES",
     "BACKUP_AGE",
     "BACKUP_FAMILIES",
     "BUILD_INFO",
     "DISCOVERY_SUCCESS",
     "DISK",
+    "DISKS_WITH_FINDING",
     "DISK_FAMILIES",
+    "DISK_FINDING",
+    "DISK_INFO",
     "FAMILIES",
     "INTERVAL_FAMILIES",
     "INVALID_ITEMS",
@@ -35,16 +41,21 @@ __all__ = [
     "POLLS",
     "POLL_FAILURES",
     "POLL_FAMILIES",
+    "POLL_INVALID_ITEMS",
     "RELOAD_SUCCESSFUL",
     "RELOAD_SUCCESS_TIMESTAMP",
     "REQUIREMENT_FAMILIES",
     "TOKEN_EXPIRY",
+    "TOTALS_FAMILIES",
+    "AccountTotals",
 ]
 
 ACCOUNT = ("account_id",)
 DISK = ("account_id", "disk_id", "virtual_machine_id")
 MACHINE = ("account_id", "virtual_machine_id")
 POLL = ("account_id", "resource")
+
+FINDING = (*DISK, "virtual_machine", "mount_point", "finding", "limit")
 
 _POLLED = "As of the exporter's own last poll, not of the scrape."
 _BACKUPS_POLLED = "As of the exporter's own last poll of the backups, not of the scrape."
@@ -75,14 +86,88 @@ ACCOUNT_INFO: Info[AccountInventory] = Info(
 ACCOUNT_FAMILIES: tuple[Measure[AccountInventory] | Info[AccountInventory], ...] = (UP, ACCOUNT_INFO)
 """Read from a whole inventory."""
 
-DISK_INFO: Info[Disk] = Info(
+
+class AccountTotals(NamedTuple):
+    """What the disks and backups of an account come to; ``None`` where it is not known."""
+
+    disks: int | None
+    disk_size_bytes: int | None
+    backups: int | None
+    backup_size_bytes: int | None
+    backups_unassigned: int | None
+    compliance_ratio: float | None
+
+
+def _total(name: str, text: str, place: int, source: str) -> Measure[AccountTotals]:
+    return Measure(name, "gauge", text, ACCOUNT, source, itemgetter(place))
+
+
+TOTALS_FAMILIES: tuple[Measure[AccountTotals], ...] = (
+    _total("gigas_account_disks", "Disks in the account's last whole list. " + _POLLED, 0, "list of disks"),
+    _total(
+        "gigas_account_disk_size_bytes",
+        "Size of the account's disks together, of those whose size is known. " + _POLLED,
+        1,
+        "sum of `gigas_disk_size_bytes`",
+    ),
+    _total("gigas_account_backups", "Usable backups of the account's disks. " + _BACKUPS_POLLED, 2, "list of backups"),
+    _total(
+        "gigas_account_backup_size_bytes",
+        "Size of the newest usable backup of each disk together, where it is known. " + _BACKUPS_POLLED,
+        3,
+        "sum of `gigas_disk_backup_last_size_bytes`",
+    ),
+    _total(
+        "gigas_account_backups_unassigned",
+        "Listed backups that name no listed disk. " + _BACKUPS_POLLED,
+        4,
+        "`disk_id` of the backups",
+    ),
+    _total(
+        "gigas_account_backup_compliance_ratio",
+        "Share of the disks that must have a backup whose newest usable one is within its limit. " + _BACKUPS_POLLED,
+        5,
+        "list of backups; `backup_policy` of the configuration",
+    ),
+)
+"""Read from what the disks and backups of an account come to."""
+
+DISKS_WITH_FINDING: Measure[int] = Measure(
+    "gigas_account_disks_with_finding",
+    "gauge",
+    "How many of the account's disks have the finding; absent while that is not known. " + _POLLED,
+    (*ACCOUNT, "finding"),
+    "count of `gigas_disk_finding`",
+    int,
+)
+BACKUPS_BY_STATUS: Measure[int] = Measure(
+    "gigas_account_backups_by_status",
+    "gauge",
+    "Listed backups by status in the words of the API: the 20 most common, the rest as other. " + _BACKUPS_POLLED,
+    (*ACCOUNT, "status"),
+    "`status` of the backups",
+    int,
+)
+DISK_INFO: Info[tuple[Disk, str]] = Info(
     "gigas_disk_info",
     "gauge",
-    "A disk, with what is known of where it lies. " + _POLLED,
-    (*DISK, "mount_point", "data_store_id", "data_store_group_id"),
-    "`mount_point`, `data_store_id`, `data_store_group_id`",
-    ("mount_point", "data_store_id", "data_store_group_id"),
-    attrgetter("mount_point", "data_store_id", "data_store_group_id"),
+    "A disk, with the name of its virtual machine and where it lies. Appears with the first poll of the virtual "
+    "machines. " + _POLLED,
+    (*DISK, "virtual_machine", "mount_point", "data_store_id", "data_store_group_id"),
+    "`label` or `hostname` of the virtual machine, else its id, detached or unknown; `mount_point`, `data_store_id`, "
+    "`data_store_group_id`",
+    ("virtual_machine", "mount_point", "data_store_id", "data_store_group_id"),
+    lambda named: (named[1], named[0].mount_point, named[0].data_store_id, named[0].data_store_group_id),
+)
+DISK_FINDING: Info[tuple[str | None, ...]] = Info(
+    "gigas_disk_finding",
+    "gauge",
+    "Something found about a disk, one series for each finding; the limit is the one that was passed, where there is "
+    "one. As of the exporter's own last poll; what time alone brings appears within a minute.",
+    FINDING,
+    "the disk, its backups, `backup_policy` and `thresholds` of the configuration",
+    ("virtual_machine", "mount_point", "finding", "limit"),
+    tuple,
 )
 DISK_STATUS: Info[Disk] = Info(
     "gigas_disk_status",
@@ -100,10 +185,9 @@ def _disk(name: str, text: str, attribute: str, source: str | None = None) -> Me
 
 
 DISK_FAMILIES: tuple[Measure[Disk] | Info[Disk], ...] = (
-    DISK_INFO,
     DISK_STATUS,
     _disk("gigas_disk_size_bytes", "Size of the disk.", "size_bytes", "`disk_size` × 2^30"),
-    _disk("gigas_disk_error", "Whether the disk has an error (1) or not (0).", "error"),
+    _disk("gigas_disk_error", "Whether the disk has an error (1) or not (0).", "has_error", "`error`, `status`"),
     _disk("gigas_disk_locked", "Whether an operation holds the disk locked (1) or not (0).", "locked"),
     _disk("gigas_disk_swap", "Whether the disk is swap space (1) or not (0).", "is_swap"),
     _disk("gigas_disk_autobackup", "Whether automatic backups are on (1) or off (0).", "autobackup"),
@@ -164,7 +248,27 @@ BACKUP_OLDEST = _backup(
     "oldest_at",
     "`date_created` of the oldest usable backup",
 )
-BACKUP_FAMILIES = (BACKUPS, BACKUPS_FAILED, BACKUP_LAST, BACKUP_LAST_SIZE, BACKUP_OLDEST)
+BACKUP_LAST_FAILED = _backup(
+    "gigas_disk_backup_last_failed",
+    "Whether the newest attempt at a backup that can be seen failed (1) or not (0).",
+    "last_failed",
+    "list of backups, by `status` and `date_created`",
+)
+BACKUP_TYPICAL_SIZE = _backup(
+    "gigas_disk_backup_typical_size_bytes",
+    "Median size of the usable backups but the newest, where there are three or more.",
+    "typical_size_bytes",
+    "`backup_size` of the backups",
+)
+BACKUP_FAMILIES = (
+    BACKUPS,
+    BACKUPS_FAILED,
+    BACKUP_LAST,
+    BACKUP_LAST_SIZE,
+    BACKUP_OLDEST,
+    BACKUP_LAST_FAILED,
+    BACKUP_TYPICAL_SIZE,
+)
 """Read from what is known of a disk's backups; the age, which changes with time, stands by itself."""
 
 BACKUPS_READ_FAMILIES = (BACKUPS_READ,)
@@ -259,6 +363,16 @@ INTERVAL_FAMILIES: tuple[Measure[float], ...] = (
 )
 """Read from the interval between polls of a resource."""
 
+POLL_INVALID_ITEMS: Measure[int] = Measure(
+    "gigas_exporter_poll_invalid_items",
+    "gauge",
+    "Values in the answers of the last poll of the resource that could not be understood, by field; fields that "
+    "decide and are missing count, too. There are no series where all was understood.",
+    (*POLL, "field"),
+    "result of the poll",
+    int,
+)
+
 POLLS = _own("gigas_exporter_polls_total", "Polls of the resource that ended.", POLL, "count")
 POLL_FAILURES = _own(
     "gigas_exporter_poll_failures_total",
@@ -322,6 +436,11 @@ LOG_LINES_DROPPED = _own(
 
 FAMILIES: tuple[Family, ...] = (
     *ACCOUNT_FAMILIES,
+    *TOTALS_FAMILIES,
+    DISKS_WITH_FINDING,
+    BACKUPS_BY_STATUS,
+    DISK_INFO,
+    DISK_FINDING,
     *DISK_FAMILIES,
     BACKUPS,
     BACKUPS_FAILED,
@@ -330,11 +449,14 @@ FAMILIES: tuple[Family, ...] = (
     BACKUP_AGE,
     BACKUP_LAST_SIZE,
     BACKUP_OLDEST,
+    BACKUP_LAST_FAILED,
+    BACKUP_TYPICAL_SIZE,
     *REQUIREMENT_FAMILIES,
     *MACHINE_FAMILIES,
     BUILD_INFO,
     *POLL_FAMILIES,
     *INTERVAL_FAMILIES,
+    POLL_INVALID_ITEMS,
     POLLS,
     POLL_FAILURES,
     API_REQUESTS,

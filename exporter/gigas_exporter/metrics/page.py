@@ -16,11 +16,12 @@ from itertools import groupby
 
 from gigas_exporter.clock import Clock
 from gigas_exporter.inventory import AccountInventory, SnapshotSource
-from gigas_exporter.metrics.account import AccountPart, Segment
+from gigas_exporter.metrics.account import AccountPart
 from gigas_exporter.metrics.ages import AgeSection
 from gigas_exporter.metrics.compression import GZIP_HEADER, deflate, gzip_end
 from gigas_exporter.metrics.families import BACKUP_AGE, FAMILIES
 from gigas_exporter.metrics.family import Info, Measure
+from gigas_exporter.metrics.group import Segment
 from gigas_exporter.metrics.render import header
 from gigas_exporter.metrics.telemetry import Telemetry
 
@@ -30,6 +31,8 @@ TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 _CHUNK = 1 << 18
+_LATE_SECONDS = 30.0
+"""So much later than it is due a finding may appear before a scrape waits for it; a poll renders it as a rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class _Body:
     Attributes:
         version: The source's, ``None`` before the first rendering.
         expires_at: The monotonic time at which something in it becomes too old.
+        due_at: The monotonic time at which a finding may come or go by time alone.
         texts: The text in pieces.
         size: Bytes of the text.
         deflated: The gzip header and the text as pieces of a deflate stream.
@@ -60,6 +64,7 @@ class _Body:
 
     version: int | None
     expires_at: float
+    due_at: float
     texts: tuple[bytes, ...]
     size: int
     deflated: tuple[bytes, ...]
@@ -82,7 +87,7 @@ class Page:
         self._headers = {family.name: _segment(header(family).encode()) for family in _FIXED}
         self._parts: dict[str, AccountPart] = {}
         self._rendering = threading.Lock()
-        self._body = _Body(None, float("-inf"), (), 0, (GZIP_HEADER,), AgeSection((), 0))
+        self._body = _Body(None, float("-inf"), float("-inf"), (), 0, (GZIP_HEADER,), AgeSection((), 0))
         self.refresh()
 
     def refresh(self) -> None:
@@ -93,7 +98,7 @@ class Page:
         with self._rendering:
             version = self._source.version
             now = self._clock.monotonic()
-            if version != self._body.version or now >= self._body.expires_at:
+            if version != self._body.version or now >= min(self._body.expires_at, self._body.due_at):
                 self._body = self._rendered(version, self._source.snapshot(), now)
 
     def render(self, *, openmetrics: bool, gzip: bool) -> Exposition:
@@ -114,15 +119,16 @@ class Page:
         return b"".join((*self._current().texts, self._telemetry.text(openmetrics=False, runtime=False)))
 
     def _current(self) -> _Body:
-        if self._clock.monotonic() >= self._body.expires_at:
+        if self._clock.monotonic() >= min(self._body.expires_at, self._body.due_at + _LATE_SECONDS):
             self.refresh()
         return self._body
 
     def _rendered(self, version: int, inventories: tuple[AccountInventory, ...], now: float) -> _Body:
         parts: dict[str, AccountPart] = {}
+        wall = self._clock.wall()
         for inventory in inventories:
             part = parts[inventory.account.id] = self._parts.get(inventory.account.id) or AccountPart()
-            part.show(inventory, now)
+            part.show(inventory, now, wall)
         self._parts = parts
         segments = tuple(self._in_order(parts.values()))
         crc = size = 0
@@ -132,6 +138,7 @@ class Page:
         return _Body(
             version,
             min((part.expires_at for part in parts.values()), default=float("inf")),
+            min((part.due_at for part in parts.values()), default=float("inf")),
             tuple(segment.text for segment in segments),
             size,
             _merged((GZIP_HEADER, *(segment.deflated for segment in segments))),
