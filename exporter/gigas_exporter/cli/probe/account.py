@@ -22,7 +22,6 @@ from gigas_exporter.inventory import (
     summarise,
 )
 from gigas_exporter.model import Backup, Disk
-from gigas_exporter.poller.account import with_requirements
 from gigas_exporter.report import Finding, count_findings, report_account
 
 __all__ = ["AccountProbe", "probe_account"]
@@ -104,7 +103,7 @@ def _inventory(
         summaries = {disk_id: summarise(each, settings.status_words, now) for disk_id, each in grouped.items()}
         whole = all(backup.disk_id is not None for backup in backups.items)
         inventory = replace(inventory, backups=BackupsReading(summaries, frozenset(), now if whole else None, now))
-    return with_requirements(inventory, settings.policy)
+    return inventory.with_requirements(settings.policy)
 
 
 def _disk_to_ask(inventory: AccountInventory, disks: ListReading, backups: ListReading) -> Disk | None:
