@@ -10,8 +10,9 @@
     ├── DecodeError       the API answered with something that cannot be understood
     └── IncompleteError   a list could not be walked to its end consistently
 
-Each knows its ``reason``, the word that ``gigas_exporter_poll_failures_total`` counts it under. Messages are one line
-and never hold a secret or a part of an answer's body.
+Each knows its ``reason``, the word that ``gigas_exporter_poll_failures_total`` counts it under. A message is one
+sentence with the status, the likely cause and the setting to try. It never holds a secret, and of a response's body
+only the API's words about a change that it rejected.
 """
 
 from __future__ import annotations
@@ -93,10 +94,21 @@ class ApiError(GigasError):
         status: The HTTP status.
         operation: The API operation that failed.
         retry_after: Seconds that the API asked to wait, where it did in a form that can be understood.
+        api_message: The API's own words about a change that it rejected: printable, without secrets, and short.
     """
 
-    def __init__(self, operation: str, status: int, retry_after: float | None = None, detail: str = "") -> None:
-        super().__init__(f"{operation}: the API answered {status}" + (f" ({detail})" if detail else ""))
+    def __init__(
+        self,
+        operation: str,
+        status: int,
+        retry_after: float | None = None,
+        detail: str = "",
+        *,
+        api_message: str | None = None,
+    ) -> None:
+        words = f' ("{api_message}")' if api_message else ""
+        super().__init__(f"{operation}: the API answered {status}{words}" + (f": {detail}" if detail else ""))
+        self.api_message = api_message
         self.operation = operation
         self.status = status
         self.retry_after = retry_after

@@ -22,6 +22,7 @@ from gigas_exporter.secret import Secret
 from support.certificates import self_signed
 
 TOKEN = "canary-token"
+_COLLABORATORS = ("observer", "clock", "limiter", "login_retry_seconds", "on_response", "trust")
 
 
 @dataclass(frozen=True)
@@ -204,9 +205,7 @@ class Clients:
     def _make(
         self, kind: type[ReadClient], url: str, credential: Credential | None, arguments: dict[str, Any]
     ) -> ReadClient:
-        collaborators = {
-            name: arguments.pop(name) for name in ("observer", "clock", "limits", "on_response") if name in arguments
-        }
+        collaborators = {name: arguments.pop(name) for name in _COLLABORATORS if name in arguments}
         settings = replace(self.settings, url=url, **arguments)
         self.made.append(kind(settings, credential or token_credential(), **collaborators))
         return self.made[-1]
@@ -261,6 +260,7 @@ class Ledger:
         self.seconds: list[float] = []
         self.retries: list[str] = []
         self.tokens: list[float | None] = []
+        self.blocked: list[bool] = []
 
     def request(self, operation: str, code: str, seconds: float) -> None:
         self.requests.append((operation, code))
@@ -271,6 +271,9 @@ class Ledger:
 
     def token(self, expires_at: float | None) -> None:
         self.tokens.append(expires_at)
+
+    def login_blocked(self, blocked: bool) -> None:
+        self.blocked.append(blocked)
 
 
 @pytest.fixture

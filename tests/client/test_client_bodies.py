@@ -164,13 +164,13 @@ def test_a_port_where_nobody_listens_is_a_connection_failure(clients: Any, clock
     with pytest.raises(TransportError, match="get_disk: the connection failed: Connection refused") as caught:
         clients(f"http://127.0.0.1:{port}", clock=clock, observer=ledger).get_disk("1", "2")
     assert caught.value.reason == "connection"
-    assert str(caught.value).endswith(f" (127.0.0.1:{port})")
+    assert str(caught.value).endswith(f" (127.0.0.1:{port}); check api.url")
     assert ledger.requests == [("get_disk", "connection")] * 3
 
 
 def test_a_name_that_does_not_exist_is_a_connection_failure(clients: Any, clock: Any) -> None:
     """A name that cannot be resolved is told, since it may be mistyped."""
-    with pytest.raises(TransportError, match=r"name cannot be resolved \(nowhere\.invalid\)$"):
+    with pytest.raises(TransportError, match=r"name cannot be resolved \(nowhere\.invalid\); check api.url$"):
         clients("http://nowhere.invalid", clock=clock).get_disk("1", "2")
 
 
@@ -230,7 +230,8 @@ def test_a_proxy_that_refuses_is_a_connection_failure(api: Any, clients: Any, cl
     """A proxy's refusal is not the API's."""
     proxy = api(lambda seen, wire: wire.reply(403, b"canary"))
     with pytest.raises(
-        TransportError, match=r"the proxy did not connect to the API \(api\.invalid through 127\.0\.0\.1:\d+\)$"
+        TransportError,
+        match=r"the proxy did not connect to the API \(api\.invalid through 127\.0\.0\.1:\d+\); check api.proxy$",
     ):
         clients("https://api.invalid", proxy=proxy.url, clock=clock, ca_file=authority.ca_file).get_disk("1", "2")
 

@@ -12,7 +12,7 @@ import pytest
 
 from gigas_exporter.clock import Budget, SystemClock
 from gigas_exporter.errors import TransportError
-from gigas_exporter.gigas import Limits
+from gigas_exporter.gigas import RateLimiter
 
 DISK = {"id": 2}
 
@@ -51,8 +51,8 @@ def test_clients_may_share_their_limits(api: Any, clients: Any) -> None:
     """Two accounts' clients together keep what the operator allowed."""
     gauge = Gauge(0.03)
     server = api(gauge)
-    limits = Limits(SystemClock(), 2, 0)
-    pair = [clients(server.url, limits=limits) for _ in range(2)]
+    limiter = RateLimiter(SystemClock(), 2, 0)
+    pair = [clients(server.url, limiter=limiter) for _ in range(2)]
     with ThreadPoolExecutor(8) as executor:
         list(executor.map(lambda number: pair[number % 2].get_disk("1", str(number)), range(10)))
     assert gauge.most == 2
@@ -133,11 +133,11 @@ def test_requests_keep_to_the_rate(api: Any, clients: Any, clock: Any) -> None:
 
 def test_a_pause_allows_a_small_burst_and_no_more(clock: Any) -> None:
     """Credit for idle time is bounded."""
-    limits = Limits(clock, max_concurrency=4, max_requests_per_second=20.0)
+    limiter = RateLimiter(clock, max_concurrency=4, max_requests_per_second=20.0)
     clock.now += 1000
     budget = Budget(clock, 100)
     for _ in range(8):
-        with limits.request(budget, "get_disk"):
+        with limiter.request("1", budget, "get_disk"):
             pass
     assert sum(clock.waits) == pytest.approx(4 / 20, rel=1e-3)
 
@@ -157,13 +157,13 @@ def test_a_wait_for_the_rate_that_the_budget_does_not_hold_is_not_begun(api: Any
 
 def test_a_wait_for_the_rate_ends_with_the_process() -> None:
     """A process that is told to stop waits for no turn."""
-    limits = Limits(SystemClock(), 1, 0.1)
+    limiter = RateLimiter(SystemClock(), 1, 0.1)
     stop = threading.Event()
     budget = Budget(SystemClock(), 60, stop)
-    with limits.request(budget, "get_disk"):
+    with limiter.request("1", budget, "get_disk"):
         pass
     threading.Timer(0.2, stop.set).start()
-    with pytest.raises(TransportError, match="queue"), limits.request(budget, "get_disk"):
+    with pytest.raises(TransportError, match="queue"), limiter.request("1", budget, "get_disk"):
         pytest.fail("the turn came too early")
 
 

@@ -136,6 +136,7 @@ def api_of(
             findings.problems.append(f"api.ca_file: {ca_file}: {error.strerror or type(error).__name__}")
     return ApiSettings(
         url=url,
+        login=section.login,
         timeout_seconds=value("timeout"),
         page_size=value("page_size"),
         max_concurrency=value("max_concurrency"),

@@ -25,7 +25,7 @@ from gigas_exporter.config.values import (
     parse_proxy_url,
     parse_telemetry_path,
 )
-from gigas_exporter.gigas.settings import ApiSettings
+from gigas_exporter.gigas.settings import ApiSettings, LoginFlow
 from gigas_exporter.policy import Thresholds
 from gigas_exporter.secret import Secret
 
@@ -144,6 +144,9 @@ class ApiSection(Section):
     """How the API is spoken to."""
 
     url: ApiUrl = _key(_API.url, "URL", "Base URL of the API. `http://` is for loopback; elsewhere it warns.")
+    login: LoginFlow = _key(
+        _API.login, "token or oidc", "How a login asks for tokens: `token` at `/token`, `oidc` by OpenID Connect."
+    )
     timeout: Limit = _key(
         _API.timeout_seconds, "duration", "Limit on one request, from connect to the last byte of the answer."
     )

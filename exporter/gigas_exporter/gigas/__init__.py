@@ -37,7 +37,7 @@ from gigas_exporter.gigas.operations import (
     delete_disk_request,
     edit_disk_request,
 )
-from gigas_exporter.gigas.ratelimit import Limits
+from gigas_exporter.gigas.ratelimit import RateLimiter
 from gigas_exporter.gigas.reading import Listing
 from gigas_exporter.gigas.settings import DEFAULT_URL, ApiSettings
 from gigas_exporter.gigas.tls import TrustStore
@@ -52,11 +52,11 @@ __all__ = [
     "Client",
     "Credential",
     "FixedSecret",
-    "Limits",
     "Listing",
     "LoginCredential",
     "NullObserver",
     "Observer",
+    "RateLimiter",
     "RawResponse",
     "ReadClient",
     "Request",

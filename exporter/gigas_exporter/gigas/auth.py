@@ -1,56 +1,80 @@
-"""What goes into the ``Authorization`` header, and what is done when the API does not accept it.
+"""What goes into the ``Authorization`` header, and what is done when the API rejects it.
 
 It owns the life of tokens and the reading of secrets. It knows no operation but the login, which it is given.
 
-A fixed token or an API key cannot be renewed; when the API refuses it, its source is read again, for it may have been
-rotated. A login is renewed at 80 % of the token's life and after a 401; all callers that were refused with the same
-token share one renewal. A renewal that fails, however it does, costs nothing while the old token is taken.
+A fixed token or an API key cannot be renewed; when the API rejects it, its source is read again, for it may have been
+rotated. A login is renewed at 80 % of the token's life and after a 401; all callers whose request was rejected with the
+same token share one renewal. A renewal that fails costs nothing while the old token is accepted.
+
+A rejected login is not sent again until its password changes, or after a wait that doubles each time: an API that
+counts attempts would lock the user out. A token that was never accepted is tried once with the other header scheme.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 from gigas_exporter.clock import Budget, Clock
 from gigas_exporter.decode import decode_moment
 from gigas_exporter.errors import ApiError, AuthError, ConfigError, DecodeError, GigasError
 from gigas_exporter.gigas.credentials import ApiKeyCredential, Credential, LoginCredential, SecretSource, fits_header
 from gigas_exporter.gigas.observer import Observer
-from gigas_exporter.gigas.ratelimit import held
+from gigas_exporter.gigas.operations import Request
+from gigas_exporter.gigas.ratelimit import acquire_within
+from gigas_exporter.gigas.settings import LoginFlow
 from gigas_exporter.secret import Secret
 
-__all__ = ["Authenticator", "Login", "LoginAuthenticator", "Pass", "SecretAuthenticator", "authenticator"]
+__all__ = ["LOGIN_OPERATION", "AuthHeader", "Login", "LoginAuth", "RequestAuth", "SecretAuth", "request_auth"]
 
 LOGIN_OPERATION = "create_token"
 
 _log = logging.getLogger(__name__)
 
+_Scheme = Literal["raw", "bearer"]
+
 _RENEW_AT = 0.8
-_POSTPONED = 0.05
+_RETRY_RENEWAL_AT = 0.05
 _RENEWAL_SHARE = 0.5  # of the time left: with a token that still lives, a login that hangs must not fail the poll
-# The documented life of a token; what the API says is believed only when it is shorter.
-_LIFE_SECONDS = 30 * 60.0
-_REFUSED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, 422})
-_FIELD_REFUSED = frozenset({HTTPStatus.BAD_REQUEST, 422})
+# The documented life of a token; what the API says is used only when it is shorter, and makes no login a minute.
+_MAX_LIFE_SECONDS = 30 * 60.0
+_MIN_LIFE_SECONDS = 60.0
+# How long a rejected login is not sent again at most: where that password was accepted before, and where it never was.
+_MAX_WAIT_ACCEPTED_SECONDS = 600.0
+_MAX_WAIT_SECONDS = 3600.0
+_RELOAD_INTERVAL_SECONDS = 60.0
+_REJECTED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, 422})
+_PASTED_SCHEME = re.compile(r"^bearer\s+", re.IGNORECASE)
+_FIELD_REJECTED = frozenset({HTTPStatus.BAD_REQUEST, 422})
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
-    """A header's value and the generation of the secret or token that it is made of."""
+class AuthHeader:
+    """A header's value, and a number that is another one for each value."""
 
-    header: Secret
+    value: Secret
     generation: int
 
 
-class Authenticator(Protocol):
-    """Gives the header, and hears how the API took it. Used by several threads at once."""
+class RequestAuth(Protocol):
+    """Gives the header, and is told how the API took it. Used by several threads at once."""
 
-    def current(self, budget: Budget) -> Pass:
+    @property
+    def secret_name(self) -> str:
+        """What the user would have to replace, for error messages."""
+        ...
+
+    @property
+    def blocked_until(self) -> float | None:
+        """When a rejected login may be sent again, on the monotonic clock; ``None`` when nothing is blocked."""
+        ...
+
+    def header(self, budget: Budget) -> AuthHeader:
         """Return what to send now.
 
         Raises:
@@ -58,12 +82,12 @@ class Authenticator(Protocol):
         """
         ...
 
-    def accepted(self, used: Pass) -> None:
-        """Hear that the API took it."""
+    def on_success(self, used: AuthHeader) -> None:
+        """Note that the API accepted it."""
         ...
 
-    def refused(self, used: Pass, status: int, budget: Budget) -> bool:
-        """Hear that the API answered 401 or 403; return whether :meth:`current` now gives something else to try.
+    def on_rejected(self, used: AuthHeader, status: int, budget: Budget) -> bool:
+        """Handle a 401 or 403; return whether :meth:`header` now gives something else to try.
 
         Raises:
             GigasError: Something else to try could not be had.
@@ -71,212 +95,407 @@ class Authenticator(Protocol):
         ...
 
     def reload(self) -> None:
-        """Forget what was read, so that the source is read again."""
+        """Read the secret again before the next request."""
         ...
 
 
 class Login(Protocol):
     """Makes one login request, with retries."""
 
-    def __call__(self, body: Mapping[str, object], budget: Budget) -> Mapping[str, object]:
-        """Return the answer's object."""
+    def __call__(self, request: Request[Any], budget: Budget) -> Mapping[str, object]:
+        """Return the response's object."""
         ...
 
 
-def authenticator(
-    credential: Credential, login: Login, *, readonly: bool, clock: Clock, observer: Observer
-) -> Authenticator:
-    """Return what the kind of credential needs."""
+def request_auth(
+    credential: Credential,
+    login: Login,
+    *,
+    flow: LoginFlow,
+    readonly: bool,
+    first_wait_seconds: float,
+    clock: Clock,
+    observer: Observer,
+) -> RequestAuth:
+    """Return what the kind of credential needs.
+
+    Args:
+        credential: Who is asking.
+        login: Makes a login request.
+        flow: How tokens are asked for.
+        readonly: Whether logins ask for tokens that can change nothing.
+        first_wait_seconds: How long a login is not sent again after its first rejection.
+        clock: Where the time comes from.
+        observer: Is told about tokens and blocked logins.
+    """
     if isinstance(credential, LoginCredential):
-        return LoginAuthenticator(credential, login, readonly=readonly, clock=clock, observer=observer)
+        tokens = _TokenRequests(credential.login, login, flow, readonly=readonly)
+        return LoginAuth(credential, tokens, first_wait_seconds=first_wait_seconds, clock=clock, observer=observer)
     if isinstance(credential, ApiKeyCredential):
-        return SecretAuthenticator(credential.key, "Bearer ")
-    return SecretAuthenticator(credential.token, "")
+        return SecretAuth(credential.key, "API key", "bearer", is_fixed=True)
+    return SecretAuth(credential.token, "token", "raw", is_fixed=False)
 
 
-class SecretAuthenticator:
-    """A fixed token or an API key."""
+class SecretAuth:
+    """A fixed token or an API key.
 
-    def __init__(self, source: SecretSource, prefix: str) -> None:
+    Args:
+        source: Where the secret comes from.
+        kind: What it is, for error messages.
+        scheme: How it is sent.
+        is_fixed: Whether it is sent in no other way when the API rejects it.
+    """
+
+    blocked_until = None
+
+    def __init__(self, source: SecretSource, kind: str, scheme: _Scheme, *, is_fixed: bool) -> None:
         self._source = source
-        self._prefix = prefix
+        self._kind = kind
+        self._first_scheme: _Scheme = scheme
+        self._scheme: _Scheme = scheme
+        self._is_fixed = is_fixed
         self._lock = threading.Lock()
-        self._pass: Pass | None = None
+        self._secret: Secret | None = None
+        self._must_read = True
         self._generation = 0
+        self._rejected_schemes: set[_Scheme] = set()
 
-    def current(self, budget: Budget) -> Pass:
+    @property
+    def secret_name(self) -> str:
+        """What the user would have to replace."""
+        return f"the {self._kind} of {self._source.origin}"
+
+    def header(self, budget: Budget) -> AuthHeader:
         """Return the header made of the secret as it was last read."""
         del budget  # reading a file is no wait
         with self._lock:
-            if self._pass is None:
-                self._pass = self._read()
-            return self._pass
+            if self._must_read:
+                self._read()
+            assert self._secret is not None  # noqa: S101  (narrows the type)
+            return AuthHeader(_header(self._scheme, self._secret), self._generation)
 
-    def accepted(self, used: Pass) -> None:
-        """Do nothing: a secret has no state."""
-
-    def refused(self, used: Pass, status: int, budget: Budget) -> bool:
-        """Read the secret again; there is something to try when it is another one now."""
-        del status, budget
+    def on_success(self, used: AuthHeader) -> None:
+        """Note that the scheme is the right one."""
         with self._lock:
-            if self._pass is None or self._pass.generation == used.generation:
-                fresh = self._read()
-                if fresh.header == used.header:
-                    return False
-                self._pass = fresh
-            return self._pass.header != used.header
+            if used.generation == self._generation:
+                self._is_fixed = True
+
+    def on_rejected(self, used: AuthHeader, status: int, budget: Budget) -> bool:
+        """Read the secret again, and where it is the same, use the other scheme unless one was accepted before."""
+        del budget
+        with self._lock:
+            if self._generation != used.generation:
+                return True
+            if self._read():
+                return True
+            if self._is_fixed or status != HTTPStatus.UNAUTHORIZED:
+                return False
+            is_other_untried = not self._rejected_schemes
+            self._rejected_schemes = {self._scheme} if is_other_untried else set()
+            self._scheme = _other(self._scheme)  # where both were rejected, the first one is the next to be tried again
+            self._generation += 1
+            return is_other_untried
 
     def reload(self) -> None:
         """Read the secret again before the next request."""
-        with self._lock:
-            self._pass = None
+        self._must_read = True
 
-    def _read(self) -> Pass:
+    def _read(self) -> bool:
+        """Read the secret; return whether it is another one."""
+        secret = _without_scheme(self._source.read())
+        _header(self._scheme, secret)
+        self._must_read = False
+        if secret == self._secret:
+            return False
+        self._secret = secret
+        if not self._is_fixed:
+            self._scheme, self._rejected_schemes = self._first_scheme, set()
         self._generation += 1
-        return Pass(_header(self._prefix, self._source.read()), self._generation)
+        return True
 
 
 @dataclass(slots=True)
-class _Session:
-    """A token in use; ``proven`` once the API took it, ``forced`` when it replaced one that the API refused."""
+class _LoginSession:
+    """A token in use.
 
-    token: Pass
+    Attributes:
+        verified: Whether the API accepted it.
+        renewed_by: The work in which it replaced a token that the API rejected.
+        has_switched: Whether it is sent with the second scheme because the first one was rejected.
+    """
+
+    token: Secret
+    header: AuthHeader
     password: Secret
     life: float
-    renew_wall: float
-    renew_monotonic: float
-    forced_in: Budget | None
-    proven: bool = False
+    renewed_by: Budget | None
+    renew_wall: float = 0.0
+    renew_monotonic: float = 0.0
+    verified: bool = False
+    has_switched: bool = False
 
-    def renew_after(self, share: float, clock: Clock) -> None:
+    def schedule_renewal(self, share: float, clock: Clock) -> None:
         self.renew_wall = clock.wall() + share * self.life
         self.renew_monotonic = clock.monotonic() + share * self.life
 
 
-class LoginAuthenticator:
+class LoginAuth:
     """Session tokens, had by logging in."""
 
     def __init__(
-        self, credential: LoginCredential, login: Login, *, readonly: bool, clock: Clock, observer: Observer
+        self,
+        credential: LoginCredential,
+        tokens: _TokenRequests,
+        *,
+        first_wait_seconds: float,
+        clock: Clock,
+        observer: Observer,
     ) -> None:
-        self._credential = credential
-        self._login = login
-        self._readonly = readonly
+        self._password = credential.password
+        self._tokens = tokens
         self._clock = clock
         self._observer = observer
         self._lock = threading.Lock()
-        self._session: _Session | None = None
+        self._scheme: _Scheme = tokens.scheme
+        self._is_scheme_known = tokens.scheme == "bearer"
+        self._session: _LoginSession | None = None
         self._generation = 0
-        self._failure: tuple[Budget, Secret, str] | None = None
+        self._must_read = False
+        self._block = _LoginBlock(first_wait_seconds, clock)
         self._renewal_fails = False
 
-    def current(self, budget: Budget) -> Pass:
-        """Return a token that should still live, logging in when there is none or it nears its end."""
-        with held(self._lock, budget, LOGIN_OPERATION):
-            session = self._session
-            if session is None:
-                return self._log_in(budget, forced=False).token
-            return self._renewed(session, budget).token if self._is_due(session) else session.token
+    @property
+    def secret_name(self) -> str:
+        """What the user would have to replace."""
+        return f"the login or the password of {self._password.origin}"
 
-    def accepted(self, used: Pass) -> None:
+    @property
+    def blocked_until(self) -> float | None:
+        """When the login may be sent again."""
+        return self._block.until
+
+    def header(self, budget: Budget) -> AuthHeader:
+        """Return a token that should still live, logging in when there is none or it nears its end."""
+        with acquire_within(self._lock, budget, LOGIN_OPERATION):
+            session = self._session
+            if session is not None and self._must_read:
+                session = session if self._password.read() == session.password else None
+                self._must_read = False
+            if session is None:
+                return self._log_in(budget, forced=False).header
+            return self._renewed(session, budget).header if self._is_due(session) else session.header
+
+    def on_success(self, used: AuthHeader) -> None:
         """Note that the token works, so that a later 401 means that it ended early."""
         session = self._session
-        if session is not None and session.token.generation == used.generation:
-            session.proven = True
+        if session is not None and session.header.generation == used.generation:
+            session.verified = self._is_scheme_known = True
 
-    def refused(self, used: Pass, status: int, budget: Budget) -> bool:
-        """Log in again, once for all callers that were refused with the same token.
+    def on_rejected(self, used: AuthHeader, status: int, budget: Budget) -> bool:
+        """Try the other scheme, or log in again, once for all callers whose request was rejected with the same token.
 
         After a 403 that is done only when the password has changed. A token that is itself the result of a 401 in this
-        piece of work and never worked is not renewed again: the API refuses the user, not the token.
+        piece of work and was never accepted is not renewed again: the API rejects the user, not the token.
         """
-        with held(self._lock, budget, LOGIN_OPERATION):
+        with acquire_within(self._lock, budget, LOGIN_OPERATION):
             session = self._session
-            if session is None or session.token.generation != used.generation:
+            if session is None or session.header.generation != used.generation:
                 return True
-            if self._credential.password.read() == session.password:
+            if self._password.read() == session.password:
                 if status == HTTPStatus.FORBIDDEN:
                     return False
-                if session.forced_in is budget and not session.proven:
+                if not self._is_scheme_known and not session.has_switched:
+                    session.has_switched = True
+                    self._switch_scheme(session)
+                    return True
+                if session.renewed_by is budget and not session.verified:
                     return False
             self._session = None
             self._log_in(budget, forced=True)
             return True
 
     def reload(self) -> None:
-        """Log in with the password as it then is before the next request."""
-        with self._lock:
-            self._session = None
-            self._failure = None
+        """Read the password again before the next request; a login that was rejected may be sent once more."""
+        self._must_read = True
+        self._block.release_on_reload()
 
-    def _renewed(self, session: _Session, budget: Budget) -> _Session:
+    def _switch_scheme(self, session: _LoginSession) -> None:
+        self._scheme = _other(self._scheme)
+        self._generation += 1
+        session.header = AuthHeader(_header(self._scheme, session.token), self._generation)
+
+    def _renewed(self, session: _LoginSession, budget: Budget) -> _LoginSession:
         """Return a new session, or this one where none can be had: its token lives until the API says otherwise."""
         try:
             return self._log_in(budget, forced=False, share=_RENEWAL_SHARE)
         except GigasError as error:
-            session.renew_after(_POSTPONED, self._clock)
-            if not self._renewal_fails:
+            session.schedule_renewal(_RETRY_RENEWAL_AT, self._clock)
+            if not self._renewal_fails and not isinstance(error, AuthError):  # which is logged where it is raised
                 facts = {"reason": error.reason, "error": str(error)}
                 _log.warning("cannot renew a token that is still used", extra=facts)
             self._renewal_fails = True
             return session
 
-    def _is_due(self, session: _Session) -> bool:
+    def _is_due(self, session: _LoginSession) -> bool:
         # Either clock may be wrong about the time gone by: one is set, the other sleeps when the host does.
         return self._clock.wall() >= session.renew_wall or self._clock.monotonic() >= session.renew_monotonic
 
-    def _log_in(self, budget: Budget, *, forced: bool, share: float = 1.0) -> _Session:
-        password = self._credential.password.read()
-        if self._failure is not None:
-            failed_in, failed_with, message = self._failure
-            if failed_in is budget and failed_with == password:
-                raise AuthError(message)
-            self._failure = None
+    def _log_in(self, budget: Budget, *, forced: bool, share: float = 1.0) -> _LoginSession:
+        password = self._password.read()
+        self._block.check(password)
         try:
-            answer = self._ask(password, Budget(self._clock, share * budget.remaining(), budget.stop))
-        except AuthError as error:
-            self._failure = (budget, password, str(error))
-            raise
+            token, expires_at = self._tokens.get(
+                password, Budget(self._clock, share * budget.remaining(), budget.stop), self._clock.wall()
+            )
+        except ApiError as error:
+            if error.status not in _REJECTED:
+                raise
+            message = f"the API refused the login (status {error.status}): check {self.secret_name}"
+            if self._block.begin(password, message):
+                _log.warning("login rejected; it waits before it is sent again", extra={"status": error.status})
+            self._observer.login_blocked(True)
+            raise AuthError(message) from None
+        if self._block.end(password):
+            self._observer.login_blocked(False)
+        if not self._is_scheme_known:
+            self._scheme = self._tokens.scheme
         self._generation += 1
-        token = Pass(_token_header(answer.get("token")), self._generation)
-        expires_at = decode_moment(answer.get("expires"))
-        life = expires_at - self._clock.wall() if expires_at is not None else _LIFE_SECONDS
-        life = life if 0 < life <= _LIFE_SECONDS else _LIFE_SECONDS
-        self._session = _Session(token, password, life, 0.0, 0.0, budget if forced else None)
-        self._session.renew_after(_RENEW_AT, self._clock)
+        header = AuthHeader(_header(self._scheme, token), self._generation)
+        life = expires_at - self._clock.wall() if expires_at is not None else _MAX_LIFE_SECONDS
+        life = max(_MIN_LIFE_SECONDS, life) if 0 < life <= _MAX_LIFE_SECONDS else _MAX_LIFE_SECONDS
+        self._session = _LoginSession(token, header, password, life, budget if forced else None)
+        self._session.schedule_renewal(_RENEW_AT, self._clock)
         self._observer.token(expires_at)
         if self._renewal_fails:
             self._renewal_fails = False
             _log.info("tokens can be renewed again")
         return self._session
 
+
+class _LoginBlock:
+    """Whether a rejected login may be sent again.
+
+    Attributes:
+        until: On the monotonic clock; ``None`` when nothing is blocked. A wait that is over is ended by the next login.
+    """
+
+    def __init__(self, first_wait_seconds: float, clock: Clock) -> None:
+        self._first_wait = first_wait_seconds
+        self._clock = clock
+        self.until: float | None = None
+        self._wait = 0.0
+        self._message = ""
+        self._rejected: Secret | None = None
+        self._accepted: Secret | None = None
+        self._released_at: float | None = None
+
+    def check(self, password: Secret) -> None:
+        """Raise the error of the rejection while the login may not be sent again."""
+        if self.until is not None and password == self._rejected and self._clock.monotonic() < self.until:
+            raise AuthError(self._message)
+
+    def begin(self, password: Secret, message: str) -> bool:
+        """Block the login; return whether this password was not rejected before."""
+        is_repeated = password == self._rejected
+        limit = _MAX_WAIT_ACCEPTED_SECONDS if password == self._accepted else _MAX_WAIT_SECONDS
+        self._wait = min(limit, 2 * self._wait if is_repeated and self._wait else self._first_wait)
+        self._rejected, self._message = password, message
+        self.until = self._clock.monotonic() + self._wait
+        return not is_repeated
+
+    def end(self, password: Secret) -> bool:
+        """Note that the login was accepted; return whether it was blocked."""
+        was_blocked = self.until is not None
+        self.until, self._wait, self._rejected, self._accepted = None, 0.0, None, password
+        return was_blocked
+
+    def release_on_reload(self) -> None:
+        """Let the login be sent once more, at most once a minute: reloads may come many times a second."""
+        now = self._clock.monotonic()
+        if self.until is None or (self._released_at is not None and now < self._released_at + _RELOAD_INTERVAL_SECONDS):
+            return
+        self._released_at = now
+        self.until = min(self.until, now)
+
+
+class _TokenRequests:
+    """The two ways to ask for a token (Gigas docs, page Authentication).
+
+    Args:
+        user: The login.
+        login: Makes a login request.
+        flow: Which way.
+        readonly: Whether to ask for tokens that can change nothing; only one of the ways has such tokens.
+
+    Attributes:
+        scheme: How tokens of this way are sent, as far as is documented.
+    """
+
+    def __init__(self, user: str, login: Login, flow: LoginFlow, *, readonly: bool) -> None:
+        self._user = user
+        self._login = login
+        self._flow = flow
+        self._readonly = readonly
+        self.scheme: _Scheme = "bearer" if flow == "oidc" else "raw"
+
+    def get(self, password: Secret, budget: Budget, now: float) -> tuple[Secret, float | None]:
+        """Return a token and when it ends (UNIX seconds), where the API says so.
+
+        Raises:
+            ApiError: The API answered with an error.
+            DecodeError: The response holds no token.
+        """
+        if self._flow == "oidc":
+            answer = self._login(self._oidc_request(password), budget)
+            life = answer.get("expires_in")
+            is_number = isinstance(life, int | float) and not isinstance(life, bool)
+            return _token(answer.get("access_token")), now + life if is_number else None  # type: ignore[operator]
+        answer = self._ask(password, budget)
+        return _token(answer.get("token")), decode_moment(answer.get("expires"))
+
+    def _oidc_request(self, password: Secret) -> Request[Any]:
+        form = {
+            "grant_type": "password",
+            "client_id": "external",
+            "username": self._user,
+            "password": password.reveal(),
+        }
+        return Request(LOGIN_OPERATION, "POST", "/auth/api/openid-connect/token", form=form)
+
     def _ask(self, password: Secret, budget: Budget) -> Mapping[str, object]:
-        body: dict[str, object] = {"login": self._credential.login, "password": password.reveal()}
-        try:
-            if not self._readonly:
-                return self._login(body, budget)
+        body: dict[str, object] = {"login": self._user, "password": password.reveal()}
+        if self._readonly:
             try:
-                return self._login({**body, "readonly": True}, budget)
+                return self._login(_token_request({**body, "readonly": True}), budget)
             except ApiError as error:
-                if error.status not in _FIELD_REFUSED:
+                if error.status not in _FIELD_REJECTED:
                     raise
-            # A guess: only the current API documents the field, and an older one may refuse what it does not know.
-            answer = self._login(body, budget)
-        except ApiError as error:
-            if error.status in _REFUSED:
-                raise AuthError(f"the API refused the login (status {error.status})") from None
-            raise
+        answer = self._login(_token_request(body), budget)
+        # A guess: only the current API documents the field, and an older one may reject what it does not know.
         self._readonly = False
         return answer
 
 
-def _header(prefix: str, secret: Secret) -> Secret:
+def _token_request(body: Mapping[str, object]) -> Request[Any]:
+    return Request(LOGIN_OPERATION, "POST", "/token", json=body)
+
+
+def _other(scheme: _Scheme) -> _Scheme:
+    return "bearer" if scheme == "raw" else "raw"
+
+
+def _without_scheme(secret: Secret) -> Secret:
+    """Return a token or key without the scheme that people paste along with it."""
+    return Secret(_PASTED_SCHEME.sub("", secret.reveal()))
+
+
+def _header(scheme: _Scheme, secret: Secret) -> Secret:
     if not fits_header(secret):
         raise ConfigError("the token or API key has characters that no HTTP header can hold")
-    return Secret(prefix + secret.reveal())
+    return secret if scheme == "raw" else Secret(f"Bearer {secret.reveal()}")
 
 
-def _token_header(token: object) -> Secret:
+def _token(token: object) -> Secret:
     if not isinstance(token, str) or not token.strip() or not token.isascii() or not token.isprintable():
-        raise DecodeError("token", "the answer to the login holds no usable token")
-    return Secret(token)
+        raise DecodeError("token", "the response to the login holds no usable token")
+    return Secret(token.strip())

@@ -23,7 +23,7 @@ from gigas_exporter.gigas.operations import (
     delete_disk_request,
     edit_disk_request,
 )
-from gigas_exporter.gigas.ratelimit import OutOfTimeError
+from gigas_exporter.gigas.ratelimit import DeadlineExceededError
 from gigas_exporter.gigas.transport import RawResponse
 from gigas_exporter.gigas.transport_errors import RequestNotSentError
 from gigas_exporter.model import Backup, Disk
@@ -76,7 +76,7 @@ class Client(ReadClient):
         try:
             return self._session.call(request, self._budget(budget), interpret, retry=False)
         except TransportError as error:
-            if error.operation != request.operation or isinstance(error, OutOfTimeError | RequestNotSentError):
+            if error.operation != request.operation or isinstance(error, DeadlineExceededError | RequestNotSentError):
                 raise
             detail = str(error).removeprefix(f"{error.operation}: ")
             detail += f"; {_IN_DOUBT}"
@@ -86,7 +86,9 @@ class Client(ReadClient):
             # A gateway answers for an API that may still be at it; 501 alone says that nothing was tried.
             if error.operation != request.operation or error.reason != "server" or error.status == _NEVER_TRIED:
                 raise
-            raise ApiError(error.operation, error.status, error.retry_after, _IN_DOUBT) from None
+            raise ApiError(
+                error.operation, error.status, error.retry_after, _IN_DOUBT, api_message=error.api_message
+            ) from None
 
     def edit_disk(self, account_id: str, disk_id: str, *, budget: Budget | None = None, **changes: Any) -> Answer[Disk]:
         """Change a disk; the changes are those of :func:`edit_disk_request`."""

@@ -33,9 +33,9 @@ from gigas_exporter.gigas.operations import (
     filters,
 )
 from gigas_exporter.gigas.pagination import Ends, Page, Walker, newest_only
-from gigas_exporter.gigas.ratelimit import Limits
+from gigas_exporter.gigas.ratelimit import RateLimiter
 from gigas_exporter.gigas.reading import Listing, PageMemory, PageReader, merged
-from gigas_exporter.gigas.session import Session
+from gigas_exporter.gigas.session import ApiSession
 from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.gigas.tls import TrustStore
 from gigas_exporter.gigas.transport import RawResponse
@@ -66,8 +66,9 @@ class ReadClient:
         credential: Who is asking.
         observer: Hears of each request, retry and token.
         clock: Where the time comes from.
-        limits: Concurrency and rate shared with other clients of the same API; its own by default.
+        limiter: Concurrency and rate shared with other clients of the same API; its own by default.
         trust: The authorities that TLS trusts, shared in the same way.
+        login_retry_seconds: How long a login is not sent again after its first rejection; the poll interval.
         on_response: Called with each response before it is decoded, from any thread; never with that of a login.
 
     Raises:
@@ -83,19 +84,21 @@ class ReadClient:
         *,
         observer: Observer | None = None,
         clock: Clock | None = None,
-        limits: Limits | None = None,
+        limiter: RateLimiter | None = None,
         trust: TrustStore | None = None,
+        login_retry_seconds: float = 60.0,
         on_response: Callable[[Request[Any], RawResponse], None] | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
-        self._session = Session(
+        self._session = ApiSession(
             settings,
             credential,
             readonly=self._readonly,
             observer=observer or NullObserver(),
             clock=self._clock,
-            limits=limits,
+            limiter=limiter,
             trust=trust,
+            login_retry_seconds=login_retry_seconds,
             on_response=on_response,
         )
         self._page_size = max(1, settings.page_size)
@@ -124,8 +127,16 @@ class ReadClient:
         self._session.close()
 
     def reload_credential(self) -> None:
-        """Read the credential's secret again before the next request."""
+        """Read the credential's secret again before the next request; a rejected login may be sent once more.
+
+        The token in use stays where the secret is the same.
+        """
         self._session.reload_credential()
+
+    @property
+    def login_blocked_until(self) -> float | None:
+        """When a rejected login may be sent again, on the monotonic clock; ``None`` while none is blocked."""
+        return self._session.auth.blocked_until
 
     def forget(self, account_id: str) -> None:
         """Let go of what is kept of an account; work on it that has been stopped keeps nothing any more."""

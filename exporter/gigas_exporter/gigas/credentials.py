@@ -32,6 +32,11 @@ _HEADER_CHARACTERS = 256  # those of Latin-1
 class SecretSource(Protocol):
     """Where a secret comes from; :meth:`read` may give another one each time."""
 
+    @property
+    def origin(self) -> str:
+        """Where it comes from, for error messages."""
+        ...
+
     def read(self) -> Secret:
         """Return the secret as it is now.
 
@@ -59,10 +64,14 @@ class SecretFile:
 
     path: Path
 
+    @property
+    def origin(self) -> str:
+        """The file, for error messages."""
+        return f"secret file {self.path}"
+
     def read(self) -> Secret:
         """Return the file's text without the white space around it."""
-        name = f"secret file {self.path}"
-        return _checked(read_text(self.path, name, _MAX_SECRET_BYTES), name)
+        return _checked(read_text(self.path, self.origin, _MAX_SECRET_BYTES), self.origin)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,9 @@ class Observer(Protocol):
     def token(self, expires_at: float | None) -> None:
         """A login gave a token that is said to end at ``expires_at`` (UNIX seconds)."""
 
+    def login_blocked(self, blocked: bool) -> None:
+        """A login was rejected and is not sent again for a while, or may be sent again."""
+
 
 class NullObserver:
     """Hears everything and tells no one."""
@@ -30,4 +33,7 @@ class NullObserver:
         """Ignore it."""
 
     def token(self, expires_at: float | None) -> None:
+        """Ignore it."""
+
+    def login_blocked(self, blocked: bool) -> None:
         """Ignore it."""

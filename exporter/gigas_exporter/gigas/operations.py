@@ -6,6 +6,7 @@ be shown without being made. It knows no transport and no credential.
 
 from __future__ import annotations
 
+import json as json_module
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -47,6 +48,7 @@ class Request(Generic[_T]):
         path: Below the API's URL, encoded.
         query: Parameters, not encoded.
         json: The body, ``None`` for none.
+        form: A body as a form has it, instead of ``json``.
         decode: What makes the answer's object of the answer.
     """
 
@@ -54,8 +56,27 @@ class Request(Generic[_T]):
     method: Method
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
-    json: Mapping[str, Any] | None = None
+    json: Mapping[str, Any] | None = field(default=None, repr=False)
+    form: Mapping[str, str] | None = field(default=None, repr=False)
     decode: Callable[[object, Counter[str]], _T | None] = field(default=_no_answer, compare=False, repr=False)
+
+    @property
+    def account(self) -> str:
+        """The encoded id of the account that it is about, empty for none."""
+        parts = self.path.split("/")
+        return parts[2] if parts[1] == "account" else ""
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it changes nothing."""
+        return self.method == "GET"
+
+    @property
+    def body(self) -> bytes | None:
+        """The encoded body."""
+        if self.form is not None:
+            return urlencode(self.form).encode()
+        return None if self.json is None else json_module.dumps(self.json).encode()
 
     @property
     def target(self) -> str:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from gigas_exporter.clock import Budget, Clock
 from gigas_exporter.errors import TransportError
 
-__all__ = ["Limits", "OutOfTimeError", "held"]
+__all__ = ["DeadlineExceededError", "RateLimiter", "acquire_within"]
 
-_SLICE_SECONDS = 0.05
+_CHECK_INTERVAL_SECONDS = 0.05
+_GRANTS_BEFORE_HUNG = 10
 
 
-class OutOfTimeError(TransportError):
+class DeadlineExceededError(TransportError):
     """The caller's own time ended before a request was made; to try again would be to wait again."""
 
     def __init__(self, operation: str, detail: str) -> None:
@@ -23,66 +24,98 @@ class OutOfTimeError(TransportError):
 
 
 @contextmanager
-def held(lock: threading.Lock, budget: Budget, operation: str) -> Iterator[None]:
+def acquire_within(lock: threading.Lock, budget: Budget, operation: str) -> Iterator[None]:
     """Hold a lock; the wait for it ends with the budget.
 
     Raises:
-        OutOfTimeError: The budget ended first.
+        DeadlineExceededError: The budget ended first.
     """
-    _wait(lambda: lock.acquire(timeout=_SLICE_SECONDS), budget, operation)
+    _wait(lambda: lock.acquire(timeout=_CHECK_INTERVAL_SECONDS), budget, operation)
     try:
         yield
     finally:
         lock.release()
 
 
-def _wait(is_had: Callable[[], bool], budget: Budget, operation: str) -> None:
-    # Neither lock nor event can be waited for together with the stop event, so it is asked for in slices.
-    while not is_had():
+def _wait(is_acquired: Callable[[], bool], budget: Budget, operation: str) -> None:
+    # Neither lock nor event can be waited for together with the stop event, so it is checked in between.
+    while not is_acquired():
         if budget.remaining() <= 0:
-            raise OutOfTimeError(operation, "the time for this work ended in the queue for the API")
+            raise DeadlineExceededError(operation, "the time for this work ended in the queue for the API")
 
 
-class _Slots:
-    """So many at once, in the order in which they came.
+class _FairSemaphore:
+    """So many requests at once, round-robin by account, in the order of arrival within an account.
 
-    A semaphore gives a slot to whoever asks at the right moment, which is mostly the one that has just returned it: a
-    sweep of many requests would keep the few of the list of disks waiting until their time is up.
+    An account whose last request got no response has one slot at a time, and all such accounts together leave one slot
+    to the others: 24 accounts that hang would else take all slots for all of the time.
     """
 
     def __init__(self, count: int) -> None:
         self._lock = threading.Lock()
+        self._count = count
         self._free = count
-        self._queue: deque[threading.Event] = deque()
+        self._waiting: dict[str, deque[threading.Event]] = {}
+        self._in_use: Counter[str] = Counter()
+        self._hung: set[str] = set()
+        self._grants_since_hung = 0
 
     @contextmanager
-    def held(self, budget: Budget, operation: str) -> Iterator[None]:
-        turn = threading.Event()
+    def slot(self, account: str, budget: Budget, operation: str) -> Iterator[None]:
+        granted = threading.Event()
         with self._lock:
-            self._queue.append(turn)
-            self._give()
+            self._waiting.setdefault(account, deque()).append(granted)
+            self._grant()
         try:
-            _wait(lambda: turn.wait(_SLICE_SECONDS), budget, operation)
+            _wait(lambda: granted.wait(_CHECK_INTERVAL_SECONDS), budget, operation)
             yield
         finally:
             with self._lock:
-                if turn.is_set():
+                if granted.is_set():
                     self._free += 1
-                    self._give()
+                    self._in_use[account] -= 1
+                    self._in_use += Counter()  # drops the accounts without a request
                 else:
-                    self._queue.remove(turn)
+                    self._remove(account, granted)
+                self._grant()
 
-    def _give(self) -> None:
-        if self._free and self._queue:
+    def set_hung(self, account: str, *, is_hung: bool) -> None:
+        with self._lock:
+            (self._hung.add if is_hung else self._hung.discard)(account)
+
+    def _grant(self) -> None:
+        while self._free and (account := self._next_account()) is not None:
+            granted = self._waiting[account][0]
+            rest = self._waiting.pop(account)
+            rest.popleft()
+            if rest:
+                self._waiting[account] = rest  # behind all others
             self._free -= 1
-            self._queue.popleft().set()
+            self._in_use[account] += 1
+            self._grants_since_hung = 0 if account in self._hung else self._grants_since_hung + 1
+            granted.set()
+
+    def _next_account(self) -> str | None:
+        responsive = next((account for account in self._waiting if account not in self._hung), None)
+        if not self._hung:
+            return responsive
+        in_use = sum(self._in_use[account] for account in self._hung)
+        hung = next((each for each in self._waiting if each in self._hung and not self._in_use[each]), None)
+        if hung is None or in_use >= max(1, self._count - 1):
+            return responsive
+        is_due = in_use == 0 and (self._count > 1 or self._grants_since_hung >= _GRANTS_BEFORE_HUNG)
+        return hung if is_due or responsive is None else responsive
+
+    def _remove(self, account: str, granted: threading.Event) -> None:
+        self._waiting[account].remove(granted)
+        if not self._waiting[account]:
+            del self._waiting[account]
 
 
-class Limits:
+class RateLimiter:
     """The requests under way at once and the requests per second, shared by all who are given the same object.
 
-    Requests go in the order in which they were asked for. The rate is a token bucket: after a pause a few requests may
-    go at once, then they are spread evenly.
+    The rate is a token bucket: after a pause a few requests may go at once, then they are spread evenly.
 
     Args:
         clock: Where the time comes from.
@@ -92,7 +125,7 @@ class Limits:
 
     def __init__(self, clock: Clock, max_concurrency: int, max_requests_per_second: float) -> None:
         self._clock = clock
-        self._slots = _Slots(max(1, max_concurrency))
+        self._slots = _FairSemaphore(max(1, max_concurrency))
         self._lock = threading.Lock()
         self._interval = 1 / max_requests_per_second if max_requests_per_second > 0 else 0.0
         burst = max(1.0, min(float(max_concurrency), max_requests_per_second / 4))
@@ -100,17 +133,21 @@ class Limits:
         self._next = clock.monotonic() - self._credit
 
     @contextmanager
-    def request(self, budget: Budget, operation: str) -> Iterator[None]:
+    def request(self, account: str, budget: Budget, operation: str) -> Iterator[None]:
         """Wait for a slot and for the rate, and hold the slot.
 
         Raises:
-            OutOfTimeError: The budget does not hold the wait, which is then not begun, or ended during it.
+            DeadlineExceededError: The budget does not hold the wait, which is then not begun, or ended during it.
         """
-        with self._slots.held(budget, operation):
-            self._pace(budget, operation)
+        with self._slots.slot(account, budget, operation):
+            self._wait_for_token(budget, operation)
             yield
 
-    def _pace(self, budget: Budget, operation: str) -> None:
+    def set_hung(self, account: str, *, is_hung: bool) -> None:
+        """Note whether the last request for an account got no response in time."""
+        self._slots.set_hung(account, is_hung=is_hung)
+
+    def _wait_for_token(self, budget: Budget, operation: str) -> None:
         if not self._interval:
             return
         with self._lock:
@@ -118,7 +155,7 @@ class Limits:
             turn = max(self._next, now - self._credit)
             delay = turn - now
             if delay > budget.remaining():
-                raise OutOfTimeError(operation, "the request rate allows no request in the time left")
+                raise DeadlineExceededError(operation, "the request rate allows no request in the time left")
             self._next = turn + self._interval
         if delay > 0 and not budget.wait(delay):
-            raise OutOfTimeError(operation, "the time for this work ended in the queue for the API")
+            raise DeadlineExceededError(operation, "the time for this work ended in the queue for the API")

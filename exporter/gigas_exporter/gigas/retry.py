@@ -17,7 +17,7 @@ from typing import TypeVar
 from gigas_exporter.clock import Budget
 from gigas_exporter.errors import ApiError, TransportError
 from gigas_exporter.gigas.observer import Observer
-from gigas_exporter.gigas.ratelimit import OutOfTimeError
+from gigas_exporter.gigas.ratelimit import DeadlineExceededError
 
 __all__ = ["MAX_TRIES", "parse_retry_after", "retrying"]
 
@@ -73,7 +73,7 @@ def parse_retry_after(value: str | None, wall: float) -> float | None:
 
 def _may_pass(error: TransportError | ApiError) -> bool:
     if isinstance(error, TransportError):
-        return not isinstance(error, OutOfTimeError)
+        return not isinstance(error, DeadlineExceededError)
     return error.status == HTTPStatus.TOO_MANY_REQUESTS or (
         error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and error.status != HTTPStatus.NOT_IMPLEMENTED
     )

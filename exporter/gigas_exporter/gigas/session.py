@@ -6,7 +6,6 @@ answers mean.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -15,23 +14,25 @@ from typing import Any, TypeVar
 from gigas_exporter.clock import Budget, Clock
 from gigas_exporter.decode import decode_json
 from gigas_exporter.errors import ApiError, AuthError, ConfigError, DecodeError, TransportError
-from gigas_exporter.gigas.auth import LOGIN_OPERATION, Pass, authenticator
+from gigas_exporter.gigas.auth import LOGIN_OPERATION, AuthHeader, RequestAuth, request_auth
 from gigas_exporter.gigas.credentials import Credential
 from gigas_exporter.gigas.observer import Observer
 from gigas_exporter.gigas.operations import Request
-from gigas_exporter.gigas.ratelimit import Limits, OutOfTimeError
+from gigas_exporter.gigas.ratelimit import DeadlineExceededError, RateLimiter
 from gigas_exporter.gigas.retry import parse_retry_after, retrying
 from gigas_exporter.gigas.settings import ApiSettings
+from gigas_exporter.gigas.status_messages import api_message, likely_cause
 from gigas_exporter.gigas.tls import TrustStore
 from gigas_exporter.gigas.transport import RawResponse, Transport
+from gigas_exporter.secret import Secret
 
-__all__ = ["Session"]
+__all__ = ["ApiSession"]
 
 _T = TypeVar("_T")
-_REFUSALS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+_REJECTIONS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
-class Session:
+class ApiSession:
     """A credential's way to the API, shared by threads.
 
     Args:
@@ -40,8 +41,9 @@ class Session:
         readonly: Whether logins ask for tokens that can change nothing.
         observer: Hears of each request.
         clock: Where the time comes from.
-        limits: Shared with other sessions, or made for this one.
+        limiter: Shared with other sessions, or made for this one.
         trust: The same.
+        login_retry_seconds: How long a login is not sent again after its first rejection.
         on_response: Called with each response to a request with the credential, whatever its status.
     """
 
@@ -53,17 +55,26 @@ class Session:
         readonly: bool,
         observer: Observer,
         clock: Clock,
-        limits: Limits | None,
+        limiter: RateLimiter | None,
         trust: TrustStore | None,
+        login_retry_seconds: float,
         on_response: Callable[[Request[Any], RawResponse], None] | None = None,
     ) -> None:
         self._on_response = on_response
         self._timeout = settings.timeout_seconds
         self._observer = observer
         self._clock = clock
-        self._limits = limits or Limits(clock, settings.max_concurrency, settings.max_requests_per_second)
+        self._limiter = limiter or RateLimiter(clock, settings.max_concurrency, settings.max_requests_per_second)
         self._transport = Transport(settings, trust)
-        self._auth = authenticator(credential, self._log_in, readonly=readonly, clock=clock, observer=observer)
+        self.auth: RequestAuth = request_auth(
+            credential,
+            self._log_in,
+            flow=settings.login,
+            readonly=readonly,
+            first_wait_seconds=login_retry_seconds,
+            clock=clock,
+            observer=observer,
+        )
 
     def close(self) -> None:
         """Close the connections."""
@@ -71,7 +82,7 @@ class Session:
 
     def reload_credential(self) -> None:
         """Read the secret again before the next request."""
-        self._auth.reload()
+        self.auth.reload()
 
     def call(
         self, request: Request[Any], budget: Budget, interpret: Callable[[RawResponse], _T], *, retry: bool = True
@@ -83,43 +94,48 @@ class Session:
         """
 
         def attempt() -> _T:
-            used = self._auth.current(budget)
+            used = self.auth.header(budget)
             try:
                 result = self._exchange(request, budget, interpret, used)
             except ApiError as error:
-                if error.status not in _REFUSALS:
-                    self._auth.accepted(used)
+                if error.status not in _REJECTIONS:
+                    if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:  # else a gateway may have answered
+                        self.auth.on_success(used)
                     raise
                 if not self._may_replay(used, error, budget):
-                    raise _refusal(error) from None
+                    raise self._rejection(error) from None
             else:
-                self._auth.accepted(used)
+                self.auth.on_success(used)
                 return result
             try:
-                used = self._auth.current(budget)
+                used = self.auth.header(budget)
                 result = self._exchange(request, budget, interpret, used)
             except ApiError as error:
-                raise _refusal(error) from None
-            self._auth.accepted(used)
+                raise self._rejection(error) from None
+            self.auth.on_success(used)
             return result
 
         return retrying(request.operation, attempt, budget, self._observer) if retry else attempt()
 
-    def _may_replay(self, used: Pass, error: ApiError, budget: Budget) -> bool:
+    def _may_replay(self, used: AuthHeader, error: ApiError, budget: Budget) -> bool:
         try:
-            return self._auth.refused(used, error.status, budget)
+            return self.auth.on_rejected(used, error.status, budget)
         except ConfigError as unreadable:
             if error.status == HTTPStatus.UNAUTHORIZED:
-                raise AuthError(f"{_refusal(error)}, and {unreadable}") from None
+                raise AuthError(f"{self._rejection(error)}, and {unreadable}") from None
             return False
 
-    def _log_in(self, body: Mapping[str, object], budget: Budget) -> Mapping[str, object]:
-        request: Request[None] = Request(LOGIN_OPERATION, "POST", "/token", json=body)
+    def _rejection(self, error: ApiError) -> ApiError | AuthError:
+        if error.status != HTTPStatus.UNAUTHORIZED:
+            return error
+        detail = f"the API does not accept the credential (status {error.status}); check {self.auth.secret_name}"
+        return AuthError(f"{error.operation}: {detail}")
 
-        def interpret(answer: RawResponse) -> Mapping[str, object]:
-            value = decode_json(answer.body, LOGIN_OPERATION)
+    def _log_in(self, request: Request[Any], budget: Budget) -> Mapping[str, object]:
+        def interpret(response: RawResponse) -> Mapping[str, object]:
+            value = decode_json(response.body, LOGIN_OPERATION)
             if not isinstance(value, dict):
-                raise DecodeError("token", "the answer to the login is no object")
+                raise DecodeError("token", "the response to the login is no object")
             return value
 
         return retrying(
@@ -127,53 +143,60 @@ class Session:
         )
 
     def _exchange(
-        self, request: Request[Any], budget: Budget, interpret: Callable[[RawResponse], _T], used: Pass | None
+        self, request: Request[Any], budget: Budget, interpret: Callable[[RawResponse], _T], used: AuthHeader | None
     ) -> _T:
-        with self._limits.request(budget, request.operation):
+        with self._limiter.request(request.account, budget, request.operation):
             seconds = min(self._timeout, budget.remaining())
             if seconds <= 0:
-                raise OutOfTimeError(request.operation, "the time for this work ended before the request")
-            answer, elapsed = self._timed(request, seconds, budget, used)
-        code = str(answer.status)
+                raise DeadlineExceededError(request.operation, "the time for this work ended before the request")
+            response, elapsed = self._timed(request, seconds, budget, used)
+        code = str(response.status)
         if self._on_response is not None and used is not None:
-            self._on_response(request, answer)
+            self._on_response(request, response)
         try:
-            if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-                return interpret(answer)
+            if HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
+                return interpret(response)
         except DecodeError:
             code = "invalid"
             raise
         finally:
             self._observer.request(request.operation, code, elapsed)
-        retry_after = parse_retry_after(answer.headers.get("retry-after"), self._clock.wall())
-        detail = "redirects are not followed" if answer.status < HTTPStatus.BAD_REQUEST else ""
-        raise ApiError(request.operation, answer.status, retry_after, detail)
+        raise self._api_error(request, response, used)
+
+    def _api_error(self, request: Request[Any], response: RawResponse, used: AuthHeader | None) -> ApiError:
+        retry_after = parse_retry_after(response.headers.get("retry-after"), self._clock.wall())
+        if request.is_read or used is None:
+            detail = likely_cause(request.operation, response.status)
+            return ApiError(request.operation, response.status, retry_after, detail)
+        secret = used.value.reveal()
+        words = api_message(response.body, [used.value, Secret(secret.removeprefix("Bearer "))])
+        return ApiError(request.operation, response.status, retry_after, api_message=words)
 
     def _timed(
-        self, request: Request[Any], seconds: float, budget: Budget, used: Pass | None
+        self, request: Request[Any], seconds: float, budget: Budget, used: AuthHeader | None
     ) -> tuple[RawResponse, float]:
         # What a request took is measured by the machine's clock, like its deadline: tests may stop the package's.
         began = time.monotonic()
+        headers = {} if used is None else {"Authorization": used.value.reveal()}
+        if request.form is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
         try:
-            answer = self._transport.exchange(
+            response = self._transport.exchange(
                 request.operation,
                 request.method,
                 request.target,
-                headers={} if used is None else {"Authorization": used.header.reveal()},
-                body=None if request.json is None else json.dumps(request.json).encode(),
+                headers=headers,
+                body=request.body,
                 seconds=seconds,
                 stop=budget.stop,
             )
         except TransportError as error:
+            if error.reason == "timeout":
+                self._limiter.set_hung(request.account, is_hung=True)
             self._observer.request(request.operation, error.reason, time.monotonic() - began)
             raise
         except DecodeError:
             self._observer.request(request.operation, "invalid", time.monotonic() - began)
             raise
-        return answer, time.monotonic() - began
-
-
-def _refusal(error: ApiError) -> ApiError | AuthError:
-    if error.status == HTTPStatus.UNAUTHORIZED:
-        return AuthError(f"{error.operation}: the API does not accept the credential (status {error.status})")
-    return error
+        self._limiter.set_hung(request.account, is_hung=False)
+        return response, time.monotonic() - began

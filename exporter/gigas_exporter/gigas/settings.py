@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from gigas_exporter import __version__
 
-__all__ = ["DEFAULT_URL", "ApiSettings"]
+__all__ = ["DEFAULT_URL", "ApiSettings", "LoginFlow"]
 
 DEFAULT_URL = "https://api.gigas.com"
+
+LoginFlow = Literal["token", "oidc"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,7 @@ class ApiSettings:
 
     Attributes:
         url: Base URL of the API, without a path's last slash.
+        login: How a login asks for tokens: at ``/token``, or by OpenID Connect.
         timeout_seconds: Limit on one request, from connect to the last byte of the answer.
         page_size: Items asked for per page; the API may send fewer.
         max_concurrency: Requests under way at once.
@@ -28,6 +32,7 @@ class ApiSettings:
     """
 
     url: str = DEFAULT_URL
+    login: LoginFlow = "token"
     timeout_seconds: float = 10.0
     page_size: int = 200
     max_concurrency: int = 4

@@ -79,7 +79,11 @@ class _ExchangeConnection(urllib3.connection.HTTPConnection):
         dialer, deadline = _current.dialer, _current.deadline
         assert dialer is not None and deadline is not None  # noqa: S101, PT018  # only exchanges open connections
         sock = dialer.connect(self._dns_host, self.port or self.default_port, self.socket_options or (), deadline)
-        deadline.attach(sock)
+        try:
+            deadline.attach(sock)
+        except BaseException:
+            sock.close()
+            raise
         return sock
 
     def request(self, *arguments: Any, **options: Any) -> None:

@@ -14,13 +14,21 @@ from gigas_exporter.errors import TransportError
 
 __all__ = ["RequestNotSentError", "UntrustedCertificateError", "clear_tracebacks", "transport_error"]
 
-_BEFORE_SENDING = (socket.gaierror, ConnectionRefusedError, ssl.SSLCertVerificationError)
-_WORDS: tuple[tuple[type[BaseException], str], ...] = (
+_BEFORE_SENDING = (socket.gaierror, ConnectionRefusedError)
+_MESSAGES: tuple[tuple[type[BaseException], str], ...] = (
     (socket.gaierror, "the host's name cannot be resolved"),
-    (http.client.RemoteDisconnected, "the connection ended before the answer"),
-    (http.client.IncompleteRead, "the answer ended too early"),
-    (urllib3.exceptions.IncompleteRead, "the answer ended too early"),
+    (http.client.RemoteDisconnected, "the connection ended before the response"),
+    (http.client.IncompleteRead, "the response ended too early"),
+    (urllib3.exceptions.IncompleteRead, "the response ended too early"),
     (urllib3.exceptions.ProxyError, "the proxy did not connect to the API"),
+)
+# The setting to check, by what is among the causes; the first that fits.
+_SETTINGS: tuple[tuple[type[BaseException], str], ...] = (
+    (ssl.SSLCertVerificationError, "api.ca_file"),
+    (urllib3.exceptions.ProxyError, "api.proxy"),
+    (ssl.SSLError, "api.url"),
+    (socket.gaierror, "api.url"),
+    (ConnectionRefusedError, "api.url"),
 )
 
 
@@ -42,15 +50,20 @@ def transport_error(operation: str, error: BaseException, *, timed_out: bool, pe
         peer: Where the request went, in words: a wrong address is seen in no other message.
     """
     if timed_out:
-        return TransportError(operation, "timeout", f"no complete answer in time ({peer})")
+        return TransportError(
+            operation, "timeout", f"no complete response in time ({peer}); raise api.timeout if it is slow"
+        )
     causes = list(_causes(error))
     if any(isinstance(cause, TimeoutError) for cause in causes):
         return TransportError(operation, "timeout", f"the connection timed out ({peer})")
-    is_unsent = any(isinstance(cause, _BEFORE_SENDING) for cause in causes)
-    kind = RequestNotSentError if is_unsent else TransportError
+    setting = next((name for kind, name in _SETTINGS if any(isinstance(cause, kind) for cause in causes)), None)
+    message = f"{_detail(causes)} ({peer})" + (f"; check {setting}" if setting else "")
+    kind = TransportError
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         kind = UntrustedCertificateError
-    return kind(operation, "connection", f"{_detail(causes)} ({peer})")
+    elif any(isinstance(cause, _BEFORE_SENDING) for cause in causes):
+        kind = RequestNotSentError
+    return kind(operation, "connection", message)
 
 
 def clear_tracebacks(error: BaseException) -> None:
@@ -69,13 +82,13 @@ def _detail(causes: list[BaseException]) -> str:
             return f"the certificate is not accepted: {cause.verify_message}"
         if isinstance(cause, ssl.SSLError):
             return f"TLS failed: {cause.reason or 'unknown reason'}"
-    for kind, words in _WORDS:
+    for kind, words in _MESSAGES:
         if any(isinstance(cause, kind) for cause in causes):
             return words
     for cause in causes:
         if isinstance(cause, OSError) and cause.strerror:
             return f"the connection failed: {cause.strerror}"
-    return "the answer is no HTTP that can be understood"
+    return "the response is no HTTP that can be understood"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

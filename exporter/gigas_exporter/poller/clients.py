@@ -82,6 +82,9 @@ class _TokenRelay:
         self._told, self._expires_at = True, expires_at
         self._observer.token(tuple(self.account_ids), expires_at)
 
+    def login_blocked(self, blocked: bool) -> None:
+        """Ignore it."""
+
     def add(self, account_id: str) -> None:
         """Let the account share the client's tokens, also the one that is there already."""
         self.account_ids.add(account_id)

@@ -1,0 +1,80 @@
+"""What an error status of the API is likely to mean, and which setting to try.
+
+The documentation names no errors, so that each cause is a guess, and is written as one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from http import HTTPStatus
+from typing import Final
+
+from gigas_exporter.secret import Secret
+
+__all__ = ["api_message", "likely_cause"]
+
+_MAX_MESSAGE_LENGTH = 200
+
+_CAUSES: Final[Mapping[int, str]] = {
+    HTTPStatus.PAYMENT_REQUIRED: "the account may have unpaid bills; ask Gigas",
+    HTTPStatus.FORBIDDEN: "the credential may have no right to it; check the account's id and the credential's rights",
+    HTTPStatus.NOT_FOUND: "there may be no such account, or no API at this address; check the account's id and api.url",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "it does not take JSON; check api.url",
+    HTTPStatus.TOO_MANY_REQUESTS: "it asks for fewer requests; lower api.max_requests_per_second",
+}
+_BACKUPS_CAUSES: Final[Mapping[int, str]] = {
+    HTTPStatus.FORBIDDEN: "the credential may not read all backups of the account; try poll.backups_source: disk",
+    HTTPStatus.NOT_FOUND: "the API may have no list of all backups; try poll.backups_source: disk",
+    HTTPStatus.METHOD_NOT_ALLOWED: "the API may have no list of all backups; try poll.backups_source: disk",
+}
+_UNLABELLED: Final = frozenset({"base", "message"})
+_PAGE_SIZE: Final = "it may not take so many items a page; lower api.page_size"
+_REDIRECT: Final = "redirects are not followed; check api.url"
+_SERVER: Final = "the API has an error of its own, or is not available now"
+
+
+def likely_cause(operation: str, status: int) -> str:
+    """Return the cause and the setting to try for an error status of a reading operation, empty for none."""
+    if status < HTTPStatus.BAD_REQUEST:
+        return _REDIRECT
+    if operation.startswith("list_") and status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}:
+        return _PAGE_SIZE
+    if operation == "list_backups" and status in _BACKUPS_CAUSES:
+        return _BACKUPS_CAUSES[status]
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _SERVER
+    is_about_account = operation.startswith("list_") or status != HTTPStatus.NOT_FOUND
+    return _CAUSES.get(status, "") if is_about_account else ""
+
+
+def api_message(body: bytes, secrets: Iterable[Secret]) -> str | None:
+    """Return the API's own words about an error (``errors`` or ``error`` of a JSON object), fit to be printed.
+
+    Args:
+        body: Of the response.
+        secrets: What must not be in the words, should the API quote it.
+    """
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    text = "; ".join(_texts(value.get("errors") or value.get("error")))
+    for secret in secrets:
+        text = text.replace(secret.reveal(), "***")
+    text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return f"{text[: _MAX_MESSAGE_LENGTH - 1]}…" if len(text) > _MAX_MESSAGE_LENGTH else text or None
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield the texts of ``"…"``, ``["…"]`` or ``{"field": ["…"]}``."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        yield from (each for each in value if isinstance(each, str))
+    elif isinstance(value, dict):
+        for field, each in value.items():
+            label = "" if field in _UNLABELLED else f"{field}: "
+            yield from (f"{label}{text}" for text in _texts(each if isinstance(each, str | list) else None))
