@@ -136,7 +136,10 @@ def test_nothing_could_be_checked(run: Run, cloud: SimulatorServer, tmp_path: An
     environ = {"GIGAS_ACCOUNT_ID": None, "GIGAS_API_KEY": None, "GIGAS_CONFIG_FILE": str(path)}
     outcome = run("check", **environ)
     assert (outcome.status, outcome.out) == (2, "")
-    assert outcome.err == "gigas-exporter: list_accounts: the API does not accept the credential (status 401)\n"
+    assert outcome.err == (
+        "gigas-exporter: list_accounts: the API does not accept the credential (status 401); check "
+        "the API key of credential.api_key\n"
+    )
     outcome = run("check", "--nagios", **environ)
     assert outcome.status == 3
     assert outcome.out.startswith("GIGAS UNKNOWN - list_accounts: ")

@@ -237,7 +237,8 @@ def test_a_refusal_is_one_line(run: Run, cloud: SimulatorServer, told: Callable[
     assert outcome.status == 1
     assert "status           built, locked: an operation on it is under way" in outcome.err
     assert outcome.err.splitlines()[-1] == (
-        "gigas-exporter: delete_disk: the API answered 409: the disk does not allow it now; another operation on it may"
+        'gigas-exporter: delete_disk: the API answered 409 ("the disk is locked by another operation"): '
+        "the disk does not allow it now; another operation on it may"
         " be under way. Nothing was changed"
     )
     outcome = run("disks", "delete", "999", "--yes")
@@ -255,7 +256,7 @@ def test_each_refusal_says_what_became_of_the_change(
     last = outcome.err.splitlines()[-1]
     assert str(status) in last
     assert last.endswith(". Nothing was changed") == (status in {400, 403, 404, 409, 422, 429})
-    assert last.endswith("(whether the change took effect is not known)") == (status >= 500)
+    assert last.endswith(": whether the change took effect is not known") == (status >= 500)
 
 
 def test_a_disk_that_the_credential_may_not_see_is_said(run: Run, cloud: SimulatorServer) -> None:
