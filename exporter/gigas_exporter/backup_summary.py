@@ -5,7 +5,6 @@ It owns the meaning of a backup's status. It knows neither the API's spelling of
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from statistics import median
 from typing import Literal
 
 from gigas_exporter.model import Backup
+from gigas_exporter.status_words import matches_any, parse_words
 
 __all__ = [
     "MAX_STATUSES",
@@ -22,8 +22,6 @@ __all__ = [
     "BackupStatusWords",
     "BackupSummary",
     "count_statuses",
-    "fold_status",
-    "matches_status",
     "most_common_statuses",
     "summarise",
 ]
@@ -35,29 +33,12 @@ MAX_STATUSES = 20
 OTHER_STATUSES = "other"
 """What stands for the statuses beyond :data:`MAX_STATUSES`."""
 
-_SEPARATORS = re.compile(r"[\s_-]+")
 _LEAST_TYPICAL = 3
-
-
-def fold_status(text: str) -> str:
-    """Return a status without differences of case, and with one space for any run of spaces, ``-`` and ``_``."""
-    return _SEPARATORS.sub(" ", text.casefold()).strip()
-
-
-def matches_status(folded: str, word: str) -> bool:
-    """Return whether a folded status is a word, begins with it before no letter, or ends with it after no letter."""
-    if folded.startswith(word):
-        return not folded[len(word) : len(word) + 1].isalpha()
-    return folded.endswith(word) and not folded[-len(word) - 1].isalpha()
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split(", "))
 
 
 @dataclass(frozen=True, slots=True)
 class BackupStatusWords:
-    """The words in a backup's status that tell whether it is usable, compared as :func:`matches_status` says.
+    """The words in a backup's status that tell whether it is usable, as :func:`.matches_any` has it.
 
     The statuses are documented nowhere. A text that matches no word is usable, and can be seen in a metric.
 
@@ -67,13 +48,13 @@ class BackupStatusWords:
         good: The backup is usable even while it is locked.
     """
 
-    failed: frozenset[str] = _words(
+    failed: frozenset[str] = parse_words(
         "abort, aborted, bad, broken, cancelada, cancelado, canceled, cancelled, corrupt, corrupted, crashed, damaged,"
         " denied, err, error, errored, errors, fail, failed, failing, failure, fallido, fallida, fallo, fatal, faulted,"
         " faulty, interrupted, invalid, killed, lost, missing, not successful, rejected, stalled, stopped, terminated,"
         " timed out, timeout, unavailable, unsuccessful, unusable"
     )
-    unfinished: frozenset[str] = _words(
+    unfinished: frozenset[str] = parse_words(
         "allocating, building, busy, committing, converting, copying, creando, creating, deleted, deleting, destroyed,"
         " destroying, draft, eliminando, en curso, en progreso, executing, expired, expiring, finalizing, importing,"
         " in progress, incomplete, init, initializing, inprogress, locked, merging, migrating, moving, not built,"
@@ -82,7 +63,7 @@ class BackupStatusWords:
         " skipped, snapshotting, started, starting, submitted, suspended, syncing, taking, transferring, unbuilt,"
         " unfinished, unknown, updating, uploading, validating, verifying, waiting, working, writing"
     )
-    good: frozenset[str] = _words(
+    good: frozenset[str] = parse_words(
         "active, archived, available, built, complete, completada, completado, completed, correcto, created,"
         " disponible, done, finalizado, finished, good, healthy, normal, ok, okay, online, present, ready, stored,"
         " succeeded, success, successful, usable, valid, verified"
@@ -114,18 +95,15 @@ _DECIDING = frozenset({"built", "locked"})
 @lru_cache(maxsize=1024)
 def _match(words: BackupStatusWords, status: str) -> Literal["failed", "unfinished", "good"] | None:
     """Return the list that a status is in; one that is exactly in a list goes before one that only resembles."""
-    folded = fold_status(status)
     lists: tuple[tuple[Literal["failed", "unfinished", "good"], frozenset[str]], ...] = (
         ("failed", words.failed),
         ("unfinished", words.unfinished),
         ("good", words.good),
     )
-    for name, known in lists:
-        if folded in known:
-            return name
-    for name, known in lists:
-        if any(matches_status(folded, word) for word in known):
-            return name
+    for exactly in (True, False):
+        for name, known in lists:
+            if matches_any(known, status, exactly=exactly):
+                return name
     return None
 
 

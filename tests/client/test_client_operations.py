@@ -95,17 +95,17 @@ def test_items_come_as_the_domain_has_them(api: Any, clients: Any) -> None:
     server = api(lambda seen, wire: wire.reply(200, [{"id": 5}]))
     client = clients(server.url)
     assert client.list_accounts().items == (Account("5"),)
-    assert client.list_disks("1").items == (Disk("5", unknown=WITHOUT_KEY),)
+    assert client.list_disks("1").items == (Disk("5", unknown=WITHOUT_KEY, missing=WITHOUT_KEY),)
     assert client.list_disk_backups("1", "2").items == (Backup("5"),)
     assert client.list_backups("1").items == (Backup("5"),)
-    assert client.list_virtual_machines("1").items == (VirtualMachine("5"),)
+    assert client.list_virtual_machines("1").items == (VirtualMachine("5", unknown=frozenset({"label"})),)
 
 
 def test_single_objects(api: Any, clients: Any) -> None:
     """One disk, one backup, without a page."""
     server = api(lambda seen, wire: wire.reply(200, {"id": 7}))
     client = clients(server.url)
-    assert client.get_disk("42", "7") == Disk("7", unknown=WITHOUT_KEY)
+    assert client.get_disk("42", "7") == Disk("7", unknown=WITHOUT_KEY, missing=WITHOUT_KEY)
     assert client.get_backup("42", "7") == Backup("7")
     assert [seen.target for seen in server.seen] == ["/account/42/disk/7", "/account/42/backup/7"]
 

@@ -389,10 +389,10 @@ def test_a_sweep_reduces_each_page_once(listed: Any) -> None:
         return len(backups)
 
     assert client.sweep_backups("1", reduce).items == (10, 10, 5)
-    lister.contents[24] = {"id": 24, "status": 5}
+    lister.contents[24] = {"id": 24, "locked": 5}
     again = client.sweep_backups("1", reduce)
     assert again.items == (10, 10, 5)
-    assert again.invalid == {"status": 1}
+    assert again.invalid == {"locked": 1}
     assert len(reduced) == 4
 
 

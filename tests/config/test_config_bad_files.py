@@ -247,6 +247,41 @@ BAD_FILES: list[tuple[str, str, str]] = [
         ACCOUNT + "backup_status: {failed: [odd], unfinished: [Odd]}",
         "backup_status: 'odd' is both in failed and in unfinished; keep one",
     ),
+    (
+        "a time zone that is none",
+        ACCOUNT + "api: {time_zone: Europe/Madird}",
+        "api.time_zone: must be a time zone such as Europe/Madrid; did you mean Europe/Madrid?",
+    ),
+    (
+        "a time zone that is a path",
+        ACCOUNT + "api: {time_zone: ../../etc/passwd}",
+        "api.time_zone: must be a time zone such as Europe/Madrid",
+    ),
+    (
+        "a time zone that is a directory",
+        ACCOUNT + "api: {time_zone: Europe}",
+        "api.time_zone: must be a time zone such as Europe/Madrid",
+    ),
+    (
+        "a unit that is none",
+        ACCOUNT + "api: {disk_size_unit: gb}",
+        "api.disk_size_unit: must be one of B, KB, KiB, MB, MiB, GB, GiB",
+    ),
+    (
+        "fields that are a list",
+        ACCOUNT + "api: {fields: [autobackup]}",
+        "api.fields: must be a mapping of our fields to the API's names, such as autobackup: has_autobackups",
+    ),
+    (
+        "an unknown field",
+        ACCOUNT + "api: {fields: {auto_backup: x}}",
+        "api.fields: has a key that is no field of the API as documented; did you mean autobackup?",
+    ),
+    (
+        "a field under no name",
+        ACCOUNT + "api: {fields: {error: 5}}",
+        "api.fields: must have for error the API's name of the field, or null where it has none",
+    ),
     ("policy as a mapping", ACCOUNT + "backup_policy: {required: false}", "backup_policy: must be a list"),
     ("a rule of a word", ACCOUNT + "backup_policy: [none]", "backup_policy[0]: must be a mapping of keys to values"),
     ("a rule of nothing", ACCOUNT + "backup_policy: [{}]", "backup_policy[0]: needs max_age or required: false"),

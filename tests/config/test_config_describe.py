@@ -19,6 +19,7 @@ def test_the_defaults_in_words() -> None:
     """Every line can be held against what was meant."""
     assert describe(load_settings(None, {}, ENVIRONMENT)) == [
         "API: https://api.gigas.com, 10s a request, 4 requests at once, 10 requests a second, 200 items a page",
+        "its values: dates without a zone are in UTC, disk_size in GiB, backup_size in KiB",
         "account 1: with the token from GIGAS_TOKEN",
         "disks and virtual machines: read every 1m, served for up to 15m when that fails",
         (
@@ -38,7 +39,13 @@ def test_everything_given_in_words(load: Load, tmp_path: Path) -> None:
     """Each kind of credential and of condition has its words, and no secret is in any."""
     (tmp_path / "key").write_text("canary-key")
     text = """
-api: {max_requests_per_second: 0, proxy: "http://p:1"}
+api:
+  max_requests_per_second: 0
+  proxy: "http://p:1"
+  time_zone: Europe/Madrid
+  disk_size_unit: GB
+  backup_size_unit: MB
+  fields: {autobackup: has_autobackups, error: null}
 accounts: [{id: 1, name: one, api_key_file: key}, {id: 2, login: me, password: canary-secret}]
 backup_policy: [{match: {virtual_machine_id: 501, mount_point: "/srv/db*"}, max_age: 6h}]
 thresholds: {locked: 90m, missed_factor: 1.5}
@@ -49,10 +56,14 @@ web: {listen_address: "[::1]:9000", config_file: web.yml, enable_lifecycle: true
         "API: https://api.gigas.com, through http://p:1, 10s a request, 4 requests at once, no limit of rate,"
         " 200 items a page"
     )
-    assert lines[1] == "shard: 1 of 2"
-    assert lines[2] == f"account 1 (one): with the API key from the file {tmp_path}/key, read by another shard"
-    assert lines[3] == "account 2: with the login me and the password from accounts[1].password"
-    assert lines[6:] == [
+    assert lines[1] == (
+        "its values: dates without a zone are in Europe/Madrid, disk_size in GB, backup_size in MB,"
+        " autobackup read from has_autobackups, error accepted as absent"
+    )
+    assert lines[2] == "shard: 1 of 2"
+    assert lines[3] == f"account 1 (one): with the API key from the file {tmp_path}/key, read by another shard"
+    assert lines[4] == "account 2: with the login me and the password from accounts[1].password"
+    assert lines[7:] == [
         (
             "backup policy 1: disks with virtual machine id 501 and mount point like /srv/db*"
             " need a backup younger than 6h"
@@ -80,7 +91,7 @@ def test_requests_in_words() -> None:
 def test_discovery_in_words(load: Load) -> None:
     """It is said what the accounts are found with."""
     lines = describe(load("discover: true\ncredential: {token: canary-secret}"))
-    assert lines[1] == "accounts: all that the API shows to the token from credential.token"
+    assert lines[2] == "accounts: all that the API shows to the token from credential.token"
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,14 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import certifi
 import pytest
 
 from gigas_exporter.config import FLAGS, Settings, Shard, load_settings
 from gigas_exporter.config.load import ACCOUNT_VARIABLES
+from gigas_exporter.decode import DecodeSettings
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.gigas.credentials import ApiKeyCredential, LoginCredential, SecretFile, TokenCredential
 from gigas_exporter.inventory import BackupStatusWords
@@ -33,12 +35,17 @@ api:
   max_requests_per_second: 2.5
   ca_file: null
   proxy: http://proxy.example:3128
+  time_zone: Europe/Madrid
+  disk_size_unit: GB
+  backup_size_unit: B
+  fields: {autobackup: has_autobackups, error: null}
 accounts:
   - {id: 4242, name: production, api_key_file: key}
   - {id: "0043", login: me@example.com, password: canary-secret}
   - {id: abc, token: " canary-token "}
 poll: {interval: 1s, backups_interval: 1h, max_staleness: 0s, backups_source: disk}
 backup_status: {failed: [Broken, PENDING], unfinished: []}
+disk_status: {error: [Bad_State]}
 backup_policy:
   - {match: {is_swap: true}, required: false, reason: swap needs no backup}
   - {match: {account_id: 4242, virtual_machine_id: 501, disk_id: "7", mount_point: "/srv/db*"}, max_age: 6h}
@@ -70,6 +77,9 @@ def test_a_full_file_is_understood(load: Load, tmp_path: Path) -> None:
     assert token.token.read().reveal() == "canary-token"
     poll = settings.poll
     assert (poll.interval, poll.backups_interval, poll.max_staleness, poll.backups_source) == (1, 3600, 0, "disk")
+    assert settings.api.decoding == DecodeSettings(
+        ZoneInfo("Europe/Madrid"), 10**9, 1, {"autobackup": "has_autobackups", "error": None}, frozenset({"bad state"})
+    )
     usual = BackupStatusWords()
     assert settings.status_words == BackupStatusWords(frozenset({"broken", "pending"}), frozenset(), usual.good)
     assert settings.policy.rules == (

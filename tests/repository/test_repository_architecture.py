@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-_DOMAIN = {"model", "policy", "backup_summary", "inventory", "errors", "secret", "clock"}
+_DOMAIN = {"model", "policy", "status_words", "backup_summary", "inventory", "errors", "secret", "clock"}
 
 _MAY_IMPORT: dict[str, set[str]] = {
     "model": set(),
@@ -18,16 +18,17 @@ _MAY_IMPORT: dict[str, set[str]] = {
     "clock": set(),
     "human": set(),
     "policy": {"model"},
-    "backup_summary": {"model"},
+    "status_words": set(),
+    "backup_summary": {"model", "status_words"},
     "inventory": {"backup_summary", "model", "policy"},
     "files": {"errors"},
     "strict_yaml": {"errors"},
     "logs": {"errors", "human", "secret"},
     "systemd": {"clock"},
-    "decode": {"errors", "model"},
+    "decode": {"errors", "model", "status_words"},
     "gigas": {"clock", "decode", "errors", "files", "model", "secret"},
-    "config": {"backup_summary", "errors", "files", "gigas", "human", "inventory", "model", "policy", "secret"}
-    | {"strict_yaml"},
+    "config": {"backup_summary", "decode", "errors", "files", "gigas", "human", "inventory", "model", "policy"}
+    | {"secret", "status_words", "strict_yaml"},
     "poller": {"clock", "config", "errors", "gigas", "inventory", "logs", "model", "policy"},
     "metrics": {"backup_summary", "clock", "errors", "human", "inventory", "logs", "model", "policy", "report"},
     "web": {"clock", "errors", "files", "logs", "secret", "strict_yaml"},

@@ -15,13 +15,15 @@ from gigas_exporter.config.schema import (
     ApiSection,
     ConfigFile,
     CredentialSection,
+    DiskStatusSection,
     MatchSection,
     RuleSection,
     StatusSection,
     ThresholdsSection,
 )
 from gigas_exporter.config.settings import AccountSettings
-from gigas_exporter.config.values import is_loopback
+from gigas_exporter.config.values import is_loopback, time_zone
+from gigas_exporter.decode import SIZE_UNITS, DecodeSettings
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.files import without_waiting
 from gigas_exporter.gigas.credentials import Credential
@@ -113,7 +115,11 @@ def _credential(section: CredentialSection, path: str, directory: Path, findings
 
 
 def api_of(
-    section: ApiSection, directory: Path, given: Mapping[tuple[str, str], Any], findings: Findings
+    section: ApiSection,
+    disk_status: DiskStatusSection,
+    directory: Path,
+    given: Mapping[tuple[str, str], Any],
+    findings: Findings,
 ) -> ApiSettings:
     """Return how the API is spoken to; what was given outside the file goes before what is in it."""
 
@@ -143,6 +149,13 @@ def api_of(
         max_requests_per_second=float(value("max_requests_per_second")),
         ca_file=ca_file,
         proxy=section.proxy,
+        decoding=DecodeSettings(
+            time_zone=time_zone(section.time_zone),
+            disk_size_unit=SIZE_UNITS[section.disk_size_unit],
+            backup_size_unit=SIZE_UNITS[section.backup_size_unit],
+            fields=section.fields,
+            disk_error_words=frozenset(disk_status.error),
+        ),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from gigas_exporter.config.durations import format_duration
 from gigas_exporter.config.estimate import requests_per_hour
 from gigas_exporter.config.settings import BackupsSource, PollSettings, Settings, WebSettings
+from gigas_exporter.decode import SIZE_UNITS, DecodeSettings
 from gigas_exporter.gigas.credentials import (
     ApiKeyCredential,
     Credential,
@@ -35,6 +36,7 @@ def describe(settings: Settings, disks: int | None = None) -> list[str]:
     """Return the settings in words, one line each; with ``disks``, also the requests that so many disks take."""
     return [
         _api(settings.api),
+        _reading(settings.api.decoding),
         *_accounts(settings),
         *_polls(settings.poll),
         *_policy(settings.policy),
@@ -64,6 +66,18 @@ def _api(api: ApiSettings) -> str:
     return (
         f"API: {api.url}{proxy}{trust}, {format_duration(api.timeout_seconds)} a request,"
         f" {api.max_concurrency} requests at once, {rate}, {api.page_size} items a page"
+    )
+
+
+def _reading(decoding: DecodeSettings) -> str:
+    names = {size: name for name, size in SIZE_UNITS.items()}
+    fields = "".join(
+        f", {ours} " + (f"read from {theirs}" if theirs is not None else "accepted as absent")
+        for ours, theirs in decoding.fields.items()
+    )
+    return (
+        f"its values: dates without a zone are in {decoding.time_zone}, disk_size in {names[decoding.disk_size_unit]},"
+        f" backup_size in {names[decoding.backup_size_unit]}{fields}"
     )
 
 

@@ -83,7 +83,7 @@ def load_settings(
     settings = Settings(
         accounts=accounts,
         discovery=discovery,
-        api=api_of(file.api, directory, by_key, findings),
+        api=api_of(file.api, file.disk_status, directory, by_key, findings),
         poll=_part(PollSettings, "poll", file.poll, by_key),
         status_words=words_of(file.backup_status, findings),
         policy=policy_of(file.backup_policy, accounts, findings),

@@ -17,6 +17,7 @@ from gigas_exporter.config.schema import (
     ApiSection,
     ConfigFile,
     CredentialSection,
+    DiskStatusSection,
     LogSection,
     MatchSection,
     PollSection,
@@ -36,6 +37,7 @@ _SECTIONS: Final[tuple[tuple[str, str, type[Section]], ...]] = (
     ("`credential`", "credential", CredentialSection),
     ("`poll`", "poll", PollSection),
     ("`backup_status`", "backup_status", StatusSection),
+    ("`disk_status`", "disk_status", DiskStatusSection),
     ("`backup_policy`", "backup_policy[]", RuleSection),
     ("`backup_policy[].match`", "backup_policy[].match", MatchSection),
     ("`thresholds`", "thresholds", ThresholdsSection),
@@ -140,7 +142,7 @@ def _key_row(path: str, field: FieldInfo) -> str:
 
 
 def _default(field: FieldInfo, kind: str) -> str:
-    if isinstance(field.default, Section):
+    if isinstance(field.default, Section | dict):
         return ""
     if isinstance(field.default, list):
         return ", ".join(map(_code, field.default))

@@ -10,30 +10,34 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from gigas_exporter.backup_summary import BackupStatusWords, fold_status
+from gigas_exporter.backup_summary import BackupStatusWords
 from gigas_exporter.config.durations import parse_duration
 from gigas_exporter.config.settings import BackupsSource, LogFormat, LogLevel, PollSettings, WebSettings
 from gigas_exporter.config.values import (
     parse_api_url,
+    parse_field_names,
     parse_id,
     parse_listen_address,
     parse_proxy_url,
     parse_telemetry_path,
+    parse_time_zone,
 )
 from gigas_exporter.gigas.settings import ApiSettings, LoginFlow
 from gigas_exporter.policy import Thresholds
 from gigas_exporter.secret import Secret
+from gigas_exporter.status_words import DISK_ERROR_WORDS, fold_status
 
 __all__ = [
     "AccountSection",
     "ApiSection",
     "ConfigFile",
     "CredentialSection",
+    "DiskStatusSection",
     "LogSection",
     "MatchSection",
     "PollSection",
@@ -116,6 +120,9 @@ Span = Annotated[float, BeforeValidator(partial(_duration, least=0.0))]
 ApiUrl = Annotated[str, BeforeValidator(_through(parse_api_url))]
 ProxyUrl = Annotated[str, BeforeValidator(_through(parse_proxy_url))]
 ListenAddress = Annotated[tuple[str, int], BeforeValidator(_through(parse_listen_address))]
+TimeZone = Annotated[str, BeforeValidator(_through(parse_time_zone))]
+FieldNames = Annotated[dict[str, str | None], BeforeValidator(parse_field_names)]
+SizeUnit = Literal["B", "KB", "KiB", "MB", "MiB", "GB", "GiB"]
 TelemetryPath = Annotated[str, BeforeValidator(_through(parse_telemetry_path))]
 
 
@@ -167,6 +174,17 @@ class ApiSection(Section):
     )
     proxy: ProxyUrl | None = _key(
         _API.proxy, "URL", "HTTP proxy to reach the API through. The proxy settings of the environment are not used."
+    )
+    time_zone: TimeZone = _key(
+        "UTC", "time zone", "The zone of the API's dates that name none, such as `Europe/Madrid`."
+    )
+    disk_size_unit: SizeUnit = _key("GiB", "choice", "The unit of `disk_size`.")
+    backup_size_unit: SizeUnit = _key("KiB", "choice", "The unit of `backup_size`, which is documented nowhere.")
+    fields: FieldNames = _key(
+        {},
+        "mapping",
+        "The API's names of fields that it calls otherwise than documented: `{autobackup: has_autobackups}` reads"
+        " theirs where ours is absent. `{error: null}` says that the API has no such field, and that this is accepted.",
     )
 
 
@@ -227,6 +245,14 @@ class StatusSection(Section):
     )
     good: list[Word] = _key(
         sorted(_WORDS.good), "list of text", "Statuses of backups that are usable even while they are locked."
+    )
+
+
+class DiskStatusSection(Section):
+    """Words in a disk's status, compared as those of `backup_status`."""
+
+    error: list[Word] = _key(
+        sorted(DISK_ERROR_WORDS), "list of text", "Statuses that mean an error, whatever the flag `error` says."
     )
 
 
@@ -300,6 +326,7 @@ class ConfigFile(Section):
     credential: CredentialSection | None = _key(None, "mapping", "What to discover accounts, and read them, with.")
     poll: PollSection = _key(PollSection(), "mapping", "How often the API is read.")
     backup_status: StatusSection = _key(StatusSection(), "mapping", "What a backup's status means.")
+    disk_status: DiskStatusSection = _key(DiskStatusSection(), "mapping", "What a disk's status means.")
     backup_policy: list[RuleSection] | None = _key(
         None,
         "list of mappings",

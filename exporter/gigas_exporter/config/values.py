@@ -6,27 +6,37 @@ the setting's name. What is refused is never quoted: it may be a secret in the w
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import re
+from collections.abc import Collection
+from datetime import UTC, tzinfo
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
+from zoneinfo import ZoneInfo, available_timezones
 
 from gigas_exporter.config.settings import Shard
+from gigas_exporter.decode import FIELDS
 
 __all__ = [
     "is_loopback",
     "parse_api_url",
+    "parse_field_names",
     "parse_id",
     "parse_listen_address",
     "parse_proxy_url",
     "parse_shard",
     "parse_telemetry_path",
+    "parse_time_zone",
+    "time_zone",
 ]
 
 _MAXIMUM_PORT: Final = 65535
 _HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _ID: Final = re.compile(r"[A-Za-z0-9_~.-]{1,128}")
+_FIELD: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_LONGEST_HINTED: Final = 64
 _SHARD: Final = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
 
 
@@ -106,6 +116,37 @@ def parse_shard(text: str) -> Shard:
     if not 1 <= index <= count:
         raise ValueError("must be i/n with i from 1 to n, such as 1/3 for the first of three")
     return Shard(index, count)
+
+
+def parse_time_zone(text: str) -> str:
+    """Return the name of a time zone."""
+    try:
+        time_zone(text)
+    except (ValueError, LookupError, OSError):
+        raise ValueError("must be a time zone such as Europe/Madrid" + _hint(text, available_timezones())) from None
+    return text
+
+
+def time_zone(name: str) -> tzinfo:
+    """Return the time zone of a name that was parsed."""
+    return UTC if name == "UTC" else ZoneInfo(name)
+
+
+def parse_field_names(value: object) -> dict[str, str | None]:
+    """Return under which names the API has our fields; ``None`` stands for a field that it does not have."""
+    if not isinstance(value, dict):
+        raise ValueError("must be a mapping of our fields to the API's names, such as autobackup: has_autobackups")  # noqa: TRY004  # a wrong value of a file
+    for ours, theirs in value.items():
+        if ours not in FIELDS:
+            raise ValueError("has a key that is no field of the API as documented" + _hint(str(ours), FIELDS))
+        if theirs is not None and not (isinstance(theirs, str) and _FIELD.fullmatch(theirs)):
+            raise ValueError(f"must have for {ours} the API's name of the field, or null where it has none")
+    return value
+
+
+def _hint(given: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(given[:_LONGEST_HINTED], known, n=1, cutoff=0.75)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _url(text: str, example: str) -> SplitResult:

@@ -70,7 +70,7 @@ class Client(ReadClient):
                 body = _without_secrets(decode_json(answer.body, request.operation))
             except DecodeError:
                 body = None  # the status says that the change was taken; an answer that says no more changes nothing
-            value = request.decode(body, Counter()) if isinstance(body, dict) else None
+            value = request.decode(self._decoder, body, Counter()) if isinstance(body, dict) else None
             return Answer(value, answer.status, body, answer.headers)
 
         try:

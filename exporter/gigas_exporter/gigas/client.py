@@ -16,12 +16,9 @@ from typing import Any, Self, TypeVar
 from gigas_exporter.clock import Budget, Clock, SystemClock
 from gigas_exporter.decode import (
     Decode,
+    Decoder,
     Misreadings,
-    decode_account,
-    decode_backup,
-    decode_disk,
     decode_json,
-    decode_virtual_machine,
 )
 from gigas_exporter.errors import DecodeError, GigasError, without_frames
 from gigas_exporter.gigas.credentials import Credential
@@ -101,6 +98,7 @@ class ReadClient:
             login_retry_seconds=login_retry_seconds,
             on_response=on_response,
         )
+        self._decoder = Decoder(settings.decoding)
         self._page_size = max(1, settings.page_size)
         self._executor = ThreadPoolExecutor(max(1, settings.max_concurrency), thread_name_prefix="gigas-pages")
         self._memory = PageMemory()
@@ -146,7 +144,7 @@ class ReadClient:
 
     def list_accounts(self, *, budget: Budget | None = None) -> Listing[Account]:
         """List the accounts that the credential may see (Gigas docs, page Accounts)."""
-        return self._list(Request("list_accounts", "GET", "/accounts"), decode_account, budget)
+        return self._list(Request("list_accounts", "GET", "/accounts"), self._decoder.account, budget)
 
     def list_disks(
         self,
@@ -170,11 +168,11 @@ class ReadClient:
             primary=primary,
         )
         request: Request[Any] = Request("list_disks", "GET", account_path(account_id, "disks"), query)
-        return self._list(request, decode_disk, budget)
+        return self._list(request, self._decoder.disk, budget)
 
     def get_disk(self, account_id: str, disk_id: str, *, budget: Budget | None = None) -> Disk:
         """Read one disk (Gigas docs, page Disk)."""
-        return self._get(Request("get_disk", "GET", disk_path(account_id, disk_id), decode=decode_disk), budget)
+        return self._get(Request("get_disk", "GET", disk_path(account_id, disk_id), decode=Decoder.disk), budget)
 
     def list_disk_backups(
         self, account_id: str, disk_id: str, *, min_disk_size: float | None = None, budget: Budget | None = None
@@ -183,7 +181,7 @@ class ReadClient:
         path = disk_path(account_id, disk_id, "backups")
         request: Request[Any] = Request("list_disk_backups", "GET", path, filters(min_disk_size=min_disk_size))
         # Asked for each disk of an account: no page is kept, and one that is small for this API is not looked behind.
-        return self._list(request, decode_backup, budget, remember=False, whole_below=self._largest_page)
+        return self._list(request, self._decoder.backup, budget, remember=False, whole_below=self._largest_page)
 
     def list_backups(
         self,
@@ -205,7 +203,7 @@ class ReadClient:
             locked=locked,
         )
         request: Request[Any] = Request("list_backups", "GET", account_path(account_id, "backups"), query)
-        return self._list(request, decode_backup, budget, max_items=_MAX_BACKUPS)
+        return self._list(request, self._decoder.backup, budget, max_items=_MAX_BACKUPS)
 
     def sweep_backups(
         self, account_id: str, reduce: Callable[[Sequence[Backup]], _R], *, budget: Budget | None = None
@@ -229,8 +227,9 @@ class ReadClient:
         def make(items: dict[str, Backup]) -> _R:
             return reduce(tuple(items.values()))
 
-        reader = PageReader(request.operation, decode_backup, make, known, latest, announced=said, ended=budget.stop)
-        exact = PageReader(request.operation, decode_backup, dict, {}, latest, announced=said, ended=budget.stop)
+        decode = self._decoder.backup
+        reader = PageReader(request.operation, decode, make, known, latest, announced=said, ended=budget.stop)
+        exact = PageReader(request.operation, decode, dict, {}, latest, announced=said, ended=budget.stop)
         pages, is_exact = self._walk(request, reader, exact, budget, max_items=_MAX_BACKUPS)
         if not is_exact:
             self._memory.keep(key, pages, budget.stop)
@@ -241,12 +240,12 @@ class ReadClient:
     def get_backup(self, account_id: str, backup_id: str, *, budget: Budget | None = None) -> Backup:
         """Read one backup (Gigas docs, page Backup)."""
         path = account_path(account_id, "backup", backup_id)
-        return self._get(Request("get_backup", "GET", path, decode=decode_backup), budget)
+        return self._get(Request("get_backup", "GET", path, decode=Decoder.backup), budget)
 
     def list_virtual_machines(self, account_id: str, *, budget: Budget | None = None) -> Listing[VirtualMachine]:
         """List an account's virtual machines (Gigas docs, page Virtual Machines)."""
         request: Request[Any] = Request("list_virtual_machines", "GET", account_path(account_id, "virtual_machines"))
-        return self._list(request, decode_virtual_machine, budget)
+        return self._list(request, self._decoder.virtual_machine, budget)
 
     def _budget(self, budget: Budget | None) -> Budget:
         return budget if budget is not None else Budget(self._clock, DEFAULT_BUDGET_SECONDS, self._closed)
@@ -257,7 +256,8 @@ class ReadClient:
 
     def _get(self, request: Request[_T], budget: Budget | None) -> _T:
         def interpret(answer: RawResponse) -> _T:
-            item = request.decode(decode_json(answer.body, request.operation), Misreadings(self._said(request)))
+            raw = decode_json(answer.body, request.operation)
+            item = request.decode(self._decoder, raw, Misreadings(self._said(request)))
             if item is None:
                 raise DecodeError("id", f"the answer to {request.operation} holds no readable id")
             return item

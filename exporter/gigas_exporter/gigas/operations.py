@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote, urlencode
 
-from gigas_exporter.decode import decode_backup, decode_disk
+from gigas_exporter.decode import Decoder
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.model import Backup, Disk
 
@@ -34,8 +34,8 @@ Method = Literal["GET", "POST", "PUT", "DELETE"]
 _T = TypeVar("_T")
 
 
-def _no_answer(raw: object, invalid: Counter[str]) -> None:
-    del raw, invalid
+def _no_answer(decoder: Decoder, raw: object, invalid: Counter[str]) -> None:
+    del decoder, raw, invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Request(Generic[_T]):
     query: Mapping[str, str] = field(default_factory=dict)
     json: Mapping[str, Any] | None = field(default=None, repr=False)
     form: Mapping[str, str] | None = field(default=None, repr=False)
-    decode: Callable[[object, Counter[str]], _T | None] = field(default=_no_answer, compare=False, repr=False)
+    decode: Callable[[Decoder, object, Counter[str]], _T | None] = field(default=_no_answer, compare=False, repr=False)
 
     @property
     def account(self) -> str:
@@ -140,12 +140,12 @@ def edit_disk_request(
         raise ConfigError(f"disk {disk_id}: the size must be a number of GiB above 0")
     if force_reboot is not None:
         body["force_reboot"] = _wire(force_reboot)
-    return Request("edit_disk", "PUT", disk_path(account_id, disk_id), json=body, decode=decode_disk)
+    return Request("edit_disk", "PUT", disk_path(account_id, disk_id), json=body, decode=Decoder.disk)
 
 
 def build_disk_request(account_id: str, disk_id: str) -> Request[Disk]:
     """Describe the building of a disk, which formats it: its data is lost."""
-    return Request("build_disk", "POST", disk_path(account_id, disk_id, "build"), decode=decode_disk)
+    return Request("build_disk", "POST", disk_path(account_id, disk_id, "build"), decode=Decoder.disk)
 
 
 def delete_disk_request(account_id: str, disk_id: str) -> Request[None]:
@@ -155,7 +155,7 @@ def delete_disk_request(account_id: str, disk_id: str) -> Request[None]:
 
 def create_backup_request(account_id: str, disk_id: str) -> Request[Backup]:
     """Describe the making of a backup."""
-    return Request("create_backup", "POST", disk_path(account_id, disk_id, "backup"), decode=decode_backup)
+    return Request("create_backup", "POST", disk_path(account_id, disk_id, "backup"), decode=Decoder.backup)
 
 
 def create_template_request(account_id: str, disk_id: str, *, label: str, console_id: str) -> Request[Backup]:
@@ -172,7 +172,7 @@ def create_template_request(account_id: str, disk_id: str, *, label: str, consol
         "POST",
         disk_path(account_id, disk_id, "template"),
         json={"label": label, "console_id": console_id},
-        decode=decode_backup,
+        decode=Decoder.backup,
     )
 
 

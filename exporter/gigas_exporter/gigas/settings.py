@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from gigas_exporter import __version__
+from gigas_exporter.decode import DecodeSettings
 
 __all__ = ["DEFAULT_URL", "ApiSettings", "LoginFlow"]
 
@@ -29,6 +30,7 @@ class ApiSettings:
         ca_file: PEM file of the authorities to trust instead of the system's.
         proxy: URL of an HTTP proxy; the environment's proxy settings are not used.
         user_agent: What the client calls itself.
+        decoding: How the API writes what its documentation leaves open.
     """
 
     url: str = DEFAULT_URL
@@ -40,3 +42,4 @@ class ApiSettings:
     ca_file: Path | None = None
     proxy: str | None = None
     user_agent: str = f"gigas-exporter/{__version__}"
+    decoding: DecodeSettings = field(default_factory=DecodeSettings)

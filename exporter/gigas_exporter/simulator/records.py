@@ -137,6 +137,7 @@ class DiskRecord:
             data_store_group_id=str(self.store_group),
             created_at=float(self.created_at),
             updated_at=float(self.updated_at),
+            status_is_error=self.status == "error",
         )
 
     def backup_truth(self, backup: BackupRecord) -> Backup:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gigas_exporter.cli.probe.forms import FieldKind, form_of, safe_name
-from gigas_exporter.decode import Decode, decode_account, decode_backup, decode_disk, decode_virtual_machine
+from gigas_exporter.decode import Decode, Decoder
 from gigas_exporter.gigas import ApiSettings
 
 __all__ = ["DECIDING", "Field", "Problem", "decoders", "similar_field", "survey_fields"]
@@ -84,13 +84,13 @@ _NAMES_SHOWN: Final = 40
 
 def decoders(settings: ApiSettings) -> Mapping[str, Decode[Any]]:
     """Return what decodes the items of each list as the settings say."""
-    del settings
+    decoder = Decoder(settings.decoding)
     return {
-        "accounts": decode_account,
-        "disks": decode_disk,
-        "virtual_machines": decode_virtual_machine,
-        "backups": decode_backup,
-        "disk_backups": decode_backup,
+        "accounts": decoder.account,
+        "disks": decoder.disk,
+        "virtual_machines": decoder.virtual_machine,
+        "backups": decoder.backup,
+        "disk_backups": decoder.backup,
     }
 
 

@@ -1,0 +1,54 @@
+"""From the bytes of an answer to parsed JSON, strict and bounded."""
+
+from __future__ import annotations
+
+import json
+
+from gigas_exporter.decode.fields import kind_of
+from gigas_exporter.errors import DecodeError
+
+__all__ = ["MAX_VALUES", "decode_array", "decode_json"]
+
+MAX_VALUES = 1_000_000
+"""In one answer; one of the largest size that is full of disks has fewer."""
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def decode_json(body: bytes, operation: str) -> object:
+    """Parse a body as strict UTF-8 JSON.
+
+    Raises:
+        DecodeError: It is not, or holds too many values; the message holds nothing of the body.
+    """
+    if _values_at_most(body) > MAX_VALUES:
+        raise DecodeError("body", f"the answer to {operation} holds more than {MAX_VALUES} values")
+    try:
+        return json.loads(body.removeprefix(_BYTE_ORDER_MARK).decode("utf-8"))
+    except UnicodeDecodeError:
+        detail = "is not UTF-8"
+    except RecursionError:
+        detail = "is nested too deeply"
+    except ValueError:
+        detail = "is not JSON" if body.strip() else "is empty"
+    raise DecodeError("body", f"the answer to {operation} {detail}")
+
+
+def _values_at_most(body: bytes) -> int:
+    """Return a bound of how many values a body holds, each of which takes up to 40 times its text in memory.
+
+    Each follows a comma or opens what it is in; those inside of texts are counted too. Few bytes need no counting.
+    """
+    return len(body) if len(body) <= MAX_VALUES else sum(map(body.count, (b",", b"[", b"{")))
+
+
+def decode_array(body: bytes, operation: str) -> list[object]:
+    """Parse a body that must be a JSON array.
+
+    Raises:
+        DecodeError: It is something else; an object around the list is not documented and counts as that.
+    """
+    value = decode_json(body, operation)
+    if not isinstance(value, list):
+        raise DecodeError("body", f"the answer to {operation} is a JSON {kind_of(value)}, not an array")
+    return value

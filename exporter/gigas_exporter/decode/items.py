@@ -1,0 +1,276 @@
+"""From parsed JSON objects to the objects of the domain."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, tzinfo
+from types import MappingProxyType
+from typing import Any, Protocol, TypeVar
+
+from gigas_exporter.decode.fields import (
+    AHEAD,
+    NOT_UNDERSTOOD,
+    Problem,
+    decode_error,
+    decode_flag,
+    decode_id,
+    decode_reference,
+    decode_size,
+    decode_text,
+    decode_timestamp,
+    kind_of,
+    report_problems,
+    text_of,
+)
+from gigas_exporter.model import NONE_UNKNOWN, Account, Backup, Disk, VirtualMachine
+from gigas_exporter.status_words import DISK_ERROR_WORDS, matches_any, parse_words
+
+__all__ = [
+    "FIELDS",
+    "SIZE_UNITS",
+    "Decode",
+    "DecodeSettings",
+    "Decoder",
+    "decode_account",
+    "decode_backup",
+    "decode_disk",
+    "decode_items",
+    "decode_virtual_machine",
+]
+
+SIZE_UNITS: Mapping[str, int] = MappingProxyType(
+    {"B": 1, "KB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
+)
+FIELDS = parse_words(
+    "id, virtual_machine_id, disk_size, status, error, locked, is_swap, autobackup, mount_point, add_to_linux_fstab,"
+    " data_store_id, data_store_group_id, created_at, updated_at, disk_id, date_created, operating_system,"
+    " operating_system_distro, template_id, backup_size, backup_type, built, label, hostname, type, domain"
+)
+"""The fields that are read of anything."""
+_WITHOUT_KEY = ("error", "autobackup", "is_swap", "mount_point", "virtual_machine_id")
+_WITHOUT_VALUE = frozenset({"autobackup", "is_swap"})
+_NO_MACHINE = "0"
+
+_T_co = TypeVar("_T_co", covariant=True)
+_Item = TypeVar("_Item", Account, Backup, Disk, VirtualMachine)
+
+
+class Decode(Protocol[_T_co]):
+    """What turns one JSON value into an object of the domain."""
+
+    def __call__(self, raw: object, invalid: Counter[str], latest: float = ...) -> _T_co | None:
+        """Return the object, or ``None`` when it has no readable id."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeSettings:
+    """How the API writes what its documentation leaves open.
+
+    Attributes:
+        time_zone: The zone of dates that name none.
+        disk_size_unit: Bytes in a unit of ``disk_size``.
+        backup_size_unit: Bytes in a unit of ``backup_size``.
+        fields: Our field → the name under which the API has it where ours is absent; ``None`` says that it has no such
+            field and that this is accepted.
+        disk_error_words: Folded words in a disk's status that mean an error.
+    """
+
+    time_zone: tzinfo = UTC
+    disk_size_unit: int = SIZE_UNITS["GiB"]
+    backup_size_unit: int = SIZE_UNITS["KiB"]
+    fields: Mapping[str, str | None] = field(default_factory=dict)
+    disk_error_words: frozenset[str] = DISK_ERROR_WORDS
+
+
+class Decoder:
+    """Decodes the objects of an API that writes as the settings say.
+
+    Each method takes one parsed JSON value, ``invalid``, where values that are not understood are counted by field, and
+    ``latest``: a date after these UNIX seconds is kept, and counted. It returns ``None`` for what has no readable id.
+    """
+
+    def __init__(self, settings: DecodeSettings | None = None) -> None:
+        self._settings = settings or DecodeSettings()
+        self._aliases = tuple((ours, theirs) for ours, theirs in self._settings.fields.items() if theirs is not None)
+        self._required = tuple(name for name in _WITHOUT_KEY if self._settings.fields.get(name, name) is not None)
+        self._sets: dict[frozenset[str], frozenset[str]] = {NONE_UNKNOWN: NONE_UNKNOWN}
+
+    def disk(self, raw: object, invalid: Counter[str], latest: float = math.inf) -> Disk | None:
+        """Decode a disk (Gigas docs, page Disk)."""
+        problems: list[Problem] = []
+        if (found := self._identified(raw, invalid)) is None:
+            return None
+        identity, item = found
+        get, settings = item.get, self._settings
+        status = get("status")
+        machine_id = decode_reference(get("virtual_machine_id"), "virtual_machine_id", problems)
+        error = decode_error(item["error"], problems) if "error" in item else None
+        is_swap = decode_flag(get("is_swap"), "is_swap", problems)
+        autobackup = decode_flag(get("autobackup"), "autobackup", problems)
+        mount_point = decode_text(get("mount_point"), "mount_point", problems)
+        size_bytes = decode_size(get("disk_size"), "disk_size", problems, settings.disk_size_unit)
+        locked = decode_flag(get("locked"), "locked", problems)
+        fstab = decode_flag(get("add_to_linux_fstab"), "add_to_linux_fstab", problems)
+        store = decode_reference(get("data_store_id"), "data_store_id", problems)
+        group = decode_reference(get("data_store_group_id"), "data_store_group_id", problems)
+        created_at = decode_timestamp(get("created_at"), "created_at", problems, latest, settings.time_zone)
+        updated_at = decode_timestamp(get("updated_at"), "updated_at", problems, latest, settings.time_zone)
+        status_text = decode_text(status, "status", problems)
+        missing = unknown = NONE_UNKNOWN
+        if problems or None in (error, is_swap, autobackup, mount_point, machine_id):
+            missing, unknown = self._not_known(item, problems)
+            report_problems(problems, invalid)
+        return Disk(
+            sys.intern(identity),
+            None if machine_id == _NO_MACHINE else machine_id,
+            size_bytes,
+            status_text,
+            error,
+            locked,
+            is_swap,
+            autobackup,
+            mount_point,
+            fstab,
+            store,
+            group,
+            created_at,
+            updated_at,
+            status is not None and self._is_error(status),
+            unknown,
+            missing,
+        )
+
+    def backup(self, raw: object, invalid: Counter[str], latest: float = math.inf) -> Backup | None:
+        """Decode a backup (Gigas docs, page Backup)."""
+        problems: list[Problem] = []
+        if (found := self._identified(raw, invalid)) is None:
+            return None
+        identity, item = found
+        get, settings = item.get, self._settings
+        status = get("status")
+        is_text = status is None or isinstance(status, str)
+        return Backup(
+            identity,
+            decode_reference(get("disk_id"), "disk_id", problems),
+            decode_timestamp(get("date_created"), "date_created", problems, latest, settings.time_zone),
+            decode_text(status, "status", problems) if is_text else text_of(status),
+            decode_text(get("operating_system"), "operating_system", problems),
+            decode_text(get("operating_system_distro"), "operating_system_distro", problems),
+            decode_reference(get("template_id"), "template_id", problems),
+            decode_size(get("backup_size"), "backup_size", problems, settings.backup_size_unit),
+            decode_flag(get("locked"), "locked", problems),
+            decode_text(get("backup_type"), "backup_type", problems),
+            decode_flag(get("built"), "built", problems),
+            None if is_text else kind_of(status),
+            self._reported(problems, invalid) if problems else NONE_UNKNOWN,
+        )
+
+    def virtual_machine(self, raw: object, invalid: Counter[str], latest: float = math.inf) -> VirtualMachine | None:
+        """Decode a virtual machine (Gigas docs, page Virtual Machines)."""
+        del latest  # no date of a virtual machine is kept
+        problems: list[Problem] = []
+        if (found := self._identified(raw, invalid)) is None:
+            return None
+        identity, item = found
+        machine = VirtualMachine(
+            sys.intern(identity),
+            decode_text(item.get("label"), "label", problems),
+            decode_text(item.get("hostname"), "hostname", problems),
+            decode_text(item.get("type"), "type", problems),
+            decode_text(item.get("status"), "status", problems),
+        )
+        unknown = self._reported(problems, invalid) if problems else NONE_UNKNOWN
+        if "label" not in item and "label" not in self._settings.fields:
+            unknown |= {"label"}
+        return replace(machine, unknown=self._set(unknown)) if unknown else machine
+
+    def account(self, raw: object, invalid: Counter[str], latest: float = math.inf) -> Account | None:
+        """Decode an account (Gigas docs, page Accounts), named by its ``domain``."""
+        del latest  # no date of an account is kept
+        problems: list[Problem] = []
+        if (found := self._identified(raw, invalid)) is None:
+            return None
+        account = Account(found[0], decode_text(found[1].get("domain"), "domain", problems))
+        report_problems(problems, invalid)
+        return account
+
+    def _identified(self, raw: object, invalid: Counter[str]) -> tuple[str, dict[str, Any]] | None:
+        """Return an item's id and fields, out of the one key that it may be wrapped in."""
+        if not isinstance(raw, dict):
+            report_problems([("id", raw, NOT_UNDERSTOOD)], invalid)
+            return None
+        item: dict[str, Any] = raw
+        if len(raw) == 1 and "id" not in raw:
+            inner = next(iter(raw.values()))
+            item = inner if isinstance(inner, dict) else raw
+        if self._aliases:
+            item = {
+                **item,
+                **{ours: item[theirs] for ours, theirs in self._aliases if item.get(ours) is None and theirs in item},
+            }
+        value = item.get("id")
+        identity = decode_id(value)
+        if identity is None:
+            report_problems([("id", value, NOT_UNDERSTOOD)], invalid)
+            return None
+        return identity, item
+
+    def _with_our_names(self, item: dict[str, Any]) -> dict[str, Any]:
+        found = {ours: item[theirs] for ours, theirs in self._aliases if item.get(ours) is None and theirs in item}
+        return {**item, **found} if found else item
+
+    def _not_known(self, item: dict[str, Any], problems: list[Problem]) -> tuple[frozenset[str], frozenset[str]]:
+        """Return which fields of a disk are absent where that says nothing, and which are not known in all."""
+        read = _names(problems)
+        missing = {
+            name
+            for name in self._required
+            if name not in item or (name in _WITHOUT_VALUE and name not in read and _is_blank(item[name]))
+        }
+        return self._set(missing), self._set(missing | read)
+
+    def _reported(self, problems: list[Problem], invalid: Counter[str]) -> frozenset[str]:
+        """Report what was not understood of an item; return the fields."""
+        report_problems(problems, invalid)
+        return self._set(_names(problems))
+
+    def _set(self, names: Iterable[str]) -> frozenset[str]:
+        """Return one object for equal sets: thousands of disks have the same."""
+        made = frozenset(names)
+        return self._sets.setdefault(made, made)
+
+    def _is_error(self, status: object) -> bool:
+        return matches_any(self._settings.disk_error_words, status if isinstance(status, str) else text_of(status))
+
+
+def _names(problems: Iterable[Problem]) -> set[str]:
+    """Return the fields whose value is not known; a date that lies ahead is."""
+    return {name for name, _, detail in problems if detail != AHEAD}
+
+
+def _is_blank(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def decode_items(
+    raw_items: Iterable[object], decode: Decode[_Item], invalid: Counter[str], latest: float = math.inf
+) -> dict[str, _Item]:
+    """Decode a list's items by id; when an id comes twice, the last one wins."""
+    items: dict[str, _Item] = {}
+    for raw in raw_items:
+        item = decode(raw, invalid, latest)
+        if item is not None:
+            items[item.id] = item
+    return items
+
+
+_DEFAULT = Decoder()
+decode_disk = _DEFAULT.disk
+decode_backup = _DEFAULT.backup
+decode_virtual_machine = _DEFAULT.virtual_machine
+decode_account = _DEFAULT.account
