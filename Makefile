@@ -56,7 +56,7 @@ demo: $(RUNTIME)  ## run the exporter against its own simulated API: no account,
 
 # ------------------------------------------------------------------ check
 .PHONY: test
-ifdef ARGS
+ifneq ($(strip $(ARGS)),)
 test: $(DEV)
 	$(PYTHON) -m pytest $(TOGETHER) $(ARGS)
 else
