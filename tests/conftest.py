@@ -23,8 +23,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         os.environ.pop("COLUMNS", None)  # which pytest-xdist sets for its own lines
     elif not is_clean():
-        config.pluginmanager.getplugin("capturemanager").stop_global_capturing()
+        capture = config.pluginmanager.getplugin("capturemanager")
+        capture.stop_global_capturing()
         begin_anew()
+        capture.start_global_capturing()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -48,10 +48,12 @@ def is_clean() -> bool:
 
 
 def begin_anew() -> None:
-    """Run this process's own command line again, cleanly. Does not return."""
+    """Run this process's own command line again, cleanly. Returns only in a process that this was done for already."""
     environ = clean(os.environ)
-    if environ.get(_BEGUN) == str(os.getpid()):
-        raise RuntimeError(f"not clean after a clean beginning: {sorted(os.environ.keys() ^ environ.keys())}")
+    if environ.get(_BEGUN) == str(os.getpid()):  # what Python's own start sets, such as by a .pth file, is left
+        os.environ.clear()
+        os.environ.update(environ)
+        return
     for number in _IGNORABLE:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
