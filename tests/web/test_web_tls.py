@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Callable
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.web import Limits, Response, Server, load_web_config
-from gigas_exporter.web.tls import _comparable
+from gigas_exporter.web.tls import CURVES, Pem, TlsSettings, _comparable, build_context
 
 
 def _facts(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
@@ -103,7 +104,7 @@ def test_cipher_and_curve_are_as_chosen(
     """What the settings name is what is spoken."""
     more = (
         "  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256]\n"
-        "  curve_preferences: [X25519]\n"
+        "  curve_preferences: [CurveP384]\n"
     )
     server = serve(None, _tls(pki.directory, more))
     with (
@@ -120,7 +121,50 @@ def test_cipher_and_curve_are_as_chosen(
         timeout=10,
         check=False,
     )
-    assert b"Server Temp Key: X25519" in result.stdout
+    # OpenSSL 3.5 calls it the peer's.
+    assert b" Temp Key: ECDH, secp384r1, 384 bits" in result.stdout
+
+
+class _LaterVersion(IntEnum):
+    """What another OpenSSL may know."""
+
+    TLSv9 = 0x0309
+
+
+def _settings(directory: Path, **change: Any) -> TlsSettings:
+    certificate, key = Pem("cert_file", directory / "server.crt"), Pem("key_file", directory / "server.key")
+    return TlsSettings("web.yml", certificate, key, **change)
+
+
+@pytest.mark.parametrize(
+    ("key", "change"),
+    [
+        ("curve_preferences", {"curve": "no-such-curve"}),
+        ("cipher_suites", {"cipher_suites": ("NO-SUCH-CIPHER",)}),
+        ("min_version", {"minimum": _LaterVersion.TLSv9}),
+        ("max_version", {"maximum": _LaterVersion.TLSv9}),
+    ],
+)
+def test_what_this_openssl_does_not_know_is_an_error_of_the_configuration(
+    pki: Any, key: str, change: dict[str, Any]
+) -> None:
+    """A curve, cipher or version that another machine has and this one has not is told with the key that names it."""
+    with pytest.raises(ConfigError, match=rf"web\.yml: tls_server_config\.{key}: .* is not known to this machine's"):
+        build_context(_settings(pki.directory, **change))
+
+
+@pytest.mark.parametrize("name", ["CurveP256", "CurveP384", "CurveP521", "X25519"])
+def test_every_curve_is_taken_or_refused_with_its_key(pki: Any, name: str) -> None:
+    """Debian 12's Python cannot choose X25519, which is an error of the configuration there and works elsewhere."""
+    refused = ""
+    try:
+        build_context(_settings(pki.directory, curve=CURVES[name]))
+    except ConfigError as error:
+        refused = str(error)
+    assert not refused or (name, refused.split(" is not known")[0]) == (
+        "X25519",
+        "web.yml: tls_server_config.curve_preferences: X25519",
+    )
 
 
 def test_plain_http_is_told_that_this_is_https(

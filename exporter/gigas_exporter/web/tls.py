@@ -7,9 +7,10 @@ more weakly.
 from __future__ import annotations
 
 import ipaddress
+import platform
 import ssl
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Never
@@ -87,11 +88,14 @@ def build_context(settings: TlsSettings) -> ssl.SSLContext:
     """Make the context of the files as they are now.
 
     Raises:
-        ConfigError: A file cannot be read or is not what it should be.
+        ConfigError: A file cannot be read or is not what it should be; this OpenSSL does not know a version, cipher or
+            curve.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = settings.minimum
-    context.maximum_version = settings.maximum
+    with _known(settings, "min_version", settings.minimum.name):
+        context.minimum_version = settings.minimum
+    with _known(settings, "max_version", settings.maximum.name):
+        context.maximum_version = settings.maximum
     context.options |= ssl.OP_NO_RENEGOTIATION
     if settings.server_chooses:
         context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
@@ -99,14 +103,28 @@ def build_context(settings: TlsSettings) -> ssl.SSLContext:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_alpn_protocols(["http/1.1"])
     if settings.cipher_suites:
-        context.set_ciphers(":".join(settings.cipher_suites))
+        with _known(settings, "cipher_suites", ", ".join(settings.cipher_suites)):
+            context.set_ciphers(":".join(settings.cipher_suites))
     if settings.curve is not None:
-        context.set_ecdh_curve(settings.curve)
+        with _known(settings, "curve_preferences", settings.curve):
+            context.set_ecdh_curve(settings.curve)
     _load_certificate(context, settings)
     context.verify_mode = settings.verify
     if settings.client_ca is not None:
         _load_client_ca(context, settings.origin, settings.client_ca)
     return context
+
+
+@contextmanager
+def _known(settings: TlsSettings, key: str, value: str) -> Iterator[None]:
+    """Refuse a value that this machine's Python or OpenSSL does not know; each of their errors says so differently."""
+    try:
+        yield
+    except (ValueError, OSError):  # also ssl.SSLError
+        raise ConfigError(
+            f"{settings.origin}: tls_server_config.{key}: {value} is not known to this machine's"
+            f" {ssl.OPENSSL_VERSION} under Python {platform.python_version()}"
+        ) from None
 
 
 def is_allowed(secured: ssl.SSLSocket, allowed_names: frozenset[str]) -> bool:
@@ -156,8 +174,10 @@ def _load_client_ca(context: ssl.SSLContext, origin: str, pem: Pem) -> None:
     try:
         with _as_path(origin, pem) as path:
             context.load_verify_locations(path)
-    except OSError:  # also ssl.SSLError
+    except ssl.SSLError:
         _refuse(origin, pem, f"{_name(pem)} holds no certificates in PEM")
+    except OSError as error:
+        _refuse(origin, pem, f"cannot read the certificates: {error.strerror}")
 
 
 def _check_readable(origin: str, pem: Pem) -> None:
