@@ -14,6 +14,7 @@ from gigas_exporter.cli.options import QUIET, GroupedCommand, read_settings, set
 from gigas_exporter.cli.output import escape_markdown, render
 from gigas_exporter.cli.progress import progress
 from gigas_exporter.cli.rows import DISKS, disk_record
+from gigas_exporter.cli.standard_output import failing_with
 from gigas_exporter.config import Settings
 from gigas_exporter.errors import ConfigError, GigasError
 from gigas_exporter.inventory import RESOURCES, Resource
@@ -68,7 +69,8 @@ def check(
         once = _poll(settings, quiet=nagios)
     except GigasError as error:
         if nagios:
-            click.echo(f"GIGAS UNKNOWN - {_plain(str(error))}")
+            with failing_with(_NAGIOS[Severity.UNKNOWN]):
+                click.echo(f"GIGAS UNKNOWN - {_plain(str(error))}")
             ctx.exit(_NAGIOS[Severity.UNKNOWN])
         if isinstance(error, ConfigError):
             raise
@@ -78,14 +80,16 @@ def check(
     if nagios:
         state = _NAGIOS[_worst(reports, once)]
         data = _performance_data(reports, once)
-        click.echo(f"GIGAS {_NAGIOS_WORDS[state]} - {_plain(summary)} | {data}")
+        with failing_with(_NAGIOS[Severity.UNKNOWN]):
+            click.echo(f"GIGAS {_NAGIOS_WORDS[state]} - {_plain(summary)} | {data}")
         ctx.exit(state)
-    # A program that reads the records must not find a sentence among them.
-    click.echo(escape_markdown(summary) if output == "markdown" else summary, err=output in {"json", "csv"})
-    if reports or output in {"json", "csv"}:
-        if output in {"table", "markdown"}:
-            click.echo()
-        click.echo(render([disk_record(report) for report in reports], DISKS, output), nl=False)
+    with failing_with(_UNCHECKED):
+        # A program that reads the records must not find a sentence among them.
+        click.echo(escape_markdown(summary) if output == "markdown" else summary, err=output in {"json", "csv"})
+        if reports or output in {"json", "csv"}:
+            if output in {"table", "markdown"}:
+                click.echo()
+            click.echo(render([disk_record(report) for report in reports], DISKS, output), nl=False)
     ctx.exit(_exit_status(reports, once))
 
 

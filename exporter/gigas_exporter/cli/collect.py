@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import click
 from gigas_exporter import human
 from gigas_exporter.cli.once import poll_once
 from gigas_exporter.cli.options import QUIET, GroupedCommand, read_settings, settings_options
-from gigas_exporter.errors import GigasError
+from gigas_exporter.cli.standard_output import write_bytes
 from gigas_exporter.files import write_whole
 
 __all__ = ["collect"]
@@ -40,11 +39,8 @@ def collect(ctx: click.Context, /, output: str, **flags: Any) -> None:
     """
     once = poll_once(read_settings(flags, defaults=QUIET))
     exposition = once.page.textfile()
-    if output == "-" and sys.stdout is None:
-        raise GigasError("cannot write: standard output is closed")
     if output == "-":
-        sys.stdout.buffer.write(exposition)
-        sys.stdout.buffer.flush()
+        write_bytes(exposition)
     else:
         write_whole(Path(output), exposition)
     for problem in once.problems():

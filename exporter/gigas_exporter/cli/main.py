@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import signal
 from collections.abc import Mapping
 from typing import Final
@@ -15,6 +16,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from gigas_exporter import __version__, human
+from gigas_exporter.cli.standard_output import OutputError, standard_output
 from gigas_exporter.errors import ConfigError, GigasError
 
 __all__ = ["cli", "main"]
@@ -97,6 +99,14 @@ def cli(ctx: click.Context) -> None:
 def main() -> int:
     """Run the command line and return its exit status: 0 well, 1 findings or failure, 2 wrong usage or config."""
     try:
+        with standard_output():
+            return _run()
+    except OutputError as error:
+        return error.status if error.reader_left else _fail(str(error), error.status)
+
+
+def _run() -> int:
+    try:
         status = cli.main(prog_name=_NAME, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
@@ -105,9 +115,8 @@ def main() -> int:
         return _fail(*_message_and_status(error))
     except (click.Abort, KeyboardInterrupt):
         return _fail("interrupted", _INTERRUPTED)
-    except OSError as error:
-        # Such as a full disk behind standard output; what the API's side does comes as a GigasError.
-        return _fail(f"cannot write: {error.strerror or type(error).__name__}")
+    except OutputError:
+        raise
     except Exception as error:  # noqa: BLE001  # a defect, or what no error's class tells
         return _fail(_words_for(error))
     return status if isinstance(status, int) else 0
@@ -125,6 +134,8 @@ def _message_and_status(error: click.ClickException | GigasError) -> tuple[str, 
 def _words_for(error: Exception) -> str:
     if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
         return "the system gives no more threads; its limit of processes or memory is reached"
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"the system refused at {human.place_of(error)}: {os.strerror(error.errno)}"
     # A defect's text could hold anything, so only its place is told.
     return f"internal error, please report it: {type(error).__name__} at {human.place_of(error)}"
 

@@ -19,6 +19,7 @@ from typing import Any, Literal, TextIO
 import yaml
 
 from gigas_exporter import human
+from gigas_exporter.cli.standard_output import can_write
 from gigas_exporter.cli.table import Column, Record, draw
 
 __all__ = ["Format", "Table", "escape_markdown", "render", "render_json", "render_yaml", "shows_colour"]
@@ -74,7 +75,7 @@ def render_json(value: object) -> str:
 def render_yaml(value: object) -> str:
     """Return a value as YAML; everything beyond ASCII is escaped as soon as one character cannot be printed."""
     text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
-    if all(char.isprintable() or char == "\n" for char in text):
+    if can_write(text) and all(char.isprintable() or char == "\n" for char in text):
         return text
     return yaml.safe_dump(value, sort_keys=False, allow_unicode=False)
 
