@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ import pytest
 import yaml
 
 from support.notifications import Receiver, quick, receiving
-from support.programs import Alertmanager, alertmanager, await_true, tool
+from support.programs import Alertmanager, alertmanager, await_true, field_tool, tool
 
 EXAMPLE = "alertmanager.example.yml"
 
@@ -26,6 +27,10 @@ PAIRS = [
     ("GigasApiFailing", "GigasDiskBackupStale"),
     ("GigasDataStale", "GigasDiskBackupMissed"),
     ("GigasDataStale", "GigasDiskUnprotected"),
+    ("GigasExporterDown", "GigasAccountUnwatched"),
+    ("GigasNothingWatched", "GigasAccountUnwatched"),
+    ("GigasNothingWatched", "GigasDiscoveryFailing"),
+    ("GigasApiFailing", "GigasBackupsDataStale"),
     ("GigasInventoryShrank", "GigasDiskDisappeared"),
     ("GigasDiskBackupMissed", "GigasDiskBackupStale"),
     ("GigasDiskError", "GigasDiskLockedTooLong"),
@@ -56,7 +61,7 @@ def _amtool(*arguments: str | Path) -> str:
 def test_amtool_accepts_the_example(directory: Path) -> None:
     """Alertmanager's own tool finds its routes, inhibitions and receivers."""
     said = _amtool("check-config", directory / EXAMPLE)
-    assert "5 inhibit rules" in said
+    assert "8 inhibit rules" in said
     assert "3 receivers" in said
 
 
@@ -84,9 +89,10 @@ def test_every_inhibition_is_among_the_pairs(directory: Path) -> None:
     """Each rule of the example has a pair that is tried."""
     rules = yaml.safe_load((directory / EXAMPLE).read_text(encoding="utf-8"))["inhibit_rules"]
     named = " ".join(str(rule["source_matchers"]) for rule in rules)
-    assert len(rules) == 5
+    assert len(rules) == 8
     assert {source for source, _ in PAIRS if source in named} >= {
         "GigasExporterDown",
+        "GigasNothingWatched",
         "GigasApiFailing",
         "GigasDataStale",
         "GigasInventoryShrank",
@@ -95,17 +101,26 @@ def test_every_inhibition_is_among_the_pairs(directory: Path) -> None:
     }
 
 
-@pytest.fixture(scope="module")
-def live(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Alertmanager, Receiver]]:
+@pytest.fixture(scope="module", params=["debian", pytest.param("testing", marks=pytest.mark.field)])
+def live(
+    request: pytest.FixtureRequest, directory: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Alertmanager, Receiver]]:
     """A real Alertmanager with the example, its waits shortened, and a webhook that keeps what it sends."""
-    example = (directory / EXAMPLE).read_text(encoding="utf-8")
-    with receiving() as receiver, alertmanager(tmp_path_factory.mktemp("am"), quick(example, receiver)) as manager:
-        yield manager, receiver
+    program = field_tool("alertmanager") if request.param == "testing" else None
+    config = (directory / EXAMPLE).read_text(encoding="utf-8")
+    with receiving() as receiver:
+        config = quick(config, receiver)
+        with alertmanager(tmp_path_factory.mktemp("am"), config, program) as manager:
+            yield manager, receiver
+            complaints = [line for line in manager.process.stderr.splitlines() if "level=warn" in line.lower()]
+            assert [line for line in complaints if "repeat_interval" in line] == []
 
 
 def _alert(name: str, rule: dict[str, Any], account: str, *, resolved: bool = False, **more: str) -> dict[str, Any]:
     """An alert as the rules make it, about the first disk of an account of its own."""
-    labels = {"alertname": name, **rule["labels"], "job": "gigas", "instance": f"exporter-{account}"}
+    labels = {"alertname": name, **rule["labels"], "job": f"gigas-{account}", "instance": f"exporter-{account}"}
+    if name == "GigasAccountUnwatched":  # about a whole job
+        del labels["instance"]
     if rule["labels"]["component"] != "exporter":
         labels["account_id"] = account
     if rule["labels"]["component"] == "disk":
@@ -120,7 +135,7 @@ def _inhibited(manager: Alertmanager, name: str, account: str) -> bool:
     return any(
         each["status"]["inhibitedBy"]
         for each in manager.alerts()
-        if each["labels"]["alertname"] == name and each["labels"].get("account_id") == account
+        if each["labels"]["alertname"] == name and each["labels"]["job"] == f"gigas-{account}"
     )
 
 
@@ -139,15 +154,15 @@ def test_one_alert_keeps_another_quiet(
     manager.post(_alert(target, alerts[target], account), _alert(target, alerts[target], other))
     if alerts[target]["labels"]["severity"] == "info":
         # The mail waits for more, so what is looked at is only what Alertmanager says.
-        await_true(lambda: any(each["labels"].get("account_id") == other for each in manager.alerts()))
+        await_true(lambda: any(each["labels"]["job"] == f"gigas-{other}" for each in manager.alerts()))
     else:
-        await_true(lambda: receiver.told(target, account_id=other), what=f"{target} of another account")
+        await_true(lambda: receiver.told(target, job=f"gigas-{other}"), what=f"{target} of another account")
     await_true(lambda: _inhibited(manager, target, account), what="the inhibition")
     assert not _inhibited(manager, target, other)
-    assert receiver.told(target, account_id=account) == []
+    assert receiver.told(target, job=f"gigas-{account}") == []
 
     manager.post(_alert(source, alerts[source], account, resolved=True))
-    await_true(lambda: receiver.told(target, account_id=account), what=f"{target}, now that {source} has ended")
+    await_true(lambda: receiver.told(target, job=f"gigas-{account}"), what=f"{target}, now that {source} has ended")
     assert receiver.told(source, "resolved", **in_force) or not _inhibited(manager, target, account)
 
 
@@ -193,3 +208,40 @@ def test_warnings_come_by_machine(live: tuple[Alertmanager, Receiver], alerts: d
         return {each.body["groupKey"]: len(each.body["alerts"]) for each in messages}
 
     await_true(lambda: list(groups().values()) == [3, 3])
+
+
+def test_two_exporters_are_one_message_and_the_blind_one_silences_nothing_of_the_other(
+    live: tuple[Alertmanager, Receiver], alerts: dict[str, Any]
+) -> None:
+    """Where one of two exporters cannot read the API, the other's new disk error is paged all the same."""
+    manager, receiver = live
+    blind, error = alerts["GigasDataStale"], alerts["GigasDiskError"]
+    manager.post(_alert("GigasDataStale", blind, "9002", instance="exporter-b"))
+    await_true(lambda: receiver.told("GigasDataStale", account_id="9002"), what="the page of the blind one")
+    manager.post(
+        _alert("GigasDiskError", error, "9002", instance="exporter-a"),
+        _alert("GigasDiskError", error, "9002", instance="exporter-b"),
+    )
+    await_true(lambda: receiver.told("GigasDiskError", account_id="9002"), what="the page of the other one")
+    told = receiver.told("GigasDiskError", account_id="9002")
+    seen_by = {each["labels"]["instance"] for message in told for each in message.body["alerts"]}
+    assert [each["labels"]["instance"] for each in told[-1].body["alerts"] if "disk_id" in each["labels"]] == [
+        "exporter-a"
+    ]
+    assert seen_by == {"exporter-a", "exporter-b"}, "both are in the one message of the account"
+
+    manager.post(_alert("GigasDiskError", error, "9002", instance="exporter-b", resolved=True))
+    manager.post(_alert("GigasDataStale", blind, "9002", instance="exporter-b", resolved=True))
+    await_true(lambda: receiver.told("GigasDataStale", "resolved", account_id="9002"), what="the end of its blindness")
+    assert receiver.told("GigasDiskError", "resolved", account_id="9002", instance="exporter-a") == []
+    active = [each["labels"]["instance"] for each in manager.alerts() if each["labels"].get("account_id") == "9002"]
+    assert active == ["exporter-a"]
+
+
+def test_nothing_is_repeated_less_often_than_alertmanager_remembers(directory: Path) -> None:
+    """A repeat_interval above the retention of 120 h does not hold; Alertmanager warns of it at its start."""
+    text = (directory / EXAMPLE).read_text(encoding="utf-8")
+    hours = {"h": 1, "d": 24, "w": 168}
+    intervals = [int(number) * hours[unit] for number, unit in re.findall(r"repeat_interval: (\d+)([hdw])", text)]
+    assert len(intervals) == 4
+    assert max(intervals) < 120

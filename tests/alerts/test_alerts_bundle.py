@@ -1,233 +1,318 @@
-"""Writing the alerts out: labels, selectors and links of one's own, and the Prometheus operator's objects."""
+"""Writing the alerts out: labels, selectors and links of one's own, what is remembered, and the operator's objects."""
 
 from __future__ import annotations
 
+import os
+import pty
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import promql_parser as promql
+import promql_parser
 import pytest
 import yaml
 
 from alerts.test_alerts_lint import _selectors
-from gigas_exporter.bundle.alerts import RULE_FILES, write_alerts
+from alerts.test_alerts_promtool import labelled, run
+from gigas_exporter.bundle import alerts as bundle
+from gigas_exporter.bundle.alerts import (
+    DASHBOARD_BASE,
+    EXPORTER_LABELS,
+    OPTIONAL,
+    RULE_FILES,
+    RUNBOOK_BASE,
+    remembered,
+    write_alerts,
+)
 from gigas_exporter.bundle.alerts_reference import alerts_reference
-from gigas_exporter.bundle.promql import parse_selector, select
-from gigas_exporter.errors import ConfigError
+from gigas_exporter.errors import ConfigError, GigasError
+from gigas_exporter.metrics.families import FAMILIES
 from support.programs import tool
 
+SHIPPED = Path(__file__).resolve().parents[2] / "alerts"
 EU = 'cluster="eu"'
+GRAFANA = "https://grafana.example.com"
 
 
 def write(directory: Path, **changes: Any) -> list[Path]:
-    """Write the alerts, unchanged where nothing is said."""
-    options: dict[str, Any] = {"format": "prometheus", "labels": {}, "selector": None}
-    return write_alerts(directory, **{**options, "runbook_base": None, "dashboard_base": None, **changes})
+    """Write all alerts, unchanged where nothing is said."""
+    return write_alerts(directory, **{"format": "prometheus", "labels": {}, "with_optional": True, **changes})
 
 
-def promtool(*arguments: str | Path) -> None:
-    """Run promtool, and fail with what it says."""
-    done = subprocess.run([tool("promtool"), *arguments], capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, (done.stdout + done.stderr)[:3000]
+def written(directory: Path) -> Iterator[dict[str, Any]]:
+    """Yield every rule of rule files or of PrometheusRules."""
+    for path in sorted([*directory.glob("*.rules.yml"), *directory.glob("*.prometheusrule.yaml")]):
+        whole = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for group in whole.get("spec", whole)["groups"]:
+            yield from group["rules"]
 
 
-def written(directory: Path) -> list[dict[str, Any]]:
-    """Read the rules that were written."""
-    files = [yaml.safe_load((directory / name).read_text(encoding="utf-8")) for name in RULE_FILES]
-    return [rule for file in files for group in file["groups"] for rule in group["rules"]]
+def test_without_options_the_files_are_the_shipped_ones(tmp_path: Path) -> None:
+    """Each file is what is shipped, to the byte, and without being asked for the optional one is not written."""
+    write(tmp_path / "new" / "directory")
+    for name in (*RULE_FILES, "alertmanager.example.yml", "runbooks/GigasDiskError.md"):
+        assert (tmp_path / "new/directory" / name).read_bytes() == (SHIPPED / name).read_bytes()
+    assert OPTIONAL not in {path.name for path in write(tmp_path / "other", with_optional=False)}
+
+
+def test_optional_alerts_that_are_there_are_kept_up_to_date(tmp_path: Path) -> None:
+    """An upgrade does not leave an old copy behind."""
+    (tmp_path / OPTIONAL).write_text("old", encoding="utf-8")
+    write(tmp_path, with_optional=False)
+    assert (tmp_path / OPTIONAL).read_bytes() == (SHIPPED / OPTIONAL).read_bytes()
 
 
 @pytest.mark.parametrize(
-    ("expression", "selected"),
+    ("selector", "matchers"),
     [
-        ("up", 'up{cluster="eu"}'),
-        ("up{}", 'up{cluster="eu"}'),
-        ('up{job="by"} == 0', 'up{cluster="eu", job="by"} == 0'),
-        ('{__name__=~"gigas_.+"}', '{cluster="eu", __name__=~"gigas_.+"}'),
-        ("a:b:c offset 1h", 'a:b:c{cluster="eu"} offset 1h'),
-        ("rate(x_total[5m])", 'rate(x_total{cluster="eu"}[5m])'),
-        ("max_over_time(x[2d:1h] offset -5m)", 'max_over_time(x{cluster="eu"}[2d:1h] offset -5m)'),
-        ("sum by (job, le) (x)", 'sum by (job, le, cluster) (x{cluster="eu"})'),
-        ("sum(x) by (job)", 'sum(x{cluster="eu"}) by (job, cluster)'),
-        ("SUM BY (cluster) (x)", 'SUM BY (cluster) (x{cluster="eu"})'),
-        ("sum without (a) (x)", 'sum without (a) (x{cluster="eu"})'),
-        ("sum by () (x)", 'sum by () (x{cluster="eu"})'),
-        (
-            "x * on (job) group_left (name) y or on () z",
-            'x{cluster="eu"} * on (job, cluster) group_left (name) y{cluster="eu"} or on () z{cluster="eu"}',
-        ),
-        ("x > bool ignoring (le) y", 'x{cluster="eu"} > bool ignoring (le) y{cluster="eu"}'),
-        ("x * on (job) group_left y", 'x{cluster="eu"} * on (job, cluster) group_left y{cluster="eu"}'),
-        ("vector(1e3) + 0x1F + Inf - .5", "vector(1e3) + 0x1F + Inf - .5"),
-        (
-            'label_replace(x, "a", "$1 {b}", "c", \'(d)\')',
-            'label_replace(x{cluster="eu"}, "a", "$1 {b}", "c", \'(d)\')',
-        ),
-        ('x{a="}", b=`"{`} # y{', 'x{cluster="eu", a="}", b=`"{`} # y{'),
-        ("time() - x @ end()", 'time() - x{cluster="eu"} @ end()'),
-        ("topk by (job) (1, x) atan2 y", 'topk by (job, cluster) (1, x{cluster="eu"}) atan2 y{cluster="eu"}'),
+        (EU, {EU}),
+        (f" {{ {EU} , }} ", {EU}),
+        ('cluster=~"eu|us", env!="te\\"st"', {'cluster=~"eu|us"', 'env!="te\\"st"'}),
+        ('a!~"x\\\\.[0-9]{2}"', {'a!~"x\\\\.[0-9]{2}"'}),
     ],
 )
-def test_a_selector_is_put_where_series_are_selected_and_nowhere_else(expression: str, selected: str) -> None:
-    """Strings, ranges, functions, keywords and lists of labels are no selectors."""
-    assert select(expression, parse_selector(EU)) == selected
-
-
-@pytest.mark.parametrize(
-    "selector", [EU, f"{{{EU}}}", ' cluster = "eu" , ', 'cluster=~"eu|us", env!="test"', "a!~`x.`"]
-)
-def test_a_selector_is_put_into_every_selector_of_every_rule(tmp_path: Path, selector: str) -> None:
-    """Every selector of every expression has the matchers, and promtool still takes the rules."""
+def test_a_selector_is_put_into_every_selector_of_every_rule(tmp_path: Path, selector: str, matchers: set[str]) -> None:
+    """Every selector of every expression has the matchers, nothing else is changed, and promtool takes the rules."""
     write(tmp_path, selector=selector)
-    wanted = parse_selector(selector)
-    for rule in written(tmp_path):
-        for each in _selectors(rule["expr"]):
-            assert len([one for one in each.matchers.matchers if one.name in {m.label for m in wanted}]) == len(wanted)
-    promtool("check", "rules", *(tmp_path / name for name in RULE_FILES))
+    shipped = list(written(SHIPPED))
+    for before, after in zip(shipped, written(tmp_path), strict=True):
+        names = {re.match(r"\w+", matcher)[0] for matcher in matchers}  # type: ignore[index]
+        counts = [len([m for m in each.matchers.matchers if m.name in names]) for each in _selectors(after["expr"])]
+        assert set(counts) == {len(matchers)}
+        assert len(counts) == len(_selectors(before["expr"]))
+        assert {**after, "expr": ""} == {**before, "expr": ""}
+        bare = after["expr"].replace(", ".join(sorted(matchers)), "").replace("{, ", "{").replace("{}", "")
+        assert bare == before["expr"]
+        assert promql_parser.parse(after["expr"]) is not None
+    run(tool("promtool"), "check", "rules", *(tmp_path / name for name in RULE_FILES))
 
 
-def test_without_options_the_rules_are_the_shipped_ones(tmp_path: Path, rules: list[dict[str, Any]]) -> None:
-    """What is written means what is shipped, and nothing is left out."""
-    paths = write(tmp_path / "new" / "directory")
-    assert written(tmp_path / "new" / "directory") == rules
-    names = {path.relative_to(tmp_path / "new" / "directory").as_posix() for path in paths}
-    assert {*RULE_FILES, "alertmanager.example.yml", "runbooks/GigasDiskError.md"} <= names
-    assert all(path.is_file() for path in paths)
-
-
-def _changed_tests(source: Path, target: Path, labels: dict[str, str], series_label: str | None) -> None:
-    """Copy promtool's tests, with labels that the alerts have more, and a label that every series has more."""
-    content = yaml.load(source.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-    for test in content["tests"]:
-        for series in test["input_series"] if series_label else ():
-            series["series"] = series["series"].replace("{", f"{{{series_label}, ", 1)
-        for expected in test.get("alert_rule_test", ()):
-            for alert in expected["exp_alerts"]:
-                with_job = "job" in alert["exp_labels"]
-                more = {"cluster": "eu"} if series_label and (with_job or "Absent" in expected["alertname"]) else {}
-                alert["exp_labels"] |= labels | more
-    target.write_text(yaml.dump(content, Dumper=yaml.CSafeDumper), encoding="utf-8")
-
-
-@pytest.mark.parametrize("selector", [None, EU])
-def test_the_shipped_tests_hold_for_what_is_written(directory: Path, tmp_path: Path, selector: str | None) -> None:
+def test_the_cases_hold_for_what_is_written(tmp_path: Path) -> None:
     """With more labels, and with a selector on series of that cluster, the alerts fire as before."""
-    write(tmp_path, labels={"team": "storage"}, selector=selector)
-    (tmp_path / "tests").mkdir()
-    target = tmp_path / "tests/exporter.test.yml"
-    _changed_tests(directory / "tests/exporter.test.yml", target, {"team": "storage"}, selector)
-    promtool("test", "rules", target)
+    write(tmp_path, labels={"team": "storage"}, selector=EU)
+    cases = labelled(SHIPPED / "tests/particular.test.yml", tmp_path / "series.yml", {"cluster": "eu"}, series=True)
+    text = labelled(cases, tmp_path / "labels.yml", {"team": "storage"}).read_text(encoding="utf-8")
+    (tmp_path / "labels.yml").write_text(text.replace(str(SHIPPED), str(tmp_path)), encoding="utf-8")
+    run(tool("promtool"), "test", "rules", tmp_path / "labels.yml")
 
 
-def test_disks_of_two_clusters_stay_apart(directory: Path, tmp_path: Path) -> None:
-    """With a selector, series of another cluster are not seen, and a disk's alert keeps its cluster."""
+def test_series_of_another_cluster_are_not_seen(tmp_path: Path) -> None:
+    """With a selector, the cases of another cluster fire nothing."""
     write(tmp_path, selector=EU)
-    (tmp_path / "tests").mkdir()
-    content = yaml.load((directory / "tests/disks.test.yml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-    test = next(each for each in content["tests"] if each["name"] == "fires: GigasDiskError")
-    theirs = [{**each, "series": each["series"].replace("{", '{cluster="us", ', 1)} for each in test["input_series"]]
-    for each in test["input_series"]:
-        each["series"] = each["series"].replace("{", f"{{{EU}, ", 1)
-    test["input_series"] += theirs
-    test["alert_rule_test"][1]["exp_alerts"][0]["exp_labels"]["cluster"] = "eu"
-    target = tmp_path / "tests/two.test.yml"
-    target.write_text(yaml.safe_dump({**content, "tests": [test]}), encoding="utf-8")
-    promtool("test", "rules", target)
+    cases = labelled(SHIPPED / "tests/particular.test.yml", tmp_path / "us.yml", {"cluster": "us"}, series=True)
+    content = yaml.safe_load(cases.read_text(encoding="utf-8").replace(str(SHIPPED), str(tmp_path)))
+    for test in content["tests"]:
+        for expected in test["alert_rule_test"]:
+            expected["exp_alerts"] = []
+    cases.write_text(yaml.safe_dump(content), encoding="utf-8")
+    run(tool("promtool"), "test", "rules", cases)
 
 
 def test_labels_and_links_are_those_asked_for(tmp_path: Path) -> None:
-    """Labels stand on every alert and no record; links begin with the bases."""
-    write(
-        tmp_path,
-        labels={"team": "storage", "site": 'a "b": c'},
-        runbook_base="https://wiki.example.com/runbooks/",
-        dashboard_base="https://example.com/grafana",
-    )
+    """Labels stand on every alert, and links begin with the bases."""
+    labels = {"team": "storage", "site": 'a "b": c'}
+    write(tmp_path, labels=labels, runbook_base="https://wiki.example.com/runbooks/", dashboard_base=f"{GRAFANA}/x")
     for rule in written(tmp_path):
-        if "record" in rule:
-            assert set(rule.get("labels", {})) <= {"alertname"}
-        else:
-            assert rule["labels"]["team"] == "storage"
-            assert rule["labels"]["site"] == 'a "b": c'
-            assert rule["annotations"]["runbook_url"] == f"https://wiki.example.com/runbooks/{rule['alert']}.md"
-            assert rule["annotations"]["dashboard_url"].startswith("https://example.com/grafana/d/gigas-")
-    promtool("check", "rules", *(tmp_path / name for name in RULE_FILES))
+        assert labels.items() <= rule["labels"].items()
+        assert rule["annotations"]["runbook_url"] == f"https://wiki.example.com/runbooks/{rule['alert']}.md"
+        assert rule["annotations"]["dashboard_url"].startswith(f"{GRAFANA}/x/d/gigas-")
+    run(tool("promtool"), "check", "rules", *(tmp_path / name for name in RULE_FILES))
 
 
-def test_the_operator_gets_the_same_rules(tmp_path: Path, rules: list[dict[str, Any]]) -> None:
-    """Each file is one PrometheusRule whose spec promtool takes for a rule file."""
-    paths = [path for path in write(tmp_path, format="kubernetes") if path.suffix != ".md"]
-    found = []
-    for path in paths:
-        resource = yaml.safe_load(path.read_text(encoding="utf-8"))
-        assert (resource["apiVersion"], resource["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
-        assert path.name == f"{resource['metadata']['name']}.prometheusrule.yaml"
-        found += [rule for group in resource["spec"]["groups"] for rule in group["rules"]]
-        spec = tmp_path / f"{path.stem}.rules.yml"
-        spec.write_text(yaml.safe_dump(resource["spec"]), encoding="utf-8")
-        promtool("check", "rules", spec)
-    assert found == rules
+@pytest.mark.parametrize("form", ["prometheus", "kubernetes"])
+def test_addresses_are_remembered_where_rules_are_written(tmp_path: Path, form: str) -> None:
+    """What was given once holds for the next time, also with other labels, until another is given."""
+    write(tmp_path, format=form, dashboard_base=GRAFANA)
+    assert remembered(tmp_path, form) == {"--dashboard-base": GRAFANA}  # type: ignore[arg-type]
+    write(tmp_path, format=form, labels={"team": "storage"}, runbook_base="https://wiki.example.com")
+    (first, *_) = written(tmp_path)
+    assert first["annotations"]["dashboard_url"].startswith(f"{GRAFANA}/d/")
+    assert first["annotations"]["runbook_url"].startswith("https://wiki.example.com/")
+    write(tmp_path, format=form, dashboard_base=DASHBOARD_BASE)
+    (first, *_) = written(tmp_path)
+    assert first["annotations"]["dashboard_url"].startswith(f"{DASHBOARD_BASE}/d/")
+    assert first["annotations"]["runbook_url"].startswith("https://wiki.example.com/")
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("form", "names"),
     [
-        ({"labels": {"1st": "x"}}, "--label 1st: "),
-        ({"labels": {"__team": "x"}}, "--label __team: "),
-        ({"labels": {"severity": "page"}}, "--label severity: the alerts have this label already"),
-        (
-            {"labels": {"cluster": "prod"}, "selector": 'cluster=~"eu|us"'},
-            '--label cluster: the alerts keep this label from --selector cluster=~"eu|us"',
-        ),
-        ({"labels": {"team": "{{ $value }}"}}, "--label team: the value must not hold a template"),
-        ({"selector": ""}, "--selector : it names no label"),
-        ({"selector": "cluster"}, "--selector cluster: write it as"),
-        ({"selector": "cluster=eu"}, "--selector cluster=eu: write it as"),
-        ({"selector": 'a="b" c="d"'}, '--selector a="b" c="d": a comma is missing'),
-        ({"selector": '__name__="up"'}, '--selector __name__="up": it must not say which metric'),
-        ({"selector": 'a=~"("'}, '--selector a=~"(": "(" is no regular expression'),
-        ({"selector": r'a="\d"'}, r'--selector a="\d": \d is no escape sequence'),
-        ({"selector": 'a="b"} or {c="d"'}, "--selector "),
-        ({"runbook_base": "wiki/runbooks"}, "--runbook-base wiki/runbooks: write it as"),
-        ({"runbook_base": "https://wiki.example.com/a b"}, "--runbook-base "),
-        ({"dashboard_base": "https://[::1"}, "--dashboard-base "),
-        ({"dashboard_base": "https://g.example.com/{{ x }}"}, "--dashboard-base "),
+        ("prometheus", {"gigas.recording.rules.yml", "gigas-disks.rules.yml", "gigas-exporter.rules.yml"}),
+        ("kubernetes", {"gigas-recording.prometheusrule.yaml", "gigas-disks.prometheusrule.yaml"}),
     ],
 )
-def test_what_makes_no_valid_rules_is_refused_in_one_line(
-    tmp_path: Path, changes: dict[str, Any], message: str
+def test_rule_files_of_earlier_versions_are_named_and_replaced_on_demand(
+    tmp_path: Path, form: str, names: set[str]
 ) -> None:
-    """A bad argument names the option and what is wrong, and nothing is written."""
-    with pytest.raises(ConfigError) as caught:
-        write(tmp_path / "out", **changes)
-    assert str(caught.value).startswith(message)
-    assert "\n" not in str(caught.value)
-    assert not (tmp_path / "out").exists()
+    """Beside them nothing is written; with --replace they go, and a stranger's file of that name stays."""
+    for name in names:
+        (tmp_path / name).write_text("groups: [{rules: [{expr: gigas_up}]}]", encoding="utf-8")
+    with pytest.raises(GigasError) as raised:
+        write(tmp_path, format=form)
+    assert not isinstance(raised.value, ConfigError), "that would be exit 2"
+    assert all(name in str(raised.value) for name in names)
+    assert "--replace" in str(raised.value)
+    assert {path.name for path in tmp_path.iterdir()} == names
+    stranger = tmp_path / "gigas-exporter.prometheusrule.yaml"
+    stranger.write_text("mine: true", encoding="utf-8")
+    write(tmp_path, format=form, replace=True)
+    assert not names & {path.name for path in tmp_path.iterdir()}
+    assert stranger.exists()
 
 
-def test_a_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
-    """A file in the way is an error of one line."""
-    (tmp_path / "out").write_text("", encoding="utf-8")
-    with pytest.raises(ConfigError, match="cannot create"):
+def test_the_operator_gets_the_same_rules(tmp_path: Path) -> None:
+    """Each file is one PrometheusRule with a name that Kubernetes takes, and no other YAML is written."""
+    objects = [path for path in write(tmp_path, format="kubernetes") if path.suffix != ".md"]
+    assert [path.name for path in objects] == ["gigas.prometheusrule.yaml", "gigas-optional.prometheusrule.yaml"]
+    for path in objects:
+        resource = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert (resource["apiVersion"], resource["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
+        assert path.name == f"{resource['metadata']['name']}.prometheusrule.yaml"
+        assert resource["metadata"]["labels"]["app.kubernetes.io/name"] == "gigas-exporter"
+    assert sorted(map(str, written(tmp_path))) == sorted(map(str, written(SHIPPED)))
+
+
+def test_labels_that_the_exporter_sets_are_known() -> None:
+    """The labels that nobody else may set are those of the metrics, and the buckets'."""
+    known = EXPORTER_LABELS | {"finding", "limit", "virtual_machine"}
+    assert {label for family in FAMILIES for label in family.labels} | {"le"} <= known
+
+
+TAKEN = "the alerts have this label already"
+PRINTABLE = "the value is empty or cannot be printed"
+ADDRESS = "write it as https://host/path"
+MATCHERS = 'write it as label="value", with =, !=, =~ or !~, and commas between'
+TARGETS = "only labels of targets can be selected"
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"labels": {"1a": "x"}}, "--label 1a: a label's name has letters"),
+        ({"labels": {"a-b": "x"}}, "--label a-b: a label's name has letters"),
+        ({"labels": {"__a": "x"}}, "--label __a: a label's name has letters"),
+        ({"labels": {"severity": "info"}}, TAKEN),
+        ({"labels": {"disk_id": "1"}}, TAKEN),
+        ({"labels": {"finding": "1"}}, TAKEN),
+        ({"labels": {"job": "x"}}, TAKEN),
+        ({"labels": {"team": ""}}, PRINTABLE),
+        ({"labels": {"team": "a\nb"}}, PRINTABLE),
+        ({"labels": {"team": "{{ $value }}"}}, "the value must not hold a template"),
+        ({"labels": {"cluster": "x"}, "selector": EU}, "--label cluster: the alerts keep this label from --selector"),
+        ({"selector": "cluster"}, MATCHERS),
+        ({"selector": "cluster=eu"}, MATCHERS),
+        ({"selector": 'cluster="eu" env="x"'}, MATCHERS),
+        ({"selector": 'cluster=="eu"'}, MATCHERS),
+        ({"selector": 'cluster="eu'}, MATCHERS),
+        ({"selector": 'a-b="eu"'}, MATCHERS),
+        ({"selector": ',cluster="eu"'}, MATCHERS),
+        ({"selector": 'cluster="eu"} or up{a="b"'}, MATCHERS),
+        ({"selector": 'cluster="a\nb"'}, MATCHERS),
+        ({"selector": 'cluster="\\q"'}, MATCHERS),
+        ({"selector": ""}, "it names no label"),
+        ({"selector": "{}"}, "it names no label"),
+        ({"selector": 'cluster=~"("'}, '"(" is no regular expression'),
+        ({"selector": 'cluster!~"(?=a)"'}, "that Prometheus takes"),
+        ({"selector": 'cluster=~"a++"'}, "that Prometheus takes"),
+        ({"selector": 'account_id="4242"'}, TARGETS),
+        ({"selector": 'alertname="X"'}, TARGETS),
+        ({"selector": '__name__="up"'}, TARGETS),
+        ({"runbook_base": "wiki"}, f"--runbook-base wiki: {ADDRESS}"),
+        ({"runbook_base": "ftp://wiki/x"}, ADDRESS),
+        ({"runbook_base": ""}, ADDRESS),
+        ({"runbook_base": "https://"}, ADDRESS),
+        ({"dashboard_base": "https://x/?a=b"}, f"--dashboard-base https://x/?a=b: {ADDRESS}"),
+        ({"dashboard_base": "https://x/{{ .A }}"}, ADDRESS),
+        ({"dashboard_base": "https://x/a b"}, ADDRESS),
+        ({"dashboard_base": "https://x/a\n"}, ADDRESS),
+        ({"dashboard_base": "https://[x/"}, ADDRESS),
+        ({"dashboard_base": "https://x:99999/"}, ADDRESS),
+        ({"dashboard_base": "https://me:hunter2@x/"}, "no user and no password"),
+    ],
+)
+def test_bad_option_is_one_line_and_writes_nothing(options: dict[str, Any], problem: str, tmp_path: Path) -> None:
+    """What promtool or readers would stumble over is refused before the first file."""
+    with pytest.raises(ConfigError) as raised:
+        write(tmp_path, **options)
+    message = str(raised.value)
+    assert problem in message
+    assert "hunter2" not in message
+    assert len(message.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    """A file in place of the directory, or a directory in place of a file, is named."""
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(ConfigError, match=f"^cannot create {tmp_path}/taken: File exists$"):
+        write(tmp_path / "taken")
+    (tmp_path / "gigas.rules.yml").mkdir()
+    with pytest.raises(ConfigError, match=r"gigas\.rules\.yml: Is a directory$"):
+        write(tmp_path)
+
+
+def test_installation_without_rules_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing was shipped, nothing is written and that is no success."""
+    monkeypatch.setattr(bundle, "bundled_directory", lambda _: tmp_path)
+    with pytest.raises(ConfigError, match=f"^this installation has no {RULE_FILES[0]}$"):
         write(tmp_path / "out")
 
 
-def test_the_page_of_the_alerts_is_generated(directory: Path, alerts: dict[str, Any]) -> None:
-    """docs/alerts.md is what the command writes now, with a row for each alert."""
+def _command(directory: Path, *options: str) -> list[str]:
+    return [sys.executable, "-m", "gigas_exporter", "alerts", str(directory), *options]
+
+
+def test_the_command_says_what_to_do_next(tmp_path: Path) -> None:
+    """It lists the files, then says how to load them; with old files beside, it exits 1 and says what they are."""
+    done = subprocess.run(_command(tmp_path), capture_output=True, text=True, check=True, timeout=60)
+    assert f"{tmp_path}/gigas.rules.yml\n" in done.stdout
+    assert done.stderr == f"next: set rule_files: ['{tmp_path}/*.rules.yml'] in prometheus.yml and reload Prometheus\n"
+    (tmp_path / "gigas-disks.rules.yml").write_text("gigas_up", encoding="utf-8")
+    refused = subprocess.run(_command(tmp_path), capture_output=True, text=True, check=False, timeout=60)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "gigas-disks.rules.yml" in refused.stderr
+    done = subprocess.run(
+        _command(tmp_path, "--replace", "--format", "kubernetes"),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stderr == f"next: kubectl apply -f {tmp_path}\n"
+
+
+def test_a_person_is_asked_for_the_address_of_grafana_once(tmp_path: Path) -> None:
+    """At a terminal the command asks, and the second time it knows."""
+    for answer in (f"{GRAFANA}\n", None):
+        ours, theirs = pty.openpty()
+        try:
+            process = subprocess.Popen(_command(tmp_path), stdin=theirs, stdout=subprocess.PIPE, stderr=theirs)
+            if answer:
+                os.write(ours, answer.encode())
+            process.communicate(timeout=60)
+            assert process.returncode == 0
+            said = os.read(ours, 4096).decode()
+        finally:
+            os.close(ours)
+            os.close(theirs)
+        assert ("Address of Grafana" in said) is (answer is not None)
+        (first, *_) = written(tmp_path)
+        assert first["annotations"]["dashboard_url"].startswith(f"{GRAFANA}/d/")
+
+
+def test_the_page_of_the_alerts_is_generated(alerts: dict[str, Any]) -> None:
+    """docs/alerts.md is what the command writes now, with a row for each alert, and so is the index of the runbooks."""
     done = subprocess.run(
         [sys.executable, "-m", "gigas_exporter.bundle.alerts_reference"], capture_output=True, check=True, timeout=60
     )
-    text = (directory.parent / "docs/alerts.md").read_text(encoding="utf-8")
+    text = (SHIPPED.parent / "docs/alerts.md").read_text(encoding="utf-8")
     assert done.stdout.decode() == text == alerts_reference()
     for name, rule in alerts.items():
-        row = next(line for line in text.splitlines() if line.startswith(f"| `{name}`"))
-        assert f"| {rule['labels']['severity']} |" in row
-        assert rule["for"] in row
-
-
-def test_written_expressions_parse(tmp_path: Path) -> None:
-    """A second parser of PromQL takes every expression too."""
-    write(tmp_path, selector=EU)
-    assert all(promql.parse(rule["expr"]) is not None for rule in written(tmp_path))
+        section = text.partition(f"\n### {name}\n")[2].partition("\n### ")[0]
+        assert rule["expr"].strip() in section
+        assert rule["for"] in section
+        assert rule["labels"]["severity"] in section
+        assert f"{RUNBOOK_BASE}/{name}.md" not in section, "links stay within the repository"

@@ -21,7 +21,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("gigas-overview", "gigas-backups", "gigas-disk", "gigas-exporter")
-RULES = [ROOT / "alerts" / name for name in ("gigas.recording.rules.yml", "gigas-disks.rules.yml")]
+RULES = [Path(__file__).parent / "rules" / name for name in ("gigas.recording.rules.yml", "gigas-disks.rules.yml")]
 END = 1_764_000_000
 HOURS = 30
 STEP = 300

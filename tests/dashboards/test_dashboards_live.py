@@ -17,7 +17,7 @@ import yaml
 from gigas_exporter.metrics.families import FAMILIES
 
 Json = dict[str, Any]
-RULES = Path(__file__).resolve().parents[2] / "alerts" / "gigas.recording.rules.yml"
+RULES = Path(__file__).resolve().parent / "rules" / "gigas.recording.rules.yml"
 NAMES = ("gigas-overview", "gigas-backups", "gigas-disk", "gigas-exporter")
 
 EMPTY_AFTER_SECONDS = {

@@ -31,6 +31,7 @@ __all__ = [
     "answers",
     "await_true",
     "exporter",
+    "field_tool",
     "free_port",
     "prometheus",
     "running",
@@ -49,6 +50,17 @@ def tool(name: str) -> str:
             pytest.fail(message)
         pytest.skip(message)
     return path
+
+
+def field_tool(name: str) -> str:
+    """Return the path of one of Debian testing's programs; without it a test fails in CI and is skipped elsewhere."""
+    path = Path(__file__).resolve().parents[2] / "build/field-tools/bin" / name
+    if not path.exists():
+        message = f"Debian testing's {name} is not here: run make field-tools"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return str(path)
 
 
 def free_port() -> int:
@@ -192,9 +204,11 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(directory: Path, config: str, *files: Path) -> Iterator[Prometheus]:
-    """Run Prometheus with a configuration until the end of the block."""
-    path = tool("prometheus")
+def prometheus(
+    directory: Path, config: str, *files: Path, program: str | None = None, flags: Sequence[str] = ()
+) -> Iterator[Prometheus]:
+    """Run Prometheus, the system's unless another program is named, with a configuration until the end of the block."""
+    path = program or tool("prometheus")
     (directory / "prometheus.yml").write_text(config, encoding="utf-8")
     for file in files:
         shutil.copy(file, directory)
@@ -205,6 +219,7 @@ def prometheus(directory: Path, config: str, *files: Path) -> Iterator[Prometheu
         f"--storage.tsdb.path={directory}/tsdb",
         f"--web.listen-address=127.0.0.1:{port}",
         "--log.level=warn",
+        *flags,
     ]
     with running(command, directory) as process:
         served = Prometheus(process, f"http://127.0.0.1:{port}")
@@ -231,9 +246,9 @@ class Alertmanager:
 
 
 @contextmanager
-def alertmanager(directory: Path, config: str) -> Iterator[Alertmanager]:
+def alertmanager(directory: Path, config: str, program: str | None = None) -> Iterator[Alertmanager]:
     """Run Alertmanager with a configuration, and without a cluster, until the end of the block."""
-    path = tool("prometheus-alertmanager")
+    path = program or tool("prometheus-alertmanager")
     (directory / "alertmanager.yml").write_text(config, encoding="utf-8")
     port = free_port()
     command = [

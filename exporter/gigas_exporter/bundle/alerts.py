@@ -1,4 +1,4 @@
-"""Writing out the alert rules, their runbooks and the Alertmanager example, fitted to the place where they go.
+"""Write the alert rules, their runbooks and the Alertmanager example, adapted to where they go.
 
 It owns what may be changed on the way: labels, selectors, links, and the wrapping for the Prometheus operator. What the
 rules say stands in their files.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -17,18 +16,29 @@ from urllib.parse import urlsplit
 import yaml
 
 from gigas_exporter import REPOSITORY
-from gigas_exporter.bundle.promql import Matcher, parse_selector, select
 from gigas_exporter.errors import ConfigError, GigasError
 from gigas_exporter.files import bundled_directory, write_whole
 
-__all__ = ["DASHBOARD_BASE", "EXPORTER_LABELS", "RULE_FILES", "RUNBOOK_BASE", "write_alerts"]
+__all__ = ["DASHBOARD_BASE", "EXPORTER_LABELS", "OPTIONAL", "RULE_FILES", "RUNBOOK_BASE", "remembered", "write_alerts"]
 
-RULE_FILES = ("gigas.recording.rules.yml", "gigas-disks.rules.yml", "gigas-exporter.rules.yml")
-"""In the order in which they are to be evaluated."""
+OPTIONAL = "gigas-optional.rules.yml"
+RULE_FILES = ("gigas.rules.yml", OPTIONAL)
+
+OLD_FILES = tuple(
+    f"{stem}{suffix}"
+    for stems, suffix in (
+        (("gigas.recording", "gigas-disks", "gigas-exporter"), ".rules.yml"),
+        (("gigas-recording", "gigas-disks", "gigas-exporter"), ".prometheusrule.yaml"),
+    )
+    for stem in stems
+)
+"""Rule files that earlier versions wrote; beside the new ones, each alert would come twice."""
 
 RUNBOOK_BASE = f"{REPOSITORY}/blob/main/alerts/runbooks"
 DASHBOARD_BASE = "http://localhost:3000"
 """What the links in the shipped rules begin with."""
+
+_BASES = {"--runbook-base": RUNBOOK_BASE, "--dashboard-base": DASHBOARD_BASE}
 
 EXPORTER_LABELS = frozenset(
     {"account_id", "code", "data_store_group_id", "data_store_id", "disk_id", "field", "hostname", "label", "le"}
@@ -37,104 +47,134 @@ EXPORTER_LABELS = frozenset(
 )
 """The labels that the exporter sets, each on some of its metrics only."""
 
-_RULES_LABELS = frozenset({"alertname", "alertstate", "component", "severity", "virtual_machine"})
+_RULES_LABELS = frozenset({"alertname", "alertstate", "component", "finding", "limit", "severity", "virtual_machine"})
 _LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MATCHER = re.compile(r'\s*([A-Za-z_][A-Za-z0-9_]*)\s*(=~|!~|!=|=)\s*"((?:[^"\\\n]|\\[\\"nt])*)"\s*')
+_METRIC = re.compile(r"\b(up|gigas_\w+)\b(\{)?")
+"""A selector of the shipped rules: no label, no function and no string of theirs looks like it."""
+_REMEMBERED = re.compile(r"^# (--(?:runbook|dashboard)-base) (\S+)$", re.MULTILINE)
 
+Format = Literal["prometheus", "kubernetes"]
 Rules = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class _Fitting:
+class _RuleOptions:
     """What is changed in the rules."""
 
     labels: Mapping[str, str]
-    matchers: tuple[Matcher, ...]
-    runbook_base: str
-    dashboard_base: str
+    selector: str
+    bases: Mapping[str, str]
+    """Those that were given now or before, by option; the others are the defaults."""
 
-    @property
-    def changes_nothing(self) -> bool:
-        """Whether the rules are wanted as they are shipped."""
-        bases = (self.runbook_base, self.dashboard_base)
-        return not self.labels and not self.matchers and bases == (RUNBOOK_BASE, DASHBOARD_BASE)
+    def apply(self, text: str) -> str:
+        """Return the text of a rule file with the changes."""
+        for option, default in _BASES.items():
+            text = text.replace(default, self.bases.get(option, default))
+        head, groups, rules = text.partition("groups:\n")
+        head += "".join(f"# {option} {url}\n" for option, url in self.bases.items())
+        if not self.labels and not self.selector:
+            return head + groups + rules
+        content = yaml.safe_load(text)
+        for rule in (rule for group in content["groups"] for rule in group["rules"]):
+            rule["labels"].update(self.labels)
+            if self.selector:
+                rule["expr"] = _METRIC.sub(self._select, rule["expr"])
+        return head + _dump(content)
 
-    def group(self, group: Rules) -> Rules:
-        return {**group, "rules": [self._rule(rule) for rule in group["rules"]]}
-
-    def _rule(self, rule: Rules) -> Rules:
-        fitted = dict(rule)
-        if self.matchers:
-            fitted["expr"] = select(rule["expr"], self.matchers)
-        if "alert" in rule:
-            fitted["labels"] = {**rule["labels"], **self.labels}
-            fitted["annotations"] = {name: self._annotation(name, text) for name, text in rule["annotations"].items()}
-        return fitted
-
-    def _annotation(self, name: str, text: str) -> str:
-        if name == "runbook_url":
-            return self.runbook_base + text.removeprefix(RUNBOOK_BASE)
-        if name == "dashboard_url":
-            return self.dashboard_base + text.removeprefix(DASHBOARD_BASE)
-        return text
+    def _select(self, metric: re.Match[str]) -> str:
+        return f"{metric[1]}{{{self.selector}{', ' if metric[2] else '}'}"
 
 
 def write_alerts(
     directory: Path,
     *,
-    format: Literal["prometheus", "kubernetes"],  # noqa: A002 - what the command's option is called
+    format: Format,  # noqa: A002 - what the command's option is called
     labels: Mapping[str, str],
-    selector: str | None,
-    runbook_base: str | None,
-    dashboard_base: str | None,
+    selector: str | None = None,
+    runbook_base: str | None = None,
+    dashboard_base: str | None = None,
+    with_optional: bool = False,
+    replace: bool = False,
 ) -> list[Path]:
     """Write rules and runbooks into a directory, and return the files.
 
     Args:
-        directory: Made where it is not there; files of the same names are replaced, others stay.
+        directory: Created where it is missing; files of the same names are replaced, others stay.
         format: Rule files and the Alertmanager example, or one ``PrometheusRule`` a rule file.
         labels: More labels of every alert.
-        selector: Matchers such as ``cluster="eu"`` for every selector; series and alerts then keep these labels.
-        runbook_base: Where the runbooks are, instead of `RUNBOOK_BASE`.
-        dashboard_base: Where Grafana is, instead of `DASHBOARD_BASE`.
+        selector: Matchers such as ``cluster="eu"`` for every selector.
+        runbook_base: Where the runbooks are, instead of the base remembered in the directory or `RUNBOOK_BASE`.
+        dashboard_base: Where Grafana is, instead of the base remembered in the directory or `DASHBOARD_BASE`.
+        with_optional: Write the optional alerts, too; where they were written before, they always are.
+        replace: Remove the rule files of earlier versions instead of refusing to write beside them.
 
     Raises:
-        ConfigError: An argument makes no valid rules, and nothing was written; or the directory cannot be written to.
+        ConfigError: An argument makes no valid rules, or the directory cannot be written to.
+        GigasError: The directory has rule files of an earlier version. Nothing was written.
     """
-    fitting = _Fitting(
-        _checked_labels(labels),
-        () if selector is None else _checked_selector(selector),
-        RUNBOOK_BASE if runbook_base is None else _checked_base("--runbook-base", runbook_base),
-        DASHBOARD_BASE if dashboard_base is None else _checked_base("--dashboard-base", dashboard_base),
+    bases = dict(remembered(directory, format))
+    bases.update((key, url) for key, url in zip(_BASES, (runbook_base, dashboard_base), strict=True) if url is not None)
+    options = _RuleOptions(
+        _validate_labels(labels),
+        "" if selector is None else _validate_selector(selector, labels),
+        {option: _validate_base(option, url) for option, url in bases.items()},
     )
-    # Another value would hide the alerts from the rules, which read with the selector what is pending and firing.
-    for each in fitting.matchers:
-        if each.label in labels:
-            raise ConfigError(f"--label {each.label}: the alerts keep this label from --selector {each}")
-    contents = dict(_contents(bundled_directory("alerts"), fitting, kubernetes=format == "kubernetes"))
+    old = [path for name in OLD_FILES if _is_ours(path := directory / name)]
+    if old and not replace:
+        names = ", ".join(path.name for path in old)
+        raise GigasError(f"{directory} has rule files of an earlier version: {names}; remove them, or give --replace")
+    wanted = [
+        name for name in RULE_FILES if with_optional or name != OPTIONAL or _target(directory, name, format).exists()
+    ]
+    contents = dict(_contents(bundled_directory("alerts"), wanted, options, format))
     paths = [directory / name for name in contents]
     try:
         for path, content in zip(paths, contents.values(), strict=True):
             _make_directory(path.parent)
             write_whole(path, content)
+        for path in old:
+            path.unlink()
+    except OSError as error:
+        raise ConfigError(f"cannot remove {error.filename}: {error.strerror}") from None
     except GigasError as error:
         raise ConfigError(str(error)) from None
     return paths
 
 
-def _contents(source: Path, fitting: _Fitting, *, kubernetes: bool) -> Iterator[tuple[str, bytes]]:
+def remembered(directory: Path, format: Format) -> Mapping[str, str]:  # noqa: A002 - as above
+    """Return the bases that the rules in a directory were written with, by option; none where they are the defaults."""
+    try:
+        text = _target(directory, RULE_FILES[0], format).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return {}
+    return dict(_REMEMBERED.findall(text.partition("\ngroups:")[0].partition("\napiVersion:")[0]))
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        return b"gigas_" in path.read_bytes()
+    except OSError:
+        return False
+
+
+def _target(directory: Path, name: str, format: Format) -> Path:  # noqa: A002 - as above
+    return directory / (f"{_resource(name)}.prometheusrule.yaml" if format == "kubernetes" else name)
+
+
+def _resource(name: str) -> str:
+    return name.removesuffix(".rules.yml")
+
+
+def _contents(source: Path, names: list[str], options: _RuleOptions, format: Format) -> Iterator[tuple[str, bytes]]:  # noqa: A002
     """Yield each file's name and content."""
-    for name in RULE_FILES:
-        text = _shipped(source / name)
-        rules = yaml.safe_load(text)
-        rules = {"groups": [fitting.group(group) for group in rules["groups"]]}
-        if kubernetes:
-            resource = name.removesuffix(".rules.yml").replace(".", "-")
-            yield f"{resource}.prometheusrule.yaml", _text(_prometheus_rule(resource, rules)).encode()
-        elif fitting.changes_nothing:
-            yield name, text.encode()
-        else:
-            yield name, (_heading(text) + _text(rules)).encode()
-    if not kubernetes:  # there, whatever is YAML is taken for an object
+    for name in names:
+        content = options.apply(_shipped(source / name))
+        if format == "kubernetes":
+            head = "".join(line for line in content.splitlines(keepends=True) if _REMEMBERED.match(line))
+            content = head + _dump(_prometheus_rule(_resource(name), yaml.safe_load(content)))
+        yield _target(Path(), name, format).name, content.encode()
+    if format == "prometheus":  # for Kubernetes, whatever is YAML is taken for an object
         yield "alertmanager.example.yml", _shipped(source / "alertmanager.example.yml").encode()
     for runbook in sorted((source / "runbooks").glob("*.md")):
         yield f"runbooks/{runbook.name}", runbook.read_bytes()
@@ -145,12 +185,6 @@ def _shipped(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"this installation has no {path.name}") from None
-
-
-def _heading(text: str) -> str:
-    """Return the comment that a file begins with."""
-    lines = text.splitlines(keepends=True)
-    return "".join(takewhile(lambda line: line.startswith("#"), lines))
 
 
 def _prometheus_rule(name: str, rules: Rules) -> Rules:
@@ -170,11 +204,11 @@ def _present_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _present_text)
 
 
-def _text(content: Rules) -> str:
+def _dump(content: Rules) -> str:
     return str(yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=2**31, allow_unicode=True))
 
 
-def _checked_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
+def _validate_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
     for name, value in labels.items():
         if _LABEL_NAME.fullmatch(name) is None or name.startswith("__"):
             raise ConfigError(
@@ -189,29 +223,51 @@ def _checked_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
     return labels
 
 
-def _checked_selector(selector: str) -> tuple[Matcher, ...]:
-    try:
-        matchers = parse_selector(selector)
-    except ValueError as error:
-        raise ConfigError(f"--selector {' '.join(selector.split())}: {error}") from None
-    for each in matchers:
-        if each.label in EXPORTER_LABELS | _RULES_LABELS or each.label.startswith("__"):
+def _validate_selector(selector: str, labels: Mapping[str, str]) -> str:
+    """Return the matchers as they are put into each selector."""
+    problem = f"--selector {' '.join(selector.split())}: "
+    rest = selector.strip().removeprefix("{").removesuffix("}").strip()
+    matchers = []
+    while rest:
+        found = _MATCHER.match(rest)
+        if found is None or (rest[found.end() :] and rest[found.end()] != ","):
+            raise ConfigError(f'{problem}write it as label="value", with =, !=, =~ or !~, and commas between')
+        name, operator, value = found.groups()
+        if name in EXPORTER_LABELS | _RULES_LABELS or name.startswith("__"):
             raise ConfigError(
-                f"--selector {each}: only labels of targets can be selected, such as job or cluster; "
+                f"{problem}only labels of targets can be selected, such as job or cluster; "
                 "Alertmanager's routes choose among accounts and disks"
             )
-    return matchers
+        if operator in {"=~", "!~"} and not _is_regex(value):
+            raise ConfigError(f'{problem}"{value}" is no regular expression that Prometheus takes')
+        if name in labels:
+            raise ConfigError(f"--label {name}: the alerts keep this label from --selector")
+        matchers.append(f'{name}{operator}"{value}"')
+        rest = rest[found.end() + 1 :].strip()
+    if not matchers:
+        raise ConfigError(f"{problem}it names no label")
+    return ", ".join(matchers)
 
 
-def _checked_base(option: str, url: str) -> str:
+def _is_regex(value: str) -> bool:
+    """Return whether Go takes an expression, too: it has neither lookarounds nor possessive quantifiers."""
+    value = value.replace("\\\\", "\\")
+    try:
+        re.compile(value)
+    except re.error:
+        return False
+    return not re.search(r"\(\?[=!<#>(]|[*+?}]\+", value)
+
+
+def _validate_base(option: str, url: str) -> str:
     try:
         parts = urlsplit(url)
-        well = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        well = False
+        valid = False
     if "@" in url:
         raise ConfigError(f"{option}: every alert carries it, so it must hold no user and no password")
-    if not well or not url.isprintable() or re.search(r"[\s{}\"'<>?#]", url):
+    if not valid or not url.isprintable() or re.search(r"[\s{}\"'<>?#]", url):
         raise ConfigError(f"{option} {' '.join(url.split())}: write it as https://host/path")
     return url.rstrip("/")
 

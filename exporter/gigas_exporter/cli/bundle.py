@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, Literal, TypeVar
 
 import click
 
-from gigas_exporter.bundle.alerts import write_alerts
+from gigas_exporter.bundle.alerts import DASHBOARD_BASE, remembered, write_alerts
 from gigas_exporter.bundle.dashboards import write_dashboards
 from gigas_exporter.errors import ConfigError
 
@@ -74,7 +75,7 @@ def dashboards(directory: Path, form: Literal["grafana", "kubernetes"], label: t
 @click.command(
     epilog="""\b
 Examples:
-  gigas-exporter alerts /etc/prometheus/gigas --label team=storage
+  gigas-exporter alerts /etc/prometheus/gigas --label team=storage --with-optional
   gigas-exporter alerts manifests/ --format kubernetes
   gigas-exporter alerts gigas/ --runbook-base https://wiki.example.com/gigas"""
 )
@@ -99,7 +100,19 @@ Examples:
     "--dashboard-base",
     metavar="URL",
     envvar="GIGAS_DASHBOARD_BASE",
-    help="Where Grafana answers.",
+    help="Address of Grafana; remembered in the files, as the runbooks' is.",
+)
+@_option(
+    "--with-optional",
+    is_flag=True,
+    envvar="GIGAS_WITH_OPTIONAL",
+    help="Write the optional alerts, too.",
+)
+@_option(
+    "--replace",
+    is_flag=True,
+    envvar="GIGAS_REPLACE",
+    help="Remove rule files of earlier versions.",
 )
 def alerts(
     directory: Path,
@@ -109,8 +122,12 @@ def alerts(
     selector: str | None,
     runbook_base: str | None,
     dashboard_base: str | None,
+    with_optional: bool,
+    replace: bool,
 ) -> None:
-    """Write the alert rules, recording rules and runbooks into DIRECTORY."""
+    """Write the alert rules and runbooks into DIRECTORY."""
+    if dashboard_base is None and "--dashboard-base" not in remembered(directory, form) and _is_interactive():
+        dashboard_base = click.prompt("Address of Grafana", default=DASHBOARD_BASE, err=True)
     paths = write_alerts(
         directory,
         format=form,
@@ -118,8 +135,19 @@ def alerts(
         selector=selector,
         runbook_base=runbook_base,
         dashboard_base=dashboard_base,
+        with_optional=with_optional,
+        replace=replace,
     )
     _tell(paths)
+    if form == "kubernetes":
+        click.echo(f"next: kubectl apply -f {directory}", err=True)
+    else:
+        rules = f"{directory.resolve()}/*.rules.yml"
+        click.echo(f"next: set rule_files: ['{rules}'] in prometheus.yml and reload Prometheus", err=True)
+
+
+def _is_interactive() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _tell(paths: Iterable[Path]) -> None:
