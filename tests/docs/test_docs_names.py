@@ -68,13 +68,10 @@ def test_metrics_exist(page: Path) -> None:
 
 
 @_each_page
-def test_recorded_series_exist(page: Path) -> None:
-    """Each recorded series that a page names is recorded by a rule."""
-    rules = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "alerts").glob("*.rules.yml"))
-    recorded = set(re.findall(r"^ *- record: (\S+)$", rules, re.MULTILINE))
-    assert recorded
+def test_no_recorded_series_is_named(page: Path) -> None:
+    """Nothing is recorded; only the page of the migration names the series of earlier versions."""
     named = set(re.findall(r"(?<![\w:])\w+:gigas_\w+(?::\w+)?", page.read_text(encoding="utf-8")))
-    assert named - recorded == set()
+    assert named == set() or page.name == "migration.md"
 
 
 @_each_page
