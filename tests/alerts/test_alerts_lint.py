@@ -17,18 +17,8 @@ from gigas_exporter.metrics.families import FAMILIES
 COMES_FROM_ELSEWHERE = {"up"}
 TARGET = {"job", "instance"}
 SHORT_FOR = ("", "0s", "1m")
-D = ("account_id", "disk_id", "virtual_machine_id")
 # What design.md names and the exporter does not have yet.
-PENDING = {
-    "gigas_account_disks": ("account_id",),
-    "gigas_account_disks_with_finding": ("account_id", "finding"),
-    "gigas_disk_finding": (*D, "virtual_machine", "mount_point", "finding", "limit"),
-    "gigas_disk_info": (*D, "virtual_machine", "mount_point", "data_store_id", "data_store_group_id"),
-    "gigas_disk_backup_last_failed": D,
-    "gigas_disk_backup_typical_size_bytes": D,
-    "gigas_exporter_accounts": (),
-    "gigas_exporter_poll_invalid_items": ("account_id", "resource", "field"),
-}
+PENDING: dict[str, tuple[str, ...]] = {"gigas_exporter_accounts": ()}
 METRIC_LABELS = {family.name: family.labels for family in FAMILIES} | {
     f"{family.name}_bucket": (*family.labels, "le") for family in FAMILIES if family.type == "histogram"
 }

@@ -41,13 +41,14 @@ DASHBOARD_BASE = "http://localhost:3000"
 _BASES = {"--runbook-base": RUNBOOK_BASE, "--dashboard-base": DASHBOARD_BASE}
 
 EXPORTER_LABELS = frozenset(
-    {"account_id", "code", "data_store_group_id", "data_store_id", "disk_id", "field", "hostname", "label", "le"}
+    {"account_id", "code", "data_store_group_id", "data_store_id", "disk_id", "field", "finding", "hostname", "label"}
+    | {"le", "limit", "virtual_machine"}
     | {"mount_point", "name", "operation", "python_implementation", "python_version", "reason", "resource", "status"}
     | {"type", "version", "virtual_machine_id"}
 )
 """The labels that the exporter sets, each on some of its metrics only."""
 
-_RULES_LABELS = frozenset({"alertname", "alertstate", "component", "finding", "limit", "severity", "virtual_machine"})
+_RULES_LABELS = frozenset({"alertname", "alertstate", "component", "severity"})
 _LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MATCHER = re.compile(r'\s*([A-Za-z_][A-Za-z0-9_]*)\s*(=~|!~|!=|=)\s*"((?:[^"\\\n]|\\[\\"nt])*)"\s*')
 _METRIC = re.compile(r"\b(up|gigas_\w+)\b(\{)?")
