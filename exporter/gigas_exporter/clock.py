@@ -52,12 +52,20 @@ class Budget:
         clock: Where the time comes from.
         seconds: How long the work may take from now on.
         stop: Set when the process ends; every wait then ends at once.
+        may_retry: Whether a request without a response may be sent again.
+
+    Attributes:
+        got_no_response: Whether the last request timed out.
     """
 
-    __slots__ = ("_clock", "_end", "stop")
+    __slots__ = ("_clock", "_end", "got_no_response", "may_retry", "stop")
 
-    def __init__(self, clock: Clock, seconds: float, stop: threading.Event | None = None) -> None:
+    def __init__(
+        self, clock: Clock, seconds: float, stop: threading.Event | None = None, *, may_retry: bool = True
+    ) -> None:
         self._clock = clock
+        self.may_retry = may_retry
+        self.got_no_response = False
         self._end = clock.monotonic() + seconds
         self.stop = stop if stop is not None else threading.Event()
 

@@ -118,6 +118,7 @@ class BackupsReading:
         by_status: Backups by the API's own words, at most 20 of them and ``other``; ``""`` stands for no status.
         unmatched_statuses: Those of ``by_status`` that match no configured word.
         unassigned: Backups that name no listed disk.
+        confirmed: Disks whose own list of backups was read, of which the summaries therefore say all.
     """
 
     summaries: Mapping[str, BackupSummary]
@@ -127,6 +128,7 @@ class BackupsReading:
     by_status: Mapping[str, int] = field(default_factory=dict)
     unmatched_statuses: tuple[str, ...] = ()
     unassigned: int = 0
+    confirmed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,11 +212,19 @@ class AccountInventory:
         return None if reading is None or now >= reading.read_at + self.limits.backups else reading
 
     def backup_summary(self, disk_id: str, now: float) -> BackupSummary | None:
-        """Return what is known of a disk's backups, or ``None`` when nothing is or it is too old."""
+        """Return what is known of a disk's backups, or ``None`` when nothing is or it is too old.
+
+        That a disk that must have a backup has none is known only once the disk's own list has said so, too.
+        """
         reading, disks = self.backups, self.disks
         if reading is None:
             return None
         summary = reading.summaries.get(disk_id)
+        requirement = self.requirements.get(disk_id)
+        if (summary is None or not summary.usable) and requirement is not None and requirement.required:
+            is_partial = reading.swept_at is not None or disk_id in reading.failed_disks
+            if is_partial and disk_id not in reading.confirmed:
+                return None
         if summary is None and reading.swept_at is not None and disks is not None:
             swept = disks.first_seen.get(disk_id, float("inf")) <= reading.swept_at
             summary = BackupSummary(0, 0, None, None, None, reading.read_at) if swept else None

@@ -73,12 +73,12 @@ class Exporter:
         self.status_page = StatusPage(self.store, clock, telemetry_path="/metrics")
         self.store.on_change = self.page.refresh
         self.service = Service(settings, self.store, self.telemetry, clock=clock)
-        self.service._adopt({ACCOUNT: settings.accounts[0]})
+        self.service._update_store({ACCOUNT: settings.accounts[0]})
         self._poller = self.service._poller(settings.accounts[0], threading.Event())
 
     def poll(self) -> dict[str, bool]:
         """Poll everything once; by resource, whether it went well."""
-        return {resource: self._poller.poll(resource) for resource in ("disks", *RESOURCES[1:])}
+        return {resource: self._poller.poll(resource).failure is None for resource in ("disks", *RESOURCES[1:])}
 
     def exposition(self, *, openmetrics: bool) -> str:
         """The page."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import socket
 import threading
@@ -197,22 +196,6 @@ def test_clients_that_cannot_be_made_change_nothing(served: Exporter, config: An
     config.write("4243")
     assert requests.post(served.url + "/-/reload", timeout=10).status_code == 200
     assert_polled(served, "4243")
-
-
-def test_too_few_threads_for_the_new_configuration_bring_the_old_one_back(served: Exporter, config: Any) -> None:
-    """With address space for some stacks only, the polls of many accounts cannot begin; those of before do again."""
-    pid = served.process.popen.pid
-    in_use = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-    limits = resource.prlimit(pid, resource.RLIMIT_AS, (in_use + (256 << 20), -1))
-    config.write(*["4242", *(str(number) for number in range(100))])
-    assert "thread" in refused_reload(served)
-    assert_polled(served, "4242")
-    assert seen(served, "gigas_account_info", account_id="7") is None
-    resource.prlimit(pid, resource.RLIMIT_AS, limits)
-    config.write("4243")
-    assert requests.post(served.url + "/-/reload", timeout=10).status_code == 200
-    assert_polled(served, "4243")
-    assert "Traceback" not in served.process.stderr
 
 
 def test_without_the_flag_a_reload_over_http_is_forbidden(

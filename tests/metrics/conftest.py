@@ -145,7 +145,14 @@ def _fleet(account_id: str = "4242", read_at: float = 1000.0) -> AccountInventor
         DisksReading(disks, dict.fromkeys(disks, read_at - 5), read_at),
         MachinesReading(machines, read_at),
         BackupsReading(
-            summaries, frozenset(), read_at - 1, read_at, {"built": 7, 'a "new" word': 1}, ('a "new" word',), 1
+            summaries,
+            frozenset(),
+            read_at - 1,
+            read_at,
+            {"built": 7, 'a "new" word': 1},
+            ('a "new" word',),
+            1,
+            frozenset(disks),
         ),
         {},
         {resource: Outcome(True, 1.25, NOW - 1, invalid={"status": 2}) for resource in RESOURCES},

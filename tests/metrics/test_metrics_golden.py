@@ -28,6 +28,8 @@ def _told(scene: Any) -> None:
     telemetry.invalid("4242", "disks", "created_at", 2)
     telemetry.token(["4242"], 1_700_001_800)
     telemetry.discovery(True)
+    telemetry.accounts(2, 1, 3)
+    telemetry.login_blocked(["4242"], True)
     telemetry.reload(True, 1_699_999_000.5)
 
 

@@ -66,6 +66,16 @@ def test_no_backup_is_zero_only_once_it_is_known(scene: Any, fleet: Fleet) -> No
     assert scene.values("gigas_disk_backups") == {"101": 7, "102": 0, "103": 0, "104": 0}
 
 
+def test_no_backup_of_a_required_disk_needs_its_own_list(scene: Any, fleet: Fleet) -> None:
+    """The account's list may leave disks out: what it alone says of a disk that must have backups is not known."""
+    inventory = fleet()
+    assert inventory.backups is not None
+    requirements = dict.fromkeys(("101", "102", "103"), Requirement(True, 3600.0))
+    unconfirmed = replace(inventory.backups, confirmed=frozenset({"102"}))
+    scene.show(replace(inventory, backups=unconfirmed, requirements=requirements))
+    assert scene.values("gigas_disk_backups") == {"101": 7, "102": 0, "104": 0}
+
+
 def test_a_disk_newer_than_the_sweep_has_no_backups_yet(scene: Any, fleet: Fleet) -> None:
     """A disk first seen after the sweep began is neither without backups nor read."""
     inventory = fleet()

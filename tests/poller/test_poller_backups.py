@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from gigas_exporter.errors import ConfigError
+from gigas_exporter.gigas import Listing, ReadClient
+from gigas_exporter.model import Backup
 from gigas_exporter.simulator import SimulatorServer
-from support.polling import Watching, await_true
+from support.polling import Watching, await_true, settings_for
 
 Watch = Callable[..., Watching]
 ACCOUNT = "4242"
@@ -21,30 +25,46 @@ def summaries(watching: Watching) -> dict[str, int]:
     return {disk_id: summary.usable for disk_id, summary in found.items() if summary is not None}
 
 
-@pytest.mark.parametrize("status", [404, 405, 501])
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 501])
 def test_auto_asks_disk_by_disk_where_the_api_has_no_sweep(server: SimulatorServer, watch: Watch, status: int) -> None:
-    """A status that says that there is no such endpoint leads to one request for each disk."""
+    """A status that says that there is no such endpoint, or not for us, leads to one request for each disk."""
     server.faults.add("status", "list_backups", status=status)
     watching = watch(interval=60.0, backups_interval=60.0)
     await_true(lambda: watching.inventory().backups)
     assert len(summaries(watching)) == 24
     assert server.requests["list_disk_backups"] >= 24
+    assert server.requests["list_backups"] == 1 if status != 403 else 2
     assert watching.inventory().outcomes["backups"].success
 
 
 def test_auto_takes_the_sweep_where_it_is(server: SimulatorServer, watch: Watch) -> None:
-    """With a sweep no disk is asked for by itself."""
+    """With a sweep only disks without a backup are asked for by themselves."""
     watching = watch(interval=60.0)
     await_true(lambda: len(summaries(watching)) == 24)
-    assert server.requests["list_disk_backups"] == 0
+    none = [disk_id for disk_id, usable in summaries(watching).items() if not usable]
+    asked = {seen.path.split("/")[4] for seen in server.requests.recent if seen.operation == "list_disk_backups"}
+    assert asked <= set(none)
 
 
-def test_a_refused_sweep_is_a_failure_and_no_reason_to_ask_otherwise(server: SimulatorServer, watch: Watch) -> None:
-    """After 403 nothing is asked disk by disk: it would be refused, too, many times."""
-    server.faults.add("status", "list_backups", status=403)
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_rejected_sweep_is_a_failure_where_the_disks_cannot_be_read_either(
+    server: SimulatorServer, watch: Watch, status: int
+) -> None:
+    """The credential or the account is at fault then, and disk by disk it would be rejected many times."""
+    server.faults.add("status", "list_backups", status=status)
+    server.faults.add("status", "list_disks", status=status)
     watching = watch(interval=60.0, backups_interval=60.0)
-    await_true(lambda: watching.observed.polls[ACCOUNT, "backups", "forbidden"])
+    await_true(lambda: watching.observed.ended("backups"))
+    assert not watching.observed.polls[ACCOUNT, "backups", None]
     assert server.requests["list_disk_backups"] == 0
+
+
+def test_a_credential_without_any_right_to_backups_is_rejected_few_times(server: SimulatorServer, watch: Watch) -> None:
+    """After eight disks in a row the rest is left for the next poll, which begins with those."""
+    server.faults.add("status", "list_*backups", status=403)
+    watching = watch(interval=60.0, backups_interval=60.0, api={"max_concurrency": 1})
+    await_true(lambda: watching.observed.polls[ACCOUNT, "backups", "forbidden"])
+    assert server.requests["list_disk_backups"] <= 8 * 2
 
 
 def test_account_source_never_asks_disk_by_disk(server: SimulatorServer, watch: Watch) -> None:
@@ -76,20 +96,76 @@ def test_a_backup_whose_disk_is_not_understood_is_not_said_to_be_no_backup(
 ) -> None:
     """It may be of any disk: none is said to have no backups, what was known stays, and it is counted once."""
     watching = watch(backups_source="account")
-    watching.await_polls("backups")
+    await_true(lambda: len(summaries(watching)) == 24)
     known = summaries(watching)
     server.faults.add("value", "list_backups", field="disk_id", value=True)
+    server.faults.add("status", "list_disk_backups", status=403)
     await_true(lambda: watching.observed.invalids[ACCOUNT, "backups", "disk_id"])
     watching.service.stop()
     assert summaries(watching) == {disk_id: count for disk_id, count in known.items() if count}
     backups = watching.inventory().backups
     assert backups is not None
-    assert backups.failed_disks == set(summaries(watching))
+    assert {disk_id for disk_id, usable in known.items() if usable} <= backups.failed_disks
 
     fresh = watch(backups_source="account", backups_interval=60.0)
     await_true(lambda: fresh.observed.polls[ACCOUNT, "backups", None])
     assert summaries(fresh) == {}
     assert fresh.observed.invalids[ACCOUNT, "backups", "disk_id"] == len(server.world.backups(ACCOUNT))
+
+
+@pytest.mark.parametrize("disk_id", [True, None, "x", {"id": 10001}])
+def test_disks_that_the_accounts_list_leaves_out_are_asked_for_by_themselves(
+    server: SimulatorServer, watch: Watch, disk_id: object
+) -> None:
+    """Where backups name no disk, or none that is listed, each required disk's own list says what it has."""
+    server.faults.add("value", "list_backups", field="disk_id", value=disk_id)
+    watching = watch(backups_interval=60.0)
+    await_true(lambda: watching.observed.polls[ACCOUNT, "backups", None])
+    inventory = watching.inventory()
+    backups = inventory.backups
+    assert backups is not None
+    required = {each for each, asked in inventory.requirements.items() if asked.required}
+    usable = {
+        each: sum(backup.status == "completed" for backup in server.world.backups(ACCOUNT, each)) for each in required
+    }
+    assert {each: count for each, count in summaries(watching).items() if each in required} == usable
+    assert backups.unassigned == len(server.world.backups(ACCOUNT))
+    assert backups.failed_disks == frozenset()
+
+
+def test_a_required_disk_is_never_backed_up_only_when_its_own_list_says_so(
+    server: SimulatorServer, watch: Watch
+) -> None:
+    """Until its own list was read its backups are not known; what that list said is remembered."""
+    never = server.world.add_disk(ACCOUNT, autobackup=True).id
+    server.faults.add("status", "list_disk_backups", status=500)
+    watching = watch()
+    await_true(lambda: watching.observed.polls[ACCOUNT, "backups", None])
+    assert never not in summaries(watching)
+    assert never in watching.inventory().backups.failed_disks  # type: ignore[union-attr]
+    server.faults.clear()
+    await_true(lambda: summaries(watching).get(never) == 0)
+    server.faults.add("status", "list_disk_backups", status=500)
+    watching.await_polls("backups")
+    assert summaries(watching)[never] == 0
+    server.faults.clear()
+    server.world.make_backup(never)
+    await_true(lambda: summaries(watching)[never] == 1)
+
+
+def test_disks_without_a_backup_are_asked_for_in_turn(
+    server: SimulatorServer, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of more disks than one poll may ask for, those come first that were not asked for the longest time."""
+    monkeypatch.setattr("gigas_exporter.poller.backups._MAX_CONFIRMED_DISKS", 5)
+    server.faults.add("value", "list_backups", field="disk_id", value=None)
+    watching = watch()
+    await_true(lambda: watching.observed.polls[ACCOUNT, "backups", None])
+    assert server.requests["list_disk_backups"] == 5
+    required = {each for each, asked in watching.inventory().requirements.items() if asked.required}
+    await_true(lambda: required <= set(summaries(watching)))
+    asked = [seen.path.split("/")[4] for seen in server.requests.recent if seen.operation == "list_disk_backups"]
+    assert set(asked[: len(required)]) == required
 
 
 def test_disks_that_fail_are_asked_last_the_next_time(server: SimulatorServer, watch: Watch) -> None:
@@ -104,6 +180,35 @@ def test_disks_that_fail_are_asked_last_the_next_time(server: SimulatorServer, w
     await_true(lambda: watching.observed.ended("backups") > polls)
     asked = [seen.path for seen in server.requests.recent if seen.operation == "list_disk_backups"][:24]
     assert f"/disk/{failed}/" in asked[-1]
+
+
+def test_more_disks_than_an_interval_holds_are_read_in_turn(server: SimulatorServer, watch: Watch) -> None:
+    """At four requests a second and one of them for disks, 24 disks take several polls; each has its turn."""
+    api = {"max_concurrency": 1, "max_requests_per_second": 4.0}
+    watching = watch(settings_for(server, api=api, backups_source="disk", interval=60.0, backups_interval=1.0))
+    await_true(lambda: len(summaries(watching)) == 24)
+    asked = [seen.path for seen in server.requests.recent if seen.operation == "list_disk_backups"]
+    assert len(set(asked[:24])) == 24
+    assert watching.observed.ended("backups") > 1
+
+
+def test_one_disk_that_always_fails_harms_no_other(server: SimulatorServer, watch: Watch) -> None:
+    """Not even with an error that no other disk has, such as of its id."""
+    read = ReadClient.list_disk_backups
+
+    def bad_id(client: ReadClient, account_id: str, disk_id: str, **options: Any) -> Listing[Backup]:
+        if disk_id == "10003":
+            raise ConfigError("disk_id: cannot stand in a path")
+        return read(client, account_id, disk_id, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ReadClient, "list_disk_backups", bad_id)
+        watching = watch(backups_source="disk", interval=60.0)
+        await_true(lambda: len(summaries(watching)) == 23)
+        backups = watching.inventory().backups
+        watching.service.stop()
+    assert backups is not None
+    assert backups.failed_disks == {"10003"}
 
 
 def test_a_disk_that_has_gone_since_it_was_listed_is_no_error(server: SimulatorServer, watch: Watch) -> None:

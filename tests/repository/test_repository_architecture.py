@@ -29,7 +29,7 @@ _MAY_IMPORT: dict[str, set[str]] = {
     "gigas": {"clock", "decode", "errors", "files", "model", "secret"},
     "config": {"backup_summary", "decode", "errors", "files", "gigas", "human", "inventory", "model", "policy"}
     | {"secret", "status_words", "strict_yaml"},
-    "poller": {"clock", "config", "errors", "gigas", "inventory", "logs", "model", "policy"},
+    "poller": {"backup_summary", "clock", "config", "errors", "gigas", "inventory", "logs", "model", "policy"},
     "metrics": {"backup_summary", "clock", "errors", "human", "inventory", "logs", "model", "policy", "report"},
     "web": {"clock", "errors", "files", "logs", "secret", "strict_yaml"},
     "report": {"backup_summary", "human", "inventory", "model", "policy"},

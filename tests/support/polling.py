@@ -31,9 +31,11 @@ class Observed:
         self.invalids: Counter[tuple[str, Resource, str]] = Counter()
         self.requests: Counter[tuple[str, str]] = Counter()
         self.tokens: dict[str, float | None] = {}
-        self.accounts: list[str] = []
+        self.watched: list[str] = []
         self.forgotten: list[str] = []
         self.discoveries: list[bool | None] = []
+        self.blocked: dict[str, bool] = {}
+        self.counts: tuple[int | None, int, int] = (None, 0, 0)
         self._lock = threading.Lock()
 
     def poll(self, account_id: str, resource: Resource, failure: Reason | None) -> None:
@@ -54,8 +56,14 @@ class Observed:
     def token(self, account_ids: Iterable[str], expires_at: float | None) -> None:
         self.tokens.update(dict.fromkeys(account_ids, expires_at))
 
+    def login_blocked(self, account_ids: Iterable[str], blocked: bool) -> None:
+        self.blocked.update(dict.fromkeys(account_ids, blocked))
+
+    def accounts(self, watched: int | None, unpolled: int, skipped: int) -> None:
+        self.counts = watched, unpolled, skipped
+
     def account(self, account_id: str) -> None:
-        self.accounts.append(account_id)
+        self.watched.append(account_id)
 
     def forget(self, account_id: str) -> None:
         self.forgotten.append(account_id)

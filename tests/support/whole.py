@@ -218,13 +218,13 @@ class Whole:
 
     def said(self, account_id: str, resource: Resource) -> list[tuple[str, dict[str, object]]]:
         """The lines about polls of a resource, in their order, without those that say that all went well."""
-        threads = {loop._thread.ident for loop in self.service._loops()}
+        threads = {thread.ident for thread in self.service.scheduler.threads()}
         return [
             (message, facts)
             for thread, message, facts in list(self._lines.kept)
             if thread in threads
             and (facts.get("account"), facts.get("resource")) == (account_id, resource)
-            and message != "poll done"
+            and message != "first poll done"
         ]
 
     def _refresh(self) -> None:
@@ -241,4 +241,6 @@ def whole(settings: Settings) -> Iterator[Whole]:
         yield exporter
     finally:
         exporter.close()
-        assert not [loop for loop in exporter.service._loops() if not loop.join(5.0)], "a poll did not end"
+        for thread in exporter.service.scheduler.threads():
+            thread.join(5.0)
+            assert not thread.is_alive(), "a poll did not end"

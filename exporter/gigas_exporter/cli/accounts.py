@@ -21,7 +21,7 @@ from gigas_exporter.config.load import ACCOUNT_VARIABLES
 from gigas_exporter.errors import ApiError, ConfigError, GigasError
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.model import Account
-from gigas_exporter.poller.discovery import discover
+from gigas_exporter.poller.account_source import discover
 
 __all__ = [
     "AccountSelection",

@@ -61,14 +61,15 @@ class Application:
         self._store = Store()
         self._page = Page(self._store, self._telemetry, clock)
         self._store.on_change = self._page.refresh
+        self._service = Service(self._settings, self._store, self._telemetry, clock=clock)
         web = self._settings.web
         status_page = StatusPage(self._store, clock, telemetry_path=web.telemetry_path)
         self._ending = False
         routes = build_routes(
             self._page,
             telemetry_path=web.telemetry_path,
-            ready=self._not_ready,
-            healthy=self._healthy,
+            ready=self._service.not_ready,
+            healthy=self._service.healthy,
             reload=self.reload if web.enable_lifecycle else None,
             index=Visits(status_page, clock, lambda: self._ending).answer,
         )
@@ -77,11 +78,9 @@ class Application:
             self._server = Server(web.listen_address, routes, web_config, clock)
         except ConfigError as error:
             raise ConfigError(f"{error} (--web.listen-address takes another)") from None
-        self._service = self._new_service(self._settings)
         self._notifier = Notifier(os.environ, clock)
-        self._watchdog = Watchdog(self._notifier, lambda: self._server.accepting and self._healthy(), clock)
+        self._watchdog = Watchdog(self._notifier, lambda: self._server.accepting and self._service.healthy(), clock)
         self._reloads = Rounds(self._reload)
-        self._was_ready = False
 
     @property
     def url(self) -> str:
@@ -104,7 +103,7 @@ class Application:
 
     def _serve(self, started: Callable[[], None]) -> None:
         # Before the service has begun nothing is known of accounts, and nobody may take that for being ready.
-        self._service.start(self._goes_on)
+        self._service.start()
         self._server.start()
         _log.info("listening", address=display(self._server.address), version=__version__)
         self._notifier.ready()
@@ -143,21 +142,12 @@ class Application:
         Raises:
             GigasError: They cannot be used; the old ones are in force as before.
         """
-        service = self._new_service(settings)
-        old = self._service
-        old.stop()
-        try:
-            service.start(self._goes_on)
-        except RuntimeError as error:  # there are not enough threads, but for those that have just ended
-            service.stop()
-            self._service = self._new_service(self._settings)
-            self._service.start(self._goes_on)
-            raise GigasError(f"the polls of the new configuration cannot begin: {error}") from None
+        self._service.reload(settings)
         logs.configure(settings.log.level, settings.log.format)
         tell_warnings(settings)
         if settings.web != self._settings.web:
             _log.warning("a change of the web settings is taken at the next start only")
-        self._service, self._settings = service, settings
+        self._settings = settings
         self._telemetry.reload(success=True, wall=self._clock.wall())
         _log.info("configuration reloaded")
 
@@ -169,24 +159,6 @@ class Application:
         self._reloads.join()  # the one under way is waited for; the one after it sees the end
         self._server.close(max(0.0, _GRACE_SECONDS - (self._clock.monotonic() - began)))
         self._service.stop()
-
-    def _goes_on(self) -> bool:
-        """Return whether nobody has asked for the end, also while the thread that waits for signals is busy."""
-        return not (self._ending or _pending_ends())
-
-    def _not_ready(self) -> str | None:
-        reason = self._service.not_ready()
-        if reason is None and not self._was_ready:
-            # What was read is in the store a moment before it is on the page, where whoever asks will look next.
-            self._page.refresh()
-        self._was_ready = reason is None
-        return reason
-
-    def _healthy(self) -> bool:
-        return self._service.healthy()
-
-    def _new_service(self, settings: Settings) -> Service:
-        return Service(settings, self._store, self._telemetry, clock=self._clock)
 
 
 def _next_signal() -> signal.Signals:

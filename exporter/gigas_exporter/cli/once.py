@@ -55,19 +55,6 @@ class Once:
         return phrases
 
 
-class _Listening(Telemetry):
-    """The exporter's own metrics, which also remember why a poll failed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.reasons: dict[tuple[str, Resource], Reason] = {}
-
-    def poll(self, account_id: str, resource: Resource, failure: Reason | None) -> None:
-        super().poll(account_id, resource, failure)
-        if failure is not None:
-            self.reasons[account_id, resource] = failure
-
-
 def poll_once(settings: Settings, progress: Callable[[str, Resource, bool], None] = lambda *_: None) -> Once:
     """Poll every account once.
 
@@ -77,7 +64,7 @@ def poll_once(settings: Settings, progress: Callable[[str, Resource, bool], None
     logs.configure(settings.log.level, settings.log.format)
     tell_warnings(settings)
     clock = SystemClock()
-    telemetry = _Listening()
+    telemetry = Telemetry()
     store = Store()
     service = Service(settings, store, telemetry, clock=clock)
     try:
@@ -85,9 +72,8 @@ def poll_once(settings: Settings, progress: Callable[[str, Resource, bool], None
     finally:
         service.stop()
     unread: dict[str, dict[Resource, Reason]] = {}
-    for account_id, resources in failed.items():
+    for account_id, failures in failed.items():
         for resource in RESOURCES:
-            if resource in resources and resource != "virtual_machines":
-                reason = telemetry.reasons.get((account_id, resource), "other")
-                unread.setdefault(account_id, {})[resource] = reason
+            if resource in failures and resource != "virtual_machines":
+                unread.setdefault(account_id, {})[resource] = failures[resource].reason
     return Once(store, Page(store, telemetry, clock), unread, clock)

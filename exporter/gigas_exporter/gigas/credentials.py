@@ -6,7 +6,7 @@ and from there into the text of an HTTP library's error.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -48,10 +48,10 @@ class SecretSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FixedSecret:
-    """A secret that was given once; ``origin`` says where, for error messages."""
+    """A secret that was given once; ``origin`` says where, for error messages, and makes no other secret of it."""
 
     secret: Secret
-    origin: str
+    origin: str = field(compare=False)
 
     def read(self) -> Secret:
         """Return the secret without the white space around it."""

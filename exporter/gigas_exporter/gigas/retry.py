@@ -1,8 +1,9 @@
 """When a request is made again, and after how long.
 
 Only reads and logins are: on 429, on 5xx except 501 (which says "never"), on timeouts and on broken connections, three
-tries in all. The wait is exponential with full jitter, at most 2 s, after the time that ``Retry-After`` asks for. A
-wait that the budget does not hold is not begun: the error stands at once.
+tries in all; after a timeout only where the budget allows it. The wait is exponential with full jitter, at most 2 s,
+after the time that ``Retry-After`` asks for. A wait that the budget does not hold is not begun: the error stands at
+once.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ def retrying(operation: str, attempt: Callable[[], _T], budget: Budget, observer
         except (TransportError, ApiError) as error:
             # An error of another operation is that of a login inside this one, which has had its tries.
             if error.operation != operation or tries == MAX_TRIES or not _may_pass(error):
+                raise
+            if error.reason == "timeout" and not budget.may_retry:
                 raise
             if not budget.wait(_delay(error, tries)):
                 raise

@@ -191,6 +191,7 @@ class ApiSession:
                 stop=budget.stop,
             )
         except TransportError as error:
+            budget.got_no_response = error.reason == "timeout"
             if error.reason == "timeout":
                 self._limiter.set_hung(request.account, is_hung=True)
             self._observer.request(request.operation, error.reason, time.monotonic() - began)
@@ -198,5 +199,6 @@ class ApiSession:
         except DecodeError:
             self._observer.request(request.operation, "invalid", time.monotonic() - began)
             raise
+        budget.got_no_response = False
         self._limiter.set_hung(request.account, is_hung=False)
         return response, time.monotonic() - began

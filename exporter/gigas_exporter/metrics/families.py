@@ -17,6 +17,9 @@ from gigas_exporter.policy import Requirement
 
 __all__ = [
     "ACCOUNT",
+    "ACCOUNTS",
+    "ACCOUNTS_SKIPPED",
+    "ACCOUNTS_UNPOLLED",
     "ACCOUNT_FAMILIES",
     "API_REQUESTS",
     "API_REQUEST_DURATION",
@@ -35,6 +38,7 @@ __all__ = [
     "FAMILIES",
     "INTERVAL_FAMILIES",
     "INVALID_ITEMS",
+    "LOGIN_BLOCKED",
     "MACHINE",
     "MACHINE_FAMILIES",
     "POLL",
@@ -415,6 +419,30 @@ DISCOVERY_SUCCESS = _own(
     (),
     "result of listing the accounts",
 )
+ACCOUNTS = _own(
+    "gigas_exporter_accounts",
+    "Accounts that are watched; absent until they were listed once, where they are discovered.",
+    (),
+    "configuration or list of accounts",
+)
+ACCOUNTS_UNPOLLED = _own(
+    "gigas_exporter_accounts_unpolled",
+    "Watched accounts whose first poll waits for a free worker.",
+    (),
+    "the poll schedule",
+)
+ACCOUNTS_SKIPPED = _own(
+    "gigas_exporter_accounts_skipped",
+    "Listed accounts that discovery leaves out.",
+    (),
+    "list of accounts",
+)
+LOGIN_BLOCKED = _own(
+    "gigas_exporter_login_blocked",
+    "Whether a rejected login waits before it is sent again (1) or not (0); only with logins.",
+    ACCOUNT,
+    "response to the login",
+)
 RELOAD_SUCCESSFUL = _own(
     "gigas_exporter_config_last_reload_successful",
     "Whether the last load of the configuration succeeded (1) or failed (0).",
@@ -465,6 +493,10 @@ FAMILIES: tuple[Family, ...] = (
     INVALID_ITEMS,
     TOKEN_EXPIRY,
     DISCOVERY_SUCCESS,
+    ACCOUNTS,
+    ACCOUNTS_UNPOLLED,
+    ACCOUNTS_SKIPPED,
+    LOGIN_BLOCKED,
     RELOAD_SUCCESSFUL,
     RELOAD_SUCCESS_TIMESTAMP,
     LOG_LINES_DROPPED,

@@ -62,6 +62,10 @@ class Telemetry:
         self._invalid = Tally(families.INVALID_ITEMS)
         self._token_expiry = Tally(families.TOKEN_EXPIRY)
         self._discovery = Tally(families.DISCOVERY_SUCCESS)
+        self._account_counts = tuple(
+            Tally(family) for family in (families.ACCOUNTS, families.ACCOUNTS_UNPOLLED, families.ACCOUNTS_SKIPPED)
+        )
+        self._login_blocked = Tally(families.LOGIN_BLOCKED)
         self._reload_successful = Tally(families.RELOAD_SUCCESSFUL)
         self._reload_success_at = Tally(families.RELOAD_SUCCESS_TIMESTAMP)
         self._log_lines_dropped = Tally(families.LOG_LINES_DROPPED)
@@ -89,7 +93,7 @@ class Telemetry:
         """Drop everything that was counted for an account; what still ends of its polls is not counted any more."""
         with self._lock:
             self._accounts.discard(account_id)
-            for tally in (self._polls, self._failures, self._invalid, self._token_expiry):
+            for tally in (self._polls, self._failures, self._invalid, self._token_expiry, self._login_blocked):
                 tally.forget(account_id)
 
     def poll(self, account_id: str, resource: Resource, failure: Reason | None) -> None:
@@ -125,6 +129,20 @@ class Telemetry:
                 else:
                     self._token_expiry.set((account_id,), expires_at)
 
+    def login_blocked(self, account_ids: Iterable[str], blocked: bool) -> None:
+        """Logins for these accounts wait after a rejection, or wait no more."""
+        with self._lock:
+            for account_id in self._accounts.intersection(account_ids):
+                self._login_blocked.set((account_id,), blocked)
+
+    def accounts(self, watched: int | None, unpolled: int, skipped: int) -> None:
+        """So many accounts are watched, wait for their first poll, are left out; ``None`` before they were listed."""
+        for tally, value in zip(self._account_counts, (watched, unpolled, skipped), strict=True):
+            if watched is None:
+                tally.forget()
+            else:
+                tally.set((), value or 0)
+
     def discovery(self, success: bool | None) -> None:
         """The accounts were listed, or could not be; ``None`` where they are configured."""
         if success is None:
@@ -158,6 +176,8 @@ class Telemetry:
             self._invalid,
             self._token_expiry,
             self._discovery,
+            *self._account_counts,
+            self._login_blocked,
             self._reload_successful,
             self._reload_success_at,
             self._log_lines_dropped,

@@ -1,14 +1,14 @@
-"""Poll one account: read a resource, publish what came, keep what was known when nothing did, and tell of it.
+"""Poll one account: read a resource, publish it, keep the last good data when that fails, and log changes.
 
-This is the one place that catches broadly: whatever goes wrong in a poll ends here, as a counted and logged failure.
+This is the one place that catches broadly: an error in a poll ends here, as a counted and logged failure.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gigas_exporter.clock import Budget, Clock
 from gigas_exporter.errors import GigasError, Reason, without_frames
@@ -24,11 +24,11 @@ from gigas_exporter.inventory import (
 from gigas_exporter.logs import get_logger
 from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.policy import Policy
-from gigas_exporter.poller.backups import BackupsReader
-from gigas_exporter.poller.loop import poll_deadline
+from gigas_exporter.poller.backups import BackupsReader, KnownDisks, NewBudget
+from gigas_exporter.poller.scheduler import poll_deadline
 from gigas_exporter.poller.store import Store
 
-__all__ = ["AccountPoller", "PollObserver"]
+__all__ = ["AccountPoller", "PollObserver", "PollResult"]
 
 _log = get_logger(__name__)
 
@@ -36,18 +36,25 @@ _WAIT_FOR_DISKS_STEP_SECONDS = 0.05
 
 
 class PollObserver(Protocol):
-    """Hears of every poll that ended."""
+    """Counts polls."""
 
     def poll(self, account_id: str, resource: Resource, failure: Reason | None) -> None:
-        """One poll ended, well when ``failure`` is ``None``."""
+        """One poll ended, successfully when ``failure`` is ``None``."""
 
     def invalid(self, account_id: str, resource: Resource, field: str, count: int) -> None:
         """So many values of a field could not be understood."""
 
 
+class PollResult(NamedTuple):
+    """How a poll ended: why it failed, if it did, and whether the API left its last request unanswered."""
+
+    failure: GigasError | None
+    hung: bool
+
+
 @dataclass(frozen=True, slots=True)
-class _Read:
-    """What a successful poll gave: the change it makes to the inventory, what was invalid, and facts for the log."""
+class _PollData:
+    """What a successful poll gave: the change to the inventory, what was invalid, and facts for the log."""
 
     change: Callable[[AccountInventory], AccountInventory]
     invalid: Mapping[str, int]
@@ -58,7 +65,7 @@ class AccountPoller:
     """Polls the resources of one account into the store.
 
     Args:
-        stop: Set when this poller is to end; its polls then end early and publish nothing any more.
+        stop: Set when this poller must stop. Its polls then end early and publish nothing any more.
     """
 
     def __init__(
@@ -83,32 +90,43 @@ class AccountPoller:
         self._interval = interval_seconds
         self._clock = clock
         self._stop = stop
-        self._told: set[Resource] = set()
+        self._logged: set[Resource] = set()
 
-    def poll(self, resource: Resource) -> bool:
-        """Poll one resource once; return whether it could be read. Nothing is raised."""
+    @property
+    def has_polled(self) -> bool:
+        """Whether a poll has ended."""
+        return bool(self._logged)
+
+    def poll(self, resource: Resource, *, may_retry: bool = True) -> PollResult:
+        """Poll one resource once. Nothing is raised."""
         began = self._clock.monotonic()
-        result = self._attempt(resource)
-        if self._stop.is_set():
-            return False
-        duration = self._clock.monotonic() - began
+        budgets: list[Budget] = []
+
+        def new_budget(seconds: float) -> Budget:
+            budgets.append(Budget(self._clock, seconds, self._stop, may_retry=may_retry))
+            return budgets[-1]
+
+        result = self._attempt(resource, new_budget)
         failure = result if isinstance(result, GigasError) else None
+        if self._stop.is_set():
+            return PollResult(failure, hung=False)
+        duration = self._clock.monotonic() - began
         last = self._last_outcome(resource)
         self._publish(resource, result, duration, last)
         self._observer.poll(self._account_id, resource, failure.reason if failure is not None else None)
-        self._tell(resource, result, duration, last)
-        return failure is None
+        self._log_result(resource, result, duration, last)
+        return PollResult(failure, failure is not None and budgets[-1].got_no_response)
 
     def _last_outcome(self, resource: Resource) -> Outcome:
         inventory = self._store.get(self._account_id)
         outcomes = inventory.outcomes if inventory is not None else {}
         return outcomes.get(resource, Outcome(False, 0.0, None))
 
-    def _attempt(self, resource: Resource) -> _Read | GigasError:
+    def _attempt(self, resource: Resource, new_budget: NewBudget) -> _PollData | GigasError:
         """Return what a poll gave; a method of its own, so that no frame holds the error that holds the frame."""
         read = {"disks": self._read_disks, "virtual_machines": self._read_machines, "backups": self._read_backups}
         try:
-            return read[resource]()
+            return read[resource](new_budget)
         except GigasError as error:
             return without_frames(error)
         except Exception as error:  # noqa: BLE001  # the poll loop's boundary: a bug must not end the polling
@@ -116,11 +134,11 @@ class AccountPoller:
             unexpected.__cause__ = error
             return unexpected
 
-    def _publish(self, resource: Resource, result: _Read | GigasError, duration: float, last: Outcome) -> None:
+    def _publish(self, resource: Resource, result: _PollData | GigasError, duration: float, last: Outcome) -> None:
         now, monotonic = self._clock.wall(), self._clock.monotonic()
 
         def change(inventory: AccountInventory) -> AccountInventory:
-            if isinstance(result, _Read):
+            if isinstance(result, _PollData):
                 outcome = Outcome(True, duration, now, invalid=result.invalid)
                 return result.change(inventory).with_outcome(resource, outcome)
             since = monotonic if last.failing_since is None else last.failing_since
@@ -128,13 +146,13 @@ class AccountPoller:
             return inventory.with_outcome(resource, outcome)
 
         self._store.update(self._account_id, change, still_wanted=lambda: not self._stop.is_set())
-        if isinstance(result, _Read):
+        if isinstance(result, _PollData):
             for field, count in result.invalid.items():
                 self._observer.invalid(self._account_id, resource, field, count)
 
-    def _read_disks(self) -> _Read:
+    def _read_disks(self, new_budget: NewBudget) -> _PollData:
         began = self._clock.monotonic()
-        listing = self._client.list_disks(self._account_id, budget=self._budget(poll_deadline(self._interval)))
+        listing = self._client.list_disks(self._account_id, budget=new_budget(poll_deadline(self._interval)))
         disks: Mapping[str, Disk] = {disk.id: disk for disk in listing.items}
         read_at, wall = self._clock.monotonic(), self._clock.wall()
 
@@ -148,10 +166,10 @@ class AccountPoller:
             changed = replace(inventory, disks=reading)
             return changed if reading.disks is known else changed.with_requirements(self._policy)
 
-        return _Read(change, listing.invalid, {"disks": len(disks)})
+        return _PollData(change, listing.invalid, {"disks": len(disks)})
 
-    def _read_machines(self) -> _Read:
-        budget = self._budget(poll_deadline(self._interval))
+    def _read_machines(self, new_budget: NewBudget) -> _PollData:
+        budget = new_budget(poll_deadline(self._interval))
         listing = self._client.list_virtual_machines(self._account_id, budget=budget)
         machines: Mapping[str, VirtualMachine] = {machine.id: machine for machine in listing.items}
         read_at = self._clock.monotonic()
@@ -162,11 +180,12 @@ class AccountPoller:
             changed = replace(inventory, machines=reading)
             return changed if reading.machines is known else changed.with_requirements(self._policy)
 
-        return _Read(change, listing.invalid, {"virtual_machines": len(machines)})
+        return _PollData(change, listing.invalid, {"virtual_machines": len(machines)})
 
-    def _read_backups(self) -> _Read:
+    def _read_backups(self, new_budget: NewBudget) -> _PollData:
         inventory = self._store.get(self._account_id)
-        poll = self._backups.read(self._disk_ids, inventory.backups if inventory is not None else None, self._budget)
+        previous = inventory.backups if inventory is not None else None
+        poll = self._backups.read(self._known_disks, previous, new_budget)
         facts: dict[str, object] = {
             "source": poll.source,
             "disks_with_backups": sum(1 for summary in poll.reading.summaries.values() if summary.usable),
@@ -174,34 +193,36 @@ class AccountPoller:
         if poll.reading.failed_disks:
             facts["disks_unread"] = len(poll.reading.failed_disks)
             facts["error"] = str(poll.first_failure or "no time was left")
-        return _Read(lambda inventory: replace(inventory, backups=poll.reading), poll.invalid, facts)
+        return _PollData(lambda inventory: replace(inventory, backups=poll.reading), poll.invalid, facts)
 
-    def _disk_ids(self, budget: Budget) -> Iterable[str]:
-        """Return the account's disks; the first backups poll waits here for the first disk list."""
+    def _known_disks(self, budget: Budget) -> KnownDisks:
+        """Return the account's disks; the first backups poll waits here until the first disks poll has ended."""
         while True:
             inventory = self._store.get(self._account_id)
+            outcome = inventory.outcomes.get("disks") if inventory is not None else None
             if inventory is not None and inventory.disks is not None:
-                return tuple(inventory.disks.disks)
-            if not budget.wait(_WAIT_FOR_DISKS_STEP_SECONDS):
+                required = {disk_id for disk_id, asked in inventory.requirements.items() if asked.required}
+                return KnownDisks(tuple(inventory.disks.disks), required, outcome is None or outcome.success)
+            if outcome is not None or not budget.wait(_WAIT_FOR_DISKS_STEP_SECONDS):
                 raise GigasError("backups: the disks of the account could not be read yet")
 
-    def _budget(self, seconds: float) -> Budget:
-        return Budget(self._clock, seconds, self._stop)
+    def _log_result(self, resource: Resource, result: _PollData | GigasError, duration: float, last: Outcome) -> None:
+        """Log a poll at debug; its first success, and the beginning and the end of a failure, for everybody.
 
-    def _tell(self, resource: Resource, result: _Read | GigasError, duration: float, last: Outcome) -> None:
-        """Log a poll in one line; a failure when it begins and when it ends, not each time.
-
-        One that is another after a reload is said once more: somebody may have reloaded to mend the first.
+        One that is another after a reload is logged again: somebody may have reloaded to fix the first.
         """
         log = _log.bind(account=self._account_id, resource=resource, duration_seconds=round(duration, 3))
-        since, is_first = last.failing_since, resource not in self._told
-        self._told.add(resource)
+        since, is_first = last.failing_since, resource not in self._logged
+        self._logged.add(resource)
         if isinstance(result, GigasError):
             if since is None or (is_first and str(result) != last.error):
                 log.warning("poll failed", reason=result.reason, error=str(result), exc_info=result.__cause__ or False)
             else:
                 log.debug("poll failed again", reason=result.reason, error=str(result))
-            return
-        if since is not None:
-            log.info("poll succeeds again", failed_for_seconds=round(self._clock.monotonic() - since, 1))
-        log.bind(**result.facts).info("poll done")
+        elif since is not None:
+            failed_for = round(self._clock.monotonic() - since, 1)
+            log.bind(**result.facts).warning("poll succeeds again", failed_for_seconds=failed_for)
+        elif last.last_success_at is None:
+            log.bind(**result.facts).info("first poll done")
+        else:
+            log.bind(**result.facts).debug("poll done")

@@ -1,42 +1,63 @@
-"""Read the backups of an account: one sweep where the API has it, else disk by disk.
+"""Read the backups of an account: in one sweep where the API has it, else disk by disk.
 
-This module owns what becomes of a disk whose backups cannot be read, so that it harms no other. Nothing is kept of a
-backup but what it adds to its disk's summary.
+A sweep that lists no usable backup of a disk that must have one is not believed by itself: the disk's own list is read
+too, before it counts as never backed up. Nothing is kept of a backup but its part of its disk's summary.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Literal
 
+from gigas_exporter.backup_summary import count_statuses, most_common_statuses
 from gigas_exporter.clock import Budget, Clock
 from gigas_exporter.errors import (
     ApiError,
     AuthError,
-    ConfigError,
     DecodeError,
     GigasError,
+    Reason,
     TransportError,
     without_frames,
 )
 from gigas_exporter.gigas import ReadClient
+from gigas_exporter.gigas.ratelimit import DeadlineExceededError
 from gigas_exporter.inventory import BackupsReading, BackupStatusWords, BackupSummary, summarise
 from gigas_exporter.model import Backup
-from gigas_exporter.poller.loop import poll_deadline
+from gigas_exporter.poller.parallel import HelperThreads
+from gigas_exporter.poller.scheduler import poll_deadline
 
-__all__ = ["BackupsPoll", "BackupsReader", "BackupsSource"]
+__all__ = ["BackupsPoll", "BackupsReader", "BackupsSource", "KnownDisks", "NewBudget"]
 
 BackupsSource = Literal["auto", "account", "disk"]
+NewBudget = Callable[[float], Budget]
 
 _NO_SWEEP = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
-_HOPELESS_AFTER = 8
-"""So many disks in a row without an answer, and the API is taken to be down: the rest is not asked this time."""
+_SWEEP_REJECTED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN})
+_FAILURE_LIMIT = 8
+"""Abort reading disk by disk after this many consecutive failures."""
+_WEIGHTS: Mapping[Reason, int] = {"timeout": 4, "connection": 1, "server": 1, "rate_limited": 1, "forbidden": 1}
+"""How much a failure counts for that: a request without a response holds one of few slots for long."""
+_MAX_CONFIRMED_DISKS = 200
+"""How many disks without a backup are asked for by themselves in one poll."""
 
-_Summaries = Mapping[str, BackupSummary]
+
+@dataclass(frozen=True, slots=True)
+class KnownDisks:
+    """The disks of an account.
+
+    Attributes:
+        ids: All of them.
+        required: Those that must have a backup.
+        readable: Whether the last poll of the disks succeeded.
+    """
+
+    ids: Collection[str]
+    required: Collection[str]
+    readable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +82,7 @@ class BackupsReader:
     Args:
         interval_seconds: The time that a whole poll may take when disks are asked one by one.
         concurrency: How many disks are asked at once.
+        helpers: Where the threads for that come from.
     """
 
     def __init__(
@@ -73,6 +95,7 @@ class BackupsReader:
         interval_seconds: float,
         concurrency: int,
         clock: Clock,
+        helpers: HelperThreads | None = None,
     ) -> None:
         self._client = client
         self._account_id = account_id
@@ -81,17 +104,20 @@ class BackupsReader:
         self._interval = interval_seconds
         self._concurrency = concurrency
         self._clock = clock
+        self._helpers = helpers or HelperThreads()
+        self._asked_at: dict[str, float] = {}
 
     def read(
         self,
-        disk_ids: Callable[[Budget], Iterable[str]],
+        known_disks: Callable[[Budget], KnownDisks],
         previous: BackupsReading | None,
-        new_budget: Callable[[float], Budget],
+        new_budget: NewBudget,
     ) -> BackupsPoll:
         """Read all backups.
 
         Args:
-            disk_ids: Gives the account's disks, waiting for them inside the budget; only called disk by disk.
+            known_disks: Returns the account's disks, waiting for them within the budget. It raises GigasError where
+                they could not be read.
             previous: Where the summaries of disks that cannot be read now are taken from.
             new_budget: Makes a budget of so many seconds that ends with the exporter.
 
@@ -99,83 +125,151 @@ class BackupsReader:
             GigasError: Nothing could be read.
         """
         if self._source != "disk":
+            budget = new_budget(poll_deadline(self._interval))
             try:
-                return self._sweep(previous, new_budget(poll_deadline(self._interval)))
+                return self._sweep(known_disks, previous, budget)
             except ApiError as error:
-                if self._source == "account" or error.status not in _NO_SWEEP:
+                if self._source == "account" or not self._may_ask_disks(error, known_disks, budget):
                     raise
         budget = new_budget(max(self._interval, poll_deadline(self._interval)))
-        return self._disk_by_disk(disk_ids(budget), previous, budget)
+        return self._disk_by_disk(known_disks(budget).ids, previous, budget)
 
-    def _sweep(self, previous: BackupsReading | None, budget: Budget) -> BackupsPoll:
+    def _may_ask_disks(self, error: ApiError, known_disks: Callable[[Budget], KnownDisks], budget: Budget) -> bool:
+        """Return whether a failed sweep means that there is none: 400 and 403 do where the disks can be read."""
+        if error.status not in _SWEEP_REJECTED:
+            return error.status in _NO_SWEEP
+        try:
+            return known_disks(budget).readable
+        except GigasError:
+            return False
+
+    def _sweep(
+        self, known_disks: Callable[[Budget], KnownDisks], previous: BackupsReading | None, budget: Budget
+    ) -> BackupsPoll:
         began = self._clock.monotonic()
-        listing = self._client.sweep_backups(self._account_id, self._digest, budget=budget)
+        listing = self._client.sweep_backups(self._account_id, self._summarize_page, budget=budget)
         invalid = Counter(listing.invalid)
         is_whole = not invalid["disk_id"]
-        # A backup that names no disk helps nobody; those whose disk is not understood are counted already.
-        invalid["disk_id"] = max(invalid["disk_id"], sum(page.without_disk for page in listing.items))
-        summaries: dict[str, BackupSummary] = {}
-        for page in listing.items:
-            for disk_id, summary in page.summaries.items():
-                known = summaries.get(disk_id)
-                summaries[disk_id] = summary if known is None else known.merged(summary)
         now = self._clock.monotonic()
-        summaries = {disk_id: replace(summary, read_at=now) for disk_id, summary in summaries.items()}
-        if is_whole:
-            reading = BackupsReading(summaries, frozenset(), swept_at=began, read_at=now)
-            return BackupsPoll("account", reading, +invalid)
-        # The backups whose disk is not understood may be of any that is not named: of those nothing new is known.
-        known_before: _Summaries = previous.summaries if previous is not None else {}
-        unread = frozenset(known_before) - frozenset(summaries)
-        reading = BackupsReading({**known_before, **summaries}, unread, swept_at=None, read_at=now)
-        return BackupsPoll("account", reading, +invalid, DecodeError("disk_id", "of a backup is not understood"))
+        summaries: dict[str, BackupSummary] = {}
+        counts: Counter[str | None] = Counter()
+        statuses: Counter[str] = Counter()
+        for page in listing.items:
+            counts.update(page.counts)
+            statuses.update(page.by_status)
+            for disk_id, summary in page.summaries.items():
+                merged = summaries[disk_id].merged(summary) if disk_id in summaries else summary
+                summaries[disk_id] = replace(merged, read_at=now)
+        # A backup that names no disk helps no disk; those whose disk was not understood are counted already.
+        invalid["disk_id"] = max(invalid["disk_id"], counts[None])
+        try:
+            disks = known_disks(budget)
+        except GigasError:
+            disks = KnownDisks((), frozenset())
+        unbacked = [each for each in disks.ids if each in disks.required and not _has_usable(summaries.get(each))]
+        lists = self._read_lists(unbacked, budget, limit=_MAX_CONFIRMED_DISKS)
+        before: Mapping[str, BackupSummary] = previous.summaries if previous is not None else {}
+        # What the own list of a disk said before counts where there was no time to ask again.
+        confirmed = previous.confirmed if previous is not None else frozenset()
+        own = {**{each: before[each] for each in unbacked if each in confirmed}, **lists.summaries}
+        failed = (set(unbacked) - set(own) - lists.gone) | lists.failed
+        if not is_whole:
+            # Backups whose disk is not understood may be of any disk: of those not listed nothing new is known.
+            failed |= set(before) - set(summaries) - set(own)
+            summaries = {**before, **summaries}
+        names = set(disks.ids)
+        reading = BackupsReading(
+            {**summaries, **{each: mine for each, mine in own.items() if mine.usable or each not in summaries}},
+            frozenset(failed),
+            swept_at=began if is_whole else None,
+            read_at=now,
+            by_status=most_common_statuses(statuses),
+            unmatched_statuses=self._words.unmatched(most_common_statuses(statuses)),
+            unassigned=sum(count for disk_id, count in counts.items() if disk_id not in names) if names else 0,
+            confirmed=frozenset(own),
+        )
+        failure = lists.first_failure
+        if failed and failure is None and not is_whole:
+            failure = DecodeError("disk_id", "of a backup is not understood")
+        return BackupsPoll("account", reading, +(invalid + lists.invalid), failure)
 
-    def _digest(self, backups: Sequence[Backup]) -> _Page:
-        by_disk: dict[str, list[Backup]] = {}
-        without_disk = 0
+    def _summarize_page(self, backups: Sequence[Backup]) -> _BackupsPage:
+        by_disk: dict[str | None, list[Backup]] = {}
         for backup in backups:
-            if backup.disk_id is None:
-                without_disk += 1
-            else:
-                by_disk.setdefault(backup.disk_id, []).append(backup)
-        return _Page({disk_id: summarise(some, self._words, 0.0) for disk_id, some in by_disk.items()}, without_disk)
+            by_disk.setdefault(backup.disk_id, []).append(backup)
+        return _BackupsPage(
+            {each: summarise(some, self._words, 0.0) for each, some in by_disk.items() if each is not None},
+            {each: len(some) for each, some in by_disk.items()},
+            count_statuses(backups),
+        )
 
-    def _disk_by_disk(self, disk_ids: Iterable[str], previous: BackupsReading | None, budget: Budget) -> BackupsPoll:
-        order = _failed_last(disk_ids, previous)
-        hope = _Hope()
+    def _disk_by_disk(self, disk_ids: Collection[str], previous: BackupsReading | None, budget: Budget) -> BackupsPoll:
+        lists = self._read_lists(disk_ids, budget)
+        failed = frozenset(disk_ids) - set(lists.summaries) - lists.gone
+        if disk_ids and not lists.summaries and not lists.gone:
+            raise lists.first_failure or TransportError("list_disk_backups", "timeout", "no time was left for any disk")
+        before: Mapping[str, BackupSummary] = previous.summaries if previous is not None else {}
+        kept = {each: before[each] for each in failed if each in before}
+        confirmed = previous.confirmed if previous is not None else frozenset()
+        reading = BackupsReading(
+            {**kept, **lists.summaries},
+            failed,
+            swept_at=None,
+            read_at=self._clock.monotonic(),
+            by_status=most_common_statuses(lists.by_status),
+            unmatched_statuses=self._words.unmatched(most_common_statuses(lists.by_status)),
+            confirmed=frozenset(lists.summaries) | (confirmed & failed),
+        )
+        return BackupsPoll("disk", reading, lists.invalid, lists.first_failure)
 
-        def read(disk_id: str) -> _Listed | GigasError | None:
-            return self._read_disk(disk_id, budget, hope)
+    def _read_lists(self, disk_ids: Collection[str], budget: Budget, limit: int | None = None) -> _DiskLists:
+        """Read the own lists of some disks, those first that were not asked for the longest time.
 
-        with ThreadPoolExecutor(self._concurrency, thread_name_prefix="backups") as pool:
-            results = dict(zip(order, pool.map(read, order), strict=True))
-        listed = {disk_id: result for disk_id, result in results.items() if isinstance(result, _Listed)}
-        failed = frozenset(results) - frozenset(listed)
-        first_failure = next((result for result in results.values() if isinstance(result, GigasError)), None)
-        if order and not listed:
-            raise first_failure or TransportError("list_disk_backups", "timeout", "no time was left for any disk")
-        known: _Summaries = previous.summaries if previous is not None else {}
-        summaries = {disk_id: known[disk_id] for disk_id in failed if disk_id in known}
-        invalid: Counter[str] = Counter()
-        for disk_id, result in listed.items():
-            invalid.update(result.invalid)
-            if result.summary is not None:
-                summaries[disk_id] = result.summary
-        reading = BackupsReading(summaries, failed, swept_at=None, read_at=self._clock.monotonic())
-        return BackupsPoll("disk", reading, invalid, first_failure)
+        Of those that were asked in one poll, those that failed come last the next time.
+        """
+        self._asked_at = {each: self._asked_at[each] for each in disk_ids if each in self._asked_at}
+        wanted = sorted(disk_ids, key=lambda each: self._asked_at.get(each, float("-inf")))[:limit]
+        breaker = _CircuitBreaker()
 
-    def _read_disk(self, disk_id: str, budget: Budget, hope: _Hope) -> _Listed | GigasError | None:
-        if hope.lost or budget.remaining() <= 0:
+        def read(disk_id: str) -> _DiskBackups | GigasError | None:
+            return self._read_list(disk_id, budget, breaker)
+
+        lists = _DiskLists()
+        results = self._helpers.map(read, wanted, self._concurrency if budget.may_retry else 1)
+        now = self._clock.monotonic()
+        for disk_id in wanted:
+            result = results[disk_id]
+            if isinstance(result, _DiskBackups):
+                lists.invalid.update(result.invalid)
+                lists.by_status.update(result.by_status)
+                if result.summary is None:
+                    lists.gone.add(disk_id)
+                else:
+                    lists.summaries[disk_id] = result.summary
+            elif result is not None:
+                lists.failed.add(disk_id)
+                self._asked_at[disk_id] = now
+                lists.first_failure = lists.first_failure or result
+        return lists
+
+    def _read_list(self, disk_id: str, budget: Budget, breaker: _CircuitBreaker) -> _DiskBackups | GigasError | None:
+        if breaker.open or budget.remaining() <= 0:
             return None
+        asked_at = self._clock.monotonic()
         try:
             listing = self._client.list_disk_backups(self._account_id, disk_id, budget=budget)
+        except DeadlineExceededError:  # it was not sent
+            return None
         except GigasError as error:
+            self._asked_at[disk_id] = asked_at
             if _status(error) == HTTPStatus.NOT_FOUND and self._is_gone(disk_id, budget):
-                return _Listed(None, {})
-            hope.failed(error)
+                return _DiskBackups(None, {}, {})
+            breaker.on_failure(error)
             return without_frames(error)
-        hope.answered()
-        return _Listed(summarise(listing.items, self._words, self._clock.monotonic()), listing.invalid)
+        self._asked_at[disk_id] = asked_at
+        breaker.on_success()
+        summary = summarise(listing.items, self._words, self._clock.monotonic())
+        return _DiskBackups(summary, listing.invalid, count_statuses(listing.items))
 
     def _is_gone(self, disk_id: str, budget: Budget) -> bool:
         try:
@@ -186,52 +280,54 @@ class BackupsReader:
 
 
 @dataclass(frozen=True, slots=True)
-class _Page:
-    """What one page of backups adds: summaries by disk, and how many backups name no disk."""
+class _BackupsPage:
+    """What is kept of one page of backups; ``counts`` has backups by disk id, also by ``None``."""
 
-    summaries: _Summaries
-    without_disk: int
+    summaries: Mapping[str, BackupSummary]
+    counts: Mapping[str | None, int]
+    by_status: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class _Listed:
-    """One disk's backups as read; no summary when the disk has gone since it was listed."""
+class _DiskBackups:
+    """One disk's own list; no summary when the disk has been deleted since it was listed."""
 
     summary: BackupSummary | None
     invalid: Mapping[str, int]
+    by_status: Mapping[str, int]
 
 
-class _Hope:
-    """Whether it makes sense to ask for the next disk; written by several threads, and exact enough without a lock."""
+@dataclass(slots=True)
+class _DiskLists:
+    """What the own lists of some disks gave; a disk that is nowhere in it was not asked."""
+
+    summaries: dict[str, BackupSummary] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+    invalid: Counter[str] = field(default_factory=Counter)
+    by_status: Counter[str] = field(default_factory=Counter)
+    first_failure: GigasError | None = None
+
+
+class _CircuitBreaker:
+    """Circuit breaker for reading disk by disk. Updated without a lock; off by one is harmless."""
 
     def __init__(self) -> None:
-        self._unanswered_in_a_row = 0
-        self.lost = False
+        self._consecutive_failures = 0
+        self.open = False
 
-    def answered(self) -> None:
-        self._unanswered_in_a_row = 0
+    def on_success(self) -> None:
+        self._consecutive_failures = 0
 
-    def failed(self, error: GigasError) -> None:
-        if error.reason in {"timeout", "connection", "server", "rate_limited"}:
-            self._unanswered_in_a_row += 1
-        if self._unanswered_in_a_row >= _HOPELESS_AFTER or isinstance(error, AuthError | ConfigError):
-            self.lost = True
+    def on_failure(self, error: GigasError) -> None:
+        self._consecutive_failures += _WEIGHTS.get(error.reason, 0)
+        if self._consecutive_failures >= _FAILURE_LIMIT or isinstance(error, AuthError):
+            self.open = True
+
+
+def _has_usable(summary: BackupSummary | None) -> bool:
+    return summary is not None and summary.usable > 0
 
 
 def _status(error: GigasError) -> int | None:
     return error.status if isinstance(error, ApiError) else None
-
-
-def _failed_last(disk_ids: Iterable[str], previous: BackupsReading | None) -> list[str]:
-    """Order the disks, longest unread first, but after all others those that failed last time.
-
-    So a few that always fail can neither use up the time of the others nor their hope.
-    """
-    if previous is None:
-        return list(disk_ids)
-
-    def turn(disk_id: str) -> tuple[bool, float]:
-        summary = previous.summaries.get(disk_id)
-        return disk_id in previous.failed_disks, summary.read_at if summary is not None else 0.0
-
-    return sorted(disk_ids, key=turn)

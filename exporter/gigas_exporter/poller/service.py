@@ -1,16 +1,15 @@
-"""All accounts of a configuration, polled: which there are, since when, and whether all goes well.
+"""Poll all accounts of a configuration into a store.
 
-The service owns the threads. It knows nothing of how anything is served.
+The service connects the accounts that there are with the scheduler that polls them, and carries both over a reload. It
+knows nothing of how anything is served.
 """
 
 from __future__ import annotations
 
-import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from gigas_exporter.clock import Budget, Clock
@@ -18,52 +17,50 @@ from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.errors import ConfigError, GigasError
 from gigas_exporter.gigas import Credential
 from gigas_exporter.inventory import RESOURCES, AccountInventory, Resource, StalenessLimits
-from gigas_exporter.logs import get_logger
 from gigas_exporter.poller.account import AccountPoller, PollObserver
+from gigas_exporter.poller.account_source import AccountSource
 from gigas_exporter.poller.backups import BackupsReader
-from gigas_exporter.poller.clients import Clients, RequestObserver
-from gigas_exporter.poller.discovery import discover
-from gigas_exporter.poller.loop import Loop, poll_deadline
+from gigas_exporter.poller.client_pool import ClientPool, RequestObserver
+from gigas_exporter.poller.parallel import HelperThreads
+from gigas_exporter.poller.scheduler import PollTask, Scheduler, poll_deadline
 from gigas_exporter.poller.store import Store
 
 __all__ = ["Service", "ServiceObserver"]
 
-_log = get_logger(__name__)
-
-_STUCK_AFTER_DEADLINES = 3
-_JOIN_SECONDS = 1.0
+_STOP_SECONDS = 1.0
 _ACCOUNTS_AT_ONCE = 8
 
 
 class ServiceObserver(PollObserver, RequestObserver, Protocol):
-    """Hears of accounts besides polls and requests."""
+    """Counts accounts besides polls and requests."""
 
     def account(self, account_id: str) -> None:
         """An account is watched from now on."""
 
     def forget(self, account_id: str) -> None:
-        """An account is watched no more."""
+        """An account is no longer watched."""
 
     def discovery(self, success: bool | None) -> None:
         """The accounts were listed, or could not be; ``None`` where they are configured."""
 
+    def accounts(self, watched: int | None, unpolled: int, skipped: int) -> None:
+        """So many accounts are watched, wait for their first poll, are left out; ``None`` before they were listed."""
 
-class _Watch:
-    """The polling of one account: its loops, and the event that ends them."""
 
-    def __init__(self, stop: threading.Event, loops: tuple[Loop, ...]) -> None:
-        self.stop = stop
-        self.loops = loops
+@dataclass(frozen=True, slots=True)
+class _AccountTasks:
+    """The polling of one account, and the event that stops it."""
+
+    account: AccountSettings
+    stop: threading.Event
+    tasks: tuple[PollTask, ...]
 
 
 class Service:
-    """Polls every account of ``settings`` into ``store``, from :meth:`start` to :meth:`stop`.
-
-    A service is one generation: for a reload the old one is stopped and a new one started over the same store, which
-    keeps what is known of the accounts that stay.
+    """Polls every account of the settings into ``store``, from :meth:`start` to :meth:`stop`.
 
     Raises:
-        ConfigError: A client cannot be made of the settings; nothing has begun by then.
+        ConfigError: A client cannot be made with these settings.
     """
 
     def __init__(self, settings: Settings, store: Store, observer: ServiceObserver, *, clock: Clock) -> None:
@@ -71,49 +68,61 @@ class Service:
         self._store = store
         self._observer = observer
         self._clock = clock
-        self._clients = Clients(settings.api, observer, clock)
-        self._rng = random.Random()  # noqa: S311  # jitter, no secret
+        self._clients = ClientPool(observer, clock, login_retry_seconds=settings.poll.interval)
+        self._helpers = HelperThreads()
+        self.scheduler = Scheduler(clock)
+        self._source = AccountSource(settings)
         self._stop = threading.Event()
-        self._lock = threading.Lock()
-        self._watches: dict[str, _Watch] = {}
-        self._discovery: Loop | None = None
-        self._discovered = settings.discovery is None
-        self._discovery_fails = False
-        self._is_half_started = False
-        self._is_wanted: Callable[[], bool] = lambda: True
-        self._make_clients()
-
-    def start(self, is_wanted: Callable[[], bool] = lambda: True) -> None:
-        """Begin to poll; the first poll of each resource starts at once.
-
-        Args:
-            is_wanted: Asked before each account: where there are many, the first ones' polls keep the rest waiting.
-
-        Raises:
-            RuntimeError: There are not enough threads; some accounts may be polled by then.
-        """
-        self._is_wanted = is_wanted
+        self._lock = threading.RLock()
+        self._watched: dict[str, _AccountTasks] = {}
+        self._discovery: tuple[threading.Event, PollTask] | None = None
         try:
-            self._begin_all()
-        except RuntimeError:
-            self._is_half_started = True
+            self._make_clients(settings)
+        except ConfigError:
+            self._clients.close()
             raise
 
+    def start(self) -> None:
+        """Start to poll; the first poll of each resource is due at once.
+
+        Raises:
+            RuntimeError: No thread can be started.
+        """
+        self.scheduler.start()
+        with self._lock:
+            self._watch_all()
+
+    def reload(self, settings: Settings) -> None:
+        """Go on with other settings; polls of accounts that they do not change go on, and come at once.
+
+        Raises:
+            ConfigError: A client cannot be made with them; nothing has changed by then.
+        """
+        self._make_clients(settings)
+        with self._lock:
+            old = self._settings
+            self._clients.reload_credentials()
+            self._settings, self._source = settings, AccountSource(settings)
+            if replace(old, web=settings.web, log=settings.log, accounts=settings.accounts) != settings:
+                self._stop_polling(list(self._watched))
+            self._watch_all()
+        credentials = [settings.discovery, *(each.credential for each in settings.accounts)]
+        self._clients.keep_only(settings.api, {each for each in credentials if each is not None})
+
     def stop(self) -> None:
-        """End all polls, waiting a moment for those under way; they publish nothing any more."""
+        """Stop all polls and wait a moment for those under way; they publish nothing any more."""
         self._stop.set()
         with self._lock:
-            for watch in self._watches.values():
-                watch.stop.set()
-        deadline = self._clock.monotonic() + _JOIN_SECONDS
-        for loop in self._loops():
-            loop.join(max(0.0, deadline - self._clock.monotonic()))
+            self._stop_polling(list(self._watched))
+            if self._discovery is not None:
+                self._discovery[0].set()
+        self.scheduler.stop(_STOP_SECONDS)
         self._clients.close()
 
     def not_ready(self) -> str | None:
         """Return why not every account's disk list has been read yet, ``None`` when each has been."""
-        inventories = self._store.snapshot()
-        if not self._discovered and not inventories:
+        inventories = self._store.handled() or self._store.snapshot()
+        if not self._source.listed and not inventories:
             return "the accounts have not been listed yet"
         waiting = [inventory.account.id for inventory in inventories if inventory.disks is None]
         if not waiting:
@@ -121,11 +130,11 @@ class Service:
         return f"the disks of {len(waiting)} account(s) have not been read yet, among them account {waiting[0]}"
 
     def healthy(self) -> bool:
-        """Return whether every loop is alive and none is stuck; not so where some could not be started."""
-        return not self._is_half_started and not any(loop.stuck() for loop in self._loops())
+        """Return whether polls make progress."""
+        return not self.scheduler.is_stalled()
 
-    def poll_once(self, progress: Callable[[str, Resource, bool], None]) -> dict[str, set[Resource]]:
-        """Poll every resource of every account once; return by account id which could not be read.
+    def poll_once(self, progress: Callable[[str, Resource, bool], None]) -> dict[str, dict[Resource, GigasError]]:
+        """Poll every resource of every account once; return what could not be read, by account id, and why.
 
         Backups are not asked for where the disks could not be read.
 
@@ -134,136 +143,131 @@ class Service:
         Raises:
             GigasError: The accounts could not be listed, or there is none.
         """
-        credential = self._settings.discovery
-        accounts = self._settings.accounts if credential is None else self._list_accounts(credential)
-        wanted = self._wanted(accounts)
-        self._adopt(wanted)
+        source, credential = self._source, self._source.credential
+        accounts = source.configured() if credential is None else self._list_accounts(source, credential, self._stop)
+        self._update_store(accounts)
 
-        def poll(account: AccountSettings) -> set[Resource]:
+        def poll(account: AccountSettings) -> dict[Resource, GigasError]:
             poller = self._poller(account, self._stop)
-            failed: set[Resource] = set()
+            failed: dict[Resource, GigasError] = {}
             for resource in ("disks", "virtual_machines", "backups"):
                 if resource == "backups" and "disks" in failed:
-                    break  # disk by disk they would be waited for until the deadline; without disks they say nothing
-                success = poller.poll(resource)
-                failed.update(() if success else (resource,))
-                progress(account.account.id, resource, success)
+                    break  # without disks they say nothing
+                failure = poller.poll(resource).failure
+                if failure is not None:
+                    failed[resource] = failure
+                progress(account.account.id, resource, failure is None)
             return failed
 
         with ThreadPoolExecutor(_ACCOUNTS_AT_ONCE, thread_name_prefix="poll") as pool:
             try:
-                return dict(zip(wanted, pool.map(poll, wanted.values()), strict=True))
+                return dict(zip(accounts, pool.map(poll, accounts.values()), strict=True))
             except BaseException:
-                self._stop.set()  # whoever interrupts it does not wait for the requests under way
+                self._stop.set()  # an interrupt does not wait for the requests under way
                 raise
 
-    def _begin_all(self) -> None:
-        credential = self._settings.discovery
-        if credential is None:
+    def _make_clients(self, settings: Settings) -> None:
+        """Make at once what can fail, so that a reload knows before anything has changed."""
+        if settings.discovery is not None:
+            self._clients.get(settings.api, settings.discovery)
+        for account in settings.accounts:
+            if settings.owns(account.account.id):
+                self._clients.get(settings.api, account.credential)
+
+    def _watch_all(self) -> None:
+        if self._discovery is not None:
+            stop, task = self._discovery
+            stop.set()
+            self.scheduler.remove((task,))
+            self._discovery = None
+        if self._source.credential is None:
             self._observer.discovery(success=None)
-            self._watch(self._settings.accounts)
-            return
-        poll = self._settings.poll
-        discovery = Loop(
+            self._sync_accounts(self._source.configured())
+        else:
+            self._start_discovery(self._source, self._source.credential)
+        self.scheduler.run_now([task for each in self._watched.values() for task in each.tasks])
+
+    def _start_discovery(self, source: AccountSource, credential: Credential) -> None:
+        poll, stop = self._settings.poll, threading.Event()
+        task = PollTask(
             "discovery",
-            partial(self._discover, credential),
-            lambda: poll.interval if self._discovery_fails or not self._discovered else poll.backups_interval,
-            longest_seconds=_STUCK_AFTER_DEADLINES * poll_deadline(poll.interval),
-            clock=self._clock,
-            stop=self._stop,
-            rng=self._rng,
+            lambda _: self._discover(source, credential, stop),
+            lambda: poll.interval if source.fails or not source.listed else poll.backups_interval,
+            poll_deadline(poll.interval),
         )
-        discovery.start()
-        self._discovery = discovery  # only now, for a loop that is known and not running counts as dead
+        self._discovery = stop, task
+        self.scheduler.add((task,))
 
-    def _make_clients(self) -> None:
-        """Make at once what can fail, so that a reload knows before it ends the generation before."""
+    def _discover(self, source: AccountSource, credential: Credential, stop: threading.Event) -> bool:
+        """List the accounts and watch them; when that fails, those known before go on being polled."""
         try:
-            if self._settings.discovery is not None:
-                self._clients.get(self._settings.discovery)
-            for account in self._wanted(self._settings.accounts).values():
-                self._clients.get(account.credential)
-        except ConfigError:
-            self._clients.close()
-            raise
-
-    def _loops(self) -> list[Loop]:
-        with self._lock:
-            loops = [loop for watch in self._watches.values() for loop in watch.loops]
-        return loops if self._discovery is None else [*loops, self._discovery]
-
-    def _discover(self, credential: Credential) -> None:
-        """List the accounts and watch them; when that fails, those already watched stay."""
-        try:
-            accounts = self._list_accounts(credential)
-        except GigasError as error:
-            if self._stop.is_set():  # which is why it failed
-                return
-            level = _log.debug if self._discovery_fails else _log.warning
-            level("cannot list accounts", reason=error.reason, error=str(error))
-            self._discovery_fails = True
-            self._go_on(credential)
-            return
-        if self._discovery_fails or not self._discovered:
-            _log.info("accounts listed", accounts=len(accounts))
-        self._discovery_fails = False
-        self._watch(accounts)
-        self._discovered = True
-
-    def _go_on(self, credential: Credential) -> None:
-        """Watch the accounts that an earlier generation left, which else nobody would poll until they are listed."""
-        known = tuple(AccountSettings(inventory.account, credential) for inventory in self._store.snapshot())
-        if known and not self._watches:
-            self._watch(known)
-
-    def _list_accounts(self, credential: Credential) -> tuple[AccountSettings, ...]:
-        budget = Budget(self._clock, poll_deadline(self._settings.poll.interval), self._stop)
-        try:
-            accounts = discover(self._clients.get(credential), credential, budget)
+            accounts = self._list_accounts(source, credential, stop)
         except GigasError:
-            if not self._stop.is_set():
+            known = [inventory.account for inventory in self._store.snapshot()]
+            accounts = {each.id: AccountSettings(each, credential) for each in known}
+        with self._lock:
+            if not stop.is_set() and (source.listed or (accounts and not self._watched)):
+                self._sync_accounts(accounts)
+        return False
+
+    def _list_accounts(
+        self, source: AccountSource, credential: Credential, stop: threading.Event
+    ) -> dict[str, AccountSettings]:
+        settings = self._settings
+        client = self._clients.get(settings.api, credential)
+        try:
+            accounts = source.list(client, credential, Budget(self._clock, poll_deadline(settings.poll.interval), stop))
+        except GigasError:
+            if not stop.is_set():
                 self._observer.discovery(success=False)
             raise
         self._observer.discovery(success=True)
         return accounts
 
-    def _wanted(self, accounts: tuple[AccountSettings, ...]) -> dict[str, AccountSettings]:
-        return {each.account.id: each for each in accounts if self._settings.owns(each.account.id)}
-
-    def _watch(self, accounts: tuple[AccountSettings, ...]) -> None:
-        """Watch these accounts and no other."""
-        wanted = self._wanted(accounts)
-        with self._lock:
-            gone = {account_id: watch for account_id, watch in self._watches.items() if account_id not in wanted}
-            new = [account for account_id, account in wanted.items() if account_id not in self._watches]
-            for account_id, watch in gone.items():
-                watch.stop.set()
-                del self._watches[account_id]
-        self._adopt(wanted)
+    def _sync_accounts(self, accounts: Mapping[str, AccountSettings]) -> None:
+        """Watch these accounts and no others."""
+        if self._stop.is_set():
+            return
+        changed = [each for each, watched in self._watched.items() if accounts.get(each) != watched.account]
+        self._stop_polling(changed)
+        gone = self._update_store(accounts)
         for account_id in gone:
-            self._clients.discard(account_id)
-        for account in new:
-            self._begin(account)
+            self._clients.remove_account(account_id)
+        new = [self._account_tasks(each) for account_id, each in accounts.items() if account_id not in self._watched]
+        self._watched.update({each.account.account.id: each for each in new})
+        self.scheduler.add([task for each in new for task in each.tasks])
+        self._report_accounts()
 
-    def _adopt(self, wanted: dict[str, AccountSettings]) -> None:
-        """Make the store hold the wanted accounts, each with what is known of it already."""
+    def _stop_polling(self, account_ids: Iterable[str]) -> None:
+        for account_id in account_ids:
+            watched = self._watched.pop(account_id)
+            watched.stop.set()
+            self.scheduler.remove(watched.tasks)
+
+    def _update_store(self, accounts: Mapping[str, AccountSettings]) -> set[str]:
+        """Make the store hold these accounts, with what is known of them; return those that it no longer holds."""
         gone: set[str] = set()
 
         def change(known: Mapping[str, AccountInventory]) -> dict[str, AccountInventory]:
-            gone.update(known.keys() - wanted.keys())
-            return {account_id: self._inventory(each, known.get(account_id)) for account_id, each in wanted.items()}
+            gone.update(known.keys() - accounts.keys())
+            return {account_id: self._inventory(each, known.get(account_id)) for account_id, each in accounts.items()}
 
-        # A list of accounts that comes when a reload has ended this generation must not undo what its successor did.
-        self._store.replace(change, still_wanted=lambda: not self._stop.is_set())
-        if self._stop.is_set():
-            return
-        for account_id in wanted:
+        self._store.replace(change)
+        for account_id in accounts:
             self._observer.account(account_id)
         for account_id in gone:
             self._observer.forget(account_id)
+        return gone
+
+    def _report_accounts(self) -> None:
+        """Report how many accounts there are, and how many wait for their first poll."""
+        with self._lock:
+            watched = list(self._watched.values())
+            unpolled = sum(not any(task.began for task in each.tasks) for each in watched)
+            self._observer.accounts(len(watched) if self._source.listed else None, unpolled, self._source.skipped)
 
     def _inventory(self, account: AccountSettings, known: AccountInventory | None) -> AccountInventory:
-        """Return what is known of an account, under the settings of this generation."""
+        """Return what is known of an account, under these settings."""
         poll = self._settings.poll
         limits = StalenessLimits.of(poll.max_staleness, poll.interval, poll.backups_interval)
         intervals: dict[Resource, float] = {
@@ -279,44 +283,37 @@ class Service:
         )
         return inventory.with_requirements(self._settings.policy)
 
-    def _begin(self, account: AccountSettings) -> None:
+    def _account_tasks(self, account: AccountSettings) -> _AccountTasks:
         stop = threading.Event()
         poller = self._poller(account, stop)
-        poll = self._settings.poll
+        settings = self._settings
 
-        def loop(resource: Resource, interval: float) -> Loop:
-            return Loop(
+        def task(resource: Resource, interval: float, leader: PollTask | None = None) -> PollTask:
+            def run(may_retry: bool) -> bool:
+                if resource == "disks" and not poller.has_polled:
+                    self._report_accounts()
+                return poller.poll(resource, may_retry=may_retry).hung
+
+            return PollTask(
                 f"{resource} {account.account.id}",
-                partial(poller.poll, resource),
+                run,
                 lambda: interval,
-                longest_seconds=_STUCK_AFTER_DEADLINES * max(interval, poll_deadline(interval)),
-                clock=self._clock,
-                stop=stop,
-                rng=self._rng,
+                max(interval, poll_deadline(interval)),
+                credential=account.credential,
+                slots=settings.api.max_concurrency,
+                rank=1 if resource == "backups" else 0,
+                is_long=resource == "backups",
+                leader=leader,
             )
 
-        loops = (
-            loop("disks", poll.interval),
-            loop("virtual_machines", poll.interval),
-            loop("backups", poll.backups_interval),
-        )
-        if self._stop.is_set() or not self._is_wanted():
-            return
-        try:
-            for each in loops:
-                each.start()
-        except RuntimeError:  # there is no thread for one of them: the others must not poll what nobody knows of
-            stop.set()
-            raise
-        with self._lock:  # only now, for a loop that is known and not running counts as dead
-            self._watches[account.account.id] = _Watch(stop, loops)
-            if self._stop.is_set():
-                stop.set()
+        disks = task("disks", settings.poll.interval)
+        machines = task("virtual_machines", settings.poll.interval, disks)
+        return _AccountTasks(account, stop, (disks, machines, task("backups", settings.poll.backups_interval, disks)))
 
     def _poller(self, account: AccountSettings, stop: threading.Event) -> AccountPoller:
         settings = self._settings
         account_id = account.account.id
-        client = self._clients.get(account.credential, account_id)
+        client = self._clients.get(settings.api, account.credential, account_id)
         backups = BackupsReader(
             client,
             account_id,
@@ -325,6 +322,7 @@ class Service:
             interval_seconds=settings.poll.backups_interval,
             concurrency=settings.api.max_concurrency,
             clock=self._clock,
+            helpers=self._helpers,
         )
         return AccountPoller(
             account_id,

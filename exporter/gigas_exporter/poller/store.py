@@ -26,6 +26,7 @@ class Store:
         self._inventories: dict[str, AccountInventory] = {}
         self._snapshot: tuple[AccountInventory, ...] = ()
         self._version = 0
+        self._handled: tuple[int, tuple[AccountInventory, ...]] = 0, ()
 
     @property
     def version(self) -> int:
@@ -35,6 +36,10 @@ class Store:
     def snapshot(self) -> tuple[AccountInventory, ...]:
         """Return all inventories as of one moment, in the order of the account ids."""
         return self._snapshot
+
+    def handled(self) -> tuple[AccountInventory, ...]:
+        """Return all inventories as of the last change that ``on_change`` has dealt with."""
+        return self._handled[1]
 
     def get(self, account_id: str) -> AccountInventory | None:
         """Return the inventory of one account."""
@@ -54,8 +59,8 @@ class Store:
             if not still_wanted():
                 return
             self._inventories = dict(change(self._inventories))
-            self._publish()
-        self._tell()
+            state = self._publish()
+        self._notify(state)
 
     def update(
         self,
@@ -73,13 +78,16 @@ class Store:
             if inventory is None or not still_wanted():
                 return
             self._inventories[account_id] = change(inventory)
-            self._publish()
-        self._tell()
+            state = self._publish()
+        self._notify(state)
 
-    def _publish(self) -> None:
+    def _publish(self) -> tuple[int, tuple[AccountInventory, ...]]:
         self._snapshot = tuple(self._inventories[account_id] for account_id in sorted(self._inventories))
         self._version += 1
+        return self._version, self._snapshot
 
-    def _tell(self) -> None:
+    def _notify(self, state: tuple[int, tuple[AccountInventory, ...]]) -> None:
         if self.on_change is not None:
             self.on_change()
+        with self._lock:
+            self._handled = max(self._handled, state, key=lambda each: each[0])

@@ -15,7 +15,7 @@ from gigas_exporter.errors import ApiError, GigasError
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.inventory import AccountInventory, DisksReading, MachinesReading, StalenessLimits
 from gigas_exporter.model import Disk, VirtualMachine
-from gigas_exporter.poller.backups import BackupsReader
+from gigas_exporter.poller.backups import BackupsReader, KnownDisks
 from gigas_exporter.report import DiskReport, report_account, worst_first
 
 __all__ = ["get_disk", "report_disks", "warn"]
@@ -59,6 +59,9 @@ def report_disks(
         inventory = replace(inventory, machines=MachinesReading(by_id, clock.monotonic()))
     except GigasError as error:
         warn(f"account {account_id}: virtual machines are not named: {error}")
+    inventory = inventory.with_requirements(settings.policy)
+    required = {disk_id for disk_id, asked in inventory.requirements.items() if asked.required}
+    known = KnownDisks([disk.id for disk in disks], required)
     reader = BackupsReader(
         client,
         account_id,
@@ -70,11 +73,10 @@ def report_disks(
         clock=clock,
     )
     try:
-        poll = reader.read(lambda _: [disk.id for disk in disks], None, lambda seconds: Budget(clock, seconds))
+        poll = reader.read(lambda _: known, None, lambda seconds: Budget(clock, seconds))
         inventory = replace(inventory, backups=poll.reading)
     except GigasError as error:
         warn(f"account {account_id}: backups are not shown: {error}")
-    inventory = inventory.with_requirements(settings.policy)
     return worst_first(report_account(inventory, wall=clock.wall(), monotonic=clock.monotonic()))
 
 

@@ -102,7 +102,9 @@ def _inventory(
                 grouped.setdefault(backup.disk_id, []).append(backup)
         summaries = {disk_id: summarise(each, settings.status_words, now) for disk_id, each in grouped.items()}
         whole = all(backup.disk_id is not None for backup in backups.items)
-        inventory = replace(inventory, backups=BackupsReading(summaries, frozenset(), now if whole else None, now))
+        confirmed = frozenset(each.id for each in disks.items or ())
+        backups_reading = BackupsReading(summaries, frozenset(), now if whole else None, now, confirmed=confirmed)
+        inventory = replace(inventory, backups=backups_reading)
     return inventory.with_requirements(settings.policy)
 
 

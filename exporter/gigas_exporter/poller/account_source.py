@@ -1,0 +1,75 @@
+"""Which accounts there are: those that are configured, or those that the API lists.
+
+It knows neither how accounts are polled nor what is known of them.
+"""
+
+from __future__ import annotations
+
+from gigas_exporter.clock import Budget
+from gigas_exporter.config import AccountSettings, Settings
+from gigas_exporter.errors import DecodeError, GigasError
+from gigas_exporter.gigas import Credential, ReadClient
+from gigas_exporter.logs import get_logger
+
+__all__ = ["AccountSource", "discover"]
+
+_log = get_logger(__name__)
+
+
+def discover(client: ReadClient, credential: Credential, budget: Budget | None = None) -> tuple[AccountSettings, ...]:
+    """List the accounts, to be read with the credential that they were listed with.
+
+    Raises:
+        GigasError: They could not be listed, or there is none: a credential that has lost its rights is more likely
+            than a user without accounts, and then nobody would watch the accounts that there were.
+    """
+    listing = client.list_accounts(budget=budget)
+    if not listing.items and listing.invalid.get("id"):
+        raise DecodeError("id", "the answer to list_accounts holds no readable id")
+    if not listing.items:
+        raise GigasError("list_accounts: the API lists no account for this credential")
+    return tuple(AccountSettings(account, credential) for account in listing.items)
+
+
+class AccountSource:
+    """The accounts of this process under one configuration, by account id.
+
+    Attributes:
+        listed: Whether the accounts are known: configured, or listed once.
+        fails: Whether they could not be listed the last time.
+        skipped: How many accounts discovery leaves out.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.credential = settings.discovery
+        self.listed = settings.discovery is None
+        self.fails = False
+        self.skipped = 0
+
+    def configured(self) -> dict[str, AccountSettings]:
+        """Return the accounts that the configuration names."""
+        return self._owned(self._settings.accounts)
+
+    def list(self, client: ReadClient, credential: Credential, budget: Budget) -> dict[str, AccountSettings]:
+        """List the accounts that a credential may see.
+
+        Raises:
+            GigasError: They could not be listed, or there is none.
+        """
+        try:
+            accounts = discover(client, credential, budget)
+        except GigasError as error:
+            if not budget.stop.is_set():  # else it was stopped
+                log = _log.debug if self.fails else _log.warning
+                log("cannot list accounts", reason=error.reason, error=str(error))
+                self.fails = True
+            raise
+        if self.fails or not self.listed:
+            log = _log.warning if self.fails else _log.info
+            log("accounts listed", accounts=len(accounts))
+        self.listed, self.fails = True, False
+        return self._owned(accounts)
+
+    def _owned(self, accounts: tuple[AccountSettings, ...]) -> dict[str, AccountSettings]:
+        return {each.account.id: each for each in accounts if self._settings.owns(each.account.id)}

@@ -1,0 +1,131 @@
+"""The API clients: one for each credential, whatever accounts use it, kept across reloads.
+
+Rate limits, tokens, connections and rejected logins belong to the credential. A reload neither resets nor repeats them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterable
+from typing import Protocol
+
+from gigas_exporter.clock import Clock
+from gigas_exporter.gigas import ApiSettings, Credential, LoginCredential, ReadClient, TrustStore
+
+__all__ = ["ClientPool", "RequestObserver"]
+
+_Key = tuple[ApiSettings, Credential]
+
+
+class RequestObserver(Protocol):
+    """Counts requests and retries, and is told about tokens by account."""
+
+    def request(self, operation: str, code: str, seconds: float) -> None:
+        """One request ended."""
+
+    def retry(self, operation: str) -> None:
+        """A request is about to be made again."""
+
+    def token(self, account_ids: Iterable[str], expires_at: float | None) -> None:
+        """A login gave a token for these accounts."""
+
+    def login_blocked(self, account_ids: Iterable[str], blocked: bool) -> None:
+        """Logins for these accounts wait after a rejection, or wait no more."""
+
+
+class ClientPool:
+    """Makes one client for each credential and closes those that are used no more."""
+
+    def __init__(self, observer: RequestObserver, clock: Clock, *, login_retry_seconds: float) -> None:
+        self._observer = observer
+        self._clock = clock
+        self._login_retry_seconds = login_retry_seconds
+        self._lock = threading.Lock()
+        self._trust: dict[ApiSettings, TrustStore] = {}
+        self._clients: dict[_Key, tuple[ReadClient, _AccountObserver]] = {}
+
+    def get(self, settings: ApiSettings, credential: Credential, account_id: str | None = None) -> ReadClient:
+        """Return the client for a credential. Its tokens are reported for ``account_id`` as well.
+
+        Raises:
+            ConfigError: A setting cannot be used.
+        """
+        key = settings, credential
+        with self._lock:
+            if key not in self._clients:
+                if settings not in self._trust:  # reading the authorities takes 20 ms and a megabyte
+                    self._trust[settings] = TrustStore(settings)
+                trust = self._trust[settings]
+                observer = _AccountObserver(self._observer, has_login=isinstance(credential, LoginCredential))
+                client = ReadClient(
+                    settings,
+                    credential,
+                    observer=observer,
+                    clock=self._clock,
+                    trust=trust,
+                    login_retry_seconds=self._login_retry_seconds,
+                )
+                self._clients[key] = client, observer
+            client, observer = self._clients[key]
+        if account_id is not None:
+            observer.add(account_id)
+        return client
+
+    def reload_credentials(self) -> None:
+        """Read all secrets again before the next requests."""
+        with self._lock:
+            clients = [client for client, _ in self._clients.values()]
+        for client in clients:
+            client.reload_credential()
+
+    def remove_account(self, account_id: str) -> None:
+        """Report nothing for an account any more, and drop what is cached of it."""
+        with self._lock:
+            for client, observer in self._clients.values():
+                observer.account_ids.discard(account_id)
+                client.forget(account_id)
+
+    def keep_only(self, settings: ApiSettings, credentials: Collection[Credential]) -> None:
+        """Close the clients of all other credentials."""
+        with self._lock:
+            unused = [key for key in self._clients if key[0] != settings or key[1] not in credentials]
+            clients = [self._clients.pop(key)[0] for key in unused]
+            self._trust = {key: trust for key, trust in self._trust.items() if key == settings}
+        for client in clients:
+            client.close()
+
+    def close(self) -> None:
+        """Close all clients."""
+        with self._lock:
+            clients = [client for client, _ in self._clients.values()]
+            self._clients.clear()
+        for client in clients:
+            client.close()
+
+
+class _AccountObserver:
+    """Adds to what a client reports which accounts it serves."""
+
+    def __init__(self, observer: RequestObserver, *, has_login: bool) -> None:
+        self._observer = observer
+        self.request = observer.request
+        self.retry = observer.retry
+        self.account_ids: set[str] = set()
+        self._expires_at: float | None = None
+        self._has_token = False
+        self._blocked: bool | None = False if has_login else None
+
+    def token(self, expires_at: float | None) -> None:
+        self._has_token, self._expires_at = True, expires_at
+        self._observer.token(tuple(self.account_ids), expires_at)
+
+    def login_blocked(self, blocked: bool) -> None:
+        self._blocked = blocked
+        self._observer.login_blocked(tuple(self.account_ids), blocked)
+
+    def add(self, account_id: str) -> None:
+        self.account_ids.add(account_id)
+        if self._has_token:
+            self._observer.token((account_id,), self._expires_at)
+        if self._blocked is not None:
+            self._observer.login_blocked((account_id,), self._blocked)

@@ -1,0 +1,300 @@
+"""Run polls periodically on a bounded pool of threads.
+
+The scheduler owns when a poll runs, and how many run at once. It does not know what a poll does.
+
+Polls that are due run in the order of their due times. Those of one credential share the API's slots, so no more of
+them run than there are slots, backups apart from the rest because reading them disk by disk can take a whole interval.
+An account that hangs must not delay the others: accounts that never answered leave one slot of their credential free,
+and all accounts whose last poll got no answer share a single slot, with one try a request, until they answer.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import queue
+import random
+import threading
+from bisect import insort
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+
+from gigas_exporter.clock import Clock
+from gigas_exporter.logs import get_logger
+
+__all__ = ["MAX_WORKERS", "PollTask", "Scheduler", "poll_deadline"]
+
+_log = get_logger(__name__)
+
+MAX_WORKERS = 32
+_JITTER = 0.05
+_MIN_DEADLINE_SECONDS, _MAX_DEADLINE_SECONDS = 5.0, 60.0
+_STALLED_AFTER_DEADLINES = 3
+_STALLED_SECONDS = 10.0
+_THREAD_RETRY_SECONDS = 1.0
+_IDLE_SECONDS = 60.0
+
+_sequence = itertools.count()
+
+
+def poll_deadline(interval_seconds: float) -> float:
+    """Return how long one poll may take: its interval, but at least 5 s and at most 60 s."""
+    return min(max(interval_seconds, _MIN_DEADLINE_SECONDS), _MAX_DEADLINE_SECONDS)
+
+
+@dataclass(eq=False, slots=True)
+class PollTask:
+    """A poll that runs periodically.
+
+    Attributes:
+        name: For the log.
+        run: Polls once and returns whether the API left a request unanswered. Its argument is whether an unanswered
+            request may be tried again.
+        interval_seconds: Called after each run.
+        deadline_seconds: A run that takes three times as long is stalled.
+        credential: Tasks of the same credential share ``slots``.
+        slots: Requests that the credential may have under way at once.
+        rank: Tasks that are due at the same time run in the order of their ranks.
+        is_long: Whether a run may take as long as its interval.
+        leader: Another task of the account; while it hangs, this one counts as hanging too.
+        began: Whether a run has begun. This and what follows is the scheduler's own.
+    """
+
+    name: str
+    run: Callable[[bool], bool]
+    interval_seconds: Callable[[], float]
+    deadline_seconds: float
+    credential: Hashable = None
+    slots: int = 1
+    rank: int = 0
+    is_long: bool = False
+    leader: PollTask | None = None
+    began: bool = False
+    answered: bool = False
+    hung: bool = False
+    due: float = 0.0
+    started_at: float | None = None
+    is_queued: bool = False
+    is_removed: bool = False
+    runs_again: bool = False
+    is_broken: bool = False
+    may_retry: bool = True
+    counted: tuple[Hashable, ...] = ()
+    sequence: int = field(default_factory=lambda: next(_sequence))
+
+    @property
+    def hangs(self) -> bool:
+        """Whether the account left the last request of this task, or of its leader, unanswered."""
+        return self.hung or (self.leader is not None and self.leader.hung)
+
+    @property
+    def key(self) -> tuple[bool, float, int, int]:
+        """What due tasks are ordered by; of an account that hangs, its other tasks come after all leaders."""
+        return self.hangs and self.leader is not None, self.due, self.rank, self.sequence
+
+
+class Scheduler:
+    """Runs tasks on at most ``max_workers`` threads; a task never runs twice at once.
+
+    Each task runs as soon as it is added and a worker is free, and then every interval ± 5 %, so that many exporters do
+    not poll together. Schedules are monotonic: setting the wall clock does not move them.
+    """
+
+    def __init__(self, clock: Clock, *, max_workers: int = MAX_WORKERS) -> None:
+        self._clock = clock
+        self._max_workers = max_workers
+        self._rng = random.Random()  # noqa: S311  # jitter, no secret
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._later: list[tuple[float, int, PollTask]] = []
+        self._ready: list[PollTask] = []
+        self._running: set[PollTask] = set()
+        self._counts: Counter[Hashable] = Counter()
+        self._queue: queue.SimpleQueue[PollTask | None] = queue.SimpleQueue()
+        self._workers: list[threading.Thread] = []
+        self._dispatcher = threading.Thread(target=self._dispatch, name="poll-scheduler", daemon=True)
+        self._progress_at = clock.monotonic()
+        self._lacks_threads = False
+
+    def start(self) -> None:
+        """Start to run tasks.
+
+        Raises:
+            RuntimeError: No thread can be started.
+        """
+        self._dispatcher.start()
+
+    def stop(self, seconds: float) -> None:
+        """Run no task any more, and wait at most ``seconds`` for those that run."""
+        self._stop.set()
+        self._wake.set()
+        deadline = self._clock.monotonic() + seconds
+        for thread in self.threads():
+            if thread.ident is not None:
+                thread.join(max(0.0, deadline - self._clock.monotonic()))
+
+    def add(self, tasks: Iterable[PollTask]) -> None:
+        """Run these tasks, as soon as possible and then periodically."""
+        with self._lock:
+            now = self._clock.monotonic()
+            for task in tasks:
+                self._schedule(task, now)
+        self._wake.set()
+
+    def remove(self, tasks: Iterable[PollTask]) -> None:
+        """Run these tasks no more; a run under way goes on."""
+        with self._lock:
+            for task in tasks:
+                task.is_removed = True
+            self._ready = [task for task in self._ready if not task.is_removed]
+            self._later = [entry for entry in self._later if not entry[2].is_removed]
+            heapq.heapify(self._later)
+
+    def run_now(self, tasks: Iterable[PollTask]) -> None:
+        """Run these tasks as soon as possible instead of when their interval has passed."""
+        with self._lock:
+            now = self._clock.monotonic()
+            for task in tasks:
+                if task.started_at is not None:
+                    task.runs_again = True
+                elif not task.is_queued:
+                    self._schedule(task, now)
+        self._wake.set()
+
+    def threads(self) -> list[threading.Thread]:
+        """Return the threads that there are."""
+        with self._lock:
+            return [self._dispatcher, *self._workers]
+
+    def is_stalled(self) -> bool:
+        """Return whether polling has stopped: a run takes far too long, or what is due cannot run."""
+        now = self._clock.monotonic()
+        with self._lock:
+            started = [(now - task.started_at, task) for task in self._running if task.started_at is not None]
+            waits = bool(self._ready) and not self._running and now - self._progress_at > _STALLED_SECONDS
+            lacks_threads = self._lacks_threads and not self._workers
+        dead = self._dispatcher.ident is not None and not self._dispatcher.is_alive() and not self._stop.is_set()
+        late = any(seconds > _STALLED_AFTER_DEADLINES * task.deadline_seconds for seconds, task in started)
+        return late or waits or lacks_threads or dead
+
+    def _schedule(self, task: PollTask, due: float) -> None:
+        task.due = due
+        heapq.heappush(self._later, (due, next(_sequence), task))
+
+    def _dispatch(self) -> None:
+        while not self._stop.is_set():
+            self._wake.clear()
+            with self._lock:
+                now = self._clock.monotonic()
+                self._queue_due(now)
+                self._start_ready(now)
+                seconds = self._later[0][0] - now if self._later else _IDLE_SECONDS
+                if self._lacks_threads:
+                    seconds = min(seconds, _THREAD_RETRY_SECONDS)
+            self._clock.wait(self._wake, seconds)
+        for _ in self._workers:
+            self._queue.put(None)
+
+    def _queue_due(self, now: float) -> None:
+        while self._later and self._later[0][0] <= now:
+            due, _, task = heapq.heappop(self._later)
+            # A task that was moved has a second entry.
+            if task.due == due and not task.is_queued and task.started_at is None:
+                task.is_queued = True
+                if not self._ready and not self._running:
+                    self._progress_at = now
+                insort(self._ready, task, key=lambda each: each.key)
+
+    def _start_ready(self, now: float) -> None:
+        full: set[Hashable] = set()
+        for task in list(self._ready):
+            kind = task.credential, task.is_long, task.hangs, task.answered
+            if kind in full:
+                continue
+            limits = self._limits(task)
+            if any(self._counts[key] >= limit for key, limit in limits):
+                full.add(kind)
+            elif self._has_worker():
+                self._ready.remove(task)
+                self._begin(task, tuple(key for key, _ in limits), now)
+            else:
+                return
+
+    def _begin(self, task: PollTask, counted: tuple[Hashable, ...], now: float) -> None:
+        # While others of the credential wait, an account that never answered has one try a request, too.
+        is_alone = all(each.credential != task.credential for each in self._ready)
+        task.may_retry = not task.hangs and (task.answered or is_alone)
+        task.is_queued, task.started_at, task.began = False, now, True
+        task.counted = counted
+        self._counts.update(counted)
+        self._progress_at = now
+        self._running.add(task)
+        self._queue.put(task)
+
+    def _limits(self, task: PollTask) -> list[tuple[Hashable, int]]:
+        """Return what the task counts as, and how many may run of each."""
+        limits: list[tuple[Hashable, int]] = []
+        if task.credential is None:
+            return limits
+        limits.append(((task.credential, task.is_long), task.slots))
+        if task.is_long:
+            limits.append(("long", self._max_workers // 2))
+        if task.hangs or not task.answered:
+            limits.append(((task.credential, "unanswered"), max(1, task.slots - 1)))
+            limits.append(("unanswered", self._max_workers * 3 // 4))
+        if task.hangs:
+            limits.append(((task.credential, "hung"), 1))
+            limits.append(("hung", self._max_workers // 4))
+        return limits
+
+    def _has_worker(self) -> bool:
+        """Return whether a worker is free, having started one where there may be more."""
+        if len(self._running) < len(self._workers):
+            return True
+        if len(self._workers) == self._max_workers:
+            return False
+        worker = threading.Thread(target=self._work, name=f"poll-{len(self._workers)}", daemon=True)
+        try:
+            worker.start()
+        except RuntimeError as error:
+            log = _log.debug if self._lacks_threads else _log.warning
+            log("cannot start a poll worker", workers=len(self._workers), error=str(error))
+            self._lacks_threads = True
+            return False
+        self._lacks_threads = False
+        self._workers.append(worker)
+        return True
+
+    def _work(self) -> None:
+        while (task := self._queue.get()) is not None:
+            began = self._clock.monotonic()
+            hung = self._run(task)
+            with self._lock:
+                self._running.discard(task)
+                self._counts.subtract(task.counted)
+                self._counts += Counter()  # drops what has come down to 0
+                if task.hung != hung:
+                    task.hung = hung
+                    self._ready.sort(key=lambda each: each.key)
+                task.started_at, task.answered = None, task.answered or not hung
+                self._progress_at = now = self._clock.monotonic()
+                period = task.interval_seconds() * self._rng.uniform(1 - _JITTER, 1 + _JITTER)
+                if not task.is_removed:
+                    self._schedule(task, now if task.runs_again else began + period)
+                task.runs_again = False
+            self._wake.set()
+
+    def _run(self, task: PollTask) -> bool:
+        if self._stop.is_set():
+            return False
+        try:
+            hung = task.run(task.may_retry)
+        except Exception as error:  # noqa: BLE001  # a defect in one poll must not end the others
+            log = _log.debug if task.is_broken else _log.error
+            log("poll aborted by an internal error", task=task.name, exc_info=error)
+            task.is_broken = True
+            return False
+        task.is_broken = False
+        return hung
