@@ -331,13 +331,37 @@ def test_a_list_that_is_no_array_is_an_error(listed: Any, ledger: Any, body: Any
 
 def test_counts_what_was_not_understood_in_all_pages(listed: Any, caplog: pytest.LogCaptureFixture) -> None:
     """Also when the pages did not change and were not decoded again; each field said once."""
-    lister = Lister([*({"id": number, "status": 5} for number in range(25)), {"id": None}, "x"])
+    lister = Lister([{"id": number, "status": 5, "locked": 2} for number in range(25)])
     client = listed(lister)
     for _ in range(2):
         listing = client.list_disks("1")
-        assert listing.invalid == {"status": 25, "id": 2}
+        assert listing.invalid == {"status": 25, "locked": 25}
         assert len(listing.items) == 25
     assert len(caplog.records) == 2
+
+
+@pytest.mark.parametrize("item", [{"id": None}, {}, {"id": ".."}, {"disk": {}}, {"error": "x"}, "x", None, [{"id": 1}]])
+def test_a_list_with_an_item_without_readable_id_is_not_whole(listed: Any, item: Any) -> None:
+    """Which it is cannot be said, so that none may be taken for gone; this holds for every list."""
+    client = listed(Lister([*items(*range(15)), item, {"id": 99}]))
+    message = "an item has no id that can be read, so that the list is not whole"
+    for read in (
+        client.list_accounts,
+        lambda: client.list_disks("1"),
+        lambda: client.list_disk_backups("1", "2"),
+        lambda: client.list_backups("1"),
+        lambda: client.list_virtual_machines("1"),
+        lambda: client.sweep_backups("1", disks_of),
+    ):
+        with pytest.raises(IncompleteError, match=message):
+            read()
+
+
+def test_says_how_many_items_have_no_readable_id(listed: Any) -> None:
+    """Over all pages."""
+    client = listed(Lister([*items(*range(15)), *[{"name": "x"}] * 12]))
+    with pytest.raises(IncompleteError, match="list_disks: 12 items have no id"):
+        client.list_disks("1")
 
 
 def test_a_field_that_is_never_understood_is_said_once_and_not_with_every_disk_and_poll(

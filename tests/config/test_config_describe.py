@@ -80,12 +80,12 @@ def test_requests_in_words() -> None:
     """For a fleet of a given size; both ways of reading backups where it is not known which it will be."""
     words = "requests for 5000 disks: about"
     settings = load_settings(None, {"api.max-requests-per-second": 15}, ENVIRONMENT)
-    assert describe(settings, disks=5000)[10:] == [
+    assert describe(settings, disks=5000)[-2:] == [
         f"{words} 5112 an hour with backups from one sweep of the account",
         f"{words} 63008 an hour with backups disk by disk, more than api.max_requests_per_second allows",
     ]
     sweep = load_settings(None, {"backups.source": "account"}, ENVIRONMENT)
-    assert describe(sweep, disks=5000)[10:] == [f"{words} 5112 an hour with backups from one sweep of the account"]
+    assert describe(sweep, disks=5000)[-1:] == [f"{words} 5112 an hour with backups from one sweep of the account"]
 
 
 def test_discovery_in_words(load: Load) -> None:

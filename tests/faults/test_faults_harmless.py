@@ -30,6 +30,14 @@ def only_missing(*names: str) -> Callable[[Scrape, Scrape], None]:
     return judge
 
 
+def no_disk_is_understood(before: Scrape, during: Scrape) -> None:
+    """Each disk is said to be not understood, and not to be without an error."""
+    assert not during.by_disk("gigas_disk_error", STRUCK)
+    findings = [dict(labels) for labels in during.of("gigas_disk_finding", account_id=STRUCK)]
+    not_understood = {each["disk_id"] for each in findings if each["finding"] == "not_understood"}
+    assert not_understood == before.by_disk("gigas_disk_error", STRUCK).keys()
+
+
 def mount_points_are(text: str) -> Callable[[Scrape, Scrape], None]:
     """Each disk's mount point reads back as this."""
 
@@ -73,10 +81,15 @@ def no_disk_is_lost(before: Scrape, during: Scrape) -> None:
     assert during.by_disk("gigas_disk_info", STRUCK) == before.by_disk("gigas_disk_info", STRUCK)
 
 
-def no_disks(before: Scrape, during: Scrape) -> None:
-    """Without a readable id there is nothing to show, and nothing breaks."""
-    assert before.by_disk("gigas_disk_info", STRUCK)
-    assert not during.by_disk("gigas_disk_info", STRUCK)
+def every_disk_has(value: float) -> Callable[[Scrape, Scrape], None]:
+    """Each disk has an error, or none has."""
+
+    def judge(before: Scrape, during: Scrape) -> None:
+        errors = during.by_disk("gigas_disk_error", STRUCK)
+        assert errors.keys() == before.by_disk("gigas_disk_error", STRUCK).keys()
+        assert set(errors.values()) == {value}
+
+    return judge
 
 
 def of_disks(kind: str, field: str) -> Harmless:
@@ -95,18 +108,24 @@ METRICS_OF_FIELDS = {
 
 CASES = (
     # values
-    *(of_disks("wrong_types", field) for field in METRICS_OF_FIELDS),
+    *(of_disks("wrong_types", field) for field in METRICS_OF_FIELDS if field != "error"),
+    Harmless("wrong_types", every_disk_has(1.0), parameters={"field": "error"}),
     of_disks("nan", "disk_size"),
     of_disks("infinity", "disk_size"),
     *(
         Harmless("nulls", only_missing(*METRICS_OF_FIELDS[field]), parameters={"field": field})
         for field in METRICS_OF_FIELDS
+        if field != "error"
     ),
-    Harmless("wrong_types", no_disks, parameters={"field": "id"}, invalid="id"),
-    Harmless("nulls", no_disks, parameters={"field": "id"}, invalid="id"),
+    Harmless(
+        "value",
+        no_disk_is_understood,
+        parameters={"field": "error", "value": 2},
+        invalid="error",
+    ),
     Harmless(
         "wrong_types",
-        only_missing("gigas_disk_backup_last_size_bytes"),
+        only_missing("gigas_disk_backup_last_size_bytes", "gigas_disk_backup_typical_size_bytes"),
         operation="list_backups",
         parameters={"field": "backup_size"},
         invalid="backup_size",

@@ -63,6 +63,11 @@ CASES = (
     Failing("not_an_array", "invalid", "invalid", operation="list_virtual_machines"),
     Failing("truncated_json", "invalid", "invalid", operation="list_disk_backups", source="disk"),
     # lists
+    *(
+        Failing(kind, "incomplete", "200", operation=each, parameters={"field": "id"})
+        for kind in ("wrong_types", "nulls")
+        for each in ("list_disks", "list_backups", "list_virtual_machines")
+    ),
     Failing("lying_total", "incomplete", "200", parameters={"size": 1_000_000}),
     Failing("lying_total", "incomplete", "200", parameters={"size": 100}),
     Failing("moving_items", "incomplete", "200", api=SMALL_PAGES),

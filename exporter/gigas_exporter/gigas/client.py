@@ -20,7 +20,7 @@ from gigas_exporter.decode import (
     Misreadings,
     decode_json,
 )
-from gigas_exporter.errors import DecodeError, GigasError, without_frames
+from gigas_exporter.errors import DecodeError, GigasError, IncompleteError, without_frames
 from gigas_exporter.gigas.credentials import Credential
 from gigas_exporter.gigas.observer import NullObserver, Observer
 from gigas_exporter.gigas.operations import (
@@ -322,6 +322,10 @@ class ReadClient:
             ends_at=self._ends.recall(key),
         )
         pages, is_second = walker.walk(partial(fetch_with, reader), partial(fetch_with, exact))
+        unread = sum(page.invalid.get("id", 0) for page in pages)
+        if unread:
+            what = "an item has no id" if unread == 1 else f"{unread} items have no id"
+            raise IncompleteError(f"{request.operation}: {what} that can be read, so that the list is not whole")
         if remember:
             self._ends.keep(key, walker.ends_at, budget.stop)
         if walker.met_first_page_again:
