@@ -90,8 +90,18 @@ class Match:
         return frozenset((each.name, value) for each in fields(self) if (value := getattr(self, each.name)) is not None)
 
     def is_superset_of(self, other: Match) -> bool:
-        """Return whether it certainly matches every disk that another does; two globs are compared as text."""
-        return self.conditions <= other.conditions
+        """Return whether it certainly matches every disk that another does."""
+        others = dict(other.conditions)
+        return all(
+            name in others
+            and (value == others[name] or (name in _GLOBS and _glob_contains(str(value), str(others[name]))))
+            for name, value in self.conditions
+        )
+
+
+def _glob_contains(wide: str, narrow: str) -> bool:
+    """Return whether a glob certainly matches all that another does: told only where ``*`` is its only wildcard."""
+    return not set("?[]") & set(wide) and not set("[]") & set(narrow) and fnmatch.fnmatchcase(narrow, wide)
 
 
 @dataclass(frozen=True, slots=True)

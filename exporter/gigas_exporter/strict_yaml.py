@@ -18,25 +18,30 @@ import yaml
 
 from gigas_exporter.errors import ConfigError
 
-__all__ = ["load_yaml"]
+__all__ = ["Location", "load_yaml"]
+
+Location = tuple[str | int, ...]
+"""Where a value stands: the keys and indexes that lead to it."""
 
 _TAG: Final = "tag:yaml.org,2002:"
+_PLAIN_KEY: Final = re.compile(r"[a-z_]{1,32}")  # what is none may be a secret in the wrong place
 _MAXIMUM_NODES: Final = 100_000  # as written, and with aliases expanded; a real file has some hundreds
 
 
-def load_yaml(text: str, origin: str) -> object:
+def load_yaml(text: str, origin: str, lines: dict[Location, int] | None = None) -> object:
     """Read one YAML document into dictionaries with text keys, lists, str, int, float, bool and None.
 
     Args:
         text: The document; an empty one gives None.
         origin: What error messages call it, such as the file's path.
+        lines: Filled with the line in which each key and each item of a list stands.
 
     Raises:
         ConfigError: In one line, with the line number, and never with a piece of a value.
     """
     try:
         node = yaml.compose(text, Loader=_Loader)
-        return None if node is None else _Walk(origin).value(node)
+        return None if node is None else _Walk(origin, {} if lines is None else lines).value(node, ())
     except _TooManyError as error:
         _refuse(origin, error.problem_mark, f"more than {_MAXIMUM_NODES} values, which is no configuration")
     except yaml.MarkedYAMLError as error:
@@ -89,27 +94,33 @@ _Loader.add_implicit_resolver(
 class _Walk:
     """One walk from the parsed nodes to objects."""
 
-    def __init__(self, origin: str) -> None:
+    def __init__(self, origin: str, lines: dict[Location, int]) -> None:
         self._origin = origin
+        self._lines = lines
         self._nodes = 0
         self._open: set[int] = set()
 
-    def value(self, node: yaml.Node) -> object:
+    def value(self, node: yaml.Node, location: Location) -> object:
         self._nodes += 1
         if self._nodes > _MAXIMUM_NODES or id(node) in self._open:
             _refuse(self._origin, node.start_mark, "aliases that grow without bound")
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
         self._open.add(id(node))
-        result = self._sequence(node) if isinstance(node, yaml.SequenceNode) else self._mapping(node)
+        is_list = isinstance(node, yaml.SequenceNode)
+        result = self._sequence(node, location) if is_list else self._mapping(node, location)
         self._open.discard(id(node))
         return result
 
-    def _sequence(self, node: yaml.SequenceNode) -> list[object]:
+    def _sequence(self, node: yaml.Node, location: Location) -> list[object]:
         self._expect(node, "seq")
-        return [self.value(item) for item in node.value]
+        result: list[object] = []
+        for index, item in enumerate(node.value):
+            self._lines[*location, index] = item.start_mark.line + 1
+            result.append(self.value(item, (*location, index)))
+        return result
 
-    def _mapping(self, node: yaml.Node) -> dict[str, object]:
+    def _mapping(self, node: yaml.Node, location: Location) -> dict[str, object]:
         self._expect(node, "map")
         result: dict[str, object] = {}
         first: dict[str, int] = {}
@@ -118,9 +129,10 @@ class _Walk:
                 _refuse(self._origin, key.start_mark, "a key must be text, not a list or a mapping")
             name = str(key.value)
             if name in result:
-                _refuse(self._origin, key.start_mark, f"the key {name!r} is given twice (first in line {first[name]})")
-            first[name] = key.start_mark.line + 1
-            result[name] = self.value(value)
+                shown = f"the key {name!r}" if _PLAIN_KEY.fullmatch(name) else "a key"
+                _refuse(self._origin, key.start_mark, f"{shown} is given twice (first in line {first[name]})")
+            first[name] = self._lines[*location, name] = key.start_mark.line + 1
+            result[name] = self.value(value, (*location, name))
         return result
 
     def _scalar(self, node: yaml.ScalarNode) -> object:
@@ -149,6 +161,8 @@ def _without_values(error: yaml.MarkedYAMLError) -> str:
     """Return what PyYAML found wrong, without the texts that it quotes: they may be a part of a secret."""
     if isinstance(error, yaml.composer.ComposerError) and "alias" in str(error.problem):
         return "an alias ('*') that names no anchor; quote a text that begins with '*'"
+    if "scanning an alias" in str(error.context):
+        return "a '*' that is not quoted; quote a text that begins with '*'"
     if isinstance(error, yaml.composer.ComposerError) and "document" in str(error.problem):
         return "more than one document in the file"
     problem = str(error.problem or "cannot be understood").replace("\n", " ")

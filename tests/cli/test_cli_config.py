@@ -34,8 +34,8 @@ def test_every_error_has_its_path(run: Run, tmp_path: Path) -> None:
     outcome = run("config", "check", str(path), **ALONE)
     assert (outcome.status, outcome.out) == (2, "")
     assert outcome.err.splitlines() == [
-        f"{path}: accounts[0].api_keyy: unknown key; did you mean api_key?",
-        f"{path}: pol: unknown key; did you mean poll?",
+        f"{path}:1: accounts[0].api_keyy: unknown key; did you mean api_key?",
+        f"{path}:2: pol: unknown key; did you mean poll?",
     ]
 
 
@@ -68,7 +68,20 @@ def test_what_is_hardly_meant_is_a_warning(run: Run, tmp_path: Path) -> None:
     path.write_text("api: {url: 'http://api.example'}\naccounts: [{id: '1', api_key: k}]\n")
     outcome = run("config", "check", str(path), **ALONE)
     assert outcome.status == 0
-    assert outcome.err.startswith(f"{path}: warning: ")
+    assert outcome.err.startswith(f"{path}:1: warning: api.url: ")
+
+
+def test_a_secret_that_others_can_read_is_a_warning(run: Run, tmp_path: Path) -> None:
+    """With its mode and the command that mends it; not once it is mended."""
+    path, key = tmp_path / "gigas.yml", tmp_path / "key"
+    path.write_text("accounts: [{id: 1, api_key_file: key}]\n")
+    key.write_text("canary")
+    key.chmod(0o644)
+    outcome = run("config", "check", str(path), **ALONE)
+    assert outcome.status == 0
+    assert outcome.err == (f"{path}: warning: {key}: other users can read this secret (mode 0644); chmod 600 {key}\n")
+    key.chmod(0o640)
+    assert run("config", "check", str(path), **ALONE).err == ""
 
 
 def test_collect_writes_the_metrics(run: Run, tmp_path: Path) -> None:

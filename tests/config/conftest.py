@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -10,6 +11,12 @@ import pytest
 from gigas_exporter.config import Settings, load_settings
 
 Load = Callable[..., Settings]
+_LOCATION = re.compile(r"^\S*gigas\.yml:[0-9]+: ")
+
+
+def without_location(text: str) -> str:
+    """Return a problem or warning without the file and line before it."""
+    return _LOCATION.sub("", text)
 
 
 @pytest.fixture

@@ -26,9 +26,9 @@ def test_the_defaults_in_words() -> None:
             "backups: read every 5m, from one sweep of the account where the API has it, else disk by disk,"
             " served for up to 30m when that fails"
         ),
-        "backup policy 1: disks with is swap true need no backup (swap needs no backup)",
-        "backup policy 2: disks with autobackup true need a backup younger than 26h",
-        "backup policy 3: all other disks need no backup",
+        "backup_policy[0]: disks with is swap true need no backup (swap needs no backup)",
+        "backup_policy[1]: disks with autobackup true need a backup younger than 26h",
+        "backup_policy[2]: all other disks need no backup",
         "thresholds: a disk is locked too long after 2h, a backup missed at 2 times its limit",
         "web: :10063/metrics",
         "log: info and above, as logfmt",
@@ -65,10 +65,10 @@ web: {listen_address: "[::1]:9000", config_file: web.yml, enable_lifecycle: true
     assert lines[4] == "account 2: with the login me and the password from accounts[1].password"
     assert lines[7:] == [
         (
-            "backup policy 1: disks with virtual machine id 501 and mount point like /srv/db*"
+            "backup_policy[0]: disks with virtual machine id 501 and mount point like /srv/db*"
             " need a backup younger than 6h"
         ),
-        "backup policy, last: all other disks need no backup",
+        "backup_policy, then: all other disks need no backup",
         "thresholds: a disk is locked too long after 1h30m, a backup missed at 1.5 times its limit",
         f"web: [::1]:9000/metrics, secured as {tmp_path}/web.yml says, POST /-/reload allowed",
         "log: info and above, as logfmt",

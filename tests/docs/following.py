@@ -91,6 +91,8 @@ def write_secrets(directory: Path, demo: Demo) -> None:
     for name in ("gigas-api-key", "pasted-key"):
         (directory / name).write_text(demo.variables["GIGAS_API_KEY"] + "\n")
     (directory / "gigas-password").write_text("demo-password-4242\n")
+    for path in (*secrets.iterdir(), directory / "gigas-password", directory / "gigas-api-key"):
+        path.chmod(0o600)
 
 
 def follow(blocks: Sequence[Block], commands: Sequence[Command], directory: Path, demo: Demo) -> list[Outcome]:

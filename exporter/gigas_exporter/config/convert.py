@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import ssl
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from gigas_exporter.backup_summary import BackupStatusWords
 from gigas_exporter.config.credential import CREDENTIAL_KEYS, make_credential
+from gigas_exporter.config.problems import path_of
 from gigas_exporter.config.schema import (
     AccountSection,
     ApiSection,
@@ -30,8 +33,12 @@ from gigas_exporter.gigas.credentials import Credential
 from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.model import Account
 from gigas_exporter.policy import DEFAULT_POLICY, Match, Policy, Requirement, Rule, Thresholds
+from gigas_exporter.strict_yaml import Location
 
 __all__ = ["Findings", "accounts_of", "api_of", "check_entries", "policy_of", "thresholds_of", "words_of"]
+
+
+_LAST_STEP: Final = re.compile(r"(?:\[[^\]]*\]?|\.?[^.\[]*)$")
 
 
 class Findings:
@@ -41,18 +48,49 @@ class Findings:
         problems: What is wrong in the file, each with its path.
         outside: What is wrong with flags and environment, each with its name.
         warnings: What is allowed but hardly meant.
+        lines: The line in which each key and each item of a list of the file stands.
+        locations: Where in the file a problem is, for those that do not begin with their place.
     """
 
     def __init__(self) -> None:
         self.problems: list[str] = []
         self.outside: list[str] = []
         self.warnings: list[str] = []
+        self.lines: dict[Location, int] = {}
+        self.locations: dict[str, Location] = {}
+
+    def line_of(self, problem: str) -> int | None:
+        """Return the line of a problem or warning that begins with its place; of what is missing, that around it."""
+        location = self.locations.get(problem)
+        if location is None:
+            place = problem.partition(": ")[0]
+            while place and place not in self._places:
+                place = _LAST_STEP.sub("", place)
+            location = self._places.get(place, ())
+        while location and location not in self.lines:
+            location = location[:-1]
+        return self.lines.get(location)
+
+    @cached_property
+    def _places(self) -> Mapping[str, Location]:
+        return {path_of(location): location for location in self.lines}
+
+    def located(self, path: Path | None, texts: Iterable[str]) -> tuple[str, ...]:
+        """Return problems or warnings with the file and the line before each, where they have one."""
+        located = []
+        for text in texts:
+            line = self.line_of(text)
+            located.append(text if path is None or line is None else f"{path}:{line}: {text}")
+        return tuple(located)
 
     def error(self, path: Path | None) -> ConfigError:
-        """Return what was found wrong as one error, the file's problems after the name of the file."""
-        found = (*self.problems, *self.outside)
-        in_file = f"{path}: " if path is not None and self.problems else ""
-        return ConfigError(in_file + "; ".join(found), found)
+        """Return what was found wrong as one error; the name of the file comes once in it."""
+        in_file = self.located(path, self.problems)
+        prefix = "" if path is None or not in_file else f"{path}:"
+        short = [in_file[0], *(text.replace(prefix, "line ", 1) for text in in_file[1:])] if in_file else []
+        if short and not short[0].startswith(prefix):
+            short[0] = f"{prefix} {short[0]}"
+        return ConfigError("; ".join([*short, *self.outside]), (*in_file, *self.outside))
 
 
 def check_entries(

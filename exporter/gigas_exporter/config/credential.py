@@ -21,6 +21,7 @@ from gigas_exporter.secret import Secret
 
 __all__ = ["CREDENTIAL_KEYS", "make_credential", "variable_of"]
 
+_SHORTEST_SECRET: Final = 16
 _SECRETS: Final = ("token", "api_key", "password")
 CREDENTIAL_KEYS: Final = ("token", "token_file", "api_key", "api_key_file", "login", "password", "password_file")
 """What a credential is made from, as the file calls it."""
@@ -98,16 +99,24 @@ def _source(given: Mapping[str, object], name: str, place: _Place) -> SecretSour
     path = given.get(f"{name}_file")
     if isinstance(path, Path):
         file = SecretFile(path)
+        origin = place.origin(f"{name}_file")
+        if _may_be_secret(path):
+            raise ConfigError(f"{origin}: there is no such file; the secret itself belongs into {place.name(name)}")
         try:
             _check(name, file.read(), f"secret file {path}")
         except ConfigError as error:
-            raise ConfigError(f"{place.origin(f'{name}_file')}: {error}") from None
+            raise ConfigError(f"{origin}: {error}") from None
         return file
     secret = given[name]
     assert isinstance(secret, Secret)  # noqa: S101  (narrows the type)
     fixed = FixedSecret(secret, place.origin(name))
     _check(name, fixed.read(), fixed.origin)
     return fixed
+
+
+def _may_be_secret(path: Path) -> bool:
+    """Return whether a file that is not there may be a secret that was given in place of its file's name."""
+    return len(path.name) >= _SHORTEST_SECRET and "." not in path.name and not path.exists()
 
 
 def _check(name: str, secret: Secret, origin: str) -> None:

@@ -17,12 +17,13 @@ from gigas_exporter.gigas.credentials import (
     LoginCredential,
     SecretFile,
     SecretSource,
+    TokenCredential,
 )
 from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.inventory import StalenessLimits
 from gigas_exporter.policy import Match, Policy, Requirement, Rule, Thresholds
 
-__all__ = ["describe"]
+__all__ = ["describe", "secret_of"]
 
 _HOUR: Final = 3600
 _SOURCES: Final[Mapping[BackupsSource, str]] = {
@@ -95,9 +96,9 @@ def _polls(poll: PollSettings) -> tuple[str, str]:
 
 
 def _policy(policy: Policy) -> list[str]:
-    lines = [f"backup policy {place}: {_rule(rule)}" for place, rule in enumerate(policy.rules, start=1)]
+    lines = [f"backup_policy[{index}]: {_rule(rule)}" for index, rule in enumerate(policy.rules)]
     if all(rule.match != Match() for rule in policy.rules):
-        lines.append("backup policy, last: all other disks need no backup")
+        lines.append("backup_policy, then: all other disks need no backup")
     return lines
 
 
@@ -134,6 +135,13 @@ def _credential(credential: Credential) -> str:
     if isinstance(credential, ApiKeyCredential):
         return f"the API key from {_source(credential.key)}"
     return f"the token from {_source(credential.token)}"
+
+
+def secret_of(credential: Credential) -> SecretSource:
+    """Return where the secret of a credential comes from."""
+    match credential:
+        case LoginCredential(password=secret) | ApiKeyCredential(key=secret) | TokenCredential(token=secret):
+            return secret
 
 
 def _source(source: SecretSource) -> str:

@@ -10,6 +10,9 @@ from gigas_exporter.human import DURATION_MILLISECONDS, format_duration
 __all__ = ["format_duration", "parse_duration"]
 
 _SYNTAX: Final = re.compile("".join(f"(?:([0-9]+){unit})?" for unit in DURATION_MILLISECONDS))
+_WRITTEN_OUT: Final = re.compile(
+    r"([0-9]{1,6})\s*(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?|y|years?)"
+)
 _MAXIMUM_MILLISECONDS: Final = (2**63 - 1) // 1_000_000  # Prometheus counts nanoseconds in 64 bits: 292 years
 _MAXIMUM_LENGTH: Final = 64
 
@@ -24,7 +27,9 @@ def parse_duration(text: str) -> float:
         return 0.0
     match = _SYNTAX.fullmatch(text) if 0 < len(text) <= _MAXIMUM_LENGTH else None
     if match is None:
-        raise ValueError("must be a duration such as 90s, 5m or 1h30m, its units from large to small")
+        raise ValueError(
+            f"must be a duration such as 90s, 5m or 1h30m, its units from large to small{_suggestion(text)}"
+        )
     total = sum(
         int(number) * size
         for number, size in zip(match.groups(), DURATION_MILLISECONDS.values(), strict=True)
@@ -33,3 +38,12 @@ def parse_duration(text: str) -> float:
     if total > _MAXIMUM_MILLISECONDS:
         raise ValueError("must be a duration of less than 292 years")
     return total / 1000
+
+
+def _suggestion(text: str) -> str:
+    """Return which duration was meant by one that is written out, such as ``6 hours``."""
+    match = _WRITTEN_OUT.fullmatch(text.strip().lower())
+    if match is None:
+        return ""
+    unit = "ms" if match[2].startswith(("ms", "milli")) else match[2][0]
+    return f"; did you mean {int(match[1])}{unit}?"

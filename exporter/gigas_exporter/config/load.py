@@ -91,7 +91,7 @@ def load_settings(
         web=_web(file, directory, by_key),
         log=_part(LogSettings, "log", file.log, by_key),
         shard=shard if isinstance(shard, Shard) else None,
-        warnings=tuple(findings.warnings),
+        warnings=findings.located(path, findings.warnings),
     )
     if findings.problems or findings.outside:
         raise findings.error(path)
@@ -124,14 +124,18 @@ def _read(path: Path, findings: Findings) -> ConfigFile:
     Raises:
         ConfigError: It cannot be read, or what is wrong with it makes all else meaningless.
     """
-    document = load_yaml(read_text(path, str(path)), str(path))
+    document = load_yaml(read_text(path, str(path)), str(path), findings.lines)
     try:
         return ConfigFile.model_validate({} if document is None else document)
     except ValidationError as error:
-        findings.problems.extend(problems_of(error, ConfigFile))
-        broken = {place["loc"][:2] for place in error.errors(include_url=False, include_input=False)}
-        check_entries(document, broken, path.parent, findings)
-        raise findings.error(path) from None
+        found = error.errors(include_url=False, include_input=False)
+        problems = problems_of(error, ConfigFile)
+    # Outside of the handler, so that pydantic's error, which quotes keys, is not this one's context.
+    for location, problem in problems:
+        findings.problems.append(problem)
+        findings.locations[problem] = location
+    check_entries(document, {each["loc"][:2] for each in found}, path.parent, findings)
+    raise findings.error(path)
 
 
 def _is_in(file: ConfigFile, section: str, key: str) -> bool:
@@ -146,7 +150,10 @@ def _who(
     if file.accounts is not None or file.credential is not None or (file.discover and _ACCOUNT_ID in variables):
         if variables:
             told = "accounts" if file.accounts is not None else "discover"
-            findings.outside.append(f"{variables[0]}: is set together with {told} in the config file; keep one")
+            findings.outside.append(
+                f"{variables[0]}: is set together with {told} in the config file; keep one"
+                f" (unset {variables[0]} where it is exported by the shell)"
+            )
         return accounts_of(file, directory, findings)
     if not variables:
         if file.discover:

@@ -7,7 +7,8 @@ be a secret, also where none belongs.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -25,17 +26,34 @@ _WORDS: Final = {
     "greater_than_equal": "must be at least {ge:g}",
     "less_than_equal": "must be at most {le:g}",
 }
+_YES_OR_NO: Final = frozenset({"yes", "no", "on", "off", "y", "n"})
 _MAXIMUM_KEY: Final = 64
+_NAME: Final = re.compile(r"[A-Za-z_-]{1,32}")
+_FLAGS_ONLY: Final = ("shard",)
+_SLIP: Final = 3  # characters by which a mistyped key may be longer or shorter than the one that was meant
 
 
-def problems_of(error: ValidationError, model: type[BaseModel]) -> tuple[str, ...]:
-    """Return each finding as ``path: words``, in the order of the file's keys."""
+def problems_of(error: ValidationError, model: type[BaseModel]) -> list[tuple[tuple[int | str, ...], str]]:
+    """Return each finding's location and ``path: words``, in the order of the file's keys."""
     problems = []
     for finding in error.errors(include_url=False):
-        path = path_of(finding["loc"])
+        location = finding["loc"]
+        is_hidden = finding["type"] == "extra_forbidden" and not _resembles(location, model)
+        path = path_of(location[:-1] if is_hidden else location)
         words = describe_problem(finding, model)
-        problems.append(f"{path}: {words}" if path else f"the file {words}")
-    return tuple(problems)
+        subject = "" if is_hidden else "the file "
+        problems.append((location, f"{path}: {words}" if path else f"{subject}{words}"))
+    return problems
+
+
+def _resembles(location: Sequence[int | str], model: type[BaseModel]) -> bool:
+    """Return whether an unknown key is so like a known one that it is a slip, and no secret in the wrong place."""
+    *parents, key = location
+    text = str(key)
+    if text in {*_all_keys(model), *_FLAGS_ONLY}:
+        return True
+    near = _nearest(text, _keys(model, parents))
+    return near is not None and _NAME.fullmatch(text) is not None and abs(len(text) - len(near)) <= _SLIP
 
 
 def path_of(place: Sequence[int | str]) -> str:
@@ -51,13 +69,15 @@ def describe_problem(finding: Any, model: type[BaseModel]) -> str:
     kind, context = finding["type"], finding.get("ctx", {})
     if kind == "extra_forbidden":
         *parents, key = finding["loc"]
-        words = "unknown key" + _suggestion(str(key), _keys(model, parents))
+        words = _unknown_key(str(key), _keys(model, parents), shown=_resembles(finding["loc"], model))
     elif kind == "value_error":
         words = str(context["error"])
     elif kind == "words":
         words = finding["msg"]
     elif finding["input"] is None:
         words = "is empty"
+    elif kind == "bool_type" and str(finding["input"]).lower() in _YES_OR_NO:
+        words = "must be true or false; yes, no, on and off are text"
     elif kind == "literal_error":
         choices = [choice.strip("'") for choice in context["expected"].replace(" or ", ", ").split(", ")]
         given = finding["input"] if isinstance(finding["input"], str) else ""
@@ -67,9 +87,23 @@ def describe_problem(finding: Any, model: type[BaseModel]) -> str:
     return words
 
 
+def _unknown_key(key: str, known: Sequence[str], *, shown: bool) -> str:
+    if shown:
+        return f"unknown key{_suggestion(key, known)}"
+    near = next((each for each in known if re.match(rf"{each}\s*[:=]", key)), None)
+    if near is not None:
+        return f"an unknown key that begins with {near}; write {near}, a colon and a space before the value"
+    return f"an unknown key, not shown here; the known ones are {', '.join(known)}"
+
+
 def _suggestion(given: str, known: Sequence[str]) -> str:
+    near = _nearest(given, known)
+    return f"; did you mean {near}?" if near is not None else ""
+
+
+def _nearest(given: str, known: Sequence[str]) -> str | None:
     near = difflib.get_close_matches(given[:_MAXIMUM_KEY].lower().replace("-", "_"), known, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]}?" if near else ""
+    return near[0] if near else None
 
 
 def _keys(model: type[BaseModel], place: Sequence[int | str]) -> list[str]:
@@ -78,6 +112,15 @@ def _keys(model: type[BaseModel], place: Sequence[int | str]) -> list[str]:
         if isinstance(step, str):
             model = _model_in(model.model_fields[step].annotation)
     return list(model.model_fields)
+
+
+def _all_keys(model: type[BaseModel]) -> Iterator[str]:
+    """Return the keys of a mapping and of all those in it."""
+    for name, field in model.model_fields.items():
+        yield name
+        inner = _model_in(field.annotation)
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from _all_keys(inner)
 
 
 def _model_in(annotation: Any) -> type[BaseModel]:

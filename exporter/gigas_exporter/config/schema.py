@@ -7,6 +7,7 @@ settings are made.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -56,6 +57,7 @@ _WORDS: Final = BackupStatusWords()
 _THRESHOLDS: Final = Thresholds()
 _YEAR: Final = 365 * 86400.0
 _MAXIMUM_TEXT: Final = 4096
+_VARIABLE: Final = re.compile(r"\$\{[^}]*\}|\$\([^)]*\)")
 
 
 def _wrong(value: object, words: str) -> PydanticCustomError:
@@ -71,7 +73,20 @@ def _text(value: object) -> str:
         raise ValueError(f"is longer than {_MAXIMUM_TEXT} characters")
     if not value.isprintable():
         raise ValueError("has a line break or invisible character inside")
+    _reject_variable(value)
     return value
+
+
+def _reject_variable(value: str) -> None:
+    if _VARIABLE.fullmatch(value.strip()):
+        raise ValueError("is a variable, and variables are not replaced in this file; write the value, or use a file")
+
+
+def _path(value: object) -> Path:
+    text = _text(value)
+    if text.startswith("~"):
+        raise ValueError("begins with ~, which is not replaced; write the whole path")
+    return Path(text)
 
 
 def _through(parse: Callable[[str], _T]) -> Callable[[object], _T]:
@@ -106,6 +121,7 @@ def _id(value: object) -> str:
 def _secret(value: object) -> Secret:
     if not isinstance(value, str):
         raise _wrong(value, "must be text; put it in quotes")
+    _reject_variable(value)
     return Secret(value)
 
 
@@ -113,7 +129,7 @@ Text = Annotated[str, BeforeValidator(_text)]
 Word = Annotated[str, BeforeValidator(_through(_status_word))]
 Id = Annotated[str, BeforeValidator(_id)]
 SecretText = Annotated[InstanceOf[Secret], BeforeValidator(_secret)]
-FilePath = Annotated[Path, BeforeValidator(_through(Path))]
+FilePath = Annotated[Path, BeforeValidator(_path)]
 Interval = Annotated[float, BeforeValidator(partial(_duration, least=1.0))]
 Limit = Annotated[float, BeforeValidator(partial(_duration, least=0.001))]
 Span = Annotated[float, BeforeValidator(partial(_duration, least=0.0))]
