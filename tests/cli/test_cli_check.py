@@ -54,7 +54,7 @@ def test_every_trouble_is_found(run: Run, told: Callable[[str], str]) -> None:
 
 def test_the_summary_comes_first(run: Run) -> None:
     """One line says it all; what is no fault is told apart."""
-    first, blank, head, *rows = run("check").out.splitlines()
+    first, blank, head, *rows = run("check", "--all").out.splitlines()
     assert first == (
         "7 of 16 disks need attention: 1 never backed up, 1 backup missed, 1 disk error, 1 backup stale, 1 locked long,"
         " 1 last backup failed, 1 unprotected; also 1 backup shrank, 1 detached, 1 awaiting first backup, 1 exempt"
@@ -96,28 +96,39 @@ def test_the_words_agree_with_the_number(run: Run, cloud: SimulatorServer) -> No
 @pytest.mark.parametrize(
     ("fault", "why"),
     [
-        ({"kind": "status", "status": 500}, "the API has an error"),
-        ({"kind": "status", "status": 403}, "the API forbids it"),
-        ({"kind": "status", "status": 401}, "the API does not accept the credential"),
-        ({"kind": "not_an_array"}, "the answer cannot be understood"),
-        ({"kind": "reset"}, "the API cannot be reached"),
+        ({"kind": "status", "status": 500}, "500"),
+        ({"kind": "status", "status": 403}, "403"),
+        ({"kind": "status", "status": 401}, "401"),
+        ({"kind": "not_an_array"}, "not an array"),
+        ({"kind": "reset"}, "connection"),
     ],
 )
 def test_what_cannot_be_read_is_status_2(run: Run, cloud: SimulatorServer, fault: dict[str, Any], why: str) -> None:
-    """Disks that cannot be read are no fleet that is well: status 2, and why."""
+    """Disks that cannot be read are no fleet that is well: status 2, and why, in the sentence of the log."""
     cloud.faults.add(operation="list_*", **fault)
-    outcome = run("check")
+    outcome = run("check", "--log.level", "warn")
     assert outcome.status == 2
-    assert outcome.out == f"no disk could be checked; account 4242: disks could not be read, {why}\n"
+    assert outcome.out.startswith("no disk could be checked; account 4242: disks could not be read: ")
+    sentence = outcome.out.partition("could not be read: ")[2].strip()
+    assert why in sentence
+    assert sentence in outcome.err.replace('\\"', '"')
 
 
-def test_unread_backups_are_status_2(run: Run, cloud: SimulatorServer) -> None:
-    """Findings that are known are told, and yet the check is not whole."""
+def test_unread_backups_are_status_2(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:
+    """Findings that are known are told, and yet the check is not whole; the account says it once."""
     cloud.faults.add("status", "list_*backups", status=500)
     outcome = run("check")
     assert outcome.status == 2
-    assert "account 4242: backups could not be read, the API has an error" in outcome.out
-    assert "backups not read" in outcome.out
+    assert "account 4242: backups could not be read: list_backups: " in outcome.out
+    assert "backups unreadable" not in outcome.out
+    assert "backups not read" in run("check", "--all").out
+    cloud.world.change_disk(told("error"), error=False)
+    for disk in cloud.world.disks(ACCOUNT):
+        cloud.world.change_disk(disk.id, locked=False)
+        cloud.world.set_autobackup(disk.id, True)
+    outcome = run("check")
+    assert outcome.status == 2
+    assert outcome.out.startswith("the backups of 15 of 16 disks could not be checked; also ")
 
 
 def test_another_accounts_data_is_still_judged(run: Run, cloud: SimulatorServer, config: str) -> None:
@@ -180,7 +191,9 @@ def test_a_wrong_configuration(run: Run, arguments: tuple[str, ...], status: int
 def test_nagios_knows_four_states(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:
     """CRITICAL for what is lost, WARNING for what is late, OK, and UNKNOWN; one line with performance data."""
     shape = r"GIGAS (\w+) - [^|\n]+ \| disks=16 never_backed_up=B missed=B stale=B errors=\d+ locked_long=\d+"
-    shape = shape.replace("B", r"(?:\d+|U)") + r" oldest_required_backup=(?:\d+s|U)\n"
+    shape = (
+        shape.replace("B", r"(?:\d+|U)") + r" unprotected=\d+ not_understood=\d+ oldest_required_backup=(?:\d+s|U)\n"
+    )
 
     def state(**environ: str) -> tuple[int, str]:
         outcome = run("check", "--nagios", **environ)
@@ -287,3 +300,108 @@ def test_hostile_names_cannot_command_a_terminal(run: Run, cloud: SimulatorServe
         outcome = run("check", "--output", form)
         assert all(char.isprintable() or char == "\n" for char in outcome.out + outcome.err), form
         assert "owned" in outcome.out
+
+
+def test_the_table_has_what_needs_attention(run: Run) -> None:
+    """The other disks are one line; every disk is there on request, and in the formats for programs."""
+    outcome = run("check")
+    _, _, head, *rows, blank, rest = outcome.out.splitlines()
+    assert head.startswith("VERDICT")
+    assert len(rows) == 7
+    assert (blank, rest) == ("", "not shown: 9 disks without such findings (--all shows every disk)")
+    assert "not shown" not in run("check", "--all").out
+    assert len(json.loads(run("check", "--output", "json").out)) == 16
+    assert len(run("check", "--output", "csv").out.splitlines()) == 17
+
+
+def test_a_terminal_keeps_the_findings_in_sight(
+    run: Run, cloud: SimulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The summary and the worst disks fit the terminal, and how many more there are is said."""
+    monkeypatch.setenv("LINES", "18")
+    for disk in cloud.world.disks(ACCOUNT):
+        cloud.world.set_error(disk.id)
+    lines = re.sub(r"\x1b\[\d*m", "", run("check", terminal=80).out).splitlines()
+    assert sum(max(1, -(-len(line) // 80)) for line in lines) <= 17
+    assert lines[0].startswith("16 of 16 disks need attention: ")
+    assert re.fullmatch(r"not shown: \d+ more need attention \(--all shows every disk\)", lines[-1])
+    assert all(len(line) <= 80 for line in lines[2:])
+
+
+def test_quiet_says_nothing_when_all_is_well(run: Run, cloud: SimulatorServer) -> None:
+    """Cron sends mail for whatever is printed: nothing at 0, the whole at anything else."""
+    assert run("check", "--quiet").out == run("check").out
+    _calm(cloud)
+    for arguments in ((), ("--output", "json"), ("--nagios",)):
+        outcome = run("check", "--quiet", *arguments)
+        assert (outcome.status, outcome.out, outcome.err) == (0, "", ""), arguments
+
+
+def test_accounts_are_chosen_by_id_or_name(run: Run, cloud: SimulatorServer, config: str) -> None:
+    """Only the accounts that are asked for are polled; one that is not there is exit 2, with those that are."""
+    environ = {"GIGAS_ACCOUNT_ID": None, "GIGAS_API_KEY": None, "GIGAS_CONFIG_FILE": config}
+
+    def accounts(*arguments: str, **more: Any) -> set[str]:
+        outcome = run("check", "--output", "json", *arguments, **{**environ, **more})
+        return {record["account_id"] for record in json.loads(outcome.out)}
+
+    assert accounts() == accounts("--account", "production", "--account", "4243") == {"4242", "4243"}
+    assert accounts("--account", "production") == accounts(GIGAS_ACCOUNT="4242") == {"4242"}
+    cloud.faults.add("status", "list_disks", account="4242", status=500)
+    assert accounts("--account", "4243") == {"4243"}
+    for form, status in (((), 2), (("--nagios",), 3)):
+        outcome = run("check", "--account", "9", *form, **environ)
+        assert outcome.status == status
+        assert "4242 (production), 4243" in outcome.out + outcome.err
+
+
+def test_discovered_accounts_can_be_chosen(run: Run, cloud: SimulatorServer, tmp_path: Any) -> None:
+    """Where the API lists the accounts, a choice is among those."""
+    path = tmp_path / "discover.yml"
+    path.write_text(f"api: {{url: '{cloud.url}'}}\ndiscover: true\ncredential: {{api_key: {cloud.world.api_key}}}\n")
+    environ = {"GIGAS_ACCOUNT_ID": None, "GIGAS_API_KEY": None, "GIGAS_CONFIG_FILE": str(path)}
+    outcome = run("check", "--output", "json", "--account", "4243", **environ)
+    assert {record["account_id"] for record in json.loads(outcome.out)} == {"4243"}
+    outcome = run("check", "--account", "9", **environ)
+    assert outcome.status == 2
+    assert "4243" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("fault", "field", "words"),
+    [
+        ({"kind": "nulls"}, "autobackup", "(?:is missing from|is not understood of)"),
+        ({"kind": "value", "value": ["?"]}, "autobackup", "is not understood of"),
+        ({"kind": "value", "value": 7}, "is_swap", "is not understood of"),
+    ],
+)
+def test_what_is_not_understood_is_status_2(
+    run: Run, cloud: SimulatorServer, fault: dict[str, Any], field: str, words: str
+) -> None:
+    """A field that decides and is not understood is named, of how many disks, and what to do; nothing is 'well'."""
+    _calm(cloud)
+    cloud.faults.add(operation="list_disks", field=field, **fault)
+    outcome = run("check")
+    assert outcome.status == 2
+    assert "well" not in outcome.out.splitlines()[0]
+    assert re.search(rf"{field.replace('_', ' ')} {words} \d+ disks \(gigas-exporter probe shows", outcome.out)
+    assert f"api.fields says where {field} is" in outcome.out
+    assert f"not understood: {field}" in outcome.out
+    nagios = run("check", "--nagios")
+    assert (nagios.status, nagios.out.split()[1]) == (3, "UNKNOWN")
+
+
+def test_labels_that_are_not_known_are_status_2(run: Run, cloud: SimulatorServer, tmp_path: Any) -> None:
+    """While machines answer 403 no rule by label may exempt a disk: it is said why, and what it is for."""
+    path = tmp_path / "labels.yml"
+    path.write_text(
+        f"api: {{url: '{cloud.url}'}}\naccounts: [{{id: 4242, api_key: {cloud.world.credentials(ACCOUNT).api_key}}}]\n"
+        "backup_policy:\n"
+        "  - {match: {virtual_machine_label: 'db*'}, max_age: 6h}\n"
+        "  - {required: false, reason: scratch}\n"
+    )
+    cloud.faults.add("status", "list_virtual_machines", status=403)
+    outcome = run("check", GIGAS_ACCOUNT_ID=None, GIGAS_API_KEY=None, GIGAS_CONFIG_FILE=str(path))
+    assert outcome.status == 2
+    assert "account 4242: virtual machines could not be read: " in outcome.out
+    assert re.search(r"virtual machine label is not understood of \d+ disks \(backup_policy matches on it", outcome.out)

@@ -1,15 +1,19 @@
-"""``check``: one poll, and the verdict on every disk against the backup policy."""
+"""``check``: one poll, and the judgement on every disk against the backup policy."""
 
 from __future__ import annotations
 
 import itertools
+import shutil
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 import click
 
 from gigas_exporter import human
-from gigas_exporter.cli.once import Once, poll_once
+from gigas_exporter.cli.accounts import choose_account
+from gigas_exporter.cli.once import PollResult, poll_once
 from gigas_exporter.cli.options import QUIET, GroupedCommand, read_settings, settings_options
 from gigas_exporter.cli.output import escape_markdown, render
 from gigas_exporter.cli.progress import progress
@@ -17,12 +21,16 @@ from gigas_exporter.cli.rows import DISKS, disk_record
 from gigas_exporter.cli.standard_output import failing_with
 from gigas_exporter.config import Settings
 from gigas_exporter.errors import ConfigError, GigasError
+from gigas_exporter.gigas import ReadClient
 from gigas_exporter.inventory import RESOURCES, Resource
+from gigas_exporter.poller.discovery import discover
 from gigas_exporter.report import (
     DiskReport,
     Finding,
     Severity,
     count_findings,
+    explain_not_understood,
+    explain_statuses,
     needs_attention,
     report_account,
     worst_first,
@@ -30,19 +38,23 @@ from gigas_exporter.report import (
 
 __all__ = ["check"]
 
-_WELL, _FINDINGS, _UNCHECKED = 0, 1, 2
+_Format = Literal["table", "json", "csv", "markdown"]
+
+EXIT_OK, EXIT_FINDINGS, EXIT_UNCHECKED = 0, 1, 2
 _NAGIOS: Final = {Severity.OK: 0, Severity.NOTICE: 0, Severity.WARNING: 1, Severity.CRITICAL: 2, Severity.UNKNOWN: 3}
 _NAGIOS_WORDS: Final = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+_MIN_ROWS: Final = 5
 
 
 @click.command(
     cls=GroupedCommand,
-    epilog="""Exit status: 0 all well, 1 findings, 2 could not check.
-With --nagios: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
+    epilog="""Exit status: 0 all well, 1 findings, 2 when anything could not be checked or was not understood,
+whatever else was found. With --nagios: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
 
 \b
 Examples:
   gigas-exporter check
+  gigas-exporter check --quiet || echo "look at the backups"
   gigas-exporter check --output csv > evidence-$(date +%Y-%m).csv""",
 )
 @click.option(
@@ -50,58 +62,96 @@ Examples:
     type=click.Choice(["table", "json", "csv", "markdown"]),
     default="table",
     show_default=True,
-    help="How the disks are written.",
+    help="Output format.",
 )
 @click.option(
-    "--nagios", is_flag=True, help="One line and Nagios' four states. [env: GIGAS_NAGIOS]", envvar="GIGAS_NAGIOS"
+    "--all",
+    "show_all",
+    is_flag=True,
+    envvar="GIGAS_ALL",
+    show_envvar=True,
+    help="Show every disk in the table, not only those that need attention.",
+)
+@click.option(
+    "--quiet",
+    is_flag=True,
+    envvar="GIGAS_QUIET",
+    show_envvar=True,
+    help="Print nothing when the exit status is 0.",
+)
+@click.option(
+    "--account",
+    "accounts",
+    multiple=True,
+    metavar="ACCOUNT",
+    envvar="GIGAS_ACCOUNT",
+    show_envvar=True,
+    help="Check only this account, by id or name; repeatable.",
+)
+@click.option(
+    "--nagios", is_flag=True, envvar="GIGAS_NAGIOS", show_envvar=True, help="Print one line, exit as Nagios plugins do."
 )
 @settings_options(("config", "poll", "api", "log"), defaults=QUIET)
 @click.pass_context
 def check(
-    ctx: click.Context, /, output: Literal["table", "json", "csv", "markdown"], nagios: bool, **flags: Any
+    ctx: click.Context,
+    /,
+    *,
+    output: _Format,
+    show_all: bool,
+    quiet: bool,
+    accounts: tuple[str, ...],
+    nagios: bool,
+    **flags: Any,
 ) -> None:
     """Poll once and judge every disk against the backup policy.
 
-    Disks come worst first. Unprotected, detached and exempt disks are shown but are no findings.
+    The table has the disks that need attention, worst first; the other formats have every disk.
     """
     try:
-        settings = read_settings(flags, defaults=QUIET)
-        once = _poll(settings, quiet=nagios)
+        settings = _chosen(read_settings(flags, defaults=QUIET), accounts)
+        result = _poll(settings, show_progress=not (nagios or quiet))
     except GigasError as error:
         if nagios:
             with failing_with(_NAGIOS[Severity.UNKNOWN]):
-                click.echo(f"GIGAS UNKNOWN - {_plain(str(error))}")
+                click.echo(f"GIGAS UNKNOWN - {_nagios_text(str(error))}")
             ctx.exit(_NAGIOS[Severity.UNKNOWN])
         if isinstance(error, ConfigError):
             raise
         raise _UncheckedError(str(error)) from None
-    reports = _reports(once)
-    summary = _summary(reports, once)
-    if nagios:
-        state = _NAGIOS[_worst(reports, once)]
-        data = _performance_data(reports, once)
-        with failing_with(_NAGIOS[Severity.UNKNOWN]):
-            click.echo(f"GIGAS {_NAGIOS_WORDS[state]} - {_plain(summary)} | {data}")
-        ctx.exit(state)
-    with failing_with(_UNCHECKED):
-        # A program that reads the records must not find a sentence among them.
-        click.echo(escape_markdown(summary) if output == "markdown" else summary, err=output in {"json", "csv"})
-        if reports or output in {"json", "csv"}:
-            if output in {"table", "markdown"}:
-                click.echo()
-            click.echo(render([disk_record(report) for report in reports], DISKS, output), nl=False)
-    ctx.exit(_exit_status(reports, once))
+    verdict = _Verdict(result)
+    state = _NAGIOS[verdict.severity] if nagios else verdict.exit_status
+    if quiet and state == EXIT_OK:
+        ctx.exit(EXIT_OK)
+    with failing_with(_NAGIOS[Severity.UNKNOWN] if nagios else EXIT_UNCHECKED):
+        if nagios:
+            click.echo(f"GIGAS {_NAGIOS_WORDS[state]} - {_nagios_text(verdict.summary)} | {verdict.performance_data()}")
+        else:
+            _print(verdict, output, show_all=show_all)
+    ctx.exit(state)
 
 
 class _UncheckedError(click.ClickException):
     """Nothing could be checked."""
 
-    exit_code = _UNCHECKED
+    exit_code = EXIT_UNCHECKED
 
 
-def _poll(settings: Settings, *, quiet: bool) -> Once:
+def _chosen(settings: Settings, names: Sequence[str]) -> Settings:
+    """Return the settings with the accounts that are asked for; without names with all."""
+    if not names:
+        return settings
+    known = settings.accounts
+    if settings.discovery is not None:
+        with ReadClient(settings.api, settings.discovery) as client:
+            known = discover(client, settings.discovery)
+    chosen = {each.account.id: each for name in names for each in choose_account(known, name)}
+    return replace(settings, accounts=tuple(chosen.values()), discovery=None)
+
+
+def _poll(settings: Settings, *, show_progress: bool) -> PollResult:
     """Poll once, showing a person how far it is."""
-    if quiet:
+    if not show_progress:
         return poll_once(settings)
     accounts = settings.accounts
     total = f" of {len(accounts) * len(RESOURCES)}" if accounts and settings.shard is None else ""
@@ -115,72 +165,129 @@ def _poll(settings: Settings, *, quiet: bool) -> Once:
         return poll_once(settings, ended)
 
 
-def _reports(once: Once) -> list[DiskReport]:
-    wall, monotonic = once.clock.wall(), once.clock.monotonic()
-    return worst_first(
-        report
-        for inventory in once.store.snapshot()
-        for report in report_account(inventory, wall=wall, monotonic=monotonic)
-    )
+def _print(verdict: _Verdict, output: _Format, *, show_all: bool) -> None:
+    """Print the summary, and the disks in a format."""
+    # A program that reads the records must not find a sentence among them.
+    summary = escape_markdown(verdict.summary) if output == "markdown" else verdict.summary
+    click.echo(summary, err=output in {"json", "csv"})
+    reports: Sequence[DiskReport] = verdict.reports
+    rest = ""
+    if output == "table":
+        shown = reports if show_all else _in_sight(verdict)
+        rest = _rest(len(shown), [report for report in reports if needs_attention(report)], len(reports))
+        reports = shown
+        if not reports:
+            return
+    if reports or output != "markdown":
+        if output in {"table", "markdown"}:
+            click.echo()
+        click.echo(render([disk_record(report) for report in reports], DISKS, output), nl=False)
+    if rest:
+        click.echo(f"\n{rest}")
 
 
-def _exit_status(reports: Sequence[DiskReport], once: Once) -> int:
-    if once.unread or any(Finding.BACKUPS_UNREADABLE in report.findings for report in reports):
-        return _UNCHECKED
-    return _FINDINGS if any(map(needs_attention, reports)) else _WELL
+def _in_sight(verdict: _Verdict) -> Sequence[DiskReport]:
+    """Return the disks that need attention; on a terminal as many as fit below the summary, worst first."""
+    urgent = [report for report in verdict.reports if needs_attention(report)]
+    if not sys.stdout.isatty():
+        return urgent
+    columns, lines = shutil.get_terminal_size()
+    taken = -(-len(verdict.summary) // max(1, columns)) + 5  # two empty lines, the head, the rest, the next prompt
+    return urgent[: max(_MIN_ROWS, lines - taken)]
 
 
-def _worst(reports: Sequence[DiskReport], once: Once) -> Severity:
-    """Return the worst of all; what is known to be critical goes before what could not be read."""
-    severities = [report.severity for report in reports]
-    return max([*severities, Severity.UNKNOWN if once.unread else Severity.OK])
+def _rest(shown: int, urgent: Sequence[DiskReport], total: int) -> str:
+    """Return the line for the disks that the table does not show."""
+    if shown == total:
+        return ""
+    more, others = max(0, len(urgent) - shown), total - max(len(urgent), shown)
+    parts = [f"{more} more need attention"] if more else []
+    if others:
+        parts.append(f"{_disks(others)} without such findings")
+    return f"not shown: {', '.join(parts)} (--all shows every disk)"
 
 
-def _summary(reports: Sequence[DiskReport], once: Once) -> str:
-    """Return the verdict in one line: what needs somebody, what else is to be known, and what could not be read."""
-    counts = count_findings(reports)
-    urgent: list[str] = []
-    other: list[str] = []
-    for finding in Finding:
-        if counts[finding]:
-            words = f"{counts[finding]} {finding.words(counts[finding])}"
-            (urgent if finding.severity >= Severity.WARNING else other).append(words)
-    parts = [f"{_verdict(reports, once)}{': ' if urgent else ''}{', '.join(urgent)}"]
-    if other:
-        parts.append(f"also {', '.join(other)}")
-    return human.printable("; ".join([*parts, *once.problems()]))
+class _Verdict:
+    """What one poll says of all disks together."""
+
+    def __init__(self, result: PollResult) -> None:
+        wall, monotonic = result.clock.wall(), result.clock.monotonic()
+        self.reports = worst_first(
+            report
+            for inventory in result.inventories
+            for report in report_account(inventory, wall=wall, monotonic=monotonic)
+        )
+        self._result = result
+        self._errors = result.errors()
+        self._counts = count_findings(self.reports)
+
+    @property
+    def severity(self) -> Severity:
+        """The worst of all; what is known to be critical goes before what could not be read."""
+        severities = [report.severity for report in self.reports]
+        return max([*severities, Severity.UNKNOWN if self._errors else Severity.OK])
+
+    @property
+    def exit_status(self) -> int:
+        """2 when anything could not be checked or was not understood, whatever else was found."""
+        if self._errors or any(self._counts[each] for each in Finding if each.severity is Severity.UNKNOWN):
+            return EXIT_UNCHECKED
+        return EXIT_FINDINGS if any(map(needs_attention, self.reports)) else EXIT_OK
+
+    @property
+    def summary(self) -> str:
+        """One line: what needs attention, what else is to be known, and what could not be read or understood."""
+        urgent: list[str] = []
+        other: list[str] = []
+        for finding in Finding:
+            if count := self._counts[finding]:
+                words = f"{count} {finding.words(count)}"
+                (urgent if finding.severity >= Severity.WARNING else other).append(words)
+        parts = [f"{self._headline()}{': ' if urgent else ''}{', '.join(urgent)}"]
+        if other:
+            parts.append(f"also {', '.join(other)}")
+        parts += self._errors
+        parts += explain_not_understood(self.reports)
+        parts += explain_statuses(self._result.inventories)
+        return human.printable("; ".join(parts))
+
+    def _headline(self) -> str:
+        total, wrong = len(self.reports), sum(map(needs_attention, self.reports))
+        unjudged = sum(not report.is_judged for report in self.reports)
+        if total == 0:
+            return "no disk could be checked" if self._errors else "there are no disks"
+        if wrong:
+            return f"{wrong} of {_disks(total)} {'needs' if wrong == 1 else 'need'} attention"
+        if unjudged:
+            return f"the backups of {unjudged} of {_disks(total)} could not be checked"
+        if self._errors:
+            return f"nothing is wrong with the {_disks(total)} that could be read"
+        return "the only disk is well" if total == 1 else f"all {total} disks are well"
+
+    def performance_data(self) -> str:
+        """Return what Nagios keeps to draw: ``U``, its word for a value that is not known, where not all was read."""
+        counts = self._counts
+        ages = [age for each in self.reports if each.requirement.required and (age := each.age_seconds) is not None]
+        disks_known = self._result.was_read("disks")
+        backups_known = disks_known and self._result.was_read("backups") and not counts[Finding.BACKUPS_UNREADABLE]
+        data = {
+            "disks": len(self.reports) if disks_known else "U",
+            "never_backed_up": counts[Finding.NEVER_BACKED_UP] if backups_known else "U",
+            "missed": counts[Finding.BACKUP_MISSED] if backups_known else "U",
+            "stale": counts[Finding.BACKUP_STALE] if backups_known else "U",
+            "errors": counts[Finding.DISK_ERROR] if disks_known else "U",
+            "locked_long": counts[Finding.LOCKED_LONG] if disks_known else "U",
+            "unprotected": counts[Finding.UNPROTECTED] if disks_known else "U",
+            "not_understood": counts[Finding.NOT_UNDERSTOOD] if disks_known else "U",
+            "oldest_required_backup": f"{max(ages):.0f}s" if ages and backups_known else "U",
+        }
+        return " ".join(f"{name}={value}" for name, value in data.items())
 
 
-def _verdict(reports: Sequence[DiskReport], once: Once) -> str:
-    total, wrong = len(reports), sum(map(needs_attention, reports))
-    disks = "1 disk" if total == 1 else f"{total} disks"
-    if total == 0:
-        return "no disk could be checked" if once.unread else "there are no disks"
-    if wrong:
-        return f"{wrong} of {disks} {'needs' if wrong == 1 else 'need'} attention"
-    if once.unread:
-        return f"nothing is wrong with the {disks} that could be read"
-    return "the only disk is well" if total == 1 else f"all {disks} are well"
+def _disks(count: int) -> str:
+    return "1 disk" if count == 1 else f"{count} disks"
 
 
-def _plain(text: str) -> str:
+def _nagios_text(text: str) -> str:
     """Return text for Nagios, to which a bar begins the performance data."""
     return human.printable(" ".join(text.split())).replace("|", "/")
-
-
-def _performance_data(reports: Sequence[DiskReport], once: Once) -> str:
-    """Return what Nagios keeps to draw: ``U``, its word for a value that is not known, where not all could be read."""
-    counts = count_findings(reports)
-    ages = [age for each in reports if each.requirement.required and (age := each.age_seconds) is not None]
-    disks_known = not any("disks" in resources for resources in once.unread.values())
-    backups_known = not once.unread and not counts[Finding.BACKUPS_UNREADABLE]
-    data = {
-        "disks": len(reports) if disks_known else "U",
-        "never_backed_up": counts[Finding.NEVER_BACKED_UP] if backups_known else "U",
-        "missed": counts[Finding.BACKUP_MISSED] if backups_known else "U",
-        "stale": counts[Finding.BACKUP_STALE] if backups_known else "U",
-        "errors": counts[Finding.DISK_ERROR] if disks_known else "U",
-        "locked_long": counts[Finding.LOCKED_LONG] if disks_known else "U",
-        "oldest_required_backup": f"{max(ages):.0f}s" if ages and backups_known else "U",
-    }
-    return " ".join(f"{name}={value}" for name, value in data.items())

@@ -37,12 +37,13 @@ def collect(ctx: click.Context, /, output: str, **flags: Any) -> None:
     Without process_*, python_* and the age of backups, which would freeze in a file; the timestamps are there. The
     exit status is 1 when an account could not be read; what could be is written all the same.
     """
-    once = poll_once(read_settings(flags, defaults=QUIET))
-    exposition = once.page.textfile()
+    result = poll_once(read_settings(flags, defaults=QUIET))
+    exposition = result.page.textfile()
     if output == "-":
         write_bytes(exposition)
     else:
         write_whole(Path(output), exposition)
-    for problem in once.problems():
-        click.echo(f"gigas-exporter: {human.printable(problem)}", err=True)
-    ctx.exit(1 if once.unread else 0)
+    errors = result.errors()
+    for error in errors:
+        click.echo(f"gigas-exporter: {human.printable(error)}", err=True)
+    ctx.exit(1 if errors else 0)
