@@ -30,7 +30,7 @@ STORIES = {
 def _calm(cloud: SimulatorServer) -> None:
     """Take every trouble away."""
     for disk in cloud.world.disks(ACCOUNT):
-        cloud.world.change_disk(disk.id, error=False, locked=False)
+        cloud.world.change_disk(disk.id, error=False, locked=False, status="built")
         if not disk.is_swap:
             cloud.world.set_autobackup(disk.id, True)
             cloud.world.make_backup(disk.id)
@@ -122,7 +122,7 @@ def test_unread_backups_are_status_2(run: Run, cloud: SimulatorServer, told: Cal
     assert "account 4242: backups could not be read: list_backups: " in outcome.out
     assert "backups unreadable" not in outcome.out
     assert "backups not read" in run("check", "--all").out
-    cloud.world.change_disk(told("error"), error=False)
+    cloud.world.change_disk(told("error"), error=False, status="built")
     for disk in cloud.world.disks(ACCOUNT):
         cloud.world.change_disk(disk.id, locked=False)
         cloud.world.set_autobackup(disk.id, True)

@@ -174,7 +174,7 @@ def test_the_process_itself(cloud: SimulatorServer) -> None:
     """As a program of its own: findings are status 1, an unreadable API 2, a wrong word 2, and no traceback."""
     found = _process(cloud, "check")
     assert found.returncode == 1
-    assert found.stdout.startswith("5 of 16 disks need attention")
+    assert found.stdout.startswith("7 of 16 disks need attention")
     dead = _process(cloud, "check", GIGAS_API_URL="http://127.0.0.1:9")
     assert dead.returncode == 2
     wrong = _process(cloud, "disks", "show", "999", GIGAS_API_KEY="k3y-that-is-wrong")
