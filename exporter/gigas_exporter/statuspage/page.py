@@ -20,7 +20,10 @@ from gigas_exporter.inventory import AccountInventory, Resource, SnapshotSource
 from gigas_exporter.report import (
     DiskReport,
     Finding,
+    account_errors,
     count_findings,
+    explain_not_understood,
+    explain_statuses,
     needs_attention,
     report_account,
     worst_first,
@@ -55,8 +58,13 @@ _COLUMNS: Final = (
 
 
 @dataclass(frozen=True)
-class _Verdict:
-    """All reports as of one moment and what is counted of them, which every page of the same state shares."""
+class _Snapshot:
+    """All reports as of one moment and what is counted of them, which every page of the same state shares.
+
+    Attributes:
+        problems: What could not be read or understood, and what to do, one sentence each.
+        unjudged: How many disks must have a backup of which nothing is known.
+    """
 
     state: State
     wall: float
@@ -64,6 +72,8 @@ class _Verdict:
     accounts: Sequence[Mapping[str, Any]]
     counts: Mapping[Finding, int]
     attention: int
+    problems: Sequence[str]
+    unjudged: int
 
 
 class StatusPage:
@@ -77,7 +87,7 @@ class StatusPage:
         self._source = source
         self._clock = clock
         self._telemetry_path = telemetry_path
-        self._verdict: _Verdict | None = None
+        self._snapshot: _Snapshot | None = None
 
     @cached_property
     def headers(self) -> Mapping[str, str]:
@@ -97,50 +107,57 @@ class StatusPage:
 
     def render(self, query: Query) -> bytes:
         """Return the page that is asked for, as UTF-8."""
-        verdict = self._current()
-        chosen = query.select(verdict.reports)
+        snapshot = self._current()
+        chosen = query.select(snapshot.reports)
         pages = max(1, math.ceil(len(chosen) / ROWS_PER_PAGE))
         page = min(query.page, pages)
         html = self._template.render(
             query=query,
             columns=_COLUMNS,
             order=next(title for name, title, _ in _COLUMNS if name == query.sort),
-            accounts=verdict.accounts,
-            unread=[account["name"] for account in verdict.accounts if account["up"] is False or account["stale"]],
+            accounts=snapshot.accounts,
+            unread=[account["name"] for account in snapshot.accounts if account["errors"] or account["stale"]],
+            problems=snapshot.problems,
+            unjudged=snapshot.unjudged,
             findings=[
-                finding for finding in Finding if verdict.counts[finding] or query.show == finding.name.casefold()
+                finding for finding in Finding if snapshot.counts[finding] or query.show == finding.name.casefold()
             ],
-            counts=verdict.counts,
-            attention=verdict.attention,
-            total=len(verdict.reports),
+            counts=snapshot.counts,
+            attention=snapshot.attention,
+            total=len(snapshot.reports),
             chosen=len(chosen),
             rows=chosen[(page - 1) * ROWS_PER_PAGE : page * ROWS_PER_PAGE],
             page=page,
             pages=pages,
-            now=human.moment(verdict.wall),
+            now=human.moment(snapshot.wall),
         )
         return html.encode("utf-8", "replace")
 
-    def _current(self) -> _Verdict:
+    def _current(self) -> _Snapshot:
         state = self.state()
-        if self._verdict is None or self._verdict.state != state:
-            self._verdict = self._judge(state)
-        return self._verdict
+        if self._snapshot is None or self._snapshot.state != state:
+            self._snapshot = self._judge(state)
+        return self._snapshot
 
-    def _judge(self, state: State) -> _Verdict:
+    def _judge(self, state: State) -> _Snapshot:
         wall, monotonic = self._clock.wall(), self._clock.monotonic()
         found = [
             (inventory, report_account(inventory, wall=wall, monotonic=monotonic))
             for inventory in self._source.snapshot()
         ]
         reports = worst_first(report for _, mine in found for report in mine)
-        return _Verdict(
+        accounts = [_account(inventory, mine, wall, monotonic) for inventory, mine in found]
+        errors = [error for account in accounts for error in account["errors"]]
+        statuses = explain_statuses(inventory for inventory, _ in found)
+        return _Snapshot(
             state,
             wall,
             reports,
-            [_account(inventory, mine, wall, monotonic) for inventory, mine in found],
+            accounts,
             count_findings(reports),
             sum(map(needs_attention, reports)),
+            [*errors, *explain_not_understood(reports), *statuses],
+            sum(not report.is_judged for report in reports),
         )
 
     @cached_property
@@ -181,6 +198,7 @@ def _account(
         "name": account.name or account.id,
         "up": None if disks is None else disks.success,
         "error": disks.error if disks is not None else None,
+        "errors": account_errors(inventory, monotonic),
         "known": is_known,
         "disks": len(mine),
         "attention": sum(map(needs_attention, mine)),
