@@ -23,7 +23,7 @@ from gigas_exporter.config import Settings
 from gigas_exporter.errors import ConfigError, GigasError
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.inventory import RESOURCES, Resource
-from gigas_exporter.poller.discovery import discover
+from gigas_exporter.poller.account_source import discover
 from gigas_exporter.report import (
     DiskReport,
     Finding,
