@@ -119,8 +119,9 @@ docs: $(DEV)  ## write the generated tables of docs/ anew
 	$(PYTHON) scripts/generate_docs.py $(ARGS)
 
 .PHONY: deploy
-deploy: $(DEV)  ## write the PrometheusRules of deploy/kubernetes anew from alerts/
-	$(PYTHON) scripts/generate_kubernetes.py $(ARGS)
+deploy: $(DEV)  ## render the plain manifests and the chart's README from deploy/helm
+	@scripts/fetch-helm
+	$(PYTHON) scripts/generate_kubernetes.py build/helm/bin/helm $(ARGS)
 
 .PHONY: lock
 lock: $(DEV)  ## write requirements/ anew from pyproject.toml (UPGRADE=1: newest versions)

@@ -1,4 +1,4 @@
-"""Every configuration that the README and docs/ show is accepted by the program that it is for."""
+"""Every configuration that the README, docs/ and examples/ show is accepted by the program that it is for."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ from gigas_exporter.web import load_web_config
 from support.certificates import self_signed
 from support.programs import tool
 
-_BLOCKS: Final = [block for page in PAGES for block in blocks_of(page)]
+_EXAMPLES: Final = [
+    Block(path.relative_to(ROOT).as_posix(), "yaml", path.read_text(encoding="utf-8"))
+    for path in sorted((ROOT / "examples").glob("*.yml"))
+]
+_BLOCKS: Final = [*_EXAMPLES, *(block for page in PAGES for block in blocks_of(page))]
 _FILE_KEYS: Final = ("cert_file", "key_file", "ca_file", "password_file", "api_key_file")
 
 
@@ -78,12 +82,13 @@ def _check_rules(file: Path, _document: Mapping[str, Any]) -> None:
 
 def _check_kustomization(_file: Path, document: Mapping[str, Any]) -> None:
     assert document["kind"] == "Kustomization"
-    base = yaml.safe_load((ROOT / "deploy/kubernetes/base/kustomization.yaml").read_text(encoding="utf-8"))
     (resource,) = document["resources"]
     assert (ROOT / "deploy" / resource / "kustomization.yaml").is_file()
-    assert {each["name"] for each in document["images"]} == {each["name"] for each in base["images"]}
-    (ours,), (theirs,) = document["configMapGenerator"], base["configMapGenerator"]
-    assert (ours["name"], ours["behavior"], ours["files"]) == (theirs["name"], "replace", theirs["files"])
+    manifests = (ROOT / "deploy/kubernetes/gigas-exporter.yaml").read_text(encoding="utf-8")
+    for image in document["images"]:
+        assert f"image: {image['name']}:" in manifests
+    kinds = {(each["kind"], each["metadata"]["name"]) for each in yaml.safe_load_all(manifests)}
+    assert {(patch["target"]["kind"], patch["target"]["name"]) for patch in document["patches"]} <= kinds
 
 
 def _accept(command: list[str | Path]) -> None:
@@ -97,7 +102,7 @@ _KINDS: Final[tuple[tuple[frozenset[str], Callable[[Path, Mapping[str, Any]], No
     (frozenset({"global", "scrape_configs", "rule_files", "alerting"}), _check_prometheus),
     (frozenset({"global", "route", "receivers", "inhibit_rules", "templates"}), _check_alertmanager),
     (frozenset({"groups"}), _check_rules),
-    (frozenset({"apiVersion", "kind", "resources", "images", "configMapGenerator"}), _check_kustomization),
+    (frozenset({"apiVersion", "kind", "resources", "images", "labels", "patches"}), _check_kustomization),
 )
 """By which top-level keys a document is known, and who judges it."""
 

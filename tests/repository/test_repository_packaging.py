@@ -50,11 +50,13 @@ def _unsatisfied(requirements: Iterator[Requirement], pins: dict[str, str]) -> l
 
 
 def test_the_version_stands_in_one_place(repository: Path) -> None:
-    """The installed version, the image tag of the kustomize base and the changelog follow the package's."""
-    kustomization = yaml.safe_load((repository / "deploy/kubernetes/base/kustomization.yaml").read_text("utf-8"))
+    """The installed version, the Helm chart, the image in the manifests and the changelog follow the package's."""
+    chart = yaml.safe_load((repository / "deploy/helm/gigas-exporter/Chart.yaml").read_text("utf-8"))
+    manifests = (repository / "deploy/kubernetes/gigas-exporter.yaml").read_text(encoding="utf-8")
     changelog = (repository / "CHANGELOG.md").read_text(encoding="utf-8")
     assert version("gigas-exporter") == gigas_exporter.__version__
-    assert [image["newTag"] for image in kustomization["images"]] == [gigas_exporter.__version__]
+    assert chart["appVersion"] == gigas_exporter.__version__
+    assert f"image: gigas-exporter:{gigas_exporter.__version__}" in manifests
     assert re.findall(r"^## \[(.+?)\]", changelog, re.MULTILINE)[:2] == ["Unreleased", gigas_exporter.__version__]
 
 

@@ -1,0 +1,184 @@
+"""The Helm chart: linted, rendered over its values files, valid, packaged, and the source of the plain manifests."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.field
+
+Manifest = dict[str, Any]
+Helm = Callable[..., "subprocess.CompletedProcess[str]"]
+_VALUES = ("everything", "minimal", "operator")
+
+
+@pytest.fixture
+def chart(repository: Path) -> Path:
+    return repository / "deploy/helm/gigas-exporter"
+
+
+@pytest.fixture(scope="module")
+def generator(repository: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate_kubernetes", repository / "scripts/generate_kubernetes.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _render(helm: Helm, chart: Path, *arguments: str) -> list[Manifest]:
+    done = helm("template", "storage", chart, "--namespace", "gigas", *arguments)
+    assert done.returncode == 0, done.stderr
+    return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest is not None]
+
+
+def _values(chart: Path, name: str) -> str:
+    return str(chart / f"ci/{name}-values.yaml")
+
+
+def _named(manifests: list[Manifest], kind: str) -> dict[str, Manifest]:
+    return {manifest["metadata"]["name"]: manifest for manifest in manifests if manifest["kind"] == kind}
+
+
+@pytest.mark.parametrize("name", _VALUES)
+def test_lint_is_clean(helm: Helm, chart: Path, name: str) -> None:
+    """`helm lint --strict` has nothing to say against any of the values files."""
+    done = helm("lint", "--strict", chart, "--values", _values(chart, name))
+    assert done.returncode == 0, done.stdout
+    assert "WARNING" not in done.stdout
+
+
+@pytest.mark.parametrize("name", _VALUES)
+def test_every_rendered_object_is_valid(
+    helm: Helm, chart: Path, name: str, schema_problems: Callable[[list[Manifest]], str]
+) -> None:
+    """What is rendered fits the published schemas of Kubernetes and of the Prometheus operator."""
+    manifests = _render(helm, chart, "--values", _values(chart, name))
+    assert {"ConfigMap", "Service", "ServiceAccount"} <= {manifest["kind"] for manifest in manifests}
+    assert schema_problems(manifests) == ""
+
+
+def test_shards_are_counted_from_one(helm: Helm, chart: Path) -> None:
+    """Pods 1 to n are told that they are shard 1 to n of n, and each keeps its name as `instance`."""
+    manifests = _render(helm, chart, "--values", _values(chart, "everything"))
+    spec = _named(manifests, "StatefulSet")["storage"]["spec"]
+    (container,) = spec["template"]["spec"]["containers"]
+    environment = {variable["name"]: variable for variable in container["env"]}
+    assert "pod-index" in environment["POD_NUMBER"]["valueFrom"]["fieldRef"]["fieldPath"]
+    assert spec["ordinals"] == {"start": 1}
+    assert environment["GIGAS_SHARD"]["value"] == f"$(POD_NUMBER)/{spec['replicas']}"
+    assert spec["serviceName"] in _named(manifests, "Service")
+    assert not _named(manifests, "Deployment")
+    (endpoint,) = _named(manifests, "ServiceMonitor")["storage"]["spec"]["endpoints"]
+    assert endpoint["relabelings"][0] == {
+        "targetLabel": "instance",
+        "sourceLabels": ["__meta_kubernetes_pod_name"],
+    }
+
+
+def test_rules_and_dashboards_are_those_of_the_repository(helm: Helm, chart: Path, repository: Path) -> None:
+    """The chart carries both rule files and each dashboard, unchanged."""
+    manifests = _render(helm, chart, "--values", _values(chart, "everything"))
+    rules = _named(manifests, "PrometheusRule")
+    for suffix, file in (("", "gigas.rules.yml"), ("-optional", "gigas-optional.rules.yml")):
+        expected = yaml.safe_load((repository / "alerts" / file).read_text(encoding="utf-8"))
+        assert rules[f"storage{suffix}"]["spec"] == expected
+    maps = [manifest for manifest in manifests if manifest["metadata"]["labels"].get("grafana_dashboard") == "1"]
+    carried = {name: json.loads(text) for manifest in maps for name, text in manifest["data"].items()}
+    assert carried == {
+        path.name: json.loads(path.read_text(encoding="utf-8")) for path in (repository / "dashboards").glob("*.json")
+    }
+    assert {manifest["metadata"]["namespace"] for manifest in maps} == {"monitoring"}
+
+
+def test_secrets_are_either_made_or_yours(helm: Helm, chart: Path) -> None:
+    """An existing Secret is mounted, or one is made of the values; both together is an error."""
+    assert not _named(_render(helm, chart, "--values", _values(chart, "minimal")), "Secret")
+    made = _named(_render(helm, chart, "--values", _values(chart, "operator")), "Secret")
+    assert made["storage"]["stringData"] == {"api_key": "not-a-real-one"}
+    both = helm("template", "x", chart, "--values", _values(chart, "operator"), "--set", "secret.existingSecret=mine")
+    assert both.returncode != 0
+    assert "existingSecret and values are both set" in both.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("shrads=3", "additional properties 'shrads' not allowed"),
+        ("shards=0", "at '/shards'"),
+        ("web.scheme=http", "at '/web/scheme'"),
+        ("serviceMonitor.interval=30", "at '/serviceMonitor/interval'"),
+        ("image.digest=sha256:1", "at '/image/digest'"),
+    ],
+)
+def test_wrong_values_are_refused(helm: Helm, chart: Path, setting: str, message: str) -> None:
+    """A misspelt or impossible value is an error that names its place."""
+    done = helm("template", "x", chart, "--values", _values(chart, "minimal"), "--set", setting)
+    assert done.returncode != 0
+    assert message in done.stderr
+
+
+def test_a_chart_without_accounts_says_what_to_set(helm: Helm, chart: Path) -> None:
+    """Installing it with no account configured fails before anything is created."""
+    done = helm("template", "x", chart)
+    assert done.returncode != 0
+    assert "set config.accounts" in done.stderr
+
+
+def test_package_is_whole_without_the_repository(helm: Helm, chart: Path, tmp_path: Path) -> None:
+    """The packaged chart holds rules and dashboards as files and renders the same from anywhere."""
+    assert helm("package", chart, "--destination", tmp_path).returncode == 0
+    (archive,) = tmp_path.glob("gigas-exporter-*.tgz")
+    with tarfile.open(archive) as package:
+        members = {member.name: member for member in package}
+    assert all(member.isfile() for member in members.values())
+    assert "gigas-exporter/files/gigas.rules.yml" in members
+    assert not [name for name in members if "/ci/" in name]
+    values = ("--values", _values(chart, "everything"))
+    assert _render(helm, archive, *values) == _render(helm, chart, *values)
+
+
+def test_notes_say_what_to_do_next(helm: Helm, chart: Path) -> None:
+    """After an installation the notes name the commands that come next, and what is missing."""
+    done = helm(
+        "install", "storage", chart, "--dry-run=client", "--namespace", "gigas", "--values", _values(chart, "minimal")
+    )
+    assert done.returncode == 0, done.stderr
+    notes = done.stdout.partition("NOTES:")[2]
+    assert "kubectl -n gigas exec deployment/storage -- gigas-exporter check" in notes
+    assert "No alert rules were created (prometheusRule.enabled)" in notes
+
+
+def test_generated_files_are_in_step(helm: Helm, repository: Path, generator: ModuleType, tmp_path: Path) -> None:
+    """The plain manifests and the README's table are what `make deploy` writes now."""
+    assert helm("version").returncode == 0
+    generator.main(str(repository / "build/helm/bin/helm"), tmp_path)
+    written = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(written) == 3
+    for path in written:
+        committed = (repository / "deploy" / path).read_text(encoding="utf-8")
+        assert committed == (tmp_path / path).read_text(encoding="utf-8"), f"{path}: run make deploy"
+
+
+def test_kustomize_builds_the_plain_manifests(kubectl: Path, repository: Path) -> None:
+    """The kustomization in deploy/kubernetes gives every object and each dashboard's ConfigMap."""
+    done = subprocess.run(
+        [kubectl, "kustomize", repository / "deploy/kubernetes"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    manifests = list(yaml.safe_load_all(done.stdout))
+    assert {"Deployment", "PrometheusRule", "ServiceMonitor"} <= {manifest["kind"] for manifest in manifests}
+    assert len(_named(manifests, "ConfigMap")) == 1 + len(list((repository / "dashboards").glob("*.json")))
