@@ -83,7 +83,7 @@ class DecodeSettings:
     time_zone: tzinfo = UTC
     disk_size_unit: int = SIZE_UNITS["GiB"]
     backup_size_unit: int = SIZE_UNITS["KiB"]
-    fields: Mapping[str, str | None] = field(default_factory=dict)
+    fields: Mapping[str, str | None] = field(default_factory=dict, hash=False)
     disk_error_words: frozenset[str] = DISK_ERROR_WORDS
 
 
