@@ -119,7 +119,7 @@ class DecodeError(GigasError):
     """An answer, or a field of one, cannot be understood.
 
     Attributes:
-        field: The field, or ``body`` for the whole answer.
+        field: The field, or ``body`` for the whole response.
     """
 
     reason: Reason = "invalid"

@@ -229,18 +229,6 @@ def test_timeouts_are_tried_three_times(api: Any, clients: Any, clock: Any, ledg
     assert ledger.retries == ["get_disk"] * 2
 
 
-def test_a_client_that_is_closed_in_the_middle_of_a_list_is_an_error(api: Any, clients: Any) -> None:
-    """The pages that were not asked for yet never will be."""
-    page = [{"id": number} for number in range(200)]
-    server = api(lambda seen, wire: wire.reply(200, page, {"X-Total": "1000"}))
-    with clients(server.url) as client:
-        assert client is not None
-    client._session._transport._is_closed = False
-    with pytest.raises(TransportError, match="the client is closed"):
-        client.list_disks("1", budget=Budget(SystemClock(), 5.0))
-    client.close()
-
-
 def test_a_budget_that_is_spent_makes_no_request(api: Any, clients: Any, answering: Callable[..., Any]) -> None:
     """Nothing is sent once the time is up."""
     server = api(answering((200, {"id": 1})))

@@ -12,7 +12,7 @@ from gigas_exporter.clock import Budget
 from gigas_exporter.errors import IncompleteError
 from gigas_exporter.gigas import ApiKeyCredential, ApiSettings, FixedSecret, ReadClient
 from gigas_exporter.gigas.observer import NullObserver
-from gigas_exporter.gigas.pagination import END_BELIEVED_SECONDS
+from gigas_exporter.gigas.pagination import LIST_END_TTL_SECONDS
 from gigas_exporter.secret import Secret
 from gigas_exporter.simulator import SimulatorServer, World
 
@@ -84,7 +84,7 @@ def test_a_list_that_fits_its_pages_is_looked_behind_only_from_time_to_time(
     pages = DISKS // page_size
     for _ in range(2):
         assert lists.disks() == (DISKS, pages + 1)
-        clock.now += END_BELIEVED_SECONDS - 1
+        clock.now += LIST_END_TTL_SECONDS - 1
         assert lists.disks() == (DISKS, pages)
         clock.now += 1
 
@@ -95,7 +95,7 @@ def test_a_look_that_becomes_too_old_while_a_list_is_read_is_not_taken_for_a_new
     """The walk that took it for new enough has not looked itself, so that the next one must."""
     lists = reading(5)
     assert lists.disks() == (DISKS, 5)
-    clock.now += END_BELIEVED_SECONDS - 2
+    clock.now += LIST_END_TTL_SECONDS - 2
     lists.slowness.seconds = 1.0
     assert lists.disks() == (DISKS, 4)
     assert lists.disks() == (DISKS, 5)
@@ -143,7 +143,7 @@ def test_no_total_that_is_too_low_hides_a_disk(
     cloud.faults.add("lying_total", "list_disks", size=lie)
     for _ in range(3):
         assert lists.disks()[0] == DISKS
-        clock.now += END_BELIEVED_SECONDS / 2
+        clock.now += LIST_END_TTL_SECONDS / 2
 
 
 def test_no_total_hides_what_a_lowered_limit_leaves_out(
@@ -168,11 +168,11 @@ def test_a_list_that_grows_past_a_capped_total_is_whole_again_within_a_quarter_o
     assert lists.disks()[0] == DISKS
     cloud.faults.add("lying_total", "list_disks", size=DISKS)
     cloud.world.add_disk(ACCOUNT)
-    clock.now += END_BELIEVED_SECONDS
+    clock.now += LIST_END_TTL_SECONDS
     assert lists.disks()[0] == DISKS + 1
     clock.now += 1
     assert lists.disks()[0] == DISKS + 1
-    assert END_BELIEVED_SECONDS <= 15 * 60
+    assert LIST_END_TTL_SECONDS <= 15 * 60
 
 
 def test_what_is_asked_for_with_filters_has_an_end_of_its_own(
@@ -197,7 +197,7 @@ def test_a_walk_that_does_not_fit_looks_behind_again(
     assert lists.disks() == (DISKS, 4)
     cloud.faults.add("moving_items", "list_disks", size=-1)
     before = cloud.requests.total
-    with pytest.raises(IncompleteError, match="does not fit its total"):
+    with pytest.raises(IncompleteError, match="repeat items"):
         lists.client.list_disks(ACCOUNT)
     assert cloud.requests.total - before == 4 + 5
 

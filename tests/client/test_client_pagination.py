@@ -13,6 +13,7 @@ from gigas_exporter.clock import Budget, SystemClock
 from gigas_exporter.errors import ApiError, DecodeError, IncompleteError, TransportError
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.model import Backup
+from support.pace import within
 
 
 def items(*ids: int) -> list[Any]:
@@ -75,11 +76,23 @@ def test_reads_every_item_once(listed: Any, count: int, total: Any, max_limit: i
 @pytest.mark.parametrize("count", [0, 1, 10, 35])
 @pytest.mark.parametrize("total", [lambda real: real, without_total])
 def test_a_server_that_ignores_paging_is_read_whole(listed: Any, count: int, total: Any) -> None:
-    """Everything comes each time; the second time it is known to be the same."""
+    """Everything comes each time, also when less is asked for."""
     lister = Lister(items(*range(count)))
     lister.ignores_paging, lister.total = True, total
-    assert ids(listed(lister).list_disks("1")) == list(range(count))
-    assert len(lister.asked) <= 2
+    client = listed(lister)
+    for most in (3, 2):
+        assert ids(client.list_disks("1")) == list(range(count))
+        assert len(lister.asked) <= most
+        lister.asked.clear()
+
+
+def test_a_server_that_ignores_the_offset_alone_is_not_read_whole(listed: Any) -> None:
+    """What is behind its first page cannot be had; a request for fewer items tells it from one that sends all."""
+    contents = items(*range(45))
+    server = listed(lambda seen, wire: wire.reply(200, contents[: min(20, int(seen.query["limit"]))]), page_size=200)
+    for _ in range(4):
+        with pytest.raises(IncompleteError, match="repeat items"):
+            server.list_disks("1")
 
 
 def test_a_server_that_ignores_paging_is_not_asked_twice_again(listed: Any) -> None:
@@ -126,12 +139,33 @@ def test_the_same_id_twice_on_one_page_is_one_item(listed: Any) -> None:
     assert len(lister.asked) == 1
 
 
-def test_an_id_that_is_always_on_two_pages_is_one_item(listed: Any) -> None:
-    """Two walks that met the very same are believed; the last one wins."""
+@pytest.mark.parametrize("total", [lambda real: real, lambda real: real - 1, without_total])
+def test_an_id_that_is_always_on_two_pages_is_no_whole_list(listed: Any, total: Any) -> None:
+    """However often it is read: where one item is twice, another may be on no page."""
     lister = Lister([*items(*range(12)), {"id": 3, "status": "new"}])
-    listing = listed(lister).list_disks("1")
-    assert sorted(ids(listing)) == list(range(12))
-    assert {disk.id: disk.status for disk in listing.items}["3"] == "new"
+    lister.total = total
+    client = listed(lister)
+    for _ in range(4):
+        with pytest.raises(IncompleteError, match="pages repeat items of earlier pages"):
+            client.list_disks("1")
+
+
+@pytest.mark.parametrize("total", [45, 21, 40])
+def test_pages_that_are_all_the_same_are_no_whole_list(listed: Any, total: int) -> None:
+    """With a total that cannot be reached there are items that nobody has seen."""
+    client = listed(lambda seen, wire: wire.reply(200, items(*range(20)), {"X-Total": str(total)}), page_size=200)
+    for _ in range(4):
+        with pytest.raises(IncompleteError):
+            client.list_disks("1")
+
+
+def test_an_item_twice_in_a_row_takes_two_places(listed: Any) -> None:
+    """A full page of rows of which two have one id is as long as it is."""
+    rows = items(*range(8), 7, *range(8, 25))
+    for total in (lambda real: real, without_total):
+        lister = Lister(rows)
+        lister.total = total
+        assert ids(listed(lister).list_disks("1")) == list(range(25))
 
 
 @pytest.mark.parametrize("total", [lambda real: real, without_total])
@@ -191,14 +225,25 @@ def test_a_total_that_is_too_low_loses_nothing(listed: Any, total: Any) -> None:
     assert ids(listed(lister).list_disks("1")) == list(range(25))
 
 
-def test_pages_that_repeat_for_ever_end(listed: Any) -> None:
-    """A server that sends its last page whatever the offset is read to the repetition."""
+@pytest.mark.parametrize("total", [None, 30])
+def test_a_last_page_that_comes_for_ever_ends_the_list(listed: Any, total: int | None) -> None:
+    """It adds nothing where the total is reached, and without a total it may hide what is behind it."""
+    asked: list[int] = []
 
     def script(seen: Any, wire: Any) -> None:
-        offset = min(int(seen.query["offset"]), 20)
-        wire.reply(200, items(*range(offset, offset + 10)))
+        asked.append(int(seen.query["offset"]))
+        offset = min(asked[-1], 20)
+        wire.reply(200, items(*range(offset, offset + 10)), {} if total is None else {"X-Total": str(total)})
 
-    assert ids(listed(script).list_disks("1")) == list(range(30))
+    client = listed(script)
+    if total is None:
+        with pytest.raises(IncompleteError):
+            client.list_disks("1")
+        assert len(asked) == 8
+    else:
+        assert ids(client.list_disks("1")) == list(range(30))
+        assert ids(client.list_disks("1")) == list(range(30))
+        assert len(asked) == 4 + 3
 
 
 @pytest.mark.parametrize("total", [lambda real: real, without_total])
@@ -340,6 +385,145 @@ def test_counts_what_was_not_understood_in_all_pages(listed: Any, caplog: pytest
     assert len(caplog.records) == 2
 
 
+@pytest.mark.parametrize("status", [201, 202, 203, 205, 206, 207, 226])
+def test_another_2xx_is_no_list(listed: Any, ledger: Any, status: int) -> None:
+    """Accepted, not authoritative, or a part only."""
+    client = listed(lambda seen, wire: wire.reply(status, items(1, 2)), observer=ledger)
+    with pytest.raises(DecodeError, match=f"has status {status}, not 200"):
+        client.list_disks("1")
+    with pytest.raises(DecodeError, match=f"has status {status}, not 200"):
+        client.get_disk("1", "2")
+    assert ledger.requests == [("list_disks", "invalid"), ("get_disk", "invalid")]
+
+
+def test_no_content_is_an_empty_list_and_told_from_one(listed: Any) -> None:
+    """Whoever knew of items before may wait for it to be repeated."""
+    client = listed(lambda seen, wire: wire.send(b"HTTP/1.1 204 No Content\r\n\r\n"))
+    assert (client.list_disks("1").items, client.list_disks("1").has_content) == ((), False)
+    assert not client.sweep_backups("1", disks_of).has_content
+    with pytest.raises(DecodeError):
+        client.get_disk("1", "2")
+    empty = listed(Lister([]))
+    assert (empty.list_disks("1").items, empty.list_disks("1").has_content) == ((), True)
+
+
+def test_no_content_behind_a_full_page_ends_the_list(listed: Any) -> None:
+    """As an empty page would."""
+
+    def script(seen: Any, wire: Any) -> None:
+        if seen.query["offset"] == "0":
+            wire.reply(200, items(*range(10)))
+        else:
+            wire.send(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    listing = listed(script).list_disks("1")
+    assert (ids(listing), listing.has_content) == (list(range(10)), True)
+
+
+@pytest.mark.parametrize("count", [5, 10, 25, 30])
+def test_one_below_the_total_is_taken_the_third_time(listed: Any, count: int) -> None:
+    """In three polls in a row, with the same items; it is counted, and another result begins anew."""
+    lister = Lister(items(*range(count)))
+    lister.total = lambda real: real + 1
+    client = listed(lister)
+
+    def fails() -> None:
+        with pytest.raises(IncompleteError, match=f"{count} items could be read, X-Total says {count + 1}"):
+            client.list_disks("1")
+
+    fails()
+    fails()
+    for _ in range(2):
+        listing = client.list_disks("1")
+        assert (ids(listing), listing.invalid) == (list(range(count)), {"total": 1})
+    lister.contents = [*lister.contents[:-1], *items(99)]
+    fails()
+    lister.total = lambda real: real
+    assert client.list_disks("1").invalid == {}
+    lister.total = lambda real: real + 1
+    fails()
+    fails()
+    client.forget("1")
+    fails()
+
+
+def test_one_below_the_total_is_not_taken_when_the_items_change(listed: Any) -> None:
+    """Between the two traversals of a poll, or between polls."""
+    lister = Lister(items(*range(12)))
+    lister.total = lambda real: real + 1
+    client = listed(lister)
+    for last in (100, 101, 102, 103, 104):
+        lister.contents = [*lister.contents[:-1], *items(last)]
+        with pytest.raises(IncompleteError):
+            client.list_disks("1")
+
+
+@pytest.mark.parametrize("missing", [2, 3, 100])
+def test_further_below_the_total_is_never_taken(listed: Any, missing: int) -> None:
+    """However often it is read."""
+    lister = Lister(items(*range(12)))
+    lister.total = lambda real: real + missing
+    client = listed(lister)
+    for _ in range(5):
+        with pytest.raises(IncompleteError):
+            client.list_disks("1")
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_page_size_that_is_rejected_is_lowered_once(
+    listed: Any, ledger: Any, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    """The list is read with pages that most pagers allow, and so are the next ones."""
+    lister = Lister(items(*range(45)))
+
+    def script(seen: Any, wire: Any) -> None:
+        if int(seen.query["limit"]) > 25:
+            wire.reply(status, {"error": "limit is too large"})
+        else:
+            lister(seen, wire)
+
+    client = listed(script, page_size=200, observer=ledger)
+    for _ in range(2):
+        assert ids(client.list_disks("1")) == list(range(45))
+    assert [code for _, code in ledger.requests] == [str(status), *["200"] * 6]
+    assert [record.message for record in caplog.records] == ["the API takes smaller pages only: set api.page_size"]
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_page_size_that_is_not_the_reason_is_tried_once(listed: Any, ledger: Any, status: int) -> None:
+    """The sentence names the setting; a list that is rejected each time costs one request each time."""
+    client = listed(lambda seen, wire: wire.reply(status, b""), page_size=200, observer=ledger)
+    for requests in (2, 3, 4):
+        with pytest.raises(ApiError, match=f"list_backups: the API answered {status}: .*api.page_size"):
+            client.list_backups("1")
+        assert len(ledger.requests) == requests
+
+
+def test_pages_of_one_list_do_not_wait_for_those_of_another(listed: Any) -> None:
+    """An account whose second page hangs holds no thread that another account needs."""
+
+    def script(seen: Any, wire: Any) -> None:
+        offset = int(seen.query["offset"])
+        if offset and "/account/hangs/" in seen.path:
+            wire.hang()
+        wire.reply(200, items(*range(offset, min(offset + 10, 100))), {"X-Total": "100"})
+
+    client = listed(script, max_concurrency=2, timeout_seconds=1.0)
+    stop = threading.Event()
+
+    def hang() -> None:
+        with pytest.raises(TransportError):
+            client.list_disks("hangs", budget=Budget(SystemClock(), 30, stop))
+
+    thread = threading.Thread(target=hang)
+    thread.start()
+    with within(8.0):
+        for _ in range(3):
+            assert len(client.list_disks("good", budget=Budget(SystemClock(), 30)).items) == 100
+    stop.set()
+    thread.join(10)
+
+
 @pytest.mark.parametrize("item", [{"id": None}, {}, {"id": ".."}, {"disk": {}}, {"error": "x"}, "x", None, [{"id": 1}]])
 def test_a_list_with_an_item_without_readable_id_is_not_whole(listed: Any, item: Any) -> None:
     """Which it is cannot be said, so that none may be taken for gone; this holds for every list."""
@@ -418,16 +602,6 @@ def test_a_sweep_reduces_each_page_once(listed: Any) -> None:
     assert again.items == (10, 10, 5)
     assert again.invalid == {"locked": 1}
     assert len(reduced) == 4
-
-
-def test_a_sweep_reduces_an_item_of_two_pages_once(listed: Any) -> None:
-    """The last one wins, also when it never stands still."""
-    lister = Lister([*items(*range(12)), {"id": 3, "status": "new"}])
-    client = listed(lister)
-    for _ in range(2):
-        pages = client.sweep_backups("1", disks_of).items
-        assert sorted(int(identity) for page in pages for identity in page) == list(range(12))
-        assert "3" in pages[-1]
 
 
 def test_a_sweep_that_is_incomplete_is_an_error(listed: Any) -> None:

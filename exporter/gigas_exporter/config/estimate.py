@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gigas_exporter.config.settings import BackupsSource, Settings
-from gigas_exporter.gigas.pagination import END_BELIEVED_SECONDS
+from gigas_exporter.gigas.pagination import LIST_END_TTL_SECONDS
 
 __all__ = ["RequestEstimate", "requests_per_hour"]
 
@@ -85,5 +85,5 @@ def requests_per_hour(
 def _requests(items: int, page_size: int, interval: float) -> float:
     """Return the requests an hour for a list that is read so often."""
     pages = max(1, math.ceil(items / page_size))
-    looks = _HOUR / (math.ceil(END_BELIEVED_SECONDS / interval) * interval)
+    looks = _HOUR / (math.ceil(LIST_END_TTL_SECONDS / interval) * interval)
     return pages * _HOUR / interval + (looks if items and items % page_size == 0 else 0.0)

@@ -5,11 +5,12 @@ It owns which answer belongs to which operation. Only errors of :mod:`gigas_expo
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -20,7 +21,7 @@ from gigas_exporter.decode import (
     Misreadings,
     decode_json,
 )
-from gigas_exporter.errors import DecodeError, GigasError, IncompleteError, without_frames
+from gigas_exporter.errors import ApiError, DecodeError, GigasError, without_frames
 from gigas_exporter.gigas.credentials import Credential
 from gigas_exporter.gigas.observer import NullObserver, Observer
 from gigas_exporter.gigas.operations import (
@@ -29,9 +30,15 @@ from gigas_exporter.gigas.operations import (
     disk_path,
     filters,
 )
-from gigas_exporter.gigas.pagination import Ends, Page, Walker, newest_only
+from gigas_exporter.gigas.pagination import (
+    ListEndCache,
+    OneBelowTotalError,
+    Page,
+    Paginator,
+    ShortfallCache,
+)
 from gigas_exporter.gigas.ratelimit import RateLimiter
-from gigas_exporter.gigas.reading import Listing, PageMemory, PageReader, merged
+from gigas_exporter.gigas.reading import Listing, PageCache, PageReader, check_status, sum_invalid
 from gigas_exporter.gigas.session import ApiSession
 from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.gigas.tls import TrustStore
@@ -49,6 +56,12 @@ _FUTURE_TOLERANCE_SECONDS = 300.0
 # keeps only what it reduces each page to.
 _MAX_ITEMS = 200_000
 _MAX_BACKUPS = 1_000_000
+
+# What is tried where the API rejects pages of the configured size; the pagers that may be behind it allow 20 and more.
+_SMALL_PAGE = 20
+_TOO_MANY_ITEMS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
+
+_log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -100,12 +113,14 @@ class ReadClient:
         )
         self._decoder = Decoder(settings.decoding)
         self._page_size = max(1, settings.page_size)
-        self._executor = ThreadPoolExecutor(max(1, settings.max_concurrency), thread_name_prefix="gigas-pages")
-        self._memory = PageMemory()
-        self._ends = Ends(self._clock)
+        self._max_threads = max(1, settings.max_concurrency)
+        self._pages = PageCache()
+        self._ends = ListEndCache(self._clock)
+        self._shortfalls = ShortfallCache()
         self._closed = threading.Event()
         self._largest_page = 0
-        self._whole_lists: set[str] = set()
+        self._unpaged: set[str] = set()
+        self._rejects_small_pages: set[str] = set()
         self._announced: dict[str, set[str]] = {}
 
     def __enter__(self) -> Self:
@@ -117,11 +132,8 @@ class ReadClient:
         self.close()
 
     def close(self) -> None:
-        """End what is under way without a budget of its own, wait for the rest, and close the connections."""
+        """End what is under way without a budget of its own, and close the connections as they become idle."""
         self._closed.set()
-        # Pages in the queue are not cancelled, for nothing would wake who waits for them: they fail at once instead.
-        self._session.close()
-        self._executor.shutdown()
         self._session.close()
 
     def reload_credential(self) -> None:
@@ -139,8 +151,9 @@ class ReadClient:
     def forget(self, account_id: str) -> None:
         """Let go of what is kept of an account; work on it that has been stopped keeps nothing any more."""
         path = account_path(account_id) + "/"
-        self._memory.forget(path)
-        self._ends.forget(path)
+        self._pages.drop(path)
+        self._ends.drop(path)
+        self._shortfalls.drop(path)
 
     def list_accounts(self, *, budget: Budget | None = None) -> Listing[Account]:
         """List the accounts that the credential may see (Gigas docs, page Accounts)."""
@@ -181,7 +194,7 @@ class ReadClient:
         path = disk_path(account_id, disk_id, "backups")
         request: Request[Any] = Request("list_disk_backups", "GET", path, filters(min_disk_size=min_disk_size))
         # Asked for each disk of an account: no page is kept, and one that is small for this API is not looked behind.
-        return self._list(request, self._decoder.backup, budget, remember=False, whole_below=self._largest_page)
+        return self._list(request, self._decoder.backup, budget, remember=False, complete_below=self._largest_page)
 
     def list_backups(
         self,
@@ -210,32 +223,30 @@ class ReadClient:
     ) -> Listing[_R]:
         """List all backups of an account, keeping only what ``reduce`` makes of each page.
 
-        The result has one item per page. What was made of a page is kept until the page changes, and ``reduce`` is
-        not called for it again; so it must depend on the backups alone, and always be the same function for one client.
-
-        A backup that two pages hold must be reduced once, although the backups themselves are gone by the time that
-        the second page comes. A page therefore keeps a 64-bit hash of each id, and a walk that meets one twice is made
-        again with all backups kept; the last of each id is then reduced. That costs memory only where it happens, and
-        a walk that meets an item twice must be made again anyway: where one item moved, another may have been missed.
+        The result has one item per page, and no backup is on two pages. What was made of a page is kept until the page
+        changes, and ``reduce`` is not called for it again; so it must depend on the backups alone, and always be the
+        same function for one client.
         """
         request: Request[Any] = Request("list_backups", "GET", account_path(account_id, "backups"))
         budget = self._budget(budget)
         key = ("sweep_backups", request.path)
         latest = self._clock.wall() + _FUTURE_TOLERANCE_SECONDS
-        known, said = self._memory.recall(key), self._said(request)
 
         def make(items: dict[str, Backup]) -> _R:
             return reduce(tuple(items.values()))
 
-        decode = self._decoder.backup
-        reader = PageReader(request.operation, decode, make, known, latest, announced=said, ended=budget.stop)
-        exact = PageReader(request.operation, decode, dict, {}, latest, announced=said, ended=budget.stop)
-        pages, is_exact = self._walk(request, reader, exact, budget, max_items=_MAX_BACKUPS)
-        if not is_exact:
-            self._memory.keep(key, pages, budget.stop)
-            return Listing(tuple(page.value for page in pages), merged(pages))
-        kept = newest_only([page.value for page in pages])
-        return Listing(tuple(make(items) for items in kept), merged(pages))
+        reader = PageReader(
+            request.operation,
+            self._decoder.backup,
+            make,
+            self._pages.get(key),
+            latest,
+            announced=self._said(request),
+            ended=budget.stop,
+        )
+        pages = self._fetch_list(request, reader, budget, max_items=_MAX_BACKUPS)
+        self._pages.put(key, pages, budget.stop)
+        return Listing(tuple(page.value for page in pages), sum_invalid(pages), pages[0].has_content)
 
     def get_backup(self, account_id: str, backup_id: str, *, budget: Budget | None = None) -> Backup:
         """Read one backup (Gigas docs, page Backup)."""
@@ -256,10 +267,11 @@ class ReadClient:
 
     def _get(self, request: Request[_T], budget: Budget | None) -> _T:
         def interpret(answer: RawResponse) -> _T:
+            check_status(answer, request.operation)
             raw = decode_json(answer.body, request.operation)
             item = request.decode(self._decoder, raw, Misreadings(self._said(request)))
             if item is None:
-                raise DecodeError("id", f"the answer to {request.operation} holds no readable id")
+                raise DecodeError("id", f"the response to {request.operation} holds no readable id")
             return item
 
         return self._session.call(request, self._budget(budget), interpret)
@@ -271,36 +283,35 @@ class ReadClient:
         budget: Budget | None,
         *,
         remember: bool = True,
-        whole_below: int = 0,
+        complete_below: int = 0,
         max_items: int = _MAX_ITEMS,
     ) -> Listing[_Item]:
         key = (request.operation, request.path)
-        known: Mapping[bytes, Page[dict[str, _Item]]] = self._memory.recall(key) if remember else {}
+        known: Mapping[bytes, Page[dict[str, _Item]]] = self._pages.get(key) if remember else {}
         latest = self._clock.wall() + _FUTURE_TOLERANCE_SECONDS
         budget = self._budget(budget)
         reader = PageReader[_Item, dict[str, _Item]](
             request.operation, decode, dict, known, latest, announced=self._said(request), ended=budget.stop
         )
-        pages, _ = self._walk(
-            request, reader, reader, budget, remember=remember, whole_below=whole_below, max_items=max_items
+        pages = self._fetch_list(
+            request, reader, budget, remember=remember, complete_below=complete_below, max_items=max_items
         )
         if remember:
-            self._memory.keep(key, pages, budget.stop)
-        kept: Iterable[Mapping[str, _Item]] = newest_only([page.value for page in pages])
-        return Listing(tuple(item for items in kept for item in items.values()), merged(pages))
+            self._pages.put(key, pages, budget.stop)
+        items = tuple(item for page in pages for item in page.value.values())
+        return Listing(items, sum_invalid(pages), pages[0].has_content)
 
-    def _walk(
+    def _fetch_list(
         self,
         request: Request[Any],
         reader: PageReader[Any, Any],
-        exact: PageReader[Any, Any],
         budget: Budget,
         *,
         remember: bool = True,
-        whole_below: int = 0,
+        complete_below: int = 0,
         max_items: int = _MAX_ITEMS,
-    ) -> tuple[list[Page[Any]], bool]:
-        def fetch_with(reader: PageReader[Any, Any], offset: int, limit: int, at_most: int) -> Page[Any]:
+    ) -> list[Page[Any]]:
+        def fetch(offset: int, limit: int, at_most: int) -> Page[Any]:
             query = {**request.query, "limit": str(limit), "offset": str(offset)}
             interpret = partial(reader.read, at_most=at_most)
             try:
@@ -312,22 +323,55 @@ class ReadClient:
             return page
 
         key = (request.path, frozenset(request.query.items()))
-        walker = Walker(
-            request.operation,
-            self._page_size,
-            max_items,
-            self._executor,
-            whole_below=whole_below,
-            ignores_offset=request.operation in self._whole_lists,
-            ends_at=self._ends.recall(key),
-        )
-        pages, is_second = walker.walk(partial(fetch_with, reader), partial(fetch_with, exact))
-        unread = sum(page.invalid.get("id", 0) for page in pages)
-        if unread:
-            what = "an item has no id" if unread == 1 else f"{unread} items have no id"
-            raise IncompleteError(f"{request.operation}: {what} that can be read, so that the list is not whole")
-        if remember:
-            self._ends.keep(key, walker.ends_at, budget.stop)
-        if walker.met_first_page_again:
-            self._whole_lists.add(request.operation)
-        return pages, is_second
+
+        def fetch_all(page_size: int) -> list[Page[Any]]:
+            paginator = Paginator(
+                request.operation,
+                page_size,
+                max_items,
+                self._max_threads,
+                complete_below=complete_below,
+                server_ignores_paging=request.operation in self._unpaged,
+                ends_at=self._ends.get(key),
+            )
+            pages: list[Page[Any]] = paginator.fetch_all(fetch)
+            if remember:
+                self._ends.put(key, paginator.ends_at, budget.stop)
+            if paginator.server_ignores_paging:
+                self._unpaged.add(request.operation)
+            return pages
+
+        try:
+            result = self._with_smaller_pages(request.operation, fetch_all)
+        except OneBelowTotalError as error:
+            if not self._shortfalls.is_confirmed(key, error, budget.stop):
+                raise
+            first, *rest = error.pages
+            return [replace(first, invalid={**first.invalid, "total": 1}), *rest]
+        except GigasError:
+            self._shortfalls.reset(key)
+            raise
+        self._shortfalls.reset(key)
+        return result
+
+    def _with_smaller_pages(self, operation: str, fetch_all: Callable[[int], _T]) -> _T:
+        """Read a list, once more with smaller pages when the API rejects the request."""
+        page_size = self._page_size
+        smaller = min(_SMALL_PAGE, page_size // 2)
+        try:
+            result = fetch_all(page_size)
+        except ApiError as error:
+            if error.status not in _TOO_MANY_ITEMS or not smaller or operation in self._rejects_small_pages:
+                raise
+        else:
+            self._rejects_small_pages.discard(operation)
+            return result
+        try:
+            result = fetch_all(smaller)
+        except ApiError as error:
+            if error.status in _TOO_MANY_ITEMS:
+                self._rejects_small_pages.add(operation)
+            raise
+        self._page_size = smaller
+        _log.warning("the API takes smaller pages only: set api.page_size", extra={"page_size": smaller})
+        return result

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 
 from gigas_exporter.decode import Decode, Misreadings, decode_array, decode_items
@@ -20,7 +21,7 @@ from gigas_exporter.gigas.pagination import Page
 from gigas_exporter.gigas.transport import RawResponse
 from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
 
-__all__ = ["Listing", "PageMemory", "PageReader", "merged"]
+__all__ = ["Listing", "PageCache", "PageReader", "check_status", "sum_invalid"]
 
 _DIGEST_BYTES = 16
 _MAX_DIGITS = 18
@@ -29,8 +30,9 @@ _ITEMS_AT_ONCE = 4096
 # Parsed, an answer takes up to 40 times its size. No two large ones are decoded at once: it would not be faster.
 _LARGE_BYTES = 2**20
 _large = threading.Lock()
-# Whether a date lies ahead depends on when it is read; a page with such a date is decoded each time.
-_DATE_FIELDS = frozenset({"created_at", "updated_at", "date_created"})
+# Whether a date lies ahead depends on when it is read, and whether the total is right on all pages: a page with such a
+# field is decoded each time.
+_UNCACHED_FIELDS = frozenset({"created_at", "updated_at", "date_created", "total"})
 
 _T = TypeVar("_T")
 _V = TypeVar("_V")
@@ -43,14 +45,17 @@ class Listing(Generic[_T]):
 
     Attributes:
         items: In the API's order; of items with the same id the last one.
-        invalid: By field, how many values could not be understood; ``id`` counts items that were left out.
+        invalid: By field, how many values could not be understood; ``total`` is 1 where the list has one item less
+            than the API says, and did so again and again.
+        has_content: Whether there was a body: an API that answers 204 has an empty list, or a fault for a moment.
     """
 
     items: tuple[_T, ...]
     invalid: Mapping[str, int]
+    has_content: bool = True
 
 
-class PageMemory:
+class PageCache:
     """The pages of the last walk over each list, by the digest of their body.
 
     One walk per list is kept and no more, so that it is bounded by what the account holds. The key of a list is its
@@ -61,19 +66,19 @@ class PageMemory:
         self._lock = threading.Lock()
         self._walks: dict[tuple[str, str], dict[bytes, Page[Any]]] = {}
 
-    def recall(self, key: tuple[str, str]) -> Mapping[bytes, Page[Any]]:
+    def get(self, key: tuple[str, str]) -> Mapping[bytes, Page[Any]]:
         """Return the pages of the last walk over a list."""
         with self._lock:
             return self._walks.get(key, {})
 
-    def keep(self, key: tuple[str, str], pages: Iterable[Page[Any]], ended: threading.Event) -> None:
+    def put(self, key: tuple[str, str], pages: Iterable[Page[Any]], ended: threading.Event) -> None:
         """Keep the pages of a walk instead of those of the one before, unless the work that it was for has ended."""
-        kept = {page.digest: page for page in pages if not _DATE_FIELDS & page.invalid.keys()}
+        kept = {page.digest: page for page in pages if not _UNCACHED_FIELDS & page.invalid.keys()}
         with self._lock:
             if not ended.is_set():
                 self._walks[key] = kept
 
-    def forget(self, path: str) -> None:
+    def drop(self, path: str) -> None:
         """Let go of all lists below a path."""
         with self._lock:
             self._walks = {key: pages for key, pages in self._walks.items() if not key[1].startswith(path)}
@@ -115,38 +120,48 @@ class PageReader(Generic[_Item, _V]):
         """Return the page that an answer holds.
 
         Raises:
-            DecodeError: The answer is no JSON array, or holds more than ``at_most`` items.
+            DecodeError: The response is no JSON array with status 200 and no 204 without a body, or holds more than
+                ``at_most`` items.
             TransportError: The work ended before all items were decoded.
         """
         with _large if len(answer.body) > _LARGE_BYTES else nullcontext():
             return self._read(answer, at_most)
 
     def _read(self, answer: RawResponse, at_most: int) -> Page[_V]:
+        if answer.status == HTTPStatus.NO_CONTENT and not answer.body:
+            return Page(b"", 0, array("q"), self._make({}), {}, has_content=False)
+        check_status(answer, self._operation)
         total, per_page = (_number(answer.headers.get(name, "")) for name in ("x-total", "x-per-page"))
         digest = blake2b(answer.body, digest_size=_DIGEST_BYTES).digest()
         known = self._known.get(digest)
         if known is not None:
             return replace(known, total=total, per_page=per_page)
-        self._check_that_it_is_wanted()
+        self._raise_if_stopped()
         raw_items = decode_array(answer.body, self._operation)
         count = len(raw_items)
         if count > at_most:
-            raise DecodeError("body", f"the answer to {self._operation} holds more than {at_most} items")
+            raise DecodeError("body", f"the response to {self._operation} holds more than {at_most} items")
         invalid = Misreadings(self._announced)
         items: dict[str, _Item] = {}
         for start in range(0, count, _ITEMS_AT_ONCE):
-            self._check_that_it_is_wanted()
+            self._raise_if_stopped()
             part = raw_items[start : start + _ITEMS_AT_ONCE]
             items.update(decode_items(part, self._decode, invalid, self._latest))
         ids = array("q", map(hash, items))
         return Page(digest, count, ids, self._make(items), dict(invalid), total, per_page)
 
-    def _check_that_it_is_wanted(self) -> None:
+    def _raise_if_stopped(self) -> None:
         if self._ended.is_set():
-            raise TransportError(self._operation, "timeout", "the work ended while its answer was read")
+            raise TransportError(self._operation, "timeout", "the work ended while its response was read")
 
 
-def merged(pages: Iterable[Page[Any]]) -> Mapping[str, int]:
+def check_status(response: RawResponse, operation: str) -> None:
+    """Raise an error unless the status is 200: what comes with another one is not, or not all, that was asked for."""
+    if response.status != HTTPStatus.OK:
+        raise DecodeError("body", f"the response to {operation} has status {response.status}, not 200")
+
+
+def sum_invalid(pages: Iterable[Page[Any]]) -> Mapping[str, int]:
     """Return the sum of the pages' counts of values that were not understood."""
     counts: Counter[str] = Counter()
     for page in pages:
