@@ -470,10 +470,10 @@ def test_further_below_the_total_is_never_taken(listed: Any, missing: int) -> No
 
 
 @pytest.mark.parametrize("status", [400, 422])
-def test_a_page_size_that_is_rejected_is_lowered_once(
-    listed: Any, ledger: Any, caplog: pytest.LogCaptureFixture, status: int
+def test_a_page_size_that_is_rejected_is_lowered(
+    listed: Any, clock: Any, ledger: Any, caplog: pytest.LogCaptureFixture, status: int
 ) -> None:
-    """The list is read with pages that most pagers allow, and so are the next ones."""
+    """The list is read with pages that most pagers allow, and so are the next ones, for a quarter of an hour."""
     lister = Lister(items(*range(45)))
 
     def script(seen: Any, wire: Any) -> None:
@@ -482,10 +482,12 @@ def test_a_page_size_that_is_rejected_is_lowered_once(
         else:
             lister(seen, wire)
 
-    client = listed(script, page_size=200, observer=ledger)
+    client = listed(script, page_size=200, observer=ledger, clock=clock)
     for _ in range(2):
-        assert ids(client.list_disks("1")) == list(range(45))
-    assert [code for _, code in ledger.requests] == [str(status), *["200"] * 6]
+        for _ in range(2):
+            assert ids(client.list_disks("1")) == list(range(45))
+        clock.now += 900
+    assert [code for _, code in ledger.requests] == [str(status), *["200"] * 6] * 2
     assert [record.message for record in caplog.records] == ["the API takes smaller pages only: set api.page_size"]
 
 

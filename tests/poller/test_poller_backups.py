@@ -81,7 +81,7 @@ def test_an_unreadable_disk_keeps_its_last_summary_and_the_others_theirs(server:
     await_true(lambda: watching.inventory().backups)
     before = summaries(watching)
     # Disks are asked longest unread first, so with one request at a time the same disk is first each time.
-    server.faults.add("status", "list_disk_backups", status=400, count=1)
+    server.faults.add("status", "list_disk_backups", status=409, count=1)
     await_true(lambda: watching.inventory().backups and watching.inventory().backups.failed_disks)  # type: ignore[union-attr]
     backups = watching.inventory().backups
     assert backups is not None
@@ -172,7 +172,7 @@ def test_disks_that_fail_are_asked_last_the_next_time(server: SimulatorServer, w
     """So that disks that always fail can never use up the time of the others."""
     watching = watch(backups_source="disk", api={"max_concurrency": 1}, interval=60.0, backups_interval=2.0)
     await_true(lambda: watching.inventory().backups)
-    server.faults.add("status", "list_disk_backups", status=400, count=1)
+    server.faults.add("status", "list_disk_backups", status=409, count=1)
     await_true(lambda: watching.inventory().backups and watching.inventory().backups.failed_disks)  # type: ignore[union-attr]
     (failed,) = watching.inventory().backups.failed_disks  # type: ignore[union-attr]
     polls = watching.observed.ended("backups")

@@ -52,7 +52,7 @@ def test_discovery_watches_every_account_that_the_credential_sees(accounts: Simu
 
 def test_discovery_that_fails_at_first_is_tried_again(accounts: SimulatorServer, watch: Watch) -> None:
     """Until the accounts were listed once, they are asked for at the shorter interval."""
-    accounts.faults.add("status", "list_accounts", status=400, count=2)
+    accounts.faults.add("status", "list_accounts", status=409, count=2)
     watching = watch(discovering(accounts))
     await_true(lambda: watching.service.not_ready() is None)
     assert accounts.requests["list_accounts"] >= 3
@@ -153,7 +153,7 @@ def test_a_reload_while_accounts_cannot_be_listed_goes_on_polling_them(accounts:
     first = watch(discovering(accounts))
     await_true(lambda: first.service.not_ready() is None)
     first.service.stop()
-    accounts.faults.add("status", "list_accounts", status=400)
+    accounts.faults.add("status", "list_accounts", status=409)
     second = watch(discovering(accounts), first.store)
     assert second.service.not_ready() is None
     for account_id in accounts.world.account_ids:

@@ -59,6 +59,7 @@ _MAX_BACKUPS = 1_000_000
 
 # What is tried where the API rejects pages of the configured size; the pagers that may be behind it allow 20 and more.
 _SMALL_PAGE = 20
+_SMALL_PAGES_SECONDS = 900.0  # then the configured size is tried again: the rejection may have had another reason
 _TOO_MANY_ITEMS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 
 _log = logging.getLogger(__name__)
@@ -113,6 +114,7 @@ class ReadClient:
         )
         self._decoder = Decoder(settings.decoding)
         self._page_size = max(1, settings.page_size)
+        self._small_pages_until = 0.0
         self._max_threads = max(1, settings.max_concurrency)
         self._pages = PageCache()
         self._ends = ListEndCache(self._clock)
@@ -356,12 +358,14 @@ class ReadClient:
 
     def _with_smaller_pages(self, operation: str, fetch_all: Callable[[int], _T]) -> _T:
         """Read a list, once more with smaller pages when the API rejects the request."""
-        page_size = self._page_size
-        smaller = min(_SMALL_PAGE, page_size // 2)
+        is_small = self._clock.monotonic() < self._small_pages_until
+        smaller = min(_SMALL_PAGE, self._page_size // 2)
+        page_size = smaller if is_small and smaller else self._page_size
         try:
             result = fetch_all(page_size)
         except ApiError as error:
-            if error.status not in _TOO_MANY_ITEMS or not smaller or operation in self._rejects_small_pages:
+            is_hopeless = page_size == smaller or not smaller or operation in self._rejects_small_pages
+            if error.status not in _TOO_MANY_ITEMS or is_hopeless:
                 raise
         else:
             self._rejects_small_pages.discard(operation)
@@ -372,6 +376,7 @@ class ReadClient:
             if error.status in _TOO_MANY_ITEMS:
                 self._rejects_small_pages.add(operation)
             raise
-        self._page_size = smaller
-        _log.warning("the API takes smaller pages only: set api.page_size", extra={"page_size": smaller})
+        if not self._small_pages_until:
+            _log.warning("the API takes smaller pages only: set api.page_size", extra={"page_size": smaller})
+        self._small_pages_until = self._clock.monotonic() + _SMALL_PAGES_SECONDS
         return result
