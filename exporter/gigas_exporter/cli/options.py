@@ -75,7 +75,7 @@ class FindingName(click.ParamType):  # type: ignore[type-arg]  # takes an argume
         """Return the finding."""
         if isinstance(value, Finding):
             return value
-        by_name = {each.value.replace(" ", "_"): each for each in Finding}
+        by_name = {each.metric: each for each in Finding} | {each.value.replace(" ", "_"): each for each in Finding}
         given = str(value).strip().lower().replace(" ", "_").replace("-", "_")
         if given not in by_name:
             hint = human.did_you_mean(given, by_name) or f" (one of {', '.join(by_name)})"

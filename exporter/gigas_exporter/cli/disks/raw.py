@@ -8,33 +8,29 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from gigas_exporter.decode import decode_backup, decode_disk
-from gigas_exporter.gigas import RawResponse, Request
+from gigas_exporter.decode import Decoder
+from gigas_exporter.gigas import ApiSettings, RawResponse, Request
 
 __all__ = ["RawItems", "without_secrets"]
 
 _SECRET: Final = re.compile(r"pass|token|secret|key|auth", re.IGNORECASE)
-_DECODERS: Final[Mapping[str, Callable[[object, Counter[str]], Any]]] = {
-    "get_disk": decode_disk,
-    "list_disks": decode_disk,
-    "list_disk_backups": decode_backup,
-}
+_OPERATIONS: Final = ("get_disk", "list_disks", "list_disk_backups")
 
 
 class RawItems:
     """Keeps the items of a client's responses; given to it as ``on_response``."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: ApiSettings) -> None:
+        self._decoder = Decoder(settings.decoding)
         self._items: dict[str, dict[str, Any]] = {}
 
     def __call__(self, request: Request[Any], response: RawResponse) -> None:
         """Keep the items of a response, by id."""
-        decode = _DECODERS.get(request.operation)
-        if decode is None:
+        if request.operation not in _OPERATIONS:
             return
+        decode = self._decoder.backup if request.operation == "list_disk_backups" else self._decoder.disk
         try:
             body = json.loads(response.body.decode("utf-8-sig"))
         except (ValueError, RecursionError):

@@ -128,9 +128,9 @@ def list_disks(
         "primary": primary,
     }
     _warn_env_filters((*filters, "findings"))
-    raw = RawItems() if output == "json" else None
     with progress("reading disks and their backups"):
         selection = select_accounts(account, flags)
+        raw = RawItems(selection.settings.api) if output == "json" else None
         reports, errors = _list_all(selection, filters, raw)
     if errors and len(errors) == len(selection.accounts):
         raise errors[0]
@@ -201,7 +201,7 @@ def _list_account(
 def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
     """Show all that is known of DISK, and the verdict on it."""
     selection, chosen = select_account(account, flags)
-    raw = RawItems() if output == "json" else None
+    raw = RawItems(selection.settings.api) if output == "json" else None
     with ReadClient(selection.settings.api, chosen.credential, on_response=raw) as client:
         found = get_disk(client, chosen.account.id, disk)
         (report,) = report_disks(selection, chosen, client, (found,))
@@ -239,7 +239,7 @@ def backups(disk: str, min_disk_size: float | None, output: Format, account: str
     """List the backups of DISK, newest first."""
     _warn_env_filters(("min_disk_size",))
     selection, chosen = select_account(account, flags)
-    raw = RawItems() if output == "json" else None
+    raw = RawItems(selection.settings.api) if output == "json" else None
     with ReadClient(selection.settings.api, chosen.credential, on_response=raw) as client:
         get_disk(client, chosen.account.id, disk)
         listing = client.list_disk_backups(chosen.account.id, disk, min_disk_size=min_disk_size)

@@ -26,6 +26,7 @@ _HOUR: Final = 3600.0
 _LONGEST_OFFSET_SECONDS: Final = 14.5 * _HOUR
 _PAGING: Final = ("x-total", "x-total-pages", "x-per-page", "x-page")
 _MAX_DIGITS: Final = 9
+_OTHER_SUCCESSES: Final = frozenset(range(201, 300)) - {204}
 _ABSENT_FLAGS: Final = frozenset({"null", "empty text", "blank text"})
 
 _TAKEN_AS: Final = {
@@ -80,7 +81,7 @@ def describe_list(
     problems = [
         Problem(account, reading.name, field, text, setting)
         for field, text, setting in [
-            *_field_problems(reading.name, fields, len(items)),
+            *_field_problems(reading.name, fields, len(items), settings.api.decoding.fields),
             *_status_problems(reading, words),
             *_date_problems(reading, fields, wall),
         ]
@@ -92,6 +93,10 @@ def describe_list(
     if reading.error is None and len(items) < total:
         text = f"{len(items)} different items, and {total} by X-Total"
         problems.append(Problem(account, reading.name, None, text, "api.page_size"))
+    strange_success = {answer.status for answer in reading.responses} & _OTHER_SUCCESSES
+    if reading.error is None and strange_success:
+        text = f"not accepted: HTTP status {min(strange_success)}, which is no whole list"
+        problems.append(Problem(account, reading.name, None, text, unreadable=True))
     problems = _with_error(reading, account, settings.poll.backups_source) + problems
     facts: dict[str, Any] = {
         "list": reading.name,
@@ -163,21 +168,26 @@ def _field(each: Field, items: int) -> dict[str, Any]:
     }
 
 
-def _field_problems(list_name: str, fields: Mapping[str, Field], items: int) -> Iterable[tuple[str | None, str, str]]:
+def _field_problems(
+    list_name: str, fields: Mapping[str, Field], items: int, aliases: Mapping[str, str | None]
+) -> Iterable[tuple[str | None, str, str]]:
     for each in fields.values():
         if not items or not each.used:
             continue
+        present = each.present
+        if each.name in aliases:
+            theirs = aliases[each.name]
+            present = items if theirs is None else max(present, fields[theirs].present if theirs in fields else 0)
         if each.not_understood:
             forms = ", ".join(form for form, _ in each.forms.most_common(3)) or "absent"
             yield each.name, f"{each.not_understood} of {items} not understood ({forms})", _setting_for(each)
-        elif each.name in DECIDING[list_name] and each.present == 0:
+        elif each.name in DECIDING[list_name] and present < items:
+            absent = "absent from every item" if present == 0 else f"absent from {items - present} of {items} items"
             other = similar_field(each.name, fields)
             setting = f"api.fields: {{{each.name}: {other or 'THEIR_NAME'}}}"
             if each.name == "error" and other is None:
                 setting += ", or {error: null} where the API has no such field"
-            yield each.name, "absent from every item", setting
-        elif each.name in DECIDING[list_name] and each.present < items:
-            yield each.name, f"absent from {items - each.present} of {items} items", ""
+            yield each.name, absent, setting
         elif each.name in {"autobackup", "is_swap"} and (empty := sum(each.forms[form] for form in _ABSENT_FLAGS)):
             yield each.name, f"{empty} of {items} are null or empty", ""
 

@@ -44,6 +44,7 @@ _BACKUP: Final[Mapping[str, FieldKind]] = {
     "backup_size": "size",
     "locked": "flag",
     "backup_type": "choice",
+    "built": "flag",
 }
 _MACHINE: Final[Mapping[str, FieldKind]] = {
     "id": "id",
@@ -71,7 +72,6 @@ DECIDING: Final[Mapping[str, frozenset[str]]] = {
 """The fields without which nothing can be judged: absent from every item, they are reported."""
 
 _OTHER_KINDS: Final[Mapping[str, FieldKind]] = {
-    "built": "flag",
     "created_at": "date",
     "locked": "flag",
     "primary": "flag",
