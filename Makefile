@@ -13,6 +13,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 # More arguments for the program a target runs, such as ARGS="tests/web -k reload".
 ARGS ?=
+FIELD ?=
 # Test processes: one more than cores, since most tests wait more than they compute.
 JOBS ?= $(shell echo $$(($$(nproc) + 1)))
 # Each file's tests run in one process, for the sake of what they share, and files begin in the order of tests/conftest.py.
@@ -62,13 +63,26 @@ test: $(DEV)
 else
 test: $(DEV) tools node lint  ## lint, then run all tests with coverage; with ARGS just those tests
 	@rm -f .coverage .coverage.*
-	$(PYTHON) -m pytest $(TOGETHER) --cov --cov-report= --durations=15 --ignore=$(UNTRACED)
-	$(PYTHON) -m pytest $(TOGETHER) $(UNTRACED)
+	$(PYTHON) -m pytest $(TOGETHER) -m 'not field' --cov --cov-report= --durations=15 --ignore=$(UNTRACED)
+	$(PYTHON) -m pytest $(TOGETHER) -m 'not field' $(UNTRACED)
 	@mkdir -p build
 	@$(PYTHON) -m coverage report
 	@$(PYTHON) -m coverage json --quiet -o build/coverage.json
 	@$(PYTHON) scripts/coverage_gate.py build/coverage.json $(LEAST_COVERAGE)
 endif
+
+.PHONY: check
+check: $(DEV)  ## ruff, mypy, and the tests that need no socket and no other process: seconds, for while you edit
+	@$(PYTHON) -m ruff check --quiet .
+	@$(PYTHON) -m ruff format --quiet --check .
+	@$(PYTHON) -m mypy --no-error-summary
+	@$(PYTHON) -m pytest -q --no-header --numprocesses=$(shell nproc) --dist=loadfile -m unit $(ARGS)
+
+# FIELD=required installs what they need, and lets a test fail that lacks it.
+.PHONY: test-field
+test-field: $(DEV) $(if $(filter required,$(FIELD)),tools node field-tools)  ## run the tests marked field: image, newer Prometheus; FIELD=required installs what they need
+	@$(if $(filter required,$(FIELD)),scripts/install-tools --field)
+	FIELD=$(FIELD) $(PYTHON) -m pytest -m field -rs $(ARGS) || (($$? == 5))  # 5: there is none
 
 .PHONY: lint
 lint: $(DEV)  ## ruff, mypy strict, shellcheck, hadolint, zizmor

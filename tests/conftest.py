@@ -1,4 +1,4 @@
-"""What all tests have: a clean environment, an order, and logging as it was.
+"""What all tests have: a clean environment, a kind, an order, and logging as it was.
 
 The folders that take longest begin first, so that in the end no process waits long for another.
 """
@@ -11,10 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from support.environment import begin_anew, is_clean
+from support.kinds import doing_no_more_than, kind_of
 
 LONGEST = ("secrets", "alerts", "docs", "lifecycle", "soak", "statuspage", "e2e", "fuzz", "bench")
+
+
+settings.register_profile("quick", max_examples=40, deadline=None)
+settings.register_profile("thorough", max_examples=500, deadline=None)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -27,16 +33,34 @@ def pytest_configure(config: pytest.Config) -> None:
         capture.stop_global_capturing()
         begin_anew()
         capture.start_global_capturing()
+    if not config.getoption("--hypothesis-profile", None):
+        settings.load_profile("thorough" if os.environ.get("CI") else "quick")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest first; the others keep the order of their names."""
+    """Mark each with its kind, and put the longest first; the others keep the order of their names."""
+    for item in items:
+        item.add_marker(kind_of(item))
     items.sort(key=_place)
 
 
 def _place(item: pytest.Item) -> int:
     folder = item.path.relative_to(Path(__file__).parent).parts[0]
     return LONGEST.index(folder) if folder in LONGEST else len(LONGEST)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Let no test do more than its kind says."""
+    with doing_no_more_than(kind_of(item)):
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """Nor what it is set up with."""
+    with doing_no_more_than(kind_of(item)):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gigas_exporter.decode import (
@@ -56,7 +56,6 @@ ITEMS = VALUES | st.dictionaries(st.sampled_from(FIELDS), VALUES)
 
 
 @pytest.mark.parametrize("decode", [decode_disk, decode_backup, decode_virtual_machine, decode_account])
-@settings(max_examples=150, deadline=None)
 @given(raw=st.lists(ITEMS, max_size=5))
 def test_any_json_decodes(decode: Any, raw: list[Any]) -> None:
     """Any JSON becomes items with a usable id, finite numbers and text that UTF-8 can hold."""
@@ -74,7 +73,6 @@ def test_any_json_decodes(decode: Any, raw: list[Any]) -> None:
                 assert value >= 0
 
 
-@settings(max_examples=300, deadline=None)
 @given(body=st.binary(max_size=200) | st.text(alphabet='[]{}",:0123456789eE+-.truefalsn\\u\x00').map(str.encode))
 def test_any_bytes_are_an_array_or_an_error(body: bytes) -> None:
     """Any bytes give a list or a DecodeError of one line."""

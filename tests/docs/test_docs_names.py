@@ -76,6 +76,7 @@ def test_no_recorded_series_is_named(page: Path) -> None:
 
 
 @_each_page
+@pytest.mark.system
 def test_flags_exist(page: Path, commands: dict[str, click.Command]) -> None:
     """Each flag in the text is one of some command, and each flag of a command that is shown is that command's."""
     every = set().union(*map(_options, commands.values())) | _OTHERS_FLAGS

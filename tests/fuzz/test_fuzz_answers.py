@@ -147,7 +147,7 @@ def assert_presentable(polled: Any) -> str:
 
 
 @given(data=st.data())
-@settings(QUIET, max_examples=250)
+@settings(QUIET)
 def test_any_answers_can_be_shown(polled: Any, api: Any, data: st.DataObject) -> None:
     """Disks, machines and backups of any JSON, or of none: 250 clouds and their pages."""
     api.bodies = {name: data.draw(BODY, label=name) for name in ("disks", "virtual_machine", "backups")}
@@ -157,7 +157,7 @@ def test_any_answers_can_be_shown(polled: Any, api: Any, data: st.DataObject) ->
 
 
 @given(texts=st.lists(TEXT, min_size=1, max_size=5))
-@settings(QUIET, max_examples=100)
+@settings(QUIET)
 def test_texts_read_back_as_they_were(polled: Any, api: Any, texts: list[str]) -> None:
     """What a text in the API was is what a label reads back as, but for its length and halves of characters."""
     items = [{"id": number, "mount_point": text} for number, text in enumerate(texts)]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 TARGET = Path(__file__).with_name("decoding.py")
@@ -59,7 +59,6 @@ def silent() -> Iterator[None]:
     logger.setLevel(before)
 
 
-@settings(max_examples=1000, deadline=None)
 @given(
     data=st.binary(max_size=400)
     | st.builds(lambda kind, value: bytes([kind]) + json.dumps(value).encode(), st.integers(0, 3), JSON)

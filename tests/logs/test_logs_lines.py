@@ -261,6 +261,7 @@ def test_nobody_waits_for_a_reader_that_stops(monkeypatch: pytest.MonkeyPatch) -
         configure("info", "logfmt")  # ends the thread that writes to the pipe
 
 
+@pytest.mark.system
 def test_logging_loads_no_console_library() -> None:
     """The process stays small: rich is for the commands that draw tables."""
     code = f"import sys, {logs.__name__}; sys.exit('rich' in sys.modules or 'asyncio' in sys.modules)"

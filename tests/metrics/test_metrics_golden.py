@@ -78,6 +78,7 @@ def test_every_family_is_on_a_full_page_once(scene: Any, fleet: Callable[..., Ac
     assert sorted(types) == sorted((family.name, family.type) for family in FAMILIES)
 
 
+@pytest.mark.system
 def test_promtool_finds_nothing(scene: Any, fleet: Callable[..., AccountInventory], tool: Callable[[str], str]) -> None:
     """Prometheus' linter has no word to say about the whole page."""
     _told(scene)

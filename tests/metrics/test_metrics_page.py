@@ -185,6 +185,7 @@ def serve() -> Iterator[Callable[[Any], str]]:
         thread.join(10)
 
 
+@pytest.mark.system
 def test_curl_reads_the_compressed_page(
     scene: Any, fleet: Fleet, serve: Callable[[Any], str], tool: Callable[[str], str]
 ) -> None:

@@ -22,6 +22,7 @@ def test_documentation_is_in_step() -> None:
     assert PAGE.read_text(encoding="utf-8") == reference(), f"write it again: {COMMAND}"
 
 
+@pytest.mark.system
 def test_command_prints_the_page() -> None:
     """The command named in the page's head does what it says."""
     command = [sys.executable, "-m", "gigas_exporter.metrics.reference"]

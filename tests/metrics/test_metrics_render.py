@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -281,7 +281,6 @@ def _read(parsed: Iterable[Metric]) -> dict[Any, float]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
 @given(fleet=FLEETS)
 def test_page_reads_like_the_client_librarys(new_scene: Callable[[], Any], fleet: tuple[AccountInventory, ...]) -> None:
     """Any fleet gives the same series, types and help as the client library writes, in both formats."""
@@ -297,7 +296,6 @@ def test_page_reads_like_the_client_librarys(new_scene: Callable[[], Any], fleet
     assert _read(read_openmetrics(openmetrics + "# EOF\n")) == _read(read_openmetrics(slow))
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     fleets=st.lists(
         st.lists(_inventories(st.sampled_from("ab")), max_size=2, unique_by=lambda i: i.account.id), max_size=4

@@ -17,7 +17,9 @@ from pathlib import Path
 __all__ = ["begin_anew", "clean", "is_clean"]
 
 # Who runs the tests and where, and what is meant for the tests themselves. TERM is only for people, who are not there.
-_KEPT = re.compile(r"HOME|PATH|USER|LOGNAME|SHELL|TMPDIR|CI|GOLDEN|PYTEST_\w+|HYPOTHESIS_\w+|COV_\w+|COVERAGE_\w+")
+_KEPT = re.compile(
+    r"HOME|PATH|USER|LOGNAME|SHELL|TMPDIR|CI|FIELD|GOLDEN|PYTEST_\w+|HYPOTHESIS_\w+|COV_\w+|COVERAGE_\w+"
+)
 _IGNORABLE = [
     signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD,
     signal.SIGALRM,

@@ -1,0 +1,110 @@
+"""Which test is of which kind: by its file, in this one table; and the watch that no test does more than its kind says.
+
+``unit`` needs no socket and no other process; ``http`` speaks over sockets of this process; ``system`` starts programs.
+A file that is not named here is ``system``, which may do anything. A test's own mark goes before its file's; ``field``
+is always such a mark.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+__all__ = ["DoesMoreError", "doing_no_more_than", "kind_of"]
+
+_TESTS = Path(__file__).resolve().parent.parent
+_UNIT = (
+    "alerts/test_alerts_lint.py",
+    "alerts/test_alerts_runbooks.py",
+    "cli/test_cli_rounds.py",
+    "config/*",
+    "dashboards/test_dashboards_bundle.py",
+    "dashboards/test_dashboards_linter.py",
+    "dashboards/test_dashboards_structure.py",
+    "decode/*",
+    "docs/test_docs_names.py",
+    "logs/*",
+    "metrics/*",
+    "report/*",
+    "repository/test_repository_architecture.py",
+    "repository/test_repository_packaging.py",
+    "web/test_strict_yaml.py",
+    "web/test_web_negotiation.py",
+)
+_HTTP = (
+    "cli/test_cli_check.py",
+    "cli/test_cli_config.py",
+    "cli/test_cli_disks_read.py",
+    "cli/test_cli_probe.py",
+    "client/*",
+    "poller/*",
+    "sharding/test_sharding_requests.py",
+    "simulator/*",
+    "statuspage/test_statuspage_render.py",
+    "statuspage/test_statuspage_visits.py",
+    "web/test_web_config_file.py",
+    "web/test_web_head.py",
+    "web/test_web_routes.py",
+    "web/test_web_server.py",
+    "web/test_web_stream.py",
+)
+_PROCESS_EVENTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system"})
+_EVENTS = {
+    "unit": _PROCESS_EVENTS | {"socket.bind", "socket.connect", "socket.getaddrinfo"},
+    "http": _PROCESS_EVENTS,
+}
+
+
+class DoesMoreError(BaseException):
+    """A test does what its kind excludes. No ``except Exception`` in what is tested hides it."""
+
+
+def kind_of(item: pytest.Item) -> str:
+    """Return the kind of a test."""
+    own = [mark.name for mark in item.iter_markers() if mark.name in {*_EVENTS, "system", "field"}]
+    if own:
+        return own[0]
+    file = item.path.relative_to(_TESTS).as_posix()
+    if any(fnmatch(file, pattern) for pattern in _UNIT):
+        return "unit"
+    return "http" if any(fnmatch(file, pattern) for pattern in _HTTP) else "system"
+
+
+class _Watch:
+    """Hears of everything that Python does for this process; a hook of ``sys`` cannot be taken out again."""
+
+    def __init__(self) -> None:
+        self.kind = ""
+        self.excluded: frozenset[str] = frozenset()
+        self.broken: str | None = None
+
+    def hear(self, event: str, _: object) -> None:
+        if event in self.excluded:
+            self.broken = event
+            raise DoesMoreError(
+                f"a {self.kind} test must not cause {event}: name its file otherwise in tests/support/kinds.py"
+            )
+
+
+_watch: list[_Watch] = []
+
+
+@contextmanager
+def doing_no_more_than(kind: str) -> Iterator[None]:
+    """Fail when what is done in the block exceeds a kind, whichever thread does it."""
+    if not _watch:
+        _watch.append(_Watch())
+        sys.addaudithook(_watch[0].hear)
+    watch = _watch[0]
+    watch.kind, watch.excluded, watch.broken = kind, _EVENTS.get(kind, frozenset()), None
+    try:
+        yield
+    finally:
+        watch.excluded = frozenset()
+    if watch.broken is not None:  # in a thread, or caught
+        raise DoesMoreError(f"a {kind} test must not cause {watch.broken}")
