@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gigas_exporter.cli import memory
+from gigas_exporter import memory
 from gigas_exporter.simulator import SimulatorServer, World
 from support.programs import Process, account_environment, answers, await_true, free_port, running
 
@@ -21,7 +21,7 @@ BURST = """
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from gigas_exporter.cli import memory
+from gigas_exporter import memory
 
 def resident():
     return int(Path("/proc/self/status").read_text().split("VmRSS:")[1].split()[0]) / 1024
@@ -44,10 +44,10 @@ with memory.frugal() if sys.argv[1] == "frugal" else nullcontext():
 COUNTING = """
 import gc, sys, weakref
 from urllib3 import PoolManager
-from gigas_exporter.cli.application import Application
+from gigas_exporter.app import Application
 from gigas_exporter.cli.main import main
 
-alive, make, reload = weakref.WeakSet(), PoolManager.__init__, Application.reload
+alive, make, reload = weakref.WeakSet(), PoolManager.__init__, Application._reload
 
 def counted(self, *arguments, **options):
     alive.add(self)
@@ -59,7 +59,7 @@ def told(self):
     sys.stderr.write(f"pools: {len(alive)}\\n")  # at once, so that no log line comes between
     return said
 
-PoolManager.__init__, Application.reload = counted, told
+PoolManager.__init__, Application._reload = counted, told
 sys.exit(main())
 """
 

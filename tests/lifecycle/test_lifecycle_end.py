@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import http.client
 import os
 import signal
 import socket
@@ -12,6 +14,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+import bcrypt
 import pytest
 
 from gigas_exporter.simulator import SimulatorServer, World
@@ -82,7 +85,7 @@ def test_it_leaves_although_many_reloads_wait_their_turn(tmp_path: Path, cloud: 
         for _ in range(200):
             client = held.enter_context(socket.create_connection((host, int(port)), timeout=5))
             client.sendall(b"POST /-/reload HTTP/1.1\r\nHost: x\r\n\r\n")
-        await_true(lambda: served.process.stderr.count("configuration reloaded") >= 2)
+        await_true(lambda: served.process.stderr.count("Configuration reloaded") >= 2)
         with within(AT_MOST_SECONDS):
             assert served.process.end() == 0
 
@@ -99,6 +102,40 @@ def test_it_leaves_in_the_middle_of_many_status_pages(tmp_path: Path) -> None:
             assert served.answers("/metrics")
         with within(AT_MOST_SECONDS):
             assert served.process.end() == 0
+
+
+def test_it_leaves_while_passwords_are_checked(tmp_path: Path, cloud: SimulatorServer) -> None:
+    """Sixty wrong passwords that wait at a cost of 12 hold it no longer than the one that is being checked."""
+    stored = bcrypt.hashpw(b"right", bcrypt.gensalt(12)).decode()
+    (tmp_path / "web.yml").write_text(f"basic_auth_users: {{alice: '{stored}'}}", encoding="utf-8")
+    flags = [f"--web.config.file={tmp_path}/web.yml"]
+    with exporter(tmp_path, account_environment(cloud), *flags, ready=False) as served, ExitStack() as held:
+        host, _, port = served.url.removeprefix("http://").rpartition(":")
+        for number in range(60):
+            client = held.enter_context(socket.create_connection((host, int(port)), timeout=5))
+            word = base64.b64encode(b"alice:%d" % number).decode()
+            client.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {word}\r\n\r\n".encode())
+        time.sleep(0.5)
+        with within(AT_MOST_SECONDS):
+            assert served.process.end() == 0
+
+
+def test_a_kept_connection_does_not_hold_it_after_the_last_byte(tmp_path: Path) -> None:
+    """A scrape in flight on a connection that would be kept is answered, and the exit follows at once."""
+    world = World(seed=1, disks=6000, eventful=False)
+    with SimulatorServer(world) as cloud, exporter(tmp_path, account_environment(cloud)) as served:
+        host, _, port = served.url.removeprefix("http://").rpartition(":")
+        with socket.socket() as reader:
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+            reader.connect((host, int(port)))
+            reader.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            response = http.client.HTTPResponse(reader)
+            response.begin()
+            served.process.popen.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            response.read()
+            with within(1.0):
+                assert served.process.popen.wait(10) == 0
 
 
 def test_it_leaves_in_the_middle_of_a_login(tmp_path: Path, cloud: SimulatorServer) -> None:

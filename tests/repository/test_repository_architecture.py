@@ -36,8 +36,22 @@ _MAY_IMPORT: dict[str, set[str]] = {
     "statuspage": {"clock", "errors", "human", "inventory", "model", "policy", "report", "web"},
     "bundle": {"errors", "files", "strict_yaml"},
     "simulator": {"clock", "errors", "model"},
-    "cli": {*_DOMAIN, "bundle", "config", "decode", "files", "gigas", "human", "logs", "metrics", "poller", "report"}
-    | {"simulator", "statuspage", "strict_yaml", "systemd", "web"},
+    "memory": set(),
+    "app": {
+        "clock",
+        "config",
+        "errors",
+        "human",
+        "logs",
+        "memory",
+        "metrics",
+        "poller",
+        "statuspage",
+        "systemd",
+        "web",
+    },
+    "cli": {*_DOMAIN, "app", "bundle", "config", "decode", "files", "gigas", "human", "logs", "metrics", "poller"}
+    | {"report", "simulator", "strict_yaml", "web"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -197,7 +197,7 @@ def refusals(served: Exporter, web: Web) -> list[tuple[str, str]]:
         web.write(text)
         await_true(lambda lines=lines: _said_bad(served, lines), what=f"a refusal of {number}")  # type: ignore[misc]
     web.renew()
-    await_true(lambda: served.answers("/metrics") and "the web config was read again" in served.process.stderr)
+    await_true(lambda: served.answers("/metrics") and "Reloaded web config" in served.process.stderr)
     return found
 
 

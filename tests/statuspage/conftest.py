@@ -12,7 +12,7 @@ from gigas_exporter.metrics import Telemetry
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
 from gigas_exporter.simulator import SimulatorServer, World
-from gigas_exporter.statuspage import StatusPage, Visits
+from gigas_exporter.statuspage import StatusPage, StatusPageHandler
 from gigas_exporter.web import Request, Response, Server
 from statuspage.browser import Browser, browsing
 from support.polling import settings_for
@@ -55,15 +55,15 @@ class Site:
         self.visited: list[str] = []
         self.page = StatusPage(source, self.clock, telemetry_path="/metrics")
         self.is_ending = False
-        self._visits = Visits(self.page, self.clock, lambda: self.is_ending)
-        self._server = Server(("127.0.0.1", 0), self._answer, None, SystemClock())
+        self._handler = StatusPageHandler(self.page, lambda: self.is_ending)
+        self._server = Server([("127.0.0.1", 0)], self._answer, None, SystemClock())
         self._server.start()
         host, port = self.address
         self.url = f"http://{host}:{port}/"
 
-    def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request) -> Response:
         self.visited.append(request.path)
-        return self._visits.answer(request)
+        return await self._handler(request)
 
     @property
     def address(self) -> tuple[str, int]:

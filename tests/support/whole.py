@@ -22,7 +22,7 @@ from gigas_exporter.inventory import AccountInventory, Resource
 from gigas_exporter.metrics import Page, Telemetry
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
-from gigas_exporter.statuspage import StatusPage, Visits
+from gigas_exporter.statuspage import StatusPage, StatusPageHandler
 from gigas_exporter.web import Server, build_routes
 from support.programs import await_true
 
@@ -130,16 +130,15 @@ class Whole:
         self._later_page = Page(self.store, self.telemetry, self.later)
         self.store.on_change = self._refresh
         self.service = Service(settings, self.store, self.telemetry, clock=clock)
-        visits = Visits(StatusPage(self.store, clock, telemetry_path="/metrics"), clock)
         routes = build_routes(
             self.page,
             telemetry_path="/metrics",
             ready=self.service.not_ready,
             healthy=self.service.healthy,
             reload=None,
-            index=visits.answer,
+            index=StatusPageHandler(StatusPage(self.store, clock, telemetry_path="/metrics")),
         )
-        self._server = Server(("127.0.0.1", 0), routes)
+        self._server = Server([("127.0.0.1", 0)], routes)
         self._lines = _Lines()
         self.url = f"http://127.0.0.1:{self._server.address[1]}"
         self._session = requests.Session()

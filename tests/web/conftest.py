@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
+import inspect
 import ipaddress
 import os
 import shutil
@@ -13,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 import pytest
 from cryptography import x509
@@ -22,7 +24,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gigas_exporter.clock import SystemClock
-from gigas_exporter.web import Handler, Limits, Request, Response, Server, WebConfig
+from gigas_exporter.web import Handler, Request, Response, Server, ServerLimits, WebConfig
+
+BlockingHandler = Callable[[Request], Response]
+
+
+def in_thread(handler: BlockingHandler) -> Handler:
+    """Return a handler that calls one which may block."""
+
+    async def handle(request: Request) -> Response:
+        return await asyncio.to_thread(handler, request)
+
+    return handle
 
 
 def echo(request: Request) -> Response:
@@ -36,9 +49,13 @@ def serve() -> Iterator[Callable[..., Server]]:
     with ExitStack() as stack:
 
         def start(
-            handler: Handler | None = None, web_config: WebConfig | None = None, limits: Limits | None = None
+            handler: BlockingHandler | Handler | None = None,
+            web_config: WebConfig | None = None,
+            limits: ServerLimits | None = None,
         ) -> Server:
-            server = Server(("127.0.0.1", 0), handler or echo, web_config, SystemClock(), limits=limits)
+            if handler is None or not inspect.iscoroutinefunction(handler):
+                handler = in_thread(cast(BlockingHandler, handler or echo))
+            server = Server([("127.0.0.1", 0)], handler, web_config, SystemClock(), limits=limits)
             stack.callback(server.close, 0.2)
             server.start()
             return server

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from gigas_exporter.web import Limits, Request, Response, Server, load_web_config
+from gigas_exporter.web import Request, Response, Server, ServerLimits, load_web_config
 
 _STACK_BYTES = 8 << 20
 
@@ -41,14 +41,14 @@ def main() -> None:
     arguments = parser.parse_args()
     page = (b"#" * arguments.page_bytes,)
 
-    def handler(request: Request) -> Response:
+    async def handler(request: Request) -> Response:
         if request.path == "/usage":
             return Response(200, {}, (json.dumps(_usage()).encode(),))
         return Response(200, {"Content-Type": "text/plain; version=0.0.4"}, page)
 
-    limits = Limits(arguments.head_seconds, arguments.request_seconds, connections=arguments.connections)
+    limits = ServerLimits(arguments.head_seconds, arguments.request_seconds, connections=arguments.connections)
     web_config = load_web_config(arguments.web_config) if arguments.web_config is not None else None
-    server = Server(("127.0.0.1", 0), handler, web_config, limits=limits)
+    server = Server([("127.0.0.1", 0)], handler, web_config, limits=limits)
     if arguments.descriptors is not None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (arguments.descriptors, arguments.descriptors))
     server.start()

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import statistics
 import subprocess
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import bcrypt
 import pytest
 
-from gigas_exporter.clock import SystemClock
 from gigas_exporter.secret import Secret
-from gigas_exporter.web import Server, load_web_config
-from gigas_exporter.web.auth import Authenticator, Verdict
-from gigas_exporter.web.turns import Call, party_of
+from gigas_exporter.web import Request, Response, Server, load_web_config
+from gigas_exporter.web.auth import AuthResult, BasicAuthenticator
+from gigas_exporter.web.fair_lock import client_key
+from gigas_exporter.web.http import text_response
 from support.pace import within
 
 ROOM = 128
@@ -32,16 +32,17 @@ def _basic(user: bytes, password: bytes, scheme: str = "Basic") -> str:
     return f"{scheme} {base64.b64encode(user + b':' + password).decode()}"
 
 
-def _authenticator(cost: int = 4, **passwords: str) -> Authenticator:
+def _authenticator(cost: int = 4, **passwords: str) -> BasicAuthenticator:
     return _new({name: Secret(_hash(word.encode(), cost)) for name, word in passwords.items()})
 
 
-def _new(users: dict[str, Secret], before: Authenticator | None = None) -> Authenticator:
-    return Authenticator(users, SystemClock(), ROOM, before)
+def _new(users: dict[str, Secret], previous: BasicAuthenticator | None = None) -> BasicAuthenticator:
+    return BasicAuthenticator(users, previous=previous)
 
 
-def _check(authenticator: Authenticator, authorization: str, party: str = "127.0.0.1") -> Verdict:
-    return authenticator.check(authorization, party)
+def _check(authenticator: BasicAuthenticator, authorization: str, client: str = "127.0.0.1") -> AuthResult:
+    """Check where nothing else is checked."""
+    return asyncio.run(authenticator.check(authorization, client))
 
 
 def _config(directory: Path, text: str) -> Any:
@@ -52,36 +53,38 @@ def _config(directory: Path, text: str) -> Any:
 
 @pytest.fixture(autouse=True)
 def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gigas_exporter.web.access._LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("gigas_exporter.web.access_control._CHECK_SECONDS", 0.1)
 
 
 @pytest.mark.parametrize(
     ("authorization", "verdict"),
     [
-        (_basic(b"alice", b"wonder:land"), Verdict.GOOD),
-        (_basic(b"alice", b"wonder:land", "bAsIc"), Verdict.GOOD),
-        (_basic("josé".encode(), "señor".encode()), Verdict.GOOD),
-        (_basic("josé".encode("latin-1"), "señor".encode()), Verdict.BAD),
-        (_basic(b"alice", b"wonder"), Verdict.BAD),
-        (_basic(b"alice", b""), Verdict.BAD),
-        (_basic(b"", b"wonder:land"), Verdict.BAD),
-        (_basic(b"Alice", b"wonder:land"), Verdict.BAD),
-        (_basic(b"mallory", b"wonder:land"), Verdict.BAD),
-        (_basic(b"alice", b"wonder:land\0"), Verdict.BAD),
-        (_basic(b"alice", b"x" * 73), Verdict.BAD),
-        (_basic(b"alice", b"x" * 10_000), Verdict.BAD),
-        (_basic(b"mallory", b"x" * 73), Verdict.BAD),
-        (_basic(b"long", b"y" * 72), Verdict.GOOD),
-        (_basic(b"long", b"y" * 73), Verdict.BAD),
-        ("Basic " + base64.b64encode(b"alice").decode(), Verdict.BAD),
-        ("Basic !!!!", Verdict.BAD),
-        ("Basic \u00e9", Verdict.BAD),
-        ("Basic", Verdict.BAD),
-        ("Bearer abc", Verdict.BAD),
-        ("", Verdict.BAD),
+        (_basic(b"alice", b"wonder:land"), AuthResult.OK),
+        (_basic(b"alice", b"wonder:land", "bAsIc"), AuthResult.OK),
+        (_basic("josé".encode(), "señor".encode()), AuthResult.OK),
+        (_basic("josé".encode("latin-1"), "señor".encode()), AuthResult.DENIED),
+        (_basic(b"alice", b"wonder"), AuthResult.DENIED),
+        (_basic(b"alice", b""), AuthResult.DENIED),
+        (_basic(b"", b"wonder:land"), AuthResult.DENIED),
+        (_basic(b"Alice", b"wonder:land"), AuthResult.DENIED),
+        (_basic(b"mallory", b"wonder:land"), AuthResult.DENIED),
+        (_basic(b"alice", b"wonder:land\0"), AuthResult.DENIED),
+        (_basic(b"alice", b"x" * 73), AuthResult.DENIED),
+        (_basic(b"alice", b"x" * 10_000), AuthResult.DENIED),
+        (_basic(b"mallory", b"x" * 73), AuthResult.DENIED),
+        (_basic(b"long", b"y" * 72), AuthResult.OK),
+        (_basic(b"long", b"y" * 71), AuthResult.DENIED),
+        (_basic(b"long", b"y" * 73), AuthResult.OK),  # as in Go, whose bcrypt uses the first 72 bytes
+        (_basic(b"long", b"y" * 72 + b"\0"), AuthResult.DENIED),
+        ("Basic " + base64.b64encode(b"alice").decode(), AuthResult.DENIED),
+        ("Basic !!!!", AuthResult.DENIED),
+        ("Basic \u00e9", AuthResult.DENIED),
+        ("Basic", AuthResult.DENIED),
+        ("Bearer abc", AuthResult.DENIED),
+        ("", AuthResult.DENIED),
     ],
 )
-def test_only_the_right_password_is_good(authorization: str, verdict: Verdict) -> None:
+def test_only_the_right_password_is_good(authorization: str, verdict: AuthResult) -> None:
     """Whatever else comes is bad, without an exception, the first time and again."""
     authenticator = _authenticator(alice="wonder:land", josé="señor", long="y" * 72)
     assert _check(authenticator, authorization) is verdict
@@ -95,10 +98,10 @@ def test_what_is_remembered_cannot_be_forged() -> None:
     """
     stored = _hash(b"right")
     authenticator = _new({"a": Secret(stored)})
-    assert _check(authenticator, _basic(b"a", b"right")) is Verdict.GOOD
+    assert _check(authenticator, _basic(b"a", b"right")) is AuthResult.OK
     for user, password in ((b"ar", b"ight"), (b"a" + stored.encode(), b"right"), (b"a", stored.encode() + b"right")):
-        assert _check(authenticator, _basic(user, password)) is Verdict.BAD
-    assert _check(authenticator, _basic(b"a", b"right")) is Verdict.GOOD
+        assert _check(authenticator, _basic(user, password)) is AuthResult.DENIED
+    assert _check(authenticator, _basic(b"a", b"right")) is AuthResult.OK
 
 
 def test_a_good_credential_is_checked_once() -> None:
@@ -113,11 +116,11 @@ def test_a_good_credential_is_checked_once() -> None:
         taken = []
         for _ in range(5):  # the quickest of five: a busy machine makes single ones slow, and bcrypt would make all so
             begin = time.perf_counter()
-            assert _check(one, _basic(b"alice", b"right")) is Verdict.GOOD
+            assert _check(one, _basic(b"alice", b"right")) is AuthResult.OK
             taken.append(time.perf_counter() - begin)
         assert min(taken) < 0.01
-    assert len(fast.memory._verdicts[Verdict.GOOD]) == 1
-    assert len(fast.memory._verdicts[Verdict.BAD]) <= 256
+    assert len(fast.cache._results[AuthResult.OK]) == 1
+    assert len(fast.cache._results[AuthResult.DENIED]) <= 256
 
 
 def test_unknown_users_and_wrong_passwords_cost_the_same() -> None:
@@ -128,121 +131,156 @@ def test_unknown_users_and_wrong_passwords_cost_the_same() -> None:
         times = []
         for number in range(7):
             begin = time.thread_time()
-            assert _check(authenticator, _basic(user, b"guess%d" % number)) is Verdict.BAD
+            assert _check(authenticator, _basic(user, b"guess%d" % number)) is AuthResult.DENIED
             times.append(time.thread_time() - begin)
         medians.append(statistics.median(times))
     assert max(medians) < 1.5 * min(medians)
 
 
-def _flood(authenticator: Authenticator, guesses: int, parties: int = 1) -> tuple[list[Verdict], Callable[[], None]]:
-    """Guess many passwords at once from some addresses, and return once they all wait: the verdicts, and the end."""
-    verdicts: list[Verdict] = []
+async def _flood(
+    authenticator: BasicAuthenticator, guesses: int, clients: int = 1
+) -> tuple[list[AuthResult], list[asyncio.Task[None]]]:
+    """Guess many passwords at once from some addresses; return the results, which grow, once the others wait."""
+    results: list[AuthResult] = []
 
-    def guess(number: int) -> None:
+    async def guess(number: int) -> None:
         word = _basic(b"alice", b"guess%d" % number)
-        verdicts.append(_check(authenticator, word, f"198.51.100.{number % parties}"))
+        results.append(await authenticator.check(word, f"198.51.100.{number % clients}"))
 
-    threads = [threading.Thread(target=guess, args=(number,)) for number in range(guesses)]
-    for thread in threads:
-        thread.start()
-    end = time.monotonic() + 10
-    while len(authenticator._turns._waiting) + len(verdicts) < guesses - 1:
-        assert time.monotonic() < end
-        time.sleep(0.001)
-
-    def join() -> None:
-        for thread in threads:
-            thread.join(30)
-
-    return verdicts, join
+    tasks = [asyncio.create_task(guess(number)) for number in range(guesses)]
+    while authenticator.lock._waiting + len(results) < guesses:  # noqa: ASYNC110  (nothing tells of it)
+        await asyncio.sleep(0.001)
+    return results, tasks
 
 
-def test_who_is_known_does_not_wait_behind_guesses() -> None:
+def _run(test: Coroutine[None, None, None]) -> None:
+    with within(60.0):
+        asyncio.run(test)
+
+
+def test_a_cached_credential_does_not_wait_behind_guesses() -> None:
     """While fifty guesses wait for their checks, a credential that was checked before gets in at once."""
     authenticator = _authenticator(cost=8, alice="right")
-    assert _check(authenticator, _basic(b"alice", b"right")) is Verdict.GOOD
-    verdicts, join = _flood(authenticator, 50)
-    before = len(verdicts)
-    assert _check(authenticator, _basic(b"alice", b"right")) is Verdict.GOOD
-    assert len(verdicts) - before < 25
-    join()
-    assert Verdict.GOOD not in verdicts
+
+    async def test() -> None:
+        assert await authenticator.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.OK
+        results, tasks = await _flood(authenticator, 50)
+        before = len(results)
+        assert await authenticator.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.OK
+        assert len(results) - before < 25
+        await asyncio.gather(*tasks)
+        assert AuthResult.OK not in results
+
+    _run(test())
 
 
-@pytest.mark.parametrize("parties", [1, 5])
-def test_who_is_not_known_yet_waits_for_one_check_of_each_other_address(parties: int) -> None:
-    """A flood of guesses, also one that fills the room, makes nobody of another address wait for more than its first.
+@pytest.mark.parametrize("clients", [1, 5])
+def test_a_new_credential_waits_for_one_check_of_each_other_address(clients: int) -> None:
+    """A flood of guesses, also one that fills the queue, makes no other address wait for more than its first.
 
     exporter-toolkit checks in the order of arrival, without bound: the flood is all served before.
     """
     authenticator = _authenticator(cost=8, alice="right")
-    verdicts, join = _flood(authenticator, 3 * ROOM, parties)
-    before = len(verdicts)
-    assert _check(authenticator, _basic(b"alice", b"right")) is Verdict.GOOD
-    assert verdicts[before:].count(Verdict.BAD) <= 4 * (parties + 1)
-    join()
-    assert len(verdicts) == 3 * ROOM
-    assert verdicts.count(Verdict.BUSY) >= ROOM
-    assert Verdict.GOOD not in verdicts
+
+    async def test() -> None:
+        results, tasks = await _flood(authenticator, 3 * ROOM, clients)
+        before = len(results)
+        assert await authenticator.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.OK
+        assert results[before:].count(AuthResult.DENIED) <= 2 * (clients + 1)
+        await asyncio.gather(*tasks)
+        assert len(results) == 3 * ROOM
+        assert results.count(AuthResult.BUSY) >= ROOM
+        assert AuthResult.OK not in results
+
+    _run(test())
 
 
-def test_of_one_address_who_came_first_is_checked_first() -> None:
+def test_checks_of_one_address_are_done_in_order_of_arrival() -> None:
     """Behind an address that many share, a good credential waits for the guesses before it, and for no later ones."""
     authenticator = _authenticator(cost=8, alice="right")
-    verdicts, join = _flood(authenticator, 40)
-    done = threading.Event()
 
-    def go_on() -> None:
-        number = 0
-        while not done.is_set():
-            number += 1
-            _check(authenticator, _basic(b"alice", b"later%d" % number), "198.51.100.0")
+    async def test() -> None:
+        results, tasks = await _flood(authenticator, 40)
+        good = asyncio.create_task(authenticator.check(_basic(b"alice", b"right"), "198.51.100.0"))
+        await asyncio.sleep(0)
+        later, more = await _flood(authenticator, 0)
+        more = [
+            asyncio.create_task(authenticator.check(_basic(b"alice", b"later%d" % number), "198.51.100.0"))  # type: ignore[arg-type]
+            for number in range(60)
+        ]
+        assert await good is AuthResult.OK
+        assert not any(task.done() for task in more)
+        await asyncio.gather(*tasks, *more)
+        assert AuthResult.BUSY not in results
+        assert later == []
 
-    later = [threading.Thread(target=go_on) for _ in range(20)]
-    good: list[Verdict] = []
-    waiting = threading.Thread(
-        target=lambda: good.append(_check(authenticator, _basic(b"alice", b"right"), "198.51.100.0"))
-    )
-    waiting.start()
-    for thread in later:
-        thread.start()
-    waiting.join(10)
-    done.set()
-    assert good == [Verdict.GOOD]
-    join()
-    for thread in later:
-        thread.join(30)
-    assert Verdict.BUSY not in verdicts
+    _run(test())
 
 
 def test_no_more_wait_than_can_be_checked_in_time() -> None:
-    """With hashes that are dear, those who would wait too long are told at once to come again."""
+    """With hashes that are dear, requests that would wait too long are told at once to come again."""
     authenticator = _authenticator(cost=12, alice="right")
-    _check(authenticator, _basic(b"alice", b"wrong"))
-    with within(20.0):
+
+    async def test() -> None:
+        await authenticator.check(_basic(b"alice", b"wrong"), "198.51.100.0")
         with within(2.0):
-            verdicts, join = _flood(authenticator, ROOM)
-        assert verdicts.count(Verdict.BUSY) >= ROOM / 2
-        join()
+            results, tasks = await _flood(authenticator, ROOM)
+        assert results.count(AuthResult.BUSY) >= ROOM / 2
+        with within(12.0):
+            await asyncio.gather(*tasks)
+
+    _run(test())
+
+
+def test_a_check_that_waits_too_long_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the checks before it do not end, a request is turned away."""
+    monkeypatch.setattr("gigas_exporter.web.fair_lock._TIMEOUT_SECONDS", 0.1)
+    authenticator = _authenticator(alice="right")
+
+    async def test() -> None:
+        async with authenticator.lock.hold("192.0.2.1"):
+            assert await authenticator.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.BUSY
+        assert await authenticator.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.OK
+
+    _run(test())
+
+
+def test_nothing_is_checked_while_the_server_closes() -> None:
+    """Sixty wrong passwords that wait are let go, so that they do not hold the shutdown."""
+    closing = asyncio.Event()
+    users = {"alice": Secret(_hash(b"right", 10))}
+    authenticator = BasicAuthenticator(users, closing.is_set)
+
+    async def test() -> None:
+        results, tasks = await _flood(authenticator, 60)
+        closing.set()
+        await asyncio.gather(*tasks)
+        assert results.count(AuthResult.BUSY) >= 55
+
+    _run(test())
 
 
 def test_a_good_credential_outlives_a_change_of_other_users() -> None:
-    """What was checked is not checked again when another user comes, and is forgotten with its own hash."""
+    """What was checked is not checked again when another user comes, and is dropped with its own hash."""
     users = {"alice": Secret(_hash(b"right", 10))}
     before = _new(users)
-    assert _check(before, _basic(b"alice", b"right")) is Verdict.GOOD
     after = _new({**users, "bob": Secret(_hash(b"builder"))}, before)
-    verdicts, join = _flood(after, 20)
-    told = len(verdicts)
-    assert _check(after, _basic(b"alice", b"right")) is Verdict.GOOD
-    assert len(verdicts) - told < 10
-    join()
+
+    async def test() -> None:
+        assert await before.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.OK
+        results, tasks = await _flood(after, 20)
+        told = len(results)
+        assert await after.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.OK
+        assert len(results) - told < 10
+        await asyncio.gather(*tasks)
+
+    _run(test())
     changed = _new({"alice": Secret(_hash(b"other"))}, after)
-    assert _check(changed, _basic(b"alice", b"right")) is Verdict.BAD
+    assert _check(changed, _basic(b"alice", b"right")) is AuthResult.DENIED
 
 
 @pytest.mark.parametrize(
-    ("host", "party"),
+    ("host", "key"),
     [
         ("192.0.2.1", "192.0.2.1"),
         ("::ffff:192.0.2.1", "192.0.2.1"),
@@ -250,34 +288,29 @@ def test_a_good_credential_outlives_a_change_of_other_users() -> None:
         ("fe80::1%eth0", "fe80::/64"),
     ],
 )
-def test_a_party_is_an_address_or_a_network(host: str, party: str) -> None:
-    """Who may choose the lower half of an IPv6 address is one party all the same."""
-    assert party_of(host) == party
+def test_a_client_is_an_address_or_a_network(host: str, key: str) -> None:
+    """Whoever may choose the lower half of an IPv6 address is one client all the same."""
+    assert client_key(host) == key
 
 
-def test_the_same_credential_at_once_is_checked_once() -> None:
+def test_the_same_credential_at_once_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred first scrapes together are all good, after one check."""
     authenticator = _authenticator(cost=10, alice="right")
-    verdicts: list[Verdict] = []
-    threads = [
-        threading.Thread(target=lambda: verdicts.append(_check(authenticator, _basic(b"alice", b"right"))))
-        for _ in range(100)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert verdicts == [Verdict.GOOD] * 100
+    checks: list[bytes] = []
+    check = bcrypt.checkpw
 
+    def counted(password: bytes, stored: bytes) -> bool:
+        checks.append(password)
+        return check(password, stored)
 
-def test_who_waits_too_long_is_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the checks before it do not end, a request is turned away, also where another asks the same."""
-    monkeypatch.setattr("gigas_exporter.web.turns._PATIENCE_SECONDS", 0.1)
-    authenticator = _authenticator(alice="right")
-    assert authenticator._turns.wait("127.0.0.1", b"something") is Call.TURN
-    assert _check(authenticator, _basic(b"alice", b"right")) is Verdict.BUSY
-    authenticator._turns.done(b"something")
-    assert _check(authenticator, _basic(b"alice", b"right")) is Verdict.GOOD
+    monkeypatch.setattr(bcrypt, "checkpw", counted)
+
+    async def test() -> None:
+        scrapes = [authenticator.check(_basic(b"alice", b"right"), f"192.0.2.{number}") for number in range(100)]
+        assert await asyncio.gather(*scrapes) == [AuthResult.OK] * 100
+
+    _run(test())
+    assert checks == [b"right"]
 
 
 def test_a_check_that_breaks_holds_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,7 +320,7 @@ def test_a_check_that_breaks_holds_nobody(monkeypatch: pytest.MonkeyPatch) -> No
         patch.setattr(bcrypt, "checkpw", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             _check(authenticator, _basic(b"alice", b"right"))
-    assert _check(authenticator, _basic(b"alice", b"right")) is Verdict.GOOD
+    assert _check(authenticator, _basic(b"alice", b"right")) is AuthResult.OK
 
 
 def test_curl_gets_in_with_the_password_only(
@@ -335,7 +368,11 @@ def test_busy_is_503(
     tmp_path: Path, serve: Callable[..., Server], wire: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who is turned away unchecked is told to come again."""
-    monkeypatch.setattr(Authenticator, "check", lambda *_: Verdict.BUSY)
+
+    async def check(*_: object) -> AuthResult:
+        return AuthResult.BUSY
+
+    monkeypatch.setattr(BasicAuthenticator, "check", check)
     server = serve(None, _config(tmp_path, f"basic_auth_users: {{alice: '{_hash(b'right')}'}}"))
     answer = wire(server).ask()
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
@@ -348,3 +385,33 @@ def test_the_rate_limit_is_kept(tmp_path: Path, serve: Callable[..., Server], wi
     assert [client.ask().status for _ in range(5)] == [200, 200, 200, 429, 429]
     time.sleep(0.75)
     assert [client.ask().status for _ in range(2)] == [200, 429]
+
+
+@pytest.mark.parametrize("ready", ["ready", "account 4242: no disk list yet"])
+def test_probes_need_no_credentials(
+    tmp_path: Path, serve: Callable[..., Server], wire: Callable[..., Any], ready: str
+) -> None:
+    """Health and readiness answer GET and HEAD without credentials or rate limit, and name no account."""
+
+    def handler(request: Request) -> Response:
+        text = ready if request.path == "/-/ready" else "healthy"
+        return text_response(200 if text in {"ready", "healthy"} else 503, text)
+
+    users = f"basic_auth_users: {{alice: '{_hash(b'right')}'}}\nrate_limit: {{interval: 1h, burst: 1}}"
+    client = wire(serve(handler, _config(tmp_path, users)))
+    for _ in range(3):
+        for method in ("GET", "HEAD"):
+            assert client.ask("/-/healthy", method=method).status == 200
+            assert client.ask("/-/ready", method=method).status == (200 if ready == "ready" else 503)
+    assert client.ask("/-/ready").body == (b"ready\n" if ready == "ready" else b"not ready\n")
+    assert client.ask("/-/healthy", method="POST").status == 401
+    assert client.ask("/-/healthy/").status == 429
+    assert client.ask("/metrics").status == 429
+
+
+def test_without_users_ready_gives_its_reason(
+    tmp_path: Path, serve: Callable[..., Server], wire: Callable[..., Any]
+) -> None:
+    """Where everybody may read the metrics, the reason is no secret."""
+    server = serve(lambda _: text_response(503, "account 4242: no disk list yet"), _config(tmp_path, ""))
+    assert wire(server).ask("/-/ready").body == b"account 4242: no disk list yet\n"

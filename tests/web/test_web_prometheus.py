@@ -15,7 +15,7 @@ from typing import Any
 
 import bcrypt
 
-from gigas_exporter.web import Response, Server, WebConfig, build_routes, load_web_config
+from gigas_exporter.web import Request, Response, Server, WebConfig, build_routes, load_web_config
 
 _TLS_AND_USERS = """
 tls_server_config:
@@ -76,6 +76,10 @@ def _query(port: int, expression: str) -> list[Any]:
     return result
 
 
+async def _index(_: Request) -> Response:
+    return Response(200)
+
+
 def _serve_page(serve: Callable[..., Server], page: _Page, web_config: WebConfig | None) -> int:
     routes = build_routes(
         page,
@@ -83,7 +87,7 @@ def _serve_page(serve: Callable[..., Server], page: _Page, web_config: WebConfig
         ready=lambda: None,
         healthy=lambda: True,
         reload=None,
-        index=lambda _: Response(200),
+        index=_index,
     )
     return serve(routes, web_config).address[1]
 

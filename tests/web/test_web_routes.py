@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,20 +36,30 @@ def _routes(
     telemetry_path: str = "/metrics",
     ready: str | None = None,
     healthy: bool = True,
-    reload: Callable[[], str | None] | None = None,
+    reload: Callable[[], Awaitable[str | None]] | None = None,
 ) -> Handler:
+    async def index(request: Request) -> Response:
+        return Response(200, {"Content-Type": "text/html"}, (request.query.get("q", "").encode(),))
+
     return build_routes(
         page or _Page(),
         telemetry_path=telemetry_path,
         ready=lambda: ready,
         healthy=lambda: healthy,
         reload=reload,
-        index=lambda request: Response(200, {"Content-Type": "text/html"}, (request.query.get("q", "").encode(),)),
+        index=index,
     )
 
 
+def _response(routes: Handler, request: Request) -> Response:
+    async def respond() -> Response:
+        return await routes(request)
+
+    return asyncio.run(respond())
+
+
 def _ask(routes: Handler, method: str, path: str) -> tuple[int, bytes]:
-    response = routes(Request(method, path))
+    response = _response(routes, Request(method, path))
     return response.status, b"".join(response.chunks)
 
 
@@ -56,10 +67,9 @@ def test_the_metrics_are_negotiated() -> None:
     """The page is asked for what the client's headers prefer, and says what it is."""
     page = _Page()
     routes = _routes(page)
-    plain = routes(Request("GET", "/metrics"))
-    other = routes(
-        Request("GET", "/metrics", {}, {"accept": "application/openmetrics-text", "accept-encoding": "gzip"})
-    )
+    plain = _response(routes, Request("GET", "/metrics"))
+    headers = {"accept": "application/openmetrics-text", "accept-encoding": "gzip"}
+    other = _response(routes, Request("GET", "/metrics", {}, headers))
     assert page.asked == [(False, False), (True, True)]
     assert dict(plain.headers) == {"Content-Type": "text/plain", "Vary": "Accept, Accept-Encoding"}
     assert other.headers["Content-Encoding"] == "gzip"
@@ -97,8 +107,8 @@ def test_a_path_answers_its_methods(method: str, path: str, answer: tuple[int, b
 def test_a_wrong_method_is_told_the_right_ones() -> None:
     """405 names what is allowed."""
     routes = _routes()
-    assert routes(Request("POST", "/")).headers["Allow"] == "GET, HEAD"
-    assert routes(Request("GET", "/-/reload")).headers["Allow"] == "POST"
+    assert _response(routes, Request("POST", "/")).headers["Allow"] == "GET, HEAD"
+    assert _response(routes, Request("GET", "/-/reload")).headers["Allow"] == "POST"
 
 
 def test_states_that_are_not_well_give_their_reason() -> None:
@@ -110,17 +120,45 @@ def test_states_that_are_not_well_give_their_reason() -> None:
 
 def test_a_reload_says_how_it_went() -> None:
     """A good reload is 200; a bad one is 500 with the reason."""
-    assert _ask(_routes(reload=lambda: None), "POST", "/-/reload") == (200, b"reloaded\n")
-    assert _ask(_routes(reload=lambda: "c.yml: bad"), "POST", "/-/reload") == (500, b"not reloaded: c.yml: bad\n")
+    for reason, status, text in ((None, 200, b"reloaded\n"), ("c.yml: bad", 500, b"not reloaded: c.yml: bad\n")):
+        assert _ask(_routes(reload=_reload(reason)), "POST", "/-/reload") == (status, text)
+
+
+def _reload(reason: str | None) -> Callable[[], Awaitable[str | None]]:
+    async def reload() -> str | None:
+        return reason
+
+    return reload
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"origin": "http://exporter:10063"}, 200),
+        ({"sec-fetch-site": "same-origin"}, 200),
+        ({"sec-fetch-site": "none"}, 200),
+        ({"origin": "http://elsewhere.example"}, 403),
+        ({"origin": "http://exporter"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": ""}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site", "origin": "http://exporter:10063"}, 403),
+    ],
+)
+def test_a_page_of_another_site_cannot_reload(headers: dict[str, str], status: int) -> None:
+    """A browser that is made to send the request says where from; other clients say nothing."""
+    request = Request("POST", "/-/reload", {}, {"host": "exporter:10063", **headers})
+    assert _response(_routes(reload=_reload(None)), request).status == status
 
 
 def test_only_a_few_wait_for_a_reload(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
     """Who comes when enough wait is told to come again; there is room again afterwards."""
     began, go_on = threading.Semaphore(0), threading.Event()
 
-    def reload() -> str | None:
+    async def reload() -> str | None:
         began.release()
-        assert go_on.wait(10)
+        assert await asyncio.to_thread(go_on.wait, 10)
         return None
 
     server = serve(_routes(reload=reload))
@@ -138,4 +176,4 @@ def test_only_a_few_wait_for_a_reload(serve: Callable[..., Server], wire: Callab
 
 def test_the_index_gets_the_query() -> None:
     """The status page answers the root, with the request's query."""
-    assert _routes()(Request("GET", "/", {"q": "x"})).chunks == (b"x",)
+    assert _response(_routes(), Request("GET", "/", {"q": "x"})).chunks == (b"x",)

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from gigas_exporter.cli.application import Application, hold_signals
+from gigas_exporter.app import Application, block_signals
 from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_options
 from gigas_exporter.clock import SystemClock
 from gigas_exporter.config import AccountSettings, Settings
@@ -97,7 +97,7 @@ def demo(disks: int, accounts: int, seed: int, retention: int, speed: float, **f
     The fleet lives: backups are made, rotate and fail, a disk has its error flag set, one was never backed up. It
     listens on 127.0.0.1 only, unless told otherwise.
     """
-    hold_signals()
+    block_signals()
     world = World(seed=seed, disks=disks, accounts=accounts, speed=speed, retention=retention)
     with SimulatorServer(world) as simulator:
         application = Application(lambda: _demo_settings(world, simulator.url, flags), clock=SystemClock())
@@ -125,7 +125,7 @@ def simulate(listen: str, **fleet: Any) -> None:
         host, port = parse_listen_address(listen)
     except ValueError as error:
         raise click.UsageError(f"--listen: {error}") from None
-    hold_signals()
+    block_signals()
     world = World(**fleet)
     try:
         simulator = SimulatorServer(world, host=host or "127.0.0.1", port=port)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gigas_exporter import logs
-from gigas_exporter.cli.application import tell_warnings
+from gigas_exporter.app import log_warnings
 from gigas_exporter.clock import Clock, SystemClock
 from gigas_exporter.config import Settings
 from gigas_exporter.inventory import AccountInventory, Resource
@@ -49,7 +49,7 @@ def poll_once(settings: Settings, progress: Callable[[str, Resource, bool], None
         GigasError: The accounts could not be listed.
     """
     logs.configure(settings.log.level, settings.log.format)
-    tell_warnings(settings)
+    log_warnings(settings)
     clock = SystemClock()
     telemetry = Telemetry()
     store = Store()

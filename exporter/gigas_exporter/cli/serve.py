@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gigas_exporter.cli.application import Application
+from gigas_exporter.app import Application
 from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_options
 from gigas_exporter.clock import SystemClock
 

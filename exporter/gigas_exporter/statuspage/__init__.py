@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
+from gigas_exporter.statuspage.handler import StatusPageHandler
 from gigas_exporter.statuspage.page import StatusPage
-from gigas_exporter.statuspage.visits import Visits
 
-__all__ = ["StatusPage", "Visits"]
+__all__ = ["StatusPage", "StatusPageHandler"]

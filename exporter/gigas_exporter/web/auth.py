@@ -1,135 +1,130 @@
-"""Owns who may ask: basic auth against bcrypt hashes. Knows the Authorization header, not what it protects.
+"""Basic auth against bcrypt hashes.
 
-A check costs tens or hundreds of milliseconds of processor on purpose, so
-
-- one runs at a time: guesses cannot take the processor from everything else;
-- those who wait take turns by address: a flood of guesses makes nobody wait but others of its own address;
-- what was found is remembered, good and bad apart, so that no flood of guesses pushes out the good credentials;
-- a credential that several requests bring at once is checked once.
-
-Wrong password and unknown user look the same and cost the same.
+A check costs tens or hundreds of milliseconds of processor on purpose. So one runs at a time, in a thread; waiting
+clients take turns; results are cached, good and bad apart, so that guesses do not push out good credentials. A wrong
+password and an unknown user look the same and cost the same.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import enum
 import hashlib
 import hmac
 import secrets
-import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import bcrypt
 
-from gigas_exporter.clock import Clock
 from gigas_exporter.secret import Secret
-from gigas_exporter.web.turns import Call, Turns
+from gigas_exporter.web.fair_lock import BusyError, FairLock
 
-__all__ = ["Authenticator", "Memory", "Verdict"]
+__all__ = ["AuthCache", "AuthResult", "BasicAuthenticator"]
 
-_REMEMBERED: Final = 256
-_BCRYPT_BYTES: Final = 72  # bcrypt raises beyond
+_CACHE_SIZE: Final = 256
+_MAX_WAITING: Final = 128
+_BCRYPT_BYTES: Final = 72  # bcrypt uses no more of a password, and Python's raises
 _HASH_BYTES: Final = 60
 
 
-class Verdict(enum.Enum):
-    """What a request's credentials are."""
+class AuthResult(enum.Enum):
+    """The result of a check."""
 
-    GOOD = "good"
-    BAD = "bad"
-    BUSY = "busy"  # nothing was checked: too many others wait
+    OK = "ok"
+    DENIED = "denied"
+    BUSY = "busy"  # not checked: too many requests wait
 
 
-class Authenticator:
-    """Check credentials against bcrypt hashes by user name.
+class BasicAuthenticator:
+    """Checks credentials.
 
     Args:
-        users: Hashes by name.
-        clock: Where the time comes from.
-        room: How many requests may wait for a check.
-        before: Whose memory to go on with; what it holds of a user whose hash is another one now is not found there.
-
-    Attributes:
-        memory: What was found.
+        users: bcrypt hashes by user name.
+        is_closing: Whether the server closes; what is not cached is not checked then.
+        previous: Whose cache and queue to keep. Cached results of a user whose hash changed are not found any more.
     """
 
     def __init__(
-        self, users: Mapping[str, Secret], clock: Clock, room: int, before: Authenticator | None = None
+        self,
+        users: Mapping[str, Secret],
+        is_closing: Callable[[], bool] = lambda: False,
+        previous: BasicAuthenticator | None = None,
     ) -> None:
         self._hashes = {name.encode(): secret.reveal().encode() for name, secret in users.items()}
-        costs = [_cost(stored) for stored in self._hashes.values()]
-        self._highest_cost = max(costs, default=10)
-        self._nobody = b"$2b$%02d$" % self._highest_cost + b"." * (_HASH_BYTES - 7)
-        self.memory: Memory = Memory() if before is None else before.memory
-        self._turns = Turns(clock, room)
+        self._max_cost = max((_cost(stored) for stored in self._hashes.values()), default=10)
+        self._dummy_hash = b"$2b$%02d$" % self._max_cost + b"." * (_HASH_BYTES - 7)
+        self.cache: AuthCache = AuthCache() if previous is None else previous.cache
+        self.lock: FairLock = FairLock(_MAX_WAITING, is_closing) if previous is None else previous.lock
+        self._pending: dict[bytes, asyncio.Task[AuthResult]] = {}
 
-    def check(self, authorization: str, party: str) -> Verdict:
-        """Judge an ``Authorization`` header that came from a party; the empty one is bad."""
+    async def check(self, authorization: str, client: str) -> AuthResult:
+        """Check an ``Authorization`` header, which may be empty."""
         credentials = _decode(authorization)
         if credentials is None:
-            return Verdict.BAD
+            return AuthResult.DENIED
         user, password = credentials
         stored = self._hashes.get(user)
-        name = self.memory.name(user, stored or self._nobody, password)
-        verdict = self.memory.recall(name)
-        if verdict is not None:
-            return verdict
-        call = self._turns.wait(party, name)
-        if call is Call.TURN:
-            try:
-                verdict = self.memory.recall(name) or self._judge(stored, password)
-                self.memory.keep(name, verdict)
-            finally:
-                self._turns.done(name)
-            return verdict
-        return (call is Call.SETTLED and self.memory.recall(name)) or Verdict.BUSY
+        key = self.cache.key(user, stored or self._dummy_hash, password)
+        result = self.cache.get(key)
+        if result is not None:
+            return result
+        if key not in self._pending:  # the same credential, sent by several requests at once, is checked once
+            self._pending[key] = asyncio.create_task(self._check(key, stored, password, client))
+            self._pending[key].add_done_callback(lambda _: self._pending.pop(key))
+        return await asyncio.shield(self._pending[key])
 
-    def _judge(self, stored: bytes | None, password: bytes) -> Verdict:
-        checkable = len(password) <= _BCRYPT_BYTES and b"\0" not in password
-        against = stored if stored is not None else self._nobody
-        if bcrypt.checkpw(password if checkable else b"", against) and checkable and stored is not None:
-            return Verdict.GOOD
-        # 2^c for the check and 2^c + ... + 2^(h-1) here make 2^h, whatever the user's own cost c is.
-        for cost in range(_cost(against), self._highest_cost):
+    async def _check(self, key: bytes, stored: bytes | None, password: bytes, client: str) -> AuthResult:
+        try:
+            async with self.lock.hold(client):
+                result = await asyncio.to_thread(self._verify, stored, password)
+        except BusyError:
+            return AuthResult.BUSY
+        self.cache.put(key, result)
+        return result
+
+    def _verify(self, stored: bytes | None, password: bytes) -> AuthResult:
+        checkable = b"\0" not in password
+        against = stored if stored is not None else self._dummy_hash
+        if bcrypt.checkpw(password[:_BCRYPT_BYTES] if checkable else b"", against) and checkable and stored is not None:
+            return AuthResult.OK
+        # 2^c for the check and 2^c + ... + 2^(m-1) here make 2^m, whatever the user's own cost c is.
+        for cost in range(_cost(against), self._max_cost):
             bcrypt.hashpw(b"", b"$2b$%02d$" % cost + b"." * 22)
-        return Verdict.BAD
+        return AuthResult.DENIED
 
 
-class Memory:
-    """The verdicts of the last checks, good and bad apart; safe to use from any thread."""
+class AuthCache:
+    """The last results, good and bad apart."""
 
     def __init__(self) -> None:
-        self._key = secrets.token_bytes(32)
-        self._lock = threading.Lock()
-        self._verdicts: dict[Verdict, OrderedDict[bytes, None]] = {
-            Verdict.GOOD: OrderedDict(),
-            Verdict.BAD: OrderedDict(),
+        self._secret = secrets.token_bytes(32)
+        self._results: dict[AuthResult, OrderedDict[bytes, None]] = {
+            AuthResult.OK: OrderedDict(),
+            AuthResult.DENIED: OrderedDict(),
         }
 
-    def recall(self, name: bytes) -> Verdict | None:
-        """Return what was found, if it is still remembered."""
-        with self._lock:
-            for verdict, names in self._verdicts.items():
-                if name in names:
-                    names.move_to_end(name)
-                    return verdict
+    def get(self, key: bytes) -> AuthResult | None:
+        """Return the cached result, if any."""
+        for result, keys in self._results.items():
+            if key in keys:
+                keys.move_to_end(key)
+                return result
         return None
 
-    def keep(self, name: bytes, verdict: Verdict) -> None:
-        """Remember what was found, and forget what was not asked for longest."""
-        with self._lock:
-            names = self._verdicts[verdict]
-            names[name] = None
-            if len(names) > _REMEMBERED:
-                names.popitem(last=False)
+    def put(self, key: bytes, result: AuthResult) -> None:
+        """Cache a result; the least recently used one is dropped."""
+        keys = self._results[result]
+        keys[key] = None
+        if len(keys) > _CACHE_SIZE:
+            keys.popitem(last=False)
 
-    def name(self, user: bytes, stored: bytes, password: bytes) -> bytes:
-        """Return a name under which nothing but exactly these three is remembered, and from which none can be had."""
-        digest = hmac.new(self._key, digestmod=hashlib.sha256)
+    def key(self, user: bytes, stored: bytes, password: bytes) -> bytes:
+        """Return the cache key: an HMAC over user, hash and password, each with its length."""
+        digest = hmac.new(self._secret, digestmod=hashlib.sha256)
         for part in (user, stored, password):
             digest.update(len(part).to_bytes(8, "big") + part)
         return digest.digest()

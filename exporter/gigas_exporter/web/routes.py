@@ -1,19 +1,20 @@
-"""Owns which path answers what. Knows a page that renders and a few questions to the process, nothing behind them."""
+"""Which path answers what. Knows a page that renders and a few questions to the process, nothing behind them."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Final, Protocol
+from urllib.parse import urlsplit
 
-from gigas_exporter.web.message import Handler, Request, Response, plain
+from gigas_exporter.web.http import Handler, Request, Response, text_response
 from gigas_exporter.web.negotiation import wants_gzip, wants_openmetrics
 
-__all__ = ["Exposition", "Page", "build_routes"]
+__all__ = ["Exposition", "MetricsPage", "build_routes"]
 
 _READ = ("GET", "HEAD")
-_MOST_RELOADERS: Final = 4
+_MAX_WAITING_FOR_RELOAD: Final = 4
 
 
 class Exposition(Protocol):
@@ -35,7 +36,7 @@ class Exposition(Protocol):
         ...
 
 
-class Page(Protocol):
+class MetricsPage(Protocol):
     """What renders the metrics."""
 
     def render(self, *, openmetrics: bool, gzip: bool) -> Exposition:
@@ -44,12 +45,12 @@ class Page(Protocol):
 
 
 def build_routes(
-    page: Page,
+    page: MetricsPage,
     *,
     telemetry_path: str,
     ready: Callable[[], str | None],
     healthy: Callable[[], bool],
-    reload: Callable[[], str | None] | None,
+    reload: Callable[[], Awaitable[str | None]] | None,
     index: Handler,
 ) -> Handler:
     """Return the handler of all paths.
@@ -63,59 +64,76 @@ def build_routes(
         index: Answers ``/``.
     """
 
-    def telemetry(request: Request) -> Response:
+    async def handle_metrics(request: Request) -> Response:
         headers = request.headers
-        exposition = page.render(
+        exposition = await asyncio.to_thread(
+            page.render,
             openmetrics=wants_openmetrics(headers.get("accept", "")),
             gzip=wants_gzip(headers.get("accept-encoding", "")),
         )
-        answer = {"Content-Type": exposition.content_type, "Vary": "Accept, Accept-Encoding"}
+        own = {"Content-Type": exposition.content_type, "Vary": "Accept, Accept-Encoding"}
         if exposition.content_encoding is not None:
-            answer["Content-Encoding"] = exposition.content_encoding
-        return Response(HTTPStatus.OK, answer, exposition.chunks)
+            own["Content-Encoding"] = exposition.content_encoding
+        return Response(HTTPStatus.OK, own, exposition.chunks)
 
-    def readiness(_: Request) -> Response:
-        reason = ready()
-        return plain(HTTPStatus.OK, "ready") if reason is None else plain(HTTPStatus.SERVICE_UNAVAILABLE, reason)
-
-    def health(_: Request) -> Response:
-        return plain(HTTPStatus.OK, "healthy") if healthy() else plain(HTTPStatus.SERVICE_UNAVAILABLE, "not healthy")
-
-    reloaders = threading.BoundedSemaphore(_MOST_RELOADERS)
-
-    def reloading(_: Request) -> Response:
-        if reload is None:
-            return plain(HTTPStatus.FORBIDDEN, "reloading is off; --web.enable-lifecycle turns it on")
-        # Who waits cannot be given up for who scrapes, so that only a few may.
-        if not reloaders.acquire(blocking=False):
-            return plain(HTTPStatus.SERVICE_UNAVAILABLE, "too many wait for a reload", retry_after="1")
-        try:
-            reason = reload()
-        finally:
-            reloaders.release()
+    async def handle_ready(_: Request) -> Response:
+        reason = await asyncio.to_thread(ready)
         if reason is None:
-            return plain(HTTPStatus.OK, "reloaded")
-        return plain(HTTPStatus.INTERNAL_SERVER_ERROR, f"not reloaded: {reason}")
+            return text_response(HTTPStatus.OK, "ready")
+        return text_response(HTTPStatus.SERVICE_UNAVAILABLE, reason)
+
+    async def handle_healthy(_: Request) -> Response:
+        if healthy():
+            return text_response(HTTPStatus.OK, "healthy")
+        return text_response(HTTPStatus.SERVICE_UNAVAILABLE, "not healthy")
 
     return _dispatch(
         {
             "/": (_READ, index),
-            "/-/healthy": (_READ, health),
-            "/-/ready": (_READ, readiness),
-            "/-/reload": (("POST",), reloading),
-            telemetry_path: (_READ, telemetry),
+            "/-/healthy": (_READ, handle_healthy),
+            "/-/ready": (_READ, handle_ready),
+            "/-/reload": (("POST",), _reload_handler(reload)),
+            telemetry_path: (_READ, handle_metrics),
         }
     )
 
 
+def _reload_handler(reload: Callable[[], Awaitable[str | None]] | None) -> Handler:
+    # A request that waits holds a connection that cannot be evicted, so only a few may.
+    slots = asyncio.Semaphore(_MAX_WAITING_FOR_RELOAD)
+
+    async def handle_reload(request: Request) -> Response:
+        if reload is None:
+            return text_response(HTTPStatus.FORBIDDEN, "reloading is off; --web.enable-lifecycle turns it on")
+        if _is_cross_origin(request):
+            return text_response(HTTPStatus.FORBIDDEN, "a reload cannot be asked for by another site's page")
+        if slots.locked():
+            return text_response(HTTPStatus.SERVICE_UNAVAILABLE, "too many wait for a reload", retry_after="1")
+        async with slots:
+            reason = await reload()
+        if reason is None:
+            return text_response(HTTPStatus.OK, "reloaded")
+        return text_response(HTTPStatus.INTERNAL_SERVER_ERROR, f"not reloaded: {reason}")
+
+    return handle_reload
+
+
+def _is_cross_origin(request: Request) -> bool:
+    """Return whether a browser sends the request for a page of another origin."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        return True
+    origin = request.headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
+
+
 def _dispatch(routes: Mapping[str, tuple[tuple[str, ...], Handler]]) -> Handler:
-    def handle(request: Request) -> Response:
+    async def handle(request: Request) -> Response:
         route = routes.get(request.path)
         if route is None:
-            return plain(HTTPStatus.NOT_FOUND)
-        methods, answer = route
+            return text_response(HTTPStatus.NOT_FOUND)
+        methods, handler = route
         if request.method not in methods:
-            return plain(HTTPStatus.METHOD_NOT_ALLOWED, allow=", ".join(methods))
-        return answer(request)
+            return text_response(HTTPStatus.METHOD_NOT_ALLOWED, allow=", ".join(methods))
+        return await handler(request)
 
     return handle

@@ -1,38 +1,65 @@
-"""Owns accepting connections and ending well. Knows no HTTP and no TLS: a connection does both in its own thread.
+"""The web server: uvicorn's HTTP/1.1 protocol on an event loop in a thread of its own.
 
-Written on plain sockets because that is what held up best when measured: 300 clients that drip headers, 300 that never
-finish a TLS handshake, or 100 that never read a large page neither slow scrapes down nor cost memory.
+It accepts the connections itself, because asyncio's own way has no limit on their number, stops accepting for a second
+when descriptors run out, and keeps a TLS context for ever.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
-import select
+import logging
+import resource
 import socket
 import threading
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Final
+from email.utils import formatdate
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote
+
+from uvicorn import Config
+from uvicorn.server import ServerState
 
 from gigas_exporter.clock import Clock, SystemClock
 from gigas_exporter.logs import get_logger
-from gigas_exporter.web.access import build_access
-from gigas_exporter.web.connection import Connection, Limits
-from gigas_exporter.web.crowd import Crowd, connection_cap
-from gigas_exporter.web.listening import open_listener
-from gigas_exporter.web.message import Handler
-from gigas_exporter.web.stream import Stream
-from gigas_exporter.web.turns import party_of
+from gigas_exporter.web.access_control import AccessControl
+from gigas_exporter.web.fair_lock import client_key
+from gigas_exporter.web.http import Handler, HTTPError, Request, Response, text_response
+from gigas_exporter.web.listener import open_listener
+from gigas_exporter.web.protocol import Connection, ServerLimits, State
 from gigas_exporter.web.webconfig import WebConfig
 
-__all__ = ["Limits", "Server"]
+__all__ = ["Server", "connection_limit"]
 
 _log = get_logger(__name__)
+_USUAL_LIMIT: Final = 512
+_MIN_LIMIT: Final = 16
+_DESCRIPTORS_KEPT_FREE: Final = 128  # for the API's connections, files and what libraries hold open
+_WORKERS: Final = 6  # at most one each checks a password and renders a status page; the others render metrics
 _OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _ACCEPTS_AT_ONCE: Final = 64
-_PAUSE_SECONDS: Final = 0.1
-_COMPLAINT_SECONDS: Final = 10.0
+_RETRY_SECONDS: Final = 0.1
+_TLS_SHUTDOWN_SECONDS: Final = 1.0
+_LOG_INTERVAL_SECONDS: Final = 10.0
 _UNFINISHED_GRACE_SECONDS: Final = 0.5
-_MOST_WAITING: Final = 128  # for a check of credentials; half of the connections stay for those who need none
+_MAX_HEAD_BYTES: Final = 16 * 1024
+_MAX_TARGET_BYTES: Final = 8 * 1024
+_MAX_HEADERS: Final = 100
+_MAX_BODY_BYTES: Final = 64 * 1024
+_MAX_QUERY_FIELDS: Final = 64
+_WRITE_BYTES: Final = 64 * 1024  # of a page that are copied for each client that does not read
+
+
+def connection_limit(wanted: int | None) -> int:
+    """Return how many connections to allow, so that room is left under the limit of open files."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    room = _USUAL_LIMIT if soft == resource.RLIM_INFINITY else max(_MIN_LIMIT, soft - _DESCRIPTORS_KEPT_FREE)
+    return min(wanted if wanted is not None else _USUAL_LIMIT, room)
 
 
 class Server:
@@ -42,122 +69,318 @@ class Server:
     in the kernel's queue until :meth:`start`.
 
     Args:
-        listen: Host and port; the empty host is every address, port 0 a free one.
-        handler: Answers the requests; called from many threads at once.
+        listen: Addresses, each host and port; the empty host is every address, port 0 a free one.
+        handler: Answers the requests, on the event loop; what takes long it hands to ``asyncio.to_thread``.
         web_config: TLS, users, headers and rate limit; None is plain HTTP for everybody.
-        clock: Where the time comes from.
-        limits: How long and how many.
 
     Raises:
-        ConfigError: The address cannot be listened on.
+        ConfigError: An address cannot be listened on.
     """
 
     def __init__(
         self,
-        listen: tuple[str, int],
+        listen: Sequence[tuple[str, int]],
         handler: Handler,
         web_config: WebConfig | None = None,
         clock: Clock | None = None,
         *,
-        limits: Limits | None = None,
+        limits: ServerLimits | None = None,
     ) -> None:
         self._clock = clock if clock is not None else SystemClock()
-        self._limits = limits if limits is not None else Limits()
         self._handler = handler
-        cap = connection_cap(self._limits.connections)
-        self._access = build_access(web_config, self._clock, min(_MOST_WAITING, cap // 2))
-        self._crowd = Crowd(self._clock, cap)
-        self._stop = threading.Event()
-        self._complained = -_COMPLAINT_SECONDS
+        self.limits = limits if limits is not None else ServerLimits()
+        self.access = AccessControl(web_config, self._clock, lambda: self._closing)
+        self.state = ServerState()
+        self._max_connections = connection_limit(self.limits.connections)
+        self._connections: set[Connection] = set()
+        self._closing = False
+        self._logged_at = -_LOG_INTERVAL_SECONDS
         self._thread: threading.Thread | None = None
-        self._listener = open_listener(listen)
-        self._wake, self._waker = socket.socketpair()
-        host, port, *_ = self._listener.getsockname()
-        self._address = (str(host), int(port))
+        self._listeners: list[socket.socket] = []
+        try:
+            for address in listen:
+                self._listeners.append(open_listener(address))
+        except BaseException:
+            self._close_listeners()
+            raise
+        self._addresses = [listener.getsockname()[:2] for listener in self._listeners]
 
     @property
     def address(self) -> tuple[str, int]:
-        """Return the host and port that are listened on."""
-        return self._address
+        """Return the first host and port that are listened on."""
+        host, port = self._addresses[0]
+        return str(host), int(port)
 
-    @property
-    def accepting(self) -> bool:
-        """Return whether connections are being accepted."""
-        return self._thread is not None and self._thread.is_alive() and not self._stop.is_set()
+    def accepts(self, timeout_seconds: float = 5.0) -> bool:
+        """Return whether the event loop works and accepts connections."""
+        if self._thread is None or self._closing or not self._thread.is_alive():
+            return False
+        turned = threading.Event()
+        with suppress(RuntimeError):  # it has just been closed
+            self._loop.call_soon_threadsafe(turned.set)
+        return turned.wait(timeout_seconds)
 
     def start(self) -> None:
         """Begin to answer."""
-        thread = threading.Thread(target=self._accept_until_stopped, name="web-accept", daemon=True)
+        self._executor = ThreadPoolExecutor(_WORKERS, thread_name_prefix="web")
+        ready = threading.Barrier(_WORKERS + 1)
+        for _ in range(_WORKERS):  # all of them now: later there may be no more threads
+            self._executor.submit(ready.wait)
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(self._executor)
+        self._loop.set_exception_handler(_log_loop_exception)
+        self._done = asyncio.Event()
+        self._empty = asyncio.Event()
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it warns of each request that is malformed
+        self._config = Config(
+            self._app,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
+        )
+        self._config.load()
+        self._config.timeout_keep_alive = self.limits.idle_seconds  # type: ignore[assignment]  # a float works
+        thread = threading.Thread(target=self._run, name="web", daemon=True)
         thread.start()
-        self._thread = thread  # only now, for one that could not be started cannot be waited for
+        ready.wait()
+        self._thread = thread  # only now, because one that could not be started cannot be waited for
 
     def close(self, grace_seconds: float = 5.0) -> bool:
-        """Stop listening, let requests under way finish, end the rest; return whether all finished in time.
+        """Stop listening, finish requests under way, end the rest; return whether all finished in time.
 
         Idle connections end at once. It takes at most about a second more than ``grace_seconds``.
         """
-        if self._stop.is_set():
+        if self._thread is None or self._closing:
+            self._close_listeners()
             return True
-        self._stop.set()
-        self._crowd.hurry()
-        with suppress(OSError):
-            self._waker.send(b"x")
-        if self._thread is not None:
-            self._thread.join()
-        self._listener.close()
-        finished = self._crowd.drain(grace_seconds, _UNFINISHED_GRACE_SECONDS)
-        self._wake.close()
-        self._waker.close()
+        finished = asyncio.run_coroutine_threadsafe(self._shut_down(grace_seconds), self._loop).result()
+        self._thread.join()
         return finished
 
-    def _accept_until_stopped(self) -> None:
-        poll = select.poll()
-        poll.register(self._listener, select.POLLIN)
-        poll.register(self._wake, select.POLLIN)
-        while not self._stop.is_set():
-            poll.poll()
-            self._accept_waiting()
-        self._accept_waiting()  # who connected before the end still gets an answer
+    def remove(self, connection: Connection) -> None:
+        """Forget a connection that has ended."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._empty.set()
 
-    def _accept_waiting(self) -> None:
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        for listener in self._listeners:
+            self._loop.add_reader(listener, self._accept, listener)
+        try:
+            self._loop.run_until_complete(self._done.wait())
+            for task in (tasks := asyncio.all_tasks(self._loop)):
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        finally:
+            # A password that is being checked is waited for by the interpreter; those that wait are not checked.
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._loop.close()
+
+    def _close_listeners(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+
+    async def _shut_down(self, grace_seconds: float) -> bool:
+        self._closing = True
+        for listener in self._listeners:
+            self._accept(listener)  # who connected before still gets a response
+            self._loop.remove_reader(listener)
+        self._close_listeners()
+        began = self._loop.time()
+        for connection in list(self._connections):
+            connection.finish()
+        if not await self._wait_until_empty(min(_UNFINISHED_GRACE_SECONDS, grace_seconds)):
+            for connection in list(self._connections):
+                if connection.state in {State.READING, State.IDLE}:
+                    connection.abort()
+        finished = await self._wait_until_empty(grace_seconds - (self._loop.time() - began))
+        for connection in list(self._connections):
+            connection.abort()
+        await self._wait_until_empty(1.0)
+        self._done.set()
+        return finished
+
+    async def _wait_until_empty(self, seconds: float) -> bool:
+        self._empty.clear()
+        with suppress(TimeoutError):
+            if self._connections:
+                await asyncio.wait_for(self._empty.wait(), max(0.0, seconds))
+        return not self._connections
+
+    # Connections
+
+    def _accept(self, listener: socket.socket) -> None:
         for _ in range(_ACCEPTS_AT_ONCE):
+            if len(self._connections) >= self._max_connections and self._oldest() is None:
+                self._pause(listener)  # all are being handled; newcomers wait in the kernel's queue
+                return
             try:
-                accepted, (host, *_) = self._listener.accept()
+                accepted, (host, *_) = listener.accept()
             except BlockingIOError:
                 return
             except OSError as error:
                 if error.errno in _OUT_OF_RESOURCES:
-                    self._wait_for_resources(error)
+                    self._log_exhaustion(error)
+                    # One connection less helps against the process' own limit, not against the machine's.
+                    if error.errno != errno.EMFILE or not self._evict_one():
+                        self._pause(listener)
                     return
-                continue  # that one client went away again
-            self._admit(accepted, host)
+                continue  # that client has gone away
+            if len(self._connections) >= self._max_connections:
+                self._evict_one()
+            connection = Connection(self._config, self, client_key(host))
+            self._connections.add(connection)
+            connection.starting = self._loop.create_task(self._start(connection, accepted))
+            connection.starting.add_done_callback(partial(self._on_started, connection, accepted))
 
-    def _admit(self, accepted: socket.socket, host: str) -> None:
-        with suppress(OSError):
-            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        stream = Stream(accepted, self._clock)
-        connection = Connection(
-            stream,
-            party_of(host),
-            clock=self._clock,
-            limits=self._limits,
-            access=self._access,
-            handler=self._handler,
-            closing=self._stop.is_set,
+    async def _start(self, connection: Connection, accepted: socket.socket) -> None:
+        """Hand a socket to its connection, after the TLS handshake if there is one."""
+        context = self.access.tls_context()
+        if context is not None and await _peek(accepted) in b"ABCDEFGHIJKLMNOPQRSTUVWXYZ":  # a method, not TLS
+            context, connection.expects_tls = None, True
+        await self._loop.connect_accepted_socket(
+            lambda: connection,
+            accepted,
+            ssl=context,
+            ssl_handshake_timeout=self.limits.head_seconds if context is not None else None,
+            ssl_shutdown_timeout=_TLS_SHUTDOWN_SECONDS if context is not None else None,
         )
-        if not self._crowd.admit(connection, connection.run):
-            stream.close()
-            self._complain("a connection was refused: there are too many")
 
-    def _wait_for_resources(self, error: OSError) -> None:
-        """Make room, or pause: the listener stays readable, and without either the loop would spin."""
-        self._complain("cannot accept connections", error=error.strerror)
-        own_limit = error.errno == errno.EMFILE  # the others are the machine's, which one connection less does not help
-        if not (own_limit and self._crowd.make_room(_PAUSE_SECONDS)):
-            self._clock.wait(self._stop, _PAUSE_SECONDS)
+    def _on_started(self, connection: Connection, accepted: socket.socket, task: asyncio.Task[None]) -> None:
+        connection.starting = None
+        if task.cancelled() or task.exception() is not None:  # the client left, was too slow or was evicted
+            accepted.close()
+            connection.discard()
 
-    def _complain(self, event: str, **facts: object) -> None:
-        now = self._clock.monotonic()
-        if now - self._complained >= _COMPLAINT_SECONDS:
-            self._complained = now
-            _log.bind(**facts).warning(event)
+    def _oldest(self) -> Connection | None:
+        """Return the connection to evict next."""
+        candidates = (each for each in self._connections if each.state is not State.HANDLING)
+        return min(candidates, key=lambda each: (each.state, each.since), default=None)
+
+    def _evict_one(self) -> bool:
+        oldest = self._oldest()
+        if oldest is None:
+            return False
+        self._connections.discard(oldest)
+        oldest.abort()
+        return True
+
+    def _pause(self, listener: socket.socket) -> None:
+        """Stop accepting for a moment: the listener stays readable, and without a pause the loop would spin."""
+        if not self._closing:
+            self._loop.remove_reader(listener)
+            self._loop.call_later(_RETRY_SECONDS, self._resume, listener)
+
+    def _resume(self, listener: socket.socket) -> None:
+        if not self._closing:
+            self._loop.add_reader(listener, self._accept, listener)
+
+    def _log_exhaustion(self, error: OSError) -> None:
+        now = self._loop.time()
+        if now - self._logged_at >= _LOG_INTERVAL_SECONDS:
+            self._logged_at = now
+            _log.warning("Cannot accept connections", error=error.strerror)
+
+    # Requests
+
+    async def _app(self, scope: Any, receive: Any, send: Any) -> None:
+        connection: Connection = scope["state"]["connection"]
+        connection.begin_request()
+        try:
+            request = _read_request(scope, connection.client_key)
+        except HTTPError as error:
+            connection.reject(error.status)
+            return
+        while (message := await receive()).get("more_body"):
+            pass
+        if message["type"] == "http.disconnect":
+            return
+        connection.enter(State.HANDLING)
+        response = self.access.add_headers(await self._respond(request))
+        connection.enter(State.WRITING)
+        headers = [
+            *response.headers.items(),
+            ("Content-Length", str(sum(map(len, response.chunks)))),
+            ("Date", formatdate(self._clock.wall(), usegmt=True)),
+            *([("Connection", "close")] if self._closing else []),
+        ]
+        encoded = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
+        await send({"type": "http.response.start", "status": response.status, "headers": encoded})
+        if request.method != "HEAD":
+            for piece in _pieces(response.chunks):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                if connection.flow.write_paused:  # before the next piece is copied
+                    await connection.flow.drain()
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _respond(self, request: Request) -> Response:
+        try:
+            return await self.access.handle(request, self._handler)
+        except Exception as error:  # noqa: BLE001  (the boundary: one broken page must not end the process)
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{where.filename}:{where.lineno}"
+            _log.error("Request failed", path=request.path, error=type(error).__name__, at=place)
+            return text_response(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _read_request(scope: Mapping[str, Any], client: str) -> Request:
+    """Return the request.
+
+    Raises:
+        HTTPError: It is larger than any that is served here, or asks for what HTTP/1.1 does not require.
+    """
+    target: bytes = scope["raw_path"] + scope["query_string"]
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        key, text = name.decode("ascii"), value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    if len(target) > _MAX_TARGET_BYTES:
+        raise HTTPError(HTTPStatus.REQUEST_URI_TOO_LONG)
+    size = sum(len(name) + len(value) for name, value in scope["headers"])
+    if size > _MAX_HEAD_BYTES or len(scope["headers"]) > _MAX_HEADERS:
+        raise HTTPError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+    if scope["http_version"] not in {"1.0", "1.1"}:
+        raise HTTPError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+    if "transfer-encoding" in headers:
+        raise HTTPError(HTTPStatus.NOT_IMPLEMENTED)
+    if int(headers.get("content-length", 0)) > _MAX_BODY_BYTES:
+        raise HTTPError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    if headers.get("expect", "100-continue").lower() != "100-continue":
+        raise HTTPError(HTTPStatus.EXPECTATION_FAILED)
+    path = scope["raw_path"].decode("ascii")
+    if path.lower().startswith(("http://", "https://")):  # RFC 9112, 3.2.2: the absolute form must be accepted
+        path = "/" + path.partition("://")[2].partition("/")[2]
+    query = scope["query_string"].decode("ascii")
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=_MAX_QUERY_FIELDS)
+        return Request(scope["method"], unquote(path, errors="strict"), dict(pairs), headers, client)
+    except ValueError:
+        raise HTTPError(HTTPStatus.BAD_REQUEST) from None
+
+
+def _pieces(chunks: Sequence[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        for start in range(0, len(chunk), _WRITE_BYTES):
+            yield chunk[start : start + _WRITE_BYTES]
+
+
+async def _peek(accepted: socket.socket) -> bytes:
+    """Return the first byte that the client sends, without consuming it; nothing if it sends none."""
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(accepted, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(accepted)
+    return accepted.recv(1, socket.MSG_PEEK) or b"\0"
+
+
+def _log_loop_exception(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    _log.error("Unhandled exception in the web server", error=type(error).__name__, reason=context.get("message"))

@@ -127,7 +127,7 @@ def _known(settings: TlsSettings, key: str, value: str) -> Iterator[None]:
         ) from None
 
 
-def is_allowed(secured: ssl.SSLSocket, allowed_names: frozenset[str]) -> bool:
+def is_allowed(secured: ssl.SSLObject, allowed_names: frozenset[str]) -> bool:
     """Return whether the client's certificate has one of these subject alternative names."""
     certificate = secured.getpeercert() or {}
     names: Iterable[Any] = certificate.get("subjectAltName", ())

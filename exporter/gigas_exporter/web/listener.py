@@ -1,4 +1,4 @@
-"""Owns opening the listening socket, so that an address in use is known before anything else starts."""
+"""Opening the listening socket."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from gigas_exporter.errors import ConfigError
 
-__all__ = ["display", "open_listener"]
+__all__ = ["format_address", "open_listener"]
 
 _HIGHEST_PORT: Final = 65535
 _NO_IPV6: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})  # compiled in, but switched off
@@ -18,33 +18,33 @@ _SEND_BUFFER_BYTES: Final = 256 * 1024
 _RECEIVE_BUFFER_BYTES: Final = 64 * 1024
 
 
-def display(listen: tuple[str, int]) -> str:
+def format_address(listen: tuple[str, int]) -> str:
     """Return an address as it is written: ``:10063``, ``127.0.0.1:9000``, ``[::1]:9000``."""
     host, port = listen
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def open_listener(listen: tuple[str, int]) -> socket.socket:
-    """Listen on an address; the empty host is every address, IPv6 and IPv4 alike where the machine has both.
+    """Listen on an address; the empty host and ``::`` are every address, IPv6 and IPv4 where the machine has both.
 
     Raises:
         ConfigError: It cannot be listened on; one line that says why.
     """
     host, port = listen
     if not 0 <= port <= _HIGHEST_PORT:
-        raise ConfigError(f"cannot listen on {display(listen)}: a port is from 0 to {_HIGHEST_PORT}")
+        raise ConfigError(f"cannot listen on {format_address(listen)}: a port is from 0 to {_HIGHEST_PORT}")
     try:
-        listener = _everywhere(port) if host == "" else _at(host, port)
+        listener = _bind_all(port) if host in {"", "::"} else _bind_host(host, port)
     except (OSError, UnicodeError) as error:
         why = (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
-        raise ConfigError(f"cannot listen on {display(listen)}: {why}") from None
+        raise ConfigError(f"cannot listen on {format_address(listen)}: {why}") from None
     listener.setblocking(False)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
     return listener
 
 
-def _everywhere(port: int) -> socket.socket:
+def _bind_all(port: int) -> socket.socket:
     if socket.has_dualstack_ipv6():
         try:
             return _create(socket.AF_INET6, ("", port), dualstack=True)
@@ -54,7 +54,7 @@ def _everywhere(port: int) -> socket.socket:
     return _create(socket.AF_INET, ("", port))
 
 
-def _at(host: str, port: int) -> socket.socket:
+def _bind_host(host: str, port: int) -> socket.socket:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, _, _, _, address = found[0]
     return _create(family, address)

@@ -1,0 +1,213 @@
+"""The running exporter: poller, page, web server and life cycle, put together.
+
+This is the one place where all parts meet. It owns start, reload and shutdown, and the order of each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Final
+
+from gigas_exporter import __version__, human, logs, memory
+from gigas_exporter.clock import Clock
+from gigas_exporter.config import Settings
+from gigas_exporter.errors import ConfigError, GigasError
+from gigas_exporter.logs import get_logger
+from gigas_exporter.metrics import Page, Telemetry
+from gigas_exporter.poller.service import Service
+from gigas_exporter.poller.store import Store
+from gigas_exporter.statuspage import StatusPage, StatusPageHandler
+from gigas_exporter.systemd import Notifier, Watchdog
+from gigas_exporter.web import Server, build_routes, load_web_config
+from gigas_exporter.web.listener import format_address
+
+__all__ = ["Application", "block_signals", "log_warnings"]
+
+_log = get_logger(__name__)
+
+_SHUTDOWN_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
+_SIGNALS: Final = _SHUTDOWN_SIGNALS | {signal.SIGHUP}
+_GRACE_SECONDS: Final = 3.0
+_RELOAD_INTERVAL_SECONDS: Final = 1.0  # each reload polls all accounts at once
+_GIL_SWITCH_INTERVAL: Final = 0.0005
+"""A scrape releases the GIL about a dozen times, and would wait up to this long for a poll each time."""
+
+
+class Application:
+    """The exporter from its start to its shutdown.
+
+    Args:
+        load: Reads the settings; called again at each reload.
+
+    Raises:
+        ConfigError: From the constructor, when settings are wrong or the address cannot be listened on; nothing has
+            been asked of the API by then.
+    """
+
+    def __init__(self, load: Callable[[], Settings], *, clock: Clock) -> None:
+        block_signals()  # a container's first process would miss those that come while it reads its configuration
+        self._load = load
+        self._clock = clock
+        self._settings = load()
+        logs.configure(self._settings.log.level, self._settings.log.format)
+        log_warnings(self._settings)
+        self._telemetry = Telemetry()
+        self._telemetry.reload(success=True, wall=clock.wall())
+        self._store = Store()
+        self._page = Page(self._store, self._telemetry, clock)
+        self._store.on_change = self._page.refresh
+        self._service = Service(self._settings, self._store, self._telemetry, clock=clock)
+        web = self._settings.web
+        status_page = StatusPage(self._store, clock, telemetry_path=web.telemetry_path)
+        self._shutting_down = False
+        routes = build_routes(
+            self._page,
+            telemetry_path=web.telemetry_path,
+            ready=self._service.not_ready,
+            healthy=self._service.healthy,
+            reload=self._reload_for_request if web.enable_lifecycle else None,
+            index=StatusPageHandler(status_page, lambda: self._shutting_down),
+        )
+        web_config = load_web_config(web.config_file) if web.config_file is not None else None
+        try:
+            self._server = Server([web.listen_address], routes, web_config, clock)
+        except ConfigError as error:
+            raise ConfigError(f"{error} (--web.listen-address takes another)") from None
+        self._notifier = Notifier(os.environ, clock)
+        self._watchdog = Watchdog(self._notifier, lambda: self._server.accepts() and self._service.healthy(), clock)
+        self._lock = threading.Lock()
+        self._reload_requests: list[Future[str | None]] = []
+        self._next_reload_at = float("-inf")
+
+    @property
+    def url(self) -> str:
+        """Where a person finds the status page."""
+        host, port = self._server.address
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def run(self, started: Callable[[], None] = lambda: None) -> None:
+        """Serve until SIGTERM or SIGINT; SIGHUP reloads. ``started`` is called once requests are answered."""
+        old_hook, threading.excepthook = threading.excepthook, _log_thread_exception
+        old_interval = sys.getswitchinterval()
+        sys.setswitchinterval(_GIL_SWITCH_INTERVAL)
+        try:
+            with memory.frugal():
+                self._serve(started)
+        finally:
+            self._close()
+            sys.setswitchinterval(old_interval)
+            threading.excepthook = old_hook
+
+    def _serve(self, started: Callable[[], None]) -> None:
+        self._thread_id = threading.get_ident()
+        # Before the service has begun nothing is known of accounts, and nobody may take that for being ready.
+        self._service.start()
+        self._server.start()
+        _log.info("Listening", address=format_address(self._server.address), version=__version__)
+        self._notifier.ready()
+        started()
+        self._watchdog.start()
+        while (received := self._next_signal()) == signal.SIGHUP:
+            self._reload()
+        _log.info("Shutting down", signal=received.name)
+
+    async def _reload_for_request(self) -> str | None:
+        """Wait for a reload by the thread that waits for signals; return why it failed, if it did.
+
+        Requests that come before it begins share it.
+        """
+        request: Future[str | None] = Future()
+        with self._lock:
+            if self._shutting_down:
+                return "the exporter is shutting down"
+            self._reload_requests.append(request)
+        signal.pthread_kill(self._thread_id, signal.SIGHUP)
+        return await asyncio.wrap_future(request)
+
+    def _next_signal(self) -> signal.Signals:
+        """Wait for a signal; a shutdown goes before reloads, and a reload waits for its distance from the last."""
+        while (info := signal.sigtimedwait(_SIGNALS, memory.COLLECTION_SECONDS)) is None:
+            memory.collect()
+        if info.si_signo == signal.SIGHUP:
+            wait_seconds = max(0.0, self._next_reload_at - self._clock.monotonic())
+            info = signal.sigtimedwait(_SHUTDOWN_SIGNALS, wait_seconds) or info
+        return signal.Signals(info.si_signo)
+
+    def _reload(self) -> None:
+        """Read the settings again and use them; when they are bad, keep the previous ones."""
+        self._next_reload_at = self._clock.monotonic() + _RELOAD_INTERVAL_SECONDS
+        error: str | None = "the reload failed"
+        requests = self._take_reload_requests()
+        self._notifier.reloading()
+        try:
+            self._apply(self._load())
+            memory.collect()  # what was polled with before is old, and partly held by cycles
+            error = None
+        except GigasError as problem:
+            error = str(problem)
+            self._telemetry.reload(success=False, wall=self._clock.wall())
+            _log.error("Failed to reload configuration, keeping the previous one", error=error)
+        finally:
+            self._notifier.ready()
+            for request in requests:
+                request.set_result(error)
+
+    def _take_reload_requests(self) -> list[Future[str | None]]:
+        with self._lock:
+            requests, self._reload_requests = self._reload_requests, []
+        return requests
+
+    def _apply(self, settings: Settings) -> None:
+        """Use these settings.
+
+        Raises:
+            GigasError: They cannot be used; the previous ones are in force as before.
+        """
+        self._service.reload(settings)
+        logs.configure(settings.log.level, settings.log.format)
+        log_warnings(settings)
+        if settings.web != self._settings.web:
+            _log.warning("A change of the web settings takes effect at the next start")
+        self._settings = settings
+        self._telemetry.reload(success=True, wall=self._clock.wall())
+        _log.info("Configuration reloaded")
+
+    def _close(self) -> None:
+        self._notifier.stopping()
+        self._watchdog.close()
+        with self._lock:
+            self._shutting_down = True
+        for request in self._take_reload_requests():
+            request.set_result("the exporter is shutting down")
+        self._server.close(_GRACE_SECONDS)
+        self._service.stop()
+
+
+def block_signals() -> None:
+    """Block the signals that a long-running command waits for, until the process ends.
+
+    They are waited for and not handled, so that nothing ever runs in the middle of something else. Threads inherit
+    this, so that it must come before the first one starts. It is never undone: a second SIGTERM must not turn a clean
+    shutdown into a kill.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+
+
+def _log_thread_exception(died: threading.ExceptHookArgs) -> None:
+    """Log a defect that ended a thread, in one line and without its text, which could hold anything."""
+    if died.exc_value is not None:
+        thread = died.thread.name if died.thread is not None else None
+        error = type(died.exc_value).__name__
+        _log.error("Unhandled exception in thread", thread=thread, error=error, place=human.place_of(died.exc_value))
+
+
+def log_warnings(settings: Settings) -> None:
+    """Log what the settings allow but hardly mean."""
+    for warning in settings.warnings:
+        _log.warning("Configuration warning", warning=warning)

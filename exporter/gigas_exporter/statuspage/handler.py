@@ -1,0 +1,64 @@
+"""Answers requests for the status page when many come at once.
+
+A page of many disks costs tenths of a second of processor, which scrapes need too. So one is rendered at a time, in a
+thread; clients take turns; a page is kept for as long as it shows the same state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final
+
+from gigas_exporter.statuspage.page import State, StatusPage
+from gigas_exporter.statuspage.query import Query
+from gigas_exporter.web import Request, Response
+from gigas_exporter.web.fair_lock import BusyError, FairLock
+from gigas_exporter.web.http import text_response
+
+__all__ = ["StatusPageHandler"]
+
+_MAX_WAITING: Final = 9  # a request that waits holds a connection that cannot be evicted
+_CACHE_SIZE: Final = 8  # of about 100 kB
+
+
+class StatusPageHandler:
+    """Answers ``/``.
+
+    Args:
+        page: What is shown; nobody else may render it.
+        is_closing: Whether the server closes; no page is begun then.
+    """
+
+    def __init__(self, page: StatusPage, is_closing: Callable[[], bool] = lambda: False) -> None:
+        self._page = page
+        self._lock = FairLock(_MAX_WAITING, is_closing)
+        self._cache: OrderedDict[Query, tuple[State, bytes]] = OrderedDict()
+
+    async def __call__(self, request: Request) -> Response:
+        """Return the page that is asked for, or 503 when too many wait or the server closes."""
+        query = Query.of(request.query)
+        try:
+            body = self._cached(query)
+            if body is None:
+                async with self._lock.hold(request.client):
+                    body = self._cached(query) or await self._render(query)
+        except BusyError:
+            text = "too many ask for this page, or the exporter is shutting down"
+            return text_response(HTTPStatus.SERVICE_UNAVAILABLE, text, retry_after="1")
+        return Response(HTTPStatus.OK, self._page.headers, (body,))
+
+    def _cached(self, query: Query) -> bytes | None:
+        state, body = self._cache.get(query, (None, b""))
+        return body if state == self._page.state() else None
+
+    async def _render(self, query: Query) -> bytes:
+        state = self._page.state()  # before the page, so that it is never taken for newer than it is
+        body = await asyncio.to_thread(self._page.render, query)
+        self._cache[query] = state, body
+        self._cache.move_to_end(query)
+        if len(self._cache) > _CACHE_SIZE:
+            self._cache.popitem(last=False)
+        return body

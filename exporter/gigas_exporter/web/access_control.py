@@ -1,0 +1,193 @@
+"""TLS, users, rate limit and headers in front of the routes, by a web config file that may change at run time.
+
+The file and what it names are looked at about once a second while requests come. exporter-toolkit answers 500 while
+they are bad; here the last good ones stay in force, which is logged once. TLS and users cannot be switched on or off
+that way, because a file that is just being rewritten looks like one without them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from gigas_exporter.clock import Clock
+from gigas_exporter.errors import ConfigError
+from gigas_exporter.logs import get_logger
+from gigas_exporter.web.auth import AuthResult, BasicAuthenticator
+from gigas_exporter.web.http import Handler, Request, Response, text_response
+from gigas_exporter.web.tls import build_context, is_allowed
+from gigas_exporter.web.webconfig import RateLimit, WebConfig, load_web_config
+
+__all__ = ["AccessControl"]
+
+_log = get_logger(__name__)
+_CHECK_SECONDS: Final = 1.0
+_READY_PATH: Final = "/-/ready"
+_PROBE_PATHS: Final = frozenset({"/-/healthy", _READY_PATH})
+_CHALLENGE: Final = 'Basic realm="gigas-exporter", charset="UTF-8"'
+_HEADERS: Final[Mapping[str, str]] = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "deny",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+_Signature = tuple[tuple[int, int, int, int] | None, ...]
+
+
+class AccessControl:
+    """Decides who may connect and ask.
+
+    Args:
+        config: The web config; None lets everybody in over plain HTTP.
+        is_closing: Whether the server closes; no password is checked then.
+
+    Raises:
+        ConfigError: The certificate cannot be used.
+    """
+
+    def __init__(self, config: WebConfig | None, clock: Clock, is_closing: Callable[[], bool] = lambda: False) -> None:
+        self._clock = clock
+        self._is_closing = is_closing
+        self._checked_at = clock.monotonic()
+        self._checking: asyncio.Future[None] | None = None
+        self._last_error: str | None = None
+        self._signature = _signature(config) if config is not None else ()
+        self._state = _State() if config is None else self._build_state(config, _State())
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """Return the context for a new connection; None without TLS."""
+        self._check_files()
+        return self._state.context
+
+    def allows_certificate(self, connection: ssl.SSLObject) -> bool:
+        """Return whether the client's certificate has a name that may connect."""
+        tls = self._state.config.tls if self._state.config is not None else None
+        return tls is None or not tls.allowed_names or is_allowed(connection, tls.allowed_names)
+
+    async def handle(self, request: Request, handler: Handler) -> Response:
+        """Answer a request, by the handler if the client may ask."""
+        self._check_files()
+        if request.path in _PROBE_PATHS and request.method in {"GET", "HEAD"}:
+            response = await handler(request)
+            if self._state.authenticator is not None and request.path == _READY_PATH:
+                # Asked without credentials, it tells nothing of the accounts.
+                response = text_response(response.status, "ready" if response.status == HTTPStatus.OK else "not ready")
+            return response
+        return await self._reject(request) or await handler(request)
+
+    def add_headers(self, response: Response) -> Response:
+        """Add the headers of every response; configured ones win over the response's own, these over the usual ones."""
+        configured = self._state.config.headers if self._state.config is not None else {}
+        return Response(response.status, {**_HEADERS, **response.headers, **configured}, response.chunks)
+
+    async def _reject(self, request: Request) -> Response | None:
+        state = self._state
+        if state.bucket is not None and not state.bucket.take():
+            return text_response(HTTPStatus.TOO_MANY_REQUESTS)
+        if state.authenticator is not None:
+            result = await state.authenticator.check(request.headers.get("authorization", ""), request.client)
+            if result is AuthResult.BUSY:
+                return text_response(HTTPStatus.SERVICE_UNAVAILABLE, retry_after="1")
+            if result is AuthResult.DENIED:
+                return text_response(HTTPStatus.UNAUTHORIZED, www_authenticate=_CHALLENGE)
+        return None
+
+    def _check_files(self) -> None:
+        """Begin to look for changes, if that is due; a thread reads the files, and nobody waits for it."""
+        now = self._clock.monotonic()
+        if self._state.config is None or self._checking is not None or now - self._checked_at < _CHECK_SECONDS:
+            return
+        self._checked_at = now
+        self._checking = asyncio.get_running_loop().run_in_executor(None, self._reload_if_changed, self._state.config)
+        self._checking.add_done_callback(self._on_checked)
+
+    def _on_checked(self, _: asyncio.Future[None]) -> None:
+        self._checking = None
+
+    def _reload_if_changed(self, current: WebConfig) -> None:
+        signature = _signature(current)
+        if signature == self._signature and self._last_error is None:
+            return
+        try:
+            config = load_web_config(current.path)
+            _reject_toggle(current, config)
+            self._state = self._build_state(config, self._state)
+        except ConfigError as error:
+            if self._last_error != str(error):
+                self._last_error = str(error)
+                _log.error("Failed to reload web config, keeping the previous one", error=self._last_error)
+            return
+        # Of the files as they were before they were read, so that a change meanwhile is seen the next time.
+        self._signature = signature if config.tls == current.tls else _signature(config)
+        self._last_error = None
+        _log.info("Reloaded web config", path=str(current.path))
+
+    def _build_state(self, config: WebConfig, previous: _State) -> _State:
+        """Build what a config needs; auth cache and bucket are reused where their settings are unchanged."""
+        before, authenticator, bucket = previous.config, previous.authenticator, previous.bucket
+        if before is None or config.users != before.users:
+            authenticator = BasicAuthenticator(config.users, self._is_closing, authenticator) if config.users else None
+        if before is None or config.rate_limit != before.rate_limit:
+            bucket = _Bucket(config.rate_limit, self._clock) if config.rate_limit is not None else None
+        context = build_context(config.tls) if config.tls is not None else None
+        return _State(config, context, authenticator, bucket)
+
+
+class _Bucket:
+    """A token bucket."""
+
+    def __init__(self, limit: RateLimit, clock: Clock) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._tokens = float(limit.burst)
+        self._filled_at = clock.monotonic()
+
+    def take(self) -> bool:
+        """Take a token; return whether there was one."""
+        now = self._clock.monotonic()
+        gained = (now - self._filled_at) / self._limit.interval_seconds
+        self._tokens, self._filled_at = min(float(self._limit.burst), self._tokens + gained), now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    config: WebConfig | None = None
+    context: ssl.SSLContext | None = None
+    authenticator: BasicAuthenticator | None = None
+    bucket: _Bucket | None = None
+
+
+def _reject_toggle(before: WebConfig, after: WebConfig) -> None:
+    for what, was, will_be in (
+        ("TLS", before.tls is not None, after.tls is not None),
+        ("basic auth", bool(before.users), bool(after.users)),
+    ):
+        if was != will_be:
+            raise ConfigError(f"{after.path}: {what} cannot be switched {'on' if will_be else 'off'} without a restart")
+
+
+def _signature(config: WebConfig) -> _Signature:
+    """Return what changes whenever a file of the config does."""
+    files = (config.path, *(() if config.tls is None else config.tls.files()))
+    signature: list[tuple[int, int, int, int] | None] = []
+    for file in files:
+        status: os.stat_result | None = None
+        with suppress(OSError):
+            status = file.stat()
+        signature.append(
+            None
+            if status is None
+            else (status.st_dev, status.st_ino, status.st_size, max(status.st_mtime_ns, status.st_ctime_ns))
+        )
+    return tuple(signature)

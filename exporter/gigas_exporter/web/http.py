@@ -1,0 +1,62 @@
+"""Requests and responses as handlers see them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+__all__ = ["HTTPError", "Handler", "Request", "Response", "text_response"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A complete request.
+
+    Attributes:
+        method: As sent, such as ``GET``.
+        path: The decoded path, without the query.
+        query: The decoded query; of a repeated name, the last value.
+        headers: By lower-case name; the values of a repeated header are joined with a comma.
+        client: The client's address, or its network where one client has many.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    client: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A response; the server adds ``Content-Length`` and ``Date`` and leaves out the body of a HEAD.
+
+    Attributes:
+        chunks: The body in pieces, which are sent one after the other without being joined.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    chunks: tuple[bytes, ...] = field(default=(), repr=False)
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class HTTPError(Exception):
+    """A request that is rejected before a handler sees it; the connection is closed afterwards."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def text_response(status: int, text: str | None = None, **headers: str) -> Response:
+    """Return a response of one line of text, by default the status' phrase.
+
+    ``headers`` are given in Python's spelling: ``retry_after="1"`` is ``Retry-After: 1``.
+    """
+    body = (text if text is not None else HTTPStatus(status).phrase).rstrip("\n") + "\n"
+    named = {name.replace("_", "-").title(): value for name, value in headers.items()}
+    return Response(status, {"Content-Type": "text/plain; charset=utf-8", **named}, (body.encode(),))

@@ -1,0 +1,218 @@
+"""One connection: uvicorn's HTTP/1.1 protocol with absolute deadlines, eviction and a graceful close.
+
+uvicorn limits the size of a request's head and the idle time between requests. A client that sends a byte now and then,
+or never reads, would hold its connection for ever; here each time is counted from its beginning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import sys
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+import h11
+from uvicorn import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from gigas_exporter.web.http import text_response
+
+if TYPE_CHECKING:
+    from gigas_exporter.web.server import Server
+
+__all__ = ["Connection", "ServerLimits", "State"]
+
+_LINGER_SECONDS: Final = 1.0
+_PLAIN_HTTP_TO_TLS: Final = (
+    b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
+    b"this is an HTTPS server\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """How long and how many; each time counts from its beginning, however many bytes come meanwhile.
+
+    Attributes:
+        head_seconds: For the TLS handshake together with the request's head.
+        request_seconds: For a whole request, from its first byte until the response is written.
+        idle_seconds: How long a connection may wait for its next request; more than the usual scrape interval.
+        connections: How many at once; None is 512, or what the limit of open files leaves.
+    """
+
+    head_seconds: float = 5.0
+    request_seconds: float = 30.0
+    idle_seconds: float = 120.0
+    connections: int | None = None
+
+
+class State(enum.IntEnum):
+    """What a connection does, in the order in which connections are evicted; those being handled never are."""
+
+    READING = 1  # handshake or request
+    IDLE = 2
+    WRITING = 3
+    HANDLING = 4
+
+
+class Connection(H11Protocol):
+    """A client's connection.
+
+    Args:
+        client: The client's address, by which clients share locks.
+
+    Attributes:
+        state: What it does.
+        since: When that began, in the event loop's time.
+        starting: The task of its TLS handshake; None once that has ended.
+        expects_tls: Whether plain HTTP came where TLS was expected; it is told so.
+    """
+
+    def __init__(self, config: Config, server: Server, client: str) -> None:
+        super().__init__(config, server.state, {"connection": self})
+        self.client_key = client
+        self._server = server
+        self._discarding = self._eof = False
+        self.state = State.READING
+        self.since = self._began = self.loop.time()
+        self.starting: asyncio.Task[None] | None = None
+        self.expects_tls = False
+        self._deadline = self.loop.call_at(self._began + server.limits.head_seconds, self._on_deadline)
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        if self.transport is not None:
+            self.transport.abort()
+        elif self.starting is not None:  # type: ignore[unreachable]  # uvicorn's type leaves out that it may be None
+            self.starting.cancel()
+
+    def discard(self) -> None:
+        """Free the place of a connection that did not come about."""
+        self._deadline.cancel()
+        self._server.remove(self)
+
+    def finish(self) -> None:
+        """Close the connection once its request, if any, is answered."""
+        if self.state is State.IDLE:
+            self.transport.close()
+        elif self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def enter(self, state: State) -> None:
+        """Change the state."""
+        self.state, self.since = state, self.loop.time()
+
+    def begin_request(self) -> None:
+        """Note that a request's head is complete."""
+        if self.state is State.IDLE:  # it came together with the one before
+            self._begin()
+        self._set_deadline(self._began + self._server.limits.request_seconds)
+
+    def reject(self, status: int) -> None:
+        """Answer a request that cannot be served, then close so that the client can read the response."""
+        if self.transport.is_closing() or self._discarding:
+            return
+        response = self._server.access.add_headers(text_response(status))
+        body = b"".join(response.chunks)
+        headers = [*response.headers.items(), ("Content-Length", str(len(body))), ("Connection", "close")]
+        event = h11.Response(status_code=status, headers=headers, reason=HTTPStatus(status).phrase.encode())
+        is_head = False
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            is_head = self.scope["method"] == "HEAD"
+        try:
+            self.transport.write(self.conn.send(event) + self.conn.send(h11.Data(data=b"" if is_head else body)))
+        except h11.LocalProtocolError:  # a response is on its way already
+            self.transport.abort()
+        else:
+            self._linger()
+
+    # What asyncio and uvicorn call
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Check the client's certificate, if there is one."""
+        super().connection_made(transport)
+        secured = transport.get_extra_info("ssl_object")
+        if secured is not None and not self._server.access.allows_certificate(secured):
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Free the connection's place."""
+        super().connection_lost(exc)
+        self.discard()
+
+    def data_received(self, data: bytes) -> None:
+        """Begin the next request, or go on with this one."""
+        if self._discarding:
+            return
+        if self.expects_tls:
+            self.transport.write(_PLAIN_HTTP_TO_TLS)
+            self._linger()
+            return
+        if self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
+            data = data.lstrip(b"\r\n")  # RFC 9112, 2.2: empty lines before a request are ignored
+        if data:
+            if self.state is State.IDLE:
+                self._begin()
+            super().data_received(data)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Reject a request that ends early; answer one that is complete, although the client sends no more."""
+        self._eof = True
+        if self._discarding or self.state is State.IDLE:
+            return False
+        if self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
+            if self.cycle is not None:
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
+            if self.conn.trailing_data[0]:
+                self.reject(HTTPStatus.BAD_REQUEST)
+            return False
+        return self.transport.get_extra_info("ssl_object") is None  # TLS has no half-closed connections
+
+    def send_400_response(self, msg: str) -> None:
+        """Reject what h11 cannot parse."""
+        del msg
+        error = sys.exception()
+        self.reject(error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else HTTPStatus.BAD_REQUEST)
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request; a response that is not yet read to its end keeps its deadline."""
+        if self._eof:
+            self.transport.close()
+        if not self.transport.is_closing():
+            self.enter(State.IDLE)
+            self._deadline.cancel()  # uvicorn's own for idle connections takes over
+        super().on_response_complete()
+        if self.state is State.IDLE and self.conn.trailing_data[0]:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._unset_keepalive_if_required()
+        self.enter(State.READING)
+        self._began = self.since
+        self._set_deadline(self._began + self._server.limits.head_seconds)
+
+    def _linger(self) -> None:
+        """Discard what still comes for a moment, because closing now would reset the connection."""
+        self._discarding = True
+        self._unset_keepalive_if_required()
+        self._set_deadline(self.loop.time() + _LINGER_SECONDS)
+        if self.transport.get_extra_info("ssl_object") is None:
+            self.transport.write_eof()
+            self.flow.resume_reading()
+        else:
+            self.transport.close()  # which waits for the peer's own end
+
+    def _set_deadline(self, when: float) -> None:
+        self._deadline.cancel()
+        self._deadline = self.loop.call_at(when, self._on_deadline)
+
+    def _on_deadline(self) -> None:
+        in_head = self.cycle is None or self.cycle.response_complete
+        if self.transport is not None and in_head and self.conn.trailing_data[0] and not self._discarding:
+            self.reject(HTTPStatus.REQUEST_TIMEOUT)
+        else:
+            self.abort()
