@@ -121,16 +121,11 @@ class Server:
         return turned.wait(timeout_seconds)
 
     def start(self) -> None:
-        """Begin to answer."""
-        self._executor = ThreadPoolExecutor(_WORKERS, thread_name_prefix="web")
-        ready = threading.Barrier(_WORKERS + 1)
-        for _ in range(_WORKERS):  # all of them now: later there may be no more threads
-            self._executor.submit(ready.wait)
-        self._loop = asyncio.new_event_loop()
-        self._loop.set_default_executor(self._executor)
-        self._loop.set_exception_handler(_log_loop_exception)
-        self._done = asyncio.Event()
-        self._empty = asyncio.Event()
+        """Begin to answer.
+
+        Raises:
+            RuntimeError: The system gives no more threads.
+        """
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it warns of each request that is malformed
         self._config = Config(
             self._app,
@@ -144,10 +139,25 @@ class Server:
         )
         self._config.load()
         self._config.timeout_keep_alive = self.limits.idle_seconds  # type: ignore[assignment]  # a float works
+        self._executor = ThreadPoolExecutor(_WORKERS, thread_name_prefix="web")
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(self._executor)
+        self._loop.set_exception_handler(_log_loop_exception)
+        self._done = asyncio.Event()
+        self._empty = asyncio.Event()
         thread = threading.Thread(target=self._run, name="web", daemon=True)
-        thread.start()
-        ready.wait()
-        self._thread = thread  # only now, because one that could not be started cannot be waited for
+        started = threading.Barrier(_WORKERS + 1)
+        try:
+            for _ in range(_WORKERS):  # all of them now: later there may be no more threads
+                self._executor.submit(started.wait)
+            thread.start()
+        except RuntimeError:
+            started.abort()
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._loop.close()
+            raise
+        started.wait()
+        self._thread = thread
 
     def close(self, grace_seconds: float = 5.0) -> bool:
         """Stop listening, finish requests under way, end the rest; return whether all finished in time.
