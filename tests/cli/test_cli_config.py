@@ -27,6 +27,15 @@ def test_a_valid_file_is_told_in_words(run: Run, config: str) -> None:
     assert run("config", "check", config, GIGAS_DISKS="500", **ALONE).out == outcome.out
 
 
+def test_shards_show_who_reads_what(run: Run, config: str) -> None:
+    """`--shards N` adds a line for each of N exporters."""
+    outcome = run(
+        "config", "check", config, "--shards", "2", GIGAS_ACCOUNT_ID=None, GIGAS_API_KEY=None, GIGAS_API_URL=None
+    )
+    assert outcome.status == 0
+    assert [line.split(":")[0].strip() for line in outcome.out.splitlines()[-2:]] == ["shard 1/2", "shard 2/2"]
+
+
 def test_every_error_has_its_path(run: Run, tmp_path: Path) -> None:
     """All that is wrong, one line each, on stderr; status 2."""
     path = tmp_path / "bad.yml"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gigas_exporter.config import Settings, describe, load_settings, requests_per_hour
+from gigas_exporter.config.describe import describe_shards
 
 Load = Callable[..., Settings]
 
@@ -46,12 +47,12 @@ api:
   disk_size_unit: GB
   backup_size_unit: MB
   fields: {autobackup: has_autobackups, error: null}
-accounts: [{id: 1, name: one, api_key_file: key}, {id: 2, login: me, password: canary-secret}]
+accounts: [{id: 1, name: one, api_key_file: key}, {id: 4242, login: me, password: canary-secret}]
 backup_policy: [{match: {virtual_machine_id: 501, mount_point: "/srv/db*"}, max_age: 6h}]
 thresholds: {locked: 90m, missed_factor: 1.5}
 web: {listen_address: "[::1]:9000", config_file: web.yml, enable_lifecycle: true}
 """
-    lines = describe(load(text, {"shard": "1/2"}))
+    lines = describe(load(text, {"shard": "2/2"}))
     assert lines[0] == (
         "API: https://api.gigas.com, through http://p:1, 10s a request, 4 requests at once, no limit of rate,"
         " 200 items a page"
@@ -60,9 +61,9 @@ web: {listen_address: "[::1]:9000", config_file: web.yml, enable_lifecycle: true
         "its values: dates without a zone are in Europe/Madrid, disk_size in GB, backup_size in MB,"
         " autobackup read from has_autobackups, error accepted as absent"
     )
-    assert lines[2] == "shard: 1 of 2"
+    assert lines[2] == "shard: 2 of 2"
     assert lines[3] == f"account 1 (one): with the API key from the file {tmp_path}/key, read by another shard"
-    assert lines[4] == "account 2: with the login me and the password from accounts[1].password"
+    assert lines[4] == "account 4242: with the login me and the password from accounts[1].password"
     assert lines[7:] == [
         (
             "backup_policy[0]: disks with virtual machine id 501 and mount point like /srv/db*"
@@ -143,6 +144,18 @@ def test_looks_behind_full_pages_come_with_a_poll(load: Load, interval: str, loo
     settings = load(f"accounts: [{{id: 1, token: x}}]\npoll: {{interval: {interval}}}")
     several, fewer = requests_per_hour(settings, 200), requests_per_hour(settings, 199)
     assert several.disks - fewer.disks == pytest.approx(looks)
+
+
+def test_shards_are_shown_with_their_accounts(load: Load) -> None:
+    """Each of so many shards is a line with the ids that it reads, and one without any says so."""
+    settings = load("accounts: [{id: 4242, token: x}, {id: 4243, token: x}]")
+    assert describe_shards(settings, 3) == [
+        "shard 1/3: no account, it would watch nothing",
+        "shard 2/3: 4242",
+        "shard 3/3: 4243",
+    ]
+    (line,) = describe_shards(load("discover: true\ncredential: {token: x}"), 3)
+    assert "the accounts are discovered" in line
 
 
 def test_a_shard_without_accounts_makes_no_requests() -> None:

@@ -498,7 +498,25 @@ def test_every_account_is_in_one_shard() -> None:
     parts = [[account for account in ids if Shard(index, 3).owns(account)] for index in (1, 2, 3)]
     assert sorted(itertools.chain(*parts)) == sorted(ids)
     assert all(len(part) > 40 for part in parts)
-    assert [Shard(1, 3).owns(account) for account in ("4242", "4243", "4244")] == [True, False, False]
+    assert [Shard(2, 3).owns(account) for account in ("4242", "4243", "4244")] == [True, False, False]
+
+
+def test_another_number_of_shards_moves_few_accounts() -> None:
+    """With a fourth exporter, accounts move to it alone; the other three exchange none."""
+    ids = [str(number) for number in range(1, 200)]
+    for index in (1, 2, 3):
+        before = {account for account in ids if Shard(index, 3).owns(account)}
+        after = {account for account in ids if Shard(index, 4).owns(account)}
+        assert after < before
+
+
+def test_a_shard_that_watches_nothing_is_a_warning() -> None:
+    """Of two shards for one account, the one without it says so."""
+    warnings = [load_settings(None, {"shard": f"{index}/2"}, ENVIRONMENT).warnings for index in (1, 2)]
+    assert sorted(warnings) == [
+        (),
+        ("--shard 2/2: owns none of the accounts, so that nothing is watched here",),
+    ]
 
 
 def test_settings_say_whether_an_account_is_theirs() -> None:

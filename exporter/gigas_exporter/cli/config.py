@@ -12,7 +12,7 @@ import click
 
 from gigas_exporter import human
 from gigas_exporter.config import Settings, describe, load_settings
-from gigas_exporter.config.describe import secret_of
+from gigas_exporter.config.describe import describe_shards, secret_of
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.gigas import SecretFile
 from gigas_exporter.web import load_web_config
@@ -40,8 +40,15 @@ Example:
     envvar="GIGAS_DISKS",
     help="Size of the fleet for which the API requests an hour are worked out.",
 )
+@click.option(
+    "--shards",
+    type=click.IntRange(min=1),
+    show_envvar=True,
+    envvar="GIGAS_SHARDS",
+    help="Also show which accounts each of this many exporters would read (--shard).",
+)
 @click.pass_context
-def check(ctx: click.Context, /, file: Path, disks: int) -> None:
+def check(ctx: click.Context, /, file: Path, disks: int, shards: int | None) -> None:
     """Validate FILE; every error is shown with its path in the file."""
     try:
         settings = load_settings(file, {}, os.environ)
@@ -55,8 +62,8 @@ def check(ctx: click.Context, /, file: Path, disks: int) -> None:
         location, colon, words = _located(file, warning).partition(": ")
         click.echo(f"{location}{colon}warning: {words}", err=True)
     click.echo(f"{file}: valid")
-    for line in describe(settings, disks=disks):
-        click.echo(f"  {line}")
+    for line in (*describe(settings, disks=disks), *(describe_shards(settings, shards) if shards else ())):
+        click.echo(f"  {human.printable(line)}")
 
 
 def _located(file: Path, text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 
 from gigas_exporter.config.durations import format_duration
 from gigas_exporter.config.estimate import requests_per_hour
-from gigas_exporter.config.settings import BackupsSource, PollSettings, Settings, WebSettings
+from gigas_exporter.config.settings import BackupsSource, PollSettings, Settings, Shard, WebSettings
 from gigas_exporter.decode import SIZE_UNITS, DecodeSettings
 from gigas_exporter.gigas.credentials import (
     ApiKeyCredential,
@@ -23,7 +23,7 @@ from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.inventory import StalenessLimits
 from gigas_exporter.policy import Match, Policy, Requirement, Rule, Thresholds
 
-__all__ = ["describe", "secret_of"]
+__all__ = ["describe", "describe_shards", "secret_of"]
 
 _HOUR: Final = 3600
 _SOURCES: Final[Mapping[BackupsSource, str]] = {
@@ -126,6 +126,19 @@ def _accounts(settings: Settings) -> list[str]:
         name = f" ({known.account.name})" if known.account.name else ""
         elsewhere = "" if settings.owns(known.account.id) else ", read by another shard"
         lines.append(f"account {known.account.id}{name}: with {_credential(known.credential)}{elsewhere}")
+    return lines
+
+
+def describe_shards(settings: Settings, count: int) -> list[str]:
+    """Return one line for each of so many shards, with the accounts that it reads."""
+    if settings.discovery is not None:
+        return [f"{count} shards: the accounts are discovered, so that what each reads is known only when it runs"]
+    lines = []
+    for index in range(1, count + 1):
+        shard = Shard(index, count)
+        owned = [each.account.id for each in settings.accounts if shard.owns(each.account.id)]
+        names = ", ".join(owned) if owned else "no account, it would watch nothing"
+        lines.append(f"shard {index}/{count}: {names}")
     return lines
 
 

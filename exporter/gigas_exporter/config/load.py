@@ -7,6 +7,7 @@ environment before the file, the file before the default.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
@@ -78,7 +79,7 @@ def load_settings(
         for flag in FLAGS
         if flag.key is not None and (flag.name in given or (flag.name in defaults and not _is_in(file, *flag.key)))
     }
-    shard = given.get("shard")
+    shard = given["shard"] if isinstance(given.get("shard"), Shard) else None
     accounts, discovery = _who(file, directory, environment, findings)
     settings = Settings(
         accounts=accounts,
@@ -90,9 +91,12 @@ def load_settings(
         thresholds=thresholds_of(file.thresholds),
         web=_web(file, directory, by_key),
         log=_part(LogSettings, "log", file.log, by_key),
-        shard=shard if isinstance(shard, Shard) else None,
+        shard=shard,
         warnings=findings.located(path, findings.warnings),
     )
+    if shard is not None and accounts and not any(settings.owns(each.account.id) for each in accounts):
+        nothing = f"--shard {shard.index}/{shard.count}: owns none of the accounts, so that nothing is watched here"
+        settings = replace(settings, warnings=(*settings.warnings, nothing))
     if findings.problems or findings.outside:
         raise findings.error(path)
     return settings
