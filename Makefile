@@ -80,7 +80,7 @@ check: $(DEV)  ## ruff, mypy, and the tests that need no socket and no other pro
 
 # FIELD=required installs what they need, and lets a test fail that lacks it.
 .PHONY: test-field
-test-field: $(DEV) $(if $(filter required,$(FIELD)),tools node field-tools)  ## run the tests marked field: image, newer Prometheus; FIELD=required installs what they need
+test-field: $(DEV) $(if $(filter required,$(FIELD)),tools node field-tools)  ## run the tests marked field: image, Helm, newer Prometheus; FIELD=required installs what they need
 	@$(if $(filter required,$(FIELD)),scripts/install-tools --field)
 	FIELD=$(FIELD) $(PYTHON) -m pytest -m field -rs $(ARGS) || (($$? == 5))  # 5: there is none
 
@@ -107,8 +107,9 @@ tools:  ## say which Debian packages the tests need and install them where permi
 	@scripts/install-tools
 
 .PHONY: field-tools
-field-tools:  ## fetch Debian testing's Prometheus, Alertmanager and VictoriaMetrics into build/field-tools/bin
+field-tools: $(DEV)  ## fetch Debian testing's Prometheus, Alertmanager and VictoriaMetrics, and Helm and kubectl, into build/
 	@scripts/fetch-field-tools
+	@scripts/fetch-helm
 
 .PHONY: format
 format: $(DEV)  ## format the code and mend what can be mended
@@ -145,6 +146,19 @@ lock: $(DEV)  ## write requirements/ anew from pyproject.toml (UPGRADE=1: newest
 .PHONY: dist
 dist: $(RELEASE)  ## build wheel and sdist, install each in a clean environment and try it
 	scripts/build-dist .venv-release/bin/python dist
+
+.PHONY: deb
+deb:  ## build the Debian package for Debian 12 and 13 into dist/, each in a clean root (as root)
+	scripts/build-deb $(ARGS)
+
+.PHONY: try-deb
+try-deb:  ## install, start, reload, upgrade and purge the built packages under systemd-nspawn (as root)
+	scripts/try-deb $(ARGS)
+
+.PHONY: release-check
+release-check: test test-field dist sbom audit deb try-deb fresh  ## everything that must pass before a tag (as root; hours)
+	@$(PYTHON) scripts/release_notes.py "$$($(PYTHON) -c 'import gigas_exporter; print(gigas_exporter.__version__)')" >/dev/null
+	@git diff --quiet HEAD && echo 'ready: tag it as CONTRIBUTING.md says'
 
 .PHONY: sbom
 sbom: $(RELEASE)  ## write dist/sbom.cdx.json, the CycloneDX list of what is installed with the exporter
