@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Protocol
 
-__all__ = ["Budget", "Clock", "SystemClock"]
+__all__ = ["Budget", "Clock", "StopEvent", "SystemClock"]
 
 
 class Clock(Protocol):
@@ -45,6 +46,30 @@ class SystemClock:
         return event.wait(max(0.0, seconds))
 
 
+class StopEvent(threading.Event):
+    """An event that is also set when its parent is."""
+
+    def __init__(self, parent: StopEvent | None = None) -> None:
+        super().__init__()
+        self._parent = parent
+        self.children: set[StopEvent] = set()
+        if parent is not None:
+            parent.children.add(self)
+            if parent.is_set():
+                self.set()
+
+    def set(self) -> None:
+        """Set it, and all of its children."""
+        super().set()
+        for child in tuple(self.children):
+            child.set()
+
+    def detach(self) -> None:
+        """Have nothing to do with the parent any more."""
+        if self._parent is not None:
+            self._parent.children.discard(self)
+
+
 class Budget:
     """The time that one piece of work, such as a poll, may take in all; waits inside it end with it.
 
@@ -52,7 +77,7 @@ class Budget:
         clock: Where the time comes from.
         seconds: How long the work may take from now on.
         stop: Set when the process ends; every wait then ends at once.
-        may_retry: Whether a request without a response may be sent again.
+        may_retry: Whether a request without a response may be sent again; asked when there was none.
 
     Attributes:
         got_no_response: Whether the last request timed out.
@@ -61,7 +86,12 @@ class Budget:
     __slots__ = ("_clock", "_end", "got_no_response", "may_retry", "stop")
 
     def __init__(
-        self, clock: Clock, seconds: float, stop: threading.Event | None = None, *, may_retry: bool = True
+        self,
+        clock: Clock,
+        seconds: float,
+        stop: threading.Event | None = None,
+        *,
+        may_retry: Callable[[], bool] = lambda: True,
     ) -> None:
         self._clock = clock
         self.may_retry = may_retry

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.clock import SystemClock
+from gigas_exporter.clock import StopEvent, SystemClock
 from gigas_exporter.config import AccountSettings, PollSettings, Settings
 from gigas_exporter.gigas import ApiSettings
 from gigas_exporter.inventory import RESOURCES
@@ -74,7 +74,7 @@ class Exporter:
         self.store.on_change = self.page.refresh
         self.service = Service(settings, self.store, self.telemetry, clock=clock)
         self.service._update_store({ACCOUNT: settings.accounts[0]})
-        self._poller = self.service._poller(settings.accounts[0], threading.Event())
+        self._poller = self.service._poller(settings.accounts[0], StopEvent())
 
     def poll(self) -> dict[str, bool]:
         """Poll everything once; by resource, whether it went well."""

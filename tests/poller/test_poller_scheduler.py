@@ -14,7 +14,7 @@ from gigas_exporter.clock import SystemClock
 from gigas_exporter.poller.scheduler import PollTask, Scheduler, poll_deadline
 from support.polling import await_true
 
-Run = Callable[[bool], bool]
+Run = Callable[[Callable[[], bool]], bool]
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ class Blocking:
         self._lock = threading.Lock()
 
     def run(self, name: str, *, hung: bool = False) -> Run:
-        def run(may_retry: bool) -> bool:
+        def run(may_retry: Callable[[], bool]) -> bool:
             del may_retry
             with self._lock:
                 self.began.append(name)
@@ -84,7 +84,7 @@ def test_a_task_runs_at_once_when_a_worker_is_free(scheduler: Scheduler) -> None
     began: list[float] = []
     added = time.monotonic()
 
-    def run(_: bool) -> bool:
+    def run(_: Callable[[], bool]) -> bool:
         began.append(time.monotonic())
         return False
 
@@ -114,11 +114,12 @@ def test_accounts_that_hang_share_one_slot_and_have_one_try(scheduler: Scheduler
     running = 0
     lock = threading.Lock()
 
-    def run(may_retry: bool) -> bool:
+    def run(may_retry: Callable[[], bool]) -> bool:
         nonlocal running
+        allowed = may_retry()
         with lock:
             running += 1
-            polls.append((may_retry, running))
+            polls.append((allowed, running))
         time.sleep(0.05)
         with lock:
             running -= 1
@@ -163,7 +164,7 @@ def test_intervals_are_jittered_and_runs_never_overlap(scheduler: Scheduler) -> 
     overlapping = []
     running = threading.Lock()
 
-    def run(_: bool) -> bool:
+    def run(_: Callable[[], bool]) -> bool:
         overlapping.append(not running.acquire(blocking=False))
         began.append(time.monotonic())
         if len(began) == 5:
@@ -220,7 +221,7 @@ def test_a_pool_without_threads_is_stalled_and_heals(
     monkeypatch.setattr(threading.Thread, "start", starved)
     ran = threading.Event()
 
-    def run(_: bool) -> bool:
+    def run(_: Callable[[], bool]) -> bool:
         ran.set()
         return False
 
@@ -249,7 +250,7 @@ def test_a_defect_in_a_poll_is_logged_once_and_ends_no_polling(
     """What a poll raises is one line until a poll is well again."""
     runs = 0
 
-    def run(_: bool) -> bool:
+    def run(_: Callable[[], bool]) -> bool:
         nonlocal runs
         runs += 1
         if runs != 3:

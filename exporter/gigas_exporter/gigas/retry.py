@@ -46,7 +46,7 @@ def retrying(operation: str, attempt: Callable[[], _T], budget: Budget, observer
             # An error of another operation is that of a login inside this one, which has had its tries.
             if error.operation != operation or tries == MAX_TRIES or not _may_pass(error):
                 raise
-            if error.reason == "timeout" and not budget.may_retry:
+            if error.reason == "timeout" and not budget.may_retry():
                 raise
             if not budget.wait(_delay(error, tries)):
                 raise

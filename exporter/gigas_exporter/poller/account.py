@@ -5,13 +5,12 @@ This is the one place that catches broadly: an error in a poll ends here, as a c
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
-from gigas_exporter.clock import Budget, Clock
-from gigas_exporter.errors import GigasError, Reason, without_frames
+from gigas_exporter.clock import Budget, Clock, StopEvent
+from gigas_exporter.errors import GigasError, Reason, TransportError, without_frames
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.inventory import (
     AccountInventory,
@@ -79,7 +78,7 @@ class AccountPoller:
         observer: PollObserver,
         interval_seconds: float,
         clock: Clock,
-        stop: threading.Event,
+        stop: StopEvent,
     ) -> None:
         self._account_id = account_id
         self._client = client
@@ -91,22 +90,33 @@ class AccountPoller:
         self._clock = clock
         self._stop = stop
         self._logged: set[Resource] = set()
+        self._running: dict[Resource, StopEvent] = {}
 
     @property
     def has_polled(self) -> bool:
         """Whether a poll has ended."""
         return bool(self._logged)
 
-    def poll(self, resource: Resource, *, may_retry: bool = True) -> PollResult:
+    def abort(self, resource: Resource) -> None:
+        """End the poll of a resource that is under way as if it had timed out."""
+        running = self._running.get(resource)
+        if running is not None:
+            running.set()
+
+    def poll(self, resource: Resource, *, may_retry: Callable[[], bool] = lambda: True) -> PollResult:
         """Poll one resource once. Nothing is raised."""
         began = self._clock.monotonic()
         budgets: list[Budget] = []
+        abort = self._running[resource] = StopEvent(self._stop)
 
         def new_budget(seconds: float) -> Budget:
-            budgets.append(Budget(self._clock, seconds, self._stop, may_retry=may_retry))
+            budgets.append(Budget(self._clock, seconds, abort, may_retry=may_retry))
             return budgets[-1]
 
         result = self._attempt(resource, new_budget)
+        abort.detach()
+        if abort.is_set() and isinstance(result, GigasError):
+            result = TransportError(f"list_{resource}", "timeout", "no response yet, and other accounts wait")
         failure = result if isinstance(result, GigasError) else None
         if self._stop.is_set():
             return PollResult(failure, hung=False)
@@ -115,7 +125,7 @@ class AccountPoller:
         self._publish(resource, result, duration, last)
         self._observer.poll(self._account_id, resource, failure.reason if failure is not None else None)
         self._log_result(resource, result, duration, last)
-        return PollResult(failure, failure is not None and budgets[-1].got_no_response)
+        return PollResult(failure, failure is not None and (abort.is_set() or budgets[-1].got_no_response))
 
     def _last_outcome(self, resource: Resource) -> Outcome:
         inventory = self._store.get(self._account_id)

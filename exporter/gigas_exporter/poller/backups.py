@@ -235,7 +235,7 @@ class BackupsReader:
             return self._read_list(disk_id, budget, breaker)
 
         lists = _DiskLists()
-        results = self._helpers.map(read, wanted, self._concurrency if budget.may_retry else 1)
+        results = self._helpers.map(read, wanted, self._concurrency if budget.may_retry() else 1)
         now = self._clock.monotonic()
         for disk_id in wanted:
             result = results[disk_id]

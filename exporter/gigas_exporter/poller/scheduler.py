@@ -5,7 +5,8 @@ The scheduler owns when a poll runs, and how many run at once. It does not know 
 Polls that are due run in the order of their due times. Those of one credential share the API's slots, so no more of
 them run than there are slots, backups apart from the rest because reading them disk by disk can take a whole interval.
 An account that hangs must not delay the others: accounts that never answered leave one slot of their credential free,
-and all accounts whose last poll got no answer share a single slot, with one try a request, until they answer.
+and have little time while others of their kind wait for a slot; all accounts whose last poll got no answer share a
+single slot, with one try a request, until they answer.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ _MIN_DEADLINE_SECONDS, _MAX_DEADLINE_SECONDS = 5.0, 60.0
 _STALLED_AFTER_DEADLINES = 3
 _STALLED_SECONDS = 10.0
 _THREAD_RETRY_SECONDS = 1.0
+_CONTENDED_SECONDS = 1.0
 _IDLE_SECONDS = 60.0
 
 _sequence = itertools.count()
@@ -49,20 +51,22 @@ class PollTask:
 
     Attributes:
         name: For the log.
-        run: Polls once and returns whether the API left a request unanswered. Its argument is whether an unanswered
-            request may be tried again.
+        run: Polls once and returns whether the API left a request unanswered. Its argument returns whether an
+            unanswered request may be tried again.
         interval_seconds: Called after each run.
         deadline_seconds: A run that takes three times as long is stalled.
         credential: Tasks of the same credential share ``slots``.
         slots: Requests that the credential may have under way at once.
         rank: Tasks that are due at the same time run in the order of their ranks.
         is_long: Whether a run may take as long as its interval.
-        leader: Another task of the account; while it hangs, this one counts as hanging too.
+        leader: Another task of the account. While it hangs, this one counts as hanging too.
+        abort: Makes a run end soon.
+        patience_seconds: How long a run may take of an account that never answered, while other such accounts wait.
         began: Whether a run has begun. This and what follows is the scheduler's own.
     """
 
     name: str
-    run: Callable[[bool], bool]
+    run: Callable[[Callable[[], bool]], bool]
     interval_seconds: Callable[[], float]
     deadline_seconds: float
     credential: Hashable = None
@@ -70,6 +74,8 @@ class PollTask:
     rank: int = 0
     is_long: bool = False
     leader: PollTask | None = None
+    abort: Callable[[], None] = lambda: None
+    patience_seconds: float = 2.0
     began: bool = False
     answered: bool = False
     hung: bool = False
@@ -79,7 +85,6 @@ class PollTask:
     is_removed: bool = False
     runs_again: bool = False
     is_broken: bool = False
-    may_retry: bool = True
     counted: tuple[Hashable, ...] = ()
     sequence: int = field(default_factory=lambda: next(_sequence))
 
@@ -90,8 +95,9 @@ class PollTask:
 
     @property
     def key(self) -> tuple[bool, float, int, int]:
-        """What due tasks are ordered by; of an account that hangs, its other tasks come after all leaders."""
-        return self.hangs and self.leader is not None, self.due, self.rank, self.sequence
+        """What due tasks are ordered by; of an account that does not answer, other tasks come after all leaders."""
+        follows = self.leader is not None and (self.hangs or not self.leader.answered)
+        return follows, self.due, self.rank, self.sequence
 
 
 class Scheduler:
@@ -190,7 +196,7 @@ class Scheduler:
                 now = self._clock.monotonic()
                 self._queue_due(now)
                 self._start_ready(now)
-                seconds = self._later[0][0] - now if self._later else _IDLE_SECONDS
+                seconds = min(self._later[0][0] - now if self._later else _IDLE_SECONDS, self._abort_slow(now))
                 if self._lacks_threads:
                     seconds = min(seconds, _THREAD_RETRY_SECONDS)
             self._clock.wait(self._wake, seconds)
@@ -223,15 +229,32 @@ class Scheduler:
                 return
 
     def _begin(self, task: PollTask, counted: tuple[Hashable, ...], now: float) -> None:
-        # While others of the credential wait, an account that never answered has one try a request, too.
-        is_alone = all(each.credential != task.credential for each in self._ready)
-        task.may_retry = not task.hangs and (task.answered or is_alone)
         task.is_queued, task.started_at, task.began = False, now, True
         task.counted = counted
         self._counts.update(counted)
         self._progress_at = now
         self._running.add(task)
         self._queue.put(task)
+
+    def _abort_slow(self, now: float) -> float:
+        """Abort the runs of accounts that never answered which others wait for; return when to check again."""
+        waiting = {task.credential for task in self._ready if task.leader is None and not (task.answered or task.hung)}
+        seconds = _IDLE_SECONDS
+        for task in self._running:
+            if task.credential in waiting and not task.answered and not task.hung and task.started_at is not None:
+                left = task.started_at + task.patience_seconds - now
+                if left > 0:
+                    seconds = min(seconds, left)
+                else:
+                    task.abort()
+        return seconds
+
+    def _may_retry(self, task: PollTask) -> bool:
+        """Return whether an unanswered request may be tried again: not while other accounts wait for its slot."""
+        latest = self._clock.monotonic() - _CONTENDED_SECONDS
+        with self._lock:
+            waits = any(each.credential == task.credential and each.due < latest for each in self._ready)
+        return not (task.hangs or waits)
 
     def _limits(self, task: PollTask) -> list[tuple[Hashable, int]]:
         """Return what the task counts as, and how many may run of each."""
@@ -275,10 +298,10 @@ class Scheduler:
                 self._running.discard(task)
                 self._counts.subtract(task.counted)
                 self._counts += Counter()  # drops what has come down to 0
-                if task.hung != hung:
-                    task.hung = hung
+                task.started_at = None
+                if task.hung != hung or task.answered == hung:
+                    task.hung, task.answered = hung, task.answered or not hung
                     self._ready.sort(key=lambda each: each.key)
-                task.started_at, task.answered = None, task.answered or not hung
                 self._progress_at = now = self._clock.monotonic()
                 period = task.interval_seconds() * self._rng.uniform(1 - _JITTER, 1 + _JITTER)
                 if not task.is_removed:
@@ -290,7 +313,7 @@ class Scheduler:
         if self._stop.is_set():
             return False
         try:
-            hung = task.run(task.may_retry)
+            hung = task.run(lambda: self._may_retry(task))
         except Exception as error:  # noqa: BLE001  # a defect in one poll must not end the others
             log = _log.debug if task.is_broken else _log.error
             log("poll aborted by an internal error", task=task.name, exc_info=error)

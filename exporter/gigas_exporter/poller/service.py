@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from gigas_exporter.clock import Budget, Clock
+from gigas_exporter.clock import Budget, Clock, StopEvent
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.errors import ConfigError, GigasError
 from gigas_exporter.gigas import Credential
@@ -52,7 +52,7 @@ class _AccountTasks:
     """The polling of one account, and the event that stops it."""
 
     account: AccountSettings
-    stop: threading.Event
+    stop: StopEvent
     tasks: tuple[PollTask, ...]
 
 
@@ -72,7 +72,7 @@ class Service:
         self._helpers = HelperThreads()
         self.scheduler = Scheduler(clock)
         self._source = AccountSource(settings)
-        self._stop = threading.Event()
+        self._stop = StopEvent()
         self._lock = threading.RLock()
         self._watched: dict[str, _AccountTasks] = {}
         self._discovery: tuple[threading.Event, PollTask] | None = None
@@ -284,12 +284,12 @@ class Service:
         return inventory.with_requirements(self._settings.policy)
 
     def _account_tasks(self, account: AccountSettings) -> _AccountTasks:
-        stop = threading.Event()
+        stop = StopEvent()
         poller = self._poller(account, stop)
         settings = self._settings
 
         def task(resource: Resource, interval: float, leader: PollTask | None = None) -> PollTask:
-            def run(may_retry: bool) -> bool:
+            def run(may_retry: Callable[[], bool]) -> bool:
                 if resource == "disks" and not poller.has_polled:
                     self._report_accounts()
                 return poller.poll(resource, may_retry=may_retry).hung
@@ -304,13 +304,15 @@ class Service:
                 rank=1 if resource == "backups" else 0,
                 is_long=resource == "backups",
                 leader=leader,
+                abort=lambda: poller.abort(resource),
+                patience_seconds=max(1.0, settings.api.timeout_seconds / 5),
             )
 
         disks = task("disks", settings.poll.interval)
         machines = task("virtual_machines", settings.poll.interval, disks)
         return _AccountTasks(account, stop, (disks, machines, task("backups", settings.poll.backups_interval, disks)))
 
-    def _poller(self, account: AccountSettings, stop: threading.Event) -> AccountPoller:
+    def _poller(self, account: AccountSettings, stop: StopEvent) -> AccountPoller:
         settings = self._settings
         account_id = account.account.id
         client = self._clients.get(settings.api, account.credential, account_id)
