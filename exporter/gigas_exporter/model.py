@@ -6,7 +6,7 @@ metric. Absent is always ``None``; 0 and the empty string are values that the AP
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["NONE_UNKNOWN", "Account", "Backup", "Disk", "VirtualMachine"]
 
@@ -20,10 +20,14 @@ class Account:
     Attributes:
         id: Identifier, as text whatever the API sent.
         name: The name that the operator configured; the API has none, so a discovered account has its ``domain``.
+        status: Free text, of a discovered account; the possible values are documented nowhere.
+        product_id: Which product it is, of a discovered account, as text.
     """
 
     id: str
     name: str | None = None
+    status: str | None = field(default=None, compare=False)
+    product_id: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,7 +193,9 @@ BAD_FILES: list[tuple[str, str, str]] = [
     ),
     ("login without password", "accounts: [{id: 1, login: me}]", "accounts[0]: login needs password or password_file"),
     ("password without login", "accounts: [{id: 1, password: canary-secret}]", "accounts[0]: password needs login"),
-    ("discover is no boolean", "discover: yes", "discover: must be true or false; yes, no, on and off are text"),
+    ("discover is text", "discover: yes", "discover: must be true, false or a mapping; yes, no, on and off are text"),
+    ("discover with an unknown key", "discover: {state: [x]}", "discover.state: unknown key; did you mean status?"),
+    ("discover with an empty filter", "discover: {status: }", "discover.status: is empty"),
     ("discover without credential", "discover: true", "discover: needs credential, to ask the API with"),
     (
         "discover with a null credential",

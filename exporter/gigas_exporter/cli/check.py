@@ -249,6 +249,8 @@ class _Verdict:
         parts += self._errors
         parts += explain_not_understood(self.reports)
         parts += explain_statuses(self._result.inventories)
+        if skipped := self._result.skipped:
+            parts.append(f"{skipped} {'account is' if skipped == 1 else 'accounts are'} left out by discovery")
         return human.printable("; ".join(parts))
 
     def _headline(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,20 @@ from gigas_exporter import human
 from gigas_exporter.cli.once import poll_once
 from gigas_exporter.cli.options import QUIET, GroupedCommand, read_settings, settings_options
 from gigas_exporter.cli.standard_output import write_bytes
+from gigas_exporter.config.durations import parse_duration
 from gigas_exporter.files import write_whole
 
 __all__ = ["collect"]
+
+
+def _interval(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    try:
+        seconds = None if value is None else parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from None
+    if seconds is not None and seconds < 1:
+        raise click.BadParameter("must be at least 1s", ctx, param)
+    return seconds
 
 
 @click.command(
@@ -29,15 +41,26 @@ Example, from cron or a timer:
     metavar="FILE",
     help="Write there, whole or not at all; - is stdout, as without it.",
 )
+@click.option(
+    "--interval",
+    callback=_interval,
+    metavar="DURATION",
+    envvar="GIGAS_INTERVAL",
+    show_envvar=True,
+    help="How often this is run, such as 30m; told by gigas_exporter_poll_interval_seconds.",
+)
 @settings_options(("config", "poll", "api", "log"), defaults=QUIET)
 @click.pass_context
-def collect(ctx: click.Context, /, output: str, **flags: Any) -> None:
+def collect(ctx: click.Context, /, output: str, interval: float | None, **flags: Any) -> None:
     """Poll once and write the metrics to stdout or a file.
 
     Without process_*, python_* and the age of backups, which would freeze in a file; the timestamps are there. The
     exit status is 1 when an account could not be read; what could be is written all the same.
     """
-    result = poll_once(read_settings(flags, defaults=QUIET))
+    settings = read_settings(flags, defaults=QUIET)
+    if interval is not None:
+        settings = replace(settings, poll=replace(settings.poll, interval=interval, backups_interval=interval))
+    result = poll_once(settings)
     exposition = result.page.textfile()
     if output == "-":
         write_bytes(exposition)

@@ -20,11 +20,16 @@ __all__ = ["PollResult", "poll_once"]
 
 @dataclass(frozen=True, slots=True)
 class PollResult:
-    """What one poll gave."""
+    """What one poll gave.
+
+    Attributes:
+        skipped: How many of the listed accounts discovery leaves out.
+    """
 
     store: Store
     page: Page
     clock: Clock
+    skipped: int = 0
 
     @property
     def inventories(self) -> tuple[AccountInventory, ...]:
@@ -58,4 +63,4 @@ def poll_once(settings: Settings, progress: Callable[[str, Resource, bool], None
         service.poll_once(progress)
     finally:
         service.stop()
-    return PollResult(store, Page(store, telemetry, clock), clock)
+    return PollResult(store, Page(store, telemetry, clock), clock, service.skipped)

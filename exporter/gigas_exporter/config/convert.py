@@ -18,13 +18,14 @@ from gigas_exporter.config.schema import (
     ApiSection,
     ConfigFile,
     CredentialSection,
+    DiscoverSection,
     DiskStatusSection,
     MatchSection,
     RuleSection,
     StatusSection,
     ThresholdsSection,
 )
-from gigas_exporter.config.settings import AccountSettings
+from gigas_exporter.config.settings import AccountSettings, DiscoveryFilter
 from gigas_exporter.config.values import is_loopback, time_zone
 from gigas_exporter.decode import SIZE_UNITS, DecodeSettings
 from gigas_exporter.errors import ConfigError
@@ -33,9 +34,10 @@ from gigas_exporter.gigas.credentials import Credential
 from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.model import Account
 from gigas_exporter.policy import DEFAULT_POLICY, Match, Policy, Requirement, Rule, Thresholds
+from gigas_exporter.status_words import fold_status
 from gigas_exporter.strict_yaml import Location
 
-__all__ = ["Findings", "accounts_of", "api_of", "check_entries", "policy_of", "thresholds_of", "words_of"]
+__all__ = ["Findings", "accounts_of", "api_of", "check_entries", "filter_of", "policy_of", "thresholds_of", "words_of"]
 
 
 _LAST_STEP: Final = re.compile(r"(?:\[[^\]]*\]?|\.?[^.\[]*)$")
@@ -137,6 +139,13 @@ def accounts_of(
         if credential is not None:
             accounts.append(AccountSettings(Account(section.id, section.name), credential))
     return tuple(accounts), None
+
+
+def filter_of(section: DiscoverSection | None) -> DiscoveryFilter:
+    """Return which of the accounts that are listed are watched."""
+    if section is None:
+        return DiscoveryFilter()
+    return DiscoveryFilter(frozenset(map(fold_status, section.status or ())), frozenset(section.product_id or ()))
 
 
 def _credential(section: CredentialSection, path: str, directory: Path, findings: Findings) -> Credential | None:

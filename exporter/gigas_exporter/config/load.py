@@ -19,6 +19,7 @@ from gigas_exporter.config.convert import (
     accounts_of,
     api_of,
     check_entries,
+    filter_of,
     policy_of,
     thresholds_of,
     words_of,
@@ -84,6 +85,7 @@ def load_settings(
     settings = Settings(
         accounts=accounts,
         discovery=discovery,
+        discovery_filter=filter_of(file.discover),
         api=api_of(file.api, file.disk_status, directory, by_key, findings),
         poll=_part(PollSettings, "poll", file.poll, by_key),
         status_words=words_of(file.backup_status, findings),

@@ -38,6 +38,7 @@ __all__ = [
     "ApiSection",
     "ConfigFile",
     "CredentialSection",
+    "DiscoverSection",
     "DiskStatusSection",
     "LogSection",
     "MatchSection",
@@ -227,6 +228,15 @@ class AccountSection(CredentialSection):
     name: Text | None = _key(None, "text", "What people call it; the label `name` of `gigas_account_info`.")
 
 
+class DiscoverSection(FilledSection):
+    """Which of the accounts that the API lists are watched; one of which that is not known is watched."""
+
+    status: list[Word] | None = _key(
+        None, "list of text", "Statuses of the accounts to watch; without it, all but terminated and cancelled ones."
+    )
+    product_id: list[Id] | None = _key(None, "list of ids", "Products of the accounts to watch; without it, all.")
+
+
 class PollSection(Section):
     """How often the API is read, and how long old data is served."""
 
@@ -334,10 +344,11 @@ class ConfigFile(Section):
 
     api: ApiSection = _key(ApiSection(), "mapping", "How the API is spoken to.")
     accounts: list[AccountSection] | None = _key(None, "list of mappings", "The accounts to watch.")
-    discover: bool = _key(
-        False,
-        "boolean",
-        "Instead of `accounts`: watch every account that `credential` may see.",
+    discover: DiscoverSection | None = _key(
+        None,
+        "boolean or mapping",
+        "Instead of `accounts`: watch every account that `credential` may see, but for terminated and cancelled"
+        " products and those whose disks answer 404. `true`, or which of them.",
     )
     credential: CredentialSection | None = _key(None, "mapping", "What to discover accounts, and read them, with.")
     poll: PollSection = _key(PollSection(), "mapping", "How often the API is read.")
@@ -352,6 +363,15 @@ class ConfigFile(Section):
     thresholds: ThresholdsSection = _key(ThresholdsSection(), "mapping", "When something about a disk lasts too long.")
     web: WebSection = _key(WebSection(), "mapping", "How the metrics are served.")
     log: LogSection = _key(LogSection(), "mapping", "How events are logged.")
+
+    @field_validator("discover", mode="before")
+    @classmethod
+    def _accept_boolean(cls, value: object) -> object:
+        if isinstance(value, bool):
+            return {} if value else None
+        if not isinstance(value, dict | None):
+            raise _wrong(value, "must be true, false or a mapping; yes, no, on and off are text")
+        return value
 
     @model_validator(mode="before")
     @classmethod

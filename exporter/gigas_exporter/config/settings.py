@@ -15,10 +15,12 @@ from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.inventory import BackupStatusWords
 from gigas_exporter.model import Account
 from gigas_exporter.policy import DEFAULT_POLICY, Policy, Thresholds
+from gigas_exporter.status_words import fold_status
 
 __all__ = [
     "AccountSettings",
     "BackupsSource",
+    "DiscoveryFilter",
     "LogFormat",
     "LogLevel",
     "LogSettings",
@@ -39,6 +41,29 @@ class AccountSettings:
 
     account: Account
     credential: Credential
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryFilter:
+    """Which of the listed accounts are watched.
+
+    Attributes:
+        status: Folded statuses; without them, all but ended products.
+        product_id: Ids of products; without them, all.
+    """
+
+    status: frozenset[str] = frozenset()
+    product_id: frozenset[str] = frozenset()
+
+    def excludes(self, account: Account) -> bool:
+        """Return whether the account is left out; what is not known of it leaves nothing out."""
+        status = None if account.status is None else fold_status(account.status)
+        if status is not None and (status not in self.status if self.status else status in ENDED_STATUSES):
+            return True
+        return bool(self.product_id) and account.product_id is not None and account.product_id not in self.product_id
+
+
+ENDED_STATUSES = frozenset({"terminated", "cancelled", "canceled"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +132,13 @@ class Settings:
     Attributes:
         accounts: All accounts of the configuration, also those of other shards; empty with ``discovery``.
         discovery: What to ask the API with for the accounts to read; ``None`` when ``accounts`` says it.
+        discovery_filter: Which of the accounts that are listed then are watched.
         warnings: What is allowed but hardly meant, one line each; to be logged once.
     """
 
     accounts: tuple[AccountSettings, ...] = ()
     discovery: Credential | None = None
+    discovery_filter: DiscoveryFilter = field(default_factory=DiscoveryFilter)
     api: ApiSettings = field(default_factory=ApiSettings)
     poll: PollSettings = field(default_factory=PollSettings)
     status_words: BackupStatusWords = field(default_factory=BackupStatusWords)

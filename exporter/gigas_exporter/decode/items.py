@@ -195,7 +195,8 @@ class Decoder:
         problems: list[Problem] = []
         if (found := self._identified(raw, invalid)) is None:
             return None
-        account = Account(found[0], decode_text(found[1].get("domain"), "domain", problems))
+        name, status = (decode_text(found[1].get(field), field, problems) for field in ("domain", "status"))
+        account = Account(found[0], name, status, decode_id(found[1].get("product_id")))
         report_problems(problems, invalid)
         return account
 

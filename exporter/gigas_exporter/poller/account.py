@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
 from gigas_exporter.clock import Budget, Clock, StopEvent
-from gigas_exporter.errors import GigasError, Reason, TransportError, without_frames
+from gigas_exporter.errors import ApiError, GigasError, Reason, TransportError, without_frames
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.inventory import (
     AccountInventory,
@@ -65,6 +66,8 @@ class AccountPoller:
 
     Args:
         stop: Set when this poller must stop. Its polls then end early and publish nothing any more.
+        on_missing: Called when the disks are not found (404) and never were; returns whether that is no failure, for
+            the account is left out.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class AccountPoller:
         interval_seconds: float,
         clock: Clock,
         stop: StopEvent,
+        on_missing: Callable[[], bool] = lambda: False,
     ) -> None:
         self._account_id = account_id
         self._client = client
@@ -89,6 +93,7 @@ class AccountPoller:
         self._interval = interval_seconds
         self._clock = clock
         self._stop = stop
+        self._on_missing = on_missing
         self._logged: set[Resource] = set()
         self._running: dict[Resource, StopEvent] = {}
 
@@ -122,6 +127,8 @@ class AccountPoller:
             return PollResult(failure, hung=False)
         duration = self._clock.monotonic() - began
         last = self._last_outcome(resource)
+        if _is_not_found(result) and resource == "disks" and last.last_success_at is None and self._on_missing():
+            return PollResult(failure, hung=False)
         self._publish(resource, result, duration, last)
         self._observer.poll(self._account_id, resource, failure.reason if failure is not None else None)
         self._log_result(resource, result, duration, last)
@@ -236,3 +243,7 @@ class AccountPoller:
             log.bind(**result.facts).info("first poll done")
         else:
             log.bind(**result.facts).debug("poll done")
+
+
+def _is_not_found(result: object) -> bool:
+    return isinstance(result, ApiError) and result.status == HTTPStatus.NOT_FOUND

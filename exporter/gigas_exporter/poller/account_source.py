@@ -1,19 +1,24 @@
-"""Which accounts there are: those that are configured, or those that the API lists.
+"""Which accounts there are: those that are configured, or those that the API lists and nothing excludes.
 
 It knows neither how accounts are polled nor what is known of them.
 """
 
 from __future__ import annotations
 
+import threading
+
 from gigas_exporter.clock import Budget
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.errors import DecodeError, GigasError
 from gigas_exporter.gigas import Credential, ReadClient
 from gigas_exporter.logs import get_logger
+from gigas_exporter.model import Account
 
 __all__ = ["AccountSource", "discover"]
 
 _log = get_logger(__name__)
+
+_SHOWN = 5
 
 
 def discover(client: ReadClient, credential: Credential, budget: Budget | None = None) -> tuple[AccountSettings, ...]:
@@ -35,17 +40,23 @@ class AccountSource:
     """The accounts of this process under one configuration, by account id.
 
     Attributes:
-        listed: Whether the accounts are known: configured, or listed once.
+        listed: Whether the accounts are known: configured, or listed once and watched since.
         fails: Whether they could not be listed the last time.
-        skipped: How many accounts discovery leaves out.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._lock = threading.Lock()
+        self._excluded: frozenset[str] = frozenset()
+        self._missing: dict[str, tuple[str | None, str | None]] = {}
         self.credential = settings.discovery
         self.listed = settings.discovery is None
         self.fails = False
-        self.skipped = 0
+
+    @property
+    def skipped(self) -> int:
+        """How many accounts discovery leaves out."""
+        return len(self._excluded) + len(self._missing)
 
     def configured(self) -> dict[str, AccountSettings]:
         """Return the accounts that the configuration names."""
@@ -68,8 +79,34 @@ class AccountSource:
         if self.fails or not self.listed:
             log = _log.warning if self.fails else _log.info
             log("accounts listed", accounts=len(accounts))
-        self.listed, self.fails = True, False
-        return self._owned(accounts)
+        owned = self._owned(accounts)
+        excluded = frozenset(each for each in owned if self._settings.discovery_filter.excludes(owned[each].account))
+        if new := excluded - self._excluded:
+            _log.info("accounts skipped by status or product", accounts=len(new), among=", ".join(sorted(new)[:_SHOWN]))
+        with self._lock:
+            # One whose status or product has changed is tried again.
+            self._missing = {
+                each: kind
+                for each, kind in self._missing.items()
+                if each in owned and kind == _kind(owned[each].account)
+            }
+            self._excluded = excluded
+            skipped = excluded | set(self._missing)
+        self.fails = False
+        return {account_id: each for account_id, each in owned.items() if account_id not in skipped}
+
+    def skip_missing(self, account: Account) -> bool:
+        """Leave out an account whose disks are not found and never were; return whether it is left out."""
+        if self.credential is None:
+            return False
+        with self._lock:
+            self._missing[account.id] = _kind(account)
+        _log.warning("account skipped: its disks are not found (status 404)", account=account.id)
+        return True
 
     def _owned(self, accounts: tuple[AccountSettings, ...]) -> dict[str, AccountSettings]:
         return {each.account.id: each for each in accounts if self._settings.owns(each.account.id)}
+
+
+def _kind(account: Account) -> tuple[str | None, str | None]:
+    return account.status, account.product_id

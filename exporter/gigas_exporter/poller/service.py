@@ -7,9 +7,10 @@ knows nothing of how anything is served.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from gigas_exporter.clock import Budget, Clock, StopEvent
@@ -124,6 +125,8 @@ class Service:
         inventories = self._store.handled() or self._store.snapshot()
         if not self._source.listed and not inventories:
             return "the accounts have not been listed yet"
+        if not inventories and self._source.skipped:
+            return f"no account is watched: discovery leaves out all {self._source.skipped}"
         waiting = [inventory.account.id for inventory in inventories if inventory.disks is None]
         if not waiting:
             return None
@@ -161,10 +164,19 @@ class Service:
 
         with ThreadPoolExecutor(_ACCOUNTS_AT_ONCE, thread_name_prefix="poll") as pool:
             try:
-                return dict(zip(accounts, pool.map(poll, accounts.values()), strict=True))
+                failed = dict(zip(accounts, pool.map(poll, accounts.values()), strict=True))
             except BaseException:
                 self._stop.set()  # an interrupt does not wait for the requests under way
                 raise
+        left = {inventory.account.id for inventory in self._store.snapshot()}
+        if self.skipped and not left:
+            raise GigasError(f"no account is left: discovery leaves out all {self.skipped}")
+        return {account_id: failures for account_id, failures in failed.items() if account_id in left}
+
+    @property
+    def skipped(self) -> int:
+        """How many accounts discovery leaves out."""
+        return self._source.skipped
 
     def _make_clients(self, settings: Settings) -> None:
         """Make at once what can fail, so that a reload knows before anything has changed."""
@@ -200,14 +212,18 @@ class Service:
 
     def _discover(self, source: AccountSource, credential: Credential, stop: threading.Event) -> bool:
         """List the accounts and watch them; when that fails, those known before go on being polled."""
+        succeeded = False
         try:
             accounts = self._list_accounts(source, credential, stop)
+            succeeded = True
         except GigasError:
             known = [inventory.account for inventory in self._store.snapshot()]
             accounts = {each.id: AccountSettings(each, credential) for each in known}
         with self._lock:
-            if not stop.is_set() and (source.listed or (accounts and not self._watched)):
+            if not stop.is_set() and (succeeded or (accounts and not self._watched)):
                 self._sync_accounts(accounts)
+                source.listed = source.listed or succeeded
+                self._report_accounts()
         return False
 
     def _list_accounts(
@@ -230,9 +246,7 @@ class Service:
             return
         changed = [each for each, watched in self._watched.items() if accounts.get(each) != watched.account]
         self._stop_polling(changed)
-        gone = self._update_store(accounts)
-        for account_id in gone:
-            self._clients.remove_account(account_id)
+        self._update_store(accounts)
         new = [self._account_tasks(each) for account_id, each in accounts.items() if account_id not in self._watched]
         self._watched.update({each.account.account.id: each for each in new})
         self.scheduler.add([task for each in new for task in each.tasks])
@@ -244,8 +258,8 @@ class Service:
             watched.stop.set()
             self.scheduler.remove(watched.tasks)
 
-    def _update_store(self, accounts: Mapping[str, AccountSettings]) -> set[str]:
-        """Make the store hold these accounts, with what is known of them; return those that it no longer holds."""
+    def _update_store(self, accounts: Mapping[str, AccountSettings]) -> None:
+        """Make the store hold these accounts, with what is known of them."""
         gone: set[str] = set()
 
         def change(known: Mapping[str, AccountInventory]) -> dict[str, AccountInventory]:
@@ -255,9 +269,16 @@ class Service:
         self._store.replace(change)
         for account_id in accounts:
             self._observer.account(account_id)
-        for account_id in gone:
+        self._forget(gone)
+
+    def _remove(self, account_ids: Collection[str]) -> None:
+        self._store.replace(lambda known: {each: known[each] for each in known if each not in account_ids})
+        self._forget(account_ids)
+
+    def _forget(self, account_ids: Iterable[str]) -> None:
+        for account_id in account_ids:
             self._observer.forget(account_id)
-        return gone
+            self._clients.remove_account(account_id)
 
     def _report_accounts(self) -> None:
         """Report how many accounts there are, and how many wait for their first poll."""
@@ -336,4 +357,16 @@ class Service:
             interval_seconds=settings.poll.interval,
             clock=self._clock,
             stop=stop,
+            on_missing=partial(self._skip_missing, account, stop),
         )
+
+    def _skip_missing(self, account: AccountSettings, stop: StopEvent) -> bool:
+        with self._lock:
+            if stop.is_set() or not self._source.skip_missing(account.account):
+                return False
+            account_id = account.account.id
+            if account_id in self._watched:
+                self._stop_polling([account_id])
+            self._remove([account_id])
+            self._report_accounts()
+        return True

@@ -1,0 +1,158 @@
+"""Which of the listed accounts are watched, over raw sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gigas_exporter.clock import SystemClock
+from gigas_exporter.config import AccountSettings, PollSettings, Settings
+from gigas_exporter.config.settings import DiscoveryFilter
+from gigas_exporter.errors import GigasError
+from gigas_exporter.gigas import ApiSettings
+from gigas_exporter.model import Account
+from gigas_exporter.poller.service import Service
+from gigas_exporter.poller.store import Store
+from support.polling import Observed, Watching, api_key, await_true
+from support.raw_api import RawApi
+
+Watch = Callable[..., Watching]
+
+
+@pytest.fixture
+def watch(request: pytest.FixtureRequest) -> Watch:
+    """Start services; all are stopped at the end."""
+
+    def start(settings: Settings) -> Watching:
+        watching = Watching(settings)
+        request.addfinalizer(watching.service.stop)
+        return watching
+
+    return start
+
+
+def discovering(api: RawApi, **only: Any) -> Settings:
+    """Settings that watch the accounts that the API lists."""
+    return Settings(
+        discovery=api_key("a-key"),
+        discovery_filter=DiscoveryFilter(**{name: frozenset(values) for name, values in only.items()}),
+        api=ApiSettings(url=api.url, timeout_seconds=1.0, max_requests_per_second=0.0),
+        poll=PollSettings(interval=1.0, backups_interval=1.0),
+    )
+
+
+def watched(watching: Watching) -> set[str]:
+    """The accounts in the store."""
+    return {inventory.account.id for inventory in watching.store.snapshot()}
+
+
+ACCOUNTS = [
+    {"id": 1, "status": "Active", "product_id": 7},
+    {"id": 2, "status": "terminated", "product_id": 7},
+    {"id": 3, "status": "CANCELLED", "product_id": "7"},
+    {"id": 4, "status": None, "product_id": 8},
+    {"id": 5, "status": "suspended", "product_id": None},
+    {"id": 6},
+]
+
+
+@pytest.mark.parametrize(
+    ("only", "expected"),
+    [
+        ({}, {"1", "4", "5", "6"}),
+        ({"status": ["active"]}, {"1", "4", "6"}),
+        ({"status": ["suspended", "terminated"]}, {"2", "4", "5", "6"}),
+        ({"product_id": ["7"]}, {"1", "5", "6"}),
+        ({"status": ["active"], "product_id": ["8"]}, {"4", "6"}),
+    ],
+)
+def test_filters_and_ended_products_are_skipped(watch: Watch, only: dict[str, Any], expected: set[str]) -> None:
+    """What a filter excludes, terminated and cancelled ones; what is not known of an account excludes nothing."""
+    with RawApi(ACCOUNTS) as api:
+        watching = watch(discovering(api, **only))
+        await_true(lambda: watching.service.not_ready() is None)
+        assert watched(watching) == expected
+        assert watching.observed.counts[0] == len(expected)
+        assert watching.observed.counts[2] == len(ACCOUNTS) - len(expected)
+
+
+def test_an_account_whose_disks_are_not_found_is_skipped(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged once, is no failure, and is tried again when its status changes."""
+    with RawApi([{"id": 1, "status": "active"}, {"id": 2, "status": "pending"}]) as api:
+        api.lists["/account/2/disks"] = 404, {"error": "no cloud"}
+        watching = watch(discovering(api))
+        await_true(lambda: watching.observed.counts == (1, 0, 1))
+        await_true(lambda: api.count("/accounts") >= 3)
+        assert watched(watching) == {"1"}
+        assert not [key for key in watching.observed.polls if key[0] == "2" and key[1] == "disks"]
+        said = [record.getMessage() for record in caplog.records if "skipped" in record.getMessage()]
+        assert said == ["account skipped: its disks are not found (status 404)"]
+        del api.lists["/account/2/disks"]
+        api.accounts[1] = {"id": 2, "status": "active"}
+        await_true(lambda: watched(watching) == {"1", "2"})
+        await_true(lambda: watching.observed.polls["2", "disks", None])
+        assert watching.observed.counts == (2, 0, 0)
+
+
+@pytest.mark.parametrize("status", [403, 500, 404])
+def test_what_else_fails_is_never_skipped(watch: Watch, status: int) -> None:
+    """A 403, a 5xx, and a 404 after a 200 are failures."""
+    with RawApi(["1", "2"]) as api:
+        if status != 404:
+            api.lists["/account/2/disks"] = status, None
+        watching = watch(discovering(api))
+        await_true(lambda: watching.observed.polls["1", "disks", None])
+        if status == 404:
+            await_true(lambda: watching.observed.polls["2", "disks", None])
+            api.lists["/account/2/disks"] = 404, None
+        await_true(lambda: any(key[:2] == ("2", "disks") and key[2] for key in watching.observed.polls))
+        await_true(lambda: api.count("/accounts") >= 3)
+        assert watched(watching) == {"1", "2"}
+        assert watching.observed.counts == (2, 0, 0)
+
+
+def test_a_hanging_account_is_never_skipped(watch: Watch) -> None:
+    """A time-out is a failure."""
+    with RawApi(["1", "2"], hanging={"2"}) as api:
+        watching = watch(discovering(api))
+        await_true(lambda: watching.observed.polls["2", "disks", "timeout"])
+        assert watched(watching) == {"1", "2"}
+
+
+def test_without_any_account_left_nothing_is_well(watch: Watch) -> None:
+    """Neither ready, nor a poll for ``check`` without an error."""
+    with RawApi(["1", "2"]) as api:
+        api.lists |= {f"/account/{each}/disks": (404, None) for each in (1, 2)}
+        watching = watch(discovering(api))
+        await_true(lambda: watching.observed.counts == (0, 0, 2))
+        assert watching.service.not_ready() == "no account is watched: discovery leaves out all 2"
+        service = Service(discovering(api), Store(), Observed(), clock=SystemClock())
+        with pytest.raises(GigasError, match="leaves out all 2"):
+            service.poll_once(lambda *_: None)
+        service.stop()
+
+
+def test_polling_once_leaves_out_what_is_skipped_and_counts_it(watch: Watch) -> None:
+    """So that ``check`` can say how many there are."""
+    del watch
+    with RawApi(["1", "2", {"id": 3, "status": "terminated"}]) as api:
+        api.lists["/account/2/disks"] = 404, None
+        service = Service(discovering(api), store := Store(), Observed(), clock=SystemClock())
+        assert service.poll_once(lambda *_: None) == {"1": {}}
+        service.stop()
+        assert service.skipped == 2
+        assert [inventory.account.id for inventory in store.snapshot()] == ["1"]
+
+
+def test_a_configured_account_is_never_skipped(watch: Watch) -> None:
+    """The operator named it: that its disks are not found is a failure."""
+    with RawApi([{"id": 1}]) as api:
+        api.lists["/account/1/disks"] = 404, None
+        settings = discovering(api)
+        configured = (AccountSettings(Account("1"), api_key("a-key")),)
+        watching = watch(replace(settings, discovery=None, accounts=configured))
+        await_true(lambda: watching.observed.polls["1", "disks", "other"])
+        assert watched(watching) == {"1"}

@@ -1,0 +1,113 @@
+"""Many accounts over raw sockets, most of which may hang: who is fresh, and what it costs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from gigas_exporter.config import AccountSettings, PollSettings, Settings
+from gigas_exporter.gigas import ApiSettings
+from gigas_exporter.model import Account
+from support.pace import within
+from support.polling import Watching, api_key, await_true
+from support.raw_api import RawApi
+
+Watch = Callable[..., Watching]
+
+
+@pytest.fixture
+def watch(request: pytest.FixtureRequest) -> Watch:
+    """Start services; all are stopped at the end."""
+
+    def start(settings: Settings) -> Watching:
+        watching = Watching(settings)
+        request.addfinalizer(watching.service.stop)
+        return watching
+
+    return start
+
+
+def one_credential(api: RawApi, timeout: float = 2.0, interval: float = 1.0, rate: float = 0.0) -> Settings:
+    """Settings for all accounts of an API, with the same key."""
+    key = api_key("a-key")
+    return Settings(
+        accounts=tuple(AccountSettings(Account(each), key) for each in api.accounts),
+        api=ApiSettings(url=api.url, timeout_seconds=timeout, max_requests_per_second=rate),
+        poll=PollSettings(interval=interval, backups_interval=5 * interval),
+    )
+
+
+def last_success(watching: Watching, account_id: str) -> float | None:
+    """When the account's disks were last read."""
+    outcome = watching.inventory(account_id).outcomes.get("disks")
+    return None if outcome is None else outcome.last_success_at
+
+
+@pytest.mark.parametrize("good", ["1", "25"])
+def test_one_good_account_among_25_stays_fresh(watch: Watch, good: str) -> None:
+    """With 24 that hang its last success is at most two intervals ago in 95 % of samples after the first success."""
+    accounts = [str(number) for number in range(1, 26)]
+    with RawApi(accounts, hanging=set(accounts) - {good}) as api:
+        watching = watch(one_credential(api, rate=10.0))
+        await_true(lambda: last_success(watching, good), seconds=20)
+        fresh = []
+        for _ in range(60):
+            time.sleep(0.25)
+            fresh.append(time.time() - (last_success(watching, good) or 0.0) <= 2.0)
+        assert sum(fresh) >= 0.95 * len(fresh)
+        assert watching.service.healthy()
+        # Each of the others is tried, too, and said to be down.
+        await_true(lambda: all("disks" in each.outcomes for each in watching.store.snapshot()), seconds=60)
+        with within(3.0):
+            watching.service.stop()
+
+
+def test_accounts_that_hang_later_on_delay_the_good_one_only_once(watch: Watch) -> None:
+    """They have answered before; with the first time-out of each they share one slot."""
+    accounts = [str(number) for number in range(1, 13)]
+    with RawApi(accounts) as api:
+        watching = watch(one_credential(api, timeout=1.0))
+        await_true(lambda: all(last_success(watching, each) for each in accounts))
+        api.hanging = set(accounts[:-1])
+        await_true(lambda: sum(watching.observed.polls[each, "disks", "timeout"] > 0 for each in accounts) == 11)
+        time.sleep(2.0)
+        fresh = []
+        for _ in range(30):
+            time.sleep(0.2)
+            fresh.append(time.time() - (last_success(watching, accounts[-1]) or 0.0) <= 2.0)
+        assert sum(fresh) >= 0.95 * len(fresh)
+        api.hanging = set()
+        recovered = time.time()
+        await_true(lambda: all((last_success(watching, each) or 0.0) > recovered for each in accounts), seconds=20)
+
+
+def test_threads_do_not_grow_with_accounts(watch: Watch) -> None:
+    """A thousand discovered accounts are polled on fewer than 64 threads, and one that comes is seen at once."""
+    before = threading.active_count()
+    with RawApi([str(number) for number in range(1000)]) as api:
+        settings = replace(one_credential(api, interval=30.0), accounts=(), discovery=api_key("a-key"))
+        watching = watch(replace(settings, poll=replace(settings.poll, backups_interval=60.0)))
+        most = 0
+        deadline = time.monotonic() + 120.0
+        while watching.service.not_ready() is not None:
+            most = max(most, threading.active_count() - before)
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert most < 64
+        assert watching.service.healthy()
+        assert watching.observed.counts[0] == 1000
+        await_true(lambda: watching.observed.counts == (1000, 0, 0))
+
+
+def test_first_polls_begin_at_once(watch: Watch) -> None:
+    """Within half a second of the start, disks first, although nothing answers."""
+    with RawApi(["1"], hanging={"1"}) as api:
+        began = time.monotonic()
+        watch(one_credential(api, interval=60.0))
+        await_true(lambda: len(api.requests) >= 3)
+        assert all(at - began < 0.5 for at, _, _ in api.requests[:3])
+        assert {path.rsplit("/", 1)[1] for _, _, path in api.requests[:3]} == {"disks", "virtual_machines", "backups"}
