@@ -23,9 +23,10 @@ from gigas_exporter.decode import (
     decode_virtual_machine,
 )
 from gigas_exporter.errors import DecodeError
-from gigas_exporter.inventory import AccountInventory, DisksReading, MachinesReading, StalenessLimits
+from gigas_exporter.inventory import AccountInventory, DisksReading, MachinesReading, Outcome, StalenessLimits
 from gigas_exporter.metrics import Page, Telemetry
 from gigas_exporter.model import Account, Disk, VirtualMachine
+from gigas_exporter.policy import DEFAULT_POLICY
 from gigas_exporter.poller.store import Store
 
 __all__ = ["fuzz"]
@@ -65,7 +66,8 @@ def _show(items: dict[str, Any]) -> None:
         StalenessLimits(60.0, 60.0),
         disks=DisksReading(disks, dict.fromkeys(disks, now), now),
         machines=MachinesReading(machines, now),
-    )
+        outcomes={"virtual_machines": Outcome(True, 0.1, None)},
+    ).with_requirements(DEFAULT_POLICY)
     store = Store()
     store.replace(lambda _: {"1": inventory})
     page = Page(store, Telemetry(), SystemClock())
