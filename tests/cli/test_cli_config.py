@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
 from cli.conftest import Run
+from gigas_exporter.config.schema import ConfigFile
 from gigas_exporter.simulator import SimulatorServer
 
 ALONE: dict[str, str | None] = {
@@ -133,7 +135,8 @@ def test_collect_tells_what_it_could_not_read(run: Run, cloud: SimulatorServer, 
     cloud.faults.add("status", status=403)
     outcome = run("collect")
     assert outcome.status == 1
-    assert outcome.err == ("gigas-exporter: account 4242: disks could not be read, the API forbids it\n")
+    assert outcome.err.startswith("gigas-exporter: account 4242: disks could not be read")
+    assert "403" in outcome.err
     assert 'gigas_up{account_id="4242"} 0' in outcome.out
     refused = run("collect", "--output", str(tmp_path / "no" / "such" / "folder.prom"))
     assert refused.status == 1
@@ -165,3 +168,53 @@ def test_labels_reach_kubernetes_objects(run: Run, tmp_path: Path, command: str)
         refused = run(command, str(tmp_path), "--label", wrong)
         assert refused.status == 2
         assert refused.err == f"gigas-exporter: --label {wrong}: write it as NAME=VALUE\n"
+
+
+def test_init_writes_a_file_that_is_valid(run: Run, tmp_path: Path) -> None:
+    """Once the account has a secret; as it is and with every key uncommented it means the defaults."""
+    path, key = tmp_path / "gigas.yml", tmp_path / "api_key"
+    key.write_text("canary")
+    key.chmod(0o600)
+    assert run("config", "init", str(path), **ALONE).status == 0
+    text = path.read_text()
+    assert run("config", "init", **ALONE).out == text
+    text = text.replace("/etc/gigas-exporter/api_key", str(key))
+    path.write_text(text)
+    plain = run("config", "show", "--config.file", str(path), "--output", "json", **ALONE)
+    assert plain.status == 0, plain.err
+    path.write_text(re.sub(r"^  # ([a-z_]+:)", r"  \1", text, flags=re.MULTILINE))
+    assert run("config", "check", str(path), **ALONE).err == ""
+    uncommented = run("config", "show", "--config.file", str(path), "--output", "json", **ALONE)
+    assert uncommented.out == plain.out
+    again = run("config", "init", str(path), **ALONE)
+    assert again.status == 2
+    assert "is there already" in again.err
+
+
+def test_show_has_every_setting_and_no_secret(run: Run, tmp_path: Path) -> None:
+    """Whatever each comes from: a flag goes before a variable, a variable before the file."""
+    path = tmp_path / "gigas.yml"
+    path.write_text(
+        "accounts: [{id: 1, login: me, password: canary-1}, {id: 2, name: two, token: canary-2}]\n"
+        "poll: {interval: 90s, max_staleness: 1h}\n"
+        "backup_policy: [{match: {mount_point: /srv*}, max_age: 6h, reason: r}, {required: false}]\n"
+        "web: {listen_address: '[::1]:1'}\n"
+    )
+    outcome = run(
+        "config", "show", "--config.file", str(path), "--poll.interval", "2m", GIGAS_LOG_LEVEL="debug", **ALONE
+    )
+    assert outcome.status == 0, outcome.err
+    assert "canary" not in outcome.out
+    shown = yaml.safe_load(outcome.out)
+    assert set(shown) >= {*ConfigFile.model_fields} - {"discover", "credential"}
+    assert shown["accounts"] == [
+        {"id": "1", "login": "me", "password": "***"},
+        {"id": "2", "name": "two", "token": "***"},
+    ]
+    assert shown["poll"]["interval"] == "2m"
+    assert shown["poll"]["max_staleness"] == "1h"
+    assert shown["log"]["level"] == "debug"
+    assert shown["backup_policy"] == [
+        {"match": {"mount_point": "/srv*"}, "max_age": "6h", "reason": "r"},
+        {"required": False},
+    ]

@@ -77,7 +77,8 @@ def test_help_fits_eighty_columns(name: str, run: Run) -> None:
 
 def test_an_empty_variable_counts_as_unset(run: Run) -> None:
     """Variables that are set to nothing change nothing."""
-    for arguments in (("disks", "list", "--output", "json"), ("disks", "edit", "17", "--size", "4", "--dry-run")):
+    edit = ("disks", "edit", "10001", "--size", "4000", "--dry-run")
+    for arguments in (("disks", "list", "--output", "json"), edit):
         names = {
             parameter.envvar: ""
             for parameter in COMMANDS[" ".join(arguments[:2])].params
@@ -85,14 +86,14 @@ def test_an_empty_variable_counts_as_unset(run: Run) -> None:
         }
         assert len(names) > 4
         empty, plain = run(*arguments, **names), run(*arguments)
-        assert (empty.status, empty.err) == (0, "")
+        assert (empty.status, empty.err) == (0, plain.err)
         assert len(empty.out.splitlines()) == len(plain.out.splitlines())
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["bogus"], "No such command 'bogus'. (see: gigas-exporter --help)"),
+        (["bogus"], "no such command: bogus (see: gigas-exporter --help)"),
         (["disks", "bogus"], "No such command 'bogus'. (see: gigas-exporter disks --help)"),
         (["disks", "list", "--output", "xml"], "'xml' is not one of"),
         (["disks", "list", "--is-swap=maybe"], "--is-swap"),
@@ -313,3 +314,46 @@ def test_bash_completes_with_the_script(run: Run, tmp_path: Path) -> None:
         [tool("bash"), "-c", commands], env=environ, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout == "delete\n", done.stderr
+
+
+def _all_commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from _all_commands(command, (*path, name))
+
+
+def test_help_fits_eighty_columns_in_one_style(run: Run) -> None:
+    """Of every command; defaults and variables are told in one way, and no type of click's shows."""
+    for path, _ in _all_commands(cli):
+        shown = run(*path, "--help").out
+        assert [line for line in shown.splitlines() if len(line) > 80] == [], path
+        assert not re.search(r"env var:|RANGE|<=x", shown), path
+
+
+def test_an_option_that_is_given_twice_is_wrong_usage(run: Run) -> None:
+    """Of every command, also as a value and as the opposite; what may be repeated may be."""
+    for path, command in _all_commands(cli):
+        for option in command.params:
+            if not isinstance(option, click.Option) or option.multiple or option.name == "help":
+                continue
+            value = [] if option.is_flag else ["1"]
+            outcome = run(*path, option.opts[0], *value, option.opts[-1], *value)
+            assert outcome.status == 2, (path, option.name)
+            assert "is given twice" in outcome.err, (path, option.name)
+    opposite = run("disks", "edit", "17", "--autobackup", "--no-autobackup")
+    assert opposite.status == 2
+    assert "--no-autobackup is given twice" in opposite.err
+    values = run("disks", "list", "--mount-point", "--account", "--account", "4242")
+    assert values.status == 0, values.err
+
+
+def test_a_mistyped_command_is_said_with_the_nearest(run: Run) -> None:
+    """As a mistyped option is."""
+    outcome = run("chek")
+    assert outcome.status == 2
+    assert "no such command: chek; did you mean check?" in outcome.err
+    assert "--account" in run("check", "--acount", "1").err

@@ -12,6 +12,7 @@ import click
 
 from gigas_exporter.bundle.alerts import DASHBOARD_BASE, remembered, write_alerts
 from gigas_exporter.bundle.dashboards import write_dashboards
+from gigas_exporter.cli.options import GroupedCommand
 from gigas_exporter.errors import ConfigError
 
 __all__ = ["alerts", "dashboards"]
@@ -57,10 +58,11 @@ def _labels(pairs: Iterable[str]) -> Mapping[str, str]:
 
 
 @click.command(
+    cls=GroupedCommand,
     epilog="""\b
 Examples:
   gigas-exporter dashboards /var/lib/grafana/dashboards
-  gigas-exporter dashboards manifests/ --format kubernetes"""
+  gigas-exporter dashboards manifests/ --format kubernetes""",
 )
 @_shared_options(
     "grafana",
@@ -73,11 +75,12 @@ def dashboards(directory: Path, form: Literal["grafana", "kubernetes"], label: t
 
 
 @click.command(
+    cls=GroupedCommand,
     epilog="""\b
 Examples:
-  gigas-exporter alerts /etc/prometheus/gigas --label team=storage --with-optional
+  gigas-exporter alerts /etc/prometheus/gigas --with-optional
   gigas-exporter alerts manifests/ --format kubernetes
-  gigas-exporter alerts gigas/ --runbook-base https://wiki.example.com/gigas"""
+  gigas-exporter alerts gigas/ --runbook-base https://wiki.example.com/gigas""",
 )
 @_shared_options(
     "prometheus",

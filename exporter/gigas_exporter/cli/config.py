@@ -1,4 +1,4 @@
-"""``config check``: validate a configuration file, and say what was understood."""
+"""``config``: write a configuration file, validate it, and show the settings in force."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Literal
 
 import click
 
 from gigas_exporter import human
-from gigas_exporter.config import Settings, describe, load_settings
+from gigas_exporter.cli.options import GroupedCommand, settings_options
+from gigas_exporter.cli.output import render_json, render_yaml
+from gigas_exporter.config import FLAGS, Settings, describe, load_settings
 from gigas_exporter.config.describe import describe_shards, secret_of
+from gigas_exporter.config.load import load_effective
+from gigas_exporter.config.template import render_template
 from gigas_exporter.errors import ConfigError
+from gigas_exporter.files import write_whole
 from gigas_exporter.gigas import SecretFile
 from gigas_exporter.web import load_web_config
 
@@ -22,18 +28,20 @@ __all__ = ["config"]
 
 @click.group()
 def config() -> None:
-    """Validate a configuration file."""
+    """Write, validate and show the configuration."""
 
 
 @config.command(
+    cls=GroupedCommand,
     epilog="""\b
 Example:
-  gigas-exporter config check /etc/gigas-exporter.yml --disks 500"""
+  gigas-exporter config check /etc/gigas-exporter.yml --disks 500""",
 )
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "--disks",
     type=click.IntRange(min=1),
+    metavar="N",
     default=100,
     show_default=True,
     show_envvar=True,
@@ -43,6 +51,7 @@ Example:
 @click.option(
     "--shards",
     type=click.IntRange(min=1),
+    metavar="N",
     show_envvar=True,
     envvar="GIGAS_SHARDS",
     help="Also show which accounts each of this many exporters would read (--shard).",
@@ -64,6 +73,47 @@ def check(ctx: click.Context, /, file: Path, disks: int, shards: int | None) -> 
     click.echo(f"{file}: valid")
     for line in (*describe(settings, disks=disks), *(describe_shards(settings, shards) if shards else ())):
         click.echo(f"  {human.printable(line)}")
+
+
+@config.command(
+    cls=GroupedCommand,
+    epilog="""\b
+Examples:
+  gigas-exporter config init
+  gigas-exporter config init /etc/gigas-exporter.yml""",
+)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
+def init(file: Path | None) -> None:
+    """Write a commented configuration to FILE or stdout.
+
+    A FILE that is there already is left as it is.
+    """
+    if file is None:
+        click.echo(render_template(), nl=False)
+        return
+    if file.exists():
+        raise ConfigError(f"{file}: is there already; name another file, or remove it")
+    write_whole(file, render_template().encode(), mode=0o640)
+    click.echo(f"{file}: written; next, set the accounts and run: gigas-exporter config check {file}")
+
+
+@config.command(
+    cls=GroupedCommand,
+    epilog="""\b
+Example:
+  gigas-exporter config show --config.file /etc/gigas-exporter.yml""",
+)
+@click.option("--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True, help="Output format.")
+@settings_options()
+def show(output: Literal["yaml", "json"], **flags: Any) -> None:
+    """Show the settings in force, without secrets.
+
+    They are those that serve would have with the same flags, environment and file.
+    """
+    by_parameter = {flag.name.replace(".", "_").replace("-", "_"): flag.name for flag in FLAGS}
+    given = {by_parameter[name]: value for name, value in flags.items() if value is not None}
+    effective = load_effective(None, given, os.environ)
+    click.echo(render_json(effective) if output == "json" else render_yaml(effective), nl=False)
 
 
 def _located(file: Path, text: str) -> str:

@@ -51,6 +51,7 @@ def _world_options(function: _F) -> _F:
         _option(
             "--speed",
             type=click.FloatRange(min=0, min_open=True),
+            metavar="FACTOR",
             default=1.0,
             envvar="GIGAS_SPEED",
             help="How many times as often backups are made and things happen.",
@@ -58,14 +59,16 @@ def _world_options(function: _F) -> _F:
         _option(
             "--retention",
             type=click.IntRange(1, 100),
+            metavar="N",
             default=7,
             envvar="GIGAS_RETENTION",
             help="How many automatic backups of a disk are kept.",
         ),
-        _option("--seed", type=int, default=0, envvar="GIGAS_SEED", help="Another seed, another fleet."),
+        _option("--seed", type=int, metavar="N", default=0, envvar="GIGAS_SEED", help="Another seed, another fleet."),
         _option(
             "--accounts",
             type=click.IntRange(1, 1000),
+            metavar="N",
             default=2,
             envvar="GIGAS_ACCOUNTS",
             help="Accounts in the simulated cloud.",
@@ -73,6 +76,7 @@ def _world_options(function: _F) -> _F:
         _option(
             "--disks",
             type=click.IntRange(1, 100_000),
+            metavar="N",
             default=60,
             envvar="GIGAS_DISKS",
             help="Disks over all accounts.",
@@ -105,9 +109,10 @@ def demo(disks: int, accounts: int, seed: int, retention: int, speed: float, **f
 
 
 @click.command(
+    cls=GroupedCommand,
     epilog="""\b
 Example:
-  gigas-exporter simulate --disks 500 --listen 127.0.0.1:8080"""
+  gigas-exporter simulate --disks 500 --listen 127.0.0.1:8080""",
 )
 @_world_options
 @click.option(

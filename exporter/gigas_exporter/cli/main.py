@@ -37,7 +37,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "check": ("check", "Poll once and judge every disk against the backup policy."),
     "probe": ("probe", "Report what the API answers, and what of it is not understood."),
     "disks": ("disks", "Look at disks and act on them."),
-    "config": ("config", "Validate a configuration file."),
+    "config": ("config", "Write, validate and show the configuration."),
     "dashboards": ("bundle", "Write out the Grafana dashboards."),
     "alerts": ("bundle", "Write out the alert rules and their runbooks."),
 }
@@ -59,6 +59,15 @@ class _LazyGroup(click.Group):
         assert isinstance(command, click.Command)  # noqa: S101
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; for a mistyped one, name the nearest."""
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            hint = human.did_you_mean(args[0], _COMMANDS)
+            raise click.UsageError(f"no such command: {human.printable(args[0])}{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Offer the commands without importing any: a person waits for each completion."""
         found = [
@@ -74,7 +83,7 @@ class _LazyGroup(click.Group):
 
 @click.group(
     cls=_LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
     epilog="""\b
 Try it without an account:
   gigas-exporter demo

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -23,6 +24,7 @@ QUIET: Final = {"log.level": "error"}
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
+_CLICK_EXTRA: Final = re.compile(r"\s*\[((?:env var|default|required|[0-9]+<|x>)[^\]]*)\]$")
 _GROUP_TITLES: Final[Mapping[str, str]] = {
     "config": "Configuration",
     "web": "Web",
@@ -84,7 +86,31 @@ class FindingName(click.ParamType):  # type: ignore[type-arg]  # takes an argume
 
 
 class GroupedCommand(click.Command):
-    """A command whose help lists its options under headings."""
+    """A command whose help lists its options under headings, and that takes each option once."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments; an option that is given twice and may not be repeated is wrong usage."""
+        options = {
+            name: parameter
+            for parameter in self.params
+            if isinstance(parameter, click.Option)
+            for name in (*parameter.opts, *parameter.secondary_opts)
+        }
+        given: set[str | None] = set()
+        rest = iter(args)
+        for argument in rest:
+            if argument == "--":
+                break
+            name, equals, _ = argument.partition("=")
+            option = options.get(name)
+            if option is None:
+                continue
+            if option.name in given and not option.multiple:
+                raise click.UsageError(f"{name} is given twice", ctx)
+            given.add(option.name)
+            if not option.is_flag and not equals:
+                next(rest, None)
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section a group; options of the command itself come first."""
@@ -93,11 +119,24 @@ class GroupedCommand(click.Command):
             record = parameter.get_help_record(ctx)
             if record is not None and isinstance(parameter, click.Option):
                 group = parameter.flag.group if isinstance(parameter, SettingsOption) else ""
-                sections.setdefault(_GROUP_TITLES.get(group, "Options"), []).append(record)
+                text = _one_style(record[1])
+                sections.setdefault(_GROUP_TITLES.get(group, "Options"), []).append((record[0], text))
         for title, records in sections.items():
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records)
+
+
+def _one_style(text: str) -> str:
+    """Return an option's help with what click says of default and variable in the style of the settings' options."""
+    match = _CLICK_EXTRA.search(text)
+    if match is None or "env: " in match[1]:
+        return text
+    facts = dict(re.findall(r"(env var|default): ([^;]+)", match[1]))
+    shown = [
+        f"{ours}: {facts[theirs]}" for theirs, ours in (("default", "default"), ("env var", "env")) if theirs in facts
+    ]
+    return text[: match.start()] + (f"  [{'; '.join(shown)}]" if shown else "")
 
 
 def settings_options(

@@ -25,6 +25,7 @@ from gigas_exporter.config.convert import (
     words_of,
 )
 from gigas_exporter.config.credential import CREDENTIAL_KEYS, make_credential, variable_of
+from gigas_exporter.config.effective import effective_settings
 from gigas_exporter.config.flags import FLAGS
 from gigas_exporter.config.problems import problems_of
 from gigas_exporter.config.schema import ConfigFile
@@ -37,7 +38,7 @@ from gigas_exporter.model import Account
 from gigas_exporter.secret import Secret
 from gigas_exporter.strict_yaml import load_yaml
 
-__all__ = ["ACCOUNT_VARIABLES", "load_settings"]
+__all__ = ["ACCOUNT_VARIABLES", "load_effective", "load_settings"]
 
 _ACCOUNT_ID: Final = "GIGAS_ACCOUNT_ID"
 ACCOUNT_VARIABLES: Final = (_ACCOUNT_ID, *map(variable_of, CREDENTIAL_KEYS))
@@ -69,6 +70,26 @@ def load_settings(
     Raises:
         ConfigError: With every problem that could be found, each with its path in the file, flag or variable.
     """
+    return _load(config_file, flags, environ, defaults)[0]
+
+
+def load_effective(
+    config_file: Path | None,
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    defaults: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Return the settings that file, environment and flags make together by the keys of the file, without secrets.
+
+    Raises:
+        ConfigError: As :func:`load_settings`.
+    """
+    return effective_settings(*_load(config_file, flags, environ, defaults))
+
+
+def _load(
+    config_file: Path | None, flags: Mapping[str, object], environ: Mapping[str, str], defaults: Mapping[str, str]
+) -> tuple[Settings, ConfigFile, Mapping[tuple[str, str], Any]]:
     environment = {name: value for name, value in environ.items() if value.strip()}
     findings = Findings()
     given = _overrides(flags, environment, findings)
@@ -101,7 +122,7 @@ def load_settings(
         settings = replace(settings, warnings=(*settings.warnings, nothing))
     if findings.problems or findings.outside:
         raise findings.error(path)
-    return settings
+    return settings, file, by_key
 
 
 def _overrides(flags: Mapping[str, object], environment: Mapping[str, str], findings: Findings) -> dict[str, Any]:

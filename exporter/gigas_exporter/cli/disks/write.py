@@ -41,7 +41,7 @@ def _change_options(function: _F) -> _F:
             type=click.Choice(["table", "json", "yaml"]),
             default="table",
             show_default=True,
-            help="How the API's answer is written.",
+            help="Output format of the API's answer.",
         ),
     ):
         function = option(function)
