@@ -2,113 +2,64 @@
 
 from __future__ import annotations
 
-from dashboards.generate import backups_tables as tables
 from dashboards.generate import queries as q
-from dashboards.generate.document import ACCOUNT, MACHINE, Line, document
-from dashboards.generate.looks import BAD, BUILT_IN_LIMITS, GOOD, WARN, judged, steps
+from dashboards.generate.document import ACCOUNT, Line, document
+from dashboards.generate.looks import BAD, FINDINGS, GOOD, WARN, judged
+from dashboards.generate.overview import compliance_over_time, disks_found
 from dashboards.generate.panels import Panel, Query, bars, graph, numbers
+from dashboards.generate.tables import Column, its_account, table_of, the_disk
 
 __all__ = ["NAME", "backups"]
 
 NAME = "gigas-backups"
 
-_M = q.MACHINES
-_DISKS = _M("gigas_disk_info")
+_F = q.FLEET
+_LISTED = 50
 _HOUR = 3600
-_DRAWN = 20
-_RECORDED = "Whole accounts, with all their machines, from the recording rules."
-_NOT_RECORDED = "the recording rules are not loaded"
-
-
-def _count(expression: str) -> str:
-    return q.or_zero(f"count({expression})", _DISKS)
+_ACCOUNT_ID = its_account()[1]
 
 
 def _state() -> Line:
-    missed = BUILT_IN_LIMITS.missed_share
+    within = numbers(
+        "Within policy",
+        "Share of the disks that must have a backup whose newest usable one is young enough, in the account where it is"
+        " lowest.",
+        Query(f"min({_F('gigas_account_backup_compliance_ratio')})"),
+        unit="percentunit",
+        decimals=1,
+        levels=judged(BAD, (0.9, WARN), (1, GOOD)),
+        no_value="none required",
+    )
+    required = numbers(
+        "Required",
+        "Disks that must have a backup, as the policy says.",
+        Query(f"sum({_F('gigas_disk_backup_required')})"),
+    )
+    usable = numbers(
+        "Usable backups",
+        "All usable backups of all disks.",
+        Query(f"sum({_F('gigas_account_backups')})"),
+        no_value="not read",
+    )
     panels = [
-        (
-            3,
-            numbers(
-                "Within policy",
-                "Share of the disks that must have a backup whose newest usable one is young enough.",
-                Query(q.within_policy(_M)),
-                unit="percentunit",
-                decimals=1,
-                levels=judged(BAD, (0.9, WARN), (1, GOOD)),
-                no_value="none required",
-            ),
-        ),
-        (
-            3,
-            numbers(
-                "Required",
-                "Disks that must have a backup, as the policy says.",
-                Query(f"sum({_M('gigas_disk_backup_required')})"),
-            ),
-        ),
-        (
-            3,
-            numbers(
-                "Late",
-                "Disks whose newest usable backup is older than the policy allows, missed ones too.",
-                Query(_count(f"({q.of_limit(_M)}) > 1")),
-                levels=judged(GOOD, (1, WARN)),
-            ),
-        ),
-        (
-            3,
-            numbers(
-                "Missed",
-                f"Disks whose newest usable backup is older than {missed:g} times what the policy allows.",
-                Query(_count(f"({q.of_limit(_M)}) > {missed:g}")),
-                levels=judged(GOOD, (1, BAD)),
-            ),
-        ),
-        (
-            3,
-            numbers(
-                "Never backed up",
-                "Disks that must have a backup and have no usable one; all of them, also those"
-                " that the table leaves out.",
-                Query(_count(q.never_backed_up(_M))),
-                levels=judged(GOOD, (1, BAD)),
-            ),
-        ),
-        (
-            3,
-            numbers(
-                "Not known",
-                "Disks that must have a backup and whose backups were not read yet, or too long ago.",
-                Query(_count(q.unknown(_M))),
-                levels=judged(GOOD, (1, WARN)),
-            ),
-        ),
-        (
-            3,
-            numbers(
-                "Usable backups",
-                "All usable backups of all disks.",
-                Query(f"sum({_M('gigas_disk_backups')})"),
-                no_value="not read",
-            ),
-        ),
-        (
-            3,
-            numbers(
-                "Failed backups",
-                "Listed backups whose status says that they failed.",
-                Query(f"sum({_M('gigas_disk_backups_failed')})"),
-                levels=judged(GOOD, (1, WARN)),
-                no_value="not read",
-            ),
-        ),
+        within,
+        required,
+        disks_found("Stale", "Disks whose newest usable backup is too old, but not missed yet.", "backup_stale", WARN),
+        disks_found("Missed", "Disks whose newest usable backup is so old that one was missed.", "backup_missed", BAD),
+        disks_found("Never backed up", "Disks that must have a backup and have none.", "never_backed_up", BAD),
+        disks_found("Unreadable", "Disks whose backups cannot be judged.", "backups_unreadable", WARN),
+        disks_found("Last backup failed", "Disks whose newest attempt failed.", "backup_failed", WARN),
+        usable,
     ]
-    return Line(4, panels, "Is every disk restorable that must be?")
+    return Line(4, [(3, panel) for panel in panels], "Is every disk restorable that must be?")
+
+
+def _count(of: str) -> str:
+    return f"count({of}) or vector(0)"
 
 
 def _ages() -> Line:
-    age, share = _M("gigas_disk_backup_age_seconds"), f"({q.of_limit(_M)})"
+    age, share = _F("gigas_disk_backup_age_seconds"), f"({q.of_limit(_F)})"
     of_age = [
         Query(_count(f"{age} < {_HOUR}"), "< 1 h"),
         Query(_count(f"{age} >= {_HOUR} < {6 * _HOUR}"), "1–6 h"),
@@ -122,17 +73,8 @@ def _ages() -> Line:
         Query(_count(f"{share} <= 0.5"), "≤ 50 %"),
         Query(_count(f"{share} > 0.5 <= 0.9"), "50–90 %"),
         Query(_count(f"{share} > 0.9 <= 1"), "90–100 %"),
-        Query(_count(f"{share} > 1 <= {BUILT_IN_LIMITS.missed_share:g}"), "late"),
-        Query(_count(f"{share} > {BUILT_IN_LIMITS.missed_share:g}"), "missed"),
+        Query(_count(f"{share} > 1"), "over"),
     ]
-    over_time = graph(
-        "Within policy",
-        f"Share of the disks that must have a backup whose newest is young enough, by account. {_RECORDED}",
-        Query(q.recorded_within_policy(), "{{name}} {{account_id}}"),
-        unit="percentunit",
-        highest=1,
-        no_value=f"no disk must have a backup, or {_NOT_RECORDED}",
-    )
     panels: list[tuple[int, Panel]] = [
         (
             7,
@@ -148,76 +90,117 @@ def _ages() -> Line:
                 "Age against the limit",
                 "How many of the disks that must have a backup have used up how much of what the policy allows.",
                 *of_limit,
-                colours={"late": WARN, "missed": BAD},
+                colours={"over": BAD},
             ),
         ),
-        (10, over_time),
+        (10, compliance_over_time()),
     ]
     return Line(9, panels, "How old")
 
 
-def _against_limit() -> list[Line]:
-    share, last = (f"max by ({q.BY_DISK}) ({q.of_limit(q.OVERDUE, at)})" for at in ("", "end"))
-    drawn = f"{share} and on ({q.BY_DISK}) topk({_DRAWN}, {last})"
-    sawtooth = graph(
-        "Age against the limit, most overdue disks",
-        f"Age of the newest backup as a share of what the policy allows, for the {_DRAWN} disks that are most overdue"
-        " at the end of the range. It should fall to nothing with every backup and never cross the line.",
-        Query(q.named(drawn, q.OVERDUE, at="end"), "{{label}} {{mount_point}} {{disk_id}}"),
-        unit="percentunit",
-        levels=steps(GOOD, (1, WARN), (BUILT_IN_LIMITS.missed_share, BAD)),
-        no_value="no disk has a limit",
+def _overdue() -> Panel:
+    found = _F("gigas_disk_finding", 'finding=~"backup_stale|backup_missed"')
+    last = q.EXPORTER("gigas_disk_backup_last_timestamp_seconds")
+    return table_of(
+        "Most overdue disks",
+        f"The disks whose newest backup is older than the policy allows, the oldest first, at most {_LISTED}.",
+        Query(f"topk({_LISTED}, {found} * on ({q.ITS_DISK}) group_left () (time() - {last}))"),
+        columns=[
+            Column("finding", "Finding", mappings=FINDINGS, coloured=True, width=160),
+            *the_disk(),
+            Column("Value", "Last backup", unit="dtdurations", width=170),
+            Column("limit", "Limit", width=100),
+            _ACCOUNT_ID,
+        ],
+        sort_by="Last backup",
+        no_value="No backup is known to be too old.",
     )
-    return [
-        Line(10, [(24, sawtooth)]),
-        Line(10, [(24, tables.overdue())]),
-        Line(9, [(12, tables.never_backed_up()), (12, tables.unprotected())]),
-    ]
+
+
+def _disks_with(title: str, description: str, finding: str) -> Panel:
+    size = q.EXPORTER("gigas_disk_size_bytes")
+    found = _F("gigas_disk_finding", f'finding="{finding}"')
+    return table_of(
+        title,
+        f"{description} The largest first, at most {_LISTED}.",
+        Query(f"topk({_LISTED}, {found} * on ({q.ITS_DISK}) group_left () {size})"),
+        columns=[*the_disk(), Column("Value", "Size", unit="bytes", width=80), _ACCOUNT_ID],
+        sort_by="Size",
+        no_value="No such disk is known. The numbers at the top tell whether the backups were read.",
+    )
+
+
+def _shrank() -> Panel:
+    found = _F("gigas_disk_finding", 'finding="backup_shrank"')
+    size = q.EXPORTER("gigas_disk_backup_last_size_bytes")
+    return table_of(
+        "Backups that shrank",
+        "The disks whose newest backup has less than half of the usual size, which is the median of the others; at most"
+        f" {_LISTED}. It may be incomplete.",
+        Query(f"bottomk({_LISTED}, {found} * on ({q.ITS_DISK}) group_left () {size})"),
+        columns=[*the_disk(), Column("Value", "Newest backup", unit="bytes", width=120), _ACCOUNT_ID],
+        sort_by="Newest backup",
+        descending=False,
+        no_value="No backup is known to have shrunk.",
+    )
+
+
+def _oldest() -> Panel:
+    oldest = f"bottomk({_LISTED}, {_F('gigas_disk_backup_oldest_timestamp_seconds')})"
+    return table_of(
+        "Oldest backups",
+        f"How far back the disks can be restored: the {_LISTED} disks with the oldest usable backup.",
+        Query(f"time() - {q.named(oldest)}"),
+        columns=[*the_disk(), Column("Value", "Oldest backup", unit="dtdurations", width=130), _ACCOUNT_ID],
+        sort_by="Oldest backup",
+        no_value="No disk is known to have a backup.",
+    )
+
+
+def _by_account(title: str, description: str, metric: str, unit: str) -> Panel:
+    return graph(
+        title,
+        f"{description}, the ten accounts with the most.",
+        Query(q.account_named(f"topk(10, {_F(metric)})"), "{{name}} {{account_id}}"),
+        unit=unit,
+        stacked=True,
+        no_value="not read",
+    )
 
 
 def _amounts() -> list[Line]:
-    sizes = graph(
+    statuses = graph(
+        "Backups by status",
+        "Listed backups by the API's own word.",
+        Query(f"sum by (status) ({_F('gigas_account_backups_by_status')})", "{{status}}"),
+        Query(f"sum({_F('gigas_account_backups_unassigned')})", "of no listed disk"),
+        unit="short",
+        no_value="not read",
+    )
+    counts = _by_account("Usable backups", "How many usable backups there are", "gigas_account_backups", "short")
+    sizes = _by_account(
         "Newest backups' size",
-        f"Sum of the sizes of every disk's newest usable backup, the ten largest accounts. {_RECORDED}",
-        Query(q.largest_accounts("account:gigas_disk_backup_last_size_bytes:sum", 10), "{{name}} {{account_id}}"),
-        unit="bytes",
-        stacked=True,
-        no_value=f"no backups, or {_NOT_RECORDED}",
-    )
-    counts = graph(
-        "Usable backups",
-        "How many usable backups there are, the ten accounts with the most. It falls when backups are deleted."
-        f" {_RECORDED}",
-        Query(q.largest_accounts("account:gigas_disk_backups:sum", 10), "{{name}} {{account_id}}"),
-        unit="short",
-        stacked=True,
-        no_value=f"not read, or {_NOT_RECORDED}",
-    )
-    failed = graph(
-        "Failed backups",
-        f"How many listed backups say that they failed, the ten accounts with the most. {_RECORDED}",
-        Query(q.largest_accounts("account:gigas_disk_backups_failed:sum", 10), "{{name}} {{account_id}}"),
-        unit="short",
-        no_value=f"not read, or {_NOT_RECORDED}",
+        "Sum of the sizes of every disk's newest usable backup",
+        "gigas_account_backup_size_bytes",
+        "bytes",
     )
     return [
-        Line(8, [(8, counts), (8, sizes), (8, failed)], "How many, how large, how far back"),
-        Line(10, [(12, tables.growth()), (12, tables.oldest())]),
+        Line(8, [(8, counts), (8, sizes), (8, statuses)], "How many, how large, how far back"),
+        Line(10, [(12, _shrank()), (12, _oldest())]),
     ]
 
 
 def backups() -> str:
     """Return the dashboard's JSON."""
+    never = _disks_with("Never backed up", "Disks that must have a backup and have no usable one.", "never_backed_up")
+    bare = _disks_with("Unprotected", "Disks that nothing backs up and that no rule exempts.", "unprotected")
+    tables = [Line(10, [(24, _overdue())]), Line(9, [(12, never), (12, bare)])]
     return document(
         NAME,
         "Gigas / Backups",
         "Which disks are backed up as the policy asks, which are not, and how their backups grow.",
-        lines=[_state(), _ages(), *_against_limit(), *_amounts()],
-        variables=[
-            ACCOUNT,
-            MACHINE,
-            *tables.CHOSEN,
-        ],
+        lines=[_state(), _ages(), *tables, *_amounts()],
+        variables=[ACCOUNT],
         alerts=f"count by (alertname, severity) ({q.firing(q.ALERTS)})",
         time_from="now-7d",
     )

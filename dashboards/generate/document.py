@@ -13,25 +13,15 @@ from typing import Any
 
 from dashboards.generate.looks import BAD
 from dashboards.generate.panels import DATASOURCE, Panel
-from dashboards.generate.queries import (
-    ATTACHED,
-    BY_MACHINE,
-    EXPORTER,
-    FLEET,
-    MACHINES,
-    Scope,
-    machine_names,
-    machines_of,
-)
+from dashboards.generate.queries import EXPORTER, FLEET
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.builders import prometheus
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as model
 
-__all__ = ["ACCOUNT", "DISK", "MACHINE", "TAG", "Line", "Variable", "chosen_disks", "document", "their_machines"]
+__all__ = ["ACCOUNT", "DISK", "MACHINE", "TAG", "Line", "Variable", "document"]
 
 TAG = "gigas"
-HIDDEN = 2
 SCHEMA_VERSION = 39
 """What Grafana 10.4 to 13 all load and migrate by themselves."""
 
@@ -39,7 +29,7 @@ _COLUMNS = 24
 _WIDE = 12
 """From how many columns on a graph has room for its legend at its side."""
 _LISTED_AT_MOST = 1000
-"""How many machines or disks a drop-down offers: the largest. The choice 'All' means all, listed or not."""
+"""How many disks a drop-down offers; the virtual machine narrows them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,31 +48,14 @@ class Variable:
     Attributes:
         regex: How text and value are read from a series, for a ``query_result``. Grafana writes the labels in the
             order of the alphabet and escapes nothing, so that a name may hold quotes and line ends.
-        all_value: What 'All' stands for; ``.*`` also fits a label that is empty or missing, and costs older versions of
-            Prometheus nothing, where ``.+`` has them walk through all ten thousand ids.
-        hidden: Not shown and never in an address: stands for all that its query finds. So the panels that show a few
-            disks of many ask Prometheus for these few, instead of sifting ten thousand at every point of a graph.
+        single: Whether exactly one can be chosen.
     """
 
     name: str
     label: str
     query: str
     regex: str = ""
-    all_value: str = ".+"
-    hidden: bool = False
-
-
-def _machines_by_size() -> str:
-    sizes = f"sum by ({BY_MACHINE}) ({FLEET('gigas_disk_size_bytes', ATTACHED)})"
-    unnamed = f'label_replace({sizes}, "label", "VM", "", "")'
-    names = f"{sizes} * on ({BY_MACHINE}) group_left (label) {machine_names()}"
-    return f"topk({_LISTED_AT_MOST}, {names} or on ({BY_MACHINE}) {unnamed})"
-
-
-def _disks_by_size() -> str:
-    size = MACHINES("gigas_disk_size_bytes")
-    mounted = f"{size} * on (job, instance, account_id, disk_id) group_left (mount_point) {MACHINES('gigas_disk_info')}"
-    return f"topk({_LISTED_AT_MOST}, {mounted})"
+    single: bool = False
 
 
 _BUILD = "gigas_exporter_build_info"
@@ -95,37 +68,16 @@ ACCOUNT = Variable(
     f'{EXPORTER("gigas_account_info")}, "name", "account", "name", ""), "text", " ", "name", "account_id"))',
     regex=r'/account_id="(?<value>[^"]+)"[\s\S]*?,text="(?<text>[\s\S]+)"\}/',
 )
-MACHINE = Variable(
-    "virtual_machine",
-    "Virtual machine",
-    f'query_result(label_join({_machines_by_size()}, "text", " ", "label", "virtual_machine_id"))',
-    regex=r'/,text="(?<text>[\s\S]+)",virtual_machine_id="(?<value>[^"]+)"/',
-    all_value=".*",
-)
+MACHINE = Variable("virtual_machine", "Virtual machine", f"label_values({FLEET('gigas_disk_info')}, virtual_machine)")
+_ITS_DISKS = FLEET("gigas_disk_info", 'virtual_machine=~"$virtual_machine"')
+_DISKS = f"topk({_LISTED_AT_MOST}, {_ITS_DISKS})"
 DISK = Variable(
     "disk_id",
     "Disk",
-    f'query_result(label_join({_disks_by_size()}, "text", " ", "mount_point", "disk_id"))',
-    regex=r'/disk_id="(?<value>[^"]+)"[\s\S]*?,text="(?<text>[\s\S]+?)"(?:,virtual_machine_id="[^"]*")?\}/',
-    all_value=".*",
+    f'query_result(label_join({_DISKS}, "text", " ", "virtual_machine", "mount_point", "disk_id"))',
+    regex=r'/disk_id="(?<value>[^"]+)"[\s\S]*?,text="(?<text>[\s\S]+?)",virtual_machine="/',
+    single=True,
 )
-
-
-def chosen_disks(name: str, expression: str) -> Variable:
-    """Return a hidden variable that stands for the ids of the disks that an expression finds."""
-    return Variable(name, name, f"query_result({expression})", regex='/disk_id="([^"]+)"/', all_value="", hidden=True)
-
-
-def their_machines(*scopes: Scope) -> Variable:
-    """Return the hidden variable that `queries.named` reads: the ids of the machines that the disks are attached to."""
-    return Variable(
-        "machines",
-        "machines",
-        f"query_result({machines_of(*scopes)})",
-        regex='/virtual_machine_id="([^"]+)"/',
-        all_value="",
-        hidden=True,
-    )
 
 
 def document(
@@ -178,7 +130,7 @@ def _annotation(expression: str) -> build.AnnotationQuery:
         .icon_color(BAD)
         .expr(expression)
         .title_format("{{alertname}}")
-        .text_format("{{severity}} {{label}} {{mount_point}} {{disk_id}}")
+        .text_format("{{severity}} {{virtual_machine}} {{mount_point}} {{disk_id}}")
         .tag_keys("severity")
         .step("60s")
         .target(prometheus.Dataquery().ref_id("Anno").datasource(DATASOURCE).expr(expression).range())
@@ -201,14 +153,12 @@ def _variable(variable: Variable) -> build.QueryVariable:
         .regex(variable.regex)
         .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(model.VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
-        .multi(True)
-        .include_all(True)
-        .current(model.VariableOption(selected=True, text=["All"], value=["$__all"]))
         .options([])
     )
-    if variable.hidden:
-        return builder.hide(model.VariableHide.HIDE_VARIABLE)
-    return builder.all_value(variable.all_value)
+    if variable.single:
+        return builder.multi(False).include_all(False)
+    everything = model.VariableOption(selected=True, text=["All"], value=["$__all"])
+    return builder.multi(True).include_all(True).all_value(".+").current(everything)
 
 
 def _laid_out(lines: Sequence[Line]) -> list[dict[str, Any]]:
@@ -254,7 +204,7 @@ def _mend(whole: dict[str, Any]) -> None:
         panel.pop("repeatDirection", None)
         panel.get("options", {}).pop("footer", None)
     for variable in whole["templating"]["list"]:
-        variable["skipUrlSync"] = variable.get("hide", 0) == HIDDEN
+        variable["skipUrlSync"] = False
         for noise in ("auto", "auto_count", "auto_min"):
             variable.pop(noise, None)
         variable.setdefault("hide", 0)

@@ -99,17 +99,15 @@ def _health() -> Line:
 
 
 def _by_resource(metric: str, choose: str) -> str:
-    """Return a metric of accounts and resources over time, for the ones chosen at either end of the range."""
-    keys = f"{q.BY_ACCOUNT}, resource"
-    chosen = " or ".join(f"max by ({keys}) ({_F(metric, at=at)})" for at in ("end", "start"))
-    return q.account_named(f"max by ({keys}) ({_F(metric)}) and {choose}({_DRAWN}, {chosen})")
+    """Return a metric of accounts and resources over time, bounded at each point, with the accounts' names."""
+    return q.account_named(f"{choose}({_DRAWN}, {_F(metric)})")
 
 
 def _freshness() -> list[Line]:
     last, took = "gigas_exporter_poll_last_success_timestamp_seconds", "gigas_exporter_poll_duration_seconds"
     age = graph(
         "Age of the data",
-        f"How long ago each resource of an account was last read; the {_DRAWN} furthest behind at the range's end.",
+        f"How long ago each resource of an account was last read; the {_DRAWN} furthest behind.",
         Query(f"(time() - {_by_resource(last, 'bottomk')}) / {_MINUTE}", "{{name}} {{account_id}} {{resource}}"),
         unit="m",
         levels=steps(GOOD, (BUILT_IN_LIMITS.disks_stale_seconds / _MINUTE, BAD)),
@@ -117,22 +115,19 @@ def _freshness() -> list[Line]:
     )
     duration = graph(
         "Duration of polls",
-        f"How long the last poll of a resource took; the {_DRAWN} slowest at the end of the range.",
+        f"How long the last poll of a resource took; the {_DRAWN} slowest.",
         Query(_by_resource(took, "topk"), "{{name}} {{account_id}} {{resource}}"),
         unit="s",
         no_value="not polled yet",
     )
-    order = (
-        f"bottomk(50, {_F('gigas_exporter_poll_success')} * 1e10 + {_F(last)} or {_F('gigas_exporter_poll_success')})"
-    )
-    keys = f"{q.BY_ACCOUNT}, resource"
+    failed = f"bottomk(50, {_F('gigas_exporter_poll_success')})"
     polls = table_of(
         "Polls by account",
-        "The last poll of each account and resource, failed ones and those furthest behind first, at most 50.",
-        Query(q.account_named(f"max by ({keys}) ({_F('gigas_exporter_poll_success')} and ({order}))")),
-        Query(f"max by ({keys}) (time() - {_F(last)} and ({order}))"),
-        Query(f"max by ({keys}) ({_F('gigas_exporter_poll_interval_seconds')} and ({order}))"),
-        Query(f"max by ({keys}) ({_F('gigas_exporter_poll_duration_seconds')} and ({order}))"),
+        "The last poll of each account and resource, failed ones first, at most 50.",
+        Query(q.account_named(failed)),
+        Query(f"topk(50, time() - {_F(last)})"),
+        Query(f"topk(50, {_F('gigas_exporter_poll_interval_seconds')})"),
+        Query(f"topk(50, {_F('gigas_exporter_poll_duration_seconds')})"),
         columns=[
             Column(
                 "Value #A",
@@ -219,6 +214,13 @@ def _api() -> list[Line]:
         unit="short",
         no_value="no requests",
     )
+    now_invalid = graph(
+        "Values not understood in the last poll",
+        "By account and field; the 30 with the most.",
+        Query(f"topk(30, {_F('gigas_exporter_poll_invalid_items')})", "{{account_id}} {{resource}} {{field}}"),
+        unit="short",
+        no_value="all were understood",
+    )
     invalid = graph(
         "Values not understood, a minute",
         "Values in the API's answers that could not be understood; what they would"
@@ -232,7 +234,7 @@ def _api() -> list[Line]:
     )
     return [
         Line(9, [(8, latency), (8, mean), (8, codes)], "How does the API behave?"),
-        Line(9, [(8, failed), (8, retries), (8, invalid)]),
+        Line(9, [(6, failed), (6, retries), (6, invalid), (6, now_invalid)]),
     ]
 
 
@@ -261,6 +263,12 @@ def _costs() -> list[Line]:
         Query(f"topk(20, {q.of_exporters('scrape_samples_scraped')})", "{{instance}}"),
         unit="short",
     )
+    dropped = graph(
+        "Log lines dropped a minute",
+        "Lines that standard error did not take.",
+        Query(_a_minute("gigas_exporter_log_lines_dropped_total", "instance", _E), "{{instance}}"),
+        unit="short",
+    )
     scrape = graph(
         "Scrape duration",
         "How long Prometheus waited for the page.",
@@ -285,7 +293,7 @@ def _costs() -> list[Line]:
     )
     return [
         Line(8, [(8, memory), (8, cpu), (8, files)], "What does it cost?"),
-        Line(8, [(8, series), (8, scrape), (8, versions)]),
+        Line(8, [(5, series), (5, scrape), (5, dropped), (9, versions)]),
     ]
 
 

@@ -15,12 +15,12 @@ __all__ = [
     "BAD",
     "BUILT_IN_LIMITS",
     "DAY",
+    "FINDINGS",
     "FLAG",
     "GOOD",
     "HOUR",
     "NOTICE",
     "PLAIN",
-    "PROBLEMS",
     "SEVERITIES",
     "SEVERITY",
     "SHARE_OF_LIMIT",
@@ -29,7 +29,6 @@ __all__ = [
     "Mappings",
     "by_thresholds",
     "judged",
-    "ranges",
     "setting",
     "steps",
     "threshold_setting",
@@ -91,27 +90,22 @@ def words(texts: Mapping[str, tuple[str, str | None]]) -> Mappings:
     ]
 
 
-def ranges(*texts: tuple[float, float | None, str, str]) -> Mappings:
-    """Return a mapping of ranges of values (from, to, both inclusive) to a text and a colour."""
-    return [
-        model.RangeMap(
-            model.DashboardRangeMapOptions(
-                from_val=lowest, to=highest, result=model.ValueMappingResult(text=text, color=colour, index=index)
-            )
-        )
-        for index, (lowest, highest, text, colour) in enumerate(texts)
-    ]
-
-
-PROBLEMS = ranges(
-    (7, 7.99, "Disk error", BAD),
-    (6, 6.99, "Never backed up", BAD),
-    (5, 5.99, "Backup missed", BAD),
-    (4, 5, "Backup late", WARN),
-    (2, 2, "Backups unreadable", WARN),
-    (1, 1.99, "Locked", NOTICE),
+FINDINGS = words(
+    {
+        "never_backed_up": ("Never backed up", BAD),
+        "backup_missed": ("Backup missed", BAD),
+        "disk_error": ("Disk error", BAD),
+        "not_understood": ("Not understood", WARN),
+        "backups_unreadable": ("Backups unreadable", WARN),
+        "backup_stale": ("Backup stale", WARN),
+        "locked_long": ("Locked long", WARN),
+        "backup_failed": ("Last backup failed", WARN),
+        "unprotected": ("Unprotected", NOTICE),
+        "backup_shrank": ("Backup shrank", NOTICE),
+        "detached": ("Detached", NOTICE),
+    }
 )
-"""The words for `queries.problem`, worst first."""
+"""The words of the exporter's findings, worst first."""
 
 FLAG = words({"0": ("no", None), "1": ("yes", None)})
 
@@ -123,8 +117,7 @@ SHARE_OF_LIMIT_CELL = judged(GOOD, *_SHARES, unknown="transparent")
 """The same where the colour fills a cell."""
 
 SEVERITIES = {"critical": BAD, "warning": WARN, "info": NOTICE}
-SEVERITY = words({str(3 - rank): (name, colour) for rank, (name, colour) in enumerate(SEVERITIES.items())})
-"""The words for `queries.ranked`."""
+SEVERITY = words({name: (name, colour) for name, colour in SEVERITIES.items()})
 
 HOUR, DAY = 3600, 86400
 """In graphs ages are counted in hours or days, and not in seconds, for round numbers at the axis."""

@@ -31,10 +31,10 @@ def _of_row(*labels: str) -> str:
 
 THE_DISK = (
     "Show this disk",
-    f"/d/gigas-disk/?{_of_row('account_id=account_id', 'disk_id=disk_id')}&var-virtual_machine=$__all&{_KEPT}",
+    f"/d/gigas-disk/?{_of_row('account_id=account_id', 'disk_id=disk_id')}&{_KEPT}",
 )
-_ITS_DISKS = _of_row("account_id=account_id", "virtual_machine=virtual_machine_id")
-THE_MACHINE = ("Show its disks", f"/d/gigas-disk/?{_ITS_DISKS}&var-disk_id=$__all&{_KEPT}")
+_ITS_DISKS = _of_row("account_id=account_id", "virtual_machine=virtual_machine")
+THE_MACHINE = ("Show its disks", f"/d/gigas-disk/?{_ITS_DISKS}&{_KEPT}")
 THE_EXPORTER = ("Show the exporter", f"/d/gigas-exporter/?var-account_id=$__all&{_KEPT}")
 
 
@@ -72,7 +72,7 @@ class Column:
 def the_disk(id_width: int = 80) -> list[Column]:
     """Return the columns that say which disk a row is about."""
     return [
-        Column("label", "Virtual machine", links=True, filterable=True),
+        Column("virtual_machine", "Virtual machine", links=True, filterable=True),
         Column("mount_point", "Mount point", links=True, filterable=True),
         Column("disk_id", "Disk ID", width=id_width, links=True),
     ]
@@ -91,13 +91,14 @@ def table_of(
     description: str,
     *queries: Query,
     columns: Sequence[Column],
-    sort_by: str,
     no_value: str,
+    sort_by: str = "",
     descending: bool = True,
 ) -> table.Panel:
     """Return a table whose rows are the queries' series, joined where their labels agree.
 
-    Fields that no column names are left out; the columns stand in the order given.
+    Fields that no column names are left out; the columns stand in the order given. Without ``sort_by`` the rows have
+    the order in which Prometheus returns the series of the first query.
     """
     panel = (
         table.Panel()
@@ -109,8 +110,9 @@ def table_of(
         .color_scheme(by_thresholds())
         .show_header(True)
         .cell_height(common_model.TableCellHeight.SM)
-        .sort_by([common.TableSortByFieldState().display_name(sort_by).desc(descending)])
     )
+    if sort_by:
+        panel = panel.sort_by([common.TableSortByFieldState().display_name(sort_by).desc(descending)])
     for column in columns:
         panel = panel.override_by_name(column.title, _column_properties(column))
     for index, query in enumerate(queries):

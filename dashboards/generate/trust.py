@@ -71,18 +71,19 @@ def trust() -> Line:
         (
             4,
             numbers(
-                "Backups not known",
-                "Disks that must have a backup and whose backups were not read yet, or too long ago to be shown.",
-                Query(q.or_zero(f"count({q.unknown(_F)})", _F("gigas_disk_info"))),
+                "Not understood",
+                "Disks of which a field that decides could not be understood; they are judged by the strictest rule.",
+                Query(f"sum({q.disks_with('not_understood')})"),
                 levels=judged(GOOD, (1, WARN)),
+                no_value="not read",
             ),
         ),
         (
             4,
             numbers(
                 "Backups not readable",
-                "Disks whose backups the last backup poll could not read.",
-                Query(f"sum({_F('gigas_disk_backups_poll_success')} == bool 0)"),
+                "Disks whose backups cannot be judged: their list fails, or their dates are missing or lie ahead.",
+                Query(f"sum({q.disks_with('backups_unreadable')})"),
                 levels=judged(GOOD, (1, WARN)),
                 no_value="not read",
             ),

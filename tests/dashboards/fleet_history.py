@@ -14,7 +14,6 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 
 __all__ = ["main"]
 
@@ -99,8 +98,6 @@ def labels(**values: str) -> str:
 
 Value = Callable[[float], float | None]
 Series = tuple[str, str, Value]
-Disk = dict[str, float]
-"""What is known of a disk at one time, by metric."""
 
 
 def always(value: float) -> Value:
@@ -117,10 +114,24 @@ def disk_series(past: Past, end: float) -> Iterator[Series]:
     """Yield the series of a disk: name, labels, and its value at a time."""
     for machine, alive in _attachments(past, end):
         own = labels(account_id=past.account, disk_id=past.number, virtual_machine_id=machine)
-        info = f'{own},mount_point="{escaped(past.mount)}",data_store_id="11",data_store_group_id="2"'
+        info = f'{own},virtual_machine="{escaped(machine_name(past, machine))}",mount_point="{escaped(past.mount)}"'
+        info += ',data_store_id="11",data_store_group_id="2"'
         for name, more, value in _facts(past, end):
             text = info if name == "gigas_disk_info" else f"{own},{more}" if more else own
             yield name, text, _while(alive, value)
+        named = f'{own},virtual_machine="{escaped(machine_name(past, machine))}",mount_point="{escaped(past.mount)}"'
+        for finding, limit, value in _findings(past, end):
+            its = f'{named},finding="{finding}",limit="{limit}"'
+            yield "gigas_disk_finding", its, _while(alive, _if_found(value))
+
+
+def machine_name(past: Past, machine: str) -> str:
+    """Return what a disk's machine is called: its label, else its id."""
+    return MACHINES.get((past.account, machine), f"VM {machine}") if machine else "detached"
+
+
+def _if_found(value: Value) -> Value:
+    return lambda t: 1 if value(t) else None
 
 
 def _attachments(past: Past, end: float) -> Iterator[tuple[str, Callable[[float], bool]]]:
@@ -158,6 +169,7 @@ def _facts(past: Past, end: float) -> Iterator[tuple[str, str, Callable[[float],
         return
     yield "gigas_disk_backups_poll_success", "", lambda _: float(past.readable)
     yield "gigas_disk_backups_failed", "", lambda _: past.failed
+    yield "gigas_disk_backup_last_failed", "", always(float(past.failed > 0))
     hours = past.backup_hours
     yield "gigas_disk_backups", "", lambda _: 0 if hours is None else 7
     if hours is None:
@@ -174,60 +186,100 @@ def _facts(past: Past, end: float) -> Iterator[tuple[str, str, Callable[[float],
         "",
         lambda t: past.size * GIB * (0.1 if past.shrunk and t >= newest else 0.5 + (t - end) / (1000 * HOUR)),
     )
+    yield "gigas_disk_backup_typical_size_bytes", "", always(past.size * GIB * 0.5)
     yield "gigas_disk_backup_oldest_timestamp_seconds", "", lambda t: made_at(t) - 6 * 24 * HOUR
 
 
-def _within(disk: Disk) -> float | None:
-    limit = disk.get("gigas_disk_backup_max_age_seconds")
-    return None if limit is None else float(disk.get("gigas_disk_backup_age_seconds", limit + 1) <= limit)
+def _findings(past: Past, end: float) -> Iterator[tuple[str, str, Value]]:
+    """Yield the findings that a disk ever has: which, the limit that was passed, and whether it holds at a time."""
+    facts = {name: value for name, _, value in _facts(past, end)}
+
+    def age(t: float) -> float:
+        value = facts.get("gigas_disk_backup_age_seconds", always(0))(t)
+        return (value or 0) if past.required else 0
+
+    limit = 26 * HOUR
+    for finding, whether in (
+        ("never_backed_up", lambda _: past.required and past.known and past.backup_hours is None),
+        ("backup_missed", lambda t: age(t) > 2 * limit),
+        ("disk_error", lambda t: facts["gigas_disk_error"](t) == 1),
+        ("backups_unreadable", lambda _: past.known and not past.readable),
+        ("backup_stale", lambda t: limit < age(t) <= 2 * limit),
+        ("locked_long", lambda _: past.locked),
+        ("backup_failed", lambda _: past.failed > 0),
+        ("unprotected", lambda _: not (past.required or past.autobackup or past.swap)),
+        ("backup_shrank", lambda _: past.shrunk),
+        ("detached", lambda _: past.machine == ""),
+    ):
+        limited = {"never_backed_up": "26h", "backup_missed": "26h", "backup_stale": "26h", "locked_long": "2h"}
+        yield finding, limited.get(finding, ""), _as_number(whether)
 
 
-def _late(disk: Disk) -> float:
-    within = _within(disk)
-    return float("gigas_disk_backup_age_seconds" in disk and within == 0)
-
-
-def _never(disk: Disk) -> float:
-    return float(disk.get("gigas_disk_backups") == 0 and disk["gigas_disk_backup_required"] == 1)
-
-
-SUMS: dict[str, Callable[[Disk], float | None]] = {
-    "account:gigas_disk_error:sum": lambda disk: disk["gigas_disk_error"],
-    "account:gigas_disk_locked:sum": lambda disk: disk["gigas_disk_locked"],
-    "account:gigas_disk_backups:sum": lambda disk: disk.get("gigas_disk_backups"),
-    "account:gigas_disk_backups_failed:sum": lambda disk: disk.get("gigas_disk_backups_failed"),
-    "account:gigas_disk_backup_last_size_bytes:sum": lambda disk: disk.get("gigas_disk_backup_last_size_bytes"),
-    "account:gigas_disk_backup_over_limit:count": _late,
-    "account:gigas_disk_never_backed_up:count": _never,
-    "account:gigas_disk_backups_unreadable:count": lambda disk: float(disk.get("gigas_disk_backups_poll_success") == 0),
-    "account:gigas_disk_backup_within_limit:sum": _within,
+FINDINGS = (
+    *("never_backed_up", "backup_missed", "disk_error", "not_understood", "backups_unreadable", "backup_stale"),
+    *("locked_long", "backup_failed", "unprotected", "backup_shrank", "detached"),
+)
+SUMS = {
+    "gigas_account_disk_size_bytes": "gigas_disk_size_bytes",
+    "gigas_account_backups": "gigas_disk_backups",
+    "gigas_account_backup_size_bytes": "gigas_disk_backup_last_size_bytes",
 }
-"""What the recording rules add up, from the values of one disk."""
+"""What the exporter adds up by account, from which metric of its disks."""
 
 
-def recorded_series(account: str, disks: tuple[Past, ...], end: float) -> Iterator[Series]:
-    """Yield what the recording rules would have made of an account's disks."""
+def account_sums(account: str, disks: tuple[Past, ...], end: float) -> Iterator[Series]:
+    """Yield the counts and sums of an account's disks."""
+    there = [(past, alive) for past in disks for _, alive in _attachments(past, end)]
     values = [
-        [(name, _while(alive, value)) for name, _, value in _facts(past, end)]
-        for past in disks
-        for _, alive in _attachments(past, end)
+        ({name: value for name, _, value in _facts(past, end)}, dict(_found(past, end)), alive) for past, alive in there
     ]
+    own = labels(account_id=account)
 
-    @cache
-    def sums(t: float) -> dict[str, float]:
-        known = ({name: v for name, value in disk if (v := value(t)) is not None} for disk in values)
-        there = [disk for disk in known if disk]
-        found = {record: [v for disk in there if (v := of(disk)) is not None] for record, of in SUMS.items()}
-        totals = {record: sum(each) for record, each in found.items() if each}
-        within = found["account:gigas_disk_backup_within_limit:sum"]
-        return totals | ({"account:gigas_disk_backup_within_limit:ratio": sum(within) / len(within)} if within else {})
+    def total(of: Callable[[Facts, Facts], Value | None]) -> Value:
+        read = [(value, alive) for facts, found, alive in values if (value := of(facts, found)) is not None]
+        return lambda t: sum(value(t) or 0 for value, alive in read if alive(t))
 
-    for record in (*SUMS, "account:gigas_disk_backup_within_limit:ratio"):
-        yield record, labels(account_id=account), _looked_up(sums, record)
+    yield "gigas_account_disks", own, total(lambda facts, _: always(1))
+    for name, metric in SUMS.items():
+        yield name, own, total(_fact(metric))
+    for finding in FINDINGS:
+        text = labels(account_id=account, finding=finding)
+        yield (
+            "gigas_account_disks_with_finding",
+            text,
+            total(_having(finding)),
+        )
+    required = total(lambda facts, _: facts["gigas_disk_backup_required"])
+    over = total(lambda _, found: _any(found, ("never_backed_up", "backup_missed", "backup_stale")))
+    if required(end):
+        yield "gigas_account_backup_compliance_ratio", own, lambda t: 1 - (over(t) or 0) / (required(t) or 1)
+    for status, count in (("completed", 80.0), ("failed", 2.0)):
+        yield "gigas_account_backups_by_status", labels(account_id=account, status=status), always(count)
+    yield "gigas_account_backups_unassigned", own, always(1)
 
 
-def _looked_up(sums: Callable[[float], dict[str, float]], record: str) -> Value:
-    return lambda t: sums(t).get(record)
+Facts = dict[str, Value]
+
+
+def _as_number(whether: Callable[[float], bool]) -> Value:
+    return lambda t: float(whether(t))
+
+
+def _fact(metric: str) -> Callable[[Facts, Facts], Value | None]:
+    return lambda facts, _: facts.get(metric)
+
+
+def _having(finding: str) -> Callable[[Facts, Facts], Value | None]:
+    return lambda _, found: found[finding] if finding in found else always(0)
+
+
+def _found(past: Past, end: float) -> Iterator[tuple[str, Value]]:
+    for finding, _, value in _findings(past, end):
+        yield finding, value
+
+
+def _any(found: Facts, names: tuple[str, ...]) -> Value:
+    return lambda t: float(any(found[name](t) for name in names))
 
 
 def account_series(account: str, name: str, end: float) -> Iterator[Series]:
@@ -242,6 +294,7 @@ def account_series(account: str, name: str, end: float) -> Iterator[Series]:
         ok = answers or resource == "backups"
         yield from _poll_series(account, resource, interval, end + HOUR if ok else broke)
     odd = labels(account_id=account, resource="disks", field="created_at")
+    yield "gigas_exporter_poll_invalid_items", odd, always(3)
     yield "gigas_exporter_invalid_items_total", odd, lambda t: t // 600
 
 
@@ -289,6 +342,7 @@ def exporter_series(end: float) -> Iterator[Series]:
         ("gigas_exporter_config_last_reload_successful", 1.0),
         ("gigas_exporter_discovery_success", 1.0),
         ("gigas_exporter_config_last_reload_success_timestamp_seconds", end - 40 * HOUR),
+        ("gigas_exporter_log_lines_dropped_total", 0.0),
         ("process_resident_memory_bytes", 60e6),
         ("process_open_fds", 17.0),
         ("process_start_time_seconds", end - 40 * HOUR),
@@ -319,6 +373,7 @@ def _active(alert: str, since: float) -> Iterator[Series]:
 
 def alert_series(end: float) -> Iterator[Series]:
     """Yield what the alert rules would have left: the series that annotations read."""
+    past_of = {past.number: past for past in FLEET}
     for alert, severity, disk, since in (
         ("GigasDiskError", "critical", "1005", 2.9),
         ("GigasDiskBackupMissed", "critical", "1003", 20),
@@ -326,7 +381,10 @@ def alert_series(end: float) -> Iterator[Series]:
         ("GigasDiskBackupStale", "warning", "1002", 3),
         ("GigasDiskUnprotected", "info", "1007", 25),
     ):
-        own = labels(alertname=alert, alertstate="firing", severity=severity, account_id="4242", disk_id=disk)
+        past = past_of[disk]
+        names = {"virtual_machine": machine_name(past, past.machine), "mount_point": past.mount}
+        more = {"account_id": "4242", "disk_id": disk, **names}
+        own = labels(alertname=alert, alertstate="firing", severity=severity, **more)
         yield "ALERTS", own, _since(end - since * HOUR)
         yield from _active(own, end - since * HOUR)
     failing = labels(alertname="GigasApiFailing", alertstate="firing", severity="warning", account_id="77")
@@ -361,7 +419,7 @@ def fleet_series(end: float, disks: int) -> Iterator[Series]:
     for past in (*FLEET, *many):
         yield from disk_series(past, end)
     for account in accounts:
-        yield from recorded_series(account, tuple(past for past in (*FLEET, *many) if past.account == account), end)
+        yield from account_sums(account, tuple(past for past in (*FLEET, *many) if past.account == account), end)
     for account, machine in sorted({(past.account, past.machine) for past in many}):
         own = labels(
             account_id=account,

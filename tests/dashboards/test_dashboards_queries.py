@@ -12,11 +12,14 @@ NAMES = ("gigas-overview", "gigas-backups", "gigas-disk", "gigas-exporter")
 MOST_SERIES = 1000
 
 MAY_BE_EMPTY = {
-    ("gigas-backups", "Unprotected", "A", "one"): "all disks of the chosen machine must have backups",
-    ("gigas-backups", "Unprotected", "A", "two"): "all disks of the chosen machines must have backups",
     ("gigas-overview", "Other firing alerts", "A", "one"): "the chosen account answers: nothing fires but for disks",
     ("gigas-overview", "Other firing alerts", "B", "one"): "the chosen account answers: nothing fires but for disks",
     ("gigas-exporter", "Polls a minute", "B", "one"): "the chosen account answers: no poll of it failed",
+    **{
+        ("gigas-disk", "Status, error and lock", reference, selection): "the chosen disk is in no error and not locked"
+        for reference in ("B", "C")
+        for selection in ("all", "one", "two")
+    },
 }
 """Queries that rightly find nothing in this fleet, each with the reason: dashboard, panel, query, selection."""
 
@@ -33,7 +36,7 @@ class Chosen(Protocol):
 
     name: str
 
-    def expand(self, expression: str, dashboard: Json, prometheus: Server) -> str: ...
+    def expand(self, expression: str, dashboard: Json) -> str: ...
 
 
 @pytest.fixture(params=NAMES)
@@ -52,7 +55,7 @@ def test_every_panel_query_finds_something(
     empty = set()
     for panel in panels_of(dashboards[name]):
         for target in panel["targets"]:
-            expression = selection.expand(target["expr"], dashboards[name], prometheus)
+            expression = selection.expand(target["expr"], dashboards[name])
             series = prometheus.now(expression) if target["instant"] else prometheus.over(expression)
             assert len(series) <= MOST_SERIES
             if not series:
@@ -65,23 +68,16 @@ def test_every_annotation_finds_the_alerts(
 ) -> None:
     """Firing alerts are drawn, also for the disks and accounts that were chosen."""
     (annotation,) = dashboards[name]["annotations"]["list"]
-    series = prometheus.over(selection.expand(annotation["expr"], dashboards[name], prometheus))
+    series = prometheus.over(selection.expand(annotation["expr"], dashboards[name]))
     alerts = {each["metric"]["alertname"] for each in series}
-    about_chosen = {"GigasDiskBackupMissed"} if name == "gigas-disk" else {"GigasDiskError", "GigasDiskUnprotected"}
+    disk_alert = {"GigasDiskBackupStale"} if selection.name == "two" else {"GigasDiskBackupMissed"}
+    about_chosen = disk_alert if name == "gigas-disk" else {"GigasDiskError", "GigasDiskUnprotected"}
     assert alerts >= about_chosen
     assert all(alert.startswith("Gigas") for alert in alerts)
 
 
 OFFERED = {
     "account_id": {"production 4242": "4242", "account 77": "77"},
-    "virtual_machine": {
-        "web-1 501": "501",
-        "db-1 502": "502",
-        "batch-1 503": "503",
-        "mail-1 504": "504",
-        'evil "vm\\ \n</script> 666': "666",
-        "VM 901": "901",
-    },
 }
 """What the drop-downs offer when nothing is chosen: text to value."""
 
@@ -105,16 +101,10 @@ def test_drop_downs_offer_names(name: str, selection: Chosen, dashboards: dict[s
         if variable["type"] != "query" or variable["query"]["query"].startswith("label_values("):
             continue
         inner = variable["query"]["query"].removeprefix("query_result(").removesuffix(")")
-        found = prometheus.now(selection.expand(inner, dashboards[name], prometheus))
+        found = prometheus.now(selection.expand(inner, dashboards[name]))
         assert len(found) <= MOST_SERIES
-        assert found or (variable["hide"] and selection.name != "all"), variable["name"]
-        machine = "virtual_machine_id"
-        label = {"virtual_machine": machine, "machines": machine, "account_id": "account_id"}.get(
-            variable["name"], "disk_id"
-        )
-        if variable["hide"]:
-            assert all(re.search(variable["regex"].strip("/"), f'{label}="{each["metric"][label]}"') for each in found)
-            continue
+        assert found, variable["name"]
+        label = variable["name"]
         choices = offered(variable, found)
         assert set(choices.values()) == {each["metric"][label] for each in found}
         if selection.name == "all":
@@ -126,24 +116,17 @@ def age_of(disk_id: str, dashboards: dict[str, Json], prometheus: Server) -> lis
     """Return what the graph of the newest backup's age draws for one chosen disk."""
     dashboard = dashboards["gigas-disk"]
     panel = next(each for each in panels_of(dashboard) if each["title"].startswith("Age of the newest"))
-    hidden = next(each for each in dashboard["templating"]["list"] if each["name"] == "drawn")["query"]["query"]
-    chosen = {"disk_id": disk_id, "virtual_machine": ".*", "job": ".+", "instance": ".+", "account_id": ".+"}
-    chosen |= {"__range": "86400s"}
-    for variable, value in chosen.items():
-        hidden = hidden.replace(f"${variable}", value)
-    (found,) = prometheus.now(hidden.removeprefix("query_result(").removesuffix(")"))
-    expression = panel["targets"][0]["expr"].replace("$drawn", found["metric"]["disk_id"])
-    return prometheus.over(re.sub(r"\$(job|instance|account_id|machines)", ".+", expression))
+    expression = panel["targets"][0]["expr"].replace("$disk_id", disk_id)
+    return prometheus.over(re.sub(r"\$(job|instance|account_id)", ".+", expression))
 
 
 def test_gone_disk_keeps_its_history(dashboards: dict[str, Json], prometheus: Server) -> None:
     """A disk that was deleted within the range is still drawn when it is chosen."""
     (series,) = age_of("1011", dashboards, prometheus)
-    assert series["metric"]["mount_point"] == "/srv/gone"
+    assert len(series["values"]) > 200
 
 
 def test_moved_disk_is_one_line(dashboards: dict[str, Json], prometheus: Server) -> None:
-    """A disk that moved to another machine goes on being the same disk, under its machine's present name."""
+    """A disk that moved to another machine goes on being the same disk."""
     (series,) = age_of("1010", dashboards, prometheus)
-    assert series["metric"]["label"] == "db-1"
     assert len(series["values"]) > 250
