@@ -415,3 +415,12 @@ def test_without_users_ready_gives_its_reason(
     """Where everybody may read the metrics, the reason is no secret."""
     server = serve(lambda _: text_response(503, "account 4242: no disk list yet"), _config(tmp_path, ""))
     assert wire(server).ask("/-/ready").body == b"account 4242: no disk list yet\n"
+
+
+def test_a_burst_of_none_allows_no_request(
+    tmp_path: Path, serve: Callable[..., Server], wire: Callable[..., Any]
+) -> None:
+    """As in exporter-toolkit, where a limiter without a burst lets nothing through."""
+    client = wire(serve(None, _config(tmp_path, "rate_limit: {interval: 1ms, burst: 0}")))
+    time.sleep(0.05)
+    assert [client.ask().status for _ in range(3)] == [429] * 3

@@ -214,6 +214,17 @@ def test_a_client_certificate_is_required(serve: Callable[..., Server], pki: Any
         _get(server, pki.client(certificate="stranger"))
 
 
+def test_without_a_ca_the_systems_authorities_serve(
+    serve: Callable[..., Server], pki: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in Go: a client's certificate is verified, whether a CA is named or not."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(pki.directory / "ca.crt"))
+    server = serve(None, _tls(pki.directory, "  client_auth_type: RequireAndVerifyClientCert\n"))
+    assert _get(server, pki.client(certificate="client"))[0] == 200
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        _get(server, pki.client())
+
+
 def test_a_client_certificate_may_be_optional(serve: Callable[..., Server], pki: Any) -> None:
     """Without one the client is served; a wrong one is still refused."""
     server = serve(

@@ -6,7 +6,7 @@ from gigas_exporter.web.http import Handler, Request, Response
 from gigas_exporter.web.protocol import ServerLimits
 from gigas_exporter.web.routes import build_routes
 from gigas_exporter.web.server import Server
-from gigas_exporter.web.webconfig import WebConfig, load_web_config
+from gigas_exporter.web.web_config import WebConfig, load_web_config
 
 __all__ = [
     "Handler",

@@ -22,7 +22,7 @@ from gigas_exporter.logs import get_logger
 from gigas_exporter.web.auth import AuthResult, BasicAuthenticator
 from gigas_exporter.web.http import Handler, Request, Response, text_response
 from gigas_exporter.web.tls import build_context, is_allowed
-from gigas_exporter.web.webconfig import RateLimit, WebConfig, load_web_config
+from gigas_exporter.web.web_config import RateLimit, WebConfig, load_web_config
 
 __all__ = ["AccessControl"]
 

@@ -32,7 +32,7 @@ from gigas_exporter.web.fair_lock import client_key
 from gigas_exporter.web.http import Handler, HTTPError, Request, Response, text_response
 from gigas_exporter.web.listener import open_listener
 from gigas_exporter.web.protocol import Connection, ServerLimits, State
-from gigas_exporter.web.webconfig import WebConfig
+from gigas_exporter.web.web_config import WebConfig
 
 __all__ = ["Server", "connection_limit"]
 

@@ -1,7 +1,6 @@
 """Owns turning TLS settings into an ``ssl.SSLContext``; knows neither YAML nor connections.
 
-What Python's ``ssl`` cannot do is refused where the settings are read (:mod:`gigas_exporter.web.webconfig`), never done
-more weakly.
+What Python's ``ssl`` cannot do is refused where the settings are read, never done more weakly.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from gigas_exporter.errors import ConfigError
 from gigas_exporter.files import in_memory, without_waiting
 from gigas_exporter.secret import Secret
 
-__all__ = ["CIPHER_SUITES", "CURVES", "Pem", "TlsSettings", "build_context", "is_allowed", "tls13_only"]
+__all__ = ["CIPHER_SUITES", "CURVES", "Pem", "TlsSettings", "build_context", "is_allowed"]
 
 # Go's names (crypto/tls.CipherSuites), which the file is written in, to OpenSSL's. TLS 1.3's cannot be chosen, in Go
 # neither: they are always on, and naming them says nothing.
@@ -112,6 +111,8 @@ def build_context(settings: TlsSettings) -> ssl.SSLContext:
     context.verify_mode = settings.verify
     if settings.client_ca is not None:
         _load_client_ca(context, settings.origin, settings.client_ca)
+    elif settings.verify is not ssl.CERT_NONE:
+        context.load_default_certs(ssl.Purpose.CLIENT_AUTH)  # as Go: the system's authorities
     return context
 
 
@@ -132,11 +133,6 @@ def is_allowed(secured: ssl.SSLObject, allowed_names: frozenset[str]) -> bool:
     certificate = secured.getpeercert() or {}
     names: Iterable[Any] = certificate.get("subjectAltName", ())
     return any(_comparable(str(kind), str(name)) in allowed_names for kind, name in names)
-
-
-def tls13_only(names: list[str]) -> bool:
-    """Return whether all of these suites are TLS 1.3's."""
-    return bool(names) and all(CIPHER_SUITES[name] is None for name in names)
 
 
 def _comparable(kind: str, name: str) -> str:
