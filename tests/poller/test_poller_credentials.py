@@ -1,0 +1,129 @@
+"""What belongs to a credential and not to an account or a configuration: logins, the request rate, connections."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from gigas_exporter.config import AccountSettings, PollSettings, Settings
+from gigas_exporter.gigas import ApiKeyCredential, ApiSettings, Credential, FixedSecret, LoginCredential
+from gigas_exporter.model import Account
+from gigas_exporter.secret import Secret
+from support.polling import Watching, api_key, await_true
+from support.raw_api import RawApi
+
+Watch = Callable[..., Watching]
+
+
+@pytest.fixture
+def watch(request: pytest.FixtureRequest) -> Watch:
+    """Start services; all are stopped at the end."""
+
+    def start(settings: Settings) -> Watching:
+        watching = Watching(settings)
+        request.addfinalizer(watching.service.stop)
+        return watching
+
+    return start
+
+
+def login(origin: str = "the test") -> Credential:
+    """The same login however it is spelled."""
+    return LoginCredential("me@example.com", FixedSecret(Secret("wrong"), origin))
+
+
+def settings(api: RawApi, credentials: list[Credential], rate: float = 0.0, interval: float = 1.0) -> Settings:
+    """Settings with an account for each credential."""
+    return Settings(
+        accounts=tuple(AccountSettings(Account(str(index)), each) for index, each in enumerate(credentials, 1)),
+        api=ApiSettings(url=api.url, timeout_seconds=2.0, max_requests_per_second=rate),
+        poll=PollSettings(interval=interval, backups_interval=interval),
+    )
+
+
+def test_a_rejected_login_of_twenty_accounts_is_sent_once(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
+    """Then it waits, longer each time, and not for a reload more than once a minute; it is told and logged once."""
+    with RawApi() as api:
+        api.lists["/token"] = 401, {"error": "no"}
+        credentials = [login(f"accounts[{index}]") for index in range(20)]
+        told = settings(api, credentials, interval=2.0)
+        watching = watch(told)
+        await_true(lambda: all(watching.observed.polls[str(index), "disks", "auth"] for index in range(1, 21)))
+        assert api.count("/token") == 1
+        assert watching.observed.blocked == {str(index): True for index in range(1, 21)}
+        await_true(lambda: api.count("/token") == 2)
+        first, second = (at for at, _, path in api.requests if path == "/token")
+        assert second - first >= 2.0
+        for _ in range(20):
+            watching.service.reload(told)
+        time.sleep(1.0)
+        assert api.count("/token") <= 3
+        assert api.count() == api.count("/token")
+        said = [record for record in caplog.records if "login rejected" in record.getMessage()]
+        assert len(said) == 1
+        # Another password is tried at once.
+        api.lists["/token"] = 200, {"token": "t", "expires": time.time() + 1800}
+        fresh = LoginCredential("me@example.com", FixedSecret(Secret("right"), "the test"))
+        watching.service.reload(settings(api, [fresh] * 20))
+        await_true(lambda: all(watching.observed.polls[str(index), "disks", None] for index in range(1, 21)))
+        await_true(lambda: not any(watching.observed.blocked.values()))
+
+
+def test_a_secret_that_many_accounts_spell_shares_one_rate(watch: Watch) -> None:
+    """Thirty accounts with the same inline key make no more requests a second than one."""
+    with RawApi() as api:
+        keys: list[Credential] = [ApiKeyCredential(FixedSecret(Secret("a-key"), f"accounts[{n}]")) for n in range(30)]
+        watch(settings(api, keys, rate=10.0, interval=60.0))
+        time.sleep(2.0)
+        assert 10 <= api.count() <= 10 * 2 + 4
+
+
+def test_reloads_cause_neither_more_requests_than_the_rate_nor_logins(watch: Watch) -> None:
+    """Nearly three hundred in a few seconds: limits, tokens and connections belong to the credential."""
+    with RawApi() as api:
+        api.lists["/token"] = 200, {"token": "t", "expires": time.time() + 1800}
+        told = settings(api, [login()] * 3, rate=10.0, interval=60.0)
+        watching = watch(told)
+        await_true(lambda: watching.service.not_ready() is None)
+        before, began = len(api.requests), time.monotonic()
+        for _ in range(276):
+            watching.service.reload(told)
+            time.sleep(0.01)
+        seconds = time.monotonic() - began
+        assert len(api.requests) - before <= 10.0 * seconds + 4
+        assert api.count("/token") == 1
+        assert watching.service.healthy()
+
+
+def test_a_reload_goes_on_with_polls_that_it_does_not_change(watch: Watch) -> None:
+    """A poll under way is not broken off, and its account is polled again; another policy begins anew."""
+    with RawApi() as api:
+        told = settings(api, [api_key("a-key")], interval=60.0)
+        watching = watch(told)
+        await_true(lambda: watching.observed.ended("disks") == 1)
+        api.latency_seconds = 0.5
+        watching.service.reload(told)
+        time.sleep(0.2)
+        watching.service.reload(told)
+        await_true(lambda: watching.observed.ended("disks") == 3, seconds=5)
+        assert {key[2] for key in watching.observed.polls} == {None}
+        watching.service.reload(replace(told, poll=replace(told.poll, interval=30.0)))
+        await_true(lambda: watching.inventory("1").intervals["disks"] == 30.0)
+        await_true(lambda: watching.observed.ended("disks") >= 4)
+
+
+def test_a_reload_takes_accounts_and_clients_away(watch: Watch) -> None:
+    """What is not configured any more is neither polled nor kept."""
+    with RawApi() as api:
+        told = settings(api, [api_key("one"), api_key("two")])
+        watching = watch(told)
+        await_true(lambda: watching.service.not_ready() is None)
+        watching.service.reload(replace(told, accounts=told.accounts[:1]))
+        assert watching.observed.forgotten == ["2"]
+        assert len(watching.service._clients._clients) == 1
+        seen = api.by_account("disks")["2"]
+        time.sleep(1.5)
+        assert api.by_account("disks")["2"] == seen
