@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from statistics import median
 from typing import Literal
@@ -133,7 +133,7 @@ class BackupSummary:
         newest_at: ``date_created`` of the newest usable backup, UNIX seconds.
         newest_size_bytes: Size of that backup.
         oldest_at: ``date_created`` of the oldest usable backup, UNIX seconds.
-        read_at: When it was read, by the monotonic clock.
+        read_at: When it was read, by the monotonic clock; summaries that differ in this alone are equal.
         last_failed: Whether the newest attempt that can be seen failed.
         typical_size_bytes: Median size of the usable backups but the newest, from three on.
         unclear: How many backups have a status that is not understood; they are not usable.
@@ -148,7 +148,7 @@ class BackupSummary:
     newest_at: float | None
     newest_size_bytes: int | None
     oldest_at: float | None
-    read_at: float
+    read_at: float = field(compare=False)
     last_failed: bool = False
     typical_size_bytes: int | None = None
     unclear: int = 0
