@@ -80,10 +80,12 @@ class Budget:
         may_retry: Whether a request without a response may be sent again; asked when there was none.
 
     Attributes:
+        sent_at: When the last request was sent, while there is no response to it, by the monotonic clock.
+        got_response: Whether there was a response to any request.
         got_no_response: Whether the last request timed out.
     """
 
-    __slots__ = ("_clock", "_end", "got_no_response", "may_retry", "stop")
+    __slots__ = ("_clock", "_end", "got_no_response", "got_response", "may_retry", "sent_at", "stop")
 
     def __init__(
         self,
@@ -95,13 +97,26 @@ class Budget:
     ) -> None:
         self._clock = clock
         self.may_retry = may_retry
-        self.got_no_response = False
+        self.sent_at: float | None = None
+        self.got_response = self.got_no_response = False
         self._end = clock.monotonic() + seconds
         self.stop = stop if stop is not None else threading.Event()
 
     def remaining(self) -> float:
         """Return the seconds left, 0 when there are none or the process is ending."""
         return 0.0 if self.stop.is_set() else max(0.0, self._end - self._clock.monotonic())
+
+    def on_request(self) -> None:
+        """Note that a request is sent."""
+        self.sent_at = self._clock.monotonic()
+
+    def on_response(self) -> None:
+        """Note that there was a response to it."""
+        self.sent_at, self.got_response, self.got_no_response = None, True, False
+
+    def on_no_response(self, *, timed_out: bool) -> None:
+        """Note that there was none."""
+        self.sent_at, self.got_no_response = None, timed_out
 
     def wait(self, seconds: float) -> bool:
         """Wait ``seconds``; return False at once, without waiting, when the budget does not hold that much."""

@@ -180,6 +180,7 @@ class ApiSession:
         headers = {} if used is None else {"Authorization": used.value.reveal()}
         if request.form is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
+        budget.on_request()
         try:
             response = self._transport.exchange(
                 request.operation,
@@ -191,7 +192,7 @@ class ApiSession:
                 stop=budget.stop,
             )
         except TransportError as error:
-            budget.got_no_response = error.reason == "timeout"
+            budget.on_no_response(timed_out=error.reason == "timeout")
             if error.reason == "timeout":
                 self._limiter.set_hung(request.account, is_hung=True)
             self._observer.request(request.operation, error.reason, time.monotonic() - began)
@@ -199,6 +200,6 @@ class ApiSession:
         except DecodeError:
             self._observer.request(request.operation, "invalid", time.monotonic() - began)
             raise
-        budget.got_no_response = False
+        budget.on_response()
         self._limiter.set_hung(request.account, is_hung=False)
         return response, time.monotonic() - began

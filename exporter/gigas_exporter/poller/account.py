@@ -95,24 +95,27 @@ class AccountPoller:
         self._stop = stop
         self._on_missing = on_missing
         self._logged: set[Resource] = set()
-        self._running: dict[Resource, StopEvent] = {}
+        self._running: dict[Resource, tuple[StopEvent, list[Budget]]] = {}
 
     @property
     def has_polled(self) -> bool:
         """Whether a poll has ended."""
         return bool(self._logged)
 
-    def abort(self, resource: Resource) -> None:
-        """End the poll of a resource that is under way as if it had timed out."""
-        running = self._running.get(resource)
-        if running is not None:
-            running.set()
+    def abort(self, resource: Resource, patience_seconds: float) -> None:
+        """End a poll under way as timed out if it had no response yet and has waited for one for so long."""
+        stop, budgets = self._running.get(resource, (None, []))
+        latest = self._clock.monotonic() - patience_seconds
+        sent_at = [each.sent_at for each in budgets if each.sent_at is not None]
+        if stop is not None and sent_at and min(sent_at) <= latest and not any(each.got_response for each in budgets):
+            stop.set()
 
     def poll(self, resource: Resource, *, may_retry: Callable[[], bool] = lambda: True) -> PollResult:
         """Poll one resource once. Nothing is raised."""
         began = self._clock.monotonic()
         budgets: list[Budget] = []
-        abort = self._running[resource] = StopEvent(self._stop)
+        abort = StopEvent(self._stop)
+        self._running[resource] = abort, budgets
 
         def new_budget(seconds: float) -> Budget:
             budgets.append(Budget(self._clock, seconds, abort, may_retry=may_retry))

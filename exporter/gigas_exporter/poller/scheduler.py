@@ -35,6 +35,7 @@ _STALLED_AFTER_DEADLINES = 3
 _STALLED_SECONDS = 10.0
 _THREAD_RETRY_SECONDS = 1.0
 _CONTENDED_SECONDS = 1.0
+_ABORT_INTERVAL_SECONDS = 0.25
 _IDLE_SECONDS = 60.0
 
 _sequence = itertools.count()
@@ -60,8 +61,9 @@ class PollTask:
         rank: Tasks that are due at the same time run in the order of their ranks.
         is_long: Whether a run may take as long as its interval.
         leader: Another task of the account. While it hangs, this one counts as hanging too.
-        abort: Makes a run end soon.
-        patience_seconds: How long a run may take of an account that never answered, while other such accounts wait.
+        abort: Makes a run end soon that has waited for its first response for ``patience_seconds``; called for an
+            account that never answered, while other such accounts wait.
+        patience_seconds: The shortest time after which that may be so.
         began: Whether a run has begun. This and what follows is the scheduler's own.
     """
 
@@ -247,6 +249,7 @@ class Scheduler:
                     seconds = min(seconds, left)
                 else:
                     task.abort()
+                    seconds = min(seconds, _ABORT_INTERVAL_SECONDS)
         return seconds
 
     def _may_retry(self, task: PollTask) -> bool:

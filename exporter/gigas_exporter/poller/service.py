@@ -30,6 +30,9 @@ __all__ = ["Service", "ServiceObserver"]
 
 _STOP_SECONDS = 1.0
 _ACCOUNTS_AT_ONCE = 8
+# How much of a request's time an account has that never answered, while other such accounts wait.
+_PATIENCE_SHARE = 0.2
+_MIN_PATIENCE_SECONDS = 1.0
 
 
 class ServiceObserver(PollObserver, RequestObserver, Protocol):
@@ -253,10 +256,10 @@ class Service:
         self._report_accounts()
 
     def _stop_polling(self, account_ids: Iterable[str]) -> None:
-        for account_id in account_ids:
-            watched = self._watched.pop(account_id)
-            watched.stop.set()
-            self.scheduler.remove(watched.tasks)
+        stopped = [self._watched.pop(account_id) for account_id in account_ids]
+        for each in stopped:
+            each.stop.set()
+        self.scheduler.remove([task for each in stopped for task in each.tasks])
 
     def _update_store(self, accounts: Mapping[str, AccountSettings]) -> None:
         """Make the store hold these accounts, with what is known of them."""
@@ -308,6 +311,7 @@ class Service:
         stop = StopEvent()
         poller = self._poller(account, stop)
         settings = self._settings
+        patience = max(_MIN_PATIENCE_SECONDS, settings.api.timeout_seconds * _PATIENCE_SHARE)
 
         def task(resource: Resource, interval: float, leader: PollTask | None = None) -> PollTask:
             def run(may_retry: Callable[[], bool]) -> bool:
@@ -325,8 +329,8 @@ class Service:
                 rank=1 if resource == "backups" else 0,
                 is_long=resource == "backups",
                 leader=leader,
-                abort=lambda: poller.abort(resource),
-                patience_seconds=max(1.0, settings.api.timeout_seconds / 5),
+                abort=lambda: poller.abort(resource, patience),
+                patience_seconds=patience,
             )
 
         disks = task("disks", settings.poll.interval)
