@@ -407,6 +407,29 @@ def test_no_content_is_an_empty_list_and_told_from_one(listed: Any) -> None:
     assert (empty.list_disks("1").items, empty.list_disks("1").has_content) == ((), True)
 
 
+def test_no_content_after_items_counts_when_it_is_repeated(listed: Any) -> None:
+    """A gateway's moment of weakness empties no account; an account that was emptied is empty at the next poll."""
+    lister = Lister(items(1, 2))
+    is_empty = False
+
+    def script(seen: Any, wire: Any) -> None:
+        if is_empty:
+            wire.send(b"HTTP/1.1 204 No Content\r\n\r\n")
+        else:
+            lister(seen, wire)
+
+    client = listed(script)
+    for _ in range(2):
+        is_empty = False
+        assert ids(client.list_disks("1")) == [1, 2]
+        is_empty = True
+        with pytest.raises(IncompleteError, match="list_disks: status 204 where there were items before"):
+            client.list_disks("1")
+    assert client.list_disks("1").items == ()
+    assert client.list_disks("1").items == ()
+    assert client.list_disks("2").items == ()
+
+
 def test_no_content_behind_a_full_page_ends_the_list(listed: Any) -> None:
     """As an empty page would."""
 

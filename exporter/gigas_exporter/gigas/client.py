@@ -32,6 +32,7 @@ from gigas_exporter.gigas.operations import (
 )
 from gigas_exporter.gigas.pagination import (
     ListEndCache,
+    NoContentCache,
     OneBelowTotalError,
     Page,
     Paginator,
@@ -119,6 +120,7 @@ class ReadClient:
         self._pages = PageCache()
         self._ends = ListEndCache(self._clock)
         self._shortfalls = ShortfallCache()
+        self._without_content = NoContentCache()
         self._closed = threading.Event()
         self._largest_page = 0
         self._unpaged: set[str] = set()
@@ -156,6 +158,7 @@ class ReadClient:
         self._pages.drop(path)
         self._ends.drop(path)
         self._shortfalls.drop(path)
+        self._without_content.drop(path)
 
     def list_accounts(self, *, budget: Budget | None = None) -> Listing[Account]:
         """List the accounts that the credential may see (Gigas docs, page Accounts)."""
@@ -354,6 +357,8 @@ class ReadClient:
             self._shortfalls.reset(key)
             raise
         self._shortfalls.reset(key)
+        if remember:
+            self._without_content.check(key, result, request.operation)
         return result
 
     def _with_smaller_pages(self, operation: str, fetch_all: Callable[[int], _T]) -> _T:

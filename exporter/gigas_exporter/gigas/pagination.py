@@ -35,6 +35,7 @@ __all__ = [
     "LIST_END_TTL_SECONDS",
     "Fetch",
     "ListEndCache",
+    "NoContentCache",
     "OneBelowTotalError",
     "Page",
     "Paginator",
@@ -207,6 +208,25 @@ class ShortfallCache(_ExpiringCache[tuple[int, bytes, int]]):
         """Note another result."""
         with self._lock:
             self._entries.pop(key, None)
+
+
+class NoContentCache(_ExpiringCache[bool]):
+    """Which lists had items when they were last read: an API that then answers 204 may have a fault for a moment."""
+
+    def check(self, key: ListKey, pages: Sequence[Page[Any]], name: str) -> None:
+        """Raise an error for the first response without content after items; a second one in a row is an empty list.
+
+        Raises:
+            IncompleteError: It is the first one.
+        """
+        with self._lock:
+            had_items = self._entries.pop(key, False)
+            if any(page.count for page in pages):
+                self._entries[key] = True
+            elif had_items and not pages[0].has_content:
+                raise IncompleteError(
+                    f"{name}: status 204 where there were items before; it counts when it is repeated"
+                )
 
 
 @dataclass(slots=True)
