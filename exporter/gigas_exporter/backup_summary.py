@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from statistics import median
 from typing import Literal
@@ -133,7 +133,7 @@ class BackupSummary:
         newest_at: ``date_created`` of the newest usable backup, UNIX seconds.
         newest_size_bytes: Size of that backup.
         oldest_at: ``date_created`` of the oldest usable backup, UNIX seconds.
-        read_at: When it was read, by the monotonic clock; summaries that differ in this alone are equal.
+        read_at: When it was read, by the monotonic clock.
         last_failed: Whether the newest attempt that can be seen failed.
         typical_size_bytes: Median size of the usable backups but the newest, from three on.
         unclear: How many backups have a status that is not understood; they are not usable.
@@ -141,6 +141,7 @@ class BackupSummary:
             when it has no readable date.
         failed_at: ``date_created`` of the newest failed backup, where it is newer than the newest usable one.
         older_sizes: Known sizes of the usable backups but the newest.
+        unclear_statuses: How many of ``unclear`` are so for a status that is no text and matches no word.
     """
 
     usable: int
@@ -148,13 +149,14 @@ class BackupSummary:
     newest_at: float | None
     newest_size_bytes: int | None
     oldest_at: float | None
-    read_at: float = field(compare=False)
+    read_at: float
     last_failed: bool = False
     typical_size_bytes: int | None = None
     unclear: int = 0
     unclear_at: float | None = None
     failed_at: float | None = None
     older_sizes: tuple[int, ...] = ()
+    unclear_statuses: int = 0
 
     def merged(self, other: BackupSummary) -> BackupSummary:
         """Return the summary of both sets of backups of the disk, which must have none in common."""
@@ -164,6 +166,7 @@ class BackupSummary:
             sizes += (older.newest_size_bytes,)
         return _summary(
             (self.usable + other.usable, self.failed + other.failed, self.unclear + other.unclear),
+            unclear_statuses=self.unclear_statuses + other.unclear_statuses,
             newest=(newer.newest_at, newer.newest_size_bytes),
             oldest_at=min((at for at in (self.oldest_at, other.oldest_at) if at is not None), default=None),
             failed_at=max((at for at in (self.failed_at, other.failed_at) if at is not None), default=None),
@@ -179,6 +182,7 @@ def summarise(backups: Iterable[Backup], words: BackupStatusWords, read_at: floa
     newest: Backup | None = None
     newest_at = oldest_at = failed_at = unclear_at = None
     sizes: list[int] = []
+    unclear_statuses = 0
     for backup in backups:
         outcome = words.outcome(backup)
         counts[outcome] += 1
@@ -195,8 +199,10 @@ def summarise(backups: Iterable[Backup], words: BackupStatusWords, read_at: floa
         elif outcome == "unclear":
             at = float("inf") if created is None else created
             unclear_at = at if unclear_at is None else max(unclear_at, at)
+            unclear_statuses += backup.status_type is not None
     return _summary(
         (counts["usable"], counts["failed"], counts["unclear"]),
+        unclear_statuses=unclear_statuses,
         newest=(newest_at, newest.size_bytes if newest else None),
         oldest_at=oldest_at,
         failed_at=failed_at,
@@ -209,6 +215,7 @@ def summarise(backups: Iterable[Backup], words: BackupStatusWords, read_at: floa
 def _summary(
     counts: tuple[int, int, int],
     *,
+    unclear_statuses: int,
     newest: tuple[float | None, int | None],
     oldest_at: float | None,
     failed_at: float | None,
@@ -234,4 +241,5 @@ def _summary(
         unclear_at=unclear_at if unclear_at is not None and unclear_at > since else None,
         failed_at=failed_at,
         older_sizes=older_sizes,
+        unclear_statuses=unclear_statuses,
     )

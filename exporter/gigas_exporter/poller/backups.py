@@ -191,7 +191,7 @@ class BackupsReader:
         failure = lists.first_failure
         if failed and failure is None and not is_whole:
             failure = DecodeError("disk_id", "of a backup is not understood")
-        return BackupsPoll("account", reading, +(invalid + lists.invalid), failure)
+        return BackupsPoll("account", reading, +(invalid + lists.invalid + _unclear_statuses(reading)), failure)
 
     def _summarize_page(self, backups: Sequence[Backup]) -> _BackupsPage:
         by_disk: dict[str | None, list[Backup]] = {}
@@ -220,7 +220,7 @@ class BackupsReader:
             unmatched_statuses=self._words.unmatched(most_common_statuses(lists.by_status)),
             confirmed=frozenset(lists.summaries) | (confirmed & failed),
         )
-        return BackupsPoll("disk", reading, lists.invalid, lists.first_failure)
+        return BackupsPoll("disk", reading, lists.invalid + _unclear_statuses(reading), lists.first_failure)
 
     def _read_lists(self, disk_ids: Collection[str], budget: Budget, limit: int | None = None) -> _DiskLists:
         """Read the own lists of some disks, those first that were not asked for the longest time.
@@ -323,6 +323,11 @@ class _CircuitBreaker:
         self._consecutive_failures += _WEIGHTS.get(error.reason, 0)
         if self._consecutive_failures >= _FAILURE_LIMIT or isinstance(error, AuthError):
             self.open = True
+
+
+def _unclear_statuses(reading: BackupsReading) -> Counter[str]:
+    """Return how many statuses were not understood; that depends on the words, which decoding does not know."""
+    return Counter(status=sum(summary.unclear_statuses for summary in reading.summaries.values()))
 
 
 def _has_usable(summary: BackupSummary | None) -> bool:
