@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from cli.conftest import Run
-from cli.small_api import SmallApi, ago, healthy, small_api
 from gigas_exporter.cli.probe.forms import FieldKind, form_of, has_zone, safe_name, safe_word
 from gigas_exporter.simulator import SimulatorServer
+from support.small_api import SmallApi, ago, healthy, small_api
 
 DISKS, BACKUPS, MACHINES = "/account/4242/disks", "/account/4242/backups", "/account/4242/virtual_machines"
 

@@ -33,7 +33,8 @@ def test_auto_asks_disk_by_disk_where_the_api_has_no_sweep(server: SimulatorServ
     await_true(lambda: watching.inventory().backups)
     assert len(summaries(watching)) == 24
     assert server.requests["list_disk_backups"] >= 24
-    assert server.requests["list_backups"] == 1 if status != 403 else 2
+    # A credential may be tried again after 403, and smaller pages after 400.
+    assert server.requests["list_backups"] == (2 if status in {400, 403} else 1)
     assert watching.inventory().outcomes["backups"].success
 
 
@@ -113,7 +114,7 @@ def test_a_backup_whose_disk_is_not_understood_is_not_said_to_be_no_backup(
     assert fresh.observed.invalids[ACCOUNT, "backups", "disk_id"] == len(server.world.backups(ACCOUNT))
 
 
-@pytest.mark.parametrize("disk_id", [True, None, "x", {"id": 10001}])
+@pytest.mark.parametrize("disk_id", [True, None, "x", {"disk": 10001}])
 def test_disks_that_the_accounts_list_leaves_out_are_asked_for_by_themselves(
     server: SimulatorServer, watch: Watch, disk_id: object
 ) -> None:

@@ -95,6 +95,8 @@ def small_api(lists: dict[str, list[Any]]) -> Iterator[SmallApi]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+        wbufsize = -1  # head and body in one segment
 
         def do_GET(self) -> None:
             status, body, headers = api.respond(self.path)

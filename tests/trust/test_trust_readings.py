@@ -1,0 +1,424 @@
+"""What a real account may look like, and what must come of it: never a false well, never a false alarm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from support.small_api import SmallApi, ago
+from trust.conftest import ACCOUNT, BACKUPS, DISKS, MACHINES, MISSED, Told, backups_of
+
+Tell = Callable[..., Told]
+
+NEWEST = MISSED * 1000
+"""The id of the newest backup of the disk that may have missed its backups."""
+
+
+def newest(api: SmallApi, **fields: Any) -> None:
+    """Give the newest backup of the disk other fields, and a date of an hour ago."""
+    for item in backups_of(api, MISSED):
+        if item["id"] == NEWEST:
+            item.update({"date_created": ago(hours=1), **fields})
+
+
+def each_disk(api: SmallApi, field: str, value: Any) -> None:
+    """Give each disk another value."""
+    for item in api.lists[DISKS]:
+        item[field] = value
+
+
+def assert_missed(told: Told) -> None:
+    """The one disk that missed its backups is found, and all that is there is understood."""
+    assert told.status == 1, told.words
+    assert "1 backup missed" in told.words
+    assert told.nagios == 2
+    assert told.finding("backup_missed") == {str(MISSED)}
+    assert told.finding("not_understood") == set()
+    assert told.metric("gigas_account_disks_with_finding", finding="backup_missed") == [1]
+
+
+def assert_well(told: Told) -> None:
+    """All is well."""
+    assert told.status == 0, told.words
+    assert "all 4 disks are well" in told.words
+    assert told.nagios == 0
+    assert told.metric("gigas_account_disks") == [4]
+
+
+def assert_failed(told: Told, words: str) -> None:
+    """The list could not be read: nothing is said of the disks, and nothing of what is listed is believed."""
+    assert told.status == 2, told.words
+    assert words in told.words
+    assert "well" not in told.words
+    assert told.nagios == 3
+    assert told.metric("gigas_up") == [0]
+
+
+def assert_not_understood(told: Told, field: str, disks: int = 4) -> None:
+    """So many disks are not understood, and it is said which field it is."""
+    assert told.status == 2, told.words
+    assert f"{disks} not understood" in told.words
+    assert field in told.words
+    assert "well" not in told.words
+    assert told.nagios >= 2
+    assert len(told.finding("not_understood")) == disks
+    assert told.metric("gigas_account_disks_with_finding", finding="not_understood") == [disks]
+
+
+def test_a_plain_account_is_well(api: SmallApi, tell: Tell) -> None:
+    """The account that all of this starts from."""
+    assert_well(tell())
+    assert api.asked.count(BACKUPS) == 3
+
+
+def test_a_missed_backup_is_found(missed: SmallApi, tell: Tell) -> None:
+    """The other that it starts from."""
+    del missed
+    assert_missed(tell())
+
+
+@pytest.mark.parametrize("key", ["disk", "backup", "anything"])
+def test_items_may_be_wrapped(missed: SmallApi, tell: Tell, key: str) -> None:
+    """They are unwrapped."""
+    for path, items in missed.lists.items():
+        missed.lists[path] = [{key: item} for item in items]
+    assert_missed(tell())
+
+
+@pytest.mark.parametrize("value", [None, "", {}, "..", "a/b", "a\nb", True])
+@pytest.mark.parametrize("path", [DISKS, BACKUPS])
+def test_an_item_without_readable_id_makes_a_list_not_whole(api: SmallApi, tell: Tell, path: str, value: Any) -> None:
+    """A failed poll: which disk it is cannot be said."""
+    api.lists[path][1]["id"] = value
+    told = tell()
+    assert told.status == 2
+    assert "an item has no id that can be read" in told.words
+    assert "well" not in told.words
+    assert told.metric("gigas_exporter_poll_success", resource=path.rpartition("/")[2]) == [0]
+
+
+def test_a_list_of_errors_is_not_empty(api: SmallApi, tell: Tell) -> None:
+    """Nor is one of which no item can be read."""
+    for items in ([{"error": "no such account"}], [None], [{"name": "a"}, {"name": "b"}]):
+        api.lists[DISKS] = items
+        assert_failed(tell(), "no id that can be read")
+
+
+@pytest.mark.parametrize("word", ["yes", "on", "t", "Y", "enabled", "true ", " TRUE", "1", 1])
+def test_flags_in_words_that_mean_on(missed: SmallApi, tell: Tell, word: Any) -> None:
+    """Understood."""
+    each_disk(missed, "autobackup", word)
+    assert_missed(tell())
+
+
+@pytest.mark.parametrize("word", ["no", "off", "f", "N", "disabled", "false ", "0", 0])
+def test_flags_in_words_that_mean_off(missed: SmallApi, tell: Tell, word: Any) -> None:
+    """Understood, of swap and of errors; of autobackup it means that nothing backs the disk up."""
+    each_disk(missed, "is_swap", word)
+    each_disk(missed, "error", word)
+    assert_missed(tell())
+    each_disk(missed, "autobackup", word)
+    told = tell()
+    assert told.status == 1
+    assert "4 unprotected" in told.words
+    assert len(told.finding("unprotected")) == 4
+
+
+@pytest.mark.parametrize("field", ["autobackup", "is_swap", "error"])
+@pytest.mark.parametrize("value", ["perhaps", 2, {"on": True}, "missing", "renamed", None, ""])
+def test_a_deciding_field_that_is_not_understood(api: SmallApi, tell: Tell, field: str, value: Any) -> None:
+    """Those disks are not understood."""
+    for item in api.lists[DISKS]:
+        kept = item.pop(field)
+        if value == "renamed":
+            item[f"has_{field}s"] = kept
+        elif value != "missing":
+            item[field] = value
+    told = tell()
+    if field == "error" and value in (None, ""):  # which say that there is none
+        assert_well(told)
+    elif field == "error" and value in ("perhaps", {"on": True}):  # which is content
+        assert told.status == 1
+        assert len(told.finding("disk_error")) == 4
+    else:
+        assert_not_understood(told, field)
+        assert told.metric("gigas_exporter_poll_invalid_items", resource="disks", field=field) == [4]
+
+
+def test_a_field_that_is_not_understood_where_it_decides_nothing(missed: SmallApi, tell: Tell) -> None:
+    """It is counted, and changes nothing."""
+    each_disk(missed, "locked", "perhaps")
+    each_disk(missed, "disk_size", "large")
+    told = tell()
+    assert_missed(told)
+    assert told.metric("gigas_exporter_poll_invalid_items", resource="disks", field="locked") == [4]
+
+
+@pytest.mark.parametrize("value", ["I/O error on sda", {"code": 5}, ["x"], "yes", 1])
+def test_an_error_with_content_is_an_error(api: SmallApi, tell: Tell, value: Any) -> None:
+    """Text, object or list."""
+    api.lists[DISKS][0]["error"] = value
+    told = tell()
+    assert told.status == 1
+    assert "1 disk error" in told.words
+    assert told.finding("disk_error") == {"1"}
+
+
+@pytest.mark.parametrize("value", ["", None, [], {}, "none", " "])
+def test_an_error_without_content_is_none(api: SmallApi, tell: Tell, value: Any) -> None:
+    """What is empty says that there is none."""
+    each_disk(api, "error", value)
+    assert_well(tell())
+
+
+@pytest.mark.parametrize("status", ["error", "Disk-Error", "failed: I/O", "DEGRADED"])
+def test_a_status_says_error_while_the_flag_does_not(api: SmallApi, tell: Tell, status: str) -> None:
+    """It is found, by words that can be configured."""
+    api.lists[DISKS][0]["status"] = status
+    told = tell()
+    assert told.status == 1
+    assert told.finding("disk_error") == {"1"}
+    assert_well(tell(config="disk_status: {error: [odd]}"))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"status": None, "built": False},
+        {"built": False},
+        {"status": None, "locked": True},
+        {"status": "something odd", "locked": "yes"},
+        {"status": None, "backup_size": 0},
+        {"status": "", "backup_size": "0"},
+        *({"status": word} for word in ("in-progress", "IN_PROGRESS", "In Progress", "incomplete", "deleting")),
+        *({"status": word} for word in ("failed: timeout", "backup_failed", "Failed", " error ", "cancelled by user")),
+    ],
+)
+def test_a_backup_that_is_not_usable(missed: SmallApi, tell: Tell, fields: Mapping[str, Any]) -> None:
+    """The newest usable one is what counts."""
+    newest(missed, **fields)
+    told = tell()
+    assert_missed(told)
+    (at,) = told.metric("gigas_disk_backup_last_timestamp_seconds", disk_id=str(MISSED))
+    assert datetime.now(UTC).timestamp() - at > 80 * 3600
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"status": "completed", "locked": True},
+        {"status": "Backup-Completed", "locked": True},
+        {"status": None},
+        {"status": None, "built": True},
+        {"status": "something odd"},
+        {"status": "failedover"},
+    ],
+)
+def test_a_backup_that_is_usable(missed: SmallApi, tell: Tell, fields: Mapping[str, Any]) -> None:
+    """A good status, none at all, or a word that nobody knows, which can be seen."""
+    newest(missed, **fields)
+    told = tell()
+    assert_well(told)
+    status = fields["status"] or ""
+    assert told.metric("gigas_account_backups_by_status", status=status) == [12.0 if status == "completed" else 1.0]
+
+
+@pytest.mark.parametrize("status", [3, True, {"state": "done"}, ["done"]])
+def test_a_status_that_is_no_text(missed: SmallApi, tell: Tell, status: Any) -> None:
+    """Not usable, and not understood where that backup would decide; its text can be configured."""
+    newest(missed, status=status)
+    told = tell()
+    assert_not_understood(told, "status", disks=1)
+    assert told.finding("backup_missed") == {str(MISSED)}
+    assert told.metric("gigas_exporter_poll_invalid_items", resource="backups", field="status") == [1]
+    if status == 3:
+        assert_well(tell(config="backup_status: {good: ['3', completed]}"))
+        assert_missed(tell(config="backup_status: {failed: ['3']}"))
+
+
+@pytest.mark.parametrize("way", ["null", "missing", "empty", "nested", "text", "left out", "another disk"])
+@pytest.mark.parametrize("is_missed", [False, True])
+def test_backups_that_do_not_name_their_disk(api: SmallApi, tell: Tell, way: str, is_missed: bool) -> None:
+    """Before a disk is said to be never backed up its own list was asked; what names no listed disk is counted."""
+    for item in backups_of(api, MISSED) if is_missed else ():
+        item["date_created"] = ago(hours=60 + 24 * (item["id"] % 10))
+    changes: Mapping[str, Callable[[dict[str, Any]], Any]] = {
+        "null": lambda item: item.update(disk_id=None),
+        "missing": lambda item: item.pop("disk_id"),
+        "empty": lambda item: item.update(disk_id=""),
+        "nested": lambda item: item.update(disk_id={"id": item["disk_id"]}),
+        "text": lambda item: item.update(disk_id=f" {item['disk_id']}"),
+        "another disk": lambda item: item.update(disk_id=999),
+    }
+    if way == "left out":
+        api.lists[BACKUPS] = [item for item in api.lists[BACKUPS] if item["disk_id"] == 1]
+    else:
+        for item in api.lists[BACKUPS]:
+            changes[way](item)
+    told = tell()
+    (assert_missed if is_missed else assert_well)(told)
+    assert told.finding("never_backed_up") == set()
+    named = way in {"nested", "text", "left out"}
+    assert told.metric("gigas_account_backups_unassigned") == [0.0 if named else 12.0]
+
+
+def test_a_disk_without_backups_anywhere(api: SmallApi, tell: Tell) -> None:
+    """Both witnesses agree."""
+    api.lists[BACKUPS] = [item for item in api.lists[BACKUPS] if item["disk_id"] != MISSED]
+    api.lists[f"{ACCOUNT}/disk/{MISSED}/backups"] = []
+    told = tell()
+    assert told.status == 1
+    assert "1 never backed up" in told.words
+    assert told.finding("never_backed_up") == {str(MISSED)}
+
+
+def test_a_disk_whose_own_list_cannot_be_read(api: SmallApi, tell: Tell) -> None:
+    """With one witness only, nothing is said to be never backed up."""
+    api.lists[BACKUPS] = [item for item in api.lists[BACKUPS] if item["disk_id"] != MISSED]
+    api.answers[f"{ACCOUNT}/disk/{MISSED}/backups"] = lambda _: (403, {"error": "no"}, {})
+    told = tell()
+    assert told.status == 2
+    assert told.finding("never_backed_up") == set()
+    assert told.finding("backups_unreadable") == {str(MISSED)}
+
+
+@pytest.mark.parametrize("total", ["45", "8", None])
+def test_a_page_that_repeats_items_of_an_earlier_one(api: SmallApi, tell: Tell, total: str | None) -> None:
+    """The list is not whole, however often it is read."""
+    headers = {} if total is None else {"X-Total": total}
+    items = api.lists[DISKS]
+
+    def answer(query: Mapping[str, str]) -> tuple[int, Any, Mapping[str, str]]:
+        offset = int(query["offset"])
+        return 200, items[:2] if offset < 2 else [items[0], items[2]] if offset < 4 else [], headers
+
+    api.answers[DISKS] = answer
+    assert_failed(tell(page_size=2), "list_disks")
+
+
+def test_a_total_that_is_never_reached(api: SmallApi, tell: Tell) -> None:
+    """A single check cannot tell."""
+    api.answers[DISKS] = lambda query: (200, api.lists[DISKS][int(query["offset"]) :], {"X-Total": "5"})
+    told = tell()
+    assert told.status == 2, told.words
+    assert told.nagios == 3
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda moment: format_datetime(moment, usegmt=True),
+        lambda moment: f" {moment:%Y-%m-%dT%H:%M:%SZ} ",
+        lambda moment: f"{moment:%Y-%m-%dt%H:%M:%Sz}",
+        lambda moment: f"{moment:%Y-%m-%d %H:%M:%S} UTC",
+        lambda moment: f"{moment:%Y-%m-%d %H:%M:%S} +0000",
+        lambda moment: moment.astimezone(ZoneInfo("America/Bogota")).isoformat(),
+        lambda moment: str(int(moment.timestamp())),
+        lambda moment: moment.timestamp() * 1000,
+    ],
+)
+def test_dates_in_other_forms(missed: SmallApi, tell: Tell, spell: Callable[[datetime], Any]) -> None:
+    """Understood."""
+    for item in (*backups_of(missed), *missed.lists[DISKS]):
+        for field in {"date_created", "created_at", "updated_at"} & item.keys():
+            item[field] = spell(datetime.fromisoformat(item[field]))
+    assert_missed(tell())
+
+
+@pytest.mark.parametrize("zone", ["Europe/Madrid", "America/Bogota"])
+def test_dates_without_a_zone_in_local_time(api: SmallApi, tell: Tell, zone: str) -> None:
+    """With the setting, an age is what it is: neither a late backup passes, nor is one in time late."""
+    for hours, finding in ((27.0, {str(MISSED)}), (25.0, set())):
+        for item in backups_of(api):
+            aged = hours + 24 * (item["id"] % 10) if item["disk_id"] == MISSED else 1 + 24 * (item["id"] % 10)
+            moment = datetime.now(UTC) - timedelta(hours=aged)
+            item["date_created"] = f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}"
+        told = tell(config=f"api: {{time_zone: {zone}}}")
+        assert told.finding("backup_stale") == finding
+        assert told.status == int(bool(finding)), told.words
+
+
+@pytest.mark.parametrize("value", ["soon", "2026-01-31", {"at": 1}, None, "missing"])
+def test_dates_that_are_not_understood(api: SmallApi, tell: Tell, value: Any) -> None:
+    """The disk's backups cannot be read, which is not the same as none."""
+    for item in backups_of(api, MISSED):
+        item["date_created"] = value
+        if value == "missing":
+            del item["date_created"]
+    told = tell()
+    assert told.status == 2
+    assert told.finding("backups_unreadable") == {str(MISSED)}
+    assert told.finding("never_backed_up") == set()
+
+
+def test_an_empty_list_with_204(api: SmallApi, tell: Tell) -> None:
+    """It is empty."""
+    for path in (DISKS, BACKUPS, MACHINES):
+        api.answers[path] = lambda _: (204, b"", {})
+    told = tell()
+    assert told.status == 0, told.words
+    assert "there are no disks" in told.words
+
+
+@pytest.mark.parametrize("status", [201, 202, 203, 206])
+@pytest.mark.parametrize("path", [DISKS, BACKUPS])
+def test_a_list_with_another_success(api: SmallApi, tell: Tell, status: int, path: str) -> None:
+    """A failed poll."""
+    api.answers[path] = lambda _: (status, api.lists[path], {})
+    told = tell()
+    assert told.status == 2, told.words
+    assert str(status) in told.words
+    assert told.metric("gigas_exporter_poll_success", resource=path.rpartition("/")[2]) == [0]
+
+
+@pytest.mark.parametrize("value", [0, "0", None, ""])
+def test_a_disk_of_no_machine(missed: SmallApi, tell: Tell, value: Any) -> None:
+    """Detached."""
+    missed.lists[DISKS][0]["virtual_machine_id"] = value
+    told = tell()
+    assert_missed(told)
+    assert told.finding("detached") == {"1"}
+
+
+def test_a_disk_whose_machine_is_not_known(api: SmallApi, tell: Tell) -> None:
+    """It is not detached, and decides where a rule asks for it."""
+    each_disk(api, "virtual_machine_id", [1])
+    told = tell()
+    assert_well(told)
+    assert told.finding("detached") == set()
+    rule = "backup_policy: [{match: {virtual_machine_id: 501}, max_age: 6h}, {required: false, reason: dev}]"
+    assert_not_understood(tell(config=rule), "virtual_machine_id")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(301, "api.url"), (400, "api.page_size"), (402, "402"), (404, "api.url"), (415, "415"), (422, "api.page_size")],
+)
+def test_a_refused_list(api: SmallApi, tell: Tell, status: int, words: str) -> None:
+    """The sentence has the status, and the setting to try."""
+    api.answers[DISKS] = lambda _: (status, {"errors": ["x"]}, {})
+    told = tell()
+    assert_failed(told, words)
+    assert str(status) in told.words
+
+
+def test_fields_under_other_names(missed: SmallApi, tell: Tell) -> None:
+    """With the setting they are read; where the API has none of it, that can be accepted."""
+    for item in missed.lists[DISKS]:
+        item["has_autobackups"] = item.pop("autobackup")
+        del item["error"]
+    assert tell().status == 2
+    assert_missed(tell(config="api: {fields: {autobackup: has_autobackups, error: null}}"))
+
+
+def test_sizes_in_other_units(api: SmallApi, tell: Tell) -> None:
+    """With the settings they are what they are."""
+    told = tell(config="api: {disk_size_unit: GB, backup_size_unit: MB}")
+    assert told.metric("gigas_disk_size_bytes", disk_id="1") == [40e9]
+    assert told.metric("gigas_disk_backup_last_size_bytes", disk_id="1") == [9e12]
+    assert tell().metric("gigas_disk_size_bytes", disk_id="1") == [40 * 2.0**30]
