@@ -6,16 +6,20 @@ import os
 import shlex
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
 from gigas_exporter.app import Application, block_signals
+from gigas_exporter.cli.demo_prometheus import Monitoring, find_prometheus, monitoring
 from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_options
 from gigas_exporter.clock import SystemClock
 from gigas_exporter.config import AccountSettings, Settings
@@ -64,6 +68,12 @@ def _world_options(function: _F) -> _F:
             envvar="GIGAS_RETENTION",
             help="How many automatic backups of a disk are kept.",
         ),
+        _option(
+            "--hostile/--no-hostile",
+            default=False,
+            envvar="GIGAS_HOSTILE",
+            help="Whether one disk and machine have names made to break things.",
+        ),
         _option("--seed", type=int, metavar="N", default=0, envvar="GIGAS_SEED", help="Another seed, another fleet."),
         _option(
             "--accounts",
@@ -93,19 +103,36 @@ Then look at:
   curl http://127.0.0.1:10063/metrics
 and open http://127.0.0.1:10063/ in a browser.""",
 )
+@click.option(
+    "--with-prometheus",
+    is_flag=True,
+    envvar="GIGAS_WITH_PROMETHEUS",
+    show_envvar=True,
+    help="Also start the Prometheus (and Alertmanager) on the PATH, with the rules and compressed times.",
+)
 @_world_options
 @settings_options(("web", "poll", "api", "log"), without=("api.url", "web.config.file"), defaults=_DEFAULTS)
-def demo(disks: int, accounts: int, seed: int, retention: int, speed: float, **flags: Any) -> None:
+def demo(*, with_prometheus: bool, **options: Any) -> None:
     """Run the exporter against a simulated cloud: no account, no network, no set-up.
 
     The fleet lives: backups are made, rotate and fail, a disk has its error flag set, one was never backed up. It
     listens on 127.0.0.1 only, unless told otherwise.
     """
+    prometheus = find_prometheus() if with_prometheus else None
+    fleet = {name: options.pop(name) for name in ("disks", "accounts", "seed", "retention", "speed", "hostile")}
     block_signals()
-    world = World(seed=seed, disks=disks, accounts=accounts, speed=speed, retention=retention)
-    with SimulatorServer(world) as simulator:
-        application = Application(lambda: _demo_settings(world, simulator.url, flags), clock=SystemClock())
-        application.run(started=lambda: click.echo(_greeting(application.url, world, simulator.url)))
+    world = World(**fleet)
+    with SimulatorServer(world) as simulator, ExitStack() as stack:
+        application = Application(lambda: _demo_settings(world, simulator.url, options), clock=SystemClock())
+
+        def greet() -> None:
+            started = None
+            if prometheus is not None:
+                path = _demo_settings(world, simulator.url, options).web.telemetry_path
+                started = stack.enter_context(monitoring(prometheus, f"{application.url}{path}"))
+            click.echo(_greeting(application.url, world, simulator.url, started))
+
+        application.run(started=greet)
 
 
 @click.command(
@@ -167,9 +194,11 @@ def _login(user: DemoCredential) -> Credential:
     return LoginCredential(user.login, FixedSecret(Secret(user.password), "the demo's password"))
 
 
-def _greeting(url: str, world: World, simulator_url: str) -> str:
+def _greeting(url: str, world: World, simulator_url: str, started: Monitoring | None) -> str:
     command, path = _command()
     first = world.account_ids[0]
+    addresses = [urlsplit(url).netloc, *(started.addresses if started is not None else ())]
+    tunnels = " ".join(f"-L {address.rpartition(':')[2]}:{address}" for address in addresses)
     return f"""\
 A simulated Gigas cloud with a living fleet of disks is being watched. Open:
 
@@ -183,8 +212,33 @@ Act on it from another terminal:
   {command} disks list
 
 The command that an alert names works there as it stands.
+{"" if started is None else _alert_greeting(command, world, started)}
+To see it from your own machine, over ssh:
+
+  ssh {tunnels} {socket.gethostname()}
 
 Ctrl-C ends it.
+"""
+
+
+def _alert_greeting(command: str, world: World, started: Monitoring) -> str:
+    first = world.account_ids[0]
+    mine = {disk.id for disk in world.disks(first)}
+    stale = next((disk for disk, story in world.stories.items() if story == "stale" and disk in mine), None)
+    if stale is None:
+        return ""
+    alertmanager = "" if started.alertmanager is None else f"\n  {started.alertmanager}/      what people would be told"
+    return f"""
+Prometheus evaluates the alert rules, with their times compressed to seconds:
+
+  {started.prometheus}/alerts   what fires{alertmanager}
+
+Within a minute GigasDiskBackupStale fires for disk {stale}. Run its command in the other terminal,
+which shows the disk and asks:
+
+  {command} disks backup --account {first} {stale} --wait
+
+and see the alert resolve within another minute.
 """
 
 

@@ -60,7 +60,9 @@ class Estate:
         stories: Disk id → what is wrong with it, for the disks that something is wrong with from the start.
     """
 
-    def __init__(self, timeline: Timeline, disks: int, accounts: int, *, retention: int, eventful: bool) -> None:
+    def __init__(
+        self, timeline: Timeline, disks: int, accounts: int, *, retention: int, eventful: bool, hostile: bool = True
+    ) -> None:
         self.timeline = timeline
         self.now = self._target = timeline.start
         self.accounts: dict[int, AccountRecord] = {}
@@ -86,7 +88,7 @@ class Estate:
             self.accounts[account.number] = account
             self.disks.update(account.disks)
             if eventful:
-                self.stories |= tell_stories(list(account.disks.values()), timeline.start)
+                self.stories |= tell_stories(list(account.disks.values()), timeline.start, hostile=hostile)
         self._disk_ids = itertools.count(FIRST_DISK + len(self.disks))
         self._backup_ids = itertools.count(_FIRST_HAND_MADE)
         if eventful:

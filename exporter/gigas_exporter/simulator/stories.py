@@ -132,13 +132,16 @@ STORIES: tuple[tuple[str, Story], ...] = (
 )
 
 
-def tell_stories(disks: list[DiskRecord], start: float) -> dict[int, str]:
-    """Let the disks of one account live through the stories; return disk id → story, without the healthy ones."""
+def tell_stories(disks: list[DiskRecord], start: float, *, hostile: bool = True) -> dict[int, str]:
+    """Let the disks of one account live through the stories; return disk id → story, without the healthy ones.
+
+    Without ``hostile``, the disk of that story keeps its plain names.
+    """
     told: dict[int, str] = {}
     candidates = [disk for disk in disks if disk.schedule is not None and not disk.is_swap]
     for (name, story), disk in zip(STORIES, candidates, strict=False):
         schedule = disk.schedule
-        if schedule is None or name == HEALTHY:
+        if schedule is None or name == HEALTHY or (name == "hostile" and not hostile):
             continue
         disk.created_at = min(disk.created_at, int(start - 30 * DAY))
         disk.schedule = schedule = replace(schedule, first=-6)

@@ -40,6 +40,7 @@ class World:
             plainly, each other one in its own way) or ``mixed`` (each item in its own way).
         retention: How many automatic backups of a disk are kept.
         eventful: Whether some disks are in trouble from the start, and disks come and go.
+        hostile: Whether one of those has names that are made to break things.
 
     Attributes:
         default_limit: Items of a page when no ``limit`` is asked for.
@@ -63,6 +64,7 @@ class World:
         style: Literal["plain", "account", "mixed"] = "account",
         retention: int = RETENTION,
         eventful: bool = True,
+        hostile: bool = True,
     ) -> None:
         if disks < 0 or accounts < 1 or retention < 1 or not 0 < speed < float("inf"):
             raise ValueError("a world has no fewer than 0 disks, an account, a backup kept, and a positive speed")
@@ -73,7 +75,7 @@ class World:
         self._clock = clock
         self._lock = threading.RLock()
         timeline = Timeline(seed, self.start, speed)
-        self._estate = Estate(timeline, disks, accounts, retention=retention, eventful=eventful)
+        self._estate = Estate(timeline, disks, accounts, retention=retention, eventful=eventful, hostile=hostile)
         self.account_ids: tuple[str, ...] = tuple(str(number) for number in self._estate.accounts)
         self.access = Access(seed, self.account_ids)
 
