@@ -17,7 +17,14 @@ A change can be described without being made, shown, and sent later::
     client.send(request)
 """
 
-from gigas_exporter.gigas.changes import Answer, Client
+from gigas_exporter.gigas.api_requests import (
+    ApiRequest,
+    build_disk_request,
+    create_backup_request,
+    create_template_request,
+    delete_disk_request,
+    edit_disk_request,
+)
 from gigas_exporter.gigas.client import DEFAULT_BUDGET_SECONDS, ReadClient
 from gigas_exporter.gigas.credentials import (
     ApiKeyCredential,
@@ -29,26 +36,20 @@ from gigas_exporter.gigas.credentials import (
     TokenCredential,
 )
 from gigas_exporter.gigas.observer import NullObserver, Observer
-from gigas_exporter.gigas.operations import (
-    Request,
-    build_disk_request,
-    create_backup_request,
-    create_template_request,
-    delete_disk_request,
-    edit_disk_request,
-)
+from gigas_exporter.gigas.page_reader import Listing
 from gigas_exporter.gigas.ratelimit import RateLimiter
-from gigas_exporter.gigas.reading import Listing
 from gigas_exporter.gigas.settings import DEFAULT_URL, ApiSettings
 from gigas_exporter.gigas.tls import TrustStore
 from gigas_exporter.gigas.transport import RawResponse
+from gigas_exporter.gigas.write_client import ChangeResult, Client
 
 __all__ = [
     "DEFAULT_BUDGET_SECONDS",
     "DEFAULT_URL",
-    "Answer",
     "ApiKeyCredential",
+    "ApiRequest",
     "ApiSettings",
+    "ChangeResult",
     "Client",
     "Credential",
     "FixedSecret",
@@ -59,7 +60,6 @@ __all__ = [
     "RateLimiter",
     "RawResponse",
     "ReadClient",
-    "Request",
     "SecretFile",
     "SecretSource",
     "TokenCredential",

@@ -23,9 +23,9 @@ from typing import Any, Literal, Protocol
 from gigas_exporter.clock import Budget, Clock
 from gigas_exporter.decode import decode_moment
 from gigas_exporter.errors import ApiError, AuthError, ConfigError, DecodeError, GigasError
+from gigas_exporter.gigas.api_requests import ApiRequest
 from gigas_exporter.gigas.credentials import ApiKeyCredential, Credential, LoginCredential, SecretSource, fits_header
 from gigas_exporter.gigas.observer import Observer
-from gigas_exporter.gigas.operations import Request
 from gigas_exporter.gigas.ratelimit import acquire_within
 from gigas_exporter.gigas.settings import LoginFlow
 from gigas_exporter.secret import Secret
@@ -102,7 +102,7 @@ class RequestAuth(Protocol):
 class Login(Protocol):
     """Makes one login request, with retries."""
 
-    def __call__(self, request: Request[Any], budget: Budget) -> Mapping[str, object]:
+    def __call__(self, request: ApiRequest[Any], budget: Budget) -> Mapping[str, object]:
         """Return the response's object."""
         ...
 
@@ -453,14 +453,14 @@ class _TokenRequests:
         answer = self._ask(password, budget)
         return _token(answer.get("token")), decode_moment(answer.get("expires"))
 
-    def _oidc_request(self, password: Secret) -> Request[Any]:
+    def _oidc_request(self, password: Secret) -> ApiRequest[Any]:
         form = {
             "grant_type": "password",
             "client_id": "external",
             "username": self._user,
             "password": password.reveal(),
         }
-        return Request(LOGIN_OPERATION, "POST", "/auth/api/openid-connect/token", form=form)
+        return ApiRequest(LOGIN_OPERATION, "POST", "/auth/api/openid-connect/token", form=form)
 
     def _ask(self, password: Secret, budget: Budget) -> Mapping[str, object]:
         body: dict[str, object] = {"login": self._user, "password": password.reveal()}
@@ -476,8 +476,8 @@ class _TokenRequests:
         return answer
 
 
-def _token_request(body: Mapping[str, object]) -> Request[Any]:
-    return Request(LOGIN_OPERATION, "POST", "/token", json=body)
+def _token_request(body: Mapping[str, object]) -> ApiRequest[Any]:
+    return ApiRequest(LOGIN_OPERATION, "POST", "/token", json=body)
 
 
 def _other(scheme: _Scheme) -> _Scheme:

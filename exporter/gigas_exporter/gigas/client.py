@@ -22,14 +22,15 @@ from gigas_exporter.decode import (
     decode_json,
 )
 from gigas_exporter.errors import ApiError, DecodeError, GigasError, without_frames
-from gigas_exporter.gigas.credentials import Credential
-from gigas_exporter.gigas.observer import NullObserver, Observer
-from gigas_exporter.gigas.operations import (
-    Request,
+from gigas_exporter.gigas.api_requests import (
+    ApiRequest,
     account_path,
     disk_path,
     filters,
 )
+from gigas_exporter.gigas.credentials import Credential
+from gigas_exporter.gigas.observer import NullObserver, Observer
+from gigas_exporter.gigas.page_reader import Listing, PageCache, PageReader, check_status, sum_invalid
 from gigas_exporter.gigas.pagination import (
     ListEndCache,
     NoContentCache,
@@ -39,7 +40,6 @@ from gigas_exporter.gigas.pagination import (
     ShortfallCache,
 )
 from gigas_exporter.gigas.ratelimit import RateLimiter
-from gigas_exporter.gigas.reading import Listing, PageCache, PageReader, check_status, sum_invalid
 from gigas_exporter.gigas.session import ApiSession
 from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.gigas.tls import TrustStore
@@ -99,7 +99,7 @@ class ReadClient:
         limiter: RateLimiter | None = None,
         trust: TrustStore | None = None,
         login_retry_seconds: float = 60.0,
-        on_response: Callable[[Request[Any], RawResponse], None] | None = None,
+        on_response: Callable[[ApiRequest[Any], RawResponse], None] | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self._session = ApiSession(
@@ -162,7 +162,7 @@ class ReadClient:
 
     def list_accounts(self, *, budget: Budget | None = None) -> Listing[Account]:
         """List the accounts that the credential may see (Gigas docs, page Accounts)."""
-        return self._list(Request("list_accounts", "GET", "/accounts"), self._decoder.account, budget)
+        return self._list(ApiRequest("list_accounts", "GET", "/accounts"), self._decoder.account, budget)
 
     def list_disks(
         self,
@@ -185,19 +185,19 @@ class ReadClient:
             data_store_group_id=data_store_group_id,
             primary=primary,
         )
-        request: Request[Any] = Request("list_disks", "GET", account_path(account_id, "disks"), query)
+        request: ApiRequest[Any] = ApiRequest("list_disks", "GET", account_path(account_id, "disks"), query)
         return self._list(request, self._decoder.disk, budget)
 
     def get_disk(self, account_id: str, disk_id: str, *, budget: Budget | None = None) -> Disk:
         """Read one disk (Gigas docs, page Disk)."""
-        return self._get(Request("get_disk", "GET", disk_path(account_id, disk_id), decode=Decoder.disk), budget)
+        return self._get(ApiRequest("get_disk", "GET", disk_path(account_id, disk_id), decode=Decoder.disk), budget)
 
     def list_disk_backups(
         self, account_id: str, disk_id: str, *, min_disk_size: float | None = None, budget: Budget | None = None
     ) -> Listing[Backup]:
         """List one disk's backups (Gigas docs, page Disk)."""
         path = disk_path(account_id, disk_id, "backups")
-        request: Request[Any] = Request("list_disk_backups", "GET", path, filters(min_disk_size=min_disk_size))
+        request: ApiRequest[Any] = ApiRequest("list_disk_backups", "GET", path, filters(min_disk_size=min_disk_size))
         # Asked for each disk of an account: no page is kept, and one that is small for this API is not looked behind.
         return self._list(request, self._decoder.backup, budget, remember=False, complete_below=self._largest_page)
 
@@ -220,7 +220,7 @@ class ReadClient:
             operating_system_distro=operating_system_distro,
             locked=locked,
         )
-        request: Request[Any] = Request("list_backups", "GET", account_path(account_id, "backups"), query)
+        request: ApiRequest[Any] = ApiRequest("list_backups", "GET", account_path(account_id, "backups"), query)
         return self._list(request, self._decoder.backup, budget, max_items=_MAX_BACKUPS)
 
     def sweep_backups(
@@ -232,7 +232,7 @@ class ReadClient:
         changes, and ``reduce`` is not called for it again; so it must depend on the backups alone, and always be the
         same function for one client.
         """
-        request: Request[Any] = Request("list_backups", "GET", account_path(account_id, "backups"))
+        request: ApiRequest[Any] = ApiRequest("list_backups", "GET", account_path(account_id, "backups"))
         budget = self._budget(budget)
         key = ("sweep_backups", request.path)
         latest = self._clock.wall() + _FUTURE_TOLERANCE_SECONDS
@@ -256,21 +256,23 @@ class ReadClient:
     def get_backup(self, account_id: str, backup_id: str, *, budget: Budget | None = None) -> Backup:
         """Read one backup (Gigas docs, page Backup)."""
         path = account_path(account_id, "backup", backup_id)
-        return self._get(Request("get_backup", "GET", path, decode=Decoder.backup), budget)
+        return self._get(ApiRequest("get_backup", "GET", path, decode=Decoder.backup), budget)
 
     def list_virtual_machines(self, account_id: str, *, budget: Budget | None = None) -> Listing[VirtualMachine]:
         """List an account's virtual machines (Gigas docs, page Virtual Machines)."""
-        request: Request[Any] = Request("list_virtual_machines", "GET", account_path(account_id, "virtual_machines"))
+        request: ApiRequest[Any] = ApiRequest(
+            "list_virtual_machines", "GET", account_path(account_id, "virtual_machines")
+        )
         return self._list(request, self._decoder.virtual_machine, budget)
 
     def _budget(self, budget: Budget | None) -> Budget:
         return budget if budget is not None else Budget(self._clock, DEFAULT_BUDGET_SECONDS, self._closed)
 
-    def _said(self, request: Request[Any]) -> set[str]:
+    def _said(self, request: ApiRequest[Any]) -> set[str]:
         """Return the fields of which it was logged that they are not understood: once, not with each disk and poll."""
         return self._announced.setdefault(request.operation, set())
 
-    def _get(self, request: Request[_T], budget: Budget | None) -> _T:
+    def _get(self, request: ApiRequest[_T], budget: Budget | None) -> _T:
         def interpret(answer: RawResponse) -> _T:
             check_status(answer, request.operation)
             raw = decode_json(answer.body, request.operation)
@@ -283,7 +285,7 @@ class ReadClient:
 
     def _list(
         self,
-        request: Request[Any],
+        request: ApiRequest[Any],
         decode: Decode[_Item],
         budget: Budget | None,
         *,
@@ -308,7 +310,7 @@ class ReadClient:
 
     def _fetch_list(
         self,
-        request: Request[Any],
+        request: ApiRequest[Any],
         reader: PageReader[Any, Any],
         budget: Budget,
         *,

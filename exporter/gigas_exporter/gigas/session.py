@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 from gigas_exporter.clock import Budget, Clock
 from gigas_exporter.decode import decode_json
 from gigas_exporter.errors import ApiError, AuthError, ConfigError, DecodeError, TransportError
+from gigas_exporter.gigas.api_requests import ApiRequest
 from gigas_exporter.gigas.auth import LOGIN_OPERATION, AuthHeader, RequestAuth, request_auth
 from gigas_exporter.gigas.credentials import Credential
 from gigas_exporter.gigas.observer import Observer
-from gigas_exporter.gigas.operations import Request
 from gigas_exporter.gigas.ratelimit import DeadlineExceededError, RateLimiter
 from gigas_exporter.gigas.retry import parse_retry_after, retrying
 from gigas_exporter.gigas.settings import ApiSettings
@@ -58,7 +58,7 @@ class ApiSession:
         limiter: RateLimiter | None,
         trust: TrustStore | None,
         login_retry_seconds: float,
-        on_response: Callable[[Request[Any], RawResponse], None] | None = None,
+        on_response: Callable[[ApiRequest[Any], RawResponse], None] | None = None,
     ) -> None:
         self._on_response = on_response
         self._timeout = settings.timeout_seconds
@@ -85,7 +85,7 @@ class ApiSession:
         self.auth.reload()
 
     def call(
-        self, request: Request[Any], budget: Budget, interpret: Callable[[RawResponse], _T], *, retry: bool = True
+        self, request: ApiRequest[Any], budget: Budget, interpret: Callable[[RawResponse], _T], *, retry: bool = True
     ) -> _T:
         """Make a request and return what ``interpret`` makes of its answer.
 
@@ -131,7 +131,7 @@ class ApiSession:
         detail = f"the API does not accept the credential (status {error.status}); check {self.auth.secret_name}"
         return AuthError(f"{error.operation}: {detail}")
 
-    def _log_in(self, request: Request[Any], budget: Budget) -> Mapping[str, object]:
+    def _log_in(self, request: ApiRequest[Any], budget: Budget) -> Mapping[str, object]:
         def interpret(response: RawResponse) -> Mapping[str, object]:
             value = decode_json(response.body, LOGIN_OPERATION)
             if not isinstance(value, dict):
@@ -143,7 +143,7 @@ class ApiSession:
         )
 
     def _exchange(
-        self, request: Request[Any], budget: Budget, interpret: Callable[[RawResponse], _T], used: AuthHeader | None
+        self, request: ApiRequest[Any], budget: Budget, interpret: Callable[[RawResponse], _T], used: AuthHeader | None
     ) -> _T:
         with self._limiter.request(request.account, budget, request.operation):
             seconds = min(self._timeout, budget.remaining())
@@ -163,7 +163,7 @@ class ApiSession:
             self._observer.request(request.operation, code, elapsed)
         raise self._api_error(request, response, used)
 
-    def _api_error(self, request: Request[Any], response: RawResponse, used: AuthHeader | None) -> ApiError:
+    def _api_error(self, request: ApiRequest[Any], response: RawResponse, used: AuthHeader | None) -> ApiError:
         retry_after = parse_retry_after(response.headers.get("retry-after"), self._clock.wall())
         if request.is_read or used is None:
             detail = likely_cause(request.operation, response.status)
@@ -173,7 +173,7 @@ class ApiSession:
         return ApiError(request.operation, response.status, retry_after, api_message=words)
 
     def _timed(
-        self, request: Request[Any], seconds: float, budget: Budget, used: AuthHeader | None
+        self, request: ApiRequest[Any], seconds: float, budget: Budget, used: AuthHeader | None
     ) -> tuple[RawResponse, float]:
         # What a request took is measured by the machine's clock, like its deadline: tests may stop the package's.
         began = time.monotonic()

@@ -19,7 +19,7 @@ from gigas_exporter.cli.disks.accounts import get_disk, report_disks
 from gigas_exporter.cli.output import render_json, render_yaml
 from gigas_exporter.cli.progress import progress
 from gigas_exporter.errors import ApiError, GigasError
-from gigas_exporter.gigas import Answer, Client, ReadClient, Request
+from gigas_exporter.gigas import ApiRequest, ChangeResult, Client, ReadClient
 from gigas_exporter.model import Backup, Disk
 from gigas_exporter.report import DiskReport
 
@@ -47,7 +47,7 @@ class Plan:
         differences: By field, the old and the new value in words.
     """
 
-    request: Request[Any]
+    request: ApiRequest[Any]
     consequence: str
     differences: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -63,7 +63,7 @@ class Change:
         self.selection, self._account = select_account(account, options)
         self.account_id = self._account.account.id
 
-    def run(self, plan: Callable[[ReadClient, str, Disk], Plan], *, type_id: bool = False) -> Answer[Any] | None:
+    def run(self, plan: Callable[[ReadClient, str, Disk], Plan], *, type_id: bool = False) -> ChangeResult[Any] | None:
         """Show the disk, ask, and send the request; return ``None`` after a dry run.
 
         Raises:
@@ -98,7 +98,7 @@ class Change:
         with self._client() as client:
             click.echo(human.printable(wait_for(client)), err=self._output != "table")
 
-    def print_status_hint(self, answer: Answer[Any]) -> None:
+    def print_status_hint(self, answer: ChangeResult[Any]) -> None:
         """Say, to people, which command shows what was begun."""
         if self._output == "table" and answer.status == HTTPStatus.ACCEPTED:
             words = ("gigas-exporter", "disks", "backups", "--account", self.account_id, self._disk_id)
@@ -134,7 +134,7 @@ class Change:
             facts = {"operation": request.operation, "method": request.method, "url": url, "body": request.json}
             click.echo(self._format({**facts, "changes": differences}), nl=False)
 
-    def _print_result(self, request: Request[Any], answer: Answer[Any]) -> None:
+    def _print_result(self, request: ApiRequest[Any], answer: ChangeResult[Any]) -> None:
         if self._output != "table":
             facts = {"operation": request.operation, "status": answer.status, "answer": answer.body}
             click.echo(self._format(facts), nl=False)
@@ -149,7 +149,7 @@ class Change:
         return render_json(facts) if self._output == "json" else render_yaml(facts)
 
 
-def _send(client: Client, request: Request[Any]) -> Answer[Any]:
+def _send(client: Client, request: ApiRequest[Any]) -> ChangeResult[Any]:
     """Send a change once; a refusal is told in words, and that it changed nothing."""
     try:
         return client.send(request)

@@ -11,7 +11,7 @@ from collections import Counter
 from typing import Any, Final
 
 from gigas_exporter.decode import Decoder
-from gigas_exporter.gigas import ApiSettings, RawResponse, Request
+from gigas_exporter.gigas import ApiRequest, ApiSettings, RawResponse
 
 __all__ = ["RawItems", "without_secrets"]
 
@@ -26,7 +26,7 @@ class RawItems:
         self._decoder = Decoder(settings.decoding)
         self._items: dict[str, dict[str, Any]] = {}
 
-    def __call__(self, request: Request[Any], response: RawResponse) -> None:
+    def __call__(self, request: ApiRequest[Any], response: RawResponse) -> None:
         """Keep the items of a response, by id."""
         if request.operation not in _OPERATIONS:
             return

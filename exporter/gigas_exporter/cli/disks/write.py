@@ -15,7 +15,7 @@ from gigas_exporter.cli.options import Gibibytes, GroupedCommand, variable_of
 from gigas_exporter.config.durations import parse_duration
 from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import ReadClient
-from gigas_exporter.gigas.operations import (
+from gigas_exporter.gigas.api_requests import (
     build_disk_request,
     create_backup_request,
     create_template_request,

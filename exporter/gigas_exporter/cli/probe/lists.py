@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 from gigas_exporter.decode import Decode
 from gigas_exporter.errors import GigasError
-from gigas_exporter.gigas import RawResponse, Request
+from gigas_exporter.gigas import ApiRequest, RawResponse
 
 __all__ = ["ListReading", "Recorder", "read_list", "unwrapped"]
 
@@ -35,7 +35,7 @@ class Recorder:
     def __init__(self) -> None:
         self._responses: list[tuple[str, RawResponse]] = []
 
-    def __call__(self, request: Request[Any], answer: RawResponse) -> None:
+    def __call__(self, request: ApiRequest[Any], answer: RawResponse) -> None:
         """Keep a response."""
         self._responses.append((request.operation, answer))
 

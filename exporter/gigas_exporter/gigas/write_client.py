@@ -14,21 +14,21 @@ from typing import Any, Generic, Literal, TypeVar
 from gigas_exporter.clock import Budget
 from gigas_exporter.decode import decode_json
 from gigas_exporter.errors import ApiError, DecodeError, TransportError
-from gigas_exporter.gigas.client import ReadClient
-from gigas_exporter.gigas.operations import (
-    Request,
+from gigas_exporter.gigas.api_requests import (
+    ApiRequest,
     build_disk_request,
     create_backup_request,
     create_template_request,
     delete_disk_request,
     edit_disk_request,
 )
+from gigas_exporter.gigas.client import ReadClient
 from gigas_exporter.gigas.ratelimit import DeadlineExceededError
 from gigas_exporter.gigas.transport import RawResponse
 from gigas_exporter.gigas.transport_errors import RequestNotSentError
 from gigas_exporter.model import Backup, Disk
 
-__all__ = ["Answer", "Client"]
+__all__ = ["ChangeResult", "Client"]
 
 _T = TypeVar("_T")
 _IN_DOUBT = "whether the change took effect is not known"
@@ -36,7 +36,7 @@ _NEVER_TRIED = HTTPStatus.NOT_IMPLEMENTED
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[_T]):
+class ChangeResult(Generic[_T]):
     """What the API answered to a change.
 
     Attributes:
@@ -58,20 +58,20 @@ class Client(ReadClient):
 
     _readonly = False
 
-    def send(self, request: Request[_T], *, budget: Budget | None = None) -> Answer[_T]:
+    def send(self, request: ApiRequest[_T], *, budget: Budget | None = None) -> ChangeResult[_T]:
         """Send a change that was described before.
 
         Raises:
             GigasError: The API refused it, or it is not known whether it took effect; the message says which.
         """
 
-        def interpret(answer: RawResponse) -> Answer[_T]:
+        def interpret(answer: RawResponse) -> ChangeResult[_T]:
             try:
                 body = _without_secrets(decode_json(answer.body, request.operation))
             except DecodeError:
                 body = None  # the status says that the change was taken; an answer that says no more changes nothing
             value = request.decode(self._decoder, body, Counter()) if isinstance(body, dict) else None
-            return Answer(value, answer.status, body, answer.headers)
+            return ChangeResult(value, answer.status, body, answer.headers)
 
         try:
             return self._session.call(request, self._budget(budget), interpret, retry=False)
@@ -90,25 +90,27 @@ class Client(ReadClient):
                 error.operation, error.status, error.retry_after, _IN_DOUBT, api_message=error.api_message
             ) from None
 
-    def edit_disk(self, account_id: str, disk_id: str, *, budget: Budget | None = None, **changes: Any) -> Answer[Disk]:
+    def edit_disk(
+        self, account_id: str, disk_id: str, *, budget: Budget | None = None, **changes: Any
+    ) -> ChangeResult[Disk]:
         """Change a disk; the changes are those of :func:`edit_disk_request`."""
         return self.send(edit_disk_request(account_id, disk_id, **changes), budget=budget)
 
-    def build_disk(self, account_id: str, disk_id: str, *, budget: Budget | None = None) -> Answer[Disk]:
+    def build_disk(self, account_id: str, disk_id: str, *, budget: Budget | None = None) -> ChangeResult[Disk]:
         """Build a disk, which formats it: its data is lost."""
         return self.send(build_disk_request(account_id, disk_id), budget=budget)
 
-    def delete_disk(self, account_id: str, disk_id: str, *, budget: Budget | None = None) -> Answer[None]:
+    def delete_disk(self, account_id: str, disk_id: str, *, budget: Budget | None = None) -> ChangeResult[None]:
         """Delete a disk: its data is erased."""
         return self.send(delete_disk_request(account_id, disk_id), budget=budget)
 
-    def create_backup(self, account_id: str, disk_id: str, *, budget: Budget | None = None) -> Answer[Backup]:
+    def create_backup(self, account_id: str, disk_id: str, *, budget: Budget | None = None) -> ChangeResult[Backup]:
         """Make a backup of a disk."""
         return self.send(create_backup_request(account_id, disk_id), budget=budget)
 
     def create_template(
         self, account_id: str, disk_id: str, *, label: str, console_id: str, budget: Budget | None = None
-    ) -> Answer[Backup]:
+    ) -> ChangeResult[Backup]:
         """Make a template of a disk."""
         return self.send(
             create_template_request(account_id, disk_id, label=label, console_id=console_id), budget=budget

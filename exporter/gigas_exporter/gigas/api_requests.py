@@ -18,8 +18,8 @@ from gigas_exporter.errors import ConfigError
 from gigas_exporter.model import Backup, Disk
 
 __all__ = [
+    "ApiRequest",
     "Method",
-    "Request",
     "account_path",
     "build_disk_request",
     "create_backup_request",
@@ -39,7 +39,7 @@ def _no_answer(decoder: Decoder, raw: object, invalid: Counter[str]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Request(Generic[_T]):
+class ApiRequest(Generic[_T]):
     """A request that can be shown, compared and sent.
 
     Attributes:
@@ -110,7 +110,7 @@ def edit_disk_request(
     mount_point: str | None = None,
     add_to_linux_fstab: bool | None = None,
     force_reboot: bool | None = None,
-) -> Request[Disk]:
+) -> ApiRequest[Disk]:
     """Describe a change of a disk; what is ``None`` stays as it is.
 
     Args:
@@ -140,25 +140,25 @@ def edit_disk_request(
         raise ConfigError(f"disk {disk_id}: the size must be a number of GiB above 0")
     if force_reboot is not None:
         body["force_reboot"] = _wire(force_reboot)
-    return Request("edit_disk", "PUT", disk_path(account_id, disk_id), json=body, decode=Decoder.disk)
+    return ApiRequest("edit_disk", "PUT", disk_path(account_id, disk_id), json=body, decode=Decoder.disk)
 
 
-def build_disk_request(account_id: str, disk_id: str) -> Request[Disk]:
+def build_disk_request(account_id: str, disk_id: str) -> ApiRequest[Disk]:
     """Describe the building of a disk, which formats it: its data is lost."""
-    return Request("build_disk", "POST", disk_path(account_id, disk_id, "build"), decode=Decoder.disk)
+    return ApiRequest("build_disk", "POST", disk_path(account_id, disk_id, "build"), decode=Decoder.disk)
 
 
-def delete_disk_request(account_id: str, disk_id: str) -> Request[None]:
+def delete_disk_request(account_id: str, disk_id: str) -> ApiRequest[None]:
     """Describe the deletion of a disk: its data is erased."""
-    return Request("delete_disk", "DELETE", disk_path(account_id, disk_id))
+    return ApiRequest("delete_disk", "DELETE", disk_path(account_id, disk_id))
 
 
-def create_backup_request(account_id: str, disk_id: str) -> Request[Backup]:
+def create_backup_request(account_id: str, disk_id: str) -> ApiRequest[Backup]:
     """Describe the making of a backup."""
-    return Request("create_backup", "POST", disk_path(account_id, disk_id, "backup"), decode=Decoder.backup)
+    return ApiRequest("create_backup", "POST", disk_path(account_id, disk_id, "backup"), decode=Decoder.backup)
 
 
-def create_template_request(account_id: str, disk_id: str, *, label: str, console_id: str) -> Request[Backup]:
+def create_template_request(account_id: str, disk_id: str, *, label: str, console_id: str) -> ApiRequest[Backup]:
     """Describe the making of a template; the API demands both values.
 
     Raises:
@@ -167,7 +167,7 @@ def create_template_request(account_id: str, disk_id: str, *, label: str, consol
     for name, value in (("label", label), ("console_id", console_id)):
         if not value.strip():
             raise ConfigError(f"disk {disk_id}: a template needs a {name}")
-    return Request(
+    return ApiRequest(
         "create_template",
         "POST",
         disk_path(account_id, disk_id, "template"),
