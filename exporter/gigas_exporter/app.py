@@ -35,6 +35,7 @@ _SHUTDOWN_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 _SIGNALS: Final = _SHUTDOWN_SIGNALS | {signal.SIGHUP}
 _GRACE_SECONDS: Final = 3.0
 _RELOAD_INTERVAL_SECONDS: Final = 1.0  # each reload polls all accounts at once
+_REFRESH_SECONDS = 15.0
 _GIL_SWITCH_INTERVAL: Final = 0.0005
 """A scrape releases the GIL about a dozen times, and would wait up to this long for a poll each time."""
 
@@ -132,8 +133,12 @@ class Application:
 
     def _next_signal(self) -> signal.Signals:
         """Wait for a signal; a shutdown goes before reloads, and a reload waits for its distance from the last."""
-        while (info := signal.sigtimedwait(_SIGNALS, memory.COLLECTION_SECONDS)) is None:
-            memory.collect()
+        collect_at = self._clock.monotonic() + memory.COLLECTION_SECONDS
+        while (info := signal.sigtimedwait(_SIGNALS, _REFRESH_SECONDS)) is None:
+            self._page.refresh()  # what time alone brings must not wait for a poll, nor a scrape for its rendering
+            if self._clock.monotonic() >= collect_at:
+                memory.collect()
+                collect_at = self._clock.monotonic() + memory.COLLECTION_SECONDS
         if info.si_signo == signal.SIGHUP:
             wait_seconds = max(0.0, self._next_reload_at - self._clock.monotonic())
             info = signal.sigtimedwait(_SHUTDOWN_SIGNALS, wait_seconds) or info

@@ -163,7 +163,9 @@ def test_accounts_without_readable_ids_are_not_called_absent(run: Run, cloud: Si
     cloud.faults.add("nulls", "list_accounts", field="id")
     outcome = run("check", GIGAS_ACCOUNT_ID=None, GIGAS_API_KEY=None, GIGAS_CONFIG_FILE=str(path))
     assert (outcome.status, outcome.out) == (2, "")
-    assert outcome.err == "gigas-exporter: id: the answer to list_accounts holds no readable id\n"
+    assert outcome.err == (
+        "gigas-exporter: list_accounts: 2 items have no id that can be read, so that the list is not whole\n"
+    )
 
 
 def test_a_credential_that_sees_no_account_is_not_well(run: Run, cloud: SimulatorServer, tmp_path: Any) -> None:
@@ -249,6 +251,7 @@ def test_no_name_breaks_the_nagios_line(run: Run, cloud: SimulatorServer, tmp_pa
     path = tmp_path / "odd.yml"
     path.write_text(f"api: {{url: '{cloud.url}'}}\ndiscover: true\ncredential: {{api_key: {cloud.world.api_key}}}\n")
     cloud.faults.add("value", "list_accounts", field="id", value="a|b")
+    cloud.faults.add("status", "list_disks", status=500)
     outcome = run("check", "--nagios", GIGAS_ACCOUNT_ID=None, GIGAS_API_KEY=None, GIGAS_CONFIG_FILE=str(path))
     assert outcome.status == 3
     assert outcome.out.count("|") == 1

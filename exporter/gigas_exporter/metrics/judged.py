@@ -54,6 +54,7 @@ class JudgedPart:
         self._expires_at = float("inf")
         self._names: Sequence[str] = ()
         self._named: tuple[object, ...] = ()
+        self._shown_for: tuple[object, ...] = (None, None, None)
         self._info: FamilyGroup[tuple[Disk, str]] = FamilyGroup((DISK_INFO,), segments)
         self._findings: FamilyGroup[tuple[str | None, ...]] = FamilyGroup((DISK_FINDING,), segments)
         self._counts: FamilyGroup[int] = FamilyGroup((DISKS_WITH_FINDING,), segments)
@@ -125,6 +126,10 @@ class JudgedPart:
         ):
             self._names = [machine_name(disk, inventory.known_machines) for disk in disks.values()]
             self._named = named
+        shown_for = (self._judgement, self._names, labels)
+        if all(one is other for one, other in zip(shown_for, self._shown_for, strict=True)):
+            return
+        self._shown_for = shown_for
         shown = labels if disks else ()
         self._info.show(shown, list(zip(disks.values(), self._names, strict=True)))
         found, series = [], []
