@@ -35,12 +35,17 @@ FROM ${PYTHON_IMAGE}${BASE_DIGEST:+@${BASE_DIGEST}}
 ARG VERSION=unknown
 ARG REVISION=unknown
 ARG SOURCE=
+ARG BASE_DIGEST
 LABEL org.opencontainers.image.title="gigas-exporter" \
       org.opencontainers.image.description="Prometheus exporter for the disks and backups of Gigas cloud accounts" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.url="${SOURCE}" \
+      org.opencontainers.image.documentation="${SOURCE}/tree/main/docs" \
+      org.opencontainers.image.authors="the contributors of gigas-exporter" \
+      org.opencontainers.image.base.digest="${BASE_DIGEST}" \
       org.opencontainers.image.base.name="docker.io/library/python:3.13-slim-bookworm"
 
 # Nothing can be installed into a running container, not even by root.
