@@ -109,6 +109,15 @@ def test_collect_writes_the_metrics(run: Run, tmp_path: Path) -> None:
     assert path.read_text().count("gigas_disk_info{") == shown.out.count("gigas_disk_info{") == 16
 
 
+def test_collect_tells_how_often_it_is_run(run: Run) -> None:
+    """The interval that is given is the one that rules go by; what is none is wrong usage."""
+    told = run("collect", "--interval", "30m").out
+    assert 'gigas_exporter_poll_interval_seconds{account_id="4242",resource="disks"} 1800' in told
+    assert 'gigas_exporter_poll_interval_seconds{account_id="4242",resource="backups"} 1800' in told
+    for wrong in ("0s", "often"):
+        assert run("collect", "--interval", wrong).status == 2
+
+
 def test_collect_writes_a_file_whose_name_is_as_long_as_may_be(run: Run, tmp_path: Path) -> None:
     """The temporary file beside it has a shorter name."""
     path = tmp_path / ("n" * 250 + ".prom")

@@ -213,6 +213,11 @@ class AccountPoller:
         if poll.reading.failed_disks:
             facts["disks_unread"] = len(poll.reading.failed_disks)
             facts["error"] = str(poll.first_failure or "no time was left")
+        log = _log.bind(account=self._account_id, resource="backups")
+        if poll.reading.failed_disks and not (previous and previous.failed_disks):
+            log.bind(**facts).warning("backups of some disks cannot be read")
+        elif previous and previous.failed_disks and not poll.reading.failed_disks:
+            log.warning("backups of all disks can be read again")
         return _PollData(lambda inventory: replace(inventory, backups=poll.reading), poll.invalid, facts)
 
     def _known_disks(self, budget: Budget) -> KnownDisks:
