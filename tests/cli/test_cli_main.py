@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import shlex
 import shutil
 import struct
 import subprocess
@@ -188,7 +189,7 @@ def test_the_process_itself(cloud: SimulatorServer) -> None:
 def test_a_reader_that_leaves_is_no_defect(cloud: SimulatorServer) -> None:
     """`| head` ends the output quietly."""
     environ = account_environment(cloud)
-    shell = f"{' '.join(PROGRAM)} disks list | head -1"
+    shell = f"{shlex.join(PROGRAM)} disks list | head -1"
     done = subprocess.run(["bash", "-c", shell], env=environ, capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr == ""
     assert done.stdout.startswith("VERDICT")
@@ -303,7 +304,7 @@ def test_bash_completes_with_the_script(run: Run, tmp_path: Path) -> None:
     script = tmp_path / "completion.bash"
     script.write_text(run(_GIGAS_EXPORTER_COMPLETE="bash_source").out)
     program = tmp_path / "gigas-exporter"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m gigas_exporter "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m gigas_exporter "$@"\n')
     program.chmod(0o755)
     commands = (
         f"source {script}; COMP_WORDS=(gigas-exporter disks del); COMP_CWORD=2;"

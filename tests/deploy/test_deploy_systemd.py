@@ -35,7 +35,7 @@ def test_systemd_accepts_the_unit(unit: Path, tmp_path: Path, program: Callable[
     here = tmp_path / unit.name
     command = program("gigas-exporter")
     here.write_text(
-        unit.read_text(encoding="utf-8").replace("/opt/gigas-exporter/bin/gigas-exporter", command), "utf-8"
+        unit.read_text(encoding="utf-8").replace("/opt/gigas-exporter/bin/gigas-exporter", f'"{command}"'), "utf-8"
     )
     done = subprocess.run(
         [program("systemd-analyze"), "verify", "--man=no", here],

@@ -132,7 +132,7 @@ def test_drop_ins_are_known_to_systemd(block: Block, tmp_path: Path) -> None:
     """A drop-in that is shown makes systemd complain of nothing in the unit."""
     unit = tmp_path / "gigas-exporter.service"
     text = (ROOT / "deploy/systemd" / unit.name).read_text(encoding="utf-8")
-    unit.write_text(text.replace("/opt/gigas-exporter/bin/gigas-exporter", sys.executable), encoding="utf-8")
+    unit.write_text(text.replace("/opt/gigas-exporter/bin/gigas-exporter", f'"{sys.executable}"'), encoding="utf-8")
     (tmp_path / f"{unit.name}.d").mkdir()
     (tmp_path / f"{unit.name}.d" / "shown.conf").write_text(block.text, encoding="utf-8")
     command = [tool("systemd-analyze"), "verify", "--man=no", str(unit)]

@@ -80,7 +80,7 @@ rate_limit: {{interval: 1m0.5s, burst: 20}}
         f"{_TLS}, client_auth_type: NoClientCert, client_ca_file: '', min_version: TLS13, max_version: TLS13}}",
         f"{_TLS}, client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca.crt}}",
         f"{_TLS}, min_version: TLS13, cipher_suites: [TLS_AES_128_GCM_SHA256]}}",
-        f"{_TLS}, cipher_suites: [], curve_preferences: [X25519], client_allowed_sans:}}",
+        f"{_TLS}, cipher_suites: [], curve_preferences: [CurveP256], client_allowed_sans:}}",
         "basic_auth_users: {}\nhttp_server_config: {http2:, headers:}\nrate_limit: {interval: 0, burst: 0}",
         "rate_limit:\n  burst: 3",
         "rate_limit: {interval: 1s}",
