@@ -435,7 +435,7 @@ def explain_statuses(inventories: Iterable[AccountInventory]) -> list[str]:
     if not statuses:
         return []
     shown = ", ".join(statuses[:_MAX_STATUSES_SHOWN]) + (", …" if len(statuses) > _MAX_STATUSES_SHOWN else "")
-    return [f"backups count as usable with a status that matches no word of backup_status: {shown}"]
+    return [f"statuses of backups that match no word of backup_status, so that a text counts as usable: {shown}"]
 
 
 _MAX_STATUSES_SHOWN: Final = 5
