@@ -1,0 +1,29 @@
+"""The judgement on each disk: what is found about it, in words for people, worst first.
+
+This is the one place that judges. ``check``, the status page, ``disks``, the metrics and through them the alerts and
+dashboards all tell what is found here, in these words.
+"""
+
+from gigas_exporter.report.disks import DiskReport, count_findings, needs_attention, report_account, worst_first
+from gigas_exporter.report.explain import account_errors, explain_not_understood, explain_statuses
+from gigas_exporter.report.findings import METRIC_FINDINGS, NEED_BACKUPS, Finding, Severity
+from gigas_exporter.report.judgement import Judgement, finding_limit, judge_account, machine_name
+
+__all__ = [
+    "METRIC_FINDINGS",
+    "NEED_BACKUPS",
+    "DiskReport",
+    "Finding",
+    "Judgement",
+    "Severity",
+    "account_errors",
+    "count_findings",
+    "explain_not_understood",
+    "explain_statuses",
+    "finding_limit",
+    "judge_account",
+    "machine_name",
+    "needs_attention",
+    "report_account",
+    "worst_first",
+]

@@ -1,0 +1,110 @@
+"""Each disk with all that is known of it and what is found, for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from gigas_exporter.backup_summary import BackupSummary
+from gigas_exporter.inventory import AccountInventory
+from gigas_exporter.model import Account, Disk
+from gigas_exporter.policy import Requirement
+from gigas_exporter.report.findings import RANK, Finding, Severity
+from gigas_exporter.report.judgement import NOT_REQUIRED, judge_account, machine_name
+
+__all__ = ["DiskReport", "count_findings", "needs_attention", "report_account", "worst_first"]
+
+
+@dataclass(frozen=True)
+class DiskReport:
+    """One disk, all that is known of it, and what is found.
+
+    Attributes:
+        machine_name: What a person calls its virtual machine; ``detached`` without one, ``unknown`` where its id is.
+        backups: ``None`` when its backups are not known.
+        age_seconds: Of the newest usable backup; ``None`` when there is none or its date cannot be read.
+        findings: Worst first.
+        not_understood: The fields that decide and are not understood.
+        is_judged: Whether all was known that the judgement needs of the account as a whole.
+    """
+
+    account: Account
+    disk: Disk
+    machine_name: str
+    requirement: Requirement
+    backups: BackupSummary | None
+    age_seconds: float | None
+    findings: tuple[Finding, ...]
+    not_understood: tuple[str, ...] = ()
+    is_judged: bool = True
+
+    @cached_property
+    def severity(self) -> Severity:
+        """That of the worst finding."""
+        return max((finding.severity for finding in self.findings), default=Severity.OK)
+
+    @cached_property
+    def verdict(self) -> str:
+        """The findings in words, each field that is not understood by its name."""
+        words = [finding.value for finding in self.findings]
+        if self.not_understood:
+            place = words.index(Finding.NOT_UNDERSTOOD.value)
+            words[place] = f"not understood: {' and '.join(self.not_understood)}"
+        if not self.is_judged:
+            words.append("backups not read")
+        return ", ".join(words) or "well"
+
+    @cached_property
+    def share_of_limit(self) -> float:
+        """The age over the limit; infinity for a required backup that is not there, 0 where none is required."""
+        limit = self.requirement.max_age_seconds
+        if limit is None:
+            return 0.0
+        return float("inf") if self.age_seconds is None else self.age_seconds / limit
+
+
+def report_account(inventory: AccountInventory, *, wall: float, monotonic: float) -> list[DiskReport]:
+    """Return the judgement on every disk of an account; nothing when its disks were not read, or too long ago."""
+    judgement = judge_account(inventory, wall=wall, monotonic=monotonic)
+    reports = []
+    for disk in (inventory.current_disks(monotonic) or {}).values():
+        summary = inventory.backup_summary(disk.id, monotonic) if judgement.is_backups_known else None
+        newest_at = summary.newest_at if summary is not None else None
+        requirement = inventory.requirements.get(disk.id, NOT_REQUIRED)
+        reports.append(
+            DiskReport(
+                inventory.account,
+                disk,
+                machine_name(disk, inventory.known_machines),
+                requirement,
+                summary,
+                None if newest_at is None else max(0.0, wall - newest_at),
+                judgement.findings.get(disk.id, ()),
+                judgement.undecided.get(disk.id, ()),
+                judgement.is_backups_known or not requirement.required,
+            )
+        )
+    return reports
+
+
+def worst_first(reports: Iterable[DiskReport]) -> list[DiskReport]:
+    """Order by the worst finding, then by how far the newest backup is past its limit, then by name."""
+
+    def badness(report: DiskReport) -> tuple[int, int, float, str, str, str]:
+        rank = RANK[report.findings[0]] if report.findings else len(RANK)
+        place = report.machine_name, report.disk.mount_point or "", report.disk.id
+        return -report.severity, rank, -report.share_of_limit, *place
+
+    return sorted(reports, key=badness)
+
+
+def count_findings(reports: Iterable[DiskReport]) -> Counter[Finding]:
+    """Return how many disks have each finding."""
+    return Counter(finding for report in reports for finding in report.findings)
+
+
+def needs_attention(report: DiskReport) -> bool:
+    """Return whether somebody should do something about a disk, or find out about it."""
+    return report.severity >= Severity.WARNING

@@ -1,0 +1,78 @@
+"""What could not be read or understood, and what to do: sentences for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from gigas_exporter.inventory import AccountInventory
+from gigas_exporter.report.disks import DiskReport
+from gigas_exporter.report.judgement import BACKUP_STATUS
+
+__all__ = ["account_errors", "explain_not_understood", "explain_statuses"]
+
+_ADVICE: Final[Mapping[str, str]] = {
+    "error": "gigas-exporter probe shows what the API sends; api.fields says where error is, or with null that there"
+    " is none",
+    "virtual_machine_label": "backup_policy matches on it, and the virtual machine is not among those that were read",
+    BACKUP_STATUS: "gigas-exporter probe shows what the API sends; backup_status says what it means",
+}
+
+_MAX_STATUSES_SHOWN: Final = 5
+
+
+def account_errors(inventory: AccountInventory, monotonic: float) -> list[str]:
+    """Return what cannot be told of an account as a whole, in the words of the log."""
+    who = f"account {inventory.account.id}"
+    by_error: dict[str, list[str]] = {}
+    for resource in ("disks", "backups"):
+        outcome = inventory.outcomes.get(resource)
+        if outcome is not None and not outcome.success:
+            by_error.setdefault(outcome.error or "", []).append(resource)
+    errors = [f"{who}: {' and '.join(resources)} could not be read: {error}" for error, resources in by_error.items()]
+    machines = inventory.outcomes.get("virtual_machines")
+    if machines is not None and not machines.success and _asks_for_labels(inventory):
+        errors.append(f"{who}: virtual machines could not be read: {machines.error}")
+    errors.extend(
+        f"{who}: the list of {resource.replace('_', ' ')} was shorter than its total"
+        for resource, outcome in inventory.outcomes.items()
+        if outcome.invalid.get("total")
+    )
+    is_known = inventory.current_disks(monotonic) is not None
+    if is_known and inventory.backups is not None and inventory.current_backups(monotonic) is None:
+        errors.append(f"{who}: backups were read too long ago to judge by")
+    return errors
+
+
+def _asks_for_labels(inventory: AccountInventory) -> bool:
+    return any("virtual_machine_label" in asked.undecided for asked in inventory.requirements.values())
+
+
+def explain_not_understood(reports: Iterable[DiskReport]) -> list[str]:
+    """Return which fields that decide are not understood, of how many disks, and what to do."""
+    found = [(field, field in report.disk.missing) for report in reports for field in report.not_understood]
+    counts, missing = Counter(field for field, _ in found), Counter(field for field, is_missing in found if is_missing)
+    sentences = []
+    for field, count in sorted(counts.items()):
+        what = "is missing from" if missing[field] == count else "is not understood of"
+        disks = "1 disk" if count == 1 else f"{count} disks"
+        advice = _ADVICE.get(field, f"gigas-exporter probe shows what the API sends, api.fields says where {field} is")
+        sentences.append(f"{field.replace('_', ' ')} {what} {disks} ({advice})")
+    return sentences
+
+
+def explain_statuses(inventories: Iterable[AccountInventory]) -> list[str]:
+    """Return which statuses of backups match no word, which makes them usable, as one sentence where there are any."""
+    statuses = sorted(
+        {
+            status
+            for inventory in inventories
+            if inventory.backups is not None
+            for status in inventory.backups.unmatched_statuses
+        }
+    )
+    if not statuses:
+        return []
+    shown = ", ".join(statuses[:_MAX_STATUSES_SHOWN]) + (", …" if len(statuses) > _MAX_STATUSES_SHOWN else "")
+    return [f"statuses of backups that match no word of backup_status, so that a text counts as usable: {shown}"]

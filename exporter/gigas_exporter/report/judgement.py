@@ -1,0 +1,198 @@
+"""The judgement on the disks of an account: the one place that decides what is found about each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from gigas_exporter.backup_summary import BackupSummary
+from gigas_exporter.human import format_duration
+from gigas_exporter.inventory import AccountInventory
+from gigas_exporter.model import Disk, VirtualMachine
+from gigas_exporter.policy import Requirement, Thresholds
+from gigas_exporter.report.findings import AGAINST_LIMIT, RANK, Finding
+
+__all__ = ["BACKUP_STATUS", "NOT_REQUIRED", "Judgement", "finding_limit", "judge_account", "machine_name"]
+
+NOT_REQUIRED: Final = Requirement(required=False)
+BACKUP_STATUS: Final = "backup status"
+"""The name under which the status of a backup is among what is not understood."""
+
+_MAX_AHEAD_SECONDS = 300.0
+"""A date that lies further ahead than two clocks may differ says nothing."""
+
+_SHRUNK_TO = 0.5
+_NEVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is found about the disks of one account at one moment.
+
+    Attributes:
+        findings: By disk id, worst first; a disk about which nothing is found is missing.
+        undecided: By id of the disks that are ``not understood``, the fields that are not.
+        is_backups_known: Whether the backups of the account as a whole are known.
+        required: How many disks must have a backup.
+        compliant: How many of those have one that is within its limit.
+        valid_until: UNIX seconds at which time alone may change a finding.
+    """
+
+    findings: Mapping[str, tuple[Finding, ...]]
+    undecided: Mapping[str, tuple[str, ...]]
+    is_backups_known: bool
+    required: int
+    compliant: int
+    valid_until: float
+
+
+def judge_account(inventory: AccountInventory, *, wall: float, monotonic: float) -> Judgement:
+    """Judge every disk of an account; nothing is found while its disks are not known."""
+    judge = _Judge(inventory, wall, monotonic)
+    findings: dict[str, tuple[Finding, ...]] = {}
+    for disk in (inventory.current_disks(monotonic) or {}).values():
+        found = judge.judge(disk)
+        if found:
+            findings[disk.id] = found
+    return Judgement(
+        findings, judge.undecided, judge.is_backups_known, judge.required, judge.compliant, judge.valid_until
+    )
+
+
+class _Judge:
+    """Judges the disks of one account at one moment, and notes what else that tells."""
+
+    def __init__(self, inventory: AccountInventory, wall: float, monotonic: float) -> None:
+        reading = inventory.current_backups(monotonic)
+        self._inventory = inventory
+        self._wall = wall
+        self._monotonic = monotonic
+        self._failed: frozenset[str] = reading.failed_disks if reading is not None else frozenset()
+        self._locked_since = inventory.disks.locked_since if inventory.disks is not None else {}
+        self._locked_seconds = inventory.thresholds.locked_seconds
+        self._missed_factor = inventory.thresholds.missed_factor
+        self.is_backups_known = reading is not None
+        self.undecided: dict[str, tuple[str, ...]] = {}
+        self.required = 0
+        self.compliant = 0
+        self.valid_until = _NEVER
+
+    def judge(self, disk: Disk) -> tuple[Finding, ...]:
+        """Return what is found about a disk, worst first."""
+        requirement = self._inventory.requirements.get(disk.id, NOT_REQUIRED)
+        summary = self._inventory.backup_summary(disk.id, self._monotonic) if self.is_backups_known else None
+        found: list[Finding] = []
+        unknown = requirement.undecided + self._by_policy(disk, requirement, summary, found)
+        if "error" in disk.unknown:
+            unknown = ("error", *unknown)
+        if unknown:
+            found.append(Finding.NOT_UNDERSTOOD)
+            self.undecided[disk.id] = unknown
+        if disk.has_error:
+            found.append(Finding.DISK_ERROR)
+        if disk.locked and self._is_past(self._locked_since.get(disk.id, self._wall) + self._locked_seconds):
+            found.append(Finding.LOCKED_LONG)
+        if summary is not None and summary.last_failed:
+            found.append(Finding.BACKUP_FAILED)
+        if summary is not None and _has_shrunk(summary):
+            found.append(Finding.BACKUP_SHRANK)
+        if disk.virtual_machine_id is None and "virtual_machine_id" not in disk.unknown:
+            found.append(Finding.DETACHED)
+        if len(found) > 1:
+            found.sort(key=RANK.__getitem__)
+        return tuple(found)
+
+    def _by_policy(
+        self, disk: Disk, requirement: Requirement, summary: BackupSummary | None, found: list[Finding]
+    ) -> tuple[str, ...]:
+        """Judge a disk by what the policy asks; return what is not understood of its backups and decides."""
+        limit = requirement.max_age_seconds
+        if limit is not None:
+            self.required += 1
+            return self._against_limit(disk, limit, summary, found) if self.is_backups_known else ()
+        if requirement.is_exempt:
+            found.append(Finding.EXEMPT)
+        elif disk.is_swap is not True:
+            found.append(Finding.UNPROTECTED)
+        return ()
+
+    def _against_limit(
+        self, disk: Disk, limit: float, summary: BackupSummary | None, found: list[Finding]
+    ) -> tuple[str, ...]:
+        """Judge a disk that must have a backup; return what is not understood of its backups and decides."""
+        if disk.id in self._failed:
+            found.append(Finding.BACKUPS_UNREADABLE)
+        if summary is None or summary.usable == 0:
+            return self._without_backup(disk, limit, summary, found)
+        newest_at = summary.newest_at
+        if newest_at is None or not self._is_past(newest_at - _MAX_AHEAD_SECONDS):
+            if not found:
+                found.append(Finding.BACKUPS_UNREADABLE)
+            return ()
+        lateness = self._lateness(newest_at, limit)
+        if lateness is None:
+            self.compliant += 1
+            return ()
+        found.append(lateness)
+        unclear_at = summary.unclear_at
+        decides = unclear_at is not None and self._lateness(unclear_at, limit) is not lateness
+        return (BACKUP_STATUS,) if decides else ()
+
+    def _without_backup(
+        self, disk: Disk, limit: float, summary: BackupSummary | None, found: list[Finding]
+    ) -> tuple[str, ...]:
+        """Judge a disk that must have a backup, of which no usable one is known."""
+        created = disk.created_at
+        if created is not None and self._is_past(created - _MAX_AHEAD_SECONDS) and not self._is_past(created + limit):
+            # Whatever backup it may have is younger than the disk, and so within the limit.
+            found.append(Finding.AWAITING)
+            return ()
+        if summary is None:
+            if not found:  # it is not known whether it has one: it came after the last poll of the backups
+                found.append(Finding.BACKUPS_UNREADABLE)
+            return ()
+        if summary.unclear_at is None:
+            found.append(Finding.NEVER_BACKED_UP)
+            return ()
+        lateness = self._lateness(summary.unclear_at, limit)
+        if lateness is not None:
+            found.append(lateness)
+        return (BACKUP_STATUS,)
+
+    def _lateness(self, newest_at: float, limit: float) -> Finding | None:
+        """Return what an age means against the limit; at exactly its limit a backup is in time."""
+        if not self._is_past(newest_at + limit, at=False):
+            return None
+        is_missed = self._is_past(newest_at + self._missed_factor * limit, at=False)
+        return Finding.BACKUP_MISSED if is_missed else Finding.BACKUP_STALE
+
+    def _is_past(self, moment: float, *, at: bool = True) -> bool:
+        """Return whether a moment has come; ``at`` tells whether it has at that very moment."""
+        wall = self._wall
+        if moment < wall or (at and moment == wall):
+            return True
+        self.valid_until = min(self.valid_until, moment)
+        return False
+
+
+def _has_shrunk(summary: BackupSummary) -> bool:
+    newest, typical = summary.newest_size_bytes, summary.typical_size_bytes
+    return newest is not None and typical is not None and newest < _SHRUNK_TO * typical
+
+
+def finding_limit(finding: Finding, requirement: Requirement | None, thresholds: Thresholds) -> str:
+    """Return the limit that a finding says was passed, as a person writes it; empty where it has none."""
+    if finding is Finding.LOCKED_LONG:
+        return format_duration(thresholds.locked_seconds)
+    limit = requirement.max_age_seconds if requirement is not None and finding in AGAINST_LIMIT else None
+    return "" if limit is None else format_duration(limit)
+
+
+def machine_name(disk: Disk, machines: Mapping[str, VirtualMachine]) -> str:
+    """Return what a person calls a disk's virtual machine: its label, else its hostname, else its id."""
+    machine_id = disk.virtual_machine_id
+    if machine_id is None:
+        return "unknown" if "virtual_machine_id" in disk.unknown else "detached"
+    machine = machines.get(machine_id)
+    return (machine and (machine.label or machine.hostname)) or f"VM {machine_id}"
