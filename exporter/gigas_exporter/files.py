@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,8 @@ __all__ = ["bundled_directory", "in_memory", "read_text", "without_waiting", "wr
 _PACKAGE = Path(__file__).parent
 _PIPE_SECONDS = 3
 _NAMED = 50  # characters of a file's name that are in its temporary one's, which must not be too long for any system
+_RANDOM = 8  # characters that tempfile puts into a name
+_LEFTOVER_SECONDS = 600.0
 _MAX_BYTES = 4 * 1024 * 1024
 
 
@@ -112,7 +115,9 @@ def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
                 file.write(content)
             return
         path = Path(os.path.realpath(path))
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:_NAMED]}.", suffix=".tmp")
+        prefix, suffix = f".{path.name[:_NAMED]}.", ".tmp"
+        _remove_leftovers(path.parent, prefix, suffix)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=suffix)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
@@ -126,6 +131,18 @@ def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
         if temporary is not None:
             with suppress(OSError):
                 Path(temporary).unlink()
+
+
+def _remove_leftovers(directory: Path, prefix: str, suffix: str) -> None:
+    """Remove the temporary files of writers that were killed: those that nobody has written to for a while."""
+    oldest = time.time() - _LEFTOVER_SECONDS
+    with suppress(OSError):
+        for path in list(directory.iterdir()):
+            is_ours = path.name.startswith(prefix) and path.name.endswith(suffix)
+            if is_ours and len(path.name) == len(prefix) + _RANDOM + len(suffix):
+                with suppress(OSError):
+                    if path.lstat().st_mtime < oldest:
+                        path.unlink()
 
 
 def _is_own_output(path: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -68,7 +69,8 @@ def test_the_web_config_that_it_names_is_checked(run: Run, config: str) -> None:
     web.write_text("basic_auth_users: {someone: plain}\n")
     wrong = run("config", "check", config, **ALONE)
     assert wrong.status == 2
-    assert "basic_auth_users.someone: not a bcrypt hash" in wrong.err
+    assert "basic_auth_users: user 1: not a bcrypt hash" in wrong.err
+    assert "plain" not in wrong.err
     web.write_text("{}\n")
     assert run("config", "check", config, **ALONE).status == 0
 
@@ -123,6 +125,18 @@ def test_collect_writes_a_file_whose_name_is_as_long_as_may_be(run: Run, tmp_pat
     path = tmp_path / ("n" * 250 + ".prom")
     assert run("collect", "--output", str(path)).status == 0
     assert "gigas_up" in path.read_text(encoding="utf-8")
+
+
+def test_collect_removes_what_killed_ones_left(run: Run, tmp_path: Path) -> None:
+    """Temporary files that nobody writes to any more; not those of another file, nor of one that is being written."""
+    path = tmp_path / "gigas.prom"
+    old, young, other = (tmp_path / name for name in (".gigas.prom.abcd1234.tmp", ".gigas.prom.abcd1235.tmp", ".x.tmp"))
+    for each in (old, young, other):
+        each.write_text("x")
+    for each in (old, other):
+        os.utime(each, (1.0, 1.0))
+    assert run("collect", "--output", str(path)).status == 0
+    assert sorted(each.name for each in tmp_path.iterdir()) == [young.name, other.name, path.name]
 
 
 def test_collect_logs_as_it_is_told(run: Run, config: str, tmp_path: Path) -> None:
