@@ -98,6 +98,25 @@ def _health() -> Line:
     return Line(4, panels, "Is it well?")
 
 
+def _accounts() -> Line:
+    accounts = numbers(
+        "Accounts",
+        "Accounts that are watched, that wait for their first poll, and that discovery leaves out.",
+        Query(f"sum({_E('gigas_exporter_accounts')})", "watched"),
+        Query(f"sum({_E('gigas_exporter_accounts_unpolled')})", "waiting"),
+        Query(f"sum({_E('gigas_exporter_accounts_skipped')})", "left out"),
+        no_value="not known",
+    )
+    logins = numbers(
+        "Logins that wait",
+        "Accounts whose refused login is not sent again yet. No value: tokens and keys are used.",
+        Query(f"sum({_F('gigas_exporter_login_blocked')})"),
+        levels=judged(GOOD, (1, WARN)),
+        no_value="no login",
+    )
+    return Line(4, [(16, accounts), (8, logins)])
+
+
 def _by_resource(metric: str, choose: str) -> str:
     """Return a metric of accounts and resources over time, bounded at each point, with the accounts' names."""
     return q.account_named(f"{choose}({_DRAWN}, {_F(metric)})")
@@ -303,7 +322,7 @@ def exporter() -> str:
         NAME,
         "Gigas / Exporter",
         "Whether the exporter answers, how fresh its data are, how the API behaves, and what it costs.",
-        lines=[_health(), *_freshness(), *_api(), *_costs()],
+        lines=[_health(), _accounts(), *_freshness(), *_api(), *_costs()],
         variables=[ACCOUNT],
         alerts=f"count by (alertname, severity) ({q.firing(q.ALERTS)})",
     )

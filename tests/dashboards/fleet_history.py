@@ -293,6 +293,7 @@ def account_series(account: str, name: str, end: float) -> Iterator[Series]:
     for resource, interval in RESOURCES.items():
         ok = answers or resource == "backups"
         yield from _poll_series(account, resource, interval, end + HOUR if ok else broke)
+    yield "gigas_exporter_login_blocked", labels(account_id=account), always(0)
     odd = labels(account_id=account, resource="disks", field="created_at")
     yield "gigas_exporter_poll_invalid_items", odd, always(3)
     yield "gigas_exporter_invalid_items_total", odd, lambda t: t // 600
@@ -343,6 +344,9 @@ def exporter_series(end: float) -> Iterator[Series]:
         ("gigas_exporter_discovery_success", 1.0),
         ("gigas_exporter_config_last_reload_success_timestamp_seconds", end - 40 * HOUR),
         ("gigas_exporter_log_lines_dropped_total", 0.0),
+        ("gigas_exporter_accounts", 2.0),
+        ("gigas_exporter_accounts_unpolled", 0.0),
+        ("gigas_exporter_accounts_skipped", 1.0),
         ("process_resident_memory_bytes", 60e6),
         ("process_open_fds", 17.0),
         ("process_start_time_seconds", end - 40 * HOUR),

@@ -28,6 +28,8 @@ EMPTY_AFTER_SECONDS = {
     ("gigas-disk", "Findings over time"): "nothing is found about the chosen disk",
     ("gigas-disk", "Status, error and lock"): "the chosen disk is in no error",
     ("gigas-exporter", "Reload, list of accounts"): "the demo's accounts are configured",
+    ("gigas-exporter", "Accounts"): "nothing is discovered, so that nothing is left out",
+    ("gigas-exporter", "Logins that wait"): "the demo has API keys, which need no login",
     ("gigas-exporter", "Next login token to expire"): "the demo has API keys, which do not expire",
     ("gigas-exporter", "Polls a minute"): "no poll failed",
     ("gigas-exporter", "Share of failed requests"): "no request failed",
