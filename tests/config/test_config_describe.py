@@ -93,6 +93,8 @@ def test_discovery_in_words(load: Load) -> None:
     """It is said what the accounts are found with."""
     lines = describe(load("discover: true\ncredential: {token: canary-secret}"))
     assert lines[2] == "accounts: all that the API shows to the token from credential.token"
+    lines = describe(load("discover: {status: [Active, new], product_id: [7]}\ncredential: {token: canary-secret}"))
+    assert lines[2].startswith("accounts: those with status active or new and product_id 7 that the API shows to")
 
 
 @pytest.mark.parametrize(

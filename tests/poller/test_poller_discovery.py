@@ -147,6 +147,21 @@ def test_polling_once_leaves_out_what_is_skipped_and_counts_it(watch: Watch) -> 
         assert [inventory.account.id for inventory in store.snapshot()] == ["1"]
 
 
+def test_no_content_empties_an_account_only_when_it_is_repeated(watch: Watch) -> None:
+    """While disks are known a first 204 is a failed poll that keeps them; other 2xx never take them away."""
+    with RawApi(["1"]) as api:
+        watching = watch(discovering(api))
+        await_true(lambda: watching.service.not_ready() is None)
+        api.lists["/account/1/disks"] = 206, []
+        await_true(lambda: any(key[:2] == ("1", "disks") and key[2] for key in watching.observed.polls))
+        assert watching.disks("1") == {"1"}
+        failed = watching.observed.polls["1", "disks", "incomplete"]
+        api.lists["/account/1/disks"] = 204, None
+        await_true(lambda: watching.observed.polls["1", "disks", "incomplete"] > failed)
+        assert watching.disks("1") == {"1"}
+        await_true(lambda: watching.disks("1") == set())
+
+
 def test_a_configured_account_is_never_skipped(watch: Watch) -> None:
     """The operator named it: that its disks are not found is a failure."""
     with RawApi([{"id": 1}]) as api:

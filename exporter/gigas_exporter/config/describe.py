@@ -121,7 +121,13 @@ def _accounts(settings: Settings) -> list[str]:
     shard = settings.shard
     lines = [] if shard is None else [f"shard: {shard.index} of {shard.count}"]
     if settings.discovery is not None:
-        return [*lines, f"accounts: all that the API shows to {_credential(settings.discovery)}"]
+        only = [
+            f"{field.name} {' or '.join(sorted(values))}"
+            for field in fields(settings.discovery_filter)
+            if (values := getattr(settings.discovery_filter, field.name))
+        ]
+        which = f"those with {' and '.join(only)}" if only else "all"
+        return [*lines, f"accounts: {which} that the API shows to {_credential(settings.discovery)}"]
     for known in settings.accounts:
         name = f" ({known.account.name})" if known.account.name else ""
         elsewhere = "" if settings.owns(known.account.id) else ", read by another shard"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,19 +29,21 @@ def effective_settings(settings: Settings, file: ConfigFile, outside: Mapping[tu
         outside: What flags and environment say, by section and key.
     """
     shown: dict[str, Any] = {}
-    for name, field in ConfigFile.model_fields.items():
+    for name in ConfigFile.model_fields:
         value = getattr(file, name)
         if name == "accounts":
             shown.update(_accounts(settings))
         elif name == "backup_policy":
             shown[name] = [_rule(rule) for rule in settings.policy.rules]
-        elif isinstance(value, Section) and name != "credential":
+        elif name in {"credential", "discover"}:
+            continue
+        elif isinstance(value, Section):
             model = type(value)
             shown[name] = {
                 key: _written(outside.get((name, key), getattr(value, key)), inner.json_schema_extra)
                 for key, inner in model.model_fields.items()
             }
-        elif name != "credential" and name not in shown and field.annotation is not bool:
+        elif name not in shown:
             shown[name] = value
     if settings.shard is not None:
         shown["shard"] = f"{settings.shard.index}/{settings.shard.count}"
@@ -50,7 +52,8 @@ def effective_settings(settings: Settings, file: ConfigFile, outside: Mapping[tu
 
 def _accounts(settings: Settings) -> dict[str, Any]:
     if settings.discovery is not None:
-        return {"discover": True, "credential": _credential(settings.discovery)}
+        only = {key: sorted(values) for key, values in asdict(settings.discovery_filter).items() if values}
+        return {"discover": only or True, "credential": _credential(settings.discovery)}
     accounts = []
     for each in settings.accounts:
         name = {} if each.account.name is None else {"name": each.account.name}
