@@ -35,7 +35,7 @@ _SHUTDOWN_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 _SIGNALS: Final = _SHUTDOWN_SIGNALS | {signal.SIGHUP}
 _GRACE_SECONDS: Final = 3.0
 _RELOAD_INTERVAL_SECONDS: Final = 1.0  # each reload polls all accounts at once
-_REFRESH_SECONDS = 15.0
+_REFRESH_SECONDS: Final = 15.0
 _GIL_SWITCH_INTERVAL: Final = 0.0005
 """A scrape releases the GIL about a dozen times, and would wait up to this long for a poll each time."""
 

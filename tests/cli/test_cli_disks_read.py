@@ -315,3 +315,12 @@ def test_a_wrong_account_is_not_a_wrong_disk(run: Run, config: str) -> None:
     named = run("disks", "list", "--account", "prodction", GIGAS_CONFIG_FILE=config, **NO_ACCOUNT)
     assert named.status == 2
     assert "--account prodction: no such account; did you mean production?" in named.err
+
+
+def test_a_list_says_what_is_not_understood(run: Run, cloud: SimulatorServer) -> None:
+    """The field stands in the verdict, and on stderr of how many disks, and what to do."""
+    cloud.faults.add("value", "list_disks", field="autobackup", value=["?"])
+    outcome = run("disks", "list", "--output", "json")
+    record = next(each for each in json.loads(outcome.out) if each["not_understood"])
+    assert "not understood: autobackup" in record["verdict"]
+    assert re.search(r"autobackup is not understood of \d+ disks \(gigas-exporter probe shows", outcome.err)

@@ -19,12 +19,18 @@ _INTRODUCTION = """\
 
 The exporter polls the Gigas API on its own timer and not at the scrape, so `gigas_disk_*`, `gigas_virtual_machine_*`
 and `gigas_up` show what the last polls saw. `gigas_exporter_poll_last_success_timestamp_seconds` tells when each
-resource was last read. Only `gigas_disk_backup_age_seconds` is computed at the scrape itself.
+resource was last read. `gigas_disk_backup_age_seconds` is computed at the scrape itself.
 
 What the API did not give, or gave in a way that cannot be understood, has no series: a value of 0 never means
 *unknown*. `virtual_machine_id` is the empty string while a disk is attached to no virtual machine. When an account
 can no longer be read, its last good data is served for max(`poll.max_staleness`, 2 × `poll.interval`), its backups
 for max(`poll.max_staleness`, 6 × `poll.backups_interval`), and then dropped.
+
+`gigas_disk_finding` tells what is [found](policy.md#findings) about each disk, in the words of `check`, the status
+page and the alerts. A finding that time alone brings, such as a limit that passes between two polls, appears within a
+minute. It and `gigas_disk_info` appear with the first poll of the virtual machines, however that ends, and keep the
+last known name of a machine. While the backups of a whole account are unread or stale, the counts of findings that need
+them are absent.
 
 `/metrics` speaks the Prometheus text format 0.0.4 and OpenMetrics 1.0; names and values are the same in both.
 

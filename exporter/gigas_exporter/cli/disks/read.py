@@ -27,7 +27,7 @@ from gigas_exporter.cli.table import Record
 from gigas_exporter.config import AccountSettings
 from gigas_exporter.errors import ApiError, GigasError
 from gigas_exporter.gigas import ReadClient
-from gigas_exporter.report import DiskReport, Finding, worst_first
+from gigas_exporter.report import DiskReport, Finding, explain_not_understood, worst_first
 
 __all__ = ["backups", "list_disks", "output_option", "show"]
 
@@ -141,6 +141,8 @@ def list_disks(
     elif not errors:
         is_filtered = findings or any(value is not None for value in filters.values())
         click.echo("No disk fits." if is_filtered else "There are no disks.")
+    for sentence in explain_not_understood(shown):
+        warn(sentence)
     if errors:
         raise GigasError(f"{len(errors)} of {len(selection.accounts)} accounts could not be read")
 
