@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -128,7 +129,9 @@ def test_bad_web_configurations(run: Run, cloud: SimulatorServer, tmp_path: Path
 
 def test_closed_standard_streams_do_not_keep_it_from_working(tmp_path: Path, cloud: SimulatorServer) -> None:
     """A daemon without stdin, stdout and stderr polls like any other and leaves with 0."""
-    command = f"exec {sys.executable} -m gigas_exporter serve --web.listen-address=127.0.0.1:0 <&- >&- 2>&-"
+    command = (
+        f"exec {shlex.quote(sys.executable)} -m gigas_exporter serve --web.listen-address=127.0.0.1:0 <&- >&- 2>&-"
+    )
     with subprocess.Popen(["/bin/sh", "-c", command], env=account_environment(cloud), cwd=tmp_path) as process:
         try:
             await_true(lambda: cloud.requests["list_disks"])
