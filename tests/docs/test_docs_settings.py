@@ -50,6 +50,7 @@ def _write_files(document: object, directory: Path) -> None:
             path = directory / value
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
+            path.chmod(0o600)
         else:
             _write_files(value, directory)
 
