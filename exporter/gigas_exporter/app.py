@@ -77,7 +77,7 @@ class Application:
         )
         web_config = load_web_config(web.config_file) if web.config_file is not None else None
         try:
-            self._server = Server([web.listen_address], routes, web_config, clock)
+            self._server = Server(web.listen_address, routes, web_config, clock)
         except ConfigError as error:
             raise ConfigError(f"{error} (--web.listen-address takes another)") from None
         self._notifier = Notifier(os.environ, clock)
@@ -110,7 +110,7 @@ class Application:
         # Before the service has begun nothing is known of accounts, and nobody may take that for being ready.
         self._service.start()
         self._server.start()
-        _log.info("Listening", address=format_address(self._server.address), version=__version__)
+        _log.info("Listening", address=",".join(map(format_address, self._server.addresses)), version=__version__)
         self._notifier.ready()
         started()
         self._watchdog.start()

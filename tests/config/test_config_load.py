@@ -96,7 +96,7 @@ def test_a_full_file_is_understood(load: Load, tmp_path: Path) -> None:
         Rule(Requirement(required=False)),
     )
     web = settings.web
-    assert (web.listen_address, web.telemetry_path) == (("::1", 9000), "/m/etrics")
+    assert (web.listen_address, web.telemetry_path) == ((("::1", 9000),), "/m/etrics")
     assert (web.config_file, web.enable_lifecycle) == (tmp_path / "web.yml", True)
     assert (settings.log.level, settings.log.format) == ("debug", "json")
     assert settings.warnings == ()
@@ -108,7 +108,7 @@ def test_defaults_hold_for_what_is_not_given(load: Load) -> None:
     settings = load(ACCOUNT + "api:\npoll:\nbackup_status: {}\nbackup_policy:\nweb:\nlog:\ncredential:\n")
     assert settings == load(ACCOUNT)
     assert (settings.poll.interval, settings.poll.backups_interval, settings.poll.max_staleness) == (60, 300, 900)
-    assert settings.web.listen_address == ("", 10063)
+    assert settings.web.listen_address == (("", 10063),)
     assert settings.policy == DEFAULT_POLICY
     assert settings.status_words == BackupStatusWords()
     assert (settings.shard, settings.discovery, settings.warnings) == (None, None, ())

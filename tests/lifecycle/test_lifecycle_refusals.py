@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gigas_exporter.simulator import SimulatorServer
-from support.programs import account_environment, await_true, tool
+from support.programs import account_environment, answers, await_true, free_port, running, tool
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -140,3 +140,19 @@ def test_closed_standard_streams_do_not_keep_it_from_working(tmp_path: Path, clo
         finally:
             if process.poll() is None:
                 process.kill()
+
+
+@pytest.mark.parametrize("flag", ["--poll.interval=5s", "--log.level=info", "--web.enable-lifecycle"])
+def test_a_flag_given_twice(run: Run, cloud: SimulatorServer, flag: str) -> None:
+    """One of the two would be dropped in silence."""
+    done = run("serve", flag, flag, environ=account_environment(cloud))
+    assert_refused(done, cloud, f"{flag.partition('=')[0]} is given 2 times")
+
+
+def test_several_addresses_are_all_listened_on(tmp_path: Path, cloud: SimulatorServer) -> None:
+    """A repeated --web.listen-address adds one; [::] is every address, IPv4 too."""
+    first, second = free_port(), free_port()
+    flags = [f"--web.listen-address=127.0.0.1:{first}", f"--web.listen-address=[::]:{second}"]
+    with running([sys.executable, "-m", "gigas_exporter", "serve", *flags], tmp_path, account_environment(cloud)):
+        for port in (first, second):
+            await_true(lambda port=port: answers(f"http://127.0.0.1:{port}/-/healthy"))  # type: ignore[misc]

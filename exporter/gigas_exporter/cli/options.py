@@ -34,6 +34,17 @@ _GROUP_TITLES: Final[Mapping[str, str]] = {
 }
 
 
+def _once(_: click.Context, option: click.Parameter, values: tuple[Any, ...]) -> Any:
+    """Refuse a flag that is given twice: one of the values would be dropped in silence."""
+    if len(values) > 1:
+        raise click.UsageError(f"{option.opts[0]} is given {len(values)} times; give it once")
+    return values[0] if values else None
+
+
+def _joined(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> str | None:
+    return ",".join(values) if values else None
+
+
 class SettingsOption(click.Option):
     """An option out of the table of flags; its environment variable is read with the rest of the configuration."""
 
@@ -47,6 +58,8 @@ class SettingsOption(click.Option):
             metavar=None if flag.kind == "boolean" else flag.metavar,
             type=kind,
             default=None,
+            multiple=True,  # so that a flag given twice is seen
+            callback=_once if flag.name != "web.listen-address" else _joined,
             help=f"{flag.help} [{default}env: {flag.env}]",
         )
         self.flag = flag

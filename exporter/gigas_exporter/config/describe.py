@@ -110,11 +110,10 @@ def _thresholds(thresholds: Thresholds) -> str:
 
 
 def _web(web: WebSettings) -> str:
-    host, port = web.listen_address
-    shown = f"[{host}]" if ":" in host else host
+    shown = ", ".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in web.listen_address)
     secured = f", secured as {web.config_file} says" if web.config_file else ""
     reload = ", POST /-/reload allowed" if web.enable_lifecycle else ""
-    return f"web: {shown}:{port}{web.telemetry_path}{secured}{reload}"
+    return f"web: {shown}{web.telemetry_path}{secured}{reload}"
 
 
 def _accounts(settings: Settings) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, cast, get_args
 
 from pydantic import ValidationError
 
@@ -106,8 +106,9 @@ def default_text(default: object, kind: str) -> str:
             return format_duration(default)
         case float():
             return f"{default:g}"
-        case (host, port):
-            return f"{host}:{port}"
+        case ((_, _), *_):
+            pairs = cast(tuple[tuple[str, int], ...], default)
+            return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in pairs)
     return str(default)
 
 

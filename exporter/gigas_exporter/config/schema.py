@@ -94,6 +94,11 @@ def _through(parse: Callable[[str], _T]) -> Callable[[object], _T]:
     return lambda value: parse(_text(value))
 
 
+def _listen_addresses(value: object) -> tuple[tuple[str, int], ...]:
+    texts = value if isinstance(value, list) and value else _text(value).split(",")
+    return tuple(parse_listen_address(_text(text).strip()) for text in texts)
+
+
 def _duration(value: object, least: float) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise _wrong(value, "must be a duration with its unit, such as 60s")
@@ -136,7 +141,7 @@ Limit = Annotated[float, BeforeValidator(partial(_duration, least=0.001))]
 Span = Annotated[float, BeforeValidator(partial(_duration, least=0.0))]
 ApiUrl = Annotated[str, BeforeValidator(_through(parse_api_url))]
 ProxyUrl = Annotated[str, BeforeValidator(_through(parse_proxy_url))]
-ListenAddress = Annotated[tuple[str, int], BeforeValidator(_through(parse_listen_address))]
+ListenAddresses = Annotated[tuple[tuple[str, int], ...], BeforeValidator(_listen_addresses)]
 TimeZone = Annotated[str, BeforeValidator(_through(parse_time_zone))]
 FieldNames = Annotated[dict[str, str | None], BeforeValidator(parse_field_names)]
 SizeUnit = Literal["B", "KB", "KiB", "MB", "MiB", "GB", "GiB"]
@@ -322,8 +327,10 @@ class ThresholdsSection(Section):
 class WebSection(Section):
     """Where and how the metrics are served."""
 
-    listen_address: ListenAddress = _key(
-        _WEB.listen_address, "address", "Address to listen on: `:10063`, `127.0.0.1:10063` or `[::1]:10063`."
+    listen_address: ListenAddresses = _key(
+        _WEB.listen_address,
+        "address",
+        "Address to listen on: `:10063`, `127.0.0.1:10063` or `[::1]:10063`; may be repeated.",
     )
     telemetry_path: TelemetryPath = _key(_WEB.telemetry_path, "text", "Path under which the metrics are served.")
     config_file: FilePath | None = _key(

@@ -85,11 +85,11 @@ class WebSettings:
     """Where and how the metrics are served.
 
     Attributes:
-        listen_address: Host and port; an empty host stands for all addresses of the machine.
+        listen_address: Hosts and ports; an empty host stands for all addresses of the machine.
         config_file: TLS and basic auth, in exporter-toolkit's format.
     """
 
-    listen_address: tuple[str, int] = ("", 10063)
+    listen_address: tuple[tuple[str, int], ...] = (("", 10063),)
     telemetry_path: str = "/metrics"
     config_file: Path | None = None
     enable_lifecycle: bool = False

@@ -103,13 +103,12 @@ class Server:
         except BaseException:
             self._close_listeners()
             raise
-        self._addresses = [listener.getsockname()[:2] for listener in self._listeners]
+        self.addresses: list[tuple[str, int]] = [listener.getsockname()[:2] for listener in self._listeners]
 
     @property
     def address(self) -> tuple[str, int]:
         """Return the first host and port that are listened on."""
-        host, port = self._addresses[0]
-        return str(host), int(port)
+        return self.addresses[0]
 
     def accepts(self, timeout_seconds: float = 5.0) -> bool:
         """Return whether the event loop works and accepts connections."""
