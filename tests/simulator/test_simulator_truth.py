@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
@@ -11,10 +11,8 @@ from gigas_exporter.secret import Secret
 from gigas_exporter.simulator import World
 
 
-@pytest.mark.parametrize("style", ["plain", "account", "mixed"])
-def test_the_client_reads_the_truth_in_every_style(
-    serve: Any, clock: Any, style: Literal["plain", "account", "mixed"]
-) -> None:
+@pytest.mark.parametrize("style", ["plain", "account", "mixed", "wrapped", "words"])
+def test_the_client_reads_the_truth_in_every_style(serve: Any, clock: Any, style: str) -> None:
     """However values are spelt, disks, backups and machines decode to the world's own objects, and none is invalid."""
     world = World(seed=2, disks=130, accounts=6, clock=clock, style=style)
     settings = ApiSettings(url=serve(world).server.url, page_size=17, max_requests_per_second=0)

@@ -29,7 +29,7 @@ from gigas_exporter.errors import ConfigError
 from gigas_exporter.gigas import ApiKeyCredential, Credential, FixedSecret, LoginCredential
 from gigas_exporter.model import Account
 from gigas_exporter.secret import Secret
-from gigas_exporter.simulator import SimulatorServer, World, describe
+from gigas_exporter.simulator import STYLES, SimulatorServer, World, describe
 from gigas_exporter.simulator.access import DemoCredential
 
 __all__ = ["demo", "simulate"]
@@ -73,6 +73,14 @@ def _world_options(function: _F) -> _F:
             default=False,
             envvar="GIGAS_HOSTILE",
             help="Whether one disk and machine have names made to break things.",
+        ),
+        _option(
+            "--style",
+            type=click.Choice(STYLES),
+            metavar="STYLE",
+            default="account",
+            envvar="GIGAS_STYLE",
+            help=f"How the API writes its answers: {', '.join(STYLES)}.",
         ),
         _option("--seed", type=int, metavar="N", default=0, envvar="GIGAS_SEED", help="Another seed, another fleet."),
         _option(
@@ -119,7 +127,9 @@ def demo(*, with_prometheus: bool, **options: Any) -> None:
     listens on 127.0.0.1 only, unless told otherwise.
     """
     prometheus = find_prometheus() if with_prometheus else None
-    fleet = {name: options.pop(name) for name in ("disks", "accounts", "seed", "retention", "speed", "hostile")}
+    fleet = {
+        name: options.pop(name) for name in ("disks", "accounts", "seed", "retention", "speed", "hostile", "style")
+    }
     block_signals()
     world = World(**fleet)
     with SimulatorServer(world) as simulator, ExitStack() as stack:

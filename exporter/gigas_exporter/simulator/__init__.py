@@ -31,6 +31,7 @@ from gigas_exporter.simulator.describe import describe
 from gigas_exporter.simulator.faults import KINDS, Fault, Faults
 from gigas_exporter.simulator.journal import Journal, Seen
 from gigas_exporter.simulator.server import SimulatorServer
+from gigas_exporter.simulator.wire import STYLES
 from gigas_exporter.simulator.world import World
 
-__all__ = ["KINDS", "Fault", "Faults", "Journal", "Seen", "SimulatorServer", "World", "describe"]
+__all__ = ["KINDS", "STYLES", "Fault", "Faults", "Journal", "Seen", "SimulatorServer", "World", "describe"]

@@ -1,7 +1,7 @@
 """How the platform spells its objects in JSON; the API leaves it open, so accounts and items differ.
 
 Booleans come as true/false, 1/0 or strings of these; ids as numbers or strings; dates in four forms, all of them UTC
-or with their zone.
+or with their zone. The named styles go further: what a real account may look like, understood or not.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from email.utils import format_datetime
 
 from gigas_exporter.simulator.records import AccountRecord, BackupRecord, DiskRecord, MachineRecord
 
 __all__ = [
+    "STYLES",
     "Json",
     "Style",
     "dump",
@@ -38,6 +40,13 @@ class Style:
     flag: Callable[[bool], object]
     id: Callable[[int], object]
     date: Callable[[int], object]
+    change: Callable[[Json], Json] = lambda item: item
+    wraps: bool = False
+
+    def item(self, kind: str, item: Json) -> Json:
+        """Return an item as the style has it, maybe wrapped in its kind."""
+        changed = self.change(item)
+        return {kind: changed} if self.wraps else changed
 
 
 def _moment(seconds: int) -> datetime:
@@ -58,9 +67,54 @@ _STYLES = (
 )
 
 
-def style_of(choice: int) -> Style:
-    """Return a style; 0 is the plain one."""
-    return _STYLES[choice % len(_STYLES)]
+def _in_words(item: Json) -> Json:
+    """Write an empty text for no mount point, and 0 for no machine."""
+    nothing = {"mount_point": "", "virtual_machine_id": 0}
+    return {**item, **{name: value for name, value in nothing.items() if name in item and item[name] is None}}
+
+
+def _as_onapp(item: Json) -> Json:
+    """Write a backup as the platform does that the names of the fields come from: no disk, and a flag for its end."""
+    if "backup_size" not in item:
+        return item
+    done, failed = item["status"] == "completed", item["status"] == "failed"
+    return {**item, "disk_id": None, "status": item["status"] if failed else None, "built": done}
+
+
+def _unclear(item: Json) -> Json:
+    """Write what no setting of the usual ones understands: other names, other types, a field that is not there."""
+    if "backup_size" in item:
+        return {**item, "status": {"completed": 3, "failed": 4}.get(str(item["status"]), 2)}
+    if "autobackup" not in item:
+        return item
+    changed = {name: value for name, value in item.items() if name not in {"error", "autobackup"}}
+    return {**changed, "has_autobackups": item["autobackup"]}
+
+
+def _plain_date(seconds: int) -> str:
+    return _written_out(seconds) + "Z"
+
+
+_NAMED = {
+    "wrapped": Style(bool, int, _plain_date, wraps=True),
+    "words": Style(
+        lambda flag: "Yes" if flag else "no ",
+        lambda number: f" {number}",
+        lambda seconds: format_datetime(_moment(seconds), usegmt=True),
+        _in_words,
+    ),
+    "onapp": Style(bool, int, _plain_date, _as_onapp, wraps=True),
+    "unclear": Style(bool, int, _plain_date, _unclear),
+}
+STYLES = ("plain", "account", "mixed", *_NAMED)
+"""The names of the styles that a world may have."""
+
+
+def style_of(name: str, account_position: int, item: int) -> Style:
+    """Return how an item is spelt in a world of the style."""
+    if name in _NAMED:
+        return _NAMED[name]
+    return _STYLES[{"plain": 0, "account": account_position, "mixed": item}[name] % len(_STYLES)]
 
 
 def dump(value: object) -> bytes:
@@ -75,7 +129,7 @@ def dump_items(items: Iterable[object]) -> bytes:
 
 def spell_disk(disk: DiskRecord, style: Style) -> Json:
     """Return a disk's JSON object (Gigas docs, page Disk)."""
-    return {
+    item: Json = {
         "id": style.id(disk.number),
         "virtual_machine_id": None if disk.machine is None else style.id(disk.machine),
         "disk_size": disk.size_gb,
@@ -92,11 +146,12 @@ def spell_disk(disk: DiskRecord, style: Style) -> Json:
         "created_at": style.date(disk.created_at),
         "updated_at": style.date(disk.updated_at),
     }
+    return style.item("disk", item)
 
 
 def spell_backup(disk: DiskRecord, backup: BackupRecord, style: Style) -> Json:
     """Return a backup's JSON object (Gigas docs, page Backup)."""
-    return {
+    item: Json = {
         "id": style.id(backup.number),
         "disk_id": style.id(disk.number),
         "date_created": style.date(backup.created_at),
@@ -108,11 +163,12 @@ def spell_backup(disk: DiskRecord, backup: BackupRecord, style: Style) -> Json:
         "locked": style.flag(backup.locked),
         "backup_type": "gigas-automatic" if backup.automatic else "gigas",
     }
+    return style.item("backup", item)
 
 
 def spell_machine(machine: MachineRecord, style: Style) -> Json:
     """Return a virtual machine's JSON object, with its password as the real API has it (page Virtual Machines)."""
-    return {
+    item: Json = {
         "id": style.id(machine.number),
         "label": machine.label,
         "hostname": machine.hostname,
@@ -129,13 +185,15 @@ def spell_machine(machine: MachineRecord, style: Style) -> Json:
         "created_at": style.date(machine.created_at),
         "updated_at": style.date(machine.created_at),
     }
+    return style.item("virtual_machine", item)
 
 
 def spell_account(account: AccountRecord, style: Style) -> Json:
     """Return an account's JSON object (Gigas docs, page Accounts)."""
-    return {
+    item: Json = {
         "id": style.id(account.number),
         "status": "active",
         "product_id": style.id(7),
         "domain": account.domain,
     }
+    return style.item("account", item)

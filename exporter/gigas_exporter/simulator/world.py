@@ -9,7 +9,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from gigas_exporter.model import Backup, Disk, VirtualMachine
 from gigas_exporter.simulator.access import Access, DemoCredential
@@ -18,7 +18,7 @@ from gigas_exporter.simulator.estate import Estate
 from gigas_exporter.simulator.fleet import CANARY
 from gigas_exporter.simulator.records import KIBIBYTE, AccountRecord, BackupRecord, DiskRecord
 from gigas_exporter.simulator.schedule import RETENTION, Timeline
-from gigas_exporter.simulator.wire import Style, style_of
+from gigas_exporter.simulator.wire import STYLES, Style, style_of
 
 __all__ = ["World"]
 
@@ -37,7 +37,9 @@ class World:
             that an exporter with the same clock shows sensible ages.
         clock: Returns UNIX seconds; a test may pass one that stands still or jumps.
         style: How values are spelt in JSON: ``plain`` (numbers and true/false for all), ``account`` (the first account
-            plainly, each other one in its own way) or ``mixed`` (each item in its own way).
+            plainly, each other one in its own way) ``mixed`` (each item in its own way), ``wrapped`` (each item in
+            one key), ``words`` (in words, dates as HTTP writes them), ``onapp`` (wrapped, and backups name no disk) or
+            ``unclear`` (what cannot be understood without settings).
         retention: How many automatic backups of a disk are kept.
         eventful: Whether some disks are in trouble from the start, and disks come and go.
         hostile: Whether one of those has names that are made to break things.
@@ -61,11 +63,13 @@ class World:
         speed: float = 1.0,
         *,
         clock: Callable[[], float] = time.time,
-        style: Literal["plain", "account", "mixed"] = "account",
+        style: str = "account",
         retention: int = RETENTION,
         eventful: bool = True,
         hostile: bool = True,
     ) -> None:
+        if style not in STYLES:
+            raise ValueError(f"a world's style is one of {', '.join(STYLES)}")
         if disks < 0 or accounts < 1 or retention < 1 or not 0 < speed < float("inf"):
             raise ValueError("a world has no fewer than 0 disks, an account, a backup kept, and a positive speed")
         self.seed, self.speed, self.style = seed, speed, style
@@ -92,7 +96,7 @@ class World:
 
     def style_of(self, account_position: int, item: int) -> Style:
         """Return how an item's values are spelt."""
-        return style_of({"plain": 0, "account": account_position, "mixed": item}[self.style])
+        return style_of(self.style, account_position, item)
 
     # Credentials
 

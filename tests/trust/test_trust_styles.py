@@ -1,0 +1,58 @@
+"""The simulated cloud in each of its styles: what is found is the same, or is said to be not understood."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from gigas_exporter.cli.main import cli
+from gigas_exporter.simulator import STYLES, SimulatorServer, World
+
+NOW = float(int(time.time()))
+
+
+def check(style: str, *arguments: str) -> tuple[int, dict[str, list[str]], str]:
+    """Return what is found about each disk of a fleet that is written in a style: all at once, so nothing changes."""
+    world = World(seed=3, disks=24, clock=lambda: NOW, style=style)
+    variables = {name: None for name in os.environ if name.startswith("GIGAS_")}
+    with SimulatorServer(world) as server:
+        given = {
+            "GIGAS_API_URL": server.url,
+            "GIGAS_ACCOUNT_ID": world.account_ids[0],
+            "GIGAS_API_KEY": world.api_key,
+            "GIGAS_API_MAX_REQUESTS_PER_SECOND": "0",
+        }
+        result = CliRunner().invoke(cli, ["check", "--output", "json", *arguments], env={**variables, **given})
+    rows: list[dict[str, Any]] = json.loads(result.stdout)
+    return result.exit_code, {row["disk_id"]: row["findings"] for row in rows}, result.stderr
+
+
+@pytest.fixture(scope="module")
+def plain() -> tuple[int, dict[str, list[str]], str]:
+    """What is found where everything is written plainly: all that there is to find."""
+    found = check("plain")
+    assert {"never backed up", "backup missed", "last backup failed"} <= {
+        each for row in found[1].values() for each in row
+    }
+    return found
+
+
+@pytest.mark.parametrize("style", sorted(set(STYLES) - {"plain", "unclear"}))
+def test_the_style_changes_nothing_that_is_found(style: str, plain: tuple[int, dict[str, list[str]], str]) -> None:
+    """Wrapped, in words, without disks in the account's backups: each disk has the same findings."""
+    status, found, _ = check(style)
+    assert found == plain[1]
+    assert status == plain[0]
+
+
+def test_what_is_not_understood_is_said(plain: tuple[int, dict[str, list[str]], str]) -> None:
+    """Fields under other names and statuses that are no text are not understood, of every disk."""
+    status, found, words = check("unclear")
+    assert (status, len(found)) == (2, len(plain[1]))
+    assert all("not understood" in findings for findings in found.values())
+    assert "autobackup" in words
