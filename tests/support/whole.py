@@ -224,6 +224,8 @@ class Whole:
             if thread in threads
             and (facts.get("account"), facts.get("resource")) == (account_id, resource)
             and message != "first poll done"
+            # A poll in which a fault begins or ends may read some disks and others not.
+            and not message.startswith("backups of ")
         ]
 
     def _refresh(self) -> None:
