@@ -43,18 +43,15 @@ def processor_seconds(session: requests.Session, url: str) -> float:
 
 
 def ask_variables(dashboard: dict[str, Any], values: dict[str, str], end: float, ask: Ask) -> None:
-    """Ask for all variables, and add to ``values`` what the hidden ones stand for: what their queries find."""
+    """Ask for all variables, and choose the first disk where exactly one is chosen."""
     for variable in dashboard["templating"]["list"]:
         if variable["type"] != "query" or variable["query"]["query"].startswith("label_values("):
             continue
         inner = variable["query"]["query"].removeprefix("query_result(").removesuffix(")")
         name = f"{dashboard['uid']}: variable {variable['name']}"
         found = ask(name, {"query": filled(inner, values), "time": end})
-        if variable["hide"]:
-            expression = re.compile(variable["regex"].strip("/"))
-            texts = (",".join(f'{key}="{value}"' for key, value in sorted(each["metric"].items())) for each in found)
-            ids = dict.fromkeys(match[1] for text in texts if (match := expression.search(text)))
-            values[variable["name"]] = f"({'|'.join(ids)})"
+        if not variable["multi"]:
+            values[variable["name"]] = found[0]["metric"][variable["name"]]
 
 
 def queries(end: float, scrape: float, ask: Ask) -> Answers:
@@ -63,7 +60,7 @@ def queries(end: float, scrape: float, ask: Ask) -> Answers:
     for file in sorted(DASHBOARDS.glob("*.json")):
         dashboard = json.loads(file.read_text(encoding="utf-8"))
         hours = HOURS[dashboard["time"]["from"]]
-        shown = [each for each in dashboard["templating"]["list"] if each["type"] == "query" and not each["hide"]]
+        shown = [each for each in dashboard["templating"]["list"] if each["type"] == "query" and each["multi"]]
         values = {each["name"]: each["allValue"] for each in shown} | {"__range": f"{hours}h"}
         ask_variables(dashboard, values, end, ask)
         results: dict[int, dict[str, Any]] = {}
