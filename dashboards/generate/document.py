@@ -29,7 +29,7 @@ _COLUMNS = 24
 _WIDE = 12
 """From how many columns on a graph has room for its legend at its side."""
 _LISTED_AT_MOST = 1000
-"""How many disks a drop-down offers; the virtual machine narrows them."""
+"""How many disks a drop-down offers. Links to a disk name its virtual machine, too, so that it is among them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ def _of_row(*labels: str) -> str:
 
 THE_DISK = (
     "Show this disk",
-    f"/d/gigas-disk/?{_of_row('account_id=account_id', 'disk_id=disk_id')}&{_KEPT}",
+    f"/d/gigas-disk/?{_of_row('account_id=account_id', 'disk_id=disk_id', 'virtual_machine=virtual_machine')}&{_KEPT}",
 )
 _ITS_DISKS = _of_row("account_id=account_id", "virtual_machine=virtual_machine")
 THE_MACHINE = ("Show its disks", f"/d/gigas-disk/?{_ITS_DISKS}&{_KEPT}")
