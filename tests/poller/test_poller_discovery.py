@@ -140,8 +140,9 @@ def test_polling_once_leaves_out_what_is_skipped_and_counts_it(watch: Watch) -> 
     del watch
     with RawApi(["1", "2", {"id": 3, "status": "terminated"}]) as api:
         api.lists["/account/2/disks"] = 404, None
-        service = Service(discovering(api), store := Store(), Observed(), clock=SystemClock())
+        service = Service(discovering(api), store := Store(), observed := Observed(), clock=SystemClock())
         assert service.poll_once(lambda *_: None) == {"1": {}}
+        assert observed.counts == (1, 0, 2)
         service.stop()
         assert service.skipped == 2
         assert [inventory.account.id for inventory in store.snapshot()] == ["1"]

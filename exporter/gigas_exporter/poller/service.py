@@ -172,6 +172,7 @@ class Service:
                 self._stop.set()  # an interrupt does not wait for the requests under way
                 raise
         left = {inventory.account.id for inventory in self._store.snapshot()}
+        self._observer.accounts(len(left), 0, self.skipped)
         if self.skipped and not left:
             raise GigasError(f"no account is left: discovery leaves out all {self.skipped}")
         return {account_id: failures for account_id, failures in failed.items() if account_id in left}
