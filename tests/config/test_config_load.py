@@ -164,7 +164,7 @@ def test_a_flag_that_is_off_hides_a_file_that_says_on(load: Load) -> None:
 
 
 EACH_FLAG = [
-    ("web.listen-address", "127.0.0.1:1", lambda settings: settings.web.listen_address, ("127.0.0.1", 1)),
+    ("web.listen-address", "127.0.0.1:1", lambda settings: settings.web.listen_address, (("127.0.0.1", 1),)),
     ("web.telemetry-path", "/m", lambda settings: settings.web.telemetry_path, "/m"),
     ("web.config.file", "w.yml", lambda settings: settings.web.config_file, Path("w.yml")),
     ("web.enable-lifecycle", "true", lambda settings: settings.web.enable_lifecycle, True),
