@@ -321,9 +321,11 @@ class Server:
         encoded = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
         await send({"type": "http.response.start", "status": response.status, "headers": encoded})
         if request.method != "HEAD":
-            for piece in _pieces(response.chunks):
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-                if connection.flow.write_paused:  # before the next piece is copied
+            for chunk, start in _pieces(response.chunks):
+                # No name for the piece: while the client does not read, only the transport holds what is left of it.
+                body = {"type": "http.response.body", "more_body": True}
+                await send(body | {"body": chunk[start : start + _WRITE_BYTES]})
+                if connection.flow.write_paused:
                     await connection.flow.drain()
         await send({"type": "http.response.body", "body": b""})
 
@@ -372,10 +374,10 @@ def _read_request(scope: Mapping[str, Any], client: str) -> Request:
         raise HTTPError(HTTPStatus.BAD_REQUEST) from None
 
 
-def _pieces(chunks: Sequence[bytes]) -> Iterator[bytes]:
+def _pieces(chunks: Sequence[bytes]) -> Iterator[tuple[bytes, int]]:
     for chunk in chunks:
         for start in range(0, len(chunk), _WRITE_BYTES):
-            yield chunk[start : start + _WRITE_BYTES]
+            yield chunk, start
 
 
 async def _peek(accepted: socket.socket) -> bytes:
