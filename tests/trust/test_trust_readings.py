@@ -365,6 +365,12 @@ def test_an_empty_list_with_204(api: SmallApi, tell: Tell) -> None:
     assert "there are no disks" in told.words
 
 
+def test_a_204_that_names_items_is_not_empty(api: SmallApi, tell: Tell) -> None:
+    """Its headers say that there are some."""
+    api.answers[DISKS] = lambda _: (204, b"", {"X-Total": "4"})
+    assert_failed(tell(), "list_disks")
+
+
 @pytest.mark.parametrize("status", [201, 202, 203, 206])
 @pytest.mark.parametrize("path", [DISKS, BACKUPS])
 def test_a_list_with_another_success(api: SmallApi, tell: Tell, status: int, path: str) -> None:

@@ -128,10 +128,10 @@ class PageReader(Generic[_Item, _V]):
             return self._read(answer, at_most)
 
     def _read(self, answer: RawResponse, at_most: int) -> Page[_V]:
-        if answer.status == HTTPStatus.NO_CONTENT and not answer.body:
-            return Page(b"", 0, array("q"), self._make({}), {}, has_content=False)
-        check_status(answer, self._operation)
         total, per_page = (_number(answer.headers.get(name, "")) for name in ("x-total", "x-per-page"))
+        if answer.status == HTTPStatus.NO_CONTENT and not answer.body:
+            return Page(b"", 0, array("q"), self._make({}), {}, total, per_page, has_content=False)
+        check_status(answer, self._operation)
         digest = blake2b(answer.body, digest_size=_DIGEST_BYTES).digest()
         known = self._known.get(digest)
         if known is not None:
