@@ -53,7 +53,8 @@ _INTRODUCTION: Final = """\
 # Configuration
 
 A flag goes before its environment variable, the variable before the configuration file, the file before the default.
-An empty variable counts as unset. `gigas-exporter config check FILE` tells every error in a file, each with its path.
+An empty variable counts as unset. `gigas-exporter config init` writes a file to begin with, `config check FILE` tells
+every error in a file, each with its line and path, and `config show` shows the settings in force, without secrets.
 
 Options of other commands have variables too, which `--help` names, except `--yes`, `--dry-run` and `--output`. What
 `disks edit` and `disks template` change has variables of its own (`GIGAS_DISKS_EDIT_SIZE`,

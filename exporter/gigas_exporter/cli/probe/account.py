@@ -75,7 +75,10 @@ def probe_account(
         found.facts["lists"].append(facts)
         found.problems += problems
     found.problems += _across(number, lists, own_disk)
-    found.facts["disks"] = _judged(inventory, clock)
+    judged = found.facts["disks"] = _judged(inventory, clock)
+    unclear = 0 if judged is None else judged["findings"].get(Finding.NOT_UNDERSTOOD.value, 0)
+    if unclear and not any(problem.list in {"disks", "virtual_machines"} for problem in found.problems):
+        found.problems.append(Problem(number, "disks", None, f"{unclear} disks cannot be judged: not understood"))
     return found
 
 
