@@ -286,13 +286,13 @@ def test_a_lost_answer_is_not_sent_again(run: Run, cloud: SimulatorServer, told:
 
 
 def test_wait_follows_the_backup(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:
-    """--wait ends well when the new backup can be used, and the disk's verdict is well then."""
+    """--wait ends well when the new backup can be used, and the disk is not stale any more then."""
     disk = told("stale")
     outcome = run("disks", "backup", disk, "--yes", "--wait")
     assert outcome.status == 0
     newest = max(cloud.world.backups(ACCOUNT, disk), key=lambda backup: backup.date_created or 0.0)
     assert outcome.out.splitlines()[-1].startswith(f"backup {newest.id} of disk {disk} can be used; it took ")
-    assert "verdict                 well" in run("disks", "show", disk).out
+    assert "backup stale" not in run("disks", "show", disk).out
 
 
 def test_wait_has_a_deadline(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:
