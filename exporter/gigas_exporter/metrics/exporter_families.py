@@ -1,0 +1,185 @@
+"""The metrics about the exporter itself: its polls, requests, accounts, logins and configuration.
+
+A metric is defined here or in ``families``, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+
+from gigas_exporter.inventory import Outcome
+from gigas_exporter.metrics.family import Family, Measure
+
+__all__ = [
+    "ACCOUNT",
+    "ACCOUNTS",
+    "ACCOUNTS_SKIPPED",
+    "ACCOUNTS_UNPOLLED",
+    "API_REQUESTS",
+    "API_REQUEST_DURATION",
+    "API_RETRIES",
+    "BUILD_INFO",
+    "DISCOVERY_SUCCESS",
+    "INTERVAL_FAMILIES",
+    "INVALID_ITEMS",
+    "LOGIN_BLOCKED",
+    "LOG_LINES_DROPPED",
+    "POLL",
+    "POLLS",
+    "POLL_FAILURES",
+    "POLL_FAMILIES",
+    "POLL_INVALID_ITEMS",
+    "RELOAD_SUCCESSFUL",
+    "RELOAD_SUCCESS_TIMESTAMP",
+    "TOKEN_EXPIRY",
+]
+
+ACCOUNT = ("account_id",)
+POLL = ("account_id", "resource")
+
+
+def _own(name: str, text: str, labels: tuple[str, ...], source: str) -> Family:
+    return Family(name, "counter" if name.endswith("_total") else "gauge", text, labels, source)
+
+
+BUILD_INFO = _own(
+    "gigas_exporter_build_info",
+    "The exporter that serves this page: its version and the Python that runs it.",
+    ("version", "python_version", "python_implementation"),
+    "the program",
+)
+
+POLL_FAMILIES: tuple[Measure[Outcome], ...] = (
+    Measure(
+        "gigas_exporter_poll_success",
+        "gauge",
+        "Whether the last poll of the resource succeeded (1) or failed (0).",
+        POLL,
+        "result of the poll",
+        attrgetter("success"),
+    ),
+    Measure(
+        "gigas_exporter_poll_last_success_timestamp_seconds",
+        "gauge",
+        "When the last successful poll of the resource ended, UNIX time.",
+        POLL,
+        "clock",
+        attrgetter("last_success_at"),
+    ),
+    Measure(
+        "gigas_exporter_poll_duration_seconds",
+        "gauge",
+        "How long the last poll of the resource took.",
+        POLL,
+        "clock",
+        attrgetter("duration_seconds"),
+    ),
+)
+"""Read from how the last poll of a resource ended."""
+
+INTERVAL_FAMILIES: tuple[Measure[float], ...] = (
+    Measure(
+        "gigas_exporter_poll_interval_seconds",
+        "gauge",
+        "The configured time between two polls of the resource.",
+        POLL,
+        "`poll` of the configuration",
+        float,
+    ),
+)
+"""Read from the interval between polls of a resource."""
+
+POLL_INVALID_ITEMS: Measure[int] = Measure(
+    "gigas_exporter_poll_invalid_items",
+    "gauge",
+    "Values in the answers of the last poll of the resource that could not be understood, by field; fields that "
+    "decide and are missing count, too. There are no series where all was understood.",
+    (*POLL, "field"),
+    "result of the poll",
+    int,
+)
+
+POLLS = _own("gigas_exporter_polls_total", "Polls of the resource that ended.", POLL, "count")
+POLL_FAILURES = _own(
+    "gigas_exporter_poll_failures_total",
+    "Polls of the resource that failed, by reason.",
+    (*POLL, "reason"),
+    "count",
+)
+API_REQUESTS = _own(
+    "gigas_exporter_api_requests_total",
+    "Requests made to the API, by operation and by what came of them: the HTTP status, or timeout, connection or "
+    "invalid.",
+    ("operation", "code"),
+    "count",
+)
+API_REQUEST_DURATION = Family(
+    "gigas_exporter_api_request_duration_seconds",
+    "histogram",
+    "How long requests to the API took, from connect to the last byte of the answer.",
+    ("operation",),
+    "clock",
+)
+API_RETRIES = _own(
+    "gigas_exporter_api_retries_total", "Requests to the API that were made again.", ("operation",), "count"
+)
+INVALID_ITEMS = _own(
+    "gigas_exporter_invalid_items_total",
+    "Values in answers of the API that could not be understood and were left out.",
+    (*POLL, "field"),
+    "count",
+)
+TOKEN_EXPIRY = _own(
+    "gigas_exporter_api_token_expiry_timestamp_seconds",
+    "When the session token in use ends, as the API said at login, UNIX time.",
+    ACCOUNT,
+    "`expires` of the token",
+)
+DISCOVERY_SUCCESS = _own(
+    "gigas_exporter_discovery_success",
+    "Whether the accounts could last be listed and there were any (1) or not (0); only with discover: true.",
+    (),
+    "result of listing the accounts",
+)
+ACCOUNTS = _own(
+    "gigas_exporter_accounts",
+    "Accounts that are watched; absent until they were listed once, where they are discovered.",
+    (),
+    "configuration or list of accounts",
+)
+ACCOUNTS_UNPOLLED = _own(
+    "gigas_exporter_accounts_unpolled",
+    "Watched accounts whose first poll waits for a free worker.",
+    (),
+    "the poll schedule",
+)
+ACCOUNTS_SKIPPED = _own(
+    "gigas_exporter_accounts_skipped",
+    "Listed accounts that discovery leaves out.",
+    (),
+    "list of accounts",
+)
+LOGIN_BLOCKED = _own(
+    "gigas_exporter_login_blocked",
+    "Whether a rejected login waits before it is sent again (1) or not (0); only with logins.",
+    ACCOUNT,
+    "response to the login",
+)
+RELOAD_SUCCESSFUL = _own(
+    "gigas_exporter_config_last_reload_successful",
+    "Whether the last load of the configuration succeeded (1) or failed (0).",
+    (),
+    "result of the load",
+)
+RELOAD_SUCCESS_TIMESTAMP = _own(
+    "gigas_exporter_config_last_reload_success_timestamp_seconds",
+    "When the configuration was last loaded with success, UNIX time.",
+    (),
+    "clock",
+)
+LOG_LINES_DROPPED = _own(
+    "gigas_exporter_log_lines_dropped_total",
+    "Log lines that were dropped because nothing read standard error fast enough.",
+    (),
+    "count",
+)
