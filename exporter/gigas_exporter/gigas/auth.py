@@ -15,16 +15,14 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Literal, Protocol
+from typing import Protocol
 
 from gigas_exporter.clock import Budget, Clock
-from gigas_exporter.decode import decode_moment
-from gigas_exporter.errors import ApiError, AuthError, ConfigError, DecodeError, GigasError
-from gigas_exporter.gigas.api_requests import ApiRequest
+from gigas_exporter.errors import ApiError, AuthError, ConfigError, GigasError
 from gigas_exporter.gigas.credentials import ApiKeyCredential, Credential, LoginCredential, SecretSource, fits_header
+from gigas_exporter.gigas.login import LOGIN_OPERATION, Login, LoginBlock, Scheme, TokenRequests
 from gigas_exporter.gigas.observer import Observer
 from gigas_exporter.gigas.ratelimit import acquire_within
 from gigas_exporter.gigas.settings import LoginFlow
@@ -32,11 +30,7 @@ from gigas_exporter.secret import Secret
 
 __all__ = ["LOGIN_OPERATION", "AuthHeader", "Login", "LoginAuth", "RequestAuth", "SecretAuth", "request_auth"]
 
-LOGIN_OPERATION = "create_token"
-
 _log = logging.getLogger(__name__)
-
-_Scheme = Literal["raw", "bearer"]
 
 _RENEW_AT = 0.8
 _RETRY_RENEWAL_AT = 0.05
@@ -44,13 +38,8 @@ _RENEWAL_SHARE = 0.5  # of the time left: with a token that still lives, a login
 # The documented life of a token; what the API says is used only when it is shorter, and makes no login a minute.
 _MAX_LIFE_SECONDS = 30 * 60.0
 _MIN_LIFE_SECONDS = 60.0
-# How long a rejected login is not sent again at most: where that password was accepted before, and where it never was.
-_MAX_WAIT_ACCEPTED_SECONDS = 600.0
-_MAX_WAIT_SECONDS = 3600.0
-_RELOAD_INTERVAL_SECONDS = 60.0
 _REJECTED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, 422})
 _PASTED_SCHEME = re.compile(r"^bearer\s+", re.IGNORECASE)
-_FIELD_REJECTED = frozenset({HTTPStatus.BAD_REQUEST, 422})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +88,6 @@ class RequestAuth(Protocol):
         ...
 
 
-class Login(Protocol):
-    """Makes one login request, with retries."""
-
-    def __call__(self, request: ApiRequest[Any], budget: Budget) -> Mapping[str, object]:
-        """Return the response's object."""
-        ...
-
-
 def request_auth(
     credential: Credential,
     login: Login,
@@ -129,7 +110,7 @@ def request_auth(
         observer: Is told about tokens and blocked logins.
     """
     if isinstance(credential, LoginCredential):
-        tokens = _TokenRequests(credential.login, login, flow, readonly=readonly)
+        tokens = TokenRequests(credential.login, login, flow, readonly=readonly)
         return LoginAuth(credential, tokens, first_wait_seconds=first_wait_seconds, clock=clock, observer=observer)
     if isinstance(credential, ApiKeyCredential):
         return SecretAuth(credential.key, "API key", "bearer", is_fixed=True)
@@ -148,17 +129,17 @@ class SecretAuth:
 
     blocked_until = None
 
-    def __init__(self, source: SecretSource, kind: str, scheme: _Scheme, *, is_fixed: bool) -> None:
+    def __init__(self, source: SecretSource, kind: str, scheme: Scheme, *, is_fixed: bool) -> None:
         self._source = source
         self._kind = kind
-        self._first_scheme: _Scheme = scheme
-        self._scheme: _Scheme = scheme
+        self._first_scheme: Scheme = scheme
+        self._scheme: Scheme = scheme
         self._is_fixed = is_fixed
         self._lock = threading.Lock()
         self._secret: Secret | None = None
         self._must_read = True
         self._generation = 0
-        self._rejected_schemes: set[_Scheme] = set()
+        self._rejected_schemes: set[Scheme] = set()
 
     @property
     def secret_name(self) -> str:
@@ -245,7 +226,7 @@ class LoginAuth:
     def __init__(
         self,
         credential: LoginCredential,
-        tokens: _TokenRequests,
+        tokens: TokenRequests,
         *,
         first_wait_seconds: float,
         clock: Clock,
@@ -256,12 +237,12 @@ class LoginAuth:
         self._clock = clock
         self._observer = observer
         self._lock = threading.Lock()
-        self._scheme: _Scheme = tokens.scheme
+        self._scheme: Scheme = tokens.scheme
         self._is_scheme_known = tokens.scheme == "bearer"
         self._session: _LoginSession | None = None
         self._generation = 0
         self._must_read = False
-        self._block = _LoginBlock(first_wait_seconds, clock)
+        self._block = LoginBlock(first_wait_seconds, clock)
         self._renewal_fails = False
 
     @property
@@ -372,115 +353,7 @@ class LoginAuth:
         return self._session
 
 
-class _LoginBlock:
-    """Whether a rejected login may be sent again.
-
-    Attributes:
-        until: On the monotonic clock; ``None`` when nothing is blocked. A wait that is over is ended by the next login.
-    """
-
-    def __init__(self, first_wait_seconds: float, clock: Clock) -> None:
-        self._first_wait = first_wait_seconds
-        self._clock = clock
-        self.until: float | None = None
-        self._wait = 0.0
-        self._message = ""
-        self._rejected: Secret | None = None
-        self._accepted: Secret | None = None
-        self._released_at: float | None = None
-
-    def check(self, password: Secret) -> None:
-        """Raise the error of the rejection while the login may not be sent again."""
-        if self.until is not None and password == self._rejected and self._clock.monotonic() < self.until:
-            raise AuthError(self._message)
-
-    def begin(self, password: Secret, message: str) -> bool:
-        """Block the login; return whether this password was not rejected before."""
-        is_repeated = password == self._rejected
-        limit = _MAX_WAIT_ACCEPTED_SECONDS if password == self._accepted else _MAX_WAIT_SECONDS
-        self._wait = min(limit, 2 * self._wait if is_repeated and self._wait else self._first_wait)
-        self._rejected, self._message = password, message
-        self.until = self._clock.monotonic() + self._wait
-        return not is_repeated
-
-    def end(self, password: Secret) -> bool:
-        """Note that the login was accepted; return whether it was blocked."""
-        was_blocked = self.until is not None
-        self.until, self._wait, self._rejected, self._accepted = None, 0.0, None, password
-        return was_blocked
-
-    def release_on_reload(self) -> None:
-        """Let the login be sent once more, at most once a minute: reloads may come many times a second."""
-        now = self._clock.monotonic()
-        if self.until is None or (self._released_at is not None and now < self._released_at + _RELOAD_INTERVAL_SECONDS):
-            return
-        self._released_at = now
-        self.until = min(self.until, now)
-
-
-class _TokenRequests:
-    """The two ways to ask for a token (Gigas docs, page Authentication).
-
-    Args:
-        user: The login.
-        login: Makes a login request.
-        flow: Which way.
-        readonly: Whether to ask for tokens that can change nothing; only one of the ways has such tokens.
-
-    Attributes:
-        scheme: How tokens of this way are sent, as far as is documented.
-    """
-
-    def __init__(self, user: str, login: Login, flow: LoginFlow, *, readonly: bool) -> None:
-        self._user = user
-        self._login = login
-        self._flow = flow
-        self._readonly = readonly
-        self.scheme: _Scheme = "bearer" if flow == "oidc" else "raw"
-
-    def get(self, password: Secret, budget: Budget, now: float) -> tuple[Secret, float | None]:
-        """Return a token and when it ends (UNIX seconds), where the API says so.
-
-        Raises:
-            ApiError: The API answered with an error.
-            DecodeError: The response holds no token.
-        """
-        if self._flow == "oidc":
-            answer = self._login(self._oidc_request(password), budget)
-            life = answer.get("expires_in")
-            is_number = isinstance(life, int | float) and not isinstance(life, bool)
-            return _token(answer.get("access_token")), now + life if is_number else None  # type: ignore[operator]
-        answer = self._ask(password, budget)
-        return _token(answer.get("token")), decode_moment(answer.get("expires"))
-
-    def _oidc_request(self, password: Secret) -> ApiRequest[Any]:
-        form = {
-            "grant_type": "password",
-            "client_id": "external",
-            "username": self._user,
-            "password": password.reveal(),
-        }
-        return ApiRequest(LOGIN_OPERATION, "POST", "/auth/api/openid-connect/token", form=form)
-
-    def _ask(self, password: Secret, budget: Budget) -> Mapping[str, object]:
-        body: dict[str, object] = {"login": self._user, "password": password.reveal()}
-        if self._readonly:
-            try:
-                return self._login(_token_request({**body, "readonly": True}), budget)
-            except ApiError as error:
-                if error.status not in _FIELD_REJECTED:
-                    raise
-        answer = self._login(_token_request(body), budget)
-        # A guess: only the current API documents the field, and an older one may reject what it does not know.
-        self._readonly = False
-        return answer
-
-
-def _token_request(body: Mapping[str, object]) -> ApiRequest[Any]:
-    return ApiRequest(LOGIN_OPERATION, "POST", "/token", json=body)
-
-
-def _other(scheme: _Scheme) -> _Scheme:
+def _other(scheme: Scheme) -> Scheme:
     return "bearer" if scheme == "raw" else "raw"
 
 
@@ -489,13 +362,7 @@ def _without_scheme(secret: Secret) -> Secret:
     return Secret(_PASTED_SCHEME.sub("", secret.reveal()))
 
 
-def _header(scheme: _Scheme, secret: Secret) -> Secret:
+def _header(scheme: Scheme, secret: Secret) -> Secret:
     if not fits_header(secret):
         raise ConfigError("the token or API key has characters that no HTTP header can hold")
     return secret if scheme == "raw" else Secret(f"Bearer {secret.reveal()}")
-
-
-def _token(token: object) -> Secret:
-    if not isinstance(token, str) or not token.strip() or not token.isascii() or not token.isprintable():
-        raise DecodeError("token", "the response to the login holds no usable token")
-    return Secret(token.strip())
