@@ -77,6 +77,10 @@ def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
         (_basic(b"long", b"y" * 73), AuthResult.OK),  # as in Go, whose bcrypt uses the first 72 bytes
         (_basic(b"long", b"y" * 72 + b"\0"), AuthResult.DENIED),
         ("Basic " + base64.b64encode(b"alice").decode(), AuthResult.DENIED),
+        (
+            f"{_basic(b'alice', b'wonder:land')}, {_basic(b'alice', b'wonder:land')}",
+            AuthResult.DENIED,
+        ),  # a repeated header
         ("Basic !!!!", AuthResult.DENIED),
         ("Basic \u00e9", AuthResult.DENIED),
         ("Basic", AuthResult.DENIED),

@@ -145,6 +145,15 @@ def test_a_client_that_sends_no_more_is_answered(serve: Callable[..., Server], w
         (_head("GET / HTTP/1.1", ": b"), 400),
         (_head("GET / HTTP/1.1", "A: b\0c"), 400),
         (_head("GET / HTTP/1.1", "A: b\rC: d"), 400),
+        (_head("GET / HTTP/1.1", "A: b\nC: d"), 400),
+        (_head("GET / HTTP/1.1", "A: b\n\nGET /-/reload HTTP/1.1\nHost: a"), 400),
+        (_head("GET / HTTP/1.1", "A: b\r\n\nGET /-/reload HTTP/1.1\r\nHost: a"), 400),
+        (_head("GET / HTTP/1.1", "A: b\n\r\nGET /-/reload HTTP/1.1"), 400),
+        (b"GET / HTTP/1.1\nHost: a\n\n", 400),
+        (_head("GET / HTTP/1.1", " folded: b"), 400),
+        (_head("GET / HTTP/1.1", "A: b", "\tfolded: b"), 400),
+        (_head("GET / HTTP/1.1", "A: b\x07"), 400),
+        (_head("GET /\x01 HTTP/1.1"), 400),
         (_head(host=False), 400),
         (_head("GET / HTTP/1.1", "Host: b"), 400),
         (_head("POST / HTTP/1.1", "Content-Length: 1", "Content-Length: 2"), 400),
@@ -169,6 +178,35 @@ def test_a_bad_head_is_rejected(
     answer = client.answer(head_only=data.startswith(b"HEAD"))
     assert (answer.status, answer.headers["connection"]) == (status, "close")
     assert answer.headers["x-content-type-options"] == "nosniff"
+    assert client.is_ended()
+
+
+def test_the_second_request_is_read_as_strictly(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+    """What came together with the request before, or piece by piece, is rejected all the same."""
+    client = wire(serve())
+    client.send(_head() + _head("GET / HTTP/1.1", "A: b\nC: d"))
+    assert [client.answer().status, client.answer().status] == [200, 400]
+    client = wire(serve())
+    for byte in _head("GET / HTTP/1.1", "A: b", " c"):
+        client.send(bytes([byte]))
+    assert client.answer().status == 400
+
+
+def test_a_body_may_hold_anything(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+    """What heads may not hold is no reason to reject a body."""
+    body = b"a\n b\0\r\n\r\n"
+    client = wire(serve())
+    client.send(_head("POST / HTTP/1.1", f"Content-Length: {len(body)}") + body + _head())
+    assert [client.answer().status, client.answer().status] == [200, 200]
+
+
+@pytest.mark.parametrize("headers", [(), ("Connection: close",), ("Connection: keep-alive",), ("Host: a",)])
+def test_http_1_0_is_answered(headers: tuple[str, ...], serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+    """Proxies and probes that speak HTTP/1.0, with and without a Host, get the page and then the end."""
+    client = wire(serve())
+    client.send(_head("GET /metrics HTTP/1.0", *headers, host=False))
+    answer = client.answer()
+    assert (answer.body, answer.headers["connection"]) == (b"GET /metrics\n", "close")
     assert client.is_ended()
 
 

@@ -75,14 +75,6 @@ def test_a_request_may_come_byte_by_byte(serve: Callable[..., Server], wire: Cal
     assert client.answer().status == 200
 
 
-def test_http_1_0_is_answered_and_closed(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
-    """A client of HTTP/1.0 sees the end of the connection."""
-    client = wire(serve())
-    client.send(b"GET / HTTP/1.0\r\n\r\n")
-    assert client.answer().headers["connection"] == "close"
-    assert client.is_ended()
-
-
 def test_a_body_is_waited_for_and_skipped(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
     """A client that asks first is told to go on, and the body is not taken for a request."""
     client = wire(serve())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import re
 import sys
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "ServerLimits", "State"]
 
 _LINGER_SECONDS: Final = 1.0
+_AMBIGUOUS: Final = re.compile(rb"(?<!\r)\n|\n[ \t]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _PLAIN_HTTP_TO_TLS: Final = (
     b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
     b"this is an HTTPS server\n"
@@ -157,6 +159,18 @@ class Connection(H11Protocol):
             if self.state is State.IDLE:
                 self._begin()
             super().data_received(data)
+
+    def handle_events(self) -> None:
+        """Reject a head that a proxy may read differently: a bare LF, a folded line, a control character.
+
+        h11 accepts them. The proxy would take for one request what here are two, and let the second one through.
+        """
+        if self.conn.their_state is h11.IDLE and _AMBIGUOUS.search(
+            self.conn.trailing_data[0].partition(b"\r\n\r\n")[0]
+        ):
+            self.reject(HTTPStatus.BAD_REQUEST)
+        else:
+            super().handle_events()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Reject a request that ends early; answer one that is complete, although the client sends no more."""
