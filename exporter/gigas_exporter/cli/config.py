@@ -35,7 +35,7 @@ def config() -> None:
     cls=GroupedCommand,
     epilog="""\b
 Example:
-  gigas-exporter config check /etc/gigas-exporter.yml --disks 500""",
+  gigas-exporter config check /etc/gigas-exporter/gigas-exporter.yml --disks 500""",
 )
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
@@ -80,7 +80,7 @@ def check(ctx: click.Context, /, file: Path, disks: int, shards: int | None) -> 
     epilog="""\b
 Examples:
   gigas-exporter config init
-  gigas-exporter config init /etc/gigas-exporter.yml""",
+  gigas-exporter config init /etc/gigas-exporter/gigas-exporter.yml""",
 )
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
 def init(file: Path | None) -> None:
@@ -101,7 +101,7 @@ def init(file: Path | None) -> None:
     cls=GroupedCommand,
     epilog="""\b
 Example:
-  gigas-exporter config show --config.file /etc/gigas-exporter.yml""",
+  gigas-exporter config show --config.file /etc/gigas-exporter/gigas-exporter.yml""",
 )
 @click.option("--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True, help="Output format.")
 @settings_options()
