@@ -43,16 +43,17 @@ them.
 ## When an alert comes, and when it ends
 
 It comes its `for` after the exporter noticed, and at most a scrape and an evaluation (1m) later. The exporter notices
-at its next poll, which is after `poll.interval` (1m) for disks and `poll.backups_interval` (5m) for backups, and a limit
-that time alone passes within a minute. So with the defaults an error of a disk is told within about 8 minutes, a backup
-that is too old within 18, one that failed within 12, and then Alertmanager waits its `group_wait`.
+at its next poll, which is after `poll.interval` (1m) for disks and `poll.backups_interval` (5m) for backups, and a
+limit that time alone passes within a minute. So with the defaults an error of a disk is told within about 8 minutes, a
+backup that is too old within 18, one that failed within 12, and then Alertmanager waits its `group_wait`.
 
 It ends `keep_firing_for` after its cause. What compares with an hour ago (GigasInventoryShrank, GigasDiskDisappeared,
-GigasDiskAutobackupTurnedOff, GigasDiskBackupsDropped) ends by itself an hour later, mended or not. An alert about a disk
-ends, too, when nothing is known of the disk any more; what that means is told [below](#what-happens-when-something-is-missing).
+GigasDiskAutobackupTurnedOff, GigasDiskBackupsDropped) ends by itself an hour later, mended or not. An alert about a
+disk ends, too, when nothing is known of the disk any more: [what that
+means](#what-happens-when-something-is-missing).
 
-Swap needs no backup unless a rule of `backup_policy` asks for one, so no alert tells that it has none. An error, a lock
-or a failed backup of it is told.
+Swap needs no backup unless a rule of `backup_policy` asks for one, so no alert tells that it has none. An error, a
+lock or a failed backup of it is told.
 
 ## Labels
 
