@@ -123,8 +123,9 @@ def test_a_client_that_sends_no_more_is_answered(serve: Callable[..., Server], w
     ("data", "status"),
     [
         (_head("GET / HTTP/1.1", "A: " + "x" * 17_000), 431),
-        (_head("GET / HTTP/1.1", *["A: b"] * 100), 431),
-        (_head(f"GET /{'x' * 8192} HTTP/1.1"), 414),
+        (_head("GET / HTTP/1.1", *["A: " + "x" * 100] * 170), 431),
+        (_head(f"GET /{'x' * 17_000} HTTP/1.1"), 431),
+        (_head(f"GET /?{'x' * 17_000} HTTP/1.1"), 431),
         (_head("GET /"), 400),
         (_head("GET  / HTTP/1.1"), 400),
         (_head(" GET / HTTP/1.1"), 400),
@@ -139,7 +140,6 @@ def test_a_client_that_sends_no_more_is_answered(serve: Callable[..., Server], w
         (_head("GET /\xe9 HTTP/1.1"), 400),
         (_head("GET /%ff HTTP/1.1"), 400),
         (_head("GET /?a=%ff HTTP/1.1"), 400),
-        (_head("GET /?" + "a&" * 65 + " HTTP/1.1"), 400),
         (_head("GET / HTTP/1.1", "A : b"), 400),
         (_head("GET / HTTP/1.1", "A"), 400),
         (_head("GET / HTTP/1.1", ": b"), 400),
@@ -166,7 +166,6 @@ def test_a_client_that_sends_no_more_is_answered(serve: Callable[..., Server], w
         (_head("POST / HTTP/1.1", "Transfer-Encoding: x"), 501),
         (_head("POST / HTTP/1.1", "Transfer-Encoding: chunked", "Content-Length: 1"), 501),
         (_head("HEAD / HTTP/1.1", "Transfer-Encoding: chunked"), 501),
-        (_head("GET / HTTP/1.1", "Expect: cake"), 417),
     ],
 )
 def test_a_bad_head_is_rejected(
@@ -241,7 +240,7 @@ def _assert_answered(server: Server, data: bytes) -> None:
         except ConnectionResetError:
             pass
     statuses = {int(part[:3]) for part in said.split(b"HTTP/1.1 ")[1:]}
-    assert statuses <= {100, 200, 400, 413, 414, 417, 431, 501, 505}
+    assert statuses <= {100, 200, 400, 413, 431, 501, 505}
     assert (said == b"") is not bool(statuses)
 
 
