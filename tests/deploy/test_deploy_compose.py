@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from support.programs import answers, await_true, field_tool, free_port, running
 
 _SERVICES = ("exporter", "prometheus", "alertmanager", "grafana")
 
@@ -81,6 +84,75 @@ def test_services_tell_whether_they_are_healthy(services: dict[str, dict[str, An
     """Each service of others has a health check of its own port (the exporter's image brings its own)."""
     port = services[name]["ports"][0].rpartition(":")[2]
     assert any(f"http://127.0.0.1:{port}/" in word for word in services[name]["healthcheck"]["test"])
+
+
+def _seconds(duration: str) -> int:
+    return int(duration[:-1]) * {"m": 60, "h": 3600, "d": 86400, "w": 604800}[duration[-1]]
+
+
+def _option(service: dict[str, Any], name: str) -> str:
+    (value,) = (word.removeprefix(f"--{name}=") for word in service["command"] if word.startswith(f"--{name}="))
+    return str(value)
+
+
+def test_alertmanager_remembers_as_long_as_the_example_waits(
+    services: dict[str, dict[str, Any]], repository: Path
+) -> None:
+    """Alertmanager remembers what it sent for twice the longest time after which it is to say it again."""
+    example = (repository / "alerts/alertmanager.example.yml").read_text(encoding="utf-8")
+    longest = max(map(_seconds, re.findall(r"repeat_interval: (\w+)", example)))
+    assert _seconds(_option(services["alertmanager"], "data.retention")) >= 2 * longest
+
+
+def test_prometheus_keeps_what_the_rules_look_back_on(services: dict[str, dict[str, Any]], repository: Path) -> None:
+    """No range of a rule is longer than the past that is kept."""
+    rules = "".join(path.read_text(encoding="utf-8") for path in (repository / "alerts").glob("*.rules.yml"))
+    longest = max(map(_seconds, re.findall(r"(?<=\[)\d+[mhdw](?=\])", rules)))
+    assert longest == _seconds("1w")
+    assert _seconds(_option(services["prometheus"], "storage.tsdb.retention.time")) > longest
+
+
+def test_versions_are_those_that_were_run(services: dict[str, dict[str, Any]], repository: Path) -> None:
+    """Each image has a version that the page of what was run names, and Grafana the one of its library in the tests."""
+    page = (repository / "docs/compatibility.md").read_text(encoding="utf-8")
+    versions = {name: services[name]["image"].rpartition(":")[2].strip("v}") for name in _SERVICES[1:]}
+    for name, version in versions.items():
+        assert re.search(rf"^\| {name} \|[^|]*\b{re.escape(version)}\b", page, re.MULTILINE | re.IGNORECASE), name
+    packages = json.loads((repository / "tests/dashboards/package.json").read_text(encoding="utf-8"))
+    assert packages["dependencies"]["@grafana/data"] == versions["grafana"]
+
+
+def test_the_exporter_has_an_init(services: dict[str, dict[str, Any]]) -> None:
+    """Process 1 is one that passes signals on, also while Python has not begun to listen to them."""
+    assert services["exporter"]["init"] is True
+
+
+@pytest.mark.field
+@pytest.mark.parametrize("name", ["prometheus", "alertmanager"])
+def test_todays_program_starts_with_the_arguments(
+    services: dict[str, dict[str, Any]], file: Path, tmp_path: Path, name: str
+) -> None:
+    """Debian testing's program takes the stack's arguments and files, and becomes ready without a warning."""
+    address = f"127.0.0.1:{free_port()}"
+    mounts = [volume.split(":")[1::-1] for volume in services[name]["volumes"]]
+    command = [field_tool(name), f"--web.listen-address={address}"]
+    for word in services[name]["command"]:
+        option, _, value = word.partition("=")
+        if option == "--config.file":
+            (source,) = (source for target, source in mounts if target == value)
+            text = (file.parent / source).read_text(encoding="utf-8")
+            config = tmp_path / "config.yml"
+            config.write_text(
+                text.replace("/etc/prometheus/alerts", str(file.parent.parent / "alerts")), encoding="utf-8"
+            )
+            value = str(config)
+        elif option.endswith(".path"):
+            value = str(tmp_path / name)
+        command.append(f"{option}={value}")
+    with running(command, tmp_path) as process:
+        await_true(lambda: process.popen.poll() is not None or answers(f"http://{address}/-/ready"), what="its start")
+        assert process.popen.poll() is None, process.stderr
+        assert not re.search(r"level=(?:WARN|ERROR)", process.stderr, re.IGNORECASE), process.stderr
 
 
 def test_the_exporter_is_a_demo_that_others_reach(services: dict[str, dict[str, Any]], repository: Path) -> None:
