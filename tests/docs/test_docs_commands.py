@@ -77,6 +77,7 @@ def test_commands_do_what_the_page_says(page: Path, tmp_path: Path, fleet: Demo)
             "api.md",
             "alerts.md",
             "architecture.md",
+            "compatibility.md",
             "configuration.md",
             "dashboards.md",
             "glossary.md",
