@@ -117,7 +117,7 @@ class BackupsReading:
         read_at: When the poll ended, by the monotonic clock.
         by_status: Backups by the API's own words, at most 20 of them and ``other``; ``""`` stands for no status.
         unmatched_statuses: Those of ``by_status`` that match no configured word.
-        unassigned: Backups that name no listed disk.
+        unassigned: Backups that name no listed disk; ``None`` where it is not known which disks are listed.
         confirmed: Disks whose own list of backups was read, of which the summaries therefore say all.
     """
 
@@ -127,7 +127,7 @@ class BackupsReading:
     read_at: float
     by_status: Mapping[str, int] = field(default_factory=dict)
     unmatched_statuses: tuple[str, ...] = ()
-    unassigned: int = 0
+    unassigned: int | None = 0
     confirmed: frozenset[str] = frozenset()
 
 

@@ -10,7 +10,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from support.small_api import SmallApi, ago
+from gigas_exporter.cli.once import poll_once
+from gigas_exporter.clock import SystemClock
+from gigas_exporter.config import AccountSettings, Settings
+from gigas_exporter.gigas import ApiSettings
+from gigas_exporter.model import Account
+from gigas_exporter.statuspage import StatusPage
+from gigas_exporter.statuspage.query import Query
+from support.polling import api_key
+from support.small_api import Answer, SmallApi, ago
 from trust.conftest import ACCOUNT, BACKUPS, DISKS, MACHINES, MISSED, Told, backups_of
 
 Tell = Callable[..., Told]
@@ -363,6 +371,31 @@ def test_an_empty_list_with_204(api: SmallApi, tell: Tell) -> None:
     told = tell()
     assert told.status == 0, told.words
     assert "there are no disks" in told.words
+
+
+@pytest.mark.parametrize("answer", [(200, [], {}), (204, b"", {})], ids=["[]", "204"])
+@pytest.mark.parametrize("left", ["12 backups and 4 virtual machines", "12 backups", "4 virtual machines"])
+def test_no_disks_are_not_believed_while_something_else_is_there(
+    api: SmallApi, tell: Tell, answer: Answer, left: str
+) -> None:
+    """What the account has besides is said, by the page too; its backups name no listed disk."""
+    api.answers[DISKS] = lambda _: answer
+    if "backups" not in left:
+        api.answers[BACKUPS] = lambda _: (200, [], {})
+    if "machines" not in left:
+        api.answers[MACHINES] = lambda _: (403, {"error": "no"}, {})
+    told = tell()
+    sentence = f"account 4242: the list of disks is empty, although the account has {left}:"
+    assert told.status == 2, told.words
+    assert told.nagios == 3
+    assert f"no disk could be checked; {sentence}" in told.words
+    assert told.metric("gigas_account_backups_unassigned") == [12.0 if "backups" in left else 0.0]
+    account = AccountSettings(Account("4242"), api_key("k"))
+    store = poll_once(Settings(accounts=(account,), api=ApiSettings(api.url, max_requests_per_second=0.0))).store
+    page = StatusPage(store, SystemClock(), telemetry_path="/metrics").render(Query()).decode()
+    assert sentence in page
+    assert "No disk is known." in page
+    assert "There are no disks." not in page
 
 
 def test_a_204_that_names_items_is_not_empty(api: SmallApi, tell: Tell) -> None:

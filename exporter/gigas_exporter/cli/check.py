@@ -270,7 +270,8 @@ class _Verdict:
         """Return what Nagios keeps to draw: ``U``, its word for a value that is not known, where not all was read."""
         counts = self._counts
         ages = [age for each in self.reports if each.requirement.required and (age := each.age_seconds) is not None]
-        disks_known = self._result.was_read("disks")
+        # No disks at all are not believed while something else is wrong.
+        disks_known = self._result.was_read("disks") and bool(self.reports or not self._errors)
         backups_known = disks_known and self._result.was_read("backups") and not counts[Finding.BACKUPS_UNREADABLE]
         data = {
             "disks": len(self.reports) if disks_known else "U",

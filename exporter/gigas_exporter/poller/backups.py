@@ -162,10 +162,11 @@ class BackupsReader:
                 summaries[disk_id] = replace(merged, read_at=now)
         # A backup that names no disk helps no disk; those whose disk was not understood are counted already.
         invalid["disk_id"] = max(invalid["disk_id"], counts[None])
+        are_disks_known = True
         try:
             disks = known_disks(budget)
         except GigasError:
-            disks = KnownDisks((), frozenset())
+            disks, are_disks_known = KnownDisks((), frozenset()), False
         unbacked = [each for each in disks.ids if each in disks.required and not _has_usable(summaries.get(each))]
         lists = self._read_lists(unbacked, budget, limit=_MAX_CONFIRMED_DISKS)
         before: Mapping[str, BackupSummary] = previous.summaries if previous is not None else {}
@@ -185,7 +186,9 @@ class BackupsReader:
             read_at=now,
             by_status=most_common_statuses(statuses),
             unmatched_statuses=self._words.unmatched(most_common_statuses(statuses)),
-            unassigned=sum(count for disk_id, count in counts.items() if disk_id not in names) if names else 0,
+            unassigned=sum(count for disk_id, count in counts.items() if disk_id not in names)
+            if are_disks_known
+            else None,
             confirmed=frozenset(own),
         )
         failure = lists.first_failure

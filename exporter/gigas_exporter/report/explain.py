@@ -42,7 +42,24 @@ def account_errors(inventory: AccountInventory, monotonic: float) -> list[str]:
     is_known = inventory.current_disks(monotonic) is not None
     if is_known and inventory.backups is not None and inventory.current_backups(monotonic) is None:
         errors.append(f"{who}: backups were read too long ago to judge by")
+    if left := _left_without_disks(inventory, monotonic):
+        errors.append(
+            f"{who}: the list of disks is empty, although the account has {left}: its credential may not see the disks"
+            " (gigas-exporter probe shows what the API answers)"
+        )
     return errors
+
+
+def _left_without_disks(inventory: AccountInventory, monotonic: float) -> str:
+    """Return which backups and virtual machines an account without disks has, empty where all fits together."""
+    if inventory.current_disks(monotonic) != {}:
+        return ""
+    backups = inventory.current_backups(monotonic)
+    counts = {
+        "backup": sum(backups.by_status.values()) if backups is not None else 0,
+        "virtual machine": len(inventory.current_machines(monotonic) or {}),
+    }
+    return " and ".join(f"{count} {what}{'' if count == 1 else 's'}" for what, count in counts.items() if count)
 
 
 def _asks_for_labels(inventory: AccountInventory) -> bool:
