@@ -21,7 +21,7 @@ LOOKS: tuple[dict[str, Any], ...] = (
     {"scheme": "light", "width": 390, "height": 844},
     {"scheme": "dark", "width": 390, "height": 844},
 )
-DOWN = "list_disks: the API answered 500"
+DOWN = "list_disks: the API answered 500: the API has an error of its own, or is not available now"
 LIGHT, DARK, PHONE, DARK_PHONE = LOOKS
 STATES = [
     *(("well and ill", look) for look in LOOKS),
