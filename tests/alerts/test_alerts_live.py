@@ -18,7 +18,7 @@ import pytest
 
 from gigas_exporter.bundle.alerts import RULE_FILES
 from gigas_exporter.simulator import SimulatorServer, World
-from support.notifications import Receiver, quick, receiving
+from support.notifications import Receiver, quick, receiving, sixtieth
 from support.programs import (
     Alertmanager,
     account_environment,
@@ -43,17 +43,6 @@ OF_PROMETHEUS = """
 rule_files: ["*.rules.yml"]
 alerting: {{alertmanagers: [{{static_configs: [{{targets: ["{manager}"]}}]}}]}}
 """
-
-
-def sixtieth(rules: str) -> str:
-    """Return a rule file whose every duration, also those written in seconds, is a sixtieth."""
-    shorter = {"m": "s", "h": "m"}
-    text = re.sub(
-        r"(?<=[\[ ])(\d+)([mhd])(?=[\]\s])(?![^\n]*\.\s*$)",
-        lambda found: f"{int(found[1]) * 24}m" if found[2] == "d" else found[1] + shorter[found[2]],
-        rules,
-    )
-    return re.sub(r"> 900\b", "> 15", text)
 
 
 def test_nothing_but_durations_differs(directory: Path) -> None:

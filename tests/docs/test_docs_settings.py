@@ -100,7 +100,7 @@ def _accept(command: list[str | Path]) -> None:
 _KINDS: Final[tuple[tuple[frozenset[str], Callable[[Path, Mapping[str, Any]], None]], ...]] = (
     (frozenset(ConfigFile.model_fields), _check_exporter),
     (frozenset({"tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"}), _check_web),
-    (frozenset({"global", "scrape_configs", "rule_files", "alerting"}), _check_prometheus),
+    (frozenset({"global", "scrape_configs", "rule_files", "alerting", "remote_write"}), _check_prometheus),
     (frozenset({"global", "route", "receivers", "inhibit_rules", "templates"}), _check_alertmanager),
     (frozenset({"groups"}), _check_rules),
     (frozenset({"apiVersion", "kind", "resources", "images", "labels", "patches"}), _check_kustomization),

@@ -1,4 +1,4 @@
-"""A webhook that keeps what Alertmanager sends, and its example configuration made quick."""
+"""A webhook that keeps what Alertmanager sends, and its example configuration and the rules made quick."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-__all__ = ["Notification", "Receiver", "quick", "receiving"]
+__all__ = ["Notification", "Receiver", "quick", "receiving", "sixtieth"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +72,14 @@ def quick(example: str, receiver: Receiver) -> str:
     """Return the example's text with waits of a second, for a webhook of the test; nothing else is changed."""
     text = re.sub(r"(group_wait|group_interval): \w+", r"\1: 1s", example)
     return text.replace("http://127.0.0.1:9099", receiver.url)
+
+
+def sixtieth(rules: str) -> str:
+    """Return a rule file whose every duration, also those written in seconds, is a sixtieth."""
+    shorter = {"m": "s", "h": "m"}
+    text = re.sub(
+        r"(?<=[\[ ])(\d+)([mhd])(?=[\]\s])(?![^\n]*\.\s*$)",
+        lambda found: f"{int(found[1]) * 24}m" if found[2] == "d" else found[1] + shorter[found[2]],
+        rules,
+    )
+    return re.sub(r"> 900\b", "> 15", text)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from support.programs import answers, await_true, field_tool, free_port, running
+from support.programs import Process, answers, await_true, field_tool, free_port, running
 
-__all__ = ["victoria"]
+__all__ = ["store_and_vmalert", "victoria", "vmagent"]
 
 
 @contextmanager
@@ -22,27 +22,45 @@ def victoria(directory: Path, scrapes: str, rules: Path, notifier: str, label: s
         notifier: Where Alertmanager is.
         label: A label that vmalert adds, as name=value.
     """
-    store, agent, alert = (f"127.0.0.1:{free_port()}" for _ in range(3))
+    more = (f"-notifier.url={notifier}", f"-external.label={label}")
+    with store_and_vmalert(directory, rules, more) as store, vmagent(directory, scrapes, store):
+        yield store
+
+
+@contextmanager
+def vmagent(directory: Path, scrapes: str, store: str) -> Iterator[Process]:
+    """Run vmagent with a configuration until the end of the block; it sends to the store."""
     (directory / "scrapes.yml").write_text(scrapes, encoding="utf-8")
-    commands = {
-        store: [
-            *(field_tool("victoria-metrics"), f"-httpListenAddr={store}", f"-storageDataPath={directory}/victoria"),
-            *("-search.latencyOffset=0s", "-search.disableCache", "-inmemoryDataFlushInterval=1s"),
-        ],
-        agent: [
-            *(field_tool("vmagent"), f"-httpListenAddr={agent}", f"-promscrape.config={directory}/scrapes.yml"),
-            *(f"-remoteWrite.url=http://{store}/api/v1/write", f"-remoteWrite.tmpDataPath={directory}/vmagent"),
-            "-remoteWrite.flushInterval=1s",
-        ],
-        alert: [
-            *(field_tool("vmalert"), f"-httpListenAddr={alert}", f"-rule={rules}", f"-datasource.url=http://{store}"),
-            *(f"-remoteWrite.url=http://{store}", f"-remoteRead.url=http://{store}", f"-notifier.url={notifier}"),
-            *(f"-external.label={label}", "-rule.evalDelay=0s", "-disableAlertgroupLabel"),
-        ],
-    }
-    with ExitStack() as stack:
-        for address, command in commands.items():
-            process = stack.enter_context(running(command, directory))
-            await_true(lambda a=address, p=process: p.popen.poll() is not None or answers(f"http://{a}/health"))  # type: ignore[misc]
-            assert process.popen.poll() is None, process.stderr
+    address = f"127.0.0.1:{free_port()}"
+    command = [
+        *(field_tool("vmagent"), f"-httpListenAddr={address}", f"-promscrape.config={directory}/scrapes.yml"),
+        *(f"-remoteWrite.url={store}/api/v1/write", f"-remoteWrite.tmpDataPath={directory}/vmagent"),
+        "-remoteWrite.flushInterval=1s",
+    ]
+    with _healthy(command, address, directory) as process:
+        yield process
+
+
+@contextmanager
+def store_and_vmalert(directory: Path, rules: Path, more: Sequence[str]) -> Iterator[str]:
+    """Run the store, and vmalert over it with more arguments, and yield the address of the store."""
+    store, alert = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    keeping = [
+        *(field_tool("victoria-metrics"), f"-httpListenAddr={store}", f"-storageDataPath={directory}/victoria"),
+        *("-search.latencyOffset=0s", "-search.disableCache", "-inmemoryDataFlushInterval=1s"),
+    ]
+    evaluating = [
+        *(field_tool("vmalert"), f"-httpListenAddr={alert}", f"-rule={rules}", f"-datasource.url=http://{store}"),
+        *(f"-remoteWrite.url=http://{store}", f"-remoteRead.url=http://{store}"),
+        *("-rule.evalDelay=0s", "-disableAlertgroupLabel", *more),
+    ]
+    with _healthy(keeping, store, directory), _healthy(evaluating, alert, directory):
         yield f"http://{store}"
+
+
+@contextmanager
+def _healthy(command: Sequence[str], address: str, directory: Path) -> Iterator[Process]:
+    with running(command, directory) as process:
+        await_true(lambda: process.popen.poll() is not None or answers(f"http://{address}/health"), what="its start")
+        assert process.popen.poll() is None, process.stderr
+        yield process
