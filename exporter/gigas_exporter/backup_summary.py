@@ -13,7 +13,7 @@ from statistics import median
 from typing import Literal
 
 from gigas_exporter.model import Backup
-from gigas_exporter.status_words import matches_any, parse_words
+from gigas_exporter.status_words import is_doubtful, matches_any, parse_words, type_in_text
 
 __all__ = [
     "MAX_STATUSES",
@@ -40,7 +40,8 @@ _LEAST_TYPICAL = 3
 class BackupStatusWords:
     """The words in a backup's status that tell whether it is usable, as :func:`.matches_any` has it.
 
-    The statuses are documented nowhere. A text that matches no word is usable, and can be seen in a metric.
+    The statuses are documented nowhere. A text that matches no word is usable, and can be seen in a metric, unless it
+    holds a word that makes that doubtful (``failed at step 3`` after others, ``not available``).
 
     Attributes:
         failed: The backup failed.
@@ -55,13 +56,14 @@ class BackupStatusWords:
         " timed out, timeout, unavailable, unsuccessful, unusable"
     )
     unfinished: frozenset[str] = parse_words(
-        "allocating, building, busy, committing, converting, copying, creando, creating, deleted, deleting, destroyed,"
-        " destroying, draft, eliminando, en curso, en progreso, executing, expired, expiring, finalizing, importing,"
-        " in progress, incomplete, init, initializing, inprogress, locked, merging, migrating, moving, not built,"
-        " not complete, not completed, not finished, not ready, ongoing, partial, paused, pending, pendiente, planned,"
-        " preparing, procesando, processing, purging, queued, removed, removing, retrying, running, saving, scheduled,"
-        " skipped, snapshotting, started, starting, submitted, suspended, syncing, taking, transferring, unbuilt,"
-        " unfinished, unknown, updating, uploading, validating, verifying, waiting, working, writing"
+        "allocating, backing up, building, busy, committing, converting, copying, creando, creating, deleted,"
+        " deleting, destroyed, destroying, draft, eliminando, en curso, en progreso, executing, expired, expiring,"
+        " finalizing, importing, in progress, incomplete, init, initializing, inprogress, locked, merging, migrating,"
+        " moving, not built, not complete, not completed, not finished, not ready, ongoing, partial, paused, pending,"
+        " pendiente, planned, preparing, procesando, processing, purging, queued, removed, removing, retrying,"
+        " running, saving, scheduled, skipped, snapshotting, started, starting, submitted, suspended, syncing, taking,"
+        " transferring, unbuilt, unfinished, unknown, updating, uploading, validating, verifying, waiting, working,"
+        " writing"
     )
     good: frozenset[str] = parse_words(
         "active, archived, available, built, complete, completada, completado, completed, correcto, created,"
@@ -72,29 +74,36 @@ class BackupStatusWords:
     def outcome(self, backup: Backup) -> BackupOutcome:
         """Return what a backup is; ``unclear`` when that is not understood."""
         word = None if backup.status is None else _match(self, backup.status)
-        if word is not None and word != "good":
-            return word
-        if backup.built is False:
+        if word == "failed":
+            return "failed"
+        if word == "unfinished" or backup.built is False:
             return "unfinished"
+        is_known = word == "good" or (backup.status_type is None and "locked" not in backup.unknown)
+        if word == "unclear" or "built" in backup.unknown or not is_known:
+            return "unclear"
         if word == "good":
             return "usable"
-        if backup.status_type is not None or not backup.unknown.isdisjoint(_DECIDING):
-            return "unclear"
         if backup.locked or (backup.status is None and backup.size_bytes == 0):
             return "unfinished"
         return "usable"
 
     def unmatched(self, statuses: Iterable[str]) -> tuple[str, ...]:
         """Return those of some statuses that match no word."""
-        return tuple(each for each in statuses if each not in {"", OTHER_STATUSES} and _match(self, each) is None)
+        return tuple(
+            each for each in statuses if each not in _NO_TEXTS and not type_in_text(each) and not _match(self, each)
+        )
 
 
 _DECIDING = frozenset({"built", "locked"})
+_NO_TEXTS = frozenset({"", OTHER_STATUSES, "object", "array"})
 
 
 @lru_cache(maxsize=1024)
-def _match(words: BackupStatusWords, status: str) -> Literal["failed", "unfinished", "good"] | None:
-    """Return the list that a status is in; one that is exactly in a list goes before one that only resembles."""
+def _match(words: BackupStatusWords, status: str) -> Literal["failed", "unfinished", "good", "unclear"] | None:
+    """Return the list that a status is in; one that is exactly in a list goes before one that only resembles.
+
+    One that is good or unknown but for a word that denies that, or that says otherwise in its midst, is ``unclear``.
+    """
     lists: tuple[tuple[Literal["failed", "unfinished", "good"], frozenset[str]], ...] = (
         ("failed", words.failed),
         ("unfinished", words.unfinished),
@@ -103,8 +112,9 @@ def _match(words: BackupStatusWords, status: str) -> Literal["failed", "unfinish
     for exactly in (True, False):
         for name, known in lists:
             if matches_any(known, status, exactly=exactly):
-                return name
-    return None
+                is_sure = exactly or name != "good" or not is_doubtful(words.failed | words.unfinished, status)
+                return name if is_sure else "unclear"
+    return "unclear" if is_doubtful(words.failed | words.unfinished, status) else None
 
 
 def count_statuses(backups: Iterable[Backup]) -> Counter[str]:
@@ -141,7 +151,7 @@ class BackupSummary:
             when it has no readable date.
         failed_at: ``date_created`` of the newest failed backup, where it is newer than the newest usable one.
         older_sizes: Known sizes of the usable backups but the newest.
-        unclear_statuses: How many of ``unclear`` are so for a status that is no text and matches no word.
+        unclear_statuses: How many of ``unclear`` are so for their status.
     """
 
     usable: int
@@ -199,7 +209,7 @@ def summarise(backups: Iterable[Backup], words: BackupStatusWords, read_at: floa
         elif outcome == "unclear":
             at = float("inf") if created is None else created
             unclear_at = at if unclear_at is None else max(unclear_at, at)
-            unclear_statuses += backup.status_type is not None
+            unclear_statuses += backup.unknown.isdisjoint(_DECIDING)
     return _summary(
         (counts["usable"], counts["failed"], counts["unclear"]),
         unclear_statuses=unclear_statuses,

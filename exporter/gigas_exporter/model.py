@@ -82,7 +82,7 @@ class Backup:
         size_bytes: ``backup_size`` × 1024: the unit is documented nowhere; we take OnApp's, which is KB of 1024 bytes.
         backup_type: ``gigas`` (made by hand) or ``gigas-automatic``.
         built: Whether the backup is finished, where the API says so.
-        status_type: JSON's name for the type of a status that is no text, such as ``number``; else ``None``.
+        status_type: JSON's name for the type of a status that is no text, or a number or boolean in one; else ``None``.
         unknown: The fields that were not understood.
     """
 

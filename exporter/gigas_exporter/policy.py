@@ -180,7 +180,12 @@ class Policy:
         return tuple(facts)
 
     def _that_hold(self, name: str, value: str | bool | None) -> _Facts:
-        """Return the conditions on a field that hold for a value; for an empty one none does."""
+        """Return the conditions on a field that hold for a value; for an empty one none does.
+
+        Blanks around a text, which nobody sees, are left out.
+        """
+        if isinstance(value, str):
+            value = value.strip()
         if value is None or value == "":
             return frozenset()
         conditions = self._conditions[name]

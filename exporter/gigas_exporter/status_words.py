@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-__all__ = ["DISK_ERROR_WORDS", "fold_status", "matches_any", "parse_words"]
+__all__ = ["DISK_ERROR_WORDS", "fold_status", "is_doubtful", "matches_any", "parse_words", "type_in_text"]
 
 _SEPARATORS = re.compile(r"[\s_-]+")
+_NOT_IN_WORDS = re.compile(r"[\W_]+")
+_BETWEEN_CAPITALS = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?\s*%?", re.ASCII)
 
 
 def parse_words(text: str) -> frozenset[str]:
@@ -16,10 +19,17 @@ def parse_words(text: str) -> frozenset[str]:
 
 
 DISK_ERROR_WORDS: frozenset[str] = parse_words(
-    "broken, corrupt, corrupted, crashed, damaged, degraded, err, error, errored, errors, fail, failed, failing,"
-    " failure, fatal, fault, faulted, faulty, lost, unrecoverable"
+    "bad, broken, corrupt, corrupted, crashed, damaged, degraded, err, error, errored, errors, fail, failed, failing,"
+    " failure, fatal, fault, faulted, faulty, inaccessible, lost, not available, not ok, unavailable, unreadable,"
+    " unrecoverable, unusable"
 )
 """What in a disk's status means an error, whatever its flag says."""
+
+_DENYING = parse_words(
+    "0, false, half, hardly, incorrectly, never, no, non, not, nothing, only, partially, partly, unsuccessfully,"
+    " without, zero"
+)
+"""Words that turn the meaning of another, as in ``not available``, ``built: false`` or ``without errors``."""
 
 
 def fold_status(text: str) -> str:
@@ -32,13 +42,40 @@ def matches_any(words: frozenset[str], status: str, *, exactly: bool = False) ->
     """Return whether a status matches one of some folded words.
 
     It matches a word when it is the word, begins with it before no letter (``failed: timeout``), or ends with it after
-    no letter (``backup_failed``).
+    no letter (``backup_failed``) and after no word that denies it (``not available``).
     """
-    folded = fold_status(status)
-    return folded in words or (not exactly and any(_is_at_an_end(word, folded) for word in words))
+    return any(
+        folded in words or (not exactly and any(_is_at_an_end(word, folded) for word in words))
+        for folded in _foldings(status)
+    )
+
+
+@lru_cache(maxsize=1024)
+def is_doubtful(words: frozenset[str], status: str) -> bool:
+    """Return whether a status has one of some folded words somewhere, or one that denies another."""
+    spaced = [f" {' '.join(_split(folded))} " for folded in _foldings(status)]
+    return any(f" {word} " in text for text in spaced for word in words | _DENYING)
+
+
+def type_in_text(status: str) -> str | None:
+    """Return JSON's name for the type of a number, share or boolean that is written as text."""
+    text = status.strip().casefold()
+    if _NUMBER.fullmatch(text):
+        return "number"
+    return "boolean" if text in {"true", "false"} else None
+
+
+def _foldings(status: str) -> frozenset[str]:
+    """Return a status folded, and with its words apart where capitals begin them (``NotBuilt``)."""
+    return frozenset({fold_status(status), fold_status(_BETWEEN_CAPITALS.sub(" ", status))})
+
+
+def _split(text: str) -> list[str]:
+    return [word for word in _NOT_IN_WORDS.split(text) if word]
 
 
 def _is_at_an_end(word: str, folded: str) -> bool:
     if folded.startswith(word) and not folded[len(word) : len(word) + 1].isalpha():
         return True
-    return folded.endswith(word) and not folded[: -len(word)][-1:].isalpha()
+    before = folded[: -len(word)]
+    return folded.endswith(word) and not before[-1:].isalpha() and _DENYING.isdisjoint(_split(before)[-1:])

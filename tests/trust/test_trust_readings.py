@@ -110,6 +110,35 @@ def test_an_item_without_readable_id_makes_a_list_not_whole(api: SmallApi, tell:
     assert told.metric("gigas_exporter_poll_success", resource=path.rpartition("/")[2]) == [0]
 
 
+@pytest.mark.parametrize("change", [{"is_swap": True}, {"autobackup": False}, {"error": True}])
+def test_two_different_items_of_one_id(missed: SmallApi, tell: Tell, change: dict[str, Any]) -> None:
+    """Which of them is true is not known, so that the list is not whole; one that only comes twice is harmless."""
+    first = missed.lists[DISKS][MISSED - 1]
+    missed.lists[DISKS].append({**first, "id": str(MISSED)})
+    assert_missed(tell())
+    missed.lists[DISKS][-1].update(change)
+    assert_failed(tell(), "list_disks: two different items have the same id")
+
+
+def test_a_backup_that_names_two_disks(missed: SmallApi, tell: Tell) -> None:
+    """In two items of the same id: whose it is is not known."""
+    missed.lists[BACKUPS].append({**missed.lists[BACKUPS][0], "disk_id": MISSED})
+    told = tell()
+    assert told.status == 2
+    assert "list_backups: two different items have the same id" in told.words
+
+
+@pytest.mark.parametrize(
+    ("match", "field"), [("mount_point: '/srv/db*'", "mount_point"), ("virtual_machine_label: 'db*'", "label")]
+)
+def test_blanks_around_what_a_rule_asks_for(missed: SmallApi, tell: Tell, match: str, field: str) -> None:
+    """Nobody sees them: the rule matches all the same."""
+    text = " /srv/db " if field == "mount_point" else " db-1"
+    for item in missed.lists[DISKS if field == "mount_point" else MACHINES]:
+        item[field] = text
+    assert_missed(tell(config=f"backup_policy: [{{match: {{{match}}}, max_age: 26h}}, {{required: false, reason: x}}]"))
+
+
 def test_a_list_of_errors_is_not_empty(api: SmallApi, tell: Tell) -> None:
     """Nor is one of which no item can be read."""
     for items in ([{"error": "no such account"}], [None], [{"name": "a"}, {"name": "b"}]):
@@ -203,7 +232,10 @@ def test_a_status_says_error_while_the_flag_does_not(api: SmallApi, tell: Tell, 
         {"status": "something odd", "locked": "yes"},
         {"status": None, "backup_size": 0},
         {"status": "", "backup_size": "0"},
-        *({"status": word} for word in ("in-progress", "IN_PROGRESS", "In Progress", "incomplete", "deleting")),
+        *(
+            {"status": word}
+            for word in ("in-progress", "IN_PROGRESS", "InProgress", "NotBuilt", "incomplete", "deleting")
+        ),
         *({"status": word} for word in ("failed: timeout", "backup_failed", "Failed", " error ", "cancelled by user")),
     ],
 )
@@ -234,6 +266,46 @@ def test_a_backup_that_is_usable(missed: SmallApi, tell: Tell, fields: Mapping[s
     assert_well(told)
     status = fields["status"] or ""
     assert told.metric("gigas_account_backups_by_status", status=status) == [12.0 if status == "completed" else 1.0]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"status": "not available"},
+        {"status": "no backup"},
+        {"status": "built: false"},
+        {"status": "unsuccessfully completed"},
+        {"status": "Partially_Completed"},
+        {"status": "completed, 3 failed disks"},
+        {"status": "backup failed at step 3"},
+        {"status": "completed without errors"},
+        {"status": "50%"},
+        {"status": "0"},
+        {"status": "False"},
+        {"status": "completed", "built": "perhaps"},
+    ],
+)
+def test_a_status_that_is_doubtful(missed: SmallApi, tell: Tell, fields: Mapping[str, Any]) -> None:
+    """A word that denies another, or says otherwise in the midst, and a number as text are not understood."""
+    newest(missed, **fields)
+    told = tell()
+    assert_not_understood(told, "status", disks=1)
+    assert told.finding("backup_missed") == {str(MISSED)}
+    assert "counts as usable" not in told.words
+    invalid = "built" if "built" in fields else "status"
+    assert told.metric("gigas_exporter_poll_invalid_items", resource="backups", field=invalid) == [1]
+    if invalid == "status":
+        assert_well(tell(config=f"backup_status: {{good: ['{fields['status']}', completed]}}"))
+
+
+def test_statuses_that_all_say_that_there_was_no_error(api: SmallApi, tell: Tell) -> None:
+    """No disk counts as never backed up for a word of failure that is denied; nor has a disk an error for it."""
+    each_disk(api, "status", "no errors")
+    for item in backups_of(api):
+        item["status"] = "completed without errors"
+    told = tell()
+    assert_not_understood(told, "status")
+    assert told.finding("never_backed_up") == told.finding("disk_error") == set()
 
 
 @pytest.mark.parametrize("status", [3, True, {"state": "done"}, ["done"]])

@@ -27,7 +27,7 @@ from gigas_exporter.decode.fields import (
     text_of,
 )
 from gigas_exporter.model import NONE_UNKNOWN, Account, Backup, Disk, VirtualMachine
-from gigas_exporter.status_words import DISK_ERROR_WORDS, matches_any, parse_words
+from gigas_exporter.status_words import DISK_ERROR_WORDS, matches_any, parse_words, type_in_text
 
 __all__ = [
     "FIELDS",
@@ -166,7 +166,7 @@ class Decoder:
             decode_flag(get("locked"), "locked", problems),
             decode_text(get("backup_type"), "backup_type", problems),
             decode_flag(get("built"), "built", problems),
-            None if is_text else kind_of(status),
+            _status_type(status),
             self._reported(problems, invalid) if problems else NONE_UNKNOWN,
         )
 
@@ -252,6 +252,13 @@ class Decoder:
 def _names(problems: Iterable[Problem]) -> set[str]:
     """Return the fields whose value is not known; a date that lies ahead is."""
     return {name for name, _, detail in problems if detail != AHEAD}
+
+
+def _status_type(status: object) -> str | None:
+    """Return JSON's name for the type of a status that is no text, or a number or boolean written as one."""
+    if isinstance(status, str):
+        return type_in_text(status)
+    return None if status is None else kind_of(status)
 
 
 def _is_blank(value: object) -> bool:

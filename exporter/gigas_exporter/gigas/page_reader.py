@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 
 from gigas_exporter.decode import Decode, Misreadings, decode_array, decode_items
-from gigas_exporter.errors import DecodeError, TransportError
+from gigas_exporter.errors import DecodeError, IncompleteError, TransportError
 from gigas_exporter.gigas.pagination import Page
 from gigas_exporter.gigas.transport import RawResponse
 from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
@@ -122,6 +122,7 @@ class PageReader(Generic[_Item, _V]):
         Raises:
             DecodeError: The response is no JSON array with status 200 and no 204 without a body, or holds more than
                 ``at_most`` items.
+            IncompleteError: Two different items have the same id.
             TransportError: The work ended before all items were decoded.
         """
         with _large if len(answer.body) > _LARGE_BYTES else nullcontext():
@@ -147,8 +148,19 @@ class PageReader(Generic[_Item, _V]):
             self._raise_if_stopped()
             part = raw_items[start : start + _ITEMS_AT_ONCE]
             items.update(decode_items(part, self._decode, invalid, self._latest))
+        if len(items) + invalid["id"] < count:
+            self._raise_if_contradictory(raw_items, items)
         ids = array("q", map(hash, items))
         return Page(digest, count, ids, self._make(items), dict(invalid), total, per_page)
+
+    def _raise_if_contradictory(self, raw_items: Iterable[object], items: Mapping[str, _Item]) -> None:
+        """Raise an error where two items of one page have the same id and are not the same."""
+        for raw in raw_items:
+            item = self._decode(raw, Misreadings(self._announced), self._latest)
+            if item is not None and item != items[item.id]:
+                raise IncompleteError(
+                    f"{self._operation}: two different items have the same id, so that it is not known which is true"
+                )
 
     def _raise_if_stopped(self) -> None:
         if self._ended.is_set():
