@@ -140,8 +140,7 @@ def measure_latency(cloud: Cloud, directory: Path, effort: Effort) -> list[Figur
         samples = []
         for _ in range(min(3, effort.starts)):
             cloud.delay(_LATENCY_SECONDS)
-            flags = (f"--api.max-concurrency={_CONCURRENCY}", f"--backups.source={source}")
-            with Exporter(cloud, directory, *flags) as exporter:
+            with Exporter(cloud, directory, f"--api.max-concurrency={_CONCURRENCY}", source=source) as exporter:
                 exporter.await_polled(cloud, {"account": cloud.pages, "disk": cloud.disks}[source])
                 samples.append(exporter.poll_seconds())
         target = TARGETS[kind].get(cloud.disks)

@@ -81,7 +81,13 @@ class Exporter(Program):
     """``gigas-exporter serve`` for the account of a cloud, without a limit of rate."""
 
     def __init__(
-        self, cloud: Cloud, directory: Path, *flags: str, interval: str = "1h", backups_interval: str = "1h"
+        self,
+        cloud: Cloud,
+        directory: Path,
+        *flags: str,
+        interval: str = "1h",
+        backups_interval: str = "1h",
+        source: str = "account",
     ) -> None:
         cloud.forget_requests()
         self.port = free_port()
@@ -89,7 +95,7 @@ class Exporter(Program):
         command = (
             *(sys.executable, "-m", "gigas_exporter", "serve", f"--web.listen-address=127.0.0.1:{self.port}"),
             *(f"--poll.interval={interval}", f"--poll.backups-interval={backups_interval}"),
-            *("--api.max-requests-per-second=0", "--backups.source=account", *flags),
+            *("--api.max-requests-per-second=0", f"--backups.source={source}", *flags),
         )
         environ = {name: value for name, value in os.environ.items() if not name.startswith("GIGAS_")}
         environ |= {"GIGAS_API_URL": cloud.url, "GIGAS_ACCOUNT_ID": ACCOUNT, "GIGAS_API_KEY": _KEY}

@@ -35,7 +35,7 @@ def config() -> None:
     cls=GroupedCommand,
     epilog="""\b
 Example:
-  gigas-exporter config check /etc/gigas-exporter/gigas-exporter.yml --disks 500""",
+  gigas-exporter config check gigas-exporter.yml --disks 500""",
 )
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
@@ -101,7 +101,7 @@ def init(file: Path | None) -> None:
     cls=GroupedCommand,
     epilog="""\b
 Example:
-  gigas-exporter config show --config.file /etc/gigas-exporter/gigas-exporter.yml""",
+  gigas-exporter config show --config.file gigas-exporter.yml""",
 )
 @click.option("--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True, help="Output format.")
 @settings_options()
