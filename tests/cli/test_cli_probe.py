@@ -117,6 +117,23 @@ def test_an_accounts_list_that_leaves_backups_out_is_found(run: Run, api: SmallA
     assert "/account/4242/disk/3/backups" in api.asked
     (problem,) = document["problems"]
     assert problem["try"] == "poll.backups_source: disk"
+    assert document["accounts"][0]["disks"]["findings"] == {}
+
+
+def test_no_disk_is_never_backed_up_by_the_accounts_list_alone(run: Run, api: SmallApi) -> None:
+    """Each is asked for its own, as the exporter does, up to a bound; one that cannot be read is not known."""
+    api.lists.update(healthy(disks=30))
+    api.lists[BACKUPS] = []
+    outcome = run("probe", GIGAS_API_URL=api.url)
+    assert "ACCOUNT 1: 30 disks; 9 backups unreadable; of 9 without a backup" in outcome.out
+    assert sum("/disk/" in path for path in api.asked) == 21
+    api.lists.update({f"/account/4242/disk/{number}/backups": [] for number in range(1, 31)})
+    api.answers["/account/4242/disk/2/backups"] = lambda _: (403, b"", {})
+    api.lists[DISKS] = api.lists[DISKS][:4]
+    status, document = _probe(run, api)
+    assert status == 2
+    assert document["accounts"][0]["disks"]["findings"] == {"never backed up": 3, "backups unreadable": 1}
+    assert any(each["problem"].startswith("1 not accepted: HTTP status 403") for each in document["problems"])
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from gigas_exporter import human
-from gigas_exporter.cli.probe.facts import describe_list
+from gigas_exporter.cli.probe.facts import describe_list, reason_of
 from gigas_exporter.cli.probe.fields import Problem, decoders
 from gigas_exporter.cli.probe.lists import ListReading, Recorder, read_list
 from gigas_exporter.clock import Clock
 from gigas_exporter.config import AccountSettings, Settings
+from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.inventory import (
     AccountInventory,
@@ -30,6 +31,8 @@ _GIB: Final = 2**30
 _PLAUSIBLE_DISK_BYTES: Final = (_GIB / 4, 64 * 1024 * _GIB)
 _PLAUSIBLE_SHARE: Final = (1e-4, 20.0)
 _ENDLESS: Final = StalenessLimits(float("inf"), float("inf"))
+_MAX_ASKED_DISKS: Final = 20
+"""How many disks without a backup in the account's list are asked for their own; the exporter asks more of them."""
 
 
 @dataclass(slots=True)
@@ -49,7 +52,7 @@ class AccountProbe:
 def probe_account(
     number: int, settings: Settings, account: AccountSettings, clock: Clock, progress: Callable[[str], None]
 ) -> AccountProbe:
-    """Read each list of an account once, and the own backups of one disk."""
+    """Read each list of an account once, and the own backups of one disk and of those that would have none."""
     recorder, decode = Recorder(), decoders(settings.api)
     account_id = account.account.id
     with ReadClient(settings.api, account.credential, clock=clock, on_response=recorder) as client:
@@ -68,6 +71,12 @@ def probe_account(
             lists.append(
                 read_list(recorder, "disk_backups", lambda: client.list_disk_backups(account_id, disk_id), decode)
             )
+        own_lists = _OwnLists({} if own_disk is None else {own_disk.id: lists[-1].items})
+        unbacked = _without_backup(inventory)
+        for asked in [each for each in unbacked if each not in own_lists.items][:_MAX_ASKED_DISKS]:
+            progress(f"account {number}: backups of {len(own_lists.items)} disks")
+            own_lists.read(client, account_id, asked)
+    inventory = _with_own_lists(inventory, own_lists, unbacked, settings, clock.monotonic())
     found = AccountProbe(number)
     found.facts = {"account": number, "lists": []}
     for reading in lists:
@@ -75,7 +84,12 @@ def probe_account(
         found.facts["lists"].append(facts)
         found.problems += problems
     found.problems += _across(number, lists, own_disk)
-    judged = found.facts["disks"] = _judged(inventory, clock)
+    if own_lists.error is not None:
+        reason = reason_of(own_lists.error)[0]
+        found.problems.append(
+            Problem(number, "disk_backups", None, f"{own_lists.failed} not accepted: {reason}", unreadable=True)
+        )
+    judged = found.facts["disks"] = _judged(inventory, clock, sum(each not in own_lists.items for each in unbacked))
     unclear = 0 if judged is None else judged["findings"].get(Finding.NOT_UNDERSTOOD.value, 0)
     if unclear and not any(problem.list in {"disks", "virtual_machines"} for problem in found.problems):
         found.problems.append(Problem(number, "disks", None, f"{unclear} disks cannot be judged: not understood"))
@@ -105,10 +119,57 @@ def _inventory(
                 grouped.setdefault(backup.disk_id, []).append(backup)
         summaries = {disk_id: summarise(each, settings.status_words, now) for disk_id, each in grouped.items()}
         whole = all(backup.disk_id is not None for backup in backups.items)
-        confirmed = frozenset(each.id for each in disks.items or ())
-        backups_reading = BackupsReading(summaries, frozenset(), now if whole else None, now, confirmed=confirmed)
+        backups_reading = BackupsReading(summaries, frozenset(), now if whole else None, now)
         inventory = replace(inventory, backups=backups_reading)
     return inventory.with_requirements(settings.policy)
+
+
+@dataclass(slots=True)
+class _OwnLists:
+    """The own lists of some disks: by disk id the backups, ``None`` where they could not be read."""
+
+    items: dict[str, tuple[Backup, ...] | None]
+    failed: int = 0
+    error: GigasError | None = None
+
+    def read(self, client: ReadClient, account_id: str, disk_id: str) -> None:
+        """Read the list of one disk more."""
+        try:
+            self.items[disk_id] = client.list_disk_backups(account_id, disk_id).items
+        except GigasError as error:
+            self.items[disk_id] = None
+            self.failed += 1
+            self.error = self.error or error
+
+
+def _without_backup(inventory: AccountInventory) -> list[str]:
+    """Return the disks that must have a backup and have no usable one in the account's list."""
+    if inventory.backups is None:
+        return []
+    known = inventory.backups.summaries
+    required = [disk_id for disk_id, asked in inventory.requirements.items() if asked.required]
+    return [each for each in required if each not in known or not known[each].usable]
+
+
+def _with_own_lists(
+    inventory: AccountInventory, own: _OwnLists, unbacked: Collection[str], settings: Settings, now: float
+) -> AccountInventory:
+    """Return what the exporter would know after it asked those disks for their own lists, too."""
+    reading = inventory.backups
+    if reading is None:
+        return inventory
+    read = {
+        each: summarise(backups, settings.status_words, now)
+        for each in unbacked
+        if (backups := own.items.get(each)) is not None
+    }
+    known = reading.summaries
+    summaries = {**known, **{each: mine for each, mine in read.items() if mine.usable or each not in known}}
+    failed = frozenset(unbacked) - frozenset(read)
+    return replace(
+        inventory,
+        backups=replace(reading, summaries=summaries, failed_disks=failed, confirmed=frozenset(read)),
+    )
 
 
 def _disk_to_ask(inventory: AccountInventory, disks: ListReading, backups: ListReading) -> Disk | None:
@@ -167,8 +228,14 @@ def _median(values: list[float]) -> float | None:
     return sorted(values)[len(values) // 2] if values else None
 
 
-def _judged(inventory: AccountInventory, clock: Clock) -> dict[str, Any] | None:
-    """Return how many disks have each finding, ``None`` when the disks could not be read."""
+def _judged(inventory: AccountInventory, clock: Clock, not_asked: int) -> dict[str, Any] | None:
+    """Return how many disks have each finding, ``None`` when the disks could not be read.
+
+    Args:
+        inventory: What is known of the account.
+        clock: Says what time it is.
+        not_asked: How many disks without a backup in the account's list were not asked for their own.
+    """
     if inventory.disks is None:
         return None
     reports = report_account(inventory, wall=clock.wall(), monotonic=clock.monotonic())
@@ -177,4 +244,5 @@ def _judged(inventory: AccountInventory, clock: Clock) -> dict[str, Any] | None:
         "disks": len(reports),
         "findings": {finding.value: counts[finding] for finding in Finding if counts[finding]},
         "backups_known": inventory.backups is not None,
+        "disks_not_asked": not_asked,
     }

@@ -52,7 +52,10 @@ def _judged(judged: Mapping[str, Any] | None) -> str:
     if judged is None:
         return "its disks cannot be judged"
     findings = ", ".join(f"{count} {finding}" for finding, count in judged["findings"].items()) or "no findings"
-    return f"{judged['disks']} disks; {findings}" + ("" if judged["backups_known"] else "; backups not read")
+    unread = "" if judged["backups_known"] else "; backups not read"
+    if not_asked := judged["disks_not_asked"]:
+        unread += f"; of {not_asked} without a backup in the account's list the own lists were not read"
+    return f"{judged['disks']} disks; {findings}{unread}"
 
 
 def _list(facts: Mapping[str, Any]) -> Iterator[str]:
