@@ -256,7 +256,7 @@ BAD_FILES: list[tuple[str, str, str]] = [
     (
         "a word in both lists",
         ACCOUNT + "backup_status: {failed: [odd], unfinished: [Odd]}",
-        "backup_status: 'odd' is both in failed and in unfinished; keep one",
+        "backup_status: a word is both in failed and in unfinished; keep one",
     ),
     (
         "a time zone that is none",

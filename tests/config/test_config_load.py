@@ -309,7 +309,7 @@ def test_the_file_may_be_named_in_three_ways(tmp_path: Path, by: str) -> None:
         ),
         (
             {"GIGAS_ACCOUNT_ID": "1", "GIGAS_TOKEN_FILE": "/nowhere/token"},
-            "GIGAS_TOKEN_FILE: secret file /nowhere/token: No such file or directory",
+            "GIGAS_TOKEN_FILE: there is no such file; the secret itself belongs into GIGAS_TOKEN",
         ),
     ],
 )
@@ -361,7 +361,6 @@ def test_a_file_without_accounts_takes_the_account_of_the_environment(load: Load
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "No such file or directory"),
         (b"", "is empty"),
         (b"\xff", "not UTF-8 text"),
         ("a\u200bb".encode(), "has a line break or invisible character inside; it must be one line of text"),
@@ -369,24 +368,38 @@ def test_a_file_without_accounts_takes_the_account_of_the_environment(load: Load
         ("“a”".encode(), "has a character that no HTTP header can hold, such as a typographic quote"),
     ],
 )
-def test_a_secret_file_is_read_when_the_settings_are(
-    load: Load, tmp_path: Path, content: bytes | None, words: str
-) -> None:
+def test_a_secret_file_is_read_when_the_settings_are(load: Load, tmp_path: Path, content: bytes, words: str) -> None:
     """A secret that cannot be used is a problem of the configuration, told with its path."""
-    if content is not None:
-        (tmp_path / "token").write_bytes(content)
+    (tmp_path / "token").write_bytes(content)
     with pytest.raises(ConfigError) as caught:
         load("accounts: [{id: 1, token_file: token}]")
     (problem,) = caught.value.problems
     assert without_location(problem) == f"accounts[0].token_file: secret file {tmp_path}/token: {words}"
 
 
+def test_a_secret_file_that_is_not_there_is_named_where_its_directory_is(load: Load, tmp_path: Path) -> None:
+    """What names a directory that there is, is no secret."""
+    with pytest.raises(ConfigError) as caught:
+        load(f"accounts: [{{id: 1, token_file: {tmp_path.parent}/token}}]")
+    assert f"secret file {tmp_path.parent}/token: No such file or directory" in str(caught.value)
+
+
 def test_a_secret_in_place_of_its_file_is_not_shown(load: Load) -> None:
     """The likeliest slip with a key that ends in _file, in the file and in the environment."""
-    for text, environ in (
-        ("accounts: [{id: 1, api_key_file: canary0secret0canary}]", {}),
-        (None, {"GIGAS_ACCOUNT_ID": "1", "GIGAS_API_KEY_FILE": "canary0secret0canary"}),
-    ):
+    secrets = (
+        "canary0secret0canary",
+        "canary",
+        "canary.secret.x_y",
+        "can/canary+z==",
+        "/canary/x",
+        "/canary",
+        "canary" * 60,
+    )
+    slips: list[tuple[str | None, dict[str, str]]] = []
+    for secret in secrets:
+        slips.append((f"accounts: [{{id: 1, api_key_file: {secret}}}]", {}))
+        slips.append((None, {"GIGAS_ACCOUNT_ID": "1", "GIGAS_API_KEY_FILE": secret}))
+    for text, environ in slips:
         with pytest.raises(ConfigError, match=r"the secret itself belongs into (?:GIGAS_API_KEY|api_key)") as caught:
             load(text, {}, environ)
         assert "canary" not in str(caught.value)

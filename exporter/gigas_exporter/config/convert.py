@@ -155,7 +155,7 @@ def _credential(section: CredentialSection, path: str, directory: Path, findings
         if (value := getattr(section, key)) is not None
     }
     try:
-        return make_credential(given, path)
+        return make_credential(given, path, directory)
     except ConfigError as error:
         findings.problems.extend(error.problems)
         return None
@@ -210,8 +210,9 @@ def words_of(section: StatusSection, findings: Findings) -> BackupStatusWords:
     """Return the words of a backup's status. A word that is given leaves the default lists of the other keys."""
     given = {name: frozenset(getattr(section, name)) for name in sorted(section.model_fields_set)}
     for one, other in combinations(given, 2):
-        for word in sorted(given[one] & given[other]):
-            findings.problems.append(f"backup_status: {word!r} is both in {one} and in {other}; keep one")
+        if both := len(given[one] & given[other]):
+            what = "a word is" if both == 1 else f"{both} words are"
+            findings.problems.append(f"backup_status: {what} both in {one} and in {other}; keep one")
     defaults, words = BackupStatusWords(), frozenset().union(*given.values())
     return BackupStatusWords(
         **{name: given.get(name, getattr(defaults, name) - words) for name in StatusSection.model_fields}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -21,7 +22,6 @@ from gigas_exporter.secret import Secret
 
 __all__ = ["CREDENTIAL_KEYS", "make_credential", "variable_of"]
 
-_SHORTEST_SECRET: Final = 16
 _SECRETS: Final = ("token", "api_key", "password")
 CREDENTIAL_KEYS: Final = ("token", "token_file", "api_key", "api_key_file", "login", "password", "password_file")
 """What a credential is made from, as the file calls it."""
@@ -32,17 +32,18 @@ def variable_of(key: str) -> str:
     return f"GIGAS_{key.upper()}"
 
 
-def make_credential(given: Mapping[str, Secret | Path | str], path: str | None) -> Credential:
+def make_credential(given: Mapping[str, Secret | Path | str], path: str | None, directory: Path = Path()) -> Credential:
     """Return the credential that ``given`` makes; a secret file is read once, to see that it can be.
 
     Args:
         given: What was given, by the keys of :data:`CREDENTIAL_KEYS`.
         path: Where in the file it was given, such as ``accounts[0]``; ``None`` for the environment.
+        directory: That from which relative names of files count.
 
     Raises:
         ConfigError: With every problem found.
     """
-    place = _Place(path)
+    place = _Place(path, directory)
     problems = [
         place.problem(f"{place.name(secret)} and {place.name(f'{secret}_file')} are both given; keep one")
         for secret in _SECRETS
@@ -62,8 +63,9 @@ def make_credential(given: Mapping[str, Secret | Path | str], path: str | None) 
 class _Place:
     """How things are called where the credential was given."""
 
-    def __init__(self, path: str | None) -> None:
+    def __init__(self, path: str | None, directory: Path) -> None:
         self._path = path
+        self.directory = directory
 
     def name(self, key: str) -> str:
         return key if self._path is not None else variable_of(key)
@@ -100,7 +102,7 @@ def _source(given: Mapping[str, object], name: str, place: _Place) -> SecretSour
     if isinstance(path, Path):
         file = SecretFile(path)
         origin = place.origin(f"{name}_file")
-        if _may_be_secret(path):
+        if _may_be_secret(path, place.directory):
             raise ConfigError(f"{origin}: there is no such file; the secret itself belongs into {place.name(name)}")
         try:
             _check(name, file.read(), f"secret file {path}")
@@ -114,9 +116,14 @@ def _source(given: Mapping[str, object], name: str, place: _Place) -> SecretSour
     return fixed
 
 
-def _may_be_secret(path: Path) -> bool:
-    """Return whether a file that is not there may be a secret that was given in place of its file's name."""
-    return len(path.name) >= _SHORTEST_SECRET and "." not in path.name and not path.exists()
+def _may_be_secret(path: Path, directory: Path) -> bool:
+    """Return whether a file that is not there may be a secret that was given in place of its file's name.
+
+    Only what names a directory that there is, other than the root and the one from which names count, is none.
+    """
+    if os.access(path, os.F_OK):  # unlike Path.exists it takes names of any length
+        return False
+    return path.parent in {directory, Path("/")} or not os.access(path.parent, os.F_OK)
 
 
 def _check(name: str, secret: Secret, origin: str) -> None:
