@@ -120,6 +120,7 @@ class DecodeError(GigasError):
 
     Attributes:
         field: The field, or ``body`` for the whole response.
+        detail: What is wrong with it.
     """
 
     reason: Reason = "invalid"
@@ -127,6 +128,7 @@ class DecodeError(GigasError):
     def __init__(self, field: str, detail: str) -> None:
         super().__init__(f"{field}: {detail}")
         self.field = field
+        self.detail = detail
 
 
 class IncompleteError(GigasError):

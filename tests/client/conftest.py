@@ -22,7 +22,7 @@ from gigas_exporter.secret import Secret
 from support.certificates import self_signed
 
 TOKEN = "canary-token"
-_COLLABORATORS = ("observer", "clock", "limiter", "login_retry_seconds", "on_response", "trust")
+_COLLABORATORS = ("observer", "clock", "limiter", "login_retry_seconds", "login_states", "on_response", "trust")
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from gigas_exporter.config import AccountSettings, PollSettings, Settings
-from gigas_exporter.gigas import ApiKeyCredential, ApiSettings, Credential, FixedSecret, LoginCredential
+from gigas_exporter.gigas import ApiKeyCredential, ApiSettings, Credential, FixedSecret, LoginCredential, SecretFile
 from gigas_exporter.model import Account
 from gigas_exporter.secret import Secret
 from support.polling import Watching, api_key, await_true
@@ -81,6 +82,24 @@ def test_a_secret_that_many_accounts_spell_shares_one_rate(watch: Watch) -> None
         assert 10 <= api.count() <= 10 * 2 + 4
 
 
+def test_a_secret_in_many_files_is_one_login_and_one_rate(watch: Watch, tmp_path: Path) -> None:
+    """Each account may have a file of its own."""
+    for number in range(20):
+        (tmp_path / str(number)).write_text("wrong" + "\n" * (number % 2))
+    with RawApi() as api:
+        api.lists["/token"] = 401, {"error": "no"}
+        logins: list[Credential] = [LoginCredential("me", SecretFile(tmp_path / str(each))) for each in range(20)]
+        watching = watch(settings(api, logins, interval=60.0))
+        await_true(lambda: all(watching.observed.polls[str(index), "disks", "auth"] for index in range(1, 21)))
+        assert api.count("/token") == 1
+        assert all(watching.observed.blocked.values())
+    with RawApi() as api:
+        keys: list[Credential] = [ApiKeyCredential(SecretFile(tmp_path / str(each))) for each in range(20)]
+        watch(settings(api, keys, rate=10.0, interval=60.0))
+        time.sleep(2.0)
+        assert 10 <= api.count() <= 10 * 2 + 4
+
+
 def test_reloads_cause_neither_more_requests_than_the_rate_nor_logins(watch: Watch) -> None:
     """Nearly three hundred in a few seconds: limits, tokens and connections belong to the credential."""
     with RawApi() as api:
@@ -96,6 +115,28 @@ def test_reloads_cause_neither_more_requests_than_the_rate_nor_logins(watch: Wat
         assert len(api.requests) - before <= 10.0 * seconds + 4
         assert api.count("/token") == 1
         assert watching.service.healthy()
+
+
+def test_another_api_setting_neither_repeats_logins_nor_forgets_rejections(watch: Watch) -> None:
+    """Tokens and rejections belong to the login and its password, and not to the client that each setting makes."""
+    with RawApi() as api:
+        api.lists["/token"] = 200, {"token": "t", "expires": time.time() + 1800}
+        told = settings(api, [login()] * 3, interval=60.0)
+        watching = watch(told)
+        await_true(lambda: watching.service.not_ready() is None)
+        for page_size in range(20, 40):
+            ended = watching.observed.ended("disks")
+            watching.service.reload(replace(told, api=replace(told.api, page_size=page_size)))
+            await_true(lambda ended=ended: watching.observed.ended("disks") > ended)  # type: ignore[misc]
+        assert api.count("/token") == 1
+        api.lists["/token"] = 401, {"error": "no"}
+        wrong: list[Credential] = [LoginCredential("me@example.com", FixedSecret(Secret("other"), "x"))] * 3
+        for page_size in range(20, 40):
+            told = settings(api, wrong, interval=60.0)
+            watching.service.reload(replace(told, api=replace(told.api, page_size=page_size)))
+            time.sleep(0.1)
+        await_true(lambda: watching.observed.polls["1", "disks", "auth"])
+        assert 2 <= api.count("/token") <= 3
 
 
 def test_a_reload_goes_on_with_polls_that_it_does_not_change(watch: Watch) -> None:

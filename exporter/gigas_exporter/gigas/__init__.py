@@ -35,6 +35,7 @@ from gigas_exporter.gigas.credentials import (
     SecretSource,
     TokenCredential,
 )
+from gigas_exporter.gigas.login import LoginStates
 from gigas_exporter.gigas.observer import NullObserver, Observer
 from gigas_exporter.gigas.page_reader import Listing
 from gigas_exporter.gigas.ratelimit import RateLimiter
@@ -55,6 +56,7 @@ __all__ = [
     "FixedSecret",
     "Listing",
     "LoginCredential",
+    "LoginStates",
     "NullObserver",
     "Observer",
     "RateLimiter",

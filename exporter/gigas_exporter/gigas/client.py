@@ -29,6 +29,7 @@ from gigas_exporter.gigas.api_requests import (
     filters,
 )
 from gigas_exporter.gigas.credentials import Credential
+from gigas_exporter.gigas.login import LoginStates
 from gigas_exporter.gigas.observer import NullObserver, Observer
 from gigas_exporter.gigas.page_reader import Listing, PageCache, PageReader, check_status, sum_invalid
 from gigas_exporter.gigas.pagination import (
@@ -80,6 +81,7 @@ class ReadClient:
         clock: Where the time comes from.
         limiter: Concurrency and rate shared with other clients of the same API; its own by default.
         trust: The authorities that TLS trusts, shared in the same way.
+        login_states: Tokens and rejections of logins, shared in the same way.
         login_retry_seconds: How long a login is not sent again after its first rejection; the poll interval.
         on_response: Called with each response before it is decoded, from any thread; never with that of a login.
 
@@ -98,6 +100,7 @@ class ReadClient:
         clock: Clock | None = None,
         limiter: RateLimiter | None = None,
         trust: TrustStore | None = None,
+        login_states: LoginStates | None = None,
         login_retry_seconds: float = 60.0,
         on_response: Callable[[ApiRequest[Any], RawResponse], None] | None = None,
     ) -> None:
@@ -110,6 +113,7 @@ class ReadClient:
             clock=self._clock,
             limiter=limiter,
             trust=trust,
+            login_states=login_states,
             login_retry_seconds=login_retry_seconds,
             on_response=on_response,
         )

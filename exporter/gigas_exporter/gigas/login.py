@@ -1,23 +1,35 @@
 """How a login asks for a token, and when one that was rejected may be sent again.
 
 A rejected login is not sent again until its password changes, or after a wait that doubles each time: an API that
-counts attempts would lock the user out.
+counts attempts would lock the user out. What is known of a password belongs to the password, wherever it was read, so
+that it is shared by clients and outlives them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Literal, Protocol
 
 from gigas_exporter.clock import Budget, Clock
 from gigas_exporter.decode import decode_moment
-from gigas_exporter.errors import ApiError, AuthError, DecodeError
+from gigas_exporter.errors import ApiError, DecodeError, GigasError
 from gigas_exporter.gigas.api_requests import ApiRequest
 from gigas_exporter.gigas.settings import LoginFlow
 from gigas_exporter.secret import Secret
 
-__all__ = ["LOGIN_OPERATION", "Login", "LoginBlock", "Scheme", "TokenRequests"]
+__all__ = [
+    "LOGIN_OPERATION",
+    "IssuedToken",
+    "Login",
+    "LoginBlock",
+    "LoginState",
+    "LoginStates",
+    "Scheme",
+    "TokenRequests",
+]
 
 LOGIN_OPERATION = "create_token"
 
@@ -28,6 +40,7 @@ Scheme = Literal["raw", "bearer"]
 _MAX_WAIT_ACCEPTED_SECONDS = 600.0
 _MAX_WAIT_SECONDS = 3600.0
 _RELOAD_INTERVAL_SECONDS = 60.0
+_MAX_STATES = 1000  # one for each password; old ones come of rotation
 _FIELD_REJECTED = frozenset({HTTPStatus.BAD_REQUEST, 422})
 
 
@@ -40,41 +53,42 @@ class Login(Protocol):
 
 
 class LoginBlock:
-    """Whether a rejected login may be sent again.
+    """Whether a login that was rejected with one password may be sent again.
 
     Attributes:
         until: On the monotonic clock; ``None`` when nothing is blocked. A wait that is over is ended by the next login.
     """
 
-    def __init__(self, first_wait_seconds: float, clock: Clock) -> None:
-        self._first_wait = first_wait_seconds
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.until: float | None = None
         self._wait = 0.0
-        self._message = ""
-        self._rejected: Secret | None = None
-        self._accepted: Secret | None = None
+        self._error: Callable[[], GigasError] | None = None
+        self._was_accepted = False
         self._released_at: float | None = None
 
-    def check(self, password: Secret) -> None:
+    def check(self) -> None:
         """Raise the error of the rejection while the login may not be sent again."""
-        if self.until is not None and password == self._rejected and self._clock.monotonic() < self.until:
-            raise AuthError(self._message)
+        if self._error is not None and self.until is not None and self._clock.monotonic() < self.until:
+            raise self._error()
 
-    def begin(self, password: Secret, message: str) -> bool:
-        """Block the login; return whether this password was not rejected before."""
-        is_repeated = password == self._rejected
-        limit = _MAX_WAIT_ACCEPTED_SECONDS if password == self._accepted else _MAX_WAIT_SECONDS
-        self._wait = min(limit, 2 * self._wait if is_repeated and self._wait else self._first_wait)
-        self._rejected, self._message = password, message
+    def begin(self, first_wait_seconds: float, error: Callable[[], GigasError]) -> bool:
+        """Block the login; return whether it was not rejected before.
+
+        Args:
+            first_wait_seconds: How long it waits after its first rejection.
+            error: Makes what is raised meanwhile.
+        """
+        is_first = self._error is None
+        limit = _MAX_WAIT_ACCEPTED_SECONDS if self._was_accepted else _MAX_WAIT_SECONDS
+        self._wait = min(limit, first_wait_seconds if is_first else 2 * self._wait)
+        self._error = error
         self.until = self._clock.monotonic() + self._wait
-        return not is_repeated
+        return is_first
 
-    def end(self, password: Secret) -> bool:
-        """Note that the login was accepted; return whether it was blocked."""
-        was_blocked = self.until is not None
-        self.until, self._wait, self._rejected, self._accepted = None, 0.0, None, password
-        return was_blocked
+    def end(self) -> None:
+        """Note that the login was accepted."""
+        self.until, self._wait, self._error, self._was_accepted = None, 0.0, None, True
 
     def release_on_reload(self) -> None:
         """Let the login be sent once more, at most once a minute: reloads may come many times a second."""
@@ -83,6 +97,74 @@ class LoginBlock:
             return
         self._released_at = now
         self.until = min(self.until, now)
+
+
+@dataclass(slots=True)
+class IssuedToken:
+    """A token as a login gave it.
+
+    Attributes:
+        life: Seconds that it is used for.
+        expires_at: When the API says that it ends, UNIX seconds.
+        renew_wall: When it should be replaced, by the wall clock.
+        renew_monotonic: The same by the monotonic clock.
+        scheme: How the API took it; ``None`` until it did.
+    """
+
+    token: Secret
+    life: float
+    expires_at: float | None
+    renew_wall: float = 0.0
+    renew_monotonic: float = 0.0
+    scheme: Scheme | None = None
+
+    def schedule_renewal(self, share: float, clock: Clock) -> None:
+        """Replace it after a share of its life from now on."""
+        self.renew_wall = clock.wall() + share * self.life
+        self.renew_monotonic = clock.monotonic() + share * self.life
+
+    def is_due(self, clock: Clock) -> bool:
+        """Return whether it should be replaced."""
+        # Either clock may be wrong about the time gone by: one is set, the other sleeps when the host does.
+        return clock.wall() >= self.renew_wall or clock.monotonic() >= self.renew_monotonic
+
+
+@dataclass(slots=True)
+class LoginState:
+    """What is known of a login with one password.
+
+    Attributes:
+        lock: Held while a login is sent.
+        issued: The last token.
+    """
+
+    block: LoginBlock
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    issued: IssuedToken | None = None
+
+
+class LoginStates:
+    """The state of each login and password, for all clients that share this object."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._states: dict[Hashable, LoginState] = {}
+
+    def get(self, where: Hashable, password: Secret, clock: Clock) -> LoginState:
+        """Return the state.
+
+        Args:
+            where: The login, and the API that it is for.
+            password: Its password as it is now.
+            clock: Where the time comes from.
+        """
+        key = where, password
+        with self._lock:
+            state = self._states.pop(key, None) or LoginState(LoginBlock(clock))
+            self._states[key] = state
+            if len(self._states) > _MAX_STATES:
+                del self._states[next(iter(self._states))]
+            return state
 
 
 class TokenRequests:
@@ -96,10 +178,11 @@ class TokenRequests:
 
     Attributes:
         scheme: How tokens of this way are sent, as far as is documented.
+        user: The login.
     """
 
     def __init__(self, user: str, login: Login, flow: LoginFlow, *, readonly: bool) -> None:
-        self._user = user
+        self.user = user
         self._login = login
         self._flow = flow
         self._readonly = readonly
@@ -124,13 +207,13 @@ class TokenRequests:
         form = {
             "grant_type": "password",
             "client_id": "external",
-            "username": self._user,
+            "username": self.user,
             "password": password.reveal(),
         }
         return ApiRequest(LOGIN_OPERATION, "POST", "/auth/api/openid-connect/token", form=form)
 
     def _ask(self, password: Secret, budget: Budget) -> Mapping[str, object]:
-        body: dict[str, object] = {"login": self._user, "password": password.reveal()}
+        body: dict[str, object] = {"login": self.user, "password": password.reveal()}
         if self._readonly:
             try:
                 return self._login(_token_request({**body, "readonly": True}), budget)

@@ -17,6 +17,7 @@ from gigas_exporter.errors import ApiError, AuthError, ConfigError, DecodeError,
 from gigas_exporter.gigas.api_requests import ApiRequest
 from gigas_exporter.gigas.auth import LOGIN_OPERATION, AuthHeader, RequestAuth, request_auth
 from gigas_exporter.gigas.credentials import Credential
+from gigas_exporter.gigas.login import LoginStates
 from gigas_exporter.gigas.observer import Observer
 from gigas_exporter.gigas.ratelimit import DeadlineExceededError, RateLimiter
 from gigas_exporter.gigas.retry import parse_retry_after, retrying
@@ -43,6 +44,7 @@ class ApiSession:
         clock: Where the time comes from.
         limiter: Shared with other sessions, or made for this one.
         trust: The same.
+        login_states: The same.
         login_retry_seconds: How long a login is not sent again after its first rejection.
         on_response: Called with each response to a request with the credential, whatever its status.
     """
@@ -57,6 +59,7 @@ class ApiSession:
         clock: Clock,
         limiter: RateLimiter | None,
         trust: TrustStore | None,
+        login_states: LoginStates | None,
         login_retry_seconds: float,
         on_response: Callable[[ApiRequest[Any], RawResponse], None] | None = None,
     ) -> None:
@@ -74,6 +77,8 @@ class ApiSession:
             first_wait_seconds=login_retry_seconds,
             clock=clock,
             observer=observer,
+            states=login_states or LoginStates(),
+            where=settings.url,
         )
 
     def close(self) -> None:

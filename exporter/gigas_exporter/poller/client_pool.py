@@ -1,16 +1,28 @@
 """The API clients: one for each credential, whatever accounts use it, kept across reloads.
 
-Rate limits, tokens, connections and rejected logins belong to the credential. A reload neither resets nor repeats them.
+Rate limits, tokens and rejected logins belong to the secret, wherever it is read and whatever else is configured. A
+reload neither resets nor repeats them. Connections belong to the credential.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from gigas_exporter.clock import Clock
-from gigas_exporter.gigas import ApiSettings, Credential, LoginCredential, ReadClient, TrustStore
+from gigas_exporter.errors import ConfigError
+from gigas_exporter.gigas import (
+    ApiKeyCredential,
+    ApiSettings,
+    Credential,
+    LoginCredential,
+    LoginStates,
+    RateLimiter,
+    ReadClient,
+    TrustStore,
+)
 
 __all__ = ["ClientPool", "RequestObserver"]
 
@@ -42,6 +54,8 @@ class ClientPool:
         self._login_retry_seconds = login_retry_seconds
         self._lock = threading.Lock()
         self._trust: dict[ApiSettings, TrustStore] = {}
+        self._login_states = LoginStates()
+        self._limiters: WeakValueDictionary[Hashable, RateLimiter] = WeakValueDictionary()
         self._clients: dict[_Key, tuple[ReadClient, _AccountObserver]] = {}
 
     def get(self, settings: ApiSettings, credential: Credential, account_id: str | None = None) -> ReadClient:
@@ -62,7 +76,9 @@ class ClientPool:
                     credential,
                     observer=observer,
                     clock=self._clock,
+                    limiter=self._limiter(settings, credential),
                     trust=trust,
+                    login_states=self._login_states,
                     login_retry_seconds=self._login_retry_seconds,
                 )
                 self._clients[key] = client, observer
@@ -70,6 +86,15 @@ class ClientPool:
         if account_id is not None:
             observer.add(account_id)
         return client
+
+    def _limiter(self, settings: ApiSettings, credential: Credential) -> RateLimiter:
+        """Return the limiter of a secret, which may stand in several files."""
+        limits = settings.max_concurrency, settings.max_requests_per_second
+        key: Hashable = settings.url, *limits, _identity(credential)
+        limiter = self._limiters.get(key)
+        if limiter is None:
+            self._limiters[key] = limiter = RateLimiter(self._clock, *limits)
+        return limiter
 
     def reload_credentials(self) -> None:
         """Read all secrets again before the next requests."""
@@ -101,6 +126,16 @@ class ClientPool:
             self._clients.clear()
         for client in clients:
             client.close()
+
+
+def _identity(credential: Credential) -> Hashable:
+    """Return what is equal for credentials that are the same to the API."""
+    try:
+        if isinstance(credential, LoginCredential):
+            return credential.login, credential.password.read()
+        return (credential.key if isinstance(credential, ApiKeyCredential) else credential.token).read()
+    except ConfigError:  # it cannot be read now
+        return credential
 
 
 class _AccountObserver:

@@ -26,7 +26,7 @@ from gigas_exporter.cli.rows import BACKUPS, DISKS, backup_record, disk_record
 from gigas_exporter.cli.table import Record
 from gigas_exporter.config import AccountSettings
 from gigas_exporter.errors import ApiError, GigasError
-from gigas_exporter.gigas import ReadClient
+from gigas_exporter.gigas import LoginStates, ReadClient
 from gigas_exporter.report import DiskReport, Finding, explain_not_understood, worst_first
 
 __all__ = ["backups", "list_disks", "output_option", "show"]
@@ -166,9 +166,12 @@ def _list_all(
     reports: list[DiskReport] = []
     errors: list[GigasError] = []
     without_machine: list[NoMachineError] = []
+    login_states = LoginStates()
     for each in selection.accounts:
         try:
-            with ReadClient(selection.settings.api, each.credential, on_response=raw) as client:
+            with ReadClient(
+                selection.settings.api, each.credential, login_states=login_states, on_response=raw
+            ) as client:
                 reports.extend(_list_account(selection, each, client, filters))
         except NoMachineError as error:
             without_machine.append(error)

@@ -20,7 +20,7 @@ from gigas_exporter.cli.progress import progress
 from gigas_exporter.clock import Clock, SystemClock
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.decode import SIZE_UNITS
-from gigas_exporter.gigas import DEFAULT_URL, Credential, ReadClient
+from gigas_exporter.gigas import DEFAULT_URL, Credential, LoginStates, ReadClient
 
 __all__ = ["probe"]
 
@@ -78,7 +78,11 @@ def _probe(
         document["accounts_list"], problems = describe_list(reading, None, settings, clock.wall())
         accounts = tuple(AccountSettings(each, settings.discovery) for each in reading.decoded_items)
     accounts = choose_account(accounts, account)
-    probes = [probe_account(number, settings, each, clock, show) for number, each in enumerate(accounts, start=1)]
+    states = LoginStates()
+    probes = [
+        probe_account(number, settings, each, clock, show, login_states=states)
+        for number, each in enumerate(accounts, 1)
+    ]
     problems += [problem for each in probes for problem in each.problems]
     status = _UNREADABLE if any(each.unreadable for each in problems) else _NOT_UNDERSTOOD if problems else _UNDERSTOOD
     return {

@@ -13,7 +13,7 @@ from gigas_exporter.cli.probe.lists import ListReading, Recorder, read_list
 from gigas_exporter.clock import Clock
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.errors import GigasError
-from gigas_exporter.gigas import ReadClient
+from gigas_exporter.gigas import LoginStates, ReadClient
 from gigas_exporter.inventory import (
     AccountInventory,
     BackupsReading,
@@ -50,12 +50,20 @@ class AccountProbe:
 
 
 def probe_account(
-    number: int, settings: Settings, account: AccountSettings, clock: Clock, progress: Callable[[str], None]
+    number: int,
+    settings: Settings,
+    account: AccountSettings,
+    clock: Clock,
+    progress: Callable[[str], None],
+    *,
+    login_states: LoginStates,
 ) -> AccountProbe:
     """Read each list of an account once, and the own backups of one disk and of those that would have none."""
     recorder, decode = Recorder(), decoders(settings.api)
     account_id = account.account.id
-    with ReadClient(settings.api, account.credential, clock=clock, on_response=recorder) as client:
+    with ReadClient(
+        settings.api, account.credential, clock=clock, login_states=login_states, on_response=recorder
+    ) as client:
         progress(f"account {number}: disks")
         disks = read_list(recorder, "disks", lambda: client.list_disks(account_id), decode)
         progress(f"account {number}: virtual machines")
