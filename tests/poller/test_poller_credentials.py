@@ -139,6 +139,21 @@ def test_another_api_setting_neither_repeats_logins_nor_forgets_rejections(watch
         assert 2 <= api.count("/token") <= 3
 
 
+def test_a_first_response_without_content_after_a_reload_removes_nothing(watch: Watch) -> None:
+    """A client that another API setting made has seen no disks; the poller has."""
+    with RawApi() as api:
+        told = settings(api, [api_key("a-key")])
+        watching = watch(told)
+        await_true(lambda: watching.service.not_ready() is None)
+        api.lists["/account/1/disks"] = 204, None
+        watching.service.reload(replace(told, api=replace(told.api, page_size=20)))
+        await_true(lambda: watching.observed.polls["1", "disks", "incomplete"])
+        disks = watching.inventory("1").disks
+        assert disks is not None
+        assert disks.disks
+        await_true(lambda: not watching.inventory("1").disks.disks)  # type: ignore[union-attr]
+
+
 def test_a_reload_goes_on_with_polls_that_it_does_not_change(watch: Watch) -> None:
     """A poll under way is not broken off, and its account is polled again; another policy begins anew."""
     with RawApi() as api:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from gigas_exporter.clock import Budget, Clock, StopEvent
-from gigas_exporter.errors import ApiError, GigasError, Reason, TransportError, without_frames
-from gigas_exporter.gigas import ReadClient
+from gigas_exporter.errors import ApiError, GigasError, IncompleteError, Reason, TransportError, without_frames
+from gigas_exporter.gigas import Listing, ReadClient
 from gigas_exporter.inventory import (
     AccountInventory,
     DisksReading,
@@ -174,6 +174,7 @@ class AccountPoller:
         began = self._clock.monotonic()
         listing = self._client.list_disks(self._account_id, budget=new_budget(poll_deadline(self._interval)))
         disks: Mapping[str, Disk] = {disk.id: disk for disk in listing.items}
+        self._check_content("disks", listing)
         read_at, wall = self._clock.monotonic(), self._clock.wall()
 
         def change(inventory: AccountInventory) -> AccountInventory:
@@ -192,6 +193,7 @@ class AccountPoller:
         budget = new_budget(poll_deadline(self._interval))
         listing = self._client.list_virtual_machines(self._account_id, budget=budget)
         machines: Mapping[str, VirtualMachine] = {machine.id: machine for machine in listing.items}
+        self._check_content("virtual_machines", listing)
         read_at = self._clock.monotonic()
 
         def change(inventory: AccountInventory) -> AccountInventory:
@@ -201,6 +203,20 @@ class AccountPoller:
             return changed if reading.machines is known else changed.with_requirements(self._policy)
 
         return _PollData(change, listing.invalid, {"virtual_machines": len(machines)})
+
+    def _check_content(self, resource: Literal["disks", "virtual_machines"], listing: Listing[Any]) -> None:
+        """Raise an error for a first 204 where there were items; a client that a reload made knows of none.
+
+        Raises:
+            IncompleteError: The poll before this one succeeded, and there were items.
+        """
+        inventory = self._store.get(self._account_id)
+        if listing.has_content or inventory is None or not self._last_outcome(resource).success:
+            return
+        disks, machines = inventory.disks, inventory.machines
+        if (disks and disks.disks) if resource == "disks" else (machines and machines.machines):
+            what = "status 204 where there were items before; it counts when it is repeated"
+            raise IncompleteError(f"list_{resource}: {what}")
 
     def _read_backups(self, new_budget: NewBudget) -> _PollData:
         inventory = self._store.get(self._account_id)
