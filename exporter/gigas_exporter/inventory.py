@@ -119,6 +119,7 @@ class BackupsReading:
         unmatched_statuses: Those of ``by_status`` that match no configured word.
         unassigned: Backups that name no listed disk; ``None`` where it is not known which disks are listed.
         confirmed: Disks whose own list of backups was read, of which the summaries therefore say all.
+        error: Why the first of ``failed_disks`` could not be read, where it was asked for.
     """
 
     summaries: Mapping[str, BackupSummary]
@@ -129,6 +130,7 @@ class BackupsReading:
     unmatched_statuses: tuple[str, ...] = ()
     unassigned: int | None = 0
     confirmed: frozenset[str] = frozenset()
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -253,6 +253,7 @@ def test_no_name_breaks_the_nagios_line(run: Run, cloud: SimulatorServer, tmp_pa
     path = tmp_path / "odd.yml"
     path.write_text(f"api: {{url: '{cloud.url}'}}\ndiscover: true\ncredential: {{api_key: {cloud.world.api_key}}}\n")
     cloud.faults.add("value", "list_accounts", field="id", value="a|b")
+    cloud.faults.add("value", "list_accounts", field="domain", value="x")  # else two different ones had that id
     cloud.faults.add("status", "list_disks", status=500)
     outcome = run("check", "--nagios", GIGAS_ACCOUNT_ID=None, GIGAS_API_KEY=None, GIGAS_CONFIG_FILE=str(path))
     assert outcome.status == 3

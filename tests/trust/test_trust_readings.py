@@ -365,6 +365,7 @@ def test_a_disk_whose_own_list_cannot_be_read(api: SmallApi, tell: Tell) -> None
     assert told.status == 2
     assert told.finding("never_backed_up") == set()
     assert told.finding("backups_unreadable") == {str(MISSED)}
+    assert "the backups of 1 disk are unreadable: list_disk_backups: the API answered 403" in told.words
 
 
 @pytest.mark.parametrize("total", ["45", "8", None])
@@ -434,6 +435,17 @@ def test_dates_that_are_not_understood(api: SmallApi, tell: Tell, value: Any) ->
     assert told.status == 2
     assert told.finding("backups_unreadable") == {str(MISSED)}
     assert told.finding("never_backed_up") == set()
+    assert "the backups of 1 disk are unreadable: no date_created is understood (gigas-exporter probe" in told.words
+
+
+def test_dates_that_lie_ahead(api: SmallApi, tell: Tell) -> None:
+    """How old the newest backup is cannot be said; the settings that may be wrong are."""
+    for item in backups_of(api):
+        item["date_created"] = ago(hours=-2)
+    told = tell()
+    assert told.status == 2
+    assert len(told.finding("backups_unreadable")) == 4
+    assert "the backups of 4 disks are unreadable: the newest lies in the future (api.time_zone, or" in told.words
 
 
 def test_an_empty_list_with_204(api: SmallApi, tell: Tell) -> None:

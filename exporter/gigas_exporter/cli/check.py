@@ -31,6 +31,7 @@ from gigas_exporter.report import (
     count_findings,
     explain_not_understood,
     explain_statuses,
+    explain_unreadable,
     needs_attention,
     report_account,
     worst_first,
@@ -248,6 +249,7 @@ class _Verdict:
             parts.append(f"also {', '.join(other)}")
         parts += self._errors
         parts += explain_not_understood(self.reports)
+        parts += explain_unreadable(self.reports, self._result.inventories)
         parts += explain_statuses(self._result.inventories)
         if skipped := self._result.skipped:
             parts.append(f"{skipped} {'account is' if skipped == 1 else 'accounts are'} left out by discovery")

@@ -178,6 +178,9 @@ class BackupsReader:
             # Backups whose disk is not understood may be of any disk: of those not listed nothing new is known.
             failed |= set(before) - set(summaries) - set(own)
             summaries = {**before, **summaries}
+        failure = lists.first_failure
+        if failed and failure is None and not is_whole:
+            failure = DecodeError("disk_id", "of a backup is not understood")
         names = set(disks.ids)
         reading = BackupsReading(
             {**summaries, **{each: mine for each, mine in own.items() if mine.usable or each not in summaries}},
@@ -190,10 +193,8 @@ class BackupsReader:
             if are_disks_known
             else None,
             confirmed=frozenset(own),
+            error=None if failure is None else str(failure),
         )
-        failure = lists.first_failure
-        if failed and failure is None and not is_whole:
-            failure = DecodeError("disk_id", "of a backup is not understood")
         return BackupsPoll("account", reading, +(invalid + lists.invalid + _unclear_statuses(reading)), failure)
 
     def _summarize_page(self, backups: Sequence[Backup]) -> _BackupsPage:
@@ -222,6 +223,7 @@ class BackupsReader:
             by_status=most_common_statuses(lists.by_status),
             unmatched_statuses=self._words.unmatched(most_common_statuses(lists.by_status)),
             confirmed=frozenset(lists.summaries) | (confirmed & failed),
+            error=None if lists.first_failure is None else str(lists.first_failure),
         )
         return BackupsPoll("disk", reading, lists.invalid + _unclear_statuses(reading), lists.first_failure)
 

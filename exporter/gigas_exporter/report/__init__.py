@@ -5,7 +5,12 @@ dashboards all tell what is found here, in these words.
 """
 
 from gigas_exporter.report.disks import DiskReport, count_findings, needs_attention, report_account, worst_first
-from gigas_exporter.report.explain import account_errors, explain_not_understood, explain_statuses
+from gigas_exporter.report.explain import (
+    account_errors,
+    explain_not_understood,
+    explain_statuses,
+    explain_unreadable,
+)
 from gigas_exporter.report.findings import METRIC_FINDINGS, NEED_BACKUPS, Finding, Severity
 from gigas_exporter.report.judgement import Judgement, finding_limit, judge_account, machine_name
 
@@ -20,6 +25,7 @@ __all__ = [
     "count_findings",
     "explain_not_understood",
     "explain_statuses",
+    "explain_unreadable",
     "finding_limit",
     "judge_account",
     "machine_name",

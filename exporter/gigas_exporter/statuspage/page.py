@@ -24,6 +24,7 @@ from gigas_exporter.report import (
     count_findings,
     explain_not_understood,
     explain_statuses,
+    explain_unreadable,
     needs_attention,
     report_account,
     worst_first,
@@ -148,7 +149,8 @@ class StatusPage:
         reports = worst_first(report for _, mine in found for report in mine)
         accounts = [_account(inventory, mine, wall, monotonic) for inventory, mine in found]
         errors = [error for account in accounts for error in account["errors"]]
-        statuses = explain_statuses(inventory for inventory, _ in found)
+        inventories = [inventory for inventory, _ in found]
+        unreadable = explain_unreadable(reports, inventories)
         return _Snapshot(
             state,
             wall,
@@ -156,7 +158,7 @@ class StatusPage:
             accounts,
             count_findings(reports),
             sum(map(needs_attention, reports)),
-            [*errors, *explain_not_understood(reports), *statuses],
+            [*errors, *explain_not_understood(reports), *unreadable, *explain_statuses(inventories)],
             sum(not report.is_judged for report in reports),
         )
 
