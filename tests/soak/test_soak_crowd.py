@@ -11,7 +11,7 @@ from soak.crowd import measure
 MEGABYTE = 2**20
 ALLOWED_SECONDS = 1.0
 ALLOWED_TOGETHER_SECONDS = 10.0
-ALLOWED_GROWTH_BYTES = 60 * MEGABYTE
+ALLOWED_GROWTH_BYTES = 80 * MEGABYTE  # 200 clients with 128 KiB each under way, and what glibc's two arenas keep
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
