@@ -200,6 +200,19 @@ def test_many_chunks_arrive_whole(serve: Callable[..., Server], wire: Callable[.
     assert answer.body == b"".join(chunks)
 
 
+def test_a_response_in_pieces_does_not_wait_for_acknowledgements(
+    serve: Callable[..., Server], wire: Callable[..., Any]
+) -> None:
+    """A client that acknowledges late, as kernels do on kept connections, gets the last piece at once all the same."""
+    client = wire(serve(lambda _: Response(200, {}, (b"a", b"b", b"c"))))
+    seconds: list[float] = []
+    for _ in range(41):
+        began = time.monotonic()
+        assert client.ask().body == b"abc"
+        seconds.append(time.monotonic() - began)
+    assert sorted(seconds)[len(seconds) // 2] < 0.03
+
+
 def test_a_handler_that_fails_is_a_500_and_one_line(
     serve: Callable[..., Server], wire: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
