@@ -48,8 +48,12 @@ LABEL org.opencontainers.image.title="gigas-exporter" \
       org.opencontainers.image.base.digest="${BASE_DIGEST}" \
       org.opencontainers.image.base.name="docker.io/library/python:3.13-slim-bookworm"
 
-# Nothing can be installed into a running container, not even by root.
-RUN python -m pip uninstall --yes --quiet --root-user-action=ignore pip
+# tini is process 1: as process 1 Python would ignore a SIGTERM that comes before it has begun to wait for signals.
+# Python packages cannot be installed into a running container, not even by root.
+RUN apt-get update --quiet=2 \
+    && apt-get install --quiet=2 --yes --no-install-recommends tini \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* \
+    && python -m pip uninstall --yes --quiet --root-user-action=ignore pip
 
 COPY --from=build /opt/gigas-exporter /opt/gigas-exporter
 
@@ -66,5 +70,5 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=10s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:10063/-/healthy', timeout=4).read()"]
 
-ENTRYPOINT ["gigas-exporter"]
+ENTRYPOINT ["tini", "--", "gigas-exporter"]
 CMD ["serve"]

@@ -36,10 +36,21 @@ def test_installs_are_locked_by_hash(stages: list[str]) -> None:
 
 
 def test_the_final_stage_has_nothing_to_build_with(stages: list[str]) -> None:
-    """The final stage installs nothing, takes the finished environment alone, and removes pip."""
+    """The final stage takes the finished environment alone, installs nothing but tini, and removes pip."""
     final = stages[2]
     assert re.findall(r"^COPY (.*)$", final, re.MULTILINE) == ["--from=build /opt/gigas-exporter /opt/gigas-exporter"]
-    assert [run.split()[:4] for run in re.findall(r"^RUN (.*)$", final, re.MULTILINE)] == [
-        ["python", "-m", "pip", "uninstall"]
-    ]
+    commands = [part.split() for run in re.findall(r"^RUN (.*)$", final, re.MULTILINE) for part in run.split("&&")]
+    installs = [command for command in commands if "install" in command]
+    assert installs == [["apt-get", "install", "--quiet=2", "--yes", "--no-install-recommends", "tini"]]
+    assert ["python", "-m", "pip", "uninstall"] in [command[:4] for command in commands]
     assert "VOLUME" not in final
+
+
+def test_an_init_is_process_1(stages: list[str]) -> None:
+    """The init starts the exporter and passes signals on; the exporter's own arguments are the image's command."""
+    instructions = dict(re.findall(r"^(ENTRYPOINT|CMD|STOPSIGNAL) (.*)$", stages[2], re.MULTILINE))
+    assert instructions == {
+        "STOPSIGNAL": "SIGTERM",
+        "ENTRYPOINT": '["tini", "--", "gigas-exporter"]',
+        "CMD": '["serve"]',
+    }
