@@ -37,7 +37,10 @@ _GRACE_SECONDS: Final = 3.0
 _RELOAD_INTERVAL_SECONDS: Final = 1.0  # each reload polls all accounts at once
 _REFRESH_SECONDS: Final = 15.0
 _GIL_SWITCH_INTERVAL: Final = 0.0005
-"""A scrape releases the GIL about a dozen times, and would wait up to this long for a poll each time."""
+"""A scrape releases the GIL about a dozen times, and would wait up to this long for a poll each time.
+
+10,000 disks, median scrape during polls on a busy machine, twice: 48 and 57 ms, with the usual 5 ms 62 and 82 ms.
+"""
 
 
 class Application:

@@ -39,7 +39,7 @@ def open_listener(listen: tuple[str, int]) -> socket.socket:
         why = (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
         raise ConfigError(f"cannot listen on {format_address(listen)}: {why}") from None
     listener.setblocking(False)
-    # Accepted sockets inherit it; asyncio sets it only where the socket's protocol is named, and 40 ms go by without it.
+    # Accepted sockets inherit it. asyncio sets it only where the socket's protocol is named; without it 40 ms go by.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
