@@ -132,13 +132,13 @@ def test_pages_of_a_known_total_are_fetched_side_by_side(listed: Any) -> None:
 
 
 def test_the_same_id_twice_on_one_page_is_one_item(listed: Any) -> None:
-    """No second walk is made for it; but where the two differ, it is not known which is true."""
-    lister = Lister([{"id": 1, "status": "new"}, {"id": 2}, {"id": "1", "status": "new"}])
+    """Where only its state changed the last one holds; where the two differ otherwise, neither is known to be true."""
+    lister = Lister([{"id": 1, "status": "old"}, {"id": 2}, {"id": "1", "status": "new"}])
     listing = listed(lister).list_disks("1")
     assert [(disk.id, disk.status) for disk in listing.items] == [("1", "new"), ("2", None)]
     assert len(lister.asked) == 1
     with pytest.raises(IncompleteError, match="two different items have the same id"):
-        listed(Lister([{"id": 1, "status": "old"}, {"id": 2}, {"id": "1", "status": "new"}])).list_disks("1")
+        listed(Lister([{"id": 1, "is_swap": True}, {"id": 2}, {"id": "1", "is_swap": False}])).list_disks("1")
 
 
 @pytest.mark.parametrize("total", [lambda real: real, lambda real: real - 1, without_total])

@@ -154,10 +154,13 @@ class PageReader(Generic[_Item, _V]):
         return Page(digest, count, ids, self._make(items), dict(invalid), total, per_page)
 
     def _raise_if_contradictory(self, raw_items: Iterable[object], items: Mapping[str, _Item]) -> None:
-        """Raise an error where two items of one page have the same id and are not the same."""
+        """Raise an error where two items of one page have the same id and are not the same.
+
+        Of two that differ only in what changes while a list is read, the last one is taken.
+        """
         for raw in raw_items:
             item = self._decode(raw, Misreadings(self._announced), self._latest)
-            if item is not None and item != items[item.id]:
+            if item is not None and _without_state(item) != _without_state(items[item.id]):
                 raise IncompleteError(
                     f"{self._operation}: two different items have the same id, so that it is not known which is true"
                 )
@@ -165,6 +168,11 @@ class PageReader(Generic[_Item, _V]):
     def _raise_if_stopped(self) -> None:
         if self._ended.is_set():
             raise TransportError(self._operation, "timeout", "the work ended while its response was read")
+
+
+def _without_state(item: _Item) -> _Item:
+    """Return an item without what may change from one moment to the next; that a status means an error stays."""
+    return replace(item, status=None, locked=None, updated_at=None) if isinstance(item, Disk) else item
 
 
 def check_status(response: RawResponse, operation: str) -> None:
