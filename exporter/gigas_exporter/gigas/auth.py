@@ -3,62 +3,35 @@
 It owns the life of tokens and the reading of secrets. It knows no operation but the login, which it is given.
 
 A fixed token or an API key cannot be renewed; when the API rejects it, its source is read again, for it may have been
-rotated. A login is renewed at 80 % of the token's life and after a 401; all callers whose request was rejected with the
-same token share one renewal. A renewal that fails costs nothing while the old token is accepted.
-
-A login that is rejected waits, as :mod:`gigas_exporter.gigas.login` has it; one whose tokens are all rejected is sent
-twice an interval at most. A token that was never accepted is tried once with the other header scheme.
+rotated. Logins are :mod:`gigas_exporter.gigas.login_auth`'s.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Protocol
 
 from gigas_exporter.clock import Budget, Clock
-from gigas_exporter.errors import ApiError, AuthError, ConfigError, DecodeError, GigasError
-from gigas_exporter.gigas.credentials import ApiKeyCredential, Credential, LoginCredential, SecretSource, fits_header
+from gigas_exporter.gigas.auth_header import AuthHeader, header_value, other_scheme, without_scheme
+from gigas_exporter.gigas.credentials import ApiKeyCredential, Credential, LoginCredential, SecretSource
 from gigas_exporter.gigas.login import (
     LOGIN_OPERATION,
-    IssuedToken,
     Login,
-    LoginState,
     LoginStates,
     Scheme,
     TokenRequests,
 )
+from gigas_exporter.gigas.login_auth import LoginAuth
 from gigas_exporter.gigas.observer import Observer
-from gigas_exporter.gigas.ratelimit import acquire_within
 from gigas_exporter.gigas.settings import LoginFlow
 from gigas_exporter.secret import Secret
 
 __all__ = ["LOGIN_OPERATION", "AuthHeader", "Login", "LoginAuth", "RequestAuth", "SecretAuth", "request_auth"]
 
 _log = logging.getLogger(__name__)
-
-_RENEW_AT = 0.8
-_RETRY_RENEWAL_AT = 0.05
-_RENEWAL_SHARE = 0.5  # of the time left: with a token that still lives, a login that hangs must not fail the poll
-# The documented life of a token; what the API says is used only when it is shorter, and makes no login a minute.
-_MAX_LIFE_SECONDS = 30 * 60.0
-_MIN_LIFE_SECONDS = 60.0
-# Those that may mean the user; 402, 409, 423 and 451 where it is locked already.
-_REJECTED = frozenset({400, 401, 402, 403, 409, 422, 423, 451})
-_PASTED_SCHEME = re.compile(r"^bearer\s+", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class AuthHeader:
-    """A header's value, and a number that is another one for each value."""
-
-    value: Secret
-    generation: int
 
 
 class RequestAuth(Protocol):
@@ -175,7 +148,7 @@ class SecretAuth:
             if self._must_read:
                 self._read()
             assert self._secret is not None  # noqa: S101  (narrows the type)
-            return AuthHeader(_header(self._scheme, self._secret), self._generation)
+            return AuthHeader(header_value(self._scheme, self._secret), self._generation)
 
     def on_success(self, used: AuthHeader) -> None:
         """Note that the scheme is the right one."""
@@ -197,7 +170,7 @@ class SecretAuth:
                 return False
             # Where both were rejected they are sent in turn, one a time: the API may have rejected all for a while.
             self._rejected_schemes = {*self._rejected_schemes, self._scheme}
-            self._scheme = _other(self._scheme)
+            self._scheme = other_scheme(self._scheme)
             self._generation += 1
             return is_other_untried
 
@@ -207,8 +180,8 @@ class SecretAuth:
 
     def _read(self) -> bool:
         """Read the secret; return whether it is another one."""
-        secret = _without_scheme(self._source.read())
-        _header(self._scheme, secret)
+        secret = without_scheme(self._source.read())
+        header_value(self._scheme, secret)
         self._must_read = False
         if secret == self._secret:
             return False
@@ -217,221 +190,3 @@ class SecretAuth:
             self._scheme, self._rejected_schemes = self._first_scheme, set()
         self._generation += 1
         return True
-
-
-@dataclass(slots=True)
-class _LoginSession:
-    """A token in use.
-
-    Attributes:
-        verified: Whether the API accepted it.
-        renewed_by: The work in which it replaced a token that the API rejected.
-        renewed_at: When it did so, on the monotonic clock.
-        has_switched: Whether it is sent with the second scheme because the first one was rejected.
-    """
-
-    issued: IssuedToken
-    header: AuthHeader
-    password: Secret
-    renewed_by: Budget | None
-    renewed_at: float
-    verified: bool = False
-    has_switched: bool = False
-
-
-class LoginAuth:
-    """Session tokens, had by logging in.
-
-    Args:
-        password: Where the password comes from.
-        tokens: Asks for tokens.
-        state: Returns what is known of the login with a password.
-        first_wait_seconds: How long it is not sent again after its first rejection.
-        clock: Where the time comes from.
-        observer: Is told about tokens and blocked logins.
-    """
-
-    def __init__(
-        self,
-        password: SecretSource,
-        tokens: TokenRequests,
-        *,
-        state: Callable[[Secret], LoginState],
-        first_wait_seconds: float,
-        clock: Clock,
-        observer: Observer,
-    ) -> None:
-        self._password = password
-        self._tokens = tokens
-        self._state_of = state
-        self._first_wait = first_wait_seconds
-        self._clock = clock
-        self._observer = observer
-        self._lock = threading.Lock()
-        self._scheme: Scheme = tokens.scheme
-        self._is_scheme_known = tokens.scheme == "bearer"
-        self._session: _LoginSession | None = None
-        self._state: LoginState | None = None
-        self._generation = 0
-        self._must_read = False
-        self._is_blocked = False
-        self._renewal_fails = False
-
-    @property
-    def secret_name(self) -> str:
-        """What the user would have to replace."""
-        return f"the login or the password of {self._password.origin}"
-
-    @property
-    def blocked_until(self) -> float | None:
-        """When the login may be sent again."""
-        return self._state.block.until if self._state is not None else None
-
-    def header(self, budget: Budget) -> AuthHeader:
-        """Return a token that should still live, logging in when there is none or it nears its end."""
-        with acquire_within(self._lock, budget, LOGIN_OPERATION):
-            session = self._session
-            if session is not None and self._must_read:
-                session = session if self._password.read() == session.password else None
-                self._must_read = False
-            if session is None:
-                return self._log_in(budget, None, forced=False).header
-            return self._renewed(session, budget).header if session.issued.is_due(self._clock) else session.header
-
-    def on_success(self, used: AuthHeader) -> None:
-        """Note that the token works, so that a later 401 means that it ended early."""
-        session = self._session
-        if session is not None and session.header.generation == used.generation:
-            session.verified = self._is_scheme_known = True
-            session.issued.scheme = self._scheme
-
-    def on_rejected(self, used: AuthHeader, status: int, budget: Budget) -> bool:
-        """Try the other scheme, or log in again, once for all callers whose request was rejected with the same token.
-
-        After a 403 that is done only when the password has changed. A token that is itself the result of a 401 in this
-        piece of work, or lately in another, and was never accepted is not renewed again: the API rejects the user, not
-        the token, and an account after the other would log in.
-        """
-        with acquire_within(self._lock, budget, LOGIN_OPERATION):
-            session = self._session
-            if session is None or session.header.generation != used.generation:
-                return True
-            if self._password.read() == session.password:
-                if status == HTTPStatus.FORBIDDEN:
-                    return False
-                if not self._is_scheme_known and not session.has_switched:
-                    session.has_switched = True
-                    self._switch_scheme(session)
-                    return True
-                if self._is_hopeless(session, budget):
-                    return False
-            self._session = None
-            self._log_in(budget, session.issued, forced=True)
-            return True
-
-    def reload(self) -> None:
-        """Read the password again before the next request; a login that was rejected may be sent once more."""
-        self._must_read = True
-        if self._state is not None:
-            self._state.block.release_on_reload()
-
-    def _is_hopeless(self, session: _LoginSession, budget: Budget) -> bool:
-        if session.renewed_by is None or session.verified:
-            return False
-        return session.renewed_by is budget or self._clock.monotonic() < session.renewed_at + self._first_wait / 2
-
-    def _switch_scheme(self, session: _LoginSession) -> None:
-        self._scheme = _other(self._scheme)
-        self._generation += 1
-        session.header = AuthHeader(_header(self._scheme, session.issued.token), self._generation)
-
-    def _renewed(self, session: _LoginSession, budget: Budget) -> _LoginSession:
-        """Return a new session, or this one where none can be had: its token lives until the API says otherwise."""
-        try:
-            return self._log_in(budget, session.issued, forced=False, share=_RENEWAL_SHARE)
-        except GigasError as error:
-            session.issued.schedule_renewal(_RETRY_RENEWAL_AT, self._clock)
-            if not self._renewal_fails and not self._is_blocked:  # which is logged where it begins
-                facts = {"reason": error.reason, "error": str(error)}
-                _log.warning("cannot renew a token that is still used", extra=facts)
-            self._renewal_fails = True
-            return session
-
-    def _log_in(self, budget: Budget, old: IssuedToken | None, *, forced: bool, share: float = 1.0) -> _LoginSession:
-        """Begin a session with another token than the old one: another client's, or that of a new login."""
-        password = self._password.read()
-        state = self._state = self._state_of(password)
-        part = Budget(self._clock, share * budget.remaining(), budget.stop)
-        with acquire_within(state.lock, part, LOGIN_OPERATION):
-            issued = state.issued
-            if issued is None or (old is not None and issued.token == old.token) or issued.is_due(self._clock):
-                issued = state.issued = self._issue(state, password, part)
-        if self._is_blocked:
-            self._is_blocked = False
-            self._observer.login_blocked(False)
-        if issued.scheme is not None:
-            self._scheme, self._is_scheme_known = issued.scheme, True
-        elif not self._is_scheme_known:
-            self._scheme = self._tokens.scheme
-        self._generation += 1
-        header = AuthHeader(_header(self._scheme, issued.token), self._generation)
-        now = self._clock.monotonic()
-        self._session = _LoginSession(issued, header, password, budget if forced else None, now)
-        self._observer.token(issued.expires_at)
-        if self._renewal_fails:
-            self._renewal_fails = False
-            _log.info("tokens can be renewed again")
-        return self._session
-
-    def _issue(self, state: LoginState, password: Secret, budget: Budget) -> IssuedToken:
-        """Log in, unless that is blocked."""
-        try:
-            state.block.check()
-        except GigasError:
-            self._set_blocked()
-            raise
-        try:
-            token, expires_at = self._tokens.get(password, budget, self._clock.wall())
-        except ApiError as error:
-            if error.status not in _REJECTED:
-                raise
-            message = f"the API refused the login (status {error.status}): check {self.secret_name}"
-            self._block(state, {"status": error.status}, partial(AuthError, message))
-            raise AuthError(message) from None
-        except DecodeError as error:
-            if error.field != "token":
-                raise
-            # Some APIs say no with status 200.
-            self._block(state, {"error": str(error)}, partial(DecodeError, "token", error.detail))
-            raise
-        state.block.end()
-        life = expires_at - self._clock.wall() if expires_at is not None else _MAX_LIFE_SECONDS
-        life = max(_MIN_LIFE_SECONDS, life) if 0 < life <= _MAX_LIFE_SECONDS else _MAX_LIFE_SECONDS
-        issued = IssuedToken(token, life, expires_at)
-        issued.schedule_renewal(_RENEW_AT, self._clock)
-        return issued
-
-    def _block(self, state: LoginState, facts: dict[str, object], error: Callable[[], GigasError]) -> None:
-        if state.block.begin(self._first_wait, error):
-            _log.warning("login rejected; it waits before it is sent again", extra=facts)
-        self._set_blocked()
-
-    def _set_blocked(self) -> None:
-        if not self._is_blocked:
-            self._is_blocked = True
-            self._observer.login_blocked(True)
-
-
-def _other(scheme: Scheme) -> Scheme:
-    return "bearer" if scheme == "raw" else "raw"
-
-
-def _without_scheme(secret: Secret) -> Secret:
-    """Return a token or key without the scheme that people paste along with it."""
-    return Secret(_PASTED_SCHEME.sub("", secret.reveal()))
-
-
-def _header(scheme: Scheme, secret: Secret) -> Secret:
-    if not fits_header(secret):
-        raise ConfigError("the token or API key has characters that no HTTP header can hold")
-    return secret if scheme == "raw" else Secret(f"Bearer {secret.reveal()}")

@@ -1,0 +1,44 @@
+"""The ``Authorization`` header: the two ways to send a token, and what people paste along with it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from gigas_exporter.errors import ConfigError
+from gigas_exporter.gigas.credentials import fits_header
+from gigas_exporter.gigas.login import Scheme
+from gigas_exporter.secret import Secret
+
+__all__ = ["AuthHeader", "header_value", "other_scheme", "without_scheme"]
+
+_PASTED_SCHEME = re.compile(r"^bearer\s+", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class AuthHeader:
+    """A header's value, and a number that is another one for each value."""
+
+    value: Secret
+    generation: int
+
+
+def other_scheme(scheme: Scheme) -> Scheme:
+    """Return the other way to send a token."""
+    return "bearer" if scheme == "raw" else "raw"
+
+
+def without_scheme(secret: Secret) -> Secret:
+    """Return a token or key without the scheme that people paste along with it."""
+    return Secret(_PASTED_SCHEME.sub("", secret.reveal()))
+
+
+def header_value(scheme: Scheme, secret: Secret) -> Secret:
+    """Return the header's value for a token or key.
+
+    Raises:
+        ConfigError: It has characters that no header can hold.
+    """
+    if not fits_header(secret):
+        raise ConfigError("the token or API key has characters that no HTTP header can hold")
+    return secret if scheme == "raw" else Secret(f"Bearer {secret.reveal()}")
