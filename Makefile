@@ -18,6 +18,8 @@ FIELD ?=
 JOBS ?= $(shell echo $$(($$(nproc) + 1)))
 # Each file's tests run in one process, for the sake of what they share, and files begin in the order of tests/conftest.py.
 TOGETHER := --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
+# Many tests hold promises about time. What failed beside others is tried once more, one test at a time.
+AGAIN = $(PYTHON) -m pytest --last-failed --last-failed-no-failures=none -rf
 LEAST_COVERAGE := 95
 # Run without coverage: among their thousands of threads one is sooner or later interrupted by the garbage collector while
 # it holds coverage's lock, which it cannot take twice, and all of them wait for ever.
@@ -63,8 +65,9 @@ test: $(DEV)
 else
 test: $(DEV) tools node lint  ## lint, then run all tests with coverage; with ARGS just those tests
 	@rm -f .coverage .coverage.*
-	$(PYTHON) -m pytest $(TOGETHER) -m 'not field' --cov --cov-report= --durations=15 --ignore=$(UNTRACED)
-	$(PYTHON) -m pytest $(TOGETHER) -m 'not field' $(UNTRACED)
+	$(PYTHON) -m pytest $(TOGETHER) -m 'not field' --cov --cov-report= --durations=15 --ignore=$(UNTRACED) \
+	    || $(AGAIN) -m 'not field' --cov --cov-append --cov-report= --ignore=$(UNTRACED)
+	$(PYTHON) -m pytest $(TOGETHER) -m 'not field' $(UNTRACED) || $(AGAIN) -m 'not field' $(UNTRACED)
 	@mkdir -p build
 	@$(PYTHON) -m coverage report
 	@$(PYTHON) -m coverage json --quiet -o build/coverage.json
