@@ -120,6 +120,7 @@ def test_a_hanging_account_is_never_skipped(watch: Watch) -> None:
         watching = watch(discovering(api))
         await_true(lambda: watching.observed.polls["2", "disks", "timeout"])
         assert watched(watching) == {"1", "2"}
+        watching.service.stop()  # before the server: a connection that it is just accepting would never be closed
 
 
 def test_without_any_account_left_nothing_is_well(watch: Watch) -> None:

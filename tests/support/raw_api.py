@@ -42,6 +42,7 @@ class RawApi:
         self.requests: list[tuple[float, str, str]] = []
         self.latency_seconds = 0.0
         self.url = ""
+        self._writers: list[asyncio.StreamWriter] = []
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -72,12 +73,17 @@ class RawApi:
         self._ready.set()
         self._loop.run_forever()
         server.close()
-        for task in asyncio.all_tasks(self._loop):
+        self._loop.run_until_complete(asyncio.sleep(0.05))  # a connection that is just accepted gets its transport
+        for task in (tasks := asyncio.all_tasks(self._loop)):
             task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0.01))
+        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        for writer in self._writers:
+            writer.transport.abort()
+        self._loop.run_until_complete(asyncio.sleep(0.1))  # until the sockets are closed
         self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
