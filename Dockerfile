@@ -50,6 +50,8 @@ LABEL org.opencontainers.image.title="gigas-exporter" \
 
 # tini is process 1: as process 1 Python would ignore a SIGTERM that comes before it has begun to wait for signals.
 # Python packages cannot be installed into a running container, not even by root.
+# Debian keeps only the newest version of a package, so that a pinned one could not be installed after an update.
+# hadolint ignore=DL3008
 RUN apt-get update --quiet=2 \
     && apt-get install --quiet=2 --yes --no-install-recommends tini \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* \
