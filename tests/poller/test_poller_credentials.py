@@ -19,18 +19,6 @@ from support.raw_api import RawApi
 Watch = Callable[..., Watching]
 
 
-@pytest.fixture
-def watch(request: pytest.FixtureRequest) -> Watch:
-    """Start services; all are stopped at the end."""
-
-    def start(settings: Settings) -> Watching:
-        watching = Watching(settings)
-        request.addfinalizer(watching.service.stop)
-        return watching
-
-    return start
-
-
 def login(origin: str = "the test") -> Credential:
     """The same login however it is spelled."""
     return LoginCredential("me@example.com", FixedSecret(Secret("wrong"), origin))

@@ -22,18 +22,6 @@ from support.raw_api import RawApi
 Watch = Callable[..., Watching]
 
 
-@pytest.fixture
-def watch(request: pytest.FixtureRequest) -> Watch:
-    """Start services; all are stopped at the end."""
-
-    def start(settings: Settings) -> Watching:
-        watching = Watching(settings)
-        request.addfinalizer(watching.service.stop)
-        return watching
-
-    return start
-
-
 def discovering(api: RawApi, **only: Any) -> Settings:
     """Settings that watch the accounts that the API lists."""
     return Settings(

@@ -19,18 +19,6 @@ from support.raw_api import RawApi
 Watch = Callable[..., Watching]
 
 
-@pytest.fixture
-def watch(request: pytest.FixtureRequest) -> Watch:
-    """Start services; all are stopped at the end."""
-
-    def start(settings: Settings) -> Watching:
-        watching = Watching(settings)
-        request.addfinalizer(watching.service.stop)
-        return watching
-
-    return start
-
-
 def one_credential(api: RawApi, timeout: float = 2.0, interval: float = 1.0, rate: float = 0.0) -> Settings:
     """Settings for all accounts of an API, with the same key."""
     key = api_key("a-key")
