@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dashboards.generate import queries as q
 from dashboards.generate.document import ACCOUNT, Line, document
-from dashboards.generate.looks import BAD, FINDINGS, GOOD, WARN, judged
-from dashboards.generate.overview import compliance_over_time, disks_found
+from dashboards.generate.looks import BAD, FINDINGS, WARN
+from dashboards.generate.overview import compliance_over_time, disks_found, within_policy
 from dashboards.generate.panels import Panel, Query, bars, graph, numbers
 from dashboards.generate.tables import Column, its_account, table_of, the_disk
 
@@ -20,16 +20,6 @@ _ACCOUNT_ID = its_account()[1]
 
 
 def _state() -> Line:
-    within = numbers(
-        "Within policy",
-        "Share of the disks that must have a backup whose newest usable one is young enough, in the account where it is"
-        " lowest.",
-        Query(f"min({_F('gigas_account_backup_compliance_ratio')})"),
-        unit="percentunit",
-        decimals=1,
-        levels=judged(BAD, (0.9, WARN), (1, GOOD)),
-        no_value="none required",
-    )
     required = numbers(
         "Required",
         "Disks that must have a backup, as the policy says.",
@@ -42,7 +32,7 @@ def _state() -> Line:
         no_value="not read",
     )
     panels = [
-        within,
+        within_policy(),
         required,
         disks_found("Stale", "Disks whose newest usable backup is too old, but not missed yet.", "backup_stale", WARN),
         disks_found("Missed", "Disks whose newest usable backup is so old that one was missed.", "backup_missed", BAD),

@@ -16,7 +16,7 @@ _LISTED = 50
 _OF_DISKS = 'disk_id!=""'
 _OF_OTHERS = 'disk_id=""'
 _SEVERITY = Column("severity", "Severity", width=90, coloured=True, mappings=SEVERITY)
-_FOR = Column("Value #B", "For", unit="s", decimals=1, width=90)
+_FOR = Column(f"Value #{chr(ord('A') + len(SEVERITIES))}", "For", unit="s", decimals=1, width=90)
 
 
 def counts(alerts: q.Scope, description: str) -> Panel:
@@ -30,14 +30,15 @@ def counts(alerts: q.Scope, description: str) -> Panel:
     )
 
 
-def _queries(alerts: q.Scope, extra: str) -> tuple[Query, Query]:
-    """Return the firing alerts, critical ones first, and for how many seconds each has held."""
+def _queries(alerts: q.Scope, extra: str) -> list[Query]:
+    """Return the firing alerts, worst severity first, and for how many seconds each has held."""
+    of_severity = [q.firing(alerts, f'severity="{name}", {extra}'.removesuffix(", ")) for name in SEVERITIES]
     since = f"(time() - {alerts('ALERTS_FOR_STATE', extra)}) and ignoring (alertstate) {q.firing(alerts, extra)}"
-    return Query(q.worst_first(alerts, extra, _LISTED)), Query(f"topk({_LISTED}, {since})")
+    return [Query(f"topk({_LISTED}, {each})") for each in (*of_severity, since)]
 
 
 def about_disks(title: str, description: str, alerts: q.Scope, extra: str = _OF_DISKS) -> Panel:
-    """Return the alerts about disks, critical ones first; a click leads to the disk."""
+    """Return the alerts about disks, worst severity first; a click leads to the disk."""
     return table_of(
         title,
         description,
@@ -50,14 +51,15 @@ def about_disks(title: str, description: str, alerts: q.Scope, extra: str = _OF_
             Column("account_id", "Account ID", width=90),
         ],
         no_value="No alert about a disk fires, or the rules are not loaded.",
+        at_most=_LISTED,
     )
 
 
 def about_others(alerts: q.Scope) -> Panel:
-    """Return the alerts about accounts and exporters, critical ones first; a click leads to the exporter."""
+    """Return the alerts about accounts and exporters, worst severity first; a click leads to the exporter."""
     return table_of(
         "Other firing alerts",
-        f"The alerts about accounts and exporters that fire now, critical ones first, at most {_LISTED}.",
+        f"The alerts about accounts and exporters that fire now, worst severity first, at most {_LISTED}.",
         *_queries(alerts, _OF_OTHERS),
         columns=[
             _SEVERITY,
@@ -67,4 +69,5 @@ def about_others(alerts: q.Scope) -> Panel:
             Column("instance", "Instance", leads_to=THE_EXPORTER),
         ],
         no_value="No other alert fires, or the rules are not loaded.",
+        at_most=_LISTED,
     )

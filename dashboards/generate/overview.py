@@ -10,7 +10,7 @@ from dashboards.generate.panels import Panel, Query, graph, numbers
 from dashboards.generate.tables import THE_MACHINE, Column, its_account, table_of, the_disk
 from dashboards.generate.trust import trust
 
-__all__ = ["NAME", "compliance_over_time", "disks_found", "overview"]
+__all__ = ["NAME", "compliance_over_time", "disks_found", "overview", "within_policy"]
 
 NAME = "gigas-overview"
 
@@ -35,6 +35,20 @@ def compliance_over_time() -> Panel:
     )
 
 
+def within_policy() -> Panel:
+    """Return the share of the disks within policy, now and in the worst account."""
+    return numbers(
+        "Within policy",
+        "Share of the disks that must have a backup whose newest usable one is young enough, in the account where it is"
+        " lowest.",
+        Query(f"min({_F('gigas_account_backup_compliance_ratio')})"),
+        unit="percentunit",
+        decimals=1,
+        levels=judged(BAD, (0.9, WARN), (1, GOOD)),
+        no_value="none required",
+    )
+
+
 def _wrong_now() -> Line:
     alerts = firing.counts(
         q.ALERTS,
@@ -50,22 +64,12 @@ def _wrong_now() -> Line:
     never = disks_found(
         "Never backed up", "Disks that must have a backup and have no usable one.", "never_backed_up", BAD
     )
-    within = numbers(
-        "Within policy",
-        "Share of the disks that must have a backup whose newest usable one is young enough, in the account where it is"
-        " lowest.",
-        Query(f"min({_F('gigas_account_backup_compliance_ratio')})"),
-        unit="percentunit",
-        decimals=1,
-        levels=judged(BAD, (0.9, WARN), (1, GOOD)),
-        no_value="none required",
-    )
     panels = [
         (6, alerts),
         (3, disks_found("Disks in error", "Disks that report an error.", "disk_error", BAD)),
         (3, never),
         (3, late),
-        (3, within),
+        (3, within_policy()),
         (3, disks_found("Unprotected", "Disks that nothing backs up and no rule exempts.", "unprotected", NOTICE)),
         (3, disks_found("Locked long", "Disks that are locked for longer than the limit.", "locked_long", WARN)),
     ]
@@ -106,12 +110,12 @@ def _fleet() -> Line:
 
 
 def _worst() -> list[Line]:
-    critical = _F("gigas_disk_finding", f'finding=~"{q.CRITICAL}"')
+    of_severity = [_F("gigas_disk_finding", f'finding=~"{findings}"') for findings in q.FINDINGS_BY_SEVERITY]
     findings = table_of(
         "Worst disks",
-        f"What is found about the disks, critical findings first, at most {_LISTED}. The numbers above count all. A"
+        f"What is found about the disks, worst severity first, at most {_LISTED}. The numbers above count all. A"
         " click leads to the disk.",
-        Query(f"topk({_LISTED}, 2 * {critical} or {_F('gigas_disk_finding')})"),
+        *(Query(f"topk({_LISTED}, {each})") for each in of_severity),
         columns=[
             Column("finding", "Finding", mappings=FINDINGS, coloured=True, width=160, links=True),
             *the_disk(90),
@@ -119,10 +123,11 @@ def _worst() -> list[Line]:
             Column("account_id", "Account ID", width=130),
         ],
         no_value="Nothing is found. The numbers above tell whether the disks were read.",
+        at_most=_LISTED,
     )
     about_disks = firing.about_disks(
         "Firing alerts about disks",
-        f"The alerts about disks that fire now, critical ones first, at most {_LISTED}; how many fire in all stands at"
+        f"The alerts about disks that fire now, worst severity first, at most {_LISTED}; how many fire in all stands at"
         " the top.",
         q.ALERTS,
     )

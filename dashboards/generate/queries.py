@@ -12,9 +12,9 @@ from dataclasses import dataclass
 __all__ = [
     "ALERTS",
     "BY_DISK",
-    "CRITICAL",
     "DISK",
     "EXPORTER",
+    "FINDINGS_BY_SEVERITY",
     "FLEET",
     "ITS_DISK",
     "Scope",
@@ -25,13 +25,18 @@ __all__ = [
     "of_exporters",
     "of_limit",
     "up",
-    "worst_first",
 ]
 
 BY_ACCOUNT = "job, instance, account_id"
 BY_DISK = f"{BY_ACCOUNT}, disk_id"
 ITS_DISK = "instance, account_id, disk_id, virtual_machine_id"
-CRITICAL = "never_backed_up|backup_missed|disk_error"
+FINDINGS_BY_SEVERITY = (
+    "never_backed_up|backup_missed|disk_error",
+    "not_understood|backups_unreadable",
+    "backup_stale|locked_long|backup_failed|unprotected",
+    "backup_shrank|detached",
+)
+"""The findings, worst first, those of the same severity together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +71,6 @@ def up() -> str:
 def firing(alerts: Scope, extra: str = "") -> str:
     """Return those of the alerts that fire."""
     return alerts("ALERTS", 'alertstate="firing"' + (f", {extra}" if extra else ""))
-
-
-def worst_first(alerts: Scope, extra: str, limit: int) -> str:
-    """Return the firing alerts, critical ones first: in the order of `topk`."""
-    critical = firing(alerts, f'severity="critical", {extra}'.removesuffix(", "))
-    return f"topk({limit}, 2 * {critical} or {firing(alerts, extra)})"
 
 
 def disks_with(findings: str) -> str:

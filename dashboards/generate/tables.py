@@ -94,11 +94,12 @@ def table_of(
     no_value: str,
     sort_by: str = "",
     descending: bool = True,
+    at_most: int | None = None,
 ) -> table.Panel:
     """Return a table whose rows are the queries' series, joined where their labels agree.
 
     Fields that no column names are left out; the columns stand in the order given. Without ``sort_by`` the rows have
-    the order in which Prometheus returns the series of the first query.
+    the order in which Prometheus returns the series, those of the first query first; ``at_most`` so many are shown.
     """
     panel = (
         table.Panel()
@@ -120,6 +121,8 @@ def table_of(
         panel = panel.with_target(target(asked, chr(ord("A") + index), as_table=True))
     if len(queries) > 1:
         panel = panel.with_transformation(model.DataTransformerConfig(id_val="merge", options={}))
+    if at_most is not None:
+        panel = panel.with_transformation(model.DataTransformerConfig(id_val="limit", options={"limitField": at_most}))
     kept = {column.source: index for index, column in enumerate(columns)}
     titles = {column.source: column.title for column in columns}
     if "Value #A" in kept:  # so the field is called when no other query found anything

@@ -12,8 +12,16 @@ NAMES = ("gigas-overview", "gigas-backups", "gigas-disk", "gigas-exporter")
 MOST_SERIES = 1000
 
 MAY_BE_EMPTY = {
-    ("gigas-overview", "Other firing alerts", "A", "one"): "the chosen account answers: nothing fires but for disks",
-    ("gigas-overview", "Other firing alerts", "B", "one"): "the chosen account answers: nothing fires but for disks",
+    **{
+        ("gigas-overview", "Other firing alerts", reference, selection): "of an account that fails, a warning fires"
+        for selection, references in {"all": "AC", "one": "ABCD", "two": "AC"}.items()
+        for reference in references
+    },
+    **{
+        ("gigas-disk", "Its firing alerts", reference, selection): "the chosen disk has an alert of one severity"
+        for selection, references in {"all": "BC", "one": "BC", "two": "AC"}.items()
+        for reference in references
+    },
     ("gigas-exporter", "Polls a minute", "B", "one"): "the chosen account answers: no poll of it failed",
     **{
         ("gigas-disk", "Status, error and lock", reference, selection): "the chosen disk is in no error and not locked"

@@ -15,6 +15,8 @@ from urllib.parse import unquote
 
 import pytest
 
+from gigas_exporter.report import Finding, Severity
+
 Json = dict[str, Any]
 HERE = Path(__file__).resolve().parent
 NAMES = ("gigas-overview", "gigas-backups", "gigas-disk", "gigas-exporter")
@@ -162,6 +164,11 @@ def test_links_lead_to_the_rows_disk(name: str, shown: dict[str, Shown]) -> None
             assert all(unquote(link).startswith(start) for link, start in zip(links, wanted, strict=True)), links
 
 
+def severity_of(shown: str) -> Severity:
+    """Return the exporter's severity of a finding by the word that is shown for it."""
+    return next(finding.severity for finding in Finding if finding.value == shown.lower())
+
+
 def test_worst_disks_are_named_and_say_what_is_wrong(shown: dict[str, Shown]) -> None:
     """The finding is a word in the colour of its weight, the worst first, and nobody who is well is listed."""
     rows = shown["gigas-overview"].table("Worst disks")
@@ -179,7 +186,9 @@ def test_worst_disks_are_named_and_say_what_is_wrong(shown: dict[str, Shown]) ->
         ("1009", "Detached", NOTICE),
         ("1015", "Backup shrank", NOTICE),
     }
-    assert {row["Finding"]["colour"] for row in rows[:3]} == {BAD}
+    severities = [severity_of(row["Finding"]["text"]) for row in rows]
+    assert severities == sorted(severities, reverse=True)
+    assert len(set(severities)) == 4, "each severity is among them"
     (row,) = [row for row in rows if row["Finding"]["text"] == "Backup missed"]
     assert {name: cell["text"] for name, cell in row.items()} == {
         "Finding": "Backup missed",
@@ -256,12 +265,11 @@ def test_neighbours_in_prometheus_are_not_shown(shown: dict[str, Shown]) -> None
     assert shown["gigas-overview"].number("Exporters down") == ("0", GOOD)
 
 
-def test_critical_alerts_stand_first(shown: dict[str, Shown]) -> None:
-    """Critical alerts come first, each says for how long it holds, and alerts about disks carry names."""
+def test_alerts_stand_worst_first(shown: dict[str, Shown]) -> None:
+    """The worst severity comes first; each alert says for how long it holds, and those about disks carry names."""
     rows = shown["gigas-overview"].table("Firing alerts about disks")
     severities = [(row["Severity"]["text"], row["Severity"]["colour"]) for row in rows]
-    assert severities[:3] == [("critical", BAD)] * 3
-    assert set(severities[3:]) == {("warning", WARN), ("info", NOTICE)}
+    assert severities == [("critical", BAD)] * 3 + [("warning", WARN), ("info", NOTICE)]
     named = {row["Disk ID"]["text"]: (row["Virtual machine"]["text"], row["Mount point"]["text"]) for row in rows}
     assert named["1004"] == ("db-1", "/srv/never")
     assert {row["Disk ID"]["text"]: row["For"]["text"] for row in rows}["1003"] == "20.0 hours"
