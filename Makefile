@@ -92,7 +92,7 @@ lint: $(DEV)  ## ruff, mypy strict, shellcheck, hadolint, zizmor
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
-	$(VENV)/bin/shellcheck $$(grep -lE '^\#!.*(ba)?sh$$' -r scripts .ci deploy)
+	$(VENV)/bin/shellcheck $$(grep -lE '^\#!.*(ba)?sh$$' -r --exclude-dir=node_modules scripts .ci deploy)
 	$(VENV)/bin/hadolint Dockerfile
 	$(VENV)/bin/zizmor --offline --no-progress --quiet .github/workflows
 
