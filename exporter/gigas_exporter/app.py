@@ -68,7 +68,9 @@ class Application:
         self._store.on_change = self._page.refresh
         self._service = Service(self._settings, self._store, self._telemetry, clock=clock)
         web = self._settings.web
-        status_page = StatusPage(self._store, clock, telemetry_path=web.telemetry_path)
+        status_page = StatusPage(
+            self._store, clock, telemetry_path=web.telemetry_path, dashboard_base=web.dashboard_base
+        )
         self._shutting_down = False
         routes = build_routes(
             self._page,

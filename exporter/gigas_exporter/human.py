@@ -9,11 +9,23 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
-__all__ = ["DURATION_MILLISECONDS", "age", "did_you_mean", "format_duration", "moment", "place_of", "printable", "size"]
+__all__ = [
+    "DURATION_MILLISECONDS",
+    "age",
+    "ago",
+    "did_you_mean",
+    "format_duration",
+    "limit",
+    "moment",
+    "place_of",
+    "printable",
+    "size",
+]
 
 _SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _KIB = 1024.0
 _UNIT_SECONDS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+_UNIT_WORDS: Final = {"d": "day", "h": "hour", "m": "minute", "s": "second"}
 _UNITS_SHOWN = 2
 _LONGEST_GUESS = 64
 _WHOLE_UNITS = frozenset({"y", "w", "d"})
@@ -60,6 +72,14 @@ def age(seconds: float | None) -> str:
     return " ".join(parts) or "0s"
 
 
+def ago(seconds: float) -> str:
+    """Return how long ago something was, in words, such as ``3 minutes ago``; what lies ahead is ``just now``."""
+    for unit, length in _UNIT_SECONDS:
+        if (count := int(seconds // length)) > 0:
+            return f"{count} {_UNIT_WORDS[unit]}{'' if count == 1 else 's'} ago"
+    return "just now"
+
+
 def format_duration(seconds: float) -> str:
     """Return how Prometheus writes the duration: to the millisecond.
 
@@ -76,6 +96,11 @@ def format_duration(seconds: float) -> str:
         if number:
             parts.append(f"{number}{unit}")
     return "".join(parts)
+
+
+def limit(seconds: float | None) -> str:
+    """Return a limit as the configuration has it, such as ``26h``; empty where there is none."""
+    return "" if seconds is None else format_duration(seconds)
 
 
 def moment(timestamp: float | None) -> str:

@@ -414,6 +414,11 @@ BAD_FILES: list[tuple[str, str, str]] = [
         "web.enable_lifecycle: must be true or false; yes, no, on and off are text",
     ),
     (
+        "dashboards without a scheme",
+        ACCOUNT + "web: {dashboard_base: grafana.example.com}",
+        "web.dashboard_base: must start with https:// or http://, such as https://grafana.example.com",
+    ),
+    (
         "unknown level",
         ACCOUNT + "log: {level: warning}",
         "log.level: must be one of debug, info, warn, error; did you mean warn?",

@@ -168,6 +168,7 @@ EACH_FLAG = [
     ("web.telemetry-path", "/m", lambda settings: settings.web.telemetry_path, "/m"),
     ("web.config.file", "w.yml", lambda settings: settings.web.config_file, Path("w.yml")),
     ("web.enable-lifecycle", "true", lambda settings: settings.web.enable_lifecycle, True),
+    ("web.dashboard-base", "https://g.example/x/", lambda settings: settings.web.dashboard_base, "https://g.example/x"),
     ("poll.interval", "7s", lambda settings: settings.poll.interval, 7),
     ("poll.backups-interval", "7s", lambda settings: settings.poll.backups_interval, 7),
     ("poll.max-staleness", "7s", lambda settings: settings.poll.max_staleness, 7),

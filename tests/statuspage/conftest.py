@@ -53,7 +53,9 @@ class Site:
         self.source = source
         self.clock = Shifted()
         self.visited: list[str] = []
-        self.page = StatusPage(source, self.clock, telemetry_path="/metrics")
+        self.page = StatusPage(
+            source, self.clock, telemetry_path="/metrics", dashboard_base="https://grafana.example.com/x"
+        )
         self.is_ending = False
         self._handler = StatusPageHandler(self.page, lambda: self.is_ending)
         self._server = Server([("127.0.0.1", 0)], self._answer, None, SystemClock())

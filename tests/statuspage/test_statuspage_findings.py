@@ -38,7 +38,7 @@ def test_what_is_not_understood_stands_at_the_top(site: Callable[..., Any]) -> N
     """Which field, of how many disks, and what to do; no page says that all is well then."""
     inventory = _rejudged(account(disks_of(3)), autobackup=None, unknown=frozenset({"autobackup"}))
     top = _top(site, inventory)
-    assert "3 of 3 disks need attention." in top
+    assert "3 of 3 disks need attention" in top
     assert "autobackup is not understood of 3 disks (gigas-exporter probe shows what the API sends" in top
     assert "well" not in top
     page = requests.get(site(inventory).url, timeout=10).text

@@ -47,7 +47,7 @@ DISKS: Final = Table(
         Column("size_bytes", "SIZE", human.size, right=True, yields=5),
         Column("status", "STATUS", shortest=8, yields=6),
         Column("backup_age_seconds", "BACKUP AGE", text=_backup_age, style=_style, right=True),
-        Column("max_age_seconds", "LIMIT", human.age, right=True, yields=3),
+        Column("max_age_seconds", "LIMIT", human.limit, right=True, yields=3),
         Column("backups", "BACKUPS", right=True, yields=8),
         Column("reason", "WHY EXEMPT", shortest=12, yields=4),
     ),

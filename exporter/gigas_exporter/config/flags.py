@@ -150,6 +150,7 @@ FLAGS: Final[tuple[Flag, ...]] = (
     _of("web.telemetry-path", "web", "telemetry_path", metavar="PATH"),
     _of("web.config.file", "web", "config_file"),
     _of("web.enable-lifecycle", "web", "enable_lifecycle"),
+    _of("web.dashboard-base", "web", "dashboard_base"),
     _of("poll.interval", "poll", "interval"),
     _of("poll.backups-interval", "poll", "backups_interval"),
     _of("poll.max-staleness", "poll", "max_staleness"),

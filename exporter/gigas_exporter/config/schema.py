@@ -21,6 +21,7 @@ from gigas_exporter.config.durations import parse_duration
 from gigas_exporter.config.settings import BackupsSource, LogFormat, LogLevel, PollSettings, WebSettings
 from gigas_exporter.config.values import (
     parse_api_url,
+    parse_dashboard_base,
     parse_field_names,
     parse_id,
     parse_listen_address,
@@ -140,6 +141,7 @@ Interval = Annotated[float, BeforeValidator(partial(_duration, least=1.0))]
 Limit = Annotated[float, BeforeValidator(partial(_duration, least=0.001))]
 Span = Annotated[float, BeforeValidator(partial(_duration, least=0.0))]
 ApiUrl = Annotated[str, BeforeValidator(_through(parse_api_url))]
+DashboardBase = Annotated[str, BeforeValidator(_through(parse_dashboard_base))]
 ProxyUrl = Annotated[str, BeforeValidator(_through(parse_proxy_url))]
 ListenAddresses = Annotated[tuple[tuple[str, int], ...], BeforeValidator(_listen_addresses)]
 TimeZone = Annotated[str, BeforeValidator(_through(parse_time_zone))]
@@ -338,6 +340,9 @@ class WebSection(Section):
         _WEB.config_file, "path", "File with TLS and basic auth, in exporter-toolkit's format."
     )
     enable_lifecycle: bool = _key(_WEB.enable_lifecycle, "boolean", "Whether `POST /-/reload` is allowed.")
+    dashboard_base: DashboardBase | None = _key(
+        _WEB.dashboard_base, "URL", "Address of Grafana; the status page then links to the dashboards."
+    )
 
 
 class LogSection(Section):

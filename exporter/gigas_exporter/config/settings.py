@@ -87,12 +87,14 @@ class WebSettings:
     Attributes:
         listen_address: Hosts and ports; an empty host stands for all addresses of the machine.
         config_file: TLS and basic auth, in exporter-toolkit's format.
+        dashboard_base: Address of Grafana, without a slash at its end.
     """
 
     listen_address: tuple[tuple[str, int], ...] = (("", 10063),)
     telemetry_path: str = "/metrics"
     config_file: Path | None = None
     enable_lifecycle: bool = False
+    dashboard_base: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

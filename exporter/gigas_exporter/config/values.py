@@ -21,6 +21,7 @@ from gigas_exporter.decode import FIELDS
 __all__ = [
     "is_loopback",
     "parse_api_url",
+    "parse_dashboard_base",
     "parse_field_names",
     "parse_id",
     "parse_listen_address",
@@ -42,7 +43,16 @@ _SHARD: Final = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
 
 def parse_api_url(text: str) -> str:
     """Return the base URL of the API, without a slash at its end."""
-    parts = _url(text, "https://api.gigas.com")
+    return _base(text, "https://api.gigas.com")
+
+
+def parse_dashboard_base(text: str) -> str:
+    """Return the address of Grafana, without a slash at its end."""
+    return _base(text, "https://grafana.example.com")
+
+
+def _base(text: str, example: str) -> str:
+    parts = _url(text, example)
     if parts.query or parts.fragment or "?" in text or "#" in text:
         raise ValueError("must end with the host or a path, without ? or #")
     return text.rstrip("/")

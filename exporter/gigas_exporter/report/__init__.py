@@ -4,6 +4,7 @@ This is the one place that judges. ``check``, the status page, ``disks``, the me
 dashboards all tell what is found here, in these words.
 """
 
+from gigas_exporter.report.disk_findings import command_for, explain_finding
 from gigas_exporter.report.disks import DiskReport, count_findings, needs_attention, report_account, worst_first
 from gigas_exporter.report.explain import (
     account_errors,
@@ -22,7 +23,9 @@ __all__ = [
     "Judgement",
     "Severity",
     "account_errors",
+    "command_for",
     "count_findings",
+    "explain_finding",
     "explain_not_understood",
     "explain_statuses",
     "explain_unreadable",

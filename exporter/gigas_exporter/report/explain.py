@@ -11,7 +11,7 @@ from gigas_exporter.report.disks import DiskReport
 from gigas_exporter.report.findings import Finding
 from gigas_exporter.report.judgement import BACKUP_STATUS
 
-__all__ = ["account_errors", "explain_not_understood", "explain_statuses", "explain_unreadable"]
+__all__ = ["account_errors", "explain_not_understood", "explain_statuses", "explain_unreadable", "why_unreadable"]
 
 _ADVICE: Final[Mapping[str, str]] = {
     "error": "gigas-exporter probe shows what the API sends; api.fields says where error is, or with null that there"
@@ -83,25 +83,28 @@ def explain_not_understood(reports: Iterable[DiskReport]) -> list[str]:
 def explain_unreadable(reports: Iterable[DiskReport], inventories: Iterable[AccountInventory]) -> list[str]:
     """Return why the backups of some disks are unreadable, of how many, and what to do."""
     errors = {each.account.id: each.backups.error for each in inventories if each.backups is not None}
-    counts: Counter[str] = Counter()
-    for report in reports:
-        if Finding.BACKUPS_UNREADABLE not in report.findings:
-            continue
-        summary = report.backups
-        if summary is None or not summary.usable:
-            counts[errors.get(report.account.id) or "their own lists were not read"] += 1
-        elif summary.newest_at is None:
-            counts[
-                "no date_created is understood (gigas-exporter probe shows its form, api.fields says where it is)"
-            ] += 1
-        elif report.age_seconds == 0:
-            counts["the newest lies in the future (api.time_zone, or the clock of this machine)"] += 1
-        elif error := errors.get(report.account.id):
-            counts[error] += 1
+    counts = Counter(
+        why
+        for report in reports
+        if Finding.BACKUPS_UNREADABLE in report.findings
+        and (why := why_unreadable(report, errors.get(report.account.id)))
+    )
     return [
         f"the backups of {'1 disk' if count == 1 else f'{count} disks'} are unreadable: {why}"
         for why, count in counts.items()
     ]
+
+
+def why_unreadable(report: DiskReport, error: str | None) -> str | None:
+    """Return why the backups of a disk are unreadable; ``error`` is what its account's last poll of backups met."""
+    summary = report.backups
+    if summary is None or not summary.usable:
+        return error or "their own lists were not read"
+    if summary.newest_at is None:
+        return "no date_created is understood (gigas-exporter probe shows its form, api.fields says where it is)"
+    if report.age_seconds == 0:
+        return "the newest lies in the future (api.time_zone, or the clock of this machine)"
+    return error
 
 
 def explain_statuses(inventories: Iterable[AccountInventory]) -> list[str]:

@@ -48,7 +48,7 @@ class StatusPageHandler:
         except BusyError:
             text = "too many ask for this page, or the exporter is shutting down"
             return text_response(HTTPStatus.SERVICE_UNAVAILABLE, text, retry_after="1")
-        return Response(HTTPStatus.OK, self._page.headers, (body,))
+        return Response(HTTPStatus.OK, self._page.headers(query), (body,))
 
     def _cached(self, query: Query) -> bytes | None:
         state, body = self._cache.get(query, (None, b""))

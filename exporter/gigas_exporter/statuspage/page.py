@@ -29,10 +29,12 @@ from gigas_exporter.report import (
     report_account,
     worst_first,
 )
+from gigas_exporter.statuspage.chart import Bar, count_ages
+from gigas_exporter.statuspage.disk import describe_disk
 from gigas_exporter.statuspage.query import ROWS_PER_PAGE, Query
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment
     from markupsafe import Markup
 
 __all__ = ["State", "StatusPage"]
@@ -43,6 +45,7 @@ State = tuple[int, int]
 """The version of the data, and which period of a few seconds it is."""
 
 _HERE = Path(__file__).parent
+_REFRESH_SECONDS: Final = 60
 _SHARED_SECONDS = 5.0  # a verdict on 10,000 disks takes a few hundred milliseconds
 _COLUMNS: Final = (
     ("", "Verdict", ""),
@@ -65,6 +68,7 @@ class _Snapshot:
     Attributes:
         problems: What could not be read or understood, and what to do, one sentence each.
         unjudged: How many disks must have a backup of which nothing is known.
+        read: How long ago the disks and backups were read, one sentence.
     """
 
     state: State
@@ -75,6 +79,9 @@ class _Snapshot:
     attention: int
     problems: Sequence[str]
     unjudged: int
+    inventories: Sequence[AccountInventory]
+    bars: Sequence[Bar]
+    read: str
 
 
 class StatusPage:
@@ -82,17 +89,25 @@ class StatusPage:
 
     Args:
         telemetry_path: Where the page's link to the metrics leads.
+        dashboard_base: Where the links to Grafana lead; without it there are none.
     """
 
-    def __init__(self, source: SnapshotSource, clock: Clock, *, telemetry_path: str) -> None:
+    def __init__(
+        self, source: SnapshotSource, clock: Clock, *, telemetry_path: str, dashboard_base: str | None = None
+    ) -> None:
         self._source = source
         self._clock = clock
         self._telemetry_path = telemetry_path
+        self._dashboard_base = dashboard_base
         self._snapshot: _Snapshot | None = None
 
+    def headers(self, query: Query) -> Mapping[str, str]:
+        """Return what a page is to be served with."""
+        return {**self._headers, "Refresh": str(_REFRESH_SECONDS)} if query.refresh else self._headers
+
     @cached_property
-    def headers(self) -> Mapping[str, str]:
-        """What the page is to be served with: it may load nothing, run nothing and be framed by no one."""
+    def _headers(self) -> Mapping[str, str]:
+        """They let the page load nothing, run nothing and be framed by no one."""
         digest = base64.b64encode(hashlib.sha256(self._style.encode()).digest()).decode()
         policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; form-action 'self'"
         return {
@@ -109,29 +124,9 @@ class StatusPage:
     def render(self, query: Query) -> bytes:
         """Return the page that is asked for, as UTF-8."""
         snapshot = self._current()
-        chosen = query.select(snapshot.reports)
-        pages = max(1, math.ceil(len(chosen) / ROWS_PER_PAGE))
-        page = min(query.page, pages)
-        html = self._template.render(
-            query=query,
-            columns=_COLUMNS,
-            order=next(title for name, title, _ in _COLUMNS if name == query.sort),
-            accounts=snapshot.accounts,
-            unread=[account["name"] for account in snapshot.accounts if account["errors"] or account["stale"]],
-            problems=snapshot.problems,
-            unjudged=snapshot.unjudged,
-            findings=[
-                finding for finding in Finding if snapshot.counts[finding] or query.show == finding.name.casefold()
-            ],
-            counts=snapshot.counts,
-            attention=snapshot.attention,
-            total=len(snapshot.reports),
-            chosen=len(chosen),
-            rows=chosen[(page - 1) * ROWS_PER_PAGE : page * ROWS_PER_PAGE],
-            page=page,
-            pages=pages,
-            now=human.moment(snapshot.wall),
-        )
+        context = _disk(snapshot, query) if query.disk else _fleet(snapshot, query)
+        template = self._templates.get_template("disk.html.j2" if query.disk else "page.html.j2")
+        html = template.render(query=query, read=snapshot.read, now=human.moment(snapshot.wall), **context)
         return html.encode("utf-8", "replace")
 
     def _current(self) -> _Snapshot:
@@ -151,6 +146,7 @@ class StatusPage:
         errors = [error for account in accounts for error in account["errors"]]
         inventories = [inventory for inventory, _ in found]
         unreadable = explain_unreadable(reports, inventories)
+        ages = [f"{each} {ago}" for each in ("disks", "backups") if (ago := _read_ago(inventories, each, wall))]
         return _Snapshot(
             state,
             wall,
@@ -160,6 +156,9 @@ class StatusPage:
             sum(map(needs_attention, reports)),
             [*errors, *explain_not_understood(reports), *unreadable, *explain_statuses(inventories)],
             sum(not report.is_judged for report in reports),
+            inventories,
+            count_ages(reports),
+            f"Read from the API: {', '.join(ages)}." if ages else "",
         )
 
     @cached_property
@@ -167,7 +166,7 @@ class StatusPage:
         return (_HERE / "style.css").read_text(encoding="utf-8")
 
     @cached_property
-    def _template(self) -> Template:
+    def _templates(self) -> Environment:
         # Jinja costs 4 MB, which an exporter that nobody looks at need not pay.
         from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
 
@@ -179,14 +178,53 @@ class StatusPage:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        environment.filters.update(size=human.size, age=human.age, printable=human.printable, breakable=_breakable)
+        environment.filters.update(
+            size=human.size, age=human.age, limit=human.limit, printable=human.printable, breakable=_breakable
+        )
         environment.globals.update(
             style=self._style,
             version=__version__,
             documentation=DOCUMENTATION,
+            dashboards=self._dashboard_base,
             telemetry_path=f".{self._telemetry_path}",  # relative, so that a proxy may serve the page under a path
         )
-        return environment.get_template("page.html.j2")
+        return environment
+
+
+def _fleet(snapshot: _Snapshot, query: Query) -> Mapping[str, Any]:
+    """Return what the template of the page of all disks needs."""
+    chosen = query.select(snapshot.reports)
+    pages = max(1, math.ceil(len(chosen) / ROWS_PER_PAGE))
+    page = min(query.page, pages)
+    return {
+        "columns": _COLUMNS,
+        "order": next(title for name, title, _ in _COLUMNS if name == query.sort),
+        "accounts": snapshot.accounts,
+        "unread": [account["name"] for account in snapshot.accounts if account["errors"] or account["stale"]],
+        "problems": snapshot.problems,
+        "unjudged": snapshot.unjudged,
+        "findings": [
+            finding for finding in Finding if snapshot.counts[finding] or query.show == finding.name.casefold()
+        ],
+        "counts": snapshot.counts,
+        "bars": snapshot.bars,
+        "attention": snapshot.attention,
+        "total": len(snapshot.reports),
+        "chosen": len(chosen),
+        "rows": chosen[(page - 1) * ROWS_PER_PAGE : page * ROWS_PER_PAGE],
+        "page": page,
+        "pages": pages,
+    }
+
+
+def _disk(snapshot: _Snapshot, query: Query) -> Mapping[str, Any]:
+    """Return what the template of one disk's page needs."""
+    wanted = (query.account, query.disk)
+    report = next((each for each in snapshot.reports if (each.account.id, each.disk.id) == wanted), None)
+    if report is None:
+        return {"report": None}
+    inventory = next(each for each in snapshot.inventories if each.account.id == query.account)
+    return {"report": report, **describe_disk(report, inventory, snapshot.wall)}
 
 
 def _account(
@@ -216,6 +254,14 @@ def _age(inventory: AccountInventory, resource: Resource, wall: float) -> str:
     if outcome is None or outcome.last_success_at is None:
         return "never"
     return f"{human.age(max(0.0, wall - outcome.last_success_at))} ago"
+
+
+def _read_ago(inventories: Sequence[AccountInventory], resource: Resource, wall: float) -> str:
+    """Return how long ago a resource was read of the account that was read longest ago; empty before all were."""
+    read = [each.outcomes[resource].last_success_at for each in inventories if resource in each.outcomes]
+    if len(read) < len(inventories) or None in read:
+        return ""
+    return human.ago(wall - min((each for each in read if each is not None), default=wall))
 
 
 def _breakable(path: str | None) -> Markup:

@@ -50,6 +50,8 @@ class Query:
         sort: A key of :data:`SORTS`, or empty for worst first.
         reverse: The other way round.
         page: Counted from 1.
+        disk: The id of the disk of ``account`` that is shown alone; empty for the list.
+        refresh: Whether the page loads itself again.
     """
 
     search: str = ""
@@ -58,6 +60,8 @@ class Query:
     sort: str = ""
     reverse: bool = False
     page: int = 1
+    disk: str = ""
+    refresh: bool = True
 
     @classmethod
     def of(cls, parameters: Mapping[str, str]) -> Query:
@@ -70,6 +74,8 @@ class Query:
             sort=sort if sort in SORTS else "",
             reverse=parameters.get("reverse") == "1",
             page=max(1, int(page)) if page.isascii() and page.isdigit() and len(page) <= _LONGEST_NUMBER else 1,
+            disk=parameters.get("disk", "")[:_LONGEST_SEARCH],
+            refresh=parameters.get("refresh") != "0",
         )
 
     @property
@@ -87,9 +93,20 @@ class Query:
             "sort": other.sort,
             "reverse": "1" if other.reverse else "",
             "page": "" if other.page <= 1 else str(other.page),
+            "disk": other.disk,
+            "refresh": "" if other.refresh else "0",
         }
         query = urlencode({name: value for name, value in parameters.items() if value}, errors="replace")
         return "?" + query if query else "."
+
+    def disk_address(self, account_id: str, disk_id: str) -> str:
+        """Return the address of one disk's own page."""
+        return Query(account=account_id, disk=disk_id, refresh=self.refresh).address()
+
+    @property
+    def reset_address(self) -> str:
+        """The address of all disks, worst first."""
+        return Query(refresh=self.refresh).address()
 
     def select(self, reports: Iterable[DiskReport]) -> list[DiskReport]:
         """Return the reports that are asked for, in the order asked for; ``reports`` come worst first."""

@@ -219,7 +219,7 @@ def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
         "size_bytes": human.size(found.size_bytes),
         "last_backup_size_bytes": human.size(record["last_backup_size_bytes"]),
         "backup_age_seconds": human.age(report.age_seconds),
-        "max_age_seconds": human.age(report.requirement.max_age_seconds),
+        "max_age_seconds": human.limit(report.requirement.max_age_seconds),
     }
     width = max(map(len, shown))
     for name, value in shown.items():

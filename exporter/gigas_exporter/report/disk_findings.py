@@ -1,0 +1,68 @@
+"""Why each finding of one disk is there, and the command that helps: sentences for people."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Final
+
+from gigas_exporter import human
+from gigas_exporter.policy import Thresholds
+from gigas_exporter.report.disks import DiskReport
+from gigas_exporter.report.explain import why_unreadable
+from gigas_exporter.report.findings import Finding
+
+__all__ = ["command_for", "explain_finding"]
+
+_COMMANDS: Final[Mapping[Finding, str]] = {
+    Finding.NEVER_BACKED_UP: "disks backup --account {account} {disk} --wait",
+    Finding.BACKUP_MISSED: "disks backup --account {account} {disk} --wait",
+    Finding.BACKUP_STALE: "disks backup --account {account} {disk} --wait",
+    Finding.BACKUPS_UNREADABLE: "disks backups --account {account} {disk}",
+    Finding.BACKUP_FAILED: "disks backups --account {account} {disk}",
+    Finding.BACKUP_SHRANK: "disks backups --account {account} {disk}",
+    Finding.NOT_UNDERSTOOD: "probe --account {account}",
+    Finding.UNPROTECTED: "disks edit --account {account} {disk} --autobackup",
+}
+_SHOW: Final = "disks show --account {account} {disk}"
+_LATE: Final = "Its newest usable backup is {age}; the limit is {limit}, and past {missed} it counts as missed."
+_WHY: Final[Mapping[Finding, str]] = {
+    Finding.NEVER_BACKED_UP: "It must have a backup younger than {limit}, and has no usable one.",
+    Finding.BACKUP_MISSED: _LATE,
+    Finding.DISK_ERROR: "The API says so: {error_flag}.",
+    Finding.NOT_UNDERSTOOD: "What the API sends for {fields} is not understood, and the judgement depends on it.",
+    Finding.BACKUPS_UNREADABLE: "Whether it has a backup is not known: {unreadable}.",
+    Finding.BACKUP_STALE: _LATE,
+    Finding.LOCKED_LONG: "It has been locked for {locked} or more: an operation on it is under way, or hangs.",
+    Finding.BACKUP_FAILED: "The newest attempt that can be seen failed{failed_at}.",
+    Finding.UNPROTECTED: "No rule of the backup policy asks for a backup of it, and none says why it needs none.",
+    Finding.BACKUP_SHRANK: "Its newest backup has {newest}, less than half of the usual {typical}.",
+    Finding.DETACHED: "It is attached to no virtual machine.",
+    Finding.AWAITING: "It is younger than its limit, {limit}, and has no usable backup yet.",
+    Finding.EXEMPT: "The backup policy says why it needs no backup: {reason}.",
+}
+
+
+def command_for(finding: Finding | None, report: DiskReport) -> str:
+    """Return the command that helps with a finding of a disk, as its alert names it; without one, what shows it."""
+    words = _SHOW if finding is None else _COMMANDS.get(finding, _SHOW)
+    return "gigas-exporter " + words.format(account=shlex.quote(report.account.id), disk=shlex.quote(report.disk.id))
+
+
+def explain_finding(finding: Finding, report: DiskReport, thresholds: Thresholds, error: str | None) -> str:
+    """Return why a disk has a finding; ``error`` is what its account's last poll of backups met."""
+    disk, summary, limit = report.disk, report.backups, report.requirement.max_age_seconds
+    failed_at = human.moment(summary.failed_at) if summary is not None else ""
+    return _WHY[finding].format(
+        limit=human.limit(limit),
+        missed=human.limit(limit and limit * thresholds.missed_factor),
+        locked=human.limit(thresholds.locked_seconds),
+        age="none" if report.age_seconds is None else f"{human.age(report.age_seconds)} old",
+        error_flag=f"the status is {disk.status}" if disk.status_is_error else "error is set",
+        fields=" and ".join(report.not_understood),
+        unreadable=why_unreadable(report, error) or "the reason is not known",
+        failed_at=f", {failed_at}" if failed_at else "",
+        newest=human.size(summary.newest_size_bytes) if summary is not None else "",
+        typical=human.size(summary.typical_size_bytes) if summary is not None else "",
+        reason=report.requirement.reason,
+    )

@@ -1,0 +1,82 @@
+"""What the page of one disk shows: its findings and why, the commands, its backups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from gigas_exporter import human
+from gigas_exporter.inventory import AccountInventory
+from gigas_exporter.report import DiskReport, command_for, explain_finding
+
+__all__ = ["describe_disk"]
+
+_BAR_WIDTH: Final = 360.0
+_LIMIT_AT: Final = 180.0
+
+
+def describe_disk(report: DiskReport, inventory: AccountInventory, wall: float) -> Mapping[str, Any]:
+    """Return what the template of a disk's page needs beside the report."""
+    error = inventory.backups.error if inventory.backups is not None else None
+    commands = [command_for(finding, report) for finding in report.findings]
+    variables = {
+        "var-account_id": report.account.id,
+        "var-virtual_machine": report.machine_name,
+        "var-disk_id": report.disk.id,
+    }
+    return {
+        "variables": urlencode(variables, errors="replace"),  # of the dashboard
+        "findings": [
+            (finding, explain_finding(finding, report, inventory.thresholds, error)) for finding in report.findings
+        ],
+        "commands": list(dict.fromkeys([*commands, command_for(None, report)])),
+        "bar": _bar(report),
+        "backups": [(title, text) for title, text in _backups(report, wall) if text],
+        "facts": [(title, text) for title, text in _facts(report) if text],
+    }
+
+
+def _bar(report: DiskReport) -> Mapping[str, Any] | None:
+    """Return how far a bar of the newest backup's age reaches, with the limit in the middle."""
+    if report.age_seconds is None or not report.requirement.required:
+        return None
+    share = report.share_of_limit
+    severity = "ok" if share <= 1 else report.severity.name.lower()
+    return {"age": round(min(share * _LIMIT_AT, _BAR_WIDTH), 1), "limit": _LIMIT_AT, "severity": severity}
+
+
+def _backups(report: DiskReport, wall: float) -> list[tuple[str, str]]:
+    summary, requirement = report.backups, report.requirement
+    rule = [("Limit", human.limit(requirement.max_age_seconds) or "none"), ("Reason", requirement.reason or "")]
+    if summary is None:
+        return [("Usable", "not read"), *rule]
+
+    def at(moment: float | None) -> str:
+        return "" if moment is None else f"{human.age(max(0.0, wall - moment))} ago ({human.moment(moment)})"
+
+    return [
+        ("Usable", str(summary.usable)),
+        ("Newest", at(summary.newest_at) or ("of unknown date" if summary.usable else "none")),
+        *rule,
+        ("Size of the newest", human.size(summary.newest_size_bytes)),
+        ("Usual size", human.size(summary.typical_size_bytes)),
+        ("Oldest", at(summary.oldest_at)),
+        ("Failed", str(summary.failed)),
+        ("Last failed", at(summary.failed_at)),
+        ("Not understood", str(summary.unclear or "")),
+    ]
+
+
+def _facts(report: DiskReport) -> list[tuple[str, str]]:
+    disk, account = report.disk, report.account
+    flags = {"locked": disk.locked, "swap": disk.is_swap, "automatic backups": disk.autobackup}
+    return [
+        ("Account", f"{account.name} ({account.id})" if account.name else account.id),
+        ("Virtual machine", report.machine_name),
+        ("Mount point", disk.mount_point or "none"),
+        ("Size", human.size(disk.size_bytes)),
+        ("Status", disk.status or ""),
+        *((title.capitalize(), "not known" if flag is None else ("no", "yes")[flag]) for title, flag in flags.items()),
+        ("Created", human.moment(disk.created_at)),
+    ]

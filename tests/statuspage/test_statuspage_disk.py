@@ -1,0 +1,179 @@
+"""The page of one disk, the chart of the fleet, and a page that loads itself again."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+import yaml
+
+from gigas_exporter.inventory import AccountInventory, BackupsReading
+from gigas_exporter.model import Disk
+from gigas_exporter.policy import Thresholds
+from gigas_exporter.report import DiskReport, Finding, command_for, explain_finding, report_account
+from gigas_exporter.statuspage.chart import count_ages
+from statuspage.browser import Browser
+from statuspage.inventories import HOSTILE, account, disks_of, machine_of
+
+Fleet = tuple[AccountInventory, ...]
+_ALERTS = Path(__file__).parents[2] / "alerts"
+
+
+def _reports(inventories: Fleet) -> Iterator[tuple[DiskReport, AccountInventory]]:
+    for inventory in inventories:
+        for report in report_account(inventory, wall=time.time(), monotonic=time.monotonic()):
+            yield report, inventory
+
+
+def _get(url: str, **query: Any) -> requests.Response:
+    return requests.get(url, params=query, timeout=10)
+
+
+@pytest.mark.parametrize("look", [{}, {"scheme": "dark", "width": 390, "height": 844}])
+def test_each_kind_of_disk_has_a_page_for_everybody(
+    browser: Browser, site: Callable[..., Any], fleet: Fleet, look: dict[str, Any]
+) -> None:
+    """With each finding that a disk can have here, axe-core finds nothing and nothing is wider than the window."""
+    served = site(*fleet)
+    shown = {report.findings: report for report, _ in _reports(fleet)}
+    assert len(shown) >= 12
+    for report in shown.values():
+        opened = browser.open(f"{served.url}?account={report.account.id}&disk={report.disk.id}", **look)
+        assert opened == {"status": 200, "title": f"Disk {report.disk.id}: {report.verdict} · gigas-exporter"}
+        assert browser.barriers() == []
+        assert browser.seen()["complaints"] == []
+        assert browser.evaluate("document.documentElement.scrollWidth") <= look.get("width", 1300)
+
+
+def test_a_disk_says_what_is_wrong_and_what_helps(browser: Browser, site: Callable[..., Any], fleet: Fleet) -> None:
+    """From its line in the list to its finding, the reason with the limit, its backups, the command and Grafana."""
+    served = site(*fleet)
+    browser.open(served.url + "?show=backup_stale&account=4242&refresh=0")
+    browser.click("#disks ~ .scroll tbody th a")
+    assert browser.texts("h1") == ["Disk 10003"]
+    assert browser.texts(".verdict strong") == ["db-01, /var/lib/postgresql: backup stale."]
+    (found,) = browser.texts(".findings li")
+    assert re.fullmatch(
+        r"backup stale Its newest usable backup is 1d 6h old; the limit is 26h, and past 52h it counts as missed\.",
+        found,
+    )
+    assert browser.texts(".command") == [
+        "gigas-exporter disks backup --account 4242 10003 --wait",
+        "gigas-exporter disks show --account 4242 10003",
+    ]
+    assert dict(zip(browser.texts("dt"), browser.texts("dd"), strict=True)) | {
+        "Usable": "7", "Limit": "26h", "Failed": "0", "Size": "200 GiB", "Automatic backups": "yes",
+    } == dict(zip(browser.texts("dt"), browser.texts("dd"), strict=True))  # fmt: skip
+    assert browser.evaluate("document.querySelector('.age').getAttribute('aria-label')").endswith("the limit is 26h.")
+    grafana = urlsplit(browser.evaluate("document.querySelector('nav a[href*=grafana]').href"))
+    assert grafana.path == "/x/d/gigas-disk/"
+    assert parse_qs(grafana.query) == {
+        "var-account_id": ["4242"], "var-virtual_machine": ["db-01"], "var-disk_id": ["10003"],
+    }  # fmt: skip
+    browser.click("nav a")
+    assert browser.evaluate("location.search") == "?refresh=0"
+
+
+def test_a_disk_that_is_not_there_is_said_so(browser: Browser, site: Callable[..., Any], fleet: Fleet) -> None:
+    """Neither an unknown id, nor that of another account's disk, nor markup in its place shows a disk."""
+    served = site(*fleet)
+    for query in ("account=4243&disk=10003", "disk=10003", "account=4242&disk=<script>alert(1)</script>"):
+        browser.open(f"{served.url}?{query}")
+        assert "has no disk" in browser.texts(".verdict")[0]
+        assert browser.texts("dt, .command, script") == []
+        assert browser.barriers() == []
+
+
+def test_hostile_names_are_only_shown_on_a_disks_page(browser: Browser, site: Callable[..., Any]) -> None:
+    """Markup in every text of a disk stays text."""
+    for text in HOSTILE:
+        disk = Disk("7", "1", 1, text, mount_point=text, autobackup=True, status_is_error=True)
+        served = site(account({disk: 30.0}, name=text, machines={"1": machine_of("1", text)}))
+        browser.open(served.url + "?account=4242&disk=7", width=390)
+        assert browser.texts("h1") == ["Disk 7"]
+        assert browser.evaluate("document.querySelectorAll('script, img, main h1').length") == 0
+        assert browser.seen()["complaints"] == []
+        assert browser.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_page_loads_itself_again_until_told_not_to(site: Callable[..., Any], fleet: Fleet) -> None:
+    """Every minute; the choice that it should not stays in every address of the page."""
+    served = site(*fleet)
+    assert _get(served.url).headers["Refresh"] == "60"
+    assert 'href="?refresh=0">stop<' in _get(served.url).text
+    still = _get(served.url, refresh="0", account="4242", page="1")
+    assert "Refresh" not in still.headers
+    own = set(re.findall(r'href="(\?[^"#]*)', still.text))
+    assert len(own) > 20
+    assert {each for each in own if "refresh=0" not in each} == {"?account=4242"}  # the one that switches it on again
+    assert '<input type="hidden" name="refresh" value="0">' in still.text
+
+
+def test_how_old_the_data_is_stands_in_words(site: Callable[..., Any]) -> None:
+    """Of several accounts the one that was read longest ago counts; nothing is said before all were read."""
+    served = site(account(disks_of(1)), account(disks_of(1), account_id="5"))
+    served.clock.ahead = 200.0
+    assert "Read from the API: disks 3 minutes ago, backups 3 minutes ago." in _get(served.url).text
+    older = served.source.inventories[1]
+    outcomes = {**older.outcomes, "backups": replace(older.outcomes["backups"], last_success_at=time.time() - 3600)}
+    served.source.replace(served.source.inventories[0], replace(older, outcomes=outcomes))
+    assert "disks 3 minutes ago, backups 1 hour ago." in _get(served.url).text
+    served.source.replace(served.source.inventories[0], replace(older, outcomes={}))
+    assert "Read from the API" not in _get(served.url).text
+
+
+def test_the_chart_counts_each_disk_that_must_have_a_backup_once(fleet: Fleet) -> None:
+    """By the judgement: at its limit a backup is in time, what is not known has a bar of its own."""
+    reports = [report for report, _ in _reports(fleet)]
+    bars = {bar.label: bar.count for bar in count_ages(reports)}
+    assert sum(bars.values()) == sum(report.requirement.required for report in reports)
+    assert (bars["stale"], bars["missed"], bars["never"], bars["awaited"]) == (2, 2, 2, 2)
+    assert "unknown" not in bars
+    exactly = [(hours, label) for hours, label in ((0.0, "under ¼"), (6.6, "¼–½"), (25.99, "¾–1"), (26.01, "stale"))]
+    for hours, label in exactly:
+        (report,) = (each for each, _ in _reports((account({Disk("1", autobackup=True, is_swap=False): hours}),)))
+        assert [bar.label for bar in count_ages([report]) if bar.count] == [label]
+    inventory = account(disks_of(3))
+    unread = replace(inventory, backups=BackupsReading({}, frozenset(inventory.requirements), None, time.monotonic()))
+    (bar,) = (each for each in count_ages(report for report, _ in _reports((unread,))) if each.count)
+    assert (bar.label, bar.severity, bar.count) == ("unknown", "unknown", 3)
+    assert count_ages([]) == []
+
+
+def test_the_commands_are_those_of_the_alerts(fleet: Fleet) -> None:
+    """For each finding that has an alert, page and alert name the same command."""
+    named = {}
+    for path in _ALERTS.glob("*.rules.yml"):
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+            for rule in group["rules"]:
+                found = re.search(r'^gigas_disk_finding\{finding="(\w+)"\}', rule["expr"])
+                if found is not None:
+                    named[Finding[found[1].upper()]] = rule["annotations"]["command"]
+    assert len(named) >= 8
+    report, _ = next(_reports(fleet))
+    for finding, command in named.items():
+        labels = {"account_id": report.account.id, "disk_id": report.disk.id}
+        filled = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda match: labels[match[1]], command)  # noqa: B023  # called at once
+        assert command_for(finding, report) == filled
+
+
+@pytest.mark.parametrize("finding", list(Finding), ids=lambda finding: finding.name)
+def test_every_finding_is_explained(fleet: Fleet, finding: Finding) -> None:
+    """One sentence, in which nothing is left open, for whatever is known of the disk."""
+    for report, inventory in _reports(fleet):
+        for each in (report, replace(report, backups=None, age_seconds=None)):
+            sentence = explain_finding(finding, each, inventory.thresholds, None)
+            assert re.fullmatch(r"[A-Z][^{}]*\.", sentence), sentence
+    disk, now = Disk("1", autobackup=True), time.monotonic()
+    reading = BackupsReading({}, frozenset({"1"}), None, now, error="the API answered 500")
+    unread = replace(account({disk: 1.0}), backups=reading)
+    (report,) = (each for each, _ in _reports((unread,)))
+    if finding is Finding.BACKUPS_UNREADABLE:
+        assert "the API answered 500" in explain_finding(finding, report, Thresholds(), reading.error)
