@@ -334,6 +334,25 @@ def test_a_login_that_fails_otherwise_does_not_wait(
     assert client.get_disk("1", "2").id == "2"
 
 
+def test_a_rejected_token_is_not_sent_again_while_logins_fail(api: Any, clients: Any, clock: Any, door: Door) -> None:
+    """What fails is the login; the old token would make the failure look like a wrong password."""
+    sent: list[str] = []
+
+    def script(seen: Any, wire: Any) -> None:
+        sent.append(seen.path)
+        door(seen, wire)
+
+    credential = LoginCredential("me", FixedSecret(Secret("right"), "x"))
+    client = clients(api(script).url, credential, clock=clock)
+    assert client.get_disk("1", "2").id == "2"
+    door.scheme, door.password, door.status = "no longer {}", "wrong", 500
+    sent.clear()
+    for _ in range(2):
+        with pytest.raises(ApiError, match="create_token"):
+            client.get_disk("1", "2")
+    assert [path for path in sent if path != "/token"] == ["/account/1/disk/2"]
+
+
 def test_no_secret_is_in_the_representation_of_a_login(api: Any, clients: Any, door: Door) -> None:
     """Neither in what is sent nor in what is kept."""
     client = clients(api(door).url, LoginCredential("me", FixedSecret(Secret(PASSWORD), "x")), login="oidc")

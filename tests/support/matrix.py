@@ -176,7 +176,10 @@ def _play_failing(case: Failing, cloud: SimulatorServer, exporter: Whole, before
     await_true(lambda: exporter.failures(STRUCK, resource))
     reasons = {case.reason, case.or_reason or case.reason}
     counted = exporter.scrape().of("gigas_exporter_poll_failures_total", account_id=STRUCK, resource=resource)
-    assert {dict(labels)["reason"] for labels, value in counted.items() if value} <= reasons
+    told = {dict(labels)["reason"]: value for labels, value in counted.items() if value}
+    assert set(told) <= reasons, (
+        f"polls failed for {told}, not only for {sorted(reasons)}: {exporter.said(STRUCK, resource)}"
+    )
     during = exporter.scrape()
     assert during.total("gigas_exporter_api_requests_total", operation=case.operation, code=case.code) > asked
     if case.retried:

@@ -184,6 +184,8 @@ class LoginAuth:
         with acquire_within(state.lock, part, LOGIN_OPERATION):
             issued = state.issued
             if issued is None or (old is not None and issued.token == old.token) or issued.is_due(self._clock):
+                if forced:
+                    state.issued = None  # it was rejected, and must not be sent again while no login succeeds
                 issued = state.issued = self._issue(state, password, part)
         if self._is_blocked:
             self._is_blocked = False
