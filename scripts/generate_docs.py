@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parent.parent
-_PAGES = {
-    "docs/alerts.md": ["gigas_exporter.bundle.alerts_reference"],
-    "docs/metrics.md": ["gigas_exporter.metrics.reference"],
-    "docs/configuration.md": ["gigas_exporter.config.reference"],
-    "alerts/runbooks/README.md": ["gigas_exporter.bundle.alerts_reference", "--runbooks"],
+from reference_pages.alerts import alerts_reference, runbook_index
+from reference_pages.configuration import render_reference
+from reference_pages.metrics import metrics_reference
+
+PAGES = {
+    "docs/alerts.md": alerts_reference,
+    "docs/metrics.md": metrics_reference,
+    "docs/configuration.md": render_reference,
+    "alerts/runbooks/README.md": runbook_index,
 }
 
 
-def main() -> int:
-    """Write each page anew."""
-    for page, module in _PAGES.items():
-        text = subprocess.run([sys.executable, "-m", *module], check=True, stdout=subprocess.PIPE).stdout  # noqa: S603
-        (_ROOT / page).write_bytes(text)
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+def main(root: Path = _ROOT) -> int:
+    """Write each page under ``root``."""
+    for page, render in PAGES.items():
+        path = root / page
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(render(), encoding="utf-8")
         print(f"wrote {page}")
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(*map(Path, sys.argv[1:2])))

@@ -27,7 +27,6 @@ from gigas_exporter.bundle.alerts import (
     remembered,
     write_alerts,
 )
-from gigas_exporter.bundle.alerts_reference import alerts_reference
 from gigas_exporter.errors import ConfigError, GigasError
 from gigas_exporter.metrics.families import FAMILIES
 from support.programs import tool
@@ -302,13 +301,9 @@ def test_a_person_is_asked_for_the_address_of_grafana_once(tmp_path: Path) -> No
         assert first["annotations"]["dashboard_url"].startswith(f"{GRAFANA}/d/")
 
 
-def test_the_page_of_the_alerts_is_generated(alerts: dict[str, Any]) -> None:
-    """docs/alerts.md is what the command writes now, with a row for each alert, and so is the index of the runbooks."""
-    done = subprocess.run(
-        [sys.executable, "-m", "gigas_exporter.bundle.alerts_reference"], capture_output=True, check=True, timeout=60
-    )
+def test_the_page_of_the_alerts_has_each_alert(alerts: dict[str, Any]) -> None:
+    """docs/alerts.md has a section for each alert."""
     text = (SHIPPED.parent / "docs/alerts.md").read_text(encoding="utf-8")
-    assert done.stdout.decode() == text == alerts_reference()
     for name, rule in alerts.items():
         section = text.partition(f"\n### {name}\n")[2].partition("\n### ")[0]
         assert rule["expr"].strip() in section

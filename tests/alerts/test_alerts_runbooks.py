@@ -15,7 +15,6 @@ import promql_parser as promql
 import pytest
 
 from gigas_exporter.bundle.alerts import DASHBOARD_BASE, RUNBOOK_BASE
-from gigas_exporter.bundle.alerts_reference import runbook_index
 from gigas_exporter.cli.main import cli as command_line
 from gigas_exporter.metrics.families import FAMILIES
 
@@ -70,11 +69,6 @@ def test_runbooks_of_former_alerts_name_the_successor(directory: Path, alerts: d
         assert f"[{successor}]({successor}.md)" in lines[2]
         assert successor in alerts
         assert name not in alerts
-
-
-def test_the_index_is_generated(directory: Path) -> None:
-    """alerts/runbooks/README.md is what `make docs` writes now."""
-    assert (directory / "runbooks/README.md").read_text(encoding="utf-8") == runbook_index()
 
 
 def test_every_runbook_has_its_sections(directory: Path) -> None:

@@ -2,30 +2,8 @@
 
 from __future__ import annotations
 
-import runpy
-import sys
-from pathlib import Path
-
-import pytest
-
 from gigas_exporter.config import FLAGS
-from gigas_exporter.config.reference import render_reference
-
-_PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
-
-
-def test_the_page_is_what_the_models_say() -> None:
-    """Whoever changes a model writes the page anew: python -m gigas_exporter.config.reference."""
-    assert _PAGE.read_text(encoding="utf-8") == render_reference()
-
-
-def test_the_page_can_be_written_with_one_command(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Running the module prints the page."""
-    monkeypatch.delitem(sys.modules, "gigas_exporter.config.reference")
-    runpy.run_module("gigas_exporter.config.reference", run_name="__main__")
-    assert capsys.readouterr().out == render_reference()
+from reference_pages.configuration import render_reference
 
 
 def test_every_flag_stands_on_the_page_with_its_default() -> None:

@@ -2,33 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from gigas_exporter.metrics import families
 from gigas_exporter.metrics.families import FAMILIES
 from gigas_exporter.metrics.family import Family
-from gigas_exporter.metrics.reference import reference
-
-PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
-COMMAND = "python -m gigas_exporter.metrics.reference > docs/metrics.md"
-
-
-def test_documentation_is_in_step() -> None:
-    """The page in the documentation is what the definitions give."""
-    assert PAGE.read_text(encoding="utf-8") == reference(), f"write it again: {COMMAND}"
-
-
-@pytest.mark.system
-def test_command_prints_the_page() -> None:
-    """The command named in the page's head does what it says."""
-    command = [sys.executable, "-m", "gigas_exporter.metrics.reference"]
-    result = subprocess.run(command, capture_output=True, check=True, timeout=30)
-    assert result.stdout.decode() == reference()
-    assert COMMAND in reference()
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)

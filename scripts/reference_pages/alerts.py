@@ -1,11 +1,7 @@
-"""Generate the documentation page of all alerts and the index of the runbooks from the rule files.
-
-``python -m gigas_exporter.bundle.alerts_reference`` writes the page, with ``--runbooks`` the index.
-"""
+"""The page of all alerts and the index of the runbooks, from the rule files."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -142,7 +138,3 @@ def _section(rule: dict[str, Any], *, optional: bool) -> str:
         f"\n### {name}\n\n{rule['annotations']['summary']} For {rule['for']}{keep}; {kind}.\n"
         f"[Runbook](../alerts/runbooks/{name}.md)\n\n```promql\n{rule['expr'].strip()}\n```\n"
     )
-
-
-if __name__ == "__main__":
-    sys.stdout.write(runbook_index() if sys.argv[1:] == ["--runbooks"] else alerts_reference())
