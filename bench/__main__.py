@@ -17,6 +17,7 @@ from pathlib import Path
 
 from effort import FULL, QUICK, TARGETS, Effort
 from figures import Figure, exponent, overview, table
+from findings import measure_findings
 from measures import (
     measure_crowds,
     measure_idleness,
@@ -96,6 +97,7 @@ def _measure(disks: int, effort: Effort, directory: Path, go: Path | str, facts:
     with Cloud(disks, directory) as cloud:
         note(measure_starts(cloud, directory, effort))
         note(measure_polls(cloud, directory, effort))
+        note(measure_findings(cloud, effort))
         with Exporter(cloud, directory) as exporter:
             exporter.await_polled(cloud)
             watch: tuple[Callable[[Cloud, Exporter, Effort], list[Figure]], ...]

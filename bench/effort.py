@@ -17,6 +17,7 @@ class Effort:
         busy_seconds: How long scrapes are made while polls are running.
         idle_seconds: How long it is watched doing nothing.
         crowds: How often twenty scrapes come at once.
+        judgements: Polls after which all disks are judged.
         rival_scrapes: Of each of the other ways, after a first one that does not count.
     """
 
@@ -25,6 +26,7 @@ class Effort:
     busy_seconds: float
     idle_seconds: float
     crowds: int
+    judgements: int
     rival_scrapes: int
 
     def for_size(self, disks: int) -> Effort:
@@ -39,8 +41,8 @@ class Effort:
         )
 
 
-FULL = Effort(scrapes=11, starts=5, busy_seconds=20.0, idle_seconds=10.0, crowds=5, rival_scrapes=5)
-QUICK = Effort(scrapes=2, starts=1, busy_seconds=2.0, idle_seconds=1.0, crowds=1, rival_scrapes=1)
+FULL = Effort(scrapes=11, starts=5, busy_seconds=20.0, idle_seconds=10.0, crowds=5, judgements=11, rival_scrapes=5)
+QUICK = Effort(scrapes=2, starts=1, busy_seconds=2.0, idle_seconds=1.0, crowds=1, judgements=2, rival_scrapes=1)
 
 TARGETS: dict[str, dict[int, float]] = {
     "scrape": {1_000: 0.002, 10_000: 0.008, 100_000: 0.080},
@@ -48,6 +50,7 @@ TARGETS: dict[str, dict[int, float]] = {
     "plain": {10_000: 80.0, 100_000: 80.0},
     "go": {10_000: 30.0, 100_000: 30.0},
     "cpu": {1_000: 0.15, 10_000: 1.5, 100_000: 15.0},
+    "findings": {10_000: 0.05},
     "memory": {1_000: 60.0, 10_000: 200.0, 100_000: 1_500.0},
     "sweep": {1_000: 1.5},
     "by_disk": {1_000: 8.0},

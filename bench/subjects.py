@@ -12,7 +12,7 @@ from typing import Self
 from http_client import Connection, ask_json, free_port, status_of
 from processes import Program, await_true
 
-__all__ = ["Cloud", "Exporter"]
+__all__ = ["ACCOUNT", "KEY", "Cloud", "Exporter"]
 
 ACCOUNT = "4242"
 BACKUPS_KEPT = 4
@@ -21,7 +21,7 @@ BACKUPS_KEPT = 4
 PAGE_SIZE = 200
 RESOURCES = ("disks", "backups", "virtual_machines")
 """What a cycle polls; each is read by the operation of listing it."""
-_KEY = f"demo-api-key-{ACCOUNT}"
+KEY = f"demo-api-key-{ACCOUNT}"
 
 
 class Cloud(Program):
@@ -48,7 +48,7 @@ class Cloud(Program):
 
     def _count(self, name: str) -> int:
         url = f"{self.url}/account/{ACCOUNT}/{name}?limit=1"
-        return int(ask_json("GET", url, headers={"Authorization": f"Bearer {_KEY}"})[1]["X-Total"])
+        return int(ask_json("GET", url, headers={"Authorization": f"Bearer {KEY}"})[1]["X-Total"])
 
     def delay(self, seconds: float) -> None:
         """Let each request take so much longer, 0 for no delay; nothing else is wrong then."""
@@ -98,7 +98,7 @@ class Exporter(Program):
             *("--api.max-requests-per-second=0", f"--backups.source={source}", *flags),
         )
         environ = {name: value for name, value in os.environ.items() if not name.startswith("GIGAS_")}
-        environ |= {"GIGAS_API_URL": cloud.url, "GIGAS_ACCOUNT_ID": ACCOUNT, "GIGAS_API_KEY": _KEY}
+        environ |= {"GIGAS_API_URL": cloud.url, "GIGAS_ACCOUNT_ID": ACCOUNT, "GIGAS_API_KEY": KEY}
         super().__init__(command, directory / "serve.log", environ)
 
     def await_serving(self) -> None:

@@ -35,6 +35,7 @@ def test_every_row_is_measured(run: tuple[str, dict[str, Any]]) -> None:
     wanted = [
         "start to ready",
         "poll from nothing, processor time",
+        "findings of a poll, processor time",
         "API requests a poll cycle, account sweep",
         "resident memory",
         "scrape, gzip, text",

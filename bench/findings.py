@@ -1,0 +1,68 @@
+"""What findings cost a poll: judging all disks and rendering what is found, in this very process."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from effort import TARGETS, Effort
+from figures import Figure
+from gigas_exporter.backup_summary import BackupSummary
+from gigas_exporter.cli.once import poll_once
+from gigas_exporter.config import AccountSettings, Settings
+from gigas_exporter.gigas import ApiKeyCredential, ApiSettings, FixedSecret
+from gigas_exporter.inventory import AccountInventory
+from gigas_exporter.metrics.families import DISK
+from gigas_exporter.metrics.judged import JudgedPart
+from gigas_exporter.metrics.render import labels_text
+from gigas_exporter.model import Account
+from gigas_exporter.secret import Secret
+from subjects import ACCOUNT, KEY, Cloud
+
+__all__ = ["measure_findings"]
+
+_EVERY = 10
+_LATE_SECONDS = 30 * 3600.0
+
+
+def measure_findings(cloud: Cloud, effort: Effort) -> list[Figure]:
+    """Let the backups of every tenth disk become late and new again, each time in a poll of its own."""
+    inventory = _read(cloud)
+    wall, now = time.time(), time.monotonic()
+    disks = inventory.current_disks(now) or {}
+    labels = [labels_text(DISK, (ACCOUNT, disk.id, disk.virtual_machine_id)) for disk in disks.values()]
+    part = JudgedPart({})
+    samples = []
+    for turn in range(2 * effort.judgements):
+        polled = _polled(inventory, _LATE_SECONDS if turn % 2 else 0.0)
+        summaries = [polled.backup_summary(disk_id, now) for disk_id in disks]
+        before = time.thread_time()
+        part.show(polled, labels, summaries, now=now, wall=wall)
+        samples.append(time.thread_time() - before)
+    target = TARGETS["findings"].get(cloud.disks)
+    found = samples[1::2]  # with the findings of every tenth disk to render; the first also has all names to render
+    return [Figure.median("findings of a poll, processor time", cloud.disks, "s", found, target)]
+
+
+def _read(cloud: Cloud) -> AccountInventory:
+    """Return the account as a poll reads it."""
+    key = ApiKeyCredential(FixedSecret(Secret(KEY), "the benchmark"))
+    api = ApiSettings(url=cloud.url, max_requests_per_second=0.0)
+    (inventory,) = poll_once(Settings(accounts=(AccountSettings(Account(ACCOUNT), key),), api=api)).inventories
+    return inventory
+
+
+def _polled(inventory: AccountInventory, late_seconds: float) -> AccountInventory:
+    """Return the account after another poll, in which the backups of every tenth disk are older by so much."""
+    backups = inventory.backups
+    if backups is None:
+        raise RuntimeError("the backups could not be read")
+    summaries = {
+        disk_id: summary if index % _EVERY else _older(summary, late_seconds)
+        for index, (disk_id, summary) in enumerate(backups.summaries.items())
+    }
+    return replace(inventory, backups=replace(backups, summaries=summaries))
+
+
+def _older(summary: BackupSummary, seconds: float) -> BackupSummary:
+    return summary if summary.newest_at is None else replace(summary, newest_at=summary.newest_at - seconds)
