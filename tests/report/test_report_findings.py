@@ -370,7 +370,9 @@ def test_limits_are_written_as_a_person_does() -> None:
 )
 def test_a_judgement_says_until_when_it_holds(disk: Disk, backups: BackupSummary, until: float) -> None:
     """The next moment at which time alone may bring another finding is known."""
-    judgement = judge_account(inventory_of(disk, backups=backups), wall=NOW, monotonic=TICK + 1)
+    inventory = inventory_of(disk, backups=backups)
+    summaries = [inventory.backup_summary(disk.id, TICK + 1)]
+    judgement = judge_account(inventory, summaries, wall=NOW, monotonic=TICK + 1)
     assert judgement.valid_until == until
 
 

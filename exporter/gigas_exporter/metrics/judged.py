@@ -84,14 +84,22 @@ class JudgedPart:
         # Without the names of the machines every alert would begin anew with the next poll.
         is_shown = listed is not None and "virtual_machines" in inventory.outcomes
         disks: Mapping[str, Disk] = listed if listed is not None and is_shown else {}
-        self._judge(inventory, is_shown=is_shown, now=now, wall=wall)
+        self._judge(inventory, summaries, is_shown=is_shown, now=now, wall=wall)
         self._show_disks(inventory, disks, labels)
         account = labels_text(ACCOUNT, (inventory.account.id,))
         self._show_counts(account, is_shown=is_shown)
         self._show_totals(inventory, account, listed, summaries, now)
         self._show_invalid(inventory, listed or {})
 
-    def _judge(self, inventory: AccountInventory, *, is_shown: bool, now: float, wall: float) -> None:
+    def _judge(
+        self,
+        inventory: AccountInventory,
+        summaries: Sequence[BackupSummary | None],
+        *,
+        is_shown: bool,
+        now: float,
+        wall: float,
+    ) -> None:
         """Judge anew where the data, or what time makes of it, is not what it was."""
         if not is_shown:
             self._judgement, self._judged, self.valid_until = _NOTHING, (), float("inf")
@@ -114,7 +122,7 @@ class JudgedPart:
             and self._judged_at <= wall < self.valid_until
         ):
             return
-        self._judgement = judge_account(inventory, wall=wall, monotonic=now)
+        self._judgement = judge_account(inventory, summaries, wall=wall, monotonic=now)
         self._judged = (*judged, locked_since)
         self._judged_at, self.valid_until = wall, self._judgement.valid_until
         self._expires_at = inventory.next_expiry(now)

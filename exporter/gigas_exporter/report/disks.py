@@ -67,10 +67,12 @@ class DiskReport:
 
 def report_account(inventory: AccountInventory, *, wall: float, monotonic: float) -> list[DiskReport]:
     """Return the judgement on every disk of an account; nothing when its disks were not read, or too long ago."""
-    judgement = judge_account(inventory, wall=wall, monotonic=monotonic)
+    disks = inventory.current_disks(monotonic) or {}
+    summaries = [inventory.backup_summary(disk_id, monotonic) for disk_id in disks]
+    judgement = judge_account(inventory, summaries, wall=wall, monotonic=monotonic)
     reports = []
-    for disk in (inventory.current_disks(monotonic) or {}).values():
-        summary = inventory.backup_summary(disk.id, monotonic) if judgement.is_backups_known else None
+    for disk, known in zip(disks.values(), summaries, strict=True):
+        summary = known if judgement.is_backups_known else None
         newest_at = summary.newest_at if summary is not None else None
         requirement = inventory.requirements.get(disk.id, NOT_REQUIRED)
         reports.append(

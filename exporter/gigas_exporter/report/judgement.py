@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,12 +47,18 @@ class Judgement:
     valid_until: float
 
 
-def judge_account(inventory: AccountInventory, *, wall: float, monotonic: float) -> Judgement:
-    """Judge every disk of an account; nothing is found while its disks are not known."""
+def judge_account(
+    inventory: AccountInventory, summaries: Sequence[BackupSummary | None], *, wall: float, monotonic: float
+) -> Judgement:
+    """Judge every disk of an account, of whose backups ``summaries`` tells in the same order.
+
+    Nothing is found while its disks are not known.
+    """
     judge = _Judge(inventory, wall, monotonic)
     findings: dict[str, tuple[Finding, ...]] = {}
-    for disk in (inventory.current_disks(monotonic) or {}).values():
-        found = judge.judge(disk)
+    disks = inventory.current_disks(monotonic) or {}
+    for disk, summary in zip(disks.values(), summaries, strict=True):
+        found = judge.judge(disk, summary if judge.is_backups_known else None)
         if found:
             findings[disk.id] = found
     return Judgement(
@@ -67,7 +73,6 @@ class _Judge:
         reading = inventory.current_backups(monotonic)
         self._inventory = inventory
         self._wall = wall
-        self._monotonic = monotonic
         self._failed: frozenset[str] = reading.failed_disks if reading is not None else frozenset()
         self._locked_since = inventory.disks.locked_since if inventory.disks is not None else {}
         self._locked_seconds = inventory.thresholds.locked_seconds
@@ -78,10 +83,9 @@ class _Judge:
         self.compliant = 0
         self.valid_until = _NEVER
 
-    def judge(self, disk: Disk) -> tuple[Finding, ...]:
+    def judge(self, disk: Disk, summary: BackupSummary | None) -> tuple[Finding, ...]:
         """Return what is found about a disk, worst first."""
         requirement = self._inventory.requirements.get(disk.id, NOT_REQUIRED)
-        summary = self._inventory.backup_summary(disk.id, self._monotonic) if self.is_backups_known else None
         found: list[Finding] = []
         unknown = requirement.undecided + self._by_policy(disk, requirement, summary, found)
         if "error" in disk.unknown:
