@@ -28,6 +28,7 @@ _UNIT_SECONDS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 _UNIT_WORDS: Final = {"d": "day", "h": "hour", "m": "minute", "s": "second"}
 _UNITS_SHOWN = 2
 _LONGEST_GUESS = 64
+_SHORTEST_PART = 3
 _WHOLE_UNITS = frozenset({"y", "w", "d"})
 
 DURATION_MILLISECONDS: Final = {
@@ -129,7 +130,10 @@ def place_of(error: BaseException) -> str:
 
 
 def did_you_mean(given: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """Return ``; did you mean X?`` for the most similar of some known words, empty where none is."""
+    """Return ``; did you mean X?`` for the most similar of some known words or one that holds it, else nothing."""
     by_lower = {word.lower(): word for word in known}
-    near = difflib.get_close_matches(given[:_LONGEST_GUESS].lower(), by_lower, n=1, cutoff=cutoff)
+    given = given[:_LONGEST_GUESS].lower()
+    near = difflib.get_close_matches(given, by_lower, n=1, cutoff=cutoff)
+    if not near and len(given) >= _SHORTEST_PART:
+        near = [word for word in by_lower if given in word]
     return f"; did you mean {by_lower[near[0]]}?" if near else ""

@@ -305,6 +305,16 @@ def test_disks_are_filtered_by_finding(run: Run) -> None:
     assert "did you mean backup_stale?" in wrong.err
 
 
+def test_list_finds_what_check_finds(run: Run) -> None:
+    """Each disk has the same findings in both, a lock of long ago too."""
+    checked, listed = (
+        {record["disk_id"]: record["findings"] for record in json.loads(run(*command, "--output", "json").out)}
+        for command in (("check",), ("disks", "list"))
+    )
+    assert checked == listed
+    assert ["locked long"] in listed.values()
+
+
 def test_a_wrong_account_is_not_a_wrong_disk(run: Run, config: str) -> None:
     """It is said that there is no such account, which ones there are, and which is near."""
     outcome = run("disks", "show", "10001", "--account", "4241")

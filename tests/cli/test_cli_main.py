@@ -50,7 +50,7 @@ def test_every_option_has_a_variable_that_its_help_names(name: str) -> None:
     command = COMMANDS[name]
     context = click.Context(command)
     for parameter in command.params:
-        if not isinstance(parameter, click.Option) or parameter.name == "help":
+        if not isinstance(parameter, click.Option) or parameter.name == "help" or parameter.hidden:
             continue
         record = parameter.get_help_record(context)
         assert record is not None
@@ -95,14 +95,21 @@ def test_an_empty_variable_counts_as_unset(run: Run) -> None:
     ("arguments", "words"),
     [
         (["bogus"], "no such command: bogus (see: gigas-exporter --help)"),
-        (["disks", "bogus"], "No such command 'bogus'. (see: gigas-exporter disks --help)"),
-        (["disks", "list", "--output", "xml"], "'xml' is not one of"),
+        (["disks", "bogus"], "no such command: bogus (see: gigas-exporter disks --help)"),
+        (["disks", "lst"], "no such command: lst; did you mean list?"),
+        (["check", "--ouput", "json"], "no such option: --ouput; did you mean --output?"),
+        (
+            ["disks", "list", "--output", "jsn"],
+            "--output: 'jsn' is not one of 'table', 'json', 'yaml', 'csv'; did you mean",
+        ),
+        (["disks", "edit", "17", "--size", "4GB"], "--size: '4GB' is not a number of GiB"),
+        (["disks", "list", "--finding", "stale"], "--finding: 'stale' is no finding; did you mean backup_stale?"),
         (["disks", "list", "--is-swap=maybe"], "--is-swap"),
         (["disks", "show"], "Missing argument 'DISK'. (see: gigas-exporter disks show --help)"),
         (["check", "--poll.interval", "soon"], "--poll.interval"),
         (["check", "--api.url", "ftp://x"], "--api.url"),
         (["check", "--config.file", "/nowhere.yml"], "/nowhere.yml"),
-        (["check", "--api-key", "s3cret"], "No such option"),
+        (["check", "--api-key", "s3cret"], "no such option"),
         (["disks", "show", "\x1b[31m17", "extra"], "unexpected extra argument"),
     ],
 )
@@ -114,6 +121,22 @@ def test_wrong_use_is_one_line_and_status_2(run: Run, arguments: list[str], word
     assert outcome.err.startswith("gigas-exporter: ")
     assert words in outcome.err
     assert "\x1b" not in outcome.err
+
+
+def test_a_value_out_of_a_variable_is_named_by_it(run: Run) -> None:
+    """Whoever typed nothing wrong learns which variable is."""
+    outcome = run("disks", "edit", "17", GIGAS_DISKS_EDIT_SIZE="4GB")
+    assert outcome.err.startswith("gigas-exporter: GIGAS_DISKS_EDIT_SIZE: '4GB' is not a number of GiB (see: ")
+
+
+@pytest.mark.parametrize("name", ["check", "collect"])
+def test_help_shows_nothing_that_a_single_poll_does_not_use(run: Run, name: str) -> None:
+    """What only the next poll would use is taken, as from a shared environment, and not offered."""
+    shown = run(name, "--help").out
+    assert "--backups.source" in shown
+    assert "--poll.interval" not in shown
+    assert "--poll.max-staleness" not in shown
+    assert run(name, "--poll.max-staleness", "1h", "--poll.interval", "30s").status == (1 if name == "check" else 0)
 
 
 @pytest.mark.parametrize("arguments", [[], ["disks"], ["config"]])

@@ -14,7 +14,7 @@ import click
 from gigas_exporter import human
 from gigas_exporter.cli.accounts import choose_account
 from gigas_exporter.cli.once import PollResult, poll_once
-from gigas_exporter.cli.options import QUIET, GroupedCommand, read_settings, settings_options
+from gigas_exporter.cli.options import ONCE, QUIET, GroupedCommand, read_settings, settings_options
 from gigas_exporter.cli.output import escape_markdown, render
 from gigas_exporter.cli.progress import progress
 from gigas_exporter.cli.rows import DISKS, disk_record
@@ -92,7 +92,7 @@ Examples:
 @click.option(
     "--nagios", is_flag=True, envvar="GIGAS_NAGIOS", show_envvar=True, help="Print one line, exit as Nagios plugins do."
 )
-@settings_options(("config", "poll", "api", "log"), defaults=QUIET)
+@settings_options(("config", "poll", "api", "log"), defaults=QUIET, words=ONCE)
 @click.pass_context
 def check(
     ctx: click.Context,

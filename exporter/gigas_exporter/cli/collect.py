@@ -10,7 +10,7 @@ import click
 
 from gigas_exporter import human
 from gigas_exporter.cli.once import poll_once
-from gigas_exporter.cli.options import QUIET, GroupedCommand, read_settings, settings_options
+from gigas_exporter.cli.options import ONCE, QUIET, GroupedCommand, read_settings, settings_options
 from gigas_exporter.cli.standard_output import write_bytes
 from gigas_exporter.config.durations import parse_duration
 from gigas_exporter.files import write_whole
@@ -49,7 +49,7 @@ Example, from cron or a timer:
     show_envvar=True,
     help="How often this is run, such as 30m; told by gigas_exporter_poll_interval_seconds.",
 )
-@settings_options(("config", "poll", "api", "log"), defaults=QUIET)
+@settings_options(("config", "poll", "api", "log"), defaults=QUIET, words=ONCE)
 @click.pass_context
 def collect(ctx: click.Context, /, output: str, interval: float | None, **flags: Any) -> None:
     """Poll once and write the metrics to stdout or a file.

@@ -14,6 +14,7 @@ import click
 from gigas_exporter import human
 from gigas_exporter.cli.options import GroupedCommand, settings_options
 from gigas_exporter.cli.output import render_json, render_yaml
+from gigas_exporter.cli.usage import CommandGroup
 from gigas_exporter.config import FLAGS, Settings, describe, load_settings
 from gigas_exporter.config.describe import describe_shards, secret_of
 from gigas_exporter.config.load import load_effective
@@ -26,7 +27,7 @@ from gigas_exporter.web import load_web_config
 __all__ = ["config"]
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def config() -> None:
     """Write, validate and show the configuration."""
 

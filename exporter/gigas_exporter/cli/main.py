@@ -17,6 +17,7 @@ from click.shell_completion import CompletionItem
 
 from gigas_exporter import __version__, human
 from gigas_exporter.cli.standard_output import OutputError, standard_output
+from gigas_exporter.cli.usage import CommandGroup, usage_message
 from gigas_exporter.errors import ConfigError, GigasError
 
 __all__ = ["cli", "main"]
@@ -43,7 +44,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
-class _LazyGroup(click.Group):
+class _LazyGroup(CommandGroup):
     """A group that knows its commands' names and words, and imports a command when it is to run."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
@@ -58,15 +59,6 @@ class _LazyGroup(click.Group):
         command = getattr(module, cmd_name)
         assert isinstance(command, click.Command)  # noqa: S101
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; for a mistyped one, name the nearest."""
-        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            hint = human.did_you_mean(args[0], _COMMANDS)
-            raise click.UsageError(f"no such command: {human.printable(args[0])}{hint}", ctx)
-        return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Offer the commands without importing any: a person waits for each completion."""
@@ -134,7 +126,7 @@ def _run() -> int:
 def _message_and_status(error: click.ClickException | GigasError) -> tuple[str, int]:
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx is not None else _NAME
-        return f"{error.format_message()} (see: {path} --help)", WRONG_USE
+        return f"{usage_message(error)} (see: {path} --help)", WRONG_USE
     if isinstance(error, click.ClickException):
         return error.format_message(), error.exit_code
     return str(error), WRONG_USE if isinstance(error, ConfigError) else FAILURE

@@ -17,7 +17,23 @@ from gigas_exporter.config import Settings, load_settings
 from gigas_exporter.config.flags import FLAGS, Flag
 from gigas_exporter.report import Finding
 
-__all__ = ["QUIET", "FindingName", "Gibibytes", "GroupedCommand", "read_settings", "settings_options", "variable_of"]
+__all__ = [
+    "ONCE",
+    "QUIET",
+    "FindingName",
+    "Gibibytes",
+    "GroupedCommand",
+    "read_settings",
+    "settings_options",
+    "variable_of",
+]
+
+ONCE: Final = {
+    "poll.interval": "",
+    "poll.max-staleness": "",
+    "poll.backups-interval": "How long reading the backups may take where each disk is asked for its own.",
+}
+"""What the flags of polling mean to commands that poll once."""
 
 QUIET: Final = {"log.level": "error"}
 """The defaults of commands whose output is for people: only what goes wrong is logged."""
@@ -61,6 +77,7 @@ class SettingsOption(click.Option):
             multiple=True,  # so that a flag given twice is seen
             callback=_once if flag.name != "web.listen-address" else _joined,
             help=f"{flag.help} [{default}env: {flag.env}]",
+            hidden=not flag.help,
         )
         self.flag = flag
 
@@ -149,22 +166,33 @@ def _one_style(text: str) -> str:
     shown = [
         f"{ours}: {facts[theirs]}" for theirs, ours in (("default", "default"), ("env var", "env")) if theirs in facts
     ]
-    return text[: match.start()] + (f"  [{'; '.join(shown)}]" if shown else "")
+    return text[: match.start()] + (f" [{'; '.join(shown)}]" if shown else "")
 
 
 def settings_options(
     groups: Collection[str] = tuple(_GROUP_TITLES),
     without: Collection[str] = (),
     defaults: Mapping[str, str] = MappingProxyType({}),
+    words: Mapping[str, str] = MappingProxyType({}),
 ) -> Callable[[_F], _F]:
     """Return a decorator that adds the flags of some groups to a command, which takes them as ``**flags``.
 
     ``defaults`` says, by the flag's name, which other default the help is to show; :func:`read_settings` takes it.
+    ``words`` says what a flag means to this command, or with nothing that it is not worth showing.
     """
 
     def decorate(function: _F) -> _F:
         flags = [flag for flag in FLAGS if flag.group in groups and flag.name not in without]
-        options = [SettingsOption(replace(flag, default=defaults.get(flag.name, flag.default))) for flag in flags]
+        options = [
+            SettingsOption(
+                replace(
+                    flag,
+                    default=defaults.get(flag.name, flag.default),
+                    help=words.get(flag.name, flag.help),
+                )
+            )
+            for flag in flags
+        ]
         parameters = getattr(function, "__click_params__", [])
         function.__click_params__ = [*reversed(options), *parameters]  # type: ignore[attr-defined]
         return function

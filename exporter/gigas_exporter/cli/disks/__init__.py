@@ -6,11 +6,12 @@ import click
 
 from gigas_exporter.cli.disks.read import backups, list_disks, show
 from gigas_exporter.cli.disks.write import backup, build, delete, edit, template
+from gigas_exporter.cli.usage import CommandGroup
 
 __all__ = ["disks"]
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def disks() -> None:
     """Look at disks and act on them.
 

@@ -13,7 +13,7 @@ from gigas_exporter.clock import Budget
 from gigas_exporter.config import AccountSettings
 from gigas_exporter.errors import ApiError, GigasError
 from gigas_exporter.gigas import ReadClient
-from gigas_exporter.inventory import AccountInventory, DisksReading, MachinesReading, StalenessLimits
+from gigas_exporter.inventory import AccountInventory, DisksReading, MachinesReading, StalenessLimits, locked_since
 from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.poller.backups import BackupsReader, KnownDisks
 from gigas_exporter.report import DiskReport, report_account, worst_first
@@ -51,7 +51,8 @@ def report_disks(
     inventory = AccountInventory(
         account.account, StalenessLimits(float("inf"), float("inf")), thresholds=settings.thresholds
     )
-    reading = DisksReading({disk.id: disk for disk in disks}, {disk.id: began for disk in disks}, began)
+    listed = {disk.id: disk for disk in disks}
+    reading = DisksReading(listed, dict.fromkeys(listed, began), began, locked_since(listed, None, clock.wall()))
     inventory = replace(inventory, disks=reading)
     try:
         machines: tuple[VirtualMachine, ...] = client.list_virtual_machines(account_id).items

@@ -80,6 +80,7 @@ class Change:
                 click.echo(human.printable(f"{name.replace('_', ' '):<16} {old} -> {new}"), err=True)
             click.echo(human.printable(planned.consequence), err=True)
             if self.dry_run:
+                click.echo("Nothing was sent, because of --dry-run. The request would be:", err=True)
                 self._print_request(planned)
                 return None
             self._confirm(type_id=type_id)
@@ -171,7 +172,7 @@ def _describe(report: DiskReport) -> str:
         ("status", _status(disk)),
         ("size", human.size(disk.size_bytes) or "unknown"),
         ("last backup", last if report.backups is not None else "unknown"),
-        ("verdict", ", ".join(finding.value for finding in report.findings) or "well"),
+        ("verdict", report.verdict),
     )
     return "\n".join(f"{title:<16} {human.printable(text)}" for title, text in facts)
 
