@@ -118,7 +118,7 @@ def test_nothing_found_is_said(run: Run, cloud: SimulatorServer) -> None:
     assert header.startswith("verdict,severity,")
     for disk in cloud.world.disks(ACCOUNT):
         cloud.world.delete_disk(disk.id)
-    assert run("disks", "list").out == "There are no disks.\n"
+    assert run("disks", "list").out == "The API lists no disks.\n"
 
 
 def test_several_accounts_are_one_list(run: Run, cloud: SimulatorServer, config: str) -> None:

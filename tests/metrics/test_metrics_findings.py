@@ -138,9 +138,18 @@ def test_counts_are_0_where_nothing_is_found(scene: Any, fleet: Fleet) -> None:
     """Each finding has its count; an account without disks has them all at 0."""
     scene.show(_one(fleet))
     assert _counts(scene) == {finding.metric: 0 for finding in METRIC_FINDINGS}
-    empty = replace(fleet(), disks=DisksReading({}, {}, READ_AT)).with_requirements(DEFAULT_POLICY)
+    empty = replace(
+        fleet(),
+        disks=DisksReading({}, {}, READ_AT),
+        machines=MachinesReading({}, READ_AT),
+        backups=BackupsReading({}, frozenset(), READ_AT, READ_AT),
+    ).with_requirements(DEFAULT_POLICY)
     scene.show(empty)
     assert _counts(scene) == {finding.metric: 0 for finding in METRIC_FINDINGS}
+    assert scene.values("gigas_exporter_poll_invalid_items")["disks"] == 2
+    scene.show(replace(empty, machines=None))  # nothing says that an empty list is true
+    assert _counts(scene) == {}
+    assert scene.values("gigas_exporter_poll_invalid_items")["disks"] == 1  # field="total"
     assert scene.values("gigas_account_disks") == {"4242": 0}
     assert scene.values("gigas_account_disk_size_bytes") == {"4242": 0}
 

@@ -34,6 +34,7 @@ from gigas_exporter.report import (
     METRIC_FINDINGS,
     NEED_BACKUPS,
     DiskReport,
+    doubt_of_empty,
     finding_limit,
     report_account,
 )
@@ -251,10 +252,11 @@ def _counted(
             yield (account_id, status), count
     elif family is families.POLL_INVALID_ITEMS:
         for resource, outcome in inventory.outcomes.items():
-            for field, count in outcome.invalid.items():
+            is_doubted = resource == "disks" and bool(doubt_of_empty(inventory, now))
+            for field, count in {**outcome.invalid, **({"total": 1} if is_doubted else {})}.items():
                 if count:
                     yield (account_id, resource, field), count
-    elif (reports := _judged(inventory, now, wall)) is not None:
+    elif (reports := _judged(inventory, now, wall)) is not None and not doubt_of_empty(inventory, now):
         for finding in METRIC_FINDINGS:
             if inventory.current_backups(now) is not None or finding not in NEED_BACKUPS:
                 yield (account_id, finding.metric), sum(finding in report.findings for report in reports)

@@ -40,6 +40,13 @@ def each_disk(api: SmallApi, field: str, value: Any) -> None:
         item[field] = value
 
 
+def page(api: SmallApi) -> str:
+    """Return the status page after one poll."""
+    account = AccountSettings(Account("4242"), api_key("k"))
+    store = poll_once(Settings(accounts=(account,), api=ApiSettings(api.url, max_requests_per_second=0.0))).store
+    return StatusPage(store, SystemClock(), telemetry_path="/metrics").render(Query()).decode()
+
+
 def assert_missed(told: Told) -> None:
     """The one disk that missed its backups is found, and all that is there is understood."""
     assert told.status == 1, told.words
@@ -474,12 +481,61 @@ def test_no_disks_are_not_believed_while_something_else_is_there(
     assert told.nagios == 3
     assert f"no disk could be checked; {sentence}" in told.words
     assert told.metric("gigas_account_backups_unassigned") == [12.0 if "backups" in left else 0.0]
-    account = AccountSettings(Account("4242"), api_key("k"))
-    store = poll_once(Settings(accounts=(account,), api=ApiSettings(api.url, max_requests_per_second=0.0))).store
-    page = StatusPage(store, SystemClock(), telemetry_path="/metrics").render(Query()).decode()
-    assert sentence in page
-    assert "No disk is known." in page
-    assert "There are no disks." not in page
+    shown = page(api)
+    assert sentence in shown
+    assert "No disk is known." in shown
+    assert "There are no disks." not in shown
+
+
+@pytest.mark.parametrize(
+    ("status", "lists", "source"),
+    [
+        *((status, (BACKUPS, MACHINES), "auto") for status in (200, 400, 403, 404, 405, 500)),
+        (403, (MACHINES,), "auto"),
+        *((403, (BACKUPS, MACHINES), source) for source in ("account", "disk")),
+    ],
+)
+def test_no_disks_are_not_believed_while_nothing_confirms_it(
+    api: SmallApi, tell: Tell, status: int, lists: tuple[str, ...], source: str
+) -> None:
+    """A credential that may see no disks may see nothing; that there was no disk to ask is no answer about backups."""
+    api.lists[DISKS] = api.lists[BACKUPS] = []
+    for path in lists:
+        api.answers[path] = lambda _: (status, b"<html>", {})
+    told = tell(config=f"poll: {{backups_source: {source}}}")
+    assert told.status == 2, told.words
+    assert told.words.startswith("no disk could be checked; account 4242: ")
+    assert "the list of disks is empty, and" in told.words
+    assert "virtual machines, which would confirm it, could not be read" in told.words
+    assert told.nagios == 3
+    assert told.metric("gigas_account_disks_with_finding") == []
+    assert told.metric("gigas_exporter_poll_invalid_items", resource="disks", field="total") == [1]
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 422])
+def test_no_disks_while_only_the_backups_cannot_be_read(api: SmallApi, tell: Tell, status: int) -> None:
+    """Without virtual machines there are no disks where the API has no list of all backups, or it is not wanted."""
+    api.lists[DISKS] = api.lists[MACHINES] = []
+    api.answers[BACKUPS] = lambda _: (status, {"errors": ["x"]}, {})
+    told = tell()
+    assert told.status == (0 if status == 404 else 2), told.words
+    assert ("there are no disks" in told.words) == (status == 404)
+    assert told.metric("gigas_exporter_poll_success", resource="backups") == [float(status == 404)]
+    told = tell(config="poll: {backups_source: disk}")
+    assert (told.status, told.words) == (0, "there are no disks\n")
+    assert told.metric("gigas_account_disks_with_finding", finding="not_understood") == [0]
+
+
+def test_backups_that_name_no_listed_disk_are_told(missed: SmallApi, tell: Tell) -> None:
+    """Those of deleted disks are no fault; how many there are is said by the page, too."""
+    missed.lists[BACKUPS].append({**missed.lists[BACKUPS][0], "id": 1, "disk_id": 99})
+    told = tell()
+    assert_missed(told)
+    assert "; 1 backup names no listed disk" in told.words
+    assert told.metric("gigas_account_backups_unassigned") == [1]
+    assert "1 backup names no listed disk" in page(missed)
+    missed.lists[BACKUPS][-1]["disk_id"] = 1
+    assert "no listed disk" not in tell().words
 
 
 def test_a_204_that_names_items_is_not_empty(api: SmallApi, tell: Tell) -> None:

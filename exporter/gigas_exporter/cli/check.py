@@ -29,9 +29,7 @@ from gigas_exporter.report import (
     Finding,
     Severity,
     count_findings,
-    explain_not_understood,
-    explain_statuses,
-    explain_unreadable,
+    explain_all,
     needs_attention,
     report_account,
     worst_first,
@@ -248,9 +246,7 @@ class _Verdict:
         if other:
             parts.append(f"also {', '.join(other)}")
         parts += self._errors
-        parts += explain_not_understood(self.reports)
-        parts += explain_unreadable(self.reports, self._result.inventories)
-        parts += explain_statuses(self._result.inventories)
+        parts += explain_all(self.reports, self._result.inventories)
         if skipped := self._result.skipped:
             parts.append(f"{skipped} {'account is' if skipped == 1 else 'accounts are'} left out by discovery")
         return human.printable("; ".join(parts))

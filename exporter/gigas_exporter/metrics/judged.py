@@ -29,6 +29,7 @@ from gigas_exporter.report import (
     NEED_BACKUPS,
     Finding,
     Judgement,
+    doubt_of_empty,
     finding_limit,
     judge_account,
     machine_name,
@@ -83,13 +84,14 @@ class JudgedPart:
         listed = inventory.current_disks(now)
         # Without the names of the machines every alert would begin anew with the next poll.
         is_shown = listed is not None and "virtual_machines" in inventory.outcomes
+        is_doubted = bool(doubt_of_empty(inventory, now))
         disks: Mapping[str, Disk] = listed if listed is not None and is_shown else {}
         self._judge(inventory, summaries, is_shown=is_shown, now=now, wall=wall)
         self._show_disks(inventory, disks, labels)
         account = labels_text(ACCOUNT, (inventory.account.id,))
-        self._show_counts(account, is_shown=is_shown)
+        self._show_counts(account, is_shown=is_shown and not is_doubted)
         self._show_totals(inventory, account, listed, summaries, now)
-        self._show_invalid(inventory, listed or {})
+        self._show_invalid(inventory, listed or {}, is_doubted=is_doubted)
 
     def _judge(
         self,
@@ -187,8 +189,11 @@ class JudgedPart:
         labels = [f"{account},{labels_text(('status',), (status,))}" for status in statuses]
         self._statuses.show(labels, list(statuses.values()))
 
-    def _show_invalid(self, inventory: AccountInventory, disks: Mapping[str, Disk]) -> None:
-        """Show what was not understood in the last polls, with the fields that decide and are missing."""
+    def _show_invalid(self, inventory: AccountInventory, disks: Mapping[str, Disk], *, is_doubted: bool) -> None:
+        """Show what was not understood in the last polls, with the fields that decide and are missing.
+
+        An empty list of disks that is not believed counts as a total that is not right.
+        """
         missing = Counter(
             field
             for disk_id, fields in self._judgement.undecided.items()
@@ -200,7 +205,7 @@ class JudgedPart:
         for resource, outcome in inventory.outcomes.items():
             invalid = Counter(outcome.invalid)
             if resource == "disks":
-                invalid.update(missing)
+                invalid.update(missing, total=int(is_doubted))
             for field, count in sorted(invalid.items()):
                 if count:
                     labels.append(labels_text((*POLL, "field"), (inventory.account.id, resource, field)))

@@ -135,11 +135,12 @@ class BackupsReader:
         return self._disk_by_disk(known_disks(budget).ids, previous, budget)
 
     def _may_ask_disks(self, error: ApiError, known_disks: Callable[[Budget], KnownDisks], budget: Budget) -> bool:
-        """Return whether a failed sweep means that there is none: 400 and 403 do where the disks can be read."""
+        """Return whether a failed sweep means that there is none: 400 and 403 do where there are disks to be asked."""
         if error.status not in _SWEEP_REJECTED:
             return error.status in _NO_SWEEP
         try:
-            return known_disks(budget).readable
+            disks = known_disks(budget)
+            return disks.readable and bool(disks.ids)
         except GigasError:
             return False
 

@@ -8,9 +8,9 @@ from gigas_exporter.report.disk_findings import command_for, explain_finding
 from gigas_exporter.report.disks import DiskReport, count_findings, needs_attention, report_account, worst_first
 from gigas_exporter.report.explain import (
     account_errors,
+    doubt_of_empty,
+    explain_all,
     explain_not_understood,
-    explain_statuses,
-    explain_unreadable,
 )
 from gigas_exporter.report.findings import METRIC_FINDINGS, NEED_BACKUPS, Finding, Severity
 from gigas_exporter.report.judgement import Judgement, finding_limit, judge_account, machine_name
@@ -25,10 +25,10 @@ __all__ = [
     "account_errors",
     "command_for",
     "count_findings",
+    "doubt_of_empty",
+    "explain_all",
     "explain_finding",
     "explain_not_understood",
-    "explain_statuses",
-    "explain_unreadable",
     "finding_limit",
     "judge_account",
     "machine_name",

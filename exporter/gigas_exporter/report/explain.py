@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from gigas_exporter.inventory import AccountInventory
+from gigas_exporter.inventory import AccountInventory, Resource
 from gigas_exporter.report.disks import DiskReport
 from gigas_exporter.report.findings import Finding
 from gigas_exporter.report.judgement import BACKUP_STATUS
 
-__all__ = ["account_errors", "explain_not_understood", "explain_statuses", "explain_unreadable", "why_unreadable"]
+__all__ = [
+    "account_errors",
+    "doubt_of_empty",
+    "explain_all",
+    "explain_not_understood",
+    "why_unreadable",
+]
 
 _ADVICE: Final[Mapping[str, str]] = {
     "error": "gigas-exporter probe shows what the API sends; api.fields says where error is, or with null that there"
@@ -43,28 +49,50 @@ def account_errors(inventory: AccountInventory, monotonic: float) -> list[str]:
     is_known = inventory.current_disks(monotonic) is not None
     if is_known and inventory.backups is not None and inventory.current_backups(monotonic) is None:
         errors.append(f"{who}: backups were read too long ago to judge by")
-    if left := _left_without_disks(inventory, monotonic):
+    if doubt := doubt_of_empty(inventory, monotonic):
         errors.append(
-            f"{who}: the list of disks is empty, although the account has {left}: its credential may not see the disks"
+            f"{who}: the list of disks is empty, {doubt}: its credential may not see the disks"
             " (gigas-exporter probe shows what the API answers)"
         )
     return errors
 
 
-def _left_without_disks(inventory: AccountInventory, monotonic: float) -> str:
-    """Return which backups and virtual machines an account without disks has, empty where all fits together."""
+def doubt_of_empty(inventory: AccountInventory, monotonic: float) -> str:
+    """Return why an empty list of disks is not believed: what the account has besides, or what could not be read.
+
+    Only an account without virtual machines and backups has no disks for sure; empty where nothing is doubted.
+    """
     if inventory.current_disks(monotonic) != {}:
         return ""
-    backups = inventory.current_backups(monotonic)
+    backups, machines = inventory.current_backups(monotonic), inventory.current_machines(monotonic)
     counts = {
         "backup": sum(backups.by_status.values()) if backups is not None else 0,
-        "virtual machine": len(inventory.current_machines(monotonic) or {}),
+        "virtual machine": len(machines or {}),
     }
-    return " and ".join(f"{count} {what}{'' if count == 1 else 's'}" for what, count in counts.items() if count)
+    left = [_counted(count, what) for what, count in counts.items() if count]
+    if left:
+        return f"although the account has {' and '.join(left)}"
+    lists: Mapping[Resource, object] = {"backups": backups, "virtual_machines": machines}
+    unread = [name.replace("_", " ") for name, each in lists.items() if each is None and name in inventory.outcomes]
+    return f"and {' and '.join(unread)}, which would confirm it, could not be read" if unread else ""
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _asks_for_labels(inventory: AccountInventory) -> bool:
     return any("virtual_machine_label" in asked.undecided for asked in inventory.requirements.values())
+
+
+def explain_all(reports: Sequence[DiskReport], inventories: Sequence[AccountInventory]) -> list[str]:
+    """Return what is not understood, is unreadable, or does not fit together, one sentence each."""
+    return [
+        *explain_not_understood(reports),
+        *_explain_unreadable(reports, inventories),
+        *_explain_statuses(inventories),
+        *_explain_unassigned(inventories),
+    ]
 
 
 def explain_not_understood(reports: Iterable[DiskReport]) -> list[str]:
@@ -74,13 +102,12 @@ def explain_not_understood(reports: Iterable[DiskReport]) -> list[str]:
     sentences = []
     for field, count in sorted(counts.items()):
         what = "is missing from" if missing[field] == count else "is not understood of"
-        disks = "1 disk" if count == 1 else f"{count} disks"
         advice = _ADVICE.get(field, f"gigas-exporter probe shows what the API sends, api.fields says where {field} is")
-        sentences.append(f"{field.replace('_', ' ')} {what} {disks} ({advice})")
+        sentences.append(f"{field.replace('_', ' ')} {what} {_counted(count, 'disk')} ({advice})")
     return sentences
 
 
-def explain_unreadable(reports: Iterable[DiskReport], inventories: Iterable[AccountInventory]) -> list[str]:
+def _explain_unreadable(reports: Iterable[DiskReport], inventories: Iterable[AccountInventory]) -> list[str]:
     """Return why the backups of some disks are unreadable, of how many, and what to do."""
     errors = {each.account.id: each.backups.error for each in inventories if each.backups is not None}
     counts = Counter(
@@ -89,10 +116,7 @@ def explain_unreadable(reports: Iterable[DiskReport], inventories: Iterable[Acco
         if Finding.BACKUPS_UNREADABLE in report.findings
         and (why := why_unreadable(report, errors.get(report.account.id)))
     )
-    return [
-        f"the backups of {'1 disk' if count == 1 else f'{count} disks'} are unreadable: {why}"
-        for why, count in counts.items()
-    ]
+    return [f"the backups of {_counted(count, 'disk')} are unreadable: {why}" for why, count in counts.items()]
 
 
 def why_unreadable(report: DiskReport, error: str | None) -> str | None:
@@ -107,7 +131,7 @@ def why_unreadable(report: DiskReport, error: str | None) -> str | None:
     return error
 
 
-def explain_statuses(inventories: Iterable[AccountInventory]) -> list[str]:
+def _explain_statuses(inventories: Iterable[AccountInventory]) -> list[str]:
     """Return which statuses of backups match no word, which makes them usable, as one sentence where there are any."""
     statuses = sorted(
         {
@@ -121,3 +145,10 @@ def explain_statuses(inventories: Iterable[AccountInventory]) -> list[str]:
         return []
     shown = ", ".join(statuses[:_MAX_STATUSES_SHOWN]) + (", …" if len(statuses) > _MAX_STATUSES_SHOWN else "")
     return [f"statuses of backups that match no word of backup_status, so that a text counts as usable: {shown}"]
+
+
+def _explain_unassigned(inventories: Iterable[AccountInventory]) -> list[str]:
+    """Return how many backups name no listed disk, as one sentence where there are any."""
+    readings = [each.backups for each in inventories if each.disks is not None and each.disks.disks]
+    count = sum(reading.unassigned or 0 for reading in readings if reading is not None)
+    return [f"{_counted(count, 'backup')} {'names' if count == 1 else 'name'} no listed disk"] if count else []

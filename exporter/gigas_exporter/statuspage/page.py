@@ -22,9 +22,7 @@ from gigas_exporter.report import (
     Finding,
     account_errors,
     count_findings,
-    explain_not_understood,
-    explain_statuses,
-    explain_unreadable,
+    explain_all,
     needs_attention,
     report_account,
     worst_first,
@@ -145,7 +143,6 @@ class StatusPage:
         accounts = [_account(inventory, mine, wall, monotonic) for inventory, mine in found]
         errors = [error for account in accounts for error in account["errors"]]
         inventories = [inventory for inventory, _ in found]
-        unreadable = explain_unreadable(reports, inventories)
         ages = [f"{each} {ago}" for each in ("disks", "backups") if (ago := _read_ago(inventories, each, wall))]
         return _Snapshot(
             state,
@@ -154,7 +151,7 @@ class StatusPage:
             accounts,
             count_findings(reports),
             sum(map(needs_attention, reports)),
-            [*errors, *explain_not_understood(reports), *unreadable, *explain_statuses(inventories)],
+            [*errors, *explain_all(reports, inventories)],
             sum(not report.is_judged for report in reports),
             inventories,
             count_ages(reports),

@@ -140,7 +140,7 @@ def list_disks(
         click.echo(render(records, DISKS, output), nl=False)
     elif not errors:
         is_filtered = findings or any(value is not None for value in filters.values())
-        click.echo("No disk fits." if is_filtered else "There are no disks.")
+        click.echo("No disk fits." if is_filtered else "The API lists no disks.")
     for sentence in explain_not_understood(shown):
         warn(sentence)
     if errors:
