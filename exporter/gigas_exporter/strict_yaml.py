@@ -157,6 +157,14 @@ class _Walk:
             _refuse(self._origin, node.start_mark, "tags are not supported; quote a text that begins with '!'")
 
 
+_HINTS: Final = {
+    "character '\\t'": "a tab; indent with spaces",
+    "mapping values are not allowed": "a ':' where no key can stand; quote a text that holds ': ',"
+    " and put a space after the ':' of a key",
+}
+"""What is likeliest meant, by what PyYAML finds."""
+
+
 def _without_values(error: yaml.MarkedYAMLError) -> str:
     """Return what PyYAML found wrong, without the texts that it quotes: they may be a part of a secret."""
     if isinstance(error, yaml.composer.ComposerError) and "alias" in str(error.problem):
@@ -165,6 +173,9 @@ def _without_values(error: yaml.MarkedYAMLError) -> str:
         return "a '*' that is not quoted; quote a text that begins with '*'"
     if isinstance(error, yaml.composer.ComposerError) and "document" in str(error.problem):
         return "more than one document in the file"
+    for words, hint in _HINTS.items():
+        if words in str(error.problem):
+            return f"not YAML: {hint}"
     problem = str(error.problem or "cannot be understood").replace("\n", " ")
     return "not YAML: " + re.sub(r"'[\w!-]{2,}'", "'...'", problem)
 

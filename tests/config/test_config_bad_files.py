@@ -445,6 +445,14 @@ BAD_FILES: list[tuple[str, str, str]] = [
         "accounts[0].api_key_file: begins with ~, which is not replaced; write the whole path",
     ),
     (
+        "a path from a variable",
+        "accounts: [{id: 1, api_key_file: $CREDENTIALS_DIRECTORY/canary}]",
+        (
+            "accounts[0].api_key_file: begins with a variable, and variables are not replaced in this file;"
+            " write the whole path"
+        ),
+    ),
+    (
         "a variable for a secret",
         "accounts: [{id: 1, api_key: '${CANARY_SECRET}'}]",
         (

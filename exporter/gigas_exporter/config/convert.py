@@ -87,7 +87,7 @@ class Findings:
 
     def error(self, path: Path | None) -> ConfigError:
         """Return what was found wrong as one error; the name of the file comes once in it."""
-        in_file = self.located(path, self.problems)
+        in_file = self.located(path, sorted(self.problems, key=lambda each: self.line_of(each) or 0))
         prefix = "" if path is None or not in_file else f"{path}:"
         short = [in_file[0], *(text.replace(prefix, "line ", 1) for text in in_file[1:])] if in_file else []
         if short and not short[0].startswith(prefix):

@@ -88,6 +88,8 @@ def _path(value: object) -> Path:
     text = _text(value)
     if text.startswith("~"):
         raise ValueError("begins with ~, which is not replaced; write the whole path")
+    if text.startswith("$"):
+        raise ValueError("begins with a variable, and variables are not replaced in this file; write the whole path")
     return Path(text)
 
 
