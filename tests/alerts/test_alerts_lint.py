@@ -208,9 +208,9 @@ def test_every_rule_has_an_owner(alerts: dict[str, Any], directory: Path) -> Non
 # ---------------------------------------------------------------- ours
 
 
-@pytest.mark.parametrize("annotation", ["summary", "description", "runbook_url", "dashboard_url"])
+@pytest.mark.parametrize("annotation", ["summary", "description", "runbook_url", "dashboard_url", "command"])
 def test_every_alert_says_what_is_needed(alerts: dict[str, Any], annotation: str) -> None:
-    """Each alert has a summary, a description, a runbook and a dashboard."""
+    """Each alert has a summary, a description, a runbook, a dashboard and the command that helps."""
     assert [name for name, rule in alerts.items() if not rule["annotations"].get(annotation)] == []
 
 
@@ -253,7 +253,7 @@ def test_a_limit_of_the_policy_is_told(alerts: dict[str, Any]) -> None:
     """An alert about something that passed a limit says which."""
     for name in ("GigasDiskBackupMissed", "GigasDiskNeverBackedUp", "GigasDiskBackupStale", "GigasDiskLockedTooLong"):
         assert "$labels.limit" in alerts[name]["annotations"]["description"]
-    for name in ("GigasDataStale", "GigasBackupsDataStale", "GigasApiSlow", "GigasApiErrors"):
+    for name in ("GigasDataStale", "GigasBackupsDataStale", "GigasApiSlow", "GigasApiErrors", "GigasInventoryShrank"):
         assert "the limit is" in alerts[name]["annotations"]["description"]
 
 

@@ -14,6 +14,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+import urllib3  # noqa: F401  # its first import binds a socket, which must not fall into a unit test
 
 __all__ = ["DoesMoreError", "doing_no_more_than", "kind_of"]
 
