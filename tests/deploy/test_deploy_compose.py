@@ -122,11 +122,6 @@ def test_versions_are_those_that_were_run(services: dict[str, dict[str, Any]], r
     assert packages["dependencies"]["@grafana/data"] == versions["grafana"]
 
 
-def test_the_exporter_has_an_init(services: dict[str, dict[str, Any]]) -> None:
-    """Process 1 is one that passes signals on, also while Python has not begun to listen to them."""
-    assert services["exporter"]["init"] is True
-
-
 @pytest.mark.field
 @pytest.mark.parametrize("name", ["prometheus", "alertmanager"])
 def test_todays_program_starts_with_the_arguments(
