@@ -85,8 +85,11 @@ class Exporter:
         return b"".join(self.page.render(openmetrics=openmetrics, gzip=False).chunks).decode("utf-8")
 
     def status(self) -> str:
-        """The status page with all of its disks' first rows."""
-        return self.status_page.render(Query()).decode("utf-8")
+        """The status page with all of its disks' first rows, and the pages of the first disks."""
+        (inventory,) = self.store.snapshot()
+        disks = list(inventory.disks.disks)[:3] if inventory.disks is not None else []
+        queries = (Query(), *(Query(account=ACCOUNT, disk=disk_id) for disk_id in disks))
+        return "".join(self.status_page.render(query).decode("utf-8") for query in queries)
 
 
 @pytest.fixture(scope="module")
