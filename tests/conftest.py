@@ -16,6 +16,9 @@ from hypothesis import settings
 from support.environment import begin_anew, is_clean
 from support.kinds import doing_no_more_than, kind_of
 
+# Whose programs are measured for coverage, which doubles the time that one takes to start; what those of the other
+# folders reach, these and the tests' own process reach, too.
+MEASURED = ("cli", "lifecycle")
 LONGEST = ("secrets", "alerts", "docs", "lifecycle", "soak", "statuspage", "e2e", "fuzz", "bench")
 
 
@@ -44,9 +47,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_place)
 
 
+def _folder(item: pytest.Item) -> str:
+    return item.path.relative_to(Path(__file__).parent).parts[0]
+
+
 def _place(item: pytest.Item) -> int:
-    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    folder = _folder(item)
     return LONGEST.index(folder) if folder in LONGEST else len(LONGEST)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Let coverage measure the programs of some tests only."""
+    measure = os.environ.get("COVERAGE_PROCESS_CONFIG")
+    if measure is None or _folder(item) in MEASURED:
+        return (yield)
+    del os.environ["COVERAGE_PROCESS_CONFIG"]
+    try:
+        return (yield)
+    finally:
+        os.environ["COVERAGE_PROCESS_CONFIG"] = measure
 
 
 @pytest.hookimpl(wrapper=True)

@@ -13,9 +13,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,12 +37,7 @@ _MEGABYTE: Final = 2**20
 _HELD: Final = 300
 _NEVER_READING: Final = 100
 _VISITORS: Final = 200
-_TOGETHER: Final[Mapping[str, tuple[int, str]]] = {
-    f"{count} scrapes at once, {name}": (count, encoding)
-    for count in (100, 200)
-    for name, encoding in (("gzip", "gzip"), ("uncompressed", "identity"))
-}
-_ROUNDS: Final = 5
+_TOGETHER: Final[Mapping[str, str]] = {"gzip": "gzip", "uncompressed": "identity"}
 _RECOVERY_SECONDS: Final = 15.0
 
 Address = tuple[str, int]
@@ -152,13 +148,23 @@ _TLS: Final[Mapping[str, Attack]] = {
 }
 
 
-def measure(directory: Path, disks: int = 10_000, scrapes: int = 20, *, tls: bool) -> Iterator[Figures]:
+def measure(
+    directory: Path,
+    disks: int = 10_000,
+    scrapes: int = 20,
+    together: Sequence[int] = (100, 200),
+    rounds: int = 5,
+    *,
+    tls: bool,
+) -> Iterator[Figures]:
     """Yield the figures of each attack, the first being of none.
 
     Args:
         directory: Where files of the run may lie.
         disks: How many disks there are.
         scrapes: How many are made during each attack.
+        together: How many are made at once afterwards, in turn.
+        rounds: How often each of these is done.
         tls: Whether the exporter speaks TLS, and is attacked there.
     """
     url = f"{'https' if tls else 'http'}://127.0.0.1:{free_port()}"
@@ -175,9 +181,9 @@ def measure(directory: Path, disks: int = 10_000, scrapes: int = 20, *, tls: boo
                 with attack(served.address):
                     taken = [served.scrape() for _ in range(scrapes)]
                 yield _figures(name, taken, served)
-            for name, (count, encoding) in () if tls else _TOGETHER.items():
-                taken = [each for _ in range(_ROUNDS) for each in served.scrapes(count, encoding)]
-                yield _figures(name, taken, served)
+            for count, (name, encoding) in () if tls else product(together, _TOGETHER.items()):
+                taken = [each for _ in range(rounds) for each in served.scrapes(count, encoding)]
+                yield _figures(f"{count} scrapes at once, {name}", taken, served)
 
 
 def _web_config(certificate: Path) -> Path:
