@@ -23,7 +23,7 @@ LONGEST = ("secrets", "alerts", "docs", "lifecycle", "soak", "statuspage", "e2e"
 
 
 settings.register_profile("quick", max_examples=40, deadline=None)
-settings.register_profile("thorough", max_examples=200, deadline=None)
+settings.register_profile("thorough", max_examples=120, deadline=None)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -43,7 +43,7 @@ class Swelling(BaseHTTPRequestHandler):
 def swelling() -> Iterator[str]:
     """Serve pages that swell; the URL."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Swelling)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

@@ -59,7 +59,7 @@ def receiving() -> Iterator[Receiver]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         receiver = Receiver(f"http://127.0.0.1:{server.server_port}")
-        thread = threading.Thread(target=server.serve_forever, name="webhook")
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), name="webhook")
         thread.start()
         try:
             yield receiver

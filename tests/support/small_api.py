@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -92,11 +93,20 @@ def healthy(account: str = "4242", disks: int = 4) -> dict[str, list[Any]]:
 def small_api(lists: dict[str, list[Any]]) -> Iterator[SmallApi]:
     """Serve lists on loopback until the end of the block."""
     api = SmallApi(lists)
+    connections: set[socket.socket] = set()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
         wbufsize = -1  # head and body in one segment
+
+        def setup(self) -> None:
+            connections.add(self.request)
+            super().setup()
+
+        def finish(self) -> None:
+            super().finish()
+            connections.discard(self.request)
 
         def do_GET(self) -> None:
             status, body, headers = api.respond(self.path)
@@ -111,13 +121,16 @@ def small_api(lists: dict[str, list[Any]]) -> Iterator[SmallApi]:
             """Write nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
+    server.daemon_threads = False  # else their sockets are closed at some time or never
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     api.url = f"http://127.0.0.1:{server.server_port}"
     try:
         yield api
     finally:
         server.shutdown()
+        for connection in list(connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         server.server_close()
         thread.join()

@@ -22,7 +22,7 @@ from support.polling import api_key
 from support.small_api import SmallApi, small_api
 from trust.spoils import PAGE, SPOILS, make_fleet, spoil_fleet
 
-CASES = int(os.environ.get("HYPOTHESIS_TRUST_CASES", "400"))
+CASES = int(os.environ.get("HYPOTHESIS_TRUST_CASES", "400" if os.environ.get("CI") else "120"))
 """Of each kind; thousands by ``HYPOTHESIS_TRUST_CASES=3000 make test ARGS=tests/trust``."""
 AT_ONCE = 40
 COMMANDS = 12
