@@ -7,23 +7,21 @@ from typing import Final, get_args
 
 from pydantic.fields import FieldInfo
 
+from gigas_exporter.config.accounts import AccountSection, CredentialSection, DiscoveryFilter
 from gigas_exporter.config.flags import FLAGS, Flag, default_text
 from gigas_exporter.config.schema import (
-    AccountSection,
     ApiSection,
     ConfigFile,
-    CredentialSection,
-    DiscoverSection,
     DiskStatusSection,
-    LogSection,
+    LogSettings,
     MatchSection,
-    PollSection,
+    PollSettings,
     RuleSection,
-    Section,
     StatusSection,
     ThresholdsSection,
-    WebSection,
+    WebSettings,
 )
+from gigas_exporter.config.section import Section
 
 __all__ = ["render_reference"]
 
@@ -31,16 +29,16 @@ _SECTIONS: Final[tuple[tuple[str, str, type[Section]], ...]] = (
     ("The file", "", ConfigFile),
     ("`api`", "api", ApiSection),
     ("`accounts`", "accounts[]", AccountSection),
-    ("`discover`", "discover", DiscoverSection),
+    ("`discover`", "discover", DiscoveryFilter),
     ("`credential`", "credential", CredentialSection),
-    ("`poll`", "poll", PollSection),
+    ("`poll`", "poll", PollSettings),
     ("`backup_status`", "backup_status", StatusSection),
     ("`disk_status`", "disk_status", DiskStatusSection),
     ("`backup_policy`", "backup_policy[]", RuleSection),
     ("`backup_policy[].match`", "backup_policy[].match", MatchSection),
     ("`thresholds`", "thresholds", ThresholdsSection),
-    ("`web`", "web", WebSection),
-    ("`log`", "log", LogSection),
+    ("`web`", "web", WebSettings),
+    ("`log`", "log", LogSettings),
 )
 
 _INTRODUCTION: Final = """\

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gigas_exporter.config import Settings, describe, load_settings, requests_per_hour
-from gigas_exporter.config.describe import describe_shards
+from gigas_exporter.cli.config.request_estimate import requests_per_hour
+from gigas_exporter.cli.config.summary import describe, describe_shards
+from gigas_exporter.config import Settings, load_settings
 
 Load = Callable[..., Settings]
 

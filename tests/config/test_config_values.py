@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gigas_exporter.config.values import is_loopback, parse_api_url, parse_listen_address, parse_proxy_url
+from gigas_exporter.config.parsers import is_loopback, parse_api_url, parse_listen_address, parse_proxy_url
 
 
 @pytest.mark.parametrize(

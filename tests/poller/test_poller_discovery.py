@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from gigas_exporter.clock import SystemClock
-from gigas_exporter.config import AccountSettings, PollSettings, Settings
-from gigas_exporter.config.settings import DiscoveryFilter
+from gigas_exporter.config import AccountSettings, DiscoveryFilter, PollSettings, Settings
 from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import ApiSettings
 from gigas_exporter.model import Account
@@ -26,7 +25,7 @@ def discovering(api: RawApi, **only: Any) -> Settings:
     """Settings that watch the accounts that the API lists."""
     return Settings(
         discovery=api_key("a-key"),
-        discovery_filter=DiscoveryFilter(**{name: frozenset(values) for name, values in only.items()}),
+        discovery_filter=DiscoveryFilter.model_validate(only),
         api=ApiSettings(url=api.url, timeout_seconds=1.0, max_requests_per_second=0.0),
         poll=PollSettings(interval=1.0, backups_interval=1.0),
     )

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from gigas_exporter.config.estimate import requests_per_hour
+from gigas_exporter.cli.config.request_estimate import requests_per_hour
 from gigas_exporter.simulator import SimulatorServer, World
 from support.polling import Watching, settings_for
 

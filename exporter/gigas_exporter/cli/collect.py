@@ -59,7 +59,9 @@ def collect(ctx: click.Context, /, output: str, interval: float | None, **flags:
     """
     settings = read_settings(flags, defaults=QUIET)
     if interval is not None:
-        settings = replace(settings, poll=replace(settings.poll, interval=interval, backups_interval=interval))
+        settings = replace(
+            settings, poll=settings.poll.model_copy(update={"interval": interval, "backups_interval": interval})
+        )
     result = poll_once(settings)
     exposition = result.page.textfile()
     if output == "-":

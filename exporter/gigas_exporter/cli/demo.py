@@ -24,7 +24,7 @@ from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_o
 from gigas_exporter.clock import SystemClock
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.config.load import ACCOUNT_VARIABLES
-from gigas_exporter.config.values import parse_listen_address
+from gigas_exporter.config.parsers import parse_listen_address
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.gigas import ApiKeyCredential, Credential, FixedSecret, LoginCredential
 from gigas_exporter.model import Account

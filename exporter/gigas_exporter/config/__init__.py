@@ -1,34 +1,25 @@
-"""What the exporter is told, by file, environment and flags: ``load_settings`` gives checked ``Settings``.
+"""Configuration: file, environment and flags to one set of checked settings.
 
-This part of the package reads configuration and nothing else: it opens no connection and writes no file.
+The package reads configuration and nothing else: it opens no connection and writes no file.
 """
 
 from __future__ import annotations
 
-from gigas_exporter.config.describe import describe
-from gigas_exporter.config.estimate import RequestEstimate, requests_per_hour
+from gigas_exporter.config.accounts import DiscoveryFilter
 from gigas_exporter.config.flags import FLAGS, Flag
 from gigas_exporter.config.load import load_settings
-from gigas_exporter.config.settings import (
-    AccountSettings,
-    LogSettings,
-    PollSettings,
-    Settings,
-    Shard,
-    WebSettings,
-)
+from gigas_exporter.config.schema import LogSettings, PollSettings, WebSettings
+from gigas_exporter.config.settings import AccountSettings, Settings, Shard
 
 __all__ = [
     "FLAGS",
     "AccountSettings",
+    "DiscoveryFilter",
     "Flag",
     "LogSettings",
     "PollSettings",
-    "RequestEstimate",
     "Settings",
     "Shard",
     "WebSettings",
-    "describe",
     "load_settings",
-    "requests_per_hour",
 ]

@@ -13,9 +13,11 @@ from typing import Any, Final, Literal, cast, get_args
 from pydantic import ValidationError
 
 from gigas_exporter.config.durations import format_duration
-from gigas_exporter.config.problems import describe_problem
-from gigas_exporter.config.schema import ConfigFile, Section
-from gigas_exporter.config.values import parse_shard
+from gigas_exporter.config.field_types import Source
+from gigas_exporter.config.schema import ConfigFile
+from gigas_exporter.config.section import Section
+from gigas_exporter.config.settings import parse_shard
+from gigas_exporter.config.validation_errors import describe_problem
 
 __all__ = ["FLAGS", "Flag", "FlagKind", "default_text", "section_model"]
 
@@ -69,7 +71,7 @@ class Flag:
         section, key = self.key
         model = section_model(section)
         try:
-            return getattr(model.model_validate({key: self._plain(given)}), key)
+            return getattr(model.model_validate({key: self._plain(given)}, context=Source()), key)
         except ValidationError as error:
             raise ValueError(describe_problem(error.errors(include_url=False)[0], model)) from None
 
@@ -122,7 +124,7 @@ _METAVARS: Final[Mapping[str, str]] = {
 }
 
 
-def _of(name: str, section: str, key: str, *, metavar: str | None = None) -> Flag:
+def _flag_for(name: str, section: str, key: str, *, metavar: str | None = None) -> Flag:
     """Return the flag for a key of the file."""
     field = section_model(section).model_fields[key]
     extra = field.json_schema_extra
@@ -146,22 +148,22 @@ def _of(name: str, section: str, key: str, *, metavar: str | None = None) -> Fla
 
 FLAGS: Final[tuple[Flag, ...]] = (
     Flag("config.file", "path", "FILE", "config", "Configuration file (YAML)."),
-    _of("web.listen-address", "web", "listen_address"),
-    _of("web.telemetry-path", "web", "telemetry_path", metavar="PATH"),
-    _of("web.config.file", "web", "config_file"),
-    _of("web.enable-lifecycle", "web", "enable_lifecycle"),
-    _of("web.dashboard-base", "web", "dashboard_base"),
-    _of("poll.interval", "poll", "interval"),
-    _of("poll.backups-interval", "poll", "backups_interval"),
-    _of("poll.max-staleness", "poll", "max_staleness"),
-    _of("backups.source", "poll", "backups_source"),
-    _of("api.url", "api", "url"),
-    _of("api.timeout", "api", "timeout"),
-    _of("api.page-size", "api", "page_size"),
-    _of("api.max-concurrency", "api", "max_concurrency"),
-    _of("api.max-requests-per-second", "api", "max_requests_per_second"),
+    _flag_for("web.listen-address", "web", "listen_address"),
+    _flag_for("web.telemetry-path", "web", "telemetry_path", metavar="PATH"),
+    _flag_for("web.config.file", "web", "config_file"),
+    _flag_for("web.enable-lifecycle", "web", "enable_lifecycle"),
+    _flag_for("web.dashboard-base", "web", "dashboard_base"),
+    _flag_for("poll.interval", "poll", "interval"),
+    _flag_for("poll.backups-interval", "poll", "backups_interval"),
+    _flag_for("poll.max-staleness", "poll", "max_staleness"),
+    _flag_for("backups.source", "poll", "backups_source"),
+    _flag_for("api.url", "api", "url"),
+    _flag_for("api.timeout", "api", "timeout"),
+    _flag_for("api.page-size", "api", "page_size"),
+    _flag_for("api.max-concurrency", "api", "max_concurrency"),
+    _flag_for("api.max-requests-per-second", "api", "max_requests_per_second"),
     Flag("shard", "text", "I/N", "config", "Read only the I-th of N parts of the accounts, counted from 1."),
-    _of("log.level", "log", "level"),
-    _of("log.format", "log", "format"),
+    _flag_for("log.level", "log", "level"),
+    _flag_for("log.format", "log", "format"),
 )
 """All flags of ``serve``, in the order of its help."""

@@ -6,49 +6,38 @@ environment before the file, the file before the default.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from gigas_exporter.config.convert import (
-    Findings,
-    accounts_of,
-    api_of,
-    check_entries,
-    filter_of,
-    policy_of,
-    thresholds_of,
-    words_of,
-)
-from gigas_exporter.config.credential import CREDENTIAL_KEYS, make_credential, variable_of
-from gigas_exporter.config.effective import effective_settings
+from gigas_exporter.config.accounts import CredentialSection, DiscoveryFilter
+from gigas_exporter.config.field_types import Source, env_var_for_key
 from gigas_exporter.config.flags import FLAGS
-from gigas_exporter.config.problems import problems_of
+from gigas_exporter.config.parsers import is_loopback, parse_id
 from gigas_exporter.config.schema import ConfigFile
-from gigas_exporter.config.settings import AccountSettings, LogSettings, PollSettings, Settings, Shard, WebSettings
-from gigas_exporter.config.values import parse_id
+from gigas_exporter.config.settings import AccountSettings, Settings, Shard
+from gigas_exporter.config.validation_errors import Location, Problem, problems_of
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.files import read_text
 from gigas_exporter.gigas.credentials import Credential
 from gigas_exporter.model import Account
-from gigas_exporter.secret import Secret
+from gigas_exporter.policy import Match, Policy
 from gigas_exporter.strict_yaml import load_yaml
 
-__all__ = ["ACCOUNT_VARIABLES", "load_effective", "load_settings"]
+__all__ = ["ACCOUNT_VARIABLES", "load_config", "load_settings"]
 
 _ACCOUNT_ID: Final = "GIGAS_ACCOUNT_ID"
-ACCOUNT_VARIABLES: Final = (_ACCOUNT_ID, *map(variable_of, CREDENTIAL_KEYS))
+ACCOUNT_VARIABLES: Final = (_ACCOUNT_ID, *map(env_var_for_key, CredentialSection.model_fields))
 """The environment variables that name the one account of a set-up without accounts in a file."""
 
-_NOTHING: Final = (
+_NO_ACCOUNT: Final = (
     "no account to watch: set GIGAS_ACCOUNT_ID and GIGAS_API_KEY (or GIGAS_TOKEN, or GIGAS_LOGIN with GIGAS_PASSWORD),"
     " or name accounts in a file given with --config.file"
 )
-_Part = TypeVar("_Part", PollSettings, WebSettings, LogSettings)
 
 
 def load_settings(
@@ -70,66 +59,95 @@ def load_settings(
     Raises:
         ConfigError: With every problem that could be found, each with its path in the file, flag or variable.
     """
-    return _load(config_file, flags, environ, defaults)[0]
+    return load_config(config_file, flags, environ, defaults)[0]
 
 
-def load_effective(
+def load_config(
     config_file: Path | None,
     flags: Mapping[str, object],
     environ: Mapping[str, str],
     defaults: Mapping[str, str] = MappingProxyType({}),
-) -> dict[str, Any]:
-    """Return the settings that file, environment and flags make together by the keys of the file, without secrets.
+) -> tuple[Settings, ConfigFile]:
+    """Return the settings, and the file with what flags and environment change in it.
 
     Raises:
         ConfigError: As :func:`load_settings`.
     """
-    return effective_settings(*_load(config_file, flags, environ, defaults))
-
-
-def _load(
-    config_file: Path | None, flags: Mapping[str, object], environ: Mapping[str, str], defaults: Mapping[str, str]
-) -> tuple[Settings, ConfigFile, Mapping[tuple[str, str], Any]]:
     environment = {name: value for name, value in environ.items() if value.strip()}
-    findings = Findings()
-    given = _overrides(flags, environment, findings)
-    path = config_file or _as_path(given.pop("config.file", None))
-    file = ConfigFile() if path is None else _read(path, findings)
-    directory = Path() if path is None else path.parent
-    by_key = {
-        flag.key: given[flag.name] if flag.name in given else flag.value(defaults[flag.name])
-        for flag in FLAGS
-        if flag.key is not None and (flag.name in given or (flag.name in defaults and not _is_in(file, *flag.key)))
-    }
-    shard = given["shard"] if isinstance(given.get("shard"), Shard) else None
-    accounts, discovery = _who(file, directory, environment, findings)
+    problems = _Problems()
+    given = _read_flags(flags, environment, problems)
+    problems.path = config_file or _as_path(given.pop("config.file", None))
+    file = ConfigFile() if problems.path is None else _read(problems.path, problems)
+    for flag in FLAGS:
+        if flag.key is not None and flag.name in given:
+            file = _override(file, *flag.key, given[flag.name])
+        elif flag.key is not None and flag.name in defaults and flag.key[1] not in _given_in(file, flag.key[0]):
+            file = _override(file, *flag.key, flag.value(defaults[flag.name]))
+    accounts, discovery = _resolve_accounts(file, environment, problems)
     settings = Settings(
         accounts=accounts,
         discovery=discovery,
-        discovery_filter=filter_of(file.discover),
-        api=api_of(file.api, file.disk_status, directory, by_key, findings),
-        poll=_part(PollSettings, "poll", file.poll, by_key),
-        status_words=words_of(file.backup_status, findings),
-        policy=policy_of(file.backup_policy, accounts, findings),
-        thresholds=thresholds_of(file.thresholds),
-        web=_web(file, directory, by_key),
-        log=_part(LogSettings, "log", file.log, by_key),
-        shard=shard,
-        warnings=findings.located(path, findings.warnings),
+        discovery_filter=file.discover or DiscoveryFilter(),
+        api=file.api.to_client_settings(file.disk_status),
+        poll=file.poll,
+        status_words=file.backup_status.to_statuses(),
+        policy=file.policy(),
+        thresholds=file.thresholds.to_thresholds(),
+        web=file.web,
+        log=file.log,
+        shard=given.get("shard"),
     )
-    if shard is not None and accounts and not any(settings.owns(each.account.id) for each in accounts):
-        nothing = f"--shard {shard.index}/{shard.count}: owns none of the accounts, so that nothing is watched here"
-        settings = replace(settings, warnings=(*settings.warnings, nothing))
-    if findings.problems or findings.outside:
-        raise findings.error(path)
-    return settings, file, by_key
+    problems.raise_any()
+    return replace(settings, warnings=tuple(_warnings(settings, problems))), file
 
 
-def _overrides(flags: Mapping[str, object], environment: Mapping[str, str], findings: Findings) -> dict[str, Any]:
+class _Problems:
+    """What is wrong, collected so that all of it is reported at once.
+
+    Attributes:
+        in_file: What is wrong in the file.
+        env_problems: What is wrong with flags and environment, each with its name.
+        lines: The line of each key and each item of a list of the file.
+    """
+
+    def __init__(self) -> None:
+        self.path: Path | None = None
+        self.in_file: list[Problem] = []
+        self.env_problems: list[str] = []
+        self.lines: dict[Location, int] = {}
+
+    def line_of(self, location: Location) -> int | None:
+        """Return the line of a location; of what is missing, that around it."""
+        while location and location not in self.lines:
+            location = location[:-1]
+        return self.lines.get(location)
+
+    def located(self, problem: Problem) -> str:
+        """Return a problem or warning after the file and its line, where it has one."""
+        line = self.line_of(problem.location)
+        return str(problem) if self.path is None or line is None else f"{self.path}:{line}: {problem}"
+
+    def raise_any(self) -> None:
+        """Raise all problems as one error, in which the name of the file comes once.
+
+        Raises:
+            ConfigError: There are problems.
+        """
+        if not (self.in_file or self.env_problems):
+            return
+        located = [
+            self.located(each) for each in sorted(self.in_file, key=lambda each: self.line_of(each.location) or 0)
+        ]
+        prefix = f"{self.path}:"
+        short = [text if index == 0 else text.replace(prefix, "line ", 1) for index, text in enumerate(located)]
+        if short and not short[0].startswith(prefix):
+            short[0] = f"{prefix} {short[0]}"
+        raise ConfigError("; ".join([*short, *self.env_problems]), (*located, *self.env_problems))
+
+
+def _read_flags(flags: Mapping[str, object], environment: Mapping[str, str], problems: _Problems) -> dict[str, Any]:
     """Return what flags and variables say, checked, by the flag's name."""
-    known = {flag.name for flag in FLAGS}
-    unknown = sorted(set(flags) - known)
-    if unknown:
+    if unknown := sorted(set(flags) - {flag.name for flag in FLAGS}):
         raise ValueError(f"not flags of serve: {', '.join(unknown)}")
     values: dict[str, Any] = {}
     for flag in FLAGS:
@@ -141,89 +159,111 @@ def _overrides(flags: Mapping[str, object], environment: Mapping[str, str], find
         try:
             values[flag.name] = flag.value(given)
         except ValueError as error:
-            findings.outside.append(f"{origin}: {error}")
+            problems.env_problems.append(f"{origin}: {error}")
     return values
 
 
-def _read(path: Path, findings: Findings) -> ConfigFile:
+def _read(path: Path, problems: _Problems) -> ConfigFile:
     """Return the checked file.
 
     Raises:
-        ConfigError: It cannot be read, or what is wrong with it makes all else meaningless.
+        ConfigError: It cannot be read, or something in it is wrong.
     """
-    document = load_yaml(read_text(path, str(path)), str(path), findings.lines)
+    document = load_yaml(read_text(path, str(path)), str(path), problems.lines)
     try:
-        return ConfigFile.model_validate({} if document is None else document)
+        return ConfigFile.model_validate({} if document is None else document, context=Source(path.parent))
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        problems = problems_of(error, ConfigFile)
+        problems.in_file = problems_of(error, ConfigFile)
     # Outside of the handler, so that pydantic's error, which quotes keys, is not this one's context.
-    for location, problem in problems:
-        findings.problems.append(problem)
-        findings.locations[problem] = location
-    check_entries(document, {each["loc"][:2] for each in found}, path.parent, findings)
-    raise findings.error(path)
+    problems.raise_any()
+    raise AssertionError  # pragma: no cover  (what pydantic refuses is a problem)
 
 
-def _is_in(file: ConfigFile, section: str, key: str) -> bool:
-    return key in getattr(file, section).model_fields_set
+def _override(file: ConfigFile, section: str, key: str, value: object) -> ConfigFile:
+    changed: BaseModel = getattr(file, section).model_copy(update={key: value})
+    return file.model_copy(update={section: changed})
 
 
-def _who(
-    file: ConfigFile, directory: Path, environment: Mapping[str, str], findings: Findings
+def _given_in(file: ConfigFile, section: str) -> set[str]:
+    model: BaseModel = getattr(file, section)
+    return model.model_fields_set
+
+
+def _resolve_accounts(
+    file: ConfigFile, environment: Mapping[str, str], problems: _Problems
 ) -> tuple[tuple[AccountSettings, ...], Credential | None]:
     """Return the accounts to watch, or else the credential to discover them with."""
     variables = [name for name in ACCOUNT_VARIABLES if name in environment]
     if file.accounts is not None or file.credential is not None or (file.discover and _ACCOUNT_ID in variables):
         if variables:
-            told = "accounts" if file.accounts is not None else "discover"
-            findings.outside.append(
-                f"{variables[0]}: is set together with {told} in the config file; keep one"
+            named = "accounts" if file.accounts is not None else "discover"
+            problems.env_problems.append(
+                f"{variables[0]}: is set together with {named} in the config file; keep one"
                 f" (unset {variables[0]} where it is exported by the shell)"
             )
-        return accounts_of(file, directory, findings)
+        discovery = None if file.credential is None else file.credential.to_credential("credential")
+        named_accounts = enumerate(file.accounts or ())
+        return (
+            tuple(
+                AccountSettings(Account(each.id, each.name), each.to_credential(f"accounts[{index}]"))
+                for index, each in named_accounts
+            ),
+            discovery,
+        )
     if not variables:
         if file.discover:
-            findings.problems.append("discover: needs credential, to ask the API with")
+            problems.in_file.append(Problem(("discover",), "needs credential, to ask the API with"))
         else:
-            findings.outside.append(_NOTHING)
+            problems.env_problems.append(_NO_ACCOUNT)
         return (), None
-    credential = _environment_credential(environment, findings)
+    credential = _environment_credential(environment, problems)
     if file.discover:
         return (), credential
     if _ACCOUNT_ID not in environment:
-        findings.outside.append(f"{variables[0]}: needs {_ACCOUNT_ID} too, or discover: true in a config file")
+        problems.env_problems.append(f"{variables[0]}: needs {_ACCOUNT_ID} too, or discover: true in a config file")
         return (), None
     try:
         account = Account(parse_id(environment[_ACCOUNT_ID].strip()))
     except ValueError as error:
-        findings.outside.append(f"{_ACCOUNT_ID}: {error}")
+        problems.env_problems.append(f"{_ACCOUNT_ID}: {error}")
         return (), None
     return () if credential is None else (AccountSettings(account, credential),), None
 
 
-def _environment_credential(environment: Mapping[str, str], findings: Findings) -> Credential | None:
-    given: dict[str, Secret | Path | str] = {}
-    for key in CREDENTIAL_KEYS:
-        value = environment.get(variable_of(key))
-        if value is not None:
-            given[key] = Path(value) if key.endswith("_file") else value if key == "login" else Secret(value)
+def _environment_credential(environment: Mapping[str, str], problems: _Problems) -> Credential | None:
+    names = {key: env_var_for_key(key) for key in CredentialSection.model_fields}
+    given = {key: environment[name] for key, name in names.items() if name in environment}
+    source = Source(is_environment=True)
     try:
-        return make_credential(given, None)
-    except ConfigError as error:
-        findings.outside.extend(error.problems)
-        return None
+        return CredentialSection.model_validate(given, context=source).to_credential(source=source)
+    except ValidationError as error:
+        for location, words, _ in problems_of(error, CredentialSection):
+            problems.env_problems.append(f"{names[str(location[0])]}: {words}" if location else words)
+    return None
 
 
-def _part(kind: type[_Part], section: str, model: Any, given: Mapping[tuple[str, str], Any]) -> _Part:
-    """Return the settings of a section: what was given outside the file goes before what is in it."""
-    return kind(**{key: given.get((section, key), getattr(model, key)) for key in type(model).model_fields})
+def _warnings(settings: Settings, problems: _Problems) -> Iterable[str]:
+    """Yield what is allowed but hardly meant."""
+    url, shard, accounts = settings.api.url, settings.shard, settings.accounts
+    if url.startswith("http://") and not is_loopback(url):
+        words = f"{url} is not encrypted, and credentials are sent to it; use https://"
+        yield problems.located(Problem(("api", "url"), words))
+    yield from map(problems.located, _policy_warnings(settings.policy, {each.account.id for each in accounts}))
+    if isinstance(shard, Shard) and accounts and not any(settings.owns(each.account.id) for each in accounts):
+        yield f"--shard {shard.index}/{shard.count}: owns none of the accounts, so that nothing is watched here"
 
 
-def _web(file: ConfigFile, directory: Path, given: Mapping[tuple[str, str], Any]) -> WebSettings:
-    in_file = file.web.config_file
-    placed = file.web.model_copy(update={"config_file": None if in_file is None else directory / in_file})
-    return _part(WebSettings, "web", placed, given)
+def _policy_warnings(policy: Policy, account_ids: set[str]) -> Iterable[Problem]:
+    """Yield rules that can never decide anything."""
+    rules = policy.rules
+    for index, match in enumerate(rule.match for rule in rules):
+        path = ("backup_policy", index)
+        before = next((each for each in range(index) if rules[each].match.is_superset_of(match)), None)
+        if before is not None:
+            disks = "every disk" if rules[before].match == Match() else "all of its disks"
+            yield Problem(path, f"is never reached, since backup_policy[{before}] matches {disks}")
+        if account_ids and match.account_id is not None and match.account_id not in account_ids:
+            yield Problem((*path, "match", "account_id"), f"{match.account_id} is none of accounts")
 
 
 def _as_path(value: object) -> Path | None:

@@ -1,113 +1,28 @@
-"""What the exporter was told to do, checked and complete, however it was told.
-
-This module owns the shapes: it knows no file, no environment and no flag.
-"""
+"""Everything the exporter was told to do, however it was told."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
+from typing import Final
 
+from gigas_exporter.backup_summary import BackupStatusWords
+from gigas_exporter.config.accounts import DiscoveryFilter
+from gigas_exporter.config.schema import LogSettings, PollSettings, WebSettings
 from gigas_exporter.gigas.credentials import Credential
 from gigas_exporter.gigas.settings import ApiSettings
-from gigas_exporter.inventory import BackupStatusWords
 from gigas_exporter.model import Account
 from gigas_exporter.policy import DEFAULT_POLICY, Policy, Thresholds
-from gigas_exporter.status_words import fold_status
 
-__all__ = [
-    "AccountSettings",
-    "BackupsSource",
-    "DiscoveryFilter",
-    "LogFormat",
-    "LogLevel",
-    "LogSettings",
-    "PollSettings",
-    "Settings",
-    "Shard",
-    "WebSettings",
-]
+__all__ = ["AccountSettings", "Settings", "Shard", "parse_shard"]
 
-BackupsSource = Literal["auto", "account", "disk"]
-LogLevel = Literal["debug", "info", "warn", "error"]
-LogFormat = Literal["logfmt", "json"]
-
-
-@dataclass(frozen=True, slots=True)
-class AccountSettings:
-    """An account that was named in the configuration, and what it is read with."""
-
-    account: Account
-    credential: Credential
-
-
-@dataclass(frozen=True, slots=True)
-class DiscoveryFilter:
-    """Which of the listed accounts are watched.
-
-    Attributes:
-        status: Folded statuses; without them, all but ended products.
-        product_id: Ids of products; without them, all.
-    """
-
-    status: frozenset[str] = frozenset()
-    product_id: frozenset[str] = frozenset()
-
-    def excludes(self, account: Account) -> bool:
-        """Return whether the account is left out; what is not known of it leaves nothing out."""
-        status = None if account.status is None else fold_status(account.status)
-        if status is not None and (status not in self.status if self.status else status in ENDED_STATUSES):
-            return True
-        return bool(self.product_id) and account.product_id is not None and account.product_id not in self.product_id
-
-
-ENDED_STATUSES = frozenset({"terminated", "cancelled", "canceled"})
-
-
-@dataclass(frozen=True, slots=True)
-class PollSettings:
-    """How often the API is read, and how long old data is served; all in seconds.
-
-    Attributes:
-        backups_source: Where backups are read: a sweep of the account, one request a disk, or what the API has.
-    """
-
-    interval: float = 60.0
-    backups_interval: float = 300.0
-    max_staleness: float = 900.0
-    backups_source: BackupsSource = "auto"
-
-
-@dataclass(frozen=True, slots=True)
-class WebSettings:
-    """Where and how the metrics are served.
-
-    Attributes:
-        listen_address: Hosts and ports; an empty host stands for all addresses of the machine.
-        config_file: TLS and basic auth, in exporter-toolkit's format.
-        dashboard_base: Address of Grafana, without a slash at its end.
-    """
-
-    listen_address: tuple[tuple[str, int], ...] = (("", 10063),)
-    telemetry_path: str = "/metrics"
-    config_file: Path | None = None
-    enable_lifecycle: bool = False
-    dashboard_base: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LogSettings:
-    """How much is logged, and how it is written."""
-
-    level: LogLevel = "info"
-    format: LogFormat = "logfmt"
+_SHARD: Final = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """The part of all accounts that this process reads, when several share them.
+    """A part of the accounts.
 
     Attributes:
         index: Which part, counted from 1.
@@ -127,9 +42,28 @@ class Shard:
         return weights.index(max(weights)) == self.index - 1
 
 
+def parse_shard(text: str) -> Shard:
+    """Return the shard ``i/n``."""
+    match = _SHARD.fullmatch(text)
+    if match is None:
+        raise ValueError("must be i/n, such as 1/3 for the first of three")
+    index, count = int(match[1]), int(match[2])
+    if not 1 <= index <= count:
+        raise ValueError("must be i/n with i from 1 to n, such as 1/3 for the first of three")
+    return Shard(index, count)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSettings:
+    """An account that the configuration names, and its credential."""
+
+    account: Account
+    credential: Credential
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything the exporter was told.
+    """Everything the exporter was told by file, environment and flags.
 
     Attributes:
         accounts: All accounts of the configuration, also those of other shards; empty with ``discovery``.

@@ -9,11 +9,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, get_args
+from typing import Any, Final, NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
 
-__all__ = ["describe_problem", "path_of", "problems_of"]
+__all__ = ["CrossKeyError", "Location", "Problem", "describe_problem", "path_of", "problems_of"]
 
 _WORDS: Final = {
     "missing": "is missing",
@@ -33,16 +33,47 @@ _FLAGS_ONLY: Final = ("shard",)
 _SLIP: Final = 3  # characters by which a mistyped key may be longer or shorter than the one that was meant
 
 
-def problems_of(error: ValidationError, model: type[BaseModel]) -> list[tuple[tuple[int | str, ...], str]]:
-    """Return each finding's location and ``path: words``, in the order of the file's keys."""
-    problems = []
+Location = tuple[int | str, ...]
+
+
+class Problem(NamedTuple):
+    """What is wrong at a location of the file.
+
+    Attributes:
+        words: A message that ends a sentence beginning with the location.
+        is_hidden: Whether the last step may be a secret, so that it is not shown.
+    """
+
+    location: Location
+    words: str
+    is_hidden: bool = False
+
+    def __str__(self) -> str:
+        path = path_of(self.location[:-1] if self.is_hidden else self.location)
+        if path:
+            return f"{path}: {self.words}"
+        return self.words if self.is_hidden else f"the file {self.words}"
+
+
+class CrossKeyError(ValueError):
+    """A rule that spans several keys of a section is broken."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = problems
+
+
+def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
+    """Return what is wrong, in the order of the file's keys."""
+    problems: list[Problem] = []
     for finding in error.errors(include_url=False):
         location = finding["loc"]
-        is_hidden = finding["type"] == "extra_forbidden" and not _resembles(location, model)
-        path = path_of(location[:-1] if is_hidden else location)
-        words = describe_problem(finding, model)
-        subject = "" if is_hidden else "the file "
-        problems.append((location, f"{path}: {words}" if path else f"{subject}{words}"))
+        cause = finding.get("ctx", {}).get("error")
+        if isinstance(cause, CrossKeyError):
+            problems.extend(Problem((*location, *inner.location), inner.words) for inner in cause.problems)
+        else:
+            is_hidden = finding["type"] == "extra_forbidden" and not _resembles(location, model)
+            problems.append(Problem(location, describe_problem(finding, model), is_hidden))
     return problems
 
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Final
 
+from gigas_exporter.cli.config.request_estimate import requests_per_hour
+from gigas_exporter.config import PollSettings, Settings, Shard, WebSettings
 from gigas_exporter.config.durations import format_duration
-from gigas_exporter.config.estimate import requests_per_hour
-from gigas_exporter.config.settings import BackupsSource, PollSettings, Settings, Shard, WebSettings
+from gigas_exporter.config.schema import BackupsSource
 from gigas_exporter.decode import SIZE_UNITS, DecodeSettings
 from gigas_exporter.gigas.credentials import (
     ApiKeyCredential,
@@ -121,9 +122,9 @@ def _accounts(settings: Settings) -> list[str]:
     lines = [] if shard is None else [f"shard: {shard.index} of {shard.count}"]
     if settings.discovery is not None:
         only = [
-            f"{field.name} {' or '.join(sorted(values))}"
-            for field in fields(settings.discovery_filter)
-            if (values := getattr(settings.discovery_filter, field.name))
+            f"{name} {' or '.join(sorted(values))}"
+            for name, values in settings.discovery_filter.model_dump().items()
+            if values
         ]
         which = f"those with {' and '.join(only)}" if only else "all"
         return [*lines, f"accounts: {which} that the API shows to {_credential(settings.discovery)}"]

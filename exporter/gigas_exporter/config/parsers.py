@@ -1,4 +1,4 @@
-"""How single values of a setting are read from text: addresses, URLs, paths, shards.
+"""Parsers of single values: addresses, URLs, ids, time zones.
 
 Each function takes text and returns the value, or raises ``ValueError`` with words that end a sentence beginning with
 the setting's name. What is refused is never quoted: it may be a secret in the wrong place.
@@ -15,7 +15,6 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from gigas_exporter.config.settings import Shard
 from gigas_exporter.decode import FIELDS
 
 __all__ = [
@@ -26,10 +25,8 @@ __all__ = [
     "parse_id",
     "parse_listen_address",
     "parse_proxy_url",
-    "parse_shard",
     "parse_telemetry_path",
     "parse_time_zone",
-    "time_zone",
 ]
 
 _MAXIMUM_PORT: Final = 65535
@@ -38,7 +35,6 @@ _PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _ID: Final = re.compile(r"[A-Za-z0-9_~.-]{1,128}")
 _FIELD: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _LONGEST_HINTED: Final = 64
-_SHARD: Final = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
 
 
 def parse_api_url(text: str) -> str:
@@ -117,29 +113,12 @@ def parse_telemetry_path(text: str) -> str:
     return text
 
 
-def parse_shard(text: str) -> Shard:
-    """Return the shard ``i/n``."""
-    match = _SHARD.fullmatch(text)
-    if match is None:
-        raise ValueError("must be i/n, such as 1/3 for the first of three")
-    index, count = int(match[1]), int(match[2])
-    if not 1 <= index <= count:
-        raise ValueError("must be i/n with i from 1 to n, such as 1/3 for the first of three")
-    return Shard(index, count)
-
-
-def parse_time_zone(text: str) -> str:
-    """Return the name of a time zone."""
+def parse_time_zone(text: str) -> tzinfo:
+    """Return the time zone of a name."""
     try:
-        time_zone(text)
+        return UTC if text == "UTC" else ZoneInfo(text)
     except (ValueError, LookupError, OSError):
         raise ValueError("must be a time zone such as Europe/Madrid" + _hint(text, available_timezones())) from None
-    return text
-
-
-def time_zone(name: str) -> tzinfo:
-    """Return the time zone of a name that was parsed."""
-    return UTC if name == "UTC" else ZoneInfo(name)
 
 
 def parse_field_names(value: object) -> dict[str, str | None]:

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from gigas_exporter.config.settings import BackupsSource, Settings
+from gigas_exporter.config import Settings
+from gigas_exporter.config.schema import BackupsSource
 from gigas_exporter.gigas.pagination import LIST_END_TTL_SECONDS
 
 __all__ = ["RequestEstimate", "requests_per_hour"]

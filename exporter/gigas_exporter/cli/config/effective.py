@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
-from gigas_exporter.config.describe import secret_of
+from gigas_exporter.cli.config.summary import secret_of
+from gigas_exporter.config import Settings
 from gigas_exporter.config.durations import format_duration
 from gigas_exporter.config.flags import default_text
-from gigas_exporter.config.schema import ConfigFile, Section
-from gigas_exporter.config.settings import Settings
+from gigas_exporter.config.schema import ConfigFile
+from gigas_exporter.config.section import Section
 from gigas_exporter.gigas.credentials import ApiKeyCredential, Credential, LoginCredential, SecretFile
 from gigas_exporter.policy import Rule
 
@@ -20,14 +21,8 @@ __all__ = ["effective_settings"]
 _HIDDEN: Final = "***"
 
 
-def effective_settings(settings: Settings, file: ConfigFile, outside: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
-    """Return the settings by the keys of the file.
-
-    Args:
-        settings: What was made of file, environment and flags.
-        file: The file.
-        outside: What flags and environment say, by section and key.
-    """
+def effective_settings(settings: Settings, file: ConfigFile) -> dict[str, Any]:
+    """Return the settings by the keys of the file."""
     shown: dict[str, Any] = {}
     for name in ConfigFile.model_fields:
         value = getattr(file, name)
@@ -35,16 +30,11 @@ def effective_settings(settings: Settings, file: ConfigFile, outside: Mapping[tu
             shown.update(_accounts(settings))
         elif name == "backup_policy":
             shown[name] = [_rule(rule) for rule in settings.policy.rules]
-        elif name in {"credential", "discover"}:
-            continue
-        elif isinstance(value, Section):
-            model = type(value)
+        elif isinstance(value, Section) and name not in {"credential", "discover"}:
             shown[name] = {
-                key: _written(outside.get((name, key), getattr(value, key)), inner.json_schema_extra)
-                for key, inner in model.model_fields.items()
+                key: _written(getattr(value, key), inner.json_schema_extra)
+                for key, inner in type(value).model_fields.items()
             }
-        elif name not in shown:
-            shown[name] = value
     if settings.shard is not None:
         shown["shard"] = f"{settings.shard.index}/{settings.shard.count}"
     return shown
@@ -52,7 +42,7 @@ def effective_settings(settings: Settings, file: ConfigFile, outside: Mapping[tu
 
 def _accounts(settings: Settings) -> dict[str, Any]:
     if settings.discovery is not None:
-        only = {key: sorted(values) for key, values in asdict(settings.discovery_filter).items() if values}
+        only = {key: sorted(values) for key, values in settings.discovery_filter.model_dump().items() if values}
         return {"discover": only or True, "credential": _credential(settings.discovery)}
     accounts = []
     for each in settings.accounts:

@@ -12,13 +12,14 @@ from typing import Any, Literal
 import click
 
 from gigas_exporter import human
+from gigas_exporter.cli.config.effective import effective_settings
+from gigas_exporter.cli.config.summary import describe, describe_shards, secret_of
+from gigas_exporter.cli.config.template import render_template
 from gigas_exporter.cli.options import GroupedCommand, settings_options
 from gigas_exporter.cli.output import render_json, render_yaml
 from gigas_exporter.cli.usage import CommandGroup
-from gigas_exporter.config import FLAGS, Settings, describe, load_settings
-from gigas_exporter.config.describe import describe_shards, secret_of
-from gigas_exporter.config.load import load_effective
-from gigas_exporter.config.template import render_template
+from gigas_exporter.config import FLAGS, Settings, load_settings
+from gigas_exporter.config.load import load_config
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.files import write_whole
 from gigas_exporter.gigas import SecretFile
@@ -113,7 +114,7 @@ def show(output: Literal["yaml", "json"], **flags: Any) -> None:
     """
     by_parameter = {flag.name.replace(".", "_").replace("-", "_"): flag.name for flag in FLAGS}
     given = {by_parameter[name]: value for name, value in flags.items() if value is not None}
-    effective = load_effective(None, given, os.environ)
+    effective = effective_settings(*load_config(None, given, os.environ))
     click.echo(render_json(effective) if output == "json" else render_yaml(effective), nl=False)
 
 

@@ -1,0 +1,166 @@
+"""The sections that say which accounts are watched, and with which credential."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import Field, ValidationInfo, model_validator
+
+from gigas_exporter.config.field_types import FilePath, Id, SecretText, Source, StatusWord, Text
+from gigas_exporter.config.section import FilledSection, key
+from gigas_exporter.config.validation_errors import CrossKeyError, Problem
+from gigas_exporter.errors import ConfigError
+from gigas_exporter.gigas.credentials import (
+    ApiKeyCredential,
+    Credential,
+    FixedSecret,
+    LoginCredential,
+    SecretFile,
+    SecretSource,
+    TokenCredential,
+    fits_header,
+)
+from gigas_exporter.model import Account
+from gigas_exporter.status_words import fold_status
+
+__all__ = ["AccountSection", "CredentialSection", "DiscoveryFilter"]
+
+_SECRETS: Final = ("token", "api_key", "password")
+_ENDED_STATUSES: Final = frozenset({"terminated", "cancelled", "canceled"})
+_WORKING_DIRECTORY: Final = Source()
+
+
+class CredentialSection(FilledSection):
+    """What the API is asked with: exactly one of `token`, `api_key`, or `login` with `password`.
+
+    Each secret may be given here, or better in a file of its own with the key ending in `_file`. Such a file is read
+    again after a refusal by the API and on reload, so that secrets can be rotated without a restart.
+    """
+
+    token: SecretText | None = key(None, "secret", "Session token, sent as it is. It cannot be renewed.")
+    token_file: FilePath | None = key(None, "path", "File that holds the token.")
+    api_key: SecretText | None = key(None, "secret", "API key, sent as Bearer. The kind that Gigas recommends.")
+    api_key_file: FilePath | None = key(None, "path", "File that holds the API key.")
+    login: Text | None = key(None, "text", "E-mail address to log in with; session tokens are then made as needed.")
+    password: SecretText | None = key(None, "secret", "Password of the login.")
+    password_file: FilePath | None = key(None, "path", "File that holds the password.")
+
+    @model_validator(mode="after")
+    def _check(self, info: ValidationInfo) -> CredentialSection:
+        if info.context is not None and (problems := _problems(self._given(), info.context)):
+            raise CrossKeyError(problems)
+        return self
+
+    def to_credential(self, path: str = "", source: Source = _WORKING_DIRECTORY) -> Credential:
+        """Return what the client takes; ``path`` is where in the file it is, empty for the environment."""
+        return _make_credential(self._given(), path, source)
+
+    def _given(self) -> dict[str, Any]:
+        return {name: value for name in CredentialSection.model_fields if (value := getattr(self, name)) is not None}
+
+
+class AccountSection(CredentialSection):
+    """An account to watch, with its credential: exactly one of `token`, `api_key`, or `login` with `password`."""
+
+    id: Id = Field(description="The account's id, a number or text.", json_schema_extra={"kind": "id"})
+    name: Text | None = key(None, "text", "What people call it; the label `name` of `gigas_account_info`.")
+
+
+class DiscoveryFilter(FilledSection):
+    """Which of the accounts that the API lists are watched; one of which that is not known is watched."""
+
+    status: list[StatusWord] | None = key(
+        None, "list of text", "Statuses of the accounts to watch; without it, all but terminated and cancelled ones."
+    )
+    product_id: list[Id] | None = key(None, "list of ids", "Products of the accounts to watch; without it, all.")
+
+    def excludes(self, account: Account) -> bool:
+        """Return whether the account is not watched; what is not known of it excludes nothing."""
+        status = None if account.status is None else fold_status(account.status)
+        if status is not None and (status not in self.status if self.status else status in _ENDED_STATUSES):
+            return True
+        return account.product_id is not None and account.product_id not in (self.product_id or {account.product_id})
+
+
+def _make_credential(given: Mapping[str, Any], path: str, source: Source) -> Credential:
+    """Return the credential of keys without problems; ``path`` is where in the file they are."""
+    (name,) = (name for name in _SECRETS if name in given or f"{name}_file" in given)
+    origin = f"{path}.{name}" if path else source.name(name)
+    secret = given.get(name)
+    secret_source: SecretSource = SecretFile(given[f"{name}_file"]) if secret is None else FixedSecret(secret, origin)
+    if name == "password":
+        return LoginCredential(given["login"].strip(), secret_source)
+    return TokenCredential(secret_source) if name == "token" else ApiKeyCredential(secret_source)
+
+
+def _problems(given: Mapping[str, Any], source: Source) -> list[Problem]:
+    """Return what is wrong with the keys of a credential."""
+    problems = [
+        f"{source.name(secret)} and {source.name(f'{secret}_file')} are both given; keep one"
+        for secret in _SECRETS
+        if secret in given and f"{secret}_file" in given
+    ]
+    if problem := _wrong_kind(given, source):
+        problems.append(problem)
+    if problems:
+        return [Problem((), problem) for problem in problems]
+    (name,) = (name for name in _SECRETS if name in given or f"{name}_file" in given)
+    given_as = name if name in given else f"{name}_file"
+    try:
+        _check_secret(name, given[given_as], source)
+    except ConfigError as error:
+        return [Problem((given_as,), str(error))]
+    return []
+
+
+def _wrong_kind(given: Mapping[str, Any], source: Source) -> str | None:
+    """Return why what was given is not exactly one kind of credential."""
+    token, key, login, password, password_file = map(
+        source.name, ("token", "api_key", "login", "password", "password_file")
+    )
+    has_password = "password" in given or "password_file" in given
+    kinds = [source.name(kind) for kind in ("token", "api_key") if kind in given or f"{kind}_file" in given]
+    if "login" in given or has_password:
+        kinds.append(login if "login" in given else password)
+    if len(kinds) > 1:
+        return f"{' and '.join(kinds)} are different kinds of credential; keep one"
+    if not kinds:
+        return f"no credential: give one of {token}, {key}, or {login} with {password}, or a file with the secret"
+    if "login" in given and not has_password:
+        return f"{login} needs {password} or {password_file}"
+    if has_password and "login" not in given:
+        return f"{password} needs {login}"
+    return None
+
+
+def _check_secret(name: str, given: Any, source: Source) -> None:
+    """Read a secret once; all but passwords go into a header, and typographic quotes do not.
+
+    Raises:
+        ConfigError: It cannot be read or sent.
+    """
+    prefix = ""
+    if isinstance(given, Path):
+        if _may_be_secret(given, source.directory):
+            raise ConfigError(f"there is no such file; the secret itself belongs into {source.name(name)}")
+        secret, prefix = SecretFile(given).read(), f"secret file {given}: "
+    else:
+        try:
+            secret = FixedSecret(given, "").read()
+        except ConfigError as error:
+            raise ConfigError(str(error).removeprefix(": ")) from None
+    if name != "password" and not fits_header(secret):
+        raise ConfigError(f"{prefix}has a character that no HTTP header can hold, such as a typographic quote")
+
+
+def _may_be_secret(path: Path, directory: Path) -> bool:
+    """Return whether a file that is not there may be a secret that was given in place of its file's name.
+
+    Only what names a directory that there is, other than the root and the one from which names count, is none.
+    """
+    if os.access(path, os.F_OK):  # unlike Path.exists it takes names of any length
+        return False
+    return path.parent in {directory, Path("/")} or not os.access(path.parent, os.F_OK)

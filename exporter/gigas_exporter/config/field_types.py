@@ -1,0 +1,203 @@
+"""The types of the keys in a configuration file: how each is read from YAML, and what is refused.
+
+What code passes to a model is taken as it is: parsers run only where a :class:`Source` is given as the context.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import tzinfo
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BeforeValidator, InstanceOf, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from gigas_exporter.config.durations import parse_duration
+from gigas_exporter.config.parsers import (
+    parse_api_url,
+    parse_dashboard_base,
+    parse_field_names,
+    parse_id,
+    parse_listen_address,
+    parse_proxy_url,
+    parse_telemetry_path,
+    parse_time_zone,
+)
+from gigas_exporter.errors import ConfigError
+from gigas_exporter.files import read_text
+from gigas_exporter.secret import Secret
+from gigas_exporter.status_words import fold_status
+
+__all__ = [
+    "ApiUrl",
+    "CaFile",
+    "DashboardBase",
+    "Duration",
+    "DurationMin1ms",
+    "DurationMin1s",
+    "FieldNames",
+    "FilePath",
+    "Id",
+    "ListenAddresses",
+    "ProxyUrl",
+    "SecretText",
+    "SizeUnit",
+    "Source",
+    "StatusWord",
+    "TelemetryPath",
+    "Text",
+    "TimeZone",
+    "env_var_for_key",
+    "wrong_type",
+]
+
+_YEAR: Final = 365 * 86400.0
+_MAXIMUM_TEXT: Final = 4096
+_VARIABLE: Final = re.compile(r"\$\{[^}]*\}|\$\([^)]*\)")
+
+
+def env_var_for_key(key: str) -> str:
+    """Return the environment variable that gives the same as a key of a credential."""
+    return f"GIGAS_{key.upper()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where values come from.
+
+    Attributes:
+        directory: That from which relative paths start.
+        is_environment: Whether they are from environment variables, not from a file.
+    """
+
+    directory: Path = Path()
+    is_environment: bool = False
+
+    def name(self, key: str) -> str:
+        """Return what a key of a credential is called there."""
+        return env_var_for_key(key) if self.is_environment else key
+
+
+def wrong_type(value: object, words: str) -> PydanticCustomError:
+    """Return the error of a value of another type."""
+    return PydanticCustomError("words", "is empty" if value is None else words)
+
+
+def _parsed_by(parse: Callable[[Any], object]) -> BeforeValidator:
+    def validate(value: object, info: ValidationInfo) -> object:
+        return value if info.context is None else parse(value)
+
+    return BeforeValidator(validate)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise wrong_type(value, "must be text; put it in quotes")
+    if not value.strip():
+        raise ValueError("is empty")
+    if len(value) > _MAXIMUM_TEXT:
+        raise ValueError(f"is longer than {_MAXIMUM_TEXT} characters")
+    if not value.isprintable():
+        raise ValueError("has a line break or invisible character inside")
+    _reject_variable(value)
+    return value
+
+
+def _reject_variable(value: str) -> None:
+    if _VARIABLE.fullmatch(value.strip()):
+        raise ValueError("is a variable, and variables are not replaced in this file; write the value, or use a file")
+
+
+def _text_parsed_by(parse: Callable[[str], object]) -> BeforeValidator:
+    return _parsed_by(lambda value: parse(_text(value)))
+
+
+def _path(value: object, info: ValidationInfo) -> object:
+    if info.context is None or value is None:
+        return value
+    text = _text(value)
+    if not info.context.is_environment:
+        if text.startswith("~"):
+            raise ValueError("begins with ~, which is not replaced; write the whole path")
+        if text.startswith("$"):
+            raise ValueError(
+                "begins with a variable, and variables are not replaced in this file; write the whole path"
+            )
+    return info.context.directory / text
+
+
+def _ca_file(value: object, info: ValidationInfo) -> object:
+    path = _path(value, info)
+    if isinstance(path, Path):
+        try:
+            pem = read_text(path, str(path)).encode("ascii", "ignore").decode()
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        except (ssl.SSLError, ValueError):
+            raise ValueError(f"{path}: holds no certificate in PEM form") from None
+    return path
+
+
+def _listen_addresses(value: object) -> tuple[tuple[str, int], ...]:
+    texts = value if isinstance(value, list) and value else _text(value).split(",")
+    return tuple(parse_listen_address(_text(text).strip()) for text in texts)
+
+
+def _duration(value: object, least: float) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise wrong_type(value, "must be a duration with its unit, such as 60s")
+    seconds = parse_duration(_text(value))
+    if seconds < least:
+        raise ValueError(f"must be at least {'1ms' if least < 1 else '1s'}")
+    if seconds > _YEAR:
+        raise ValueError("must be at most 1y")
+    return seconds
+
+
+def _status_word(text: str) -> str:
+    word = fold_status(text)
+    if not word:
+        raise ValueError("is empty but for - and _")
+    return word
+
+
+def _id(value: object) -> str:
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str):
+        raise wrong_type(text, "must be an id: a whole number or text")
+    return parse_id(text)
+
+
+def _secret(value: object, info: ValidationInfo) -> object:
+    if info.context is None or value is None:
+        return value
+    if not isinstance(value, str):
+        raise wrong_type(value, "must be text; put it in quotes")
+    if not info.context.is_environment:
+        _reject_variable(value)
+    return Secret(value)
+
+
+Text = Annotated[str, _parsed_by(_text)]
+StatusWord = Annotated[str, _text_parsed_by(_status_word)]
+Id = Annotated[str, _parsed_by(_id)]
+SecretText = Annotated[InstanceOf[Secret], BeforeValidator(_secret)]
+FilePath = Annotated[Path, BeforeValidator(_path)]
+CaFile = Annotated[Path, BeforeValidator(_ca_file)]
+DurationMin1s = Annotated[float, _parsed_by(partial(_duration, least=1.0))]
+DurationMin1ms = Annotated[float, _parsed_by(partial(_duration, least=0.001))]
+Duration = Annotated[float, _parsed_by(partial(_duration, least=0.0))]
+ApiUrl = Annotated[str, _text_parsed_by(parse_api_url)]
+DashboardBase = Annotated[str, _text_parsed_by(parse_dashboard_base)]
+ProxyUrl = Annotated[str, _text_parsed_by(parse_proxy_url)]
+ListenAddresses = Annotated[tuple[tuple[str, int], ...], _parsed_by(_listen_addresses)]
+TimeZone = Annotated[InstanceOf[tzinfo], _text_parsed_by(parse_time_zone)]
+FieldNames = Annotated[dict[str, str | None], _parsed_by(parse_field_names)]
+SizeUnit = Literal["B", "KB", "KiB", "MB", "MiB", "GB", "GiB"]
+TelemetryPath = Annotated[str, _text_parsed_by(parse_telemetry_path)]
