@@ -69,3 +69,34 @@ def test_moments(timestamp: float | None, words: str) -> None:
 def test_text_that_commands_a_terminal_is_written_out(text: str | None, words: str) -> None:
     """Escapes, line breaks, changes of direction and broken characters are shown as what they are."""
     assert human.printable(text) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-5.0, "just now"),
+        (0.9, "just now"),
+        (1.0, "1 second ago"),
+        (119.0, "1 minute ago"),
+        (7200.0, "2 hours ago"),
+        (200_000.0, "2 days ago"),
+    ],
+)
+def test_how_long_ago(seconds: float, words: str) -> None:
+    """The largest unit, in words; a clock that is ahead is no reason for a negative age."""
+    assert human.ago(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("bakup_stale", "; did you mean backup_stale?"),
+        ("stale", "; did you mean backup_stale?"),
+        ("Backup_Missed", "; did you mean backup_missed?"),
+        ("up", ""),
+        ("nothing like it", ""),
+    ],
+)
+def test_the_nearest_known_word(given: str, words: str) -> None:
+    """One that resembles, or else one that holds what was given; of two letters no guess is made."""
+    assert human.did_you_mean(given, ("backup_missed", "backup_stale", "detached")) == words
