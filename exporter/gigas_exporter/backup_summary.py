@@ -26,7 +26,7 @@ __all__ = [
     "summarise",
 ]
 
-BackupOutcome = Literal["usable", "failed", "unfinished", "unclear"]
+BackupOutcome = Literal["usable", "failed", "unfinished", "unclear", "locked"]
 
 MAX_STATUSES = 20
 """How many different statuses of an account's backups are told apart."""
@@ -72,7 +72,7 @@ class BackupStatusWords:
     )
 
     def outcome(self, backup: Backup) -> BackupOutcome:
-        """Return what a backup is; ``unclear`` when that is not understood."""
+        """Return what a backup is; ``unclear`` when that is not understood, ``locked`` when only its lock says much."""
         word = None if backup.status is None else _match(self, backup.status)
         if word == "failed":
             return "failed"
@@ -83,9 +83,9 @@ class BackupStatusWords:
             return "unclear"
         if word == "good":
             return "usable"
-        if backup.locked or (backup.status is None and backup.size_bytes == 0):
-            return "unfinished"
-        return "usable"
+        if backup.locked:
+            return "unfinished" if backup.status is None else "locked"
+        return "unfinished" if backup.status is None and backup.size_bytes == 0 else "usable"
 
     def unmatched(self, statuses: Iterable[str]) -> tuple[str, ...]:
         """Return those of some statuses that match no word."""
@@ -152,6 +152,8 @@ class BackupSummary:
         failed_at: ``date_created`` of the newest failed backup, where it is newer than the newest usable one.
         older_sizes: Known sizes of the usable backups but the newest.
         unclear_statuses: How many of ``unclear`` are so for their status.
+        locked_at: ``date_created`` of the newest backup that is locked and has a status that matches no word; infinity
+            when it has no readable date.
     """
 
     usable: int
@@ -167,6 +169,7 @@ class BackupSummary:
     failed_at: float | None = None
     older_sizes: tuple[int, ...] = ()
     unclear_statuses: int = 0
+    locked_at: float | None = None
 
     def merged(self, other: BackupSummary) -> BackupSummary:
         """Return the summary of both sets of backups of the disk, which must have none in common."""
@@ -179,8 +182,9 @@ class BackupSummary:
             unclear_statuses=self.unclear_statuses + other.unclear_statuses,
             newest=(newer.newest_at, newer.newest_size_bytes),
             oldest_at=min((at for at in (self.oldest_at, other.oldest_at) if at is not None), default=None),
-            failed_at=max((at for at in (self.failed_at, other.failed_at) if at is not None), default=None),
-            unclear_at=max((at for at in (self.unclear_at, other.unclear_at) if at is not None), default=None),
+            failed_at=_later(self.failed_at, other.failed_at),
+            unclear_at=_later(self.unclear_at, other.unclear_at),
+            locked_at=_later(self.locked_at, other.locked_at),
             older_sizes=sizes,
             read_at=min(self.read_at, other.read_at),
         )
@@ -188,9 +192,9 @@ class BackupSummary:
 
 def summarise(backups: Iterable[Backup], words: BackupStatusWords, read_at: float) -> BackupSummary:
     """Reduce one disk's backups to a summary; a backup without a readable date is counted but never newest."""
-    counts: dict[BackupOutcome, int] = {"usable": 0, "failed": 0, "unfinished": 0, "unclear": 0}
+    counts: Counter[BackupOutcome] = Counter()
     newest: Backup | None = None
-    newest_at = oldest_at = failed_at = unclear_at = None
+    newest_at = oldest_at = failed_at = unclear_at = locked_at = None
     sizes: list[int] = []
     unclear_statuses = 0
     for backup in backups:
@@ -204,11 +208,12 @@ def summarise(backups: Iterable[Backup], words: BackupStatusWords, read_at: floa
                 oldest_at = created
             if backup is not None and backup.size_bytes is not None:
                 sizes.append(backup.size_bytes)
-        elif outcome == "failed" and created is not None:
-            failed_at = created if failed_at is None else max(failed_at, created)
+        elif outcome == "failed":
+            failed_at = _later(failed_at, created)
+        elif outcome == "locked":
+            locked_at = _later(locked_at, float("inf") if created is None else created)
         elif outcome == "unclear":
-            at = float("inf") if created is None else created
-            unclear_at = at if unclear_at is None else max(unclear_at, at)
+            unclear_at = _later(unclear_at, float("inf") if created is None else created)
             unclear_statuses += backup.unknown.isdisjoint(_DECIDING)
     return _summary(
         (counts["usable"], counts["failed"], counts["unclear"]),
@@ -217,9 +222,14 @@ def summarise(backups: Iterable[Backup], words: BackupStatusWords, read_at: floa
         oldest_at=oldest_at,
         failed_at=failed_at,
         unclear_at=unclear_at,
+        locked_at=locked_at,
         older_sizes=tuple(sizes),
         read_at=read_at,
     )
+
+
+def _later(one: float | None, other: float | None) -> float | None:
+    return max((at for at in (one, other) if at is not None), default=None)
 
 
 def _summary(
@@ -230,6 +240,7 @@ def _summary(
     oldest_at: float | None,
     failed_at: float | None,
     unclear_at: float | None,
+    locked_at: float | None,
     older_sizes: tuple[int, ...],
     read_at: float,
 ) -> BackupSummary:
@@ -252,4 +263,5 @@ def _summary(
         failed_at=failed_at,
         older_sizes=older_sizes,
         unclear_statuses=unclear_statuses,
+        locked_at=locked_at,
     )

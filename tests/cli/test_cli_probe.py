@@ -400,14 +400,34 @@ def test_an_item_without_a_readable_id_makes_the_list_unreadable(run: Run, api: 
     assert ("disks", "id") in _told(document)
 
 
-@pytest.mark.parametrize("change", [{"built": False, "status": None}, {"locked": True, "status": "odd"}])
-def test_backups_that_are_not_usable_are_counted_as_such(run: Run, api: SmallApi, change: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("change", "taken_as", "finding"),
+    [
+        ({"built": False, "status": None}, "unfinished", "never backed up"),
+        ({"locked": True, "status": "odd"}, "not usable while locked", "not understood"),
+    ],
+)
+def test_backups_that_are_not_usable_are_counted_as_such(
+    run: Run, api: SmallApi, change: dict[str, Any], taken_as: str, finding: str
+) -> None:
     """A backup under way is in the list."""
     _each(api, BACKUPS, lambda item: item.update(change))
     document = _probe(run, api)[1]
     (row,) = document["accounts"][0]["lists"][2]["statuses"]
-    assert row["taken_as"] == {"unfinished": 12}
-    assert document["accounts"][0]["disks"]["findings"] == {"never backed up": 4}
+    assert row["taken_as"] == {taken_as: 12}
+    assert document["accounts"][0]["disks"]["findings"] == {finding: 4}
+
+
+def test_own_lists_that_are_not_of_the_disk(run: Run, api: SmallApi) -> None:
+    """They say nothing of a disk that no backup in them names."""
+    others = [item for item in api.lists[BACKUPS] if item["disk_id"] != 2]
+    for path in (BACKUPS, *(path for path in api.lists if path.endswith("/backups"))):
+        api.lists[path] = list(others)
+    status, document = _probe(run, api)
+    assert status == 2
+    (problem,) = document["problems"]
+    assert problem["problem"] == "1 not accepted: items whose disk_id cannot be read, or does not fit"
+    assert document["accounts"][0]["disks"]["findings"] == {"backups unreadable": 1}
 
 
 def test_a_setting_that_was_advised_makes_the_probe_content(run: Run, api: SmallApi, tmp_path: Path) -> None:

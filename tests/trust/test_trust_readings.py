@@ -375,6 +375,51 @@ def test_a_disk_whose_own_list_cannot_be_read(api: SmallApi, tell: Tell) -> None
     assert "the backups of 1 disk are unreadable: list_disk_backups: the API answered 403" in told.words
 
 
+@pytest.mark.parametrize("is_swept", [True, False])
+def test_own_lists_that_are_not_of_the_disk(api: SmallApi, tell: Tell, *, is_swept: bool) -> None:
+    """An API that lists all backups under each disk's address says nothing of the disk that none of them names."""
+    others = [item for item in api.lists[BACKUPS] if item["disk_id"] != MISSED]
+    for path in api.lists:
+        if path.endswith("/backups"):
+            api.lists[path] = list(others)
+    if not is_swept:
+        del api.lists[BACKUPS]
+    told = tell()
+    assert told.status == 2, told.words
+    assert told.finding("backups_unreadable") == {str(MISSED)}
+    assert told.finding("never_backed_up") == set()
+    assert told.metric("gigas_disk_backups", disk_id="1") == [3]
+    assert "a disk's own list of backups has those of other disks" in told.words
+
+
+def test_disks_that_backups_name_in_another_way(api: SmallApi, tell: Tell) -> None:
+    """What names no listed disk is believed to be of the disk under whose address it is listed."""
+    for item in backups_of(api):
+        item["disk_id"] = f"disk-{item['disk_id']}"
+    assert_well(tell())
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "finding"),
+    [
+        ({"status": "Respaldado"}, 2, "not_understood"),
+        ({"status": "Respaldado", "date_created": None}, 2, "not_understood"),
+        ({"status": None}, 1, "never_backed_up"),
+        ({"status": "creating"}, 1, "never_backed_up"),
+    ],
+)
+def test_a_disk_all_of_whose_backups_are_locked(
+    api: SmallApi, tell: Tell, fields: dict[str, Any], status: int, finding: str
+) -> None:
+    """None is usable; with statuses that nobody knows it is not known whether there is one."""
+    for item in backups_of(api, MISSED):
+        item.update(locked=True, **fields)
+    told = tell()
+    assert told.status == status, told.words
+    assert told.finding(finding) == {str(MISSED)}
+    assert told.finding("never_backed_up") <= {str(MISSED)} - told.finding("not_understood")
+
+
 @pytest.mark.parametrize("total", ["45", "8", None])
 def test_a_page_that_repeats_items_of_an_earlier_one(api: SmallApi, tell: Tell, total: str | None) -> None:
     """The list is not whole, however often it is read."""

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from gigas_exporter.cli.main import cli
 from gigas_exporter.simulator import STYLES, SimulatorServer, World
@@ -16,8 +16,8 @@ from gigas_exporter.simulator import STYLES, SimulatorServer, World
 NOW = float(int(time.time()))
 
 
-def check(style: str, *arguments: str) -> tuple[int, dict[str, list[str]], str]:
-    """Return what is found about each disk of a fleet that is written in a style: all at once, so nothing changes."""
+def run(style: str, *arguments: str) -> Result:
+    """Run a command against a fleet that is written in a style: all at once, so nothing changes."""
     world = World(seed=3, disks=24, clock=lambda: NOW, style=style)
     variables = {name: None for name in os.environ if name.startswith("GIGAS_")}
     with SimulatorServer(world) as server:
@@ -27,7 +27,12 @@ def check(style: str, *arguments: str) -> tuple[int, dict[str, list[str]], str]:
             "GIGAS_API_KEY": world.api_key,
             "GIGAS_API_MAX_REQUESTS_PER_SECOND": "0",
         }
-        result = CliRunner().invoke(cli, ["check", "--output", "json", *arguments], env={**variables, **given})
+        return CliRunner().invoke(cli, arguments, env={**variables, **given})
+
+
+def check(style: str) -> tuple[int, dict[str, list[str]], str]:
+    """Return what is found about each disk of a fleet that is written in a style."""
+    result = run(style, "check", "--output", "json")
     rows: list[dict[str, Any]] = json.loads(result.stdout)
     return result.exit_code, {row["disk_id"]: row["findings"] for row in rows}, result.stderr
 
@@ -56,3 +61,24 @@ def test_what_is_not_understood_is_said(plain: tuple[int, dict[str, list[str]], 
     assert (status, len(found)) == (2, len(plain[1]))
     assert all("not understood" in findings for findings in found.values())
     assert "autobackup" in words
+
+
+PROBLEMS = {
+    "onapp": {("backups", "disk_id", "poll.backups_source: disk")},
+    "unclear": {
+        ("disks", "error", "api.fields: {error: THEIR_NAME}, or {error: null} where the API has no such field"),
+        ("disks", "autobackup", "api.fields: {autobackup: has_autobackups}"),
+        ("backups", "status", "backup_status"),
+    },
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_probe_names_what_is_not_understood(style: str) -> None:
+    """Each style is understood, or the field is named with the setting to change."""
+    result = run(style, "probe", "--output", "json")
+    document = json.loads(result.stdout)
+    problems = {(each["list"], each["field"], each["try"]) for each in document["problems"]}
+    assert problems == PROBLEMS.get(style, set())
+    assert result.exit_code == int(bool(problems))
+    assert (document["accounts"][0]["lists"][0]["items_wrapped_in"] is not None) == (style in {"wrapped", "onapp"})

@@ -30,7 +30,7 @@ from gigas_exporter.model import Backup
 from gigas_exporter.poller.parallel import HelperThreads
 from gigas_exporter.poller.scheduler import poll_deadline
 
-__all__ = ["BackupsPoll", "BackupsReader", "BackupsSource", "KnownDisks", "NewBudget"]
+__all__ = ["BackupsPoll", "BackupsReader", "BackupsSource", "KnownDisks", "NewBudget", "own_backups"]
 
 BackupsSource = Literal["auto", "account", "disk"]
 NewBudget = Callable[[float], Budget]
@@ -169,7 +169,7 @@ class BackupsReader:
         except GigasError:
             disks, are_disks_known = KnownDisks((), frozenset()), False
         unbacked = [each for each in disks.ids if each in disks.required and not _has_usable(summaries.get(each))]
-        lists = self._read_lists(unbacked, budget, limit=_MAX_CONFIRMED_DISKS)
+        lists = self._read_lists(unbacked, disks.ids, budget, limit=_MAX_CONFIRMED_DISKS)
         before: Mapping[str, BackupSummary] = previous.summaries if previous is not None else {}
         # What the own list of a disk said before counts where there was no time to ask again.
         confirmed = previous.confirmed if previous is not None else frozenset()
@@ -209,7 +209,7 @@ class BackupsReader:
         )
 
     def _disk_by_disk(self, disk_ids: Collection[str], previous: BackupsReading | None, budget: Budget) -> BackupsPoll:
-        lists = self._read_lists(disk_ids, budget)
+        lists = self._read_lists(disk_ids, disk_ids, budget)
         failed = frozenset(disk_ids) - set(lists.summaries) - lists.gone
         if disk_ids and not lists.summaries and not lists.gone:
             raise lists.first_failure or TransportError("list_disk_backups", "timeout", "no time was left for any disk")
@@ -228,17 +228,19 @@ class BackupsReader:
         )
         return BackupsPoll("disk", reading, lists.invalid + _unclear_statuses(reading), lists.first_failure)
 
-    def _read_lists(self, disk_ids: Collection[str], budget: Budget, limit: int | None = None) -> _DiskLists:
-        """Read the own lists of some disks, those first that were not asked for the longest time.
+    def _read_lists(
+        self, disk_ids: Collection[str], listed: Collection[str], budget: Budget, limit: int | None = None
+    ) -> _DiskLists:
+        """Read the own lists of some of the listed disks, those first that were not asked for the longest time.
 
         Of those that were asked in one poll, those that failed come last the next time.
         """
         self._asked_at = {each: self._asked_at[each] for each in disk_ids if each in self._asked_at}
         wanted = sorted(disk_ids, key=lambda each: self._asked_at.get(each, float("-inf")))[:limit]
-        breaker = _CircuitBreaker()
+        breaker, names = _CircuitBreaker(), frozenset(listed)
 
         def read(disk_id: str) -> _DiskBackups | GigasError | None:
-            return self._read_list(disk_id, budget, breaker)
+            return self._read_list(disk_id, names, budget, breaker)
 
         lists = _DiskLists()
         results = self._helpers.map(read, wanted, self._concurrency if budget.may_retry() else 1)
@@ -258,12 +260,15 @@ class BackupsReader:
                 lists.first_failure = lists.first_failure or result
         return lists
 
-    def _read_list(self, disk_id: str, budget: Budget, breaker: _CircuitBreaker) -> _DiskBackups | GigasError | None:
+    def _read_list(
+        self, disk_id: str, listed: frozenset[str], budget: Budget, breaker: _CircuitBreaker
+    ) -> _DiskBackups | GigasError | None:
         if breaker.open or budget.remaining() <= 0:
             return None
         asked_at = self._clock.monotonic()
         try:
             listing = self._client.list_disk_backups(self._account_id, disk_id, budget=budget)
+            own = own_backups(listing.items, disk_id, listed)
         except DeadlineExceededError:  # it was not sent
             return None
         except GigasError as error:
@@ -274,8 +279,8 @@ class BackupsReader:
             return without_frames(error)
         self._asked_at[disk_id] = asked_at
         breaker.on_success()
-        summary = summarise(listing.items, self._words, self._clock.monotonic())
-        return _DiskBackups(summary, listing.invalid, count_statuses(listing.items))
+        summary = summarise(own, self._words, self._clock.monotonic())
+        return _DiskBackups(summary, listing.invalid, count_statuses(own))
 
     def _is_gone(self, disk_id: str, budget: Budget) -> bool:
         try:
@@ -334,6 +339,20 @@ class _CircuitBreaker:
 def _unclear_statuses(reading: BackupsReading) -> Counter[str]:
     """Return how many statuses were not understood; that depends on the words, which decoding does not know."""
     return Counter(status=sum(summary.unclear_statuses for summary in reading.summaries.values()))
+
+
+def own_backups(backups: Collection[Backup], disk_id: str, listed: Collection[str]) -> Collection[Backup]:
+    """Return the backups of a disk out of its own list: all, unless some are of other listed disks.
+
+    Raises:
+        DecodeError: Some are, and none names this disk: the API may list what it likes under the disk's address.
+    """
+    if all(each.disk_id == disk_id or each.disk_id not in listed for each in backups):
+        return backups
+    own = [each for each in backups if each.disk_id == disk_id]
+    if not own:
+        raise DecodeError("disk_id", "a disk's own list of backups has those of other disks")
+    return own
 
 
 def _has_usable(summary: BackupSummary | None) -> bool:

@@ -38,8 +38,8 @@ def account_errors(inventory: AccountInventory, monotonic: float) -> list[str]:
         if outcome is not None and not outcome.success:
             by_error.setdefault(outcome.error or "", []).append(resource)
     errors = [f"{who}: {' and '.join(resources)} could not be read: {error}" for error, resources in by_error.items()]
-    machines = inventory.outcomes.get("virtual_machines")
-    if machines is not None and not machines.success and _asks_for_labels(inventory):
+    doubt, machines = doubt_of_empty(inventory, monotonic), inventory.outcomes.get("virtual_machines")
+    if machines is not None and not machines.success and (doubt or _asks_for_labels(inventory)):
         errors.append(f"{who}: virtual machines could not be read: {machines.error}")
     errors.extend(
         f"{who}: the list of {resource.replace('_', ' ')} was shorter than its total"
@@ -49,7 +49,7 @@ def account_errors(inventory: AccountInventory, monotonic: float) -> list[str]:
     is_known = inventory.current_disks(monotonic) is not None
     if is_known and inventory.backups is not None and inventory.current_backups(monotonic) is None:
         errors.append(f"{who}: backups were read too long ago to judge by")
-    if doubt := doubt_of_empty(inventory, monotonic):
+    if doubt:
         errors.append(
             f"{who}: the list of disks is empty, {doubt}: its credential may not see the disks"
             " (gigas-exporter probe shows what the API answers)"
@@ -144,7 +144,8 @@ def _explain_statuses(inventories: Iterable[AccountInventory]) -> list[str]:
     if not statuses:
         return []
     shown = ", ".join(statuses[:_MAX_STATUSES_SHOWN]) + (", …" if len(statuses) > _MAX_STATUSES_SHOWN else "")
-    return [f"statuses of backups that match no word of backup_status, so that a text counts as usable: {shown}"]
+    how = "so that a text counts as usable unless locked"
+    return [f"statuses of backups that match no word of backup_status, {how}: {shown}"]
 
 
 def _explain_unassigned(inventories: Iterable[AccountInventory]) -> list[str]:

@@ -156,10 +156,11 @@ class _Judge:
             if not found:  # it is not known whether it has one: it came after the last poll of the backups
                 found.append(Finding.BACKUPS_UNREADABLE)
             return ()
-        if summary.unclear_at is None:
+        unclear_at = summary.unclear_at if summary.unclear_at is not None else summary.locked_at
+        if unclear_at is None:
             found.append(Finding.NEVER_BACKED_UP)
             return ()
-        lateness = self._lateness(summary.unclear_at, limit)
+        lateness = self._lateness(unclear_at, limit)
         if lateness is not None:
             found.append(lateness)
         return (BACKUP_STATUS,)

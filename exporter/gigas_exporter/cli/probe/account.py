@@ -23,6 +23,7 @@ from gigas_exporter.inventory import (
     summarise,
 )
 from gigas_exporter.model import Backup, Disk
+from gigas_exporter.poller.backups import own_backups
 from gigas_exporter.report import Finding, count_findings, report_account
 
 __all__ = ["AccountProbe", "probe_account"]
@@ -79,11 +80,15 @@ def probe_account(
             lists.append(
                 read_list(recorder, "disk_backups", lambda: client.list_disk_backups(account_id, disk_id), decode)
             )
-        own_lists = _OwnLists({} if own_disk is None else {own_disk.id: lists[-1].items})
+        own_lists = _OwnLists(frozenset(disk.id for disk in disks.decoded_items))
+        if own_disk is not None:
+            own_lists.items[own_disk.id] = items = lists[-1].items
+            if items is not None:
+                own_lists.read(own_disk.id, lambda: items)
         unbacked = _without_backup(inventory)
         for asked in [each for each in unbacked if each not in own_lists.items][:_MAX_ASKED_DISKS]:
             progress(f"account {number}: backups of {len(own_lists.items)} disks")
-            own_lists.read(client, account_id, asked)
+            own_lists.read(asked, lambda: client.list_disk_backups(account_id, asked).items)  # noqa: B023
     inventory = _with_own_lists(inventory, own_lists, unbacked, settings, clock.monotonic())
     found = AccountProbe(number)
     found.facts = {"account": number, "lists": []}
@@ -134,16 +139,17 @@ def _inventory(
 
 @dataclass(slots=True)
 class _OwnLists:
-    """The own lists of some disks: by disk id the backups, ``None`` where they could not be read."""
+    """The own lists of some of the listed disks: by disk id the backups, ``None`` where they could not be read."""
 
-    items: dict[str, tuple[Backup, ...] | None]
+    listed: frozenset[str]
+    items: dict[str, Collection[Backup] | None] = field(default_factory=dict)
     failed: int = 0
     error: GigasError | None = None
 
-    def read(self, client: ReadClient, account_id: str, disk_id: str) -> None:
+    def read(self, disk_id: str, read: Callable[[], Collection[Backup]]) -> None:
         """Read the list of one disk more."""
         try:
-            self.items[disk_id] = client.list_disk_backups(account_id, disk_id).items
+            self.items[disk_id] = own_backups(read(), disk_id, self.listed)
         except GigasError as error:
             self.items[disk_id] = None
             self.failed += 1

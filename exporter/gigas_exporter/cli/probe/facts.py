@@ -34,6 +34,7 @@ _TAKEN_AS: Final = {
     "failed": "failed",
     "unfinished": "unfinished",
     "unclear": "not understood",
+    "locked": "not usable while locked",
 }
 _CAUSES: Final[Mapping[int, tuple[str, str]]] = {
     301: ("the API is elsewhere", "api.url"),
@@ -66,7 +67,7 @@ def reason_of(error: GigasError) -> tuple[str, str]:
         case DecodeError(field="body"):
             reason = "the body is no JSON array, or cannot be read", ""
         case DecodeError(field=field):
-            reason = f"items without a readable {safe_name(field) or 'field'}", ""
+            reason = f"items whose {safe_name(field) or 'field'} cannot be read, or does not fit", ""
         case IncompleteError():
             reason = "the pages do not fit the total, repeat items, or changed while they were read", "api.page_size"
     return reason
