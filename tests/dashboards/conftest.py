@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,55 +16,15 @@ from typing import Any
 import pytest
 import requests
 
+from support import programs
+
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("gigas-overview", "gigas-backups", "gigas-disk", "gigas-exporter")
 END = 1_764_000_000
 HOURS = 30
 STEP = 300
-DEADLINE_SECONDS = 20
 
 Json = dict[str, Any]
-
-
-def tool(name: str) -> str:
-    """Return a program's path; without it a test fails in CI and is skipped elsewhere."""
-    path = shutil.which(name)
-    if path is None:
-        message = f"{name} is not installed"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return path
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port
-
-
-def wait_for(holds: Callable[[], bool]) -> bool:
-    """Return whether a condition comes to hold in good time."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while time.monotonic() < deadline:
-        if holds():
-            return True
-        time.sleep(0.1)
-    return False
-
-
-def answers(url: str, process: subprocess.Popen[bytes]) -> bool:
-    """Return whether a program that was started comes to answer with success."""
-
-    def answered() -> bool:
-        try:
-            return requests.get(url, timeout=1).ok
-        except requests.ConnectionError:
-            return False
-
-    return wait_for(lambda: process.poll() is not None or answered()) and process.poll() is None
 
 
 class Prometheus:
@@ -158,89 +116,56 @@ def selection(request: pytest.FixtureRequest) -> Selection:
     return chosen
 
 
-@pytest.fixture(scope="session")
-def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+@contextmanager
+def serving(
+    directory: Path, scrapes: Json, *flags: str, program: str | None = None, end: float | None = END
+) -> Iterator[Prometheus]:
+    """Run a Prometheus over what its directory holds until the end of the block."""
+    config = json.dumps({"global": {"scrape_interval": "1s"}, **scrapes})
+    with programs.prometheus(directory, config, program=program, flags=flags) as running:
+        server = Prometheus(running.url, end)
+        try:
+            yield server
+        finally:
+            server.close()
+
+
+@pytest.fixture(scope="session", params=["debian", pytest.param("testing", marks=pytest.mark.field)])
+def prometheus(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """Return a Prometheus that holds the last hours of an eventful fleet."""
+    program = programs.field_tool("prometheus") if request.param == "testing" else None
     directory = tmp_path_factory.mktemp("prometheus")
-    past, blocks = directory / "past.om", directory / "blocks"
+    past = directory / "past.om"
     with past.open("wb") as file:
         arguments = ["--end", str(END), "--hours", str(HOURS), "--step", str(STEP)]
         subprocess.run(
             [sys.executable, Path(__file__).with_name("fleet_history.py"), *arguments], stdout=file, check=True
         )
-    promtool = tool("promtool")
     subprocess.run(
-        [promtool, "tsdb", "create-blocks-from", "openmetrics", past, blocks], check=True, capture_output=True
+        [programs.tool("promtool"), "tsdb", "create-blocks-from", "openmetrics", past, directory / "tsdb"],
+        check=True,
+        capture_output=True,
     )
-    with serving(directory, blocks) as server:
+    flags = ("--storage.tsdb.retention.time=100y", f"--query.lookback-delta={2 * STEP}s")
+    with serving(directory, {}, *flags, program=program) as server:
         yield server
-
-
-class serving:  # noqa: N801 - reads as the context that it is
-    """A Prometheus on loopback for as long as the context lasts: over given blocks, or scraping a target."""
-
-    def __init__(self, directory: Path, blocks: Path, target: str | None = None) -> None:
-        self._directory, self._blocks, self._target = directory, blocks, target
-
-    def __enter__(self) -> Prometheus:
-        config = self._directory / "prometheus.yml"
-        scrape: Json = {"job_name": "gigas", "static_configs": [{"targets": [self._target]}]}
-        config.write_text(
-            json.dumps(
-                {
-                    "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-                    "scrape_configs": [scrape] if self._target else [],
-                }
-            )
-        )
-        port = free_port()
-        self._log = (self._directory / "prometheus.log").open("wb")
-        self._process = subprocess.Popen(
-            [
-                tool("prometheus"),
-                f"--config.file={config}",
-                f"--storage.tsdb.path={self._blocks}",
-                "--storage.tsdb.retention.time=100y",
-                f"--web.listen-address=127.0.0.1:{port}",
-                *([] if self._target else [f"--query.lookback-delta={2 * STEP}s"]),
-                "--log.level=warn",
-            ],
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-        )
-        self._server = Prometheus(f"http://127.0.0.1:{port}", None if self._target else END)
-        if answers(f"{self._server.url}/-/ready", self._process):
-            return self._server
-        self.__exit__()
-        raise RuntimeError((self._directory / "prometheus.log").read_text())
-
-    def __exit__(self, *_: object) -> None:
-        self._server.close()
-        self._process.terminate()
-        self._process.wait(DEADLINE_SECONDS)
-        self._log.close()
 
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """Return a Prometheus that scrapes the real exporter, which polls the simulated cloud."""
     directory = tmp_path_factory.mktemp("live")
-    port = free_port()
-    flags = ["--web.listen-address", f"127.0.0.1:{port}", "--poll.interval", "1s", "--poll.backups-interval", "1s"]
-    with (directory / "exporter.log").open("wb") as log:
-        exporter = subprocess.Popen(
-            [sys.executable, "-m", "gigas_exporter", "demo", *flags], stdout=log, stderr=subprocess.STDOUT
-        )
-        try:
-            ready = answers(f"http://127.0.0.1:{port}/-/ready", exporter)
-            assert ready, (directory / "exporter.log").read_text()
-            with serving(directory, directory / "data", f"127.0.0.1:{port}") as server:
-                ratio = "gigas_account_backup_compliance_ratio"
-                assert wait_for(lambda: len(server.now(f"count_over_time({ratio}[1m]) >= 4")) > 0)
-                yield server
-        finally:
-            exporter.terminate()
-            exporter.wait(DEADLINE_SECONDS)
+    address = f"127.0.0.1:{programs.free_port()}"
+    flags = [f"--web.listen-address={address}", "--poll.interval=1s", "--poll.backups-interval=1s"]
+    with programs.running([sys.executable, "-m", "gigas_exporter", "demo", *flags], directory) as exporter:
+        ready = f"http://{address}/-/ready"
+        programs.await_true(lambda: exporter.popen.poll() is not None or programs.answers(ready), what="its start")
+        assert exporter.popen.poll() is None, exporter.stderr
+        scrapes = {"scrape_configs": [{"job_name": "gigas", "static_configs": [{"targets": [address]}]}]}
+        with serving(directory, scrapes, end=None) as server:
+            ratio = "gigas_account_backup_compliance_ratio"
+            programs.await_true(lambda: server.now(f"count_over_time({ratio}[1m]) >= 4"), what="the fourth scrape")
+            yield server
 
 
 @pytest.fixture(scope="session")
