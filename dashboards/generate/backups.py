@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dashboards.generate import queries as q
-from dashboards.generate.document import ACCOUNT, Line, document
-from dashboards.generate.looks import BAD, FINDINGS, WARN
+from dashboards.generate.dashboard import ACCOUNT, Line, dashboard_json
 from dashboards.generate.overview import compliance_over_time, disks_found, within_policy
 from dashboards.generate.panels import Panel, Query, bars, graph, numbers
+from dashboards.generate.style import BAD, FINDINGS, WARN
 from dashboards.generate.tables import Column, its_account, table_of, the_disk
 
 __all__ = ["NAME", "backups"]
@@ -185,7 +185,7 @@ def backups() -> str:
     never = _disks_with("Never backed up", "Disks that must have a backup and have no usable one.", "never_backed_up")
     bare = _disks_with("Unprotected", "Disks that nothing backs up and that no rule exempts.", "unprotected")
     tables = [Line(10, [(24, _overdue())]), Line(9, [(12, never), (12, bare)])]
-    return document(
+    return dashboard_json(
         NAME,
         "Gigas / Backups",
         "Which disks are backed up as the policy asks, which are not, and how their backups grow.",

@@ -6,11 +6,11 @@ larger value counts.
 
 from __future__ import annotations
 
-from dashboards.generate import firing
 from dashboards.generate import queries as q
-from dashboards.generate.document import ACCOUNT, DISK, MACHINE, Line, document
-from dashboards.generate.looks import BAD, DAY, FINDINGS, FLAG, GOOD, HOUR, NOTICE, WARN, judged, words
+from dashboards.generate.alerts import alert_counts, alerts_about_disks
+from dashboards.generate.dashboard import ACCOUNT, DISK, MACHINE, Line, dashboard_json
 from dashboards.generate.panels import Panel, Query, graph, numbers, timeline
+from dashboards.generate.style import BAD, DAY, FINDINGS, FLAG, GOOD, HOUR, NOTICE, WARN, judged, words
 from dashboards.generate.tables import Column, table_of
 
 __all__ = ["NAME", "disk"]
@@ -59,7 +59,7 @@ def _now() -> Line:
     size = numbers(
         "Size", "Provisioned size.", Query(_max("gigas_disk_size_bytes")), unit="bytes", no_value="no such disk"
     )
-    alerts = firing.counts(_ALERTS, "Alerts about this disk that fire now.")
+    alerts = alert_counts(_ALERTS, "Alerts about this disk that fire now.")
     return Line(4, [(5, alerts), (4, age), (4, share), (4, last), (4, usable), (3, size)], f"{_TITLE}: now")
 
 
@@ -136,9 +136,7 @@ def _what_it_is() -> list[Line]:
         descending=False,
         no_value="Attached to none, or the API does not list machines.",
     )
-    alerts = firing.about_disks(
-        "Its firing alerts", "What fires for this disk now, critical alerts first.", _ALERTS, ""
-    )
+    alerts = alerts_about_disks("Its firing alerts", "What fires for this disk now, worst severity first.", _ALERTS, "")
     return [Line(6, [(24, facts)]), Line(7, [(6, _findings()), (10, alerts), (8, machine)])]
 
 
@@ -203,7 +201,7 @@ def _amounts() -> Line:
 
 def disk() -> str:
     """Return the dashboard's JSON."""
-    return document(
+    return dashboard_json(
         NAME,
         "Gigas / Disk",
         "One disk and its virtual machine: what it is, what happened, and how its backups went.",

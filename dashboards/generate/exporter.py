@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dashboards.generate import queries as q
-from dashboards.generate.document import ACCOUNT, Line, document
-from dashboards.generate.looks import BAD, BUILT_IN_LIMITS, GOOD, WARN, judged, steps, words
+from dashboards.generate.dashboard import ACCOUNT, Line, dashboard_json
+from dashboards.generate.data_freshness import exporters_down
 from dashboards.generate.panels import Query, graph, numbers
+from dashboards.generate.style import BAD, BUILT_IN_LIMITS, GOOD, WARN, judged, steps, words
 from dashboards.generate.tables import Column, table_of
-from dashboards.generate.trust import exporters_down
 
 __all__ = ["NAME", "exporter"]
 
@@ -318,7 +318,7 @@ def _costs() -> list[Line]:
 
 def exporter() -> str:
     """Return the dashboard's JSON."""
-    return document(
+    return dashboard_json(
         NAME,
         "Gigas / Exporter",
         "Whether the exporter answers, how fresh its data are, how the API behaves, and what it costs.",

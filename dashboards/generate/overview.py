@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dashboards.generate import firing
 from dashboards.generate import queries as q
-from dashboards.generate.document import ACCOUNT, Line, document
-from dashboards.generate.looks import BAD, FINDINGS, GOOD, NOTICE, WARN, judged
+from dashboards.generate.alerts import alert_counts, alerts_about_disks, alerts_about_others
+from dashboards.generate.dashboard import ACCOUNT, Line, dashboard_json
+from dashboards.generate.data_freshness import data_freshness
 from dashboards.generate.panels import Panel, Query, graph, numbers
+from dashboards.generate.style import BAD, FINDINGS, GOOD, NOTICE, WARN, judged
 from dashboards.generate.tables import THE_MACHINE, Column, its_account, table_of, the_disk
-from dashboards.generate.trust import trust
 
 __all__ = ["NAME", "compliance_over_time", "disks_found", "overview", "within_policy"]
 
@@ -50,7 +50,7 @@ def within_policy() -> Panel:
 
 
 def _wrong_now() -> Line:
-    alerts = firing.counts(
+    alerts = alert_counts(
         q.ALERTS,
         "Alerts of these rules that fire now, for the chosen exporters and accounts; an absent exporter can be seen in"
         " its own alert only.",
@@ -125,13 +125,13 @@ def _worst() -> list[Line]:
         no_value="Nothing is found. The numbers above tell whether the disks were read.",
         at_most=_LISTED,
     )
-    about_disks = firing.about_disks(
+    about_disks = alerts_about_disks(
         "Firing alerts about disks",
         f"The alerts about disks that fire now, worst severity first, at most {_LISTED}; how many fire in all stands at"
         " the top.",
         q.ALERTS,
     )
-    alerts = Line(8, [(14, about_disks), (10, firing.about_others(q.ALERTS))])
+    alerts = Line(8, [(14, about_disks), (10, alerts_about_others(q.ALERTS))])
     return [_fleet(), Line(12, [(24, findings)]), alerts]
 
 
@@ -169,11 +169,11 @@ def _largest() -> Line:
 
 def overview() -> str:
     """Return the dashboard's JSON."""
-    return document(
+    return dashboard_json(
         NAME,
         "Gigas / Overview",
         "Is anything wrong with the disks and backups now, can the numbers be trusted, and what is worst.",
-        lines=[_wrong_now(), trust(), *_worst(), _over_time(), _largest()],
+        lines=[_wrong_now(), data_freshness(), *_worst(), _over_time(), _largest()],
         variables=[ACCOUNT],
         alerts=f"count by (alertname, severity) ({q.firing(q.ALERTS)})",
     )

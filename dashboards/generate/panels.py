@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dashboards.generate.looks import (
+from dashboards.generate.style import (
     GOOD,
     PLAIN,
     Mappings,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from dashboards.generate.looks import (
+from dashboards.generate.panels import Query, target
+from dashboards.generate.style import (
     PLAIN,
     Mappings,
     by_thresholds,
@@ -14,7 +15,6 @@ from dashboards.generate.looks import (
     threshold_setting,
     thresholds,
 )
-from dashboards.generate.panels import Query, target
 from grafana_foundation_sdk.builders import common, table
 from grafana_foundation_sdk.models import common as common_model
 from grafana_foundation_sdk.models import dashboard as model

@@ -11,15 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dashboards.generate.looks import BAD
 from dashboards.generate.panels import DATASOURCE, Panel
 from dashboards.generate.queries import EXPORTER, FLEET
+from dashboards.generate.style import BAD
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.builders import prometheus
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as model
 
-__all__ = ["ACCOUNT", "DISK", "MACHINE", "TAG", "Line", "Variable", "document"]
+__all__ = ["ACCOUNT", "DISK", "MACHINE", "TAG", "Line", "Variable", "dashboard_json"]
 
 TAG = "gigas"
 SCHEMA_VERSION = 39
@@ -80,7 +80,7 @@ DISK = Variable(
 )
 
 
-def document(
+def dashboard_json(
     uid: str,
     title: str,
     description: str,

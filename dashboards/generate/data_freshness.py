@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dashboards.generate import queries as q
-from dashboards.generate.document import Line
-from dashboards.generate.looks import BAD, BUILT_IN_LIMITS, GOOD, WARN, judged
+from dashboards.generate.dashboard import Line
 from dashboards.generate.panels import Panel, Query, numbers
+from dashboards.generate.style import BAD, BUILT_IN_LIMITS, GOOD, WARN, judged
 
-__all__ = ["exporters_down", "trust"]
+__all__ = ["data_freshness", "exporters_down"]
 
 _F = q.FLEET
 
@@ -23,7 +23,7 @@ def exporters_down() -> Panel:
     )
 
 
-def trust() -> Line:
+def data_freshness() -> Line:
     """Return the numbers that tell whether the others are true."""
     interval = _F("gigas_exporter_poll_interval_seconds", 'resource="backups"')
     disks_read = _F("gigas_exporter_poll_last_success_timestamp_seconds", 'resource="disks"')

@@ -6,11 +6,11 @@ It owns how alerts are shown. Which ones a dashboard shows is its own: it gives 
 from __future__ import annotations
 
 from dashboards.generate import queries as q
-from dashboards.generate.looks import GOOD, SEVERITIES, SEVERITY, judged
 from dashboards.generate.panels import Panel, Query, numbers
+from dashboards.generate.style import GOOD, SEVERITIES, SEVERITY, judged
 from dashboards.generate.tables import THE_EXPORTER, Column, table_of, the_disk
 
-__all__ = ["about_disks", "about_others", "counts"]
+__all__ = ["alert_counts", "alerts_about_disks", "alerts_about_others"]
 
 _LISTED = 50
 _OF_DISKS = 'disk_id!=""'
@@ -19,7 +19,7 @@ _SEVERITY = Column("severity", "Severity", width=90, coloured=True, mappings=SEV
 _FOR = Column(f"Value #{chr(ord('A') + len(SEVERITIES))}", "For", unit="s", decimals=1, width=90)
 
 
-def counts(alerts: q.Scope, description: str) -> Panel:
+def alert_counts(alerts: q.Scope, description: str) -> Panel:
     """Return how many of the alerts fire, by severity."""
     of_severity = {name: q.firing(alerts, f'severity="{name}"') for name in SEVERITIES}
     return numbers(
@@ -37,7 +37,7 @@ def _queries(alerts: q.Scope, extra: str) -> list[Query]:
     return [Query(f"topk({_LISTED}, {each})") for each in (*of_severity, since)]
 
 
-def about_disks(title: str, description: str, alerts: q.Scope, extra: str = _OF_DISKS) -> Panel:
+def alerts_about_disks(title: str, description: str, alerts: q.Scope, extra: str = _OF_DISKS) -> Panel:
     """Return the alerts about disks, worst severity first; a click leads to the disk."""
     return table_of(
         title,
@@ -55,7 +55,7 @@ def about_disks(title: str, description: str, alerts: q.Scope, extra: str = _OF_
     )
 
 
-def about_others(alerts: q.Scope) -> Panel:
+def alerts_about_others(alerts: q.Scope) -> Panel:
     """Return the alerts about accounts and exporters, worst severity first; a click leads to the exporter."""
     return table_of(
         "Other firing alerts",
