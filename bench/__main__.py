@@ -1,4 +1,4 @@
-"""Measure what the exporter costs, and hold it against what is to be reached and against other ways to do it.
+"""Gauge what the exporter costs, and hold it against what is to be reached and against other ways to do it.
 
 ``make bench`` prints a table and writes ``build/bench.json``; ``make bench ARGS="--quick --sizes 1000"`` is for trying.
 Everything runs on this machine over loopback: the exporter and the simulated API as processes of their own.
@@ -86,7 +86,7 @@ def _sizes(text: str) -> list[int]:
 
 
 def _measure(disks: int, effort: Effort, directory: Path, go: Path | str, facts: dict[str, object]) -> list[Figure]:
-    """Measure everything in one size of world."""
+    """Gauge everything in one size of world."""
     figures: list[Figure] = []
 
     def note(found: Iterable[Figure]) -> None:

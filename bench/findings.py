@@ -8,12 +8,12 @@ from dataclasses import replace
 from effort import TARGETS, Effort
 from figures import Figure
 from gigas_exporter.backup_summary import BackupSummary
-from gigas_exporter.cli.once import poll_once
+from gigas_exporter.cli.poll_once import poll_once
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.gigas import ApiKeyCredential, ApiSettings, FixedSecret
 from gigas_exporter.inventory import AccountInventory
 from gigas_exporter.metrics.families import DISK
-from gigas_exporter.metrics.judged import JudgedPart
+from gigas_exporter.metrics.judged import FindingsRenderer
 from gigas_exporter.metrics.render import labels_text
 from gigas_exporter.model import Account
 from gigas_exporter.secret import Secret
@@ -31,7 +31,7 @@ def measure_findings(cloud: Cloud, effort: Effort) -> list[Figure]:
     wall, now = time.time(), time.monotonic()
     disks = inventory.current_disks(now) or {}
     labels = [labels_text(DISK, (ACCOUNT, disk.id, disk.virtual_machine_id)) for disk in disks.values()]
-    part = JudgedPart({})
+    part = FindingsRenderer({})
     samples = []
     for turn in range(2 * effort.judgements):
         polled = _polled(inventory, _LATE_SECONDS if turn % 2 else 0.0)

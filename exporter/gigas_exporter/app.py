@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Final
 
-from gigas_exporter import __version__, human, logs, memory
+from gigas_exporter import __version__, formatting, logs, memory
 from gigas_exporter.clock import Clock
 from gigas_exporter.config import Settings
 from gigas_exporter.errors import ConfigError, GigasError
@@ -22,12 +22,12 @@ from gigas_exporter.logs import get_logger
 from gigas_exporter.metrics import Page, Telemetry
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
+from gigas_exporter.sd_notify import Notifier, Watchdog
 from gigas_exporter.statuspage import StatusPage, StatusPageHandler
-from gigas_exporter.systemd import Notifier, Watchdog
 from gigas_exporter.web import Server, build_routes, load_web_config
 from gigas_exporter.web.listener import format_address
 
-__all__ = ["Application", "block_signals", "log_warnings"]
+__all__ = ["ExporterApp", "block_signals", "log_warnings"]
 
 _log = get_logger(__name__)
 
@@ -43,7 +43,7 @@ _GIL_SWITCH_INTERVAL: Final = 0.0005
 """
 
 
-class Application:
+class ExporterApp:
     """The exporter from its start to its shutdown.
 
     Args:
@@ -103,7 +103,7 @@ class Application:
         old_interval = sys.getswitchinterval()
         sys.setswitchinterval(_GIL_SWITCH_INTERVAL)
         try:
-            with memory.frugal():
+            with memory.tuned():
                 self._serve(started)
         finally:
             self._close()
@@ -214,7 +214,9 @@ def _log_thread_exception(died: threading.ExceptHookArgs) -> None:
     if died.exc_value is not None:
         thread = died.thread.name if died.thread is not None else None
         error = type(died.exc_value).__name__
-        _log.error("Unhandled exception in thread", thread=thread, error=error, place=human.place_of(died.exc_value))
+        _log.error(
+            "Unhandled exception in thread", thread=thread, error=error, place=formatting.error_location(died.exc_value)
+        )
 
 
 def log_warnings(settings: Settings) -> None:

@@ -19,11 +19,11 @@ __all__ = [
     "MAX_STATUSES",
     "OTHER_STATUSES",
     "BackupOutcome",
-    "BackupStatusWords",
+    "BackupStatuses",
     "BackupSummary",
     "count_statuses",
     "most_common_statuses",
-    "summarise",
+    "summarize_backups",
 ]
 
 BackupOutcome = Literal["usable", "failed", "unfinished", "unclear", "locked"]
@@ -37,7 +37,7 @@ _LEAST_TYPICAL = 3
 
 
 @dataclass(frozen=True, slots=True)
-class BackupStatusWords:
+class BackupStatuses:
     """The words in a backup's status that tell whether it is usable, as :func:`.matches_any` has it.
 
     The statuses are documented nowhere. A text that matches no word is usable, and can be seen in a metric, unless it
@@ -99,7 +99,7 @@ _NO_TEXTS = frozenset({"", OTHER_STATUSES, "object", "array"})
 
 
 @lru_cache(maxsize=1024)
-def _match(words: BackupStatusWords, status: str) -> Literal["failed", "unfinished", "good", "unclear"] | None:
+def _match(words: BackupStatuses, status: str) -> Literal["failed", "unfinished", "good", "unclear"] | None:
     """Return the list that a status is in; one that is exactly in a list goes before one that only resembles.
 
     One that is good or unknown but for a word that denies that, or that says otherwise in its midst, is ``unclear``.
@@ -190,7 +190,7 @@ class BackupSummary:
         )
 
 
-def summarise(backups: Iterable[Backup], words: BackupStatusWords, read_at: float) -> BackupSummary:
+def summarize_backups(backups: Iterable[Backup], words: BackupStatuses, read_at: float) -> BackupSummary:
     """Reduce one disk's backups to a summary; a backup without a readable date is counted but never newest."""
     counts: Counter[BackupOutcome] = Counter()
     newest: Backup | None = None

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-__all__ = ["Budget", "Clock", "StopEvent", "SystemClock"]
+__all__ = ["Clock", "Deadline", "StopEvent", "SystemClock"]
 
 
 class Clock(Protocol):
@@ -70,7 +70,7 @@ class StopEvent(threading.Event):
             self._parent.children.discard(self)
 
 
-class Budget:
+class Deadline:
     """The time that one piece of work, such as a poll, may take in all; waits inside it end with it.
 
     Args:
@@ -119,7 +119,7 @@ class Budget:
         self.sent_at, self.got_no_response = None, timed_out
 
     def wait(self, seconds: float) -> bool:
-        """Wait ``seconds``; return False at once, without waiting, when the budget does not hold that much."""
+        """Wait ``seconds``; return False at once, without waiting, when the deadline does not hold that much."""
         if seconds > self.remaining():
             return False
         return not self._clock.wait(self.stop, seconds)

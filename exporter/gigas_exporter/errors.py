@@ -30,7 +30,7 @@ __all__ = [
     "IncompleteError",
     "Reason",
     "TransportError",
-    "without_frames",
+    "strip_traceback",
 ]
 
 Reason = Literal[
@@ -137,7 +137,7 @@ class IncompleteError(GigasError):
     reason: Reason = "incomplete"
 
 
-def without_frames(error: GigasError) -> GigasError:
+def strip_traceback(error: GigasError) -> GigasError:
     """Return the error without its traceback, whose frames would keep whole answers alive for as long as it is kept."""
     error.__context__ = None
     return error.with_traceback(None)

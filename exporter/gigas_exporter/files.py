@@ -13,7 +13,7 @@ from typing import Literal
 
 from gigas_exporter.errors import ConfigError, GigasError
 
-__all__ = ["bundled_directory", "in_memory", "read_text", "without_waiting", "write_whole"]
+__all__ = ["bundled_directory", "memfd_path", "read_text", "readable_path", "write_atomic"]
 
 _PACKAGE = Path(__file__).parent
 _PIPE_SECONDS = 3
@@ -74,7 +74,7 @@ def _read_bytes(handle: int, most: int) -> bytes:
 
 
 @contextmanager
-def without_waiting(path: Path, name: str) -> Iterator[str]:
+def readable_path(path: Path, name: str) -> Iterator[str]:
     """Give the path under which OpenSSL, which reads files itself, finds a file; a pipe is read for it, within bounds.
 
     Raises:
@@ -84,12 +84,12 @@ def without_waiting(path: Path, name: str) -> Iterator[str]:
     if not path.is_fifo():
         yield str(path)
         return
-    with in_memory(read_text(path, name)) as copy:
+    with memfd_path(read_text(path, name)) as copy:
         yield copy
 
 
 @contextmanager
-def in_memory(text: str) -> Iterator[str]:
+def memfd_path(text: str) -> Iterator[str]:
     """Give a path to the text, which never touches a disk."""
     descriptor = os.memfd_create("text", os.MFD_CLOEXEC)
     try:
@@ -99,7 +99,7 @@ def in_memory(text: str) -> Iterator[str]:
         os.close(descriptor)
 
 
-def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
+def write_atomic(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Write a file so that a reader, a crash or a full disk never leaves half of it.
 
     A link goes on pointing to its file, which is what is replaced. What is no file, such as a pipe, and what

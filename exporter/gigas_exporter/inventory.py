@@ -10,24 +10,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
-from gigas_exporter.backup_summary import BackupStatusWords, BackupSummary, summarise
+from gigas_exporter.backup_summary import BackupStatuses, BackupSummary, summarize_backups
 from gigas_exporter.model import Account, Disk, VirtualMachine
 from gigas_exporter.policy import Policy, Requirement, Thresholds
 
 __all__ = [
     "RESOURCES",
     "AccountInventory",
-    "BackupStatusWords",
+    "BackupSnapshot",
+    "BackupStatuses",
     "BackupSummary",
-    "BackupsReading",
-    "DisksReading",
-    "MachinesReading",
+    "DiskSnapshot",
+    "MachineSnapshot",
     "Outcome",
     "Resource",
     "SnapshotSource",
     "StalenessLimits",
     "locked_since",
-    "summarise",
+    "summarize_backups",
 ]
 
 Resource = Literal["disks", "backups", "virtual_machines"]
@@ -56,7 +56,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class DisksReading:
+class DiskSnapshot:
     """The disks as last read whole.
 
     Attributes:
@@ -72,7 +72,7 @@ class DisksReading:
     locked_since: Mapping[str, float] = field(default_factory=dict)
 
 
-def locked_since(disks: Mapping[str, Disk], previous: DisksReading | None, wall: float) -> dict[str, float]:
+def locked_since(disks: Mapping[str, Disk], previous: DiskSnapshot | None, wall: float) -> dict[str, float]:
     """Return since when each locked disk has been locked, as far as can be told, in UNIX seconds.
 
     Args:
@@ -97,7 +97,7 @@ def locked_since(disks: Mapping[str, Disk], previous: DisksReading | None, wall:
 
 
 @dataclass(frozen=True, slots=True)
-class MachinesReading:
+class MachineSnapshot:
     """The virtual machines as last read whole, by id; ``read_at`` is monotonic."""
 
     machines: Mapping[str, VirtualMachine]
@@ -105,15 +105,15 @@ class MachinesReading:
 
 
 @dataclass(frozen=True, slots=True)
-class BackupsReading:
+class BackupSnapshot:
     """The backups as last read.
 
     Attributes:
         summaries: By disk id, for each disk that has backups or was asked for by itself.
         failed_disks: Disks whose backups the last poll could not read; their summary, if any, is an older one.
-        swept_at: Monotonic time at which a successful sweep of the whole account began; a disk known by then that is
-            in no summary has no backup. ``None`` when disks were asked one by one, or when a backup's disk was not
-            understood.
+        full_scan_started_at: Monotonic time at which a successful sweep of the whole account began; a disk known by
+            then that is in no summary has no backup. ``None`` when disks were asked one by one, or when a backup's disk
+            was not understood.
         read_at: When the poll ended, by the monotonic clock.
         by_status: Backups by the API's own words, at most 20 of them and ``other``; ``""`` stands for no status.
         unmatched_statuses: Those of ``by_status`` that match no configured word.
@@ -124,7 +124,7 @@ class BackupsReading:
 
     summaries: Mapping[str, BackupSummary]
     failed_disks: frozenset[str]
-    swept_at: float | None
+    full_scan_started_at: float | None
     read_at: float
     by_status: Mapping[str, int] = field(default_factory=dict)
     unmatched_statuses: tuple[str, ...] = ()
@@ -163,9 +163,9 @@ class AccountInventory:
 
     account: Account
     limits: StalenessLimits
-    disks: DisksReading | None = None
-    machines: MachinesReading | None = None
-    backups: BackupsReading | None = None
+    disks: DiskSnapshot | None = None
+    machines: MachineSnapshot | None = None
+    backups: BackupSnapshot | None = None
     requirements: Mapping[str, Requirement] = field(default_factory=dict)
     outcomes: Mapping[Resource, Outcome] = field(default_factory=dict)
     intervals: Mapping[Resource, float] = field(default_factory=dict)
@@ -208,7 +208,7 @@ class AccountInventory:
             return None
         return self.machines.machines if now < self.machines.read_at + self.limits.disks else None
 
-    def current_backups(self, now: float) -> BackupsReading | None:
+    def current_backups(self, now: float) -> BackupSnapshot | None:
         """Return the backups of the account, or ``None`` when they were never read or too long ago."""
         reading = self.backups
         return None if reading is None or now >= reading.read_at + self.limits.backups else reading
@@ -224,11 +224,11 @@ class AccountInventory:
         summary = reading.summaries.get(disk_id)
         requirement = self.requirements.get(disk_id)
         if (summary is None or not summary.usable) and requirement is not None and requirement.required:
-            is_partial = reading.swept_at is not None or disk_id in reading.failed_disks
+            is_partial = reading.full_scan_started_at is not None or disk_id in reading.failed_disks
             if is_partial and disk_id not in reading.confirmed:
                 return None
-        if summary is None and reading.swept_at is not None and disks is not None:
-            swept = disks.first_seen.get(disk_id, float("inf")) <= reading.swept_at
+        if summary is None and reading.full_scan_started_at is not None and disks is not None:
+            swept = disks.first_seen.get(disk_id, float("inf")) <= reading.full_scan_started_at
             summary = BackupSummary(0, 0, None, None, None, reading.read_at) if swept else None
         if summary is None or now >= summary.read_at + self.limits.backups:
             return None

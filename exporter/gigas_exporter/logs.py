@@ -25,7 +25,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
 
-from gigas_exporter import human
+from gigas_exporter import formatting
 
 __all__ = ["Logger", "configure", "get_logger", "lines_dropped"]
 
@@ -195,7 +195,7 @@ class _Formatter(logging.Formatter):
         if record.exc_info and record.exc_info[1] is not None:
             error = record.exc_info[1]
             # Never its text, which could hold anything, a piece of an answer too.
-            fields["err"] = f"{type(error).__name__} at {human.place_of(error)}"
+            fields["err"] = f"{type(error).__name__} at {formatting.error_location(error)}"
             if self._tracebacks:
                 trace = "".join(traceback.format_tb(error.__traceback__))
                 fields["traceback"] = trace[-_MAXIMUM_TRACEBACK:]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-__all__ = ["COLLECTION_SECONDS", "collect", "frugal"]
+__all__ = ["COLLECTION_SECONDS", "collect", "tuned"]
 
 COLLECTION_SECONDS: Final = 300.0
 """How often to look for what is not needed: at 100,000 disks a look holds every scrape up for a third of a second."""
@@ -29,7 +29,7 @@ _MALLOC_OPTIONS: Final = ((-1, 16 << 20), (-3, 4 << 20), (-8, 2))
 
 
 @contextmanager
-def frugal() -> Iterator[None]:
+def tuned() -> Iterator[None]:
     """Look at young objects only, for as long as the context lasts, and set the allocator up: before threads begin."""
     with suppress(OSError, AttributeError):
         c_library = ctypes.CDLL(None)

@@ -26,7 +26,7 @@ from gigas_exporter import memory
 def resident():
     return int(Path("/proc/self/status").read_text().split("VmRSS:")[1].split()[0]) / 1024
 
-with memory.frugal() if sys.argv[1] == "frugal" else nullcontext():
+with memory.tuned() if sys.argv[1] == "tuned" else nullcontext():
     for _ in range(2):
         large = bytearray(24 << 20)
         del large
@@ -36,7 +36,7 @@ with memory.frugal() if sys.argv[1] == "frugal" else nullcontext():
         blocks.append(bytearray(2 << 20))
         kept.append(bytearray(1000))
     blocks.clear()
-    if sys.argv[1] == "frugal":
+    if sys.argv[1] == "tuned":
         memory.collect()
     print(resident() - before)
 """
@@ -44,10 +44,10 @@ with memory.frugal() if sys.argv[1] == "frugal" else nullcontext():
 COUNTING = """
 import gc, sys, weakref
 from urllib3 import PoolManager
-from gigas_exporter.app import Application
+from gigas_exporter.app import ExporterApp
 from gigas_exporter.cli.main import main
 
-alive, make, reload = weakref.WeakSet(), PoolManager.__init__, Application._reload
+alive, make, reload = weakref.WeakSet(), PoolManager.__init__, ExporterApp._reload
 
 def counted(self, *arguments, **options):
     alive.add(self)
@@ -59,7 +59,7 @@ def told(self):
     sys.stderr.write(f"pools: {len(alive)}\\n")  # at once, so that no log line comes between
     return said
 
-PoolManager.__init__, Application._reload = counted, told
+PoolManager.__init__, ExporterApp._reload = counted, told
 sys.exit(main())
 """
 
@@ -78,14 +78,14 @@ def _left_megabytes(how: str) -> float:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is set up")
 def test_a_burst_of_large_answers_leaves_nothing() -> None:
     """Without being told, glibc keeps what lies between blocks that are in use."""
-    assert _left_megabytes("frugal") < 5
+    assert _left_megabytes("tuned") < 5
     assert _left_megabytes("as it is") > 20
 
 
 def test_python_collects_as_before_afterwards() -> None:
     """Whoever embeds the exporter finds the collector as it was."""
     before = gc.get_threshold()
-    with memory.frugal():
+    with memory.tuned():
         assert gc.get_threshold() != before
     assert gc.get_threshold() == before
 

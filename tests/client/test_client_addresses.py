@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.clock import Budget, SystemClock
+from gigas_exporter.clock import Deadline, SystemClock
 from gigas_exporter.errors import TransportError
 from support.certificates import self_signed
 from support.pace import within
@@ -78,7 +78,7 @@ def test_a_resolver_that_hangs_costs_one_thread(clients: Any, monkeypatch: pytes
     client = clients("http://api.example", timeout_seconds=0.2)
     for _ in range(4):
         with pytest.raises(TransportError):
-            client.get_disk("1", "2", budget=Budget(SystemClock(), 0.3))
+            client.get_disk("1", "2", deadline=Deadline(SystemClock(), 0.3))
     names = [thread.name for thread in threading.enumerate()]
     assert names.count("gigas-resolver") == 1
     hang.set()

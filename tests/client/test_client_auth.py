@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.clock import Budget, SystemClock
+from gigas_exporter.clock import Deadline, SystemClock
 from gigas_exporter.errors import ApiError, AuthError, ConfigError, DecodeError, TransportError
 from gigas_exporter.gigas import ApiKeyCredential, FixedSecret, LoginCredential, SecretFile, TokenCredential
 from gigas_exporter.secret import Secret
@@ -172,16 +172,16 @@ def test_a_user_that_is_refused_with_any_token_is_an_auth_failure(
     """One renewal, however many accounts and requests there are; another one when half of the wait is over."""
     login_api.valid = lambda token: False
     client = clients(api(login_api).url, login_credential(), clock=clock, login_retry_seconds=60.0)
-    budget = Budget(clock, 30)
+    deadline = Deadline(clock, 30)
     for _ in range(5):
         with pytest.raises(AuthError, match="get_disk: the API does not accept the credential") as caught:
-            client.get_disk("1", "2", budget=budget)
+            client.get_disk("1", "2", deadline=deadline)
         assert caught.value.reason == "auth"
     assert login_api.logins == 2
     for moved, logins in ((1, 2), (28, 2), (2, 3), (1, 3)):
         clock.now += moved
         with pytest.raises(AuthError):
-            client.get_disk("1", "2", budget=Budget(clock, 30))
+            client.get_disk("1", "2", deadline=Deadline(clock, 30))
         assert login_api.logins == logins
 
 
@@ -191,11 +191,11 @@ def test_a_password_that_was_mended_is_used_at_once(api: Any, clients: Any, logi
     file.write_text("wrong")
     login_api.login_replies = [(401, b"")]
     client = clients(api(login_api).url, LoginCredential("me", SecretFile(file)))
-    budget = Budget(SystemClock(), 30)
+    deadline = Deadline(SystemClock(), 30)
     with pytest.raises(AuthError):
-        client.get_disk("1", "2", budget=budget)
+        client.get_disk("1", "2", deadline=deadline)
     file.write_text("right")
-    assert client.get_disk("1", "2", budget=budget).id == "2"
+    assert client.get_disk("1", "2", deadline=deadline).id == "2"
     assert [body["password"] for body in login_api.bodies] == ["wrong", "right"]
 
 
@@ -303,7 +303,7 @@ def test_a_renewal_that_hangs_leaves_time_for_the_request(api: Any, clients: Any
     hanging.set()
     clock.shift = 81.0
     began = time.monotonic()
-    assert client.get_disk("1", "2", budget=Budget(clock, 2.0)).id == "2"
+    assert client.get_disk("1", "2", deadline=Deadline(clock, 2.0)).id == "2"
     assert 0.9 < time.monotonic() - began < 1.9
 
 
@@ -323,11 +323,11 @@ def test_a_login_under_way_holds_others_no_longer_than_their_budget(api: Any, cl
     client = clients(api(lambda seen, wire: wire.hang()).url, login_credential())
     stop = threading.Event()
     with ThreadPoolExecutor(1) as executor:
-        first = executor.submit(client.get_disk, "1", "2", budget=Budget(SystemClock(), 20, stop))
+        first = executor.submit(client.get_disk, "1", "2", deadline=Deadline(SystemClock(), 20, stop))
         while not client._session.auth._lock.locked():
             time.sleep(0.01)
         with pytest.raises(TransportError, match=r"create_token: .* queue") as caught:
-            client.get_disk("1", "2", budget=Budget(SystemClock(), 0.2))
+            client.get_disk("1", "2", deadline=Deadline(SystemClock(), 0.2))
         assert caught.value.reason == "timeout"
         stop.set()
         assert isinstance(first.exception(10), TransportError)
@@ -404,7 +404,7 @@ def test_a_secret_file_that_is_gone_is_said_with_the_refusal(api: Any, clients: 
     status = 401
     server = api(lambda seen, wire: wire.reply(status, b""))
     client = clients(server.url, TokenCredential(SecretFile(file)))
-    client._session.auth.header(Budget(SystemClock(), 1))
+    client._session.auth.header(Deadline(SystemClock(), 1))
     file.unlink()
     with pytest.raises(AuthError, match=r"does not accept the credential .*, and secret file .*: No such file"):
         client.get_disk("1", "2")

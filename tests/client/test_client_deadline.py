@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.clock import Budget, SystemClock
+from gigas_exporter.clock import Deadline, SystemClock
 from gigas_exporter.errors import DecodeError, TransportError
 from gigas_exporter.gigas import dialer
 from gigas_exporter.gigas.socket_deadline import SocketDeadline
@@ -59,7 +59,7 @@ def test_a_drip_ends_by_the_deadline(api: Any, clients: Any, authority: Any, scr
     server = api(script, context=authority.context if tls else None)
     client = clients(server.url, timeout_seconds=0.5, ca_file=authority.ca_file)
     with within(3.0), pytest.raises(TransportError, match=TOO_LATE) as caught:
-        client.get_disk("1", "2", budget=Budget(SystemClock(), 0.6))
+        client.get_disk("1", "2", deadline=Deadline(SystemClock(), 0.6))
     assert caught.value.reason == "timeout"
 
 
@@ -69,7 +69,7 @@ def test_a_handshake_that_drips_ends_by_the_deadline(api: Any, clients: Any, aut
     server = api(_hang, context=authority.context, refuse_handshake=lambda wire: wire.drip(hello, DRIP))
     client = clients(server.url, timeout_seconds=0.5, ca_file=authority.ca_file)
     with within(3.0), pytest.raises(TransportError, match=TOO_LATE):
-        client.get_disk("1", "2", budget=Budget(SystemClock(), 0.6))
+        client.get_disk("1", "2", deadline=Deadline(SystemClock(), 0.6))
 
 
 def test_a_proxy_that_drips_ends_by_the_deadline(api: Any, clients: Any, authority: Any) -> None:
@@ -77,7 +77,7 @@ def test_a_proxy_that_drips_ends_by_the_deadline(api: Any, clients: Any, authori
     proxy = api(lambda seen, wire: wire.drip(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 60, DRIP))
     client = clients("https://127.0.0.1:1", proxy=proxy.url, timeout_seconds=0.5, ca_file=authority.ca_file)
     with within(3.0), pytest.raises(TransportError, match=TOO_LATE):
-        client.get_disk("1", "2", budget=Budget(SystemClock(), 0.6))
+        client.get_disk("1", "2", deadline=Deadline(SystemClock(), 0.6))
 
 
 def test_a_connect_that_hangs_ends_by_the_deadline(clients: Any) -> None:
@@ -91,7 +91,7 @@ def test_a_connect_that_hangs_ends_by_the_deadline(clients: Any) -> None:
                 filler.connect(address)
         client = clients(f"http://127.0.0.1:{address[1]}", timeout_seconds=0.5)
         with within(3.0), pytest.raises(TransportError) as caught:
-            client.get_disk("1", "2", budget=Budget(SystemClock(), 0.6))
+            client.get_disk("1", "2", deadline=Deadline(SystemClock(), 0.6))
         assert caught.value.reason == "timeout"
         for filler in fillers:
             filler.close()
@@ -103,7 +103,7 @@ def test_a_name_that_nobody_resolves_ends_by_the_deadline(clients: Any, monkeypa
     monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: hang.wait(20) and [])
     client = clients("http://api.example", timeout_seconds=0.5)
     with within(3.0), pytest.raises(TransportError, match=TOO_LATE):
-        client.get_disk("1", "2", budget=Budget(SystemClock(), 0.6))
+        client.get_disk("1", "2", deadline=Deadline(SystemClock(), 0.6))
     hang.set()
 
 
@@ -127,7 +127,7 @@ def test_a_name_without_an_address_is_a_connection_failure(clients: Any, monkeyp
     """An empty answer of the resolver is a failure too."""
     monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: [])
     with pytest.raises(TransportError) as caught:
-        clients("http://api.example").get_disk("1", "2", budget=Budget(SystemClock(), 0.3))
+        clients("http://api.example").get_disk("1", "2", deadline=Deadline(SystemClock(), 0.3))
     assert caught.value.reason == "connection"
 
 
@@ -175,17 +175,17 @@ def test_the_end_of_the_process_ends_a_request(api: Any, clients: Any) -> None:
     client = clients(api(_hang).url, timeout_seconds=20.0)
     threading.Timer(0.3, stop.set).start()
     with within(4.0), pytest.raises(TransportError):
-        client.get_disk("1", "2", budget=Budget(SystemClock(), 20.0, stop))
+        client.get_disk("1", "2", deadline=Deadline(SystemClock(), 20.0, stop))
 
 
 def test_closing_a_client_ends_calls_without_a_budget(api: Any, clients: Any) -> None:
-    """Who gives no budget is stopped by closing the client."""
+    """Who gives no deadline is stopped by closing the client."""
     client = clients(api(_hang).url, timeout_seconds=20.0)
     threading.Timer(0.3, client.close).start()
     with within(4.0), pytest.raises(TransportError):
         client.list_disks("1")
     with pytest.raises(TransportError, match="the client is closed"):
-        client.get_disk("1", "2", budget=Budget(SystemClock(), 5.0))
+        client.get_disk("1", "2", deadline=Deadline(SystemClock(), 5.0))
 
 
 def test_closing_a_client_ends_a_list_whose_pages_wait_in_the_queue(api: Any, clients: Any) -> None:
@@ -205,7 +205,7 @@ def test_closing_a_client_ends_a_list_whose_pages_wait_in_the_queue(api: Any, cl
 
     def read() -> None:
         try:
-            client.list_disks("1", budget=Budget(SystemClock(), 30.0))
+            client.list_disks("1", deadline=Deadline(SystemClock(), 30.0))
         except TransportError as error:
             failures.append(error)
 
@@ -233,7 +233,7 @@ def test_a_budget_that_is_spent_makes_no_request(api: Any, clients: Any, answeri
     """Nothing is sent once the time is up."""
     server = api(answering((200, {"id": 1})))
     with pytest.raises(TransportError, match="before the request"):
-        clients(server.url).get_disk("1", "2", budget=Budget(SystemClock(), 0.0))
+        clients(server.url).get_disk("1", "2", deadline=Deadline(SystemClock(), 0.0))
     assert server.seen == []
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.clock import Budget, SystemClock
+from gigas_exporter.clock import Deadline, SystemClock
 from gigas_exporter.errors import GigasError, TransportError
 from gigas_exporter.gigas import RateLimiter
 
@@ -58,7 +58,7 @@ def test_accounts_that_hang_leave_a_slot_to_the_others(api: Any, clients: Any, s
     def poll(account: str) -> None:
         while not stop.is_set():
             try:
-                client.get_disk(account, "2", budget=Budget(SystemClock(), 2.0, stop))
+                client.get_disk(account, "2", deadline=Deadline(SystemClock(), 2.0, stop))
                 served.append(time.monotonic())
             except GigasError:
                 pass
@@ -104,7 +104,7 @@ def test_an_account_that_hangs_has_one_slot(api: Any, clients: Any) -> None:
 
     def poll() -> None:
         with contextlib.suppress(TransportError):
-            client.get_disk("1", "2", budget=Budget(SystemClock(), 0.3))
+            client.get_disk("1", "2", deadline=Deadline(SystemClock(), 0.3))
 
     poll()
     time.sleep(0.1)
@@ -129,14 +129,14 @@ def test_an_account_that_hung_is_tried_among_others_that_are_busy() -> None:
 
     def work() -> None:
         while not stop.is_set():
-            with limiter.request("busy", Budget(SystemClock(), 5.0), "get_disk"):
+            with limiter.request("busy", Deadline(SystemClock(), 5.0), "get_disk"):
                 time.sleep(0.005)
 
     with ThreadPoolExecutor(3) as executor:
         for _ in range(3):
             executor.submit(work)
         time.sleep(0.1)
-        with limiter.request("hung", Budget(SystemClock(), 3.0), "get_disk"):
+        with limiter.request("hung", Deadline(SystemClock(), 3.0), "get_disk"):
             pass
         stop.set()
 
@@ -144,9 +144,9 @@ def test_an_account_that_hung_is_tried_among_others_that_are_busy() -> None:
 def test_a_request_that_gives_up_leaves_the_queue() -> None:
     """It neither holds a slot nor is one given to it."""
     limiter = RateLimiter(SystemClock(), 1, 0.0)
-    with limiter.request("1", Budget(SystemClock(), 5.0), "get_disk"):
+    with limiter.request("1", Deadline(SystemClock(), 5.0), "get_disk"):
         for account in ("1", "2"):
-            with pytest.raises(TransportError), limiter.request(account, Budget(SystemClock(), 0.1), "get_disk"):
+            with pytest.raises(TransportError), limiter.request(account, Deadline(SystemClock(), 0.1), "get_disk"):
                 pytest.fail("there was no slot")
-    with limiter.request("2", Budget(SystemClock(), 1.0), "get_disk"):
+    with limiter.request("2", Deadline(SystemClock(), 1.0), "get_disk"):
         pass

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.clock import Budget, SystemClock
+from gigas_exporter.clock import Deadline, SystemClock
 from gigas_exporter.errors import TransportError
 from gigas_exporter.gigas import RateLimiter
 
@@ -64,11 +64,11 @@ def test_a_wait_for_a_slot_ends_with_the_budget(api: Any, clients: Any) -> None:
     client = clients(server.url, max_concurrency=1)
     stop = threading.Event()
     with ThreadPoolExecutor(1) as executor:
-        first = executor.submit(client.get_disk, "1", "2", budget=Budget(SystemClock(), 20, stop))
+        first = executor.submit(client.get_disk, "1", "2", deadline=Deadline(SystemClock(), 20, stop))
         while not server.seen:
             time.sleep(0.01)
         with pytest.raises(TransportError, match=r"get_disk: .* queue") as caught:
-            client.get_disk("1", "2", budget=Budget(SystemClock(), 0.2))
+            client.get_disk("1", "2", deadline=Deadline(SystemClock(), 0.2))
         assert caught.value.reason == "timeout"
         stop.set()
         assert isinstance(first.exception(10), TransportError)
@@ -91,7 +91,7 @@ def test_requests_go_in_the_order_in_which_they_were_asked_for(api: Any, clients
             time.sleep(0.01)
         try:
             for _ in range(8):
-                client.get_disk("few", "1", budget=Budget(SystemClock(), 5))
+                client.get_disk("few", "1", deadline=Deadline(SystemClock(), 5))
         finally:
             done.set()
     assert not any(each.exception() for each in sweeping)
@@ -112,11 +112,11 @@ def test_who_leaves_the_queue_takes_no_place_in_it(api: Any, clients: Any) -> No
 
     client = clients(api(script).url, max_concurrency=1)
     with ThreadPoolExecutor(3) as executor:
-        first = executor.submit(client.get_disk, "1", "1", budget=Budget(SystemClock(), 20))
+        first = executor.submit(client.get_disk, "1", "1", deadline=Deadline(SystemClock(), 20))
         time.sleep(0.1)
-        gone = executor.submit(client.get_disk, "1", "2", budget=Budget(SystemClock(), 0.2))
+        gone = executor.submit(client.get_disk, "1", "2", deadline=Deadline(SystemClock(), 0.2))
         time.sleep(0.1)
-        last = executor.submit(client.get_disk, "1", "3", budget=Budget(SystemClock(), 20))
+        last = executor.submit(client.get_disk, "1", "3", deadline=Deadline(SystemClock(), 20))
         assert isinstance(gone.exception(10), TransportError)
         release.set()
         assert (first.result(10).id, last.result(10).id) == ("2", "2")
@@ -135,9 +135,9 @@ def test_a_pause_allows_a_small_burst_and_no_more(clock: Any) -> None:
     """Credit for idle time is bounded."""
     limiter = RateLimiter(clock, max_concurrency=4, max_requests_per_second=20.0)
     clock.now += 1000
-    budget = Budget(clock, 100)
+    deadline = Deadline(clock, 100)
     for _ in range(8):
-        with limiter.request("1", budget, "get_disk"):
+        with limiter.request("1", deadline, "get_disk"):
             pass
     assert sum(clock.waits) == pytest.approx(4 / 20, rel=1e-3)
 
@@ -148,10 +148,10 @@ def test_a_wait_for_the_rate_that_the_budget_does_not_hold_is_not_begun(api: Any
     client = clients(server.url, clock=clock, max_requests_per_second=0.01)
     client.get_disk("1", "2")
     with pytest.raises(TransportError, match="the request rate allows no request in the time left") as caught:
-        client.get_disk("1", "2", budget=Budget(clock, 60))
+        client.get_disk("1", "2", deadline=Deadline(clock, 60))
     assert caught.value.reason == "timeout"
     assert clock.waits == []
-    client.get_disk("1", "2", budget=Budget(clock, 101))
+    client.get_disk("1", "2", deadline=Deadline(clock, 101))
     assert clock.waits == [pytest.approx(100, rel=1e-3)]
 
 
@@ -159,11 +159,11 @@ def test_a_wait_for_the_rate_ends_with_the_process() -> None:
     """A process that is told to stop waits for no turn."""
     limiter = RateLimiter(SystemClock(), 1, 0.1)
     stop = threading.Event()
-    budget = Budget(SystemClock(), 60, stop)
-    with limiter.request("1", budget, "get_disk"):
+    deadline = Deadline(SystemClock(), 60, stop)
+    with limiter.request("1", deadline, "get_disk"):
         pass
     threading.Timer(0.2, stop.set).start()
-    with pytest.raises(TransportError, match="queue"), limiter.request("1", budget, "get_disk"):
+    with pytest.raises(TransportError, match="queue"), limiter.request("1", deadline, "get_disk"):
         pytest.fail("the turn came too early")
 
 

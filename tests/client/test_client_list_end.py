@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.clock import Budget
+from gigas_exporter.clock import Deadline
 from gigas_exporter.errors import IncompleteError
 from gigas_exporter.gigas import ApiKeyCredential, ApiSettings, FixedSecret, ReadClient
 from gigas_exporter.gigas.observer import NullObserver
@@ -215,6 +215,6 @@ def test_the_end_of_a_list_of_an_account_that_is_forgotten_meanwhile_is_not_kept
             lists.client.forget(ACCOUNT)
 
     lists.slowness.also = forget_at_the_look_behind
-    assert len(lists.client.list_disks(ACCOUNT, budget=Budget(clock, 60, stop)).items) == DISKS
+    assert len(lists.client.list_disks(ACCOUNT, deadline=Deadline(clock, 60, stop)).items) == DISKS
     assert stop.is_set()
     assert lists.disks() == (DISKS, 5)

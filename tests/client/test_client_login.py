@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from gigas_exporter.clock import Budget
+from gigas_exporter.clock import Deadline
 from gigas_exporter.errors import ApiError, AuthError, DecodeError, TransportError
 from gigas_exporter.gigas import (
     ApiKeyCredential,
@@ -74,7 +74,7 @@ def test_a_rejected_login_waits_ever_longer(
     began = clock.now
     while clock.now < began + 6 * 3600:
         with pytest.raises(AuthError) as caught:
-            client.get_disk("1", "2", budget=Budget(clock, 30))
+            client.get_disk("1", "2", deadline=Deadline(clock, 30))
         messages.add(str(caught.value))
         if len(door.logins) > sent:
             sent = len(door.logins)

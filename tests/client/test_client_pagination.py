@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.clock import Budget, SystemClock
+from gigas_exporter.clock import Deadline, SystemClock
 from gigas_exporter.errors import ApiError, DecodeError, IncompleteError, TransportError
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.model import Backup
@@ -286,7 +286,7 @@ def test_pages_that_never_end_are_incomplete(listed: Any) -> None:
         wire.reply(200, items(*range(offset, offset + 2)))
 
     with pytest.raises(IncompleteError, match="the list has no end"):
-        listed(script, page_size=2).list_disks("1", budget=Budget(SystemClock(), 60))
+        listed(script, page_size=2).list_disks("1", deadline=Deadline(SystemClock(), 60))
 
 
 def test_a_page_that_holds_far_more_than_was_asked_for_is_refused(listed: Any) -> None:
@@ -348,7 +348,7 @@ def test_a_page_is_not_decoded_to_its_end_when_the_work_has_ended(
         return True
 
     with caplog.filtering(end), pytest.raises(TransportError, match="the work ended") as caught:  # type: ignore[arg-type]
-        listed(lister).list_disks("1", budget=Budget(SystemClock(), 60, stop))
+        listed(lister).list_disks("1", deadline=Deadline(SystemClock(), 60, stop))
     assert caught.value.reason == "timeout"
     assert [record.__dict__["field"] for record in caplog.records] == ["status"]
 
@@ -540,13 +540,13 @@ def test_pages_of_one_list_do_not_wait_for_those_of_another(listed: Any) -> None
 
     def hang() -> None:
         with pytest.raises(TransportError):
-            client.list_disks("hangs", budget=Budget(SystemClock(), 30, stop))
+            client.list_disks("hangs", deadline=Deadline(SystemClock(), 30, stop))
 
     thread = threading.Thread(target=hang)
     thread.start()
     with within(8.0):
         for _ in range(3):
-            assert len(client.list_disks("good", budget=Budget(SystemClock(), 30)).items) == 100
+            assert len(client.list_disks("good", deadline=Deadline(SystemClock(), 30)).items) == 100
     stop.set()
     thread.join(10)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.clock import Budget
+from gigas_exporter.clock import Deadline
 from gigas_exporter.errors import ApiError, TransportError
 from gigas_exporter.gigas.retry import parse_retry_after
 
@@ -85,7 +85,7 @@ def test_a_retry_after_that_the_budget_does_not_hold_is_not_begun(api: Any, clie
     """The error stands at once, and says what was asked."""
     server = api(lambda seen, wire: wire.reply(429, b"", {"Retry-After": "21600"}))
     with pytest.raises(ApiError) as caught:
-        clients(server.url, clock=clock).get_disk("1", "2", budget=Budget(clock, 60))
+        clients(server.url, clock=clock).get_disk("1", "2", deadline=Deadline(clock, 60))
     assert caught.value.retry_after == 21600
     assert clock.waits == []
     assert len(server.seen) == 1
@@ -102,7 +102,7 @@ def test_a_wait_ends_with_the_process(api: Any, clients: Any) -> None:
     server = api(script)
     client = clients(server.url)
     with pytest.raises((ApiError, TransportError)):
-        client.get_disk("1", "2", budget=Budget(client._clock, 60, stop))
+        client.get_disk("1", "2", deadline=Deadline(client._clock, 60, stop))
     assert len(server.seen) == 1
 
 

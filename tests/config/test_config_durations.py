@@ -1,4 +1,4 @@
-"""Durations are read and written as Prometheus does."""
+"""Histogram are read and written as Prometheus does."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from gigas_exporter.config.load import ACCOUNT_VARIABLES
 from gigas_exporter.decode import DecodeSettings
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.gigas.credentials import ApiKeyCredential, LoginCredential, SecretFile, TokenCredential
-from gigas_exporter.inventory import BackupStatusWords
+from gigas_exporter.inventory import BackupStatuses
 from gigas_exporter.model import Account
 from gigas_exporter.policy import DEFAULT_POLICY, Match, Requirement, Rule
 
@@ -81,8 +81,8 @@ def test_a_full_file_is_understood(load: Load, tmp_path: Path) -> None:
     assert settings.api.decoding == DecodeSettings(
         ZoneInfo("Europe/Madrid"), 10**9, 1, {"autobackup": "has_autobackups", "error": None}, frozenset({"bad state"})
     )
-    usual = BackupStatusWords()
-    assert settings.status_words == BackupStatusWords(frozenset({"broken", "pending"}), frozenset(), usual.good)
+    usual = BackupStatuses()
+    assert settings.status_words == BackupStatuses(frozenset({"broken", "pending"}), frozenset(), usual.good)
     assert settings.policy.rules == (
         Rule(Requirement(required=False, reason="swap needs no backup"), Match(is_swap=True)),
         Rule(
@@ -110,7 +110,7 @@ def test_defaults_hold_for_what_is_not_given(load: Load) -> None:
     assert (settings.poll.interval, settings.poll.backups_interval, settings.poll.max_staleness) == (60, 300, 900)
     assert settings.web.listen_address == (("", 10063),)
     assert settings.policy == DEFAULT_POLICY
-    assert settings.status_words == BackupStatusWords()
+    assert settings.status_words == BackupStatuses()
     assert (settings.shard, settings.discovery, settings.warnings) == (None, None, ())
 
 

@@ -11,15 +11,15 @@ import pytest
 
 from gigas_exporter.decode import (
     MAX_TEXT_LENGTH,
-    Misreadings,
+    InvalidFields,
     decode_account,
     decode_array,
     decode_backup,
     decode_disk,
     decode_items,
     decode_json,
-    decode_moment,
     decode_virtual_machine,
+    parse_timestamp,
 )
 from gigas_exporter.errors import DecodeError
 from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
@@ -290,7 +290,7 @@ def test_flags(value: object, expected: bool | None) -> None:
 )
 def test_moments(value: object, expected: float | None) -> None:
     """Each form of date is read, and none is guessed."""
-    assert decode_moment(value) == (None if expected is None else pytest.approx(expected, abs=1e-5))
+    assert parse_timestamp(value) == (None if expected is None else pytest.approx(expected, abs=1e-5))
     found, invalid = disk(created_at=value)
     assert (found.created_at is None) == (expected is None)
     assert invalid == ({"created_at": 1} if expected is None else {})
@@ -380,7 +380,7 @@ def test_says_field_and_type_once_but_never_the_value(caplog: pytest.LogCaptureF
 def test_the_pages_of_one_list_share_what_was_said(caplog: pytest.LogCaptureFixture) -> None:
     """Each page counts for itself, and the list has one line."""
     said: set[str] = set()
-    pages = [Misreadings(said), Misreadings(said)]
+    pages = [InvalidFields(said), InvalidFields(said)]
     with caplog.at_level(logging.WARNING):
         for page in pages:
             decode_disk({"id": None}, page)

@@ -17,7 +17,7 @@ from gigas_exporter.config.durations import format_duration
 from gigas_exporter.config.flags import FLAGS
 from gigas_exporter.config.load import ACCOUNT_VARIABLES
 from gigas_exporter.config.schema import ConfigFile
-from gigas_exporter.inventory import BackupStatusWords, StalenessLimits
+from gigas_exporter.inventory import BackupStatuses, StalenessLimits
 
 _each_page = pytest.mark.parametrize("page", PAGES, ids=NAMES)
 _OTHERS_FLAGS = {"--user"}
@@ -127,7 +127,7 @@ def test_addresses_are_whole(page: Path) -> None:
 def test_quoted_defaults_hold() -> None:
     """The words of a backup's status and the times after which data is dropped are those of the code."""
     api = (ROOT / "docs/api.md").read_text(encoding="utf-8")
-    words = BackupStatusWords()
+    words = BackupStatuses()
     for key, expected in (("failed", words.failed), ("unfinished", words.unfinished)):
         assert f"| `backup_status.{key}` | {', '.join(sorted(expected))} |" in api
     poll = PollSettings()

@@ -18,8 +18,8 @@ from docs.following import relocated
 from docs.pages import PAGES, ROOT, Block, blocks_of
 from gigas_exporter.cli.main import cli
 from gigas_exporter.config.schema import ConfigFile
-from gigas_exporter.strict_yaml import load_yaml
 from gigas_exporter.web import load_web_config
+from gigas_exporter.yaml_loader import load_yaml
 from support.certificates import self_signed
 from support.programs import tool
 

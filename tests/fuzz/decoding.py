@@ -23,7 +23,7 @@ from gigas_exporter.decode import (
     decode_virtual_machine,
 )
 from gigas_exporter.errors import DecodeError
-from gigas_exporter.inventory import AccountInventory, DisksReading, MachinesReading, Outcome, StalenessLimits
+from gigas_exporter.inventory import AccountInventory, DiskSnapshot, MachineSnapshot, Outcome, StalenessLimits
 from gigas_exporter.metrics import Page, Telemetry
 from gigas_exporter.model import Account, Disk, VirtualMachine
 from gigas_exporter.policy import DEFAULT_POLICY
@@ -64,8 +64,8 @@ def _show(items: dict[str, Any]) -> None:
     inventory = AccountInventory(
         Account("1"),
         StalenessLimits(60.0, 60.0),
-        disks=DisksReading(disks, dict.fromkeys(disks, now), now),
-        machines=MachinesReading(machines, now),
+        disks=DiskSnapshot(disks, dict.fromkeys(disks, now), now),
+        machines=MachineSnapshot(machines, now),
         outcomes={"virtual_machines": Outcome(True, 0.1, None)},
     ).with_requirements(DEFAULT_POLICY)
     store = Store()

@@ -24,7 +24,7 @@ def test_the_page_is_refreshed_while_nothing_happens(monkeypatch: pytest.MonkeyP
 
     def wait() -> None:
         app.block_signals()  # of this thread alone
-        received.append(app.Application._next_signal(waiting))
+        received.append(app.ExporterApp._next_signal(waiting))
 
     thread = threading.Thread(target=wait)
     thread.start()

@@ -16,10 +16,10 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from gigas_exporter.inventory import (
     RESOURCES,
     AccountInventory,
-    BackupsReading,
+    BackupSnapshot,
     BackupSummary,
-    DisksReading,
-    MachinesReading,
+    DiskSnapshot,
+    MachineSnapshot,
     Outcome,
     StalenessLimits,
 )
@@ -142,9 +142,9 @@ def _fleet(account_id: str = "4242", read_at: float = 1000.0) -> AccountInventor
     return AccountInventory(
         Account(account_id, "production"),
         StalenessLimits.of(900, 60, 300),
-        DisksReading(disks, dict.fromkeys(disks, read_at - 5), read_at),
-        MachinesReading(machines, read_at),
-        BackupsReading(
+        DiskSnapshot(disks, dict.fromkeys(disks, read_at - 5), read_at),
+        MachineSnapshot(machines, read_at),
+        BackupSnapshot(
             summaries,
             frozenset(),
             read_at - 1,

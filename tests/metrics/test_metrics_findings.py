@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gigas_exporter.backup_summary import BackupSummary
-from gigas_exporter.inventory import AccountInventory, BackupsReading, DisksReading, MachinesReading, Outcome, Resource
+from gigas_exporter.inventory import AccountInventory, BackupSnapshot, DiskSnapshot, MachineSnapshot, Outcome, Resource
 from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.policy import DEFAULT_POLICY, Match, Policy, Requirement, Rule, Thresholds
 from gigas_exporter.report import METRIC_FINDINGS
@@ -25,8 +25,8 @@ def _one(fleet: Fleet, disk: Disk = WELL, summary: BackupSummary | None = None, 
     """Return an account with one disk, whose newest backup is an hour old unless it is said otherwise."""
     inventory = fleet()
     summary = summary or BackupSummary(7, 0, NOW - HOUR, 5 * GIB, NOW - 6e5, READ_AT)
-    disks = DisksReading({disk.id: disk}, {disk.id: READ_AT - 5}, READ_AT, more.pop("locked_since", {}))
-    backups = BackupsReading({disk.id: summary}, frozenset(), None, READ_AT)
+    disks = DiskSnapshot({disk.id: disk}, {disk.id: READ_AT - 5}, READ_AT, more.pop("locked_since", {}))
+    backups = BackupSnapshot({disk.id: summary}, frozenset(), None, READ_AT)
     return replace(inventory, disks=disks, backups=backups, requirements={}, **more).with_requirements(DEFAULT_POLICY)
 
 
@@ -120,10 +120,10 @@ def test_a_machines_last_known_name_stays(scene: Any, fleet: Fleet) -> None:
     assert inventory.machines is not None
     scene.show(replace(inventory, machines=replace(inventory.machines, read_at=-9e9)))
     assert names() == {"web ñ"}
-    gone = replace(inventory, machines=MachinesReading({}, READ_AT)).with_requirements(DEFAULT_POLICY)
+    gone = replace(inventory, machines=MachineSnapshot({}, READ_AT)).with_requirements(DEFAULT_POLICY)
     scene.show(gone)
     assert names() == {"web ñ"}
-    renamed = MachinesReading({"501": VirtualMachine("501", "new")}, READ_AT)
+    renamed = MachineSnapshot({"501": VirtualMachine("501", "new")}, READ_AT)
     scene.show(replace(gone, machines=renamed).with_requirements(DEFAULT_POLICY))
     assert names() == {"new"}
     assert gone.disks is not None
@@ -140,9 +140,9 @@ def test_counts_are_0_where_nothing_is_found(scene: Any, fleet: Fleet) -> None:
     assert _counts(scene) == {finding.metric: 0 for finding in METRIC_FINDINGS}
     empty = replace(
         fleet(),
-        disks=DisksReading({}, {}, READ_AT),
-        machines=MachinesReading({}, READ_AT),
-        backups=BackupsReading({}, frozenset(), READ_AT, READ_AT),
+        disks=DiskSnapshot({}, {}, READ_AT),
+        machines=MachineSnapshot({}, READ_AT),
+        backups=BackupSnapshot({}, frozenset(), READ_AT, READ_AT),
     ).with_requirements(DEFAULT_POLICY)
     scene.show(empty)
     assert _counts(scene) == {finding.metric: 0 for finding in METRIC_FINDINGS}
@@ -203,8 +203,8 @@ def test_the_ratio_counts_who_is_within_its_limit(
     disks = {disk_id: replace(WELL, id=disk_id) for disk_id in ages} or {"9": replace(WELL, id="9", is_swap=True)}
     inventory = replace(
         fleet(),
-        disks=DisksReading(disks, dict.fromkeys(disks, 0.0), READ_AT),
-        backups=BackupsReading(summaries, frozenset(), READ_AT - 1, READ_AT),
+        disks=DiskSnapshot(disks, dict.fromkeys(disks, 0.0), READ_AT),
+        backups=BackupSnapshot(summaries, frozenset(), READ_AT - 1, READ_AT),
     ).with_requirements(DEFAULT_POLICY)
     scene.show(inventory)
     assert scene.values("gigas_account_backup_compliance_ratio") == ({} if ratio is None else {"4242": ratio})

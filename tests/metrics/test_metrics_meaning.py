@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.inventory import AccountInventory, BackupsReading, BackupSummary, Outcome, StalenessLimits
+from gigas_exporter.inventory import AccountInventory, BackupSnapshot, BackupSummary, Outcome, StalenessLimits
 from gigas_exporter.model import Account, Disk
 from gigas_exporter.policy import Requirement
 
@@ -90,7 +90,7 @@ def test_one_disks_failed_backups_keep_the_others(scene: Any, fleet: Fleet) -> N
     """Asked disk by disk, a disk that failed keeps its older summary and says that it was not read."""
     old = BackupSummary(3, 0, NOW - 90_000.0, None, NOW - 90_000.0, 900.0)
     new = BackupSummary(5, 0, NOW - 60.0, None, NOW - 60.0, 1000.0)
-    reading = BackupsReading({"101": old, "103": new}, frozenset({"101", "102"}), None, 1000.0)
+    reading = BackupSnapshot({"101": old, "103": new}, frozenset({"101", "102"}), None, 1000.0)
     scene.show(replace(fleet(), backups=reading))
     assert scene.values("gigas_disk_backups_poll_success") == {"101": 0, "102": 0, "103": 1, "104": 0}
     assert scene.values("gigas_disk_backups") == {"101": 3, "103": 5}

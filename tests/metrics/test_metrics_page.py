@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.inventory import AccountInventory, DisksReading, Outcome
+from gigas_exporter.inventory import AccountInventory, DiskSnapshot, Outcome
 from gigas_exporter.metrics import OPENMETRICS, TEXT
 from gigas_exporter.model import Disk
 
@@ -27,7 +27,7 @@ def _of_size(inventory: AccountInventory, disks: int, status: str) -> AccountInv
     assert inventory.backups is not None
     ids = [str(number) for number in range(disks)]
     summaries = dict.fromkeys(ids, inventory.backups.summaries["101"])
-    reading = DisksReading({each: Disk(each, status=status) for each in ids}, dict.fromkeys(ids, 0.0), 1000.0)
+    reading = DiskSnapshot({each: Disk(each, status=status) for each in ids}, dict.fromkeys(ids, 0.0), 1000.0)
     return replace(inventory, disks=reading, backups=replace(inventory.backups, summaries=summaries))
 
 

@@ -18,15 +18,15 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from gigas_exporter.inventory import (
     RESOURCES,
     AccountInventory,
-    BackupsReading,
+    BackupSnapshot,
     BackupSummary,
-    DisksReading,
-    MachinesReading,
+    DiskSnapshot,
+    MachineSnapshot,
     Outcome,
     StalenessLimits,
 )
 from gigas_exporter.metrics import families
-from gigas_exporter.metrics.family import Info, Measure
+from gigas_exporter.metrics.family import Gauge, Info
 from gigas_exporter.metrics.render import value_text
 from gigas_exporter.model import Account, Disk, VirtualMachine
 from gigas_exporter.policy import DEFAULT_POLICY
@@ -74,8 +74,8 @@ def _inventories(draw: st.DrawFn, account_ids: st.SearchStrategy[str] = IDS) -> 
     account_id = draw(account_ids)
     disks, machines = draw(DISKS), draw(MACHINES)
     first_seen = {disk_id: draw(READ_TIMES) for disk_id in disks}
-    disks_reading = DisksReading(disks, first_seen, draw(READ_TIMES))
-    backups_reading = BackupsReading(
+    disks_reading = DiskSnapshot(disks, first_seen, draw(READ_TIMES))
+    backups_reading = BackupSnapshot(
         draw(SUMMARIES),
         draw(st.frozensets(IDS, max_size=2)),
         draw(st.none() | READ_TIMES),
@@ -89,7 +89,7 @@ def _inventories(draw: st.DrawFn, account_ids: st.SearchStrategy[str] = IDS) -> 
         Account(account_id, draw(MAYBE)),
         StalenessLimits.of(900, 60, 300),
         draw(st.none() | st.just(disks_reading)),
-        draw(st.none() | st.builds(MachinesReading, st.just(machines), READ_TIMES)),
+        draw(st.none() | st.builds(MachineSnapshot, st.just(machines), READ_TIMES)),
         draw(st.none() | st.just(backups_reading)),
         {},
         draw(st.dictionaries(st.sampled_from(RESOURCES), outcomes)),
@@ -110,7 +110,7 @@ class _Plain:
 
     def collect(self) -> Iterator[Metric]:
         for family in families.FAMILIES:
-            if not isinstance(family, Measure | Info):
+            if not isinstance(family, Gauge | Info):
                 continue
             metric = GaugeMetricFamily(family.name, family.help, labels=family.labels)
             for inventory in self._inventories:
@@ -168,7 +168,7 @@ class _Plain:
         if not outcome.success or reading is None or disks is None or disk.id in reading.failed_disks:
             return False
         return disk.id in reading.summaries or (
-            reading.swept_at is not None and disks.first_seen[disk.id] <= reading.swept_at
+            reading.full_scan_started_at is not None and disks.first_seen[disk.id] <= reading.full_scan_started_at
         )
 
 
@@ -352,7 +352,7 @@ def test_a_lone_surrogate_loses_nothing_else(scene: Any) -> None:
         AccountInventory(
             Account("4242", "x\udc00y"),
             StalenessLimits.of(900, 60, 300),
-            DisksReading(disks, {"1": READ_AT}, READ_AT),
+            DiskSnapshot(disks, {"1": READ_AT}, READ_AT),
             outcomes={"virtual_machines": Outcome(False, 1.0, None)},
         )
     )

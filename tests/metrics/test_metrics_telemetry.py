@@ -10,8 +10,8 @@ import pytest
 from gigas_exporter.errors import REASONS
 from gigas_exporter.inventory import RESOURCES
 from gigas_exporter.metrics import READ_OPERATIONS, Telemetry
+from gigas_exporter.metrics.counters import LabeledValue
 from gigas_exporter.metrics.families import TOKEN_EXPIRY
-from gigas_exporter.metrics.tally import Tally
 
 
 def _own(scene: Any, name: str) -> dict[tuple[str, ...], float]:
@@ -149,7 +149,7 @@ def test_without_the_process_openmetrics_still_ends() -> None:
 
 def test_what_is_no_number_is_not_written() -> None:
     """A gauge that was set to nonsense is left out, not written as such."""
-    tally = Tally(TOKEN_EXPIRY)
+    tally = LabeledValue(TOKEN_EXPIRY)
     tally.set(("4242",), float("nan"))
     assert tally.text(openmetrics=False) == ""
 

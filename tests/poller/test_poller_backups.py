@@ -260,8 +260,8 @@ def test_a_disk_that_comes_is_not_said_to_have_no_backup_before_it_was_asked_for
     seen = watching.inventory().disks.first_seen[new]  # type: ignore[union-attr]
     backups = watching.inventory().backups
     assert backups is not None
-    assert backups.swept_at is not None
-    if backups.swept_at < seen:
+    assert backups.full_scan_started_at is not None
+    if backups.full_scan_started_at < seen:
         assert new not in summaries(watching)
     await_true(lambda: summaries(watching).get(new) == 0)
 

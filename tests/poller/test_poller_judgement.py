@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gigas_exporter.config import Settings, load_settings
-from gigas_exporter.inventory import BackupStatusWords, BackupSummary
+from gigas_exporter.inventory import BackupStatuses, BackupSummary
 from gigas_exporter.model import Disk
 from gigas_exporter.simulator import SimulatorServer
 from support.polling import Watching, await_true, settings_for
@@ -159,7 +159,7 @@ def test_without_a_policy_autobackup_decides(server: SimulatorServer, watch: Wat
     assert exempt == {disk.id for disk in server.world.disks(ACCOUNT) if disk.is_swap}
 
 
-WORDS = BackupStatusWords()
+WORDS = BackupStatuses()
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 from gigas_exporter.backup_summary import BackupSummary
 from gigas_exporter.inventory import (
     AccountInventory,
-    BackupsReading,
-    DisksReading,
-    MachinesReading,
+    BackupSnapshot,
+    DiskSnapshot,
+    MachineSnapshot,
     Outcome,
     StalenessLimits,
     locked_since,
@@ -62,14 +62,14 @@ def inventory_of(
     **more: Any,
 ) -> AccountInventory:
     """Return an account with one disk of which this is known."""
-    disks = DisksReading({disk.id: disk}, {disk.id: TICK}, TICK)
+    disks = DiskSnapshot({disk.id: disk}, {disk.id: TICK}, TICK)
     disks = replace(disks, locked_since=locked_since(disks.disks, None, NOW))
     found = replace(
         ACCOUNT,
         disks=disks,
-        machines=None if machine is None else MachinesReading({machine.id: machine}, TICK),
+        machines=None if machine is None else MachineSnapshot({machine.id: machine}, TICK),
         known_machines={} if machine is None else {machine.id: machine},
-        backups=BackupsReading({} if backups is None else {disk.id: backups}, frozenset(), None, TICK),
+        backups=BackupSnapshot({} if backups is None else {disk.id: backups}, frozenset(), None, TICK),
         requirements={} if requirement is None else {disk.id: requirement},
     )
     return replace(found, **more)
@@ -274,7 +274,7 @@ def test_since_when_a_disk_is_locked(seen: list[tuple[bool | None, float]], expe
     reading = None
     for locked, later in seen:
         disks = {"17": replace(DISK, locked=locked, updated_at=NOW - 99)}
-        reading = DisksReading(disks, {}, TICK, locked_since(disks, reading, NOW + later))
+        reading = DiskSnapshot(disks, {}, TICK, locked_since(disks, reading, NOW + later))
     assert reading is not None
     assert reading.locked_since == expected
 
@@ -322,7 +322,7 @@ def test_findings_come_worst_first() -> None:
 @pytest.mark.parametrize("backups", ["never read", "stale"])
 def test_an_account_without_backups_says_it_once(backups: str) -> None:
     """No disk has a finding that needs backups, none is called well that needs one, and the account says why."""
-    old = BackupsReading({"17": summary(90 * HOUR)}, frozenset({"17"}), None, TICK - 1800)
+    old = BackupSnapshot({"17": summary(90 * HOUR)}, frozenset({"17"}), None, TICK - 1800)
     failed = Outcome(False, 1.0, None, error="list_backups: no answer")
     inventory = inventory_of().with_outcome("backups", failed)
     inventory = replace(inventory, backups=None if backups == "never read" else old)
@@ -426,9 +426,9 @@ def test_the_worst_disk_comes_first() -> None:
 def test_old_readings_are_not_judged() -> None:
     """Disks that were never read, or too long ago, are not judged at all; one disk's old backups are unreadable."""
     assert report_account(ACCOUNT, wall=NOW, monotonic=TICK) == []
-    read = replace(ACCOUNT, disks=DisksReading({"17": DISK}, {"17": TICK}, TICK), requirements={"17": REQUIRED})
+    read = replace(ACCOUNT, disks=DiskSnapshot({"17": DISK}, {"17": TICK}, TICK), requirements={"17": REQUIRED})
     assert report_account(read, wall=NOW, monotonic=TICK + 900) == []
-    old = BackupsReading({"17": replace(summary(), read_at=TICK - 1800)}, frozenset(), None, TICK)
+    old = BackupSnapshot({"17": replace(summary(), read_at=TICK - 1800)}, frozenset(), None, TICK)
     (report,) = report_account(replace(read, backups=old), wall=NOW, monotonic=TICK + 1)
     assert report.findings == (Finding.BACKUPS_UNREADABLE,)
     assert report.age_seconds is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gigas_exporter import human
+from gigas_exporter import formatting
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from gigas_exporter import human
 )
 def test_sizes(size_bytes: float | None, words: str) -> None:
     """The largest unit that keeps the number at one or more."""
-    assert human.size(size_bytes) == words
+    assert formatting.format_size(size_bytes) == words
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_sizes(size_bytes: float | None, words: str) -> None:
 )
 def test_spans(seconds: float | None, words: str) -> None:
     """The two largest units, the second only where it follows the first."""
-    assert human.age(seconds) == words
+    assert formatting.format_age(seconds) == words
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_spans(seconds: float | None, words: str) -> None:
 )
 def test_moments(timestamp: float | None, words: str) -> None:
     """RFC 3339 in UTC; what no calendar holds is empty."""
-    assert human.moment(timestamp) == words
+    assert formatting.format_timestamp(timestamp) == words
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_moments(timestamp: float | None, words: str) -> None:
 )
 def test_text_that_commands_a_terminal_is_written_out(text: str | None, words: str) -> None:
     """Escapes, line breaks, changes of direction and broken characters are shown as what they are."""
-    assert human.printable(text) == words
+    assert formatting.escape_control_chars(text) == words
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_text_that_commands_a_terminal_is_written_out(text: str | None, words: s
 )
 def test_how_long_ago(seconds: float, words: str) -> None:
     """The largest unit, in words; a clock that is ahead is no reason for a negative age."""
-    assert human.ago(seconds) == words
+    assert formatting.format_ago(seconds) == words
 
 
 @pytest.mark.parametrize(
@@ -99,4 +99,4 @@ def test_how_long_ago(seconds: float, words: str) -> None:
 )
 def test_the_nearest_known_word(given: str, words: str) -> None:
     """One that resembles, or else one that holds what was given; of two letters no guess is made."""
-    assert human.did_you_mean(given, ("backup_missed", "backup_stale", "detached")) == words
+    assert formatting.did_you_mean(given, ("backup_missed", "backup_stale", "detached")) == words

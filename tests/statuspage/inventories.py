@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 from gigas_exporter.inventory import (
     AccountInventory,
-    BackupsReading,
+    BackupSnapshot,
     BackupSummary,
-    DisksReading,
-    MachinesReading,
+    DiskSnapshot,
+    MachineSnapshot,
     Outcome,
     StalenessLimits,
 )
@@ -66,8 +66,8 @@ def account(
     return AccountInventory(
         Account(account_id, name),
         StalenessLimits(900.0, 1800.0),
-        disks=DisksReading(disks, dict.fromkeys(disks, now), now),
-        machines=MachinesReading(known, now),
-        backups=BackupsReading(summaries, frozenset(), None, now),
+        disks=DiskSnapshot(disks, dict.fromkeys(disks, now), now),
+        machines=MachineSnapshot(known, now),
+        backups=BackupSnapshot(summaries, frozenset(), None, now),
         outcomes={"disks": Outcome(True, 0.1, wall), "backups": Outcome(True, 0.1, wall)},
     ).with_requirements(DEFAULT_POLICY)

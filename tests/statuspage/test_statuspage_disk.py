@@ -14,7 +14,7 @@ import pytest
 import requests
 import yaml
 
-from gigas_exporter.inventory import AccountInventory, BackupsReading
+from gigas_exporter.inventory import AccountInventory, BackupSnapshot
 from gigas_exporter.model import Disk
 from gigas_exporter.policy import Thresholds
 from gigas_exporter.report import DiskReport, Finding, command_for, explain_finding, report_account
@@ -141,7 +141,7 @@ def test_the_chart_counts_each_disk_that_must_have_a_backup_once(fleet: Fleet) -
         (report,) = (each for each, _ in _reports((account({Disk("1", autobackup=True, is_swap=False): hours}),)))
         assert [bar.label for bar in count_ages([report]) if bar.count] == [label]
     inventory = account(disks_of(3))
-    unread = replace(inventory, backups=BackupsReading({}, frozenset(inventory.requirements), None, time.monotonic()))
+    unread = replace(inventory, backups=BackupSnapshot({}, frozenset(inventory.requirements), None, time.monotonic()))
     (bar,) = (each for each in count_ages(report for report, _ in _reports((unread,))) if each.count)
     assert (bar.label, bar.severity, bar.count) == ("unknown", "unknown", 3)
     assert count_ages([]) == []
@@ -172,7 +172,7 @@ def test_every_finding_is_explained(fleet: Fleet, finding: Finding) -> None:
             sentence = explain_finding(finding, each, inventory.thresholds, None)
             assert re.fullmatch(r"[A-Z][^{}]*\.", sentence), sentence
     disk, now = Disk("1", autobackup=True), time.monotonic()
-    reading = BackupsReading({}, frozenset({"1"}), None, now, error="the API answered 500")
+    reading = BackupSnapshot({}, frozenset({"1"}), None, now, error="the API answered 500")
     unread = replace(account({disk: 1.0}), backups=reading)
     (report,) = (each for each, _ in _reports((unread,)))
     if finding is Finding.BACKUPS_UNREADABLE:

@@ -34,7 +34,7 @@ _UNIT = (
     "report/*",
     "repository/test_repository_architecture.py",
     "repository/test_repository_packaging.py",
-    "web/test_strict_yaml.py",
+    "web/test_web_yaml.py",
     "web/test_web_negotiation.py",
 )
 _SYSTEM = ("client/test_client_wire.py",)  # the others in its folder are not

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gigas_exporter.cli.main import cli
-from gigas_exporter.cli.once import poll_once
+from gigas_exporter.cli.poll_once import poll_once
 from gigas_exporter.config import AccountSettings, LogSettings, Settings
 from gigas_exporter.gigas import ApiSettings
 from gigas_exporter.inventory import AccountInventory

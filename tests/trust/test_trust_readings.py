@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gigas_exporter.cli.once import poll_once
+from gigas_exporter.cli.poll_once import poll_once
 from gigas_exporter.clock import SystemClock
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.gigas import ApiSettings

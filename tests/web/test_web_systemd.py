@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gigas_exporter.clock import SystemClock
-from gigas_exporter.systemd import Notifier, Watchdog
+from gigas_exporter.sd_notify import Notifier, Watchdog
 
 
 class _At(SystemClock):

@@ -17,7 +17,7 @@ import yaml
 
 from gigas_exporter import REPOSITORY
 from gigas_exporter.errors import ConfigError, GigasError
-from gigas_exporter.files import bundled_directory, write_whole
+from gigas_exporter.files import bundled_directory, write_atomic
 
 __all__ = ["DASHBOARD_BASE", "EXPORTER_LABELS", "OPTIONAL", "RULE_FILES", "RUNBOOK_BASE", "remembered", "write_alerts"]
 
@@ -133,7 +133,7 @@ def write_alerts(
     try:
         for path, content in zip(paths, contents.values(), strict=True):
             _make_directory(path.parent)
-            write_whole(path, content)
+            write_atomic(path, content)
         for path in old:
             path.unlink()
     except OSError as error:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import yaml
 
 from gigas_exporter.errors import ConfigError, GigasError
-from gigas_exporter.files import bundled_directory, write_whole
+from gigas_exporter.files import bundled_directory, write_atomic
 
 __all__ = ["write_dashboards"]
 
@@ -65,7 +65,7 @@ def write_dashboards(
                 target, text = directory / f"{source.stem}.yaml", _config_map(source, text, labels)
             else:
                 target = directory / source.name
-            write_whole(target, text.encode())
+            write_atomic(target, text.encode())
             written.append(target)
     except OSError as error:
         raise ConfigError(f"cannot write into {directory}: {error.strerror or type(error).__name__}") from None

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from gigas_exporter import human, logs
+from gigas_exporter import formatting, logs
 from gigas_exporter.cli.options import QUIET, read_settings, settings_options
 from gigas_exporter.clock import Clock, SystemClock
 from gigas_exporter.config import AccountSettings, Settings
@@ -153,7 +153,7 @@ def _no_account(subject: str, given: str, known: Iterable[Account]) -> str:
     accounts = list(known)
     names = [text for each in accounts for text in (each.id, each.name) if text]
     listed = f" (there are: {_known(accounts)})" if accounts else ""
-    return f"{subject}: no such account{human.did_you_mean(given, names)}{listed}"
+    return f"{subject}: no such account{formatting.did_you_mean(given, names)}{listed}"
 
 
 def _known(accounts: Iterable[Account]) -> str:

@@ -11,13 +11,13 @@ from typing import Any, Final, Literal
 
 import click
 
-from gigas_exporter import human
+from gigas_exporter import formatting
 from gigas_exporter.cli.accounts import choose_account
-from gigas_exporter.cli.once import PollResult, poll_once
 from gigas_exporter.cli.options import ONCE, QUIET, GroupedCommand, read_settings, settings_options
 from gigas_exporter.cli.output import escape_markdown, render
+from gigas_exporter.cli.poll_once import PollResult, poll_once
 from gigas_exporter.cli.progress import progress
-from gigas_exporter.cli.rows import DISKS, disk_record
+from gigas_exporter.cli.records import DISKS, disk_record
 from gigas_exporter.cli.standard_output import failing_with
 from gigas_exporter.config import Settings
 from gigas_exporter.errors import ConfigError, GigasError
@@ -249,7 +249,7 @@ class _Verdict:
         parts += explain_all(self.reports, self._result.inventories)
         if skipped := self._result.skipped:
             parts.append(f"{skipped} {'account is' if skipped == 1 else 'accounts are'} left out by discovery")
-        return human.printable("; ".join(parts))
+        return formatting.escape_control_chars("; ".join(parts))
 
     def _headline(self) -> str:
         total, wrong = len(self.reports), sum(map(needs_attention, self.reports))
@@ -291,4 +291,4 @@ def _disks(count: int) -> str:
 
 def _nagios_text(text: str) -> str:
     """Return text for Nagios, to which a bar begins the performance data."""
-    return human.printable(" ".join(text.split())).replace("|", "/")
+    return formatting.escape_control_chars(" ".join(text.split())).replace("|", "/")

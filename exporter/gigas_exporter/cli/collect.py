@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from gigas_exporter import human
-from gigas_exporter.cli.once import poll_once
+from gigas_exporter import formatting
 from gigas_exporter.cli.options import ONCE, QUIET, GroupedCommand, read_settings, settings_options
+from gigas_exporter.cli.poll_once import poll_once
 from gigas_exporter.cli.standard_output import write_bytes
 from gigas_exporter.config.durations import parse_duration
-from gigas_exporter.files import write_whole
+from gigas_exporter.files import write_atomic
 
 __all__ = ["collect"]
 
@@ -67,8 +67,8 @@ def collect(ctx: click.Context, /, output: str, interval: float | None, **flags:
     if output == "-":
         write_bytes(exposition)
     else:
-        write_whole(Path(output), exposition)
+        write_atomic(Path(output), exposition)
     errors = result.errors()
     for error in errors:
-        click.echo(f"gigas-exporter: {human.printable(error)}", err=True)
+        click.echo(f"gigas-exporter: {formatting.escape_control_chars(error)}", err=True)
     ctx.exit(1 if errors else 0)

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from gigas_exporter.app import Application, block_signals
+from gigas_exporter.app import ExporterApp, block_signals
 from gigas_exporter.cli.demo_prometheus import Monitoring, find_prometheus, monitoring
 from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_options
 from gigas_exporter.clock import SystemClock
@@ -133,7 +133,7 @@ def demo(*, with_prometheus: bool, **options: Any) -> None:
     block_signals()
     world = World(**fleet)
     with SimulatorServer(world) as simulator, ExitStack() as stack:
-        application = Application(lambda: _demo_settings(world, simulator.url, options), clock=SystemClock())
+        application = ExporterApp(lambda: _demo_settings(world, simulator.url, options), clock=SystemClock())
 
         def greet() -> None:
             started = None

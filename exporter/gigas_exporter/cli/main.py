@@ -15,7 +15,7 @@ from typing import Final
 import click
 from click.shell_completion import CompletionItem
 
-from gigas_exporter import __version__, human
+from gigas_exporter import __version__, formatting
 from gigas_exporter.cli.standard_output import OutputError, standard_output
 from gigas_exporter.cli.usage import CommandGroup, usage_message
 from gigas_exporter.errors import ConfigError, GigasError
@@ -39,8 +39,8 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "probe": ("probe", "Report what the API answers, and what of it is not understood."),
     "disks": ("disks", "Look at disks and act on them."),
     "config": ("config", "Write, validate and show the configuration."),
-    "dashboards": ("bundle", "Write out the Grafana dashboards."),
-    "alerts": ("bundle", "Write out the alert rules and their runbooks."),
+    "dashboards": ("bundled_files", "Write out the Grafana dashboards."),
+    "alerts": ("bundled_files", "Write out the alert rules and their runbooks."),
 }
 
 
@@ -136,13 +136,13 @@ def _words_for(error: Exception) -> str:
     if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
         return "the system gives no more threads; its limit of processes or memory is reached"
     if isinstance(error, OSError) and error.errno is not None:
-        return f"the system refused at {human.place_of(error)}: {os.strerror(error.errno)}"
+        return f"the system refused at {formatting.error_location(error)}: {os.strerror(error.errno)}"
     # A defect's text could hold anything, so only its place is told.
-    return f"internal error, please report it: {type(error).__name__} at {human.place_of(error)}"
+    return f"internal error, please report it: {type(error).__name__} at {formatting.error_location(error)}"
 
 
 def _fail(message: str, status: int = FAILURE) -> int:
     """Say what went wrong in one line in which nothing can command a terminal."""
     with contextlib.suppress(OSError):
-        click.echo(f"{_NAME}: {human.printable(' '.join(message.split()))}", err=True)
+        click.echo(f"{_NAME}: {formatting.escape_control_chars(' '.join(message.split()))}", err=True)
     return status

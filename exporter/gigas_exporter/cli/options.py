@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import click
 from click.core import ParameterSource
 
-from gigas_exporter import human
+from gigas_exporter import formatting
 from gigas_exporter.config import Settings, load_settings
 from gigas_exporter.config.flags import FLAGS, Flag
 from gigas_exporter.report import Finding
@@ -110,7 +110,7 @@ class FindingName(click.ParamType):  # type: ignore[type-arg]  # takes an argume
         by_name = {each.metric: each for each in Finding} | {each.value.replace(" ", "_"): each for each in Finding}
         given = str(value).strip().lower().replace(" ", "_").replace("-", "_")
         if given not in by_name:
-            hint = human.did_you_mean(given, by_name) or f" (one of {', '.join(by_name)})"
+            hint = formatting.did_you_mean(given, by_name) or f" (one of {', '.join(by_name)})"
             self.fail(f"{value!r} is no finding{hint}", param, ctx)
         return by_name[given]
 

@@ -18,7 +18,7 @@ from typing import Any, Literal, TextIO
 
 import yaml
 
-from gigas_exporter import human
+from gigas_exporter import formatting
 from gigas_exporter.cli.standard_output import can_write
 from gigas_exporter.cli.table import Column, Record, draw
 
@@ -82,7 +82,7 @@ def render_yaml(value: object) -> str:
 
 def escape_markdown(text: str) -> str:
     """Return text that Markdown shows as it is."""
-    return _MARKDOWN.sub(r"\\\1", human.printable(text))
+    return _MARKDOWN.sub(r"\\\1", formatting.escape_control_chars(text))
 
 
 def _json_escape(char: str) -> str:
@@ -117,4 +117,4 @@ def _csv_cell(value: Any) -> str:
         return "; ".join(map(str, value))
     if not isinstance(value, str):
         return str(value)
-    return human.printable("'" + value if value.startswith(_FORMULA_STARTS) else value)
+    return formatting.escape_control_chars("'" + value if value.startswith(_FORMULA_STARTS) else value)

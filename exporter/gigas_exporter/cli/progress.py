@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from gigas_exporter import human
+from gigas_exporter import formatting
 
 __all__ = ["progress"]
 
@@ -23,7 +23,7 @@ def progress(words: str) -> Iterator[Callable[[str], None]]:
     console = Console(stderr=True)
 
     def line(words: str) -> Text:
-        return Text(human.printable(words), no_wrap=True, overflow="ellipsis")
+        return Text(formatting.escape_control_chars(words), no_wrap=True, overflow="ellipsis")
 
     with console.status(line(words)) as status:
         yield lambda words: status.update(line(words))

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gigas_exporter.app import Application
+from gigas_exporter.app import ExporterApp
 from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_options
 from gigas_exporter.clock import SystemClock
 
@@ -30,4 +30,4 @@ def serve(**flags: Any) -> None:
 
     SIGHUP reads configuration and secrets again; SIGTERM ends it once the scrapes under way are answered.
     """
-    Application(partial(read_settings, flags), clock=SystemClock()).run()
+    ExporterApp(partial(read_settings, flags), clock=SystemClock()).run()

@@ -12,7 +12,7 @@ from typing import Any
 import click
 from rich.cells import cell_len, set_cell_size
 
-from gigas_exporter import human
+from gigas_exporter import formatting
 
 __all__ = ["Column", "Record", "cut_end", "cut_list", "cut_start", "draw"]
 
@@ -78,7 +78,9 @@ class Column:
 
     def of(self, record: Record) -> str:
         """Return the text for a record, with nothing in it that a terminal could obey."""
-        return human.printable(self.text(record) if self.text is not None else self.show(record.get(self.name)))
+        return formatting.escape_control_chars(
+            self.text(record) if self.text is not None else self.show(record.get(self.name))
+        )
 
 
 def draw(records: Sequence[Record], columns: Sequence[Column], *, width: int | None, colour: bool) -> str:

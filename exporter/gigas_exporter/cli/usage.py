@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import click
 from click.core import ParameterSource
 
-from gigas_exporter import human
+from gigas_exporter import formatting
 
 __all__ = ["CommandGroup", "usage_message"]
 
@@ -21,14 +21,14 @@ class CommandGroup(click.Group):
         """Find the command."""
         known = self.list_commands(ctx)
         if args and args[0] not in known and not args[0].startswith("-"):
-            raise click.UsageError(f"no such command: {args[0]}{human.did_you_mean(args[0], known)}", ctx)
+            raise click.UsageError(f"no such command: {args[0]}{formatting.did_you_mean(args[0], known)}", ctx)
         return super().resolve_command(ctx, args)
 
 
 def usage_message(error: click.UsageError) -> str:
     """Return what is wrong: of a value, after the option or the variable that it came from."""
     if isinstance(error, click.NoSuchOption):
-        hint = human.did_you_mean(error.option_name, _names(error.ctx), cutoff=0.7)
+        hint = formatting.did_you_mean(error.option_name, _names(error.ctx), cutoff=0.7)
         return f"no such option: {error.option_name}{hint}"
     param = error.param if isinstance(error, click.BadParameter) else None
     if param is None or isinstance(error, click.MissingParameter):
@@ -39,7 +39,7 @@ def usage_message(error: click.UsageError) -> str:
     message = error.message.removesuffix(".")
     if isinstance(param.type, click.Choice):
         given = message.partition("' is ")[0].lstrip("'")
-        message += human.did_you_mean(given, param.type.choices)
+        message += formatting.did_you_mean(given, param.type.choices)
     return f"{name}: {message}"
 
 

@@ -1,11 +1,11 @@
-"""Durations as Prometheus writes them: ``90s``, ``5m``, ``1h30m``. Knows no setting that has one."""
+"""Histogram as Prometheus writes them: ``90s``, ``5m``, ``1h30m``. Knows no setting that has one."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-from gigas_exporter.human import DURATION_MILLISECONDS, format_duration
+from gigas_exporter.formatting import DURATION_MILLISECONDS, format_duration
 
 __all__ = ["format_duration", "parse_duration"]
 

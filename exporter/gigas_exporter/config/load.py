@@ -26,7 +26,7 @@ from gigas_exporter.files import read_text
 from gigas_exporter.gigas.credentials import Credential
 from gigas_exporter.model import Account
 from gigas_exporter.policy import Match, Policy
-from gigas_exporter.strict_yaml import load_yaml
+from gigas_exporter.yaml_loader import load_yaml
 
 __all__ = ["ACCOUNT_VARIABLES", "load_config", "load_settings"]
 

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from pydantic import field_validator, model_validator
 
-from gigas_exporter.backup_summary import BackupStatusWords
+from gigas_exporter.backup_summary import BackupStatuses
 from gigas_exporter.config.accounts import AccountSection, CredentialSection, DiscoveryFilter
 from gigas_exporter.config.field_types import (
     ApiUrl,
@@ -57,7 +57,7 @@ __all__ = [
 BackupsSource = Literal["auto", "account", "disk"]
 
 _API: Final = ApiSettings()
-_WORDS: Final = BackupStatusWords()
+_WORDS: Final = BackupStatuses()
 _THRESHOLDS: Final = Thresholds()
 
 
@@ -159,11 +159,11 @@ class StatusSection(Section):
                 raise ValueError(f"{what} both in {one} and in {other}; keep one")
         return self
 
-    def to_statuses(self) -> BackupStatusWords:
+    def to_statuses(self) -> BackupStatuses:
         """Return the words; one that is given leaves the default lists of the other keys."""
         given = {name: frozenset(getattr(self, name)) for name in self.model_fields_set}
         words: frozenset[str] = frozenset().union(*given.values())
-        return BackupStatusWords(
+        return BackupStatuses(
             **{name: given.get(name, getattr(_WORDS, name) - words) for name in type(self).model_fields}
         )
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from gigas_exporter.backup_summary import BackupStatusWords
+from gigas_exporter.backup_summary import BackupStatuses
 from gigas_exporter.config.accounts import DiscoveryFilter
 from gigas_exporter.config.schema import LogSettings, PollSettings, WebSettings
 from gigas_exporter.gigas.credentials import Credential
@@ -77,7 +77,7 @@ class Settings:
     discovery_filter: DiscoveryFilter = field(default_factory=DiscoveryFilter)
     api: ApiSettings = field(default_factory=ApiSettings)
     poll: PollSettings = field(default_factory=PollSettings)
-    status_words: BackupStatusWords = field(default_factory=BackupStatusWords)
+    status_words: BackupStatuses = field(default_factory=BackupStatuses)
     policy: Policy = DEFAULT_POLICY
     thresholds: Thresholds = field(default_factory=Thresholds)
     web: WebSettings = field(default_factory=WebSettings)

@@ -7,7 +7,7 @@ is counted under its field's name and logged once by field and type, never by va
 """
 
 from gigas_exporter.decode.body import MAX_VALUES, decode_array, decode_json
-from gigas_exporter.decode.fields import MAX_TEXT_LENGTH, Misreadings
+from gigas_exporter.decode.fields import MAX_TEXT_LENGTH, InvalidFields
 from gigas_exporter.decode.items import (
     FIELDS,
     SIZE_UNITS,
@@ -20,7 +20,7 @@ from gigas_exporter.decode.items import (
     decode_items,
     decode_virtual_machine,
 )
-from gigas_exporter.decode.timestamps import decode_moment
+from gigas_exporter.decode.timestamps import parse_timestamp
 
 __all__ = [
     "FIELDS",
@@ -30,13 +30,13 @@ __all__ = [
     "Decode",
     "DecodeSettings",
     "Decoder",
-    "Misreadings",
+    "InvalidFields",
     "decode_account",
     "decode_array",
     "decode_backup",
     "decode_disk",
     "decode_items",
     "decode_json",
-    "decode_moment",
     "decode_virtual_machine",
+    "parse_timestamp",
 ]

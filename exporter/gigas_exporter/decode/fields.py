@@ -13,13 +13,13 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import tzinfo
 
-from gigas_exporter.decode.timestamps import NUMBER, decode_moment
+from gigas_exporter.decode.timestamps import NUMBER, parse_timestamp
 
 __all__ = [
     "AHEAD",
     "MAX_TEXT_LENGTH",
     "NOT_UNDERSTOOD",
-    "Misreadings",
+    "InvalidFields",
     "Problem",
     "decode_error",
     "decode_flag",
@@ -53,26 +53,26 @@ _FLAGS: dict[object, bool] = {
 _NO_ERROR = frozenset({"", "none"})
 
 
-class Misreadings(Counter[str]):
+class InvalidFields(Counter[str]):
     """How many values of each field were not understood in one page of a list.
 
     Args:
-        announced: The fields that were logged already; shared by all lists of a kind, so that each is logged once.
+        logged_fields: The fields that were logged already; shared by all lists of a kind, so that each is logged once.
     """
 
-    def __init__(self, announced: set[str] | None = None) -> None:
+    def __init__(self, logged_fields: set[str] | None = None) -> None:
         super().__init__()
-        self.announced: set[str] = set() if announced is None else announced
+        self.logged_fields: set[str] = set() if logged_fields is None else logged_fields
 
 
 def report_problems(problems: Iterable[Problem], invalid: Counter[str]) -> None:
     """Count problems by field, and log the first of each."""
     for field, value, detail in problems:
         invalid[field] += 1
-        if isinstance(invalid, Misreadings):
-            if field in invalid.announced:
+        if isinstance(invalid, InvalidFields):
+            if field in invalid.logged_fields:
                 continue
-            invalid.announced.add(field)
+            invalid.logged_fields.add(field)
         elif invalid[field] > 1:
             continue
         _log.warning("a value %s", detail, extra={"field": field, "type": kind_of(value)})
@@ -186,7 +186,7 @@ def decode_timestamp(
     """Return a date in UNIX seconds; one after ``latest`` is a problem, and kept. A blank text is absent."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
-    seconds = decode_moment(value, time_zone)
+    seconds = parse_timestamp(value, time_zone)
     if seconds is None:
         problems.append((field, value, NOT_UNDERSTOOD))
     elif seconds > latest:

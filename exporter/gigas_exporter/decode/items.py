@@ -103,7 +103,7 @@ class Decoder:
     def disk(self, raw: object, invalid: Counter[str], latest: float = math.inf) -> Disk | None:
         """Decode a disk (Gigas docs, page Disk)."""
         problems: list[Problem] = []
-        if (found := self._identified(raw, invalid)) is None:
+        if (found := self._require_id(raw, invalid)) is None:
             return None
         identity, item = found
         get, settings = item.get, self._settings
@@ -148,7 +148,7 @@ class Decoder:
     def backup(self, raw: object, invalid: Counter[str], latest: float = math.inf) -> Backup | None:
         """Decode a backup (Gigas docs, page Backup)."""
         problems: list[Problem] = []
-        if (found := self._identified(raw, invalid)) is None:
+        if (found := self._require_id(raw, invalid)) is None:
             return None
         identity, item = found
         get, settings = item.get, self._settings
@@ -174,7 +174,7 @@ class Decoder:
         """Decode a virtual machine (Gigas docs, page Virtual Machines)."""
         del latest  # no date of a virtual machine is kept
         problems: list[Problem] = []
-        if (found := self._identified(raw, invalid)) is None:
+        if (found := self._require_id(raw, invalid)) is None:
             return None
         identity, item = found
         machine = VirtualMachine(
@@ -193,14 +193,14 @@ class Decoder:
         """Decode an account (Gigas docs, page Accounts), named by its ``domain``."""
         del latest  # no date of an account is kept
         problems: list[Problem] = []
-        if (found := self._identified(raw, invalid)) is None:
+        if (found := self._require_id(raw, invalid)) is None:
             return None
         name, status = (decode_text(found[1].get(field), field, problems) for field in ("domain", "status"))
         account = Account(found[0], name, status, decode_id(found[1].get("product_id")))
         report_problems(problems, invalid)
         return account
 
-    def _identified(self, raw: object, invalid: Counter[str]) -> tuple[str, dict[str, Any]] | None:
+    def _require_id(self, raw: object, invalid: Counter[str]) -> tuple[str, dict[str, Any]] | None:
         """Return an item's id and fields, out of the one key that it may be wrapped in."""
         if not isinstance(raw, dict):
             report_problems([("id", raw, NOT_UNDERSTOOD)], invalid)

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, tzinfo
 from email.utils import parsedate_to_datetime
 
-__all__ = ["NUMBER", "decode_moment"]
+__all__ = ["NUMBER", "parse_timestamp"]
 
 NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
 
@@ -20,7 +20,7 @@ _HTTP_DATE = re.compile(
 _SPACE_BEFORE_ZONE = re.compile(r" (?=[+-][0-9]{2}:?[0-9]{2}$)")
 
 
-def decode_moment(value: object, time_zone: tzinfo = UTC) -> float | None:
+def parse_timestamp(value: object, time_zone: tzinfo = UTC) -> float | None:
     """Return UNIX seconds for a date in any of the forms seen, ``None`` for anything else.
 
     ISO 8601 with or without zone, ``YYYY-MM-DD HH:MM:SS``, the date of HTTP, UNIX seconds or milliseconds as a number

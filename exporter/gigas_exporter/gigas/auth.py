@@ -14,7 +14,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Protocol
 
-from gigas_exporter.clock import Budget, Clock
+from gigas_exporter.clock import Clock, Deadline
 from gigas_exporter.gigas.auth_header import AuthHeader, header_value, other_scheme, without_scheme
 from gigas_exporter.gigas.credentials import ApiKeyCredential, Credential, LoginCredential, SecretSource
 from gigas_exporter.gigas.login import (
@@ -47,7 +47,7 @@ class RequestAuth(Protocol):
         """When a rejected login may be sent again, on the monotonic clock; ``None`` when nothing is blocked."""
         ...
 
-    def header(self, budget: Budget) -> AuthHeader:
+    def header(self, deadline: Deadline) -> AuthHeader:
         """Return what to send now.
 
         Raises:
@@ -59,7 +59,7 @@ class RequestAuth(Protocol):
         """Note that the API accepted it."""
         ...
 
-    def on_rejected(self, used: AuthHeader, status: int, budget: Budget) -> bool:
+    def on_rejected(self, used: AuthHeader, status: int, deadline: Deadline) -> bool:
         """Handle a 401 or 403; return whether :meth:`header` now gives something else to try.
 
         Raises:
@@ -141,9 +141,9 @@ class SecretAuth:
         """What the user would have to replace."""
         return f"the {self._kind} of {self._source.origin}"
 
-    def header(self, budget: Budget) -> AuthHeader:
+    def header(self, deadline: Deadline) -> AuthHeader:
         """Return the header made of the secret as it was last read."""
-        del budget  # reading a file is no wait
+        del deadline  # reading a file is no wait
         with self._lock:
             if self._must_read:
                 self._read()
@@ -157,9 +157,9 @@ class SecretAuth:
                 self._is_fixed = True
                 self._rejected_schemes = set()
 
-    def on_rejected(self, used: AuthHeader, status: int, budget: Budget) -> bool:
+    def on_rejected(self, used: AuthHeader, status: int, deadline: Deadline) -> bool:
         """Read the secret again, and where it is the same, use the other scheme unless one was accepted before."""
-        del budget
+        del deadline
         with self._lock:
             is_other_untried = not self._rejected_schemes
             if self._generation != used.generation:

@@ -14,14 +14,14 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from gigas_exporter.clock import Budget, Clock, SystemClock
+from gigas_exporter.clock import Clock, Deadline, SystemClock
 from gigas_exporter.decode import (
     Decode,
     Decoder,
-    Misreadings,
+    InvalidFields,
     decode_json,
 )
-from gigas_exporter.errors import ApiError, DecodeError, GigasError, without_frames
+from gigas_exporter.errors import ApiError, DecodeError, GigasError, strip_traceback
 from gigas_exporter.gigas.api_requests import (
     ApiRequest,
     account_path,
@@ -50,7 +50,7 @@ from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
 __all__ = ["DEFAULT_BUDGET_SECONDS", "ReadClient"]
 
 DEFAULT_BUDGET_SECONDS = 300.0
-"""How long a call without a budget may take in all."""
+"""How long a call without a deadline may take in all."""
 
 _FUTURE_TOLERANCE_SECONDS = 300.0
 # How long a list may be: twice the 100,000 disks that are supported in one account, and the 700,000 backups that those
@@ -140,7 +140,7 @@ class ReadClient:
         self.close()
 
     def close(self) -> None:
-        """End what is under way without a budget of its own, and close the connections as they become idle."""
+        """End what is under way without a deadline of its own, and close the connections as they become idle."""
         self._closed.set()
         self._session.close()
 
@@ -164,9 +164,9 @@ class ReadClient:
         self._shortfalls.drop(path)
         self._without_content.drop(path)
 
-    def list_accounts(self, *, budget: Budget | None = None) -> Listing[Account]:
+    def list_accounts(self, *, deadline: Deadline | None = None) -> Listing[Account]:
         """List the accounts that the credential may see (Gigas docs, page Accounts)."""
-        return self._list(ApiRequest("list_accounts", "GET", "/accounts"), self._decoder.account, budget)
+        return self._list(ApiRequest("list_accounts", "GET", "/accounts"), self._decoder.account, deadline)
 
     def list_disks(
         self,
@@ -178,7 +178,7 @@ class ReadClient:
         mount_point: str | None = None,
         data_store_group_id: str | None = None,
         primary: bool | None = None,
-        budget: Budget | None = None,
+        deadline: Deadline | None = None,
     ) -> Listing[Disk]:
         """List an account's disks (Gigas docs, page Disk); ``mount_point`` matches what contains it."""
         query = filters(
@@ -190,20 +190,20 @@ class ReadClient:
             primary=primary,
         )
         request: ApiRequest[Any] = ApiRequest("list_disks", "GET", account_path(account_id, "disks"), query)
-        return self._list(request, self._decoder.disk, budget)
+        return self._list(request, self._decoder.disk, deadline)
 
-    def get_disk(self, account_id: str, disk_id: str, *, budget: Budget | None = None) -> Disk:
+    def get_disk(self, account_id: str, disk_id: str, *, deadline: Deadline | None = None) -> Disk:
         """Read one disk (Gigas docs, page Disk)."""
-        return self._get(ApiRequest("get_disk", "GET", disk_path(account_id, disk_id), decode=Decoder.disk), budget)
+        return self._get(ApiRequest("get_disk", "GET", disk_path(account_id, disk_id), decode=Decoder.disk), deadline)
 
     def list_disk_backups(
-        self, account_id: str, disk_id: str, *, min_disk_size: float | None = None, budget: Budget | None = None
+        self, account_id: str, disk_id: str, *, min_disk_size: float | None = None, deadline: Deadline | None = None
     ) -> Listing[Backup]:
         """List one disk's backups (Gigas docs, page Disk)."""
         path = disk_path(account_id, disk_id, "backups")
         request: ApiRequest[Any] = ApiRequest("list_disk_backups", "GET", path, filters(min_disk_size=min_disk_size))
         # Asked for each disk of an account: no page is kept, and one that is small for this API is not looked behind.
-        return self._list(request, self._decoder.backup, budget, remember=False, complete_below=self._largest_page)
+        return self._list(request, self._decoder.backup, deadline, remember=False, complete_below=self._largest_page)
 
     def list_backups(
         self,
@@ -214,7 +214,7 @@ class ReadClient:
         operating_system: str | None = None,
         operating_system_distro: str | None = None,
         locked: bool | None = None,
-        budget: Budget | None = None,
+        deadline: Deadline | None = None,
     ) -> Listing[Backup]:
         """List all backups of an account (Gigas docs, page Backup)."""
         query = filters(
@@ -225,10 +225,10 @@ class ReadClient:
             locked=locked,
         )
         request: ApiRequest[Any] = ApiRequest("list_backups", "GET", account_path(account_id, "backups"), query)
-        return self._list(request, self._decoder.backup, budget, max_items=_MAX_BACKUPS)
+        return self._list(request, self._decoder.backup, deadline, max_items=_MAX_BACKUPS)
 
     def sweep_backups(
-        self, account_id: str, reduce: Callable[[Sequence[Backup]], _R], *, budget: Budget | None = None
+        self, account_id: str, reduce: Callable[[Sequence[Backup]], _R], *, deadline: Deadline | None = None
     ) -> Listing[_R]:
         """List all backups of an account, keeping only what ``reduce`` makes of each page.
 
@@ -237,7 +237,7 @@ class ReadClient:
         same function for one client.
         """
         request: ApiRequest[Any] = ApiRequest("list_backups", "GET", account_path(account_id, "backups"))
-        budget = self._budget(budget)
+        deadline = self._deadline(deadline)
         key = ("sweep_backups", request.path)
         latest = self._clock.wall() + _FUTURE_TOLERANCE_SECONDS
 
@@ -250,48 +250,48 @@ class ReadClient:
             make,
             self._pages.get(key),
             latest,
-            announced=self._said(request),
-            ended=budget.stop,
+            logged_fields=self._said(request),
+            ended=deadline.stop,
         )
-        pages = self._fetch_list(request, reader, budget, max_items=_MAX_BACKUPS)
-        self._pages.put(key, pages, budget.stop)
+        pages = self._fetch_list(request, reader, deadline, max_items=_MAX_BACKUPS)
+        self._pages.put(key, pages, deadline.stop)
         return Listing(tuple(page.value for page in pages), sum_invalid(pages), pages[0].has_content)
 
-    def get_backup(self, account_id: str, backup_id: str, *, budget: Budget | None = None) -> Backup:
+    def get_backup(self, account_id: str, backup_id: str, *, deadline: Deadline | None = None) -> Backup:
         """Read one backup (Gigas docs, page Backup)."""
         path = account_path(account_id, "backup", backup_id)
-        return self._get(ApiRequest("get_backup", "GET", path, decode=Decoder.backup), budget)
+        return self._get(ApiRequest("get_backup", "GET", path, decode=Decoder.backup), deadline)
 
-    def list_virtual_machines(self, account_id: str, *, budget: Budget | None = None) -> Listing[VirtualMachine]:
+    def list_virtual_machines(self, account_id: str, *, deadline: Deadline | None = None) -> Listing[VirtualMachine]:
         """List an account's virtual machines (Gigas docs, page Virtual Machines)."""
         request: ApiRequest[Any] = ApiRequest(
             "list_virtual_machines", "GET", account_path(account_id, "virtual_machines")
         )
-        return self._list(request, self._decoder.virtual_machine, budget)
+        return self._list(request, self._decoder.virtual_machine, deadline)
 
-    def _budget(self, budget: Budget | None) -> Budget:
-        return budget if budget is not None else Budget(self._clock, DEFAULT_BUDGET_SECONDS, self._closed)
+    def _deadline(self, deadline: Deadline | None) -> Deadline:
+        return deadline if deadline is not None else Deadline(self._clock, DEFAULT_BUDGET_SECONDS, self._closed)
 
     def _said(self, request: ApiRequest[Any]) -> set[str]:
         """Return the fields of which it was logged that they are not understood: once, not with each disk and poll."""
         return self._announced.setdefault(request.operation, set())
 
-    def _get(self, request: ApiRequest[_T], budget: Budget | None) -> _T:
+    def _get(self, request: ApiRequest[_T], deadline: Deadline | None) -> _T:
         def interpret(answer: RawResponse) -> _T:
             check_status(answer, request.operation)
             raw = decode_json(answer.body, request.operation)
-            item = request.decode(self._decoder, raw, Misreadings(self._said(request)))
+            item = request.decode(self._decoder, raw, InvalidFields(self._said(request)))
             if item is None:
                 raise DecodeError("id", f"the response to {request.operation} holds no readable id")
             return item
 
-        return self._session.call(request, self._budget(budget), interpret)
+        return self._session.call(request, self._deadline(deadline), interpret)
 
     def _list(
         self,
         request: ApiRequest[Any],
         decode: Decode[_Item],
-        budget: Budget | None,
+        deadline: Deadline | None,
         *,
         remember: bool = True,
         complete_below: int = 0,
@@ -300,15 +300,15 @@ class ReadClient:
         key = (request.operation, request.path)
         known: Mapping[bytes, Page[dict[str, _Item]]] = self._pages.get(key) if remember else {}
         latest = self._clock.wall() + _FUTURE_TOLERANCE_SECONDS
-        budget = self._budget(budget)
+        deadline = self._deadline(deadline)
         reader = PageReader[_Item, dict[str, _Item]](
-            request.operation, decode, dict, known, latest, announced=self._said(request), ended=budget.stop
+            request.operation, decode, dict, known, latest, logged_fields=self._said(request), ended=deadline.stop
         )
         pages = self._fetch_list(
-            request, reader, budget, remember=remember, complete_below=complete_below, max_items=max_items
+            request, reader, deadline, remember=remember, complete_below=complete_below, max_items=max_items
         )
         if remember:
-            self._pages.put(key, pages, budget.stop)
+            self._pages.put(key, pages, deadline.stop)
         items = tuple(item for page in pages for item in page.value.values())
         return Listing(items, sum_invalid(pages), pages[0].has_content)
 
@@ -316,7 +316,7 @@ class ReadClient:
         self,
         request: ApiRequest[Any],
         reader: PageReader[Any, Any],
-        budget: Budget,
+        deadline: Deadline,
         *,
         remember: bool = True,
         complete_below: int = 0,
@@ -326,10 +326,10 @@ class ReadClient:
             query = {**request.query, "limit": str(limit), "offset": str(offset)}
             interpret = partial(reader.read, at_most=at_most)
             try:
-                page = self._session.call(replace(request, query=query), budget, interpret)
+                page = self._session.call(replace(request, query=query), deadline, interpret)
             except GigasError as error:
                 # Of pages that fail side by side, each would else keep its answer until all of them are let go.
-                raise without_frames(error) from None
+                raise strip_traceback(error) from None
             self._largest_page = max(self._largest_page, page.count)
             return page
 
@@ -347,7 +347,7 @@ class ReadClient:
             )
             pages: list[Page[Any]] = paginator.fetch_all(fetch)
             if remember:
-                self._ends.put(key, paginator.ends_at, budget.stop)
+                self._ends.put(key, paginator.ends_at, deadline.stop)
             if paginator.server_ignores_paging:
                 self._unpaged.add(request.operation)
             return pages
@@ -355,7 +355,7 @@ class ReadClient:
         try:
             result = self._with_smaller_pages(request.operation, fetch_all)
         except OneBelowTotalError as error:
-            if not self._shortfalls.is_confirmed(key, error, budget.stop):
+            if not self._shortfalls.is_confirmed(key, error, deadline.stop):
                 raise
             first, *rest = error.pages
             return [replace(first, invalid={**first.invalid, "total": 1}), *rest]

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Literal, Protocol
 
-from gigas_exporter.clock import Budget, Clock
-from gigas_exporter.decode import decode_moment
+from gigas_exporter.clock import Clock, Deadline
+from gigas_exporter.decode import parse_timestamp
 from gigas_exporter.errors import ApiError, DecodeError, GigasError
 from gigas_exporter.gigas.api_requests import ApiRequest
 from gigas_exporter.gigas.settings import LoginFlow
@@ -47,7 +47,7 @@ _FIELD_REJECTED = frozenset({HTTPStatus.BAD_REQUEST, 422})
 class Login(Protocol):
     """Makes one login request, with retries."""
 
-    def __call__(self, request: ApiRequest[Any], budget: Budget) -> Mapping[str, object]:
+    def __call__(self, request: ApiRequest[Any], deadline: Deadline) -> Mapping[str, object]:
         """Return the response's object."""
         ...
 
@@ -188,7 +188,7 @@ class TokenRequests:
         self._readonly = readonly
         self.scheme: Scheme = "bearer" if flow == "oidc" else "raw"
 
-    def get(self, password: Secret, budget: Budget, now: float) -> tuple[Secret, float | None]:
+    def get(self, password: Secret, deadline: Deadline, now: float) -> tuple[Secret, float | None]:
         """Return a token and when it ends (UNIX seconds), where the API says so.
 
         Raises:
@@ -196,12 +196,12 @@ class TokenRequests:
             DecodeError: The response holds no token.
         """
         if self._flow == "oidc":
-            answer = self._login(self._oidc_request(password), budget)
+            answer = self._login(self._oidc_request(password), deadline)
             life = answer.get("expires_in")
             is_number = isinstance(life, int | float) and not isinstance(life, bool)
             return _token(answer.get("access_token")), now + life if is_number else None  # type: ignore[operator]
-        answer = self._ask(password, budget)
-        return _token(answer.get("token")), decode_moment(answer.get("expires"))
+        answer = self._ask(password, deadline)
+        return _token(answer.get("token")), parse_timestamp(answer.get("expires"))
 
     def _oidc_request(self, password: Secret) -> ApiRequest[Any]:
         form = {
@@ -212,15 +212,15 @@ class TokenRequests:
         }
         return ApiRequest(LOGIN_OPERATION, "POST", "/auth/api/openid-connect/token", form=form)
 
-    def _ask(self, password: Secret, budget: Budget) -> Mapping[str, object]:
+    def _ask(self, password: Secret, deadline: Deadline) -> Mapping[str, object]:
         body: dict[str, object] = {"login": self.user, "password": password.reveal()}
         if self._readonly:
             try:
-                return self._login(_token_request({**body, "readonly": True}), budget)
+                return self._login(_token_request({**body, "readonly": True}), deadline)
             except ApiError as error:
                 if error.status not in _FIELD_REJECTED:
                     raise
-        answer = self._login(_token_request(body), budget)
+        answer = self._login(_token_request(body), deadline)
         # A guess: only the current API documents the field, and an older one may reject what it does not know.
         self._readonly = False
         return answer

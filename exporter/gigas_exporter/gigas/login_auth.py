@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 
-from gigas_exporter.clock import Budget, Clock
+from gigas_exporter.clock import Clock, Deadline
 from gigas_exporter.errors import ApiError, AuthError, DecodeError, GigasError
 from gigas_exporter.gigas.auth_header import AuthHeader, header_value, other_scheme
 from gigas_exporter.gigas.credentials import SecretSource
@@ -52,7 +52,7 @@ class _LoginSession:
     issued: IssuedToken
     header: AuthHeader
     password: Secret
-    renewed_by: Budget | None
+    renewed_by: Deadline | None
     renewed_at: float
     verified: bool = False
     has_switched: bool = False
@@ -106,16 +106,16 @@ class LoginAuth:
         """When the login may be sent again."""
         return self._state.block.until if self._state is not None else None
 
-    def header(self, budget: Budget) -> AuthHeader:
+    def header(self, deadline: Deadline) -> AuthHeader:
         """Return a token that should still live, logging in when there is none or it nears its end."""
-        with acquire_within(self._lock, budget, LOGIN_OPERATION):
+        with acquire_within(self._lock, deadline, LOGIN_OPERATION):
             session = self._session
             if session is not None and self._must_read:
                 session = session if self._password.read() == session.password else None
                 self._must_read = False
             if session is None:
-                return self._log_in(budget, None, forced=False).header
-            return self._renewed(session, budget).header if session.issued.is_due(self._clock) else session.header
+                return self._log_in(deadline, None, forced=False).header
+            return self._renewed(session, deadline).header if session.issued.is_due(self._clock) else session.header
 
     def on_success(self, used: AuthHeader) -> None:
         """Note that the token works, so that a later 401 means that it ended early."""
@@ -124,14 +124,14 @@ class LoginAuth:
             session.verified = self._is_scheme_known = True
             session.issued.scheme = self._scheme
 
-    def on_rejected(self, used: AuthHeader, status: int, budget: Budget) -> bool:
+    def on_rejected(self, used: AuthHeader, status: int, deadline: Deadline) -> bool:
         """Try the other scheme, or log in again, once for all callers whose request was rejected with the same token.
 
         After a 403 that is done only when the password has changed. A token that is itself the result of a 401 in this
         piece of work, or lately in another, and was never accepted is not renewed again: the API rejects the user, not
         the token, and an account after the other would log in.
         """
-        with acquire_within(self._lock, budget, LOGIN_OPERATION):
+        with acquire_within(self._lock, deadline, LOGIN_OPERATION):
             session = self._session
             if session is None or session.header.generation != used.generation:
                 return True
@@ -142,10 +142,10 @@ class LoginAuth:
                     session.has_switched = True
                     self._switch_scheme(session)
                     return True
-                if self._is_hopeless(session, budget):
+                if self._is_hopeless(session, deadline):
                     return False
             self._session = None
-            self._log_in(budget, session.issued, forced=True)
+            self._log_in(deadline, session.issued, forced=True)
             return True
 
     def reload(self) -> None:
@@ -154,20 +154,20 @@ class LoginAuth:
         if self._state is not None:
             self._state.block.release_on_reload()
 
-    def _is_hopeless(self, session: _LoginSession, budget: Budget) -> bool:
+    def _is_hopeless(self, session: _LoginSession, deadline: Deadline) -> bool:
         if session.renewed_by is None or session.verified:
             return False
-        return session.renewed_by is budget or self._clock.monotonic() < session.renewed_at + self._first_wait / 2
+        return session.renewed_by is deadline or self._clock.monotonic() < session.renewed_at + self._first_wait / 2
 
     def _switch_scheme(self, session: _LoginSession) -> None:
         self._scheme = other_scheme(self._scheme)
         self._generation += 1
         session.header = AuthHeader(header_value(self._scheme, session.issued.token), self._generation)
 
-    def _renewed(self, session: _LoginSession, budget: Budget) -> _LoginSession:
+    def _renewed(self, session: _LoginSession, deadline: Deadline) -> _LoginSession:
         """Return a new session, or this one where none can be had: its token lives until the API says otherwise."""
         try:
-            return self._log_in(budget, session.issued, forced=False, share=_RENEWAL_SHARE)
+            return self._log_in(deadline, session.issued, forced=False, share=_RENEWAL_SHARE)
         except GigasError as error:
             session.issued.schedule_renewal(_RETRY_RENEWAL_AT, self._clock)
             if not self._renewal_fails and not self._is_blocked:  # which is logged where it begins
@@ -176,11 +176,13 @@ class LoginAuth:
             self._renewal_fails = True
             return session
 
-    def _log_in(self, budget: Budget, old: IssuedToken | None, *, forced: bool, share: float = 1.0) -> _LoginSession:
+    def _log_in(
+        self, deadline: Deadline, old: IssuedToken | None, *, forced: bool, share: float = 1.0
+    ) -> _LoginSession:
         """Begin a session with another token than the old one: another client's, or that of a new login."""
         password = self._password.read()
         state = self._state = self._state_of(password)
-        part = Budget(self._clock, share * budget.remaining(), budget.stop)
+        part = Deadline(self._clock, share * deadline.remaining(), deadline.stop)
         with acquire_within(state.lock, part, LOGIN_OPERATION):
             issued = state.issued
             if issued is None or (old is not None and issued.token == old.token) or issued.is_due(self._clock):
@@ -197,14 +199,14 @@ class LoginAuth:
         self._generation += 1
         header = AuthHeader(header_value(self._scheme, issued.token), self._generation)
         now = self._clock.monotonic()
-        self._session = _LoginSession(issued, header, password, budget if forced else None, now)
+        self._session = _LoginSession(issued, header, password, deadline if forced else None, now)
         self._observer.token(issued.expires_at)
         if self._renewal_fails:
             self._renewal_fails = False
             _log.info("tokens can be renewed again")
         return self._session
 
-    def _issue(self, state: LoginState, password: Secret, budget: Budget) -> IssuedToken:
+    def _issue(self, state: LoginState, password: Secret, deadline: Deadline) -> IssuedToken:
         """Log in, unless that is blocked."""
         try:
             state.block.check()
@@ -212,7 +214,7 @@ class LoginAuth:
             self._set_blocked()
             raise
         try:
-            token, expires_at = self._tokens.get(password, budget, self._clock.wall())
+            token, expires_at = self._tokens.get(password, deadline, self._clock.wall())
         except ApiError as error:
             if error.status not in _REJECTED:
                 raise

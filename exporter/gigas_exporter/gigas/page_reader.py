@@ -15,7 +15,7 @@ from hashlib import blake2b
 from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 
-from gigas_exporter.decode import Decode, Misreadings, decode_array, decode_items
+from gigas_exporter.decode import Decode, InvalidFields, decode_array, decode_items
 from gigas_exporter.errors import DecodeError, IncompleteError, TransportError
 from gigas_exporter.gigas.pagination import Page
 from gigas_exporter.gigas.transport import RawResponse
@@ -93,7 +93,7 @@ class PageReader(Generic[_Item, _V]):
         make: Makes the page's value of its items by id.
         known: Pages that need not be decoded again, by digest.
         latest: UNIX seconds; dates after it are counted.
-        announced: The fields of which it was logged already that a value was not understood.
+        logged_fields: The fields of which it was logged already that a value was not understood.
         ended: Set when the work that the walk is for has ended.
     """
 
@@ -105,7 +105,7 @@ class PageReader(Generic[_Item, _V]):
         known: Mapping[bytes, Page[_V]],
         latest: float,
         *,
-        announced: set[str],
+        logged_fields: set[str],
         ended: threading.Event,
     ) -> None:
         self._operation = operation
@@ -113,7 +113,7 @@ class PageReader(Generic[_Item, _V]):
         self._make: Callable[[dict[str, _Item]], _V] = make
         self._known = known
         self._latest = latest
-        self._announced = announced
+        self._announced = logged_fields
         self._ended = ended
 
     def read(self, answer: RawResponse, at_most: int) -> Page[_V]:
@@ -142,7 +142,7 @@ class PageReader(Generic[_Item, _V]):
         count = len(raw_items)
         if count > at_most:
             raise DecodeError("body", f"the response to {self._operation} holds more than {at_most} items")
-        invalid = Misreadings(self._announced)
+        invalid = InvalidFields(self._announced)
         items: dict[str, _Item] = {}
         for start in range(0, count, _ITEMS_AT_ONCE):
             self._raise_if_stopped()
@@ -159,7 +159,7 @@ class PageReader(Generic[_Item, _V]):
         Of two that differ only in what changes while a list is read, the last one is taken.
         """
         for raw in raw_items:
-            item = self._decode(raw, Misreadings(self._announced), self._latest)
+            item = self._decode(raw, InvalidFields(self._announced), self._latest)
             if item is not None and _without_state(item) != _without_state(items[item.id]):
                 raise IncompleteError(
                     f"{self._operation}: two different items have the same id, so that it is not known which is true"

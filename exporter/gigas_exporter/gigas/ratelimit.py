@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from gigas_exporter.clock import Budget, Clock
+from gigas_exporter.clock import Clock, Deadline
 from gigas_exporter.errors import TransportError
 
 __all__ = ["DeadlineExceededError", "RateLimiter", "acquire_within"]
@@ -24,23 +24,23 @@ class DeadlineExceededError(TransportError):
 
 
 @contextmanager
-def acquire_within(lock: threading.Lock, budget: Budget, operation: str) -> Iterator[None]:
-    """Hold a lock; the wait for it ends with the budget.
+def acquire_within(lock: threading.Lock, deadline: Deadline, operation: str) -> Iterator[None]:
+    """Hold a lock; the wait for it ends with the deadline.
 
     Raises:
-        DeadlineExceededError: The budget ended first.
+        DeadlineExceededError: The deadline ended first.
     """
-    _wait(lambda: lock.acquire(timeout=_CHECK_INTERVAL_SECONDS), budget, operation)
+    _wait(lambda: lock.acquire(timeout=_CHECK_INTERVAL_SECONDS), deadline, operation)
     try:
         yield
     finally:
         lock.release()
 
 
-def _wait(is_acquired: Callable[[], bool], budget: Budget, operation: str) -> None:
+def _wait(is_acquired: Callable[[], bool], deadline: Deadline, operation: str) -> None:
     # Neither lock nor event can be waited for together with the stop event, so it is checked in between.
     while not is_acquired():
-        if budget.remaining() <= 0:
+        if deadline.remaining() <= 0:
             raise DeadlineExceededError(operation, "the time for this work ended in the queue for the API")
 
 
@@ -61,13 +61,13 @@ class _FairSemaphore:
         self._grants_since_hung = 0
 
     @contextmanager
-    def slot(self, account: str, budget: Budget, operation: str) -> Iterator[None]:
+    def slot(self, account: str, deadline: Deadline, operation: str) -> Iterator[None]:
         granted = threading.Event()
         with self._lock:
             self._waiting.setdefault(account, deque()).append(granted)
             self._grant()
         try:
-            _wait(lambda: granted.wait(_CHECK_INTERVAL_SECONDS), budget, operation)
+            _wait(lambda: granted.wait(_CHECK_INTERVAL_SECONDS), deadline, operation)
             yield
         finally:
             with self._lock:
@@ -133,29 +133,29 @@ class RateLimiter:
         self._next = clock.monotonic() - self._credit
 
     @contextmanager
-    def request(self, account: str, budget: Budget, operation: str) -> Iterator[None]:
+    def request(self, account: str, deadline: Deadline, operation: str) -> Iterator[None]:
         """Wait for a slot and for the rate, and hold the slot.
 
         Raises:
-            DeadlineExceededError: The budget does not hold the wait, which is then not begun, or ended during it.
+            DeadlineExceededError: The deadline does not hold the wait, which is then not begun, or ended during it.
         """
-        with self._slots.slot(account, budget, operation):
-            self._wait_for_token(budget, operation)
+        with self._slots.slot(account, deadline, operation):
+            self._wait_for_token(deadline, operation)
             yield
 
     def set_hung(self, account: str, *, is_hung: bool) -> None:
         """Note whether the last request for an account got no response in time."""
         self._slots.set_hung(account, is_hung=is_hung)
 
-    def _wait_for_token(self, budget: Budget, operation: str) -> None:
+    def _wait_for_token(self, deadline: Deadline, operation: str) -> None:
         if not self._interval:
             return
         with self._lock:
             now = self._clock.monotonic()
             turn = max(self._next, now - self._credit)
             delay = turn - now
-            if delay > budget.remaining():
+            if delay > deadline.remaining():
                 raise DeadlineExceededError(operation, "the request rate allows no request in the time left")
             self._next = turn + self._interval
-        if delay > 0 and not budget.wait(delay):
+        if delay > 0 and not deadline.wait(delay):
             raise DeadlineExceededError(operation, "the time for this work ended in the queue for the API")

@@ -1,8 +1,8 @@
 """When a request is made again, and after how long.
 
 Only reads and logins are: on 429, on 5xx except 501 (which says "never"), on timeouts and on broken connections, three
-tries in all; after a timeout only where the budget allows it. The wait is exponential with full jitter, at most 2 s,
-after the time that ``Retry-After`` asks for. A wait that the budget does not hold is not begun: the error stands at
+tries in all; after a timeout only where the deadline allows it. The wait is exponential with full jitter, at most 2 s,
+after the time that ``Retry-After`` asks for. A wait that the deadline does not hold is not begun: the error stands at
 once.
 """
 
@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TypeVar
 
-from gigas_exporter.clock import Budget
+from gigas_exporter.clock import Deadline
 from gigas_exporter.errors import ApiError, TransportError
 from gigas_exporter.gigas.observer import Observer
 from gigas_exporter.gigas.ratelimit import DeadlineExceededError
@@ -31,7 +31,7 @@ _MAX_DIGITS = 9
 _T = TypeVar("_T")
 
 
-def retrying(operation: str, attempt: Callable[[], _T], budget: Budget, observer: Observer) -> _T:
+def retrying(operation: str, attempt: Callable[[], _T], deadline: Deadline, observer: Observer) -> _T:
     """Return what ``attempt`` returns, having tried again where that may help.
 
     Raises:
@@ -46,9 +46,9 @@ def retrying(operation: str, attempt: Callable[[], _T], budget: Budget, observer
             # An error of another operation is that of a login inside this one, which has had its tries.
             if error.operation != operation or tries == MAX_TRIES or not _may_pass(error):
                 raise
-            if error.reason == "timeout" and not budget.may_retry():
+            if error.reason == "timeout" and not deadline.may_retry():
                 raise
-            if not budget.wait(_delay(error, tries)):
+            if not deadline.wait(_delay(error, tries)):
                 raise
         tries += 1
         observer.retry(operation)

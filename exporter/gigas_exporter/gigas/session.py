@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from gigas_exporter.clock import Budget, Clock
+from gigas_exporter.clock import Clock, Deadline
 from gigas_exporter.decode import decode_json
 from gigas_exporter.errors import ApiError, AuthError, ConfigError, DecodeError, TransportError
 from gigas_exporter.gigas.api_requests import ApiRequest
@@ -90,7 +90,12 @@ class ApiSession:
         self.auth.reload()
 
     def call(
-        self, request: ApiRequest[Any], budget: Budget, interpret: Callable[[RawResponse], _T], *, retry: bool = True
+        self,
+        request: ApiRequest[Any],
+        deadline: Deadline,
+        interpret: Callable[[RawResponse], _T],
+        *,
+        retry: bool = True,
     ) -> _T:
         """Make a request and return what ``interpret`` makes of its answer.
 
@@ -99,32 +104,32 @@ class ApiSession:
         """
 
         def attempt() -> _T:
-            used = self.auth.header(budget)
+            used = self.auth.header(deadline)
             try:
-                result = self._exchange(request, budget, interpret, used)
+                result = self._exchange(request, deadline, interpret, used)
             except ApiError as error:
                 if error.status not in _REJECTIONS:
                     if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:  # else a gateway may have answered
                         self.auth.on_success(used)
                     raise
-                if not self._may_replay(used, error, budget):
+                if not self._may_replay(used, error, deadline):
                     raise self._rejection(error) from None
             else:
                 self.auth.on_success(used)
                 return result
             try:
-                used = self.auth.header(budget)
-                result = self._exchange(request, budget, interpret, used)
+                used = self.auth.header(deadline)
+                result = self._exchange(request, deadline, interpret, used)
             except ApiError as error:
                 raise self._rejection(error) from None
             self.auth.on_success(used)
             return result
 
-        return retrying(request.operation, attempt, budget, self._observer) if retry else attempt()
+        return retrying(request.operation, attempt, deadline, self._observer) if retry else attempt()
 
-    def _may_replay(self, used: AuthHeader, error: ApiError, budget: Budget) -> bool:
+    def _may_replay(self, used: AuthHeader, error: ApiError, deadline: Deadline) -> bool:
         try:
-            return self.auth.on_rejected(used, error.status, budget)
+            return self.auth.on_rejected(used, error.status, deadline)
         except ConfigError as unreadable:
             if error.status == HTTPStatus.UNAUTHORIZED:
                 raise AuthError(f"{self._rejection(error)}, and {unreadable}") from None
@@ -136,7 +141,7 @@ class ApiSession:
         detail = f"the API does not accept the credential (status {error.status}); check {self.auth.secret_name}"
         return AuthError(f"{error.operation}: {detail}")
 
-    def _log_in(self, request: ApiRequest[Any], budget: Budget) -> Mapping[str, object]:
+    def _log_in(self, request: ApiRequest[Any], deadline: Deadline) -> Mapping[str, object]:
         def interpret(response: RawResponse) -> Mapping[str, object]:
             value = decode_json(response.body, LOGIN_OPERATION)
             if not isinstance(value, dict):
@@ -144,17 +149,21 @@ class ApiSession:
             return value
 
         return retrying(
-            LOGIN_OPERATION, lambda: self._exchange(request, budget, interpret, None), budget, self._observer
+            LOGIN_OPERATION, lambda: self._exchange(request, deadline, interpret, None), deadline, self._observer
         )
 
     def _exchange(
-        self, request: ApiRequest[Any], budget: Budget, interpret: Callable[[RawResponse], _T], used: AuthHeader | None
+        self,
+        request: ApiRequest[Any],
+        deadline: Deadline,
+        interpret: Callable[[RawResponse], _T],
+        used: AuthHeader | None,
     ) -> _T:
-        with self._limiter.request(request.account, budget, request.operation):
-            seconds = min(self._timeout, budget.remaining())
+        with self._limiter.request(request.account, deadline, request.operation):
+            seconds = min(self._timeout, deadline.remaining())
             if seconds <= 0:
                 raise DeadlineExceededError(request.operation, "the time for this work ended before the request")
-            response, elapsed = self._timed(request, seconds, budget, used)
+            response, elapsed = self._timed(request, seconds, deadline, used)
         code = str(response.status)
         if self._on_response is not None and used is not None:
             self._on_response(request, response)
@@ -178,14 +187,14 @@ class ApiSession:
         return ApiError(request.operation, response.status, retry_after, api_message=words)
 
     def _timed(
-        self, request: ApiRequest[Any], seconds: float, budget: Budget, used: AuthHeader | None
+        self, request: ApiRequest[Any], seconds: float, deadline: Deadline, used: AuthHeader | None
     ) -> tuple[RawResponse, float]:
         # What a request took is measured by the machine's clock, like its deadline: tests may stop the package's.
         began = time.monotonic()
         headers = {} if used is None else {"Authorization": used.value.reveal()}
         if request.form is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
-        budget.on_request()
+        deadline.on_request()
         try:
             response = self._transport.exchange(
                 request.operation,
@@ -194,10 +203,10 @@ class ApiSession:
                 headers=headers,
                 body=request.body,
                 seconds=seconds,
-                stop=budget.stop,
+                stop=deadline.stop,
             )
         except TransportError as error:
-            budget.on_no_response(timed_out=error.reason == "timeout")
+            deadline.on_no_response(timed_out=error.reason == "timeout")
             if error.reason == "timeout":
                 self._limiter.set_hung(request.account, is_hung=True)
             self._observer.request(request.operation, error.reason, time.monotonic() - began)
@@ -205,6 +214,6 @@ class ApiSession:
         except DecodeError:
             self._observer.request(request.operation, "invalid", time.monotonic() - began)
             raise
-        budget.on_response()
+        deadline.on_response()
         self._limiter.set_hung(request.account, is_hung=False)
         return response, time.monotonic() - began

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Generic, Literal, TypeVar
 
-from gigas_exporter.clock import Budget
+from gigas_exporter.clock import Deadline
 from gigas_exporter.decode import decode_json
 from gigas_exporter.errors import ApiError, DecodeError, TransportError
 from gigas_exporter.gigas.api_requests import (
@@ -31,8 +31,8 @@ from gigas_exporter.model import Backup, Disk
 __all__ = ["ChangeResult", "Client"]
 
 _T = TypeVar("_T")
-_IN_DOUBT = "whether the change took effect is not known"
-_NEVER_TRIED = HTTPStatus.NOT_IMPLEMENTED
+_OUTCOME_UNKNOWN = "whether the change took effect is not known"
+_NOT_ATTEMPTED = HTTPStatus.NOT_IMPLEMENTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Client(ReadClient):
 
     _readonly = False
 
-    def send(self, request: ApiRequest[_T], *, budget: Budget | None = None) -> ChangeResult[_T]:
+    def send(self, request: ApiRequest[_T], *, deadline: Deadline | None = None) -> ChangeResult[_T]:
         """Send a change that was described before.
 
         Raises:
@@ -74,46 +74,46 @@ class Client(ReadClient):
             return ChangeResult(value, answer.status, body, answer.headers)
 
         try:
-            return self._session.call(request, self._budget(budget), interpret, retry=False)
+            return self._session.call(request, self._deadline(deadline), interpret, retry=False)
         except TransportError as error:
             if error.operation != request.operation or isinstance(error, DeadlineExceededError | RequestNotSentError):
                 raise
             detail = str(error).removeprefix(f"{error.operation}: ")
-            detail += f"; {_IN_DOUBT}"
+            detail += f"; {_OUTCOME_UNKNOWN}"
             reason: Literal["timeout", "connection"] = "timeout" if error.reason == "timeout" else "connection"
             raise TransportError(error.operation, reason, detail) from None
         except ApiError as error:
             # A gateway answers for an API that may still be at it; 501 alone says that nothing was tried.
-            if error.operation != request.operation or error.reason != "server" or error.status == _NEVER_TRIED:
+            if error.operation != request.operation or error.reason != "server" or error.status == _NOT_ATTEMPTED:
                 raise
             raise ApiError(
-                error.operation, error.status, error.retry_after, _IN_DOUBT, api_message=error.api_message
+                error.operation, error.status, error.retry_after, _OUTCOME_UNKNOWN, api_message=error.api_message
             ) from None
 
     def edit_disk(
-        self, account_id: str, disk_id: str, *, budget: Budget | None = None, **changes: Any
+        self, account_id: str, disk_id: str, *, deadline: Deadline | None = None, **changes: Any
     ) -> ChangeResult[Disk]:
         """Change a disk; the changes are those of :func:`edit_disk_request`."""
-        return self.send(edit_disk_request(account_id, disk_id, **changes), budget=budget)
+        return self.send(edit_disk_request(account_id, disk_id, **changes), deadline=deadline)
 
-    def build_disk(self, account_id: str, disk_id: str, *, budget: Budget | None = None) -> ChangeResult[Disk]:
+    def build_disk(self, account_id: str, disk_id: str, *, deadline: Deadline | None = None) -> ChangeResult[Disk]:
         """Build a disk, which formats it: its data is lost."""
-        return self.send(build_disk_request(account_id, disk_id), budget=budget)
+        return self.send(build_disk_request(account_id, disk_id), deadline=deadline)
 
-    def delete_disk(self, account_id: str, disk_id: str, *, budget: Budget | None = None) -> ChangeResult[None]:
+    def delete_disk(self, account_id: str, disk_id: str, *, deadline: Deadline | None = None) -> ChangeResult[None]:
         """Delete a disk: its data is erased."""
-        return self.send(delete_disk_request(account_id, disk_id), budget=budget)
+        return self.send(delete_disk_request(account_id, disk_id), deadline=deadline)
 
-    def create_backup(self, account_id: str, disk_id: str, *, budget: Budget | None = None) -> ChangeResult[Backup]:
+    def create_backup(self, account_id: str, disk_id: str, *, deadline: Deadline | None = None) -> ChangeResult[Backup]:
         """Make a backup of a disk."""
-        return self.send(create_backup_request(account_id, disk_id), budget=budget)
+        return self.send(create_backup_request(account_id, disk_id), deadline=deadline)
 
     def create_template(
-        self, account_id: str, disk_id: str, *, label: str, console_id: str, budget: Budget | None = None
+        self, account_id: str, disk_id: str, *, label: str, console_id: str, deadline: Deadline | None = None
     ) -> ChangeResult[Backup]:
         """Make a template of a disk."""
         return self.send(
-            create_template_request(account_id, disk_id, label=label, console_id=console_id), budget=budget
+            create_template_request(account_id, disk_id, label=label, console_id=console_id), deadline=deadline
         )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 import zlib
 
-__all__ = ["GZIP_HEADER", "deflate", "gzip_end"]
+__all__ = ["GZIP_HEADER", "deflate_segment", "gzip_trailer"]
 
 GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 """Deflate, no name, no time, unknown system (RFC 1952)."""
@@ -19,12 +19,12 @@ _LEVEL = 1
 """These texts repeat themselves so much that a higher level costs three times as much for a tenth of the size."""
 
 
-def deflate(text: bytes, *, last: bool = False) -> bytes:
+def deflate_segment(text: bytes, *, last: bool = False) -> bytes:
     """Return a piece of a raw deflate stream; the ``last`` one also ends the stream."""
     compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     return compressor.compress(text) + compressor.flush(zlib.Z_FINISH if last else zlib.Z_FULL_FLUSH)
 
 
-def gzip_end(crc: int, size: int) -> bytes:
+def gzip_trailer(crc: int, size: int) -> bytes:
     """Return what follows the deflate stream: the checksum and the length of the text."""
     return struct.pack("<II", crc, size & 0xFFFFFFFF)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from operator import attrgetter
 
 from gigas_exporter.inventory import Outcome
-from gigas_exporter.metrics.family import Family, Measure
+from gigas_exporter.metrics.family import Family, Gauge
 
 __all__ = [
     "ACCOUNT",
@@ -49,8 +49,8 @@ BUILD_INFO = _own(
     "the program",
 )
 
-POLL_FAMILIES: tuple[Measure[Outcome], ...] = (
-    Measure(
+POLL_FAMILIES: tuple[Gauge[Outcome], ...] = (
+    Gauge(
         "gigas_exporter_poll_success",
         "gauge",
         "Whether the last poll of the resource succeeded (1) or failed (0).",
@@ -58,7 +58,7 @@ POLL_FAMILIES: tuple[Measure[Outcome], ...] = (
         "result of the poll",
         attrgetter("success"),
     ),
-    Measure(
+    Gauge(
         "gigas_exporter_poll_last_success_timestamp_seconds",
         "gauge",
         "When the last successful poll of the resource ended, UNIX time.",
@@ -66,7 +66,7 @@ POLL_FAMILIES: tuple[Measure[Outcome], ...] = (
         "clock",
         attrgetter("last_success_at"),
     ),
-    Measure(
+    Gauge(
         "gigas_exporter_poll_duration_seconds",
         "gauge",
         "How long the last poll of the resource took.",
@@ -77,8 +77,8 @@ POLL_FAMILIES: tuple[Measure[Outcome], ...] = (
 )
 """Read from how the last poll of a resource ended."""
 
-INTERVAL_FAMILIES: tuple[Measure[float], ...] = (
-    Measure(
+INTERVAL_FAMILIES: tuple[Gauge[float], ...] = (
+    Gauge(
         "gigas_exporter_poll_interval_seconds",
         "gauge",
         "The configured time between two polls of the resource.",
@@ -89,7 +89,7 @@ INTERVAL_FAMILIES: tuple[Measure[float], ...] = (
 )
 """Read from the interval between polls of a resource."""
 
-POLL_INVALID_ITEMS: Measure[int] = Measure(
+POLL_INVALID_ITEMS: Gauge[int] = Gauge(
     "gigas_exporter_poll_invalid_items",
     "gauge",
     "Values in the answers of the last poll of the resource that could not be understood, by field; fields that "

@@ -35,7 +35,7 @@ from gigas_exporter.metrics.exporter_families import (
     RELOAD_SUCCESSFUL,
     TOKEN_EXPIRY,
 )
-from gigas_exporter.metrics.family import Family, Info, Measure
+from gigas_exporter.metrics.family import Family, Gauge, Info
 from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.policy import Requirement
 
@@ -88,7 +88,7 @@ _POLLED = "As of the exporter's own last poll, not of the scrape."
 _BACKUPS_POLLED = "As of the exporter's own last poll of the backups, not of the scrape."
 
 
-UP: Measure[AccountInventory] = Measure(
+UP: Gauge[AccountInventory] = Gauge(
     "gigas_up",
     "gauge",
     "Whether the last poll of the account's disk list succeeded (1) or failed (0). " + _POLLED,
@@ -106,7 +106,7 @@ ACCOUNT_INFO: Info[AccountInventory] = Info(
     lambda inventory: (inventory.account.name,),
 )
 
-ACCOUNT_FAMILIES: tuple[Measure[AccountInventory] | Info[AccountInventory], ...] = (UP, ACCOUNT_INFO)
+ACCOUNT_FAMILIES: tuple[Gauge[AccountInventory] | Info[AccountInventory], ...] = (UP, ACCOUNT_INFO)
 """Read from a whole inventory."""
 
 
@@ -121,11 +121,11 @@ class AccountTotals(NamedTuple):
     compliance_ratio: float | None
 
 
-def _total(name: str, text: str, place: int, source: str) -> Measure[AccountTotals]:
-    return Measure(name, "gauge", text, ACCOUNT, source, itemgetter(place))
+def _total(name: str, text: str, place: int, source: str) -> Gauge[AccountTotals]:
+    return Gauge(name, "gauge", text, ACCOUNT, source, itemgetter(place))
 
 
-TOTALS_FAMILIES: tuple[Measure[AccountTotals], ...] = (
+TOTALS_FAMILIES: tuple[Gauge[AccountTotals], ...] = (
     _total("gigas_account_disks", "Disks in the account's last whole list. " + _POLLED, 0, "list of disks"),
     _total(
         "gigas_account_disk_size_bytes",
@@ -155,7 +155,7 @@ TOTALS_FAMILIES: tuple[Measure[AccountTotals], ...] = (
 )
 """Read from what the disks and backups of an account come to."""
 
-DISKS_WITH_FINDING: Measure[int] = Measure(
+DISKS_WITH_FINDING: Gauge[int] = Gauge(
     "gigas_account_disks_with_finding",
     "gauge",
     "How many of the account's disks have the finding; absent while that is not known. " + _POLLED,
@@ -163,7 +163,7 @@ DISKS_WITH_FINDING: Measure[int] = Measure(
     "count of `gigas_disk_finding`",
     int,
 )
-BACKUPS_BY_STATUS: Measure[int] = Measure(
+BACKUPS_BY_STATUS: Gauge[int] = Gauge(
     "gigas_account_backups_by_status",
     "gauge",
     "Listed backups by status in the words of the API: the 20 most common, the rest as other. " + _BACKUPS_POLLED,
@@ -203,11 +203,11 @@ DISK_STATUS: Info[Disk] = Info(
 )
 
 
-def _disk(name: str, text: str, attribute: str, source: str | None = None) -> Measure[Disk]:
-    return Measure(name, "gauge", f"{text} {_POLLED}", DISK, source or f"`{attribute}`", attrgetter(attribute))
+def _disk(name: str, text: str, attribute: str, source: str | None = None) -> Gauge[Disk]:
+    return Gauge(name, "gauge", f"{text} {_POLLED}", DISK, source or f"`{attribute}`", attrgetter(attribute))
 
 
-DISK_FAMILIES: tuple[Measure[Disk] | Info[Disk], ...] = (
+DISK_FAMILIES: tuple[Gauge[Disk] | Info[Disk], ...] = (
     DISK_STATUS,
     _disk("gigas_disk_size_bytes", "Size of the disk.", "size_bytes", "`disk_size` × 2^30"),
     _disk("gigas_disk_error", "Whether the disk has an error (1) or not (0).", "has_error", "`error`, `status`"),
@@ -220,8 +220,8 @@ DISK_FAMILIES: tuple[Measure[Disk] | Info[Disk], ...] = (
 """Read from a disk."""
 
 
-def _backup(name: str, text: str, attribute: str, source: str) -> Measure[BackupSummary]:
-    return Measure(name, "gauge", f"{text} {_BACKUPS_POLLED}", DISK, source, attrgetter(attribute))
+def _backup(name: str, text: str, attribute: str, source: str) -> Gauge[BackupSummary]:
+    return Gauge(name, "gauge", f"{text} {_BACKUPS_POLLED}", DISK, source, attrgetter(attribute))
 
 
 BACKUPS = _backup(
@@ -236,7 +236,7 @@ BACKUPS_FAILED = _backup(
     "failed",
     "list of backups, by `status`",
 )
-BACKUPS_READ: Measure[bool] = Measure(
+BACKUPS_READ: Gauge[bool] = Gauge(
     "gigas_disk_backups_poll_success",
     "gauge",
     "Whether the disk's backups were read in the last poll of the backups (1) or not (0). " + _BACKUPS_POLLED,
@@ -250,7 +250,7 @@ BACKUP_LAST = _backup(
     "newest_at",
     "`date_created` of the newest usable backup",
 )
-BACKUP_AGE: Measure[BackupSummary] = Measure(
+BACKUP_AGE: Gauge[BackupSummary] = Gauge(
     "gigas_disk_backup_age_seconds",
     "gauge",
     "Time since the newest usable backup was made, computed at the scrape from the exporter's own last poll of the "
@@ -297,8 +297,8 @@ BACKUP_FAMILIES = (
 BACKUPS_READ_FAMILIES = (BACKUPS_READ,)
 """Read from whether the disk's backups were read in the last poll."""
 
-REQUIREMENT_FAMILIES: tuple[Measure[Requirement], ...] = (
-    Measure(
+REQUIREMENT_FAMILIES: tuple[Gauge[Requirement], ...] = (
+    Gauge(
         "gigas_disk_backup_required",
         "gauge",
         "Whether the backup policy requires backups of the disk (1) or not (0). " + _POLLED,
@@ -306,7 +306,7 @@ REQUIREMENT_FAMILIES: tuple[Measure[Requirement], ...] = (
         "`backup_policy` of the configuration",
         attrgetter("required"),
     ),
-    Measure(
+    Gauge(
         "gigas_disk_backup_exempt",
         "gauge",
         "Whether a rule of the backup policy exempts the disk and says why (1) or not (0): what is neither required "
@@ -315,7 +315,7 @@ REQUIREMENT_FAMILIES: tuple[Measure[Requirement], ...] = (
         "`backup_policy` of the configuration: a rule with `required: false` and a `reason`",
         lambda requirement: not requirement.required and requirement.reason is not None,
     ),
-    Measure(
+    Gauge(
         "gigas_disk_backup_max_age_seconds",
         "gauge",
         "How old the newest usable backup may be by the backup policy; there is none where no backup is required. "

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-__all__ = ["Family", "Info", "Measure", "Number"]
+__all__ = ["Family", "Gauge", "Info", "Number"]
 
 S = TypeVar("S")
 Number = float | int | bool
@@ -35,7 +35,7 @@ class Family:
 
 
 @dataclass(frozen=True, slots=True)
-class Measure(Family, Generic[S]):
+class Gauge(Family, Generic[S]):
     """A family with one number per subject; a subject whose ``value`` is ``None`` has no series."""
 
     value: Callable[[S], Number | None]

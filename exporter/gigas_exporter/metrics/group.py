@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import Generic, TypeVar
 
-from gigas_exporter.metrics.compression import deflate
-from gigas_exporter.metrics.family import Info, Measure
+from gigas_exporter.metrics.compression import deflate_segment
+from gigas_exporter.metrics.family import Gauge, Info
 from gigas_exporter.metrics.render import encode, info_lines, measure_lines
 
 __all__ = ["FamilyGroup", "Segment"]
@@ -27,7 +27,7 @@ class Segment:
 class FamilyGroup(Generic[S]):
     """The families that are read from the same kind of subject, and which of them were shown last."""
 
-    def __init__(self, families: Sequence[Measure[S] | Info[S]], segments: dict[str, Segment]) -> None:
+    def __init__(self, families: Sequence[Gauge[S] | Info[S]], segments: dict[str, Segment]) -> None:
         self._families = families
         self._segments = segments
         self._labels: Sequence[str] = ()
@@ -59,6 +59,6 @@ class FamilyGroup(Generic[S]):
         if known is not None and known.text == text:
             return
         if text:
-            self._segments[name] = Segment(text, deflate(text))
+            self._segments[name] = Segment(text, deflate_segment(text))
         else:
             self._segments.pop(name, None)

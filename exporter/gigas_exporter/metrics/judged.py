@@ -35,12 +35,12 @@ from gigas_exporter.report import (
     machine_name,
 )
 
-__all__ = ["JudgedPart"]
+__all__ = ["FindingsRenderer"]
 
 _NOTHING = Judgement({}, {}, False, 0, 0, float("inf"))
 
 
-class JudgedPart:
+class FindingsRenderer:
     """The series of one account that its judgement gives; used by one thread at a time.
 
     Attributes:

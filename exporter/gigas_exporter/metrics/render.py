@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from gigas_exporter.metrics.family import Family, Info, Measure, Number
+from gigas_exporter.metrics.family import Family, Gauge, Info, Number
 
 __all__ = ["encode", "escape", "header", "info_lines", "labels_text", "measure_lines", "value_text"]
 
@@ -50,7 +50,7 @@ def header(family: Family, *, openmetrics: bool = False) -> str:
     return f"# HELP {name} {family.help}\n# TYPE {name} {family.type}\n"
 
 
-def measure_lines(family: Measure[S], identities: Sequence[str], subjects: Sequence[S]) -> str:
+def measure_lines(family: Gauge[S], identities: Sequence[str], subjects: Sequence[S]) -> str:
     """Return the series of a family; ``identities`` are the label texts of the subjects, in their order."""
     name = family.name
     texts = map(value_text, map(family.value, subjects))

@@ -24,8 +24,8 @@ from gigas_exporter import __version__, logs
 from gigas_exporter.errors import REASONS, Reason
 from gigas_exporter.inventory import RESOURCES, Resource
 from gigas_exporter.metrics import families
+from gigas_exporter.metrics.counters import Histogram, LabeledValue
 from gigas_exporter.metrics.render import encode
-from gigas_exporter.metrics.tally import Durations, Tally
 
 __all__ = ["READ_OPERATIONS", "Telemetry"]
 
@@ -53,22 +53,23 @@ class Telemetry:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._accounts: set[str] = set()
-        self._build = Tally(families.BUILD_INFO)
-        self._polls = Tally(families.POLLS)
-        self._failures = Tally(families.POLL_FAILURES)
-        self._requests = Tally(families.API_REQUESTS)
-        self._durations = Durations(families.API_REQUEST_DURATION, _BOUNDS_SECONDS)
-        self._retries = Tally(families.API_RETRIES)
-        self._invalid = Tally(families.INVALID_ITEMS)
-        self._token_expiry = Tally(families.TOKEN_EXPIRY)
-        self._discovery = Tally(families.DISCOVERY_SUCCESS)
+        self._build = LabeledValue(families.BUILD_INFO)
+        self._polls = LabeledValue(families.POLLS)
+        self._failures = LabeledValue(families.POLL_FAILURES)
+        self._requests = LabeledValue(families.API_REQUESTS)
+        self._durations = Histogram(families.API_REQUEST_DURATION, _BOUNDS_SECONDS)
+        self._retries = LabeledValue(families.API_RETRIES)
+        self._invalid = LabeledValue(families.INVALID_ITEMS)
+        self._token_expiry = LabeledValue(families.TOKEN_EXPIRY)
+        self._discovery = LabeledValue(families.DISCOVERY_SUCCESS)
         self._account_counts = tuple(
-            Tally(family) for family in (families.ACCOUNTS, families.ACCOUNTS_UNPOLLED, families.ACCOUNTS_SKIPPED)
+            LabeledValue(family)
+            for family in (families.ACCOUNTS, families.ACCOUNTS_UNPOLLED, families.ACCOUNTS_SKIPPED)
         )
-        self._login_blocked = Tally(families.LOGIN_BLOCKED)
-        self._reload_successful = Tally(families.RELOAD_SUCCESSFUL)
-        self._reload_success_at = Tally(families.RELOAD_SUCCESS_TIMESTAMP)
-        self._log_lines_dropped = Tally(families.LOG_LINES_DROPPED)
+        self._login_blocked = LabeledValue(families.LOGIN_BLOCKED)
+        self._reload_successful = LabeledValue(families.RELOAD_SUCCESSFUL)
+        self._reload_success_at = LabeledValue(families.RELOAD_SUCCESS_TIMESTAMP)
+        self._log_lines_dropped = LabeledValue(families.LOG_LINES_DROPPED)
         self._runtime = CollectorRegistry()
         ProcessCollector(registry=self._runtime)
         PlatformCollector(registry=self._runtime)
@@ -165,7 +166,7 @@ class Telemetry:
         generate = generate_openmetrics if openmetrics else generate_latest
         return own + cast(bytes, generate(self._runtime))
 
-    def _tallies(self) -> tuple[Tally | Durations, ...]:
+    def _tallies(self) -> tuple[LabeledValue | Histogram, ...]:
         return (
             self._build,
             self._polls,

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Literal, NamedTuple, Protocol
 
-from gigas_exporter.clock import Budget, Clock, StopEvent
-from gigas_exporter.errors import ApiError, GigasError, IncompleteError, Reason, TransportError, without_frames
+from gigas_exporter.clock import Clock, Deadline, StopEvent
+from gigas_exporter.errors import ApiError, GigasError, IncompleteError, Reason, TransportError, strip_traceback
 from gigas_exporter.gigas import Listing, ReadClient
 from gigas_exporter.inventory import (
     AccountInventory,
-    DisksReading,
-    MachinesReading,
+    DiskSnapshot,
+    MachineSnapshot,
     Outcome,
     Resource,
     locked_since,
@@ -24,7 +24,7 @@ from gigas_exporter.inventory import (
 from gigas_exporter.logs import get_logger
 from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.policy import Policy
-from gigas_exporter.poller.backups import BackupsReader, KnownDisks, NewBudget
+from gigas_exporter.poller.backups import BackupsReader, KnownDisks, NewDeadline
 from gigas_exporter.poller.scheduler import poll_deadline
 from gigas_exporter.poller.store import Store
 
@@ -95,7 +95,7 @@ class AccountPoller:
         self._stop = stop
         self._on_missing = on_missing
         self._logged: set[Resource] = set()
-        self._running: dict[Resource, tuple[StopEvent, list[Budget]]] = {}
+        self._running: dict[Resource, tuple[StopEvent, list[Deadline]]] = {}
 
     @property
     def has_polled(self) -> bool:
@@ -104,24 +104,24 @@ class AccountPoller:
 
     def abort(self, resource: Resource, patience_seconds: float) -> None:
         """End a poll under way as timed out if it had no response yet and has waited for one for so long."""
-        stop, budgets = self._running.get(resource, (None, []))
+        stop, deadlines = self._running.get(resource, (None, []))
         latest = self._clock.monotonic() - patience_seconds
-        sent_at = [each.sent_at for each in budgets if each.sent_at is not None]
-        if stop is not None and sent_at and min(sent_at) <= latest and not any(each.got_response for each in budgets):
+        sent_at = [each.sent_at for each in deadlines if each.sent_at is not None]
+        if stop is not None and sent_at and min(sent_at) <= latest and not any(each.got_response for each in deadlines):
             stop.set()
 
     def poll(self, resource: Resource, *, may_retry: Callable[[], bool] = lambda: True) -> PollResult:
         """Poll one resource once. Nothing is raised."""
         began = self._clock.monotonic()
-        budgets: list[Budget] = []
+        deadlines: list[Deadline] = []
         abort = StopEvent(self._stop)
-        self._running[resource] = abort, budgets
+        self._running[resource] = abort, deadlines
 
-        def new_budget(seconds: float) -> Budget:
-            budgets.append(Budget(self._clock, seconds, abort, may_retry=may_retry))
-            return budgets[-1]
+        def new_deadline(seconds: float) -> Deadline:
+            deadlines.append(Deadline(self._clock, seconds, abort, may_retry=may_retry))
+            return deadlines[-1]
 
-        result = self._attempt(resource, new_budget)
+        result = self._attempt(resource, new_deadline)
         abort.detach()
         if abort.is_set() and isinstance(result, GigasError):
             result = TransportError(f"list_{resource}", "timeout", "no response yet, and other accounts wait")
@@ -135,20 +135,20 @@ class AccountPoller:
         self._publish(resource, result, duration, last)
         self._observer.poll(self._account_id, resource, failure.reason if failure is not None else None)
         self._log_result(resource, result, duration, last)
-        return PollResult(failure, failure is not None and (abort.is_set() or budgets[-1].got_no_response))
+        return PollResult(failure, failure is not None and (abort.is_set() or deadlines[-1].got_no_response))
 
     def _last_outcome(self, resource: Resource) -> Outcome:
         inventory = self._store.get(self._account_id)
         outcomes = inventory.outcomes if inventory is not None else {}
         return outcomes.get(resource, Outcome(False, 0.0, None))
 
-    def _attempt(self, resource: Resource, new_budget: NewBudget) -> _PollData | GigasError:
+    def _attempt(self, resource: Resource, new_deadline: NewDeadline) -> _PollData | GigasError:
         """Return what a poll gave; a method of its own, so that no frame holds the error that holds the frame."""
         read = {"disks": self._read_disks, "virtual_machines": self._read_machines, "backups": self._read_backups}
         try:
-            return read[resource](new_budget)
+            return read[resource](new_deadline)
         except GigasError as error:
-            return without_frames(error)
+            return strip_traceback(error)
         except Exception as error:  # noqa: BLE001  # the poll loop's boundary: a bug must not end the polling
             unexpected = GigasError(f"unexpected {type(error).__name__}")
             unexpected.__cause__ = error
@@ -170,9 +170,9 @@ class AccountPoller:
             for field, count in result.invalid.items():
                 self._observer.invalid(self._account_id, resource, field, count)
 
-    def _read_disks(self, new_budget: NewBudget) -> _PollData:
+    def _read_disks(self, new_deadline: NewDeadline) -> _PollData:
         began = self._clock.monotonic()
-        listing = self._client.list_disks(self._account_id, budget=new_budget(poll_deadline(self._interval)))
+        listing = self._client.list_disks(self._account_id, deadline=new_deadline(poll_deadline(self._interval)))
         disks: Mapping[str, Disk] = {disk.id: disk for disk in listing.items}
         self._check_content("disks", listing)
         read_at, wall = self._clock.monotonic(), self._clock.wall()
@@ -183,22 +183,22 @@ class AccountPoller:
             known = inventory.disks.disks if inventory.disks is not None else None
             # The same object for the same disks lets whoever renders them see at once that nothing changed.
             since = locked_since(disks, inventory.disks, wall)
-            reading = DisksReading(known if known == disks else disks, first_seen, read_at, since)
+            reading = DiskSnapshot(known if known == disks else disks, first_seen, read_at, since)
             changed = replace(inventory, disks=reading)
             return changed if reading.disks is known else changed.with_requirements(self._policy)
 
         return _PollData(change, listing.invalid, {"disks": len(disks)})
 
-    def _read_machines(self, new_budget: NewBudget) -> _PollData:
-        budget = new_budget(poll_deadline(self._interval))
-        listing = self._client.list_virtual_machines(self._account_id, budget=budget)
+    def _read_machines(self, new_deadline: NewDeadline) -> _PollData:
+        deadline = new_deadline(poll_deadline(self._interval))
+        listing = self._client.list_virtual_machines(self._account_id, deadline=deadline)
         machines: Mapping[str, VirtualMachine] = {machine.id: machine for machine in listing.items}
         self._check_content("virtual_machines", listing)
         read_at = self._clock.monotonic()
 
         def change(inventory: AccountInventory) -> AccountInventory:
             known = inventory.machines.machines if inventory.machines is not None else None
-            reading = MachinesReading(known if known == machines else machines, read_at)
+            reading = MachineSnapshot(known if known == machines else machines, read_at)
             changed = replace(inventory, machines=reading)
             return changed if reading.machines is known else changed.with_requirements(self._policy)
 
@@ -218,10 +218,10 @@ class AccountPoller:
             what = "status 204 where there were items before; it counts when it is repeated"
             raise IncompleteError(f"list_{resource}: {what}")
 
-    def _read_backups(self, new_budget: NewBudget) -> _PollData:
+    def _read_backups(self, new_deadline: NewDeadline) -> _PollData:
         inventory = self._store.get(self._account_id)
         previous = inventory.backups if inventory is not None else None
-        poll = self._backups.read(self._known_disks, previous, new_budget)
+        poll = self._backups.read(self._known_disks, previous, new_deadline)
         facts: dict[str, object] = {
             "source": poll.source,
             "disks_with_backups": sum(1 for summary in poll.reading.summaries.values() if summary.usable),
@@ -236,7 +236,7 @@ class AccountPoller:
             log.warning("backups of all disks can be read again")
         return _PollData(lambda inventory: replace(inventory, backups=poll.reading), poll.invalid, facts)
 
-    def _known_disks(self, budget: Budget) -> KnownDisks:
+    def _known_disks(self, deadline: Deadline) -> KnownDisks:
         """Return the account's disks; the first backups poll waits here until the first disks poll has ended."""
         while True:
             inventory = self._store.get(self._account_id)
@@ -244,7 +244,7 @@ class AccountPoller:
             if inventory is not None and inventory.disks is not None:
                 required = {disk_id for disk_id, asked in inventory.requirements.items() if asked.required}
                 return KnownDisks(tuple(inventory.disks.disks), required, outcome is None or outcome.success)
-            if outcome is not None or not budget.wait(_WAIT_FOR_DISKS_STEP_SECONDS):
+            if outcome is not None or not deadline.wait(_WAIT_FOR_DISKS_STEP_SECONDS):
                 raise GigasError("backups: the disks of the account could not be read yet")
 
     def _log_result(self, resource: Resource, result: _PollData | GigasError, duration: float, last: Outcome) -> None:

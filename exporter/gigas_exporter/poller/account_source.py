@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 
-from gigas_exporter.clock import Budget
+from gigas_exporter.clock import Deadline
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.errors import DecodeError, GigasError
 from gigas_exporter.gigas import Credential, ReadClient
@@ -21,14 +21,16 @@ _log = get_logger(__name__)
 _SHOWN = 5
 
 
-def discover(client: ReadClient, credential: Credential, budget: Budget | None = None) -> tuple[AccountSettings, ...]:
+def discover(
+    client: ReadClient, credential: Credential, deadline: Deadline | None = None
+) -> tuple[AccountSettings, ...]:
     """List the accounts, to be read with the credential that they were listed with.
 
     Raises:
         GigasError: They could not be listed, or there is none: a credential that has lost its rights is more likely
             than a user without accounts, and then nobody would watch the accounts that there were.
     """
-    listing = client.list_accounts(budget=budget)
+    listing = client.list_accounts(deadline=deadline)
     if not listing.items and listing.invalid.get("id"):
         raise DecodeError("id", "the answer to list_accounts holds no readable id")
     if not listing.items:
@@ -62,16 +64,16 @@ class AccountSource:
         """Return the accounts that the configuration names."""
         return self._owned(self._settings.accounts)
 
-    def list(self, client: ReadClient, credential: Credential, budget: Budget) -> dict[str, AccountSettings]:
+    def list(self, client: ReadClient, credential: Credential, deadline: Deadline) -> dict[str, AccountSettings]:
         """List the accounts that a credential may see.
 
         Raises:
             GigasError: They could not be listed, or there is none.
         """
         try:
-            accounts = discover(client, credential, budget)
+            accounts = discover(client, credential, deadline)
         except GigasError as error:
-            if not budget.stop.is_set():  # else it was stopped
+            if not deadline.stop.is_set():  # else it was stopped
                 log = _log.debug if self.fails else _log.warning
                 log("cannot list accounts", reason=error.reason, error=str(error))
                 self.fails = True

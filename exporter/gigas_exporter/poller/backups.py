@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Literal
 
 from gigas_exporter.backup_summary import count_statuses, most_common_statuses
-from gigas_exporter.clock import Budget, Clock
+from gigas_exporter.clock import Clock, Deadline
 from gigas_exporter.errors import (
     ApiError,
     AuthError,
@@ -21,19 +21,19 @@ from gigas_exporter.errors import (
     GigasError,
     Reason,
     TransportError,
-    without_frames,
+    strip_traceback,
 )
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.gigas.ratelimit import DeadlineExceededError
-from gigas_exporter.inventory import BackupsReading, BackupStatusWords, BackupSummary, summarise
+from gigas_exporter.inventory import BackupSnapshot, BackupStatuses, BackupSummary, summarize_backups
 from gigas_exporter.model import Backup
 from gigas_exporter.poller.parallel import HelperThreads
 from gigas_exporter.poller.scheduler import poll_deadline
 
-__all__ = ["BackupsPoll", "BackupsReader", "BackupsSource", "KnownDisks", "NewBudget", "own_backups"]
+__all__ = ["BackupsPoll", "BackupsReader", "BackupsSource", "KnownDisks", "NewDeadline", "own_backups"]
 
 BackupsSource = Literal["auto", "account", "disk"]
-NewBudget = Callable[[float], Budget]
+NewDeadline = Callable[[float], Deadline]
 
 _NO_SWEEP = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
 _SWEEP_REJECTED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN})
@@ -71,7 +71,7 @@ class BackupsPoll:
     """
 
     source: Literal["account", "disk"]
-    reading: BackupsReading
+    reading: BackupSnapshot
     invalid: Mapping[str, int]
     first_failure: GigasError | None = None
 
@@ -90,7 +90,7 @@ class BackupsReader:
         client: ReadClient,
         account_id: str,
         source: BackupsSource,
-        words: BackupStatusWords,
+        words: BackupStatuses,
         *,
         interval_seconds: float,
         concurrency: int,
@@ -109,46 +109,48 @@ class BackupsReader:
 
     def read(
         self,
-        known_disks: Callable[[Budget], KnownDisks],
-        previous: BackupsReading | None,
-        new_budget: NewBudget,
+        known_disks: Callable[[Deadline], KnownDisks],
+        previous: BackupSnapshot | None,
+        new_deadline: NewDeadline,
     ) -> BackupsPoll:
         """Read all backups.
 
         Args:
-            known_disks: Returns the account's disks, waiting for them within the budget. It raises GigasError where
+            known_disks: Returns the account's disks, waiting for them within the deadline. It raises GigasError where
                 they could not be read.
             previous: Where the summaries of disks that cannot be read now are taken from.
-            new_budget: Makes a budget of so many seconds that ends with the exporter.
+            new_deadline: Makes a deadline of so many seconds that ends with the exporter.
 
         Raises:
             GigasError: Nothing could be read.
         """
         if self._source != "disk":
-            budget = new_budget(poll_deadline(self._interval))
+            deadline = new_deadline(poll_deadline(self._interval))
             try:
-                return self._sweep(known_disks, previous, budget)
+                return self._sweep(known_disks, previous, deadline)
             except ApiError as error:
-                if self._source == "account" or not self._may_ask_disks(error, known_disks, budget):
+                if self._source == "account" or not self._may_ask_disks(error, known_disks, deadline):
                     raise
-        budget = new_budget(max(self._interval, poll_deadline(self._interval)))
-        return self._disk_by_disk(known_disks(budget).ids, previous, budget)
+        deadline = new_deadline(max(self._interval, poll_deadline(self._interval)))
+        return self._disk_by_disk(known_disks(deadline).ids, previous, deadline)
 
-    def _may_ask_disks(self, error: ApiError, known_disks: Callable[[Budget], KnownDisks], budget: Budget) -> bool:
+    def _may_ask_disks(
+        self, error: ApiError, known_disks: Callable[[Deadline], KnownDisks], deadline: Deadline
+    ) -> bool:
         """Return whether a failed sweep means that there is none: 400 and 403 do where there are disks to be asked."""
         if error.status not in _SWEEP_REJECTED:
             return error.status in _NO_SWEEP
         try:
-            disks = known_disks(budget)
+            disks = known_disks(deadline)
             return disks.readable and bool(disks.ids)
         except GigasError:
             return False
 
     def _sweep(
-        self, known_disks: Callable[[Budget], KnownDisks], previous: BackupsReading | None, budget: Budget
+        self, known_disks: Callable[[Deadline], KnownDisks], previous: BackupSnapshot | None, deadline: Deadline
     ) -> BackupsPoll:
         began = self._clock.monotonic()
-        listing = self._client.sweep_backups(self._account_id, self._summarize_page, budget=budget)
+        listing = self._client.sweep_backups(self._account_id, self._summarize_page, deadline=deadline)
         invalid = Counter(listing.invalid)
         is_whole = not invalid["disk_id"]
         now = self._clock.monotonic()
@@ -165,11 +167,11 @@ class BackupsReader:
         invalid["disk_id"] = max(invalid["disk_id"], counts[None])
         are_disks_known = True
         try:
-            disks = known_disks(budget)
+            disks = known_disks(deadline)
         except GigasError:
             disks, are_disks_known = KnownDisks((), frozenset()), False
         unbacked = [each for each in disks.ids if each in disks.required and not _has_usable(summaries.get(each))]
-        lists = self._read_lists(unbacked, disks.ids, budget, limit=_MAX_CONFIRMED_DISKS)
+        lists = self._read_lists(unbacked, disks.ids, deadline, limit=_MAX_CONFIRMED_DISKS)
         before: Mapping[str, BackupSummary] = previous.summaries if previous is not None else {}
         # What the own list of a disk said before counts where there was no time to ask again.
         confirmed = previous.confirmed if previous is not None else frozenset()
@@ -183,10 +185,10 @@ class BackupsReader:
         if failed and failure is None and not is_whole:
             failure = DecodeError("disk_id", "of a backup is not understood")
         names = set(disks.ids)
-        reading = BackupsReading(
+        reading = BackupSnapshot(
             {**summaries, **{each: mine for each, mine in own.items() if mine.usable or each not in summaries}},
             frozenset(failed),
-            swept_at=began if is_whole else None,
+            full_scan_started_at=began if is_whole else None,
             read_at=now,
             by_status=most_common_statuses(statuses),
             unmatched_statuses=self._words.unmatched(most_common_statuses(statuses)),
@@ -203,23 +205,25 @@ class BackupsReader:
         for backup in backups:
             by_disk.setdefault(backup.disk_id, []).append(backup)
         return _BackupsPage(
-            {each: summarise(some, self._words, 0.0) for each, some in by_disk.items() if each is not None},
+            {each: summarize_backups(some, self._words, 0.0) for each, some in by_disk.items() if each is not None},
             {each: len(some) for each, some in by_disk.items()},
             count_statuses(backups),
         )
 
-    def _disk_by_disk(self, disk_ids: Collection[str], previous: BackupsReading | None, budget: Budget) -> BackupsPoll:
-        lists = self._read_lists(disk_ids, disk_ids, budget)
+    def _disk_by_disk(
+        self, disk_ids: Collection[str], previous: BackupSnapshot | None, deadline: Deadline
+    ) -> BackupsPoll:
+        lists = self._read_lists(disk_ids, disk_ids, deadline)
         failed = frozenset(disk_ids) - set(lists.summaries) - lists.gone
         if disk_ids and not lists.summaries and not lists.gone:
             raise lists.first_failure or TransportError("list_disk_backups", "timeout", "no time was left for any disk")
         before: Mapping[str, BackupSummary] = previous.summaries if previous is not None else {}
         kept = {each: before[each] for each in failed if each in before}
         confirmed = previous.confirmed if previous is not None else frozenset()
-        reading = BackupsReading(
+        reading = BackupSnapshot(
             {**kept, **lists.summaries},
             failed,
-            swept_at=None,
+            full_scan_started_at=None,
             read_at=self._clock.monotonic(),
             by_status=most_common_statuses(lists.by_status),
             unmatched_statuses=self._words.unmatched(most_common_statuses(lists.by_status)),
@@ -229,7 +233,7 @@ class BackupsReader:
         return BackupsPoll("disk", reading, lists.invalid + _unclear_statuses(reading), lists.first_failure)
 
     def _read_lists(
-        self, disk_ids: Collection[str], listed: Collection[str], budget: Budget, limit: int | None = None
+        self, disk_ids: Collection[str], listed: Collection[str], deadline: Deadline, limit: int | None = None
     ) -> _DiskLists:
         """Read the own lists of some of the listed disks, those first that were not asked for the longest time.
 
@@ -240,10 +244,10 @@ class BackupsReader:
         breaker, names = _CircuitBreaker(), frozenset(listed)
 
         def read(disk_id: str) -> _DiskBackups | GigasError | None:
-            return self._read_list(disk_id, names, budget, breaker)
+            return self._read_list(disk_id, names, deadline, breaker)
 
         lists = _DiskLists()
-        results = self._helpers.map(read, wanted, self._concurrency if budget.may_retry() else 1)
+        results = self._helpers.map(read, wanted, self._concurrency if deadline.may_retry() else 1)
         now = self._clock.monotonic()
         for disk_id in wanted:
             result = results[disk_id]
@@ -261,30 +265,30 @@ class BackupsReader:
         return lists
 
     def _read_list(
-        self, disk_id: str, listed: frozenset[str], budget: Budget, breaker: _CircuitBreaker
+        self, disk_id: str, listed: frozenset[str], deadline: Deadline, breaker: _CircuitBreaker
     ) -> _DiskBackups | GigasError | None:
-        if breaker.open or budget.remaining() <= 0:
+        if breaker.open or deadline.remaining() <= 0:
             return None
         asked_at = self._clock.monotonic()
         try:
-            listing = self._client.list_disk_backups(self._account_id, disk_id, budget=budget)
+            listing = self._client.list_disk_backups(self._account_id, disk_id, deadline=deadline)
             own = own_backups(listing.items, disk_id, listed)
         except DeadlineExceededError:  # it was not sent
             return None
         except GigasError as error:
             self._asked_at[disk_id] = asked_at
-            if _status(error) == HTTPStatus.NOT_FOUND and self._is_gone(disk_id, budget):
+            if _status(error) == HTTPStatus.NOT_FOUND and self._is_gone(disk_id, deadline):
                 return _DiskBackups(None, {}, {})
             breaker.on_failure(error)
-            return without_frames(error)
+            return strip_traceback(error)
         self._asked_at[disk_id] = asked_at
         breaker.on_success()
-        summary = summarise(own, self._words, self._clock.monotonic())
+        summary = summarize_backups(own, self._words, self._clock.monotonic())
         return _DiskBackups(summary, listing.invalid, count_statuses(own))
 
-    def _is_gone(self, disk_id: str, budget: Budget) -> bool:
+    def _is_gone(self, disk_id: str, deadline: Deadline) -> bool:
         try:
-            self._client.get_disk(self._account_id, disk_id, budget=budget)
+            self._client.get_disk(self._account_id, disk_id, deadline=deadline)
         except GigasError as error:
             return _status(error) == HTTPStatus.NOT_FOUND
         return False
@@ -336,7 +340,7 @@ class _CircuitBreaker:
             self.open = True
 
 
-def _unclear_statuses(reading: BackupsReading) -> Counter[str]:
+def _unclear_statuses(reading: BackupSnapshot) -> Counter[str]:
     """Return how many statuses were not understood; that depends on the words, which decoding does not know."""
     return Counter(status=sum(summary.unclear_statuses for summary in reading.summaries.values()))
 

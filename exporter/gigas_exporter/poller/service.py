@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
-from gigas_exporter.clock import Budget, Clock, StopEvent
+from gigas_exporter.clock import Clock, Deadline, StopEvent
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.errors import ConfigError, GigasError
 from gigas_exporter.gigas import Credential
@@ -236,7 +236,9 @@ class Service:
         settings = self._settings
         client = self._clients.get(settings.api, credential)
         try:
-            accounts = source.list(client, credential, Budget(self._clock, poll_deadline(settings.poll.interval), stop))
+            accounts = source.list(
+                client, credential, Deadline(self._clock, poll_deadline(settings.poll.interval), stop)
+            )
         except GigasError:
             if not stop.is_set():
                 self._observer.discovery(success=False)

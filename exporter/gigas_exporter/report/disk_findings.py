@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Final
 
-from gigas_exporter import human
+from gigas_exporter import formatting
 from gigas_exporter.policy import Thresholds
 from gigas_exporter.report.disks import DiskReport
 from gigas_exporter.report.explain import why_unreadable
@@ -52,17 +52,17 @@ def command_for(finding: Finding | None, report: DiskReport) -> str:
 def explain_finding(finding: Finding, report: DiskReport, thresholds: Thresholds, error: str | None) -> str:
     """Return why a disk has a finding; ``error`` is what its account's last poll of backups met."""
     disk, summary, limit = report.disk, report.backups, report.requirement.max_age_seconds
-    failed_at = human.moment(summary.failed_at) if summary is not None else ""
+    failed_at = formatting.format_timestamp(summary.failed_at) if summary is not None else ""
     return _WHY[finding].format(
-        limit=human.limit(limit),
-        missed=human.limit(limit and limit * thresholds.missed_factor),
-        locked=human.limit(thresholds.locked_seconds),
-        age="none" if report.age_seconds is None else f"{human.age(report.age_seconds)} old",
+        limit=formatting.format_limit(limit),
+        missed=formatting.format_limit(limit and limit * thresholds.missed_factor),
+        locked=formatting.format_limit(thresholds.locked_seconds),
+        age="none" if report.age_seconds is None else f"{formatting.format_age(report.age_seconds)} old",
         error_flag=f"the status is {disk.status}" if disk.status_is_error else "error is set",
         fields=" and ".join(report.not_understood),
         unreadable=why_unreadable(report, error) or "the reason is not known",
         failed_at=f", {failed_at}" if failed_at else "",
-        newest=human.size(summary.newest_size_bytes) if summary is not None else "",
-        typical=human.size(summary.typical_size_bytes) if summary is not None else "",
+        newest=formatting.format_size(summary.newest_size_bytes) if summary is not None else "",
+        typical=formatting.format_size(summary.typical_size_bytes) if summary is not None else "",
         reason=report.requirement.reason,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gigas_exporter.backup_summary import BackupSummary
-from gigas_exporter.human import format_duration
+from gigas_exporter.formatting import format_duration
 from gigas_exporter.inventory import AccountInventory
 from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.policy import Requirement, Thresholds

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from gigas_exporter import human
+from gigas_exporter import formatting
 from gigas_exporter.inventory import AccountInventory
 from gigas_exporter.report import DiskReport, command_for, explain_finding
 
@@ -48,19 +48,26 @@ def _bar(report: DiskReport) -> Mapping[str, Any] | None:
 
 def _backups(report: DiskReport, wall: float) -> list[tuple[str, str]]:
     summary, requirement = report.backups, report.requirement
-    rule = [("Limit", human.limit(requirement.max_age_seconds) or "none"), ("Reason", requirement.reason or "")]
+    rule = [
+        ("Limit", formatting.format_limit(requirement.max_age_seconds) or "none"),
+        ("Reason", requirement.reason or ""),
+    ]
     if summary is None:
         return [("Usable", "not read"), *rule]
 
     def at(moment: float | None) -> str:
-        return "" if moment is None else f"{human.age(max(0.0, wall - moment))} ago ({human.moment(moment)})"
+        return (
+            ""
+            if moment is None
+            else f"{formatting.format_age(max(0.0, wall - moment))} ago ({formatting.format_timestamp(moment)})"
+        )
 
     return [
         ("Usable", str(summary.usable)),
         ("Newest", at(summary.newest_at) or ("of unknown date" if summary.usable else "none")),
         *rule,
-        ("Size of the newest", human.size(summary.newest_size_bytes)),
-        ("Usual size", human.size(summary.typical_size_bytes)),
+        ("Size of the newest", formatting.format_size(summary.newest_size_bytes)),
+        ("Usual size", formatting.format_size(summary.typical_size_bytes)),
         ("Oldest", at(summary.oldest_at)),
         ("Failed", str(summary.failed)),
         ("Last failed", at(summary.failed_at)),
@@ -75,8 +82,8 @@ def _facts(report: DiskReport) -> list[tuple[str, str]]:
         ("Account", f"{account.name} ({account.id})" if account.name else account.id),
         ("Virtual machine", report.machine_name),
         ("Mount point", disk.mount_point or "none"),
-        ("Size", human.size(disk.size_bytes)),
+        ("Size", formatting.format_size(disk.size_bytes)),
         ("Status", disk.status or ""),
         *((title.capitalize(), "not known" if flag is None else ("no", "yes")[flag]) for title, flag in flags.items()),
-        ("Created", human.moment(disk.created_at)),
+        ("Created", formatting.format_timestamp(disk.created_at)),
     ]

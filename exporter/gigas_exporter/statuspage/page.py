@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from gigas_exporter import REPOSITORY, __version__, human
+from gigas_exporter import REPOSITORY, __version__, formatting
 from gigas_exporter.clock import Clock
 from gigas_exporter.inventory import AccountInventory, Resource, SnapshotSource
 from gigas_exporter.report import (
@@ -124,7 +124,9 @@ class StatusPage:
         snapshot = self._current()
         context = _disk(snapshot, query) if query.disk else _fleet(snapshot, query)
         template = self._templates.get_template("disk.html.j2" if query.disk else "page.html.j2")
-        html = template.render(query=query, read=snapshot.read, now=human.moment(snapshot.wall), **context)
+        html = template.render(
+            query=query, read=snapshot.read, now=formatting.format_timestamp(snapshot.wall), **context
+        )
         return html.encode("utf-8", "replace")
 
     def _current(self) -> _Snapshot:
@@ -176,7 +178,11 @@ class StatusPage:
             auto_reload=False,
         )
         environment.filters.update(
-            size=human.size, age=human.age, limit=human.limit, printable=human.printable, breakable=_breakable
+            size=formatting.format_size,
+            age=formatting.format_age,
+            limit=formatting.format_limit,
+            printable=formatting.escape_control_chars,
+            breakable=_with_line_breaks,
         )
         environment.globals.update(
             style=self._style,
@@ -250,7 +256,7 @@ def _age(inventory: AccountInventory, resource: Resource, wall: float) -> str:
     outcome = inventory.outcomes.get(resource)
     if outcome is None or outcome.last_success_at is None:
         return "never"
-    return f"{human.age(max(0.0, wall - outcome.last_success_at))} ago"
+    return f"{formatting.format_age(max(0.0, wall - outcome.last_success_at))} ago"
 
 
 def _read_ago(inventories: Sequence[AccountInventory], resource: Resource, wall: float) -> str:
@@ -258,11 +264,11 @@ def _read_ago(inventories: Sequence[AccountInventory], resource: Resource, wall:
     read = [each.outcomes[resource].last_success_at for each in inventories if resource in each.outcomes]
     if len(read) < len(inventories) or None in read:
         return ""
-    return human.ago(wall - min((each for each in read if each is not None), default=wall))
+    return formatting.format_ago(wall - min((each for each in read if each is not None), default=wall))
 
 
-def _breakable(path: str | None) -> Markup:
+def _with_line_breaks(path: str | None) -> Markup:
     """Return a path as HTML that may go on in the next line after each of its slashes."""
     from markupsafe import Markup, escape  # noqa: PLC0415  # comes with Jinja
 
-    return Markup("/<wbr>").join(escape(part) for part in human.printable(path).split("/"))
+    return Markup("/<wbr>").join(escape(part) for part in formatting.escape_control_chars(path).split("/"))

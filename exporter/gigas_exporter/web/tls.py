@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Never
 
 from gigas_exporter.errors import ConfigError
-from gigas_exporter.files import in_memory, without_waiting
+from gigas_exporter.files import memfd_path, readable_path
 from gigas_exporter.secret import Secret
 
 __all__ = ["CIPHER_SUITES", "CURVES", "Pem", "TlsSettings", "build_context", "is_allowed"]
@@ -190,9 +190,9 @@ def _check_readable(origin: str, pem: Pem) -> None:
 def _as_path(origin: str, pem: Pem) -> AbstractContextManager[str]:
     """Give a path to the file or the text, because ``ssl`` takes nothing else."""
     if pem.text is not None:
-        return in_memory(pem.text.reveal())
+        return memfd_path(pem.text.reveal())
     assert pem.file is not None  # noqa: S101  (narrows the type)
-    return without_waiting(pem.file, f"{origin}: tls_server_config.{pem.setting}: {pem.file}")
+    return readable_path(pem.file, f"{origin}: tls_server_config.{pem.setting}: {pem.file}")
 
 
 class _EncryptedKeyError(Exception):

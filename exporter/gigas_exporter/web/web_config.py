@@ -20,8 +20,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.files import read_text
 from gigas_exporter.secret import Secret
-from gigas_exporter.strict_yaml import load_yaml
 from gigas_exporter.web.tls import CIPHER_SUITES, CURVES, Pem, TlsSettings, build_context
+from gigas_exporter.yaml_loader import load_yaml
 
 __all__ = ["RateLimit", "WebConfig", "load_web_config"]
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import click
 
-from gigas_exporter import human
+from gigas_exporter import formatting
 from gigas_exporter.cli.config.effective import effective_settings
 from gigas_exporter.cli.config.summary import describe, describe_shards, secret_of
 from gigas_exporter.cli.config.template import render_template
@@ -21,7 +21,7 @@ from gigas_exporter.cli.usage import CommandGroup
 from gigas_exporter.config import FLAGS, Settings, load_settings
 from gigas_exporter.config.load import load_config
 from gigas_exporter.errors import ConfigError
-from gigas_exporter.files import write_whole
+from gigas_exporter.files import write_atomic
 from gigas_exporter.gigas import SecretFile
 from gigas_exporter.web import load_web_config
 
@@ -74,7 +74,7 @@ def check(ctx: click.Context, /, file: Path, disks: int, shards: int | None) -> 
         click.echo(f"{location}{colon}warning: {words}", err=True)
     click.echo(f"{file}: valid")
     for line in (*describe(settings, disks=disks), *(describe_shards(settings, shards) if shards else ())):
-        click.echo(f"  {human.printable(line)}")
+        click.echo(f"  {formatting.escape_control_chars(line)}")
 
 
 @config.command(
@@ -95,7 +95,7 @@ def init(file: Path | None) -> None:
         return
     if file.exists():
         raise ConfigError(f"{file}: is there already; name another file, or remove it")
-    write_whole(file, render_template().encode(), mode=0o640)
+    write_atomic(file, render_template().encode(), mode=0o640)
     click.echo(f"{file}: written; next, set the accounts and run: gigas-exporter config check {file}")
 
 
@@ -119,7 +119,7 @@ def show(output: Literal["yaml", "json"], **flags: Any) -> None:
 
 
 def _located(file: Path, text: str) -> str:
-    return human.printable(text if text.startswith(f"{file}:") else f"{file}: {text}")
+    return formatting.escape_control_chars(text if text.startswith(f"{file}:") else f"{file}: {text}")
 
 
 def _readable_secrets(settings: Settings) -> Iterator[str]:

@@ -7,13 +7,13 @@ from http import HTTPStatus
 
 import click
 
-from gigas_exporter import human
+from gigas_exporter import formatting
 from gigas_exporter.cli.accounts import AccountSelection, no_such_account
-from gigas_exporter.clock import Budget
+from gigas_exporter.clock import Deadline
 from gigas_exporter.config import AccountSettings
 from gigas_exporter.errors import ApiError, GigasError
 from gigas_exporter.gigas import ReadClient
-from gigas_exporter.inventory import AccountInventory, DisksReading, MachinesReading, StalenessLimits, locked_since
+from gigas_exporter.inventory import AccountInventory, DiskSnapshot, MachineSnapshot, StalenessLimits, locked_since
 from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.poller.backups import BackupsReader, KnownDisks
 from gigas_exporter.report import DiskReport, report_account, worst_first
@@ -52,12 +52,12 @@ def report_disks(
         account.account, StalenessLimits(float("inf"), float("inf")), thresholds=settings.thresholds
     )
     listed = {disk.id: disk for disk in disks}
-    reading = DisksReading(listed, dict.fromkeys(listed, began), began, locked_since(listed, None, clock.wall()))
+    reading = DiskSnapshot(listed, dict.fromkeys(listed, began), began, locked_since(listed, None, clock.wall()))
     inventory = replace(inventory, disks=reading)
     try:
         machines: tuple[VirtualMachine, ...] = client.list_virtual_machines(account_id).items
         by_id = {machine.id: machine for machine in machines}
-        inventory = replace(inventory, machines=MachinesReading(by_id, clock.monotonic()))
+        inventory = replace(inventory, machines=MachineSnapshot(by_id, clock.monotonic()))
     except GigasError as error:
         warn(f"account {account_id}: virtual machines are not named: {error}")
     inventory = inventory.with_requirements(settings.policy)
@@ -74,7 +74,7 @@ def report_disks(
         clock=clock,
     )
     try:
-        poll = reader.read(lambda _: known, None, lambda seconds: Budget(clock, seconds))
+        poll = reader.read(lambda _: known, None, lambda seconds: Deadline(clock, seconds))
         inventory = replace(inventory, backups=poll.reading)
     except GigasError as error:
         warn(f"account {account_id}: backups are not shown: {error}")
@@ -83,4 +83,4 @@ def report_disks(
 
 def warn(message: str) -> None:
     """Say on stderr what is missing from the answer."""
-    click.echo(f"gigas-exporter: {human.printable(message)}", err=True)
+    click.echo(f"gigas-exporter: {formatting.escape_control_chars(message)}", err=True)

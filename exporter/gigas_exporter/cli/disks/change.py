@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 import click
 
-from gigas_exporter import human
+from gigas_exporter import formatting
 from gigas_exporter.cli.accounts import select_account
 from gigas_exporter.cli.disks.accounts import get_disk, report_disks
 from gigas_exporter.cli.output import render_json, render_yaml
@@ -77,8 +77,8 @@ class Change:
                 (report,) = report_disks(self.selection, self._account, client, (disk,))
             click.echo(_describe(report), err=True)
             for name, (old, new) in planned.differences.items():
-                click.echo(human.printable(f"{name.replace('_', ' '):<16} {old} -> {new}"), err=True)
-            click.echo(human.printable(planned.consequence), err=True)
+                click.echo(formatting.escape_control_chars(f"{name.replace('_', ' '):<16} {old} -> {new}"), err=True)
+            click.echo(formatting.escape_control_chars(planned.consequence), err=True)
             if self.dry_run:
                 click.echo("Nothing was sent, because of --dry-run. The request would be:", err=True)
                 self._print_request(planned)
@@ -97,13 +97,13 @@ class Change:
     def wait(self, wait_for: Callable[[Client], str]) -> None:
         """Wait for something, and tell how it ended; to programs, the answer that they were given was all."""
         with self._client() as client:
-            click.echo(human.printable(wait_for(client)), err=self._output != "table")
+            click.echo(formatting.escape_control_chars(wait_for(client)), err=self._output != "table")
 
     def print_status_hint(self, answer: ChangeResult[Any]) -> None:
         """Say, to people, which command shows what was begun."""
         if self._output == "table" and answer.status == HTTPStatus.ACCEPTED:
             words = ("gigas-exporter", "disks", "backups", "--account", self.account_id, self._disk_id)
-            click.echo(f"See how far it is: {human.printable(shlex.join(words))}", err=True)
+            click.echo(f"See how far it is: {formatting.escape_control_chars(shlex.join(words))}", err=True)
 
     def _client(self) -> Client:
         return Client(self.selection.settings.api, self._account.credential)
@@ -113,7 +113,7 @@ class Change:
             return
         try:
             if type_id:
-                question = f"Type the id of the disk ({human.printable(self._disk_id)}) to go on"
+                question = f"Type the id of the disk ({formatting.escape_control_chars(self._disk_id)}) to go on"
                 agreed = click.prompt(question, err=True) == self._disk_id
             else:
                 agreed = click.confirm("Go on?", err=True)
@@ -144,7 +144,7 @@ class Change:
         in_background = answer.status == HTTPStatus.ACCEPTED
         state = "accepted; it goes on in the background" if in_background else "done"
         made = f" as backup {answer.value.id}" if isinstance(answer.value, Backup) else ""
-        click.echo(human.printable(f"{words}: {state}{made}"))
+        click.echo(formatting.escape_control_chars(f"{words}: {state}{made}"))
 
     def _format(self, facts: dict[str, Any]) -> str:
         return render_json(facts) if self._output == "json" else render_yaml(facts)
@@ -163,18 +163,18 @@ def _send(client: Client, request: ApiRequest[Any]) -> ChangeResult[Any]:
 
 def _describe(report: DiskReport) -> str:
     disk = report.disk
-    last = "none" if report.age_seconds is None else f"{human.age(report.age_seconds)} ago"
+    last = "none" if report.age_seconds is None else f"{formatting.format_age(report.age_seconds)} ago"
     facts = (
         ("disk", disk.id),
         ("account", report.account.name or report.account.id),
         ("virtual machine", report.machine_name or "none"),
         ("mount point", disk.mount_point or "none"),
         ("status", _status(disk)),
-        ("size", human.size(disk.size_bytes) or "unknown"),
+        ("size", formatting.format_size(disk.size_bytes) or "unknown"),
         ("last backup", last if report.backups is not None else "unknown"),
         ("verdict", report.verdict),
     )
-    return "\n".join(f"{title:<16} {human.printable(text)}" for title, text in facts)
+    return "\n".join(f"{title:<16} {formatting.escape_control_chars(text)}" for title, text in facts)
 
 
 def _status(disk: Disk) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gigas_exporter import human
+from gigas_exporter import formatting
 from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import ReadClient
 
@@ -35,4 +35,4 @@ def find_machine(client: ReadClient, account_id: str, given: str) -> str:
         ids = ", ".join(each.id for each in found)
         raise GigasError(f"account {account_id} has several virtual machines named {given}: give an id ({ids})")
     names = [text for each in machines for text in (each.label, each.hostname) if text]
-    raise NoMachineError(f"account {account_id} has no virtual machine {given}{human.did_you_mean(given, names)}")
+    raise NoMachineError(f"account {account_id} has no virtual machine {given}{formatting.did_you_mean(given, names)}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from gigas_exporter import human
+from gigas_exporter import formatting
 from gigas_exporter.cli.accounts import (
     AccountSelection,
     account_options,
@@ -22,7 +22,7 @@ from gigas_exporter.cli.disks.raw import RawItems
 from gigas_exporter.cli.options import FindingName, Gibibytes, GroupedCommand, variable_of
 from gigas_exporter.cli.output import Format, render
 from gigas_exporter.cli.progress import progress
-from gigas_exporter.cli.rows import BACKUPS, DISKS, backup_record, disk_record
+from gigas_exporter.cli.records import BACKUPS, DISKS, backup_record, disk_record
 from gigas_exporter.cli.table import Record
 from gigas_exporter.config import AccountSettings
 from gigas_exporter.errors import ApiError, GigasError
@@ -216,15 +216,15 @@ def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
         return
     shown = {
         **record,
-        "size_bytes": human.size(found.size_bytes),
-        "last_backup_size_bytes": human.size(record["last_backup_size_bytes"]),
-        "backup_age_seconds": human.age(report.age_seconds),
-        "max_age_seconds": human.limit(report.requirement.max_age_seconds),
+        "size_bytes": formatting.format_size(found.size_bytes),
+        "last_backup_size_bytes": formatting.format_size(record["last_backup_size_bytes"]),
+        "backup_age_seconds": formatting.format_age(report.age_seconds),
+        "max_age_seconds": formatting.format_limit(report.requirement.max_age_seconds),
     }
     width = max(map(len, shown))
     for name, value in shown.items():
         if name not in {"severity", "findings", "not_understood"} and value not in {None, ""}:
-            text = ("no", "yes")[value] if isinstance(value, bool) else human.printable(str(value))
+            text = ("no", "yes")[value] if isinstance(value, bool) else formatting.escape_control_chars(str(value))
             title = name.removesuffix("_seconds").removesuffix("_bytes").replace("_", " ")
             click.echo(f"{title:<{width}}  {text}")
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Final
 
-from gigas_exporter import human
+from gigas_exporter import formatting
 from gigas_exporter.cli.accounts import AccountSelection
 from gigas_exporter.cli.progress import progress
-from gigas_exporter.clock import Budget
+from gigas_exporter.clock import Deadline
 from gigas_exporter.errors import ApiError, GigasError, Reason
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.model import Backup
@@ -43,35 +43,35 @@ def wait_for_backup(
     Raises:
         GigasError: The backup failed, there is none in time, or it cannot be known.
     """
-    budget = Budget(selection.clock, timeout_seconds)
+    deadline = Deadline(selection.clock, timeout_seconds)
     began = selection.clock.monotonic()
     words = selection.settings.status_words
     with progress(f"waiting for the backup of disk {disk_id}") as tell:
         while True:
             found, state = _find_backup(
-                client, account_id, disk_id, budget, lambda each: _match_rank(each, known_ids, new_id)
+                client, account_id, disk_id, deadline, lambda each: _match_rank(each, known_ids, new_id)
             )
             waited = selection.clock.monotonic() - began
             status = (found.status or "").casefold() if found is not None else ""
             if found is not None and status in words.failed:
                 raise GigasError(f"backup {found.id} of disk {disk_id} failed: its status is {found.status}")
             if found is not None and status not in words.unfinished:
-                return f"backup {found.id} of disk {disk_id} can be used; it took {human.age(waited)}"
-            tell(f"waiting for the backup of disk {disk_id}: {state}; {human.age(waited)} so far")
+                return f"backup {found.id} of disk {disk_id} can be used; it took {formatting.format_age(waited)}"
+            tell(f"waiting for the backup of disk {disk_id}: {state}; {formatting.format_age(waited)} so far")
             step = min(max(_SHORTEST_STEP_SECONDS, waited * _STEP_SHARE), _LONGEST_STEP_SECONDS)
-            if not budget.wait(min(step, budget.remaining())) or budget.remaining() <= 0:
+            if not deadline.wait(min(step, deadline.remaining())) or deadline.remaining() <= 0:
                 raise GigasError(
-                    f"disk {disk_id} has no new backup that can be used after {human.age(timeout_seconds)}"
+                    f"disk {disk_id} has no new backup that can be used after {formatting.format_age(timeout_seconds)}"
                     f" ({state}); it may still come"
                 )
 
 
 def _find_backup(
-    client: ReadClient, account_id: str, disk_id: str, budget: Budget, rank: Callable[[Backup], int]
+    client: ReadClient, account_id: str, disk_id: str, deadline: Deadline, rank: Callable[[Backup], int]
 ) -> tuple[Backup | None, str]:
     """Return the new backup where it can be seen, and the state of things in words."""
     try:
-        listed: Iterable[Backup] = client.list_disk_backups(account_id, disk_id, budget=budget).items
+        listed: Iterable[Backup] = client.list_disk_backups(account_id, disk_id, deadline=deadline).items
     except ApiError as error:
         if error.status == HTTPStatus.NOT_FOUND:
             raise GigasError(f"account {account_id} has no disk {disk_id} any more") from None

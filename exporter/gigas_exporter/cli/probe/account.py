@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from gigas_exporter import human
+from gigas_exporter import formatting
 from gigas_exporter.cli.probe.facts import describe_list, reason_of
 from gigas_exporter.cli.probe.fields import Problem, decoders
 from gigas_exporter.cli.probe.lists import ListReading, Recorder, read_list
@@ -16,11 +16,11 @@ from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import LoginStates, ReadClient
 from gigas_exporter.inventory import (
     AccountInventory,
-    BackupsReading,
-    DisksReading,
-    MachinesReading,
+    BackupSnapshot,
+    DiskSnapshot,
+    MachineSnapshot,
     StalenessLimits,
-    summarise,
+    summarize_backups,
 )
 from gigas_exporter.model import Backup, Disk
 from gigas_exporter.poller.backups import own_backups
@@ -121,18 +121,18 @@ def _inventory(
     inventory = AccountInventory(account.account, _ENDLESS)
     if disks.items is not None:
         by_id = {disk.id: disk for disk in disks.items}
-        inventory = replace(inventory, disks=DisksReading(by_id, dict.fromkeys(by_id, now), now))
+        inventory = replace(inventory, disks=DiskSnapshot(by_id, dict.fromkeys(by_id, now), now))
     if machines.items is not None:
         by_id = {machine.id: machine for machine in machines.items}
-        inventory = replace(inventory, machines=MachinesReading(by_id, now))
+        inventory = replace(inventory, machines=MachineSnapshot(by_id, now))
     if backups.items is not None:
         grouped: dict[str, list[Backup]] = {}
         for backup in backups.items:
             if backup.disk_id is not None:
                 grouped.setdefault(backup.disk_id, []).append(backup)
-        summaries = {disk_id: summarise(each, settings.status_words, now) for disk_id, each in grouped.items()}
+        summaries = {disk_id: summarize_backups(each, settings.status_words, now) for disk_id, each in grouped.items()}
         whole = all(backup.disk_id is not None for backup in backups.items)
-        backups_reading = BackupsReading(summaries, frozenset(), now if whole else None, now)
+        backups_reading = BackupSnapshot(summaries, frozenset(), now if whole else None, now)
         inventory = replace(inventory, backups=backups_reading)
     return inventory.with_requirements(settings.policy)
 
@@ -173,7 +173,7 @@ def _with_own_lists(
     if reading is None:
         return inventory
     read = {
-        each: summarise(backups, settings.status_words, now)
+        each: summarize_backups(backups, settings.status_words, now)
         for each in unbacked
         if (backups := own.items.get(each)) is not None
     }
@@ -226,7 +226,7 @@ def _sizes(number: int, disks: tuple[Any, ...], backups: tuple[Any, ...]) -> lis
     problems = []
     typical = _median(list(by_id.values()))
     if typical is not None and not _PLAUSIBLE_DISK_BYTES[0] <= typical <= _PLAUSIBLE_DISK_BYTES[1]:
-        magnitude = human.size(10 ** (len(str(round(typical))) - 1)).split()[-1]
+        magnitude = formatting.format_size(10 ** (len(str(round(typical))) - 1)).split()[-1]
         problems.append(
             Problem(number, "disks", "disk_size", f"a typical disk would have some {magnitude}", "api.disk_size_unit")
         )

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from gigas_exporter import human
-from gigas_exporter.backup_summary import BackupStatusWords
+from gigas_exporter import formatting
+from gigas_exporter.backup_summary import BackupStatuses
 from gigas_exporter.cli.probe.fields import DECIDING, Field, Problem, similar_field, survey_fields
 from gigas_exporter.cli.probe.forms import form_of, has_zone, safe_name, safe_word
 from gigas_exporter.cli.probe.lists import ListReading
@@ -123,7 +123,7 @@ def describe_list(
 
 def _decade(size_bytes: float) -> tuple[str, str]:
     """Return the powers of ten, in the size's unit, between which a size lies."""
-    number, unit = human.size(size_bytes).split()
+    number, unit = formatting.format_size(size_bytes).split()
     low = 10 ** (len(str(int(float(number)))) - 1)
     return f"{low} {unit}", f"{low * 10} {unit}"
 
@@ -197,7 +197,7 @@ def _setting_for(each: Field) -> str:
     return {"disk_size": "api.disk_size_unit", "backup_size": "api.backup_size_unit"}.get(each.name, "")
 
 
-def _statuses(reading: ListReading, words: BackupStatusWords) -> list[dict[str, Any]]:
+def _statuses(reading: ListReading, words: BackupStatuses) -> list[dict[str, Any]]:
     """Return the statuses with their counts and how each is taken; those that may not be shown as their form."""
     taken: dict[str, Counter[str]] = {}
     for item in reading.decoded_items:
@@ -221,7 +221,7 @@ def _shown_status(item: Backup | Disk) -> str:
     return safe_word(item.status) or form_of(item.status, "status")
 
 
-def _status_problems(reading: ListReading, words: BackupStatusWords) -> Iterable[tuple[str | None, str, str]]:
+def _status_problems(reading: ListReading, words: BackupStatuses) -> Iterable[tuple[str | None, str, str]]:
     backups = [item for item in reading.decoded_items if isinstance(item, Backup)]
     unclear = Counter(_shown_status(each) for each in backups if words.outcome(each) == "unclear")
     if unclear:
@@ -248,7 +248,7 @@ def _newest(reading: ListReading) -> dict[str, float]:
 
 
 def _distance(seconds: float) -> str:
-    return f"{human.age(-seconds)} ahead" if seconds < 0 else f"{human.age(seconds)} ago"
+    return f"{formatting.format_age(-seconds)} ahead" if seconds < 0 else f"{formatting.format_age(seconds)} ago"
 
 
 def _date_problems(
@@ -258,7 +258,7 @@ def _date_problems(
         is_zoned = name not in fields or all(has_zone(form) for form in fields[name].forms if form != "null")
         if newest > wall + _AHEAD_SECONDS:
             setting = "the clock of this machine, or of the API" if is_zoned else "api.time_zone"
-            yield name, f"the newest date lies {human.age(newest - wall)} ahead", setting
+            yield name, f"the newest date lies {formatting.format_age(newest - wall)} ahead", setting
 
 
 def _date_notes(reading: ListReading, fields: Mapping[str, Field], wall: float) -> Iterable[str]:
@@ -267,6 +267,7 @@ def _date_notes(reading: ListReading, fields: Mapping[str, Field], wall: float) 
         is_zoned = name not in fields or all(has_zone(form) for form in fields[name].forms if form != "null")
         if not is_zoned and _HOUR / 2 <= wall - newest <= _LONGEST_OFFSET_SECONDS:
             yield (
-                f"{reading.name}.{name}: the newest date lies {human.age(wall - newest)} back and says no zone;"
+                f"{reading.name}.{name}: the newest date lies {formatting.format_age(wall - newest)} back"
+                " and says no zone;"
                 " if something was made or changed since, set api.time_zone"
             )

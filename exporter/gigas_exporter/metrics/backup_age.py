@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gigas_exporter.inventory import BackupSummary
-from gigas_exporter.metrics.compression import deflate
+from gigas_exporter.metrics.compression import deflate_segment
 from gigas_exporter.metrics.families import BACKUP_AGE
 from gigas_exporter.metrics.render import encode, header
 
-__all__ = ["AgePart", "AgeSection", "DeflatedAges"]
+__all__ = ["AgeFamily", "AgeTemplate", "DeflatedAges"]
 
 
 @dataclass(frozen=True, slots=True)
-class AgePart:
+class AgeTemplate:
     """The ages of one account's disks.
 
     Attributes:
@@ -32,7 +32,7 @@ class AgePart:
     newest: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, identities: Sequence[str], summaries: Sequence[BackupSummary | None]) -> AgePart:
+    def of(cls, identities: Sequence[str], summaries: Sequence[BackupSummary | None]) -> AgeTemplate:
         """Return the part for the disks with these label texts; a disk without a newest backup has no age."""
         lines, newest = [], []
         for labels, summary in zip(identities, summaries, strict=True):
@@ -63,7 +63,7 @@ class DeflatedAges:
     crc: int
 
 
-class AgeSection:
+class AgeFamily:
     """The whole family, for all accounts; safe to use from any thread.
 
     The work for a second is done once, inside a lock, however many scrapes come at that second.
@@ -72,7 +72,7 @@ class AgeSection:
         crc: The checksum of the text that stands before it in the exposition.
     """
 
-    def __init__(self, parts: Sequence[AgePart], crc: int) -> None:
+    def __init__(self, parts: Sequence[AgeTemplate], crc: int) -> None:
         self._parts = tuple(part for part in parts if part.newest)
         self._header = header(BACKUP_AGE).encode() if self._parts else b""
         self._crc = crc
@@ -92,7 +92,7 @@ class AgeSection:
             text = self._fill(second)
             if self._deflated is None:
                 crc = zlib.crc32(text, self._crc)
-                self._deflated = DeflatedAges(deflate(text) if text else b"", len(text), crc)
+                self._deflated = DeflatedAges(deflate_segment(text) if text else b"", len(text), crc)
             return self._deflated
 
     def _fill(self, second: int) -> bytes:

@@ -16,11 +16,11 @@ from itertools import groupby
 
 from gigas_exporter.clock import Clock
 from gigas_exporter.inventory import AccountInventory, SnapshotSource
-from gigas_exporter.metrics.account import AccountPart
-from gigas_exporter.metrics.ages import AgeSection
-from gigas_exporter.metrics.compression import GZIP_HEADER, deflate, gzip_end
+from gigas_exporter.metrics.account_renderer import AccountRenderer
+from gigas_exporter.metrics.backup_age import AgeFamily
+from gigas_exporter.metrics.compression import GZIP_HEADER, deflate_segment, gzip_trailer
 from gigas_exporter.metrics.families import BACKUP_AGE, FAMILIES
-from gigas_exporter.metrics.family import Info, Measure
+from gigas_exporter.metrics.family import Gauge, Info
 from gigas_exporter.metrics.group import Segment
 from gigas_exporter.metrics.render import header
 from gigas_exporter.metrics.telemetry import Telemetry
@@ -68,7 +68,7 @@ class _Body:
     texts: tuple[bytes, ...]
     size: int
     deflated: tuple[bytes, ...]
-    ages: AgeSection
+    ages: AgeFamily
 
 
 class Page:
@@ -85,9 +85,9 @@ class Page:
         self._telemetry = telemetry
         self._clock = clock
         self._headers = {family.name: _segment(header(family).encode()) for family in _FIXED}
-        self._parts: dict[str, AccountPart] = {}
+        self._parts: dict[str, AccountRenderer] = {}
         self._rendering = threading.Lock()
-        self._body = _Body(None, float("-inf"), float("-inf"), (), 0, (GZIP_HEADER,), AgeSection((), 0))
+        self._body = _Body(None, float("-inf"), float("-inf"), (), 0, (GZIP_HEADER,), AgeFamily((), 0))
         self.refresh()
 
     def refresh(self) -> None:
@@ -108,10 +108,10 @@ class Page:
         own = self._telemetry.text(openmetrics=openmetrics)
         content_type = OPENMETRICS if openmetrics else TEXT
         if not gzip:
-            return Exposition(_merged((*body.texts, body.ages.text(second), own)), content_type, None)
+            return Exposition(_coalesce((*body.texts, body.ages.text(second), own)), content_type, None)
         ages = body.ages.deflated(second)
-        end = gzip_end(zlib.crc32(own, ages.crc), body.size + ages.size + len(own))
-        chunks = _merged((*body.deflated, ages.deflated, deflate(own, last=True) + end))
+        end = gzip_trailer(zlib.crc32(own, ages.crc), body.size + ages.size + len(own))
+        chunks = _coalesce((*body.deflated, ages.deflated, deflate_segment(own, last=True) + end))
         return Exposition(chunks, content_type, "gzip")
 
     def textfile(self) -> bytes:
@@ -124,13 +124,13 @@ class Page:
         return self._body
 
     def _rendered(self, version: int, inventories: tuple[AccountInventory, ...], now: float) -> _Body:
-        parts: dict[str, AccountPart] = {}
+        parts: dict[str, AccountRenderer] = {}
         wall = self._clock.wall()
         for inventory in inventories:
-            part = parts[inventory.account.id] = self._parts.get(inventory.account.id) or AccountPart()
+            part = parts[inventory.account.id] = self._parts.get(inventory.account.id) or AccountRenderer()
             part.show(inventory, now, wall)
         self._parts = parts
-        segments = tuple(self._in_order(parts.values()))
+        segments = tuple(self._segments_by_family(parts.values()))
         crc = size = 0
         for segment in segments:
             crc = zlib.crc32(segment.text, crc)
@@ -141,11 +141,11 @@ class Page:
             min((part.due_at for part in parts.values()), default=float("inf")),
             tuple(segment.text for segment in segments),
             size,
-            _merged((GZIP_HEADER, *(segment.deflated for segment in segments))),
-            AgeSection([part.ages for part in parts.values()], crc),
+            _coalesce((GZIP_HEADER, *(segment.deflated for segment in segments))),
+            AgeFamily([part.ages for part in parts.values()], crc),
         )
 
-    def _in_order(self, parts: Iterable[AccountPart]) -> Iterable[Segment]:
+    def _segments_by_family(self, parts: Iterable[AccountRenderer]) -> Iterable[Segment]:
         """Give the families that have series, one after the other, each with the series of all accounts."""
         for family in _FIXED:
             found = [segment for part in parts if (segment := part.segments.get(family.name)) is not None]
@@ -154,14 +154,14 @@ class Page:
                 yield from found
 
 
-_FIXED = tuple(family for family in FAMILIES if isinstance(family, Measure | Info) and family is not BACKUP_AGE)
+_FIXED = tuple(family for family in FAMILIES if isinstance(family, Gauge | Info) and family is not BACKUP_AGE)
 
 
 def _segment(text: bytes) -> Segment:
-    return Segment(text, deflate(text))
+    return Segment(text, deflate_segment(text))
 
 
-def _merged(chunks: tuple[bytes, ...]) -> tuple[bytes, ...]:
+def _coalesce(chunks: tuple[bytes, ...]) -> tuple[bytes, ...]:
     """Return the chunks with small neighbours joined, so that they need few writes; large ones are not copied."""
     merged: list[bytes] = []
     for small, run in groupby(chunks, lambda chunk: len(chunk) < _CHUNK):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from gigas_exporter.backup_summary import BackupSummary
 from gigas_exporter.inventory import RESOURCES, AccountInventory, Outcome
-from gigas_exporter.metrics.ages import AgePart
+from gigas_exporter.metrics.backup_age import AgeTemplate
 from gigas_exporter.metrics.families import (
     ACCOUNT,
     ACCOUNT_FAMILIES,
@@ -25,15 +25,15 @@ from gigas_exporter.metrics.families import (
     REQUIREMENT_FAMILIES,
 )
 from gigas_exporter.metrics.group import FamilyGroup, Segment
-from gigas_exporter.metrics.judged import JudgedPart
+from gigas_exporter.metrics.judged import FindingsRenderer
 from gigas_exporter.metrics.render import labels_text
 from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.policy import Requirement
 
-__all__ = ["AccountPart"]
+__all__ = ["AccountRenderer"]
 
 
-class AccountPart:
+class AccountRenderer:
     """The rendered series of one account; used by one thread at a time.
 
     Attributes:
@@ -45,7 +45,7 @@ class AccountPart:
 
     def __init__(self) -> None:
         self.segments: dict[str, Segment] = {}
-        self.ages = AgePart()
+        self.ages = AgeTemplate()
         self.expires_at = float("inf")
         self.due_at = float("inf")
         self._inventory: AccountInventory | None = None
@@ -61,7 +61,7 @@ class AccountPart:
         self._machines: FamilyGroup[VirtualMachine] = FamilyGroup(MACHINE_FAMILIES, segments)
         self._polls: FamilyGroup[Outcome] = FamilyGroup(POLL_FAMILIES, segments)
         self._intervals: FamilyGroup[float] = FamilyGroup(INTERVAL_FAMILIES, segments)
-        self._judged = JudgedPart(segments)
+        self._judged = FindingsRenderer(segments)
 
     def show(self, inventory: AccountInventory, now: float, wall: float) -> None:
         """Render what the inventory says at the monotonic time ``now``, which is ``wall`` in UNIX seconds."""
@@ -90,7 +90,7 @@ class AccountPart:
         summaries = [inventory.backup_summary(disk_id, now) for disk_id in disks]
         if summaries != self._summaries or labels is not self._disk_labels:
             self._backups.show(labels, summaries)
-            self.ages = AgePart.of(labels, summaries)
+            self.ages = AgeTemplate.of(labels, summaries)
         self._known_disks, self._disk_labels, self._summaries = disks, labels, summaries
 
 
@@ -101,9 +101,9 @@ def _backups_read(inventory: AccountInventory, disks: Mapping[str, Disk]) -> lis
         return [None] * len(disks)
     if not outcome.success or reading is None or listed is None:
         return [False] * len(disks)
-    swept_at = reading.swept_at if reading.swept_at is not None else float("-inf")
+    full_scan_started_at = reading.full_scan_started_at if reading.full_scan_started_at is not None else float("-inf")
     return [
         disk_id not in reading.failed_disks
-        and (disk_id in reading.summaries or listed.first_seen.get(disk_id, float("inf")) <= swept_at)
+        and (disk_id in reading.summaries or listed.first_seen.get(disk_id, float("inf")) <= full_scan_started_at)
         for disk_id in disks
     ]

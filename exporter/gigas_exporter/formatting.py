@@ -11,15 +11,15 @@ from typing import Final
 
 __all__ = [
     "DURATION_MILLISECONDS",
-    "age",
-    "ago",
     "did_you_mean",
+    "error_location",
+    "escape_control_chars",
+    "format_age",
+    "format_ago",
     "format_duration",
-    "limit",
-    "moment",
-    "place_of",
-    "printable",
-    "size",
+    "format_limit",
+    "format_size",
+    "format_timestamp",
 ]
 
 _SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -43,7 +43,7 @@ DURATION_MILLISECONDS: Final = {
 """The units of a duration as Prometheus writes it, largest first."""
 
 
-def size(size_bytes: float | None) -> str:
+def format_size(size_bytes: float | None) -> str:
     """Return bytes in the largest unit that keeps the number at 1 or more, such as ``20 GiB``; empty when unknown."""
     if size_bytes is None:
         return ""
@@ -55,7 +55,7 @@ def size(size_bytes: float | None) -> str:
     return f"{value:.4g} {_SIZE_UNITS[unit]}"
 
 
-def age(seconds: float | None) -> str:
+def format_age(seconds: float | None) -> str:
     """Return a span of time in its two largest units, such as ``1d 6h``; empty when unknown."""
     if seconds is None:
         return ""
@@ -73,7 +73,7 @@ def age(seconds: float | None) -> str:
     return " ".join(parts) or "0s"
 
 
-def ago(seconds: float) -> str:
+def format_ago(seconds: float) -> str:
     """Return how long ago something was, in words, such as ``3 minutes ago``; what lies ahead is ``just now``."""
     for unit, length in _UNIT_SECONDS:
         if (count := int(seconds // length)) > 0:
@@ -99,12 +99,12 @@ def format_duration(seconds: float) -> str:
     return "".join(parts)
 
 
-def limit(seconds: float | None) -> str:
+def format_limit(seconds: float | None) -> str:
     """Return a limit as the configuration has it, such as ``26h``; empty where there is none."""
     return "" if seconds is None else format_duration(seconds)
 
 
-def moment(timestamp: float | None) -> str:
+def format_timestamp(timestamp: float | None) -> str:
     """Return UNIX seconds as RFC 3339 in UTC; empty when unknown."""
     if timestamp is None:
         return ""
@@ -114,14 +114,14 @@ def moment(timestamp: float | None) -> str:
         return ""
 
 
-def printable(text: str | None) -> str:
+def escape_control_chars(text: str | None) -> str:
     r"""Return text with everything that a terminal could obey or that would break a line written as ``\x1b``."""
     if text is None:
         return ""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
-def place_of(error: BaseException) -> str:
+def error_location(error: BaseException) -> str:
     """Return where an error comes from, such as ``loop.py:80``; one without frames comes from an unknown place."""
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gigas_exporter import human
+from gigas_exporter import formatting
 from gigas_exporter.cli.output import Table
 from gigas_exporter.cli.table import Column, Record, cut_list, cut_start
 from gigas_exporter.model import Backup
@@ -30,7 +30,7 @@ def _backup_age(record: Record) -> str:
         return "not read"
     if record["backup_age_seconds"] is None:
         return "none" if record["backups"] == 0 else "unknown"
-    return human.age(record["backup_age_seconds"])
+    return formatting.format_age(record["backup_age_seconds"])
 
 
 def _yes_or_no(value: bool | None) -> str:
@@ -44,10 +44,10 @@ DISKS: Final = Table(
         Column("mount_point", "MOUNT POINT", shortest=12, cut=cut_start, yields=2),
         Column("disk_id", "DISK", right=True),
         Column("account", "ACCOUNT", shortest=8, yields=7),
-        Column("size_bytes", "SIZE", human.size, right=True, yields=5),
+        Column("size_bytes", "SIZE", formatting.format_size, right=True, yields=5),
         Column("status", "STATUS", shortest=8, yields=6),
         Column("backup_age_seconds", "BACKUP AGE", text=_backup_age, style=_style, right=True),
-        Column("max_age_seconds", "LIMIT", human.limit, right=True, yields=3),
+        Column("max_age_seconds", "LIMIT", formatting.format_limit, right=True, yields=3),
         Column("backups", "BACKUPS", right=True, yields=8),
         Column("reason", "WHY EXEMPT", shortest=12, yields=4),
     ),
@@ -88,9 +88,9 @@ BACKUPS: Final = Table(
     columns=(
         Column("backup_id", "BACKUP", right=True),
         Column("date_created", "CREATED", yields=1),
-        Column("age_seconds", "AGE", human.age, right=True),
+        Column("age_seconds", "AGE", formatting.format_age, right=True),
         Column("status", "STATUS", shortest=10),
-        Column("size_bytes", "SIZE", human.size, right=True, yields=2),
+        Column("size_bytes", "SIZE", formatting.format_size, right=True, yields=2),
         Column("backup_type", "TYPE", shortest=10, yields=3),
         Column("locked", "LOCKED", _yes_or_no, yields=5),
         Column("operating_system", "OS", shortest=8, yields=4),
@@ -139,13 +139,13 @@ def disk_record(report: DiskReport) -> Record:
         "add_to_linux_fstab": disk.add_to_linux_fstab,
         "data_store_id": disk.data_store_id,
         "data_store_group_id": disk.data_store_group_id,
-        "created_at": human.moment(disk.created_at) or None,
-        "updated_at": human.moment(disk.updated_at) or None,
+        "created_at": formatting.format_timestamp(disk.created_at) or None,
+        "updated_at": formatting.format_timestamp(disk.updated_at) or None,
         "required": report.requirement.required,
         "reason": report.requirement.reason,
         "max_age_seconds": _whole(report.requirement.max_age_seconds),
         "backup_age_seconds": None if report.age_seconds is None else round(report.age_seconds),
-        "last_backup": human.moment(summary.newest_at if summary is not None else None) or None,
+        "last_backup": formatting.format_timestamp(summary.newest_at if summary is not None else None) or None,
         "last_backup_size_bytes": summary.newest_size_bytes if summary is not None else None,
         "backups": summary.usable if summary is not None else None,
         "failed_backups": summary.failed if summary is not None else None,
@@ -158,7 +158,7 @@ def backup_record(backup: Backup, wall: float) -> Record:
     return {
         "backup_id": backup.id,
         "disk_id": backup.disk_id,
-        "date_created": human.moment(created) or None,
+        "date_created": formatting.format_timestamp(created) or None,
         "age_seconds": None if created is None else max(0, round(wall - created)),
         "status": backup.status,
         "backup_type": backup.backup_type,

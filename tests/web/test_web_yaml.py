@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gigas_exporter.errors import ConfigError
-from gigas_exporter.strict_yaml import load_yaml
+from gigas_exporter.yaml_loader import load_yaml
 
 
 @pytest.mark.parametrize(

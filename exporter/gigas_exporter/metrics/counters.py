@@ -13,12 +13,12 @@ from bisect import bisect_left
 from gigas_exporter.metrics.family import Family
 from gigas_exporter.metrics.render import header, labels_text, value_text
 
-__all__ = ["Durations", "Tally"]
+__all__ = ["Histogram", "LabeledValue"]
 
 Labels = tuple[str, ...]
 
 
-class Tally:
+class LabeledValue:
     """The series of a counter or a gauge; one that was never touched is absent. Safe to use from any thread."""
 
     def __init__(self, family: Family) -> None:
@@ -64,7 +64,7 @@ class Tally:
         self._values[labels] = value
 
 
-class Durations:
+class Histogram:
     """A histogram with one label. Safe to use from any thread.
 
     Args:
