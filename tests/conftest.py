@@ -16,9 +16,9 @@ from hypothesis import settings
 from support.environment import begin_anew, is_clean
 from support.kinds import doing_no_more_than, kind_of
 
-# Whose programs are measured for coverage, which doubles the time that one takes to start; what those of the other
-# folders reach, these and the tests' own process reach, too.
-MEASURED = ("cli", "lifecycle")
+# Whose programs are measured for coverage, which doubles the time that one takes to start; what those of the others
+# reach, these and the tests' own process reach, too.
+MEASURED = ("cli/test_cli_main", "lifecycle/")
 LONGEST = ("secrets", "alerts", "docs", "lifecycle", "soak", "statuspage", "e2e", "fuzz", "bench")
 
 
@@ -47,12 +47,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_place)
 
 
-def _folder(item: pytest.Item) -> str:
-    return item.path.relative_to(Path(__file__).parent).parts[0]
+def _file(item: pytest.Item) -> str:
+    return item.path.relative_to(Path(__file__).parent).as_posix()
 
 
 def _place(item: pytest.Item) -> int:
-    folder = _folder(item)
+    folder = _file(item).partition("/")[0]
     return LONGEST.index(folder) if folder in LONGEST else len(LONGEST)
 
 
@@ -60,7 +60,7 @@ def _place(item: pytest.Item) -> int:
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Let coverage measure the programs of some tests only."""
     measure = os.environ.get("COVERAGE_PROCESS_CONFIG")
-    if measure is None or _folder(item) in MEASURED:
+    if measure is None or _file(item).startswith(MEASURED):
         return (yield)
     del os.environ["COVERAGE_PROCESS_CONFIG"]
     try:
