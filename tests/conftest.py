@@ -18,7 +18,7 @@ from support.kinds import doing_no_more_than, kind_of
 
 # Whose programs are measured for coverage, which doubles the time that one takes to start; what those of the others
 # reach, these and the tests' own process reach, too.
-MEASURED = ("cli/test_cli_main", "lifecycle/")
+MEASURED = ("cli/test_cli_main", "lifecycle/test_lifecycle_reload", "lifecycle/test_lifecycle_s")
 LONGEST = ("secrets", "alerts", "docs", "lifecycle", "soak", "statuspage", "e2e", "fuzz", "bench")
 
 
