@@ -94,6 +94,7 @@ class ApiError(GigasError):
         status: The HTTP status.
         operation: The API operation that failed.
         retry_after: Seconds that the API asked to wait, where it did in a form that can be understood.
+        detail: The likely cause, and the setting to try.
         api_message: The API's own words about a change that it rejected: printable, without secrets, and short.
     """
 
@@ -112,6 +113,7 @@ class ApiError(GigasError):
         self.operation = operation
         self.status = status
         self.retry_after = retry_after
+        self.detail = detail
         self.reason = _reason_of_status(status)
 
 

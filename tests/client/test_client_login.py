@@ -32,6 +32,7 @@ class Door:
     def __init__(self) -> None:
         self.password = "right"
         self.status = 401
+        self.body = b""
         self.scheme = "{}"
         self.reply: dict[str, Any] = {}
         self.logins: list[Any] = []
@@ -43,7 +44,7 @@ class Door:
             self.logins.append(body)
             name = "access_token" if is_form else "token"
             is_right = body["password"] == self.password
-            wire.reply(200, {name: "e30.e30.x_-y", **self.reply}) if is_right else wire.reply(self.status, b"")
+            wire.reply(200, {name: "e30.e30.x_-y", **self.reply}) if is_right else wire.reply(self.status, self.body)
         else:
             wire.reply(200 if seen.authorization == self.scheme.format("e30.e30.x_-y") else 401, DISK)
 
@@ -146,6 +147,42 @@ def test_a_login_that_gives_no_token_waits(api: Any, clients: Any, door: Door) -
             client.get_disk("1", "2")
     assert len(door.logins) == 1
     assert client.login_blocked_until is not None
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>wrong password</html>", b"[]", b'"no"', b'{"tok'])
+def test_a_login_answered_with_anything_else_waits(api: Any, clients: Any, clock: Any, door: Door, body: bytes) -> None:
+    """What is not understood may be a rejection, which is why the wait grows."""
+    door.status, door.body = 200, body
+    client = clients(api(door).url, LoginCredential("me", FixedSecret(Secret("wrong"), "x")), clock=clock)
+    messages = set()
+    for _ in range(30):
+        with pytest.raises(DecodeError) as caught:
+            client.get_disk("1", "2")
+        messages.add(str(caught.value))
+        clock.now += 60
+    assert len(messages) == 1
+    assert len(door.logins) == 5
+
+
+@pytest.mark.parametrize("status", [301, 404, 405, 415])
+def test_a_login_that_is_not_there_is_sent_twice_an_interval_for_all(
+    api: Any, clients: Any, clock: Any, door: Door, status: int
+) -> None:
+    """Nothing was said about the password, and an API that is being deployed is back within an interval."""
+    door.status = status
+    client = clients(api(door).url, LoginCredential("me", FixedSecret(Secret("wrong"), "x")), clock=clock)
+    messages = set()
+    for each in range(60):
+        with pytest.raises(ApiError, match="create_token") as caught:
+            client.get_disk(str(each), "2")
+        messages.add(str(caught.value))
+        clock.now += 10
+    assert len(messages) == 1
+    assert len(door.logins) == 20
+    door.password = "wrong"
+    clock.now += 20
+    assert client.get_disk("1", "2").id == "2"
+    assert client.login_blocked_until is None
 
 
 def test_the_same_password_in_many_places_is_one_login(api: Any, clients: Any, tmp_path: Path, door: Door) -> None:

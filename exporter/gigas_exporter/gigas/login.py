@@ -72,18 +72,21 @@ class LoginBlock:
         if self._error is not None and self.until is not None and self._clock.monotonic() < self.until:
             raise self._error()
 
-    def begin(self, first_wait_seconds: float, error: Callable[[], GigasError]) -> bool:
-        """Block the login; return whether it was not rejected before.
+    def begin(self, first_wait_seconds: float, error: Callable[[], GigasError], *, is_rejected: bool = True) -> bool:
+        """Block the login; return whether it was not blocked before.
 
         Args:
             first_wait_seconds: How long it waits after its first rejection.
             error: Makes what is raised meanwhile.
+            is_rejected: Whether the password may be wrong; else the login waits half as long, each time.
         """
         is_first = self._error is None
-        limit = _MAX_WAIT_ACCEPTED_SECONDS if self._was_accepted else _MAX_WAIT_SECONDS
-        self._wait = min(limit, first_wait_seconds if is_first else 2 * self._wait)
+        wait = first_wait_seconds / 2
+        if is_rejected:
+            limit = _MAX_WAIT_ACCEPTED_SECONDS if self._was_accepted else _MAX_WAIT_SECONDS
+            wait = self._wait = min(limit, 2 * self._wait or first_wait_seconds)
         self._error = error
-        self.until = self._clock.monotonic() + self._wait
+        self.until = self._clock.monotonic() + wait
         return is_first
 
     def end(self) -> None:

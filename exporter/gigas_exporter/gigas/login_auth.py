@@ -36,6 +36,7 @@ _MAX_LIFE_SECONDS = 30 * 60.0
 _MIN_LIFE_SECONDS = 60.0
 # Those that may mean the user; 402, 409, 423 and 451 where it is locked already.
 _REJECTED = frozenset({400, 401, 402, 403, 409, 422, 423, 451})
+_PASSING = frozenset({408, 425, 429})  # and those of the server itself; a login with any other status waits a moment
 
 
 @dataclass(slots=True)
@@ -216,16 +217,18 @@ class LoginAuth:
         try:
             token, expires_at = self._tokens.get(password, deadline, self._clock.wall())
         except ApiError as error:
+            if error.status in _PASSING or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise
             if error.status not in _REJECTED:
+                again = partial(ApiError, error.operation, error.status, detail=error.detail)
+                self._block(state, {"status": error.status}, again, is_rejected=False)
                 raise
             message = f"the API refused the login (status {error.status}): check {self.secret_name}"
             self._block(state, {"status": error.status}, partial(AuthError, message))
             raise AuthError(message) from None
         except DecodeError as error:
-            if error.field != "token":
-                raise
-            # Some APIs say no with status 200.
-            self._block(state, {"error": str(error)}, partial(DecodeError, "token", error.detail))
+            # Some APIs say no with status 200, in JSON or on a page.
+            self._block(state, {"error": str(error)}, partial(DecodeError, error.field, error.detail))
             raise
         state.block.end()
         life = expires_at - self._clock.wall() if expires_at is not None else _MAX_LIFE_SECONDS
@@ -234,8 +237,10 @@ class LoginAuth:
         issued.schedule_renewal(_RENEW_AT, self._clock)
         return issued
 
-    def _block(self, state: LoginState, facts: dict[str, object], error: Callable[[], GigasError]) -> None:
-        if state.block.begin(self._first_wait, error):
+    def _block(
+        self, state: LoginState, facts: dict[str, object], error: Callable[[], GigasError], *, is_rejected: bool = True
+    ) -> None:
+        if state.block.begin(self._first_wait, error, is_rejected=is_rejected):
             _log.warning("login rejected; it waits before it is sent again", extra=facts)
         self._set_blocked()
 

@@ -28,6 +28,7 @@ _BACKUPS_CAUSES: Final[Mapping[int, str]] = {
     HTTPStatus.NOT_FOUND: "the API may have no list of all backups; try poll.backups_source: disk",
     HTTPStatus.METHOD_NOT_ALLOWED: "the API may have no list of all backups; try poll.backups_source: disk",
 }
+_NO_LOGIN: Final = "there may be no such way to log in; check api.url and api.login"
 _UNLABELLED: Final = frozenset({"base", "message"})
 _PAGE_SIZE: Final = "it may not take so many items a page; lower api.page_size"
 _REDIRECT: Final = "redirects are not followed; check api.url"
@@ -44,6 +45,8 @@ def likely_cause(operation: str, status: int) -> str:
         return _BACKUPS_CAUSES[status]
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _SERVER
+    if operation == "create_token" and status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
+        return _NO_LOGIN
     is_about_account = operation.startswith("list_") or status != HTTPStatus.NOT_FOUND
     return _CAUSES.get(status, "") if is_about_account else ""
 
