@@ -154,12 +154,27 @@ def test_an_item_without_readable_id_is_skipped_and_counted(decode: Any, raw: ob
         (7.0, "7"),
         ("007", "007"),
         (" 7 ", "7"),
-        ("a b", "a b"),
+        ("3f2a-b:c_d.e@f", "3f2a-b:c_d.e@f"),
+        ("é١", "é١"),
         (10**30, str(10**30)),
         ("a/b", None),
         ("..", None),
         (".", None),
         ("a\nb", None),
+        ("a b", None),
+        ("1;reboot", None),
+        ("$(reboot)", None),
+        ("1`reboot`", None),
+        ("1|sh", None),
+        ("1&", None),
+        ("1'", None),
+        ('1"', None),
+        ("1\\", None),
+        ("*", None),
+        ("~", None),
+        ("1#", None),
+        ("{1,2}", None),
+        ("--yes", None),
         ("\x00", None),
         ("\u2028", None),
         ("\ud800", None),
@@ -174,7 +189,7 @@ def test_an_item_without_readable_id_is_skipped_and_counted(decode: Any, raw: ob
     ],
 )
 def test_ids_are_text(value: object, expected: str | None) -> None:
-    """Numbers and strings are ids, and compare as text; what no path of the API could hold is none."""
+    """Numbers and strings are ids, and compare as text; what is more in a path or a shell is none."""
     invalid: Counter[str] = Counter()
     found = decode_disk({"id": value}, invalid)
     assert (found.id if found else None) == expected

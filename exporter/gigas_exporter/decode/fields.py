@@ -45,6 +45,8 @@ AHEAD = "lies in the future"
 _MAX_SIZE_BYTES = 2**60
 _MAX_EXACT_FLOAT = 2**53
 _ID_END = 10**MAX_TEXT_LENGTH
+# What needs no quotes in a path or a shell and is no option: alerts hold commands with ids, which people paste.
+_ID = re.compile(r"\w[\w.:@+,=%-]*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _FLAGS: dict[object, bool] = {
     **dict.fromkeys((True, "true", "1", "yes", "on", "t", "y", "enabled"), True),
@@ -79,14 +81,13 @@ def report_problems(problems: Iterable[Problem], invalid: Counter[str]) -> None:
 
 
 def decode_id(value: object) -> str | None:
-    """Return an id as text; one that no path of the API could hold is none."""
+    """Return an id as text; one that could be more than an id in a path or a command is none."""
     if isinstance(value, int) and not isinstance(value, bool):
         # Python's own limit on the digits of an int is far above; a number that long is no id.
         return str(value) if -_ID_END < value < _ID_END else None
     if isinstance(value, str):
         text = value.strip()
-        fits = 0 < len(text) <= MAX_TEXT_LENGTH and text.isprintable() and "/" not in text and text not in {".", ".."}
-        return text if fits else None
+        return text if len(text) <= MAX_TEXT_LENGTH and _ID.fullmatch(text) else None
     if isinstance(value, float) and value.is_integer() and abs(value) <= _MAX_EXACT_FLOAT:
         return str(int(value))
     return None
