@@ -26,7 +26,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from gigas_exporter.bundle.alerts import RULE_FILES
-from gigas_exporter.simulator import SimulatorServer, World
+from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
 from support.programs import Prometheus, account_environment, exporter, prometheus, tool
 
 _ALERTS = Path(__file__).resolve().parents[2] / "alerts"
@@ -102,7 +102,7 @@ def main(disks: int, other: Path | None) -> int:
         sets[str(other)] = sorted(other.glob("*.rules.yml"))
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)
-        with SimulatorServer(World(seed=1, disks=disks)) as cloud:
+        with SimulatorServer(SimulatedCloud(seed=1, disks=disks)) as cloud:
             environ = account_environment(cloud, GIGAS_API_MAX_REQUESTS_PER_SECOND="0")
             with exporter(directory, environ) as served:
                 target = served.url.removeprefix("http://")

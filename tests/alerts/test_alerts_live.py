@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from gigas_exporter.bundle.alerts import RULE_FILES
-from gigas_exporter.simulator import SimulatorServer, World
+from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
 from support.notifications import Receiver, quick, receiving, sixtieth
 from support.programs import (
     Alertmanager,
@@ -58,7 +58,7 @@ def test_nothing_but_durations_differs(directory: Path) -> None:
 class Live:
     """All programs, running; two exporters watch the same account, each through an API of its own."""
 
-    world: World
+    world: SimulatedCloud
     apis: tuple[SimulatorServer, SimulatorServer]
     instances: tuple[str, str]
     manager: Alertmanager
@@ -78,7 +78,7 @@ class Live:
         ]
 
 
-def _healthy_disk(world: World) -> str:
+def _healthy_disk(world: SimulatedCloud) -> str:
     """Delete all disks of the account but one that is well, and return that."""
     kept = next(
         disk.id
@@ -101,7 +101,7 @@ def _healthy_disk(world: World) -> str:
 def live(request: pytest.FixtureRequest, directory: Path, tmp_path: Path) -> Iterator[Live]:
     """The shipped rules and the Alertmanager example between two exporters and a webhook; with an external label."""
     newer = request.param != "debian"
-    world = World(seed=3, disks=40, style="plain", eventful=False)
+    world = SimulatedCloud(seed=3, disks=40, style="plain", eventful=False)
     kept = _healthy_disk(world)
     for name in RULE_FILES:
         (tmp_path / name).write_text(sixtieth((directory / name).read_text(encoding="utf-8")), encoding="utf-8")
@@ -172,7 +172,7 @@ def test_from_an_error_to_one_message_and_through_an_outage(live: Live) -> None:
 
 def test_prometheus_answers_every_query_of_the_runbooks(directory: Path, tmp_path: Path) -> None:
     """What a woken person copies from a runbook runs, also while a disk seems to be there twice."""
-    world = World(seed=3, disks=40, style="plain", eventful=False)
+    world = SimulatedCloud(seed=3, disks=40, style="plain", eventful=False)
     with SimulatorServer(world) as simulator:
         environ = account_environment(simulator, GIGAS_API_MAX_REQUESTS_PER_SECOND="0")
         with exporter(tmp_path, environ, "--poll.interval=1s") as served:

@@ -19,7 +19,7 @@ import requests
 import yaml
 
 from gigas_exporter.bundle.alerts import write_alerts
-from gigas_exporter.simulator import SimulatorServer, World
+from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
 from support.notifications import quick, receiving, sixtieth
 from support.programs import (
     Process,
@@ -87,7 +87,7 @@ class Sites:
         store: Where all of it is.
     """
 
-    worlds: dict[str, World]
+    worlds: dict[str, SimulatedCloud]
     agents: dict[str, Process]
     store: str
 
@@ -125,7 +125,7 @@ def _prometheus_store(directory: Path) -> Iterator[str]:
 def sites(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sites]:
     """Two sites with the same instance, account and disks; under VictoriaMetrics the first one's agent is vmagent."""
     _rules(tmp_path / "rules")
-    worlds = {site: World(seed=3, disks=40, style="plain", eventful=False) for site in SITES}
+    worlds = {site: SimulatedCloud(seed=3, disks=40, style="plain", eventful=False) for site in SITES}
     with ExitStack() as stack:
         if request.param == "victoria":
             more = ("-notifier.blackhole", "-datasource.queryStep=10s")

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import pytest
 
 from gigas_exporter.cli.main import main
-from gigas_exporter.simulator import SimulatorServer, World
+from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
 
 ACCOUNT = "4242"
 HOSTILE_TEXT = "\x1b[31m\x1b]0;owned\x07\x9b1m\u202e\r\nfake | `x`"
@@ -40,7 +40,7 @@ class Run(Protocol):
 @pytest.fixture
 def cloud() -> Iterator[SimulatorServer]:
     """Two accounts with all troubles among their disks, whose operations end soon."""
-    world = World(seed=0, disks=32, accounts=2)
+    world = SimulatedCloud(seed=0, disks=32, accounts=2)
     world.operation_seconds = 0.2
     with SimulatorServer(world) as server:
         yield server

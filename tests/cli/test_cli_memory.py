@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gigas_exporter import memory
-from gigas_exporter.simulator import SimulatorServer, World
+from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
 from support.programs import Process, account_environment, answers, await_true, free_port, running
 
 BURST = """
@@ -109,7 +109,7 @@ def _has_said(process: Process, count: int) -> bool:
 
 def test_a_reload_leaves_nothing_of_the_old_connections(tmp_path: Path) -> None:
     """However often it comes: what was polled with before is gone when it is over."""
-    with SimulatorServer(World(seed=3, disks=6, eventful=False)) as cloud:
+    with SimulatorServer(SimulatedCloud(seed=3, disks=6, eventful=False)) as cloud:
         url = f"http://127.0.0.1:{free_port()}"
         flags = [f"--web.listen-address={url.removeprefix('http://')}", "--poll.backups-interval=1s"]
         command = [sys.executable, "-c", COUNTING, "serve", *flags]

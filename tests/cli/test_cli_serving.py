@@ -17,7 +17,7 @@ import requests
 
 from gigas_exporter import __version__
 from gigas_exporter.metrics.families import FAMILIES
-from gigas_exporter.simulator import SimulatorServer, World
+from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
 from support.programs import account_environment, answers, await_true, exporter, free_port, running
 
 ASKED_AGAIN = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
@@ -55,7 +55,7 @@ sys.exit(main())
 @pytest.fixture
 def cloud() -> Iterator[SimulatorServer]:
     """A simulated cloud that stands still."""
-    with SimulatorServer(World(seed=3, disks=6, eventful=False)) as server:
+    with SimulatorServer(SimulatedCloud(seed=3, disks=6, eventful=False)) as server:
         yield server
 
 

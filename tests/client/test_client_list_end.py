@@ -14,7 +14,7 @@ from gigas_exporter.gigas import ApiKeyCredential, ApiSettings, FixedSecret, Rea
 from gigas_exporter.gigas.observer import NullObserver
 from gigas_exporter.gigas.pagination import LIST_END_TTL_SECONDS
 from gigas_exporter.secret import Secret
-from gigas_exporter.simulator import SimulatorServer, World
+from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
 
 ACCOUNT = "4242"
 DISKS = 20
@@ -25,7 +25,7 @@ PAGE_SIZES = [DISKS, 5]
 @pytest.fixture
 def cloud() -> Iterator[SimulatorServer]:
     """A simulated cloud in which nothing happens by itself."""
-    with SimulatorServer(World(seed=5, disks=DISKS, eventful=False)) as cloud:
+    with SimulatorServer(SimulatedCloud(seed=5, disks=DISKS, eventful=False)) as cloud:
         yield cloud
 
 

@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 from docs.pages import ROOT
-from gigas_exporter.simulator import SimulatorServer, World
+from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
 from support.programs import account_environment
 
 
 def test_the_library_example_lists_the_disks(tmp_path: Path) -> None:
     """examples/library.py prints one line for each disk of the account."""
-    world = World(seed=0, disks=6, accounts=1)
+    world = SimulatedCloud(seed=0, disks=6, accounts=1)
     key = tmp_path / "key"
     with SimulatorServer(world) as server:
         environ = account_environment(server, GIGAS_API_KEY_FILE=str(key))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gigas_exporter.model import Backup, Disk
-from gigas_exporter.simulator import SimulatorServer, World
+from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
 from support.programs import Prometheus, account_environment, await_true, exporter, prometheus
 
 ACCOUNT = "4242"
@@ -70,7 +70,7 @@ def usable(backups: tuple[Backup, ...]) -> list[Backup]:
     return [backup for backup in backups if backup.status == "completed"]
 
 
-def newest(world: World, disk: Disk) -> Backup | None:
+def newest(world: SimulatedCloud, disk: Disk) -> Backup | None:
     """A disk's newest usable backup."""
     found = usable(world.backups(ACCOUNT, disk.id))
     return max(found, key=lambda backup: backup.date_created or 0.0, default=None)
@@ -81,7 +81,7 @@ def required(disk: Disk) -> bool:
     return not disk.is_swap and disk.autobackup is True
 
 
-PER_DISK: dict[str, Callable[[World, Disk], float | None]] = {
+PER_DISK: dict[str, Callable[[SimulatedCloud, Disk], float | None]] = {
     "gigas_disk_info": lambda _, disk: 1.0,
     "gigas_disk_status": lambda _, disk: None if disk.status is None else 1.0,
     "gigas_disk_size_bytes": lambda _, disk: disk.size_bytes,
@@ -107,7 +107,7 @@ PER_DISK: dict[str, Callable[[World, Disk], float | None]] = {
 """By metric, its value for a disk, out of the simulated cloud's own state."""
 
 
-def truth(world: World, metric: str) -> Truth:
+def truth(world: SimulatedCloud, metric: str) -> Truth:
     """By disk id, the values that a metric must have."""
     values = {disk.id: PER_DISK[metric](world, disk) for disk in world.disks(ACCOUNT)}
     return {disk_id: float(value) for disk_id, value in values.items() if value is not None}
@@ -121,12 +121,12 @@ def seen(server: Prometheus, metric: str) -> Truth:
     return values
 
 
-def agrees(server: Prometheus, world: World, metric: str) -> bool:
+def agrees(server: Prometheus, world: SimulatedCloud, metric: str) -> bool:
     """Whether Prometheus has exactly the true values of a metric."""
     return seen(server, metric) == truth(world, metric)
 
 
-def assert_all_agree(server: Prometheus, world: World) -> None:
+def assert_all_agree(server: Prometheus, world: SimulatedCloud) -> None:
     """Prometheus knows of each disk what the simulated cloud holds."""
     for metric in PER_DISK:
         await_true(partial(agrees, server, world, metric), what=f"agreement on {metric}")
@@ -137,7 +137,7 @@ def assert_all_agree(server: Prometheus, world: World) -> None:
         assert age == pytest.approx(time.time() - dates[disk_id], abs=5.0)
 
 
-def assert_labels_are_the_clouds(server: Prometheus, world: World) -> None:
+def assert_labels_are_the_clouds(server: Prometheus, world: SimulatedCloud) -> None:
     """Names come through Prometheus as they are in the cloud, whatever characters they hold."""
     disks = {disk.id: disk for disk in world.disks(ACCOUNT)}
     for labels, _ in server.query("gigas_disk_info"):
@@ -157,7 +157,7 @@ def assert_labels_are_the_clouds(server: Prometheus, world: World) -> None:
 @pytest.mark.parametrize("credential", ["api_key", "login"])
 def test_prometheus_sees_what_the_cloud_holds(tmp_path: Path, source: str, credential: str) -> None:
     """Every metric of the contract is there with the cloud's values, before and after disks and backups change."""
-    world = World(seed=5, disks=24, speed=0.001)
+    world = SimulatedCloud(seed=5, disks=24, speed=0.001)
     with SimulatorServer(world) as cloud:
         environ = account_environment(cloud)
         if credential == "login":

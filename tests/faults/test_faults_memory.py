@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gigas_exporter.simulator import SimulatorServer, World
+from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
 from support.exposition import metric
 from support.programs import account_environment, await_true, exporter
 
@@ -59,7 +59,7 @@ def peak_bytes(pid: int) -> int:
 @pytest.mark.parametrize("value", ["[[]]", '{"a":0}'])
 def test_an_answer_of_countless_values_takes_no_more_than_a_good_one(tmp_path: Path, value: str) -> None:
     """16 MB of tiny values, which would take 20 to 40 times as much once they are parsed, are given up before."""
-    with SimulatorServer(World(seed=1, disks=6, eventful=False)) as cloud:
+    with SimulatorServer(SimulatedCloud(seed=1, disks=6, eventful=False)) as cloud:
         cloud.faults.add("crowded_body", "list_disks", value=value)
         environ = account_environment(cloud)
         with exporter(
@@ -75,7 +75,7 @@ def test_an_answer_of_countless_values_takes_no_more_than_a_good_one(tmp_path: P
 
 def test_bombs_in_place_of_each_disks_backups_take_no_more_than_those_under_way(tmp_path: Path) -> None:
     """Of 60 answers that are given up at 16 MB, no more are held at once than are asked for at once."""
-    world = World(seed=1, disks=60, eventful=False)
+    world = SimulatedCloud(seed=1, disks=60, eventful=False)
     with SimulatorServer(world) as cloud:
         cloud.faults.add("gzip_bomb", "list_disk_backups")
         environ = account_environment(cloud)

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from gigas_exporter.errors import Reason
-from gigas_exporter.simulator import SimulatorServer, World
+from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
 from support.matrix import SERIES, assert_same
 from support.polling import settings_for
 from support.programs import await_true
@@ -42,7 +42,7 @@ def full(address: tuple[str, int]) -> Iterator[None]:
 @pytest.mark.parametrize(("outage", "reason"), [(nobody, "connection"), (full, "timeout")])
 def test_an_api_that_is_gone_and_comes_back(outage: Callable[..., Iterator[None]], reason: Reason) -> None:
     """All accounts keep their data, each says so once and counts it, and the next poll after the end heals them."""
-    world = World(seed=3, disks=24, accounts=2, eventful=False)
+    world = SimulatedCloud(seed=3, disks=24, accounts=2, eventful=False)
     first = SimulatorServer(world)
     settings = settings_for(first, api={"timeout_seconds": 0.4}, interval=0.5, backups_interval=0.5)
     with whole(settings) as exporter:

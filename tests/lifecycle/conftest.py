@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.simulator import SimulatorServer, World
+from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
 
 QUICK = ("--poll.interval=1s", "--poll.backups-interval=1s", "--api.max-requests-per-second=0")
 
@@ -20,7 +20,7 @@ QUICK = ("--poll.interval=1s", "--poll.backups-interval=1s", "--api.max-requests
 @pytest.fixture
 def cloud() -> Iterator[SimulatorServer]:
     """A simulated cloud of two accounts with 24 disks that stands still but for what tests do."""
-    with SimulatorServer(World(seed=3, disks=24, accounts=2, eventful=False)) as server:
+    with SimulatorServer(SimulatedCloud(seed=3, disks=24, accounts=2, eventful=False)) as server:
         yield server
 
 

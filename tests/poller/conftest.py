@@ -9,14 +9,14 @@ import pytest
 
 from gigas_exporter.config import Settings
 from gigas_exporter.poller.store import Store
-from gigas_exporter.simulator import SimulatorServer, World
+from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
 from support.polling import Watching, settings_for
 
 
 @pytest.fixture
 def server() -> Iterator[SimulatorServer]:
     """A simulated cloud of one account with 24 disks that stands still but for what tests do."""
-    with SimulatorServer(World(seed=3, disks=24, eventful=False)) as server:
+    with SimulatorServer(SimulatedCloud(seed=3, disks=24, eventful=False)) as server:
         yield server
 
 

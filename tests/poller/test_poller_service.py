@@ -19,7 +19,7 @@ from gigas_exporter.model import Account
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
 from gigas_exporter.secret import Secret
-from gigas_exporter.simulator import SimulatorServer, World
+from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
 from support.polling import Observed, Watching, api_key, await_true, settings_for
 
 Watch = Callable[..., Watching]
@@ -28,7 +28,7 @@ Watch = Callable[..., Watching]
 @pytest.fixture
 def accounts() -> Iterator[SimulatorServer]:
     """A simulated cloud of six accounts."""
-    with SimulatorServer(World(seed=3, disks=18, accounts=6, eventful=False)) as server:
+    with SimulatorServer(SimulatedCloud(seed=3, disks=18, accounts=6, eventful=False)) as server:
         yield server
 
 
@@ -99,7 +99,7 @@ def test_a_failed_discovery_later_on_forgets_nothing(accounts: SimulatorServer, 
     await_true(lambda: watching.observed.discoveries)
     assert set(watching.observed.discoveries) == {True}
     fault = accounts.faults.add("html", "list_accounts")
-    await_true(lambda: accounts.faults.struck(fault) >= 2)
+    await_true(lambda: accounts.faults.hits(fault) >= 2)
     assert watched(watching) == set(accounts.world.account_ids)
     assert watching.observed.discoveries[-1] is False
 
@@ -127,7 +127,7 @@ def test_a_list_of_accounts_that_the_end_breaks_off_is_no_failure(
     """Nothing is said of it, as of any other poll that a reload or the end breaks off."""
     fault = accounts.faults.add("hang", "list_accounts")
     watching = watch(discovering(accounts))
-    await_true(lambda: accounts.faults.struck(fault))
+    await_true(lambda: accounts.faults.hits(fault))
     watching.service.stop()
     assert [record.getMessage() for record in caplog.records] == []
 

@@ -18,7 +18,7 @@ import bcrypt
 import pytest
 import requests
 
-from gigas_exporter.simulator import SimulatorServer, World
+from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
 from support.certificates import self_signed
 from support.programs import Exporter, await_true, exporter
 
@@ -70,7 +70,7 @@ COMMANDS = (
 @pytest.fixture
 def cloud() -> Iterator[SimulatorServer]:
     """A simulated cloud of one account."""
-    with SimulatorServer(World(seed=3, disks=6, eventful=False)) as server:
+    with SimulatorServer(SimulatedCloud(seed=3, disks=6, eventful=False)) as server:
         yield server
 
 
@@ -157,7 +157,7 @@ def test_serve_tells_no_secret(tmp_path: Path) -> None:
     def found(kind: str) -> set[str]:
         directory = tmp_path / kind
         directory.mkdir()
-        with SimulatorServer(World(seed=3, disks=6, eventful=False)) as cloud:
+        with SimulatorServer(SimulatedCloud(seed=3, disks=6, eventful=False)) as cloud:
             return leaks_of_serving(directory, cloud, kind)
 
     with ThreadPoolExecutor(len(KINDS)) as pool:  # each waits for time to pass

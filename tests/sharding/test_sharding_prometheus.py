@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gigas_exporter.simulator import SimulatorServer, World
+from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
 from support.programs import Exporter, await_true, exporter, prometheus
 
 SHARDS = 2
@@ -25,7 +25,7 @@ scrape_configs:
 @pytest.fixture
 def cloud() -> Iterator[SimulatorServer]:
     """A simulated cloud of several accounts in which nothing changes by itself."""
-    with SimulatorServer(World(seed=7, disks=80, accounts=ACCOUNTS, eventful=False)) as server:
+    with SimulatorServer(SimulatedCloud(seed=7, disks=80, accounts=ACCOUNTS, eventful=False)) as server:
         yield server
 
 

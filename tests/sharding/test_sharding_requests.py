@@ -7,7 +7,7 @@ import time
 import pytest
 
 from gigas_exporter.cli.config.request_estimate import requests_per_hour
-from gigas_exporter.simulator import SimulatorServer, World
+from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
 from support.polling import Watching, settings_for
 
 DISKS = 90
@@ -19,7 +19,7 @@ ACCOUNTS = 3
 @pytest.mark.parametrize("source", ["account", "disk"])
 def test_the_estimate_bounds_what_a_cycle_asks_for(source: str) -> None:
     """One cycle makes no more requests than the formula gives for one interval, and hardly fewer."""
-    world = World(seed=3, disks=DISKS, accounts=ACCOUNTS, retention=RETENTION, eventful=False)
+    world = SimulatedCloud(seed=3, disks=DISKS, accounts=ACCOUNTS, retention=RETENTION, eventful=False)
     with SimulatorServer(world) as cloud:
         settings = settings_for(
             cloud, api={"page_size": PAGE_SIZE}, interval=600.0, backups_interval=600.0, backups_source=source

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from gigas_exporter.simulator import SimulatorServer, World
+from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
 
 START = 1_790_000_000.0
 
@@ -61,11 +61,11 @@ def clock() -> FrozenClock:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[World], Caller]]:
+def serve() -> Iterator[Callable[[SimulatedCloud], Caller]]:
     """Serve worlds until the test ends."""
     callers: list[Caller] = []
 
-    def start(world: World) -> Caller:
+    def start(world: SimulatedCloud) -> Caller:
         callers.append(Caller(SimulatorServer(world)))
         return callers[-1]
 
@@ -76,12 +76,12 @@ def serve() -> Iterator[Callable[[World], Caller]]:
 
 
 @pytest.fixture
-def world(clock: FrozenClock) -> World:
+def world(clock: FrozenClock) -> SimulatedCloud:
     """Two accounts of twenty disks each, at a moment that stands still."""
-    return World(seed=7, disks=40, accounts=2, clock=clock)
+    return SimulatedCloud(seed=7, disks=40, accounts=2, clock=clock)
 
 
 @pytest.fixture
-def call(world: World, serve: Callable[[World], Caller]) -> Caller:
+def call(world: SimulatedCloud, serve: Callable[[SimulatedCloud], Caller]) -> Caller:
     """A caller of that world."""
     return serve(world)

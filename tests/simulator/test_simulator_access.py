@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.simulator import World
+from gigas_exporter.simulator import SimulatedCloud
 
 DISKS = "/account/4242/disks"
 
@@ -26,7 +26,9 @@ def test_a_credential_that_is_none_is_refused(call: Any, authorization: str | No
     assert _status(call, authorization) == 401
 
 
-def test_a_login_gives_a_raw_token_with_an_expiry_in_both_spellings(call: Any, world: World, clock: Any) -> None:
+def test_a_login_gives_a_raw_token_with_an_expiry_in_both_spellings(
+    call: Any, world: SimulatedCloud, clock: Any
+) -> None:
     """Tokens work raw, not as Bearer; expires comes as text and as a number in turn, refresh fields now and then."""
     answers = [_login(call, login=world.login, password=world.password).json() for _ in range(4)]
     assert [type(answer["expires"]) for answer in answers] == [str, int, str, int]
@@ -37,7 +39,7 @@ def test_a_login_gives_a_raw_token_with_an_expiry_in_both_spellings(call: Any, w
     assert _status(call, f"Bearer {answers[0]['token']}") == 401
 
 
-def test_a_token_ends_after_thirty_minutes_or_when_it_is_revoked(call: Any, world: World, clock: Any) -> None:
+def test_a_token_ends_after_thirty_minutes_or_when_it_is_revoked(call: Any, world: SimulatedCloud, clock: Any) -> None:
     """A session's end is a 401 at the next request."""
     token, revoked = world.issue_token(), world.issue_token(life_seconds=9000)
     clock.advance(1799)
@@ -48,7 +50,7 @@ def test_a_token_ends_after_thirty_minutes_or_when_it_is_revoked(call: Any, worl
     assert _status(call, revoked) == 401
 
 
-def test_a_read_only_token_reads_and_writes_nothing(call: Any, world: World) -> None:
+def test_a_read_only_token_reads_and_writes_nothing(call: Any, world: SimulatedCloud) -> None:
     """Asked for with readonly, a token gets 403 for what would change something."""
     token = _login(call, login=world.login, password=world.password, readonly=True).json()["token"]
     assert _status(call, token) == 200
@@ -75,14 +77,14 @@ def test_a_bad_login_is_refused(call: Any, body: bytes, status: int) -> None:
     assert call("POST", "/token", data=body).status_code == status
 
 
-def test_a_second_factor_keeps_the_password_out(call: Any, world: World) -> None:
+def test_a_second_factor_keeps_the_password_out(call: Any, world: SimulatedCloud) -> None:
     """A user with two-factor authentication needs an API key."""
     world.access.main.two_factor = True
     assert _login(call, login=world.login, password=world.password).status_code == 401
     assert _status(call, f"Bearer {world.api_key}") == 200
 
 
-def test_a_user_sees_the_own_accounts_only(call: Any, world: World) -> None:
+def test_a_user_sees_the_own_accounts_only(call: Any, world: SimulatedCloud) -> None:
     """One account's credential lists that account, gets 403 for another's and 404 for one that is not."""
     user = world.credentials("4243")
     key = f"Bearer {user.api_key}"
@@ -95,7 +97,7 @@ def test_a_user_sees_the_own_accounts_only(call: Any, world: World) -> None:
         assert _status(call, authorization, "/account/1/disks") == 404
 
 
-def test_a_rotated_key_replaces_the_old_one(call: Any, world: World) -> None:
+def test_a_rotated_key_replaces_the_old_one(call: Any, world: SimulatedCloud) -> None:
     """After a rotation only the new key is taken, for the main user and for an account's."""
     world.rotate_api_key("new-key")
     world.rotate_api_key("new-key-of-one", "4242")
@@ -104,6 +106,6 @@ def test_a_rotated_key_replaces_the_old_one(call: Any, world: World) -> None:
     assert {"new-key", "new-key-of-one"} <= set(world.secrets)
 
 
-def test_secrets_are_in_no_repr(world: World) -> None:
+def test_secrets_are_in_no_repr(world: SimulatedCloud) -> None:
     """What a test or a log may print of a user holds neither key nor password."""
     assert not any(secret in repr(world.access.users) for secret in world.secrets)

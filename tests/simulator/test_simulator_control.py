@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.simulator import World
+from gigas_exporter.simulator import SimulatedCloud
 from gigas_exporter.simulator.server import SimulatorServer
 
 DISKS = "/account/4242/disks"
 
 
-def test_the_state_is_the_truth_without_secrets(call: Any, world: World) -> None:
+def test_the_state_is_the_truth_without_secrets(call: Any, world: SimulatedCloud) -> None:
     """Everything that the world holds is told in one form, whole or for one account, and no secret with it."""
     state = call.get("/_sim/state").json()
     assert [account["id"] for account in state["accounts"]] == ["4242", "4243"]
@@ -26,7 +26,7 @@ def test_the_state_is_the_truth_without_secrets(call: Any, world: World) -> None
     assert not any(secret in one.text for secret in world.secrets)
 
 
-def test_disks_are_made_changed_and_taken_away(call: Any, world: World) -> None:
+def test_disks_are_made_changed_and_taken_away(call: Any, world: SimulatedCloud) -> None:
     """The disks' levers do over HTTP what they do in Python."""
     made = call("POST", "/_sim/disks", json={"account_id": "4243", "mount_point": "/srv", "autobackup": False})
     assert made.status_code == 201
@@ -38,7 +38,7 @@ def test_disks_are_made_changed_and_taken_away(call: Any, world: World) -> None:
     assert len(call.items("/account/4243/disks")) == 20
 
 
-def test_backups_are_made_changed_and_taken_away(call: Any, world: World, clock: Any) -> None:
+def test_backups_are_made_changed_and_taken_away(call: Any, world: SimulatedCloud, clock: Any) -> None:
     """The backups' levers do over HTTP what they do in Python; ages may be given instead of dates."""
     path = "/_sim/disks/10001/backups"
     made = call("POST", path, json={"age_seconds": 3600, "status": "failed", "size": 1024})
@@ -78,7 +78,7 @@ def test_requests_are_counted_for_other_processes(call: Any) -> None:
     assert call.get("/_sim/requests").json()["total"] == 0
 
 
-def test_sessions_can_be_ended(call: Any, world: World) -> None:
+def test_sessions_can_be_ended(call: Any, world: SimulatedCloud) -> None:
     """All tokens end at once."""
     token = world.issue_token()
     assert call("DELETE", "/_sim/tokens").status_code == 204
@@ -153,7 +153,7 @@ def test_help_lists_every_path(call: Any) -> None:
     assert "/_sim/faults" in answer.text
 
 
-def test_levers_are_on_loopback_only(call: Any, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_levers_are_on_loopback_only(call: Any, world: SimulatedCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that listens elsewhere has no control paths."""
     monkeypatch.setattr(call.server, "control", None)
     assert call.get("/_sim/state").status_code == 404

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from gigas_exporter.simulator import KINDS, Fault, Faults, World
+from gigas_exporter.simulator import KINDS, Fault, Faults, SimulatedCloud
 from support.pace import within
 
 DISKS = "/account/4242/disks"
@@ -43,7 +43,7 @@ def test_a_fault_strikes_whom_it_is_meant_for(call: Any, faults: Faults) -> None
     number = faults.add("status", "list_*", account="4242", count=2, skip=1, status=503)
     paths = [DISKS, "/account/4243/disks", DISKS, "/account/4242/disk/10001", BACKUPS, DISKS]
     assert [call.get(path).status_code for path in paths] == [200, 200, 503, 200, 503, 200]
-    assert faults.struck(number) == 2
+    assert faults.hits(number) == 2
     assert [(fault["id"], fault["struck"], fault["status"]) for fault in faults.listing()] == [(number, 2, 503)]
     faults.remove(number)
     faults.remove(number)
@@ -56,7 +56,7 @@ def test_a_probability_is_drawn_from_the_seed() -> None:
     for _ in range(2):
         faults = Faults(seed=5)
         faults.add("status", probability=0.3)
-        runs.append([bool(faults.strike("list_disks", None)) for _ in range(300)])
+        runs.append([bool(faults.take("list_disks", None)) for _ in range(300)])
     assert runs[0] == runs[1]
     assert 60 < sum(runs[0]) < 120
 
@@ -112,7 +112,7 @@ def test_a_drip_outlives_a_timeout_between_bytes(call: Any, faults: Faults, kind
 @pytest.mark.parametrize("kind", ["drip_headers", "drip_body", "hang", "latency"])
 def test_closing_the_server_ends_what_it_holds(clock: Any, serve: Any, kind: str) -> None:
     """However long a fault would last, the server closes at once."""
-    call = serve(World(disks=3, clock=clock))
+    call = serve(SimulatedCloud(disks=3, clock=clock))
     call.server.faults.add(kind, seconds=60)
     outcome: list[BaseException | requests.Response] = []
 
@@ -332,7 +332,7 @@ def test_pages_can_be_endless(call: Any, faults: Faults) -> None:
     assert call.get("/account/4242/disk/10002/backups").json() == []
 
 
-def test_tokens_can_expire_at_once(call: Any, faults: Faults, world: World) -> None:
+def test_tokens_can_expire_at_once(call: Any, faults: Faults, world: SimulatedCloud) -> None:
     """A token is given that is over, or nearly so."""
     body = {"login": world.login, "password": world.password}
     for seconds, status in ((None, 401), (5, 200)):
@@ -342,7 +342,7 @@ def test_tokens_can_expire_at_once(call: Any, faults: Faults, world: World) -> N
         assert call("GET", DISKS, headers={"Authorization": token}).status_code == status
 
 
-def test_a_login_can_be_spoilt(call: Any, faults: Faults, world: World) -> None:
+def test_a_login_can_be_spoilt(call: Any, faults: Faults, world: SimulatedCloud) -> None:
     """Faults that change items change the token's answer just as well."""
     faults.add("value", "create_token", field="token", value=7)
     answer = call("POST", "/token", json={"login": world.login, "password": world.password})

@@ -8,33 +8,33 @@ from typing import Any
 import pytest
 
 from gigas_exporter.model import Backup
-from gigas_exporter.simulator import World
+from gigas_exporter.simulator import SimulatedCloud
 
 HOUR = 3600.0
 DAY = 86_400.0
 
 
-def _by_story(world: World, account_id: str = "4242") -> dict[str, str]:
+def _by_story(world: SimulatedCloud, account_id: str = "4242") -> dict[str, str]:
     own = {disk.id for disk in world.disks(account_id)}
     return {story: disk_id for disk_id, story in world.stories.items() if disk_id in own}
 
 
-def _of(world: World, disk_id: str) -> tuple[Backup, ...]:
+def _of(world: SimulatedCloud, disk_id: str) -> tuple[Backup, ...]:
     return world.backups(next(a for a in world.account_ids if disk_id in {d.id for d in world.disks(a)}), disk_id)
 
 
-def _newest_usable(world: World, disk_id: str) -> float:
+def _newest_usable(world: SimulatedCloud, disk_id: str) -> float:
     return max(backup.date_created or 0 for backup in _of(world, disk_id) if backup.status == "completed")
 
 
-def _all(world: World) -> tuple[Any, ...]:
+def _all(world: SimulatedCloud) -> tuple[Any, ...]:
     return tuple((world.disks(a), world.backups(a), world.machines(a)) for a in world.account_ids)
 
 
 def test_the_seed_decides_the_world_for_all_time(clock: Any) -> None:
     """Two worlds of one seed are the same at every moment, however they are asked; another seed gives another one."""
-    often, seldom = (World(seed=3, disks=60, accounts=2, speed=50, clock=clock) for _ in range(2))
-    other = World(seed=4, disks=60, accounts=2, speed=50, clock=clock)
+    often, seldom = (SimulatedCloud(seed=3, disks=60, accounts=2, speed=50, clock=clock) for _ in range(2))
+    other = SimulatedCloud(seed=4, disks=60, accounts=2, speed=50, clock=clock)
     assert _all(often) == _all(seldom)
     assert _all(often) != _all(other)
     for _ in range(40):
@@ -46,11 +46,11 @@ def test_the_seed_decides_the_world_for_all_time(clock: Any) -> None:
 @pytest.mark.parametrize("disks", [0, 1, 2, 5, 12, 13, 40])
 def test_a_world_has_exactly_the_disks_asked_for(clock: Any, disks: int) -> None:
     """The number of disks counts all accounts together, and small fleets get the first stories."""
-    world = World(disks=disks, accounts=3, clock=clock)
+    world = SimulatedCloud(disks=disks, accounts=3, clock=clock)
     assert sum(len(world.disks(account)) for account in world.account_ids) == disks
     for seed in range(10):
-        assert len(World(seed, disks, clock=clock).stories) == max(0, min(disks - 2, 13))
-    assert World(disks=disks, clock=clock, eventful=False).stories == {}
+        assert len(SimulatedCloud(seed, disks, clock=clock).stories) == max(0, min(disks - 2, 13))
+    assert SimulatedCloud(disks=disks, clock=clock, eventful=False).stories == {}
 
 
 def test_an_impossible_world_is_refused() -> None:
@@ -64,10 +64,10 @@ def test_an_impossible_world_is_refused() -> None:
         {"speed": float("nan")},
     ):
         with pytest.raises(ValueError, match="a world has"):
-            World(**wrong)
+            SimulatedCloud(**wrong)
 
 
-def test_trouble_is_there_from_the_first_second(world: World, clock: Any) -> None:
+def test_trouble_is_there_from_the_first_second(world: SimulatedCloud, clock: Any) -> None:
     """Each story is visible in the data at once."""
     disks = {disk.id: disk for disk in world.disks("4242")}
     story = _by_story(world)
@@ -94,7 +94,7 @@ def test_trouble_is_there_from_the_first_second(world: World, clock: Any) -> Non
     assert _of(world, story["new"]) == ()
 
 
-def test_the_rest_is_healthy(world: World, clock: Any) -> None:
+def test_the_rest_is_healthy(world: SimulatedCloud, clock: Any) -> None:
     """Disks without a story have seven completed daily backups, the last within a day, and no flag set."""
     for disk in world.disks("4242"):
         if disk.id in world.stories:
@@ -110,7 +110,7 @@ def test_the_rest_is_healthy(world: World, clock: Any) -> None:
 
 def test_backups_are_made_on_schedule_and_rotate(clock: Any) -> None:
     """Each day brings one backup, pending, then running, then completed, and takes the oldest of seven away."""
-    world = World(seed=1, disks=1, clock=clock, eventful=False)
+    world = SimulatedCloud(seed=1, disks=1, clock=clock, eventful=False)
     disk_id = world.disks("4242")[0].id
     before = _of(world, disk_id)
     assert len(before) == 7
@@ -130,7 +130,7 @@ def test_backups_are_made_on_schedule_and_rotate(clock: Any) -> None:
 
 def test_speed_compresses_schedules_and_leaves_dates_real(clock: Any) -> None:
     """At speed 1440 a daily backup is made every minute, none is dated ahead, and the history is at normal pace."""
-    world = World(seed=1, disks=6, speed=1440, clock=clock, eventful=False)
+    world = SimulatedCloud(seed=1, disks=6, speed=1440, clock=clock, eventful=False)
     disk_id = world.disks("4242")[0].id
     history = [backup.date_created or 0 for backup in _of(world, disk_id)]
     assert {round(b - a) for a, b in itertools.pairwise(history)} == {int(DAY)}
@@ -142,14 +142,14 @@ def test_speed_compresses_schedules_and_leaves_dates_real(clock: Any) -> None:
 
 def test_a_start_in_the_past_is_caught_up_with(clock: Any) -> None:
     """A world that began a day ago has lived for that day."""
-    world = World(disks=14, start=clock() - DAY, clock=clock)
+    world = SimulatedCloud(disks=14, start=clock() - DAY, clock=clock)
     assert max(backup.date_created or 0 for backup in world.backups("4242")) > clock() - DAY
     assert world.start == clock() - DAY
 
 
 def test_backups_fail_now_and_then_and_recover(clock: Any) -> None:
     """Over time some scheduled backups of healthy disks fail, and later ones of the same disk do not."""
-    world = World(seed=2, disks=200, clock=clock, eventful=False)
+    world = SimulatedCloud(seed=2, disks=200, clock=clock, eventful=False)
     assert not any(backup.status == "failed" for backup in world.backups("4242"))
     clock.advance(10 * DAY)
     failed = {backup.disk_id for backup in world.backups("4242") if backup.status == "failed"}
@@ -160,7 +160,7 @@ def test_backups_fail_now_and_then_and_recover(clock: Any) -> None:
 
 def test_disks_come_go_and_are_worked_on(clock: Any) -> None:
     """Within hours one disk goes and another comes with a new id; within minutes one is locked and free again."""
-    world = World(seed=1, disks=20, clock=clock)
+    world = SimulatedCloud(seed=1, disks=20, clock=clock)
     first = {disk.id for disk in world.disks("4242")}
     locked = {disk.id for disk in world.disks("4242") if disk.locked}
     seen: set[str] = set()
@@ -178,18 +178,18 @@ def test_disks_come_go_and_are_worked_on(clock: Any) -> None:
 
 def test_a_disk_that_comes_and_goes_may_be_taken_away_before(clock: Any) -> None:
     """When someone deletes the disk that would have gone, the next one comes all the same."""
-    world = World(seed=1, disks=20, clock=clock)
+    world = SimulatedCloud(seed=1, disks=20, clock=clock)
     world.delete_disk(_ephemeral(world))
     clock.advance(4 * HOUR)
     assert [disk.mount_point for disk in world.disks("4242")].count("/scratch") == 1
     assert len(world.disks("4242")) == 20
 
 
-def _ephemeral(world: World) -> str:
+def _ephemeral(world: SimulatedCloud) -> str:
     return next(disk_id for disk_id, story in world.stories.items() if story == "ephemeral")
 
 
-def test_a_schedule_that_ended_adds_nothing(call: Any, world: World, clock: Any) -> None:
+def test_a_schedule_that_ended_adds_nothing(call: Any, world: SimulatedCloud, clock: Any) -> None:
     """Once a stopped disk's backups are taken away, none comes any more, and the listing counts right."""
     stale = _by_story(world)["stale"]
     others = int(call.get("/account/4242/backups").headers["X-Total"]) - len(_of(world, stale))
@@ -201,7 +201,7 @@ def test_a_schedule_that_ended_adds_nothing(call: Any, world: World, clock: Any)
 
 def test_a_growing_history_is_counted_right(serve: Any, clock: Any) -> None:
     """While young disks collect their first backups, X-Total follows the truth."""
-    world = World(disks=3, clock=clock, eventful=False)
+    world = SimulatedCloud(disks=3, clock=clock, eventful=False)
     for _ in range(3):
         world.add_disk()
     call = serve(world)
@@ -213,7 +213,7 @@ def test_a_growing_history_is_counted_right(serve: Any, clock: Any) -> None:
     assert totals[0] < totals[3] < totals[-1]
 
 
-def test_flags_are_set_by_hand(world: World) -> None:
+def test_flags_are_set_by_hand(world: SimulatedCloud) -> None:
     """Error, lock, machine and any other field of a disk can be set, and are seen at once."""
     world.set_error("10001")
     world.set_locked("10001")
@@ -229,7 +229,7 @@ def test_flags_are_set_by_hand(world: World) -> None:
     assert (disk.error, disk.locked, disk.virtual_machine_id) == (False, False, None)
 
 
-def test_what_is_set_by_hand_outlives_an_operation(call: Any, world: World, clock: Any) -> None:
+def test_what_is_set_by_hand_outlives_an_operation(call: Any, world: SimulatedCloud, clock: Any) -> None:
     """A lock set by hand while an operation is under way stays when that ends."""
     call("POST", "/account/4242/disk/10001/build")
     world.set_locked("10001")
@@ -253,7 +253,9 @@ def test_what_is_set_by_hand_outlives_an_operation(call: Any, world: World, cloc
         ({"updated_at": -1e18}, ValueError),
     ],
 )
-def test_levers_check_what_they_are_given(world: World, fields: dict[str, Any], error: type[Exception]) -> None:
+def test_levers_check_what_they_are_given(
+    world: SimulatedCloud, fields: dict[str, Any], error: type[Exception]
+) -> None:
     """An unknown field, machine or a value of the wrong type is an error, and nothing is changed."""
     before = world.disk("10001")
     listed = world.disks("4242")
@@ -266,7 +268,7 @@ def test_levers_check_what_they_are_given(world: World, fields: dict[str, Any], 
 
 
 @pytest.mark.parametrize("fields", [{"created_at": 1e18}, {"size": float("nan")}, {"size": -1}, {"status": 5}])
-def test_levers_check_what_they_make_of_backups(call: Any, world: World, fields: dict[str, Any]) -> None:
+def test_levers_check_what_they_make_of_backups(call: Any, world: SimulatedCloud, fields: dict[str, Any]) -> None:
     """A date, size or status that no answer could spell is an error, and the backups can be listed as before."""
     before = world.backups("4242")
     with pytest.raises(ValueError, match=f"{next(iter(fields))}: .* does not fit"):
@@ -277,7 +279,7 @@ def test_levers_check_what_they_make_of_backups(call: Any, world: World, fields:
     assert len(call.items("/account/4242/backups")) == len(before)
 
 
-def test_unknown_ids_are_key_errors(world: World) -> None:
+def test_unknown_ids_are_key_errors(world: SimulatedCloud) -> None:
     """Each lever names what it does not find."""
     for use in (world.disk, world.disks, world.remove_backup, world.remove_backups, world.delete_disk, world.machines):
         for wrong in ("1", "none"):
@@ -287,7 +289,7 @@ def test_unknown_ids_are_key_errors(world: World) -> None:
         world.change_backup(world.backups("4242")[0].id, colour="red")
 
 
-def test_disks_are_added_and_taken_away(call: Any, world: World) -> None:
+def test_disks_are_added_and_taken_away(call: Any, world: SimulatedCloud) -> None:
     """A new disk is listed last, with a new id; a deleted one is gone with its backups."""
     disk = world.add_disk(mount_point="/srv/extra", size_gb=5, error=True)
     assert world.disks("4242")[-1] == disk
@@ -302,7 +304,7 @@ def test_disks_are_added_and_taken_away(call: Any, world: World) -> None:
     assert not any(backup.disk_id == disk.id for backup in world.backups("4242"))
 
 
-def test_backups_are_made_changed_and_taken_away_by_hand(world: World, clock: Any) -> None:
+def test_backups_are_made_changed_and_taken_away_by_hand(world: SimulatedCloud, clock: Any) -> None:
     """Each backup can be made with any date, status and size, changed, and removed, scheduled ones too."""
     made = world.make_backup("10001", created_at=clock() - 60, status="odd", size=None)
     assert made in world.backups("4242", "10001")
@@ -322,7 +324,7 @@ def test_backups_are_made_changed_and_taken_away_by_hand(world: World, clock: An
     assert len(world.backups("4242", "10001")) == 1
 
 
-def test_stored_backups_rotate_with_scheduled_ones(world: World, clock: Any) -> None:
+def test_stored_backups_rotate_with_scheduled_ones(world: SimulatedCloud, clock: Any) -> None:
     """Seven automatic ones are kept, whether stored or not; those made by hand stay beside them."""
     world.make_backup("10001")
     for _ in range(3):
@@ -335,7 +337,7 @@ def test_stored_backups_rotate_with_scheduled_ones(world: World, clock: Any) -> 
         clock.now += DAY * (days > 0)
 
 
-def test_autobackup_stops_and_begins_again(world: World, clock: Any) -> None:
+def test_autobackup_stops_and_begins_again(world: SimulatedCloud, clock: Any) -> None:
     """Off, the backups stay and no more come; on again, the next comes a day later."""
     before = world.backups("4242", "10001")
     world.set_autobackup("10001", False)
@@ -351,7 +353,7 @@ def test_autobackup_stops_and_begins_again(world: World, clock: Any) -> None:
 
 def test_a_backup_under_way_stays_with_its_schedule(clock: Any) -> None:
     """Changing other backups of a disk lets the one that is being made be completed; it cannot be changed itself."""
-    world = World(seed=1, disks=1, clock=clock, eventful=False)
+    world = SimulatedCloud(seed=1, disks=1, clock=clock, eventful=False)
     disk_id = world.disks("4242")[0].id
     clock.now = (_of(world, disk_id)[-1].date_created or 0) + DAY + 1
     oldest, *_, running = _of(world, disk_id)
@@ -368,7 +370,7 @@ def test_a_backup_under_way_stays_with_its_schedule(clock: Any) -> None:
 
 def test_a_platform_keeps_as_many_backups_as_it_is_told(clock: Any) -> None:
     """With a retention of 3, a healthy disk lists its last three backups, today and three days on."""
-    world = World(seed=4, disks=30, eventful=False, retention=3, clock=clock)
+    world = SimulatedCloud(seed=4, disks=30, eventful=False, retention=3, clock=clock)
     disk = next(disk for disk in world.disks("4242") if len(world.backups("4242", disk.id)) == 3)
     newest = max(backup.date_created or 0.0 for backup in world.backups("4242", disk.id))
     clock.advance(3 * 86_400)

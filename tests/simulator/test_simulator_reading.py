@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.simulator import World
+from gigas_exporter.simulator import SimulatedCloud
 
 ACCOUNT = "/account/4242"
 
 
-def test_accounts_are_listed_with_their_documented_fields(call: Any, world: World) -> None:
+def test_accounts_are_listed_with_their_documented_fields(call: Any, world: SimulatedCloud) -> None:
     """The accounts' list has id, status, product and domain of each."""
     accounts = call.items("/accounts")
     assert [str(account["id"]) for account in accounts] == list(world.account_ids) == ["4242", "4243"]
     assert {"id", "status", "product_id", "domain"} <= set(accounts[0])
 
 
-def test_disks_are_listed_as_they_are(call: Any, world: World) -> None:
+def test_disks_are_listed_as_they_are(call: Any, world: SimulatedCloud) -> None:
     """Each disk of the list says what the world holds to be true."""
     listed = call.items(f"{ACCOUNT}/disks")
     truth = world.disks("4242")
@@ -36,7 +36,7 @@ def test_disks_are_listed_as_they_are(call: Any, world: World) -> None:
     assert call.get(f"{ACCOUNT}/disk/{truth[0].id}").json() == listed[0]
 
 
-def test_backups_are_the_same_by_account_by_disk_and_one_by_one(call: Any, world: World) -> None:
+def test_backups_are_the_same_by_account_by_disk_and_one_by_one(call: Any, world: SimulatedCloud) -> None:
     """The three ways to read backups agree with each other and with the truth."""
     everything = call.items(f"{ACCOUNT}/backups")
     by_disk = [item for disk in world.disks("4242") for item in call.items(f"{ACCOUNT}/disk/{disk.id}/backups")]
@@ -50,7 +50,7 @@ def test_backups_are_the_same_by_account_by_disk_and_one_by_one(call: Any, world
     assert (found["backup_type"], found["backup_size"]) == ("gigas", 2**20)
 
 
-def test_machines_carry_a_password_that_the_truth_leaves_out(call: Any, world: World) -> None:
+def test_machines_carry_a_password_that_the_truth_leaves_out(call: Any, world: SimulatedCloud) -> None:
     """The list of machines holds the canary, as the real one holds a secret; the world's truth does not."""
     machines = call.items(f"{ACCOUNT}/virtual_machines")
     assert all(world.canary in machine["initial_password"] for machine in machines)
@@ -92,7 +92,7 @@ def test_disks_are_filtered(call: Any, filters: dict[str, str]) -> None:
     assert 0 < len(expected) < 20
 
 
-def test_backups_are_filtered(call: Any, world: World) -> None:
+def test_backups_are_filtered(call: Any, world: SimulatedCloud) -> None:
     """Each filter of the backups' lists lets through what fits."""
     everything = call.items(f"{ACCOUNT}/backups")
     sizes = {disk.id: (disk.size_bytes or 0) >> 30 for disk in world.disks("4242")}
@@ -127,7 +127,7 @@ def test_pages_join_to_the_whole_and_say_where_they_are(call: Any, path: str) ->
     assert call.get(ACCOUNT + path, offset=10_000).json() == []
 
 
-def test_a_limit_is_lowered_to_what_the_world_allows(call: Any, world: World) -> None:
+def test_a_limit_is_lowered_to_what_the_world_allows(call: Any, world: SimulatedCloud) -> None:
     """A page is never larger than the world's limit, and its own default without one."""
     world.default_limit, world.max_limit = 4, 6
     assert len(call.get(f"{ACCOUNT}/disks").json()) == 4
@@ -168,7 +168,7 @@ def test_what_cannot_be_answered_is_refused(call: Any, path: str, status: int) -
 
 def test_values_are_spelt_in_several_ways(serve: Any, clock: Any) -> None:
     """Each account spells booleans, ids and dates in its own way, and the plain and mixed styles do as they say."""
-    call = serve(World(disks=12, accounts=6, clock=clock, eventful=False))
+    call = serve(SimulatedCloud(disks=12, accounts=6, clock=clock, eventful=False))
     first = [call.get(f"/account/{account}/disks").json()[0] for account in call.server.world.account_ids]
     assert {type(item["autobackup"]) for item in first} == {bool, int, str}
     assert {type(item["id"]) for item in first} == {int, str}
@@ -176,7 +176,7 @@ def test_values_are_spelt_in_several_ways(serve: Any, clock: Any) -> None:
     assert len({(type(date), len(str(date)), "T" in str(date)) for date in dates}) == 6
     written_out = [datetime.fromisoformat(date) for date in dates if "-" in str(date)]
     assert {moment.tzinfo is None for moment in written_out} == {True, False}
-    plain = serve(World(disks=12, accounts=6, clock=clock, style="plain")).get("/account/4247/disks").json()
+    plain = serve(SimulatedCloud(disks=12, accounts=6, clock=clock, style="plain")).get("/account/4247/disks").json()
     assert {type(item["id"]) for item in plain} == {int}
-    mixed = serve(World(disks=12, clock=clock, style="mixed")).get("/account/4242/disks").json()
+    mixed = serve(SimulatedCloud(disks=12, clock=clock, style="mixed")).get("/account/4242/disks").json()
     assert {type(item["error"]) for item in mixed} == {bool, int, str}

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from gigas_exporter.simulator import SimulatorServer, World, describe
+from gigas_exporter.simulator import SimulatedCloud, SimulatorServer, describe
 from support.pace import within
 
 DISKS = "/account/4242/disks"
@@ -30,7 +30,7 @@ def test_one_connection_serves_many_requests(call: Any) -> None:
     assert requests_seen.statuses["list_disks", 404] == 1
 
 
-def test_requests_are_remembered_without_secrets(call: Any, world: World) -> None:
+def test_requests_are_remembered_without_secrets(call: Any, world: SimulatedCloud) -> None:
     """The journal has path, query, status and time of each request, and no credential."""
     call.get(DISKS, limit=5)
     call("POST", "/token", json={"login": world.login, "password": world.password})
@@ -58,7 +58,7 @@ def test_many_clients_are_served_at_once(call: Any) -> None:
 
 def test_levers_may_be_pulled_while_others_read(serve: Any) -> None:
     """Readers of a world that lives fast and is changed by several threads get nothing but whole pages."""
-    world = World(seed=1, disks=60, speed=5000)
+    world = SimulatedCloud(seed=1, disks=60, speed=5000)
     call = serve(world)
     headers = {"Authorization": f"Bearer {world.api_key}"}
 
@@ -151,7 +151,7 @@ def test_a_client_that_leaves_early_is_no_defect(call: Any, caplog: pytest.LogCa
     assert "could not be answered" not in caplog.text
 
 
-def test_a_closed_server_leaves_nothing_behind(world: World) -> None:
+def test_a_closed_server_leaves_nothing_behind(world: SimulatedCloud) -> None:
     """Closing ends threads and idle connections, and can be done twice."""
     before = threading.active_count()
     with SimulatorServer(world) as server, socket.create_connection(server.address, timeout=5) as idle:
@@ -164,7 +164,7 @@ def test_a_closed_server_leaves_nothing_behind(world: World) -> None:
     assert threading.active_count() == before
 
 
-def test_a_server_listens_where_it_is_told(world: World) -> None:
+def test_a_server_listens_where_it_is_told(world: SimulatedCloud) -> None:
     """IPv6 addresses stand in brackets in the URL."""
     try:
         server = SimulatorServer(world, host="::1")
@@ -175,7 +175,7 @@ def test_a_server_listens_where_it_is_told(world: World) -> None:
         assert requests.get(server.url + "/_sim/state", timeout=5).status_code == 200
 
 
-def test_the_description_has_commands_that_work(call: Any, world: World) -> None:
+def test_the_description_has_commands_that_work(call: Any, world: SimulatedCloud) -> None:
     """What is printed for people names the credentials, and its URLs are there."""
     text = describe(world, call.server.url)
     assert all(
@@ -188,15 +188,15 @@ def test_the_description_has_commands_that_work(call: Any, world: World) -> None
     assert "/_sim/" in text
     assert "/_sim/" in describe(world, "http://localhost:8063")
     assert not any("/_sim/" in describe(world, f"http://{host}:8063") for host in ("0.0.0.0", "simulator"))
-    assert "DISK_ID" in describe(World(disks=0), call.server.url)
-    assert "every 24 min" in describe(World(disks=1, speed=60), call.server.url)
-    assert "every 0.864 s" in describe(World(disks=1, speed=100_000), call.server.url)
+    assert "DISK_ID" in describe(SimulatedCloud(disks=0), call.server.url)
+    assert "every 24 min" in describe(SimulatedCloud(disks=1, speed=60), call.server.url)
+    assert "every 0.864 s" in describe(SimulatedCloud(disks=1, speed=100_000), call.server.url)
 
 
 def test_a_hundred_thousand_disks_are_made_and_served_in_time(serve: Any, clock: Any) -> None:
     """A huge fleet is made in seconds, and a page anywhere in its lists costs milliseconds."""
     with within(15.0):
-        call = serve(World(seed=1, disks=100_000, clock=clock))
+        call = serve(SimulatedCloud(seed=1, disks=100_000, clock=clock))
     backups = int(call.get("/account/4242/backups", limit=1).headers["X-Total"])
     assert 500_000 < backups < 700_000
     for path, total in ((DISKS, 100_000), ("/account/4242/backups", backups)):

@@ -8,13 +8,13 @@ import pytest
 
 from gigas_exporter.gigas import ApiKeyCredential, ApiSettings, FixedSecret, ReadClient
 from gigas_exporter.secret import Secret
-from gigas_exporter.simulator import World
+from gigas_exporter.simulator import SimulatedCloud
 
 
 @pytest.mark.parametrize("style", ["plain", "account", "mixed", "wrapped", "words"])
 def test_the_client_reads_the_truth_in_every_style(serve: Any, clock: Any, style: str) -> None:
     """However values are spelt, disks, backups and machines decode to the world's own objects, and none is invalid."""
-    world = World(seed=2, disks=130, accounts=6, clock=clock, style=style)
+    world = SimulatedCloud(seed=2, disks=130, accounts=6, clock=clock, style=style)
     settings = ApiSettings(url=serve(world).server.url, page_size=17, max_requests_per_second=0)
     with ReadClient(settings, ApiKeyCredential(FixedSecret(Secret(world.api_key), "test"))) as client:
         assert tuple(account.id for account in client.list_accounts().items) == world.account_ids

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.simulator import World
+from gigas_exporter.simulator import SimulatedCloud
 
 DISK = "/account/4242/disk/10001"
 
@@ -15,7 +15,7 @@ def _edit(call: Any, disk: str = DISK, **fields: Any) -> Any:
     return call("PUT", disk, json=fields)
 
 
-def test_a_small_edit_is_done_at_once(call: Any, world: World) -> None:
+def test_a_small_edit_is_done_at_once(call: Any, world: SimulatedCloud) -> None:
     """Settings that need no work on the platform are changed with a 200 and no lock."""
     answer = _edit(call, mount_point="/srv/new", add_to_linux_fstab=0, autobackup=0)
     disk = world.disk("10001")
@@ -25,7 +25,7 @@ def test_a_small_edit_is_done_at_once(call: Any, world: World) -> None:
     assert "X-Operation-Token" in answer.headers
 
 
-def test_a_resize_locks_the_disk_for_a_while(call: Any, world: World, clock: Any) -> None:
+def test_a_resize_locks_the_disk_for_a_while(call: Any, world: SimulatedCloud, clock: Any) -> None:
     """A larger size is a 202; until it is done the disk is locked, and everything else is refused."""
     answer = _edit(call, disk_size="90")
     assert (answer.status_code, answer.json()["disk_size"], answer.json()["locked"]) == (202, 90, True)
@@ -42,13 +42,13 @@ def test_a_resize_locks_the_disk_for_a_while(call: Any, world: World, clock: Any
     assert (world.disk("10001").locked, world.disk("10001").status) == (False, "built")
 
 
-def test_another_account_refuses_a_locked_disk_in_another_way(call: Any, world: World) -> None:
+def test_another_account_refuses_a_locked_disk_in_another_way(call: Any, world: SimulatedCloud) -> None:
     """What a locked disk answers is undocumented: some accounts say 422."""
     world.set_locked("10021")
     assert _edit(call, "/account/4243/disk/10021", autobackup=0).status_code == 422
 
 
-def test_a_disk_moves_to_another_machine_and_off(call: Any, world: World, clock: Any) -> None:
+def test_a_disk_moves_to_another_machine_and_off(call: Any, world: SimulatedCloud, clock: Any) -> None:
     """A move is a 202; null takes the disk off its machine."""
     assert _edit(call, virtual_machine_id="502").status_code == 202
     assert world.disk("10001").virtual_machine_id == "502"
@@ -74,20 +74,20 @@ def test_a_disk_moves_to_another_machine_and_off(call: Any, world: World, clock:
         {"mount_point": "/fine", "autobackup": "perhaps"},
     ],
 )
-def test_a_wrong_edit_changes_nothing(call: Any, world: World, fields: dict[str, Any]) -> None:
+def test_a_wrong_edit_changes_nothing(call: Any, world: SimulatedCloud, fields: dict[str, Any]) -> None:
     """What is not valid is a 422, and no part of it is done."""
     before = world.disk("10001")
     assert _edit(call, **fields).status_code == 422
     assert world.disk("10001") == before
 
 
-def test_swap_takes_no_autobackup(call: Any, world: World) -> None:
+def test_swap_takes_no_autobackup(call: Any, world: SimulatedCloud) -> None:
     """Automatic backups of swap are refused."""
     swap = next(disk.id for disk in world.disks("4242") if disk.is_swap)
     assert _edit(call, f"/account/4242/disk/{swap}", autobackup=1).status_code == 422
 
 
-def test_a_build_mends_a_disk_in_error(call: Any, world: World, clock: Any) -> None:
+def test_a_build_mends_a_disk_in_error(call: Any, world: SimulatedCloud, clock: Any) -> None:
     """Formatting is a 202, takes a while, and clears the error."""
     broken = next(disk.id for disk in world.disks("4242") if disk.error)
     answer = call("POST", f"/account/4242/disk/{broken}/build")
@@ -97,7 +97,7 @@ def test_a_build_mends_a_disk_in_error(call: Any, world: World, clock: Any) -> N
     assert (disk.error, disk.locked, disk.status) == (False, False, "built")
 
 
-def test_a_deleted_disk_is_locked_until_it_is_gone(call: Any, world: World, clock: Any) -> None:
+def test_a_deleted_disk_is_locked_until_it_is_gone(call: Any, world: SimulatedCloud, clock: Any) -> None:
     """Deletion is a 202 without a body; the disk and its backups vanish when it is done."""
     answer = call("DELETE", DISK)
     assert (answer.status_code, answer.content) == (202, b"")
@@ -108,7 +108,7 @@ def test_a_deleted_disk_is_locked_until_it_is_gone(call: Any, world: World, cloc
     assert not any(backup.disk_id == "10001" for backup in world.backups("4242"))
 
 
-def test_a_backup_by_hand_is_pending_then_completed(call: Any, world: World, clock: Any) -> None:
+def test_a_backup_by_hand_is_pending_then_completed(call: Any, world: SimulatedCloud, clock: Any) -> None:
     """Creating one is a 202 with the backup; its size is known once it is done."""
     answer = call("POST", f"{DISK}/backup")
     backup = answer.json()
@@ -123,7 +123,7 @@ def test_a_backup_by_hand_is_pending_then_completed(call: Any, world: World, clo
     assert call.get(f"/account/4242/backup/{at_once}").json()["status"] == "completed"
 
 
-def test_a_template_wants_a_label_and_a_console(call: Any, world: World) -> None:
+def test_a_template_wants_a_label_and_a_console(call: Any, world: SimulatedCloud) -> None:
     """Both fields are mandatory; the answer looks like a backup and is listed among none."""
     for body in (
         {},

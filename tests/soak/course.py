@@ -18,7 +18,7 @@ from typing import Final
 
 import requests
 
-from gigas_exporter.simulator import SimulatorServer, World
+from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
 from soak.weather import Target, Weather
 from soak.witness import History, Sample, Trend, difference, sample
 from support.programs import Exporter, exporter
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _soak(directory: Path, options: argparse.Namespace) -> Findings:
     findings = Findings()
-    world = World(seed=options.seed, disks=options.disks, accounts=3, speed=_SPEED)
+    world = SimulatedCloud(seed=options.seed, disks=options.disks, accounts=3, speed=_SPEED)
     with SimulatorServer(world) as cloud:
         key_files = _write_config(directory, cloud)
         clean = {name: value for name, value in os.environ.items() if not name.startswith("GIGAS_")}
@@ -164,7 +164,7 @@ def _witness(served: Exporter, history: History, weather: Weather, seconds: floa
         time.sleep(max(0.0, now + 1.0 - time.monotonic()))
 
 
-def _agrees(served: Exporter, world: World, findings: Findings, until: float) -> bool:
+def _agrees(served: Exporter, world: SimulatedCloud, findings: Findings, until: float) -> bool:
     """Wait until the page is the truth, which moves on meanwhile; that it never is in all the time is a problem."""
     differs: str | None = "never asked"
     while time.monotonic() < until:

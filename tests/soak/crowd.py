@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import requests
 
-from gigas_exporter.simulator import SimulatorServer, World
+from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
 from support.certificates import self_signed
 from support.programs import account_environment, await_true, free_port, running, tool
 
@@ -172,7 +172,7 @@ def measure(
     authority = directory / "cert.pem" if tls else None
     if authority is not None:
         flags.append(f"--web.config.file={_web_config(authority)}")
-    with SimulatorServer(World(seed=1, disks=disks, eventful=False)) as cloud:
+    with SimulatorServer(SimulatedCloud(seed=1, disks=disks, eventful=False)) as cloud:
         command = [sys.executable, "-m", "gigas_exporter", "serve", *flags]
         with running(command, directory, account_environment(cloud)) as process:
             served = _Served(process.popen.pid, url, authority)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from gigas_exporter.model import Disk
-from gigas_exporter.simulator import World
+from gigas_exporter.simulator import SimulatedCloud
 from support.whole import Scrape
 
 __all__ = ["History", "Sample", "Trend", "difference", "sample"]
@@ -75,7 +75,7 @@ class Trend:
 class History:
     """Which disks the cloud has had, and since when without a break."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: SimulatedCloud) -> None:
         self.world = world
         self._since: dict[str, float] = {}
         self._ever: set[str] = set()
@@ -96,7 +96,7 @@ class History:
         return [*(f"disk {each} was lost" for each in lost), *(f"disk {each} was invented" for each in invented)]
 
 
-def difference(world: World, scrape: Scrape) -> str | None:
+def difference(world: SimulatedCloud, scrape: Scrape) -> str | None:
     """Return how a scrape differs from the cloud as it is now, ``None`` when it does not."""
     for account_id in world.account_ids:
         disks = world.disks(account_id)
@@ -110,12 +110,12 @@ def difference(world: World, scrape: Scrape) -> str | None:
     return None
 
 
-def _usable_dates(world: World, account_id: str, disk: Disk) -> list[float]:
+def _usable_dates(world: SimulatedCloud, account_id: str, disk: Disk) -> list[float]:
     backups = world.backups(account_id, disk.id)
     return [each.date_created or 0.0 for each in backups if each.status not in _FAILED | _UNFINISHED]
 
 
-_TRUTHS: Mapping[str, Callable[[World, str, Disk], float | None]] = {
+_TRUTHS: Mapping[str, Callable[[SimulatedCloud, str, Disk], float | None]] = {
     "gigas_disk_info": lambda _world, _account_id, _disk: 1.0,
     "gigas_disk_size_bytes": lambda _world, _account_id, disk: disk.size_bytes,
     "gigas_disk_error": lambda _world, _account_id, disk: disk.error,

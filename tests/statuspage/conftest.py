@@ -11,7 +11,7 @@ from gigas_exporter.inventory import AccountInventory
 from gigas_exporter.metrics import Telemetry
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
-from gigas_exporter.simulator import SimulatorServer, World
+from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
 from gigas_exporter.statuspage import StatusPage, StatusPageHandler
 from gigas_exporter.web import Request, Response, Server
 from statuspage.browser import Browser, browsing
@@ -103,7 +103,7 @@ def poll(server: SimulatorServer, store: Store) -> tuple[AccountInventory, ...]:
 
 def polled(disks: int, *, broken: bool = False) -> tuple[AccountInventory, ...]:
     """Return what is known of two accounts with all troubles among them; ``broken``: the API has failed since."""
-    with SimulatorServer(World(seed=0, disks=disks, accounts=2)) as server:
+    with SimulatorServer(SimulatedCloud(seed=0, disks=disks, accounts=2)) as server:
         store = Store()
         inventories = poll(server, store)
         if broken:

@@ -12,7 +12,7 @@ from gigas_exporter.gigas import FixedSecret, LoginCredential
 from gigas_exporter.inventory import Resource
 from gigas_exporter.model import Account
 from gigas_exporter.secret import Secret
-from gigas_exporter.simulator import SimulatorServer, World
+from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
 from support.polling import api_key, settings_for
 from support.programs import await_true
 from support.whole import Scrape, Whole, whole
@@ -130,7 +130,7 @@ def case_settings(cloud: SimulatorServer, case: Case) -> Settings:
 
 def play(case: Case) -> None:
     """Play one case through."""
-    world = World(seed=3, disks=24, accounts=2, eventful=False)
+    world = SimulatedCloud(seed=3, disks=24, accounts=2, eventful=False)
     with SimulatorServer(world) as cloud, whole(case_settings(cloud, case)) as exporter:
         for account in (STRUCK, OTHER):
             exporter.await_all_well(account)

@@ -11,14 +11,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gigas_exporter.cli.main import cli
-from gigas_exporter.simulator import STYLES, SimulatorServer, World
+from gigas_exporter.simulator import STYLES, SimulatedCloud, SimulatorServer
 
 NOW = float(int(time.time()))
 
 
 def run(style: str, *arguments: str) -> Result:
     """Run a command against a fleet that is written in a style: all at once, so nothing changes."""
-    world = World(seed=3, disks=24, clock=lambda: NOW, style=style)
+    world = SimulatedCloud(seed=3, disks=24, clock=lambda: NOW, style=style)
     variables = {name: None for name in os.environ if name.startswith("GIGAS_")}
     with SimulatorServer(world) as server:
         given = {

@@ -29,8 +29,8 @@ from gigas_exporter.errors import ConfigError
 from gigas_exporter.gigas import ApiKeyCredential, Credential, FixedSecret, LoginCredential
 from gigas_exporter.model import Account
 from gigas_exporter.secret import Secret
-from gigas_exporter.simulator import STYLES, SimulatorServer, World, describe
-from gigas_exporter.simulator.access import DemoCredential
+from gigas_exporter.simulator import STYLES, SimulatedCloud, SimulatorServer, describe
+from gigas_exporter.simulator.credentials import DemoCredential
 
 __all__ = ["demo", "simulate"]
 
@@ -131,7 +131,7 @@ def demo(*, with_prometheus: bool, **options: Any) -> None:
         name: options.pop(name) for name in ("disks", "accounts", "seed", "retention", "speed", "hostile", "style")
     }
     block_signals()
-    world = World(**fleet)
+    world = SimulatedCloud(**fleet)
     with SimulatorServer(world) as simulator, ExitStack() as stack:
         application = ExporterApp(lambda: _demo_settings(world, simulator.url, options), clock=SystemClock())
 
@@ -168,7 +168,7 @@ def simulate(listen: str, **fleet: Any) -> None:
     except ValueError as error:
         raise click.UsageError(f"--listen: {error}") from None
     block_signals()
-    world = World(**fleet)
+    world = SimulatedCloud(**fleet)
     try:
         simulator = SimulatorServer(world, host=host or "127.0.0.1", port=port)
     except OSError as error:
@@ -178,7 +178,7 @@ def simulate(listen: str, **fleet: Any) -> None:
         signal.sigwait({signal.SIGTERM, signal.SIGINT})
 
 
-def _demo_settings(world: World, url: str, flags: dict[str, Any]) -> Settings:
+def _demo_settings(world: SimulatedCloud, url: str, flags: dict[str, Any]) -> Settings:
     """Return the settings of flags and environment, with the simulated accounts in place of real ones."""
     mine = {"GIGAS_API_URL", "GIGAS_CONFIG_FILE", "GIGAS_WEB_CONFIG_FILE", "GIGAS_SHARD", *ACCOUNT_VARIABLES}
     environ = {name: value for name, value in os.environ.items() if name not in mine}
@@ -204,7 +204,7 @@ def _login(user: DemoCredential) -> Credential:
     return LoginCredential(user.login, FixedSecret(Secret(user.password), "the demo's password"))
 
 
-def _greeting(url: str, world: World, simulator_url: str, started: Monitoring | None) -> str:
+def _greeting(url: str, world: SimulatedCloud, simulator_url: str, started: Monitoring | None) -> str:
     command, path = _command()
     first = world.account_ids[0]
     addresses = [urlsplit(url).netloc, *(started.addresses if started is not None else ())]
@@ -231,7 +231,7 @@ Ctrl-C ends it.
 """
 
 
-def _alert_greeting(command: str, world: World, started: Monitoring) -> str:
+def _alert_greeting(command: str, world: SimulatedCloud, started: Monitoring) -> str:
     first = world.account_ids[0]
     mine = {disk.id for disk in world.disks(first)}
     stale = next((disk for disk, story in world.stories.items() if story == "stale" and disk in mine), None)

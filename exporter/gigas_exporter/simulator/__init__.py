@@ -4,9 +4,9 @@
 
     import requests
 
-    from gigas_exporter.simulator import SimulatorServer, World
+    from gigas_exporter.simulator import SimulatorServer, SimulatedCloud
 
-    world = World(seed=1, disks=40, accounts=2)
+    world = SimulatedCloud(seed=1, disks=40, accounts=2)
     with SimulatorServer(world) as server:
         disks = requests.get(
             f"{server.url}/account/{world.account_ids[0]}/disks",
@@ -27,11 +27,21 @@ It is imported by the commands ``demo`` and ``simulate`` and by tests only, and 
 the domain's model.
 """
 
-from gigas_exporter.simulator.describe import describe
+from gigas_exporter.simulator.cloud import SimulatedCloud
 from gigas_exporter.simulator.faults import KINDS, Fault, Faults
-from gigas_exporter.simulator.journal import Journal, Seen
+from gigas_exporter.simulator.json_encoding import STYLES
+from gigas_exporter.simulator.request_log import LoggedRequest, RequestLog
 from gigas_exporter.simulator.server import SimulatorServer
-from gigas_exporter.simulator.wire import STYLES
-from gigas_exporter.simulator.world import World
+from gigas_exporter.simulator.usage import describe
 
-__all__ = ["KINDS", "STYLES", "Fault", "Faults", "Journal", "Seen", "SimulatorServer", "World", "describe"]
+__all__ = [
+    "KINDS",
+    "STYLES",
+    "Fault",
+    "Faults",
+    "LoggedRequest",
+    "RequestLog",
+    "SimulatedCloud",
+    "SimulatorServer",
+    "describe",
+]

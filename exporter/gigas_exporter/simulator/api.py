@@ -8,16 +8,24 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from gigas_exporter.simulator import writing
-from gigas_exporter.simulator.access import Principal
-from gigas_exporter.simulator.estate import Estate
-from gigas_exporter.simulator.messages import Answer, Refusal, Request, answer_json
-from gigas_exporter.simulator.paging import PagingQuirks, Rows, page
+from gigas_exporter.simulator import write_operations
+from gigas_exporter.simulator.cloud import SimulatedCloud
+from gigas_exporter.simulator.credentials import Principal
+from gigas_exporter.simulator.http import SimError, SimRequest, SimResponse, json_response
+from gigas_exporter.simulator.json_encoding import (
+    Json,
+    dump,
+    dump_items,
+    encode_account,
+    encode_backup,
+    encode_disk,
+    encode_machine,
+)
+from gigas_exporter.simulator.paging import PagingOptions, Rows, page
 from gigas_exporter.simulator.records import AccountRecord, BackupRecord, DiskRecord
-from gigas_exporter.simulator.wire import Json, dump, dump_items, spell_account, spell_backup, spell_disk, spell_machine
-from gigas_exporter.simulator.world import World
+from gigas_exporter.simulator.state import CloudState
 
-__all__ = ["Api", "Call", "identify"]
+__all__ = ["Api", "MatchedRoute", "identify"]
 
 _ACCOUNT = r"/account/(?P<account>[^/]+)"
 _DISK = _ACCOUNT + r"/disk/(?P<disk>[^/]+)"
@@ -42,7 +50,7 @@ UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class MatchedRoute:
     """What a request asks for: the operation, ``unknown`` for none, and the ids in its path."""
 
     operation: str
@@ -52,7 +60,7 @@ class Call:
     allowed: tuple[str, ...] = ()
 
 
-def identify(method: str, path: str) -> Call:
+def identify(method: str, path: str) -> MatchedRoute:
     """Return which call a request is; ``allowed`` has the methods that its path knows."""
     allowed = []
     for known_method, pattern, operation in _COMPILED:
@@ -61,17 +69,19 @@ def identify(method: str, path: str) -> Call:
             continue
         if known_method == method:
             ids = match.groupdict()
-            return Call(operation, ids.get("account"), ids.get("disk"), ids.get("backup"))
+            return MatchedRoute(operation, ids.get("account"), ids.get("disk"), ids.get("backup"))
         allowed.append(known_method)
-    return Call(UNKNOWN, allowed=tuple(allowed))
+    return MatchedRoute(UNKNOWN, allowed=tuple(allowed))
 
 
 class Api:
     """Answers calls from a world."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: SimulatedCloud) -> None:
         self._world = world
-        self._readers: dict[str, Callable[[Estate, AccountRecord, Call, Request, PagingQuirks], Answer]] = {
+        self._readers: dict[
+            str, Callable[[CloudState, AccountRecord, MatchedRoute, SimRequest, PagingOptions], SimResponse]
+        ] = {
             "list_disks": self._list_disks,
             "get_disk": self._get_disk,
             "list_disk_backups": self._list_disk_backups,
@@ -81,132 +91,147 @@ class Api:
         }
 
     def answer(
-        self, call: Call, request: Request, quirks: PagingQuirks | None = None, token_life: float = -1
-    ) -> Answer:
+        self, call: MatchedRoute, request: SimRequest, quirks: PagingOptions | None = None, token_life: float = -1
+    ) -> SimResponse:
         """Answer a call; ``token_life`` is what a new token gets instead of the world's, when not negative."""
         try:
-            with self._world.estate() as estate:
-                return self._answer(estate, call, request, quirks or PagingQuirks(), token_life)
-        except Refusal as refusal:
+            with self._world.state() as state:
+                return self._answer(state, call, request, quirks or PagingOptions(), token_life)
+        except SimError as refusal:
             return refusal.answer
 
-    def _answer(self, estate: Estate, call: Call, request: Request, quirks: PagingQuirks, token_life: float) -> Answer:
+    def _answer(
+        self, state: CloudState, call: MatchedRoute, request: SimRequest, quirks: PagingOptions, token_life: float
+    ) -> SimResponse:
         if call.operation == UNKNOWN:
             if call.allowed:
-                raise Refusal(
+                raise SimError(
                     HTTPStatus.METHOD_NOT_ALLOWED, "method not allowed", (("Allow", ", ".join(call.allowed)),)
                 )
-            raise Refusal(HTTPStatus.NOT_FOUND, "no such resource")
+            raise SimError(HTTPStatus.NOT_FOUND, "no such resource")
         if call.operation == "create_token":
             return self._create_token(request, token_life)
-        principal = self._world.access.principal(request.authorization, estate.now)
+        principal = self._world.access.principal(request.authorization, state.now)
         if principal is None:
-            raise Refusal(HTTPStatus.UNAUTHORIZED, "not authorised")
+            raise SimError(HTTPStatus.UNAUTHORIZED, "not authorised")
         if call.operation == "list_accounts":
-            return self._list_accounts(estate, principal, request, quirks)
-        account = _account(estate, call.account or "", principal)
+            return self._list_accounts(state, principal, request, quirks)
+        account = _account(state, call.account or "", principal)
         reader = self._readers.get(call.operation)
         if reader is not None:
-            return reader(estate, account, call, request, quirks)
+            return reader(state, account, call, request, quirks)
         if principal.readonly:
-            raise Refusal(HTTPStatus.FORBIDDEN, "the token is read-only")
+            raise SimError(HTTPStatus.FORBIDDEN, "the token is read-only")
         disk = _disk(account, call.disk)
-        return writing.OPERATIONS[call.operation](self._world, estate, disk, request)
+        return write_operations.OPERATIONS[call.operation](self._world, state, disk, request)
 
-    def _create_token(self, request: Request, token_life: float) -> Answer:
+    def _create_token(self, request: SimRequest, token_life: float) -> SimResponse:
         fields = request.fields()
         login, password, readonly = fields.get("login"), fields.get("password"), fields.get("readonly", False)
         if not isinstance(login, str) or not isinstance(password, str):
-            raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "login and password are mandatory")
+            raise SimError(HTTPStatus.UNPROCESSABLE_ENTITY, "login and password are mandatory")
         access = self._world.access
         user = access.login(login, password)
         if user is None or user.two_factor:
-            raise Refusal(HTTPStatus.UNAUTHORIZED, "wrong login or password, or a second factor is needed")
+            raise SimError(HTTPStatus.UNAUTHORIZED, "wrong login or password, or a second factor is needed")
         life = self._world.token_life_seconds if token_life < 0 else token_life
         token = access.issue(user, self._world.now(), life, readonly=readonly in {True, "1", "true"})
         expires: object = int(token.expires_at)
         body = {"token": token.token, "expires": expires if token.number % 2 else str(expires)}
         if token.number % 2 == 0:
             body |= {"refresh_token": token.refresh_token, "refresh_expires": int(token.refresh_expires_at)}
-        return answer_json(body)
+        return json_response(body)
 
-    def _page(self, rows: Rows, request: Request, quirks: PagingQuirks) -> Answer:
+    def _page(self, rows: Rows, request: SimRequest, quirks: PagingOptions) -> SimResponse:
         return page(rows, request, quirks, self._world.default_limit, self._world.max_limit)
 
-    def _list_accounts(self, estate: Estate, principal: Principal, request: Request, quirks: PagingQuirks) -> Answer:
+    def _list_accounts(
+        self, state: CloudState, principal: Principal, request: SimRequest, quirks: PagingOptions
+    ) -> SimResponse:
         items = [
-            spell_account(account, self._world.style_of(account.position, account.number))
-            for account in estate.accounts.values()
+            encode_account(account, self._world.encoding_for(account.position, account.number))
+            for account in state.accounts.values()
             if str(account.number) in principal.account_ids
         ]
         return self._page(Rows(len(items), lambda begin, end: dump_items(items[begin:end])), request, quirks)
 
     def _encoded(self, disk: DiskRecord) -> bytes:
         if disk.encoded is None:
-            disk.encoded = dump(spell_disk(disk, self._world.style_of(disk.account.position, disk.number)))
+            disk.encoded = dump(encode_disk(disk, self._world.encoding_for(disk.account.position, disk.number)))
         return disk.encoded
 
     def _spelt(self, disk: DiskRecord, backup: BackupRecord) -> Json:
-        return spell_backup(disk, backup, self._world.style_of(disk.account.position, backup.number))
+        return encode_backup(disk, backup, self._world.encoding_for(disk.account.position, backup.number))
 
     def _list_disks(
-        self, estate: Estate, account: AccountRecord, _call: Call, request: Request, quirks: PagingQuirks
-    ) -> Answer:
-        disks = _filtered_disks(estate.ordered(account), request)
+        self, state: CloudState, account: AccountRecord, _call: MatchedRoute, request: SimRequest, quirks: PagingOptions
+    ) -> SimResponse:
+        disks = _filtered_disks(state.ordered(account), request)
         rows = Rows(len(disks), lambda begin, end: b",".join(map(self._encoded, disks[begin:end])))
         return self._page(rows, request, quirks)
 
-    def _get_disk(self, _e: Estate, account: AccountRecord, call: Call, _r: Request, _q: PagingQuirks) -> Answer:
-        return Answer(HTTPStatus.OK, self._encoded(_disk(account, call.disk)))
+    def _get_disk(
+        self, _e: CloudState, account: AccountRecord, call: MatchedRoute, _r: SimRequest, _q: PagingOptions
+    ) -> SimResponse:
+        return SimResponse(HTTPStatus.OK, self._encoded(_disk(account, call.disk)))
 
     def _list_disk_backups(
-        self, estate: Estate, account: AccountRecord, call: Call, request: Request, quirks: PagingQuirks
-    ) -> Answer:
+        self, state: CloudState, account: AccountRecord, call: MatchedRoute, request: SimRequest, quirks: PagingOptions
+    ) -> SimResponse:
         disk = _disk(account, call.disk)
         large_enough = disk.size_gb >= (request.number("min_disk_size", 0) or 0)
-        return self._page(self._backup_rows(estate, [disk] if large_enough else []), request, quirks)
+        return self._page(self._backup_rows(state, [disk] if large_enough else []), request, quirks)
 
-    def _backup_rows(self, estate: Estate, disks: list[DiskRecord]) -> Rows:
-        ends = estate.ends_of(disks)
+    def _backup_rows(self, state: CloudState, disks: list[DiskRecord]) -> Rows:
+        ends = state.cumulative_counts(disks)
 
         def part(begin: int, end: int) -> bytes:
-            return dump_items(self._spelt(*found) for found in estate.slice_of(disks, ends, begin, end))
+            return dump_items(self._spelt(*found) for found in state.slice_of(disks, ends, begin, end))
 
         return Rows(ends[-1] if ends else 0, part)
 
     def _list_backups(
-        self, estate: Estate, account: AccountRecord, _call: Call, request: Request, quirks: PagingQuirks
-    ) -> Answer:
+        self, state: CloudState, account: AccountRecord, _call: MatchedRoute, request: SimRequest, quirks: PagingOptions
+    ) -> SimResponse:
         locked = request.flag("locked")
         if locked is not None:
             found = [
                 self._spelt(disk, backup)
-                for disk in _filtered_backup_disks(estate.ordered(account), request)
-                for backup in estate.backups_of(disk)
+                for disk in _filtered_backup_disks(state.ordered(account), request)
+                for backup in state.backups_of(disk)
                 if backup.locked == locked
             ]
             rows = Rows(len(found), lambda begin, end: dump_items(found[begin:end]))
         elif {"min_disk_size", "disk_id", "operating_system", "operating_system_distro"} & set(request.query):
-            rows = self._backup_rows(estate, _filtered_backup_disks(estate.ordered(account), request))
+            rows = self._backup_rows(state, _filtered_backup_disks(state.ordered(account), request))
         else:
             rows = Rows(
-                estate.backup_count(account),
-                lambda begin, end: dump_items(self._spelt(*row) for row in estate.backup_slice(account, begin, end)),
+                state.backup_count(account),
+                lambda begin, end: dump_items(self._spelt(*row) for row in state.backup_slice(account, begin, end)),
             )
         return self._page(rows, request, quirks)
 
-    def _get_backup(self, estate: Estate, account: AccountRecord, call: Call, _r: Request, _q: PagingQuirks) -> Answer:
-        found = estate.find_backup(account, _id(call.backup))
+    def _get_backup(
+        self, state: CloudState, account: AccountRecord, call: MatchedRoute, _r: SimRequest, _q: PagingOptions
+    ) -> SimResponse:
+        found = state.find_backup(account, _id(call.backup))
         if found is None:
-            raise Refusal(HTTPStatus.NOT_FOUND, "no such backup")
-        return answer_json(self._spelt(*found))
+            raise SimError(HTTPStatus.NOT_FOUND, "no such backup")
+        return json_response(self._spelt(*found))
 
     def _list_machines(
-        self, _estate: Estate, account: AccountRecord, _call: Call, request: Request, quirks: PagingQuirks
-    ) -> Answer:
+        self,
+        _state: CloudState,
+        account: AccountRecord,
+        _call: MatchedRoute,
+        request: SimRequest,
+        quirks: PagingOptions,
+    ) -> SimResponse:
         def part(begin: int, end: int) -> bytes:
             machines = itertools.islice(account.machines.values(), begin, end)
-            return dump_items(spell_machine(vm, self._world.style_of(account.position, vm.number)) for vm in machines)
+            return dump_items(
+                encode_machine(vm, self._world.encoding_for(account.position, vm.number)) for vm in machines
+            )
 
         return self._page(Rows(len(account.machines), part), request, quirks)
 
@@ -215,23 +240,23 @@ def _id(text: str | None) -> int:
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 19 else -1  # noqa: PLR2004 - digits of 2^63
 
 
-def _account(estate: Estate, account_id: str, principal: Principal) -> AccountRecord:
-    account = estate.accounts.get(_id(account_id))
+def _account(state: CloudState, account_id: str, principal: Principal) -> AccountRecord:
+    account = state.accounts.get(_id(account_id))
     if account is None:
-        raise Refusal(HTTPStatus.NOT_FOUND, "no such account")
+        raise SimError(HTTPStatus.NOT_FOUND, "no such account")
     if str(account.number) not in principal.account_ids:
-        raise Refusal(HTTPStatus.FORBIDDEN, "the account belongs to another user")
+        raise SimError(HTTPStatus.FORBIDDEN, "the account belongs to another user")
     return account
 
 
 def _disk(account: AccountRecord, disk_id: str | None) -> DiskRecord:
     disk = account.disks.get(_id(disk_id))
     if disk is None:
-        raise Refusal(HTTPStatus.NOT_FOUND, "no such disk")
+        raise SimError(HTTPStatus.NOT_FOUND, "no such disk")
     return disk
 
 
-def _filtered_disks(disks: list[DiskRecord], request: Request) -> list[DiskRecord]:
+def _filtered_disks(disks: list[DiskRecord], request: SimRequest) -> list[DiskRecord]:
     store, group = request.number("data_store_id"), request.number("data_store_group_id")
     machine, mount_point = request.number("virtual_machine_id"), request.query.get("mount_point")
     is_swap, primary = request.flag("is_swap"), request.flag("primary")
@@ -249,7 +274,7 @@ def _filtered_disks(disks: list[DiskRecord], request: Request) -> list[DiskRecor
     ]
 
 
-def _filtered_backup_disks(disks: Iterable[DiskRecord], request: Request) -> list[DiskRecord]:
+def _filtered_backup_disks(disks: Iterable[DiskRecord], request: SimRequest) -> list[DiskRecord]:
     """Return the disks whose backups are asked for; ``min_disk_size`` is undocumented, taken as GB of the disk."""
     smallest, disk_id = request.number("min_disk_size", 0) or 0, request.number("disk_id")
     system, distro = request.query.get("operating_system"), request.query.get("operating_system_distro")

@@ -1,7 +1,7 @@
 """The levers over HTTP, for tests and demos in other processes: everything under ``/_sim/``.
 
 Only served on loopback, without authentication, and never with a secret in an answer. Bodies and answers are JSON, in
-the words of :class:`.World`: dates are UNIX seconds and backup sizes bytes.
+the words of :class:`.SimulatedCloud`: dates are UNIX seconds and backup sizes bytes.
 
 ======  ============================  ==========================================================================
 GET     /_sim/                        what there is
@@ -31,10 +31,10 @@ from http import HTTPStatus
 from typing import Any
 
 from gigas_exporter.model import Backup, Disk, VirtualMachine
+from gigas_exporter.simulator.cloud import SimulatedCloud
 from gigas_exporter.simulator.faults import KINDS, Faults
-from gigas_exporter.simulator.journal import Journal
-from gigas_exporter.simulator.messages import Answer, Refusal, Request, answer_json
-from gigas_exporter.simulator.world import World
+from gigas_exporter.simulator.http import SimError, SimRequest, SimResponse, json_response
+from gigas_exporter.simulator.request_log import RequestLog
 
 __all__ = ["CONTROL_PATH", "Control"]
 
@@ -54,9 +54,9 @@ def _fields(item: Disk | Backup | VirtualMachine) -> dict[str, Any]:
 class Control:
     """Answers requests under ``/_sim/``."""
 
-    def __init__(self, world: World, faults: Faults, journal: Journal) -> None:
+    def __init__(self, world: SimulatedCloud, faults: Faults, journal: RequestLog) -> None:
         self._world, self._faults, self._journal = world, faults, journal
-        routes: tuple[tuple[str, str, Callable[..., Answer]], ...] = (
+        routes: tuple[tuple[str, str, Callable[..., SimResponse]], ...] = (
             ("GET", r"", self._help),
             ("GET", r"state", self._state),
             ("GET", r"requests", self._requests),
@@ -76,7 +76,7 @@ class Control:
         )
         self._routes = tuple((method, re.compile(pattern), handler) for method, pattern, handler in routes)
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: SimRequest) -> SimResponse:
         """Answer a request; what the world does not know is a 404, what it cannot do a 422."""
         path = request.path.removeprefix(CONTROL_PATH)
         allowed = []
@@ -90,19 +90,19 @@ class Control:
             try:
                 return handler(request, *match.groups())
             except KeyError as error:
-                return Refusal(HTTPStatus.NOT_FOUND, f"not known: {error.args[0]}").answer
+                return SimError(HTTPStatus.NOT_FOUND, f"not known: {error.args[0]}").answer
             except (ValueError, TypeError) as error:
                 # Of Python's words about arguments, those that name its own functions say nothing to who sent a body.
-                return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, str(error).rpartition("() ")[2]).answer
-            except Refusal as refusal:
+                return SimError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error).rpartition("() ")[2]).answer
+            except SimError as refusal:
                 return refusal.answer
         status = HTTPStatus.METHOD_NOT_ALLOWED if allowed else HTTPStatus.NOT_FOUND
-        return Refusal(status, status.phrase).answer
+        return SimError(status, status.phrase).answer
 
-    def _help(self, _request: Request) -> Answer:
-        return Answer(HTTPStatus.OK, (__doc__ or "").encode(), content_type="text/plain; charset=utf-8")
+    def _help(self, _request: SimRequest) -> SimResponse:
+        return SimResponse(HTTPStatus.OK, (__doc__ or "").encode(), content_type="text/plain; charset=utf-8")
 
-    def _state(self, request: Request) -> Answer:
+    def _state(self, request: SimRequest) -> SimResponse:
         world = self._world
         wanted = request.query.get("account")
         accounts = [
@@ -116,14 +116,14 @@ class Control:
             if wanted in {None, account_id}
         ]
         facts = {"now": world.now(), "start": world.start, "speed": world.speed, "seed": world.seed}
-        return answer_json({**facts, "stories": dict(world.stories), "accounts": accounts})
+        return json_response({**facts, "stories": dict(world.stories), "accounts": accounts})
 
-    def _requests(self, _request: Request) -> Answer:
+    def _requests(self, _request: SimRequest) -> SimResponse:
         journal = self._journal
         statuses: dict[str, dict[str, int]] = {}
         for (operation, status), count in sorted(journal.statuses.items()):
             statuses.setdefault(operation, {})[str(status)] = count
-        return answer_json(
+        return json_response(
             {
                 "total": journal.total,
                 "operations": dict(journal.counts),
@@ -133,53 +133,53 @@ class Control:
             }
         )
 
-    def _forget_requests(self, _request: Request) -> Answer:
+    def _forget_requests(self, _request: SimRequest) -> SimResponse:
         self._journal.clear()
-        return Answer(HTTPStatus.NO_CONTENT)
+        return SimResponse(HTTPStatus.NO_CONTENT)
 
-    def _list_faults(self, _request: Request) -> Answer:
-        return answer_json({"faults": self._faults.listing(), "kinds": dict(KINDS)})
+    def _list_faults(self, _request: SimRequest) -> SimResponse:
+        return json_response({"faults": self._faults.listing(), "kinds": dict(KINDS)})
 
-    def _add_fault(self, request: Request) -> Answer:
+    def _add_fault(self, request: SimRequest) -> SimResponse:
         fields: Fields = request.fields()
-        return answer_json({"id": self._faults.add(**fields)}, HTTPStatus.CREATED)
+        return json_response({"id": self._faults.add(**fields)}, HTTPStatus.CREATED)
 
-    def _clear_faults(self, _request: Request) -> Answer:
+    def _clear_faults(self, _request: SimRequest) -> SimResponse:
         self._faults.clear()
-        return Answer(HTTPStatus.NO_CONTENT)
+        return SimResponse(HTTPStatus.NO_CONTENT)
 
-    def _remove_fault(self, _request: Request, number: str) -> Answer:
+    def _remove_fault(self, _request: SimRequest, number: str) -> SimResponse:
         self._faults.remove(int(number))
-        return Answer(HTTPStatus.NO_CONTENT)
+        return SimResponse(HTTPStatus.NO_CONTENT)
 
-    def _add_disk(self, request: Request) -> Answer:
+    def _add_disk(self, request: SimRequest) -> SimResponse:
         fields: Fields = request.fields()
-        return answer_json(_fields(self._world.add_disk(**fields)), HTTPStatus.CREATED)
+        return json_response(_fields(self._world.add_disk(**fields)), HTTPStatus.CREATED)
 
-    def _change_disk(self, request: Request, disk_id: str) -> Answer:
-        return answer_json(_fields(self._world.change_disk(disk_id, **request.fields())))
+    def _change_disk(self, request: SimRequest, disk_id: str) -> SimResponse:
+        return json_response(_fields(self._world.change_disk(disk_id, **request.fields())))
 
-    def _delete_disk(self, _request: Request, disk_id: str) -> Answer:
+    def _delete_disk(self, _request: SimRequest, disk_id: str) -> SimResponse:
         self._world.delete_disk(disk_id)
-        return Answer(HTTPStatus.NO_CONTENT)
+        return SimResponse(HTTPStatus.NO_CONTENT)
 
-    def _make_backup(self, request: Request, disk_id: str) -> Answer:
+    def _make_backup(self, request: SimRequest, disk_id: str) -> SimResponse:
         fields: Fields = request.fields()
         if "age_seconds" in fields:
             fields["created_at"] = self._world.now() - float(fields.pop("age_seconds"))
-        return answer_json(_fields(self._world.make_backup(disk_id, **fields)), HTTPStatus.CREATED)
+        return json_response(_fields(self._world.make_backup(disk_id, **fields)), HTTPStatus.CREATED)
 
-    def _remove_backups(self, _request: Request, disk_id: str) -> Answer:
+    def _remove_backups(self, _request: SimRequest, disk_id: str) -> SimResponse:
         self._world.remove_backups(disk_id)
-        return Answer(HTTPStatus.NO_CONTENT)
+        return SimResponse(HTTPStatus.NO_CONTENT)
 
-    def _change_backup(self, request: Request, backup_id: str) -> Answer:
-        return answer_json(_fields(self._world.change_backup(backup_id, **request.fields())))
+    def _change_backup(self, request: SimRequest, backup_id: str) -> SimResponse:
+        return json_response(_fields(self._world.change_backup(backup_id, **request.fields())))
 
-    def _remove_backup(self, _request: Request, backup_id: str) -> Answer:
+    def _remove_backup(self, _request: SimRequest, backup_id: str) -> SimResponse:
         self._world.remove_backup(backup_id)
-        return Answer(HTTPStatus.NO_CONTENT)
+        return SimResponse(HTTPStatus.NO_CONTENT)
 
-    def _revoke_tokens(self, _request: Request) -> Answer:
+    def _revoke_tokens(self, _request: SimRequest) -> SimResponse:
         self._world.revoke_tokens()
-        return Answer(HTTPStatus.NO_CONTENT)
+        return SimResponse(HTTPStatus.NO_CONTENT)

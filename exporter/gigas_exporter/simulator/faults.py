@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from gigas_exporter.simulator.paging import PagingQuirks
+from gigas_exporter.simulator.paging import PagingOptions
 
-__all__ = ["KINDS", "Fault", "Faults", "quirks_of"]
+__all__ = ["KINDS", "Fault", "Faults", "paging_options"]
 
 KINDS: Mapping[str, str] = {
     # before the answer
@@ -201,15 +201,15 @@ class Faults:
                 for number, fault in self._faults.items()
             ]
 
-    def struck(self, number: int) -> int:
+    def hits(self, number: int) -> int:
         """Return how often a fault struck, also one that is over."""
         return self._struck.get(number, 0)
 
-    def in_force(self, number: int) -> bool:
+    def is_active(self, number: int) -> bool:
         """Return whether a fault was neither removed nor cleared; one whose count is used up still is."""
         return number in self._faults
 
-    def strike(self, operation: str, account: str | None) -> dict[int, Fault]:
+    def take(self, operation: str, account: str | None) -> dict[int, Fault]:
         """Return the faults that strike this request, by number, and count them."""
         if not self._faults:
             return {}
@@ -227,13 +227,13 @@ class Faults:
         return struck
 
 
-def quirks_of(faults: Mapping[str, Fault]) -> PagingQuirks:
+def paging_options(faults: Mapping[str, Fault]) -> PagingOptions:
     """Return what faults, by kind, do to paging."""
     endless = faults.get("endless_pages")
     kind: Literal["repeat", "fresh"] | None = None
     if endless is not None:
         kind = "fresh" if endless.value == "fresh" else "repeat"
-    return PagingQuirks(
+    return PagingOptions(
         ignores_limit="ignored_limit" in faults,
         max_limit=faults["lowered_limit"].size if "lowered_limit" in faults else None,
         headers="no_headers" not in faults,

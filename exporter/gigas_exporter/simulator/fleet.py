@@ -71,7 +71,7 @@ def make_disk(
 ) -> DiskRecord:
     """Make a healthy disk: backed up every day unless it is swap, which is what no mount point means here.
 
-    ``mount`` is the mount point and the size in GB, ``start`` the nominal time at which the world begins to live.
+    ``mount`` is the mount point and the size in GB, ``start`` the simulated time at which the world begins to live.
     """
     mount_point, size_gb = mount
     is_swap = mount_point is None

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Literal
 
-from gigas_exporter.simulator.messages import Answer, Refusal, Request
-from gigas_exporter.simulator.wire import dump_items
+from gigas_exporter.simulator.http import SimError, SimRequest, SimResponse
+from gigas_exporter.simulator.json_encoding import dump_items
 
-__all__ = ["PagingQuirks", "Rows", "page"]
+__all__ = ["PagingOptions", "Rows", "page"]
 
 _FRESH_IDS = 900_000_000
 _ENDLESS_LIMIT = 50
 
 
 @dataclass(frozen=True, slots=True)
-class PagingQuirks:
+class PagingOptions:
     """How the platform pages wrongly; by default it does not.
 
     Attributes:
@@ -46,20 +46,20 @@ class Rows:
     slice: Callable[[int, int], bytes]
 
 
-def page(rows: Rows, request: Request, quirks: PagingQuirks, default_limit: int, max_limit: int) -> Answer:
+def page(rows: Rows, request: SimRequest, quirks: PagingOptions, default_limit: int, max_limit: int) -> SimResponse:
     """Return the page that the request asks for.
 
     Raises:
-        Refusal: 400, for a limit or offset that is none.
+        SimError: 400, for a limit or offset that is none.
     """
     limit, offset = request.number("limit", default_limit) or 0, request.number("offset", 0) or 0
     if limit < 1:
-        raise Refusal(HTTPStatus.BAD_REQUEST, "limit must be at least 1")
+        raise SimError(HTTPStatus.BAD_REQUEST, "limit must be at least 1")
     limit = min(limit, max_limit if quirks.max_limit is None else quirks.max_limit)
     if quirks.endless is not None:
-        return Answer(HTTPStatus.OK, _array(_endless_items(rows, offset, limit, quirks.endless)))
+        return SimResponse(HTTPStatus.OK, _array(_endless_items(rows, offset, limit, quirks.endless)))
     if quirks.ignores_limit:
-        return Answer(HTTPStatus.OK, _array(rows.slice(0, rows.total)))
+        return SimResponse(HTTPStatus.OK, _array(rows.slice(0, rows.total)))
     begin = offset + quirks.shift if offset else 0
     items = rows.slice(max(0, begin), max(0, begin) + limit)
     total = rows.total if quirks.total is None else quirks.total
@@ -69,7 +69,7 @@ def page(rows: Rows, request: Request, quirks: PagingQuirks, default_limit: int,
         ("X-Per-Page", str(limit)),
         ("X-Page", str(offset // limit + 1)),
     )
-    return Answer(HTTPStatus.OK, _array(items), headers if quirks.headers else ())
+    return SimResponse(HTTPStatus.OK, _array(items), headers if quirks.headers else ())
 
 
 def _array(items: bytes) -> bytes:

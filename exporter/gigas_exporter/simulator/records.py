@@ -78,7 +78,7 @@ class MachineRecord:
     initial_password: str
 
     @property
-    def truth(self) -> VirtualMachine:
+    def model(self) -> VirtualMachine:
         """The machine as the domain sees it: without its password."""
         return VirtualMachine(str(self.number), self.label, self.hostname, self.type, self.status)
 
@@ -120,7 +120,7 @@ class DiskRecord:
         self.encoded = None
 
     @property
-    def truth(self) -> Disk:
+    def model(self) -> Disk:
         """The disk as the domain sees it."""
         return Disk(
             id=str(self.number),

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from gigas_exporter.simulator.chance import draw, fraction
+from gigas_exporter.simulator.deterministic_random import draw, fraction
 from gigas_exporter.simulator.records import BackupRecord, DiskRecord, Schedule
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "backup_count",
     "backups_of",
     "count_changes_at",
-    "settle",
+    "materialize",
 ]
 
 DAY = 86_400.0
@@ -42,35 +42,35 @@ _SHRUNK = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Converts between real and nominal time."""
+    """Converts between real and simulated time."""
 
     seed: int
     start: float
     speed: float
 
-    def nominal(self, real: float) -> float:
-        """Return the nominal time of a real one."""
+    def simulated(self, real: float) -> float:
+        """Return the simulated time of a real one."""
         return real if real <= self.start else self.start + (real - self.start) * self.speed
 
-    def real(self, nominal: float) -> float:
-        """Return the real time of a nominal one."""
-        return nominal if nominal <= self.start else self.start + (nominal - self.start) / self.speed
+    def real(self, simulated: float) -> float:
+        """Return the real time of a simulated one."""
+        return simulated if simulated <= self.start else self.start + (simulated - self.start) / self.speed
 
 
-def _window(disk: DiskRecord, schedule: Schedule, nominal: float) -> range:
-    newest = math.floor((nominal - schedule.anchor) / DAY)
+def _window(disk: DiskRecord, schedule: Schedule, simulated: float) -> range:
+    newest = math.floor((simulated - schedule.anchor) / DAY)
     if schedule.last is not None:
         newest = min(newest, schedule.last)
     return range(max(schedule.first, newest - disk.account.retention + 1), newest + 1)
 
 
-def _slot_backup(disk: DiskRecord, schedule: Schedule, slot: int, timeline: Timeline, nominal: float) -> BackupRecord:
+def _slot_backup(disk: DiskRecord, schedule: Schedule, slot: int, timeline: Timeline, simulated: float) -> BackupRecord:
     made_at = schedule.anchor + slot * DAY
     luck = draw(timeline.seed, disk.number, slot)
     status = (schedule.outcomes or {}).get(slot)
     if status is None:
         duration = 300 + luck % 900
-        elapsed = nominal - made_at
+        elapsed = simulated - made_at
         if elapsed < duration:
             status = "pending" if elapsed < duration * _PENDING_SHARE else "running"
         elif slot > 0 and fraction(luck) < schedule.failing:
@@ -94,34 +94,34 @@ def _slot_backup(disk: DiskRecord, schedule: Schedule, slot: int, timeline: Time
     )
 
 
-def backup_count(disk: DiskRecord, nominal: float) -> int:
+def backup_count(disk: DiskRecord, simulated: float) -> int:
     """Return how many backups of the disk are listed."""
-    scheduled = len(_window(disk, disk.schedule, nominal)) if disk.schedule is not None else 0
+    scheduled = len(_window(disk, disk.schedule, simulated)) if disk.schedule is not None else 0
     if not disk.kept:
         return scheduled
     automatic = sum(backup.automatic for backup in disk.kept)
     return len(disk.kept) - automatic + min(disk.account.retention, automatic + scheduled)
 
 
-def count_changes_at(disk: DiskRecord, timeline: Timeline, nominal: float) -> float:
+def count_changes_at(disk: DiskRecord, timeline: Timeline, simulated: float) -> float:
     """Return the real time at which the schedule next changes how many backups are listed, infinity for never."""
     schedule = disk.schedule
     if schedule is None:
         return math.inf
-    listed = len(_window(disk, schedule, nominal)) + sum(backup.automatic for backup in disk.kept or ())
+    listed = len(_window(disk, schedule, simulated)) + sum(backup.automatic for backup in disk.kept or ())
     if listed >= disk.account.retention:
         return math.inf
-    upcoming = max(schedule.first, math.floor((nominal - schedule.anchor) / DAY) + 1)
+    upcoming = max(schedule.first, math.floor((simulated - schedule.anchor) / DAY) + 1)
     if schedule.last is not None and upcoming > schedule.last:
         return math.inf
     return timeline.real(schedule.anchor + upcoming * DAY)
 
 
-def backups_of(disk: DiskRecord, timeline: Timeline, nominal: float) -> list[BackupRecord]:
+def backups_of(disk: DiskRecord, timeline: Timeline, simulated: float) -> list[BackupRecord]:
     """Return the disk's backups, the ones that are stored first; rotation has taken the oldest automatic ones away."""
     schedule = disk.schedule
     scheduled = (
-        [_slot_backup(disk, schedule, slot, timeline, nominal) for slot in _window(disk, schedule, nominal)]
+        [_slot_backup(disk, schedule, slot, timeline, simulated) for slot in _window(disk, schedule, simulated)]
         if schedule is not None
         else []
     )
@@ -132,14 +132,14 @@ def backups_of(disk: DiskRecord, timeline: Timeline, nominal: float) -> list[Bac
     return [backup for backup in disk.kept if backup.number not in gone] + scheduled
 
 
-def settle(disk: DiskRecord, timeline: Timeline, nominal: float) -> list[BackupRecord]:
+def materialize(disk: DiskRecord, timeline: Timeline, simulated: float) -> list[BackupRecord]:
     """Store the disk's backups, so that they can be changed one by one; what is being made stays with the schedule."""
-    listed = backups_of(disk, timeline, nominal)
+    listed = backups_of(disk, timeline, simulated)
     schedule = disk.schedule
     if schedule is None:
         disk.kept = listed
         return listed
-    window = _window(disk, schedule, nominal)
+    window = _window(disk, schedule, simulated)
     first = window.stop
     if window and listed[-1].status in _UNDER_WAY and window[-1] not in (schedule.outcomes or {}):
         first -= 1

@@ -23,13 +23,13 @@ from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any, Self, cast
 
-from gigas_exporter.simulator.api import Api, Call, identify
+from gigas_exporter.simulator.api import Api, MatchedRoute, identify
+from gigas_exporter.simulator.cloud import SimulatedCloud
 from gigas_exporter.simulator.control import CONTROL_PATH, Control
-from gigas_exporter.simulator.faults import Fault, Faults, quirks_of
-from gigas_exporter.simulator.journal import Journal, Seen
-from gigas_exporter.simulator.messages import Answer, Refusal, Request
-from gigas_exporter.simulator.spoiling import spoil
-from gigas_exporter.simulator.world import World
+from gigas_exporter.simulator.faults import Fault, Faults, paging_options
+from gigas_exporter.simulator.http import SimError, SimRequest, SimResponse
+from gigas_exporter.simulator.request_log import LoggedRequest, RequestLog
+from gigas_exporter.simulator.response_corruption import corrupt
 
 __all__ = ["SimulatorServer"]
 
@@ -115,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
         split = urllib.parse.urlsplit(self.path)
         path = urllib.parse.unquote(split.path)
         query = dict(urllib.parse.parse_qsl(split.query, keep_blank_values=True))
-        request = Request(self.command, path, query, self.headers.get("Authorization"), body)
+        request = SimRequest(self.command, path, query, self.headers.get("Authorization"), body)
         if path.startswith(CONTROL_PATH) and self._served.control is not None:
             self._send(self._served.control.answer(request), {})
             return
@@ -128,9 +128,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = _serve  # noqa: N815 - the base class's names
 
-    def _serve_call(self, call: Call, request: Request) -> None:
+    def _serve_call(self, call: MatchedRoute, request: SimRequest) -> None:
         served = self._served
-        struck = served.faults.strike(call.operation, call.account)
+        struck = served.faults.take(call.operation, call.account)
         faults = {fault.kind: fault for fault in struck.values()}
         if "latency" in faults:
             served.closing.wait(faults["latency"].seconds)
@@ -141,14 +141,14 @@ class _Handler(BaseHTTPRequestHandler):
         if answer is None:
             expired = faults.get("expired_token")
             life = expired.seconds or 0.0 if expired is not None else -1.0
-            answer = served.api.answer(call, request, quirks_of(faults), life)
-        answer = spoil(answer, struck.values(), served.world.now())
+            answer = served.api.answer(call, request, paging_options(faults), life)
+        answer = corrupt(answer, struck.values(), served.world.now())
         self._note(call, request, answer.status)
         self._send(answer, faults)
 
-    def _note(self, call: Call, request: Request, status: int) -> None:
+    def _note(self, call: MatchedRoute, request: SimRequest, status: int) -> None:
         self._served.requests.note(
-            Seen(
+            LoggedRequest(
                 operation=call.operation,
                 account=call.account,
                 method=request.method,
@@ -174,7 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _refuse(self, status: HTTPStatus) -> None:
         self.close_connection = True
-        self._send(Refusal(status, status.phrase).answer, {})
+        self._send(SimError(status, status.phrase).answer, {})
 
     def _never_answered(self, struck: Mapping[int, Fault]) -> bool:
         for number, fault in struck.items():
@@ -191,11 +191,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _hang(self, number: int) -> None:
         waiting = select.poll()
         waiting.register(self.connection, select.POLLIN)
-        while self._served.faults.in_force(number) and not self._served.closing.wait(_POLL_SECONDS):
+        while self._served.faults.is_active(number) and not self._served.closing.wait(_POLL_SECONDS):
             if waiting.poll(0) and not self.connection.recv(1, socket.MSG_PEEK):
                 return
 
-    def _send(self, answer: Answer, faults: Mapping[str, Fault]) -> None:
+    def _send(self, answer: SimResponse, faults: Mapping[str, Fault]) -> None:
         unframed, truncated = "truncated_unframed" in faults, "truncated" in faults
         self.close_connection |= unframed or truncated
         head = self._head(answer, framed=not unframed)
@@ -213,7 +213,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             self.wfile.write(dripping[position : position + 1])
 
-    def _head(self, answer: Answer, *, framed: bool) -> bytes:
+    def _head(self, answer: SimResponse, *, framed: bool) -> bytes:
         status = HTTPStatus(answer.status) if answer.status in _KNOWN else None
         lines = [
             f"HTTP/1.1 {answer.status} {status.phrase if status else 'Unknown'}",
@@ -233,15 +233,15 @@ class _Handler(BaseHTTPRequestHandler):
 _KNOWN = frozenset(int(status) for status in HTTPStatus)
 
 
-def _instead(faults: Mapping[str, Fault]) -> Answer | None:
+def _instead(faults: Mapping[str, Fault]) -> SimResponse | None:
     """Return the answer that a fault puts in the place of the real one."""
     if "redirect" in faults:
-        return Answer(HTTPStatus.FOUND, headers=(("Location", str(faults["redirect"].value)),))
+        return SimResponse(HTTPStatus.FOUND, headers=(("Location", str(faults["redirect"].value)),))
     fault = faults.get("status")
     if fault is None:
         return None
     headers = () if fault.retry_after is None else (("Retry-After", fault.retry_after),)
-    refusal = Refusal(fault.status or HTTPStatus.INTERNAL_SERVER_ERROR, "a fault was asked for", headers)
+    refusal = SimError(fault.status or HTTPStatus.INTERNAL_SERVER_ERROR, "a fault was asked for", headers)
     return refusal.answer
 
 
@@ -259,10 +259,12 @@ class SimulatorServer:
         closing: Set once the server closes.
     """
 
-    def __init__(self, world: World, host: str = "127.0.0.1", port: int = 0, faults: Faults | None = None) -> None:
+    def __init__(
+        self, world: SimulatedCloud, host: str = "127.0.0.1", port: int = 0, faults: Faults | None = None
+    ) -> None:
         self.world = world
         self.faults = Faults(world.seed) if faults is None else faults
-        self.requests = Journal()
+        self.requests = RequestLog()
         self.api = Api(world)
         self.closing = threading.Event()
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

@@ -7,13 +7,13 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["Journal", "Seen"]
+__all__ = ["LoggedRequest", "RequestLog"]
 
 _KEPT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class LoggedRequest:
     """A request and what it got.
 
     Attributes:
@@ -32,7 +32,7 @@ class Seen:
     connection: int
 
 
-class Journal:
+class RequestLog:
     """Counts requests; a counter of operations with a memory.
 
     Attributes:
@@ -44,7 +44,7 @@ class Journal:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self._statuses: Counter[tuple[str, int]] = Counter()
-        self._recent: deque[Seen] = deque(maxlen=_KEPT)
+        self._recent: deque[LoggedRequest] = deque(maxlen=_KEPT)
         self._under_way = 0
         self.connections = 0
         self.peak = 0
@@ -62,7 +62,7 @@ class Journal:
             self._under_way += 1
             self.peak = max(self.peak, self._under_way)
 
-    def note(self, seen: Seen) -> None:
+    def note(self, seen: LoggedRequest) -> None:
         """Note what a request gets, just before it is sent, so that whoever got it finds it here."""
         with self._lock:
             self._statuses[seen.operation, seen.status] += 1
@@ -103,7 +103,7 @@ class Journal:
         return self.counts.total()
 
     @property
-    def recent(self) -> tuple[Seen, ...]:
+    def recent(self) -> tuple[LoggedRequest, ...]:
         """The last requests that were decided on, oldest first."""
         with self._lock:
             return tuple(self._recent)

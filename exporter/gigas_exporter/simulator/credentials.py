@@ -10,7 +10,7 @@ import hmac
 import itertools
 from dataclasses import dataclass, field
 
-__all__ = ["Access", "DemoCredential", "Principal", "TokenAnswer"]
+__all__ = ["Credentials", "DemoCredential", "Principal", "TokenAnswer"]
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class TokenAnswer:
     number: int
 
 
-class Access:
+class Credentials:
     """The users of a world and their session tokens.
 
     Args:

@@ -12,10 +12,10 @@ from http import HTTPStatus
 from typing import Any
 
 from gigas_exporter.simulator.faults import Fault
-from gigas_exporter.simulator.messages import Answer
-from gigas_exporter.simulator.wire import dump
+from gigas_exporter.simulator.http import SimResponse
+from gigas_exporter.simulator.json_encoding import dump
 
-__all__ = ["spoil"]
+__all__ = ["corrupt"]
 
 _NESTING = 100_000
 _LONG_NUMBER = 5_000
@@ -40,7 +40,7 @@ _RAW: Mapping[str, tuple[tuple[str, ...], bytes]] = {
 Item = dict[str, Any]
 
 
-def spoil(answer: Answer, faults: Iterable[Fault], now: float) -> Answer:
+def corrupt(answer: SimResponse, faults: Iterable[Fault], now: float) -> SimResponse:
     """Return what the faults make of an answer; values inside of a body are spoilt in successes only.
 
     Those that need a body that can be read come before those that leave none.
@@ -60,27 +60,27 @@ def spoil(answer: Answer, faults: Iterable[Fault], now: float) -> Answer:
     return answer
 
 
-def _html(answer: Answer, _fault: Fault) -> Answer:
+def _html(answer: SimResponse, _fault: Fault) -> SimResponse:
     return replace(answer, body=_PAGE, content_type="text/html", headers=())
 
 
-def _empty(answer: Answer, _fault: Fault) -> Answer:
+def _empty(answer: SimResponse, _fault: Fault) -> SimResponse:
     return replace(answer, body=b"")
 
 
-def _half(answer: Answer, _fault: Fault) -> Answer:
+def _half(answer: SimResponse, _fault: Fault) -> SimResponse:
     return replace(answer, body=answer.body[: len(answer.body) // 2])
 
 
-def _wrapped(answer: Answer, _fault: Fault) -> Answer:
+def _wrapped(answer: SimResponse, _fault: Fault) -> SimResponse:
     return replace(answer, body=b'{"data":' + (answer.body or b"null") + b"}")
 
 
-def _nested(answer: Answer, _fault: Fault) -> Answer:
+def _nested(answer: SimResponse, _fault: Fault) -> SimResponse:
     return replace(answer, body=b"[" * _NESTING + b"]" * _NESTING)
 
 
-def _bomb(answer: Answer, fault: Fault) -> Answer:
+def _bomb(answer: SimResponse, fault: Fault) -> SimResponse:
     body = _compressed(fault.size or 0)
     return replace(answer, body=body, headers=(*answer.headers, ("Content-Encoding", "gzip")))
 
@@ -96,16 +96,16 @@ def _compressed(size: int) -> bytes:
     )
 
 
-def _huge(answer: Answer, fault: Fault) -> Answer:
+def _huge(answer: SimResponse, fault: Fault) -> SimResponse:
     return replace(answer, body=b"[" + b" " * max(0, (fault.size or 0) - 2) + b"]")
 
 
-def _crowded(answer: Answer, fault: Fault) -> Answer:
+def _crowded(answer: SimResponse, fault: Fault) -> SimResponse:
     item = str(fault.value).encode()
     return replace(answer, body=b"[" + b",".join([item] * (((fault.size or 0) - 1) // (len(item) + 1))) + b"]")
 
 
-_BODIES: Mapping[str, Callable[[Answer, Fault], Answer]] = {
+_BODIES: Mapping[str, Callable[[SimResponse, Fault], SimResponse]] = {
     "html": _html,
     "empty": _empty,
     "truncated_json": _half,

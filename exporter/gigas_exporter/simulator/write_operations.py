@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
-from gigas_exporter.simulator.chance import draw
-from gigas_exporter.simulator.estate import Estate
-from gigas_exporter.simulator.messages import Answer, Refusal, Request, answer_json
+from gigas_exporter.simulator.cloud import SimulatedCloud
+from gigas_exporter.simulator.deterministic_random import draw
+from gigas_exporter.simulator.http import SimError, SimRequest, SimResponse, json_response
+from gigas_exporter.simulator.json_encoding import encode_backup, encode_disk
 from gigas_exporter.simulator.records import BackupRecord, DiskRecord
-from gigas_exporter.simulator.wire import spell_backup, spell_disk
-from gigas_exporter.simulator.world import World
+from gigas_exporter.simulator.state import CloudState
 
 __all__ = ["OPERATIONS"]
 
@@ -23,19 +23,19 @@ _LARGEST_GB = 65_536
 _LONGEST_TEXT = 255
 
 
-def _token(world: World, estate: Estate, disk: DiskRecord) -> tuple[tuple[str, str], ...]:
-    return (("X-Operation-Token", f"{draw(world.seed, disk.number, estate.next_operation()):016x}"),)
+def _token(world: SimulatedCloud, state: CloudState, disk: DiskRecord) -> tuple[tuple[str, str], ...]:
+    return (("X-Operation-Token", f"{draw(world.seed, disk.number, state.next_operation()):016x}"),)
 
 
 def _require_unlocked(disk: DiskRecord) -> None:
     if disk.locked:
         # Undocumented; both readings occur, by account.
         status = HTTPStatus.UNPROCESSABLE_ENTITY if disk.account.position % 2 else HTTPStatus.CONFLICT
-        raise Refusal(status, "the disk is locked by another operation")
+        raise SimError(status, "the disk is locked by another operation")
 
 
-def _invalid(field: str, detail: str) -> Refusal:
-    return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, f"{field} {detail}")
+def _invalid(field: str, detail: str) -> SimError:
+    return SimError(HTTPStatus.UNPROCESSABLE_ENTITY, f"{field} {detail}")
 
 
 def _flag(field: str, value: object) -> bool:
@@ -45,14 +45,14 @@ def _flag(field: str, value: object) -> bool:
     return flag
 
 
-def _disk_answer(world: World, estate: Estate, disk: DiskRecord, status: int) -> Answer:
-    style = world.style_of(disk.account.position, disk.number)
-    return answer_json(spell_disk(disk, style), status, _token(world, estate, disk))
+def _disk_answer(world: SimulatedCloud, state: CloudState, disk: DiskRecord, status: int) -> SimResponse:
+    style = world.encoding_for(disk.account.position, disk.number)
+    return json_response(encode_disk(disk, style), status, _token(world, state, disk))
 
 
-def _backup_answer(world: World, estate: Estate, disk: DiskRecord, backup: BackupRecord) -> Answer:
-    style = world.style_of(disk.account.position, backup.number)
-    return answer_json(spell_backup(disk, backup, style), HTTPStatus.ACCEPTED, _token(world, estate, disk))
+def _backup_answer(world: SimulatedCloud, state: CloudState, disk: DiskRecord, backup: BackupRecord) -> SimResponse:
+    style = world.encoding_for(disk.account.position, backup.number)
+    return json_response(encode_backup(disk, backup, style), HTTPStatus.ACCEPTED, _token(world, state, disk))
 
 
 def _new_size(disk: DiskRecord, value: object) -> int:
@@ -73,13 +73,13 @@ def _new_machine(disk: DiskRecord, value: object) -> int | None:
     return int(text)
 
 
-def _edit(world: World, estate: Estate, disk: DiskRecord, request: Request) -> Answer:
+def _edit(world: SimulatedCloud, state: CloudState, disk: DiskRecord, request: SimRequest) -> SimResponse:
     """Edit a disk: 202 when it is resized or moved, which takes a while, else 200; the docs have both."""
     fields = request.fields()
     _require_unlocked(disk)
     known = {"disk_size", "virtual_machine_id", "autobackup", "mount_point", "add_to_linux_fstab", "force_reboot"}
     if not fields or set(fields) - known:
-        raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, f"only these can be edited: {', '.join(sorted(known))}")
+        raise SimError(HTTPStatus.UNPROCESSABLE_ENTITY, f"only these can be edited: {', '.join(sorted(known))}")
     # Everything is checked before anything is changed.
     size = _new_size(disk, fields["disk_size"]) if "disk_size" in fields else disk.size_gb
     machine = _new_machine(disk, fields["virtual_machine_id"]) if "virtual_machine_id" in fields else disk.machine
@@ -97,50 +97,50 @@ def _edit(world: World, estate: Estate, disk: DiskRecord, request: Request) -> A
     disk.size_gb, disk.machine, disk.mount_point = size, machine, mount_point
     disk.fstab = flags.get("add_to_linux_fstab", disk.fstab)
     if "autobackup" in flags:
-        estate.switch_autobackup(disk, on=flags["autobackup"])
-    disk.touch(estate.now)
+        state.switch_autobackup(disk, on=flags["autobackup"])
+    disk.touch(state.now)
     if takes_a_while:
-        estate.occupy(disk, world.operation_seconds, "resizing")
-    return _disk_answer(world, estate, disk, HTTPStatus.ACCEPTED if takes_a_while else HTTPStatus.OK)
+        state.lock_for(disk, world.operation_seconds, "resizing")
+    return _disk_answer(world, state, disk, HTTPStatus.ACCEPTED if takes_a_while else HTTPStatus.OK)
 
 
-def _build(world: World, estate: Estate, disk: DiskRecord, request: Request) -> Answer:
+def _build(world: SimulatedCloud, state: CloudState, disk: DiskRecord, request: SimRequest) -> SimResponse:
     """Format a disk; that mends one in error."""
     request.fields()
     _require_unlocked(disk)
 
     def finish() -> None:
         disk.error, disk.status = False, "built"
-        disk.touch(estate.now)
+        disk.touch(state.now)
 
-    estate.occupy(disk, world.operation_seconds, "building", finish)
-    return _disk_answer(world, estate, disk, HTTPStatus.ACCEPTED)
+    state.lock_for(disk, world.operation_seconds, "building", finish)
+    return _disk_answer(world, state, disk, HTTPStatus.ACCEPTED)
 
 
-def _delete(world: World, estate: Estate, disk: DiskRecord, _request: Request) -> Answer:
+def _delete(world: SimulatedCloud, state: CloudState, disk: DiskRecord, _request: SimRequest) -> SimResponse:
     """Delete a disk: it is listed as locked until it is gone."""
     _require_unlocked(disk)
-    headers = _token(world, estate, disk)
-    estate.occupy(disk, world.operation_seconds, "deleting", lambda: estate.remove_disk(disk.number))
-    return Answer(HTTPStatus.ACCEPTED, headers=headers)
+    headers = _token(world, state, disk)
+    state.lock_for(disk, world.operation_seconds, "deleting", lambda: state.remove_disk(disk.number))
+    return SimResponse(HTTPStatus.ACCEPTED, headers=headers)
 
 
-def _create_backup(world: World, estate: Estate, disk: DiskRecord, request: Request) -> Answer:
+def _create_backup(world: SimulatedCloud, state: CloudState, disk: DiskRecord, request: SimRequest) -> SimResponse:
     """Make a backup by hand; it is pending for a while, and the disk stays usable meanwhile."""
     request.fields()
     _require_unlocked(disk)
-    backup = estate.new_backup(disk, None, "pending", None)
+    backup = state.new_backup(disk, None, "pending", None)
     backup.locked = True
 
     def finish() -> None:
         backup.status, backup.locked, backup.size_kb = "completed", False, max(64, (disk.size_gb << 20) // 5)
 
-    answer = _backup_answer(world, estate, disk, backup)
-    estate.later(world.operation_seconds, finish)
+    answer = _backup_answer(world, state, disk, backup)
+    state.later(world.operation_seconds, finish)
     return answer
 
 
-def _create_template(world: World, estate: Estate, disk: DiskRecord, request: Request) -> Answer:
+def _create_template(world: SimulatedCloud, state: CloudState, disk: DiskRecord, request: SimRequest) -> SimResponse:
     """Make a template of a disk; it is answered as a backup, and listed among none."""
     fields = request.fields()
     _require_unlocked(disk)
@@ -148,12 +148,12 @@ def _create_template(world: World, estate: Estate, disk: DiskRecord, request: Re
         value = fields.get(name)
         if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
             raise _invalid(name, "is mandatory")
-    template = BackupRecord(estate.next_backup_id(), disk.number, int(estate.now), "pending", None, False, True)
-    estate.occupy(disk, world.operation_seconds, disk.status)
-    return _backup_answer(world, estate, disk, template)
+    template = BackupRecord(state.next_backup_id(), disk.number, int(state.now), "pending", None, False, True)
+    state.lock_for(disk, world.operation_seconds, disk.status)
+    return _backup_answer(world, state, disk, template)
 
 
-OPERATIONS: Mapping[str, Callable[[World, Estate, DiskRecord, Request], Answer]] = {
+OPERATIONS: Mapping[str, Callable[[SimulatedCloud, CloudState, DiskRecord, SimRequest], SimResponse]] = {
     "edit_disk": _edit,
     "build_disk": _build,
     "delete_disk": _delete,

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from gigas_exporter.simulator.wire import dump
+from gigas_exporter.simulator.json_encoding import dump
 
-__all__ = ["Answer", "Refusal", "Request", "answer_json"]
+__all__ = ["SimError", "SimRequest", "SimResponse", "json_response"]
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -17,7 +17,7 @@ _FLAGS = {"1": True, "true": True, "0": False, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class SimRequest:
     """A request as read whole.
 
     Attributes:
@@ -35,45 +35,45 @@ class Request:
         """Return a query parameter that is a whole number of 0 and more.
 
         Raises:
-            Refusal: 400, when it is something else.
+            SimError: 400, when it is something else.
         """
         text = self.query.get(name)
         if text is None:
             return default
         if not (text.isascii() and text.isdigit() and len(text) < 19):  # noqa: PLR2004 - digits of 2^63
-            raise Refusal(HTTPStatus.BAD_REQUEST, f"{name} must be a whole number")
+            raise SimError(HTTPStatus.BAD_REQUEST, f"{name} must be a whole number")
         return int(text)
 
     def flag(self, name: str) -> bool | None:
         """Return a query parameter that is a boolean in any of its spellings.
 
         Raises:
-            Refusal: 400, when it is something else.
+            SimError: 400, when it is something else.
         """
         text = self.query.get(name)
         if text is None:
             return None
         if text.lower() not in _FLAGS:
-            raise Refusal(HTTPStatus.BAD_REQUEST, f"{name} must be a boolean")
+            raise SimError(HTTPStatus.BAD_REQUEST, f"{name} must be a boolean")
         return _FLAGS[text.lower()]
 
     def fields(self) -> dict[str, object]:
         """Return the body, which must be a JSON object; none at all counts as an empty one.
 
         Raises:
-            Refusal: 400, when it is something else.
+            SimError: 400, when it is something else.
         """
         try:
             fields = json.loads(self.body) if self.body.strip() else {}
         except (ValueError, RecursionError):
-            raise Refusal(HTTPStatus.BAD_REQUEST, "the body is no JSON") from None
+            raise SimError(HTTPStatus.BAD_REQUEST, "the body is no JSON") from None
         if not isinstance(fields, dict):
-            raise Refusal(HTTPStatus.BAD_REQUEST, "the body must be a JSON object")
+            raise SimError(HTTPStatus.BAD_REQUEST, "the body must be a JSON object")
         return fields
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SimResponse:
     """An answer; framing headers are the server's business."""
 
     status: int
@@ -82,14 +82,14 @@ class Answer:
     content_type: str = "application/json"
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a defect
+class SimError(Exception):
     """The request ends here with an error status."""
 
     def __init__(self, status: int, message: str, headers: Headers = ()) -> None:
         super().__init__(message)
-        self.answer = Answer(status, dump({"error": {"code": int(status), "message": message}}), headers)
+        self.answer = SimResponse(status, dump({"error": {"code": int(status), "message": message}}), headers)
 
 
-def answer_json(value: object, status: int = HTTPStatus.OK, headers: Headers = ()) -> Answer:
+def json_response(value: object, status: int = HTTPStatus.OK, headers: Headers = ()) -> SimResponse:
     """Return an answer with a JSON body."""
-    return Answer(status, dump(value), headers)
+    return SimResponse(status, dump(value), headers)

@@ -12,20 +12,20 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from gigas_exporter.model import Backup, Disk, VirtualMachine
-from gigas_exporter.simulator.access import Access, DemoCredential
-from gigas_exporter.simulator.editing import change_backup, change_disk, check_backup, check_disk, number_of
-from gigas_exporter.simulator.estate import Estate
+from gigas_exporter.simulator.admin_edits import change_backup, change_disk, check_backup, check_disk, number_of
+from gigas_exporter.simulator.credentials import Credentials, DemoCredential
 from gigas_exporter.simulator.fleet import CANARY
+from gigas_exporter.simulator.json_encoding import STYLES, Style, encoding_for
 from gigas_exporter.simulator.records import KIBIBYTE, AccountRecord, BackupRecord, DiskRecord
 from gigas_exporter.simulator.schedule import RETENTION, Timeline
-from gigas_exporter.simulator.wire import STYLES, Style, style_of
+from gigas_exporter.simulator.state import CloudState
 
-__all__ = ["World"]
+__all__ = ["SimulatedCloud"]
 
 DEFAULT_BACKUP_SIZE = 4 << 30
 
 
-class World:
+class SimulatedCloud:
     """A deterministic, living fleet: the same arguments and the same clock give the same world.
 
     Args:
@@ -79,24 +79,24 @@ class World:
         self._clock = clock
         self._lock = threading.RLock()
         timeline = Timeline(seed, self.start, speed)
-        self._estate = Estate(timeline, disks, accounts, retention=retention, eventful=eventful, hostile=hostile)
-        self.account_ids: tuple[str, ...] = tuple(str(number) for number in self._estate.accounts)
-        self.access = Access(seed, self.account_ids)
+        self._state = CloudState(timeline, disks, accounts, retention=retention, eventful=eventful, hostile=hostile)
+        self.account_ids: tuple[str, ...] = tuple(str(number) for number in self._state.accounts)
+        self.access = Credentials(seed, self.account_ids)
 
     @contextlib.contextmanager
-    def estate(self) -> Iterator[Estate]:
+    def state(self) -> Iterator[CloudState]:
         """Hold the world still at this moment; for the simulated API, which reads and changes its insides."""
         with self._lock:
-            self._estate.advance(self._clock())
-            yield self._estate
+            self._state.advance(self._clock())
+            yield self._state
 
     def now(self) -> float:
         """Return the world's UNIX seconds."""
         return self._clock()
 
-    def style_of(self, account_position: int, item: int) -> Style:
+    def encoding_for(self, account_position: int, item: int) -> Style:
         """Return how an item's values are spelt."""
-        return style_of(self.style, account_position, item)
+        return encoding_for(self.style, account_position, item)
 
     # Credentials
 
@@ -145,31 +145,31 @@ class World:
 
     def disks(self, account_id: str) -> tuple[Disk, ...]:
         """Return the account's disks in the order of listing."""
-        with self.estate() as estate:
-            return tuple(disk.truth for disk in estate.ordered(_account(estate, account_id)))
+        with self.state() as state:
+            return tuple(disk.model for disk in state.ordered(_account(state, account_id)))
 
     def disk(self, disk_id: str) -> Disk:
         """Return one disk of any account."""
-        with self.estate() as estate:
-            return _disk(estate, disk_id).truth
+        with self.state() as state:
+            return _disk(state, disk_id).model
 
     def backups(self, account_id: str, disk_id: str | None = None) -> tuple[Backup, ...]:
         """Return the backups of an account, or of one disk of it, in the order of listing."""
-        with self.estate() as estate:
-            account = _account(estate, account_id)
-            disks = estate.ordered(account) if disk_id is None else [account.disks[number_of(disk_id)]]
-            return tuple(disk.backup_truth(backup) for disk in disks for backup in estate.backups_of(disk))
+        with self.state() as state:
+            account = _account(state, account_id)
+            disks = state.ordered(account) if disk_id is None else [account.disks[number_of(disk_id)]]
+            return tuple(disk.backup_truth(backup) for disk in disks for backup in state.backups_of(disk))
 
     def machines(self, account_id: str) -> tuple[VirtualMachine, ...]:
         """Return the account's virtual machines in the order of listing."""
-        with self.estate() as estate:
-            return tuple(machine.truth for machine in _account(estate, account_id).machines.values())
+        with self.state() as state:
+            return tuple(machine.model for machine in _account(state, account_id).machines.values())
 
     @property
     def stories(self) -> Mapping[str, str]:
         """Disk id → the trouble that it was given at the start, such as ``stale``; healthy disks are not in it."""
         with self._lock:
-            return {str(number): story for number, story in self._estate.stories.items()}
+            return {str(number): story for number, story in self._state.stories.items()}
 
     # Levers
 
@@ -185,17 +185,17 @@ class World:
         """Make a disk, by default on the first account's last machine; ``fields`` as for :meth:`change_disk`."""
         if virtual_machine_id != "last":
             fields["virtual_machine_id"] = virtual_machine_id
-        with self.estate() as estate:
-            account = _account(estate, account_id or self.account_ids[0])
+        with self.state() as state:
+            account = _account(state, account_id or self.account_ids[0])
             check_disk(account, {"mount_point": mount_point, "disk_size": size_gb, **fields})
-            disk = estate.new_disk(account, mount_point, int(fields.pop("disk_size", size_gb)))
-            change_disk(estate, disk, fields)
-            return disk.truth
+            disk = state.new_disk(account, mount_point, int(fields.pop("disk_size", size_gb)))
+            change_disk(state, disk, fields)
+            return disk.model
 
     def delete_disk(self, disk_id: str) -> None:
         """Take a disk and its backups away at once."""
-        with self.estate() as estate:
-            estate.remove_disk(_disk(estate, disk_id).number)
+        with self.state() as state:
+            state.remove_disk(_disk(state, disk_id).number)
 
     def change_disk(self, disk_id: str, **fields: Any) -> Disk:
         """Set fields of a disk: those of the API, dates as UNIX seconds, and ``disk_size`` in GB.
@@ -206,10 +206,10 @@ class World:
             KeyError: There is no such disk, machine or field.
             ValueError: The value does not fit the field.
         """
-        with self.estate() as estate:
-            disk = _disk(estate, disk_id)
-            change_disk(estate, disk, fields)
-            return disk.truth
+        with self.state() as state:
+            disk = _disk(state, disk_id)
+            change_disk(state, disk, fields)
+            return disk.model
 
     def set_error(self, disk_id: str, error: bool = True) -> None:
         """Set or clear the error flag."""
@@ -220,7 +220,7 @@ class World:
         self.change_disk(disk_id, locked=locked)
 
     def set_autobackup(self, disk_id: str, autobackup: bool) -> None:
-        """Switch a disk's schedule; a new one makes its first backup a nominal day from now."""
+        """Switch a disk's schedule; a new one makes its first backup a simulated day from now."""
         self.change_disk(disk_id, autobackup=autobackup)
 
     def move_disk(self, disk_id: str, virtual_machine_id: str | None) -> None:
@@ -237,25 +237,25 @@ class World:
         automatic: bool = False,
     ) -> Backup:
         """Make a backup, by default now; ``size`` in bytes. Those made by hand are not rotated."""
-        with self.estate() as estate:
-            disk = _disk(estate, disk_id)
+        with self.state() as state:
+            disk = _disk(state, disk_id)
             given = {} if created_at is None else {"created_at": created_at}
             check_backup({**given, "status": status, "size": size})
             size_kb = None if size is None else int(size) // KIBIBYTE
-            return disk.backup_truth(estate.new_backup(disk, created_at, status, size_kb, automatic=automatic))
+            return disk.backup_truth(state.new_backup(disk, created_at, status, size_kb, automatic=automatic))
 
     def remove_backups(self, disk_id: str) -> None:
         """Take all backups of a disk away; its schedule goes on."""
-        with self.estate() as estate:
-            disk = _disk(estate, disk_id)
-            estate.settled(disk).clear()
-            estate.forget_unfinished(disk)
+        with self.state() as state:
+            disk = _disk(state, disk_id)
+            state.materialized(disk).clear()
+            state.drop_unfinished(disk)
 
     def remove_backup(self, backup_id: str) -> None:
         """Take one backup away."""
-        with self.estate() as estate:
-            disk, backup = _backup(estate, backup_id)
-            estate.settled(disk).remove(backup)
+        with self.state() as state:
+            disk, backup = _backup(state, backup_id)
+            state.materialized(disk).remove(backup)
 
     def change_backup(self, backup_id: str, **fields: Any) -> Backup:
         """Set ``status``, ``created_at`` (UNIX seconds), ``size`` (bytes) or ``locked`` of a backup.
@@ -264,8 +264,8 @@ class World:
             KeyError: There is no such backup or field, or the platform is still making it.
             ValueError: The value does not fit the field.
         """
-        with self.estate() as estate:
-            disk, backup = _backup(estate, backup_id)
+        with self.state() as state:
+            disk, backup = _backup(state, backup_id)
             change_backup(backup, fields)
             return disk.backup_truth(backup)
 
@@ -274,21 +274,21 @@ class World:
         self.change_backup(backup_id, created_at=created_at)
 
 
-def _account(estate: Estate, account_id: str) -> AccountRecord:
-    return estate.accounts[number_of(account_id)]
+def _account(state: CloudState, account_id: str) -> AccountRecord:
+    return state.accounts[number_of(account_id)]
 
 
-def _disk(estate: Estate, disk_id: str) -> DiskRecord:
-    return estate.disks[number_of(disk_id)]
+def _disk(state: CloudState, disk_id: str) -> DiskRecord:
+    return state.disks[number_of(disk_id)]
 
 
-def _backup(estate: Estate, backup_id: str) -> tuple[DiskRecord, BackupRecord]:
+def _backup(state: CloudState, backup_id: str) -> tuple[DiskRecord, BackupRecord]:
     number = number_of(backup_id)
-    for account in estate.accounts.values():
-        found = estate.find_backup(account, number)
+    for account in state.accounts.values():
+        found = state.find_backup(account, number)
         if found is not None:
             disk = found[0]
-            for backup in estate.settled(disk):
+            for backup in state.materialized(disk):
                 if backup.number == number:
                     return disk, backup
     raise KeyError(backup_id)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gigas_exporter.simulator.estate import Estate
 from gigas_exporter.simulator.records import KIBIBYTE, AccountRecord, BackupRecord, DiskRecord
+from gigas_exporter.simulator.state import CloudState
 
 __all__ = ["change_backup", "change_disk", "check_backup", "check_disk", "machine_of", "number_of"]
 
@@ -37,19 +37,19 @@ def _or_none(fits: _Fits) -> _Fits:
     return lambda value: value is None or fits(value)
 
 
-_moment = _up_to(_LATEST_MOMENT)
+_timestamp = _up_to(_LATEST_MOMENT)
 _DISK: Mapping[str, _Fits] = {
     **dict.fromkeys(("error", "locked", "is_swap", "autobackup", "add_to_linux_fstab"), _flag),
     "status": _text,
     "mount_point": _or_none(_text),
     "disk_size": _up_to(_LARGEST_GB),
-    "created_at": _moment,
-    "updated_at": _moment,
+    "created_at": _timestamp,
+    "updated_at": _timestamp,
     "virtual_machine_id": _or_none(lambda value: isinstance(value, int | str)),
 }
 _BACKUP: Mapping[str, _Fits] = {
     "status": _text,
-    "created_at": _moment,
+    "created_at": _timestamp,
     "size": _or_none(_up_to(_LARGEST_BACKUP_BYTES)),
     "locked": _flag,
 }
@@ -66,15 +66,15 @@ def check_disk(account: AccountRecord, fields: Mapping[str, Any]) -> None:
         machine_of(account, fields["virtual_machine_id"])
 
 
-def change_disk(estate: Estate, disk: DiskRecord, fields: Mapping[str, Any]) -> None:
+def change_disk(state: CloudState, disk: DiskRecord, fields: Mapping[str, Any]) -> None:
     """Set fields of a disk; either all are set, or none is and an error says why."""
     check_disk(disk.account, fields)
     if "virtual_machine_id" in fields:
         disk.machine = machine_of(disk.account, fields["virtual_machine_id"])
-    disk.touch(estate.now)
+    disk.touch(state.now)
     for name, value in fields.items():
         if name == "autobackup":
-            estate.switch_autobackup(disk, on=value)
+            state.switch_autobackup(disk, on=value)
         elif name in _NUMBERS:
             setattr(disk, _NUMBERS[name], int(value))
         elif name in _ATTRIBUTES:

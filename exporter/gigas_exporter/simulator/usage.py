@@ -5,12 +5,12 @@ from __future__ import annotations
 import ipaddress
 import urllib.parse
 
-from gigas_exporter.simulator.world import World
+from gigas_exporter.simulator.cloud import SimulatedCloud
 
 __all__ = ["describe"]
 
 
-def describe(world: World, url: str) -> str:
+def describe(world: SimulatedCloud, url: str) -> str:
     """Return a few lines for people: what is simulated, the demo credentials, commands to try."""
     account = world.account_ids[0]
     disks = {account_id: world.disks(account_id) for account_id in world.account_ids}

@@ -1,6 +1,6 @@
 """Everything that the platform holds, and how it changes by itself as time passes.
 
-An estate is not thread-safe: whoever uses it holds the world's lock. It is always read at one moment, the one that it
+An state is not thread-safe: whoever uses it holds the world's lock. It is always read at one moment, the one that it
 was last advanced to.
 """
 
@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from gigas_exporter.simulator.chance import draw
+from gigas_exporter.simulator.deterministic_random import draw
 from gigas_exporter.simulator.fleet import FIRST_DISK, make_account, make_disk
 from gigas_exporter.simulator.records import AccountRecord, BackupRecord, DiskRecord, Schedule
+from gigas_exporter.simulator.scenarios import apply_scenarios
 from gigas_exporter.simulator.schedule import (
     BACKUP_IDS_PER_DISK,
     DAY,
@@ -25,11 +26,10 @@ from gigas_exporter.simulator.schedule import (
     backup_count,
     backups_of,
     count_changes_at,
-    settle,
+    materialize,
 )
-from gigas_exporter.simulator.stories import tell_stories
 
-__all__ = ["Estate"]
+__all__ = ["CloudState"]
 
 _HOUR = 3600.0
 _LIFE_OF_EPHEMERAL = 4 * _HOUR
@@ -52,11 +52,11 @@ class _BackupIndex:
     ends: list[int]
 
 
-class Estate:
+class CloudState:
     """The accounts of one world.
 
     Attributes:
-        now: Real time of the moment that the estate shows.
+        now: Real time of the moment that the state shows.
         stories: Disk id → what is wrong with it, for the disks that something is wrong with from the start.
     """
 
@@ -88,7 +88,7 @@ class Estate:
             self.accounts[account.number] = account
             self.disks.update(account.disks)
             if eventful:
-                self.stories |= tell_stories(list(account.disks.values()), timeline.start, hostile=hostile)
+                self.stories |= apply_scenarios(list(account.disks.values()), timeline.start, hostile=hostile)
         self._disk_ids = itertools.count(FIRST_DISK + len(self.disks))
         self._backup_ids = itertools.count(_FIRST_HAND_MADE)
         if eventful:
@@ -98,9 +98,9 @@ class Estate:
     # Time
 
     @property
-    def nominal(self) -> float:
-        """The moment that the estate shows, in nominal time."""
-        return self.timeline.nominal(self.now)
+    def simulated(self) -> float:
+        """The moment that the state shows, in simulated time."""
+        return self.timeline.simulated(self.now)
 
     def advance(self, now: float) -> None:
         """Let everything happen that is due by ``now``; a clock that goes back changes nothing that happened."""
@@ -112,7 +112,7 @@ class Estate:
         self.now = now
 
     def later(self, seconds: float, happen: Callable[[], None]) -> None:
-        """Let something happen after some nominal seconds, at once when that is none."""
+        """Let something happen after some simulated seconds, at once when that is none."""
         if seconds <= 0:
             happen()
             return
@@ -124,27 +124,27 @@ class Estate:
             return
         for number, story in self.stories.items():
             if story == "ephemeral" and number in account.disks:
-                self.later(_LIFE_OF_EPHEMERAL / 2, partial(self._end, account, number))
-        self.later(_MAINTENANCE_EVERY, partial(self._maintain, account, 1))
+                self.later(_LIFE_OF_EPHEMERAL / 2, partial(self._remove_ephemeral, account, number))
+        self.later(_MAINTENANCE_EVERY, partial(self._run_maintenance, account, 1))
 
-    def _maintain(self, account: AccountRecord, turn: int) -> None:
+    def _run_maintenance(self, account: AccountRecord, turn: int) -> None:
         """Lock one of the account's healthy disks for a while; turns that a long jump of time skips are skipped."""
         order = self.ordered(account)
         disk = order[draw(self.timeline.seed, account.number, turn) % len(order)] if order else None
         if disk is not None and not disk.locked and disk.number not in self.stories:
-            self.occupy(disk, _MAINTENANCE_LASTS, disk.status)
+            self.lock_for(disk, _MAINTENANCE_LASTS, disk.status)
         delay = _MAINTENANCE_EVERY / self.timeline.speed
         behind = math.floor((self._target - self.now) / delay)
         turns = max(1, behind - _LONG_AGO)
-        self.later(_MAINTENANCE_EVERY * turns, partial(self._maintain, account, turn + turns))
+        self.later(_MAINTENANCE_EVERY * turns, partial(self._run_maintenance, account, turn + turns))
 
-    def _end(self, account: AccountRecord, number: int) -> None:
+    def _remove_ephemeral(self, account: AccountRecord, number: int) -> None:
         self.remove_disk(number)
-        self.later(_GAP_OF_EPHEMERAL, partial(self._begin, account))
+        self.later(_GAP_OF_EPHEMERAL, partial(self._add_ephemeral, account))
 
-    def _begin(self, account: AccountRecord) -> None:
+    def _add_ephemeral(self, account: AccountRecord) -> None:
         disk = self.new_disk(account, mount_point="/scratch", size_gb=50)
-        self.later(_LIFE_OF_EPHEMERAL, partial(self._end, account, disk.number))
+        self.later(_LIFE_OF_EPHEMERAL, partial(self._remove_ephemeral, account, disk.number))
 
     # Disks
 
@@ -162,11 +162,11 @@ class Estate:
         chance = random.Random(draw(self.timeline.seed, number))  # noqa: S311 - a demo fleet, not a secret
         machine = next(reversed(account.machines.values()), None)
         disk = make_disk(
-            account, number, machine=machine, mount=(mount_point, size_gb), chance=chance, start=self.nominal
+            account, number, machine=machine, mount=(mount_point, size_gb), chance=chance, start=self.simulated
         )
         disk.created_at = disk.updated_at = int(self.now)
         if disk.schedule is not None:
-            disk.schedule.anchor, disk.schedule.first = self.nominal + chance.uniform(0.5, 8) * _HOUR, 0
+            disk.schedule.anchor, disk.schedule.first = self.simulated + chance.uniform(0.5, 8) * _HOUR, 0
         self.disks[number] = account.disks[number] = disk
         account.changes += 1
         return disk
@@ -178,8 +178,8 @@ class Estate:
             del disk.account.disks[number]
             disk.account.changes += 1
 
-    def occupy(self, disk: DiskRecord, seconds: float, status: str, then: Callable[[], None] | None = None) -> None:
-        """Lock a disk for an operation of some nominal seconds; its status comes back, and ``then`` happens, after."""
+    def lock_for(self, disk: DiskRecord, seconds: float, status: str, then: Callable[[], None] | None = None) -> None:
+        """Lock a disk for some simulated seconds; then its status comes back, and ``then`` is called."""
         before, operation = disk.status, self.next_operation()
 
         def finish() -> None:
@@ -197,7 +197,7 @@ class Estate:
 
     def backups_of(self, disk: DiskRecord) -> list[BackupRecord]:
         """Return a disk's backups as they are now."""
-        return backups_of(disk, self.timeline, self.nominal)
+        return backups_of(disk, self.timeline, self.simulated)
 
     def backup_count(self, account: AccountRecord) -> int:
         """Return how many backups the account lists."""
@@ -223,17 +223,17 @@ class Estate:
             place += 1
         return found
 
-    def ends_of(self, disks: Iterable[DiskRecord]) -> list[int]:
+    def cumulative_counts(self, disks: Iterable[DiskRecord]) -> list[int]:
         """Return where each disk's backups end in the list of them all."""
-        nominal = self.nominal
-        return list(itertools.accumulate(backup_count(disk, nominal) for disk in disks))
+        simulated = self.simulated
+        return list(itertools.accumulate(backup_count(disk, simulated) for disk in disks))
 
     def _index(self, account: AccountRecord) -> _BackupIndex:
         index = self._indexes.get(account.number)
         if index is None or index.changes != account.changes or self.now >= index.valid_until:
-            disks, nominal = self.ordered(account), self.nominal
-            valid_until = min((count_changes_at(disk, self.timeline, nominal) for disk in disks), default=math.inf)
-            index = _BackupIndex(account.changes, valid_until, disks, self.ends_of(disks))
+            disks, simulated = self.ordered(account), self.simulated
+            valid_until = min((count_changes_at(disk, self.timeline, simulated) for disk in disks), default=math.inf)
+            index = _BackupIndex(account.changes, valid_until, disks, self.cumulative_counts(disks))
             self._indexes[account.number] = index
         return index
 
@@ -248,26 +248,26 @@ class Estate:
                     return disk, backup
         return None
 
-    def settled(self, disk: DiskRecord) -> list[BackupRecord]:
+    def materialized(self, disk: DiskRecord) -> list[BackupRecord]:
         """Return the disk's backups as a list that may be changed; the account's listing is worked out anew."""
         disk.account.changes += 1
-        return settle(disk, self.timeline, self.nominal)
+        return materialize(disk, self.timeline, self.simulated)
 
-    def forget_unfinished(self, disk: DiskRecord) -> None:
+    def drop_unfinished(self, disk: DiskRecord) -> None:
         """Let the backup that is being made on schedule vanish."""
         schedule = disk.schedule
         if schedule is not None:
-            schedule.first = max(schedule.first, math.floor((self.nominal - schedule.anchor) / DAY) + 1)
+            schedule.first = max(schedule.first, math.floor((self.simulated - schedule.anchor) / DAY) + 1)
 
     def switch_autobackup(self, disk: DiskRecord, *, on: bool) -> None:
         """Stop or begin a disk's daily backups; those that it has stay."""
         if on == disk.autobackup:
             return
         disk.autobackup = on
-        self.settled(disk)
-        self.forget_unfinished(disk)
+        self.materialized(disk)
+        self.drop_unfinished(disk)
         base_kb = max(64, (disk.size_gb << 20) // 4)
-        disk.schedule = Schedule(self.nominal + DAY, base_kb, first=0) if on else None
+        disk.schedule = Schedule(self.simulated + DAY, base_kb, first=0) if on else None
 
     def next_operation(self) -> int:
         """Return a number that no background operation has."""

@@ -1,6 +1,6 @@
 """What is wrong with which disk: the troubles that make a fleet worth watching from its first second.
 
-The first disks of each account that are no swap get one story each, in the order of :data:`STORIES`, so that a small
+The first disks of each account that are no swap get one story each, in the order of :data:`SCENARIOS`, so that a small
 fleet has the first few. The times are relative to the world's start.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from gigas_exporter.simulator.records import BackupRecord, DiskRecord, Schedule
 from gigas_exporter.simulator.schedule import DAY
 
-__all__ = ["HOSTILE_LABEL", "HOSTILE_MOUNT_POINT", "STORIES", "tell_stories"]
+__all__ = ["HOSTILE_LABEL", "HOSTILE_MOUNT_POINT", "SCENARIOS", "apply_scenarios"]
 
 HOSTILE_MOUNT_POINT = '/srv/"quoted"\\back\nnext line/ñandú-日本-🚀{a="b"}'
 HOSTILE_LABEL = "legacy \"erp\" \\ 'prod'\n# HELP café <script>alert(1)</script> 🚀"
@@ -23,7 +23,7 @@ _OLD_HAND_MADE = 1
 
 
 @dataclass(frozen=True, slots=True)
-class _Scene:
+class _Context:
     """What a story changes, and when the world starts."""
 
     disk: DiskRecord
@@ -31,33 +31,33 @@ class _Scene:
     start: float
 
 
-Story = Callable[[_Scene], None]
+Story = Callable[[_Context], None]
 
 
-def _healthy(_scene: _Scene) -> None:
+def _healthy(_scene: _Context) -> None:
     """Nothing is wrong."""
 
 
 def _stopped(hours: float) -> Story:
-    def story(scene: _Scene) -> None:
+    def story(scene: _Context) -> None:
         """The last backup was made a while ago, and no other follows."""
         scene.schedule.anchor, scene.schedule.last = scene.start - hours * _HOUR, 0
 
     return story
 
 
-def _never(scene: _Scene) -> None:
+def _never(scene: _Context) -> None:
     """Autobackup is on, and yet no backup was ever made."""
     scene.disk.schedule = None
     scene.disk.created_at = min(scene.disk.created_at, int(scene.start - 90 * DAY))
 
 
-def _error(scene: _Scene) -> None:
+def _error(scene: _Context) -> None:
     """The platform reports an error."""
     scene.disk.error, scene.disk.status, scene.disk.updated_at = True, "error", int(scene.start - 2 * _HOUR)
 
 
-def _unprotected(scene: _Scene) -> None:
+def _unprotected(scene: _Context) -> None:
     """Autobackup is off; someone made a backup by hand once."""
     scene.disk.autobackup, scene.disk.schedule = False, None
     scene.disk.kept = [
@@ -72,12 +72,12 @@ def _unprotected(scene: _Scene) -> None:
     ]
 
 
-def _locked(scene: _Scene) -> None:
+def _locked(scene: _Context) -> None:
     """An operation began hours ago and does not end."""
     scene.disk.locked, scene.disk.updated_at = True, int(scene.start - 5 * _HOUR)
 
 
-def _failed(scene: _Scene) -> None:
+def _failed(scene: _Context) -> None:
     """The last backup failed, and many of the next ones will."""
     scene.schedule.anchor, scene.schedule.failing, scene.schedule.outcomes = (
         scene.start - 2400,
@@ -86,35 +86,35 @@ def _failed(scene: _Scene) -> None:
     )
 
 
-def _unfinished(scene: _Scene) -> None:
+def _unfinished(scene: _Context) -> None:
     """The last backup is under way and never ends."""
     scene.schedule.anchor, scene.schedule.outcomes = scene.start - 3600, {0: "running"}
 
 
-def _detached(scene: _Scene) -> None:
+def _detached(scene: _Context) -> None:
     """The disk is attached to no virtual machine."""
     scene.disk.machine = None
 
 
-def _hostile(scene: _Scene) -> None:
+def _hostile(scene: _Context) -> None:
     """People name things as they like."""
     scene.disk.mount_point = HOSTILE_MOUNT_POINT
     if scene.disk.machine is not None:
         scene.disk.account.machines[scene.disk.machine].label = HOSTILE_LABEL
 
 
-def _shrunk(scene: _Scene) -> None:
+def _shrunk(scene: _Context) -> None:
     """The last backup is far smaller than the ones before."""
     scene.schedule.shrunk_from = 0
 
 
-def _new(scene: _Scene) -> None:
+def _new(scene: _Context) -> None:
     """The disk was just made; its first backup is yet to come."""
     scene.disk.created_at = scene.disk.updated_at = int(scene.start - 1200)
     scene.schedule.anchor, scene.schedule.first = scene.start + 3 * _HOUR, 0
 
 
-STORIES: tuple[tuple[str, Story], ...] = (
+SCENARIOS: tuple[tuple[str, Story], ...] = (
     (HEALTHY, _healthy),
     ("stale", _stopped(30)),
     ("never", _never),
@@ -132,19 +132,19 @@ STORIES: tuple[tuple[str, Story], ...] = (
 )
 
 
-def tell_stories(disks: list[DiskRecord], start: float, *, hostile: bool = True) -> dict[int, str]:
+def apply_scenarios(disks: list[DiskRecord], start: float, *, hostile: bool = True) -> dict[int, str]:
     """Let the disks of one account live through the stories; return disk id → story, without the healthy ones.
 
     Without ``hostile``, the disk of that story keeps its plain names.
     """
     told: dict[int, str] = {}
     candidates = [disk for disk in disks if disk.schedule is not None and not disk.is_swap]
-    for (name, story), disk in zip(STORIES, candidates, strict=False):
+    for (name, story), disk in zip(SCENARIOS, candidates, strict=False):
         schedule = disk.schedule
         if schedule is None or name == HEALTHY or (name == "hostile" and not hostile):
             continue
         disk.created_at = min(disk.created_at, int(start - 30 * DAY))
         disk.schedule = schedule = replace(schedule, first=-6)
-        story(_Scene(disk, schedule, start))
+        story(_Context(disk, schedule, start))
         told[disk.number] = name
     return told

@@ -20,11 +20,11 @@ __all__ = [
     "Style",
     "dump",
     "dump_items",
-    "spell_account",
-    "spell_backup",
-    "spell_disk",
-    "spell_machine",
-    "style_of",
+    "encode_account",
+    "encode_backup",
+    "encode_disk",
+    "encode_machine",
+    "encoding_for",
 ]
 
 Json = dict[str, object]
@@ -49,12 +49,12 @@ class Style:
         return {kind: changed} if self.wraps else changed
 
 
-def _moment(seconds: int) -> datetime:
+def _timestamp(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
 def _written_out(seconds: int, separator: str = "T") -> str:
-    return _moment(seconds).isoformat(separator)[:_WITHOUT_ZONE]
+    return _timestamp(seconds).isoformat(separator)[:_WITHOUT_ZONE]
 
 
 _STYLES = (
@@ -62,7 +62,7 @@ _STYLES = (
     Style(int, str, lambda seconds: _written_out(seconds, " ")),
     Style(lambda flag: str(int(flag)), int, int),
     Style(bool, str, _written_out),
-    Style(lambda flag: str(flag).lower(), int, lambda seconds: _moment(seconds).astimezone(_MADRID).isoformat()),
+    Style(lambda flag: str(flag).lower(), int, lambda seconds: _timestamp(seconds).astimezone(_MADRID).isoformat()),
     Style(int, str, str),
 )
 
@@ -100,7 +100,7 @@ _NAMED = {
     "words": Style(
         lambda flag: "Yes" if flag else "no ",
         lambda number: f" {number}",
-        lambda seconds: format_datetime(_moment(seconds), usegmt=True),
+        lambda seconds: format_datetime(_timestamp(seconds), usegmt=True),
         _in_words,
     ),
     "onapp": Style(bool, int, _plain_date, _as_onapp, wraps=True),
@@ -110,7 +110,7 @@ STYLES = ("plain", "account", "mixed", *_NAMED)
 """The names of the styles that a world may have."""
 
 
-def style_of(name: str, account_position: int, item: int) -> Style:
+def encoding_for(name: str, account_position: int, item: int) -> Style:
     """Return how an item is spelt in a world of the style."""
     if name in _NAMED:
         return _NAMED[name]
@@ -127,7 +127,7 @@ def dump_items(items: Iterable[object]) -> bytes:
     return dump(list(items))[1:-1]
 
 
-def spell_disk(disk: DiskRecord, style: Style) -> Json:
+def encode_disk(disk: DiskRecord, style: Style) -> Json:
     """Return a disk's JSON object (Gigas docs, page Disk)."""
     item: Json = {
         "id": style.id(disk.number),
@@ -149,7 +149,7 @@ def spell_disk(disk: DiskRecord, style: Style) -> Json:
     return style.item("disk", item)
 
 
-def spell_backup(disk: DiskRecord, backup: BackupRecord, style: Style) -> Json:
+def encode_backup(disk: DiskRecord, backup: BackupRecord, style: Style) -> Json:
     """Return a backup's JSON object (Gigas docs, page Backup)."""
     item: Json = {
         "id": style.id(backup.number),
@@ -166,7 +166,7 @@ def spell_backup(disk: DiskRecord, backup: BackupRecord, style: Style) -> Json:
     return style.item("backup", item)
 
 
-def spell_machine(machine: MachineRecord, style: Style) -> Json:
+def encode_machine(machine: MachineRecord, style: Style) -> Json:
     """Return a virtual machine's JSON object, with its password as the real API has it (page Virtual Machines)."""
     item: Json = {
         "id": style.id(machine.number),
@@ -188,7 +188,7 @@ def spell_machine(machine: MachineRecord, style: Style) -> Json:
     return style.item("virtual_machine", item)
 
 
-def spell_account(account: AccountRecord, style: Style) -> Json:
+def encode_account(account: AccountRecord, style: Style) -> Json:
     """Return an account's JSON object (Gigas docs, page Accounts)."""
     item: Json = {
         "id": style.id(account.number),
