@@ -180,7 +180,7 @@ class ApiSession:
     def _api_error(self, request: ApiRequest[Any], response: RawResponse, used: AuthHeader | None) -> ApiError:
         retry_after = parse_retry_after(response.headers.get("retry-after"), self._clock.wall())
         if request.is_read or used is None:
-            detail = likely_cause(request.operation, response.status)
+            detail = likely_cause(request.operation, response.status, self._transport.peer)
             return ApiError(request.operation, response.status, retry_after, detail)
         secret = used.value.reveal()
         words = api_message(response.body, [used.value, Secret(secret.removeprefix("Bearer "))])

@@ -19,8 +19,8 @@ _MAX_MESSAGE_LENGTH = 200
 _CAUSES: Final[Mapping[int, str]] = {
     HTTPStatus.PAYMENT_REQUIRED: "the account may have unpaid bills; ask Gigas",
     HTTPStatus.FORBIDDEN: "the credential may have no right to it; check the account's id and the credential's rights",
-    HTTPStatus.NOT_FOUND: "there may be no such account, or no API at this address; check the account's id and api.url",
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "it does not take JSON; check api.url",
+    HTTPStatus.NOT_FOUND: "there may be no such account, or no API at {peer}; check the account's id and api.url",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "{peer} does not take JSON; check api.url",
     HTTPStatus.TOO_MANY_REQUESTS: "it asks for fewer requests; lower api.max_requests_per_second",
 }
 _BACKUPS_CAUSES: Final[Mapping[int, str]] = {
@@ -31,12 +31,22 @@ _BACKUPS_CAUSES: Final[Mapping[int, str]] = {
 _NO_LOGIN: Final = "there may be no such way to log in; check api.url and api.login"
 _UNLABELLED: Final = frozenset({"base", "message"})
 _PAGE_SIZE: Final = "it may not take so many items a page; lower api.page_size"
-_REDIRECT: Final = "redirects are not followed; check api.url"
+_REDIRECT: Final = "redirects are not followed ({peer}); check api.url"
 _SERVER: Final = "the API has an error of its own, or is not available now"
 
 
-def likely_cause(operation: str, status: int) -> str:
-    """Return the cause and the setting to try for an error status of a reading operation, empty for none."""
+def likely_cause(operation: str, status: int, peer: str) -> str:
+    """Return the cause and the setting to try for an error status of a reading operation, empty for none.
+
+    Args:
+        operation: The API operation that failed.
+        status: The HTTP status.
+        peer: Where the request went, in words.
+    """
+    return _cause(operation, status).replace("{peer}", peer)
+
+
+def _cause(operation: str, status: int) -> str:
     if status < HTTPStatus.BAD_REQUEST:
         return _REDIRECT
     if operation.startswith("list_") and status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}:

@@ -140,6 +140,9 @@ class Transport:
         settings: Where the API is.
         trust: The authorities to trust, to share them between clients; read here by default.
 
+    Attributes:
+        peer: Where requests go, in words.
+
     Raises:
         ConfigError: The URL, the proxy or the file of authorities cannot be used.
     """
@@ -148,7 +151,7 @@ class Transport:
         self._settings = settings
         self._url = _checked_url(settings.url, "the API URL", ("http", "https")).rstrip("/")
         proxy = None if settings.proxy is None else _checked_url(settings.proxy, "the proxy URL", ("http", "https"))
-        self._peer = " through ".join(str(parse_url(each).netloc) for each in (self._url, proxy) if each is not None)
+        self.peer = " through ".join(str(parse_url(each).netloc) for each in (self._url, proxy) if each is not None)
         self._proxies = {} if proxy is None else {"http": proxy, "https": proxy}
         self._headers = {
             "Accept": "application/json",
@@ -223,7 +226,7 @@ class Transport:
                     raise TimeoutError  # the end of what was read may be that of the connection
                 return raw
         except _EXCHANGE_ERRORS as error:
-            failure = transport_error(operation, error, timed_out=deadline.passed, peer=self._peer)
+            failure = transport_error(operation, error, timed_out=deadline.passed, peer=self.peer)
             clear_tracebacks(error)
         finally:
             _current.deadline = _current.dialer = None
