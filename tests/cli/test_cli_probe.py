@@ -418,6 +418,21 @@ def test_backups_that_are_not_usable_are_counted_as_such(
     assert document["accounts"][0]["disks"]["findings"] == {finding: 4}
 
 
+@pytest.mark.parametrize("left", [(MACHINES,), (BACKUPS, MACHINES)])
+def test_an_empty_list_of_disks_that_does_not_fit(run: Run, api: SmallApi, left: tuple[str, ...]) -> None:
+    """What the account has besides says that it may have disks, too; an account without anything is understood."""
+    for path in api.lists:
+        if path not in left:
+            api.lists[path] = []
+    status, document = _probe(run, api)
+    assert status == 1
+    found = {problem["list"]: problem["problem"] for problem in document["problems"]}
+    assert found["disks"].startswith("an empty list, although the account has ")
+    for path in left:
+        api.lists[path] = []
+    assert _probe(run, api)[0] == 0
+
+
 def test_own_lists_that_are_not_of_the_disk(run: Run, api: SmallApi) -> None:
     """They say nothing of a disk that no backup in them names."""
     others = [item for item in api.lists[BACKUPS] if item["disk_id"] != 2]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from gigas_exporter import formatting
+from gigas_exporter.backup_summary import count_statuses
 from gigas_exporter.cli.probe.facts import describe_list, reason_of
 from gigas_exporter.cli.probe.fields import Problem, decoders
 from gigas_exporter.cli.probe.lists import ListReading, Recorder, read_list
@@ -24,7 +25,7 @@ from gigas_exporter.inventory import (
 )
 from gigas_exporter.model import Backup, Disk
 from gigas_exporter.poller.backups import own_backups
-from gigas_exporter.report import Finding, count_findings, report_account
+from gigas_exporter.report import Finding, count_findings, doubt_of_empty, report_account
 
 __all__ = ["AccountProbe", "probe_account"]
 
@@ -97,6 +98,8 @@ def probe_account(
         found.facts["lists"].append(facts)
         found.problems += problems
     found.problems += _across(number, lists, own_disk)
+    if doubt := doubt_of_empty(inventory, clock.monotonic()):
+        found.problems.append(Problem(number, "disks", None, f"an empty list, {doubt}", "another credential"))
     if own_lists.error is not None:
         reason = reason_of(own_lists.error)[0]
         found.problems.append(
@@ -132,7 +135,8 @@ def _inventory(
                 grouped.setdefault(backup.disk_id, []).append(backup)
         summaries = {disk_id: summarize_backups(each, settings.status_words, now) for disk_id, each in grouped.items()}
         whole = all(backup.disk_id is not None for backup in backups.items)
-        backups_reading = BackupSnapshot(summaries, frozenset(), now if whole else None, now)
+        by_status = count_statuses(backups.items)
+        backups_reading = BackupSnapshot(summaries, frozenset(), now if whole else None, now, by_status)
         inventory = replace(inventory, backups=backups_reading)
     return inventory.with_requirements(settings.policy)
 

@@ -26,7 +26,6 @@ _HOUR: Final = 3600.0
 _LONGEST_OFFSET_SECONDS: Final = 14.5 * _HOUR
 _PAGING: Final = ("x-total", "x-total-pages", "x-per-page", "x-page")
 _MAX_DIGITS: Final = 9
-_OTHER_SUCCESSES: Final = frozenset(range(201, 300)) - {204}
 _ABSENT_FLAGS: Final = frozenset({"null", "empty text", "blank text"})
 
 _TAKEN_AS: Final = {
@@ -64,8 +63,8 @@ def reason_of(error: GigasError) -> tuple[str, str]:
             reason = "no complete response in time", "api.timeout"
         case TransportError():
             reason = "no connection, or it broke off", "api.url, api.proxy, api.ca_file"
-        case DecodeError(field="body"):
-            reason = "the body is no JSON array, or cannot be read", ""
+        case DecodeError(field="body", detail=detail):  # which holds nothing of the body
+            reason = detail, ""
         case DecodeError(field=field):
             reason = f"items whose {safe_name(field) or 'field'} cannot be read, or does not fit", ""
         case IncompleteError():
@@ -94,10 +93,6 @@ def describe_list(
     if reading.error is None and len(items) < total:
         text = f"{len(items)} different items, and {total} by X-Total"
         problems.append(Problem(account, reading.name, None, text, "api.page_size"))
-    strange_success = {answer.status for answer in reading.responses} & _OTHER_SUCCESSES
-    if reading.error is None and strange_success:
-        text = f"not accepted: HTTP status {min(strange_success)}, which is no whole list"
-        problems.append(Problem(account, reading.name, None, text, unreadable=True))
     problems = _with_error(reading, account, settings.poll.backups_source) + problems
     facts: dict[str, Any] = {
         "list": reading.name,
@@ -190,11 +185,14 @@ def _field_problems(
                 setting += ", or {error: null} where the API has no such field"
             yield each.name, absent, setting
         elif each.name in {"autobackup", "is_swap"} and (empty := sum(each.forms[form] for form in _ABSENT_FLAGS)):
-            yield each.name, f"{empty} of {items} are null or empty", ""
+            yield each.name, f"{empty} of {items} are null or empty", _setting_for(each)
 
 
 def _setting_for(each: Field) -> str:
-    return {"disk_size": "api.disk_size_unit", "backup_size": "api.backup_size_unit"}.get(each.name, "")
+    """Return the setting that helps with values that are not understood, or who does where none can."""
+    if each.name in {"disk_size", "backup_size"}:
+        return f"api.{each.name}_unit"
+    return "no setting: report it with this output"
 
 
 def _statuses(reading: ListReading, words: BackupStatuses) -> list[dict[str, Any]]:
