@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from effort import FULL, QUICK, TARGETS, Effort
-from figures import Figure, exponent, overview, table
+from baselines import build_go, measure_baselines, write_series
 from findings import measure_findings
 from measures import (
     measure_crowds,
@@ -28,8 +27,9 @@ from measures import (
     measure_under_polls,
 )
 from processes import describe_machine
-from rivals import build_go, measure_rivals, write_series
-from subjects import Cloud, Exporter
+from processes_under_test import Cloud, Exporter
+from results import Figure, exponent, overview, table
+from sampling import FULL, QUICK, TARGETS, Sampling
 
 _SIZES = "1000,10000,100000"
 _BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"
@@ -85,7 +85,7 @@ def _sizes(text: str) -> list[int]:
     return sorted({int(part) for part in text.split(",")})
 
 
-def _measure(disks: int, effort: Effort, directory: Path, go: Path | str, facts: dict[str, object]) -> list[Figure]:
+def _measure(disks: int, sampling: Sampling, directory: Path, go: Path | str, facts: dict[str, object]) -> list[Figure]:
     """Gauge everything in one size of world."""
     figures: list[Figure] = []
 
@@ -95,22 +95,22 @@ def _measure(disks: int, effort: Effort, directory: Path, go: Path | str, facts:
             print(f"{disks:>7,} disks: {figure.work}: {figure.value:.4g} {figure.unit}", file=sys.stderr, flush=True)
 
     with Cloud(disks, directory) as cloud:
-        note(measure_starts(cloud, directory, effort))
-        note(measure_polls(cloud, directory, effort))
-        note(measure_findings(cloud, effort))
+        note(measure_starts(cloud, directory, sampling))
+        note(measure_polls(cloud, directory, sampling))
+        note(measure_findings(cloud, sampling))
         with Exporter(cloud, directory) as exporter:
             exporter.await_polled(cloud)
-            watch: tuple[Callable[[Cloud, Exporter, Effort], list[Figure]], ...]
+            watch: tuple[Callable[[Cloud, Exporter, Sampling], list[Figure]], ...]
             watch = (measure_scrapes, measure_crowds, measure_idleness)
             for measure in watch:
-                note(measure(cloud, exporter, effort))
+                note(measure(cloud, exporter, sampling))
             series = write_series(exporter.page(), directory / "series.jsonl")
             facts[str(disks)] = {**cloud.counts, "series": series.count}
         if disks <= min(TARGETS["sweep"]):
-            note(measure_latency(cloud, directory, effort))
-        note(measure_under_polls(cloud, directory, effort))
+            note(measure_latency(cloud, directory, sampling))
+        note(measure_under_polls(cloud, directory, sampling))
     ours = next(figure.value for figure in figures if figure.work == "scrape, gzip, text")
-    note(measure_rivals(disks, series, ours, directory, go=go, effort=effort))
+    note(measure_baselines(disks, series, ours, directory, go=go, sampling=sampling))
     return figures
 
 

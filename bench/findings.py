@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from effort import TARGETS, Effort
-from figures import Figure
 from gigas_exporter.backup_summary import BackupSummary
 from gigas_exporter.cli.poll_once import poll_once
 from gigas_exporter.config import AccountSettings, Settings
@@ -17,7 +15,9 @@ from gigas_exporter.metrics.judged import FindingsRenderer
 from gigas_exporter.metrics.render import labels_text
 from gigas_exporter.model import Account
 from gigas_exporter.secret import Secret
-from subjects import ACCOUNT, KEY, Cloud
+from processes_under_test import ACCOUNT, KEY, Cloud
+from results import Figure
+from sampling import TARGETS, Sampling
 
 __all__ = ["measure_findings"]
 
@@ -25,7 +25,7 @@ _EVERY = 10
 _LATE_SECONDS = 30 * 3600.0
 
 
-def measure_findings(cloud: Cloud, effort: Effort) -> list[Figure]:
+def measure_findings(cloud: Cloud, sampling: Sampling) -> list[Figure]:
     """Let the backups of every tenth disk become late and new again, each time in a poll of its own."""
     inventory = _read(cloud)
     wall, now = time.time(), time.monotonic()
@@ -33,7 +33,7 @@ def measure_findings(cloud: Cloud, effort: Effort) -> list[Figure]:
     labels = [labels_text(DISK, (ACCOUNT, disk.id, disk.virtual_machine_id)) for disk in disks.values()]
     part = FindingsRenderer({})
     samples = []
-    for turn in range(2 * effort.judgements):
+    for turn in range(2 * sampling.judgements):
         polled = _polled(inventory, _LATE_SECONDS if turn % 2 else 0.0)
         summaries = [polled.backup_summary(disk_id, now) for disk_id in disks]
         before = time.thread_time()

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from effort import TARGETS, Effort
-from figures import Figure, percentile
 from http_client import Connection, Format
-from subjects import Cloud, Exporter
+from processes_under_test import Cloud, Exporter
+from results import Figure, percentile
+from sampling import TARGETS, Sampling
 
 __all__ = [
     "measure_crowds",
@@ -39,22 +39,22 @@ _LONGEST_INTERVAL_SECONDS = 60
 _REST_SECONDS = 4
 
 
-def measure_starts(cloud: Cloud, directory: Path, effort: Effort) -> list[Figure]:
+def measure_starts(cloud: Cloud, directory: Path, sampling: Sampling) -> list[Figure]:
     """Start the exporter again and again until it is ready."""
     samples = []
-    for _ in range(effort.starts):
+    for _ in range(sampling.starts):
         with Exporter(cloud, directory) as exporter:
             samples.append(exporter.await_ready())
             exporter.await_idle()
     return [Figure.median("start to ready", cloud.disks, "s", samples, TARGETS["ready"].get(cloud.disks))]
 
 
-def measure_polls(cloud: Cloud, directory: Path, effort: Effort) -> list[Figure]:
+def measure_polls(cloud: Cloud, directory: Path, sampling: Sampling) -> list[Figure]:
     """Poll from nothing again and again: processor time of the whole process, memory, and requests of a later cycle."""
     times, memory, peaks = [], [], []
     interval = f"{_REST_SECONDS + _interval(cloud.disks)}s"
-    for turn in range(effort.starts):
-        is_last = turn == effort.starts - 1
+    for turn in range(sampling.starts):
+        is_last = turn == sampling.starts - 1
         cloud.delay(_HELD_SECONDS)
         with Exporter(cloud, directory, **_both(interval if is_last else "1h")) as exporter:
             # All is started and the first requests wait for their answers: what comes now is the poll.
@@ -79,12 +79,12 @@ def measure_polls(cloud: Cloud, directory: Path, effort: Effort) -> list[Figure]
     ]
 
 
-def measure_scrapes(cloud: Cloud, exporter: Exporter, effort: Effort) -> list[Figure]:
+def measure_scrapes(cloud: Cloud, exporter: Exporter, sampling: Sampling) -> list[Figure]:
     """Scrape in both formats, each time in a new second, so that each pays for its ages."""
     samples: dict[Format, list[float]] = {form: [] for form in FORMATS}
     with _connected(exporter) as connection:
         connection.scrape()
-        for _ in range(effort.scrapes):
+        for _ in range(sampling.scrapes):
             for form, found in samples.items():
                 _await_next_second()
                 found.append(connection.scrape(form))
@@ -95,10 +95,10 @@ def measure_scrapes(cloud: Cloud, exporter: Exporter, effort: Effort) -> list[Fi
     ]
 
 
-def measure_crowds(cloud: Cloud, exporter: Exporter, effort: Effort) -> list[Figure]:
+def measure_crowds(cloud: Cloud, exporter: Exporter, sampling: Sampling) -> list[Figure]:
     """Let twenty scrapes come at once; what counts is when the last one is answered."""
     samples = []
-    for _ in range(effort.crowds):
+    for _ in range(sampling.crowds):
         ends: list[float] = []
         barrier = threading.Barrier(_CROWD + 1)
 
@@ -123,22 +123,22 @@ def measure_crowds(cloud: Cloud, exporter: Exporter, effort: Effort) -> list[Fig
     return [Figure.median(name, cloud.disks, "s", samples, TARGETS["crowd"].get(cloud.disks))]
 
 
-def measure_idleness(cloud: Cloud, exporter: Exporter, effort: Effort) -> list[Figure]:
+def measure_idleness(cloud: Cloud, exporter: Exporter, sampling: Sampling) -> list[Figure]:
     """Watch the exporter between polls and scrapes."""
     exporter.await_idle()
     before = exporter.cpu_seconds()
-    time.sleep(effort.idle_seconds)
-    share = 100 * (exporter.cpu_seconds() - before) / effort.idle_seconds
+    time.sleep(sampling.idle_seconds)
+    share = 100 * (exporter.cpu_seconds() - before) / sampling.idle_seconds
     name = "processor use between polls and scrapes"
     return [Figure(name, cloud.disks, "%", share, (share,), TARGETS["idle"].get(cloud.disks))]
 
 
-def measure_latency(cloud: Cloud, directory: Path, effort: Effort) -> list[Figure]:
+def measure_latency(cloud: Cloud, directory: Path, sampling: Sampling) -> list[Figure]:
     """Poll an API that takes its time for each request."""
     figures = []
     for source, name, kind in (("account", "account sweep", "sweep"), ("disk", "disk by disk", "by_disk")):
         samples = []
-        for _ in range(min(3, effort.starts)):
+        for _ in range(min(3, sampling.starts)):
             cloud.delay(_LATENCY_SECONDS)
             with Exporter(cloud, directory, f"--api.max-concurrency={_CONCURRENCY}", source=source) as exporter:
                 exporter.await_polled(cloud, {"account": cloud.pages, "disk": cloud.disks}[source])
@@ -150,14 +150,14 @@ def measure_latency(cloud: Cloud, directory: Path, effort: Effort) -> list[Figur
     return figures
 
 
-def measure_under_polls(cloud: Cloud, directory: Path, effort: Effort) -> list[Figure]:
+def measure_under_polls(cloud: Cloud, directory: Path, sampling: Sampling) -> list[Figure]:
     """Scrape while polls are running in which no page is what it was; then see what memory came to."""
     samples: list[float] = []
     with Exporter(cloud, directory, **_both(f"{_interval(cloud.disks)}s")) as exporter, _changing(cloud):
         exporter.await_ready()
         exporter.await_requests(cloud, cloud.pages)
         with _connected(exporter) as connection:
-            end = time.monotonic() + effort.busy_seconds
+            end = time.monotonic() + sampling.busy_seconds
             while time.monotonic() < end or not samples or cloud.requests() < 2 * cloud.pages:
                 if _is_busy(exporter):
                     samples.append(connection.scrape())

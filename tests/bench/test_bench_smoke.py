@@ -94,9 +94,9 @@ def test_go_is_measured_where_it_is_and_else_missing_with_a_word(run: tuple[str,
 
 
 @pytest.fixture(scope="module")
-def figures() -> ModuleType:
+def results() -> ModuleType:
     """The module that makes figures of samples."""
-    spec = importlib.util.spec_from_file_location("bench_figures", BENCH / "figures.py")
+    spec = importlib.util.spec_from_file_location("bench_results", BENCH / "results.py")
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
@@ -104,28 +104,28 @@ def figures() -> ModuleType:
     return module
 
 
-def test_growth_is_the_exponent_of_the_size(figures: ModuleType) -> None:
+def test_growth_is_the_exponent_of_the_size(results: ModuleType) -> None:
     """What costs in proportion grows with exponent 1, what costs the same with 0, what grows in squares with 2."""
-    assert figures.exponent({1_000: 2.0, 10_000: 17.0, 100_000: 200.0}) == pytest.approx(1.0)
-    assert figures.exponent({10: 5.0, 1_000: 5.0}) == pytest.approx(0.0)
-    assert figures.exponent({10: 1.0, 100: 100.0}) == pytest.approx(2.0)
+    assert results.exponent({1_000: 2.0, 10_000: 17.0, 100_000: 200.0}) == pytest.approx(1.0)
+    assert results.exponent({10: 5.0, 1_000: 5.0}) == pytest.approx(0.0)
+    assert results.exponent({10: 1.0, 100: 100.0}) == pytest.approx(2.0)
 
 
-def test_the_percentile_is_a_sample_that_was_seen(figures: ModuleType) -> None:
+def test_the_percentile_is_a_sample_that_was_seen(results: ModuleType) -> None:
     """Of a hundred samples the 99th percentile is the last but one, of few ones the worst."""
-    assert figures.percentile([float(number) for number in range(1, 101)]) == 99.0
-    assert figures.percentile([3.0, 1.0, 2.0]) == 3.0
+    assert results.percentile([float(number) for number in range(1, 101)]) == 99.0
+    assert results.percentile([3.0, 1.0, 2.0]) == 3.0
 
 
-def test_a_target_is_the_most_or_the_least(figures: ModuleType) -> None:
+def test_a_target_is_the_most_or_the_least(results: ModuleType) -> None:
     """A figure beyond its target is missed, on the side on which it matters; one without a target is neither."""
-    figure = figures.Figure
+    figure = results.Figure
     assert figure("a", 1, "s", 2.0, (), 1.0).met is False
     assert figure("a", 1, "s", 1.0, (), 1.0).met is True
     assert figure("a", 1, "x", 2.0, (), 80.0, at_least=True).met is False
     assert figure("a", 1, "x", 90.0, (), 80.0, at_least=True).met is True
     assert figure("a", 1, "s", 1.0).met is None
     slow = figure.median("scrape", 1_000, "s", [0.001, 0.004, 0.003], 0.002)
-    assert [cell.strip() for cell in figures.table([slow]).splitlines()[2].split("|")[1:-1]] == [
+    assert [cell.strip() for cell in results.table([slow]).splitlines()[2].split("|")[1:-1]] == [
         "scrape", "1,000", "3 ms", "1 ms – 4 ms", "3", "≤ 2 ms", "MISSED",
     ]  # fmt: skip

@@ -1,7 +1,7 @@
 """The plain way, to compare with: a collector that yields every series to prometheus-client at each scrape.
 
-``python plain.py PORT SERIES`` serves the series of a file, one JSON value a line: an object begins a family
-(``name``, ``help``, ``labels``), an array is a series (its value, then those of the labels).
+``python client_python_exporter.py PORT SERIES`` serves the series of a file, one JSON value a line: an object begins a
+family (``name``, ``help``, ``labels``), an array is a series (its value, then those of the labels).
 """
 
 from __future__ import annotations

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from effort import TARGETS, Effort
-from figures import Figure
 from http_client import Connection, free_port, status_of
 from processes import Program, await_true
+from results import Figure
+from sampling import TARGETS, Sampling
 
-__all__ = ["Series", "build_go", "measure_rivals", "write_series"]
+__all__ = ["Series", "build_go", "measure_baselines", "write_series"]
 
 _HERE = Path(__file__).parent
 _GO_PATH = "/usr/share/gocode"
@@ -36,12 +36,12 @@ class Series:
     count: int
 
 
-class Rival(Program):
+class Baseline(Program):
     """A server of the series of a file."""
 
     def __init__(self, command: list[str], series: Path, directory: Path) -> None:
         self.port = free_port()
-        super().__init__([*command, str(self.port), str(series)], directory / "rival.log")
+        super().__init__([*command, str(self.port), str(series)], directory / "baseline.log")
         # Both answer this path without making the metrics.
         await_true(lambda: status_of(f"http://127.0.0.1:{self.port}/favicon.ico") != 0, self)
 
@@ -53,7 +53,7 @@ def build_go(directory: Path) -> Path | str:
         return "Go is not installed: apt install golang-go golang-github-prometheus-client-golang-dev"
     if not Path(_GO_PATH, "src/github.com/prometheus/client_golang").is_dir():
         return "Go's client library is not installed: apt install golang-github-prometheus-client-golang-dev"
-    program = directory.resolve() / "rival-go"
+    program = directory.resolve() / "baseline-go"
     environ = {**os.environ, "GO111MODULE": "off", "GOPATH": _GO_PATH, "GOFLAGS": ""}
     if "HOME" not in environ:
         environ["GOCACHE"] = f"{program}-cache"
@@ -69,7 +69,7 @@ def build_go(directory: Path) -> Path | str:
 
 
 def write_series(page: str, path: Path) -> Series:
-    """Write the series of the disks, machines and accounts of an exposition for a rival."""
+    """Write the series of the disks, machines and accounts of an exposition for a baseline."""
     count = 0
     with path.open("w", encoding="utf-8") as file:
         for line in _json_lines(page):
@@ -97,21 +97,21 @@ def _unescaped(match: re.Match[str]) -> str:
     return "\n" if match[1] == "n" else match[1]
 
 
-def measure_rivals(
-    disks: int, series: Series, ours_seconds: float, directory: Path, *, go: Path | str, effort: Effort
+def measure_baselines(
+    disks: int, series: Series, ours_seconds: float, directory: Path, *, go: Path | str, sampling: Sampling
 ) -> list[Figure]:
     """Scrape the other ways to serve the same series, and say how many times as long they take."""
-    rivals = [("plain", "plain prometheus-client", [sys.executable, str(_HERE / "plain.py")])]
+    baselines = [("plain", "plain prometheus-client", [sys.executable, str(_HERE / "client_python_exporter.py")])]
     if isinstance(go, Path):
-        rivals.append(("go", "Go's client library", [str(go)]))
+        baselines.append(("go", "Go's client library", [str(go)]))
     figures = []
-    for kind, name, command in rivals:
-        with Rival(command, series.path, directory) as rival:
-            connection = Connection(rival.port)
+    for kind, name, command in baselines:
+        with Baseline(command, series.path, directory) as baseline:
+            connection = Connection(baseline.port)
             served = sum(not line.startswith(b"#") for line in connection.get("/metrics", keep=True)[1].splitlines())
             if served != series.count:
                 raise RuntimeError(f"{name} serves {served} series, not {series.count}")
-            samples = [connection.scrape() for _ in range(effort.rival_scrapes)]
+            samples = [connection.scrape() for _ in range(sampling.baseline_scrapes)]
             connection.close()
         figures.append(Figure.median(f"{name}: scrape, gzip, text", disks, "s", samples))
         ratio = figures[-1].value / ours_seconds

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-__all__ = ["FULL", "QUICK", "TARGETS", "Effort"]
+__all__ = ["FULL", "QUICK", "TARGETS", "Sampling"]
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class Sampling:
     """How much is measured.
 
     Attributes:
@@ -18,7 +18,7 @@ class Effort:
         idle_seconds: How long it is watched doing nothing.
         crowds: How often twenty scrapes come at once.
         judgements: Polls after which all disks are judged.
-        rival_scrapes: Of each of the other ways, after a first one that does not count.
+        baseline_scrapes: Of each of the other ways, after a first one that does not count.
     """
 
     scrapes: int
@@ -27,9 +27,9 @@ class Effort:
     idle_seconds: float
     crowds: int
     judgements: int
-    rival_scrapes: int
+    baseline_scrapes: int
 
-    def for_size(self, disks: int) -> Effort:
+    def for_size(self, disks: int) -> Sampling:
         """Return the same with less of what takes long in a large world."""
         if disks < 50_000:  # noqa: PLR2004  # where a poll takes more than ten seconds
             return self
@@ -37,12 +37,12 @@ class Effort:
             self,
             starts=min(2, self.starts),
             busy_seconds=3 * self.busy_seconds,
-            rival_scrapes=min(2, self.rival_scrapes),
+            baseline_scrapes=min(2, self.baseline_scrapes),
         )
 
 
-FULL = Effort(scrapes=11, starts=5, busy_seconds=20.0, idle_seconds=10.0, crowds=5, judgements=11, rival_scrapes=5)
-QUICK = Effort(scrapes=2, starts=1, busy_seconds=2.0, idle_seconds=1.0, crowds=1, judgements=2, rival_scrapes=1)
+FULL = Sampling(scrapes=11, starts=5, busy_seconds=20.0, idle_seconds=10.0, crowds=5, judgements=11, baseline_scrapes=5)
+QUICK = Sampling(scrapes=2, starts=1, busy_seconds=2.0, idle_seconds=1.0, crowds=1, judgements=2, baseline_scrapes=1)
 
 TARGETS: dict[str, dict[int, float]] = {
     "scrape": {1_000: 0.002, 10_000: 0.008, 100_000: 0.080},
