@@ -91,6 +91,23 @@ def test_a_disk_that_is_not_there_is_said_so(browser: Browser, site: Callable[..
         assert browser.barriers() == []
 
 
+def test_what_cannot_be_read_stands_on_a_disks_page(
+    browser: Browser, site: Callable[..., Any], broken_fleet: Fleet
+) -> None:
+    """Why the data is old, in the sentence of the log, and that nothing is known once it is too old."""
+    served = site(*broken_fleet)
+    page = served.url + "?account=4242&disk=10003"
+    browser.open(page)
+    (problem,) = browser.texts(".problems li")
+    assert problem.startswith("account 4242: disks could not be read: list_disks: the API answered 500")
+    assert browser.texts("h2")[0] == "What was found"
+    served.clock.ahead = 3600.0
+    browser.open(page)
+    assert "as far as is known now" in browser.texts(".verdict")[0]
+    assert browser.texts(".problems li") != []
+    assert browser.barriers() == []
+
+
 def test_hostile_names_are_only_shown_on_a_disks_page(browser: Browser, site: Callable[..., Any]) -> None:
     """Markup in every text of a disk stays text."""
     for text in HOSTILE:

@@ -224,10 +224,12 @@ def _disk(snapshot: _Snapshot, query: Query) -> Mapping[str, Any]:
     """Return what the template of one disk's page needs."""
     wanted = (query.account, query.disk)
     report = next((each for each in snapshot.reports if (each.account.id, each.disk.id) == wanted), None)
+    account = next((each for each in snapshot.accounts if each["id"] == query.account), None)
+    context = {"report": report, "problems": account["errors"] if account is not None else ()}
     if report is None:
-        return {"report": None}
+        return context
     inventory = next(each for each in snapshot.inventories if each.account.id == query.account)
-    return {"report": report, **describe_disk(report, inventory, snapshot.wall)}
+    return {**context, **describe_disk(report, inventory, snapshot.wall)}
 
 
 def _account(
