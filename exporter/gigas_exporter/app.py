@@ -19,7 +19,7 @@ from gigas_exporter.clock import Clock
 from gigas_exporter.config import Settings
 from gigas_exporter.errors import ConfigError, GigasError
 from gigas_exporter.logs import get_logger
-from gigas_exporter.metrics import Page, Telemetry
+from gigas_exporter.metrics import MetricsRenderer, Telemetry
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
 from gigas_exporter.sd_notify import Notifier, Watchdog
@@ -64,7 +64,7 @@ class ExporterApp:
         self._telemetry = Telemetry()
         self._telemetry.reload(success=True, wall=clock.wall())
         self._store = Store()
-        self._page = Page(self._store, self._telemetry, clock)
+        self._page = MetricsRenderer(self._store, self._telemetry, clock)
         self._store.on_change = self._page.refresh
         self._service = Service(self._settings, self._store, self._telemetry, clock=clock)
         web = self._settings.web
@@ -142,7 +142,7 @@ class ExporterApp:
         while (info := signal.sigtimedwait(_SIGNALS, _REFRESH_SECONDS)) is None:
             self._page.refresh()  # what time alone brings must not wait for a poll, nor a scrape for its rendering
             if self._clock.monotonic() >= collect_at:
-                memory.collect()
+                memory.release_memory()
                 collect_at = self._clock.monotonic() + memory.COLLECTION_SECONDS
         if info.si_signo == signal.SIGHUP:
             wait_seconds = max(0.0, self._next_reload_at - self._clock.monotonic())
@@ -157,7 +157,7 @@ class ExporterApp:
         self._notifier.reloading()
         try:
             self._apply(self._load())
-            memory.collect()  # what was polled with before is old, and partly held by cycles
+            memory.release_memory()  # what was polled with before is old, and partly held by cycles
             error = None
         except GigasError as problem:
             error = str(problem)

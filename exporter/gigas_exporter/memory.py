@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-__all__ = ["COLLECTION_SECONDS", "collect", "tuned"]
+__all__ = ["COLLECTION_SECONDS", "release_memory", "tuned"]
 
 COLLECTION_SECONDS: Final = 300.0
 """How often to look for what is not needed: at 100,000 disks a look holds every scrape up for a third of a second."""
@@ -43,7 +43,7 @@ def tuned() -> Iterator[None]:
         gc.set_threshold(*old)
 
 
-def collect() -> None:
+def release_memory() -> None:
     """Free what only cycles hold, and give back what is free."""
     gc.collect()
     with suppress(OSError, AttributeError):

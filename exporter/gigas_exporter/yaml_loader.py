@@ -43,10 +43,10 @@ def load_yaml(text: str, origin: str, lines: dict[Location, int] | None = None) 
         node = yaml.compose(text, Loader=_Loader)
         return None if node is None else _Walk(origin, {} if lines is None else lines).value(node, ())
     except _TooManyError as error:
-        _refuse(origin, error.problem_mark, f"more than {_MAXIMUM_NODES} values, which is no configuration")
+        _reject(origin, error.problem_mark, f"more than {_MAXIMUM_NODES} values, which is no configuration")
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        _refuse(origin, mark, _without_values(error))
+        _reject(origin, mark, _without_values(error))
     except yaml.reader.ReaderError as error:
         line = 1 + text.count("\n", 0, error.position)
         raise ConfigError(f"{origin}:{line}: not YAML: a control character stands there") from None
@@ -103,7 +103,7 @@ class _Walk:
     def value(self, node: yaml.Node, location: Location) -> object:
         self._nodes += 1
         if self._nodes > _MAXIMUM_NODES or id(node) in self._open:
-            _refuse(self._origin, node.start_mark, "aliases that grow without bound")
+            _reject(self._origin, node.start_mark, "aliases that grow without bound")
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
         self._open.add(id(node))
@@ -126,11 +126,11 @@ class _Walk:
         first: dict[str, int] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                _refuse(self._origin, key.start_mark, "a key must be text, not a list or a mapping")
+                _reject(self._origin, key.start_mark, "a key must be text, not a list or a mapping")
             name = str(key.value)
             if name in result:
                 shown = f"the key {name!r}" if _PLAIN_KEY.fullmatch(name) else "a key"
-                _refuse(self._origin, key.start_mark, f"{shown} is given twice (first in line {first[name]})")
+                _reject(self._origin, key.start_mark, f"{shown} is given twice (first in line {first[name]})")
             first[name] = self._lines[*location, name] = key.start_mark.line + 1
             result[name] = self.value(value, (*location, name))
         return result
@@ -144,7 +144,7 @@ class _Walk:
             if kind == "float":
                 return float(text)
         except ValueError:
-            _refuse(self._origin, node.start_mark, "not a number that can be read")
+            _reject(self._origin, node.start_mark, "not a number that can be read")
         if kind == "bool" and text.lower() in {"true", "false"}:
             return text.lower() == "true"
         if kind == "null":
@@ -154,7 +154,7 @@ class _Walk:
 
     def _expect(self, node: yaml.Node, kind: str) -> None:
         if node.tag != _TAG + kind:
-            _refuse(self._origin, node.start_mark, "tags are not supported; quote a text that begins with '!'")
+            _reject(self._origin, node.start_mark, "tags are not supported; quote a text that begins with '!'")
 
 
 _HINTS: Final = {
@@ -180,6 +180,6 @@ def _without_values(error: yaml.MarkedYAMLError) -> str:
     return "not YAML: " + re.sub(r"'[\w!-]{2,}'", "'...'", problem)
 
 
-def _refuse(origin: str, mark: yaml.Mark | None, what: str) -> Never:
+def _reject(origin: str, mark: yaml.Mark | None, what: str) -> Never:
     where = origin if mark is None else f"{origin}:{mark.line + 1}"
     raise ConfigError(f"{where}: {what}") from None

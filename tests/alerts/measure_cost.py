@@ -1,4 +1,4 @@
-"""Gauge what the rules cost for many disks: ``python tests/alerts/measure_cost.py [DISKS [DIRECTORY]]``.
+"""Measure what the rules cost for many disks: ``python tests/alerts/measure_cost.py [DISKS [DIRECTORY]]``.
 
 The real exporter against the simulated cloud, a real Prometheus. It evaluates no rules, the default file, both files,
 and where a directory is given the rule files in there, such as those of an earlier version. The history that rules look

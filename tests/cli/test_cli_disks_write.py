@@ -17,8 +17,8 @@ import yaml
 
 from cli.conftest import ACCOUNT, HOSTILE_TEXT, Run
 from gigas_exporter.simulator import SimulatorServer
-from support.pace import within
 from support.programs import account_environment, await_true
+from support.timing import within
 
 CHANGES: dict[str, tuple[list[str], str, str, dict[str, Any] | None]] = {
     "backup": ([], "POST", "/backup", None),

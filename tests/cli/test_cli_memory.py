@@ -37,7 +37,7 @@ with memory.tuned() if sys.argv[1] == "tuned" else nullcontext():
         kept.append(bytearray(1000))
     blocks.clear()
     if sys.argv[1] == "tuned":
-        memory.collect()
+        memory.release_memory()
     print(resident() - before)
 """
 
@@ -95,11 +95,11 @@ def test_what_only_cycles_hold_is_freed() -> None:
     cycle = Cycle()
     cycle.itself = cycle
     alive = weakref.ref(cycle)
-    memory.collect()  # it is old now
+    memory.release_memory()  # it is old now
     del cycle
     gc.collect(1)
     assert alive() is not None
-    memory.collect()
+    memory.release_memory()
     assert alive() is None
 
 

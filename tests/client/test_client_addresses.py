@@ -13,7 +13,7 @@ import pytest
 from gigas_exporter.clock import Deadline, SystemClock
 from gigas_exporter.errors import TransportError
 from support.certificates import self_signed
-from support.pace import within
+from support.timing import within
 
 DISK = {"id": 2}
 

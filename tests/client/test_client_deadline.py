@@ -16,7 +16,7 @@ from gigas_exporter.clock import Deadline, SystemClock
 from gigas_exporter.errors import DecodeError, TransportError
 from gigas_exporter.gigas import dialer
 from gigas_exporter.gigas.socket_deadline import SocketDeadline
-from support.pace import within
+from support.timing import within
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 60\r\n\r\n"
 DRIP = 0.1

@@ -13,7 +13,7 @@ from gigas_exporter.clock import Deadline, SystemClock
 from gigas_exporter.errors import ApiError, DecodeError, IncompleteError, TransportError
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.model import Backup
-from support.pace import within
+from support.timing import within
 
 
 def items(*ids: int) -> list[Any]:

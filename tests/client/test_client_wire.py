@@ -14,7 +14,7 @@ import pytest
 
 from gigas_exporter.errors import ApiError, GigasError, TransportError
 from gigas_exporter.gigas import transport
-from support.pace import within
+from support.timing import within
 
 DISK = b'{"id": 2}'
 HEAD = b"HTTP/1.1 200 OK\r\n"

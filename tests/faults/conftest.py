@@ -11,7 +11,7 @@ from typing import cast
 
 import pytest
 
-from support.matrix import Case, Failing, play
+from support.fault_cases import Case, Failing, play
 
 AT_ONCE = 4  # with more, polls wait for a processor until they time out, and all take longer
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from support.failing import CASES
-from support.matrix import Case, Failing
+from support.failing_cases import CASES
+from support.fault_cases import Case, Failing
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from support.matrix import STRUCK, Case, Harmless, assert_same
-from support.whole import Scrape
+from support.fault_cases import STRUCK, Case, Harmless, assert_same
+from support.in_process_exporter import Scrape
 
 SMALL_PAGES = {"page_size": 5}
 HOSTILE_TEXT = 'a "quoted"\\path\nwith <b>lines</b>, {braces} and \x7f'

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
-from support.exposition import metric
+from support.metrics_text import metric
 from support.programs import account_environment, await_true, exporter
 
 MEGABYTE = 2**20

@@ -10,10 +10,10 @@ import pytest
 
 from gigas_exporter.errors import Reason
 from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
-from support.matrix import SERIES, assert_same
+from support.fault_cases import SERIES, assert_same
+from support.in_process_exporter import whole
 from support.polling import settings_for
 from support.programs import await_true
-from support.whole import whole
 
 ACCOUNTS = ("4242", "4243")
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from support.failing import CASES
-from support.matrix import Case, Failing
+from support.failing_cases import CASES
+from support.fault_cases import Case, Failing
 
 ONE_OF_EACH = {(case.kind, case.operation, case.code): case for case in CASES if not case.login}.values()
 SHARED = (

@@ -13,7 +13,7 @@ from gigas_exporter.clock import StopEvent, SystemClock
 from gigas_exporter.config import AccountSettings, PollSettings, Settings
 from gigas_exporter.gigas import ApiSettings
 from gigas_exporter.inventory import RESOURCES
-from gigas_exporter.metrics import Page, Telemetry
+from gigas_exporter.metrics import MetricsRenderer, Telemetry
 from gigas_exporter.model import Account
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
@@ -69,7 +69,7 @@ class Exporter:
         )
         clock = SystemClock()
         self.telemetry, self.store = Telemetry(), Store()
-        self.page = Page(self.store, self.telemetry, clock)
+        self.page = MetricsRenderer(self.store, self.telemetry, clock)
         self.status_page = StatusPage(self.store, clock, telemetry_path="/metrics")
         self.store.on_change = self.page.refresh
         self.service = Service(settings, self.store, self.telemetry, clock=clock)

@@ -24,7 +24,7 @@ from gigas_exporter.decode import (
 )
 from gigas_exporter.errors import DecodeError
 from gigas_exporter.inventory import AccountInventory, DiskSnapshot, MachineSnapshot, Outcome, StalenessLimits
-from gigas_exporter.metrics import Page, Telemetry
+from gigas_exporter.metrics import MetricsRenderer, Telemetry
 from gigas_exporter.model import Account, Disk, VirtualMachine
 from gigas_exporter.policy import DEFAULT_POLICY
 from gigas_exporter.poller.store import Store
@@ -70,7 +70,7 @@ def _show(items: dict[str, Any]) -> None:
     ).with_requirements(DEFAULT_POLICY)
     store = Store()
     store.replace(lambda _: {"1": inventory})
-    page = Page(store, Telemetry(), SystemClock())
+    page = MetricsRenderer(store, Telemetry(), SystemClock())
     text = b"".join(page.render(openmetrics=False, gzip=False).chunks).decode("utf-8")
     shown = {
         sample.labels["disk_id"]

@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 
 from gigas_exporter.clock import SystemClock
-from gigas_exporter.metrics import Page, Telemetry
+from gigas_exporter.metrics import MetricsRenderer, Telemetry
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
 from gigas_exporter.simulator import SimulatorServer
-from support.exposition import metric
-from support.pace import allowed
+from support.metrics_text import metric
 from support.polling import Observed, await_true, settings_for
+from support.timing import allowed
 
 ACCOUNT = "4242"
 HOUR, YEAR = 3600.0, 365 * 86400.0
@@ -30,13 +30,13 @@ class JumpingClock(SystemClock):
         return time.time() + self.ahead
 
 
-def shown(page: Page) -> float | None:
+def shown(page: MetricsRenderer) -> float | None:
     """The age of the first disk's newest backup, if it is known yet."""
     text = b"".join(page.render(openmetrics=False, gzip=False).chunks).decode()
     return metric(text, "gigas_disk_backup_age_seconds", account_id=ACCOUNT, disk_id="10001")
 
 
-def age(page: Page) -> float:
+def age(page: MetricsRenderer) -> float:
     """The age of the first disk's newest backup."""
     value = shown(page)
     assert value is not None
@@ -47,7 +47,7 @@ def age(page: Page) -> float:
 def test_a_jump_moves_ages_and_nothing_else(cloud: SimulatorServer, jump: float) -> None:
     """The poll rate stays, no data grows stale or is lost, and ages are what the new time says, but never negative."""
     clock, store, observed = JumpingClock(), Store(), Observed()
-    page = Page(store, Telemetry(), clock)
+    page = MetricsRenderer(store, Telemetry(), clock)
     store.on_change = page.refresh
     settings = settings_for(cloud, max_staleness=30.0)
     service = Service(replace(settings, accounts=settings.accounts[:1]), store, observed, clock=clock)

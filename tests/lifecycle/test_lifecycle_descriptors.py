@@ -12,7 +12,7 @@ from pathlib import Path
 import requests
 
 from gigas_exporter.simulator import SimulatorServer
-from support.exposition import metric
+from support.metrics_text import metric
 from support.programs import account_environment, await_true, exporter
 
 LIMIT = 64

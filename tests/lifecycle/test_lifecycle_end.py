@@ -18,8 +18,8 @@ import bcrypt
 import pytest
 
 from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
-from support.pace import allowed, within
 from support.programs import account_environment, await_true, exporter, running
+from support.timing import allowed, within
 
 AT_MOST_SECONDS = 5.0
 ENDS = [signal.SIGTERM, signal.SIGINT]

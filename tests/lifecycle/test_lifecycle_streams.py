@@ -16,9 +16,9 @@ import pytest
 import requests
 
 from gigas_exporter.simulator import SimulatorServer
-from support.exposition import metric
-from support.pace import allowed, within
+from support.metrics_text import metric
 from support.programs import account_environment, answers, await_true, free_port
+from support.timing import allowed, within
 
 COMMAND = [sys.executable, "-m", "gigas_exporter", "serve", "--web.listen-address=127.0.0.1:0"]
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from gigas_exporter import logs
 from gigas_exporter.logs import configure, get_logger, lines_dropped
 from gigas_exporter.secret import Secret
-from support.pace import allowed
+from support.timing import allowed
 
 _FIELD = re.compile(r'([A-Za-z0-9_.-]+)=("(?:[^"\\]|\\.)*"|[^ "]*)(?: |$)')
 

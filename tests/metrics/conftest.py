@@ -23,7 +23,7 @@ from gigas_exporter.inventory import (
     Outcome,
     StalenessLimits,
 )
-from gigas_exporter.metrics import Page, Telemetry
+from gigas_exporter.metrics import MetricsRenderer, Telemetry
 from gigas_exporter.model import Account, Disk, VirtualMachine
 from gigas_exporter.policy import DEFAULT_POLICY
 
@@ -84,7 +84,7 @@ class Scene:
     telemetry: Telemetry = field(default_factory=Telemetry)
 
     def __post_init__(self) -> None:
-        self.page = Page(self.source, self.telemetry, self.clock)
+        self.page = MetricsRenderer(self.source, self.telemetry, self.clock)
 
     def show(self, *inventories: AccountInventory) -> None:
         """Publish inventories as a poll does."""

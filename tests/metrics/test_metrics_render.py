@@ -121,7 +121,7 @@ class _Plain:
 
     def _add(self, metric: GaugeMetricFamily, family: Any, labels: Sequence[str], subject: Any) -> None:
         if isinstance(family, Info):
-            texts = family.texts(subject)
+            texts = family.values(subject)
             if texts is not None:
                 metric.add_metric([*labels, *[text or "" for text in texts]], 1)
             return

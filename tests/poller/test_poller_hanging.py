@@ -12,9 +12,9 @@ import pytest
 from gigas_exporter.config import AccountSettings, PollSettings, Settings
 from gigas_exporter.gigas import ApiSettings
 from gigas_exporter.model import Account
-from support.pace import within
 from support.polling import Watching, api_key, await_true
 from support.raw_api import RawApi
+from support.timing import within
 
 Watch = Callable[..., Watching]
 

@@ -11,8 +11,8 @@ import pytest
 from gigas_exporter.config import Settings
 from gigas_exporter.inventory import BackupSummary
 from gigas_exporter.simulator import SimulatorServer
-from support.pace import within
 from support.polling import Watching, await_true, settings_for
+from support.timing import within
 
 Watch = Callable[..., Watching]
 ACCOUNT = "4242"

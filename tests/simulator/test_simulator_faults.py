@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from gigas_exporter.simulator import KINDS, Fault, Faults, SimulatedCloud
-from support.pace import within
+from support.timing import within
 
 DISKS = "/account/4242/disks"
 BACKUPS = "/account/4242/backups"

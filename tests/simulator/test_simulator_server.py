@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from gigas_exporter.simulator import SimulatedCloud, SimulatorServer, describe
-from support.pace import within
+from support.timing import within
 
 DISKS = "/account/4242/disks"
 

@@ -7,4 +7,4 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 if __name__ == "__main__":
-    sys.exit(importlib.import_module("soak.course").main())
+    sys.exit(importlib.import_module("soak.run").main())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from soak.crowd import measure
+from soak.slow_clients import measure
 
 MEGABYTE = 2**20
 ALLOWED_SECONDS = 1.0

@@ -17,7 +17,7 @@ from gigas_exporter.inventory import AccountInventory
 from gigas_exporter.report import Finding, report_account, worst_first
 from gigas_exporter.statuspage.query import ROWS_PER_PAGE, SORTS, Query
 from statuspage.inventories import account, disks_of
-from support.pace import within
+from support.timing import within
 
 
 def _get(url: str, **query: Any) -> requests.Response:
@@ -108,8 +108,8 @@ def test_links_work_under_a_proxys_path(site: Callable[..., Any]) -> None:
 def test_every_order_and_its_reverse(fleet: tuple[AccountInventory, ...], sort: str) -> None:
     """Each column sorts all disks, the other way round too, and loses none."""
     reports = _reports(fleet)
-    ordered = Query(sort=sort).select(reports)
-    backwards = Query(sort=sort, reverse=True).select(reports)
+    ordered = Query(sort=sort).apply(reports)
+    backwards = Query(sort=sort, reverse=True).apply(reports)
     assert len(ordered) == len(backwards) == len(reports)
     if sort:
         key = SORTS[sort][0]
@@ -124,25 +124,27 @@ def test_every_order_and_its_reverse(fleet: tuple[AccountInventory, ...], sort: 
 def test_each_finding_can_be_shown_alone(fleet: tuple[AccountInventory, ...], finding: Finding) -> None:
     """The filter gives exactly the disks that have the finding."""
     reports = _reports(fleet)
-    chosen = Query.of({"show": finding.name.lower()}).select(reports)
+    chosen = Query.from_params({"show": finding.name.lower()}).apply(reports)
     assert chosen == [report for report in reports if finding in report.findings]
 
 
 def test_attention_and_account_filter_together(fleet: tuple[AccountInventory, ...]) -> None:
     """What needs attention, of one account."""
-    chosen = Query.of({"show": "attention", "account": "4243"}).select(_reports(fleet))
+    chosen = Query.from_params({"show": "attention", "account": "4243"}).apply(_reports(fleet))
     assert len(chosen) == 7
     assert {report.account.id for report in chosen} == {"4243"}
 
 
 def test_an_address_says_the_choice_again() -> None:
     """What an address selects can be written as an address again, and the default is the bare page."""
-    query = Query.of({"q": " a b ", "show": "exempt", "account": "1", "sort": "vm", "reverse": "1", "page": "3"})
+    query = Query.from_params(
+        {"q": " a b ", "show": "exempt", "account": "1", "sort": "vm", "reverse": "1", "page": "3"}
+    )
     assert query == Query("a b", "exempt", "1", "vm", reverse=True, page=3)
     assert query.address(page=3) == "?q=a+b&show=exempt&account=1&sort=vm&reverse=1&page=3"
     assert query.address() == "?q=a+b&show=exempt&account=1&sort=vm&reverse=1"
     assert Query().address() == "."
-    assert Query.of({"show": "nonsense", "sort": "nonsense", "q": "x" * 500}) == Query(search="x" * 200)
+    assert Query.from_params({"show": "nonsense", "sort": "nonsense", "q": "x" * 500}) == Query(search="x" * 200)
 
 
 def _reports(fleet: tuple[AccountInventory, ...]) -> list[Any]:

@@ -25,7 +25,7 @@ import pytest
 
 from gigas_exporter.web import Request, Response, Server, ServerLimits
 from gigas_exporter.web.server import connection_limit
-from support.pace import allowed
+from support.timing import allowed
 
 _SERVED_PAGE = Path(__file__).with_name("served_page.py")
 

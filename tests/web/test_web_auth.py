@@ -19,7 +19,7 @@ from gigas_exporter.web import Request, Response, Server, load_web_config
 from gigas_exporter.web.auth import AuthResult, BasicAuthenticator
 from gigas_exporter.web.fair_lock import client_key
 from gigas_exporter.web.http import text_response
-from support.pace import within
+from support.timing import within
 
 ROOM = 128
 

@@ -15,7 +15,7 @@ import pytest
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.web import Request, Response, Server, ServerLimits, listener
 from gigas_exporter.web.listener import format_address, open_listener
-from support.pace import allowed, within
+from support.timing import allowed, within
 from web.conftest import in_thread
 
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from gigas_exporter import REPOSITORY
+from gigas_exporter.bundle.yaml_writer import dump_yaml
 from gigas_exporter.errors import ConfigError, GigasError
 from gigas_exporter.files import bundled_directory, write_atomic
 
@@ -81,7 +82,7 @@ class _RuleOptions:
             rule["labels"].update(self.labels)
             if self.selector:
                 rule["expr"] = _METRIC.sub(self._select, rule["expr"])
-        return head + _dump(content)
+        return head + dump_yaml(content)
 
     def _select(self, metric: re.Match[str]) -> str:
         return f"{metric[1]}{{{self.selector}{', ' if metric[2] else '}'}"
@@ -173,7 +174,7 @@ def _contents(source: Path, names: list[str], options: _RuleOptions, format: For
         content = options.apply(_shipped(source / name))
         if format == "kubernetes":
             head = "".join(line for line in content.splitlines(keepends=True) if _REMEMBERED.match(line))
-            content = head + _dump(_prometheus_rule(_resource(name), yaml.safe_load(content)))
+            content = head + dump_yaml(_prometheus_rule(_resource(name), yaml.safe_load(content)))
         yield _target(Path(), name, format).name, content.encode()
     if format == "prometheus":  # for Kubernetes, whatever is YAML is taken for an object
         yield "alertmanager.example.yml", _shipped(source / "alertmanager.example.yml").encode()
@@ -192,21 +193,6 @@ def _prometheus_rule(name: str, rules: Rules) -> Rules:
     labels = {"app.kubernetes.io/name": "gigas-exporter", "app.kubernetes.io/part-of": "gigas-exporter"}
     metadata = {"name": name, "labels": labels}
     return {"apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule", "metadata": metadata, "spec": rules}
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes expressions as blocks, as people do."""
-
-
-def _present_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _present_text)
-
-
-def _dump(content: Rules) -> str:
-    return str(yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=2**31, allow_unicode=True))
 
 
 def _validate_labels(labels: Mapping[str, str]) -> Mapping[str, str]:

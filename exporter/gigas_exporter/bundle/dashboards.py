@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
+from gigas_exporter.bundle.yaml_writer import dump_yaml
 from gigas_exporter.errors import ConfigError, GigasError
 from gigas_exporter.files import bundled_directory, write_atomic
 
@@ -74,28 +73,11 @@ def write_dashboards(
     return written
 
 
-class _Literal(str):
-    """A text that is written as a block, line by line."""
-
-    __slots__ = ()
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes blocks as blocks."""
-
-
-def _block(dumper: yaml.SafeDumper, text: _Literal) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|")
-
-
-_Dumper.add_representer(_Literal, _block)
-
-
 def _config_map(source: Path, text: str, labels: Mapping[str, str]) -> str:
     whole: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": source.stem, "labels": {**_OWN_LABELS, **labels}},
-        "data": {source.name: _Literal(text)},
+        "data": {source.name: text},
     }
-    return yaml.dump(whole, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**31)
+    return dump_yaml(whole)

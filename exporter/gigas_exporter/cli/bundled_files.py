@@ -71,7 +71,7 @@ Examples:
 )
 def dashboards(directory: Path, form: Literal["grafana", "kubernetes"], label: tuple[str, ...]) -> None:
     """Write the Grafana dashboards into DIRECTORY."""
-    _tell(write_dashboards(directory, format=form, labels=_labels(label)))
+    _print_paths(write_dashboards(directory, format=form, labels=_labels(label)))
 
 
 @click.command(
@@ -141,7 +141,7 @@ def alerts(
         with_optional=with_optional,
         replace=replace,
     )
-    _tell(paths)
+    _print_paths(paths)
     if form == "kubernetes":
         click.echo(f"next: kubectl apply -f {directory}", err=True)
     else:
@@ -153,6 +153,6 @@ def _is_interactive() -> bool:
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def _tell(paths: Iterable[Path]) -> None:
+def _print_paths(paths: Iterable[Path]) -> None:
     for path in paths:
         click.echo(path)

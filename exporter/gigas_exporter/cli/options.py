@@ -23,9 +23,9 @@ __all__ = [
     "FindingName",
     "Gibibytes",
     "GroupedCommand",
+    "env_var_used_for",
     "read_settings",
     "settings_options",
-    "variable_of",
 ]
 
 ONCE: Final = {
@@ -218,7 +218,7 @@ def read_settings(
     return load_settings(None, given, os.environ if environ is None else environ, defaults)
 
 
-def variable_of(name: str) -> str | None:
+def env_var_used_for(name: str) -> str | None:
     """Return the environment variable that gave a parameter of the command under way, or ``None`` where none did."""
     context = click.get_current_context()
     if context.get_parameter_source(name) is not ParameterSource.ENVIRONMENT:

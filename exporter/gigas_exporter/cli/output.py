@@ -20,7 +20,7 @@ import yaml
 
 from gigas_exporter import formatting
 from gigas_exporter.cli.standard_output import can_write
-from gigas_exporter.cli.table import Column, Record, draw
+from gigas_exporter.cli.table import Column, Record, render_table
 
 __all__ = ["Format", "Table", "escape_markdown", "render", "render_json", "render_yaml", "shows_colour"]
 
@@ -63,7 +63,7 @@ def render(records: Sequence[Record], table: Table, form: Format) -> str:
         case "markdown":
             return _markdown(records, table.columns)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    return draw(records, table.columns, width=width, colour=shows_colour(sys.stdout))
+    return render_table(records, table.columns, width=width, colour=shows_colour(sys.stdout))
 
 
 def render_json(value: object) -> str:

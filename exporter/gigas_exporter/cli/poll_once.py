@@ -10,7 +10,7 @@ from gigas_exporter.app import log_warnings
 from gigas_exporter.clock import Clock, SystemClock
 from gigas_exporter.config import Settings
 from gigas_exporter.inventory import AccountInventory, Resource
-from gigas_exporter.metrics import Page, Telemetry
+from gigas_exporter.metrics import MetricsRenderer, Telemetry
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
 from gigas_exporter.report import account_errors
@@ -27,7 +27,7 @@ class PollResult:
     """
 
     store: Store
-    page: Page
+    page: MetricsRenderer
     clock: Clock
     skipped: int = 0
 
@@ -63,4 +63,4 @@ def poll_once(settings: Settings, progress: Callable[[str, Resource, bool], None
         service.poll_once(progress)
     finally:
         service.stop()
-    return PollResult(store, Page(store, telemetry, clock), clock, service.skipped)
+    return PollResult(store, MetricsRenderer(store, telemetry, clock), clock, service.skipped)

@@ -39,17 +39,17 @@ def _yes_or_no(value: bool | None) -> str:
 
 DISKS: Final = Table(
     columns=(
-        Column("verdict", "VERDICT", style=_style, shortest=15, cut=cut_list),
-        Column("virtual_machine", "VM", shortest=10, yields=1),
-        Column("mount_point", "MOUNT POINT", shortest=12, cut=cut_start, yields=2),
+        Column("verdict", "VERDICT", style=_style, min_width=15, cut=cut_list),
+        Column("virtual_machine", "VM", min_width=10, drop_priority=1),
+        Column("mount_point", "MOUNT POINT", min_width=12, cut=cut_start, drop_priority=2),
         Column("disk_id", "DISK", right=True),
-        Column("account", "ACCOUNT", shortest=8, yields=7),
-        Column("size_bytes", "SIZE", formatting.format_size, right=True, yields=5),
-        Column("status", "STATUS", shortest=8, yields=6),
+        Column("account", "ACCOUNT", min_width=8, drop_priority=7),
+        Column("size_bytes", "SIZE", formatting.format_size, right=True, drop_priority=5),
+        Column("status", "STATUS", min_width=8, drop_priority=6),
         Column("backup_age_seconds", "BACKUP AGE", text=_backup_age, style=_style, right=True),
-        Column("max_age_seconds", "LIMIT", formatting.format_limit, right=True, yields=3),
-        Column("backups", "BACKUPS", right=True, yields=8),
-        Column("reason", "WHY EXEMPT", shortest=12, yields=4),
+        Column("max_age_seconds", "LIMIT", formatting.format_limit, right=True, drop_priority=3),
+        Column("backups", "BACKUPS", right=True, drop_priority=8),
+        Column("reason", "WHY EXEMPT", min_width=12, drop_priority=4),
     ),
     fields=(
         "verdict",
@@ -87,13 +87,13 @@ DISKS: Final = Table(
 BACKUPS: Final = Table(
     columns=(
         Column("backup_id", "BACKUP", right=True),
-        Column("date_created", "CREATED", yields=1),
+        Column("date_created", "CREATED", drop_priority=1),
         Column("age_seconds", "AGE", formatting.format_age, right=True),
-        Column("status", "STATUS", shortest=10),
-        Column("size_bytes", "SIZE", formatting.format_size, right=True, yields=2),
-        Column("backup_type", "TYPE", shortest=10, yields=3),
-        Column("locked", "LOCKED", _yes_or_no, yields=5),
-        Column("operating_system", "OS", shortest=8, yields=4),
+        Column("status", "STATUS", min_width=10),
+        Column("size_bytes", "SIZE", formatting.format_size, right=True, drop_priority=2),
+        Column("backup_type", "TYPE", min_width=10, drop_priority=3),
+        Column("locked", "LOCKED", _yes_or_no, drop_priority=5),
+        Column("operating_system", "OS", min_width=8, drop_priority=4),
     ),
     fields=(
         "backup_id",

@@ -14,7 +14,7 @@ from rich.cells import cell_len, set_cell_size
 
 from gigas_exporter import formatting
 
-__all__ = ["Column", "Record", "cut_end", "cut_list", "cut_start", "draw"]
+__all__ = ["Column", "Record", "cut_end", "cut_list", "cut_start", "render_table"]
 
 Record = Mapping[str, Any]
 """One row: by name, a value that JSON can hold."""
@@ -61,9 +61,9 @@ class Column:
         text: Makes the text of the whole record, where the value alone does not say it.
         style: Gives a colour for a record, such as ``bold red``; empty for none.
         right: Whether numbers are to line up at the right.
-        shortest: To how few cells its texts may be cut; ``None`` when they must stay whole.
+        min_width: To how few cells its texts may be cut; ``None`` when they must stay whole.
         cut: How they are cut.
-        yields: The columns with the highest number go first where there is no room; those with 0 never go.
+        drop_priority: The columns with the highest number go first where there is no room; those with 0 never go.
     """
 
     name: str
@@ -72,9 +72,9 @@ class Column:
     text: Callable[[Record], str] | None = None
     style: Callable[[Record], str] = lambda _: ""
     right: bool = False
-    shortest: int | None = None
+    min_width: int | None = None
     cut: Callable[[str, int], str] = cut_end
-    yields: int = 0
+    drop_priority: int = 0
 
     def of(self, record: Record) -> str:
         """Return the text for a record, with nothing in it that a terminal could obey."""
@@ -83,7 +83,7 @@ class Column:
         )
 
 
-def draw(records: Sequence[Record], columns: Sequence[Column], *, width: int | None, colour: bool) -> str:
+def render_table(records: Sequence[Record], columns: Sequence[Column], *, width: int | None, colour: bool) -> str:
     """Return the table as lines.
 
     Args:
@@ -93,9 +93,9 @@ def draw(records: Sequence[Record], columns: Sequence[Column], *, width: int | N
         colour: Whether to write ANSI colours.
     """
     texts = {column.name: [column.of(record) for record in records] for column in columns}
-    kept = [column for column in columns if not column.yields or any(texts[column.name])]
+    kept = [column for column in columns if not column.drop_priority or any(texts[column.name])]
     whole = {column.name: max(map(cell_len, (column.title, *texts[column.name]))) for column in kept}
-    widths = whole if width is None else _fit(kept, whole, width)
+    widths = whole if width is None else _fit_widths(kept, whole, width)
     kept = [column for column in kept if column.name in widths]
 
     def line(cells: Sequence[str], styles: Sequence[str]) -> str:
@@ -113,15 +113,15 @@ def draw(records: Sequence[Record], columns: Sequence[Column], *, width: int | N
     return "".join(lines)
 
 
-def _fit(columns: Sequence[Column], whole: Mapping[str, int], width: int) -> dict[str, int]:
+def _fit_widths(columns: Sequence[Column], whole: Mapping[str, int], width: int) -> dict[str, int]:
     """Return the width of each column that has room: cut as far as they may be, then given what is left."""
     widths = {
         column.name: whole[column.name]
-        if column.shortest is None
-        else min(whole[column.name], max(column.shortest, len(column.title)))
+        if column.min_width is None
+        else min(whole[column.name], max(column.min_width, len(column.title)))
         for column in columns
     }
-    yielding = sorted((column for column in columns if column.yields), key=lambda column: column.yields)
+    yielding = sorted((column for column in columns if column.drop_priority), key=lambda column: column.drop_priority)
     while _total(widths) > width and yielding:
         del widths[yielding.pop().name]
     spare = width - _total(widths)

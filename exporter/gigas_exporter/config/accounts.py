@@ -11,7 +11,7 @@ from pydantic import Field, ValidationInfo, model_validator
 
 from gigas_exporter.config.field_types import FilePath, Id, SecretText, Source, StatusWord, Text
 from gigas_exporter.config.section import FilledSection, key
-from gigas_exporter.config.validation_errors import CrossKeyError, Problem
+from gigas_exporter.config.validation_errors import ConfigProblem, CrossKeyError
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.gigas.credentials import (
     ApiKeyCredential,
@@ -50,15 +50,15 @@ class CredentialSection(FilledSection):
 
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> CredentialSection:
-        if info.context is not None and (problems := _problems(self._given(), info.context)):
+        if info.context is not None and (problems := _problems(self._given_keys(), info.context)):
             raise CrossKeyError(problems)
         return self
 
     def to_credential(self, path: str = "", source: Source = _WORKING_DIRECTORY) -> Credential:
         """Return what the client takes; ``path`` is where in the file it is, empty for the environment."""
-        return _make_credential(self._given(), path, source)
+        return _make_credential(self._given_keys(), path, source)
 
-    def _given(self) -> dict[str, Any]:
+    def _given_keys(self) -> dict[str, Any]:
         return {name: value for name in CredentialSection.model_fields if (value := getattr(self, name)) is not None}
 
 
@@ -96,7 +96,7 @@ def _make_credential(given: Mapping[str, Any], path: str, source: Source) -> Cre
     return TokenCredential(secret_source) if name == "token" else ApiKeyCredential(secret_source)
 
 
-def _problems(given: Mapping[str, Any], source: Source) -> list[Problem]:
+def _problems(given: Mapping[str, Any], source: Source) -> list[ConfigProblem]:
     """Return what is wrong with the keys of a credential."""
     problems = [
         f"{source.name(secret)} and {source.name(f'{secret}_file')} are both given; keep one"
@@ -106,13 +106,13 @@ def _problems(given: Mapping[str, Any], source: Source) -> list[Problem]:
     if problem := _wrong_kind(given, source):
         problems.append(problem)
     if problems:
-        return [Problem((), problem) for problem in problems]
+        return [ConfigProblem((), problem) for problem in problems]
     (name,) = (name for name in _SECRETS if name in given or f"{name}_file" in given)
     given_as = name if name in given else f"{name}_file"
     try:
         _check_secret(name, given[given_as], source)
     except ConfigError as error:
-        return [Problem((given_as,), str(error))]
+        return [ConfigProblem((given_as,), str(error))]
     return []
 
 

@@ -20,7 +20,7 @@ from gigas_exporter.config.flags import FLAGS
 from gigas_exporter.config.parsers import is_loopback, parse_id
 from gigas_exporter.config.schema import ConfigFile
 from gigas_exporter.config.settings import AccountSettings, Settings, Shard
-from gigas_exporter.config.validation_errors import Location, Problem, problems_of
+from gigas_exporter.config.validation_errors import ConfigProblem, Location, problems_of
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.files import read_text
 from gigas_exporter.gigas.credentials import Credential
@@ -112,7 +112,7 @@ class _Problems:
 
     def __init__(self) -> None:
         self.path: Path | None = None
-        self.in_file: list[Problem] = []
+        self.in_file: list[ConfigProblem] = []
         self.env_problems: list[str] = []
         self.lines: dict[Location, int] = {}
 
@@ -122,7 +122,7 @@ class _Problems:
             location = location[:-1]
         return self.lines.get(location)
 
-    def located(self, problem: Problem) -> str:
+    def located(self, problem: ConfigProblem) -> str:
         """Return a problem or warning after the file and its line, where it has one."""
         line = self.line_of(problem.location)
         return str(problem) if self.path is None or line is None else f"{self.path}:{line}: {problem}"
@@ -212,7 +212,7 @@ def _resolve_accounts(
         )
     if not variables:
         if file.discover:
-            problems.in_file.append(Problem(("discover",), "needs credential, to ask the API with"))
+            problems.in_file.append(ConfigProblem(("discover",), "needs credential, to ask the API with"))
         else:
             problems.env_problems.append(_NO_ACCOUNT)
         return (), None
@@ -247,13 +247,13 @@ def _warnings(settings: Settings, problems: _Problems) -> Iterable[str]:
     url, shard, accounts = settings.api.url, settings.shard, settings.accounts
     if url.startswith("http://") and not is_loopback(url):
         words = f"{url} is not encrypted, and credentials are sent to it; use https://"
-        yield problems.located(Problem(("api", "url"), words))
+        yield problems.located(ConfigProblem(("api", "url"), words))
     yield from map(problems.located, _policy_warnings(settings.policy, {each.account.id for each in accounts}))
     if isinstance(shard, Shard) and accounts and not any(settings.owns(each.account.id) for each in accounts):
         yield f"--shard {shard.index}/{shard.count}: owns none of the accounts, so that nothing is watched here"
 
 
-def _policy_warnings(policy: Policy, account_ids: set[str]) -> Iterable[Problem]:
+def _policy_warnings(policy: Policy, account_ids: set[str]) -> Iterable[ConfigProblem]:
     """Yield rules that can never decide anything."""
     rules = policy.rules
     for index, match in enumerate(rule.match for rule in rules):
@@ -261,9 +261,9 @@ def _policy_warnings(policy: Policy, account_ids: set[str]) -> Iterable[Problem]
         before = next((each for each in range(index) if rules[each].match.is_superset_of(match)), None)
         if before is not None:
             disks = "every disk" if rules[before].match == Match() else "all of its disks"
-            yield Problem(path, f"is never reached, since backup_policy[{before}] matches {disks}")
+            yield ConfigProblem(path, f"is never reached, since backup_policy[{before}] matches {disks}")
         if account_ids and match.account_id is not None and match.account_id not in account_ids:
-            yield Problem((*path, "match", "account_id"), f"{match.account_id} is none of accounts")
+            yield ConfigProblem((*path, "match", "account_id"), f"{match.account_id} is none of accounts")
 
 
 def _as_path(value: object) -> Path | None:

@@ -34,7 +34,7 @@ from gigas_exporter.config.field_types import (
     wrong_type,
 )
 from gigas_exporter.config.section import FilledSection, Section, key
-from gigas_exporter.config.validation_errors import CrossKeyError, Problem
+from gigas_exporter.config.validation_errors import ConfigProblem, CrossKeyError
 from gigas_exporter.decode import SIZE_UNITS, DecodeSettings
 from gigas_exporter.gigas.settings import ApiSettings, LoginFlow
 from gigas_exporter.policy import DEFAULT_POLICY, Match, Policy, Requirement, Rule, Thresholds
@@ -299,19 +299,21 @@ class ConfigFile(Section):
 
     @model_validator(mode="after")
     def _check_accounts(self) -> ConfigFile:
-        problems: list[Problem] = []
+        problems: list[ConfigProblem] = []
         if self.accounts is not None and self.discover:
-            problems.append(Problem(("discover",), "cannot be true when accounts are named; keep one"))
+            problems.append(ConfigProblem(("discover",), "cannot be true when accounts are named; keep one"))
         elif self.accounts is not None and self.credential is not None:
-            problems.append(Problem(("credential",), "belongs to discover: true; give each of accounts its own"))
+            problems.append(ConfigProblem(("credential",), "belongs to discover: true; give each of accounts its own"))
         elif self.credential is not None and not self.discover:
-            problems.append(Problem(("credential",), "has no use without discover: true"))
+            problems.append(ConfigProblem(("credential",), "has no use without discover: true"))
         elif self.accounts == []:
-            problems.append(Problem(("accounts",), "must name at least one account"))
+            problems.append(ConfigProblem(("accounts",), "must name at least one account"))
         first: dict[str, int] = {}
         for index, account in enumerate(self.accounts or ()):
             if first.setdefault(account.id, index) != index:
-                problems.append(Problem(("accounts", index, "id"), f"is the same as accounts[{first[account.id]}].id"))
+                problems.append(
+                    ConfigProblem(("accounts", index, "id"), f"is the same as accounts[{first[account.id]}].id")
+                )
         if problems:
             raise CrossKeyError(problems)
         return self

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
 
-__all__ = ["CrossKeyError", "Location", "Problem", "describe_problem", "path_of", "problems_of"]
+__all__ = ["ConfigProblem", "CrossKeyError", "Location", "describe_problem", "path_of", "problems_of"]
 
 _WORDS: Final = {
     "missing": "is missing",
@@ -36,7 +36,7 @@ _SLIP: Final = 3  # characters by which a mistyped key may be longer or shorter 
 Location = tuple[int | str, ...]
 
 
-class Problem(NamedTuple):
+class ConfigProblem(NamedTuple):
     """What is wrong at a location of the file.
 
     Attributes:
@@ -58,22 +58,22 @@ class Problem(NamedTuple):
 class CrossKeyError(ValueError):
     """A rule that spans several keys of a section is broken."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[ConfigProblem]) -> None:
         super().__init__("; ".join(map(str, problems)))
         self.problems = problems
 
 
-def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
+def problems_of(error: ValidationError, model: type[BaseModel]) -> list[ConfigProblem]:
     """Return what is wrong, in the order of the file's keys."""
-    problems: list[Problem] = []
+    problems: list[ConfigProblem] = []
     for finding in error.errors(include_url=False):
         location = finding["loc"]
         cause = finding.get("ctx", {}).get("error")
         if isinstance(cause, CrossKeyError):
-            problems.extend(Problem((*location, *inner.location), inner.words) for inner in cause.problems)
+            problems.extend(ConfigProblem((*location, *inner.location), inner.words) for inner in cause.problems)
         else:
             is_hidden = finding["type"] == "extra_forbidden" and not _resembles(location, model)
-            problems.append(Problem(location, describe_problem(finding, model), is_hidden))
+            problems.append(ConfigProblem(location, describe_problem(finding, model), is_hidden))
     return problems
 
 

@@ -3,7 +3,7 @@
 It reads inventories and never sees the API; it knows nothing of HTTP beyond content types and gzip.
 """
 
-from gigas_exporter.metrics.exposition import OPENMETRICS, TEXT, Exposition, Page
+from gigas_exporter.metrics.exposition import OPENMETRICS, TEXT, Exposition, MetricsRenderer
 from gigas_exporter.metrics.telemetry import READ_OPERATIONS, Telemetry
 
-__all__ = ["OPENMETRICS", "READ_OPERATIONS", "TEXT", "Exposition", "Page", "Telemetry"]
+__all__ = ["OPENMETRICS", "READ_OPERATIONS", "TEXT", "Exposition", "MetricsRenderer", "Telemetry"]

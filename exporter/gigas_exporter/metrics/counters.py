@@ -38,7 +38,7 @@ class LabeledValue:
         with self._lock:
             self._put(labels, value)
 
-    def forget(self, *first: str) -> None:
+    def remove(self, *first: str) -> None:
         """Drop the series whose first labels have these values; without any, all."""
         with self._lock:
             self._texts.clear()
@@ -79,15 +79,15 @@ class Histogram:
         self._sums: dict[str, float] = {}
         self._texts: dict[bool, str] = {}
 
-    def begin(self, label: str) -> None:
+    def touch(self, label: str) -> None:
         """Make the series of a label appear, at 0."""
         with self._lock:
-            self._begin(label)
+            self._touch(label)
 
     def observe(self, label: str, seconds: float) -> None:
         """Count one duration."""
         with self._lock:
-            self._begin(label)
+            self._touch(label)
             self._counts[label][bisect_left(self._bounds, seconds)] += 1
             self._sums[label] += seconds
 
@@ -100,7 +100,7 @@ class Histogram:
                 self._texts[openmetrics] = text
             return self._texts[openmetrics]
 
-    def _begin(self, label: str) -> None:
+    def _touch(self, label: str) -> None:
         self._texts.clear()
         if label not in self._counts:
             self._counts[label] = [0] * (len(self._bounds) + 1)

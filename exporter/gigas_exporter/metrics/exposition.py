@@ -25,7 +25,7 @@ from gigas_exporter.metrics.group import Segment
 from gigas_exporter.metrics.render import header
 from gigas_exporter.metrics.telemetry import Telemetry
 
-__all__ = ["OPENMETRICS", "TEXT", "Exposition", "Page"]
+__all__ = ["OPENMETRICS", "TEXT", "Exposition", "MetricsRenderer"]
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -71,7 +71,7 @@ class _Body:
     ages: AgeFamily
 
 
-class Page:
+class MetricsRenderer:
     """The metrics of all accounts and of the exporter itself; safe to use from any thread.
 
     Args:

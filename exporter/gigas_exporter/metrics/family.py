@@ -11,7 +11,7 @@ from typing import Generic, Literal, TypeVar
 
 __all__ = ["Family", "Gauge", "Info", "Number"]
 
-S = TypeVar("S")
+Subject = TypeVar("Subject")
 Number = float | int | bool
 """The value of a sample; a truth value is written as 1 or 0."""
 
@@ -35,21 +35,21 @@ class Family:
 
 
 @dataclass(frozen=True, slots=True)
-class Gauge(Family, Generic[S]):
+class Gauge(Family, Generic[Subject]):
     """A family with one number per subject; a subject whose ``value`` is ``None`` has no series."""
 
-    value: Callable[[S], Number | None]
+    value: Callable[[Subject], Number | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Info(Family, Generic[S]):
-    """A family whose value is 1 and whose further labels tell.
+class Info(Family, Generic[Subject]):
+    """A family whose value is 1 and whose extra_labels labels tell.
 
     Attributes:
-        further: The labels after those of the identity.
-        texts: Gives their values; a ``None`` among them is written as the empty string, and ``None`` for all means
+        extra_labels: The labels after those of the identity.
+        values: Gives their values; a ``None`` among them is written as the empty string, and ``None`` for all means
             that the subject has no series.
     """
 
-    further: tuple[str, ...]
-    texts: Callable[[S], tuple[str | None, ...] | None]
+    extra_labels: tuple[str, ...]
+    values: Callable[[Subject], tuple[str | None, ...] | None]

@@ -13,7 +13,7 @@ from gigas_exporter.metrics.render import encode, info_lines, measure_lines
 
 __all__ = ["FamilyGroup", "Segment"]
 
-S = TypeVar("S")
+Subject = TypeVar("Subject")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,23 +24,23 @@ class Segment:
     deflated: bytes
 
 
-class FamilyGroup(Generic[S]):
+class FamilyGroup(Generic[Subject]):
     """The families that are read from the same kind of subject, and which of them were shown last."""
 
-    def __init__(self, families: Sequence[Gauge[S] | Info[S]], segments: dict[str, Segment]) -> None:
+    def __init__(self, families: Sequence[Gauge[Subject] | Info[Subject]], segments: dict[str, Segment]) -> None:
         self._families = families
         self._segments = segments
         self._labels: Sequence[str] = ()
-        self._subjects: Sequence[S | None] = ()
+        self._subjects: Sequence[Subject | None] = ()
 
-    def show(self, labels: Sequence[str], subjects: Sequence[S | None]) -> None:
+    def show(self, labels: Sequence[str], subjects: Sequence[Subject | None]) -> None:
         """Render the subjects with these label texts, unless they are shown already; an absent one has no series."""
         if subjects == self._subjects and labels == self._labels:
             return
         self.render(labels, subjects)
         self._labels, self._subjects = labels, subjects
 
-    def render(self, labels: Sequence[str], subjects: Sequence[S | None]) -> None:
+    def render(self, labels: Sequence[str], subjects: Sequence[Subject | None]) -> None:
         """Do the same without asking whether they are those shown already, where that costs more than it saves."""
         present = [subject is not None for subject in subjects]
         if not all(present):

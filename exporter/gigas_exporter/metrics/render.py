@@ -15,7 +15,7 @@ from gigas_exporter.metrics.family import Family, Gauge, Info, Number
 
 __all__ = ["encode", "escape", "header", "info_lines", "labels_text", "measure_lines", "value_text"]
 
-S = TypeVar("S")
+Subject = TypeVar("Subject")
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _EXACT_INTEGERS = 2.0**53
@@ -50,7 +50,7 @@ def header(family: Family, *, openmetrics: bool = False) -> str:
     return f"# HELP {name} {family.help}\n# TYPE {name} {family.type}\n"
 
 
-def measure_lines(family: Gauge[S], identities: Sequence[str], subjects: Sequence[S]) -> str:
+def measure_lines(family: Gauge[Subject], identities: Sequence[str], subjects: Sequence[Subject]) -> str:
     """Return the series of a family; ``identities`` are the label texts of the subjects, in their order."""
     name = family.name
     texts = map(value_text, map(family.value, subjects))
@@ -59,14 +59,14 @@ def measure_lines(family: Gauge[S], identities: Sequence[str], subjects: Sequenc
     )
 
 
-def info_lines(family: Info[S], identities: Sequence[str], subjects: Sequence[S]) -> str:
+def info_lines(family: Info[Subject], identities: Sequence[str], subjects: Sequence[Subject]) -> str:
     """Return the series of an info family, in the same way."""
     name = family.name
-    further = family.further
+    extra_labels = family.extra_labels
     return "".join(
         [
-            f"{name}{{{labels},{labels_text(further, texts)}}} 1\n"
-            for labels, texts in zip(identities, map(family.texts, subjects), strict=True)
+            f"{name}{{{labels},{labels_text(extra_labels, texts)}}} 1\n"
+            for labels, texts in zip(identities, map(family.values, subjects), strict=True)
             if texts is not None
         ]
     )

@@ -76,7 +76,7 @@ class Telemetry:
         GCCollector(registry=self._runtime)
         self._build.set((__version__, platform.python_version(), platform.python_implementation()), 1)
         for operation in READ_OPERATIONS:
-            self._durations.begin(operation)
+            self._durations.touch(operation)
             self._retries.add((operation,), 0)
 
     def account(self, account_id: str) -> None:
@@ -95,7 +95,7 @@ class Telemetry:
         with self._lock:
             self._accounts.discard(account_id)
             for tally in (self._polls, self._failures, self._invalid, self._token_expiry, self._login_blocked):
-                tally.forget(account_id)
+                tally.remove(account_id)
 
     def poll(self, account_id: str, resource: Resource, failure: Reason | None) -> None:
         """One poll ended, well when ``failure`` is ``None``."""
@@ -126,7 +126,7 @@ class Telemetry:
         with self._lock:
             for account_id in self._accounts.intersection(account_ids):
                 if expires_at is None:
-                    self._token_expiry.forget(account_id)
+                    self._token_expiry.remove(account_id)
                 else:
                     self._token_expiry.set((account_id,), expires_at)
 
@@ -140,14 +140,14 @@ class Telemetry:
         """So many accounts are watched, wait for their first poll, are left out; ``None`` before they were listed."""
         for tally, value in zip(self._account_counts, (watched, unpolled, skipped), strict=True):
             if watched is None:
-                tally.forget()
+                tally.remove()
             else:
                 tally.set((), value or 0)
 
     def discovery(self, success: bool | None) -> None:
         """The accounts were listed, or could not be; ``None`` where they are configured."""
         if success is None:
-            self._discovery.forget()
+            self._discovery.remove()
         else:
             self._discovery.set((), success)
 

@@ -28,7 +28,7 @@ from gigas_exporter.poller.backups import BackupsReader, KnownDisks, NewDeadline
 from gigas_exporter.poller.scheduler import poll_deadline
 from gigas_exporter.poller.store import Store
 
-__all__ = ["AccountPoller", "PollObserver", "PollResult"]
+__all__ = ["AccountPoller", "PollObserver", "PollOutcome"]
 
 _log = get_logger(__name__)
 
@@ -45,7 +45,7 @@ class PollObserver(Protocol):
         """So many values of a field could not be understood."""
 
 
-class PollResult(NamedTuple):
+class PollOutcome(NamedTuple):
     """How a poll ended: why it failed, if it did, and whether the API left its last request unanswered."""
 
     failure: GigasError | None
@@ -110,7 +110,7 @@ class AccountPoller:
         if stop is not None and sent_at and min(sent_at) <= latest and not any(each.got_response for each in deadlines):
             stop.set()
 
-    def poll(self, resource: Resource, *, may_retry: Callable[[], bool] = lambda: True) -> PollResult:
+    def poll(self, resource: Resource, *, may_retry: Callable[[], bool] = lambda: True) -> PollOutcome:
         """Poll one resource once. Nothing is raised."""
         began = self._clock.monotonic()
         deadlines: list[Deadline] = []
@@ -127,15 +127,15 @@ class AccountPoller:
             result = TransportError(f"list_{resource}", "timeout", "no response yet, and other accounts wait")
         failure = result if isinstance(result, GigasError) else None
         if self._stop.is_set():
-            return PollResult(failure, hung=False)
+            return PollOutcome(failure, hung=False)
         duration = self._clock.monotonic() - began
         last = self._last_outcome(resource)
         if _is_not_found(result) and resource == "disks" and last.last_success_at is None and self._on_missing():
-            return PollResult(failure, hung=False)
+            return PollOutcome(failure, hung=False)
         self._publish(resource, result, duration, last)
         self._observer.poll(self._account_id, resource, failure.reason if failure is not None else None)
         self._log_result(resource, result, duration, last)
-        return PollResult(failure, failure is not None and (abort.is_set() or deadlines[-1].got_no_response))
+        return PollOutcome(failure, failure is not None and (abort.is_set() or deadlines[-1].got_no_response))
 
     def _last_outcome(self, resource: Resource) -> Outcome:
         inventory = self._store.get(self._account_id)

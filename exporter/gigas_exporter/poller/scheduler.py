@@ -226,11 +226,11 @@ class Scheduler:
                 full.add(kind)
             elif self._has_worker():
                 self._ready.remove(task)
-                self._begin(task, tuple(key for key, _ in limits), now)
+                self._start(task, tuple(key for key, _ in limits), now)
             else:
                 return
 
-    def _begin(self, task: PollTask, counted: tuple[Hashable, ...], now: float) -> None:
+    def _start(self, task: PollTask, counted: tuple[Hashable, ...], now: float) -> None:
         task.is_queued, task.started_at, task.began = False, now, True
         task.counted = counted
         self._counts.update(counted)

@@ -275,13 +275,13 @@ class Service:
         self._store.replace(change)
         for account_id in accounts:
             self._observer.account(account_id)
-        self._forget(gone)
+        self._clear_state(gone)
 
     def _remove(self, account_ids: Collection[str]) -> None:
         self._store.replace(lambda known: {each: known[each] for each in known if each not in account_ids})
-        self._forget(account_ids)
+        self._clear_state(account_ids)
 
-    def _forget(self, account_ids: Iterable[str]) -> None:
+    def _clear_state(self, account_ids: Iterable[str]) -> None:
         for account_id in account_ids:
             self._observer.forget(account_id)
             self._clients.remove_account(account_id)

@@ -39,7 +39,7 @@ class StatusPageHandler:
 
     async def __call__(self, request: Request) -> Response:
         """Return the page that is asked for, or 503 when too many wait or the server closes."""
-        query = Query.of(request.query)
+        query = Query.from_params(request.query)
         try:
             body = self._cached(query)
             if body is None:

@@ -196,7 +196,7 @@ class StatusPage:
 
 def _fleet(snapshot: _Snapshot, query: Query) -> Mapping[str, Any]:
     """Return what the template of the page of all disks needs."""
-    chosen = query.select(snapshot.reports)
+    chosen = query.apply(snapshot.reports)
     pages = max(1, math.ceil(len(chosen) / ROWS_PER_PAGE))
     page = min(query.page, pages)
     return {

@@ -64,7 +64,7 @@ class Query:
     refresh: bool = True
 
     @classmethod
-    def of(cls, parameters: Mapping[str, str]) -> Query:
+    def from_params(cls, parameters: Mapping[str, str]) -> Query:
         """Return the choice that an address makes."""
         show, sort, page = parameters.get("show", ""), parameters.get("sort", ""), parameters.get("page", "")
         return cls(
@@ -108,7 +108,7 @@ class Query:
         """The address of all disks, worst first."""
         return Query(refresh=self.refresh).address()
 
-    def select(self, reports: Iterable[DiskReport]) -> list[DiskReport]:
+    def apply(self, reports: Iterable[DiskReport]) -> list[DiskReport]:
         """Return the reports that are asked for, in the order asked for; ``reports`` come worst first."""
         words = self.search.casefold().split()
         chosen = [report for report in reports if self._fits(report, words)]

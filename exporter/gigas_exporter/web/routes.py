@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 from gigas_exporter.web.http import Handler, Request, Response, text_response
 from gigas_exporter.web.negotiation import wants_gzip, wants_openmetrics
 
-__all__ = ["Exposition", "MetricsPage", "build_routes"]
+__all__ = ["MetricsPage", "RenderedPage", "build_routes"]
 
 _READ = ("GET", "HEAD")
 _MAX_WAITING_FOR_RELOAD: Final = 4
 
 
-class Exposition(Protocol):
+class RenderedPage(Protocol):
     """A rendered page of metrics."""
 
     @property
@@ -39,7 +39,7 @@ class Exposition(Protocol):
 class MetricsPage(Protocol):
     """What renders the metrics."""
 
-    def render(self, *, openmetrics: bool, gzip: bool) -> Exposition:
+    def render(self, *, openmetrics: bool, gzip: bool) -> RenderedPage:
         """Return the page as it is now."""
         ...
 

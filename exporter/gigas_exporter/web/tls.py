@@ -152,17 +152,17 @@ def _load_certificate(context: ssl.SSLContext, settings: TlsSettings) -> None:
         with _as_path(settings.origin, certificate) as certificate_path, _as_path(settings.origin, key) as key_path:
             context.load_cert_chain(certificate_path, key_path, password=_no_password)
     except _EncryptedKeyError:
-        _refuse(settings.origin, key, f"{_name(key)} is encrypted; give the key without a password")
+        _reject(settings.origin, key, f"{_name(key)} is encrypted; give the key without a password")
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            _refuse(settings.origin, key, f"{_name(key)} is not the key of the certificate {_name(certificate)}")
-        _refuse(
+            _reject(settings.origin, key, f"{_name(key)} is not the key of the certificate {_name(certificate)}")
+        _reject(
             settings.origin,
             certificate,
             f"{_name(certificate)} and {_name(key)} are not a certificate and its key in PEM",
         )
     except OSError as error:
-        _refuse(settings.origin, certificate, f"cannot read the certificate or key: {error.strerror}")
+        _reject(settings.origin, certificate, f"cannot read the certificate or key: {error.strerror}")
 
 
 def _load_client_ca(context: ssl.SSLContext, origin: str, pem: Pem) -> None:
@@ -171,9 +171,9 @@ def _load_client_ca(context: ssl.SSLContext, origin: str, pem: Pem) -> None:
         with _as_path(origin, pem) as path:
             context.load_verify_locations(path)
     except ssl.SSLError:
-        _refuse(origin, pem, f"{_name(pem)} holds no certificates in PEM")
+        _reject(origin, pem, f"{_name(pem)} holds no certificates in PEM")
     except OSError as error:
-        _refuse(origin, pem, f"cannot read the certificates: {error.strerror}")
+        _reject(origin, pem, f"cannot read the certificates: {error.strerror}")
 
 
 def _check_readable(origin: str, pem: Pem) -> None:
@@ -184,7 +184,7 @@ def _check_readable(origin: str, pem: Pem) -> None:
             with pem.file.open("rb"):
                 pass
     except OSError as error:
-        _refuse(origin, pem, f"cannot read {pem.file}: {error.strerror}")
+        _reject(origin, pem, f"cannot read {pem.file}: {error.strerror}")
 
 
 def _as_path(origin: str, pem: Pem) -> AbstractContextManager[str]:
@@ -208,5 +208,5 @@ def _name(pem: Pem) -> str:
     return "the text given" if pem.file is None else str(pem.file)
 
 
-def _refuse(origin: str, pem: Pem, what: str) -> Never:
+def _reject(origin: str, pem: Pem, what: str) -> Never:
     raise ConfigError(f"{origin}: tls_server_config.{pem.setting}: {what}") from None

@@ -19,7 +19,7 @@ from gigas_exporter.cli.accounts import (
 from gigas_exporter.cli.disks.accounts import get_disk, report_disks, warn
 from gigas_exporter.cli.disks.machines import NoMachineError, find_machine
 from gigas_exporter.cli.disks.raw import RawItems
-from gigas_exporter.cli.options import FindingName, Gibibytes, GroupedCommand, variable_of
+from gigas_exporter.cli.options import FindingName, Gibibytes, GroupedCommand, env_var_used_for
 from gigas_exporter.cli.output import Format, render
 from gigas_exporter.cli.progress import progress
 from gigas_exporter.cli.records import BACKUPS, DISKS, backup_record, disk_record
@@ -154,7 +154,7 @@ def _with_raw(record: Record, raw: RawItems | None, operation: str, item_id: str
 def _warn_env_filters(names: Iterable[str]) -> None:
     """Say which filters come from the environment: a part of the disks must not pass for all of them."""
     for name in names:
-        variable = variable_of(name)
+        variable = env_var_used_for(name)
         if variable is not None:
             warn(f"only a part is shown, since {variable} is set")
 

@@ -11,7 +11,7 @@ from gigas_exporter.cli.accounts import account_options
 from gigas_exporter.cli.disks.change import Change, Plan
 from gigas_exporter.cli.disks.machines import find_machine
 from gigas_exporter.cli.disks.wait import wait_for_backup
-from gigas_exporter.cli.options import Gibibytes, GroupedCommand, variable_of
+from gigas_exporter.cli.options import Gibibytes, GroupedCommand, env_var_used_for
 from gigas_exporter.config.durations import parse_duration
 from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import ReadClient
@@ -58,7 +58,7 @@ def _edit_option(variable: str, *declarations: str, **attributes: Any) -> Callab
 
 def _describe_value(name: str, value: object) -> str:
     """Return a value in words, with the variable that it comes from: whoever agrees to it may not have typed it."""
-    variable = variable_of(name)
+    variable = env_var_used_for(name)
     words = _in_words(name, value)
     return words if variable is None else f"{words} (from {variable})"
 

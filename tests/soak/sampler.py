@@ -12,7 +12,7 @@ from typing import Final
 
 from gigas_exporter.model import Disk
 from gigas_exporter.simulator import SimulatedCloud
-from support.whole import Scrape
+from support.in_process_exporter import Scrape
 
 __all__ = ["History", "Sample", "Trend", "difference", "sample"]
 

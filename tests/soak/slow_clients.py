@@ -1,6 +1,7 @@
 """Rude clients against the whole exporter with 10,000 disks, and what a polite scrape then takes.
 
-Knows no limits: ``python tests/soak/rude.py`` prints the figures, and a test holds them to what is allowed.
+Knows no limits: ``python tests/soak/measure_slow_clients.py`` prints the figures, and a test holds them to
+what is allowed.
 """
 
 from __future__ import annotations

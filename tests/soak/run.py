@@ -19,10 +19,10 @@ from typing import Final
 import requests
 
 from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
-from soak.weather import Target, Weather
-from soak.witness import History, Sample, Trend, difference, sample
+from soak.chaos import Target, Weather
+from soak.sampler import History, Sample, Trend, difference, sample
+from support.in_process_exporter import Scrape
 from support.programs import Exporter, exporter
-from support.whole import Scrape
 
 __all__ = ["main"]
 

@@ -19,7 +19,7 @@ from gigas_exporter.clock import SystemClock
 from gigas_exporter.config import Settings
 from gigas_exporter.errors import Reason
 from gigas_exporter.inventory import AccountInventory, Resource
-from gigas_exporter.metrics import Page, Telemetry
+from gigas_exporter.metrics import MetricsRenderer, Telemetry
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
 from gigas_exporter.statuspage import StatusPage, StatusPageHandler
@@ -126,8 +126,8 @@ class Whole:
         self.store = Store()
         self.later = SetClock()
         clock = SystemClock()
-        self.page = Page(self.store, self.telemetry, clock)
-        self._later_page = Page(self.store, self.telemetry, self.later)
+        self.page = MetricsRenderer(self.store, self.telemetry, clock)
+        self._later_page = MetricsRenderer(self.store, self.telemetry, self.later)
         self.store.on_change = self._refresh
         self.service = Service(settings, self.store, self.telemetry, clock=clock)
         routes = build_routes(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.matrix import Failing
+from support.fault_cases import Failing
 
 SMALL_PAGES = {"page_size": 5}
 

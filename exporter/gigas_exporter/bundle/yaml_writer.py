@@ -1,0 +1,23 @@
+"""YAML as people write it: texts of several lines as blocks."""
+
+from __future__ import annotations
+
+import yaml
+
+__all__ = ["dump_yaml"]
+
+
+class _BlockDumper(yaml.SafeDumper):
+    """Writes texts of several lines as blocks."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_BlockDumper.add_representer(str, _represent_text)
+
+
+def dump_yaml(content: object) -> str:
+    """Return the text of a document, its keys in their order."""
+    return str(yaml.dump(content, Dumper=_BlockDumper, sort_keys=False, width=2**31, allow_unicode=True))
