@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
+from functools import partial
 from typing import Any
 
 from support.small_api import Answer, SmallApi, ago, healthy
@@ -282,6 +283,18 @@ def _shift(items: list[Any], headers: Mapping[str, str], offset: int, _chance: r
     return 200, items[offset + 1 : offset + 1 + PAGE], headers
 
 
+def _hide_disks(api: SmallApi, account: str, chance: random.Random) -> None:
+    """Answer as to a credential that may see no disks, and little else."""
+    for name in ("virtual_machines", *chance.sample(("backups",), chance.randint(0, 1))):
+        api.answers[f"/account/{account}/{name}"] = partial(_reject, chance.choice([400, 403, 404]))
+    api.lists[f"/account/{account}/disks"] = []
+
+
+def _reject(status: int, query: Mapping[str, str]) -> Answer:
+    del query
+    return status, {"error": "no"}, {}
+
+
 SPOILS: Mapping[str, Spoil] = {
     "field missing": _on_items(_drop),
     "field null": _on_items(_null),
@@ -298,6 +311,7 @@ SPOILS: Mapping[str, Spoil] = {
     "body cut": _on_pages(_cut_body),
     "page with another success": _on_pages(_other_success),
     "page moved": _on_pages(_shift),
+    "disks hidden": _hide_disks,
 }
 
 
