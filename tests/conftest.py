@@ -22,7 +22,7 @@ MEASURED = ("cli/test_cli_main", "lifecycle/test_lifecycle_reload", "lifecycle/t
 LONGEST = ("secrets", "alerts", "docs", "lifecycle", "soak", "statuspage", "e2e", "fuzz", "bench")
 
 
-settings.register_profile("quick", max_examples=40, deadline=None)
+settings.register_profile("quick", max_examples=25, deadline=None)
 settings.register_profile("thorough", max_examples=120, deadline=None)
 
 
