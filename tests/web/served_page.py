@@ -1,11 +1,13 @@
 """A server in a process of its own, for tests that measure its memory or processor or take its descriptors away.
 
-It prints its port, and then answers ``/`` with a page, ``/usage`` with what the process has used, until its stdin ends.
+It prints its port, and then answers ``/`` with a page (from a thread where there is a query), and ``/usage`` with what
+the process has used, until its stdin ends.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import resource
 import sys
@@ -44,6 +46,8 @@ def main() -> None:
     async def handler(request: Request) -> Response:
         if request.path == "/usage":
             return Response(200, {}, (json.dumps(_usage()).encode(),))
+        if request.query:
+            await asyncio.to_thread(time.sleep, 0.001)
         return Response(200, {"Content-Type": "text/plain; version=0.0.4"}, page)
 
     limits = ServerLimits(arguments.head_seconds, arguments.request_seconds, connections=arguments.connections)

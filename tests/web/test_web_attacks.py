@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -192,6 +192,27 @@ def test_clients_that_never_read_cost_no_copy_of_the_page(
     assert served.usage()["resident_mb"] < before + 40
     _assert_quick(served.scrape_seconds(50))
     wait_until(lambda: served.usage()["descriptors"] < 20)
+
+
+def test_requests_that_come_faster_than_they_are_answered_take_no_memory(
+    start: _Start, hold: Callable[..., list[socket.socket]]
+) -> None:
+    """20 clients that send heads without end, and read what comes, are read no faster than they are answered."""
+    served = start("--page-bytes", "10")
+    before = served.usage()["resident_mb"]
+    clients = hold(served.address, 20)
+    requests = b"GET /?later=1 HTTP/1.1\r\nHost: x\r\n\r\n" * 1000
+    end = time.monotonic() + 3.0
+    while time.monotonic() < end:
+        for client in clients:
+            client.settimeout(0)
+            with suppress(BlockingIOError):
+                client.send(requests)
+            with suppress(BlockingIOError):
+                client.recv(1 << 20)
+        time.sleep(0.005)
+    assert served.usage()["resident_mb"] < before + 30
+    _assert_quick(served.scrape_seconds(10))
 
 
 @contextmanager

@@ -305,9 +305,10 @@ class Server:
         except HTTPError as error:
             connection.reject(error.status)
             return
-        while (message := await receive()).get("more_body"):
-            pass
-        if message["type"] == "http.disconnect":
+        # To receive is to read on, which must not be while further requests are already here.
+        while connection.cycle.more_body and not connection.cycle.disconnected:
+            await receive()
+        if connection.cycle.disconnected:
             return
         connection.enter(State.HANDLING)
         response = self.access.add_headers(await self._respond(request))
