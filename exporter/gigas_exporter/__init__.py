@@ -1,4 +1,4 @@
-"""Prometheus exporter and monitoring agent for the disks of the Gigas cloud."""
+"""Prometheus exporter for the disks of the Gigas cloud."""
 
 __version__ = "0.1.0"
 

@@ -1,4 +1,4 @@
-"""The running exporter: poller, page, web server and life cycle, put together.
+"""The running exporter: poller, page, web server, life cycle.
 
 This is the one place where all parts meet. It owns start, reload and shutdown, and the order of each.
 """
@@ -200,7 +200,7 @@ class ExporterApp:
 
 
 def block_signals() -> None:
-    """Block the signals that a long-running command waits for, until the process ends.
+    """Block the shutdown signals until the process ends.
 
     They are waited for and not handled, so that nothing ever runs in the middle of something else. Threads inherit
     this, so that it must come before the first one starts. It is never undone: a second SIGTERM must not turn a clean

@@ -15,7 +15,7 @@ __all__ = ["Clock", "Deadline", "StopEvent", "SystemClock"]
 
 
 class Clock(Protocol):
-    """The two clocks. Tests pass one that they move by hand."""
+    """The two clocks, replaced by tests."""
 
     def wall(self) -> float:
         """Return UNIX seconds."""
@@ -47,7 +47,7 @@ class SystemClock:
 
 
 class StopEvent(threading.Event):
-    """An event that is also set when its parent is."""
+    """An event also set when its parent is."""
 
     def __init__(self, parent: StopEvent | None = None) -> None:
         super().__init__()

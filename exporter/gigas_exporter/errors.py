@@ -56,7 +56,7 @@ class GigasError(Exception):
 
 
 class ConfigError(GigasError):
-    """A setting is wrong; the message says what, where and what to do.
+    """A setting is wrong; the message says what to do.
 
     Attributes:
         problems: Everything that is wrong, one line each; the message itself when that is all.
@@ -88,7 +88,7 @@ class AuthError(GigasError):
 
 
 class ApiError(GigasError):
-    """The API answered with a status that is no success.
+    """The API answered with an error status.
 
     Attributes:
         status: The HTTP status.
@@ -118,7 +118,7 @@ class ApiError(GigasError):
 
 
 class DecodeError(GigasError):
-    """An answer, or a field of one, cannot be understood.
+    """An answer, or a field, cannot be decoded.
 
     Attributes:
         field: The field, or ``body`` for the whole response.

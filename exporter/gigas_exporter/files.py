@@ -30,7 +30,7 @@ def bundled_directory(kind: Literal["dashboards", "alerts"]) -> Path:
 
 
 def read_text(path: Path, name: str, max_bytes: int = _MAX_BYTES) -> str:
-    """Return a file's text; it is called ``name`` where it cannot be read.
+    """Return a file's text; errors call it ``name``.
 
     A pipe, such as a shell makes of ``<(command)``, may take a few seconds between two pieces and no longer: whoever
     waits for it can do nothing else, such as end.
@@ -90,7 +90,7 @@ def readable_path(path: Path, name: str) -> Iterator[str]:
 
 @contextmanager
 def memfd_path(text: str) -> Iterator[str]:
-    """Give a path to the text, which never touches a disk."""
+    """Give a path to the text, in memory only."""
     descriptor = os.memfd_create("text", os.MFD_CLOEXEC)
     try:
         os.write(descriptor, text.encode())

@@ -98,7 +98,7 @@ def locked_since(disks: Mapping[str, Disk], previous: DiskSnapshot | None, wall:
 
 @dataclass(frozen=True, slots=True)
 class MachineSnapshot:
-    """The virtual machines as last read whole, by id; ``read_at`` is monotonic."""
+    """The virtual machines of the last complete read."""
 
     machines: Mapping[str, VirtualMachine]
     read_at: float
@@ -135,7 +135,7 @@ class BackupSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class StalenessLimits:
-    """How long readings are served after they were made, in seconds."""
+    """How long snapshots are served, in seconds."""
 
     disks: float
     backups: float
@@ -173,7 +173,7 @@ class AccountInventory:
     thresholds: Thresholds = field(default_factory=Thresholds)
 
     def with_outcome(self, resource: Resource, outcome: Outcome) -> AccountInventory:
-        """Return a copy in which ``resource`` last ended as ``outcome`` says."""
+        """Return a copy with the outcome of ``resource``."""
         return replace(self, outcomes={**self.outcomes, resource: outcome})
 
     def with_requirements(self, policy: Policy) -> AccountInventory:
@@ -252,7 +252,7 @@ class SnapshotSource(Protocol):
 
     @property
     def version(self) -> int:
-        """A number that grows with each change, never later than :meth:`snapshot` shows it."""
+        """A number that grows with each change."""
         ...
 
     def snapshot(self) -> tuple[AccountInventory, ...]:

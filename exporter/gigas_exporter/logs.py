@@ -62,7 +62,7 @@ class Logger:
         self._facts = dict(facts or {})
 
     def bind(self, **facts: object) -> Logger:
-        """Return a logger whose every event has these facts too."""
+        """Return a logger that adds these facts."""
         return Logger(self._logger.name, self._facts | facts)
 
     def debug(self, event: str, *, exc_info: bool | BaseException = False, **facts: object) -> None:
@@ -121,7 +121,7 @@ def configure(level: str, format: Literal["logfmt", "json"], stream: TextIO | No
 
 
 def lines_dropped() -> int:
-    """Return how many lines were dropped because the log's reader was too slow."""
+    """Return how many log lines were dropped."""
     return _QueueHandler.dropped
 
 
@@ -144,12 +144,12 @@ class _QueueHandler(logging.Handler):
             _QueueHandler.dropped += 1  # exact: logging holds the handler's lock
 
     def flush(self) -> None:
-        """Wait until the lines are written, for a second at most."""
+        """Wait a second at most for queued lines."""
         with self._lines.all_tasks_done:
             self._lines.all_tasks_done.wait_for(lambda: not self._lines.unfinished_tasks, _FLUSH_SECONDS)
 
     def close(self) -> None:
-        """End the thread once it has written what is queued."""
+        """End the thread after writing the queue."""
         with suppress(queue.Full):  # then the thread waits for its reader until the process ends
             self._lines.put_nowait(None)
         super().close()

@@ -44,7 +44,7 @@ def tuned() -> Iterator[None]:
 
 
 def release_memory() -> None:
-    """Free what only cycles hold, and give back what is free."""
+    """Collect cycles, and return free memory."""
     gc.collect()
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

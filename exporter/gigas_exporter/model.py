@@ -1,4 +1,4 @@
-"""The domain: what a Gigas account holds, in the API's own words.
+"""The domain, in the API's own words.
 
 This module owns the shapes and nothing else: it imports nothing of the package, reads no wire format and knows no
 metric. Absent is always ``None``; 0 and the empty string are values that the API gave.
@@ -15,7 +15,7 @@ NONE_UNKNOWN: frozenset[str] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account that a credential may see (Gigas docs, page Accounts).
+    """An account (Gigas docs, page Accounts).
 
     Attributes:
         id: Identifier, as text whatever the API sent.

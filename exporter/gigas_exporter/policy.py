@@ -60,7 +60,7 @@ class Requirement:
 
     @property
     def is_exempt(self) -> bool:
-        """Whether a rule says that no backup is needed, and why."""
+        """Whether a rule exempts it, with a reason."""
         return not self.required and self.reason is not None
 
 
@@ -69,7 +69,7 @@ _NOT_REQUIRED = Requirement(required=False)
 
 @dataclass(frozen=True)
 class Match:
-    """The conditions of a rule; those that are ``None`` hold for every disk.
+    """A rule's conditions; ``None`` holds for every disk.
 
     Attributes:
         mount_point: A shell glob, matched with case.
@@ -90,7 +90,7 @@ class Match:
         return frozenset((each.name, value) for each in fields(self) if (value := getattr(self, each.name)) is not None)
 
     def is_superset_of(self, other: Match) -> bool:
-        """Return whether it certainly matches every disk that another does."""
+        """Return whether it matches all that another does."""
         others = dict(other.conditions)
         return all(
             name in others
@@ -126,7 +126,7 @@ class Policy:
     def requirements(
         self, account_id: str, disks: Mapping[str, Disk], machines: Mapping[str, VirtualMachine]
     ) -> dict[str, Requirement]:
-        """Return the requirement of every disk of an account by disk id.
+        """Return the requirement of each disk by id.
 
         A disk's virtual machine that is not among ``machines`` has a label that is not known.
         """
@@ -152,7 +152,7 @@ class Policy:
 
     @cached_property
     def _holding(self) -> dict[tuple[str, str | bool | None], _Facts]:
-        """By field and value, which conditions hold for it; filled as values come."""
+        """Cache of conditions by field and value."""
         return {}
 
     def _facts(self, account_id: str, disk: Disk, machines: Mapping[str, VirtualMachine]) -> tuple[_Facts | None, ...]:
@@ -201,7 +201,7 @@ class Policy:
         return known
 
     def _decide(self, facts: tuple[_Facts | None, ...]) -> Requirement:
-        """Return the requirement of the disks of which this is known."""
+        """Return the requirement for these known facts."""
         unknown = [name for name, fact in zip(self._conditions, facts, strict=True) if fact is None]
         known: _Facts = frozenset().union(*(fact for fact in facts if fact is not None))
         if not unknown:
@@ -233,7 +233,7 @@ class Policy:
         return list(dict.fromkeys(self._that_hold(name, value) for value in (None, "\x00", *values)))
 
     def _first(self, holding: _Facts) -> Requirement:
-        """Return what the first matching rule asks, where exactly these conditions hold."""
+        """Return what the first matching rule requires."""
         for rule in self.rules:
             if rule.match.conditions <= holding:
                 return rule.requirement
@@ -258,7 +258,7 @@ def _is_label_unknown(disk: Disk, machine: VirtualMachine | None) -> bool:
 
 
 def _strictness(requirement: Requirement) -> tuple[float, bool]:
-    """Return what orders requirements, strictest first, and differs where what they ask differs."""
+    """Return a sort key of requirements, strictest first."""
     limit = requirement.max_age_seconds
     return (math.inf if limit is None else limit), requirement.is_exempt
 

@@ -32,11 +32,11 @@ class Notifier:
         self.watchdog_seconds = _watchdog_seconds(environ)
 
     def ready(self, status: str = "") -> None:
-        """Say that the service is up, or that a reload has ended."""
+        """Report that the service or a reload is ready."""
         self._send("READY=1", _status(status))
 
     def reloading(self) -> None:
-        """Say that a reload begins; :meth:`ready` says that it ended, well or not."""
+        """Report that a reload begins; :meth:`ready` ends it."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={int(self._clock.monotonic() * _MICROSECONDS)}")
 
     def stopping(self, status: str = "") -> None:
@@ -44,11 +44,11 @@ class Notifier:
         self._send("STOPPING=1", _status(status))
 
     def status(self, text: str) -> None:
-        """Say in one line what the service is doing, for ``systemctl status``."""
+        """Set the line of ``systemctl status``."""
         self._send(_status(text))
 
     def alive(self) -> None:
-        """Say that the service works, which keeps the watchdog from restarting it."""
+        """Send the watchdog's keep-alive."""
         self._send("WATCHDOG=1")
 
     def _send(self, *lines: str) -> bool:

@@ -6,7 +6,7 @@ __all__ = ["Secret"]
 
 
 class Secret:
-    """Hold a secret text; every way of printing it gives ``***``.
+    """Hold a secret; printing it gives ``***``.
 
     Only :meth:`reveal` gives the text, so that a search for it finds every place where a secret leaves its box.
     """

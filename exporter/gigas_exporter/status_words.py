@@ -14,7 +14,7 @@ _NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?\s*%?", re.ASCII)
 
 
 def parse_words(text: str) -> frozenset[str]:
-    """Return the words of a list with commas between them."""
+    """Return the words of a comma-separated list."""
     return frozenset(text.split(", "))
 
 
@@ -39,7 +39,7 @@ def fold_status(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def matches_any(words: frozenset[str], status: str, *, exactly: bool = False) -> bool:
-    """Return whether a status matches one of some folded words.
+    """Return whether a status matches a folded word.
 
     It matches a word when it is the word, begins with it before no letter (``failed: timeout``), or ends with it after
     no letter (``backup_failed``) and after no word that denies it (``not available``).

@@ -1,1 +1,1 @@
-"""Writing out what ships with the exporter: alert rules and dashboards."""
+"""Write the alert rules and dashboards that are shipped."""

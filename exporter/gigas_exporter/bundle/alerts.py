@@ -70,7 +70,7 @@ class _RuleOptions:
     """Those that were given now or before, by option; the others are the defaults."""
 
     def apply(self, text: str) -> str:
-        """Return the text of a rule file with the changes."""
+        """Return a rule file with the changes."""
         for option, default in _BASES.items():
             text = text.replace(default, self.bases.get(option, default))
         head, groups, rules = text.partition("groups:\n")
@@ -99,7 +99,7 @@ def write_alerts(
     with_optional: bool = False,
     replace: bool = False,
 ) -> list[Path]:
-    """Write rules and runbooks into a directory, and return the files.
+    """Write rules and runbooks; return the files.
 
     Args:
         directory: Created where it is missing; files of the same names are replaced, others stay.
@@ -211,7 +211,7 @@ def _validate_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _validate_selector(selector: str, labels: Mapping[str, str]) -> str:
-    """Return the matchers as they are put into each selector."""
+    """Return the matchers as written into each selector."""
     problem = f"--selector {' '.join(selector.split())}: "
     rest = selector.strip().removeprefix("{").removesuffix("}").strip()
     matchers = []

@@ -34,7 +34,7 @@ def write_dashboards(
     format: Literal["grafana", "kubernetes"],  # noqa: A002 - it is called so on the command line
     labels: Mapping[str, str],
 ) -> list[Path]:
-    """Write every shipped dashboard into ``directory``, which is made where it is missing.
+    """Write every shipped dashboard into ``directory``.
 
     Args:
         directory: Files of the same names are replaced, others stay.

@@ -1,4 +1,4 @@
-"""YAML as people write it: texts of several lines as blocks."""
+"""YAML with blocks for texts of several lines."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ _BlockDumper.add_representer(str, _represent_text)
 
 
 def dump_yaml(content: object) -> str:
-    """Return the text of a document, its keys in their order."""
+    """Return a document's text, keys in order."""
     return str(yaml.dump(content, Dumper=_BlockDumper, sort_keys=False, width=2**31, allow_unicode=True))

@@ -40,7 +40,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class AccountSelection:
-    """The settings of a command, and the accounts that it is about."""
+    """A command's settings, and the accounts it is about."""
 
     settings: Settings
     accounts: tuple[AccountSettings, ...]
@@ -48,7 +48,7 @@ class AccountSelection:
 
 
 def account_options(function: _F) -> _F:
-    """Add ``--account`` and the options that say how the API is reached."""
+    """Add ``--account`` and the options of the API."""
     function = settings_options(("config", "api", "log"), without=("shard",), defaults=QUIET)(function)
     return click.option(
         "--account",
@@ -58,7 +58,7 @@ def account_options(function: _F) -> _F:
 
 
 def account_settings(account: str | None, flags: Mapping[str, Any]) -> tuple[Settings, str | None]:
-    """Return the settings, and which of their accounts is chosen.
+    """Return the settings and the chosen account.
 
     ``GIGAS_ACCOUNT_ID`` is the account itself where a variable holds its credential, else a choice among those of the
     configuration file, as ``--account`` is.
@@ -74,7 +74,7 @@ def account_settings(account: str | None, flags: Mapping[str, Any]) -> tuple[Set
 
 
 def select_accounts(account: str | None, flags: Mapping[str, Any]) -> AccountSelection:
-    """Return the account that is asked for, or else all that there are.
+    """Return the account asked for, or all accounts.
 
     Raises:
         ConfigError: The settings are wrong, or there is no such account.

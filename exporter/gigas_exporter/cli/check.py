@@ -1,4 +1,4 @@
-"""``check``: one poll, and the judgement on every disk against the backup policy."""
+"""``check``: one poll, and a judgement on every disk."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def _in_sight(verdict: _Verdict) -> Sequence[DiskReport]:
 
 
 def _rest(shown: int, urgent: Sequence[DiskReport], total: int) -> str:
-    """Return the line for the disks that the table does not show."""
+    """Return the line about disks the table omits."""
     if shown == total:
         return ""
     more, others = max(0, len(urgent) - shown), total - max(len(urgent), shown)
@@ -290,5 +290,5 @@ def _disks(count: int) -> str:
 
 
 def _nagios_text(text: str) -> str:
-    """Return text for Nagios, to which a bar begins the performance data."""
+    """Return text for Nagios; a bar begins performance data."""
     return formatting.escape_control_chars(" ".join(text.split())).replace("|", "/")

@@ -1,4 +1,4 @@
-"""``collect``: one poll, written as an exposition for node_exporter's textfile collector."""
+"""``collect``: one poll, written for node_exporter's textfile collector."""
 
 from __future__ import annotations
 

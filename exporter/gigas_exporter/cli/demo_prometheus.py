@@ -84,7 +84,7 @@ def find_prometheus() -> str:
 
 @contextmanager
 def monitoring(prometheus: str, metrics_url: str) -> Iterator[Monitoring]:
-    """Run Prometheus, and Alertmanager where it is installed, until the block ends."""
+    """Run Prometheus, and Alertmanager if installed, in a block."""
     alertmanager = next((path for name in _ALERTMANAGERS if (path := shutil.which(name))), None)
     processes: list[subprocess.Popen[bytes]] = []
     with tempfile.TemporaryDirectory(prefix="gigas-exporter-demo-") as name:
@@ -139,7 +139,7 @@ def _start(command: Sequence[str], directory: Path) -> subprocess.Popen[bytes]:
 
 
 def _free_port(wanted: int) -> int:
-    """Return a port of this machine, the usual one where it is free."""
+    """Return a free port, preferably the usual one."""
     for port in (wanted, 0):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))

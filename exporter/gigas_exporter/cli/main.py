@@ -61,7 +61,7 @@ class _LazyGroup(CommandGroup):
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Offer the commands without importing any: a person waits for each completion."""
+        """Complete command names without importing any command."""
         found = [
             CompletionItem(name, help=words) for name, (_, words) in _COMMANDS.items() if name.startswith(incomplete)
         ]

@@ -99,7 +99,7 @@ class Gibibytes(click.ParamType):  # type: ignore[type-arg]  # takes an argument
 
 
 class FindingName(click.ParamType):  # type: ignore[type-arg]  # takes an argument in newer versions only
-    """A finding about a disk, by the name that its metric has."""
+    """A finding about a disk, by its metric's name."""
 
     name = "finding"
 
@@ -143,7 +143,7 @@ class GroupedCommand(click.Command):
         return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write one section a group; options of the command itself come first."""
+        """Write one section a group, the command's own first."""
         sections: dict[str, list[tuple[str, str]]] = {"Options": []}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)

@@ -1,4 +1,4 @@
-"""One poll of everything, for the commands that look once and leave."""
+"""One poll of everything, for commands that run once."""
 
 from __future__ import annotations
 

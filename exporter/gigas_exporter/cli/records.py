@@ -1,4 +1,4 @@
-"""A disk and a backup as rows, in every command the same."""
+"""Disks and backups as rows of tables."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ BACKUPS: Final = Table(
 
 
 def _whole(seconds: float | None) -> float | None:
-    """Return a number of seconds without the ``.0`` that nobody would write."""
+    """Return seconds, without a ``.0`` at the end."""
     return int(seconds) if seconds is not None and seconds.is_integer() else seconds
 
 
@@ -153,7 +153,7 @@ def disk_record(report: DiskReport) -> Record:
 
 
 def backup_record(backup: Backup, wall: float) -> Record:
-    """Return what is known of a backup at ``wall`` (UNIX seconds)."""
+    """Return a backup's row at ``wall`` (UNIX seconds)."""
     created = backup.date_created
     return {
         "backup_id": backup.id,

@@ -91,7 +91,7 @@ def standard_output() -> Iterator[None]:
 
 
 class _Closed(io.RawIOBase):
-    """What is in the place of a standard output that the caller closed."""
+    """Replace a standard output that the caller closed."""
 
     def writable(self) -> bool:
         return True

@@ -24,7 +24,7 @@ _ELLIPSIS = "…"
 
 
 def cut_end(text: str, width: int) -> str:
-    """Return the beginning of a text in so many cells."""
+    """Return a text's beginning in so many cells."""
     return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + _ELLIPSIS
 
 

@@ -13,7 +13,7 @@ __all__ = ["CommandGroup", "usage_message"]
 
 
 class CommandGroup(click.Group):
-    """A group of commands that names the nearest to a mistyped one."""
+    """A command group that suggests names for typos."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -44,7 +44,7 @@ def usage_message(error: click.UsageError) -> str:
 
 
 def _names(ctx: click.Context | None) -> Iterator[str]:
-    """Yield what the options of the command under way are called."""
+    """Yield the names of the current command's options."""
     for param in ctx.command.get_params(ctx) if ctx is not None else ():
         if isinstance(param, click.Option) and not param.hidden:
             yield from (*param.opts, *param.secondary_opts)

@@ -1,4 +1,4 @@
-"""Configuration: file, environment and flags to one set of checked settings.
+"""Configuration: file, environment and flags to checked settings.
 
 The package reads configuration and nothing else: it opens no connection and writes no file.
 """

@@ -1,4 +1,4 @@
-"""The sections that say which accounts are watched, and with which credential."""
+"""The sections about accounts and credentials."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _make_credential(given: Mapping[str, Any], path: str, source: Source) -> Cre
 
 
 def _problems(given: Mapping[str, Any], source: Source) -> list[ConfigProblem]:
-    """Return what is wrong with the keys of a credential."""
+    """Return the problems of a credential's keys."""
     problems = [
         f"{source.name(secret)} and {source.name(f'{secret}_file')} are both given; keep one"
         for secret in _SECRETS
@@ -117,7 +117,7 @@ def _problems(given: Mapping[str, Any], source: Source) -> list[ConfigProblem]:
 
 
 def _wrong_kind(given: Mapping[str, Any], source: Source) -> str | None:
-    """Return why what was given is not exactly one kind of credential."""
+    """Return why this is not exactly one credential."""
     token, key, login, password, password_file = map(
         source.name, ("token", "api_key", "login", "password", "password_file")
     )

@@ -79,7 +79,7 @@ class Source:
     is_environment: bool = False
 
     def name(self, key: str) -> str:
-        """Return what a key of a credential is called there."""
+        """Return a credential key's name in this source."""
         return env_var_for_key(key) if self.is_environment else key
 
 

@@ -76,7 +76,7 @@ class Flag:
             raise ValueError(describe_problem(error.errors(include_url=False)[0], model)) from None
 
     def _plain(self, given: object) -> object:
-        """Turn text into the kind of value that a file would hold."""
+        """Convert text to the type a file would hold."""
         if not isinstance(given, str):
             return given if isinstance(given, bool | int | float) else str(given)
         text = given.strip()
@@ -90,7 +90,7 @@ class Flag:
 
 
 def section_model(section: str) -> type[Section]:
-    """Return the model of a top-level mapping of the file."""
+    """Return the model of a top-level section."""
     model = ConfigFile.model_fields[section].annotation
     assert isinstance(model, type)  # noqa: S101  (narrows the type; holds for every section that a flag names)
     assert issubclass(model, Section)  # noqa: S101
@@ -98,7 +98,7 @@ def section_model(section: str) -> type[Section]:
 
 
 def default_text(default: object, kind: str) -> str:
-    """Return a default as people would write it; empty for nothing."""
+    """Return a default as written; empty for none."""
     match default:
         case None:
             return ""

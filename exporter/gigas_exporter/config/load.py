@@ -1,4 +1,4 @@
-"""Settings out of the configuration file, the environment and the flags.
+"""Settings from the configuration file, environment and flags.
 
 The environment is what the caller passes; nothing else of the package reads it. A flag goes before the environment, the
 environment before the file, the file before the default.
@@ -46,7 +46,7 @@ def load_settings(
     environ: Mapping[str, str],
     defaults: Mapping[str, str] = MappingProxyType({}),
 ) -> Settings:
-    """Return the settings that file, environment and flags make together.
+    """Return the settings of file, environment and flags.
 
     Args:
         config_file: The file; ``None`` takes the one that ``flags`` or ``environ`` name, if any.
@@ -102,7 +102,7 @@ def load_config(
 
 
 class _Problems:
-    """What is wrong, collected so that all of it is reported at once.
+    """Problems, collected so that all are reported at once.
 
     Attributes:
         in_file: What is wrong in the file.
@@ -117,7 +117,7 @@ class _Problems:
         self.lines: dict[Location, int] = {}
 
     def line_of(self, location: Location) -> int | None:
-        """Return the line of a location; of what is missing, that around it."""
+        """Return a location's line; a missing key has its parent's."""
         while location and location not in self.lines:
             location = location[:-1]
         return self.lines.get(location)
@@ -146,7 +146,7 @@ class _Problems:
 
 
 def _read_flags(flags: Mapping[str, object], environment: Mapping[str, str], problems: _Problems) -> dict[str, Any]:
-    """Return what flags and variables say, checked, by the flag's name."""
+    """Return the checked flags and variables by flag name."""
     if unknown := sorted(set(flags) - {flag.name for flag in FLAGS}):
         raise ValueError(f"not flags of serve: {', '.join(unknown)}")
     values: dict[str, Any] = {}
@@ -192,7 +192,7 @@ def _given_in(file: ConfigFile, section: str) -> set[str]:
 def _resolve_accounts(
     file: ConfigFile, environment: Mapping[str, str], problems: _Problems
 ) -> tuple[tuple[AccountSettings, ...], Credential | None]:
-    """Return the accounts to watch, or else the credential to discover them with."""
+    """Return the accounts, or the credential to discover them."""
     variables = [name for name in ACCOUNT_VARIABLES if name in environment]
     if file.accounts is not None or file.credential is not None or (file.discover and _ACCOUNT_ID in variables):
         if variables:

@@ -38,12 +38,12 @@ _LONGEST_HINTED: Final = 64
 
 
 def parse_api_url(text: str) -> str:
-    """Return the base URL of the API, without a slash at its end."""
+    """Return the API's base URL without a trailing slash."""
     return _base(text, "https://api.gigas.com")
 
 
 def parse_dashboard_base(text: str) -> str:
-    """Return the address of Grafana, without a slash at its end."""
+    """Return Grafana's address without a trailing slash."""
     return _base(text, "https://grafana.example.com")
 
 
@@ -63,7 +63,7 @@ def parse_proxy_url(text: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Return whether what is sent to the URL's host stays on this machine."""
+    """Return whether the URL's host is this machine."""
     host = (urlsplit(url).hostname or "").rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):
         return True
@@ -83,7 +83,7 @@ def parse_id(text: str) -> str:
 
 
 def parse_listen_address(text: str) -> tuple[str, int]:
-    """Return host and port of ``:10063``, ``127.0.0.1:10063``, ``[::1]:10063`` or ``localhost:10063``."""
+    """Return host and port, as in ``:10063`` or ``[::1]:10063``."""
     host, colon, port_text = text.rpartition(":")
     if not colon:
         raise ValueError("must be an address with its port, such as :10063, 127.0.0.1:10063 or [::1]:10063")

@@ -1,4 +1,4 @@
-"""Everything the exporter was told to do, however it was told."""
+"""The settings of the exporter."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Shard:
     count: int
 
     def owns(self, account_id: str) -> bool:
-        """Return whether the account is in this part, by rendezvous hashing.
+        """Return whether the shard owns the account (rendezvous hashing).
 
         It depends on the id and the number of parts alone. Another number of parts moves as few accounts as possible.
         """
@@ -63,7 +63,7 @@ class AccountSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything the exporter was told by file, environment and flags.
+    """The settings from file, environment and flags.
 
     Attributes:
         accounts: All accounts of the configuration, also those of other shards; empty with ``discovery``.

@@ -56,7 +56,7 @@ class ConfigProblem(NamedTuple):
 
 
 class CrossKeyError(ValueError):
-    """A rule that spans several keys of a section is broken."""
+    """A rule across several keys is broken."""
 
     def __init__(self, problems: Sequence[ConfigProblem]) -> None:
         super().__init__("; ".join(map(str, problems)))
@@ -64,7 +64,7 @@ class CrossKeyError(ValueError):
 
 
 def problems_of(error: ValidationError, model: type[BaseModel]) -> list[ConfigProblem]:
-    """Return what is wrong, in the order of the file's keys."""
+    """Return the problems in the order of the file."""
     problems: list[ConfigProblem] = []
     for finding in error.errors(include_url=False):
         location = finding["loc"]
@@ -96,7 +96,7 @@ def path_of(place: Sequence[int | str]) -> str:
 
 
 def describe_problem(finding: Any, model: type[BaseModel]) -> str:
-    """Return what is wrong, without the place and without the value."""
+    """Return the problem, without location and value."""
     kind, context = finding["type"], finding.get("ctx", {})
     if kind == "extra_forbidden":
         *parents, key = finding["loc"]
@@ -146,7 +146,7 @@ def _keys(model: type[BaseModel], place: Sequence[int | str]) -> list[str]:
 
 
 def _all_keys(model: type[BaseModel]) -> Iterator[str]:
-    """Return the keys of a mapping and of all those in it."""
+    """Return a mapping's keys, with those of nested mappings."""
     for name, field in model.model_fields.items():
         yield name
         inner = _model_in(field.annotation)

@@ -1,4 +1,4 @@
-"""From the API's JSON to the domain model, tolerant field by field.
+"""Decode the API's JSON, tolerant field by field.
 
 It owns what each field of the wire may look like and what is made of it. It knows no transport, no metric and no
 configuration. The rules: ``null``, missing and empty fields are absent; a value that cannot be understood is not known,

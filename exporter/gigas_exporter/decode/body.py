@@ -1,4 +1,4 @@
-"""From the bytes of an answer to parsed JSON, strict and bounded."""
+"""Parse an answer's bytes as JSON, strict and bounded."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class InvalidFields(Counter[str]):
 
 
 def report_problems(problems: Iterable[Problem], invalid: Counter[str]) -> None:
-    """Count problems by field, and log the first of each."""
+    """Count problems by field; log each field's first."""
     for field, value, detail in problems:
         invalid[field] += 1
         if isinstance(invalid, InvalidFields):
@@ -166,7 +166,7 @@ def decode_error(value: object, problems: list[Problem]) -> bool | None:
 
 
 def decode_size(value: object, field: str, problems: list[Problem], unit: int) -> int | None:
-    """Return a size in bytes; a blank text is absent."""
+    """Return a size in bytes; blank text is absent."""
     if value is None:
         return None
     number = value

@@ -1,4 +1,4 @@
-"""From parsed JSON objects to the objects of the domain."""
+"""From parsed JSON to objects of the domain."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ _Item = TypeVar("_Item", Account, Backup, Disk, VirtualMachine)
 
 
 class Decode(Protocol[_T_co]):
-    """What turns one JSON value into an object of the domain."""
+    """Decodes one JSON value to a domain object."""
 
     def __call__(self, raw: object, invalid: Counter[str], latest: float = ...) -> _T_co | None:
-        """Return the object, or ``None`` when it has no readable id."""
+        """Return the object; ``None`` without a readable id."""
         ...
 
 
@@ -88,7 +88,7 @@ class DecodeSettings:
 
 
 class Decoder:
-    """Decodes the objects of an API that writes as the settings say.
+    """Decodes objects as the settings say.
 
     Each method takes one parsed JSON value, ``invalid``, where values that are not understood are counted by field, and
     ``latest``: a date after these UNIX seconds is kept, and counted. It returns ``None`` for what has no readable id.
@@ -190,7 +190,7 @@ class Decoder:
         return replace(machine, unknown=self._set(unknown)) if unknown else machine
 
     def account(self, raw: object, invalid: Counter[str], latest: float = math.inf) -> Account | None:
-        """Decode an account (Gigas docs, page Accounts), named by its ``domain``."""
+        """Decode an account, named by its ``domain``."""
         del latest  # no date of an account is kept
         problems: list[Problem] = []
         if (found := self._require_id(raw, invalid)) is None:
@@ -236,12 +236,12 @@ class Decoder:
         return self._set(missing), self._set(missing | read)
 
     def _reported(self, problems: list[Problem], invalid: Counter[str]) -> frozenset[str]:
-        """Report what was not understood of an item; return the fields."""
+        """Report an item's invalid fields; return them."""
         report_problems(problems, invalid)
         return self._set(_names(problems))
 
     def _set(self, names: Iterable[str]) -> frozenset[str]:
-        """Return one object for equal sets: thousands of disks have the same."""
+        """Return one shared object for equal sets."""
         made = frozenset(names)
         return self._sets.setdefault(made, made)
 

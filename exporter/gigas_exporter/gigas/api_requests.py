@@ -62,7 +62,7 @@ class ApiRequest(Generic[_T]):
 
     @property
     def account(self) -> str:
-        """The encoded id of the account that it is about, empty for none."""
+        """The encoded account id, or empty."""
         parts = self.path.split("/")
         return parts[2] if parts[1] == "account" else ""
 
@@ -91,7 +91,7 @@ def account_path(account_id: str, *parts: str) -> str:
 
 
 def disk_path(account_id: str, disk_id: str, *parts: str) -> str:
-    """Return the encoded path of a disk or something of it."""
+    """Return the encoded path of a disk."""
     return account_path(account_id, "disk", disk_id, *parts)
 
 
@@ -111,7 +111,7 @@ def edit_disk_request(
     add_to_linux_fstab: bool | None = None,
     force_reboot: bool | None = None,
 ) -> ApiRequest[Disk]:
-    """Describe a change of a disk; what is ``None`` stays as it is.
+    """Describe a disk's change; ``None`` leaves a field alone.
 
     Args:
         account_id: The account.
@@ -144,12 +144,12 @@ def edit_disk_request(
 
 
 def build_disk_request(account_id: str, disk_id: str) -> ApiRequest[Disk]:
-    """Describe the building of a disk, which formats it: its data is lost."""
+    """Describe building a disk, which erases its data."""
     return ApiRequest("build_disk", "POST", disk_path(account_id, disk_id, "build"), decode=Decoder.disk)
 
 
 def delete_disk_request(account_id: str, disk_id: str) -> ApiRequest[None]:
-    """Describe the deletion of a disk: its data is erased."""
+    """Describe deleting a disk, which erases its data."""
     return ApiRequest("delete_disk", "DELETE", disk_path(account_id, disk_id))
 
 
@@ -159,7 +159,7 @@ def create_backup_request(account_id: str, disk_id: str) -> ApiRequest[Backup]:
 
 
 def create_template_request(account_id: str, disk_id: str, *, label: str, console_id: str) -> ApiRequest[Backup]:
-    """Describe the making of a template; the API demands both values.
+    """Describe making a template; both values are required.
 
     Raises:
         ConfigError: One of them is empty.

@@ -39,7 +39,7 @@ class RequestAuth(Protocol):
 
     @property
     def secret_name(self) -> str:
-        """What the user would have to replace, for error messages."""
+        """What a user must replace, for error messages."""
         ...
 
     @property
@@ -142,7 +142,7 @@ class SecretAuth:
         return f"the {self._kind} of {self._source.origin}"
 
     def header(self, deadline: Deadline) -> AuthHeader:
-        """Return the header made of the secret as it was last read."""
+        """Return the header of the secret last read."""
         del deadline  # reading a file is no wait
         with self._lock:
             if self._must_read:

@@ -17,7 +17,7 @@ _PASTED_SCHEME = re.compile(r"^bearer\s+", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class AuthHeader:
-    """A header's value, and a number that is another one for each value."""
+    """A header's value, and a number unique to it."""
 
     value: Secret
     generation: int

@@ -165,7 +165,7 @@ class ReadClient:
         self._without_content.drop(path)
 
     def list_accounts(self, *, deadline: Deadline | None = None) -> Listing[Account]:
-        """List the accounts that the credential may see (Gigas docs, page Accounts)."""
+        """List the credential's accounts (Gigas docs, page Accounts)."""
         return self._list(ApiRequest("list_accounts", "GET", "/accounts"), self._decoder.account, deadline)
 
     def list_disks(
@@ -180,7 +180,7 @@ class ReadClient:
         primary: bool | None = None,
         deadline: Deadline | None = None,
     ) -> Listing[Disk]:
-        """List an account's disks (Gigas docs, page Disk); ``mount_point`` matches what contains it."""
+        """List an account's disks (Gigas docs, page Disk)."""
         query = filters(
             data_store_id=data_store_id,
             virtual_machine_id=virtual_machine_id,
@@ -216,7 +216,7 @@ class ReadClient:
         locked: bool | None = None,
         deadline: Deadline | None = None,
     ) -> Listing[Backup]:
-        """List all backups of an account (Gigas docs, page Backup)."""
+        """List an account's backups (Gigas docs, page Backup)."""
         query = filters(
             min_disk_size=min_disk_size,
             disk_id=disk_id,
@@ -263,7 +263,7 @@ class ReadClient:
         return self._get(ApiRequest("get_backup", "GET", path, decode=Decoder.backup), deadline)
 
     def list_virtual_machines(self, account_id: str, *, deadline: Deadline | None = None) -> Listing[VirtualMachine]:
-        """List an account's virtual machines (Gigas docs, page Virtual Machines)."""
+        """List virtual machines (Gigas docs, page Virtual Machines)."""
         request: ApiRequest[Any] = ApiRequest(
             "list_virtual_machines", "GET", account_path(account_id, "virtual_machines")
         )

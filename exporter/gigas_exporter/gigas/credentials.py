@@ -30,7 +30,7 @@ _HEADER_CHARACTERS = 256  # those of Latin-1
 
 
 class SecretSource(Protocol):
-    """Where a secret comes from; :meth:`read` may give another one each time."""
+    """Where a secret comes from; it may change."""
 
     @property
     def origin(self) -> str:
@@ -70,7 +70,7 @@ class SecretFile:
         return f"secret file {self.path}"
 
     def read(self) -> Secret:
-        """Return the file's text without the white space around it."""
+        """Return the file's text, stripped."""
         return _checked(read_text(self.path, self.origin, _MAX_SECRET_BYTES), self.origin)
 
 

@@ -1,4 +1,4 @@
-"""Connections to a host that may have several addresses, some of them dead.
+"""Connect to hosts that have several addresses.
 
 It owns name resolution and the order of the addresses. All attempts share the deadline of the exchange.
 """

@@ -1,4 +1,4 @@
-"""An HTTP response as it arrives: strict framing, every byte counted.
+"""An HTTP response with strict framing and counted bytes.
 
 ``http.client`` takes an interim response for the final one, accepts lengths that RFC 9112 does not, and takes the
 connection's end for the headers' end. This module knows neither what a body is for nor the time.
@@ -74,7 +74,7 @@ class HTTPResponse(http.client.HTTPResponse):
         self.fp = io.BufferedReader(self._stream, _BUFFER_BYTES)
 
     def begin(self) -> None:
-        """Read the headers, skipping interim responses (RFC 9110, section 15.2)."""
+        """Read the headers, skipping interim responses (RFC 9110)."""
         state: Any = self
         if state.headers is not None:  # as in the superclass
             return

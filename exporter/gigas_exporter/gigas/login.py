@@ -53,7 +53,7 @@ class Login(Protocol):
 
 
 class LoginBlock:
-    """Whether a login that was rejected with one password may be sent again.
+    """Whether a rejected login may be sent again.
 
     Attributes:
         until: On the monotonic clock; ``None`` when nothing is blocked. A wait that is over is ended by the next login.
@@ -73,7 +73,7 @@ class LoginBlock:
             raise self._error()
 
     def begin(self, first_wait_seconds: float, error: Callable[[], GigasError], *, is_rejected: bool = True) -> bool:
-        """Block the login; return whether it was not blocked before.
+        """Block the login; return whether that is new.
 
         Args:
             first_wait_seconds: How long it waits after its first rejection.
@@ -122,7 +122,7 @@ class IssuedToken:
     scheme: Scheme | None = None
 
     def schedule_renewal(self, share: float, clock: Clock) -> None:
-        """Replace it after a share of its life from now on."""
+        """Schedule its replacement after a share of its life."""
         self.renew_wall = clock.wall() + share * self.life
         self.renew_monotonic = clock.monotonic() + share * self.life
 
@@ -171,7 +171,7 @@ class LoginStates:
 
 
 class TokenRequests:
-    """The two ways to ask for a token (Gigas docs, page Authentication).
+    """The two ways to request a token.
 
     Args:
         user: The login.

@@ -67,7 +67,7 @@ class PageCache:
         self._walks: dict[tuple[str, str], dict[bytes, Page[Any]]] = {}
 
     def get(self, key: tuple[str, str]) -> Mapping[bytes, Page[Any]]:
-        """Return the pages of the last walk over a list."""
+        """Return a list's pages of the last traversal."""
         with self._lock:
             return self._walks.get(key, {})
 
@@ -182,7 +182,7 @@ def check_status(response: RawResponse, operation: str) -> None:
 
 
 def sum_invalid(pages: Iterable[Page[Any]]) -> Mapping[str, int]:
-    """Return the sum of the pages' counts of values that were not understood."""
+    """Return the sum of the pages' invalid values."""
     counts: Counter[str] = Counter()
     for page in pages:
         counts.update(page.invalid)

@@ -149,7 +149,7 @@ class _ListTraversal(Generic[_V]):
 
 
 class _ExpiringCache(Generic[_T]):
-    """What was learned of lists, which is dropped with their account."""
+    """What is cached about lists, dropped with their account."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

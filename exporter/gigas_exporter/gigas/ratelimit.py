@@ -25,7 +25,7 @@ class DeadlineExceededError(TransportError):
 
 @contextmanager
 def acquire_within(lock: threading.Lock, deadline: Deadline, operation: str) -> Iterator[None]:
-    """Hold a lock; the wait for it ends with the deadline.
+    """Hold a lock, waiting until the deadline at most.
 
     Raises:
         DeadlineExceededError: The deadline ended first.
@@ -134,7 +134,7 @@ class RateLimiter:
 
     @contextmanager
     def request(self, account: str, deadline: Deadline, operation: str) -> Iterator[None]:
-        """Wait for a slot and for the rate, and hold the slot.
+        """Wait for the rate and a slot; hold it.
 
         Raises:
             DeadlineExceededError: The deadline does not hold the wait, which is then not begun, or ended during it.
@@ -144,7 +144,7 @@ class RateLimiter:
             yield
 
     def set_hung(self, account: str, *, is_hung: bool) -> None:
-        """Note whether the last request for an account got no response in time."""
+        """Note whether an account's last request timed out."""
         self._slots.set_hung(account, is_hung=is_hung)
 
     def _wait_for_token(self, deadline: Deadline, operation: str) -> None:

@@ -1,4 +1,4 @@
-"""When a request is made again, and after how long.
+"""When and after how long requests are retried.
 
 Only reads and logins are: on 429, on 5xx except 501 (which says "never"), on timeouts and on broken connections, three
 tries in all; after a timeout only where the deadline allows it. The wait is exponential with full jitter, at most 2 s,
@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 
 
 def retrying(operation: str, attempt: Callable[[], _T], deadline: Deadline, observer: Observer) -> _T:
-    """Return what ``attempt`` returns, having tried again where that may help.
+    """Return the result of ``attempt``, retried where useful.
 
     Raises:
         TransportError: As ``attempt`` did the last time.

@@ -97,7 +97,7 @@ class ApiSession:
         *,
         retry: bool = True,
     ) -> _T:
-        """Make a request and return what ``interpret`` makes of its answer.
+        """Make a request; return its interpreted answer.
 
         Raises:
             GigasError: One of the errors of :mod:`gigas_exporter.errors`, of any kind.

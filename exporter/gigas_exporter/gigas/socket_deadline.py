@@ -1,4 +1,4 @@
-"""A total deadline for socket work, from connect to the last byte.
+"""A total deadline for socket work.
 
 A socket's own timeout starts again with each byte, so that a response that arrives byte by byte never times out. Here
 a watcher thread shuts the connection's socket down once the deadline has passed, whatever library is reading from it.
@@ -76,7 +76,7 @@ class SocketDeadline:
         return max(0.001, min(_CHECK_INTERVAL_SECONDS, self.end - time.monotonic()))
 
     def attach(self, sock: _HasDescriptor) -> None:
-        """Shut this socket down at the deadline, instead of the one attached before.
+        """Shut this socket down at the deadline.
 
         Raises:
             TimeoutError: The time is up.
@@ -91,7 +91,7 @@ class SocketDeadline:
                 raise TimeoutError("the deadline has passed")
 
     def expire(self) -> None:
-        """Shut the socket down; one that is attached later, too."""
+        """Shut down the socket, now or when attached."""
         with self._lock:
             self.expired = True
             self._shut_down()

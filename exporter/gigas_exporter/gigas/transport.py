@@ -134,7 +134,7 @@ class _RequestsSession(requests.Session):
 
 
 class Transport:
-    """Connections to one API, kept alive and shared by threads.
+    """Connections to one API, shared by threads.
 
     Args:
         settings: Where the API is.
@@ -168,7 +168,7 @@ class Transport:
         self._is_closed = False
 
     def close(self) -> None:
-        """Close the connections; those in use close when their exchange ends."""
+        """Close the connections, busy ones after their exchange."""
         self._is_closed = True
         self._session.close()
 
@@ -238,7 +238,7 @@ class Transport:
             del failure  # it holds this frame, and would hold itself
 
     def _replace_session(self, failed: ssl.SSLContext | None) -> None:
-        """Open further connections with the authorities as they are now."""
+        """Use the current authorities for new connections."""
         with self._lock:
             if self._context is failed:
                 self._context = self._trust.context

@@ -33,15 +33,15 @@ _SETTINGS: tuple[tuple[type[BaseException], str], ...] = (
 
 
 class RequestNotSentError(TransportError):
-    """The request was certainly not sent, so that it can have changed nothing."""
+    """The request was certainly not sent."""
 
 
 class UntrustedCertificateError(RequestNotSentError):
-    """The server's certificate was rejected; the file of authorities may have changed."""
+    """The server's certificate was rejected."""
 
 
 def transport_error(operation: str, error: BaseException, *, timed_out: bool, peer: str) -> TransportError:
-    """Return the error to raise for what the HTTP library raised.
+    """Return our error for the HTTP library's.
 
     Args:
         operation: The API operation.

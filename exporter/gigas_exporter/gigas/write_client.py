@@ -1,4 +1,4 @@
-"""The API's changing operations as methods, for acting on an alert.
+"""The API's changing operations as methods.
 
 It owns what comes back of a change. Only errors of :mod:`gigas_exporter.errors` leave it.
 """
@@ -97,7 +97,7 @@ class Client(ReadClient):
         return self.send(edit_disk_request(account_id, disk_id, **changes), deadline=deadline)
 
     def build_disk(self, account_id: str, disk_id: str, *, deadline: Deadline | None = None) -> ChangeResult[Disk]:
-        """Build a disk, which formats it: its data is lost."""
+        """Build a disk, which erases its data."""
         return self.send(build_disk_request(account_id, disk_id), deadline=deadline)
 
     def delete_disk(self, account_id: str, disk_id: str, *, deadline: Deadline | None = None) -> ChangeResult[None]:

@@ -34,7 +34,7 @@ __all__ = ["AccountRenderer"]
 
 
 class AccountRenderer:
-    """The rendered series of one account; used by one thread at a time.
+    """One account's rendered series; not thread-safe.
 
     Attributes:
         segments: By family name; a family without series is missing.

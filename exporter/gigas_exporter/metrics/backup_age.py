@@ -64,7 +64,7 @@ class DeflatedAges:
 
 
 class AgeFamily:
-    """The whole family, for all accounts; safe to use from any thread.
+    """The family for all accounts; thread-safe.
 
     The work for a second is done once, inside a lock, however many scrapes come at that second.
 

@@ -1,4 +1,4 @@
-"""One gzip member put together from pieces that were compressed at different times.
+"""One gzip member made of compressed segments.
 
 A piece ends on a byte boundary and refers to nothing before it, so pieces can be joined in any order: what seldom
 changes is compressed once, what changes with each scrape at each scrape. One member and not several, because curl and

@@ -29,7 +29,7 @@ class LabeledValue:
         self._texts: dict[bool, str] = {}
 
     def add(self, labels: Labels, amount: float = 1) -> None:
-        """Count up; an amount of 0 makes the series appear."""
+        """Count up; 0 makes the series appear."""
         with self._lock:
             self._put(labels, self._values.get(labels, 0) + amount)
 
@@ -39,7 +39,7 @@ class LabeledValue:
             self._put(labels, value)
 
     def remove(self, *first: str) -> None:
-        """Drop the series whose first labels have these values; without any, all."""
+        """Drop the series with these first labels."""
         with self._lock:
             self._texts.clear()
             for labels in [labels for labels in self._values if labels[: len(first)] == first]:
@@ -47,7 +47,7 @@ class LabeledValue:
                 del self._names[labels]
 
     def text(self, *, openmetrics: bool) -> str:
-        """Return the family, or nothing when it has no series."""
+        """Return the family's text; empty without series."""
         with self._lock:
             if openmetrics not in self._texts:
                 values = [(self._names[labels], value_text(value)) for labels, value in self._values.items()]
@@ -65,7 +65,7 @@ class LabeledValue:
 
 
 class Histogram:
-    """A histogram with one label. Safe to use from any thread.
+    """A histogram with one label; thread-safe.
 
     Args:
         bounds: The buckets' upper limits in seconds, rising, without infinity.
@@ -92,7 +92,7 @@ class Histogram:
             self._sums[label] += seconds
 
     def text(self, *, openmetrics: bool) -> str:
-        """Return the family, or nothing when it has no series."""
+        """Return the family's text; empty without series."""
         with self._lock:
             if openmetrics not in self._texts:
                 series = [self._series(label, self._counts[label], self._sums[label]) for label in self._counts]

@@ -1,4 +1,4 @@
-"""The metrics about the exporter itself: its polls, requests, accounts, logins and configuration.
+"""The metrics about the exporter itself.
 
 A metric is defined here or in ``families``, and nowhere else.
 """

@@ -51,7 +51,7 @@ class Exposition:
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """Everything that does not change by itself, at one version of the data.
+    """What is constant at one version of the data.
 
     Attributes:
         version: The source's, ``None`` before the first rendering.

@@ -1,4 +1,4 @@
-"""What a metric family is: the shapes in which metrics are defined.
+"""The shapes in which metric families are defined.
 
 It knows no metric, no inventory and no exposition format.
 """
@@ -43,7 +43,7 @@ class Gauge(Family, Generic[Subject]):
 
 @dataclass(frozen=True, slots=True)
 class Info(Family, Generic[Subject]):
-    """A family whose value is 1 and whose extra_labels labels tell.
+    """A family of value 1, described by extra labels.
 
     Attributes:
         extra_labels: The labels after those of the identity.

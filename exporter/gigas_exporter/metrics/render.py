@@ -22,7 +22,7 @@ _EXACT_INTEGERS = 2.0**53
 
 
 def escape(text: str) -> str:
-    """Return a label's value as it stands between the quotes."""
+    """Return an escaped label value."""
     if text.isalnum():
         return text
     return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
@@ -60,7 +60,7 @@ def measure_lines(family: Gauge[Subject], identities: Sequence[str], subjects: S
 
 
 def info_lines(family: Info[Subject], identities: Sequence[str], subjects: Sequence[Subject]) -> str:
-    """Return the series of an info family, in the same way."""
+    """Return the series of an info family."""
     name = family.name
     extra_labels = family.extra_labels
     return "".join(

@@ -45,7 +45,7 @@ _OPENMETRICS_END = b"# EOF\n"
 
 
 class Telemetry:
-    """The exporter's own metrics; safe to use from any thread.
+    """The exporter's own metrics; thread-safe.
 
     Of accounts that :meth:`account` has not named, nothing is counted.
     """
@@ -80,7 +80,7 @@ class Telemetry:
             self._retries.add((operation,), 0)
 
     def account(self, account_id: str) -> None:
-        """Make all counters of an account appear, at 0 where they are new."""
+        """Make an account's counters appear, at least 0."""
         with self._lock:
             self._accounts.add(account_id)
             for resource in RESOURCES:
@@ -107,13 +107,13 @@ class Telemetry:
             self._polls.add((account_id, resource))
 
     def invalid(self, account_id: str, resource: Resource, field: str, count: int) -> None:
-        """So many values of a field could not be understood."""
+        """Values of a field were invalid."""
         with self._lock:
             if account_id in self._accounts:
                 self._invalid.add((account_id, resource, field), count)
 
     def request(self, operation: str, code: str, seconds: float) -> None:
-        """One request ended; ``code`` is the status, or ``timeout``, ``connection`` or ``invalid``."""
+        """One request ended with a status or failure code."""
         self._requests.add((operation, code))
         self._durations.observe(operation, seconds)
 
@@ -131,7 +131,7 @@ class Telemetry:
                     self._token_expiry.set((account_id,), expires_at)
 
     def login_blocked(self, account_ids: Iterable[str], blocked: bool) -> None:
-        """Logins for these accounts wait after a rejection, or wait no more."""
+        """Logins for these accounts are blocked, or not any more."""
         with self._lock:
             for account_id in self._accounts.intersection(account_ids):
                 self._login_blocked.set((account_id,), blocked)
@@ -145,20 +145,20 @@ class Telemetry:
                 tally.set((), value or 0)
 
     def discovery(self, success: bool | None) -> None:
-        """The accounts were listed, or could not be; ``None`` where they are configured."""
+        """Accounts were listed or not; ``None`` if configured."""
         if success is None:
             self._discovery.remove()
         else:
             self._discovery.set((), success)
 
     def reload(self, success: bool, wall: float) -> None:
-        """The configuration was loaded, or could not be, at ``wall`` (UNIX seconds)."""
+        """The configuration was loaded or not, at ``wall``."""
         self._reload_successful.set((), success)
         if success:
             self._reload_success_at.set((), wall)
 
     def text(self, *, openmetrics: bool, runtime: bool = True) -> bytes:
-        """Return the exposition, in OpenMetrics with its end; ``runtime`` adds ``process_*`` and ``python_*``."""
+        """Return the exposition; ``runtime`` adds ``process_*`` and ``python_*``."""
         self._log_lines_dropped.set((), logs.lines_dropped())
         own = encode("".join([tally.text(openmetrics=openmetrics) for tally in self._tallies()]))
         if not runtime:

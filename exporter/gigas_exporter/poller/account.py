@@ -42,7 +42,7 @@ class PollObserver(Protocol):
         """One poll ended, successfully when ``failure`` is ``None``."""
 
     def invalid(self, account_id: str, resource: Resource, field: str, count: int) -> None:
-        """So many values of a field could not be understood."""
+        """Values of a field were invalid."""
 
 
 class PollOutcome(NamedTuple):

@@ -39,7 +39,7 @@ def discover(
 
 
 class AccountSource:
-    """The accounts of this process under one configuration, by account id.
+    """This process' accounts under one configuration.
 
     Attributes:
         listed: Whether the accounts are known: configured, or listed once and watched since.

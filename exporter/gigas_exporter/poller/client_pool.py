@@ -30,7 +30,7 @@ _Key = tuple[ApiSettings, Credential]
 
 
 class RequestObserver(Protocol):
-    """Counts requests and retries, and is told about tokens by account."""
+    """Counts requests, retries and tokens by account."""
 
     def request(self, operation: str, code: str, seconds: float) -> None:
         """One request ended."""
@@ -42,7 +42,7 @@ class RequestObserver(Protocol):
         """A login gave a token for these accounts."""
 
     def login_blocked(self, account_ids: Iterable[str], blocked: bool) -> None:
-        """Logins for these accounts wait after a rejection, or wait no more."""
+        """Logins for these accounts are blocked, or not any more."""
 
 
 class ClientPool:
@@ -88,7 +88,7 @@ class ClientPool:
         return client
 
     def _limiter(self, settings: ApiSettings, credential: Credential) -> RateLimiter:
-        """Return the limiter of a secret, which may stand in several files."""
+        """Return the limiter of a secret."""
         limits = settings.max_concurrency, settings.max_requests_per_second
         key: Hashable = settings.url, *limits, _identity(credential)
         limiter = self._limiters.get(key)
@@ -129,7 +129,7 @@ class ClientPool:
 
 
 def _identity(credential: Credential) -> Hashable:
-    """Return what is equal for credentials that are the same to the API."""
+    """Return a key, equal for the same API credential."""
     try:
         if isinstance(credential, LoginCredential):
             return credential.login, credential.password.read()
@@ -139,7 +139,7 @@ def _identity(credential: Credential) -> Hashable:
 
 
 class _AccountObserver:
-    """Adds to what a client reports which accounts it serves."""
+    """Adds the served accounts to a client's reports."""
 
     def __init__(self, observer: RequestObserver, *, has_login: bool) -> None:
         self._observer = observer

@@ -144,7 +144,7 @@ class Scheduler:
                 thread.join(max(0.0, deadline - self._clock.monotonic()))
 
     def add(self, tasks: Iterable[PollTask]) -> None:
-        """Run these tasks, as soon as possible and then periodically."""
+        """Run tasks now, and then periodically."""
         with self._lock:
             now = self._clock.monotonic()
             for task in tasks:
@@ -152,7 +152,7 @@ class Scheduler:
         self._wake.set()
 
     def remove(self, tasks: Iterable[PollTask]) -> None:
-        """Run these tasks no more; a run under way goes on."""
+        """Stop scheduling these tasks."""
         with self._lock:
             for task in tasks:
                 task.is_removed = True
@@ -260,7 +260,7 @@ class Scheduler:
         return not (task.hangs or waits)
 
     def _limits(self, task: PollTask) -> list[tuple[Hashable, int]]:
-        """Return what the task counts as, and how many may run of each."""
+        """Return the task's kinds and their limits."""
         limits: list[tuple[Hashable, int]] = []
         if task.credential is None:
             return limits

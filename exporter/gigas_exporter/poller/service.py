@@ -45,7 +45,7 @@ class ServiceObserver(PollObserver, RequestObserver, Protocol):
         """An account is no longer watched."""
 
     def discovery(self, success: bool | None) -> None:
-        """The accounts were listed, or could not be; ``None`` where they are configured."""
+        """Accounts were listed or not; ``None`` if configured."""
 
     def accounts(self, watched: int | None, unpolled: int, skipped: int) -> None:
         """So many accounts are watched, wait for their first poll, are left out; ``None`` before they were listed."""
@@ -53,7 +53,7 @@ class ServiceObserver(PollObserver, RequestObserver, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _AccountTasks:
-    """The polling of one account, and the event that stops it."""
+    """An account's tasks, and their stop event."""
 
     account: AccountSettings
     stop: StopEvent
@@ -61,7 +61,7 @@ class _AccountTasks:
 
 
 class Service:
-    """Polls every account of the settings into ``store``, from :meth:`start` to :meth:`stop`.
+    """Polls every account of the settings into ``store``.
 
     Raises:
         ConfigError: A client cannot be made with these settings.
@@ -87,7 +87,7 @@ class Service:
             raise
 
     def start(self) -> None:
-        """Start to poll; the first poll of each resource is due at once.
+        """Start to poll; first polls are due immediately.
 
         Raises:
             RuntimeError: No thread can be started.
@@ -265,7 +265,7 @@ class Service:
         self.scheduler.remove([task for each in stopped for task in each.tasks])
 
     def _update_store(self, accounts: Mapping[str, AccountSettings]) -> None:
-        """Make the store hold these accounts, with what is known of them."""
+        """Put these accounts into the store."""
         gone: set[str] = set()
 
         def change(known: Mapping[str, AccountInventory]) -> dict[str, AccountInventory]:
@@ -294,7 +294,7 @@ class Service:
             self._observer.accounts(len(watched) if self._source.listed else None, unpolled, self._source.skipped)
 
     def _inventory(self, account: AccountSettings, known: AccountInventory | None) -> AccountInventory:
-        """Return what is known of an account, under these settings."""
+        """Return an account's inventory under these settings."""
         poll = self._settings.poll
         limits = StalenessLimits.of(poll.max_staleness, poll.interval, poll.backups_interval)
         intervals: dict[Resource, float] = {

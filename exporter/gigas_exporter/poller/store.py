@@ -14,7 +14,7 @@ __all__ = ["Store"]
 
 
 class Store:
-    """The inventories of all accounts; safe to use from any thread.
+    """The inventories of all accounts; thread-safe.
 
     Args:
         on_change: Called after each change, in the thread that made it and outside the lock.
@@ -38,7 +38,7 @@ class Store:
         return self._snapshot
 
     def handled(self) -> tuple[AccountInventory, ...]:
-        """Return all inventories as of the last change that ``on_change`` has dealt with."""
+        """Return all inventories that ``on_change`` has seen."""
         return self._handled[1]
 
     def get(self, account_id: str) -> AccountInventory | None:

@@ -19,7 +19,7 @@ __all__ = ["DiskReport", "count_findings", "needs_attention", "report_account", 
 
 @dataclass(frozen=True)
 class DiskReport:
-    """One disk, all that is known of it, and what is found.
+    """One disk, with its findings.
 
     Attributes:
         machine_name: What a person calls its virtual machine; ``detached`` without one, ``unknown`` where its id is.
@@ -47,7 +47,7 @@ class DiskReport:
 
     @cached_property
     def verdict(self) -> str:
-        """The findings in words, each field that is not understood by its name."""
+        """The findings in words, unknown fields by name."""
         words = [finding.value for finding in self.findings]
         if self.not_understood:
             place = words.index(Finding.NOT_UNDERSTOOD.value)

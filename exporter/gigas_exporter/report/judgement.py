@@ -28,7 +28,7 @@ _NEVER = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What is found about the disks of one account at one moment.
+    """One account's findings at one moment.
 
     Attributes:
         findings: By disk id, worst first; a disk about which nothing is found is missing.

@@ -84,7 +84,7 @@ def change_disk(state: CloudState, disk: DiskRecord, fields: Mapping[str, Any]) 
 
 
 def check_backup(fields: Mapping[str, Any]) -> None:
-    """Raise unless these are fields of a backup, with values that fit them."""
+    """Raise unless these are valid fields of a backup."""
     _check("backup", _BACKUP, fields)
 
 

@@ -161,7 +161,7 @@ class SimulatedCloud:
             return tuple(disk.backup_truth(backup) for disk in disks for backup in state.backups_of(disk))
 
     def machines(self, account_id: str) -> tuple[VirtualMachine, ...]:
-        """Return the account's virtual machines in the order of listing."""
+        """Return the account's virtual machines in order."""
         with self.state() as state:
             return tuple(machine.model for machine in _account(state, account_id).machines.values())
 
@@ -224,7 +224,7 @@ class SimulatedCloud:
         self.change_disk(disk_id, autobackup=autobackup)
 
     def move_disk(self, disk_id: str, virtual_machine_id: str | None) -> None:
-        """Attach a disk to another machine of its account, or to none."""
+        """Attach a disk to another machine, or none."""
         self.change_disk(disk_id, virtual_machine_id=virtual_machine_id)
 
     def make_backup(
@@ -245,7 +245,7 @@ class SimulatedCloud:
             return disk.backup_truth(state.new_backup(disk, created_at, status, size_kb, automatic=automatic))
 
     def remove_backups(self, disk_id: str) -> None:
-        """Take all backups of a disk away; its schedule goes on."""
+        """Remove all backups; the schedule goes on."""
         with self.state() as state:
             disk = _disk(state, disk_id)
             state.materialized(disk).clear()
@@ -258,7 +258,7 @@ class SimulatedCloud:
             state.materialized(disk).remove(backup)
 
     def change_backup(self, backup_id: str, **fields: Any) -> Backup:
-        """Set ``status``, ``created_at`` (UNIX seconds), ``size`` (bytes) or ``locked`` of a backup.
+        """Set fields of a backup.
 
         Raises:
             KeyError: There is no such backup or field, or the platform is still making it.

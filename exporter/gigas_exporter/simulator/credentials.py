@@ -15,7 +15,7 @@ __all__ = ["Credentials", "DemoCredential", "Principal", "TokenAnswer"]
 
 @dataclass(slots=True)
 class DemoCredential:
-    """One user: an API key, and a login with its password.
+    """One user with an API key and a login.
 
     Attributes:
         account_ids: The accounts that the user sees.
@@ -84,7 +84,7 @@ class Credentials:
         return None
 
     def issue(self, user: DemoCredential, now: float, life_seconds: float, *, readonly: bool) -> TokenAnswer:
-        """Give the user a session token; those that have ended are forgotten."""
+        """Give the user a session token; drop expired ones."""
         self._tokens = {token: known for token, known in self._tokens.items() if known[1] > now}
         number = next(self._numbers)
         token = hashlib.sha256(f"session/{self._seed}/{number}".encode()).hexdigest()

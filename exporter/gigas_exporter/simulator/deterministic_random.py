@@ -1,4 +1,4 @@
-"""Chance without memory: the same question always gets the same answer.
+"""Deterministic random numbers: the same question, the same answer.
 
 What happens to a disk at some moment is drawn from the world's seed and the moment itself, so that nothing needs to be
 stored, and the order in which a client asks changes nothing.

@@ -1,4 +1,4 @@
-"""Faults on request: which answer goes wrong, how, and how often.
+"""Faults on request: kind, place and frequency.
 
 What each kind does is :data:`KINDS`; how it is done lies with the server (what happens on the connection), with
 :mod:`.paging` (lists) and with :mod:`.spoiling` (bodies).
@@ -156,7 +156,7 @@ class Fault:
 
 
 class Faults:
-    """The faults in force; safe to change while the server runs.
+    """The active faults; thread-safe.
 
     Args:
         seed: Decides where a ``probability`` strikes.
@@ -184,7 +184,7 @@ class Faults:
             return number
 
     def remove(self, number: int) -> None:
-        """End one fault; one that is over already is no error."""
+        """End one fault, if it is active."""
         with self._lock:
             self._faults.pop(number, None)
 
@@ -202,7 +202,7 @@ class Faults:
             ]
 
     def hits(self, number: int) -> int:
-        """Return how often a fault struck, also one that is over."""
+        """Return how often a fault was hit."""
         return self._struck.get(number, 0)
 
     def is_active(self, number: int) -> bool:
@@ -210,7 +210,7 @@ class Faults:
         return number in self._faults
 
     def take(self, operation: str, account: str | None) -> dict[int, Fault]:
-        """Return the faults that strike this request, by number, and count them."""
+        """Return and count the faults for this request."""
         if not self._faults:
             return {}
         struck: dict[int, Fault] = {}

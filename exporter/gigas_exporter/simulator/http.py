@@ -1,4 +1,4 @@
-"""What goes in and out of the simulated API, before and after HTTP."""
+"""The simulated API's requests and responses."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SimRequest:
     body: bytes = field(default=b"", repr=False)
 
     def number(self, name: str, default: int | None = None) -> int | None:
-        """Return a query parameter that is a whole number of 0 and more.
+        """Return a whole query parameter, at least 0.
 
         Raises:
             SimError: 400, when it is something else.
@@ -45,7 +45,7 @@ class SimRequest:
         return int(text)
 
     def flag(self, name: str) -> bool | None:
-        """Return a query parameter that is a boolean in any of its spellings.
+        """Return a boolean query parameter in any spelling.
 
         Raises:
             SimError: 400, when it is something else.

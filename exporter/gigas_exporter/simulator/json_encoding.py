@@ -44,7 +44,7 @@ class Style:
     wraps: bool = False
 
     def item(self, kind: str, item: Json) -> Json:
-        """Return an item as the style has it, maybe wrapped in its kind."""
+        """Return an item in the style, maybe wrapped."""
         changed = self.change(item)
         return {kind: changed} if self.wraps else changed
 
@@ -68,7 +68,7 @@ _STYLES = (
 
 
 def _in_words(item: Json) -> Json:
-    """Write an empty text for no mount point, and 0 for no machine."""
+    """Write absent mount points as empty, machines as 0."""
     nothing = {"mount_point": "", "virtual_machine_id": 0}
     return {**item, **{name: value for name, value in nothing.items() if name in item and item[name] is None}}
 
@@ -111,7 +111,7 @@ STYLES = ("plain", "account", "mixed", *_NAMED)
 
 
 def encoding_for(name: str, account_position: int, item: int) -> Style:
-    """Return how an item is spelt in a world of the style."""
+    """Return an item's encoding in a style."""
     if name in _NAMED:
         return _NAMED[name]
     return _STYLES[{"plain": 0, "account": account_position, "mixed": item}[name] % len(_STYLES)]

@@ -19,7 +19,7 @@ _ENDLESS_LIMIT = 50
 
 @dataclass(frozen=True, slots=True)
 class PagingOptions:
-    """How the platform pages wrongly; by default it does not.
+    """How the platform pages wrongly, if at all.
 
     Attributes:
         ignores_limit: Everything comes at once, and no headers.

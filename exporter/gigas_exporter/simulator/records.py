@@ -1,4 +1,4 @@
-"""What the simulated platform stores: mutable records, small enough for 100,000 disks.
+"""What the platform stores, small enough for 100,000 disks.
 
 Ids are numbers in here and text outside; sizes are in the platform's own units. The records know how to become the
 domain's objects, which are the truth that tests compare with; they know neither HTTP nor the wire's spellings.
@@ -27,7 +27,7 @@ class System:
 
 @dataclass(slots=True)
 class BackupRecord:
-    """One backup that is stored, rather than worked out from a schedule."""
+    """A stored backup, unlike one worked out on schedule."""
 
     number: int
     disk: int
@@ -79,7 +79,7 @@ class MachineRecord:
 
     @property
     def model(self) -> VirtualMachine:
-        """The machine as the domain sees it: without its password."""
+        """The machine in the domain's type."""
         return VirtualMachine(str(self.number), self.label, self.hostname, self.type, self.status)
 
 
@@ -141,7 +141,7 @@ class DiskRecord:
         )
 
     def backup_truth(self, backup: BackupRecord) -> Backup:
-        """Return a backup of this disk as the domain sees it."""
+        """Return a backup in the domain's type."""
         return Backup(
             id=str(backup.number),
             disk_id=str(self.number),

@@ -56,7 +56,7 @@ class RequestLog:
             return self.connections
 
     def begin(self, operation: str) -> None:
-        """Note that a request arrived; it counts from now on."""
+        """Log an arriving request."""
         with self._lock:
             self._counts[operation] += 1
             self._under_way += 1

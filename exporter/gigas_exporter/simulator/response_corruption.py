@@ -159,7 +159,7 @@ _ITEMS: Mapping[str, Callable[[Item, Fault, float], Item]] = {
 
 
 def _with_raw(content: Any, fault: Fault, candidates: tuple[str, ...], raw: bytes) -> bytes:
-    """Put bytes that no JSON encoder would write where a field's value was."""
+    """Put invalid JSON bytes in a field's place."""
     for item in content if isinstance(content, list) else [content]:
         name = fault.field or next((name for name in candidates if name in item), candidates[-1])
         item[name] = _MARK

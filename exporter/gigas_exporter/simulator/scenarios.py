@@ -40,14 +40,14 @@ def _healthy(_scene: _Context) -> None:
 
 def _stopped(hours: float) -> Story:
     def story(scene: _Context) -> None:
-        """The last backup was made a while ago, and no other follows."""
+        """The last backup is old; none follows."""
         scene.schedule.anchor, scene.schedule.last = scene.start - hours * _HOUR, 0
 
     return story
 
 
 def _never(scene: _Context) -> None:
-    """Autobackup is on, and yet no backup was ever made."""
+    """Autobackup is on, but there is no backup."""
     scene.disk.schedule = None
     scene.disk.created_at = min(scene.disk.created_at, int(scene.start - 90 * DAY))
 
@@ -58,7 +58,7 @@ def _error(scene: _Context) -> None:
 
 
 def _unprotected(scene: _Context) -> None:
-    """Autobackup is off; someone made a backup by hand once."""
+    """Autobackup is off, with one manual backup."""
     scene.disk.autobackup, scene.disk.schedule = False, None
     scene.disk.kept = [
         BackupRecord(
@@ -78,7 +78,7 @@ def _locked(scene: _Context) -> None:
 
 
 def _failed(scene: _Context) -> None:
-    """The last backup failed, and many of the next ones will."""
+    """Backups fail, and many later ones will."""
     scene.schedule.anchor, scene.schedule.failing, scene.schedule.outcomes = (
         scene.start - 2400,
         0.5,
@@ -104,12 +104,12 @@ def _hostile(scene: _Context) -> None:
 
 
 def _shrunk(scene: _Context) -> None:
-    """The last backup is far smaller than the ones before."""
+    """The last backup is much too small."""
     scene.schedule.shrunk_from = 0
 
 
 def _new(scene: _Context) -> None:
-    """The disk was just made; its first backup is yet to come."""
+    """A new disk, before its first backup."""
     scene.disk.created_at = scene.disk.updated_at = int(scene.start - 1200)
     scene.schedule.anchor, scene.schedule.first = scene.start + 3 * _HOUR, 0
 

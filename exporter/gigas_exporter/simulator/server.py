@@ -284,7 +284,7 @@ class SimulatorServer:
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def close(self) -> None:
-        """Stop listening, end every connection and every fault that holds one."""
+        """Stop listening; end every connection and fault."""
         if not self.closing.is_set():
             self.closing.set()
             self._listener.shutdown()

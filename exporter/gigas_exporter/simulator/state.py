@@ -112,7 +112,7 @@ class CloudState:
         self.now = now
 
     def later(self, seconds: float, happen: Callable[[], None]) -> None:
-        """Let something happen after some simulated seconds, at once when that is none."""
+        """Call something after some simulated seconds."""
         if seconds <= 0:
             happen()
             return
@@ -157,7 +157,7 @@ class CloudState:
         return order
 
     def new_disk(self, account: AccountRecord, mount_point: str | None, size_gb: int) -> DiskRecord:
-        """Make a disk now, on the account's last machine, and list it last."""
+        """Make a disk on the account's last machine."""
         number = next(self._disk_ids)
         chance = random.Random(draw(self.timeline.seed, number))  # noqa: S311 - a demo fleet, not a secret
         machine = next(reversed(account.machines.values()), None)
@@ -224,7 +224,7 @@ class CloudState:
         return found
 
     def cumulative_counts(self, disks: Iterable[DiskRecord]) -> list[int]:
-        """Return where each disk's backups end in the list of them all."""
+        """Return each disk's end in the backups' list."""
         simulated = self.simulated
         return list(itertools.accumulate(backup_count(disk, simulated) for disk in disks))
 
@@ -254,13 +254,13 @@ class CloudState:
         return materialize(disk, self.timeline, self.simulated)
 
     def drop_unfinished(self, disk: DiskRecord) -> None:
-        """Let the backup that is being made on schedule vanish."""
+        """Drop the scheduled backup under way."""
         schedule = disk.schedule
         if schedule is not None:
             schedule.first = max(schedule.first, math.floor((self.simulated - schedule.anchor) / DAY) + 1)
 
     def switch_autobackup(self, disk: DiskRecord, *, on: bool) -> None:
-        """Stop or begin a disk's daily backups; those that it has stay."""
+        """Start or stop daily backups; keep old ones."""
         if on == disk.autobackup:
             return
         disk.autobackup = on
@@ -280,7 +280,7 @@ class CloudState:
     def new_backup(
         self, disk: DiskRecord, created_at: float | None, status: str, size_kb: int | None, *, automatic: bool = False
     ) -> BackupRecord:
-        """Store a backup of the disk, made by hand unless said otherwise."""
+        """Store a backup, by default a manual one."""
         made_at = self.now if created_at is None else created_at
         backup = BackupRecord(self.next_backup_id(), disk.number, int(made_at), status, size_kb, automatic)
         disk.kept = [*(disk.kept or ()), backup]

@@ -1,4 +1,4 @@
-"""How to use a simulator that runs, in words and curl commands."""
+"""How to use a simulator, with curl commands."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Watch it:
 
 
 def _levers(url: str, account: str, disk_id: str) -> str:
-    """Return what the control paths can do, which are there on loopback only."""
+    """Return the control paths, for loopback only."""
     if not _is_loopback(urllib.parse.urlsplit(url).hostname or ""):
         return ""
     return f"""\

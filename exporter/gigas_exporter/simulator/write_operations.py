@@ -118,7 +118,7 @@ def _build(world: SimulatedCloud, state: CloudState, disk: DiskRecord, request: 
 
 
 def _delete(world: SimulatedCloud, state: CloudState, disk: DiskRecord, _request: SimRequest) -> SimResponse:
-    """Delete a disk: it is listed as locked until it is gone."""
+    """Delete a disk, which is locked until then."""
     _require_unlocked(disk)
     headers = _token(world, state, disk)
     state.lock_for(disk, world.operation_seconds, "deleting", lambda: state.remove_disk(disk.number))

@@ -34,7 +34,7 @@ _QUARTERS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """How many disks have a backup of such an age.
+    """A bar: how many backups have this age.
 
     Attributes:
         label: What stands below the bar.

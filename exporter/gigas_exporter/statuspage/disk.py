@@ -17,7 +17,7 @@ _LIMIT_AT: Final = 180.0
 
 
 def describe_disk(report: DiskReport, inventory: AccountInventory, wall: float) -> Mapping[str, Any]:
-    """Return what the template of a disk's page needs beside the report."""
+    """Return the context of a disk's page."""
     error = inventory.backups.error if inventory.backups is not None else None
     commands = [command_for(finding, report) for finding in report.findings]
     variables = {

@@ -1,4 +1,4 @@
-"""Answers requests for the status page when many come at once.
+"""Serves the status page, many requests at once.
 
 A page of many disks costs tenths of a second of processor, which scrapes need too. So one is rendered at a time, in a
 thread; clients take turns; a page is kept for as long as it shows the same state.

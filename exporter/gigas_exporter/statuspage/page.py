@@ -1,4 +1,4 @@
-"""Render the status page from one snapshot of the inventories.
+"""Render the status page from one snapshot.
 
 It knows neither the API nor the web server: it is given a source of snapshots and a visitor's choice.
 """
@@ -195,7 +195,7 @@ class StatusPage:
 
 
 def _fleet(snapshot: _Snapshot, query: Query) -> Mapping[str, Any]:
-    """Return what the template of the page of all disks needs."""
+    """Return the context of the page of disks."""
     chosen = query.apply(snapshot.reports)
     pages = max(1, math.ceil(len(chosen) / ROWS_PER_PAGE))
     page = min(query.page, pages)
@@ -235,7 +235,7 @@ def _disk(snapshot: _Snapshot, query: Query) -> Mapping[str, Any]:
 def _account(
     inventory: AccountInventory, mine: Sequence[DiskReport], wall: float, monotonic: float
 ) -> Mapping[str, Any]:
-    """Return what is shown of an account as a whole."""
+    """Return the summary of an account."""
     account, disks = inventory.account, inventory.outcomes.get("disks")
     is_known = inventory.current_disks(monotonic) is not None
     return {

@@ -62,17 +62,17 @@ class AccessControl:
         self._state = _State() if config is None else self._build_state(config, _State())
 
     def tls_context(self) -> ssl.SSLContext | None:
-        """Return the context for a new connection; None without TLS."""
+        """Return a new connection's context; None without TLS."""
         self._check_files()
         return self._state.context
 
     def allows_certificate(self, connection: ssl.SSLObject) -> bool:
-        """Return whether the client's certificate has a name that may connect."""
+        """Return whether the client's certificate is allowed."""
         tls = self._state.config.tls if self._state.config is not None else None
         return tls is None or not tls.allowed_names or is_allowed(connection, tls.allowed_names)
 
     async def handle(self, request: Request, handler: Handler) -> Response:
-        """Answer a request, by the handler if the client may ask."""
+        """Handle a request if the client may ask."""
         self._check_files()
         if request.path in _PROBE_PATHS and request.method in {"GET", "HEAD"}:
             response = await handler(request)
@@ -178,7 +178,7 @@ def _reject_toggle(before: WebConfig, after: WebConfig) -> None:
 
 
 def _signature(config: WebConfig) -> _Signature:
-    """Return what changes whenever a file of the config does."""
+    """Return the config's file state, to see changes."""
     files = (config.path, *(() if config.tls is None else config.tls.files()))
     signature: list[tuple[int, int, int, int] | None] = []
     for file in files:

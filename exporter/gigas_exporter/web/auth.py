@@ -116,7 +116,7 @@ class AuthCache:
         return None
 
     def put(self, key: bytes, result: AuthResult) -> None:
-        """Cache a result; the least recently used one is dropped."""
+        """Cache a result; drop the least recently used."""
         keys = self._results[result]
         keys[key] = None
         if len(keys) > _CACHE_SIZE:

@@ -18,7 +18,7 @@ _NETWORK_BITS: Final = 64  # of an IPv6 address; its owner chooses the rest
 
 
 class BusyError(Exception):
-    """Too many requests wait, or the wait took too long."""
+    """Too many requests wait, or one too long."""
 
 
 @dataclass(slots=True)

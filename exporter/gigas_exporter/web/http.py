@@ -53,7 +53,7 @@ class HTTPError(Exception):
 
 
 def text_response(status: int, text: str | None = None, **headers: str) -> Response:
-    """Return a response of one line of text, by default the status' phrase.
+    """Return a text response, by default the phrase.
 
     ``headers`` are given in Python's spelling: ``retry_after="1"`` is ``Retry-After: 1``.
     """

@@ -19,7 +19,7 @@ _RECEIVE_BUFFER_BYTES: Final = 64 * 1024
 
 
 def format_address(listen: tuple[str, int]) -> str:
-    """Return an address as it is written: ``:10063``, ``127.0.0.1:9000``, ``[::1]:9000``."""
+    """Return an address, such as ``[::1]:9000``."""
     host, port = listen
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 

@@ -13,7 +13,7 @@ _TEXT_VERSIONS: Final = frozenset({"", "0.0.4"})
 
 
 def wants_openmetrics(accept: str) -> bool:
-    """Return whether OpenMetrics 1.0 is what this ``Accept`` header prefers.
+    """Return whether ``Accept`` prefers OpenMetrics 1.0.
 
     It must be named: ``*/*`` and a missing header get the text format, which every client can read. At equal weight
     OpenMetrics wins, as it is what clients that name both list first.

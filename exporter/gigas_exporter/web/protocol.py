@@ -1,4 +1,4 @@
-"""One connection: uvicorn's HTTP/1.1 protocol with absolute deadlines, eviction and a graceful close.
+"""uvicorn's HTTP/1.1 protocol with absolute deadlines and eviction.
 
 uvicorn limits the size of a request's head and the idle time between requests. A client that sends a byte now and then,
 or never reads, would hold its connection for ever; here each time is counted from its beginning.
@@ -91,12 +91,12 @@ class Connection(H11Protocol):
             self.starting.cancel()
 
     def discard(self) -> None:
-        """Free the place of a connection that did not come about."""
+        """Free the slot of a failed connection."""
         self._deadline.cancel()
         self._server.remove(self)
 
     def finish(self) -> None:
-        """Close the connection once its request, if any, is answered."""
+        """Close the connection after its current request."""
         if self.state is State.IDLE:
             self.transport.close()
         elif self.cycle is not None:
@@ -146,7 +146,7 @@ class Connection(H11Protocol):
         self.discard()
 
     def data_received(self, data: bytes) -> None:
-        """Begin the next request, or go on with this one."""
+        """Begin the next request, or continue this one."""
         if self._discarding:
             return
         if self.expects_tls:

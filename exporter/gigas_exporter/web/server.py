@@ -106,7 +106,7 @@ class Server:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Return the first host and port that are listened on."""
+        """Return the first address listened on."""
         return self.addresses[0]
 
     def accepts(self, timeout_seconds: float = 5.0) -> bool:

@@ -1,4 +1,4 @@
-"""Owns turning TLS settings into an ``ssl.SSLContext``; knows neither YAML nor connections.
+"""From TLS settings to an ``ssl.SSLContext``.
 
 What Python's ``ssl`` cannot do is refused where the settings are read, never done more weakly.
 """
@@ -42,7 +42,7 @@ CURVES: Final = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521
 
 @dataclass(frozen=True, slots=True)
 class Pem:
-    """A certificate, key or list of CAs: a file, or the text itself.
+    """A certificate, key or CA list: file or text.
 
     Attributes:
         setting: The setting that it comes from, for messages.
@@ -84,7 +84,7 @@ class TlsSettings:
 
 
 def build_context(settings: TlsSettings) -> ssl.SSLContext:
-    """Make the context of the files as they are now.
+    """Make a context from the files.
 
     Raises:
         ConfigError: A file cannot be read or is not what it should be; this OpenSSL does not know a version, cipher or
@@ -129,7 +129,7 @@ def _known(settings: TlsSettings, key: str, value: str) -> Iterator[None]:
 
 
 def is_allowed(secured: ssl.SSLObject, allowed_names: frozenset[str]) -> bool:
-    """Return whether the client's certificate has one of these subject alternative names."""
+    """Return whether the certificate has an allowed name."""
     certificate = secured.getpeercert() or {}
     names: Iterable[Any] = certificate.get("subjectAltName", ())
     return any(_comparable(str(kind), str(name)) in allowed_names for kind, name in names)
@@ -200,7 +200,7 @@ class _EncryptedKeyError(Exception):
 
 
 def _no_password() -> str:
-    """Refuse to ask, because otherwise OpenSSL would ask on the terminal and wait."""
+    """Refuse, as OpenSSL would ask on the terminal."""
     raise _EncryptedKeyError
 
 

@@ -1,4 +1,4 @@
-"""The format of ``--web.config.file``, exporter-toolkit's; knows neither sockets nor how users are checked.
+"""The format of ``--web.config.file``, exporter-toolkit's.
 
 Source: prometheus/exporter-toolkit, docs/web-configuration.md. The same file gets the same verdict, but for what would
 leave the server less protected than the file seems to say, and for what Python's TLS cannot do: both are errors.
@@ -83,7 +83,7 @@ class WebConfig:
 
 
 def load_web_config(path: Path) -> WebConfig:
-    """Read a web config file, and try the certificates that it names.
+    """Read a web config file and its certificates.
 
     Raises:
         ConfigError: In one line: the file, the path in it, the problem and what to do, never a value.
@@ -115,7 +115,7 @@ class _ProblemError(ValueError):
 
 
 def _text(value: object) -> object:
-    """Take a number for text, and an empty text as not given."""
+    """Convert a number to text, empty to absent."""
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -240,7 +240,7 @@ class _Tls(_Section):
 
     @model_validator(mode="after")
     def _check_protection(self) -> _Tls:
-        """Refuse what contradicts itself, or protects less than it seems to."""
+        """Reject contradictions and weak protection."""
         client_ca = [key for key in ("client_ca", "client_ca_file") if getattr(self, key) is not None]
         if client_ca and not self.client_auth_type:
             what = "needs client_auth_type: RequireAndVerifyClientCert or VerifyClientCertIfGiven"
@@ -257,7 +257,7 @@ class _Tls(_Section):
         return self
 
     def settings(self, path: Path) -> TlsSettings:
-        """Return the settings; relative paths start at the file's directory."""
+        """Return the settings, with absolute paths."""
 
         def pem(inline: str) -> Pem | None:
             text, name = getattr(self, inline), getattr(self, f"{inline}_file")

@@ -1,4 +1,4 @@
-"""``config``: write a configuration file, validate it, and show the settings in force."""
+"""``config``: write, validate and show the configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One account's disks: one of them, and the reports on them."""
+"""One account's disks, and the reports on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One change of one disk: shown first, asked for, sent once.
+"""One change of one disk: shown, confirmed, sent.
 
 It owns that nothing changes before a person has seen the disk and agreed, or has said ``--yes``.
 """
@@ -53,7 +53,7 @@ class Plan:
 
 
 class Change:
-    """One change of one disk, from the options that all changes share."""
+    """A change of a disk, from its shared options."""
 
     def __init__(self, account: str | None, disk_id: str, options: dict[str, Any]) -> None:
         self._disk_id = disk_id
@@ -89,7 +89,7 @@ class Change:
         return answer
 
     def backup_ids(self) -> frozenset[str]:
-        """Return the ids of the backups that the disk has now."""
+        """Return the ids of the disk's backups."""
         with self._client() as client:
             get_disk(client, self.account_id, self._disk_id)
             return frozenset(each.id for each in client.list_disk_backups(self.account_id, self._disk_id).items)
@@ -178,5 +178,5 @@ def _describe(report: DiskReport) -> str:
 
 
 def _status(disk: Disk) -> str:
-    """Return the status, and what stands in the way of most changes."""
+    """Return the status, and what prevents most changes."""
     return f"{disk.status or 'unknown'}{', locked: an operation on it is under way' if disk.locked else ''}"

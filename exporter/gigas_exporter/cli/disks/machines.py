@@ -1,4 +1,4 @@
-"""Find a virtual machine by its name, where commands take an id."""
+"""Find a virtual machine by name."""
 
 from __future__ import annotations
 

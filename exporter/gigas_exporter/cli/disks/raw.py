@@ -20,7 +20,7 @@ _OPERATIONS: Final = ("get_disk", "list_disks", "list_disk_backups")
 
 
 class RawItems:
-    """Keeps the items of a client's responses; given to it as ``on_response``."""
+    """Keeps items of responses; given as ``on_response``."""
 
     def __init__(self, settings: ApiSettings) -> None:
         self._decoder = Decoder(settings.decoding)

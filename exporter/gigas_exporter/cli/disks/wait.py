@@ -1,4 +1,4 @@
-"""Follow a backup that was asked for until it can be used."""
+"""Follow a requested backup until it is usable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``disks backup``, ``template``, ``edit``, ``build`` and ``delete``: what changes something."""
+"""``disks backup``, ``template``, ``edit``, ``build`` and ``delete``."""
 
 from __future__ import annotations
 

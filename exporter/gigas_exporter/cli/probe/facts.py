@@ -1,4 +1,4 @@
-"""The facts about one list, and what does not fit.
+"""The facts and the problems of one list.
 
 Each is a count, a form or a setting; of the API's values only status words are shown, and of them only safe ones.
 """
@@ -75,7 +75,7 @@ def reason_of(error: GigasError) -> tuple[str, str]:
 def describe_list(
     reading: ListReading, account: int | None, settings: Settings, wall: float
 ) -> tuple[dict[str, Any], list[Problem]]:
-    """Return the facts about a list, and what does not fit."""
+    """Return the facts and the problems of a list."""
     items, words = reading.raw_items, settings.status_words
     fields, hidden, strange = survey_fields(reading.name, items, reading.decode)
     problems = [

@@ -83,7 +83,7 @@ _NAMES_SHOWN: Final = 40
 
 
 def decoders(settings: ApiSettings) -> Mapping[str, Decode[Any]]:
-    """Return what decodes the items of each list as the settings say."""
+    """Return the decoders of each list's items."""
     decoder = Decoder(settings.decoding)
     return {
         "accounts": decoder.account,
@@ -160,7 +160,7 @@ def survey_fields(list_name: str, items: Iterable[object], decode: Decode[Any]) 
 
 
 def similar_field(name: str, fields: Mapping[str, Field]) -> str | None:
-    """Return the field of the API that may be ours under another name."""
+    """Return the API's field that may be ours."""
     others = [other for other in fields if not fields[other].used]
     containing = [other for other in others if name.replace("is_", "") in other.lower()]
     near = difflib.get_close_matches(name, others, n=1, cutoff=0.6)

@@ -37,7 +37,7 @@ _LARGEST: Final = 10**_MANY
 
 
 def form_of(value: object, kind: FieldKind) -> str:
-    """Return the form of a value, such as ``number, 5 digits`` or ``9999-99-99T99:99:99Z``."""
+    """Return a value's form, such as ``number, 5 digits``."""
     form = "null"
     match value:
         case bool():

@@ -40,7 +40,7 @@ class Recorder:
         self._responses.append((request.operation, answer))
 
     def take(self) -> list[RawResponse]:
-        """Return the responses since the last call, and forget them."""
+        """Return and drop the responses since the last call."""
         taken = [answer for operation, answer in self._responses if operation in _OPERATIONS]
         self._responses.clear()
         return taken
@@ -86,7 +86,7 @@ class ListReading:
 def read_list(
     recorder: Recorder, name: ListName, read: Callable[[], Any], decoders: Mapping[str, Decode[Any]]
 ) -> ListReading:
-    """Read a list with the client that the recorder listens to."""
+    """Read a list with the recorder's client."""
     recorder.take()
     items, error = None, None
     try:

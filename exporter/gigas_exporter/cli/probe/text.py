@@ -18,7 +18,7 @@ _WIDTH: Final = 23
 
 
 def render_text(document: Mapping[str, Any]) -> str:
-    """Return the document as lines, what does not fit first."""
+    """Return the document as lines, problems first."""
     return "".join(f"{line}\n" for line in _lines(document))
 
 
