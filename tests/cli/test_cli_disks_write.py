@@ -293,6 +293,8 @@ def test_wait_follows_the_backup(run: Run, cloud: SimulatorServer, told: Callabl
     newest = max(cloud.world.backups(ACCOUNT, disk), key=lambda backup: backup.date_created or 0.0)
     assert outcome.out.splitlines()[-1].startswith(f"backup {newest.id} of disk {disk} can be used; it took ")
     assert "backup stale" not in run("disks", "show", disk).out
+    (shown,) = json.loads(run("disks", "show", disk, "--output", "json").out)
+    assert shown["findings"] == []  # an incident that is over leaves no other one, such as a backup that shrank
 
 
 def test_wait_has_a_deadline(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:

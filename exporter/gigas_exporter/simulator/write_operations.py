@@ -133,7 +133,9 @@ def _create_backup(world: SimulatedCloud, state: CloudState, disk: DiskRecord, r
     backup.locked = True
 
     def finish() -> None:
-        backup.status, backup.locked, backup.size_kb = "completed", False, max(64, (disk.size_gb << 20) // 5)
+        size = disk.size_gb << 20
+        usual = size // 5 if disk.schedule is None else min(int(disk.schedule.base_kb), size)
+        backup.status, backup.locked, backup.size_kb = "completed", False, max(64, usual)
 
     answer = _backup_answer(world, state, disk, backup)
     state.later(world.operation_seconds, finish)
