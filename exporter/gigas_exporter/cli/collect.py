@@ -39,7 +39,7 @@ Example, from cron or a timer:
     type=click.Path(dir_okay=False, allow_dash=True),
     default="-",
     metavar="FILE",
-    help="Write there, whole or not at all; - is stdout, as without it.",
+    help="Write to FILE atomically; - is stdout (default).",
 )
 @click.option(
     "--interval",

@@ -72,7 +72,9 @@ class ApiSection(Section):
         _API.timeout_seconds, "duration", "Limit on one request, from connect to the last byte of the answer."
     )
     page_size: int = key(_API.page_size, "number", "Items asked for per page; the API may send fewer.", ge=1, le=10_000)
-    max_concurrency: int = key(_API.max_concurrency, "number", "Requests under way at once.", ge=1, le=64)
+    max_concurrency: int = key(
+        _API.max_concurrency, "number", "Maximum number of concurrent API requests.", ge=1, le=64
+    )
     max_requests_per_second: float = key(
         _API.max_requests_per_second,
         "number",
@@ -251,8 +253,10 @@ class WebSettings(Section):
 class LogSettings(Section):
     """How much is logged to stderr, and how it is written."""
 
-    level: Literal["debug", "info", "warn", "error"] = key("info", "choice", "The least level that is logged.")
-    format: Literal["logfmt", "json"] = key("logfmt", "choice", "How a line is written.")
+    level: Literal["debug", "info", "warn", "error"] = key(
+        "info", "choice", "Only log messages with the given severity or above."
+    )
+    format: Literal["logfmt", "json"] = key("logfmt", "choice", "Output format of log messages.")
 
 
 class ConfigFile(Section):
@@ -266,7 +270,7 @@ class ConfigFile(Section):
         "Instead of `accounts`: watch every account that `credential` may see, but for terminated and cancelled"
         " products and those whose disks answer 404. `true`, or which of them.",
     )
-    credential: CredentialSection | None = key(None, "mapping", "What to discover accounts, and read them, with.")
+    credential: CredentialSection | None = key(None, "mapping", "Credential used to discover and read accounts.")
     poll: PollSettings = key(PollSettings(), "mapping", "How often the API is read.")
     backup_status: StatusSection = key(StatusSection(), "mapping", "What a backup's status means.")
     disk_status: DiskStatusSection = key(DiskStatusSection(), "mapping", "What a disk's status means.")

@@ -67,7 +67,7 @@ class Change:
         """Show the disk, ask, and send the request; return ``None`` after a dry run.
 
         Raises:
-            GigasError: There is no such disk, it was not agreed to, or the API rejected it; nothing was changed unless
+            GigasError: There is no such disk, it was not confirmed, or the API rejected it; nothing was changed unless
                 the message says so.
         """
         with self._client() as client:
@@ -121,7 +121,7 @@ class Change:
             click.echo(err=True)
             agreed = False
         if not agreed:
-            raise GigasError("not agreed to: nothing was changed (--yes goes on without asking)")
+            raise GigasError("aborted, nothing was changed (use --yes to skip the confirmation)")
 
     def _print_request(self, planned: Plan) -> None:
         request = planned.request
