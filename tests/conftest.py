@@ -22,6 +22,10 @@ MEASURED = ("cli/test_cli_main", "lifecycle/test_lifecycle_reload", "lifecycle/t
 LONGEST = ("secrets", "alerts", "docs", "lifecycle", "soak", "statuspage", "e2e", "fuzz", "bench")
 
 
+# What else asserts, so that a failure tells the values.
+pytest.register_assert_rewrite(
+    "support.fault_cases", "support.in_process_exporter", "support.programs", "support.timing"
+)
 settings.register_profile("quick", max_examples=25, deadline=None)
 settings.register_profile("thorough", max_examples=120, deadline=None)
 
