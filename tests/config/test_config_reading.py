@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gigas_exporter import files
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.files import read_text
 
@@ -31,8 +32,9 @@ def test_a_pipe_that_somebody_writes_to_is_read_to_its_end() -> None:
         os.close(reading)
 
 
-def test_a_pipe_that_nobody_writes_to_keeps_nobody_waiting(tmp_path: Path) -> None:
+def test_a_pipe_that_nobody_writes_to_keeps_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither one without a writer nor one whose writer says nothing."""
+    monkeypatch.setattr(files, "_PIPE_SECONDS", 0.1)
     os.mkfifo(tmp_path / "pipe")
     assert read_text(tmp_path / "pipe", "it", 100) == ""
     reading, writing = os.pipe()

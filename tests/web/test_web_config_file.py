@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gigas_exporter import files
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.web import load_web_config
 from gigas_exporter.web.web_config import RateLimit
@@ -315,10 +316,13 @@ def test_a_bad_file_is_refused_in_one_line(text: str, message: str | None, pki: 
 
 
 @pytest.mark.parametrize("setting", ["cert_file", "key_file", "client_ca_file"])
-def test_a_certificate_that_is_a_pipe_keeps_nobody_waiting(setting: str, pki: Any) -> None:
+def test_a_certificate_that_is_a_pipe_keeps_nobody_waiting(
+    setting: str, pki: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One that nobody writes to is as good as an empty file; one that does not end is given up."""
-    files = {"cert_file": "server.crt", "key_file": "server.key", "client_ca_file": "ca.crt"} | {setting: "pipe"}
-    keys = ", ".join(f"{key}: {file}" for key, file in files.items())
+    monkeypatch.setattr(files, "_PIPE_SECONDS", 0.1)
+    paths = {"cert_file": "server.crt", "key_file": "server.key", "client_ca_file": "ca.crt"} | {setting: "pipe"}
+    keys = ", ".join(f"{key}: {file}" for key, file in paths.items())
     path = _write(pki.directory, f"tls_server_config: {{{keys}, client_auth_type: VerifyClientCertIfGiven}}")
     os.mkfifo(pki.directory / "pipe")
     with pytest.raises(ConfigError, match="PEM"):
