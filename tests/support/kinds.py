@@ -35,6 +35,7 @@ _UNIT = (
     "repository/test_repository_architecture.py",
     "repository/test_repository_packaging.py",
     "web/test_web_yaml.py",
+    "web/test_web_config_file.py",
     "web/test_web_negotiation.py",
 )
 _SYSTEM = ("client/test_client_wire.py",)  # the others in its folder are not
@@ -49,7 +50,6 @@ _HTTP = (
     "simulator/*",
     "statuspage/test_statuspage_render.py",
     "statuspage/test_statuspage_visits.py",
-    "web/test_web_config_file.py",
     "web/test_web_head.py",
     "web/test_web_routes.py",
     "web/test_web_server.py",
