@@ -49,7 +49,7 @@ _FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,ima
         ("*/*", False),
         ("text/plain", False),
         ("application/openmetrics-text", True),
-        ("ExporterApp/OpenMetrics-Text; Version=1.0.0; charset=utf-8", True),
+        ("Application/OpenMetrics-Text; Version=1.0.0; charset=utf-8", True),
         ('application/openmetrics-text; version="1.0.0"', True),
         ("application/openmetrics-text;version=2.0.0", False),
         ("application/openmetrics-text;q=0", False),
