@@ -22,7 +22,6 @@ _TESTS = Path(__file__).resolve().parent.parent
 _UNIT = (
     "alerts/test_alerts_lint.py",
     "alerts/test_alerts_runbooks.py",
-    "cli/test_cli_rounds.py",
     "config/*",
     "dashboards/test_dashboards_bundle.py",
     "dashboards/test_dashboards_linter.py",
