@@ -87,11 +87,13 @@ def test_shards_are_counted_from_one(helm: Helm, chart: Path) -> None:
 
 
 def test_rules_and_dashboards_are_those_of_the_repository(helm: Helm, chart: Path, repository: Path) -> None:
-    """The chart carries both rule files and each dashboard, unchanged."""
+    """The chart carries both rule files, with the address of your Grafana, and each dashboard."""
     manifests = _render(helm, chart, "--values", _values(chart, "everything"))
     rules = _named(manifests, "PrometheusRule")
     for suffix, file in (("", "gigas.rules.yml"), ("-optional", "gigas-optional.rules.yml")):
-        expected = yaml.safe_load((repository / "alerts" / file).read_text(encoding="utf-8"))
+        text = (repository / "alerts" / file).read_text(encoding="utf-8")
+        assert "http://localhost:3000/d/" in text
+        expected = yaml.safe_load(text.replace("http://localhost:3000/", "https://grafana.example.org/"))
         assert rules[f"storage{suffix}"]["spec"] == expected
     maps = [manifest for manifest in manifests if manifest["metadata"]["labels"].get("grafana_dashboard") == "1"]
     carried = {name: json.loads(text) for manifest in maps for name, text in manifest["data"].items()}
@@ -119,6 +121,7 @@ def test_secrets_are_either_made_or_yours(helm: Helm, chart: Path) -> None:
         ("web.scheme=http", "at '/web/scheme'"),
         ("serviceMonitor.interval=30", "at '/serviceMonitor/interval'"),
         ("image.digest=sha256:1", "at '/image/digest'"),
+        ("prometheusRule.dashboardBase=grafana", "at '/prometheusRule/dashboardBase'"),
     ],
 )
 def test_wrong_values_are_refused(helm: Helm, chart: Path, setting: str, message: str) -> None:
@@ -171,14 +174,15 @@ def test_generated_files_are_in_step(helm: Helm, repository: Path, generator: Mo
 
 
 def test_kustomize_builds_the_plain_manifests(kubectl: Path, repository: Path) -> None:
-    """The kustomization in deploy/kubernetes gives every object and each dashboard's ConfigMap."""
-    done = subprocess.run(
-        [kubectl, "kustomize", repository / "deploy/kubernetes"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    manifests = list(yaml.safe_load_all(done.stdout))
+    """The kustomization in deploy/kubernetes gives every object, that of dashboards/ each dashboard's ConfigMap."""
+
+    def build(directory: str) -> list[Manifest]:
+        done = subprocess.run(
+            [kubectl, "kustomize", repository / directory], capture_output=True, text=True, check=True, timeout=60
+        )
+        return list(yaml.safe_load_all(done.stdout))
+
+    manifests = build("deploy/kubernetes")
     assert {"Deployment", "PrometheusRule", "ServiceMonitor"} <= {manifest["kind"] for manifest in manifests}
-    assert len(_named(manifests, "ConfigMap")) == 1 + len(list((repository / "dashboards").glob("*.json")))
+    assert set(_named(manifests, "ConfigMap")) == {"gigas-exporter"}
+    assert len(_named(build("dashboards"), "ConfigMap")) == len(list((repository / "dashboards").glob("*.json")))
