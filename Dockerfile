@@ -32,23 +32,28 @@ RUN /tmp/builder/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel
 
 FROM ${PYTHON_IMAGE}${BASE_DIGEST:+@${BASE_DIGEST}}
 
+ARG PYTHON_IMAGE
+ARG BASE_DIGEST
 ARG VERSION=unknown
 ARG REVISION=unknown
-ARG SOURCE=
-ARG BASE_DIGEST
+ARG CREATED=
+ARG SOURCE=https://github.com/gigas-exporter/gigas-exporter
 LABEL org.opencontainers.image.title="gigas-exporter" \
       org.opencontainers.image.description="Prometheus exporter for the disks and backups of Gigas cloud accounts" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
       org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.url="${SOURCE}" \
       org.opencontainers.image.documentation="${SOURCE}/tree/main/docs" \
       org.opencontainers.image.authors="the contributors of gigas-exporter" \
-      org.opencontainers.image.base.digest="${BASE_DIGEST}" \
-      org.opencontainers.image.base.name="docker.io/library/python:3.13-slim-bookworm"
+      org.opencontainers.image.vendor="gigas-exporter" \
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}" \
+      org.opencontainers.image.base.digest="${BASE_DIGEST}"
 
 # tini is process 1: as process 1 Python would ignore a SIGTERM that comes before it has begun to wait for signals.
+# Python that is ended by one that early is no failure either: tini -e 143 exits with 0.
 # Python packages cannot be installed into a running container, not even by root.
 # Debian keeps only the newest version of a package, so that a pinned one could not be installed after an update.
 # hadolint ignore=DL3008
@@ -72,5 +77,5 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=10s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:10063/-/healthy', timeout=4).read()"]
 
-ENTRYPOINT ["tini", "--", "gigas-exporter"]
+ENTRYPOINT ["tini", "-e", "143", "--", "gigas-exporter"]
 CMD ["serve"]

@@ -51,6 +51,6 @@ def test_an_init_is_process_1(stages: list[str]) -> None:
     instructions = dict(re.findall(r"^(ENTRYPOINT|CMD|STOPSIGNAL) (.*)$", stages[2], re.MULTILINE))
     assert instructions == {
         "STOPSIGNAL": "SIGTERM",
-        "ENTRYPOINT": '["tini", "--", "gigas-exporter"]',
+        "ENTRYPOINT": '["tini", "-e", "143", "--", "gigas-exporter"]',
         "CMD": '["serve"]',
     }
