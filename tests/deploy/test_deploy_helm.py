@@ -86,6 +86,28 @@ def test_shards_are_counted_from_one(helm: Helm, chart: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("name", _VALUES)
+def test_pods_are_restricted_and_probed_without_a_password(helm: Helm, chart: Path, name: str) -> None:
+    """Each pod meets Pod Security `restricted`; probes ask without credentials, by its scheme."""
+    manifests = _render(helm, chart, "--values", _values(chart, name))
+    (workload,) = (each for each in manifests if each["kind"] in {"Deployment", "StatefulSet"})
+    pod = workload["spec"]["template"]["spec"]
+    kinds = {kind for volume in pod["volumes"] for kind in volume.keys() - {"name"}}
+    assert kinds <= {"configMap", "secret", "emptyDir"}
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    (container,) = pod["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "privileged": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    scheme = "HTTPS" if name == "everything" else "HTTP"
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"] == {"path": "/-/healthy", "port": "metrics", "scheme": scheme}
+
+
 def test_rules_and_dashboards_are_those_of_the_repository(helm: Helm, chart: Path, repository: Path) -> None:
     """The chart carries both rule files, with the address of your Grafana, and each dashboard."""
     manifests = _render(helm, chart, "--values", _values(chart, "everything"))
