@@ -24,21 +24,22 @@ COMMAND = [sys.executable, "-m", "gigas_exporter", "serve", "--web.listen-addres
 
 
 def holds_sigterm(pid: int) -> bool:
-    """Whether a process blocks SIGTERM now."""
+    """Whether a process blocks or handles SIGTERM now."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return bool(int(status.split("SigBlk:")[1].split()[0], 16) & 1 << (signal.SIGTERM - 1))
+    masks = (int(status.split(name)[1].split()[0], 16) for name in ("SigBlk:", "SigCgt:"))
+    return any(mask & 1 << (signal.SIGTERM - 1) for mask in masks)
 
 
 @pytest.mark.parametrize("delay_seconds", [0.0, 0.1, 0.3, 1.0])
 def test_sigterm_in_the_first_second_is_success(tmp_path: Path, cloud: SimulatorServer, delay_seconds: float) -> None:
-    """From the moment on at which signals are held, which is before anything large is imported."""
+    """From the moment on at which it is handled, which is before anything large is imported; and within a second."""
     environ = account_environment(cloud)
     with subprocess.Popen(COMMAND, env=environ, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
         while not holds_sigterm(process.pid):
             time.sleep(0.001)
         time.sleep(delay_seconds)
         process.terminate()
-        assert process.wait(allowed(5)) == 0
+        assert process.wait(allowed(1)) == 0
 
 
 def test_signals_are_held_a_tenth_of_a_second_after_exec(tmp_path: Path, clean: Mapping[str, str]) -> None:

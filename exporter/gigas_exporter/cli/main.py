@@ -16,6 +16,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from gigas_exporter import __version__, formatting
+from gigas_exporter.cli import LONG_RUNNING
 from gigas_exporter.cli.standard_output import OutputError, standard_output
 from gigas_exporter.cli.usage import CommandGroup, usage_message
 from gigas_exporter.errors import ConfigError, GigasError
@@ -27,8 +28,6 @@ FAILURE: Final = 1
 WRONG_USE: Final = 2
 _INTERRUPTED: Final = 130
 _NO_THREAD: Final = "can't start new thread"  # Python has no class of its own for it
-
-_LONG_RUNNING: Final = frozenset({"serve", "demo", "simulate"})  # these wait for signals
 
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "serve": ("serve", "Poll and serve metrics until told to stop."),
@@ -93,7 +92,7 @@ def cli(ctx: click.Context) -> None:
 
     So that nobody learns from a failed restore that a disk had no backup.
     """
-    if ctx.invoked_subcommand not in _LONG_RUNNING:
+    if ctx.invoked_subcommand not in LONG_RUNNING:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
 
