@@ -20,7 +20,7 @@ _CANNOT_RUN: Final[Mapping[str, str]] = {
     r"docker ": "needs Docker; tests/deploy runs the Dockerfile's steps and checks the compose file",
     r"helm ": "needs a cluster; tests/deploy renders the chart",
     r"kubectl ": "needs a cluster; tests/deploy builds and validates the manifests",
-    r"make deb |apt install \./dist/": "needs root and minutes; make release-check builds, installs and tries the package",
+    r"make deb |apt install \./dist/": "needs root and minutes; make release-check builds and tries the package",
     r"systemctl ": "needs systemd as init; tests/deploy verifies the unit and runs the exporter in its sandbox",
     r"make (demo|test|docs|dashboards|bench|soak)\b": "runs what this test is a part of; CI runs each target",
     r"end=|python tests/dashboards/|promtool tsdb |prometheus ": "fills a Prometheus for minutes, to measure",
