@@ -65,6 +65,13 @@ def test_ambiguous_framing_is_rejected(api: Any, clients: Any, clock: Any, frami
     assert server.connections == 3
 
 
+@pytest.mark.parametrize("length", [b"%d ", b"  %d", b"\t%d \t"])
+def test_white_space_around_a_length_is_no_part_of_it(api: Any, clients: Any, length: bytes) -> None:
+    """Servers that fill the length in afterwards leave some (RFC 9110, section 5.5)."""
+    server = api(sends(HEAD, b"Content-Length:", length % len(DISK), b"\r\n\r\n", DISK, then_closes=False))
+    assert clients(server.url).get_disk("1", "2").id == "2"
+
+
 @pytest.mark.parametrize("size", [b"-1", b"+9", b"0x9", b"0_9", b"", b" 9", b"9 9", b"fffffffff", b"9;" + b"x" * 9000])
 def test_a_lax_chunk_size_is_rejected(api: Any, clients: Any, clock: Any, size: bytes) -> None:
     """A chunk's size is hexadecimal digits and nothing else (RFC 9112, section 7.1)."""

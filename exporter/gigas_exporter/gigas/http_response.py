@@ -93,7 +93,7 @@ class HTTPResponse(http.client.HTTPResponse):
 
     def _check_framing(self) -> None:
         """Reject what readers of HTTP understand differently: where they differ, a body may be another's."""
-        lengths = self.headers.get_all("Content-Length", [])
+        lengths = [each.strip(" \t") for each in self.headers.get_all("Content-Length", [])]
         encodings = self.headers.get_all("Transfer-Encoding", [])
         if encodings and ([each.lower() for each in encodings] != ["chunked"] or lengths):
             raise http.client.HTTPException("ambiguous framing")
