@@ -172,8 +172,8 @@ sbom: $(RELEASE)  ## write dist/sbom.cdx.json, the CycloneDX list of what is ins
 	scripts/write-sbom .venv-release/bin dist/sbom.cdx.json
 
 .PHONY: audit
-audit: $(RELEASE)  ## look the locked versions up among known vulnerabilities (needs the network)
-	.venv-release/bin/pip-audit --require-hashes --disable-pip --requirement requirements/runtime.txt $(ARGS)
+audit: $(RELEASE)  ## look the locked versions up among known vulnerabilities (needs the network; what cannot be looked up is an error)
+	.venv-release/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements/runtime.txt $(ARGS)
 
 .PHONY: fresh
 fresh:  ## run make demo and make test in clean roots of Debian 12 and 13 (as root; an hour)
