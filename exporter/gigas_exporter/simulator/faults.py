@@ -1,7 +1,7 @@
 """Faults on request: kind, place and frequency.
 
-What each kind does is :data:`KINDS`; how it is done lies with the server (what happens on the connection), with
-:mod:`.paging` (lists) and with :mod:`.spoiling` (bodies).
+What each kind does is :data:`KINDS`; how it is done lies with the server (what happens on the connection) and with
+:mod:`.paging` (lists). Tests register further kinds, which change bodies.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ import itertools
 import math
 import random
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from gigas_exporter.simulator.http import SimResponse
 from gigas_exporter.simulator.paging import PagingOptions
 
-__all__ = ["KINDS", "Fault", "Faults", "paging_options"]
+__all__ = ["KINDS", "BodyChange", "Fault", "Faults", "change_body", "paging_options", "register_kinds"]
 
-KINDS: Mapping[str, str] = {
+KINDS: dict[str, str] = {
     # before the answer
     "latency": "waits `seconds` before it answers",
     "status": "answers `status`, with a Retry-After header of `retry_after` where given",
@@ -32,27 +33,6 @@ KINDS: Mapping[str, str] = {
     "drip_body": "sends the body byte by byte, `seconds` apart",
     "truncated": "closes in the middle of the body, whose whole length was announced",
     "truncated_unframed": "closes in the middle of a body whose end is the connection's end",
-    # other bodies
-    "html": "an HTML page as the body",
-    "empty": "no body",
-    "truncated_json": "half of the JSON as a whole body",
-    "not_an_array": "a list wrapped into an object",
-    "deep_nesting": "100,000 brackets",
-    "gzip_bomb": "an array of `size` bytes that is small on the wire",
-    "huge_body": "an array of `size` bytes",
-    "crowded_body": "an array of `size` bytes with `value` in it as often as there is room",
-    # other values in the items; `field` says in which field
-    "value": "`field` has `value`",
-    "wrong_types": "fields have values of another type",
-    "nulls": "fields are null",
-    "nan": "a number is NaN",
-    "infinity": "a number is 1e999",
-    "long_number": "a number has 5,000 digits",
-    "invalid_utf8": "a text has bytes that are no UTF-8",
-    "lone_surrogate": "a text has half of a surrogate pair",
-    "long_text": "a text of 100 kB",
-    "future_dates": "dates lie `seconds` ahead",
-    "duplicate_ids": "the first item comes again, with another status",
     # paging
     "ignored_limit": "everything comes at once, without headers",
     "lowered_limit": "pages of at most `size` items",
@@ -64,16 +44,12 @@ KINDS: Mapping[str, str] = {
     "expired_token": "new tokens live `seconds`",
 }
 
-_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+_DEFAULTS: dict[str, Mapping[str, Any]] = {
     "latency": {"seconds": 1.0},
     "status": {"status": 500},
     "drip_headers": {"seconds": 0.05},
     "drip_body": {"seconds": 0.05},
     "redirect": {"value": "http://elsewhere.example/"},
-    "gzip_bomb": {"size": 64 << 20},
-    "huge_body": {"size": 32 << 20},
-    "crowded_body": {"size": 16 << 20, "value": "[[]]"},
-    "future_dates": {"seconds": 86_400.0},
     "lowered_limit": {"size": 10},
     "lying_total": {"size": 1_000_000},
     "moving_items": {"size": 1},
@@ -153,6 +129,24 @@ class Fault:
     def concerns(self, operation: str, account: str | None) -> bool:
         """Return whether a request could be struck."""
         return (self.account is None or self.account == account) and fnmatch.fnmatchcase(operation, self.operation)
+
+
+BodyChange = Callable[[SimResponse, Collection[Fault], float], SimResponse]
+_body_changes: list[BodyChange] = []
+
+
+def register_kinds(kinds: Mapping[str, str], defaults: Mapping[str, Mapping[str, Any]], change: BodyChange) -> None:
+    """Add kinds of faults; ``change`` makes of a response at a time what they say."""
+    KINDS.update(kinds)
+    _DEFAULTS.update(defaults)
+    _body_changes.append(change)
+
+
+def change_body(response: SimResponse, faults: Collection[Fault], now: float) -> SimResponse:
+    """Return what the faults of registered kinds make of a response."""
+    for change in _body_changes:
+        response = change(response, faults, now)
+    return response
 
 
 class Faults:

@@ -26,10 +26,9 @@ from typing import Any, Self, cast
 from gigas_exporter.simulator.api import Api, MatchedRoute, identify
 from gigas_exporter.simulator.cloud import SimulatedCloud
 from gigas_exporter.simulator.control import CONTROL_PATH, Control
-from gigas_exporter.simulator.faults import Fault, Faults, paging_options
+from gigas_exporter.simulator.faults import Fault, Faults, change_body, paging_options
 from gigas_exporter.simulator.http import SimError, SimRequest, SimResponse
 from gigas_exporter.simulator.request_log import LoggedRequest, RequestLog
-from gigas_exporter.simulator.response_corruption import corrupt
 
 __all__ = ["SimulatorServer"]
 
@@ -142,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
             expired = faults.get("expired_token")
             life = expired.seconds or 0.0 if expired is not None else -1.0
             answer = served.api.answer(call, request, paging_options(faults), life)
-        answer = corrupt(answer, struck.values(), served.world.now())
+        answer = change_body(answer, struck.values(), served.world.now())
         self._note(call, request, answer.status)
         self._send(answer, faults)
 

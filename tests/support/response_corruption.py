@@ -1,4 +1,4 @@
-"""Good answers made bad: what faults do to bodies."""
+"""Kinds of faults that change bodies, for the simulator in tests."""
 
 from __future__ import annotations
 
@@ -11,11 +11,41 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
-from gigas_exporter.simulator.faults import Fault
+from gigas_exporter.simulator.faults import KINDS, Fault, register_kinds
 from gigas_exporter.simulator.http import SimResponse
 from gigas_exporter.simulator.json_encoding import dump
 
-__all__ = ["corrupt"]
+__all__ = ["register"]
+
+_KINDS = {
+    # other bodies
+    "html": "an HTML page as the body",
+    "empty": "no body",
+    "truncated_json": "half of the JSON as a whole body",
+    "not_an_array": "a list wrapped into an object",
+    "deep_nesting": "100,000 brackets",
+    "gzip_bomb": "an array of `size` bytes that is small on the wire",
+    "huge_body": "an array of `size` bytes",
+    "crowded_body": "an array of `size` bytes with `value` in it as often as there is room",
+    # other values in the items; `field` says in which field
+    "value": "`field` has `value`",
+    "wrong_types": "fields have values of another type",
+    "nulls": "fields are null",
+    "nan": "a number is NaN",
+    "infinity": "a number is 1e999",
+    "long_number": "a number has 5,000 digits",
+    "invalid_utf8": "a text has bytes that are no UTF-8",
+    "lone_surrogate": "a text has half of a surrogate pair",
+    "long_text": "a text of 100 kB",
+    "future_dates": "dates lie `seconds` ahead",
+    "duplicate_ids": "the first item comes again, with another status",
+}
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "gzip_bomb": {"size": 64 << 20},
+    "huge_body": {"size": 32 << 20},
+    "crowded_body": {"size": 16 << 20, "value": "[[]]"},
+    "future_dates": {"seconds": 86_400.0},
+}
 
 _NESTING = 100_000
 _LONG_NUMBER = 5_000
@@ -38,6 +68,12 @@ _RAW: Mapping[str, tuple[tuple[str, ...], bytes]] = {
 }
 
 Item = dict[str, Any]
+
+
+def register() -> None:
+    """Add the kinds to the simulator of this process, once."""
+    if not KINDS.keys() & _KINDS.keys():
+        register_kinds(_KINDS, _DEFAULTS, corrupt)
 
 
 def corrupt(answer: SimResponse, faults: Iterable[Fault], now: float) -> SimResponse:
