@@ -31,7 +31,8 @@ class FairLock:
     """A lock within a lock: a client's requests wait for the client's own, and its first one for the shared one.
 
     Both are granted in order of arrival, so at the shared lock nobody waits for more than one request of each other
-    client. To be used from one event loop.
+    client. To be used from one event loop. Behind 100 wrong passwords of one address (bcrypt's cost 10, busy machine) a
+    new one of another address waits 0.15 s, at a plain lock 12 s, which is more than Prometheus' time-out of a scrape.
 
     Args:
         max_waiting: How many requests may wait. Beyond it only the first request of a client may, up to twice as many.
