@@ -48,11 +48,9 @@ _HTTP = (
     "sharding/test_sharding_requests.py",
     "simulator/*",
     "statuspage/test_statuspage_render.py",
-    "statuspage/test_statuspage_visits.py",
     "web/test_web_head.py",
     "web/test_web_routes.py",
     "web/test_web_server.py",
-    "web/test_web_stream.py",
 )
 _PROCESS_EVENTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system"})
 _EVENTS = {
