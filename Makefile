@@ -22,8 +22,7 @@ TOGETHER := --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 AGAIN = $(PYTHON) -m pytest --last-failed --last-failed-no-failures=none -rf
 LEAST_COVERAGE := 95
 # Run without coverage: among their thousands of threads one is sooner or later interrupted by the garbage collector while
-# it holds coverage's lock, which it cannot take twice, and all of them wait for ever; or Python refuses to trace a thread
-# because it has just begun to trace another, and the thread ends.
+# it holds coverage's lock, which it cannot take twice, and all of them wait for ever.
 UNTRACED := tests/faults tests/trust
 
 RUNTIME := $(VENV)/.installed-runtime

@@ -73,3 +73,29 @@ def test_what_a_caller_sets_does_not_reach_the_tests(repository: Path, processes
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
+
+
+_THREADS = """
+import sys, threading
+sys.path.insert(0, "tests")
+from support.kinds import doing_no_more_than
+sys.setswitchinterval(1e-6)
+threading.settrace(lambda *_: None)
+ended = []
+with doing_no_more_than("http"):
+    for _ in range(150):
+        threads = [threading.Thread(target=ended.append, args=(1,)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+print(len(ended))
+"""
+
+
+def test_the_watch_over_kinds_ends_no_thread(repository: Path) -> None:
+    """All threads run that begin while others do, although tracing begins for each of them."""
+    done = subprocess.run(
+        [sys.executable, "-c", _THREADS], cwd=repository, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert (done.stdout, done.stderr) == ("1200\n", "")

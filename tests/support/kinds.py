@@ -75,36 +75,45 @@ def kind_of(item: pytest.Item) -> str:
     return "system"
 
 
-class _Watch:
-    """Hears of everything that Python does for this process; a hook of ``sys`` cannot be taken out again."""
+class _Excluded:
+    """The name of an event that a test must not cause, as a key of a dictionary."""
 
-    def __init__(self) -> None:
-        self.kind = ""
-        self.excluded: frozenset[str] = frozenset()
-        self.broken: str | None = None
+    def __init__(self, event: str, kind: str) -> None:
+        self._event, self._kind = event, kind
 
-    def hear(self, event: str, _: object) -> None:
-        if event in self.excluded:
-            self.broken = event
+    def __hash__(self) -> int:
+        return hash(self._event)
+
+    def __eq__(self, event: object) -> bool:
+        """Called when the event itself is looked up, that is, when it has happened."""
+        if event == self._event:
+            _broken.append(self._event)
             raise DoesMoreError(
-                f"a {self.kind} test must not cause {event}: name its file otherwise in tests/support/kinds.py"
+                f"a {self._kind} test must not cause {event}: name its file otherwise in tests/support/kinds.py"
             )
+        return self is event
 
 
-_watch: list[_Watch] = []
+# Python tells a hook of all that happens, and the hook cannot be taken out again. This one looks the event up without
+# running any Python: where it did, another thread might run meanwhile, and Python 3.11 ends a thread of which tracing
+# begins while it does for another.
+_excluded: dict[object, None] = {}
+_broken: list[str] = []
+_hooks: list[object] = []
 
 
 @contextmanager
 def doing_no_more_than(kind: str) -> Iterator[None]:
     """Fail when what is done in the block exceeds a kind, whichever thread does it."""
-    if not _watch:
-        _watch.append(_Watch())
-        sys.addaudithook(_watch[0].hear)
-    watch = _watch[0]
-    watch.kind, watch.excluded, watch.broken = kind, _EVENTS.get(kind, frozenset()), None
+    if not _hooks:
+        _hooks.append(_excluded.get)
+        sys.addaudithook(_excluded.get)
+    _broken.clear()
+    for event in _EVENTS.get(kind, ()):
+        _excluded[_Excluded(event, kind)] = None
     try:
         yield
     finally:
-        watch.excluded = frozenset()
-    if watch.broken is not None:  # in a thread, or caught
-        raise DoesMoreError(f"a {kind} test must not cause {watch.broken}")
+        _excluded.clear()
+    if _broken:  # in a thread, or caught
+        raise DoesMoreError(f"a {kind} test must not cause {_broken[0]}")

@@ -42,6 +42,7 @@ _USUAL_LIMIT: Final = 512
 _MIN_LIMIT: Final = 16
 _DESCRIPTORS_KEPT_FREE: Final = 128  # for the API's connections, files and what libraries hold open
 _WORKERS: Final = 6  # at most one each checks a password and renders a status page; the others render metrics
+_START_SECONDS: Final = 10.0
 _OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _ACCEPTS_AT_ONCE: Final = 64
 _RETRY_SECONDS: Final = 0.1
@@ -145,17 +146,17 @@ class Server:
         self._done = asyncio.Event()
         self._empty = asyncio.Event()
         thread = threading.Thread(target=self._run, name="web", daemon=True)
-        started = threading.Barrier(_WORKERS + 1)
+        started = threading.Barrier(_WORKERS + 1, timeout=_START_SECONDS)
         try:
             for _ in range(_WORKERS):  # all of them now: later there may be no more threads
                 self._executor.submit(started.wait)
+            started.wait()
             thread.start()
-        except RuntimeError:
+        except RuntimeError as error:
             started.abort()
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._loop.close()
-            raise
-        started.wait()
+            raise RuntimeError(str(error) or "a thread does not begin") from error
         self._thread = thread
 
     def close(self, grace_seconds: float = 5.0) -> bool:
