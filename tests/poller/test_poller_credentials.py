@@ -154,7 +154,7 @@ def test_a_reload_goes_on_with_polls_that_it_does_not_change(watch: Watch) -> No
         watching.service.reload(told)
         await_true(lambda: watching.observed.ended("disks") == 3, seconds=5)
         assert {key[2] for key in watching.observed.polls} == {None}
-        watching.service.reload(replace(told, poll=replace(told.poll, interval=30.0)))
+        watching.service.reload(replace(told, poll=told.poll.model_copy(update={"interval": 30.0})))
         await_true(lambda: watching.inventory("1").intervals["disks"] == 30.0)
         await_true(lambda: watching.observed.ended("disks") >= 4)
 

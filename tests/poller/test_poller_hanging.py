@@ -78,7 +78,7 @@ def test_threads_do_not_grow_with_accounts(watch: Watch) -> None:
     before = threading.active_count()
     with RawApi([str(number) for number in range(300)]) as api:
         settings = replace(one_credential(api, interval=30.0), accounts=(), discovery=api_key("a-key"))
-        watching = watch(replace(settings, poll=replace(settings.poll, backups_interval=60.0)))
+        watching = watch(replace(settings, poll=settings.poll.model_copy(update={"backups_interval": 60.0})))
         most = 0
         deadline = time.monotonic() + 120.0
         while watching.service.not_ready() is not None:

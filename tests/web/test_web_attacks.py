@@ -417,9 +417,7 @@ def test_a_thread_that_cannot_be_had_refuses_nobody(
         assert wire(server).ask().status == 200
 
 
-def test_a_thread_that_never_begins_is_an_error(
-    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_thread_that_never_begins_is_an_error(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
     """A start that waited for it for ever would look like one that takes its time."""
     submit, asked = ThreadPoolExecutor.submit, []
 
