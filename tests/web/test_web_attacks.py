@@ -417,21 +417,6 @@ def test_a_thread_that_cannot_be_had_refuses_nobody(
         assert wire(server).ask().status == 200
 
 
-def test_a_thread_that_never_begins_is_an_error(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A start that waited for it for ever would look like one that takes its time."""
-    submit, asked = ThreadPoolExecutor.submit, []
-
-    def lose_one(pool: ThreadPoolExecutor, *arguments: Any) -> None:
-        asked.append(arguments)
-        if len(asked) > 1:
-            submit(pool, *arguments)
-
-    monkeypatch.setattr(ThreadPoolExecutor, "submit", lose_one)
-    monkeypatch.setattr(web_server, "_START_SECONDS", 0.1)
-    with pytest.raises(RuntimeError, match="a thread does not begin"):
-        serve()
-
-
 @pytest.mark.parametrize(
     ("descriptors", "wanted", "cap"),
     [(1024, None, 512), (256, None, 128), (64, None, 16), (-1, None, 512), (1024, 20, 20), (100, 700, 16)],
