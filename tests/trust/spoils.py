@@ -29,6 +29,7 @@ DATES = ("created_at", "updated_at", "date_created")
 IDS = ("id", "disk_id", "virtual_machine_id")
 DISK_FIELDS = ("id", "autobackup", "is_swap", "error", "status", "created_at", "mount_point", "locked")
 BACKUP_FIELDS = ("id", "disk_id", "date_created", "status", "backup_size", "locked")
+NOT_USABLE = ("failed", "in progress", None)
 NEVER_TRUE: Mapping[str, tuple[Any, ...]] = {
     "flag": (7, 2.5, "perhaps", {"enabled": None}, ["x"]),
     "date": (12, "yesterday", "2026-01-31", {"at": 1}, ["x"], True),
@@ -125,7 +126,7 @@ def _on_items(change: Callable[[Item, str, random.Random], None]) -> Spoil:
         for items in lists:
             for item in map(_inside, items if is_all else [chance.choice(items)]):
                 # Of a backup that is not usable, what says so must stay.
-                if field in item and not (field == "status" and item[field] in {"failed", "in progress", None}):
+                if field in item and not (field == "status" and item[field] in NOT_USABLE):
                     change(item, field, chance)
 
     return spoil
@@ -318,6 +319,6 @@ SPOILS: Mapping[str, Spoil] = {
 def spoil_fleet(api: SmallApi, account: str, chance: random.Random) -> tuple[str, ...]:
     """Spoil an account's lists in one to three ways; return which."""
     chosen = tuple(chance.sample(sorted(SPOILS), chance.choice([1, 1, 2, 3])))
-    for name in chosen:
+    for name in sorted(chosen, key=lambda each: each == "disks hidden"):  # of no disks nothing can be spoilt
         SPOILS[name](api, account, chance)
     return chosen
