@@ -118,7 +118,7 @@ def _usable_dates(world: SimulatedCloud, account_id: str, disk: Disk) -> list[fl
 _TRUTHS: Mapping[str, Callable[[SimulatedCloud, str, Disk], float | None]] = {
     "gigas_disk_info": lambda _world, _account_id, _disk: 1.0,
     "gigas_disk_size_bytes": lambda _world, _account_id, disk: disk.size_bytes,
-    "gigas_disk_error": lambda _world, _account_id, disk: disk.error,
+    "gigas_disk_error": lambda _world, _account_id, disk: disk.has_error,
     "gigas_disk_locked": lambda _world, _account_id, disk: disk.locked,
     "gigas_disk_autobackup": lambda _world, _account_id, disk: disk.autobackup,
     "gigas_disk_backups_poll_success": lambda _world, _account_id, _disk: 1.0,
