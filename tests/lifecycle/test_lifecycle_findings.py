@@ -18,7 +18,7 @@ def test_the_page_is_refreshed_while_nothing_happens(monkeypatch: pytest.MonkeyP
     refreshed, collected = threading.Event(), threading.Event()
     monkeypatch.setattr(app, "_REFRESH_SECONDS", 0.01)
     monkeypatch.setattr(memory, "COLLECTION_SECONDS", 0.03)
-    monkeypatch.setattr(memory, "collect", collected.set)
+    monkeypatch.setattr(memory, "release_memory", collected.set)
     waiting: Any = SimpleNamespace(_page=SimpleNamespace(refresh=refreshed.set), _clock=SystemClock())
     received: list[signal.Signals] = []
 
