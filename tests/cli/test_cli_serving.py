@@ -38,16 +38,17 @@ STARVED = """
 import sys, threading
 from gigas_exporter.cli.main import main
 
-left, start = int(sys.argv.pop(1)), threading._start_new_thread
+name = "_start_joinable_thread" if hasattr(threading, "_start_joinable_thread") else "_start_new_thread"
+left, start = int(sys.argv.pop(1)), getattr(threading, name)
 
-def starved(*arguments):
+def starved(*arguments, **more):
     global left
     left -= 1
     if left < 0:
         raise RuntimeError("can't start new thread")
-    return start(*arguments)
+    return start(*arguments, **more)
 
-threading._start_new_thread = starved
+setattr(threading, name, starved)
 sys.exit(main())
 """
 
