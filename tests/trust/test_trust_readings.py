@@ -392,6 +392,22 @@ def test_own_lists_that_are_not_of_the_disk(api: SmallApi, tell: Tell, *, is_swe
     assert "a disk's own list of backups has those of other disks" in told.words
 
 
+@pytest.mark.parametrize("is_swept", [True, False])
+def test_own_lists_that_are_alike(api: SmallApi, tell: Tell, *, is_swept: bool) -> None:
+    """Backups that name no disk and are listed for disks of several machines say nothing of any disk."""
+    everything = [{**item, "disk_id": None} for item in api.lists[BACKUPS] if item["disk_id"] != MISSED]
+    for path in api.lists:
+        if path.endswith("/backups"):
+            api.lists[path] = list(everything)
+    if not is_swept:
+        del api.lists[BACKUPS]
+    told = tell()
+    assert told.status == 2, told.words
+    assert (str(MISSED) in told.finding("backups_unreadable")) == is_swept  # without a sweep the poll fails as a whole
+    assert told.finding("never_backed_up") == set()
+    assert "the same backups are listed for disks of different virtual machines" in told.words
+
+
 def test_disks_that_backups_name_in_another_way(api: SmallApi, tell: Tell) -> None:
     """What names no listed disk is believed to be of the disk under whose address it is listed."""
     for item in backups_of(api):

@@ -243,7 +243,8 @@ class AccountPoller:
             outcome = inventory.outcomes.get("disks") if inventory is not None else None
             if inventory is not None and inventory.disks is not None:
                 required = {disk_id for disk_id, asked in inventory.requirements.items() if asked.required}
-                return KnownDisks(tuple(inventory.disks.disks), required, outcome is None or outcome.success)
+                machines = {disk.id: disk.virtual_machine_id for disk in inventory.disks.disks.values()}
+                return KnownDisks(machines, required, outcome is None or outcome.success)
             if outcome is not None or not deadline.wait(_WAIT_FOR_DISKS_STEP_SECONDS):
                 raise GigasError("backups: the disks of the account could not be read yet")
 

@@ -50,14 +50,19 @@ class KnownDisks:
     """The disks of an account.
 
     Attributes:
-        ids: All of them.
+        machines: By disk, the virtual machine that it is attached to.
         required: Those that must have a backup.
         readable: Whether the last poll of the disks succeeded.
     """
 
-    ids: Collection[str]
+    machines: Mapping[str, str | None]
     required: Collection[str]
     readable: bool = True
+
+    @property
+    def ids(self) -> Collection[str]:
+        """All disks."""
+        return self.machines.keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +137,7 @@ class BackupsReader:
                 if self._source == "account" or not self._may_ask_disks(error, known_disks, deadline):
                     raise
         deadline = new_deadline(max(self._interval, poll_deadline(self._interval)))
-        return self._disk_by_disk(known_disks(deadline).ids, previous, deadline)
+        return self._disk_by_disk(known_disks(deadline), previous, deadline)
 
     def _may_ask_disks(
         self, error: ApiError, known_disks: Callable[[Deadline], KnownDisks], deadline: Deadline
@@ -169,9 +174,9 @@ class BackupsReader:
         try:
             disks = known_disks(deadline)
         except GigasError:
-            disks, are_disks_known = KnownDisks((), frozenset()), False
+            disks, are_disks_known = KnownDisks({}, frozenset()), False
         unbacked = [each for each in disks.ids if each in disks.required and not _has_usable(summaries.get(each))]
-        lists = self._read_lists(unbacked, disks.ids, deadline, limit=_MAX_CONFIRMED_DISKS)
+        lists = self._read_lists(unbacked, disks, deadline, limit=_MAX_CONFIRMED_DISKS)
         before: Mapping[str, BackupSummary] = previous.summaries if previous is not None else {}
         # What the own list of a disk said before counts where there was no time to ask again.
         confirmed = previous.confirmed if previous is not None else frozenset()
@@ -210,10 +215,9 @@ class BackupsReader:
             count_statuses(backups),
         )
 
-    def _disk_by_disk(
-        self, disk_ids: Collection[str], previous: BackupSnapshot | None, deadline: Deadline
-    ) -> BackupsPoll:
-        lists = self._read_lists(disk_ids, disk_ids, deadline)
+    def _disk_by_disk(self, disks: KnownDisks, previous: BackupSnapshot | None, deadline: Deadline) -> BackupsPoll:
+        disk_ids = disks.ids
+        lists = self._read_lists(disk_ids, disks, deadline)
         failed = frozenset(disk_ids) - set(lists.summaries) - lists.gone
         if disk_ids and not lists.summaries and not lists.gone:
             raise lists.first_failure or TransportError("list_disk_backups", "timeout", "no time was left for any disk")
@@ -233,15 +237,15 @@ class BackupsReader:
         return BackupsPoll("disk", reading, lists.invalid + _unclear_statuses(reading), lists.first_failure)
 
     def _read_lists(
-        self, disk_ids: Collection[str], listed: Collection[str], deadline: Deadline, limit: int | None = None
+        self, disk_ids: Collection[str], disks: KnownDisks, deadline: Deadline, limit: int | None = None
     ) -> _DiskLists:
-        """Read the own lists of some of the listed disks, those first that were not asked for the longest time.
+        """Read the own lists of some of the disks, those first that were not asked for the longest time.
 
         Of those that were asked in one poll, those that failed come last the next time.
         """
         self._asked_at = {each: self._asked_at[each] for each in disk_ids if each in self._asked_at}
         wanted = sorted(disk_ids, key=lambda each: self._asked_at.get(each, float("-inf")))[:limit]
-        breaker, names = _CircuitBreaker(), frozenset(listed)
+        breaker, names = _CircuitBreaker(), frozenset(disks.ids)
 
         def read(disk_id: str) -> _DiskBackups | GigasError | None:
             return self._read_list(disk_id, names, deadline, breaker)
@@ -249,8 +253,13 @@ class BackupsReader:
         lists = _DiskLists()
         results = self._helpers.map(read, wanted, self._concurrency if deadline.may_retry() else 1)
         now = self._clock.monotonic()
+        ambiguous = _ambiguous_disks(
+            {each: one.unnamed for each, one in results.items() if isinstance(one, _DiskBackups)}, disks.machines
+        )
         for disk_id in wanted:
             result = results[disk_id]
+            if disk_id in ambiguous:
+                result = DecodeError("disk_id", "the same backups are listed for disks of different virtual machines")
             if isinstance(result, _DiskBackups):
                 lists.invalid.update(result.invalid)
                 lists.by_status.update(result.by_status)
@@ -278,13 +287,14 @@ class BackupsReader:
         except GigasError as error:
             self._asked_at[disk_id] = asked_at
             if _status(error) == HTTPStatus.NOT_FOUND and self._is_gone(disk_id, deadline):
-                return _DiskBackups(None, {}, {})
+                return _DiskBackups(None, {}, {}, frozenset())
             breaker.on_failure(error)
             return strip_traceback(error)
         self._asked_at[disk_id] = asked_at
         breaker.on_success()
         summary = summarize_backups(own, self._words, self._clock.monotonic())
-        return _DiskBackups(summary, listing.invalid, count_statuses(own))
+        unnamed = frozenset((each.id, each.date_created) for each in own if each.disk_id is None)
+        return _DiskBackups(summary, listing.invalid, count_statuses(own), unnamed)
 
     def _is_gone(self, disk_id: str, deadline: Deadline) -> bool:
         try:
@@ -305,11 +315,15 @@ class _BackupsPage:
 
 @dataclass(frozen=True, slots=True)
 class _DiskBackups:
-    """One disk's own list; no summary when the disk has been deleted since it was listed."""
+    """One disk's own list; no summary when the disk has been deleted since it was listed.
+
+    ``unnamed`` are the ids and dates of the backups that name no disk.
+    """
 
     summary: BackupSummary | None
     invalid: Mapping[str, int]
     by_status: Mapping[str, int]
+    unnamed: frozenset[tuple[str, float | None]]
 
 
 @dataclass(slots=True)
@@ -357,6 +371,26 @@ def own_backups(backups: Collection[Backup], disk_id: str, listed: Collection[st
     if not own:
         raise DecodeError("disk_id", "a disk's own list of backups has those of other disks")
     return own
+
+
+def _ambiguous_disks(
+    unnamed: Mapping[str, Collection[tuple[str, float | None]]], machines: Mapping[str, str | None]
+) -> set[str]:
+    """Return the disks that share backups with disks of another virtual machine.
+
+    A backup that names no disk may be of all disks of its virtual machine, but of those of two it cannot be: the API
+    may list what it likes under a disk's address.
+    """
+    owners: dict[tuple[str, float | None], set[str]] = {}
+    for disk_id, backups in unnamed.items():
+        for backup in backups:
+            owners.setdefault(backup, set()).add(disk_id)
+    return {
+        disk_id
+        for disk_ids in owners.values()
+        if len({machines.get(each) for each in disk_ids} - {None}) > 1
+        for disk_id in disk_ids
+    }
 
 
 def _has_usable(summary: BackupSummary | None) -> bool:

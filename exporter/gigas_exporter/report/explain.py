@@ -39,6 +39,11 @@ def account_errors(inventory: AccountInventory, monotonic: float) -> list[str]:
             by_error.setdefault(outcome.error or "", []).append(resource)
     errors = [f"{who}: {' and '.join(resources)} could not be read: {error}" for error, resources in by_error.items()]
     doubt, machines = doubt_of_empty(inventory, monotonic), inventory.outcomes.get("virtual_machines")
+    if doubt:
+        errors.append(
+            f"{who}: the list of disks is empty, {doubt}: its credential may not see the disks"
+            " (gigas-exporter probe shows what the API answers)"
+        )
     if machines is not None and not machines.success and (doubt or _asks_for_labels(inventory)):
         errors.append(f"{who}: virtual machines could not be read: {machines.error}")
     errors.extend(
@@ -49,11 +54,6 @@ def account_errors(inventory: AccountInventory, monotonic: float) -> list[str]:
     is_known = inventory.current_disks(monotonic) is not None
     if is_known and inventory.backups is not None and inventory.current_backups(monotonic) is None:
         errors.append(f"{who}: backups were read too long ago to judge by")
-    if doubt:
-        errors.append(
-            f"{who}: the list of disks is empty, {doubt}: its credential may not see the disks"
-            " (gigas-exporter probe shows what the API answers)"
-        )
     return errors
 
 

@@ -62,7 +62,7 @@ def report_disks(
         warn(f"account {account_id}: virtual machines are not named: {error}")
     inventory = inventory.with_requirements(settings.policy)
     required = {disk_id for disk_id, asked in inventory.requirements.items() if asked.required}
-    known = KnownDisks([disk.id for disk in disks], required)
+    known = KnownDisks({disk.id: disk.virtual_machine_id for disk in disks}, required)
     reader = BackupsReader(
         client,
         account_id,
