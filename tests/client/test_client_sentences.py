@@ -17,7 +17,7 @@ SETTINGS = [
     ("list_disks", 415, "api.url"),
     ("list_disks", 422, "api.page_size"),
     ("list_disks", 429, "api.max_requests_per_second"),
-    ("list_disks", 501, "error of its own"),
+    ("list_disks", 501, "error of its own, or is not available now (127.0.0.1:"),
     ("list_backups", 403, "poll.backups_source"),
     ("list_backups", 404, "poll.backups_source"),
     ("list_backups", 405, "poll.backups_source"),

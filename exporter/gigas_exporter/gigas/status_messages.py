@@ -32,7 +32,7 @@ _NO_LOGIN: Final = "there may be no such way to log in; check api.url and api.lo
 _UNLABELLED: Final = frozenset({"base", "message"})
 _PAGE_SIZE: Final = "it may not take so many items a page; lower api.page_size"
 _REDIRECT: Final = "redirects are not followed ({peer}); check api.url"
-_SERVER: Final = "the API has an error of its own, or is not available now"
+_SERVER: Final = "the API has an error of its own, or is not available now ({peer})"
 
 
 def likely_cause(operation: str, status: int, peer: str) -> str:
