@@ -164,6 +164,22 @@ def test_a_login_answered_with_anything_else_waits(api: Any, clients: Any, clock
     assert len(door.logins) == 5
 
 
+def test_a_page_for_a_password_that_was_accepted_delays_it_half_an_interval(
+    api: Any, clients: Any, clock: Any, door: Door
+) -> None:
+    """It may be of a deployment, and the data must be fresh soon after."""
+    client = clients(api(door).url, LoginCredential("me", FixedSecret(Secret("right"), "x")), clock=clock)
+    assert client.get_disk("1", "2").id == "2"
+    door.scheme, door.password, door.status, door.body = "no longer {}", "wrong", 200, b"<html>maintenance</html>"
+    for _ in range(20):
+        with pytest.raises(DecodeError):
+            client.get_disk("1", "2")
+        clock.now += 30
+    assert len(door.logins) == 21
+    door.scheme, door.password = "{}", "right"
+    assert client.get_disk("1", "2").id == "2"
+
+
 @pytest.mark.parametrize("status", [301, 404, 405, 415])
 def test_a_login_that_is_not_there_is_sent_twice_an_interval_for_all(
     api: Any, clients: Any, clock: Any, door: Door, status: int

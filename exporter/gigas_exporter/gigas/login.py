@@ -56,6 +56,7 @@ class LoginBlock:
     """Whether a rejected login may be sent again.
 
     Attributes:
+        was_accepted: Whether the API ever accepted the login with this password.
         until: On the monotonic clock; ``None`` when nothing is blocked. A wait that is over is ended by the next login.
     """
 
@@ -64,7 +65,7 @@ class LoginBlock:
         self.until: float | None = None
         self._wait = 0.0
         self._error: Callable[[], GigasError] | None = None
-        self._was_accepted = False
+        self.was_accepted = False
         self._released_at: float | None = None
 
     def check(self) -> None:
@@ -83,7 +84,7 @@ class LoginBlock:
         is_first = self._error is None
         wait = first_wait_seconds / 2
         if is_rejected:
-            limit = _MAX_WAIT_ACCEPTED_SECONDS if self._was_accepted else _MAX_WAIT_SECONDS
+            limit = _MAX_WAIT_ACCEPTED_SECONDS if self.was_accepted else _MAX_WAIT_SECONDS
             wait = self._wait = min(limit, 2 * self._wait or first_wait_seconds)
         self._error = error
         self.until = self._clock.monotonic() + wait
@@ -91,7 +92,7 @@ class LoginBlock:
 
     def end(self) -> None:
         """Note that the login was accepted."""
-        self.until, self._wait, self._error, self._was_accepted = None, 0.0, None, True
+        self.until, self._wait, self._error, self.was_accepted = None, 0.0, None, True
 
     def release_on_reload(self) -> None:
         """Let the login be sent once more, at most once a minute: reloads may come many times a second."""

@@ -220,15 +220,17 @@ class LoginAuth:
             if error.status in _PASSING or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise
             if error.status not in _REJECTED:
-                again = partial(ApiError, error.operation, error.status, detail=error.detail)
-                self._block(state, {"status": error.status}, again, is_rejected=False)
+                failure = partial(ApiError, error.operation, error.status, detail=error.detail)
+                self._block(state, {"status": error.status}, failure, is_rejected=False)
                 raise
             message = f"the API refused the login (status {error.status}): check {self.secret_name}"
             self._block(state, {"status": error.status}, partial(AuthError, message))
             raise AuthError(message) from None
         except DecodeError as error:
-            # Some APIs say no with status 200, in JSON or on a page.
-            self._block(state, {"error": str(error)}, partial(DecodeError, error.field, error.detail))
+            # Some APIs say no with status 200, in JSON or on a page; to a known password a page may be of a deployment.
+            is_rejected = error.field == "token" or not state.block.was_accepted
+            again = partial(DecodeError, error.field, error.detail)
+            self._block(state, {"error": str(error)}, again, is_rejected=is_rejected)
             raise
         state.block.end()
         life = expires_at - self._clock.wall() if expires_at is not None else _MAX_LIFE_SECONDS
