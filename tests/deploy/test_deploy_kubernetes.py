@@ -117,9 +117,12 @@ def test_everything_speaks_of_the_same_port(manifests: list[Manifest]) -> None:
 
 
 def test_instance_outlives_the_pod(manifests: list[Manifest]) -> None:
-    """The scrape's `instance` is the exporter's name and not the address of the pod of the day."""
+    """The scrape's `instance` is the exporter's name, and no label names the pod of the day."""
     (endpoint,) = _only(manifests, "ServiceMonitor")["spec"]["endpoints"]
-    assert endpoint["relabelings"] == [{"targetLabel": "instance", "replacement": "gigas-exporter"}]
+    assert endpoint["relabelings"] == [
+        {"targetLabel": "instance", "replacement": "gigas-exporter"},
+        {"action": "labeldrop", "regex": "pod"},
+    ]
 
 
 def test_the_default_rules_are_there(repository: Path, manifests: list[Manifest]) -> None:
