@@ -36,6 +36,18 @@ def _calm(cloud: SimulatorServer) -> None:
             cloud.world.make_backup(disk.id)
 
 
+def test_a_shard_that_owns_no_account_has_checked_nothing(run: Run) -> None:
+    """That there is no disk to be seen is then no good news."""
+    statuses = {}
+    for shard in ("1/2", "2/2"):
+        outcome = run("check", GIGAS_SHARD=shard)
+        statuses[outcome.status] = outcome.out, run("check", "--nagios", GIGAS_SHARD=shard).status
+    assert set(statuses) == {1, 2}
+    words, nagios = statuses[2]
+    assert words.startswith("no disk could be checked; no account is read here: see the shard")
+    assert nagios == 3
+
+
 def test_every_trouble_is_found(run: Run, told: Callable[[str], str]) -> None:
     """Each story of the world is told by its finding, worst first, and the exempt disk says why."""
     outcome = run("check", "--output", "json")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gigas_exporter.clock import SystemClock
-from gigas_exporter.config import AccountSettings, DiscoveryFilter, PollSettings, Settings
+from gigas_exporter.config import AccountSettings, DiscoveryFilter, PollSettings, Settings, Shard
 from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import ApiSettings
 from gigas_exporter.model import Account
@@ -64,6 +64,17 @@ def test_filters_and_ended_products_are_skipped(watch: Watch, only: dict[str, An
         assert watched(watching) == expected
         assert watching.observed.counts[0] == len(expected)
         assert watching.observed.counts[2] == len(ACCOUNTS) - len(expected)
+
+
+def test_a_shard_that_owns_no_listed_account_says_so(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
+    """Once, and not as a failure."""
+    with RawApi(["1"]) as api:
+        owner = next(index for index in (1, 2) if Shard(index, 2).owns("1"))
+        watching = watch(replace(discovering(api), shard=Shard(3 - owner, 2)))
+        await_true(lambda: api.count("/accounts") >= 3)
+        assert watched(watching) == set()
+    said = [record.getMessage() for record in caplog.records if "shard" in record.getMessage()]
+    assert said == ["the shard owns none of the accounts, so that nothing is watched here"]
 
 
 def test_an_account_whose_disks_are_not_found_is_skipped(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:

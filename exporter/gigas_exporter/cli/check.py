@@ -218,6 +218,8 @@ class _Verdict:
         )
         self._result = result
         self._errors = result.errors()
+        if not result.inventories:
+            self._errors.append("no account is read here: see the shard, and what discovery leaves out")
         self._counts = count_findings(self.reports)
 
     @property

@@ -78,10 +78,12 @@ class AccountSource:
                 log("cannot list accounts", reason=error.reason, error=str(error))
                 self.fails = True
             raise
+        owned = self._owned(accounts)
         if self.fails or not self.listed:
             log = _log.warning if self.fails else _log.info
             log("accounts listed", accounts=len(accounts))
-        owned = self._owned(accounts)
+            if not owned:
+                _log.warning("the shard owns none of the accounts, so that nothing is watched here")
         excluded = frozenset(each for each in owned if self._settings.discovery_filter.excludes(owned[each].account))
         if new := excluded - self._excluded:
             _log.info("accounts skipped by status or product", accounts=len(new), among=", ".join(sorted(new)[:_SHOWN]))
