@@ -27,10 +27,11 @@ from gigas_exporter.gigas import ReadClient
 from gigas_exporter.gigas.ratelimit import DeadlineExceededError
 from gigas_exporter.inventory import BackupSnapshot, BackupStatuses, BackupSummary, summarize_backups
 from gigas_exporter.model import Backup
+from gigas_exporter.poller.backup_owners import ambiguous_disks, own_backups
 from gigas_exporter.poller.parallel import HelperThreads
 from gigas_exporter.poller.scheduler import poll_deadline
 
-__all__ = ["BackupsPoll", "BackupsReader", "BackupsSource", "KnownDisks", "NewDeadline", "own_backups"]
+__all__ = ["BackupsPoll", "BackupsReader", "BackupsSource", "KnownDisks", "NewDeadline"]
 
 BackupsSource = Literal["auto", "account", "disk"]
 NewDeadline = Callable[[float], Deadline]
@@ -253,7 +254,7 @@ class BackupsReader:
         lists = _DiskLists()
         results = self._helpers.map(read, wanted, self._concurrency if deadline.may_retry() else 1)
         now = self._clock.monotonic()
-        ambiguous = _ambiguous_disks(
+        ambiguous = ambiguous_disks(
             {each: one.unnamed for each, one in results.items() if isinstance(one, _DiskBackups)}, disks.machines
         )
         for disk_id in wanted:
@@ -357,40 +358,6 @@ class _CircuitBreaker:
 def _unclear_statuses(reading: BackupSnapshot) -> Counter[str]:
     """Return how many statuses were not understood; that depends on the words, which decoding does not know."""
     return Counter(status=sum(summary.unclear_statuses for summary in reading.summaries.values()))
-
-
-def own_backups(backups: Collection[Backup], disk_id: str, listed: Collection[str]) -> Collection[Backup]:
-    """Return the backups of a disk out of its own list: all, unless some are of other listed disks.
-
-    Raises:
-        DecodeError: Some are, and none names this disk: the API may list what it likes under the disk's address.
-    """
-    if all(each.disk_id == disk_id or each.disk_id not in listed for each in backups):
-        return backups
-    own = [each for each in backups if each.disk_id == disk_id]
-    if not own:
-        raise DecodeError("disk_id", "a disk's own list of backups has those of other disks")
-    return own
-
-
-def _ambiguous_disks(
-    unnamed: Mapping[str, Collection[tuple[str, float | None]]], machines: Mapping[str, str | None]
-) -> set[str]:
-    """Return the disks that share backups with disks of another virtual machine.
-
-    A backup that names no disk may be of all disks of its virtual machine, but of those of two it cannot be: the API
-    may list what it likes under a disk's address.
-    """
-    owners: dict[tuple[str, float | None], set[str]] = {}
-    for disk_id, backups in unnamed.items():
-        for backup in backups:
-            owners.setdefault(backup, set()).add(disk_id)
-    return {
-        disk_id
-        for disk_ids in owners.values()
-        if len({machines.get(each) for each in disk_ids} - {None}) > 1
-        for disk_id in disk_ids
-    }
 
 
 def _has_usable(summary: BackupSummary | None) -> bool:

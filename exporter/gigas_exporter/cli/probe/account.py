@@ -24,7 +24,7 @@ from gigas_exporter.inventory import (
     summarize_backups,
 )
 from gigas_exporter.model import Backup, Disk
-from gigas_exporter.poller.backups import own_backups
+from gigas_exporter.poller.backup_owners import own_backups
 from gigas_exporter.report import Finding, count_findings, doubt_of_empty, report_account
 
 __all__ = ["AccountProbe", "probe_account"]
