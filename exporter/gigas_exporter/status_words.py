@@ -10,6 +10,7 @@ __all__ = ["DISK_ERROR_WORDS", "fold_status", "is_doubtful", "matches_any", "par
 _SEPARATORS = re.compile(r"[\s_-]+")
 _NOT_IN_WORDS = re.compile(r"[\W_]+")
 _BETWEEN_CAPITALS = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_PROGRESS = re.compile(r"(?<![\d.,/])(?!100\s*%)\d+([.,]\d+)?\s*(%|(/|of)\s*\d+(?![\d/]))")
 _NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?\s*%?", re.ASCII)
 
 
@@ -26,8 +27,8 @@ DISK_ERROR_WORDS: frozenset[str] = parse_words(
 """What in a disk's status means an error, whatever its flag says."""
 
 _DENYING = parse_words(
-    "0, false, half, hardly, incorrectly, never, no, non, not, nothing, only, partially, partly, unsuccessfully,"
-    " without, zero"
+    "0, awaiting, false, half, hardly, incorrectly, never, no, non, not, nothing, only, partially, partly, to be,"
+    " unsuccessfully, without, zero"
 )
 """Words that turn the meaning of another, as in ``not available``, ``built: false`` or ``without errors``."""
 
@@ -52,7 +53,9 @@ def matches_any(words: frozenset[str], status: str, *, exactly: bool = False) ->
 
 @lru_cache(maxsize=1024)
 def is_doubtful(words: frozenset[str], status: str) -> bool:
-    """Return whether a status has one of some folded words somewhere, or one that denies another."""
+    """Return whether a status has one of some folded words somewhere, one that denies another, or a progress."""
+    if _PROGRESS.search(status.casefold()):
+        return True
     spaced = [f" {' '.join(_split(folded))} " for folded in _foldings(status)]
     return any(f" {word} " in text for text in spaced for word in words | _DENYING)
 

@@ -264,6 +264,8 @@ def test_a_backup_that_is_not_usable(missed: SmallApi, tell: Tell, fields: Mappi
         {"status": None, "built": True},
         {"status": "something odd"},
         {"status": "failedover"},
+        {"status": "completed (100 %)"},
+        {"status": "completed 12/11/2026"},
     ],
 )
 def test_a_backup_that_is_usable(missed: SmallApi, tell: Tell, fields: Mapping[str, Any]) -> None:
@@ -287,6 +289,11 @@ def test_a_backup_that_is_usable(missed: SmallApi, tell: Tell, fields: Mapping[s
         {"status": "backup failed at step 3"},
         {"status": "completed without errors"},
         {"status": "50%"},
+        {"status": "45% complete", "locked": True},
+        {"status": "completed 3/10"},
+        {"status": "active: uploaded 3 of 9 GB"},
+        {"status": "to be completed"},
+        {"status": "created, awaiting data"},
         {"status": "0"},
         {"status": "False"},
         {"status": "completed", "built": "perhaps"},
