@@ -399,9 +399,12 @@ def test_own_lists_that_are_not_of_the_disk(api: SmallApi, tell: Tell, *, is_swe
     assert "a disk's own list of backups has those of other disks" in told.words
 
 
+@pytest.mark.parametrize("is_attached", [True, False])
 @pytest.mark.parametrize("is_swept", [True, False])
-def test_own_lists_that_are_alike(api: SmallApi, tell: Tell, *, is_swept: bool) -> None:
-    """Backups that name no disk and are listed for disks of several machines say nothing of any disk."""
+def test_own_lists_that_are_alike(api: SmallApi, tell: Tell, *, is_swept: bool, is_attached: bool) -> None:
+    """Backups that name no disk and are listed for disks of several machines, or of none, say nothing of any disk."""
+    if not is_attached:
+        each_disk(api, "virtual_machine_id", None)
     everything = [{**item, "disk_id": None} for item in api.lists[BACKUPS] if item["disk_id"] != MISSED]
     for path in api.lists:
         if path.endswith("/backups"):

@@ -27,7 +27,7 @@ def own_backups(backups: Collection[Backup], disk_id: str, listed: Collection[st
 def ambiguous_disks(
     unnamed: Mapping[str, Collection[tuple[str, float | None]]], machines: Mapping[str, str | None]
 ) -> set[str]:
-    """Return the disks that share backups with disks of another virtual machine.
+    """Return the disks that share backups with disks that are not known to be of the same virtual machine.
 
     A backup that names no disk may be of all disks of its virtual machine, but of those of two it cannot be: the API
     may list what it likes under a disk's address.
@@ -39,6 +39,6 @@ def ambiguous_disks(
     return {
         disk_id
         for disk_ids in owners.values()
-        if len({machines.get(each) for each in disk_ids} - {None}) > 1
+        if len(disk_ids) > 1 and len({machines.get(each) for each in disk_ids} - {None}) != 1
         for disk_id in disk_ids
     }
