@@ -56,7 +56,7 @@ class GigasError(Exception):
 
 
 class ConfigError(GigasError):
-    """A setting is wrong; the message says what to do.
+    """A setting is wrong; the message says what, where and what to do.
 
     Attributes:
         problems: Everything that is wrong, one line each; the message itself when that is all.

@@ -105,7 +105,7 @@ def format_limit(seconds: float | None) -> str:
 
 
 def format_timestamp(timestamp: float | None) -> str:
-    """Return UNIX seconds as RFC 3339 in UTC."""
+    """Return UNIX seconds as RFC 3339 in UTC; empty when unknown."""
     if timestamp is None:
         return ""
     try:

@@ -98,7 +98,12 @@ def locked_since(disks: Mapping[str, Disk], previous: DiskSnapshot | None, wall:
 
 @dataclass(frozen=True, slots=True)
 class MachineSnapshot:
-    """The virtual machines of the last complete read."""
+    """The virtual machines of the last complete read.
+
+    Attributes:
+        machines: By id.
+        read_at: On the monotonic clock.
+    """
 
     machines: Mapping[str, VirtualMachine]
     read_at: float
@@ -252,7 +257,7 @@ class SnapshotSource(Protocol):
 
     @property
     def version(self) -> int:
-        """A number that grows with each change."""
+        """A number that grows with each change, never later than :meth:`snapshot` shows it."""
         ...
 
     def snapshot(self) -> tuple[AccountInventory, ...]:

@@ -90,7 +90,7 @@ class Match:
         return frozenset((each.name, value) for each in fields(self) if (value := getattr(self, each.name)) is not None)
 
     def is_superset_of(self, other: Match) -> bool:
-        """Return whether it matches all that another does."""
+        """Return whether it certainly matches all that another does."""
         others = dict(other.conditions)
         return all(
             name in others

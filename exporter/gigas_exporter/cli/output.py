@@ -49,7 +49,7 @@ def shows_colour(stream: TextIO) -> bool:
 
 
 def render(records: Sequence[Record], table: Table, form: Format) -> str:
-    """Return the records in one of the formats.
+    """Return the records in one of the formats, ending in a line break.
 
     Tables fit the terminal, and are as wide as they come where standard output is none.
     """

@@ -190,7 +190,7 @@ class Decoder:
         return replace(machine, unknown=self._set(unknown)) if unknown else machine
 
     def account(self, raw: object, invalid: Counter[str], latest: float = math.inf) -> Account | None:
-        """Decode an account, named by its ``domain``."""
+        """Decode an account (Gigas docs, page Accounts), named by its ``domain``."""
         del latest  # no date of an account is kept
         problems: list[Problem] = []
         if (found := self._require_id(raw, invalid)) is None:

@@ -180,7 +180,10 @@ class ReadClient:
         primary: bool | None = None,
         deadline: Deadline | None = None,
     ) -> Listing[Disk]:
-        """List an account's disks (Gigas docs, page Disk)."""
+        """List an account's disks (Gigas docs, page Disk).
+
+        ``mount_point`` matches the disks whose mount point contains it.
+        """
         query = filters(
             data_store_id=data_store_id,
             virtual_machine_id=virtual_machine_id,

@@ -172,7 +172,7 @@ class LoginStates:
 
 
 class TokenRequests:
-    """The two ways to request a token.
+    """The two ways to request a token (Gigas docs, page Authentication).
 
     Args:
         user: The login.

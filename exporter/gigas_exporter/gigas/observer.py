@@ -11,7 +11,7 @@ class Observer(Protocol):
     """Hears of each request, each retry and each token; called from several threads at once."""
 
     def request(self, operation: str, code: str, seconds: float) -> None:
-        """One request ended with a status or failure code."""
+        """One request ended; ``code`` is the status, or ``timeout``, ``connection`` or ``invalid``."""
 
     def retry(self, operation: str) -> None:
         """A request is about to be made again."""

@@ -76,7 +76,7 @@ class SocketDeadline:
         return max(0.001, min(_CHECK_INTERVAL_SECONDS, self.end - time.monotonic()))
 
     def attach(self, sock: _HasDescriptor) -> None:
-        """Shut this socket down at the deadline.
+        """Shut this socket down at the deadline, not the one before.
 
         Raises:
             TimeoutError: The time is up.

@@ -39,7 +39,7 @@ class LabeledValue:
             self._put(labels, value)
 
     def remove(self, *first: str) -> None:
-        """Drop the series with these first labels."""
+        """Drop the series with these first labels; without any, all."""
         with self._lock:
             self._texts.clear()
             for labels in [labels for labels in self._values if labels[: len(first)] == first]:

@@ -113,7 +113,7 @@ class Telemetry:
                 self._invalid.add((account_id, resource, field), count)
 
     def request(self, operation: str, code: str, seconds: float) -> None:
-        """One request ended with a status or failure code."""
+        """One request ended; ``code`` is the status, or ``timeout``, ``connection`` or ``invalid``."""
         self._requests.add((operation, code))
         self._durations.observe(operation, seconds)
 
@@ -152,13 +152,13 @@ class Telemetry:
             self._discovery.set((), success)
 
     def reload(self, success: bool, wall: float) -> None:
-        """The configuration was loaded or not, at ``wall``."""
+        """The configuration was loaded or not, at ``wall`` (UNIX seconds)."""
         self._reload_successful.set((), success)
         if success:
             self._reload_success_at.set((), wall)
 
     def text(self, *, openmetrics: bool, runtime: bool = True) -> bytes:
-        """Return the exposition; ``runtime`` adds ``process_*`` and ``python_*``."""
+        """Return the exposition, in OpenMetrics with its end; ``runtime`` adds ``process_*`` and ``python_*``."""
         self._log_lines_dropped.set((), logs.lines_dropped())
         own = encode("".join([tally.text(openmetrics=openmetrics) for tally in self._tallies()]))
         if not runtime:

@@ -152,7 +152,7 @@ class Scheduler:
         self._wake.set()
 
     def remove(self, tasks: Iterable[PollTask]) -> None:
-        """Stop scheduling these tasks."""
+        """Stop scheduling these tasks; a run under way goes on."""
         with self._lock:
             for task in tasks:
                 task.is_removed = True

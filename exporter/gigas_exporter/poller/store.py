@@ -30,7 +30,7 @@ class Store:
 
     @property
     def version(self) -> int:
-        """A number that grows with each change."""
+        """A number that grows with each change, never later than :meth:`snapshot` shows it."""
         return self._version
 
     def snapshot(self) -> tuple[AccountInventory, ...]:

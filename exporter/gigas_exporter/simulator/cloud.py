@@ -260,6 +260,10 @@ class SimulatedCloud:
     def change_backup(self, backup_id: str, **fields: Any) -> Backup:
         """Set fields of a backup.
 
+        Args:
+            backup_id: The backup.
+            fields: ``status``, ``created_at`` (UNIX seconds), ``size`` (bytes) or ``locked``.
+
         Raises:
             KeyError: There is no such backup or field, or the platform is still making it.
             ValueError: The value does not fit the field.

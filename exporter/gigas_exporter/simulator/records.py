@@ -79,7 +79,7 @@ class MachineRecord:
 
     @property
     def model(self) -> VirtualMachine:
-        """The machine in the domain's type."""
+        """The machine in the domain's type, without its password."""
         return VirtualMachine(str(self.number), self.label, self.hostname, self.type, self.status)
 
 

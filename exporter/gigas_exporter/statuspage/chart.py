@@ -34,7 +34,7 @@ _QUARTERS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A bar: how many backups have this age.
+    """A bar: how many disks have a backup of such an age.
 
     Attributes:
         label: What stands below the bar.
