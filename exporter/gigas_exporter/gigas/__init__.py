@@ -25,7 +25,7 @@ from gigas_exporter.gigas.api_requests import (
     delete_disk_request,
     edit_disk_request,
 )
-from gigas_exporter.gigas.client import DEFAULT_BUDGET_SECONDS, ReadClient
+from gigas_exporter.gigas.client import DEFAULT_DEADLINE_SECONDS, ReadClient
 from gigas_exporter.gigas.credentials import (
     ApiKeyCredential,
     Credential,
@@ -45,7 +45,7 @@ from gigas_exporter.gigas.transport import RawResponse
 from gigas_exporter.gigas.write_client import ChangeResult, Client
 
 __all__ = [
-    "DEFAULT_BUDGET_SECONDS",
+    "DEFAULT_DEADLINE_SECONDS",
     "DEFAULT_URL",
     "ApiKeyCredential",
     "ApiRequest",

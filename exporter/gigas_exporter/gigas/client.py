@@ -47,9 +47,9 @@ from gigas_exporter.gigas.tls import TrustStore
 from gigas_exporter.gigas.transport import RawResponse
 from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
 
-__all__ = ["DEFAULT_BUDGET_SECONDS", "ReadClient"]
+__all__ = ["DEFAULT_DEADLINE_SECONDS", "ReadClient"]
 
-DEFAULT_BUDGET_SECONDS = 300.0
+DEFAULT_DEADLINE_SECONDS = 300.0
 """How long a call without a deadline may take in all."""
 
 _FUTURE_TOLERANCE_SECONDS = 300.0
@@ -129,7 +129,7 @@ class ReadClient:
         self._largest_page = 0
         self._unpaged: set[str] = set()
         self._rejects_small_pages: set[str] = set()
-        self._announced: dict[str, set[str]] = {}
+        self._logged_fields: dict[str, set[str]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -253,7 +253,7 @@ class ReadClient:
             make,
             self._pages.get(key),
             latest,
-            logged_fields=self._said(request),
+            logged_fields=self._logged(request),
             ended=deadline.stop,
         )
         pages = self._fetch_list(request, reader, deadline, max_items=_MAX_BACKUPS)
@@ -273,17 +273,17 @@ class ReadClient:
         return self._list(request, self._decoder.virtual_machine, deadline)
 
     def _deadline(self, deadline: Deadline | None) -> Deadline:
-        return deadline if deadline is not None else Deadline(self._clock, DEFAULT_BUDGET_SECONDS, self._closed)
+        return deadline if deadline is not None else Deadline(self._clock, DEFAULT_DEADLINE_SECONDS, self._closed)
 
-    def _said(self, request: ApiRequest[Any]) -> set[str]:
+    def _logged(self, request: ApiRequest[Any]) -> set[str]:
         """Return the fields of which it was logged that they are not understood: once, not with each disk and poll."""
-        return self._announced.setdefault(request.operation, set())
+        return self._logged_fields.setdefault(request.operation, set())
 
     def _get(self, request: ApiRequest[_T], deadline: Deadline | None) -> _T:
         def interpret(answer: RawResponse) -> _T:
             check_status(answer, request.operation)
             raw = decode_json(answer.body, request.operation)
-            item = request.decode(self._decoder, raw, InvalidFields(self._said(request)))
+            item = request.decode(self._decoder, raw, InvalidFields(self._logged(request)))
             if item is None:
                 raise DecodeError("id", f"the response to {request.operation} holds no readable id")
             return item
@@ -305,7 +305,7 @@ class ReadClient:
         latest = self._clock.wall() + _FUTURE_TOLERANCE_SECONDS
         deadline = self._deadline(deadline)
         reader = PageReader[_Item, dict[str, _Item]](
-            request.operation, decode, dict, known, latest, logged_fields=self._said(request), ended=deadline.stop
+            request.operation, decode, dict, known, latest, logged_fields=self._logged(request), ended=deadline.stop
         )
         pages = self._fetch_list(
             request, reader, deadline, remember=remember, complete_below=complete_below, max_items=max_items

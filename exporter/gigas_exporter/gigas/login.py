@@ -182,11 +182,10 @@ class TokenRequests:
 
     Attributes:
         scheme: How tokens of this way are sent, as far as is documented.
-        user: The login.
     """
 
     def __init__(self, user: str, login: Login, flow: LoginFlow, *, readonly: bool) -> None:
-        self.user = user
+        self._user = user
         self._login = login
         self._flow = flow
         self._readonly = readonly
@@ -211,13 +210,13 @@ class TokenRequests:
         form = {
             "grant_type": "password",
             "client_id": "external",
-            "username": self.user,
+            "username": self._user,
             "password": password.reveal(),
         }
         return ApiRequest(LOGIN_OPERATION, "POST", "/auth/api/openid-connect/token", form=form)
 
     def _ask(self, password: Secret, deadline: Deadline) -> Mapping[str, object]:
-        body: dict[str, object] = {"login": self.user, "password": password.reveal()}
+        body: dict[str, object] = {"login": self._user, "password": password.reveal()}
         if self._readonly:
             try:
                 return self._login(_token_request({**body, "readonly": True}), deadline)

@@ -113,7 +113,7 @@ class PageReader(Generic[_Item, _V]):
         self._make: Callable[[dict[str, _Item]], _V] = make
         self._known = known
         self._latest = latest
-        self._announced = logged_fields
+        self._logged_fields = logged_fields
         self._ended = ended
 
     def read(self, answer: RawResponse, at_most: int) -> Page[_V]:
@@ -142,7 +142,7 @@ class PageReader(Generic[_Item, _V]):
         count = len(raw_items)
         if count > at_most:
             raise DecodeError("body", f"the response to {self._operation} holds more than {at_most} items")
-        invalid = InvalidFields(self._announced)
+        invalid = InvalidFields(self._logged_fields)
         items: dict[str, _Item] = {}
         for start in range(0, count, _ITEMS_AT_ONCE):
             self._raise_if_stopped()
@@ -159,7 +159,7 @@ class PageReader(Generic[_Item, _V]):
         Of two that differ only in what changes while a list is read, the last one is taken.
         """
         for raw in raw_items:
-            item = self._decode(raw, InvalidFields(self._announced), self._latest)
+            item = self._decode(raw, InvalidFields(self._logged_fields), self._latest)
             if item is not None and _without_state(item) != _without_state(items[item.id]):
                 raise IncompleteError(
                     f"{self._operation}: two different items have the same id, so that it is not known which is true"

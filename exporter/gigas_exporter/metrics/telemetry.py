@@ -94,8 +94,8 @@ class Telemetry:
         """Drop everything that was counted for an account; what still ends of its polls is not counted any more."""
         with self._lock:
             self._accounts.discard(account_id)
-            for tally in (self._polls, self._failures, self._invalid, self._token_expiry, self._login_blocked):
-                tally.remove(account_id)
+            for series in (self._polls, self._failures, self._invalid, self._token_expiry, self._login_blocked):
+                series.remove(account_id)
 
     def poll(self, account_id: str, resource: Resource, failure: Reason | None) -> None:
         """One poll ended, well when ``failure`` is ``None``."""
@@ -138,11 +138,11 @@ class Telemetry:
 
     def accounts(self, watched: int | None, unpolled: int, skipped: int) -> None:
         """So many accounts are watched, wait for their first poll, are left out; ``None`` before they were listed."""
-        for tally, value in zip(self._account_counts, (watched, unpolled, skipped), strict=True):
+        for series, value in zip(self._account_counts, (watched, unpolled, skipped), strict=True):
             if watched is None:
-                tally.remove()
+                series.remove()
             else:
-                tally.set((), value or 0)
+                series.set((), value or 0)
 
     def discovery(self, success: bool | None) -> None:
         """Accounts were listed or not; ``None`` if configured."""
@@ -160,13 +160,13 @@ class Telemetry:
     def text(self, *, openmetrics: bool, runtime: bool = True) -> bytes:
         """Return the exposition, in OpenMetrics with its end; ``runtime`` adds ``process_*`` and ``python_*``."""
         self._log_lines_dropped.set((), logs.lines_dropped())
-        own = encode("".join([tally.text(openmetrics=openmetrics) for tally in self._tallies()]))
+        own = encode("".join([series.text(openmetrics=openmetrics) for series in self._series()]))
         if not runtime:
             return own + (_OPENMETRICS_END if openmetrics else b"")
         generate = generate_openmetrics if openmetrics else generate_latest
         return own + cast(bytes, generate(self._runtime))
 
-    def _tallies(self) -> tuple[LabeledValue | Histogram, ...]:
+    def _series(self) -> tuple[LabeledValue | Histogram, ...]:
         return (
             self._build,
             self._polls,
