@@ -16,6 +16,7 @@ __all__ = [
     "escape_control_chars",
     "format_age",
     "format_ago",
+    "format_count",
     "format_duration",
     "format_limit",
     "format_size",
@@ -41,6 +42,11 @@ DURATION_MILLISECONDS: Final = {
     "ms": 1,
 }
 """The units of a duration as Prometheus writes it, largest first."""
+
+
+def format_count(count: int, noun: str) -> str:
+    """Return a number of things, such as ``1 disk`` or ``2 disks``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def format_size(size_bytes: float | None) -> str:
@@ -77,7 +83,7 @@ def format_ago(seconds: float) -> str:
     """Return how long ago something was, in words, such as ``3 minutes ago``; what lies ahead is ``just now``."""
     for unit, length in _UNIT_SECONDS:
         if (count := int(seconds // length)) > 0:
-            return f"{count} {_UNIT_WORDS[unit]}{'' if count == 1 else 's'} ago"
+            return f"{format_count(count, _UNIT_WORDS[unit])} ago"
     return "just now"
 
 

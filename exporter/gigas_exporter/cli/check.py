@@ -202,7 +202,7 @@ def _rest(shown: int, urgent: Sequence[DiskReport], total: int) -> str:
     more, others = max(0, len(urgent) - shown), total - max(len(urgent), shown)
     parts = [f"{more} more need attention"] if more else []
     if others:
-        parts.append(f"{_disks(others)} without such findings")
+        parts.append(f"{formatting.format_count(others, 'disk')} without such findings")
     return f"not shown: {', '.join(parts)} (--all shows every disk)"
 
 
@@ -219,7 +219,7 @@ class _Verdict:
         self._result = result
         self._errors = result.errors()
         if not result.inventories:
-            self._errors.append("no account is read here: see the shard, and what discovery leaves out")
+            self._errors.append("no account is read here: the shard owns none, or discovery leaves all out")
         self._counts = count_findings(self.reports)
 
     @property
@@ -259,11 +259,11 @@ class _Verdict:
         if total == 0:
             return "no disk could be checked" if self._errors else "there are no disks"
         if wrong:
-            return f"{wrong} of {_disks(total)} {'needs' if wrong == 1 else 'need'} attention"
+            return f"{wrong} of {formatting.format_count(total, 'disk')} {'needs' if wrong == 1 else 'need'} attention"
         if unjudged:
-            return f"the backups of {unjudged} of {_disks(total)} could not be checked"
+            return f"the backups of {unjudged} of {formatting.format_count(total, 'disk')} could not be checked"
         if self._errors:
-            return f"nothing is wrong with the {_disks(total)} that could be read"
+            return f"nothing is wrong with the {formatting.format_count(total, 'disk')} that could be read"
         return "the only disk is well" if total == 1 else f"all {total} disks are well"
 
     def performance_data(self) -> str:
@@ -285,10 +285,6 @@ class _Verdict:
             "oldest_required_backup": f"{max(ages):.0f}s" if ages and backups_known else "U",
         }
         return " ".join(f"{name}={value}" for name, value in data.items())
-
-
-def _disks(count: int) -> str:
-    return "1 disk" if count == 1 else f"{count} disks"
 
 
 def _nagios_text(text: str) -> str:

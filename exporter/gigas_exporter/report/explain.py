@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from gigas_exporter.formatting import format_count
 from gigas_exporter.inventory import AccountInventory, Resource
 from gigas_exporter.report.disks import DiskReport
 from gigas_exporter.report.findings import Finding
@@ -69,16 +70,12 @@ def doubt_of_empty(inventory: AccountInventory, monotonic: float) -> str:
         "backup": sum(backups.by_status.values()) if backups is not None else 0,
         "virtual machine": len(machines or {}),
     }
-    left = [_counted(count, what) for what, count in counts.items() if count]
+    left = [format_count(count, what) for what, count in counts.items() if count]
     if left:
         return f"although the account has {' and '.join(left)}"
     lists: Mapping[Resource, object] = {"backups": backups, "virtual_machines": machines}
     unread = [name.replace("_", " ") for name, each in lists.items() if each is None and name in inventory.outcomes]
     return f"and {' and '.join(unread)}, which would confirm it, could not be read" if unread else ""
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _asks_for_labels(inventory: AccountInventory) -> bool:
@@ -103,7 +100,7 @@ def explain_not_understood(reports: Iterable[DiskReport]) -> list[str]:
     for field, count in sorted(counts.items()):
         what = "is missing from" if missing[field] == count else "is not understood of"
         advice = _ADVICE.get(field, f"gigas-exporter probe shows what the API sends, api.fields says where {field} is")
-        sentences.append(f"{field.replace('_', ' ')} {what} {_counted(count, 'disk')} ({advice})")
+        sentences.append(f"{field.replace('_', ' ')} {what} {format_count(count, 'disk')} ({advice})")
     return sentences
 
 
@@ -116,7 +113,7 @@ def _explain_unreadable(reports: Iterable[DiskReport], inventories: Iterable[Acc
         if Finding.BACKUPS_UNREADABLE in report.findings
         and (why := why_unreadable(report, errors.get(report.account.id)))
     )
-    return [f"the backups of {_counted(count, 'disk')} are unreadable: {why}" for why, count in counts.items()]
+    return [f"the backups of {format_count(count, 'disk')} are unreadable: {why}" for why, count in counts.items()]
 
 
 def why_unreadable(report: DiskReport, error: str | None) -> str | None:
@@ -152,4 +149,4 @@ def _explain_unassigned(inventories: Iterable[AccountInventory]) -> list[str]:
     """Return how many backups name no listed disk, as one sentence where there are any."""
     readings = [each.backups for each in inventories if each.disks is not None and each.disks.disks]
     count = sum(reading.unassigned or 0 for reading in readings if reading is not None)
-    return [f"{_counted(count, 'backup')} {'names' if count == 1 else 'name'} no listed disk"] if count else []
+    return [f"{format_count(count, 'backup')} {'names' if count == 1 else 'name'} no listed disk"] if count else []

@@ -23,6 +23,7 @@ from gigas_exporter.gigas.credentials import (
 from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.inventory import StalenessLimits
 from gigas_exporter.policy import Match, Policy, Requirement, Rule, Thresholds
+from gigas_exporter.web.listener import format_address
 
 __all__ = ["describe", "describe_shards", "secret_of"]
 
@@ -111,7 +112,7 @@ def _thresholds(thresholds: Thresholds) -> str:
 
 
 def _web(web: WebSettings) -> str:
-    shown = ", ".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in web.listen_address)
+    shown = ", ".join(map(format_address, web.listen_address))
     secured = f", secured as {web.config_file} says" if web.config_file else ""
     reload = ", POST /-/reload allowed" if web.enable_lifecycle else ""
     return f"web: {shown}{web.telemetry_path}{secured}{reload}"

@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Final, Literal
 
+from gigas_exporter.formatting import format_count
+
 __all__ = ["FieldKind", "form_of", "has_zone", "safe_name", "safe_word"]
 
 FieldKind = Literal["id", "size", "flag", "date", "status", "choice", "text", "unknown"]
@@ -62,7 +64,7 @@ def _number_form(value: int, kind: FieldKind) -> str:
     if kind not in {"id", "date"}:
         return "number"
     digits = len(str(abs(value))) if abs(value) < _LARGEST else _MANY
-    return f"number, {digits} digit{'' if digits == 1 else 's'}"
+    return f"number, {format_count(digits, 'digit')}"
 
 
 def _text_form(text: str, kind: FieldKind) -> str:
