@@ -190,7 +190,6 @@ class BackupsReader:
         failure = lists.first_failure
         if failed and failure is None and not is_whole:
             failure = DecodeError("disk_id", "of a backup is not understood")
-        names = set(disks.ids)
         reading = BackupSnapshot(
             {**summaries, **{each: mine for each, mine in own.items() if mine.usable or each not in summaries}},
             frozenset(failed),
@@ -198,7 +197,7 @@ class BackupsReader:
             read_at=now,
             by_status=most_common_statuses(statuses),
             unmatched_statuses=self._words.unmatched(most_common_statuses(statuses)),
-            unassigned=sum(count for disk_id, count in counts.items() if disk_id not in names)
+            unassigned=sum(count for disk_id, count in counts.items() if disk_id not in disks.machines)
             if are_disks_known
             else None,
             confirmed=frozenset(own),
@@ -217,10 +216,9 @@ class BackupsReader:
         )
 
     def _disk_by_disk(self, disks: KnownDisks, previous: BackupSnapshot | None, deadline: Deadline) -> BackupsPoll:
-        disk_ids = disks.ids
-        lists = self._read_lists(disk_ids, disks, deadline)
-        failed = frozenset(disk_ids) - set(lists.summaries) - lists.gone
-        if disk_ids and not lists.summaries and not lists.gone:
+        lists = self._read_lists(disks.ids, disks, deadline)
+        failed = frozenset(disks.ids) - set(lists.summaries) - lists.gone
+        if disks.ids and not lists.summaries and not lists.gone:
             raise lists.first_failure or TransportError("list_disk_backups", "timeout", "no time was left for any disk")
         before: Mapping[str, BackupSummary] = previous.summaries if previous is not None else {}
         kept = {each: before[each] for each in failed if each in before}
@@ -246,10 +244,10 @@ class BackupsReader:
         """
         self._asked_at = {each: self._asked_at[each] for each in disk_ids if each in self._asked_at}
         wanted = sorted(disk_ids, key=lambda each: self._asked_at.get(each, float("-inf")))[:limit]
-        breaker, names = _CircuitBreaker(), frozenset(disks.ids)
+        breaker = _CircuitBreaker()
 
         def read(disk_id: str) -> _DiskBackups | GigasError | None:
-            return self._read_list(disk_id, names, deadline, breaker)
+            return self._read_list(disk_id, disks.ids, deadline, breaker)
 
         lists = _DiskLists()
         results = self._helpers.map(read, wanted, self._concurrency if deadline.may_retry() else 1)
@@ -275,7 +273,7 @@ class BackupsReader:
         return lists
 
     def _read_list(
-        self, disk_id: str, listed: frozenset[str], deadline: Deadline, breaker: _CircuitBreaker
+        self, disk_id: str, listed: Collection[str], deadline: Deadline, breaker: _CircuitBreaker
     ) -> _DiskBackups | GigasError | None:
         if breaker.open or deadline.remaining() <= 0:
             return None
