@@ -141,7 +141,7 @@ def test_no_text_reads_a_label_that_an_alert_lacks(alerts: dict[str, Any]) -> No
     for name, rule in alerts.items():
         kept = _result_labels(promql.parse(rule["expr"])) | {"job", "instance"}
         if name == "GigasInvalidData":  # two kinds of alert, and the text asks which
-            kept |= {"field"}
+            kept |= {"field", "resource"}
         assert _labels_of(rule) <= kept, name
 
 

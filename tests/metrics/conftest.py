@@ -132,7 +132,7 @@ def _fleet(account_id: str = "4242", read_at: float = 1000.0) -> AccountInventor
         ),
         "102": Disk("102", "501", 2 * GIB, "ok", False, False, True, False, None, None, "1", "9", NOW - 9e6, None),
         "103": Disk("103", None, 500 * GIB, 'lost "it"\n', True, True, False, True, "C:\\srv\\100%d", None, None, None),
-        "104": Disk("104"),
+        "104": Disk("104", unknown=frozenset({"error"})),
     }
     machines = {"501": VirtualMachine("501", "web ñ", "web-1.example.com", "standard", "online")}
     summaries = {

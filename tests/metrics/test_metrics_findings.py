@@ -44,6 +44,14 @@ def _counts(scene: Any) -> dict[str, float]:
     }
 
 
+def _undecided(scene: Any) -> dict[str, float]:
+    return {
+        dict(labels)["field"]: value
+        for (name, labels), value in scene.series().items()
+        if name == "gigas_account_disks_undecided"
+    }
+
+
 def test_a_finding_names_the_disk_as_a_person_does(scene: Any, fleet: Fleet) -> None:
     """Machine, mount point, finding and limit stand in the labels, the value is 1."""
     summary = BackupSummary(7, 0, NOW - 27 * HOUR, 5 * GIB, NOW - 6e5, READ_AT)
@@ -235,9 +243,11 @@ def test_missing_fields_that_decide_are_counted_with_the_invalid(scene: Any, fle
 
     assert invalid() == {("disks", "autobackup"): 3, ("disks", "created_at"): 1}
     assert _found(scene) == {"not_understood": ""}
+    assert _undecided(scene) == {"autobackup": 1}
     swap = replace(WELL, is_swap=True, autobackup=None, unknown=known, missing=known)
     scene.show(_one(fleet, swap).with_outcome("disks", Outcome(True, 1.0, NOW)))
     assert invalid() == {}
+    assert _undecided(scene) == {}
 
 
 def test_a_label_that_is_not_known_decides(scene: Any, fleet: Fleet) -> None:
@@ -251,6 +261,7 @@ def test_a_label_that_is_not_known_decides(scene: Any, fleet: Fleet) -> None:
     inventory = replace(_one(fleet), machines=None, known_machines={}).with_requirements(rules)
     scene.show(inventory.with_outcome("virtual_machines", Outcome(False, 1.0, None)))
     assert _found(scene) == {"not_understood": ""}
+    assert _undecided(scene) == {"virtual_machine_label": 1}
     assert scene.values("gigas_disk_backup_max_age_seconds") == {"101": 6 * HOUR}
     assert scene.values("gigas_disk_backup_exempt") == {"101": 0}
 

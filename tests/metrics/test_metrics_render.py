@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -177,6 +178,7 @@ _JUDGED = (
     families.DISK_INFO,
     families.DISK_FINDING,
     families.DISKS_WITH_FINDING,
+    families.DISKS_UNDECIDED,
     families.BACKUPS_BY_STATUS,
     families.POLL_INVALID_ITEMS,
 )
@@ -194,6 +196,10 @@ def _judged_subjects(
         for report in _judged(inventory, now, wall) or ():
             disk = report.disk
             yield (account_id, disk.id, disk.virtual_machine_id or ""), (disk, report.machine_name)
+    elif family is families.DISKS_UNDECIDED:
+        reports = _judged(inventory, now, wall) or ()
+        counts = Counter(field for report in reports for field in report.not_understood)
+        yield from (((account_id, field), count) for field, count in counts.items())
     else:
         yield from _counted(family, inventory, now, wall)
 

@@ -55,6 +55,7 @@ __all__ = [
     "BUILD_INFO",
     "DISCOVERY_SUCCESS",
     "DISK",
+    "DISKS_UNDECIDED",
     "DISKS_WITH_FINDING",
     "DISK_FAMILIES",
     "DISK_FINDING",
@@ -161,6 +162,15 @@ DISKS_WITH_FINDING: Gauge[int] = Gauge(
     "How many of the account's disks have the finding; absent while that is not known. " + _POLLED,
     (*ACCOUNT, "finding"),
     "count of `gigas_disk_finding`",
+    int,
+)
+DISKS_UNDECIDED: Gauge[int] = Gauge(
+    "gigas_account_disks_undecided",
+    "gauge",
+    "How many of the account's disks cannot be judged because this field of them, or of their backups or virtual "
+    "machine, is not understood or not known; there is none where no disk needs it. " + _POLLED,
+    (*ACCOUNT, "field"),
+    "the fields behind the finding `not_understood`",
     int,
 )
 BACKUPS_BY_STATUS: Gauge[int] = Gauge(
@@ -343,6 +353,7 @@ FAMILIES: tuple[Family, ...] = (
     *ACCOUNT_FAMILIES,
     *TOTALS_FAMILIES,
     DISKS_WITH_FINDING,
+    DISKS_UNDECIDED,
     BACKUPS_BY_STATUS,
     DISK_INFO,
     DISK_FINDING,

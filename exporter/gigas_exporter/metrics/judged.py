@@ -15,6 +15,7 @@ from gigas_exporter.metrics.families import (
     BACKUPS_BY_STATUS,
     DISK_FINDING,
     DISK_INFO,
+    DISKS_UNDECIDED,
     DISKS_WITH_FINDING,
     POLL,
     POLL_INVALID_ITEMS,
@@ -59,6 +60,7 @@ class FindingsRenderer:
         self._info: FamilyGroup[tuple[Disk, str]] = FamilyGroup((DISK_INFO,), segments)
         self._findings: FamilyGroup[tuple[str | None, ...]] = FamilyGroup((DISK_FINDING,), segments)
         self._counts: FamilyGroup[int] = FamilyGroup((DISKS_WITH_FINDING,), segments)
+        self._undecided: FamilyGroup[int] = FamilyGroup((DISKS_UNDECIDED,), segments)
         self._totals: FamilyGroup[AccountTotals] = FamilyGroup(TOTALS_FAMILIES, segments)
         self._statuses: FamilyGroup[int] = FamilyGroup((BACKUPS_BY_STATUS,), segments)
         self._invalid: FamilyGroup[int] = FamilyGroup((POLL_INVALID_ITEMS,), segments)
@@ -160,6 +162,10 @@ class FindingsRenderer:
         ]
         labels = [f"{account},{labels_text(('finding',), (finding.metric,))}" for finding in shown]
         self._counts.show(labels, [counts[finding] for finding in shown])
+        undecided = Counter(field for fields in self._judgement.undecided.values() for field in fields)
+        fields = sorted(undecided) if is_shown else []
+        labels = [f"{account},{labels_text(('field',), (field,))}" for field in fields]
+        self._undecided.show(labels, [undecided[field] for field in fields])
 
     def _show_totals(
         self,
