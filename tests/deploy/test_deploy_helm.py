@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
+import shutil
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -173,15 +176,31 @@ def test_package_is_whole_without_the_repository(helm: Helm, chart: Path, tmp_pa
     assert _render(helm, archive, *values) == _render(helm, chart, *values)
 
 
-def test_notes_say_what_to_do_next(helm: Helm, chart: Path) -> None:
-    """After an installation the notes name the commands that come next, and what is missing."""
-    done = helm(
-        "install", "storage", chart, "--dry-run=client", "--namespace", "gigas", "--values", _values(chart, "minimal")
-    )
+@pytest.mark.parametrize(
+    ("secret", "steps"),
+    [
+        ("existingSecret=mine", ["create secret generic mine ", "rollout status", "gigas-exporter check"]),
+        ("values.api_key=x", ["rollout status", "gigas-exporter check"]),
+        (
+            "values=null",
+            ["create secret generic storage ", "rollout restart", "rollout status", "gigas-exporter check"],
+        ),
+    ],
+)
+def test_notes_say_what_to_do_next(helm: Helm, tmp_path: Path, chart: Path, secret: str, steps: list[str]) -> None:
+    """The notes name the commands that come next, the Secret before what waits for it, and what is missing."""
+    values = tmp_path / "values.yaml"
+    values.write_text("config: {accounts: [{id: 1, api_key_file: /var/run/secrets/gigas-exporter/api_key}]}\n", "utf-8")
+    given = ("--namespace", "gigas", "--values", values, "--set", f"secret.{secret}")
+    done = helm("install", "storage", chart, "--dry-run=client", *given)
     assert done.returncode == 0, done.stderr
     notes = done.stdout.partition("NOTES:")[2]
-    assert "kubectl -n gigas exec deployment/storage -- gigas-exporter check" in notes
-    assert "No alert rules were created (prometheusRule.enabled)" in notes
+    commands = [line.strip() for line in notes.splitlines() if line.startswith("     kubectl -n gigas ")]
+    assert [step for command, step in zip(commands, steps, strict=True) if step not in f"{command} "] == []
+    numbers = re.findall(r"^(\d+)\. ", notes, re.MULTILINE)
+    assert numbers == ["1", "2"][: len(numbers)]
+    for setting in ("serviceMonitor", "prometheusRule", "dashboards"):
+        assert f"({setting}.enabled)" in notes
 
 
 def test_generated_files_are_in_step(helm: Helm, repository: Path, generator: ModuleType, tmp_path: Path) -> None:
@@ -208,3 +227,43 @@ def test_kustomize_builds_the_plain_manifests(kubectl: Path, repository: Path) -
     assert {"Deployment", "PrometheusRule", "ServiceMonitor"} <= {manifest["kind"] for manifest in manifests}
     assert set(_named(manifests, "ConfigMap")) == {"gigas-exporter"}
     assert len(_named(build("dashboards"), "ConfigMap")) == len(list((repository / "dashboards").glob("*.json")))
+
+
+def test_the_page_kustomization_edits_all_that_must_be_edited(
+    kubectl: Path, repository: Path, tmp_path: Path, schema_problems: Callable[[list[Manifest]], str]
+) -> None:
+    """The kustomization of docs/kubernetes.md, with the rules that it names, changes each thing of the page's table."""
+    page = (repository / "docs/kubernetes.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```yaml\n(# kustomization\.yaml\n.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    shutil.copytree(repository / "deploy/kubernetes", tmp_path / "deploy/kubernetes")
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "kustomization.yaml").write_text(text, encoding="utf-8")
+    (command,) = re.findall(r"^ +# gigas-exporter (.*)$", text, re.MULTILINE)
+    subprocess.run([sys.executable, "-m", "gigas_exporter", *command.split()], cwd=own, check=True, timeout=60)
+    built = subprocess.run([kubectl, "kustomize", own], capture_output=True, text=True, check=False, timeout=60)
+    assert built.returncode == 0, built.stderr
+    manifests = list(yaml.safe_load_all(built.stdout))
+    assert schema_problems(manifests) == ""
+    assert {manifest["metadata"]["labels"]["release"] for manifest in manifests} == {"prometheus"}
+    (pod,) = _named(manifests, "Deployment")["gigas-exporter"]["spec"]["template"]["spec"]["containers"]
+    assert pod["image"].startswith("registry.example.com/gigas-exporter:")
+    assert (
+        "proxy"
+        in yaml.safe_load(_named(manifests, "ConfigMap")["gigas-exporter"]["data"]["gigas-exporter.yaml"])["api"]
+    )
+    policy = _named(manifests, "NetworkPolicy")["gigas-exporter"]["spec"]
+    assert "prometheus" in str(policy["ingress"][0]["from"])
+    assert policy["egress"][-1]["ports"] == [{"protocol": "TCP", "port": 3128}]
+    (rules,) = _named(manifests, "PrometheusRule").values()
+    assert "https://grafana.example.com/d/" in json.dumps(rules)
+    assert "localhost:3000" not in built.stdout
+
+
+def test_the_page_names_each_value_that_is_off(chart: Path, repository: Path) -> None:
+    """What the chart leaves out until it is asked for stands in the table of what must be edited."""
+    page = (repository / "docs/kubernetes.md").read_text(encoding="utf-8")
+    values = yaml.safe_load((chart / "values.yaml").read_text(encoding="utf-8"))
+    off = [name for name, value in values.items() if isinstance(value, dict) and value.get("enabled") is False]
+    assert set(off) == {"serviceMonitor", "prometheusRule", "dashboards"}
+    assert [name for name in off if f"`{name}.enabled" not in page] == []
