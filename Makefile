@@ -20,9 +20,11 @@ JOBS ?= $(shell echo $$(($$(nproc) + 1)))
 TOGETHER := --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 # Many tests hold promises about time. What failed beside others is tried once more, one test at a time.
 AGAIN = $(PYTHON) -m pytest --last-failed --last-failed-no-failures=none -rf
+# Coverage takes a third of the processor's time: it is measured in CI and before a release, and elsewhere on demand.
+COVERAGE ?= $(CI)
 LEAST_COVERAGE := 95
-# Run without coverage: among their thousands of threads one is sooner or later interrupted by the garbage collector while
-# it holds coverage's lock, which it cannot take twice, and all of them wait for ever.
+# Run apart and without coverage: among their thousands of threads one is sooner or later interrupted by the garbage
+# collector while it holds coverage's lock, which it cannot take twice, and all of them wait for ever.
 UNTRACED := tests/faults tests/trust
 
 RUNTIME := $(VENV)/.installed-runtime
@@ -60,20 +62,28 @@ demo: $(RUNTIME)  ## run the exporter against its own simulated API: no account,
 	@exec $(VENV)/bin/gigas-exporter demo $(ARGS)
 
 # ------------------------------------------------------------------ check
+define without_coverage
+$(PYTHON) -m pytest $(TOGETHER) -m 'not field' || $(AGAIN) -m 'not field'
+endef
+
+define with_coverage
+@rm -f .coverage .coverage.*
+$(PYTHON) -m pytest $(TOGETHER) -m 'not field' --cov --cov-report= --durations=100 --durations-min=2 $(addprefix --ignore=,$(UNTRACED)) \
+    || $(AGAIN) -m 'not field' --cov --cov-append --cov-report= $(addprefix --ignore=,$(UNTRACED))
+$(PYTHON) -m pytest $(TOGETHER) -m 'not field' $(UNTRACED) || $(AGAIN) -m 'not field' $(UNTRACED)
+@mkdir -p build
+@$(PYTHON) -m coverage report
+@$(PYTHON) -m coverage json --quiet -o build/coverage.json
+@$(PYTHON) scripts/coverage_gate.py build/coverage.json $(LEAST_COVERAGE)
+endef
+
 .PHONY: test
 ifneq ($(strip $(ARGS)),)
 test: $(DEV)
 	$(PYTHON) -m pytest $(TOGETHER) $(ARGS)
 else
-test: $(DEV) tools node lint  ## lint, then run all tests with coverage; with ARGS just those tests
-	@rm -f .coverage .coverage.*
-	$(PYTHON) -m pytest $(TOGETHER) -m 'not field' --cov --cov-report= --durations=100 --durations-min=2 $(addprefix --ignore=,$(UNTRACED)) \
-	    || $(AGAIN) -m 'not field' --cov --cov-append --cov-report= $(addprefix --ignore=,$(UNTRACED))
-	$(PYTHON) -m pytest $(TOGETHER) -m 'not field' $(UNTRACED) || $(AGAIN) -m 'not field' $(UNTRACED)
-	@mkdir -p build
-	@$(PYTHON) -m coverage report
-	@$(PYTHON) -m coverage json --quiet -o build/coverage.json
-	@$(PYTHON) scripts/coverage_gate.py build/coverage.json $(LEAST_COVERAGE)
+test: $(DEV) tools node lint  ## lint, then run all tests; with ARGS just those tests, with COVERAGE=1 with coverage
+	$(if $(strip $(COVERAGE)),$(with_coverage),$(without_coverage))
 endif
 
 .PHONY: check
@@ -161,6 +171,7 @@ try-deb:  ## install, start, reload, upgrade and purge the built packages under 
 	scripts/try-deb $(ARGS)
 
 .PHONY: release-check
+release-check: COVERAGE := 1
 release-check: audit test dist sbom deb try-deb fresh  ## everything that must pass before a tag (as root; hours)
 	@$(MAKE) --no-print-directory test-field FIELD=required
 	@$(PYTHON) scripts/release_notes.py "$$($(PYTHON) -c 'import gigas_exporter; print(gigas_exporter.__version__)')" >/dev/null
