@@ -14,6 +14,8 @@ PYTHON := $(VENV)/bin/python
 # More arguments for the program a target runs, such as ARGS="tests/web -k reload".
 ARGS ?=
 FIELD ?=
+VERSION ?=
+CODE_VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' exporter/gigas_exporter/__init__.py)
 # Test processes: one more than cores, since most tests wait more than they compute.
 JOBS ?= $(shell echo $$(($$(nproc) + 1)))
 # Each file's tests run in one process, for the sake of what they share, and files begin in the order of tests/conftest.py.
@@ -170,12 +172,23 @@ deb:  ## build the Debian package for Debian 12 and 13 into dist/, each in a cle
 try-deb:  ## install, start, reload, upgrade and purge the built packages under systemd-nspawn (as root)
 	scripts/try-deb $(ARGS)
 
+.PHONY: prepare-release
+prepare-release: $(DEV)  ## give code, chart and changelog the VERSION that comes next; what is Unreleased becomes its notes
+	$(PYTHON) scripts/prepare_release.py '$(VERSION)'
+	@$(MAKE) --no-print-directory deploy
+
+# Before what takes hours: what is wrong here is quickly mended.
+.PHONY: release-notes
+release-notes: $(DEV)  ## print the notes of the version that the code has; fail where anything is still Unreleased, or it is tagged
+	@$(PYTHON) scripts/release_notes.py $(CODE_VERSION)
+	@! git rev-parse --quiet --verify refs/tags/v$(CODE_VERSION) >/dev/null || { echo 'error: v$(CODE_VERSION) is tagged already' >&2; exit 1; }
+
 .PHONY: release-check
 release-check: COVERAGE := 1
-release-check: audit test dist sbom deb try-deb fresh  ## everything that must pass before a tag (as root; hours)
+release-check: release-notes audit test dist sbom deb try-deb fresh  ## everything that must pass before a tag (as root; hours)
 	@$(MAKE) --no-print-directory test-field FIELD=required
-	@$(PYTHON) scripts/release_notes.py "$$($(PYTHON) -c 'import gigas_exporter; print(gigas_exporter.__version__)')" >/dev/null
-	@git diff --quiet HEAD && echo 'ready: tag it as CONTRIBUTING.md says'
+	@git diff --quiet HEAD || { echo 'error: there are changes that are not committed' >&2; exit 1; }
+	@echo "ready: git tag v$(CODE_VERSION) && git push origin v$(CODE_VERSION)"
 
 .PHONY: sbom
 sbom: $(RELEASE)  ## write dist/sbom.cdx.json, the CycloneDX list of what is installed with the exporter

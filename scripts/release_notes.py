@@ -1,6 +1,8 @@
-"""Print the changelog's section of a version; fail where the code has another version or the changelog no such section.
+"""Print the changelog's section of a version, as its release notes; fail where the repository is not ready for it.
 
 usage: scripts/release_notes.py VERSION
+
+Ready is: the code has that version, the changelog has a section for it, and nothing is left under *Unreleased*.
 """
 
 from __future__ import annotations
@@ -20,17 +22,26 @@ def section(changelog: str, version: str) -> str | None:
     return found[1].strip() if found else None
 
 
-def main(version: str) -> int:
-    """Print the section and return the exit status."""
-    source = (_ROOT / "exporter/gigas_exporter/__init__.py").read_text(encoding="utf-8")
+def problem(root: Path, version: str) -> str | None:
+    """Return why a version cannot be released from a tree, or None."""
+    source = (root / "exporter/gigas_exporter/__init__.py").read_text(encoding="utf-8")
     if f'__version__ = "{version}"' not in source:
-        print(f"error: the code's version is not {version}", file=sys.stderr)
+        return f"the code's version is not {version}"
+    changelog = (root / "CHANGELOG.md").read_text(encoding="utf-8")
+    if not section(changelog, version):
+        return f"CHANGELOG.md has no section for {version}"
+    if section(changelog, "Unreleased"):
+        return f"CHANGELOG.md has entries under Unreleased: make prepare-release VERSION={version} moves them"
+    return None
+
+
+def main(version: str, root: Path = _ROOT) -> int:
+    """Print the section and return the exit status."""
+    why_not = problem(root, version)
+    if why_not is not None:
+        print(f"error: {why_not}", file=sys.stderr)
         return 1
-    notes = section((_ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), version)
-    if not notes:
-        print(f"error: CHANGELOG.md has no section for {version}", file=sys.stderr)
-        return 1
-    print(notes)
+    print(section((root / "CHANGELOG.md").read_text(encoding="utf-8"), version))
     return 0
 
 

@@ -203,17 +203,6 @@ def test_lines_and_branches_count_by_themselves(
     assert bool(done.stderr) is bool(status)
 
 
-def test_release_notes_are_the_changelogs_section(repository: Path) -> None:
-    """The notes of the code's version are printed without the heading; another version is refused."""
-    version = re.findall(r"^## \[(\d[^\]]*)\]", (repository / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)[0]
-    notes = _python(repository, "release_notes.py", version)
-    assert notes.returncode == 0
-    assert "### Added" in notes.stdout
-    assert "## [" not in notes.stdout
-    other = _python(repository, "release_notes.py", "99.0.0")
-    assert (other.returncode, other.stderr) == (1, "error: the code's version is not 99.0.0\n")
-
-
 def test_make_lists_its_targets(repository: Path) -> None:
     """`make` alone does nothing but to list the targets, each with what it does."""
     outside_make = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}

@@ -1,0 +1,128 @@
+"""What a release needs: one version, notes that hold everything, and commands that say what is missing."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import prepare_release
+import release_notes
+
+_CHANGELOG = """# Changelog
+
+What users see.
+
+## [Unreleased]
+
+### Fixed
+
+- A new mend,
+  of two lines.
+
+### Added
+
+- A new flag.
+
+## [1.1.0]
+
+A word first.
+
+### Added
+
+- An old flag.
+
+### Removed
+
+- A wart.
+
+## [1.0.0]
+
+- All.
+"""
+
+
+@pytest.fixture
+def tree(repository: Path, tmp_path: Path) -> Path:
+    """Return a copy of the files that have the version, with a changelog of a few lines."""
+    for name in ("exporter/gigas_exporter/__init__.py", "deploy/helm/gigas-exporter/Chart.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        shutil.copy(repository / name, tmp_path / name)
+    (tmp_path / "CHANGELOG.md").write_text(_CHANGELOG, encoding="utf-8")
+    return tmp_path
+
+
+def test_a_version_is_prepared(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Code and chart get the version, what was unreleased is its section, and only then there are notes."""
+    assert release_notes.main("1.2.0", tree) == 1
+    assert prepare_release.main("1.2.0", tree) == 0
+    assert release_notes.main("1.2.0", tree) == 0
+    assert capsys.readouterr().out == "### Added\n\n- A new flag.\n\n### Fixed\n\n- A new mend,\n  of two lines.\n"
+    chart = (tree / "deploy/helm/gigas-exporter/Chart.yaml").read_text(encoding="utf-8")
+    assert re.findall(r'^(?:v|appV)ersion: "?([^"\n]*)', chart, re.MULTILINE) == ["1.2.0", "1.2.0"]
+    changelog = (tree / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert changelog.startswith("# Changelog\n\nWhat users see.\n\n## [Unreleased]\n\n## [1.2.0]\n\n### Added\n")
+    assert changelog.endswith(_CHANGELOG[_CHANGELOG.index("## [1.1.0]") :])
+
+
+def test_a_version_under_way_takes_more_entries(tree: Path) -> None:
+    """Entries that came after a version was prepared join its own, each under its heading; nothing else moves."""
+    assert prepare_release.main("1.1.0", tree) == 0
+    changelog = (tree / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert release_notes.section(changelog, "1.1.0") == (
+        "A word first.\n\n### Added\n\n- An old flag.\n- A new flag.\n\n### Removed\n\n- A wart.\n\n"
+        "### Fixed\n\n- A new mend,\n  of two lines."
+    )
+    assert prepare_release.move_unreleased(changelog, "1.1.0") == changelog
+
+
+@pytest.mark.parametrize("version", ["", "v1.2.0", "1.2", "1.2.0; echo"])
+def test_a_wrong_version_changes_nothing(tree: Path, version: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is not three numbers is refused before any file is written."""
+    assert prepare_release.main(version, tree) == 2
+    assert "three numbers" in capsys.readouterr().err
+    assert (tree / "CHANGELOG.md").read_text(encoding="utf-8") == _CHANGELOG
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda text: text.replace("## [1.2.0]", "## [1.2.9]"), "error: CHANGELOG.md has no section for 1.2.0\n"),
+        (lambda text: text.replace("## [1.2.0]\n", "## [1.2.0]\n\n## [1.1.9]\n"), "has no section for 1.2.0"),
+        (
+            lambda text: text.replace("## [Unreleased]\n", "## [Unreleased]\n\n- More.\n"),
+            "has entries under Unreleased",
+        ),
+    ],
+)
+def test_notes_are_refused_where_something_is_missing(
+    tree: Path, spoil: Callable[[str], str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A version without a section, with an empty one, or with entries that would be left out has no notes."""
+    assert prepare_release.main("1.2.0", tree) == 0
+    path = tree / "CHANGELOG.md"
+    path.write_text(spoil(path.read_text(encoding="utf-8")), encoding="utf-8")
+    assert release_notes.main("1.2.0", tree) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_notes_are_of_the_version_of_the_code(repository: Path) -> None:
+    """A tag that names another version than the code has is refused."""
+    done = subprocess.run(
+        [sys.executable, repository / "scripts/release_notes.py", "99.0.0"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "error: the code's version is not 99.0.0\n")
+
+
+def test_the_workflow_and_the_check_ask_for_the_same_notes(repository: Path) -> None:
+    """What the release workflow prints as notes is what `make release-check` looks at first."""
+    makefile = (repository / "Makefile").read_text(encoding="utf-8")
+    assert re.search(r"^release-check: release-notes ", makefile, re.MULTILINE)
+    assert "scripts/release_notes.py $(CODE_VERSION)" in makefile
+    workflow = (repository / ".github/workflows/release.yml").read_text(encoding="utf-8")
+    assert workflow.count('scripts/release_notes.py "${GITHUB_REF_NAME#v}"') == 2
