@@ -110,12 +110,13 @@ class Scene:
 
     def values(self, name: str) -> dict[str, float]:
         """Return a metric's values by disk, or by virtual machine, resource or account where it has no disk."""
+        lines = [line for line in self.text().splitlines() if line.startswith((f"{name}{{", f"{name} "))]
         found = {}
-        for (metric, labels), value in self.series().items():
-            if metric == name:
-                by = dict(labels)
+        for family in parse_text("\n".join([*lines, ""])):  # to read the others would take seconds
+            for sample in family.samples:
+                by = sample.labels
                 kinds = ("disk_id", "virtual_machine_id", "resource", "account_id")
-                found[next((by[kind] for kind in kinds if kind in by), "")] = value
+                found[next((by[kind] for kind in kinds if kind in by), "")] = sample.value
         return found
 
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,12 @@ def kind_of(item: pytest.Item) -> str:
     own = [mark.name for mark in item.iter_markers() if mark.name in {*_EVENTS, "system", "field"}]
     if own:
         return own[0]
-    file = item.path.relative_to(_TESTS).as_posix()
+    return _kind_of_file(item.path)
+
+
+@cache
+def _kind_of_file(path: Path) -> str:
+    file = path.relative_to(_TESTS).as_posix()
     for kind, patterns in (("system", _SYSTEM), ("unit", _UNIT), ("http", _HTTP)):
         if any(fnmatch(file, pattern) for pattern in patterns):
             return kind
