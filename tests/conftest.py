@@ -15,7 +15,7 @@ from hypothesis import settings
 
 from support import response_corruption
 from support.environment import begin_anew, is_clean
-from support.kinds import doing_no_more_than, kind_of
+from support.kinds import doing_no_more_than, kind_of, kind_of_file
 
 # Whose programs are measured for coverage, which doubles the time that one takes to start; what those of the others
 # reach, these and the tests' own process reach, too.
@@ -44,6 +44,14 @@ def pytest_configure(config: pytest.Config) -> None:
         capture.start_global_capturing()
     if not config.getoption("--hypothesis-profile", None):
         settings.load_profile("thorough" if os.environ.get("CI") else "quick")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Read no file without a unit test where only those are to run."""
+    if config.getoption("markexpr") != "unit" or not collection_path.match("test_*.py"):
+        return None
+    is_read = kind_of_file(collection_path) == "unit" or "mark.unit" in collection_path.read_text(encoding="utf-8")
+    return None if is_read else True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import urllib3  # noqa: F401  # its first import binds a socket, which must not fall into a unit test
 
-__all__ = ["DoesMoreError", "doing_no_more_than", "kind_of"]
+__all__ = ["DoesMoreError", "doing_no_more_than", "kind_of", "kind_of_file"]
 
 _TESTS = Path(__file__).resolve().parent.parent
 _UNIT = (
@@ -69,11 +69,12 @@ def kind_of(item: pytest.Item) -> str:
     own = [mark.name for mark in item.iter_markers() if mark.name in {*_EVENTS, "system", "field"}]
     if own:
         return own[0]
-    return _kind_of_file(item.path)
+    return kind_of_file(item.path)
 
 
 @cache
-def _kind_of_file(path: Path) -> str:
+def kind_of_file(path: Path) -> str:
+    """Return the kind of the tests of a file that have no mark of their own."""
     file = path.relative_to(_TESTS).as_posix()
     for kind, patterns in (("system", _SYSTEM), ("unit", _UNIT), ("http", _HTTP)):
         if any(fnmatch(file, pattern) for pattern in patterns):
