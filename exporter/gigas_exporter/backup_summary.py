@@ -13,7 +13,7 @@ from statistics import median
 from typing import Literal
 
 from gigas_exporter.model import Backup
-from gigas_exporter.status_words import is_doubtful, matches_any, parse_words, type_in_text
+from gigas_exporter.status_words import is_doubtful, is_opposed, matches_any, parse_words, type_in_text
 
 __all__ = [
     "MAX_STATUSES",
@@ -26,7 +26,7 @@ __all__ = [
     "summarize_backups",
 ]
 
-BackupOutcome = Literal["usable", "failed", "unfinished", "unclear", "locked"]
+BackupOutcome = Literal["usable", "failed", "unfinished", "unclear", "unconfirmed"]
 
 MAX_STATUSES = 20
 """How many different statuses of an account's backups are told apart."""
@@ -72,20 +72,25 @@ class BackupStatuses:
     )
 
     def outcome(self, backup: Backup) -> BackupOutcome:
-        """Return what a backup is; ``unclear`` when that is not understood, ``locked`` when only its lock says much."""
+        """Return what a backup is.
+
+        ``unclear`` is one that is not understood; ``unconfirmed`` one that only a good status would make usable, as it
+        is locked or empty.
+        """
         word = None if backup.status is None else _match(self, backup.status)
-        if word == "failed":
+        if word == "failed" or backup.has_error:
             return "failed"
         if word == "unfinished" or backup.built is False:
             return "unfinished"
-        is_known = word == "good" or (backup.status_type is None and "locked" not in backup.unknown)
-        if word == "unclear" or "built" in backup.unknown or not is_known:
+        is_cut = backup.status is not None and "status" in backup.unknown
+        if word == "unclear" or is_cut or not _CONTRADICTING.isdisjoint(backup.unknown):
             return "unclear"
         if word == "good":
             return "usable"
-        if backup.locked:
-            return "unfinished" if backup.status is None else "locked"
-        return "unfinished" if backup.status is None and backup.size_bytes == 0 else "usable"
+        if backup.locked or (backup.status is None and backup.size_bytes == 0):
+            return "unconfirmed"
+        deciding = _WITHOUT_WORD if backup.status is not None else _WITHOUT_STATUS
+        return "usable" if backup.status_type is None and deciding.isdisjoint(backup.unknown) else "unclear"
 
     def unmatched(self, statuses: Iterable[str]) -> tuple[str, ...]:
         """Return those of some statuses that match no word."""
@@ -94,7 +99,11 @@ class BackupStatuses:
         )
 
 
-_DECIDING = frozenset({"built", "locked"})
+_CONTRADICTING = frozenset({"built", "error"})
+"""What may say that a backup is not usable, whatever its status says."""
+_WITHOUT_WORD = frozenset({"locked"})
+_WITHOUT_STATUS = frozenset({"locked", "status", "backup_size"})
+_COUNTED_BY_FIELD = _CONTRADICTING | {"locked", "backup_size"}
 _NO_TEXTS = frozenset({"", OTHER_STATUSES, "object", "array"})
 
 
@@ -102,19 +111,21 @@ _NO_TEXTS = frozenset({"", OTHER_STATUSES, "object", "array"})
 def _match(words: BackupStatuses, status: str) -> Literal["failed", "unfinished", "good", "unclear"] | None:
     """Return the list that a status is in; one that is exactly in a list goes before one that only resembles.
 
-    One that is good or unknown but for a word that denies that, or that says otherwise in its midst, is ``unclear``.
+    One that is good or unknown but for a word that denies that, or that says otherwise in its midst, is ``unclear``; so
+    is a bad one before a word that opposes it.
     """
     lists: tuple[tuple[Literal["failed", "unfinished", "good"], frozenset[str]], ...] = (
         ("failed", words.failed),
         ("unfinished", words.unfinished),
         ("good", words.good),
     )
+    bad = words.failed | words.unfinished
     for exactly in (True, False):
         for name, known in lists:
             if matches_any(known, status, exactly=exactly):
-                is_sure = exactly or name != "good" or not is_doubtful(words.failed | words.unfinished, status)
-                return name if is_sure else "unclear"
-    return "unclear" if is_doubtful(words.failed | words.unfinished, status) else None
+                doubts = is_doubtful(bad, status) if name == "good" else is_opposed(known, status)
+                return "unclear" if doubts and not exactly else name
+    return "unclear" if is_doubtful(bad, status) else None
 
 
 def count_statuses(backups: Iterable[Backup]) -> Counter[str]:
@@ -152,7 +163,7 @@ class BackupSummary:
         failed_at: ``date_created`` of the newest failed backup, where it is newer than the newest usable one.
         older_sizes: Known sizes of the usable backups but the newest.
         unclear_statuses: How many of ``unclear`` are so for their status.
-        locked_at: ``date_created`` of the newest backup that is locked and has a status that matches no word; infinity
+        unconfirmed_at: ``date_created`` of the newest backup that is locked or empty and has no good status; infinity
             when it has no readable date.
     """
 
@@ -169,7 +180,7 @@ class BackupSummary:
     failed_at: float | None = None
     older_sizes: tuple[int, ...] = ()
     unclear_statuses: int = 0
-    locked_at: float | None = None
+    unconfirmed_at: float | None = None
 
     def merged(self, other: BackupSummary) -> BackupSummary:
         """Return the summary of both sets of backups of the disk, which must have none in common."""
@@ -184,7 +195,7 @@ class BackupSummary:
             oldest_at=min((at for at in (self.oldest_at, other.oldest_at) if at is not None), default=None),
             failed_at=_later(self.failed_at, other.failed_at),
             unclear_at=_later(self.unclear_at, other.unclear_at),
-            locked_at=_later(self.locked_at, other.locked_at),
+            unconfirmed_at=_later(self.unconfirmed_at, other.unconfirmed_at),
             older_sizes=sizes,
             read_at=min(self.read_at, other.read_at),
         )
@@ -194,7 +205,7 @@ def summarize_backups(backups: Iterable[Backup], words: BackupStatuses, read_at:
     """Reduce one disk's backups to a summary; a backup without a readable date is counted but never newest."""
     counts: Counter[BackupOutcome] = Counter()
     newest: Backup | None = None
-    newest_at = oldest_at = failed_at = unclear_at = locked_at = None
+    newest_at = oldest_at = failed_at = unclear_at = unconfirmed_at = None
     sizes: list[int] = []
     unclear_statuses = 0
     for backup in backups:
@@ -210,11 +221,11 @@ def summarize_backups(backups: Iterable[Backup], words: BackupStatuses, read_at:
                 sizes.append(backup.size_bytes)
         elif outcome == "failed":
             failed_at = _later(failed_at, created)
-        elif outcome == "locked":
-            locked_at = _later(locked_at, float("inf") if created is None else created)
+        elif outcome == "unconfirmed":
+            unconfirmed_at = _later(unconfirmed_at, float("inf") if created is None else created)
         elif outcome == "unclear":
             unclear_at = _later(unclear_at, float("inf") if created is None else created)
-            unclear_statuses += backup.unknown.isdisjoint(_DECIDING)
+            unclear_statuses += backup.unknown.isdisjoint(_COUNTED_BY_FIELD)
     return _summary(
         (counts["usable"], counts["failed"], counts["unclear"]),
         unclear_statuses=unclear_statuses,
@@ -222,7 +233,7 @@ def summarize_backups(backups: Iterable[Backup], words: BackupStatuses, read_at:
         oldest_at=oldest_at,
         failed_at=failed_at,
         unclear_at=unclear_at,
-        locked_at=locked_at,
+        unconfirmed_at=unconfirmed_at,
         older_sizes=tuple(sizes),
         read_at=read_at,
     )
@@ -240,7 +251,7 @@ def _summary(
     oldest_at: float | None,
     failed_at: float | None,
     unclear_at: float | None,
-    locked_at: float | None,
+    unconfirmed_at: float | None,
     older_sizes: tuple[int, ...],
     read_at: float,
 ) -> BackupSummary:
@@ -263,5 +274,5 @@ def _summary(
         failed_at=failed_at,
         older_sizes=older_sizes,
         unclear_statuses=unclear_statuses,
-        locked_at=locked_at,
+        unconfirmed_at=unconfirmed_at,
     )

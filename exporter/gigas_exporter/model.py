@@ -37,7 +37,7 @@ class Disk:
     Attributes:
         size_bytes: ``disk_size`` × 2^30: the documentation says GB, the platform counts 1024s.
         status: Free text; the possible values are documented nowhere.
-        error: Whether the API's flag says so; see :attr:`has_error`.
+        error: Whether the API's flag, or one that is named alike, says so; see :attr:`has_error`.
         created_at: UNIX seconds.
         updated_at: UNIX seconds.
         status_is_error: Whether the status is a word that means an error.
@@ -68,8 +68,10 @@ class Disk:
 
     @property
     def has_error(self) -> bool | None:
-        """Whether the flag or the status says that the disk has an error; ``None`` when neither can say."""
-        return True if self.status_is_error else self.error
+        """Whether the flag or the status says that the disk has an error; ``None`` when one of them may say so."""
+        if self.status_is_error or self.error:
+            return True
+        return None if "status" in self.unknown else self.error
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,9 @@ class Backup:
         backup_type: ``gigas`` (made by hand) or ``gigas-automatic``.
         built: Whether the backup is finished, where the API says so.
         status_type: JSON's name for the type of a status that is no text, or a number or boolean in one; else ``None``.
-        unknown: The fields that were not understood.
+        unknown: The fields that were not understood; ``status`` also where it is absent and the backup is not built.
+        has_error: Whether a field such as ``error`` or ``failed`` says so.
+        virtual_machine_id: The machine that it is of, where the API says so; all that a backup without a disk names.
     """
 
     id: str
@@ -99,6 +103,8 @@ class Backup:
     built: bool | None = None
     status_type: str | None = None
     unknown: frozenset[str] = NONE_UNKNOWN
+    has_error: bool = False
+    virtual_machine_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-__all__ = ["DISK_ERROR_WORDS", "fold_status", "is_doubtful", "matches_any", "parse_words", "type_in_text"]
+__all__ = [
+    "DISK_ERROR_WORDS",
+    "fold_status",
+    "is_doubtful",
+    "is_opposed",
+    "matches_any",
+    "parse_words",
+    "tells_error",
+    "type_in_text",
+]
 
 _SEPARATORS = re.compile(r"[\s_-]+")
 _NOT_IN_WORDS = re.compile(r"[\W_]+")
@@ -31,6 +40,8 @@ _DENYING = parse_words(
     " unsuccessfully, without, zero"
 )
 """Words that turn the meaning of another, as in ``not available``, ``built: false`` or ``without errors``."""
+_OPPOSING = parse_words("0, cleanly, correctly, false, nil, none, normal, normally, null, ok, okay, successfully, zero")
+"""Words that turn the meaning of one before them, as in ``errors: 0`` or ``terminated normally``."""
 
 
 def fold_status(text: str) -> str:
@@ -54,10 +65,31 @@ def matches_any(words: frozenset[str], status: str, *, exactly: bool = False) ->
 @lru_cache(maxsize=1024)
 def is_doubtful(words: frozenset[str], status: str) -> bool:
     """Return whether a status has one of some folded words somewhere, one that denies another, or a progress."""
-    if _PROGRESS.search(status.casefold()):
+    return bool(_PROGRESS.search(status.casefold())) or _holds(words | _DENYING, status)
+
+
+@lru_cache(maxsize=1024)
+def is_opposed(words: frozenset[str], status: str) -> bool:
+    """Return whether a status begins with a folded word before one that opposes it (``errors: 0``)."""
+    for folded in _foldings(status):
+        for word in words:
+            rest = folded.removeprefix(word)
+            if rest != folded and (_split(rest) == ["no"] or not _OPPOSING.isdisjoint(_split(rest)[:1])):
+                return True
+    return False
+
+
+@lru_cache(maxsize=1024)
+def tells_error(words: frozenset[str], status: str) -> bool | None:
+    """Return whether a disk's status has one of some folded words; ``None`` where it is denied or opposed."""
+    if matches_any(words, status, exactly=True):
         return True
-    spaced = [f" {' '.join(_split(folded))} " for folded in _foldings(status)]
-    return any(f" {word} " in text for text in spaced for word in words | _DENYING)
+    if matches_any(words, status):
+        return None if is_opposed(words, status) else True
+    if not _holds(words, status):
+        return False
+    denying = _DENYING | _OPPOSING
+    return None if any(denying.intersection(_split(folded)) for folded in _foldings(status)) else True
 
 
 def type_in_text(status: str) -> str | None:
@@ -71,6 +103,12 @@ def type_in_text(status: str) -> str | None:
 def _foldings(status: str) -> frozenset[str]:
     """Return a status folded, and with its words apart where capitals begin them (``NotBuilt``)."""
     return frozenset({fold_status(status), fold_status(_BETWEEN_CAPITALS.sub(" ", status))})
+
+
+def _holds(words: frozenset[str], status: str) -> bool:
+    """Return whether a status has one of some folded words somewhere."""
+    spaced = [f" {' '.join(_split(folded))} " for folded in _foldings(status)]
+    return any(f" {word} " in text for text in spaced for word in words)
 
 
 def _split(text: str) -> list[str]:

@@ -404,7 +404,7 @@ def test_an_item_without_a_readable_id_makes_the_list_unreadable(run: Run, api: 
     ("change", "taken_as", "finding"),
     [
         ({"built": False, "status": None}, "unfinished", "never backed up"),
-        ({"locked": True, "status": "odd"}, "not usable while locked", "not understood"),
+        ({"locked": True, "status": "odd"}, "not usable while locked or empty", "not understood"),
     ],
 )
 def test_backups_that_are_not_usable_are_counted_as_such(

@@ -108,8 +108,9 @@ METRICS_OF_FIELDS = {
 
 CASES = (
     # values
-    *(of_disks("wrong_types", field) for field in METRICS_OF_FIELDS if field != "error"),
+    *(of_disks("wrong_types", field) for field in METRICS_OF_FIELDS if field not in {"error", "status"}),
     Harmless("wrong_types", every_disk_has(1.0), parameters={"field": "error"}),
+    Harmless("wrong_types", no_disk_is_understood, parameters={"field": "status"}, invalid="status"),
     of_disks("nan", "disk_size"),
     of_disks("infinity", "disk_size"),
     *(

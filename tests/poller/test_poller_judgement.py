@@ -176,13 +176,13 @@ WORDS = BackupStatuses()
         ("in-progress", 0, 0),
         ("failedover", 1, 0),
         ("something new", 1, 0),
-        ("", 1, 0),
+        ("", 0, 0),
     ],
 )
 def test_a_status_says_whether_a_backup_counts(
     server: SimulatorServer, watch: Watch, status: str, usable: int, failed: int
 ) -> None:
-    """Known words make it failed or unfinished, however they are written; anything else is usable."""
+    """Known words make it failed or unfinished, however they are written; any other is usable."""
     server.world.remove_backups("10001")
     made = server.world.make_backup("10001", status=status)
     found = summary(server, watch, settings_for(server, interval=60.0, backups_interval=60.0), "10001")

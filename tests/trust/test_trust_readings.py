@@ -220,14 +220,38 @@ def test_an_error_without_content_is_none(api: SmallApi, tell: Tell, value: Any)
     assert_well(tell())
 
 
-@pytest.mark.parametrize("status", ["error", "Disk-Error", "failed: I/O", "DEGRADED"])
-def test_a_status_says_error_while_the_flag_does_not(api: SmallApi, tell: Tell, status: str) -> None:
+@pytest.mark.parametrize(
+    "status",
+    [
+        *("error", "Disk-Error", "failed: I/O", "DEGRADED", "I/O error on sda", "has errors, see log"),
+        *("hardware_error (sda)", {"state": "error"}, ["failed"]),
+    ],
+)
+def test_a_status_says_error_while_the_flag_does_not(api: SmallApi, tell: Tell, status: Any) -> None:
     """It is found, by words that can be configured."""
     api.lists[DISKS][0]["status"] = status
     told = tell()
     assert told.status == 1
     assert told.finding("disk_error") == {"1"}
-    assert_well(tell(config="disk_status: {error: [odd]}"))
+    if isinstance(status, str):
+        assert_well(tell(config="disk_status: {error: [odd]}"))
+
+
+@pytest.mark.parametrize("status", ["errors: 0", "built, no errors seen", {"state": "built"}, 3, "3", True])
+def test_a_disks_status_that_is_not_understood(api: SmallApi, tell: Tell, status: Any) -> None:
+    """A word of error that another denies, and what is no text: the settings can say what it means."""
+    api.lists[DISKS][0]["status"] = status
+    told = tell()
+    assert_not_understood(told, "disk status", disks=1)
+    assert told.metric("gigas_exporter_poll_invalid_items", resource="disks", field="status") == [1]
+    assert_well(tell(config="api: {fields: {status: null}}"))
+
+
+@pytest.mark.parametrize("fields", [{"errors": ["I/O"]}, {"failed": True}, {"error_message": "I/O"}])
+def test_an_error_under_another_name(api: SmallApi, tell: Tell, fields: dict[str, Any]) -> None:
+    """It is one, whatever the flag says."""
+    api.lists[DISKS][0].update(fields)
+    assert tell().finding("disk_error") == {"1"}
 
 
 @pytest.mark.parametrize(
@@ -239,6 +263,11 @@ def test_a_status_says_error_while_the_flag_does_not(api: SmallApi, tell: Tell, 
         {"status": "something odd", "locked": "yes"},
         {"status": None, "backup_size": 0},
         {"status": "", "backup_size": "0"},
+        {"status": None, "built": True, "locked": True},
+        {"error": True},
+        {"failed": "yes"},
+        {"status": None, "built": True, "errors": ["no space left"]},
+        {"status": "failed: no space left"},
         *(
             {"status": word}
             for word in ("in-progress", "IN_PROGRESS", "InProgress", "NotBuilt", "incomplete", "deleting")
@@ -260,7 +289,8 @@ def test_a_backup_that_is_not_usable(missed: SmallApi, tell: Tell, fields: Mappi
     [
         {"status": "completed", "locked": True},
         {"status": "Backup-Completed", "locked": True},
-        {"status": None},
+        {"status": "completed successfully", "locked": True},
+        {"status": "completed", "error": None, "failed": 0, "errors": []},
         {"status": None, "built": True},
         {"status": "something odd"},
         {"status": "failedover"},
@@ -269,7 +299,7 @@ def test_a_backup_that_is_not_usable(missed: SmallApi, tell: Tell, fields: Mappi
     ],
 )
 def test_a_backup_that_is_usable(missed: SmallApi, tell: Tell, fields: Mapping[str, Any]) -> None:
-    """A good status, none at all, or a word that nobody knows, which can be seen."""
+    """A good status, one that is built without any, or a word that nobody knows, which can be seen."""
     newest(missed, **fields)
     told = tell()
     assert_well(told)
@@ -297,6 +327,9 @@ def test_a_backup_that_is_usable(missed: SmallApi, tell: Tell, fields: Mapping[s
         {"status": "0"},
         {"status": "False"},
         {"status": "completed", "built": "perhaps"},
+        {"status": "completed", "errors": 3},
+        {"status": "errors: 0"},
+        {"status": "Terminated normally"},
     ],
 )
 def test_a_status_that_is_doubtful(missed: SmallApi, tell: Tell, fields: Mapping[str, Any]) -> None:
@@ -306,20 +339,58 @@ def test_a_status_that_is_doubtful(missed: SmallApi, tell: Tell, fields: Mapping
     assert_not_understood(told, "status", disks=1)
     assert told.finding("backup_missed") == {str(MISSED)}
     assert "counts as usable" not in told.words
-    invalid = "built" if "built" in fields else "status"
+    invalid = "built" if "built" in fields else "error" if "errors" in fields else "status"
     assert told.metric("gigas_exporter_poll_invalid_items", resource="backups", field=invalid) == [1]
     if invalid == "status":
         assert_well(tell(config=f"backup_status: {{good: ['{fields['status']}', completed]}}"))
 
 
+def test_a_status_that_is_too_long(missed: SmallApi, tell: Tell) -> None:
+    """What is cut off may say that the backup failed."""
+    newest(missed, status="completed " + "x" * 300 + " failed")
+    assert_not_understood(tell(), "status", disks=1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_readable"),
+    [
+        ({"status": None}, True),
+        ({}, True),
+        ({"state": "failed"}, True),
+        ({"status": "", "progress": 45}, True),
+        ({"built": True, "backup_size": "0 KB"}, False),
+        ({"built": True, "backup_size": 0}, False),
+        ({"built": True, "locked": True}, False),
+    ],
+)
+@pytest.mark.parametrize("is_all", [True, False])
+def test_a_backup_without_a_status(
+    missed: SmallApi, tell: Tell, fields: dict[str, Any], *, is_readable: bool, is_all: bool
+) -> None:
+    """Nothing says that it is usable, unless it is built: it is not known, and the settings can accept it."""
+    for item in backups_of(missed, MISSED):
+        if is_all or item["id"] == NEWEST:
+            del item["status"]
+            item.update(fields, date_created=ago(hours=1))
+    told = tell()
+    assert told.finding("never_backed_up") == set()
+    assert told.status in {1, 2}
+    if is_all or is_readable:
+        assert_not_understood(told, "status", disks=1)
+    accepted = tell(config="api: {fields: {status: null}}")
+    if is_readable:
+        assert_well(accepted)
+    else:
+        assert accepted.status == told.status
+
+
 def test_statuses_that_all_say_that_there_was_no_error(api: SmallApi, tell: Tell) -> None:
-    """No disk counts as never backed up for a word of failure that is denied; nor has a disk an error for it."""
-    each_disk(api, "status", "no errors")
+    """No disk counts as never backed up for a word of failure that is denied."""
     for item in backups_of(api):
         item["status"] = "completed without errors"
     told = tell()
     assert_not_understood(told, "status")
-    assert told.finding("never_backed_up") == told.finding("disk_error") == set()
+    assert told.finding("never_backed_up") == set()
 
 
 @pytest.mark.parametrize("status", [3, True, {"state": "done"}, ["done"]])
@@ -430,7 +501,7 @@ def test_disks_that_backups_name_in_another_way(api: SmallApi, tell: Tell) -> No
     [
         ({"status": "Respaldado"}, 2, "not_understood"),
         ({"status": "Respaldado", "date_created": None}, 2, "not_understood"),
-        ({"status": None}, 1, "never_backed_up"),
+        ({"status": None}, 2, "not_understood"),
         ({"status": "creating"}, 1, "never_backed_up"),
     ],
 )
@@ -502,7 +573,7 @@ def test_dates_without_a_zone_in_local_time(api: SmallApi, tell: Tell, zone: str
         assert told.status == int(bool(finding)), told.words
 
 
-@pytest.mark.parametrize("value", ["soon", "2026-01-31", {"at": 1}, None, "missing"])
+@pytest.mark.parametrize("value", ["soon", "2026-01-31", "202601311230", 202601311230, {"at": 1}, None, "missing"])
 def test_dates_that_are_not_understood(api: SmallApi, tell: Tell, value: Any) -> None:
     """The disk's backups cannot be read, which is not the same as none."""
     for item in backups_of(api, MISSED):

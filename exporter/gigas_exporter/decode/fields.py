@@ -10,7 +10,7 @@ import logging
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import tzinfo
 
 from gigas_exporter.decode.timestamps import NUMBER, parse_timestamp
@@ -21,7 +21,7 @@ __all__ = [
     "NOT_UNDERSTOOD",
     "InvalidFields",
     "Problem",
-    "decode_error",
+    "decode_errors",
     "decode_flag",
     "decode_id",
     "decode_reference",
@@ -53,6 +53,20 @@ _FLAGS: dict[object, bool] = {
     **dict.fromkeys((False, "false", "0", "no", "off", "f", "n", "disabled"), False),
 }
 _NO_ERROR = frozenset({"", "none"})
+_ERROR_FIELDS = frozenset(
+    {
+        "error",
+        "error_code",
+        "error_message",
+        "errors",
+        "failed",
+        "failure",
+        "has_error",
+        "has_errors",
+        "has_failed",
+        "is_failed",
+    }
+)
 
 
 class InvalidFields(Counter[str]):
@@ -145,6 +159,15 @@ def decode_flag(value: object, field: str, problems: list[Problem]) -> bool | No
     if flag is None:
         problems.append((field, value, NOT_UNDERSTOOD))
     return flag
+
+
+def decode_errors(item: Mapping[str, object], problems: list[Problem]) -> bool | None:
+    """Return whether one of the fields that tell of errors says that there is one; ``None`` where it is not understood.
+
+    Whatever its name, what is not understood is a problem of ``error``.
+    """
+    said = [decode_error(item[name], problems) for name in _ERROR_FIELDS.intersection(item)]
+    return True if True in said else None if None in said else False
 
 
 def decode_error(value: object, problems: list[Problem]) -> bool | None:

@@ -13,9 +13,10 @@ from typing import Any, Protocol, TypeVar
 
 from gigas_exporter.decode.fields import (
     AHEAD,
+    MAX_TEXT_LENGTH,
     NOT_UNDERSTOOD,
     Problem,
-    decode_error,
+    decode_errors,
     decode_flag,
     decode_id,
     decode_reference,
@@ -27,7 +28,7 @@ from gigas_exporter.decode.fields import (
     text_of,
 )
 from gigas_exporter.model import NONE_UNKNOWN, Account, Backup, Disk, VirtualMachine
-from gigas_exporter.status_words import DISK_ERROR_WORDS, matches_any, parse_words, type_in_text
+from gigas_exporter.status_words import DISK_ERROR_WORDS, parse_words, tells_error, type_in_text
 
 __all__ = [
     "FIELDS",
@@ -98,6 +99,7 @@ class Decoder:
         self._settings = settings or DecodeSettings()
         self._aliases = tuple((ours, theirs) for ours, theirs in self._settings.fields.items() if theirs is not None)
         self._required = tuple(name for name in _WITHOUT_KEY if self._settings.fields.get(name, name) is not None)
+        self._needs_status = self._settings.fields.get("status", "status") is not None
         self._sets: dict[frozenset[str], frozenset[str]] = {NONE_UNKNOWN: NONE_UNKNOWN}
 
     def disk(self, raw: object, invalid: Counter[str], latest: float = math.inf) -> Disk | None:
@@ -109,7 +111,9 @@ class Decoder:
         get, settings = item.get, self._settings
         status = get("status")
         machine_id = decode_reference(get("virtual_machine_id"), "virtual_machine_id", problems)
-        error = decode_error(item["error"], problems) if "error" in item else None
+        error = decode_errors(item, problems)
+        if error is False and "error" not in item:
+            error = None
         is_swap = decode_flag(get("is_swap"), "is_swap", problems)
         autobackup = decode_flag(get("autobackup"), "autobackup", problems)
         mount_point = decode_text(get("mount_point"), "mount_point", problems)
@@ -120,7 +124,7 @@ class Decoder:
         group = decode_reference(get("data_store_group_id"), "data_store_group_id", problems)
         created_at = decode_timestamp(get("created_at"), "created_at", problems, latest, settings.time_zone)
         updated_at = decode_timestamp(get("updated_at"), "updated_at", problems, latest, settings.time_zone)
-        status_text = decode_text(status, "status", problems)
+        status_is_error = self._is_error(status, problems)
         missing = unknown = NONE_UNKNOWN
         if problems or None in (error, is_swap, autobackup, mount_point, machine_id):
             missing, unknown = self._not_known(item, problems)
@@ -129,7 +133,7 @@ class Decoder:
             sys.intern(identity),
             None if machine_id == _NO_MACHINE else machine_id,
             size_bytes,
-            status_text,
+            decode_text(status, "status", []),
             error,
             locked,
             is_swap,
@@ -140,7 +144,7 @@ class Decoder:
             group,
             created_at,
             updated_at,
-            status is not None and self._is_error(status),
+            status_is_error,
             unknown,
             missing,
         )
@@ -154,20 +158,26 @@ class Decoder:
         get, settings = item.get, self._settings
         status = get("status")
         is_text = status is None or isinstance(status, str)
+        machine_id = get("virtual_machine_id")
+        built = decode_flag(get("built"), "built", problems)
+        text = decode_text(status, "status", problems) if is_text else text_of(status)
+        has_error = decode_errors(item, problems)
         return Backup(
             identity,
             decode_reference(get("disk_id"), "disk_id", problems),
             decode_timestamp(get("date_created"), "date_created", problems, latest, settings.time_zone),
-            decode_text(status, "status", problems) if is_text else text_of(status),
+            text,
             decode_text(get("operating_system"), "operating_system", problems),
             decode_text(get("operating_system_distro"), "operating_system_distro", problems),
             decode_reference(get("template_id"), "template_id", problems),
             decode_size(get("backup_size"), "backup_size", problems, settings.backup_size_unit),
             decode_flag(get("locked"), "locked", problems),
             decode_text(get("backup_type"), "backup_type", problems),
-            decode_flag(get("built"), "built", problems),
+            built,
             _status_type(status),
-            self._reported(problems, invalid) if problems else NONE_UNKNOWN,
+            self._unknown(problems, invalid, without_status=text is None and not built),
+            has_error is True,
+            None if machine_id is None else decode_reference(machine_id, "virtual_machine_id", []),
         )
 
     def virtual_machine(self, raw: object, invalid: Counter[str], latest: float = math.inf) -> VirtualMachine | None:
@@ -221,10 +231,6 @@ class Decoder:
             return None
         return identity, item
 
-    def _with_our_names(self, item: dict[str, Any]) -> dict[str, Any]:
-        found = {ours: item[theirs] for ours, theirs in self._aliases if item.get(ours) is None and theirs in item}
-        return {**item, **found} if found else item
-
     def _not_known(self, item: dict[str, Any], problems: list[Problem]) -> tuple[frozenset[str], frozenset[str]]:
         """Return which fields of a disk are absent where that says nothing, and which are not known in all."""
         read = _names(problems)
@@ -240,13 +246,26 @@ class Decoder:
         report_problems(problems, invalid)
         return self._set(_names(problems))
 
+    def _unknown(self, problems: list[Problem], invalid: Counter[str], *, without_status: bool) -> frozenset[str]:
+        """Return which fields of a backup are not known; a missing status is, unless the settings say otherwise."""
+        unknown = self._reported(problems, invalid) if problems else NONE_UNKNOWN
+        return self._set(unknown | {"status"}) if without_status and self._needs_status else unknown
+
     def _set(self, names: Iterable[str]) -> frozenset[str]:
         """Return one shared object for equal sets."""
         made = frozenset(names)
         return self._sets.setdefault(made, made)
 
-    def _is_error(self, status: object) -> bool:
-        return matches_any(self._settings.disk_error_words, status if isinstance(status, str) else text_of(status))
+    def _is_error(self, status: object, problems: list[Problem]) -> bool:
+        """Return whether a disk's status means an error; one that may, and one that is no text, is a problem."""
+        if status is None:
+            return False
+        text = status if isinstance(status, str) else text_of(status)
+        is_error = tells_error(self._settings.disk_error_words, text)
+        is_read = is_error is not None and _status_type(status) is None and len(text) <= MAX_TEXT_LENGTH
+        if not is_error and not is_read and self._needs_status:
+            problems.append(("status", status, NOT_UNDERSTOOD))
+        return is_error is True
 
 
 def _names(problems: Iterable[Problem]) -> set[str]:

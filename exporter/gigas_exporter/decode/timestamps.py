@@ -10,8 +10,9 @@ __all__ = ["NUMBER", "parse_timestamp"]
 
 NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
 
-# A number is seconds or milliseconds by its range: from 1973 on, so that 20240131 is no moment, to the end of 2099.
-_FIRST_MOMENT = 1e8
+# A number is seconds or milliseconds by its range: from 2000 on, so that neither 20240131 nor 202401311230 is a moment,
+# to the end of 2099.
+_FIRST_MOMENT = 946684800.0
 _LAST_MOMENT = 4102444800.0
 _SHORTEST = len("2024-01-31T12:30")
 _HTTP_DATE = re.compile(

@@ -10,7 +10,7 @@ from gigas_exporter.formatting import format_count
 from gigas_exporter.inventory import AccountInventory, Resource
 from gigas_exporter.report.disks import DiskReport
 from gigas_exporter.report.findings import Finding
-from gigas_exporter.report.judgement import BACKUP_STATUS
+from gigas_exporter.report.judgement import BACKUP_STATUS, DISK_STATUS
 
 __all__ = [
     "account_errors",
@@ -20,11 +20,13 @@ __all__ = [
     "why_unreadable",
 ]
 
+_PROBE: Final = "gigas-exporter probe shows what the API sends"
 _ADVICE: Final[Mapping[str, str]] = {
-    "error": "gigas-exporter probe shows what the API sends; api.fields says where error is, or with null that there"
-    " is none",
     "virtual_machine_label": "backup_policy matches on it, and the virtual machine is not among those that were read",
-    BACKUP_STATUS: "gigas-exporter probe shows what the API sends; backup_status says what it means",
+    BACKUP_STATUS: f"{_PROBE}; backup_status says what its words mean, api.fields where it is, or with null that there"
+    " is none",
+    DISK_STATUS: f"{_PROBE}; disk_status.error says which words mean an error, api.fields with status: null that none"
+    " does",
 }
 
 _MAX_STATUSES_SHOWN: Final = 5
@@ -99,9 +101,17 @@ def explain_not_understood(reports: Iterable[DiskReport]) -> list[str]:
     sentences = []
     for field, count in sorted(counts.items()):
         what = "is missing from" if missing[field] == count else "is not understood of"
-        advice = _ADVICE.get(field, f"gigas-exporter probe shows what the API sends, api.fields says where {field} is")
+        advice = _ADVICE.get(field) or _advice(field, is_missing=missing[field] == count)
         sentences.append(f"{field.replace('_', ' ')} {what} {format_count(count, 'disk')} ({advice})")
     return sentences
+
+
+def _advice(field: str, *, is_missing: bool) -> str:
+    """Return what to do about a field of disks: no setting reads values that are there and are not understood."""
+    if not is_missing:
+        return f"{_PROBE}; no setting reads it, so report it with that"
+    advice = f"{_PROBE}, api.fields says where {field} is"
+    return f"{advice}, or with null that there is none" if field == "error" else advice
 
 
 def _explain_unreadable(reports: Iterable[DiskReport], inventories: Iterable[AccountInventory]) -> list[str]:
@@ -122,7 +132,7 @@ def why_unreadable(report: DiskReport, error: str | None) -> str | None:
     if summary is None or not summary.usable:
         return error or "their own lists were not read"
     if summary.newest_at is None:
-        return "no date_created is understood (gigas-exporter probe shows its form, api.fields says where it is)"
+        return f"no date_created is understood ({_PROBE}, api.fields says where it is if it has another name)"
     if report.age_seconds == 0:
         return "the newest lies in the future (api.time_zone, or the clock of this machine)"
     return error

@@ -13,11 +13,21 @@ from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.policy import Requirement, Thresholds
 from gigas_exporter.report.findings import AGAINST_LIMIT, RANK, Finding
 
-__all__ = ["BACKUP_STATUS", "NOT_REQUIRED", "Judgement", "finding_limit", "judge_account", "machine_name"]
+__all__ = [
+    "BACKUP_STATUS",
+    "DISK_STATUS",
+    "NOT_REQUIRED",
+    "Judgement",
+    "finding_limit",
+    "judge_account",
+    "machine_name",
+]
 
 NOT_REQUIRED: Final = Requirement(required=False)
 BACKUP_STATUS: Final = "backup status"
 """The name under which the status of a backup is among what is not understood."""
+DISK_STATUS: Final = "disk status"
+"""The same of the status of the disk, which may say error although the flag does not."""
 
 _MAX_AHEAD_SECONDS = 300.0
 """A date that lies further ahead than two clocks may differ says nothing."""
@@ -88,6 +98,8 @@ class _Judge:
         requirement = self._inventory.requirements.get(disk.id, NOT_REQUIRED)
         found: list[Finding] = []
         unknown = requirement.undecided + self._by_policy(disk, requirement, summary, found)
+        if "status" in disk.unknown and not disk.has_error:
+            unknown = (DISK_STATUS, *unknown)
         if "error" in disk.unknown:
             unknown = ("error", *unknown)
         if unknown:
@@ -156,7 +168,7 @@ class _Judge:
             if not found:  # it is not known whether it has one: it came after the last poll of the backups
                 found.append(Finding.BACKUPS_UNREADABLE)
             return ()
-        unclear_at = summary.unclear_at if summary.unclear_at is not None else summary.locked_at
+        unclear_at = summary.unclear_at if summary.unclear_at is not None else summary.unconfirmed_at
         if unclear_at is None:
             found.append(Finding.NEVER_BACKED_UP)
             return ()

@@ -33,7 +33,7 @@ _TAKEN_AS: Final = {
     "failed": "failed",
     "unfinished": "unfinished",
     "unclear": "not understood",
-    "locked": "not usable while locked",
+    "unconfirmed": "not usable while locked or empty",
 }
 _CAUSES: Final[Mapping[int, tuple[str, str]]] = {
     301: ("the API is elsewhere", "api.url"),
@@ -192,6 +192,10 @@ def _setting_for(each: Field) -> str:
     """Return the setting that helps with values that are not understood, or who does where none can."""
     if each.name in {"disk_size", "backup_size"}:
         return f"api.{each.name}_unit"
+    if each.name == "status":
+        return "disk_status.error where it means an error; api.fields: {status: null} where it never does"
+    if each.kind == "date":
+        return "no setting: report it with this output (api.time_zone is for dates without a zone)"
     return "no setting: report it with this output"
 
 
@@ -202,7 +206,8 @@ def _statuses(reading: ListReading, words: BackupStatuses) -> list[dict[str, Any
         if isinstance(item, Backup):
             taken.setdefault(_shown_status(item), Counter())[_TAKEN_AS[words.outcome(item)]] += 1
         elif isinstance(item, Disk):
-            taken.setdefault(_shown_status(item), Counter())["error" if item.status_is_error else "no error"] += 1
+            what = "error" if item.status_is_error else "not understood" if "status" in item.unknown else "no error"
+            taken.setdefault(_shown_status(item), Counter())[what] += 1
     ordered = sorted(taken.items(), key=lambda entry: (-entry[1].total(), entry[0]))
     rows = [{"status": status, "taken_as": dict(outcomes)} for status, outcomes in ordered[:_STATUSES_SHOWN]]
     if rest := ordered[_STATUSES_SHOWN:]:

@@ -45,6 +45,8 @@ _BACKUP: Final[Mapping[str, FieldKind]] = {
     "locked": "flag",
     "backup_type": "choice",
     "built": "flag",
+    "error": "flag",
+    "virtual_machine_id": "id",
 }
 _MACHINE: Final[Mapping[str, FieldKind]] = {
     "id": "id",
