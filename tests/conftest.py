@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from support import response_corruption
 from support.environment import begin_anew, is_clean
 from support.kinds import doing_no_more_than, kind_of, kind_of_file
 
@@ -27,7 +26,6 @@ LONGEST = ("secrets", "alerts", "docs", "lifecycle", "soak", "statuspage", "e2e"
 pytest.register_assert_rewrite(
     "support.fault_cases", "support.in_process_exporter", "support.programs", "support.timing"
 )
-response_corruption.register()
 settings.register_profile("quick", max_examples=25, deadline=None)
 settings.register_profile("thorough", max_examples=120, deadline=None)
 

@@ -26,8 +26,9 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from gigas_exporter.bundle.alerts import RULE_FILES
-from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
+from gigas_exporter.simulator import SimulatedCloud
 from support.programs import Prometheus, account_environment, exporter, prometheus, tool
+from support.simulator import SimulatorServer
 
 _ALERTS = Path(__file__).resolve().parents[2] / "alerts"
 _CONFIG = """

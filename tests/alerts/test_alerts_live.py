@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from gigas_exporter.bundle.alerts import RULE_FILES
-from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
+from gigas_exporter.simulator import SimulatedCloud
 from support.notifications import Receiver, quick, receiving, sixtieth
 from support.programs import (
     Alertmanager,
@@ -28,6 +28,7 @@ from support.programs import (
     field_tool,
     prometheus,
 )
+from support.simulator import SimulatorServer
 from support.victoria import victoria
 
 ACCOUNT = "4242"
@@ -138,7 +139,7 @@ def test_from_an_error_to_one_message_and_through_an_outage(live: Live) -> None:
 
     disk = live.world.disk(disk_id)
     machine = next(each for each in live.world.machines(ACCOUNT) if each.id == disk.virtual_machine_id)
-    live.world.set_error(disk_id)
+    live.world.change_disk(disk_id, error=True)
     await_true(
         lambda: live.told("GigasDiskError") and live.told("GigasDiskError", instance=1), PATIENCE_SECONDS, "pages"
     )
@@ -163,7 +164,7 @@ def test_from_an_error_to_one_message_and_through_an_outage(live: Live) -> None:
     assert not live.told("GigasDiskError", "resolved", instance=0)
     assert not live.told("GigasDiskError", "resolved", instance=1), "blind is not mended"
 
-    live.world.set_error(disk_id, error=False)
+    live.world.change_disk(disk_id, error=False)
     live.apis[1].faults.clear()
     await_true(lambda: live.told("GigasDataStale", "resolved", 1), PATIENCE_SECONDS, "fresh data")
     await_true(lambda: live.told("GigasDiskError", "resolved", 0), PATIENCE_SECONDS, "word of the disk's recovery")
@@ -180,7 +181,7 @@ def test_prometheus_answers_every_query_of_the_runbooks(directory: Path, tmp_pat
             with prometheus(tmp_path, config) as metrics:
                 await_true(lambda: metrics.query("gigas_disk_backups"), PATIENCE_SECONDS, "the backups")
                 (labels, _) = metrics.query('gigas_disk_info{virtual_machine_id!=""}')[0]
-                world.move_disk(labels["disk_id"], None)
+                world.change_disk(labels["disk_id"], virtual_machine_id=None)
                 moved = f'gigas_disk_info{{disk_id="{labels["disk_id"]}", virtual_machine_id=""}}'
                 await_true(lambda: metrics.query(moved), PATIENCE_SECONDS, "the move")
                 for path in (directory / "runbooks").glob("*.md"):

@@ -19,7 +19,7 @@ import requests
 import yaml
 
 from gigas_exporter.bundle.alerts import write_alerts
-from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
+from gigas_exporter.simulator import SimulatedCloud
 from support.notifications import quick, receiving, sixtieth
 from support.programs import (
     Process,
@@ -33,6 +33,7 @@ from support.programs import (
     prometheus,
     running,
 )
+from support.simulator import SimulatorServer
 from support.victoria import store_and_vmalert, vmagent
 
 ACCOUNT = "4242"
@@ -155,7 +156,7 @@ def test_a_site_is_told_of_and_so_is_one_that_went_silent(sites: Sites) -> None:
     until = _until(sites)
     until(lambda: sites.sites_of("gigas_exporter_accounts") == everywhere, "both sites' series")
     disk = next(each for each in sites.worlds[other].disks(ACCOUNT) if not each.is_swap)
-    sites.worlds[other].set_error(disk.id)
+    sites.worlds[other].change_disk(disk.id, error=True)
     until(lambda: sites.firing("GigasDiskError") == [other], "the disk's error")
 
     sites.agents[silent].popen.kill()

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import pytest
 
 from gigas_exporter.cli.main import main
-from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
+from gigas_exporter.simulator import SimulatedCloud
+from support.simulator import SimulatorServer
 
 ACCOUNT = "4242"
 HOSTILE_TEXT = "\x1b[31m\x1b]0;owned\x07\x9b1m\u202e\r\nfake | `x`"

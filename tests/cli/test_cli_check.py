@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cli.conftest import ACCOUNT, HOSTILE_TEXT, Run
-from gigas_exporter.simulator import SimulatorServer
+from support.simulator import SimulatorServer
 
 STORIES = {
     "stale": "backup stale",
@@ -32,7 +32,7 @@ def _calm(cloud: SimulatorServer) -> None:
     for disk in cloud.world.disks(ACCOUNT):
         cloud.world.change_disk(disk.id, error=False, locked=False, status="built")
         if not disk.is_swap:
-            cloud.world.set_autobackup(disk.id, True)
+            cloud.world.change_disk(disk.id, autobackup=True)
             cloud.world.make_backup(disk.id)
 
 
@@ -93,12 +93,12 @@ def test_the_words_agree_with_the_number(run: Run, cloud: SimulatorServer) -> No
     for disk in cloud.world.disks(ACCOUNT):
         if disk.id != kept:
             cloud.world.delete_disk(disk.id)
-    cloud.world.move_disk(kept, cloud.world.machines(ACCOUNT)[0].id)
+    cloud.world.change_disk(kept, virtual_machine_id=cloud.world.machines(ACCOUNT)[0].id)
     for backup in cloud.world.backups(ACCOUNT, kept):
         if backup.status != "completed":
             cloud.world.remove_backup(backup.id)
     assert run("check").out.startswith("the only disk is well")
-    cloud.world.set_error(kept)
+    cloud.world.change_disk(kept, error=True)
     assert run("check").out.startswith("1 of 1 disk needs attention: 1 disk error")
     cloud.world.delete_disk(kept)
     assert run("check").status == 2  # its virtual machines are still there
@@ -142,7 +142,7 @@ def test_unread_backups_are_status_2(run: Run, cloud: SimulatorServer, told: Cal
     cloud.world.change_disk(told("error"), error=False, status="built")
     for disk in cloud.world.disks(ACCOUNT):
         cloud.world.change_disk(disk.id, locked=False)
-        cloud.world.set_autobackup(disk.id, True)
+        cloud.world.change_disk(disk.id, autobackup=True)
     outcome = run("check")
     assert outcome.status == 2
     assert outcome.out.startswith("the backups of 15 of 16 disks could not be checked; also ")
@@ -224,12 +224,12 @@ def test_nagios_knows_four_states(run: Run, cloud: SimulatorServer, told: Callab
     assert state() == (2, "CRITICAL")
     _calm(cloud)
     assert state(GIGAS_NAGIOS="") == (0, "OK")
-    cloud.world.set_locked(told("locked"))
+    cloud.world.change_disk(told("locked"), locked=True)
     cloud.world.change_disk(told("locked"), updated_at=cloud.world.start - 86_400)
     assert state() == (1, "WARNING")
     cloud.faults.add("status", "list_*backups", status=500)
     assert state() == (3, "UNKNOWN")
-    cloud.world.set_error(told("error"))
+    cloud.world.change_disk(told("error"), error=True)
     assert state() == (2, "CRITICAL")
     assert run("check", GIGAS_NAGIOS="1").out.startswith("GIGAS CRITICAL - ")
 
@@ -338,7 +338,7 @@ def test_a_terminal_keeps_the_findings_in_sight(
     """The summary and the worst disks fit the terminal, and how many more there are is said."""
     monkeypatch.setenv("LINES", "18")
     for disk in cloud.world.disks(ACCOUNT):
-        cloud.world.set_error(disk.id)
+        cloud.world.change_disk(disk.id, error=True)
     lines = re.sub(r"\x1b\[\d*m", "", run("check", terminal=80).out).splitlines()
     assert sum(max(1, -(-len(line) // 80)) for line in lines) <= 17
     assert lines[0].startswith("16 of 16 disks need attention: ")

@@ -12,7 +12,7 @@ import yaml
 
 from cli.conftest import Run
 from gigas_exporter.config.schema import ConfigFile
-from gigas_exporter.simulator import SimulatorServer
+from support.simulator import SimulatorServer
 
 ALONE: dict[str, str | None] = {
     "GIGAS_ACCOUNT_ID": None, "GIGAS_API_KEY": None, "GIGAS_API_URL": None, "GIGAS_API_MAX_REQUESTS_PER_SECOND": None,

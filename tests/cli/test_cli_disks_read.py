@@ -14,7 +14,7 @@ import yaml
 from rich.cells import cell_len
 
 from cli.conftest import ACCOUNT, HOSTILE_TEXT, Run
-from gigas_exporter.simulator import SimulatorServer
+from support.simulator import SimulatorServer
 from support.small_api import healthy, small_api
 
 NO_ACCOUNT: dict[str, str | None] = {"GIGAS_ACCOUNT_ID": None, "GIGAS_API_KEY": None}

@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from cli.conftest import ACCOUNT, HOSTILE_TEXT, Run
-from gigas_exporter.simulator import SimulatorServer
 from support.programs import account_environment, await_true
+from support.simulator import SimulatorServer
 from support.timing import within
 
 CHANGES: dict[str, tuple[list[str], str, str, dict[str, Any] | None]] = {

@@ -23,8 +23,8 @@ from cli.conftest import Run
 from gigas_exporter.cli import main as main_module
 from gigas_exporter.cli.main import cli
 from gigas_exporter.cli.options import SettingsOption
-from gigas_exporter.simulator import SimulatorServer
 from support.programs import account_environment, tool
+from support.simulator import SimulatorServer
 
 PROGRAM = [sys.executable, "-m", "gigas_exporter"]
 WITHOUT_VARIABLE = {"yes", "dry_run", "output", "help", "version"}

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from gigas_exporter import memory
-from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
+from gigas_exporter.simulator import SimulatedCloud
 from support.programs import Process, account_environment, answers, await_true, free_port, running
+from support.simulator import SimulatorServer
 
 BURST = """
 import sys

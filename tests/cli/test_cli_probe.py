@@ -11,7 +11,7 @@ import pytest
 
 from cli.conftest import Run
 from gigas_exporter.cli.probe.forms import FieldKind, form_of, has_zone, safe_name, safe_word
-from gigas_exporter.simulator import SimulatorServer
+from support.simulator import SimulatorServer
 from support.small_api import SmallApi, ago, healthy, small_api
 
 DISKS, BACKUPS, MACHINES = "/account/4242/disks", "/account/4242/backups", "/account/4242/virtual_machines"

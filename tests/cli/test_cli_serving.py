@@ -17,8 +17,9 @@ import requests
 
 from gigas_exporter import __version__
 from gigas_exporter.metrics.families import FAMILIES
-from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
+from gigas_exporter.simulator import SimulatedCloud
 from support.programs import account_environment, answers, await_true, exporter, free_port, running
+from support.simulator import SimulatorServer
 
 ASKED_AGAIN = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from gigas_exporter.simulator import SimulatorServer
 from support.programs import account_environment
+from support.simulator import SimulatorServer
 
 _COMMANDS = {
     "--help": 1,

@@ -14,7 +14,8 @@ from gigas_exporter.gigas import ApiKeyCredential, ApiSettings, FixedSecret, Rea
 from gigas_exporter.gigas.observer import NullObserver
 from gigas_exporter.gigas.pagination import LIST_END_TTL_SECONDS
 from gigas_exporter.secret import Secret
-from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
+from gigas_exporter.simulator import SimulatedCloud
+from support.simulator import SimulatorServer
 
 ACCOUNT = "4242"
 DISKS = 20
@@ -181,7 +182,7 @@ def test_what_is_asked_for_with_filters_has_an_end_of_its_own(
     """Where one selection was seen to end says nothing of another that is as long."""
     machine, other = (machine.id for machine in cloud.world.machines(ACCOUNT)[:2])
     for place, disk in enumerate(cloud.world.disks(ACCOUNT)):
-        cloud.world.move_disk(disk.id, machine if place < 5 else other if place < 10 else None)
+        cloud.world.change_disk(disk.id, virtual_machine_id=machine if place < 5 else other if place < 10 else None)
     lists = reading(5)
     assert lists.disks(machine) == (5, 2)
     assert lists.disks(machine) == (5, 1)

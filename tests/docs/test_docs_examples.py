@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 from docs.pages import ROOT
-from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
+from gigas_exporter.simulator import SimulatedCloud
 from support.programs import account_environment
+from support.simulator import SimulatorServer
 
 
 def test_the_library_example_lists_the_disks(tmp_path: Path) -> None:

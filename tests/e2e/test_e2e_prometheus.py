@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from gigas_exporter.model import Backup, Disk
-from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
+from gigas_exporter.simulator import SimulatedCloud
 from support.programs import Prometheus, account_environment, await_true, exporter, prometheus
+from support.simulator import SimulatorServer
 
 ACCOUNT = "4242"
 LIMIT_SECONDS = 26 * 3600.0
@@ -175,7 +176,7 @@ def test_prometheus_sees_what_the_cloud_holds(tmp_path: Path, source: str, crede
                 assert_labels_are_the_clouds(server, world)
                 gone, broken, fresh = (disk.id for disk in world.disks(ACCOUNT)[-3:])
                 world.delete_disk(gone)
-                world.set_error(broken)
+                world.change_disk(broken, error=True)
                 world.make_backup(fresh)
                 assert_all_agree(server, world)
                 assert server.one(f'gigas_disk_error{{disk_id="{broken}"}}') == 1.0

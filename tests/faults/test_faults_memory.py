@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
+from gigas_exporter.simulator import SimulatedCloud
 from support.metrics_text import metric
 from support.programs import account_environment, await_true, exporter
+from support.simulator import SimulatorServer
 
 MEGABYTE = 2**20
 AT_MOST_BYTES = 260 * MEGABYTE

@@ -9,11 +9,12 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from gigas_exporter.errors import Reason
-from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
+from gigas_exporter.simulator import SimulatedCloud
 from support.fault_cases import SERIES, assert_same
 from support.in_process_exporter import whole
 from support.polling import settings_for
 from support.programs import await_true
+from support.simulator import SimulatorServer
 
 ACCOUNTS = ("4242", "4243")
 

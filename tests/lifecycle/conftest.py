@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
+from gigas_exporter.simulator import SimulatedCloud
+from support.simulator import SimulatorServer
 
 QUICK = ("--poll.interval=1s", "--poll.backups-interval=1s", "--api.max-requests-per-second=0")
 

@@ -11,9 +11,9 @@ from gigas_exporter.clock import SystemClock
 from gigas_exporter.metrics import MetricsRenderer, Telemetry
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
-from gigas_exporter.simulator import SimulatorServer
 from support.metrics_text import metric
 from support.polling import Observed, await_true, settings_for
+from support.simulator import SimulatorServer
 from support.timing import allowed
 
 ACCOUNT = "4242"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import requests
 
-from gigas_exporter.simulator import SimulatorServer
 from support.metrics_text import metric
 from support.programs import account_environment, await_true, exporter
+from support.simulator import SimulatorServer
 
 LIMIT = 64
 MEASURED_SECONDS = 4.0

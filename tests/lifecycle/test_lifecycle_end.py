@@ -17,8 +17,9 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
+from gigas_exporter.simulator import SimulatedCloud
 from support.programs import account_environment, await_true, exporter, running
+from support.simulator import SimulatorServer
 from support.timing import allowed, within
 
 AT_MOST_SECONDS = 5.0

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from gigas_exporter.simulator import SimulatorServer
 from support.programs import account_environment, answers, await_true, free_port, running, tool
+from support.simulator import SimulatorServer
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

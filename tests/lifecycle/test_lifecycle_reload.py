@@ -15,9 +15,9 @@ import pytest
 import requests
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from gigas_exporter.simulator import SimulatorServer
 from support.metrics_text import metric
 from support.programs import Exporter, account_environment, await_true, exporter
+from support.simulator import SimulatorServer
 from support.timing import within
 
 QUICK = ("--poll.interval=1s", "--poll.backups-interval=1s", "--api.max-requests-per-second=0")

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from gigas_exporter.simulator import SimulatorServer
 from support.metrics_text import metric
 from support.programs import account_environment, answers, await_true, free_port
+from support.simulator import SimulatorServer
 from support.timing import allowed, within
 
 COMMAND = [sys.executable, "-m", "gigas_exporter", "serve", "--web.listen-address=127.0.0.1:0"]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gigas_exporter.simulator import SimulatorServer
 from support.programs import account_environment, await_true, exporter
+from support.simulator import SimulatorServer
 
 PATIENCE_SECONDS = 15.0
 

@@ -9,8 +9,9 @@ import pytest
 
 from gigas_exporter.config import Settings
 from gigas_exporter.poller.store import Store
-from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
+from gigas_exporter.simulator import SimulatedCloud
 from support.polling import Watching, settings_for
+from support.simulator import SimulatorServer
 
 
 @pytest.fixture

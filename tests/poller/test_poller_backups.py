@@ -12,8 +12,8 @@ import pytest
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.gigas import Listing, ReadClient
 from gigas_exporter.model import Backup
-from gigas_exporter.simulator import SimulatorServer
 from support.polling import Watching, await_true, settings_for
+from support.simulator import SimulatorServer
 
 Watch = Callable[..., Watching]
 ACCOUNT = "4242"

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from gigas_exporter.simulator import SimulatorServer
 from support.polling import Watching
+from support.simulator import SimulatorServer
 
 _OURS = ("gigas_exporter.", "requests.", "urllib3.")
 _NOT_OURS = ("gigas_exporter.simulator",)

@@ -14,8 +14,8 @@ import pytest
 from gigas_exporter.config import Settings, load_settings
 from gigas_exporter.inventory import BackupStatuses, BackupSummary
 from gigas_exporter.model import Disk
-from gigas_exporter.simulator import SimulatorServer
 from support.polling import Watching, await_true, settings_for
+from support.simulator import SimulatorServer
 
 Watch = Callable[..., Watching]
 ACCOUNT = "4242"
@@ -92,7 +92,7 @@ def test_a_rule_by_label_applies_once_the_machines_are_known(
     server: SimulatorServer, watch: Watch, tmp_path: Path
 ) -> None:
     """The label is the machine's, and a disk without a machine has none to match, not even by a star."""
-    server.world.move_disk("10001", None)
+    server.world.change_disk("10001", virtual_machine_id=None)
     first, *_ = server.world.machines(ACCOUNT)
     assert first.label is not None
     rules = policy(

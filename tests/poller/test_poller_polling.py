@@ -10,8 +10,8 @@ import pytest
 
 from gigas_exporter.config import Settings
 from gigas_exporter.inventory import BackupSummary
-from gigas_exporter.simulator import SimulatorServer
 from support.polling import Watching, await_true, settings_for
+from support.simulator import SimulatorServer
 from support.timing import within
 
 Watch = Callable[..., Watching]
@@ -58,7 +58,7 @@ def test_changes_are_seen_at_the_next_poll(server: SimulatorServer, watch: Watch
     await_true(lambda: watching.inventory().disks and watching.inventory().backups)
     gone, broken, fresh = sorted(watching.disks())[:3]
     server.world.delete_disk(gone)
-    server.world.set_error(broken)
+    server.world.change_disk(broken, error=True)
     made = server.world.make_backup(fresh)
     watching.await_polls("disks")
     watching.await_polls("backups")

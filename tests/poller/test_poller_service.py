@@ -19,8 +19,9 @@ from gigas_exporter.model import Account
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
 from gigas_exporter.secret import Secret
-from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
+from gigas_exporter.simulator import SimulatedCloud
 from support.polling import Observed, Watching, api_key, await_true, settings_for
+from support.simulator import SimulatorServer
 
 Watch = Callable[..., Watching]
 

@@ -18,9 +18,10 @@ import bcrypt
 import pytest
 import requests
 
-from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
+from gigas_exporter.simulator import SimulatedCloud
 from support.certificates import self_signed
 from support.programs import Exporter, await_true, exporter
+from support.simulator import SimulatorServer
 
 WEB_PASSWORD = "canary-of-the-web"
 KINDS = ("api_key", "api_key_file", "token_file", "password", "password_file")

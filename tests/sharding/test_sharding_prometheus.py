@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
+from gigas_exporter.simulator import SimulatedCloud
 from support.programs import Exporter, await_true, exporter, prometheus
+from support.simulator import SimulatorServer
 
 SHARDS = 2
 ACCOUNTS = 8

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import requests
 
-from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
+from gigas_exporter.simulator import SimulatedCloud
+from support.simulator import SimulatorServer
 
 START = 1_790_000_000.0
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gigas_exporter.simulator import SimulatedCloud
-from gigas_exporter.simulator.server import SimulatorServer
+from support.simulator import SimulatorServer
 
 DISKS = "/account/4242/disks"
 
@@ -109,20 +109,13 @@ def test_wrong_levers_are_refused(call: Any, method: str, path: str, body: Any, 
     ("path", "body", "words"),
     [
         ("/_sim/faults", {}, "missing 1 required positional argument: 'kind'"),
-        ("/_sim/faults", {"kind": "status", "colour": "red"}, "got an unexpected keyword argument 'colour'"),
+        ("/_sim/faults", {"kind": "status", "colour": "red"}, "colour: no parameter of status"),
         ("/_sim/faults", {"kind": "status", "status": 99}, "status: must be from 200 to 599"),
         ("/_sim/faults", {"kind": "status", "status": 10000}, "status: must be from 200 to 599"),
-        ("/_sim/faults", {"kind": "lowered_limit", "size": 0}, "size: must be at least 1"),
-        ("/_sim/faults", {"kind": "expired_token", "seconds": -1}, "seconds: must not be below 0"),
         (
             "/_sim/faults",
             {"kind": "status", "retry_after": "1\r\nX: y"},
             "retry_after: must be plain ASCII on one line, for it goes into a header",
-        ),
-        (
-            "/_sim/faults",
-            {"kind": "redirect", "value": "http://\u20ac/"},
-            "value: must be plain ASCII on one line, for it goes into a header",
         ),
         ("/_sim/disks/10001", {"created_at": 1e18}, "created_at: 1e+18 does not fit"),
     ],

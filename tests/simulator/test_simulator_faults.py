@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from gigas_exporter.simulator import KINDS, Fault, Faults, SimulatedCloud
+from gigas_exporter.simulator import Faults, SimulatedCloud
 from support.timing import within
 
 DISKS = "/account/4242/disks"
@@ -65,19 +65,25 @@ def test_a_fault_that_is_none_is_refused(faults: Faults) -> None:
     """Unknown kinds and parameters are errors; every kind that is described can be made."""
     with pytest.raises(ValueError, match="no kind of fault: gremlin"):
         faults.add("gremlin")
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="colour: no parameter of status"):
         faults.add("status", colour="red")
     wrongs: tuple[dict[str, Any], ...] = (
         {"status": "500"},
         {"count": True},
-        {"seconds": []},
         {"probability": None},
-        {"field": 1},
+        {"skip": None},
+        {"account": 4242},
+        {"operation": 1},
     )
     for wrong in wrongs:
         with pytest.raises(ValueError, match=next(iter(wrong))):
             faults.add("status", **wrong)
-    assert all(Fault(kind).kind == kind for kind in KINDS)
+    with pytest.raises(ValueError, match="seconds"):
+        faults.add("latency", seconds=[])
+    with pytest.raises(ValueError, match="field"):
+        faults.add("value", field=1)
+    assert all(faults.add(kind) for kind in faults.kinds)
+    assert [fault["kind"] for fault in faults.listing()] == list(faults.kinds)
 
 
 @pytest.mark.parametrize("retry_after", [None, "0", "120", "soon", "1.5", "-5", "Wed, 21 Oct 2026 07:28:00 GMT"])
@@ -113,7 +119,7 @@ def test_a_drip_outlives_a_timeout_between_bytes(call: Any, faults: Faults, kind
 def test_closing_the_server_ends_what_it_holds(clock: Any, serve: Any, kind: str) -> None:
     """However long a fault would last, the server closes at once."""
     call = serve(SimulatedCloud(disks=3, clock=clock))
-    call.server.faults.add(kind, seconds=60)
+    call.server.faults.add(kind, **({} if kind == "hang" else {"seconds": 60}))
     outcome: list[BaseException | requests.Response] = []
 
     def ask() -> None:
@@ -335,7 +341,7 @@ def test_pages_can_be_endless(call: Any, faults: Faults) -> None:
 def test_tokens_can_expire_at_once(call: Any, faults: Faults, world: SimulatedCloud) -> None:
     """A token is given that is over, or nearly so."""
     body = {"login": world.login, "password": world.password}
-    for seconds, status in ((None, 401), (5, 200)):
+    for seconds, status in ((0, 401), (5, 200)):
         faults.add("expired_token", seconds=seconds)
         token = call("POST", "/token", json=body).json()["token"]
         faults.clear()

@@ -215,16 +215,16 @@ def test_a_growing_history_is_counted_right(serve: Any, clock: Any) -> None:
 
 def test_flags_are_set_by_hand(world: SimulatedCloud) -> None:
     """Error, lock, machine and any other field of a disk can be set, and are seen at once."""
-    world.set_error("10001")
-    world.set_locked("10001")
-    world.move_disk("10001", "503")
+    world.change_disk("10001", error=True)
+    world.change_disk("10001", locked=True)
+    world.change_disk("10001", virtual_machine_id="503")
     disk = world.change_disk("10001", disk_size=77, status="odd", mount_point=None, created_at=5, is_swap=True)
     assert disk == world.disk("10001")
     assert (disk.error, disk.locked, disk.virtual_machine_id, disk.size_bytes) == (True, True, "503", 77 * 2**30)
     assert (disk.status, disk.mount_point, disk.created_at, disk.is_swap) == ("odd", None, 5.0, True)
-    world.set_error("10001", False)
-    world.set_locked("10001", False)
-    world.move_disk("10001", None)
+    world.change_disk("10001", error=False)
+    world.change_disk("10001", locked=False)
+    world.change_disk("10001", virtual_machine_id=None)
     disk = world.disk("10001")
     assert (disk.error, disk.locked, disk.virtual_machine_id) == (False, False, None)
 
@@ -232,7 +232,7 @@ def test_flags_are_set_by_hand(world: SimulatedCloud) -> None:
 def test_what_is_set_by_hand_outlives_an_operation(call: Any, world: SimulatedCloud, clock: Any) -> None:
     """A lock set by hand while an operation is under way stays when that ends."""
     call("POST", "/account/4242/disk/10001/build")
-    world.set_locked("10001")
+    world.change_disk("10001", locked=True)
     clock.advance(60)
     assert world.disk("10001").locked
 
@@ -314,7 +314,7 @@ def test_backups_are_made_changed_and_taken_away_by_hand(world: SimulatedCloud, 
     assert world.change_backup(made.id, size=None).size_bytes is None
     scheduled = world.backups("4242", "10001")[-1]
     assert scheduled.backup_type == "gigas-automatic"
-    world.move_backup_date(scheduled.id, 1234)
+    world.change_backup(scheduled.id, created_at=1234)
     assert next(b.date_created for b in world.backups("4242", "10001") if b.id == scheduled.id) == 1234
     world.remove_backup(scheduled.id)
     assert scheduled.id not in {backup.id for backup in world.backups("4242", "10001")}
@@ -340,11 +340,11 @@ def test_stored_backups_rotate_with_scheduled_ones(world: SimulatedCloud, clock:
 def test_autobackup_stops_and_begins_again(world: SimulatedCloud, clock: Any) -> None:
     """Off, the backups stay and no more come; on again, the next comes a day later."""
     before = world.backups("4242", "10001")
-    world.set_autobackup("10001", False)
-    world.set_autobackup("10001", False)
+    world.change_disk("10001", autobackup=False)
+    world.change_disk("10001", autobackup=False)
     clock.advance(3 * DAY)
     assert world.backups("4242", "10001") == before
-    world.set_autobackup("10001", True)
+    world.change_disk("10001", autobackup=True)
     clock.advance(DAY + HOUR)
     after = world.backups("4242", "10001")
     assert after[:-1] == before[1:]

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from gigas_exporter.simulator import SimulatedCloud, SimulatorServer, describe
+from gigas_exporter.simulator import SimulatedCloud, describe
+from support.simulator import SimulatorServer
 from support.timing import within
 
 DISKS = "/account/4242/disks"
@@ -73,7 +74,7 @@ def test_levers_may_be_pulled_while_others_read(serve: Any) -> None:
         for _ in range(60):
             disk = world.add_disk()
             world.make_backup(disk.id)
-            world.set_error(disk.id)
+            world.change_disk(disk.id, error=True)
             world.remove_backups(disk.id)
             world.delete_disk(disk.id)
         return {200}

@@ -44,7 +44,7 @@ def test_a_resize_locks_the_disk_for_a_while(call: Any, world: SimulatedCloud, c
 
 def test_another_account_refuses_a_locked_disk_in_another_way(call: Any, world: SimulatedCloud) -> None:
     """What a locked disk answers is undocumented: some accounts say 422."""
-    world.set_locked("10021")
+    world.change_disk("10021", locked=True)
     assert _edit(call, "/account/4243/disk/10021", autobackup=0).status_code == 422
 
 

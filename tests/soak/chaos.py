@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from gigas_exporter.simulator import SimulatorServer
+from support.simulator import SimulatorServer
 
 __all__ = ["Target", "Weather"]
 
@@ -150,7 +150,7 @@ class Weather:
             [
                 lambda: world.add_disk(account_id),
                 lambda: world.delete_disk(disk),
-                lambda: world.set_error(disk, error=self._chance.random() < 0.5),
+                lambda: world.change_disk(disk, error=self._chance.random() < 0.5),
                 lambda: world.make_backup(disk),
                 lambda: world.remove_backups(disk),
                 world.revoke_tokens,

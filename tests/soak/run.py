@@ -18,12 +18,12 @@ from typing import Final
 
 import requests
 
-from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
+from gigas_exporter.simulator import SimulatedCloud
 from soak.chaos import Target, Weather
 from soak.sampler import History, Sample, Trend, difference, sample
-from support import response_corruption
 from support.in_process_exporter import Scrape
 from support.programs import Exporter, exporter
+from support.simulator import SimulatorServer
 
 __all__ = ["main"]
 
@@ -68,7 +68,6 @@ class Findings:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a soak and return 0 when nothing was wrong."""
-    response_corruption.register()
     parser = argparse.ArgumentParser(prog="soak", description="Run the exporter under random faults.")
     parser.add_argument("--seconds", type=float, default=900.0)
     parser.add_argument("--seed", type=int, default=None)

@@ -23,9 +23,10 @@ from typing import Any, Final
 
 import requests
 
-from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
+from gigas_exporter.simulator import SimulatedCloud
 from support.certificates import self_signed
 from support.programs import account_environment, await_true, free_port, running, tool
+from support.simulator import SimulatorServer
 
 __all__ = ["HEADER", "Figures", "measure"]
 

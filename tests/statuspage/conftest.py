@@ -11,11 +11,12 @@ from gigas_exporter.inventory import AccountInventory
 from gigas_exporter.metrics import Telemetry
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
-from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
+from gigas_exporter.simulator import SimulatedCloud
 from gigas_exporter.statuspage import StatusPage, StatusPageHandler
 from gigas_exporter.web import Request, Response, Server
 from statuspage.browser import Browser, browsing
 from support.polling import settings_for
+from support.simulator import SimulatorServer
 
 
 class Shifted(SystemClock):

@@ -12,10 +12,11 @@ from gigas_exporter.gigas import FixedSecret, LoginCredential
 from gigas_exporter.inventory import Resource
 from gigas_exporter.model import Account
 from gigas_exporter.secret import Secret
-from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
+from gigas_exporter.simulator import SimulatedCloud
 from support.in_process_exporter import Scrape, Whole, whole
 from support.polling import api_key, settings_for
 from support.programs import await_true
+from support.simulator import SimulatorServer
 
 STRUCK, OTHER = "4242", "4243"
 STALENESS = 60.0

@@ -18,7 +18,7 @@ from gigas_exporter.model import Account
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
 from gigas_exporter.secret import Secret
-from gigas_exporter.simulator import SimulatorServer
+from support.simulator import SimulatorServer
 
 PATIENCE_SECONDS = 60.0
 

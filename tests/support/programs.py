@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import requests
 
-from gigas_exporter.simulator import SimulatorServer
+from support.simulator import SimulatorServer
 
 __all__ = [
     "Alertmanager",

@@ -11,40 +11,40 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
-from gigas_exporter.simulator.faults import KINDS, Fault, register_kinds
+from gigas_exporter.simulator.faults import Fault, FaultKind
 from gigas_exporter.simulator.http import SimResponse
 from gigas_exporter.simulator.json_encoding import dump
 
-__all__ = ["register"]
+__all__ = ["KINDS", "corrupt"]
 
-_KINDS = {
+
+def _kind(description: str, **defaults: Any) -> FaultKind:
+    return FaultKind(description, {"field": None, **defaults})
+
+
+KINDS: Mapping[str, FaultKind] = {
     # other bodies
-    "html": "an HTML page as the body",
-    "empty": "no body",
-    "truncated_json": "half of the JSON as a whole body",
-    "not_an_array": "a list wrapped into an object",
-    "deep_nesting": "100,000 brackets",
-    "gzip_bomb": "an array of `size` bytes that is small on the wire",
-    "huge_body": "an array of `size` bytes",
-    "crowded_body": "an array of `size` bytes with `value` in it as often as there is room",
+    "html": _kind("an HTML page as the body"),
+    "empty": _kind("no body"),
+    "truncated_json": _kind("half of the JSON as a whole body"),
+    "not_an_array": _kind("a list wrapped into an object"),
+    "deep_nesting": _kind("100,000 brackets"),
+    "gzip_bomb": _kind("an array of `size` bytes that is small on the wire", size=64 << 20),
+    "huge_body": _kind("an array of `size` bytes", size=32 << 20),
+    "crowded_body": _kind(
+        "an array of `size` bytes with `value` in it as often as there is room", size=16 << 20, value="[[]]"
+    ),
     # other values in the items; `field` says in which field
-    "value": "`field` has `value`",
-    "wrong_types": "fields have values of another type",
-    "nulls": "fields are null",
-    "nan": "a number is NaN",
-    "infinity": "a number is 1e999",
-    "long_number": "a number has 5,000 digits",
-    "invalid_utf8": "a text has bytes that are no UTF-8",
-    "lone_surrogate": "a text has half of a surrogate pair",
-    "long_text": "a text of 100 kB",
-    "future_dates": "dates lie `seconds` ahead",
-    "duplicate_ids": "the first item comes again, with another status",
-}
-_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "gzip_bomb": {"size": 64 << 20},
-    "huge_body": {"size": 32 << 20},
-    "crowded_body": {"size": 16 << 20, "value": "[[]]"},
-    "future_dates": {"seconds": 86_400.0},
+    "wrong_types": _kind("fields have values of another type"),
+    "nulls": _kind("fields are null"),
+    "nan": _kind("a number is NaN"),
+    "infinity": _kind("a number is 1e999"),
+    "long_number": _kind("a number has 5,000 digits"),
+    "invalid_utf8": _kind("a text has bytes that are no UTF-8"),
+    "lone_surrogate": _kind("a text has half of a surrogate pair"),
+    "long_text": _kind("a text of 100 kB"),
+    "future_dates": _kind("dates lie `seconds` ahead", seconds=86_400.0),
+    "duplicate_ids": _kind("the first item comes again, with another status"),
 }
 
 _NESTING = 100_000
@@ -68,12 +68,6 @@ _RAW: Mapping[str, tuple[tuple[str, ...], bytes]] = {
 }
 
 Item = dict[str, Any]
-
-
-def register() -> None:
-    """Add the kinds to the simulator of this process, once."""
-    if not KINDS.keys() & _KINDS.keys():
-        register_kinds(_KINDS, _DEFAULTS, corrupt)
 
 
 def corrupt(answer: SimResponse, faults: Iterable[Fault], now: float) -> SimResponse:
@@ -117,7 +111,7 @@ def _nested(answer: SimResponse, _fault: Fault) -> SimResponse:
 
 
 def _bomb(answer: SimResponse, fault: Fault) -> SimResponse:
-    body = _compressed(fault.size or 0)
+    body = _compressed(fault.parameters["size"])
     return replace(answer, body=body, headers=(*answer.headers, ("Content-Encoding", "gzip")))
 
 
@@ -133,12 +127,12 @@ def _compressed(size: int) -> bytes:
 
 
 def _huge(answer: SimResponse, fault: Fault) -> SimResponse:
-    return replace(answer, body=b"[" + b" " * max(0, (fault.size or 0) - 2) + b"]")
+    return replace(answer, body=b"[" + b" " * max(0, (fault.parameters["size"]) - 2) + b"]")
 
 
 def _crowded(answer: SimResponse, fault: Fault) -> SimResponse:
-    item = str(fault.value).encode()
-    return replace(answer, body=b"[" + b",".join([item] * (((fault.size or 0) - 1) // (len(item) + 1))) + b"]")
+    item = str(fault.parameters["value"]).encode()
+    return replace(answer, body=b"[" + b",".join([item] * (((fault.parameters["size"]) - 1) // (len(item) + 1))) + b"]")
 
 
 _BODIES: Mapping[str, Callable[[SimResponse, Fault], SimResponse]] = {
@@ -164,29 +158,24 @@ def _same(item: Item, _fault: Fault, _now: float) -> Item:
     return item
 
 
-def _with_value(item: Item, fault: Fault, _now: float) -> Item:
-    return {**item, fault.field or "status": fault.value}
-
-
 def _mistyped(item: Item, fault: Fault, _now: float) -> Item:
     """Put an object where a text, a number or a boolean is due; ids stay, unless they are what is asked for."""
-    fields = [fault.field] if fault.field else [name for name in item if name != "id"]
+    fields = [fault.parameters["field"]] if fault.parameters["field"] else [name for name in item if name != "id"]
     return {**item, **{name: {"unexpected": [name]} for name in fields}}
 
 
 def _nulled(item: Item, fault: Fault, _now: float) -> Item:
-    fields = [fault.field] if fault.field else [name for name in item if name != "id"]
+    fields = [fault.parameters["field"]] if fault.parameters["field"] else [name for name in item if name != "id"]
     return {**item, **dict.fromkeys(fields)}
 
 
 def _ahead(item: Item, fault: Fault, now: float) -> Item:
-    ahead = int(now + (fault.seconds or 0))
-    fields = (fault.field,) if fault.field else _DATES
+    ahead = int(now + (fault.parameters["seconds"]))
+    fields = (fault.parameters["field"],) if fault.parameters["field"] else _DATES
     return {**item, **{name: ahead for name in fields if name in item}}
 
 
 _ITEMS: Mapping[str, Callable[[Item, Fault, float], Item]] = {
-    "value": _with_value,
     "wrong_types": _mistyped,
     "nulls": _nulled,
     "future_dates": _ahead,
@@ -197,6 +186,6 @@ _ITEMS: Mapping[str, Callable[[Item, Fault, float], Item]] = {
 def _with_raw(content: Any, fault: Fault, candidates: tuple[str, ...], raw: bytes) -> bytes:
     """Put invalid JSON bytes in a field's place."""
     for item in content if isinstance(content, list) else [content]:
-        name = fault.field or next((name for name in candidates if name in item), candidates[-1])
+        name = fault.parameters["field"] or next((name for name in candidates if name in item), candidates[-1])
         item[name] = _MARK
     return dump(content).replace(f'"{_MARK}"'.encode(), raw)

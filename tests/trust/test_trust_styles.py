@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gigas_exporter.cli.main import cli
-from gigas_exporter.simulator import STYLES, SimulatedCloud, SimulatorServer
+from gigas_exporter.simulator import STYLES, SimulatedCloud
+from support.simulator import SimulatorServer
 
 NOW = float(int(time.time()))
 

@@ -14,7 +14,7 @@
             headers={"Authorization": f"Bearer {world.api_key}"},
             timeout=5,
         ).json()
-        world.set_error(world.disks(world.account_ids[0])[0].id)       # change what is true
+        world.change_disk("10001", error=True)                          # change what is true
         server.faults.add("status", "list_backups", status=404)        # make answers go wrong
         assert server.requests["list_disks"] == 1
 
@@ -28,18 +28,16 @@ the domain's model.
 """
 
 from gigas_exporter.simulator.cloud import SimulatedCloud
-from gigas_exporter.simulator.faults import KINDS, Fault, Faults
+from gigas_exporter.simulator.faults import KINDS, Faults
 from gigas_exporter.simulator.json_encoding import STYLES
-from gigas_exporter.simulator.request_log import LoggedRequest, RequestLog
+from gigas_exporter.simulator.request_log import RequestLog
 from gigas_exporter.simulator.server import SimulatorServer
 from gigas_exporter.simulator.usage import describe
 
 __all__ = [
     "KINDS",
     "STYLES",
-    "Fault",
     "Faults",
-    "LoggedRequest",
     "RequestLog",
     "SimulatedCloud",
     "SimulatorServer",

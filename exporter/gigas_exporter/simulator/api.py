@@ -21,7 +21,7 @@ from gigas_exporter.simulator.json_encoding import (
     encode_disk,
     encode_machine,
 )
-from gigas_exporter.simulator.paging import PagingOptions, Rows, page
+from gigas_exporter.simulator.paging import Rows, page
 from gigas_exporter.simulator.records import AccountRecord, BackupRecord, DiskRecord
 from gigas_exporter.simulator.state import CloudState
 
@@ -79,9 +79,7 @@ class Api:
 
     def __init__(self, world: SimulatedCloud) -> None:
         self._world = world
-        self._readers: dict[
-            str, Callable[[CloudState, AccountRecord, MatchedRoute, SimRequest, PagingOptions], SimResponse]
-        ] = {
+        self._readers: dict[str, Callable[[CloudState, AccountRecord, MatchedRoute, SimRequest], SimResponse]] = {
             "list_disks": self._list_disks,
             "get_disk": self._get_disk,
             "list_disk_backups": self._list_disk_backups,
@@ -90,19 +88,15 @@ class Api:
             "list_virtual_machines": self._list_machines,
         }
 
-    def answer(
-        self, call: MatchedRoute, request: SimRequest, quirks: PagingOptions | None = None, token_life: float = -1
-    ) -> SimResponse:
-        """Answer a call; ``token_life`` is what a new token gets instead of the world's, when not negative."""
+    def answer(self, call: MatchedRoute, request: SimRequest) -> SimResponse:
+        """Answer a call."""
         try:
             with self._world.state() as state:
-                return self._answer(state, call, request, quirks or PagingOptions(), token_life)
+                return self._answer(state, call, request)
         except SimError as refusal:
             return refusal.answer
 
-    def _answer(
-        self, state: CloudState, call: MatchedRoute, request: SimRequest, quirks: PagingOptions, token_life: float
-    ) -> SimResponse:
+    def _answer(self, state: CloudState, call: MatchedRoute, request: SimRequest) -> SimResponse:
         if call.operation == UNKNOWN:
             if call.allowed:
                 raise SimError(
@@ -110,22 +104,22 @@ class Api:
                 )
             raise SimError(HTTPStatus.NOT_FOUND, "no such resource")
         if call.operation == "create_token":
-            return self._create_token(request, token_life)
+            return self._create_token(request)
         principal = self._world.access.principal(request.authorization, state.now)
         if principal is None:
             raise SimError(HTTPStatus.UNAUTHORIZED, "not authorised")
         if call.operation == "list_accounts":
-            return self._list_accounts(state, principal, request, quirks)
+            return self._list_accounts(state, principal, request)
         account = _account(state, call.account or "", principal)
         reader = self._readers.get(call.operation)
         if reader is not None:
-            return reader(state, account, call, request, quirks)
+            return reader(state, account, call, request)
         if principal.readonly:
             raise SimError(HTTPStatus.FORBIDDEN, "the token is read-only")
         disk = _disk(account, call.disk)
         return write_operations.OPERATIONS[call.operation](self._world, state, disk, request)
 
-    def _create_token(self, request: SimRequest, token_life: float) -> SimResponse:
+    def _create_token(self, request: SimRequest) -> SimResponse:
         fields = request.fields()
         login, password, readonly = fields.get("login"), fields.get("password"), fields.get("readonly", False)
         if not isinstance(login, str) or not isinstance(password, str):
@@ -134,7 +128,7 @@ class Api:
         user = access.login(login, password)
         if user is None or user.two_factor:
             raise SimError(HTTPStatus.UNAUTHORIZED, "wrong login or password, or a second factor is needed")
-        life = self._world.token_life_seconds if token_life < 0 else token_life
+        life = self._world.token_life_seconds
         token = access.issue(user, self._world.now(), life, readonly=readonly in {True, "1", "true"})
         expires: object = int(token.expires_at)
         body = {"token": token.token, "expires": expires if token.number % 2 else str(expires)}
@@ -142,61 +136,60 @@ class Api:
             body |= {"refresh_token": token.refresh_token, "refresh_expires": int(token.refresh_expires_at)}
         return json_response(body)
 
-    def _page(self, rows: Rows, request: SimRequest, quirks: PagingOptions) -> SimResponse:
-        return page(rows, request, quirks, self._world.default_limit, self._world.max_limit)
+    def _page(self, rows: Rows, request: SimRequest) -> SimResponse:
+        return page(rows, request, self._world.default_limit, self._world.max_limit)
 
-    def _list_accounts(
-        self, state: CloudState, principal: Principal, request: SimRequest, quirks: PagingOptions
-    ) -> SimResponse:
+    def _list_accounts(self, state: CloudState, principal: Principal, request: SimRequest) -> SimResponse:
         items = [
             encode_account(account, self._world.encoding_for(account.position, account.number))
             for account in state.accounts.values()
             if str(account.number) in principal.account_ids
         ]
-        return self._page(Rows(len(items), lambda begin, end: dump_items(items[begin:end])), request, quirks)
+        return self._page(Rows(len(items), lambda begin, end: dump_items(items[begin:end])), request)
 
-    def _encoded(self, disk: DiskRecord) -> bytes:
+    def _encode_disk(self, disk: DiskRecord) -> bytes:
         if disk.encoded is None:
             disk.encoded = dump(encode_disk(disk, self._world.encoding_for(disk.account.position, disk.number)))
         return disk.encoded
 
-    def _spelt(self, disk: DiskRecord, backup: BackupRecord) -> Json:
+    def _encode_backup(self, disk: DiskRecord, backup: BackupRecord) -> Json:
         return encode_backup(disk, backup, self._world.encoding_for(disk.account.position, backup.number))
 
     def _list_disks(
-        self, state: CloudState, account: AccountRecord, _call: MatchedRoute, request: SimRequest, quirks: PagingOptions
+        self, state: CloudState, account: AccountRecord, _call: MatchedRoute, request: SimRequest
     ) -> SimResponse:
         disks = _filtered_disks(state.ordered(account), request)
-        rows = Rows(len(disks), lambda begin, end: b",".join(map(self._encoded, disks[begin:end])))
-        return self._page(rows, request, quirks)
+        return self._page(
+            Rows(len(disks), lambda begin, end: b",".join(map(self._encode_disk, disks[begin:end]))), request
+        )
 
     def _get_disk(
-        self, _e: CloudState, account: AccountRecord, call: MatchedRoute, _r: SimRequest, _q: PagingOptions
+        self, _state: CloudState, account: AccountRecord, call: MatchedRoute, _request: SimRequest
     ) -> SimResponse:
-        return SimResponse(HTTPStatus.OK, self._encoded(_disk(account, call.disk)))
+        return SimResponse(HTTPStatus.OK, self._encode_disk(_disk(account, call.disk)))
 
     def _list_disk_backups(
-        self, state: CloudState, account: AccountRecord, call: MatchedRoute, request: SimRequest, quirks: PagingOptions
+        self, state: CloudState, account: AccountRecord, call: MatchedRoute, request: SimRequest
     ) -> SimResponse:
         disk = _disk(account, call.disk)
         large_enough = disk.size_gb >= (request.number("min_disk_size", 0) or 0)
-        return self._page(self._backup_rows(state, [disk] if large_enough else []), request, quirks)
+        return self._page(self._backup_rows(state, [disk] if large_enough else []), request)
 
     def _backup_rows(self, state: CloudState, disks: list[DiskRecord]) -> Rows:
         ends = state.cumulative_counts(disks)
 
         def part(begin: int, end: int) -> bytes:
-            return dump_items(self._spelt(*found) for found in state.slice_of(disks, ends, begin, end))
+            return dump_items(self._encode_backup(*found) for found in state.slice_of(disks, ends, begin, end))
 
         return Rows(ends[-1] if ends else 0, part)
 
     def _list_backups(
-        self, state: CloudState, account: AccountRecord, _call: MatchedRoute, request: SimRequest, quirks: PagingOptions
+        self, state: CloudState, account: AccountRecord, _call: MatchedRoute, request: SimRequest
     ) -> SimResponse:
         locked = request.flag("locked")
         if locked is not None:
             found = [
-                self._spelt(disk, backup)
+                self._encode_backup(disk, backup)
                 for disk in _filtered_backup_disks(state.ordered(account), request)
                 for backup in state.backups_of(disk)
                 if backup.locked == locked
@@ -207,25 +200,22 @@ class Api:
         else:
             rows = Rows(
                 state.backup_count(account),
-                lambda begin, end: dump_items(self._spelt(*row) for row in state.backup_slice(account, begin, end)),
+                lambda begin, end: dump_items(
+                    self._encode_backup(*row) for row in state.backup_slice(account, begin, end)
+                ),
             )
-        return self._page(rows, request, quirks)
+        return self._page(rows, request)
 
     def _get_backup(
-        self, state: CloudState, account: AccountRecord, call: MatchedRoute, _r: SimRequest, _q: PagingOptions
+        self, state: CloudState, account: AccountRecord, call: MatchedRoute, _request: SimRequest
     ) -> SimResponse:
         found = state.find_backup(account, _id(call.backup))
         if found is None:
             raise SimError(HTTPStatus.NOT_FOUND, "no such backup")
-        return json_response(self._spelt(*found))
+        return json_response(self._encode_backup(*found))
 
     def _list_machines(
-        self,
-        _state: CloudState,
-        account: AccountRecord,
-        _call: MatchedRoute,
-        request: SimRequest,
-        quirks: PagingOptions,
+        self, _state: CloudState, account: AccountRecord, _call: MatchedRoute, request: SimRequest
     ) -> SimResponse:
         def part(begin: int, end: int) -> bytes:
             machines = itertools.islice(account.machines.values(), begin, end)
@@ -233,7 +223,7 @@ class Api:
                 encode_machine(vm, self._world.encoding_for(account.position, vm.number)) for vm in machines
             )
 
-        return self._page(Rows(len(account.machines), part), request, quirks)
+        return self._page(Rows(len(account.machines), part), request)
 
 
 def _id(text: str | None) -> int:

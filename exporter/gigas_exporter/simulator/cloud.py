@@ -141,7 +141,7 @@ class SimulatedCloud:
         with self._lock:
             self.access.revoke_tokens()
 
-    # Truth
+    # What is true
 
     def disks(self, account_id: str) -> tuple[Disk, ...]:
         """Return the account's disks in the order of listing."""
@@ -211,22 +211,6 @@ class SimulatedCloud:
             change_disk(state, disk, fields)
             return disk.model
 
-    def set_error(self, disk_id: str, error: bool = True) -> None:
-        """Set or clear the error flag."""
-        self.change_disk(disk_id, error=error)
-
-    def set_locked(self, disk_id: str, locked: bool = True) -> None:
-        """Lock or unlock a disk."""
-        self.change_disk(disk_id, locked=locked)
-
-    def set_autobackup(self, disk_id: str, autobackup: bool) -> None:
-        """Switch a disk's schedule; a new one makes its first backup a simulated day from now."""
-        self.change_disk(disk_id, autobackup=autobackup)
-
-    def move_disk(self, disk_id: str, virtual_machine_id: str | None) -> None:
-        """Attach a disk to another machine, or none."""
-        self.change_disk(disk_id, virtual_machine_id=virtual_machine_id)
-
     def make_backup(
         self,
         disk_id: str,
@@ -272,10 +256,6 @@ class SimulatedCloud:
             disk, backup = _backup(state, backup_id)
             change_backup(backup, fields)
             return disk.backup_truth(backup)
-
-    def move_backup_date(self, backup_id: str, created_at: float) -> None:
-        """Say that a backup was made at another time."""
-        self.change_backup(backup_id, created_at=created_at)
 
 
 def _account(state: CloudState, account_id: str) -> AccountRecord:

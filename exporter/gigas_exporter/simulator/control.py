@@ -32,7 +32,7 @@ from typing import Any
 
 from gigas_exporter.model import Backup, Disk, VirtualMachine
 from gigas_exporter.simulator.cloud import SimulatedCloud
-from gigas_exporter.simulator.faults import KINDS, Faults
+from gigas_exporter.simulator.faults import Faults
 from gigas_exporter.simulator.http import SimError, SimRequest, SimResponse, json_response
 from gigas_exporter.simulator.request_log import RequestLog
 
@@ -138,7 +138,12 @@ class Control:
         return SimResponse(HTTPStatus.NO_CONTENT)
 
     def _list_faults(self, _request: SimRequest) -> SimResponse:
-        return json_response({"faults": self._faults.listing(), "kinds": dict(KINDS)})
+        return json_response(
+            {
+                "faults": self._faults.listing(),
+                "kinds": {name: kind.description for name, kind in self._faults.kinds.items()},
+            }
+        )
 
     def _add_fault(self, request: SimRequest) -> SimResponse:
         fields: Fields = request.fields()

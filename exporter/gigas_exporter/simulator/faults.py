@@ -1,7 +1,6 @@
 """Faults on request: kind, place and frequency.
 
-What each kind does is :data:`KINDS`; how it is done lies with the server (what happens on the connection) and with
-:mod:`.paging` (lists). Tests register further kinds, which change bodies.
+What each kind does is :data:`KINDS`; :mod:`.server` does it. Tests have a server with more kinds.
 """
 
 from __future__ import annotations
@@ -11,63 +10,60 @@ import itertools
 import math
 import random
 import threading
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from gigas_exporter.simulator.http import SimResponse
-from gigas_exporter.simulator.paging import PagingOptions
+__all__ = ["KINDS", "Fault", "FaultKind", "Faults"]
 
-__all__ = ["KINDS", "BodyChange", "Fault", "Faults", "change_body", "paging_options", "register_kinds"]
 
-KINDS: dict[str, str] = {
-    # before the answer
-    "latency": "waits `seconds` before it answers",
-    "status": "answers `status`, with a Retry-After header of `retry_after` where given",
-    "hang": "never answers; ends when the fault is cleared, the client leaves or the server closes",
-    "reset": "resets the connection without an answer",
-    "close": "closes the connection without an answer",
-    "redirect": "sends the client to `value`, another host",
-    # while the answer is sent
-    "drip_headers": "sends the head byte by byte, `seconds` apart",
-    "drip_body": "sends the body byte by byte, `seconds` apart",
-    "truncated": "closes in the middle of the body, whose whole length was announced",
-    "truncated_unframed": "closes in the middle of a body whose end is the connection's end",
-    # paging
-    "ignored_limit": "everything comes at once, without headers",
-    "lowered_limit": "pages of at most `size` items",
-    "no_headers": "no X- headers",
-    "lying_total": "X-Total is `size`",
-    "moving_items": "items have moved towards the front by `size` after the first page",
-    "endless_pages": 'full pages for ever, of the same items, or of new ones when `value` is "fresh"',
-    # authentication
-    "expired_token": "new tokens live `seconds`",
+@dataclass(frozen=True, slots=True)
+class FaultKind:
+    """What a kind of fault does, and its own parameters with their defaults."""
+
+    description: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+KINDS: Mapping[str, FaultKind] = {
+    "latency": FaultKind("waits `seconds` before it answers", {"seconds": 1.0}),
+    "status": FaultKind(
+        "answers `status`, with a Retry-After header of `retry_after` where given",
+        {"status": 500, "retry_after": None},
+    ),
+    "value": FaultKind("`field` of each item has `value`", {"field": "status", "value": None}),
+    "hang": FaultKind("never answers; ends when the fault is cleared, the client leaves or the server closes"),
+    "close": FaultKind("closes the connection without an answer"),
 }
 
-_DEFAULTS: dict[str, Mapping[str, Any]] = {
-    "latency": {"seconds": 1.0},
-    "status": {"status": 500},
-    "drip_headers": {"seconds": 0.05},
-    "drip_body": {"seconds": 0.05},
-    "redirect": {"value": "http://elsewhere.example/"},
-    "lowered_limit": {"size": 10},
-    "lying_total": {"size": 1_000_000},
-    "moving_items": {"size": 1},
-    "expired_token": {"seconds": 0.0},
-}
-# Below come interim answers, after which a client waits for the real one.
-_LEAST_STATUS, _LARGEST_STATUS = 200, 599
-_TYPES: Mapping[str, type | tuple[type, ...]] = {
-    "operation": str,
-    "account": str,
-    "count": int,
-    "probability": (int, float),
-    "skip": int,
-    "status": int,
-    "retry_after": str,
-    "seconds": (int, float),
-    "size": int,
-    "field": str,
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _fits_header(value: object) -> bool:
+    return value is None or (isinstance(value, str) and value.isascii() and value.isprintable())
+
+
+# A status below 200 is an interim answer, after which a client waits for the real one.
+_REQUIRED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "operation": (_is_text, "a string"),
+    "account": (lambda value: value is None or _is_text(value), "a string or null"),
+    "count": (lambda value: value is None or _is_whole(value), "a whole number or null"),
+    "probability": (_is_finite, "a finite number"),
+    "skip": (_is_whole, "a whole number"),
+    "status": (lambda value: _is_whole(value) and 200 <= value <= 599, "from 200 to 599"),  # noqa: PLR2004
+    "retry_after": (_fits_header, "plain ASCII on one line, for it goes into a header"),
+    "seconds": (_is_finite, "a finite number"),
+    "field": (lambda value: value is None or _is_text(value), "a string"),
 }
 
 
@@ -76,12 +72,13 @@ class Fault:
     """One way in which answers go wrong.
 
     Attributes:
-        kind: One of :data:`KINDS`, which also says what the parameters after ``probability`` mean.
+        kind: Its name.
         operation: Glob of operation names; ``unknown`` is the name of what is no operation.
         account: The account in the path; ``None`` for all.
         count: How often it strikes before it is over; ``None`` for no end.
-        probability: How likely it strikes when it could.
+        probability: How likely it strikes when it could, from 0 to 1.
         skip: How many requests it lets pass first.
+        parameters: The kind's own, such as ``status``.
     """
 
     kind: str
@@ -90,63 +87,17 @@ class Fault:
     count: int | None = None
     probability: float = 1.0
     skip: int = 0
-    status: int | None = None
-    retry_after: str | None = None
-    seconds: float | None = None
-    size: int | None = None
-    field: str | None = None
-    value: Any = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"no kind of fault: {self.kind}; there are: {', '.join(KINDS)}")
-        for name, default in _DEFAULTS.get(self.kind, {}).items():
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, default)
-        for name, kinds in _TYPES.items():
-            value = getattr(self, name)
-            if (value is not None and not isinstance(value, kinds)) or isinstance(value, bool):
-                raise ValueError(f"{name}: a {type(value).__name__} does not fit")
-        for name in ("operation", "probability", "skip"):
-            if getattr(self, name) is None:
-                raise ValueError(f"{name}: must not be null")
-        self._check_that_it_can_be_sent()
-
-    def _check_that_it_can_be_sent(self) -> None:
-        """Raise for what no answer could hold: it would be the simulator that is wrong, and not what it simulates."""
-        if self.status is not None and not _LEAST_STATUS <= self.status <= _LARGEST_STATUS:
-            raise ValueError(f"status: must be from {_LEAST_STATUS} to {_LARGEST_STATUS}")
-        if self.seconds is not None and not -math.inf < self.seconds < math.inf:
-            raise ValueError("seconds: must be a finite number")
-        if self.kind == "expired_token" and (self.seconds or 0) < 0:
-            raise ValueError("seconds: must not be below 0")
-        if self.kind == "lowered_limit" and (self.size or 0) < 1:
-            raise ValueError("size: must be at least 1")
-        for name, text in (("retry_after", self.retry_after), ("value", self.value if self.kind == "redirect" else "")):
-            if not (str(text).isascii() and str(text).isprintable()):
-                raise ValueError(f"{name}: must be plain ASCII on one line, for it goes into a header")
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything that was set, or has a default."""
+        own = {name: getattr(self, name) for name in ("kind", "operation", "account", "count", "probability", "skip")}
+        return {**own, **self.parameters}
 
     def concerns(self, operation: str, account: str | None) -> bool:
         """Return whether a request could be struck."""
         return (self.account is None or self.account == account) and fnmatch.fnmatchcase(operation, self.operation)
-
-
-BodyChange = Callable[[SimResponse, Collection[Fault], float], SimResponse]
-_body_changes: list[BodyChange] = []
-
-
-def register_kinds(kinds: Mapping[str, str], defaults: Mapping[str, Mapping[str, Any]], change: BodyChange) -> None:
-    """Add kinds of faults; ``change`` makes of a response at a time what they say."""
-    KINDS.update(kinds)
-    _DEFAULTS.update(defaults)
-    _body_changes.append(change)
-
-
-def change_body(response: SimResponse, faults: Collection[Fault], now: float) -> SimResponse:
-    """Return what the faults of registered kinds make of a response."""
-    for change in _body_changes:
-        response = change(response, faults, now)
-    return response
 
 
 class Faults:
@@ -154,9 +105,11 @@ class Faults:
 
     Args:
         seed: Decides where a ``probability`` strikes.
+        kinds: The kinds that there are.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, kinds: Mapping[str, FaultKind] = KINDS) -> None:
+        self.kinds = kinds
         self._lock = threading.Lock()
         self._chance = random.Random(seed)  # noqa: S311 - for tests, not for secrets
         self._numbers = itertools.count(1)
@@ -168,10 +121,22 @@ class Faults:
         """Put a :class:`Fault` in force; return its number.
 
         Raises:
-            ValueError: There is no such kind, or a parameter does not fit.
-            TypeError: There is no such parameter.
+            ValueError: There is no such kind or parameter, or a value does not fit.
         """
-        fault = Fault(kind, operation, **parameters)
+        if kind not in self.kinds:
+            raise ValueError(f"no kind of fault: {kind}; there are: {', '.join(self.kinds)}")
+        defaults = self.kinds[kind].defaults
+        where = {
+            name: parameters.pop(name) for name in ("account", "count", "probability", "skip") if name in parameters
+        }
+        unknown = parameters.keys() - defaults.keys()
+        if unknown:
+            raise ValueError(f"{min(unknown)}: no parameter of {kind}")
+        fault = Fault(kind, operation, **where, parameters={**defaults, **parameters})
+        for name, value in fault.settings.items():
+            fits, required = _REQUIRED.get(name, (None, ""))
+            if fits is not None and not fits(value):
+                raise ValueError(f"{name}: must be {required}")
         with self._lock:
             number = next(self._numbers)
             self._faults[number], self._seen[number], self._struck[number] = fault, 0, 0
@@ -191,7 +156,7 @@ class Faults:
         """Return the faults in force, each with its number and how often it struck."""
         with self._lock:
             return [
-                {"id": number, "struck": self._struck[number], **asdict(fault)}
+                {"id": number, "struck": self._struck[number], **fault.settings}
                 for number, fault in self._faults.items()
             ]
 
@@ -204,7 +169,7 @@ class Faults:
         return number in self._faults
 
     def take(self, operation: str, account: str | None) -> dict[int, Fault]:
-        """Return and count the faults for this request."""
+        """Return and count the faults for this request, by number."""
         if not self._faults:
             return {}
         struck: dict[int, Fault] = {}
@@ -219,19 +184,3 @@ class Faults:
                 self._struck[number] += 1
                 struck[number] = fault
         return struck
-
-
-def paging_options(faults: Mapping[str, Fault]) -> PagingOptions:
-    """Return what faults, by kind, do to paging."""
-    endless = faults.get("endless_pages")
-    kind: Literal["repeat", "fresh"] | None = None
-    if endless is not None:
-        kind = "fresh" if endless.value == "fresh" else "repeat"
-    return PagingOptions(
-        ignores_limit="ignored_limit" in faults,
-        max_limit=faults["lowered_limit"].size if "lowered_limit" in faults else None,
-        headers="no_headers" not in faults,
-        total=faults["lying_total"].size if "lying_total" in faults else None,
-        shift=(faults["moving_items"].size or 0) if "moving_items" in faults else 0,
-        endless=kind,
-    )

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import json
 import logging
 import select
 import socket
 import socketserver
-import struct
 import sys
 import threading
 import time
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from types import TracebackType
@@ -26,11 +27,12 @@ from typing import Any, Self, cast
 from gigas_exporter.simulator.api import Api, MatchedRoute, identify
 from gigas_exporter.simulator.cloud import SimulatedCloud
 from gigas_exporter.simulator.control import CONTROL_PATH, Control
-from gigas_exporter.simulator.faults import Fault, Faults, change_body, paging_options
+from gigas_exporter.simulator.faults import Fault, Faults
 from gigas_exporter.simulator.http import SimError, SimRequest, SimResponse
-from gigas_exporter.simulator.request_log import LoggedRequest, RequestLog
+from gigas_exporter.simulator.json_encoding import dump
+from gigas_exporter.simulator.request_log import RequestLog
 
-__all__ = ["SimulatorServer"]
+__all__ = ["SimulatorHandler", "SimulatorServer"]
 
 _logger = logging.getLogger(__name__)
 
@@ -38,7 +40,6 @@ _MAX_BODY_BYTES = 1 << 20
 _IDLE_SECONDS = 300.0
 _POLL_SECONDS = 0.02
 _CLOSE_SECONDS = 5.0
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
@@ -54,7 +55,7 @@ class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.served = served
         self._lock = threading.Lock()
         self._open: dict[socket.socket, threading.Thread] = {}
-        super().__init__(address, _Handler)
+        super().__init__(address, served.handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         thread = threading.Thread(
@@ -67,11 +68,7 @@ class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def shutdown_request(self, request: Any) -> None:
         with self._lock:
             self._open.pop(request, None)
-        # A shutdown would send an end before the reset that a fault asked for.
-        if request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(_RESET_ON_CLOSE)) == _RESET_ON_CLOSE:
-            self.close_request(request)
-        else:
-            super().shutdown_request(request)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's arguments
         error = sys.exception()
@@ -92,7 +89,7 @@ class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
             thread.join(max(0.0, deadline - time.monotonic()))
 
 
-class _Handler(BaseHTTPRequestHandler):
+class SimulatorHandler(BaseHTTPRequestHandler):
     """Serves one connection."""
 
     protocol_version = "HTTP/1.1"
@@ -100,11 +97,13 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = _IDLE_SECONDS
 
     def setup(self) -> None:
+        """Count the connection."""
         super().setup()
-        self._served = cast(_Listener, self.server).served
-        self._connection_number = self._served.requests.connect()
+        self.served = cast(_Listener, self.server).served
+        self._connection_number = self.served.requests.connect()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """Log for debugging only."""
         _logger.debug(format, *args)
 
     def _serve(self) -> None:
@@ -115,49 +114,50 @@ class _Handler(BaseHTTPRequestHandler):
         path = urllib.parse.unquote(split.path)
         query = dict(urllib.parse.parse_qsl(split.query, keep_blank_values=True))
         request = SimRequest(self.command, path, query, self.headers.get("Authorization"), body)
-        if path.startswith(CONTROL_PATH) and self._served.control is not None:
-            self._send(self._served.control.answer(request), {})
+        served = self.served
+        if path.startswith(CONTROL_PATH) and served.control is not None:
+            self.send(served.control.answer(request), ())
             return
-        call, journal = identify(request.method, path), self._served.requests
-        journal.begin(call.operation)
+        call = identify(request.method, path)
+        served.requests.begin(call.operation)
         try:
-            self._serve_call(call, request)
+            hits = served.faults.take(call.operation, call.account)
+            response = self.respond(call, request, hits)
+            status = 0 if response is None else response.status
+            served.requests.note(call, request, status, self._connection_number)
+            if response is None:
+                self.close_connection = True
+            else:
+                self.send(response, tuple(hits.values()))
         finally:
-            journal.end()
+            served.requests.end()
 
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = _serve  # noqa: N815 - the base class's names
 
-    def _serve_call(self, call: MatchedRoute, request: SimRequest) -> None:
-        served = self._served
-        struck = served.faults.take(call.operation, call.account)
-        faults = {fault.kind: fault for fault in struck.values()}
-        if "latency" in faults:
-            served.closing.wait(faults["latency"].seconds)
-        if self._never_answered(struck):
-            self._note(call, request, 0)
-            return
-        answer = _instead(faults)
-        if answer is None:
-            expired = faults.get("expired_token")
-            life = expired.seconds or 0.0 if expired is not None else -1.0
-            answer = served.api.answer(call, request, paging_options(faults), life)
-        answer = change_body(answer, struck.values(), served.world.now())
-        self._note(call, request, answer.status)
-        self._send(answer, faults)
+    def respond(self, call: MatchedRoute, request: SimRequest, hits: Mapping[int, Fault]) -> SimResponse | None:
+        """Return the response under these faults by number; ``None`` closes the connection instead."""
+        for number, fault in hits.items():
+            if fault.kind == "latency":
+                self.served.closing.wait(fault.parameters["seconds"])
+            elif fault.kind == "hang":
+                self._hang(number)
+                return None
+            elif fault.kind == "close":
+                return None
+        response = self.answer(call, request, tuple(hits.values()))
+        for fault in hits.values():
+            if fault.kind == "value":
+                response = _with_value(response, fault)
+        return response
 
-    def _note(self, call: MatchedRoute, request: SimRequest, status: int) -> None:
-        self._served.requests.note(
-            LoggedRequest(
-                operation=call.operation,
-                account=call.account,
-                method=request.method,
-                path=request.path,
-                query=request.query,
-                status=status,
-                at=self._served.world.now(),
-                connection=self._connection_number,
-            )
-        )
+    def answer(self, call: MatchedRoute, request: SimRequest, faults: Sequence[Fault]) -> SimResponse:
+        """Return what the API answers, or the status that a fault asks for."""
+        fault = next((each for each in faults if each.kind == "status"), None)
+        if fault is None:
+            return self.served.api.answer(call, request)
+        retry_after = fault.parameters["retry_after"]
+        headers = () if retry_after is None else (("Retry-After", retry_after),)
+        return SimError(fault.parameters["status"], "a fault was asked for", headers).answer
 
     def _read_body(self) -> bytes | None:
         length = self.headers.get("Content-Length", "0")
@@ -173,57 +173,32 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _reject(self, status: HTTPStatus) -> None:
         self.close_connection = True
-        self._send(SimError(status, status.phrase).answer, {})
-
-    def _never_answered(self, struck: Mapping[int, Fault]) -> bool:
-        for number, fault in struck.items():
-            if fault.kind == "hang":
-                self._hang(number)
-            elif fault.kind == "reset":
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            elif fault.kind != "close":
-                continue
-            self.close_connection = True
-            return True
-        return False
+        self.send(SimError(status, status.phrase).answer, ())
 
     def _hang(self, number: int) -> None:
         waiting = select.poll()
         waiting.register(self.connection, select.POLLIN)
-        while self._served.faults.is_active(number) and not self._served.closing.wait(_POLL_SECONDS):
+        while self.served.faults.is_active(number) and not self.served.closing.wait(_POLL_SECONDS):
             if waiting.poll(0) and not self.connection.recv(1, socket.MSG_PEEK):
                 return
 
-    def _send(self, answer: SimResponse, faults: Mapping[str, Fault]) -> None:
-        unframed, truncated = "truncated_unframed" in faults, "truncated" in faults
-        self.close_connection |= unframed or truncated
-        head = self._head(answer, framed=not unframed)
-        body = answer.body[: len(answer.body) // 2] if unframed or truncated else answer.body
-        drip = faults.get("drip_headers") or faults.get("drip_body")
-        if drip is None:
-            self.wfile.write(head + body)
-            return
-        whole_head = b"" if drip.kind == "drip_headers" else head
-        self.wfile.write(whole_head)
-        dripping = head + body if drip.kind == "drip_headers" else body
-        for position in range(len(dripping)):
-            if self._served.closing.wait(drip.seconds):
-                self.close_connection = True
-                return
-            self.wfile.write(dripping[position : position + 1])
+    def send(self, response: SimResponse, faults: Sequence[Fault]) -> None:  # noqa: ARG002 - for subclasses
+        """Send a response in one write."""
+        self.wfile.write(self.head(response) + response.body)
 
-    def _head(self, answer: SimResponse, *, framed: bool) -> bytes:
-        status = HTTPStatus(answer.status) if answer.status in _KNOWN else None
+    def head(self, response: SimResponse, *, framed: bool = True) -> bytes:
+        """Return the status line and the headers; a body that is not framed ends with the connection."""
+        status = HTTPStatus(response.status) if response.status in _KNOWN else None
         lines = [
-            f"HTTP/1.1 {answer.status} {status.phrase if status else 'Unknown'}",
+            f"HTTP/1.1 {response.status} {status.phrase if status else 'Unknown'}",
             "Server: gigas-simulator",
             f"Date: {self.date_time_string()}",
-            *(f"{name}: {value}" for name, value in answer.headers),
+            *(f"{name}: {value}" for name, value in response.headers),
         ]
-        if answer.body:
-            lines.append(f"Content-Type: {answer.content_type}")
-        if framed and answer.status != HTTPStatus.NO_CONTENT:
-            lines.append(f"Content-Length: {len(answer.body)}")
+        if response.body:
+            lines.append(f"Content-Type: {response.content_type}")
+        if framed and response.status != HTTPStatus.NO_CONTENT:
+            lines.append(f"Content-Length: {len(response.body)}")
         if self.close_connection:
             lines.append("Connection: close")
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
@@ -232,16 +207,14 @@ class _Handler(BaseHTTPRequestHandler):
 _KNOWN = frozenset(int(status) for status in HTTPStatus)
 
 
-def _instead(faults: Mapping[str, Fault]) -> SimResponse | None:
-    """Return the answer that a fault puts in the place of the real one."""
-    if "redirect" in faults:
-        return SimResponse(HTTPStatus.FOUND, headers=(("Location", str(faults["redirect"].value)),))
-    fault = faults.get("status")
-    if fault is None:
-        return None
-    headers = () if fault.retry_after is None else (("Retry-After", fault.retry_after),)
-    refusal = SimError(fault.status or HTTPStatus.INTERNAL_SERVER_ERROR, "a fault was asked for", headers)
-    return refusal.answer
+def _with_value(response: SimResponse, fault: Fault) -> SimResponse:
+    """Set a field of each item of a successful response."""
+    if response.status >= HTTPStatus.MULTIPLE_CHOICES or not response.body:
+        return response
+    content = json.loads(response.body)
+    for item in content if isinstance(content, list) else [content]:
+        item[fault.parameters["field"]] = fault.parameters["value"]
+    return replace(response, body=dump(content))
 
 
 class SimulatorServer:
@@ -251,19 +224,19 @@ class SimulatorServer:
         world: What is served.
         host: Address to listen on. The control paths under ``/_sim/`` are there on loopback only.
         port: 0 for any that is free.
-        faults: What goes wrong, by default nothing; more can be added at any time.
 
     Attributes:
+        handler: Serves each connection.
+        faults: What goes wrong, at first nothing.
         requests: What the API was asked, without the requests to ``/_sim/``.
         closing: Set once the server closes.
     """
 
-    def __init__(
-        self, world: SimulatedCloud, host: str = "127.0.0.1", port: int = 0, faults: Faults | None = None
-    ) -> None:
+    handler: type[SimulatorHandler] = SimulatorHandler
+
+    def __init__(self, world: SimulatedCloud, host: str = "127.0.0.1", port: int = 0) -> None:
         self.world = world
-        self.faults = Faults(world.seed) if faults is None else faults
-        self.requests = RequestLog()
+        self.faults, self.requests = self.make_faults(), self.make_log()
         self.api = Api(world)
         self.closing = threading.Event()
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -275,6 +248,14 @@ class SimulatorServer:
             target=self._listener.serve_forever, args=(_POLL_SECONDS,), name="gigas-simulator-accept", daemon=True
         )
         self._thread.start()
+
+    def make_faults(self) -> Faults:
+        """Return no faults, of the kinds that this server has."""
+        return Faults(self.world.seed)
+
+    def make_log(self) -> RequestLog:
+        """Return an empty log."""
+        return RequestLog()
 
     @property
     def url(self) -> str:
