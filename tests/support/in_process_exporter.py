@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from http import HTTPStatus
 
 import requests
-from prometheus_client.parser import text_string_to_metric_families
 
 from gigas_exporter.clock import SystemClock
 from gigas_exporter.config import Settings
@@ -24,6 +23,7 @@ from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
 from gigas_exporter.statuspage import StatusPage, StatusPageHandler
 from gigas_exporter.web import Server, build_routes
+from support.metrics_text import samples
 from support.programs import await_true
 
 __all__ = ["Scrape", "SetClock", "Whole", "whole"]
@@ -46,16 +46,11 @@ class SetClock(SystemClock):
 
 
 class Scrape:
-    """One exposition, parsed by the client library."""
+    """One exposition."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.samples: dict[tuple[str, Labels], float] = {}
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                key = sample.name, tuple(sorted(sample.labels.items()))
-                assert key not in self.samples, f"{key} comes twice"
-                self.samples[key] = sample.value
+        self.samples = samples(text)
 
     def of(self, name: str, **labels: str) -> dict[Labels, float]:
         """The series of a metric that have these labels, among others."""
@@ -177,9 +172,9 @@ class Whole:
         return Scrape(answer.content.decode("utf-8"))
 
     def total(self, name: str, **labels: str) -> float:
-        """The sum of these series, without the toil of parsing the others."""
-        lines = self.get("/metrics").content.decode("utf-8").split("\n")
-        return Scrape("\n".join(line for line in lines if line.startswith(f"{name}{{")) + "\n").total(name, **labels)
+        """The sum of these series as a scrape would have them, without the toil of one: tests wait by asking for it."""
+        lines = b"".join(self.page.render(openmetrics=False, gzip=False).chunks).decode("utf-8").split("\n")
+        return Scrape("\n".join(line for line in lines if line.startswith(f"{name}{{"))).total(name, **labels)
 
     def scrape_at(self, monotonic: float) -> Scrape:
         """Return what a scrape at a later moment would give."""

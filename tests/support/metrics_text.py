@@ -1,8 +1,34 @@
-"""Single values out of a text exposition, where parsing all of it would cost more than it says."""
+"""Values out of a text exposition, where parsing all of it would cost more than it says."""
 
 from __future__ import annotations
 
-__all__ = ["metric"]
+from functools import lru_cache
+
+from prometheus_client.parser import text_string_to_metric_families
+
+__all__ = ["Series", "metric", "samples"]
+
+Series = tuple[str, tuple[tuple[str, str], ...]]
+"""A name and labels, in their order."""
+
+
+@lru_cache(maxsize=100_000)
+def _series(text: str) -> Series:
+    """Read a series with the client library, which takes so long that the same one is not read twice."""
+    ((sample,),) = (family.samples for family in text_string_to_metric_families(f"{text} 0\n"))
+    return sample.name, tuple(sorted(sample.labels.items()))
+
+
+def samples(text: str) -> dict[Series, float]:
+    """Return all values of an exposition, none of which may come twice."""
+    found: dict[Series, float] = {}
+    for line in text.split("\n"):
+        if line and not line.startswith("#"):
+            series, _, value = line.rpartition(" ")
+            key = _series(series)
+            assert key not in found, f"{key} comes twice"
+            found[key] = float(value)
+    return found
 
 
 def metric(text: str, name: str, **labels: str) -> float | None:
