@@ -16,15 +16,15 @@ ARGS ?=
 FIELD ?=
 VERSION ?=
 CODE_VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' exporter/gigas_exporter/__init__.py)
-# Test processes: one more than cores, since most tests wait more than they compute.
-JOBS ?= $(shell echo $$(($$(nproc) + 1)))
 # Each file's tests run in one process, for the sake of what they share, and files begin in the order of tests/conftest.py.
-TOGETHER := --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
+TOGETHER = --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 # Many tests hold promises about time. What failed beside others is tried once more, one test at a time.
 AGAIN = $(PYTHON) -m pytest --last-failed --last-failed-no-failures=none -rf
 # Coverage takes a third of the processor's time: it is measured in CI and before a release, and elsewhere on demand.
 COVERAGE ?= $(CI)
 LEAST_COVERAGE := 95
+# Test processes: more than cores, since most tests wait more than they compute, but where coverage is measured.
+JOBS ?= $(shell echo $$(($$(nproc) + $(if $(strip $(COVERAGE)),1,2))))
 # Run apart and without coverage: among their thousands of threads one is sooner or later interrupted by the garbage
 # collector while it holds coverage's lock, which it cannot take twice, and all of them wait for ever.
 UNTRACED := tests/faults tests/trust
