@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import configparser
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,8 +32,14 @@ def service(unit: Path) -> dict[str, list[str]]:
     return settings
 
 
-def test_systemd_accepts_the_unit(unit: Path, tmp_path: Path, program: Callable[[str], str]) -> None:
-    """`systemd-analyze verify` has nothing to say, once the command is where this machine has it."""
+@pytest.mark.parametrize("dropin", [None, "tls.conf"])
+def test_systemd_accepts_the_unit(
+    unit: Path, tmp_path: Path, program: Callable[[str], str], dropin: str | None
+) -> None:
+    """`systemd-analyze verify` has nothing to say of unit and drop-in, once the command is where it is here."""
+    if dropin is not None:
+        (tmp_path / f"{unit.name}.d").mkdir()
+        shutil.copy(unit.parent / dropin, tmp_path / f"{unit.name}.d")
     here = tmp_path / unit.name
     command = program("gigas-exporter")
     here.write_text(
@@ -44,7 +52,16 @@ def test_systemd_accepts_the_unit(unit: Path, tmp_path: Path, program: Callable[
         check=False,
         timeout=60,
     )
-    assert (done.returncode, [line for line in done.stderr.splitlines() if unit.name in line]) == (0, [])
+    spoken = [line for line in done.stderr.splitlines() if unit.name in line or (dropin or unit.name) in line]
+    assert (done.returncode, spoken) == (0, [])
+
+
+def test_tls_files_come_by_systemd(unit: Path) -> None:
+    """What the drop-in names is in the directory for root alone, and the web config file is found as a credential."""
+    text = (unit.parent / "tls.conf").read_text(encoding="utf-8")
+    credentials = dict(re.findall(r"^LoadCredential=([\w.]+):(.*)$", text, re.MULTILINE))
+    assert credentials == {name: f"/etc/gigas-exporter/{name}" for name in ("web.yml", "tls.crt", "tls.key")}
+    assert re.findall(r"^Environment=(.*)$", text, re.MULTILINE) == ["GIGAS_WEB_CONFIG_FILE=%d/web.yml"]
 
 
 def test_exposure_is_low(unit: Path, program: Callable[[str], str]) -> None:
