@@ -60,6 +60,14 @@ def test_the_version_stands_in_one_place(repository: Path) -> None:
     assert re.findall(r"^## \[(.+?)\]", changelog, re.MULTILINE)[:2] == ["Unreleased", gigas_exporter.__version__]
 
 
+def test_the_maintainers_stand_in_one_place(repository: Path, project: dict[str, Any]) -> None:
+    """The Debian package's maintainers, with where to reach them, and its address are those of pyproject.toml."""
+    control = (repository / "deploy/debian/control").read_text(encoding="utf-8")
+    fields = dict(re.findall(r"^(Maintainer|Homepage): (.*)$", control, re.MULTILINE))
+    (maintainers,), urls = project["project"]["maintainers"], project["project"]["urls"]
+    assert fields == {"Maintainer": f"{maintainers['name']} <{urls['Issues']}>", "Homepage": urls["Homepage"]}
+
+
 @pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt"])
 def test_the_lock_satisfies_the_runtime_dependencies(repository: Path, project: dict[str, Any], lock: str) -> None:
     """Each dependency in pyproject.toml is locked at a version inside its range."""
