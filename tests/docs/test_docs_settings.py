@@ -83,9 +83,10 @@ def _check_rules(file: Path, _document: Mapping[str, Any]) -> None:
 
 def _check_kustomization(_file: Path, document: Mapping[str, Any]) -> None:
     assert document["kind"] == "Kustomization"
-    (resource,) = document["resources"]
-    assert (ROOT / "deploy" / resource / "kustomization.yaml").is_file()
-    manifests = (ROOT / "deploy/kubernetes/gigas-exporter.yaml").read_text(encoding="utf-8")
+    base, *_ = document["resources"]  # the others are made beside it
+    assert (ROOT / "deploy" / base / "kustomization.yaml").is_file()
+    files = ("gigas-exporter.yaml", "prometheus-operator.yaml")
+    manifests = "---\n".join((ROOT / "deploy/kubernetes" / name).read_text(encoding="utf-8") for name in files)
     for image in document["images"]:
         assert f"image: {image['name']}:" in manifests
     kinds = {(each["kind"], each["metadata"]["name"]) for each in yaml.safe_load_all(manifests)}
