@@ -1,10 +1,10 @@
-"""A simulated Gigas API: a fleet that lives, over real HTTP, for demos and tests.
+"""A simulated Gigas API over HTTP, for demos and tests.
 
 ::
 
     import requests
 
-    from gigas_exporter.simulator import SimulatorServer, SimulatedCloud
+    from gigas_exporter.simulator import SimulatedCloud, SimulatorServer
 
     world = SimulatedCloud(seed=1, disks=40, accounts=2)
     with SimulatorServer(world) as server:
@@ -14,17 +14,14 @@
             headers={"Authorization": f"Bearer {world.api_key}"},
             timeout=5,
         ).json()
-        world.change_disk("10001", error=True)                          # change what is true
-        server.faults.add("status", "list_backups", status=404)        # make answers go wrong
+        world.change_disk("10001", error=True)                          # what is true
+        server.faults.add("status", "list_backups", status=404)         # what goes wrong
         assert server.requests["list_disks"] == 1
 
-``speed`` compresses schedules: a daily backup is made every 24 h / ``speed``, while every date that the API gives is
-the clock's own, so that an exporter beside it computes sensible ages. What the real API leaves open is taken here in
-every reading that the project copes with: accounts spell booleans, ids and dates differently (``style``), and a locked
-disk is refused with 409 by some accounts, with 422 by others.
+Where the documentation of the API leaves something open, accounts differ: in the types of booleans, ids and dates
+(``style``), and in the status for a locked disk, 409 or 422.
 
-It is imported by the commands ``demo`` and ``simulate`` and by tests only, and knows no other part of the exporter than
-the domain's model.
+Only the commands ``demo`` and ``simulate`` and tests import it; of the exporter it imports the model alone.
 """
 
 from gigas_exporter.simulator.cloud import SimulatedCloud

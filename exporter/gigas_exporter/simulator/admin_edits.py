@@ -1,6 +1,6 @@
-"""Changing disks and backups by hand, in the words of the API: levers, not operations.
+"""Set fields of disks and backups, by the API's names, without an operation of the API.
 
-Every value is checked before anything is changed, so that no lever leaves a world that cannot be listed any more.
+Every value is checked before anything is changed, so that what is stored can always be encoded.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from gigas_exporter.simulator.state import CloudState
 
 __all__ = ["change_backup", "change_disk", "check_backup", "check_disk", "machine_of", "number_of"]
 
-# Ends of what the wire can spell: dates have four digits for the year, and a disk's bytes are to stay below 2^63.
+# What can be encoded: dates have a year of four digits, and a disk's bytes stay below 2^63.
 _LATEST_MOMENT = 250_000_000_000
 _LARGEST_GB = 1 << 32
 _LARGEST_BACKUP_BYTES = 1 << 62
@@ -108,7 +108,11 @@ def _check(kind: str, known: Mapping[str, _Fits], fields: Mapping[str, Any]) -> 
 
 
 def number_of(text: str) -> int:
-    """Return an id as the platform has it; one that is no number is a :class:`KeyError`."""
+    """Return an id as a number.
+
+    Raises:
+        KeyError: It is none.
+    """
     try:
         return int(text)
     except ValueError:
@@ -116,5 +120,5 @@ def number_of(text: str) -> int:
 
 
 def machine_of(account: AccountRecord, machine_id: str | None) -> int | None:
-    """Return a machine of the account as the platform has it, ``None`` for none."""
+    """Return the number of a machine of the account, ``None`` for no machine."""
     return None if machine_id is None else account.machines[number_of(machine_id)].number

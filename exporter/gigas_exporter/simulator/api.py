@@ -1,4 +1,4 @@
-"""The simulated API: which request is which operation, who may ask, and what the reading operations answer."""
+"""The simulated API: routes, permissions, and the operations that read."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class MatchedRoute:
-    """What a request asks for: the operation, ``unknown`` for none, and the ids in its path."""
+    """The operation of a request, ``unknown`` for none, and the ids in its path."""
 
     operation: str
     account: str | None = None
@@ -61,7 +61,7 @@ class MatchedRoute:
 
 
 def identify(method: str, path: str) -> MatchedRoute:
-    """Return which call a request is; ``allowed`` has the methods that its path knows."""
+    """Return the route of a request; ``allowed`` has the other methods of an unknown one's path."""
     allowed = []
     for known_method, pattern, operation in _COMPILED:
         match = pattern.fullmatch(path)
@@ -75,7 +75,7 @@ def identify(method: str, path: str) -> MatchedRoute:
 
 
 class Api:
-    """Answers calls from a world."""
+    """Answers requests from a simulated cloud."""
 
     def __init__(self, world: SimulatedCloud) -> None:
         self._world = world
@@ -89,7 +89,7 @@ class Api:
         }
 
     def answer(self, call: MatchedRoute, request: SimRequest) -> SimResponse:
-        """Answer a call."""
+        """Return the response to a request."""
         try:
             with self._world.state() as state:
                 return self._answer(state, call, request)
@@ -265,7 +265,7 @@ def _filtered_disks(disks: list[DiskRecord], request: SimRequest) -> list[DiskRe
 
 
 def _filtered_backup_disks(disks: Iterable[DiskRecord], request: SimRequest) -> list[DiskRecord]:
-    """Return the disks whose backups are asked for; ``min_disk_size`` is undocumented, taken as GB of the disk."""
+    """Return the disks whose backups are asked for; ``min_disk_size`` has no documented unit, here GB."""
     smallest, disk_id = request.number("min_disk_size", 0) or 0, request.number("disk_id")
     system, distro = request.query.get("operating_system"), request.query.get("operating_system_distro")
     return [

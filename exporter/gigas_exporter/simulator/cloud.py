@@ -1,6 +1,6 @@
-"""The simulated platform as tests and demos handle it: its truth, in the domain's own types, and its levers.
+"""The simulated cloud: what is true of it, in the exporter's model, and how to change it.
 
-Every method is safe to call from any thread. Ids are text, as in the domain; a wrong one is a :class:`KeyError`.
+Every method may be called from any thread. Ids are text, as in the model; an unknown one is a :class:`KeyError`.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ DEFAULT_BACKUP_SIZE = 4 << 30
 
 
 class SimulatedCloud:
-    """A deterministic, living fleet: the same arguments and the same clock give the same world.
+    """Accounts with disks that change with time; the same arguments and clock give the same ones.
 
     Args:
-        seed: Another seed, another fleet.
-        disks: How many disks at the start, over all accounts; in accounts of 12 and more, disks come and go.
+        seed: Decides everything that looks random.
+        disks: Over all accounts, at the start; in accounts of 12 and more, disks come and go.
         accounts: How many accounts; their ids begin at 4242.
-        start: UNIX seconds at which the world begins to live, by default now. The history before it is made up.
+        start: UNIX seconds from which on events happen, by default now. The history before it is made up.
         speed: Compresses schedules: a daily backup is made every 24 h / ``speed``. Dates are always the clock's, so
             that an exporter with the same clock shows sensible ages.
         clock: Returns UNIX seconds; a test may pass one that stands still or jumps.
-        style: How values are spelt in JSON: ``plain`` (numbers and true/false for all), ``account`` (the first account
-            plainly, each other one in its own way) ``mixed`` (each item in its own way), ``wrapped`` (each item in
-            one key), ``words`` (in words, dates as HTTP writes them), ``onapp`` (wrapped, and backups name no disk) or
-            ``unclear`` (what cannot be understood without settings).
+        style: How values are encoded in JSON: ``plain`` (numbers and true/false), ``account`` (the first account
+            plainly, each other one in another way), ``mixed`` (each item in another way), ``wrapped`` (each item in
+            an object with one key), ``words`` (flags as words, dates as in HTTP), ``onapp`` (wrapped, and backups
+            name no disk) or ``unclear`` (not understood without settings).
         retention: How many automatic backups of a disk are kept.
-        eventful: Whether some disks are in trouble from the start, and disks come and go.
-        hostile: Whether one of those has names that are made to break things.
+        eventful: Whether the scenarios happen, and disks come and go.
+        hostile: Whether one disk and its machine have names made to break things.
 
     Attributes:
         default_limit: Items of a page when no ``limit`` is asked for.
         max_limit: A larger ``limit`` is lowered to this.
-        operation_seconds: Nominal seconds that an operation started through the API takes.
+        operation_seconds: Simulated seconds that an operation started through the API takes.
         token_life_seconds: How long session tokens live; ``speed`` does not touch it.
         canary: Part of every ``initial_password``; must be found in no output.
     """
@@ -85,17 +85,17 @@ class SimulatedCloud:
 
     @contextlib.contextmanager
     def state(self) -> Iterator[CloudState]:
-        """Hold the world still at this moment; for the simulated API, which reads and changes its insides."""
+        """Lock the state as of now; for the simulated API."""
         with self._lock:
             self._state.advance(self._clock())
             yield self._state
 
     def now(self) -> float:
-        """Return the world's UNIX seconds."""
+        """Return the UNIX seconds of its clock."""
         return self._clock()
 
     def encoding_for(self, account_position: int, item: int) -> Style:
-        """Return how an item's values are spelt."""
+        """Return how an item is encoded."""
         return encoding_for(self.style, account_position, item)
 
     # Credentials
@@ -121,7 +121,7 @@ class SimulatedCloud:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every text that an exporter's outputs must not hold."""
+        """Every text that no output of an exporter may hold."""
         users = self.access.users
         return (CANARY, *(user.api_key for user in users), *(user.password for user in users))
 
@@ -158,7 +158,7 @@ class SimulatedCloud:
         with self.state() as state:
             account = _account(state, account_id)
             disks = state.ordered(account) if disk_id is None else [account.disks[number_of(disk_id)]]
-            return tuple(disk.backup_truth(backup) for disk in disks for backup in state.backups_of(disk))
+            return tuple(disk.backup_model(backup) for disk in disks for backup in state.backups_of(disk))
 
     def machines(self, account_id: str) -> tuple[VirtualMachine, ...]:
         """Return the account's virtual machines in order."""
@@ -167,11 +167,11 @@ class SimulatedCloud:
 
     @property
     def stories(self) -> Mapping[str, str]:
-        """Disk id → the trouble that it was given at the start, such as ``stale``; healthy disks are not in it."""
+        """Disk id → its scenario, such as ``stale``; healthy disks are not in it."""
         with self._lock:
             return {str(number): story for number, story in self._state.stories.items()}
 
-    # Levers
+    # Changes
 
     def add_disk(
         self,
@@ -193,14 +193,14 @@ class SimulatedCloud:
             return disk.model
 
     def delete_disk(self, disk_id: str) -> None:
-        """Take a disk and its backups away at once."""
+        """Delete a disk and its backups at once."""
         with self.state() as state:
             state.remove_disk(_disk(state, disk_id).number)
 
     def change_disk(self, disk_id: str, **fields: Any) -> Disk:
         """Set fields of a disk: those of the API, dates as UNIX seconds, and ``disk_size`` in GB.
 
-        What is set for ``locked`` and ``status`` stays, also when an operation that is under way ends.
+        A ``locked`` or ``status`` that is set stays when an operation in the background ends.
 
         Raises:
             KeyError: There is no such disk, machine or field.
@@ -226,17 +226,17 @@ class SimulatedCloud:
             given = {} if created_at is None else {"created_at": created_at}
             check_backup({**given, "status": status, "size": size})
             size_kb = None if size is None else int(size) // KIBIBYTE
-            return disk.backup_truth(state.new_backup(disk, created_at, status, size_kb, automatic=automatic))
+            return disk.backup_model(state.new_backup(disk, created_at, status, size_kb, automatic=automatic))
 
     def remove_backups(self, disk_id: str) -> None:
-        """Remove all backups; the schedule goes on."""
+        """Delete all backups of a disk; its schedule goes on."""
         with self.state() as state:
             disk = _disk(state, disk_id)
             state.materialized(disk).clear()
             state.drop_unfinished(disk)
 
     def remove_backup(self, backup_id: str) -> None:
-        """Take one backup away."""
+        """Delete one backup."""
         with self.state() as state:
             disk, backup = _backup(state, backup_id)
             state.materialized(disk).remove(backup)
@@ -249,13 +249,13 @@ class SimulatedCloud:
             fields: ``status``, ``created_at`` (UNIX seconds), ``size`` (bytes) or ``locked``.
 
         Raises:
-            KeyError: There is no such backup or field, or the platform is still making it.
+            KeyError: There is no such backup or field, or the backup is still being made.
             ValueError: The value does not fit the field.
         """
         with self.state() as state:
             disk, backup = _backup(state, backup_id)
             change_backup(backup, fields)
-            return disk.backup_truth(backup)
+            return disk.backup_model(backup)
 
 
 def _account(state: CloudState, account_id: str) -> AccountRecord:

@@ -1,23 +1,22 @@
-"""The levers over HTTP, for tests and demos in other processes: everything under ``/_sim/``.
+"""Control of the simulated cloud over HTTP, under ``/_sim/``, on loopback only and without authentication.
 
-Only served on loopback, without authentication, and never with a secret in an answer. Bodies and answers are JSON, in
-the words of :class:`.SimulatedCloud`: dates are UNIX seconds and backup sizes bytes.
+Bodies and responses are JSON with the names of :class:`.SimulatedCloud`: dates in UNIX seconds, backup sizes in bytes.
 
 ======  ============================  ==========================================================================
 GET     /_sim/                        what there is
-GET     /_sim/state                   the truth, normalised; ``?account=4242`` for one account
+GET     /_sim/state                   what is true, in one form; ``?account=4242`` for one account
 GET     /_sim/requests                counts by operation and by status, connections, the most at once
-DELETE  /_sim/requests                forget them
-GET     /_sim/faults                  the faults in force, and how often each struck; and every kind
+DELETE  /_sim/requests                set them to 0
+GET     /_sim/faults                  the active faults, how often each struck, and every kind
 POST    /_sim/faults                  ``{"kind": "status", "operation": "list_*", "status": 503, "count": 2}``
 DELETE  /_sim/faults[/<number>]       end all, or one
 POST    /_sim/disks                   make a disk: ``{"account_id": "4242", "mount_point": "/srv", "size_gb": 20}``
 POST    /_sim/disks/<id>              ``{"error": true, "locked": false, "virtual_machine_id": null, ...}``
-DELETE  /_sim/disks/<id>              take it away
+DELETE  /_sim/disks/<id>              delete it
 POST    /_sim/disks/<id>/backups      ``{"age_seconds": 3600}`` or ``{"created_at": ..., "status": "failed"}``
-DELETE  /_sim/disks/<id>/backups      take all its backups away
+DELETE  /_sim/disks/<id>/backups      delete all its backups
 POST    /_sim/backups/<id>            ``{"created_at": ..., "status": ..., "size": ...}``
-DELETE  /_sim/backups/<id>            take it away
+DELETE  /_sim/backups/<id>            delete it
 DELETE  /_sim/tokens                  end every session
 ======  ============================  ==========================================================================
 """
@@ -39,12 +38,12 @@ from gigas_exporter.simulator.request_log import RequestLog
 __all__ = ["CONTROL_PATH", "Control"]
 
 CONTROL_PATH = "/_sim/"
+_PLAIN_TEXT = "text/plain; charset=utf-8"
 
 Fields = dict[str, Any]
 
-
 _OF_READING = frozenset({"missing", "status_is_error", "status_type", "unknown"})
-"""What the domain's objects say of how they were read; the truth has none of it."""
+"""Fields of the model that say how it was decoded."""
 
 
 def _fields(item: Disk | Backup | VirtualMachine) -> dict[str, Any]:
@@ -54,55 +53,52 @@ def _fields(item: Disk | Backup | VirtualMachine) -> dict[str, Any]:
 class Control:
     """Answers requests under ``/_sim/``."""
 
-    def __init__(self, world: SimulatedCloud, faults: Faults, journal: RequestLog) -> None:
-        self._world, self._faults, self._journal = world, faults, journal
-        routes: tuple[tuple[str, str, Callable[..., SimResponse]], ...] = (
-            ("GET", r"", self._help),
-            ("GET", r"state", self._state),
-            ("GET", r"requests", self._requests),
-            ("DELETE", r"requests", self._forget_requests),
-            ("GET", r"faults", self._list_faults),
-            ("POST", r"faults", self._add_fault),
-            ("DELETE", r"faults", self._clear_faults),
-            ("DELETE", r"faults/(\d{1,18})", self._remove_fault),
-            ("POST", r"disks", self._add_disk),
-            ("POST", r"disks/(\d{1,18})", self._change_disk),
-            ("DELETE", r"disks/(\d{1,18})", self._delete_disk),
-            ("POST", r"disks/(\d{1,18})/backups", self._make_backup),
-            ("DELETE", r"disks/(\d{1,18})/backups", self._remove_backups),
-            ("POST", r"backups/(\d{1,18})", self._change_backup),
-            ("DELETE", r"backups/(\d{1,18})", self._remove_backup),
-            ("DELETE", r"tokens", self._revoke_tokens),
+    def __init__(self, world: SimulatedCloud, faults: Faults, log: RequestLog) -> None:
+        self._world, self._faults, self._log = world, faults, log
+        number = r"(\d{1,18})"
+        routes: tuple[tuple[str, str, Callable[..., object]], ...] = (
+            ("GET", "", lambda _: SimResponse(HTTPStatus.OK, (__doc__ or "").encode(), content_type=_PLAIN_TEXT)),
+            ("GET", "state", self._state),
+            ("GET", "requests", self._requests),
+            ("DELETE", "requests", lambda _: log.clear()),
+            ("GET", "faults", self._list_faults),
+            ("POST", "faults", lambda request: _created({"id": faults.add(**request.fields())})),
+            ("DELETE", "faults", lambda _: faults.clear()),
+            ("DELETE", f"faults/{number}", lambda _, fault: faults.remove(int(fault))),
+            ("POST", "disks", lambda request: _created(_fields(world.add_disk(**request.fields())))),
+            ("POST", f"disks/{number}", lambda request, disk: _fields(world.change_disk(disk, **request.fields()))),
+            ("DELETE", f"disks/{number}", lambda _, disk: world.delete_disk(disk)),
+            ("POST", f"disks/{number}/backups", self._make_backup),
+            ("DELETE", f"disks/{number}/backups", lambda _, disk: world.remove_backups(disk)),
+            (
+                *("POST", f"backups/{number}"),
+                lambda request, backup: _fields(world.change_backup(backup, **request.fields())),
+            ),
+            ("DELETE", f"backups/{number}", lambda _, backup: world.remove_backup(backup)),
+            ("DELETE", "tokens", lambda _: world.revoke_tokens()),
         )
         self._routes = tuple((method, re.compile(pattern), handler) for method, pattern, handler in routes)
 
     def answer(self, request: SimRequest) -> SimResponse:
-        """Answer a request; what the world does not know is a 404, what it cannot do a 422."""
+        """Answer a request; an unknown id, field or path is a 404, a value that does not fit a 422."""
         path = request.path.removeprefix(CONTROL_PATH)
-        allowed = []
-        for method, pattern, handler in self._routes:
-            match = pattern.fullmatch(path)
-            if match is None:
-                continue
-            if method != request.method:
-                allowed.append(method)
-                continue
-            try:
-                return handler(request, *match.groups())
-            except KeyError as error:
-                return SimError(HTTPStatus.NOT_FOUND, f"not known: {error.args[0]}").answer
-            except (ValueError, TypeError) as error:
-                # Of Python's words about arguments, those that name its own functions say nothing to who sent a body.
-                return SimError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error).rpartition("() ")[2]).answer
-            except SimError as refusal:
-                return refusal.answer
-        status = HTTPStatus.METHOD_NOT_ALLOWED if allowed else HTTPStatus.NOT_FOUND
-        return SimError(status, status.phrase).answer
+        matches = [(method, pattern.fullmatch(path), handler) for method, pattern, handler in self._routes]
+        found = {method: (match, handler) for method, match, handler in matches if match is not None}
+        if request.method not in found:
+            status = HTTPStatus.METHOD_NOT_ALLOWED if found else HTTPStatus.NOT_FOUND
+            return SimError(status, status.phrase).answer
+        match, handler = found[request.method]
+        try:
+            return _response(handler(request, *match.groups()))
+        except KeyError as error:
+            return SimError(HTTPStatus.NOT_FOUND, f"not known: {error.args[0]}").answer
+        except (ValueError, TypeError) as error:
+            # Of Python's message about arguments, the name of the function means nothing to a client.
+            return SimError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error).rpartition("() ")[2]).answer
+        except SimError as error:
+            return error.answer
 
-    def _help(self, _request: SimRequest) -> SimResponse:
-        return SimResponse(HTTPStatus.OK, (__doc__ or "").encode(), content_type="text/plain; charset=utf-8")
-
-    def _state(self, request: SimRequest) -> SimResponse:
+    def _state(self, request: SimRequest) -> Fields:
         world = self._world
         wanted = request.query.get("account")
         accounts = [
@@ -116,75 +112,38 @@ class Control:
             if wanted in {None, account_id}
         ]
         facts = {"now": world.now(), "start": world.start, "speed": world.speed, "seed": world.seed}
-        return json_response({**facts, "stories": dict(world.stories), "accounts": accounts})
+        return {**facts, "stories": dict(world.stories), "accounts": accounts}
 
-    def _requests(self, _request: SimRequest) -> SimResponse:
-        journal = self._journal
+    def _requests(self, _request: SimRequest) -> Fields:
+        log = self._log
         statuses: dict[str, dict[str, int]] = {}
-        for (operation, status), count in sorted(journal.statuses.items()):
+        for (operation, status), count in sorted(log.statuses.items()):
             statuses.setdefault(operation, {})[str(status)] = count
-        return json_response(
-            {
-                "total": journal.total,
-                "operations": dict(journal.counts),
-                "statuses": statuses,
-                "connections": journal.connections,
-                "peak": journal.peak,
-            }
-        )
+        return {
+            "total": log.total,
+            "operations": dict(log.counts),
+            "statuses": statuses,
+            "connections": log.connections,
+            "peak": log.peak,
+        }
 
-    def _forget_requests(self, _request: SimRequest) -> SimResponse:
-        self._journal.clear()
-        return SimResponse(HTTPStatus.NO_CONTENT)
-
-    def _list_faults(self, _request: SimRequest) -> SimResponse:
-        return json_response(
-            {
-                "faults": self._faults.listing(),
-                "kinds": {name: kind.description for name, kind in self._faults.kinds.items()},
-            }
-        )
-
-    def _add_fault(self, request: SimRequest) -> SimResponse:
-        fields: Fields = request.fields()
-        return json_response({"id": self._faults.add(**fields)}, HTTPStatus.CREATED)
-
-    def _clear_faults(self, _request: SimRequest) -> SimResponse:
-        self._faults.clear()
-        return SimResponse(HTTPStatus.NO_CONTENT)
-
-    def _remove_fault(self, _request: SimRequest, number: str) -> SimResponse:
-        self._faults.remove(int(number))
-        return SimResponse(HTTPStatus.NO_CONTENT)
-
-    def _add_disk(self, request: SimRequest) -> SimResponse:
-        fields: Fields = request.fields()
-        return json_response(_fields(self._world.add_disk(**fields)), HTTPStatus.CREATED)
-
-    def _change_disk(self, request: SimRequest, disk_id: str) -> SimResponse:
-        return json_response(_fields(self._world.change_disk(disk_id, **request.fields())))
-
-    def _delete_disk(self, _request: SimRequest, disk_id: str) -> SimResponse:
-        self._world.delete_disk(disk_id)
-        return SimResponse(HTTPStatus.NO_CONTENT)
+    def _list_faults(self, _request: SimRequest) -> Fields:
+        kinds = {name: kind.description for name, kind in self._faults.kinds.items()}
+        return {"faults": self._faults.listing(), "kinds": kinds}
 
     def _make_backup(self, request: SimRequest, disk_id: str) -> SimResponse:
         fields: Fields = request.fields()
         if "age_seconds" in fields:
             fields["created_at"] = self._world.now() - float(fields.pop("age_seconds"))
-        return json_response(_fields(self._world.make_backup(disk_id, **fields)), HTTPStatus.CREATED)
+        return _created(_fields(self._world.make_backup(disk_id, **fields)))
 
-    def _remove_backups(self, _request: SimRequest, disk_id: str) -> SimResponse:
-        self._world.remove_backups(disk_id)
+
+def _created(value: Fields) -> SimResponse:
+    return json_response(value, HTTPStatus.CREATED)
+
+
+def _response(value: object) -> SimResponse:
+    """Return a value as JSON, nothing as a 204, and a response as it is."""
+    if value is None:
         return SimResponse(HTTPStatus.NO_CONTENT)
-
-    def _change_backup(self, request: SimRequest, backup_id: str) -> SimResponse:
-        return json_response(_fields(self._world.change_backup(backup_id, **request.fields())))
-
-    def _remove_backup(self, _request: SimRequest, backup_id: str) -> SimResponse:
-        self._world.remove_backup(backup_id)
-        return SimResponse(HTTPStatus.NO_CONTENT)
-
-    def _revoke_tokens(self, _request: SimRequest) -> SimResponse:
-        self._world.revoke_tokens()
-        return SimResponse(HTTPStatus.NO_CONTENT)
+    return value if isinstance(value, SimResponse) else json_response(value)

@@ -1,6 +1,6 @@
-"""Who may do what: API keys, logins, session tokens (Gigas docs, pages Authentication and API Keys).
+"""API keys, logins and session tokens (Gigas docs, pages Authentication and API Keys).
 
-The demo credentials are fixed and worth nothing outside of a simulator.
+The demo credentials are fixed; they have no use outside a simulator.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class DemoCredential:
 
     Attributes:
         account_ids: The accounts that the user sees.
-        two_factor: Whether the password alone is no login.
+        two_factor: Whether a login needs a second factor, and so fails.
     """
 
     login: str
@@ -31,7 +31,7 @@ class DemoCredential:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """On whose behalf a request is made."""
+    """The user of a request."""
 
     account_ids: tuple[str, ...]
     readonly: bool
@@ -52,8 +52,8 @@ class Credentials:
     """The users of a world and their session tokens.
 
     Args:
-        seed: Makes the tokens of two like worlds the same.
-        account_ids: Every account; the first user sees them all, and there is one more for each.
+        seed: The same seed gives the same tokens.
+        account_ids: Every account; the main user sees all of them, and each has a user of its own.
     """
 
     def __init__(self, seed: int, account_ids: tuple[str, ...]) -> None:
@@ -97,7 +97,7 @@ class Credentials:
         self._tokens.clear()
 
     def principal(self, authorization: str | None, now: float) -> Principal | None:
-        """Return on whose behalf a request with this header is made; ``None`` when nobody's."""
+        """Return the user of a request with this Authorization header, ``None`` for no valid one."""
         if not authorization:
             return None
         scheme, _, key = authorization.partition(" ")

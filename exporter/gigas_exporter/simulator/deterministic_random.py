@@ -1,7 +1,7 @@
-"""Deterministic random numbers: the same question, the same answer.
+"""Random numbers that depend on their arguments alone.
 
-What happens to a disk at some moment is drawn from the world's seed and the moment itself, so that nothing needs to be
-stored, and the order in which a client asks changes nothing.
+What happens to a disk is drawn from the seed and the time, so that nothing is stored, and the order of a client's
+requests changes nothing.
 """
 
 from __future__ import annotations

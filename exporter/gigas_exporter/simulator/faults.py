@@ -1,4 +1,4 @@
-"""Faults on request: kind, place and frequency.
+"""Faults of the simulated API: what goes wrong, for which requests, how often.
 
 What each kind does is :data:`KINDS`; :mod:`.server` does it. Tests have a server with more kinds.
 """
@@ -69,15 +69,15 @@ _REQUIRED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One way in which answers go wrong.
+    """Something that goes wrong.
 
     Attributes:
         kind: Its name.
         operation: Glob of operation names; ``unknown`` is the name of what is no operation.
         account: The account in the path; ``None`` for all.
-        count: How often it strikes before it is over; ``None`` for no end.
-        probability: How likely it strikes when it could, from 0 to 1.
-        skip: How many requests it lets pass first.
+        count: How many requests it hits; ``None`` for no limit.
+        probability: Of hitting a request that it concerns, from 0 to 1.
+        skip: How many such requests it lets pass first.
         parameters: The kind's own, such as ``status``.
     """
 
@@ -96,7 +96,7 @@ class Fault:
         return {**own, **self.parameters}
 
     def concerns(self, operation: str, account: str | None) -> bool:
-        """Return whether a request could be struck."""
+        """Return whether it is for such a request."""
         return (self.account is None or self.account == account) and fnmatch.fnmatchcase(operation, self.operation)
 
 
@@ -104,7 +104,7 @@ class Faults:
     """The active faults; thread-safe.
 
     Args:
-        seed: Decides where a ``probability`` strikes.
+        seed: Decides which requests a ``probability`` hits.
         kinds: The kinds that there are.
     """
 
@@ -118,7 +118,7 @@ class Faults:
         self._struck: dict[int, int] = {}
 
     def add(self, kind: str, operation: str = "*", **parameters: Any) -> int:
-        """Put a :class:`Fault` in force; return its number.
+        """Add a fault; return its number.
 
         Raises:
             ValueError: There is no such kind or parameter, or a value does not fit.
@@ -153,7 +153,7 @@ class Faults:
             self._faults.clear()
 
     def listing(self) -> list[dict[str, Any]]:
-        """Return the faults in force, each with its number and how often it struck."""
+        """Return the active faults, each with its number and how many requests it hit."""
         with self._lock:
             return [
                 {"id": number, "struck": self._struck[number], **fault.settings}
@@ -161,7 +161,7 @@ class Faults:
             ]
 
     def hits(self, number: int) -> int:
-        """Return how often a fault was hit."""
+        """Return how many requests a fault hit."""
         return self._struck.get(number, 0)
 
     def is_active(self, number: int) -> bool:

@@ -1,4 +1,4 @@
-"""Making a fleet: accounts with virtual machines of about three disks each, named as people name them."""
+"""Make accounts with virtual machines of about three disks each, with realistic names."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ FIRST_ACCOUNT = 4242
 FIRST_DISK = 10_001
 _FIRST_MACHINE = 501
 CANARY = "canary-initial-password"
-"""Part of every virtual machine's ``initial_password``: wherever it shows up, a secret leaked."""
+"""Part of every ``initial_password``; found anywhere else, a secret leaked."""
 
 FAILING = 0.005
-"""Chance that a healthy disk's backup fails, once the world lives."""
+"""Chance that a healthy disk's backup after the start fails."""
 
 _YOUNG_SHARE = 0.02
 _FIRST_MACHINES = 7
@@ -30,7 +30,7 @@ _WINDOWS = System("windows", "windows-2022", 31)
 
 @dataclass(frozen=True, slots=True)
 class _Role:
-    """What a machine is for: its name, its system, and where its data lies."""
+    """What a machine is for: its name, system, and data disks as mount point and GB."""
 
     name: str
     system: System
@@ -53,7 +53,7 @@ _ROOT_SIZES = (20, 20, 30, 40, 60)
 
 
 class _Counter:
-    """Gives out ids, in the order of making."""
+    """The next ids."""
 
     def __init__(self, disks_before: int, machines_before: int) -> None:
         self.disk = FIRST_DISK + disks_before
@@ -69,9 +69,9 @@ def make_disk(
     chance: random.Random,
     start: float,
 ) -> DiskRecord:
-    """Make a healthy disk: backed up every day unless it is swap, which is what no mount point means here.
+    """Make a healthy disk: backed up every day unless it is swap, which has no mount point here.
 
-    ``mount`` is the mount point and the size in GB, ``start`` the simulated time at which the world begins to live.
+    ``mount`` is the mount point and the size in GB, ``start`` simulated UNIX seconds.
     """
     mount_point, size_gb = mount
     is_swap = mount_point is None
@@ -124,7 +124,7 @@ def _make_machine(account: AccountRecord, number: int, position: int, chance: ra
 def _mounts(role: _Role, position: int, chance: random.Random) -> list[tuple[str | None, int]]:
     windows = role.system.name == "windows"
     mounts: list[tuple[str | None, int]] = [("C:" if windows else "/", chance.choice(_ROOT_SIZES))]
-    # The first machines leave room for the stories, which are for disks that are no swap.
+    # The first machines have little swap: scenarios need other disks.
     wants_swap = position == 0 if position < _FIRST_MACHINES else chance.random() < 0.6  # noqa: PLR2004 - see there
     if wants_swap and not windows:
         mounts.append((None, max(1, role.memory_mb >> 11)))
@@ -135,7 +135,7 @@ def _mounts(role: _Role, position: int, chance: random.Random) -> list[tuple[str
 def make_account(
     position: int, disks: int, *, disks_before: int, machines_before: int, seed: int, start: float, retention: int
 ) -> AccountRecord:
-    """Make an account of exactly so many disks; ids go on from those that are before it."""
+    """Make an account of so many disks; ids continue after those of the accounts before."""
     chance = random.Random(f"{seed}/{position}")  # noqa: S311 - a demo fleet, not a secret
     account = AccountRecord(FIRST_ACCOUNT + position, position, f"customer-{position + 1}.example", retention)
     ids = _Counter(disks_before, machines_before)

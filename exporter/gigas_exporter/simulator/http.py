@@ -9,16 +9,21 @@ from http import HTTPStatus
 
 from gigas_exporter.simulator.json_encoding import dump
 
-__all__ = ["SimError", "SimRequest", "SimResponse", "json_response"]
+__all__ = ["SimError", "SimRequest", "SimResponse", "boolean", "json_response"]
 
 Headers = tuple[tuple[str, str], ...]
 
-_FLAGS = {"1": True, "true": True, "0": False, "false": False}
+_BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
+
+
+def boolean(value: object) -> bool | None:
+    """Return a boolean in any spelling, ``None`` for anything else."""
+    return _BOOLEANS.get(str(value).lower()) if isinstance(value, int | str) else None
 
 
 @dataclass(frozen=True, slots=True)
 class SimRequest:
-    """A request as read whole.
+    """A whole request.
 
     Attributes:
         path: Without the query, percent-decoded.
@@ -32,10 +37,10 @@ class SimRequest:
     body: bytes = field(default=b"", repr=False)
 
     def number(self, name: str, default: int | None = None) -> int | None:
-        """Return a whole query parameter, at least 0.
+        """Return a query parameter that is a whole number, at least 0.
 
         Raises:
-            SimError: 400, when it is something else.
+            SimError: 400 for anything else.
         """
         text = self.query.get(name)
         if text is None:
@@ -45,23 +50,24 @@ class SimRequest:
         return int(text)
 
     def flag(self, name: str) -> bool | None:
-        """Return a boolean query parameter in any spelling.
+        """Return a boolean query parameter, ``None`` when it is absent.
 
         Raises:
-            SimError: 400, when it is something else.
+            SimError: 400 for anything else.
         """
         text = self.query.get(name)
         if text is None:
             return None
-        if text.lower() not in _FLAGS:
+        value = boolean(text)
+        if value is None:
             raise SimError(HTTPStatus.BAD_REQUEST, f"{name} must be a boolean")
-        return _FLAGS[text.lower()]
+        return value
 
     def fields(self) -> dict[str, object]:
-        """Return the body, which must be a JSON object; none at all counts as an empty one.
+        """Return the JSON object of the body; no body counts as an empty one.
 
         Raises:
-            SimError: 400, when it is something else.
+            SimError: 400 for anything else.
         """
         try:
             fields = json.loads(self.body) if self.body.strip() else {}
@@ -74,7 +80,7 @@ class SimRequest:
 
 @dataclass(frozen=True, slots=True)
 class SimResponse:
-    """An answer; framing headers are the server's business."""
+    """A response; the server adds the headers that frame it."""
 
     status: int
     body: bytes = b""
@@ -83,7 +89,7 @@ class SimResponse:
 
 
 class SimError(Exception):
-    """The request ends here with an error status."""
+    """Ends a request with an error status."""
 
     def __init__(self, status: int, message: str, headers: Headers = ()) -> None:
         super().__init__(message)
@@ -91,5 +97,5 @@ class SimError(Exception):
 
 
 def json_response(value: object, status: int = HTTPStatus.OK, headers: Headers = ()) -> SimResponse:
-    """Return an answer with a JSON body."""
+    """Return a response with a JSON body."""
     return SimResponse(status, dump(value), headers)

@@ -1,7 +1,7 @@
-"""How the platform spells its objects in JSON; the API leaves it open, so accounts and items differ.
+"""Encode records as the API's JSON, in several styles, because its documentation leaves the types open.
 
-Booleans come as true/false, 1/0 or strings of these; ids as numbers or strings; dates in four forms, all of them UTC
-or with their zone. The named styles go further: what a real account may look like, understood or not.
+Booleans are true/false, 1/0 or strings of these; ids numbers or strings; dates have one of four forms, in UTC or with
+their zone. The named styles differ more, up to what the exporter does not understand without settings.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MADRID = timezone(timedelta(hours=1))
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """One way to spell values."""
+    """How values of each type are encoded."""
 
     flag: Callable[[bool], object]
     id: Callable[[int], object]
@@ -44,7 +44,7 @@ class Style:
     wraps: bool = False
 
     def item(self, kind: str, item: Json) -> Json:
-        """Return an item in the style, maybe wrapped."""
+        """Return an item in this style."""
         changed = self.change(item)
         return {kind: changed} if self.wraps else changed
 
@@ -57,8 +57,12 @@ def _written_out(seconds: int, separator: str = "T") -> str:
     return _timestamp(seconds).isoformat(separator)[:_WITHOUT_ZONE]
 
 
+def _plain_date(seconds: int) -> str:
+    return _written_out(seconds) + "Z"
+
+
 _STYLES = (
-    Style(bool, int, lambda seconds: _written_out(seconds) + "Z"),
+    Style(bool, int, _plain_date),
     Style(int, str, lambda seconds: _written_out(seconds, " ")),
     Style(lambda flag: str(int(flag)), int, int),
     Style(bool, str, _written_out),
@@ -68,13 +72,13 @@ _STYLES = (
 
 
 def _in_words(item: Json) -> Json:
-    """Write absent mount points as empty, machines as 0."""
+    """Encode an absent mount point as empty text, an absent machine as 0."""
     nothing = {"mount_point": "", "virtual_machine_id": 0}
     return {**item, **{name: value for name, value in nothing.items() if name in item and item[name] is None}}
 
 
 def _as_onapp(item: Json) -> Json:
-    """Write a backup as the platform does that the names of the fields come from: no disk, and a flag for its end."""
+    """Encode a backup as OnApp does, whose field names the API has: no disk, and ``built`` instead of a status."""
     if "backup_size" not in item:
         return item
     done, failed = item["status"] == "completed", item["status"] == "failed"
@@ -82,17 +86,13 @@ def _as_onapp(item: Json) -> Json:
 
 
 def _unclear(item: Json) -> Json:
-    """Write what no setting of the usual ones understands: other names, other types, a field that is not there."""
+    """Encode with other names and types, and without ``error``: not understood without settings."""
     if "backup_size" in item:
         return {**item, "status": {"completed": 3, "failed": 4}.get(str(item["status"]), 2)}
     if "autobackup" not in item:
         return item
     changed = {name: value for name, value in item.items() if name not in {"error", "autobackup"}}
     return {**changed, "has_autobackups": item["autobackup"]}
-
-
-def _plain_date(seconds: int) -> str:
-    return _written_out(seconds) + "Z"
 
 
 _NAMED = {
@@ -107,11 +107,11 @@ _NAMED = {
     "unclear": Style(bool, int, _plain_date, _unclear),
 }
 STYLES = ("plain", "account", "mixed", *_NAMED)
-"""The names of the styles that a world may have."""
+"""The names of the styles."""
 
 
 def encoding_for(name: str, account_position: int, item: int) -> Style:
-    """Return an item's encoding in a style."""
+    """Return how an item is encoded in a style."""
     if name in _NAMED:
         return _NAMED[name]
     return _STYLES[{"plain": 0, "account": account_position, "mixed": item}[name] % len(_STYLES)]
@@ -123,7 +123,7 @@ def dump(value: object) -> bytes:
 
 
 def dump_items(items: Iterable[object]) -> bytes:
-    """Return the inside of a JSON array; encoding many items at once is several times as fast as one by one."""
+    """Return the inside of a JSON array; several times as fast as one item at a time."""
     return dump(list(items))[1:-1]
 
 
@@ -167,7 +167,7 @@ def encode_backup(disk: DiskRecord, backup: BackupRecord, style: Style) -> Json:
 
 
 def encode_machine(machine: MachineRecord, style: Style) -> Json:
-    """Return a virtual machine's JSON object, with its password as the real API has it (page Virtual Machines)."""
+    """Return a virtual machine's JSON object, with its password like the real API (page Virtual Machines)."""
     item: Json = {
         "id": style.id(machine.number),
         "label": machine.label,

@@ -13,7 +13,7 @@ __all__ = ["Rows", "page"]
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A list that can be sliced without making all of it; a slice is JSON, the inside of an array."""
+    """A list of which only the slice asked for is made: JSON, the inside of an array."""
 
     total: int
     slice: Callable[[int, int], bytes]
@@ -23,7 +23,7 @@ def page(rows: Rows, request: SimRequest, default_limit: int, max_limit: int) ->
     """Return the page that the request asks for.
 
     Raises:
-        SimError: 400, for a limit or offset that is none.
+        SimError: 400 for an invalid limit or offset.
     """
     limit, offset = request.number("limit", default_limit) or 0, request.number("offset", 0) or 0
     if limit < 1:

@@ -1,7 +1,7 @@
-"""What the platform stores, small enough for 100,000 disks.
+"""What the simulated cloud stores, small enough for 100,000 disks.
 
-Ids are numbers in here and text outside; sizes are in the platform's own units. The records know how to become the
-domain's objects, which are the truth that tests compare with; they know neither HTTP nor the wire's spellings.
+Ids are numbers here and text in the model; sizes are in the API's units, GB and KB. Each record can be converted to the
+model; :mod:`.json_encoding` makes JSON of it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class System:
 
 @dataclass(slots=True)
 class BackupRecord:
-    """A stored backup, unlike one worked out on schedule."""
+    """A backup."""
 
     number: int
     disk: int
@@ -40,16 +40,16 @@ class BackupRecord:
 
 @dataclass(slots=True)
 class Schedule:
-    """When the platform makes a disk's automatic backups, and how they turn out; see :mod:`.schedule`.
+    """When a disk's automatic backups are made, and how they end; see :mod:`.schedule`.
 
     Attributes:
-        anchor: Nominal time of slot 0; one slot a day follows.
+        anchor: Simulated time of slot 0; one slot a day follows.
         first: The first slot that makes a backup.
         last: The last one, ``None`` when the schedule goes on.
         base_kb: Size of the backup of slot 0.
         failing: Chance that a backup of the slots after 0 fails.
-        outcomes: Statuses that certain slots have for ever.
-        shrunk_from: The slot from which on backups are a twentieth of their size.
+        outcomes: Slot → the status that it has for ever.
+        shrunk_from: The first slot with a backup of a twentieth of its size.
     """
 
     anchor: float
@@ -79,7 +79,7 @@ class MachineRecord:
 
     @property
     def model(self) -> VirtualMachine:
-        """The machine in the domain's type, without its password."""
+        """The machine in the model, without its password."""
         return VirtualMachine(str(self.number), self.label, self.hostname, self.type, self.status)
 
 
@@ -88,8 +88,9 @@ class DiskRecord:
     """A disk.
 
     Attributes:
-        operation: The operation in the background that has locked the disk, 0 for none.
-        encoded: Its JSON, once it was asked for, until :meth:`touch`.
+        kept: Backups that are stored, ``None`` when all are computed from the schedule.
+        operation: Number of the background operation that locked the disk, 0 for none.
+        encoded: Its JSON, cached until :meth:`touch`.
     """
 
     number: int
@@ -115,13 +116,13 @@ class DiskRecord:
     encoded: bytes | None = None
 
     def touch(self, now: float) -> None:
-        """Note that the disk changed."""
+        """Set the time of the last change, and drop the cached JSON."""
         self.updated_at = int(now)
         self.encoded = None
 
     @property
     def model(self) -> Disk:
-        """The disk as the domain sees it."""
+        """The disk in the model."""
         return Disk(
             id=str(self.number),
             virtual_machine_id=None if self.machine is None else str(self.machine),
@@ -140,8 +141,8 @@ class DiskRecord:
             status_is_error=self.status == "error",
         )
 
-    def backup_truth(self, backup: BackupRecord) -> Backup:
-        """Return a backup in the domain's type."""
+    def backup_model(self, backup: BackupRecord) -> Backup:
+        """Return a backup in the model."""
         return Backup(
             id=str(backup.number),
             disk_id=str(self.number),
@@ -158,12 +159,12 @@ class DiskRecord:
 
 @dataclass(slots=True)
 class AccountRecord:
-    """An account and what it holds, each kind in the order of its listing.
+    """An account with its virtual machines and disks, in the order of their lists.
 
     Attributes:
-        position: Which account of the world it is, from 0; some habits of the platform go by it.
-        changes: Counts the changes that make other disks or other numbers of backups be listed.
-        retention: How many automatic backups of a disk the platform keeps.
+        position: Its place among the accounts, from 0; it decides the style.
+        changes: Counts what changes the list of disks or the number of backups.
+        retention: How many automatic backups of a disk are kept.
     """
 
     number: int

@@ -1,12 +1,11 @@
-"""When backups are made: from a disk's schedule and the time follows its list of automatic backups.
+"""Compute a disk's automatic backups from its schedule and the time.
 
-Nothing is stored for a backup that was made on schedule; it is worked out when it is asked for. That keeps a fleet of
-100,000 disks with 700,000 backups small, and makes time free to jump.
+They are not stored but computed for each request. So 100,000 disks with 700,000 backups take little memory, and the
+clock may jump.
 
-Time is told in two ways. *Real* time is what dates are stamped with: the exporter compares them with its own clock.
-*Nominal* time runs ``speed`` times as fast from the world's start on, and is what schedules go by: a daily backup is
-made every 24 h / ``speed``. Before the start both are the same, so the history looks as if it had happened at its
-normal pace.
+There are two times, both in UNIX seconds. *Real* time is in the dates, which an exporter compares with its own clock.
+*Simulated* time runs ``speed`` times as fast from the start on, and schedules use it: a daily backup is made every
+24 h / ``speed``. Before the start both are the same, so the history has its normal pace.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ __all__ = [
 
 DAY = 86_400.0
 RETENTION = 7
-"""How many automatic backups of a disk the platform keeps, unless a world says otherwise."""
+"""How many automatic backups of a disk are kept, by default."""
 BACKUP_IDS_PER_DISK = 10_000_000
-"""The id of an automatic backup is its disk's id times this, and its slot; ids below this are of those made by hand."""
+"""The id of an automatic backup is its disk's id times this plus its slot; ids below are of manual backups."""
 
 _SLOT_BIAS = 1_000
 _PENDING_SHARE = 0.2
@@ -104,7 +103,7 @@ def backup_count(disk: DiskRecord, simulated: float) -> int:
 
 
 def count_changes_at(disk: DiskRecord, timeline: Timeline, simulated: float) -> float:
-    """Return the real time at which the schedule next changes how many backups are listed, infinity for never."""
+    """Return the real time of the next change in the number of backups, infinity for none."""
     schedule = disk.schedule
     if schedule is None:
         return math.inf
@@ -118,7 +117,7 @@ def count_changes_at(disk: DiskRecord, timeline: Timeline, simulated: float) -> 
 
 
 def backups_of(disk: DiskRecord, timeline: Timeline, simulated: float) -> list[BackupRecord]:
-    """Return the disk's backups, the ones that are stored first; rotation has taken the oldest automatic ones away."""
+    """Return the disk's backups, stored ones first, without those that rotation deleted."""
     schedule = disk.schedule
     scheduled = (
         [_slot_backup(disk, schedule, slot, timeline, simulated) for slot in _window(disk, schedule, simulated)]
@@ -133,7 +132,7 @@ def backups_of(disk: DiskRecord, timeline: Timeline, simulated: float) -> list[B
 
 
 def materialize(disk: DiskRecord, timeline: Timeline, simulated: float) -> list[BackupRecord]:
-    """Store the disk's backups, so that they can be changed one by one; what is being made stays with the schedule."""
+    """Store the disk's backups, so that each can be changed; one being made stays computed."""
     listed = backups_of(disk, timeline, simulated)
     schedule = disk.schedule
     if schedule is None:

@@ -1,7 +1,6 @@
-"""The simulated API on a socket: HTTP/1.1 with kept connections, a thread for each, one write for each answer.
+"""The simulated API over HTTP/1.1: a thread for each connection, one write for each response.
 
-It owns framing and what faults do to a connection. What is answered is the business of :mod:`.api`, or of
-:mod:`.control` under ``/_sim/``.
+The responses come from :mod:`.api`, or from :mod:`.control` under ``/_sim/``; faults change them here.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _CLOSE_SECONDS = 5.0
 
 
 class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """Accepts connections, and can end all of them."""
+    """Accepts connections, and can close all of them."""
 
     daemon_threads = True
     block_on_close = False
@@ -218,17 +217,17 @@ def _with_value(response: SimResponse, fault: Fault) -> SimResponse:
 
 
 class SimulatorServer:
-    """The simulated API of a world, served until closed.
+    """Serves the API of a simulated cloud until it is closed.
 
     Args:
-        world: What is served.
-        host: Address to listen on. The control paths under ``/_sim/`` are there on loopback only.
-        port: 0 for any that is free.
+        world: The cloud.
+        host: Address to listen on; the paths under ``/_sim/`` exist on loopback only.
+        port: 0 for any free one.
 
     Attributes:
         handler: Serves each connection.
-        faults: What goes wrong, at first nothing.
-        requests: What the API was asked, without the requests to ``/_sim/``.
+        faults: The active faults, at first none.
+        requests: Counts of requests, without those to ``/_sim/``.
         closing: Set once the server closes.
     """
 
@@ -264,7 +263,7 @@ class SimulatorServer:
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def close(self) -> None:
-        """Stop listening; end every connection and fault."""
+        """Stop listening; close every connection."""
         if not self.closing.is_set():
             self.closing.set()
             self._listener.shutdown()

@@ -1,7 +1,6 @@
-"""Everything that the platform holds, and how it changes by itself as time passes.
+"""The accounts of the simulated cloud, and the events that change them with time.
 
-An state is not thread-safe: whoever uses it holds the world's lock. It is always read at one moment, the one that it
-was last advanced to.
+Not thread-safe: callers hold the cloud's lock. It shows the time that it was last advanced to.
 """
 
 from __future__ import annotations
@@ -36,15 +35,15 @@ _LIFE_OF_EPHEMERAL = 4 * _HOUR
 _GAP_OF_EPHEMERAL = 1 * _HOUR
 _MAINTENANCE_EVERY = 1200.0
 _MAINTENANCE_LASTS = 240.0
-_LIVELY_FROM = 12
-"""Disks come and go, and are locked now and then, in accounts of at least so many."""
+_EVENTS_FROM = 12
+"""Accounts of so many disks have events: disks come and go, and are locked now and then."""
 _FIRST_HAND_MADE = 2_000_000
 _LONG_AGO = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class _BackupIndex:
-    """Where each disk's backups lie in the account's list, until ``valid_until`` or the next change."""
+    """Where each disk's backups end in the account's list, until ``valid_until`` or a change."""
 
     changes: int
     valid_until: float
@@ -53,11 +52,11 @@ class _BackupIndex:
 
 
 class CloudState:
-    """The accounts of one world.
+    """All accounts at one time.
 
     Attributes:
-        now: Real time of the moment that the state shows.
-        stories: Disk id → what is wrong with it, for the disks that something is wrong with from the start.
+        now: Real UNIX seconds.
+        stories: Disk id → its scenario, without healthy disks.
     """
 
     def __init__(
@@ -93,17 +92,17 @@ class CloudState:
         self._backup_ids = itertools.count(_FIRST_HAND_MADE)
         if eventful:
             for account in self.accounts.values():
-                self._enliven(account)
+                self._start_events(account)
 
     # Time
 
     @property
     def simulated(self) -> float:
-        """The moment that the state shows, in simulated time."""
+        """Simulated UNIX seconds."""
         return self.timeline.simulated(self.now)
 
     def advance(self, now: float) -> None:
-        """Let everything happen that is due by ``now``; a clock that goes back changes nothing that happened."""
+        """Run the events that are due by ``now``; a clock that goes back undoes nothing."""
         self._target = now
         while self._events and self._events[0][0] <= now:
             due, _, happen = heapq.heappop(self._events)
@@ -119,8 +118,8 @@ class CloudState:
         delay = seconds / self.timeline.speed
         heapq.heappush(self._events, (self.now + delay, next(self._sequence), happen))
 
-    def _enliven(self, account: AccountRecord) -> None:
-        if len(account.disks) < _LIVELY_FROM:
+    def _start_events(self, account: AccountRecord) -> None:
+        if len(account.disks) < _EVENTS_FROM:
             return
         for number, story in self.stories.items():
             if story == "ephemeral" and number in account.disks:
@@ -128,7 +127,7 @@ class CloudState:
         self.later(_MAINTENANCE_EVERY, partial(self._run_maintenance, account, 1))
 
     def _run_maintenance(self, account: AccountRecord, turn: int) -> None:
-        """Lock one of the account's healthy disks for a while; turns that a long jump of time skips are skipped."""
+        """Lock one of the account's healthy disks for a while; after a long jump of time, many turns are left out."""
         order = self.ordered(account)
         disk = order[draw(self.timeline.seed, account.number, turn) % len(order)] if order else None
         if disk is not None and not disk.locked and disk.number not in self.stories:
@@ -172,14 +171,14 @@ class CloudState:
         return disk
 
     def remove_disk(self, number: int) -> None:
-        """Take a disk and its backups away; one that is gone already is no error."""
+        """Delete a disk and its backups; a missing one is no error."""
         disk = self.disks.pop(number, None)
         if disk is not None:
             del disk.account.disks[number]
             disk.account.changes += 1
 
     def lock_for(self, disk: DiskRecord, seconds: float, status: str, then: Callable[[], None] | None = None) -> None:
-        """Lock a disk for some simulated seconds; then its status comes back, and ``then`` is called."""
+        """Lock a disk for some simulated seconds; then restore its status and call ``then``."""
         before, operation = disk.status, self.next_operation()
 
         def finish() -> None:
@@ -205,14 +204,14 @@ class CloudState:
         return ends[-1] if ends else 0
 
     def backup_slice(self, account: AccountRecord, begin: int, end: int) -> list[tuple[DiskRecord, BackupRecord]]:
-        """Return a part of the account's list of backups, at the cost of that part only."""
+        """Return a part of the account's list of backups without making the rest."""
         index = self._index(account)
         return self.slice_of(index.disks, index.ends, begin, end)
 
     def slice_of(
         self, disks: Sequence[DiskRecord], ends: Sequence[int], begin: int, end: int
     ) -> list[tuple[DiskRecord, BackupRecord]]:
-        """Return a part of the list of these disks' backups; ``ends`` is where each disk's end."""
+        """Return a part of the list of these disks' backups; ``ends`` is where those of each disk end."""
         found: list[tuple[DiskRecord, BackupRecord]] = []
         place = bisect.bisect_right(ends, begin)
         while place < len(disks) and begin < end:
@@ -224,7 +223,7 @@ class CloudState:
         return found
 
     def cumulative_counts(self, disks: Iterable[DiskRecord]) -> list[int]:
-        """Return each disk's end in the backups' list."""
+        """Return where each disk's backups end in the list."""
         simulated = self.simulated
         return list(itertools.accumulate(backup_count(disk, simulated) for disk in disks))
 
@@ -240,7 +239,7 @@ class CloudState:
     def find_backup(self, account: AccountRecord, number: int) -> tuple[DiskRecord, BackupRecord] | None:
         """Return a backup of the account and its disk."""
         scheduled_for = account.disks.get(number // BACKUP_IDS_PER_DISK)
-        # Those made by hand are few, so looking through all disks that have stored ones is cheap enough.
+        # Few disks have stored backups, so looking through them is cheap.
         candidates = [scheduled_for] if scheduled_for is not None else [d for d in self.ordered(account) if d.kept]
         for disk in candidates:
             for backup in self.backups_of(disk):
@@ -249,7 +248,7 @@ class CloudState:
         return None
 
     def materialized(self, disk: DiskRecord) -> list[BackupRecord]:
-        """Return the disk's backups as a list that may be changed; the account's listing is worked out anew."""
+        """Return the disk's backups as a list that may be changed."""
         disk.account.changes += 1
         return materialize(disk, self.timeline, self.simulated)
 

@@ -1,4 +1,4 @@
-"""How to use a simulator, with curl commands."""
+"""How to use the simulated API, with curl commands."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The operations of the simulated API that change something.
+"""The simulated API's operations that change something (Gigas docs, pages Disk and Backup).
 
-Each starts an operation in the background, which locks the disk for the world's ``operation_seconds``, and answers with
-the id of that operation in a header: where the real API puts it is documented nowhere.
+Each starts an operation in the background, which locks the disk for the world's ``operation_seconds``. The response has
+the operation's id in a header; the documentation does not say where the real API puts it.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from http import HTTPStatus
 
 from gigas_exporter.simulator.cloud import SimulatedCloud
 from gigas_exporter.simulator.deterministic_random import draw
-from gigas_exporter.simulator.http import SimError, SimRequest, SimResponse, json_response
+from gigas_exporter.simulator.http import SimError, SimRequest, SimResponse, boolean, json_response
 from gigas_exporter.simulator.json_encoding import encode_backup, encode_disk
 from gigas_exporter.simulator.records import BackupRecord, DiskRecord
 from gigas_exporter.simulator.state import CloudState
 
 __all__ = ["OPERATIONS"]
 
-_FLAGS: Mapping[object, bool] = {1: True, "1": True, "true": True, 0: False, "0": False, "false": False}
 _LARGEST_GB = 65_536
 _LONGEST_TEXT = 255
 
@@ -29,7 +28,7 @@ def _token(world: SimulatedCloud, state: CloudState, disk: DiskRecord) -> tuple[
 
 def _require_unlocked(disk: DiskRecord) -> None:
     if disk.locked:
-        # Undocumented; both readings occur, by account.
+        # Undocumented: by account, 409 or 422.
         status = HTTPStatus.UNPROCESSABLE_ENTITY if disk.account.position % 2 else HTTPStatus.CONFLICT
         raise SimError(status, "the disk is locked by another operation")
 
@@ -39,7 +38,7 @@ def _invalid(field: str, detail: str) -> SimError:
 
 
 def _flag(field: str, value: object) -> bool:
-    flag = _FLAGS.get(value) if isinstance(value, int | str) else None
+    flag = boolean(value)
     if flag is None:
         raise _invalid(field, "must be 1 or 0")
     return flag
@@ -74,7 +73,7 @@ def _new_machine(disk: DiskRecord, value: object) -> int | None:
 
 
 def _edit(world: SimulatedCloud, state: CloudState, disk: DiskRecord, request: SimRequest) -> SimResponse:
-    """Edit a disk: 202 when it is resized or moved, which takes a while, else 200; the docs have both."""
+    """Edit a disk: 202 when it is resized, moved or rebooted, else 200; the documentation has both."""
     fields = request.fields()
     _require_unlocked(disk)
     known = {"disk_size", "virtual_machine_id", "autobackup", "mount_point", "add_to_linux_fstab", "force_reboot"}
@@ -105,7 +104,7 @@ def _edit(world: SimulatedCloud, state: CloudState, disk: DiskRecord, request: S
 
 
 def _build(world: SimulatedCloud, state: CloudState, disk: DiskRecord, request: SimRequest) -> SimResponse:
-    """Format a disk; that mends one in error."""
+    """Format a disk; one in error is well afterwards."""
     request.fields()
     _require_unlocked(disk)
 
@@ -126,7 +125,7 @@ def _delete(world: SimulatedCloud, state: CloudState, disk: DiskRecord, _request
 
 
 def _create_backup(world: SimulatedCloud, state: CloudState, disk: DiskRecord, request: SimRequest) -> SimResponse:
-    """Make a backup by hand; it is pending for a while, and the disk stays usable meanwhile."""
+    """Make a backup by hand; it is pending at first, and the disk stays unlocked."""
     request.fields()
     _require_unlocked(disk)
     backup = state.new_backup(disk, None, "pending", None)
@@ -143,7 +142,7 @@ def _create_backup(world: SimulatedCloud, state: CloudState, disk: DiskRecord, r
 
 
 def _create_template(world: SimulatedCloud, state: CloudState, disk: DiskRecord, request: SimRequest) -> SimResponse:
-    """Make a template of a disk; it is answered as a backup, and listed among none."""
+    """Make a template of a disk; the response is like a backup's, but no list has it."""
     fields = request.fields()
     _require_unlocked(disk)
     for name in ("label", "console_id"):
