@@ -289,8 +289,8 @@ def _read_error_body(response: urllib3.BaseHTTPResponse) -> bytes:
             if not part:
                 return body
             body += part
-    except (*_EXCHANGE_ERRORS, DecodeError):  # the status is what counts, and it is known
-        pass
+    except (*_EXCHANGE_ERRORS, DecodeError) as error:  # the status is what counts, and it is known
+        clear_tracebacks(error)
     response.close()
     return body
 
