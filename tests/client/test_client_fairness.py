@@ -141,6 +141,28 @@ def test_an_account_that_hung_is_tried_among_others_that_are_busy() -> None:
         stop.set()
 
 
+def test_one_lost_response_costs_no_turn_of_all_that_hang() -> None:
+    """An account that answered the request before has the next turn among those that hang, once."""
+    limiter = RateLimiter(SystemClock(), 1, 0.0)
+    hanging = [f"hangs-{number}" for number in range(8)]
+    for account in hanging * 2:
+        limiter.set_hung(account, is_hung=True)
+    order: list[str] = []
+
+    def request(account: str) -> None:
+        with limiter.request(account, Deadline(SystemClock(), 5.0), "get_disk"):
+            order.append(account)
+
+    for losses in (1, 2):
+        order.clear()
+        limiter.set_hung("good", is_hung=True)
+        with ThreadPoolExecutor(9) as executor, limiter.request("busy", Deadline(SystemClock(), 5.0), "get_disk"):
+            for account in (*hanging, "good"):
+                executor.submit(request, account)
+                time.sleep(0.02)
+        assert order.index("good") == (0 if losses == 1 else 8)
+
+
 def test_a_request_that_gives_up_leaves_the_queue() -> None:
     """It neither holds a slot nor is one given to it."""
     limiter = RateLimiter(SystemClock(), 1, 0.0)

@@ -133,6 +133,35 @@ def test_accounts_that_hang_share_one_slot_and_have_one_try(scheduler: Scheduler
     assert not any(may_retry for may_retry, _ in polls[9:])
 
 
+def test_one_lost_response_costs_no_turn_of_all_that_hang(scheduler: Scheduler) -> None:
+    """An account that answered the poll before is the next one to be tried among those that hang."""
+    order: list[str] = []
+    loses = threading.Event()
+
+    def hang(name: str) -> Run:
+        def run(_: Callable[[], bool]) -> bool:
+            order.append(name)
+            time.sleep(0.05)
+            return True
+
+        return run
+
+    def lose_one(_: Callable[[], bool]) -> bool:
+        order.append("good")
+        lost = loses.is_set()
+        loses.clear()
+        return lost
+
+    scheduler.add([task(hang(str(number)), interval=0.05, credential="a", slots=2) for number in range(20)])
+    scheduler.add([task(lose_one, interval=0.05, credential="a", slots=2)])
+    await_true(lambda: order.count("good") > 2 and order.count("0") > 1)
+    loses.set()
+    await_true(lambda: not loses.is_set())
+    lost_at = len(order)
+    await_true(lambda: "good" in order[lost_at:])
+    assert order[lost_at:].index("good") <= 4
+
+
 def test_other_credentials_are_not_held_up(scheduler: Scheduler) -> None:
     """Accounts that hang take at most a part of the workers, whatever their number of credentials."""
     hanging, answered = Blocking(), Blocking()

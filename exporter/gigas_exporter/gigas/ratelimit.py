@@ -48,7 +48,8 @@ class _FairSemaphore:
     """So many requests at once, round-robin by account, in the order of arrival within an account.
 
     An account whose last request got no response has one slot at a time, and all such accounts together leave one slot
-    to the others: 24 accounts that hang would else take all slots for all of the time.
+    to the others: 24 accounts that hang would else take all slots for all of the time. Among them, one that answered
+    the request before comes first, or it would wait for the timeouts of all others because of one lost response.
     """
 
     def __init__(self, count: int) -> None:
@@ -57,7 +58,7 @@ class _FairSemaphore:
         self._free = count
         self._waiting: dict[str, deque[threading.Event]] = {}
         self._in_use: Counter[str] = Counter()
-        self._hung: set[str] = set()
+        self._hung: Counter[str] = Counter()  # requests without a response, in a row
         self._grants_since_hung = 0
 
     @contextmanager
@@ -81,7 +82,10 @@ class _FairSemaphore:
 
     def set_hung(self, account: str, *, is_hung: bool) -> None:
         with self._lock:
-            (self._hung.add if is_hung else self._hung.discard)(account)
+            if is_hung:
+                self._hung[account] += 1
+            else:
+                del self._hung[account]
 
     def _grant(self) -> None:
         while self._free and (account := self._next_account()) is not None:
@@ -100,7 +104,8 @@ class _FairSemaphore:
         if not self._hung:
             return responsive
         in_use = sum(self._in_use[account] for account in self._hung)
-        hung = next((each for each in self._waiting if each in self._hung and not self._in_use[each]), None)
+        waiting = [each for each in self._waiting if each in self._hung and not self._in_use[each]]
+        hung = min(waiting, key=lambda each: self._hung[each] > 1, default=None)
         if hung is None or in_use >= max(1, self._count - 1):
             return responsive
         is_due = in_use == 0 and (self._count > 1 or self._grants_since_hung >= _GRANTS_BEFORE_HUNG)

@@ -6,7 +6,7 @@ Polls that are due run in the order of their due times. Those of one credential 
 them run than there are slots, backups apart from the rest because reading them disk by disk can take a whole interval.
 An account that hangs must not delay the others: accounts that never answered leave one slot of their credential free,
 and have little time while others of their kind wait for a slot; all accounts whose last poll got no answer share a
-single slot, with one try a request, until they answer.
+single slot, with one try a request, until they answer; one that answered the poll before comes first.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class PollTask:
             account that never answered, while other such accounts wait.
         patience_seconds: The shortest time after which that may be so.
         began: Whether a run has begun. This and what follows is the scheduler's own.
+        hung: How many runs in a row the API left the last request unanswered.
     """
 
     name: str
@@ -80,7 +81,7 @@ class PollTask:
     patience_seconds: float = 2.0
     began: bool = False
     answered: bool = False
-    hung: bool = False
+    hung: int = 0
     due: float = 0.0
     started_at: float | None = None
     is_queued: bool = False
@@ -93,13 +94,13 @@ class PollTask:
     @property
     def hangs(self) -> bool:
         """Whether the account left the last request of this task, or of its leader, unanswered."""
-        return self.hung or (self.leader is not None and self.leader.hung)
+        return self.hung > 0 or (self.leader is not None and self.leader.hung > 0)
 
     @property
-    def key(self) -> tuple[bool, float, int, int]:
+    def key(self) -> tuple[bool, bool, float, int, int]:
         """What due tasks are ordered by; of an account that does not answer, other tasks come after all leaders."""
         follows = self.leader is not None and (self.hangs or not self.leader.answered)
-        return follows, self.due, self.rank, self.sequence
+        return follows, not (self.answered and self.hung == 1), self.due, self.rank, self.sequence
 
 
 class Scheduler:
@@ -302,9 +303,8 @@ class Scheduler:
                 self._counts.subtract(task.counted)
                 self._counts += Counter()  # drops what has come down to 0
                 task.started_at = None
-                if task.hung != hung or task.answered == hung:
-                    task.hung, task.answered = hung, task.answered or not hung
-                    self._ready.sort(key=lambda each: each.key)
+                task.hung, task.answered = task.hung + 1 if hung else 0, task.answered or not hung
+                self._ready.sort(key=lambda each: each.key)  # those that the task leads
                 self._progress_at = now = self._clock.monotonic()
                 period = task.interval_seconds() * self._rng.uniform(1 - _JITTER, 1 + _JITTER)
                 if not task.is_removed:
