@@ -84,6 +84,14 @@ def test_repeated_headers_are_joined(seen: Callable[[bytes], Request]) -> None:
 
 
 @pytest.mark.parametrize(
+    "host", ["", " ", "a", " a-b.c:1 ", "[::1]:10063", "[fe80::1%25eth0]", "a_b", "\ta\t", "a%20b"]
+)
+def test_a_host_may_be_any_name_or_address(host: str, seen: Callable[[bytes], Request]) -> None:
+    """Also none, as where the target has none."""
+    assert seen(_head("GET / HTTP/1.1", f"Host:{host}", host=False)).headers["host"] == host.strip()
+
+
+@pytest.mark.parametrize(
     ("data", "stays"),
     [
         (_head(), True),
@@ -156,6 +164,10 @@ def test_a_client_that_sends_no_more_is_answered(serve: Callable[..., Server], w
         (_head("GET /\x01 HTTP/1.1"), 400),
         (_head(host=False), 400),
         (_head("GET / HTTP/1.1", "Host: b"), 400),
+        *(
+            (_head("GET / HTTP/1.1", f"hOST:{host}", host=False), 400)
+            for host in (" a b", "a/b", "a@b", "a,b c", '"a"', "a?", "a#", "<a>", "a\\b", "\xe9", " a\tb", "{a}")
+        ),
         (_head("POST / HTTP/1.1", "Content-Length: 1", "Content-Length: 2"), 400),
         (_head("POST / HTTP/1.1", "Content-Length: +1"), 400),
         (_head("POST / HTTP/1.1", "Content-Length:"), 400),

@@ -27,6 +27,7 @@ __all__ = ["Connection", "ServerLimits", "State"]
 
 _LINGER_SECONDS: Final = 1.0
 _AMBIGUOUS: Final = re.compile(rb"(?<!\r)\n|\n[ \t]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_BAD_HOST: Final = re.compile(rb"(?i:\nhost:)(?![ \t]*[\w.~%!$&'()*+,;=:\[\]-]*[ \t]*(?:\r\n|\Z))")  # RFC 9112, 3.2
 _PLAIN_HTTP_TO_TLS: Final = (
     b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
     b"this is an HTTPS server\n"
@@ -161,13 +162,12 @@ class Connection(H11Protocol):
             super().data_received(data)
 
     def handle_events(self) -> None:
-        """Reject a head that a proxy may read differently: a bare LF, a folded line, a control character.
+        """Reject a head that a proxy may read differently: a bare LF, a folded line, a control character; a bad Host.
 
         h11 accepts them. The proxy would take for one request what here are two, and let the second one through.
         """
-        if self.conn.their_state is h11.IDLE and _AMBIGUOUS.search(
-            self.conn.trailing_data[0].partition(b"\r\n\r\n")[0]
-        ):
+        head, end, _ = self.conn.trailing_data[0].partition(b"\r\n\r\n")
+        if self.conn.their_state is h11.IDLE and (_AMBIGUOUS.search(head) or (end and _BAD_HOST.search(head))):
             self.reject(HTTPStatus.BAD_REQUEST)
         else:
             super().handle_events()
