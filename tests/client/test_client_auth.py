@@ -217,12 +217,17 @@ REFUSALS: dict[str, list[tuple[int, Any]]] = {
     "refused": [(401, b"")],
     "forbidden": [(403, b"")],
     "bad request": [(400, b"")] * 2,
+    "not there": [(404, b"<html>")],
     "a page": [(200, b"<html>")],
     "no token": [(200, {"token": ""})],
 }
 
 
-_CANNOT_RENEW = "cannot renew a token that is still used"
+_SAID = {
+    **dict.fromkeys(("down", "no password"), "cannot renew a token that is still used"),
+    **dict.fromkeys(("refused", "forbidden", "bad request"), "login rejected; it waits before it is sent again"),
+    **dict.fromkeys(("not there", "a page", "no token"), "login failed; it waits before it is sent again"),
+}
 
 
 @pytest.mark.parametrize("how", [*REFUSALS, "no password"])
@@ -246,9 +251,7 @@ def test_a_renewal_that_fails_leaves_the_token_that_still_lives(
         for _ in range(3):
             assert client.get_disk("1", "2").id == "2"
         assert login_api.login_replies == []
-    is_rejected = how not in {"down", "no password"}
-    warning = "login rejected; it waits before it is sent again" if is_rejected else _CANNOT_RENEW
-    assert caplog.messages == [warning]
+    assert caplog.messages == [_SAID[how]]
     file.write_text(PASSWORD)
     clock.now += 130
     client.get_disk("1", "2")

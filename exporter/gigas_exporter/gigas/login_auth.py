@@ -221,16 +221,16 @@ class LoginAuth:
                 raise
             if error.status not in _REJECTED:
                 failure = partial(ApiError, error.operation, error.status, detail=error.detail)
-                self._block(state, {"status": error.status}, failure, is_rejected=False)
+                self._block(state, "login failed", {"error": str(error)}, failure, is_rejected=False)
                 raise
             message = f"the API refused the login (status {error.status}): check {self.secret_name}"
-            self._block(state, {"status": error.status}, partial(AuthError, message))
+            self._block(state, "login rejected", {"status": error.status}, partial(AuthError, message))
             raise AuthError(message) from None
         except DecodeError as error:
             # Some APIs say no with status 200, in JSON or on a page; to a known password a page may be of a deployment.
             is_rejected = error.field == "token" or not state.block.was_accepted
             again = partial(DecodeError, error.field, error.detail)
-            self._block(state, {"error": str(error)}, again, is_rejected=is_rejected)
+            self._block(state, "login failed", {"error": str(error)}, again, is_rejected=is_rejected)
             raise
         state.block.end()
         life = expires_at - self._clock.wall() if expires_at is not None else _MAX_LIFE_SECONDS
@@ -240,10 +240,16 @@ class LoginAuth:
         return issued
 
     def _block(
-        self, state: LoginState, facts: dict[str, object], error: Callable[[], GigasError], *, is_rejected: bool = True
+        self,
+        state: LoginState,
+        what: str,
+        facts: dict[str, object],
+        error: Callable[[], GigasError],
+        *,
+        is_rejected: bool = True,
     ) -> None:
         if state.block.begin(self._first_wait, error, is_rejected=is_rejected):
-            _log.warning("login rejected; it waits before it is sent again", extra=facts)
+            _log.warning("%s; it waits before it is sent again", what, extra=facts)
         self._set_blocked()
 
     def _set_blocked(self) -> None:
