@@ -162,9 +162,10 @@ def assert_same(now: Scrape, before: Scrape, account_id: str, *prefixes: str) ->
     assert not changed, f"{len(changed)} series changed, such as {next(iter(changed.items()))}"
 
 
-def _strike(case: Case, cloud: SimulatorServer) -> int:
+def _strike(case: Case, cloud: SimulatorServer, exporter: Whole) -> None:
     account = None if case.operation == "create_token" else STRUCK
-    return cloud.faults.add(case.kind, case.operation, account=account, **case.parameters)
+    with exporter.between_polls(STRUCK, case.resource):
+        cloud.faults.add(case.kind, case.operation, account=account, **case.parameters)
 
 
 def _play_failing(case: Failing, cloud: SimulatorServer, exporter: Whole, before: Scrape) -> None:
@@ -173,7 +174,7 @@ def _play_failing(case: Failing, cloud: SimulatorServer, exporter: Whole, before
     asked = before.total("gigas_exporter_api_requests_total", operation=case.operation, code=case.code)
     if case.login:
         cloud.world.revoke_tokens()
-    _strike(case, cloud)
+    _strike(case, cloud, exporter)
     await_true(lambda: exporter.failures(STRUCK, resource))
     reasons = {case.reason, case.or_reason or case.reason}
     counted = exporter.scrape().of("gigas_exporter_poll_failures_total", account_id=STRUCK, resource=resource)
@@ -227,7 +228,7 @@ def _assert_served_no_longer_than_allowed(exporter: Whole, resource: Resource, p
 
 
 def _play_harmless(case: Harmless, cloud: SimulatorServer, exporter: Whole, before: Scrape) -> None:
-    _strike(case, cloud)
+    _strike(case, cloud, exporter)
     exporter.await_polls(STRUCK, case.resource)
     during = exporter.scrape()
     counted = during.of("gigas_exporter_invalid_items_total", account_id=STRUCK, resource=case.resource)
@@ -238,7 +239,8 @@ def _play_harmless(case: Harmless, cloud: SimulatorServer, exporter: Whole, befo
         assert not fields
     assert during.total("gigas_up", account_id=STRUCK) == 1
     case.judge(before, during)
-    cloud.faults.clear()
+    with exporter.between_polls(STRUCK, case.resource):
+        cloud.faults.clear()
     exporter.await_polls(STRUCK, case.resource)
     exporter.await_polls(STRUCK, "backups")  # of disks that came back, what the next sweep says
     after = exporter.scrape()

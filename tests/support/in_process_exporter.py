@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -81,14 +82,17 @@ class Scrape:
 
 
 class _Lines(logging.Handler):
-    """Keeps the lines that the poll loops of one service write; those of others have threads of their own."""
+    """Keeps the lines that the poll loops of one service write; those of others have threads of their own.
+
+    Threads are told apart by their objects: the system gives the number of one that ended to the next.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
-        self.kept: list[tuple[int, str, dict[str, object]]] = []
+        self.kept: list[tuple[threading.Thread, str, dict[str, object]]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.kept.append((record.thread or 0, record.getMessage(), getattr(record, "facts", {})))
+        self.kept.append((threading.current_thread(), record.getMessage(), getattr(record, "facts", {})))
 
 
 class _Levels:
@@ -210,9 +214,23 @@ class Whole:
         target = self.polls(account_id, resource) + count + 1
         await_true(lambda: self.polls(account_id, resource) >= target)
 
+    @contextmanager
+    def between_polls(self, account_id: str, resource: Resource) -> Iterator[None]:
+        """Begin no poll during the block, and wait first until none of a resource is under way.
+
+        A list is read in several requests. Of one in which the API changes not even the poll's end is certain.
+        """
+        scheduler, name = self.service.scheduler, f"{resource} {account_id}"
+        while True:
+            with scheduler._lock:
+                if not any(task.name == name for task in scheduler._running):
+                    yield
+                    return
+            time.sleep(0.002)
+
     def said(self, account_id: str, resource: Resource) -> list[tuple[str, dict[str, object]]]:
         """The lines about polls of a resource, in their order, without those that say that all went well."""
-        threads = {thread.ident for thread in self.service.scheduler.threads()}
+        threads = set(self.service.scheduler.threads())
         return [
             (message, facts)
             for thread, message, facts in list(self._lines.kept)
