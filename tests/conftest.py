@@ -9,12 +9,14 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from support.environment import begin_anew, is_clean
 from support.kinds import doing_no_more_than, kind_of, kind_of_file
+from support.scheduling import FileScheduling
 
 # Whose programs are measured for coverage, which doubles the time that one takes to start; what those of the others
 # reach, these and the tests' own process reach, too.
@@ -54,6 +56,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
         return None
     is_read = kind_of_file(collection_path) == "unit" or "mark.unit" in collection_path.read_text(encoding="utf-8")
     return None if is_read else True
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduling | None:
+    """Distribute by file in a way that outlives a worker."""
+    return FileScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

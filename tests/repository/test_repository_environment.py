@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+
+from support.scheduling import FileScheduling
 
 _MARK = "NO_TEST_MAY_SEE_THIS"
 _HOSTILE = {
     "PYTHONUNBUFFERED": "1",
     "PYTHONWARNINGS": "error",
+    "PYTHONOPTIMIZE": "2",
     "PYTHONIOENCODING": "ascii",
     "PYTHONPATH": _MARK,
     "NODE_OPTIONS": "--no-such-option",
@@ -42,6 +48,7 @@ def test_this_process_is_clean() -> None:
         "SIGINT is ignored" if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else "",
         "SIGHUP is ignored" if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else "",
         "SIGTERM is blocked" if signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, []) else "",
+        "assertions are left out" if sys.flags.optimize else "",
         "standard input is closed" if sys.__stdin__ is None else "",
         "umask" if os.umask(0o022) != 0o022 else "",
     ]
@@ -99,3 +106,66 @@ def test_the_watch_over_kinds_ends_no_thread(repository: Path) -> None:
         [sys.executable, "-c", _THREADS], cwd=repository, capture_output=True, text=True, timeout=60, check=True
     )
     assert (done.stdout, done.stderr) == ("1200\n", "")
+
+
+_FILES = [f"test_{file}.py::test[{number}]" for file in range(4) for number in range(5)]
+
+
+class _Worker:
+    """Runs a test when it knows the next, or that there is none; as pytest-xdist's do."""
+
+    def __init__(self) -> None:
+        self.gateway = SimpleNamespace(id="gw")
+        self.tests: list[int] = []
+        self.shutting_down = False
+
+    def send_runtest_some(self, tests: list[int]) -> None:
+        self.tests += tests
+
+    def shutdown(self) -> None:
+        self.shutting_down = True
+
+    def has_work(self) -> bool:
+        return len(self.tests) > (0 if self.shutting_down else 1)
+
+
+def _distribute(dies: set[str], rng: random.Random) -> tuple[list[str], list[str]]:
+    """Run all tests in two workers in some order; return those that ran and those that one died of."""
+    options = SimpleNamespace(loadscopereorder=False, maxschedchunk=None)
+    config: Any = SimpleNamespace(option=options, getvalue=lambda _: ["popen"] * 2)
+    scheduling = FileScheduling(config)
+    ran: list[str] = []
+    died_of: list[str] = []
+    workers: list[Any] = []
+
+    def add() -> None:
+        workers.append(_Worker())
+        scheduling.add_node(workers[-1])
+        scheduling.add_node_collection(workers[-1], _FILES)
+        if scheduling.collection_is_completed:
+            scheduling.schedule()
+
+    add()
+    add()
+    while busy := [worker for worker in workers if worker.has_work()]:
+        worker = rng.choice(busy)
+        index = worker.tests.pop(0)
+        if _FILES[index] in dies:
+            workers.remove(worker)
+            died_of.append(str(scheduling.remove_node(worker)))
+            add()
+        else:
+            ran.append(_FILES[index])
+            scheduling.mark_test_complete(worker, index)
+    return ran, died_of
+
+
+@pytest.mark.parametrize("numbers", [(0,), (2,), (3, 4), (4,), (0, 1, 2, 3, 4)], ids=str)
+def test_a_run_outlives_its_processes(numbers: tuple[int, ...]) -> None:
+    """What a process died of has failed, once; all other tests are run, once, whoever is the quicker."""
+    for seed in range(50):
+        rng = random.Random(seed)
+        dies = {f"test_{rng.randrange(4)}.py::test[{number}]" for number in numbers}
+        ran, died_of = _distribute(dies, rng)
+        assert sorted(died_of) == sorted(dies)
+        assert sorted(ran) == sorted({*_FILES} - dies)

@@ -1,0 +1,34 @@
+"""pytest-xdist's distribution by file, made to go on after a worker's death.
+
+xdist gives the files of a worker that died to others, also those of which nothing is left, and the very test that it
+died of. A worker that is given nothing, or a single test, waits for more for ever, and the run with it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xdist.scheduler import LoadFileScheduling
+
+__all__ = ["FileScheduling"]
+
+
+class FileScheduling(LoadFileScheduling):
+    """All tests of a file in one worker; the test that a worker died of has failed and is not run again."""
+
+    def remove_node(self, node: Any) -> str | None:
+        """Queue what is left of a worker's files; return the test that it died of, if any."""
+        files = self.assigned_work.pop(node)
+        died_of = next((test for tests in files.values() for test, is_done in tests.items() if not is_done), None)
+        if died_of is None:
+            return None
+        files[self._split_scope(died_of)][died_of] = True
+        self.workqueue.update({file: tests for file, tests in files.items() if not all(tests.values())})
+        for other in self.nodes:
+            self._reschedule(other)
+        return died_of
+
+    def _reschedule(self, node: Any) -> None:
+        """Give a worker files until it has three tests: it runs one when it knows the next, or that there is none."""
+        while not node.shutting_down and self._pending_of(self.assigned_work[node]) <= 2:
+            super()._reschedule(node)
