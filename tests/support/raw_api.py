@@ -73,14 +73,19 @@ class RawApi:
         self._ready.set()
         self._loop.run_forever()
         server.close()
-        self._loop.run_until_complete(asyncio.sleep(0.05))  # a connection that is just accepted gets its transport
+        self._turn()  # a connection that is just accepted gets its transport and its task, which registers it
         for task in (tasks := asyncio.all_tasks(self._loop)):
             task.cancel()
         self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         for writer in self._writers:
             writer.transport.abort()
-        self._loop.run_until_complete(asyncio.sleep(0.1))  # until the sockets are closed
+        self._turn()  # which closes the sockets
         self._loop.close()
+
+    def _turn(self) -> None:
+        """Let the loop turn often enough for all that is under way; a time would be too short on a busy machine."""
+        for _ in range(10):
+            self._loop.run_until_complete(asyncio.sleep(0))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.append(writer)

@@ -13,13 +13,14 @@ from xdist.scheduler import LoadFileScheduling
 __all__ = ["FileScheduling"]
 
 
-class FileScheduling(LoadFileScheduling):
+class FileScheduling(LoadFileScheduling):  # type: ignore[misc]  # it has no types
     """All tests of a file in one worker; the test that a worker died of has failed and is not run again."""
 
     def remove_node(self, node: Any) -> str | None:
         """Queue what is left of a worker's files; return the test that it died of, if any."""
         files = self.assigned_work.pop(node)
-        died_of = next((test for tests in files.values() for test, is_done in tests.items() if not is_done), None)
+        left = (test for tests in files.values() for test, is_done in tests.items() if not is_done)
+        died_of: str | None = next(left, None)
         if died_of is None:
             return None
         files[self._split_scope(died_of)][died_of] = True
