@@ -490,10 +490,83 @@ def test_own_lists_that_are_alike(api: SmallApi, tell: Tell, *, is_swept: bool, 
 
 
 def test_disks_that_backups_name_in_another_way(api: SmallApi, tell: Tell) -> None:
-    """What names no listed disk is believed to be of the disk under whose address it is listed."""
+    """It is believed to be of the disk under whose address it is listed, where each has a name of its own."""
     for item in backups_of(api):
         item["disk_id"] = f"disk-{item['disk_id']}"
     assert_well(tell())
+    del api.lists[BACKUPS]
+    assert_well(tell())
+
+
+def without_backups(api: SmallApi) -> None:
+    """Take the backups of one disk out of both lists."""
+    api.lists[BACKUPS] = [item for item in api.lists[BACKUPS] if item["disk_id"] != MISSED]
+    api.lists[f"{ACCOUNT}/disk/{MISSED}/backups"] = []
+
+
+def assert_unreadable(told: Told, *disks: int) -> None:
+    """Nothing is known of the backups of some disks: they neither have none nor are they well."""
+    assert told.status == 2, told.words
+    assert told.finding("backups_unreadable") == {str(disk) for disk in disks}
+    assert told.finding("never_backed_up") == set()
+    assert told.metric("gigas_disk_backups", disk_id=str(MISSED)) == []
+
+
+@pytest.mark.parametrize("is_swept", [True, False])
+@pytest.mark.parametrize("is_alike", [True, False])
+def test_own_lists_that_name_a_disk_that_is_not_listed(
+    api: SmallApi, tell: Tell, *, is_swept: bool, is_alike: bool
+) -> None:
+    """They are not believed where other backups name listed disks, or where all lists name the same one."""
+    without_backups(api)
+    others = [{**item, "disk_id": 99} for item in api.lists[f"{ACCOUNT}/disk/1/backups"]]
+    for disk in range(1, 5) if is_alike else [MISSED]:
+        api.lists[f"{ACCOUNT}/disk/{disk}/backups"] = list(others)
+    if is_swept:
+        assert_unreadable(tell(), MISSED)
+        return
+    del api.lists[BACKUPS]
+    told = tell()
+    assert told.status == 2, told.words
+    assert ("names a disk that is not listed", "the same backups are listed")[is_alike] in told.words
+    assert told.finding("never_backed_up") == set()
+
+
+def test_the_only_own_list_names_a_disk_that_is_not_listed(api: SmallApi, tell: Tell) -> None:
+    """With one disk there is nothing to tell by."""
+    api.lists[DISKS] = [item for item in api.lists[DISKS] if item["id"] == MISSED]
+    for path in (BACKUPS, f"{ACCOUNT}/disk/{MISSED}/backups"):
+        api.lists[path] = [{**item, "disk_id": 99} for item in api.lists[path]]
+    assert_unreadable(tell(), MISSED)
+
+
+@pytest.mark.parametrize("is_all", [True, False])
+def test_an_own_list_of_what_the_account_lists_for_others(api: SmallApi, tell: Tell, *, is_all: bool) -> None:
+    """Backups that name no disk there, and another one here, are not the disk's, though no other disk was asked."""
+    without_backups(api)
+    others = api.lists[BACKUPS] if is_all else api.lists[BACKUPS][:1]
+    api.lists[f"{ACCOUNT}/disk/{MISSED}/backups"] = [{**item, "disk_id": None} for item in others]
+    told = tell()
+    assert_unreadable(told, MISSED)
+    assert "a disk's own list of backups has those of other disks" in told.words
+
+
+@pytest.mark.parametrize("way", ["machine", "nothing"])
+def test_backups_that_name_only_a_machine(api: SmallApi, tell: Tell, way: str) -> None:
+    """They may be of any of its disks, and where none names anything, of any disk, whose own lists have none."""
+    machine = way == "machine"
+    for item in api.lists[BACKUPS]:
+        item.update(virtual_machine_id=500 + item["disk_id"] if machine else None, disk_id=None)
+    for disk in range(1, 5):
+        api.lists[f"{ACCOUNT}/disk/{disk}/backups"] = []
+    told = tell()
+    assert_unreadable(told, 1, 2, 3, 4)
+    assert "the account's backups that name no disk may be theirs" in told.words
+    api.lists[BACKUPS] = api.lists[BACKUPS][:3]
+    if machine:
+        told = tell()
+        assert told.finding("backups_unreadable") == {"1"}
+        assert told.finding("never_backed_up") == {"2", "3", "4"}
 
 
 @pytest.mark.parametrize(

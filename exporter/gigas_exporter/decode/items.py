@@ -158,7 +158,7 @@ class Decoder:
         get, settings = item.get, self._settings
         status = get("status")
         is_text = status is None or isinstance(status, str)
-        machine_id = get("virtual_machine_id")
+        machine_id = decode_reference(get("virtual_machine_id"), "virtual_machine_id", [])
         built = decode_flag(get("built"), "built", problems)
         text = decode_text(status, "status", problems) if is_text else text_of(status)
         has_error = decode_errors(item, problems)
@@ -177,7 +177,7 @@ class Decoder:
             _status_type(status),
             self._unknown(problems, invalid, without_status=text is None and not built),
             has_error is True,
-            None if machine_id is None else decode_reference(machine_id, "virtual_machine_id", []),
+            None if machine_id == _NO_MACHINE else machine_id,
         )
 
     def virtual_machine(self, raw: object, invalid: Counter[str], latest: float = math.inf) -> VirtualMachine | None:

@@ -2,43 +2,134 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from array import array
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from gigas_exporter.errors import DecodeError
 from gigas_exporter.model import Backup
 
-__all__ = ["ambiguous_disks", "own_backups"]
+__all__ = ["Claim", "Owners", "disputed_disks", "own_backups", "possible_owners"]
+
+_SHARED = "the same backups are listed for disks of different virtual machines"
+_OF_OTHERS = "a disk's own list of backups has those of other disks"
+_UNLISTED = "a disk's own list of backups names a disk that is not listed"
 
 
-def own_backups(backups: Collection[Backup], disk_id: str, listed: Collection[str]) -> Collection[Backup]:
-    """Return the backups of a disk out of its own list: all, unless some are of other listed disks.
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a disk's own list of backups leaves to be believed.
+
+    Attributes:
+        ids: The backups that do not name the disk.
+        name: What all of those call their disk instead, if they name one.
+        is_named: Whether there are backups that name the disk.
+    """
+
+    ids: frozenset[str]
+    name: str | None
+    is_named: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Which disk each backup of an account's list names, as hashes: enough to find one that names another disk.
+
+    Attributes:
+        machines: What the backups that name no disk name as their virtual machine, ``None`` among it.
+    """
+
+    ids: array[int]
+    disks: array[int]
+    machines: frozenset[str | None]
+
+    @classmethod
+    def of(cls, backups: Sequence[Backup]) -> Owners:
+        """Return what some backups name."""
+        named = [each for each in backups if each.disk_id is not None]
+        machines = frozenset(each.virtual_machine_id for each in backups if each.disk_id is None)
+        ids, disks = (array("q", map(hash, each)) for each in ([x.id for x in named], [x.disk_id for x in named]))
+        return cls(ids, disks, machines)
+
+
+def own_backups(backups: Sequence[Backup], disk_id: str, listed: Collection[str]) -> tuple[Sequence[Backup], Claim]:
+    """Return the backups of a disk out of its own list, and what of that is still to be believed.
+
+    Those are all where none names another disk, else those that name the disk. Where all name one disk that is not
+    listed, that may be what the API calls this one.
 
     Raises:
-        DecodeError: Some are, and none names this disk: the API may list what it likes under the disk's address.
+        DecodeError: None is the disk's: the API may list what it likes under the disk's address.
     """
-    if all(each.disk_id == disk_id or each.disk_id not in listed for each in backups):
-        return backups
-    own = [each for each in backups if each.disk_id == disk_id]
-    if not own:
-        raise DecodeError("disk_id", "a disk's own list of backups has those of other disks")
-    return own
+    names = {each.disk_id for each in backups}
+    name = None
+    if not names <= {disk_id, None}:
+        if disk_id in names:
+            backups = [each for each in backups if each.disk_id == disk_id]
+        elif len(names) > 1 or not names.isdisjoint(listed):
+            raise DecodeError("disk_id", _OF_OTHERS)
+        else:
+            (name,) = names
+    return backups, Claim(frozenset(each.id for each in backups if each.disk_id != disk_id), name, disk_id in names)
 
 
-def ambiguous_disks(
-    unnamed: Mapping[str, Collection[tuple[str, float | None]]], machines: Mapping[str, str | None]
+def disputed_disks(
+    claims: Mapping[str, Claim], machines: Mapping[str, str | None], swept: Iterable[Owners], *, is_named: bool
+) -> dict[str, str]:
+    """Return the disks whose own lists are not believed, and why.
+
+    A backup that names no disk may be of all disks of its virtual machine, but of those of two it cannot be, nor of a
+    disk that the account's list does not name for it. An unlisted name is believed only where no backup names a listed
+    disk, and where the lists of several disks have one each.
+
+    Args:
+        claims: By disk, what its own list leaves to be believed.
+        machines: By disk, the virtual machine that it is attached to.
+        swept: What the backups in the account's list name.
+        is_named: Whether a backup in that names a listed disk.
+    """
+    disputed: dict[str, str] = {}
+    names = Counter(claim.name for claim in claims.values() if claim.name is not None)
+    are_names_believed = len(names) > 1 and not is_named and not any(claim.is_named for claim in claims.values())
+    claimants: dict[str, list[str]] = {}
+    for disk_id, claim in claims.items():
+        if claim.name is not None and not (are_names_believed and names[claim.name] == 1):
+            disputed[disk_id] = _UNLISTED
+        for each in claim.ids:
+            claimants.setdefault(each, []).append(disk_id)
+    for disk_ids in claimants.values():
+        if len(disk_ids) > 1 and len({machines.get(each) for each in disk_ids} - {None}) != 1:
+            disputed.update(dict.fromkeys(disk_ids, _SHARED))
+    by_hash = {hash(each): disk_ids for each, disk_ids in claimants.items()}
+    for backup, owner in _named_by_account(swept, by_hash.keys()):
+        believed = {disk_id: {hash(disk_id), hash(claims[disk_id].name)} for disk_id in by_hash[backup]}
+        disputed.update({disk_id: _OF_OTHERS for disk_id, names_of_it in believed.items() if owner not in names_of_it})
+    return disputed
+
+
+def _named_by_account(swept: Iterable[Owners], ids: Collection[int]) -> Iterator[tuple[int, int]]:
+    """Return each of some backups with the disk that the account's list names for it."""
+    if ids:
+        for owners in swept:
+            yield from (pair for pair in zip(owners.ids, owners.disks, strict=True) if pair[0] in ids)
+
+
+def possible_owners(
+    unbacked: Iterable[str], machines: Mapping[str, str | None], swept: Iterable[Owners], *, is_named: bool
 ) -> set[str]:
-    """Return the disks that share backups with disks that are not known to be of the same virtual machine.
+    """Return the disks without usable backups that backups in the account's list which name no disk may be of.
 
-    A backup that names no disk may be of all disks of its virtual machine, but of those of two it cannot be: the API
-    may list what it likes under a disk's address.
+    Those are all disks of their machine; where nothing is named, any disk.
+
+    Args:
+        unbacked: The disks.
+        machines: By disk, the virtual machine that it is attached to.
+        swept: What the backups in the account's list name.
+        is_named: Whether a backup is known to be of a listed disk.
     """
-    owners: dict[tuple[str, float | None], set[str]] = {}
-    for disk_id, backups in unnamed.items():
-        for backup in backups:
-            owners.setdefault(backup, set()).add(disk_id)
-    return {
-        disk_id
-        for disk_ids in owners.values()
-        if len(disk_ids) > 1 and len({machines.get(each) for each in disk_ids} - {None}) != 1
-        for disk_id in disk_ids
-    }
+    named = {machine for owners in swept for machine in owners.machines}
+    if None in named and not is_named:
+        return set(unbacked)
+    named.discard(None)
+    return {each for each in unbacked if machines.get(each) in named}

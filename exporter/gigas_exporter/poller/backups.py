@@ -7,7 +7,7 @@ too, before it counts as never backed up. Nothing is kept of a backup but its pa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Literal
@@ -27,7 +27,7 @@ from gigas_exporter.gigas import ReadClient
 from gigas_exporter.gigas.ratelimit import DeadlineExceededError
 from gigas_exporter.inventory import BackupSnapshot, BackupStatuses, BackupSummary, summarize_backups
 from gigas_exporter.model import Backup
-from gigas_exporter.poller.backup_owners import ambiguous_disks, own_backups
+from gigas_exporter.poller.backup_owners import Claim, Owners, disputed_disks, own_backups, possible_owners
 from gigas_exporter.poller.parallel import HelperThreads
 from gigas_exporter.poller.scheduler import poll_deadline
 
@@ -177,11 +177,20 @@ class BackupsReader:
         except GigasError:
             disks, are_disks_known = KnownDisks({}, frozenset()), False
         unbacked = [each for each in disks.ids if each in disks.required and not _has_usable(summaries.get(each))]
-        lists = self._read_lists(unbacked, disks, deadline, limit=_MAX_CONFIRMED_DISKS)
+        is_named = not counts.keys().isdisjoint(disks.ids)
+        owners = [page.owners for page in listing.items]
+        lists = self._read_lists(unbacked, disks, deadline, limit=_MAX_CONFIRMED_DISKS, swept=owners, is_named=is_named)
         before: Mapping[str, BackupSummary] = previous.summaries if previous is not None else {}
         # What the own list of a disk said before counts where there was no time to ask again.
         confirmed = previous.confirmed if previous is not None else frozenset()
         own = {**{each: before[each] for each in unbacked if each in confirmed}, **lists.summaries}
+        unsure = possible_owners(
+            [each for each in unbacked if not _has_usable(own.get(each))],
+            disks.machines,
+            owners,
+            is_named=is_named or any(lists.by_status.values()),
+        )
+        own = {each: mine for each, mine in own.items() if each not in unsure}
         failed = (set(unbacked) - set(own) - lists.gone) | lists.failed
         if not is_whole:
             # Backups whose disk is not understood may be of any disk: of those not listed nothing new is known.
@@ -190,6 +199,8 @@ class BackupsReader:
         failure = lists.first_failure
         if failed and failure is None and not is_whole:
             failure = DecodeError("disk_id", "of a backup is not understood")
+        elif unsure and failure is None:
+            failure = DecodeError("disk_id", "the account's backups that name no disk may be theirs")
         reading = BackupSnapshot(
             {**summaries, **{each: mine for each, mine in own.items() if mine.usable or each not in summaries}},
             frozenset(failed),
@@ -213,6 +224,7 @@ class BackupsReader:
             {each: summarize_backups(some, self._words, 0.0) for each, some in by_disk.items() if each is not None},
             {each: len(some) for each, some in by_disk.items()},
             count_statuses(backups),
+            Owners.of(backups),
         )
 
     def _disk_by_disk(self, disks: KnownDisks, previous: BackupSnapshot | None, deadline: Deadline) -> BackupsPoll:
@@ -236,7 +248,14 @@ class BackupsReader:
         return BackupsPoll("disk", reading, lists.invalid + _unclear_statuses(reading), lists.first_failure)
 
     def _read_lists(
-        self, disk_ids: Collection[str], disks: KnownDisks, deadline: Deadline, limit: int | None = None
+        self,
+        disk_ids: Collection[str],
+        disks: KnownDisks,
+        deadline: Deadline,
+        *,
+        limit: int | None = None,
+        swept: Iterable[Owners] = (),
+        is_named: bool = False,
     ) -> _DiskLists:
         """Read the own lists of some of the disks, those first that were not asked for the longest time.
 
@@ -252,13 +271,12 @@ class BackupsReader:
         lists = _DiskLists()
         results = self._helpers.map(read, wanted, self._concurrency if deadline.may_retry() else 1)
         now = self._clock.monotonic()
-        ambiguous = ambiguous_disks(
-            {each: one.unnamed for each, one in results.items() if isinstance(one, _DiskBackups)}, disks.machines
-        )
+        claims = {each: one.claim for each, one in results.items() if isinstance(one, _DiskBackups) and one.claim}
+        disputed = disputed_disks(claims, disks.machines, swept, is_named=is_named)
         for disk_id in wanted:
             result = results[disk_id]
-            if disk_id in ambiguous:
-                result = DecodeError("disk_id", "the same backups are listed for disks of different virtual machines")
+            if disk_id in disputed:
+                result = DecodeError("disk_id", disputed[disk_id])
             if isinstance(result, _DiskBackups):
                 lists.invalid.update(result.invalid)
                 lists.by_status.update(result.by_status)
@@ -280,20 +298,19 @@ class BackupsReader:
         asked_at = self._clock.monotonic()
         try:
             listing = self._client.list_disk_backups(self._account_id, disk_id, deadline=deadline)
-            own = own_backups(listing.items, disk_id, listed)
+            own, claim = own_backups(listing.items, disk_id, listed)
         except DeadlineExceededError:  # it was not sent
             return None
         except GigasError as error:
             self._asked_at[disk_id] = asked_at
             if _status(error) == HTTPStatus.NOT_FOUND and self._is_gone(disk_id, deadline):
-                return _DiskBackups(None, {}, {}, frozenset())
+                return _DiskBackups(None, {}, {})
             breaker.on_failure(error)
             return strip_traceback(error)
         self._asked_at[disk_id] = asked_at
         breaker.on_success()
         summary = summarize_backups(own, self._words, self._clock.monotonic())
-        unnamed = frozenset((each.id, each.date_created) for each in own if each.disk_id is None)
-        return _DiskBackups(summary, listing.invalid, count_statuses(own), unnamed)
+        return _DiskBackups(summary, listing.invalid, count_statuses(own), claim)
 
     def _is_gone(self, disk_id: str, deadline: Deadline) -> bool:
         try:
@@ -310,19 +327,17 @@ class _BackupsPage:
     summaries: Mapping[str, BackupSummary]
     counts: Mapping[str | None, int]
     by_status: Mapping[str, int]
+    owners: Owners
 
 
 @dataclass(frozen=True, slots=True)
 class _DiskBackups:
-    """One disk's own list; no summary when the disk has been deleted since it was listed.
-
-    ``unnamed`` are the ids and dates of the backups that name no disk.
-    """
+    """One disk's own list; no summary when the disk has been deleted since it was listed."""
 
     summary: BackupSummary | None
     invalid: Mapping[str, int]
     by_status: Mapping[str, int]
-    unnamed: frozenset[tuple[str, float | None]]
+    claim: Claim | None = None
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from gigas_exporter.cli.probe.fields import Problem, decoders
 from gigas_exporter.cli.probe.lists import ListReading, Recorder, read_list
 from gigas_exporter.clock import Clock
 from gigas_exporter.config import AccountSettings, Settings
-from gigas_exporter.errors import GigasError
+from gigas_exporter.errors import DecodeError, GigasError
 from gigas_exporter.gigas import LoginStates, ReadClient
 from gigas_exporter.inventory import (
     AccountInventory,
@@ -24,7 +24,7 @@ from gigas_exporter.inventory import (
     summarize_backups,
 )
 from gigas_exporter.model import Backup, Disk
-from gigas_exporter.poller.backup_owners import own_backups
+from gigas_exporter.poller.backup_owners import Claim, Owners, disputed_disks, own_backups, possible_owners
 from gigas_exporter.report import Finding, count_findings, doubt_of_empty, report_account
 
 __all__ = ["AccountProbe", "probe_account"]
@@ -90,6 +90,7 @@ def probe_account(
         for asked in [each for each in unbacked if each not in own_lists.items][:_MAX_ASKED_DISKS]:
             progress(f"account {number}: backups of {len(own_lists.items)} disks")
             own_lists.read(asked, lambda: client.list_disk_backups(account_id, asked).items)  # noqa: B023
+    own_lists.check(inventory.disks.disks.values() if inventory.disks else (), backups.decoded_items, unbacked)
     inventory = _with_own_lists(inventory, own_lists, unbacked, settings, clock.monotonic())
     found = AccountProbe(number)
     found.facts = {"account": number, "lists": []}
@@ -146,18 +147,33 @@ class _OwnLists:
     """The own lists of some of the listed disks: by disk id the backups, ``None`` where they could not be read."""
 
     listed: frozenset[str]
-    items: dict[str, Collection[Backup] | None] = field(default_factory=dict)
+    items: dict[str, Sequence[Backup] | None] = field(default_factory=dict)
+    claims: dict[str, Claim] = field(default_factory=dict)
     failed: int = 0
     error: GigasError | None = None
 
-    def read(self, disk_id: str, read: Callable[[], Collection[Backup]]) -> None:
+    def read(self, disk_id: str, read: Callable[[], Sequence[Backup]]) -> None:
         """Read the list of one disk more."""
         try:
-            self.items[disk_id] = own_backups(read(), disk_id, self.listed)
+            self.items[disk_id], self.claims[disk_id] = own_backups(read(), disk_id, self.listed)
         except GigasError as error:
-            self.items[disk_id] = None
-            self.failed += 1
-            self.error = self.error or error
+            self._fail(disk_id, error)
+
+    def check(self, disks: Collection[Disk], backups: Sequence[Backup], unbacked: Collection[str]) -> None:
+        """Drop the lists that do not fit to the others, or to the account's."""
+        machines, swept = {disk.id: disk.virtual_machine_id for disk in disks}, (Owners.of(backups),)
+        is_named = not self.listed.isdisjoint(backup.disk_id for backup in backups)
+        for disk_id, detail in disputed_disks(self.claims, machines, swept, is_named=is_named).items():
+            self._fail(disk_id, DecodeError("disk_id", detail))
+        empty = [each for each in unbacked if (items := self.items.get(each)) is not None and not items]
+        is_named = is_named or any(self.items.values())
+        for disk_id in possible_owners(empty, machines, swept, is_named=is_named):
+            self._fail(disk_id, DecodeError("disk_id", "the account's backups that name no disk may be theirs"))
+
+    def _fail(self, disk_id: str, error: GigasError) -> None:
+        self.items[disk_id] = None
+        self.failed += 1
+        self.error = self.error or error
 
 
 def _without_backup(inventory: AccountInventory) -> list[str]:
