@@ -27,7 +27,7 @@ from gigas_exporter.statuspage import StatusPage, StatusPageHandler
 from gigas_exporter.web import Server, build_routes, load_web_config
 from gigas_exporter.web.listener import format_address
 
-__all__ = ["ExporterApp", "block_signals", "log_warnings"]
+__all__ = ["ExporterApp", "block_signals"]
 
 _log = get_logger(__name__)
 
@@ -60,7 +60,7 @@ class ExporterApp:
         self._clock = clock
         self._settings = load()
         logs.configure(self._settings.log.level, self._settings.log.format)
-        log_warnings(self._settings)
+        _log_warnings(self._settings)
         self._telemetry = Telemetry()
         self._telemetry.reload(success=True, wall=clock.wall())
         self._store = Store()
@@ -181,7 +181,7 @@ class ExporterApp:
         """
         self._service.reload(settings)
         logs.configure(settings.log.level, settings.log.format)
-        log_warnings(settings)
+        _log_warnings(settings)
         if settings.web != self._settings.web:
             _log.warning("A change of the web settings takes effect at the next start")
         self._settings = settings
@@ -219,7 +219,7 @@ def _log_thread_exception(died: threading.ExceptHookArgs) -> None:
         )
 
 
-def log_warnings(settings: Settings) -> None:
+def _log_warnings(settings: Settings) -> None:
     """Log what the settings allow but hardly mean."""
     for warning in settings.warnings:
         _log.warning("Configuration warning", warning=warning)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gigas_exporter import logs
-from gigas_exporter.app import log_warnings
 from gigas_exporter.clock import Clock, SystemClock
 from gigas_exporter.config import Settings
 from gigas_exporter.inventory import AccountInventory, Resource
@@ -16,6 +15,8 @@ from gigas_exporter.poller.store import Store
 from gigas_exporter.report import account_errors
 
 __all__ = ["PollResult", "poll_once"]
+
+_log = logs.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ def poll_once(settings: Settings, progress: Callable[[str, Resource, bool], None
         GigasError: The accounts could not be listed.
     """
     logs.configure(settings.log.level, settings.log.format)
-    log_warnings(settings)
+    for warning in settings.warnings:
+        _log.warning("Configuration warning", warning=warning)
     clock = SystemClock()
     telemetry = Telemetry()
     store = Store()
