@@ -25,7 +25,6 @@ from gigas_exporter.poller.store import Store
 from gigas_exporter.sd_notify import Notifier, Watchdog
 from gigas_exporter.statuspage import StatusPage, StatusPageHandler
 from gigas_exporter.web import Server, build_routes, load_web_config
-from gigas_exporter.web.listener import format_address
 
 __all__ = ["ExporterApp", "block_signals"]
 
@@ -78,7 +77,7 @@ class ExporterApp:
             ready=self._service.not_ready,
             healthy=self._service.healthy,
             reload=self._reload_for_request if web.enable_lifecycle else None,
-            index=StatusPageHandler(status_page, lambda: self._shutting_down),
+            index=StatusPageHandler(status_page),
         )
         web_config = load_web_config(web.config_file) if web.config_file is not None else None
         try:
@@ -115,7 +114,9 @@ class ExporterApp:
         # Before the service has begun nothing is known of accounts, and nobody may take that for being ready.
         self._service.start()
         self._server.start()
-        _log.info("Listening", address=",".join(map(format_address, self._server.addresses)), version=__version__)
+        _log.info(
+            "Listening", address=",".join(map(formatting.format_address, self._server.addresses)), version=__version__
+        )
         self._notifier.ready()
         started()
         self._watchdog.start()

@@ -13,7 +13,7 @@ from typing import Literal
 
 from gigas_exporter.errors import ConfigError, GigasError
 
-__all__ = ["bundled_directory", "memfd_path", "read_text", "readable_path", "write_atomic"]
+__all__ = ["bundled_directory", "memfd_path", "read_text", "write_atomic"]
 
 _PACKAGE = Path(__file__).parent
 _PIPE_SECONDS = 3
@@ -71,21 +71,6 @@ def _read_bytes(handle: int, most: int) -> bytes:
             break
         content += piece
     return content
-
-
-@contextmanager
-def readable_path(path: Path, name: str) -> Iterator[str]:
-    """Give the path under which OpenSSL, which reads files itself, finds a file; a pipe is read for it, within bounds.
-
-    Raises:
-        ConfigError: It is a pipe that cannot be read so.
-        OSError: It cannot be looked at.
-    """
-    if not path.is_fifo():
-        yield str(path)
-        return
-    with memfd_path(read_text(path, name)) as copy:
-        yield copy
 
 
 @contextmanager

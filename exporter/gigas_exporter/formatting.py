@@ -14,6 +14,7 @@ __all__ = [
     "did_you_mean",
     "error_location",
     "escape_control_chars",
+    "format_address",
     "format_age",
     "format_ago",
     "format_count",
@@ -42,6 +43,12 @@ DURATION_MILLISECONDS: Final = {
     "ms": 1,
 }
 """The units of a duration as Prometheus writes it, largest first."""
+
+
+def format_address(listen: tuple[str, int]) -> str:
+    """Return host and port, such as ``[::1]:9000``."""
+    host, port = listen
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def format_count(count: int, noun: str) -> str:

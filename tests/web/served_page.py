@@ -16,15 +16,12 @@ from pathlib import Path
 
 from gigas_exporter.web import Request, Response, Server, ServerLimits, load_web_config
 
-_STACK_BYTES = 8 << 20
-
 
 def _usage() -> dict[str, float]:
     status = Path("/proc/self/status").read_text(encoding="ascii")
     fields = dict(line.split(":", 1) for line in status.splitlines())
     return {
         "resident_mb": int(fields["VmRSS"].split()[0]) / 1024,
-        "threads": int(fields["Threads"]),
         "descriptors": sum(1 for _ in Path("/proc/self/fd").iterdir()),
         "processor_seconds": time.process_time(),
     }
@@ -38,7 +35,6 @@ def main() -> None:
     parser.add_argument("--request-seconds", type=float, default=30.0)
     parser.add_argument("--connections", type=int)
     parser.add_argument("--descriptors", type=int)
-    parser.add_argument("--threads", type=int, help="about so many more can be had: so much address space for stacks")
     parser.add_argument("--web-config", type=Path)
     arguments = parser.parse_args()
     page = (b"#" * arguments.page_bytes,)
@@ -56,9 +52,6 @@ def main() -> None:
     if arguments.descriptors is not None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (arguments.descriptors, arguments.descriptors))
     server.start()
-    if arguments.threads is not None:
-        in_use = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (in_use + arguments.threads * _STACK_BYTES,) * 2)
     print(server.address[1], flush=True)  # noqa: T201  (how the port is told)
     sys.stdin.read()
     server.close(1)

@@ -297,17 +297,6 @@ def test_at_the_cap_the_oldest_unfinished_makes_room(start: _Start, hold: Callab
     assert _is_ended(clients[0])
 
 
-def test_without_threads_the_oldest_unfinished_makes_room(
-    start: _Start, hold: Callable[..., list[socket.socket]]
-) -> None:
-    """When the system gives no more threads every scrape is answered, and connections need none."""
-    served = start("--page-bytes", "1000", "--threads", "1", "--connections", "250")
-    clients = hold(served.address, 300, b"GET / HTTP/1.1\r\n")
-    _assert_quick(served.scrape_seconds(100))
-    assert served.usage()["threads"] < 12
-    assert _is_ended(clients[0])
-
-
 def test_without_descriptors_it_neither_spins_nor_locks_out(
     start: _Start, hold: Callable[..., list[socket.socket]]
 ) -> None:
@@ -401,20 +390,6 @@ def test_where_all_are_being_answered_a_newcomer_waits_for_the_first(
     slow.send(b"GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert asked.acquire(timeout=5)
     assert wire(server).ask().body == b"x"
-
-
-def test_a_thread_that_cannot_be_had_refuses_nobody(
-    serve: Callable[..., Server], wire: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """At the limit of threads requests are answered, because the server has started its own before."""
-    server = serve()
-
-    def refuse(self: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", refuse)
-        assert wire(server).ask().status == 200
 
 
 @pytest.mark.parametrize(

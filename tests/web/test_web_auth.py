@@ -21,7 +21,7 @@ from gigas_exporter.web.fair_lock import client_key
 from gigas_exporter.web.http import text_response
 from support.timing import within
 
-ROOM = 128
+ROOM = 256
 
 
 def _hash(password: bytes, cost: int = 4) -> str:
@@ -221,17 +221,15 @@ def test_checks_of_one_address_are_done_in_order_of_arrival() -> None:
     _run(test())
 
 
-def test_no_more_wait_than_can_be_checked_in_time() -> None:
-    """With hashes that are dear, requests that would wait too long are told at once to come again."""
+def test_nobody_waits_longer_than_a_scrape_may() -> None:
+    """With hashes that are dear, requests that would wait too long are told in time to come again."""
     authenticator = _authenticator(cost=12, alice="right")
 
     async def test() -> None:
-        await authenticator.check(_basic(b"alice", b"wrong"), "198.51.100.0")
-        with within(2.0):
-            results, tasks = await _flood(authenticator, ROOM)
-        assert results.count(AuthResult.BUSY) >= ROOM / 2
-        with within(12.0):
+        results, tasks = await _flood(authenticator, ROOM)
+        with within(10.0):
             await asyncio.gather(*tasks)
+        assert results.count(AuthResult.BUSY) >= ROOM / 2
 
     _run(test())
 
@@ -245,21 +243,6 @@ def test_a_check_that_waits_too_long_is_not_made(monkeypatch: pytest.MonkeyPatch
         async with authenticator.lock.hold("192.0.2.1"):
             assert await authenticator.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.BUSY
         assert await authenticator.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.OK
-
-    _run(test())
-
-
-def test_nothing_is_checked_while_the_server_closes() -> None:
-    """Sixty wrong passwords that wait are let go, so that they do not hold the shutdown."""
-    closing = asyncio.Event()
-    users = {"alice": Secret(_hash(b"right", 10))}
-    authenticator = BasicAuthenticator(users, closing.is_set)
-
-    async def test() -> None:
-        results, tasks = await _flood(authenticator, 60)
-        closing.set()
-        await asyncio.gather(*tasks)
-        assert results.count(AuthResult.BUSY) >= 55
 
     _run(test())
 

@@ -11,7 +11,6 @@ from pydantic import Field, ValidationInfo, model_validator
 
 from gigas_exporter.config.field_types import FilePath, Id, SecretText, Source, StatusWord, Text
 from gigas_exporter.config.section import FilledSection, key
-from gigas_exporter.config.validation_errors import ConfigProblem, CrossKeyError
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.gigas.credentials import (
     ApiKeyCredential,
@@ -25,6 +24,7 @@ from gigas_exporter.gigas.credentials import (
 )
 from gigas_exporter.model import Account
 from gigas_exporter.status_words import fold_status
+from gigas_exporter.validation_errors import ConfigProblem, CrossKeyError
 
 __all__ = ["AccountSection", "CredentialSection", "DiscoveryFilter"]
 

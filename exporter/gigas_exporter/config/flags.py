@@ -12,12 +12,12 @@ from typing import Any, Final, Literal, cast, get_args
 
 from pydantic import ValidationError
 
-from gigas_exporter.config.durations import format_duration
 from gigas_exporter.config.field_types import Source
 from gigas_exporter.config.schema import ConfigFile
 from gigas_exporter.config.section import Section
 from gigas_exporter.config.settings import parse_shard
-from gigas_exporter.config.validation_errors import describe_problem
+from gigas_exporter.formatting import format_address, format_duration
+from gigas_exporter.validation_errors import describe_problem
 
 __all__ = ["FLAGS", "Flag", "FlagKind", "default_text", "section_model"]
 
@@ -109,8 +109,7 @@ def default_text(default: object, kind: str) -> str:
         case float():
             return f"{default:g}"
         case ((_, _), *_):
-            pairs = cast(tuple[tuple[str, int], ...], default)
-            return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in pairs)
+            return ",".join(map(format_address, cast(tuple[tuple[str, int], ...], default)))
     return str(default)
 
 

@@ -20,12 +20,12 @@ from gigas_exporter.config.flags import FLAGS
 from gigas_exporter.config.parsers import is_loopback, parse_id
 from gigas_exporter.config.schema import ConfigFile
 from gigas_exporter.config.settings import AccountSettings, Settings, Shard
-from gigas_exporter.config.validation_errors import ConfigProblem, Location, problems_of
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.files import read_text
 from gigas_exporter.gigas.credentials import Credential
 from gigas_exporter.model import Account
 from gigas_exporter.policy import Match, Policy
+from gigas_exporter.validation_errors import ConfigProblem, Location, problems_of
 from gigas_exporter.yaml_loader import load_yaml
 
 __all__ = ["ACCOUNT_VARIABLES", "load_config", "load_settings"]

@@ -34,11 +34,11 @@ from gigas_exporter.config.field_types import (
     wrong_type,
 )
 from gigas_exporter.config.section import FilledSection, Section, key
-from gigas_exporter.config.validation_errors import ConfigProblem, CrossKeyError
 from gigas_exporter.decode import SIZE_UNITS, DecodeSettings
 from gigas_exporter.gigas.settings import ApiSettings, LoginFlow
 from gigas_exporter.policy import DEFAULT_POLICY, Match, Policy, Requirement, Rule, Thresholds
 from gigas_exporter.status_words import DISK_ERROR_WORDS
+from gigas_exporter.validation_errors import ConfigProblem, CrossKeyError
 
 __all__ = [
     "ApiSection",

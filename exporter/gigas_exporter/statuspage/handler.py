@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
@@ -29,16 +28,15 @@ class StatusPageHandler:
 
     Args:
         page: What is shown; nobody else may render it.
-        is_closing: Whether the server closes; no page is begun then.
     """
 
-    def __init__(self, page: StatusPage, is_closing: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, page: StatusPage) -> None:
         self._page = page
-        self._lock = FairLock(_MAX_WAITING, is_closing)
+        self._lock = FairLock(_MAX_WAITING)
         self._cache: OrderedDict[Query, tuple[State, bytes]] = OrderedDict()
 
     async def __call__(self, request: Request) -> Response:
-        """Return the page that is asked for, or 503 when too many wait or the server closes."""
+        """Return the page that is asked for, or 503 when too many wait."""
         query = Query.from_params(request.query)
         try:
             body = self._cached(query)
@@ -46,7 +44,7 @@ class StatusPageHandler:
                 async with self._lock.hold(request.client):
                     body = self._cached(query) or await self._render(query)
         except BusyError:
-            text = "too many ask for this page, or the exporter is shutting down"
+            text = "too many ask for this page"
             return text_response(HTTPStatus.SERVICE_UNAVAILABLE, text, retry_after="1")
         return Response(HTTPStatus.OK, self._page.headers(query), (body,))
 

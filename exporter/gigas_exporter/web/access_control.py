@@ -1,6 +1,6 @@
 """TLS, users, rate limit and headers in front of the routes, by a web config file that may change at run time.
 
-The file and what it names are looked at about once a second while requests come. exporter-toolkit answers 500 while
+The file and what it names are looked at about once a second. exporter-toolkit answers 500 while
 they are bad; here the last good ones stay in force, which is logged once. TLS and users cannot be switched on or off
 that way, because a file that is just being rewritten looks like one without them.
 """
@@ -8,10 +8,8 @@ that way, because a file that is just being rewritten looks like one without the
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -21,7 +19,7 @@ from gigas_exporter.errors import ConfigError
 from gigas_exporter.logs import get_logger
 from gigas_exporter.web.auth import AuthResult, BasicAuthenticator
 from gigas_exporter.web.http import Handler, Request, Response, text_response
-from gigas_exporter.web.tls import build_context, is_allowed
+from gigas_exporter.web.tls import is_allowed
 from gigas_exporter.web.web_config import RateLimit, WebConfig, load_web_config
 
 __all__ = ["AccessControl"]
@@ -46,34 +44,32 @@ class AccessControl:
 
     Args:
         config: The web config; None lets everybody in over plain HTTP.
-        is_closing: Whether the server closes; no password is checked then.
-
-    Raises:
-        ConfigError: The certificate cannot be used.
     """
 
-    def __init__(self, config: WebConfig | None, clock: Clock, is_closing: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, config: WebConfig | None, clock: Clock) -> None:
         self._clock = clock
-        self._is_closing = is_closing
-        self._checked_at = clock.monotonic()
-        self._checking: asyncio.Future[None] | None = None
         self._last_error: str | None = None
         self._signature = _signature(config) if config is not None else ()
         self._state = _State() if config is None else self._build_state(config, _State())
 
-    def tls_context(self) -> ssl.SSLContext | None:
-        """Return a new connection's context; None without TLS."""
-        self._check_files()
-        return self._state.context
+    @property
+    def context(self) -> ssl.SSLContext | None:
+        """A new connection's TLS context; None without TLS."""
+        return self._state.config.context if self._state.config is not None else None
 
     def allows_certificate(self, connection: ssl.SSLObject) -> bool:
         """Return whether the client's certificate is allowed."""
         tls = self._state.config.tls if self._state.config is not None else None
-        return tls is None or not tls.allowed_names or is_allowed(connection, tls.allowed_names)
+        return tls is None or not tls.client_allowed_sans or is_allowed(connection, tls.client_allowed_sans)
+
+    async def watch(self) -> None:
+        """Look for changes of the files, as long as the server runs; a thread reads them."""
+        while (config := self._state.config) is not None:
+            await asyncio.sleep(_CHECK_SECONDS)
+            await asyncio.to_thread(self._reload_if_changed, config)
 
     async def handle(self, request: Request, handler: Handler) -> Response:
         """Handle a request if the client may ask."""
-        self._check_files()
         if request.path in _PROBE_PATHS and request.method in {"GET", "HEAD"}:
             response = await handler(request)
             if self._state.authenticator is not None and request.path == _READY_PATH:
@@ -99,18 +95,6 @@ class AccessControl:
                 return text_response(HTTPStatus.UNAUTHORIZED, www_authenticate=_CHALLENGE)
         return None
 
-    def _check_files(self) -> None:
-        """Begin to look for changes, if that is due; a thread reads the files, and nobody waits for it."""
-        now = self._clock.monotonic()
-        if self._state.config is None or self._checking is not None or now - self._checked_at < _CHECK_SECONDS:
-            return
-        self._checked_at = now
-        self._checking = asyncio.get_running_loop().run_in_executor(None, self._reload_if_changed, self._state.config)
-        self._checking.add_done_callback(self._on_checked)
-
-    def _on_checked(self, _: asyncio.Future[None]) -> None:
-        self._checking = None
-
     def _reload_if_changed(self, current: WebConfig) -> None:
         signature = _signature(current)
         if signature == self._signature and self._last_error is None:
@@ -133,11 +117,10 @@ class AccessControl:
         """Build what a config needs; auth cache and bucket are reused where their settings are unchanged."""
         before, authenticator, bucket = previous.config, previous.authenticator, previous.bucket
         if before is None or config.users != before.users:
-            authenticator = BasicAuthenticator(config.users, self._is_closing, authenticator) if config.users else None
+            authenticator = BasicAuthenticator(config.users, authenticator) if config.users else None
         if before is None or config.rate_limit != before.rate_limit:
-            bucket = _Bucket(config.rate_limit, self._clock) if config.rate_limit is not None else None
-        context = build_context(config.tls) if config.tls is not None else None
-        return _State(config, context, authenticator, bucket)
+            bucket = _Bucket(config.rate_limit, self._clock) if config.rate_limit.interval else None
+        return _State(config, authenticator, bucket)
 
 
 class _Bucket:
@@ -152,7 +135,7 @@ class _Bucket:
     def take(self) -> bool:
         """Take a token; return whether there was one."""
         now = self._clock.monotonic()
-        gained = (now - self._filled_at) / self._limit.interval_seconds
+        gained = (now - self._filled_at) / self._limit.interval
         self._tokens, self._filled_at = min(float(self._limit.burst), self._tokens + gained), now
         if self._tokens < 1:
             return False
@@ -163,7 +146,6 @@ class _Bucket:
 @dataclass(frozen=True, slots=True)
 class _State:
     config: WebConfig | None = None
-    context: ssl.SSLContext | None = None
     authenticator: BasicAuthenticator | None = None
     bucket: _Bucket | None = None
 
@@ -179,15 +161,13 @@ def _reject_toggle(before: WebConfig, after: WebConfig) -> None:
 
 def _signature(config: WebConfig) -> _Signature:
     """Return the config's file state, to see changes."""
-    files = (config.path, *(() if config.tls is None else config.tls.files()))
     signature: list[tuple[int, int, int, int] | None] = []
-    for file in files:
-        status: os.stat_result | None = None
-        with suppress(OSError):
+    for file in (config.path, *(() if config.tls is None else config.tls.files())):
+        try:
             status = file.stat()
-        signature.append(
-            None
-            if status is None
-            else (status.st_dev, status.st_ino, status.st_size, max(status.st_mtime_ns, status.st_ctime_ns))
-        )
+        except OSError:
+            signature.append(None)
+        else:
+            changed_ns = max(status.st_mtime_ns, status.st_ctime_ns)
+            signature.append((status.st_dev, status.st_ino, status.st_size, changed_ns))
     return tuple(signature)

@@ -15,7 +15,7 @@ import hashlib
 import hmac
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import bcrypt
@@ -26,7 +26,7 @@ from gigas_exporter.web.fair_lock import BusyError, FairLock
 __all__ = ["AuthCache", "AuthResult", "BasicAuthenticator"]
 
 _CACHE_SIZE: Final = 256
-_MAX_WAITING: Final = 128
+_MAX_WAITING: Final = 256
 _BCRYPT_BYTES: Final = 72  # bcrypt uses no more of a password, and Python's raises
 _HASH_BYTES: Final = 60
 
@@ -44,22 +44,15 @@ class BasicAuthenticator:
 
     Args:
         users: bcrypt hashes by user name.
-        is_closing: Whether the server closes; what is not cached is not checked then.
         previous: Whose cache and queue to keep. Cached results of a user whose hash changed are not found any more.
     """
 
-    def __init__(
-        self,
-        users: Mapping[str, Secret],
-        is_closing: Callable[[], bool] = lambda: False,
-        previous: BasicAuthenticator | None = None,
-    ) -> None:
+    def __init__(self, users: Mapping[str, Secret], previous: BasicAuthenticator | None = None) -> None:
         self._hashes = {name.encode(): secret.reveal().encode() for name, secret in users.items()}
         self._max_cost = max((_cost(stored) for stored in self._hashes.values()), default=10)
         self._dummy_hash = b"$2b$%02d$" % self._max_cost + b"." * (_HASH_BYTES - 7)
         self.cache: AuthCache = AuthCache() if previous is None else previous.cache
-        self.lock: FairLock = FairLock(_MAX_WAITING, is_closing) if previous is None else previous.lock
-        self._pending: dict[bytes, asyncio.Task[AuthResult]] = {}
+        self.lock: FairLock = FairLock(_MAX_WAITING) if previous is None else previous.lock
 
     async def check(self, authorization: str, client: str) -> AuthResult:
         """Check an ``Authorization`` header, which may be empty."""
@@ -72,18 +65,14 @@ class BasicAuthenticator:
         result = self.cache.get(key)
         if result is not None:
             return result
-        if key not in self._pending:  # the same credential, sent by several requests at once, is checked once
-            self._pending[key] = asyncio.create_task(self._check(key, stored, password, client))
-            self._pending[key].add_done_callback(lambda _: self._pending.pop(key))
-        return await asyncio.shield(self._pending[key])
-
-    async def _check(self, key: bytes, stored: bytes | None, password: bytes, client: str) -> AuthResult:
         try:
             async with self.lock.hold(client):
-                result = await asyncio.to_thread(self._verify, stored, password)
+                result = self.cache.get(key)  # the same credential may have been checked meanwhile
+                if result is None:
+                    result = await asyncio.to_thread(self._verify, stored, password)
+                    self.cache.put(key, result)
         except BusyError:
             return AuthResult.BUSY
-        self.cache.put(key, result)
         return result
 
     def _verify(self, stored: bytes | None, password: bytes) -> AuthResult:

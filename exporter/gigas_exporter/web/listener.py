@@ -7,21 +7,15 @@ import socket
 from typing import Final
 
 from gigas_exporter.errors import ConfigError
+from gigas_exporter.formatting import format_address
 
-__all__ = ["format_address", "open_listener"]
+__all__ = ["open_listener"]
 
-_HIGHEST_PORT: Final = 65535
 _NO_IPV6: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})  # compiled in, but switched off
 _QUEUE: Final = 1024  # connections that wait for accept during a burst; the kernel cuts it to net.core.somaxconn
 # Bounds what the kernel holds for a client that never reads: left alone it grows to several MB a connection.
 _SEND_BUFFER_BYTES: Final = 256 * 1024
 _RECEIVE_BUFFER_BYTES: Final = 64 * 1024
-
-
-def format_address(listen: tuple[str, int]) -> str:
-    """Return an address, such as ``[::1]:9000``."""
-    host, port = listen
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def open_listener(listen: tuple[str, int]) -> socket.socket:
@@ -31,13 +25,12 @@ def open_listener(listen: tuple[str, int]) -> socket.socket:
         ConfigError: It cannot be listened on; one line that says why.
     """
     host, port = listen
-    if not 0 <= port <= _HIGHEST_PORT:
-        raise ConfigError(f"cannot listen on {format_address(listen)}: a port is from 0 to {_HIGHEST_PORT}")
     try:
         listener = _bind_all(port) if host in {"", "::"} else _bind_host(host, port)
-    except (OSError, UnicodeError) as error:
-        why = (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
-        raise ConfigError(f"cannot listen on {format_address(listen)}: {why}") from None
+    except (OSError, OverflowError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        reason = why.partition(" (while")[0]  # Python's own addition
+        raise ConfigError(f"cannot listen on {format_address(listen)}: {reason}") from None
     listener.setblocking(False)
     # Accepted sockets inherit it. asyncio sets it only where the socket's protocol is named; without it 40 ms go by.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -49,28 +42,13 @@ def open_listener(listen: tuple[str, int]) -> socket.socket:
 def _bind_all(port: int) -> socket.socket:
     if socket.has_dualstack_ipv6():
         try:
-            return _create(socket.AF_INET6, ("", port), dualstack=True)
+            return socket.create_server(("", port), family=socket.AF_INET6, backlog=_QUEUE, dualstack_ipv6=True)
         except OSError as error:
             if error.errno not in _NO_IPV6:
                 raise
-    return _create(socket.AF_INET, ("", port))
+    return socket.create_server(("", port), backlog=_QUEUE)
 
 
 def _bind_host(host: str, port: int) -> socket.socket:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    family, _, _, _, address = found[0]
-    return _create(family, address)
-
-
-def _create(family: int, address: tuple[object, ...], *, dualstack: bool = False) -> socket.socket:
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dualstack else 1)
-        listener.bind(address)
-        listener.listen(_QUEUE)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    return socket.create_server(address, family=family, backlog=_QUEUE)

@@ -39,8 +39,8 @@ class ServerLimits:
     """How long and how many; each time counts from its beginning, however many bytes come meanwhile.
 
     Attributes:
-        head_seconds: For the TLS handshake together with the request's head.
-        request_seconds: For a whole request, from its first byte until the response is written.
+        head_seconds: For the TLS handshake together with the request.
+        request_seconds: From a request's first byte until its response is written.
         idle_seconds: How long a connection may wait for its next request; more than the usual scrape interval.
         connections: How many at once; None is 512, or what the limit of open files leaves.
     """
@@ -54,6 +54,7 @@ class ServerLimits:
 class State(enum.IntEnum):
     """What a connection does, in the order in which connections are evicted; those being handled never are."""
 
+    CLOSING = 0  # what still comes is discarded
     READING = 1  # handshake or request
     IDLE = 2
     WRITING = 3
@@ -68,7 +69,7 @@ class Connection(H11Protocol):
 
     Attributes:
         state: What it does.
-        since: When that began, in the event loop's time.
+        since: When its request began, or it became idle or was rejected, in the event loop's time.
         starting: The task of its TLS handshake; None once that has ended.
         expects_tls: Whether plain HTTP came where TLS was expected; it is told so.
     """
@@ -77,12 +78,17 @@ class Connection(H11Protocol):
         super().__init__(config, server.state, {"connection": self})
         self.client_key = client
         self._server = server
-        self._discarding = self._eof = False
         self.state = State.READING
-        self.since = self._began = self.loop.time()
+        self.since = self.loop.time()
         self.starting: asyncio.Task[None] | None = None
         self.expects_tls = False
-        self._deadline = self.loop.call_at(self._began + server.limits.head_seconds, self._on_deadline)
+
+    @property
+    def deadline(self) -> float:
+        """When the connection is to end, in the event loop's time."""
+        limits = self._server.limits
+        seconds = {State.CLOSING: _LINGER_SECONDS, State.READING: limits.head_seconds, State.IDLE: limits.idle_seconds}
+        return self.since + seconds.get(self.state, limits.request_seconds)
 
     def abort(self) -> None:
         """End the connection at once."""
@@ -91,10 +97,12 @@ class Connection(H11Protocol):
         elif self.starting is not None:  # type: ignore[unreachable]  # uvicorn's type leaves out that it may be None
             self.starting.cancel()
 
-    def discard(self) -> None:
-        """Free the slot of a failed connection."""
-        self._deadline.cancel()
-        self._server.remove(self)
+    def time_out(self) -> None:
+        """End a connection whose time is over; say so to a client that has begun a request."""
+        if self.state is State.READING and (self.conn.trailing_data[0] or self.conn.their_state is not h11.IDLE):
+            self.reject(HTTPStatus.REQUEST_TIMEOUT)
+        else:
+            self.abort()
 
     def finish(self) -> None:
         """Close the connection after its current request."""
@@ -103,19 +111,13 @@ class Connection(H11Protocol):
         elif self.cycle is not None:
             self.cycle.keep_alive = False
 
-    def enter(self, state: State) -> None:
-        """Change the state."""
+    def begin(self, state: State) -> None:
+        """Change the state; its time begins now."""
         self.state, self.since = state, self.loop.time()
-
-    def begin_request(self) -> None:
-        """Note that a request's head is complete."""
-        if self.state is State.IDLE:  # it came together with the one before
-            self._begin()
-        self._set_deadline(self._began + self._server.limits.request_seconds)
 
     def reject(self, status: int) -> None:
         """Answer a request that cannot be served, then close so that the client can read the response."""
-        if self.transport.is_closing() or self._discarding:
+        if self.transport.is_closing() or self.state is State.CLOSING:
             return
         response = self._server.access.add_headers(text_response(status))
         body = b"".join(response.chunks)
@@ -124,6 +126,7 @@ class Connection(H11Protocol):
         is_head = False
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
+            self.cycle.message_event.set()
             is_head = self.scope["method"] == "HEAD"
         try:
             self.transport.write(self.conn.send(event) + self.conn.send(h11.Data(data=b"" if is_head else body)))
@@ -144,11 +147,11 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Free the connection's place."""
         super().connection_lost(exc)
-        self.discard()
+        self._server.remove(self)
 
     def data_received(self, data: bytes) -> None:
         """Begin the next request, or continue this one."""
-        if self._discarding:
+        if self.state is State.CLOSING:
             return
         if self.expects_tls:
             self.transport.write(_PLAIN_HTTP_TO_TLS)
@@ -158,7 +161,7 @@ class Connection(H11Protocol):
             data = data.lstrip(b"\r\n")  # RFC 9112, 2.2: empty lines before a request are ignored
         if data:
             if self.state is State.IDLE:
-                self._begin()
+                self.begin(State.READING)
             super().data_received(data)
 
     def handle_events(self) -> None:
@@ -174,16 +177,11 @@ class Connection(H11Protocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Reject a request that ends early; answer one that is complete, although the client sends no more."""
-        self._eof = True
-        if self._discarding or self.state is State.IDLE:
+        if self.state is State.READING and self.conn.trailing_data[0]:
+            self.reject(HTTPStatus.BAD_REQUEST)
+        if self.state not in {State.HANDLING, State.WRITING}:
             return False
-        if self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
-            if self.cycle is not None:
-                self.cycle.disconnected = True
-                self.cycle.message_event.set()
-            if self.conn.trailing_data[0]:
-                self.reject(HTTPStatus.BAD_REQUEST)
-            return False
+        self.cycle.keep_alive = False
         return self.transport.get_extra_info("ssl_object") is None  # TLS has no half-closed connections
 
     def send_400_response(self, msg: str) -> None:
@@ -193,40 +191,18 @@ class Connection(H11Protocol):
         self.reject(error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else HTTPStatus.BAD_REQUEST)
 
     def on_response_complete(self) -> None:
-        """Wait for the next request; a response that is not yet read to its end keeps its deadline."""
-        if self._eof:
-            self.transport.close()
+        """Wait for the next request, which may have come already."""
         if not self.transport.is_closing():
-            self.enter(State.IDLE)
-            self._deadline.cancel()  # uvicorn's own for idle connections takes over
+            self.begin(State.IDLE)
         super().on_response_complete()
         if self.state is State.IDLE and self.conn.trailing_data[0]:
-            self._begin()
-
-    def _begin(self) -> None:
-        self._unset_keepalive_if_required()
-        self.enter(State.READING)
-        self._began = self.since
-        self._set_deadline(self._began + self._server.limits.head_seconds)
+            self.begin(State.READING)
 
     def _linger(self) -> None:
         """Discard what still comes for a moment, because closing now would reset the connection."""
-        self._discarding = True
-        self._unset_keepalive_if_required()
-        self._set_deadline(self.loop.time() + _LINGER_SECONDS)
+        self.begin(State.CLOSING)
         if self.transport.get_extra_info("ssl_object") is None:
             self.transport.write_eof()
             self.flow.resume_reading()
         else:
             self.transport.close()  # which waits for the peer's own end
-
-    def _set_deadline(self, when: float) -> None:
-        self._deadline.cancel()
-        self._deadline = self.loop.call_at(when, self._on_deadline)
-
-    def _on_deadline(self) -> None:
-        in_head = self.cycle is None or self.cycle.response_complete
-        if self.transport is not None and in_head and self.conn.trailing_data[0] and not self._discarding:
-            self.reject(HTTPStatus.REQUEST_TIMEOUT)
-        else:
-            self.abort()

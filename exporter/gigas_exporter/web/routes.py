@@ -11,35 +11,25 @@ from urllib.parse import urlsplit
 from gigas_exporter.web.http import Handler, Request, Response, text_response
 from gigas_exporter.web.negotiation import wants_gzip, wants_openmetrics
 
-__all__ = ["MetricsPage", "RenderedPage", "build_routes"]
+__all__ = ["MetricsPage", "build_routes"]
 
 _READ = ("GET", "HEAD")
 _MAX_WAITING_FOR_RELOAD: Final = 4
 
 
-class RenderedPage(Protocol):
-    """A rendered page of metrics."""
-
+class _RenderedPage(Protocol):
     @property
-    def chunks(self) -> tuple[bytes, ...]:
-        """The body."""
-        ...
-
+    def chunks(self) -> tuple[bytes, ...]: ...
     @property
-    def content_type(self) -> str:
-        """The ``Content-Type``."""
-        ...
-
+    def content_type(self) -> str: ...
     @property
-    def content_encoding(self) -> str | None:
-        """The ``Content-Encoding``, if any."""
-        ...
+    def content_encoding(self) -> str | None: ...
 
 
 class MetricsPage(Protocol):
     """What renders the metrics."""
 
-    def render(self, *, openmetrics: bool, gzip: bool) -> RenderedPage:
+    def render(self, *, openmetrics: bool, gzip: bool) -> _RenderedPage:
         """Return the page as it is now."""
         ...
 

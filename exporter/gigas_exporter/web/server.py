@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import math
 import resource
 import socket
 import threading
 import traceback
 from asyncio.sslproto import SSLProtocol
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from email.utils import formatdate
@@ -42,12 +43,11 @@ _USUAL_LIMIT: Final = 512
 _MIN_LIMIT: Final = 16
 _DESCRIPTORS_KEPT_FREE: Final = 128  # for the API's connections, files and what libraries hold open
 _WORKERS: Final = 6  # at most one each checks a password and renders a status page; the others render metrics
-_START_SECONDS: Final = 10.0
 _OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-_ACCEPTS_AT_ONCE: Final = 64
 _RETRY_SECONDS: Final = 0.1
 _TLS_SHUTDOWN_SECONDS: Final = 1.0
 _LOG_INTERVAL_SECONDS: Final = 10.0
+_DEADLINE_CHECK_SECONDS: Final = 0.2
 _UNFINISHED_GRACE_SECONDS: Final = 0.5
 _MAX_HEAD_BYTES: Final = 16 * 1024
 _MAX_BODY_BYTES: Final = 64 * 1024
@@ -89,10 +89,11 @@ class Server:
         self._clock = clock if clock is not None else SystemClock()
         self._handler = handler
         self.limits = limits if limits is not None else ServerLimits()
-        self.access = AccessControl(web_config, self._clock, lambda: self._closing)
+        self.access = AccessControl(web_config, self._clock)
         self.state = ServerState()
         self._max_connections = connection_limit(self.limits.connections)
         self._connections: set[Connection] = set()
+        self._accepting: list[asyncio.Task[None]] = []
         self._closing = False
         self._logged_at = -_LOG_INTERVAL_SECONDS
         self._thread: threading.Thread | None = None
@@ -120,11 +121,7 @@ class Server:
         return turned.wait(timeout_seconds)
 
     def start(self) -> None:
-        """Begin to answer.
-
-        Raises:
-            RuntimeError: The system gives no more threads.
-        """
+        """Begin to answer."""
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it warns of each request that is malformed
         self._config = Config(
             self._app,
@@ -134,30 +131,19 @@ class Server:
             log_config=None,
             access_log=False,
             proxy_headers=False,
+            timeout_keep_alive=math.ceil(self.limits.idle_seconds) + 1,  # ours comes first
             h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
         )
         self._config.load()
-        self._config.timeout_keep_alive = self.limits.idle_seconds  # type: ignore[assignment]  # a float works
+        SSLProtocol.max_size = _TLS_READ_BYTES
         self._executor = ThreadPoolExecutor(_WORKERS, thread_name_prefix="web")
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(self._executor)
         self._loop.set_exception_handler(_log_loop_exception)
-        SSLProtocol.max_size = _TLS_READ_BYTES
         self._done = asyncio.Event()
         self._empty = asyncio.Event()
-        thread = threading.Thread(target=self._run, name="web", daemon=True)
-        started = threading.Barrier(_WORKERS + 1, timeout=_START_SECONDS)
-        try:
-            for _ in range(_WORKERS):  # all of them now: later there may be no more threads
-                self._executor.submit(started.wait)
-            started.wait()
-            thread.start()
-        except RuntimeError as error:
-            started.abort()
-            self._executor.shutdown(wait=False, cancel_futures=True)
-            self._loop.close()
-            raise RuntimeError(str(error) or "a thread does not begin") from error
-        self._thread = thread
+        self._thread = threading.Thread(target=self._run, name="web", daemon=True)
+        self._thread.start()
 
     def close(self, grace_seconds: float = 5.0) -> bool:
         """Stop listening, finish requests under way, end the rest; return whether all finished in time.
@@ -179,17 +165,20 @@ class Server:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        for listener in self._listeners:
-            self._loop.add_reader(listener, self._accept, listener)
         try:
-            self._loop.run_until_complete(self._done.wait())
-            for task in (tasks := asyncio.all_tasks(self._loop)):
-                task.cancel()
-            self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            self._loop.run_until_complete(self._serve())
         finally:
             # A password that is being checked is waited for by the interpreter; those that wait are not checked.
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._loop.close()
+
+    async def _serve(self) -> None:
+        self._accepting = [self._loop.create_task(self._accept(listener)) for listener in self._listeners]
+        background = [self._loop.create_task(task) for task in (self.access.watch(), self._end_overdue())]
+        await self._done.wait()
+        for task in (tasks := asyncio.all_tasks() - {asyncio.current_task()}):
+            task.cancel()
+        await asyncio.gather(*tasks, *background, return_exceptions=True)
 
     def _close_listeners(self) -> None:
         for listener in self._listeners:
@@ -197,9 +186,12 @@ class Server:
 
     async def _shut_down(self, grace_seconds: float) -> bool:
         self._closing = True
+        for task in self._accepting:
+            task.cancel()
         for listener in self._listeners:
-            self._accept(listener)  # who connected before still gets a response
-            self._loop.remove_reader(listener)
+            with suppress(OSError):
+                while True:  # who connected before still gets a response
+                    self._begin(*listener.accept())
         self._close_listeners()
         began = self._loop.time()
         for connection in list(self._connections):
@@ -224,40 +216,41 @@ class Server:
 
     # Connections
 
-    def _accept(self, listener: socket.socket) -> None:
-        for _ in range(_ACCEPTS_AT_ONCE):
+    async def _accept(self, listener: socket.socket) -> None:
+        while True:
             if len(self._connections) >= self._max_connections and self._oldest() is None:
-                self._pause(listener)  # all are being handled; newcomers wait in the kernel's queue
-                return
+                await asyncio.sleep(_RETRY_SECONDS)  # all are being handled; newcomers wait in the kernel's queue
+                continue
             try:
-                accepted, (host, *_) = listener.accept()
-            except BlockingIOError:
-                return
+                accepted, address = await self._loop.sock_accept(listener)
             except OSError as error:
                 if error.errno in _OUT_OF_RESOURCES:
                     self._log_exhaustion(error)
                     # One connection less helps against the process' own limit, not against the machine's.
-                    if error.errno != errno.EMFILE or not self._evict_one():
-                        self._pause(listener)
-                    return
+                    is_helped = error.errno == errno.EMFILE and self._evict_one()
+                    await asyncio.sleep(0 if is_helped else _RETRY_SECONDS)
                 continue  # that client has gone away
             if len(self._connections) >= self._max_connections:
                 self._evict_one()
-            connection = Connection(self._config, self, client_key(host))
-            self._connections.add(connection)
-            connection.starting = self._loop.create_task(self._start(connection, accepted))
-            connection.starting.add_done_callback(partial(self._on_started, connection, accepted))
+            self._begin(accepted, address)
+            await asyncio.sleep(0)
+
+    def _begin(self, accepted: socket.socket, address: tuple[str, int]) -> None:
+        accepted.setblocking(False)
+        connection = Connection(self._config, self, client_key(address[0]))
+        self._connections.add(connection)
+        connection.starting = self._loop.create_task(self._start(connection, accepted))
+        connection.starting.add_done_callback(partial(self._on_started, connection, accepted))
 
     async def _start(self, connection: Connection, accepted: socket.socket) -> None:
         """Hand a socket to its connection, after the TLS handshake if there is one."""
-        context = self.access.tls_context()
+        context = self.access.context
         if context is not None and await _peek(accepted) in b"ABCDEFGHIJKLMNOPQRSTUVWXYZ":  # a method, not TLS
             context, connection.expects_tls = None, True
         await self._loop.connect_accepted_socket(
             lambda: connection,
             accepted,
             ssl=context,
-            ssl_handshake_timeout=self.limits.head_seconds if context is not None else None,
             ssl_shutdown_timeout=_TLS_SHUTDOWN_SECONDS if context is not None else None,
         )
 
@@ -265,7 +258,7 @@ class Server:
         connection.starting = None
         if task.cancelled() or task.exception() is not None:  # the client left, was too slow or was evicted
             accepted.close()
-            connection.discard()
+            self.remove(connection)
 
     def _oldest(self) -> Connection | None:
         """Return the connection to evict next."""
@@ -280,15 +273,12 @@ class Server:
         oldest.abort()
         return True
 
-    def _pause(self, listener: socket.socket) -> None:
-        """Stop accepting for a moment: the listener stays readable, and without a pause the loop would spin."""
-        if not self._closing:
-            self._loop.remove_reader(listener)
-            self._loop.call_later(_RETRY_SECONDS, self._resume, listener)
-
-    def _resume(self, listener: socket.socket) -> None:
-        if not self._closing:
-            self._loop.add_reader(listener, self._accept, listener)
+    async def _end_overdue(self) -> None:
+        while True:
+            await asyncio.sleep(_DEADLINE_CHECK_SECONDS)
+            for connection in list(self._connections):
+                if self._loop.time() > connection.deadline:
+                    connection.time_out()
 
     def _log_exhaustion(self, error: OSError) -> None:
         now = self._loop.time()
@@ -300,7 +290,8 @@ class Server:
 
     async def _app(self, scope: Any, receive: Any, send: Any) -> None:
         connection: Connection = scope["state"]["connection"]
-        connection.begin_request()
+        if connection.state is State.IDLE:  # the request came together with the one before
+            connection.begin(State.READING)
         try:
             request = _read_request(scope, connection.client_key)
         except HTTPError as error:
@@ -311,9 +302,9 @@ class Server:
             await receive()
         if connection.cycle.disconnected:
             return
-        connection.enter(State.HANDLING)
+        connection.state = State.HANDLING
         response = self.access.add_headers(await self._respond(request))
-        connection.enter(State.WRITING)
+        connection.state = State.WRITING
         headers = [
             *response.headers.items(),
             ("Content-Length", str(sum(map(len, response.chunks)))),
@@ -323,12 +314,13 @@ class Server:
         encoded = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
         await send({"type": "http.response.start", "status": response.status, "headers": encoded})
         if request.method != "HEAD":
-            for chunk, start in _pieces(response.chunks):
-                # No name for the piece: while the client does not read, only the transport holds what is left of it.
-                body = {"type": "http.response.body", "more_body": True}
-                await send(body | {"body": chunk[start : start + _WRITE_BYTES]})
-                if connection.flow.write_paused:
-                    await connection.flow.drain()
+            for chunk in response.chunks:
+                for start in range(0, len(chunk), _WRITE_BYTES):
+                    # No name for the piece: while the client does not read, only the transport holds the rest of it.
+                    body = {"type": "http.response.body", "more_body": True}
+                    await send(body | {"body": chunk[start : start + _WRITE_BYTES]})
+                    if connection.flow.write_paused:
+                        await connection.flow.drain()
         await send({"type": "http.response.body", "body": b""})
 
     async def _respond(self, request: Request) -> Response:
@@ -369,12 +361,6 @@ def _read_request(scope: Mapping[str, Any], client: str) -> Request:
         return Request(scope["method"], unquote(path, errors="strict"), dict(pairs), headers, client)
     except ValueError:
         raise HTTPError(HTTPStatus.BAD_REQUEST) from None
-
-
-def _pieces(chunks: Sequence[bytes]) -> Iterator[tuple[bytes, int]]:
-    for chunk in chunks:
-        for start in range(0, len(chunk), _WRITE_BYTES):
-            yield chunk, start
 
 
 async def _peek(accepted: socket.socket) -> bytes:

@@ -1,6 +1,6 @@
-"""From TLS settings to an ``ssl.SSLContext``.
+"""TLS settings of the web config file, and the ``ssl.SSLContext`` made from them.
 
-What Python's ``ssl`` cannot do is refused where the settings are read, never done more weakly.
+What Python's ``ssl`` cannot do is refused, never done more weakly.
 """
 
 from __future__ import annotations
@@ -8,21 +8,23 @@ from __future__ import annotations
 import ipaddress
 import platform
 import ssl
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Never
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, InstanceOf, ValidationInfo, model_validator
 
 from gigas_exporter.errors import ConfigError
-from gigas_exporter.files import memfd_path, readable_path
+from gigas_exporter.files import memfd_path, read_text
 from gigas_exporter.secret import Secret
+from gigas_exporter.validation_errors import ConfigProblem, CrossKeyError
 
-__all__ = ["CIPHER_SUITES", "CURVES", "Pem", "TlsSettings", "build_context", "is_allowed"]
+__all__ = ["CURVES", "STRICT", "TlsConfig", "build_context", "if_empty", "is_allowed", "text_of"]
 
 # Go's names (crypto/tls.CipherSuites), which the file is written in, to OpenSSL's. TLS 1.3's cannot be chosen, in Go
 # neither: they are always on, and naming them says nothing.
-CIPHER_SUITES: Final = {
+_CIPHER_SUITES: Final = {
     "TLS_AES_128_GCM_SHA256": None,
     "TLS_AES_256_GCM_SHA384": None,
     "TLS_CHACHA20_POLY1305_SHA256": None,
@@ -38,161 +40,201 @@ CIPHER_SUITES: Final = {
     "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
 }
 CURVES: Final = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
+_VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
+_CLIENT_AUTH: Final = {
+    "NoClientCert": ssl.CERT_NONE,
+    "RequestClientCert": ssl.CERT_NONE,  # Go asks for a certificate and lets everybody in
+    "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
+    "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
+}
+STRICT: Final = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Pem:
-    """A certificate, key or CA list: file or text.
-
-    Attributes:
-        setting: The setting that it comes from, for messages.
-    """
-
-    setting: str
-    file: Path | None = None
-    text: Secret | None = None
+def text_of(value: object) -> str | None:
+    """Return text or a number as text, and None for nothing."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError("must be text")  # noqa: TRY004  (pydantic takes only this one)
+    return str(value)
 
 
-@dataclass(frozen=True, slots=True)
-class TlsSettings:
-    """How to speak TLS.
+def if_empty(default: object) -> BeforeValidator:
+    """Return a validator that puts the default in place of nothing."""
+    return BeforeValidator(lambda value: default if value is None or value == "" else value)
 
-    Attributes:
-        origin: The file that says so, for messages.
-        verify: Whether a client's certificate is asked for and, when it is, whether there must be one.
-        cipher_suites: OpenSSL's names for TLS 1.2; empty is OpenSSL's default.
-        curve: OpenSSL's name of the only curve; None is OpenSSL's default.
-        allowed_names: Subject alternative names of which a client's certificate must have one; empty is any.
-    """
 
-    origin: str
-    certificate: Pem
-    key: Pem
-    verify: ssl.VerifyMode = ssl.CERT_NONE
-    client_ca: Pem | None = None
-    minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2
-    maximum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3
-    cipher_suites: tuple[str, ...] = ()
-    server_chooses: bool = True
-    curve: str | None = None
-    allowed_names: frozenset[str] = frozenset()
+def _secret(value: object) -> Secret | None:
+    text = text_of(value)
+    return None if text is None else Secret(text)
+
+
+def _file(value: object, info: ValidationInfo) -> Path | None:
+    text = text_of(value)
+    if text is None:
+        return None
+    if not text.isprintable():
+        raise ValueError("must be a path on one line; the text itself goes under the key without _file")
+    return Path(info.context or "", text)
+
+
+def _one_of(known: Collection[str]) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in known:
+            raise ValueError(f"must be one of {', '.join(known)}")
+        return value
+
+    return AfterValidator(check)
+
+
+_SecretText = Annotated[InstanceOf[Secret] | None, BeforeValidator(_secret)]
+_File = Annotated[Path | None, BeforeValidator(_file)]
+
+
+class TlsConfig(BaseModel):
+    """The section ``tls_server_config``; in the validation's context is the directory of relative paths."""
+
+    model_config = STRICT
+
+    cert: _SecretText = None
+    cert_file: _File = None
+    key: _SecretText = None
+    key_file: _File = None
+    client_auth_type: Annotated[str, _one_of(_CLIENT_AUTH), if_empty("NoClientCert")] = "NoClientCert"
+    client_ca: _SecretText = None
+    client_ca_file: _File = None
+    client_allowed_sans: Annotated[list[str], if_empty([])] = []
+    min_version: Annotated[str, _one_of(_VERSIONS), if_empty("TLS12")] = "TLS12"
+    max_version: Annotated[str, _one_of(_VERSIONS), if_empty("TLS13")] = "TLS13"
+    cipher_suites: Annotated[list[Annotated[str, _one_of(_CIPHER_SUITES)]], if_empty([])] = []
+    curve_preferences: Annotated[list[Annotated[str, _one_of(CURVES)]], if_empty([])] = []
+    prefer_server_cipher_suites: Annotated[bool, if_empty(True)] = True
 
     def files(self) -> tuple[Path, ...]:
         """Return the files that the context is made from."""
-        pems = (self.certificate, self.key, self.client_ca)
-        return tuple(pem.file for pem in pems if pem is not None and pem.file is not None)
+        return tuple(file for file in (self.cert_file, self.key_file, self.client_ca_file) if file is not None)
+
+    @property
+    def verify_mode(self) -> ssl.VerifyMode:
+        """Whether a client's certificate is asked for, and whether there must be one."""
+        return _CLIENT_AUTH[self.client_auth_type]
+
+    @model_validator(mode="after")
+    def _check(self) -> TlsConfig:
+        if problem := next(self._problems(), None):
+            raise CrossKeyError([ConfigProblem((problem[0],), problem[1])])
+        return self
+
+    def _problems(self) -> Iterator[tuple[str, str]]:
+        """Yield contradictions and weak protection, each with its key."""
+        for name in ("cert", "key", "client_ca"):
+            given = getattr(self, name) is not None, getattr(self, f"{name}_file") is not None
+            if all(given):
+                yield name, f"given together with {name}_file; leave one of them out"
+            elif name == "client_ca" and any(given) and self.verify_mode is ssl.CERT_NONE:
+                key = "client_ca" if given[0] else "client_ca_file"
+                yield key, "needs client_auth_type: RequireAndVerifyClientCert or VerifyClientCertIfGiven"
+            elif name != "client_ca" and not any(given):
+                yield f"{name}_file", "missing; name the file, or leave tls_server_config out for plain HTTP"
+        if self.client_allowed_sans and self.verify_mode is not ssl.CERT_REQUIRED:
+            what = "needs client_auth_type: RequireAndVerifyClientCert, or it protects nothing"
+            yield "client_allowed_sans", what
+        if self.min_version > self.max_version:
+            yield "min_version", "newer than max_version; no version is left"
+        is_tls13_only = bool(self.cipher_suites) and not any(map(_CIPHER_SUITES.get, self.cipher_suites))
+        if is_tls13_only and self.min_version != "TLS13":
+            yield "cipher_suites", "names only suites of TLS 1.3, which are always on; set min_version: TLS13 instead"
+        if len(self.curve_preferences) > 1:
+            what = "more than one curve is not supported; name one, or leave it out for the usual ones"
+            yield "curve_preferences", what
 
 
-def build_context(settings: TlsSettings) -> ssl.SSLContext:
-    """Make a context from the files.
+def build_context(tls: TlsConfig) -> ssl.SSLContext:
+    """Make a context.
 
     Raises:
-        ConfigError: A file cannot be read or is not what it should be; this OpenSSL does not know a version, cipher or
-            curve.
+        ConfigError: A file cannot be read or is not what it should be, or this OpenSSL does not know a version, cipher
+            or curve; the text begins with the key.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with _known(settings, "min_version", settings.minimum.name):
-        context.minimum_version = settings.minimum
-    with _known(settings, "max_version", settings.maximum.name):
-        context.maximum_version = settings.maximum
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    if settings.server_chooses:
-        context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
-    else:
+    with _known("min_version", tls.min_version):
+        context.minimum_version = _VERSIONS[tls.min_version]
+    with _known("max_version", tls.max_version):
+        context.maximum_version = _VERSIONS[tls.max_version]
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    if not tls.prefer_server_cipher_suites:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_alpn_protocols(["http/1.1"])
-    if settings.cipher_suites:
-        with _known(settings, "cipher_suites", ", ".join(settings.cipher_suites)):
-            context.set_ciphers(":".join(settings.cipher_suites))
-    if settings.curve is not None:
-        with _known(settings, "curve_preferences", settings.curve):
-            context.set_ecdh_curve(settings.curve)
-    _load_certificate(context, settings)
-    context.verify_mode = settings.verify
-    if settings.client_ca is not None:
-        _load_client_ca(context, settings.origin, settings.client_ca)
-    elif settings.verify is not ssl.CERT_NONE:
+    if suites := [suite for name in tls.cipher_suites if (suite := _CIPHER_SUITES[name])]:
+        with _known("cipher_suites", ", ".join(suites)):
+            context.set_ciphers(":".join(suites))
+    for name in tls.curve_preferences:
+        with _known("curve_preferences", CURVES[name]):
+            context.set_ecdh_curve(CURVES[name])
+    _load_certificate(context, tls)
+    context.verify_mode = tls.verify_mode
+    if tls.client_ca is not None or tls.client_ca_file is not None:
+        _load_client_ca(context, tls)
+    elif tls.verify_mode is not ssl.CERT_NONE:
         context.load_default_certs(ssl.Purpose.CLIENT_AUTH)  # as Go: the system's authorities
     return context
 
 
+def is_allowed(secured: ssl.SSLObject, allowed_names: Collection[str]) -> bool:
+    """Return whether the client's certificate has an allowed name."""
+    certificate: dict[str, Any] = secured.getpeercert() or {}
+    return any(
+        _comparable(str(kind), str(name)) in allowed_names for kind, name in certificate.get("subjectAltName", ())
+    )
+
+
+def _comparable(kind: str, name: str) -> str:
+    try:
+        return str(ipaddress.ip_address(name.strip())) if kind == "IP Address" else name
+    except ValueError:
+        return name
+
+
 @contextmanager
-def _known(settings: TlsSettings, key: str, value: str) -> Iterator[None]:
+def _known(key: str, value: str) -> Iterator[None]:
     """Refuse a value that this machine's Python or OpenSSL does not know; each of their errors says so differently."""
     try:
         yield
     except (ValueError, OSError):  # also ssl.SSLError
         raise ConfigError(
-            f"{settings.origin}: tls_server_config.{key}: {value} is not known to this machine's"
-            f" {ssl.OPENSSL_VERSION} under Python {platform.python_version()}"
+            f"{key}: {value} is not known to this machine's {ssl.OPENSSL_VERSION}"
+            f" under Python {platform.python_version()}"
         ) from None
 
 
-def is_allowed(secured: ssl.SSLObject, allowed_names: frozenset[str]) -> bool:
-    """Return whether the certificate has an allowed name."""
-    certificate = secured.getpeercert() or {}
-    names: Iterable[Any] = certificate.get("subjectAltName", ())
-    return any(_comparable(str(kind), str(name)) in allowed_names for kind, name in names)
-
-
-def _comparable(kind: str, name: str) -> str:
-    if kind == "IP Address":
-        try:
-            return str(ipaddress.ip_address(name.strip()))
-        except ValueError:
-            return name
-    return name
-
-
-def _load_certificate(context: ssl.SSLContext, settings: TlsSettings) -> None:
-    certificate, key = settings.certificate, settings.key
-    for pem in (certificate, key):
-        _check_readable(settings.origin, pem)
+def _load_certificate(context: ssl.SSLContext, tls: TlsConfig) -> None:
+    setting, name, certificate = _pem(tls, "cert")
+    key_setting, key_name, key = _pem(tls, "key")
     try:
-        with _as_path(settings.origin, certificate) as certificate_path, _as_path(settings.origin, key) as key_path:
+        with memfd_path(certificate) as certificate_path, memfd_path(key) as key_path:  # ssl takes nothing else
             context.load_cert_chain(certificate_path, key_path, password=_no_password)
     except _EncryptedKeyError:
-        _reject(settings.origin, key, f"{_name(key)} is encrypted; give the key without a password")
+        raise ConfigError(f"{key_setting}: {key_name} is encrypted; give the key without a password") from None
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            _reject(settings.origin, key, f"{_name(key)} is not the key of the certificate {_name(certificate)}")
-        _reject(
-            settings.origin,
-            certificate,
-            f"{_name(certificate)} and {_name(key)} are not a certificate and its key in PEM",
-        )
-    except OSError as error:
-        _reject(settings.origin, certificate, f"cannot read the certificate or key: {error.strerror}")
+            raise ConfigError(f"{key_setting}: {key_name} is not the key of the certificate {name}") from None
+        raise ConfigError(f"{setting}: {name} and {key_name} are not a certificate and its key in PEM") from None
 
 
-def _load_client_ca(context: ssl.SSLContext, origin: str, pem: Pem) -> None:
-    _check_readable(origin, pem)
+def _load_client_ca(context: ssl.SSLContext, tls: TlsConfig) -> None:
+    setting, name, text = _pem(tls, "client_ca")
     try:
-        with _as_path(origin, pem) as path:
-            context.load_verify_locations(path)
-    except ssl.SSLError:
-        _reject(origin, pem, f"{_name(pem)} holds no certificates in PEM")
-    except OSError as error:
-        _reject(origin, pem, f"cannot read the certificates: {error.strerror}")
+        context.load_verify_locations(cadata=text.encode("ascii", "ignore").decode())
+    except (ssl.SSLError, ValueError):
+        raise ConfigError(f"{setting}: {name} holds no certificates in PEM") from None
 
 
-def _check_readable(origin: str, pem: Pem) -> None:
-    if pem.file is None:
-        return
-    try:
-        if not pem.file.is_fifo():  # which is read within bounds, and only once
-            with pem.file.open("rb"):
-                pass
-    except OSError as error:
-        _reject(origin, pem, f"cannot read {pem.file}: {error.strerror}")
-
-
-def _as_path(origin: str, pem: Pem) -> AbstractContextManager[str]:
-    """Give a path to the file or the text, because ``ssl`` takes nothing else."""
-    if pem.text is not None:
-        return memfd_path(pem.text.reveal())
-    assert pem.file is not None  # noqa: S101  (narrows the type)
-    return readable_path(pem.file, f"{origin}: tls_server_config.{pem.setting}: {pem.file}")
+def _pem(tls: TlsConfig, key: str) -> tuple[str, str, str]:
+    """Return the setting that gives a PEM text, what messages call the text, and the text."""
+    text, file, setting = getattr(tls, key), getattr(tls, f"{key}_file"), f"{key}_file"
+    if text is not None:
+        return key, "the text given", text.reveal()
+    return setting, str(file), read_text(file, f"{setting}: cannot read {file}")
 
 
 class _EncryptedKeyError(Exception):
@@ -202,11 +244,3 @@ class _EncryptedKeyError(Exception):
 def _no_password() -> str:
     """Refuse, as OpenSSL would ask on the terminal."""
     raise _EncryptedKeyError
-
-
-def _name(pem: Pem) -> str:
-    return "the text given" if pem.file is None else str(pem.file)
-
-
-def _reject(origin: str, pem: Pem, what: str) -> Never:
-    raise ConfigError(f"{origin}: tls_server_config.{pem.setting}: {what}") from None

@@ -11,6 +11,7 @@ from gigas_exporter.config import PollSettings, Settings, Shard, WebSettings
 from gigas_exporter.config.durations import format_duration
 from gigas_exporter.config.schema import BackupsSource
 from gigas_exporter.decode import SIZE_UNITS, DecodeSettings
+from gigas_exporter.formatting import format_address
 from gigas_exporter.gigas.credentials import (
     ApiKeyCredential,
     Credential,
@@ -23,7 +24,6 @@ from gigas_exporter.gigas.credentials import (
 from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.inventory import StalenessLimits
 from gigas_exporter.policy import Match, Policy, Requirement, Rule, Thresholds
-from gigas_exporter.web.listener import format_address
 
 __all__ = ["describe", "describe_shards", "secret_of"]
 

@@ -22,6 +22,8 @@ _WORDS: Final = {
     "finite_number": "must be a finite number",
     "bool_type": "must be true or false",
     "list_type": "must be a list",
+    "string_type": "must be text",
+    "dict_type": "must be a mapping of keys to values",
     "model_type": "must be a mapping of keys to values",
     "greater_than_equal": "must be at least {ge:g}",
     "less_than_equal": "must be at most {le:g}",
@@ -67,7 +69,7 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> list[ConfigPr
     """Return the problems in the order of the file."""
     problems: list[ConfigProblem] = []
     for finding in error.errors(include_url=False):
-        location = finding["loc"]
+        location = tuple(step for step in finding["loc"] if step != "[key]")  # pydantic's, for the key of a mapping
         cause = finding.get("ctx", {}).get("error")
         if isinstance(cause, CrossKeyError):
             problems.extend(ConfigProblem((*location, *inner.location), inner.words) for inner in cause.problems)
