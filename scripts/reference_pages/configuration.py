@@ -8,6 +8,7 @@ from typing import Final, get_args
 from pydantic.fields import FieldInfo
 
 from gigas_exporter.config.accounts import AccountSection, CredentialSection, DiscoveryFilter
+from gigas_exporter.config.field_types import Section
 from gigas_exporter.config.flags import FLAGS, Flag, default_text
 from gigas_exporter.config.schema import (
     ApiSection,
@@ -21,7 +22,6 @@ from gigas_exporter.config.schema import (
     ThresholdsSection,
     WebSettings,
 )
-from gigas_exporter.config.section import Section
 
 __all__ = ["render_reference"]
 

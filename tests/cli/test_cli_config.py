@@ -69,7 +69,7 @@ def test_the_web_config_that_it_names_is_checked(run: Run, config: str) -> None:
     web.write_text("basic_auth_users: {someone: plain}\n")
     wrong = run("config", "check", config, **ALONE)
     assert wrong.status == 2
-    assert "basic_auth_users: user 1: not a bcrypt hash" in wrong.err
+    assert "basic_auth_users[0]: not a bcrypt hash" in wrong.err
     assert "plain" not in wrong.err
     web.write_text("{}\n")
     assert run("config", "check", config, **ALONE).status == 0

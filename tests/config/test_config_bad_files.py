@@ -271,7 +271,7 @@ BAD_FILES: list[tuple[str, str, str]] = [
     (
         "a time zone that is a directory",
         ACCOUNT + "api: {time_zone: Europe}",
-        "api.time_zone: must be a time zone such as Europe/Madrid",
+        "api.time_zone: must be a time zone such as Europe/Madrid; did you mean Europe/Amsterdam?",
     ),
     (
         "a unit that is none",
@@ -442,15 +442,12 @@ BAD_FILES: list[tuple[str, str, str]] = [
     (
         "a path from home",
         "accounts: [{id: 1, api_key_file: ~/key}]",
-        "accounts[0].api_key_file: begins with ~, which is not replaced; write the whole path",
+        "accounts[0].api_key_file: begins with ~, which is not replaced in this file; write the whole path",
     ),
     (
         "a path from a variable",
         "accounts: [{id: 1, api_key_file: $CREDENTIALS_DIRECTORY/canary}]",
-        (
-            "accounts[0].api_key_file: begins with a variable, and variables are not replaced in this file;"
-            " write the whole path"
-        ),
+        ("accounts[0].api_key_file: begins with a variable, which is not replaced in this file; write the whole path"),
     ),
     (
         "a variable for a secret",

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gigas_exporter.config.durations import format_duration, parse_duration
+from gigas_exporter.config.parsers import parse_duration
+from gigas_exporter.formatting import format_duration
 
 _UNITS = ("y", "w", "d", "h", "m", "s", "ms")
 

@@ -57,8 +57,7 @@ class Site:
         self.page = StatusPage(
             source, self.clock, telemetry_path="/metrics", dashboard_base="https://grafana.example.com/x"
         )
-        self.is_ending = False
-        self._handler = StatusPageHandler(self.page, lambda: self.is_ending)
+        self._handler = StatusPageHandler(self.page)
         self._server = Server([("127.0.0.1", 0)], self._answer, None, SystemClock())
         self._server.start()
         host, port = self.address

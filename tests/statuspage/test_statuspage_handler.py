@@ -139,21 +139,6 @@ def test_few_pages_are_kept(site: Callable[..., Any], rendered: list[Query]) -> 
     assert [query.search for query in rendered] == [*map(str, range(20)), "0"]
 
 
-def test_no_page_is_begun_at_the_end(
-    site: Callable[..., Any], ask: Callable[..., socket.socket], rendered: list[Query]
-) -> None:
-    """The one under way is finished, and those who wait for another are let go."""
-    served = site(account(disks_of(250)))
-    held = Held(served)
-    first, *others = [ask(served, f"/?page={number}") for number in range(1, 4)]
-    while not held.readers:
-        time.sleep(0.001)
-    served.is_ending = True
-    held.go_on()
-    assert _statuses([first, *others]) == [b"200", b"503", b"503"]
-    assert rendered == [Query()]
-
-
 def test_a_page_that_breaks_holds_nobody(site: Callable[..., Any], ask: Callable[..., socket.socket]) -> None:
     """Each that waits is told of it, and the next page is made."""
     served = site(account(disks_of(3)))

@@ -12,7 +12,7 @@ from gigas_exporter import formatting
 from gigas_exporter.cli.options import ONCE, QUIET, GroupedCommand, read_settings, settings_options
 from gigas_exporter.cli.poll_once import poll_once
 from gigas_exporter.cli.standard_output import write_bytes
-from gigas_exporter.config.durations import parse_duration
+from gigas_exporter.config.parsers import parse_duration
 from gigas_exporter.files import write_atomic
 
 __all__ = ["collect"]

@@ -9,8 +9,7 @@ from typing import Any, Final
 
 from pydantic import Field, ValidationInfo, model_validator
 
-from gigas_exporter.config.field_types import FilePath, Id, SecretText, Source, StatusWord, Text
-from gigas_exporter.config.section import FilledSection, key
+from gigas_exporter.config.field_types import FilePath, FilledSection, Id, SecretText, Source, StatusWord, Text, key
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.gigas.credentials import (
     ApiKeyCredential,

@@ -1,4 +1,4 @@
-"""The types of the keys in a configuration file: how each is read from YAML, and what is refused.
+"""Sections and keys of a configuration file: how each type is read from YAML, and what is refused.
 
 What code passes to a model is taken as it is: parsers run only where a :class:`Source` is given as the context.
 """
@@ -14,13 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, InstanceOf, ValidationInfo
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from gigas_exporter.config.durations import parse_duration
 from gigas_exporter.config.parsers import (
     parse_api_url,
     parse_dashboard_base,
+    parse_duration,
     parse_field_names,
     parse_id,
     parse_listen_address,
@@ -42,10 +42,12 @@ __all__ = [
     "DurationMin1s",
     "FieldNames",
     "FilePath",
+    "FilledSection",
     "Id",
     "ListenAddresses",
     "ProxyUrl",
     "SecretText",
+    "Section",
     "SizeUnit",
     "Source",
     "StatusWord",
@@ -53,6 +55,7 @@ __all__ = [
     "Text",
     "TimeZone",
     "env_var_for_key",
+    "key",
     "wrong_type",
 ]
 
@@ -88,9 +91,9 @@ def wrong_type(value: object, words: str) -> PydanticCustomError:
     return PydanticCustomError("words", "is empty" if value is None else words)
 
 
-def _parsed_by(parse: Callable[[Any], object]) -> BeforeValidator:
+def _parsed_by(parse: Callable[[Any, Source], object]) -> BeforeValidator:
     def validate(value: object, info: ValidationInfo) -> object:
-        return value if info.context is None else parse(value)
+        return value if info.context is None else parse(value, info.context)
 
     return BeforeValidator(validate)
 
@@ -114,42 +117,35 @@ def _reject_variable(value: str) -> None:
 
 
 def _text_parsed_by(parse: Callable[[str], object]) -> BeforeValidator:
-    return _parsed_by(lambda value: parse(_text(value)))
+    return _parsed_by(lambda value, _: parse(_text(value)))
 
 
-def _path(value: object, info: ValidationInfo) -> object:
-    if info.context is None or value is None:
-        return value
+def _path(value: object, source: Source) -> Path:
     text = _text(value)
-    if not info.context.is_environment:
-        if text.startswith("~"):
-            raise ValueError("begins with ~, which is not replaced; write the whole path")
-        if text.startswith("$"):
-            raise ValueError(
-                "begins with a variable, and variables are not replaced in this file; write the whole path"
-            )
-    return info.context.directory / text
+    if text.startswith(("~", "$")) and not source.is_environment:
+        what = "~" if text.startswith("~") else "a variable"
+        raise ValueError(f"begins with {what}, which is not replaced in this file; write the whole path")
+    return source.directory / text
 
 
-def _ca_file(value: object, info: ValidationInfo) -> object:
-    path = _path(value, info)
-    if isinstance(path, Path):
-        try:
-            pem = read_text(path, str(path)).encode("ascii", "ignore").decode()
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
-        except ConfigError as error:
-            raise ValueError(str(error)) from None
-        except (ssl.SSLError, ValueError):
-            raise ValueError(f"{path}: holds no certificate in PEM form") from None
+def _ca_file(value: object, source: Source) -> Path:
+    path = _path(value, source)
+    try:
+        pem = read_text(path, str(path)).encode("ascii", "ignore").decode()
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+    except (ssl.SSLError, ValueError):
+        raise ValueError(f"{path}: holds no certificate in PEM form") from None
     return path
 
 
-def _listen_addresses(value: object) -> tuple[tuple[str, int], ...]:
+def _listen_addresses(value: object, _: Source) -> tuple[tuple[str, int], ...]:
     texts = value if isinstance(value, list) and value else _text(value).split(",")
     return tuple(parse_listen_address(_text(text).strip()) for text in texts)
 
 
-def _duration(value: object, least: float) -> float:
+def _duration(value: object, _: Source, *, least: float) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise wrong_type(value, "must be a duration with its unit, such as 60s")
     seconds = parse_duration(_text(value))
@@ -167,29 +163,27 @@ def _status_word(text: str) -> str:
     return word
 
 
-def _id(value: object) -> str:
+def _id(value: object, _: Source) -> str:
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(text, str):
         raise wrong_type(text, "must be an id: a whole number or text")
     return parse_id(text)
 
 
-def _secret(value: object, info: ValidationInfo) -> object:
-    if info.context is None or value is None:
-        return value
+def _secret(value: object, source: Source) -> Secret:
     if not isinstance(value, str):
         raise wrong_type(value, "must be text; put it in quotes")
-    if not info.context.is_environment:
+    if not source.is_environment:
         _reject_variable(value)
     return Secret(value)
 
 
-Text = Annotated[str, _parsed_by(_text)]
+Text = Annotated[str, _text_parsed_by(str)]
 StatusWord = Annotated[str, _text_parsed_by(_status_word)]
 Id = Annotated[str, _parsed_by(_id)]
-SecretText = Annotated[InstanceOf[Secret], BeforeValidator(_secret)]
-FilePath = Annotated[Path, BeforeValidator(_path)]
-CaFile = Annotated[Path, BeforeValidator(_ca_file)]
+SecretText = Annotated[InstanceOf[Secret], _parsed_by(_secret)]
+FilePath = Annotated[Path, _parsed_by(_path)]
+CaFile = Annotated[Path, _parsed_by(_ca_file)]
 DurationMin1s = Annotated[float, _parsed_by(partial(_duration, least=1.0))]
 DurationMin1ms = Annotated[float, _parsed_by(partial(_duration, least=0.001))]
 Duration = Annotated[float, _parsed_by(partial(_duration, least=0.0))]
@@ -198,6 +192,28 @@ DashboardBase = Annotated[str, _text_parsed_by(parse_dashboard_base)]
 ProxyUrl = Annotated[str, _text_parsed_by(parse_proxy_url)]
 ListenAddresses = Annotated[tuple[tuple[str, int], ...], _parsed_by(_listen_addresses)]
 TimeZone = Annotated[InstanceOf[tzinfo], _text_parsed_by(parse_time_zone)]
-FieldNames = Annotated[dict[str, str | None], _parsed_by(parse_field_names)]
+FieldNames = Annotated[dict[str, str | None], _parsed_by(lambda value, _: parse_field_names(value))]
 SizeUnit = Literal["B", "KB", "KiB", "MB", "MiB", "GB", "GiB"]
 TelemetryPath = Annotated[str, _text_parsed_by(parse_telemetry_path)]
+
+
+def key(default: Any, kind: str, meaning: str, **limits: Any) -> Any:
+    """Return a key's definition; ``kind`` is its type in the words of the reference."""
+    return Field(default, description=meaning, json_schema_extra={"kind": kind}, **limits)
+
+
+class Section(BaseModel):
+    """A mapping of the file: nothing is converted in silence, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class FilledSection(Section):
+    """A mapping in which a key without a value is an error: a match on nothing would widen a rule to every disk."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_null(cls, value: object) -> object:
+        if value is None:
+            raise wrong_type(value, "")
+        return value

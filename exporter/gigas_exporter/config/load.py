@@ -46,7 +46,17 @@ def load_settings(
     environ: Mapping[str, str],
     defaults: Mapping[str, str] = MappingProxyType({}),
 ) -> Settings:
-    """Return the settings of file, environment and flags.
+    """Return the settings of :func:`load_config`."""
+    return load_config(config_file, flags, environ, defaults)[0]
+
+
+def load_config(
+    config_file: Path | None,
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    defaults: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[Settings, ConfigFile]:
+    """Return the settings, and the file with what flags and environment change in it.
 
     Args:
         config_file: The file; ``None`` takes the one that ``flags`` or ``environ`` name, if any.
@@ -59,29 +69,20 @@ def load_settings(
     Raises:
         ConfigError: With every problem that could be found, each with its path in the file, flag or variable.
     """
-    return load_config(config_file, flags, environ, defaults)[0]
-
-
-def load_config(
-    config_file: Path | None,
-    flags: Mapping[str, object],
-    environ: Mapping[str, str],
-    defaults: Mapping[str, str] = MappingProxyType({}),
-) -> tuple[Settings, ConfigFile]:
-    """Return the settings, and the file with what flags and environment change in it.
-
-    Raises:
-        ConfigError: As :func:`load_settings`.
-    """
     environment = {name: value for name, value in environ.items() if value.strip()}
     problems = _Problems()
     given = _read_flags(flags, environment, problems)
-    problems.path = config_file or _as_path(given.pop("config.file", None))
+    named = given.pop("config.file", None)
+    problems.path = config_file if config_file is not None or named is None else Path(str(named))
     file = ConfigFile() if problems.path is None else _read(problems.path, problems)
     for flag in FLAGS:
         if flag.key is not None and flag.name in given:
             file = _override(file, *flag.key, given[flag.name])
-        elif flag.key is not None and flag.name in defaults and flag.key[1] not in _given_in(file, flag.key[0]):
+        elif (
+            flag.key is not None
+            and flag.name in defaults
+            and flag.key[1] not in getattr(file, flag.key[0]).model_fields_set
+        ):
             file = _override(file, *flag.key, flag.value(defaults[flag.name]))
     accounts, discovery = _resolve_accounts(file, environment, problems)
     settings = Settings(
@@ -184,11 +185,6 @@ def _override(file: ConfigFile, section: str, key: str, value: object) -> Config
     return file.model_copy(update={section: changed})
 
 
-def _given_in(file: ConfigFile, section: str) -> set[str]:
-    model: BaseModel = getattr(file, section)
-    return model.model_fields_set
-
-
 def _resolve_accounts(
     file: ConfigFile, environment: Mapping[str, str], problems: _Problems
 ) -> tuple[tuple[AccountSettings, ...], Credential | None]:
@@ -264,7 +260,3 @@ def _policy_warnings(policy: Policy, account_ids: set[str]) -> Iterable[ConfigPr
             yield ConfigProblem(path, f"is never reached, since backup_policy[{before}] matches {disks}")
         if account_ids and match.account_id is not None and match.account_id not in account_ids:
             yield ConfigProblem((*path, "match", "account_id"), f"{match.account_id} is none of accounts")
-
-
-def _as_path(value: object) -> Path | None:
-    return None if value is None else Path(str(value))

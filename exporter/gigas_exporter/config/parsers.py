@@ -1,4 +1,4 @@
-"""Parsers of single values: addresses, URLs, ids, time zones.
+"""Parsers of single values: durations, addresses, URLs, ids, time zones.
 
 Each function takes text and returns the value, or raises ``ValueError`` with words that end a sentence beginning with
 the setting's name. What is refused is never quoted: it may be a secret in the wrong place.
@@ -6,21 +6,21 @@ the setting's name. What is refused is never quoted: it may be a secret in the w
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
-from collections.abc import Collection
 from datetime import UTC, tzinfo
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from gigas_exporter.decode import FIELDS
+from gigas_exporter.formatting import DURATION_MILLISECONDS, did_you_mean
 
 __all__ = [
     "is_loopback",
     "parse_api_url",
     "parse_dashboard_base",
+    "parse_duration",
     "parse_field_names",
     "parse_id",
     "parse_listen_address",
@@ -34,7 +34,44 @@ _HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _ID: Final = re.compile(r"[A-Za-z0-9_~.-]{1,128}")
 _FIELD: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-_LONGEST_HINTED: Final = 64
+_DURATION: Final = re.compile("".join(f"(?:([0-9]+){unit})?" for unit in DURATION_MILLISECONDS))
+_WRITTEN_OUT: Final = re.compile(
+    r"([0-9]{1,6})\s*(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?|y|years?)"
+)
+_MAXIMUM_MILLISECONDS: Final = (2**63 - 1) // 1_000_000  # Prometheus counts nanoseconds in 64 bits: 292 years
+_MAXIMUM_DURATION: Final = 64
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of a duration; ``0`` alone needs no unit, units go from large to small, each once.
+
+    Raises:
+        ValueError: It is none; the message says what one looks like.
+    """
+    if text == "0":
+        return 0.0
+    match = _DURATION.fullmatch(text) if 0 < len(text) <= _MAXIMUM_DURATION else None
+    if match is None:
+        raise ValueError(
+            f"must be a duration such as 90s, 5m or 1h30m, its units from large to small{_suggested_duration(text)}"
+        )
+    total = sum(
+        int(number) * size
+        for number, size in zip(match.groups(), DURATION_MILLISECONDS.values(), strict=True)
+        if number
+    )
+    if total > _MAXIMUM_MILLISECONDS:
+        raise ValueError("must be a duration of less than 292 years")
+    return total / 1000
+
+
+def _suggested_duration(text: str) -> str:
+    """Return which duration was meant by one that is written out, such as ``6 hours``."""
+    match = _WRITTEN_OUT.fullmatch(text.strip().lower())
+    if match is None:
+        return ""
+    unit = "ms" if match[2].startswith(("ms", "milli")) else match[2][0]
+    return f"; did you mean {int(match[1])}{unit}?"
 
 
 def parse_api_url(text: str) -> str:
@@ -118,7 +155,9 @@ def parse_time_zone(text: str) -> tzinfo:
     try:
         return UTC if text == "UTC" else ZoneInfo(text)
     except (ValueError, LookupError, OSError):
-        raise ValueError("must be a time zone such as Europe/Madrid" + _hint(text, available_timezones())) from None
+        raise ValueError(
+            "must be a time zone such as Europe/Madrid" + did_you_mean(text, sorted(available_timezones()), 0.75)
+        ) from None
 
 
 def parse_field_names(value: object) -> dict[str, str | None]:
@@ -127,15 +166,12 @@ def parse_field_names(value: object) -> dict[str, str | None]:
         raise ValueError("must be a mapping of our fields to the API's names, such as autobackup: has_autobackups")  # noqa: TRY004  # a wrong value of a file
     for ours, theirs in value.items():
         if ours not in FIELDS:
-            raise ValueError("has a key that is no field of the API as documented" + _hint(str(ours), FIELDS))
+            raise ValueError(
+                "has a key that is no field of the API as documented" + did_you_mean(str(ours), FIELDS, 0.75)
+            )
         if theirs is not None and not (isinstance(theirs, str) and _FIELD.fullmatch(theirs)):
             raise ValueError(f"must have for {ours} the API's name of the field, or null where it has none")
     return value
-
-
-def _hint(given: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(given[:_LONGEST_HINTED], known, n=1, cutoff=0.75)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _url(text: str, example: str) -> SplitResult:

@@ -23,17 +23,19 @@ from gigas_exporter.config.field_types import (
     DurationMin1s,
     FieldNames,
     FilePath,
+    FilledSection,
     Id,
     ListenAddresses,
     ProxyUrl,
+    Section,
     SizeUnit,
     StatusWord,
     TelemetryPath,
     Text,
     TimeZone,
+    key,
     wrong_type,
 )
-from gigas_exporter.config.section import FilledSection, Section, key
 from gigas_exporter.decode import SIZE_UNITS, DecodeSettings
 from gigas_exporter.gigas.settings import ApiSettings, LoginFlow
 from gigas_exporter.policy import DEFAULT_POLICY, Match, Policy, Requirement, Rule, Thresholds

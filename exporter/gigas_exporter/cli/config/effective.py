@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from gigas_exporter.cli.config.summary import secret_of
 from gigas_exporter.config import Settings
-from gigas_exporter.config.durations import format_duration
+from gigas_exporter.config.field_types import Section
 from gigas_exporter.config.flags import default_text
 from gigas_exporter.config.schema import ConfigFile
-from gigas_exporter.config.section import Section
+from gigas_exporter.formatting import format_duration
 from gigas_exporter.gigas.credentials import ApiKeyCredential, Credential, LoginCredential, SecretFile
 from gigas_exporter.policy import Rule
 

@@ -8,10 +8,9 @@ from typing import Final
 
 from gigas_exporter.cli.config.request_estimate import requests_per_hour
 from gigas_exporter.config import PollSettings, Settings, Shard, WebSettings
-from gigas_exporter.config.durations import format_duration
 from gigas_exporter.config.schema import BackupsSource
 from gigas_exporter.decode import SIZE_UNITS, DecodeSettings
-from gigas_exporter.formatting import format_address
+from gigas_exporter.formatting import format_address, format_duration
 from gigas_exporter.gigas.credentials import (
     ApiKeyCredential,
     Credential,

@@ -12,7 +12,7 @@ from gigas_exporter.cli.disks.change import Change, Plan
 from gigas_exporter.cli.disks.machines import find_machine
 from gigas_exporter.cli.disks.wait import wait_for_backup
 from gigas_exporter.cli.options import Gibibytes, GroupedCommand, env_var_used_for
-from gigas_exporter.config.durations import parse_duration
+from gigas_exporter.config.parsers import parse_duration
 from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.gigas.api_requests import (
