@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 from gigas_exporter.clock import Clock, Deadline, StopEvent
-from gigas_exporter.errors import ApiError, GigasError, IncompleteError, Reason, TransportError, strip_traceback
+from gigas_exporter.errors import ApiError, GigasError, IncompleteError, TransportError, strip_traceback
 from gigas_exporter.gigas import Listing, ReadClient
 from gigas_exporter.inventory import (
     AccountInventory,
@@ -25,24 +25,15 @@ from gigas_exporter.logs import get_logger
 from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.policy import Policy
 from gigas_exporter.poller.backups import BackupsReader, KnownDisks, NewDeadline
+from gigas_exporter.poller.observer import PollerObserver
 from gigas_exporter.poller.scheduler import poll_deadline
 from gigas_exporter.poller.store import Store
 
-__all__ = ["AccountPoller", "PollObserver", "PollOutcome"]
+__all__ = ["AccountPoller", "PollOutcome"]
 
 _log = get_logger(__name__)
 
 _WAIT_FOR_DISKS_STEP_SECONDS = 0.05
-
-
-class PollObserver(Protocol):
-    """Counts polls."""
-
-    def poll(self, account_id: str, resource: Resource, failure: Reason | None) -> None:
-        """One poll ended, successfully when ``failure`` is ``None``."""
-
-    def invalid(self, account_id: str, resource: Resource, field: str, count: int) -> None:
-        """Values of a field were invalid."""
 
 
 class PollOutcome(NamedTuple):
@@ -78,7 +69,7 @@ class AccountPoller:
         backups: BackupsReader,
         policy: Policy,
         store: Store,
-        observer: PollObserver,
+        observer: PollerObserver,
         interval_seconds: float,
         clock: Clock,
         stop: StopEvent,

@@ -7,8 +7,7 @@ reload neither resets nor repeats them. Connections belong to the credential.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Hashable, Iterable
-from typing import Protocol
+from collections.abc import Collection, Hashable
 from weakref import WeakValueDictionary
 
 from gigas_exporter.clock import Clock
@@ -23,32 +22,17 @@ from gigas_exporter.gigas import (
     ReadClient,
     TrustStore,
 )
+from gigas_exporter.poller.observer import PollerObserver
 
-__all__ = ["ClientPool", "RequestObserver"]
+__all__ = ["ClientPool"]
 
 _Key = tuple[ApiSettings, Credential]
-
-
-class RequestObserver(Protocol):
-    """Counts requests, retries and tokens by account."""
-
-    def request(self, operation: str, code: str, seconds: float) -> None:
-        """One request ended."""
-
-    def retry(self, operation: str) -> None:
-        """A request is about to be made again."""
-
-    def token(self, account_ids: Iterable[str], expires_at: float | None) -> None:
-        """A login gave a token for these accounts."""
-
-    def login_blocked(self, account_ids: Iterable[str], blocked: bool) -> None:
-        """Logins for these accounts are blocked, or not any more."""
 
 
 class ClientPool:
     """Makes one client for each credential and closes those that are used no more."""
 
-    def __init__(self, observer: RequestObserver, clock: Clock, *, login_retry_seconds: float) -> None:
+    def __init__(self, observer: PollerObserver, clock: Clock, *, login_retry_seconds: float) -> None:
         self._observer = observer
         self._clock = clock
         self._login_retry_seconds = login_retry_seconds
@@ -141,7 +125,7 @@ def _identity(credential: Credential) -> Hashable:
 class _AccountObserver:
     """Adds the served accounts to a client's reports."""
 
-    def __init__(self, observer: RequestObserver, *, has_login: bool) -> None:
+    def __init__(self, observer: PollerObserver, *, has_login: bool) -> None:
         self._observer = observer
         self.request = observer.request
         self.retry = observer.retry

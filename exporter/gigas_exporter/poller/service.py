@@ -11,44 +11,28 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
 
 from gigas_exporter.clock import Clock, Deadline, StopEvent
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.errors import ConfigError, GigasError
 from gigas_exporter.gigas import Credential
 from gigas_exporter.inventory import RESOURCES, AccountInventory, Resource, StalenessLimits
-from gigas_exporter.poller.account import AccountPoller, PollObserver
+from gigas_exporter.poller.account import AccountPoller
 from gigas_exporter.poller.account_source import AccountSource
 from gigas_exporter.poller.backups import BackupsReader
-from gigas_exporter.poller.client_pool import ClientPool, RequestObserver
+from gigas_exporter.poller.client_pool import ClientPool
+from gigas_exporter.poller.observer import PollerObserver
 from gigas_exporter.poller.parallel import HelperThreads
 from gigas_exporter.poller.scheduler import PollTask, Scheduler, poll_deadline
 from gigas_exporter.poller.store import Store
 
-__all__ = ["Service", "ServiceObserver"]
+__all__ = ["Service"]
 
 _STOP_SECONDS = 1.0
 _ACCOUNTS_AT_ONCE = 8
 # How much of a request's time an account has that never answered, while other such accounts wait.
 _PATIENCE_SHARE = 0.2
 _MIN_PATIENCE_SECONDS = 1.0
-
-
-class ServiceObserver(PollObserver, RequestObserver, Protocol):
-    """Counts accounts besides polls and requests."""
-
-    def account(self, account_id: str) -> None:
-        """An account is watched from now on."""
-
-    def forget(self, account_id: str) -> None:
-        """An account is no longer watched."""
-
-    def discovery(self, success: bool | None) -> None:
-        """Accounts were listed or not; ``None`` if configured."""
-
-    def accounts(self, watched: int | None, unpolled: int, skipped: int) -> None:
-        """So many accounts are watched, wait for their first poll, are left out; ``None`` before they were listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +51,7 @@ class Service:
         ConfigError: A client cannot be made with these settings.
     """
 
-    def __init__(self, settings: Settings, store: Store, observer: ServiceObserver, *, clock: Clock) -> None:
+    def __init__(self, settings: Settings, store: Store, observer: PollerObserver, *, clock: Clock) -> None:
         self._settings = settings
         self._store = store
         self._observer = observer
