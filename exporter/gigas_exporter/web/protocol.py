@@ -42,8 +42,7 @@ class ServerLimits:
         head_seconds: For the TLS handshake together with the request.
         request_seconds: From a request's first byte until its response is written.
         idle_seconds: How long a connection may wait for its next request; more than the usual scrape interval.
-        connections: How many at once, and one more where all are being handled; None is 512, or what the limit of open
-            files leaves.
+        connections: How many at once; None is 512, or what the limit of open files leaves.
     """
 
     head_seconds: float = 5.0

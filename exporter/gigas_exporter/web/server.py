@@ -188,6 +188,7 @@ class Server:
         self._closing = True
         for task in self._accepting:
             task.cancel()
+        await asyncio.gather(*self._accepting, return_exceptions=True)
         for listener in self._listeners:
             with suppress(OSError):
                 while True:  # who connected before still gets a response
@@ -218,22 +219,18 @@ class Server:
 
     async def _accept(self, listener: socket.socket) -> None:
         while True:
-            if len(self._connections) >= self._max_connections and self._oldest() is None:
-                await asyncio.sleep(_RETRY_SECONDS)  # all are being handled; newcomers wait in the kernel's queue
-                continue
+            await _readable(listener)
             try:
-                accepted, address = await self._loop.sock_accept(listener)
-            except OSError as error:
+                if len(self._connections) < self._max_connections or self._evict_one():
+                    self._begin(*listener.accept())
+                else:  # all are being handled; newcomers wait in the kernel's queue
+                    await asyncio.sleep(_RETRY_SECONDS)
+            except OSError as error:  # else that client has gone away
                 if error.errno in _OUT_OF_RESOURCES:
                     self._log_exhaustion(error)
                     # One connection less helps against the process' own limit, not against the machine's.
-                    is_helped = error.errno == errno.EMFILE and self._evict_one()
-                    await asyncio.sleep(0 if is_helped else _RETRY_SECONDS)
-                continue  # that client has gone away
-            if len(self._connections) >= self._max_connections:
-                self._evict_one()
-            self._begin(accepted, address)
-            await asyncio.sleep(0)
+                    if error.errno != errno.EMFILE or not self._evict_one():
+                        await asyncio.sleep(_RETRY_SECONDS)
 
     def _begin(self, accepted: socket.socket, address: tuple[str, int]) -> None:
         accepted.setblocking(False)
@@ -245,8 +242,10 @@ class Server:
     async def _start(self, connection: Connection, accepted: socket.socket) -> None:
         """Hand a socket to its connection, after the TLS handshake if there is one."""
         context = self.access.context
-        if context is not None and await _peek(accepted) in b"ABCDEFGHIJKLMNOPQRSTUVWXYZ":  # a method, not TLS
-            context, connection.expects_tls = None, True
+        if context is not None:
+            await _readable(accepted)
+            if accepted.recv(1, socket.MSG_PEEK).isupper():  # a method, not TLS
+                context, connection.expects_tls = None, True
         await self._loop.connect_accepted_socket(
             lambda: connection,
             accepted,
@@ -260,13 +259,10 @@ class Server:
             accepted.close()
             self.remove(connection)
 
-    def _oldest(self) -> Connection | None:
-        """Return the connection to evict next."""
-        candidates = (each for each in self._connections if each.state is not State.HANDLING)
-        return min(candidates, key=lambda each: (each.state, each.since), default=None)
-
     def _evict_one(self) -> bool:
-        oldest = self._oldest()
+        """End the oldest connection that is not being handled; return whether there was one."""
+        candidates = (each for each in self._connections if each.state is not State.HANDLING)
+        oldest = min(candidates, key=lambda each: (each.state, each.since), default=None)
         if oldest is None:
             return False
         self._connections.discard(oldest)
@@ -363,16 +359,14 @@ def _read_request(scope: Mapping[str, Any], client: str) -> Request:
         raise HTTPError(HTTPStatus.BAD_REQUEST) from None
 
 
-async def _peek(accepted: socket.socket) -> bytes:
-    """Return the first byte that the client sends, without consuming it; nothing if it sends none."""
+async def _readable(waiting: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     readable = asyncio.Event()
-    loop.add_reader(accepted, readable.set)
+    loop.add_reader(waiting, readable.set)
     try:
         await readable.wait()
     finally:
-        loop.remove_reader(accepted)
-    return accepted.recv(1, socket.MSG_PEEK) or b"\0"
+        loop.remove_reader(waiting)
 
 
 def _log_loop_exception(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
