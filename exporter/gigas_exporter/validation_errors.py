@@ -13,7 +13,9 @@ from typing import Any, Final, NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
 
-__all__ = ["ConfigProblem", "CrossKeyError", "Location", "describe_problem", "path_of", "problems_of"]
+from gigas_exporter.yaml_loader import Location
+
+__all__ = ["ConfigProblem", "CrossKeyError", "describe_problem", "path_of", "problems_of"]
 
 _WORDS: Final = {
     "missing": "is missing",
@@ -33,9 +35,6 @@ _MAXIMUM_KEY: Final = 64
 _NAME: Final = re.compile(r"[A-Za-z_-]{1,32}")
 _FLAGS_ONLY: Final = ("shard",)
 _SLIP: Final = 3  # characters by which a mistyped key may be longer or shorter than the one that was meant
-
-
-Location = tuple[int | str, ...]
 
 
 class ConfigProblem(NamedTuple):
@@ -93,7 +92,7 @@ def path_of(place: Sequence[int | str]) -> str:
     """Return a place as people write it: ``accounts[0].token``."""
     path = ""
     for step in place:
-        path += f"[{step}]" if isinstance(step, int) else f"{'.' if path else ''}{_shown(step)}"
+        path += f"[{step}]" if isinstance(step, int) else f"{'.' if path else ''}{step}"
     return path
 
 
@@ -162,9 +161,3 @@ def _model_in(annotation: Any) -> type[BaseModel]:
         annotation = arguments[0]
     model: type[BaseModel] = annotation
     return model
-
-
-def _shown(key: str) -> str:
-    """Return a key so that it can neither break the line nor fill the screen."""
-    plain = "".join(character if character.isprintable() else "?" for character in key)
-    return plain if len(plain) <= _MAXIMUM_KEY else plain[: _MAXIMUM_KEY - 1] + "…"

@@ -55,7 +55,13 @@ class CredentialSection(FilledSection):
 
     def to_credential(self, path: str = "", source: Source = _WORKING_DIRECTORY) -> Credential:
         """Return what the client takes; ``path`` is where in the file it is, empty for the environment."""
-        return _make_credential(self._given_keys(), path, source)
+        given = self._given_keys()
+        (name,) = _secrets_in(given)
+        origin = f"{path}.{name}" if path else source.name(name)
+        secret: SecretSource = FixedSecret(given[name], origin) if name in given else SecretFile(given[f"{name}_file"])
+        if name == "password":
+            return LoginCredential(given["login"].strip(), secret)
+        return TokenCredential(secret) if name == "token" else ApiKeyCredential(secret)
 
     def _given_keys(self) -> dict[str, Any]:
         return {name: value for name in CredentialSection.model_fields if (value := getattr(self, name)) is not None}
@@ -84,15 +90,8 @@ class DiscoveryFilter(FilledSection):
         return account.product_id is not None and account.product_id not in (self.product_id or {account.product_id})
 
 
-def _make_credential(given: Mapping[str, Any], path: str, source: Source) -> Credential:
-    """Return the credential of keys without problems; ``path`` is where in the file they are."""
-    (name,) = (name for name in _SECRETS if name in given or f"{name}_file" in given)
-    origin = f"{path}.{name}" if path else source.name(name)
-    secret = given.get(name)
-    secret_source: SecretSource = SecretFile(given[f"{name}_file"]) if secret is None else FixedSecret(secret, origin)
-    if name == "password":
-        return LoginCredential(given["login"].strip(), secret_source)
-    return TokenCredential(secret_source) if name == "token" else ApiKeyCredential(secret_source)
+def _secrets_in(given: Mapping[str, Any]) -> list[str]:
+    return [name for name in _SECRETS if name in given or f"{name}_file" in given]
 
 
 def _problems(given: Mapping[str, Any], source: Source) -> list[ConfigProblem]:
@@ -106,7 +105,7 @@ def _problems(given: Mapping[str, Any], source: Source) -> list[ConfigProblem]:
         problems.append(problem)
     if problems:
         return [ConfigProblem((), problem) for problem in problems]
-    (name,) = (name for name in _SECRETS if name in given or f"{name}_file" in given)
+    (name,) = _secrets_in(given)
     given_as = name if name in given else f"{name}_file"
     try:
         _check_secret(name, given[given_as], source)
@@ -121,7 +120,7 @@ def _wrong_kind(given: Mapping[str, Any], source: Source) -> str | None:
         source.name, ("token", "api_key", "login", "password", "password_file")
     )
     has_password = "password" in given or "password_file" in given
-    kinds = [source.name(kind) for kind in ("token", "api_key") if kind in given or f"{kind}_file" in given]
+    kinds = [source.name(kind) for kind in _secrets_in(given) if kind != "password"]
     if "login" in given or has_password:
         kinds.append(login if "login" in given else password)
     if len(kinds) > 1:

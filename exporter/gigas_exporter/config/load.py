@@ -25,8 +25,8 @@ from gigas_exporter.files import read_text
 from gigas_exporter.gigas.credentials import Credential
 from gigas_exporter.model import Account
 from gigas_exporter.policy import Match, Policy
-from gigas_exporter.validation_errors import ConfigProblem, Location, problems_of
-from gigas_exporter.yaml_loader import load_yaml
+from gigas_exporter.validation_errors import ConfigProblem, problems_of
+from gigas_exporter.yaml_loader import Location, load_yaml
 
 __all__ = ["ACCOUNT_VARIABLES", "load_config", "load_settings"]
 

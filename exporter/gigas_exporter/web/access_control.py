@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
 
@@ -36,7 +36,7 @@ _HEADERS: Final[Mapping[str, str]] = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-_Signature = tuple[tuple[int, int, int, int] | None, ...]
+_Signature = tuple[tuple[str, int, int, int], ...]
 
 
 class AccessControl:
@@ -48,31 +48,35 @@ class AccessControl:
 
     def __init__(self, config: WebConfig | None, clock: Clock) -> None:
         self._clock = clock
+        self._config: WebConfig | None = None
+        self._authenticator: BasicAuthenticator | None = None
+        self._bucket: _Bucket | None = None
         self._last_error: str | None = None
-        self._signature = _signature(config) if config is not None else ()
-        self._state = _State() if config is None else self._build_state(config, _State())
+        if config is not None:
+            self._signature = _signature(config)
+            self._apply(config)
 
     @property
     def context(self) -> ssl.SSLContext | None:
         """A new connection's TLS context; None without TLS."""
-        return self._state.config.context if self._state.config is not None else None
+        return self._config.context if self._config is not None else None
 
     def allows_certificate(self, connection: ssl.SSLObject) -> bool:
         """Return whether the client's certificate is allowed."""
-        tls = self._state.config.tls if self._state.config is not None else None
+        tls = self._config.tls if self._config is not None else None
         return tls is None or not tls.client_allowed_sans or is_allowed(connection, tls.client_allowed_sans)
 
     async def watch(self) -> None:
         """Look for changes of the files, as long as the server runs; a thread reads them."""
-        while (config := self._state.config) is not None:
+        while self._config is not None:
             await asyncio.sleep(_CHECK_SECONDS)
-            await asyncio.to_thread(self._reload_if_changed, config)
+            await self._reload_if_changed(self._config)
 
     async def handle(self, request: Request, handler: Handler) -> Response:
         """Handle a request if the client may ask."""
         if request.path in _PROBE_PATHS and request.method in {"GET", "HEAD"}:
             response = await handler(request)
-            if self._state.authenticator is not None and request.path == _READY_PATH:
+            if self._authenticator is not None and request.path == _READY_PATH:
                 # Asked without credentials, it tells nothing of the accounts.
                 response = text_response(response.status, "ready" if response.status == HTTPStatus.OK else "not ready")
             return response
@@ -80,47 +84,46 @@ class AccessControl:
 
     def add_headers(self, response: Response) -> Response:
         """Add the headers of every response; configured ones win over the response's own, these over the usual ones."""
-        configured = self._state.config.headers if self._state.config is not None else {}
+        configured = self._config.headers if self._config is not None else {}
         return Response(response.status, {**_HEADERS, **response.headers, **configured}, response.chunks)
 
     async def _reject(self, request: Request) -> Response | None:
-        state = self._state
-        if state.bucket is not None and not state.bucket.take():
+        if self._bucket is not None and not self._bucket.take():
             return text_response(HTTPStatus.TOO_MANY_REQUESTS)
-        if state.authenticator is not None:
-            result = await state.authenticator.check(request.headers.get("authorization", ""), request.client)
+        if self._authenticator is not None:
+            result = await self._authenticator.check(request.headers.get("authorization", ""), request.client)
             if result is AuthResult.BUSY:
                 return text_response(HTTPStatus.SERVICE_UNAVAILABLE, retry_after="1")
             if result is AuthResult.DENIED:
                 return text_response(HTTPStatus.UNAUTHORIZED, www_authenticate=_CHALLENGE)
         return None
 
-    def _reload_if_changed(self, current: WebConfig) -> None:
-        signature = _signature(current)
+    async def _reload_if_changed(self, current: WebConfig) -> None:
+        signature = await asyncio.to_thread(_signature, current)
         if signature == self._signature and self._last_error is None:
             return
         try:
-            config = load_web_config(current.path)
+            config = await asyncio.to_thread(load_web_config, current.path)
             _reject_toggle(current, config)
-            self._state = self._build_state(config, self._state)
         except ConfigError as error:
             if self._last_error != str(error):
                 self._last_error = str(error)
                 _log.error("Failed to reload web config, keeping the previous one", error=self._last_error)
             return
         # Of the files as they were before they were read, so that a change meanwhile is seen the next time.
-        self._signature = signature if config.tls == current.tls else _signature(config)
+        self._signature = signature if config.tls == current.tls else await asyncio.to_thread(_signature, config)
+        self._apply(config)
         self._last_error = None
         _log.info("Reloaded web config", path=str(current.path))
 
-    def _build_state(self, config: WebConfig, previous: _State) -> _State:
-        """Build what a config needs; auth cache and bucket are reused where their settings are unchanged."""
-        before, authenticator, bucket = previous.config, previous.authenticator, previous.bucket
+    def _apply(self, config: WebConfig) -> None:
+        """Use a config; auth cache and bucket are kept where their settings are unchanged."""
+        before = self._config
         if before is None or config.users != before.users:
-            authenticator = BasicAuthenticator(config.users, authenticator) if config.users else None
+            self._authenticator = BasicAuthenticator(config.users, self._authenticator) if config.users else None
         if before is None or config.rate_limit != before.rate_limit:
-            bucket = _Bucket(config.rate_limit, self._clock) if config.rate_limit.interval else None
-        return _State(config, authenticator, bucket)
+            self._bucket = _Bucket(config.rate_limit, self._clock) if config.rate_limit.interval else None
+        self._config = config
 
 
 class _Bucket:
@@ -143,13 +146,6 @@ class _Bucket:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
-    config: WebConfig | None = None
-    authenticator: BasicAuthenticator | None = None
-    bucket: _Bucket | None = None
-
-
 def _reject_toggle(before: WebConfig, after: WebConfig) -> None:
     for what, was, will_be in (
         ("TLS", before.tls is not None, after.tls is not None),
@@ -160,14 +156,10 @@ def _reject_toggle(before: WebConfig, after: WebConfig) -> None:
 
 
 def _signature(config: WebConfig) -> _Signature:
-    """Return the config's file state, to see changes."""
-    signature: list[tuple[int, int, int, int] | None] = []
-    for file in (config.path, *(() if config.tls is None else config.tls.files())):
-        try:
+    """Return the state of the config's files, to see changes; one that is not there is left out."""
+    signature = []
+    for file in (config.path, *(config.tls.files() if config.tls is not None else ())):
+        with suppress(OSError):
             status = file.stat()
-        except OSError:
-            signature.append(None)
-        else:
-            changed_ns = max(status.st_mtime_ns, status.st_ctime_ns)
-            signature.append((status.st_dev, status.st_ino, status.st_size, changed_ns))
+            signature.append((str(file), status.st_dev, status.st_ino, status.st_ctime_ns))
     return tuple(signature)
