@@ -13,7 +13,6 @@ import math
 import resource
 import socket
 import threading
-import traceback
 from asyncio.sslproto import SSLProtocol
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +27,7 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from gigas_exporter.clock import Clock, SystemClock
+from gigas_exporter.formatting import error_location
 from gigas_exporter.logs import get_logger
 from gigas_exporter.web.access_control import AccessControl
 from gigas_exporter.web.fair_lock import client_key
@@ -323,9 +323,7 @@ class Server:
         try:
             return await self.access.handle(request, self._handler)
         except Exception as error:  # noqa: BLE001  (the boundary: one broken page must not end the process)
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            place = f"{where.filename}:{where.lineno}"
-            _log.error("Request failed", path=request.path, error=type(error).__name__, at=place)
+            _log.error("Request failed", path=request.path, error=type(error).__name__, place=error_location(error))
             return text_response(HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
