@@ -89,6 +89,11 @@ class Selection:
         return re.sub(r"\$(\w+)", lambda match: values.get(match[1], match[0]), expression)
 
 
+def panels_of(dashboard: Json) -> list[Json]:
+    """Return a dashboard's panels without its rows."""
+    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+
+
 ALL = Selection("all")
 ONE = Selection(
     "one",

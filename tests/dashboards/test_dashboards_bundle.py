@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dashboards.conftest import ROOT
 from gigas_exporter.bundle import dashboards
 from gigas_exporter.bundle.dashboards import write_dashboards
 from gigas_exporter.errors import ConfigError
 
-ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = sorted((ROOT / "dashboards").glob("*.json"))
 MOST_BYTES = 2**20  # what Kubernetes takes in one object
 

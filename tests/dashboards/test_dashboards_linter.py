@@ -13,8 +13,8 @@ from typing import Any
 import promql_parser
 import pytest
 
-Json = dict[str, Any]
-NAMES = ("gigas-overview", "gigas-backups", "gigas-disk", "gigas-exporter")
+from dashboards.conftest import NAMES, Json, panels_of
+
 RATE_INTERVAL = timedelta(milliseconds=4_321)
 RATES = {"rate", "irate", "increase"}
 # The part of Grafana's list (valueFormats/categories.ts) that is used here.
@@ -40,10 +40,6 @@ BRANCHES = ("lhs", "rhs", "expr", "param", "vector_selector")
 @pytest.fixture(params=NAMES)
 def dashboard(request: pytest.FixtureRequest, dashboards: dict[str, Json]) -> Json:
     return dashboards[request.param]
-
-
-def panels_of(dashboard: Json) -> list[Json]:
-    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
 
 
 def variable_of(dashboard: Json, name: str) -> Json:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
+from dashboards.conftest import NAMES, Json, Prometheus, Selection
 from gigas_exporter.metrics.families import FAMILIES
-
-Json = dict[str, Any]
-NAMES = ("gigas-overview", "gigas-backups", "gigas-disk", "gigas-exporter")
 
 EMPTY_AFTER_SECONDS = {
     ("gigas-overview", "Firing alerts about disks"): "no alert rules are loaded",
@@ -42,20 +40,7 @@ EMPTY_AFTER_SECONDS = {
 FROM_ELSEWHERE = re.compile(r"up|scrape_\w+|ALERTS(_FOR_STATE)?|process_\w+")
 
 
-class Server(Protocol):
-    """What is asked of the fixture."""
-
-    def now(self, expression: str) -> list[Json]: ...
-    def over(self, expression: str, hours: float = 24) -> list[Json]: ...
-
-
-class Chosen(Protocol):
-    """What is asked of the fixture."""
-
-    def expand(self, expression: str, dashboard: Json) -> str: ...
-
-
-def choices(live: Server, how_many: int) -> Mapping[str, tuple[str, ...]]:
+def choices(live: Prometheus, how_many: int) -> Mapping[str, tuple[str, ...]]:
     """Return what to choose: that many disks that have backups, with their accounts and machines; one disk always."""
     required = "and on (account_id, disk_id) gigas_disk_backup_max_age_seconds"
     aged = "and on (account_id, disk_id) gigas_disk_backup_age_seconds"
@@ -73,10 +58,10 @@ def choices(live: Server, how_many: int) -> Mapping[str, tuple[str, ...]]:
 @pytest.mark.parametrize("how_many", [0, 1, 2], ids=["all", "one", "two"])
 @pytest.mark.parametrize("name", NAMES)
 def test_real_exporter_fills_the_panels(
-    name: str, how_many: int, dashboards: dict[str, Json], live: Server, everything: Any
+    name: str, how_many: int, dashboards: dict[str, Json], live: Prometheus, everything: Any
 ) -> None:
     """What the exporter exposes is what the dashboards ask for, whatever is chosen."""
-    selection: Chosen = type(everything)("live", choices(live, how_many))
+    selection: Selection = type(everything)("live", choices(live, how_many))
     dashboard = dashboards[name]
     empty = set()
     for panel in dashboard["panels"]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Protocol
 
 import pytest
 
-Json = dict[str, Any]
-NAMES = ("gigas-overview", "gigas-backups", "gigas-disk", "gigas-exporter")
+from dashboards.conftest import NAMES, Json, Prometheus, Selection, panels_of
+
 MOST_SERIES = 1000
 
 MAY_BE_EMPTY = {
@@ -32,32 +31,13 @@ MAY_BE_EMPTY = {
 """Queries that rightly find nothing in this fleet, each with the reason: dashboard, panel, query, selection."""
 
 
-class Server(Protocol):
-    """What is asked of the fixture."""
-
-    def now(self, expression: str) -> list[Json]: ...
-    def over(self, expression: str) -> list[Json]: ...
-
-
-class Chosen(Protocol):
-    """What is asked of the fixture."""
-
-    name: str
-
-    def expand(self, expression: str, dashboard: Json) -> str: ...
-
-
 @pytest.fixture(params=NAMES)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def panels_of(dashboard: Json) -> list[Json]:
-    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
-
-
 def test_every_panel_query_finds_something(
-    name: str, selection: Chosen, dashboards: dict[str, Json], prometheus: Server
+    name: str, selection: Selection, dashboards: dict[str, Json], prometheus: Prometheus
 ) -> None:
     """No panel is empty in a fleet that has one of everything, and none asks for too much."""
     empty = set()
@@ -72,7 +52,7 @@ def test_every_panel_query_finds_something(
 
 
 def test_every_annotation_finds_the_alerts(
-    name: str, selection: Chosen, dashboards: dict[str, Json], prometheus: Server
+    name: str, selection: Selection, dashboards: dict[str, Json], prometheus: Prometheus
 ) -> None:
     """Firing alerts are drawn, also for the disks and accounts that were chosen."""
     (annotation,) = dashboards[name]["annotations"]["list"]
@@ -103,7 +83,9 @@ def offered(variable: Json, found: list[Json]) -> dict[str, str]:
     return rows
 
 
-def test_drop_downs_offer_names(name: str, selection: Chosen, dashboards: dict[str, Json], prometheus: Server) -> None:
+def test_drop_downs_offer_names(
+    name: str, selection: Selection, dashboards: dict[str, Json], prometheus: Prometheus
+) -> None:
     """Drop-downs show what accounts, machines and disks are called, and hand on their ids."""
     for variable in dashboards[name]["templating"]["list"]:
         if variable["type"] != "query" or variable["query"]["query"].startswith("label_values("):
@@ -120,7 +102,7 @@ def test_drop_downs_offer_names(name: str, selection: Chosen, dashboards: dict[s
             assert all(value in text for text, value in choices.items())
 
 
-def age_of(disk_id: str, dashboards: dict[str, Json], prometheus: Server) -> list[Json]:
+def age_of(disk_id: str, dashboards: dict[str, Json], prometheus: Prometheus) -> list[Json]:
     """Return what the graph of the newest backup's age draws for one chosen disk."""
     dashboard = dashboards["gigas-disk"]
     panel = next(each for each in panels_of(dashboard) if each["title"].startswith("Age of the newest"))
@@ -128,13 +110,13 @@ def age_of(disk_id: str, dashboards: dict[str, Json], prometheus: Server) -> lis
     return prometheus.over(re.sub(r"\$(job|instance|account_id)", ".+", expression))
 
 
-def test_gone_disk_keeps_its_history(dashboards: dict[str, Json], prometheus: Server) -> None:
+def test_gone_disk_keeps_its_history(dashboards: dict[str, Json], prometheus: Prometheus) -> None:
     """A disk that was deleted within the range is still drawn when it is chosen."""
     (series,) = age_of("1011", dashboards, prometheus)
     assert len(series["values"]) > 200
 
 
-def test_moved_disk_is_one_line(dashboards: dict[str, Json], prometheus: Server) -> None:
+def test_moved_disk_is_one_line(dashboards: dict[str, Json], prometheus: Prometheus) -> None:
     """A disk that moved to another machine goes on being the same disk."""
     (series,) = age_of("1010", dashboards, prometheus)
     assert len(series["values"]) > 250

@@ -10,25 +10,17 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
+from dashboards.conftest import NAMES, Json, Prometheus
 from gigas_exporter.report import Finding, Severity
 
-Json = dict[str, Any]
 HERE = Path(__file__).resolve().parent
-NAMES = ("gigas-overview", "gigas-backups", "gigas-disk", "gigas-exporter")
 GOOD, NOTICE, WARN, BAD = "#0072B2", "#7FC8F0", "#F5B700", "#D55E00"
 DEADLINE_SECONDS = 120
-
-
-class Server(Protocol):
-    """What is asked of the fixture."""
-
-    def now(self, expression: str) -> list[Json]: ...
-    def over(self, expression: str) -> list[Json]: ...
 
 
 class Shown:
@@ -72,7 +64,7 @@ def ready_node() -> str:
 
 @pytest.fixture(scope="module")
 def shown(
-    dashboards: dict[str, Json], prometheus: Server, everything: Any, tmp_path_factory: pytest.TempPathFactory
+    dashboards: dict[str, Json], prometheus: Prometheus, everything: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Shown]:
     """Return every dashboard as it is drawn with everything chosen."""
     node = ready_node()

@@ -13,17 +13,14 @@ import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 
+from dashboards.conftest import Json, panels_of
+
 with warnings.catch_warnings():  # the classic schema is meant: Grafana 10 and 11 know no other
     warnings.simplefilter("ignore", DeprecationWarning)
     from grafana_foundation_sdk.models.dashboard import Dashboard
 
-Json = dict[str, Any]
 BUILT_IN = {"__rate_interval", "__range", "__all", "__url_time_range", "__data"}
 GENERIC = {"text", "transparent"}
-
-
-def panels_of(dashboard: Json) -> list[Json]:
-    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
 
 
 def every(node: object, key: str) -> Iterator[Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from support.programs import free_port
+
 _PR_SET_NO_NEW_PRIVS, _PR_SET_MDWE, _PR_GET_MDWE = 38, 65, 66
 _EXEC_WITHOUT = f"""
 import ctypes, os, sys
@@ -25,12 +26,6 @@ assert libc.prctl({_PR_SET_MDWE}, 1, 0, 0, 0) == 0 and libc.prctl({_PR_SET_NO_NE
 os.umask(0o077)
 os.execv(sys.executable, [sys.executable, "-m", "gigas_exporter", *sys.argv[1:]])
 """
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _get(url: str) -> str:
@@ -68,7 +63,7 @@ def _kernel_can_deny_write_and_execute() -> bool:
 @pytest.mark.skipif(not _kernel_can_deny_write_and_execute(), reason="needs Linux 6.3")
 def test_it_runs_without_writable_code() -> None:
     """No library that it loads needs memory that is writable and executable, nor new privileges."""
-    port = _free_port()
+    port = free_port()
     arguments = ("demo", "--web.listen-address", f"127.0.0.1:{port}")
     with _running(sys.executable, "-c", _EXEC_WITHOUT, *arguments) as process:
         _look_at_everything(port)
@@ -98,7 +93,7 @@ def test_it_makes_only_system_calls_that_the_unit_allows(
     repository: Path, tmp_path: Path, program: Callable[[str], str]
 ) -> None:
     """From its start over polls and scrapes to its end, strace sees no system call that the filter would refuse."""
-    port = _free_port()
+    port = free_port()
     trace = tmp_path / "trace"
     options = ("-f", "-qq", "-e", "signal=none", "-o", trace)
     command = (sys.executable, "-m", "gigas_exporter", "demo", "--web.listen-address", f"127.0.0.1:{port}")

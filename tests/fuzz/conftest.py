@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 
@@ -20,42 +17,26 @@ from gigas_exporter.poller.store import Store
 from gigas_exporter.statuspage import StatusPage
 from gigas_exporter.statuspage.query import Query
 from support.polling import api_key
+from support.small_api import Answer, SmallApi, serving
 
 ACCOUNT = "1"
 
 
-class HostileApi(ThreadingHTTPServer):
+class HostileApi(SmallApi):
     """Answers by the last word of the path, whatever the offset is.
 
     Attributes:
         bodies: What is answered, as ``disks``, ``backups`` and ``virtual_machine``.
     """
 
-    daemon_threads = True
-    request_queue_size = 64
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__({})
         self.bodies: dict[str, bytes] = {}
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    timeout = 30
-    server: HostileApi
-
-    def do_GET(self) -> None:
-        name = self.path.partition("?")[0].rpartition("/")[2]
-        body = next((body for known, body in self.server.bodies.items() if known in name), b"[]")
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        pass
+    def respond(self, target: str) -> Answer:
+        """Return the body of the list."""
+        name = target.partition("?")[0].rpartition("/")[2]
+        return 200, next((body for known, body in self.bodies.items() if known in name), b"[]"), {}
 
 
 class Exporter:
@@ -95,12 +76,8 @@ class Exporter:
 @pytest.fixture(scope="module")
 def api() -> Iterator[HostileApi]:
     """The hostile API."""
-    with HostileApi() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
+    with serving(HostileApi()) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip as gzip_format
-import os
-import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -171,17 +169,3 @@ def fleet() -> Callable[..., AccountInventory]:
 def new_scene() -> Callable[[], Scene]:
     """Make further pages, for tests that need more than one."""
     return Scene
-
-
-@pytest.fixture(scope="session")
-def tool() -> Callable[[str], str]:
-    """Return the path of a program; without it the test is skipped, but fails in continuous integration."""
-
-    def find(name: str) -> str:
-        path = shutil.which(name)
-        if path is None:
-            give_up = pytest.fail if os.environ.get("CI") else pytest.skip
-            give_up(f"{name} is not installed")
-        return path
-
-    return find

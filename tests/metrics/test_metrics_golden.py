@@ -13,6 +13,7 @@ import pytest
 
 from gigas_exporter.inventory import AccountInventory
 from gigas_exporter.metrics.families import FAMILIES
+from support.programs import tool
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -79,7 +80,7 @@ def test_every_family_is_on_a_full_page_once(scene: Any, fleet: Callable[..., Ac
 
 
 @pytest.mark.system
-def test_promtool_finds_nothing(scene: Any, fleet: Callable[..., AccountInventory], tool: Callable[[str], str]) -> None:
+def test_promtool_finds_nothing(scene: Any, fleet: Callable[..., AccountInventory]) -> None:
     """Prometheus' linter has no word to say about the whole page."""
     _told(scene)
     scene.show(fleet(), fleet("5151"))

@@ -18,6 +18,7 @@ import pytest
 from gigas_exporter.inventory import AccountInventory, DiskSnapshot, Outcome
 from gigas_exporter.metrics import OPENMETRICS, TEXT
 from gigas_exporter.model import Disk
+from support.programs import tool
 
 Fleet = Callable[..., AccountInventory]
 
@@ -186,9 +187,7 @@ def serve() -> Iterator[Callable[[Any], str]]:
 
 
 @pytest.mark.system
-def test_curl_reads_the_compressed_page(
-    scene: Any, fleet: Fleet, serve: Callable[[Any], str], tool: Callable[[str], str]
-) -> None:
+def test_curl_reads_the_compressed_page(scene: Any, fleet: Fleet, serve: Callable[[Any], str]) -> None:
     """A program that stops after the first gzip member gets all of the page."""
     scene.show(_of_size(fleet(), 3000, "ok"))
     command = [tool("curl"), "--silent", "--show-error", "--fail", "--compressed", "--max-time", "20", "--noproxy", "*"]

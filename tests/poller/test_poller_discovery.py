@@ -31,11 +31,6 @@ def discovering(api: RawApi, **only: Any) -> Settings:
     )
 
 
-def watched(watching: Watching) -> set[str]:
-    """The accounts in the store."""
-    return {inventory.account.id for inventory in watching.store.snapshot()}
-
-
 ACCOUNTS = [
     {"id": 1, "status": "Active", "product_id": 7},
     {"id": 2, "status": "terminated", "product_id": 7},
@@ -61,7 +56,7 @@ def test_filters_and_ended_products_are_skipped(watch: Watch, only: dict[str, An
     with RawApi(ACCOUNTS) as api:
         watching = watch(discovering(api, **only))
         await_true(lambda: watching.service.not_ready() is None)
-        assert watched(watching) == expected
+        assert watching.accounts() == expected
         assert watching.observed.counts[0] == len(expected)
         assert watching.observed.counts[2] == len(ACCOUNTS) - len(expected)
 
@@ -72,7 +67,7 @@ def test_a_shard_that_owns_no_listed_account_says_so(watch: Watch, caplog: pytes
         owner = next(index for index in (1, 2) if Shard(index, 2).owns("1"))
         watching = watch(replace(discovering(api), shard=Shard(3 - owner, 2)))
         await_true(lambda: api.count("/accounts") >= 3)
-        assert watched(watching) == set()
+        assert watching.accounts() == set()
     said = [record.getMessage() for record in caplog.records if "shard" in record.getMessage()]
     assert said == ["the shard owns none of the accounts, so that nothing is watched here"]
 
@@ -84,13 +79,13 @@ def test_an_account_whose_disks_are_not_found_is_skipped(watch: Watch, caplog: p
         watching = watch(discovering(api))
         await_true(lambda: watching.observed.counts == (1, 0, 1))
         await_true(lambda: api.count("/accounts") >= 3)
-        assert watched(watching) == {"1"}
+        assert watching.accounts() == {"1"}
         assert not [key for key in watching.observed.polls if key[0] == "2" and key[1] == "disks"]
         said = [record.getMessage() for record in caplog.records if "skipped" in record.getMessage()]
         assert said == ["account skipped: its disks are not found (status 404)"]
         del api.lists["/account/2/disks"]
         api.accounts[1] = {"id": 2, "status": "active"}
-        await_true(lambda: watched(watching) == {"1", "2"})
+        await_true(lambda: watching.accounts() == {"1", "2"})
         await_true(lambda: watching.observed.polls["2", "disks", None])
         assert watching.observed.counts == (2, 0, 0)
 
@@ -108,7 +103,7 @@ def test_what_else_fails_is_never_skipped(watch: Watch, status: int) -> None:
             api.lists["/account/2/disks"] = 404, None
         await_true(lambda: any(key[:2] == ("2", "disks") and key[2] for key in watching.observed.polls))
         await_true(lambda: api.count("/accounts") >= 3)
-        assert watched(watching) == {"1", "2"}
+        assert watching.accounts() == {"1", "2"}
         assert watching.observed.counts == (2, 0, 0)
 
 
@@ -117,7 +112,7 @@ def test_a_hanging_account_is_never_skipped(watch: Watch) -> None:
     with RawApi(["1", "2"], hanging={"2"}) as api:
         watching = watch(discovering(api))
         await_true(lambda: watching.observed.polls["2", "disks", "timeout"])
-        assert watched(watching) == {"1", "2"}
+        assert watching.accounts() == {"1", "2"}
         watching.service.stop()  # before the server: a connection that it is just accepting would never be closed
 
 
@@ -170,4 +165,4 @@ def test_a_configured_account_is_never_skipped(watch: Watch) -> None:
         configured = (AccountSettings(Account("1"), api_key("a-key")),)
         watching = watch(replace(settings, discovery=None, accounts=configured))
         await_true(lambda: watching.observed.polls["1", "disks", "other"])
-        assert watched(watching) == {"1"}
+        assert watching.accounts() == {"1"}

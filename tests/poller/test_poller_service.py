@@ -38,17 +38,12 @@ def discovering(server: SimulatorServer) -> Settings:
     return replace(settings_for(server), accounts=(), discovery=api_key(server.world.api_key))
 
 
-def watched(watching: Watching) -> set[str]:
-    """The accounts in the store."""
-    return {inventory.account.id for inventory in watching.store.snapshot()}
-
-
 def test_discovery_watches_every_account_that_the_credential_sees(accounts: SimulatorServer, watch: Watch) -> None:
     """All six accounts are polled with one credential, over one client."""
     watching = watch(discovering(accounts))
     assert watching.service.not_ready() == "the accounts have not been listed yet"
     await_true(lambda: watching.service.not_ready() is None)
-    assert watched(watching) == set(accounts.world.account_ids)
+    assert watching.accounts() == set(accounts.world.account_ids)
 
 
 def test_discovery_that_fails_at_first_is_tried_again(accounts: SimulatorServer, watch: Watch) -> None:
@@ -66,10 +61,10 @@ def test_accounts_come_and_go_with_what_the_credential_sees(accounts: SimulatorS
     watching = watch(discovering(accounts))
     await_true(lambda: watching.service.not_ready() is None)
     user.account_ids = everything[:2]
-    await_true(lambda: watched(watching) == set(everything[:2]))
+    await_true(lambda: watching.accounts() == set(everything[:2]))
     assert set(watching.observed.forgotten) == set(everything[2:])
     user.account_ids = everything
-    await_true(lambda: watched(watching) == set(everything) and watching.service.not_ready() is None)
+    await_true(lambda: watching.accounts() == set(everything) and watching.service.not_ready() is None)
 
 
 def remembered(watching: Watching) -> set[str]:
@@ -86,7 +81,7 @@ def test_nothing_is_kept_of_an_account_that_has_gone(accounts: SimulatorServer, 
     await_true(lambda: remembered(watching) == set(everything))
     accounts.faults.add("latency", "list_*", account=everything[-1], seconds=0.7)
     user.account_ids = everything[:2]
-    await_true(lambda: watched(watching) == set(everything[:2]))
+    await_true(lambda: watching.accounts() == set(everything[:2]))
     await_true(lambda: remembered(watching) == set(everything[:2]))
     polls = watching.observed.ended("disks")
     await_true(lambda: watching.observed.ended("disks") >= polls + 4)
@@ -101,7 +96,7 @@ def test_a_failed_discovery_later_on_forgets_nothing(accounts: SimulatorServer, 
     assert set(watching.observed.discoveries) == {True}
     fault = accounts.faults.add("html", "list_accounts")
     await_true(lambda: accounts.faults.hits(fault) >= 2)
-    assert watched(watching) == set(accounts.world.account_ids)
+    assert watching.accounts() == set(accounts.world.account_ids)
     assert watching.observed.discoveries[-1] is False
 
 
@@ -113,7 +108,7 @@ def test_a_list_without_any_account_is_not_believed(
     await_true(lambda: watching.service.not_ready() is None)
     accounts.world.access.main.account_ids = ()
     await_true(lambda: False in watching.observed.discoveries)
-    assert watched(watching) == set(accounts.world.account_ids)
+    assert watching.accounts() == set(accounts.world.account_ids)
     later = watch(discovering(accounts))
     await_true(lambda: later.observed.discoveries)
     assert later.service.not_ready() == "the accounts have not been listed yet"
@@ -167,7 +162,7 @@ def test_shards_watch_every_account_once(accounts: SimulatorServer, watch: Watch
     settings = discovering(accounts) if discover else settings_for(accounts)
     shards = [watch(replace(settings, shard=Shard(index, 3))) for index in (1, 2, 3)]
     await_true(lambda: all(each.service.not_ready() is None for each in shards))
-    seen = [account_id for each in shards for account_id in watched(each)]
+    seen = [account_id for each in shards for account_id in each.accounts()]
     assert sorted(seen) == sorted(accounts.world.account_ids)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from gigas_exporter.clock import SystemClock
@@ -18,9 +18,10 @@ from gigas_exporter.model import Account
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
 from gigas_exporter.secret import Secret
+from support import programs
 from support.simulator import SimulatorServer
 
-PATIENCE_SECONDS = 60.0
+await_true = partial(programs.await_true, pause=0.01)
 
 
 class Observed:
@@ -112,6 +113,10 @@ class Watching:
         assert inventory is not None
         return inventory
 
+    def accounts(self) -> set[str]:
+        """The ids of the accounts in the store."""
+        return {inventory.account.id for inventory in self.store.snapshot()}
+
     def disks(self, account_id: str = "4242") -> set[str]:
         """The ids of the disks that are known."""
         reading = self.inventory(account_id).disks
@@ -122,11 +127,3 @@ class Watching:
         # One may be under way that began before what the test has just done, so one more is waited for.
         target = self.observed.ended(resource) + count + 1
         await_true(lambda: self.observed.ended(resource) >= target)
-
-
-def await_true(condition: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
-    """Wait until something holds, and fail when it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)

@@ -73,12 +73,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def await_true(condition: Callable[[], object], seconds: float = PATIENCE_SECONDS, what: str = "it") -> None:
+def await_true(
+    condition: Callable[[], object], seconds: float = PATIENCE_SECONDS, what: str = "it", pause: float = 0.05
+) -> None:
     """Wait until something holds, and fail when it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not happen within {seconds:g} s"
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 @dataclass(frozen=True, slots=True)

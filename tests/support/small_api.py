@@ -7,13 +7,13 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-__all__ = ["Answer", "SmallApi", "ago", "healthy", "small_api"]
+__all__ = ["Answer", "SmallApi", "ago", "healthy", "serving", "small_api"]
 
 Answer = tuple[int, Any, Mapping[str, str]]
 
@@ -50,6 +50,9 @@ class SmallApi:
         items = self.lists[parts.path]
         offset, limit = int(query.get("offset", 0)), int(query.get("limit", 20))
         return 200, items[offset : offset + limit], {"X-Total": str(len(items))}
+
+
+_Api = TypeVar("_Api", bound=SmallApi)
 
 
 def healthy(account: str = "4242", disks: int = 4) -> dict[str, list[Any]]:
@@ -89,10 +92,14 @@ def healthy(account: str = "4242", disks: int = 4) -> dict[str, list[Any]]:
     return lists
 
 
-@contextmanager
-def small_api(lists: dict[str, list[Any]]) -> Iterator[SmallApi]:
+def small_api(lists: dict[str, list[Any]]) -> AbstractContextManager[SmallApi]:
     """Serve lists on loopback until the end of the block."""
-    api = SmallApi(lists)
+    return serving(SmallApi(lists))
+
+
+@contextmanager
+def serving(api: _Api) -> Iterator[_Api]:
+    """Serve an API on loopback until the end of the block."""
     connections: set[socket.socket] = set()
 
     class Handler(BaseHTTPRequestHandler):

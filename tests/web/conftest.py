@@ -6,11 +6,8 @@ import asyncio
 import datetime as dt
 import inspect
 import ipaddress
-import os
-import shutil
 import socket
 import ssl
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -136,34 +133,6 @@ def wire() -> Iterator[Callable[..., Wire]]:
             return stack.enter_context(Wire(server.address, timeout=timeout))
 
         yield connect
-
-
-def _wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(0.01)
-
-
-@pytest.fixture
-def wait_until() -> Callable[..., None]:
-    """Wait until something holds, and fail when it does not come."""
-    return _wait_until
-
-
-def _need_tool(name: str) -> str:
-    path = shutil.which(name)
-    if path is None and os.environ.get("CI"):
-        pytest.fail(f"{name} is not installed")
-    if path is None:
-        pytest.skip(f"{name} is not installed")
-    return path
-
-
-@pytest.fixture
-def need_tool() -> Callable[[str], str]:
-    """Return a program's path; without it skip the test, and in CI fail it."""
-    return _need_tool
 
 
 class Authority:

@@ -25,6 +25,7 @@ import pytest
 
 from gigas_exporter.web import Request, Response, Server, ServerLimits
 from gigas_exporter.web.server import connection_limit
+from support.programs import await_true
 from support.timing import allowed
 
 _SERVED_PAGE = Path(__file__).with_name("served_page.py")
@@ -135,9 +136,7 @@ def _assert_quick(times: list[float]) -> None:
     assert times[int(len(times) * 0.95)] < allowed(0.25), times
 
 
-def test_dripped_heads_do_not_slow_scrapes(
-    start: _Start, hold: Callable[..., list[socket.socket]], wait_until: Callable[..., None]
-) -> None:
+def test_dripped_heads_do_not_slow_scrapes(start: _Start, hold: Callable[..., list[socket.socket]]) -> None:
     """While 300 clients drip their heads every scrape is quick, and each of the 300 is ended in time."""
     served = start("--head-seconds", "4")
     begin = time.monotonic()
@@ -155,7 +154,7 @@ def test_dripped_heads_do_not_slow_scrapes(
     dripping = threading.Thread(target=drip)
     dripping.start()
     try:
-        wait_until(lambda: served.usage()["descriptors"] > 300)
+        await_true(lambda: served.usage()["descriptors"] > 300)
         times = served.scrape_seconds(50)
         assert all(_is_ended(client) for client in clients)
         assert time.monotonic() - begin < allowed(8)
@@ -163,7 +162,7 @@ def test_dripped_heads_do_not_slow_scrapes(
         stop.set()
         dripping.join()
     _assert_quick(times)
-    wait_until(lambda: served.usage()["descriptors"] < 20)
+    await_true(lambda: served.usage()["descriptors"] < 20)
 
 
 def test_unfinished_handshakes_do_not_slow_scrapes(
@@ -182,16 +181,16 @@ def test_unfinished_handshakes_do_not_slow_scrapes(
 
 
 def test_clients_that_never_read_cost_no_copy_of_the_page(
-    start: _Start, hold: Callable[..., list[socket.socket]], wait_until: Callable[..., None]
+    start: _Start, hold: Callable[..., list[socket.socket]]
 ) -> None:
     """200 clients that ask for 10 MB and read nothing take no 2 GB, and are ended when their time is over."""
     served = start("--page-bytes", "10000000", "--request-seconds", "1.5")
     before = served.usage()["resident_mb"]
     hold(served.address, 200, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    wait_until(lambda: served.usage()["descriptors"] >= 200)
+    await_true(lambda: served.usage()["descriptors"] >= 200)
     assert served.usage()["resident_mb"] < before + 40
     _assert_quick(served.scrape_seconds(50))
-    wait_until(lambda: served.usage()["descriptors"] < 20)
+    await_true(lambda: served.usage()["descriptors"] < 20)
 
 
 def test_requests_that_come_faster_than_they_are_answered_take_no_memory(
@@ -257,28 +256,24 @@ def _guarded(start: _Start, directory: Path) -> _Served:
     return start("--page-bytes", "100000", "--web-config", str(directory / "web.yml"))
 
 
-def test_guessed_passwords_do_not_slow_who_is_known(
-    start: _Start, tmp_path: Path, wait_until: Callable[..., None]
-) -> None:
+def test_guessed_passwords_do_not_slow_who_is_known(start: _Start, tmp_path: Path) -> None:
     """While many clients guess passwords without end, scrapes with the right one are quick."""
     served = _guarded(start, tmp_path)
     served.user = b"alice:right"
     served.scrape_seconds(1)
     with _guessing(served, 40) as statuses:
-        wait_until(lambda: 401 in statuses)
+        await_true(lambda: 401 in statuses)
         times = served.scrape_seconds(100)
     _assert_quick(times)
     assert statuses <= {401, 503}
 
 
 @pytest.mark.parametrize(("source", "guessers"), [("127.0.0.2", 300), ("127.0.0.1", 60)])
-def test_who_is_not_known_yet_gets_in_among_guesses(
-    start: _Start, tmp_path: Path, wait_until: Callable[..., None], source: str, guessers: int
-) -> None:
+def test_who_is_not_known_yet_gets_in_among_guesses(start: _Start, tmp_path: Path, source: str, guessers: int) -> None:
     """From another address at once, however many guess; from the same one after those that wait already."""
     served = _guarded(start, tmp_path)
     with _guessing(served, guessers) as statuses:
-        wait_until(lambda: 401 in statuses)
+        await_true(lambda: 401 in statuses)
         time.sleep(0.5)
         for user in (b"alice:right", b"bob:right"):
             with socket.create_connection(served.address, timeout=8, source_address=(source, 0)) as client:
@@ -336,7 +331,7 @@ def _processor_seconds(pid: int) -> float:
 
 
 def test_idle_then_writing_connections_make_room_but_not_those_being_answered(
-    serve: Callable[..., Server], wire: Callable[..., Any], wait_until: Callable[..., None]
+    serve: Callable[..., Server], wire: Callable[..., Any]
 ) -> None:
     """Evicted are unfinished, idle, writing ones; those being handled stay, and a newcomer waits for one of them."""
     proceed = threading.Event()

@@ -19,6 +19,7 @@ from gigas_exporter.web import Request, Response, Server, load_web_config
 from gigas_exporter.web.auth import AuthResult, BasicAuthenticator
 from gigas_exporter.web.fair_lock import client_key
 from gigas_exporter.web.http import text_response
+from support.programs import await_true, tool
 from support.timing import within
 
 ROOM = 256
@@ -310,15 +311,13 @@ def test_a_check_that_breaks_holds_nobody(monkeypatch: pytest.MonkeyPatch) -> No
     assert _check(authenticator, _basic(b"alice", b"right")) is AuthResult.OK
 
 
-def test_curl_gets_in_with_the_password_only(
-    tmp_path: Path, serve: Callable[..., Server], need_tool: Callable[[str], str]
-) -> None:
+def test_curl_gets_in_with_the_password_only(tmp_path: Path, serve: Callable[..., Server]) -> None:
     """A real client is challenged, refused and let in; nothing is told to who is refused."""
     server = serve(None, _config(tmp_path, f"basic_auth_users: {{alice: '{_hash(b'right')}'}}"))
     url = f"http://127.0.0.1:{server.address[1]}/metrics"
 
     def curl(*arguments: str) -> str:
-        command = [need_tool("curl"), "-s", "-i", "--max-time", "10", *arguments, url]
+        command = [tool("curl"), "-s", "-i", "--max-time", "10", *arguments, url]
         return subprocess.run(command, capture_output=True, text=True, timeout=15, check=True).stdout
 
     refusals = [curl(), curl("-u", "alice:wrong"), curl("-u", "mallory:right"), curl("-u", "alice:" + "x" * 100)]
@@ -330,7 +329,7 @@ def test_curl_gets_in_with_the_password_only(
 
 
 def test_users_change_at_run_time_but_not_to_none(
-    tmp_path: Path, serve: Callable[..., Server], wire: Callable[..., Any], wait_until: Callable[..., None]
+    tmp_path: Path, serve: Callable[..., Server], wire: Callable[..., Any]
 ) -> None:
     """A password that is replaced ends the old one's days; emptying the list does not open the door."""
     server = serve(None, _config(tmp_path, f"basic_auth_users: {{alice: '{_hash(b'old')}'}}"))
@@ -343,7 +342,7 @@ def test_users_change_at_run_time_but_not_to_none(
 
     assert status(b"old") == 200
     (tmp_path / "web.yml").write_text(f"basic_auth_users: {{alice: '{_hash(b'new')}'}}")
-    wait_until(lambda: status(b"new") == 200)
+    await_true(lambda: status(b"new") == 200)
     assert status(b"old") == 401
     (tmp_path / "web.yml").write_text("")
     time.sleep(0.3)

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import socket
-import subprocess
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +10,7 @@ from typing import Any
 import bcrypt
 
 from gigas_exporter.web import Request, Response, Server, WebConfig, build_routes, load_web_config
+from support.programs import await_true, prometheus
 
 _TLS_AND_USERS = """
 tls_server_config:
@@ -60,22 +55,6 @@ class _Page:
         return _Exposition((b"# TYPE gigas_up gauge\n", b'gigas_up{account_id="4242"} 1\n', end), kind)
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-def _query(port: int, expression: str) -> list[Any]:
-    url = f"http://127.0.0.1:{port}/api/v1/query?query={urllib.parse.quote(expression)}"
-    try:
-        with urllib.request.urlopen(url, timeout=5) as response:
-            result = json.load(response)["data"]["result"]
-    except (urllib.error.URLError, ConnectionError):
-        return []
-    assert isinstance(result, list)
-    return result
-
-
 async def _index(_: Request) -> Response:
     return Response(200)
 
@@ -95,8 +74,6 @@ def _serve_page(serve: Callable[..., Server], page: _Page, web_config: WebConfig
 def test_prometheus_scrapes(
     pki: Any,
     serve: Callable[..., Server],
-    need_tool: Callable[[str], str],
-    wait_until: Callable[..., None],
 ) -> None:
     """Samples arrive, asked for as OpenMetrics, plainly as well as with a client certificate and a password."""
     directory: Path = pki.directory
@@ -105,29 +82,10 @@ def test_prometheus_scrapes(
     plain, secured = _Page(), _Page()
     plain_port = _serve_page(serve, plain, None)
     secured_port = _serve_page(serve, secured, load_web_config(directory / "web.yml"))
-    (directory / "prometheus.yml").write_text(
-        _PROMETHEUS.replace("PLAIN", str(plain_port)).replace("SECURED", str(secured_port))
-    )
-    port = _free_port()
-    with (
-        (directory / "log").open("wb") as log,
-        subprocess.Popen(
-            [
-                need_tool("prometheus"),
-                f"--config.file={directory}/prometheus.yml",
-                f"--storage.tsdb.path={directory}/data",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            stdout=log,
-            stderr=log,
-        ) as process,
-    ):
-        try:
-            wait_until(lambda: len(_query(port, "gigas_up == 1")) == 2, 20)
-            wait_until(lambda: min(len(plain.asked), len(secured.asked)) > 2)
-            found = _query(port, 'gigas_up{account_id="4242"}')
-        finally:
-            process.terminate()
-            process.wait(10)
-    assert {one["metric"]["job"] for one in found} == {"plain", "secured"}
+    config = _PROMETHEUS.replace("PLAIN", str(plain_port)).replace("SECURED", str(secured_port))
+    with prometheus(directory, config) as server:
+        await_true(lambda: len(server.query("gigas_up == 1")) == 2, 20)
+        await_true(lambda: min(len(plain.asked), len(secured.asked)) > 2)
+        found = server.query('gigas_up{account_id="4242"}')
+    assert {labels["job"] for labels, _ in found} == {"plain", "secured"}
     assert all(plain.asked + secured.asked)

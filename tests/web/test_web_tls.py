@@ -17,6 +17,7 @@ import pytest
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.web import Response, Server, ServerLimits, load_web_config, tls
 from gigas_exporter.web.tls import TlsConfig, _comparable, build_context
+from support.programs import await_true, tool
 
 
 def _facts(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
@@ -90,11 +91,11 @@ def test_the_lowest_version_is_kept(minimum: str, works: bool, serve: Callable[.
             _get(server, client)
 
 
-def test_old_versions_are_refused(need_tool: Callable[[str], str], serve: Callable[..., Server], pki: Any) -> None:
+def test_old_versions_are_refused(serve: Callable[..., Server], pki: Any) -> None:
     """TLS 1.1 is not spoken by default."""
     port = serve(None, _tls(pki.directory)).address[1]
     result = subprocess.run(
-        [need_tool("openssl"), "s_client", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0", "-connect", f"127.0.0.1:{port}"],
+        [tool("openssl"), "s_client", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0", "-connect", f"127.0.0.1:{port}"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=10,
@@ -104,9 +105,7 @@ def test_old_versions_are_refused(need_tool: Callable[[str], str], serve: Callab
     assert b"Cipher is (NONE)" in result.stdout
 
 
-def test_cipher_and_curve_are_as_chosen(
-    need_tool: Callable[[str], str], serve: Callable[..., Server], pki: Any
-) -> None:
+def test_cipher_and_curve_are_as_chosen(serve: Callable[..., Server], pki: Any) -> None:
     """What the settings name is what is spoken."""
     more = (
         "  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256]\n"
@@ -121,7 +120,7 @@ def test_cipher_and_curve_are_as_chosen(
         assert cipher is not None
         assert cipher[0] == "ECDHE-ECDSA-CHACHA20-POLY1305"
     result = subprocess.run(
-        [need_tool("openssl"), "s_client", "-connect", f"127.0.0.1:{server.address[1]}"],
+        [tool("openssl"), "s_client", "-connect", f"127.0.0.1:{server.address[1]}"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=10,
@@ -262,7 +261,7 @@ def _shown(server: Server, context: ssl.SSLContext) -> int:
 
 
 def test_a_new_certificate_is_taken_up(
-    serve: Callable[..., Server], pki: Any, wait_until: Callable[..., None], caplog: pytest.LogCaptureFixture
+    serve: Callable[..., Server], pki: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Rotation needs no restart; while the pair does not fit, the old one stays, and that is logged once."""
     server = serve(None, _tls(pki.directory))
@@ -273,10 +272,10 @@ def test_a_new_certificate_is_taken_up(
     issued = pki.authority.issue(new / "server.crt", new / "server.key")
     caplog.set_level(logging.INFO, logger="gigas_exporter.web")
     shutil.move(new / "server.crt", pki.directory / "server.crt")
-    wait_until(lambda: _shown(server, context) and len(caplog.records) > 0)
+    await_true(lambda: _shown(server, context) and len(caplog.records) > 0)
     assert _shown(server, context) == first
     shutil.move(new / "server.key", pki.directory / "server.key")
-    wait_until(lambda: _shown(server, context) == issued.serial_number)
+    await_true(lambda: _shown(server, context) == issued.serial_number)
     assert caplog.messages == [
         "Failed to reload web config, keeping the previous one",
         "Reloaded web config",
@@ -285,7 +284,7 @@ def test_a_new_certificate_is_taken_up(
 
 
 def test_a_changed_web_config_is_taken_up_unless_it_is_bad(
-    serve: Callable[..., Server], pki: Any, wait_until: Callable[..., None], caplog: pytest.LogCaptureFixture
+    serve: Callable[..., Server], pki: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Headers change at run time; a bad file, or one without TLS, leaves everything as it was."""
     server = serve(None, _tls(pki.directory))
@@ -296,7 +295,7 @@ def test_a_changed_web_config_is_taken_up_unless_it_is_bad(
     for text in ("hWkNKCp3fvIx3jKnsaBI", "", good + "http_server_config: {headers: {X-XSS-Protection: '1'}}\n"):
         before = len(caplog.records)
         path.write_text(text)
-        wait_until(lambda before=before: _get(server, context)[0] == 200 and len(caplog.records) > before)
+        await_true(lambda: _get(server, context)[0] == 200 and len(caplog.records) > before)  # noqa: B023  # at once
     assert [facts.get("error") for facts in _facts(caplog)] == [
         f"{path}: the file must be a mapping of keys to values",
         f"{path}: TLS cannot be switched off without a restart",
