@@ -235,8 +235,9 @@ def _api() -> list[Line]:
     )
     now_invalid = graph(
         "Values not understood in the last poll",
-        "By account and field; the 30 with the most.",
+        "By account and field, and the disks that cannot be judged for that; the 30 with the most of each.",
         Query(f"topk(30, {_F('gigas_exporter_poll_invalid_items')})", "{{account_id}} {{resource}} {{field}}"),
+        Query(f"topk(30, {_F('gigas_account_disks_undecided')})", "{{account_id}} disks not judged for {{field}}"),
         unit="short",
         no_value="all were understood",
     )

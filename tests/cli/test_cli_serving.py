@@ -186,14 +186,18 @@ def test_a_start_without_threads_is_one_line(
 
 
 def test_demo_shows_every_metric_and_says_how_to_act_on_it(tmp_path: Path, clean: dict[str, str]) -> None:
-    """Each metric but those of discovery and of invalid items has a series, and the printed commands can be run."""
+    """Each metric but those of discovery and of what is not understood has a series, and the printed commands can be run."""
     url = f"http://127.0.0.1:{free_port()}"
     program = Path(sys.executable).with_name("gigas-exporter")
     command = [str(program), "demo", f"--web.listen-address={url.removeprefix('http://')}"]
     environ = {**clean, "PATH": "/usr/bin:/bin"}
     with running(command, tmp_path, environ) as process:
         await_true(lambda: answers(f"{url}/-/ready"))
-        absent = {"gigas_exporter_discovery_success", "gigas_exporter_poll_invalid_items"}
+        absent = {
+            "gigas_account_disks_undecided",
+            "gigas_exporter_discovery_success",
+            "gigas_exporter_poll_invalid_items",
+        }
         await_true(lambda: {family.name for family in FAMILIES} - absent <= shown(url))
         await_true(lambda: "Ctrl-C ends it." in process.stderr)
         assert "level=info" not in process.stderr  # it would push the commands off the screen
