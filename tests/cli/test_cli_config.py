@@ -66,11 +66,11 @@ def test_the_web_config_that_it_names_is_checked(run: Run, config: str) -> None:
     missing = run("config", "check", config, **ALONE)
     assert missing.status == 2
     assert str(web) in missing.err
-    web.write_text("basic_auth_users: {someone: plain}\n")
+    web.write_text("basic_auth_users: {someone: no-hash-canary}\n")
     wrong = run("config", "check", config, **ALONE)
     assert wrong.status == 2
     assert "basic_auth_users[0]: not a bcrypt hash" in wrong.err
-    assert "plain" not in wrong.err
+    assert "canary" not in wrong.err
     web.write_text("{}\n")
     assert run("config", "check", config, **ALONE).status == 0
 
