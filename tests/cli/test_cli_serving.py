@@ -186,7 +186,7 @@ def test_a_start_without_threads_is_one_line(
 
 
 def test_demo_shows_every_metric_and_says_how_to_act_on_it(tmp_path: Path, clean: dict[str, str]) -> None:
-    """Each metric but those of discovery and of what is not understood has a series, and the printed commands can be run."""
+    """Metrics have series, but for discovery and what is not understood, and the printed commands can be run."""
     url = f"http://127.0.0.1:{free_port()}"
     program = Path(sys.executable).with_name("gigas-exporter")
     command = [str(program), "demo", f"--web.listen-address={url.removeprefix('http://')}"]
