@@ -26,7 +26,7 @@ from gigas_exporter.inventory import (
     Outcome,
     StalenessLimits,
 )
-from gigas_exporter.metrics import families
+from gigas_exporter.metrics import exporter_families, families
 from gigas_exporter.metrics.family import Gauge, Info
 from gigas_exporter.metrics.render import value_text
 from gigas_exporter.model import Account, Disk, VirtualMachine
@@ -146,8 +146,8 @@ class _Plain:
         elif family in families.MACHINE_FAMILIES:
             for machine in (inventory.current_machines(now) or {}).values():
                 yield (account_id, machine.id), machine
-        elif family in families.POLL_FAMILIES or family in families.INTERVAL_FAMILIES:
-            polls: Any = inventory.outcomes if family in families.POLL_FAMILIES else inventory.intervals
+        elif family in exporter_families.POLL_FAMILIES or family in exporter_families.INTERVAL_FAMILIES:
+            polls: Any = inventory.outcomes if family in exporter_families.POLL_FAMILIES else inventory.intervals
             for resource, subject in polls.items():
                 yield (account_id, resource), subject
         else:
@@ -180,7 +180,7 @@ _JUDGED = (
     families.DISKS_WITH_FINDING,
     families.DISKS_UNDECIDED,
     families.BACKUPS_BY_STATUS,
-    families.POLL_INVALID_ITEMS,
+    exporter_families.POLL_INVALID_ITEMS,
 )
 
 
@@ -256,7 +256,7 @@ def _counted(
         reading = inventory.current_backups(now)
         for status, count in (reading.by_status if reading is not None else {}).items():
             yield (account_id, status), count
-    elif family is families.POLL_INVALID_ITEMS:
+    elif family is exporter_families.POLL_INVALID_ITEMS:
         for resource, outcome in inventory.outcomes.items():
             is_doubted = resource == "disks" and bool(doubt_of_empty(inventory, now))
             for field, count in {**outcome.invalid, **({"total": 1} if is_doubted else {})}.items():

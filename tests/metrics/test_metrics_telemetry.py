@@ -11,7 +11,7 @@ from gigas_exporter.errors import REASONS
 from gigas_exporter.inventory import RESOURCES
 from gigas_exporter.metrics import READ_OPERATIONS, Telemetry
 from gigas_exporter.metrics.counters import LabeledValue
-from gigas_exporter.metrics.families import TOKEN_EXPIRY
+from gigas_exporter.metrics.exporter_families import TOKEN_EXPIRY
 
 
 def _own(scene: Any, name: str) -> dict[tuple[str, ...], float]:

@@ -10,18 +10,15 @@ from collections.abc import Mapping, Sequence
 from gigas_exporter.backup_summary import BackupSummary
 from gigas_exporter.inventory import RESOURCES, AccountInventory, Outcome
 from gigas_exporter.metrics.backup_age import AgeTemplate
+from gigas_exporter.metrics.exporter_families import ACCOUNT, INTERVAL_FAMILIES, POLL, POLL_FAMILIES
 from gigas_exporter.metrics.families import (
-    ACCOUNT,
     ACCOUNT_FAMILIES,
     BACKUP_FAMILIES,
     BACKUPS_READ_FAMILIES,
     DISK,
     DISK_FAMILIES,
-    INTERVAL_FAMILIES,
     MACHINE,
     MACHINE_FAMILIES,
-    POLL,
-    POLL_FAMILIES,
     REQUIREMENT_FAMILIES,
 )
 from gigas_exporter.metrics.group import FamilyGroup, Segment

@@ -20,6 +20,7 @@ __all__ = [
     "API_RETRIES",
     "BUILD_INFO",
     "DISCOVERY_SUCCESS",
+    "EXPORTER_FAMILIES",
     "INTERVAL_FAMILIES",
     "INVALID_ITEMS",
     "LOGIN_BLOCKED",
@@ -183,3 +184,26 @@ LOG_LINES_DROPPED = _own(
     (),
     "count",
 )
+
+EXPORTER_FAMILIES: tuple[Family, ...] = (
+    BUILD_INFO,
+    *POLL_FAMILIES,
+    *INTERVAL_FAMILIES,
+    POLL_INVALID_ITEMS,
+    POLLS,
+    POLL_FAILURES,
+    API_REQUESTS,
+    API_REQUEST_DURATION,
+    API_RETRIES,
+    INVALID_ITEMS,
+    TOKEN_EXPIRY,
+    DISCOVERY_SUCCESS,
+    ACCOUNTS,
+    ACCOUNTS_UNPOLLED,
+    ACCOUNTS_SKIPPED,
+    LOGIN_BLOCKED,
+    RELOAD_SUCCESSFUL,
+    RELOAD_SUCCESS_TIMESTAMP,
+    LOG_LINES_DROPPED,
+)
+"""Every metric of this module, in the order of the page."""

@@ -10,15 +10,13 @@ from collections.abc import Mapping, Sequence
 
 from gigas_exporter.backup_summary import BackupSummary
 from gigas_exporter.inventory import AccountInventory
+from gigas_exporter.metrics.exporter_families import ACCOUNT, POLL, POLL_INVALID_ITEMS
 from gigas_exporter.metrics.families import (
-    ACCOUNT,
     BACKUPS_BY_STATUS,
     DISK_FINDING,
     DISK_INFO,
     DISKS_UNDECIDED,
     DISKS_WITH_FINDING,
-    POLL,
-    POLL_INVALID_ITEMS,
     TOTALS_FAMILIES,
     AccountTotals,
 )

@@ -23,7 +23,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from gigas_exporter import __version__, logs
 from gigas_exporter.errors import REASONS, Reason
 from gigas_exporter.inventory import RESOURCES, Resource
-from gigas_exporter.metrics import families
+from gigas_exporter.metrics import exporter_families as families
 from gigas_exporter.metrics.counters import Histogram, LabeledValue
 from gigas_exporter.metrics.render import encode
 
