@@ -33,7 +33,8 @@ def alert_counts(alerts: q.Scope, description: str) -> Panel:
 def _queries(alerts: q.Scope, extra: str) -> list[Query]:
     """Return the firing alerts, worst severity first, and for how many seconds each has held."""
     of_severity = [q.firing(alerts, f'severity="{name}", {extra}'.removesuffix(", ")) for name in SEVERITIES]
-    since = f"(time() - {alerts('ALERTS_FOR_STATE', extra)}) and ignoring (alertstate) {q.firing(alerts, extra)}"
+    # Both have the same labels, so that the second selector says for both which alerts are meant.
+    since = f"(time() - {q.EXPORTER('ALERTS_FOR_STATE')}) and ignoring (alertstate) {q.firing(alerts, extra)}"
     return [Query(f"topk({_LISTED}, {each})") for each in (*of_severity, since)]
 
 

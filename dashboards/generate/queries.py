@@ -91,4 +91,4 @@ def account_named(expression: str) -> str:
 
 def named(expression: str) -> str:
     """Return ``expression``, one series a disk, with the labels ``virtual_machine`` and ``mount_point``."""
-    return f"{expression} * on ({ITS_DISK}) group_left (virtual_machine, mount_point) {FLEET('gigas_disk_info')}"
+    return f"{expression} * on ({ITS_DISK}) group_left (virtual_machine, mount_point) {EXPORTER('gigas_disk_info')}"

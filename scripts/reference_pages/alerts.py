@@ -28,27 +28,34 @@ expression over that and the exporter's other metrics; there are no recording ru
 `gigas-exporter alerts DIR` writes them, a runbook for each alert and an example for Alertmanager. They need Prometheus
 2.42 or newer, or VictoriaMetrics' vmalert. They are tested with Prometheus 2.42 and 3.5 and with vmalert 1.145.
 
-## Where a limit is changed
+## Where to change a limit
 
-That of a disk in the exporter's configuration: `backup_policy` says how old its newest backup may be, `thresholds` when
-a backup counts as missed and when a disk is locked for too long. An alert tells the limit that was passed in its
-message and in its label `limit`. That a backup shrank (to half of the usual) and that a date lies ahead (5 minutes) has
-no setting. The limits of alerts about accounts and exporters stand in their expressions below, and their message tells
-them.
+The limits of disks are in the configuration of the exporter: `backup_policy` says how old the newest backup of a disk
+may be. `thresholds` says when a backup counts as missed (`missed_factor`: 2 times that limit) and when a disk is locked
+for too long (`locked`: 2h). The message of the alert tells the limit, and the label `limit` has it. Two limits have no
+setting: a backup shrank if it has less than half of the usual size, and a date is wrong if it is more than 5 minutes in
+the future. The limits of alerts about accounts and exporters are in the expressions below, and in the messages.
 
-## When an alert comes, and when it ends
+## When an alert begins, and when it ends
 
-It comes its `for` after the exporter noticed, and at most a scrape and an evaluation (1m) later. The exporter notices
-at its next poll, which is after `poll.interval` (1m) for disks and `poll.backups_interval` (5m) for backups, and a
-limit that time alone passes within a minute. So with the defaults an error of a disk is told within about 8 minutes, a
-backup that is too old within 18, one that failed within 12, and then Alertmanager waits its `group_wait`.
+1. The exporter sees a change at its next poll: after `poll.interval` (1m) for disks, after `poll.backups_interval` (5m)
+   for backups. It sees within a minute that a limit passed.
+2. Prometheus reads it at the next scrape and evaluation (1m), and waits for the time in `for`.
+3. Alertmanager waits for its `group_wait`.
 
-It ends `keep_firing_for` after its cause. What compares with an hour ago (GigasInventoryShrank, GigasDiskDisappeared,
-GigasDiskAutobackupTurnedOff, GigasDiskBackupsDropped) ends by itself an hour later, mended or not. An alert about a
-disk ends, too, when nothing is known of the disk any more: [what that
+With the defaults, 1 and 2 take at most 8 minutes for an error of a disk, 18 for a backup that is too old, and 12 for one
+that failed.
+
+An alert ends when its cause is gone and `keep_firing_for` has passed. GigasInventoryShrank, GigasDiskDisappeared,
+GigasDiskAutobackupTurnedOff and GigasDiskBackupsDropped compare with an hour ago: they end by themselves an hour later,
+also if nobody did anything. An alert about a disk ends, too, when nothing is known of the disk any more: [what that
 means](#what-happens-when-something-is-missing).
 
-Swap needs no backup unless a rule of `backup_policy` asks for one, so no alert tells that it has none. An error, a
+The exporter does not remember a deleted disk: it has no series of a disk that is not in the list, so that no graph and
+no sum counts it. So GigasDiskDisappeared is no finding of the exporter; Prometheus compares with an hour ago. It works
+over a restart of the exporter, which would forget the disk.
+
+Swap needs no backup unless a rule of `backup_policy` requires one, so no alert tells that it has none. An error, a
 lock or a failed backup of it is told.
 
 ## Labels
