@@ -87,14 +87,22 @@ def test_what_is_hardly_meant_is_a_warning(run: Run, tmp_path: Path) -> None:
 def test_a_secret_that_others_can_read_is_a_warning(run: Run, tmp_path: Path) -> None:
     """With its mode and the command that mends it; not once it is mended."""
     path, key = tmp_path / "gigas.yml", tmp_path / "key"
-    path.write_text("accounts: [{id: 1, api_key_file: key}]\n")
+    path.write_text("accounts:\n  - id: 1\n    api_key_file: key\n")
     key.write_text("canary")
     key.chmod(0o644)
     outcome = run("config", "check", str(path), **ALONE)
     assert outcome.status == 0
-    assert outcome.err == (f"{path}: warning: {key}: other users can read this secret (mode 0644); chmod 600 {key}\n")
+    assert outcome.err == (
+        f"{path}:3: warning: accounts[0].api_key_file: other users can read {key} (mode 0644); chmod 600 {key}\n"
+    )
+    path.write_text("discover: true\ncredential: {api_key_file: key}\n")
+    assert run("config", "check", str(path), **ALONE).err.startswith(f"{path}:2: warning: credential.api_key_file: ")
+    path.write_text("{}")
+    own = {"GIGAS_ACCOUNT_ID": "1", "GIGAS_API_KEY": None, "GIGAS_API_KEY_FILE": str(key)}
+    words = f"{path}: warning: other users can read {key} (mode 0644); chmod 600 {key}\n"
+    assert run("config", "check", str(path), **own).err == words
     key.chmod(0o640)
-    assert run("config", "check", str(path), **ALONE).err == ""
+    assert run("config", "check", str(path), **own).err == ""
 
 
 def test_collect_writes_the_metrics(run: Run, tmp_path: Path) -> None:

@@ -20,10 +20,12 @@ from gigas_exporter.cli.output import render_json, render_yaml
 from gigas_exporter.cli.usage import CommandGroup
 from gigas_exporter.config import FLAGS, Settings, load_settings
 from gigas_exporter.config.load import load_config
+from gigas_exporter.config.validation_errors import Location, path_of
 from gigas_exporter.errors import ConfigError
-from gigas_exporter.files import write_atomic
-from gigas_exporter.gigas import SecretFile
+from gigas_exporter.files import read_text, write_atomic
+from gigas_exporter.gigas import Credential, SecretFile
 from gigas_exporter.web import load_web_config
+from gigas_exporter.yaml_loader import load_yaml
 
 __all__ = ["config"]
 
@@ -69,7 +71,7 @@ def check(ctx: click.Context, /, file: Path, disks: int, shards: int | None) -> 
         for problem in error.problems:
             click.echo(_located(file, problem), err=True)
         ctx.exit(2)
-    for warning in (*settings.warnings, *_readable_secrets(settings)):
+    for warning in (*settings.warnings, *_readable_secrets(file, settings)):
         location, colon, words = _located(file, warning).partition(": ")
         click.echo(f"{location}{colon}warning: {words}", err=True)
     click.echo(f"{file}: valid")
@@ -122,16 +124,23 @@ def _located(file: Path, text: str) -> str:
     return formatting.escape_control_chars(text if text.startswith(f"{file}:") else f"{file}: {text}")
 
 
-def _readable_secrets(settings: Settings) -> Iterator[str]:
+def _readable_secrets(file: Path, settings: Settings) -> Iterator[str]:
     """Yield a warning for each secret file that other users of this machine can read."""
-    credentials = [each.credential for each in settings.accounts]
+    lines: dict[Location, int] = {}
+    if file.is_file():  # a pipe cannot be read again
+        load_yaml(read_text(file, str(file)), str(file), lines)
+    credentials: dict[Location, Credential] = {
+        ("accounts", index): each.credential for index, each in enumerate(settings.accounts)
+    }
     if settings.discovery is not None:
-        credentials.append(settings.discovery)
-    for credential in credentials:
+        credentials[("credential",)] = settings.discovery
+    for place, credential in credentials.items():
         secret = secret_of(credential)
         if not isinstance(secret, SecretFile):
             continue
         with contextlib.suppress(OSError):
             mode = stat.S_IMODE(secret.path.stat().st_mode)
             if mode & stat.S_IROTH:
-                yield f"{secret.path}: other users can read this secret (mode {mode:04o}); chmod 600 {secret.path}"
+                words = f"other users can read {secret.path} (mode {mode:04o}); chmod 600 {secret.path}"
+                key = next((each for each in lines if each[:-1] == place and str(each[-1]).endswith("_file")), None)
+                yield words if key is None else f"{file}:{lines[key]}: {path_of(key)}: {words}"
