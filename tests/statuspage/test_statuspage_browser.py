@@ -16,6 +16,7 @@ from statuspage.browser import Browser
 from statuspage.inventories import HOSTILE, account, disks_of, machine_of
 
 Fleet = tuple[AccountInventory, ...]
+RESET = "h2#disks + p > a:last-child"
 LOOKS: tuple[dict[str, Any], ...] = (
     {"scheme": "light"},
     {"scheme": "dark"},
@@ -86,7 +87,7 @@ def test_the_worst_disk_comes_first(browser: Browser, site: Callable[..., Any], 
     assert browser.texts(".verdict strong") == ["14 of 32 disks need attention."]
     browser.click(".verdict a")
     assert len(browser.texts("#disks ~ .scroll tbody tr")) == 14
-    browser.click("form > a")
+    browser.click(RESET)
     verdicts = browser.texts("#disks ~ .scroll tbody td:first-child")
     assert verdicts[:3] == ["never backed up", "never backed up", "backup missed"]
     assert verdicts[-1] == "well"
@@ -97,14 +98,19 @@ def test_a_visitor_searches_filters_and_sorts(browser: Browser, site: Callable[.
     """The search field, a finding, a column's head and the account's link each lead to what they promise."""
     served = site(*fleet)
     browser.open(served.url)
+    assert browser.texts("form") == []  # a page that loads itself again would empty it
+    browser.click("h2#disks + p > a")
     browser.fill("input[name=q]", "DB-01 postgresql")
     machines = browser.texts("#disks ~ .scroll tbody td:nth-child(2)")
     assert machines == ["db-01"] * 2
-    browser.open(served.url)
+    assert browser.evaluate("location.search").endswith("refresh=0&q=DB-01+postgresql&show=&account=&sort=")
+    browser.click("form > a")
     browser.click(".counts li:first-child a")
     assert browser.texts("#disks ~ .scroll tbody td:first-child") == ["never backed up"] * 2
     assert browser.evaluate("document.querySelector('select[name=show]').value") == "never_backed_up"
-    browser.click("form > a")
+    browser.open(served.url)
+    browser.click(".counts li:first-child a")
+    browser.click(RESET)
     browser.click("thead a[href*='sort=size']")
     assert browser.texts("h2#disks") == ["Disks, by size"]
     assert browser.evaluate("document.querySelector('[aria-sort]').ariaSort") == "descending"
@@ -138,7 +144,11 @@ def test_hostile_names_are_only_shown(browser: Browser, site: Callable[..., Any]
     shown = "\n".join(browser.texts("main"))
     assert "{{ 7 * 7 }}" in shown
     assert "\\x1b[31m\\x00\\x9b\\u202egnp.exe" in shown
-    browser.open(served.url + "?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E&account=%22onload=%22&sort=%3C&show=%00")
+    hostile = "q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E&account=%22onload=%22&sort=%3C&show=%00"
+    browser.open(f"{served.url}?{hostile}")
+    assert browser.texts("h2#disks ~ p")[1] == '0 of 8 disks with “"><script>alert(1)</script>”.'
+    assert browser.seen()["complaints"] == []
+    browser.open(f"{served.url}?{hostile}&refresh=0")
     assert browser.evaluate("document.querySelector('input[name=q]').value") == '"><script>alert(1)</script>'
     assert browser.seen()["complaints"] == []
 

@@ -84,9 +84,14 @@ def test_a_disk_says_what_is_wrong_and_what_helps(browser: Browser, site: Callab
 def test_a_disk_that_is_not_there_is_said_so(browser: Browser, site: Callable[..., Any], fleet: Fleet) -> None:
     """Neither an unknown id, nor that of another account's disk, nor markup in its place shows a disk."""
     served = site(*fleet)
-    for query in ("account=4243&disk=10003", "disk=10003", "account=4242&disk=<script>alert(1)</script>"):
+    for query, words in (
+        ("account=4243&disk=10003", "Account 4243 has no disk 10003."),
+        ("disk=10003", "Account is not watched here."),
+        ("account=4242&disk=<script>alert(1)</script>", "Account 4242 has no disk <script>alert(1)</script>."),
+    ):
+        assert requests.get(f"{served.url}?{query}", timeout=20).status_code == 404
         browser.open(f"{served.url}?{query}")
-        assert "has no disk" in browser.texts(".verdict")[0]
+        assert browser.texts(".verdict strong") == [words]
         assert browser.texts("dt, .command, script") == []
         assert browser.barriers() == []
 
@@ -103,7 +108,8 @@ def test_what_cannot_be_read_stands_on_a_disks_page(
     assert browser.texts("h2")[0] == "What was found"
     served.clock.ahead = 3600.0
     browser.open(page)
-    assert "as far as is known now" in browser.texts(".verdict")[0]
+    assert browser.texts(".verdict strong") == ["Account 4242 has disks that are not known now."]
+    assert requests.get(page, timeout=20).status_code == 503
     assert browser.texts(".problems li") != []
     assert browser.barriers() == []
 

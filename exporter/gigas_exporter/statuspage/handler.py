@@ -33,30 +33,31 @@ class StatusPageHandler:
     def __init__(self, page: StatusPage) -> None:
         self._page = page
         self._lock = FairLock(_MAX_WAITING)
-        self._cache: OrderedDict[Query, tuple[State, bytes]] = OrderedDict()
+        self._cache: OrderedDict[Query, tuple[State, Response]] = OrderedDict()
 
     async def __call__(self, request: Request) -> Response:
         """Return the page that is asked for, or 503 when too many wait."""
         query = Query.from_params(request.query)
         try:
-            body = self._cached(query)
-            if body is None:
+            response = self._cached(query)
+            if response is None:
                 async with self._lock.hold(request.client):
-                    body = self._cached(query) or await self._render(query)
+                    response = self._cached(query) or await self._render(query)
         except BusyError:
             text = "too many ask for this page"
             return text_response(HTTPStatus.SERVICE_UNAVAILABLE, text, retry_after="1")
-        return Response(HTTPStatus.OK, self._page.headers(query), (body,))
+        return response
 
-    def _cached(self, query: Query) -> bytes | None:
-        state, body = self._cache.get(query, (None, b""))
-        return body if state == self._page.state() else None
+    def _cached(self, query: Query) -> Response | None:
+        state, response = self._cache.get(query, (None, None))
+        return response if state == self._page.state() else None
 
-    async def _render(self, query: Query) -> bytes:
+    async def _render(self, query: Query) -> Response:
         state = self._page.state()  # before the page, so that it is never taken for newer than it is
-        body = await asyncio.to_thread(self._page.render, query)
-        self._cache[query] = state, body
+        status, body = await asyncio.to_thread(self._page.render, query)
+        response = Response(status, self._page.headers(query), (body,))
+        self._cache[query] = state, response
         self._cache.move_to_end(query)
         if len(self._cache) > _CACHE_SIZE:
             self._cache.popitem(last=False)
-        return body
+        return response

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -119,15 +120,15 @@ class StatusPage:
         """Return what every page of the same query is the same for; it may be asked for from any thread."""
         return self._source.version, int(self._clock.wall() // _SHARED_SECONDS)
 
-    def render(self, query: Query) -> bytes:
-        """Return the page that is asked for, as UTF-8."""
+    def render(self, query: Query) -> tuple[HTTPStatus, bytes]:
+        """Return the page that is asked for, as UTF-8: 404 for a disk that is not there, 503 for one not known now."""
         snapshot = self._current()
         context = _disk(snapshot, query) if query.disk else _fleet(snapshot, query)
         template = self._templates.get_template("disk.html.j2" if query.disk else "page.html.j2")
         html = template.render(
             query=query, read=snapshot.read, now=formatting.format_timestamp(snapshot.wall), **context
         )
-        return html.encode("utf-8", "replace")
+        return context.get("status", HTTPStatus.OK), html.encode("utf-8", "replace")
 
     def _current(self) -> _Snapshot:
         state = self.state()
@@ -227,7 +228,11 @@ def _disk(snapshot: _Snapshot, query: Query) -> Mapping[str, Any]:
     account = next((each for each in snapshot.accounts if each["id"] == query.account), None)
     context = {"report": report, "problems": account["errors"] if account is not None else ()}
     if report is None:
-        return context
+        if account is None:
+            return {**context, "status": HTTPStatus.NOT_FOUND, "why": "is not watched here"}
+        if account["known"]:
+            return {**context, "status": HTTPStatus.NOT_FOUND, "why": f"has no disk {query.disk}"}
+        return {**context, "status": HTTPStatus.SERVICE_UNAVAILABLE, "why": "has disks that are not known now"}
     inventory = next(each for each in snapshot.inventories if each.account.id == query.account)
     return {**context, **describe_disk(report, inventory, snapshot.wall)}
 
