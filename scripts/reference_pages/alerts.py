@@ -43,8 +43,8 @@ the future. The limits of alerts about accounts and exporters are in the express
 2. Prometheus reads it at the next scrape and evaluation (1m), and waits for the time in `for`.
 3. Alertmanager waits for its `group_wait`.
 
-With the defaults, 1 and 2 take at most 8 minutes for an error of a disk, 18 for a backup that is too old, and 12 for one
-that failed.
+With the defaults, 1 and 2 take at most 8 minutes for an error of a disk, 18 for a backup that is too old, and 12 for
+one that failed.
 
 An alert ends when its cause is gone and `keep_firing_for` has passed. GigasInventoryShrank, GigasDiskDisappeared,
 GigasDiskAutobackupTurnedOff and GigasDiskBackupsDropped compare with an hour ago: they end by themselves an hour later,
