@@ -20,12 +20,12 @@ from gigas_exporter.cli.output import render_json, render_yaml
 from gigas_exporter.cli.usage import CommandGroup
 from gigas_exporter.config import FLAGS, Settings, load_settings
 from gigas_exporter.config.load import load_config
-from gigas_exporter.config.validation_errors import Location, path_of
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.files import read_text, write_atomic
 from gigas_exporter.gigas import Credential, SecretFile
+from gigas_exporter.validation_errors import path_of
 from gigas_exporter.web import load_web_config
-from gigas_exporter.yaml_loader import load_yaml
+from gigas_exporter.yaml_loader import Location, load_yaml
 
 __all__ = ["config"]
 
