@@ -52,7 +52,7 @@ _MAY_IMPORT: dict[str, set[str]] = {
         "web",
     },
     "cli": {*_DOMAIN, "app", "bundle", "config", "decode", "files", "gigas", "formatting", "logs", "metrics", "poller"}
-    | {"report", "simulator", "yaml_loader", "web"},
+    | {"report", "simulator", "validation_errors", "yaml_loader", "web"},
     "__main__": {"cli"},
     "__init__": set(),
 }
