@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gigas_exporter.decode import SIZE_UNITS, Decoder, DecodeSettings, decode_backup, decode_disk
+from gigas_exporter.decode import SIZE_UNITS, Decoder, DecodeSettings, decode_array, decode_backup, decode_disk
 from gigas_exporter.decode import decode_virtual_machine as decode_machine
 from gigas_exporter.model import Backup, Disk
 
@@ -91,6 +92,45 @@ def test_a_value_that_is_not_understood_is_not_known(field: str, value: object) 
     assert found.missing == frozenset()
     assert invalid == {field: 1}
     assert getattr(found, field.replace("disk_size", "size_bytes")) == (LONG[:256] if value == LONG else None)
+
+
+@pytest.mark.parametrize(
+    ("field", "first", "last"),
+    [
+        ("error", "true", "false"),
+        ("error", "false", "null"),
+        ("locked", "true", "false"),
+        ("autobackup", "false", "true"),
+        ("is_swap", "1", "0"),
+        ("is_swap", "0", "false"),
+        ("mount_point", '"/a"', '"/b"'),
+        ("virtual_machine_id", "5", "6"),
+        ("status", '"error"', '"built"'),
+        ("created_at", '"2026-01-01T00:00:00Z"', '"2026-01-02T00:00:00Z"'),
+    ],
+)
+def test_a_field_with_two_values_is_not_known(field: str, first: str, last: str) -> None:
+    """Which of them is meant is not; the same value twice is that value."""
+    rest = json.dumps({name: value for name, value in KNOWN.items() if name != field}).strip("{}")
+
+    def read(*values: str) -> tuple[Disk, Counter[str]]:
+        members = "".join(f', "{field}": {value}' for value in values)
+        (raw,) = decode_array(f"[{{{rest}{members}}}]".encode(), "list_disks")
+        invalid: Counter[str] = Counter()
+        found = Decoder().disk(raw, invalid)
+        assert found is not None
+        return found, invalid
+
+    twice, invalid = read(first, last)
+    assert field in twice.unknown
+    assert invalid[field] == 1
+    assert read(last, last) == read(last)
+
+
+def test_two_ids_are_none() -> None:
+    """And the list with such an item is not whole."""
+    (raw,) = decode_array(b'[{"id": 1, "id": 2}]', "list_disks")
+    assert Decoder().disk(raw, Counter()) is None
 
 
 def test_a_date_ahead_is_known() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 from gigas_exporter.decode.fields import kind_of
 from gigas_exporter.errors import DecodeError
@@ -24,7 +25,7 @@ def decode_json(body: bytes, operation: str) -> object:
     if _values_at_most(body) > MAX_VALUES:
         raise DecodeError("body", f"the answer to {operation} holds more than {MAX_VALUES} values")
     try:
-        return json.loads(body.removeprefix(_BYTE_ORDER_MARK).decode("utf-8"))
+        return json.loads(body.removeprefix(_BYTE_ORDER_MARK).decode("utf-8"), object_pairs_hook=_object)
     except UnicodeDecodeError:
         detail = "is not UTF-8"
     except RecursionError:
@@ -32,6 +33,15 @@ def decode_json(body: bytes, operation: str) -> object:
     except ValueError:
         detail = "is not JSON" if body.strip() else "is empty"
     raise DecodeError("body", f"the answer to {operation} {detail}")
+
+
+def _object(members: list[tuple[str, object]]) -> dict[str, object]:
+    """Return an object; a name that stands in it with different values has NaN, which no field understands."""
+    value = dict(members)
+    if len(value) < len(members):
+        contradicted = {name for name, each in members if repr(each) != repr(value[name])}
+        value.update(dict.fromkeys(contradicted, math.nan))
+    return value
 
 
 def _values_at_most(body: bytes) -> int:
