@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import socket
 import statistics
 import subprocess
@@ -23,6 +24,7 @@ from typing import Any, Final
 
 import requests
 
+from gigas_exporter.inventory import RESOURCES
 from gigas_exporter.simulator import SimulatedCloud
 from support.certificates import self_signed
 from support.programs import account_environment, await_true, free_port, running, tool
@@ -85,6 +87,13 @@ class _Served:
         status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
         return int(status.split("VmRSS:")[1].split()[0]) * 1024
 
+    @property
+    def connections(self) -> int:
+        """How many connections of clients the exporter has not closed yet."""
+        port, listening, nobody = f":{self.address[1]:04X}", "0A", "0"
+        rows = (row.split() for row in Path(f"/proc/{self.pid}/net/tcp").read_text(encoding="ascii").splitlines()[1:])
+        return sum(row[1].endswith(port) and row[3] != listening and row[9] != nobody for row in rows)
+
     def scrape(self) -> tuple[bool, float]:
         """Return whether a scrape on a connection of its own was answered whole, and what it took."""
         began = time.monotonic()
@@ -106,11 +115,13 @@ class _Served:
         taken = [(answer[:2] == ["0", "200"], float(answer[2])) for answer in answers]
         return taken + [(False, math.inf)] * (count - len(taken))
 
-    def is_full(self, disks: int) -> bool:
-        """Whether the backups of about all disks are shown."""
+    def has_read_all(self) -> bool:
+        """Whether each resource was read whole: until then its memory grows by itself."""
         with suppress(requests.RequestException):
             answer = requests.get(f"{self.url}/metrics", timeout=10, verify=self._verify)
-            return answer.text.count("gigas_disk_backup_age_seconds{") > disks // 2
+            return len(re.findall(r"^gigas_exporter_poll_success\{.*\} 1$", answer.text, re.MULTILINE)) == len(
+                RESOURCES
+            )
         return False
 
 
@@ -178,7 +189,7 @@ def measure(
         command = [sys.executable, "-m", "gigas_exporter", "serve", *flags]
         with running(command, directory, account_environment(cloud)) as process:
             served = _Served(process.popen.pid, url, authority)
-            await_true(lambda: served.is_full(disks), seconds=60)
+            await_true(served.has_read_all, seconds=60)
             for name, attack in (_TLS if tls else _PLAIN).items():
                 with attack(served.address):
                     taken = [served.scrape() for _ in range(scrapes)]
@@ -200,7 +211,7 @@ def _web_config(certificate: Path) -> Path:
 
 def _figures(name: str, taken: list[tuple[bool, float]], served: _Served) -> Figures:
     end = time.monotonic() + _RECOVERY_SECONDS
-    while len(os.listdir(f"/proc/{served.pid}/task")) > _HELD // 10 and time.monotonic() < end:  # noqa: PTH208
+    while served.connections and time.monotonic() < end:  # their responses are in memory for as long
         time.sleep(0.1)
     times = [seconds for _, seconds in taken]
     answered = sum(good for good, _ in taken)
