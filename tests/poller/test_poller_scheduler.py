@@ -13,6 +13,7 @@ import pytest
 from gigas_exporter.clock import SystemClock
 from gigas_exporter.poller.scheduler import PollTask, Scheduler, poll_deadline
 from support.polling import await_true
+from support.timing import within
 
 Run = Callable[[Callable[[], bool]], bool]
 
@@ -131,6 +132,26 @@ def test_accounts_that_hang_share_one_slot_and_have_one_try(scheduler: Scheduler
     assert max(at_once for _, at_once in polls[:6]) == 3
     assert {at_once for _, at_once in polls[9:]} == {1}
     assert not any(may_retry for may_retry, _ in polls[9:])
+
+
+def test_a_worker_that_never_begins_is_a_stall(scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python waits for ever for a thread that the system had no memory for; it is told, and holds up no shutdown."""
+    began, release = threading.Event(), threading.Event()
+    monkeypatch.setattr("gigas_exporter.poller.scheduler._STALLED_SECONDS", 0.2)
+
+    def start(_: threading.Thread) -> None:
+        began.set()
+        release.wait(20.0)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    tasks = [task(lambda _: False)]
+    scheduler.add(tasks)
+    await_true(began.is_set)
+    await_true(scheduler.is_stalled)
+    with within(2.0):
+        scheduler.remove(tasks)
+        scheduler.stop(0.2)
+    release.set()
 
 
 def test_one_lost_response_costs_no_turn_of_all_that_hang(scheduler: Scheduler) -> None:

@@ -198,11 +198,11 @@ class Scheduler:
             with self._lock:
                 now = self._clock.monotonic()
                 self._queue_due(now)
-                self._start_ready(now)
+                needs_worker = self._start_ready(now)
                 seconds = min(self._later[0][0] - now if self._later else _IDLE_SECONDS, self._abort_slow(now))
-                if self._lacks_threads:
-                    seconds = min(seconds, _THREAD_RETRY_SECONDS)
-            self._clock.wait(self._wake, seconds)
+            if needs_worker and self._add_worker():
+                continue
+            self._clock.wait(self._wake, min(seconds, _THREAD_RETRY_SECONDS) if needs_worker else seconds)
         for _ in self._workers:
             self._queue.put(None)
 
@@ -216,7 +216,8 @@ class Scheduler:
                     self._progress_at = now
                 insort(self._ready, task, key=lambda each: each.key)
 
-    def _start_ready(self, now: float) -> None:
+    def _start_ready(self, now: float) -> bool:
+        """Start what may run; return whether it takes another worker."""
         full: set[Hashable] = set()
         for task in list(self._ready):
             kind = task.credential, task.is_long, task.hangs, task.answered
@@ -225,11 +226,12 @@ class Scheduler:
             limits = self._limits(task)
             if any(self._counts[key] >= limit for key, limit in limits):
                 full.add(kind)
-            elif self._has_worker():
+            elif len(self._running) < len(self._workers):
                 self._ready.remove(task)
                 self._start(task, tuple(key for key, _ in limits), now)
             else:
-                return
+                return len(self._workers) < self._max_workers
+        return False
 
     def _start(self, task: PollTask, counted: tuple[Hashable, ...], now: float) -> None:
         task.is_queued, task.started_at, task.began = False, now, True
@@ -276,12 +278,8 @@ class Scheduler:
             limits.append(("hung", self._max_workers // 4))
         return limits
 
-    def _has_worker(self) -> bool:
-        """Return whether a worker is free, having started one where there may be more."""
-        if len(self._running) < len(self._workers):
-            return True
-        if len(self._workers) == self._max_workers:
-            return False
+    def _add_worker(self) -> bool:
+        """Start a worker, without the lock: Python waits for ever for a thread that the system had no memory for."""
         worker = threading.Thread(target=self._work, name=f"poll-{len(self._workers)}", daemon=True)
         try:
             worker.start()
@@ -290,8 +288,9 @@ class Scheduler:
             log("cannot start a poll worker", workers=len(self._workers), error=str(error))
             self._lacks_threads = True
             return False
-        self._lacks_threads = False
-        self._workers.append(worker)
+        with self._lock:
+            self._lacks_threads = False
+            self._workers.append(worker)
         return True
 
     def _work(self) -> None:
