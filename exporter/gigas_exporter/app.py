@@ -141,9 +141,9 @@ class ExporterApp:
         """Wait for a signal; a shutdown goes before reloads, and a reload waits for its distance from the last."""
         collect_at = self._clock.monotonic() + memory.COLLECTION_SECONDS
         while (info := signal.sigtimedwait(_SIGNALS, _REFRESH_SECONDS)) is None:
-            self._page.refresh()  # what time alone brings must not wait for a poll, nor a scrape for its rendering
+            _try(self._page.refresh)  # what time alone brings must not wait for a poll, nor a scrape for its rendering
             if self._clock.monotonic() >= collect_at:
-                memory.release_memory()
+                _try(memory.release_memory)
                 collect_at = self._clock.monotonic() + memory.COLLECTION_SECONDS
         if info.si_signo == signal.SIGHUP:
             wait_seconds = max(0.0, self._next_reload_at - self._clock.monotonic())
@@ -157,8 +157,8 @@ class ExporterApp:
         requests = self._take_reload_requests()
         self._notifier.reloading()
         try:
-            self._apply(self._load())
-            memory.release_memory()  # what was polled with before is old, and partly held by cycles
+            self._apply(self._read_settings())
+            _try(memory.release_memory)  # what was polled with before is old, and partly held by cycles
             error = None
         except GigasError as problem:
             error = str(problem)
@@ -168,6 +168,19 @@ class ExporterApp:
             self._notifier.ready()
             for request in requests:
                 request.set_result(error)
+
+    def _read_settings(self) -> Settings:
+        """Read the settings; an error that nobody foresaw, such as a lack of memory, is one of the reload, too.
+
+        Raises:
+            GigasError: They cannot be used; nothing has changed by then.
+        """
+        try:
+            return self._load()
+        except GigasError:
+            raise
+        except Exception as error:  # noqa: BLE001  # a reload must not end the exporter
+            raise ConfigError(f"unexpected {type(error).__name__} at {formatting.error_location(error)}") from None
 
     def _take_reload_requests(self) -> list[Future[str | None]]:
         with self._lock:
@@ -198,6 +211,14 @@ class ExporterApp:
             request.set_result("the exporter is shutting down")
         self._server.close(_GRACE_SECONDS)
         self._service.stop()
+
+
+def _try(action: Callable[[], object]) -> None:
+    """Do what can be done again later: an error of it, such as a lack of memory, must not end the exporter."""
+    try:
+        action()
+    except Exception as error:  # noqa: BLE001
+        _log.error("Unexpected error", error=type(error).__name__, place=formatting.error_location(error))
 
 
 def block_signals() -> None:

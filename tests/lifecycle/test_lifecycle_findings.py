@@ -1,9 +1,10 @@
-"""What time alone brings is rendered between polls and scrapes."""
+"""What the thread that waits for signals does beside reloads, and errors of it that nobody foresaw."""
 
 from __future__ import annotations
 
 import signal
 import threading
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,15 +12,21 @@ import pytest
 
 from gigas_exporter import app, memory
 from gigas_exporter.clock import SystemClock
+from gigas_exporter.errors import ConfigError
 
 
 def test_the_page_is_refreshed_while_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The thread that waits for signals refreshes the page, and frees memory less often."""
+    """The thread that waits for signals refreshes the page, and frees memory less often; it outlives both failing."""
     refreshed, collected = threading.Event(), threading.Event()
+
+    def fail_after(done: threading.Event) -> None:
+        done.set()
+        raise MemoryError
+
     monkeypatch.setattr(app, "_REFRESH_SECONDS", 0.01)
     monkeypatch.setattr(memory, "COLLECTION_SECONDS", 0.03)
-    monkeypatch.setattr(memory, "release_memory", collected.set)
-    waiting: Any = SimpleNamespace(_page=SimpleNamespace(refresh=refreshed.set), _clock=SystemClock())
+    monkeypatch.setattr(memory, "release_memory", partial(fail_after, collected))
+    waiting: Any = SimpleNamespace(_page=SimpleNamespace(refresh=partial(fail_after, refreshed)), _clock=SystemClock())
     received: list[signal.Signals] = []
 
     def wait() -> None:
@@ -34,3 +41,14 @@ def test_the_page_is_refreshed_while_nothing_happens(monkeypatch: pytest.MonkeyP
     signal.pthread_kill(thread.ident, signal.SIGTERM)
     thread.join(10)
     assert received == [signal.SIGTERM]
+
+
+def test_a_reload_without_memory_fails_and_ends_nothing() -> None:
+    """So with any error that nobody foresaw while the settings are read: nothing has changed by then."""
+
+    def load() -> None:
+        raise MemoryError
+
+    reading: Any = SimpleNamespace(_load=load)
+    with pytest.raises(ConfigError, match=r"^unexpected MemoryError at .*test_lifecycle_findings.py:"):
+        app.ExporterApp._read_settings(reading)
