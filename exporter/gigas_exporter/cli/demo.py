@@ -116,15 +116,15 @@ and open http://127.0.0.1:10063/ in a browser.""",
     is_flag=True,
     envvar="GIGAS_WITH_PROMETHEUS",
     show_envvar=True,
-    help="Also start the Prometheus (and Alertmanager) on the PATH, with the rules and compressed times.",
+    help="Also start the Prometheus (and Alertmanager) on the PATH, with the rules and shortened times.",
 )
 @_world_options
 @settings_options(("web", "poll", "api", "log"), without=("api.url", "web.config.file"), defaults=_DEFAULTS)
 def demo(*, with_prometheus: bool, **options: Any) -> None:
     """Run the exporter against a simulated cloud: no account, no network, no set-up.
 
-    The fleet lives: backups are made, rotate and fail, a disk has its error flag set, one was never backed up. It
-    listens on 127.0.0.1 only, unless told otherwise.
+    Backups are made, rotate and fail; one disk has an error, one was never backed up. It listens on 127.0.0.1 only,
+    unless told otherwise.
     """
     prometheus = find_prometheus() if with_prometheus else None
     fleet = {
@@ -210,20 +210,20 @@ def _greeting(url: str, world: SimulatedCloud, simulator_url: str, started: Moni
     addresses = [urlsplit(url).netloc, *(started.addresses if started is not None else ())]
     tunnels = " ".join(f"-L {address.rpartition(':')[2]}:{address}" for address in addresses)
     return f"""\
-A simulated Gigas cloud with a living fleet of disks is being watched. Open:
+The exporter runs and watches the disks of a simulated Gigas cloud. Open:
 
-  {url}/            the fleet, worst disk first
+  {url}/            all disks, worst first
   {url}/metrics     what Prometheus scrapes
 
-Act on it from another terminal:
+To use the other commands, run in another terminal:
 
 {path}  export GIGAS_API_URL={simulator_url} GIGAS_ACCOUNT_ID={first} GIGAS_API_KEY={world.api_key}
   {command} check
   {command} disks list
 
-The command that an alert names works there as it stands.
+The command that an alert names works there, too.
 {"" if started is None else _alert_greeting(command, world, started)}
-To see it from your own machine, over ssh:
+If this is a remote machine, run on your own machine to open these addresses there:
 
   ssh {tunnels} {socket.gethostname()}
 
@@ -237,18 +237,18 @@ def _alert_greeting(command: str, world: SimulatedCloud, started: Monitoring) ->
     stale = next((disk for disk, story in world.stories.items() if story == "stale" and disk in mine), None)
     if stale is None:
         return ""
-    alertmanager = "" if started.alertmanager is None else f"\n  {started.alertmanager}/      what people would be told"
+    alertmanager = "" if started.alertmanager is None else f"\n  {started.alertmanager}/      what people would get"
     return f"""
-Prometheus evaluates the alert rules, with their times compressed to seconds:
+Prometheus runs, too, with the alert rules; their waiting times are shortened to seconds:
 
-  {started.prometheus}/alerts   what fires{alertmanager}
+  {started.prometheus}/alerts   the alerts that fire{alertmanager}
 
-Within a minute GigasDiskBackupStale fires for disk {stale}. Run its command in the other terminal,
-which shows the disk and asks:
+Within a minute the alert GigasDiskBackupStale fires for disk {stale}. Run its command in the other
+terminal. It shows the disk and asks; answer y:
 
   {command} disks backup --account {first} {stale} --wait
 
-and see the alert resolve within another minute.
+Within another minute the alert ends.
 """
 
 
