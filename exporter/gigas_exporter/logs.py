@@ -141,7 +141,7 @@ class _QueueHandler(logging.Handler):
         try:
             self._lines.put_nowait(self.format(record) + "\n")
         except queue.Full:
-            _QueueHandler.dropped += 1  # exact: logging holds the handler's lock
+            self._count_dropped()
 
     def flush(self) -> None:
         """Wait a second at most for queued lines."""
@@ -156,10 +156,17 @@ class _QueueHandler(logging.Handler):
 
     def _write_lines(self) -> None:
         while (line := self._lines.get()) is not None:
-            with suppress(OSError, ValueError):
+            try:
                 _write(self.stream, line)
+            except (OSError, ValueError):  # a full disk, a reader that is gone, a closed stream
+                self._count_dropped()
             self._lines.task_done()
         self._lines.task_done()
+
+    def _count_dropped(self) -> None:
+        self.acquire()
+        _QueueHandler.dropped += 1
+        self.release()
 
 
 def _write(stream: TextIO, line: str) -> None:

@@ -91,15 +91,19 @@ def test_a_log_that_nobody_reads_stops_nothing(tmp_path: Path, cloud: SimulatorS
             os.close(writing)
 
 
-def test_dropped_lines_are_counted_from_the_start(tmp_path: Path, cloud: SimulatorServer) -> None:
-    """The counter is there at 0."""
+@pytest.mark.parametrize(("file", "are_dropped"), [(os.devnull, False), ("/dev/full", True)])
+def test_dropped_lines_are_counted(tmp_path: Path, cloud: SimulatorServer, file: str, are_dropped: bool) -> None:
+    """Those that a full disk does not take, too; the counter is there at 0."""
     port = free_port()
     command = [*COMMAND[:-1], f"--web.listen-address=127.0.0.1:{port}"]
     environ = account_environment(cloud)
-    with subprocess.Popen(command, env=environ, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+    with (
+        Path(file).open("wb") as stream,
+        subprocess.Popen(command, env=environ, cwd=tmp_path, stderr=stream) as process,
+    ):
         try:
             await_true(lambda: answers(f"http://127.0.0.1:{port}/-/ready"))
             text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
         finally:
             process.terminate()
-    assert metric(text, "gigas_exporter_log_lines_dropped_total") == 0
+    assert (metric(text, "gigas_exporter_log_lines_dropped_total") != 0) == are_dropped

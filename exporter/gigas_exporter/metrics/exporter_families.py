@@ -180,7 +180,7 @@ RELOAD_SUCCESS_TIMESTAMP = _own(
 )
 LOG_LINES_DROPPED = _own(
     "gigas_exporter_log_lines_dropped_total",
-    "Log lines that were dropped because nothing read standard error fast enough.",
+    "Log lines that were dropped because standard error did not take them.",
     (),
     "count",
 )
