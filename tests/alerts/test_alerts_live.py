@@ -84,7 +84,7 @@ def _healthy_disk(world: SimulatedCloud) -> str:
     kept = next(
         disk.id
         for disk in world.disks(ACCOUNT)
-        if disk.id not in world.stories and disk.virtual_machine_id and disk.autobackup and not disk.is_swap
+        if disk.id not in world.scenarios and disk.virtual_machine_id and disk.autobackup and not disk.is_swap
     )
     for disk in world.disks(ACCOUNT):
         if disk.id != kept:

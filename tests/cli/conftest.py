@@ -84,9 +84,9 @@ def run(cloud: SimulatorServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 def told(cloud: SimulatorServer) -> Callable[[str], str]:
     """Return the id of the first account's disk that has a trouble, by the trouble's name."""
 
-    def find(story: str) -> str:
+    def find(scenario: str) -> str:
         mine = {disk.id for disk in cloud.world.disks(ACCOUNT)}
-        return next(disk for disk, each in cloud.world.stories.items() if each == story and disk in mine)
+        return next(disk for disk, each in cloud.world.scenarios.items() if each == scenario and disk in mine)
 
     return find
 

@@ -14,7 +14,7 @@ import pytest
 from cli.conftest import ACCOUNT, HOSTILE_TEXT, Run
 from support.simulator import SimulatorServer
 
-STORIES = {
+SCENARIOS = {
     "stale": "backup stale",
     "never": "never backed up",
     "error": "disk error",
@@ -50,13 +50,13 @@ def test_a_shard_that_owns_no_account_has_checked_nothing(run: Run) -> None:
 
 
 def test_every_trouble_is_found(run: Run, told: Callable[[str], str]) -> None:
-    """Each story of the world is told by its finding, worst first, and the exempt disk says why."""
+    """Each scenario of the world is told by its finding, worst first, and the exempt disk says why."""
     outcome = run("check", "--output", "json")
     assert outcome.status == 1
     records = json.loads(outcome.out)
     found = {record["disk_id"]: record for record in records}
-    for story, finding in STORIES.items():
-        assert finding in found[told(story)]["findings"], story
+    for scenario, finding in SCENARIOS.items():
+        assert finding in found[told(scenario)]["findings"], scenario
     exempt = [record for record in records if record["findings"] == ["exempt"]]
     assert exempt
     assert {record["reason"] for record in exempt} == {"swap needs no backup"}

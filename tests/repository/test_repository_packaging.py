@@ -1,4 +1,4 @@
-"""Version, dependencies and locks tell one story."""
+"""Version, dependencies and locks agree."""
 
 from __future__ import annotations
 

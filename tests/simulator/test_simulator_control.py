@@ -16,7 +16,7 @@ def test_the_state_is_the_truth_without_secrets(call: Any, world: SimulatedCloud
     """Everything that the world holds is told in one form, whole or for one account, and no secret with it."""
     state = call.get("/_sim/state").json()
     assert [account["id"] for account in state["accounts"]] == ["4242", "4243"]
-    assert (state["now"], state["speed"], state["seed"], state["stories"]) == (world.now(), 1.0, 7, world.stories)
+    assert (state["now"], state["speed"], state["seed"], state["scenarios"]) == (world.now(), 1.0, 7, world.scenarios)
     one = call.get("/_sim/state", account="4243")
     (account,) = one.json()["accounts"]
     assert [disk["id"] for disk in account["disks"]] == [disk.id for disk in world.disks("4243")]

@@ -14,9 +14,9 @@ HOUR = 3600.0
 DAY = 86_400.0
 
 
-def _by_story(world: SimulatedCloud, account_id: str = "4242") -> dict[str, str]:
+def _by_scenario(world: SimulatedCloud, account_id: str = "4242") -> dict[str, str]:
     own = {disk.id for disk in world.disks(account_id)}
-    return {story: disk_id for disk_id, story in world.stories.items() if disk_id in own}
+    return {scenario: disk_id for disk_id, scenario in world.scenarios.items() if disk_id in own}
 
 
 def _of(world: SimulatedCloud, disk_id: str) -> tuple[Backup, ...]:
@@ -45,12 +45,12 @@ def test_the_seed_decides_the_world_for_all_time(clock: Any) -> None:
 
 @pytest.mark.parametrize("disks", [0, 1, 2, 5, 12, 13, 40])
 def test_a_world_has_exactly_the_disks_asked_for(clock: Any, disks: int) -> None:
-    """The number of disks counts all accounts together, and small fleets get the first stories."""
+    """The number of disks counts all accounts together, and small fleets get the first scenarios."""
     world = SimulatedCloud(disks=disks, accounts=3, clock=clock)
     assert sum(len(world.disks(account)) for account in world.account_ids) == disks
     for seed in range(10):
-        assert len(SimulatedCloud(seed, disks, clock=clock).stories) == max(0, min(disks - 2, 13))
-    assert SimulatedCloud(disks=disks, clock=clock, eventful=False).stories == {}
+        assert len(SimulatedCloud(seed, disks, clock=clock).scenarios) == max(0, min(disks - 2, 13))
+    assert SimulatedCloud(disks=disks, clock=clock, eventful=False).scenarios == {}
 
 
 def test_an_impossible_world_is_refused() -> None:
@@ -68,36 +68,36 @@ def test_an_impossible_world_is_refused() -> None:
 
 
 def test_trouble_is_there_from_the_first_second(world: SimulatedCloud, clock: Any) -> None:
-    """Each story is visible in the data at once."""
+    """Each scenario is visible in the data at once."""
     disks = {disk.id: disk for disk in world.disks("4242")}
-    story = _by_story(world)
+    scenario = _by_scenario(world)
     now = clock()
-    assert 26 * HOUR < now - _newest_usable(world, story["stale"]) < 52 * HOUR
-    assert now - _newest_usable(world, story["missed"]) > 52 * HOUR
-    assert disks[story["never"]].autobackup
-    assert _of(world, story["never"]) == ()
-    assert now - (disks[story["never"]].created_at or now) > 30 * DAY
-    assert disks[story["error"]].error
-    assert disks[story["locked"]].locked
-    assert now - (disks[story["locked"]].updated_at or now) > 2 * HOUR
-    assert not disks[story["unprotected"]].autobackup
-    assert not disks[story["unprotected"]].is_swap
-    assert [backup.backup_type for backup in _of(world, story["unprotected"])] == ["gigas"]
-    assert _of(world, story["failed"])[-1].status == "failed"
-    assert _of(world, story["unfinished"])[-1].status == "running"
-    assert disks[story["detached"]].virtual_machine_id is None
-    assert '"' in (disks[story["hostile"]].mount_point or "")
+    assert 26 * HOUR < now - _newest_usable(world, scenario["stale"]) < 52 * HOUR
+    assert now - _newest_usable(world, scenario["missed"]) > 52 * HOUR
+    assert disks[scenario["never"]].autobackup
+    assert _of(world, scenario["never"]) == ()
+    assert now - (disks[scenario["never"]].created_at or now) > 30 * DAY
+    assert disks[scenario["error"]].error
+    assert disks[scenario["locked"]].locked
+    assert now - (disks[scenario["locked"]].updated_at or now) > 2 * HOUR
+    assert not disks[scenario["unprotected"]].autobackup
+    assert not disks[scenario["unprotected"]].is_swap
+    assert [backup.backup_type for backup in _of(world, scenario["unprotected"])] == ["gigas"]
+    assert _of(world, scenario["failed"])[-1].status == "failed"
+    assert _of(world, scenario["unfinished"])[-1].status == "running"
+    assert disks[scenario["detached"]].virtual_machine_id is None
+    assert '"' in (disks[scenario["hostile"]].mount_point or "")
     assert any("\n" in (machine.label or "") for machine in world.machines("4242"))
-    *_, before, last = _of(world, story["shrunk"])
+    *_, before, last = _of(world, scenario["shrunk"])
     assert (last.size_bytes or 0) * 10 < (before.size_bytes or 0)
-    assert now - (disks[story["new"]].created_at or 0) < HOUR
-    assert _of(world, story["new"]) == ()
+    assert now - (disks[scenario["new"]].created_at or 0) < HOUR
+    assert _of(world, scenario["new"]) == ()
 
 
 def test_the_rest_is_healthy(world: SimulatedCloud, clock: Any) -> None:
-    """Disks without a story have seven completed daily backups, the last within a day, and no flag set."""
+    """Disks without a scenario have seven completed daily backups, the last within a day, and no flag set."""
     for disk in world.disks("4242"):
-        if disk.id in world.stories:
+        if disk.id in world.scenarios:
             continue
         assert (disk.error, disk.locked) == (False, False)
         backups = _of(world, disk.id)
@@ -186,12 +186,12 @@ def test_a_disk_that_comes_and_goes_may_be_taken_away_before(clock: Any) -> None
 
 
 def _ephemeral(world: SimulatedCloud) -> str:
-    return next(disk_id for disk_id, story in world.stories.items() if story == "ephemeral")
+    return next(disk_id for disk_id, scenario in world.scenarios.items() if scenario == "ephemeral")
 
 
 def test_a_schedule_that_ended_adds_nothing(call: Any, world: SimulatedCloud, clock: Any) -> None:
     """Once a stopped disk's backups are taken away, none comes any more, and the listing counts right."""
-    stale = _by_story(world)["stale"]
+    stale = _by_scenario(world)["stale"]
     others = int(call.get("/account/4242/backups").headers["X-Total"]) - len(_of(world, stale))
     world.remove_backups(stale)
     assert call.get("/account/4242/backups").headers["X-Total"] == str(others)

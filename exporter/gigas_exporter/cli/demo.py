@@ -234,7 +234,7 @@ Ctrl-C ends it.
 def _alert_greeting(command: str, world: SimulatedCloud, started: Monitoring) -> str:
     first = world.account_ids[0]
     mine = {disk.id for disk in world.disks(first)}
-    stale = next((disk for disk, story in world.stories.items() if story == "stale" and disk in mine), None)
+    stale = next((disk for disk, scenario in world.scenarios.items() if scenario == "stale" and disk in mine), None)
     if stale is None:
         return ""
     alertmanager = "" if started.alertmanager is None else f"\n  {started.alertmanager}/      what people would get"

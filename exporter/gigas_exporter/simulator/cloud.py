@@ -166,10 +166,10 @@ class SimulatedCloud:
             return tuple(machine.model for machine in _account(state, account_id).machines.values())
 
     @property
-    def stories(self) -> Mapping[str, str]:
+    def scenarios(self) -> Mapping[str, str]:
         """Disk id → its scenario, such as ``stale``; healthy disks are not in it."""
         with self._lock:
-            return {str(number): story for number, story in self._state.stories.items()}
+            return {str(number): scenario for number, scenario in self._state.scenarios.items()}
 
     # Changes
 

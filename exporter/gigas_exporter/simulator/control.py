@@ -112,7 +112,7 @@ class Control:
             if wanted in {None, account_id}
         ]
         facts = {"now": world.now(), "start": world.start, "speed": world.speed, "seed": world.seed}
-        return {**facts, "stories": dict(world.stories), "accounts": accounts}
+        return {**facts, "scenarios": dict(world.scenarios), "accounts": accounts}
 
     def _requests(self, _request: SimRequest) -> Fields:
         log = self._log

@@ -56,7 +56,7 @@ class CloudState:
 
     Attributes:
         now: Real UNIX seconds.
-        stories: Disk id → its scenario, without healthy disks.
+        scenarios: Disk id → its scenario, without healthy disks.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class CloudState:
         self.now = self._target = timeline.start
         self.accounts: dict[int, AccountRecord] = {}
         self.disks: dict[int, DiskRecord] = {}
-        self.stories: dict[int, str] = {}
+        self.scenarios: dict[int, str] = {}
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._sequence = itertools.count(1)
         self._indexes: dict[int, _BackupIndex] = {}
@@ -87,7 +87,7 @@ class CloudState:
             self.accounts[account.number] = account
             self.disks.update(account.disks)
             if eventful:
-                self.stories |= apply_scenarios(list(account.disks.values()), timeline.start, hostile=hostile)
+                self.scenarios |= apply_scenarios(list(account.disks.values()), timeline.start, hostile=hostile)
         self._disk_ids = itertools.count(FIRST_DISK + len(self.disks))
         self._backup_ids = itertools.count(_FIRST_HAND_MADE)
         if eventful:
@@ -121,8 +121,8 @@ class CloudState:
     def _start_events(self, account: AccountRecord) -> None:
         if len(account.disks) < _EVENTS_FROM:
             return
-        for number, story in self.stories.items():
-            if story == "ephemeral" and number in account.disks:
+        for number, scenario in self.scenarios.items():
+            if scenario == "ephemeral" and number in account.disks:
                 self.later(_LIFE_OF_EPHEMERAL / 2, partial(self._remove_ephemeral, account, number))
         self.later(_MAINTENANCE_EVERY, partial(self._run_maintenance, account, 1))
 
@@ -130,7 +130,7 @@ class CloudState:
         """Lock one of the account's healthy disks for a while; after a long jump of time, many turns are left out."""
         order = self.ordered(account)
         disk = order[draw(self.timeline.seed, account.number, turn) % len(order)] if order else None
-        if disk is not None and not disk.locked and disk.number not in self.stories:
+        if disk is not None and not disk.locked and disk.number not in self.scenarios:
             self.lock_for(disk, _MAINTENANCE_LASTS, disk.status)
         delay = _MAINTENANCE_EVERY / self.timeline.speed
         behind = math.floor((self._target - self.now) / delay)

@@ -17,7 +17,7 @@ def describe(world: SimulatedCloud, url: str) -> str:
     count = sum(map(len, disks.values()))
     disk_id = disks[account][0].id if disks[account] else "DISK_ID"
     user = world.credentials(account)
-    troubles = ", ".join(sorted(set(world.stories.values()))) or "none"
+    troubles = ", ".join(sorted(set(world.scenarios.values()))) or "none"
     return f"""\
 Simulated Gigas API at {url}: {count} disks in {len(disks)} account{"s" if len(disks) > 1 else ""} ({", ".join(disks)}).
 Seed {world.seed}, speed {world.speed:g}: a daily backup is made every {_duration(86_400 / world.speed)}.
