@@ -363,7 +363,9 @@ def test_a_file_without_accounts_takes_the_account_of_the_environment(load: Load
     ("content", "words"),
     [
         (b"", "is empty"),
+        (b" \n", "is empty"),
         (b"\xff", "not UTF-8 text"),
+        (b"x" * 100_000, "larger than 65536 bytes"),
         ("a\u200bb".encode(), "has a line break or invisible character inside; it must be one line of text"),
         (b"a\nb", "has a line break or invisible character inside; it must be one line of text"),
         ("“a”".encode(), "has a character that no HTTP header can hold, such as a typographic quote"),
