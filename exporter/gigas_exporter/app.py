@@ -64,7 +64,7 @@ class ExporterApp:
         self._telemetry.reload(success=True, wall=clock.wall())
         self._store = Store()
         self._page = MetricsRenderer(self._store, self._telemetry, clock)
-        self._store.on_change = self._page.refresh
+        self._store.subscribe(self._page.refresh)
         self._service = Service(self._settings, self._store, self._telemetry, clock=clock)
         web = self._settings.web
         status_page = StatusPage(

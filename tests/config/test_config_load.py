@@ -434,11 +434,11 @@ def test_the_authorities_file_is_checked(load: Load, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"api\.ca_file: .*/ca\.pem: No such file or directory"):
         load(text)
     (tmp_path / "ca.pem").write_text("no certificate")
-    with pytest.raises(ConfigError, match=r"api\.ca_file: .*/ca\.pem: holds no certificate in PEM form"):
+    with pytest.raises(ConfigError, match=r"api\.ca_file: the file of authorities .*/ca\.pem: holds no certificate$"):
         load(text)
     (tmp_path / "ca.pem").unlink()
     os.mkfifo(tmp_path / "ca.pem")  # that nobody writes to, and nobody may wait for
-    with pytest.raises(ConfigError, match=r"api\.ca_file: .*/ca\.pem: holds no certificate in PEM form"):
+    with pytest.raises(ConfigError, match=r"api\.ca_file: the file of authorities .*/ca\.pem: holds no certificate$"):
         load(text)
     (tmp_path / "ca.pem").unlink()
     shutil.copy(certifi.where(), tmp_path / "ca.pem")

@@ -52,7 +52,7 @@ class Exporter:
         self.telemetry, self.store = Telemetry(), Store()
         self.page = MetricsRenderer(self.store, self.telemetry, clock)
         self.status_page = StatusPage(self.store, clock, telemetry_path="/metrics")
-        self.store.on_change = self.page.refresh
+        self.store.subscribe(self.page.refresh)
         self.service = Service(settings, self.store, self.telemetry, clock=clock)
         self.service._update_store({ACCOUNT: settings.accounts[0]})
         self._poller = self.service._poller(settings.accounts[0], StopEvent())

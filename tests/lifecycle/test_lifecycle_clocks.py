@@ -48,7 +48,7 @@ def test_a_jump_moves_ages_and_nothing_else(cloud: SimulatorServer, jump: float)
     """The poll rate stays, no data grows stale or is lost, and ages are what the new time says, but never negative."""
     clock, store, observed = JumpingClock(), Store(), Observed()
     page = MetricsRenderer(store, Telemetry(), clock)
-    store.on_change = page.refresh
+    store.subscribe(page.refresh)
     settings = settings_for(cloud, max_staleness=30.0)
     service = Service(replace(settings, accounts=settings.accounts[:1]), store, observed, clock=clock)
     service.start()

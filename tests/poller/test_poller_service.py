@@ -230,7 +230,7 @@ def test_the_store_tells_of_changes_and_refuses_what_came_too_late() -> None:
     """Each change raises the version and is told; one that is no longer wanted, or of a gone account, is neither."""
     told: list[int] = []
     store = Store()
-    store.on_change = lambda: told.append(store.version)
+    store.subscribe(lambda: told.append(store.version))
     inventory = AccountInventory(Account("1"), StalenessLimits(1.0, 1.0))
     store.replace(lambda _: {"1": inventory})
     store.update("1", lambda known: replace(known, account=Account("1", "named")))

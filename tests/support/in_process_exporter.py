@@ -123,11 +123,11 @@ class Whole:
     def __init__(self, settings: Settings) -> None:
         self.telemetry = Telemetry()
         self.store = Store()
+        self.store.subscribe(self._refresh)
         self.later = SetClock()
         clock = SystemClock()
         self.page = MetricsRenderer(self.store, self.telemetry, clock)
         self._later_page = MetricsRenderer(self.store, self.telemetry, self.later)
-        self.store.on_change = self._refresh
         self.service = Service(settings, self.store, self.telemetry, clock=clock)
         routes = build_routes(
             self.page,

@@ -6,7 +6,6 @@ What code passes to a model is taken as it is: parsers run only where a :class:`
 from __future__ import annotations
 
 import re
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -29,7 +28,8 @@ from gigas_exporter.config.parsers import (
     parse_time_zone,
 )
 from gigas_exporter.errors import ConfigError
-from gigas_exporter.files import read_text
+from gigas_exporter.gigas.settings import ApiSettings
+from gigas_exporter.gigas.tls import TrustStore
 from gigas_exporter.secret import Secret
 from gigas_exporter.status_words import fold_status
 
@@ -131,12 +131,9 @@ def _path(value: object, source: Source) -> Path:
 def _ca_file(value: object, source: Source) -> Path:
     path = _path(value, source)
     try:
-        pem = read_text(path, str(path)).encode("ascii", "ignore").decode()
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+        TrustStore(ApiSettings(ca_file=path))
     except ConfigError as error:
         raise ValueError(str(error)) from None
-    except (ssl.SSLError, ValueError):
-        raise ValueError(f"{path}: holds no certificate in PEM form") from None
     return path
 
 

@@ -14,19 +14,19 @@ __all__ = ["Store"]
 
 
 class Store:
-    """The inventories of all accounts; thread-safe.
+    """The inventories of all accounts; thread-safe."""
 
-    Args:
-        on_change: Called after each change, in the thread that made it and outside the lock.
-    """
-
-    def __init__(self, on_change: Callable[[], None] | None = None) -> None:
-        self.on_change = on_change
+    def __init__(self) -> None:
+        self._on_change: Callable[[], object] = lambda: None
         self._lock = threading.Lock()
         self._inventories: dict[str, AccountInventory] = {}
         self._snapshot: tuple[AccountInventory, ...] = ()
         self._version = 0
         self._handled: tuple[int, tuple[AccountInventory, ...]] = 0, ()
+
+    def subscribe(self, on_change: Callable[[], object]) -> None:
+        """Call this after each change, in the thread that made it and outside the lock."""
+        self._on_change = on_change
 
     @property
     def version(self) -> int:
@@ -38,7 +38,7 @@ class Store:
         return self._snapshot
 
     def handled(self) -> tuple[AccountInventory, ...]:
-        """Return all inventories that ``on_change`` has seen."""
+        """Return all inventories that the subscriber has seen."""
         return self._handled[1]
 
     def get(self, account_id: str) -> AccountInventory | None:
@@ -87,7 +87,6 @@ class Store:
         return self._version, self._snapshot
 
     def _notify(self, state: tuple[int, tuple[AccountInventory, ...]]) -> None:
-        if self.on_change is not None:
-            self.on_change()
+        self._on_change()
         with self._lock:
             self._handled = max(self._handled, state, key=lambda each: each[0])
