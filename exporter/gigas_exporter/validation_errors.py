@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gigas_exporter.yaml_loader import Location
 
-__all__ = ["ConfigProblem", "CrossKeyError", "describe_problem", "path_of", "problems_of"]
+__all__ = ["ConfigProblem", "CrossKeyError", "Section", "describe_problem", "path_of", "problems_of"]
 
 _WORDS: Final = {
     "missing": "is missing",
@@ -35,6 +35,12 @@ _MAXIMUM_KEY: Final = 64
 _NAME: Final = re.compile(r"[A-Za-z_-]{1,32}")
 _FLAGS_ONLY: Final = ("shard",)
 _SLIP: Final = 3  # characters by which a mistyped key may be longer or shorter than the one that was meant
+
+
+class Section(BaseModel):
+    """A mapping of a file: nothing is converted in silence, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
 class ConfigProblem(NamedTuple):

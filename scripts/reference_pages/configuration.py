@@ -8,7 +8,6 @@ from typing import Final, get_args
 from pydantic.fields import FieldInfo
 
 from gigas_exporter.config.accounts import AccountSection, CredentialSection, DiscoveryFilter
-from gigas_exporter.config.field_types import Section
 from gigas_exporter.config.flags import FLAGS, Flag, default_text
 from gigas_exporter.config.schema import (
     ApiSection,
@@ -22,6 +21,7 @@ from gigas_exporter.config.schema import (
     ThresholdsSection,
     WebSettings,
 )
+from gigas_exporter.validation_errors import Section
 
 __all__ = ["render_reference"]
 

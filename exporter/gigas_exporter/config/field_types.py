@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, InstanceOf, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from gigas_exporter.config.parsers import (
@@ -32,6 +32,7 @@ from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.gigas.tls import TrustStore
 from gigas_exporter.secret import Secret
 from gigas_exporter.status_words import fold_status
+from gigas_exporter.validation_errors import Section
 
 __all__ = [
     "ApiUrl",
@@ -47,7 +48,6 @@ __all__ = [
     "ListenAddresses",
     "ProxyUrl",
     "SecretText",
-    "Section",
     "SizeUnit",
     "Source",
     "StatusWord",
@@ -197,12 +197,6 @@ TelemetryPath = Annotated[str, _text_parsed_by(parse_telemetry_path)]
 def key(default: Any, kind: str, meaning: str, **limits: Any) -> Any:
     """Return a key's definition; ``kind`` is its type in the words of the reference."""
     return Field(default, description=meaning, json_schema_extra={"kind": kind}, **limits)
-
-
-class Section(BaseModel):
-    """A mapping of the file: nothing is converted in silence, and an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
 class FilledSection(Section):

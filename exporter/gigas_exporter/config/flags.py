@@ -12,11 +12,11 @@ from typing import Any, Final, Literal, cast, get_args
 
 from pydantic import ValidationError
 
-from gigas_exporter.config.field_types import Section, Source
+from gigas_exporter.config.field_types import Source
 from gigas_exporter.config.schema import ConfigFile
 from gigas_exporter.config.settings import parse_shard
 from gigas_exporter.formatting import format_address, format_duration
-from gigas_exporter.validation_errors import describe_problem
+from gigas_exporter.validation_errors import Section, describe_problem
 
 __all__ = ["FLAGS", "Flag", "FlagKind", "default_text", "section_model"]
 

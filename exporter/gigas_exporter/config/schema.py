@@ -27,7 +27,6 @@ from gigas_exporter.config.field_types import (
     Id,
     ListenAddresses,
     ProxyUrl,
-    Section,
     SizeUnit,
     StatusWord,
     TelemetryPath,
@@ -40,7 +39,7 @@ from gigas_exporter.decode import SIZE_UNITS, DecodeSettings
 from gigas_exporter.gigas.settings import ApiSettings, LoginFlow
 from gigas_exporter.policy import DEFAULT_POLICY, Match, Policy, Requirement, Rule, Thresholds
 from gigas_exporter.status_words import DISK_ERROR_WORDS
-from gigas_exporter.validation_errors import ConfigProblem, CrossKeyError
+from gigas_exporter.validation_errors import ConfigProblem, CrossKeyError, Section
 
 __all__ = [
     "ApiSection",

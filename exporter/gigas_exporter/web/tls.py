@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, InstanceOf, ValidationInfo, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, ValidationInfo, model_validator
 
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.files import memfd_path, read_text
 from gigas_exporter.secret import Secret
-from gigas_exporter.validation_errors import ConfigProblem, CrossKeyError
+from gigas_exporter.validation_errors import ConfigProblem, CrossKeyError, Section
 
-__all__ = ["CURVES", "STRICT", "TlsConfig", "build_context", "if_empty", "is_allowed", "text_of"]
+__all__ = ["CURVES", "TlsConfig", "build_context", "if_empty", "is_allowed", "text_of"]
 
 # Go's names (crypto/tls.CipherSuites), which the file is written in, to OpenSSL's. TLS 1.3's cannot be chosen, in Go
 # neither: they are always on, and naming them says nothing.
@@ -47,7 +47,6 @@ _CLIENT_AUTH: Final = {
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
-STRICT: Final = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 def text_of(value: object) -> str | None:
@@ -91,10 +90,8 @@ _SecretText = Annotated[InstanceOf[Secret] | None, BeforeValidator(_secret)]
 _File = Annotated[Path | None, BeforeValidator(_file)]
 
 
-class TlsConfig(BaseModel):
+class TlsConfig(Section):
     """The section ``tls_server_config``; in the validation's context is the directory of relative paths."""
-
-    model_config = STRICT
 
     cert: _SecretText = None
     cert_file: _File = None
@@ -103,11 +100,11 @@ class TlsConfig(BaseModel):
     client_auth_type: Annotated[str, _one_of(_CLIENT_AUTH), if_empty("NoClientCert")] = "NoClientCert"
     client_ca: _SecretText = None
     client_ca_file: _File = None
-    client_allowed_sans: Annotated[list[str], if_empty([])] = []
+    client_allowed_sans: Annotated[list[str], if_empty([])] = Field(default=[])
     min_version: Annotated[str, _one_of(_VERSIONS), if_empty("TLS12")] = "TLS12"
     max_version: Annotated[str, _one_of(_VERSIONS), if_empty("TLS13")] = "TLS13"
-    cipher_suites: Annotated[list[Annotated[str, _one_of(_CIPHER_SUITES)]], if_empty([])] = []
-    curve_preferences: Annotated[list[Annotated[str, _one_of(CURVES)]], if_empty([])] = []
+    cipher_suites: Annotated[list[Annotated[str, _one_of(_CIPHER_SUITES)]], if_empty([])] = Field(default=[])
+    curve_preferences: Annotated[list[Annotated[str, _one_of(CURVES)]], if_empty([])] = Field(default=[])
     prefer_server_cipher_suites: Annotated[bool, if_empty(True)] = True
 
     def files(self) -> tuple[Path, ...]:

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, InstanceOf, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, ValidationError
 
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.files import read_text
 from gigas_exporter.secret import Secret
-from gigas_exporter.validation_errors import ConfigProblem, CrossKeyError, problems_of
-from gigas_exporter.web.tls import STRICT, TlsConfig, build_context, if_empty, text_of
+from gigas_exporter.validation_errors import ConfigProblem, CrossKeyError, Section, problems_of
+from gigas_exporter.web.tls import TlsConfig, build_context, if_empty, text_of
 from gigas_exporter.yaml_loader import load_yaml
 
 __all__ = ["RateLimit", "WebConfig", "load_web_config"]
@@ -92,7 +92,7 @@ def _filled_in(without: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-class RateLimit(BaseModel):
+class RateLimit(Section):
     """A token bucket.
 
     Attributes:
@@ -100,28 +100,22 @@ class RateLimit(BaseModel):
         burst: How many requests at once; 0 allows none.
     """
 
-    model_config = STRICT
-
     interval: Annotated[float, BeforeValidator(_duration)] = 0.0
     burst: Annotated[Annotated[int, Field(ge=0)], if_empty(0)] = 0
 
 
-class _Http(BaseModel):
-    model_config = STRICT
-
+class _Http(Section):
     http2: Annotated[bool, if_empty(True)] = True
-    headers: Annotated[dict[str, str], BeforeValidator(_headers), if_empty({})] = {}
+    headers: Annotated[dict[str, str], BeforeValidator(_headers), if_empty({})] = Field(default={})
 
 
-class _File(BaseModel):
-    model_config = STRICT
-
+class _File(Section):
     tls_server_config: Annotated[TlsConfig | None, _filled_in("for plain HTTP")] = None
     http_server_config: Annotated[_Http, if_empty({})] = _Http()
     basic_auth_users: Annotated[
         dict[Annotated[str, AfterValidator(_user)], Annotated[InstanceOf[Secret], BeforeValidator(_hash)]],
         _filled_in("to let everybody in"),
-    ] = {}
+    ] = Field(default={})
     rate_limit: Annotated[RateLimit, if_empty({})] = RateLimit()
 
 

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from gigas_exporter.cli.config.summary import secret_of
 from gigas_exporter.config import Settings
-from gigas_exporter.config.field_types import Section
 from gigas_exporter.config.flags import default_text
 from gigas_exporter.config.schema import ConfigFile
 from gigas_exporter.formatting import format_duration
 from gigas_exporter.gigas.credentials import ApiKeyCredential, Credential, LoginCredential, SecretFile
 from gigas_exporter.policy import Rule
+from gigas_exporter.validation_errors import Section
 
 __all__ = ["effective_settings"]
 

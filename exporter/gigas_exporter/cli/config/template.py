@@ -10,9 +10,9 @@ from typing import Any, Final, get_args
 
 from pydantic.fields import FieldInfo
 
-from gigas_exporter.config.field_types import Section
 from gigas_exporter.config.flags import default_text
 from gigas_exporter.config.schema import ConfigFile
+from gigas_exporter.validation_errors import Section
 
 __all__ = ["render_template"]
 
