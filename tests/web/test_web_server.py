@@ -232,6 +232,26 @@ def test_a_handler_that_fails_is_a_500_and_one_line(
     assert "hunter2" not in caplog.text + repr(facts) + repr(answer)
 
 
+def test_a_defect_does_not_end_accepting(
+    serve: Callable[..., Server],
+    wire: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever waits meanwhile is served a moment later, and the defect is one line."""
+    server = serve(limits=ServerLimits(connections=1))
+    wire(server).ask()
+    evict_one = Server._evict_one
+
+    def break_once(self: Server) -> bool:
+        monkeypatch.setattr(Server, "_evict_one", evict_one)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Server, "_evict_one", break_once)
+    assert wire(server).ask().status == 200
+    assert [vars(record)["facts"]["error"] for record in caplog.records] == ["ZeroDivisionError"]
+
+
 def test_a_client_that_resets_disturbs_nobody(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
     """A reset in the middle of an answer is that client's own affair."""
     page = bytes(5_000_000)

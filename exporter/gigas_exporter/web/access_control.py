@@ -67,9 +67,9 @@ class AccessControl:
         return tls is None or not tls.client_allowed_sans or is_allowed(connection, tls.client_allowed_sans)
 
     async def watch(self) -> None:
-        """Look for changes of the files, as long as the server runs; a thread reads them."""
-        while self._config is not None:
-            await asyncio.sleep(_CHECK_SECONDS)
+        """Wait, then look for changes of the files; a thread reads them."""
+        await asyncio.sleep(_CHECK_SECONDS)
+        if self._config is not None:
             await self._reload_if_changed(self._config)
 
     async def handle(self, request: Request, handler: Handler) -> Response:

@@ -14,7 +14,7 @@ import resource
 import socket
 import threading
 from asyncio.sslproto import SSLProtocol
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from email.utils import formatdate
@@ -45,6 +45,7 @@ _DESCRIPTORS_KEPT_FREE: Final = 128  # for the API's connections, files and what
 _WORKERS: Final = 6  # at most one each checks a password and renders a status page; the others render metrics
 _OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _RETRY_SECONDS: Final = 0.1
+_DEFECT_SECONDS: Final = 1.0
 _TLS_SHUTDOWN_SECONDS: Final = 1.0
 _LOG_INTERVAL_SECONDS: Final = 10.0
 _DEADLINE_CHECK_SECONDS: Final = 0.2
@@ -173,8 +174,10 @@ class Server:
             self._loop.close()
 
     async def _serve(self) -> None:
-        self._accepting = [self._loop.create_task(self._accept(listener)) for listener in self._listeners]
-        background = [self._loop.create_task(task) for task in (self.access.watch(), self._end_overdue())]
+        self._accepting = [
+            self._loop.create_task(_repeat(partial(self._accept, listener))) for listener in self._listeners
+        ]
+        background = [self._loop.create_task(_repeat(step)) for step in (self.access.watch, self._end_overdue)]
         await self._done.wait()
         for task in (tasks := asyncio.all_tasks() - {asyncio.current_task()}):
             task.cancel()
@@ -218,19 +221,18 @@ class Server:
     # Connections
 
     async def _accept(self, listener: socket.socket) -> None:
-        while True:
-            await _readable(listener)
-            try:
-                if len(self._connections) < self._max_connections or self._evict_one():
-                    self._begin(*listener.accept())
-                else:  # all are being handled; newcomers wait in the kernel's queue
+        await _readable(listener)
+        try:
+            if len(self._connections) < self._max_connections or self._evict_one():
+                self._begin(*listener.accept())
+            else:  # all are being handled; newcomers wait in the kernel's queue
+                await asyncio.sleep(_RETRY_SECONDS)
+        except OSError as error:  # else that client has gone away
+            if error.errno in _OUT_OF_RESOURCES:
+                self._log_exhaustion(error)
+                # One connection less helps against the process' own limit, not against the machine's.
+                if error.errno != errno.EMFILE or not self._evict_one():
                     await asyncio.sleep(_RETRY_SECONDS)
-            except OSError as error:  # else that client has gone away
-                if error.errno in _OUT_OF_RESOURCES:
-                    self._log_exhaustion(error)
-                    # One connection less helps against the process' own limit, not against the machine's.
-                    if error.errno != errno.EMFILE or not self._evict_one():
-                        await asyncio.sleep(_RETRY_SECONDS)
 
     def _begin(self, accepted: socket.socket, address: tuple[str, int]) -> None:
         accepted.setblocking(False)
@@ -270,11 +272,10 @@ class Server:
         return True
 
     async def _end_overdue(self) -> None:
-        while True:
-            await asyncio.sleep(_DEADLINE_CHECK_SECONDS)
-            for connection in list(self._connections):
-                if self._loop.time() > connection.deadline:
-                    connection.time_out()
+        await asyncio.sleep(_DEADLINE_CHECK_SECONDS)
+        for connection in list(self._connections):
+            if self._loop.time() > connection.deadline:
+                connection.time_out()
 
     def _log_exhaustion(self, error: OSError) -> None:
         now = self._loop.time()
@@ -355,6 +356,17 @@ def _read_request(scope: Mapping[str, Any], client: str) -> Request:
         return Request(scope["method"], unquote(path, errors="strict"), dict(pairs), headers, client)
     except ValueError:
         raise HTTPError(HTTPStatus.BAD_REQUEST) from None
+
+
+async def _repeat(step: Callable[[], Awaitable[None]]) -> None:
+    """Do a step again and again; a defect in it is logged, and ends neither accepting nor deadlines."""
+    while True:
+        try:
+            await step()
+        except Exception as error:  # noqa: BLE001  (the boundary)
+            place = error_location(error)
+            _log.error("Unhandled exception in the web server", error=type(error).__name__, place=place)
+            await asyncio.sleep(_DEFECT_SECONDS)
 
 
 async def _readable(waiting: socket.socket) -> None:
