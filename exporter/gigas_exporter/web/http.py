@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote
 
-__all__ = ["HTTPError", "Handler", "Request", "Response", "text_response"]
+__all__ = ["MAX_HEAD_BYTES", "HTTPError", "Handler", "Request", "Response", "read_request", "text_response"]
+
+MAX_HEAD_BYTES: Final = 16 * 1024
+_MAX_BODY_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +65,33 @@ def text_response(status: int, text: str | None = None, **headers: str) -> Respo
     body = (text if text is not None else HTTPStatus(status).phrase).rstrip("\n") + "\n"
     named = {name.replace("_", "-").title(): value for name, value in headers.items()}
     return Response(status, {"Content-Type": "text/plain; charset=utf-8", **named}, (body.encode(),))
+
+
+def read_request(scope: Mapping[str, Any], client: str) -> Request:
+    """Return the request of an ASGI scope.
+
+    Raises:
+        HTTPError: It is too large, or in a version or coding that is not supported.
+    """
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        key, text = name.decode("ascii"), value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    size = len(scope["raw_path"]) + len(scope["query_string"]) + sum(len(n) + len(v) + 4 for n, v in scope["headers"])
+    if size > MAX_HEAD_BYTES:  # h11 limits only a head that comes in pieces
+        raise HTTPError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+    if scope["http_version"] not in {"1.0", "1.1"}:
+        raise HTTPError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+    if "transfer-encoding" in headers:
+        raise HTTPError(HTTPStatus.NOT_IMPLEMENTED)
+    if int(headers.get("content-length", 0)) > _MAX_BODY_BYTES:
+        raise HTTPError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    path = scope["raw_path"].decode("ascii")
+    if path.lower().startswith(("http://", "https://")):  # RFC 9112, 3.2.2: the absolute form must be accepted
+        path = "/" + path.partition("://")[2].partition("/")[2]
+    query = scope["query_string"].decode("ascii")
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict")
+        return Request(scope["method"], unquote(path, errors="strict"), dict(pairs), headers, client)
+    except ValueError:
+        raise HTTPError(HTTPStatus.BAD_REQUEST) from None

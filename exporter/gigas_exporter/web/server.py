@@ -14,14 +14,13 @@ import resource
 import socket
 import threading
 from asyncio.sslproto import SSLProtocol
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from email.utils import formatdate
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote
 
 from uvicorn import Config
 from uvicorn.server import ServerState
@@ -31,7 +30,7 @@ from gigas_exporter.formatting import error_location
 from gigas_exporter.logs import get_logger
 from gigas_exporter.web.access_control import AccessControl
 from gigas_exporter.web.fair_lock import client_key
-from gigas_exporter.web.http import Handler, HTTPError, Request, Response, text_response
+from gigas_exporter.web.http import MAX_HEAD_BYTES, Handler, HTTPError, Request, Response, read_request, text_response
 from gigas_exporter.web.listener import open_listener
 from gigas_exporter.web.protocol import Connection, ServerLimits, State
 from gigas_exporter.web.web_config import WebConfig
@@ -50,8 +49,6 @@ _TLS_SHUTDOWN_SECONDS: Final = 1.0
 _LOG_INTERVAL_SECONDS: Final = 10.0
 _DEADLINE_CHECK_SECONDS: Final = 0.2
 _UNFINISHED_GRACE_SECONDS: Final = 0.5
-_MAX_HEAD_BYTES: Final = 16 * 1024
-_MAX_BODY_BYTES: Final = 64 * 1024
 _TLS_READ_BYTES: Final = 32 * 1024  # asyncio's 256 KiB for each connection cost 75 MB while 300 handshakes stall
 _WRITE_BYTES: Final = 64 * 1024  # of a page that are copied for each client that does not read
 
@@ -133,7 +130,7 @@ class Server:
             access_log=False,
             proxy_headers=False,
             timeout_keep_alive=math.ceil(self.limits.idle_seconds) + 1,  # ours comes first
-            h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
+            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         )
         self._config.load()
         SSLProtocol.max_size = _TLS_READ_BYTES
@@ -290,7 +287,7 @@ class Server:
         if connection.state is State.IDLE:  # the request came together with the one before
             connection.begin(State.READING)
         try:
-            request = _read_request(scope, connection.client_key)
+            request = read_request(scope, connection.client_key)
         except HTTPError as error:
             connection.reject(error.status)
             return
@@ -326,36 +323,6 @@ class Server:
         except Exception as error:  # noqa: BLE001  (the boundary: one broken page must not end the process)
             _log.error("Request failed", path=request.path, error=type(error).__name__, place=error_location(error))
             return text_response(HTTPStatus.INTERNAL_SERVER_ERROR)
-
-
-def _read_request(scope: Mapping[str, Any], client: str) -> Request:
-    """Return the request.
-
-    Raises:
-        HTTPError: It is too large, or in a version or coding that is not supported.
-    """
-    headers: dict[str, str] = {}
-    for name, value in scope["headers"]:
-        key, text = name.decode("ascii"), value.decode("latin-1")
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
-    size = len(scope["raw_path"]) + len(scope["query_string"]) + sum(len(n) + len(v) + 4 for n, v in scope["headers"])
-    if size > _MAX_HEAD_BYTES:  # h11 limits only a head that comes in pieces
-        raise HTTPError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-    if scope["http_version"] not in {"1.0", "1.1"}:
-        raise HTTPError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
-    if "transfer-encoding" in headers:
-        raise HTTPError(HTTPStatus.NOT_IMPLEMENTED)
-    if int(headers.get("content-length", 0)) > _MAX_BODY_BYTES:
-        raise HTTPError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    path = scope["raw_path"].decode("ascii")
-    if path.lower().startswith(("http://", "https://")):  # RFC 9112, 3.2.2: the absolute form must be accepted
-        path = "/" + path.partition("://")[2].partition("/")[2]
-    query = scope["query_string"].decode("ascii")
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, errors="strict")
-        return Request(scope["method"], unquote(path, errors="strict"), dict(pairs), headers, client)
-    except ValueError:
-        raise HTTPError(HTTPStatus.BAD_REQUEST) from None
 
 
 async def _repeat(step: Callable[[], Awaitable[None]]) -> None:
