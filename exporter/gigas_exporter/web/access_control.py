@@ -68,8 +68,10 @@ class AccessControl:
 
     async def watch(self) -> None:
         """Wait, then look for changes of the files; a thread reads them."""
-        await asyncio.sleep(_CHECK_SECONDS)
-        if self._config is not None:
+        if self._config is None:
+            await asyncio.Event().wait()  # for ever: there is nothing to look at
+        else:
+            await asyncio.sleep(_CHECK_SECONDS)
             await self._reload_if_changed(self._config)
 
     async def handle(self, request: Request, handler: Handler) -> Response:
