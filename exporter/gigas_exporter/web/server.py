@@ -215,8 +215,6 @@ class Server:
                 await asyncio.wait_for(self._empty.wait(), max(0.0, seconds))
         return not self._connections
 
-    # Connections
-
     async def _accept(self, listener: socket.socket) -> None:
         await _readable(listener)
         try:
@@ -279,8 +277,6 @@ class Server:
         if now - self._logged_at >= _LOG_INTERVAL_SECONDS:
             self._logged_at = now
             _log.warning("Cannot accept connections", error=error.strerror)
-
-    # Requests
 
     async def _app(self, scope: Any, receive: Any, send: Any) -> None:
         connection: Connection = scope["state"]["connection"]
