@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os.path
 import traceback
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -22,6 +22,7 @@ __all__ = [
     "format_limit",
     "format_size",
     "format_timestamp",
+    "nearest",
 ]
 
 _SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -142,11 +143,16 @@ def error_location(error: BaseException) -> str:
     return f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}"  # noqa: PTH119  # a name out of a traceback
 
 
-def did_you_mean(given: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """Return ``; did you mean X?`` for the most similar of some known words or one that holds it, else nothing."""
+def nearest(given: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the most similar of some known words, if one is similar enough."""
     by_lower = {word.lower(): word for word in known}
-    given = given[:_LONGEST_GUESS].lower()
-    near = difflib.get_close_matches(given, by_lower, n=1, cutoff=cutoff)
-    if not near and len(given) >= _SHORTEST_PART:
-        near = [word for word in by_lower if given in word]
-    return f"; did you mean {by_lower[near[0]]}?" if near else ""
+    near = difflib.get_close_matches(given[:_LONGEST_GUESS].lower(), by_lower, n=1, cutoff=cutoff)
+    return by_lower[near[0]] if near else None
+
+
+def did_you_mean(given: str, known: Collection[str], cutoff: float = 0.6) -> str:
+    """Return ``; did you mean X?`` for the most similar of some known words or one that holds it, else nothing."""
+    near = nearest(given, known, cutoff)
+    if near is None and len(given) >= _SHORTEST_PART:
+        near = next((word for word in known if given.lower() in word.lower()), None)
+    return f"; did you mean {near}?" if near is not None else ""

@@ -6,13 +6,13 @@ be a secret, also where none belongs.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from gigas_exporter.formatting import did_you_mean, nearest
 from gigas_exporter.yaml_loader import Location
 
 __all__ = ["ConfigProblem", "CrossKeyError", "Section", "describe_problem", "path_of", "problems_of"]
@@ -31,7 +31,6 @@ _WORDS: Final = {
     "less_than_equal": "must be at most {le:g}",
 }
 _YES_OR_NO: Final = frozenset({"yes", "no", "on", "off", "y", "n"})
-_MAXIMUM_KEY: Final = 64
 _NAME: Final = re.compile(r"[A-Za-z_-]{1,32}")
 _FLAGS_ONLY: Final = ("shard",)
 _SLIP: Final = 3  # characters by which a mistyped key may be longer or shorter than the one that was meant
@@ -90,7 +89,7 @@ def _resembles(location: Sequence[int | str], model: type[BaseModel]) -> bool:
     text = str(key)
     if text in {*_all_keys(model), *_FLAGS_ONLY}:
         return True
-    near = _nearest(text, _keys(model, parents))
+    near = nearest(text.replace("-", "_"), _keys(model, parents))
     return near is not None and _NAME.fullmatch(text) is not None and abs(len(text) - len(near)) <= _SLIP
 
 
@@ -119,7 +118,7 @@ def describe_problem(finding: Any, model: type[BaseModel]) -> str:
     elif kind == "literal_error":
         choices = [choice.strip("'") for choice in context["expected"].replace(" or ", ", ").split(", ")]
         given = finding["input"] if isinstance(finding["input"], str) else ""
-        words = f"must be one of {', '.join(choices)}" + _suggestion(given, choices)
+        words = f"must be one of {', '.join(choices)}" + did_you_mean(given, choices)
     else:
         words = _WORDS.get(kind, "is not what belongs here").format(**context)
     return words
@@ -127,21 +126,11 @@ def describe_problem(finding: Any, model: type[BaseModel]) -> str:
 
 def _unknown_key(key: str, known: Sequence[str], *, shown: bool) -> str:
     if shown:
-        return f"unknown key{_suggestion(key, known)}"
+        return f"unknown key{did_you_mean(key.replace('-', '_'), known)}"
     near = next((each for each in known if re.match(rf"{each}\s*[:=]", key)), None)
     if near is not None:
         return f"an unknown key that begins with {near}; write {near}, a colon and a space before the value"
     return f"an unknown key, not shown here; the known ones are {', '.join(known)}"
-
-
-def _suggestion(given: str, known: Sequence[str]) -> str:
-    near = _nearest(given, known)
-    return f"; did you mean {near}?" if near is not None else ""
-
-
-def _nearest(given: str, known: Sequence[str]) -> str | None:
-    near = difflib.get_close_matches(given[:_MAXIMUM_KEY].lower().replace("-", "_"), known, n=1, cutoff=0.6)
-    return near[0] if near else None
 
 
 def _keys(model: type[BaseModel], place: Sequence[int | str]) -> list[str]:

@@ -276,7 +276,7 @@ BAD_FILES: list[tuple[str, str, str]] = [
     (
         "a unit that is none",
         ACCOUNT + "api: {disk_size_unit: gb}",
-        "api.disk_size_unit: must be one of B, KB, KiB, MB, MiB, GB, GiB",
+        "api.disk_size_unit: must be one of B, KB, KiB, MB, MiB, GB, GiB; did you mean GB?",
     ),
     (
         "fields that are a list",

@@ -23,7 +23,7 @@ _MAY_IMPORT: dict[str, set[str]] = {
     "inventory": {"backup_summary", "model", "policy"},
     "files": {"errors"},
     "yaml_loader": {"errors"},
-    "validation_errors": {"yaml_loader"},
+    "validation_errors": {"formatting", "yaml_loader"},
     "logs": {"errors", "formatting", "secret"},
     "sd_notify": {"clock"},
     "decode": {"errors", "model", "status_words"},

@@ -28,7 +28,7 @@ class CommandGroup(click.Group):
 def usage_message(error: click.UsageError) -> str:
     """Return what is wrong: of a value, after the option or the variable that it came from."""
     if isinstance(error, click.NoSuchOption):
-        hint = formatting.did_you_mean(error.option_name, _names(error.ctx), cutoff=0.7)
+        hint = formatting.did_you_mean(error.option_name, tuple(_names(error.ctx)), cutoff=0.7)
         return f"no such option: {error.option_name}{hint}"
     param = error.param if isinstance(error, click.BadParameter) else None
     if param is None or isinstance(error, click.MissingParameter):
