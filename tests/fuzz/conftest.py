@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -71,6 +72,16 @@ class Exporter:
         disks = list(inventory.disks.disks)[:3] if inventory.disks is not None else []
         queries = (Query(), *(Query(account=ACCOUNT, disk=disk_id) for disk_id in disks))
         return "".join(self.status_page.render(query).decode("utf-8") for query in queries)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def silent() -> Iterator[None]:
+    """Thousands of lines about values that are no values help nobody."""
+    logger = logging.getLogger("gigas_exporter")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(before)
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import resource
 import subprocess
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
 
@@ -115,16 +113,6 @@ class Markup(HTMLParser):
         markup.feed(html)
         markup.close()
         return markup
-
-
-@pytest.fixture(scope="module", autouse=True)
-def silent() -> Iterator[None]:
-    """Thousands of lines about values that are no values help nobody."""
-    logger = logging.getLogger("gigas_exporter")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    yield
-    logger.setLevel(before)
 
 
 parse_openmetrics: Any = openmetrics_parser.text_string_to_metric_families  # it has no types

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import logging
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,16 +45,6 @@ JSON = st.recursive(
     ),
     max_leaves=20,
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def silent() -> Iterator[None]:
-    """Thousands of lines about values that are no values help nobody."""
-    logger = logging.getLogger("gigas_exporter.decode")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    yield
-    logger.setLevel(before)
 
 
 @given(

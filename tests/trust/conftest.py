@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 
-from gigas_exporter.cli.main import cli
+from support.commands import run_command
 from support.small_api import SmallApi, ago, healthy, small_api
 
 ACCOUNT = "/account/4242"
@@ -67,19 +65,12 @@ def tell(api: SmallApi, tmp_path: Path) -> Callable[..., Told]:
     """Run the commands in this process against the account."""
 
     def run(*arguments: str, config: str = "", page_size: int = 200) -> Any:
-        variables = {name: None for name in os.environ if name.startswith("GIGAS_")}
-        given = {
-            "GIGAS_API_URL": api.url,
-            "GIGAS_ACCOUNT_ID": "4242",
-            "GIGAS_API_KEY": "k",
-            "GIGAS_API_PAGE_SIZE": str(page_size),
-            "GIGAS_API_MAX_REQUESTS_PER_SECOND": "0",
-        }
+        environ = {"GIGAS_API_PAGE_SIZE": str(page_size)}
         if config:
             path = tmp_path / "exporter.yml"
             path.write_text(config)
-            given["GIGAS_CONFIG_FILE"] = str(path)
-        return CliRunner().invoke(cli, arguments, env={**variables, **given})
+            environ["GIGAS_CONFIG_FILE"] = str(path)
+        return run_command(api.url, *arguments, **environ)
 
     def tell(**settings: Any) -> Told:
         check, nagios, collect = (run(*line.split(), **settings) for line in ("check", "check --nagios", "collect"))

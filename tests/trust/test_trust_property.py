@@ -9,15 +9,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from gigas_exporter.cli.main import cli
 from gigas_exporter.cli.poll_once import poll_once
 from gigas_exporter.config import AccountSettings, LogSettings, Settings
 from gigas_exporter.gigas import ApiSettings
 from gigas_exporter.inventory import AccountInventory
 from gigas_exporter.model import Account
 from gigas_exporter.report import Finding, Severity, account_errors, report_account
+from support.commands import run_command
 from support.polling import api_key
 from support.small_api import SmallApi, small_api
 from trust.spoils import DISKS, PAGE, SPOILS, make_fleet, spoil_fleet
@@ -119,17 +118,4 @@ def test_the_command_says_the_same() -> None:
             make_fleet(api, "4242", chance, is_missed=case % 2 == 0)
             spoil_fleet(api, "4242", chance)
             judged = judge(api, ["4242"])["4242"]
-            assert check(api).exit_code == judged[0], case
-
-
-def check(api: SmallApi) -> Result:
-    """Run the command in this process."""
-    variables = {name: None for name in os.environ if name.startswith("GIGAS_")}
-    given = {
-        "GIGAS_API_URL": api.url,
-        "GIGAS_ACCOUNT_ID": "4242",
-        "GIGAS_API_KEY": "k",
-        "GIGAS_API_PAGE_SIZE": str(PAGE),
-        "GIGAS_API_MAX_REQUESTS_PER_SECOND": "0",
-    }
-    return CliRunner().invoke(cli, ["check"], env={**variables, **given})
+            assert run_command(api.url, "check", GIGAS_API_PAGE_SIZE=str(PAGE)).exit_code == judged[0], case

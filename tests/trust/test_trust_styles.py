@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from gigas_exporter.cli.main import cli
 from gigas_exporter.simulator import STYLES, SimulatedCloud
+from support.commands import run_command
 from support.simulator import SimulatorServer
 
 NOW = float(int(time.time()))
@@ -20,15 +19,8 @@ NOW = float(int(time.time()))
 def run(style: str, *arguments: str) -> Result:
     """Run a command against a fleet that is written in a style: all at once, so nothing changes."""
     world = SimulatedCloud(seed=3, disks=24, clock=lambda: NOW, style=style)
-    variables = {name: None for name in os.environ if name.startswith("GIGAS_")}
     with SimulatorServer(world) as server:
-        given = {
-            "GIGAS_API_URL": server.url,
-            "GIGAS_ACCOUNT_ID": world.account_ids[0],
-            "GIGAS_API_KEY": world.api_key,
-            "GIGAS_API_MAX_REQUESTS_PER_SECOND": "0",
-        }
-        return CliRunner().invoke(cli, arguments, env={**variables, **given})
+        return run_command(server.url, *arguments, account_id=world.account_ids[0], api_key=world.api_key)
 
 
 def check(style: str) -> tuple[int, dict[str, list[str]], str]:
