@@ -18,8 +18,9 @@ VERSION ?=
 CODE_VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' exporter/gigas_exporter/__init__.py)
 # Each file's tests run in one process, for the sake of what they share, and files begin in the order of tests/conftest.py.
 TOGETHER = --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
-# Many tests hold promises about time. What failed beside others is tried once more, one test at a time.
-AGAIN = $(PYTHON) -m pytest --last-failed --last-failed-no-failures=none -rf
+# Many tests hold promises about time. What failed beside others (1) is tried once more, one test at a time; a run that did
+# not come to its end is not.
+AGAIN = (($$? == 1)) && $(PYTHON) -m pytest --last-failed --last-failed-no-failures=none -rf
 # Coverage takes a third of the processor's time: it is measured in CI and before a release, and elsewhere on demand.
 COVERAGE ?= $(CI)
 LEAST_COVERAGE := 95
@@ -65,14 +66,14 @@ demo: $(RUNTIME)  ## run the exporter against its own simulated API: no account,
 
 # ------------------------------------------------------------------ check
 define without_coverage
-$(PYTHON) -m pytest $(TOGETHER) -m 'not field' || $(AGAIN) -m 'not field'
+$(PYTHON) -m pytest $(TOGETHER) -m 'not field' || { $(AGAIN) -m 'not field'; }
 endef
 
 define with_coverage
 @rm -f .coverage .coverage.*
 $(PYTHON) -m pytest $(TOGETHER) -m 'not field' --cov --cov-report= --durations=100 --durations-min=2 $(addprefix --ignore=,$(UNTRACED)) \
-    || $(AGAIN) -m 'not field' --cov --cov-append --cov-report= $(addprefix --ignore=,$(UNTRACED))
-$(PYTHON) -m pytest $(TOGETHER) -m 'not field' $(UNTRACED) || $(AGAIN) -m 'not field' $(UNTRACED)
+    || { $(AGAIN) -m 'not field' --cov --cov-append --cov-report= $(addprefix --ignore=,$(UNTRACED)); }
+$(PYTHON) -m pytest $(TOGETHER) -m 'not field' $(UNTRACED) || { $(AGAIN) -m 'not field' $(UNTRACED); }
 @mkdir -p build
 @$(PYTHON) -m coverage report
 @$(PYTHON) -m coverage json --quiet -o build/coverage.json
