@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -71,6 +72,8 @@ def run(cloud: SimulatorServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
                 status = main()
             except SystemExit as error:
                 status = error.code if isinstance(error.code, int) else 1
+            for handler in logging.getLogger().handlers:
+                handler.flush()  # a thread writes the log; as the process's end does
             written = capsys.readouterr()
         for secret in cloud.world.secrets:
             # The demo's keys are parts of each other, so the shortest would be found in addresses of accounts as well.
