@@ -13,6 +13,8 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
+from support.containers import build_image
+
 Manifest = dict[str, Any]
 _ROOT = Path(__file__).resolve().parents[2]
 _KUBERNETES = "1.34"
@@ -102,3 +104,9 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.C
 def kubectl() -> Path:
     """Return the real kubectl."""
     return _tools("fetch-helm", "helm") / "kubectl"
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the name of the image, built from the Dockerfile as it stands."""
+    return build_image(tmp_path_factory.mktemp("image"))

@@ -1,15 +1,9 @@
-"""The image, built from the Dockerfile as it stands and run hardened, by buildah and podman without an engine.
-
-Its base is made here under the name that the Dockerfile asks for, since no registry of images is needed for a test: a
-minimal Debian with a CPython of the same minor version under ``/usr/local``.
-"""
+"""The image, built from the Dockerfile as it stands and run hardened, by buildah and podman without an engine."""
 
 from __future__ import annotations
 
 import json
 import os
-import resource
-import shutil
 import signal
 import subprocess
 import time
@@ -18,19 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from support.programs import await_true, field_tool
+from support.containers import BASE, GIVEN, limits, podman, run
+from support.programs import await_true
 
 pytestmark = pytest.mark.field
 
-_BASE = "docker.io/library/python:3.13-slim-bookworm"
-_IMAGE = "localhost/gigas-exporter-test:built"
-_GIVEN = {
-    "VERSION": "1.2.3",
-    "REVISION": "abc",
-    "CREATED": "2026-01-02T03:04:05Z",
-    "SOURCE": "https://example.test/gigas-exporter",
-}
-_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 _MEMORY_BYTES = 256 << 20
 # In version 2 of control groups and in version 1.
 _READ_MEMORY_LIMIT = """
@@ -39,99 +25,18 @@ group = Path("/sys/fs/cgroup")
 files = group / "memory.max", group / "memory/memory.limit_in_bytes"
 print(*(path.read_text().strip() for path in files if path.exists()))
 """
-_PREPARE = r"""
-cp "$1/usr/bin/python3.13" "$1/usr/local/bin/"
-cp -a "$1/usr/lib/python3.13" "$1/usr/local/lib/"
-rm -f "$1/usr/local/lib/python3.13/EXTERNALLY-MANAGED"
-ln -s python3.13 "$1/usr/local/bin/python3"
-ln -s python3.13 "$1/usr/local/bin/python"
-chroot "$1" /usr/local/bin/python -c 'import glob, zipfile
-(wheel,) = glob.glob("/usr/share/python-wheels/pip-*.whl")
-zipfile.ZipFile(wheel).extractall("/usr/local/lib/python3.13/dist-packages")'
-cat >"$1/usr/local/bin/pip" <<'END'
-#!/usr/local/bin/python
-import sys
-from pip._internal.cli.main import main
-sys.exit(main())
-END
-chmod 0755 "$1/usr/local/bin/pip"
-"""
-
-
-def _run(*command: str | Path, seconds: float = 60, check: bool = True) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False
-    )
-    assert not check or done.returncode == 0, (
-        f"{' '.join(map(str, command))}: {done.stdout[-1500:]}{done.stderr[-1500:]}"
-    )
-    return done
-
-
-def _limits() -> list[str]:
-    """Return the limits of a container, which must not be above this process's own."""
-    limits = {"nofile": (resource.RLIMIT_NOFILE, 1024), "nproc": (resource.RLIMIT_NPROC, 4096)}
-    own = {name: (resource.getrlimit(number)[1], wanted) for name, (number, wanted) in limits.items()}
-    least = {
-        name: wanted if hard == resource.RLIM_INFINITY else min(hard, wanted) for name, (hard, wanted) in own.items()
-    }
-    return [word for name, value in least.items() for word in ("--ulimit", f"{name}={value}:{value}")]
-
-
-def _make_base(repository: Path, directory: Path) -> None:
-    """Make the image that the Dockerfile starts from; it is kept, as other images are, for the next time."""
-    buildah, mmdebstrap = field_tool("buildah", fetched=False), field_tool("mmdebstrap", fetched=False)
-    if _run(buildah, "inspect", "--type", "image", _BASE, check=False).returncode == 0:
-        return
-    tree = directory / "tree"
-    mirror = _run(repository / "scripts/debian-mirror").stdout.strip()
-    packages = "--include=ca-certificates,python3.13,python3.13-venv"
-    _run(mmdebstrap, "--quiet", "--variant=minbase", packages, "trixie", tree, mirror, seconds=600)
-    _run("bash", "-euc", _PREPARE, "-", tree, seconds=60)
-    container = _run(buildah, "from", "scratch").stdout.strip()
-    _run("tar", "-C", tree, "-cf", directory / "tree.tar", ".")
-    _run(buildah, "add", "-q", container, directory / "tree.tar", "/", seconds=300)
-    path = "PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
-    _run(buildah, "config", "--env", path, container)
-    _run(buildah, "commit", "-q", "--rm", container, _BASE, seconds=300)
-    shutil.rmtree(tree)
-
-
-@pytest.fixture(scope="module")
-def image(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Build the image; registries of packages are reached as this machine reaches them."""
-    if os.geteuid() != 0:
-        (pytest.fail if os.environ.get("FIELD") == "required" else pytest.skip)(
-            "an image is built and run as root here"
-        )
-    field_tool("podman", fetched=False)
-    directory = tmp_path_factory.mktemp("image")
-    _make_base(repository, directory)
-    settings = directory / "pip.conf"
-    index = _run("python3", "-m", "pip", "config", "get", "global.index-url", check=False).stdout.strip()
-    lines = ["[global]", *([f"cert = {_CERTIFICATES}"] if _CERTIFICATES.exists() else [])]
-    settings.write_text("\n".join([*lines, *([f"index-url = {index}"] if index else []), ""]), encoding="utf-8")
-    mounts = ["--volume", f"{settings}:/etc/pip.conf:ro"]
-    if _CERTIFICATES.exists():
-        mounts += ["--volume", f"{_CERTIFICATES}:{_CERTIFICATES}:ro"]
-    arguments = [f"{name}={value}" for name, value in _GIVEN.items()]
-    given = [word for each in arguments for word in ("--build-arg", each)]
-    isolated = ["--isolation", "chroot", "--pull-never", "--format", "docker", *_limits(), *mounts]
-    buildah = field_tool("buildah", fetched=False)
-    _run(buildah, "build", *isolated, *given, "-t", _IMAGE, repository, seconds=900)
-    return _IMAGE
 
 
 class _Container:
     """The image, run hardened: nothing to write to, no capability, no network but loopback, little memory."""
 
     def __init__(self, image: str, directory: Path, *command: str) -> None:
-        self._podman = [field_tool("podman", fetched=False), "--cgroup-manager", "cgroupfs", "--runtime", "runc"]
+        self._podman = podman()
         self._pid_file = directory / "pid"
         options: tuple[str | Path, ...] = (
             *("create", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
             # podman's own timer for the check needs systemd.
-            *("--network", "none", "--memory", str(_MEMORY_BYTES), *_limits(), "--health-interval", "disable"),
+            *("--network", "none", "--memory", str(_MEMORY_BYTES), *limits(), "--health-interval", "disable"),
             *("--pidfile", self._pid_file),
         )
         self._name = self.podman(*options, image, *command).stdout.split()[-1]
@@ -163,7 +68,7 @@ class _Container:
         return time.monotonic() - began
 
     def podman(self, *arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return _run(*self._podman, *arguments, check=check)
+        return run(*self._podman, *arguments, check=check)
 
     def healthy(self) -> bool:
         return self.podman("healthcheck", "run", self._name, check=False).returncode == 0
@@ -195,8 +100,7 @@ def container(image: str, tmp_path: Path) -> Iterator[_Container]:
 
 def test_the_image_says_what_it_is(image: str, show: Callable[[str], None]) -> None:
     """Its labels, user, port, signal and command are there; it has few layers of its own, of little size."""
-    podman = field_tool("podman", fetched=False)
-    inspected, base = json.loads(_run(podman, "image", "inspect", image, _BASE).stdout)
+    inspected, base = json.loads(run(*podman(), "image", "inspect", image, BASE).stdout)
     config = inspected["Config"]
     prefix = "org.opencontainers.image."
     labels = {key.removeprefix(prefix): value for key, value in config["Labels"].items() if key.startswith(prefix)}
@@ -204,15 +108,15 @@ def test_the_image_says_what_it_is(image: str, show: Callable[[str], None]) -> N
         "title": "gigas-exporter",
         "description": "Prometheus exporter for the disks and backups of Gigas cloud accounts",
         "licenses": "Apache-2.0",
-        "version": _GIVEN["VERSION"],
-        "revision": _GIVEN["REVISION"],
-        "created": _GIVEN["CREATED"],
-        "source": _GIVEN["SOURCE"],
-        "url": _GIVEN["SOURCE"],
-        "documentation": f"{_GIVEN['SOURCE']}/tree/main/docs",
+        "version": GIVEN["VERSION"],
+        "revision": GIVEN["REVISION"],
+        "created": GIVEN["CREATED"],
+        "source": GIVEN["SOURCE"],
+        "url": GIVEN["SOURCE"],
+        "documentation": f"{GIVEN['SOURCE']}/tree/main/docs",
         "authors": "the contributors of gigas-exporter",
         "vendor": "gigas-exporter",
-        "base.name": _BASE,
+        "base.name": BASE,
         "base.digest": "",  # a build without a digest takes the tag's newest image
     }
     assert (config["User"], config["Cmd"]) == ("65532:65532", ["serve"])
@@ -221,7 +125,7 @@ def test_the_image_says_what_it_is(image: str, show: Callable[[str], None]) -> N
     assert config["StopSignal"] == "SIGTERM"
     added = inspected["Size"] - base["Size"]
     layers = len(inspected["RootFS"]["Layers"]) - len(base["RootFS"]["Layers"])
-    lines = _run(podman, "history", "--format", "{{.Size}} {{.CreatedBy}}", image).stdout.splitlines()
+    lines = run(*podman(), "history", "--format", "{{.Size}} {{.CreatedBy}}", image).stdout.splitlines()
     history = "\n".join(line for line in lines if not line.startswith("0 B "))
     show(f"{inspected['Size'] / 1e6:.0f} MB, {added / 1e6:.0f} MB and {layers} layers above the base\n{history}")
     assert added < 60e6

@@ -1,0 +1,130 @@
+"""Images and containers without an engine: buildah and podman, and a base that is made here.
+
+No registry of images is needed for a test: the base is a minimal Debian with a CPython of the same minor version under
+``/usr/local``, under the name that the Dockerfile asks for.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from support.programs import field_tool
+
+__all__ = ["BASE", "GIVEN", "add_to_base", "build_image", "limits", "podman", "run"]
+
+BASE = "docker.io/library/python:3.13-slim-bookworm"
+GIVEN = {
+    "VERSION": "1.2.3",
+    "REVISION": "abc",
+    "CREATED": "2026-01-02T03:04:05Z",
+    "SOURCE": "https://example.test/gigas-exporter",
+}
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_IMAGE = "localhost/gigas-exporter-test"
+_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+_PREPARE = r"""
+cp "$1/usr/bin/python3.13" "$1/usr/local/bin/"
+cp -a "$1/usr/lib/python3.13" "$1/usr/local/lib/"
+rm -f "$1/usr/local/lib/python3.13/EXTERNALLY-MANAGED"
+ln -s python3.13 "$1/usr/local/bin/python3"
+ln -s python3.13 "$1/usr/local/bin/python"
+chroot "$1" /usr/local/bin/python -c 'import glob, zipfile
+(wheel,) = glob.glob("/usr/share/python-wheels/pip-*.whl")
+zipfile.ZipFile(wheel).extractall("/usr/local/lib/python3.13/dist-packages")'
+cat >"$1/usr/local/bin/pip" <<'END'
+#!/usr/local/bin/python
+import sys
+from pip._internal.cli.main import main
+sys.exit(main())
+END
+chmod 0755 "$1/usr/local/bin/pip"
+"""
+
+
+def run(*command: str | Path, seconds: float = 60, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run a program; one that fails fails the test with the end of what it wrote."""
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False
+    )
+    assert not check or done.returncode == 0, (
+        f"{' '.join(map(str, command))}: {done.stdout[-1500:]}{done.stderr[-1500:]}"
+    )
+    return done
+
+
+def podman() -> tuple[str, ...]:
+    """Return the command by which containers are run here."""
+    return (field_tool("podman", fetched=False), "--cgroup-manager", "cgroupfs", "--runtime", "runc")
+
+
+def limits() -> list[str]:
+    """Return the limits of a container, which must not be above this process's own."""
+    wanted = {"nofile": (resource.RLIMIT_NOFILE, 1024), "nproc": (resource.RLIMIT_NPROC, 4096)}
+    own = {name: (resource.getrlimit(number)[1], most) for name, (number, most) in wanted.items()}
+    least = {name: most if hard == resource.RLIM_INFINITY else min(hard, most) for name, (hard, most) in own.items()}
+    return [word for name, value in least.items() for word in ("--ulimit", f"{name}={value}:{value}")]
+
+
+def _make_base(directory: Path) -> None:
+    """Make the image that the Dockerfile starts from; it is kept, as other images are, for the next time."""
+    buildah, mmdebstrap = field_tool("buildah", fetched=False), field_tool("mmdebstrap", fetched=False)
+    if run(buildah, "inspect", "--type", "image", BASE, check=False).returncode == 0:
+        return
+    tree = directory / "tree"
+    mirror = run(_REPOSITORY / "scripts/debian-mirror").stdout.strip()
+    packages = "--include=ca-certificates,python3.13,python3.13-venv"
+    run(mmdebstrap, "--quiet", "--variant=minbase", packages, "trixie", tree, mirror, seconds=600)
+    run("bash", "-euc", _PREPARE, "-", tree, seconds=60)
+    container = run(buildah, "from", "scratch").stdout.strip()
+    run("tar", "-C", tree, "-cf", directory / "tree.tar", ".")
+    run(buildah, "add", "-q", container, directory / "tree.tar", "/", seconds=300)
+    path = "PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
+    run(buildah, "config", "--env", path, container)
+    run(buildah, "commit", "-q", "--rm", container, BASE, seconds=300)
+    shutil.rmtree(tree)
+
+
+def build_image(directory: Path) -> str:
+    """Build the image from the Dockerfile; registries of packages are reached as this machine reaches them."""
+    if os.geteuid() != 0:
+        (pytest.fail if os.environ.get("FIELD") == "required" else pytest.skip)(
+            "an image is built and run as root here"
+        )
+    podman()
+    _make_base(directory)
+    settings = directory / "pip.conf"
+    index = run("python3", "-m", "pip", "config", "get", "global.index-url", check=False).stdout.strip()
+    lines = ["[global]", *([f"cert = {_CERTIFICATES}"] if _CERTIFICATES.exists() else [])]
+    settings.write_text("\n".join([*lines, *([f"index-url = {index}"] if index else []), ""]), encoding="utf-8")
+    mounts = ["--volume", f"{settings}:/etc/pip.conf:ro"]
+    if _CERTIFICATES.exists():
+        mounts += ["--volume", f"{_CERTIFICATES}:{_CERTIFICATES}:ro"]
+    arguments = [f"{name}={value}" for name, value in GIVEN.items()]
+    given = [word for each in arguments for word in ("--build-arg", each)]
+    isolated = ["--isolation", "chroot", "--pull-never", "--format", "docker", *limits(), *mounts]
+    name = f"{_IMAGE}:built"
+    run(field_tool("buildah", fetched=False), "build", *isolated, *given, "-t", name, _REPOSITORY, seconds=900)
+    return name
+
+
+def add_to_base(name: str, files: Sequence[tuple[Path, str]], state: str, entrypoint: str) -> str:
+    """Make an image of another program over the same base, for nobody, with a directory of its own to write to."""
+    buildah = field_tool("buildah", fetched=False)
+    container = run(buildah, "from", "--pull-never", BASE).stdout.strip()
+    for source, target in files:
+        run(buildah, "add", "-q", container, source, target, seconds=120)
+    run(buildah, "config", "--user", "65534:65534", "--workingdir", state, "--volume", state, container)
+    run(buildah, "config", "--entrypoint", f'["{entrypoint}"]', container)
+    empty = files[0][0].parent / "empty"
+    empty.mkdir(exist_ok=True)
+    run(buildah, "add", "-q", "--chown", "65534:65534", container, empty, state)
+    image = f"{_IMAGE}:{name}"
+    run(buildah, "commit", "-q", "--rm", container, image, seconds=300)
+    return image
