@@ -38,7 +38,7 @@ PACKAGE := pyproject.toml exporter/gigas_exporter/__init__.py
 
 .PHONY: help
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 # ------------------------------------------------------------------ environments
 # The development environment holds all that the runtime one does, at the same versions; whichever is there serves.
