@@ -246,7 +246,7 @@ def test_a_rotated_secret_is_read_after_a_refusal(tmp_path: Path, cloud: Simulat
         await_true(lambda: seen(served, "gigas_disk_backups") is not None)
         if kind == "api_key":
             file.write_text("another-key", encoding="utf-8")
-            world.rotate_api_key("another-key", "4242")
+            world.credentials("4242").api_key = "another-key"
         elif kind == "login":
             user.password = "another-password"
             file.write_text("another-password", encoding="utf-8")

@@ -99,8 +99,8 @@ def test_a_user_sees_the_own_accounts_only(call: Any, world: SimulatedCloud) -> 
 
 def test_a_rotated_key_replaces_the_old_one(call: Any, world: SimulatedCloud) -> None:
     """After a rotation only the new key is taken, for the main user and for an account's."""
-    world.rotate_api_key("new-key")
-    world.rotate_api_key("new-key-of-one", "4242")
+    world.access.main.api_key = "new-key"
+    world.credentials("4242").api_key = "new-key-of-one"
     assert [_status(call, f"Bearer {key}") for key in ("demo-api-key", "demo-api-key-4242")] == [401, 401]
     assert [_status(call, f"Bearer {key}") for key in ("new-key", "new-key-of-one")] == [200, 200]
     assert {"new-key", "new-key-of-one"} <= set(world.secrets)

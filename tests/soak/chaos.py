@@ -165,7 +165,7 @@ class Weather:
         account_id, file = self._chance.choice(list(self._target.key_files.items()))
         self._keys += 1
         key = f"rotated-key-{account_id}-{self._keys}"
-        self._target.cloud.world.rotate_api_key(key, account_id)
+        self._target.cloud.world.credentials(account_id).api_key = key
         file.write_text(key, encoding="utf-8")
 
     def _hold(self) -> None:

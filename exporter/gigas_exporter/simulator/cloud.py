@@ -116,7 +116,7 @@ class SimulatedCloud:
         return self.access.main.password
 
     def credentials(self, account_id: str) -> DemoCredential:
-        """Return the user who sees this account alone."""
+        """Return the user who sees this account alone; its API key may be changed."""
         return self.access.by_account[account_id]
 
     @property
@@ -124,11 +124,6 @@ class SimulatedCloud:
         """Every text that no output of an exporter may hold."""
         users = self.access.users
         return (CANARY, *(user.api_key for user in users), *(user.password for user in users))
-
-    def rotate_api_key(self, new: str, account_id: str | None = None) -> None:
-        """Replace an API key, the main one by default; the old one is refused from now on."""
-        with self._lock:
-            (self.access.main if account_id is None else self.access.by_account[account_id]).api_key = new
 
     def issue_token(self, *, readonly: bool = False, life_seconds: float | None = None) -> str:
         """Return a session token for every account, as if the main user had logged in."""
