@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ import kubernetes_validate
 import pytest
 
 from support.containers import build_image
+from support.programs import tool
 
 Manifest = dict[str, Any]
 _ROOT = Path(__file__).resolve().parents[2]
@@ -29,15 +29,7 @@ def repository() -> Path:
 @pytest.fixture(scope="session")
 def program() -> Callable[[str], str]:
     """Return a function that finds a program, and skips the test where it is missing (in CI: fails)."""
-
-    def find(name: str) -> str:
-        beside_python = _ROOT / ".venv" / "bin" / name
-        path = shutil.which(name) or (str(beside_python) if beside_python.exists() else None)
-        if path is None:
-            (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{name} is not installed")
-        return path
-
-    return find
+    return tool
 
 
 @pytest.fixture(scope="session")
