@@ -128,7 +128,7 @@ def test_the_image_says_what_it_is(image: str, show: Callable[[str], None]) -> N
     lines = run(*podman(), "history", "--format", "{{.Size}} {{.CreatedBy}}", image).stdout.splitlines()
     history = "\n".join(line for line in lines if not line.startswith("0 B "))
     show(f"{inspected['Size'] / 1e6:.0f} MB, {added / 1e6:.0f} MB and {layers} layers above the base\n{history}")
-    assert added < 60e6
+    assert added < 45e6
     assert layers <= 3
 
 

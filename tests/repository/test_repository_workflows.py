@@ -97,13 +97,15 @@ def test_what_users_install_is_looked_up_and_listed(repository: Path) -> None:
 
 
 def test_a_release_waits_for_the_tests(repository: Path) -> None:
-    """Nothing is published before the tests have passed."""
+    """Nothing is published before the tests have passed, and the tag was compared with code and changelog."""
     jobs = _jobs(repository / ".github/workflows/release.yml")
+    assert any("scripts/release_notes.py" in step.get("run", "") for step in jobs["dist"]["steps"])
 
     def before(name: str) -> set[str]:
         needs = jobs[name].get("needs", [])
         direct = {needs} if isinstance(needs, str) else set(needs)
         return direct.union(*(before(other) for other in direct))
 
-    for name in jobs.keys() - {"test"}:
-        assert "test" in before(name), name
+    for name in jobs.keys() - {"test", "dist"}:
+        assert {"test", "dist"} <= before(name), name
+    assert "test" in before("dist")
