@@ -51,9 +51,18 @@ def test_the_simulators_lists_are_all_understood(run: Run, cloud: SimulatorServe
 
 
 def test_each_list_is_read_once(run: Run, api: SmallApi) -> None:
-    """One request a list, and one for the own backups of one disk."""
+    """One request a list and one for what is behind it, and one for the own backups of one disk."""
     assert _probe(run, api)[0] == 0
-    assert sorted(api.asked) == sorted({DISKS, MACHINES, BACKUPS, "/account/4242/disk/1/backups"})
+    assert sorted(api.asked) == sorted([*[DISKS, MACHINES, BACKUPS] * 2, "/account/4242/disk/1/backups"])
+
+
+def test_a_header_that_says_that_there_is_more(run: Run, api: SmallApi) -> None:
+    """It is named, with the setting to try."""
+    api.answers[DISKS] = lambda _: (200, api.lists[DISKS], {"Link": '</next>; rel="next"'})
+    status, facts = _probe(run, api)
+    assert status == 1
+    assert "there may be more items by the header Link" in json.dumps(facts)
+    assert '"link": "present"' in json.dumps(facts)
 
 
 @pytest.mark.parametrize(

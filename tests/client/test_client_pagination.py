@@ -136,7 +136,7 @@ def test_the_same_id_twice_on_one_page_is_one_item(listed: Any) -> None:
     lister = Lister([{"id": 1, "status": "old"}, {"id": 2}, {"id": "1", "status": "new"}])
     listing = listed(lister).list_disks("1")
     assert [(disk.id, disk.status) for disk in listing.items] == [("1", "new"), ("2", None)]
-    assert len(lister.asked) == 1
+    assert lister.asked == [(0, 10), (3, 3)]
     with pytest.raises(IncompleteError, match="two different items have the same id"):
         listed(Lister([{"id": 1, "is_swap": True}, {"id": 2}, {"id": "1", "is_swap": False}])).list_disks("1")
 

@@ -36,7 +36,7 @@ def sends(*parts: bytes, then_closes: bool = True) -> Any:
 def lists(*disk_ids: int) -> bytes:
     """Return a whole response with these disks."""
     body = json.dumps([{"id": number} for number in disk_ids]).encode()
-    return HEAD + b"X-Total: %d\r\nContent-Length: %d\r\n\r\n" % (len(disk_ids), len(body)) + body
+    return HEAD + b"X-Total: %d\r\nX-Per-Page: 200\r\nContent-Length: %d\r\n\r\n" % (len(disk_ids), len(body)) + body
 
 
 @pytest.mark.parametrize(

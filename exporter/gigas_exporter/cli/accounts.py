@@ -86,7 +86,7 @@ def select_accounts(account: str | None, flags: Mapping[str, Any]) -> AccountSel
     if settings.discovery is not None:
         try:
             with ReadClient(settings.api, settings.discovery) as client:
-                accounts = discover(client, settings.discovery)
+                accounts, _ = discover(client, settings.discovery)
         except ApiError:
             # A credential may be allowed to read an account and not to list them.
             if account is None:

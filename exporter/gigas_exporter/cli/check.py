@@ -143,7 +143,7 @@ def _chosen(settings: Settings, names: Sequence[str]) -> Settings:
     known = settings.accounts
     if settings.discovery is not None:
         with ReadClient(settings.api, settings.discovery) as client:
-            known = discover(client, settings.discovery)
+            known, _ = discover(client, settings.discovery)
     chosen = {each.account.id: each for name in names for each in choose_account(known, name)}
     return replace(settings, accounts=tuple(chosen.values()), discovery=None)
 

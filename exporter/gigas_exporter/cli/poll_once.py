@@ -10,6 +10,7 @@ from gigas_exporter.clock import Clock, SystemClock
 from gigas_exporter.config import Settings
 from gigas_exporter.inventory import AccountInventory, Resource
 from gigas_exporter.metrics import MetricsRenderer, Telemetry
+from gigas_exporter.poller.account_source import ACCOUNTS_INCOMPLETE
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
 from gigas_exporter.report import account_errors
@@ -25,12 +26,14 @@ class PollResult:
 
     Attributes:
         skipped: How many of the listed accounts discovery leaves out.
+        is_account_list_incomplete: Whether there may be more accounts than were listed.
     """
 
     store: Store
     page: MetricsRenderer
     clock: Clock
     skipped: int = 0
+    is_account_list_incomplete: bool = False
 
     @property
     def inventories(self) -> tuple[AccountInventory, ...]:
@@ -40,7 +43,8 @@ class PollResult:
     def errors(self) -> list[str]:
         """Return what could not be read, and why, in the words of the log."""
         now = self.clock.monotonic()
-        return [error for inventory in self.inventories for error in account_errors(inventory, now)]
+        errors = [error for inventory in self.inventories for error in account_errors(inventory, now)]
+        return [*errors, ACCOUNTS_INCOMPLETE] if self.is_account_list_incomplete else errors
 
     def was_read(self, resource: Resource) -> bool:
         """Return whether a resource was read of every account."""
@@ -65,4 +69,10 @@ def poll_once(settings: Settings, progress: Callable[[str, Resource, bool], None
         service.poll_once(progress)
     finally:
         service.stop()
-    return PollResult(store, MetricsRenderer(store, telemetry, clock), clock, service.skipped)
+    return PollResult(
+        store,
+        MetricsRenderer(store, telemetry, clock),
+        clock,
+        service.skipped,
+        is_account_list_incomplete=service.is_account_list_incomplete,
+    )

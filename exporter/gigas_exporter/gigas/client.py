@@ -29,17 +29,11 @@ from gigas_exporter.gigas.api_requests import (
     filters,
 )
 from gigas_exporter.gigas.credentials import Credential
+from gigas_exporter.gigas.list_caches import ListEndCache, NoContentCache, ShortfallCache
 from gigas_exporter.gigas.login import LoginStates
 from gigas_exporter.gigas.observer import NullObserver, Observer
 from gigas_exporter.gigas.page_reader import Listing, PageCache, PageReader, check_status, sum_invalid
-from gigas_exporter.gigas.pagination import (
-    ListEndCache,
-    NoContentCache,
-    OneBelowTotalError,
-    Page,
-    Paginator,
-    ShortfallCache,
-)
+from gigas_exporter.gigas.pagination import OneBelowTotalError, Page, Paginator
 from gigas_exporter.gigas.ratelimit import RateLimiter
 from gigas_exporter.gigas.session import ApiSession
 from gigas_exporter.gigas.settings import ApiSettings

@@ -18,21 +18,21 @@ from typing import Any, Generic, TypeVar
 from gigas_exporter.decode import Decode, InvalidFields, decode_array, decode_items
 from gigas_exporter.errors import DecodeError, IncompleteError, TransportError
 from gigas_exporter.gigas.pagination import Page
+from gigas_exporter.gigas.paging_headers import PAGING_FIELDS, read_paging_headers
 from gigas_exporter.gigas.transport import RawResponse
 from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
 
 __all__ = ["Listing", "PageCache", "PageReader", "check_status", "sum_invalid"]
 
 _DIGEST_BYTES = 16
-_MAX_DIGITS = 18
 # Decoded between two looks whether the work has ended: some hundredths of a second.
 _ITEMS_AT_ONCE = 4096
 # Parsed, an answer takes up to 40 times its size. No two large ones are decoded at once: it would not be faster.
 _LARGE_BYTES = 2**20
 _large = threading.Lock()
-# Whether a date lies ahead depends on when it is read, and whether the total is right on all pages: a page with such a
-# field is decoded each time.
-_UNCACHED_FIELDS = frozenset({"created_at", "updated_at", "date_created", "total"})
+# Whether a date lies ahead depends on when it is read, and whether a header fits on all pages: a page with such a field
+# is decoded each time.
+_UNCACHED_FIELDS = frozenset({"created_at", "updated_at", "date_created", *PAGING_FIELDS})
 
 _T = TypeVar("_T")
 _V = TypeVar("_V")
@@ -45,8 +45,8 @@ class Listing(Generic[_T]):
 
     Attributes:
         items: In the API's order; of items with the same id the last one.
-        invalid: By field, how many values could not be understood; ``total`` is 1 where the list has one item less
-            than the API says, and did so again and again.
+        invalid: By field, how many values could not be understood; ``total`` and others are 1 where headers of the API
+            say that the list has more items, or may say so.
         has_content: Whether there was a body: an API that answers 204 has an empty list, or a fault for a moment.
     """
 
@@ -129,14 +129,14 @@ class PageReader(Generic[_Item, _V]):
             return self._read(answer, at_most)
 
     def _read(self, answer: RawResponse, at_most: int) -> Page[_V]:
-        total, per_page = (_number(answer.headers.get(name, "")) for name in ("x-total", "x-per-page"))
+        paging = read_paging_headers(answer.headers)
         if answer.status == HTTPStatus.NO_CONTENT and not answer.body:
-            return Page(b"", 0, array("q"), self._make({}), {}, total, per_page, has_content=False)
+            return Page(b"", 0, array("q"), self._make({}), {}, paging, has_content=False)
         check_status(answer, self._operation)
         digest = blake2b(answer.body, digest_size=_DIGEST_BYTES).digest()
         known = self._known.get(digest)
         if known is not None:
-            return replace(known, total=total, per_page=per_page)
+            return replace(known, paging=paging)
         self._raise_if_stopped()
         raw_items = decode_array(answer.body, self._operation)
         count = len(raw_items)
@@ -151,7 +151,7 @@ class PageReader(Generic[_Item, _V]):
         if len(items) + invalid["id"] < count:
             self._raise_if_contradictory(raw_items, items)
         ids = array("q", map(hash, items))
-        return Page(digest, count, ids, self._make(items), dict(invalid), total, per_page)
+        return Page(digest, count, ids, self._make(items), dict(invalid), paging)
 
     def _raise_if_contradictory(self, raw_items: Iterable[object], items: Mapping[str, _Item]) -> None:
         """Raise an error where two items of one page have the same id and are not the same.
@@ -187,7 +187,3 @@ def sum_invalid(pages: Iterable[Page[Any]]) -> Mapping[str, int]:
     for page in pages:
         counts.update(page.invalid)
     return dict(counts)
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS else None

@@ -9,8 +9,10 @@ second traversal is accepted if it is complete, or if both had the very same ite
 total. A list of one item less than its total is reported as such. All else is incomplete: an item may have slipped
 through between two pages. Pages that repeat items of earlier pages are never a whole list.
 
-If the last page is full, one more page is requested although the total is reached, because some servers cap
-``X-Total``. What that has shown is used for a while, so that it does not cost a request each time.
+If the last page is full, or may be, one more page is requested although the total is reached, because some servers cap
+``X-Total``, or count the page in it. What that has shown is used for a while, so that it does not cost a request each
+time. A header that says that there is more, or that is not understood while the end of the list was not seen, leaves
+the list as it was read, and is counted.
 
 No traversal holds more than the longest list that is supported. A server that ignores the limit may send its list as
 one page, so that the first may be as long as any response of whole items; those after it are held to what was asked.
@@ -18,32 +20,19 @@ one page, so that the first may be as long as any response of whole items; those
 
 from __future__ import annotations
 
-import threading
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
-from gigas_exporter.clock import Clock
 from gigas_exporter.errors import IncompleteError, TransportError
+from gigas_exporter.gigas.paging_headers import NO_PAGING, PagingHeaders
 
-__all__ = [
-    "LIST_END_TTL_SECONDS",
-    "Fetch",
-    "ListEndCache",
-    "NoContentCache",
-    "OneBelowTotalError",
-    "Page",
-    "Paginator",
-    "ShortfallCache",
-]
-
-LIST_END_TTL_SECONDS = 900.0
-"""How long a list that is as long as it was is taken to end where it did; what is served may be that old anyway."""
+__all__ = ["Fetch", "OneBelowTotalError", "Page", "Paginator"]
 
 # A whole item takes 200 bytes of JSON and more, so that a response of the largest size holds 80,000 at most.
 _MAX_PAGE_ITEMS = 100_000
@@ -52,15 +41,8 @@ _MAX_PAGES = 20_000
 _MAX_PAGES_WITHOUT_TOTAL = 2_500
 # Twice as many as may be under way at once, so that no thread waits for its next one.
 _PAGES_AHEAD = 128
-# How often in a row a list must come out one below its total before the total is taken to be wrong.
-_POLLS_BELOW_TOTAL = 3
-
-ListKey = tuple[str, frozenset[tuple[str, str]]]
-"""A list's path, and what it is filtered by."""
-
 _V = TypeVar("_V")
 _V_co = TypeVar("_V_co", covariant=True)
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +55,7 @@ class Page(Generic[_V]):
         ids: A 64-bit hash of each id, each once, in order: enough to find an item that is on two pages.
         value: What was made of the items.
         invalid: By field, how many values were not understood.
-        total: Items in the whole list, where the server says so.
-        per_page: Items in a full page, where the server says so.
+        paging: What the server says of the whole list.
         has_content: Whether there was a body; an empty list may come without.
     """
 
@@ -83,9 +64,13 @@ class Page(Generic[_V]):
     ids: array[int]
     value: _V
     invalid: Mapping[str, int]
-    total: int | None = None
-    per_page: int | None = None
+    paging: PagingHeaders = NO_PAGING
     has_content: bool = True
+
+    @property
+    def total(self) -> int | None:
+        """Items in the whole list, where ``X-Total`` says so."""
+        return self.paging.total
 
     def length(self, limit: int) -> int:
         """Return how far the next page is from this one, which was asked for with ``limit``.
@@ -136,7 +121,7 @@ class _ListTraversal(Generic[_V]):
         for page in pages:
             self.ids.extend(page.ids)
         self.has_repeats = len(set(self.ids)) != len(self.ids)
-        self.totals = {page.total for page in pages}
+        self.totals = {page.paging.total for page in pages}
         self.total = max(total or 0 for total in self.totals)
 
     def is_complete(self) -> bool:
@@ -146,87 +131,6 @@ class _ListTraversal(Generic[_V]):
 
     def matches(self, ids: array[int]) -> bool:
         return not self.has_repeats and self.ids == ids
-
-
-class _ExpiringCache(Generic[_T]):
-    """What is cached about lists, dropped with their account."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._entries: dict[ListKey, _T] = {}
-
-    def drop(self, path: str) -> None:
-        """Drop all lists below a path."""
-        with self._lock:
-            self._entries = {key: entry for key, entry in self._entries.items() if not key[0].startswith(path)}
-
-
-class ListEndCache(_ExpiringCache[tuple[int, float]]):
-    """Where lists were seen to end: at which total there was nothing behind their full last page."""
-
-    def __init__(self, clock: Clock) -> None:
-        super().__init__()
-        self._clock = clock
-
-    def get(self, key: ListKey) -> int | None:
-        """Return the total at which a list was seen to end, unless that was too long ago."""
-        with self._lock:
-            total, seen_at = self._entries.get(key, (None, 0.0))
-            if self._clock.monotonic() < seen_at + LIST_END_TTL_SECONDS:
-                return total
-            self._entries.pop(key, None)
-            return None
-
-    def put(self, key: ListKey, total: int | None, stopped: threading.Event) -> None:
-        """Keep where a list ended in its last traversal, and since when, unless the work that it was for was stopped.
-
-        Args:
-            key: The list.
-            total: Where it ended; ``None`` when its end was seen in another way.
-            stopped: Set when the work was stopped.
-        """
-        with self._lock:
-            if total is None:
-                self._entries.pop(key, None)
-            elif not stopped.is_set() and total != self._entries.get(key, (None, 0.0))[0]:
-                self._entries[key] = (total, self._clock.monotonic())
-
-
-class ShortfallCache(_ExpiringCache[tuple[int, bytes, int]]):
-    """Lists that came out one item below their total, and how often in a row they did so with the same items."""
-
-    def is_confirmed(self, key: ListKey, error: OneBelowTotalError, stopped: threading.Event) -> bool:
-        """Count one more such result; return whether it is the third in a row, so that the total must be wrong."""
-        with self._lock:
-            total, digest, count = self._entries.get(key, (0, b"", 0))
-            count = count + 1 if (total, digest) == (error.total, error.digest) else 1
-            if not stopped.is_set():
-                self._entries[key] = (error.total, error.digest, count)
-            return count >= _POLLS_BELOW_TOTAL
-
-    def reset(self, key: ListKey) -> None:
-        """Note another result."""
-        with self._lock:
-            self._entries.pop(key, None)
-
-
-class NoContentCache(_ExpiringCache[bool]):
-    """Which lists had items when they were last read: an API that then answers 204 may have a fault for a moment."""
-
-    def check(self, key: ListKey, pages: Sequence[Page[Any]], name: str) -> None:
-        """Raise an error for the first response without content after items; a second one in a row is an empty list.
-
-        Raises:
-            IncompleteError: It is the first one.
-        """
-        with self._lock:
-            had_items = self._entries.pop(key, False)
-            if any(page.count for page in pages):
-                self._entries[key] = True
-            elif had_items and not pages[0].has_content:
-                raise IncompleteError(
-                    f"{name}: status 204 where there were items before; it counts when it is repeated"
-                )
 
 
 @dataclass(slots=True)
@@ -243,6 +147,7 @@ class Paginator:
             it did so in this traversal.
         ends_at: The total at which the list was lately seen to end; afterwards that at which this traversal saw it or
             took it to end, ``None`` when its last page was not full.
+        last: The last page that this traversal read, be it empty or a repeated one.
     """
 
     name: str
@@ -252,9 +157,12 @@ class Paginator:
     complete_below: int = 0
     server_ignores_paging: bool = False
     ends_at: int | None = None
+    last: Page[Any] | None = field(default=None, init=False)
 
     def fetch_all(self, fetch: Fetch[_V]) -> list[Page[_V]]:
         """Return the pages of a complete traversal; no item is on two of them.
+
+        Where a header says that there is more, or may say so, it is counted in ``invalid`` of the first page.
 
         Raises:
             DecodeError: A page holds far more than was asked for.
@@ -263,13 +171,13 @@ class Paginator:
         """
         first = self._traverse(fetch)
         if first.is_complete():
-            return first.pages
+            return self._with_doubts(first.pages)
         self.ends_at = None  # it may be what was wrong
         first_ids = first.ids
         del first  # what was made of the items is not needed any more, and would double the memory
         second = self._traverse(fetch)
         if second.is_complete() or (second.matches(first_ids) and len(second.ids) >= second.total):
-            return second.pages
+            return self._with_doubts(second.pages)
         if second.has_repeats:
             raise IncompleteError(f"{self.name}: pages repeat items of earlier pages, so that others may be missing")
         message = f"{self.name}: {len(second.ids)} items could be read, X-Total says {second.total}"
@@ -277,6 +185,20 @@ class Paginator:
             digest = blake2b(array("q", sorted(second.ids)).tobytes(), digest_size=16).digest()
             raise OneBelowTotalError(message, second.pages, second.total, digest)
         raise IncompleteError(f"{message}, or the list changes while it is read")
+
+    def _with_doubts(self, pages: list[Page[_V]]) -> list[Page[_V]]:
+        """Return the pages, with the headers counted that say that there is more than was read."""
+        first, last = pages[0], self.last or pages[0]
+        is_end_seen = last.count < (self.complete_below if last is first else first.count) or last.count == 0
+        count = sum(page.count for page in pages)
+        doubts = {
+            name for page in pages for name in page.paging.contradicting(count, first.count, is_end_seen=is_end_seen)
+        }
+        if last.paging.has_next:
+            doubts.add("link")
+        if not doubts:
+            return pages
+        return [replace(first, invalid={**first.invalid, **dict.fromkeys(doubts, 1)}), *pages[1:]]
 
     def _traverse(self, fetch: Fetch[_V]) -> _ListTraversal[_V]:
         traversal = _ListTraversal(list(self._pages(fetch)))
@@ -287,13 +209,13 @@ class Paginator:
         return traversal
 
     def _pages(self, fetch: Fetch[_V]) -> Iterator[Page[_V]]:
-        first = fetch(0, self.limit, _MAX_PAGE_ITEMS)
+        self.last = first = fetch(0, self.limit, _MAX_PAGE_ITEMS)
         yield first
         if first.total != self.ends_at:
             self.ends_at = None
         if self._is_whole(first):
             return
-        read, step = [first], first.length(self.limit)
+        read, step = [first], first.count if first.count == first.total else first.length(self.limit)
         # Up to a limit more: a server may repeat items, and one that ignores the limit may have got some new ones.
         at_most = first.count + self.limit
 
@@ -304,10 +226,11 @@ class Paginator:
             self._check_length(first.total, step)
             read += self._fetch_parallel(ask, range(step, first.total, step), first.total)
             yield from read[1:]
+            self.last = read[-1]
             if read[-1].count < step:
                 self.ends_at = None
                 return
-            if first.total == self.ends_at:
+            if first.total == self.ends_at and not read[-1].paging.has_next:
                 return
         yield from self._pages_past_total(fetch, ask, read, step)
 
@@ -315,8 +238,12 @@ class Paginator:
         """Return whether nothing can be behind the first page."""
         if first.count == 0:
             return True
+        if first.paging.has_next or any(first.paging.contradicting(first.count, first.count, is_end_seen=True)):
+            return False
         if first.total is not None:
-            is_full = first.count in {self.limit, first.per_page}
+            # Where the size of a page is not told, the total may be that of this page.
+            full = first.paging.per_page or self.complete_below
+            is_full = first.count >= full or first.count == self.limit
             return first.count == first.total and (not is_full or first.total == self.ends_at)
         if first.count > self.limit:
             return self.server_ignores_paging
@@ -329,7 +256,7 @@ class Paginator:
         seen = {identity for page in read for identity in page.ids}
         offset = step + sum(page.length(step) for page in read[1:])
         for number in range(_MAX_PAGES_WITHOUT_TOTAL):
-            page = ask(offset)
+            self.last = page = ask(offset)
             is_end_of_total = page.total == first.total == offset
             if page.count == 0:
                 self.ends_at = offset if is_end_of_total else None

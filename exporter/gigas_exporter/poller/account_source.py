@@ -11,20 +11,22 @@ from gigas_exporter.clock import Deadline
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.errors import DecodeError, GigasError
 from gigas_exporter.gigas import Credential, ReadClient
+from gigas_exporter.gigas.paging_headers import PAGING_FIELDS
 from gigas_exporter.logs import get_logger
 from gigas_exporter.model import Account
 
-__all__ = ["AccountSource", "discover"]
+__all__ = ["ACCOUNTS_INCOMPLETE", "AccountSource", "discover"]
 
 _log = get_logger(__name__)
 
 _SHOWN = 5
+ACCOUNTS_INCOMPLETE = "the list of accounts may be incomplete by its headers (gigas-exporter probe shows them)"
 
 
 def discover(
     client: ReadClient, credential: Credential, deadline: Deadline | None = None
-) -> tuple[AccountSettings, ...]:
-    """List the accounts, to be read with the credential that they were listed with.
+) -> tuple[tuple[AccountSettings, ...], bool]:
+    """List the accounts, to be read with the credential that they were listed with, and whether there may be more.
 
     Raises:
         GigasError: They could not be listed, or there is none: a credential that has lost its rights is more likely
@@ -35,7 +37,8 @@ def discover(
         raise DecodeError("id", "the answer to list_accounts holds no readable id")
     if not listing.items:
         raise GigasError("list_accounts: the API lists no account for this credential")
-    return tuple(AccountSettings(account, credential) for account in listing.items)
+    is_incomplete = not PAGING_FIELDS.isdisjoint(listing.invalid)
+    return tuple(AccountSettings(account, credential) for account in listing.items), is_incomplete
 
 
 class AccountSource:
@@ -44,6 +47,7 @@ class AccountSource:
     Attributes:
         listed: Whether the accounts are known: configured, or listed once and watched since.
         fails: Whether they could not be listed the last time.
+        is_incomplete: Whether the headers of the last list say that there may be more accounts.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -54,6 +58,7 @@ class AccountSource:
         self.credential = settings.discovery
         self.listed = settings.discovery is None
         self.fails = False
+        self.is_incomplete = False
 
     @property
     def skipped(self) -> int:
@@ -71,13 +76,16 @@ class AccountSource:
             GigasError: They could not be listed, or there is none.
         """
         try:
-            accounts = discover(client, credential, deadline)
+            accounts, is_incomplete = discover(client, credential, deadline)
         except GigasError as error:
             if not deadline.stop.is_set():  # else it was stopped
                 log = _log.debug if self.fails else _log.warning
                 log("cannot list accounts", reason=error.reason, error=str(error))
                 self.fails = True
             raise
+        if is_incomplete and not self.is_incomplete:
+            _log.warning(ACCOUNTS_INCOMPLETE)
+        self.is_incomplete = is_incomplete
         owned = self._owned(accounts)
         if self.fails or not self.listed:
             log = _log.warning if self.fails else _log.info

@@ -162,6 +162,11 @@ class Service:
         return {account_id: failures for account_id, failures in failed.items() if account_id in left}
 
     @property
+    def is_account_list_incomplete(self) -> bool:
+        """Whether the list of accounts may have more than were read."""
+        return self._source.is_incomplete
+
+    @property
     def skipped(self) -> int:
         """How many accounts discovery leaves out."""
         return self._source.skipped
@@ -227,7 +232,7 @@ class Service:
             if not stop.is_set():
                 self._observer.discovery(success=False)
             raise
-        self._observer.discovery(success=True)
+        self._observer.discovery(success=not source.is_incomplete)
         return accounts
 
     def _sync_accounts(self, accounts: Mapping[str, AccountSettings]) -> None:

@@ -11,6 +11,7 @@ from gigas_exporter.report.explain import (
     doubt_of_empty,
     explain_all,
     explain_not_understood,
+    paging_doubts,
 )
 from gigas_exporter.report.findings import METRIC_FINDINGS, NEED_BACKUPS, Finding, Severity
 from gigas_exporter.report.judgement import Judgement, finding_limit, judge_account, machine_name
@@ -33,6 +34,7 @@ __all__ = [
     "judge_account",
     "machine_name",
     "needs_attention",
+    "paging_doubts",
     "report_account",
     "worst_first",
 ]

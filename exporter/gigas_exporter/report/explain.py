@@ -17,6 +17,7 @@ __all__ = [
     "doubt_of_empty",
     "explain_all",
     "explain_not_understood",
+    "paging_doubts",
     "why_unreadable",
 ]
 
@@ -28,6 +29,14 @@ _ADVICE: Final[Mapping[str, str]] = {
     DISK_STATUS: f"{_PROBE}; disk_status.error says which words mean an error, api.fields with status: null that none"
     " does",
 }
+
+_PAGING_HEADERS: Final[Mapping[str, str]] = {
+    "total": "X-Total",
+    "total_pages": "X-Total-Pages",
+    "content_range": "Content-Range",
+    "link": "Link",
+}
+"""The headers that may say that a list has more items than were read, by the field that they are counted under."""
 
 _MAX_STATUSES_SHOWN: Final = 5
 
@@ -50,14 +59,20 @@ def account_errors(inventory: AccountInventory, monotonic: float) -> list[str]:
     if machines is not None and not machines.success and (doubt or _asks_for_labels(inventory)):
         errors.append(f"{who}: virtual machines could not be read: {machines.error}")
     errors.extend(
-        f"{who}: the list of {resource.replace('_', ' ')} was shorter than its total"
+        f"{who}: the list of {resource.replace('_', ' ')} may be incomplete by the header"
+        f" {' and '.join(headers)} (gigas-exporter probe shows it; api.page_size may help)"
         for resource, outcome in inventory.outcomes.items()
-        if outcome.invalid.get("total")
+        if (headers := paging_doubts(outcome.invalid))
     )
     is_known = inventory.current_disks(monotonic) is not None
     if is_known and inventory.backups is not None and inventory.current_backups(monotonic) is None:
         errors.append(f"{who}: backups were read too long ago to judge by")
     return errors
+
+
+def paging_doubts(invalid: Mapping[str, int]) -> tuple[str, ...]:
+    """Return the headers among invalid fields, by which a list may have more items than were read."""
+    return tuple(header for name, header in _PAGING_HEADERS.items() if name in invalid)
 
 
 def doubt_of_empty(inventory: AccountInventory, monotonic: float) -> str:

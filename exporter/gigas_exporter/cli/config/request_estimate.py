@@ -8,7 +8,7 @@ from typing import Final
 
 from gigas_exporter.config import Settings
 from gigas_exporter.config.schema import BackupsSource
-from gigas_exporter.gigas.pagination import LIST_END_TTL_SECONDS
+from gigas_exporter.gigas.list_caches import LIST_END_TTL_SECONDS
 
 __all__ = ["RequestEstimate", "requests_per_hour"]
 

@@ -93,6 +93,11 @@ def describe_list(
     if reading.error is None and len(items) < total:
         text = f"{len(items)} different items, and {total} by X-Total"
         problems.append(Problem(account, reading.name, None, text, "api.page_size"))
+    problems += [
+        Problem(account, reading.name, None, f"there may be more items by the header {header}", "api.page_size")
+        for header in reading.doubts
+        if header != "X-Total" or len(items) >= total
+    ]
     problems = _with_error(reading, account, settings.poll.backups_source) + problems
     facts: dict[str, Any] = {
         "list": reading.name,
@@ -146,6 +151,7 @@ def _response(answer: Any, page: Sequence[object] | None) -> dict[str, Any]:
         if value is not None:
             number = _number(value)
             facts[name] = "not a number" if number is None else number
+    facts.update({name: "present" for name in ("content-range", "link") if name in answer.headers})
     return facts
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 from gigas_exporter.decode import Decode
 from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import ApiRequest, RawResponse
+from gigas_exporter.report import paging_doubts
 
 __all__ = ["ListReading", "Recorder", "read_list", "unwrapped"]
 
@@ -65,6 +66,8 @@ class ListReading:
     items: tuple[Any, ...] | None = None
     error: GigasError | None = None
     wrapper: str | None = None
+    doubts: tuple[str, ...] = ()
+    """The headers by which the list may have more items than were read."""
 
     @property
     def raw_items(self) -> list[object]:
@@ -89,13 +92,15 @@ def read_list(
     """Read a list with the recorder's client."""
     recorder.take()
     items, error = None, None
+    doubts: tuple[str, ...] = ()
     try:
-        items = tuple(read().items)
+        listing = read()
+        items, doubts = tuple(listing.items), paging_doubts(listing.invalid)
     except GigasError as failure:
         error = failure
     responses = tuple(recorder.take())
     pages = tuple(map(_page, responses))
-    return ListReading(name, decoders[name], responses, pages, items, error, _wrapper(pages))
+    return ListReading(name, decoders[name], responses, pages, items, error, _wrapper(pages), doubts)
 
 
 def _page(answer: RawResponse) -> list[object] | None:

@@ -1,0 +1,151 @@
+"""What the headers of pages may say, and what must come of it: no list whose end is not proven is called well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from gigas_exporter.cli.poll_once import poll_once
+from gigas_exporter.config import Settings
+from gigas_exporter.gigas import ApiSettings
+from support.polling import api_key
+from support.small_api import Answer, SmallApi
+from trust.conftest import ACCOUNT, BACKUPS, DISKS, MACHINES, Told, backups_of
+
+Tell = Callable[..., Told]
+LISTS = {"disks": DISKS, "backups": BACKUPS, "virtual_machines": MACHINES}
+CAP = 2
+"""Items on a page, whatever is asked for."""
+
+LIES: Mapping[str, Mapping[str, str]] = {
+    "total": {"X-Total": "4.0"},
+    "total_pages": {"X-Total-Pages": "2", "X-Per-Page": "2", "X-Page": "1"},
+    "content_range": {"Content-Range": "items 0-1/4"},
+    "link": {"Link": '<http://x/y?page=2>; rel="next", <http://x/y?page=9>; rel=last'},
+}
+"""By the field that each is counted under, headers that say that there are more than the two items of the page."""
+HEADERS = {"total": "X-Total", "total_pages": "X-Total-Pages", "content_range": "Content-Range", "link": "Link"}
+
+
+def always(api: SmallApi, path: str, headers: Mapping[str, str], items: int = CAP) -> None:
+    """Answer with the first items only, whatever page is asked for."""
+    api.answers[path] = lambda _: (200, api.lists[path][:items], headers)
+
+
+def honest(api: SmallApi, path: str, headers: Callable[[list[Any], int], Mapping[str, str]], cap: int = CAP) -> None:
+    """Answer with the page that is asked for, never more than so many items."""
+
+    def answer(query: Mapping[str, str]) -> Answer:
+        offset = int(query["offset"])
+        page = api.lists[path][offset : offset + min(int(query["limit"]), cap)]
+        return 200, page, headers(page, len(api.lists[path]))
+
+    api.answers[path] = answer
+
+
+def assert_doubtful(told: Told, resource: str, field: str, disks: int) -> None:
+    """What was read is shown, and nothing is said to be well."""
+    assert told.status == 2, told.words
+    assert f"the list of {resource.replace('_', ' ')} may be incomplete by the header {HEADERS[field]}" in told.words
+    assert "well" not in told.words
+    assert told.nagios == 3
+    assert told.metric("gigas_up") == [1]
+    assert told.metric("gigas_account_disks") == [disks]
+    assert told.metric("gigas_exporter_poll_invalid_items", resource=resource, field=field) == [1]
+
+
+@pytest.mark.parametrize("field", LIES)
+@pytest.mark.parametrize("resource", LISTS)
+def test_a_header_says_that_there_is_more(api: SmallApi, tell: Tell, resource: str, field: str) -> None:
+    """The same page comes again and again, and a header has other words."""
+    always(api, LISTS[resource], LIES[field])
+    told = tell()
+    if resource == "backups":  # the disks' own lists have what is missing here
+        assert told.status == 2
+        assert told.metric("gigas_exporter_poll_invalid_items", resource=resource, field=field) == [1]
+    else:
+        assert_doubtful(told, resource, field, CAP if resource == "disks" else 4)
+
+
+@pytest.mark.parametrize("total", ["4.0", "1,045", "x", "", "-4", "4 items"])
+def test_a_total_that_is_not_understood(api: SmallApi, tell: Tell, total: str) -> None:
+    """It is not the same as none: where the pages repeat there may be more; where the list ends there is not."""
+    always(api, DISKS, {"X-Total": total})
+    assert_doubtful(tell(), "disks", "total", CAP)
+    honest(api, DISKS, lambda _page, _all: {"X-Total": total})
+    told = tell()
+    assert told.status == 0, told.words
+    assert "all 4 disks are well" in told.words
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Per-Page": "2"}, {"X-Total-Pages": "1"}, {"X-Total-Pages": "2"}])
+def test_a_total_of_the_page_alone(api: SmallApi, tell: Tell, headers: Mapping[str, str]) -> None:
+    """The rest is found behind it."""
+    for path in (DISKS, BACKUPS):
+        honest(api, path, lambda page, _all: {"X-Total": str(len(page)), **headers})
+    told = tell()
+    assert told.metric("gigas_account_disks") == [4]
+    assert told.metric("gigas_account_backups_unassigned") == [0]
+
+
+def test_a_total_that_is_sent_twice(api: SmallApi, tell: Tell) -> None:
+    """As the same number, it is that number."""
+    honest(api, DISKS, lambda _page, whole: {"X-Total": f"{whole}, {whole}"})
+    assert tell().status == 0
+    always(api, DISKS, {"X-Total": "4, 4"})
+    assert "pages repeat items" in tell().words
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Total": "4", "X-Total-Pages": "2", "X-Per-Page": "2"},
+        {"X-Total-Pages": "2"},
+        {"Content-Range": "items 0-1/4"},
+        {"Content-Range": "items 0-1/*"},
+        {"Link": '<http://x/y?page=1>; rel="first", <http://x/next>; rel="prev"'},
+    ],
+)
+def test_headers_that_fit(api: SmallApi, tell: Tell, headers: Mapping[str, str]) -> None:
+    """All is well where all that they say was read."""
+    honest(api, DISKS, lambda _page, _all: headers)
+    told = tell()
+    assert told.status == 0, told.words
+
+
+def test_pages_that_are_announced_and_empty(api: SmallApi, tell: Tell) -> None:
+    """The server says that there are more pages, and has nothing on them."""
+    honest(api, DISKS, lambda _page, _all: {"X-Total-Pages": "3"}, cap=CAP)
+    api.lists[DISKS] = api.lists[DISKS][:CAP]
+    assert_doubtful(tell(), "disks", "total_pages", CAP)
+
+
+def test_a_link_to_a_next_page_that_is_empty(api: SmallApi, tell: Tell) -> None:
+    """A server that gives it with each full page says with the empty one that there is no more."""
+    honest(api, DISKS, lambda page, _all: {"Link": '</y>; rel="next"'} if len(page) == CAP else {})
+    assert tell().status == 0
+
+
+def test_an_own_list_that_may_go_on(api: SmallApi, tell: Tell) -> None:
+    """It is counted with the backups."""
+    for item in backups_of(api):
+        item["disk_id"] = item["disk_id"] if item["disk_id"] != 1 else None
+    api.lists[BACKUPS] = [item for item in api.lists[BACKUPS] if item["disk_id"]]
+    always(api, f"{ACCOUNT}/disk/1/backups", LIES["link"], items=3)
+    told = tell()
+    assert told.status == 2, told.words
+    assert "the list of backups may be incomplete by the header Link" in told.words
+
+
+@pytest.mark.parametrize("is_more", [True, False])
+def test_a_list_of_accounts_that_may_go_on(api: SmallApi, *, is_more: bool) -> None:
+    """Those that were listed are watched, and it is said that there may be others."""
+    headers = LIES["link"] if is_more else {}
+    api.answers["/accounts"] = lambda _: (200, [{"id": 4242, "status": "active"}], headers)
+    once = poll_once(Settings(discovery=api_key("k"), api=ApiSettings(api.url, max_requests_per_second=0.0)))
+    assert [each.account.id for each in once.inventories] == ["4242"]
+    assert any("the list of accounts may be incomplete" in error for error in once.errors()) == is_more
+    page = b"".join(once.page.render(openmetrics=False, gzip=False).chunks).decode()
+    assert f"gigas_exporter_discovery_success {int(not is_more)}" in page
