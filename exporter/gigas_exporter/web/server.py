@@ -119,7 +119,11 @@ class Server:
         return turned.wait(timeout_seconds)
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Begin to answer.
+
+        Raises:
+            RuntimeError: The system gives no more threads.
+        """
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it warns of each request that is malformed
         self._config = Config(
             self._app,
@@ -140,8 +144,9 @@ class Server:
         self._loop.set_exception_handler(_log_loop_exception)
         self._done = asyncio.Event()
         self._empty = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, name="web", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name="web", daemon=True)
+        thread.start()
+        self._thread = thread  # not before: what has not started needs no closing
 
     def close(self, grace_seconds: float = 5.0) -> bool:
         """Stop listening, finish requests under way, end the rest; return whether all finished in time.
