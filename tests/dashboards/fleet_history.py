@@ -296,6 +296,7 @@ def account_series(account: str, name: str, end: float) -> Iterator[Series]:
     yield "gigas_exporter_login_blocked", labels(account_id=account), always(0)
     odd = labels(account_id=account, resource="disks", field="created_at")
     yield "gigas_exporter_poll_invalid_items", odd, always(3)
+    yield "gigas_account_disks_undecided", labels(account_id=account, field="created_at"), always(1)
     yield "gigas_exporter_invalid_items_total", odd, lambda t: t // 600
 
 
