@@ -276,3 +276,20 @@ def test_an_idle_connection_is_not_used_again(api: Any, clients: Any, monkeypatc
             client.list_disks("1")
             time.sleep(0.5)
     assert server.connections == 3
+
+
+def test_a_server_that_is_one_response_behind_mixes_up_nothing(api: Any, clients: Any) -> None:
+    """As after a response that came twice: no account has another's disks, and no disk another's backups."""
+    held: dict[int, list[dict[str, Any]]] = {}
+
+    def script(seen: Any, wire: Any) -> None:
+        _, _, account, *rest = seen.path.split("/")
+        items = [{"id": f"{account}-{rest[1]}" if len(rest) > 1 else account, "status": "built"}]
+        wire.reply(200, held.get(seen.connection, items), {"X-Total": "1"})
+        held[seen.connection] = items
+
+    client = clients(api(script).url, max_concurrency=1)
+    for _ in range(2):
+        for number in map(str, range(4)):
+            assert [disk.id for disk in client.list_disks(number).items] == [number]
+            assert [backup.id for backup in client.list_disk_backups("9", number).items] == [f"9-{number}"]

@@ -64,6 +64,7 @@ class _Current(threading.local):
 
     deadline: SocketDeadline | None = None
     dialer: Dialer | None = None
+    path = ""
 
 
 _current = _Current()
@@ -73,6 +74,7 @@ class _ExchangeConnection(urllib3.connection.HTTPConnection):
     """A connection whose every use is bounded by the deadline of the exchange that it is used for."""
 
     response_class = HTTPResponse
+    path = ""
     _used_at = 0.0
 
     def _new_conn(self) -> socket.socket:
@@ -87,26 +89,41 @@ class _ExchangeConnection(urllib3.connection.HTTPConnection):
         return sock
 
     def request(self, *arguments: Any, **options: Any) -> None:
-        self._used_at = time.monotonic()
+        self._used_at, self.path = time.monotonic(), _current.path
         if self.sock is not None and _current.deadline is not None:
             _current.deadline.attach(self.sock)
         super().request(*arguments, **options)
 
     @property
     def is_connected(self) -> bool:
-        """Whether the connection can be used again: it was not idle for too long, and nothing unexpected arrived."""
-        return time.monotonic() < self._used_at + MAX_IDLE_SECONDS and super().is_connected
+        """Whether the connection can be used again.
+
+        It was not idle for too long, nothing unexpected arrived, and it was used for the same path: a server or proxy
+        that answers twice would else pass one account's disks, or one disk's backups, off as another's.
+        """
+        is_fresh = time.monotonic() < self._used_at + MAX_IDLE_SECONDS
+        return is_fresh and self.path == _current.path and super().is_connected
 
 
 class _TLSConnection(_ExchangeConnection, urllib3.connection.HTTPSConnection):
     pass
 
 
-class _Pool(urllib3.connectionpool.HTTPConnectionPool):
+class _PathPool(urllib3.connectionpool.HTTPConnectionPool):
+    """Connections, of which one that was used for the path is taken first, and then a new one."""
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        if self.pool is not None:
+            with self.pool.mutex:  # the last of the queue is taken next
+                self.pool.queue.sort(key=lambda each: 1 if each is None else 2 * (each.path == _current.path))
+        return super()._get_conn(timeout)
+
+
+class _Pool(_PathPool):
     ConnectionCls = _ExchangeConnection
 
 
-class _TLSPool(urllib3.connectionpool.HTTPSConnectionPool):
+class _TLSPool(_PathPool, urllib3.connectionpool.HTTPSConnectionPool):
     ConnectionCls = _TLSConnection
 
 
@@ -218,6 +235,7 @@ class Transport:
         try:
             with deadline:
                 _current.deadline, _current.dialer = deadline, self._dialer
+                _current.path = request.url.partition("?")[0]
                 response = session.send(
                     request.prepare(), stream=True, timeout=None, allow_redirects=False, proxies=self._proxies
                 )
