@@ -24,12 +24,12 @@ Spoil = Callable[[SmallApi, str, random.Random], None]
 
 PAGE = 3
 DISKS = 5
-FLAGS = ("autobackup", "is_swap", "error", "locked")
+FLAGS = ("autobackup", "is_swap", "error", "locked", "built")
 DATES = ("created_at", "updated_at", "date_created")
 IDS = ("id", "disk_id", "virtual_machine_id")
 DISK_FIELDS = ("id", "autobackup", "is_swap", "error", "status", "created_at", "mount_point", "locked")
-BACKUP_FIELDS = ("id", "disk_id", "date_created", "status", "backup_size", "locked")
-NOT_USABLE = ("failed", "in progress", None)
+BACKUP_FIELDS = ("id", "disk_id", "date_created", "status", "backup_size", "locked", "built", *["status"] * 7)
+"""The status more often than all others: it decides most."""
 NEVER_TRUE: Mapping[str, tuple[Any, ...]] = {
     "flag": (7, 2.5, "perhaps", {"enabled": None}, ["x"]),
     "date": (12, "yesterday", "2026-01-31", {"at": 1}, ["x"], True),
@@ -82,7 +82,14 @@ def _not_built(api: SmallApi, account: str, number: int) -> None:
     _each_backup(api, account, number, lambda age, item: age or item.update(made))
 
 
-FLEETS = (_old_backups, _no_backup, _failed_since, _unfinished, _not_built)
+def _in_error(api: SmallApi, account: str, number: int) -> None:
+    """The newest backup has failed, and another field than its status says so."""
+    _old_backups(api, account, number)
+    made = {"date_created": ago(hours=1), "failed": True, "errors": ["no space left"]}
+    _each_backup(api, account, number, lambda age, item: age or item.update(made))
+
+
+FLEETS = (_old_backups, _no_backup, _failed_since, _unfinished, _not_built, _in_error)
 """What is wrong with one disk of a fleet whose others are well."""
 
 
@@ -125,8 +132,7 @@ def _on_items(change: Callable[[Item, str, random.Random], None]) -> Spoil:
         field, is_all = chance.choice(fields), chance.random() < 0.5  # half
         for items in lists:
             for item in map(_inside, items if is_all else [chance.choice(items)]):
-                # Of a backup that is not usable, what says so must stay.
-                if field in item and not (field == "status" and item[field] in NOT_USABLE):
+                if field in item:
                     change(item, field, chance)
 
     return spoil
@@ -236,6 +242,28 @@ def _leave_out(api: SmallApi, account: str, chance: random.Random) -> None:
     api.lists[path] = [item for item in api.lists[path] if _inside(item).get("disk_id") != without]
 
 
+def _name_machines_only(api: SmallApi, account: str, chance: random.Random) -> None:
+    """The account's list of backups names machines instead of disks, which have no list of their own perhaps."""
+    is_all, has_own = chance.random() < 0.5, chance.random() < 0.5  # half
+    for item in map(_inside, api.lists[f"/account/{account}/backups"]):
+        if is_all or chance.random() < 0.5:  # half
+            disk = item.get("disk_id")
+            item.update(virtual_machine_id=500 + disk if isinstance(disk, int) else None, disk_id=None)
+    for path in api.lists:
+        if is_all and not has_own and path.startswith(f"/account/{account}/disk/"):
+            api.lists[path] = []
+
+
+def _mix_up(api: SmallApi, account: str, chance: random.Random) -> None:
+    """A disk's own list has the backups of the others, which name no disk or one that is not listed."""
+    path, name = f"/account/{account}/disk/{chance.randint(1, DISKS)}/backups", chance.choice([None, 99])
+    items = copy.deepcopy(api.lists[f"/account/{account}/backups"])
+    own = [item for item in items if f"/disk/{_inside(item).get('disk_id')}/" not in path]
+    for item in map(_inside, own):
+        item["disk_id"] = name
+    api.lists[path] = own
+
+
 # Spoils of pages
 
 
@@ -284,6 +312,40 @@ def _shift(items: list[Any], headers: Mapping[str, str], offset: int, _chance: r
     return 200, items[offset + 1 : offset + 1 + PAGE], headers
 
 
+MORE: tuple[Mapping[str, str], ...] = (
+    {"X-Total": "45.0"},
+    {"X-Total": "1,045"},
+    {"X-Total": ""},
+    {"X-Total": "many", "X-Per-Page": "3"},
+    {"X-Total-Pages": "2", "X-Per-Page": str(PAGE)},
+    {"X-Total-Pages": "4"},
+    {"Content-Range": "items 0-2/45"},
+    {"Link": '</next>; rel="next"'},
+)
+"""Headers that say that there is more than a page, or might."""
+
+
+def _change_headers(api: SmallApi, account: str, chance: random.Random) -> None:
+    """Headers are missing, wrong or lie; or the first page comes always, and they say that there is more."""
+    path = f"/account/{account}/{chance.choice(['disks', 'backups', 'virtual_machines'])}"
+    is_repeated, more, way = chance.random() < 0.5, chance.choice(MORE), chance.randint(0, 6)
+
+    def answer(query: Mapping[str, str]) -> Answer:
+        items = api.lists[path]
+        if is_repeated:
+            return 200, items[:PAGE], more
+        offset, total = int(query.get("offset", 0)), len(items)
+        page = items[offset : offset + min(PAGE, int(query.get("limit", PAGE)))]
+        lies = (
+            more,
+            {},
+            *({"X-Total": text} for text in (str(len(page)), f"{total}, {total}", "1", "0", str(total + 9))),
+        )
+        return 200, page, lies[way]
+
+    api.answers[path] = answer
+
+
 def _hide_disks(api: SmallApi, account: str, chance: random.Random) -> None:
     """Answer as to a credential that may see no disks, and little else."""
     for name in ("virtual_machines", *chance.sample(("backups",), chance.randint(0, 1))):
@@ -307,6 +369,9 @@ SPOILS: Mapping[str, Spoil] = {
     "item doubled": _double,
     "items moved": _move,
     "backups left out": _leave_out,
+    "machines named only": _name_machines_only,
+    "lists mixed up": _mix_up,
+    "headers": _change_headers,
     "page repeated": _on_pages(_repeat_page),
     "page cut": _on_pages(_cut_page),
     "body cut": _on_pages(_cut_body),
