@@ -103,6 +103,8 @@ def stack(image: str, repository: Path, tmp_path: Path) -> Iterator[_Stack]:
     made = _Stack(repository / "deploy/compose.yaml", images, tmp_path)
     yield made
     made.remove()
+    for name in ("prometheus", "alertmanager"):
+        run(*podman(), "rmi", images[name], check=False)
 
 
 def test_the_stack_comes_up_and_speaks_among_itself(stack: _Stack) -> None:

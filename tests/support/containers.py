@@ -110,7 +110,10 @@ def build_image(directory: Path) -> str:
     given = [word for each in arguments for word in ("--build-arg", each)]
     isolated = ["--isolation", "chroot", "--pull-never", "--format", "docker", *limits(), *mounts]
     name = f"{_IMAGE}:built"
+    before = set(run(*podman(), "images", "--quiet", name).stdout.split())
     run(field_tool("buildah", fetched=False), "build", *isolated, *given, "-t", name, _REPOSITORY, seconds=900)
+    for old in before - set(run(*podman(), "images", "--quiet", name).stdout.split()):
+        run(*podman(), "rmi", old, check=False)  # it would stay, without a name
     return name
 
 
