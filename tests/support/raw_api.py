@@ -72,8 +72,12 @@ class RawApi:
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         self._ready.set()
         self._loop.run_forever()
+        for listener in server.sockets:
+            self._loop.remove_reader(listener.fileno())
+        # A connection that is just accepted gets its transport and its task, which registers it. Of a server that is
+        # closed meanwhile asyncio would make the transport in part, and never close its socket.
+        self._turn()
         server.close()
-        self._turn()  # a connection that is just accepted gets its transport and its task, which registers it
         for task in (tasks := asyncio.all_tasks(self._loop)):
             task.cancel()
         self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
