@@ -30,7 +30,7 @@ def test_the_defaults_in_words() -> None:
         ),
         "backup_policy[0]: disks with is swap true need no backup (swap needs no backup)",
         "backup_policy[1]: disks with autobackup true need a backup younger than 26h",
-        "backup_policy[2]: all other disks need no backup",
+        "backup_policy[2]: all other disks are unprotected unless they are swap",
         "thresholds: a disk is locked too long after 2h, a backup missed at 2 times its limit",
         "web: :10063/metrics",
         "log: info and above, as logfmt",
@@ -70,7 +70,7 @@ web: {listen_address: "[::1]:9000", config_file: web.yml, enable_lifecycle: true
             "backup_policy[0]: disks with virtual machine id 501 and mount point like /srv/db*"
             " need a backup younger than 6h"
         ),
-        "backup_policy, then: all other disks need no backup",
+        "backup_policy, then: all other disks are unprotected unless they are swap",
         "thresholds: a disk is locked too long after 1h30m, a backup missed at 1.5 times its limit",
         f"web: [::1]:9000/metrics, secured as {tmp_path}/web.yml says, POST /-/reload allowed",
         "log: info and above, as logfmt",

@@ -198,7 +198,11 @@ class RuleSection(FilledSection):
     max_age: DurationMin1ms | None = key(
         None, "duration", "How old the newest usable backup may be. Implies that one is required."
     )
-    required: bool | None = key(None, "boolean", "`false`: these disks need no backup.")
+    required: bool | None = key(
+        None,
+        "boolean",
+        "`false`: no backup of these disks is asked for; without a `reason` they are unprotected unless they are swap.",
+    )
     reason: Text | None = key(None, "text", "Why, for people.")
 
     @model_validator(mode="after")
@@ -279,7 +283,7 @@ class ConfigFile(Section):
         None,
         "list of mappings",
         "Which disks must have a backup, and how old the newest may be. The first rule that matches decides;"
-        " a disk that none matches needs no backup.",
+        " a disk that none matches is unprotected unless it is swap.",
     )
     thresholds: ThresholdsSection = key(ThresholdsSection(), "mapping", "When something about a disk lasts too long.")
     web: WebSettings = key(WebSettings(), "mapping", "How the metrics are served.")

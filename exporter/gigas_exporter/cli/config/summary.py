@@ -99,7 +99,7 @@ def _polls(poll: PollSettings) -> tuple[str, str]:
 def _policy(policy: Policy) -> list[str]:
     lines = [f"backup_policy[{index}]: {_rule(rule)}" for index, rule in enumerate(policy.rules)]
     if all(rule.match != Match() for rule in policy.rules):
-        lines.append("backup_policy, then: all other disks need no backup")
+        lines.append("backup_policy, then: all other disks are unprotected unless they are swap")
     return lines
 
 
@@ -190,5 +190,5 @@ def _condition(name: str, value: str | bool) -> str:
 def _asked(requirement: Requirement) -> str:
     why = f" ({requirement.reason})" if requirement.reason else ""
     if requirement.max_age_seconds is None:
-        return f"need no backup{why}"
+        return f"need no backup{why}" if why else "are unprotected unless they are swap"
     return f"need a backup younger than {format_duration(requirement.max_age_seconds)}{why}"
