@@ -98,6 +98,14 @@ def test_a_total_that_is_sent_twice(api: SmallApi, tell: Tell) -> None:
     assert "pages repeat items" in tell().words
 
 
+def test_a_total_under_its_other_usual_name(api: SmallApi, tell: Tell) -> None:
+    """It counts where the documented one is not there."""
+    always(api, DISKS, {"X-Total-Count": "4"})
+    assert "pages repeat items" in tell().words
+    honest(api, DISKS, lambda _page, whole: {"X-Total-Count": str(whole)})
+    assert tell().status == 0
+
+
 @pytest.mark.parametrize(
     "headers",
     [

@@ -59,11 +59,12 @@ NO_PAGING = PagingHeaders()
 
 def read_paging_headers(headers: Mapping[str, str]) -> PagingHeaders:
     """Read the headers, whose names are in lower case."""
-    total, per_page, pages = (_number(headers.get(name)) for name in ("x-total", "x-per-page", "x-total-pages"))
+    total_text = headers.get("x-total", headers.get("x-total-count"))
+    total, per_page, pages = map(_number, (total_text, headers.get("x-per-page"), headers.get("x-total-pages")))
     range_text = headers.get("content-range")
     range_match = _RANGE.fullmatch(range_text.strip()) if range_text is not None else None
     unreadable = {
-        "total": "x-total" in headers and total is None,
+        "total": total_text is not None and total is None,
         "total_pages": "x-total-pages" in headers and pages is None,
         "content_range": range_text is not None and range_match is None,
     }
