@@ -83,10 +83,10 @@ class Backup:
         status: Free text; the possible values are documented nowhere. Of a value that is no text, its JSON.
         size_bytes: ``backup_size`` × 1024: the unit is documented nowhere; we take OnApp's, which is KB of 1024 bytes.
         backup_type: ``gigas`` (made by hand) or ``gigas-automatic``.
-        built: Whether the backup is finished, where the API says so.
+        built: Whether the backup is finished, where the API says so; one that is deleted or soon will be is not.
         status_type: JSON's name for the type of a status that is no text, or a number or boolean in one; else ``None``.
         unknown: The fields that were not understood; ``status`` also where it is absent and the backup is not built.
-        has_error: Whether a field such as ``error`` or ``failed`` says so.
+        has_error: Whether a field such as ``error``, ``failed`` or ``state`` says so.
         virtual_machine_id: The machine that it is of, where the API says so; all that a backup without a disk names.
     """
 

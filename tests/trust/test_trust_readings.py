@@ -247,7 +247,9 @@ def test_a_disks_status_that_is_not_understood(api: SmallApi, tell: Tell, status
     assert_well(tell(config="api: {fields: {status: null}}"))
 
 
-@pytest.mark.parametrize("fields", [{"errors": ["I/O"]}, {"failed": True}, {"error_message": "I/O"}])
+@pytest.mark.parametrize(
+    "fields", [{"errors": ["I/O"]}, {"failed": True}, {"error_message": "I/O"}, {"state": "failed"}]
+)
 def test_an_error_under_another_name(api: SmallApi, tell: Tell, fields: dict[str, Any]) -> None:
     """It is one, whatever the flag says."""
     api.lists[DISKS][0].update(fields)
@@ -266,6 +268,10 @@ def test_an_error_under_another_name(api: SmallApi, tell: Tell, fields: dict[str
         {"status": None, "built": True, "locked": True},
         {"error": True},
         {"failed": "yes"},
+        {"result": "error"},
+        {"status": None, "state": "failed"},
+        {"marked_for_delete": True},
+        {"built": True, "deleted_at": "2026-03-31T10:00:00Z"},
         {"status": None, "built": True, "errors": ["no space left"]},
         {"status": "failed: no space left"},
         *(
@@ -291,6 +297,7 @@ def test_a_backup_that_is_not_usable(missed: SmallApi, tell: Tell, fields: Mappi
         {"status": "Backup-Completed", "locked": True},
         {"status": "completed successfully", "locked": True},
         {"status": "completed", "error": None, "failed": 0, "errors": []},
+        {"status": "completed", "state": "stored", "result": None, "deleted_at": None, "marked_for_delete": False},
         {"status": None, "built": True},
         {"status": "something odd"},
         {"status": "failedover"},
@@ -328,6 +335,7 @@ def test_a_backup_that_is_usable(missed: SmallApi, tell: Tell, fields: Mapping[s
         {"status": "False"},
         {"status": "completed", "built": "perhaps"},
         {"status": "completed", "errors": 3},
+        {"status": "completed", "result": "0 errors"},
         {"status": "errors: 0"},
         {"status": "Terminated normally"},
     ],
@@ -339,7 +347,7 @@ def test_a_status_that_is_doubtful(missed: SmallApi, tell: Tell, fields: Mapping
     assert_not_understood(told, "status", disks=1)
     assert told.finding("backup_missed") == {str(MISSED)}
     assert "counts as usable" not in told.words
-    invalid = "built" if "built" in fields else "error" if "errors" in fields else "status"
+    invalid = "built" if "built" in fields else "error" if {"errors", "result"} & fields.keys() else "status"
     assert told.metric("gigas_exporter_poll_invalid_items", resource="backups", field=invalid) == [1]
     if invalid == "status":
         assert_well(tell(config=f"backup_status: {{good: ['{fields['status']}', completed]}}"))
@@ -356,7 +364,6 @@ def test_a_status_that_is_too_long(missed: SmallApi, tell: Tell) -> None:
     [
         ({"status": None}, True),
         ({}, True),
-        ({"state": "failed"}, True),
         ({"status": "", "progress": 45}, True),
         ({"built": True, "backup_size": "0 KB"}, False),
         ({"built": True, "backup_size": 0}, False),

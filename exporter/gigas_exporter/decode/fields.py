@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from datetime import tzinfo
 
 from gigas_exporter.decode.timestamps import NUMBER, parse_timestamp
+from gigas_exporter.status_words import DISK_ERROR_WORDS, tells_error
 
 __all__ = [
     "AHEAD",
@@ -28,6 +29,7 @@ __all__ = [
     "decode_size",
     "decode_text",
     "decode_timestamp",
+    "is_gone",
     "kind_of",
     "report_problems",
     "text_of",
@@ -67,6 +69,9 @@ _ERROR_FIELDS = frozenset(
         "is_failed",
     }
 )
+_OUTCOME_FIELDS = frozenset({"outcome", "result", "state"})
+# The first is OnApp's, the platform that our fields come from.
+_GONE_FIELDS = frozenset({"marked_for_delete", "deleted", "deleted_at", "is_deleted"})
 
 
 class InvalidFields(Counter[str]):
@@ -162,12 +167,21 @@ def decode_flag(value: object, field: str, problems: list[Problem]) -> bool | No
 
 
 def decode_errors(item: Mapping[str, object], problems: list[Problem]) -> bool | None:
-    """Return whether one of the fields that tell of errors says that there is one; ``None`` where it is not understood.
+    """Return whether a field that tells of errors says that there is one; ``None`` where it is not understood.
 
-    Whatever its name, what is not understood is a problem of ``error``.
+    Such as ``error``, or a ``state`` with a word of error. Whatever its name, it is a problem of ``error``.
     """
     said = [decode_error(item[name], problems) for name in _ERROR_FIELDS.intersection(item)]
+    for name in _OUTCOME_FIELDS.intersection(item):
+        said.append(tells_error(DISK_ERROR_WORDS, text_of(item[name])))
+        if said[-1] is None:
+            problems.append(("error", item[name], NOT_UNDERSTOOD))
     return True if True in said else None if None in said else False
+
+
+def is_gone(item: Mapping[str, object]) -> bool:
+    """Return whether a field such as ``marked_for_delete`` is neither empty nor false."""
+    return any(decode_error(item[name], []) is not False for name in _GONE_FIELDS.intersection(item))
 
 
 def decode_error(value: object, problems: list[Problem]) -> bool | None:
