@@ -1,4 +1,9 @@
-"""Who may import whom: data flows one way, cli → poller → gigas → decode → inventory → metrics → web."""
+"""Who may import whom; no import goes back.
+
+``decode`` imports the model; ``gigas`` imports ``decode``; ``poller`` imports ``gigas`` and ``inventory``; ``report``
+imports ``inventory``; ``metrics`` and ``statuspage`` import ``report``; ``app`` joins ``poller``, ``metrics``,
+``statuspage`` and ``web``; ``cli`` starts ``app``.
+"""
 
 from __future__ import annotations
 
