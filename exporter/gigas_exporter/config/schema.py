@@ -180,7 +180,10 @@ class DiskStatusSection(Section):
 
 
 class MatchSection(FilledSection):
-    """What a rule's disks must have; all that is given must hold. What the API did not give matches nothing."""
+    """What a rule's disks must have; all that is given must hold.
+
+    An empty field matches nothing. A field that is not known is tried with each value that it could have.
+    """
 
     account_id: Id | None = key(None, "id", "The account's id.")
     disk_id: Id | None = key(None, "id", "The disk's id.")

@@ -4,10 +4,11 @@ It owns the order of the requests and the decision whether all items were seen. 
 an item is. What came back counts more than what was asked for: the length of the first page is the step; a traversal
 ends at an empty, short or repeated page.
 
-A traversal is complete when it matches ``X-Total`` and no item was on two pages. Else the list is read once more. The
-second traversal is accepted if it is complete, or if both had the very same items, each once, and no fewer than the
-total. A list of one item less than its total is reported as such. All else is incomplete: an item may have slipped
-through between two pages. Pages that repeat items of earlier pages are never a whole list.
+A traversal is complete when it matches ``X-Total``, or there is no total at all, and no item was on two pages. Else the
+list is read once more. The second traversal is accepted if it is complete, or if both had the very same items, each
+once, and no fewer than the total. One item less than the total, the same items both times, raises
+:class:`OneBelowTotalError`; the client accepts such a list at the third poll in a row. All else is incomplete: an item
+may have slipped through between two pages. Pages that repeat items of earlier pages are never a whole list.
 
 If the last page is full, or may be, one more page is requested although the total is reached, because some servers cap
 ``X-Total``, or count the page in it. What that has shown is used for a while, so that it does not cost a request each
