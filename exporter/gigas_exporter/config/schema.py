@@ -142,8 +142,8 @@ class StatusSection(Section):
     """Words in a backup's status, compared without case, and with space, `-` and `_` as the same.
 
     A status matches a word when it is the word, begins with it before no letter (`failed: timeout`), or ends with it
-    after no letter (`backup_failed`). A text that matches none counts as usable, unless a word
-    in it makes that doubtful (`not available`): then it is not understood.
+    after no letter (`backup_failed`). A text that matches none counts as usable, unless the backup is locked. A text
+    with a word or number that makes it doubtful (`not available`, `50%`) is not understood.
     """
 
     failed: list[StatusWord] = key(sorted(_WORDS.failed), "list of text", "Statuses of backups that failed.")
