@@ -61,7 +61,8 @@ lock or a failed backup of it is told.
 ## Labels
 
 An alert about a disk has `job`, `instance`, `account_id`, `disk_id`, `virtual_machine_id`, and for people
-`virtual_machine` (the machine's label, else its hostname, else `VM` and its id), `mount_point`, `finding` and `limit`.
+`virtual_machine` (the machine's label, else its hostname, else `VM` and its id), `mount_point`, and where a finding
+is behind it `finding` and `limit`.
 A disk that is moved or renamed begins its alert again with the new names. `severity` is `critical`, `warning` or
 `info`; `component` is `disk`, `account` or `exporter`. Labels that your agents, Prometheus or vmalert add (`cluster`,
 `site`) are kept, and two sites may use the same `instance`.
@@ -81,9 +82,11 @@ label, `up` too |
 ## What happens when something is missing
 
 A missed scrape or a restart of the exporter ends no alert that fires (`keep_firing_for`), and may delay one that is
-about to. In an outage of the API nothing new is said about disks: the exporter serves what it read last for a while,
-then nothing, and GigasApiFailing and GigasDataStale say so. What fired before may end meanwhile; the Alertmanager
-example keeps its "resolved" back, and it fires again within its `for` after the outage.
+about to. In an outage of the API nothing new is said about disks: the exporter serves what it read last (disks for 15
+minutes, backups for 30), then nothing, and GigasApiFailing and GigasDataStale say so. Where only the backups cannot be
+read, GigasBackupsDataStale says so for an account, GigasBackupsUnreadable for a disk. What fired before may end
+meanwhile; the Alertmanager example keeps its "resolved" back, and it fires again within its `for` after the outage.
+A restart of the exporter forgets since when a disk has been locked: it then counts from the disk's last change.
 
 """
 

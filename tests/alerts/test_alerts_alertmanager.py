@@ -31,6 +31,9 @@ PAIRS = [
     ("GigasNothingWatched", "GigasAccountUnwatched"),
     ("GigasNothingWatched", "GigasDiscoveryFailing"),
     ("GigasApiFailing", "GigasBackupsDataStale"),
+    ("GigasBackupsDataStale", "GigasDiskBackupMissed"),
+    ("GigasBackupsDataStale", "GigasBackupsUnreadable"),
+    ("GigasBackupsUnreadable", "GigasDiskNeverBackedUp"),
     ("GigasInventoryShrank", "GigasDiskDisappeared"),
     ("GigasDiskBackupMissed", "GigasDiskBackupStale"),
     ("GigasDiskError", "GigasDiskLockedTooLong"),
@@ -61,7 +64,7 @@ def _amtool(*arguments: str | Path) -> str:
 def test_amtool_accepts_the_example(directory: Path) -> None:
     """Alertmanager's own tool finds its routes, inhibitions and receivers."""
     said = _amtool("check-config", directory / EXAMPLE)
-    assert "8 inhibit rules" in said
+    assert "10 inhibit rules" in said
     assert "3 receivers" in said
 
 
@@ -89,12 +92,14 @@ def test_every_inhibition_is_among_the_pairs(directory: Path) -> None:
     """Each rule of the example has a pair that is tried."""
     rules = yaml.safe_load((directory / EXAMPLE).read_text(encoding="utf-8"))["inhibit_rules"]
     named = " ".join(str(rule["source_matchers"]) for rule in rules)
-    assert len(rules) == 8
+    assert len(rules) == 10
     assert {source for source, _ in PAIRS if source in named} >= {
         "GigasExporterDown",
         "GigasNothingWatched",
         "GigasApiFailing",
         "GigasDataStale",
+        "GigasBackupsDataStale",
+        "GigasBackupsUnreadable",
         "GigasInventoryShrank",
         "GigasDiskError",
         "GigasDiskNeverBackedUp",
