@@ -50,19 +50,22 @@ class BackupStatuses:
     """
 
     failed: frozenset[str] = parse_words(
-        "abort, aborted, bad, broken, cancelada, cancelado, canceled, cancelled, corrupt, corrupted, crashed, damaged,"
-        " denied, err, error, errored, errors, fail, failed, failing, failure, fallido, fallida, fallo, fatal, faulted,"
-        " faulty, interrupted, invalid, killed, lost, missing, not successful, rejected, stalled, stopped, terminated,"
-        " timed out, timeout, unavailable, unsuccessful, unusable"
+        "abort, aborted, aborting, bad, broken, cancelada, cancelado, canceled, cancelled, corrupt, corrupted,"
+        " crashed, damaged, denied, err, error, errored, errores, errors, exception, exceptions, fail, failed,"
+        " failing, failure, failures, fallida, fallido, fallo, fallos, fatal, faulted, faulty, interrupted, invalid,"
+        " invalidated, killed, lost, missing, nok, not successful, problems, rejected, stalled, stopped, terminated,"
+        " timed out, timeout, unavailable, unreadable, unsuccessful, unusable"
     )
     unfinished: frozenset[str] = parse_words(
-        "allocating, backing up, building, busy, committing, converting, copying, creando, creating, deleted,"
-        " deleting, destroyed, destroying, draft, eliminando, en curso, en progreso, executing, expired, expiring,"
-        " finalizing, importing, in progress, incomplete, init, initializing, inprogress, locked, merging, migrating,"
-        " moving, not built, not complete, not completed, not finished, not ready, ongoing, partial, paused, pending,"
-        " pendiente, planned, preparing, procesando, processing, purging, queued, removed, removing, retrying,"
-        " running, saving, scheduled, skipped, snapshotting, started, starting, submitted, suspended, syncing, taking,"
-        " transferring, unbuilt, unfinished, unknown, updating, uploading, validating, verifying, waiting, working,"
+        "allocating, backing up, building, busy, canceling, cancelling, committing, compressing, converting,"
+        " copying, creando, creating, deleted, deleting, deletion, destroyed, destroying, draft, eliminando, en cola,"
+        " en curso, en proceso, en progreso, executing, expired, expiring, finalizing, importing, in progress,"
+        " incompleta, incomplete, incompleto, init, initializing, inprogress, locked, merging, migrating, moving,"
+        " not built, not complete, not completed, not finished, not ready, ongoing, outstanding, parcial,"
+        " parcialmente, partial, paused, pendiente, pending, planned, preparing, procesando, processing, purging,"
+        " queued, removed, removing, replicating, requested, retrying, running, saving, scheduled, skipped,"
+        " snapshotting, started, starting, stopping, submitted, suspended, syncing, taking, to delete, transferring,"
+        " unbuilt, unfinished, unknown, unverified, updating, uploading, validating, verifying, waiting, working,"
         " writing"
     )
     good: frozenset[str] = parse_words(
@@ -165,6 +168,7 @@ class BackupSummary:
         unclear_statuses: How many of ``unclear`` are so for their status.
         unconfirmed_at: ``date_created`` of the newest backup that is locked or empty and has no good status; infinity
             when it has no readable date.
+        undated: How many of the usable backups have no readable date.
     """
 
     usable: int
@@ -181,6 +185,7 @@ class BackupSummary:
     older_sizes: tuple[int, ...] = ()
     unclear_statuses: int = 0
     unconfirmed_at: float | None = None
+    undated: int = 0
 
     def merged(self, other: BackupSummary) -> BackupSummary:
         """Return the summary of both sets of backups of the disk, which must have none in common."""
@@ -198,6 +203,7 @@ class BackupSummary:
             unconfirmed_at=_later(self.unconfirmed_at, other.unconfirmed_at),
             older_sizes=sizes,
             read_at=min(self.read_at, other.read_at),
+            undated=self.undated + other.undated,
         )
 
 
@@ -207,12 +213,13 @@ def summarize_backups(backups: Iterable[Backup], words: BackupStatuses, read_at:
     newest: Backup | None = None
     newest_at = oldest_at = failed_at = unclear_at = unconfirmed_at = None
     sizes: list[int] = []
-    unclear_statuses = 0
+    unclear_statuses = undated = 0
     for backup in backups:
         outcome = words.outcome(backup)
         counts[outcome] += 1
         created = backup.date_created
         if outcome == "usable":
+            undated += created is None
             if created is not None and (newest_at is None or created > newest_at):
                 newest, backup, newest_at = backup, newest, created  # noqa: PLW2901  # the other one is older
             if created is not None and (oldest_at is None or created < oldest_at):
@@ -236,6 +243,7 @@ def summarize_backups(backups: Iterable[Backup], words: BackupStatuses, read_at:
         unconfirmed_at=unconfirmed_at,
         older_sizes=tuple(sizes),
         read_at=read_at,
+        undated=undated,
     )
 
 
@@ -254,6 +262,7 @@ def _summary(
     unconfirmed_at: float | None,
     older_sizes: tuple[int, ...],
     read_at: float,
+    undated: int,
 ) -> BackupSummary:
     usable, failed, unclear = counts
     newest_at, newest_size = newest
@@ -275,4 +284,5 @@ def _summary(
         older_sizes=older_sizes,
         unclear_statuses=unclear_statuses,
         unconfirmed_at=unconfirmed_at,
+        undated=undated,
     )

@@ -29,15 +29,18 @@ def parse_words(text: str) -> frozenset[str]:
 
 
 DISK_ERROR_WORDS: frozenset[str] = parse_words(
-    "bad, broken, corrupt, corrupted, crashed, damaged, degraded, err, error, errored, errors, fail, failed, failing,"
-    " failure, fatal, fault, faulted, faulty, inaccessible, lost, not available, not ok, unavailable, unreadable,"
-    " unrecoverable, unusable"
+    "aborted, bad, broken, con errores, corrupt, corrupted, crashed, damaged, danado, data loss, dañado, dead,"
+    " degraded, err, erroneo, error, errored, errores, errors, erróneo, fail, failed, failing, failure, failures,"
+    " fallido, fallo, fallos, fatal, fault, faulted, faulty, inaccessible, inconsistent, invalid, lost, missing,"
+    " no disponible, not available, not found, not ok, stalled, timed out, timeout, unavailable, unhealthy,"
+    " unreadable, unrecoverable, unusable"
 )
 """What in a disk's status means an error, whatever its flag says."""
 
 _DENYING = parse_words(
-    "0, awaiting, false, half, hardly, incorrectly, never, no, non, not, nothing, only, partially, partly, to be,"
-    " unsuccessfully, without, zero"
+    "0, almost, awaiting, barely, casi, false, half, hardly, incorrectly, mal, nearly, never, no, non, none, not,"
+    " nothing, null, only, partially, partly, percent, ready for, should, sin, soon, to be, unsuccessfully, will,"
+    " without, zero"
 )
 """Words that turn the meaning of another, as in ``not available``, ``built: false`` or ``without errors``."""
 _OPPOSING = parse_words("0, cleanly, correctly, false, nil, none, normal, normally, null, ok, okay, successfully, zero")
@@ -64,8 +67,9 @@ def matches_any(words: frozenset[str], status: str, *, exactly: bool = False) ->
 
 @lru_cache(maxsize=1024)
 def is_doubtful(words: frozenset[str], status: str) -> bool:
-    """Return whether a status has one of some folded words somewhere, one that denies another, or a progress."""
-    return bool(_PROGRESS.search(status.casefold())) or _holds(words | _DENYING, status)
+    """Return whether a status has a folded word or one that denies somewhere, a progress, or no word at all."""
+    is_empty = not any(map(_split, _foldings(status)))  # such as "-"
+    return is_empty or bool(_PROGRESS.search(status.casefold())) or _holds(words | _DENYING, status)
 
 
 @lru_cache(maxsize=1024)

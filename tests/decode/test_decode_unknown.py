@@ -147,7 +147,7 @@ def test_a_date_ahead_is_known() -> None:
         ([], False),
         ({}, False),
         *[(value, True) for value in (True, 1, "yes", "I/O error on sda", "ok?")],
-        ([None], True),
+        ([None, 5], True),
         ({"code": 5}, True),
     ],
 )

@@ -224,7 +224,7 @@ def test_an_error_without_content_is_none(api: SmallApi, tell: Tell, value: Any)
     "status",
     [
         *("error", "Disk-Error", "failed: I/O", "DEGRADED", "I/O error on sda", "has errors, see log"),
-        *("hardware_error (sda)", {"state": "error"}, ["failed"]),
+        *("hardware_error (sda)", {"state": "error"}, ["failed"], "fallido", "missing", "no disponible"),
     ],
 )
 def test_a_status_says_error_while_the_flag_does_not(api: SmallApi, tell: Tell, status: Any) -> None:
@@ -271,13 +271,13 @@ def test_an_error_under_another_name(api: SmallApi, tell: Tell, fields: dict[str
         {"result": "error"},
         {"status": None, "state": "failed"},
         {"marked_for_delete": True},
-        {"built": True, "deleted_at": "2026-03-31T10:00:00Z"},
         {"status": None, "built": True, "errors": ["no space left"]},
         {"status": "failed: no space left"},
         *(
             {"status": word}
             for word in ("in-progress", "IN_PROGRESS", "InProgress", "NotBuilt", "incomplete", "deleting")
         ),
+        *({"status": word} for word in ("COMPLETED_WITH_FAILURES", "ABORTING", "en cola", "incompleto", "Cancelling")),
         *({"status": word} for word in ("failed: timeout", "backup_failed", "Failed", " error ", "cancelled by user")),
     ],
 )
@@ -298,6 +298,7 @@ def test_a_backup_that_is_not_usable(missed: SmallApi, tell: Tell, fields: Mappi
         {"status": "completed successfully", "locked": True},
         {"status": "completed", "error": None, "failed": 0, "errors": []},
         {"status": "completed", "state": "stored", "result": None, "deleted_at": None, "marked_for_delete": False},
+        {"status": "completed", "deleted": {"at": None}},
         {"status": None, "built": True},
         {"status": "something odd"},
         {"status": "failedover"},
@@ -336,6 +337,14 @@ def test_a_backup_that_is_usable(missed: SmallApi, tell: Tell, fields: Mapping[s
         {"status": "completed", "built": "perhaps"},
         {"status": "completed", "errors": 3},
         {"status": "completed", "result": "0 errors"},
+        {"status": "completed", "error_message": "No error"},
+        {"status": "completed", "errors": "n/a"},
+        {"status": "completed", "errors": {"base": []}},
+        {"status": "completed", "error": {"code": 0, "message": ""}},
+        {"status": "completed", "deleted_at": "0000-00-00 00:00:00"},
+        {"status": "90 percent complete", "locked": True},
+        {"status": "casi completado"},
+        {"status": "None"},
         {"status": "errors: 0"},
         {"status": "Terminated normally"},
     ],
@@ -347,15 +356,25 @@ def test_a_status_that_is_doubtful(missed: SmallApi, tell: Tell, fields: Mapping
     assert_not_understood(told, "status", disks=1)
     assert told.finding("backup_missed") == {str(MISSED)}
     assert "counts as usable" not in told.words
-    invalid = "built" if "built" in fields else "error" if {"errors", "result"} & fields.keys() else "status"
+    invalid = "built" if "built" in fields else "status" if len(fields.keys() - {"locked"}) == 1 else "error"
     assert told.metric("gigas_exporter_poll_invalid_items", resource="backups", field=invalid) == [1]
     if invalid == "status":
         assert_well(tell(config=f"backup_status: {{good: ['{fields['status']}', completed]}}"))
 
 
-def test_a_status_that_is_too_long(missed: SmallApi, tell: Tell) -> None:
-    """What is cut off may say that the backup failed."""
-    newest(missed, status="completed " + "x" * 300 + " failed")
+@pytest.mark.parametrize("date", ["2026-03-31T10:00:00+02:00[Europe/Madrid]", None])
+def test_the_newest_backup_has_no_readable_date(missed: SmallApi, tell: Tell, date: str | None) -> None:
+    """It may be in time, so that it is not known whether a backup was missed."""
+    newest(missed, date_created=date)
+    told = tell()
+    assert_not_understood(told, "date_created", disks=1)
+    assert told.finding("backup_missed") == {str(MISSED)}
+
+
+@pytest.mark.parametrize("status", ["completed " + "x" * 300 + " failed", "--"])
+def test_a_status_of_which_nothing_can_be_said(missed: SmallApi, tell: Tell, status: str) -> None:
+    """What is cut off may say that the backup failed; what has no word says nothing."""
+    newest(missed, status=status)
     assert_not_understood(tell(), "status", disks=1)
 
 

@@ -55,6 +55,10 @@ _FLAGS: dict[object, bool] = {
     **dict.fromkeys((False, "false", "0", "no", "off", "f", "n", "disabled"), False),
 }
 _NO_ERROR = frozenset({"", "none"})
+# It seems to deny that there is an error.
+_MAY_BE_NO_ERROR = re.compile(
+    r"(no|without|0|zero)[ _-]+(errors?|failures?|problems?)|n/?a|nil|null|never|ok(ay)?|success(ful)?|-+|0x0+"
+)
 _ERROR_FIELDS = frozenset(
     {
         "error",
@@ -179,27 +183,45 @@ def decode_errors(item: Mapping[str, object], problems: list[Problem]) -> bool |
     return True if True in said else None if None in said else False
 
 
-def is_gone(item: Mapping[str, object]) -> bool:
-    """Return whether a field such as ``marked_for_delete`` is neither empty nor false."""
-    return any(decode_error(item[name], []) is not False for name in _GONE_FIELDS.intersection(item))
+def is_gone(item: Mapping[str, object], problems: list[Problem]) -> bool:
+    """Return whether a field such as ``marked_for_delete`` is true; another content, such as a date, is a problem."""
+    gone = False
+    for name in _GONE_FIELDS.intersection(item):
+        value = item[name]
+        if not _is_empty(value):
+            gone = decode_flag(value, "error", problems) is True or gone
+    return gone
 
 
 def decode_error(value: object, problems: list[Problem]) -> bool | None:
     """Return whether an ``error`` that is present says that there is one: a flag, or else any content."""
-    if value is True or value is False:
-        return value
-    if value is None or value in ([], {}):
-        return False
+    if value is None or value is True or value is False or value in ([], {}):
+        return bool(value)
     if isinstance(value, str):
         text = value.strip().casefold()
         if text in _NO_ERROR:
             return False
         flag = _FLAGS.get(text)
-        if flag is None and NUMBER.fullmatch(text):
+        if flag is None and (NUMBER.fullmatch(text) or _MAY_BE_NO_ERROR.fullmatch(text)):
             problems.append(("error", value, NOT_UNDERSTOOD))
             return None
         return True if flag is None else flag
+    if isinstance(value, dict | list) and _is_empty(value):
+        problems.append(("error", value, NOT_UNDERSTOOD))
+        return None
     return decode_flag(value, "error", problems) if isinstance(value, int | float) else True
+
+
+def _is_empty(value: object) -> bool:
+    """Return whether a value is empty, or holds nothing but what is."""
+    left = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, dict | list):
+            left.extend(each.values() if isinstance(each, dict) else each)
+        elif each is not None and each is not False and each != "" and (each is value or each != 0):
+            return False
+    return True
 
 
 def decode_size(value: object, field: str, problems: list[Problem], unit: int) -> int | None:

@@ -160,7 +160,7 @@ class Decoder:
         status = get("status")
         is_text = status is None or isinstance(status, str)
         machine_id = decode_reference(get("virtual_machine_id"), "virtual_machine_id", [])
-        built = False if is_gone(item) else decode_flag(get("built"), "built", problems)
+        built = False if is_gone(item, problems) else decode_flag(get("built"), "built", problems)
         text = decode_text(status, "status", problems) if is_text else text_of(status)
         has_error = decode_errors(item, problems)
         return Backup(

@@ -153,7 +153,8 @@ class _Judge:
         found.append(lateness)
         unclear_at = summary.unclear_at
         decides = unclear_at is not None and self._lateness(unclear_at, limit) is not lateness
-        return (BACKUP_STATUS,) if decides else ()
+        # One without a readable date may be newer.
+        return (*((BACKUP_STATUS,) if decides else ()), *(("date_created",) if summary.undated else ()))
 
     def _without_backup(
         self, disk: Disk, limit: float, summary: BackupSummary | None, found: list[Finding]
