@@ -11,8 +11,8 @@
     └── IncompleteError   a list could not be walked to its end consistently
 
 Each knows its ``reason``, the word that ``gigas_exporter_poll_failures_total`` counts it under. A message is one
-sentence with the status, the likely cause and the setting to try. It never holds a secret, and of a response's body
-only the API's words about a change that it rejected.
+sentence with the status, the address, the likely cause and the setting to try. It never holds a secret, and of a
+response's body only the API's words about a change that it rejected.
 """
 
 from __future__ import annotations
@@ -95,6 +95,7 @@ class ApiError(GigasError):
         operation: The API operation that failed.
         retry_after: Seconds that the API asked to wait, where it did in a form that can be understood.
         detail: The likely cause, and the setting to try.
+        address: Where the request went: host and port, of the proxy too.
         api_message: The API's own words about a change that it rejected: printable, without secrets, and short.
     """
 
@@ -106,9 +107,11 @@ class ApiError(GigasError):
         detail: str = "",
         *,
         api_message: str | None = None,
+        address: str = "",
     ) -> None:
         words = f' ("{api_message}")' if api_message else ""
         super().__init__(f"{operation}: the API answered {status}{words}" + (f": {detail}" if detail else ""))
+        self.address = address
         self.api_message = api_message
         self.operation = operation
         self.status = status

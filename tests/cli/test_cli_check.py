@@ -165,7 +165,8 @@ def test_nothing_could_be_checked(run: Run, cloud: SimulatorServer, tmp_path: An
     outcome = run("check", **environ)
     assert (outcome.status, outcome.out) == (2, "")
     assert outcome.err == (
-        "gigas-exporter: list_accounts: the API does not accept the credential (status 401); check "
+        "gigas-exporter: list_accounts: the API does not accept the credential "
+        f"(status 401, {cloud.url.partition('://')[2]}); check "
         "the API key of credential.api_key\n"
     )
     outcome = run("check", "--nagios", **environ)

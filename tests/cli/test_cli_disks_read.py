@@ -150,8 +150,8 @@ def test_one_accounts_failure_hides_no_other(run: Run, cloud: SimulatorServer, c
     assert len(json.loads(outcome.out)) == 16
     assert outcome.err.splitlines() == [
         (
-            "gigas-exporter: account 4243: list_disks: the API answered 403: the credential may have no right to it; "
-            "check the account's id and the credential's rights"
+            "gigas-exporter: account 4243: list_disks: the API answered 403: the credential may have no right to it "
+            f"({cloud.url.partition('://')[2]}); check the account's id and the credential's rights"
         ),
         "gigas-exporter: 1 of 2 accounts could not be read",
     ]

@@ -70,7 +70,8 @@ def test_a_rejected_login_waits_ever_longer(
     """From one interval, doubling, up to an hour; meanwhile each request fails with the same sentence."""
     door.status = status
     credential = LoginCredential("me", SecretFile(password_file))
-    client = clients(api(door).url, credential, clock=clock, observer=ledger, login_retry_seconds=30.0)
+    url = api(door).url
+    client = clients(url, credential, clock=clock, observer=ledger, login_retry_seconds=30.0)
     sent, messages, waits = 0, set(), []
     began = clock.now
     while clock.now < began + 6 * 3600:
@@ -82,9 +83,8 @@ def test_a_rejected_login_waits_ever_longer(
             waits.append(round(client.login_blocked_until - clock.now))
         clock.now += 30
     assert waits[:9] == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
-    assert messages == {
-        f"the API refused the login (status {status}): check the login or the password of secret file {password_file}"
-    }
+    refusal = f"the API refused the login (status {status}, {url.removeprefix('http://')})"
+    assert messages == {f"{refusal}: check the login or the password of secret file {password_file}"}
     assert set(ledger.blocked) == {True}
 
 

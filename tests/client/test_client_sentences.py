@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.errors import ApiError
+from gigas_exporter.errors import ApiError, ConfigError, GigasError
+from gigas_exporter.gigas import ApiSettings, FixedSecret, ReadClient, TokenCredential
+from gigas_exporter.gigas.status_messages import likely_cause
+from gigas_exporter.secret import Secret
 
 SETTINGS = [
     ("list_disks", 301, "api.url"),
@@ -14,9 +17,15 @@ SETTINGS = [
     ("list_disks", 402, "unpaid bills"),
     ("list_disks", 403, "the credential's rights"),
     ("list_disks", 404, "api.url"),
+    ("list_disks", 409, "ask Gigas"),
+    ("list_disks", 408, "is not available now"),
+    ("list_disks", 410, "api.url"),
+    ("list_disks", 413, "api.page_size"),
     ("list_disks", 415, "api.url"),
+    ("list_disks", 416, "api.page_size"),
     ("list_disks", 422, "api.page_size"),
     ("list_disks", 429, "api.max_requests_per_second"),
+    ("list_disks", 451, "ask Gigas"),
     ("list_disks", 501, "error of its own, or is not available now (127.0.0.1:"),
     ("list_backups", 403, "poll.backups_source"),
     ("list_backups", 404, "poll.backups_source"),
@@ -28,13 +37,37 @@ SETTINGS = [
 def test_a_status_comes_with_the_setting_to_try(
     api: Any, clients: Any, clock: Any, operation: str, *, status: int, words: str
 ) -> None:
-    """In one line that begins with the operation and the status."""
-    client = clients(api(lambda seen, wire: wire.reply(status, b"")).url, clock=clock)
+    """In one line that begins with the operation and the status, and has the address."""
+    server = api(lambda seen, wire: wire.reply(status, b""))
+    client = clients(server.url, clock=clock)
     with pytest.raises(ApiError) as caught:
         getattr(client, operation)("1")
     assert str(caught.value).startswith(f"{operation}: the API answered {status}: ")
     assert words in str(caught.value)
+    assert server.url.removeprefix("http://") in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_every_status_of_every_reading_operation_has_a_cause_and_the_address() -> None:
+    """Also those that nobody expects."""
+    for operation in ("create_token", "get_disk", "list_accounts", "list_backups", "list_disk_backups", "list_disks"):
+        for status in (*range(300, 309), *range(400, 600)):
+            assert "host:8443" in likely_cause(operation, status, "host:8443"), (operation, status)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_the_address_holds_no_secret(api: Any, status: int) -> None:
+    """Nothing of a path; a URL with a password or a query is refused, unquoted."""
+    server = api(lambda seen, wire: wire.reply(status, b""))
+    credential = TokenCredential(FixedSecret(Secret("canary-token"), "a token"))
+    with ReadClient(ApiSettings(url=f"{server.url}/canary"), credential) as client, pytest.raises(GigasError) as caught:
+        client.list_disks("1")
+    assert f"{server.url.removeprefix('http://')})" in str(caught.value)
+    assert "canary" not in str(caught.value)
+    for url in (server.url.replace("://", "://me:canary@"), f"{server.url}?key=canary"):
+        with pytest.raises(ConfigError) as refused:
+            ReadClient(ApiSettings(url=url), credential)
+        assert "canary" not in str(refused.value)
 
 
 @pytest.mark.parametrize("method", ["list_disks", "delete_disk"])

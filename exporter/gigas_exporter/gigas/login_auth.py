@@ -223,7 +223,7 @@ class LoginAuth:
                 failure = partial(ApiError, error.operation, error.status, detail=error.detail)
                 self._block(state, "login failed", {"error": str(error)}, failure, is_rejected=False)
                 raise
-            message = f"the API refused the login (status {error.status}): check {self.secret_name}"
+            message = f"the API refused the login (status {error.status}, {error.address}): check {self.secret_name}"
             self._block(state, "login rejected", {"status": error.status}, partial(AuthError, message))
             raise AuthError(message) from None
         except DecodeError as error:

@@ -138,8 +138,8 @@ class ApiSession:
     def _rejection(self, error: ApiError) -> ApiError | AuthError:
         if error.status != HTTPStatus.UNAUTHORIZED:
             return error
-        detail = f"the API does not accept the credential (status {error.status}); check {self.auth.secret_name}"
-        return AuthError(f"{error.operation}: {detail}")
+        detail = f"the API does not accept the credential (status {error.status}, {error.address})"
+        return AuthError(f"{error.operation}: {detail}; check {self.auth.secret_name}")
 
     def _log_in(self, request: ApiRequest[Any], deadline: Deadline) -> Mapping[str, object]:
         def interpret(response: RawResponse) -> Mapping[str, object]:
@@ -181,10 +181,12 @@ class ApiSession:
         retry_after = parse_retry_after(response.headers.get("retry-after"), self._clock.wall())
         if request.is_read or used is None:
             detail = likely_cause(request.operation, response.status, self._transport.peer)
-            return ApiError(request.operation, response.status, retry_after, detail)
+            return ApiError(request.operation, response.status, retry_after, detail, address=self._transport.peer)
         secret = used.value.reveal()
         words = api_message(response.body, [used.value, Secret(secret.removeprefix("Bearer "))])
-        return ApiError(request.operation, response.status, retry_after, api_message=words)
+        return ApiError(
+            request.operation, response.status, retry_after, api_message=words, address=self._transport.peer
+        )
 
     def _timed(
         self, request: ApiRequest[Any], seconds: float, deadline: Deadline, used: AuthHeader | None

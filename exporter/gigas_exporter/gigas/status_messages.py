@@ -16,32 +16,53 @@ __all__ = ["api_message", "likely_cause"]
 
 _MAX_MESSAGE_LENGTH = 200
 
-_CAUSES: Final[Mapping[int, str]] = {
-    HTTPStatus.PAYMENT_REQUIRED: "the account may have unpaid bills; ask Gigas",
-    HTTPStatus.FORBIDDEN: "the credential may have no right to it; check the account's id and the credential's rights",
-    HTTPStatus.NOT_FOUND: "there may be no such account, or no API at {peer}; check the account's id and api.url",
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "{peer} does not take JSON; check api.url",
-    HTTPStatus.TOO_MANY_REQUESTS: "it asks for fewer requests; lower api.max_requests_per_second",
-}
-_BACKUPS_CAUSES: Final[Mapping[int, str]] = {
-    HTTPStatus.FORBIDDEN: "the credential may not read all backups of the account; try poll.backups_source: disk",
-    HTTPStatus.NOT_FOUND: "the API may have no list of all backups; try poll.backups_source: disk",
-    HTTPStatus.METHOD_NOT_ALLOWED: "the API may have no list of all backups; try poll.backups_source: disk",
-}
-_NO_LOGIN: Final = "there may be no such way to log in; check api.url and api.login"
-_UNLABELLED: Final = frozenset({"base", "message"})
-_PAGE_SIZE: Final = "it may not take so many items a page; lower api.page_size"
-_REDIRECT: Final = "redirects are not followed ({peer}); check api.url"
+_LOCKED: Final = "the account may be locked, or changing ({peer}); ask Gigas if it stays so"
 _SERVER: Final = "the API has an error of its own, or is not available now ({peer})"
+_CAUSES: Final[Mapping[int, str]] = {
+    HTTPStatus.PAYMENT_REQUIRED: "the account may have unpaid bills ({peer}); ask Gigas",
+    HTTPStatus.FORBIDDEN: (
+        "the credential may have no right to it ({peer}); check the account's id and the credential's rights"
+    ),
+    HTTPStatus.NOT_FOUND: "there may be no such account, or no API at {peer}; check the account's id and api.url",
+    HTTPStatus.REQUEST_TIMEOUT: _SERVER,
+    HTTPStatus.CONFLICT: _LOCKED,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "{peer} does not take JSON; check api.url",
+    HTTPStatus.LOCKED: _LOCKED,
+    HTTPStatus.TOO_EARLY: _SERVER,
+    HTTPStatus.TOO_MANY_REQUESTS: "it asks for fewer requests ({peer}); lower api.max_requests_per_second",
+    HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS: "the account may be closed for legal reasons ({peer}); ask Gigas",
+}
+_NO_BACKUPS: Final = "the API may have no list of all backups ({peer}); try poll.backups_source: disk"
+_BACKUPS_CAUSES: Final[Mapping[int, str]] = {
+    HTTPStatus.FORBIDDEN: (
+        "the credential may not read all backups of the account ({peer}); try poll.backups_source: disk"
+    ),
+    HTTPStatus.NOT_FOUND: _NO_BACKUPS,
+    HTTPStatus.METHOD_NOT_ALLOWED: _NO_BACKUPS,
+}
+_TOO_LARGE: Final = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+    }
+)
+_NO_LOGIN: Final = "there may be no such way to log in ({peer}); check api.url and api.login"
+_NO_SUCH_ITEM: Final = "it may have been deleted ({peer}); check its id"
+_OTHER: Final = "it may be another API than the documented one ({peer}); check api.url"
+_UNLABELLED: Final = frozenset({"base", "message"})
+_PAGE_SIZE: Final = "it may not take so many items a page ({peer}); lower api.page_size"
+_REDIRECT: Final = "redirects are not followed ({peer}); check api.url"
 
 
 def likely_cause(operation: str, status: int, peer: str) -> str:
-    """Return the cause and the setting to try for an error status of a reading operation, empty for none.
+    """Return the cause and the setting to try for an error status of a reading operation, with the address.
 
     Args:
         operation: The API operation that failed.
         status: The HTTP status.
-        peer: Where the request went, in words.
+        peer: Where the request went: host and port, of the proxy too.
     """
     return _cause(operation, status).replace("{peer}", peer)
 
@@ -49,7 +70,7 @@ def likely_cause(operation: str, status: int, peer: str) -> str:
 def _cause(operation: str, status: int) -> str:
     if status < HTTPStatus.BAD_REQUEST:
         return _REDIRECT
-    if operation.startswith("list_") and status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}:
+    if operation.startswith("list_") and status in _TOO_LARGE:
         return _PAGE_SIZE
     if operation == "list_backups" and status in _BACKUPS_CAUSES:
         return _BACKUPS_CAUSES[status]
@@ -57,8 +78,8 @@ def _cause(operation: str, status: int) -> str:
         return _SERVER
     if operation == "create_token" and status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
         return _NO_LOGIN
-    is_about_account = operation.startswith("list_") or status != HTTPStatus.NOT_FOUND
-    return _CAUSES.get(status, "") if is_about_account else ""
+    is_item = operation.startswith("get_") and status == HTTPStatus.NOT_FOUND
+    return _NO_SUCH_ITEM if is_item else _CAUSES.get(status, _OTHER)
 
 
 def api_message(body: bytes, secrets: Iterable[Secret]) -> str | None:
