@@ -134,7 +134,7 @@ def test_no_disk_is_never_backed_up_by_the_accounts_list_alone(run: Run, api: Sm
     api.lists.update(healthy(disks=30))
     api.lists[BACKUPS] = []
     outcome = run("probe", GIGAS_API_URL=api.url)
-    assert "ACCOUNT 1: 30 disks; 9 backups unreadable; of 9 without a backup" in outcome.out
+    assert "ACCOUNT 1: 30 disks; 9 with backups unreadable; of 9 without a backup" in outcome.out
     assert sum("/disk/" in path for path in api.asked) == 21
     api.lists.update({f"/account/4242/disk/{number}/backups": [] for number in range(1, 31)})
     api.answers["/account/4242/disk/2/backups"] = lambda _: (403, b"", {})
@@ -300,7 +300,9 @@ def test_errors_of_the_api_are_not_quoted(run: Run, api: SmallApi) -> None:
         ([], "flag", "empty list"),
         ([1], "flag", "list"),
         ({}, "flag", "empty object"),
-        ({"code": 1, "a b": 2}, "flag", "object with code, …"),
+        ({"id": 1, "name": 2}, "flag", "object with id, name"),
+        ({"id": 1, "maria_lopez": 2}, "flag", "object with id, a key of 11 characters"),
+        ({"maria_lopez": 1, "a b": 2, "status": 3}, "flag", "object with status, 2 keys"),
     ],
 )
 def test_forms(value: object, kind: FieldKind, form: str) -> None:
@@ -399,6 +401,33 @@ def test_wrapped_items_are_understood_and_said(run: Run, api: SmallApi) -> None:
     assert status == 0, document["problems"]
     assert document["accounts"][0]["lists"][0]["items_wrapped_in"] == "disk"
     assert document["accounts"][0]["disks"]["findings"] == {}
+
+
+def test_names_within_items_and_around_them_are_not_shown(run: Run, api: SmallApi) -> None:
+    """A key may be a person's or a machine's name; only one that this project knows is shown."""
+    _each(api, BACKUPS, lambda item: item.update(disk_id={"maria_lopez": 1}))
+    for path, items in api.lists.items():
+        api.lists[path] = [{"srv_canaryx": item} for item in items]
+    outcome = run("probe", GIGAS_API_URL=api.url)
+    assert "object with a key of 11 characters" in outcome.out
+    assert "each item is wrapped in a key of 11 characters" in outcome.out
+    assert not [name for name in ("maria", "canary") if name in outcome.out]
+
+
+def test_the_fleet_is_told_as_check_tells_it(run: Run, api: SmallApi) -> None:
+    """With disks locked for long, and in the words of two disks where it is two."""
+    for item in api.lists[DISKS][:2]:
+        item.update(locked=True)
+    late = (ago(hours=100), "completed"), (ago(hours=1), "failed")
+    for path in (BACKUPS, *(f"/account/4242/disk/{number}/backups" for number in (3, 4))):
+        for item in api.lists[path]:
+            if item["disk_id"] in {3, 4}:
+                date, item["status"] = late[item["id"] % 1000 == 0]
+                item["date_created"] = date
+    told = run("probe", GIGAS_API_URL=api.url).out
+    assert "ACCOUNT 1: 4 disks; 2 backups missed, 2 locked long, 2 last backups failed" in told
+    checked = run("check", "--nagios", GIGAS_API_URL=api.url).out
+    assert "4 of 4 disks need attention: 2 backups missed, 2 locked long, 2 last backups failed" in checked
 
 
 def test_an_item_without_a_readable_id_makes_the_list_unreadable(run: Run, api: SmallApi) -> None:

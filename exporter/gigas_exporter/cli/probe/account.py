@@ -21,6 +21,7 @@ from gigas_exporter.inventory import (
     DiskSnapshot,
     MachineSnapshot,
     StalenessLimits,
+    locked_since,
     summarize_backups,
 )
 from gigas_exporter.model import Backup, Disk
@@ -125,7 +126,8 @@ def _inventory(
     inventory = AccountInventory(account.account, _ENDLESS)
     if disks.items is not None:
         by_id = {disk.id: disk for disk in disks.items}
-        inventory = replace(inventory, disks=DiskSnapshot(by_id, dict.fromkeys(by_id, now), now))
+        since = locked_since(by_id, None, clock.wall())
+        inventory = replace(inventory, disks=DiskSnapshot(by_id, dict.fromkeys(by_id, now), now, since))
     if machines.items is not None:
         by_id = {machine.id: machine for machine in machines.items}
         inventory = replace(inventory, machines=MachineSnapshot(by_id, now))

@@ -12,7 +12,7 @@ from typing import Any, Final
 from gigas_exporter import formatting
 from gigas_exporter.backup_summary import BackupStatuses
 from gigas_exporter.cli.probe.fields import DECIDING, Field, Problem, similar_field, survey_fields
-from gigas_exporter.cli.probe.forms import form_of, has_zone, safe_name, safe_word
+from gigas_exporter.cli.probe.forms import form_of, has_zone, known_key, safe_name, safe_word
 from gigas_exporter.cli.probe.lists import ListReading
 from gigas_exporter.config import Settings
 from gigas_exporter.errors import ApiError, AuthError, DecodeError, GigasError, IncompleteError, TransportError
@@ -105,7 +105,7 @@ def describe_list(
         "reason": None if reading.error is None else reason_of(reading.error)[0],
         "responses": [_response(answer, page) for answer, page in zip(reading.responses, reading.pages, strict=True)],
         "items": len(items),
-        "items_wrapped_in": None if reading.wrapper is None else (safe_name(reading.wrapper) or "a key not shown"),
+        "items_wrapped_in": None if reading.wrapper is None else known_key(reading.wrapper),
         "fields": [_field(each, len(items)) for each in fields.values()],
         "field_names_not_shown": hidden,
     }

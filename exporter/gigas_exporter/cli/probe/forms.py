@@ -1,7 +1,7 @@
 """Describe JSON values without their content.
 
 Owns what may be shown of a value: its type and form, never what it says. Dates show as patterns, ids as their length,
-a status as its word only where that is short and has nothing but letters. It knows no API.
+a status as its word only where that is short and has nothing but letters, a key only where this project knows it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import re
 from collections.abc import Mapping
 from typing import Final, Literal
 
+from gigas_exporter.decode import FIELDS
 from gigas_exporter.formatting import format_count
+from gigas_exporter.status_words import parse_words
 
-__all__ = ["FieldKind", "form_of", "has_zone", "safe_name", "safe_word"]
+__all__ = ["FieldKind", "form_of", "has_zone", "known_key", "safe_name", "safe_word"]
 
 FieldKind = Literal["id", "size", "flag", "date", "status", "choice", "text", "unknown"]
 
@@ -33,7 +35,10 @@ _DATE_WORDS: Final[Mapping[str, str]] = {
 _CHOICES: Final = frozenset(
     {"gigas", "gigas-automatic", "standard", "autoscaled", "balancer", "balancer_failover", "firewall"}
 )
-_KEYS_SHOWN: Final = 5
+_KNOWN_KEYS: Final = FIELDS | parse_words(
+    "id, name, href, label, state, status, data, items, disk, disks, backup, backups,"
+    " virtual_machine, virtual_machines, account, accounts"
+)
 _MANY: Final = 100  # digits; Python refuses to write numbers of thousands of them
 _LARGEST: Final = 10**_MANY
 
@@ -53,8 +58,7 @@ def form_of(value: object, kind: FieldKind) -> str:
         case list():
             form = "list" if value else "empty list"
         case dict():
-            keys = sorted(safe_name(key) or "…" for key in value)[:_KEYS_SHOWN]
-            form = f"object with {', '.join(keys)}" if keys else "empty object"
+            form = f"object with {_keys(value)}" if value else "empty object"
     return form
 
 
@@ -105,6 +109,18 @@ def _date_form(text: str) -> str:
 def has_zone(form: str) -> bool:
     """Return whether a date of this form says its time zone, or is UNIX time, which needs none."""
     return form.startswith("number") or re.search(r"(?:[Zz]|UTC|GMT|[+-]99:?99)$|^9+(?:\.9+)?$", form) is not None
+
+
+def known_key(key: str) -> str:
+    """Return a key within an item where this project knows it, else its length: it may be somebody's name."""
+    return key if key in _KNOWN_KEYS else f"a key of {format_count(len(key), 'character')}"
+
+
+def _keys(value: Mapping[str, object]) -> str:
+    """Return the keys of an object; those that this project does not know as their number."""
+    known = sorted(value.keys() & _KNOWN_KEYS)
+    others = [known_key(key) for key in value if key not in _KNOWN_KEYS]
+    return ", ".join([*known, *(others if len(others) <= 1 else [f"{len(others)} keys"])])
 
 
 def safe_word(text: str) -> str | None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from gigas_exporter.formatting import format_count
+from gigas_exporter.report import Finding
+
 __all__ = ["render_text"]
 
 _TITLES: Final = {
@@ -51,11 +54,12 @@ def _where(problem: Mapping[str, Any]) -> str:
 def _judged(judged: Mapping[str, Any] | None) -> str:
     if judged is None:
         return "its disks cannot be judged"
-    findings = ", ".join(f"{count} {finding}" for finding, count in judged["findings"].items()) or "no findings"
+    counts = judged["findings"].items()
+    findings = ", ".join(f"{count} {Finding(word).words(count)}" for word, count in counts) or "no findings"
     unread = "" if judged["backups_known"] else "; backups not read"
     if not_asked := judged["disks_not_asked"]:
         unread += f"; of {not_asked} without a backup in the account's list the own lists were not read"
-    return f"{judged['disks']} disks; {findings}{unread}"
+    return f"{format_count(judged['disks'], 'disk')}; {findings}{unread}"
 
 
 def _list(facts: Mapping[str, Any]) -> Iterator[str]:
