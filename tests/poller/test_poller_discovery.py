@@ -17,6 +17,7 @@ from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
 from support.polling import Observed, Watching, api_key, await_true
 from support.raw_api import RawApi
+from support.small_api import healthy, small_api
 
 Watch = Callable[..., Watching]
 
@@ -166,3 +167,21 @@ def test_a_configured_account_is_never_skipped(watch: Watch) -> None:
         watching = watch(replace(settings, discovery=None, accounts=configured))
         await_true(lambda: watching.observed.polls["1", "disks", "other"])
         assert watching.accounts() == {"1"}
+
+
+def test_an_account_whose_disks_were_found_in_part_is_never_skipped() -> None:
+    """A later page that is not found fails the poll; and so does the first one then, since it was found before."""
+    with small_api({"/accounts": [{"id": 1}], **healthy("1")}) as api:
+        path = "/account/1/disks"
+        found = api.lists[path][:2]
+        api.answers[path] = lambda query: (200, found, {"X-Total": "4"}) if query["offset"] == "0" else (404, {}, {})
+        settings = Settings(discovery=api_key("k"), api=ApiSettings(api.url, max_requests_per_second=0.0))
+        service = Service(settings, store := Store(), observed := Observed(), clock=SystemClock())
+        failures = service.poll_once(lambda *_: None)
+        assert failures["1"]["disks"].reason == "incomplete"
+        api.answers[path] = lambda _: (404, {}, {})
+        failures = service.poll_once(lambda *_: None)
+        assert failures["1"]["disks"].reason == "other"
+        assert observed.counts == (1, 0, 0)
+        assert [inventory.account.id for inventory in store.snapshot()] == ["1"]
+        service.stop()

@@ -10,6 +10,7 @@ import pytest
 from gigas_exporter.cli.poll_once import poll_once
 from gigas_exporter.config import Settings
 from gigas_exporter.gigas import ApiSettings
+from support.commands import run_command
 from support.polling import api_key
 from support.small_api import Answer, SmallApi
 from trust.conftest import ACCOUNT, BACKUPS, DISKS, MACHINES, Told, backups_of
@@ -134,6 +135,120 @@ def test_a_link_to_a_next_page_that_is_empty(api: SmallApi, tell: Tell) -> None:
     """A server that gives it with each full page says with the empty one that there is no more."""
     honest(api, DISKS, lambda page, _all: {"Link": '</y>; rel="next"'} if len(page) == CAP else {})
     assert tell().status == 0
+
+
+OTHERS = [
+    ("link", {"X-Next-Page": "2", "X-Page": "1"}),
+    ("link", {"X-Next-Cursor": "abc"}),
+    ("link", {"X-Has-More": "true"}),
+    ("link", {"Next-Range": "]20..; max=20"}),
+    ("link", {"X-Total": "2", "X-Per-Page": "200", "X-Next-Page": "2"}),
+    ("link", {"Link": '<http://x/y?page=1>; rel="first", <http://x/y?per_page=2&page=2>; rel="last"'}),
+    ("link", {"Link": "<http://x/y?offset=2>; rel=last"}),
+    ("link", {"X-Pagination": '{"PageSize": 2, "HasNext": true}'}),
+    ("total", {"X-Pagination": '{"TotalCount":4,"PageSize":2}'}),
+    ("total", {"Total": "4"}),
+    ("total", {"Total-Count": "4"}),
+    ("total", {"Pagination-Count": "4"}),
+    ("total", {"X-Total-Items": "4"}),
+    ("total", {"X-Total": "2", "X-Total-Count": "4"}),
+    ("total_pages", {"X-Per-Page": "2"}),
+]
+"""Headers of other pagers, with the field that each is counted under."""
+
+
+@pytest.mark.parametrize(("field", "headers"), OTHERS)
+def test_the_header_of_another_pager_says_more(
+    api: SmallApi, tell: Tell, field: str, headers: Mapping[str, str]
+) -> None:
+    """The server ignores the offset, and its own headers tell of more than its first page."""
+    always(api, DISKS, headers)
+    assert_doubtful(tell(), "disks", field, CAP)
+
+
+@pytest.mark.parametrize("count", [3, 4])
+@pytest.mark.parametrize("cap", [2, 20])
+def test_the_headers_of_other_pagers_on_a_whole_list(api: SmallApi, tell: Tell, count: int, cap: int) -> None:
+    """Those of each page, as such servers send them, raise no doubt where all was read."""
+
+    def answer(query: Mapping[str, str]) -> Answer:
+        items, offset, size = api.lists[DISKS][:count], int(query["offset"]), min(int(query["limit"]), cap)
+        number, pages = offset // size + 1, -(-count // size)
+        following = str(number + 1) if number < pages else ""
+        links = {"first": 1, "last": pages} | ({"next": number + 1} if following else {})
+        more = str(bool(following)).lower()
+        names = ("X-Total", "X-Total-Count", "Total", "Total-Count", "Pagination-Count", "X-Total-Items")
+        return (
+            200,
+            items[offset : offset + size],
+            {name: str(count) for name in names}
+            | {"X-Page": str(number), "X-Per-Page": str(size), "X-Total-Pages": str(pages)}
+            | {"X-Next-Page": following, "X-Has-More": more, "X-Next-Cursor": following}
+            | {"X-Pagination": f'{{"TotalCount": {count}, "TotalPages": {pages}, "HasNext": {more}}}'}
+            | {
+                "Link": ", ".join(
+                    f'<http://x/y?page={page}&per_page={size}>; rel="{rel}"' for rel, page in links.items()
+                )
+            },
+        )
+
+    api.answers[DISKS] = answer
+    told = tell()
+    assert "incomplete" not in told.words
+    assert told.metric("gigas_account_disks") == [count]
+    assert told.metric("gigas_exporter_poll_invalid_items", resource="disks") == []
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Link": '</y?cursor=a>; rel="next"'}, {"X-Next-Page": "2"}, {"X-Next-Cursor": "a"}]
+)
+def test_a_next_page_that_no_offset_leads_to(api: SmallApi, tell: Tell, headers: Mapping[str, str]) -> None:
+    """An empty page behind the first is not the next one that the first one tells of."""
+    honest(api, DISKS, lambda page, _all: headers if page else {})
+    api.lists[DISKS] = api.lists[DISKS][:CAP]
+    assert_doubtful(tell(), "disks", "link", CAP)
+
+
+@pytest.mark.parametrize("status", [404, 416])
+@pytest.mark.parametrize("per_page", ["4", "200"])
+def test_a_page_past_the_end_that_is_not_found(api: SmallApi, tell: Tell, status: int, per_page: str) -> None:
+    """It is the end where all items of the total were read."""
+    api.answers[DISKS] = lambda query: (
+        (200, api.lists[DISKS][: int(query["limit"])], {"X-Total": "4", "X-Per-Page": per_page})
+        if query["offset"] == "0"
+        else (status, {}, {})
+    )
+    told = tell(page_size=4)
+    assert told.status == 0, told.words
+    assert "all 4 disks are well" in told.words
+
+
+@pytest.mark.parametrize("total", [{"X-Total": "4"}, {}])
+def test_a_later_page_that_is_not_found(api: SmallApi, tell: Tell, total: Mapping[str, str]) -> None:
+    """The list is there, and is not whole."""
+    api.answers[DISKS] = lambda query: (200, api.lists[DISKS][:CAP], total) if query["offset"] == "0" else (404, {}, {})
+    told = tell()
+    assert told.status == 2
+    assert "list_disks: the API answered 404 for a page, and 200 for another" in told.words
+    probe = run_command(api.url, "probe").output
+    assert "are not all found" in probe
+    assert "no such list" not in probe
+
+
+@pytest.mark.parametrize("headers", [LIES["link"], {"X-Total": "x", "X-Next-Page": "2"}])
+@pytest.mark.parametrize("is_swept", [True, False])
+def test_an_empty_own_list_that_may_go_on(
+    api: SmallApi, tell: Tell, headers: Mapping[str, str], *, is_swept: bool
+) -> None:
+    """It does not confirm that the disk was never backed up."""
+    api.lists[BACKUPS] = [item for item in api.lists[BACKUPS] if item["disk_id"] != 1]
+    if not is_swept:
+        del api.lists[BACKUPS]
+    always(api, f"{ACCOUNT}/disk/1/backups", headers, items=0)
+    told = tell()
+    assert told.status == 2, told.words
+    assert told.finding("never_backed_up") == set()
+    assert told.finding("backups_unreadable") == {"1"}
 
 
 def test_an_own_list_that_may_go_on(api: SmallApi, tell: Tell) -> None:

@@ -15,12 +15,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from gigas_exporter.clock import Clock, Deadline, SystemClock
-from gigas_exporter.decode import (
-    Decode,
-    Decoder,
-    InvalidFields,
-    decode_json,
-)
+from gigas_exporter.decode import Decode, Decoder, InvalidFields, decode_json
 from gigas_exporter.errors import ApiError, DecodeError, GigasError, strip_traceback
 from gigas_exporter.gigas.api_requests import (
     ApiRequest,
@@ -122,6 +117,7 @@ class ReadClient:
         self._closed = threading.Event()
         self._largest_page = 0
         self._unpaged: set[str] = set()
+        self._found: set[str] = set()
         self._rejects_small_pages: set[str] = set()
         self._logged_fields: dict[str, set[str]] = {}
 
@@ -188,6 +184,10 @@ class ReadClient:
         )
         request: ApiRequest[Any] = ApiRequest("list_disks", "GET", account_path(account_id, "disks"), query)
         return self._list(request, self._decoder.disk, deadline)
+
+    def has_found_disks(self, account_id: str) -> bool:
+        """Return whether a list of an account's disks was ever answered with success, whole or not."""
+        return account_path(account_id, "disks") in self._found
 
     def get_disk(self, account_id: str, disk_id: str, *, deadline: Deadline | None = None) -> Disk:
         """Read one disk (Gigas docs, page Disk)."""
@@ -327,7 +327,7 @@ class ReadClient:
             except GigasError as error:
                 # Of pages that fail side by side, each would else keep its answer until all of them are let go.
                 raise strip_traceback(error) from None
-            self._largest_page = max(self._largest_page, page.count)
+            self._on_page(request, page)
             return page
 
         key = (request.path, frozenset(request.query.items()))
@@ -363,6 +363,11 @@ class ReadClient:
         if remember:
             self._without_content.check(key, result, request.operation)
         return result
+
+    def _on_page(self, request: ApiRequest[Any], page: Page[Any]) -> None:
+        self._largest_page = max(self._largest_page, page.count)
+        if request.operation == "list_disks":
+            self._found.add(request.path)
 
     def _with_smaller_pages(self, operation: str, fetch_all: Callable[[int], _T]) -> _T:
         """Read a list, once more with smaller pages when the API rejects the request."""

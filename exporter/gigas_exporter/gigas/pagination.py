@@ -27,10 +27,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+from http import HTTPStatus
 from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
-from gigas_exporter.errors import IncompleteError, TransportError
+from gigas_exporter.errors import ApiError, IncompleteError, TransportError
 from gigas_exporter.gigas.paging_headers import NO_PAGING, PagingHeaders
 
 __all__ = ["Fetch", "OneBelowTotalError", "Page", "Paginator"]
@@ -42,6 +43,8 @@ _MAX_PAGES = 20_000
 _MAX_PAGES_WITHOUT_TOTAL = 2_500
 # Twice as many as may be under way at once, so that no thread waits for its next one.
 _PAGES_AHEAD = 128
+# How some servers answer for a page past the end.
+_PAST_THE_END = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE})
 _V = TypeVar("_V")
 _V_co = TypeVar("_V_co", covariant=True)
 
@@ -79,6 +82,9 @@ class Page(Generic[_V]):
         An item that is on it twice may take one place only, unless the page is exactly as long as was asked for.
         """
         return self.count if self.count == limit else len(self.ids) + self.invalid.get("id", 0)
+
+
+_NO_PAGE: Page[Any] = Page(b"", 0, array("q"), None, {})
 
 
 class Fetch(Protocol[_V_co]):
@@ -168,8 +174,18 @@ class Paginator:
         Raises:
             DecodeError: A page holds far more than was asked for.
             OneBelowTotalError: The list has one item less than its total.
-            IncompleteError: Neither traversal is complete, or the list has no end, or is longer than it may be.
+            IncompleteError: Neither traversal is complete, or the list has no end, or is longer than it may be, or a
+                page is not found while another was.
         """
+        try:
+            return self._fetch_all(fetch)
+        except ApiError as error:
+            if self.last is None or error.status not in _PAST_THE_END:
+                raise
+            message = f"{self.name}: the API answered {error.status} for a page, and 200 for another: it is not whole"
+            raise IncompleteError(message) from None
+
+    def _fetch_all(self, fetch: Fetch[_V]) -> list[Page[_V]]:
         first = self._traverse(fetch)
         if first.is_complete():
             return self._with_doubts(first.pages)
@@ -195,7 +211,9 @@ class Paginator:
         doubts = {
             name for page in pages for name in page.paging.contradicting(count, first.count, is_end_seen=is_end_seen)
         }
-        if last.paging.has_next:
+        # The next page that the first one speaks of may be one that no offset leads to.
+        never_met = count == first.count and first.paging.says_more
+        if last.paging.has_next or never_met or (last.paging.names_next and not is_end_seen):
             doubts.add("link")
         if not doubts:
             return pages
@@ -231,7 +249,7 @@ class Paginator:
             if read[-1].count < step:
                 self.ends_at = None
                 return
-            if first.total == self.ends_at and not read[-1].paging.has_next:
+            if first.total == self.ends_at and not self._may_go_on(read[-1], first.total, step):
                 return
         yield from self._pages_past_total(fetch, ask, read, step)
 
@@ -239,7 +257,7 @@ class Paginator:
         """Return whether nothing can be behind the first page."""
         if first.count == 0:
             return True
-        if first.paging.has_next or any(first.paging.contradicting(first.count, first.count, is_end_seen=True)):
+        if self._may_go_on(first, first.count, first.count):
             return False
         if first.total is not None:
             # Where the size of a page is not told, the total may be that of this page.
@@ -250,6 +268,10 @@ class Paginator:
             return self.server_ignores_paging
         return first.count < self.limit and first.count < self.complete_below
 
+    def _may_go_on(self, page: Page[Any], count: int, step: int) -> bool:
+        is_end_seen = page.count < self.complete_below
+        return page.paging.says_more or any(page.paging.contradicting(count, step, is_end_seen=is_end_seen))
+
     def _pages_past_total(
         self, fetch: Fetch[_V], ask: _Ask[_V], read: Sequence[Page[_V]], step: int
     ) -> Iterator[Page[_V]]:
@@ -257,7 +279,13 @@ class Paginator:
         seen = {identity for page in read for identity in page.ids}
         offset = step + sum(page.length(step) for page in read[1:])
         for number in range(_MAX_PAGES_WITHOUT_TOTAL):
-            self.last = page = ask(offset)
+            try:
+                self.last = page = ask(offset)
+            except ApiError as error:
+                if error.status not in _PAST_THE_END or first.total != offset:
+                    raise
+                self.last, self.ends_at = _NO_PAGE, offset
+                return
             is_end_of_total = page.total == first.total == offset
             if page.count == 0:
                 self.ends_at = offset if is_end_of_total else None

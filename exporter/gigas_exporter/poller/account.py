@@ -121,7 +121,8 @@ class AccountPoller:
             return PollOutcome(failure, hung=False)
         duration = self._clock.monotonic() - began
         last = self._last_outcome(resource)
-        if _is_not_found(result) and resource == "disks" and last.last_success_at is None and self._on_missing():
+        was_found = last.last_success_at is not None or self._client.has_found_disks(self._account_id)
+        if _is_not_found(result) and resource == "disks" and not was_found and self._on_missing():
             return PollOutcome(failure, hung=False)
         self._publish(resource, result, duration, last)
         self._observer.poll(self._account_id, resource, failure.reason if failure is not None else None)

@@ -19,11 +19,13 @@ from gigas_exporter.errors import (
     AuthError,
     DecodeError,
     GigasError,
+    IncompleteError,
     Reason,
     TransportError,
     strip_traceback,
 )
 from gigas_exporter.gigas import ReadClient
+from gigas_exporter.gigas.paging_headers import PAGING_FIELDS
 from gigas_exporter.gigas.ratelimit import DeadlineExceededError
 from gigas_exporter.inventory import BackupSnapshot, BackupStatuses, BackupSummary, summarize_backups
 from gigas_exporter.model import Backup
@@ -299,6 +301,9 @@ class BackupsReader:
         try:
             listing = self._client.list_disk_backups(self._account_id, disk_id, deadline=deadline)
             own, claim = own_backups(listing.items, disk_id, listed)
+            summary = summarize_backups(own, self._words, self._clock.monotonic())
+            if not summary.usable and not PAGING_FIELDS.isdisjoint(listing.invalid):
+                raise IncompleteError("list_disk_backups: a disk's list may be incomplete by its headers")
         except DeadlineExceededError:  # it was not sent
             return None
         except GigasError as error:
@@ -309,7 +314,6 @@ class BackupsReader:
             return strip_traceback(error)
         self._asked_at[disk_id] = asked_at
         breaker.on_success()
-        summary = summarize_backups(own, self._words, self._clock.monotonic())
         return _DiskBackups(summary, listing.invalid, count_statuses(own), claim)
 
     def _is_gone(self, disk_id: str, deadline: Deadline) -> bool:

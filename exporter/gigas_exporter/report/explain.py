@@ -31,10 +31,10 @@ _ADVICE: Final[Mapping[str, str]] = {
 }
 
 _PAGING_HEADERS: Final[Mapping[str, str]] = {
-    "total": "X-Total",
-    "total_pages": "X-Total-Pages",
+    "total": "X-Total (or another total)",
+    "total_pages": "X-Total-Pages or X-Per-Page",
     "content_range": "Content-Range",
-    "link": "Link",
+    "link": "Link (or another of a next page)",
 }
 """The headers that may say that a list has more items than were read, by the field that they are counted under."""
 

@@ -25,6 +25,10 @@ _AHEAD_SECONDS: Final = 300.0
 _HOUR: Final = 3600.0
 _LONGEST_OFFSET_SECONDS: Final = 14.5 * _HOUR
 _PAGING: Final = ("x-total", "x-total-pages", "x-per-page", "x-page")
+_PRESENT: Final = (
+    *("content-range", "link", "x-next-page", "x-next-cursor", "x-has-more", "next-range"),
+    *("x-pagination", "total", "total-count", "x-total-count", "x-total-items", "pagination-count"),
+)
 _MAX_DIGITS: Final = 9
 _ABSENT_FLAGS: Final = frozenset({"null", "empty text", "blank text"})
 
@@ -68,7 +72,7 @@ def reason_of(error: GigasError) -> tuple[str, str]:
         case DecodeError(field=field):
             reason = f"items whose {safe_name(field) or 'field'} cannot be read, or does not fit", ""
         case IncompleteError():
-            reason = "the pages do not fit the total, repeat items, or changed while they were read", "api.page_size"
+            reason = "the pages do not fit the total, repeat items, are not all found, or changed", "api.page_size"
     return reason
 
 
@@ -96,7 +100,7 @@ def describe_list(
     problems += [
         Problem(account, reading.name, None, f"there may be more items by the header {header}", "api.page_size")
         for header in reading.doubts
-        if header != "X-Total" or len(items) >= total
+        if not header.startswith("X-Total ") or len(items) >= total
     ]
     problems = _with_error(reading, account, settings.poll.backups_source) + problems
     facts: dict[str, Any] = {
@@ -151,7 +155,7 @@ def _response(answer: Any, page: Sequence[object] | None) -> dict[str, Any]:
         if value is not None:
             number = _number(value)
             facts[name] = "not a number" if number is None else number
-    facts.update({name: "present" for name in ("content-range", "link") if name in answer.headers})
+    facts.update({name: "present" for name in _PRESENT if name in answer.headers})
     return facts
 
 
