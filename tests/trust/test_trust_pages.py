@@ -249,6 +249,7 @@ def test_an_empty_own_list_that_may_go_on(
     assert told.status == 2, told.words
     assert told.finding("never_backed_up") == set()
     assert told.finding("backups_unreadable") == {"1"}
+    assert "never backed up" not in run_command(api.url, "probe").output
 
 
 def test_an_own_list_that_may_go_on(api: SmallApi, tell: Tell) -> None:

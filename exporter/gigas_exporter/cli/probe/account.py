@@ -84,7 +84,8 @@ def probe_account(
             )
         own_lists = _OwnLists(frozenset(disk.id for disk in disks.decoded_items))
         if own_disk is not None:
-            own_lists.items[own_disk.id] = items = lists[-1].items
+            # An empty list that may be incomplete confirms nothing.
+            own_lists.items[own_disk.id] = items = lists[-1].items if not lists[-1].doubts else lists[-1].items or None
             if items is not None:
                 own_lists.read(own_disk.id, lambda: items)
         unbacked = _without_backup(inventory)
