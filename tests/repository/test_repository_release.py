@@ -126,3 +126,43 @@ def test_the_workflow_and_the_check_ask_for_the_same_notes(repository: Path) -> 
     assert "scripts/release_notes.py $(CODE_VERSION)" in makefile
     workflow = (repository / ".github/workflows/release.yml").read_text(encoding="utf-8")
     assert workflow.count('scripts/release_notes.py "${GITHUB_REF_NAME#v}"') == 2
+
+
+@pytest.fixture
+def packages(repository: Path, tmp_path: Path) -> Path:
+    """Return where the packages for one release are, in a tree whose clean roots cannot be made."""
+    scripts = tmp_path / "scripts"
+    scripts.mkdir()
+    for name in ("build-deb", "try-deb"):
+        shutil.copy(repository / "scripts" / name, scripts / name)
+    for name in ("make-root", "install-packages"):
+        (scripts / name).write_text("#!/bin/sh\necho no root >&2\nexit 1\n", encoding="utf-8")
+        (scripts / name).chmod(0o755)
+    directory = tmp_path / "dist/bookworm"
+    directory.mkdir(parents=True)
+    (directory / "gigas-exporter_0.9.0~bookworm_amd64.deb").touch()
+    return directory
+
+
+def _run(packages: Path, script: str) -> tuple[int, str]:
+    command = [str(packages.parents[1] / "scripts" / script), "bookworm"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
+    return done.returncode, done.stderr
+
+
+def test_an_older_package_does_not_outlive_a_build(packages: Path) -> None:
+    """Where a package could not be built, that of an earlier version is not there to be taken for it."""
+    status, stderr = _run(packages, "build-deb")
+    assert (status, list(packages.iterdir())) == (1, [])
+    assert "error: the package for bookworm was not built" in stderr
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_no_package_is_tried_where_it_is_unclear_which(packages: Path, count: int) -> None:
+    """None, or those of two versions, are an error that says what to run."""
+    for path in packages.iterdir():
+        path.unlink()
+    for number in range(count):
+        (packages / f"gigas-exporter_0.{number}.0~bookworm_amd64.deb").touch()
+    problem = "error: dist/bookworm must hold one package; make deb ARGS=bookworm builds it\n"
+    assert _run(packages, "try-deb") == (1, problem)
