@@ -122,7 +122,7 @@ def test_notes_are_of_the_version_of_the_code(repository: Path) -> None:
 def test_the_workflow_and_the_check_ask_for_the_same_notes(repository: Path) -> None:
     """What the release workflow prints as notes is what `make release-check` looks at first."""
     makefile = (repository / "Makefile").read_text(encoding="utf-8")
-    assert re.search(r"^release-check: release-notes ", makefile, re.MULTILINE)
+    assert re.search(r"^release-check: committed release-notes ", makefile, re.MULTILINE)
     assert "scripts/release_notes.py $(CODE_VERSION)" in makefile
     workflow = (repository / ".github/workflows/release.yml").read_text(encoding="utf-8")
     assert workflow.count('scripts/release_notes.py "${GITHUB_REF_NAME#v}"') == 2
@@ -166,3 +166,20 @@ def test_no_package_is_tried_where_it_is_unclear_which(packages: Path, count: in
         (packages / f"gigas-exporter_0.{number}.0~bookworm_amd64.deb").touch()
     problem = "error: dist/bookworm must hold one package; make deb ARGS=bookworm builds it\n"
     assert _run(packages, "try-deb") == (1, problem)
+
+
+def test_a_release_is_checked_of_what_is_committed(repository: Path, tmp_path: Path) -> None:
+    """A file that git does not know yet ends the check, as does a place that is no repository."""
+
+    def check() -> tuple[int, str]:
+        command = ["make", "--silent", f"--file={repository / 'Makefile'}", "committed"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+        return done.returncode, done.stderr
+
+    assert check()[0] == 2
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    assert check() == (0, "")
+    (tmp_path / "new").touch()
+    status, stderr = check()
+    assert status == 2
+    assert stderr.startswith("error: not committed:\n?? new\n")
