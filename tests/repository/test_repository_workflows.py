@@ -109,3 +109,27 @@ def test_a_release_waits_for_the_tests(repository: Path) -> None:
     for name in jobs.keys() - {"test", "dist"}:
         assert {"test", "dist"} <= before(name), name
     assert "test" in before("dist")
+
+
+def test_a_release_is_of_this_repository(repository: Path) -> None:
+    """The workflow compares where it runs with the address in the code, by a line that is there."""
+    steps = _jobs(repository / ".github/workflows/release.yml")["dist"]["steps"]
+    (command,) = (step["run"] for step in steps if "GITHUB_REPOSITORY" in step.get("run", ""))
+    for name, status in (("gigas-exporter/gigas-exporter", 0), ("somebody/gigas-exporter", 1)):
+        done = subprocess.run(
+            ["bash", "-e", "-c", command],
+            cwd=repository,
+            env={"PATH": "/usr/bin:/bin", "GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": name},
+            check=False,
+        )
+        assert done.returncode == status, name
+
+
+def test_the_labels_of_an_image_are_those_of_the_dockerfile(repository: Path) -> None:
+    """A release gives each argument that the Dockerfile has but its base, and no labels over those made of them."""
+    steps = _jobs(repository / ".github/workflows/release.yml")["image"]["steps"]
+    (push,) = (step["with"] for step in steps if "docker/build-push-action@" in step.get("uses", ""))
+    assert "labels" not in push
+    dockerfile = (repository / "Dockerfile").read_text(encoding="utf-8")
+    arguments = set(re.findall(r"^ARG (\w+)", dockerfile, re.MULTILINE))
+    assert set(re.findall(r"^(\w+)=", push["build-args"], re.MULTILINE)) == arguments - {"PYTHON_IMAGE"}
