@@ -7,7 +7,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import distributions, packages_distributions, requires, version
+from importlib.metadata import distributions, metadata, packages_distributions, requires, version
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,22 @@ def test_the_maintainers_stand_in_one_place(repository: Path, project: dict[str,
     fields = dict(re.findall(r"^(Maintainer|Homepage): (.*)$", control, re.MULTILINE))
     (maintainers,), urls = project["project"]["maintainers"], project["project"]["urls"]
     assert fields == {"Maintainer": f"{maintainers['name']} <{urls['Issues']}>", "Homepage": urls["Homepage"]}
+
+
+def test_the_address_stands_in_one_place(project: dict[str, Any]) -> None:
+    """The addresses in the package's metadata are at the repository that the code names."""
+    urls = project["project"]["urls"]
+    assert urls["Homepage"] == gigas_exporter.REPOSITORY
+    assert [url for url in urls.values() if not url.startswith(gigas_exporter.REPOSITORY)] == []
+
+
+def test_the_description_can_be_read_outside_of_the_repository() -> None:
+    """Each link of the page that a package index shows is a whole address, and it says what was never tried."""
+    text = " ".join(metadata("gigas-exporter")["Description"].split())
+    targets = re.findall(r"\]\(([^)]*)\)", text)
+    assert f"{gigas_exporter.REPOSITORY}#readme" in targets
+    assert [target for target in targets if not target.startswith("https://")] == []
+    assert "has never run against a real account" in text
 
 
 @pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt"])
