@@ -146,6 +146,8 @@ def test_secrets_are_either_made_or_yours(helm: Helm, chart: Path) -> None:
         ("web.scheme=http", "at '/web/scheme'"),
         ("serviceMonitor.interval=30", "at '/serviceMonitor/interval'"),
         ("image.digest=sha256:1", "at '/image/digest'"),
+        ("config.discover=true", "config.discover: needs config.credential"),
+        ("config.web.telemetry_path=/gigas", "set web.telemetryPath"),
         ("prometheusRule.dashboardBase=grafana", "at '/prometheusRule/dashboardBase'"),
     ],
 )

@@ -54,7 +54,7 @@ _LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MATCHER = re.compile(r'\s*([A-Za-z_][A-Za-z0-9_]*)\s*(=~|!~|!=|=)\s*"((?:[^"\\\n]|\\[\\"nt])*)"\s*')
 _METRIC = re.compile(r"\b(up|gigas_\w+)\b(\{)?")
 """A selector of the shipped rules: no label, no function and no string of theirs looks like it."""
-_REMEMBERED = re.compile(r"^# (--(?:runbook|dashboard)-base) (\S+)$", re.MULTILINE)
+_REMEMBERED = re.compile(r"^# (--(?:runbook-base|dashboard-base|label|selector)) (.+)$", re.MULTILINE)
 
 Format = Literal["prometheus", "kubernetes"]
 Rules = dict[str, Any]
@@ -74,7 +74,9 @@ class _RuleOptions:
         for option, default in _BASES.items():
             text = text.replace(default, self.bases.get(option, default))
         head, groups, rules = text.partition("groups:\n")
-        head += "".join(f"# {option} {url}\n" for option, url in self.bases.items())
+        given = [*self.bases.items(), *(("--label", f"{name}={value}") for name, value in self.labels.items())]
+        given += [("--selector", self.selector)] if self.selector else []
+        head += "".join(f"# {option} {value}\n" for option, value in given)
         if not self.labels and not self.selector:
             return head + groups + rules
         content = yaml.safe_load(text)
@@ -104,8 +106,8 @@ def write_alerts(
     Args:
         directory: Created where it is missing; files of the same names are replaced, others stay.
         format: Rule files and the Alertmanager example, or one ``PrometheusRule`` a rule file.
-        labels: More labels of every alert.
-        selector: Matchers such as ``cluster="eu"`` for every selector.
+        labels: More labels of every alert, instead of those remembered in the directory.
+        selector: Matchers such as ``cluster="eu"`` for every selector, instead of those remembered in the directory.
         runbook_base: Where the runbooks are, instead of the base remembered in the directory or `RUNBOOK_BASE`.
         dashboard_base: Where Grafana is, instead of the base remembered in the directory or `DASHBOARD_BASE`.
         with_optional: Write the optional alerts, too; where they were written before, they always are.
@@ -115,12 +117,15 @@ def write_alerts(
         ConfigError: An argument makes no valid rules, or the directory cannot be written to.
         GigasError: The directory has rule files of an earlier version. Nothing was written.
     """
-    bases = dict(remembered(directory, format))
-    bases.update((key, url) for key, url in zip(_BASES, (runbook_base, dashboard_base), strict=True) if url is not None)
+    before = remembered(directory, format)
+    given = zip(_BASES, (runbook_base, dashboard_base), strict=True)
+    bases = {key: before.get(key, []) if url is None else [url] for key, url in given}
+    labels = labels or dict(_pair(each) for each in before.get("--label", []))
+    selectors = before.get("--selector", []) if selector is None else [selector]
     options = _RuleOptions(
         _validate_labels(labels),
-        "" if selector is None else _validate_selector(selector, labels),
-        {option: _validate_base(option, url) for option, url in bases.items()},
+        _validate_selector(selectors[-1], labels) if selectors else "",
+        {option: _validate_base(option, urls[-1]) for option, urls in bases.items() if urls},
     )
     old = [path for name in OLD_FILES if _is_ours(path := directory / name)]
     if old and not replace:
@@ -144,13 +149,21 @@ def write_alerts(
     return paths
 
 
-def remembered(directory: Path, format: Format) -> Mapping[str, str]:  # noqa: A002 - as above
-    """Return the bases that the rules in a directory were written with, by option; none where they are the defaults."""
+def remembered(directory: Path, format: Format) -> Mapping[str, list[str]]:  # noqa: A002 - as above
+    """Return the links, labels and selector that the rules in a directory were written with, by option."""
     try:
         text = _target(directory, RULE_FILES[0], format).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return {}
-    return dict(_REMEMBERED.findall(text.partition("\ngroups:")[0].partition("\napiVersion:")[0]))
+    found: dict[str, list[str]] = {}
+    for option, value in _REMEMBERED.findall(text.partition("\ngroups:")[0].partition("\napiVersion:")[0]):
+        found.setdefault(option, []).append(value)
+    return found
+
+
+def _pair(label: str) -> tuple[str, str]:
+    name, _, value = label.partition("=")
+    return name, value
 
 
 def _is_ours(path: Path) -> bool:

@@ -103,7 +103,7 @@ Examples:
     "--dashboard-base",
     metavar="URL",
     envvar="GIGAS_DASHBOARD_BASE",
-    help="Address of Grafana; remembered in the files, as the runbooks' is.",
+    help="Address of Grafana; remembered in the files, as all but --format and --replace are.",
 )
 @_option(
     "--with-optional",

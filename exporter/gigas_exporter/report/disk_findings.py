@@ -31,7 +31,7 @@ _WHY: Final[Mapping[Finding, str]] = {
     Finding.BACKUP_MISSED: _LATE,
     Finding.DISK_ERROR: "The API says so: {error_flag}.",
     Finding.NOT_UNDERSTOOD: "What the API sends for {fields} is not understood, and the judgement depends on it.",
-    Finding.BACKUPS_UNREADABLE: "Whether it has a backup is not known: {unreadable}.",
+    Finding.BACKUPS_UNREADABLE: "Its backups cannot be judged as they are now: {unreadable}.",
     Finding.BACKUP_STALE: _LATE,
     Finding.LOCKED_LONG: "It has been locked for {locked} or more: an operation on it is under way, or hangs.",
     Finding.BACKUP_FAILED: "The newest attempt that can be seen failed{failed_at}.",
