@@ -172,9 +172,9 @@ def _play_failing(case: Failing, cloud: SimulatorServer, exporter: Whole, before
     resource, prefixes = case.resource, SERIES[case.resource]
     retries = before.total("gigas_exporter_api_retries_total", operation=case.operation)
     asked = before.total("gigas_exporter_api_requests_total", operation=case.operation, code=case.code)
-    if case.login:
-        cloud.world.revoke_tokens()
     _strike(case, cloud, exporter)
+    if case.login:  # only now, or a poll would log in before the fault is there
+        cloud.world.revoke_tokens()
     await_true(lambda: exporter.failures(STRUCK, resource))
     reasons = {case.reason, case.or_reason or case.reason}
     counted = exporter.scrape().of("gigas_exporter_poll_failures_total", account_id=STRUCK, resource=resource)
