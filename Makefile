@@ -180,7 +180,7 @@ prepare-release: $(DEV)  ## give code, chart and changelog the VERSION that come
 
 # These two come before what takes hours: what is wrong here is quickly mended.
 .PHONY: committed
-committed:
+committed:  ## fail where anything is not committed
 	@changes=$$(git status --porcelain); [[ -z $$changes ]] || { echo "error: not committed:"$$'\n'"$$changes" >&2; exit 1; }
 
 .PHONY: release-notes
