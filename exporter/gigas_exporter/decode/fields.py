@@ -219,7 +219,7 @@ def _is_empty(value: object) -> bool:
         each = left.pop()
         if isinstance(each, dict | list):
             left.extend(each.values() if isinstance(each, dict) else each)
-        elif each is not None and each is not False and each != "" and (each is value or each != 0):
+        elif each not in (None, "", 0):
             return False
     return True
 
