@@ -73,9 +73,9 @@ A disk that is moved or renamed begins its alert again with the new names. `seve
 | --- | --- |
 | `--with-optional` | writes the optional alerts, too; once written, they are always updated |
 | `--dashboard-base URL`, `--runbook-base URL` | where the links of the alerts lead; remembered in the written files |
-| `--label team=storage` | adds a label to every alert |
+| `--label team=storage` | adds a label to every alert; remembered, until others are given |
 | `--selector 'cluster="eu"'` | adds the matchers to every selector of every expression. Every series must have the \
-label, `up` too |
+label, `up` too; remembered, until another is given |
 | `--replace` | removes the rule files of earlier versions; without it the command names them and exits 1 |
 | `--format kubernetes` | writes `PrometheusRule` objects for the Prometheus operator |
 

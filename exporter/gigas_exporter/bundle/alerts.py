@@ -7,7 +7,7 @@ rules say stands in their files.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,16 @@ from gigas_exporter.bundle.yaml_writer import dump_yaml
 from gigas_exporter.errors import ConfigError, GigasError
 from gigas_exporter.files import bundled_directory, write_atomic
 
-__all__ = ["DASHBOARD_BASE", "EXPORTER_LABELS", "OPTIONAL", "RULE_FILES", "RUNBOOK_BASE", "remembered", "write_alerts"]
+__all__ = [
+    "DASHBOARD_BASE",
+    "EXPORTER_LABELS",
+    "OPTIONAL",
+    "RULE_FILES",
+    "RUNBOOK_BASE",
+    "parse_labels",
+    "remembered",
+    "write_alerts",
+]
 
 OPTIONAL = "gigas-optional.rules.yml"
 RULE_FILES = ("gigas.rules.yml", OPTIONAL)
@@ -120,7 +129,7 @@ def write_alerts(
     before = remembered(directory, format)
     given = zip(_BASES, (runbook_base, dashboard_base), strict=True)
     bases = {key: before.get(key, []) if url is None else [url] for key, url in given}
-    labels = labels or dict(_pair(each) for each in before.get("--label", []))
+    labels = labels or parse_labels(before.get("--label", []))
     selectors = before.get("--selector", []) if selector is None else [selector]
     options = _RuleOptions(
         _validate_labels(labels),
@@ -161,9 +170,19 @@ def remembered(directory: Path, format: Format) -> Mapping[str, list[str]]:  # n
     return found
 
 
-def _pair(label: str) -> tuple[str, str]:
-    name, _, value = label.partition("=")
-    return name, value
+def parse_labels(pairs: Iterable[str]) -> Mapping[str, str]:
+    """Return labels that were written as ``name=value``.
+
+    Raises:
+        ConfigError: One was written otherwise.
+    """
+    labels = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise ConfigError(f"--label {pair}: write it as NAME=VALUE")
+        labels[name] = value
+    return labels
 
 
 def _is_ours(path: Path) -> bool:

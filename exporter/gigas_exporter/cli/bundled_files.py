@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import click
 
-from gigas_exporter.bundle.alerts import DASHBOARD_BASE, remembered, write_alerts
+from gigas_exporter.bundle.alerts import DASHBOARD_BASE, parse_labels, remembered, write_alerts
 from gigas_exporter.bundle.dashboards import write_dashboards
 from gigas_exporter.cli.options import GroupedCommand
-from gigas_exporter.errors import ConfigError
 
 __all__ = ["alerts", "dashboards"]
 
@@ -47,16 +46,6 @@ def _shared_options(form: str, *, form_help: str, label_help: str) -> Callable[[
     return decorate
 
 
-def _labels(pairs: Iterable[str]) -> Mapping[str, str]:
-    labels = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise ConfigError(f"--label {pair}: write it as NAME=VALUE")
-        labels[name] = value
-    return labels
-
-
 @click.command(
     cls=GroupedCommand,
     epilog="""\b
@@ -71,7 +60,7 @@ Examples:
 )
 def dashboards(directory: Path, form: Literal["grafana", "kubernetes"], label: tuple[str, ...]) -> None:
     """Write the Grafana dashboards into DIRECTORY."""
-    _print_paths(write_dashboards(directory, format=form, labels=_labels(label)))
+    _print_paths(write_dashboards(directory, format=form, labels=parse_labels(label)))
 
 
 @click.command(
@@ -134,7 +123,7 @@ def alerts(
     paths = write_alerts(
         directory,
         format=form,
-        labels=_labels(label),
+        labels=parse_labels(label),
         selector=selector,
         runbook_base=runbook_base,
         dashboard_base=dashboard_base,
