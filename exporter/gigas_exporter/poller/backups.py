@@ -29,7 +29,14 @@ from gigas_exporter.gigas.paging_headers import PAGING_FIELDS
 from gigas_exporter.gigas.ratelimit import DeadlineExceededError
 from gigas_exporter.inventory import BackupSnapshot, BackupStatuses, BackupSummary, summarize_backups
 from gigas_exporter.model import Backup
-from gigas_exporter.poller.backup_owners import Claim, Owners, disputed_disks, own_backups, possible_owners
+from gigas_exporter.poller.backup_owners import (
+    MAY_BE_THEIRS,
+    Claim,
+    Owners,
+    disputed_disks,
+    own_backups,
+    possible_owners,
+)
 from gigas_exporter.poller.parallel import HelperThreads
 from gigas_exporter.poller.scheduler import poll_deadline
 
@@ -202,7 +209,7 @@ class BackupsReader:
         if failed and failure is None and not is_whole:
             failure = DecodeError("disk_id", "of a backup is not understood")
         elif unsure and failure is None:
-            failure = DecodeError("disk_id", "the account's backups that name no disk may be theirs")
+            failure = DecodeError("disk_id", MAY_BE_THEIRS)
         reading = BackupSnapshot(
             {**summaries, **{each: mine for each, mine in own.items() if mine.usable or each not in summaries}},
             frozenset(failed),

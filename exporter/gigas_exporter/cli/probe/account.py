@@ -25,7 +25,14 @@ from gigas_exporter.inventory import (
     summarize_backups,
 )
 from gigas_exporter.model import Backup, Disk
-from gigas_exporter.poller.backup_owners import Claim, Owners, disputed_disks, own_backups, possible_owners
+from gigas_exporter.poller.backup_owners import (
+    MAY_BE_THEIRS,
+    Claim,
+    Owners,
+    disputed_disks,
+    own_backups,
+    possible_owners,
+)
 from gigas_exporter.report import Finding, count_findings, doubt_of_empty, report_account
 
 __all__ = ["AccountProbe", "probe_account"]
@@ -171,7 +178,7 @@ class _OwnLists:
         empty = [each for each in unbacked if (items := self.items.get(each)) is not None and not items]
         is_named = is_named or any(self.items.values())
         for disk_id in possible_owners(empty, machines, swept, is_named=is_named):
-            self._fail(disk_id, DecodeError("disk_id", "the account's backups that name no disk may be theirs"))
+            self._fail(disk_id, DecodeError("disk_id", MAY_BE_THEIRS))
 
     def _fail(self, disk_id: str, error: GigasError) -> None:
         self.items[disk_id] = None
