@@ -42,16 +42,31 @@ def test_sigterm_in_the_first_second_is_success(tmp_path: Path, cloud: Simulator
         assert process.wait(allowed(1)) == 0
 
 
-def test_signals_are_held_a_tenth_of_a_second_after_exec(tmp_path: Path, clean: Mapping[str, str]) -> None:
-    """Also as a container's first process, to which the kernel delivers nothing that is not waited for."""
-    quickest = 9.0
-    for _ in range(5):
-        with subprocess.Popen([*COMMAND, "--help"], env=clean, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
+def test_signals_are_held_as_soon_as_python_can(tmp_path: Path, clean: Mapping[str, str]) -> None:
+    """Also as a container's first process, to which the kernel delivers nothing that is not waited for.
+
+    A bare interpreter holds them as its first act; the exporter's imports take several times as long as that.
+    """
+    bare = [sys.executable, "-c", "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM}); input()"]
+    environ = {name: value for name, value in clean.items() if not name.startswith("COVERAGE_")}
+
+    def seconds(command: list[str]) -> float:
+        devnull = subprocess.DEVNULL
+        with subprocess.Popen(command, env=environ, cwd=tmp_path, stdin=subprocess.PIPE, stdout=devnull) as process:
             began = time.monotonic()
-            while process.poll() is None and not holds_sigterm(process.pid):
+            while not holds_sigterm(process.pid):
+                assert process.poll() is None
                 time.sleep(0.001)
-            quickest = min(quickest, time.monotonic() - began)
-    assert quickest < allowed(0.1)
+            took = time.monotonic() - began
+            process.kill()
+        return took
+
+    least = ours = 60.0
+    for _ in range(20):  # a busy machine makes single ones slow
+        least, ours = min(least, seconds(bare)), min(ours, seconds([*COMMAND, "--help"]))
+        if ours < 2 * least:
+            return
+    pytest.fail(f"signals are held {ours:.3f} s after the start, by a bare interpreter after {least:.3f} s")
 
 
 def test_other_commands_end_by_the_signal(tmp_path: Path, cloud: SimulatorServer) -> None:
