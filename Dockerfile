@@ -22,7 +22,7 @@ RUN python -m venv --without-pip /opt/gigas-exporter \
     && python -m venv /tmp/builder \
     && /tmp/builder/bin/pip install --require-hashes --only-binary :all: --requirement requirements/build.txt
 
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml LICENSE ./
 COPY exporter exporter
 COPY dashboards dashboards
 COPY alerts alerts

@@ -71,7 +71,7 @@ class Exporter:
         (inventory,) = self.store.snapshot()
         disks = list(inventory.disks.disks)[:3] if inventory.disks is not None else []
         queries = (Query(), *(Query(account=ACCOUNT, disk=disk_id) for disk_id in disks))
-        return "".join(self.status_page.render(query).decode("utf-8") for query in queries)
+        return "".join(self.status_page.render(query)[1].decode("utf-8") for query in queries)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -76,7 +77,7 @@ def rendered(monkeypatch: pytest.MonkeyPatch) -> list[Query]:
     done: list[Query] = []
     render = StatusPage.render
 
-    def counted(page: StatusPage, query: Query) -> bytes:
+    def counted(page: StatusPage, query: Query) -> tuple[HTTPStatus, bytes]:
         done.append(query)
         return render(page, query)
 

@@ -44,7 +44,7 @@ def page(api: SmallApi) -> str:
     """Return the status page after one poll."""
     account = AccountSettings(Account("4242"), api_key("k"))
     store = poll_once(Settings(accounts=(account,), api=ApiSettings(api.url, max_requests_per_second=0.0))).store
-    return StatusPage(store, SystemClock(), telemetry_path="/metrics").render(Query()).decode()
+    return StatusPage(store, SystemClock(), telemetry_path="/metrics").render(Query())[1].decode()
 
 
 def assert_missed(told: Told) -> None:

@@ -54,8 +54,8 @@ class StatusPageHandler:
 
     async def _render(self, query: Query) -> Response:
         state = self._page.state()  # before the page, so that it is never taken for newer than it is
-        body = await asyncio.to_thread(self._page.render, query)
-        response = Response(self._page.status, self._page.headers(query), (body,))
+        status, body = await asyncio.to_thread(self._page.render, query)
+        response = Response(status, self._page.headers(query), (body,))
         self._cache[query] = state, response
         self._cache.move_to_end(query)
         if len(self._cache) > _CACHE_SIZE:

@@ -89,9 +89,6 @@ class StatusPage:
     Args:
         telemetry_path: Where the page's link to the metrics leads.
         dashboard_base: Where the links to Grafana lead; without it there are none.
-
-    Attributes:
-        status: Of the page rendered last: 404 for a disk that is not there, 503 while its account's are not known.
     """
 
     def __init__(
@@ -102,7 +99,6 @@ class StatusPage:
         self._telemetry_path = telemetry_path
         self._dashboard_base = dashboard_base
         self._snapshot: _Snapshot | None = None
-        self.status = HTTPStatus.OK
 
     def headers(self, query: Query) -> Mapping[str, str]:
         """Return what a page is to be served with."""
@@ -124,16 +120,18 @@ class StatusPage:
         """Return what every page of the same query is the same for; it may be asked for from any thread."""
         return self._source.version, int(self._clock.wall() // _SHARED_SECONDS)
 
-    def render(self, query: Query) -> bytes:
-        """Return the page that is asked for, as UTF-8, and keep its status."""
+    def render(self, query: Query) -> tuple[HTTPStatus, bytes]:
+        """Return the page that is asked for, as UTF-8, and its status.
+
+        The status is 404 for a disk that is not there, and 503 while its account's disks are not known.
+        """
         snapshot = self._current()
         context = _disk(snapshot, query) if query.disk else _fleet(snapshot, query)
         template = self._templates.get_template("disk.html.j2" if query.disk else "page.html.j2")
         html = template.render(
             query=query, read=snapshot.read, now=formatting.format_timestamp(snapshot.wall), **context
         )
-        self.status = context.get("status", HTTPStatus.OK)
-        return html.encode("utf-8", "replace")
+        return context.get("status", HTTPStatus.OK), html.encode("utf-8", "replace")
 
     def _current(self) -> _Snapshot:
         state = self.state()
