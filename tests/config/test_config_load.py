@@ -79,7 +79,7 @@ def test_a_full_file_is_understood(load: Load, tmp_path: Path) -> None:
     poll = settings.poll
     assert (poll.interval, poll.backups_interval, poll.max_staleness, poll.backups_source) == (1, 3600, 0, "disk")
     assert settings.api.decoding == DecodeSettings(
-        ZoneInfo("Europe/Madrid"), 10**9, 1, {"autobackup": "has_autobackups", "error": None}, frozenset({"bad state"})
+        ZoneInfo("Europe/Madrid"), "GB", "B", {"autobackup": "has_autobackups", "error": None}, frozenset({"bad state"})
     )
     usual = BackupStatuses()
     assert settings.status_words == BackupStatuses(frozenset({"broken", "pending"}), frozenset(), usual.good)

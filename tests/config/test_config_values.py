@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gigas_exporter.config.parsers import is_loopback, parse_api_url, parse_listen_address, parse_proxy_url
+from gigas_exporter.config.parsers import is_loopback, parse_base_url, parse_listen_address, parse_proxy_url
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_listen_address_is_host_and_port(text: str, address: tuple[str, int]) 
 )
 def test_an_api_url_loses_its_last_slash(text: str, url: str) -> None:
     """Paths are put after it as they are."""
-    assert parse_api_url(text) == url
+    assert parse_base_url(text, "https://api.gigas.com") == url
 
 
 def test_a_proxy_url_is_host_and_port() -> None:
@@ -48,7 +48,7 @@ def test_a_proxy_url_is_host_and_port() -> None:
 def test_what_is_no_url_is_refused(text: str) -> None:
     """Whatever the library says about it, a ValueError leaves, without the URL."""
     with pytest.raises(ValueError, match=r"must be a URL|must name a host") as caught:
-        parse_api_url(text)
+        parse_base_url(text, "https://api.gigas.com")
     assert text not in str(caught.value)
 
 

@@ -10,7 +10,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gigas_exporter.decode import SIZE_UNITS, Decoder, DecodeSettings, decode_array, decode_backup, decode_disk
+from gigas_exporter.decode import (
+    SIZE_UNITS,
+    Decoder,
+    DecodeSettings,
+    SizeUnit,
+    decode_array,
+    decode_backup,
+    decode_disk,
+)
 from gigas_exporter.decode import decode_virtual_machine as decode_machine
 from gigas_exporter.model import Backup, Disk
 
@@ -303,8 +311,8 @@ def test_a_date_without_zone_is_in_the_zone_of_the_settings(zone: str, text: str
 
 
 @pytest.mark.parametrize("unit", SIZE_UNITS)
-def test_sizes_are_in_the_units_of_the_settings(unit: str) -> None:
+def test_sizes_are_in_the_units_of_the_settings(unit: SizeUnit) -> None:
     """Disks and backups each have their own."""
-    decoder = Decoder(DecodeSettings(disk_size_unit=SIZE_UNITS[unit], backup_size_unit=SIZE_UNITS["MB"]))
+    decoder = Decoder(DecodeSettings(disk_size_unit=unit, backup_size_unit="MB"))
     assert disk(decoder, disk_size="20")[0].size_bytes == 20 * SIZE_UNITS[unit]
     assert backup(decoder, backup_size=3)[0].size_bytes == 3_000_000

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, InstanceOf, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from gigas_exporter.config.parsers import (
-    parse_api_url,
-    parse_dashboard_base,
+    parse_base_url,
     parse_duration,
     parse_field_names,
     parse_id,
@@ -48,7 +47,6 @@ __all__ = [
     "ListenAddresses",
     "ProxyUrl",
     "SecretText",
-    "SizeUnit",
     "Source",
     "StatusWord",
     "TelemetryPath",
@@ -184,13 +182,12 @@ CaFile = Annotated[Path, _parsed_by(_ca_file)]
 DurationMin1s = Annotated[float, _parsed_by(partial(_duration, least=1.0))]
 DurationMin1ms = Annotated[float, _parsed_by(partial(_duration, least=0.001))]
 Duration = Annotated[float, _parsed_by(partial(_duration, least=0.0))]
-ApiUrl = Annotated[str, _text_parsed_by(parse_api_url)]
-DashboardBase = Annotated[str, _text_parsed_by(parse_dashboard_base)]
+ApiUrl = Annotated[str, _text_parsed_by(partial(parse_base_url, example="https://api.gigas.com"))]
+DashboardBase = Annotated[str, _text_parsed_by(partial(parse_base_url, example="https://grafana.example.com"))]
 ProxyUrl = Annotated[str, _text_parsed_by(parse_proxy_url)]
 ListenAddresses = Annotated[tuple[tuple[str, int], ...], _parsed_by(_listen_addresses)]
 TimeZone = Annotated[InstanceOf[tzinfo], _text_parsed_by(parse_time_zone)]
 FieldNames = Annotated[dict[str, str | None], _parsed_by(lambda value, _: parse_field_names(value))]
-SizeUnit = Literal["B", "KB", "KiB", "MB", "MiB", "GB", "GiB"]
 TelemetryPath = Annotated[str, _text_parsed_by(parse_telemetry_path)]
 
 

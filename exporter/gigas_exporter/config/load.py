@@ -24,11 +24,11 @@ from gigas_exporter.errors import ConfigError
 from gigas_exporter.files import read_text
 from gigas_exporter.gigas.credentials import Credential
 from gigas_exporter.model import Account
-from gigas_exporter.policy import Match, Policy
+from gigas_exporter.policy import Match, Policy, Thresholds
 from gigas_exporter.validation_errors import ConfigProblem, problems_of
 from gigas_exporter.yaml_loader import Location, load_yaml
 
-__all__ = ["ACCOUNT_VARIABLES", "load_config", "load_settings"]
+__all__ = ["ACCOUNT_VARIABLES", "load_settings"]
 
 _ACCOUNT_ID: Final = "GIGAS_ACCOUNT_ID"
 ACCOUNT_VARIABLES: Final = (_ACCOUNT_ID, *map(env_var_for_key, CredentialSection.model_fields))
@@ -46,17 +46,7 @@ def load_settings(
     environ: Mapping[str, str],
     defaults: Mapping[str, str] = MappingProxyType({}),
 ) -> Settings:
-    """Return the settings of :func:`load_config`."""
-    return load_config(config_file, flags, environ, defaults)[0]
-
-
-def load_config(
-    config_file: Path | None,
-    flags: Mapping[str, object],
-    environ: Mapping[str, str],
-    defaults: Mapping[str, str] = MappingProxyType({}),
-) -> tuple[Settings, ConfigFile]:
-    """Return the settings, and the file with what flags and environment change in it.
+    """Return the settings.
 
     Args:
         config_file: The file; ``None`` takes the one that ``flags`` or ``environ`` name, if any.
@@ -86,20 +76,21 @@ def load_config(
             file = _override(file, *flag.key, flag.value(defaults[flag.name]))
     accounts, discovery = _resolve_accounts(file, environment, problems)
     settings = Settings(
+        file=file,
         accounts=accounts,
         discovery=discovery,
         discovery_filter=file.discover or DiscoveryFilter(),
-        api=file.api.to_client_settings(file.disk_status),
+        api=file.api.to_client_settings(file.disk_status.error),
         poll=file.poll,
         status_words=file.backup_status.to_statuses(),
         policy=file.policy(),
-        thresholds=file.thresholds.to_thresholds(),
+        thresholds=Thresholds(file.thresholds.locked, file.thresholds.missed_factor),
         web=file.web,
         log=file.log,
         shard=given.get("shard"),
     )
     problems.raise_any()
-    return replace(settings, warnings=tuple(_warnings(settings, problems))), file
+    return replace(settings, warnings=tuple(_warnings(settings, problems)))
 
 
 class _Problems:

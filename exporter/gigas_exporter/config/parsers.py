@@ -18,8 +18,7 @@ from gigas_exporter.formatting import DURATION_MILLISECONDS, did_you_mean
 
 __all__ = [
     "is_loopback",
-    "parse_api_url",
-    "parse_dashboard_base",
+    "parse_base_url",
     "parse_duration",
     "parse_field_names",
     "parse_id",
@@ -74,17 +73,8 @@ def _suggested_duration(text: str) -> str:
     return f"; did you mean {int(match[1])}{unit}?"
 
 
-def parse_api_url(text: str) -> str:
-    """Return the API's base URL without a trailing slash."""
-    return _base(text, "https://api.gigas.com")
-
-
-def parse_dashboard_base(text: str) -> str:
-    """Return Grafana's address without a trailing slash."""
-    return _base(text, "https://grafana.example.com")
-
-
-def _base(text: str, example: str) -> str:
+def parse_base_url(text: str, example: str) -> str:
+    """Return a base URL without its trailing slash; errors show the example."""
     parts = _url(text, example)
     if parts.query or parts.fragment or "?" in text or "#" in text:
         raise ValueError("must end with the host or a path, without ? or #")

@@ -6,9 +6,11 @@ them, and docs/configuration.md is written from them.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import fields
 from datetime import UTC
 from itertools import combinations
-from typing import Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from pydantic import field_validator, model_validator
 
@@ -27,7 +29,6 @@ from gigas_exporter.config.field_types import (
     Id,
     ListenAddresses,
     ProxyUrl,
-    SizeUnit,
     StatusWord,
     TelemetryPath,
     Text,
@@ -35,7 +36,7 @@ from gigas_exporter.config.field_types import (
     key,
     wrong_type,
 )
-from gigas_exporter.decode import SIZE_UNITS, DecodeSettings
+from gigas_exporter.decode import DecodeSettings, SizeUnit
 from gigas_exporter.gigas.settings import ApiSettings, LoginFlow
 from gigas_exporter.policy import DEFAULT_POLICY, Match, Policy, Requirement, Rule, Thresholds
 from gigas_exporter.status_words import DISK_ERROR_WORDS
@@ -60,6 +61,14 @@ BackupsSource = Literal["auto", "account", "disk"]
 _API: Final = ApiSettings()
 _WORDS: Final = BackupStatuses()
 _THRESHOLDS: Final = Thresholds()
+_T = TypeVar("_T")
+
+
+def _from_section(dataclass: type[_T], section: Section, **others: Any) -> _T:
+    """Return a dataclass with the values of the section's keys that its fields are named after."""
+    values: dict[str, Any] = dict(section)
+    names = {each.name for each in fields(dataclass)}  # type: ignore[arg-type]  # a type of a dataclass has no name
+    return dataclass(**{name: value for name, value in values.items() if name in names}, **others)
 
 
 class ApiSection(Section):
@@ -98,25 +107,10 @@ class ApiSection(Section):
         " theirs where ours is absent. `{error: null}` says that the API has no such field, and that this is accepted.",
     )
 
-    def to_client_settings(self, disk_status: DiskStatusSection) -> ApiSettings:
+    def to_client_settings(self, disk_error_words: Collection[str]) -> ApiSettings:
         """Return the client's own settings."""
-        return ApiSettings(
-            url=self.url,
-            login=self.login,
-            timeout_seconds=self.timeout,
-            page_size=self.page_size,
-            max_concurrency=self.max_concurrency,
-            max_requests_per_second=float(self.max_requests_per_second),
-            ca_file=self.ca_file,
-            proxy=self.proxy,
-            decoding=DecodeSettings(
-                time_zone=self.time_zone,
-                disk_size_unit=SIZE_UNITS[self.disk_size_unit],
-                backup_size_unit=SIZE_UNITS[self.backup_size_unit],
-                fields=self.fields,
-                disk_error_words=frozenset(disk_status.error),
-            ),
-        )
+        decoding = _from_section(DecodeSettings, self, disk_error_words=frozenset(disk_error_words))
+        return _from_section(ApiSettings, self, timeout_seconds=self.timeout, decoding=decoding)
 
 
 class PollSettings(Section):
@@ -236,10 +230,6 @@ class ThresholdsSection(Section):
         le=1000,
         allow_inf_nan=False,
     )
-
-    def to_thresholds(self) -> Thresholds:
-        """Return the thresholds of the judgement."""
-        return Thresholds(locked_seconds=self.locked, missed_factor=self.missed_factor)
 
 
 class WebSettings(Section):

@@ -9,7 +9,7 @@ from typing import Final
 
 from gigas_exporter.backup_summary import BackupStatuses
 from gigas_exporter.config.accounts import DiscoveryFilter
-from gigas_exporter.config.schema import LogSettings, PollSettings, WebSettings
+from gigas_exporter.config.schema import ConfigFile, LogSettings, PollSettings, WebSettings
 from gigas_exporter.gigas.credentials import Credential
 from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.model import Account
@@ -66,12 +66,14 @@ class Settings:
     """The settings from file, environment and flags.
 
     Attributes:
+        file: The configuration file with what flags and environment change in it.
         accounts: All accounts of the configuration, also those of other shards; empty with ``discovery``.
         discovery: What to ask the API with for the accounts to read; ``None`` when ``accounts`` says it.
         discovery_filter: Which of the accounts that are listed then are watched.
         warnings: What is allowed but hardly meant, one line each; to be logged once.
     """
 
+    file: ConfigFile = field(default_factory=ConfigFile, repr=False, compare=False)
     accounts: tuple[AccountSettings, ...] = ()
     discovery: Credential | None = None
     discovery_filter: DiscoveryFilter = field(default_factory=DiscoveryFilter)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from types import MappingProxyType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from gigas_exporter.decode.fields import (
     AHEAD,
@@ -37,6 +37,7 @@ __all__ = [
     "Decode",
     "DecodeSettings",
     "Decoder",
+    "SizeUnit",
     "decode_account",
     "decode_backup",
     "decode_disk",
@@ -44,7 +45,8 @@ __all__ = [
     "decode_virtual_machine",
 ]
 
-SIZE_UNITS: Mapping[str, int] = MappingProxyType(
+SizeUnit = Literal["B", "KB", "KiB", "MB", "MiB", "GB", "GiB"]
+SIZE_UNITS: Mapping[SizeUnit, int] = MappingProxyType(
     {"B": 1, "KB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
 )
 FIELDS = parse_words(
@@ -75,16 +77,16 @@ class DecodeSettings:
 
     Attributes:
         time_zone: The zone of dates that name none.
-        disk_size_unit: Bytes in a unit of ``disk_size``.
-        backup_size_unit: Bytes in a unit of ``backup_size``.
+        disk_size_unit: The unit of ``disk_size``.
+        backup_size_unit: The unit of ``backup_size``.
         fields: Our field → the name under which the API has it where ours is absent; ``None`` says that it has no such
             field and that this is accepted.
         disk_error_words: Folded words in a disk's status that mean an error.
     """
 
     time_zone: tzinfo = UTC
-    disk_size_unit: int = SIZE_UNITS["GiB"]
-    backup_size_unit: int = SIZE_UNITS["KiB"]
+    disk_size_unit: SizeUnit = "GiB"
+    backup_size_unit: SizeUnit = "KiB"
     fields: Mapping[str, str | None] = field(default_factory=dict, hash=False)
     disk_error_words: frozenset[str] = DISK_ERROR_WORDS
 
@@ -118,7 +120,7 @@ class Decoder:
         is_swap = decode_flag(get("is_swap"), "is_swap", problems)
         autobackup = decode_flag(get("autobackup"), "autobackup", problems)
         mount_point = decode_text(get("mount_point"), "mount_point", problems)
-        size_bytes = decode_size(get("disk_size"), "disk_size", problems, settings.disk_size_unit)
+        size_bytes = decode_size(get("disk_size"), "disk_size", problems, SIZE_UNITS[settings.disk_size_unit])
         locked = decode_flag(get("locked"), "locked", problems)
         fstab = decode_flag(get("add_to_linux_fstab"), "add_to_linux_fstab", problems)
         store = decode_reference(get("data_store_id"), "data_store_id", problems)
@@ -171,7 +173,7 @@ class Decoder:
             decode_text(get("operating_system"), "operating_system", problems),
             decode_text(get("operating_system_distro"), "operating_system_distro", problems),
             decode_reference(get("template_id"), "template_id", problems),
-            decode_size(get("backup_size"), "backup_size", problems, settings.backup_size_unit),
+            decode_size(get("backup_size"), "backup_size", problems, SIZE_UNITS[settings.backup_size_unit]),
             decode_flag(get("locked"), "locked", problems),
             decode_text(get("backup_type"), "backup_type", problems),
             built,

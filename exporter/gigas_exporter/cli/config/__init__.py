@@ -15,11 +15,10 @@ from gigas_exporter import formatting
 from gigas_exporter.cli.config.effective import effective_settings
 from gigas_exporter.cli.config.summary import describe, describe_shards, secret_of
 from gigas_exporter.cli.config.template import render_template
-from gigas_exporter.cli.options import GroupedCommand, settings_options
+from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_options
 from gigas_exporter.cli.output import render_json, render_yaml
 from gigas_exporter.cli.usage import CommandGroup
-from gigas_exporter.config import FLAGS, Settings, load_settings
-from gigas_exporter.config.load import load_config
+from gigas_exporter.config import Settings, load_settings
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.files import read_text, write_atomic
 from gigas_exporter.gigas import Credential, SecretFile
@@ -114,9 +113,7 @@ def show(output: Literal["yaml", "json"], **flags: Any) -> None:
 
     They are those that serve would have with the same flags, environment and file.
     """
-    by_parameter = {flag.name.replace(".", "_").replace("-", "_"): flag.name for flag in FLAGS}
-    given = {by_parameter[name]: value for name, value in flags.items() if value is not None}
-    effective = effective_settings(*load_config(None, given, os.environ))
+    effective = effective_settings(read_settings(flags))
     click.echo(render_json(effective) if output == "json" else render_yaml(effective), nl=False)
 
 

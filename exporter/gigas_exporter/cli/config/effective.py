@@ -21,11 +21,11 @@ __all__ = ["effective_settings"]
 _HIDDEN: Final = "***"
 
 
-def effective_settings(settings: Settings, file: ConfigFile) -> dict[str, Any]:
+def effective_settings(settings: Settings) -> dict[str, Any]:
     """Return the settings by the keys of the file."""
     shown: dict[str, Any] = {}
     for name in ConfigFile.model_fields:
-        value = getattr(file, name)
+        value = getattr(settings.file, name)
         if name == "accounts":
             shown.update(_accounts(settings))
         elif name == "backup_policy":

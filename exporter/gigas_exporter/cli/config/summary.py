@@ -9,7 +9,7 @@ from typing import Final
 from gigas_exporter.cli.config.request_estimate import requests_per_hour
 from gigas_exporter.config import PollSettings, Settings, Shard, WebSettings
 from gigas_exporter.config.schema import BackupsSource
-from gigas_exporter.decode import SIZE_UNITS, DecodeSettings
+from gigas_exporter.decode import DecodeSettings
 from gigas_exporter.formatting import format_address, format_duration
 from gigas_exporter.gigas.credentials import (
     ApiKeyCredential,
@@ -72,14 +72,13 @@ def _api(api: ApiSettings) -> str:
 
 
 def _reading(decoding: DecodeSettings) -> str:
-    names = {size: name for name, size in SIZE_UNITS.items()}
     fields = "".join(
         f", {ours} " + (f"read from {theirs}" if theirs is not None else "accepted as absent")
         for ours, theirs in decoding.fields.items()
     )
     return (
-        f"its values: dates without a zone are in {decoding.time_zone}, disk_size in {names[decoding.disk_size_unit]},"
-        f" backup_size in {names[decoding.backup_size_unit]}{fields}"
+        f"its values: dates without a zone are in {decoding.time_zone}, disk_size in {decoding.disk_size_unit},"
+        f" backup_size in {decoding.backup_size_unit}{fields}"
     )
 
 

@@ -19,7 +19,6 @@ from gigas_exporter.cli.probe.text import render_text
 from gigas_exporter.cli.progress import progress
 from gigas_exporter.clock import Clock, SystemClock
 from gigas_exporter.config import AccountSettings, Settings
-from gigas_exporter.decode import SIZE_UNITS
 from gigas_exporter.gigas import DEFAULT_URL, Credential, LoginStates, ReadClient
 
 __all__ = ["probe"]
@@ -101,12 +100,11 @@ def _read_accounts(settings: Settings, credential: Credential, clock: Clock) -> 
 
 def _settings_shown(settings: Settings) -> dict[str, Any]:
     decoding = settings.api.decoding
-    units = {size: name for name, size in SIZE_UNITS.items()}
     return {
         "api.page_size": settings.api.page_size,
         "api.time_zone": str(decoding.time_zone),
-        "api.disk_size_unit": units.get(decoding.disk_size_unit, "other"),
-        "api.backup_size_unit": units.get(decoding.backup_size_unit, "other"),
+        "api.disk_size_unit": decoding.disk_size_unit,
+        "api.backup_size_unit": decoding.backup_size_unit,
         "api.fields": ", ".join(sorted(decoding.fields)) or "none",
         "poll.backups_source": settings.poll.backups_source,
     }
