@@ -48,8 +48,10 @@ one that failed.
 
 An alert ends when its cause is gone and `keep_firing_for` has passed. GigasInventoryShrank, GigasDiskDisappeared,
 GigasDiskAutobackupTurnedOff and GigasDiskBackupsDropped compare with an hour ago: they end by themselves an hour later,
-also if nobody did anything. An alert about a disk ends, too, when nothing is known of the disk any more: [what that
-means](#what-happens-when-something-is-missing).
+also if nobody did anything. GigasExporterDown ends by itself after a week, since a target counts as an exporter if it
+answered as one within the last week; when it was the only one, GigasExporterAbsent follows. GigasAccountUnwatched ends
+a day after the account was last watched. An alert about a disk ends, too, when nothing is known of the disk any more:
+[what that means](#what-happens-when-something-is-missing).
 
 The exporter does not remember a deleted disk: it has no series of a disk that is not in the list, so that no graph and
 no sum counts it. So GigasDiskDisappeared is no finding of the exporter; Prometheus compares with an hour ago. It works
@@ -87,6 +89,26 @@ minutes, backups for 30), then nothing, and GigasApiFailing and GigasDataStale s
 read, GigasBackupsDataStale says so for an account, GigasBackupsUnreadable for a disk. What fired before may end
 meanwhile; the Alertmanager example keeps its "resolved" back, and it fires again within its `for` after the outage.
 A restart of the exporter forgets since when a disk has been locked: it then counts from the disk's last change.
+
+## What the example for Alertmanager holds back
+
+| while this fires | Alertmanager does not tell |
+| --- | --- |
+| GigasExporterDown | alerts about the accounts and disks of this exporter |
+| GigasApiFailing, GigasDataStale | alerts about the disks of this account, and GigasBackupsDataStale |
+| GigasBackupsDataStale | alerts about the backups of this account's disks, but for GigasDiskUnprotected |
+| GigasBackupsUnreadable | warnings about the backups of this disk |
+| GigasInventoryShrank | GigasDiskDisappeared of this account |
+| a critical alert about a disk | warnings about this disk, unless they say why or end by themselves |
+| GigasNothingWatched | GigasDiscoveryFailing of this exporter |
+| GigasExporterDown, GigasNothingWatched | GigasAccountUnwatched of this job |
+
+So two warnings hold back critical alerts, from data that is old and still served: GigasApiFailing those about disks,
+until GigasDataStale, which is critical, takes its place ten minutes later; GigasBackupsDataStale those about missed and
+missing backups. With the default configuration the data is dropped a few minutes after GigasBackupsDataStale begins,
+and nothing could be told any more. With a long `poll.max_staleness` (or `poll.backups_interval`) it is served, and its
+critical alerts are held back, for that long. Who wants them nevertheless takes that rule out of `inhibit_rules`, or
+sends GigasBackupsDataStale to the pager.
 
 """
 

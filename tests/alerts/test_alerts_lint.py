@@ -249,12 +249,18 @@ def test_nothing_is_recorded(rules: list[dict[str, Any]]) -> None:
     assert [rule for rule in rules if "record" in rule] == []
 
 
-def test_a_limit_of_the_policy_is_told(alerts: dict[str, Any]) -> None:
-    """An alert about something that passed a limit says which."""
-    for name in ("GigasDiskBackupMissed", "GigasDiskNeverBackedUp", "GigasDiskBackupStale", "GigasDiskLockedTooLong"):
-        assert "$labels.limit" in alerts[name]["annotations"]["description"]
-    for name in ("GigasDataStale", "GigasBackupsDataStale", "GigasApiSlow", "GigasApiErrors", "GigasInventoryShrank"):
-        assert "the limit is" in alerts[name]["annotations"]["description"]
+def test_a_message_tells_since_when_or_which_limit(alerts: dict[str, Any]) -> None:
+    """An alert about something that passed a limit says which; one about what lasts, its `for`."""
+    of_the_policy = {
+        *("GigasDiskBackupMissed", "GigasDiskNeverBackedUp", "GigasDiskBackupStale", "GigasDiskLockedTooLong"),
+    }
+    at_once = {"GigasDiskBackupFailed", "GigasDiskUnprotected"}
+    for name, rule in alerts.items():
+        text = rule["annotations"]["description"]
+        if name in of_the_policy:
+            assert "{{ $labels.limit }}" in text
+        elif "the limit is" not in text and name not in at_once and " offset " not in rule["expr"]:
+            assert f"for at least {rule['for'].removesuffix('m')} minutes" in text, name
 
 
 def test_every_finding_but_what_decides_has_its_alert(rules: list[dict[str, Any]]) -> None:
