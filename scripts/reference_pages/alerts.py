@@ -60,6 +60,16 @@ over a restart of the exporter, which would forget the disk.
 Swap needs no backup unless a rule of `backup_policy` requires one, so no alert tells that it has none. An error, a
 lock or a failed backup of it is told.
 
+## What an alert brings with it
+
+| annotation | says |
+| --- | --- |
+| `summary` | what happened, in one sentence |
+| `description` | which disk, account or exporter, since when or beyond which limit |
+| `runbook_url` | the page that says what it means and what to do |
+| `dashboard_url` | the dashboard, with this disk, account or exporter chosen |
+| `command` | the first command to run: [where](../alerts/runbooks/README.md#commands) |
+
 ## Labels
 
 An alert about a disk has `job`, `instance`, `account_id`, `disk_id`, `virtual_machine_id`, and for people
@@ -121,6 +131,30 @@ took 6.0 s in the same run. In another it was 0.5, 1.0 and 6.1 s.
 """
 
 
+_COMMANDS = """\
+## Commands
+
+The commands of the alerts and of these pages run on any machine that has `gigas-exporter` and a credential, such as the
+exporter's own. Say first, as a user who may read the files, where they are:
+
+```sh
+export GIGAS_CONFIG_FILE=/etc/gigas-exporter/gigas-exporter.yml
+```
+
+or, where the exporter has one account and no configuration file:
+
+```sh
+export GIGAS_ACCOUNT_ID=4242 GIGAS_API_KEY_FILE=/etc/gigas-exporter/api_key
+```
+
+In Kubernetes run them in the pod, which has these variables: `kubectl -n gigas-exporter exec deploy/gigas-exporter --
+gigas-exporter disks show --account 4242 17`.
+
+In the pages 4242 stands for the account and 17 for the disk. `disks backup`, `disks edit` and `disks delete` show the
+disk, say what they will do and ask first. They need a credential that may change disks.
+"""
+
+
 def alerts_reference() -> str:
     """Return the documentation page as Markdown."""
     parts = [_INTRODUCTION, "## All alerts\n\n", "| alert | severity | fires when |\n| --- | --- | --- |\n"]
@@ -146,6 +180,7 @@ def runbook_index() -> str:
             if rule["labels"]["severity"] == severity
         ]
         lines.append("")
+    lines += [*_COMMANDS.splitlines(), ""]
     names = {rule["alert"] for rule, _ in rules} | {"README"}
     pages = sorted(path.stem for path in (bundled_directory("alerts") / "runbooks").glob("*.md"))
     if former := [name for name in pages if name not in names]:
