@@ -7,7 +7,7 @@ from dashboards.generate.dashboard import ACCOUNT, Line, dashboard_json
 from dashboards.generate.data_freshness import exporters_down
 from dashboards.generate.panels import Query, graph, numbers
 from dashboards.generate.style import BAD, BUILT_IN_LIMITS, GOOD, WARN, judged, steps, words
-from dashboards.generate.tables import Column, table_of
+from dashboards.generate.tables import THE_STATUS_PAGE, Column, table_of
 
 __all__ = ["NAME", "exporter"]
 
@@ -297,11 +297,11 @@ def _costs() -> list[Line]:
     )
     versions = table_of(
         "Versions",
-        "What runs where, and since when; at most 50.",
+        "What runs where, and since when; at most 50. A click on an instance opens its status page.",
         Query(f"topk(50, {_E('gigas_exporter_build_info')})"),
         Query(f"topk(50, max by (job, instance) (1000 * ({q.of_exporters('process_start_time_seconds')})))"),
         columns=[
-            Column("instance", "Instance"),
+            Column("instance", "Instance", leads_to=THE_STATUS_PAGE),
             Column("job", "Job", width=80),
             Column("version", "Version", width=75),
             Column("python_version", "Python", width=75),

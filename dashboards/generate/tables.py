@@ -19,7 +19,7 @@ from grafana_foundation_sdk.builders import common, table
 from grafana_foundation_sdk.models import common as common_model
 from grafana_foundation_sdk.models import dashboard as model
 
-__all__ = ["THE_EXPORTER", "THE_MACHINE", "Column", "its_account", "table_of", "the_disk"]
+__all__ = ["THE_EXPORTER", "THE_MACHINE", "THE_STATUS_PAGE", "Column", "its_account", "table_of", "the_disk"]
 
 _KEPT = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${__url_time_range}"
 """What every link keeps: the data source, the exporter and the time."""
@@ -35,6 +35,7 @@ THE_DISK = (
 )
 _ITS_DISKS = _of_row("account_id=account_id", "virtual_machine=virtual_machine")
 THE_MACHINE = ("Show its disks", f"/d/gigas-disk/?{_ITS_DISKS}&{_KEPT}")
+THE_STATUS_PAGE = ("Open the exporter's status page", "http://${__data.fields.instance}/")
 THE_EXPORTER = ("Show the exporter", f"/d/gigas-exporter/?var-account_id=$__all&{_KEPT}")
 
 
