@@ -323,7 +323,13 @@ def test_a_token_that_nobody_accepts_is_tried_with_the_schemes_in_turn(
     assert client.get_disk("1", "2").id == "2"
 
 
-@pytest.mark.parametrize("text", ["Bearer canary", "bearer  canary\n", "canary"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("Bearer canary", "bearer  canary\n", "canary", "Authorization: Bearer canary", "authorization:Bearer canary"),
+        *("Authorization: canary", "-H 'Authorization: Bearer canary'", '"Authorization: canary"'),
+    ],
+)
 @pytest.mark.parametrize(("kind", "sent"), [(TokenCredential, "canary"), (ApiKeyCredential, "Bearer canary")])
 def test_a_scheme_that_was_pasted_along_is_stripped(api: Any, clients: Any, text: str, kind: Any, sent: str) -> None:
     """People copy the whole header."""

@@ -12,7 +12,7 @@ from gigas_exporter.secret import Secret
 
 __all__ = ["AuthHeader", "header_value", "other_scheme", "without_scheme"]
 
-_PASTED_SCHEME = re.compile(r"^bearer\s+", re.IGNORECASE)
+_PASTED = re.compile(r"(?:(?:-H|--header)\s*)?(?P<quote>[\"']?)(?:authorization\s*:\s*)?(?:bearer\s+)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,13 @@ def other_scheme(scheme: Scheme) -> Scheme:
 
 
 def without_scheme(secret: Secret) -> Secret:
-    """Return a token or key without the scheme that people paste along with it."""
-    return Secret(_PASTED_SCHEME.sub("", secret.reveal()))
+    """Return a token or key without the header, the scheme and the quotes that people paste along with it."""
+    text = secret.reveal()
+    match = _PASTED.match(text)
+    if match is None or not match[0]:
+        return secret
+    rest = text[match.end() :]
+    return Secret(rest.removesuffix(match["quote"]))
 
 
 def header_value(scheme: Scheme, secret: Secret) -> Secret:
