@@ -238,14 +238,14 @@ def test_a_refusal_is_one_line(run: Run, cloud: SimulatorServer, told: Callable[
     assert "status           built, locked: an operation on it is under way" in outcome.err
     assert outcome.err.splitlines()[-1] == (
         'gigas-exporter: delete_disk: the API answered 409 ("the disk is locked by another operation"): '
-        "the disk does not allow it now; another operation on it may"
+        f"the disk does not allow it now ({cloud.url.removeprefix('http://')}); another operation on it may"
         " be under way. Nothing was changed"
     )
     outcome = run("disks", "delete", "999", "--yes")
     assert outcome.err == "gigas-exporter: account 4242 has no disk 999\n"
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 418, 422, 429, 500, 503])
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 418, 422, 423, 429, 500, 503])
 def test_each_refusal_says_what_became_of_the_change(
     run: Run, cloud: SimulatorServer, told: Callable[[str], str], status: int
 ) -> None:
@@ -255,15 +255,20 @@ def test_each_refusal_says_what_became_of_the_change(
     assert (outcome.status, outcome.out) == (1, "")
     last = outcome.err.splitlines()[-1]
     assert str(status) in last
-    assert last.endswith(". Nothing was changed") == (status in {400, 403, 404, 409, 422, 429})
-    assert last.endswith(": whether the change took effect is not known") == (status >= 500)
+    assert cloud.url.removeprefix("http://") in last
+    assert last.endswith(". Nothing was changed") == (status in {400, 402, 403, 404, 409, 422, 423, 429})
+    assert last.endswith("; whether the change took effect is not known") == (status >= 500)
 
 
 def test_a_disk_that_the_credential_may_not_see_is_said(run: Run, cloud: SimulatorServer) -> None:
     """A person with the key of another account is told which right is missing."""
     outcome = run("disks", "backup", "17", "--yes", "--account", "4243")
     assert outcome.status == 1
-    assert outcome.err == "gigas-exporter: account 4243, disk 17: the credential has no right to it (403)\n"
+    where = cloud.url.removeprefix("http://")
+    assert outcome.err == (
+        "gigas-exporter: account 4243, disk 17: get_disk: the API answered 403: the credential may have no right to it"
+        f" ({where}); check the account's id and the credential's rights\n"
+    )
     assert not sent(cloud)
 
 

@@ -151,7 +151,10 @@ def test_no_disk_is_never_backed_up_by_the_accounts_list_alone(run: Run, api: Sm
         ((301, b"", {"Location": "https://elsewhere.example/"}), "api.url"),
         ((400, {"error": "limit too large"}, {}), "api.page_size"),
         ((401, b"", {}), "credential"),
-        ((402, b"", {}), ""),
+        ((402, b"", {}), "ask Gigas"),
+        ((409, b"", {}), "ask Gigas"),
+        ((413, b"", {}), "api.page_size"),
+        ((451, b"", {}), "ask Gigas"),
         ((404, b"<html>", {}), "api.url"),
         ((422, {"errors": {"limit": ["is bad"]}}, {}), "api.page_size"),
         ((202, [], {}), ""),
@@ -169,6 +172,7 @@ def test_a_list_that_is_not_accepted_is_named_with_its_reason(
     (problem,) = (each for each in document["problems"] if each["unreadable"])
     assert problem["list"] == "disks"
     assert setting in problem["try"]
+    assert "rejected" not in problem["problem"]
     assert BACKUPS in api.asked
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from gigas_exporter.errors import ApiError, ConfigError, GigasError
 from gigas_exporter.gigas import ApiSettings, FixedSecret, ReadClient, TokenCredential
-from gigas_exporter.gigas.status_messages import likely_cause
+from gigas_exporter.gigas.status_messages import describe_status
 from gigas_exporter.secret import Secret
 
 SETTINGS = [
@@ -48,11 +48,12 @@ def test_a_status_comes_with_the_setting_to_try(
     assert "\n" not in str(caught.value)
 
 
-def test_every_status_of_every_reading_operation_has_a_cause_and_the_address() -> None:
+def test_every_status_of_every_operation_has_a_cause_and_the_address() -> None:
     """Also those that nobody expects."""
-    for operation in ("create_token", "get_disk", "list_accounts", "list_backups", "list_disk_backups", "list_disks"):
+    reading = ("create_token", "get_disk", "list_accounts", "list_backups", "list_disk_backups", "list_disks")
+    for operation in (*reading, "create_backup", "delete_disk", "edit_disk"):
         for status in (*range(300, 309), *range(400, 600)):
-            assert "host:8443" in likely_cause(operation, status, "host:8443"), (operation, status)
+            assert " (host:8443)" in describe_status(operation, status, "host:8443"), (operation, status)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
@@ -96,9 +97,11 @@ def test_every_request_says_that_it_takes_json(api: Any, clients: Any, method: s
 )
 def test_a_rejected_change_shows_what_the_api_says(api: Any, clients: Any, body: Any, message: str | None) -> None:
     """Printable, short and without secrets."""
-    client = clients.writing(api(lambda seen, wire: wire.reply(422, body)).url)
+    server = api(lambda seen, wire: wire.reply(422, body))
+    client = clients.writing(server.url)
     with pytest.raises(ApiError) as caught:
         client.delete_disk("1", "2")
     assert caught.value.api_message == message
     words = "" if message is None else f' ("{message}")'
-    assert str(caught.value) == f"delete_disk: the API answered 422{words}"
+    where = server.url.removeprefix("http://")
+    assert str(caught.value) == f"delete_disk: the API answered 422{words}: it does not take what was asked ({where})"

@@ -22,7 +22,7 @@ from gigas_exporter.gigas.observer import Observer
 from gigas_exporter.gigas.ratelimit import DeadlineExceededError, RateLimiter
 from gigas_exporter.gigas.retry import parse_retry_after, retrying
 from gigas_exporter.gigas.settings import ApiSettings
-from gigas_exporter.gigas.status_messages import api_message, likely_cause
+from gigas_exporter.gigas.status_messages import api_message, describe_status
 from gigas_exporter.gigas.tls import TrustStore
 from gigas_exporter.gigas.transport import RawResponse, Transport
 from gigas_exporter.secret import Secret
@@ -179,14 +179,12 @@ class ApiSession:
 
     def _api_error(self, request: ApiRequest[Any], response: RawResponse, used: AuthHeader | None) -> ApiError:
         retry_after = parse_retry_after(response.headers.get("retry-after"), self._clock.wall())
-        if request.is_read or used is None:
-            detail = likely_cause(request.operation, response.status, self._transport.peer)
-            return ApiError(request.operation, response.status, retry_after, detail, address=self._transport.peer)
-        secret = used.value.reveal()
-        words = api_message(response.body, [used.value, Secret(secret.removeprefix("Bearer "))])
-        return ApiError(
-            request.operation, response.status, retry_after, api_message=words, address=self._transport.peer
-        )
+        peer, words = self._transport.peer, None
+        if not request.is_read and used is not None:
+            secret = used.value.reveal()
+            words = api_message(response.body, [used.value, Secret(secret.removeprefix("Bearer "))])
+        detail = describe_status(request.operation, response.status, peer)
+        return ApiError(request.operation, response.status, retry_after, detail, api_message=words, address=peer)
 
     def _timed(
         self, request: ApiRequest[Any], seconds: float, deadline: Deadline, used: AuthHeader | None

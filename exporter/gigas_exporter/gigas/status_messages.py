@@ -12,33 +12,47 @@ from typing import Final
 
 from gigas_exporter.secret import Secret
 
-__all__ = ["api_message", "likely_cause"]
+__all__ = ["api_message", "describe_status", "likely_cause"]
 
 _MAX_MESSAGE_LENGTH = 200
 
-_LOCKED: Final = "the account may be locked, or changing ({peer}); ask Gigas if it stays so"
-_SERVER: Final = "the API has an error of its own, or is not available now ({peer})"
-_CAUSES: Final[Mapping[int, str]] = {
-    HTTPStatus.PAYMENT_REQUIRED: "the account may have unpaid bills ({peer}); ask Gigas",
+_Cause = tuple[str, str]
+"""What is likely to be wrong, and what to do."""
+
+_LOCKED: Final = "the account may be locked, or changing", "ask Gigas if it stays so"
+_SERVER: Final = "the API has an error of its own, or is not available now", ""
+_CAUSES: Final[Mapping[int, _Cause]] = {
+    HTTPStatus.PAYMENT_REQUIRED: ("the account may have unpaid bills", "ask Gigas"),
     HTTPStatus.FORBIDDEN: (
-        "the credential may have no right to it ({peer}); check the account's id and the credential's rights"
+        "the credential may have no right to it",
+        "check the account's id and the credential's rights",
     ),
-    HTTPStatus.NOT_FOUND: "there may be no such account, or no API at {peer}; check the account's id and api.url",
+    HTTPStatus.NOT_FOUND: ("there may be no such account, or no API here", "check the account's id and api.url"),
     HTTPStatus.REQUEST_TIMEOUT: _SERVER,
     HTTPStatus.CONFLICT: _LOCKED,
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "{peer} does not take JSON; check api.url",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: ("it may not take JSON", "check api.url"),
     HTTPStatus.LOCKED: _LOCKED,
     HTTPStatus.TOO_EARLY: _SERVER,
-    HTTPStatus.TOO_MANY_REQUESTS: "it asks for fewer requests ({peer}); lower api.max_requests_per_second",
-    HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS: "the account may be closed for legal reasons ({peer}); ask Gigas",
+    HTTPStatus.TOO_MANY_REQUESTS: ("it asks for fewer requests", "lower api.max_requests_per_second"),
+    HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS: ("the account may be closed for legal reasons", "ask Gigas"),
 }
-_NO_BACKUPS: Final = "the API may have no list of all backups ({peer}); try poll.backups_source: disk"
-_BACKUPS_CAUSES: Final[Mapping[int, str]] = {
+_NO_BACKUPS: Final = "the API may have no list of all backups", "try poll.backups_source: disk"
+_BACKUPS_CAUSES: Final[Mapping[int, _Cause]] = {
     HTTPStatus.FORBIDDEN: (
-        "the credential may not read all backups of the account ({peer}); try poll.backups_source: disk"
+        "the credential may not read all backups of the account",
+        "try poll.backups_source: disk",
     ),
     HTTPStatus.NOT_FOUND: _NO_BACKUPS,
     HTTPStatus.METHOD_NOT_ALLOWED: _NO_BACKUPS,
+}
+_NOT_TAKEN: Final = "it does not take what was asked", ""
+_CHANGE_CAUSES: Final[Mapping[int, _Cause]] = {
+    HTTPStatus.BAD_REQUEST: _NOT_TAKEN,
+    HTTPStatus.FORBIDDEN: ("the credential has no right to change it", "it may be for reading only"),
+    HTTPStatus.NOT_FOUND: ("the disk is gone, or the API cannot do this", ""),
+    HTTPStatus.CONFLICT: ("the disk does not allow it now", "another operation on it may be under way"),
+    HTTPStatus.UNPROCESSABLE_ENTITY: _NOT_TAKEN,
+    HTTPStatus.TOO_MANY_REQUESTS: ("it asks for fewer requests", "try again in a while"),
 }
 _TOO_LARGE: Final = frozenset(
     {
@@ -48,38 +62,50 @@ _TOO_LARGE: Final = frozenset(
         HTTPStatus.UNPROCESSABLE_ENTITY,
     }
 )
-_NO_LOGIN: Final = "there may be no such way to log in ({peer}); check api.url and api.login"
-_NO_SUCH_ITEM: Final = "it may have been deleted ({peer}); check its id"
-_OTHER: Final = "it may be another API than the documented one ({peer}); check api.url"
+_NO_LOGIN: Final = "there may be no such way to log in", "check api.url and api.login"
+_NO_SUCH_ITEM: Final = "it may have been deleted", "check its id"
+_OTHER: Final = "it may be another API than the documented one", "check api.url"
+_READING: Final = ("list_", "get_", "create_token")
 _UNLABELLED: Final = frozenset({"base", "message"})
-_PAGE_SIZE: Final = "it may not take so many items a page ({peer}); lower api.page_size"
-_REDIRECT: Final = "redirects are not followed ({peer}); check api.url"
+_PAGE_SIZE: Final = "it may not take so many items a page", "lower api.page_size"
+_REDIRECT: Final = "redirects are not followed", "check api.url"
 
 
-def likely_cause(operation: str, status: int, peer: str) -> str:
-    """Return the cause and the setting to try for an error status of a reading operation, with the address.
+def likely_cause(operation: str, status: int) -> _Cause:
+    """Return the cause of an error status, and what to do, which may be empty.
 
     Args:
         operation: The API operation that failed.
         status: The HTTP status.
-        peer: Where the request went: host and port, of the proxy too.
     """
-    return _cause(operation, status).replace("{peer}", peer)
-
-
-def _cause(operation: str, status: int) -> str:
     if status < HTTPStatus.BAD_REQUEST:
         return _REDIRECT
+    if not operation.startswith(_READING) and status in _CHANGE_CAUSES:
+        return _CHANGE_CAUSES[status]
     if operation.startswith("list_") and status in _TOO_LARGE:
         return _PAGE_SIZE
     if operation == "list_backups" and status in _BACKUPS_CAUSES:
         return _BACKUPS_CAUSES[status]
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _SERVER
+    cause = _CAUSES.get(status, _OTHER)
     if operation == "create_token" and status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
-        return _NO_LOGIN
-    is_item = operation.startswith("get_") and status == HTTPStatus.NOT_FOUND
-    return _NO_SUCH_ITEM if is_item else _CAUSES.get(status, _OTHER)
+        cause = _NO_LOGIN
+    elif operation.startswith("get_") and status == HTTPStatus.NOT_FOUND:
+        cause = _NO_SUCH_ITEM
+    return cause
+
+
+def describe_status(operation: str, status: int, peer: str) -> str:
+    """Return the cause with the address, and what to do.
+
+    Args:
+        operation: The API operation that failed.
+        status: The HTTP status.
+        peer: Where the request went: host and port, of the proxy too.
+    """
+    cause, advice = likely_cause(operation, status)
+    return f"{cause} ({peer})" + (f"; {advice}" if advice else "")
 
 
 def api_message(body: bytes, secrets: Iterable[Secret]) -> str | None:

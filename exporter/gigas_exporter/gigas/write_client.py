@@ -87,7 +87,12 @@ class Client(ReadClient):
             if error.operation != request.operation or error.reason != "server" or error.status == _NOT_ATTEMPTED:
                 raise
             raise ApiError(
-                error.operation, error.status, error.retry_after, _OUTCOME_UNKNOWN, api_message=error.api_message
+                error.operation,
+                error.status,
+                error.retry_after,
+                f"{error.detail}; {_OUTCOME_UNKNOWN}",
+                api_message=error.api_message,
+                address=error.address,
             ) from None
 
     def edit_disk(

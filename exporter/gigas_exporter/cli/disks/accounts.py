@@ -34,7 +34,7 @@ def get_disk(client: ReadClient, account_id: str, disk_id: str) -> Disk:
             no_disk = GigasError(f"account {account_id} has no disk {disk_id}")
             raise no_such_account(client, account_id) or no_disk from None
         if error.status == HTTPStatus.FORBIDDEN:
-            raise GigasError(f"account {account_id}, disk {disk_id}: the credential has no right to it (403)") from None
+            raise GigasError(f"account {account_id}, disk {disk_id}: {error}") from None
         raise
     if disk.id != disk_id:  # an API that reads 17x as 17 would have the wrong disk changed
         raise GigasError(f"asked for disk {disk_id}, the API answered with disk {disk.id}; nothing was done")

@@ -16,6 +16,7 @@ from gigas_exporter.cli.probe.forms import form_of, has_zone, known_key, safe_na
 from gigas_exporter.cli.probe.lists import ListReading
 from gigas_exporter.config import Settings
 from gigas_exporter.errors import ApiError, AuthError, DecodeError, GigasError, IncompleteError, TransportError
+from gigas_exporter.gigas.status_messages import likely_cause
 from gigas_exporter.model import Backup, Disk
 
 __all__ = ["describe_list", "reason_of"]
@@ -39,18 +40,6 @@ _TAKEN_AS: Final = {
     "unclear": "not understood",
     "unconfirmed": "not usable while locked or empty",
 }
-_CAUSES: Final[Mapping[int, tuple[str, str]]] = {
-    301: ("the API is elsewhere", "api.url"),
-    302: ("the API is elsewhere", "api.url"),
-    307: ("the API is elsewhere", "api.url"),
-    308: ("the API is elsewhere", "api.url"),
-    400: ("the request is not accepted", "api.page_size"),
-    403: ("the credential has no right to it", ""),
-    404: ("there is no such list under this address and account", "api.url"),
-    415: ("the content type is not accepted", ""),
-    422: ("the request is not accepted", "api.page_size"),
-    429: ("too many requests", "api.max_requests_per_second"),
-}
 
 
 def reason_of(error: GigasError) -> tuple[str, str]:
@@ -60,8 +49,7 @@ def reason_of(error: GigasError) -> tuple[str, str]:
         case AuthError():
             reason = "the credential is not accepted (401)", "another credential, or api.login"
         case ApiError(status=status):
-            unknown = "the API has an error" if error.reason == "server" else "rejected"
-            cause, setting = _CAUSES.get(status, (unknown, ""))
+            cause, setting = likely_cause(error.operation, status)
             reason = f"HTTP status {status}: {cause}", setting
         case TransportError(reason="timeout"):
             reason = "no complete response in time", "api.timeout"
@@ -143,7 +131,7 @@ def _with_error(reading: ListReading, account: int | None, source: str) -> list[
         and isinstance(reading.error, ApiError)
         and reading.error.status in {400, 403, 404}
     )
-    if reading.name == "backups" and not setting.startswith("api.page"):
+    if reading.name == "backups" and "api.page" not in setting:
         setting = "poll.backups_source: disk"
     return [Problem(account, reading.name, None, f"not accepted: {text}", setting, unreadable=not falls_back)]
 
