@@ -294,6 +294,25 @@ def test_raw_values_hold_no_secrets(run: Run) -> None:
     assert raw["error"] == "I/O error"
 
 
+@pytest.mark.parametrize("command", ["list", "backups 1"])
+def test_json_has_the_items_of_a_list_that_is_not_accepted(run: Run, command: str) -> None:
+    """With the API's own values alone, so that the one without an id can be found; the status is 1 as before."""
+    with small_api(healthy()) as api:
+        items = api.lists["/account/4242/disks" if command == "list" else "/account/4242/disk/1/backups"]
+        api.answers["/account/4242/disk/1"] = lambda _: (200, api.lists["/account/4242/disks"][0], {})
+        items[1]["id"] = None
+        items[1]["api_token"] = "canary"
+        outcome = run("disks", *command.split(), "--output", "json", GIGAS_API_URL=api.url)
+        table = run("disks", *command.split(), GIGAS_API_URL=api.url)
+    assert (outcome.status, table.status, table.out) == (1, 1, "")
+    assert "an item has no id that can be read" in outcome.err
+    assert "canary" not in outcome.out
+    records = json.loads(outcome.out)
+    del items[1]["api_token"]
+    assert [record["raw"] for record in records] == items
+    assert {value for record in records for name, value in record.items() if name != "raw"} == {None}
+
+
 def test_disks_are_filtered_by_finding(run: Run) -> None:
     """One or several, by the name of the metric or in words; a wrong one is said with the nearest."""
     stale = json.loads(run("disks", "list", "--finding", "backup_stale", "--output", "json").out)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from http import HTTPStatus
 from typing import Any, Final
 
 from gigas_exporter.decode import Decoder
@@ -25,25 +26,32 @@ class RawItems:
     def __init__(self, settings: ApiSettings) -> None:
         self._decoder = Decoder(settings.decoding)
         self._items: dict[str, dict[str, Any]] = {}
+        self._all: dict[str, dict[str, Any]] = {}
 
     def __call__(self, request: ApiRequest[Any], response: RawResponse) -> None:
         """Keep the items of a response, by id."""
-        if request.operation not in _OPERATIONS:
+        if request.operation not in _OPERATIONS or response.status != HTTPStatus.OK:
             return
         decode = self._decoder.backup if request.operation == "list_disk_backups" else self._decoder.disk
         try:
             body = json.loads(response.body.decode("utf-8-sig"))
         except (ValueError, RecursionError):
             return  # the client says what is wrong with it
-        kept = self._items.setdefault(request.operation, {})
+        kept, shown = (items.setdefault(request.operation, {}) for items in (self._items, self._all))
         for raw in body if isinstance(body, list) else [body]:
+            value = without_secrets(raw)
+            shown[json.dumps(value)] = value
             item = decode(raw, Counter())
             if item is not None:
-                kept[item.id] = without_secrets(raw)
+                kept[item.id] = value
 
     def get(self, operation: str, item_id: str) -> Any:
         """Return an item as the API sent it, ``None`` where it was not read."""
         return self._items.get(operation, {}).get(item_id)
+
+    def take_all(self, operation: str) -> list[Any]:
+        """Return and drop all different items of a list as the API sent them, those without a readable id too."""
+        return list(self._all.pop(operation, {}).values())
 
 
 def without_secrets(value: Any) -> Any:

@@ -20,7 +20,7 @@ from gigas_exporter.cli.disks.accounts import get_disk, report_disks, warn
 from gigas_exporter.cli.disks.machines import NoMachineError, find_machine
 from gigas_exporter.cli.disks.raw import RawItems
 from gigas_exporter.cli.options import FindingName, Gibibytes, GroupedCommand, env_var_used_for
-from gigas_exporter.cli.output import Format, render
+from gigas_exporter.cli.output import Format, Table, render
 from gigas_exporter.cli.progress import progress
 from gigas_exporter.cli.records import BACKUPS, DISKS, backup_record, disk_record
 from gigas_exporter.cli.table import Record
@@ -131,11 +131,11 @@ def list_disks(
     with progress("reading disks and their backups"):
         selection = select_accounts(account, flags)
         raw = RawItems(selection.settings.api) if output == "json" else None
-        reports, errors = _list_all(selection, filters, raw)
-    if errors and len(errors) == len(selection.accounts):
+        reports, errors, unread = _list_all(selection, filters, raw)
+    if errors and not unread and len(errors) == len(selection.accounts):
         raise errors[0]
     shown = [each for each in reports if not findings or not set(findings).isdisjoint(each.findings)]
-    records = [_with_raw(disk_record(each), raw, "list_disks", each.disk.id) for each in worst_first(shown)]
+    records = [_with_raw(disk_record(each), raw, "list_disks", each.disk.id) for each in worst_first(shown)] + unread
     if records or output != "table":
         click.echo(render(records, DISKS, output), nl=False)
     elif not errors:
@@ -143,12 +143,20 @@ def list_disks(
         click.echo("No disk fits." if is_filtered else "The API lists no disks.")
     for sentence in explain_not_understood(shown):
         warn(sentence)
+    if errors and len(selection.accounts) == 1:
+        raise errors[0]
     if errors:
         raise GigasError(f"{len(errors)} of {len(selection.accounts)} accounts could not be read")
 
 
 def _with_raw(record: Record, raw: RawItems | None, operation: str, item_id: str) -> Record:
     return record if raw is None else {**record, "raw": raw.get(operation, item_id)}
+
+
+def _only_raw(raw: RawItems | None, operation: str, table: Table) -> list[Record]:
+    """Return the items of a list that is not accepted, with the API's own values and no others."""
+    items = [] if raw is None else raw.take_all(operation)
+    return [{**dict.fromkeys(table.fields), "raw": item} for item in items]
 
 
 def _warn_env_filters(names: Iterable[str]) -> None:
@@ -161,10 +169,14 @@ def _warn_env_filters(names: Iterable[str]) -> None:
 
 def _list_all(
     selection: AccountSelection, filters: Mapping[str, Any], raw: RawItems | None
-) -> tuple[list[DiskReport], list[GigasError]]:
-    """Return the disks of all accounts; one that cannot be read is said on stderr, and hides no other."""
+) -> tuple[list[DiskReport], list[GigasError], list[Record]]:
+    """Return the disks of all accounts; one that cannot be read is said on stderr, and hides no other.
+
+    The last are the items of lists that were not accepted.
+    """
     reports: list[DiskReport] = []
     errors: list[GigasError] = []
+    unread: list[Record] = []
     without_machine: list[NoMachineError] = []
     login_states = LoginStates()
     for each in selection.accounts:
@@ -172,26 +184,33 @@ def _list_all(
             with ReadClient(
                 selection.settings.api, each.credential, login_states=login_states, on_response=raw
             ) as client:
-                reports.extend(_list_account(selection, each, client, filters))
+                reports.extend(_list_account(selection, each, client, filters, raw))
         except NoMachineError as error:
             without_machine.append(error)
         except GigasError as error:
             errors.append(error)
+            unread += _only_raw(raw, "list_disks", DISKS)
             if len(selection.accounts) > 1:
                 warn(f"account {each.account.id}: {error}")
     if without_machine and len(without_machine) + len(errors) == len(selection.accounts):
         raise without_machine[0]
-    return reports, errors
+    return reports, errors, unread
 
 
 def _list_account(
-    selection: AccountSelection, account: AccountSettings, client: ReadClient, filters: Mapping[str, Any]
+    selection: AccountSelection,
+    account: AccountSettings,
+    client: ReadClient,
+    filters: Mapping[str, Any],
+    raw: RawItems | None,
 ) -> list[DiskReport]:
     account_id, machine = account.account.id, filters["virtual_machine_id"]
     if machine is not None:
         filters = {**filters, "virtual_machine_id": find_machine(client, account_id, machine)}
     try:
         disks = client.list_disks(account_id, **filters).items
+        if raw is not None:
+            raw.take_all("list_disks")
     except ApiError as error:
         if error.status == HTTPStatus.NOT_FOUND:
             raise no_such_account(client, account_id) or error from None
@@ -247,7 +266,12 @@ def backups(disk: str, min_disk_size: float | None, output: Format, account: str
     raw = RawItems(selection.settings.api) if output == "json" else None
     with ReadClient(selection.settings.api, chosen.credential, on_response=raw) as client:
         get_disk(client, chosen.account.id, disk)
-        listing = client.list_disk_backups(chosen.account.id, disk, min_disk_size=min_disk_size)
+        try:
+            listing = client.list_disk_backups(chosen.account.id, disk, min_disk_size=min_disk_size)
+        except GigasError:
+            if unread := _only_raw(raw, "list_disk_backups", BACKUPS):
+                click.echo(render(unread, BACKUPS, output), nl=False)
+            raise
     found = sorted(listing.items, key=lambda backup: backup.date_created or 0.0, reverse=True)
     wall = selection.clock.wall()
     records = [_with_raw(backup_record(each, wall), raw, "list_disk_backups", each.id) for each in found]
