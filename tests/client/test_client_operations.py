@@ -230,8 +230,9 @@ def test_a_change_that_broke_off_in_the_api_says_so(api: Any, clients: Any, stat
     server = api(lambda seen, wire: wire.reply(status, b""))
     with pytest.raises(ApiError) as caught:
         clients.writing(server.url).delete_disk("1", "2")
-    words = ": whether the change took effect is not known" if in_doubt else ""
-    assert str(caught.value) == f"delete_disk: the API answered {status}{words}"
+    assert str(caught.value).startswith(f"delete_disk: the API answered {status}: ")
+    assert f"({server.url.removeprefix('http://')})" in str(caught.value)
+    assert str(caught.value).endswith("; whether the change took effect is not known") == in_doubt
     assert caught.value.status == status
 
 
