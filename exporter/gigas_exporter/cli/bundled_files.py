@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -12,33 +11,30 @@ import click
 
 from gigas_exporter.bundle.alerts import DASHBOARD_BASE, parse_labels, remembered, write_alerts
 from gigas_exporter.bundle.dashboards import write_dashboards
-from gigas_exporter.cli.options import GroupedCommand
+from gigas_exporter.cli.options import GroupedCommand, option
 
 __all__ = ["alerts", "dashboards"]
 
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 _F = TypeVar("_F", bound=Callable[..., Any])
-_option = partial(click.option, show_envvar=True)
 
 
 def _shared_options(form: str, *, form_help: str, label_help: str) -> Callable[[_F], _F]:
     """Return a decorator that adds what both commands take; ``form`` is the one that is not for Kubernetes."""
 
     def decorate(function: _F) -> _F:
-        function = _option(
+        function = option(
             "--label",
             multiple=True,
             metavar="K=V",
-            envvar="GIGAS_LABEL",
             help=f"{label_help}; may be given several times.",
         )(function)
-        function = _option(
+        function = option(
             "--format",
             "form",
             type=click.Choice([form, "kubernetes"]),
             default=form,
             show_default=True,
-            envvar="GIGAS_FORMAT",
             help=form_help,
         )(function)
         return click.argument("directory", type=_DIRECTORY)(function)
@@ -76,36 +72,25 @@ Examples:
     form_help="Rule files, or PrometheusRule objects for the Prometheus operator.",
     label_help="Another label on each alert",
 )
-@_option(
-    "--selector",
-    metavar="S",
-    envvar="GIGAS_SELECTOR",
-    help="Label matchers for each selector of each expression, such as 'cluster=\"eu\"'.",
+@option(
+    "--selector", metavar="S", help="Label matchers for each selector of each expression, such as 'cluster=\"eu\"'."
 )
-@_option(
+@option(
     "--runbook-base",
     metavar="URL",
-    envvar="GIGAS_RUNBOOK_BASE",
     help="Where the runbooks are published.",
 )
-@_option(
+@option(
     "--dashboard-base",
     metavar="URL",
-    envvar="GIGAS_DASHBOARD_BASE",
     help="Address of Grafana; remembered in the files, as all but --format and --replace are.",
 )
-@_option(
+@option(
     "--with-optional",
     is_flag=True,
-    envvar="GIGAS_WITH_OPTIONAL",
     help="Write the optional alerts, too.",
 )
-@_option(
-    "--replace",
-    is_flag=True,
-    envvar="GIGAS_REPLACE",
-    help="Remove rule files of earlier versions.",
-)
+@option("--replace", is_flag=True, help="Remove rule files of earlier versions.")
 def alerts(
     directory: Path,
     *,

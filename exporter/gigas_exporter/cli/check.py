@@ -13,7 +13,7 @@ import click
 
 from gigas_exporter import formatting
 from gigas_exporter.cli.accounts import choose_account
-from gigas_exporter.cli.options import ONCE, QUIET, GroupedCommand, read_settings, settings_options
+from gigas_exporter.cli.options import ONCE, QUIET, GroupedCommand, option, read_settings, settings_options
 from gigas_exporter.cli.output import escape_markdown, render
 from gigas_exporter.cli.poll_once import PollResult, poll_once
 from gigas_exporter.cli.progress import progress
@@ -63,33 +63,16 @@ Examples:
     show_default=True,
     help="Output format.",
 )
-@click.option(
-    "--all",
-    "show_all",
-    is_flag=True,
-    envvar="GIGAS_ALL",
-    show_envvar=True,
-    help="Show every disk in the table, not only those that need attention.",
-)
-@click.option(
-    "--quiet",
-    is_flag=True,
-    envvar="GIGAS_QUIET",
-    show_envvar=True,
-    help="Print nothing when the exit status is 0.",
-)
-@click.option(
+@option("--all", "show_all", is_flag=True, help="Show every disk in the table, not only those that need attention.")
+@option("--quiet", is_flag=True, help="Print nothing when the exit status is 0.")
+@option(
     "--account",
     "accounts",
     multiple=True,
     metavar="ACCOUNT",
-    envvar="GIGAS_ACCOUNT",
-    show_envvar=True,
     help="Check only this account, by id or name; repeatable.",
 )
-@click.option(
-    "--nagios", is_flag=True, envvar="GIGAS_NAGIOS", show_envvar=True, help="Print one line, exit as Nagios plugins do."
-)
+@option("--nagios", is_flag=True, help="Print one line, exit as Nagios plugins do.")
 @settings_options(("config", "poll", "api", "log"), defaults=QUIET, words=ONCE)
 @click.pass_context
 def check(

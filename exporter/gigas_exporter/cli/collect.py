@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from gigas_exporter import formatting
-from gigas_exporter.cli.options import ONCE, QUIET, GroupedCommand, read_settings, settings_options
+from gigas_exporter.cli.options import ONCE, QUIET, GroupedCommand, option, read_settings, settings_options
 from gigas_exporter.cli.poll_once import poll_once
 from gigas_exporter.cli.standard_output import write_bytes
 from gigas_exporter.config.parsers import parse_duration
@@ -41,12 +41,10 @@ Example, from cron or a timer:
     metavar="FILE",
     help="Write to FILE atomically; - is stdout (default).",
 )
-@click.option(
+@option(
     "--interval",
     callback=_interval,
     metavar="DURATION",
-    envvar="GIGAS_INTERVAL",
-    show_envvar=True,
     help="How often this is run, such as 30m; told by gigas_exporter_poll_interval_seconds.",
 )
 @settings_options(("config", "poll", "api", "log"), defaults=QUIET, words=ONCE)

@@ -20,7 +20,7 @@ import click
 
 from gigas_exporter.app import ExporterApp, block_signals
 from gigas_exporter.cli.demo_prometheus import Monitoring, find_prometheus, monitoring
-from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_options
+from gigas_exporter.cli.options import GroupedCommand, option, read_settings, settings_options
 from gigas_exporter.clock import SystemClock
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.config.load import ACCOUNT_VARIABLES
@@ -47,17 +47,16 @@ _DEFAULTS: Final = {
 that is not pushed off the screen by every poll."""
 
 
-_option = partial(click.option, show_default=True, show_envvar=True)
+_option = partial(option, show_default=True)
 
 
 def _world_options(function: _F) -> _F:
-    for option in (
+    for decorate in (
         _option(
             "--speed",
             type=click.FloatRange(min=0, min_open=True),
             metavar="FACTOR",
             default=1.0,
-            envvar="GIGAS_SPEED",
             help="How many times as often backups are made and things happen.",
         ),
         _option(
@@ -65,13 +64,11 @@ def _world_options(function: _F) -> _F:
             type=click.IntRange(1, 100),
             metavar="N",
             default=7,
-            envvar="GIGAS_RETENTION",
             help="How many automatic backups of a disk are kept.",
         ),
         _option(
             "--hostile/--no-hostile",
             default=False,
-            envvar="GIGAS_HOSTILE",
             help="Whether one disk and machine have names made to break things.",
         ),
         _option(
@@ -79,28 +76,21 @@ def _world_options(function: _F) -> _F:
             type=click.Choice(STYLES),
             metavar="STYLE",
             default="account",
-            envvar="GIGAS_STYLE",
             help=f"How the API writes its answers: {', '.join(STYLES)}.",
         ),
-        _option("--seed", type=int, metavar="N", default=0, envvar="GIGAS_SEED", help="Another seed, another fleet."),
+        _option("--seed", type=int, metavar="N", default=0, help="Another seed, another fleet."),
         _option(
-            "--accounts",
-            type=click.IntRange(1, 1000),
-            metavar="N",
-            default=2,
-            envvar="GIGAS_ACCOUNTS",
-            help="Accounts in the simulated cloud.",
+            "--accounts", type=click.IntRange(1, 1000), metavar="N", default=2, help="Accounts in the simulated cloud."
         ),
         _option(
             "--disks",
             type=click.IntRange(1, 100_000),
             metavar="N",
             default=60,
-            envvar="GIGAS_DISKS",
             help="Disks over all accounts.",
         ),
     ):
-        function = option(function)
+        function = decorate(function)
     return function
 
 
@@ -111,11 +101,9 @@ Then look at:
   curl http://127.0.0.1:10063/metrics
 and open http://127.0.0.1:10063/ in a browser.""",
 )
-@click.option(
+@option(
     "--with-prometheus",
     is_flag=True,
-    envvar="GIGAS_WITH_PROMETHEUS",
-    show_envvar=True,
     help="Also start the Prometheus (and Alertmanager) on the PATH, with the rules and shortened times.",
 )
 @_world_options
@@ -152,13 +140,11 @@ Example:
   gigas-exporter simulate --disks 500 --listen 127.0.0.1:8080""",
 )
 @_world_options
-@click.option(
+@option(
     "--listen",
     metavar="ADDRESS",
     default="127.0.0.1:8063",
     show_default=True,
-    envvar="GIGAS_LISTEN",
-    show_envvar=True,
     help="Where the simulated API answers; without a host, on this machine only.",
 )
 def simulate(listen: str, **fleet: Any) -> None:

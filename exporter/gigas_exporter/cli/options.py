@@ -24,6 +24,7 @@ __all__ = [
     "Gibibytes",
     "GroupedCommand",
     "env_var_used_for",
+    "option",
     "read_settings",
     "settings_options",
 ]
@@ -65,12 +66,11 @@ class SettingsOption(click.Option):
     """An option out of the table of flags; its environment variable is read with the rest of the configuration."""
 
     def __init__(self, flag: Flag) -> None:
-        name = flag.name.replace(".", "_").replace("-", "_")
         declaration = f"--{flag.name}/--no-{flag.name}" if flag.kind == "boolean" else f"--{flag.name}"
         kind = click.Choice(flag.choices) if flag.choices else None
         default = f"default: {flag.default}; " if flag.default else ""
         super().__init__(
-            [declaration, name],
+            [declaration, flag.parameter],
             metavar=None if flag.kind == "boolean" else flag.metavar,
             type=kind,
             default=None,
@@ -169,6 +169,16 @@ def _one_style(text: str) -> str:
     return text[: match.start()] + (f" [{'; '.join(shown)}]" if shown else "")
 
 
+def option(*declarations: str, command: str = "", **attributes: Any) -> Callable[[_F], _F]:
+    """Return an option that has an environment variable: ``--mount-point`` is also ``GIGAS_MOUNT_POINT``.
+
+    ``command`` is put before the name, so that no other command reads the variable: ``GIGAS_DISKS_EDIT_MOUNT_POINT``.
+    """
+    name = f"{command} {declarations[0].partition('/')[0].lstrip('-')}".strip()
+    variable = "GIGAS_" + re.sub(r"[ -]", "_", name).upper()
+    return click.option(*declarations, envvar=variable, show_envvar=True, **attributes)
+
+
 def settings_options(
     groups: Collection[str] = tuple(_GROUP_TITLES),
     without: Collection[str] = (),
@@ -213,7 +223,7 @@ def read_settings(
     Raises:
         ConfigError: They are wrong.
     """
-    by_parameter = {flag.name.replace(".", "_").replace("-", "_"): flag.name for flag in FLAGS}
+    by_parameter = {flag.parameter: flag.name for flag in FLAGS}
     given = {by_parameter[name]: value for name, value in flags.items() if value is not None}
     return load_settings(None, given, os.environ if environ is None else environ, defaults)
 

@@ -51,9 +51,14 @@ class Flag:
     default: str = ""
 
     @property
+    def parameter(self) -> str:
+        """The name as Python writes it."""
+        return re.sub(r"[.-]", "_", self.name)
+
+    @property
     def env(self) -> str:
         """The environment variable that says the same."""
-        return "GIGAS_" + re.sub(r"[.-]", "_", self.name).upper()
+        return f"GIGAS_{self.parameter.upper()}"
 
     def value(self, given: object) -> Any:
         """Return the checked value of what was given on the command line or in the environment.

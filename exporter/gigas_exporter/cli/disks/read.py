@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -19,7 +19,7 @@ from gigas_exporter.cli.accounts import (
 from gigas_exporter.cli.disks.accounts import get_disk, report_disks, warn
 from gigas_exporter.cli.disks.machines import NoMachineError, find_machine
 from gigas_exporter.cli.disks.raw import RawItems
-from gigas_exporter.cli.options import FindingName, Gibibytes, GroupedCommand, env_var_used_for
+from gigas_exporter.cli.options import FindingName, Gibibytes, GroupedCommand, env_var_used_for, option
 from gigas_exporter.cli.output import Format, Table, render
 from gigas_exporter.cli.progress import progress
 from gigas_exporter.cli.records import BACKUPS, DISKS, backup_record, disk_record
@@ -30,6 +30,8 @@ from gigas_exporter.gigas import LoginStates, ReadClient
 from gigas_exporter.report import DiskReport, Finding, explain_not_understood, worst_first
 
 __all__ = ["backups", "list_disks", "output_option", "show"]
+
+_FILTERS: Final = ("data_store_id", "virtual_machine_id", "is_swap", "mount_point", "data_store_group_id", "primary")
 
 output_option = click.option(
     "--output",
@@ -48,85 +50,40 @@ Examples:
   gigas-exporter disks list --virtual-machine-id 501
   gigas-exporter disks list --mount-point /srv --output json""",
 )
-@click.option(
-    "--data-store-id",
-    metavar="ID",
-    envvar="GIGAS_DATA_STORE_ID",
-    show_envvar=True,
-    help="Only disks on this data store.",
-)
-@click.option(
+@option("--data-store-id", metavar="ID", help="Only disks on this data store.")
+@option(
     "--virtual-machine-id",
     metavar="VM",
-    envvar="GIGAS_VIRTUAL_MACHINE_ID",
-    show_envvar=True,
     help="Only disks of this virtual machine, by id or name.",
 )
-@click.option(
-    "--is-swap/--no-is-swap",
-    default=None,
-    envvar="GIGAS_IS_SWAP",
-    show_envvar=True,
-    help="Only swap disks, or only others.",
-)
-@click.option(
+@option("--is-swap/--no-is-swap", default=None, help="Only swap disks, or only others.")
+@option(
     "--mount-point",
     metavar="TEXT",
-    envvar="GIGAS_MOUNT_POINT",
-    show_envvar=True,
     help="Only disks whose mount point contains TEXT.",
 )
-@click.option(
-    "--data-store-group-id",
-    metavar="ID",
-    envvar="GIGAS_DATA_STORE_GROUP_ID",
-    show_envvar=True,
-    help="Only disks in this group of data stores.",
-)
-@click.option(
+@option("--data-store-group-id", metavar="ID", help="Only disks in this group of data stores.")
+@option(
     "--primary/--no-primary",
     default=None,
-    envvar="GIGAS_PRIMARY",
-    show_envvar=True,
     help="Only first disks of a machine, or only others.",
 )
-@click.option(
+@option(
     "--finding",
     "findings",
     type=FindingName(),
     multiple=True,
     metavar="FINDING",
-    envvar="GIGAS_FINDING",
-    show_envvar=True,
     help="Only disks with this finding, such as never_backed_up; repeatable.",
 )
 @output_option
 @account_options
-def list_disks(
-    *,
-    findings: tuple[Finding, ...],
-    data_store_id: str | None,
-    virtual_machine_id: str | None,
-    is_swap: bool | None,
-    mount_point: str | None,
-    data_store_group_id: str | None,
-    primary: bool | None,
-    output: Format,
-    account: str | None,
-    **flags: Any,
-) -> None:
+def list_disks(*, findings: tuple[Finding, ...], output: Format, account: str | None, **flags: Any) -> None:
     """List disks with the findings of each, worst first.
 
     All filters but --finding are the API's own.
     """
-    filters = {
-        "data_store_id": data_store_id,
-        "virtual_machine_id": virtual_machine_id,
-        "is_swap": is_swap,
-        "mount_point": mount_point,
-        "data_store_group_id": data_store_group_id,
-        "primary": primary,
-    }
+    filters = {name: flags.pop(name) for name in _FILTERS}
     _warn_env_filters((*filters, "findings"))
     with progress("reading disks and their backups"):
         selection = select_accounts(account, flags)
@@ -250,13 +207,7 @@ def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
 
 @click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks backups --account 4242 17")
 @click.argument("disk")
-@click.option(
-    "--min-disk-size",
-    type=Gibibytes(),
-    envvar="GIGAS_MIN_DISK_SIZE",
-    show_envvar=True,
-    help="Only backups of at least this disk size.",
-)
+@option("--min-disk-size", type=Gibibytes(), help="Only backups of at least this disk size.")
 @output_option
 @account_options
 def backups(disk: str, min_disk_size: float | None, output: Format, account: str | None, **flags: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import click
@@ -11,7 +12,7 @@ from gigas_exporter.cli.accounts import account_options
 from gigas_exporter.cli.disks.change import Change, Plan
 from gigas_exporter.cli.disks.machines import find_machine
 from gigas_exporter.cli.disks.wait import wait_for_backup
-from gigas_exporter.cli.options import Gibibytes, GroupedCommand, env_var_used_for
+from gigas_exporter.cli.options import Gibibytes, GroupedCommand, env_var_used_for, option
 from gigas_exporter.config.parsers import parse_duration
 from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import ReadClient
@@ -30,10 +31,15 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 _GIB: Final = 2**30
 _DATA_LOSS_WARNING: Final = "ALL DATA ON THIS DISK WILL BE LOST."
+_EDITED: Final = ("disk_size", "virtual_machine_id", "autobackup", "mount_point", "add_to_linux_fstab", "force_reboot")
+
+# GIGAS_MOUNT_POINT, left in a shell to narrow ``disks list``, must not become a change of the next disk edited.
+_edit_option = partial(option, command="disks edit")
+_template_option = partial(option, command="disks template")
 
 
 def _change_options(function: _F) -> _F:
-    for option in (
+    for decorate in (
         click.option("--dry-run", is_flag=True, help="Show the disk and the request, and send nothing."),
         click.option("--yes", is_flag=True, help="Do not ask for confirmation."),
         click.option(
@@ -44,16 +50,8 @@ def _change_options(function: _F) -> _F:
             help="Output format of the API's answer.",
         ),
     ):
-        function = option(function)
+        function = decorate(function)
     return account_options(click.argument("disk")(function))
-
-
-def _edit_option(variable: str, *declarations: str, **attributes: Any) -> Callable[[_F], _F]:
-    """Return an option that says what is to be changed, whose variable no other command reads.
-
-    ``GIGAS_MOUNT_POINT``, left in a shell to narrow ``disks list``, must not become a change of the next disk edited.
-    """
-    return click.option(*declarations, envvar=f"GIGAS_DISKS_{variable}", show_envvar=True, **attributes)
 
 
 def _describe_value(name: str, value: object) -> str:
@@ -64,18 +62,8 @@ def _describe_value(name: str, value: object) -> str:
 
 
 @click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks backup --account 4242 17 --wait")
-@click.option(
-    "--wait", is_flag=True, envvar="GIGAS_WAIT", show_envvar=True, help="Follow it until the new backup can be used."
-)
-@click.option(
-    "--timeout",
-    default="2h",
-    show_default=True,
-    metavar="DURATION",
-    envvar="GIGAS_TIMEOUT",
-    show_envvar=True,
-    help="How long --wait waits.",
-)
+@option("--wait", is_flag=True, help="Follow it until the new backup can be used.")
+@option("--timeout", default="2h", show_default=True, metavar="DURATION", help="How long --wait waits.")
 @_change_options
 def backup(disk: str, wait: bool, timeout: str, account: str | None, **options: Any) -> None:
     """Make a backup of DISK."""
@@ -117,8 +105,8 @@ def backup(disk: str, wait: bool, timeout: str, account: str | None, **options: 
     cls=GroupedCommand,
     epilog="\b\nExample:\n  gigas-exporter disks template --account 4242 17 --label base --console-id 3",
 )
-@_edit_option("TEMPLATE_LABEL", "--label", required=True, help="The template's name.")
-@_edit_option("TEMPLATE_CONSOLE_ID", "--console-id", required=True, metavar="ID", help="The API's console_id.")
+@_template_option("--label", required=True, help="The template's name.")
+@_template_option("--console-id", required=True, metavar="ID", help="The API's console_id.")
 @_change_options
 def template(disk: str, label: str, console_id: str, account: str | None, **options: Any) -> None:
     """Make a template of DISK."""
@@ -138,53 +126,31 @@ Examples:
   gigas-exporter disks edit --account 4242 17 --autobackup
   gigas-exporter disks edit --account 4242 17 --size 40 --force-reboot""",
 )
-@_edit_option("EDIT_SIZE", "--size", "disk_size", type=Gibibytes(), help="New size.")
+@_edit_option("--size", "disk_size", type=Gibibytes(), help="New size.")
+@_edit_option("--virtual-machine-id", metavar="VM", help="Attach it to this machine, by id or name.")
+@_edit_option("--autobackup/--no-autobackup", default=None, help="Whether the platform backs it up.")
+@_edit_option("--mount-point", metavar="TEXT", help="Where it is mounted.")
 @_edit_option(
-    "EDIT_VIRTUAL_MACHINE_ID", "--virtual-machine-id", metavar="VM", help="Attach it to this machine, by id or name."
-)
-@_edit_option("EDIT_AUTOBACKUP", "--autobackup/--no-autobackup", default=None, help="Whether the platform backs it up.")
-@_edit_option("EDIT_MOUNT_POINT", "--mount-point", metavar="TEXT", help="Where it is mounted.")
-@_edit_option(
-    "EDIT_ADD_TO_LINUX_FSTAB",
-    "--add-to-linux-fstab/--no-add-to-linux-fstab",
-    default=None,
-    help="Whether it gets a line in /etc/fstab.",
+    "--add-to-linux-fstab/--no-add-to-linux-fstab", default=None, help="Whether it gets a line in /etc/fstab."
 )
 @_edit_option(
-    "EDIT_FORCE_REBOOT",
     "--force-reboot/--no-force-reboot",
     default=None,
     help="Whether the machine may be rebooted for it.",
 )
 @_change_options
-def edit(
-    disk: str,
-    *,
-    disk_size: float | None,
-    virtual_machine_id: str | None,
-    autobackup: bool | None,
-    mount_point: str | None,
-    add_to_linux_fstab: bool | None,
-    force_reboot: bool | None,
-    account: str | None,
-    **options: Any,
-) -> None:
+def edit(disk: str, account: str | None, **options: Any) -> None:
     """Change DISK."""
-    changes: dict[str, Any] = {
-        "disk_size": disk_size,
-        "virtual_machine_id": virtual_machine_id,
-        "autobackup": autobackup,
-        "mount_point": mount_point,
-        "add_to_linux_fstab": add_to_linux_fstab,
-        "force_reboot": force_reboot,
-    }
+    changes = {name: options.pop(name) for name in _EDITED}
+    machine = changes["virtual_machine_id"]
     edit_disk_request("0", disk, **changes)  # raises where nothing would change, before anything is asked
 
     def plan(client: ReadClient, account_id: str, found: Disk) -> Plan:
-        if virtual_machine_id is not None:
-            changes["virtual_machine_id"] = find_machine(client, account_id, virtual_machine_id)
+        if machine is not None:
+            changes["virtual_machine_id"] = find_machine(client, account_id, machine)
         request = edit_disk_request(account_id, found.id, **changes)
-        reboot = "Its machine will be rebooted if that is needed." if force_reboot else "Some changes need a reboot."
+        is_forced = changes["force_reboot"]
+        reboot = "Its machine will be rebooted if that is needed." if is_forced else "Some changes need a reboot."
         return Plan(request, f"This disk will be changed. {reboot}", _differences(found, changes))
 
     Change(account, disk, options).run(plan)
