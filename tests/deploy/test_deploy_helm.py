@@ -149,13 +149,34 @@ def test_secrets_are_either_made_or_yours(helm: Helm, chart: Path) -> None:
         ("config.discover=true", "config.discover: needs config.credential"),
         ("config.web.telemetry_path=/gigas", "set web.telemetryPath"),
         ("prometheusRule.dashboardBase=grafana", "at '/prometheusRule/dashboardBase'"),
+        ("shards=null", "missing property 'shards'"),
+        ("image.repository=null", "at '/image'"),
+        ("web=null", "missing property 'web'"),
+        ("web.telemetryPath=/x #y", "at '/web/telemetryPath'"),
+        ("networkPolicy.from=null", "networkPolicy.from: names no peer"),
+        ("config.accounts[0].api_key=x", "no place for a secret"),
+        ("config.credential.password=x", "no place for a secret"),
+        ("fullnameOverride=1abc", "at '/fullnameOverride'"),
+        ("fullnameOverride=off", "fullnameOverride: set it"),
     ],
 )
 def test_wrong_values_are_refused(helm: Helm, chart: Path, setting: str, message: str) -> None:
-    """A misspelt or impossible value is an error that names its place."""
+    """A value that is misspelt, missing, impossible or dangerous is an error that names its place."""
     done = helm("template", "x", chart, "--values", _values(chart, "minimal"), "--set", setting)
     assert done.returncode != 0
     assert message in done.stderr
+
+
+def test_text_stays_text(helm: Helm, chart: Path, schema_problems: Callable[[list[Manifest]], str]) -> None:
+    """What YAML would read as a number or a truth value stays text, and no name has the dot of its release."""
+    given = ("--values", _values(chart, "everything"), "--set=secret.values=null", "--set-string")
+    texts = "secret.existingSecret=12,web.existingSecret=1e3,dashboards.namespace=34,priorityClassName=true"
+    for release, more, name in (("12", ",fullnameOverride=storage", "storage"), ("v1.2", "", "v1-2")):
+        done = helm("template", release, chart, *given, texts + more)
+        assert done.returncode == 0, done.stderr
+        manifests = [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest is not None]
+        assert schema_problems(manifests) == ""
+        assert set(_named(manifests, "Service")) == {name}
 
 
 def test_a_chart_without_accounts_says_what_to_set(helm: Helm, chart: Path) -> None:

@@ -1,10 +1,14 @@
 {{- define "gigas-exporter.fullname" -}}
-{{- default .Release.Name .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- $name := default .Release.Name .Values.fullnameOverride | replace "." "-" | trunc 52 | trimSuffix "-" -}}
+{{- if or (not (regexMatch "^[a-z]" $name)) (ne (toYaml $name) $name) -}}
+{{- fail (printf "fullnameOverride: set it, since %q cannot be a Service's name, or is no text in YAML" $name) -}}
+{{- end -}}
+{{- $name -}}
 {{- end -}}
 
 {{- define "gigas-exporter.selectorLabels" -}}
 app.kubernetes.io/name: gigas-exporter
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ toYaml .Release.Name }}
 {{- end -}}
 
 {{- define "gigas-exporter.labels" -}}
@@ -16,7 +20,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
 {{- define "gigas-exporter.secretName" -}}
-{{- default (include "gigas-exporter.fullname" .) .Values.secret.existingSecret -}}
+{{- default (include "gigas-exporter.fullname" .) .Values.secret.existingSecret | toYaml -}}
 {{- end -}}
 
 {{- define "gigas-exporter.image" -}}
