@@ -22,10 +22,14 @@ def table(repository: Path) -> dict[str, str]:
     return dict(_ROW.findall((repository / "docs/compatibility.md").read_text(encoding="utf-8")))
 
 
-def _named(text: str, release: str) -> str:
-    """Return the version in the part of a cell that ends with a release's name."""
-    (part,) = (part for part in text.split(")") if part.endswith(f"({release}"))
-    return str(_VERSION.findall(part)[-1])
+def _named(text: str, release: str, program: str = "") -> str | None:
+    """Return a program's version in the part of a cell that ends with a release's name; None where it has none."""
+    for part in text.split(")"):
+        before, _, name = part.rpartition(" (")
+        if name == release:
+            (version,) = re.findall(rf"{program} ([\d.]+)", before) or re.findall(r"[\d.]+", before)
+            return str(version)
+    return None
 
 
 def _version_of(path: str, *arguments: str) -> str:
@@ -58,26 +62,34 @@ def test_helm_is_the_one_that_is_fetched(
     assert version.startswith(f"{named}.")
 
 
+def test_the_schemas_are_those_of_the_checks(repository: Path, table: dict[str, str]) -> None:
+    """Objects are checked against the schemas of the Kubernetes version in the table."""
+    checks = (repository / "tests/deploy/conftest.py").read_text(encoding="utf-8")
+    (checked,) = re.findall(r'^_KUBERNETES = "(.+)"$', checks, re.MULTILINE)
+    assert f"schemas of {checked} " in table["Kubernetes"]
+
+
 @pytest.mark.parametrize(
     ("row", "program"),
     [
+        ("Python", "/usr/bin/python3"),
         ("Prometheus", "prometheus"),
         ("Prometheus", "promtool"),
         ("Alertmanager", "prometheus-alertmanager"),
+        ("systemd", "systemd-analyze"),
         pytest.param("Containers", "buildah", marks=pytest.mark.field),
         pytest.param("Containers", "podman", marks=pytest.mark.field),
         pytest.param("Containers", "runc", marks=pytest.mark.field),
     ],
 )
-def test_versions_of_debian_12_are_those_that_it_has(table: dict[str, str], row: str, program: str) -> None:
-    """On Debian 12 its own programs have the versions of the table."""
+def test_versions_of_this_debian_are_those_of_the_table(table: dict[str, str], row: str, program: str) -> None:
+    """The programs of this Debian release have the versions that the table gives for it."""
     release = platform.freedesktop_os_release()
-    if (release.get("ID"), release.get("VERSION_ID")) != ("debian", "12"):
-        pytest.skip(f"this is {release.get('PRETTY_NAME')}")
-    text = table[row]
-    named = re.findall(rf"{program} ([\d.]+)", text) or [_named(text, "Debian 12")]
+    named = _named(table[row], f"Debian {release.get('VERSION_ID')}", program) if release["ID"] == "debian" else None
+    if named is None:
+        pytest.skip(f"the table names nothing for {release['PRETTY_NAME']}")
     path = field_tool(program, fetched=False) if row == "Containers" else tool(program)
-    assert f"{_version_of(path, '--version')}.".startswith(f"{named[0]}.")
+    assert f"{_version_of(path, '--version')}.".startswith(f"{named}.")
 
 
 def test_readme_says_the_same_in_one_line(repository: Path, table: dict[str, str]) -> None:
