@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-_MAX_EXPOSURE = 2.0
+# In tenths; without one of the settings that it rates, and that DynamicUser does not imply, it is more.
+_MAX_EXPOSURE = 12
 
 
 @pytest.fixture
@@ -65,9 +66,9 @@ def test_tls_files_come_by_systemd(unit: Path) -> None:
 
 
 def test_exposure_is_low(unit: Path, program: Callable[[str], str]) -> None:
-    """`systemd-analyze security` rates the unit at 2.0 or lower, of 10."""
+    """`systemd-analyze security` rates the unit at 1.2 or lower, of 10."""
     done = subprocess.run(
-        [program("systemd-analyze"), "security", "--offline=true", f"--threshold={int(_MAX_EXPOSURE * 10)}", unit],
+        [program("systemd-analyze"), "security", "--offline=true", f"--threshold={_MAX_EXPOSURE}", unit],
         capture_output=True,
         text=True,
         check=False,
@@ -91,47 +92,17 @@ def test_the_credential_comes_by_systemd(service: dict[str, list[str]]) -> None:
     [
         ("Type", "notify"),
         ("DynamicUser", "yes"),
-        ("CapabilityBoundingSet", ""),
-        ("AmbientCapabilities", ""),
-        ("NoNewPrivileges", "yes"),
-        ("ProtectSystem", "strict"),
-        ("MemoryDenyWriteExecute", "yes"),
-        ("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX"),
         ("Restart", "on-failure"),
         ("TimeoutStopSec", "20"),
         ("LimitCORE", "0"),
-        ("UMask", "0077"),
-        ("ProtectHome", "yes"),
-        ("PrivateTmp", "yes"),
-        ("PrivateDevices", "yes"),
-        ("PrivateUsers", "yes"),
-        ("ProtectProc", "invisible"),
-        ("ProtectClock", "yes"),
-        ("ProtectHostname", "yes"),
-        ("ProtectKernelLogs", "yes"),
-        ("ProtectKernelModules", "yes"),
-        ("ProtectKernelTunables", "yes"),
-        ("ProtectControlGroups", "yes"),
-        ("RestrictNamespaces", "yes"),
-        ("RestrictRealtime", "yes"),
-        ("RestrictSUIDSGID", "yes"),
-        ("LockPersonality", "yes"),
-        ("RemoveIPC", "yes"),
-        ("KeyringMode", "private"),
-        ("SystemCallArchitectures", "native"),
         ("LimitNOFILE", "4096"),
         ("MemoryMax", "512M"),
         ("TasksMax", "1024"),
     ],
 )
-def test_the_unit_is_hardened(service: dict[str, list[str]], setting: str, value: str) -> None:
-    """What the security page promises stands in the unit."""
+def test_the_unit_is_bounded(service: dict[str, list[str]], setting: str, value: str) -> None:
+    """What its exposure does not show stands in the unit."""
     assert service[setting] == [value]
-
-
-def test_system_calls_are_filtered(service: dict[str, list[str]]) -> None:
-    """Those of a service may be made, but not those that take privileges or resources."""
-    assert service["SystemCallFilter"] == ["@system-service", "~@privileged @resources"]
 
 
 def test_process_metrics_survive_the_hardening(service: dict[str, list[str]]) -> None:
