@@ -16,6 +16,7 @@ from gigas_exporter.errors import ApiError, ConfigError, DecodeError, GigasError
 from gigas_exporter.gigas.transport import MAX_BODY_BYTES
 
 DISK = {"id": 2, "status": "built"}
+GZIP = gzip.compress(b'{"id": 2}')
 
 
 def raw(head: str, body: bytes = b"") -> Any:
@@ -39,8 +40,9 @@ def raw(head: str, body: bytes = b"") -> Any:
         (raw("HTTP/1.1 200 OK", b'{"id": ' + b"9" * 5000 + b"}"), "is not JSON"),
         (raw("HTTP/1.1 200 OK", b"[1]"), "no readable id"),
         (raw("HTTP/1.1 200 OK\nContent-Encoding: br", b"canary"), "not asked for"),
-        (raw("HTTP/1.1 200 OK\nContent-Encoding: gzip", gzip.compress(b'{"id": 2}')[:-10]), "is not JSON"),
-        (raw("HTTP/1.1 200 OK\nContent-Encoding: gzip", b"canary"), "no valid gzip"),
+        (raw("HTTP/1.1 200 OK\nContent-Encoding: deflate", zlib.compress(b'{"id": 2}', wbits=-15)), "not asked for"),
+        (raw("HTTP/1.1 200 OK\nContent-Encoding: gzip, gzip", GZIP), "not asked for"),
+        (raw("HTTP/1.1 200 OK\nContent-Encoding: gzip\nContent-Encoding: identity", GZIP), "not asked for"),
         (raw("HTTP/1.1 200 OK", b" " * (MAX_BODY_BYTES + 1)), "is larger than"),
     ],
 )
@@ -78,6 +80,34 @@ def test_an_answer_that_is_cut_off_is_asked_for_again(
     assert caught.value.reason == "connection"
     assert ledger.requests == [("get_disk", "connection")] * 3
     assert ledger.retries == ["get_disk"] * 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        GZIP[:-10],
+        GZIP[:-8],
+        GZIP[:-1],
+        GZIP[:-5] + b"\xff" + GZIP[-4:],
+        GZIP[:-1] + b"\xff",
+        GZIP + b"garbage",
+        GZIP + GZIP[:5],
+        GZIP + gzip.compress(b" ")[:-8],
+        zlib.compress(b'{"id": 2}', wbits=-15),
+        zlib.compress(b'{"id": 2}'),
+        b"canary",
+    ],
+)
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_compression_without_its_end_is_no_success(api: Any, clients: Any, body: bytes, *, is_chunked: bool) -> None:
+    """What was compressed is whole, and what was not checked by its checksum was perhaps cut."""
+    head = "HTTP/1.1 200 OK\nContent-Encoding: gzip\n"
+    if is_chunked:
+        script = raw(head + "Transfer-Encoding: chunked", b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
+    else:
+        script = raw(head + f"Content-Length: {len(body)}", body)
+    with pytest.raises(DecodeError, match="no valid gzip"):
+        clients(api(script).url).get_disk("1", "2")
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZIP"])

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.errors import ApiError, GigasError, TransportError
+from gigas_exporter.errors import ApiError, DecodeError, GigasError, TransportError
 from gigas_exporter.gigas import transport
 from support.timing import within
 
@@ -65,6 +65,59 @@ def test_ambiguous_framing_is_rejected(api: Any, clients: Any, clock: Any, frami
     assert server.connections == 3
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 0200 OK",
+        b"HTTP/1.1 +200 OK",
+        b"HTTP/1.1 2_00 OK",
+        b"HTTP/1.1 20 OK",
+        b"HTTP/1.1 2000 OK",
+        b"HTTP/1.1  200 OK",
+        b"HTTP/1.1\xa0200 OK",
+        b"HTTP/1.x 200 OK",
+        b"HTTP/0.9 200 OK",
+        b"HTTP/2 200 OK",
+        b"HTTP/1.1 200 O\0K",
+        b"HTTP/1.1 200 OK\r\nno header",
+        b"HTTP/1.1 200 OK\r\nX-Spaced : y",
+        b"HTTP/1.1 200 OK\r\n: y",
+        b"HTTP/1.1 200 OK\r\nX: a\0b",
+        b"HTTP/1.1 200 OK\r\nX: a\rY: b",
+    ],
+)
+def test_a_malformed_head_is_rejected(api: Any, clients: Any, clock: Any, head: bytes) -> None:
+    """Where one line is read in two ways, so may be the length of the body (RFC 9112, sections 2.2, 4 and 5)."""
+    server = api(sends(head, b"\r\nContent-Length: %d\r\n\r\n" % len(DISK), DISK, then_closes=False))
+    with pytest.raises(TransportError, match="no HTTP"):
+        clients(server.url, clock=clock).get_disk("1", "2")
+    assert server.connections == 3
+
+
+@pytest.mark.parametrize(
+    "status_line", [b"HTTP/1.1 200", b"HTTP/1.1 200 ", b"HTTP/1.1 200 \xc3\x9c", b"HTTP/1.1 299 OK"]
+)
+def test_a_reason_phrase_says_nothing(api: Any, clients: Any, status_line: bytes) -> None:
+    """It may be absent, and in any language; the code is what counts."""
+    server = api(sends(status_line, b"\r\nContent-Length: %d\r\n\r\n" % len(DISK), DISK, then_closes=False))
+    if status_line.startswith(b"HTTP/1.1 200"):
+        assert clients(server.url).get_disk("1", "2").id == "2"
+    else:
+        with pytest.raises(DecodeError, match="status 299"):
+            clients(server.url).get_disk("1", "2")
+
+
+def test_headers_that_contradict_each_other_say_nothing(api: Any, clients: Any) -> None:
+    """One of two totals may be true, and which is not known; the same twice is one."""
+    totals = [b"X-Total: 1\r\n" * 2, b"X-Total: 1\r\nX-Total: 7\r\n", b"X-Total: 7\r\nX-Total: 1\r\n"]
+    invalid = []
+    for total in totals:
+        body = b"[" + DISK + b"]"
+        server = api(sends(HEAD, total, b"Content-Length: %d\r\n\r\n" % len(body), body))
+        invalid.append(dict(clients(server.url).list_disks("1").invalid))
+    assert invalid == [{}, {"total": 1}, {"total": 1}]
+
+
 @pytest.mark.parametrize("length", [b"%d ", b"  %d", b"\t%d \t"])
 def test_white_space_around_a_length_is_no_part_of_it(api: Any, clients: Any, length: bytes) -> None:
     """Servers that fill the length in afterwards leave some (RFC 9110, section 5.5)."""
@@ -79,6 +132,24 @@ def test_a_lax_chunk_size_is_rejected(api: Any, clients: Any, clock: Any, size: 
     with pytest.raises(TransportError):
         clients(server.url, clock=clock).get_disk("1", "2")
     assert server.connections == 3
+
+
+@pytest.mark.parametrize("end", [b"", b"XX", b"\n0", b" \r\n"])
+def test_a_chunk_that_is_longer_than_its_size_is_rejected(api: Any, clients: Any, clock: Any, end: bytes) -> None:
+    """Two bytes after a chunk were thrown away, whatever they were."""
+    server = api(sends(HEAD, CHUNKED, b"\r\n9\r\n", DISK, end, b"0\r\n\r\n", then_closes=False))
+    with pytest.raises(TransportError, match="no HTTP"):
+        clients(server.url, clock=clock).get_disk("1", "2")
+
+
+@pytest.mark.parametrize("then_closes", [False, True])
+def test_chunks_by_an_old_protocol_end_the_connection(api: Any, clients: Any, *, then_closes: bool) -> None:
+    """HTTP/1.0 has none: something on the way may have understood them in another way (RFC 9112, section 6.1)."""
+    head = b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n"
+    server = api(sends(head, CHUNKED, b"\r\n9\r\n", DISK, b"\r\n0\r\n\r\n", then_closes=then_closes))
+    client = clients(server.url)
+    assert [client.get_disk("1", "2").id, client.get_disk("1", "2").id] == ["2", "2"]
+    assert server.connections == 2
 
 
 @pytest.mark.parametrize("size", [b"9", b"009", b"9;name=value", b"9 ;name"])

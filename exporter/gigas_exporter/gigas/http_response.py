@@ -1,7 +1,7 @@
 """An HTTP response with strict framing and counted bytes.
 
-``http.client`` takes an interim response for the final one, accepts lengths that RFC 9112 does not, and takes the
-connection's end for the headers' end. This module knows neither what a body is for nor the time.
+``http.client`` takes an interim response for the final one, accepts status lines, headers and lengths that RFC 9112
+does not, and takes the connection's end for the headers' end. This module knows neither time nor what a body is for.
 """
 
 from __future__ import annotations
@@ -25,9 +25,12 @@ _BUFFER_BYTES = 8 * 2**10
 _MAX_LINE_BYTES = 8 * 2**10
 _MAX_INTERIM_RESPONSES = 16
 
+_STATUS_LINE = re.compile(rb"(HTTP/1\.[0-9]) ([1-9][0-9]{2})(?: ([^\r\n]*))?\r?\n")
 _LENGTH = re.compile(r"[0-9]{1,15}", re.ASCII)
+_CHUNK_END = b"\r\n"
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(;[^\n]*)?\r?\n")
 
+_HTTP_1_0 = 10
 _OK = 200
 _NO_CONTENT = 204
 _NOT_MODIFIED = 304
@@ -64,6 +67,16 @@ class _Stream(io.RawIOBase):
         super().close()
 
 
+class _Reader(io.BufferedReader):
+    """The connection's bytes as lines, without characters at which some readers of HTTP end a line, and some do not."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        if b"\0" in line or b"\r" in line.removesuffix(b"\r\n"):
+            raise http.client.HTTPException("control character in a line")
+        return line
+
+
 class HTTPResponse(http.client.HTTPResponse):
     """A response whose connection can be used again only when nothing of it is left."""
 
@@ -71,7 +84,7 @@ class HTTPResponse(http.client.HTTPResponse):
         super().__init__(sock, *arguments, **options)
         self._socket = sock
         self._stream = _Stream(self.fp.detach())
-        self.fp = io.BufferedReader(self._stream, _BUFFER_BYTES)
+        self.fp = _Reader(self._stream, _BUFFER_BYTES)
 
     def begin(self) -> None:
         """Read the headers, skipping interim responses (RFC 9110)."""
@@ -80,6 +93,8 @@ class HTTPResponse(http.client.HTTPResponse):
             return
         for _ in range(_MAX_INTERIM_RESPONSES):
             super().begin()
+            if self.headers.defects:  # what follows the first was not taken for a header
+                raise http.client.HTTPException("malformed headers")
             if self.status >= _OK:
                 break
             if self.status == _SWITCHING_PROTOCOLS:
@@ -90,6 +105,15 @@ class HTTPResponse(http.client.HTTPResponse):
         self._stream.must_not_end = False
         self._stream.limit = _MAX_WIRE_BYTES
         self._check_framing()
+
+    def _read_status(self) -> tuple[str, int, str]:
+        line = self.fp.readline(_MAX_LINE_BYTES)
+        if not line:
+            raise http.client.RemoteDisconnected("")
+        match = _STATUS_LINE.fullmatch(line)
+        if match is None:
+            raise http.client.HTTPException("malformed status line")
+        return match[1].decode(), int(match[2]), (match[3] or b"").decode("latin-1")
 
     def _check_framing(self) -> None:
         """Reject what readers of HTTP understand differently: where they differ, a body may be another's."""
@@ -102,6 +126,19 @@ class HTTPResponse(http.client.HTTPResponse):
         has_body = bool(encodings) or any(int(length) for length in lengths)
         if self.status in {_NO_CONTENT, _NOT_MODIFIED} and has_body:
             self.will_close = True  # what comes is no body, and no response to the next request
+        if encodings and self.version == _HTTP_1_0:
+            self.will_close = True  # some proxy on the way may not have known the encoding (section 6.1)
+
+    def _get_chunk_left(self) -> int | None:
+        if self.chunk_left == 0:
+            end = self.fp.read(2)
+            if len(end) < len(_CHUNK_END):
+                raise http.client.IncompleteRead(b"")
+            if end != _CHUNK_END:
+                raise http.client.HTTPException("a chunk is longer than its size")
+            self.chunk_left = None
+        left: int | None = super()._get_chunk_left()  # type: ignore[misc]  # left out of the annotations, as below
+        return left
 
     def _read_next_chunk_size(self) -> int:
         line = self.fp.readline(_MAX_LINE_BYTES)

@@ -7,11 +7,13 @@ configured host only. It knows no credential, no operation and no JSON.
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import socket
 import ssl
 import threading
 import time
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
@@ -50,7 +52,7 @@ class RawResponse:
     """A complete response.
 
     Attributes:
-        headers: By name in lower case.
+        headers: By name in lower case; values of one that was sent several times are joined by a comma.
         body: Decompressed. Of an error the first 16 KiB, as far as they came.
     """
 
@@ -285,7 +287,7 @@ def _pools(settings: ApiSettings, context: ssl.SSLContext | None) -> urllib3.Poo
 
 def _read(response: urllib3.BaseHTTPResponse, operation: str) -> RawResponse:
     """Read a response; its connection is kept only when it was read to its end."""
-    headers = {name.lower(): value for name, value in response.headers.items()}
+    headers = {name.lower(): ", ".join(dict.fromkeys(response.headers.getlist(name))) for name in response.headers}
     try:
         if response.status < _FIRST_ERROR_STATUS:
             body = _read_body(response, headers.get("content-encoding", ""), operation)
@@ -314,17 +316,23 @@ def _read_error_body(response: urllib3.BaseHTTPResponse) -> bytes:
 
 
 def _read_body(response: urllib3.BaseHTTPResponse, encoding: str, operation: str) -> bytes:
-    if encoding.strip().lower() not in {"", "identity", "gzip", "x-gzip"}:
-        raise DecodeError("body", f"the response to {operation} has an encoding that was not asked for")
+    """Read the body of a success; a compressed one must be whole, up to the checksum at its end."""
+    match encoding.strip().lower():
+        case "" | "identity":
+            source: Any = response
+        case "gzip" | "x-gzip":
+            source = gzip.GzipFile(fileobj=response)
+        case _:
+            raise DecodeError("body", f"the response to {operation} has an encoding that was not asked for")
     parts: list[bytes] = []
     size = 0
     try:
-        while part := response.read(_CHUNK_BYTES, decode_content=True):
+        while part := source.read(_CHUNK_BYTES):
             size += len(part)
             if size > MAX_BODY_BYTES:
                 raise DecodeError("body", f"the response to {operation} is larger than {MAX_BODY_BYTES} bytes")
             parts.append(part)
-    except urllib3.exceptions.DecodeError:
+    except (EOFError, gzip.BadGzipFile, zlib.error):
         raise DecodeError("body", f"the response to {operation} is no valid gzip") from None
     return b"".join(parts)
 
