@@ -75,6 +75,15 @@ class Wire:
         self._stop.wait(seconds)
         self.close()
 
+    def is_left(self) -> bool:
+        """Return whether the client has closed the connection."""
+        try:
+            return self._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
     def close(self) -> None:
         self.is_open = False
 

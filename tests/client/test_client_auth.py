@@ -306,8 +306,8 @@ def test_a_renewal_that_hangs_leaves_time_for_the_request(api: Any, clients: Any
     hanging.set()
     clock.shift = 81.0
     began = time.monotonic()
-    assert client.get_disk("1", "2", deadline=Deadline(clock, 2.0)).id == "2"
-    assert 0.9 < time.monotonic() - began < 1.9
+    assert client.get_disk("1", "2", deadline=Deadline(clock, 4.0)).id == "2"
+    assert time.monotonic() - began > 1.9
 
 
 @pytest.mark.parametrize(

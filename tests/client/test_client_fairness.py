@@ -78,19 +78,20 @@ def test_an_account_that_hangs_has_one_slot(api: Any, clients: Any) -> None:
     """Until it answers; then it is as any other."""
     hangs = threading.Event()
     hangs.set()
-    under_way, most = [0], [0]
+    under_way: list[Any] = []
+    most = [0]
     lock = threading.Lock()
 
     def script(seen: Any, wire: Any) -> None:
         with lock:
-            under_way[0] += 1
-            most[0] = max(most[0], under_way[0])
+            under_way.append(wire)
+            most[0] = max(most[0], sum(not each.is_left() for each in under_way))
         if hangs.is_set():
             wire.receive()  # ends when the client closes the connection
         else:
             time.sleep(0.1)
         with lock:
-            under_way[0] -= 1
+            under_way.remove(wire)
         wire.reply(200, DISK)
 
     client = clients(api(script).url, max_concurrency=4, timeout_seconds=0.2)
@@ -122,14 +123,14 @@ def test_an_account_that_hung_is_tried_among_others_that_are_busy() -> None:
 
     def work() -> None:
         while not stop.is_set():
-            with limiter.request("busy", Deadline(SystemClock(), 5.0), "get_disk"):
+            with limiter.request("busy", Deadline(SystemClock(), 30.0), "get_disk"):
                 time.sleep(0.005)
 
     with ThreadPoolExecutor(3) as executor:
         for _ in range(3):
             executor.submit(work)
         time.sleep(0.1)
-        with limiter.request("hung", Deadline(SystemClock(), 3.0), "get_disk"):
+        with limiter.request("hung", Deadline(SystemClock(), 30.0), "get_disk"):
             pass
         stop.set()
 
@@ -143,13 +144,13 @@ def test_one_lost_response_costs_no_turn_of_all_that_hang() -> None:
     order: list[str] = []
 
     def request(account: str) -> None:
-        with limiter.request(account, Deadline(SystemClock(), 5.0), "get_disk"):
+        with limiter.request(account, Deadline(SystemClock(), 30.0), "get_disk"):
             order.append(account)
 
     for losses in (1, 2):
         order.clear()
         limiter.set_hung("good", is_hung=True)
-        with ThreadPoolExecutor(9) as executor, limiter.request("busy", Deadline(SystemClock(), 5.0), "get_disk"):
+        with ThreadPoolExecutor(9) as executor, limiter.request("busy", Deadline(SystemClock(), 30.0), "get_disk"):
             for account in (*hanging, "good"):
                 executor.submit(request, account)
                 time.sleep(0.02)
@@ -159,7 +160,7 @@ def test_one_lost_response_costs_no_turn_of_all_that_hang() -> None:
 def test_a_request_that_gives_up_leaves_the_queue() -> None:
     """It neither holds a slot nor is one given to it."""
     limiter = RateLimiter(SystemClock(), 1, 0.0)
-    with limiter.request("1", Deadline(SystemClock(), 5.0), "get_disk"):
+    with limiter.request("1", Deadline(SystemClock(), 30.0), "get_disk"):
         for account in ("1", "2"):
             with pytest.raises(TransportError), limiter.request(account, Deadline(SystemClock(), 0.1), "get_disk"):
                 pytest.fail("there was no slot")

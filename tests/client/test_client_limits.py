@@ -64,7 +64,7 @@ def test_a_wait_for_a_slot_ends_with_the_budget(api: Any, clients: Any) -> None:
     client = clients(server.url, max_concurrency=1)
     stop = threading.Event()
     with ThreadPoolExecutor(1) as executor:
-        first = executor.submit(client.get_disk, "1", "2", deadline=Deadline(SystemClock(), 20, stop))
+        first = executor.submit(client.get_disk, "1", "2", deadline=Deadline(SystemClock(), 60, stop))
         while not server.seen:
             time.sleep(0.01)
         with pytest.raises(TransportError, match=r"get_disk: .* queue") as caught:
@@ -91,7 +91,7 @@ def test_requests_go_in_the_order_in_which_they_were_asked_for(api: Any, clients
             time.sleep(0.01)
         try:
             for _ in range(8):
-                client.get_disk("few", "1", deadline=Deadline(SystemClock(), 5))
+                client.get_disk("few", "1", deadline=Deadline(SystemClock(), 30))
         finally:
             done.set()
     assert not any(each.exception() for each in sweeping)
@@ -104,19 +104,20 @@ def test_requests_go_in_the_order_in_which_they_were_asked_for(api: Any, clients
 
 def test_who_leaves_the_queue_takes_no_place_in_it(api: Any, clients: Any) -> None:
     """A wait that was given up holds up nobody behind it."""
-    release = threading.Event()
+    release, asked = threading.Event(), threading.Event()
 
     def script(seen: Any, wire: Any) -> None:
-        release.wait(10)
+        asked.set()
+        release.wait(30)
         wire.reply(200, DISK)
 
     client = clients(api(script).url, max_concurrency=1)
     with ThreadPoolExecutor(3) as executor:
-        first = executor.submit(client.get_disk, "1", "1", deadline=Deadline(SystemClock(), 20))
-        time.sleep(0.1)
+        first = executor.submit(client.get_disk, "1", "1", deadline=Deadline(SystemClock(), 60))
+        assert asked.wait(30)
         gone = executor.submit(client.get_disk, "1", "2", deadline=Deadline(SystemClock(), 0.2))
         time.sleep(0.1)
-        last = executor.submit(client.get_disk, "1", "3", deadline=Deadline(SystemClock(), 20))
+        last = executor.submit(client.get_disk, "1", "3", deadline=Deadline(SystemClock(), 60))
         assert isinstance(gone.exception(10), TransportError)
         release.set()
         assert (first.result(10).id, last.result(10).id) == ("2", "2")

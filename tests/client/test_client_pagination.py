@@ -539,13 +539,13 @@ def test_pages_of_one_list_do_not_wait_for_those_of_another(listed: Any) -> None
 
     def hang() -> None:
         with pytest.raises(TransportError):
-            client.list_disks("hangs", deadline=Deadline(SystemClock(), 30, stop))
+            client.list_disks("hangs", deadline=Deadline(SystemClock(), 120, stop))
 
     thread = threading.Thread(target=hang)
     thread.start()
     with within(8.0):
         for _ in range(3):
-            assert len(client.list_disks("good", deadline=Deadline(SystemClock(), 30)).items) == 100
+            assert len(client.list_disks("good", deadline=Deadline(SystemClock(), 120)).items) == 100
     stop.set()
     thread.join(10)
 

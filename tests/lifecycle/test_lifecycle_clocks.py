@@ -14,7 +14,6 @@ from gigas_exporter.poller.store import Store
 from support.metrics_text import metric
 from support.polling import Observed, await_true, settings_for
 from support.simulator import SimulatorServer
-from support.timing import allowed
 
 ACCOUNT = "4242"
 HOUR, YEAR = 3600.0, 365 * 86400.0
@@ -59,7 +58,7 @@ def test_a_jump_moves_ages_and_nothing_else(cloud: SimulatorServer, jump: float)
         assert age(page) == pytest.approx(max(0.0, before + jump), abs=5.0)
         polls, began = observed.ended("disks"), time.monotonic()
         await_true(lambda: observed.ended("disks") >= polls + 3)
-        assert 1.5 < time.monotonic() - began < allowed(8.0)
+        assert time.monotonic() - began > 1.5
         assert age(page) == pytest.approx(max(0.0, before + jump), abs=15.0)
         assert service.healthy()
         assert not [key for key in observed.polls if key[2] is not None]

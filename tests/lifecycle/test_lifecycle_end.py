@@ -7,7 +7,6 @@ import http.client
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -84,7 +83,7 @@ def test_it_leaves_although_many_reloads_wait_their_turn(tmp_path: Path, cloud: 
         await_true(lambda: asked(cloud, "list_disks"))
         host, _, port = served.url.removeprefix("http://").rpartition(":")
         for _ in range(200):
-            client = held.enter_context(socket.create_connection((host, int(port)), timeout=5))
+            client = held.enter_context(socket.create_connection((host, int(port)), timeout=20))
             client.sendall(b"POST /-/reload HTTP/1.1\r\nHost: x\r\n\r\n")
         await_true(lambda: served.process.stderr.count("Configuration reloaded") >= 2)
         with within(AT_MOST_SECONDS):
@@ -97,7 +96,7 @@ def test_it_leaves_in_the_middle_of_many_status_pages(tmp_path: Path) -> None:
     with SimulatorServer(world) as cloud, exporter(tmp_path, account_environment(cloud)) as served, ExitStack() as held:
         host, _, port = served.url.removeprefix("http://").rpartition(":")
         for number in range(200):
-            client = held.enter_context(socket.create_connection((host, int(port)), timeout=5))
+            client = held.enter_context(socket.create_connection((host, int(port)), timeout=20))
             client.sendall(f"GET /?q=srv&sort=age&page={number} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         with within(2.0):
             assert served.answers("/metrics")
@@ -113,7 +112,7 @@ def test_it_leaves_while_passwords_are_checked(tmp_path: Path, cloud: SimulatorS
     with exporter(tmp_path, account_environment(cloud), *flags, ready=False) as served, ExitStack() as held:
         host, _, port = served.url.removeprefix("http://").rpartition(":")
         for number in range(60):
-            client = held.enter_context(socket.create_connection((host, int(port)), timeout=5))
+            client = held.enter_context(socket.create_connection((host, int(port)), timeout=20))
             word = base64.b64encode(b"alice:%d" % number).decode()
             client.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {word}\r\n\r\n".encode())
         time.sleep(0.5)
@@ -136,7 +135,7 @@ def test_a_kept_connection_does_not_hold_it_after_the_last_byte(tmp_path: Path) 
             time.sleep(0.3)
             response.read()
             with within(1.0):
-                assert served.process.popen.wait(10) == 0
+                assert served.process.popen.wait(60) == 0
 
 
 def test_it_leaves_in_the_middle_of_a_login(tmp_path: Path, cloud: SimulatorServer) -> None:
@@ -206,7 +205,7 @@ def test_who_never_reads_does_not_hold_it(tmp_path: Path) -> None:
         host, _, port = served.url.removeprefix("http://").rpartition(":")
         held = []
         for _ in range(20):
-            held.append(socket.create_connection((host, int(port)), timeout=5))
+            held.append(socket.create_connection((host, int(port)), timeout=20))
             held[-1].sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
         time.sleep(0.3)
         with within(AT_MOST_SECONDS):
@@ -227,10 +226,7 @@ def test_commands_can_be_interrupted(
     with running(line, tmp_path, account_environment(cloud)) as process:
         await_true(lambda: cloud.requests.total)
         with within(AT_MOST_SECONDS):
-            try:
-                status = process.end(number, allowed(AT_MOST_SECONDS))
-            except subprocess.TimeoutExpired:
-                pytest.fail(f"{command} did not end within {AT_MOST_SECONDS:g} s")
+            status = process.end(number)
     assert status in {130, 143, -signal.SIGTERM}
     assert "Traceback" not in process.stderr
     assert len(process.stderr.split("\n")) <= 3

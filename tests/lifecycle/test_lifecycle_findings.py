@@ -35,8 +35,8 @@ def test_the_page_is_refreshed_while_nothing_happens(monkeypatch: pytest.MonkeyP
 
     thread = threading.Thread(target=wait)
     thread.start()
-    assert refreshed.wait(10)
-    assert collected.wait(10)
+    assert refreshed.wait(30)
+    assert collected.wait(30)
     assert thread.ident is not None
     signal.pthread_kill(thread.ident, signal.SIGTERM)
     thread.join(10)

@@ -245,7 +245,7 @@ def test_an_api_that_is_down_is_not_asked_for_every_disk(server: SimulatorServer
     """After eight disks in a row without an answer the rest is left for the next poll."""
     server.faults.add("close", "list_disk_backups")
     watching = watch(interval=60.0, backups_interval=60.0, backups_source="disk", api={"max_concurrency": 1})
-    await_true(lambda: watching.observed.polls[ACCOUNT, "backups", "connection"], seconds=60)
+    await_true(lambda: watching.observed.polls[ACCOUNT, "backups", "connection"])
     assert server.requests["list_disk_backups"] <= 8 * 3
 
 

@@ -108,11 +108,11 @@ def test_latency_delays_an_answer(call: Any, faults: Faults) -> None:
 @pytest.mark.parametrize("kind", ["drip_headers", "drip_body"])
 def test_a_drip_outlives_a_timeout_between_bytes(call: Any, faults: Faults, kind: str) -> None:
     """Byte by byte the answer comes whole, however short the client's own read timeout."""
-    faults.add(kind, "list_accounts", seconds=0.002)
+    faults.add(kind, "list_accounts", seconds=0.01)
     begun = time.monotonic()
-    answer = call("GET", "/accounts", timeout=0.15)
+    answer = call("GET", "/accounts", timeout=1.0)
     assert [account["id"] for account in answer.json()] == [4242, "4243"]
-    assert time.monotonic() - begun > 0.3
+    assert time.monotonic() - begun > 1.0
 
 
 @pytest.mark.parametrize("kind", ["drip_headers", "drip_body", "hang", "latency"])
@@ -124,7 +124,7 @@ def test_closing_the_server_ends_what_it_holds(clock: Any, serve: Any, kind: str
 
     def ask() -> None:
         try:
-            outcome.append(call("GET", DISKS, timeout=20))
+            outcome.append(call("GET", DISKS, timeout=60))
         except requests.RequestException as error:
             outcome.append(error)
 
@@ -134,7 +134,7 @@ def test_closing_the_server_ends_what_it_holds(clock: Any, serve: Any, kind: str
         time.sleep(0.01)
     with within(3.0):
         call.server.close()
-        client.join(5)
+        client.join(60)
     assert isinstance(outcome[0], requests.RequestException) or kind == "latency"
 
 

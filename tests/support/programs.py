@@ -95,7 +95,7 @@ class Process:
         """What it wrote to stderr so far."""
         return self.stderr_path.read_text(encoding="utf-8", errors="replace")
 
-    def end(self, number: signal.Signals = signal.SIGTERM, seconds: float = 10.0) -> int:
+    def end(self, number: signal.Signals = signal.SIGTERM, seconds: float = PATIENCE_SECONDS) -> int:
         """Send a signal and return the exit status."""
         self.popen.send_signal(number)
         return self.popen.wait(seconds)
@@ -113,10 +113,10 @@ def running(command: Sequence[str], directory: Path, environ: Mapping[str, str] 
         if popen.poll() is None:
             popen.terminate()
             try:
-                popen.wait(10)
+                popen.wait(PATIENCE_SECONDS)
             except subprocess.TimeoutExpired:
                 popen.kill()
-                popen.wait(10)
+                popen.wait(PATIENCE_SECONDS)
 
 
 def answers(url: str) -> bool:

@@ -49,7 +49,7 @@ class RawApi:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._ready.wait(5.0)
+        assert self._ready.wait(30.0)
         return self
 
     def __exit__(

@@ -1,4 +1,9 @@
-"""Promises about time, on a machine that is not a test's own."""
+"""Promises about time, on a machine that may be slow or busy.
+
+A test proves that nothing waits for what never comes; how many milliseconds it takes is the benchmarks' business. So
+each promise is stretched, though never as far as the fault would take that the test looks for: make that fault ten
+times as long as what is promised.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +14,24 @@ from contextlib import contextmanager
 
 __all__ = ["allowed", "within"]
 
+# What the work in _slowness takes on a machine of 2020 with nothing else to do.
+_NORMAL_SECONDS = 0.02
+# A promise is stretched by no less and no more than this.
+_LEAST = 2.0
+_MOST = 6.0
+
+
+def _slowness() -> float:
+    """Measure how many times as long as on a normal machine things take now."""
+    began = time.perf_counter()
+    sum(range(1_000_000))
+    measured = (time.perf_counter() - began) / _NORMAL_SECONDS
+    return max(measured, os.getloadavg()[0] / (os.cpu_count() or 1))
+
 
 def allowed(seconds: float) -> float:
-    """Return what becomes of so many seconds where more work waits than there are cores."""
-    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    """Return how long a promise of so many seconds may take here and now, two to six times as long."""
+    return seconds * min(max(_LEAST, 2 * _slowness()), _MOST)
 
 
 @contextmanager
@@ -21,4 +40,6 @@ def within(seconds: float) -> Iterator[None]:
     began = time.monotonic()
     yield
     took = time.monotonic() - began
-    assert took < allowed(seconds), f"it took {took:.2f} s where {seconds:g} s are promised"
+    assert took < seconds or took < (limit := allowed(seconds)), (
+        f"it took {took:.2f} s where {seconds:g} s are promised, and {limit:.2f} s allowed on this machine now"
+    )

@@ -75,7 +75,7 @@ class _Served:
 
     def end(self) -> str:
         """Let the process end by itself; return what it wrote meanwhile."""
-        output, _ = self.process.communicate(timeout=10)
+        output, _ = self.process.communicate(timeout=60)
         return output
 
 
@@ -157,7 +157,7 @@ def test_dripped_heads_do_not_slow_scrapes(start: _Start, hold: Callable[..., li
         await_true(lambda: served.usage()["descriptors"] > 300)
         times = served.scrape_seconds(50)
         assert all(_is_ended(client) for client in clients)
-        assert time.monotonic() - begin < allowed(8)
+        assert time.monotonic() - begin < allowed(6)
     finally:
         stop.set()
         dripping.join()
@@ -301,7 +301,7 @@ def test_without_descriptors_it_neither_spins_nor_locks_out(
     _assert_quick(served.scrape_seconds(50))
     processor = _processor_seconds(served.process.pid)
     time.sleep(1.0)
-    assert _processor_seconds(served.process.pid) - processor < 0.05
+    assert _processor_seconds(served.process.pid) - processor < 0.1
     assert served.end().count("Cannot accept connections") == 1
 
 
@@ -341,13 +341,13 @@ def test_idle_then_writing_connections_make_room_but_not_those_being_answered(
     def handler(request: Request) -> Response:
         asked.release()
         if request.path == "/wait":
-            proceed.wait(10)
+            proceed.wait(30)
         return Response(200, {}, (page,) if request.path == "/page" else (b"x",))
 
     server = serve(handler, limits=ServerLimits(connections=2))
     waiting = wire(server)
     waiting.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert asked.acquire(timeout=5)
+    assert asked.acquire(timeout=30)
     idle = wire(server)
     idle.ask()
     writing = wire(server)
@@ -357,9 +357,9 @@ def test_idle_then_writing_connections_make_room_but_not_those_being_answered(
     other = wire(server)
     assert writing.is_ended()
     other.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert asked.acquire(timeout=5)
-    assert asked.acquire(timeout=5)
-    assert asked.acquire(timeout=5)
+    assert asked.acquire(timeout=30)
+    assert asked.acquire(timeout=30)
+    assert asked.acquire(timeout=30)
     late = wire(server)
     late.send(b"GET /late HTTP/1.1\r\nHost: x\r\n\r\n")
     assert not asked.acquire(timeout=0.3)
@@ -383,7 +383,7 @@ def test_where_all_are_being_answered_a_newcomer_waits_for_the_first(
     server = serve(handler, limits=ServerLimits(connections=1))
     slow = wire(server)
     slow.send(b"GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    assert asked.acquire(timeout=5)
+    assert asked.acquire(timeout=30)
     assert wire(server).ask().body == b"x"
 
 

@@ -109,23 +109,31 @@ def test_what_is_remembered_cannot_be_forged() -> None:
     assert _check(authenticator, _basic(b"a", b"right")) is AuthResult.OK
 
 
-def test_a_good_credential_is_checked_once() -> None:
+@pytest.fixture
+def checks(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The passwords that bcrypt was given."""
+    given: list[bytes] = []
+    check = bcrypt.checkpw
+
+    def checked(password: bytes, stored: bytes) -> bool:
+        given.append(password)
+        return check(password, stored)
+
+    monkeypatch.setattr(bcrypt, "checkpw", checked)
+    return given
+
+
+def test_a_good_credential_is_checked_once(checks: list[bytes]) -> None:
     """The second time costs no bcrypt, also after hundreds of bad ones."""
-    authenticator = _authenticator(cost=10, alice="right")
-    _check(authenticator, _basic(b"alice", b"right"))
-    fast = _new({"alice": Secret(_hash(b"right"))})
-    _check(fast, _basic(b"alice", b"right"))
+    authenticator = _authenticator(alice="right")
+    for _ in range(2):
+        assert _check(authenticator, _basic(b"alice", b"right")) is AuthResult.OK
     for number in range(600):
-        _check(fast, _basic(b"alice", b"wrong%d" % number))
-    for one in (authenticator, fast):
-        taken = []
-        for _ in range(5):  # the quickest of five: a busy machine makes single ones slow, and bcrypt would make all so
-            begin = time.perf_counter()
-            assert _check(one, _basic(b"alice", b"right")) is AuthResult.OK
-            taken.append(time.perf_counter() - begin)
-        assert min(taken) < 0.01
-    assert len(fast.cache._results[AuthResult.OK]) == 1
-    assert len(fast.cache._results[AuthResult.DENIED]) <= 256
+        _check(authenticator, _basic(b"alice", b"wrong%d" % number))
+    assert _check(authenticator, _basic(b"alice", b"right")) is AuthResult.OK
+    assert checks.count(b"right") == 1
+    assert len(authenticator.cache._results[AuthResult.OK]) == 1
+    assert len(authenticator.cache._results[AuthResult.DENIED]) <= 256
 
 
 def test_unknown_users_and_wrong_passwords_cost_the_same() -> None:
@@ -281,17 +289,9 @@ def test_a_client_is_an_address_or_a_network(host: str, key: str) -> None:
     assert client_key(host) == key
 
 
-def test_the_same_credential_at_once_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_credential_at_once_is_checked_once(checks: list[bytes]) -> None:
     """A hundred first scrapes together are all good, after one check."""
     authenticator = _authenticator(cost=10, alice="right")
-    checks: list[bytes] = []
-    check = bcrypt.checkpw
-
-    def counted(password: bytes, stored: bytes) -> bool:
-        checks.append(password)
-        return check(password, stored)
-
-    monkeypatch.setattr(bcrypt, "checkpw", counted)
 
     async def test() -> None:
         scrapes = [authenticator.check(_basic(b"alice", b"right"), f"192.0.2.{number}") for number in range(100)]
@@ -366,10 +366,10 @@ def test_busy_is_503(
 
 def test_the_rate_limit_is_kept(tmp_path: Path, serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
     """A burst is let through, then one request an interval; the limit outlives a change of another setting."""
-    server = serve(None, _config(tmp_path, "rate_limit: {interval: 700ms, burst: 3}"))
+    server = serve(None, _config(tmp_path, "rate_limit: {interval: 2s, burst: 3}"))
     client = wire(server)
     assert [client.ask().status for _ in range(5)] == [200, 200, 200, 429, 429]
-    time.sleep(0.75)
+    time.sleep(2.05)
     assert [client.ask().status for _ in range(2)] == [200, 429]
 
 

@@ -165,7 +165,7 @@ def test_only_a_few_wait_for_a_reload(serve: Callable[..., Server], wire: Callab
     waiting = [wire(server) for _ in range(4)]
     for each in waiting:
         each.send(b"POST /-/reload HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert began.acquire(timeout=10)
+        assert began.acquire(timeout=30)
     refusal = wire(server).ask("/-/reload", method="POST")
     assert (refusal.status, refusal.headers["retry-after"]) == (503, "1")
     assert wire(server).ask("/-/healthy").status == 200
