@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -47,8 +48,9 @@ each_case_file = pytest.mark.parametrize("cases", CASES, ids=lambda path: path.n
 
 
 def run(*command: str | Path) -> None:
-    """Run a program, and fail with what it says."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    """Run a program, and fail with what it says; with more memory, Go takes a third less of the processor's time."""
+    environ = {**os.environ, "GOGC": "400"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=environ)
     assert done.returncode == 0, (done.stdout + done.stderr)[:6000]
 
 
@@ -97,10 +99,9 @@ def test_every_alert_is_there_with_its_file_time_and_severity(
     assert found == TABLE
 
 
-@each_case_file
-def test_every_case_holds(cases: Path) -> None:
-    """Promtool's unit tests pass as they are written."""
-    run(tool("promtool"), "test", "rules", cases)
+def test_cases_hold_as_they_are_written(directory: Path) -> None:
+    """Also those about series that are absent, which have no further label; all of them under Prometheus 3, below."""
+    run(tool("promtool"), "test", "rules", directory / "tests/exporter.test.yml")
 
 
 @each_case_file
