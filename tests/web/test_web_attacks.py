@@ -292,6 +292,30 @@ def test_at_the_cap_the_oldest_unfinished_makes_room(start: _Start, hold: Callab
     assert _is_ended(clients[0])
 
 
+def test_a_newcomer_is_heard_before_those_who_wait_idle_are_kept(start: _Start) -> None:
+    """While more clients ask, wait and connect again than there is room for, every scrape is answered."""
+    served = start("--page-bytes", "1000", "--connections", "20")
+    stop = threading.Event()
+
+    def ask_again_and_again() -> None:
+        while not stop.is_set():
+            with suppress(OSError, http.client.HTTPException), socket.create_connection(served.address, 10) as client:
+                while not stop.is_set():
+                    client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                    _status(client)
+                    stop.wait(0.05)
+
+    threads = [threading.Thread(target=ask_again_and_again) for _ in range(60)]
+    for thread in threads:
+        thread.start()
+    try:
+        _assert_quick(served.scrape_seconds(50))
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
 def test_without_descriptors_it_neither_spins_nor_locks_out(
     start: _Start, hold: Callable[..., list[socket.socket]]
 ) -> None:

@@ -8,9 +8,8 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
-__all__ = ["MAX_HEAD_BYTES", "HTTPError", "Handler", "Request", "Response", "read_request", "text_response"]
+__all__ = ["HTTPError", "Handler", "Request", "Response", "read_request", "text_response"]
 
-MAX_HEAD_BYTES: Final = 16 * 1024
 _MAX_BODY_BYTES: Final = 64 * 1024
 
 
@@ -71,15 +70,12 @@ def read_request(scope: Mapping[str, Any], client: str) -> Request:
     """Return the request of an ASGI scope.
 
     Raises:
-        HTTPError: It is too large, or in a version or coding that is not supported.
+        HTTPError: Its body is too large, or it is in a version or coding that is not supported.
     """
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
         key, text = name.decode("ascii"), value.decode("latin-1")
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
-    size = len(scope["raw_path"]) + len(scope["query_string"]) + sum(len(n) + len(v) + 4 for n, v in scope["headers"])
-    if size > MAX_HEAD_BYTES:  # h11 limits only a head that comes in pieces
-        raise HTTPError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
     if scope["http_version"] not in {"1.0", "1.1"}:
         raise HTTPError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
     if "transfer-encoding" in headers:

