@@ -7,27 +7,22 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 from gigas_exporter.clock import Clock, Deadline, SystemClock
 from gigas_exporter.decode import Decode, Decoder, InvalidFields, decode_json
 from gigas_exporter.errors import ApiError, DecodeError, GigasError, strip_traceback
-from gigas_exporter.gigas.api_requests import (
-    ApiRequest,
-    account_path,
-    disk_path,
-    filters,
-)
+from gigas_exporter.gigas.api_requests import ApiRequest, account_path, disk_path, filters
 from gigas_exporter.gigas.credentials import Credential
-from gigas_exporter.gigas.list_caches import ListEndCache, NoContentCache, ShortfallCache
+from gigas_exporter.gigas.list_caches import ListEndCache, NoContentCache, PageCache, ShortfallCache
 from gigas_exporter.gigas.login import LoginStates
 from gigas_exporter.gigas.observer import NullObserver, Observer
-from gigas_exporter.gigas.page_reader import Listing, PageCache, PageReader, check_status, sum_invalid
+from gigas_exporter.gigas.page_reader import Listing, PageReader, check_status, sum_invalid
 from gigas_exporter.gigas.pagination import OneBelowTotalError, Page, Paginator
 from gigas_exporter.gigas.ratelimit import RateLimiter
 from gigas_exporter.gigas.session import ApiSession
@@ -58,6 +53,19 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 _Item = TypeVar("_Item", Account, Backup, Disk, VirtualMachine)
+
+
+class _Reading(NamedTuple):
+    """How a list is read.
+
+    Attributes:
+        kept_as: What its pages are kept as for the next time; None keeps nothing of the list.
+        complete_below: A page of fewer items than this many is the last one.
+    """
+
+    kept_as: str | None = "items"
+    complete_below: int = 0
+    max_items: int = _MAX_ITEMS
 
 
 class ReadClient:
@@ -148,11 +156,8 @@ class ReadClient:
 
     def forget(self, account_id: str) -> None:
         """Let go of what is kept of an account; work on it that has been stopped keeps nothing any more."""
-        path = account_path(account_id) + "/"
-        self._pages.drop(path)
-        self._ends.drop(path)
-        self._shortfalls.drop(path)
-        self._without_content.drop(path)
+        for cache in (self._pages, self._ends, self._shortfalls, self._without_content):
+            cache.drop(account_path(account_id) + "/")
 
     def list_accounts(self, *, deadline: Deadline | None = None) -> Listing[Account]:
         """List the credential's accounts (Gigas docs, page Accounts)."""
@@ -200,7 +205,8 @@ class ReadClient:
         path = disk_path(account_id, disk_id, "backups")
         request: ApiRequest[Any] = ApiRequest("list_disk_backups", "GET", path, filters(min_disk_size=min_disk_size))
         # Asked for each disk of an account: no page is kept, and one that is small for this API is not looked behind.
-        return self._list(request, self._decoder.backup, deadline, remember=False, complete_below=self._largest_page)
+        how = _Reading(kept_as=None, complete_below=self._largest_page)
+        return self._list(request, self._decoder.backup, deadline, how)
 
     def list_backups(
         self,
@@ -222,7 +228,7 @@ class ReadClient:
             locked=locked,
         )
         request: ApiRequest[Any] = ApiRequest("list_backups", "GET", account_path(account_id, "backups"), query)
-        return self._list(request, self._decoder.backup, deadline, max_items=_MAX_BACKUPS)
+        return self._list(request, self._decoder.backup, deadline, _Reading(max_items=_MAX_BACKUPS))
 
     def sweep_backups(
         self, account_id: str, reduce: Callable[[Sequence[Backup]], _R], *, deadline: Deadline | None = None
@@ -234,24 +240,12 @@ class ReadClient:
         same function for one client.
         """
         request: ApiRequest[Any] = ApiRequest("list_backups", "GET", account_path(account_id, "backups"))
-        deadline = self._deadline(deadline)
-        key = ("sweep_backups", request.path)
-        latest = self._clock.wall() + _FUTURE_TOLERANCE_SECONDS
 
         def make(items: dict[str, Backup]) -> _R:
             return reduce(tuple(items.values()))
 
-        reader = PageReader(
-            request.operation,
-            self._decoder.backup,
-            make,
-            self._pages.get(key),
-            latest,
-            logged_fields=self._logged(request),
-            ended=deadline.stop,
-        )
-        pages = self._fetch_list(request, reader, deadline, max_items=_MAX_BACKUPS)
-        self._pages.put(key, pages, deadline.stop)
+        how = _Reading(kept_as="reduced", max_items=_MAX_BACKUPS)
+        pages = self._read_pages(request, self._decoder.backup, make, deadline, how)
         return Listing(tuple(page.value for page in pages), sum_invalid(pages), pages[0].has_content)
 
     def get_backup(self, account_id: str, backup_id: str, *, deadline: Deadline | None = None) -> Backup:
@@ -289,35 +283,38 @@ class ReadClient:
         request: ApiRequest[Any],
         decode: Decode[_Item],
         deadline: Deadline | None,
-        *,
-        remember: bool = True,
-        complete_below: int = 0,
-        max_items: int = _MAX_ITEMS,
+        how: _Reading = _Reading(),  # noqa: B008  (frozen)
     ) -> Listing[_Item]:
-        key = (request.operation, request.path)
-        known: Mapping[bytes, Page[dict[str, _Item]]] = self._pages.get(key) if remember else {}
-        latest = self._clock.wall() + _FUTURE_TOLERANCE_SECONDS
-        deadline = self._deadline(deadline)
-        reader = PageReader[_Item, dict[str, _Item]](
-            request.operation, decode, dict, known, latest, logged_fields=self._logged(request), ended=deadline.stop
-        )
-        pages = self._fetch_list(
-            request, reader, deadline, remember=remember, complete_below=complete_below, max_items=max_items
-        )
-        if remember:
-            self._pages.put(key, pages, deadline.stop)
+        pages = self._read_pages(request, decode, dict, deadline, how)
         items = tuple(item for page in pages for item in page.value.values())
         return Listing(items, sum_invalid(pages), pages[0].has_content)
 
-    def _fetch_list(
+    def _read_pages(
         self,
         request: ApiRequest[Any],
-        reader: PageReader[Any, Any],
-        deadline: Deadline,
-        *,
-        remember: bool = True,
-        complete_below: int = 0,
-        max_items: int = _MAX_ITEMS,
+        decode: Decode[_Item],
+        make: Callable[[dict[str, _Item]], _R],
+        deadline: Deadline | None,
+        how: _Reading,
+    ) -> list[Page[_R]]:
+        deadline = self._deadline(deadline)
+        key = (request.path, how.kept_as)
+        reader = PageReader(
+            request.operation,
+            decode,
+            make,
+            self._pages.get(key),
+            latest=self._clock.wall() + _FUTURE_TOLERANCE_SECONDS,
+            logged_fields=self._logged(request),
+            ended=deadline.stop,
+        )
+        pages = self._fetch_list(request, reader, deadline, how)
+        if how.kept_as is not None:
+            self._pages.put(key, pages, deadline.stop)
+        return pages
+
+    def _fetch_list(
+        self, request: ApiRequest[Any], reader: PageReader[Any, Any], deadline: Deadline, how: _Reading
     ) -> list[Page[Any]]:
         def fetch(offset: int, limit: int, at_most: int) -> Page[Any]:
             query = {**request.query, "limit": str(limit), "offset": str(offset)}
@@ -336,14 +333,14 @@ class ReadClient:
             paginator = Paginator(
                 request.operation,
                 page_size,
-                max_items,
+                how.max_items,
                 self._max_threads,
-                complete_below=complete_below,
+                complete_below=how.complete_below,
                 server_ignores_paging=request.operation in self._unpaged,
                 ends_at=self._ends.get(key),
             )
             pages: list[Page[Any]] = paginator.fetch_all(fetch)
-            if remember:
+            if how.kept_as is not None:
                 self._ends.put(key, paginator.ends_at, deadline.stop)
             if paginator.server_ignores_paging:
                 self._unpaged.add(request.operation)
@@ -360,7 +357,7 @@ class ReadClient:
             self._shortfalls.reset(key)
             raise
         self._shortfalls.reset(key)
-        if remember:
+        if how.kept_as is not None:
             self._without_content.check(key, result, request.operation)
         return result
 

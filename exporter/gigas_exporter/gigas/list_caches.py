@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from gigas_exporter.clock import Clock
 from gigas_exporter.errors import IncompleteError
 from gigas_exporter.gigas.pagination import OneBelowTotalError, Page
+from gigas_exporter.gigas.paging_headers import PAGING_FIELDS
 
-__all__ = ["LIST_END_TTL_SECONDS", "ListEndCache", "NoContentCache", "ShortfallCache"]
+__all__ = ["LIST_END_TTL_SECONDS", "ListEndCache", "NoContentCache", "PageCache", "ShortfallCache"]
 
 LIST_END_TTL_SECONDS = 900.0
 """How long a list that is as long as it was is taken to end where it did; what is served may be that old anyway."""
@@ -18,18 +19,22 @@ LIST_END_TTL_SECONDS = 900.0
 # How often in a row a list must come out one below its total before the total is taken to be wrong.
 _POLLS_BELOW_TOTAL = 3
 
+# Whether a date lies ahead depends on when it is read, and whether a header fits on all pages: a page with such a field
+# is decoded each time.
+_UNCACHED_FIELDS = frozenset({"created_at", "updated_at", "date_created", *PAGING_FIELDS})
+
 ListKey = tuple[str, frozenset[tuple[str, str]]]
 """A list's path, and what it is filtered by."""
 
 _T = TypeVar("_T")
 
 
-class _ExpiringCache(Generic[_T]):
+class _ListCache(Generic[_T]):
     """What is cached about lists, dropped with their account."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._entries: dict[ListKey, _T] = {}
+        self._entries: dict[tuple[str, Any], _T] = {}
 
     def drop(self, path: str) -> None:
         """Drop all lists below a path."""
@@ -37,7 +42,26 @@ class _ExpiringCache(Generic[_T]):
             self._entries = {key: entry for key, entry in self._entries.items() if not key[0].startswith(path)}
 
 
-class ListEndCache(_ExpiringCache[tuple[int, float]]):
+class PageCache(_ListCache[dict[bytes, Page[Any]]]):
+    """The pages of the last traversal of each list, by the digest of their body; what an account holds bounds it.
+
+    The key of a list is its path and what its pages are made into.
+    """
+
+    def get(self, key: tuple[str, str | None]) -> Mapping[bytes, Page[Any]]:
+        """Return a list's pages of the last traversal."""
+        with self._lock:
+            return self._entries.get(key, {})
+
+    def put(self, key: tuple[str, str | None], pages: Iterable[Page[Any]], stopped: threading.Event) -> None:
+        """Replace a list's pages, unless the work that they were read for was stopped."""
+        kept = {page.digest: page for page in pages if not _UNCACHED_FIELDS & page.invalid.keys()}
+        with self._lock:
+            if not stopped.is_set():
+                self._entries[key] = kept
+
+
+class ListEndCache(_ListCache[tuple[int, float]]):
     """Where lists were seen to end: at which total there was nothing behind their full last page."""
 
     def __init__(self, clock: Clock) -> None:
@@ -68,7 +92,7 @@ class ListEndCache(_ExpiringCache[tuple[int, float]]):
                 self._entries[key] = (total, self._clock.monotonic())
 
 
-class ShortfallCache(_ExpiringCache[tuple[int, bytes, int]]):
+class ShortfallCache(_ListCache[tuple[int, bytes, int]]):
     """Lists that came out one item below their total, and how often in a row they did so with the same items."""
 
     def is_confirmed(self, key: ListKey, error: OneBelowTotalError, stopped: threading.Event) -> bool:
@@ -86,7 +110,7 @@ class ShortfallCache(_ExpiringCache[tuple[int, bytes, int]]):
             self._entries.pop(key, None)
 
 
-class NoContentCache(_ExpiringCache[bool]):
+class NoContentCache(_ListCache[bool]):
     """Which lists had items when they were last read: an API that then answers 204 may have a fault for a moment."""
 
     def check(self, key: ListKey, pages: Sequence[Page[Any]], name: str) -> None:

@@ -1,6 +1,6 @@
 """From the answers of list operations to what is kept of them, decoding no page that has not changed.
 
-It owns the memory of pages. It knows neither the transport nor the order in which pages are asked for.
+It knows neither the transport nor the order in which pages are asked for.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any, Generic, TypeVar
 from gigas_exporter.decode import Decode, InvalidFields, decode_array, decode_items
 from gigas_exporter.errors import DecodeError, IncompleteError, TransportError
 from gigas_exporter.gigas.pagination import Page
-from gigas_exporter.gigas.paging_headers import PAGING_FIELDS, read_paging_headers
+from gigas_exporter.gigas.paging_headers import read_paging_headers
 from gigas_exporter.gigas.transport import RawResponse
 from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
 
-__all__ = ["Listing", "PageCache", "PageReader", "check_status", "sum_invalid"]
+__all__ = ["Listing", "PageReader", "check_status", "sum_invalid"]
 
 _DIGEST_BYTES = 16
 # Decoded between two looks whether the work has ended: some hundredths of a second.
@@ -30,9 +30,6 @@ _ITEMS_AT_ONCE = 4096
 # Parsed, an answer takes up to 40 times its size. No two large ones are decoded at once: it would not be faster.
 _LARGE_BYTES = 2**20
 _large = threading.Lock()
-# Whether a date lies ahead depends on when it is read, and whether a header fits on all pages: a page with such a field
-# is decoded each time.
-_UNCACHED_FIELDS = frozenset({"created_at", "updated_at", "date_created", *PAGING_FIELDS})
 
 _T = TypeVar("_T")
 _V = TypeVar("_V")
@@ -53,35 +50,6 @@ class Listing(Generic[_T]):
     items: tuple[_T, ...]
     invalid: Mapping[str, int]
     has_content: bool = True
-
-
-class PageCache:
-    """The pages of the last walk over each list, by the digest of their body.
-
-    One walk per list is kept and no more, so that it is bounded by what the account holds. The key of a list is its
-    operation and its path.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._walks: dict[tuple[str, str], dict[bytes, Page[Any]]] = {}
-
-    def get(self, key: tuple[str, str]) -> Mapping[bytes, Page[Any]]:
-        """Return a list's pages of the last traversal."""
-        with self._lock:
-            return self._walks.get(key, {})
-
-    def put(self, key: tuple[str, str], pages: Iterable[Page[Any]], ended: threading.Event) -> None:
-        """Keep the pages of a walk instead of those of the one before, unless the work that it was for has ended."""
-        kept = {page.digest: page for page in pages if not _UNCACHED_FIELDS & page.invalid.keys()}
-        with self._lock:
-            if not ended.is_set():
-                self._walks[key] = kept
-
-    def drop(self, path: str) -> None:
-        """Let go of all lists below a path."""
-        with self._lock:
-            self._walks = {key: pages for key, pages in self._walks.items() if not key[1].startswith(path)}
 
 
 class PageReader(Generic[_Item, _V]):
