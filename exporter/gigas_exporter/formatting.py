@@ -144,10 +144,12 @@ def error_location(error: BaseException) -> str:
 
 
 def nearest(given: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """Return the most similar of some known words, if one is similar enough."""
+    """Return the most similar of some known words, the first of those; none where none is similar enough."""
     by_lower = {word.lower(): word for word in known}
-    near = difflib.get_close_matches(given[:_LONGEST_GUESS].lower(), by_lower, n=1, cutoff=cutoff)
-    return by_lower[near[0]] if near else None
+    given = given[:_LONGEST_GUESS].lower()
+    near = set(difflib.get_close_matches(given, by_lower, n=max(1, len(by_lower)), cutoff=cutoff))
+    ratios = {word: difflib.SequenceMatcher(None, given, word).ratio() for word in by_lower if word in near}
+    return by_lower[max(ratios, key=ratios.__getitem__)] if ratios else None
 
 
 def did_you_mean(given: str, known: Collection[str], cutoff: float = 0.6) -> str:

@@ -93,10 +93,11 @@ def test_how_long_ago(seconds: float, words: str) -> None:
         ("bakup_stale", "; did you mean backup_stale?"),
         ("stale", "; did you mean backup_stale?"),
         ("Backup_Missed", "; did you mean backup_missed?"),
+        ("424", "; did you mean 4242?"),
         ("up", ""),
         ("nothing like it", ""),
     ],
 )
 def test_the_nearest_known_word(given: str, words: str) -> None:
     """One that resembles, or else one that holds what was given; of two letters no guess is made."""
-    assert formatting.did_you_mean(given, ("backup_missed", "backup_stale", "detached")) == words
+    assert formatting.did_you_mean(given, ("backup_missed", "backup_stale", "detached", "4242", "4243")) == words
