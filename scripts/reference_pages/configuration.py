@@ -50,10 +50,10 @@ A flag goes before its environment variable, the variable before the configurati
 An empty variable counts as unset. `gigas-exporter config init` writes a file to begin with, `config check FILE` tells
 every error in a file, each with its line and path, and `config show` shows the settings in force, without secrets.
 
-Options of other commands have variables too, which `--help` names, except `--yes`, `--dry-run` and `--output`. What
-`disks edit` and `disks template` change has variables of its own (`GIGAS_DISKS_EDIT_SIZE`,
-`GIGAS_DISKS_TEMPLATE_LABEL`, …), so that one that is set for a filter of `disks list` changes no disk; what comes from
-them is said before the question, and so is a filter.
+Other options of a command have variables too: `GIGAS`, the command and the option, as in
+`GIGAS_DISKS_LIST_MOUNT_POINT` for `disks list --mount-point`. What such a variable filters or changes is said. `--yes`,
+`--dry-run` and `--output` have none. `--account` goes before `GIGAS_ACCOUNT_ID`. `serve` and `config check` warn of a
+`GIGAS_…` variable that is none of these.
 
 ## One account, without a file
 

@@ -224,7 +224,7 @@ def test_nagios_knows_four_states(run: Run, cloud: SimulatorServer, told: Callab
 
     assert state() == (2, "CRITICAL")
     _calm(cloud)
-    assert state(GIGAS_NAGIOS="") == (0, "OK")
+    assert state(GIGAS_CHECK_NAGIOS="") == (0, "OK")
     cloud.world.change_disk(told("locked"), locked=True)
     cloud.world.change_disk(told("locked"), updated_at=cloud.world.start - 86_400)
     assert state() == (1, "WARNING")
@@ -232,7 +232,7 @@ def test_nagios_knows_four_states(run: Run, cloud: SimulatorServer, told: Callab
     assert state() == (3, "UNKNOWN")
     cloud.world.change_disk(told("error"), error=True)
     assert state() == (2, "CRITICAL")
-    assert run("check", GIGAS_NAGIOS="1").out.startswith("GIGAS CRITICAL - ")
+    assert run("check", GIGAS_CHECK_NAGIOS="1").out.startswith("GIGAS CRITICAL - ")
 
 
 def test_nagios_is_given_no_0_for_what_is_not_known(run: Run, cloud: SimulatorServer) -> None:
@@ -365,7 +365,7 @@ def test_accounts_are_chosen_by_id_or_name(run: Run, cloud: SimulatorServer, con
         return {record["account_id"] for record in json.loads(outcome.out)}
 
     assert accounts() == accounts("--account", "production", "--account", "4243") == {"4242", "4243"}
-    assert accounts("--account", "production") == accounts(GIGAS_ACCOUNT="4242") == {"4242"}
+    assert accounts("--account", "production") == {"4242"}
     cloud.faults.add("status", "list_disks", account="4242", status=500)
     assert accounts("--account", "4243") == {"4243"}
     for form, status in (((), 2), (("--nagios",), 3)):

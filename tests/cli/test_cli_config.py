@@ -27,7 +27,7 @@ def test_a_valid_file_is_told_in_words(run: Run, config: str) -> None:
     assert first == f"{config}: valid"
     assert any("account 4242 (production)" in line for line in lines)
     assert sum("requests for 500 disks: about " in line for line in lines) == 2
-    assert run("config", "check", config, GIGAS_DISKS="500", **ALONE).out == outcome.out
+    assert run("config", "check", config, GIGAS_CONFIG_CHECK_DISKS="500", **ALONE).out == outcome.out
 
 
 def test_shards_show_who_reads_what(run: Run, config: str) -> None:
@@ -190,7 +190,7 @@ def test_the_bundle_is_written_out(run: Run, tmp_path: Path, command: str, suffi
 
 @pytest.mark.parametrize("command", ["dashboards", "alerts"])
 def test_labels_reach_kubernetes_objects(run: Run, tmp_path: Path, command: str) -> None:
-    """--label and GIGAS_LABEL become labels; what is no pair is refused."""
+    """--label becomes labels; what is no pair is refused."""
     outcome = run(command, str(tmp_path), "--format", "kubernetes", "--label", "team=storage")
     assert outcome.status == 0, outcome.err
     text = "".join(Path(line).read_text() for line in outcome.out.splitlines())

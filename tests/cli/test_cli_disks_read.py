@@ -98,16 +98,16 @@ def test_filters_are_the_apis(run: Run, cloud: SimulatorServer, arguments: list[
     query = next(seen.query for seen in cloud.requests.recent if seen.operation == "list_disks")
     assert {name: query[name] for name in query if name not in {"limit", "offset"}} == sent
     name, value = next(iter(sent.items()))
-    assert run("disks", "list", **{f"GIGAS_{name.upper()}": value}).out == outcome.out
+    assert run("disks", "list", **{f"GIGAS_DISKS_LIST_{name.upper()}": value}).out == outcome.out
 
 
 def test_a_filter_out_of_a_variable_is_said(run: Run) -> None:
     """Who has forgotten a variable is told that the list is not whole; who typed the filter knows."""
-    outcome = run("disks", "list", "--is-swap", GIGAS_MOUNT_POINT="/var")
-    assert outcome.err == "gigas-exporter: only a part is shown, since GIGAS_MOUNT_POINT is set\n"
-    assert run("disks", "list", "--mount-point", "/var", GIGAS_MOUNT_POINT="/srv").err == ""
-    outcome = run("disks", "backups", "10001", GIGAS_MIN_DISK_SIZE="1")
-    assert outcome.err == "gigas-exporter: only a part is shown, since GIGAS_MIN_DISK_SIZE is set\n"
+    outcome = run("disks", "list", "--is-swap", GIGAS_DISKS_LIST_MOUNT_POINT="/var")
+    assert outcome.err == "gigas-exporter: only a part is shown, since GIGAS_DISKS_LIST_MOUNT_POINT is set\n"
+    assert run("disks", "list", "--mount-point", "/var", GIGAS_DISKS_LIST_MOUNT_POINT="/srv").err == ""
+    outcome = run("disks", "backups", "10001", GIGAS_DISKS_BACKUPS_MIN_DISK_SIZE="1")
+    assert outcome.err == "gigas-exporter: only a part is shown, since GIGAS_DISKS_BACKUPS_MIN_DISK_SIZE is set\n"
 
 
 def test_nothing_found_is_said(run: Run, cloud: SimulatorServer) -> None:
@@ -122,18 +122,17 @@ def test_nothing_found_is_said(run: Run, cloud: SimulatorServer) -> None:
 
 
 def test_several_accounts_are_one_list(run: Run, cloud: SimulatorServer, config: str) -> None:
-    """All accounts of the file are listed, or the one that is chosen by id, name or variable."""
+    """All accounts of the file are listed, or the one that is chosen by id or name."""
     both = json.loads(run("disks", "list", "--config.file", config, "--output", "json", **NO_ACCOUNT).out)
     assert {each["account_id"] for each in both} == {"4242", "4243"}
     for chosen in (
         run("disks", "list", "--config.file", config, "--account", "production", "--output", "json", **NO_ACCOUNT),
-        run("disks", "list", "--account", "4242", "--output", "json", GIGAS_CONFIG_FILE=config, **NO_ACCOUNT),
-        run("disks", "list", "--output", "json", GIGAS_CONFIG_FILE=config, GIGAS_API_KEY=None),
+        run("disks", "list", "--account", "4242", "--output", "json", GIGAS_CONFIG_FILE=config, GIGAS_API_KEY=None),
     ):
         assert {each["account_id"] for each in json.loads(chosen.out)} == {"4242"}
-    missing = run("disks", "list", "--account", "9", "--config.file", config, **NO_ACCOUNT)
-    assert missing.status == 2
-    assert missing.err == "gigas-exporter: --account 9: no such account (there are: 4242 (production), 4243)\n"
+    both_given = run("disks", "list", GIGAS_CONFIG_FILE=config, GIGAS_API_KEY=None)
+    assert both_given.status == 2
+    assert "GIGAS_ACCOUNT_ID: is set together with accounts in the config file" in both_given.err
 
 
 def test_the_flag_goes_before_the_variable(run: Run, cloud: SimulatorServer) -> None:
@@ -253,17 +252,17 @@ def test_what_is_only_enrichment_is_missed_quietly(run: Run, cloud: SimulatorSer
 
 
 @pytest.mark.parametrize(
-    ("environ", "words"),
+    ("environ", "status", "words"),
     [
-        ({"GIGAS_API_KEY": "wrong"}, "does not accept the credential"),
-        ({"GIGAS_ACCOUNT_ID": "77"}, "account 77: no such account (there are: 4242 (customer-1.example))"),
-        ({"GIGAS_API_URL": "http://127.0.0.1:9"}, "list_disks: "),
+        ({"GIGAS_API_KEY": "wrong"}, 1, "does not accept the credential"),
+        ({"GIGAS_ACCOUNT_ID": "77"}, 2, "account 77: no such account (there are: 4242 (customer-1.example))"),
+        ({"GIGAS_API_URL": "http://127.0.0.1:9"}, 1, "list_disks: "),
     ],
 )
-def test_what_cannot_be_listed_is_one_line(run: Run, environ: dict[str, str], words: str) -> None:
-    """A refused key, a foreign account and a dead API each give one line and status 1."""
+def test_what_cannot_be_listed_is_one_line(run: Run, environ: dict[str, str], status: int, words: str) -> None:
+    """A refused key, a foreign account and a dead API each give one line."""
     outcome = run("disks", "list", **environ)
-    assert (outcome.status, outcome.out) == (1, "")
+    assert (outcome.status, outcome.out) == (status, "")
     assert len(outcome.err.splitlines()) == 1
     assert outcome.err.startswith("gigas-exporter: ")
     assert words in outcome.err
@@ -334,16 +333,33 @@ def test_list_finds_what_check_finds(run: Run) -> None:
     assert ["locked long"] in listed.values()
 
 
-def test_a_wrong_account_is_not_a_wrong_disk(run: Run, config: str) -> None:
-    """It is said that there is no such account, which ones there are, and which is near."""
-    outcome = run("disks", "show", "10001", "--account", "4241")
-    assert outcome.status == 1
-    assert outcome.err == (
-        "gigas-exporter: account 4241: no such account; did you mean 4242? (there are: 4242 (customer-1.example))\n"
-    )
-    named = run("disks", "list", "--account", "prodction", GIGAS_CONFIG_FILE=config, **NO_ACCOUNT)
-    assert named.status == 2
-    assert "--account prodction: no such account; did you mean production?" in named.err
+@pytest.mark.parametrize("command", [("disks", "show", "10001"), ("disks", "list"), ("check",)])
+def test_a_wrong_account_is_said_the_same_everywhere(
+    run: Run, cloud: SimulatorServer, config: str, command: tuple[str, ...]
+) -> None:
+    """It is said that there is no such account, which ones there are, and which is near: wrong usage."""
+    in_file = {"GIGAS_CONFIG_FILE": config, **NO_ACCOUNT}
+    for given, environ, words in (
+        ("4241", {}, "; did you mean 4242? (there are: 4242 (customer-1.example))"),
+        ("4241", {"GIGAS_ACCOUNT_ID": None}, "; did you mean 4242? (there are: 4242 (customer-1.example))"),
+        ("../x", {}, " (there are: 4242 (customer-1.example))"),
+        ("424", in_file, "; did you mean 4242? (there are: 4242 (production), 4243)"),
+        ("prodction", in_file, "; did you mean production? (there are: 4242 (production), 4243)"),
+    ):
+        outcome = run(*command, "--account", given, **environ)
+        assert outcome.err == f"gigas-exporter: account {given}: no such account{words}\n", given
+        assert outcome.status == 2
+
+
+@pytest.mark.parametrize("command", [("disks", "list"), ("check",)])
+def test_an_account_needs_no_variable_beside_its_credential(
+    run: Run, cloud: SimulatorServer, command: tuple[str, ...]
+) -> None:
+    """--account takes an id or a name that the credential may see, or an id that it may not list."""
+    cloud.faults.add("status", "list_accounts", status=403, count=1)
+    for given in ("4242", "4242", "customer-1.example"):
+        outcome = run(*command, "--account", given, "--output", "json", GIGAS_ACCOUNT_ID=None)
+        assert {each["account_id"] for each in json.loads(outcome.out)} == {"4242"}, given
 
 
 def test_a_list_says_what_is_not_understood(run: Run, cloud: SimulatorServer) -> None:

@@ -307,7 +307,7 @@ def test_wait_has_a_deadline(run: Run, cloud: SimulatorServer, told: Callable[[s
     cloud.world.operation_seconds = 600.0
     disk = told("stale")
     with within(10.0):
-        outcome = run("disks", "backup", disk, "--yes", GIGAS_WAIT="true", GIGAS_TIMEOUT="1s")
+        outcome = run("disks", "backup", disk, "--yes", GIGAS_DISKS_BACKUP_WAIT="true", GIGAS_DISKS_BACKUP_TIMEOUT="1s")
     assert outcome.status == 1
     last = outcome.err.splitlines()[-1]
     assert f"disk {disk} has no new backup that can be used after 1s (backup " in last

@@ -23,11 +23,12 @@ from cli.conftest import Run
 from gigas_exporter.cli import main as main_module
 from gigas_exporter.cli.main import cli
 from gigas_exporter.cli.options import SettingsOption
+from gigas_exporter.config.variables import unknown_variables
 from support.programs import account_environment, tool
 from support.simulator import SimulatorServer
 
 PROGRAM = [sys.executable, "-m", "gigas_exporter"]
-WITHOUT_VARIABLE = {"yes", "dry_run", "output", "help", "version"}
+WITHOUT_VARIABLE = {"--yes", "--dry-run", "--output"}
 
 
 def _commands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -45,24 +46,21 @@ COMMANDS = dict(_commands(cli))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_option_has_a_variable_that_its_help_names(name: str) -> None:
-    """But for --yes, --dry-run and --output, which must not be inherited unseen."""
-    command = COMMANDS[name]
-    context = click.Context(command)
-    for parameter in command.params:
-        if not isinstance(parameter, click.Option) or parameter.name == "help" or parameter.hidden:
+def test_every_option_has_the_variable_of_its_name(name: str, run: Run) -> None:
+    """A setting's is GIGAS and the flag, another's has the command between; --yes, --dry-run and --output have none."""
+    entries = re.split(r"\n(?=  -)", run(*name.split(), "--help").out)
+    helps = {names[1]: " ".join(entry.split()) for entry in entries if (names := re.match(r"  (--[\w.-]+)", entry))}
+    for option in COMMANDS[name].params:
+        if not isinstance(option, click.Option) or option.hidden:
             continue
-        record = parameter.get_help_record(context)
-        assert record is not None
-        if parameter.name in WITHOUT_VARIABLE:
-            assert parameter.envvar is None
-            assert "env" not in record[1]
-            continue
-        variable = parameter.flag.env if isinstance(parameter, SettingsOption) else parameter.envvar
-        expected = "GIGAS_ACCOUNT_ID" if parameter.name == "account" else variable
-        assert expected
-        assert str(expected).startswith("GIGAS_")
-        assert re.search(rf"env(?: var)?: {expected}\b", record[1]), record
+        flag = option.opts[0]
+        words = () if isinstance(option, SettingsOption) else name.split()
+        expected = "_".join(("GIGAS", *words, *re.split(r"[.-]", flag.lstrip("-")))).upper()
+        if flag == "--account":
+            expected = "GIGAS_ACCOUNT_ID"
+        shown = re.findall(r"env: (\w+)\]", helps[flag])
+        assert shown == ([] if flag in WITHOUT_VARIABLE else [expected]), flag
+        assert list(unknown_variables(dict.fromkeys(shown, "1"))) == [], flag
 
 
 @pytest.mark.parametrize("name", COMMANDS)

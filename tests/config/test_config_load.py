@@ -14,7 +14,7 @@ import pytest
 
 from config.conftest import without_location
 from gigas_exporter.config import FLAGS, Settings, Shard, load_settings
-from gigas_exporter.config.load import ACCOUNT_VARIABLES
+from gigas_exporter.config.variables import ACCOUNT_VARIABLES
 from gigas_exporter.decode import DecodeSettings
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.gigas.credentials import ApiKeyCredential, LoginCredential, SecretFile, TokenCredential
@@ -456,6 +456,25 @@ def test_an_unencrypted_url_elsewhere_warns() -> None:
     settings = load_settings(None, {"api.url": "http://api.gigas.com"}, ENVIRONMENT)
     assert settings.warnings == (
         "api.url: http://api.gigas.com is not encrypted, and credentials are sent to it; use https://",
+    )
+
+
+def test_a_misspelt_variable_warns() -> None:
+    """With the nearest setting and no value; not of other commands' options, nor of what Kubernetes sets."""
+    strays = {"GIGAS_POLL_INTERVALL": "60s", "GIGAS_APIKEY_FILE": "/x", "GIGAS_SECRET": "s3cret"}
+    fine = {
+        "GIGAS_DISKS_LIST_MOUNT_POINT": "/srv",
+        "GIGAS_EXPORTER_SERVICE_HOST": "10.0.0.1",
+        "GIGAS_EXPORTER_SERVICE_PORT_HTTP_METRICS": "10063",
+        "GIGAS_EXPORTER_PORT": "tcp://10.0.0.1:10063",
+        "GIGAS_API_PORT_10063_TCP_ADDR": "10.0.0.1",
+        "GIGAS_EXPORTR": " ",
+        "_GIGAS_EXPORTER_COMPLETE": "bash_source",
+    }
+    assert load_settings(None, {}, {**ENVIRONMENT, **strays, **fine}).warnings == (
+        "GIGAS_APIKEY_FILE: is set, and is no variable of a setting; did you mean GIGAS_API_KEY_FILE?",
+        "GIGAS_POLL_INTERVALL: is set, and is no variable of a setting; did you mean GIGAS_POLL_INTERVAL?",
+        "GIGAS_SECRET: is set, and is no variable of a setting",
     )
 
 

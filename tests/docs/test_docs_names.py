@@ -14,8 +14,8 @@ from docs.pages import NAMES, PAGES, ROOT, blocks_of, commands_of
 from gigas_exporter.cli.main import cli
 from gigas_exporter.config import PollSettings
 from gigas_exporter.config.flags import FLAGS
-from gigas_exporter.config.load import ACCOUNT_VARIABLES
 from gigas_exporter.config.schema import ConfigFile
+from gigas_exporter.config.variables import ACCOUNT_VARIABLES
 from gigas_exporter.formatting import format_duration
 from gigas_exporter.inventory import BackupStatuses, StalenessLimits
 
@@ -95,9 +95,9 @@ def test_variables_and_keys_exist(page: Path, commands: dict[str, click.Command]
     """Each environment variable is read by something, and each key of the configuration file is one."""
     text = page.read_text(encoding="utf-8")
     known = {flag.env for flag in FLAGS} | set(ACCOUNT_VARIABLES)
-    for command in commands.values():
-        for option in command.params:
-            known |= {option.envvar} if isinstance(option.envvar, str) else set()
+    for path, command in commands.items():
+        words = f"GIGAS{path.removeprefix('gigas-exporter')}"
+        known |= {re.sub(r"\W+", "_", words + name).upper() for each in command.params for name in each.opts}
     assert set(re.findall(r"(?<!\w)GIGAS_[A-Z_]*[A-Z]", text)) - known == set()
     sections = {name: field.annotation for name, field in ConfigFile.model_fields.items()}
     for section, key in re.findall(r"`(api|poll|web|log|backup_status)\.([a-z_]+)`", text):

@@ -6,7 +6,7 @@ Owns the choice among the accounts of the configuration, or of the API where the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
@@ -17,23 +17,25 @@ from gigas_exporter import formatting, logs
 from gigas_exporter.cli.options import QUIET, read_settings, settings_options
 from gigas_exporter.clock import Clock, SystemClock
 from gigas_exporter.config import AccountSettings, Settings
-from gigas_exporter.config.load import ACCOUNT_VARIABLES
+from gigas_exporter.config.parsers import parse_id
+from gigas_exporter.config.variables import ACCOUNT_ID, ACCOUNT_VARIABLES
 from gigas_exporter.errors import ApiError, ConfigError, GigasError
-from gigas_exporter.gigas import ReadClient
+from gigas_exporter.gigas import Credential, ReadClient
 from gigas_exporter.model import Account
 from gigas_exporter.poller.account_source import discover
 
 __all__ = [
     "AccountSelection",
+    "account_option",
     "account_options",
     "account_settings",
     "choose_account",
+    "find_accounts",
     "no_such_account",
     "select_account",
     "select_accounts",
 ]
 
-_ACCOUNT_ID: Final = "GIGAS_ACCOUNT_ID"
 _SHOWN: Final = 20
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -50,27 +52,69 @@ class AccountSelection:
 def account_options(function: _F) -> _F:
     """Add ``--account`` and the options of the API."""
     function = settings_options(("config", "api", "log"), without=("shard",), defaults=QUIET)(function)
-    return click.option(
-        "--account",
-        metavar="ACCOUNT",
-        help="The account, by id or name; needed where there are several. [env: GIGAS_ACCOUNT_ID]",
-    )(function)
+    return account_option(help="The account, by id or name; needed where there are several.")(function)
 
 
-def account_settings(account: str | None, flags: Mapping[str, Any]) -> tuple[Settings, str | None]:
-    """Return the settings and the chosen account.
+def account_option(*names: str, help: str, multiple: bool = False) -> Callable[[_F], _F]:  # noqa: A002  # as in click
+    """Return a decorator that adds ``--account``."""
+    text = f"{help} [env: {ACCOUNT_ID}]"
+    return click.option("--account", *names, metavar="ACCOUNT", multiple=multiple, help=text)
 
-    ``GIGAS_ACCOUNT_ID`` is the account itself where a variable holds its credential, else a choice among those of the
-    configuration file, as ``--account`` is.
+
+def account_settings(asked: Collection[str], flags: Mapping[str, Any]) -> Settings:
+    """Return the settings of a command with ``--account``, which goes before ``GIGAS_ACCOUNT_ID``.
+
+    Where variables hold the credential, those that it may see are the accounts to choose from.
     """
     environ = dict(os.environ)
-    if any(environ.get(name) for name in ACCOUNT_VARIABLES if name != _ACCOUNT_ID):
-        if account is not None:
-            environ[_ACCOUNT_ID] = account
-    elif flags.get("config_file") or environ.get("GIGAS_CONFIG_FILE"):
-        account = account or environ.get(_ACCOUNT_ID) or None
-        environ.pop(_ACCOUNT_ID, None)
-    return read_settings(flags, environ, defaults=QUIET), account
+    has_credential = any(environ.get(name) for name in ACCOUNT_VARIABLES if name != ACCOUNT_ID)
+    if asked and not (has_credential and set(asked) == {environ.get(ACCOUNT_ID)}):
+        environ.pop(ACCOUNT_ID, None)
+    return read_settings(flags, environ, defaults=QUIET, needs_account=not asked)
+
+
+def find_accounts(settings: Settings, asked: Collection[str]) -> tuple[AccountSettings, ...]:
+    """Return the accounts with these ids or names, each once; all where none is asked for.
+
+    Raises:
+        ConfigError: There is no such account; the message names those that there are.
+        GigasError: The accounts could not be listed.
+    """
+    if settings.discovery is None:
+        found = [each for name in asked for each in choose_account(settings.accounts, name)]
+        return tuple({each.account.id: each for each in found}.values()) if asked else settings.accounts
+    with ReadClient(settings.api, settings.discovery) as client:
+        try:
+            listed, _ = discover(client, settings.discovery)
+        except ApiError:
+            # A credential may be allowed to read an account and not to list them.
+            if not asked:
+                raise
+            listed = ()
+        if not asked:
+            return listed
+        found = []
+        for name in asked:
+            known = _matching(listed, name)
+            found += known or [_unlisted(client, settings.discovery, name, listed)]
+    return tuple({each.account.id: each for each in found}.values())
+
+
+def _unlisted(
+    client: ReadClient, credential: Credential, given: str, listed: tuple[AccountSettings, ...]
+) -> AccountSettings:
+    """Return an account that may be read though it is not listed.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    try:
+        account = Account(parse_id(given))
+    except ValueError:
+        raise _no_account(given, [each.account for each in listed]) from None
+    if listed and (error := no_such_account(client, given)) is not None:
+        raise error
+    return AccountSettings(account, credential)
 
 
 def select_accounts(account: str | None, flags: Mapping[str, Any]) -> AccountSelection:
@@ -80,19 +124,10 @@ def select_accounts(account: str | None, flags: Mapping[str, Any]) -> AccountSel
         ConfigError: The settings are wrong, or there is no such account.
         GigasError: The accounts could not be listed.
     """
-    settings, account = account_settings(account, flags)
+    asked = () if account is None else (account,)
+    settings = account_settings(asked, flags)
     logs.configure(settings.log.level, settings.log.format)
-    accounts = settings.accounts
-    if settings.discovery is not None:
-        try:
-            with ReadClient(settings.api, settings.discovery) as client:
-                accounts, _ = discover(client, settings.discovery)
-        except ApiError:
-            # A credential may be allowed to read an account and not to list them.
-            if account is None:
-                raise
-            accounts = (AccountSettings(Account(account), settings.discovery),)
-    return AccountSelection(settings, choose_account(accounts, account), SystemClock())
+    return AccountSelection(settings, find_accounts(settings, asked), SystemClock())
 
 
 def select_account(account: str | None, flags: Mapping[str, Any]) -> tuple[AccountSelection, AccountSettings]:
@@ -118,12 +153,18 @@ def choose_account(accounts: tuple[AccountSettings, ...], account: str | None) -
     """
     if account is None:
         return accounts
-    chosen = [each for each in accounts if each.account.id == account] or [
-        each for each in accounts if each.account.name == account
-    ]
+    chosen = _matching(accounts, account)
     if not chosen:
-        raise ConfigError(_no_account(f"--account {account}", account, [each.account for each in accounts]))
+        raise _no_account(account, [each.account for each in accounts])
     return tuple(chosen)
+
+
+def _matching(accounts: Iterable[AccountSettings], given: str) -> list[AccountSettings]:
+    """Return the accounts with an id, or else with a name."""
+    known = list(accounts)
+    return [each for each in known if each.account.id == given] or [
+        each for each in known if each.account.name == given
+    ]
 
 
 def no_such_account(client: ReadClient, account_id: str) -> GigasError | None:
@@ -146,14 +187,14 @@ def no_such_account(client: ReadClient, account_id: str) -> GigasError | None:
         known = []
     if any(each.id == account_id for each in known):
         return GigasError(f"account {account_id}: the API has no list of its disks (404); it may be another product")
-    return GigasError(_no_account(f"account {account_id}", account_id, known))
+    return _no_account(account_id, known)
 
 
-def _no_account(subject: str, given: str, known: Iterable[Account]) -> str:
+def _no_account(given: str, known: Iterable[Account]) -> ConfigError:
     accounts = list(known)
     names = [text for each in accounts for text in (each.id, each.name) if text]
     listed = f" (there are: {_known(accounts)})" if accounts else ""
-    return f"{subject}: no such account{formatting.did_you_mean(given, names)}{listed}"
+    return ConfigError(f"account {given}: no such account{formatting.did_you_mean(given, names)}{listed}")
 
 
 def _known(accounts: Iterable[Account]) -> str:

@@ -11,7 +11,7 @@ import click
 
 from gigas_exporter.bundle.alerts import DASHBOARD_BASE, parse_labels, remembered, write_alerts
 from gigas_exporter.bundle.dashboards import write_dashboards
-from gigas_exporter.cli.options import GroupedCommand, option
+from gigas_exporter.cli.options import GroupedCommand
 
 __all__ = ["alerts", "dashboards"]
 
@@ -23,19 +23,11 @@ def _shared_options(form: str, *, form_help: str, label_help: str) -> Callable[[
     """Return a decorator that adds what both commands take; ``form`` is the one that is not for Kubernetes."""
 
     def decorate(function: _F) -> _F:
-        function = option(
-            "--label",
-            multiple=True,
-            metavar="K=V",
-            help=f"{label_help}; may be given several times.",
+        function = click.option(
+            "--label", multiple=True, metavar="K=V", help=f"{label_help}; may be given several times."
         )(function)
-        function = option(
-            "--format",
-            "form",
-            type=click.Choice([form, "kubernetes"]),
-            default=form,
-            show_default=True,
-            help=form_help,
+        function = click.option(
+            "--format", "form", type=click.Choice([form, "kubernetes"]), default=form, show_default=True, help=form_help
         )(function)
         return click.argument("directory", type=_DIRECTORY)(function)
 
@@ -72,25 +64,17 @@ Examples:
     form_help="Rule files, or PrometheusRule objects for the Prometheus operator.",
     label_help="Another label on each alert",
 )
-@option(
+@click.option(
     "--selector", metavar="S", help="Label matchers for each selector of each expression, such as 'cluster=\"eu\"'."
 )
-@option(
-    "--runbook-base",
-    metavar="URL",
-    help="Where the runbooks are published.",
-)
-@option(
+@click.option("--runbook-base", metavar="URL", help="Where the runbooks are published.")
+@click.option(
     "--dashboard-base",
     metavar="URL",
     help="Address of Grafana; remembered in the files, as all but --format and --replace are.",
 )
-@option(
-    "--with-optional",
-    is_flag=True,
-    help="Write the optional alerts, too.",
-)
-@option("--replace", is_flag=True, help="Remove rule files of earlier versions.")
+@click.option("--with-optional", is_flag=True, help="Write the optional alerts, too.")
+@click.option("--replace", is_flag=True, help="Remove rule files of earlier versions.")
 def alerts(
     directory: Path,
     *,

@@ -12,8 +12,8 @@ from typing import Any, Final, Literal
 import click
 
 from gigas_exporter import formatting
-from gigas_exporter.cli.accounts import choose_account
-from gigas_exporter.cli.options import ONCE, QUIET, GroupedCommand, option, read_settings, settings_options
+from gigas_exporter.cli.accounts import account_option, account_settings, find_accounts
+from gigas_exporter.cli.options import ONCE, QUIET, GroupedCommand, settings_options
 from gigas_exporter.cli.output import escape_markdown, render
 from gigas_exporter.cli.poll_once import PollResult, poll_once
 from gigas_exporter.cli.progress import progress
@@ -21,9 +21,7 @@ from gigas_exporter.cli.records import DISKS, disk_record
 from gigas_exporter.cli.standard_output import failing_with
 from gigas_exporter.config import Settings
 from gigas_exporter.errors import ConfigError, GigasError
-from gigas_exporter.gigas import ReadClient
 from gigas_exporter.inventory import RESOURCES, Resource
-from gigas_exporter.poller.account_source import discover
 from gigas_exporter.report import (
     DiskReport,
     Finding,
@@ -63,16 +61,12 @@ Examples:
     show_default=True,
     help="Output format.",
 )
-@option("--all", "show_all", is_flag=True, help="Show every disk in the table, not only those that need attention.")
-@option("--quiet", is_flag=True, help="Print nothing when the exit status is 0.")
-@option(
-    "--account",
-    "accounts",
-    multiple=True,
-    metavar="ACCOUNT",
-    help="Check only this account, by id or name; repeatable.",
+@click.option(
+    "--all", "show_all", is_flag=True, help="Show every disk in the table, not only those that need attention."
 )
-@option("--nagios", is_flag=True, help="Print one line, exit as Nagios plugins do.")
+@click.option("--quiet", is_flag=True, help="Print nothing when the exit status is 0.")
+@account_option("accounts", multiple=True, help="Check only this account, by id or name; repeatable.")
+@click.option("--nagios", is_flag=True, help="Print one line, exit as Nagios plugins do.")
 @settings_options(("config", "poll", "api", "log"), defaults=QUIET, words=ONCE)
 @click.pass_context
 def check(
@@ -91,7 +85,7 @@ def check(
     The table has the disks that need attention, worst first; the other formats have every disk.
     """
     try:
-        settings = _chosen(read_settings(flags, defaults=QUIET), accounts)
+        settings = _chosen(account_settings(accounts, flags), accounts)
         result = _poll(settings, show_progress=not (nagios or quiet))
     except GigasError as error:
         if nagios:
@@ -121,14 +115,7 @@ class _UncheckedError(click.ClickException):
 
 def _chosen(settings: Settings, names: Sequence[str]) -> Settings:
     """Return the settings with the accounts that are asked for; without names with all."""
-    if not names:
-        return settings
-    known = settings.accounts
-    if settings.discovery is not None:
-        with ReadClient(settings.api, settings.discovery) as client:
-            known, _ = discover(client, settings.discovery)
-    chosen = {each.account.id: each for name in names for each in choose_account(known, name)}
-    return replace(settings, accounts=tuple(chosen.values()), discovery=None)
+    return replace(settings, accounts=find_accounts(settings, names), discovery=None) if names else settings
 
 
 def _poll(settings: Settings, *, show_progress: bool) -> PollResult:

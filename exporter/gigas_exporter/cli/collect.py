@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from gigas_exporter import formatting
-from gigas_exporter.cli.options import ONCE, QUIET, GroupedCommand, option, read_settings, settings_options
+from gigas_exporter.cli.options import ONCE, QUIET, GroupedCommand, read_settings, settings_options
 from gigas_exporter.cli.poll_once import poll_once
 from gigas_exporter.cli.standard_output import write_bytes
 from gigas_exporter.config.parsers import parse_duration
@@ -41,7 +41,7 @@ Example, from cron or a timer:
     metavar="FILE",
     help="Write to FILE atomically; - is stdout (default).",
 )
-@option(
+@click.option(
     "--interval",
     callback=_interval,
     metavar="DURATION",

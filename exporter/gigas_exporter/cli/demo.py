@@ -20,11 +20,11 @@ import click
 
 from gigas_exporter.app import ExporterApp, block_signals
 from gigas_exporter.cli.demo_prometheus import Monitoring, find_prometheus, monitoring
-from gigas_exporter.cli.options import GroupedCommand, option, read_settings, settings_options
+from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_options
 from gigas_exporter.clock import SystemClock
 from gigas_exporter.config import AccountSettings, Settings
-from gigas_exporter.config.load import ACCOUNT_VARIABLES
 from gigas_exporter.config.parsers import parse_listen_address
+from gigas_exporter.config.variables import ACCOUNT_VARIABLES
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.gigas import ApiKeyCredential, Credential, FixedSecret, LoginCredential
 from gigas_exporter.model import Account
@@ -47,7 +47,7 @@ _DEFAULTS: Final = {
 that is not pushed off the screen by every poll."""
 
 
-_option = partial(option, show_default=True)
+_option = partial(click.option, show_default=True)
 
 
 def _world_options(function: _F) -> _F:
@@ -82,13 +82,7 @@ def _world_options(function: _F) -> _F:
         _option(
             "--accounts", type=click.IntRange(1, 1000), metavar="N", default=2, help="Accounts in the simulated cloud."
         ),
-        _option(
-            "--disks",
-            type=click.IntRange(1, 100_000),
-            metavar="N",
-            default=60,
-            help="Disks over all accounts.",
-        ),
+        _option("--disks", type=click.IntRange(1, 100_000), metavar="N", default=60, help="Disks over all accounts."),
     ):
         function = decorate(function)
     return function
@@ -101,7 +95,7 @@ Then look at:
   curl http://127.0.0.1:10063/metrics
 and open http://127.0.0.1:10063/ in a browser.""",
 )
-@option(
+@click.option(
     "--with-prometheus",
     is_flag=True,
     help="Also start the Prometheus (and Alertmanager) on the PATH, with the rules and shortened times.",
@@ -140,7 +134,7 @@ Example:
   gigas-exporter simulate --disks 500 --listen 127.0.0.1:8080""",
 )
 @_world_options
-@option(
+@click.option(
     "--listen",
     metavar="ADDRESS",
     default="127.0.0.1:8063",

@@ -24,7 +24,6 @@ __all__ = [
     "Gibibytes",
     "GroupedCommand",
     "env_var_used_for",
-    "option",
     "read_settings",
     "settings_options",
 ]
@@ -40,6 +39,9 @@ QUIET: Final = {"log.level": "error"}
 """The defaults of commands whose output is for people: only what goes wrong is logged."""
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+_WITHOUT_VARIABLE: Final = frozenset({"--account", "--dry-run", "--help", "--output", "--yes"})
+"""``--account`` goes before ``GIGAS_ACCOUNT_ID``; the others must not be inherited unseen."""
 
 _CLICK_EXTRA: Final = re.compile(r"\s*\[((?:env var|default|required|[0-9]+<|x>)[^\]]*)\]$")
 _GROUP_TITLES: Final[Mapping[str, str]] = {
@@ -116,10 +118,25 @@ class FindingName(click.ParamType):  # type: ignore[type-arg]  # takes an argume
 
 
 class GroupedCommand(click.Command):
-    """A command whose help lists its options under headings, and that takes each option once."""
+    """A command whose help lists its options under headings, and that takes each option once.
+
+    Each option of its own has the variable of its name: ``GIGAS_DISKS_LIST_MOUNT_POINT`` is ``disks list
+    --mount-point``, so that a variable that is set for one command means nothing to another.
+    """
+
+    def _name_variables(self, ctx: click.Context) -> None:
+        for option in self.params:
+            name = max(option.opts, key=len)
+            if not isinstance(option, click.Option) or isinstance(option, SettingsOption):
+                continue
+            if name not in _WITHOUT_VARIABLE:
+                words = ("GIGAS", *ctx.command_path.split()[1:], name.lstrip("-"))
+                option.envvar = "_".join(words).replace("-", "_").upper()
+                option.show_envvar = True
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments; an option that is given twice and may not be repeated is wrong usage."""
+        self._name_variables(ctx)
         options = {
             name: parameter
             for parameter in self.params
@@ -169,16 +186,6 @@ def _one_style(text: str) -> str:
     return text[: match.start()] + (f" [{'; '.join(shown)}]" if shown else "")
 
 
-def option(*declarations: str, command: str = "", **attributes: Any) -> Callable[[_F], _F]:
-    """Return an option that has an environment variable: ``--mount-point`` is also ``GIGAS_MOUNT_POINT``.
-
-    ``command`` is put before the name, so that no other command reads the variable: ``GIGAS_DISKS_EDIT_MOUNT_POINT``.
-    """
-    name = f"{command} {declarations[0].partition('/')[0].lstrip('-')}".strip()
-    variable = "GIGAS_" + re.sub(r"[ -]", "_", name).upper()
-    return click.option(*declarations, envvar=variable, show_envvar=True, **attributes)
-
-
 def settings_options(
     groups: Collection[str] = tuple(_GROUP_TITLES),
     without: Collection[str] = (),
@@ -215,17 +222,19 @@ def read_settings(
     environ: Mapping[str, str] | None = None,
     *,
     defaults: Mapping[str, str] = MappingProxyType({}),
+    needs_account: bool = True,
 ) -> Settings:
     """Return the settings of flags (by parameter name), environment (by default the process') and file.
 
-    ``defaults``, by the flag's name, hold where none of them says anything.
+    ``defaults``, by the flag's name, hold where none of them says anything; ``needs_account`` as in
+    :func:`~gigas_exporter.config.load.load_settings`.
 
     Raises:
         ConfigError: They are wrong.
     """
     by_parameter = {flag.parameter: flag.name for flag in FLAGS}
     given = {by_parameter[name]: value for name, value in flags.items() if value is not None}
-    return load_settings(None, given, os.environ if environ is None else environ, defaults)
+    return load_settings(None, given, os.environ if environ is None else environ, defaults, needs_account=needs_account)
 
 
 def env_var_used_for(name: str) -> str | None:

@@ -20,6 +20,7 @@ from gigas_exporter.config.flags import FLAGS
 from gigas_exporter.config.parsers import is_loopback, parse_id
 from gigas_exporter.config.schema import ConfigFile
 from gigas_exporter.config.settings import AccountSettings, Settings, Shard
+from gigas_exporter.config.variables import ACCOUNT_ID, ACCOUNT_VARIABLES, unknown_variables
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.files import read_text
 from gigas_exporter.gigas.credentials import Credential
@@ -28,11 +29,7 @@ from gigas_exporter.policy import Match, Policy, Thresholds
 from gigas_exporter.validation_errors import ConfigProblem, problems_of
 from gigas_exporter.yaml_loader import Location, load_yaml
 
-__all__ = ["ACCOUNT_VARIABLES", "load_settings"]
-
-_ACCOUNT_ID: Final = "GIGAS_ACCOUNT_ID"
-ACCOUNT_VARIABLES: Final = (_ACCOUNT_ID, *map(env_var_for_key, CredentialSection.model_fields))
-"""The environment variables that name the one account of a set-up without accounts in a file."""
+__all__ = ["load_settings"]
 
 _NO_ACCOUNT: Final = (
     "no account to watch: set GIGAS_ACCOUNT_ID and GIGAS_API_KEY (or GIGAS_TOKEN, or GIGAS_LOGIN with GIGAS_PASSWORD),"
@@ -45,6 +42,8 @@ def load_settings(
     flags: Mapping[str, object],
     environ: Mapping[str, str],
     defaults: Mapping[str, str] = MappingProxyType({}),
+    *,
+    needs_account: bool = True,
 ) -> Settings:
     """Return the settings.
 
@@ -55,6 +54,8 @@ def load_settings(
         environ: The environment; an empty variable counts as unset.
         defaults: What holds, by the names of flags, where neither flag, environment nor file says anything, in place of
             the usual.
+        needs_account: Whether a credential in the environment needs ``GIGAS_ACCOUNT_ID``; else, and without it, the
+            accounts are those that it may see.
 
     Raises:
         ConfigError: With every problem that could be found, each with its path in the file, flag or variable.
@@ -74,7 +75,7 @@ def load_settings(
             and flag.key[1] not in getattr(file, flag.key[0]).model_fields_set
         ):
             file = _override(file, *flag.key, flag.value(defaults[flag.name]))
-    accounts, discovery = _resolve_accounts(file, environment, problems)
+    accounts, discovery = _resolve_accounts(file, environment, problems, needs_account=needs_account)
     settings = Settings(
         file=file,
         accounts=accounts,
@@ -90,7 +91,7 @@ def load_settings(
         shard=given.get("shard"),
     )
     problems.raise_any()
-    return replace(settings, warnings=tuple(_warnings(settings, problems)))
+    return replace(settings, warnings=(*_warnings(settings, problems), *unknown_variables(environment)))
 
 
 class _Problems:
@@ -177,11 +178,11 @@ def _override(file: ConfigFile, section: str, key: str, value: object) -> Config
 
 
 def _resolve_accounts(
-    file: ConfigFile, environment: Mapping[str, str], problems: _Problems
+    file: ConfigFile, environment: Mapping[str, str], problems: _Problems, *, needs_account: bool
 ) -> tuple[tuple[AccountSettings, ...], Credential | None]:
     """Return the accounts, or the credential to discover them."""
     variables = [name for name in ACCOUNT_VARIABLES if name in environment]
-    if file.accounts is not None or file.credential is not None or (file.discover and _ACCOUNT_ID in variables):
+    if file.accounts is not None or file.credential is not None or (file.discover and ACCOUNT_ID in variables):
         if variables:
             named = "accounts" if file.accounts is not None else "discover"
             problems.env_problems.append(
@@ -204,15 +205,15 @@ def _resolve_accounts(
             problems.env_problems.append(_NO_ACCOUNT)
         return (), None
     credential = _environment_credential(environment, problems)
-    if file.discover:
+    if file.discover or not (needs_account or ACCOUNT_ID in environment):
         return (), credential
-    if _ACCOUNT_ID not in environment:
-        problems.env_problems.append(f"{variables[0]}: needs {_ACCOUNT_ID} too, or discover: true in a config file")
+    if ACCOUNT_ID not in environment:
+        problems.env_problems.append(f"{variables[0]}: needs {ACCOUNT_ID} too, or discover: true in a config file")
         return (), None
     try:
-        account = Account(parse_id(environment[_ACCOUNT_ID].strip()))
+        account = Account(parse_id(environment[ACCOUNT_ID].strip()))
     except ValueError as error:
-        problems.env_problems.append(f"{_ACCOUNT_ID}: {error}")
+        problems.env_problems.append(f"{ACCOUNT_ID}: {error}")
         return (), None
     return () if credential is None else (AccountSettings(account, credential),), None
 

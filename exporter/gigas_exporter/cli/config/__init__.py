@@ -15,7 +15,7 @@ from gigas_exporter import formatting
 from gigas_exporter.cli.config.effective import effective_settings
 from gigas_exporter.cli.config.summary import describe, describe_shards, secret_of
 from gigas_exporter.cli.config.template import render_template
-from gigas_exporter.cli.options import GroupedCommand, option, read_settings, settings_options
+from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_options
 from gigas_exporter.cli.output import render_json, render_yaml
 from gigas_exporter.cli.usage import CommandGroup
 from gigas_exporter.config import Settings, load_settings
@@ -41,7 +41,7 @@ Example:
   gigas-exporter config check gigas-exporter.yml --disks 500""",
 )
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@option(
+@click.option(
     "--disks",
     type=click.IntRange(min=1),
     metavar="N",
@@ -49,7 +49,7 @@ Example:
     show_default=True,
     help="Size of the fleet for which the API requests an hour are worked out.",
 )
-@option(
+@click.option(
     "--shards",
     type=click.IntRange(min=1),
     metavar="N",

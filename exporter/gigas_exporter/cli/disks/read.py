@@ -19,7 +19,7 @@ from gigas_exporter.cli.accounts import (
 from gigas_exporter.cli.disks.accounts import get_disk, report_disks, warn
 from gigas_exporter.cli.disks.machines import NoMachineError, find_machine
 from gigas_exporter.cli.disks.raw import RawItems
-from gigas_exporter.cli.options import FindingName, Gibibytes, GroupedCommand, env_var_used_for, option
+from gigas_exporter.cli.options import FindingName, Gibibytes, GroupedCommand, env_var_used_for
 from gigas_exporter.cli.output import Format, Table, render
 from gigas_exporter.cli.progress import progress
 from gigas_exporter.cli.records import BACKUPS, DISKS, backup_record, disk_record
@@ -50,25 +50,13 @@ Examples:
   gigas-exporter disks list --virtual-machine-id 501
   gigas-exporter disks list --mount-point /srv --output json""",
 )
-@option("--data-store-id", metavar="ID", help="Only disks on this data store.")
-@option(
-    "--virtual-machine-id",
-    metavar="VM",
-    help="Only disks of this virtual machine, by id or name.",
-)
-@option("--is-swap/--no-is-swap", default=None, help="Only swap disks, or only others.")
-@option(
-    "--mount-point",
-    metavar="TEXT",
-    help="Only disks whose mount point contains TEXT.",
-)
-@option("--data-store-group-id", metavar="ID", help="Only disks in this group of data stores.")
-@option(
-    "--primary/--no-primary",
-    default=None,
-    help="Only first disks of a machine, or only others.",
-)
-@option(
+@click.option("--data-store-id", metavar="ID", help="Only disks on this data store.")
+@click.option("--virtual-machine-id", metavar="VM", help="Only disks of this virtual machine, by id or name.")
+@click.option("--is-swap/--no-is-swap", default=None, help="Only swap disks, or only others.")
+@click.option("--mount-point", metavar="TEXT", help="Only disks whose mount point contains TEXT.")
+@click.option("--data-store-group-id", metavar="ID", help="Only disks in this group of data stores.")
+@click.option("--primary/--no-primary", default=None, help="Only first disks of a machine, or only others.")
+@click.option(
     "--finding",
     "findings",
     type=FindingName(),
@@ -207,7 +195,7 @@ def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
 
 @click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks backups --account 4242 17")
 @click.argument("disk")
-@option("--min-disk-size", type=Gibibytes(), help="Only backups of at least this disk size.")
+@click.option("--min-disk-size", type=Gibibytes(), help="Only backups of at least this disk size.")
 @output_option
 @account_options
 def backups(disk: str, min_disk_size: float | None, output: Format, account: str | None, **flags: Any) -> None:

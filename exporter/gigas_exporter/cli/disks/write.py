@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, Final, TypeVar
 
 import click
@@ -12,7 +11,7 @@ from gigas_exporter.cli.accounts import account_options
 from gigas_exporter.cli.disks.change import Change, Plan
 from gigas_exporter.cli.disks.machines import find_machine
 from gigas_exporter.cli.disks.wait import wait_for_backup
-from gigas_exporter.cli.options import Gibibytes, GroupedCommand, env_var_used_for, option
+from gigas_exporter.cli.options import Gibibytes, GroupedCommand, env_var_used_for
 from gigas_exporter.config.parsers import parse_duration
 from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import ReadClient
@@ -32,10 +31,6 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _GIB: Final = 2**30
 _DATA_LOSS_WARNING: Final = "ALL DATA ON THIS DISK WILL BE LOST."
 _EDITED: Final = ("disk_size", "virtual_machine_id", "autobackup", "mount_point", "add_to_linux_fstab", "force_reboot")
-
-# GIGAS_MOUNT_POINT, left in a shell to narrow ``disks list``, must not become a change of the next disk edited.
-_edit_option = partial(option, command="disks edit")
-_template_option = partial(option, command="disks template")
 
 
 def _change_options(function: _F) -> _F:
@@ -62,8 +57,8 @@ def _describe_value(name: str, value: object) -> str:
 
 
 @click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks backup --account 4242 17 --wait")
-@option("--wait", is_flag=True, help="Follow it until the new backup can be used.")
-@option("--timeout", default="2h", show_default=True, metavar="DURATION", help="How long --wait waits.")
+@click.option("--wait", is_flag=True, help="Follow it until the new backup can be used.")
+@click.option("--timeout", default="2h", show_default=True, metavar="DURATION", help="How long --wait waits.")
 @_change_options
 def backup(disk: str, wait: bool, timeout: str, account: str | None, **options: Any) -> None:
     """Make a backup of DISK."""
@@ -105,8 +100,8 @@ def backup(disk: str, wait: bool, timeout: str, account: str | None, **options: 
     cls=GroupedCommand,
     epilog="\b\nExample:\n  gigas-exporter disks template --account 4242 17 --label base --console-id 3",
 )
-@_template_option("--label", required=True, help="The template's name.")
-@_template_option("--console-id", required=True, metavar="ID", help="The API's console_id.")
+@click.option("--label", required=True, help="The template's name.")
+@click.option("--console-id", required=True, metavar="ID", help="The API's console_id.")
 @_change_options
 def template(disk: str, label: str, console_id: str, account: str | None, **options: Any) -> None:
     """Make a template of DISK."""
@@ -126,18 +121,14 @@ Examples:
   gigas-exporter disks edit --account 4242 17 --autobackup
   gigas-exporter disks edit --account 4242 17 --size 40 --force-reboot""",
 )
-@_edit_option("--size", "disk_size", type=Gibibytes(), help="New size.")
-@_edit_option("--virtual-machine-id", metavar="VM", help="Attach it to this machine, by id or name.")
-@_edit_option("--autobackup/--no-autobackup", default=None, help="Whether the platform backs it up.")
-@_edit_option("--mount-point", metavar="TEXT", help="Where it is mounted.")
-@_edit_option(
+@click.option("--size", "disk_size", type=Gibibytes(), help="New size.")
+@click.option("--virtual-machine-id", metavar="VM", help="Attach it to this machine, by id or name.")
+@click.option("--autobackup/--no-autobackup", default=None, help="Whether the platform backs it up.")
+@click.option("--mount-point", metavar="TEXT", help="Where it is mounted.")
+@click.option(
     "--add-to-linux-fstab/--no-add-to-linux-fstab", default=None, help="Whether it gets a line in /etc/fstab."
 )
-@_edit_option(
-    "--force-reboot/--no-force-reboot",
-    default=None,
-    help="Whether the machine may be rebooted for it.",
-)
+@click.option("--force-reboot/--no-force-reboot", default=None, help="Whether the machine may be rebooted for it.")
 @_change_options
 def edit(disk: str, account: str | None, **options: Any) -> None:
     """Change DISK."""

@@ -20,6 +20,7 @@ from gigas_exporter.cli.progress import progress
 from gigas_exporter.clock import Clock, SystemClock
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.gigas import DEFAULT_URL, Credential, LoginStates, ReadClient
+from gigas_exporter.model import Account
 
 __all__ = ["probe"]
 
@@ -51,10 +52,11 @@ def probe(ctx: click.Context, /, output: Literal["text", "json"], account: str |
     Reads each list once. The report has no names, ids, addresses or other personal values, so that it can be
     published: types and forms of fields, counts, status words, and the setting to change.
     """
-    settings, chosen = account_settings(account, flags)
+    asked = () if account is None else (account,)
+    settings = account_settings(asked, flags)
     logs.configure(settings.log.level, settings.log.format)
     with progress("reading the API's lists") as show:
-        document, status = _probe(settings, chosen, SystemClock(), show)
+        document, status = _probe(settings, account, SystemClock(), show)
     click.echo(render_json(document) if output == "json" else render_text(document), nl=False)
     ctx.exit(status)
 
@@ -76,6 +78,8 @@ def _probe(
         reading = _read_accounts(settings, settings.discovery, clock)
         document["accounts_list"], problems = describe_list(reading, None, settings, clock.wall())
         accounts = tuple(AccountSettings(each, settings.discovery) for each in reading.decoded_items)
+        if account is not None and not accounts:  # it may be allowed to read an account and not to list them
+            accounts = (AccountSettings(Account(account), settings.discovery),)
     accounts = choose_account(accounts, account)
     states = LoginStates()
     probes = [

@@ -1,0 +1,42 @@
+"""Which variables of the environment look like settings and are none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from gigas_exporter.config.accounts import CredentialSection
+from gigas_exporter.config.field_types import env_var_for_key
+from gigas_exporter.config.flags import FLAGS
+from gigas_exporter.formatting import nearest
+
+__all__ = ["ACCOUNT_ID", "ACCOUNT_VARIABLES", "unknown_variables"]
+
+ACCOUNT_ID: Final = "GIGAS_ACCOUNT_ID"
+ACCOUNT_VARIABLES: Final = (ACCOUNT_ID, *map(env_var_for_key, CredentialSection.model_fields))
+"""The environment variables that name the one account of a set-up without accounts in a file."""
+
+_PREFIX: Final = "GIGAS_"
+_KNOWN: Final = frozenset({*ACCOUNT_VARIABLES, *(flag.env for flag in FLAGS)})
+_OF_A_COMMAND: Final = re.compile(
+    r"GIGAS_(ALERTS|CHECK|COLLECT|CONFIG_CHECK|DASHBOARDS|DEMO|DISKS_[A-Z]+|SIMULATE)_[A-Z]"
+)
+_OF_A_KUBERNETES_SERVICE: Final = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_(TCP|UDP|SCTP)(_.*)?)")
+_LINK: Final = re.compile(r"(tcp|udp|sctp)://")
+_SIMILAR: Final = 0.7
+
+
+def unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield a warning for each variable that may be a misspelt setting; no value is shown.
+
+    Options of other commands, and what Kubernetes sets for services with such a name, are none.
+    """
+    settings = [name.removeprefix(_PREFIX) for name in sorted(_KNOWN)]
+    for name in sorted(environ):
+        is_ours = name.startswith(_PREFIX) and name not in _KNOWN and not _OF_A_COMMAND.match(name)
+        is_link = name.endswith("_PORT") and _LINK.match(environ[name])
+        if is_ours and not is_link and not _OF_A_KUBERNETES_SERVICE.fullmatch(name):
+            near = nearest(name.removeprefix(_PREFIX), settings, _SIMILAR)
+            hint = "" if near is None else f"; did you mean {_PREFIX}{near}?"
+            yield f"{name}: is set, and is no variable of a setting{hint}"
