@@ -95,7 +95,7 @@ def test_filters_are_the_apis(run: Run, cloud: SimulatorServer, arguments: list[
     """Each filter goes to the API under its name, and by its environment variable as well."""
     outcome = run("disks", "list", *arguments)
     assert outcome.status == 0
-    query = next(seen.query for seen in cloud.requests.recent if seen.operation == "list_disks")
+    query = next(seen.query for seen in cloud.recent if seen.operation == "list_disks")
     assert {name: query[name] for name in query if name not in {"limit", "offset"}} == sent
     name, value = next(iter(sent.items()))
     assert run("disks", "list", **{f"GIGAS_DISKS_LIST_{name.upper()}": value}).out == outcome.out

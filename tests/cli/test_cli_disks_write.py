@@ -40,7 +40,7 @@ CHANGES: dict[str, tuple[list[str], str, str, dict[str, Any] | None]] = {
 
 def sent(cloud: SimulatorServer) -> list[tuple[str, str, int]]:
     """Return method, path and status of the changes that the cloud was asked for."""
-    return [(each.method, each.path, each.status) for each in cloud.requests.recent if each.method != "GET"]
+    return [(each.method, each.path, each.status) for each in cloud.recent if each.method != "GET"]
 
 
 @pytest.mark.parametrize("command", CHANGES)
@@ -217,7 +217,7 @@ def test_wrong_use_is_status_2(run: Run, cloud: SimulatorServer, arguments: list
     assert outcome.status == 2
     assert words in outcome.err
     assert len(outcome.err.splitlines()) == 1
-    assert cloud.requests.total == 0
+    assert cloud.requests.total() == 0
 
 
 def test_programs_get_the_answer(run: Run, told: Callable[[str], str]) -> None:

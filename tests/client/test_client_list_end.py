@@ -56,10 +56,10 @@ class Lists:
 
     def disks(self, machine: str | None = None) -> tuple[int, int]:
         """Return how many disks were found, and by how many requests."""
-        before = self._cloud.requests.total
+        before = self._cloud.requests.total()
         return len(
             self.client.list_disks(ACCOUNT, virtual_machine_id=machine).items
-        ), self._cloud.requests.total - before
+        ), self._cloud.requests.total() - before
 
 
 @pytest.fixture
@@ -197,10 +197,10 @@ def test_a_walk_that_does_not_fit_looks_behind_again(
     assert lists.disks() == (DISKS, 5)
     assert lists.disks() == (DISKS, 4)
     cloud.faults.add("moving_items", "list_disks", size=-1)
-    before = cloud.requests.total
+    before = cloud.requests.total()
     with pytest.raises(IncompleteError, match="repeat items"):
         lists.client.list_disks(ACCOUNT)
-    assert cloud.requests.total - before == 4 + 5
+    assert cloud.requests.total() - before == 4 + 5
 
 
 def test_the_end_of_a_list_of_an_account_that_is_forgotten_meanwhile_is_not_kept(
@@ -211,7 +211,7 @@ def test_the_end_of_a_list_of_an_account_that_is_forgotten_meanwhile_is_not_kept
     stop = threading.Event()
 
     def forget_at_the_look_behind() -> None:
-        if cloud.requests.total == 5:
+        if cloud.requests.total() == 5:
             stop.set()
             lists.client.forget(ACCOUNT)
 

@@ -224,7 +224,7 @@ def test_commands_can_be_interrupted(
     arguments = ["disks", "list"] if command == "disks" else [command]
     line = [sys.executable, "-m", "gigas_exporter", *arguments, "--api.timeout=60s"]
     with running(line, tmp_path, account_environment(cloud)) as process:
-        await_true(lambda: cloud.requests.total)
+        await_true(cloud.requests.total)
         with within(AT_MOST_SECONDS):
             status = process.end(number)
     assert status in {130, 143, -signal.SIGTERM}

@@ -27,7 +27,7 @@ def assert_refused(done: subprocess.CompletedProcess[str], cloud: SimulatorServe
     assert "Traceback" not in done.stderr
     for word in words:
         assert word in done.stderr
-    assert cloud.requests.total == 0
+    assert cloud.requests.total() == 0
 
 
 def test_a_port_in_use(run: Run, cloud: SimulatorServer) -> None:

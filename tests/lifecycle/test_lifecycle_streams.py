@@ -74,7 +74,7 @@ def test_other_commands_end_by_the_signal(tmp_path: Path, cloud: SimulatorServer
     cloud.faults.add("hang")
     command = [sys.executable, "-m", "gigas_exporter", "check", "--api.timeout=60s"]
     with subprocess.Popen(command, env=account_environment(cloud), cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
-        await_true(lambda: cloud.requests.total)
+        await_true(cloud.requests.total)
         process.terminate()
         assert process.wait(allowed(5)) == -signal.SIGTERM
 

@@ -44,7 +44,7 @@ def test_auto_takes_the_sweep_where_it_is(server: SimulatorServer, watch: Watch)
     watching = watch(interval=60.0)
     await_true(lambda: len(summaries(watching)) == 24)
     none = [disk_id for disk_id, usable in summaries(watching).items() if not usable]
-    asked = {seen.path.split("/")[4] for seen in server.requests.recent if seen.operation == "list_disk_backups"}
+    asked = {seen.path.split("/")[4] for seen in server.recent if seen.operation == "list_disk_backups"}
     assert asked <= set(none)
 
 
@@ -170,7 +170,7 @@ def test_disks_without_a_backup_are_asked_for_in_turn(
     assert server.requests["list_disk_backups"] == 5
     required = {each for each, asked in watching.inventory().requirements.items() if asked.required}
     await_true(lambda: required <= set(summaries(watching)))
-    asked = [seen.path.split("/")[4] for seen in server.requests.recent if seen.operation == "list_disk_backups"]
+    asked = [seen.path.split("/")[4] for seen in server.recent if seen.operation == "list_disk_backups"]
     assert set(asked) == required
     assert max(Counter(asked).values()) <= 2  # a request may have been tried again
 
@@ -183,9 +183,9 @@ def test_disks_that_fail_are_asked_last_the_next_time(server: SimulatorServer, w
     await_true(lambda: watching.inventory().backups and watching.inventory().backups.failed_disks)  # type: ignore[union-attr]
     (failed,) = watching.inventory().backups.failed_disks  # type: ignore[union-attr]
     polls = watching.observed.ended("backups")
-    server.requests.clear()
+    server.journal.clear()
     await_true(lambda: watching.observed.ended("backups") > polls)
-    asked = [seen.path for seen in server.requests.recent if seen.operation == "list_disk_backups"][:24]
+    asked = [seen.path for seen in server.recent if seen.operation == "list_disk_backups"][:24]
     assert f"/disk/{failed}/" in asked[-1]
 
 
@@ -194,7 +194,7 @@ def test_more_disks_than_an_interval_holds_are_read_in_turn(server: SimulatorSer
     api = {"max_concurrency": 1, "max_requests_per_second": 4.0}
     watching = watch(settings_for(server, api=api, backups_source="disk", interval=60.0, backups_interval=1.0))
     await_true(lambda: len(summaries(watching)) == 24)
-    asked = [seen.path for seen in server.requests.recent if seen.operation == "list_disk_backups"]
+    asked = [seen.path for seen in server.recent if seen.operation == "list_disk_backups"]
     assert len(set(asked[:24])) >= 23  # the end of a poll may cut off one, which is asked again
     assert watching.observed.ended("backups") > 1
 

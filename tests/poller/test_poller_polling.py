@@ -27,7 +27,7 @@ def test_the_first_polls_start_at_once(server: SimulatorServer, watch: Watch) ->
     assert watching.disks() == {disk.id for disk in server.world.disks(ACCOUNT)}
     assert inventory.machines is not None
     assert set(inventory.machines.machines) == {machine.id for machine in server.world.machines(ACCOUNT)}
-    assert {seen.operation for seen in server.requests.recent} == {
+    assert {seen.operation for seen in server.recent} == {
         "list_disks",
         "list_virtual_machines",
         "list_backups",
@@ -199,7 +199,7 @@ def test_stopping_in_the_middle_of_a_poll_is_quick_and_publishes_nothing(server:
     server.faults.add("hang")
     settings = settings_for(server, api={"timeout_seconds": 60.0}, interval=60.0)
     watching = watch(settings)
-    await_true(lambda: server.requests.total)
+    await_true(server.requests.total)
     with within(2.0):
         watching.service.stop()
     assert watching.inventory().outcomes == {}

@@ -94,8 +94,8 @@ def test_a_failed_discovery_later_on_forgets_nothing(accounts: SimulatorServer, 
     await_true(lambda: watching.service.not_ready() is None)
     await_true(lambda: watching.observed.discoveries)
     assert set(watching.observed.discoveries) == {True}
-    fault = accounts.faults.add("html", "list_accounts")
-    await_true(lambda: accounts.faults.hits(fault) >= 2)
+    accounts.faults.add("html", "list_accounts")
+    await_true(lambda: accounts.faults.listing()[-1]["struck"] >= 2)
     assert watching.accounts() == set(accounts.world.account_ids)
     assert watching.observed.discoveries[-1] is False
 
@@ -121,9 +121,9 @@ def test_a_list_of_accounts_that_the_end_breaks_off_is_no_failure(
     accounts: SimulatorServer, watch: Watch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing is said of it, as of any other poll that a reload or the end breaks off."""
-    fault = accounts.faults.add("hang", "list_accounts")
+    accounts.faults.add("hang", "list_accounts")
     watching = watch(discovering(accounts))
-    await_true(lambda: accounts.faults.hits(fault))
+    await_true(lambda: accounts.faults.listing()[-1]["struck"])
     watching.service.stop()
     assert [record.getMessage() for record in caplog.records] == []
 

@@ -41,7 +41,7 @@ _MAY_IMPORT: dict[str, set[str]] = {
     "report": {"backup_summary", "formatting", "inventory", "model", "policy"},
     "statuspage": {"clock", "errors", "formatting", "inventory", "model", "policy", "report", "web"},
     "bundle": {"errors", "files", "yaml_loader"},
-    "simulator": {"clock", "errors", "model"},
+    "simulator": {"formatting", "model"},
     "memory": set(),
     "app": {
         "clock",

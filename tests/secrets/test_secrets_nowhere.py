@@ -185,8 +185,8 @@ def leaks_of_serving(directory: Path, cloud: SimulatorServer, kind: str) -> set[
             for fault, parameters in group:
                 cloud.faults.add(fault, "*", probability=0.5, **parameters)
             cloud.world.revoke_tokens()
-            requested = cloud.requests.total
-            await_true(lambda requested=requested: cloud.requests.total >= requested + 8)  # type: ignore[misc]
+            requested = cloud.requests.total()
+            await_true(lambda requested=requested: cloud.requests.total() >= requested + 8)  # type: ignore[misc]
             secrets.update(secrets_of(cloud))
             outputs += pages(served)
         if kind == "api_key":  # what the web server refuses does not depend on the API's credential

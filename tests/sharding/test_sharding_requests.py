@@ -37,5 +37,5 @@ def test_the_estimate_bounds_what_a_cycle_asks_for(source: str) -> None:
             watching.service.stop()
         assert all(failure is None for _, _, failure in watching.observed.polls)
         expected = estimate.total("account" if source == "account" else "disk") / 6
-        assert cloud.requests.total <= expected
-        assert cloud.requests.total >= 0.75 * expected
+        assert cloud.requests.total() <= expected
+        assert cloud.requests.total() >= 0.75 * expected

@@ -77,13 +77,6 @@ def test_a_bad_login_is_refused(call: Any, body: bytes, status: int) -> None:
     assert call("POST", "/token", data=body).status_code == status
 
 
-def test_a_second_factor_keeps_the_password_out(call: Any, world: SimulatedCloud) -> None:
-    """A user with two-factor authentication needs an API key."""
-    world.access.main.two_factor = True
-    assert _login(call, login=world.login, password=world.password).status_code == 401
-    assert _status(call, f"Bearer {world.api_key}") == 200
-
-
 def test_a_user_sees_the_own_accounts_only(call: Any, world: SimulatedCloud) -> None:
     """One account's credential lists that account, gets 403 for another's and 404 for one that is not."""
     user = world.credentials("4243")

@@ -240,7 +240,7 @@ def test_what_is_set_by_hand_outlives_an_operation(call: Any, world: SimulatedCl
 @pytest.mark.parametrize(
     ("fields", "error"),
     [
-        ({"colour": "red"}, KeyError),
+        ({"colour": "red"}, ValueError),
         ({"virtual_machine_id": "1"}, KeyError),
         ({"virtual_machine_id": []}, ValueError),
         ({"error": "yes"}, ValueError),
@@ -271,22 +271,18 @@ def test_levers_check_what_they_are_given(
 def test_levers_check_what_they_make_of_backups(call: Any, world: SimulatedCloud, fields: dict[str, Any]) -> None:
     """A date, size or status that no answer could spell is an error, and the backups can be listed as before."""
     before = world.backups("4242")
-    with pytest.raises(ValueError, match=f"{next(iter(fields))}: .* does not fit"):
+    with pytest.raises(ValueError, match=next(iter(fields))):
         world.make_backup("10001", **fields)
-    with pytest.raises(ValueError, match="does not fit"):
-        world.change_backup(before[0].id, **fields)
     assert world.backups("4242") == before
     assert len(call.items("/account/4242/backups")) == len(before)
 
 
 def test_unknown_ids_are_key_errors(world: SimulatedCloud) -> None:
     """Each lever names what it does not find."""
-    for use in (world.disk, world.disks, world.remove_backup, world.remove_backups, world.delete_disk, world.machines):
+    for use in (world.disk, world.disks, world.remove_backups, world.delete_disk, world.machines):
         for wrong in ("1", "none"):
             with pytest.raises(KeyError):
                 use(wrong)
-    with pytest.raises(KeyError, match="colour"):
-        world.change_backup(world.backups("4242")[0].id, colour="red")
 
 
 def test_disks_are_added_and_taken_away(call: Any, world: SimulatedCloud) -> None:
@@ -304,20 +300,11 @@ def test_disks_are_added_and_taken_away(call: Any, world: SimulatedCloud) -> Non
     assert not any(backup.disk_id == disk.id for backup in world.backups("4242"))
 
 
-def test_backups_are_made_changed_and_taken_away_by_hand(world: SimulatedCloud, clock: Any) -> None:
-    """Each backup can be made with any date, status and size, changed, and removed, scheduled ones too."""
+def test_backups_are_made_and_taken_away_by_hand(world: SimulatedCloud, clock: Any) -> None:
+    """A backup can be made with any date, status and size; all can be removed, and the next comes on schedule."""
     made = world.make_backup("10001", created_at=clock() - 60, status="odd", size=None)
     assert made in world.backups("4242", "10001")
     assert (made.date_created, made.status, made.size_bytes, made.backup_type) == (clock() - 60, "odd", None, "gigas")
-    changed = world.change_backup(made.id, status="completed", size=2048, locked=True)
-    assert (changed.status, changed.size_bytes, changed.locked) == ("completed", 2048, True)
-    assert world.change_backup(made.id, size=None).size_bytes is None
-    scheduled = world.backups("4242", "10001")[-1]
-    assert scheduled.backup_type == "gigas-automatic"
-    world.change_backup(scheduled.id, created_at=1234)
-    assert next(b.date_created for b in world.backups("4242", "10001") if b.id == scheduled.id) == 1234
-    world.remove_backup(scheduled.id)
-    assert scheduled.id not in {backup.id for backup in world.backups("4242", "10001")}
     world.remove_backups("10001")
     assert world.backups("4242", "10001") == ()
     clock.advance(DAY + HOUR)
@@ -351,21 +338,16 @@ def test_autobackup_stops_and_begins_again(world: SimulatedCloud, clock: Any) ->
     assert clock() - (after[-1].date_created or 0) == HOUR
 
 
-def test_a_backup_under_way_stays_with_its_schedule(clock: Any) -> None:
-    """Changing other backups of a disk lets the one that is being made be completed; it cannot be changed itself."""
+def test_a_backup_under_way_goes_with_the_others(clock: Any) -> None:
+    """A scheduled backup that is being made does not outlive the removal of all, or autobackup switched off."""
     world = SimulatedCloud(seed=1, disks=1, clock=clock, eventful=False)
     disk_id = world.disks("4242")[0].id
-    clock.now = (_of(world, disk_id)[-1].date_created or 0) + DAY + 1
-    oldest, *_, running = _of(world, disk_id)
-    with pytest.raises(KeyError):
-        world.change_backup(running.id, status="odd")
-    world.remove_backup(oldest.id)
-    assert _of(world, disk_id)[-1] == running
-    clock.advance(HOUR)
-    assert (_of(world, disk_id)[-1].id, _of(world, disk_id)[-1].status) == (running.id, "completed")
-    clock.advance(DAY - HOUR)
-    world.remove_backups(disk_id)
-    assert _of(world, disk_id) == ()
+    for end in (world.remove_backups, lambda disk_id: world.change_disk(disk_id, autobackup=False)):
+        clock.now = (_of(world, disk_id)[-1].date_created or 0) + DAY + 1
+        assert _of(world, disk_id)[-1].locked
+        end(disk_id)
+        assert not any(backup.locked for backup in _of(world, disk_id))
+        clock.advance(DAY)
 
 
 def test_a_platform_keeps_as_many_backups_as_it_is_told(clock: Any) -> None:

@@ -24,37 +24,21 @@ def test_one_connection_serves_many_requests(call: Any) -> None:
     """A kept connection is used again, also after an error, and requests are counted by operation."""
     for path in (DISKS, DISKS, "/account/4242/backups", "/nowhere", "/account/1/disks"):
         call.get(path)
-    requests_seen = call.server.requests
-    assert requests_seen.connections == 1
-    assert requests_seen.counts == {"list_disks": 3, "list_backups": 1, "unknown": 1}
-    assert (requests_seen["list_disks"], requests_seen["get_disk"], requests_seen.total) == (3, 0, 5)
-    assert requests_seen.statuses["list_disks", 404] == 1
-
-
-def test_requests_are_remembered_without_secrets(call: Any, world: SimulatedCloud) -> None:
-    """The journal has path, query, status and time of each request, and no credential."""
-    call.get(DISKS, limit=5)
-    call("POST", "/token", json={"login": world.login, "password": world.password})
-    first, last = call.server.requests.recent
-    assert (first.operation, first.account, first.method, first.path) == ("list_disks", "4242", "GET", DISKS)
-    assert (first.query, first.status, first.at, first.connection) == ({"limit": "5"}, 200, world.now(), 1)
-    assert last.operation == "create_token"
-    assert not any(secret in repr((first, last)) for secret in world.secrets)
-    call.server.requests.clear()
-    assert (call.server.requests.total, call.server.requests.recent) == (0, ())
+    assert call.server.connections == 1
+    assert call.server.requests == {"list_disks": 3, "list_backups": 1, "unknown": 1}
+    assert [seen.status for seen in call.server.recent] == [200, 200, 200, 404, 404]
 
 
 def test_many_clients_are_served_at_once(call: Any) -> None:
-    """Requests of many connections are answered side by side, and the most at once is known."""
-    call.server.faults.add("latency", seconds=0.1)
-    with ThreadPoolExecutor(16) as pool:
+    """Requests of many connections are answered side by side."""
+    call.server.faults.add("latency", seconds=0.2)
+    with within(1.6), ThreadPoolExecutor(16) as pool:
         headers = {"Authorization": f"Bearer {call.server.world.api_key}"}
         answers = list(
             pool.map(lambda _: requests.get(call.server.url + DISKS, headers=headers, timeout=5).status_code, range(16))
         )
     assert answers == [200] * 16
-    assert 1 < call.server.requests.peak <= 16
-    assert call.server.requests.connections == 16
+    assert call.server.connections == 16
 
 
 def test_levers_may_be_pulled_while_others_read(serve: Any) -> None:
@@ -97,19 +81,12 @@ def _exchange(address: tuple[str, int], request: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("head", "status"),
-    [
-        ("Content-Length: many", 400),
-        ("Content-Length: -1", 400),
-        ("Content-Length: 99999999999999999999", 413),
-        ("Content-Length: 2000000", 413),
-        ("Transfer-Encoding: chunked", 411),
-    ],
+    "head", ["Content-Length: many", "Content-Length: -1", "Content-Length: 2000000", "Transfer-Encoding: chunked"]
 )
-def test_a_body_that_cannot_be_read_is_refused(call: Any, head: str, status: int) -> None:
+def test_a_body_that_cannot_be_read_is_refused(call: Any, head: str) -> None:
     """Lengths that are none, too large or missing end the connection with a status."""
     answer = _exchange(call.server.address, f"POST /token HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode())
-    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"Connection: close" in answer
 
 
@@ -156,7 +133,7 @@ def test_a_closed_server_leaves_nothing_behind(world: SimulatedCloud) -> None:
     """Closing ends threads and idle connections, and can be done twice."""
     before = threading.active_count()
     with SimulatorServer(world) as server, socket.create_connection(server.address, timeout=5) as idle:
-        while not server.requests.connections:
+        while not server.connections:
             time.sleep(0.01)
         server.close()
         assert idle.recv(1) == b""
@@ -176,22 +153,20 @@ def test_a_server_listens_where_it_is_told(world: SimulatedCloud) -> None:
         assert requests.get(server.url + "/_sim/state", timeout=5).status_code == 200
 
 
-def test_the_description_has_commands_that_work(call: Any, world: SimulatedCloud) -> None:
-    """What is printed for people names the credentials, and its URLs are there."""
-    text = describe(world, call.server.url)
-    assert all(
-        word in text for word in (world.api_key, world.login, world.password, "4242, 4243", "every 1 d", "stale")
-    )
+def test_the_description_has_commands_that_work(call: Any, serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is printed for people names the credentials, and its URLs are there; levers on loopback only."""
+    world, text = call.server.world, describe(call.server)
+    assert all(word in text for word in (world.api_key, world.login, world.password, "4242, 4243", "every 1d", "stale"))
     urls = {word.strip("'") for word in text.split() if word.strip("'").startswith("http") and "faults" not in word}
     for url in urls - {call.server.url, call.server.url + ":"}:
         if not url.endswith((":", "token")):
-            assert call.get(url.removeprefix(call.server.url)).status_code in {200, 404, 405}
+            assert call.get(url.removeprefix(call.server.url)).status_code in {200, 404}
     assert "/_sim/" in text
-    assert "/_sim/" in describe(world, "http://localhost:8063")
-    assert not any("/_sim/" in describe(world, f"http://{host}:8063") for host in ("0.0.0.0", "simulator"))
-    assert "DISK_ID" in describe(SimulatedCloud(disks=0), call.server.url)
-    assert "every 24 min" in describe(SimulatedCloud(disks=1, speed=60), call.server.url)
-    assert "every 0.864 s" in describe(SimulatedCloud(disks=1, speed=100_000), call.server.url)
+    monkeypatch.setattr(call.server, "control", None)
+    assert "/_sim/" not in describe(call.server)
+    assert call.get("/_sim/state").status_code == 404
+    assert "DISK_ID" in describe(serve(SimulatedCloud(disks=0)).server)
+    assert "every 24m" in describe(serve(SimulatedCloud(disks=1, speed=60)).server)
 
 
 def test_a_hundred_thousand_disks_are_made_and_served_in_time(serve: Any, clock: Any) -> None:

@@ -145,4 +145,4 @@ def test_writes_to_what_is_not_there_are_refused(call: Any) -> None:
     assert call("DELETE", "/account/4242/disk/10021").status_code == 404
     assert call("POST", "/account/4242/disk/5/backup").status_code == 404
     assert call("PUT", DISK, data=b"{").status_code == 400
-    assert call("PATCH", DISK).status_code == 405
+    assert call("PATCH", DISK).status_code == 404

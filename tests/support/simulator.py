@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import struct
@@ -10,9 +11,9 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
-from gigas_exporter.simulator import KINDS, Faults, RequestLog
+from gigas_exporter.simulator import KINDS
 from gigas_exporter.simulator import SimulatorServer as ShippedServer
 from gigas_exporter.simulator.api import MatchedRoute
 from gigas_exporter.simulator.faults import Fault, FaultKind
@@ -60,51 +61,37 @@ class LoggedRequest:
 
     Attributes:
         status: 0 when nothing was answered.
-        at: UNIX seconds of the world's clock.
-        connection: Number of the connection that it came over.
     """
 
     operation: str
-    account: str | None
     method: str
     path: str
     query: Mapping[str, str]
     status: int
-    at: float
-    connection: int
-
-
-class _Log(RequestLog):
-    """Keeps the last requests, too, without anything secret."""
-
-    def __init__(self, server: SimulatorServer) -> None:
-        super().__init__()
-        self._server = server
-        self._recent: deque[LoggedRequest] = deque(maxlen=_KEPT)
-
-    def note(self, call: MatchedRoute, request: SimRequest, status: int, connection: int) -> None:
-        """Count and keep a request."""
-        super().note(call, request, status, connection)
-        kept = (call.operation, call.account, request.method, request.path, request.query, status)
-        self._recent.append(LoggedRequest(*kept, at=self._server.world.now(), connection=connection))
-
-    def clear(self) -> None:
-        """Set all to nothing."""
-        super().clear()
-        self._recent.clear()
-
-    @property
-    def recent(self) -> tuple[LoggedRequest, ...]:
-        """The last requests that were decided on, oldest first."""
-        return tuple(self._recent)
 
 
 class _Handler(SimulatorHandler):
     """Does what the faults of tests say."""
 
-    served: SimulatorServer
+    @property
+    def served(self) -> SimulatorServer:
+        """The server with what tests add to it."""
+        return cast(SimulatorServer, super().served)
+
+    def setup(self) -> None:
+        """Count the connection."""
+        super().setup()
+        with self.served.counting:
+            self.served.connections += 1
 
     def respond(self, call: MatchedRoute, request: SimRequest, hits: Mapping[int, Fault]) -> SimResponse | None:
+        """Return the response and remember the request, without anything secret."""
+        response = self._respond(call, request, hits)
+        status = 0 if response is None else response.status
+        self.served.journal.append(LoggedRequest(call.operation, request.method, request.path, request.query, status))
+        return response
+
+    def _respond(self, call: MatchedRoute, request: SimRequest, hits: Mapping[int, Fault]) -> SimResponse | None:
         """Return the response, its body corrupted; ``None`` for a reset."""
         if any(fault.kind == "reset" for fault in hits.values()):
             # Closed here and now: the base class would shut it down first, and so send an end before the reset.
@@ -166,18 +153,25 @@ class _Handler(SimulatorHandler):
         unframed = "truncated_unframed" in fault
         if unframed or "truncated" in fault:
             self.close_connection = True
-            self.wfile.write(self.head(response, framed=not unframed) + response.body[: len(response.body) // 2])
-        elif drip is None:
-            super().send(response, faults)
+            self.send_head(response, framed=not unframed)
+            self.wfile.write(response.body[: len(response.body) // 2])
+        elif drip is not None:
+            self._drip(response, drip.seconds, whole="drip_headers" in fault)
         else:
-            head = self.head(response)
-            whole = b"" if drip.kind == "drip_headers" else head
-            self.wfile.write(whole)
-            for byte in (head + response.body).removeprefix(whole):
-                if self.served.closing.wait(drip.parameters["seconds"]):
-                    self.close_connection = True
-                    return
-                self.wfile.write(bytes([byte]))
+            super().send(response, faults)
+
+    def _drip(self, response: SimResponse, seconds: float, *, whole: bool) -> None:
+        """Send a response byte by byte, its head only where that is of the whole."""
+        sent, self.wfile = self.wfile, io.BytesIO()
+        self.send_head(response)
+        head, self.wfile = self.wfile.getvalue(), sent
+        if not whole:
+            self.connection.sendall(head)
+        for byte in (head if whole else b"") + response.body:
+            if self.served.closing.wait(seconds):
+                self.close_connection = True
+                return
+            self.connection.sendall(bytes([byte]))
 
 
 def _page_of(request: SimRequest) -> tuple[int, int]:
@@ -218,19 +212,20 @@ class SimulatorServer(ShippedServer):
 
     Attributes:
         creating_token: Held while a token is made, whose life a fault may change.
+        connections: How many were accepted.
+        journal: Holds :attr:`recent`.
     """
 
     handler = _Handler
-    requests: _Log
+    kinds = FAULT_KINDS
 
     def __init__(self, *arguments: object, **named: object) -> None:
         self.creating_token = threading.Lock()
+        self.connections = 0
+        self.journal: deque[LoggedRequest] = deque(maxlen=_KEPT)
         super().__init__(*arguments, **named)  # type: ignore[arg-type]
 
-    def make_faults(self) -> Faults:
-        """Return no faults, of all kinds."""
-        return Faults(self.world.seed, FAULT_KINDS)
-
-    def make_log(self) -> _Log:
-        """Return an empty log."""
-        return _Log(self)
+    @property
+    def recent(self) -> tuple[LoggedRequest, ...]:
+        """The last requests that were decided on, oldest first."""
+        return tuple(self.journal)

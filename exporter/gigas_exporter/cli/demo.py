@@ -154,7 +154,7 @@ def simulate(listen: str, **fleet: Any) -> None:
     except OSError as error:
         raise ConfigError(f"cannot listen on {listen}: {error.strerror} (--listen takes another)") from None
     with simulator:
-        click.echo(describe(world, simulator.url))
+        click.echo(describe(simulator))
         signal.sigwait({signal.SIGTERM, signal.SIGINT})
 
 

@@ -21,13 +21,13 @@
 Where the documentation of the API leaves something open, accounts differ: in the types of booleans, ids and dates
 (``style``), and in the status for a locked disk, 409 or 422.
 
-Only the commands ``demo`` and ``simulate`` and tests import it; of the exporter it imports the model alone.
+Only the commands ``demo`` and ``simulate`` and tests import it; of the exporter it imports the model and the formatting
+of values.
 """
 
 from gigas_exporter.simulator.cloud import SimulatedCloud
 from gigas_exporter.simulator.faults import KINDS, Faults
 from gigas_exporter.simulator.json_encoding import STYLES
-from gigas_exporter.simulator.request_log import RequestLog
 from gigas_exporter.simulator.server import SimulatorServer
 from gigas_exporter.simulator.usage import describe
 
@@ -35,7 +35,6 @@ __all__ = [
     "KINDS",
     "STYLES",
     "Faults",
-    "RequestLog",
     "SimulatedCloud",
     "SimulatorServer",
     "describe",

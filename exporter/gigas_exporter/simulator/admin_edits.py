@@ -5,109 +5,76 @@ Every value is checked before anything is changed, so that what is stored can al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from gigas_exporter.simulator.records import KIBIBYTE, AccountRecord, BackupRecord, DiskRecord
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from gigas_exporter.simulator.records import AccountRecord, DiskRecord
 from gigas_exporter.simulator.state import CloudState
 
-__all__ = ["change_backup", "change_disk", "check_backup", "check_disk", "machine_of", "number_of"]
+__all__ = ["change_disk", "check_backup", "check_disk", "number_of"]
 
 # What can be encoded: dates have a year of four digits, and a disk's bytes stay below 2^63.
-_LATEST_MOMENT = 250_000_000_000
-_LARGEST_GB = 1 << 32
-_LARGEST_BACKUP_BYTES = 1 << 62
-
-_Fits = Callable[[object], bool]
+_Timestamp = Annotated[float, Field(ge=0, le=250_000_000_000), AfterValidator(int)]
 
 
-def _flag(value: object) -> bool:
-    return isinstance(value, bool)
+class _Fields(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
-def _text(value: object) -> bool:
-    return isinstance(value, str)
+class _Disk(_Fields):
+    """Fields of a disk; their names are those of its record, the aliases those of the API."""
+
+    error: bool = False
+    locked: bool = False
+    is_swap: bool = False
+    autobackup: bool = False
+    fstab: bool = Field(default=False, alias="add_to_linux_fstab")
+    status: str = ""
+    mount_point: str | None = None
+    size_gb: Annotated[float, Field(ge=0, le=1 << 32), AfterValidator(int)] = Field(default=0, alias="disk_size")
+    created_at: _Timestamp = 0
+    updated_at: _Timestamp = 0
+    machine: int | str | None = Field(default=None, alias="virtual_machine_id")
 
 
-def _up_to(largest: int) -> _Fits:
-    return lambda value: isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= largest
+class _Backup(_Fields):
+    status: str
+    created_at: _Timestamp = 0
+    size: Annotated[float, Field(ge=0, le=1 << 62)] | None
 
 
-def _or_none(fits: _Fits) -> _Fits:
-    return lambda value: value is None or fits(value)
+def check_disk(account: AccountRecord, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields of a disk of the account by the names of its record.
 
-
-_timestamp = _up_to(_LATEST_MOMENT)
-_DISK: Mapping[str, _Fits] = {
-    **dict.fromkeys(("error", "locked", "is_swap", "autobackup", "add_to_linux_fstab"), _flag),
-    "status": _text,
-    "mount_point": _or_none(_text),
-    "disk_size": _up_to(_LARGEST_GB),
-    "created_at": _timestamp,
-    "updated_at": _timestamp,
-    "virtual_machine_id": _or_none(lambda value: isinstance(value, int | str)),
-}
-_BACKUP: Mapping[str, _Fits] = {
-    "status": _text,
-    "created_at": _timestamp,
-    "size": _or_none(_up_to(_LARGEST_BACKUP_BYTES)),
-    "locked": _flag,
-}
-_ATTRIBUTES = {name: name for name in ("error", "locked", "is_swap", "status", "mount_point")} | {
-    "add_to_linux_fstab": "fstab"
-}
-_NUMBERS = {"disk_size": "size_gb", "created_at": "created_at", "updated_at": "updated_at"}
-
-
-def check_disk(account: AccountRecord, fields: Mapping[str, Any]) -> None:
-    """Raise unless these are fields of a disk of the account, with values that fit them."""
-    _check("disk", _DISK, fields)
-    if "virtual_machine_id" in fields:
-        machine_of(account, fields["virtual_machine_id"])
+    Raises:
+        KeyError: The account has no such virtual machine.
+        ValueError: There is no such field, or a value does not fit.
+    """
+    changed = _Disk.model_validate(fields).model_dump(exclude_unset=True)
+    if changed.get("machine") is not None:
+        changed["machine"] = account.machines[number_of(changed["machine"])].number
+    return changed
 
 
 def change_disk(state: CloudState, disk: DiskRecord, fields: Mapping[str, Any]) -> None:
     """Set fields of a disk; either all are set, or none is and an error says why."""
-    check_disk(disk.account, fields)
-    if "virtual_machine_id" in fields:
-        disk.machine = machine_of(disk.account, fields["virtual_machine_id"])
+    changed = check_disk(disk.account, fields)
+    state.switch_autobackup(disk, on=changed.pop("autobackup", disk.autobackup))
     disk.touch(state.now)
-    for name, value in fields.items():
-        if name == "autobackup":
-            state.switch_autobackup(disk, on=value)
-        elif name in _NUMBERS:
-            setattr(disk, _NUMBERS[name], int(value))
-        elif name in _ATTRIBUTES:
-            setattr(disk, _ATTRIBUTES[name], value)
-    if {"locked", "status"} & set(fields):
+    for name, value in changed.items():
+        setattr(disk, name, value)
+    if {"locked", "status"} & set(changed):
         disk.operation = 0
 
 
 def check_backup(fields: Mapping[str, Any]) -> None:
     """Raise unless these are valid fields of a backup."""
-    _check("backup", _BACKUP, fields)
+    _Backup.model_validate(fields)
 
 
-def change_backup(backup: BackupRecord, fields: Mapping[str, Any]) -> None:
-    """Set fields of a backup; either all are set, or none is and an error says why."""
-    check_backup(fields)
-    backup.status = fields.get("status", backup.status)
-    backup.created_at = int(fields.get("created_at", backup.created_at))
-    backup.locked = fields.get("locked", backup.locked)
-    if "size" in fields:
-        backup.size_kb = None if fields["size"] is None else int(fields["size"]) // KIBIBYTE
-
-
-def _check(kind: str, known: Mapping[str, _Fits], fields: Mapping[str, Any]) -> None:
-    for name, value in fields.items():
-        if name not in known:
-            raise KeyError(f"no field of a {kind}: {name}")
-        if not known[name](value):
-            shown = value if isinstance(value, int | float) else f"a {type(value).__name__}"
-            raise ValueError(f"{name}: {shown} does not fit")
-
-
-def number_of(text: str) -> int:
+def number_of(text: str | int) -> int:
     """Return an id as a number.
 
     Raises:
@@ -117,8 +84,3 @@ def number_of(text: str) -> int:
         return int(text)
     except ValueError:
         raise KeyError(text) from None
-
-
-def machine_of(account: AccountRecord, machine_id: str | None) -> int | None:
-    """Return the number of a machine of the account, ``None`` for no machine."""
-    return None if machine_id is None else account.machines[number_of(machine_id)].number

@@ -20,6 +20,7 @@ from gigas_exporter.simulator.json_encoding import (
     encode_backup,
     encode_disk,
     encode_machine,
+    encoding_for,
 )
 from gigas_exporter.simulator.paging import Rows, page
 from gigas_exporter.simulator.records import AccountRecord, BackupRecord, DiskRecord
@@ -46,8 +47,6 @@ _ROUTES: tuple[tuple[str, str, str], ...] = (
 )
 _COMPILED = tuple((method, re.compile(pattern), operation) for method, pattern, operation in _ROUTES)
 
-UNKNOWN = "unknown"
-
 
 @dataclass(frozen=True, slots=True)
 class MatchedRoute:
@@ -57,21 +56,15 @@ class MatchedRoute:
     account: str | None = None
     disk: str | None = None
     backup: str | None = None
-    allowed: tuple[str, ...] = ()
 
 
 def identify(method: str, path: str) -> MatchedRoute:
-    """Return the route of a request; ``allowed`` has the other methods of an unknown one's path."""
-    allowed = []
+    """Return the route of a request."""
     for known_method, pattern, operation in _COMPILED:
-        match = pattern.fullmatch(path)
-        if match is None:
-            continue
-        if known_method == method:
-            ids = match.groupdict()
-            return MatchedRoute(operation, ids.get("account"), ids.get("disk"), ids.get("backup"))
-        allowed.append(known_method)
-    return MatchedRoute(UNKNOWN, allowed=tuple(allowed))
+        match = pattern.fullmatch(path) if method == known_method else None
+        if match is not None:
+            return MatchedRoute(operation, **match.groupdict())
+    return MatchedRoute("unknown")
 
 
 class Api:
@@ -79,6 +72,7 @@ class Api:
 
     def __init__(self, world: SimulatedCloud) -> None:
         self._world = world
+        self._spells_as_text = itertools.cycle((True, False)).__next__
         self._readers: dict[str, Callable[[CloudState, AccountRecord, MatchedRoute, SimRequest], SimResponse]] = {
             "list_disks": self._list_disks,
             "get_disk": self._get_disk,
@@ -97,11 +91,7 @@ class Api:
             return refusal.answer
 
     def _answer(self, state: CloudState, call: MatchedRoute, request: SimRequest) -> SimResponse:
-        if call.operation == UNKNOWN:
-            if call.allowed:
-                raise SimError(
-                    HTTPStatus.METHOD_NOT_ALLOWED, "method not allowed", (("Allow", ", ".join(call.allowed)),)
-                )
+        if call.operation == "unknown":
             raise SimError(HTTPStatus.NOT_FOUND, "no such resource")
         if call.operation == "create_token":
             return self._create_token(request)
@@ -126,22 +116,21 @@ class Api:
             raise SimError(HTTPStatus.UNPROCESSABLE_ENTITY, "login and password are mandatory")
         access = self._world.access
         user = access.login(login, password)
-        if user is None or user.two_factor:
-            raise SimError(HTTPStatus.UNAUTHORIZED, "wrong login or password, or a second factor is needed")
-        life = self._world.token_life_seconds
-        token = access.issue(user, self._world.now(), life, readonly=readonly in {True, "1", "true"})
-        expires: object = int(token.expires_at)
-        body = {"token": token.token, "expires": expires if token.number % 2 else str(expires)}
-        if token.number % 2 == 0:
-            body |= {"refresh_token": token.refresh_token, "refresh_expires": int(token.refresh_expires_at)}
-        return json_response(body)
+        if user is None:
+            raise SimError(HTTPStatus.UNAUTHORIZED, "wrong login or password")
+        expires_at = self._world.now() + self._world.token_life_seconds
+        token, expires = access.issue(user, expires_at, readonly=readonly in {True, "1", "true"}), int(expires_at)
+        # The documentation has both spellings, and fields that nobody needs.
+        if self._spells_as_text():
+            return json_response({"token": token, "expires": str(expires), "refresh_token": f"refresh-{token}"})
+        return json_response({"token": token, "expires": expires})
 
     def _page(self, rows: Rows, request: SimRequest) -> SimResponse:
         return page(rows, request, self._world.default_limit, self._world.max_limit)
 
     def _list_accounts(self, state: CloudState, principal: Principal, request: SimRequest) -> SimResponse:
         items = [
-            encode_account(account, self._world.encoding_for(account.position, account.number))
+            encode_account(account, encoding_for(self._world.style, account.position, account.number))
             for account in state.accounts.values()
             if str(account.number) in principal.account_ids
         ]
@@ -149,11 +138,11 @@ class Api:
 
     def _encode_disk(self, disk: DiskRecord) -> bytes:
         if disk.encoded is None:
-            disk.encoded = dump(encode_disk(disk, self._world.encoding_for(disk.account.position, disk.number)))
+            disk.encoded = dump(encode_disk(disk, encoding_for(self._world.style, disk.account.position, disk.number)))
         return disk.encoded
 
     def _encode_backup(self, disk: DiskRecord, backup: BackupRecord) -> Json:
-        return encode_backup(disk, backup, self._world.encoding_for(disk.account.position, backup.number))
+        return encode_backup(disk, backup, encoding_for(self._world.style, disk.account.position, backup.number))
 
     def _list_disks(
         self, state: CloudState, account: AccountRecord, _call: MatchedRoute, request: SimRequest
@@ -172,11 +161,10 @@ class Api:
         self, state: CloudState, account: AccountRecord, call: MatchedRoute, request: SimRequest
     ) -> SimResponse:
         disk = _disk(account, call.disk)
-        large_enough = disk.size_gb >= (request.number("min_disk_size", 0) or 0)
-        return self._page(self._backup_rows(state, [disk] if large_enough else []), request)
+        disks = [disk] if disk.size_gb >= (request.number("min_disk_size") or 0) else []
+        return self._page(self._backup_rows(state, disks, state.cumulative_counts(disks)), request)
 
-    def _backup_rows(self, state: CloudState, disks: list[DiskRecord]) -> Rows:
-        ends = state.cumulative_counts(disks)
+    def _backup_rows(self, state: CloudState, disks: list[DiskRecord], ends: list[int]) -> Rows:
 
         def part(begin: int, end: int) -> bytes:
             return dump_items(self._encode_backup(*found) for found in state.slice_of(disks, ends, begin, end))
@@ -187,23 +175,16 @@ class Api:
         self, state: CloudState, account: AccountRecord, _call: MatchedRoute, request: SimRequest
     ) -> SimResponse:
         locked = request.flag("locked")
-        if locked is not None:
+        if {"min_disk_size", "disk_id", "operating_system", "operating_system_distro", "locked"} & set(request.query):
             found = [
                 self._encode_backup(disk, backup)
                 for disk in _filtered_backup_disks(state.ordered(account), request)
                 for backup in state.backups_of(disk)
-                if backup.locked == locked
+                if locked in {None, backup.locked}
             ]
             rows = Rows(len(found), lambda begin, end: dump_items(found[begin:end]))
-        elif {"min_disk_size", "disk_id", "operating_system", "operating_system_distro"} & set(request.query):
-            rows = self._backup_rows(state, _filtered_backup_disks(state.ordered(account), request))
         else:
-            rows = Rows(
-                state.backup_count(account),
-                lambda begin, end: dump_items(
-                    self._encode_backup(*row) for row in state.backup_slice(account, begin, end)
-                ),
-            )
+            rows = self._backup_rows(state, state.ordered(account), state.backup_ends(account))
         return self._page(rows, request)
 
     def _get_backup(
@@ -220,7 +201,7 @@ class Api:
         def part(begin: int, end: int) -> bytes:
             machines = itertools.islice(account.machines.values(), begin, end)
             return dump_items(
-                encode_machine(vm, self._world.encoding_for(account.position, vm.number)) for vm in machines
+                encode_machine(vm, encoding_for(self._world.style, account.position, vm.number)) for vm in machines
             )
 
         return self._page(Rows(len(account.machines), part), request)

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from gigas_exporter.model import Backup, Disk, VirtualMachine
-from gigas_exporter.simulator.admin_edits import change_backup, change_disk, check_backup, check_disk, number_of
+from gigas_exporter.simulator.admin_edits import change_disk, check_backup, check_disk, number_of
 from gigas_exporter.simulator.credentials import Credentials, DemoCredential
 from gigas_exporter.simulator.fleet import CANARY
-from gigas_exporter.simulator.json_encoding import STYLES, Style, encoding_for
-from gigas_exporter.simulator.records import KIBIBYTE, AccountRecord, BackupRecord, DiskRecord
+from gigas_exporter.simulator.json_encoding import STYLES
+from gigas_exporter.simulator.records import KIBIBYTE, AccountRecord, DiskRecord
 from gigas_exporter.simulator.schedule import RETENTION, Timeline
 from gigas_exporter.simulator.state import CloudState
 
@@ -94,10 +94,6 @@ class SimulatedCloud:
         """Return the UNIX seconds of its clock."""
         return self._clock()
 
-    def encoding_for(self, account_position: int, item: int) -> Style:
-        """Return how an item is encoded."""
-        return encoding_for(self.style, account_position, item)
-
     # Credentials
 
     @property
@@ -125,11 +121,10 @@ class SimulatedCloud:
         users = self.access.users
         return (CANARY, *(user.api_key for user in users), *(user.password for user in users))
 
-    def issue_token(self, *, readonly: bool = False, life_seconds: float | None = None) -> str:
+    def issue_token(self, life_seconds: float = 1800) -> str:
         """Return a session token for every account, as if the main user had logged in."""
-        life = self.token_life_seconds if life_seconds is None else life_seconds
         with self._lock:
-            return self.access.issue(self.access.main, self._clock(), life, readonly=readonly).token
+            return self.access.issue(self.access.main, self._clock() + life_seconds, readonly=False)
 
     def revoke_tokens(self) -> None:
         """End every session at once."""
@@ -198,8 +193,8 @@ class SimulatedCloud:
         A ``locked`` or ``status`` that is set stays when an operation in the background ends.
 
         Raises:
-            KeyError: There is no such disk, machine or field.
-            ValueError: The value does not fit the field.
+            KeyError: There is no such disk or machine.
+            ValueError: There is no such field, or the value does not fit it.
         """
         with self.state() as state:
             disk = _disk(state, disk_id)
@@ -218,39 +213,14 @@ class SimulatedCloud:
         """Make a backup, by default now; ``size`` in bytes. Those made by hand are not rotated."""
         with self.state() as state:
             disk = _disk(state, disk_id)
-            given = {} if created_at is None else {"created_at": created_at}
-            check_backup({**given, "status": status, "size": size})
+            check_backup({"created_at": created_at or 0, "status": status, "size": size})
             size_kb = None if size is None else int(size) // KIBIBYTE
             return disk.backup_model(state.new_backup(disk, created_at, status, size_kb, automatic=automatic))
 
     def remove_backups(self, disk_id: str) -> None:
         """Delete all backups of a disk; its schedule goes on."""
         with self.state() as state:
-            disk = _disk(state, disk_id)
-            state.materialized(disk).clear()
-            state.drop_unfinished(disk)
-
-    def remove_backup(self, backup_id: str) -> None:
-        """Delete one backup."""
-        with self.state() as state:
-            disk, backup = _backup(state, backup_id)
-            state.materialized(disk).remove(backup)
-
-    def change_backup(self, backup_id: str, **fields: Any) -> Backup:
-        """Set fields of a backup.
-
-        Args:
-            backup_id: The backup.
-            fields: ``status``, ``created_at`` (UNIX seconds), ``size`` (bytes) or ``locked``.
-
-        Raises:
-            KeyError: There is no such backup or field, or the backup is still being made.
-            ValueError: The value does not fit the field.
-        """
-        with self.state() as state:
-            disk, backup = _backup(state, backup_id)
-            change_backup(backup, fields)
-            return disk.backup_model(backup)
+            state.remove_backups(_disk(state, disk_id))
 
 
 def _account(state: CloudState, account_id: str) -> AccountRecord:
@@ -259,15 +229,3 @@ def _account(state: CloudState, account_id: str) -> AccountRecord:
 
 def _disk(state: CloudState, disk_id: str) -> DiskRecord:
     return state.disks[number_of(disk_id)]
-
-
-def _backup(state: CloudState, backup_id: str) -> tuple[DiskRecord, BackupRecord]:
-    number = number_of(backup_id)
-    for account in state.accounts.values():
-        found = state.find_backup(account, number)
-        if found is not None:
-            disk = found[0]
-            for backup in state.materialized(disk):
-                if backup.number == number:
-                    return disk, backup
-    raise KeyError(backup_id)

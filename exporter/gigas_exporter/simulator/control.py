@@ -5,93 +5,86 @@ Bodies and responses are JSON with the names of :class:`.SimulatedCloud`: dates 
 ======  ============================  ==========================================================================
 GET     /_sim/                        what there is
 GET     /_sim/state                   what is true, in one form; ``?account=4242`` for one account
-GET     /_sim/requests                counts by operation and by status, connections, the most at once
+GET     /_sim/requests                counts of the API's requests by operation
 DELETE  /_sim/requests                set them to 0
 GET     /_sim/faults                  the active faults, how often each struck, and every kind
 POST    /_sim/faults                  ``{"kind": "status", "operation": "list_*", "status": 503, "count": 2}``
-DELETE  /_sim/faults[/<number>]       end all, or one
+DELETE  /_sim/faults                  end all
 POST    /_sim/disks                   make a disk: ``{"account_id": "4242", "mount_point": "/srv", "size_gb": 20}``
 POST    /_sim/disks/<id>              ``{"error": true, "locked": false, "virtual_machine_id": null, ...}``
 DELETE  /_sim/disks/<id>              delete it
 POST    /_sim/disks/<id>/backups      ``{"age_seconds": 3600}`` or ``{"created_at": ..., "status": "failed"}``
 DELETE  /_sim/disks/<id>/backups      delete all its backups
-POST    /_sim/backups/<id>            ``{"created_at": ..., "status": ..., "size": ...}``
-DELETE  /_sim/backups/<id>            delete it
-DELETE  /_sim/tokens                  end every session
 ======  ============================  ==========================================================================
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
+from pydantic import ValidationError
+
 from gigas_exporter.model import Backup, Disk, VirtualMachine
 from gigas_exporter.simulator.cloud import SimulatedCloud
 from gigas_exporter.simulator.faults import Faults
-from gigas_exporter.simulator.http import SimError, SimRequest, SimResponse, json_response
-from gigas_exporter.simulator.request_log import RequestLog
+from gigas_exporter.simulator.http import SimError, SimRequest, SimResponse, describe_error, json_response
 
 __all__ = ["CONTROL_PATH", "Control"]
 
 CONTROL_PATH = "/_sim/"
-_PLAIN_TEXT = "text/plain; charset=utf-8"
 
 Fields = dict[str, Any]
 
-_OF_READING = frozenset({"missing", "status_is_error", "status_type", "unknown"})
-"""Fields of the model that say how it was decoded."""
 
-
-def _fields(item: Disk | Backup | VirtualMachine) -> dict[str, Any]:
-    return {name: value for name, value in asdict(item).items() if name not in _OF_READING}
+def _fields(item: Disk | Backup | VirtualMachine) -> Fields:
+    """Return what is true of it, without the model's fields that say how it was decoded."""
+    decoded = {"missing", "status_is_error", "status_type", "unknown"}
+    return {name: value for name, value in asdict(item).items() if name not in decoded}
 
 
 class Control:
     """Answers requests under ``/_sim/``."""
 
-    def __init__(self, world: SimulatedCloud, faults: Faults, log: RequestLog) -> None:
-        self._world, self._faults, self._log = world, faults, log
-        number = r"(\d{1,18})"
+    def __init__(self, world: SimulatedCloud, faults: Faults, requests: Counter[str]) -> None:
+        self._world, self._faults = world, faults
+        disk = r"disks/(\d{1,18})"
+        page = SimResponse(HTTPStatus.OK, (__doc__ or "").encode(), content_type="text/plain; charset=utf-8")
         routes: tuple[tuple[str, str, Callable[..., object]], ...] = (
-            ("GET", "", lambda _: SimResponse(HTTPStatus.OK, (__doc__ or "").encode(), content_type=_PLAIN_TEXT)),
+            ("GET", "", lambda _: page),
             ("GET", "state", self._state),
-            ("GET", "requests", self._requests),
-            ("DELETE", "requests", lambda _: log.clear()),
+            ("GET", "requests", lambda _: {"total": requests.total(), "operations": dict(requests)}),
+            ("DELETE", "requests", lambda _: requests.clear()),
             ("GET", "faults", self._list_faults),
             ("POST", "faults", lambda request: _created({"id": faults.add(**request.fields())})),
             ("DELETE", "faults", lambda _: faults.clear()),
-            ("DELETE", f"faults/{number}", lambda _, fault: faults.remove(int(fault))),
             ("POST", "disks", lambda request: _created(_fields(world.add_disk(**request.fields())))),
-            ("POST", f"disks/{number}", lambda request, disk: _fields(world.change_disk(disk, **request.fields()))),
-            ("DELETE", f"disks/{number}", lambda _, disk: world.delete_disk(disk)),
-            ("POST", f"disks/{number}/backups", self._make_backup),
-            ("DELETE", f"disks/{number}/backups", lambda _, disk: world.remove_backups(disk)),
-            (
-                *("POST", f"backups/{number}"),
-                lambda request, backup: _fields(world.change_backup(backup, **request.fields())),
-            ),
-            ("DELETE", f"backups/{number}", lambda _, backup: world.remove_backup(backup)),
-            ("DELETE", "tokens", lambda _: world.revoke_tokens()),
+            ("POST", disk, lambda request, disk_id: _fields(world.change_disk(disk_id, **request.fields()))),
+            ("DELETE", disk, lambda _, disk_id: world.delete_disk(disk_id)),
+            ("POST", f"{disk}/backups", self._make_backup),
+            ("DELETE", f"{disk}/backups", lambda _, disk_id: world.remove_backups(disk_id)),
         )
         self._routes = tuple((method, re.compile(pattern), handler) for method, pattern, handler in routes)
 
     def answer(self, request: SimRequest) -> SimResponse:
-        """Answer a request; an unknown id, field or path is a 404, a value that does not fit a 422."""
+        """Answer a request; an unknown id or path is a 404, a field or value that does not fit a 422."""
         path = request.path.removeprefix(CONTROL_PATH)
-        matches = [(method, pattern.fullmatch(path), handler) for method, pattern, handler in self._routes]
-        found = {method: (match, handler) for method, match, handler in matches if match is not None}
-        if request.method not in found:
-            status = HTTPStatus.METHOD_NOT_ALLOWED if found else HTTPStatus.NOT_FOUND
-            return SimError(status, status.phrase).answer
-        match, handler = found[request.method]
+        found = (
+            (handler, pattern.fullmatch(path)) for method, pattern, handler in self._routes if method == request.method
+        )
+        handler, match = next(((handler, match) for handler, match in found if match is not None), (None, None))
+        if handler is None or match is None:
+            return SimError(HTTPStatus.NOT_FOUND, "no such resource").answer
         try:
             return _response(handler(request, *match.groups()))
         except KeyError as error:
             return SimError(HTTPStatus.NOT_FOUND, f"not known: {error.args[0]}").answer
+        except ValidationError as error:
+            return SimError(HTTPStatus.UNPROCESSABLE_ENTITY, describe_error(error)).answer
         except (ValueError, TypeError) as error:
             # Of Python's message about arguments, the name of the function means nothing to a client.
             return SimError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error).rpartition("() ")[2]).answer
@@ -113,19 +106,6 @@ class Control:
         ]
         facts = {"now": world.now(), "start": world.start, "speed": world.speed, "seed": world.seed}
         return {**facts, "scenarios": dict(world.scenarios), "accounts": accounts}
-
-    def _requests(self, _request: SimRequest) -> Fields:
-        log = self._log
-        statuses: dict[str, dict[str, int]] = {}
-        for (operation, status), count in sorted(log.statuses.items()):
-            statuses.setdefault(operation, {})[str(status)] = count
-        return {
-            "total": log.total,
-            "operations": dict(log.counts),
-            "statuses": statuses,
-            "connections": log.connections,
-            "peak": log.peak,
-        }
 
     def _list_faults(self, _request: SimRequest) -> Fields:
         kinds = {name: kind.description for name, kind in self._faults.kinds.items()}

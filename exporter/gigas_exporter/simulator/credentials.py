@@ -10,7 +10,7 @@ import hmac
 import itertools
 from dataclasses import dataclass, field
 
-__all__ = ["Credentials", "DemoCredential", "Principal", "TokenAnswer"]
+__all__ = ["Credentials", "DemoCredential", "Principal"]
 
 
 @dataclass(slots=True)
@@ -19,14 +19,12 @@ class DemoCredential:
 
     Attributes:
         account_ids: The accounts that the user sees.
-        two_factor: Whether a login needs a second factor, and so fails.
     """
 
     login: str
     account_ids: tuple[str, ...]
     api_key: str = field(repr=False)
     password: str = field(repr=False)
-    two_factor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +33,6 @@ class Principal:
 
     account_ids: tuple[str, ...]
     readonly: bool
-
-
-@dataclass(frozen=True, slots=True)
-class TokenAnswer:
-    """A new session token."""
-
-    token: str = field(repr=False)
-    expires_at: float
-    refresh_token: str = field(repr=False)
-    refresh_expires_at: float
-    number: int
 
 
 class Credentials:
@@ -67,14 +54,10 @@ class Credentials:
             )
             for account_id in account_ids
         }
+        self.users = (self.main, *self.by_account.values())
         self._seed = seed
         self._numbers = itertools.count()
         self._tokens: dict[str, tuple[Principal, float]] = {}
-
-    @property
-    def users(self) -> tuple[DemoCredential, ...]:
-        """Every user."""
-        return (self.main, *self.by_account.values())
 
     def login(self, login: str, password: str) -> DemoCredential | None:
         """Return the user whose login and password these are."""
@@ -83,14 +66,11 @@ class Credentials:
                 return user
         return None
 
-    def issue(self, user: DemoCredential, now: float, life_seconds: float, *, readonly: bool) -> TokenAnswer:
-        """Give the user a session token; drop expired ones."""
-        self._tokens = {token: known for token, known in self._tokens.items() if known[1] > now}
-        number = next(self._numbers)
-        token = hashlib.sha256(f"session/{self._seed}/{number}".encode()).hexdigest()
-        refresh = hashlib.sha256(f"refresh/{self._seed}/{number}".encode()).hexdigest()
-        self._tokens[token] = (Principal(user.account_ids, readonly), now + life_seconds)
-        return TokenAnswer(token, now + life_seconds, refresh, now + 24 * life_seconds, number)
+    def issue(self, user: DemoCredential, expires_at: float, *, readonly: bool) -> str:
+        """Return a new session token of the user."""
+        token = hashlib.sha256(f"session/{self._seed}/{next(self._numbers)}".encode()).hexdigest()
+        self._tokens[token] = (Principal(user.account_ids, readonly), expires_at)
+        return token
 
     def revoke_tokens(self) -> None:
         """End every session."""

@@ -6,7 +6,7 @@ requests changes nothing.
 
 from __future__ import annotations
 
-__all__ = ["draw", "fraction"]
+__all__ = ["draw"]
 
 _MASK = (1 << 64) - 1
 
@@ -19,8 +19,3 @@ def draw(*parts: int) -> int:
         state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
         state ^= state >> 31
     return state
-
-
-def fraction(*parts: int) -> float:
-    """Return a number from 0 to 1, 1 excluded, that depends on ``parts`` alone."""
-    return (draw(*parts) >> 11) / (1 << 53)

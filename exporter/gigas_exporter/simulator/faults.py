@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
-import math
 import random
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["KINDS", "Fault", "FaultKind", "Faults"]
 
@@ -22,7 +24,7 @@ class FaultKind:
     """What a kind of fault does, and its own parameters with their defaults."""
 
     description: str
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = dataclass_field(default_factory=dict)
 
 
 KINDS: Mapping[str, FaultKind] = {
@@ -37,38 +39,7 @@ KINDS: Mapping[str, FaultKind] = {
 }
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_finite(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _fits_header(value: object) -> bool:
-    return value is None or (isinstance(value, str) and value.isascii() and value.isprintable())
-
-
-# A status below 200 is an interim answer, after which a client waits for the real one.
-_REQUIRED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "operation": (_is_text, "a string"),
-    "account": (lambda value: value is None or _is_text(value), "a string or null"),
-    "count": (lambda value: value is None or _is_whole(value), "a whole number or null"),
-    "probability": (_is_finite, "a finite number"),
-    "skip": (_is_whole, "a whole number"),
-    "status": (lambda value: _is_whole(value) and 200 <= value <= 599, "from 200 to 599"),  # noqa: PLR2004
-    "retry_after": (_fits_header, "plain ASCII on one line, for it goes into a header"),
-    "seconds": (_is_finite, "a finite number"),
-    "field": (lambda value: value is None or _is_text(value), "a string"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(BaseModel):
     """Something that goes wrong.
 
     Attributes:
@@ -78,8 +49,11 @@ class Fault:
         count: How many requests it hits; ``None`` for no limit.
         probability: Of hitting a request that it concerns, from 0 to 1.
         skip: How many such requests it lets pass first.
-        parameters: The kind's own, such as ``status``.
+
+    The rest are parameters of single kinds.
     """
+
+    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
     kind: str
     operation: str = "*"
@@ -87,17 +61,23 @@ class Fault:
     count: int | None = None
     probability: float = 1.0
     skip: int = 0
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    status: int = Field(default=500, ge=200, le=599)  # below it is an interim answer: a client waits for the real one
+    retry_after: str | None = Field(default=None, pattern="^[ -~]*$")
+    seconds: float = 0.0
+    field: str | None = None
+    value: Any = None
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """Everything that was set, or has a default."""
-        own = {name: getattr(self, name) for name in ("kind", "operation", "account", "count", "probability", "skip")}
-        return {**own, **self.parameters}
+    def parameters(self) -> dict[str, Any]:
+        """Everything that was set, or has a default in the kind."""
+        return self.model_dump(exclude_unset=True)
 
     def concerns(self, operation: str, account: str | None) -> bool:
         """Return whether it is for such a request."""
-        return (self.account is None or self.account == account) and fnmatch.fnmatchcase(operation, self.operation)
+        return self.account in {None, account} and fnmatch.fnmatchcase(operation, self.operation)
+
+
+_COMMON = frozenset({"account", "count", "probability", "skip"})
 
 
 class Faults:
@@ -126,17 +106,10 @@ class Faults:
         if kind not in self.kinds:
             raise ValueError(f"no kind of fault: {kind}; there are: {', '.join(self.kinds)}")
         defaults = self.kinds[kind].defaults
-        where = {
-            name: parameters.pop(name) for name in ("account", "count", "probability", "skip") if name in parameters
-        }
-        unknown = parameters.keys() - defaults.keys()
+        unknown = parameters.keys() - defaults.keys() - _COMMON
         if unknown:
             raise ValueError(f"{min(unknown)}: no parameter of {kind}")
-        fault = Fault(kind, operation, **where, parameters={**defaults, **parameters})
-        for name, value in fault.settings.items():
-            fits, required = _REQUIRED.get(name, (None, ""))
-            if fits is not None and not fits(value):
-                raise ValueError(f"{name}: must be {required}")
+        fault = Fault(kind=kind, operation=operation, **{**defaults, **parameters})
         with self._lock:
             number = next(self._numbers)
             self._faults[number], self._seen[number], self._struck[number] = fault, 0, 0
@@ -156,13 +129,9 @@ class Faults:
         """Return the active faults, each with its number and how many requests it hit."""
         with self._lock:
             return [
-                {"id": number, "struck": self._struck[number], **fault.settings}
+                {"id": number, "struck": self._struck[number], **fault.parameters}
                 for number, fault in self._faults.items()
             ]
-
-    def hits(self, number: int) -> int:
-        """Return how many requests a fault hit."""
-        return self._struck.get(number, 0)
 
     def is_active(self, number: int) -> bool:
         """Return whether a fault was neither removed nor cleared; one whose count is used up still is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import dataclass
 
@@ -52,14 +53,6 @@ _ROLES = (
 _ROOT_SIZES = (20, 20, 30, 40, 60)
 
 
-class _Counter:
-    """The next ids."""
-
-    def __init__(self, disks_before: int, machines_before: int) -> None:
-        self.disk = FIRST_DISK + disks_before
-        self.machine = _FIRST_MACHINE + machines_before
-
-
 def make_disk(
     account: AccountRecord,
     number: int,
@@ -102,10 +95,12 @@ def make_disk(
     )
 
 
-def _make_machine(account: AccountRecord, number: int, position: int, chance: random.Random, start: float) -> _Role:
+def _make_machine(
+    account: AccountRecord, number: int, position: int, chance: random.Random, start: float
+) -> tuple[MachineRecord, _Role]:
     role = _ROLES[position % len(_ROLES)]
     label = f"{role.name}-{position // len(_ROLES) + 1:02d}"
-    account.machines[number] = MachineRecord(
+    machine = account.machines[number] = MachineRecord(
         number=number,
         label=label,
         hostname=f"{label}.{account.domain}",
@@ -118,7 +113,7 @@ def _make_machine(account: AccountRecord, number: int, position: int, chance: ra
         created_at=int(start - chance.uniform(900, 1200) * DAY),
         initial_password=f"{CANARY}-{number}-{chance.randrange(1 << 32):08x}",
     )
-    return role
+    return machine, role
 
 
 def _mounts(role: _Role, position: int, chance: random.Random) -> list[tuple[str | None, int]]:
@@ -138,15 +133,14 @@ def make_account(
     """Make an account of so many disks; ids continue after those of the accounts before."""
     chance = random.Random(f"{seed}/{position}")  # noqa: S311 - a demo fleet, not a secret
     account = AccountRecord(FIRST_ACCOUNT + position, position, f"customer-{position + 1}.example", retention)
-    ids = _Counter(disks_before, machines_before)
+    disk_ids, machine_ids = (
+        itertools.count(FIRST_DISK + disks_before),
+        itertools.count(_FIRST_MACHINE + machines_before),
+    )
     while len(account.disks) < disks:
         place = len(account.machines)
-        role = _make_machine(account, ids.machine, place, chance, start)
-        machine = account.machines[ids.machine]
-        ids.machine += 1
+        machine, role = _make_machine(account, next(machine_ids), place, chance, start)
         for mount in _mounts(role, place, chance)[: disks - len(account.disks)]:
-            account.disks[ids.disk] = make_disk(
-                account, ids.disk, machine=machine, mount=mount, chance=chance, start=start
-            )
-            ids.disk += 1
+            disk = make_disk(account, next(disk_ids), machine=machine, mount=mount, chance=chance, start=start)
+            account.disks[disk.number] = disk
     return account

@@ -7,18 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from pydantic import ValidationError
+
 from gigas_exporter.simulator.json_encoding import dump
 
-__all__ = ["SimError", "SimRequest", "SimResponse", "boolean", "json_response"]
+__all__ = ["SimError", "SimRequest", "SimResponse", "describe_error", "json_response"]
 
 Headers = tuple[tuple[str, str], ...]
 
 _BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
-
-
-def boolean(value: object) -> bool | None:
-    """Return a boolean in any spelling, ``None`` for anything else."""
-    return _BOOLEANS.get(str(value).lower()) if isinstance(value, int | str) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +55,9 @@ class SimRequest:
         text = self.query.get(name)
         if text is None:
             return None
-        value = boolean(text)
-        if value is None:
+        if text.lower() not in _BOOLEANS:
             raise SimError(HTTPStatus.BAD_REQUEST, f"{name} must be a boolean")
-        return value
+        return _BOOLEANS[text.lower()]
 
     def fields(self) -> dict[str, object]:
         """Return the JSON object of the body; no body counts as an empty one.
@@ -99,3 +95,9 @@ class SimError(Exception):
 def json_response(value: object, status: int = HTTPStatus.OK, headers: Headers = ()) -> SimResponse:
     """Return a response with a JSON body."""
     return SimResponse(status, dump(value), headers)
+
+
+def describe_error(error: ValidationError) -> str:
+    """Return the first thing that is wrong with a body, such as ``status: Input should be a valid string``."""
+    first = error.errors()[0]
+    return ": ".join((*map(str, first["loc"][:1]), first["msg"]))

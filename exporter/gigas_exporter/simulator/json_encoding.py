@@ -29,7 +29,6 @@ __all__ = [
 
 Json = dict[str, object]
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-_WITHOUT_ZONE = len("2026-01-31T12:00:00")
 _MADRID = timezone(timedelta(hours=1))
 
 
@@ -54,7 +53,7 @@ def _timestamp(seconds: int) -> datetime:
 
 
 def _written_out(seconds: int, separator: str = "T") -> str:
-    return _timestamp(seconds).isoformat(separator)[:_WITHOUT_ZONE]
+    return _timestamp(seconds).replace(tzinfo=None).isoformat(separator)
 
 
 def _plain_date(seconds: int) -> str:

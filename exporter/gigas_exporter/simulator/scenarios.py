@@ -7,7 +7,7 @@ account has the first few. Times are relative to the start.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gigas_exporter.simulator.records import BackupRecord, DiskRecord, Schedule
 from gigas_exporter.simulator.schedule import DAY
@@ -22,96 +22,76 @@ HEALTHY = "healthy"
 _OLD_HAND_MADE = 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Context:
-    """What a scenario changes, and the start in UNIX seconds."""
-
-    disk: DiskRecord
-    schedule: Schedule
-    start: float
+Scenario = Callable[[DiskRecord, Schedule, float], None]
+"""Changes a disk and its schedule; the number is the start in UNIX seconds."""
 
 
-Scenario = Callable[[_Context], None]
-
-
-def _healthy(_context: _Context) -> None:
+def _healthy(_disk: DiskRecord, _schedule: Schedule, _start: float) -> None:
     """Nothing is wrong."""
 
 
 def _stopped(hours: float) -> Scenario:
-    def scenario(context: _Context) -> None:
+    def scenario(_disk: DiskRecord, schedule: Schedule, start: float) -> None:
         """The last backup is old; none follows."""
-        context.schedule.anchor, context.schedule.last = context.start - hours * _HOUR, 0
+        schedule.anchor, schedule.last = start - hours * _HOUR, 0
 
     return scenario
 
 
-def _never(context: _Context) -> None:
+def _never(disk: DiskRecord, _schedule: Schedule, start: float) -> None:
     """Autobackup is on, but there is no backup."""
-    context.disk.schedule = None
-    context.disk.created_at = min(context.disk.created_at, int(context.start - 90 * DAY))
+    disk.schedule = None
+    disk.created_at = min(disk.created_at, int(start - 90 * DAY))
 
 
-def _error(context: _Context) -> None:
+def _error(disk: DiskRecord, _schedule: Schedule, start: float) -> None:
     """The platform reports an error."""
-    context.disk.error, context.disk.status, context.disk.updated_at = True, "error", int(context.start - 2 * _HOUR)
+    disk.error, disk.status, disk.updated_at = True, "error", int(start - 2 * _HOUR)
 
 
-def _unprotected(context: _Context) -> None:
+def _unprotected(disk: DiskRecord, _schedule: Schedule, start: float) -> None:
     """Autobackup is off, with one manual backup."""
-    context.disk.autobackup, context.disk.schedule = False, None
-    context.disk.kept = [
-        BackupRecord(
-            context.disk.number * 10 + _OLD_HAND_MADE,
-            context.disk.number,
-            int(context.start - 20 * DAY),
-            "completed",
-            4_200_000,
-            False,
-        )
-    ]
+    disk.autobackup, disk.schedule = False, None
+    made_at = int(start - 20 * DAY)
+    disk.kept = [BackupRecord(disk.number * 10 + _OLD_HAND_MADE, disk.number, made_at, "completed", 4_200_000, False)]
 
 
-def _locked(context: _Context) -> None:
+def _locked(disk: DiskRecord, _schedule: Schedule, start: float) -> None:
     """An operation began five hours ago and does not end."""
-    context.disk.locked, context.disk.updated_at = True, int(context.start - 5 * _HOUR)
+    disk.locked, disk.updated_at = True, int(start - 5 * _HOUR)
 
 
-def _failed(context: _Context) -> None:
+def _failed(_disk: DiskRecord, schedule: Schedule, start: float) -> None:
     """Backups fail, and many later ones will."""
-    context.schedule.anchor, context.schedule.failing, context.schedule.outcomes = (
-        context.start - 2400,
-        0.5,
-        {0: "failed", -3: "failed"},
-    )
+    schedule.anchor, schedule.failing, schedule.outcomes = start - 2400, 0.5, {0: "failed", -3: "failed"}
 
 
-def _unfinished(context: _Context) -> None:
+def _unfinished(_disk: DiskRecord, schedule: Schedule, start: float) -> None:
     """The last backup is under way and never ends."""
-    context.schedule.anchor, context.schedule.outcomes = context.start - 3600, {0: "running"}
+    schedule.anchor, schedule.outcomes = start - 3600, {0: "running"}
 
 
-def _detached(context: _Context) -> None:
+def _detached(disk: DiskRecord, _schedule: Schedule, _start: float) -> None:
     """The disk is attached to no virtual machine."""
-    context.disk.machine = None
+    disk.machine = None
 
 
-def _hostile(context: _Context) -> None:
+def _hostile(disk: DiskRecord, _schedule: Schedule, _start: float) -> None:
     """Its names have quotes, a backslash, a line break and other scripts."""
-    context.disk.mount_point = HOSTILE_MOUNT_POINT
-    if context.disk.machine is not None:
-        context.disk.account.machines[context.disk.machine].label = HOSTILE_LABEL
+    disk.mount_point = HOSTILE_MOUNT_POINT
+    if disk.machine is not None:
+        disk.account.machines[disk.machine].label = HOSTILE_LABEL
 
 
-def _shrunk(context: _Context) -> None:
+def _shrunk(_disk: DiskRecord, schedule: Schedule, _start: float) -> None:
     """The last backup is much too small."""
-    context.schedule.shrunk_from = 0
+    schedule.shrunk_from = 0
 
 
-def _new(context: _Context) -> None:
+def _new(disk: DiskRecord, schedule: Schedule, start: float) -> None:
     """A new disk, before its first backup."""
-    context.disk.created_at = context.disk.updated_at = int(context.start - 1200)
-    context.schedule.anchor, context.schedule.first = context.start + 3 * _HOUR, 0
+    disk.created_at = disk.updated_at = int(start - 1200)
+    schedule.anchor, schedule.first = start + 3 * _HOUR, 0
 
 
 SCENARIOS: tuple[tuple[str, Scenario], ...] = (
@@ -145,6 +125,6 @@ def apply_scenarios(disks: list[DiskRecord], start: float, *, hostile: bool = Tr
             continue
         disk.created_at = min(disk.created_at, int(start - 30 * DAY))
         disk.schedule = schedule = replace(schedule, first=-6)
-        scenario(_Context(disk, schedule, start))
+        scenario(disk, schedule, start)
         applied[disk.number] = name
     return applied

@@ -13,19 +13,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from gigas_exporter.simulator.deterministic_random import draw, fraction
+from gigas_exporter.simulator.deterministic_random import draw
 from gigas_exporter.simulator.records import BackupRecord, DiskRecord, Schedule
 
-__all__ = [
-    "BACKUP_IDS_PER_DISK",
-    "DAY",
-    "RETENTION",
-    "Timeline",
-    "backup_count",
-    "backups_of",
-    "count_changes_at",
-    "materialize",
-]
+__all__ = ["BACKUP_IDS_PER_DISK", "DAY", "RETENTION", "Timeline", "backup_count", "backups_of"]
 
 DAY = 86_400.0
 RETENTION = 7
@@ -72,7 +63,7 @@ def _slot_backup(disk: DiskRecord, schedule: Schedule, slot: int, timeline: Time
         elapsed = simulated - made_at
         if elapsed < duration:
             status = "pending" if elapsed < duration * _PENDING_SHARE else "running"
-        elif slot > 0 and fraction(luck) < schedule.failing:
+        elif slot > 0 and luck >> 11 < schedule.failing * (1 << 53):
             status = "failed"
         else:
             status = "completed"
@@ -102,20 +93,6 @@ def backup_count(disk: DiskRecord, simulated: float) -> int:
     return len(disk.kept) - automatic + min(disk.account.retention, automatic + scheduled)
 
 
-def count_changes_at(disk: DiskRecord, timeline: Timeline, simulated: float) -> float:
-    """Return the real time of the next change in the number of backups, infinity for none."""
-    schedule = disk.schedule
-    if schedule is None:
-        return math.inf
-    listed = len(_window(disk, schedule, simulated)) + sum(backup.automatic for backup in disk.kept or ())
-    if listed >= disk.account.retention:
-        return math.inf
-    upcoming = max(schedule.first, math.floor((simulated - schedule.anchor) / DAY) + 1)
-    if schedule.last is not None and upcoming > schedule.last:
-        return math.inf
-    return timeline.real(schedule.anchor + upcoming * DAY)
-
-
 def backups_of(disk: DiskRecord, timeline: Timeline, simulated: float) -> list[BackupRecord]:
     """Return the disk's backups, stored ones first, without those that rotation deleted."""
     schedule = disk.schedule
@@ -129,20 +106,3 @@ def backups_of(disk: DiskRecord, timeline: Timeline, simulated: float) -> list[B
     automatic = [backup for backup in disk.kept if backup.automatic]
     gone = {backup.number for backup in automatic[: max(0, len(automatic) + len(scheduled) - disk.account.retention)]}
     return [backup for backup in disk.kept if backup.number not in gone] + scheduled
-
-
-def materialize(disk: DiskRecord, timeline: Timeline, simulated: float) -> list[BackupRecord]:
-    """Store the disk's backups, so that each can be changed; one being made stays computed."""
-    listed = backups_of(disk, timeline, simulated)
-    schedule = disk.schedule
-    if schedule is None:
-        disk.kept = listed
-        return listed
-    window = _window(disk, schedule, simulated)
-    first = window.stop
-    if window and listed[-1].status in _UNDER_WAY and window[-1] not in (schedule.outcomes or {}):
-        first -= 1
-        listed.pop()
-    schedule.first = max(schedule.first, first)
-    disk.kept = listed
-    return listed

@@ -1,4 +1,4 @@
-"""The simulated API over HTTP/1.1: a thread for each connection, one write for each response.
+"""The simulated API over HTTP/1.1: a thread for each connection.
 
 The responses come from :mod:`.api`, or from :mod:`.control` under ``/_sim/``; faults change them here.
 """
@@ -14,28 +14,27 @@ import socket
 import socketserver
 import sys
 import threading
-import time
 import urllib.parse
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from types import TracebackType
 from typing import Any, Self, cast
 
+from gigas_exporter.formatting import format_address
 from gigas_exporter.simulator.api import Api, MatchedRoute, identify
 from gigas_exporter.simulator.cloud import SimulatedCloud
 from gigas_exporter.simulator.control import CONTROL_PATH, Control
-from gigas_exporter.simulator.faults import Fault, Faults
+from gigas_exporter.simulator.faults import KINDS, Fault, FaultKind, Faults
 from gigas_exporter.simulator.http import SimError, SimRequest, SimResponse
 from gigas_exporter.simulator.json_encoding import dump
-from gigas_exporter.simulator.request_log import RequestLog
 
 __all__ = ["SimulatorHandler", "SimulatorServer"]
 
 _logger = logging.getLogger(__name__)
 
-_MAX_BODY_BYTES = 1 << 20
+_LENGTH_DIGITS = 6
 _IDLE_SECONDS = 300.0
 _POLL_SECONDS = 0.02
 _CLOSE_SECONDS = 5.0
@@ -44,29 +43,22 @@ _CLOSE_SECONDS = 5.0
 class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
     """Accepts connections, and can close all of them."""
 
-    daemon_threads = True
-    block_on_close = False
     allow_reuse_address = True
     request_queue_size = 1024
 
     def __init__(self, address: tuple[str, int], family: socket.AddressFamily, served: SimulatorServer) -> None:
         self.address_family = family
         self.served = served
-        self._lock = threading.Lock()
         self._open: dict[socket.socket, threading.Thread] = {}
         super().__init__(address, served.handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        thread = threading.Thread(
-            target=self.process_request_thread, args=(request, client_address), name="gigas-simulator", daemon=True
-        )
-        with self._lock:
-            self._open[request] = thread
+        thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
+        self._open[request] = thread
         thread.start()
 
     def shutdown_request(self, request: Any) -> None:
-        with self._lock:
-            self._open.pop(request, None)
+        self._open.pop(request, None)
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's arguments
@@ -76,30 +68,30 @@ class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
         else:
             _logger.error("a request from %s could not be answered", client_address, exc_info=error)
 
-    def end_all(self) -> None:
-        """Close every connection and wait for the threads, for a few seconds at most."""
-        with self._lock:
-            remaining = dict(self._open)
+    def server_close(self) -> None:
+        """Close every connection, and wait for its thread, for a few seconds at most."""
+        super().server_close()
+        remaining = dict(self._open)
         for connection in remaining:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-        deadline = time.monotonic() + _CLOSE_SECONDS
         for thread in remaining.values():
-            thread.join(max(0.0, deadline - time.monotonic()))
+            thread.join(_CLOSE_SECONDS)
 
 
 class SimulatorHandler(BaseHTTPRequestHandler):
     """Serves one connection."""
 
     protocol_version = "HTTP/1.1"
+    server_version, sys_version = "gigas-simulator", ""
+    wbufsize = -1  # the head and the body leave together
     disable_nagle_algorithm = True
     timeout = _IDLE_SECONDS
 
-    def setup(self) -> None:
-        """Count the connection."""
-        super().setup()
-        self.served = cast(_Listener, self.server).served
-        self._connection_number = self.served.requests.connect()
+    @property
+    def served(self) -> SimulatorServer:
+        """The server whose API this is."""
+        return cast(_Listener, self.server).served
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Log for debugging only."""
@@ -118,18 +110,14 @@ class SimulatorHandler(BaseHTTPRequestHandler):
             self.send(served.control.answer(request), ())
             return
         call = identify(request.method, path)
-        served.requests.begin(call.operation)
-        try:
-            hits = served.faults.take(call.operation, call.account)
-            response = self.respond(call, request, hits)
-            status = 0 if response is None else response.status
-            served.requests.note(call, request, status, self._connection_number)
-            if response is None:
-                self.close_connection = True
-            else:
-                self.send(response, tuple(hits.values()))
-        finally:
-            served.requests.end()
+        with served.counting:
+            served.requests[call.operation] += 1
+        hits = served.faults.take(call.operation, call.account)
+        response = self.respond(call, request, hits)
+        if response is None:
+            self.close_connection = True
+        else:
+            self.send(response, tuple(hits.values()))
 
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = _serve  # noqa: N815 - the base class's names
 
@@ -137,7 +125,7 @@ class SimulatorHandler(BaseHTTPRequestHandler):
         """Return the response under these faults by number; ``None`` closes the connection instead."""
         for number, fault in hits.items():
             if fault.kind == "latency":
-                self.served.closing.wait(fault.parameters["seconds"])
+                self.served.closing.wait(fault.seconds)
             elif fault.kind == "hang":
                 self._hang(number)
                 return None
@@ -154,25 +142,16 @@ class SimulatorHandler(BaseHTTPRequestHandler):
         fault = next((each for each in faults if each.kind == "status"), None)
         if fault is None:
             return self.served.api.answer(call, request)
-        retry_after = fault.parameters["retry_after"]
-        headers = () if retry_after is None else (("Retry-After", retry_after),)
-        return SimError(fault.parameters["status"], "a fault was asked for", headers).answer
+        headers = () if fault.retry_after is None else (("Retry-After", fault.retry_after),)
+        return SimError(fault.status, "a fault was asked for", headers).answer
 
     def _read_body(self) -> bytes | None:
         length = self.headers.get("Content-Length", "0")
-        if "Transfer-Encoding" in self.headers:
-            self._reject(HTTPStatus.LENGTH_REQUIRED)
-        elif not (length.isascii() and length.isdigit()):
-            self._reject(HTTPStatus.BAD_REQUEST)
-        elif len(length) > len(str(_MAX_BODY_BYTES)) or int(length) > _MAX_BODY_BYTES:
-            self._reject(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        else:
+        if length.isdecimal() and len(length) <= _LENGTH_DIGITS and "Transfer-Encoding" not in self.headers:
             return self.rfile.read(int(length))
-        return None
-
-    def _reject(self, status: HTTPStatus) -> None:
         self.close_connection = True
-        self.send(SimError(status, status.phrase).answer, ())
+        self.send(SimError(HTTPStatus.BAD_REQUEST, "the body is too large, or has no length").answer, ())
+        return None
 
     def _hang(self, number: int) -> None:
         waiting = select.poll()
@@ -182,28 +161,22 @@ class SimulatorHandler(BaseHTTPRequestHandler):
                 return
 
     def send(self, response: SimResponse, faults: Sequence[Fault]) -> None:  # noqa: ARG002 - for subclasses
-        """Send a response in one write."""
-        self.wfile.write(self.head(response) + response.body)
+        """Send a response."""
+        self.send_head(response)
+        self.wfile.write(response.body)
 
-    def head(self, response: SimResponse, *, framed: bool = True) -> bytes:
-        """Return the status line and the headers; a body that is not framed ends with the connection."""
-        status = HTTPStatus(response.status) if response.status in _KNOWN else None
-        lines = [
-            f"HTTP/1.1 {response.status} {status.phrase if status else 'Unknown'}",
-            "Server: gigas-simulator",
-            f"Date: {self.date_time_string()}",
-            *(f"{name}: {value}" for name, value in response.headers),
-        ]
+    def send_head(self, response: SimResponse, *, framed: bool = True) -> None:
+        """Send the status line and the headers; a body that is not framed ends with the connection."""
+        self.send_response(response.status)
+        for name, value in response.headers:
+            self.send_header(name, value)
         if response.body:
-            lines.append(f"Content-Type: {response.content_type}")
+            self.send_header("Content-Type", response.content_type)
         if framed and response.status != HTTPStatus.NO_CONTENT:
-            lines.append(f"Content-Length: {len(response.body)}")
+            self.send_header("Content-Length", str(len(response.body)))
         if self.close_connection:
-            lines.append("Connection: close")
-        return "\r\n".join([*lines, "", ""]).encode("latin-1")
-
-
-_KNOWN = frozenset(int(status) for status in HTTPStatus)
+            self.send_header("Connection", "close")
+        self.end_headers()
 
 
 def _with_value(response: SimResponse, fault: Fault) -> SimResponse:
@@ -212,7 +185,7 @@ def _with_value(response: SimResponse, fault: Fault) -> SimResponse:
         return response
     content = json.loads(response.body)
     for item in content if isinstance(content, list) else [content]:
-        item[fault.parameters["field"]] = fault.parameters["value"]
+        item[fault.field] = fault.value
     return replace(response, body=dump(content))
 
 
@@ -226,16 +199,21 @@ class SimulatorServer:
 
     Attributes:
         handler: Serves each connection.
+        kinds: The kinds of faults that can be added.
         faults: The active faults, at first none.
-        requests: Counts of requests, without those to ``/_sim/``.
+        requests: How many there were by operation, without those to ``/_sim/``.
+        counting: Held while they are counted.
         closing: Set once the server closes.
     """
 
     handler: type[SimulatorHandler] = SimulatorHandler
+    kinds: Mapping[str, FaultKind] = KINDS
 
     def __init__(self, world: SimulatedCloud, host: str = "127.0.0.1", port: int = 0) -> None:
         self.world = world
-        self.faults, self.requests = self.make_faults(), self.make_log()
+        self.faults = Faults(world.seed, self.kinds)
+        self.requests: Counter[str] = Counter()
+        self.counting = threading.Lock()
         self.api = Api(world)
         self.closing = threading.Event()
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -248,19 +226,10 @@ class SimulatorServer:
         )
         self._thread.start()
 
-    def make_faults(self) -> Faults:
-        """Return no faults, of the kinds that this server has."""
-        return Faults(self.world.seed)
-
-    def make_log(self) -> RequestLog:
-        """Return an empty log."""
-        return RequestLog()
-
     @property
     def url(self) -> str:
         """The base URL, such as ``http://127.0.0.1:8063``."""
-        host, port = self.address
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return f"http://{format_address(self.address)}"
 
     def close(self) -> None:
         """Stop listening; close every connection."""
@@ -268,13 +237,10 @@ class SimulatorServer:
             self.closing.set()
             self._listener.shutdown()
             self._listener.server_close()
-            self._listener.end_all()
-            self._thread.join(_CLOSE_SECONDS)
+            self._thread.join()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -11,22 +11,13 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from gigas_exporter.simulator.deterministic_random import draw
 from gigas_exporter.simulator.fleet import FIRST_DISK, make_account, make_disk
 from gigas_exporter.simulator.records import AccountRecord, BackupRecord, DiskRecord, Schedule
 from gigas_exporter.simulator.scenarios import apply_scenarios
-from gigas_exporter.simulator.schedule import (
-    BACKUP_IDS_PER_DISK,
-    DAY,
-    Timeline,
-    backup_count,
-    backups_of,
-    count_changes_at,
-    materialize,
-)
+from gigas_exporter.simulator.schedule import BACKUP_IDS_PER_DISK, DAY, Timeline, backup_count, backups_of
 
 __all__ = ["CloudState"]
 
@@ -41,22 +32,14 @@ _FIRST_HAND_MADE = 2_000_000
 _LONG_AGO = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class _BackupIndex:
-    """Where each disk's backups end in the account's list, until ``valid_until`` or a change."""
-
-    changes: int
-    valid_until: float
-    disks: list[DiskRecord]
-    ends: list[int]
-
-
 class CloudState:
     """All accounts at one time.
 
     Attributes:
         now: Real UNIX seconds.
         scenarios: Disk id → its scenario, without healthy disks.
+        sequence: Numbers for events and operations in the background.
+        backup_ids: Ids for stored backups.
     """
 
     def __init__(
@@ -68,8 +51,8 @@ class CloudState:
         self.disks: dict[int, DiskRecord] = {}
         self.scenarios: dict[int, str] = {}
         self._events: list[tuple[float, int, Callable[[], None]]] = []
-        self._sequence = itertools.count(1)
-        self._indexes: dict[int, _BackupIndex] = {}
+        self.sequence = itertools.count(1)
+        self._ends: dict[int, tuple[tuple[int, int], list[int]]] = {}
         self._orders: dict[int, tuple[int, list[DiskRecord]]] = {}
         machines = 0
         for position in range(accounts):
@@ -89,7 +72,7 @@ class CloudState:
             if eventful:
                 self.scenarios |= apply_scenarios(list(account.disks.values()), timeline.start, hostile=hostile)
         self._disk_ids = itertools.count(FIRST_DISK + len(self.disks))
-        self._backup_ids = itertools.count(_FIRST_HAND_MADE)
+        self.backup_ids = itertools.count(_FIRST_HAND_MADE)
         if eventful:
             for account in self.accounts.values():
                 self._start_events(account)
@@ -116,7 +99,7 @@ class CloudState:
             happen()
             return
         delay = seconds / self.timeline.speed
-        heapq.heappush(self._events, (self.now + delay, next(self._sequence), happen))
+        heapq.heappush(self._events, (self.now + delay, next(self.sequence), happen))
 
     def _start_events(self, account: AccountRecord) -> None:
         if len(account.disks) < _EVENTS_FROM:
@@ -179,7 +162,7 @@ class CloudState:
 
     def lock_for(self, disk: DiskRecord, seconds: float, status: str, then: Callable[[], None] | None = None) -> None:
         """Lock a disk for some simulated seconds; then restore its status and call ``then``."""
-        before, operation = disk.status, self.next_operation()
+        before, operation = disk.status, next(self.sequence)
 
         def finish() -> None:
             if disk.operation == operation:
@@ -198,15 +181,12 @@ class CloudState:
         """Return a disk's backups as they are now."""
         return backups_of(disk, self.timeline, self.simulated)
 
-    def backup_count(self, account: AccountRecord) -> int:
-        """Return how many backups the account lists."""
-        ends = self._index(account).ends
-        return ends[-1] if ends else 0
-
-    def backup_slice(self, account: AccountRecord, begin: int, end: int) -> list[tuple[DiskRecord, BackupRecord]]:
-        """Return a part of the account's list of backups without making the rest."""
-        index = self._index(account)
-        return self.slice_of(index.disks, index.ends, begin, end)
+    def backup_ends(self, account: AccountRecord) -> list[int]:
+        """Return where each disk's backups end in the account's list, counted at most once a second."""
+        counted = (account.changes, int(self.now))
+        if self._ends.get(account.number, (None,))[0] != counted:
+            self._ends[account.number] = counted, self.cumulative_counts(self.ordered(account))
+        return self._ends[account.number][1]
 
     def slice_of(
         self, disks: Sequence[DiskRecord], ends: Sequence[int], begin: int, end: int
@@ -217,7 +197,8 @@ class CloudState:
         while place < len(disks) and begin < end:
             first = ends[place - 1] if place else 0
             disk = disks[place]
-            found.extend((disk, backup) for backup in self.backups_of(disk)[begin - first : end - first])
+            part = slice(begin - first, min(end, ends[place]) - first)
+            found.extend((disk, backup) for backup in self.backups_of(disk)[part])
             begin = ends[place]
             place += 1
         return found
@@ -227,61 +208,38 @@ class CloudState:
         simulated = self.simulated
         return list(itertools.accumulate(backup_count(disk, simulated) for disk in disks))
 
-    def _index(self, account: AccountRecord) -> _BackupIndex:
-        index = self._indexes.get(account.number)
-        if index is None or index.changes != account.changes or self.now >= index.valid_until:
-            disks, simulated = self.ordered(account), self.simulated
-            valid_until = min((count_changes_at(disk, self.timeline, simulated) for disk in disks), default=math.inf)
-            index = _BackupIndex(account.changes, valid_until, disks, self.cumulative_counts(disks))
-            self._indexes[account.number] = index
-        return index
-
     def find_backup(self, account: AccountRecord, number: int) -> tuple[DiskRecord, BackupRecord] | None:
         """Return a backup of the account and its disk."""
         scheduled_for = account.disks.get(number // BACKUP_IDS_PER_DISK)
         # Few disks have stored backups, so looking through them is cheap.
         candidates = [scheduled_for] if scheduled_for is not None else [d for d in self.ordered(account) if d.kept]
-        for disk in candidates:
-            for backup in self.backups_of(disk):
-                if backup.number == number:
-                    return disk, backup
-        return None
+        found = ((disk, backup) for disk in candidates for backup in self.backups_of(disk) if backup.number == number)
+        return next(found, None)
 
-    def materialized(self, disk: DiskRecord) -> list[BackupRecord]:
-        """Return the disk's backups as a list that may be changed."""
+    def remove_backups(self, disk: DiskRecord) -> None:
+        """Delete the disk's backups, and the scheduled one under way."""
+        disk.kept = None
         disk.account.changes += 1
-        return materialize(disk, self.timeline, self.simulated)
-
-    def drop_unfinished(self, disk: DiskRecord) -> None:
-        """Drop the scheduled backup under way."""
-        schedule = disk.schedule
-        if schedule is not None:
-            schedule.first = max(schedule.first, math.floor((self.simulated - schedule.anchor) / DAY) + 1)
+        if disk.schedule is not None:
+            due = math.floor((self.simulated - disk.schedule.anchor) / DAY)
+            disk.schedule.first = max(disk.schedule.first, due + 1)
 
     def switch_autobackup(self, disk: DiskRecord, *, on: bool) -> None:
-        """Start or stop daily backups; keep old ones."""
+        """Start or stop daily backups; keep old ones, but for a scheduled one under way."""
         if on == disk.autobackup:
             return
         disk.autobackup = on
-        self.materialized(disk)
-        self.drop_unfinished(disk)
+        disk.kept = [backup for backup in self.backups_of(disk) if not (backup.automatic and backup.locked)]
+        disk.account.changes += 1
         base_kb = max(64, (disk.size_gb << 20) // 4)
         disk.schedule = Schedule(self.simulated + DAY, base_kb, first=0) if on else None
-
-    def next_operation(self) -> int:
-        """Return a number that no background operation has."""
-        return next(self._sequence)
-
-    def next_backup_id(self) -> int:
-        """Return an id that no backup has."""
-        return next(self._backup_ids)
 
     def new_backup(
         self, disk: DiskRecord, created_at: float | None, status: str, size_kb: int | None, *, automatic: bool = False
     ) -> BackupRecord:
         """Store a backup, by default a manual one."""
         made_at = self.now if created_at is None else created_at
-        backup = BackupRecord(self.next_backup_id(), disk.number, int(made_at), status, size_kb, automatic)
+        backup = BackupRecord(next(self.backup_ids), disk.number, int(made_at), status, size_kb, automatic)
         disk.kept = [*(disk.kept or ()), backup]
         disk.account.changes += 1
         return backup

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
-import urllib.parse
-
-from gigas_exporter.simulator.cloud import SimulatedCloud
+from gigas_exporter.formatting import format_duration
+from gigas_exporter.simulator.server import SimulatorServer
 
 __all__ = ["describe"]
 
 
-def describe(world: SimulatedCloud, url: str) -> str:
+def describe(server: SimulatorServer) -> str:
     """Return a few lines for people: what is simulated, the demo credentials, commands to try."""
+    world, url = server.world, server.url
     account = world.account_ids[0]
     disks = {account_id: world.disks(account_id) for account_id in world.account_ids}
     count = sum(map(len, disks.values()))
@@ -20,7 +19,7 @@ def describe(world: SimulatedCloud, url: str) -> str:
     troubles = ", ".join(sorted(set(world.scenarios.values()))) or "none"
     return f"""\
 Simulated Gigas API at {url}: {count} disks in {len(disks)} account{"s" if len(disks) > 1 else ""} ({", ".join(disks)}).
-Seed {world.seed}, speed {world.speed:g}: a daily backup is made every {_duration(86_400 / world.speed)}.
+Seed {world.seed}, speed {world.speed:g}: a daily backup is made every {format_duration(86_400 / world.speed)}.
 Disks in trouble: {troubles}.
 
 API key    {world.api_key}
@@ -33,16 +32,13 @@ List the disks, and the backups of one:
   curl -s -H 'Authorization: Bearer {world.api_key}' {url}/account/{account}/disk/{disk_id}/backups
 Log in for a session token:
   curl -s -d '{{"login": "{world.login}", "password": "{world.password}"}}' {url}/token
-{_levers(url, account, disk_id)}
+{"" if server.control is None else _levers(url, account, disk_id)}
 Watch it:
   GIGAS_API_URL={url} GIGAS_ACCOUNT_ID={account} GIGAS_API_KEY={world.api_key} gigas-exporter serve
 """
 
 
 def _levers(url: str, account: str, disk_id: str) -> str:
-    """Return the control paths, for loopback only."""
-    if not _is_loopback(urllib.parse.urlsplit(url).hostname or ""):
-        return ""
     return f"""\
 Make something go wrong, and see what is true:
   curl -s -d '{{"error": true}}' {url}/_sim/disks/{disk_id}
@@ -52,17 +48,3 @@ Make something go wrong, and see what is true:
 Everything that can be done:
   curl -s {url}/_sim/
 """
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _duration(seconds: float) -> str:
-    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.3g} s"

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
 from gigas_exporter.simulator.cloud import SimulatedCloud
 from gigas_exporter.simulator.deterministic_random import draw
-from gigas_exporter.simulator.http import SimError, SimRequest, SimResponse, boolean, json_response
-from gigas_exporter.simulator.json_encoding import encode_backup, encode_disk
+from gigas_exporter.simulator.http import SimError, SimRequest, SimResponse, describe_error, json_response
+from gigas_exporter.simulator.json_encoding import encode_backup, encode_disk, encoding_for
 from gigas_exporter.simulator.records import BackupRecord, DiskRecord
 from gigas_exporter.simulator.state import CloudState
 
@@ -23,7 +25,7 @@ _LONGEST_TEXT = 255
 
 
 def _token(world: SimulatedCloud, state: CloudState, disk: DiskRecord) -> tuple[tuple[str, str], ...]:
-    return (("X-Operation-Token", f"{draw(world.seed, disk.number, state.next_operation()):016x}"),)
+    return (("X-Operation-Token", f"{draw(world.seed, disk.number, next(state.sequence)):016x}"),)
 
 
 def _require_unlocked(disk: DiskRecord) -> None:
@@ -37,66 +39,56 @@ def _invalid(field: str, detail: str) -> SimError:
     return SimError(HTTPStatus.UNPROCESSABLE_ENTITY, f"{field} {detail}")
 
 
-def _flag(field: str, value: object) -> bool:
-    flag = boolean(value)
-    if flag is None:
-        raise _invalid(field, "must be 1 or 0")
-    return flag
-
-
 def _disk_answer(world: SimulatedCloud, state: CloudState, disk: DiskRecord, status: int) -> SimResponse:
-    style = world.encoding_for(disk.account.position, disk.number)
+    style = encoding_for(world.style, disk.account.position, disk.number)
     return json_response(encode_disk(disk, style), status, _token(world, state, disk))
 
 
 def _backup_answer(world: SimulatedCloud, state: CloudState, disk: DiskRecord, backup: BackupRecord) -> SimResponse:
-    style = world.encoding_for(disk.account.position, backup.number)
+    style = encoding_for(world.style, disk.account.position, backup.number)
     return json_response(encode_backup(disk, backup, style), HTTPStatus.ACCEPTED, _token(world, state, disk))
 
 
-def _new_size(disk: DiskRecord, value: object) -> int:
-    number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
-    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= _LARGEST_GB:
-        raise _invalid("disk_size", f"must be a whole number of GB from 1 to {_LARGEST_GB}")
-    if number < disk.size_gb:
-        raise _invalid("disk_size", "must not be smaller than it is")
-    return number
+class _Edit(BaseModel):
+    """The body of an edit."""
 
+    model_config = ConfigDict(extra="forbid")
 
-def _new_machine(disk: DiskRecord, value: object) -> int | None:
-    text = str(value)
-    if value is None:
-        return None
-    if not (text.isascii() and text.isdigit()) or int(text) not in disk.account.machines:
-        raise _invalid("virtual_machine_id", "is no virtual machine of this account")
-    return int(text)
+    disk_size: int = Field(default=0, ge=1, le=_LARGEST_GB)
+    virtual_machine_id: int | None = None
+    autobackup: bool = False
+    mount_point: str | None = Field(default=None, max_length=_LONGEST_TEXT)
+    add_to_linux_fstab: bool = False
+    force_reboot: bool = False
 
 
 def _edit(world: SimulatedCloud, state: CloudState, disk: DiskRecord, request: SimRequest) -> SimResponse:
     """Edit a disk: 202 when it is resized, moved or rebooted, else 200; the documentation has both."""
     fields = request.fields()
     _require_unlocked(disk)
-    known = {"disk_size", "virtual_machine_id", "autobackup", "mount_point", "add_to_linux_fstab", "force_reboot"}
-    if not fields or set(fields) - known:
-        raise SimError(HTTPStatus.UNPROCESSABLE_ENTITY, f"only these can be edited: {', '.join(sorted(known))}")
+    try:
+        edit = _Edit.model_validate(fields)
+    except ValidationError as error:
+        raise SimError(HTTPStatus.UNPROCESSABLE_ENTITY, describe_error(error)) from None
     # Everything is checked before anything is changed.
-    size = _new_size(disk, fields["disk_size"]) if "disk_size" in fields else disk.size_gb
-    machine = _new_machine(disk, fields["virtual_machine_id"]) if "virtual_machine_id" in fields else disk.machine
-    flags = {
-        name: _flag(name, fields[name])
-        for name in ("autobackup", "add_to_linux_fstab", "force_reboot")
-        if name in fields
-    }
-    mount_point = fields.get("mount_point", disk.mount_point)
-    if mount_point is not None and not (isinstance(mount_point, str) and len(mount_point) <= _LONGEST_TEXT):
-        raise _invalid("mount_point", f"must be a text of at most {_LONGEST_TEXT} characters")
-    if disk.is_swap and flags.get("autobackup"):
+    size = edit.disk_size if "disk_size" in fields else disk.size_gb
+    machine = edit.virtual_machine_id if "virtual_machine_id" in fields else disk.machine
+    if not fields:
+        raise _invalid("the body", "names nothing to edit")
+    if size < disk.size_gb:
+        raise _invalid("disk_size", "must not be smaller than it is")
+    if machine is not None and machine not in disk.account.machines:
+        raise _invalid("virtual_machine_id", "is no virtual machine of this account")
+    if disk.is_swap and edit.autobackup:
         raise _invalid("autobackup", "is not for swap disks")
-    takes_a_while = size != disk.size_gb or machine != disk.machine or flags.get("force_reboot", False)
-    disk.size_gb, disk.machine, disk.mount_point = size, machine, mount_point
-    disk.fstab = flags.get("add_to_linux_fstab", disk.fstab)
-    if "autobackup" in flags:
-        state.switch_autobackup(disk, on=flags["autobackup"])
+    takes_a_while = size != disk.size_gb or machine != disk.machine or edit.force_reboot
+    disk.size_gb, disk.machine = size, machine
+    if "mount_point" in fields:
+        disk.mount_point = edit.mount_point
+    if "add_to_linux_fstab" in fields:
+        disk.fstab = edit.add_to_linux_fstab
+    if "autobackup" in fields:
+        state.switch_autobackup(disk, on=edit.autobackup)
     disk.touch(state.now)
     if takes_a_while:
         state.lock_for(disk, world.operation_seconds, "resizing")
@@ -149,7 +141,7 @@ def _create_template(world: SimulatedCloud, state: CloudState, disk: DiskRecord,
         value = fields.get(name)
         if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
             raise _invalid(name, "is mandatory")
-    template = BackupRecord(state.next_backup_id(), disk.number, int(state.now), "pending", None, False, True)
+    template = BackupRecord(next(state.backup_ids), disk.number, int(state.now), "pending", None, False, True)
     state.lock_for(disk, world.operation_seconds, disk.status)
     return _backup_answer(world, state, disk, template)
 
