@@ -13,8 +13,6 @@ from typing import Any
 import pytest
 import yaml
 
-from support.programs import answers, await_true, field_tool, free_port, running
-
 _SERVICES = ("exporter", "prometheus", "alertmanager", "grafana")
 
 
@@ -120,34 +118,6 @@ def test_versions_are_those_that_were_run(services: dict[str, dict[str, Any]], r
         assert re.search(rf"^\| {name} \|[^|]*\b{re.escape(version)}\b", page, re.MULTILINE | re.IGNORECASE), name
     packages = json.loads((repository / "tests/dashboards/package.json").read_text(encoding="utf-8"))
     assert packages["dependencies"]["@grafana/data"] == versions["grafana"]
-
-
-@pytest.mark.field
-@pytest.mark.parametrize("name", ["prometheus", "alertmanager"])
-def test_todays_program_starts_with_the_arguments(
-    services: dict[str, dict[str, Any]], file: Path, tmp_path: Path, name: str
-) -> None:
-    """Debian testing's program takes the stack's arguments and files, and becomes ready without a warning."""
-    address = f"127.0.0.1:{free_port()}"
-    mounts = [volume.split(":")[1::-1] for volume in services[name]["volumes"]]
-    command = [field_tool(name), f"--web.listen-address={address}"]
-    for word in services[name]["command"]:
-        option, _, value = word.partition("=")
-        if option == "--config.file":
-            (source,) = (source for target, source in mounts if target == value)
-            text = (file.parent / source).read_text(encoding="utf-8")
-            config = tmp_path / "config.yml"
-            config.write_text(
-                text.replace("/etc/prometheus/alerts", str(file.parent.parent / "alerts")), encoding="utf-8"
-            )
-            value = str(config)
-        elif option.endswith(".path"):
-            value = str(tmp_path / name)
-        command.append(f"{option}={value}")
-    with running(command, tmp_path) as process:
-        await_true(lambda: process.popen.poll() is not None or answers(f"http://{address}/-/ready"), what="its start")
-        assert process.popen.poll() is None, process.stderr
-        assert not re.search(r"level=(?:WARN|ERROR)", process.stderr, re.IGNORECASE), process.stderr
 
 
 def test_the_exporter_is_a_demo_that_others_reach(services: dict[str, dict[str, Any]], repository: Path) -> None:

@@ -8,6 +8,7 @@ out: no Debian has it.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from functools import partial
@@ -108,10 +109,11 @@ def stack(image: str, repository: Path, tmp_path: Path) -> Iterator[_Stack]:
 
 
 def test_the_stack_comes_up_and_speaks_among_itself(stack: _Stack) -> None:
-    """Each service gets healthy as the file asks it; Prometheus scrapes, judges by the rules and knows Alertmanager."""
+    """Each gets healthy as the file asks it, without a warning; Prometheus scrapes, judges, and knows Alertmanager."""
     for name in _SERVICES:
         stack.start(name)
         stack.await_health(name)
+        assert not re.search(r"level=(?:WARN|ERROR)", stack.logs(name), re.IGNORECASE), stack.logs(name)
     api = "http://prometheus:9090/api/v1"
     expected = {"http://exporter:10063/metrics": "up", "http://127.0.0.1:9090/metrics": "up"}
 
