@@ -44,13 +44,3 @@ def test_the_final_stage_has_nothing_to_build_with(stages: list[str]) -> None:
     assert installs == [["apt-get", "install", "--quiet=2", "--yes", "--no-install-recommends", "tini"]]
     assert ["python", "-m", "pip", "uninstall"] in [command[:4] for command in commands]
     assert "VOLUME" not in final
-
-
-def test_an_init_is_process_1(stages: list[str]) -> None:
-    """The init starts the exporter and passes signals on; the exporter's own arguments are the image's command."""
-    instructions = dict(re.findall(r"^(ENTRYPOINT|CMD|STOPSIGNAL) (.*)$", stages[2], re.MULTILINE))
-    assert instructions == {
-        "STOPSIGNAL": "SIGTERM",
-        "ENTRYPOINT": '["tini", "-e", "143", "--", "gigas-exporter"]',
-        "CMD": '["serve"]',
-    }
