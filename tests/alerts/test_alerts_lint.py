@@ -68,7 +68,7 @@ def _result_labels(node: Any) -> set[str]:
     if isinstance(node, promql.Call):
         if node.func.name in {"absent", "time"}:
             return set()
-        labels = _result_labels(node.args[-1])
+        labels = _result_labels(next(each for each in node.args if _is_vector(each)))
         return labels - {"le"} if node.func.name == "histogram_quantile" else labels
     if isinstance(node, promql.BinaryExpr):
         return _result_labels(node.lhs if _is_vector(node.lhs) else node.rhs)
