@@ -45,25 +45,23 @@ def _state() -> Line:
 
 
 def _count(of: str) -> str:
-    return f"count({of}) or vector(0)"
+    """Return how many there are; 0 only where the backups are known."""
+    return f"count({of}) or 0 * sum({_F('gigas_account_backups')})"
 
 
 def _ages() -> Line:
-    age, share = _F("gigas_disk_backup_age_seconds"), f"({q.of_limit(_F)})"
+    # A query over every disk costs, so that a panel has few of them.
+    age, limit = _F("gigas_disk_backup_age_seconds"), q.EXPORTER("gigas_disk_backup_max_age_seconds")
     of_age = [
-        Query(_count(f"{age} < {_HOUR}"), "< 1 h"),
-        Query(_count(f"{age} >= {_HOUR} < {6 * _HOUR}"), "1–6 h"),
-        Query(_count(f"{age} >= {6 * _HOUR} < {12 * _HOUR}"), "6–12 h"),
-        Query(_count(f"{age} >= {12 * _HOUR} < {24 * _HOUR}"), "12–24 h"),
+        Query(_count(f"{age} < {6 * _HOUR}"), "< 6 h"),
+        Query(_count(f"{age} >= {6 * _HOUR} < {24 * _HOUR}"), "6–24 h"),
         Query(_count(f"{age} >= {24 * _HOUR} < {48 * _HOUR}"), "1–2 d"),
-        Query(_count(f"{age} >= {48 * _HOUR} < {168 * _HOUR}"), "2–7 d"),
-        Query(_count(f"{age} >= {168 * _HOUR}"), "≥ 7 d"),
+        Query(_count(f"{age} >= {48 * _HOUR}"), "≥ 2 d"),
     ]
     of_limit = [
-        Query(_count(f"{share} <= 0.5"), "≤ 50 %"),
-        Query(_count(f"{share} > 0.5 <= 0.9"), "50–90 %"),
-        Query(_count(f"{share} > 0.9 <= 1"), "90–100 %"),
-        Query(_count(f"{share} > 1"), "over"),
+        Query(f"sum({_F('gigas_disk_backup_required')})", "required"),
+        Query(_count(f"({age} / {limit}) > 0.9 <= 1"), "90–100 %"),
+        Query(f"sum({q.disks_with('backup_stale|backup_missed')})", "over"),
     ]
     panels: list[tuple[int, Panel]] = [
         (
@@ -72,15 +70,18 @@ def _ages() -> Line:
                 "Age of the newest backup",
                 "How many disks have their newest usable backup of which age; those without one are not counted here.",
                 *of_age,
+                no_value="not read",
             ),
         ),
         (
             7,
             bars(
                 "Age against the limit",
-                "How many of the disks that must have a backup have used up how much of what the policy allows.",
+                "How many disks must have a backup, and of how many the newest has used up nine tenths of what the"
+                " policy allows, or more than all of it.",
                 *of_limit,
-                colours={"over": BAD},
+                colours={"90–100 %": WARN, "over": BAD},
+                no_value="not read",
             ),
         ),
         (10, compliance_over_time()),

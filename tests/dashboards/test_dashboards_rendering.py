@@ -137,7 +137,7 @@ def test_ids_are_written_as_they_are(name: str, shown: dict[str, Shown]) -> None
 
 @pytest.mark.parametrize("name", NAMES)
 def test_links_lead_to_the_rows_disk(name: str, shown: dict[str, Shown]) -> None:
-    """A click on a row opens the dashboard of that very disk, of the machine's disks, or of the exporter."""
+    """A click on a row opens the dashboard of the disk, of the machine's disks, of the exporter, or its status page."""
     for panel in shown[name].panels:
         if panel["type"] != "table":
             continue
@@ -152,6 +152,8 @@ def test_links_lead_to_the_rows_disk(name: str, shown: dict[str, Shown]) -> None
                 wanted = [f"/d/gigas-disk/?var-account_id={of['Account ID']}&var-virtual_machine={machine}&"]
             elif panel["title"] == "Other firing alerts":
                 wanted = ["/d/gigas-exporter/?"]
+            elif panel["title"] == "Versions":
+                wanted = [f"http://{of['Instance']}/"]
             assert len(links) == len(wanted), panel["title"]
             assert all(unquote(link).startswith(start) for link, start in zip(links, wanted, strict=True)), links
 
@@ -218,7 +220,7 @@ def test_overdue_disks_say_how_old_and_against_what(shown: dict[str, Shown]) -> 
         ("gigas-overview", "Backup data age, in polls", "Value", ("0.5", GOOD)),
         ("gigas-overview", "Provisioned", "Value", ("1 TiB", None)),
         ("gigas-backups", "Age against the limit", "over", ("3", BAD)),
-        ("gigas-backups", "Age against the limit", "≤ 50 %", ("8", GOOD)),
+        ("gigas-backups", "Age against the limit", "required", ("13", GOOD)),
         ("gigas-disk", "Alerts firing", "critical", ("1", BAD)),
         ("gigas-disk", "Last attempt", "Value", ("failed", WARN)),
         ("gigas-disk", "Newest backup", "Value", ("2 days, 12 hours", None)),
