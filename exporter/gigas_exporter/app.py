@@ -102,8 +102,8 @@ class ExporterApp:
         old_interval = sys.getswitchinterval()
         sys.setswitchinterval(_GIL_SWITCH_INTERVAL)
         try:
-            with memory.tuned():
-                self._serve(started)
+            memory.tune_malloc()
+            self._serve(started)
         finally:
             self._close()
             sys.setswitchinterval(old_interval)
@@ -139,12 +139,8 @@ class ExporterApp:
 
     def _next_signal(self) -> signal.Signals:
         """Wait for a signal; a shutdown goes before reloads, and a reload waits for its distance from the last."""
-        collect_at = self._clock.monotonic() + memory.COLLECTION_SECONDS
         while (info := signal.sigtimedwait(_SIGNALS, _REFRESH_SECONDS)) is None:
             _try(self._page.refresh)  # what time alone brings must not wait for a poll, nor a scrape for its rendering
-            if self._clock.monotonic() >= collect_at:
-                _try(memory.release_memory)
-                collect_at = self._clock.monotonic() + memory.COLLECTION_SECONDS
         if info.si_signo == signal.SIGHUP:
             wait_seconds = max(0.0, self._next_reload_at - self._clock.monotonic())
             info = signal.sigtimedwait(_SHUTDOWN_SIGNALS, wait_seconds) or info

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import signal
 import threading
-from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from gigas_exporter import app, memory
+from gigas_exporter import app
 from gigas_exporter.clock import SystemClock
 from gigas_exporter.errors import ConfigError
 
 
 def test_the_page_is_refreshed_while_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The thread that waits for signals refreshes the page, and frees memory less often; it outlives both failing."""
-    refreshed, collected = threading.Event(), threading.Event()
+    """The thread that waits for signals refreshes the page, and outlives a refresh that fails."""
+    refreshed = threading.Event()
 
-    def fail_after(done: threading.Event) -> None:
-        done.set()
+    def fail() -> None:
+        refreshed.set()
         raise MemoryError
 
     monkeypatch.setattr(app, "_REFRESH_SECONDS", 0.01)
-    monkeypatch.setattr(memory, "COLLECTION_SECONDS", 0.03)
-    monkeypatch.setattr(memory, "release_memory", partial(fail_after, collected))
-    waiting: Any = SimpleNamespace(_page=SimpleNamespace(refresh=partial(fail_after, refreshed)), _clock=SystemClock())
+    waiting: Any = SimpleNamespace(_page=SimpleNamespace(refresh=fail), _clock=SystemClock())
     received: list[signal.Signals] = []
 
     def wait() -> None:
@@ -36,7 +33,6 @@ def test_the_page_is_refreshed_while_nothing_happens(monkeypatch: pytest.MonkeyP
     thread = threading.Thread(target=wait)
     thread.start()
     assert refreshed.wait(30)
-    assert collected.wait(30)
     assert thread.ident is not None
     signal.pthread_kill(thread.ident, signal.SIGTERM)
     thread.join(10)
