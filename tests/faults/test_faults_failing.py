@@ -1,4 +1,4 @@
-"""What must be seen from outside of an API that does wrong."""
+"""What must be seen from outside of an API that refuses, fails or does not answer."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from support.failing_cases import CASES
+from support.failing_cases import UNANSWERED
 from support.fault_cases import Case, Failing
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", UNANSWERED, ids=str)
 def test_a_failing_api_costs_nothing_but_fresh_data(case: Failing, outcomes: Callable[[Case], None]) -> None:
     """The last data stays until it is too old, the right counters move, two lines say it, and it heals by itself."""
     outcomes(case)

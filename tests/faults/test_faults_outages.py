@@ -49,7 +49,7 @@ def test_an_api_that_is_gone_and_comes_back(outage: Callable[..., Iterator[None]
     with whole(settings) as exporter:
         for account in ACCOUNTS:
             exporter.await_all_well(account)
-            exporter.await_polls(account, "backups")
+        exporter.await_polls("backups", *ACCOUNTS)
         before = exporter.scrape()
         first.close()
         with outage(first.address):  # type: ignore[attr-defined]

@@ -135,8 +135,8 @@ def play(case: Case) -> None:
     with SimulatorServer(world) as cloud, whole(case_settings(cloud, case)) as exporter:
         for account in (STRUCK, OTHER):
             exporter.await_all_well(account)
-            # The first sweep may have begun before the first list of disks, and then says nothing of disks without any.
-            exporter.await_polls(account, "backups")
+        # The first sweep may have begun before the first list of disks, and then says nothing of disks without any.
+        exporter.await_polls("backups", STRUCK, OTHER)
         before = exporter.scrape()
         if isinstance(case, Failing):
             _play_failing(case, cloud, exporter, before)
@@ -190,8 +190,7 @@ def _play_failing(case: Failing, cloud: SimulatorServer, exporter: Whole, before
     assert during.total("gigas_up", account_id=STRUCK) == (0 if resource == "disks" else 1)
     assert_same(during, before, STRUCK, *prefixes)
     # What is not struck must have been read later than what is, or a look at the latter's last moment would miss it.
-    for account in (OTHER,) if resource == "disks" else (OTHER, STRUCK):
-        exporter.await_polls(account, "disks")
+    exporter.await_polls("disks", OTHER, *(() if resource == "disks" else (STRUCK,)))
     _assert_served_no_longer_than_allowed(exporter, resource, prefixes)
     _assert_other_untouched(exporter, before)
     assert exporter.failures(OTHER, resource) == 0
@@ -229,7 +228,7 @@ def _assert_served_no_longer_than_allowed(exporter: Whole, resource: Resource, p
 
 def _play_harmless(case: Harmless, cloud: SimulatorServer, exporter: Whole, before: Scrape) -> None:
     _strike(case, cloud, exporter)
-    exporter.await_polls(STRUCK, case.resource)
+    exporter.await_polls(case.resource, STRUCK)
     during = exporter.scrape()
     counted = during.of("gigas_exporter_invalid_items_total", account_id=STRUCK, resource=case.resource)
     fields = {dict(labels)["field"] for labels, value in counted.items() if value > 0}
@@ -241,8 +240,8 @@ def _play_harmless(case: Harmless, cloud: SimulatorServer, exporter: Whole, befo
     case.judge(before, during)
     with exporter.between_polls(STRUCK, case.resource):
         cloud.faults.clear()
-    exporter.await_polls(STRUCK, case.resource)
-    exporter.await_polls(STRUCK, "backups")  # of disks that came back, what the next sweep says
+    exporter.await_polls(case.resource, STRUCK)
+    exporter.await_polls("backups", STRUCK)  # of disks that came back, what the next sweep says
     after = exporter.scrape()
     assert exporter.failures(STRUCK, case.resource) == 0
     assert_same(after, before, STRUCK, "gigas_disk_", "gigas_virtual_machine_")

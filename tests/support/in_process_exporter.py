@@ -1,6 +1,6 @@
 """The whole exporter inside the test's process: service, store, page, status page and web server, over real sockets.
 
-Signals and start-up are the only parts that are missing. A second page shows the same data as of a later moment, so
+Signals and start-up are the only parts that are missing. Another page shows the same data as of a later moment, so
 that staleness is seen to the millisecond without waiting for it.
 """
 
@@ -27,7 +27,7 @@ from gigas_exporter.web import Server, build_routes
 from support.metrics_text import samples
 from support.programs import await_true
 
-__all__ = ["Scrape", "SetClock", "Whole", "whole"]
+__all__ = ["Scrape", "Whole", "whole"]
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -114,20 +114,14 @@ _levels = _Levels()
 
 
 class Whole:
-    """A running exporter.
-
-    Attributes:
-        later: The clock of a second page that nobody is served.
-    """
+    """A running exporter."""
 
     def __init__(self, settings: Settings) -> None:
         self.telemetry = Telemetry()
         self.store = Store()
-        self.store.subscribe(self._refresh)
-        self.later = SetClock()
         clock = SystemClock()
         self.page = MetricsRenderer(self.store, self.telemetry, clock)
-        self._later_page = MetricsRenderer(self.store, self.telemetry, self.later)
+        self.store.subscribe(self.page.refresh)
         self.service = Service(settings, self.store, self.telemetry, clock=clock)
         routes = build_routes(
             self.page,
@@ -181,9 +175,11 @@ class Whole:
         return Scrape("\n".join(line for line in lines if line.startswith(f"{name}{{"))).total(name, **labels)
 
     def scrape_at(self, monotonic: float) -> Scrape:
-        """Return what a scrape at a later moment would give."""
-        self.later.monotonic_at = monotonic
-        return Scrape(b"".join(self._later_page.render(openmetrics=False, gzip=False).chunks).decode("utf-8"))
+        """Return what a scrape at a later moment would give, of a page that is rendered now."""
+        clock = SetClock()
+        page = MetricsRenderer(self.store, self.telemetry, clock)
+        clock.monotonic_at = monotonic
+        return Scrape(b"".join(page.render(openmetrics=False, gzip=False).chunks).decode("utf-8"))
 
     def inventory(self, account_id: str) -> AccountInventory:
         """What is known of an account."""
@@ -209,10 +205,10 @@ class Whole:
         resources: tuple[Resource, ...] = ("disks", "virtual_machines", "backups")
         await_true(lambda: all(self.succeeded(account_id, resource) for resource in resources), seconds=120)
 
-    def await_polls(self, account_id: str, resource: Resource, count: int = 1) -> None:
-        """Wait until so many polls have begun and ended from now on."""
-        target = self.polls(account_id, resource) + count + 1
-        await_true(lambda: self.polls(account_id, resource) >= target)
+    def await_polls(self, resource: Resource, *account_ids: str) -> None:
+        """Wait until a poll of each account has begun and ended from now on."""
+        targets = {each: self.polls(each, resource) + 2 for each in account_ids}
+        await_true(lambda: all(self.polls(each, resource) >= target for each, target in targets.items()))
 
     @contextmanager
     def between_polls(self, account_id: str, resource: Resource) -> Iterator[None]:
@@ -240,10 +236,6 @@ class Whole:
             # A poll in which a fault begins or ends may read some disks and others not.
             and not message.startswith("backups of ")
         ]
-
-    def _refresh(self) -> None:
-        self.page.refresh()
-        self._later_page.refresh()
 
 
 @contextmanager
