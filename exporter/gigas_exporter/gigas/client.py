@@ -5,24 +5,23 @@ It owns which answer belongs to which operation. Only errors of :mod:`gigas_expo
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from http import HTTPStatus
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
 from gigas_exporter.clock import Clock, Deadline, SystemClock
 from gigas_exporter.decode import Decode, Decoder, InvalidFields, decode_json
-from gigas_exporter.errors import ApiError, DecodeError, GigasError, strip_traceback
+from gigas_exporter.errors import DecodeError, GigasError, strip_traceback
 from gigas_exporter.gigas.api_requests import ApiRequest, account_path, disk_path, filters
 from gigas_exporter.gigas.credentials import Credential
 from gigas_exporter.gigas.list_caches import ListEndCache, NoContentCache, PageCache, ShortfallCache
 from gigas_exporter.gigas.login import LoginStates
 from gigas_exporter.gigas.observer import NullObserver, Observer
 from gigas_exporter.gigas.page_reader import Listing, PageReader, check_status, sum_invalid
+from gigas_exporter.gigas.page_size import PageSize
 from gigas_exporter.gigas.pagination import OneBelowTotalError, Page, Paginator
 from gigas_exporter.gigas.ratelimit import RateLimiter
 from gigas_exporter.gigas.session import ApiSession
@@ -42,13 +41,6 @@ _FUTURE_TOLERANCE_SECONDS = 300.0
 # keeps only what it reduces each page to.
 _MAX_ITEMS = 200_000
 _MAX_BACKUPS = 1_000_000
-
-# What is tried where the API rejects pages of the configured size; the pagers that may be behind it allow 20 and more.
-_SMALL_PAGE = 20
-_SMALL_PAGES_SECONDS = 900.0  # then the configured size is tried again: the rejection may have had another reason
-_TOO_MANY_ITEMS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
-
-_log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -115,8 +107,7 @@ class ReadClient:
             on_response=on_response,
         )
         self._decoder = Decoder(settings.decoding)
-        self._page_size = max(1, settings.page_size)
-        self._small_pages_until = 0.0
+        self._page_size = PageSize(settings.page_size, self._clock)
         self._max_threads = max(1, settings.max_concurrency)
         self._pages = PageCache()
         self._ends = ListEndCache(self._clock)
@@ -126,7 +117,6 @@ class ReadClient:
         self._largest_page = 0
         self._unpaged: set[str] = set()
         self._found: set[str] = set()
-        self._rejects_small_pages: set[str] = set()
         self._logged_fields: dict[str, set[str]] = {}
 
     def __enter__(self) -> Self:
@@ -148,11 +138,6 @@ class ReadClient:
         The token in use stays where the secret is the same.
         """
         self._session.reload_credential()
-
-    @property
-    def login_blocked_until(self) -> float | None:
-        """When a rejected login may be sent again, on the monotonic clock; ``None`` while none is blocked."""
-        return self._session.auth.blocked_until
 
     def forget(self, account_id: str) -> None:
         """Let go of what is kept of an account; work on it that has been stopped keeps nothing any more."""
@@ -347,7 +332,7 @@ class ReadClient:
             return pages
 
         try:
-            result = self._with_smaller_pages(request.operation, fetch_all)
+            result = self._page_size.try_sizes(request.operation, fetch_all)
         except OneBelowTotalError as error:
             if not self._shortfalls.is_confirmed(key, error, deadline.stop):
                 raise
@@ -365,28 +350,3 @@ class ReadClient:
         self._largest_page = max(self._largest_page, page.count)
         if request.operation == "list_disks":
             self._found.add(request.path)
-
-    def _with_smaller_pages(self, operation: str, fetch_all: Callable[[int], _T]) -> _T:
-        """Read a list, once more with smaller pages when the API rejects the request."""
-        is_small = self._clock.monotonic() < self._small_pages_until
-        smaller = min(_SMALL_PAGE, self._page_size // 2)
-        page_size = smaller if is_small and smaller else self._page_size
-        try:
-            result = fetch_all(page_size)
-        except ApiError as error:
-            is_hopeless = page_size == smaller or not smaller or operation in self._rejects_small_pages
-            if error.status not in _TOO_MANY_ITEMS or is_hopeless:
-                raise
-        else:
-            self._rejects_small_pages.discard(operation)
-            return result
-        try:
-            result = fetch_all(smaller)
-        except ApiError as error:
-            if error.status in _TOO_MANY_ITEMS:
-                self._rejects_small_pages.add(operation)
-            raise
-        if not self._small_pages_until:
-            _log.warning("the API takes smaller pages only: set api.page_size", extra={"page_size": smaller})
-        self._small_pages_until = self._clock.monotonic() + _SMALL_PAGES_SECONDS
-        return result

@@ -103,11 +103,7 @@ class Server:
             self._close_listeners()
             raise
         self.addresses: list[tuple[str, int]] = [listener.getsockname()[:2] for listener in self._listeners]
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Return the first address listened on."""
-        return self.addresses[0]
+        self.address = self.addresses[0]
 
     def accepts(self, timeout_seconds: float = 5.0) -> bool:
         """Return whether the event loop works and accepts connections."""
@@ -332,8 +328,7 @@ async def _repeat(step: Callable[[], Awaitable[None]]) -> None:
         try:
             await step()
         except Exception as error:  # noqa: BLE001  (the boundary)
-            place = error_location(error)
-            _log.error("Unhandled exception in the web server", error=type(error).__name__, place=place)
+            asyncio.get_running_loop().call_exception_handler({"exception": error})
             await asyncio.sleep(_DEFECT_SECONDS)
 
 
@@ -349,4 +344,5 @@ async def _readable(waiting: socket.socket) -> None:
 
 def _log_loop_exception(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     error = context.get("exception")
-    _log.error("Unhandled exception in the web server", error=type(error).__name__, reason=context.get("message"))
+    place = error_location(error) if error is not None else context.get("message")
+    _log.error("Unhandled exception in the web server", error=type(error).__name__, place=place)
