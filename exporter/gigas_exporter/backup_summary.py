@@ -77,16 +77,20 @@ class BackupStatuses:
     def outcome(self, backup: Backup) -> BackupOutcome:
         """Return what a backup is.
 
-        ``unclear`` is one that is not understood; ``unconfirmed`` one that only a good status would make usable, as it
-        is locked or empty.
+        ``unclear`` is one that is not understood, or of which two fields say different things; ``unconfirmed`` one that
+        only a good status would make usable, as it is locked or empty.
         """
         word = None if backup.status is None else _match(self, backup.status)
-        if word == "failed" or backup.has_error:
+        others = {_match(self, each) for each in backup.other_statuses}
+        if "failed" in {word, *others} or backup.has_error:
             return "failed"
         if word == "unfinished" or backup.built is False:
             return "unfinished"
         is_cut = backup.status is not None and "status" in backup.unknown
-        if word == "unclear" or is_cut or not _CONTRADICTING.isdisjoint(backup.unknown):
+        is_contradicted = not others.isdisjoint({"unfinished", "unclear"}) or not _CONTRADICTING.isdisjoint(
+            backup.unknown
+        )
+        if word == "unclear" or is_cut or is_contradicted:
             return "unclear"
         if word == "good":
             return "usable"

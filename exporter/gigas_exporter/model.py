@@ -85,9 +85,11 @@ class Backup:
         backup_type: ``gigas`` (made by hand) or ``gigas-automatic``.
         built: Whether the backup is finished, where the API says so; one that is deleted or soon will be is not.
         status_type: JSON's name for the type of a status that is no text, or a number or boolean in one; else ``None``.
-        unknown: The fields that were not understood; ``status`` also where it is absent and the backup is not built.
+        unknown: The fields that were not understood; ``status`` also where it is absent and the backup is not built,
+            ``error`` also where another field contradicts that the backup is usable (``progress: 40``).
         has_error: Whether a field such as ``error``, ``failed`` or ``state`` says so.
         virtual_machine_id: The machine that it is of, where the API says so; all that a backup without a disk names.
+        other_statuses: Texts of fields such as ``state``, which say as much as ``status`` where they are bad.
     """
 
     id: str
@@ -105,6 +107,7 @@ class Backup:
     unknown: frozenset[str] = NONE_UNKNOWN
     has_error: bool = False
     virtual_machine_id: str | None = None
+    other_statuses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from gigas_exporter.gigas import ApiSettings
 from gigas_exporter.model import Account
 from gigas_exporter.statuspage import StatusPage
 from gigas_exporter.statuspage.query import Query
+from support.commands import run_command
 from support.polling import api_key
 from support.small_api import Answer, SmallApi, ago
 from trust.conftest import ACCOUNT, BACKUPS, DISKS, MACHINES, MISSED, Told, backups_of
@@ -362,6 +363,63 @@ def test_a_status_that_is_doubtful(missed: SmallApi, tell: Tell, fields: Mapping
         assert_well(tell(config=f"backup_status: {{good: ['{fields['status']}', completed]}}"))
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("state", word) for word in ("pending", "in_progress", "Building", "deleting", "partial", "45%")),
+        ("phase", "uploading"),
+        *(("completed", value) for value in (False, "no", 0, "perhaps", {"a": 1})),
+        *((field, False) for field in ("finished", "is_ready", "restorable", "success", "isValid")),
+        *((field, True) for field in ("in_progress", "pending", "partial", "isRunning")),
+        *(("progress", value) for value in (40, 0, 0.4, "45", "45 %", {"done": 3})),
+        ("percentComplete", 99.9),
+        *(("expires_at", value) for value in (ago(hours=5), "2020-01-31", 1_600_000_000_000)),
+        ("validUntil", "2020-01-31 10:00:00"),
+        ("removed_at", ago(hours=1)),
+    ],
+)
+def test_a_field_that_contradicts_a_good_status(missed: SmallApi, tell: Tell, field: str, value: Any) -> None:
+    """The newest backup is not taken as usable without a word, unless it is said that the field says nothing."""
+    newest(missed, status="completed", **{field: value})
+    told = tell()
+    assert_not_understood(told, "status", disks=1)
+    assert told.finding("backup_missed") == {str(MISSED)}
+    if field in {"state", "progress", "expires_at"}:
+        assert_well(tell(config=f"api: {{fields: {{{field}: null}}}}"))
+
+
+def test_the_probe_names_the_field_that_contradicts(missed: SmallApi) -> None:
+    """With its form, and how to say that it says nothing."""
+    newest(missed, status="completed", progress=40)
+    probe = run_command(missed.url, "probe")
+    assert probe.exit_code == 1
+    assert "backups.progress: 1 of 12 not understood (number)" in probe.output
+    assert "api.fields: {progress: null}" in probe.output
+
+
+@pytest.mark.parametrize("fields", [{"errorMessage": "no space left"}, {"failure_reason": "x"}, {"isExpired": True}])
+def test_a_field_that_says_that_a_backup_is_no_more(missed: SmallApi, tell: Tell, fields: Mapping[str, Any]) -> None:
+    """In either spelling: the newest usable one is what counts."""
+    newest(missed, **fields)
+    assert_missed(tell())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"state": "stored", "completed": True, "progress": 100, "expires_at": ago(days=-5), "isExpired": False},
+        {"state": None, "completed": None, "progress": None, "expires_at": None, "in_progress": False},
+        {"state": "-", "completed": ago(hours=1), "progress": "100 %", "expires_at": "never", "pending": 0},
+        {"result": "ok", "success": 1, "progress": 1.0, "valid_until": "2099-01-31", "deletedAt": None},
+    ],
+)
+def test_fields_that_agree_with_a_good_status(api: SmallApi, tell: Tell, fields: Mapping[str, Any]) -> None:
+    """A healthy account stays well, whatever it says besides."""
+    for item in backups_of(api):
+        item.update(fields)
+    assert_well(tell())
+
+
 @pytest.mark.parametrize("date", ["2026-03-31T10:00:00+02:00[Europe/Madrid]", None])
 def test_the_newest_backup_has_no_readable_date(missed: SmallApi, tell: Tell, date: str | None) -> None:
     """It may be in time, so that it is not known whether a backup was missed."""
@@ -383,7 +441,7 @@ def test_a_status_of_which_nothing_can_be_said(missed: SmallApi, tell: Tell, sta
     [
         ({"status": None}, True),
         ({}, True),
-        ({"status": "", "progress": 45}, True),
+        ({"status": "", "progress": 100}, True),
         ({"built": True, "backup_size": "0 KB"}, False),
         ({"built": True, "backup_size": 0}, False),
         ({"built": True, "locked": True}, False),

@@ -21,6 +21,7 @@ from gigas_exporter.decode.items import (
     decode_items,
     decode_virtual_machine,
 )
+from gigas_exporter.decode.state_fields import STATE_FIELDS
 from gigas_exporter.decode.timestamps import parse_timestamp
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "MAX_TEXT_LENGTH",
     "MAX_VALUES",
     "SIZE_UNITS",
+    "STATE_FIELDS",
     "Decode",
     "DecodeSettings",
     "Decoder",

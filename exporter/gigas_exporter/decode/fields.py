@@ -10,11 +10,10 @@ import logging
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import tzinfo
 
 from gigas_exporter.decode.timestamps import NUMBER, parse_timestamp
-from gigas_exporter.status_words import DISK_ERROR_WORDS, tells_error
 
 __all__ = [
     "AHEAD",
@@ -22,14 +21,12 @@ __all__ = [
     "NOT_UNDERSTOOD",
     "InvalidFields",
     "Problem",
-    "decode_errors",
     "decode_flag",
     "decode_id",
     "decode_reference",
     "decode_size",
     "decode_text",
     "decode_timestamp",
-    "is_gone",
     "kind_of",
     "report_problems",
     "text_of",
@@ -54,28 +51,6 @@ _FLAGS: dict[object, bool] = {
     **dict.fromkeys((True, "true", "1", "yes", "on", "t", "y", "enabled"), True),
     **dict.fromkeys((False, "false", "0", "no", "off", "f", "n", "disabled"), False),
 }
-_NO_ERROR = frozenset({"", "none"})
-# It seems to deny that there is an error.
-_MAY_BE_NO_ERROR = re.compile(
-    r"(no|without|0|zero)[ _-]+(errors?|failures?|problems?)|n/?a|nil|null|never|ok(ay)?|success(ful)?|-+|0x0+"
-)
-_ERROR_FIELDS = frozenset(
-    {
-        "error",
-        "error_code",
-        "error_message",
-        "errors",
-        "failed",
-        "failure",
-        "has_error",
-        "has_errors",
-        "has_failed",
-        "is_failed",
-    }
-)
-_OUTCOME_FIELDS = frozenset({"outcome", "result", "state"})
-# The first is OnApp's, the platform that our fields come from.
-_GONE_FIELDS = frozenset({"marked_for_delete", "deleted", "deleted_at", "is_deleted"})
 
 
 class InvalidFields(Counter[str]):
@@ -168,60 +143,6 @@ def decode_flag(value: object, field: str, problems: list[Problem]) -> bool | No
     if flag is None:
         problems.append((field, value, NOT_UNDERSTOOD))
     return flag
-
-
-def decode_errors(item: Mapping[str, object], problems: list[Problem]) -> bool | None:
-    """Return whether a field that tells of errors says that there is one; ``None`` where it is not understood.
-
-    Such as ``error``, or a ``state`` with a word of error. Whatever its name, it is a problem of ``error``.
-    """
-    said = [decode_error(item[name], problems) for name in _ERROR_FIELDS.intersection(item)]
-    for name in _OUTCOME_FIELDS.intersection(item):
-        said.append(tells_error(DISK_ERROR_WORDS, text_of(item[name])))
-        if said[-1] is None:
-            problems.append(("error", item[name], NOT_UNDERSTOOD))
-    return True if True in said else None if None in said else False
-
-
-def is_gone(item: Mapping[str, object], problems: list[Problem]) -> bool:
-    """Return whether a field such as ``marked_for_delete`` is true; another content, such as a date, is a problem."""
-    gone = False
-    for name in _GONE_FIELDS.intersection(item):
-        value = item[name]
-        if not _is_empty(value):
-            gone = decode_flag(value, "error", problems) is True or gone
-    return gone
-
-
-def decode_error(value: object, problems: list[Problem]) -> bool | None:
-    """Return whether an ``error`` that is present says that there is one: a flag, or else any content."""
-    if value is None or value is True or value is False or value in ([], {}):
-        return bool(value)
-    if isinstance(value, str):
-        text = value.strip().casefold()
-        if text in _NO_ERROR:
-            return False
-        flag = _FLAGS.get(text)
-        if flag is None and (NUMBER.fullmatch(text) or _MAY_BE_NO_ERROR.fullmatch(text)):
-            problems.append(("error", value, NOT_UNDERSTOOD))
-            return None
-        return True if flag is None else flag
-    if isinstance(value, dict | list) and _is_empty(value):
-        problems.append(("error", value, NOT_UNDERSTOOD))
-        return None
-    return decode_flag(value, "error", problems) if isinstance(value, int | float) else True
-
-
-def _is_empty(value: object) -> bool:
-    """Return whether a value is empty, or holds nothing but what is."""
-    left = [value]
-    while left:
-        each = left.pop()
-        if isinstance(each, dict | list):
-            left.extend(each.values() if isinstance(each, dict) else each)
-        elif each not in (None, "", 0):
-            return False
-    return True
 
 
 def decode_size(value: object, field: str, problems: list[Problem], unit: int) -> int | None:

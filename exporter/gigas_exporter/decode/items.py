@@ -16,18 +16,17 @@ from gigas_exporter.decode.fields import (
     MAX_TEXT_LENGTH,
     NOT_UNDERSTOOD,
     Problem,
-    decode_errors,
     decode_flag,
     decode_id,
     decode_reference,
     decode_size,
     decode_text,
     decode_timestamp,
-    is_gone,
     kind_of,
     report_problems,
     text_of,
 )
+from gigas_exporter.decode.state_fields import STATE_FIELDS, decode_errors, decode_state
 from gigas_exporter.model import NONE_UNKNOWN, Account, Backup, Disk, VirtualMachine
 from gigas_exporter.status_words import DISK_ERROR_WORDS, parse_words, tells_error, type_in_text
 
@@ -53,7 +52,7 @@ FIELDS = parse_words(
     "id, virtual_machine_id, disk_size, status, error, locked, is_swap, autobackup, mount_point, add_to_linux_fstab,"
     " data_store_id, data_store_group_id, created_at, updated_at, disk_id, date_created, operating_system,"
     " operating_system_distro, template_id, backup_size, backup_type, built, label, hostname, type, domain"
-)
+) | frozenset(STATE_FIELDS)
 """The fields that are read of anything."""
 _WITHOUT_KEY = ("error", "autobackup", "is_swap", "mount_point", "virtual_machine_id")
 _WITHOUT_VALUE = frozenset({"autobackup", "is_swap"})
@@ -102,6 +101,8 @@ class Decoder:
         self._settings = settings or DecodeSettings()
         self._aliases = tuple((ours, theirs) for ours, theirs in self._settings.fields.items() if theirs is not None)
         self._required = tuple(name for name in _WITHOUT_KEY if self._settings.fields.get(name, name) is not None)
+        accepted = {name for name, theirs in self._settings.fields.items() if theirs is None}
+        self._ignored = frozenset((accepted & STATE_FIELDS.keys()) - {"error"})  # which is read where it is there
         self._needs_status = self._settings.fields.get("status", "status") is not None
         self._sets: dict[frozenset[str], frozenset[str]] = {NONE_UNKNOWN: NONE_UNKNOWN}
 
@@ -114,7 +115,7 @@ class Decoder:
         get, settings = item.get, self._settings
         status = get("status")
         machine_id = decode_reference(get("virtual_machine_id"), "virtual_machine_id", problems)
-        error = decode_errors(item, problems)
+        error = decode_errors(item, problems, self._ignored)
         if error is False and "error" not in item:
             error = None
         is_swap = decode_flag(get("is_swap"), "is_swap", problems)
@@ -162,9 +163,9 @@ class Decoder:
         status = get("status")
         is_text = status is None or isinstance(status, str)
         machine_id = decode_reference(get("virtual_machine_id"), "virtual_machine_id", [])
-        built = False if is_gone(item, problems) else decode_flag(get("built"), "built", problems)
+        state = decode_state(item, problems, latest, settings.time_zone, self._ignored)
+        built = False if state.is_gone else decode_flag(get("built"), "built", problems)
         text = decode_text(status, "status", problems) if is_text else text_of(status)
-        has_error = decode_errors(item, problems)
         return Backup(
             identity,
             decode_reference(get("disk_id"), "disk_id", problems),
@@ -179,8 +180,9 @@ class Decoder:
             built,
             _status_type(status),
             self._unknown(problems, invalid, without_status=text is None and not built),
-            has_error is True,
+            state.has_error is True,
             None if machine_id == _NO_MACHINE else machine_id,
+            state.words,
         )
 
     def virtual_machine(self, raw: object, invalid: Counter[str], latest: float = math.inf) -> VirtualMachine | None:
@@ -252,6 +254,8 @@ class Decoder:
     def _unknown(self, problems: list[Problem], invalid: Counter[str], *, without_status: bool) -> frozenset[str]:
         """Return which fields of a backup are not known; a missing status is, unless the settings say otherwise."""
         unknown = self._reported(problems, invalid) if problems else NONE_UNKNOWN
+        if not unknown.isdisjoint(STATE_FIELDS):
+            unknown = self._set(unknown | {"error"})
         return self._set(unknown | {"status"}) if without_status and self._needs_status else unknown
 
     def _set(self, names: Iterable[str]) -> frozenset[str]:

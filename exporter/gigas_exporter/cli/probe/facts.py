@@ -15,6 +15,7 @@ from gigas_exporter.cli.probe.fields import DECIDING, Field, Problem, similar_fi
 from gigas_exporter.cli.probe.forms import form_of, has_zone, known_key, safe_name, safe_word
 from gigas_exporter.cli.probe.lists import ListReading
 from gigas_exporter.config import Settings
+from gigas_exporter.decode import STATE_FIELDS
 from gigas_exporter.errors import ApiError, AuthError, DecodeError, GigasError, IncompleteError, TransportError
 from gigas_exporter.gigas.status_messages import likely_cause
 from gigas_exporter.model import Backup, Disk
@@ -192,6 +193,8 @@ def _setting_for(each: Field) -> str:
         return f"api.{each.name}_unit"
     if each.name == "status":
         return "disk_status.error where it means an error; api.fields: {status: null} where it never does"
+    if each.name in STATE_FIELDS and each.name != "error":
+        return f"api.fields: {{{each.name}: null}} where it says nothing of a backup"
     if each.kind == "date":
         return "no setting: report it with this output (api.time_zone is for dates without a zone)"
     return "no setting: report it with this output"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gigas_exporter.cli.probe.forms import FieldKind, form_of, safe_name
-from gigas_exporter.decode import Decode, Decoder
+from gigas_exporter.decode import STATE_FIELDS, Decode, Decoder
 from gigas_exporter.gigas import ApiSettings
 
 __all__ = ["DECIDING", "Field", "Problem", "decoders", "similar_field", "survey_fields"]
@@ -146,6 +146,8 @@ def survey_fields(list_name: str, items: Iterable[object], decode: Decode[Any]) 
         invalid: Counter[str] = Counter()
         decode(item, invalid)
         for name, count in invalid.items():
+            if name in STATE_FIELDS:
+                fields.setdefault(name, Field(name, "unknown", used=True))
             if name in fields:
                 fields[name].not_understood += count
         if not isinstance(item, dict):
