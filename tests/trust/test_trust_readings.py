@@ -490,6 +490,72 @@ def test_a_status_that_is_no_text(missed: SmallApi, tell: Tell, status: Any) -> 
         assert_missed(tell(config="backup_status: {failed: ['3']}"))
 
 
+def without_own(api: SmallApi, **fields: Any) -> None:
+    """Have the first disk's backups name something else in the account's list, and no list of its own."""
+    api.lists[f"{ACCOUNT}/disk/1/backups"] = []
+    for item in api.lists[BACKUPS]:
+        if item["disk_id"] == 1:
+            del item["disk_id"]
+            item.update(fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"target_type": "VirtualMachine", "target_id": 501},
+        {"disk_id": None, "target_type": "virtual_server", "target_id": "501"},
+        {"disk_id": 501, "target_type": "VirtualMachine"},
+        {"disk_id": 501, "target_type": "VM", "target_id": 501},
+        {"disk_id": None, "virtual_machine": {"id": 501, "label": "vm-1"}},
+        {"disk_id": 0, "virtual_machine_id": 501},
+        {"disk_id": "0", "virtual_machine_id": 501, "target_type": "VirtualMachine"},
+    ],
+)
+def test_backups_of_a_machine(api: SmallApi, tell: Tell, fields: Mapping[str, Any]) -> None:
+    """They name no disk and are counted; a disk of that machine is not said to be never backed up."""
+    without_own(api, **fields)
+    told = tell()
+    assert told.status == 2, told.words
+    assert told.finding("backups_unreadable") == {"1"}
+    assert told.finding("never_backed_up") == set()
+    assert told.metric("gigas_account_backups_unassigned") == [3]
+    assert "3 backups name no listed disk" in told.words
+
+
+@pytest.mark.parametrize(
+    "fields", [{"target_type": "Disk", "target_id": 1}, {"disk": {"id": 1}}, {"disk_ids": [1]}, {"disk": "1"}]
+)
+def test_backups_that_name_their_disk_elsewhere(api: SmallApi, tell: Tell, fields: Mapping[str, Any]) -> None:
+    """They are the disk's."""
+    without_own(api, **fields)
+    assert_well(tell())
+
+
+@pytest.mark.parametrize(
+    "fields", [{"disk_ids": [1, 2]}, {"disk_id": 1, "target_type": "Snapshot", "target_id": 1}, {"disk_id": [1]}]
+)
+def test_backups_of_which_it_is_not_known_what_they_are_of(
+    api: SmallApi, tell: Tell, fields: Mapping[str, Any]
+) -> None:
+    """They may be of any disk, so that none counts as never backed up."""
+    without_own(api, **fields)
+    told = tell()
+    assert told.status == 2, told.words
+    assert told.finding("never_backed_up") == set()
+    assert told.metric("gigas_exporter_poll_invalid_items", resource="backups", field="disk_id") == [3]
+
+
+def test_an_alias_that_names_machines_too(api: SmallApi, tell: Tell) -> None:
+    """``api.fields: {disk_id: target_id}`` takes no machine for the disk that has the same number."""
+    for item in api.lists[BACKUPS] + [each for n in (1, 2, 3, 4) for each in api.lists[f"{ACCOUNT}/disk/{n}/backups"]]:
+        item["target_id"] = item.pop("disk_id")
+        item["target_type"] = "VirtualMachine" if item["target_id"] == 1 else "Disk"
+    api.lists[f"{ACCOUNT}/disk/1/backups"] = []
+    told = tell(config="api: {fields: {disk_id: target_id}}")
+    assert told.finding("never_backed_up") == {"1"}
+    assert told.metric("gigas_account_backups_unassigned") == [3]
+
+
 @pytest.mark.parametrize("way", ["null", "missing", "empty", "nested", "text", "left out", "another disk"])
 @pytest.mark.parametrize("is_missed", [False, True])
 def test_backups_that_do_not_name_their_disk(api: SmallApi, tell: Tell, way: str, is_missed: bool) -> None:

@@ -26,6 +26,7 @@ from gigas_exporter.decode.fields import (
     report_problems,
     text_of,
 )
+from gigas_exporter.decode.owner import decode_owner
 from gigas_exporter.decode.state_fields import STATE_FIELDS, decode_errors, decode_state
 from gigas_exporter.model import NONE_UNKNOWN, Account, Backup, Disk, VirtualMachine
 from gigas_exporter.status_words import DISK_ERROR_WORDS, parse_words, tells_error, type_in_text
@@ -162,13 +163,13 @@ class Decoder:
         get, settings = item.get, self._settings
         status = get("status")
         is_text = status is None or isinstance(status, str)
-        machine_id = decode_reference(get("virtual_machine_id"), "virtual_machine_id", [])
+        owner = decode_owner(item, problems)
         state = decode_state(item, problems, latest, settings.time_zone, self._ignored)
         built = False if state.is_gone else decode_flag(get("built"), "built", problems)
         text = decode_text(status, "status", problems) if is_text else text_of(status)
         return Backup(
             identity,
-            decode_reference(get("disk_id"), "disk_id", problems),
+            owner.disk_id,
             decode_timestamp(get("date_created"), "date_created", problems, latest, settings.time_zone),
             text,
             decode_text(get("operating_system"), "operating_system", problems),
@@ -181,7 +182,7 @@ class Decoder:
             _status_type(status),
             self._unknown(problems, invalid, without_status=text is None and not built),
             state.has_error is True,
-            None if machine_id == _NO_MACHINE else machine_id,
+            owner.virtual_machine_id,
             state.words,
         )
 

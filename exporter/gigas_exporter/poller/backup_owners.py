@@ -40,11 +40,13 @@ class Owners:
 
     Attributes:
         machines: What the backups that name no disk name as their virtual machine, ``None`` among it.
+        is_unclear: Whether of a backup it is not understood which disk it names; it may be any.
     """
 
     ids: array[int]
     disks: array[int]
     machines: frozenset[str | None]
+    is_unclear: bool
 
     @classmethod
     def of(cls, backups: Sequence[Backup]) -> Owners:
@@ -52,7 +54,7 @@ class Owners:
         named = [each for each in backups if each.disk_id is not None]
         machines = frozenset(each.virtual_machine_id for each in backups if each.disk_id is None)
         ids, disks = (array("q", map(hash, each)) for each in ([x.id for x in named], [x.disk_id for x in named]))
-        return cls(ids, disks, machines)
+        return cls(ids, disks, machines, any("disk_id" in each.unknown for each in backups))
 
 
 def own_backups(backups: Sequence[Backup], disk_id: str, listed: Collection[str]) -> tuple[Sequence[Backup], Claim]:
@@ -122,7 +124,7 @@ def possible_owners(
 ) -> set[str]:
     """Return the disks without usable backups that backups in the account's list which name no disk may be of.
 
-    Those are all disks of their machine; where nothing is named, any disk.
+    Those are all disks of their machine; where nothing is named, or what is named is not understood, any disk.
 
     Args:
         unbacked: The disks.
@@ -130,8 +132,9 @@ def possible_owners(
         swept: What the backups in the account's list name.
         is_named: Whether a backup is known to be of a listed disk.
     """
+    swept = tuple(swept)
     named = {machine for owners in swept for machine in owners.machines}
-    if None in named and not is_named:
+    if (None in named and not is_named) or any(owners.is_unclear for owners in swept):
         return set(unbacked)
     named.discard(None)
     return {each for each in unbacked if machines.get(each) in named}
