@@ -51,7 +51,7 @@ def alerts_about_disks(title: str, description: str, alerts: q.Scope, extra: str
             *the_disk(),
             Column("account_id", "Account ID", width=90),
         ],
-        no_value="No alert about a disk fires, or the rules are not loaded.",
+        no_value="No such alert fires, or the rules are not loaded.",
         at_most=_LISTED,
     )
 

@@ -145,8 +145,9 @@ def _freshness() -> list[Line]:
         "The last poll of each account and resource, failed ones first, at most 50.",
         Query(q.account_named(failed)),
         Query(f"topk(50, time() - {_F(last)})"),
-        Query(f"topk(50, {_F('gigas_exporter_poll_interval_seconds')})"),
-        Query(f"topk(50, {_F('gigas_exporter_poll_duration_seconds')})"),
+        # Times one, which takes the metric's name away: rows with different names would not be made one.
+        Query(f"topk(50, 1 * {_F('gigas_exporter_poll_interval_seconds')})"),
+        Query(f"topk(50, 1 * {_F('gigas_exporter_poll_duration_seconds')})"),
         columns=[
             Column(
                 "Value #A",

@@ -158,6 +158,14 @@ def test_links_lead_to_the_rows_disk(name: str, shown: dict[str, Shown]) -> None
             assert all(unquote(link).startswith(start) for link, start in zip(links, wanted, strict=True)), links
 
 
+def test_each_poll_is_one_row(shown: dict[str, Shown]) -> None:
+    """When each resource was last read, how often that is and how long it took stand in the same row."""
+    rows = shown["gigas-exporter"].table("Polls by account")
+    polls = [(row["Account ID"]["text"], row["Resource"]["text"]) for row in rows]
+    assert len(polls) == len(set(polls)) == 6
+    assert all(row["Took"]["text"] != "–" and row["Interval"]["text"] != "–" for row in rows)
+
+
 def severity_of(shown: str) -> Severity:
     """Return the exporter's severity of a finding by the word that is shown for it."""
     return next(finding.severity for finding in Finding if finding.value == shown.lower())
