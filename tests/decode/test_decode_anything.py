@@ -28,12 +28,15 @@ FIELDS = [
     "status",
     "locked",
     "is_swap",
+    "autobackup",
+    "error",
     "mount_point",
     "created_at",
     "date_created",
     "backup_size",
     "disk_id",
     "label",
+    "hostname",
     "domain",
 ]
 

@@ -134,6 +134,16 @@ def assert_presentable(polled: Any) -> str:
     return text
 
 
+def shown_disks(text: str) -> dict[str, str]:
+    """Return the mount points of the disks of an exposition, by disk id."""
+    return {
+        sample.labels["disk_id"]: sample.labels["mount_point"]
+        for family in parse_text(text)
+        for sample in family.samples
+        if sample.name == "gigas_disk_info"
+    }
+
+
 @given(data=st.data())
 @settings(QUIET)
 def test_any_answers_can_be_shown(polled: Any, api: Any, data: st.DataObject) -> None:
@@ -142,6 +152,8 @@ def test_any_answers_can_be_shown(polled: Any, api: Any, data: st.DataObject) ->
     polled.poll()
     text = assert_presentable(polled)
     assert "canary" not in text
+    (inventory,) = polled.store.snapshot()
+    assert shown_disks(text).keys() == (inventory.disks.disks.keys() if inventory.disks is not None else set())
 
 
 @given(texts=st.lists(TEXT, min_size=1, max_size=5))
@@ -151,12 +163,7 @@ def test_texts_read_back_as_they_were(polled: Any, api: Any, texts: list[str]) -
     items = [{"id": number, "mount_point": text} for number, text in enumerate(texts)]
     api.bodies = {"disks": json.dumps(items).encode()}
     assert polled.poll()["disks"]
-    shown = {
-        sample.labels["disk_id"]: sample.labels["mount_point"]
-        for family in parse_text(polled.exposition(openmetrics=False))
-        for sample in family.samples
-        if sample.name == "gigas_disk_info"
-    }
+    shown = shown_disks(polled.exposition(openmetrics=False))
     joined = [json.loads(json.dumps(text)) for text in texts]
     expected = {
         str(number): text[:256].encode("utf-16", "surrogatepass").decode("utf-16", "replace")
