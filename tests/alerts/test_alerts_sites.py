@@ -25,7 +25,7 @@ from support.programs import (
     Process,
     account_environment,
     alertmanager,
-    answers,
+    await_start,
     await_true,
     exporter,
     field_tool,
@@ -73,8 +73,7 @@ def _prometheus_agent(directory: Path, config: str) -> Iterator[Process]:
         *(f"--storage.agent.path={directory}/agent", f"--web.listen-address={address}"),
     ]
     with running(command, directory) as process:
-        await_true(lambda: process.popen.poll() is not None or answers(f"http://{address}/-/ready"), what="its start")
-        assert process.popen.poll() is None, process.stderr
+        await_start(process, f"http://{address}/-/ready")
         yield process
 
 

@@ -163,9 +163,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     address = f"127.0.0.1:{programs.free_port()}"
     flags = [f"--web.listen-address={address}", "--poll.interval=1s", "--poll.backups-interval=1s"]
     with programs.running([sys.executable, "-m", "gigas_exporter", "demo", *flags], directory) as exporter:
-        ready = f"http://{address}/-/ready"
-        programs.await_true(lambda: exporter.popen.poll() is not None or programs.answers(ready), what="its start")
-        assert exporter.popen.poll() is None, exporter.stderr
+        programs.await_start(exporter, f"http://{address}/-/ready")
         scrapes = {"scrape_configs": [{"job_name": "gigas", "static_configs": [{"targets": [address]}]}]}
         with serving(directory, scrapes, end=None) as server:
             ratio = "gigas_account_backup_compliance_ratio"

@@ -101,5 +101,5 @@ def test_first_polls_begin_at_once(watch: Watch) -> None:
         began = time.monotonic()
         watch(one_credential(api, interval=60.0))
         await_true(lambda: len(api.requests) >= 3)
-        assert all(at - began < 0.5 for at, _, _ in api.requests[:3])
-        assert {path.rsplit("/", 1)[1] for _, _, path in api.requests[:3]} == {"disks", "virtual_machines", "backups"}
+        assert all(at - began < 0.5 for at, _ in api.requests[:3])
+        assert {path.rsplit("/", 1)[1] for _, path in api.requests[:3]} == {"disks", "virtual_machines", "backups"}

@@ -29,6 +29,7 @@ __all__ = [
     "account_environment",
     "alertmanager",
     "answers",
+    "await_start",
     "await_true",
     "exporter",
     "field_tool",
@@ -117,6 +118,12 @@ def running(command: Sequence[str], directory: Path, environ: Mapping[str, str] 
             except subprocess.TimeoutExpired:
                 popen.kill()
                 popen.wait(PATIENCE_SECONDS)
+
+
+def await_start(process: Process, url: str) -> None:
+    """Wait until a program answers there with 200, and fail with what it wrote when it ends before."""
+    await_true(lambda: process.popen.poll() is not None or answers(url), what="its start")
+    assert process.popen.poll() is None, process.stderr
 
 
 def answers(url: str) -> bool:
@@ -228,8 +235,7 @@ def prometheus(
     ]
     with running(command, directory) as process:
         served = Prometheus(process, f"http://127.0.0.1:{port}")
-        await_true(lambda: process.popen.poll() is not None or answers(f"{served.url}/-/ready"), what="its start")
-        assert process.popen.poll() is None, process.stderr
+        await_start(process, f"{served.url}/-/ready")
         yield served
 
 
@@ -266,6 +272,5 @@ def alertmanager(directory: Path, config: str, program: str | None = None) -> It
     ]
     with running(command, directory) as process:
         served = Alertmanager(process, f"http://127.0.0.1:{port}")
-        await_true(lambda: process.popen.poll() is not None or answers(f"{served.url}/-/ready"), what="its start")
-        assert process.popen.poll() is None, process.stderr
+        await_start(process, f"{served.url}/-/ready")
         yield served

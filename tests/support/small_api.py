@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 __all__ = ["Answer", "SmallApi", "ago", "healthy", "serving", "small_api"]
@@ -52,7 +52,16 @@ class SmallApi:
         return 200, items[offset : offset + limit], {"X-Total": str(len(items))}
 
 
-_Api = TypeVar("_Api", bound=SmallApi)
+class Responder(Protocol):
+    """What can be served; its address is set before the first request."""
+
+    url: str
+
+    def respond(self, target: str) -> Answer | None:
+        """Return status, body and headers for a request; nothing: it hangs until the client leaves."""
+
+
+_Api = TypeVar("_Api", bound=Responder)
 
 
 def healthy(account: str = "4242", disks: int = 4) -> dict[str, list[Any]]:
@@ -116,7 +125,13 @@ def serving(api: _Api) -> Iterator[_Api]:
             connections.discard(self.request)
 
         def do_GET(self) -> None:
-            status, body, headers = api.respond(self.path)
+            self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            answer = api.respond(self.path)
+            if answer is None:
+                self.close_connection = True
+                self.rfile.read(1)
+                return
+            status, body, headers = answer
             content = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(content))}.items():
@@ -124,11 +139,16 @@ def serving(api: _Api) -> Iterator[_Api]:
             self.end_headers()
             self.wfile.write(content)
 
+        do_POST = do_GET  # noqa: N815 - the base class's names
+
         def log_message(self, *_: Any) -> None:
             """Write nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = False  # else their sockets are closed at some time or never
+    class Listener(ThreadingHTTPServer):
+        daemon_threads = False  # else their sockets are closed at some time or never
+        request_queue_size = 512
+
+    server = Listener(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     api.url = f"http://127.0.0.1:{server.server_port}"

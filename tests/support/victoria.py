@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from support.programs import Process, answers, await_true, field_tool, free_port, running
+from support.programs import Process, await_start, field_tool, free_port, running
 
 __all__ = ["store_and_vmalert", "victoria", "vmagent"]
 
@@ -61,6 +61,5 @@ def store_and_vmalert(directory: Path, rules: Path, more: Sequence[str]) -> Iter
 @contextmanager
 def _healthy(command: Sequence[str], address: str, directory: Path) -> Iterator[Process]:
     with running(command, directory) as process:
-        await_true(lambda: process.popen.poll() is not None or answers(f"http://{address}/health"), what="its start")
-        assert process.popen.poll() is None, process.stderr
+        await_start(process, f"http://{address}/health")
         yield process
