@@ -106,8 +106,8 @@ A restart of the exporter forgets since when a disk has been locked: it then cou
 | --- | --- |
 | GigasExporterDown | alerts about the accounts and disks of this exporter |
 | GigasApiFailing, GigasDataStale | alerts about the disks of this account, and GigasBackupsDataStale |
-| GigasBackupsDataStale | alerts about the backups of this account's disks, but for GigasDiskUnprotected |
-| GigasBackupsUnreadable | warnings about the backups of this disk |
+| GigasBackupsDataStale | GigasDiskNeverBackedUp, every GigasDiskBackup… and GigasBackupsUnreadable of this account |
+| GigasBackupsUnreadable | those GigasDiskBackup… of this disk that are warnings |
 | GigasInventoryShrank | GigasDiskDisappeared of this account |
 | a critical alert about a disk | warnings about this disk, unless they say why or end by themselves |
 | GigasNothingWatched | GigasDiscoveryFailing of this exporter |
