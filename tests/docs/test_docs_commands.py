@@ -23,7 +23,7 @@ _CANNOT_RUN: Final[Mapping[str, str]] = {
     r"make deb |apt install \./dist/": "needs root and minutes; make release-check builds and tries the package",
     r"systemctl ": "needs systemd as init; tests/deploy verifies the unit and runs the exporter in its sandbox",
     r"make (demo|test|docs|dashboards|bench|soak)\b": "runs what this test is a part of; CI runs each target",
-    r"end=|python tests/dashboards/|promtool tsdb |prometheus ": "fills a Prometheus for minutes, to measure",
+    r"end=|python tests/(alerts|dashboards)/|promtool tsdb |prometheus ": "fills a Prometheus for minutes, to measure",
 }
 """Beginnings of commands, and why they are not run here."""
 
