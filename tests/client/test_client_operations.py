@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
+from gigas_exporter import gigas
 from gigas_exporter.errors import ApiError, AuthError, ConfigError, GigasError, TransportError
 from gigas_exporter.gigas import (
     FixedSecret,
     LoginCredential,
     SecretFile,
     TokenCredential,
-    build_disk_request,
-    create_backup_request,
     create_template_request,
     delete_disk_request,
     edit_disk_request,
@@ -26,64 +25,37 @@ PAGING = {"limit": "200", "offset": "0"}
 
 
 @pytest.mark.parametrize(
-    ("call", "path", "query"),
+    ("operation", "ids", "filters", "path"),
     [
-        (lambda client: client.list_accounts(), "/accounts", {}),
-        (lambda client: client.list_disks("42"), "/account/42/disks", {}),
+        ("list_accounts", (), {}, "/accounts"),
+        ("list_disks", ("42",), {}, "/account/42/disks"),
         (
-            lambda client: client.list_disks(
-                "42",
-                data_store_id="1",
-                virtual_machine_id="2",
-                is_swap=False,
-                mount_point="/srv & co",
-                data_store_group_id="3",
-                primary=True,
-            ),
+            *("list_disks", ("42",)),
+            {"data_store_id": "1", "virtual_machine_id": "2", "is_swap": False, "mount_point": "/srv & co"}
+            | {"data_store_group_id": "3", "primary": True},
             "/account/42/disks",
-            {
-                "data_store_id": "1",
-                "virtual_machine_id": "2",
-                "is_swap": "0",
-                "mount_point": "/srv & co",
-                "data_store_group_id": "3",
-                "primary": "1",
-            },
         ),
+        ("list_disk_backups", ("42", "7"), {"min_disk_size": 20}, "/account/42/disk/7/backups"),
         (
-            lambda client: client.list_disk_backups("42", "7", min_disk_size=20),
-            "/account/42/disk/7/backups",
-            {"min_disk_size": "20"},
-        ),
-        (
-            lambda client: client.list_backups(
-                "42",
-                min_disk_size=5,
-                disk_id="7",
-                operating_system="linux",
-                operating_system_distro="debian",
-                locked=True,
-            ),
+            *("list_backups", ("42",)),
+            {"min_disk_size": 5, "disk_id": "7", "locked": True}
+            | {"operating_system": "linux", "operating_system_distro": "debian"},
             "/account/42/backups",
-            {
-                "min_disk_size": "5",
-                "disk_id": "7",
-                "operating_system": "linux",
-                "operating_system_distro": "debian",
-                "locked": "1",
-            },
         ),
-        (lambda client: client.sweep_backups("42", len), "/account/42/backups", {}),
-        (lambda client: client.list_virtual_machines("42"), "/account/42/virtual_machines", {}),
+        ("sweep_backups", ("42", len), {}, "/account/42/backups"),
+        ("list_virtual_machines", ("42",), {}, "/account/42/virtual_machines"),
     ],
 )
-def test_lists(api: Any, clients: Any, call: Any, path: str, query: dict[str, str]) -> None:
-    """Each list is asked for where the documentation has it, with its filters and the page."""
+def test_lists(
+    api: Any, clients: Any, operation: str, ids: tuple[Any, ...], filters: dict[str, Any], *, path: str
+) -> None:
+    """Each list is asked for where the documentation has it, with its filters, flags as 1 and 0, and the page."""
     server = api(lambda seen, wire: wire.reply(200, []))
-    listing = call(clients(server.url))
+    listing = getattr(clients(server.url), operation)(*ids, **filters)
     assert sum(isinstance(item, int) for item in listing.items) == len(listing.items)
     assert server.operations() == [f"GET {path}"]
-    assert server.seen[0].query == {**query, **PAGING}
+    sent = {name: str(int(value) if isinstance(value, bool) else value) for name, value in filters.items()}
+    assert server.seen[0].query == {**sent, **PAGING}
     assert server.seen[0].headers["user-agent"].startswith("gigas-exporter/")
 
 
@@ -127,61 +99,36 @@ def test_ids_that_name_nothing_are_refused(clients: Any, identity: str) -> None:
         client.get_disk("1", identity)
 
 
-CHANGES = [
-    (
-        edit_disk_request("42", "7", disk_size=40, autobackup=True, mount_point="", virtual_machine_id="5"),
-        "edit_disk",
-        "PUT /account/42/disk/7",
-        {"disk_size": 40, "virtual_machine_id": "5", "autobackup": 1, "mount_point": ""},
-        lambda client: client.edit_disk(
-            "42", "7", disk_size=40, autobackup=True, mount_point="", virtual_machine_id="5"
+@pytest.mark.parametrize(
+    ("operation", "fields", "sent", "body"),
+    [
+        (
+            *("edit_disk", {"disk_size": 40, "autobackup": True, "mount_point": "", "virtual_machine_id": "5"}),
+            *("PUT", {"disk_size": 40, "autobackup": 1, "mount_point": "", "virtual_machine_id": "5"}),
         ),
-    ),
-    (
-        edit_disk_request("42", "7", add_to_linux_fstab=False, force_reboot=True),
-        "edit_disk",
-        "PUT /account/42/disk/7",
-        {"add_to_linux_fstab": 0, "force_reboot": 1},
-        lambda client: client.edit_disk("42", "7", add_to_linux_fstab=False, force_reboot=True),
-    ),
-    (
-        build_disk_request("42", "7"),
-        "build_disk",
-        "POST /account/42/disk/7/build",
-        None,
-        lambda client: client.build_disk("42", "7"),
-    ),
-    (
-        delete_disk_request("42", "7"),
-        "delete_disk",
-        "DELETE /account/42/disk/7",
-        None,
-        lambda client: client.delete_disk("42", "7"),
-    ),
-    (
-        create_backup_request("42", "7"),
-        "create_backup",
-        "POST /account/42/disk/7/backup",
-        None,
-        lambda client: client.create_backup("42", "7"),
-    ),
-    (
-        create_template_request("42", "7", label="golden", console_id="9"),
-        "create_template",
-        "POST /account/42/disk/7/template",
-        {"label": "golden", "console_id": "9"},
-        lambda client: client.create_template("42", "7", label="golden", console_id="9"),
-    ),
-]
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_changes_are_sent_as_they_were_described(api: Any, clients: Any, ledger: Any, change: Any) -> None:
+        (
+            *("edit_disk", {"add_to_linux_fstab": False, "force_reboot": True}),
+            *("PUT", {"add_to_linux_fstab": 0, "force_reboot": 1}),
+        ),
+        ("build_disk", {}, "POST /build", None),
+        ("delete_disk", {}, "DELETE", None),
+        ("create_backup", {}, "POST /backup", None),
+        (
+            *("create_template", {"label": "golden", "console_id": "9"}),
+            *("POST /template", {"label": "golden", "console_id": "9"}),
+        ),
+    ],
+)
+def test_changes_are_sent_as_they_were_described(
+    api: Any, clients: Any, ledger: Any, operation: str, fields: dict[str, Any], *, sent: str, body: Any
+) -> None:
     """What a request shows is what is sent, by the method and by sending it."""
-    request_, operation, sent, body, call = change
+    request_ = getattr(gigas, f"{operation}_request")("42", "7", **fields)
+    method, _, rest = sent.partition(" ")
+    sent = f"{method} /account/42/disk/7{rest}"
     server = api(lambda seen, wire: wire.reply(202, {"id": 7, "token": "op-1", "vm": [{"initial_password": "x"}]}))
     client = clients.writing(server.url, observer=ledger)
-    answers = [call(client), client.send(request_)]
+    answers = [getattr(client, operation)("42", "7", **fields), client.send(request_)]
     assert server.operations() == [sent] * 2
     assert f"{request_.method} {request_.path}" == sent
     assert [seen.json if seen.body else None for seen in server.seen] == [body] * 2
