@@ -435,8 +435,9 @@ def test_no_content_behind_a_full_page_ends_the_list(listed: Any) -> None:
     """As an empty page would."""
 
     def script(seen: Any, wire: Any) -> None:
-        if seen.query["offset"] == "0":
-            wire.reply(200, items(*range(10)))
+        page = range(10)[int(seen.query["offset"]) :][: int(seen.query["limit"])]
+        if page:
+            wire.reply(200, items(*page))
         else:
             wire.send(b"HTTP/1.1 204 No Content\r\n\r\n")
 

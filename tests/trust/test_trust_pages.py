@@ -9,10 +9,10 @@ import pytest
 
 from gigas_exporter.cli.poll_once import poll_once
 from gigas_exporter.config import Settings
-from gigas_exporter.gigas import ApiSettings
+from gigas_exporter.gigas import ApiSettings, ReadClient
 from support.commands import run_command
 from support.polling import api_key
-from support.small_api import Answer, SmallApi
+from support.small_api import Answer, SmallApi, healthy
 from trust.conftest import ACCOUNT, BACKUPS, DISKS, MACHINES, Told, backups_of
 
 Tell = Callable[..., Told]
@@ -207,6 +207,39 @@ def test_a_next_page_that_no_offset_leads_to(api: SmallApi, tell: Tell, headers:
     honest(api, DISKS, lambda page, _all: headers if page else {})
     api.lists[DISKS] = api.lists[DISKS][:CAP]
     assert_doubtful(tell(), "disks", "link", CAP)
+
+
+@pytest.mark.parametrize("headers", [{"X-Page": "1", "X-Per-Page": "4"}, {}])
+@pytest.mark.parametrize("past", [(200, []), (204, b""), (404, {})])
+@pytest.mark.parametrize("disks", [12, 24])
+def test_an_offset_that_counts_pages(
+    api: SmallApi, tell: Tell, headers: Mapping[str, str], past: tuple[int, Any], disks: int
+) -> None:
+    """What is behind the first page is far away, or nothing: the list is not whole, whatever the headers say."""
+    api.lists.update(healthy(disks=disks))
+
+    def answer(query: Mapping[str, str]) -> Answer:
+        number, size = int(query["offset"]), min(int(query["limit"]), 4)
+        page = api.lists[DISKS][number * size : (number + 1) * size]
+        status, body = (200, page) if page else past
+        return status, body, {**headers, "X-Page": str(number + 1)} if headers else {}
+
+    api.answers[DISKS] = answer
+    told = tell()
+    assert told.status == 2, told.words
+    assert "well" not in told.words
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 8])
+def test_a_list_without_a_total_is_tried_once_for_what_an_offset_counts(api: SmallApi, count: int) -> None:
+    """An honest server's list is whole; then nothing more is asked for than pages."""
+    api.lists.update(healthy(disks=count))
+    honest(api, DISKS, lambda _page, _all: {}, cap=4)
+    with ReadClient(ApiSettings(api.url, max_requests_per_second=0.0), api_key("k")) as client:
+        assert len(client.list_disks("4242").items) == count
+        first = len(api.asked)
+        assert len(client.list_disks("4242").items) == count
+    assert len(api.asked) == 2 * first - 1
 
 
 @pytest.mark.parametrize("status", [404, 416])

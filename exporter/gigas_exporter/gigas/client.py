@@ -116,6 +116,7 @@ class ReadClient:
         self._closed = threading.Event()
         self._largest_page = 0
         self._unpaged: set[str] = set()
+        self._counts_items: set[str] = set()
         self._found: set[str] = set()
         self._logged_fields: dict[str, set[str]] = {}
 
@@ -322,13 +323,13 @@ class ReadClient:
                 self._max_threads,
                 complete_below=how.complete_below,
                 server_ignores_paging=request.operation in self._unpaged,
+                offset_counts_items=request.operation in self._counts_items,
                 ends_at=self._ends.get(key),
             )
             pages: list[Page[Any]] = paginator.fetch_all(fetch)
             if how.kept_as is not None:
                 self._ends.put(key, paginator.ends_at, deadline.stop)
-            if paginator.server_ignores_paging:
-                self._unpaged.add(request.operation)
+            self._learn_paging(request.operation, paginator)
             return pages
 
         try:
@@ -345,6 +346,12 @@ class ReadClient:
         if how.kept_as is not None:
             self._without_content.check(key, result, request.operation)
         return result
+
+    def _learn_paging(self, operation: str, paginator: Paginator) -> None:
+        if paginator.server_ignores_paging:
+            self._unpaged.add(operation)
+        if paginator.offset_counts_items:
+            self._counts_items.add(operation)
 
     def _on_page(self, request: ApiRequest[Any], page: Page[Any]) -> None:
         self._largest_page = max(self._largest_page, page.count)

@@ -13,7 +13,7 @@ may have slipped through between two pages. Pages that repeat items of earlier p
 If the last page is full, or may be, one more page is requested although the total is reached, because some servers cap
 ``X-Total``, or count the page in it. What that has shown is used for a while, so that it does not cost a request each
 time. A header that says that there is more, or that is not understood while the end of the list was not seen, leaves
-the list as it was read, and is counted.
+the list as it was read, and is counted. Where there is no total, it is tried once whether an offset counts items.
 
 No traversal holds more than the longest list that is supported. A server that ignores the limit may send its list as
 one page, so that the first may be as long as any response of whole items; those after it are held to what was asked.
@@ -152,6 +152,7 @@ class Paginator:
         complete_below: A page without a total and with fewer items is the whole list; 0 means to look behind it.
         server_ignores_paging: Whether the server was seen to send the whole list whatever page is asked for; set when
             it did so in this traversal.
+        offset_counts_items: Whether the server was seen to count items, not pages, as is documented; set likewise.
         ends_at: The total at which the list was lately seen to end; afterwards that at which this traversal saw it or
             took it to end, ``None`` when its last page was not full.
         last: The last page that this traversal read, be it empty or a repeated one.
@@ -163,6 +164,7 @@ class Paginator:
     max_threads: int
     complete_below: int = 0
     server_ignores_paging: bool = False
+    offset_counts_items: bool = False
     ends_at: int | None = None
     last: Page[Any] | None = field(default=None, init=False)
 
@@ -187,13 +189,15 @@ class Paginator:
 
     def _fetch_all(self, fetch: Fetch[_V]) -> list[Page[_V]]:
         first = self._traverse(fetch)
-        if first.is_complete():
+        if first.is_complete() and self._counts_items(fetch, first):
             return self._with_doubts(first.pages)
         self.ends_at = None  # it may be what was wrong
         first_ids = first.ids
         del first  # what was made of the items is not needed any more, and would double the memory
         second = self._traverse(fetch)
         if second.is_complete() or (second.matches(first_ids) and len(second.ids) >= second.total):
+            if not self._counts_items(fetch, second):
+                raise IncompleteError(f"{self.name}: an offset leads to other items than it did: it may count pages")
             return self._with_doubts(second.pages)
         if second.has_repeats:
             raise IncompleteError(f"{self.name}: pages repeat items of earlier pages, so that others may be missing")
@@ -202,6 +206,26 @@ class Paginator:
             digest = blake2b(array("q", sorted(second.ids)).tobytes(), digest_size=16).digest()
             raise OneBelowTotalError(message, second.pages, second.total, digest)
         raise IncompleteError(f"{message}, or the list changes while it is read")
+
+    def _counts_items(self, fetch: Fetch[_V], traversal: _ListTraversal[_V]) -> bool:
+        """Return whether an offset counts items; if it counts pages, those behind the first are not the next ones.
+
+        Where no total says that all were read, a page of half the size is asked for that must hold the last items.
+        """
+        first = traversal.pages[0]
+        is_one_page = self.last is None or self.last is first or self.server_ignores_paging
+        if self.offset_counts_items or is_one_page or first.total is not None or first.count == 1:
+            return True
+        half = (first.count + 1) // 2
+        offset = (len(traversal.ids) - 1) // half * half
+        try:
+            page = fetch(offset, half, first.count + self.limit)
+        except ApiError as error:
+            if error.status not in _PAST_THE_END:
+                raise
+            return False
+        self.offset_counts_items = not set(traversal.ids).isdisjoint(page.ids)
+        return self.offset_counts_items
 
     def _with_doubts(self, pages: list[Page[_V]]) -> list[Page[_V]]:
         """Return the pages, with the headers counted that say that there is more than was read."""
