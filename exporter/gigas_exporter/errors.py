@@ -97,6 +97,7 @@ class ApiError(GigasError):
         detail: The likely cause, and the setting to try.
         address: Where the request went: host and port, of the proxy too.
         api_message: The API's own words about a change that it rejected: printable, without secrets, and short.
+        is_foreign: Whether the body is neither empty nor JSON, so that something before the API may have answered.
     """
 
     def __init__(
@@ -108,10 +109,12 @@ class ApiError(GigasError):
         *,
         api_message: str | None = None,
         address: str = "",
+        is_foreign: bool = False,
     ) -> None:
         words = f' ("{api_message}")' if api_message else ""
         super().__init__(f"{operation}: the API answered {status}{words}" + (f": {detail}" if detail else ""))
         self.address = address
+        self.is_foreign = is_foreign
         self.api_message = api_message
         self.operation = operation
         self.status = status

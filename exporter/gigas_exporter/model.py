@@ -22,12 +22,14 @@ class Account:
         name: The name that the operator configured; the API has none, so a discovered account has its ``domain``.
         status: Free text, of a discovered account; the possible values are documented nowhere.
         product_id: Which product it is, of a discovered account, as text.
+        api_host: Where its API is, of a discovered account that says so.
     """
 
     id: str
     name: str | None = None
     status: str | None = field(default=None, compare=False)
     product_id: str | None = field(default=None, compare=False)
+    api_host: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

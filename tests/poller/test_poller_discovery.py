@@ -185,3 +185,48 @@ def test_an_account_whose_disks_were_found_in_part_is_never_skipped() -> None:
         assert observed.counts == (1, 0, 0)
         assert [inventory.account.id for inventory in store.snapshot()] == ["1"]
         service.stop()
+
+
+def skipped(accounts: list[dict[str, Any]], body: Any) -> int:
+    """Return how many accounts are skipped where the second one's disks answer with 404 and a body."""
+    with small_api({"/accounts": accounts, **healthy("1")}) as api:
+        api.answers["/account/2/disks"] = lambda _: (404, body, {})
+        settings = Settings(discovery=api_key("k"), api=ApiSettings(api.url, max_requests_per_second=0.0))
+        service = Service(settings, Store(), Observed(), clock=SystemClock())
+        failures = service.poll_once(lambda *_: None)
+        service.stop()
+        assert set(failures.get("2", {})) == (set() if service.skipped else {"disks", "virtual_machines"})
+        return service.skipped
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"errors": ["no such account"]}, 1),
+        ([], 1),
+        (b"", 1),
+        (b"<html>404 Not Found</html>", 0),
+        (b"default backend - 404", 0),
+        (b"404 page not found", 0),
+    ],
+)
+def test_the_404_of_a_gateway_skips_no_account(body: Any, expected: int) -> None:
+    """Only an empty body and JSON may be the API's own answer; what else says 404 knows nothing of accounts."""
+    assert skipped([{"id": 1}, {"id": 2}], body) == expected
+
+
+@pytest.mark.parametrize(
+    ("urls", "expected"),
+    [
+        ((None, "https://mia.api.gigas.com"), 0),
+        (("https://api.gigas.com", "mia.api.gigas.com"), 0),
+        (("https://api.gigas.com/", "https://API.gigas.com:443/v2"), 1),
+        (("https://mia.api.gigas.com", "http://127.0.0.1/"), 1),
+        (("https://mia.api.gigas.com", None), 1),
+        (("https://mia.api.gigas.com", ""), 1),
+    ],
+)
+def test_an_account_whose_api_is_elsewhere_is_not_skipped(urls: tuple[str | None, str | None], expected: int) -> None:
+    """Its disks are not here, and it may have some; where all name the same API, this is it."""
+    accounts = [{"id": number, "api_url": url} for number, url in enumerate(urls, start=1)]
+    assert skipped(accounts, {"error": "no cloud"}) == expected

@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 from datetime import tzinfo
+from urllib.parse import urlsplit
 
 from gigas_exporter.decode.timestamps import NUMBER, parse_timestamp
 
@@ -22,6 +23,7 @@ __all__ = [
     "InvalidFields",
     "Problem",
     "decode_flag",
+    "decode_host",
     "decode_id",
     "decode_reference",
     "decode_size",
@@ -143,6 +145,17 @@ def decode_flag(value: object, field: str, problems: list[Problem]) -> bool | No
     if flag is None:
         problems.append((field, value, NOT_UNDERSTOOD))
     return flag
+
+
+def decode_host(value: object) -> str | None:
+    """Return the host of a URL, which may lack its scheme; the text itself where it is no URL."""
+    if not isinstance(value, str) or not value.strip():
+        return None
+    text = value.strip().casefold()
+    try:
+        return urlsplit(text if "//" in text else f"//{text}").hostname or text
+    except ValueError:
+        return text
 
 
 def decode_size(value: object, field: str, problems: list[Problem], unit: int) -> int | None:

@@ -17,6 +17,7 @@ from gigas_exporter.decode.fields import (
     NOT_UNDERSTOOD,
     Problem,
     decode_flag,
+    decode_host,
     decode_id,
     decode_reference,
     decode_size,
@@ -212,7 +213,8 @@ class Decoder:
         if (found := self._require_id(raw, invalid)) is None:
             return None
         name, status = (decode_text(found[1].get(field), field, problems) for field in ("domain", "status"))
-        account = Account(found[0], name, status, decode_id(found[1].get("product_id")))
+        product_id, host = decode_id(found[1].get("product_id")), decode_host(found[1].get("api_url"))
+        account = Account(found[0], name, status, product_id, host)
         report_problems(problems, invalid)
         return account
 

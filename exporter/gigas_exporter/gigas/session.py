@@ -22,7 +22,7 @@ from gigas_exporter.gigas.observer import Observer
 from gigas_exporter.gigas.ratelimit import DeadlineExceededError, RateLimiter
 from gigas_exporter.gigas.retry import parse_retry_after, retrying
 from gigas_exporter.gigas.settings import ApiSettings
-from gigas_exporter.gigas.status_messages import api_message, describe_status
+from gigas_exporter.gigas.status_messages import api_message, describe_status, is_json
 from gigas_exporter.gigas.tls import TrustStore
 from gigas_exporter.gigas.transport import RawResponse, Transport
 from gigas_exporter.secret import Secret
@@ -183,8 +183,15 @@ class ApiSession:
         if not request.is_read and used is not None:
             secret = used.value.reveal()
             words = api_message(response.body, [used.value, Secret(secret.removeprefix("Bearer "))])
-        detail = describe_status(request.operation, response.status, peer)
-        return ApiError(request.operation, response.status, retry_after, detail, api_message=words, address=peer)
+        return ApiError(
+            request.operation,
+            response.status,
+            retry_after,
+            describe_status(request.operation, response.status, peer),
+            api_message=words,
+            address=peer,
+            is_foreign=bool(response.body.strip()) and not is_json(response.body),
+        )
 
     def _timed(
         self, request: ApiRequest[Any], seconds: float, deadline: Deadline, used: AuthHeader | None

@@ -12,7 +12,7 @@ from typing import Final
 
 from gigas_exporter.secret import Secret
 
-__all__ = ["api_message", "describe_status", "likely_cause"]
+__all__ = ["api_message", "describe_status", "is_json", "likely_cause"]
 
 _MAX_MESSAGE_LENGTH = 200
 
@@ -106,6 +106,15 @@ def describe_status(operation: str, status: int, peer: str) -> str:
     """
     cause, advice = likely_cause(operation, status)
     return f"{cause} ({peer})" + (f"; {advice}" if advice else "")
+
+
+def is_json(body: bytes) -> bool:
+    """Return whether a body is JSON, as the API's own are."""
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def api_message(body: bytes, secrets: Iterable[Secret]) -> str | None:

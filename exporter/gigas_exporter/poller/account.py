@@ -263,4 +263,5 @@ class AccountPoller:
 
 
 def _is_not_found(result: object) -> bool:
-    return isinstance(result, ApiError) and result.status == HTTPStatus.NOT_FOUND
+    """Return whether the API itself says that it does not know the account; a gateway's page says nothing of it."""
+    return isinstance(result, ApiError) and result.status == HTTPStatus.NOT_FOUND and not result.is_foreign

@@ -6,6 +6,7 @@ It knows neither how accounts are polled nor what is known of them.
 from __future__ import annotations
 
 import threading
+from urllib.parse import urlsplit
 
 from gigas_exporter.clock import Deadline
 from gigas_exporter.config import AccountSettings, Settings
@@ -54,6 +55,7 @@ class AccountSource:
         self._settings = settings
         self._lock = threading.Lock()
         self._excluded: frozenset[str] = frozenset()
+        self._hosts: frozenset[str | None] = frozenset()
         self._missing: dict[str, tuple[str | None, str | None]] = {}
         self.credential = settings.discovery
         self.listed = settings.discovery is None
@@ -92,6 +94,7 @@ class AccountSource:
             log("accounts listed", accounts=len(accounts))
             if not owned:
                 _log.warning("the shard owns none of the accounts, so that nothing is watched here")
+        self._hosts = frozenset(each.account.api_host for each in accounts)
         excluded = frozenset(each for each in owned if self._settings.discovery_filter.excludes(owned[each].account))
         if new := excluded - self._excluded:
             _log.info("accounts skipped by status or product", accounts=len(new), among=", ".join(sorted(new)[:_SHOWN]))
@@ -108,8 +111,13 @@ class AccountSource:
         return {account_id: each for account_id, each in owned.items() if account_id not in skipped}
 
     def skip_missing(self, account: Account) -> bool:
-        """Leave out an account whose disks are not found and never were; return whether it is left out."""
-        if self.credential is None:
+        """Leave out an account whose disks are not found and never were; return whether it is left out.
+
+        One whose API is elsewhere than that of others may well have disks.
+        """
+        here = urlsplit(self._settings.api.url).hostname
+        is_elsewhere = account.api_host not in {None, here} and len(self._hosts) > 1
+        if self.credential is None or is_elsewhere:
             return False
         with self._lock:
             self._missing[account.id] = _kind(account)
