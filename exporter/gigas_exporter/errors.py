@@ -18,7 +18,7 @@ response's body only the API's words about a change that it rejected.
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Literal
+from typing import Literal, get_args
 
 __all__ = [
     "REASONS",
@@ -36,17 +36,7 @@ __all__ = [
 Reason = Literal[
     "timeout", "connection", "auth", "forbidden", "rate_limited", "server", "invalid", "incomplete", "other"
 ]
-REASONS: tuple[Reason, ...] = (
-    "timeout",
-    "connection",
-    "auth",
-    "forbidden",
-    "rate_limited",
-    "server",
-    "invalid",
-    "incomplete",
-    "other",
-)
+REASONS: tuple[Reason, ...] = get_args(Reason)
 
 
 class GigasError(Exception):

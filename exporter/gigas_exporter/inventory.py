@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from gigas_exporter.backup_summary import BackupStatuses, BackupSummary, summarize_backups
 from gigas_exporter.model import Account, Disk, VirtualMachine
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 Resource = Literal["disks", "backups", "virtual_machines"]
-RESOURCES: tuple[Resource, ...] = ("disks", "backups", "virtual_machines")
+RESOURCES: tuple[Resource, ...] = get_args(Resource)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Owns telling systemd how the process is (sd_notify(3)); does nothing where systemd does not ask to be told.
+"""Reports the state of the process to systemd (sd_notify(3)), where systemd asks for it.
 
 Nothing here can fail: a service manager that does not listen must not end the monitoring.
 """
@@ -9,6 +9,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final
 
 from gigas_exporter.clock import Clock, SystemClock
@@ -31,45 +32,36 @@ class Notifier:
         self._address = _address(environ.get("NOTIFY_SOCKET", ""))
         self.watchdog_seconds = _watchdog_seconds(environ)
 
-    def ready(self, status: str = "") -> None:
+    def ready(self) -> None:
         """Report that the service or a reload is ready."""
-        self._send("READY=1", _status(status))
+        self._send("READY=1")
 
     def reloading(self) -> None:
         """Report that a reload begins; :meth:`ready` ends it."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={int(self._clock.monotonic() * _MICROSECONDS)}")
 
-    def stopping(self, status: str = "") -> None:
-        """Say that the service is going down."""
-        self._send("STOPPING=1", _status(status))
-
-    def status(self, text: str) -> None:
-        """Set the line of ``systemctl status``."""
-        self._send(_status(text))
+    def stopping(self) -> None:
+        """Report that the service shuts down."""
+        self._send("STOPPING=1")
 
     def alive(self) -> None:
         """Send the watchdog's keep-alive."""
         self._send("WATCHDOG=1")
 
-    def _send(self, *lines: str) -> bool:
-        message = "\n".join(line for line in lines if line)
-        if self._address is None or not message:
-            return False
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-                sender.settimeout(1.0)
-                sender.sendto(message.encode("utf-8", "replace"), self._address)
-        except (OSError, ValueError):
-            return False
-        return True
+    def _send(self, *lines: str) -> None:
+        if self._address is None:
+            return
+        with suppress(OSError, ValueError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.settimeout(1.0)
+            sender.sendto("\n".join(lines).encode(), self._address)
 
 
 class Watchdog:
-    """Say again and again that the service works, for as long as it does. Without a watchdog asked for, do nothing.
+    """Reports again and again that the service works, if systemd has a watchdog for it.
 
     Args:
-        notifier: Whom to tell.
-        healthy: Asked each time; when it says no, or raises, nothing is said and systemd will restart the service.
+        notifier: Where to report it.
+        healthy: Asked each time; when it says no, or raises, nothing is reported and systemd restarts the service.
         clock: What to wait by.
     """
 
@@ -105,10 +97,6 @@ class Watchdog:
             return self._healthy()
         except Exception:  # noqa: BLE001  (whatever it is, it is not healthy, and the thread must go on asking)
             return False
-
-
-def _status(text: str) -> str:
-    return "STATUS=" + " ".join(text.split()) if text else ""
 
 
 def _address(name: str) -> str | bytes | None:
