@@ -9,7 +9,7 @@ from __future__ import annotations
 from dashboards.generate import queries as q
 from dashboards.generate.alerts import alert_counts, alerts_about_disks
 from dashboards.generate.dashboard import ACCOUNT, DISK, MACHINE, Line, dashboard_json
-from dashboards.generate.panels import Panel, Query, graph, numbers, timeline
+from dashboards.generate.panels import Panel, Query, graph, numbers, timeline, with_words
 from dashboards.generate.style import BAD, DAY, FINDINGS, FLAG, GOOD, HOUR, NOTICE, WARN, judged, words
 from dashboards.generate.tables import Column, table_of
 
@@ -141,12 +141,14 @@ def _what_it_is() -> list[Line]:
 
 
 def _history() -> list[Line]:
-    findings = timeline(
-        "Findings over time",
-        "When each finding held.",
-        Query(f"max by (finding) ({_D('gigas_disk_finding')})", "{{finding}}"),
-        mappings=words({"1": ("found", WARN)}),
-        no_value="nothing was found in this range",
+    findings = with_words(
+        timeline(
+            "Findings over time",
+            "When each finding held.",
+            Query(f"max by (finding) ({_D('gigas_disk_finding')})", "{{finding}}"),
+            mappings=words({"1": ("found", WARN)}),
+            no_value="nothing was found in this range",
+        )
     )
     states = timeline(
         "Status, error and lock",

@@ -6,7 +6,7 @@ from dashboards.generate import queries as q
 from dashboards.generate.alerts import alert_counts, alerts_about_disks, alerts_about_others
 from dashboards.generate.dashboard import ACCOUNT, Line, dashboard_json
 from dashboards.generate.data_freshness import data_freshness
-from dashboards.generate.panels import Panel, Query, graph, numbers
+from dashboards.generate.panels import Panel, Query, graph, numbers, with_words
 from dashboards.generate.style import BAD, FINDINGS, GOOD, NOTICE, WARN, judged
 from dashboards.generate.tables import THE_MACHINE, Column, its_account, table_of, the_disk
 
@@ -137,12 +137,14 @@ def _worst() -> list[Line]:
 
 def _over_time() -> Line:
     counts = f"sum by (finding) ({_F('gigas_account_disks_with_finding')}) > 0"
-    findings = graph(
-        "Findings",
-        "How many disks have each finding.",
-        Query(counts, "{{finding}}"),
-        unit="short",
-        no_value="nothing was found",
+    findings = with_words(
+        graph(
+            "Findings",
+            "How many disks have each finding.",
+            Query(counts, "{{finding}}"),
+            unit="short",
+            no_value="nothing was found",
+        )
     )
     return Line(9, [(12, compliance_over_time()), (12, findings)], "Over time")
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from dashboards.generate.style import (
+    FINDING_NAMES,
     GOOD,
     PLAIN,
     Mappings,
@@ -24,7 +26,7 @@ from grafana_foundation_sdk.models import common as common_model
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-__all__ = ["DATASOURCE", "Panel", "Query", "bars", "graph", "numbers", "target", "timeline"]
+__all__ = ["DATASOURCE", "Panel", "Query", "bars", "graph", "numbers", "target", "timeline", "with_words"]
 
 DATASOURCE = common_model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
@@ -32,6 +34,7 @@ _POINTS = 500
 """Of each series over time: Grafana would ask for one a pixel, which on a wide screen costs thrice as much."""
 
 Panel = build.Panel | stat.Panel | table.Panel | timeseries.Panel | statetimeline.Panel | bargauge.Panel
+_OverTime = TypeVar("_OverTime", timeseries.Panel, statetimeline.Panel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +166,13 @@ def graph(
         panel = panel.override_by_name(name, [setting("color", {"mode": "fixed", "fixedColor": colour})])
     for index, query in enumerate(queries):
         panel = panel.with_target(target(query, chr(ord("A") + index)))
+    return panel
+
+
+def with_words(panel: _OverTime) -> _OverTime:
+    """Call series that have a finding's name by its words."""
+    for finding, name in FINDING_NAMES.items():
+        panel = panel.override_by_name(finding, [setting("displayName", name)])
     return panel
 
 

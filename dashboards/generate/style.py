@@ -16,6 +16,7 @@ __all__ = [
     "BUILT_IN_LIMITS",
     "DAY",
     "FINDINGS",
+    "FINDING_NAMES",
     "FLAG",
     "GOOD",
     "HOUR",
@@ -90,22 +91,24 @@ def words(texts: Mapping[str, tuple[str, str | None]]) -> Mappings:
     ]
 
 
-FINDINGS = words(
-    {
-        "never_backed_up": ("Never backed up", BAD),
-        "backup_missed": ("Backup missed", BAD),
-        "disk_error": ("Disk error", BAD),
-        "not_understood": ("Not understood", WARN),
-        "backups_unreadable": ("Backups unreadable", WARN),
-        "backup_stale": ("Backup stale", WARN),
-        "locked_long": ("Locked long", WARN),
-        "backup_failed": ("Last backup failed", WARN),
-        "unprotected": ("Unprotected", NOTICE),
-        "backup_shrank": ("Backup shrank", NOTICE),
-        "detached": ("Detached", NOTICE),
-    }
-)
+_FINDINGS = {
+    "never_backed_up": ("Never backed up", BAD),
+    "backup_missed": ("Backup missed", BAD),
+    "disk_error": ("Disk error", BAD),
+    "not_understood": ("Not understood", WARN),
+    "backups_unreadable": ("Backups unreadable", WARN),
+    "backup_stale": ("Backup stale", WARN),
+    "locked_long": ("Locked long", WARN),
+    "backup_failed": ("Last backup failed", WARN),
+    "unprotected": ("Unprotected", NOTICE),
+    "backup_shrank": ("Backup shrank", NOTICE),
+    "detached": ("Detached", NOTICE),
+}
+FINDINGS = words(_FINDINGS)
 """The words of the exporter's findings, worst first."""
+
+FINDING_NAMES = {finding: name for finding, (name, _) in _FINDINGS.items()}
+"""What a graph's legend calls a series that has a finding's name."""
 
 FLAG = words({"0": ("no", None), "1": ("yes", None)})
 

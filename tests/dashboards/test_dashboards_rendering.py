@@ -166,6 +166,15 @@ def test_each_poll_is_one_row(shown: dict[str, Shown]) -> None:
     assert all(row["Took"]["text"] != "–" and row["Interval"]["text"] != "–" for row in rows)
 
 
+def test_legends_tell_findings_in_words(shown: dict[str, Shown]) -> None:
+    """A graph of findings calls them as the exporter does."""
+    for name, title in (("gigas-overview", "Findings"), ("gigas-disk", "Findings over time")):
+        (panel,) = [each for each in shown[name].panels if each["title"] == title]
+        fields = {field["name"] for frame in shown[name].of(panel)["frames"] for field in frame} - {"Time"}
+        assert fields
+        assert {each.lower() for each in fields} <= {finding.value for finding in Finding}
+
+
 def severity_of(shown: str) -> Severity:
     """Return the exporter's severity of a finding by the word that is shown for it."""
     return next(finding.severity for finding in Finding if finding.value == shown.lower())
