@@ -125,7 +125,7 @@ class ExporterApp:
         _log.info("Shutting down", signal=received.name)
 
     async def _reload_for_request(self) -> str | None:
-        """Wait for a reload by the thread that waits for signals; return why it failed, if it did.
+        """Have the main thread reload, wait for it, and return why it failed, if it did.
 
         Requests that come before it begins share it.
         """
@@ -138,7 +138,7 @@ class ExporterApp:
         return await asyncio.wrap_future(request)
 
     def _next_signal(self) -> signal.Signals:
-        """Wait for a signal; a shutdown goes before reloads, and a reload waits for its distance from the last."""
+        """Wait for a signal: shutdown goes before reload, and reloads keep a distance from each other."""
         while (info := signal.sigtimedwait(_SIGNALS, _REFRESH_SECONDS)) is None:
             _try(self._page.refresh)  # what time alone brings must not wait for a poll, nor a scrape for its rendering
         if info.si_signo == signal.SIGHUP:
@@ -166,7 +166,7 @@ class ExporterApp:
                 request.set_result(error)
 
     def _read_settings(self) -> Settings:
-        """Read the settings; an error that nobody foresaw, such as a lack of memory, is one of the reload, too.
+        """Read the settings; an error that nobody foresaw, such as a lack of memory, is a failed reload, too.
 
         Raises:
             GigasError: They cannot be used; nothing has changed by then.
@@ -210,7 +210,7 @@ class ExporterApp:
 
 
 def _try(action: Callable[[], object]) -> None:
-    """Do what can be done again later: an error of it, such as a lack of memory, must not end the exporter."""
+    """Do what can be done again later: its errors, such as a lack of memory, must not end the exporter."""
     try:
         action()
     except Exception as error:  # noqa: BLE001

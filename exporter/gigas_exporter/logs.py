@@ -1,4 +1,4 @@
-"""What the process says about itself: one line an event, on stderr, as logfmt or JSON.
+"""The log: one line an event, on stderr, as logfmt or JSON.
 
 A module logs through ``get_logger(__name__)``: an event in constant words, and facts as keywords. Records of the
 standard library's loggers come out the same way, with their ``extra``. Whatever a text holds, it stays
@@ -126,7 +126,7 @@ def lines_dropped() -> int:
 
 
 class _QueueHandler(logging.Handler):
-    """Hands lines to a thread that writes them; a stream that is gone costs nothing but the line."""
+    """Queues lines for a thread that writes them; a stream that is gone costs only the line."""
 
     dropped = 0
 
@@ -170,7 +170,7 @@ class _QueueHandler(logging.Handler):
 
 
 def _write(stream: TextIO, line: str) -> None:
-    """Write past the stream's buffer, whose lock would stop the interpreter's end while a pipe is full."""
+    """Write past the stream's buffer, whose lock would block the interpreter's exit while a pipe is full."""
     try:
         descriptor = stream.fileno()
     except OSError:  # also io.UnsupportedOperation: a stream in memory

@@ -1,4 +1,4 @@
-"""Give memory that is no longer needed back to the system. Where the C library is not glibc, Python's part is done."""
+"""Gives memory that is no longer needed back to the system; without glibc, only Python's part is done."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def _imported(name: str) -> ModuleType:
-    """Import a module without looking for garbage: what modules make stays, and a start takes a quarter less."""
+    """Import a module without garbage collection: what modules make stays, and a start takes a quarter less."""
     if name in sys.modules:
         return sys.modules[name]
     gc.disable()

@@ -175,7 +175,7 @@ class GroupedCommand(click.Command):
 
 
 def _one_style(text: str) -> str:
-    """Return an option's help with what click says of default and variable in the style of the settings' options."""
+    """Return an option's help with click's default and variable written as the settings' options write theirs."""
     match = _CLICK_EXTRA.search(text)
     if match is None or "env: " in match[1]:
         return text
@@ -238,7 +238,7 @@ def read_settings(
 
 
 def env_var_used_for(name: str) -> str | None:
-    """Return the environment variable that gave a parameter of the command under way, or ``None`` where none did."""
+    """Return the environment variable that gave a parameter of the running command, ``None`` if none did."""
     context = click.get_current_context()
     if context.get_parameter_source(name) is not ParameterSource.ENVIRONMENT:
         return None

@@ -58,7 +58,7 @@ def write_bytes(data: bytes) -> None:
 
 @contextmanager
 def failing_with(status: int) -> Iterator[None]:
-    """Give an exit status to a failure of what is written in the block, all of which is sent off at its end."""
+    """Flush what the block writes; a failure of that has this exit status."""
     try:
         yield
         sys.stdout.flush()
@@ -69,7 +69,7 @@ def failing_with(status: int) -> Iterator[None]:
 
 @contextmanager
 def standard_output() -> Iterator[None]:
-    """Write to standard output so in the block, and send all of it off at its end.
+    """Replace standard output within the block by one that escapes and fails as above, and flush it at the end.
 
     Raises:
         OutputError: It was not taken, now or in the block.
@@ -143,7 +143,7 @@ codecs.register_error(_ESCAPE, _escape)
 
 
 def _discard(descriptor: int) -> None:
-    """Let what is still to be written go nowhere, so that the process does not try again as it ends."""
+    """Redirect a descriptor to /dev/null, so that the interpreter's own flush at exit cannot fail."""
     null = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(null, descriptor)

@@ -75,7 +75,7 @@ class AccountSection(CredentialSection):
 
 
 class DiscoveryFilter(FilledSection):
-    """Which of the accounts that the API lists are watched; one of which that is not known is watched."""
+    """Which of the accounts that the API lists are watched; what is not known of an account excludes nothing."""
 
     status: list[StatusWord] | None = key(
         None, "list of text", "Statuses of the accounts to watch; without it, all but terminated and cancelled ones."
@@ -83,7 +83,7 @@ class DiscoveryFilter(FilledSection):
     product_id: list[Id] | None = key(None, "list of ids", "Products of the accounts to watch; without it, all.")
 
     def excludes(self, account: Account) -> bool:
-        """Return whether the account is not watched; what is not known of it excludes nothing."""
+        """Return whether the account is not watched."""
         status = None if account.status is None else fold_status(account.status)
         if status is not None and (status not in self.status if self.status else status in _ENDED_STATUSES):
             return True
@@ -155,7 +155,7 @@ def _check_secret(name: str, given: Any, source: Source) -> None:
 
 
 def _may_be_secret(path: Path, directory: Path) -> bool:
-    """Return whether a file that is not there may be a secret that was given in place of its file's name.
+    """Return whether the name of a missing file may be a secret, written where a file's name belongs.
 
     Only what names a directory that there is, other than the root and the one from which names count, is none.
     """

@@ -197,7 +197,7 @@ def key(default: Any, kind: str, meaning: str, **limits: Any) -> Any:
 
 
 class FilledSection(Section):
-    """A mapping in which a key without a value is an error: a match on nothing would widen a rule to every disk."""
+    """A mapping whose keys must have values: an empty match would widen a rule to every disk."""
 
     @field_validator("*", mode="before")
     @classmethod

@@ -121,7 +121,7 @@ class _Problems:
         return str(problem) if self.path is None or line is None else f"{self.path}:{line}: {problem}"
 
     def raise_any(self) -> None:
-        """Raise all problems as one error, in which the name of the file comes once.
+        """Raise all problems as one error that names the file once.
 
         Raises:
             ConfigError: There are problems.

@@ -101,7 +101,7 @@ def is_loopback(url: str) -> bool:
 
 
 def parse_id(text: str) -> str:
-    """Return an id of the API; it becomes a part of URLs, so that only what needs no escaping there is taken."""
+    """Return an id of the API. Ids become parts of URLs, so that only characters are accepted that need no escaping."""
     if not text:
         raise ValueError("is empty")
     if not _ID.fullmatch(text) or set(text) == {"."}:
@@ -151,7 +151,7 @@ def parse_time_zone(text: str) -> tzinfo:
 
 
 def parse_field_names(value: object) -> dict[str, str | None]:
-    """Return under which names the API has our fields; ``None`` stands for a field that it does not have."""
+    """Return the API's names of our fields; ``None`` is a field that it does not have."""
     if not isinstance(value, dict):
         raise ValueError("must be a mapping of our fields to the API's names, such as autobackup: has_autobackups")  # noqa: TRY004  # a wrong value of a file
     for ours, theirs in value.items():

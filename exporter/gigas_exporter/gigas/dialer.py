@@ -83,7 +83,7 @@ class Dialer:
         return sock
 
     def avoid_preferred(self) -> None:
-        """Try the address that was used last after all others: it accepts connections and does not respond."""
+        """Try the address that was used last after all others: it accepts connections, but does not respond."""
         with self._lock:
             self._avoided.update(self._preferred)
             self._preferred.clear()

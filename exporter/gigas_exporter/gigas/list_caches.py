@@ -43,7 +43,7 @@ class _ListCache(Generic[_T]):
 
 
 class PageCache(_ListCache[dict[bytes, Page[Any]]]):
-    """The pages of the last traversal of each list, by the digest of their body; what an account holds bounds it.
+    """The pages of each list's last traversal, by the digest of their body.
 
     The key of a list is its path and what its pages are made into.
     """
@@ -62,7 +62,7 @@ class PageCache(_ListCache[dict[bytes, Page[Any]]]):
 
 
 class ListEndCache(_ListCache[tuple[int, float]]):
-    """Where lists were seen to end: at which total there was nothing behind their full last page."""
+    """The totals at which lists were seen to end: there was nothing behind their full last page."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class ListEndCache(_ListCache[tuple[int, float]]):
             return None
 
     def put(self, key: ListKey, total: int | None, stopped: threading.Event) -> None:
-        """Keep where a list ended in its last traversal, and since when, unless the work that it was for was stopped.
+        """Keep where a list ended in its last traversal, and since when, unless that work was stopped.
 
         Args:
             key: The list.
@@ -93,10 +93,10 @@ class ListEndCache(_ListCache[tuple[int, float]]):
 
 
 class ShortfallCache(_ListCache[tuple[int, bytes, int]]):
-    """Lists that came out one item below their total, and how often in a row they did so with the same items."""
+    """Lists that came out one item below their total, and how often in a row with the same items."""
 
     def is_confirmed(self, key: ListKey, error: OneBelowTotalError, stopped: threading.Event) -> bool:
-        """Count one more such result; return whether it is the third in a row, so that the total must be wrong."""
+        """Count one more such result; return whether it is the third in a row: then the total must be wrong."""
         with self._lock:
             total, digest, count = self._entries.get(key, (0, b"", 0))
             count = count + 1 if (total, digest) == (error.total, error.digest) else 1
@@ -111,10 +111,10 @@ class ShortfallCache(_ListCache[tuple[int, bytes, int]]):
 
 
 class NoContentCache(_ListCache[bool]):
-    """Which lists had items when they were last read: an API that then answers 204 may have a fault for a moment."""
+    """Lists that had items when they were last read: a 204 after that may be a passing fault."""
 
     def check(self, key: ListKey, pages: Sequence[Page[Any]], name: str) -> None:
-        """Raise an error for the first response without content after items; a second one in a row is an empty list.
+        """Reject the first response without content after items; a second one in a row is an empty list.
 
         Raises:
             IncompleteError: It is the first one.

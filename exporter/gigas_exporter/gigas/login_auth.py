@@ -126,7 +126,7 @@ class LoginAuth:
             session.issued.scheme = self._scheme
 
     def on_rejected(self, used: AuthHeader, status: int, deadline: Deadline) -> bool:
-        """Try the other scheme, or log in again, once for all callers whose request was rejected with the same token.
+        """Try the other scheme or log in again, once for all callers that were rejected with the same token.
 
         After a 403 that is done only when the password has changed. A token that is itself the result of a 401 in this
         piece of work, or lately in another, and was never accepted is not renewed again: the API rejects the user, not
@@ -166,7 +166,7 @@ class LoginAuth:
         session.header = AuthHeader(header_value(self._scheme, session.issued.token), self._generation)
 
     def _renewed(self, session: _LoginSession, deadline: Deadline) -> _LoginSession:
-        """Return a new session, or this one where none can be had: its token lives until the API says otherwise."""
+        """Return a new session, or this one if none can be had: its token may still be valid."""
         try:
             return self._log_in(deadline, session.issued, forced=False, share=_RENEWAL_SHARE)
         except GigasError as error:

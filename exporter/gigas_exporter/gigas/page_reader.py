@@ -1,4 +1,4 @@
-"""From the answers of list operations to what is kept of them, decoding no page that has not changed.
+"""Turns the responses of list operations into pages, without decoding unchanged ones again.
 
 It knows neither the transport nor the order in which pages are asked for.
 """
@@ -144,7 +144,7 @@ def _without_state(item: _Item) -> _Item:
 
 
 def check_status(response: RawResponse, operation: str) -> None:
-    """Raise an error unless the status is 200: what comes with another one is not, or not all, that was asked for."""
+    """Raise an error unless the status is 200: with another one, the body may not be all that was asked for."""
     if response.status != HTTPStatus.OK:
         raise DecodeError("body", f"the response to {operation} has status {response.status}, not 200")
 

@@ -1,4 +1,4 @@
-"""How much of the API may be used at once and per second; the waits for it are bounded and can be interrupted."""
+"""Limits on concurrent requests and on requests per second; waits are bounded and can be interrupted."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class _FairSemaphore:
 
 
 class RateLimiter:
-    """The requests under way at once and the requests per second, shared by all who are given the same object.
+    """Limits concurrent requests and requests per second, for all clients that share the object.
 
     The rate is a token bucket: after a pause a few requests may go at once, then they are spread evenly.
 

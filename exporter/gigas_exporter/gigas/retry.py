@@ -55,7 +55,7 @@ def retrying(operation: str, attempt: Callable[[], _T], deadline: Deadline, obse
 
 
 def parse_retry_after(value: str | None, wall: float) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks for, ``None`` when it is missing, in the past or no sense.
+    """Return the seconds that ``Retry-After`` asks for; ``None`` if it is missing, in the past or invalid.
 
     Args:
         value: Whole seconds or an HTTP date; one without a zone is UTC, like every date of HTTP.

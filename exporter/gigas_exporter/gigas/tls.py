@@ -38,7 +38,7 @@ class TrustStore:
         return self._context
 
     def reload(self, failed: ssl.SSLContext | None) -> bool:
-        """Read the file of authorities again; return whether there is another context than the one that failed."""
+        """Read the file of authorities again; return whether the context is another than the one that failed."""
         with self._lock:
             if self._context is failed and self._ca_file is not None:
                 try:

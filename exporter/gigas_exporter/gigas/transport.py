@@ -112,7 +112,7 @@ class _TLSConnection(_ExchangeConnection, urllib3.connection.HTTPSConnection):
 
 
 class _PathPool(urllib3.connectionpool.HTTPConnectionPool):
-    """Connections, of which one that was used for the path is taken first, and then a new one."""
+    """Connections; one that was used for the same path is taken first, then a new one."""
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         if self.pool is not None:
@@ -130,7 +130,7 @@ class _TLSPool(_PathPool, urllib3.connectionpool.HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """requests' way to its connections, led to pools whose sockets keep the deadline and whose TLS is ours."""
+    """Makes requests use our pools, whose sockets keep the deadline and whose TLS is ours."""
 
     def __init__(self, pools: urllib3.PoolManager) -> None:
         self._pools = pools
@@ -148,7 +148,7 @@ class _Adapter(HTTPAdapter):
 
 class _RequestsSession(requests.Session):
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
-        """Say that no answer leads elsewhere: looking ahead, requests would read a redirect's body of any size."""
+        """Follow no redirect: looking ahead, requests would read a redirect's body of any size."""
         return
 
 
@@ -338,7 +338,7 @@ def _read_body(response: urllib3.BaseHTTPResponse, encoding: str, operation: str
 
 
 def _checked_url(url: str, what: str, schemes: tuple[str, ...]) -> str:
-    """Return the URL if it can be used; what is wrong is told without quoting it, for it may hold a password."""
+    """Return the URL if it can be used; errors do not quote it, since it may hold a password."""
     try:
         parsed = parse_url(url)
     except urllib3.exceptions.LocationParseError:

@@ -1,4 +1,4 @@
-"""Serving over HTTP: a server, access control and routes. Knows a renderer and a readiness check, no more."""
+"""The HTTP server, its access control and routes. It knows a renderer and a readiness check, no more."""
 
 from __future__ import annotations
 

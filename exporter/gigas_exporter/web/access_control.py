@@ -1,8 +1,8 @@
-"""TLS, users, rate limit and headers in front of the routes, by a web config file that may change at run time.
+"""TLS, users, rate limit and headers in front of the routes; the web config file may change at run time.
 
-The file and what it names are looked at about once a second. exporter-toolkit answers 500 while
-they are bad; here the last good ones stay in force, which is logged once. TLS and users cannot be switched on or off
-that way, because a file that is just being rewritten looks like one without them.
+The file and the files that it names are checked about once a second. While they are bad, exporter-toolkit answers 500;
+here the last good ones stay in force, and the error is logged once. TLS and users cannot be switched on or off that
+way, because a file that is just being rewritten looks like one without them.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def _reject_toggle(before: WebConfig, after: WebConfig) -> None:
 
 
 def _signature(config: WebConfig) -> _Signature:
-    """Return the state of the config's files, to see changes; one that is not there is left out."""
+    """Return the state of the config's files, by which changes are seen; a missing file is left out."""
     signature = []
     for file in (config.path, *(config.tls.files() if config.tls is not None else ())):
         with suppress(OSError):

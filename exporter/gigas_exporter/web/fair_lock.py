@@ -1,4 +1,4 @@
-"""A lock for which client addresses take turns, so that a flood from one makes only that one wait."""
+"""A lock that serves client addresses in turn, so that a flood from one address delays only that address."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class BusyError(Exception):
 
 
 class FairLock:
-    """A lock within a lock: a client's requests wait for the client's own, and its first one for the shared one.
+    """Two locks: a client's requests queue at the client's own, and only the first of them at the shared one.
 
     Both are granted in order of arrival, so at the shared lock nobody waits for more than one request of each other
     client. To be used from one event loop. Behind 100 wrong passwords of one address (bcrypt's cost 10, busy machine) a

@@ -1,4 +1,4 @@
-"""Owns which representation a client wants: OpenMetrics or text, gzip or not. Knows headers, not metrics."""
+"""Which representation a client wants: OpenMetrics or text, gzip or not. It knows headers, not metrics."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _elements(header: str) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _weight(parameters: dict[str, str]) -> float:
-    """Return the weight from 0 to 1; one that cannot be read refuses nothing and prefers nothing."""
+    """Return the weight from 0 to 1; one that cannot be read allows a type without preferring it."""
     try:
         weight = float(parameters.get("q", "1"))
     except ValueError:

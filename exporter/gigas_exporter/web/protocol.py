@@ -54,7 +54,7 @@ class ServerLimits:
 
 
 class State(enum.IntEnum):
-    """What a connection does, in the order in which connections are evicted; those being handled never are."""
+    """What a connection does, in the order of eviction; one whose request is being handled is never evicted."""
 
     CLOSING = 0  # what still comes is discarded
     READING = 1  # handshake or request
@@ -108,7 +108,7 @@ class Connection(H11Protocol):
             self.starting.cancel()
 
     def time_out(self) -> None:
-        """End a connection whose time is over; say so to a client that has begun a request."""
+        """End a connection whose time is over; a client that has begun a request gets status 408."""
         if self.state is State.READING and (self.conn.trailing_data[0] or self.conn.their_state is not h11.IDLE):
             self.reject(HTTPStatus.REQUEST_TIMEOUT)
         else:
@@ -168,9 +168,9 @@ class Connection(H11Protocol):
             super().data_received(data)
 
     def handle_events(self) -> None:
-        """Reject a head that a proxy may read differently: a bare LF, a folded line, a control character; a bad Host.
+        """Reject a head that a proxy may read differently: a bare LF, a folded line, a control character, a bad Host.
 
-        h11 accepts them. The proxy would take for one request what here are two, and let the second one through.
+        h11 accepts them. A proxy may see one request where h11 sees two, and let the second one through.
         """
         if self.conn.their_state is h11.IDLE:
             head, end, _ = self.conn.trailing_data[0].partition(b"\r\n\r\n")
@@ -183,7 +183,7 @@ class Connection(H11Protocol):
         super().handle_events()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Reject a request that ends early; answer one that is complete, although the client sends no more."""
+        """Reject a request that ends early; answer a complete one, although its client sends no more."""
         if self.state is State.READING and self.conn.trailing_data[0]:
             self.reject(HTTPStatus.BAD_REQUEST)
         if self.state not in {State.HANDLING, State.WRITING}:

@@ -1,4 +1,4 @@
-"""Which path answers what. Knows a page that renders and a few questions to the process, nothing behind them."""
+"""Which handler answers which path. It knows a renderer and a few callbacks, nothing behind them."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ _WRITE_BYTES: Final = 64 * 1024  # of a page that are copied for each client tha
 
 
 def connection_limit(wanted: int | None) -> int:
-    """Return how many connections to allow, so that room is left under the limit of open files."""
+    """Return how many connections to allow, so that descriptors are left for everything else."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     room = _USUAL_LIMIT if soft == resource.RLIM_INFINITY else max(_MIN_LIMIT, soft - _DESCRIPTORS_KEPT_FREE)
     return min(wanted if wanted is not None else _USUAL_LIMIT, room)
@@ -323,7 +323,7 @@ class Server:
 
 
 async def _repeat(step: Callable[[], Awaitable[None]]) -> None:
-    """Do a step again and again; a defect in it is logged, and ends neither accepting nor deadlines."""
+    """Repeat a step for ever; a defect in it is logged, and ends neither accepting nor deadlines."""
     while True:
         try:
             await step()

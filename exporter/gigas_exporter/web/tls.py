@@ -194,7 +194,7 @@ def _comparable(kind: str, name: str) -> str:
 
 @contextmanager
 def _known(key: str, value: str) -> Iterator[None]:
-    """Refuse a value that this machine's Python or OpenSSL does not know; each of their errors says so differently."""
+    """Reject a value that this machine's Python or OpenSSL does not know, whichever error that is."""
     try:
         yield
     except (ValueError, OSError):  # also ssl.SSLError
