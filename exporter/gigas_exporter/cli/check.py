@@ -13,7 +13,7 @@ import click
 
 from gigas_exporter import formatting
 from gigas_exporter.cli.accounts import account_option, account_settings, find_accounts
-from gigas_exporter.cli.options import ONCE, QUIET, GroupedCommand, settings_options
+from gigas_exporter.cli.options import ONCE, QUIET, GroupedCommand, output_option, settings_options
 from gigas_exporter.cli.output import escape_markdown, render
 from gigas_exporter.cli.poll_once import PollResult, poll_once
 from gigas_exporter.cli.progress import progress
@@ -54,13 +54,7 @@ Examples:
   gigas-exporter check --quiet || echo "look at the backups"
   gigas-exporter check --output csv > evidence-$(date +%Y-%m).csv""",
 )
-@click.option(
-    "--output",
-    type=click.Choice(["table", "json", "csv", "markdown"]),
-    default="table",
-    show_default=True,
-    help="Output format.",
-)
+@output_option("table", "json", "csv", "markdown")
 @click.option(
     "--all", "show_all", is_flag=True, help="Show every disk in the table, not only those that need attention."
 )

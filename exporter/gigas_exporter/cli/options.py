@@ -24,6 +24,7 @@ __all__ = [
     "Gibibytes",
     "GroupedCommand",
     "env_var_used_for",
+    "output_option",
     "read_settings",
     "settings_options",
 ]
@@ -184,6 +185,11 @@ def _one_style(text: str) -> str:
         f"{ours}: {facts[theirs]}" for theirs, ours in (("default", "default"), ("env var", "env")) if theirs in facts
     ]
     return text[: match.start()] + (f" [{'; '.join(shown)}]" if shown else "")
+
+
+def output_option(*formats: str, help: str = "Output format.") -> Callable[[_F], _F]:  # noqa: A002  (click's word)
+    """Return a decorator that adds ``--output``; the first format is the default."""
+    return click.option("--output", type=click.Choice(formats), default=formats[0], show_default=True, help=help)
 
 
 def settings_options(

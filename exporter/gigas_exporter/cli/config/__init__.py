@@ -15,7 +15,7 @@ from gigas_exporter import formatting
 from gigas_exporter.cli.config.effective import effective_settings
 from gigas_exporter.cli.config.summary import describe, describe_shards, secret_of
 from gigas_exporter.cli.config.template import render_template
-from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_options
+from gigas_exporter.cli.options import GroupedCommand, output_option, read_settings, settings_options
 from gigas_exporter.cli.output import render_json, render_yaml
 from gigas_exporter.cli.usage import CommandGroup
 from gigas_exporter.config import Settings, load_settings
@@ -102,7 +102,7 @@ def init(file: Path | None) -> None:
 Example:
   gigas-exporter config show --config.file gigas-exporter.yml""",
 )
-@click.option("--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True, help="Output format.")
+@output_option("yaml", "json")
 @settings_options()
 def show(output: Literal["yaml", "json"], **flags: Any) -> None:
     """Show the settings in force, without secrets.

@@ -19,7 +19,7 @@ from gigas_exporter.cli.accounts import (
 from gigas_exporter.cli.disks.accounts import get_disk, report_disks, warn
 from gigas_exporter.cli.disks.machines import NoMachineError, find_machine
 from gigas_exporter.cli.disks.raw import RawItems
-from gigas_exporter.cli.options import FindingName, Gibibytes, GroupedCommand, env_var_used_for
+from gigas_exporter.cli.options import FindingName, Gibibytes, GroupedCommand, env_var_used_for, output_option
 from gigas_exporter.cli.output import Format, Table, render
 from gigas_exporter.cli.progress import progress
 from gigas_exporter.cli.records import BACKUPS, DISKS, backup_record, disk_record
@@ -29,17 +29,9 @@ from gigas_exporter.errors import ApiError, GigasError
 from gigas_exporter.gigas import LoginStates, ReadClient
 from gigas_exporter.report import DiskReport, Finding, explain_not_understood, worst_first
 
-__all__ = ["backups", "list_disks", "output_option", "show"]
+__all__ = ["backups", "list_disks", "show"]
 
 _FILTERS: Final = ("data_store_id", "virtual_machine_id", "is_swap", "mount_point", "data_store_group_id", "primary")
-
-output_option = click.option(
-    "--output",
-    type=click.Choice(["table", "json", "yaml", "csv"]),
-    default="table",
-    show_default=True,
-    help="Output format.",
-)
 
 
 @click.command(
@@ -64,7 +56,7 @@ Examples:
     metavar="FINDING",
     help="Only disks with this finding, such as never_backed_up; repeatable.",
 )
-@output_option
+@output_option("table", "json", "yaml", "csv")
 @account_options
 def list_disks(*, findings: tuple[Finding, ...], output: Format, account: str | None, **flags: Any) -> None:
     """List disks with the findings of each, worst first.
@@ -165,7 +157,7 @@ def _list_account(
 
 @click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks show --account 4242 17")
 @click.argument("disk")
-@output_option
+@output_option("table", "json", "yaml", "csv")
 @account_options
 def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
     """Show all that is known of DISK, and the verdict on it."""
@@ -196,7 +188,7 @@ def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
 @click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks backups --account 4242 17")
 @click.argument("disk")
 @click.option("--min-disk-size", type=Gibibytes(), help="Only backups of at least this disk size.")
-@output_option
+@output_option("table", "json", "yaml", "csv")
 @account_options
 def backups(disk: str, min_disk_size: float | None, output: Format, account: str | None, **flags: Any) -> None:
     """List the backups of DISK, newest first."""

@@ -11,7 +11,7 @@ from gigas_exporter.cli.accounts import account_options
 from gigas_exporter.cli.disks.change import Change, Plan
 from gigas_exporter.cli.disks.machines import find_machine
 from gigas_exporter.cli.disks.wait import wait_for_backup
-from gigas_exporter.cli.options import Gibibytes, GroupedCommand, env_var_used_for
+from gigas_exporter.cli.options import Gibibytes, GroupedCommand, env_var_used_for, output_option
 from gigas_exporter.config.parsers import parse_duration
 from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import ReadClient
@@ -37,13 +37,7 @@ def _change_options(function: _F) -> _F:
     for decorate in (
         click.option("--dry-run", is_flag=True, help="Show the disk and the request, and send nothing."),
         click.option("--yes", is_flag=True, help="Do not ask for confirmation."),
-        click.option(
-            "--output",
-            type=click.Choice(["table", "json", "yaml"]),
-            default="table",
-            show_default=True,
-            help="Output format of the API's answer.",
-        ),
+        output_option("table", "json", "yaml", help="Output format of the API's answer."),
     ):
         function = decorate(function)
     return account_options(click.argument("disk")(function))

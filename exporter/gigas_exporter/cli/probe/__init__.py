@@ -9,7 +9,7 @@ import click
 
 from gigas_exporter import __version__, logs
 from gigas_exporter.cli.accounts import account_options, account_settings, choose_account
-from gigas_exporter.cli.options import GroupedCommand
+from gigas_exporter.cli.options import GroupedCommand, output_option
 from gigas_exporter.cli.output import render_json
 from gigas_exporter.cli.probe.account import probe_account
 from gigas_exporter.cli.probe.facts import describe_list
@@ -37,13 +37,7 @@ _RESULTS: Final = ("all understood", "something is not understood", "a list coul
 Example:
   gigas-exporter probe > probe.txt""",
 )
-@click.option(
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How the report is written.",
-)
+@output_option("text", "json", help="How the report is written.")
 @account_options
 @click.pass_context
 def probe(ctx: click.Context, /, output: Literal["text", "json"], account: str | None, **flags: Any) -> None:
