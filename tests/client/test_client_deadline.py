@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from gigas_exporter.clock import Deadline, SystemClock
 from gigas_exporter.errors import DecodeError, TransportError
 from gigas_exporter.gigas import dialer
 from gigas_exporter.gigas.socket_deadline import SocketDeadline
+from support.programs import unanswered
 from support.timing import within
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 60\r\n\r\n"
@@ -82,29 +82,11 @@ def test_a_proxy_that_drips_ends_by_the_deadline(api: Any, clients: Any, authori
 
 def test_a_connect_that_hangs_ends_by_the_deadline(clients: Any) -> None:
     """A full listen queue lets a connect hang; the deadline covers it."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
-        address = listener.getsockname()
-        fillers = [socket.socket() for _ in range(4)]
-        for filler in fillers:
-            filler.setblocking(False)
-            with suppress(BlockingIOError):
-                filler.connect(address)
+    with unanswered() as address:
         client = clients(f"http://127.0.0.1:{address[1]}", timeout_seconds=0.5)
         with within(3.0), pytest.raises(TransportError) as caught:
             client.get_disk("1", "2", deadline=Deadline(SystemClock(), 0.6))
         assert caught.value.reason == "timeout"
-        for filler in fillers:
-            filler.close()
-
-
-def test_a_name_that_nobody_resolves_ends_by_the_deadline(clients: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name server that does not answer holds no one; its thread is left to end by itself."""
-    hang = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: hang.wait(60) and [])
-    client = clients("http://api.example", timeout_seconds=0.5)
-    with within(3.0), pytest.raises(TransportError, match=TOO_LATE):
-        client.get_disk("1", "2", deadline=Deadline(SystemClock(), 0.6))
-    hang.set()
 
 
 def test_the_next_address_is_tried_when_one_does_not_answer(

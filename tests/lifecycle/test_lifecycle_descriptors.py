@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import socket
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -32,9 +31,8 @@ def test_it_recovers_from_a_lack_of_descriptors(tmp_path: Path, cloud: Simulator
         pid = served.process.popen.pid
         in_use = len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208  # names are not wanted, only how many
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (in_use + 2, LIMIT))
-        host, _, port = served.url.removeprefix("http://").rpartition(":")
         for _ in range(60):
-            held.enter_context(socket.create_connection((host, int(port)), timeout=5))
+            held.enter_context(served.send())
         began = cpu_seconds(pid)
         time.sleep(MEASURED_SECONDS)
         used = (cpu_seconds(pid) - began) / MEASURED_SECONDS

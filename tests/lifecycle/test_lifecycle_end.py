@@ -17,7 +17,7 @@ import bcrypt
 import pytest
 
 from gigas_exporter.simulator import SimulatedCloud
-from support.programs import account_environment, await_true, exporter, running
+from support.programs import account_environment, await_true, exporter, running, unanswered
 from support.simulator import SimulatorServer
 from support.timing import allowed, within
 
@@ -30,23 +30,28 @@ def asked(cloud: SimulatorServer, operation: str) -> bool:
     return cloud.requests[operation] > 0
 
 
-HANGING: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "disks": ("list_disks", ()),
-    "sweep": ("list_backups", ()),
-    "disk by disk": ("list_disk_backups", ("--backups.source=disk",)),
+HANGING: Mapping[str, tuple[str, ...]] = {
+    "create_token": (),
+    "list_disks": (),
+    "list_backups": (),
+    "list_disk_backups": ("--backups.source=disk",),
 }
+"""What never gets an answer, and the flags with which it is asked."""
 
 
 @pytest.mark.parametrize("number", ENDS, ids=lambda each: each.name)
-@pytest.mark.parametrize("what", HANGING)
+@pytest.mark.parametrize("operation", HANGING)
 def test_it_leaves_in_the_middle_of_a_poll(
-    tmp_path: Path, cloud: SimulatorServer, number: signal.Signals, what: str
+    tmp_path: Path, cloud: SimulatorServer, number: signal.Signals, operation: str
 ) -> None:
-    """With requests that are never answered it exits with 0 within 5 s, and no executor holds it."""
-    operation, flags = HANGING[what]
+    """With logins or requests that are never answered it exits with 0 within 5 s, and no executor holds it."""
     cloud.faults.add("hang", operation)
-    flags = (*flags, "--api.timeout=60s")
-    with exporter(tmp_path, account_environment(cloud), *flags, ready=operation != "list_disks") as served:
+    flags = (*HANGING[operation], "--api.timeout=60s")
+    is_ready = operation not in {"list_disks", "create_token"}
+    user = cloud.world.credentials("4242")
+    login = {"GIGAS_LOGIN": user.login, "GIGAS_PASSWORD": user.password, "GIGAS_API_KEY": ""}
+    environ = account_environment(cloud, **(login if operation == "create_token" else {}))
+    with exporter(tmp_path, environ, *flags, ready=is_ready) as served:
         await_true(lambda: asked(cloud, operation))
         with within(AT_MOST_SECONDS):
             assert served.process.end(number) == 0
@@ -81,10 +86,8 @@ def test_it_leaves_although_many_reloads_wait_their_turn(tmp_path: Path, cloud: 
     flags = ("--api.timeout=60s", "--web.enable-lifecycle")
     with exporter(tmp_path, account_environment(cloud), *flags, ready=False) as served, ExitStack() as held:
         await_true(lambda: asked(cloud, "list_disks"))
-        host, _, port = served.url.removeprefix("http://").rpartition(":")
         for _ in range(200):
-            client = held.enter_context(socket.create_connection((host, int(port)), timeout=20))
-            client.sendall(b"POST /-/reload HTTP/1.1\r\nHost: x\r\n\r\n")
+            held.enter_context(served.send(b"POST /-/reload HTTP/1.1\r\nHost: x\r\n\r\n"))
         await_true(lambda: served.process.stderr.count("Configuration reloaded") >= 2)
         with within(AT_MOST_SECONDS):
             assert served.process.end() == 0
@@ -94,10 +97,8 @@ def test_it_leaves_in_the_middle_of_many_status_pages(tmp_path: Path) -> None:
     """A crowd that asks for as many different pages neither holds it nor keeps a scrape waiting."""
     world = SimulatedCloud(seed=1, disks=4000, eventful=False)
     with SimulatorServer(world) as cloud, exporter(tmp_path, account_environment(cloud)) as served, ExitStack() as held:
-        host, _, port = served.url.removeprefix("http://").rpartition(":")
         for number in range(200):
-            client = held.enter_context(socket.create_connection((host, int(port)), timeout=20))
-            client.sendall(f"GET /?q=srv&sort=age&page={number} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            held.enter_context(served.send(b"GET /?q=srv&sort=age&page=%d HTTP/1.1\r\nHost: x\r\n\r\n" % number))
         with within(2.0):
             assert served.answers("/metrics")
         with within(AT_MOST_SECONDS):
@@ -110,11 +111,9 @@ def test_it_leaves_while_passwords_are_checked(tmp_path: Path, cloud: SimulatorS
     (tmp_path / "web.yml").write_text(f"basic_auth_users: {{alice: '{stored}'}}", encoding="utf-8")
     flags = [f"--web.config.file={tmp_path}/web.yml"]
     with exporter(tmp_path, account_environment(cloud), *flags, ready=False) as served, ExitStack() as held:
-        host, _, port = served.url.removeprefix("http://").rpartition(":")
         for number in range(60):
-            client = held.enter_context(socket.create_connection((host, int(port)), timeout=20))
-            word = base64.b64encode(b"alice:%d" % number).decode()
-            client.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {word}\r\n\r\n".encode())
+            word = base64.b64encode(b"alice:%d" % number)
+            held.enter_context(served.send(b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic %b\r\n\r\n" % word))
         time.sleep(0.5)
         with within(AT_MOST_SECONDS):
             assert served.process.end() == 0
@@ -123,62 +122,41 @@ def test_it_leaves_while_passwords_are_checked(tmp_path: Path, cloud: SimulatorS
 def test_a_kept_connection_does_not_hold_it_after_the_last_byte(tmp_path: Path) -> None:
     """A scrape in flight on a connection that would be kept is answered, and the exit follows at once."""
     world = SimulatedCloud(seed=1, disks=4000, eventful=False)
-    with SimulatorServer(world) as cloud, exporter(tmp_path, account_environment(cloud)) as served:
-        host, _, port = served.url.removeprefix("http://").rpartition(":")
-        with socket.socket() as reader:
-            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
-            reader.connect((host, int(port)))
-            reader.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-            response = http.client.HTTPResponse(reader)
-            response.begin()
-            served.process.popen.send_signal(signal.SIGTERM)
-            time.sleep(0.3)
-            response.read()
-            with within(1.0):
-                assert served.process.popen.wait(60) == 0
-
-
-def test_it_leaves_in_the_middle_of_a_login(tmp_path: Path, cloud: SimulatorServer) -> None:
-    """A login that is never answered does not hold it either."""
-    cloud.faults.add("hang", "create_token")
-    user = cloud.world.credentials("4242")
-    environ = account_environment(cloud, GIGAS_LOGIN=user.login, GIGAS_PASSWORD=user.password, GIGAS_API_KEY="")
-    with exporter(tmp_path, environ, "--api.timeout=60s", ready=False) as served:
-        await_true(lambda: asked(cloud, "create_token"))
-        with within(AT_MOST_SECONDS):
-            assert served.process.end() == 0
+    with (
+        SimulatorServer(world) as cloud,
+        exporter(tmp_path, account_environment(cloud)) as served,
+        socket.socket() as reader,
+    ):
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        reader.connect(served.address)
+        reader.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        response = http.client.HTTPResponse(reader)
+        response.begin()
+        served.process.popen.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        response.read()
+        with within(1.0):
+            assert served.process.popen.wait(60) == 0
 
 
 def test_it_leaves_while_names_cannot_be_resolved_or_addresses_reached(tmp_path: Path, clean: dict[str, str]) -> None:
     """A connect that gets no answer at all ends with the process."""
-    with socket.socket() as full:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        address = full.getsockname()
-        waiting = [socket.socket() for _ in range(4)]
-        try:
-            for each in waiting:
-                each.setblocking(False)
-                each.connect_ex(address)
-            environ = {**clean, "GIGAS_API_URL": f"http://127.0.0.1:{address[1]}", "GIGAS_ACCOUNT_ID": "1"}
-            environ["GIGAS_API_KEY"] = "none-of-importance"
-            with exporter(tmp_path, environ, "--api.timeout=60s", ready=False) as served:
-                time.sleep(0.5)
-                with within(AT_MOST_SECONDS):
-                    assert served.process.end() == 0
-        finally:
-            for each in waiting:
-                each.close()
+    with unanswered() as address:
+        environ = {**clean, "GIGAS_API_URL": f"http://127.0.0.1:{address[1]}", "GIGAS_ACCOUNT_ID": "1"}
+        environ["GIGAS_API_KEY"] = "none-of-importance"
+        with exporter(tmp_path, environ, "--api.timeout=60s", ready=False) as served:
+            time.sleep(0.5)
+            with within(AT_MOST_SECONDS):
+                assert served.process.end() == 0
 
 
 def test_a_scrape_under_way_is_answered_to_its_end(tmp_path: Path) -> None:
     """A reader of a large page who is slow gets all of it after the signal, while new ones are refused."""
     world = SimulatedCloud(seed=1, disks=4000, eventful=False)
     with SimulatorServer(world) as cloud, exporter(tmp_path, account_environment(cloud)) as served:
-        host, _, port = served.url.removeprefix("http://").rpartition(":")
         with socket.socket() as reader:
             reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
-            reader.connect((host, int(port)))
+            reader.connect(served.address)
             reader.settimeout(10)
             reader.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             head, _, body = reader.recv(4096).partition(b"\r\n\r\n")
@@ -188,7 +166,7 @@ def test_a_scrape_under_way_is_answered_to_its_end(tmp_path: Path) -> None:
             time.sleep(0.3)
             assert served.process.popen.poll() is None
             with pytest.raises(OSError, match="refused"):
-                socket.create_connection((host, int(port)), timeout=2)
+                served.send()
             size = len(body)
             while data := reader.recv(1 << 20):
                 size += len(data)
@@ -201,17 +179,12 @@ def test_a_scrape_under_way_is_answered_to_its_end(tmp_path: Path) -> None:
 def test_who_never_reads_does_not_hold_it(tmp_path: Path) -> None:
     """Readers that stopped reading are given up after the grace, and the exit is in time and clean."""
     world = SimulatedCloud(seed=1, disks=4000, eventful=False)
-    with SimulatorServer(world) as cloud, exporter(tmp_path, account_environment(cloud)) as served:
-        host, _, port = served.url.removeprefix("http://").rpartition(":")
-        held = []
+    with SimulatorServer(world) as cloud, exporter(tmp_path, account_environment(cloud)) as served, ExitStack() as held:
         for _ in range(20):
-            held.append(socket.create_connection((host, int(port)), timeout=20))
-            held[-1].sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            held.enter_context(served.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"))
         time.sleep(0.3)
         with within(AT_MOST_SECONDS):
             assert served.process.end() == 0
-        for each in held:
-            each.close()
 
 
 @pytest.mark.parametrize("command", ["collect", "check", "disks"])
@@ -227,6 +200,6 @@ def test_commands_can_be_interrupted(
         await_true(cloud.requests.total)
         with within(AT_MOST_SECONDS):
             status = process.end(number)
-    assert status in {130, 143, -signal.SIGTERM}
+    assert status == (-signal.SIGTERM if number is signal.SIGTERM else 130)
     assert "Traceback" not in process.stderr
     assert len(process.stderr.split("\n")) <= 3

@@ -69,16 +69,6 @@ def test_signals_are_held_as_soon_as_python_can(tmp_path: Path, clean: Mapping[s
     pytest.fail(f"signals are held {ours:.3f} s after the start, by a bare interpreter after {least:.3f} s")
 
 
-def test_other_commands_end_by_the_signal(tmp_path: Path, cloud: SimulatorServer) -> None:
-    """A command that does not wait for signals is ended by one, with its status."""
-    cloud.faults.add("hang")
-    command = [sys.executable, "-m", "gigas_exporter", "check", "--api.timeout=60s"]
-    with subprocess.Popen(command, env=account_environment(cloud), cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
-        await_true(cloud.requests.total)
-        process.terminate()
-        assert process.wait(allowed(5)) == -signal.SIGTERM
-
-
 def test_a_log_that_nobody_reads_stops_nothing(tmp_path: Path, cloud: SimulatorServer) -> None:
     """With standard error a full pipe polls, scrapes and the end go on, and what is not written is counted."""
     reading, writing = os.pipe()

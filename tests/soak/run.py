@@ -130,8 +130,7 @@ def _live_through(
     findings: Findings,
 ) -> None:
     over = threading.Event()
-    host, _, port = served.url.removeprefix("http://").rpartition(":")
-    target = Target(cloud, served.process.popen.send_signal, (host, int(port)), key_files)
+    target = Target(cloud, served.process.popen.send_signal, served.address, key_files)
     weather = Weather(target, over, options.seed)
     history = History(cloud.world)
     history.note()  # before anything happens to it

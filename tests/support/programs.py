@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -37,6 +37,7 @@ __all__ = [
     "prometheus",
     "running",
     "tool",
+    "unanswered",
 ]
 
 PATIENCE_SECONDS = 60.0
@@ -72,6 +73,18 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@contextmanager
+def unanswered(address: tuple[str, int] = ("127.0.0.1", 0)) -> Iterator[tuple[str, int]]:
+    """Listen, accept nothing, and keep the queue full, so that connects get no answer; yield the address."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(address, backlog=0))
+        for _ in range(8):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        yield listener.getsockname()
 
 
 def await_true(
@@ -145,6 +158,18 @@ class Exporter:
     process: Process
     url: str
     session: requests.Session | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that it listens on."""
+        host, _, port = self.url.rpartition("/")[2].rpartition(":")
+        return host, int(port)
+
+    def send(self, request: bytes = b"") -> socket.socket:
+        """Open a connection to it, send these bytes and return it."""
+        client = socket.create_connection(self.address, timeout=20)
+        client.sendall(request)
+        return client
 
     def get(self, path: str, **arguments: Any) -> requests.Response:
         """GET a path of it."""
