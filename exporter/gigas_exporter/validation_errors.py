@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from gigas_exporter.formatting import did_you_mean, nearest
+from gigas_exporter.disclosure import is_slip
+from gigas_exporter.formatting import did_you_mean
 from gigas_exporter.yaml_loader import Location
 
 __all__ = ["ConfigProblem", "CrossKeyError", "Section", "describe_problem", "path_of", "problems_of"]
@@ -31,9 +32,7 @@ _WORDS: Final = {
     "less_than_equal": "must be at most {le:g}",
 }
 _YES_OR_NO: Final = frozenset({"yes", "no", "on", "off", "y", "n"})
-_NAME: Final = re.compile(r"[A-Za-z_-]{1,32}")
 _FLAGS_ONLY: Final = ("shard",)
-_SLIP: Final = 3  # characters by which a mistyped key may be longer or shorter than the one that was meant
 
 
 class Section(BaseModel):
@@ -89,8 +88,7 @@ def _resembles(location: Sequence[int | str], model: type[BaseModel]) -> bool:
     text = str(key)
     if text in {*_all_keys(model), *_FLAGS_ONLY}:
         return True
-    near = nearest(text.replace("-", "_"), _keys(model, parents))
-    return near is not None and _NAME.fullmatch(text) is not None and abs(len(text) - len(near)) <= _SLIP
+    return is_slip(text.replace("-", "_"), _keys(model, parents))
 
 
 def path_of(place: Sequence[int | str]) -> str:

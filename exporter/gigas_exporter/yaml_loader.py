@@ -24,7 +24,7 @@ Location = tuple[str | int, ...]
 """Where a value stands: the keys and indexes that lead to it."""
 
 _TAG: Final = "tag:yaml.org,2002:"
-_PLAIN_KEY: Final = re.compile(r"[a-z_]{1,32}")  # what is none may be a secret in the wrong place
+_SYNTAX: Final = re.compile(r"<[a-z ]+>|.|[^\w\s]{2}")  # what PyYAML quotes of its own, or one character of the file
 _MAXIMUM_NODES: Final = 100_000  # as written, and with aliases expanded; a real file has some hundreds
 
 
@@ -129,8 +129,7 @@ class _Walk:
                 _reject(self._origin, key.start_mark, "a key must be text, not a list or a mapping")
             name = str(key.value)
             if name in result:
-                shown = f"the key {name!r}" if _PLAIN_KEY.fullmatch(name) else "a key"
-                _reject(self._origin, key.start_mark, f"{shown} is given twice (first in line {first[name]})")
+                _reject(self._origin, key.start_mark, f"a key is given twice (first in line {first[name]})")
             first[name] = self._lines[*location, name] = key.start_mark.line + 1
             result[name] = self.value(value, (*location, name))
         return result
@@ -177,7 +176,9 @@ def _without_values(error: yaml.MarkedYAMLError) -> str:
         if words in str(error.problem):
             return f"not YAML: {hint}"
     problem = str(error.problem or "cannot be understood").replace("\n", " ")
-    return "not YAML: " + re.sub(r"'[\w!-]{2,}'", "'...'", problem)
+    return "not YAML: " + re.sub(
+        r"'([^']*)'", lambda quoted: quoted[0] if _SYNTAX.fullmatch(quoted[1]) else "'...'", problem
+    )
 
 
 def _reject(origin: str, mark: yaml.Mark | None, what: str) -> Never:

@@ -9,6 +9,7 @@ import pytest
 
 from config.conftest import without_location
 from gigas_exporter.config import Settings
+from gigas_exporter.config.accounts import AccountSection
 from gigas_exporter.config.schema import ApiSection, ConfigFile
 from gigas_exporter.errors import ConfigError
 
@@ -42,6 +43,12 @@ BAD_FILES: list[tuple[str, str, str]] = [
         "backup_policy[0].maxage: unknown key; did you mean max_age?",
     ),
     ("key with a line break", ACCOUNT + '"a\\nb": 1', f"an unknown key, not shown here; the known ones are {SECTIONS}"),
+    ("secret as a key", ACCOUNT + "token_canary: 1", f"an unknown key, not shown here; the known ones are {SECTIONS}"),
+    (
+        "secret behind a key",
+        "accounts: [{id: 1, token: x, apikey_CANARY: y}]",
+        f"accounts[0]: an unknown key, not shown here; the known ones are {', '.join(AccountSection.model_fields)}",
+    ),
     ("very long key", ACCOUNT + f"{'k' * 100}: 1", f"an unknown key, not shown here; the known ones are {SECTIONS}"),
     ("section that is no mapping", ACCOUNT + "poll: 60s", "poll: must be a mapping of keys to values"),
     ("api as a list", ACCOUNT + "api: []", "api: must be a mapping of keys to values"),
@@ -517,7 +524,7 @@ def test_what_is_wrong_across_keys_is_told_beside_what_is_wrong_in_them(load: Ca
 
 def test_a_key_given_twice_is_an_error_with_its_line(load: Callable[..., Settings]) -> None:
     """YAML's silence about it hides which of the two holds."""
-    with pytest.raises(ConfigError, match=r"gigas\.yml:3: the key 'poll' is given twice \(first in line 2\)"):
+    with pytest.raises(ConfigError, match=r"gigas\.yml:3: a key is given twice \(first in line 2\)"):
         load(ACCOUNT + "poll: {interval: 5s}\npoll: {interval: 6s}\n")
 
 

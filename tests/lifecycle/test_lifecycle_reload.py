@@ -84,6 +84,7 @@ def test_a_policy_is_taken_at_once_without_losing_what_is_known(
 BAD = {
     "no YAML": ("accounts: [", "config.yml"),
     "unknown key": ('{"api": {"urll": 1}}', "urll"),
+    "secret behind a key": ('{"apikey_CANARY": 1}', "an unknown key, not shown here"),
     "no accounts": ('{"accounts": []}', "account"),
     "not a duration": ('{"poll": {"interval": "often"}, "accounts": []}', "poll.interval"),
 }
@@ -115,6 +116,7 @@ def test_a_bad_configuration_changes_nothing(
         await_true(lambda: seen(served, SUCCESSFUL) == 1, what=f"healing from {what}")
         assert seen(served, "gigas_up", account_id="4242") == 1
     assert "Traceback" not in served.process.stderr
+    assert "CANARY" not in served.process.stderr
 
 
 def refusals(served: Exporter) -> list[str]:
@@ -129,6 +131,11 @@ def test_the_request_for_a_reload_tells_how_it_went(served: Exporter, config: An
     answer = requests.post(served.url + "/-/reload", timeout=10)
     assert answer.status_code == 500
     assert "poll.interval" in answer.text
+    config.path.write_text('{"accounts": [{"id": 1, "apikey_CANARY": 1}]}', encoding="utf-8")
+    answer = requests.post(served.url + "/-/reload", timeout=10)
+    assert answer.status_code == 500
+    assert "accounts[0]" in answer.text
+    assert "CANARY" not in answer.text
 
 
 def assert_polled(served: Exporter, account: str) -> None:

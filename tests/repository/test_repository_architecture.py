@@ -28,16 +28,18 @@ _MAY_IMPORT: dict[str, set[str]] = {
     "inventory": {"backup_summary", "model", "policy"},
     "files": {"errors"},
     "yaml_loader": {"errors"},
-    "validation_errors": {"formatting", "yaml_loader"},
+    "disclosure": {"formatting"},
+    "validation_errors": {"disclosure", "formatting", "yaml_loader"},
     "logs": {"errors", "formatting", "secret"},
     "sd_notify": {"clock"},
     "decode": {"errors", "model", "status_words"},
     "gigas": {"clock", "decode", "errors", "files", "model", "secret"},
-    "config": {"backup_summary", "decode", "errors", "files", "gigas", "formatting", "inventory", "model", "policy"}
-    | {"secret", "status_words", "validation_errors", "yaml_loader"},
+    "config": {"backup_summary", "decode", "disclosure", "errors", "files", "gigas", "formatting", "inventory", "model"}
+    | {"policy", "secret", "status_words", "validation_errors", "yaml_loader"},
     "poller": {"backup_summary", "clock", "config", "errors", "gigas", "inventory", "logs", "model", "policy"},
     "metrics": {"backup_summary", "clock", "errors", "formatting", "inventory", "logs", "model", "policy", "report"},
-    "web": {"clock", "errors", "files", "formatting", "logs", "secret", "validation_errors", "yaml_loader"},
+    "web": {"clock", "disclosure", "errors", "files", "formatting", "logs", "secret", "validation_errors"}
+    | {"yaml_loader"},
     "report": {"backup_summary", "formatting", "inventory", "model", "policy"},
     "statuspage": {"clock", "errors", "formatting", "inventory", "model", "policy", "report", "web"},
     "bundle": {"errors", "files", "yaml_loader"},
@@ -57,7 +59,7 @@ _MAY_IMPORT: dict[str, set[str]] = {
         "web",
     },
     "cli": {*_DOMAIN, "app", "bundle", "config", "decode", "files", "gigas", "formatting", "logs", "metrics", "poller"}
-    | {"report", "simulator", "validation_errors", "yaml_loader", "web"},
+    | {"disclosure", "report", "simulator", "validation_errors", "yaml_loader", "web"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -165,6 +165,10 @@ _BAD = [
         f"{_T}.key_file: cannot read DIR/none.key: No such file or directory",
     ),
     (
+        f"{_T}: {{cert_file: server.crt, key_file: -----BEGIN PRIVATE KEY----- MIIEvAIBADANBg}}",
+        f"{_T}.key_file: there is no such file; the text itself goes under key",
+    ),
+    (
         f"{_T}: {{cert_file: server.crt, key_file: client.key}}",
         f"{_T}.key_file: DIR/client.key is not the key of the certificate DIR/server.crt",
     ),
@@ -194,7 +198,7 @@ _BAD = [
     ),
     (
         f"{_TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: none}}",
-        f"{_T}.client_ca_file: cannot read DIR/none: No such file or directory",
+        f"{_T}.client_ca_file: there is no such file; the text itself goes under client_ca",
     ),
     (
         f"{_TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: server.key}}",
@@ -322,7 +326,7 @@ def test_a_bad_file_is_refused_in_one_line(text: str, message: str | None, pki: 
     path = _write(pki.directory, text)
     with pytest.raises(ConfigError) as caught:
         load_web_config(path)
-    expected = f"{path}: {message}" if message else f"{path}:3: the key 'a' is given twice (first in line 2)"
+    expected = f"{path}: {message}" if message else f"{path}:3: a key is given twice (first in line 2)"
     assert str(caught.value) == expected.replace("DIR", str(pki.directory))
     assert "hunter2" not in str(caught.value)
 

@@ -151,7 +151,7 @@ def test_what_this_openssl_does_not_know_is_an_error_of_the_configuration(
     monkeypatch.setitem(tls._CIPHER_SUITES, "NO_SUCH", "NO-SUCH-CIPHER")
     monkeypatch.setitem(tls._VERSIONS, "TLS9", 0x0309)
     with pytest.raises(ConfigError, match=rf"^{key}: .* is not known to this machine's"):
-        build_context(_settings(pki.directory, **{key: _UNKNOWN[key]}))
+        build_context(_settings(pki.directory, **{key: _UNKNOWN[key]}), pki.directory)
 
 
 @pytest.mark.parametrize("name", ["CurveP256", "CurveP384", "CurveP521", "X25519"])
@@ -159,7 +159,7 @@ def test_every_curve_is_taken_or_refused_with_its_key(pki: Any, name: str) -> No
     """Debian 12's Python cannot choose X25519, which is an error of the configuration there and works elsewhere."""
     refused = ""
     try:
-        build_context(_settings(pki.directory, curve_preferences=[name]))
+        build_context(_settings(pki.directory, curve_preferences=[name]), pki.directory)
     except ConfigError as error:
         refused = str(error)
     assert not refused or (name, refused.split(" is not known")[0]) == ("X25519", "curve_preferences: X25519")

@@ -51,8 +51,8 @@ _TAGS = "tags are not supported; quote a text that begins with '!'"
     ("text", "message"),
     [
         ('a: "\\U00110000"', "f.yml: not YAML: an escape stands for no character"),
-        ("a: 1\nb: 2\na: 3", "f.yml:3: the key 'a' is given twice (first in line 1)"),
-        ("a: {x: 1, x: 2}", "f.yml:1: the key 'x' is given twice (first in line 1)"),
+        ("a: 1\nb: 2\na: 3", "f.yml:3: a key is given twice (first in line 1)"),
+        ("a: {x: 1, x: 2}", "f.yml:1: a key is given twice (first in line 1)"),
         ("a: *hunter2", "f.yml:1: an alias ('*') that names no anchor; quote a text that begins with '*'"),
         ("a: !hunter2 b", f"f.yml:1: {_TAGS}"),
         ("a: !h!hunter2 b", "f.yml:1: not YAML: found undefined tag handle '...'"),

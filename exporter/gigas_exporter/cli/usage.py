@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
 import click
 from click.core import ParameterSource
 
 from gigas_exporter import formatting
+from gigas_exporter.disclosure import is_slip, without_value
 
 __all__ = ["CommandGroup", "usage_message"]
+
+_WORDS: Final = re.compile(r"--[a-z]{1,16}([.-][a-z]{1,16}){0,4}")  # an option of another program, and no value
+_EXTRA_ARGUMENTS: Final = re.compile(r"Got unexpected extra arguments? \(.*\)\.?", re.DOTALL)
 
 
 class CommandGroup(click.Group):
@@ -21,6 +27,8 @@ class CommandGroup(click.Group):
         """Find the command."""
         known = self.list_commands(ctx)
         if args and args[0] not in known and not args[0].startswith("-"):
+            if not is_slip(args[0], known):
+                raise click.UsageError(f"no such command; there are {', '.join(known)}", ctx)
             raise click.UsageError(f"no such command: {args[0]}{formatting.did_you_mean(args[0], known)}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -28,17 +36,19 @@ class CommandGroup(click.Group):
 def usage_message(error: click.UsageError) -> str:
     """Return what is wrong: of a value, after the option or the variable that it came from."""
     if isinstance(error, click.NoSuchOption):
-        hint = formatting.did_you_mean(error.option_name, tuple(_names(error.ctx)), cutoff=0.7)
-        return f"no such option: {error.option_name}{hint}"
+        known = tuple(_names(error.ctx))
+        hint = formatting.did_you_mean(error.option_name, known, cutoff=0.7)
+        is_shown = is_slip(error.option_name, known) or _WORDS.fullmatch(error.option_name)
+        return f"no such option{f': {error.option_name}' if is_shown else ''}{hint}"
     param = error.param if isinstance(error, click.BadParameter) else None
     if param is None or isinstance(error, click.MissingParameter):
-        return error.format_message()
+        return _EXTRA_ARGUMENTS.sub("there are more arguments than the command takes", error.format_message())
     name = max(param.opts, key=len) if isinstance(param, click.Option) else param.human_readable_name
     if error.ctx is not None and error.ctx.get_parameter_source(param.name or "") is ParameterSource.ENVIRONMENT:
         name = str(param.envvar)
-    message = error.message.removesuffix(".")
+    message = without_value(error.message.removesuffix("."))
     if isinstance(param.type, click.Choice):
-        given = message.partition("' is ")[0].lstrip("'")
+        given = error.message.partition("' is ")[0].lstrip("'")
         message += formatting.did_you_mean(given, param.type.choices)
     return f"{name}: {message}"
 

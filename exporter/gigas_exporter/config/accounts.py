@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +9,7 @@ from typing import Any, Final
 from pydantic import Field, ValidationInfo, model_validator
 
 from gigas_exporter.config.field_types import FilePath, FilledSection, Id, SecretText, Source, StatusWord, Text, key
+from gigas_exporter.disclosure import may_be_secret
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.gigas.credentials import (
     ApiKeyCredential,
@@ -142,7 +142,7 @@ def _check_secret(name: str, given: Any, source: Source) -> None:
     """
     prefix = ""
     if isinstance(given, Path):
-        if _may_be_secret(given, source.directory):
+        if may_be_secret(given, source.directory):
             raise ConfigError(f"there is no such file; the secret itself belongs into {source.name(name)}")
         secret, prefix = SecretFile(given).read(), f"secret file {given}: "
     else:
@@ -152,13 +152,3 @@ def _check_secret(name: str, given: Any, source: Source) -> None:
             raise ConfigError(str(error).removeprefix(": ")) from None
     if name != "password" and not fits_header(secret):
         raise ConfigError(f"{prefix}has a character that no HTTP header can hold, such as a typographic quote")
-
-
-def _may_be_secret(path: Path, directory: Path) -> bool:
-    """Return whether the name of a missing file may be a secret, written where a file's name belongs.
-
-    Only what names a directory that there is, other than the root and the one from which names count, is none.
-    """
-    if os.access(path, os.F_OK):  # unlike Path.exists it takes names of any length
-        return False
-    return path.parent in {directory, Path("/")} or not os.access(path.parent, os.F_OK)

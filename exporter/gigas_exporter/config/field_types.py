@@ -26,6 +26,7 @@ from gigas_exporter.config.parsers import (
     parse_telemetry_path,
     parse_time_zone,
 )
+from gigas_exporter.disclosure import may_be_secret
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.gigas.tls import TrustStore
@@ -128,6 +129,8 @@ def _path(value: object, source: Source) -> Path:
 
 def _ca_file(value: object, source: Source) -> Path:
     path = _path(value, source)
+    if may_be_secret(path, source.directory):
+        raise ValueError("there is no such file")
     try:
         TrustStore(ApiSettings(ca_file=path))
     except ConfigError as error:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, ValidationInfo, model_validator
 
+from gigas_exporter.disclosure import may_be_secret
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.files import memfd_path, read_text
 from gigas_exporter.secret import Secret
@@ -146,8 +147,8 @@ class TlsConfig(Section):
             yield "curve_preferences", what
 
 
-def build_context(tls: TlsConfig) -> ssl.SSLContext:
-    """Make a context.
+def build_context(tls: TlsConfig, directory: Path) -> ssl.SSLContext:
+    """Make a context; ``directory`` is that from which relative paths count.
 
     Raises:
         ConfigError: A file cannot be read or is not what it should be, or this OpenSSL does not know a version, cipher
@@ -168,10 +169,10 @@ def build_context(tls: TlsConfig) -> ssl.SSLContext:
     for name in tls.curve_preferences:
         with _known("curve_preferences", CURVES[name]):
             context.set_ecdh_curve(CURVES[name])
-    _load_certificate(context, tls)
+    _load_certificate(context, tls, directory)
     context.verify_mode = tls.verify_mode
     if tls.client_ca is not None or tls.client_ca_file is not None:
-        _load_client_ca(context, tls)
+        _load_client_ca(context, tls, directory)
     elif tls.verify_mode is not ssl.CERT_NONE:
         context.load_default_certs(ssl.Purpose.CLIENT_AUTH)  # as Go: the system's authorities
     return context
@@ -204,9 +205,9 @@ def _known(key: str, value: str) -> Iterator[None]:
         ) from None
 
 
-def _load_certificate(context: ssl.SSLContext, tls: TlsConfig) -> None:
-    setting, name, certificate = _pem(tls, "cert")
-    key_setting, key_name, key = _pem(tls, "key")
+def _load_certificate(context: ssl.SSLContext, tls: TlsConfig, directory: Path) -> None:
+    setting, name, certificate = _pem(tls, "cert", directory)
+    key_setting, key_name, key = _pem(tls, "key", directory)
     try:
         with memfd_path(certificate) as certificate_path, memfd_path(key) as key_path:  # ssl takes nothing else
             context.load_cert_chain(certificate_path, key_path, password=_no_password)
@@ -218,19 +219,21 @@ def _load_certificate(context: ssl.SSLContext, tls: TlsConfig) -> None:
         raise ConfigError(f"{setting}: {name} and {key_name} are not a certificate and its key in PEM") from None
 
 
-def _load_client_ca(context: ssl.SSLContext, tls: TlsConfig) -> None:
-    setting, name, text = _pem(tls, "client_ca")
+def _load_client_ca(context: ssl.SSLContext, tls: TlsConfig, directory: Path) -> None:
+    setting, name, text = _pem(tls, "client_ca", directory)
     try:
         context.load_verify_locations(cadata=text.encode("ascii", "ignore").decode())
     except (ssl.SSLError, ValueError):
         raise ConfigError(f"{setting}: {name} holds no certificates in PEM") from None
 
 
-def _pem(tls: TlsConfig, key: str) -> tuple[str, str, str]:
+def _pem(tls: TlsConfig, key: str, directory: Path) -> tuple[str, str, str]:
     """Return the setting that gives a PEM text, what messages call the text, and the text."""
     text, file, setting = getattr(tls, key), getattr(tls, f"{key}_file"), f"{key}_file"
     if text is not None:
         return key, "the text given", text.reveal()
+    if may_be_secret(file, directory):
+        raise ConfigError(f"{setting}: there is no such file; the text itself goes under {key}")
     return setting, str(file), read_text(file, f"{setting}: cannot read {file}")
 
 

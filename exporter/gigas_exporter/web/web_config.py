@@ -153,7 +153,7 @@ def load_web_config(path: Path) -> WebConfig:
         raise ConfigError(f"{path}: {'; '.join(map(str, problems))}") from None
     tls = file.tls_server_config
     try:
-        context = build_context(tls) if tls is not None else None
+        context = build_context(tls, path.parent) if tls is not None else None
     except ConfigError as error:
         raise ConfigError(f"{path}: tls_server_config.{error}") from None
     return WebConfig(path, tls, context, file.http_server_config.headers, file.basic_auth_users, file.rate_limit)

@@ -1,0 +1,51 @@
+"""What messages may show of what a user wrote: it may be a secret in the wrong place.
+
+Every message that quotes a name or a file of a configuration, a variable or a command line asks here. It knows neither
+what any of them means nor where they are written.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from gigas_exporter.formatting import nearest
+
+__all__ = ["is_slip", "may_be_secret", "without_value"]
+
+_FOREIGN_CHARACTERS: Final = 2
+_NAME: Final = re.compile(r"[A-Za-z_.-]{1,32}")
+_FILE_NAME: Final = re.compile(r"[\w.-]{1,64}\.(?:crt|cer|pem|key|ya?ml|txt)", re.ASCII)
+_QUOTED_VALUE: Final = re.compile(r"'.*' (?=is )", re.DOTALL)
+
+
+def is_slip(given: str, known: Iterable[str]) -> bool:
+    """Return whether a name is so like a known one that it may be shown: two of its characters at most are not in it.
+
+    ``apikey_`` with a secret behind it is like ``api_key``, too, but it is no slip of the pen.
+    """
+    near = nearest(given, known)
+    if near is None or _NAME.fullmatch(given) is None:
+        return False
+    blocks = difflib.SequenceMatcher(None, given.lower(), near.lower(), autojunk=False).get_matching_blocks()
+    return len(given) - sum(block.size for block in blocks) <= _FOREIGN_CHARACTERS
+
+
+def may_be_secret(path: Path, directory: Path) -> bool:
+    """Return whether a file that is not there may be a secret that was given in place of its file's name.
+
+    What names a directory that there is, other than the root and the one from which names count, is none, nor is what
+    ends as such files do.
+    """
+    if os.access(path, os.F_OK) or _FILE_NAME.fullmatch(path.name):  # unlike Path.exists, access takes any length
+        return False
+    return path.parent in {directory, Path("/")} or not os.access(path.parent, os.F_OK)
+
+
+def without_value(message: str) -> str:
+    """Return a message such as ``'x' is not a number`` without the value at its beginning."""
+    return _QUOTED_VALUE.sub("", message, count=1)
