@@ -17,7 +17,7 @@ from typing import Final
 
 from gigas_exporter.model import Disk, VirtualMachine
 
-__all__ = ["DEFAULT_POLICY", "Match", "Policy", "Requirement", "Rule", "Thresholds"]
+__all__ = ["DEFAULT_POLICY", "Match", "Policy", "Requirement", "Rule", "Thresholds", "max_ages"]
 
 _HOUR = 3600.0
 _FLAGS: Final = ("is_swap", "autobackup")
@@ -62,6 +62,12 @@ class Requirement:
     def is_exempt(self) -> bool:
         """Whether a rule exempts it, with a reason."""
         return not self.required and self.reason is not None
+
+
+def max_ages(requirements: Mapping[str, Requirement]) -> dict[str, float]:
+    """Return, by id of each disk that must have a backup, how old its newest one may be in seconds."""
+    limits = ((disk_id, asked.max_age_seconds) for disk_id, asked in requirements.items())
+    return {disk_id: limit for disk_id, limit in limits if limit is not None}
 
 
 _NOT_REQUIRED = Requirement(required=False)

@@ -582,6 +582,17 @@ def test_backups_that_do_not_name_their_disk(api: SmallApi, tell: Tell, way: str
     assert told.metric("gigas_account_backups_unassigned") == [0.0 if named else 12.0]
 
 
+@pytest.mark.parametrize("hours", [30, 60])
+def test_an_accounts_list_without_the_newest_backups(api: SmallApi, tell: Tell, hours: int) -> None:
+    """The disk's own list has them, so that none is late; the probe says so, too."""
+    api.lists[BACKUPS] = [item for item in api.lists[BACKUPS] if item["id"] not in {NEWEST, NEWEST + 1}]
+    for item in api.lists[BACKUPS]:
+        if item["id"] == NEWEST + 2:
+            item["date_created"] = ago(hours=hours)
+    assert_well(tell())
+    assert "4 disks; no findings" in run_command(api.url, "probe").output
+
+
 def test_a_disk_without_backups_anywhere(api: SmallApi, tell: Tell) -> None:
     """Both witnesses agree."""
     api.lists[BACKUPS] = [item for item in api.lists[BACKUPS] if item["disk_id"] != MISSED]

@@ -23,9 +23,10 @@ from gigas_exporter.inventory import (
 )
 from gigas_exporter.logs import get_logger
 from gigas_exporter.model import Disk, VirtualMachine
-from gigas_exporter.policy import Policy
-from gigas_exporter.poller.backups import BackupsReader, KnownDisks, NewDeadline
+from gigas_exporter.policy import Policy, max_ages
+from gigas_exporter.poller.backups import BackupsReader, NewDeadline
 from gigas_exporter.poller.observer import PollerObserver
+from gigas_exporter.poller.own_lists import KnownDisks
 from gigas_exporter.poller.scheduler import poll_deadline
 from gigas_exporter.poller.store import Store
 
@@ -234,7 +235,7 @@ class AccountPoller:
             inventory = self._store.get(self._account_id)
             outcome = inventory.outcomes.get("disks") if inventory is not None else None
             if inventory is not None and inventory.disks is not None:
-                required = {disk_id for disk_id, asked in inventory.requirements.items() if asked.required}
+                required = max_ages(inventory.requirements)
                 machines = {disk.id: disk.virtual_machine_id for disk in inventory.disks.disks.values()}
                 return KnownDisks(machines, required, outcome is None or outcome.success)
             if outcome is not None or not deadline.wait(_WAIT_FOR_DISKS_STEP_SECONDS):

@@ -15,7 +15,9 @@ from gigas_exporter.errors import ApiError, GigasError
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.inventory import AccountInventory, DiskSnapshot, MachineSnapshot, StalenessLimits, locked_since
 from gigas_exporter.model import Disk, VirtualMachine
-from gigas_exporter.poller.backups import BackupsReader, KnownDisks
+from gigas_exporter.policy import max_ages
+from gigas_exporter.poller.backups import BackupsReader
+from gigas_exporter.poller.own_lists import KnownDisks
 from gigas_exporter.report import DiskReport, report_account, worst_first
 
 __all__ = ["get_disk", "report_disks", "warn"]
@@ -61,8 +63,8 @@ def report_disks(
     except GigasError as error:
         warn(f"account {account_id}: virtual machines are not named: {error}")
     inventory = inventory.with_requirements(settings.policy)
-    required = {disk_id for disk_id, asked in inventory.requirements.items() if asked.required}
-    known = KnownDisks({disk.id: disk.virtual_machine_id for disk in disks}, required)
+    machine_ids = {disk.id: disk.virtual_machine_id for disk in disks}
+    known = KnownDisks(machine_ids, max_ages(inventory.requirements))
     reader = BackupsReader(
         client,
         account_id,

@@ -18,6 +18,7 @@ from gigas_exporter.gigas import LoginStates, ReadClient
 from gigas_exporter.inventory import (
     AccountInventory,
     BackupSnapshot,
+    BackupSummary,
     DiskSnapshot,
     MachineSnapshot,
     StalenessLimits,
@@ -25,6 +26,7 @@ from gigas_exporter.inventory import (
     summarize_backups,
 )
 from gigas_exporter.model import Backup, Disk
+from gigas_exporter.policy import max_ages
 from gigas_exporter.poller.backup_owners import (
     MAY_BE_THEIRS,
     Claim,
@@ -95,7 +97,7 @@ def probe_account(
             own_lists.items[own_disk.id] = items = lists[-1].items if not lists[-1].doubts else lists[-1].items or None
             if items is not None:
                 own_lists.read(own_disk.id, lambda: items)
-        unbacked = _without_backup(inventory)
+        unbacked = _without_backup(inventory, clock.wall())
         for asked in [each for each in unbacked if each not in own_lists.items][:_MAX_ASKED_DISKS]:
             progress(f"account {number}: backups of {len(own_lists.items)} disks")
             own_lists.read(asked, lambda: client.list_disk_backups(account_id, asked).items)  # noqa: B023
@@ -186,13 +188,13 @@ class _OwnLists:
         self.error = self.error or error
 
 
-def _without_backup(inventory: AccountInventory) -> list[str]:
-    """Return the disks that must have a backup and have no usable one in the account's list."""
+def _without_backup(inventory: AccountInventory, wall: float) -> list[str]:
+    """Return the disks that must have a backup and have none that is usable, or in time, in the account's list."""
     if inventory.backups is None:
         return []
     known = inventory.backups.summaries
-    required = [disk_id for disk_id, asked in inventory.requirements.items() if asked.required]
-    return [each for each in required if each not in known or not known[each].usable]
+    newest = {each: known[each].newest_at or 0.0 for each in known if known[each].usable}
+    return [each for each, limit in max_ages(inventory.requirements).items() if newest.get(each, 0.0) + limit < wall]
 
 
 def _with_own_lists(
@@ -208,12 +210,17 @@ def _with_own_lists(
         if (backups := own.items.get(each)) is not None
     }
     known = reading.summaries
-    summaries = {**known, **{each: mine for each, mine in read.items() if mine.usable or each not in known}}
-    failed = frozenset(unbacked) - frozenset(read)
+    own_first = {each: mine for each, mine in read.items() if each not in known or _is_better(mine, known[each])}
+    summaries = {**known, **own_first}
+    failed = frozenset(each for each in unbacked if each not in known or not known[each].usable) - frozenset(read)
     return replace(
         inventory,
         backups=replace(reading, summaries=summaries, failed_disks=failed, confirmed=frozenset(read)),
     )
+
+
+def _is_better(own: BackupSummary, swept: BackupSummary) -> bool:
+    return (own.newest_at or 0.0) > (swept.newest_at or 0.0) or (own.usable > 0 and not swept.usable)
 
 
 def _disk_to_ask(inventory: AccountInventory, disks: ListReading, backups: ListReading) -> Disk | None:

@@ -1,0 +1,75 @@
+"""Disks whose newest backup is too old by the account's list: their own lists may have a newer one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from gigas_exporter.clock import Clock, Deadline
+from gigas_exporter.inventory import BackupSnapshot, BackupSummary
+from gigas_exporter.poller.backup_owners import Owners
+from gigas_exporter.poller.own_lists import KnownDisks, OwnListReader
+
+__all__ = ["LateDisks"]
+
+_MAX_DISKS = 100
+"""How many of them are asked for by themselves in one poll."""
+_CONFIRMED_SECONDS = 3600.0
+"""How long a disk is not asked again whose own list had nothing newer, unless the account's list has."""
+
+
+class LateDisks:
+    """Asks such disks, and remembers of which the own list says the same as the account's."""
+
+    def __init__(self, own_lists: OwnListReader, clock: Clock) -> None:
+        self._own_lists = own_lists
+        self._clock = clock
+        self._confirmed: dict[str, tuple[float | None, float]] = {}
+
+    def read(
+        self,
+        swept: Mapping[str, BackupSummary],
+        previous: BackupSnapshot | None,
+        disks: KnownDisks,
+        deadline: Deadline,
+        owners: Iterable[Owners],
+        *,
+        is_named: bool,
+    ) -> dict[str, BackupSummary]:
+        """Return the summaries of own lists that have a newer usable backup than the account's list.
+
+        Args:
+            swept: By disk, what the account's list says.
+            previous: What was read before; it counts where there was no time to ask again.
+            disks: The account's disks.
+            deadline: Ends the reading; a list that cannot be read changes nothing.
+            owners: Which disks the backups of the account's list name.
+            is_named: Whether one of them names a listed disk.
+        """
+        wall, now = self._clock.wall(), self._clock.monotonic()
+        late = {
+            each: swept[each].newest_at
+            for each, limit in disks.required.items()
+            if each in swept and swept[each].usable and (swept[each].newest_at or 0.0) + limit < wall
+        }
+        self._confirmed = {
+            each: (newest_at, asked_at)
+            for each, (newest_at, asked_at) in self._confirmed.items()
+            if each in late and late[each] == newest_at and now < asked_at + _CONFIRMED_SECONDS
+        }
+        asked = [each for each in late if each not in self._confirmed]
+        lists = self._own_lists.read(asked, disks, deadline, limit=_MAX_DISKS, swept=owners, is_named=is_named)
+        newer: dict[str, BackupSummary] = {}
+        for each in asked:
+            own = lists.summaries.get(each)
+            if own is not None and not _is_newer(own, swept[each]):
+                self._confirmed[each] = late[each], now
+                continue
+            if own is None and previous is not None and each in previous.confirmed:
+                own = previous.summaries.get(each)
+            if own is not None and _is_newer(own, swept[each]):
+                newer[each] = own
+        return newer
+
+
+def _is_newer(own: BackupSummary, swept: BackupSummary) -> bool:
+    return (own.newest_at or 0.0) > (swept.newest_at or 0.0)

@@ -1,0 +1,196 @@
+"""Read the disks' own lists of backups, each for itself, and decide which of them are believed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from gigas_exporter.backup_summary import count_statuses
+from gigas_exporter.clock import Clock, Deadline
+from gigas_exporter.errors import (
+    ApiError,
+    AuthError,
+    DecodeError,
+    GigasError,
+    IncompleteError,
+    Reason,
+    strip_traceback,
+)
+from gigas_exporter.gigas import ReadClient
+from gigas_exporter.gigas.paging_headers import PAGING_FIELDS
+from gigas_exporter.gigas.ratelimit import DeadlineExceededError
+from gigas_exporter.inventory import BackupStatuses, BackupSummary, summarize_backups
+from gigas_exporter.poller.backup_owners import Claim, Owners, disputed_disks, own_backups
+from gigas_exporter.poller.parallel import HelperThreads
+
+__all__ = ["DiskLists", "KnownDisks", "OwnListReader"]
+
+_FAILURE_LIMIT = 8
+"""Abort reading disk by disk after this many consecutive failures."""
+_WEIGHTS: Mapping[Reason, int] = {"timeout": 4, "connection": 1, "server": 1, "rate_limited": 1, "forbidden": 1}
+"""How much a failure counts for that: a request without a response holds one of few slots for long."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDisks:
+    """The disks of an account.
+
+    Attributes:
+        machines: By disk, the virtual machine that it is attached to.
+        required: The longest age in seconds of the newest backup of those that must have one.
+        readable: Whether the last poll of the disks succeeded.
+    """
+
+    machines: Mapping[str, str | None]
+    required: Mapping[str, float]
+    readable: bool = True
+
+    @property
+    def ids(self) -> Collection[str]:
+        """All disks."""
+        return self.machines.keys()
+
+
+class OwnListReader:
+    """Reads own lists of an account's disks.
+
+    Args:
+        concurrency: How many disks are asked at once.
+        helpers: Where the threads for that come from.
+    """
+
+    def __init__(
+        self,
+        client: ReadClient,
+        account_id: str,
+        words: BackupStatuses,
+        *,
+        concurrency: int,
+        clock: Clock,
+        helpers: HelperThreads | None = None,
+    ) -> None:
+        self._client = client
+        self._account_id = account_id
+        self._words = words
+        self._concurrency = concurrency
+        self._clock = clock
+        self._helpers = helpers or HelperThreads()
+        self._asked_at: dict[str, float] = {}
+
+    def read(
+        self,
+        disk_ids: Collection[str],
+        disks: KnownDisks,
+        deadline: Deadline,
+        *,
+        limit: int | None = None,
+        swept: Iterable[Owners] = (),
+        is_named: bool = False,
+    ) -> DiskLists:
+        """Read the own lists of some of the disks, those first that were not asked for the longest time.
+
+        Of those that were asked in one poll, those that failed come last the next time.
+        """
+        self._asked_at = {each: at for each, at in self._asked_at.items() if each in disks.ids}
+        wanted = sorted(disk_ids, key=lambda each: self._asked_at.get(each, float("-inf")))[:limit]
+        breaker = _CircuitBreaker()
+
+        def read_one(disk_id: str) -> _DiskBackups | GigasError | None:
+            return self._read_list(disk_id, disks.ids, deadline, breaker)
+
+        lists = DiskLists()
+        results = self._helpers.map(read_one, wanted, self._concurrency if deadline.may_retry() else 1)
+        now = self._clock.monotonic()
+        claims = {each: one.claim for each, one in results.items() if isinstance(one, _DiskBackups) and one.claim}
+        disputed = disputed_disks(claims, disks.machines, swept, is_named=is_named)
+        for disk_id in wanted:
+            result = results[disk_id]
+            if disk_id in disputed:
+                result = DecodeError("disk_id", disputed[disk_id])
+            if isinstance(result, _DiskBackups):
+                lists.invalid.update(result.invalid)
+                lists.by_status.update(result.by_status)
+                if result.summary is None:
+                    lists.gone.add(disk_id)
+                else:
+                    lists.summaries[disk_id] = result.summary
+            elif result is not None:
+                lists.failed.add(disk_id)
+                self._asked_at[disk_id] = now
+                lists.first_failure = lists.first_failure or result
+        return lists
+
+    def _read_list(
+        self, disk_id: str, listed: Collection[str], deadline: Deadline, breaker: _CircuitBreaker
+    ) -> _DiskBackups | GigasError | None:
+        if breaker.open or deadline.remaining() <= 0:
+            return None
+        asked_at = self._clock.monotonic()
+        try:
+            listing = self._client.list_disk_backups(self._account_id, disk_id, deadline=deadline)
+            own, claim = own_backups(listing.items, disk_id, listed)
+            summary = summarize_backups(own, self._words, self._clock.monotonic())
+            if not summary.usable and not PAGING_FIELDS.isdisjoint(listing.invalid):
+                raise IncompleteError("list_disk_backups: a disk's list may be incomplete by its headers")
+        except DeadlineExceededError:  # it was not sent
+            return None
+        except GigasError as error:
+            self._asked_at[disk_id] = asked_at
+            if _status(error) == HTTPStatus.NOT_FOUND and self._is_gone(disk_id, deadline):
+                return _DiskBackups(None, {}, {})
+            breaker.on_failure(error)
+            return strip_traceback(error)
+        self._asked_at[disk_id] = asked_at
+        breaker.on_success()
+        return _DiskBackups(summary, listing.invalid, count_statuses(own), claim)
+
+    def _is_gone(self, disk_id: str, deadline: Deadline) -> bool:
+        try:
+            self._client.get_disk(self._account_id, disk_id, deadline=deadline)
+        except GigasError as error:
+            return _status(error) == HTTPStatus.NOT_FOUND
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class _DiskBackups:
+    """One disk's own list; no summary when the disk has been deleted since it was listed."""
+
+    summary: BackupSummary | None
+    invalid: Mapping[str, int]
+    by_status: Mapping[str, int]
+    claim: Claim | None = None
+
+
+@dataclass(slots=True)
+class DiskLists:
+    """What the own lists of some disks gave; a disk that is nowhere in it was not asked."""
+
+    summaries: dict[str, BackupSummary] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+    invalid: Counter[str] = field(default_factory=Counter)
+    by_status: Counter[str] = field(default_factory=Counter)
+    first_failure: GigasError | None = None
+
+
+class _CircuitBreaker:
+    """Circuit breaker for reading disk by disk. Updated without a lock; off by one is harmless."""
+
+    def __init__(self) -> None:
+        self._consecutive_failures = 0
+        self.open = False
+
+    def on_success(self) -> None:
+        self._consecutive_failures = 0
+
+    def on_failure(self, error: GigasError) -> None:
+        self._consecutive_failures += _WEIGHTS.get(error.reason, 0)
+        if self._consecutive_failures >= _FAILURE_LIMIT or isinstance(error, AuthError):
+            self.open = True
+
+
+def _status(error: GigasError) -> int | None:
+    return error.status if isinstance(error, ApiError) else None
