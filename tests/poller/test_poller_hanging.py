@@ -12,6 +12,7 @@ import pytest
 from gigas_exporter.config import AccountSettings, PollSettings, Settings
 from gigas_exporter.gigas import ApiSettings
 from gigas_exporter.model import Account
+from gigas_exporter.poller import scheduler, service
 from support.polling import Watching, api_key, await_true
 from support.raw_api import RawApi
 from support.timing import within
@@ -57,6 +58,28 @@ def test_one_good_account_among_25_stays_fresh(watch: Watch, good: str) -> None:
         await_true(lambda: all("disks" in each.outcomes for each in watching.store.snapshot()))
         with within(3.0):
             watching.service.stop()
+
+
+def test_one_good_account_among_50_stays_fresh(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As at the defaults, whose times are divided by 20; ``measure_hanging_accounts.py`` takes them whole."""
+    scale = 20
+    for module, name in ((service, "_MIN_PATIENCE_SECONDS"), (scheduler, "_CONTENDED_SECONDS")):
+        monkeypatch.setattr(module, name, getattr(module, name) / scale)
+    for name in ("_MIN_DEADLINE_SECONDS", "_MAX_DEADLINE_SECONDS", "_ABORT_INTERVAL_SECONDS"):
+        monkeypatch.setattr(scheduler, name, getattr(scheduler, name) / scale)
+    accounts, good = [str(number) for number in range(1, 51)], "25"
+    defaults = PollSettings()
+    interval = defaults.interval / scale
+    with RawApi(accounts, hanging=set(accounts) - {good}) as api:
+        timeout = ApiSettings().timeout_seconds / scale
+        watching = watch(one_credential(api, timeout, interval, ApiSettings().max_requests_per_second * scale))
+        await_true(lambda: last_success(watching, good), seconds=60)
+        fresh = []
+        for _ in range(60):
+            time.sleep(0.25)
+            fresh.append(time.time() - (last_success(watching, good) or 0.0) <= 2 * interval)
+        assert sum(fresh) >= 0.95 * len(fresh)
+        assert watching.service.healthy()
 
 
 def test_accounts_that_hang_later_on_delay_the_good_one_only_once(watch: Watch) -> None:

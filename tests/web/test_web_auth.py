@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import concurrent.futures.thread
 import statistics
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -326,6 +328,22 @@ def test_curl_gets_in_with_the_password_only(tmp_path: Path, serve: Callable[...
         assert 'Www-Authenticate: Basic realm="gigas-exporter", charset="UTF-8"' in refusal
         assert refusal.endswith("Unauthorized\n")
     assert curl("-u", "alice:right").startswith("HTTP/1.1 200 OK")
+
+
+def test_no_check_runs_when_the_interpreter_ends(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, serve: Callable[..., Server], wire: Callable[..., Any]
+) -> None:
+    """The interpreter waits for threads of executors; native code in others would abort the process while it ends."""
+    awaited: list[bool] = []
+
+    def check(password: bytes, stored: bytes) -> bool:
+        awaited.append(threading.current_thread() in concurrent.futures.thread._threads_queues)
+        return False
+
+    monkeypatch.setattr(bcrypt, "checkpw", check)
+    server = serve(None, _config(tmp_path, f"basic_auth_users: {{alice: '{_hash(b'right')}'}}"))
+    assert wire(server).ask(headers=f"Authorization: {_basic(b'alice', b'right')}\r\n").status == 401
+    assert awaited == [True]
 
 
 def test_users_change_at_run_time_but_not_to_none(
