@@ -124,20 +124,6 @@ def test_a_password_that_was_accepted_waits_ten_minutes_at_most(
     assert 30 <= logins <= 40
 
 
-def test_many_accounts_of_one_login_log_in_once(api: Any, clients: Any, door: Door) -> None:
-    """They share the rejection as they would share the token."""
-    client = clients(api(door).url, LoginCredential("me", FixedSecret(Secret("wrong"), "x")), max_concurrency=20)
-
-    def poll(account: int) -> None:
-        with pytest.raises(AuthError):
-            client.get_disk(str(account), "2")
-
-    for _ in range(3):
-        with ThreadPoolExecutor(20) as executor:
-            list(executor.map(poll, range(20)))
-    assert len(door.logins) == 1
-
-
 def test_a_login_that_gives_no_token_waits(api: Any, clients: Any, door: Door) -> None:
     """Some APIs say no with status 200; what is said meanwhile is the same."""
     door.password, door.reply = "wrong", {"token": None, "error": "no"}

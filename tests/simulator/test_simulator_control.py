@@ -9,6 +9,11 @@ import pytest
 from gigas_exporter.simulator import SimulatedCloud
 
 DISKS = "/account/4242/disks"
+WRONG_FIELDS: tuple[dict[str, Any], ...] = (
+    *({"virtual_machine_id": []}, {"error": "yes"}, {"status": None}, {"disk_size": True}, {"disk_size": -1}),
+    *({"error": True, "created_at": 1e18}, {"updated_at": -1e18}),
+)
+"""Of a disk."""
 
 
 def test_the_state_is_the_truth_without_secrets(call: Any, world: SimulatedCloud) -> None:
@@ -75,7 +80,12 @@ def test_requests_are_counted_for_other_processes(call: Any) -> None:
     [
         ("POST", "/_sim/disks/1", {}, 404),
         ("POST", "/_sim/disks/10001", {"colour": "red"}, 422),
-        ("POST", "/_sim/disks/10001", {"error": "yes"}, 422),
+        ("POST", "/_sim/disks/10001", {"virtual_machine_id": "1"}, 404),
+        *(("POST", path, fields, 422) for path in ("/_sim/disks/10001", "/_sim/disks") for fields in WRONG_FIELDS),
+        *(
+            ("POST", "/_sim/disks/10001/backups", fields, 422)
+            for fields in ({"created_at": 1e18}, {"size": -1}, {"status": 5})
+        ),
         ("POST", "/_sim/disks/10001", [], 400),
         ("POST", "/_sim/faults", {"kind": "gremlin"}, 422),
         ("POST", "/_sim/faults", {}, 422),
@@ -84,9 +94,14 @@ def test_requests_are_counted_for_other_processes(call: Any) -> None:
         ("GET", "/_sim/elsewhere", None, 404),
     ],
 )
-def test_wrong_levers_are_refused(call: Any, method: str, path: str, body: Any, status: int) -> None:
+def test_wrong_levers_are_refused(
+    call: Any, world: SimulatedCloud, method: str, path: str, body: Any, *, status: int
+) -> None:
     """An id or path that is unknown is a 404, what does not fit a 422, and the world stays as it is."""
+    before = world.disks("4242"), world.backups("4242")
     assert call(method, path, json=body).status_code == status
+    assert (world.disks("4242"), world.backups("4242")) == before
+    assert len(call.items("/account/4242/backups")) == len(before[1])
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ def test_the_client_reads_the_truth_in_every_style(serve: Any, clock: Any, style
             disks, backups = client.list_disks(account), client.list_backups(account)
             machines = client.list_virtual_machines(account)
             assert disks.items == world.disks(account)
+            assert client.get_disk(account, disks.items[0].id) == disks.items[0]
             assert backups.items == world.backups(account)
             assert machines.items == world.machines(account)
             assert {**disks.invalid, **backups.invalid, **machines.invalid} == {}
