@@ -5,12 +5,16 @@ It owns the meaning of a backup's status. It knows neither the API's spelling of
 
 from __future__ import annotations
 
+import heapq
+import math
+import struct
+import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import median
-from typing import Literal
+from typing import Final, Literal, NamedTuple, get_args
 
 from gigas_exporter.model import Backup
 from gigas_exporter.status_words import is_doubtful, is_opposed, matches_any, parse_words, type_in_text
@@ -21,6 +25,8 @@ __all__ = [
     "BackupOutcome",
     "BackupStatuses",
     "BackupSummary",
+    "RecentBackup",
+    "RecentBackups",
     "count_statuses",
     "most_common_statuses",
     "summarize_backups",
@@ -151,6 +157,64 @@ def most_common_statuses(counts: Mapping[str, int]) -> dict[str, int]:
     return {**kept, OTHER_STATUSES: others} if others else kept
 
 
+class RecentBackup(NamedTuple):
+    """What is kept of one backup; ``created_at`` is UNIX seconds."""
+
+    created_at: float
+    size_bytes: int | None
+    status: str
+    outcome: BackupOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class RecentBackups:
+    """The ten newest backups of a disk that have a readable date.
+
+    They are packed, since those of 10,000 disks would take three times the memory as tuples, and sorted only when they
+    are looked at.
+
+    Attributes:
+        packed: Date, size (not a number where it is not known) and outcome of each.
+        statuses: The API's words, ``""`` where there is none.
+    """
+
+    packed: bytes = b""
+    statuses: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, backups: Iterable[RecentBackup]) -> RecentBackups:
+        """Keep the newest."""
+        newest = _newest(backups)
+        rows = (
+            _ROW.pack(each.created_at, math.nan if each.size_bytes is None else each.size_bytes, _CODES[each.outcome])
+            for each in newest
+        )
+        return cls(b"".join(rows), tuple(sys.intern(each.status) for each in newest))
+
+    def merged(self, other: RecentBackups) -> RecentBackups:
+        """Return those of both."""
+        both = RecentBackups(self.packed + other.packed, self.statuses + other.statuses)
+        return both if len(both.statuses) <= 2 * _MAX_RECENT else RecentBackups.of(both)
+
+    def __iter__(self) -> Iterator[RecentBackup]:
+        """Yield them, newest first."""
+        rows = zip(_ROW.iter_unpack(self.packed), self.statuses, strict=True)
+        yield from _newest(
+            RecentBackup(created_at, None if math.isnan(size) else int(size), status, _OUTCOMES[code])
+            for (created_at, size, code), status in rows
+        )
+
+
+def _newest(backups: Iterable[RecentBackup]) -> list[RecentBackup]:
+    return heapq.nlargest(_MAX_RECENT, backups, key=lambda backup: backup.created_at)
+
+
+_MAX_RECENT: Final = 10
+_ROW: Final = struct.Struct("<ddB")
+_OUTCOMES: Final[tuple[BackupOutcome, ...]] = get_args(BackupOutcome)
+_CODES: Final = {outcome: code for code, outcome in enumerate(_OUTCOMES)}
+
+
 @dataclass(frozen=True, slots=True)
 class BackupSummary:
     """All that is kept of one disk's backups.
@@ -173,6 +237,7 @@ class BackupSummary:
         unconfirmed_at: ``date_created`` of the newest backup that is locked or empty and has no good status; infinity
             when it has no readable date.
         undated: How many of the usable backups have no readable date.
+        recent: The newest backups, usable or not.
     """
 
     usable: int
@@ -190,6 +255,7 @@ class BackupSummary:
     unclear_statuses: int = 0
     unconfirmed_at: float | None = None
     undated: int = 0
+    recent: RecentBackups = RecentBackups()
 
     def merged(self, other: BackupSummary) -> BackupSummary:
         """Return the summary of both sets of backups of the disk, which must have none in common."""
@@ -208,6 +274,7 @@ class BackupSummary:
             older_sizes=sizes,
             read_at=min(self.read_at, other.read_at),
             undated=self.undated + other.undated,
+            recent=self.recent.merged(other.recent),
         )
 
 
@@ -217,11 +284,14 @@ def summarize_backups(backups: Iterable[Backup], words: BackupStatuses, read_at:
     newest: Backup | None = None
     newest_at = oldest_at = failed_at = unclear_at = unconfirmed_at = None
     sizes: list[int] = []
+    recent: list[RecentBackup] = []
     unclear_statuses = undated = 0
     for backup in backups:
         outcome = words.outcome(backup)
         counts[outcome] += 1
         created = backup.date_created
+        if created is not None:
+            recent.append(RecentBackup(created, backup.size_bytes, backup.status or "", outcome))
         if outcome == "usable":
             undated += created is None
             if created is not None and (newest_at is None or created > newest_at):
@@ -248,6 +318,7 @@ def summarize_backups(backups: Iterable[Backup], words: BackupStatuses, read_at:
         older_sizes=tuple(sizes),
         read_at=read_at,
         undated=undated,
+        recent=RecentBackups.of(recent),
     )
 
 
@@ -267,6 +338,7 @@ def _summary(
     older_sizes: tuple[int, ...],
     read_at: float,
     undated: int,
+    recent: RecentBackups,
 ) -> BackupSummary:
     usable, failed, unclear = counts
     newest_at, newest_size = newest
@@ -289,4 +361,5 @@ def _summary(
         unclear_statuses=unclear_statuses,
         unconfirmed_at=unconfirmed_at,
         undated=undated,
+        recent=recent,
     )

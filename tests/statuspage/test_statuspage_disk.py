@@ -14,8 +14,9 @@ import pytest
 import requests
 import yaml
 
+from gigas_exporter.backup_summary import BackupStatuses, summarize_backups
 from gigas_exporter.inventory import AccountInventory, BackupSnapshot
-from gigas_exporter.model import Disk
+from gigas_exporter.model import Backup, Disk
 from gigas_exporter.policy import Thresholds
 from gigas_exporter.report import DiskReport, Finding, command_for, explain_finding, report_account
 from gigas_exporter.statuspage.chart import count_ages
@@ -71,6 +72,9 @@ def test_a_disk_says_what_is_wrong_and_what_helps(browser: Browser, site: Callab
     assert dict(zip(browser.texts("dt"), browser.texts("dd"), strict=True)) | {
         "Usable": "7", "Limit": "26h", "Failed": "0", "Size": "200 GiB", "Automatic backups": "yes",
     } == dict(zip(browser.texts("dt"), browser.texts("dd"), strict=True))  # fmt: skip
+    rows = browser.texts(".cards tbody tr")
+    assert len(rows) == 7
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\s1d 6h\s[\d.]+ GiB\s\w+\syes", rows[0])
     assert browser.evaluate("document.querySelector('.age').getAttribute('aria-label')").endswith("the limit is 26h.")
     grafana = urlsplit(browser.evaluate("document.querySelector('nav a[href*=grafana]').href"))
     assert grafana.path == "/x/d/gigas-disk/"
@@ -79,6 +83,26 @@ def test_a_disk_says_what_is_wrong_and_what_helps(browser: Browser, site: Callab
     }  # fmt: skip
     browser.click("nav a")
     assert browser.evaluate("location.search") == "?refresh=0"
+
+
+def test_the_newest_backups_are_kept_with_what_they_are() -> None:
+    """Ten of them, however they come in pages; each says whether it is usable, and why not."""
+
+    def backup(number: int, **facts: Any) -> Backup:
+        return Backup(str(number), "17", date_created=1000.0 * number, **facts)
+
+    words = BackupStatuses()
+    pages = [[backup(each, status="built", size_bytes=2**60)] for each in (*range(5, 25), 4)]
+    summary = summarize_backups([backup(1, status="failed"), backup(2, status=None, locked=True)], words, 0.0)
+    assert [(each.created_at, each.status, each.outcome) for each in summary.recent] == [
+        (2000.0, "", "unconfirmed"),
+        (1000.0, "failed", "failed"),
+    ]
+    for page in pages:
+        summary = summary.merged(summarize_backups(page, words, 0.0))
+    assert [each.created_at for each in summary.recent] == [1000.0 * each for each in range(24, 14, -1)]
+    assert next(iter(summary.recent)) == (24_000.0, 2**60, "built", "usable")
+    assert len(summary.recent.statuses) <= 20
 
 
 def test_a_disk_that_is_not_there_is_said_so(browser: Browser, site: Callable[..., Any], fleet: Fleet) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from gigas_exporter import formatting
+from gigas_exporter.backup_summary import BackupOutcome
 from gigas_exporter.inventory import AccountInventory
 from gigas_exporter.report import DiskReport, command_for, explain_finding
 
@@ -14,6 +15,14 @@ __all__ = ["describe_disk"]
 
 _BAR_WIDTH: Final = 360.0
 _LIMIT_AT: Final = 180.0
+_USABLE: Final[Mapping[BackupOutcome, str]] = {
+    "usable": "yes",
+    "failed": "no: it failed",
+    "unfinished": "no: it is not finished",
+    "unclear": "no: it is not understood",
+    "unconfirmed": "no: it is locked or empty",
+}
+"""Whether a backup is usable, and why not."""
 
 
 def describe_disk(report: DiskReport, inventory: AccountInventory, wall: float) -> Mapping[str, Any]:
@@ -33,6 +42,16 @@ def describe_disk(report: DiskReport, inventory: AccountInventory, wall: float) 
         "commands": list(dict.fromkeys([*commands, command_for(None, report)])),
         "bar": _bar(report),
         "backups": [(title, text) for title, text in _backups(report, wall) if text],
+        "listed": [
+            {
+                "created": formatting.format_timestamp(each.created_at),
+                "age": formatting.format_age(max(0.0, wall - each.created_at)),
+                "size": formatting.format_size(each.size_bytes) or "not known",
+                "status": each.status or "none",
+                "usable": _USABLE[each.outcome],
+            }
+            for each in (report.backups.recent if report.backups is not None else ())
+        ],
         "facts": [(title, text) for title, text in _facts(report) if text],
     }
 
