@@ -104,7 +104,9 @@ def describe_problem(finding: Any, model: type[BaseModel]) -> str:
     kind, context = finding["type"], finding.get("ctx", {})
     if kind == "extra_forbidden":
         *parents, key = finding["loc"]
-        words = _unknown_key(str(key), _keys(model, parents), shown=_resembles(finding["loc"], model))
+        words = _misplaced_key(str(key), model, parents) or _unknown_key(
+            str(key), _keys(model, parents), shown=_resembles(finding["loc"], model)
+        )
     elif kind == "value_error":
         words = str(context["error"])
     elif kind == "words":
@@ -113,6 +115,8 @@ def describe_problem(finding: Any, model: type[BaseModel]) -> str:
         words = "is empty"
     elif kind == "bool_type" and str(finding["input"]).lower() in _YES_OR_NO:
         words = "must be true or false; yes, no, on and off are text"
+    elif kind == "bool_type" and str(finding["input"]) in {"true", "false"}:
+        words = "must be true or false, without quotes"
     elif kind == "literal_error":
         choices = [choice.strip("'") for choice in context["expected"].replace(" or ", ", ").split(", ")]
         given = finding["input"] if isinstance(finding["input"], str) else ""
@@ -120,6 +124,17 @@ def describe_problem(finding: Any, model: type[BaseModel]) -> str:
     else:
         words = _WORDS.get(kind, "is not what belongs here").format(**context)
     return words
+
+
+def _misplaced_key(key: str, model: type[BaseModel], parents: Sequence[int | str]) -> str | None:
+    """Return where a key belongs that is one of a mapping in this one, or is written as a flag."""
+    fields = _keys(model, parents)
+    if "match" in fields and key in _keys(model, (*parents, "match")):
+        return "belongs below match"
+    section, _, name = key.replace("-", "_").partition(".")
+    if not parents and section in fields and name in _keys(model, (section,)):
+        return f"{key} is written as a flag; write {name} below {section}"
+    return None
 
 
 def _unknown_key(key: str, known: Sequence[str], *, shown: bool) -> str:

@@ -158,6 +158,8 @@ class _Walk:
 
 _HINTS: Final = {
     "character '\\t'": "a tab; indent with spaces",
+    "but got '{'": "a '{' inside a text; quote a text that holds '{', and no ${VARIABLE} is replaced in this file",
+    "unexpected end of stream": "a quote that is not closed",
     "mapping values are not allowed": "a ':' where no key can stand; quote a text that holds ': ',"
     " and put a space after the ':' of a key",
 }

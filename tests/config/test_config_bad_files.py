@@ -342,7 +342,7 @@ BAD_FILES: list[tuple[str, str, str]] = [
     (
         "swap of text",
         ACCOUNT + "backup_policy: [{match: {is_swap: 'true'}, required: false}]",
-        "backup_policy[0].match.is_swap: must be true or false",
+        "backup_policy[0].match.is_swap: must be true or false, without quotes",
     ),
     (
         "disk id of a list",
@@ -470,6 +470,35 @@ BAD_FILES: list[tuple[str, str, str]] = [
         f"backup_policy[0].max_age: {DURATION}; did you mean 6h?",
     ),
     ("a duration with a space", ACCOUNT + "poll: {interval: 5 min}", f"poll.interval: {DURATION}; did you mean 5m?"),
+    (
+        "a variable without braces",
+        "accounts: [{id: 1, api_key: $CANARY_SECRET}]",
+        (
+            "accounts[0].api_key: is a variable, and variables are not replaced in this file;"
+            " write the value, or use a file"
+        ),
+    ),
+    (
+        "a variable within braces that is not quoted",
+        "accounts: [{id: 1, api_key: ${CANARY}}]",
+        "not YAML: a '{' inside a text; quote a text that holds '{', and no ${VARIABLE} is replaced in this file",
+    ),
+    ("a quote that is not closed", "accounts: [{id: 1, api_key: 'canary}]", "not YAML: a quote that is not closed"),
+    (
+        "a condition outside of match",
+        ACCOUNT + "backup_policy: [{mount_point: /srv, max_age: 6h}]",
+        "backup_policy[0].mount_point: belongs below match",
+    ),
+    (
+        "a flag in the file",
+        ACCOUNT + "poll.backups-interval: 60s",
+        "poll.backups-interval is written as a flag; write backups_interval below poll",
+    ),
+    (
+        "a quoted true",
+        ACCOUNT + "web: {enable_lifecycle: 'true'}",
+        "web.enable_lifecycle: must be true or false, without quotes",
+    ),
     ("the shard in the file", ACCOUNT + "shard: 1/2", "shard: unknown key"),
 ]
 

@@ -60,7 +60,7 @@ __all__ = [
 
 _YEAR: Final = 365 * 86400.0
 _MAXIMUM_TEXT: Final = 4096
-_VARIABLE: Final = re.compile(r"\$\{[^}]*\}|\$\([^)]*\)")
+_VARIABLE: Final = re.compile(r"\$\{[^}]*\}|\$\([^)]*\)|\$[A-Z][A-Z0-9_]*")
 
 
 def env_var_for_key(key: str) -> str:

@@ -60,8 +60,7 @@ def check(ctx: click.Context, /, file: Path, disks: int, shards: int | None) -> 
     """Validate FILE; every error is shown with its path in the file."""
     try:
         settings = load_settings(file, {}, os.environ)
-        if settings.web.config_file is not None:
-            load_web_config(settings.web.config_file)
+        _check_web_config(file, settings)
     except ConfigError as error:
         for problem in error.problems:
             click.echo(_located(file, problem), err=True)
@@ -117,11 +116,32 @@ def _located(file: Path, text: str) -> str:
     return formatting.escape_control_chars(text if text.startswith(f"{file}:") else f"{file}: {text}")
 
 
-def _readable_secrets(file: Path, settings: Settings) -> Iterator[str]:
-    """Yield a warning for each secret file that other users of this machine can read."""
+def _check_web_config(file: Path, settings: Settings) -> None:
+    """Read the web configuration that a file names.
+
+    Raises:
+        ConfigError: It is wrong; each problem stands after the line that names it.
+    """
+    if settings.web.config_file is None:
+        return
+    try:
+        load_web_config(settings.web.config_file)
+    except ConfigError as error:
+        line = _lines(file).get(("web", "config_file"))
+        place = f"{file}: " if line is None else f"{file}:{line}: web.config_file: "
+        raise ConfigError(str(error), tuple(f"{place}{problem}" for problem in error.problems)) from None
+
+
+def _lines(file: Path) -> dict[Location, int]:
     lines: dict[Location, int] = {}
     if file.is_file():  # a pipe cannot be read again
         load_yaml(read_text(file, str(file)), str(file), lines)
+    return lines
+
+
+def _readable_secrets(file: Path, settings: Settings) -> Iterator[str]:
+    """Yield a warning for each secret file that other users of this machine can read."""
+    lines = _lines(file)
     credentials: dict[Location, Credential] = {
         ("accounts", index): each.credential for index, each in enumerate(settings.accounts)
     }
