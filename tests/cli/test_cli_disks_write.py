@@ -80,6 +80,27 @@ def test_an_edit_shows_the_old_value_and_the_new(run: Run, told: Callable[[str],
     assert facts["changes"] == {"autobackup": {"old": "yes", "new": "no"}}
 
 
+def test_an_edit_says_what_it_may_cost_or_that_it_does_nothing(
+    run: Run, cloud: SimulatorServer, told: Callable[[str], str]
+) -> None:
+    """A smaller disk, no change at all, a disk that is locked, and a machine that is not there."""
+    disk = told("stale")
+    edit = ("disks", "edit", disk, "--dry-run")
+    assert "IT BECOMES SMALLER: data beyond the new size is lost." in run(*edit, "--size", "1").err
+    assert "SMALLER" not in run(*edit, "--size", "4000").err
+    cloud.world.change_disk(disk, locked=False)
+    same = run(*edit, "--autobackup").err
+    assert "Nothing will change: this disk has these values already." in same
+    assert "locked" not in same
+    cloud.world.change_disk(disk, locked=True)
+    assert "It is locked: another operation on it is under way" in run("disks", "delete", disk, "--dry-run").err
+    outcome = run(*edit, "--virtual-machine-id", "99999")
+    assert (outcome.status, outcome.out) == (1, "")
+    assert "account 4242 has no virtual machine 99999" in outcome.err
+    cloud.faults.add("status", "list_virtual_machines", status=403)
+    assert run(*edit, "--virtual-machine-id", "99999").status == 0  # it cannot be known
+
+
 def test_a_machine_can_be_named(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:
     """By label in any case; one that is not there is said with the nearest, several with their ids."""
     disk = told("stale")
@@ -156,7 +177,7 @@ def test_what_an_edit_will_do_is_said(run: Run, told: Callable[[str], str]) -> N
     assert re.search(r"^disk size +\d+ GiB -> 400 GiB$", said, re.MULTILINE)
     assert re.search(r"^force reboot +no -> yes$", said, re.MULTILINE)
     assert "Its machine will be rebooted if that is needed." in said
-    assert "Some changes need a reboot." in run("disks", "edit", disk, "--autobackup", stdin="n\n").err
+    assert "Some changes need a reboot." in run("disks", "edit", disk, "--no-autobackup", stdin="n\n").err
 
 
 def test_variables_of_other_commands_change_nothing(run: Run, told: Callable[[str], str]) -> None:
@@ -235,7 +256,7 @@ def test_a_refusal_is_one_line(run: Run, cloud: SimulatorServer, told: Callable[
     locked = told("locked")
     outcome = run("disks", "delete", locked, "--yes")
     assert outcome.status == 1
-    assert "status           built, locked: an operation on it is under way" in outcome.err
+    assert "status           built, locked\n" in outcome.err
     assert outcome.err.splitlines()[-1] == (
         'gigas-exporter: delete_disk: the API answered 409 ("the disk is locked by another operation"): '
         f"the disk does not allow it now ({cloud.url.removeprefix('http://')}); another operation on it may"

@@ -72,6 +72,8 @@ class Change:
             for name, (old, new) in planned.differences.items():
                 click.echo(formatting.escape_control_chars(f"{name.replace('_', ' '):<16} {old} -> {new}"), err=True)
             click.echo(formatting.escape_control_chars(planned.consequence), err=True)
+            if disk.locked:
+                click.echo("It is locked: another operation on it is under way, and the API may refuse this.", err=True)
             if self.dry_run:
                 click.echo("Nothing was sent, because of --dry-run. The request would be:", err=True)
                 self._print_request(planned)
@@ -161,14 +163,9 @@ def _describe(report: DiskReport) -> str:
         ("account", report.account.name or report.account.id),
         ("virtual machine", report.machine_name or "none"),
         ("mount point", disk.mount_point or "none"),
-        ("status", _status(disk)),
+        ("status", f"{disk.status or 'unknown'}{', locked' if disk.locked else ''}"),
         ("size", formatting.format_size(disk.size_bytes) or "unknown"),
         ("last backup", last if report.backups is not None else "unknown"),
         ("verdict", report.verdict),
     )
     return "\n".join(f"{title:<16} {formatting.escape_control_chars(text)}" for title, text in facts)
-
-
-def _status(disk: Disk) -> str:
-    """Return the status, and what prevents most changes."""
-    return f"{disk.status or 'unknown'}{', locked: an operation on it is under way' if disk.locked else ''}"

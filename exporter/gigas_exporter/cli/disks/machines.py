@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gigas_exporter import formatting
-from gigas_exporter.errors import GigasError
+from gigas_exporter.errors import ApiError, GigasError
 from gigas_exporter.gigas import ReadClient
 
 __all__ = ["NoMachineError", "find_machine"]
@@ -13,16 +13,24 @@ class NoMachineError(GigasError):
     """An account has no virtual machine of that name."""
 
 
-def find_machine(client: ReadClient, account_id: str, given: str) -> str:
-    """Return the id of the machine with an id, label or hostname; a number is an id and is not looked up.
+def find_machine(client: ReadClient, account_id: str, given: str, *, must_exist: bool = False) -> str:
+    """Return the id of the machine with an id, label or hostname.
+
+    A number is an id, which is looked up only where it ``must_exist`` and the machines can be listed.
 
     Raises:
         NoMachineError: There is none.
         GigasError: The machines cannot be read, or several have the name.
     """
-    if given.isascii() and given.isdigit():
+    is_id = given.isascii() and given.isdigit()
+    if is_id and not must_exist:
         return given
-    machines = client.list_virtual_machines(account_id).items
+    try:
+        machines = client.list_virtual_machines(account_id).items
+    except ApiError:
+        if is_id:
+            return given
+        raise
     if any(machine.id == given for machine in machines):
         return given
     name = given.casefold()

@@ -132,23 +132,36 @@ def edit(disk: str, account: str | None, **options: Any) -> None:
 
     def plan(client: ReadClient, account_id: str, found: Disk) -> Plan:
         if machine is not None:
-            changes["virtual_machine_id"] = find_machine(client, account_id, machine)
+            changes["virtual_machine_id"] = find_machine(client, account_id, machine, must_exist=True)
         request = edit_disk_request(account_id, found.id, **changes)
-        is_forced = changes["force_reboot"]
-        reboot = "Its machine will be rebooted if that is needed." if is_forced else "Some changes need a reboot."
-        return Plan(request, f"This disk will be changed. {reboot}", _differences(found, changes))
+        return Plan(request, _edit_consequence(found, changes), _differences(found, changes))
 
     Change(account, disk, options).run(plan)
 
 
+def _edit_consequence(disk: Disk, changes: Mapping[str, Any]) -> str:
+    """Return what an edit will do, in words."""
+    wanted = {name: new for name, new in changes.items() if new is not None and name != "force_reboot"}
+    if wanted and all(_in_words(name, _value_of(disk, name)) == _in_words(name, new) for name, new in wanted.items()):
+        return "Nothing will change: this disk has these values already."
+    is_forced = changes["force_reboot"]
+    reboot = "Its machine will be rebooted if that is needed." if is_forced else "Some changes need a reboot."
+    size, new_size = _value_of(disk, "disk_size"), wanted.get("disk_size")
+    is_smaller = size is not None and new_size is not None and new_size < size
+    smaller = " IT BECOMES SMALLER: data beyond the new size is lost." if is_smaller else ""
+    return f"This disk will be changed.{smaller} {reboot}"
+
+
+def _value_of(disk: Disk, name: str) -> Any:
+    return (disk.size_bytes or 0) / _GIB or None if name == "disk_size" else getattr(disk, name, None)
+
+
 def _differences(disk: Disk, changes: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     """Return the old and the new value of each field that is to be changed, in words."""
-    sizes = {"disk_size": (disk.size_bytes or 0) / _GIB or None}
     differences = {}
     for name, new in changes.items():
         if new is not None:
-            old = sizes[name] if name in sizes else getattr(disk, name, None)
-            differences[name] = (_in_words(name, old), _describe_value(name, new))
+            differences[name] = (_in_words(name, _value_of(disk, name)), _describe_value(name, new))
     if force := differences.pop("force_reboot", None):
         differences["force_reboot"] = ("no", force[1])
     return differences
