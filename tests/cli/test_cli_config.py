@@ -65,7 +65,7 @@ def test_the_web_config_that_it_names_is_checked(run: Run, config: str) -> None:
     web = Path(config).with_name("web.yml")
     missing = run("config", "check", config, **ALONE)
     assert missing.status == 2
-    assert str(web) in missing.err
+    assert missing.err.startswith(f"{config}:5: web.config_file: web config file {web}: ")
     web.write_text("basic_auth_users: {someone: no-hash-canary}\n")
     wrong = run("config", "check", config, **ALONE)
     assert wrong.status == 2
@@ -179,6 +179,7 @@ def test_the_bundle_is_written_out(run: Run, tmp_path: Path, command: str, suffi
     """Each written file is named on stdout, and is there."""
     outcome = run(command, str(tmp_path / "out"))
     assert outcome.status == 0, outcome.err
+    assert outcome.err.startswith("next: ")
     paths = [Path(line) for line in outcome.out.splitlines()]
     assert paths
     assert all(path.is_file() for path in paths)
@@ -209,6 +210,7 @@ def test_init_writes_a_file_that_is_valid(run: Run, tmp_path: Path) -> None:
     assert run("config", "init", str(path), **ALONE).status == 0
     text = path.read_text()
     assert run("config", "init", **ALONE).out == text
+    assert "\\u" not in text
     text = text.replace("/etc/gigas-exporter/api_key", str(key))
     path.write_text(text)
     plain = run("config", "show", "--config.file", str(path), "--output", "json", **ALONE)

@@ -64,6 +64,16 @@ def test_colour_is_for_terminals_that_want_it(run: Run, environ: dict[str, str],
     assert bool(ANSI.search(run("disks", "list", terminal=100, **environ).out)) == colour
 
 
+def test_a_good_age_is_not_red(run: Run, told: Callable[[str], str]) -> None:
+    """The age has the colour of what was found about backups, not of a disk's error."""
+    lines = run("disks", "list", terminal=200).out.splitlines()
+    error = next(line for line in lines if f" {told('error')} " in line)
+    assert error.startswith(("\x1b[1m\x1b[31mdisk error", "\x1b[31m\x1b[1mdisk error")), error
+    assert error.count("\x1b[31m") == 1
+    stale = next(line for line in lines if f" {told('stale')} " in line)
+    assert stale.count("\x1b[33m") == 2
+
+
 def test_every_format_holds_the_same_disks(run: Run) -> None:
     """JSON, YAML and CSV hold all fields of the same disks in the same order."""
     as_json = json.loads(run("disks", "list", "--output", "json").out)

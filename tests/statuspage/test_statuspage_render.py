@@ -68,6 +68,17 @@ def test_a_page_that_is_none_is_the_nearest(site: Callable[..., Any], page: str)
     assert ("Page 3 of 3" in answer.text) == (page == "101")
 
 
+def test_a_finding_that_is_none_is_said(site: Callable[..., Any]) -> None:
+    """All disks are shown, and which findings there are; one that is known is said nothing of."""
+    served = site(account(disks_of(3)))
+    text = _get(served.url, show="<nonsense>").text
+    assert "<strong>“&lt;nonsense&gt;” is no finding.</strong> There are: attention, " in text
+    assert "backup_stale" in text
+    assert "3 of 3 disks." in text
+    for known in ("", "all", "attention", "backup_stale", "BACKUP_STALE"):
+        assert "is no finding" not in _get(served.url, show=known).text, known
+
+
 def test_links_lead_from_page_to_page(site: Callable[..., Any]) -> None:
     """Previous and next keep the choice, and end at the ends."""
     served = site(account(disks_of(250)))

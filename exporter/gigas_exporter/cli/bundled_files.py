@@ -49,6 +49,12 @@ Examples:
 def dashboards(directory: Path, form: Literal["grafana", "kubernetes"], label: tuple[str, ...]) -> None:
     """Write the Grafana dashboards into DIRECTORY."""
     _print_paths(write_dashboards(directory, format=form, labels=parse_labels(label)))
+    if form == "kubernetes":
+        click.echo(f"next: kubectl apply -f {directory}", err=True)
+    else:
+        click.echo(
+            f"next: have a dashboard provider of Grafana read {directory.resolve()}, or import the files", err=True
+        )
 
 
 @click.command(

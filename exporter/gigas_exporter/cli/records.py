@@ -8,7 +8,7 @@ from gigas_exporter import formatting
 from gigas_exporter.cli.output import Table
 from gigas_exporter.cli.table import Column, Record, cut_list, cut_start
 from gigas_exporter.model import Backup
-from gigas_exporter.report import DiskReport, Severity
+from gigas_exporter.report import DiskReport, Finding, Severity
 
 __all__ = ["BACKUPS", "DISKS", "backup_record", "disk_record"]
 
@@ -19,10 +19,22 @@ _STYLES: Final = {
     Severity.NOTICE: "cyan",
     Severity.OK: "",
 }
+_ABOUT_AGE: Final = {
+    Finding.NEVER_BACKED_UP,
+    Finding.BACKUP_MISSED,
+    Finding.BACKUP_STALE,
+    Finding.BACKUPS_UNREADABLE,
+}
 
 
 def _style(record: Record) -> str:
     return _STYLES[Severity[str(record["severity"]).upper()]]
+
+
+def _age_style(record: Record) -> str:
+    """Return the colour of what was found about the backups, not of what else was found about the disk."""
+    found = [finding.severity for each in record["findings"] if (finding := Finding(each)) in _ABOUT_AGE]
+    return _STYLES[max(found, default=Severity.OK)]
 
 
 def _backup_age(record: Record) -> str:
@@ -46,7 +58,7 @@ DISKS: Final = Table(
         Column("account", "ACCOUNT", min_width=8, drop_priority=7),
         Column("size_bytes", "SIZE", formatting.format_size, right=True, drop_priority=5),
         Column("status", "STATUS", min_width=8, drop_priority=6),
-        Column("backup_age_seconds", "BACKUP AGE", text=_backup_age, style=_style, right=True),
+        Column("backup_age_seconds", "BACKUP AGE", text=_backup_age, style=_age_style, right=True),
         Column("max_age_seconds", "LIMIT", formatting.format_limit, right=True, drop_priority=3),
         Column("backups", "BACKUPS", right=True, drop_priority=8),
         Column("reason", "WHY EXEMPT", min_width=12, drop_priority=4),

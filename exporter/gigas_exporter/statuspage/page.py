@@ -214,6 +214,7 @@ def _fleet(snapshot: _Snapshot, query: Query) -> Mapping[str, Any]:
             finding for finding in Finding if snapshot.counts[finding] or query.show == finding.name.casefold()
         ],
         "counts": snapshot.counts,
+        "all_findings": [finding.name.casefold() for finding in Finding],
         "bars": snapshot.bars,
         "attention": snapshot.attention,
         "total": len(snapshot.reports),

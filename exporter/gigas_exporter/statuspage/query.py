@@ -1,6 +1,6 @@
 """What a visitor asks to see: search, filter, order and page, as they stand in the address.
 
-Whatever an address holds, it selects something: a word that means nothing is left out of account.
+Whatever an address holds, it selects something; a finding that is none is said.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class Query:
         page: Counted from 1.
         disk: The id of the disk of ``account`` that is shown alone; empty for the list.
         refresh: Whether the page loads itself again.
+        unknown: What was asked for in place of ``show`` and is no finding.
     """
 
     search: str = ""
@@ -62,20 +63,23 @@ class Query:
     page: int = 1
     disk: str = ""
     refresh: bool = True
+    unknown: str = ""
 
     @classmethod
     def from_params(cls, parameters: Mapping[str, str]) -> Query:
         """Return the choice that an address makes."""
-        show, sort, page = parameters.get("show", ""), parameters.get("sort", ""), parameters.get("page", "")
+        show, sort, page = parameters.get("show", "") or "all", parameters.get("sort", ""), parameters.get("page", "")
+        is_known = show in {"all", "attention"} or show.upper() in Finding.__members__
         return cls(
             search=parameters.get("q", "").strip()[:_LONGEST_SEARCH],
-            show=show if show == "attention" or show.upper() in Finding.__members__ else "all",
+            show=show.casefold() if is_known else "all",
             account=parameters.get("account", ""),
             sort=sort if sort in SORTS else "",
             reverse=parameters.get("reverse") == "1",
             page=max(1, int(page)) if page.isascii() and page.isdigit() and len(page) <= _LONGEST_NUMBER else 1,
             disk=parameters.get("disk", "")[:_LONGEST_SEARCH],
             refresh=parameters.get("refresh") != "0",
+            unknown="" if is_known else show[:_LONGEST_SEARCH],
         )
 
     @property

@@ -81,7 +81,7 @@ def _value(default: Any, kind: str) -> str:
     if isinstance(default, list):
         return f"[{', '.join(_quoted(str(each)) for each in default)}]"
     if isinstance(default, dict):
-        return "{}" if not default else json.dumps(default)
+        return "{}" if not default else json.dumps(default, ensure_ascii=False)
     text = default_text(default, kind)
     return text if isinstance(default, bool | int | float) and kind != "duration" else _quoted(text) if text else ""
 
@@ -90,5 +90,5 @@ def _quoted(text: str) -> str:
     return (
         text
         if (_PLAIN.fullmatch(text) and not text[0].isdigit()) or re.fullmatch(r"[0-9]+[a-z]+", text)
-        else json.dumps(text)
+        else json.dumps(text, ensure_ascii=False)
     )
