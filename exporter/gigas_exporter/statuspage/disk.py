@@ -7,7 +7,6 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from gigas_exporter import formatting
-from gigas_exporter.backup_summary import BackupOutcome
 from gigas_exporter.inventory import AccountInventory
 from gigas_exporter.report import DiskReport, command_for, explain_finding
 
@@ -15,7 +14,7 @@ __all__ = ["describe_disk"]
 
 _BAR_WIDTH: Final = 360.0
 _LIMIT_AT: Final = 180.0
-_USABLE: Final[Mapping[BackupOutcome, str]] = {
+_USABLE: Final[Mapping[str, str]] = {
     "usable": "yes",
     "failed": "no: it failed",
     "unfinished": "no: it is not finished",
