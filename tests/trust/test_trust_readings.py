@@ -279,6 +279,8 @@ def test_an_error_under_another_name(api: SmallApi, tell: Tell, fields: dict[str
             for word in ("in-progress", "IN_PROGRESS", "InProgress", "NotBuilt", "incomplete", "deleting")
         ),
         *({"status": word} for word in ("COMPLETED_WITH_FAILURES", "ABORTING", "en cola", "incompleto", "Cancelling")),
+        *({"status": word} for word in ("erróneo", "Rechazada", "copia interrumpida", "stuck", "disk full")),
+        *({"status": word} for word in ("caducada", "ELIMINADO", "en ejecución", "en espera", "accepted", "purged")),
         *({"status": word} for word in ("failed: timeout", "backup_failed", "Failed", " error ", "cancelled by user")),
     ],
 )
@@ -297,6 +299,8 @@ def test_a_backup_that_is_not_usable(missed: SmallApi, tell: Tell, fields: Mappi
         {"status": "completed", "locked": True},
         {"status": "Backup-Completed", "locked": True},
         {"status": "completed successfully", "locked": True},
+        {"status": "Terminado", "locked": True},
+        {"status": "realizada", "locked": True},
         {"status": "completed", "error": None, "failed": 0, "errors": []},
         {"status": "completed", "state": "stored", "result": None, "deleted_at": None, "marked_for_delete": False},
         {"status": "completed", "deleted": {"at": None}},
