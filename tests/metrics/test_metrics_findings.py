@@ -177,16 +177,6 @@ def test_counts_that_need_backups_are_absent_without_them(scene: Any, fleet: Fle
     assert scene.values("gigas_account_disks") == {"4242": 4}
 
 
-def test_nothing_is_told_of_an_account_once_its_disks_are_stale(scene: Any, fleet: Fleet) -> None:
-    """Counts, sums, the ratio and the findings go with the disks' own series."""
-    scene.show(fleet())
-    scene.clock.move(900)
-    names = {name for name, _ in scene.series()}
-    gone = {"gigas_disk_info", "gigas_disk_finding", "gigas_account_disks", "gigas_account_disks_with_finding"}
-    gone |= {"gigas_account_disk_size_bytes", "gigas_account_backups", "gigas_account_backup_size_bytes"}
-    assert not names & (gone | {"gigas_account_backup_compliance_ratio"})
-
-
 @pytest.mark.parametrize(
     ("ages", "ratio"),
     [

@@ -55,13 +55,6 @@ def test_page_is_the_golden_one(
     assert page == file.read_text(encoding="utf-8")
 
 
-def test_gzip_says_the_same(scene: Any, fleet: Callable[..., AccountInventory]) -> None:
-    """The compressed page is the plain one, in one gzip member."""
-    scene.show(fleet())
-    plain = scene.text().split("# HELP process_")[0]
-    assert scene.text(gzip=True).split("# HELP process_")[0] == plain
-
-
 def test_both_formats_have_the_same_series(scene: Any, fleet: Callable[..., AccountInventory]) -> None:
     """Text and OpenMetrics give the same names, labels and values."""
     _told(scene)
