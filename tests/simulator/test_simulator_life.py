@@ -197,6 +197,9 @@ def test_a_schedule_that_ended_adds_nothing(call: Any, world: SimulatedCloud, cl
     assert call.get("/account/4242/backups").headers["X-Total"] == str(others)
     clock.advance(10 * DAY)
     assert _of(world, stale) == ()
+    unprotected = _by_scenario(world)["unprotected"]
+    world.remove_backups(unprotected)
+    assert _of(world, unprotected) == ()
 
 
 def test_a_growing_history_is_counted_right(serve: Any, clock: Any) -> None:

@@ -17,7 +17,7 @@ from gigas_exporter.simulator.credentials import Credentials, DemoCredential
 from gigas_exporter.simulator.fleet import CANARY
 from gigas_exporter.simulator.json_encoding import STYLES
 from gigas_exporter.simulator.records import KIBIBYTE, AccountRecord, DiskRecord
-from gigas_exporter.simulator.schedule import RETENTION, Timeline
+from gigas_exporter.simulator.schedule import Timeline
 from gigas_exporter.simulator.state import CloudState
 
 __all__ = ["SimulatedCloud"]
@@ -64,7 +64,7 @@ class SimulatedCloud:
         *,
         clock: Callable[[], float] = time.time,
         style: str = "account",
-        retention: int = RETENTION,
+        retention: int = 7,
         eventful: bool = True,
         hostile: bool = True,
     ) -> None:

@@ -1,7 +1,7 @@
 """What is wrong with which disk from the start.
 
-The first disks of each account that are no swap get one scenario each, in the order of :data:`SCENARIOS`: a small
-account has the first few. Times are relative to the start.
+Of each account, the disks that are no swap, but for the first, get one scenario each, in the order of
+:data:`SCENARIOS`: a small account has the first few. Times are relative to the start.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ HOSTILE_MOUNT_POINT = '/srv/"quoted"\\back\nnext line/ñandú-日本-🚀{a="b"}
 HOSTILE_LABEL = "legacy \"erp\" \\ 'prod'\n# HELP café <script>alert(1)</script> 🚀"
 
 _HOUR = 3600.0
-HEALTHY = "healthy"
-_OLD_HAND_MADE = 1
 
 
 Scenario = Callable[[DiskRecord, Schedule, float], None]
@@ -53,7 +51,7 @@ def _unprotected(disk: DiskRecord, _schedule: Schedule, start: float) -> None:
     """Autobackup is off, with one manual backup."""
     disk.autobackup, disk.schedule = False, None
     made_at = int(start - 20 * DAY)
-    disk.kept = [BackupRecord(disk.number * 10 + _OLD_HAND_MADE, disk.number, made_at, "completed", 4_200_000, False)]
+    disk.kept = [BackupRecord(disk.number * 10 + 1, disk.number, made_at, "completed", 4_200_000, False)]
 
 
 def _locked(disk: DiskRecord, _schedule: Schedule, start: float) -> None:
@@ -95,7 +93,6 @@ def _new(disk: DiskRecord, schedule: Schedule, start: float) -> None:
 
 
 SCENARIOS: tuple[tuple[str, Scenario], ...] = (
-    (HEALTHY, _healthy),
     ("stale", _stopped(30)),
     ("never", _never),
     ("error", _error),
@@ -119,9 +116,9 @@ def apply_scenarios(disks: list[DiskRecord], start: float, *, hostile: bool = Tr
     """
     applied: dict[int, str] = {}
     candidates = [disk for disk in disks if disk.schedule is not None and not disk.is_swap]
-    for (name, scenario), disk in zip(SCENARIOS, candidates, strict=False):
+    for (name, scenario), disk in zip(SCENARIOS, candidates[1:], strict=False):
         schedule = disk.schedule
-        if schedule is None or name == HEALTHY or (name == "hostile" and not hostile):
+        if schedule is None or (name == "hostile" and not hostile):
             continue
         disk.created_at = min(disk.created_at, int(start - 30 * DAY))
         disk.schedule = schedule = replace(schedule, first=-6)
