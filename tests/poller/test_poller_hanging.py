@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from gigas_exporter.clock import Deadline, StopEvent, SystemClock
 from gigas_exporter.config import AccountSettings, PollSettings, Settings
 from gigas_exporter.gigas import ApiSettings
 from gigas_exporter.model import Account
 from gigas_exporter.poller import scheduler, service
+from gigas_exporter.poller.account import AccountPoller
 from support.polling import Watching, api_key, await_true
 from support.raw_api import RawApi
 from support.timing import within
@@ -126,3 +128,14 @@ def test_first_polls_begin_at_once(watch: Watch) -> None:
         await_true(lambda: len(api.requests) >= 3)
         assert all(at - began < 0.5 for at, _ in api.requests[:3])
         assert {path.rsplit("/", 1)[1] for _, path in api.requests[:3]} == {"disks", "virtual_machines", "backups"}
+
+
+def test_a_response_that_comes_while_a_poll_is_judged_breaks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of the last request was looked at twice, and the thread that starts all polls ended between."""
+    looks = iter([0.0, None, None])
+    deadline = Deadline(SystemClock(), 5.0)
+    monkeypatch.setattr(Deadline, "sent_at", property(lambda _: next(looks)))
+    poller, stop = object.__new__(AccountPoller), StopEvent()
+    poller._clock, poller._running = SystemClock(), {"disks": (stop, [deadline])}
+    poller.abort("disks", 1.0)
+    assert stop.is_set()

@@ -70,8 +70,9 @@ class LoginBlock:
 
     def check(self) -> None:
         """Raise the error of the rejection while the login may not be sent again."""
-        if self._error is not None and self.until is not None and self._clock.monotonic() < self.until:
-            raise self._error()
+        error, until = self._error, self.until  # once: a reload may change them meanwhile
+        if error is not None and until is not None and self._clock.monotonic() < until:
+            raise error()
 
     def begin(self, first_wait_seconds: float, error: Callable[[], GigasError], *, is_rejected: bool = True) -> bool:
         """Block the login; return whether that is new.
@@ -96,11 +97,11 @@ class LoginBlock:
 
     def release_on_reload(self) -> None:
         """Let the login be sent once more, at most once a minute: reloads may come many times a second."""
-        now = self._clock.monotonic()
-        if self.until is None or (self._released_at is not None and now < self._released_at + _RELOAD_INTERVAL_SECONDS):
+        now, until = self._clock.monotonic(), self.until  # once: a login may end the wait meanwhile
+        if until is None or (self._released_at is not None and now < self._released_at + _RELOAD_INTERVAL_SECONDS):
             return
         self._released_at = now
-        self.until = min(self.until, now)
+        self.until = min(until, now)
 
 
 @dataclass(slots=True)

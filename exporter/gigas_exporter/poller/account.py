@@ -98,7 +98,8 @@ class AccountPoller:
         """End a poll under way as timed out if it had no response yet and has waited for one for so long."""
         stop, deadlines = self._running.get(resource, (None, []))
         latest = self._clock.monotonic() - patience_seconds
-        sent_at = [each.sent_at for each in deadlines if each.sent_at is not None]
+        # Read once each: the response may come between two looks.
+        sent_at = [sent for each in deadlines if (sent := each.sent_at) is not None]
         if stop is not None and sent_at and min(sent_at) <= latest and not any(each.got_response for each in deadlines):
             stop.set()
 
