@@ -23,9 +23,7 @@ def _shared_options(form: str, *, form_help: str, label_help: str) -> Callable[[
     """Return a decorator that adds what both commands take; ``form`` is the one that is not for Kubernetes."""
 
     def decorate(function: _F) -> _F:
-        function = click.option(
-            "--label", multiple=True, metavar="K=V", help=f"{label_help}; may be given several times."
-        )(function)
+        function = click.option("--label", multiple=True, metavar="K=V", help=f"{label_help}; repeatable.")(function)
         function = click.option(
             "--format", "form", type=click.Choice([form, "kubernetes"]), default=form, show_default=True, help=form_help
         )(function)

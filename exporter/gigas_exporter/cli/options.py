@@ -168,7 +168,8 @@ class GroupedCommand(click.Command):
             if record is not None and isinstance(parameter, click.Option):
                 group = parameter.flag.group if isinstance(parameter, SettingsOption) else ""
                 text = _one_style(record[1])
-                sections.setdefault(_GROUP_TITLES.get(group, "Options"), []).append((record[0], text))
+                name = re.sub(r"\[(\S+\|\S+)\]$", r"\1", record[0])  # of choices, as the settings' options have them
+                sections.setdefault(_GROUP_TITLES.get(group, "Options"), []).append((name, text))
         for title, records in sections.items():
             if records:
                 with formatter.section(title):

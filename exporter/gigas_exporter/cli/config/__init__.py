@@ -57,7 +57,7 @@ Example:
 )
 @click.pass_context
 def check(ctx: click.Context, /, file: Path, disks: int, shards: int | None) -> None:
-    """Validate FILE; every error is shown with its path in the file."""
+    """Validate FILE; every error is shown with its line and its path in the file."""
     try:
         settings = load_settings(file, {}, os.environ)
         _check_web_config(file, settings)
