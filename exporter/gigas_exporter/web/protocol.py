@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "ServerLimits", "State"]
 
 _LINGER_SECONDS: Final = 1.0
-_NEW_SECONDS: Final = 1.0
+_NEW_SECONDS: Final = 1.0  # in which a request that is sent at once is read, also on a busy machine
 _MAX_HEAD_BYTES: Final = 16 * 1024
 _AMBIGUOUS: Final = re.compile(rb"(?<!\r)\n|\n[ \t]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BAD_HOST: Final = re.compile(rb"(?i:\nhost:)(?![ \t]*[\w.~%!$&'()*+,;=:\[\]-]*[ \t]*(?:\r\n|\Z))")  # RFC 9112, 3.2
