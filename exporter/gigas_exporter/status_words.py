@@ -29,11 +29,16 @@ def parse_words(text: str) -> frozenset[str]:
 
 
 DISK_ERROR_WORDS: frozenset[str] = parse_words(
-    "aborted, bad, broken, con errores, corrupt, corrupted, crashed, damaged, danado, data loss, dañado, dead,"
-    " degraded, err, erroneo, error, errored, errores, errors, erróneo, fail, failed, failing, failure, failures,"
-    " fallido, fallo, fallos, fatal, fault, faulted, faulty, inaccessible, inconsistent, invalid, lost, missing,"
-    " no disponible, not available, not found, not ok, stalled, timed out, timeout, unavailable, unhealthy,"
-    " unreadable, unrecoverable, unusable"
+    "aborted, averiada, averiado, bad, broken, con errores, con problemas, corrompida, corrompido, corrupt,"
+    " corrupta, corrupted, corrupto, crash, crashed, critical, damaged, danada, danado, data loss, dañada, dañado,"
+    " dead, defectuosa, defectuoso, defectuosos, degradada, degradado, degraded, disk full, err, erronea, erroneo,"
+    " error, errored, errores, errors, errónea, erróneo, exception, exceptions, fail, failed, failing, failure,"
+    " failures, fallida, fallido, fallo, fallos, fatal, fault, faulted, faulty, fuera de servicio, halted, hung,"
+    " ilegible, inaccesible, inaccessible, inconsistent, inconsistente, interrumpida, interrumpido, interrupted,"
+    " inutilizable, invalid, invalida, invalido, inválida, inválido, killed, lost, missing, no disponible, no"
+    " space, not available, not found, not ok, out of space, out of sync, panic, perdida, perdido, problem,"
+    " problems, quarantined, rejected, rota, roto, sin espacio, split brain, stalled, stuck, suspect, timed out,"
+    " timeout, unavailable, unhealthy, unreadable, unrecoverable, unusable"
 )
 """What in a disk's status means an error, whatever its flag says."""
 

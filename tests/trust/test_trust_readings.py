@@ -226,6 +226,7 @@ def test_an_error_without_content_is_none(api: SmallApi, tell: Tell, value: Any)
     [
         *("error", "Disk-Error", "failed: I/O", "DEGRADED", "I/O error on sda", "has errors, see log"),
         *("hardware_error (sda)", {"state": "error"}, ["failed"], "fallido", "missing", "no disponible"),
+        *("dañada", "sectores defectuosos", "fuera de servicio", "critical", "stuck"),
     ],
 )
 def test_a_status_says_error_while_the_flag_does_not(api: SmallApi, tell: Tell, status: Any) -> None:
@@ -379,7 +380,10 @@ def test_a_status_that_is_doubtful(missed: SmallApi, tell: Tell, fields: Mapping
         ("percentComplete", 99.9),
         *(("expires_at", value) for value in (ago(hours=5), "2020-01-31", 1_600_000_000_000)),
         ("validUntil", "2020-01-31 10:00:00"),
-        ("removed_at", ago(hours=1)),
+        *((field, ago(hours=1)) for field in ("removed_at", "failed_at", "cancelledAt")),
+        ("lifecycle_state", "deleting"),
+        ("return_code", 255),
+        ("isIncomplete", True),
     ],
 )
 def test_a_field_that_contradicts_a_good_status(missed: SmallApi, tell: Tell, field: str, value: Any) -> None:
@@ -401,7 +405,13 @@ def test_the_probe_names_the_field_that_contradicts(missed: SmallApi) -> None:
     assert "api.fields: {progress: null}" in probe.output
 
 
-@pytest.mark.parametrize("fields", [{"errorMessage": "no space left"}, {"failure_reason": "x"}, {"isExpired": True}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({"errorMessage": "no space left"}, {"failure_reason": "x"}, {"isExpired": True}, {"exit_code": 1}),
+        *({"last_error": "i/o"}, {"statusMessage": "failed: no space"}, {"cancelled": True}, {"aborted": "yes"}),
+    ],
+)
 def test_a_field_that_says_that_a_backup_is_no_more(missed: SmallApi, tell: Tell, fields: Mapping[str, Any]) -> None:
     """In either spelling: the newest usable one is what counts."""
     newest(missed, **fields)
@@ -414,6 +424,7 @@ def test_a_field_that_says_that_a_backup_is_no_more(missed: SmallApi, tell: Tell
         {"state": "stored", "completed": True, "progress": 100, "expires_at": ago(days=-5), "isExpired": False},
         {"state": None, "completed": None, "progress": None, "expires_at": None, "in_progress": False},
         {"state": "-", "completed": ago(hours=1), "progress": "100 %", "expires_at": "never", "pending": 0},
+        {"exit_code": 0, "is_deleted": 0, "has_failed": "no", "cancelled_at": None, "last_error": ""},
         {"result": "ok", "success": 1, "progress": 1.0, "valid_until": "2099-01-31", "deletedAt": None},
     ],
 )

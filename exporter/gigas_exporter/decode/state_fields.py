@@ -20,21 +20,25 @@ _Kind = Literal["error", "word", "gone", "done", "running", "progress", "expiry"
 
 STATE_FIELDS: Mapping[str, _Kind] = {
     # Whatever is neither empty nor false says that the item failed.
-    **dict.fromkeys(parse_words("error, error_code, error_message, error_msg, error_reason, errors"), "error"),
+    **dict.fromkeys(
+        parse_words("error, error_code, error_message, error_msg, error_reason, errors, last_error"), "error"
+    ),
     **dict.fromkeys(parse_words("corrupt, corrupted, failed, failure, failure_message, failure_reason"), "error"),
-    **dict.fromkeys(parse_words("has_error, has_errors, has_failed, is_corrupt, is_corrupted, is_failed"), "error"),
+    **dict.fromkeys(parse_words("exit_code, exit_status, return_code"), "error"),
     # A word, which is compared as a status is.
-    **dict.fromkeys(parse_words("backup_state, backup_status, health, outcome, phase, result, stage, state"), "word"),
-    # True says that the backup is deleted or soon will be. marked_for_delete is OnApp's, from which our fields come.
-    **dict.fromkeys(parse_words("deleted, deleted_at, expired, is_deleted, is_expired, marked_for_delete"), "gone"),
-    **dict.fromkeys(parse_words("removed, removed_at"), "gone"),
+    **dict.fromkeys(parse_words("backup_state, backup_status, health, lifecycle, lifecycle_state, outcome"), "word"),
+    **dict.fromkeys(parse_words("phase, result, stage, state, status_message, status_text, task_state"), "word"),
+    # True says that the backup is no more, or soon will be. marked_for_delete is OnApp's, from which our fields come.
+    **dict.fromkeys(
+        parse_words("aborted, aborted_at, canceled, canceled_at, cancelled, cancelled_at, deleted"), "gone"
+    ),
+    **dict.fromkeys(parse_words("deleted_at, expired, failed_at, marked_for_delete, removed, removed_at"), "gone"),
+    **dict.fromkeys(parse_words("trashed, trashed_at"), "gone"),
     # False says that the backup is not usable, or not yet.
-    **dict.fromkeys(parse_words("available, complete, completed, finished, is_available, is_complete"), "done"),
-    **dict.fromkeys(parse_words("is_completed, is_finished, is_ready, is_restorable, is_usable, is_valid"), "done"),
-    **dict.fromkeys(parse_words("ready, restorable, succeeded, success, successful, usable, valid"), "done"),
+    **dict.fromkeys(parse_words("available, complete, completed, finished, ready, restorable, succeeded"), "done"),
+    **dict.fromkeys(parse_words("success, successful, usable, valid"), "done"),
     # True says the same.
-    **dict.fromkeys(parse_words("in_progress, incomplete, is_partial, is_pending, is_running, partial"), "running"),
-    **dict.fromkeys(parse_words("pending, running"), "running"),
+    **dict.fromkeys(parse_words("in_progress, incomplete, partial, pending, running"), "running"),
     # Less than 100 per cent says the same.
     **dict.fromkeys(parse_words("percent, percent_complete, percentage, progress, progress_percent"), "progress"),
     # A date in the past says the same.
@@ -49,7 +53,12 @@ def _camel(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
-_BY_SPELLING = {spelling: name for name in STATE_FIELDS for spelling in (name, _camel(name))}
+_BY_SPELLING = {
+    spelling: name
+    for name in STATE_FIELDS
+    for prefix in ("", "is_", "has_")
+    for spelling in (prefix + name, _camel(prefix + name))
+}
 _SPELLINGS = frozenset(_BY_SPELLING)
 _NO_ERROR = frozenset({"", "none"})
 # It seems to deny that there is an error.
