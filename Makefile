@@ -100,7 +100,8 @@ check: $(DEV)  ## ruff, mypy, and the tests that need no socket and no other pro
 .PHONY: test-field
 test-field: $(DEV) $(if $(filter required,$(FIELD)),tools node field-tools)  ## run the tests marked field: image, Helm, newer Prometheus; FIELD=required installs what they need
 	@$(if $(filter required,$(FIELD)),scripts/install-tools --field)
-	FIELD=$(FIELD) $(PYTHON) -m pytest -m field -rs $(ARGS) || (($$? == 5))  # 5: there is none
+	FIELD=$(FIELD) $(PYTHON) -m pytest --numprocesses=$(shell nproc) --dist=loadfile --no-loadscope-reorder -m field -rs \
+	    --durations=15 $(ARGS) || (($$? == 5))  # 5: there is none
 
 .PHONY: lint
 lint: $(DEV)  ## ruff, mypy strict, shellcheck, hadolint, zizmor

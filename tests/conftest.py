@@ -107,6 +107,14 @@ def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
         yield
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Show what tests recorded to be shown."""
+    for report in (*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")):
+        for name, text in report.user_properties:
+            if name == "shown":
+                terminalreporter.write_line(f"{report.nodeid}: {text}")
+
+
 @pytest.fixture(autouse=True)
 def _logging_restored() -> Iterator[None]:
     """Leave logging as it was: the program's commands configure it for the process."""

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from support.containers import BASE, GIVEN, limits, podman, run
 from support.programs import await_true
+from support.timing import allowed
 
 pytestmark = pytest.mark.field
 
@@ -48,10 +50,9 @@ class _Container:
         """Start it, send SIGTERM so long after the image's program has begun; return how long it then took to end."""
         with subprocess.Popen([*self._podman, "start", self._name], stdout=subprocess.DEVNULL):
             await_true(lambda: self._pid_file.exists() and self._pid_file.read_text(), what="its process")
-            comm = Path(f"/proc/{self.pid}/comm")
-            deadline = time.monotonic() + 30
-            while comm.read_text() != "tini\n" and time.monotonic() < deadline:
-                time.sleep(0.001)
+            # The kernel keeps a signal from a first process that is not ready for it. Once tini has a child, it is.
+            children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+            await_true(children.read_text, what="the exporter's process", pause=0.001)
             time.sleep(seconds)
             os.kill(self.pid, signal.SIGTERM)
             return self.seconds_to_its_end()
@@ -84,10 +85,9 @@ class _Container:
 
 
 @pytest.fixture
-def show(pytestconfig: pytest.Config) -> Callable[[str], None]:
-    """Return a function that shows a figure among the results."""
-    reporter = pytestconfig.pluginmanager.get_plugin("terminalreporter")
-    return lambda text: reporter.write_line(f"\n{text}") if reporter else None
+def show(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Return a function that shows a figure among the results, as tests/conftest.py does at the end."""
+    return partial(record_property, "shown")
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_it_runs_with_nothing_and_is_healthy_until_it_is_stopped(
     container.python(f"import os; os.kill({exporter}, {signal.SIGCONT:d})")
     await_true(container.healthy, what="its health")
     os.kill(container.pid, signal.SIGTERM)
-    assert container.seconds_to_its_end() < 1.0
+    assert container.seconds_to_its_end() < allowed(1.0)
     assert container.exit_status() == 0
 
 
@@ -171,5 +171,5 @@ def test_a_sigterm_early_on_is_not_lost(
     """It ends with 0 within a second, however early the signal comes."""
     taken = container.stop_after(delay_seconds)
     show(f"SIGTERM after {delay_seconds:g} s: gone in {taken:.2f} s")
-    assert taken < 1.0
+    assert taken < allowed(1.0)
     assert container.exit_status() == 0

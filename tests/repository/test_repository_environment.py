@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from support.scheduling import FileScheduling
+from support.scheduling import WITH, FileScheduling
 
 _MARK = "NO_TEST_MAY_SEE_THIS"
 _HOSTILE = {
@@ -169,3 +169,12 @@ def test_a_run_outlives_its_processes(numbers: tuple[int, ...]) -> None:
         ran, died_of = _distribute(dies, rng)
         assert sorted(died_of) == sorted(dies)
         assert sorted(ran) == sorted({*_FILES} - dies)
+
+
+def test_files_that_share_what_is_dear_go_to_one_worker(repository: Path) -> None:
+    """They are there, and the others go by themselves."""
+    config: Any = SimpleNamespace(getvalue=lambda _: ["popen"])
+    scheduling = FileScheduling(config)
+    assert all((repository / file).is_file() for pair in WITH.items() for file in pair)
+    assert {scheduling._split_scope(f"{file}::test") for file in WITH} == set(WITH.values())
+    assert scheduling._split_scope("tests/a/test_a.py::test") == "tests/a/test_a.py"

@@ -10,11 +10,22 @@ from typing import Any
 
 from xdist.scheduler import LoadFileScheduling
 
-__all__ = ["FileScheduling"]
+__all__ = ["WITH", "FileScheduling"]
+
+# Files that go to one worker, for the sake of what takes a quarter of a minute or more to make: file to first file.
+WITH = {
+    "tests/dashboards/test_dashboards_rendering.py": "tests/dashboards/test_dashboards_queries.py",
+    "tests/deploy/test_deploy_stack.py": "tests/deploy/test_deploy_image.py",
+}
 
 
 class FileScheduling(LoadFileScheduling):  # type: ignore[misc]  # it has no types
     """All tests of a file in one worker; the test that a worker died of has failed and is not run again."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """Return what a test goes with, by the name of a file."""
+        file: str = super()._split_scope(nodeid)
+        return WITH.get(file, file)
 
     def remove_node(self, node: Any) -> str | None:
         """Queue what is left of a worker's files; return the test that it died of, if any."""
