@@ -13,6 +13,7 @@ import requests
 from support.metrics_text import metric
 from support.programs import account_environment, await_true, exporter
 from support.simulator import SimulatorServer
+from support.timing import allowed
 
 LIMIT = 64
 MEASURED_SECONDS = 4.0
@@ -45,7 +46,7 @@ def test_it_recovers_from_a_lack_of_descriptors(tmp_path: Path, cloud: Simulator
         await_true(lambda: _polls(served.url) >= polls + 2, what="two polls")
         assert metric(served.get("/metrics").text, "gigas_up", account_id="4242") == 1
         assert served.process.end() == 0
-    assert used < 0.05, f"{used:.0%} of a processor, polls among it"
+    assert used < allowed(0.05), f"{used:.0%} of a processor, polls among it"
     assert lines < 80
     assert "Traceback" not in served.process.stderr
 

@@ -107,7 +107,7 @@ class _Served:
     def scrapes(self, count: int, encoding: str) -> list[tuple[bool, float]]:
         """Return the same of many scrapes at once, which a process of its own makes and only reads."""
         command = [tool("curl"), "--parallel", "--parallel-immediate", "--parallel-max", str(count), "--silent"]
-        command += ["--noproxy", "*", "--max-time", "20", "--header", f"Accept-Encoding: {encoding}"]
+        command += ["--noproxy", "*", "--max-time", "60", "--header", f"Accept-Encoding: {encoding}"]
         command += ["--write-out", r"%{exitcode} %{http_code} %{time_total}\n"]
         command += [word for _ in range(count) for word in ("--output", os.devnull, f"{self.url}/metrics")]
         said = subprocess.run(command, check=False, capture_output=True, text=True).stdout

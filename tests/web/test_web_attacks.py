@@ -325,7 +325,7 @@ def test_without_descriptors_it_neither_spins_nor_locks_out(
     _assert_quick(served.scrape_seconds(50))
     processor = _processor_seconds(served.process.pid)
     time.sleep(1.0)
-    assert _processor_seconds(served.process.pid) - processor < 0.1
+    assert _processor_seconds(served.process.pid) - processor < allowed(0.05)
     assert served.end().count("Cannot accept connections") == 1
 
 
