@@ -109,9 +109,10 @@ def test_tables_have_the_columns_meant(name: str, shown: dict[str, Shown]) -> No
 
 @pytest.mark.parametrize("name", NAMES)
 def test_overrides_match_something(name: str, shown: dict[str, Shown]) -> None:
-    """No override is left over from a column or series that is not called so any more."""
+    """No override is left over from a column or series that is not called so any more; findings come and go."""
+    findings = {finding.metric for finding in Finding}
     for panel in shown[name].panels:
-        assert shown[name].of(panel)["unmatched"] == [], panel["title"]
+        assert set(shown[name].of(panel)["unmatched"]) <= findings, panel["title"]
 
 
 @pytest.mark.parametrize("name", NAMES)
