@@ -12,6 +12,7 @@ from gigas_exporter.inventory import RESOURCES
 from gigas_exporter.metrics import READ_OPERATIONS, Telemetry
 from gigas_exporter.metrics.counters import LabeledValue
 from gigas_exporter.metrics.exporter_families import TOKEN_EXPIRY
+from support.timing import within
 
 
 def _own(scene: Any, name: str) -> dict[tuple[str, ...], float]:
@@ -47,18 +48,28 @@ def test_a_forgotten_account_leaves_nothing(scene: Any) -> None:
         scene.telemetry.invalid(account_id, "disks", "status", 1)
         scene.telemetry.token([account_id], 1_700_000_000.0)
     before = scene.series()
-    scene.telemetry.forget("4242")
+    scene.telemetry.forget({"4242"})
     after = scene.series()
     gone = {key for key in before if ("account_id", "4242") in key[1]}
     assert gone
     assert {key for key in before if key[0].startswith("gigas_")} - set(after) == gone
 
 
+def test_many_accounts_are_forgotten_in_no_more_than_a_moment(scene: Any) -> None:
+    """It took half a minute for two thousand, in which neither scrapes nor the end went on."""
+    accounts = {str(number) for number in range(2000)}
+    for account_id in accounts:
+        scene.telemetry.account(account_id)
+    with within(1.0):
+        scene.telemetry.forget(accounts)
+    assert not [key for key in scene.series() if dict(key[1]).get("account_id") in accounts]
+
+
 def test_what_ends_after_an_account_was_forgotten_is_not_counted(scene: Any) -> None:
     """A poll or a login that was under way then brings no series back."""
     before = scene.series()
     scene.telemetry.account("4242")
-    scene.telemetry.forget("4242")
+    scene.telemetry.forget({"4242"})
     scene.telemetry.poll("4242", "disks", "timeout")
     scene.telemetry.invalid("4242", "disks", "status", 1)
     scene.telemetry.token(["4242"], 1_700_000_000.0)
@@ -191,5 +202,5 @@ def test_each_event_shows_in_the_next_text(openmetrics: bool) -> None:
     assert 'gigas_exporter_api_request_duration_seconds_count{operation="list_disks"} 1' in lines() - before
     telemetry.token(["4242"], 5.0)
     assert 'gigas_exporter_api_token_expiry_timestamp_seconds{account_id="4242"} 5' in lines()
-    telemetry.forget("4242")
+    telemetry.forget({"4242"})
     assert not [line for line in lines() if 'account_id="4242"' in line]

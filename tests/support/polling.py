@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -66,8 +66,8 @@ class Observed:
     def account(self, account_id: str) -> None:
         self.watched.append(account_id)
 
-    def forget(self, account_id: str) -> None:
-        self.forgotten.append(account_id)
+    def forget(self, account_ids: Collection[str]) -> None:
+        self.forgotten.extend(account_ids)
 
     def discovery(self, success: bool | None) -> None:
         self.discoveries.append(success)

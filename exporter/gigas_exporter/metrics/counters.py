@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
+from collections.abc import Collection
 
 from gigas_exporter.metrics.family import Family
 from gigas_exporter.metrics.render import header, labels_text, value_text
@@ -38,11 +39,11 @@ class LabeledValue:
         with self._lock:
             self._put(labels, value)
 
-    def remove(self, *first: str) -> None:
-        """Drop the series with these first labels; without any, all."""
+    def remove(self, first: Collection[str] | None = None) -> None:
+        """Drop the series whose first label is one of these; without any given, all."""
         with self._lock:
             self._texts.clear()
-            for labels in [labels for labels in self._values if labels[: len(first)] == first]:
+            for labels in [labels for labels in self._values if first is None or labels[0] in first]:
                 del self._values[labels]
                 del self._names[labels]
 

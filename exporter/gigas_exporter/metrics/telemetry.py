@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import cast
 
 from prometheus_client import (
@@ -90,12 +90,12 @@ class Telemetry:
                 # Which other fields there will be is not known; items are left out for this one.
                 self._invalid.add((account_id, resource, "id"), 0)
 
-    def forget(self, account_id: str) -> None:
-        """Drop everything that was counted for an account; what still ends of its polls is not counted any more."""
+    def forget(self, account_ids: Collection[str]) -> None:
+        """Drop everything that was counted for accounts; what still ends of their polls is not counted any more."""
         with self._lock:
-            self._accounts.discard(account_id)
+            self._accounts.difference_update(account_ids)
             for series in (self._polls, self._failures, self._invalid, self._token_expiry, self._login_blocked):
-                series.remove(account_id)
+                series.remove(account_ids)
 
     def poll(self, account_id: str, resource: Resource, failure: Reason | None) -> None:
         """One poll ended, well when ``failure`` is ``None``."""
@@ -124,11 +124,12 @@ class Telemetry:
     def token(self, account_ids: Iterable[str], expires_at: float | None) -> None:
         """A login gave a token for these accounts that is said to end at ``expires_at`` (UNIX seconds)."""
         with self._lock:
-            for account_id in self._accounts.intersection(account_ids):
-                if expires_at is None:
-                    self._token_expiry.remove(account_id)
-                else:
-                    self._token_expiry.set((account_id,), expires_at)
+            known = self._accounts.intersection(account_ids)
+            if expires_at is None:
+                self._token_expiry.remove(known)
+                return
+            for account_id in known:
+                self._token_expiry.set((account_id,), expires_at)
 
     def login_blocked(self, account_ids: Iterable[str], blocked: bool) -> None:
         """Logins for these accounts are blocked, or not any more."""

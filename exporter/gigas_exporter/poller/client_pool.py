@@ -91,8 +91,9 @@ class ClientPool:
         """Report nothing for an account any more, and drop what is cached of it."""
         with self._lock:
             for client, observer in self._clients.values():
-                observer.account_ids.discard(account_id)
-                client.forget(account_id)
+                if account_id in observer.account_ids:
+                    observer.account_ids.discard(account_id)
+                    client.forget(account_id)
 
     def keep_only(self, settings: ApiSettings, credentials: Collection[Credential]) -> None:
         """Close the clients of all other credentials."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from gigas_exporter.errors import Reason
@@ -35,8 +35,8 @@ class PollerObserver(Protocol):
     def account(self, account_id: str) -> None:
         """An account is watched from now on."""
 
-    def forget(self, account_id: str) -> None:
-        """An account is no longer watched."""
+    def forget(self, account_ids: Collection[str]) -> None:
+        """Accounts are no longer watched."""
 
     def discovery(self, success: bool | None) -> None:
         """Accounts were listed or not; ``None`` if configured."""

@@ -242,7 +242,12 @@ class Service:
         changed = [each for each, watched in self._watched.items() if accounts.get(each) != watched.account]
         self._stop_polling(changed)
         self._update_store(accounts)
-        new = [self._account_tasks(each) for account_id, each in accounts.items() if account_id not in self._watched]
+        new = []
+        for account_id, each in accounts.items():
+            if self._stop.is_set():  # there may be very many, and the end waits
+                return
+            if account_id not in self._watched:
+                new.append(self._account_tasks(each))
         self._watched.update({each.account.account.id: each for each in new})
         self.scheduler.add([task for each in new for task in each.tasks])
         self._report_accounts()
@@ -263,6 +268,8 @@ class Service:
 
         self._store.replace(change)
         for account_id in accounts:
+            if self._stop.is_set():
+                return
             self._observer.account(account_id)
         self._clear_state(gone)
 
@@ -270,9 +277,10 @@ class Service:
         self._store.replace(lambda known: {each: known[each] for each in known if each not in account_ids})
         self._clear_state(account_ids)
 
-    def _clear_state(self, account_ids: Iterable[str]) -> None:
+    def _clear_state(self, account_ids: Collection[str]) -> None:
+        if account_ids:
+            self._observer.forget(account_ids)
         for account_id in account_ids:
-            self._observer.forget(account_id)
             self._clients.remove_account(account_id)
 
     def _report_accounts(self) -> None:
