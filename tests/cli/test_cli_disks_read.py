@@ -370,6 +370,15 @@ def test_an_account_needs_no_variable_beside_its_credential(
     for given in ("4242", "4242", "customer-1.example"):
         outcome = run(*command, "--account", given, "--output", "json", GIGAS_ACCOUNT_ID=None)
         assert {each["account_id"] for each in json.loads(outcome.out)} == {"4242"}, given
+    for others in ("9", None):  # the list has another account, or none with a readable id
+        cloud.faults.clear()
+        cloud.faults.add("value", "list_accounts", field="id", value=others)
+        outcome = run(*command, "--account", "4242", "--output", "json", GIGAS_ACCOUNT_ID=None)
+        assert {each["account_id"] for each in json.loads(outcome.out)} == {"4242"}, others
+    cloud.faults.clear()
+    cloud.faults.add("close", "list_accounts")
+    outcome = run(*command, "--account", "4242", GIGAS_ACCOUNT_ID=None)
+    assert "list_accounts: the connection ended" in outcome.err
 
 
 def test_a_list_says_what_is_not_understood(run: Run, cloud: SimulatorServer) -> None:

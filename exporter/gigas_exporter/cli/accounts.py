@@ -19,7 +19,7 @@ from gigas_exporter.clock import Clock, SystemClock
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.config.parsers import parse_id
 from gigas_exporter.config.variables import ACCOUNT_ID, ACCOUNT_VARIABLES
-from gigas_exporter.errors import ApiError, ConfigError, GigasError
+from gigas_exporter.errors import ApiError, AuthError, ConfigError, GigasError, TransportError
 from gigas_exporter.gigas import Credential, ReadClient
 from gigas_exporter.model import Account
 from gigas_exporter.poller.account_source import discover
@@ -86,7 +86,9 @@ def find_accounts(settings: Settings, asked: Collection[str]) -> tuple[AccountSe
     with ReadClient(settings.api, settings.discovery) as client:
         try:
             listed, _ = discover(client, settings.discovery)
-        except ApiError:
+        except (AuthError, TransportError):
+            raise
+        except GigasError:
             # A credential may be allowed to read an account and not to list them.
             if not asked:
                 raise
