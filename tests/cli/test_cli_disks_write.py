@@ -224,7 +224,7 @@ def test_what_a_variable_changes_is_said(
         (["edit", "17", "--force-reboot"], "nothing to change was given"),
         (["edit", "17", "--size", "-1"], "not a number of GiB above 0"),
         (["edit", "17", "--size", "nan"], "not a number of GiB above 0"),
-        (["edit", "17", "--size", "big"], "'big' is not a number of GiB"),
+        (["edit", "17", "--size", "big"], "--size: is not a number of GiB"),
         (["template", "17", "--label", " ", "--console-id", "1"], "a template needs a label"),
         (["template", "17", "--label", "x"], "Missing option '--console-id'"),
         (["backup", "17", "--timeout", "soon"], "--timeout"),
