@@ -117,15 +117,19 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def _logging_restored() -> Iterator[None]:
-    """Leave logging as it was: the program's commands configure it for the process."""
+    """Begin and leave with Python's own levels of logging: the program's commands set them for the process."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    libraries = {name: logging.getLogger(name).level for name in ("urllib3", "requests")}
+    handlers = root.handlers[:]
+    _reset_levels()
     yield
     for handler in root.handlers:
         if handler not in handlers:
             handler.close()
     root.handlers[:] = handlers
-    root.setLevel(level)
-    for name, its in libraries.items():
-        logging.getLogger(name).setLevel(its)
+    _reset_levels()
+
+
+def _reset_levels() -> None:
+    logging.getLogger().setLevel(logging.WARNING)
+    for name in ("urllib3", "requests"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
