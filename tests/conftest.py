@@ -64,8 +64,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduli
     return FileScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark each with its kind, and put the longest first; the others keep the order of their names."""
+    if config.getoption("lf"):
+        failed = tuple(config.cache.get("cache/lastfailed", {})) if config.cache is not None else ()
+        if not any(item.nodeid.startswith(failed) for item in items):
+            items.clear()  # what failed was no test: pytest would run all of them, one after another
     for item in items:
         item.add_marker(kind_of(item))
     items.sort(key=_place)

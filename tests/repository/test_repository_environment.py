@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -178,3 +179,10 @@ def test_files_that_share_what_is_dear_go_to_one_worker(repository: Path) -> Non
     assert all((repository / file).is_file() for pair in WITH.items() for file in pair)
     assert {scheduling._split_scope(f"{file}::test") for file in WITH} == set(WITH.values())
     assert scheduling._split_scope("tests/a/test_a.py::test") == "tests/a/test_a.py"
+
+
+def test_no_test_is_named_by_a_moment(request: pytest.FixtureRequest) -> None:
+    """The processes of a run that collect a second apart would else collect different tests, and the run would end."""
+    today = datetime.now(UTC).date()
+    days = [str(today + timedelta(days=days)) for days in range(-2, 3)]
+    assert [item.nodeid for item in request.session.items if any(day in item.nodeid for day in days)] == []

@@ -378,9 +378,9 @@ def test_a_status_that_is_doubtful(missed: SmallApi, tell: Tell, fields: Mapping
         *((field, True) for field in ("in_progress", "pending", "partial", "isRunning")),
         *(("progress", value) for value in (40, 0, 0.4, "45", "45 %", {"done": 3})),
         ("percentComplete", 99.9),
-        *(("expires_at", value) for value in (ago(hours=5), "2020-01-31", 1_600_000_000_000)),
+        *(("expires_at", value) for value in ({"hours": 5}, "2020-01-31", 1_600_000_000_000)),
         ("validUntil", "2020-01-31 10:00:00"),
-        *((field, ago(hours=1)) for field in ("removed_at", "failed_at", "cancelledAt")),
+        *((field, {"hours": 1}) for field in ("removed_at", "failed_at", "cancelledAt")),
         ("lifecycle_state", "deleting"),
         ("return_code", 255),
         ("isIncomplete", True),
@@ -388,6 +388,7 @@ def test_a_status_that_is_doubtful(missed: SmallApi, tell: Tell, fields: Mapping
 )
 def test_a_field_that_contradicts_a_good_status(missed: SmallApi, tell: Tell, field: str, value: Any) -> None:
     """The newest backup is not taken as usable without a word, unless it is said that the field says nothing."""
+    value = ago(**value) if isinstance(value, dict) and "hours" in value else value
     newest(missed, status="completed", **{field: value})
     told = tell()
     assert_not_understood(told, "status", disks=1)
