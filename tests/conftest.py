@@ -66,7 +66,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduli
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark each with its kind, and put the longest first; the others keep the order of their names."""
-    if config.getoption("lf"):
+    if config.getoption("lf", default=False):
         failed = tuple(config.cache.get("cache/lastfailed", {})) if config.cache is not None else ()
         if not any(item.nodeid.startswith(failed) for item in items):
             items.clear()  # what failed was no test: pytest would run all of them, one after another
