@@ -313,7 +313,8 @@ def test_a_token_that_nobody_accepts_is_tried_with_the_schemes_in_turn(
     "text",
     [
         *("Bearer canary", "bearer  canary\n", "canary", "Authorization: Bearer canary", "authorization:Bearer canary"),
-        *("Authorization: canary", "-H 'Authorization: Bearer canary'", '"Authorization: canary"'),
+        *("Authorization: canary", "-H 'Authorization: Bearer canary'", '"Authorization: canary"', "'canary'"),
+        *("-H'authorization:canary'", "-HAuthorization: canary", "--header=Authorization: canary", '"Bearer canary'),
     ],
 )
 @pytest.mark.parametrize(("kind", "sent"), [(TokenCredential, "canary"), (ApiKeyCredential, "Bearer canary")])
@@ -322,6 +323,20 @@ def test_a_scheme_that_was_pasted_along_is_stripped(api: Any, clients: Any, text
     server = api(lambda seen, wire: wire.reply(200, DISK))
     clients(server.url, kind(FixedSecret(Secret(text), "x"))).get_disk("1", "2")
     assert server.seen[0].authorization == sent
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("-Hk3xAbC", "-hk3xAbC", "--headerk3", "-H", "bearer", "bearer-k3", "Bearerk3", "authorizationk3", "-Hbearer"),
+        *('"k3', "'k3", "k3'", "k\"3'", '""'),
+    ],
+)
+def test_no_character_of_a_key_is_stripped(api: Any, clients: Any, text: str) -> None:
+    """A key may begin as a header does, or with what the command line has before one."""
+    server = api(lambda seen, wire: wire.reply(200, DISK))
+    clients(server.url, TokenCredential(FixedSecret(Secret(text), "x"))).get_disk("1", "2")
+    assert server.seen[0].authorization == text
 
 
 def test_logs_in_by_openid_connect(api: Any, clients: Any, clock: Any, ledger: Any, door: Door) -> None:

@@ -12,7 +12,13 @@ from gigas_exporter.secret import Secret
 
 __all__ = ["AuthHeader", "header_value", "other_scheme", "without_scheme"]
 
-_PASTED = re.compile(r"(?:(?:-H|--header)\s*)?(?P<quote>[\"']?)(?:authorization\s*:\s*)?(?:bearer\s+)?", re.IGNORECASE)
+# A key may begin with any of these characters; what is left out must be followed by what no key has.
+_PASTED = re.compile(
+    r"(?:(?:-H|--header)(?:\s+|=|(?=[\"']|authorization\s*:)))?"
+    r"(?:(?P<quote>[\"'])(?=.+(?P=quote)$|authorization\s*:|bearer\s))?"
+    r"(?:authorization\s*:\s*)?(?:bearer\s+)?(?=.)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,7 @@ def without_scheme(secret: Secret) -> Secret:
     if match is None or not match[0]:
         return secret
     rest = text[match.end() :]
-    return Secret(rest.removesuffix(match["quote"]))
+    return Secret(rest.removesuffix(match["quote"] or ""))
 
 
 def header_value(scheme: Scheme, secret: Secret) -> Secret:
