@@ -91,6 +91,8 @@ def test_an_answer_that_is_cut_off_is_asked_for_again(
         GZIP[:-5] + b"\xff" + GZIP[-4:],
         GZIP[:-1] + b"\xff",
         GZIP + b"garbage",
+        b"\n" + GZIP,
+        GZIP + b"\n]",
         GZIP + GZIP[:5],
         GZIP + gzip.compress(b" ")[:-8],
         zlib.compress(b'{"id": 2}', wbits=-15),
@@ -110,11 +112,14 @@ def test_compression_without_its_end_is_no_success(api: Any, clients: Any, body:
         clients(api(script).url).get_disk("1", "2")
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZIP"])
-def test_reads_compressed_answers(api: Any, clients: Any, encoding: str) -> None:
-    """Compression is asked for and undone, in several members too."""
-    content = json.dumps(DISK).encode()
-    body = gzip.compress(content[:5]) + gzip.compress(content[5:])
+@pytest.mark.parametrize(
+    ("encoding", "padding"),
+    [("gzip", b""), ("x-gzip", b"\n"), ("GZIP", b"\r\n"), ("gzip", b" \t\0"), ("gzip", b"\n" * 200_000)],
+)
+def test_reads_compressed_answers(api: Any, clients: Any, encoding: str, padding: bytes) -> None:
+    """Compression is asked for and undone, in several members too, whatever blanks stand behind a whole one."""
+    content = json.dumps({**DISK, "pad": "x" * 300_000}).encode()
+    body = gzip.compress(content[:5]) + gzip.compress(content[5:]) + padding
     server = api(lambda seen, wire: wire.reply(200, body, {"Content-Encoding": encoding}))
     assert clients(server.url).get_disk("1", "2").status == "built"
     assert server.seen[0].headers["accept-encoding"] == "gzip"

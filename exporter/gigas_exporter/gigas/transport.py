@@ -7,14 +7,13 @@ configured host only. It knows no credential, no operation and no JSON.
 
 from __future__ import annotations
 
-import gzip
 import http.client
 import socket
 import ssl
 import threading
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -40,6 +39,8 @@ MAX_IDLE_SECONDS = 5.0
 """A connection that was not used for longer is not used again: routers and firewalls forget idle ones silently."""
 
 _CHUNK_BYTES = 64 * 2**10
+_GZIP_WBITS = 31
+_PADDING = b"\0 \t\r\n"
 _MAX_ERROR_BODY_BYTES = 16 * 2**10
 _FIRST_ERROR_STATUS = 300
 
@@ -319,22 +320,42 @@ def _read_body(response: urllib3.BaseHTTPResponse, encoding: str, operation: str
     """Read the body of a success; a compressed one must be whole, up to the checksum at its end."""
     match encoding.strip().lower():
         case "" | "identity":
-            source: Any = response
+            chunks: Iterator[bytes] = iter(lambda: response.read(_CHUNK_BYTES), b"")
         case "gzip" | "x-gzip":
-            source = gzip.GzipFile(fileobj=response)
+            chunks = _gunzip(response)
         case _:
             raise DecodeError("body", f"the response to {operation} has an encoding that was not asked for")
     parts: list[bytes] = []
     size = 0
     try:
-        while part := source.read(_CHUNK_BYTES):
+        for part in chunks:
             size += len(part)
             if size > MAX_BODY_BYTES:
                 raise DecodeError("body", f"the response to {operation} is larger than {MAX_BODY_BYTES} bytes")
             parts.append(part)
-    except (EOFError, gzip.BadGzipFile, zlib.error):
+    except (EOFError, zlib.error):
         raise DecodeError("body", f"the response to {operation} is no valid gzip") from None
     return b"".join(parts)
+
+
+def _gunzip(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    """Return what is in the members; unlike :mod:`gzip`, with blanks behind one, which some servers add.
+
+    Raises:
+        EOFError: The last member has no end.
+        zlib.error: It is not valid, or another checksum was meant.
+    """
+    member, rest = zlib.decompressobj(_GZIP_WBITS), b""
+    while data := rest or response.read(_CHUNK_BYTES):
+        if member.eof:
+            rest = data.lstrip(_PADDING)
+            if not rest:
+                continue
+            member, data = zlib.decompressobj(_GZIP_WBITS), rest
+        yield member.decompress(data, _CHUNK_BYTES)
+        rest = member.unused_data if member.eof else member.unconsumed_tail
+    if not member.eof:
+        raise EOFError
 
 
 def _checked_url(url: str, what: str, schemes: tuple[str, ...]) -> str:

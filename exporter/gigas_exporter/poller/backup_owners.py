@@ -40,7 +40,7 @@ class Owners:
 
     Attributes:
         machines: What the backups that name no disk name as their virtual machine, ``None`` among it.
-        is_unclear: Whether of a backup it is not understood which disk it names; it may be any.
+        is_unclear: Whether it is not understood which disk some backup names; it may be any.
     """
 
     ids: array[int]
