@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -175,7 +176,9 @@ def test_rule_files_of_earlier_versions_are_named_and_replaced_on_demand(
     assert {path.name for path in tmp_path.iterdir()} == names
     stranger = tmp_path / "gigas-exporter.prometheusrule.yaml"
     stranger.write_text("mine: true", encoding="utf-8")
-    write(tmp_path, format=form, replace=True)
+    removed: list[Path] = []
+    write(tmp_path, format=form, replace=True, on_removed=removed.append)
+    assert {path.name for path in removed} == names
     assert not names & {path.name for path in tmp_path.iterdir()}
     assert stranger.exists()
 
@@ -263,11 +266,12 @@ def test_bad_option_is_one_line_and_writes_nothing(options: dict[str, Any], prob
 def test_what_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     """A file in place of the directory, or a directory in place of a file, is named."""
     (tmp_path / "taken").write_text("")
-    with pytest.raises(ConfigError, match=f"^cannot create {tmp_path}/taken: File exists$"):
+    with pytest.raises(GigasError, match=f"^cannot create {tmp_path}/taken: File exists$") as parent:
         write(tmp_path / "taken")
     (tmp_path / "gigas.rules.yml").mkdir()
-    with pytest.raises(ConfigError, match=r"gigas\.rules\.yml: Is a directory$"):
+    with pytest.raises(GigasError, match=r"gigas\.rules\.yml: Is a directory$") as file:
         write(tmp_path)
+    assert not {type(parent.value), type(file.value)} & {ConfigError}, "that would be exit 2"
 
 
 def test_installation_without_rules_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,14 +294,34 @@ def test_the_command_says_what_to_do_next(tmp_path: Path) -> None:
     refused = subprocess.run(_command(tmp_path), capture_output=True, text=True, check=False, timeout=60)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "gigas-disks.rules.yml" in refused.stderr
+    done = subprocess.run(_command(tmp_path, "--replace"), capture_output=True, text=True, check=True, timeout=60)
+    assert done.stderr.startswith(f"removed: {tmp_path}/gigas-disks.rules.yml\nnext: ")
+
+
+def test_the_next_command_names_what_was_written_as_a_shell_reads_it(tmp_path: Path) -> None:
+    """A path with a space is quoted, and what else lies in the directory is not applied."""
+    place = tmp_path / "al x"
     done = subprocess.run(
-        _command(tmp_path, "--replace", "--format", "kubernetes"),
+        _command(place, "--format", "kubernetes"), capture_output=True, text=True, check=True, timeout=60
+    )
+    assert shlex.split(done.stderr) == ["next:", "kubectl", "apply", "-f", f"{place}/gigas.prometheusrule.yaml"]
+
+
+def test_options_from_the_environment_are_said(tmp_path: Path) -> None:
+    """A variable that changes each rule is named; an option on the command line is not."""
+    variables = {"GIGAS_ALERTS_SELECTOR": 'cluster="eu"', "GIGAS_ALERTS_LABEL": "team=a"}
+    done = subprocess.run(
+        _command(tmp_path, "--dashboard-base", GRAFANA),
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
+        env=os.environ | variables,
     )
-    assert done.stderr == f"next: kubectl apply -f {tmp_path}\n"
+    assert set(done.stderr.splitlines()[:-1]) == {
+        "gigas-exporter: --selector is taken from GIGAS_ALERTS_SELECTOR",
+        "gigas-exporter: --label is taken from GIGAS_ALERTS_LABEL",
+    }
 
 
 def test_a_person_is_asked_for_the_address_of_grafana_once(tmp_path: Path) -> None:

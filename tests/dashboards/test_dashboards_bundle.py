@@ -11,7 +11,7 @@ import yaml
 from dashboards.conftest import ROOT
 from gigas_exporter.bundle import dashboards
 from gigas_exporter.bundle.dashboards import write_dashboards
-from gigas_exporter.errors import ConfigError
+from gigas_exporter.errors import ConfigError, GigasError
 
 COMMITTED = sorted((ROOT / "dashboards").glob("*.json"))
 MOST_BYTES = 2**20  # what Kubernetes takes in one object
@@ -66,16 +66,18 @@ def test_file_in_place_of_the_directory_is_one_line(tmp_path: Path) -> None:
     """What cannot be written to is named, in one line."""
     taken = tmp_path / "taken"
     taken.write_text("")
-    with pytest.raises(ConfigError) as raised:
+    with pytest.raises(GigasError) as raised:
         write_dashboards(taken, format="grafana", labels={})
+    assert not isinstance(raised.value, ConfigError), "that would be exit 2"
     assert str(raised.value) == f"cannot write into {taken}: File exists"
 
 
 def test_directory_in_place_of_a_file_is_one_line(tmp_path: Path) -> None:
     """A file that cannot be replaced is named, in one line."""
     (tmp_path / "gigas-backups.json").mkdir()
-    with pytest.raises(ConfigError) as raised:
+    with pytest.raises(GigasError) as raised:
         write_dashboards(tmp_path, format="grafana", labels={})
+    assert not isinstance(raised.value, ConfigError), "that would be exit 2"
     assert str(raised.value) == f"cannot write {tmp_path / 'gigas-backups.json'}: Is a directory"
 
 

@@ -7,7 +7,7 @@ rules say stands in their files.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -109,6 +109,7 @@ def write_alerts(
     dashboard_base: str | None = None,
     with_optional: bool = False,
     replace: bool = False,
+    on_removed: Callable[[Path], None] = lambda _: None,
 ) -> list[Path]:
     """Write rules and runbooks; return the files.
 
@@ -121,10 +122,12 @@ def write_alerts(
         dashboard_base: Where Grafana is, instead of the base remembered in the directory or `DASHBOARD_BASE`.
         with_optional: Write the optional alerts, too; where they were written before, they always are.
         replace: Remove the rule files of earlier versions instead of refusing to write beside them.
+        on_removed: Called with each file that was removed.
 
     Raises:
-        ConfigError: An argument makes no valid rules, or the directory cannot be written to.
-        GigasError: The directory has rule files of an earlier version. Nothing was written.
+        ConfigError: An argument makes no valid rules. Nothing was written.
+        GigasError: The directory has rule files of an earlier version, and nothing was written; or it cannot be
+            written to.
     """
     before = remembered(directory, format)
     given = zip(_BASES, (runbook_base, dashboard_base), strict=True)
@@ -145,16 +148,12 @@ def write_alerts(
     ]
     contents = dict(_contents(bundled_directory("alerts"), wanted, options, format))
     paths = [directory / name for name in contents]
-    try:
-        for path, content in zip(paths, contents.values(), strict=True):
-            _make_directory(path.parent)
-            write_atomic(path, content)
-        for path in old:
-            path.unlink()
-    except OSError as error:
-        raise ConfigError(f"cannot remove {error.filename}: {error.strerror}") from None
-    except GigasError as error:
-        raise ConfigError(str(error)) from None
+    for path, content in zip(paths, contents.values(), strict=True):
+        _make_directory(path.parent)
+        write_atomic(path, content)
+    for path in old:
+        _remove(path)
+        on_removed(path)
     return paths
 
 
@@ -295,4 +294,11 @@ def _make_directory(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"cannot create {path}: {error.strerror or type(error).__name__}") from None
+        raise GigasError(f"cannot create {path}: {error.strerror or type(error).__name__}") from None
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink()
+    except OSError as error:
+        raise GigasError(f"cannot remove {path}: {error.strerror or type(error).__name__}") from None

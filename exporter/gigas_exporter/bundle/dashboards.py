@@ -45,7 +45,8 @@ def write_dashboards(
         The files written, by name.
 
     Raises:
-        ConfigError: The directory cannot be written to, or a label is none that Kubernetes takes.
+        ConfigError: A label is none that Kubernetes takes.
+        GigasError: The directory cannot be written to.
     """
     if labels and format == "grafana":
         raise ConfigError("labels are for the format kubernetes: a dashboard has none")
@@ -67,9 +68,7 @@ def write_dashboards(
             write_atomic(target, text.encode())
             written.append(target)
     except OSError as error:
-        raise ConfigError(f"cannot write into {directory}: {error.strerror or type(error).__name__}") from None
-    except GigasError as error:
-        raise ConfigError(str(error)) from None
+        raise GigasError(f"cannot write into {directory}: {error.strerror or type(error).__name__}") from None
     return written
 
 

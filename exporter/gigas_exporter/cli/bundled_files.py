@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,7 +12,7 @@ import click
 
 from gigas_exporter.bundle.alerts import DASHBOARD_BASE, parse_labels, remembered, write_alerts
 from gigas_exporter.bundle.dashboards import write_dashboards
-from gigas_exporter.cli.options import GroupedCommand
+from gigas_exporter.cli.options import GroupedCommand, env_var_used_for
 
 __all__ = ["alerts", "dashboards"]
 
@@ -46,9 +47,11 @@ Examples:
 )
 def dashboards(directory: Path, form: Literal["grafana", "kubernetes"], label: tuple[str, ...]) -> None:
     """Write the Grafana dashboards into DIRECTORY."""
-    _print_paths(write_dashboards(directory, format=form, labels=parse_labels(label)))
+    _say_variables()
+    paths = write_dashboards(directory, format=form, labels=parse_labels(label))
+    _print_paths(paths)
     if form == "kubernetes":
-        click.echo(f"next: kubectl apply -f {directory}", err=True)
+        _say_kubectl(paths)
     else:
         click.echo(
             f"next: have a dashboard provider of Grafana read {directory.resolve()}, or import the files", err=True
@@ -91,6 +94,7 @@ def alerts(
     replace: bool,
 ) -> None:
     """Write the alert rules and runbooks into DIRECTORY."""
+    _say_variables()
     if dashboard_base is None and "--dashboard-base" not in remembered(directory, form) and _is_interactive():
         dashboard_base = click.prompt("Address of Grafana", default=DASHBOARD_BASE, err=True)
     paths = write_alerts(
@@ -102,17 +106,31 @@ def alerts(
         dashboard_base=dashboard_base,
         with_optional=with_optional,
         replace=replace,
+        on_removed=lambda path: click.echo(f"removed: {path}", err=True),
     )
     _print_paths(paths)
     if form == "kubernetes":
-        click.echo(f"next: kubectl apply -f {directory}", err=True)
+        _say_kubectl(paths)
     else:
-        rules = f"{directory.resolve()}/*.rules.yml"
+        rules = f"{directory.resolve()}/*.rules.yml".replace("'", "''")
         click.echo(f"next: set rule_files: ['{rules}'] in prometheus.yml and reload Prometheus", err=True)
 
 
 def _is_interactive() -> bool:
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _say_variables() -> None:
+    """Say which options come from the environment: they change the files, and may not have been meant here."""
+    for option in click.get_current_context().command.params:
+        if variable := env_var_used_for(str(option.name)):
+            click.echo(f"gigas-exporter: {max(option.opts, key=len)} is taken from {variable}", err=True)
+
+
+def _say_kubectl(paths: Iterable[Path]) -> None:
+    """Say how to apply the objects that were written, and nothing else that lies beside them."""
+    files = " ".join(f"-f {shlex.quote(str(path))}" for path in paths if path.suffix == ".yaml")
+    click.echo(f"next: kubectl apply {files}", err=True)
 
 
 def _print_paths(paths: Iterable[Path]) -> None:
