@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ import yaml
 from cli.conftest import ACCOUNT, HOSTILE_TEXT, Run
 from support.programs import account_environment, await_true
 from support.simulator import SimulatorServer
+from support.small_api import Answer, healthy, small_api
 from support.timing import within
 
 CHANGES: dict[str, tuple[list[str], str, str, dict[str, Any] | None]] = {
@@ -99,6 +101,71 @@ def test_an_edit_says_what_it_may_cost_or_that_it_does_nothing(
     assert "account 4242 has no virtual machine 99999" in outcome.err
     cloud.faults.add("status", "list_virtual_machines", status=403)
     assert run(*edit, "--virtual-machine-id", "99999").status == 0  # it cannot be known
+
+
+@pytest.mark.parametrize(
+    ("unit", "old", "size", "sent_size", "said", "is_smaller"),
+    [
+        ("GB", 60, "56", 60.129542144, "55.87935447692871 GiB -> 56 GiB", False),
+        ("GB", 60, "55", 59.05580032, "55.87935447692871 GiB -> 55 GiB", True),
+        ("MiB", 57344, "55", 56320, "56 GiB -> 55 GiB", True),
+        ("GiB", 20, "20.5", 20.5, "20 GiB -> 20.5 GiB", False),
+    ],
+)
+def test_a_size_is_sent_in_the_apis_unit(  # noqa: PLR0917  # a table
+    run: Run, tmp_path: Path, unit: str, old: int, size: str, sent_size: float, said: str, is_smaller: bool
+) -> None:
+    """What is said of a size is what is sent, whichever unit the API has: a shrink is no growth."""
+    path = tmp_path / "unit.yml"
+    path.write_text(f"api: {{disk_size_unit: {unit}}}\n")
+    with small_api(healthy()) as api:
+        disk = api.lists["/account/4242/disks"][0]
+        disk["disk_size"] = old
+        api.answers["/account/4242/disk/1"] = lambda _: (200, disk, {})
+        queries = []
+
+        def no_backups(query: Mapping[str, str]) -> Answer:
+            queries.append(query)
+            return 200, [], {}
+
+        api.answers["/account/4242/disk/1/backups"] = no_backups
+        environ = {"GIGAS_API_URL": api.url, "GIGAS_CONFIG_FILE": str(path)}
+        outcome = run("disks", "edit", "1", "--size", size, "--dry-run", "--output", "json", **environ)
+        queries.clear()
+        assert run("disks", "backups", "1", "--min-disk-size", size, **environ).status == 0
+    assert json.loads(outcome.out)["body"] == {"disk_size": sent_size}
+    assert queries[0]["min_disk_size"] == str(sent_size)
+    assert re.search(rf"^disk size +{re.escape(said)}$", outcome.err, re.MULTILINE)
+    assert ("IT BECOMES SMALLER" in outcome.err) == is_smaller
+
+
+def test_values_that_look_the_same_are_not(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:
+    """That nothing will change is said of equal values, not of equal words, which are exact."""
+    disk = told("stale")
+    cloud.world.change_disk(disk, disk_size=20, mount_point="none")
+    said = run("disks", "edit", disk, "--size", "20.0000001", "--dry-run").err
+    assert "Nothing will change" not in said
+    assert "20 GiB -> 20.0000001 GiB" in said
+    assert "IT BECOMES SMALLER" in run("disks", "edit", disk, "--size", "19.9999999", "--dry-run").err
+    assert "Nothing will change" in run("disks", "edit", disk, "--size", "20", "--dry-run").err
+    assert "Nothing will change" not in run("disks", "edit", disk, "--mount-point", "", "--dry-run").err
+
+
+def test_a_number_is_a_machines_id(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:
+    """It is never taken for another machine's name, and goes on where the machines cannot be listed."""
+    disk = told("stale")
+    edit = ("disks", "edit", disk, "--virtual-machine-id", "99999", "--dry-run", "--output", "json")
+    for field in ("label", "hostname"):
+        cloud.faults.add("value", "list_virtual_machines", field=field, value="99999")
+        outcome = run(*edit)
+        assert (outcome.status, outcome.out) == (1, "")
+        assert outcome.err.startswith("gigas-exporter: account 4242 has no virtual machine 99999")
+        cloud.faults.clear()
+    for kind in ("html", "close"):
+        cloud.faults.add(kind, "list_virtual_machines")
+        assert json.loads(run(*edit).out)["body"] == {"virtual_machine_id": "99999"}
+        assert "list_virtual_machines" in run("disks", "edit", disk, "--virtual-machine-id", "x", "--dry-run").err
+        cloud.faults.clear()
 
 
 def test_a_machine_can_be_named(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:

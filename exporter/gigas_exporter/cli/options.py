@@ -15,6 +15,7 @@ from click.core import ParameterSource
 from gigas_exporter import formatting
 from gigas_exporter.config import Settings, load_settings
 from gigas_exporter.config.flags import FLAGS, Flag
+from gigas_exporter.decode import SIZE_UNITS, SizeUnit
 from gigas_exporter.report import Finding
 
 __all__ = [
@@ -27,7 +28,11 @@ __all__ = [
     "output_option",
     "read_settings",
     "settings_options",
+    "size_for_api",
 ]
+
+_SIZE_DIGITS: Final = 9
+"""A GB to the byte."""
 
 ONCE: Final = {
     "poll.interval": "",
@@ -86,7 +91,7 @@ class SettingsOption(click.Option):
 
 
 class Gibibytes(click.ParamType):  # type: ignore[type-arg]  # takes an argument in newer versions only
-    """A size in GiB, which the API calls GB; a whole number is sent as one."""
+    """A size in GiB; :func:`size_for_api` makes it one in the unit of the API."""
 
     name = "GiB"
 
@@ -99,6 +104,14 @@ class Gibibytes(click.ParamType):  # type: ignore[type-arg]  # takes an argument
         if not 0 < number < float("inf"):
             self.fail(f"{value} is not a number of GiB above 0", param, ctx)
         return int(number) if number.is_integer() else number
+
+
+def size_for_api(gibibytes: float | None, unit: SizeUnit) -> float | None:
+    """Return a size in the API's unit; a whole number is sent as one."""
+    if gibibytes is None:
+        return None
+    size = round(gibibytes * SIZE_UNITS["GiB"] / SIZE_UNITS[unit], _SIZE_DIGITS)
+    return int(size) if size.is_integer() else size
 
 
 class FindingName(click.ParamType):  # type: ignore[type-arg]  # takes an argument in newer versions only

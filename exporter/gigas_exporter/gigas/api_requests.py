@@ -116,7 +116,7 @@ def edit_disk_request(
     Args:
         account_id: The account.
         disk_id: The disk.
-        disk_size: The new size in GiB, which the API calls GB.
+        disk_size: The new size in the API's unit, by default GiB, which it calls GB.
         virtual_machine_id: The machine to attach the disk to.
         autobackup: Whether the platform makes backups by itself.
         mount_point: Where the disk is mounted.
@@ -137,7 +137,7 @@ def edit_disk_request(
     if not body:
         raise ConfigError(f"disk {disk_id}: nothing to change was given")
     if disk_size is not None and not 0 < disk_size < float("inf"):
-        raise ConfigError(f"disk {disk_id}: the size must be a number of GiB above 0")
+        raise ConfigError(f"disk {disk_id}: the size must be a number above 0")
     if force_reboot is not None:
         body["force_reboot"] = _wire(force_reboot)
     return ApiRequest("edit_disk", "PUT", disk_path(account_id, disk_id), json=body, decode=Decoder.disk)

@@ -19,7 +19,14 @@ from gigas_exporter.cli.accounts import (
 from gigas_exporter.cli.disks.accounts import get_disk, report_disks, warn
 from gigas_exporter.cli.disks.machines import NoMachineError, find_machine
 from gigas_exporter.cli.disks.raw import RawItems
-from gigas_exporter.cli.options import FindingName, Gibibytes, GroupedCommand, env_var_used_for, output_option
+from gigas_exporter.cli.options import (
+    FindingName,
+    Gibibytes,
+    GroupedCommand,
+    env_var_used_for,
+    output_option,
+    size_for_api,
+)
 from gigas_exporter.cli.output import Format, Table, render
 from gigas_exporter.cli.progress import progress
 from gigas_exporter.cli.records import BACKUPS, DISKS, backup_record, disk_record
@@ -198,7 +205,8 @@ def backups(disk: str, min_disk_size: float | None, output: Format, account: str
     with ReadClient(selection.settings.api, chosen.credential, on_response=raw) as client:
         get_disk(client, chosen.account.id, disk)
         try:
-            listing = client.list_disk_backups(chosen.account.id, disk, min_disk_size=min_disk_size)
+            size = size_for_api(min_disk_size, selection.settings.api.decoding.disk_size_unit)
+            listing = client.list_disk_backups(chosen.account.id, disk, min_disk_size=size)
         except GigasError:
             if unread := _only_raw(raw, "list_disk_backups", BACKUPS):
                 click.echo(render(unread, BACKUPS, output), nl=False)

@@ -11,7 +11,7 @@ from gigas_exporter.cli.accounts import account_options
 from gigas_exporter.cli.disks.change import Change, Plan
 from gigas_exporter.cli.disks.machines import find_machine
 from gigas_exporter.cli.disks.wait import wait_for_backup
-from gigas_exporter.cli.options import Gibibytes, GroupedCommand, env_var_used_for, output_option
+from gigas_exporter.cli.options import Gibibytes, GroupedCommand, env_var_used_for, output_option, size_for_api
 from gigas_exporter.config.parsers import parse_duration
 from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import ReadClient
@@ -133,16 +133,18 @@ def edit(disk: str, account: str | None, **options: Any) -> None:
     def plan(client: ReadClient, account_id: str, found: Disk) -> Plan:
         if machine is not None:
             changes["virtual_machine_id"] = find_machine(client, account_id, machine, must_exist=True)
-        request = edit_disk_request(account_id, found.id, **changes)
+        size = size_for_api(changes["disk_size"], change.selection.settings.api.decoding.disk_size_unit)
+        request = edit_disk_request(account_id, found.id, **{**changes, "disk_size": size})
         return Plan(request, _edit_consequence(found, changes), _differences(found, changes))
 
-    Change(account, disk, options).run(plan)
+    change = Change(account, disk, options)
+    change.run(plan)
 
 
 def _edit_consequence(disk: Disk, changes: Mapping[str, Any]) -> str:
     """Return what an edit will do, in words."""
     wanted = {name: new for name, new in changes.items() if new is not None and name != "force_reboot"}
-    if wanted and all(_in_words(name, _value_of(disk, name)) == _in_words(name, new) for name, new in wanted.items()):
+    if wanted and all(_value_of(disk, name) == new for name, new in wanted.items()):
         return "Nothing will change: this disk has these values already."
     is_forced = changes["force_reboot"]
     reboot = "Its machine will be rebooted if that is needed." if is_forced else "Some changes need a reboot."
@@ -172,7 +174,8 @@ def _in_words(name: str, value: object) -> str:
         return "unknown" if name in {"disk_size", "autobackup", "add_to_linux_fstab"} else "none"
     if isinstance(value, bool):
         return ("no", "yes")[value]
-    return f"{value:g} GiB" if isinstance(value, int | float) else str(value)
+    # All digits: a size of 20.0000001 is not 20, and that of 60 GB is 55.87935447692871.
+    return f"{str(value).removesuffix('.0')} GiB" if isinstance(value, int | float) else str(value)
 
 
 @click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks build --account 4242 17")
