@@ -1,7 +1,7 @@
 """What messages may show of what a user wrote: it may be a secret in the wrong place.
 
-Every message that quotes a name or a file of a configuration, a variable or a command line asks here. It knows neither
-what any of them means nor where they are written.
+It is asked about the keys and files of a configuration that are not there, and about the commands, options and options'
+values that are wrong on a command line. Other messages, such as those about labels, matchers and addresses, do not ask.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ __all__ = ["is_slip", "may_be_secret", "without_value"]
 _FOREIGN_CHARACTERS: Final = 2
 _NAME: Final = re.compile(r"[A-Za-z_.-]{1,32}")
 _FILE_NAME: Final = re.compile(r"[\w.-]{1,64}\.(?:crt|cer|pem|key|ya?ml|txt)", re.ASCII)
-_QUOTED_VALUE: Final = re.compile(r"'.*' (?=is )", re.DOTALL)
+_PLAIN_PATH: Final = re.compile(r"(?:/[a-z](?:[a-z_.-]{0,30}[a-z])?){2,}")
+_QUOTED_VALUE: Final = re.compile(r"(['\"]).*\1 (?=is )", re.DOTALL)
 
 
 def is_slip(given: str, known: Iterable[str]) -> bool:
@@ -39,9 +40,11 @@ def may_be_secret(path: Path, directory: Path) -> bool:
     """Return whether a file that is not there may be a secret that was given in place of its file's name.
 
     What names a directory that there is, other than the root and the one from which names count, is none, nor is what
-    ends as such files do.
+    ends as such files do, or is an absolute path of words in lower case.
     """
     if os.access(path, os.F_OK) or _FILE_NAME.fullmatch(path.name):  # unlike Path.exists, access takes any length
+        return False
+    if _PLAIN_PATH.fullmatch(str(path)):
         return False
     return path.parent in {directory, Path("/")} or not os.access(path.parent, os.F_OK)
 

@@ -82,6 +82,10 @@ def test_what_is_hardly_meant_is_a_warning(run: Run, tmp_path: Path) -> None:
     outcome = run("config", "check", str(path), **ALONE)
     assert outcome.status == 0
     assert outcome.err.startswith(f"{path}:1: warning: api.url: ")
+    misspelt = run("config", "check", str(path), **ALONE, GIGAS_TOKN="s3cret")
+    assert misspelt.err.splitlines()[1:] == [
+        "warning: environment variable GIGAS_TOKN is not known; did you mean GIGAS_TOKEN?"
+    ]
 
 
 def test_a_secret_that_others_can_read_is_a_warning(run: Run, tmp_path: Path) -> None:

@@ -101,6 +101,9 @@ def test_an_empty_variable_counts_as_unset(run: Run) -> None:
             "--output: is not one of 'table', 'json', 'yaml', 'csv'; did you mean json?",
         ),
         (["disks", "edit", "17", "--size", "4GB"], "--size: is not a number of GiB"),
+        (["disks", "edit", "17", "--size", "can'ary"], "--size: is not a number of GiB"),
+        (["disks", "edit", "17", "--size", "can'\"ary"], "--size: is not a number of GiB"),
+        (["disks", "list", "--output", "can'ary"], "--output: is not one of"),
         (["disks", "list", "--finding", "stale"], "--finding: is no finding; did you mean backup_stale?"),
         (["disks", "list", "--is-swap=maybe"], "--is-swap"),
         (["disks", "show"], "Missing argument 'DISK'. (see: gigas-exporter disks show --help)"),
@@ -119,12 +122,15 @@ def test_wrong_use_is_one_line_and_status_2(run: Run, arguments: list[str], word
     assert outcome.err.startswith("gigas-exporter: ")
     assert words in outcome.err
     assert "\x1b" not in outcome.err
+    assert "ary" not in outcome.err
 
 
 def test_a_value_out_of_a_variable_is_named_by_it(run: Run) -> None:
     """Whoever typed nothing wrong learns which variable is."""
     outcome = run("disks", "edit", "17", GIGAS_DISKS_EDIT_SIZE="4GB")
     assert outcome.err.startswith("gigas-exporter: GIGAS_DISKS_EDIT_SIZE: is not a number of GiB (see: ")
+    outcome = run("disks", "backup", "17", GIGAS_DISKS_BACKUP_TIMEOUT="soon")
+    assert outcome.err.startswith("gigas-exporter: GIGAS_DISKS_BACKUP_TIMEOUT: must be a duration such as 90s, ")
 
 
 @pytest.mark.parametrize("name", ["check", "collect"])

@@ -309,8 +309,8 @@ def test_the_file_may_be_named_in_three_ways(tmp_path: Path, by: str) -> None:
             "GIGAS_API_KEY: has a character that no HTTP header can hold, such as a typographic quote",
         ),
         (
-            {"GIGAS_ACCOUNT_ID": "1", "GIGAS_TOKEN_FILE": "/nowhere/token"},
-            "GIGAS_TOKEN_FILE: there is no such file; the secret itself belongs into GIGAS_TOKEN",
+            {"GIGAS_ACCOUNT_ID": "1", "GIGAS_TOKEN_FILE": "/nowhere/canary7"},
+            "GIGAS_TOKEN_FILE: there is no such file; the secret itself goes under GIGAS_TOKEN",
         ),
     ],
 )
@@ -387,6 +387,13 @@ def test_a_secret_file_that_is_not_there_is_named_where_its_directory_is(load: L
     assert f"secret file {tmp_path.parent}/token: No such file or directory" in str(caught.value)
 
 
+def test_a_path_of_plain_words_is_shown_wherever_it_leads(load: Load) -> None:
+    """The one that the template has, before anyone made its directory."""
+    with pytest.raises(ConfigError) as caught:
+        load("accounts: [{id: 1, api_key_file: /etc/gigas-exporter-of-nobody/api_key}]")
+    assert "secret file /etc/gigas-exporter-of-nobody/api_key: No such file or directory" in str(caught.value)
+
+
 def test_a_secret_in_place_of_its_file_is_not_shown(load: Load) -> None:
     """The likeliest slip with a key that ends in _file, in the file and in the environment."""
     secrets = (
@@ -394,7 +401,10 @@ def test_a_secret_in_place_of_its_file_is_not_shown(load: Load) -> None:
         "canary",
         "canary.secret.x_y",
         "can/canary+z==",
-        "/canary/x",
+        "/canary/x7",
+        "/canary/X",
+        "/canary/x=",
+        "/canary/" + "x" * 40,
         "/canary",
         "canary" * 60,
     )
@@ -403,7 +413,7 @@ def test_a_secret_in_place_of_its_file_is_not_shown(load: Load) -> None:
         slips.append((f"accounts: [{{id: 1, api_key_file: {secret}}}]", {}))
         slips.append((None, {"GIGAS_ACCOUNT_ID": "1", "GIGAS_API_KEY_FILE": secret}))
     for text, environ in slips:
-        with pytest.raises(ConfigError, match=r"the secret itself belongs into (?:GIGAS_API_KEY|api_key)") as caught:
+        with pytest.raises(ConfigError, match=r"the secret itself goes under (?:GIGAS_API_KEY|api_key)") as caught:
             load(text, {}, environ)
         assert "canary" not in str(caught.value)
 
@@ -472,9 +482,9 @@ def test_a_misspelt_variable_warns() -> None:
         "_GIGAS_EXPORTER_COMPLETE": "bash_source",
     }
     assert load_settings(None, {}, {**ENVIRONMENT, **strays, **fine}).warnings == (
-        "GIGAS_APIKEY_FILE: is set, and is no variable of a setting; did you mean GIGAS_API_KEY_FILE?",
-        "GIGAS_POLL_INTERVALL: is set, and is no variable of a setting; did you mean GIGAS_POLL_INTERVAL?",
-        "GIGAS_SECRET: is set, and is no variable of a setting",
+        "environment variable GIGAS_APIKEY_FILE is not known; did you mean GIGAS_API_KEY_FILE?",
+        "environment variable GIGAS_POLL_INTERVALL is not known; did you mean GIGAS_POLL_INTERVAL?",
+        "environment variable GIGAS_SECRET is not known",
     )
 
 

@@ -102,7 +102,7 @@ class Gibibytes(click.ParamType):  # type: ignore[type-arg]  # takes an argument
         except ValueError:
             self.fail(f"{value!r} is not a number of GiB", param, ctx)
         if not 0 < number < float("inf"):
-            self.fail(f"{value} is not a number of GiB above 0", param, ctx)
+            self.fail(f"{value!r} is not a number of GiB above 0", param, ctx)
         return int(number) if number.is_integer() else number
 
 

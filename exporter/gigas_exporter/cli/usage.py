@@ -40,7 +40,7 @@ def usage_message(error: click.UsageError) -> str:
         hint = formatting.did_you_mean(error.option_name, known, cutoff=0.7)
         is_shown = is_slip(error.option_name, known) or _WORDS.fullmatch(error.option_name)
         return f"no such option{f': {error.option_name}' if is_shown else ''}{hint}"
-    param = error.param if isinstance(error, click.BadParameter) else None
+    param = _parameter(error)
     if param is None or isinstance(error, click.MissingParameter):
         return _EXTRA_ARGUMENTS.sub("there are more arguments than the command takes", error.format_message())
     name = max(param.opts, key=len) if isinstance(param, click.Option) else param.human_readable_name
@@ -51,6 +51,13 @@ def usage_message(error: click.UsageError) -> str:
         given = error.message.partition("' is ")[0].lstrip("'")
         message += formatting.did_you_mean(given, param.type.choices)
     return f"{name}: {message}"
+
+
+def _parameter(error: click.UsageError) -> click.Parameter | None:
+    """Return the parameter that an error is about; a command names its own as ``param_hint``."""
+    if not isinstance(error, click.BadParameter) or error.param is not None or error.ctx is None:
+        return getattr(error, "param", None)
+    return next((param for param in error.ctx.command.params if error.param_hint in param.opts), None)
 
 
 def _names(ctx: click.Context | None) -> Iterator[str]:

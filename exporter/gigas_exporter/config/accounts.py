@@ -143,7 +143,7 @@ def _check_secret(name: str, given: Any, source: Source) -> None:
     prefix = ""
     if isinstance(given, Path):
         if may_be_secret(given, source.directory):
-            raise ConfigError(f"there is no such file; the secret itself belongs into {source.name(name)}")
+            raise ConfigError(f"there is no such file; the secret itself goes under {source.name(name)}")
         secret, prefix = SecretFile(given).read(), f"secret file {given}: "
     else:
         try:

@@ -39,4 +39,4 @@ def unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
         if is_ours and not is_link and not _OF_A_KUBERNETES_SERVICE.fullmatch(name):
             near = nearest(name.removeprefix(_PREFIX), settings, _SIMILAR)
             hint = "" if near is None else f"; did you mean {_PREFIX}{near}?"
-            yield f"{name}: is set, and is no variable of a setting{hint}"
+            yield f"environment variable {name} is not known{hint}"

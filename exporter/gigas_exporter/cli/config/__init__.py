@@ -66,8 +66,11 @@ def check(ctx: click.Context, /, file: Path, disks: int, shards: int | None) -> 
             click.echo(_located(file, problem), err=True)
         ctx.exit(2)
     for warning in (*settings.warnings, *_readable_secrets(file, settings)):
-        location, colon, words = _located(file, warning).partition(": ")
-        click.echo(f"{location}{colon}warning: {words}", err=True)
+        if warning.startswith("environment variable "):
+            location, words = "", formatting.escape_control_chars(warning)
+        else:
+            location, _, words = _located(file, warning).partition(": ")
+        click.echo(f"{location}{': ' if location else ''}warning: {words}", err=True)
     click.echo(f"{file}: valid")
     for line in (*describe(settings, disks=disks), *(describe_shards(settings, shards) if shards else ())):
         click.echo(f"  {formatting.escape_control_chars(line)}")
