@@ -9,6 +9,7 @@ import pytest
 
 from gigas_exporter.cli.poll_once import poll_once
 from gigas_exporter.config import Settings
+from gigas_exporter.errors import IncompleteError
 from gigas_exporter.gigas import ApiSettings, ReadClient
 from support.commands import run_command
 from support.polling import api_key
@@ -228,6 +229,67 @@ def test_an_offset_that_counts_pages(
     told = tell()
     assert told.status == 2, told.words
     assert "well" not in told.words
+
+
+def count_pages(api: SmallApi, path: str, *, from_one: bool = False, size: int = 200) -> None:
+    """Answer with the page of the number that stands in ``offset``, without a total."""
+
+    def answer(query: Mapping[str, str]) -> Answer:
+        number, limit = int(query["offset"]), min(int(query["limit"]), size)
+        begin = (max(number - 1, 0) if from_one else number) * limit
+        return 200, api.lists[path][begin : begin + limit], {}
+
+    api.answers[path] = answer
+
+
+@pytest.mark.parametrize("from_one", [True, False])
+@pytest.mark.parametrize("disks", [1, 2, 3, 5])
+def test_an_offset_that_counts_pages_of_which_there_is_one(
+    api: SmallApi, tell: Tell, disks: int, *, from_one: bool
+) -> None:
+    """A list that fits into its first page is whole, however the others would be counted; in discovery, too."""
+    api.lists.update(healthy(disks=disks))
+    api.lists["/accounts"] = [{"id": 4242, "status": "active"}, {"id": 4243, "status": "active"}]
+    api.lists.update(healthy("4243", disks=1))
+    for path in (DISKS, BACKUPS, MACHINES, "/accounts"):
+        count_pages(api, path, from_one=from_one)
+    told = tell()
+    assert told.status == 0, told.words
+    assert told.metric("gigas_account_disks") == [disks]
+    once = poll_once(Settings(discovery=api_key("k"), api=ApiSettings(api.url, max_requests_per_second=0.0)))
+    assert once.errors() == []
+    assert [len(each.disks.disks) for each in once.inventories if each.disks] == [disks, 1]
+
+
+@pytest.mark.parametrize("from_one", [True, False])
+@pytest.mark.parametrize("small", [2, 3, 5])
+def test_a_small_list_does_not_teach_what_an_offset_counts(api: SmallApi, small: int, *, from_one: bool) -> None:
+    """The truncated list of another account stays so, until its first page holds it all, as the sentence has it."""
+    api.lists |= healthy("1", disks=small) | healthy("2", disks=30)
+    for account in "12":
+        count_pages(api, f"/account/{account}/disks", from_one=from_one)
+    with ReadClient(ApiSettings(api.url, page_size=20, max_requests_per_second=0.0), api_key("k")) as client:
+        assert len(client.list_disks("1").items) == small
+        with pytest.raises(IncompleteError, match=r"may count pages; set api\.page_size to as many items as the list"):
+            client.list_disks("2")
+    with ReadClient(ApiSettings(api.url, page_size=30, max_requests_per_second=0.0), api_key("k")) as client:
+        assert len(client.list_disks("2").items) == 30
+
+
+def test_a_list_that_changes_while_it_is_tried_is_read_once_more(api: SmallApi) -> None:
+    """The page of half the size must hold the last item, and not just any."""
+    api.lists.update(healthy(disks=7))
+    honest(api, DISKS, lambda _page, _all: {}, cap=4)
+    page_of = api.answers[DISKS]
+
+    def answer(query: Mapping[str, str]) -> Answer:
+        if query["limit"] == "2" and len(api.lists[DISKS]) == 7:
+            del api.lists[DISKS][6:]
+        return page_of(query)
+
+    api.answers[DISKS] = answer
+    with ReadClient(ApiSettings(api.url, max_requests_per_second=0.0), api_key("k")) as client:
+        assert len(client.list_disks("4242").items) == 6
 
 
 @pytest.mark.parametrize("count", [3, 4, 5, 8])

@@ -13,7 +13,8 @@ may have slipped through between two pages. Pages that repeat items of earlier p
 If the last page is full, or may be, one more page is requested although the total is reached, because some servers cap
 ``X-Total``, or count the page in it. What that has shown is used for a while, so that it does not cost a request each
 time. A header that says that there is more, or that is not understood while the end of the list was not seen, leaves
-the list as it was read, and is counted. Where there is no total, it is tried once whether an offset counts items.
+the list as it was read, and is counted. Where there is no total, it is tried whether an offset counts items, until it
+was seen to.
 
 No traversal holds more than the longest list that is supported. A server that ignores the limit may send its list as
 one page, so that the first may be as long as any response of whole items; those after it are held to what was asked.
@@ -45,6 +46,9 @@ _MAX_PAGES_WITHOUT_TOTAL = 2_500
 _PAGES_AHEAD = 128
 # How some servers answer for a page past the end.
 _PAST_THE_END = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE})
+_MAY_COUNT_PAGES = (
+    "an offset leads to other items than it did: it may count pages; set api.page_size to as many items as the list has"
+)
 _V = TypeVar("_V")
 _V_co = TypeVar("_V_co", covariant=True)
 
@@ -189,15 +193,15 @@ class Paginator:
 
     def _fetch_all(self, fetch: Fetch[_V]) -> list[Page[_V]]:
         first = self._traverse(fetch)
-        if first.is_complete() and self._counts_items(fetch, first):
+        if first.is_complete() and self._is_whole_by_pages(fetch, first):
             return self._with_doubts(first.pages)
         self.ends_at = None  # it may be what was wrong
         first_ids = first.ids
         del first  # what was made of the items is not needed any more, and would double the memory
         second = self._traverse(fetch)
         if second.is_complete() or (second.matches(first_ids) and len(second.ids) >= second.total):
-            if not self._counts_items(fetch, second):
-                raise IncompleteError(f"{self.name}: an offset leads to other items than it did: it may count pages")
+            if not self._is_whole_by_pages(fetch, second):
+                raise IncompleteError(f"{self.name}: {_MAY_COUNT_PAGES}")
             return self._with_doubts(second.pages)
         if second.has_repeats:
             raise IncompleteError(f"{self.name}: pages repeat items of earlier pages, so that others may be missing")
@@ -207,25 +211,31 @@ class Paginator:
             raise OneBelowTotalError(message, second.pages, second.total, digest)
         raise IncompleteError(f"{message}, or the list changes while it is read")
 
-    def _counts_items(self, fetch: Fetch[_V], traversal: _ListTraversal[_V]) -> bool:
-        """Return whether an offset counts items; if it counts pages, those behind the first are not the next ones.
+    def _is_whole_by_pages(self, fetch: Fetch[_V], traversal: _ListTraversal[_V]) -> bool:
+        """Return whether no item was passed over, be it that an offset counts items, as is documented, or pages.
 
-        Where no total says that all were read, a page of half the size is asked for that must hold the last items.
+        Where no total says that all were read, a page of half the size is asked for that must hold the last item.
         """
         first = traversal.pages[0]
-        is_one_page = self.last is None or self.last is first or self.server_ignores_paging
-        if self.offset_counts_items or is_one_page or first.total is not None or first.count == 1:
+        is_answered = self.last is None or self.last is first or self.server_ignores_paging
+        if self.offset_counts_items or is_answered or first.total is not None or first.count == 1:
             return True
-        half = (first.count + 1) // 2
-        offset = (len(traversal.ids) - 1) // half * half
-        try:
-            page = fetch(offset, half, first.count + self.limit)
-        except ApiError as error:
-            if error.status not in _PAST_THE_END:
-                raise
-            return False
-        self.offset_counts_items = not set(traversal.ids).isdisjoint(page.ids)
+        if len(traversal.pages) == 1:
+            return self._is_only_page(fetch, first)
+        half, step = (first.count + 1) // 2, first.length(self.limit)
+        items = step + sum(page.length(step) for page in traversal.pages[1:])
+        page = fetch((items - 1) // half * half, half, first.count + self.limit)
+        self.offset_counts_items = traversal.ids[-1] in page.ids
         return self.offset_counts_items
+
+    def _is_only_page(self, fetch: Fetch[_V], first: Page[_V]) -> bool:
+        """Return whether there is no second page where an offset counts pages, be it from 0 or from 1."""
+        for offset in range(1, min(first.count, 3)):
+            page = fetch(offset, self.limit, first.count + self.limit)
+            if page.ids != first.ids:
+                self.offset_counts_items = page.ids == first.ids[offset:]
+                return page.count == 0 or (first.ids[-1] in page.ids and set(page.ids) <= set(first.ids))
+        return True
 
     def _with_doubts(self, pages: list[Page[_V]]) -> list[Page[_V]]:
         """Return the pages, with the headers counted that say that there is more than was read."""
