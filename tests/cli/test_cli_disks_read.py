@@ -319,7 +319,9 @@ def test_json_has_the_items_of_a_list_that_is_not_accepted(run: Run, command: st
     records = json.loads(outcome.out)
     del items[1]["api_token"]
     assert [record["raw"] for record in records] == items
-    assert {value for record in records for name, value in record.items() if name != "raw"} == {None}
+    known = {"account_id": "4242"} if command == "list" else {"disk_id": "1"}
+    filled = [{name: value for name, value in each.items() if value is not None} for each in records]
+    assert filled == [{**known, "raw": item} for item in items]
 
 
 def test_disks_are_filtered_by_finding(run: Run) -> None:
@@ -352,6 +354,7 @@ def test_a_wrong_account_is_said_the_same_everywhere(
     for given, environ, words in (
         ("4241", {}, "; did you mean 4242? (there are: 4242 (customer-1.example))"),
         ("4241", {"GIGAS_ACCOUNT_ID": None}, "; did you mean 4242? (there are: 4242 (customer-1.example))"),
+        ("4241", {"GIGAS_ACCOUNT_ID": "4241"}, "; did you mean 4242? (there are: 4242 (customer-1.example))"),
         ("../x", {}, " (there are: 4242 (customer-1.example))"),
         ("424", in_file, "; did you mean 4242? (there are: 4242 (production), 4243)"),
         ("prodction", in_file, "; did you mean production? (there are: 4242 (production), 4243)"),
@@ -359,6 +362,31 @@ def test_a_wrong_account_is_said_the_same_everywhere(
         outcome = run(*command, "--account", given, **environ)
         assert outcome.err == f"gigas-exporter: account {given}: no such account{words}\n", given
         assert outcome.status == 2
+
+
+@pytest.mark.parametrize("command", [("disks", "show", "10001"), ("disks", "list"), ("check",)])
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"kind": "status", "status": 503}, "list_accounts: the API answered 503"),
+        ({"kind": "status", "status": 429}, "list_accounts: the API answered 429"),
+        ({"kind": "status", "status": 403}, "list_accounts: the API answered 403"),
+        ({"kind": "status", "status": 501}, "list_accounts: the API answered 501"),
+        ({"kind": "value", "field": "id", "value": None}, "list_accounts: "),
+        ({"kind": "html"}, "body: the answer to list_accounts is not JSON"),
+    ],
+)
+def test_accounts_that_cannot_be_listed_are_not_said_to_be_none(
+    run: Run, cloud: SimulatorServer, command: tuple[str, ...], fault: dict[str, Any], words: str
+) -> None:
+    """Where no list says which accounts there are, its failure is said of a name, or of an id without disks."""
+    cloud.faults.add(operation="list_accounts", **fault)
+    for given in ("customer-1.example", "4249"):
+        outcome = run(*command, "--account", given, GIGAS_ACCOUNT_ID=None, GIGAS_API_TIMEOUT="1s")
+        assert "no such account" not in outcome.err
+        assert outcome.err.startswith(f"gigas-exporter: {words}"), given
+    outcome = run("disks", "list", GIGAS_ACCOUNT_ID="4249")
+    assert ("no such account" in outcome.err) == (fault.get("status") in {403, 501})
 
 
 @pytest.mark.parametrize("command", [("disks", "list"), ("check",)])

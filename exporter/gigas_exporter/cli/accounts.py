@@ -18,8 +18,8 @@ from gigas_exporter.cli.options import QUIET, read_settings, settings_options
 from gigas_exporter.clock import Clock, SystemClock
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.config.parsers import parse_id
-from gigas_exporter.config.variables import ACCOUNT_ID, ACCOUNT_VARIABLES
-from gigas_exporter.errors import ApiError, AuthError, ConfigError, GigasError, TransportError
+from gigas_exporter.config.variables import ACCOUNT_ID
+from gigas_exporter.errors import ApiError, ConfigError, GigasError, IncompleteError
 from gigas_exporter.gigas import Credential, ReadClient
 from gigas_exporter.model import Account
 from gigas_exporter.poller.account_source import discover
@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 _SHOWN: Final = 20
+_WITHOUT_LIST: Final = frozenset({403, 404, 405, 501})
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -67,8 +68,7 @@ def account_settings(asked: Collection[str], flags: Mapping[str, Any]) -> Settin
     Where variables hold the credential, those that it may see are the accounts to choose from.
     """
     environ = dict(os.environ)
-    has_credential = any(environ.get(name) for name in ACCOUNT_VARIABLES if name != ACCOUNT_ID)
-    if asked and not (has_credential and set(asked) == {environ.get(ACCOUNT_ID)}):
+    if asked:
         environ.pop(ACCOUNT_ID, None)
     return read_settings(flags, environ, defaults=QUIET, needs_account=not asked)
 
@@ -84,38 +84,49 @@ def find_accounts(settings: Settings, asked: Collection[str]) -> tuple[AccountSe
         found = [each for name in asked for each in choose_account(settings.accounts, name)]
         return tuple({each.account.id: each for each in found}.values()) if asked else settings.accounts
     with ReadClient(settings.api, settings.discovery) as client:
+        listed: tuple[AccountSettings, ...] = ()
+        no_list: GigasError | None = None
         try:
             listed, _ = discover(client, settings.discovery)
-        except (AuthError, TransportError):
-            raise
-        except GigasError:
-            # A credential may be allowed to read an account and not to list them.
-            if not asked:
+        except GigasError as error:
+            # A credential may be allowed to read an account and not to list them; also where ids cannot be read, or
+            # none is listed, an account that can be read is one. A failure that passes says nothing.
+            is_lasting = _is_without_list(error) or isinstance(error, IncompleteError) or type(error) is GigasError
+            if not asked or not is_lasting:
                 raise
-            listed = ()
+            no_list = error
         if not asked:
             return listed
         found = []
         for name in asked:
             known = _matching(listed, name)
-            found += known or [_unlisted(client, settings.discovery, name, listed)]
+            found += known or [_unlisted(client, settings.discovery, name, listed, no_list)]
     return tuple({each.account.id: each for each in found}.values())
 
 
+def _is_without_list(error: GigasError) -> bool:
+    """Return whether the API has no list of accounts for the credential, now and later."""
+    return isinstance(error, ApiError) and error.status in _WITHOUT_LIST
+
+
 def _unlisted(
-    client: ReadClient, credential: Credential, given: str, listed: tuple[AccountSettings, ...]
+    client: ReadClient,
+    credential: Credential,
+    given: str,
+    listed: tuple[AccountSettings, ...],
+    no_list: GigasError | None,
 ) -> AccountSettings:
     """Return an account that may be read though it is not listed.
 
     Raises:
-        ConfigError: It is none.
+        GigasError: It is none; where there is no list, the error says why.
     """
     try:
         account = Account(parse_id(given))
     except ValueError:
-        raise _no_account(given, [each.account for each in listed]) from None
-    if listed and (error := no_such_account(client, given)) is not None:
-        raise error
+        raise no_list or _no_account(given, [each.account for each in listed]) from None
+    if (error := no_such_account(client, given)) is not None:
+        raise no_list or error
     return AccountSettings(account, credential)
 
 
@@ -185,7 +196,9 @@ def no_such_account(client: ReadClient, account_id: str) -> GigasError | None:
         return None
     try:
         known = list(client.list_accounts().items)
-    except GigasError:
+    except GigasError as error:
+        if not _is_without_list(error):
+            return error
         known = []
     if any(each.id == account_id for each in known):
         return GigasError(f"account {account_id}: the API has no list of its disks (404); it may be another product")
