@@ -97,10 +97,10 @@ def _with_raw(record: Record, raw: RawItems | None, operation: str, item_id: str
     return record if raw is None else {**record, "raw": raw.get(operation, item_id)}
 
 
-def _only_raw(raw: RawItems | None, operation: str, table: Table) -> list[Record]:
-    """Return the items of a list that is not accepted, with the API's own values and no others."""
+def _only_raw(raw: RawItems | None, operation: str, table: Table, **owner: str) -> list[Record]:
+    """Return the items of a list that is not accepted, with the API's own values and what the list is of."""
     items = [] if raw is None else raw.take_all(operation)
-    return [{**dict.fromkeys(table.fields), "raw": item} for item in items]
+    return [{**dict.fromkeys(table.fields), **owner, "raw": item} for item in items]
 
 
 def _warn_env_filters(names: Iterable[str]) -> None:
@@ -133,7 +133,7 @@ def _list_all(
             without_machine.append(error)
         except GigasError as error:
             errors.append(error)
-            unread += _only_raw(raw, "list_disks", DISKS)
+            unread += _only_raw(raw, "list_disks", DISKS, account_id=each.account.id)
             if len(selection.accounts) > 1:
                 warn(f"account {each.account.id}: {error}")
     if without_machine and len(without_machine) + len(errors) == len(selection.accounts):
@@ -208,7 +208,7 @@ def backups(disk: str, min_disk_size: float | None, output: Format, account: str
             size = size_for_api(min_disk_size, selection.settings.api.decoding.disk_size_unit)
             listing = client.list_disk_backups(chosen.account.id, disk, min_disk_size=size)
         except GigasError:
-            if unread := _only_raw(raw, "list_disk_backups", BACKUPS):
+            if unread := _only_raw(raw, "list_disk_backups", BACKUPS, disk_id=disk):
                 click.echo(render(unread, BACKUPS, output), nl=False)
             raise
     found = sorted(listing.items, key=lambda backup: backup.date_created or 0.0, reverse=True)
