@@ -247,20 +247,27 @@ def test_what_an_edit_will_do_is_said(run: Run, told: Callable[[str], str]) -> N
     assert "Some changes need a reboot." in run("disks", "edit", disk, "--no-autobackup", stdin="n\n").err
 
 
-def test_variables_of_other_commands_change_nothing(run: Run, told: Callable[[str], str]) -> None:
-    """What is set to narrow a list, or to label alerts, does not become a part of a change."""
-    stray = {
-        f"GIGAS_{name.upper()}": "7"
-        for command in ("edit", "template")
-        for name in (*(CHANGES[command][3] or {}), "size")
+@pytest.mark.parametrize("command", ["edit", "template"])
+def test_variables_of_other_commands_change_nothing(run: Run, told: Callable[[str], str], command: str) -> None:
+    """What is set for a list, alerts or another change does not become a part of this one."""
+    variables = {
+        "edit": {"SIZE": "7", "VIRTUAL_MACHINE_ID": "501", "MOUNT_POINT": "/x", "ADD_TO_LINUX_FSTAB": "1"},
+        "template": {"LABEL": "golden", "CONSOLE_ID": "7"},
+        "list": {"VIRTUAL_MACHINE_ID": "501", "MOUNT_POINT": "/x"},
     }
-    facts = json.loads(
-        run("disks", "edit", told("stale"), "--autobackup", "--dry-run", "--output", "json", **stray).out
-    )
-    assert facts["body"] == {"autobackup": 1}
-    outcome = run("disks", "template", "17", "--console-id", "3", "--dry-run", **stray)
-    assert outcome.status == 2
-    assert "Missing option '--label'" in outcome.err
+    stray = {
+        f"GIGAS_DISKS_{other.upper()}_{name}": value
+        for other, values in variables.items()
+        if other != command
+        for name, value in values.items()
+    } | {"GIGAS_ALERTS_LABEL": "a=b"}
+    if command == "edit":
+        outcome = run("disks", "edit", told("stale"), "--autobackup", "--dry-run", "--output", "json", **stray)
+        assert json.loads(outcome.out)["body"] == {"autobackup": 1}
+    else:
+        outcome = run("disks", "template", "17", "--console-id", "3", "--dry-run", **stray)
+        assert outcome.status == 2
+        assert "Missing option '--label'" in outcome.err
 
 
 @pytest.mark.parametrize("agreed", [True, False])
@@ -333,7 +340,7 @@ def test_a_refusal_is_one_line(run: Run, cloud: SimulatorServer, told: Callable[
     assert outcome.err == "gigas-exporter: account 4242 has no disk 999\n"
 
 
-@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 418, 422, 423, 429, 500, 503])
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 409, 418, 422, 423, 429, 500, 501, 503])
 def test_each_refusal_says_what_became_of_the_change(
     run: Run, cloud: SimulatorServer, told: Callable[[str], str], status: int
 ) -> None:
@@ -344,8 +351,10 @@ def test_each_refusal_says_what_became_of_the_change(
     last = outcome.err.splitlines()[-1]
     assert str(status) in last
     assert cloud.url.removeprefix("http://") in last
-    assert last.endswith(". Nothing was changed") == (status in {400, 402, 403, 404, 409, 422, 423, 429})
-    assert last.endswith("; whether the change took effect is not known") == (status >= 500)
+    assert last.endswith(". Nothing was changed") == (status in {400, 402, 403, 404, 405, 409, 422, 423, 429, 501})
+    assert last.endswith("; whether the change took effect is not known") == (status in {500, 503})
+    assert ("the disk does not allow it now" in last) == (status in {409, 423})
+    assert ("the API cannot do this" in last) == (status in {404, 405, 501})
 
 
 def test_a_disk_that_the_credential_may_not_see_is_said(run: Run, cloud: SimulatorServer) -> None:

@@ -46,13 +46,18 @@ _BACKUPS_CAUSES: Final[Mapping[int, _Cause]] = {
     HTTPStatus.METHOD_NOT_ALLOWED: _NO_BACKUPS,
 }
 _NOT_TAKEN: Final = "it does not take what was asked", ""
+_NOT_NOW: Final = "the disk does not allow it now", "another operation on it may be under way"
+_NO_SUCH_CHANGE: Final = "the API cannot do this", ""
 _CHANGE_CAUSES: Final[Mapping[int, _Cause]] = {
     HTTPStatus.BAD_REQUEST: _NOT_TAKEN,
     HTTPStatus.FORBIDDEN: ("the credential has no right to change it", "it may be for reading only"),
     HTTPStatus.NOT_FOUND: ("the disk is gone, or the API cannot do this", ""),
-    HTTPStatus.CONFLICT: ("the disk does not allow it now", "another operation on it may be under way"),
+    HTTPStatus.METHOD_NOT_ALLOWED: _NO_SUCH_CHANGE,
+    HTTPStatus.CONFLICT: _NOT_NOW,
     HTTPStatus.UNPROCESSABLE_ENTITY: _NOT_TAKEN,
+    HTTPStatus.LOCKED: _NOT_NOW,
     HTTPStatus.TOO_MANY_REQUESTS: ("it asks for fewer requests", "try again in a while"),
+    HTTPStatus.NOT_IMPLEMENTED: _NO_SUCH_CHANGE,
 }
 _TOO_LARGE: Final = frozenset(
     {

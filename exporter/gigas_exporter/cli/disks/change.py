@@ -27,7 +27,7 @@ __all__ = ["Change", "Plan"]
 
 _Output = Literal["table", "json", "yaml"]
 
-_REFUSALS: Final = frozenset({400, 402, 403, 404, 405, 409, 415, 422, 423, 429})
+_REFUSALS: Final = frozenset({400, 402, 403, 404, 405, 409, 415, 422, 423, 429, 501})
 """The statuses with which an API says that it did not do what was asked."""
 
 
