@@ -20,6 +20,7 @@ from gigas_exporter.model import Backup
 from gigas_exporter.status_words import is_doubtful, is_opposed, matches_any, parse_words, type_in_text
 
 __all__ = [
+    "MAX_RECENT",
     "MAX_STATUSES",
     "OTHER_STATUSES",
     "BackupOutcome",
@@ -205,7 +206,7 @@ class RecentBackups:
     def merged(self, other: RecentBackups) -> RecentBackups:
         """Return those of both."""
         both = RecentBackups(self.packed + other.packed, self.statuses + other.statuses)
-        return both if len(both.statuses) <= 2 * _MAX_RECENT else RecentBackups.of(both)
+        return both if len(both.statuses) <= 2 * MAX_RECENT else RecentBackups.of(both)
 
     def __iter__(self) -> Iterator[RecentBackup]:
         """Yield them, newest first."""
@@ -217,10 +218,10 @@ class RecentBackups:
 
 
 def _newest(backups: Iterable[RecentBackup]) -> list[RecentBackup]:
-    return heapq.nlargest(_MAX_RECENT, backups, key=lambda backup: backup.created_at)
+    return heapq.nlargest(MAX_RECENT, backups, key=lambda backup: backup.created_at)
 
 
-_MAX_RECENT: Final = 10
+MAX_RECENT: Final = 10
 _ROW: Final = struct.Struct("<ddB")
 _OUTCOMES: Final[tuple[BackupOutcome, ...]] = get_args(BackupOutcome)
 _CODES: Final = {outcome: code for code, outcome in enumerate(_OUTCOMES)}

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, get_args
 
-from gigas_exporter.backup_summary import BackupStatuses, BackupSummary, summarize_backups
+from gigas_exporter.backup_summary import MAX_RECENT, BackupStatuses, BackupSummary, summarize_backups
 from gigas_exporter.model import Account, Disk, VirtualMachine
 from gigas_exporter.policy import Policy, Requirement, Thresholds
 
 __all__ = [
+    "MAX_RECENT",
     "RESOURCES",
     "AccountInventory",
     "BackupSnapshot",

@@ -105,6 +105,30 @@ def test_the_newest_backups_are_kept_with_what_they_are() -> None:
     assert len(summary.recent.statuses) <= 20
 
 
+def test_a_backup_from_the_future_is_not_called_usable_and_new(site: Callable[..., Any]) -> None:
+    """Its age and use say why the disk has no verdict; and with more than ten backups the page says what it shows."""
+    whole, wall = account(disks_of(1)), time.time()
+    assert whole.backups is not None
+    read_at = whole.backups.read_at
+
+    def page_with(count: int, first_at: float) -> str:
+        made = [Backup(str(each), "1", date_created=first_at - 60.0 * each, status="built") for each in range(count)]
+        summary = summarize_backups(made, BackupStatuses(), time.monotonic())
+        backups = BackupSnapshot({"1": summary}, frozenset(), None, read_at)
+        return _get(site(replace(whole, backups=backups)).url, account="4242", disk="1").text
+
+    ahead = page_with(10, wall + 86_400.0)
+    assert re.findall(r'data-title="(?:Age|Usable)"[^>]*>([^<]*)<', ahead)[:2] == [
+        "in the future", "no: its date lies in the future",
+    ]  # fmt: skip
+    assert "<dt>Newest</dt><dd>in the future (" in ahead
+    assert "0s" not in ahead.partition('id="backups"')[2]
+    assert "10 newest" not in ahead
+    behind = page_with(11, wall - 60.0)
+    assert "Only the 10 newest are shown." in behind
+    assert "future" not in behind
+
+
 def test_a_disk_that_is_not_there_is_said_so(browser: Browser, site: Callable[..., Any], fleet: Fleet) -> None:
     """Neither an unknown id, nor that of another account's disk, nor markup in its place shows a disk."""
     served = site(*fleet)

@@ -75,8 +75,9 @@ def test_a_finding_that_is_none_is_said(site: Callable[..., Any]) -> None:
     assert "<strong>“&lt;nonsense&gt;” is no finding.</strong> There are: attention, " in text
     assert "backup_stale" in text
     assert "3 of 3 disks." in text
-    for known in ("", "all", "attention", "backup_stale", "BACKUP_STALE"):
+    for known in ("", "all", "All", "attention", "ATTENTION", "backup_stale", "BACKUP_STALE", "backup stale"):
         assert "is no finding" not in _get(served.url, show=known).text, known
+    assert Query.from_params({"show": "Backup Stale"}).show == "backup_stale"
 
 
 def test_links_lead_from_page_to_page(site: Callable[..., Any]) -> None:

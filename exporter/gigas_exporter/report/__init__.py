@@ -14,9 +14,10 @@ from gigas_exporter.report.explain import (
     paging_doubts,
 )
 from gigas_exporter.report.findings import METRIC_FINDINGS, NEED_BACKUPS, Finding, Severity
-from gigas_exporter.report.judgement import Judgement, finding_limit, judge_account, machine_name
+from gigas_exporter.report.judgement import MAX_AHEAD_SECONDS, Judgement, finding_limit, judge_account, machine_name
 
 __all__ = [
+    "MAX_AHEAD_SECONDS",
     "METRIC_FINDINGS",
     "NEED_BACKUPS",
     "DiskReport",

@@ -16,6 +16,7 @@ from gigas_exporter.report.findings import AGAINST_LIMIT, RANK, Finding
 __all__ = [
     "BACKUP_STATUS",
     "DISK_STATUS",
+    "MAX_AHEAD_SECONDS",
     "NOT_REQUIRED",
     "Judgement",
     "finding_limit",
@@ -29,7 +30,7 @@ BACKUP_STATUS: Final = "backup status"
 DISK_STATUS: Final = "disk status"
 """The same of the status of the disk, which may say error although the flag does not."""
 
-_MAX_AHEAD_SECONDS = 300.0
+MAX_AHEAD_SECONDS = 300.0
 """A date that lies further ahead than two clocks may differ says nothing."""
 
 _SHRUNK_TO = 0.5
@@ -142,7 +143,7 @@ class _Judge:
         if summary is None or summary.usable == 0:
             return self._without_backup(disk, limit, summary, found)
         newest_at = summary.newest_at
-        if newest_at is None or not self._is_past(newest_at - _MAX_AHEAD_SECONDS):
+        if newest_at is None or not self._is_past(newest_at - MAX_AHEAD_SECONDS):
             if not found:
                 found.append(Finding.BACKUPS_UNREADABLE)
             return ()
@@ -161,7 +162,7 @@ class _Judge:
     ) -> tuple[str, ...]:
         """Judge a disk that must have a backup, of which no usable one is known."""
         created = disk.created_at
-        if created is not None and self._is_past(created - _MAX_AHEAD_SECONDS) and not self._is_past(created + limit):
+        if created is not None and self._is_past(created - MAX_AHEAD_SECONDS) and not self._is_past(created + limit):
             # Whatever backup it may have is younger than the disk, and so within the limit.
             found.append(Finding.AWAITING)
             return ()

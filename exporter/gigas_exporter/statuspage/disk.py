@@ -7,8 +7,8 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from gigas_exporter import formatting
-from gigas_exporter.inventory import AccountInventory
-from gigas_exporter.report import DiskReport, command_for, explain_finding
+from gigas_exporter.inventory import MAX_RECENT, AccountInventory
+from gigas_exporter.report import MAX_AHEAD_SECONDS, DiskReport, command_for, explain_finding
 
 __all__ = ["describe_disk"]
 
@@ -27,6 +27,7 @@ _USABLE: Final[Mapping[str, str]] = {
 def describe_disk(report: DiskReport, inventory: AccountInventory, wall: float) -> Mapping[str, Any]:
     """Return the context of a disk's page."""
     error = inventory.backups.error if inventory.backups is not None else None
+    listed = [] if report.backups is None else list(report.backups.recent)
     commands = [command_for(finding, report) for finding in report.findings]
     variables = {
         "var-account_id": report.account.id,
@@ -39,25 +40,50 @@ def describe_disk(report: DiskReport, inventory: AccountInventory, wall: float) 
             (finding, explain_finding(finding, report, inventory.thresholds, error)) for finding in report.findings
         ],
         "commands": list(dict.fromkeys([*commands, command_for(None, report)])),
-        "bar": _bar(report),
+        "bar": _bar(report, wall),
         "backups": [(title, text) for title, text in _backups(report, wall) if text],
         "listed": [
             {
                 "created": formatting.format_timestamp(each.created_at),
-                "age": formatting.format_age(max(0.0, wall - each.created_at)),
+                "age": _age(each.created_at, wall),
                 "size": formatting.format_size(each.size_bytes) or "not known",
                 "status": each.status or "none",
-                "usable": _USABLE[each.outcome],
+                "usable": _usable(each.outcome, each.created_at, wall),
             }
-            for each in (report.backups.recent if report.backups is not None else ())
+            for each in listed
         ],
+        "only_newest": len(listed) == MAX_RECENT and _least_count(report) > MAX_RECENT,
         "facts": [(title, text) for title, text in _facts(report) if text],
     }
 
 
-def _bar(report: DiskReport) -> Mapping[str, Any] | None:
+def _is_ahead(moment: float, wall: float) -> bool:
+    return moment - wall > MAX_AHEAD_SECONDS
+
+
+def _age(moment: float, wall: float) -> str:
+    return "in the future" if _is_ahead(moment, wall) else formatting.format_age(max(0.0, wall - moment))
+
+
+def _usable(outcome: str, created_at: float, wall: float) -> str:
+    if outcome == "usable" and _is_ahead(created_at, wall):
+        return "no: its date lies in the future"
+    return _USABLE[outcome]
+
+
+def _least_count(report: DiskReport) -> int:
+    """Return how many backups there are at least: of the unfinished and unconfirmed, the newest alone are known."""
+    summary = report.backups
+    if summary is None:
+        return 0
+    others = sum(each.outcome in {"unfinished", "unconfirmed"} for each in summary.recent)
+    return summary.usable + summary.failed + summary.unclear + others
+
+
+def _bar(report: DiskReport, wall: float) -> Mapping[str, Any] | None:
     """Return how far a bar of the newest backup's age reaches, with the limit in the middle."""
-    if report.age_seconds is None or not report.requirement.required:
+    newest_at = report.backups.newest_at if report.backups is not None else None
+    if report.age_seconds is None or not report.requirement.required or _is_ahead(newest_at or 0.0, wall):
         return None
     share = report.share_of_limit
     severity = "ok" if share <= 1 else report.severity.name.lower()
@@ -74,11 +100,10 @@ def _backups(report: DiskReport, wall: float) -> list[tuple[str, str]]:
         return [("Usable", "not read"), *rule]
 
     def at(moment: float | None) -> str:
-        return (
-            ""
-            if moment is None
-            else f"{formatting.format_age(max(0.0, wall - moment))} ago ({formatting.format_timestamp(moment)})"
-        )
+        if moment is None:
+            return ""
+        age = _age(moment, wall) + ("" if _is_ahead(moment, wall) else " ago")
+        return f"{age} ({formatting.format_timestamp(moment)})"
 
     return [
         ("Usable", str(summary.usable)),

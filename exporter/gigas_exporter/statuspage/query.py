@@ -19,6 +19,12 @@ _LONGEST_SEARCH = 200
 _LONGEST_NUMBER = 6
 
 _NOTHING = float("-inf")
+_FINDINGS: Final[Mapping[str, str]] = {
+    text.replace(" ", "_"): finding.name.lower()
+    for finding in Finding
+    for text in (finding.name.lower(), finding.value)
+}
+"""The name of each finding, by its name and by its words."""
 
 
 def _age(report: DiskReport) -> float:
@@ -69,17 +75,18 @@ class Query:
     def from_params(cls, parameters: Mapping[str, str]) -> Query:
         """Return the choice that an address makes."""
         show, sort, page = parameters.get("show", "") or "all", parameters.get("sort", ""), parameters.get("page", "")
-        is_known = show in {"all", "attention"} or show.upper() in Finding.__members__
+        folded = show.strip().casefold().replace(" ", "_")
+        known = folded if folded in {"all", "attention"} else _FINDINGS.get(folded)
         return cls(
             search=parameters.get("q", "").strip()[:_LONGEST_SEARCH],
-            show=show.casefold() if is_known else "all",
+            show=known or "all",
             account=parameters.get("account", ""),
             sort=sort if sort in SORTS else "",
             reverse=parameters.get("reverse") == "1",
             page=max(1, int(page)) if page.isascii() and page.isdigit() and len(page) <= _LONGEST_NUMBER else 1,
             disk=parameters.get("disk", "")[:_LONGEST_SEARCH],
             refresh=parameters.get("refresh") != "0",
-            unknown="" if is_known else show[:_LONGEST_SEARCH],
+            unknown="" if known else show[:_LONGEST_SEARCH],
         )
 
     @property
