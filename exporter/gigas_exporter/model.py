@@ -92,6 +92,7 @@ class Backup:
         has_error: Whether a field such as ``error``, ``failed`` or ``state`` says so.
         virtual_machine_id: The machine that it is of, where the API says so; all that a backup without a disk names.
         other_statuses: Texts of fields such as ``state``, which say as much as ``status`` where they are bad.
+        disk_ids: The disks that it names where they are several; ``disk_id`` is not understood then.
     """
 
     id: str
@@ -110,6 +111,7 @@ class Backup:
     has_error: bool = False
     virtual_machine_id: str | None = None
     other_statuses: tuple[str, ...] = ()
+    disk_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -515,6 +515,12 @@ def without_own(api: SmallApi, **fields: Any) -> None:
             item.update(fields)
 
 
+def never_backed_up(api: SmallApi, disk: int) -> None:
+    """Have no backup of the disk."""
+    api.lists[BACKUPS] = [item for item in api.lists[BACKUPS] if item.get("disk_id") != disk]
+    api.lists[f"{ACCOUNT}/disk/{disk}/backups"] = []
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -539,7 +545,12 @@ def test_backups_of_a_machine(api: SmallApi, tell: Tell, fields: Mapping[str, An
 
 
 @pytest.mark.parametrize(
-    "fields", [{"target_type": "Disk", "target_id": 1}, {"disk": {"id": 1}}, {"disk_ids": [1]}, {"disk": "1"}]
+    "fields",
+    [
+        *({"target_type": "Disk", "target_id": 1}, {"disk": {"id": 1}}, {"disk_ids": [1]}, {"disk": "1"}),
+        *({"disk_ids": [1, "1"]}, {"disk_ids": [{"id": 1}]}, {"disk_id": 1, "disk_ids": [1, 2]}),
+        *({"disk_id": 1, "target_id": 1, "target_type": kind} for kind in ("full", "Snapshot", 7)),
+    ],
 )
 def test_backups_that_name_their_disk_elsewhere(api: SmallApi, tell: Tell, fields: Mapping[str, Any]) -> None:
     """They are the disk's."""
@@ -547,17 +558,38 @@ def test_backups_that_name_their_disk_elsewhere(api: SmallApi, tell: Tell, field
     assert_well(tell())
 
 
-@pytest.mark.parametrize(
-    "fields", [{"disk_ids": [1, 2]}, {"disk_id": 1, "target_type": "Snapshot", "target_id": 1}, {"disk_id": [1]}]
-)
+@pytest.mark.parametrize("fields", [{"disk_ids": [1, "a b"]}, {"disk": {"id": {}}}, {"disk_id": [1]}])
 def test_backups_of_which_it_is_not_known_what_they_are_of(
     api: SmallApi, tell: Tell, fields: Mapping[str, Any]
 ) -> None:
     """They may be of any disk, so that none counts as never backed up."""
     without_own(api, **fields)
+    never_backed_up(api, 3)
     told = tell()
     assert told.status == 2, told.words
     assert told.finding("never_backed_up") == set()
+    assert told.finding("backups_unreadable") == {"1", "3"}
+    assert told.metric("gigas_exporter_poll_invalid_items", resource="backups", field="disk_id") == [3]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"disk_ids": [1, 2]},
+        {"disk_id": None, "disk_ids": [1, 2], "virtual_machine_id": 501},
+        {"disk_ids": [2, {"id": "1"}], "target_type": "Snapshot"},
+        {"disk_id": [1], "virtual_machine_id": 501},
+        {"disk_ids": [1, "a b"], "virtual_machine": {"id": 501}},
+    ],
+)
+def test_backups_of_one_of_several_disks(api: SmallApi, tell: Tell, fields: Mapping[str, Any]) -> None:
+    """They may be of a disk that they name, or else one of their machine, and hide no other that has no backup."""
+    without_own(api, **fields)
+    never_backed_up(api, 3)
+    told = tell()
+    assert told.status == 2, told.words
+    assert told.finding("never_backed_up") == {"3"}
+    assert told.finding("backups_unreadable") == {"1"}
     assert told.metric("gigas_exporter_poll_invalid_items", resource="backups", field="disk_id") == [3]
 
 

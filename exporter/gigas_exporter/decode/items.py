@@ -185,6 +185,7 @@ class Decoder:
             state.has_error is True,
             owner.virtual_machine_id,
             state.words,
+            owner.disk_ids,
         )
 
     def virtual_machine(self, raw: object, invalid: Counter[str], latest: float = math.inf) -> VirtualMachine | None:

@@ -21,14 +21,19 @@ _FIELDS = frozenset({"disk", "disk_ids", "target_id", "target_type", "virtual_ma
 
 
 class Owner(NamedTuple):
-    """What a backup names, ``None`` where it names none."""
+    """What a backup names, ``None`` where it names none.
+
+    Attributes:
+        disk_ids: The disks that it names where they are several; of which of them it is, is not understood.
+    """
 
     disk_id: str | None
     virtual_machine_id: str | None
+    disk_ids: tuple[str, ...] = ()
 
 
 def decode_owner(item: Mapping[str, object], problems: list[Problem]) -> Owner:
-    """Return the disk and the virtual machine that a backup names."""
+    """Return the disk and the virtual machine that a backup names; ``disk_id`` is the documented field, and wins."""
     disk_id = _reference(item.get("disk_id"), "disk_id", problems)
     machine_id = _reference(item.get("virtual_machine_id"), "virtual_machine_id", [])
     if _FIELDS.isdisjoint(item):
@@ -42,20 +47,23 @@ def decode_owner(item: Mapping[str, object], problems: list[Problem]) -> Owner:
     if isinstance(kind, str) and _MACHINE.search(kind):
         is_own = target_id is not None and disk_id != target_id
         return Owner(disk_id if is_own else None, machine_id or target_id or disk_id)
-    if kind is not None and disk_id is not None and disk_id == target_id:
-        problems.append(("disk_id", kind, NOT_UNDERSTOOD))  # it is not known what has this id
-        return Owner(None, machine_id)
-    return Owner(disk_id or _other_reference(item, problems), machine_id)
+    if disk_id is not None:
+        return Owner(disk_id, machine_id)
+    disk_ids = _other_references(item, problems)
+    return Owner(disk_ids[0], machine_id) if len(disk_ids) == 1 else Owner(None, machine_id, disk_ids)
 
 
-def _other_reference(item: Mapping[str, object], problems: list[Problem]) -> str | None:
-    """Return the disk that stands under another name; several cannot be taken for one."""
+def _other_references(item: Mapping[str, object], problems: list[Problem]) -> tuple[str, ...]:
+    """Return the disks that stand under other names; several cannot be taken for one, which is a problem."""
     disks = item.get("disk_ids")
-    if isinstance(disks, list) and len(disks) > 1:
+    values = disks if isinstance(disks, list) and "disk" not in item else [item.get("disk")]
+    count = len(problems)
+    found = tuple(dict.fromkeys(each for value in values if (each := _reference(value, "disk_id", problems))))
+    if len(problems) > count:  # it may be of a disk that cannot be read
+        return ()
+    if len(found) > 1:
         problems.append(("disk_id", disks, NOT_UNDERSTOOD))
-        return None
-    value = item.get("disk", disks[0] if isinstance(disks, list) and disks else None)
-    return _reference(value, "disk_id", problems)
+    return found
 
 
 def _reference(value: object, field: str, problems: list[Problem]) -> str | None:

@@ -40,21 +40,29 @@ class Owners:
 
     Attributes:
         machines: What the backups that name no disk name as their virtual machine, ``None`` among it.
+        candidates: The disks that some backup names together with others.
         is_unclear: Whether it is not understood which disk some backup names; it may be any.
     """
 
     ids: array[int]
     disks: array[int]
     machines: frozenset[str | None]
+    candidates: frozenset[str]
     is_unclear: bool
 
     @classmethod
     def of(cls, backups: Sequence[Backup]) -> Owners:
         """Return what some backups name."""
         named = [each for each in backups if each.disk_id is not None]
-        machines = frozenset(each.virtual_machine_id for each in backups if each.disk_id is None)
+        unnamed = [each for each in backups if each.disk_id is None and not each.disk_ids]
         ids, disks = (array("q", map(hash, each)) for each in ([x.id for x in named], [x.disk_id for x in named]))
-        return cls(ids, disks, machines, any("disk_id" in each.unknown for each in backups))
+        return cls(
+            ids,
+            disks,
+            frozenset(each.virtual_machine_id for each in unnamed),
+            frozenset(disk_id for each in backups for disk_id in each.disk_ids),
+            any("disk_id" in each.unknown and each.virtual_machine_id is None for each in unnamed),
+        )
 
 
 def own_backups(backups: Sequence[Backup], disk_id: str, listed: Collection[str]) -> tuple[Sequence[Backup], Claim]:
@@ -122,9 +130,10 @@ def _named_by_account(swept: Iterable[Owners], ids: Collection[int]) -> Iterator
 def possible_owners(
     unbacked: Iterable[str], machines: Mapping[str, str | None], swept: Iterable[Owners], *, is_named: bool
 ) -> set[str]:
-    """Return the disks without usable backups that backups in the account's list which name no disk may be of.
+    """Return the disks without usable backups that backups in the account's list which name no one disk may be of.
 
-    Those are all disks of their machine; where nothing is named, or what is named is not understood, any disk.
+    Those are the several disks that one names, else all disks of its machine; where nothing is named, or what is named
+    is not understood, any disk.
 
     Args:
         unbacked: The disks.
@@ -137,4 +146,5 @@ def possible_owners(
     if (None in named and not is_named) or any(owners.is_unclear for owners in swept):
         return set(unbacked)
     named.discard(None)
-    return {each for each in unbacked if machines.get(each) in named}
+    candidates = {disk_id for owners in swept for disk_id in owners.candidates}
+    return {each for each in unbacked if each in candidates or machines.get(each) in named}
