@@ -385,6 +385,8 @@ def test_accounts_that_cannot_be_listed_are_not_said_to_be_none(
         outcome = run(*command, "--account", given, GIGAS_ACCOUNT_ID=None, GIGAS_API_TIMEOUT="1s")
         assert "no such account" not in outcome.err
         assert outcome.err.startswith(f"gigas-exporter: {words}"), given
+    beside_its_variable = run(*command, "--account", "4242", "--output", "json")
+    assert {each["account_id"] for each in json.loads(beside_its_variable.out)} == {"4242"}
     outcome = run("disks", "list", GIGAS_ACCOUNT_ID="4249")
     assert ("no such account" in outcome.err) == (fault.get("status") in {403, 501})
 

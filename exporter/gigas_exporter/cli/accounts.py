@@ -19,7 +19,7 @@ from gigas_exporter.clock import Clock, SystemClock
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.config.parsers import parse_id
 from gigas_exporter.config.variables import ACCOUNT_ID
-from gigas_exporter.errors import ApiError, ConfigError, GigasError, IncompleteError
+from gigas_exporter.errors import ApiError, AuthError, ConfigError, GigasError, IncompleteError
 from gigas_exporter.gigas import Credential, ReadClient
 from gigas_exporter.model import Account
 from gigas_exporter.poller.account_source import discover
@@ -89,10 +89,7 @@ def find_accounts(settings: Settings, asked: Collection[str]) -> tuple[AccountSe
         try:
             listed, _ = discover(client, settings.discovery)
         except GigasError as error:
-            # A credential may be allowed to read an account and not to list them; also where ids cannot be read, or
-            # none is listed, an account that can be read is one. A failure that passes says nothing.
-            is_lasting = _is_without_list(error) or isinstance(error, IncompleteError) or type(error) is GigasError
-            if not asked or not is_lasting:
+            if not asked or not _may_go_on(error, asked):
                 raise
             no_list = error
         if not asked:
@@ -102,6 +99,17 @@ def find_accounts(settings: Settings, asked: Collection[str]) -> tuple[AccountSe
             known = _matching(listed, name)
             found += known or [_unlisted(client, settings.discovery, name, listed, no_list)]
     return tuple({each.account.id: each for each in found}.values())
+
+
+def _may_go_on(error: GigasError, asked: Collection[str]) -> bool:
+    """Return whether accounts may be asked for that could not be looked up in a list.
+
+    A credential may be allowed to read an account and not to list them, or the list has none, or none with a readable
+    id. What may pass says nothing of an account, but the one that the environment names is used without a list anyway.
+    """
+    if _is_without_list(error) or isinstance(error, IncompleteError) or type(error) is GigasError:
+        return True
+    return set(asked) == {os.environ.get(ACCOUNT_ID)} and not isinstance(error, AuthError)
 
 
 def _is_without_list(error: GigasError) -> bool:
