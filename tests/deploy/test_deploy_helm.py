@@ -157,7 +157,7 @@ def test_secrets_are_either_made_or_yours(helm: Helm, chart: Path) -> None:
         ("config.accounts[0].api_key=x", "no place for a secret"),
         ("config.credential.password=x", "no place for a secret"),
         ("fullnameOverride=1abc", "at '/fullnameOverride'"),
-        ("fullnameOverride=off", "fullnameOverride: set it"),
+        ("fullnameOverride=off", '"off" cannot name a Service'),
     ],
 )
 def test_wrong_values_are_refused(helm: Helm, chart: Path, setting: str, message: str) -> None:
@@ -165,6 +165,16 @@ def test_wrong_values_are_refused(helm: Helm, chart: Path, setting: str, message
     done = helm("template", "x", chart, "--values", _values(chart, "minimal"), "--set", setting)
     assert done.returncode != 0
     assert message in done.stderr
+
+
+def test_a_release_that_cannot_name_a_service_says_what_to_set(helm: Helm, chart: Path) -> None:
+    """Its name is called what it is, though nobody has set fullnameOverride."""
+    done = helm("template", "1prod", chart, "--values", _values(chart, "minimal"))
+    assert done.returncode != 0
+    assert (
+        'the release name "1prod" cannot name a Service '
+        "(it must begin with a letter and be no YAML word such as true); set fullnameOverride"
+    ) in done.stderr
 
 
 def test_text_stays_text(helm: Helm, chart: Path, schema_problems: Callable[[list[Manifest]], str]) -> None:

@@ -1,7 +1,11 @@
 {{- define "gigas-exporter.fullname" -}}
 {{- $name := default .Release.Name .Values.fullnameOverride | replace "." "-" | trunc 52 | trimSuffix "-" -}}
 {{- if or (not (regexMatch "^[a-z]" $name)) (ne (toYaml $name) $name) -}}
-{{- fail (printf "fullnameOverride: set it, since %q cannot be a Service's name, or is no text in YAML" $name) -}}
+{{- $why := "%s %q cannot name a Service (it must begin with a letter and be no YAML word such as true)" -}}
+{{- with .Values.fullnameOverride -}}
+{{- fail (printf $why "fullnameOverride:" .) -}}
+{{- end -}}
+{{- fail (printf (print $why "; set fullnameOverride") "the release name" .Release.Name) -}}
 {{- end -}}
 {{- $name -}}
 {{- end -}}
