@@ -53,7 +53,8 @@ every error in a file, each with its line and path, and `config show` shows the 
 Other options of a command have variables too: `GIGAS`, the command and the option, as in
 `GIGAS_DISKS_LIST_MOUNT_POINT` for `disks list --mount-point`. What such a variable filters or changes is said. `--yes`,
 `--dry-run` and `--output` have none. `--account` goes before `GIGAS_ACCOUNT_ID`. `serve` and `config check` warn of a
-`GIGAS_…` variable that is none of these, but not of one that begins with a command's name, such as `GIGAS_CHECK_QUITE`.
+`GIGAS_…` variable that is none of these, but not of one that begins with a command's name, such as a misspelt
+`GIGAS_CHECK_QUIET`.
 
 ## One account, without a file
 
