@@ -46,6 +46,14 @@ def test_a_table_fits_its_terminal(run: Run, width: int) -> None:
     assert any("never backed up" in line for line in lines)
 
 
+def test_a_backup_from_the_future_has_no_age(run: Run, cloud: SimulatorServer) -> None:
+    """The reason that a disk has no verdict is not shown as a backup made just now."""
+    cloud.faults.add("value", "list_*backups", field="date_created", value="2099-01-01T00:00:00Z")
+    lines = [line for line in run("disks", "list").out.splitlines() if "backups unreadable" in line]
+    assert lines
+    assert all(" in the future " in line for line in lines)
+
+
 def test_on_a_very_narrow_terminal_the_verdict_remains(run: Run, told: Callable[[str], str]) -> None:
     """Where there is room for little, verdict, disk and age stay, of a backup its age and status."""
     outcome = run("disks", "list", terminal=40, NO_COLOR="1")

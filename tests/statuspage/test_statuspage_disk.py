@@ -111,20 +111,22 @@ def test_a_backup_from_the_future_is_not_called_usable_and_new(site: Callable[..
     assert whole.backups is not None
     read_at = whole.backups.read_at
 
-    def page_with(count: int, first_at: float) -> str:
+    def page_with(count: int, first_at: float, **query: str) -> str:
         made = [Backup(str(each), "1", date_created=first_at - 60.0 * each, status="built") for each in range(count)]
         summary = summarize_backups(made, BackupStatuses(), time.monotonic())
         backups = BackupSnapshot({"1": summary}, frozenset(), None, read_at)
-        return _get(site(replace(whole, backups=backups)).url, account="4242", disk="1").text
+        return _get(site(replace(whole, backups=backups)).url, **query).text
 
-    ahead = page_with(10, wall + 86_400.0)
+    one = {"account": "4242", "disk": "1"}
+    assert 'data-title="Backup age" class="number">in the future<' in page_with(1, wall + 86_400.0)
+    ahead = page_with(10, wall + 86_400.0, **one)
     assert re.findall(r'data-title="(?:Age|Usable)"[^>]*>([^<]*)<', ahead)[:2] == [
         "in the future", "no: its date lies in the future",
     ]  # fmt: skip
     assert "<dt>Newest</dt><dd>in the future (" in ahead
     assert "0s" not in ahead.partition('id="backups"')[2]
     assert "10 newest" not in ahead
-    behind = page_with(11, wall - 60.0)
+    behind = page_with(11, wall - 60.0, **one)
     assert "Only the 10 newest are shown." in behind
     assert "future" not in behind
 

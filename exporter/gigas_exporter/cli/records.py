@@ -42,6 +42,8 @@ def _backup_age(record: Record) -> str:
         return "not read"
     if record["backup_age_seconds"] is None:
         return "none" if record["backups"] == 0 else "unknown"
+    if record["backup_age_seconds"] == 0 and Finding.BACKUPS_UNREADABLE.value in record["findings"]:
+        return "in the future"
     return formatting.format_age(record["backup_age_seconds"])
 
 
