@@ -19,7 +19,9 @@ __all__ = [
 _SEPARATORS = re.compile(r"[\s_-]+")
 _NOT_IN_WORDS = re.compile(r"[\W_]+")
 _BETWEEN_CAPITALS = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_PROGRESS = re.compile(r"(?<![\d.,/])(?!100\s*%)\d+([.,]\d+)?\s*(%|(/|of)\s*\d+(?![\d/]))")
+_PROGRESS = re.compile(
+    r"(?<![\d.,/])(?!100\s*%|(\d+)\s*(?:/|of)\s*\1(?![\d/]))\d+([.,]\d+)?\s*(%|(/|of)\s*\d+(?![\d/]))"
+)
 _NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?\s*%?", re.ASCII)
 
 
