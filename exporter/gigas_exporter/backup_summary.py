@@ -99,16 +99,12 @@ class BackupStatuses:
         only a good status would make usable, as it is locked or empty.
         """
         word = None if backup.status is None else _match(self, backup.status)
-        others = {_match(self, each) for each in backup.other_statuses}
-        if "failed" in {word, *others} or backup.has_error:
+        if word == "failed" or backup.has_error:
             return "failed"
         if word == "unfinished" or backup.built is False:
             return "unfinished"
         is_cut = backup.status is not None and "status" in backup.unknown
-        is_contradicted = not others.isdisjoint({"unfinished", "unclear"}) or not _CONTRADICTING.isdisjoint(
-            backup.unknown
-        )
-        if word == "unclear" or is_cut or is_contradicted:
+        if word == "unclear" or is_cut or not _CONTRADICTING.isdisjoint(backup.unknown):
             return "unclear"
         if word == "good":
             return "usable"
@@ -116,6 +112,10 @@ class BackupStatuses:
             return "unconfirmed"
         deciding = _WITHOUT_WORD if backup.status is not None else _WITHOUT_STATUS
         return "usable" if backup.status_type is None and deciding.isdisjoint(backup.unknown) else "unclear"
+
+    def match(self, status: str) -> Literal["failed", "unfinished", "good", "unclear"] | None:
+        """Return the list that a status is in; ``unclear`` where it is in one and denied, or doubtful."""
+        return _match(self, status)
 
     def unmatched(self, statuses: Iterable[str]) -> tuple[str, ...]:
         """Return those of some statuses that match no word."""

@@ -39,7 +39,8 @@ class Disk:
     Attributes:
         size_bytes: ``disk_size`` × 2^30: the documentation says GB, the platform counts 1024s.
         status: Free text; the possible values are documented nowhere.
-        error: Whether the API's flag, or one that is named alike, says so; see :attr:`has_error`.
+        error: Whether the API's flag says so; ``None`` where an undocumented field contradicts that there is none. See
+            :attr:`has_error`.
         created_at: UNIX seconds.
         updated_at: UNIX seconds.
         status_is_error: Whether the status is a word that means an error.
@@ -89,9 +90,8 @@ class Backup:
         status_type: JSON's name for the type of a status that is no text, or a number or boolean in one; else ``None``.
         unknown: The fields that were not understood; ``status`` also where it is absent and the backup is not built,
             ``error`` also where another field contradicts that the backup is usable (``progress: 40``).
-        has_error: Whether a field such as ``error``, ``failed`` or ``state`` says so.
+        has_error: Whether ``error`` says so.
         virtual_machine_id: The machine that it is of, where the API says so; all that a backup without a disk names.
-        other_statuses: Texts of fields such as ``state``, which say as much as ``status`` where they are bad.
         disk_ids: The disks that it names where they are several; ``disk_id`` is not understood then.
     """
 
@@ -110,7 +110,6 @@ class Backup:
     unknown: frozenset[str] = NONE_UNKNOWN
     has_error: bool = False
     virtual_machine_id: str | None = None
-    other_statuses: tuple[str, ...] = ()
     disk_ids: tuple[str, ...] = ()
 
 

@@ -78,11 +78,12 @@ def test_a_full_file_is_understood(load: Load, tmp_path: Path) -> None:
     assert token.token.read().reveal() == "canary-token"
     poll = settings.poll
     assert (poll.interval, poll.backups_interval, poll.max_staleness, poll.backups_source) == (1, 3600, 0, "disk")
+    statuses = BackupStatuses(frozenset({"broken", "pending"}), frozenset(), BackupStatuses().good)
+    fields = {"autobackup": "has_autobackups", "error": None}
+    assert settings.status_words == statuses
     assert settings.api.decoding == DecodeSettings(
-        ZoneInfo("Europe/Madrid"), "GB", "B", {"autobackup": "has_autobackups", "error": None}, frozenset({"bad state"})
+        ZoneInfo("Europe/Madrid"), "GB", "B", fields, frozenset({"bad state"}), statuses
     )
-    usual = BackupStatuses()
-    assert settings.status_words == BackupStatuses(frozenset({"broken", "pending"}), frozenset(), usual.good)
     assert settings.policy.rules == (
         Rule(Requirement(required=False, reason="swap needs no backup"), Match(is_swap=True)),
         Rule(

@@ -32,7 +32,7 @@ _MAY_IMPORT: dict[str, set[str]] = {
     "validation_errors": {"disclosure", "formatting", "yaml_loader"},
     "logs": {"errors", "formatting", "secret"},
     "sd_notify": {"clock"},
-    "decode": {"errors", "model", "status_words"},
+    "decode": {"backup_summary", "errors", "model", "status_words"},
     "gigas": {"clock", "decode", "errors", "files", "model", "secret"},
     "config": {"backup_summary", "decode", "disclosure", "errors", "files", "gigas", "formatting", "inventory", "model"}
     | {"policy", "secret", "status_words", "validation_errors", "yaml_loader"},

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -10,10 +12,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from gigas_exporter.backup_summary import BackupStatuses
 from gigas_exporter.cli.poll_once import poll_once
 from gigas_exporter.clock import SystemClock
 from gigas_exporter.config import AccountSettings, Settings
-from gigas_exporter.gigas import ApiSettings
+from gigas_exporter.gigas import ApiSettings, ReadClient
 from gigas_exporter.model import Account
 from gigas_exporter.statuspage import StatusPage
 from gigas_exporter.statuspage.query import Query
@@ -250,11 +253,27 @@ def test_a_disks_status_that_is_not_understood(api: SmallApi, tell: Tell, status
 
 
 @pytest.mark.parametrize(
-    "fields", [{"errors": ["I/O"]}, {"failed": True}, {"error_message": "I/O"}, {"state": "failed"}]
+    ("field", "value"),
+    [
+        *(("errors", ["I/O"]), ("failed", True), ("error_message", "I/O"), ("state", "failed"), ("hasError", 1)),
+        *(("result", "no errors"), ("exit_status", "success"), ("failed_at", ago(hours=1)), ("health", ["failed"])),
+    ],
 )
-def test_an_error_under_another_name(api: SmallApi, tell: Tell, fields: dict[str, Any]) -> None:
-    """It is one, whatever the flag says."""
-    api.lists[DISKS][0].update(fields)
+def test_an_error_under_another_name(api: SmallApi, tell: Tell, field: str, value: Any) -> None:
+    """A field that is documented nowhere may deny the flag, under its own name, and is no error."""
+    name = "has_error" if field == "hasError" else field
+    api.lists[DISKS][0][field] = value
+    told = tell()
+    assert_not_understood(told, f"{name.replace('_', ' ')} is not understood of 1 disk", disks=1)
+    assert f"api.fields with {name}: null" in told.words
+    assert told.finding("disk_error") == set()
+    assert told.metric("gigas_disk_error", disk_id="1") == []
+    assert invalid_fields(told) == {name}
+    assert_well(tell(config=f"api: {{fields: {{{name}: null}}}}"))
+    probe = run_command(api.url, "probe")
+    assert f"disks.{name}: 1 of 4 not understood" in probe.output
+    assert f"api.fields: {{{name}: null}}" in probe.output
+    api.lists[DISKS][0]["error"] = True
     assert tell().finding("disk_error") == {"1"}
 
 
@@ -269,11 +288,7 @@ def test_an_error_under_another_name(api: SmallApi, tell: Tell, fields: dict[str
         {"status": "", "backup_size": "0"},
         {"status": None, "built": True, "locked": True},
         {"error": True},
-        {"failed": "yes"},
-        {"result": "error"},
-        {"status": None, "state": "failed"},
         {"marked_for_delete": True},
-        {"status": None, "built": True, "errors": ["no space left"]},
         {"status": "failed: no space left"},
         *(
             {"status": word}
@@ -341,13 +356,7 @@ def test_a_backup_that_is_usable(missed: SmallApi, tell: Tell, fields: Mapping[s
         {"status": "0"},
         {"status": "False"},
         {"status": "completed", "built": "perhaps"},
-        {"status": "completed", "errors": 3},
-        {"status": "completed", "result": "0 errors"},
-        {"status": "completed", "error_message": "No error"},
-        {"status": "completed", "errors": "n/a"},
-        {"status": "completed", "errors": {"base": []}},
         {"status": "completed", "error": {"code": 0, "message": ""}},
-        {"status": "completed", "deleted_at": "0000-00-00 00:00:00"},
         {"status": "90 percent complete", "locked": True},
         {"status": "casi completado"},
         {"status": "None"},
@@ -368,33 +377,77 @@ def test_a_status_that_is_doubtful(missed: SmallApi, tell: Tell, fields: Mapping
         assert_well(tell(config=f"backup_status: {{good: ['{fields['status']}', completed]}}"))
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        *(("state", word) for word in ("pending", "in_progress", "Building", "deleting", "partial", "45%")),
-        ("phase", "uploading"),
-        *(("completed", value) for value in (False, "no", 0, "perhaps", {"a": 1})),
-        *((field, False) for field in ("finished", "is_ready", "restorable", "success", "isValid")),
-        *((field, True) for field in ("in_progress", "pending", "partial", "isRunning")),
-        *(("progress", value) for value in (40, 0, 0.4, "45", "45 %", {"done": 3})),
-        ("percentComplete", 99.9),
-        *(("expires_at", value) for value in ({"hours": 5}, "2020-01-31", 1_600_000_000_000)),
-        ("validUntil", "2020-01-31 10:00:00"),
-        *((field, {"hours": 1}) for field in ("removed_at", "failed_at", "cancelledAt")),
-        ("lifecycle_state", "deleting"),
-        ("return_code", 255),
-        ("isIncomplete", True),
-    ],
+CONTRADICTING: tuple[tuple[str, Any], ...] = (
+    *(("state", word) for word in ("pending", "in_progress", "Building", "deleting", "partial", "45%")),
+    *(("state", word) for word in ("stopped", "failed")),
+    *(("phase", word) for word in ("uploading", "terminated", "1/2")),
+    *(("completed", value) for value in (False, "no", 0, 40, "perhaps", {"a": 1})),
+    *((field, False) for field in ("finished", "is_ready", "restorable", "success", "isValid")),
+    *((field, True) for field in ("in_progress", "pending", "partial", "isRunning")),
+    ("running", ago(hours=1)),
+    *(("expires_at", value) for value in (ago(hours=5), "2020-01-31", 1_600_000_000_000)),
+    ("validUntil", "2020-01-31 10:00:00"),
+    *(("failed_at", value) for value in (ago(hours=1), "2026-01-31", "perhaps")),
+    *(("removed_at", value) for value in ("2099-01-31 10:00:00", "perhaps")),
+    ("lifecycle_state", "deleting"),
+    ("isIncomplete", True),
+    *(("return_code", 255), ("exit_code", 1), ("exit_status", "success"), ("failure_reason", "x"), ("failed", "yes")),
+    *(("errors", 3), ("errors", ["no space left"]), ("errorMessage", "no space left"), ("error_message", "No error")),
+    *(("result", "error"), ("result", "0 errors"), ("statusMessage", "failed: no space")),
 )
+"""What is documented nowhere, and denies that a backup is usable, or may."""
+PROGRESS = (*(("progress", value) for value in (40, 0, 0.4, "45", "45 %", {"done": 3})), ("percentComplete", 99.9))
+
+
+def invalid_fields(told: Told) -> set[str]:
+    """Return the fields of which a metric tells that they are not understood."""
+    counts = {labels: value for (name, labels), value in told.samples.items() if name.endswith("_poll_invalid_items")}
+    return {dict(labels)["field"] for labels, value in counts.items() if value}
+
+
+@pytest.mark.parametrize(("field", "value"), [*CONTRADICTING, *PROGRESS])
 def test_a_field_that_contradicts_a_good_status(missed: SmallApi, tell: Tell, field: str, value: Any) -> None:
     """The newest backup is not taken as usable without a word, unless it is said that the field says nothing."""
-    value = ago(**value) if isinstance(value, dict) and "hours" in value else value
     newest(missed, status="completed", **{field: value})
     told = tell()
     assert_not_understood(told, "status", disks=1)
     assert told.finding("backup_missed") == {str(MISSED)}
-    if field in {"state", "progress", "expires_at"}:
-        assert_well(tell(config=f"api: {{fields: {{{field}: null}}}}"))
+    assert told.finding("backup_failed") == set()
+    name = re.sub("[A-Z]", lambda capital: f"_{capital[0].lower()}", field).removeprefix("is_")
+    assert invalid_fields(told) == {name}
+    assert_well(tell(config=f"api: {{fields: {{{name}: null}}}}"))
+
+
+@pytest.mark.parametrize(("field", "value"), CONTRADICTING)
+def test_a_field_that_contradicts_good_ones_everywhere(api: SmallApi, tell: Tell, field: str, value: Any) -> None:
+    """No disk counts as never backed up, nor its last backup as failed, for what is documented nowhere."""
+    for item in backups_of(api):
+        item.update({"status": "built", "built": True, field: value})
+    told = tell()
+    assert_not_understood(told, "backup status")
+    assert told.finding("never_backed_up") == told.finding("backup_failed") == set()
+
+
+@pytest.mark.parametrize("fields", [{"state": "failed"}, {"failed": True}, {"result": "ok", "progress": 100}])
+def test_a_field_beside_no_status(missed: SmallApi, tell: Tell, fields: Mapping[str, Any]) -> None:
+    """It stays not understood."""
+    newest(missed, status=None, **fields)
+    told = tell()
+    assert_not_understood(told, "status", disks=1)
+    assert told.finding("backup_failed") == set()
+
+
+def test_a_backup_under_way_beside_good_ones(api: SmallApi, tell: Tell) -> None:
+    """Its progress contradicts nothing, and nothing is to be set."""
+    before = run_command(api.url, "probe").exit_code
+    for item in [each for each in backups_of(api) if not each["id"] % 10]:
+        item.update({"status": "building", "built": False, "progress": 40, "state": "running"})
+    told = tell()
+    assert told.status == 0
+    assert invalid_fields(told) == set()
+    probe = run_command(api.url, "probe")
+    assert probe.exit_code == before
+    assert "null" not in probe.output.split("progress")[-1]
 
 
 def test_the_probe_names_the_field_that_contradicts(missed: SmallApi) -> None:
@@ -403,14 +456,15 @@ def test_the_probe_names_the_field_that_contradicts(missed: SmallApi) -> None:
     probe = run_command(missed.url, "probe")
     assert probe.exit_code == 1
     assert "backups.progress: 1 of 12 not understood (number)" in probe.output
+    assert "backups.status" not in probe.output
     assert "api.fields: {progress: null}" in probe.output
 
 
 @pytest.mark.parametrize(
     "fields",
     [
-        *({"errorMessage": "no space left"}, {"failure_reason": "x"}, {"isExpired": True}, {"exit_code": 1}),
-        *({"last_error": "i/o"}, {"statusMessage": "failed: no space"}, {"cancelled": True}, {"aborted": "yes"}),
+        *({"isExpired": True}, {"cancelled": True}, {"aborted": "yes"}, {"built": True, "deletedAt": ago(hours=1)}),
+        *({"removed_at": ago(hours=1)}, {"cancelledAt": 1_600_000_000}, {"deleted": "2026-01-31"}),
     ],
 )
 def test_a_field_that_says_that_a_backup_is_no_more(missed: SmallApi, tell: Tell, fields: Mapping[str, Any]) -> None:
@@ -425,15 +479,46 @@ def test_a_field_that_says_that_a_backup_is_no_more(missed: SmallApi, tell: Tell
         {"state": "stored", "completed": True, "progress": 100, "expires_at": ago(days=-5), "isExpired": False},
         {"state": None, "completed": None, "progress": None, "expires_at": None, "in_progress": False},
         {"state": "-", "completed": ago(hours=1), "progress": "100 %", "expires_at": "never", "pending": 0},
-        {"exit_code": 0, "is_deleted": 0, "has_failed": "no", "cancelled_at": None, "last_error": ""},
+        {"exit_code": 0, "is_deleted": 0, "has_failed": "no", "cancelled_at": None, "errors": "n/a"},
+        {"last_error": "attempt 1: timeout", "errors": {"base": []}, "failed_at": "", "deleted": {"at": None}},
+        {"deleted_at": "0000-00-00 00:00:00", "failed_at": "0000-00-00", "completed": "0000-00-00T00:00:00Z"},
+        {"progress": {"percent": 100}, "pending": [], "running": {}, "completed": 100, "phase": "2/2"},
+        {"progress": [], "finished": "2026-01-31", "available": "2026-01-31", "complete": "100%", "phase": "3 of 3"},
+        *({"built": True, "progress": value} for value in (0, 1, 99.6, "40 %", {"percent": 40})),
         {"result": "ok", "success": 1, "progress": 1.0, "valid_until": "2099-01-31", "deletedAt": None},
     ],
 )
 def test_fields_that_agree_with_a_good_status(api: SmallApi, tell: Tell, fields: Mapping[str, Any]) -> None:
     """A healthy account stays well, whatever it says besides."""
-    for item in backups_of(api):
+    for item in [*backups_of(api), *api.lists[DISKS]]:
         item.update(fields)
-    assert_well(tell())
+    told = tell()
+    assert_well(told)
+    assert invalid_fields(told) == set()
+
+
+class Ahead(SystemClock):
+    """The machine's clocks, with a wall clock that can be put ahead."""
+
+    seconds = 0.0
+
+    def wall(self) -> float:
+        return super().wall() + self.seconds
+
+
+@pytest.mark.parametrize(("hours", "is_usable"), [(1, True), (3, False)])
+def test_a_backup_expires_while_nothing_else_changes(api: SmallApi, hours: int, *, is_usable: bool) -> None:
+    """A page is understood anew once an expiry in it has come, although its bytes are the same."""
+    for item in api.lists[BACKUPS]:
+        item["expires_at"] = ago(hours=-2)
+    clock = Ahead()
+    client = ReadClient(ApiSettings(api.url, max_requests_per_second=0.0), api_key("k"), clock=clock)
+    with closing(client):
+        statuses, outcomes = BackupStatuses(), []
+        for clock.seconds in (0.0, hours * 3600.0):
+            pages = client.sweep_backups("4242", lambda backups: [statuses.outcome(each) for each in backups]).items
+            outcomes.append({outcome for page in pages for outcome in page})
+    assert outcomes == [{"usable"}, {"usable" if is_usable else "unclear"}]
 
 
 @pytest.mark.parametrize("date", ["2026-03-31T10:00:00+02:00[Europe/Madrid]", None])

@@ -81,7 +81,7 @@ def load_settings(
         accounts=accounts,
         discovery=discovery,
         discovery_filter=file.discover or DiscoveryFilter(),
-        api=file.api.to_client_settings(file.disk_status.error),
+        api=file.api.to_client_settings(file.disk_status.error, file.backup_status.to_statuses()),
         poll=file.poll,
         status_words=file.backup_status.to_statuses(),
         policy=file.policy(),

@@ -107,9 +107,11 @@ class ApiSection(Section):
         " theirs where ours is absent. `{error: null}` says that the API has no such field, and that this is accepted.",
     )
 
-    def to_client_settings(self, disk_error_words: Collection[str]) -> ApiSettings:
+    def to_client_settings(self, disk_error_words: Collection[str], backup_statuses: BackupStatuses) -> ApiSettings:
         """Return the client's own settings."""
-        decoding = _from_section(DecodeSettings, self, disk_error_words=frozenset(disk_error_words))
+        decoding = _from_section(
+            DecodeSettings, self, disk_error_words=frozenset(disk_error_words), backup_statuses=backup_statuses
+        )
         return _from_section(ApiSettings, self, timeout_seconds=self.timeout, decoding=decoding)
 
 

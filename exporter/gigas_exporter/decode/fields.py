@@ -60,11 +60,15 @@ class InvalidFields(Counter[str]):
 
     Args:
         logged_fields: The fields that were logged already; shared by all lists of a kind, so that each is logged once.
+
+    Attributes:
+        valid_until: The last moment, as the decoders' ``latest``, until which the same values are understood the same.
     """
 
     def __init__(self, logged_fields: set[str] | None = None) -> None:
         super().__init__()
         self.logged_fields: set[str] = set() if logged_fields is None else logged_fields
+        self.valid_until = float("inf")
 
 
 def report_problems(problems: Iterable[Problem], invalid: Counter[str]) -> None:

@@ -11,10 +11,12 @@ from datetime import UTC, tzinfo
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, TypeVar
 
+from gigas_exporter.backup_summary import BackupStatuses
 from gigas_exporter.decode.fields import (
     AHEAD,
     MAX_TEXT_LENGTH,
     NOT_UNDERSTOOD,
+    InvalidFields,
     Problem,
     decode_flag,
     decode_host,
@@ -28,7 +30,16 @@ from gigas_exporter.decode.fields import (
     text_of,
 )
 from gigas_exporter.decode.owner import decode_owner
-from gigas_exporter.decode.state_fields import STATE_FIELDS, decode_errors, decode_state
+from gigas_exporter.decode.state_fields import (
+    STATE_FIELDS,
+    StateField,
+    backup_contradictions,
+    decode_error,
+    disk_contradictions,
+    is_gone,
+    soonest_expiry,
+    state_fields,
+)
 from gigas_exporter.model import NONE_UNKNOWN, Account, Backup, Disk, VirtualMachine
 from gigas_exporter.status_words import DISK_ERROR_WORDS, parse_words, tells_error, type_in_text
 
@@ -59,6 +70,7 @@ FIELDS = parse_words(
 _WITHOUT_KEY = ("error", "autobackup", "is_swap", "mount_point", "virtual_machine_id")
 _WITHOUT_VALUE = frozenset({"autobackup", "is_swap"})
 _NO_MACHINE = "0"
+_BACKUP_STATUSES = BackupStatuses()
 
 _T_co = TypeVar("_T_co", covariant=True)
 _Item = TypeVar("_Item", Account, Backup, Disk, VirtualMachine)
@@ -83,6 +95,7 @@ class DecodeSettings:
         fields: Our field → the name under which the API has it where ours is absent; ``None`` says that it has no such
             field and that this is accepted.
         disk_error_words: Folded words in a disk's status that mean an error.
+        backup_statuses: The words in a backup's status, and in a field beside it.
     """
 
     time_zone: tzinfo = UTC
@@ -90,6 +103,7 @@ class DecodeSettings:
     backup_size_unit: SizeUnit = "KiB"
     fields: Mapping[str, str | None] = field(default_factory=dict, hash=False)
     disk_error_words: frozenset[str] = DISK_ERROR_WORDS
+    backup_statuses: BackupStatuses = _BACKUP_STATUSES
 
 
 class Decoder:
@@ -104,7 +118,7 @@ class Decoder:
         self._aliases = tuple((ours, theirs) for ours, theirs in self._settings.fields.items() if theirs is not None)
         self._required = tuple(name for name in _WITHOUT_KEY if self._settings.fields.get(name, name) is not None)
         accepted = {name for name, theirs in self._settings.fields.items() if theirs is None}
-        self._ignored = frozenset((accepted & STATE_FIELDS.keys()) - {"error"})  # which is read where it is there
+        self._ignored = frozenset(accepted & STATE_FIELDS.keys())
         self._needs_status = self._settings.fields.get("status", "status") is not None
         self._sets: dict[frozenset[str], frozenset[str]] = {NONE_UNKNOWN: NONE_UNKNOWN}
 
@@ -117,9 +131,7 @@ class Decoder:
         get, settings = item.get, self._settings
         status = get("status")
         machine_id = decode_reference(get("virtual_machine_id"), "virtual_machine_id", problems)
-        error = decode_errors(item, problems, self._ignored)
-        if error is False and "error" not in item:
-            error = None
+        error = decode_error(item["error"], problems) if "error" in item else None
         is_swap = decode_flag(get("is_swap"), "is_swap", problems)
         autobackup = decode_flag(get("autobackup"), "autobackup", problems)
         mount_point = decode_text(get("mount_point"), "mount_point", problems)
@@ -131,6 +143,9 @@ class Decoder:
         created_at = decode_timestamp(get("created_at"), "created_at", problems, latest, settings.time_zone)
         updated_at = decode_timestamp(get("updated_at"), "updated_at", problems, latest, settings.time_zone)
         status_is_error = self._is_error(status, problems)
+        if not error and not status_is_error and (contradicting := self._contradicting(item)):
+            error = None
+            problems += contradicting
         missing = unknown = NONE_UNKNOWN
         if problems or None in (error, is_swap, autobackup, mount_point, machine_id):
             missing, unknown = self._not_known(item, problems)
@@ -165,10 +180,11 @@ class Decoder:
         status = get("status")
         is_text = status is None or isinstance(status, str)
         owner = decode_owner(item, problems)
-        state = decode_state(item, problems, latest, settings.time_zone, self._ignored)
-        built = False if state.is_gone else decode_flag(get("built"), "built", problems)
+        fields = state_fields(item, self._ignored)
+        built = False if is_gone(fields, latest, settings.time_zone) else decode_flag(get("built"), "built", problems)
+        has_error = decode_error(get("error"), problems) is True
         text = decode_text(status, "status", problems) if is_text else text_of(status)
-        return Backup(
+        backup = Backup(
             identity,
             owner.disk_id,
             decode_timestamp(get("date_created"), "date_created", problems, latest, settings.time_zone),
@@ -182,11 +198,11 @@ class Decoder:
             built,
             _status_type(status),
             self._unknown(problems, invalid, without_status=text is None and not built),
-            state.has_error is True,
+            has_error,
             owner.virtual_machine_id,
-            state.words,
             owner.disk_ids,
         )
+        return self._contradicted(backup, fields, invalid, latest) if fields else backup
 
     def virtual_machine(self, raw: object, invalid: Counter[str], latest: float = math.inf) -> VirtualMachine | None:
         """Decode a virtual machine (Gigas docs, page Virtual Machines)."""
@@ -250,6 +266,22 @@ class Decoder:
         }
         return self._set(missing), self._set(missing | read)
 
+    def _contradicting(self, item: dict[str, Any]) -> list[Problem]:
+        """Return the undocumented fields that contradict that a disk has no error."""
+        return list(disk_contradictions(state_fields(item, self._ignored)))
+
+    def _contradicted(self, backup: Backup, fields: list[StateField], invalid: Counter[str], latest: float) -> Backup:
+        """Return a backup that is not understood where it would be usable and an undocumented field contradicts."""
+        statuses, time_zone = self._settings.backup_statuses, self._settings.time_zone
+        if statuses.outcome(backup) != "usable":
+            return backup
+        problems = list(backup_contradictions(fields, statuses, latest, time_zone, is_built=backup.built is True))
+        if problems:
+            return replace(backup, unknown=self._set(backup.unknown | self._reported(problems, invalid) | {"error"}))
+        if isinstance(invalid, InvalidFields):
+            invalid.valid_until = min(invalid.valid_until, soonest_expiry(fields, time_zone))
+        return backup
+
     def _reported(self, problems: list[Problem], invalid: Counter[str]) -> frozenset[str]:
         """Report an item's invalid fields; return them."""
         report_problems(problems, invalid)
@@ -258,8 +290,6 @@ class Decoder:
     def _unknown(self, problems: list[Problem], invalid: Counter[str], *, without_status: bool) -> frozenset[str]:
         """Return which fields of a backup are not known; a missing status is, unless the settings say otherwise."""
         unknown = self._reported(problems, invalid) if problems else NONE_UNKNOWN
-        if not unknown.isdisjoint(STATE_FIELDS):
-            unknown = self._set(unknown | {"error"})
         return self._set(unknown | {"status"}) if without_status and self._needs_status else unknown
 
     def _set(self, names: Iterable[str]) -> frozenset[str]:

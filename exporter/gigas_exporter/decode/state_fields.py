@@ -1,51 +1,66 @@
-"""The fields that say how an item is, besides the documented ones: an error, an end, a deletion, a progress.
+"""Undocumented fields that may deny that a backup or disk is well: an error, an end, a deletion, a progress.
 
-The documentation has none of them, so that each is a guess: what they say can make an item worse and never better.
+Each is a guess. A backup that it says is deleted is not usable; all else makes what would be well not understood.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date, tzinfo
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from gigas_exporter.backup_summary import BackupStatuses
 from gigas_exporter.decode.fields import NOT_UNDERSTOOD, Problem, decode_flag, text_of
 from gigas_exporter.decode.timestamps import NUMBER, parse_timestamp
 from gigas_exporter.status_words import DISK_ERROR_WORDS, parse_words, tells_error
 
-__all__ = ["STATE_FIELDS", "BackupState", "decode_errors", "decode_state"]
+__all__ = [
+    "STATE_FIELDS",
+    "StateField",
+    "backup_contradictions",
+    "decode_error",
+    "disk_contradictions",
+    "is_gone",
+    "soonest_expiry",
+    "state_fields",
+]
 
 _Kind = Literal["error", "word", "gone", "done", "running", "progress", "expiry"]
 
 STATE_FIELDS: Mapping[str, _Kind] = {
-    # Whatever is neither empty nor false says that the item failed.
+    # All but what is false says that the item failed.
     **dict.fromkeys(
-        parse_words("error, error_code, error_message, error_msg, error_reason, errors, last_error"), "error"
+        parse_words("error_code, error_message, error_msg, error_reason, errors, has_error, is_error"), "error"
     ),
-    **dict.fromkeys(parse_words("corrupt, corrupted, failed, failure, failure_message, failure_reason"), "error"),
+    **dict.fromkeys(
+        parse_words("corrupt, corrupted, failed, failed_at, failure, failure_message, failure_reason"), "error"
+    ),
     **dict.fromkeys(parse_words("exit_code, exit_status, return_code"), "error"),
     # A word, which is compared as a status is.
     **dict.fromkeys(parse_words("backup_state, backup_status, health, lifecycle, lifecycle_state, outcome"), "word"),
     **dict.fromkeys(parse_words("phase, result, stage, state, status_message, status_text, task_state"), "word"),
-    # True says that the backup is no more, or soon will be. marked_for_delete is OnApp's, from which our fields come.
+    # True, or a date, says that the backup is no more or soon will be. OnApp has marked_for_delete.
     **dict.fromkeys(
         parse_words("aborted, aborted_at, canceled, canceled_at, cancelled, cancelled_at, deleted"), "gone"
     ),
-    **dict.fromkeys(parse_words("deleted_at, expired, failed_at, marked_for_delete, removed, removed_at"), "gone"),
+    **dict.fromkeys(parse_words("deleted_at, expired, marked_for_delete, removed, removed_at"), "gone"),
     **dict.fromkeys(parse_words("trashed, trashed_at"), "gone"),
-    # False says that the backup is not usable, or not yet.
+    # All but true, a date or 100 per cent says that the backup is not usable, or not yet.
     **dict.fromkeys(parse_words("available, complete, completed, finished, ready, restorable, succeeded"), "done"),
     **dict.fromkeys(parse_words("success, successful, usable, valid"), "done"),
-    # True says the same.
+    # All but false says the same.
     **dict.fromkeys(parse_words("in_progress, incomplete, partial, pending, running"), "running"),
-    # Less than 100 per cent says the same.
+    # Less than 100 per cent says the same, unless the backup is built.
     **dict.fromkeys(parse_words("percent, percent_complete, percentage, progress, progress_percent"), "progress"),
     # A date in the past says the same.
     **dict.fromkeys(parse_words("expire_at, expired_at, expires, expires_at, expiration, expiration_date"), "expiry"),
     **dict.fromkeys(parse_words("expiry, expiry_date, valid_until"), "expiry"),
 }
 """What each field says. ``api.fields`` finds one under another name, or has null for one that says nothing."""
+
+StateField = tuple[str, object]
+"""A name of :data:`STATE_FIELDS`, and the value."""
 
 
 def _camel(name: str) -> str:
@@ -59,126 +74,67 @@ _BY_SPELLING = {
     for prefix in ("", "is_", "has_")
     for spelling in (prefix + name, _camel(prefix + name))
 }
-_SPELLINGS = frozenset(_BY_SPELLING)
 _NO_ERROR = frozenset({"", "none"})
 # It seems to deny that there is an error.
 _MAY_BE_NO_ERROR = re.compile(
     r"(no|without|0|zero)[ _-]+(errors?|failures?|problems?)|n/?a|nil|null|never|ok(ay)?|success(ful)?|-+|0x0+"
 )
-_NO_WORD = re.compile(r"[-\s]*|none|null|nil|n/?a", re.IGNORECASE)
+_NOTHING = re.compile(r"[-\s]*|none|null|nil|n/?a|0000-00-00.*", re.IGNORECASE)
 _PERCENT = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*%?\s*", re.ASCII)
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _WHOLE_PERCENT = 100
 _DAY_SECONDS = 86400.0
 # What is given as the latest moment lies some minutes ahead; nothing is called expired before it surely is.
 _EXPIRED_SECONDS = 600.0
 
 
-class BackupState(NamedTuple):
-    """What the fields say of a backup.
-
-    Attributes:
-        has_error: Whether there was an error; ``None`` where that is not understood.
-        is_gone: Whether it is deleted, or soon will be.
-        words: Statuses besides its own.
-    """
-
-    has_error: bool | None
-    is_gone: bool
-    words: tuple[str, ...]
+def state_fields(item: Mapping[str, object], ignored: Collection[str]) -> list[StateField]:
+    """Return the fields of an item that say something, without those that are ignored."""
+    found = ((_BY_SPELLING[spelling], item[spelling]) for spelling in _BY_SPELLING.keys() & item.keys())
+    return [(name, value) for name, value in found if name not in ignored and not _says_nothing(name, value)]
 
 
-def decode_errors(item: Mapping[str, object], problems: list[Problem], ignored: Collection[str] = ()) -> bool | None:
-    """Return whether a field that tells of errors says that there is one; ``None`` where it is not understood.
-
-    Such as ``error``, or a ``state`` with a word of error. Whatever its name, it is a problem of ``error``.
-    """
-    return False if _SPELLINGS.isdisjoint(item) else _errors(_state_fields(item, ignored), problems)
+def is_gone(fields: Iterable[StateField], latest: float, time_zone: tzinfo) -> bool:
+    """Return whether a field says that a backup is deleted, or soon will be."""
+    return any(STATE_FIELDS[name] == "gone" and _flag(value, latest, time_zone) for name, value in fields)
 
 
-def decode_state(
-    item: Mapping[str, object],
-    problems: list[Problem],
-    latest: float,
-    time_zone: tzinfo,
-    ignored: Collection[str] = (),
-) -> BackupState:
-    """Return what the fields say of a backup; one that says that it is not usable, or that may, is a problem.
-
-    Args:
-        item: The backup.
-        problems: Where what contradicts is added, under the field's name.
-        latest: UNIX seconds some minutes ahead of now.
-        time_zone: The zone of dates that name none.
-        ignored: The fields that say nothing.
-    """
-    if _SPELLINGS.isdisjoint(item):
-        return _NOTHING_SAID
-    found = list(_state_fields(item, ignored))
-    is_gone, words = False, []
-    for name, value in found:
-        kind = STATE_FIELDS[name]
-        if kind == "gone" and not _is_empty(value):
-            is_gone = decode_flag(value, "error", problems) is True or is_gone
-        elif (kind == "word" or (kind == "progress" and not _PERCENT.fullmatch(str(value)))) and isinstance(value, str):
-            words += [] if _NO_WORD.fullmatch(value) else [value]
-        elif _contradicts(kind, value, latest, time_zone):
-            problems.append((name, value, "contradicts that the backup is usable"))
-    return BackupState(_errors(found, problems), is_gone, tuple(words))
-
-
-_NOTHING_SAID = BackupState(has_error=False, is_gone=False, words=())
-
-
-def _state_fields(item: Mapping[str, object], ignored: Collection[str]) -> Iterator[tuple[str, object]]:
-    for spelling in _SPELLINGS.intersection(item):
-        name = _BY_SPELLING[spelling]
-        if name not in ignored:
-            yield name, item[spelling]
-
-
-def _contradicts(kind: _Kind, value: object, latest: float, time_zone: tzinfo) -> bool:
-    """Return whether a value says that a backup is not usable, or may say so."""
-    if value is None or value == "":
-        return False
-    if kind in {"done", "running"}:
-        problems: list[Problem] = []
-        flag = decode_flag(value, kind, problems)
-        is_date = bool(problems) and parse_timestamp(value, time_zone) is not None
-        return not is_date and (bool(problems) or flag is (kind == "running"))
-    if kind == "progress":
-        match = _PERCENT.fullmatch(str(value))
-        is_share = isinstance(value, float) and value == 1
-        return not is_share and (match is None or float(match[1]) < _WHOLE_PERCENT)
-    if kind == "expiry":
-        expiry = parse_timestamp(value, time_zone)
-        return (_end_of_day(value) if expiry is None else expiry) < latest - _EXPIRED_SECONDS < float("inf")
-    return False
-
-
-def _end_of_day(value: object) -> float:
-    """Return the end of a day in UNIX seconds, infinity for anything else."""
-    try:
-        day = date.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        day = None
-    return float("inf") if day is None else (day - date(1970, 1, 1)).days * _DAY_SECONDS + 2 * _DAY_SECONDS
-
-
-def _errors(
-    fields: Collection[tuple[str, object]] | Iterator[tuple[str, object]], problems: list[Problem]
-) -> bool | None:
-    said: list[bool | None] = []
+def backup_contradictions(
+    fields: Iterable[StateField], statuses: BackupStatuses, latest: float, time_zone: tzinfo, *, is_built: bool
+) -> Iterator[Problem]:
+    """Yield the fields that say that a backup is not usable, or may say so."""
     for name, value in fields:
-        if STATE_FIELDS[name] == "error":
-            said.append(_decode_error(value, problems))
-        elif STATE_FIELDS[name] == "word":
-            said.append(tells_error(DISK_ERROR_WORDS, text_of(value)))
-            if said[-1] is None:
-                problems.append(("error", value, NOT_UNDERSTOOD))
-    return True if True in said else None if None in said else False
+        kind = STATE_FIELDS[name]
+        if kind == "word":
+            is_denied = _is_bad_word(value, statuses)
+        elif kind == "progress":
+            is_denied = _is_under_way(value, statuses, is_built=is_built)
+        elif kind == "expiry":
+            is_denied = _expiry(value, time_zone) < latest < float("inf")
+        elif kind == "done":
+            is_denied = _flag(value, latest, time_zone) is not True and not _is_whole(value)
+        else:
+            is_denied = _flag(value, latest, time_zone) is not False
+        if is_denied:
+            yield name, value, "contradicts that the backup is usable"
 
 
-def _decode_error(value: object, problems: list[Problem]) -> bool | None:
+def disk_contradictions(fields: Iterable[StateField]) -> Iterator[Problem]:
+    """Yield the fields that say that a disk has an error, or may say so."""
+    for name, value in fields:
+        kind = STATE_FIELDS[name]
+        if (kind == "error" and decode_flag(value, name, []) is not False) or (kind == "word" and _is_bad_word(value)):
+            yield name, value, "contradicts that the disk has no error"
+
+
+def soonest_expiry(fields: Iterable[StateField], time_zone: tzinfo) -> float:
+    """Return the latest moment at which a backup is not expired yet; infinity without any."""
+    return min(
+        (_expiry(value, time_zone) for name, value in fields if STATE_FIELDS[name] == "expiry"), default=float("inf")
+    )
+
+
+def decode_error(value: object, problems: list[Problem]) -> bool | None:
     """Return whether an ``error`` that is present says that there is one: a flag, or else any content."""
     if value is None or value is True or value is False or value in ([], {}):
         return bool(value)
@@ -186,8 +142,7 @@ def _decode_error(value: object, problems: list[Problem]) -> bool | None:
         text = value.strip().casefold()
         if text in _NO_ERROR:
             return False
-        said: list[Problem] = []
-        flag = decode_flag(value, "error", said)
+        flag = decode_flag(value, "error", [])
         if flag is None and (NUMBER.fullmatch(text) or _MAY_BE_NO_ERROR.fullmatch(text)):
             problems.append(("error", value, NOT_UNDERSTOOD))
             return None
@@ -196,6 +151,61 @@ def _decode_error(value: object, problems: list[Problem]) -> bool | None:
         problems.append(("error", value, NOT_UNDERSTOOD))
         return None
     return decode_flag(value, "error", problems) if isinstance(value, int | float) else True
+
+
+def _says_nothing(name: str, value: object) -> bool:
+    if isinstance(value, str):
+        return _NOTHING.fullmatch(value.strip()) is not None
+    is_share = STATE_FIELDS[name] in {"done", "progress"}  # to which 0 says something
+    return value is None or value in ([], {}) or (not is_share and isinstance(value, dict | list) and _is_empty(value))
+
+
+def _flag(value: object, latest: float, time_zone: tzinfo) -> bool | None:
+    """Return a flag; a date that has come is true, and what is neither is ``None``."""
+    flag = decode_flag(value, "", [])
+    if flag is not None:
+        return flag
+    day = _day(value)
+    moment = parse_timestamp(value, time_zone) if day is None else day - _DAY_SECONDS  # it begins earlier elsewhere
+    return True if moment is not None and moment <= latest else None
+
+
+def _is_bad_word(value: object, statuses: BackupStatuses | None = None) -> bool:
+    if not isinstance(value, str):
+        return isinstance(value, dict | list) and tells_error(DISK_ERROR_WORDS, text_of(value)) is not False
+    match = None if statuses is None or NUMBER.fullmatch(value) else statuses.match(value)
+    return match != "good" and (match is not None or tells_error(DISK_ERROR_WORDS, value) is not False)
+
+
+def _is_under_way(value: object, statuses: BackupStatuses, *, is_built: bool) -> bool:
+    if isinstance(value, dict) and len(value) == 1:
+        (value,) = value.values()
+    if _PERCENT.fullmatch(str(value)):
+        is_share = isinstance(value, float) and value == 1
+        return not (is_built or is_share or _is_whole(value))
+    return _is_bad_word(value, statuses) if isinstance(value, str) else value is not True
+
+
+def _is_whole(value: object) -> bool:
+    match = _PERCENT.fullmatch(str(value))
+    return match is not None and float(match[1]) >= _WHOLE_PERCENT
+
+
+def _expiry(value: object, time_zone: tzinfo) -> float:
+    """Return the latest moment at which something is not expired yet, infinity where that is not understood."""
+    day = _day(value)
+    moment = parse_timestamp(value, time_zone) if day is None else day + 2 * _DAY_SECONDS  # it ends later elsewhere
+    return float("inf") if moment is None else moment + _EXPIRED_SECONDS
+
+
+def _day(value: object) -> float | None:
+    """Return the beginning of a day in UTC, ``None`` for anything else."""
+    if not isinstance(value, str) or not _DAY.fullmatch(value.strip()):
+        return None
+    try:
+        return (date.fromisoformat(value.strip()) - date(1970, 1, 1)).days * _DAY_SECONDS
+    except ValueError:
+        return None
 
 
 def _is_empty(value: object) -> bool:

@@ -103,7 +103,7 @@ class PageReader(Generic[_Item, _V]):
         check_status(answer, self._operation)
         digest = blake2b(answer.body, digest_size=_DIGEST_BYTES).digest()
         known = self._known.get(digest)
-        if known is not None:
+        if known is not None and self._latest <= known.valid_until:
             return replace(known, paging=paging)
         self._raise_if_stopped()
         raw_items = decode_array(answer.body, self._operation)
@@ -119,7 +119,7 @@ class PageReader(Generic[_Item, _V]):
         if len(items) + invalid["id"] < count:
             self._raise_if_contradictory(raw_items, items)
         ids = array("q", map(hash, items))
-        return Page(digest, count, ids, self._make(items), dict(invalid), paging)
+        return Page(digest, count, ids, self._make(items), dict(invalid), paging, valid_until=invalid.valid_until)
 
     def _raise_if_contradictory(self, raw_items: Iterable[object], items: Mapping[str, _Item]) -> None:
         """Raise an error where two items of one page have the same id and are not the same.

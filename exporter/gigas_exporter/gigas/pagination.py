@@ -65,6 +65,7 @@ class Page(Generic[_V]):
         invalid: By field, how many values were not understood.
         paging: What the server says of the whole list.
         has_content: Whether there was a body; an empty list may come without.
+        valid_until: The last moment until which its value may be used again.
     """
 
     digest: bytes
@@ -74,6 +75,7 @@ class Page(Generic[_V]):
     invalid: Mapping[str, int]
     paging: PagingHeaders = NO_PAGING
     has_content: bool = True
+    valid_until: float = float("inf")
 
     @property
     def total(self) -> int | None:

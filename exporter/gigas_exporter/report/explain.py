@@ -10,7 +10,7 @@ from gigas_exporter.formatting import format_count
 from gigas_exporter.inventory import AccountInventory, Resource
 from gigas_exporter.report.disks import DiskReport
 from gigas_exporter.report.findings import Finding
-from gigas_exporter.report.judgement import BACKUP_STATUS, DISK_STATUS
+from gigas_exporter.report.judgement import BACKUP_STATUS, DISK_FIELDS, DISK_STATUS
 
 __all__ = [
     "account_errors",
@@ -25,7 +25,7 @@ _PROBE: Final = "gigas-exporter probe shows what the API sends"
 _ADVICE: Final[Mapping[str, str]] = {
     "virtual_machine_label": "backup_policy matches on it, and the virtual machine is not among those that were read",
     BACKUP_STATUS: f"{_PROBE}; backup_status says what its words mean, api.fields where it is, or with null that there"
-    " is none",
+    " is none, or that a field beside it says nothing",
     DISK_STATUS: f"{_PROBE}; disk_status.error says which words mean an error, api.fields with status: null that none"
     " does",
 }
@@ -123,6 +123,8 @@ def explain_not_understood(reports: Iterable[DiskReport]) -> list[str]:
 
 def _advice(field: str, *, is_missing: bool) -> str:
     """Return what to do about a field of disks: no setting reads values that are there and are not understood."""
+    if field not in DISK_FIELDS and field != "date_created":
+        return f"{_PROBE}; api.fields with {field}: null says that it says nothing"
     if not is_missing:
         return f"{_PROBE}; no setting reads it, so report it with that"
     advice = f"{_PROBE}, api.fields says where {field} is"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 from gigas_exporter.backup_summary import BackupSummary
@@ -15,6 +15,7 @@ from gigas_exporter.report.findings import AGAINST_LIMIT, RANK, Finding
 
 __all__ = [
     "BACKUP_STATUS",
+    "DISK_FIELDS",
     "DISK_STATUS",
     "MAX_AHEAD_SECONDS",
     "NOT_REQUIRED",
@@ -29,6 +30,8 @@ BACKUP_STATUS: Final = "backup status"
 """The name under which the status of a backup is among what is not understood."""
 DISK_STATUS: Final = "disk status"
 """The same of the status of the disk, which may say error although the flag does not."""
+DISK_FIELDS: Final = frozenset(each.name for each in fields(Disk)) | {"disk_size"}
+"""The documented fields of a disk; another one that is not understood may say that the disk has an error."""
 
 MAX_AHEAD_SECONDS = 300.0
 """A date that lies further ahead than two clocks may differ says nothing."""
@@ -101,8 +104,8 @@ class _Judge:
         unknown = requirement.undecided + self._by_policy(disk, requirement, summary, found)
         if "status" in disk.unknown and not disk.has_error:
             unknown = (DISK_STATUS, *unknown)
-        if "error" in disk.unknown:
-            unknown = ("error", *unknown)
+        if disk.unknown:
+            unknown = (*sorted(disk.unknown & {"error"} | disk.unknown - DISK_FIELDS), *unknown)
         if unknown:
             found.append(Finding.NOT_UNDERSTOOD)
             self.undecided[disk.id] = unknown

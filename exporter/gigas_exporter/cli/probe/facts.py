@@ -193,8 +193,8 @@ def _setting_for(each: Field) -> str:
         return f"api.{each.name}_unit"
     if each.name == "status":
         return "disk_status.error where it means an error; api.fields: {status: null} where it never does"
-    if each.name in STATE_FIELDS and each.name != "error":
-        return f"api.fields: {{{each.name}: null}} where it says nothing of a backup"
+    if each.name in STATE_FIELDS:
+        return f"api.fields: {{{each.name}: null}} where it says nothing"
     if each.kind == "date":
         return "no setting: report it with this output (api.time_zone is for dates without a zone)"
     return "no setting: report it with this output"
@@ -227,7 +227,11 @@ def _shown_status(item: Backup | Disk) -> str:
 
 def _status_problems(reading: ListReading, words: BackupStatuses) -> Iterable[tuple[str | None, str, str]]:
     backups = [item for item in reading.decoded_items if isinstance(item, Backup)]
-    unclear = Counter(_shown_status(each) for each in backups if words.outcome(each) == "unclear")
+    unclear = Counter(
+        _shown_status(each)
+        for each in backups
+        if words.outcome(each) == "unclear" and each.unknown.isdisjoint(STATE_FIELDS)
+    )
     if unclear:
         forms = ", ".join(form for form, _ in unclear.most_common(3))
         yield "status", f"{unclear.total()} of {len(backups)} not understood ({forms})", "backup_status"

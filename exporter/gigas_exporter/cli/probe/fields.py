@@ -147,7 +147,7 @@ def survey_fields(list_name: str, items: Iterable[object], decode: Decode[Any]) 
         decode(item, invalid)
         for name, count in invalid.items():
             if name in STATE_FIELDS:
-                fields.setdefault(name, Field(name, "unknown", used=True))
+                fields.setdefault(name, Field(name, "unknown", used=True)).used = True
             if name in fields:
                 fields[name].not_understood += count
         if not isinstance(item, dict):
