@@ -17,12 +17,12 @@ from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
 from support.polling import Observed, Watching, api_key, await_true
 from support.raw_api import RawApi
-from support.small_api import healthy, small_api
+from support.small_api import SmallApi, healthy, small_api
 
 Watch = Callable[..., Watching]
 
 
-def discovering(api: RawApi, **only: Any) -> Settings:
+def discovering(api: RawApi | SmallApi, **only: Any) -> Settings:
     """Settings that watch the accounts that the API lists."""
     return Settings(
         discovery=api_key("a-key"),
@@ -200,19 +200,51 @@ def skipped(accounts: list[dict[str, Any]], body: Any) -> int:
 
 
 @pytest.mark.parametrize(
-    ("body", "expected"),
+    "body",
     [
-        ({"errors": ["no such account"]}, 1),
-        ([], 1),
-        (b"", 1),
-        (b"<html>404 Not Found</html>", 0),
-        (b"default backend - 404", 0),
-        (b"404 page not found", 0),
+        *({"errors": ["no such account"]}, [], b""),
+        *(b"<html>404 Not Found</html>", b"default backend - 404", b"404 page not found"),
     ],
 )
-def test_the_404_of_a_gateway_skips_no_account(body: Any, expected: int) -> None:
-    """Only an empty body and JSON may be the API's own answer; what else says 404 knows nothing of accounts."""
-    assert skipped([{"id": 1}, {"id": 2}], body) == expected
+def test_an_account_that_is_not_found_while_another_is_is_skipped(body: Any) -> None:
+    """Whatever the body is: the API is there, and has no disks of it."""
+    assert skipped([{"id": 1}, {"id": 2}], body) == 1
+    assert skipped([{"id": 2}, {"id": 1}], body) == 1
+
+
+@pytest.mark.parametrize("other", [(404, b"404 page not found", {}), (503, b"", {})])
+def test_the_404_of_a_gateway_skips_no_account(watch: Watch, other: Any) -> None:
+    """Where no account has disks, something before the API may have answered; the error says what to do."""
+    with small_api({"/accounts": [{"id": 1}, {"id": 2}], **healthy("1"), **healthy("2")}) as api:
+        api.answers["/account/1/disks"] = lambda _: other
+        api.answers["/account/2/disks"] = lambda _: (404, b"<html>404 Not Found</html>", {})
+        settings = Settings(discovery=api_key("k"), api=ApiSettings(api.url, max_requests_per_second=0.0))
+        service = Service(settings, Store(), Observed(), clock=SystemClock())
+        failures = service.poll_once(lambda *_: None)
+        service.stop()
+        assert service.skipped == 0
+        assert "discover: {product_id: […], status: […]}" in str(failures["2"]["disks"])
+        watching = watch(discovering(api))
+        await_true(lambda: watching.observed.polls["2", "disks", "other"] >= 3)
+        assert watching.accounts() == {"1", "2"}
+        del api.answers["/account/1/disks"]
+        await_true(lambda: watching.accounts() == {"1"})
+        assert watching.observed.counts == (1, 0, 1)
+
+
+def test_a_gateway_that_answers_404_for_a_while_skips_no_new_account(watch: Watch) -> None:
+    """That others were found before does not show that the API is there now."""
+    with small_api({"/accounts": [{"id": 1}], **healthy("1"), **healthy("2")}) as api:
+        watching = watch(discovering(api))
+        await_true(lambda: watching.observed.polls["1", "disks", None])
+        for account in "12":
+            api.answers[f"/account/{account}/disks"] = lambda _: (404, b"404 page not found", {})
+        await_true(lambda: watching.observed.polls["1", "disks", "other"])
+        api.lists["/accounts"] = [{"id": 1}, {"id": 2}]
+        await_true(lambda: watching.observed.polls["2", "disks", "other"] >= 3)
+        assert watching.accounts() == {"1", "2"}
+        api.answers.clear()
+        await_true(lambda: watching.observed.polls["2", "disks", None])
 
 
 @pytest.mark.parametrize(

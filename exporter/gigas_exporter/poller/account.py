@@ -59,7 +59,7 @@ class AccountPoller:
     Args:
         stop: Set when this poller must stop. Its polls then end early and publish nothing any more.
         on_missing: Called when the disks are not found (404) and never were; returns whether that is no failure, for
-            the account is left out.
+            the account is left out. Only with discovery.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class AccountPoller:
         interval_seconds: float,
         clock: Clock,
         stop: StopEvent,
-        on_missing: Callable[[], bool] = lambda: False,
+        on_missing: Callable[[ApiError], bool] | None = None,
     ) -> None:
         self._account_id = account_id
         self._client = client
@@ -118,13 +118,17 @@ class AccountPoller:
         abort.detach()
         if abort.is_set() and isinstance(result, GigasError):
             result = TransportError(f"list_{resource}", "timeout", "no response yet, and other accounts wait")
-        failure = result if isinstance(result, GigasError) else None
-        if self._stop.is_set():
-            return PollOutcome(failure, hung=False)
         duration = self._clock.monotonic() - began
         last = self._last_outcome(resource)
         was_found = last.last_success_at is not None or self._client.has_found_disks(self._account_id)
-        if _is_not_found(result) and resource == "disks" and not was_found and self._on_missing():
+        on_missing = self._on_missing if resource == "disks" and not was_found else None
+        if on_missing is not None and isinstance(result, ApiError) and result.status == HTTPStatus.NOT_FOUND:
+            # A gateway's page says that the API knows no disks of the account only when it is repeated.
+            if (not result.is_foreign or last.failing_since is not None) and on_missing(result):
+                return PollOutcome(result, hung=False)
+            result = _with_filters(result)
+        failure = result if isinstance(result, GigasError) else None
+        if self._stop.is_set():
             return PollOutcome(failure, hung=False)
         self._publish(resource, result, duration, last)
         self._observer.poll(self._account_id, resource, failure.reason if failure is not None else None)
@@ -264,6 +268,14 @@ class AccountPoller:
             log.bind(**result.facts).debug("poll done")
 
 
-def _is_not_found(result: object) -> bool:
-    """Return whether the API itself says that it does not know the account; a gateway's page says nothing of it."""
-    return isinstance(result, ApiError) and result.status == HTTPStatus.NOT_FOUND and not result.is_foreign
+def _with_filters(error: ApiError) -> ApiError:
+    """Return an error that says, too, how discovery leaves out an account without disks."""
+    detail = f"{error.detail}, or leave the account out by discover: {{product_id: […], status: […]}}"
+    return ApiError(
+        error.operation,
+        error.status,
+        error.retry_after,
+        detail,
+        address=error.address,
+        is_foreign=error.is_foreign,
+    )

@@ -11,10 +11,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from http import HTTPStatus
 
 from gigas_exporter.clock import Clock, Deadline, StopEvent
 from gigas_exporter.config import AccountSettings, Settings
-from gigas_exporter.errors import ConfigError, GigasError
+from gigas_exporter.errors import ApiError, ConfigError, GigasError
 from gigas_exporter.gigas import Credential
 from gigas_exporter.inventory import RESOURCES, AccountInventory, Resource, StalenessLimits
 from gigas_exporter.poller.account import AccountPoller
@@ -155,6 +156,11 @@ class Service:
             except BaseException:
                 self._stop.set()  # an interrupt does not wait for the requests under way
                 raise
+        for account_id, failures in failed.items():
+            disks = failures.get("disks")
+            # Now that the others were asked, too, it may be known whether it was the API that did not find them.
+            if isinstance(disks, ApiError) and disks.is_foreign and disks.status == HTTPStatus.NOT_FOUND:
+                self._poller(accounts[account_id], self._stop).poll("disks")
         left = {inventory.account.id for inventory in self._store.snapshot()}
         self._observer.accounts(len(left), 0, self.skipped)
         if self.skipped and not left:
@@ -361,10 +367,13 @@ class Service:
             interval_seconds=settings.poll.interval,
             clock=self._clock,
             stop=stop,
-            on_missing=partial(self._skip_missing, account, stop),
+            on_missing=partial(self._skip_missing, account, stop) if self._source.credential is not None else None,
         )
 
-    def _skip_missing(self, account: AccountSettings, stop: StopEvent) -> bool:
+    def _skip_missing(self, account: AccountSettings, stop: StopEvent, error: ApiError) -> bool:
+        outcomes = [inventory.outcomes.get("disks") for inventory in self._store.snapshot()]
+        if error.is_foreign and not any(each is not None and each.success for each in outcomes):
+            return False  # the API may be down
         with self._lock:
             if stop.is_set() or not self._source.skip_missing(account.account):
                 return False
