@@ -148,6 +148,10 @@ def test_values_that_look_the_same_are_not(run: Run, cloud: SimulatorServer, tol
     assert "20 GiB -> 20.0000001 GiB" in said
     assert "IT BECOMES SMALLER" in run("disks", "edit", disk, "--size", "19.9999999", "--dry-run").err
     assert "Nothing will change" in run("disks", "edit", disk, "--size", "20", "--dry-run").err
+    forced = run("disks", "edit", disk, "--size", "20", "--force-reboot", "--dry-run").err
+    assert "Nothing will change" not in forced
+    assert "Its machine will be rebooted if that is needed." in forced
+    assert "Nothing will change" in run("disks", "edit", disk, "--size", "20", "--no-force-reboot", "--dry-run").err
     assert "Nothing will change" not in run("disks", "edit", disk, "--mount-point", "", "--dry-run").err
 
 

@@ -144,9 +144,9 @@ def edit(disk: str, account: str | None, **options: Any) -> None:
 def _edit_consequence(disk: Disk, changes: Mapping[str, Any]) -> str:
     """Return what an edit will do, in words."""
     wanted = {name: new for name, new in changes.items() if new is not None and name != "force_reboot"}
-    if wanted and all(_value_of(disk, name) == new for name, new in wanted.items()):
-        return "Nothing will change: this disk has these values already."
     is_forced = changes["force_reboot"]
+    if not is_forced and wanted and all(_value_of(disk, name) == new for name, new in wanted.items()):
+        return "Nothing will change: this disk has these values already."
     reboot = "Its machine will be rebooted if that is needed." if is_forced else "Some changes need a reboot."
     size, new_size = _value_of(disk, "disk_size"), wanted.get("disk_size")
     is_smaller = size is not None and new_size is not None and new_size < size
