@@ -643,7 +643,9 @@ def test_backups_that_name_their_disk_elsewhere(api: SmallApi, tell: Tell, field
     assert_well(tell())
 
 
-@pytest.mark.parametrize("fields", [{"disk_ids": [1, "a b"]}, {"disk": {"id": {}}}, {"disk_id": [1]}])
+@pytest.mark.parametrize(
+    "fields", [{"disk_ids": [1, "a b"]}, {"disk_ids": {"1": {}}}, {"disk": {"id": {}}}, {"disk_id": [1]}]
+)
 def test_backups_of_which_it_is_not_known_what_they_are_of(
     api: SmallApi, tell: Tell, fields: Mapping[str, Any]
 ) -> None:
@@ -660,7 +662,7 @@ def test_backups_of_which_it_is_not_known_what_they_are_of(
 @pytest.mark.parametrize(
     "fields",
     [
-        {"disk_ids": [1, 2]},
+        *({"disk_ids": [1, 2]}, {"disk": None, "disk_ids": [1, 2]}, {"disk_ids": "1, 2"}),
         {"disk_id": None, "disk_ids": [1, 2], "virtual_machine_id": 501},
         {"disk_ids": [2, {"id": "1"}], "target_type": "Snapshot"},
         {"disk_id": [1], "virtual_machine_id": 501},

@@ -56,13 +56,15 @@ def decode_owner(item: Mapping[str, object], problems: list[Problem]) -> Owner:
 def _other_references(item: Mapping[str, object], problems: list[Problem]) -> tuple[str, ...]:
     """Return the disks that stand under other names; several cannot be taken for one, which is a problem."""
     disks = item.get("disk_ids")
-    values = disks if isinstance(disks, list) and "disk" not in item else [item.get("disk")]
+    if isinstance(disks, str):
+        disks = disks.replace(",", " ").split()
+    values = [item["disk"]] if item.get("disk") else disks if isinstance(disks, list) else [disks]
     count = len(problems)
     found = tuple(dict.fromkeys(each for value in values if (each := _reference(value, "disk_id", problems))))
     if len(problems) > count:  # it may be of a disk that cannot be read
         return ()
     if len(found) > 1:
-        problems.append(("disk_id", disks, NOT_UNDERSTOOD))
+        problems.append(("disk_id", values, NOT_UNDERSTOOD))
     return found
 
 
