@@ -634,6 +634,7 @@ def test_backups_of_a_machine(api: SmallApi, tell: Tell, fields: Mapping[str, An
     [
         *({"target_type": "Disk", "target_id": 1}, {"disk": {"id": 1}}, {"disk_ids": [1]}, {"disk": "1"}),
         *({"disk_ids": [1, "1"]}, {"disk_ids": [{"id": 1}]}, {"disk_id": 1, "disk_ids": [1, 2]}),
+        {"target_type": "Disk", "disk_ids": [1]},
         *({"disk_id": 1, "target_id": 1, "target_type": kind} for kind in ("full", "Snapshot", 7)),
     ],
 )

@@ -43,8 +43,8 @@ def decode_owner(item: Mapping[str, object], problems: list[Problem]) -> Owner:
     target_id = _reference(item.get("target_id"), "disk_id", [])
     kind = item.get("target_type")
     if isinstance(kind, str) and _DISK.search(kind):
-        return Owner(disk_id or target_id, machine_id)
-    if isinstance(kind, str) and _MACHINE.search(kind):
+        disk_id = disk_id or target_id
+    elif isinstance(kind, str) and _MACHINE.search(kind):
         is_own = target_id is not None and disk_id != target_id
         return Owner(disk_id if is_own else None, machine_id or target_id or disk_id)
     if disk_id is not None:
