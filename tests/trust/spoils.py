@@ -39,6 +39,20 @@ NEVER_TRUE: Mapping[str, tuple[Any, ...]] = {
 }
 
 
+UNDOCUMENTED: tuple[tuple[str, Any], ...] = (
+    *(("state", "stopped"), ("phase", "terminated"), ("result", "no errors"), ("health", {"state": "failed"})),
+    *(
+        ("last_error", "timeout"),
+        ("errors", ["x"]),
+        ("hasFailed", True),
+        ("exit_code", 1),
+        ("failed_at", 1_600_000_000),
+    ),
+    *(("progress", 0), ("progress", {"percent": 100}), ("completed", False), ("pending", []), ("isRunning", True)),
+    *(("expires_at", "2020-01-31"), ("finished", "2026-01-31"), ("phase", "2/2"), ("deleted_at", "0000-00-00")),
+)
+
+
 def _kind(field: str) -> str:
     for kind, fields in (("flag", FLAGS), ("date", DATES), ("id", IDS), ("number", ("backup_size", "disk_size"))):
         if field in fields:
@@ -208,6 +222,15 @@ def _spell_text(value: Any, chance: random.Random) -> Any:
     return chance.choice([value.upper(), f" {value} ", value.replace(" ", "-"), value.replace(" ", "_").title()])
 
 
+def _add_undocumented(api: SmallApi, account: str, chance: random.Random) -> None:
+    """Items have a field that is documented nowhere; none says that it is deleted, which would be another truth."""
+    field, value = chance.choice(UNDOCUMENTED)
+    _, lists = _targets(api, account, chance)
+    for items in lists:
+        for item in map(_inside, items if chance.random() < 0.5 else [chance.choice(items)]):  # half
+            item[field] = value
+
+
 def _nest(api: SmallApi, account: str, chance: random.Random) -> None:
     """A backup's disk comes as an object."""
     for item in map(_inside, api.lists[f"/account/{account}/backups"]):
@@ -364,6 +387,7 @@ SPOILS: Mapping[str, Spoil] = {
     "field of another type": _on_items(_other_type),
     "field under another name": _on_items(_rename),
     "field spelled otherwise": _on_items(_spell),
+    "undocumented field": _add_undocumented,
     "disk nested": _nest,
     "items wrapped": _wrap,
     "item doubled": _double,
