@@ -450,14 +450,17 @@ def test_a_backup_under_way_beside_good_ones(api: SmallApi, tell: Tell) -> None:
     assert "null" not in probe.output.split("progress")[-1]
 
 
-def test_the_probe_names_the_field_that_contradicts(missed: SmallApi) -> None:
-    """With its form, and how to say that it says nothing."""
-    newest(missed, status="completed", progress=40)
+@pytest.mark.parametrize(("field", "value"), [("progress", 40), ("expires_at", ago(hours=5)), ("errors", ["x"])])
+def test_the_probe_names_the_field_that_contradicts(missed: SmallApi, field: str, value: Any) -> None:
+    """Also where another backup has it that is well, and how to say that it says nothing."""
+    for item in backups_of(missed):
+        item[field] = None
+    newest(missed, status="completed", **{field: value})
     probe = run_command(missed.url, "probe")
     assert probe.exit_code == 1
-    assert "backups.progress: 1 of 12 not understood (number)" in probe.output
+    assert f"backups.{field}: 1 of 12 not understood" in probe.output
     assert "backups.status" not in probe.output
-    assert "api.fields: {progress: null}" in probe.output
+    assert f"api.fields: {{{field}: null}}" in probe.output
 
 
 @pytest.mark.parametrize(

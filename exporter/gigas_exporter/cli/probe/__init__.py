@@ -93,7 +93,7 @@ def _probe(
 def _read_accounts(settings: Settings, credential: Credential, clock: Clock) -> ListReading:
     recorder = Recorder()
     with ReadClient(settings.api, credential, clock=clock, on_response=recorder) as client:
-        return read_list(recorder, "accounts", client.list_accounts, decoders(settings.api))
+        return read_list(recorder, "accounts", client.list_accounts, decoders(settings.api, clock.wall()))
 
 
 def _settings_shown(settings: Settings) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def probe_account(
     login_states: LoginStates,
 ) -> AccountProbe:
     """Read each list of an account once, and the own backups of one disk and of those that would have none."""
-    recorder, decode = Recorder(), decoders(settings.api)
+    recorder, decode = Recorder(), decoders(settings.api, clock.wall())
     account_id = account.account.id
     with ReadClient(
         settings.api, account.credential, clock=clock, login_states=login_states, on_response=recorder

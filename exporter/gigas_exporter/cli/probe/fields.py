@@ -14,6 +14,7 @@ from typing import Any, Final
 from gigas_exporter.cli.probe.forms import FieldKind, form_of, safe_name
 from gigas_exporter.decode import STATE_FIELDS, Decode, Decoder
 from gigas_exporter.gigas import ApiSettings
+from gigas_exporter.model import Backup
 
 __all__ = ["DECIDING", "Field", "Problem", "decoders", "similar_field", "survey_fields"]
 
@@ -84,15 +85,24 @@ _OTHER_KINDS: Final[Mapping[str, FieldKind]] = {
 _NAMES_SHOWN: Final = 40
 
 
-def decoders(settings: ApiSettings) -> Mapping[str, Decode[Any]]:
-    """Return the decoders of each list's items."""
+def decoders(settings: ApiSettings, wall: float) -> Mapping[str, Decode[Any]]:
+    """Return the decoders of each list's items; that a backup has expired depends on the time."""
     decoder = Decoder(settings.decoding)
+
+    def backup(raw: object, invalid: Counter[str], latest: float = wall) -> Backup | None:
+        counts: Counter[str] = Counter()
+        item = decoder.backup(raw, counts, latest)
+        if item is not None and item.date_created is not None:  # it lies ahead, which is told in other words
+            del counts["date_created"]
+        invalid.update(counts)
+        return item
+
     return {
         "accounts": decoder.account,
         "disks": decoder.disk,
         "virtual_machines": decoder.virtual_machine,
-        "backups": decoder.backup,
-        "disk_backups": decoder.backup,
+        "backups": backup,
+        "disk_backups": backup,
     }
 
 
