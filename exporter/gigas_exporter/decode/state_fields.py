@@ -74,6 +74,7 @@ _BY_SPELLING = {
     for prefix in ("", "is_", "has_")
     for spelling in (prefix + name, _camel(prefix + name))
 }
+_SPELLINGS = frozenset(_BY_SPELLING)
 _NO_ERROR = frozenset({"", "none"})
 # It seems to deny that there is an error.
 _MAY_BE_NO_ERROR = re.compile(
@@ -90,7 +91,9 @@ _EXPIRED_SECONDS = 600.0
 
 def state_fields(item: Mapping[str, object], ignored: Collection[str]) -> list[StateField]:
     """Return the fields of an item that say something, without those that are ignored."""
-    found = ((_BY_SPELLING[spelling], item[spelling]) for spelling in _BY_SPELLING.keys() & item.keys())
+    if _SPELLINGS.isdisjoint(item):
+        return []
+    found = ((_BY_SPELLING[spelling], item[spelling]) for spelling in _SPELLINGS.intersection(item))
     return [(name, value) for name, value in found if name not in ignored and not _says_nothing(name, value)]
 
 
