@@ -415,6 +415,17 @@ def test_wait_has_a_deadline(run: Run, cloud: SimulatorServer, told: Callable[[s
     assert last.endswith("is pending); it may still come")
 
 
+@pytest.mark.parametrize("status", ["in-progress", "Creating (20%)", 3])
+def test_wait_goes_on_until_the_backup_is_usable(
+    run: Run, cloud: SimulatorServer, told: Callable[[str], str], status: object
+) -> None:
+    """By the judgement of all other commands: a word in another spelling, or one not understood, does not end it."""
+    cloud.faults.add("value", "list_disk_backups", field="status", value=status, skip=3)
+    outcome = run("disks", "backup", told("stale"), "--yes", "--wait", "--timeout", "1s")
+    assert outcome.status == 1
+    assert "has no new backup that can be used after 1s" in outcome.err.splitlines()[-1]
+
+
 def test_an_interrupted_wait_says_how_to_go_on(cloud: SimulatorServer, told: Callable[[str], str]) -> None:
     """Ctrl-C ends the watching, not the backup, and leaves the command that shows how far it is."""
     cloud.world.operation_seconds = 600.0
@@ -513,9 +524,9 @@ def test_hostile_answers_stay_text(run: Run, cloud: SimulatorServer, told: Calla
     cloud.world.change_disk(disk, mount_point=HOSTILE_TEXT)
     for operation in ("create_backup", "list_disk_backups"):
         cloud.faults.add("value", operation, field="status", value=HOSTILE_TEXT)
-    for arguments in ((), ("--output", "json"), ("--output", "yaml"), ("--wait",)):
+    for arguments in ((), ("--output", "json"), ("--output", "yaml"), ("--wait", "--timeout", "1s")):
         outcome = run("disks", "backup", disk, "--yes", *arguments)
-        assert outcome.status == 0
+        assert outcome.status == (1 if "--wait" in arguments else 0)
         assert all(char.isprintable() or char == "\n" for char in outcome.out + outcome.err)
     outcome = run("disks", "template", disk, "--label", HOSTILE_TEXT, "--console-id", "3", stdin="n\n")
     assert all(char.isprintable() or char == "\n" for char in outcome.err)

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Final
 
 from gigas_exporter import formatting
+from gigas_exporter.backup_summary import BackupStatuses
 from gigas_exporter.cli.accounts import AccountSelection
 from gigas_exporter.cli.progress import progress
 from gigas_exporter.clock import Deadline
@@ -35,7 +36,7 @@ def wait_for_backup(
     new_id: str | None,
     timeout_seconds: float,
 ) -> str:
-    """Wait until a disk has a new backup whose status is neither failed nor unfinished; return a sentence on it.
+    """Wait until a disk has a new usable backup; return a sentence on it.
 
     The new one is that with the id that the API gave; while that is not listed, any whose id was not known before. An
     API that cannot be read for a while is waited for as well.
@@ -49,13 +50,18 @@ def wait_for_backup(
     with progress(f"waiting for the backup of disk {disk_id}") as tell:
         while True:
             found, state = _find_backup(
-                client, account_id, disk_id, deadline, lambda each: _match_rank(each, known_ids, new_id)
+                client,
+                account_id,
+                disk_id,
+                deadline,
+                words=words,
+                rank=lambda each: _match_rank(each, known_ids, new_id),
             )
             waited = selection.clock.monotonic() - began
-            status = (found.status or "").casefold() if found is not None else ""
-            if found is not None and status in words.failed:
+            outcome = None if found is None else words.outcome(found)
+            if found is not None and outcome == "failed":
                 raise GigasError(f"backup {found.id} of disk {disk_id} failed: its status is {found.status}")
-            if found is not None and status not in words.unfinished:
+            if found is not None and outcome == "usable":
                 return f"backup {found.id} of disk {disk_id} can be used; it took {formatting.format_age(waited)}"
             tell(f"waiting for the backup of disk {disk_id}: {state}; {formatting.format_age(waited)} so far")
             step = min(max(_SHORTEST_STEP_SECONDS, waited * _STEP_SHARE), _LONGEST_STEP_SECONDS)
@@ -67,7 +73,13 @@ def wait_for_backup(
 
 
 def _find_backup(
-    client: ReadClient, account_id: str, disk_id: str, deadline: Deadline, rank: Callable[[Backup], int]
+    client: ReadClient,
+    account_id: str,
+    disk_id: str,
+    deadline: Deadline,
+    *,
+    words: BackupStatuses,
+    rank: Callable[[Backup], int],
 ) -> tuple[Backup | None, str]:
     """Return the new backup where it can be seen, and the state of things in words."""
     try:
@@ -86,7 +98,8 @@ def _find_backup(
     found = max(new, key=lambda backup: (rank(backup), backup.date_created or 0.0), default=None)
     if found is None:
         return None, "it cannot be seen yet"
-    return found, f"backup {found.id} is {found.status or 'without a status'}"
+    state = {"unclear": "; this is not understood", "unconfirmed": "; this is not known to be usable"}
+    return found, f"backup {found.id} is {found.status or 'without a status'}{state.get(words.outcome(found), '')}"
 
 
 def _match_rank(backup: Backup, known_ids: frozenset[str], new_id: str | None) -> int:
