@@ -17,7 +17,7 @@ from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
 from support.polling import Observed, Watching, api_key, await_true
 from support.raw_api import RawApi
-from support.small_api import SmallApi, healthy, small_api
+from support.small_api import Answer, SmallApi, healthy, small_api
 
 Watch = Callable[..., Watching]
 
@@ -245,6 +245,41 @@ def test_a_gateway_that_answers_404_for_a_while_skips_no_new_account(watch: Watc
         assert watching.accounts() == {"1", "2"}
         api.answers.clear()
         await_true(lambda: watching.observed.polls["2", "disks", None])
+
+
+def answer_first(api: SmallApi, path: str, *answers: Answer) -> None:
+    """Give each of these answers once, and the list afterwards."""
+    left = list(answers)
+
+    def answer(_: object) -> Answer:
+        if len(left) == 1:
+            del api.answers[path]
+        return left.pop(0)
+
+    api.answers[path] = answer
+
+
+def test_a_gateway_that_answers_404_once_skips_no_account(watch: Watch) -> None:
+    """Whatever the failure before it was."""
+    with small_api({"/accounts": [{"id": 1}, {"id": 2}], **healthy("1"), **healthy("2")}) as api:
+        answer_first(api, "/account/2/disks", (403, b"", {}), (404, b"404 page not found", {}))
+        watching = watch(discovering(api))
+        await_true(lambda: watching.observed.polls["2", "disks", None])
+        assert watching.observed.polls["2", "disks", "other"] == 1
+        assert watching.accounts() == {"1", "2"}
+
+
+def test_a_single_poll_reads_all_of_an_account_that_was_found_the_second_time() -> None:
+    """Its backups, too: without them nothing would say that they could not be checked."""
+    with small_api({"/accounts": [{"id": 1}, {"id": 2}], **healthy("1"), **healthy("2")}) as api:
+        answer_first(api, "/account/2/disks", (404, b"404 page not found", {}))
+        settings = Settings(discovery=api_key("k"), api=ApiSettings(api.url, max_requests_per_second=0.0))
+        store = Store()
+        service = Service(settings, store, Observed(), clock=SystemClock())
+        failures = service.poll_once(lambda *_: None)
+        service.stop()
+        assert failures == {"1": {}, "2": {}}
+        assert all(inventory.backups is not None for inventory in store.snapshot())
 
 
 @pytest.mark.parametrize(

@@ -123,10 +123,11 @@ class AccountPoller:
         was_found = last.last_success_at is not None or self._client.has_found_disks(self._account_id)
         on_missing = self._on_missing if resource == "disks" and not was_found else None
         if on_missing is not None and isinstance(result, ApiError) and result.status == HTTPStatus.NOT_FOUND:
+            found = _with_filters(result)
             # A gateway's page says that the API knows no disks of the account only when it is repeated.
-            if (not result.is_foreign or last.failing_since is not None) and on_missing(result):
+            if (not result.is_foreign or last.error == str(found)) and on_missing(result):
                 return PollOutcome(result, hung=False)
-            result = _with_filters(result)
+            result = found
         failure = result if isinstance(result, GigasError) else None
         if self._stop.is_set():
             return PollOutcome(failure, hung=False)

@@ -160,7 +160,7 @@ class Service:
             disks = failures.get("disks")
             # Now that the others were asked, too, it may be known whether it was the API that did not find them.
             if isinstance(disks, ApiError) and disks.is_foreign and disks.status == HTTPStatus.NOT_FOUND:
-                self._poller(accounts[account_id], self._stop).poll("disks")
+                failed[account_id] = poll(accounts[account_id])
         left = {inventory.account.id for inventory in self._store.snapshot()}
         self._observer.accounts(len(left), 0, self.skipped)
         if self.skipped and not left:
