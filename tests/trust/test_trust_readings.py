@@ -256,7 +256,7 @@ def test_a_disks_status_that_is_not_understood(api: SmallApi, tell: Tell, status
     ("field", "value"),
     [
         *(("errors", ["I/O"]), ("failed", True), ("error_message", "I/O"), ("state", "failed"), ("hasError", 1)),
-        *(("result", "no errors"), ("exit_status", "success"), ("failed_at", ago(hours=1)), ("health", ["failed"])),
+        *(("result", "no errors"), ("exit_status", "perhaps"), ("failed_at", ago(hours=1)), ("health", ["failed"])),
     ],
 )
 def test_an_error_under_another_name(api: SmallApi, tell: Tell, field: str, value: Any) -> None:
@@ -391,8 +391,8 @@ CONTRADICTING: tuple[tuple[str, Any], ...] = (
     *(("removed_at", value) for value in ("2099-01-31 10:00:00", "perhaps")),
     ("lifecycle_state", "deleting"),
     ("isIncomplete", True),
-    *(("return_code", 255), ("exit_code", 1), ("exit_status", "success"), ("failure_reason", "x"), ("failed", "yes")),
-    *(("errors", 3), ("errors", ["no space left"]), ("errorMessage", "no space left"), ("error_message", "No error")),
+    *(("return_code", 255), ("exit_code", 1), ("exit_status", "killed"), ("failure_reason", "x"), ("failed", "yes")),
+    *(("errors", 3), ("errors", ["no space left"]), ("errorMessage", "no space left"), ("result", False)),
     *(("result", "error"), ("result", "0 errors"), ("statusMessage", "failed: no space")),
 )
 """What is documented nowhere, and denies that a backup is usable, or may."""
@@ -682,6 +682,18 @@ def test_backups_of_one_of_several_disks(api: SmallApi, tell: Tell, fields: Mapp
     assert told.finding("never_backed_up") == {"3"}
     assert told.finding("backups_unreadable") == {"1"}
     assert told.metric("gigas_exporter_poll_invalid_items", resource="backups", field="disk_id") == [3]
+
+
+def test_an_own_list_of_backups_of_several_other_disks(api: SmallApi, tell: Tell) -> None:
+    """Such as that of their machine: they are not the disk's, and it is not well by them."""
+    never_backed_up(api, 3)
+    api.lists[f"{ACCOUNT}/disk/3/backups"] = [
+        {**item, "id": 7000 + number, "disk_id": None, "disk_ids": [1, 2]}
+        for number, item in enumerate(api.lists[f"{ACCOUNT}/disk/1/backups"])
+    ]
+    told = tell()
+    assert told.status == 2, told.words
+    assert told.finding("backups_unreadable") == {"3"}
 
 
 def test_an_alias_that_names_machines_too(api: SmallApi, tell: Tell) -> None:

@@ -45,7 +45,7 @@ def decode_owner(item: Mapping[str, object], problems: list[Problem]) -> Owner:
     if isinstance(kind, str) and _DISK.search(kind):
         disk_id = disk_id or target_id
     elif isinstance(kind, str) and _MACHINE.search(kind):
-        is_own = target_id is not None and disk_id != target_id
+        is_own = (target_id or machine_id) is not None and disk_id not in {target_id, machine_id}
         return Owner(disk_id if is_own else None, machine_id or target_id or disk_id)
     if disk_id is not None:
         return Owner(disk_id, machine_id)

@@ -115,7 +115,7 @@ def backup_contradictions(
         elif kind == "expiry":
             is_denied = _expiry(value, time_zone) < latest < float("inf")
         elif kind == "done":
-            is_denied = _flag(value, latest, time_zone) is not True and not _is_whole(value)
+            is_denied = _flag(value, latest, time_zone) is not True and not _is_done(name, value, statuses)
         else:
             is_denied = _flag(value, latest, time_zone) is not False
         if is_denied:
@@ -158,7 +158,9 @@ def decode_error(value: object, problems: list[Problem]) -> bool | None:
 
 def _says_nothing(name: str, value: object) -> bool:
     if isinstance(value, str):
-        return _NOTHING.fullmatch(value.strip()) is not None
+        text = value.strip()
+        is_no_error = STATE_FIELDS[name] == "error" and _MAY_BE_NO_ERROR.fullmatch(text.casefold()) is not None
+        return is_no_error or _NOTHING.fullmatch(text) is not None
     is_share = STATE_FIELDS[name] in {"done", "progress"}  # to which 0 says something
     return value is None or value in ([], {}) or (not is_share and isinstance(value, dict | list) and _is_empty(value))
 
@@ -175,6 +177,8 @@ def _flag(value: object, latest: float, time_zone: tzinfo) -> bool | None:
 
 def _is_bad_word(value: object, statuses: BackupStatuses | None = None) -> bool:
     if not isinstance(value, str):
+        if value is False:
+            return statuses is not None
         return isinstance(value, dict | list) and tells_error(DISK_ERROR_WORDS, text_of(value)) is not False
     match = None if statuses is None or NUMBER.fullmatch(value) else statuses.match(value)
     return match != "good" and (match is not None or tells_error(DISK_ERROR_WORDS, value) is not False)
@@ -187,6 +191,11 @@ def _is_under_way(value: object, statuses: BackupStatuses, *, is_built: bool) ->
         is_share = isinstance(value, float) and value == 1
         return not (is_built or is_share or _is_whole(value))
     return _is_bad_word(value, statuses) if isinstance(value, str) else value is not True
+
+
+def _is_done(name: str, value: object, statuses: BackupStatuses) -> bool:
+    is_word = isinstance(value, str) and (value.strip().casefold() == name or statuses.match(value) == "good")
+    return is_word or _is_whole(value)
 
 
 def _is_whole(value: object) -> bool:
