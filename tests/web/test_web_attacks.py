@@ -184,7 +184,7 @@ def test_clients_that_never_read_cost_no_copy_of_the_page(
     start: _Start, hold: Callable[..., list[socket.socket]]
 ) -> None:
     """200 clients that ask for 10 MB and read nothing take no 2 GB, and are ended when their time is over."""
-    served = start("--page-bytes", "10000000", "--request-seconds", "1.5")
+    served = start("--page-bytes", "10000000", "--request-seconds", "6")
     before = served.usage()["resident_mb"]
     hold(served.address, 200, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     await_true(lambda: served.usage()["descriptors"] >= 200)
