@@ -112,6 +112,18 @@ class ApiError(GigasError):
         self.detail = detail
         self.reason = _reason_of_status(status)
 
+    def with_more(self, advice: str) -> ApiError:
+        """Return the same error with more behind its detail."""
+        return ApiError(
+            self.operation,
+            self.status,
+            self.retry_after,
+            self.detail + advice,
+            api_message=self.api_message,
+            address=self.address,
+            is_foreign=self.is_foreign,
+        )
+
 
 class DecodeError(GigasError):
     """An answer, or a field, cannot be decoded.
@@ -130,7 +142,7 @@ class DecodeError(GigasError):
 
 
 class IncompleteError(GigasError):
-    """A list changed under the walk, or never ended, so that what was read may lack items."""
+    """A list changed while it was read, or never ended, so that what was read may lack items."""
 
     reason: Reason = "incomplete"
 

@@ -86,14 +86,7 @@ class Client(ReadClient):
             # A gateway answers for an API that may still be at it; 501 alone says that nothing was tried.
             if error.operation != request.operation or error.reason != "server" or error.status == _NOT_ATTEMPTED:
                 raise
-            raise ApiError(
-                error.operation,
-                error.status,
-                error.retry_after,
-                f"{error.detail}; {_OUTCOME_UNKNOWN}",
-                api_message=error.api_message,
-                address=error.address,
-            ) from None
+            raise error.with_more(f"; {_OUTCOME_UNKNOWN}") from None
 
     def edit_disk(
         self, account_id: str, disk_id: str, *, deadline: Deadline | None = None, **changes: Any

@@ -35,6 +35,8 @@ __all__ = ["AccountPoller", "PollOutcome"]
 _log = get_logger(__name__)
 
 _WAIT_FOR_DISKS_STEP_SECONDS = 0.05
+_FILTERS = ", or leave the account out by discover: {product_id: […], status: […]}"
+"""How discovery leaves out an account without disks."""
 
 
 class PollOutcome(NamedTuple):
@@ -123,7 +125,7 @@ class AccountPoller:
         was_found = last.last_success_at is not None or self._client.has_found_disks(self._account_id)
         on_missing = self._on_missing if resource == "disks" and not was_found else None
         if on_missing is not None and isinstance(result, ApiError) and result.status == HTTPStatus.NOT_FOUND:
-            found = _with_filters(result)
+            found = result.with_more(_FILTERS)
             # A gateway's page says that the API knows no disks of the account only when it is repeated.
             if (not result.is_foreign or last.error == str(found)) and on_missing(result):
                 return PollOutcome(result, hung=False)
@@ -267,16 +269,3 @@ class AccountPoller:
             log.bind(**result.facts).info("first poll done")
         else:
             log.bind(**result.facts).debug("poll done")
-
-
-def _with_filters(error: ApiError) -> ApiError:
-    """Return an error that says, too, how discovery leaves out an account without disks."""
-    detail = f"{error.detail}, or leave the account out by discover: {{product_id: […], status: […]}}"
-    return ApiError(
-        error.operation,
-        error.status,
-        error.retry_after,
-        detail,
-        address=error.address,
-        is_foreign=error.is_foreign,
-    )
