@@ -74,10 +74,10 @@ def own_backups(backups: Sequence[Backup], disk_id: str, listed: Collection[str]
     Raises:
         DecodeError: None is the disk's: the API may list what it likes under the disk's address.
     """
-    if others := [each for each in backups if each.disk_ids and disk_id not in each.disk_ids]:
-        if len(others) == len(backups):
-            raise DecodeError("disk_id", _OF_OTHERS)
-        backups = [each for each in backups if each not in others]
+    mine = [each for each in backups if not each.disk_ids or disk_id in each.disk_ids]
+    if backups and not mine:
+        raise DecodeError("disk_id", _OF_OTHERS)
+    backups = mine
     names = {each.disk_id for each in backups}
     name = None
     if not names <= {disk_id, None}:
