@@ -33,7 +33,7 @@ class Owner(NamedTuple):
 
 
 def decode_owner(item: Mapping[str, object], problems: list[Problem]) -> Owner:
-    """Return the disk and the virtual machine that a backup names; ``disk_id`` is the documented field, and wins."""
+    """Return the disk and the machine that a backup names; ``disk_id`` wins, unless it may be a machine's id."""
     disk_id = _reference(item.get("disk_id"), "disk_id", problems)
     machine_id = _reference(item.get("virtual_machine_id"), "virtual_machine_id", [])
     if _FIELDS.isdisjoint(item):

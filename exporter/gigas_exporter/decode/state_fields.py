@@ -28,35 +28,28 @@ __all__ = [
 
 _Kind = Literal["error", "word", "gone", "done", "running", "progress", "expiry"]
 
-STATE_FIELDS: Mapping[str, _Kind] = {
+_NAMES: Mapping[_Kind, str] = {
     # All but what is false says that the item failed.
-    **dict.fromkeys(
-        parse_words("error_code, error_message, error_msg, error_reason, errors, has_error, is_error"), "error"
-    ),
-    **dict.fromkeys(
-        parse_words("corrupt, corrupted, failed, failed_at, failure, failure_message, failure_reason"), "error"
-    ),
-    **dict.fromkeys(parse_words("exit_code, exit_status, return_code"), "error"),
+    "error": "corrupt, corrupted, error_code, error_message, error_msg, error_reason, errors, exit_code, exit_status,"
+    " failed, failed_at, failure, failure_message, failure_reason, has_error, is_error, return_code",
     # A word, which is compared as a status is.
-    **dict.fromkeys(parse_words("backup_state, backup_status, health, lifecycle, lifecycle_state, outcome"), "word"),
-    **dict.fromkeys(parse_words("phase, result, stage, state, status_message, status_text, task_state"), "word"),
+    "word": "backup_state, backup_status, health, lifecycle, lifecycle_state, outcome, phase, result, stage, state,"
+    " status_message, status_text, task_state",
     # True, or a date, says that the backup is no more or soon will be. OnApp has marked_for_delete.
-    **dict.fromkeys(
-        parse_words("aborted, aborted_at, canceled, canceled_at, cancelled, cancelled_at, deleted"), "gone"
-    ),
-    **dict.fromkeys(parse_words("deleted_at, expired, marked_for_delete, removed, removed_at"), "gone"),
-    **dict.fromkeys(parse_words("trashed, trashed_at"), "gone"),
-    # All but true, a date or 100 per cent says that the backup is not usable, or not yet.
-    **dict.fromkeys(parse_words("available, complete, completed, finished, ready, restorable, succeeded"), "done"),
-    **dict.fromkeys(parse_words("success, successful, usable, valid"), "done"),
+    "gone": "aborted, aborted_at, canceled, canceled_at, cancelled, cancelled_at, deleted, deleted_at, expired,"
+    " marked_for_delete, removed, removed_at, trashed, trashed_at",
+    # All but true, a date, 100 per cent or a good word says that the backup is not usable, or not yet.
+    "done": "available, complete, completed, finished, ready, restorable, succeeded, success, successful, usable,"
+    " valid",
     # All but false says the same.
-    **dict.fromkeys(parse_words("in_progress, incomplete, partial, pending, running"), "running"),
+    "running": "in_progress, incomplete, partial, pending, running",
     # Less than 100 per cent says the same, unless the backup is built.
-    **dict.fromkeys(parse_words("percent, percent_complete, percentage, progress, progress_percent"), "progress"),
+    "progress": "percent, percent_complete, percentage, progress, progress_percent",
     # A date in the past says the same.
-    **dict.fromkeys(parse_words("expire_at, expired_at, expires, expires_at, expiration, expiration_date"), "expiry"),
-    **dict.fromkeys(parse_words("expiry, expiry_date, valid_until"), "expiry"),
+    "expiry": "expiration, expiration_date, expire_at, expired_at, expires, expires_at, expiry, expiry_date,"
+    " valid_until",
 }
+STATE_FIELDS: Mapping[str, _Kind] = {name: kind for kind, names in _NAMES.items() for name in parse_words(names)}
 """What each field says. ``api.fields`` finds one under another name, or has null for one that says nothing."""
 
 StateField = tuple[str, object]
