@@ -62,8 +62,8 @@ class DiskSnapshot:
 
     Attributes:
         disks: By disk id.
-        first_seen: By disk id, the monotonic time at which the walk began that first saw the disk.
-        read_at: When the walk ended, by the monotonic clock.
+        first_seen: By disk id, the monotonic time at which the poll began that first saw the disk.
+        read_at: When the poll ended, by the monotonic clock.
         locked_since: By id of each disk that is locked, since when as far as can be told, UNIX seconds.
     """
 

@@ -53,7 +53,7 @@ class Listing(Generic[_T]):
 
 
 class PageReader(Generic[_Item, _V]):
-    """Turns the answers of one walk into pages.
+    """Turns the responses of one traversal into pages.
 
     Args:
         operation: For error messages.
@@ -62,7 +62,7 @@ class PageReader(Generic[_Item, _V]):
         known: Pages that need not be decoded again, by digest.
         latest: UNIX seconds; dates after it are counted.
         logged_fields: The fields of which it was logged already that a value was not understood.
-        ended: Set when the work that the walk is for has ended.
+        ended: Set when the work that the traversal is for has ended.
     """
 
     def __init__(
