@@ -8,8 +8,6 @@ import sys
 
 from gigas_exporter.cli import LONG_RUNNING
 
-__all__ = ["main"]
-
 
 def main() -> int:
     """Run the command line, with signals held until a command waits for them.

@@ -26,8 +26,6 @@ from gigas_exporter.sd_notify import Notifier, Watchdog
 from gigas_exporter.statuspage import StatusPage, StatusPageHandler
 from gigas_exporter.web import Server, build_routes, load_web_config
 
-__all__ = ["ExporterApp", "block_signals"]
-
 _log = get_logger(__name__)
 
 _SHUTDOWN_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})

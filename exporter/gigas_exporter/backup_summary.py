@@ -19,20 +19,6 @@ from typing import Final, Literal, NamedTuple, get_args
 from gigas_exporter.model import Backup
 from gigas_exporter.status_words import is_doubtful, is_opposed, matches_any, parse_words, type_in_text
 
-__all__ = [
-    "MAX_RECENT",
-    "MAX_STATUSES",
-    "OTHER_STATUSES",
-    "BackupOutcome",
-    "BackupStatuses",
-    "BackupSummary",
-    "RecentBackup",
-    "RecentBackups",
-    "count_statuses",
-    "most_common_statuses",
-    "summarize_backups",
-]
-
 BackupOutcome = Literal["usable", "failed", "unfinished", "unclear", "unconfirmed"]
 
 MAX_STATUSES = 20

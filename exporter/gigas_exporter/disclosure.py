@@ -15,8 +15,6 @@ from typing import Final
 
 from gigas_exporter.formatting import nearest
 
-__all__ = ["is_slip", "may_be_secret", "without_value"]
-
 _FOREIGN_CHARACTERS: Final = 2
 _NAME: Final = re.compile(r"[A-Za-z_.-]{1,32}")
 _FILE_NAME: Final = re.compile(r"[\w.-]{1,64}\.(?:crt|cer|pem|key|ya?ml|txt)", re.ASCII)

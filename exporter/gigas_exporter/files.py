@@ -13,8 +13,6 @@ from typing import Literal
 
 from gigas_exporter.errors import ConfigError, GigasError
 
-__all__ = ["bundled_directory", "memfd_path", "read_text", "write_atomic"]
-
 _PACKAGE = Path(__file__).parent
 _PIPE_SECONDS = 3
 _NAMED = 50  # characters of a file's name that are in its temporary one's, which must not be too long for any system

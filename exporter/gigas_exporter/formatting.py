@@ -9,22 +9,6 @@ from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Final
 
-__all__ = [
-    "DURATION_MILLISECONDS",
-    "did_you_mean",
-    "error_location",
-    "escape_control_chars",
-    "format_address",
-    "format_age",
-    "format_ago",
-    "format_count",
-    "format_duration",
-    "format_limit",
-    "format_size",
-    "format_timestamp",
-    "nearest",
-]
-
 _SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _KIB = 1024.0
 _UNIT_SECONDS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))

@@ -10,26 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, get_args
 
-from gigas_exporter.backup_summary import MAX_RECENT, BackupStatuses, BackupSummary, summarize_backups
+from gigas_exporter.backup_summary import BackupSummary
 from gigas_exporter.model import Account, Disk, VirtualMachine
 from gigas_exporter.policy import Policy, Requirement, Thresholds
-
-__all__ = [
-    "MAX_RECENT",
-    "RESOURCES",
-    "AccountInventory",
-    "BackupSnapshot",
-    "BackupStatuses",
-    "BackupSummary",
-    "DiskSnapshot",
-    "MachineSnapshot",
-    "Outcome",
-    "Resource",
-    "SnapshotSource",
-    "StalenessLimits",
-    "locked_since",
-    "summarize_backups",
-]
 
 Resource = Literal["disks", "backups", "virtual_machines"]
 RESOURCES: tuple[Resource, ...] = get_args(Resource)

@@ -27,8 +27,6 @@ from typing import Any, Final, Literal, TextIO
 
 from gigas_exporter import formatting
 
-__all__ = ["Logger", "configure", "get_logger", "lines_dropped"]
-
 _LEVELS: Final = {
     "debug": logging.DEBUG,
     "info": logging.INFO,

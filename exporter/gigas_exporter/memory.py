@@ -7,8 +7,6 @@ import gc
 from contextlib import suppress
 from typing import Final
 
-__all__ = ["release_memory", "tune_malloc"]
-
 # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD and M_ARENA_MAX of glibc's malloc.h. Left alone, the first two grow with the
 # largest block that was ever freed, and an arena for each thread keeps what that thread once needed. What a usual
 # scrape takes and frees again stays below both: asking the system for it each time would take a tenth longer.

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["NONE_UNKNOWN", "Account", "Backup", "Disk", "VirtualMachine"]
-
 NONE_UNKNOWN: frozenset[str] = frozenset()
 
 

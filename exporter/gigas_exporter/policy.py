@@ -17,8 +17,6 @@ from typing import Final
 
 from gigas_exporter.model import Disk, VirtualMachine
 
-__all__ = ["DEFAULT_POLICY", "Match", "Policy", "Requirement", "Rule", "Thresholds", "max_ages"]
-
 _HOUR = 3600.0
 _FLAGS: Final = ("is_swap", "autobackup")
 _GLOBS: Final = ("mount_point", "virtual_machine_label")

@@ -14,8 +14,6 @@ from typing import Final
 
 from gigas_exporter.clock import Clock, SystemClock
 
-__all__ = ["Notifier", "Watchdog"]
-
 _MICROSECONDS: Final = 1_000_000
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Secret"]
-
 
 class Secret:
     """Hold a secret; printing it gives ``***``.

@@ -5,17 +5,6 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-__all__ = [
-    "DISK_ERROR_WORDS",
-    "fold_status",
-    "is_doubtful",
-    "is_opposed",
-    "matches_any",
-    "parse_words",
-    "tells_error",
-    "type_in_text",
-]
-
 _SEPARATORS = re.compile(r"[\s_-]+")
 _NOT_IN_WORDS = re.compile(r"[\W_]+")
 _BETWEEN_CAPITALS = re.compile(r"(?<=[a-z])(?=[A-Z])")

@@ -16,8 +16,6 @@ from gigas_exporter.disclosure import is_slip
 from gigas_exporter.formatting import did_you_mean
 from gigas_exporter.yaml_loader import Location
 
-__all__ = ["ConfigProblem", "CrossKeyError", "Section", "describe_problem", "path_of", "problems_of"]
-
 _WORDS: Final = {
     "missing": "is missing",
     "int_type": "must be a whole number",

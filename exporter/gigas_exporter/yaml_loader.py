@@ -18,8 +18,6 @@ import yaml
 
 from gigas_exporter.errors import ConfigError
 
-__all__ = ["Location", "load_yaml"]
-
 Location = tuple[str | int, ...]
 """Where a value stands: the keys and indexes that lead to it."""
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gigas_exporter.errors import ApiError, ConfigError, DecodeError, GigasError, TransportError
-from gigas_exporter.gigas.transport import MAX_BODY_BYTES
+from gigas_exporter.gigas.http_response import MAX_BODY_BYTES
 
 DISK = {"id": 2, "status": "built"}
 GZIP = gzip.compress(b'{"id": 2}')

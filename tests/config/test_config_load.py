@@ -13,12 +13,12 @@ import certifi
 import pytest
 
 from config.conftest import without_location
+from gigas_exporter.backup_summary import BackupStatuses
 from gigas_exporter.config import FLAGS, Settings, Shard, load_settings
 from gigas_exporter.config.variables import ACCOUNT_VARIABLES
 from gigas_exporter.decode import DecodeSettings
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.gigas.credentials import ApiKeyCredential, LoginCredential, SecretFile, TokenCredential
-from gigas_exporter.inventory import BackupStatuses
 from gigas_exporter.model import Account
 from gigas_exporter.policy import DEFAULT_POLICY, Match, Requirement, Rule
 

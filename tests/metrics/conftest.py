@@ -11,11 +11,11 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from gigas_exporter.backup_summary import BackupSummary
 from gigas_exporter.inventory import (
     RESOURCES,
     AccountInventory,
     BackupSnapshot,
-    BackupSummary,
     DiskSnapshot,
     MachineSnapshot,
     Outcome,

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.inventory import AccountInventory, BackupSnapshot, BackupSummary, Outcome, StalenessLimits
+from gigas_exporter.backup_summary import BackupSummary
+from gigas_exporter.inventory import AccountInventory, BackupSnapshot, Outcome, StalenessLimits
 from gigas_exporter.model import Account, Disk
 from gigas_exporter.policy import Requirement
 

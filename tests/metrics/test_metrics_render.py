@@ -16,11 +16,11 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.openmetrics import exposition, parser
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from gigas_exporter.backup_summary import BackupSummary
 from gigas_exporter.inventory import (
     RESOURCES,
     AccountInventory,
     BackupSnapshot,
-    BackupSummary,
     DiskSnapshot,
     MachineSnapshot,
     Outcome,

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from gigas_exporter.backup_summary import BackupStatuses, BackupSummary
 from gigas_exporter.config import Settings, load_settings
-from gigas_exporter.inventory import BackupStatuses, BackupSummary
 from gigas_exporter.model import Disk
 from support.polling import Watching, await_true, settings_for
 from support.simulator import SimulatorServer

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from gigas_exporter.backup_summary import BackupStatuses
 from gigas_exporter.clock import Deadline, SystemClock
 from gigas_exporter.gigas import ApiSettings, ReadClient
-from gigas_exporter.inventory import BackupSnapshot, BackupStatuses
+from gigas_exporter.inventory import BackupSnapshot
 from gigas_exporter.poller.backups import BackupsReader
 from gigas_exporter.poller.own_lists import KnownDisks
 from support.polling import api_key

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
+from gigas_exporter.backup_summary import BackupSummary
 from gigas_exporter.config import Settings
-from gigas_exporter.inventory import BackupSummary
 from support.polling import Watching, await_true, settings_for
 from support.simulator import SimulatorServer
 from support.timing import allowed, within

@@ -41,7 +41,7 @@ _MAY_IMPORT: dict[str, set[str]] = {
     "web": {"clock", "disclosure", "errors", "files", "formatting", "logs", "secret", "validation_errors"}
     | {"yaml_loader"},
     "report": {"backup_summary", "formatting", "inventory", "model", "policy"},
-    "statuspage": {"clock", "errors", "formatting", "inventory", "model", "policy", "report", "web"},
+    "statuspage": {"backup_summary", "clock", "errors", "formatting", "inventory", "model", "policy", "report", "web"},
     "bundle": {"errors", "files", "yaml_loader"},
     "simulator": {"formatting", "model"},
     "memory": set(),

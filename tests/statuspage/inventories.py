@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from gigas_exporter.backup_summary import BackupSummary
 from gigas_exporter.inventory import (
     AccountInventory,
     BackupSnapshot,
-    BackupSummary,
     DiskSnapshot,
     MachineSnapshot,
     Outcome,

@@ -20,17 +20,6 @@ from gigas_exporter.bundle.yaml_writer import dump_yaml
 from gigas_exporter.errors import ConfigError, GigasError
 from gigas_exporter.files import bundled_directory, write_atomic
 
-__all__ = [
-    "DASHBOARD_BASE",
-    "EXPORTER_LABELS",
-    "OPTIONAL",
-    "RULE_FILES",
-    "RUNBOOK_BASE",
-    "parse_labels",
-    "remembered",
-    "write_alerts",
-]
-
 OPTIONAL = "gigas-optional.rules.yml"
 RULE_FILES = ("gigas.rules.yml", OPTIONAL)
 

@@ -14,8 +14,6 @@ from gigas_exporter.bundle.yaml_writer import dump_yaml
 from gigas_exporter.errors import ConfigError, GigasError
 from gigas_exporter.files import bundled_directory, write_atomic
 
-__all__ = ["write_dashboards"]
-
 _OWN_LABELS = {
     "app.kubernetes.io/name": "gigas-exporter",
     "app.kubernetes.io/part-of": "gigas-exporter",

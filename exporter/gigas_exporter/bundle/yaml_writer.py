@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import yaml
 
-__all__ = ["dump_yaml"]
-
 
 class _BlockDumper(yaml.SafeDumper):
     """Writes texts of several lines as blocks."""

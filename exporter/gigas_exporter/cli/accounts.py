@@ -24,18 +24,6 @@ from gigas_exporter.gigas import Credential, ReadClient
 from gigas_exporter.model import Account
 from gigas_exporter.poller.account_source import discover
 
-__all__ = [
-    "AccountSelection",
-    "account_option",
-    "account_options",
-    "account_settings",
-    "choose_account",
-    "find_accounts",
-    "no_such_account",
-    "select_account",
-    "select_accounts",
-]
-
 _SHOWN: Final = 20
 _WITHOUT_LIST: Final = frozenset({403, 404, 405, 501})
 _F = TypeVar("_F", bound=Callable[..., Any])

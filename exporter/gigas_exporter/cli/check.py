@@ -33,8 +33,6 @@ from gigas_exporter.report import (
     worst_first,
 )
 
-__all__ = ["check"]
-
 _Format = Literal["table", "json", "csv", "markdown"]
 
 EXIT_OK, EXIT_FINDINGS, EXIT_UNCHECKED = 0, 1, 2

@@ -15,8 +15,6 @@ from gigas_exporter.cli.standard_output import write_bytes
 from gigas_exporter.config.parsers import parse_duration
 from gigas_exporter.files import write_atomic
 
-__all__ = ["collect"]
-
 
 def _interval(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
     try:

@@ -32,8 +32,6 @@ from gigas_exporter.secret import Secret
 from gigas_exporter.simulator import STYLES, SimulatedCloud, SimulatorServer, describe
 from gigas_exporter.simulator.credentials import DemoCredential
 
-__all__ = ["demo", "simulate"]
-
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 _NAMES: Final = ("production", "staging", "office")

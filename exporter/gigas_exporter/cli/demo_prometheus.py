@@ -22,8 +22,6 @@ from urllib.parse import urlsplit
 from gigas_exporter.bundle.alerts import write_alerts
 from gigas_exporter.errors import ConfigError
 
-__all__ = ["Monitoring", "find_prometheus", "monitoring"]
-
 _INTERVAL: Final = "5s"
 _WAIT: Final = re.compile(r"^(\s+(?:for|keep_firing_for|interval): ).*$", re.MULTILINE)
 _ALERTMANAGERS: Final = ("alertmanager", "prometheus-alertmanager")  # the second is Debian's

@@ -24,8 +24,6 @@ from gigas_exporter.cli.standard_output import OutputError, standard_output
 from gigas_exporter.cli.usage import CommandGroup, usage_message
 from gigas_exporter.errors import ConfigError, GigasError
 
-__all__ = ["cli", "main"]
-
 _NAME: Final = "gigas-exporter"
 FAILURE: Final = 1
 WRONG_USE: Final = 2

@@ -18,19 +18,6 @@ from gigas_exporter.config.flags import FLAGS, Flag
 from gigas_exporter.decode import SIZE_UNITS, SizeUnit
 from gigas_exporter.report import Finding
 
-__all__ = [
-    "ONCE",
-    "QUIET",
-    "FindingName",
-    "Gibibytes",
-    "GroupedCommand",
-    "env_var_used_for",
-    "output_option",
-    "read_settings",
-    "settings_options",
-    "size_for_api",
-]
-
 _SIZE_DIGITS: Final = 9
 """A GB to the byte."""
 

@@ -22,8 +22,6 @@ from gigas_exporter import formatting
 from gigas_exporter.cli.standard_output import can_write
 from gigas_exporter.cli.table import Column, Record, render_table
 
-__all__ = ["Format", "Table", "escape_markdown", "render", "render_json", "render_yaml", "shows_colour"]
-
 Format = Literal["table", "json", "yaml", "csv", "markdown"]
 
 _FORMULA_STARTS = tuple("=+-@\t\r＝＋－＠")  # also the wide forms, which spreadsheets take for the same

@@ -15,8 +15,6 @@ from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
 from gigas_exporter.report import account_errors
 
-__all__ = ["PollResult", "poll_once"]
-
 _log = logs.get_logger(__name__)
 
 

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 
 from gigas_exporter import formatting
 
-__all__ = ["progress"]
-
 
 @contextmanager
 def progress(words: str) -> Iterator[Callable[[str], None]]:

@@ -10,8 +10,6 @@ from gigas_exporter.cli.table import Column, Record, cut_list, cut_start
 from gigas_exporter.model import Backup
 from gigas_exporter.report import DiskReport, Finding, Severity
 
-__all__ = ["BACKUPS", "DISKS", "backup_record", "disk_record"]
-
 _STYLES: Final = {
     Severity.CRITICAL: "bold red",
     Severity.WARNING: "yellow",

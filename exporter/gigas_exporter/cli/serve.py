@@ -11,8 +11,6 @@ from gigas_exporter.app import ExporterApp
 from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_options
 from gigas_exporter.clock import SystemClock
 
-__all__ = ["serve"]
-
 
 @click.command(
     cls=GroupedCommand,

@@ -16,8 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-__all__ = ["OutputError", "can_write", "failing_with", "standard_output", "write_bytes"]
-
 _ESCAPE = "gigas_exporter.escape"
 
 

@@ -14,8 +14,6 @@ from rich.cells import cell_len, set_cell_size
 
 from gigas_exporter import formatting
 
-__all__ = ["Column", "Record", "cut_end", "cut_list", "cut_start", "render_table"]
-
 Record = Mapping[str, Any]
 """One row: by name, a value that JSON can hold."""
 

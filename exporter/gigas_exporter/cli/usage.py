@@ -12,8 +12,6 @@ from click.core import ParameterSource
 from gigas_exporter import formatting
 from gigas_exporter.disclosure import is_slip, without_value
 
-__all__ = ["CommandGroup", "usage_message"]
-
 _WORDS: Final = re.compile(r"--[a-z]{1,16}([.-][a-z]{1,16}){0,4}")  # an option of another program, and no value
 _EXTRA_ARGUMENTS: Final = re.compile(r"Got unexpected extra arguments? \(.*\)\.?", re.DOTALL)
 

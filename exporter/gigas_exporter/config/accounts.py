@@ -25,8 +25,6 @@ from gigas_exporter.model import Account
 from gigas_exporter.status_words import fold_status
 from gigas_exporter.validation_errors import ConfigProblem, CrossKeyError
 
-__all__ = ["AccountSection", "CredentialSection", "DiscoveryFilter"]
-
 _SECRETS: Final = ("token", "api_key", "password")
 _ENDED_STATUSES: Final = frozenset({"terminated", "cancelled", "canceled"})
 _WORKING_DIRECTORY: Final = Source()

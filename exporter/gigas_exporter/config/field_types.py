@@ -34,30 +34,6 @@ from gigas_exporter.secret import Secret
 from gigas_exporter.status_words import fold_status
 from gigas_exporter.validation_errors import Section
 
-__all__ = [
-    "ApiUrl",
-    "CaFile",
-    "DashboardBase",
-    "Duration",
-    "DurationMin1ms",
-    "DurationMin1s",
-    "FieldNames",
-    "FilePath",
-    "FilledSection",
-    "Id",
-    "ListenAddresses",
-    "ProxyUrl",
-    "SecretText",
-    "Source",
-    "StatusWord",
-    "TelemetryPath",
-    "Text",
-    "TimeZone",
-    "env_var_for_key",
-    "key",
-    "wrong_type",
-]
-
 _YEAR: Final = 365 * 86400.0
 _MAXIMUM_TEXT: Final = 4096
 _VARIABLE: Final = re.compile(r"\$\{[^}]*\}|\$\([^)]*\)|\$[A-Z][A-Z0-9_]*")

@@ -18,8 +18,6 @@ from gigas_exporter.config.settings import parse_shard
 from gigas_exporter.formatting import format_address, format_duration
 from gigas_exporter.validation_errors import Section, describe_problem
 
-__all__ = ["FLAGS", "Flag", "FlagKind", "default_text", "section_model"]
-
 FlagKind = Literal["text", "path", "duration", "integer", "number", "boolean", "choice"]
 
 _TRUE: Final = frozenset({"1", "t", "true", "yes", "on"})

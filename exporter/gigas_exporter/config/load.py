@@ -29,8 +29,6 @@ from gigas_exporter.policy import Match, Policy, Thresholds
 from gigas_exporter.validation_errors import ConfigProblem, problems_of
 from gigas_exporter.yaml_loader import Location, load_yaml
 
-__all__ = ["load_settings"]
-
 _NO_ACCOUNT: Final = (
     "no account to watch: set GIGAS_ACCOUNT_ID and GIGAS_API_KEY (or GIGAS_TOKEN, or GIGAS_LOGIN with GIGAS_PASSWORD),"
     " or name accounts in a file given with --config.file"

@@ -16,18 +16,6 @@ from zoneinfo import ZoneInfo, available_timezones
 from gigas_exporter.decode import FIELDS
 from gigas_exporter.formatting import DURATION_MILLISECONDS, did_you_mean
 
-__all__ = [
-    "is_loopback",
-    "parse_base_url",
-    "parse_duration",
-    "parse_field_names",
-    "parse_id",
-    "parse_listen_address",
-    "parse_proxy_url",
-    "parse_telemetry_path",
-    "parse_time_zone",
-]
-
 _MAXIMUM_PORT: Final = 65535
 _HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")

@@ -42,20 +42,6 @@ from gigas_exporter.policy import DEFAULT_POLICY, Match, Policy, Requirement, Ru
 from gigas_exporter.status_words import DISK_ERROR_WORDS
 from gigas_exporter.validation_errors import ConfigProblem, CrossKeyError, Section
 
-__all__ = [
-    "ApiSection",
-    "BackupsSource",
-    "ConfigFile",
-    "DiskStatusSection",
-    "LogSettings",
-    "MatchSection",
-    "PollSettings",
-    "RuleSection",
-    "StatusSection",
-    "ThresholdsSection",
-    "WebSettings",
-]
-
 BackupsSource = Literal["auto", "account", "disk"]
 
 _API: Final = ApiSettings()

@@ -15,8 +15,6 @@ from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.model import Account
 from gigas_exporter.policy import DEFAULT_POLICY, Policy, Thresholds
 
-__all__ = ["AccountSettings", "Settings", "Shard", "parse_shard"]
-
 _SHARD: Final = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
 
 

@@ -11,8 +11,6 @@ from gigas_exporter.config.field_types import env_var_for_key
 from gigas_exporter.config.flags import FLAGS
 from gigas_exporter.formatting import nearest
 
-__all__ = ["ACCOUNT_ID", "ACCOUNT_VARIABLES", "unknown_variables"]
-
 ACCOUNT_ID: Final = "GIGAS_ACCOUNT_ID"
 ACCOUNT_VARIABLES: Final = (ACCOUNT_ID, *map(env_var_for_key, CredentialSection.model_fields))
 """The environment variables that name the one account of a set-up without accounts in a file."""

@@ -8,8 +8,6 @@ import math
 from gigas_exporter.decode.fields import kind_of
 from gigas_exporter.errors import DecodeError
 
-__all__ = ["MAX_VALUES", "decode_array", "decode_json"]
-
 MAX_VALUES = 1_000_000
 """In one answer; one of the largest size that is full of disks has fewer."""
 

@@ -16,24 +16,6 @@ from urllib.parse import urlsplit
 
 from gigas_exporter.decode.timestamps import NUMBER, parse_timestamp
 
-__all__ = [
-    "AHEAD",
-    "MAX_TEXT_LENGTH",
-    "NOT_UNDERSTOOD",
-    "InvalidFields",
-    "Problem",
-    "decode_flag",
-    "decode_host",
-    "decode_id",
-    "decode_reference",
-    "decode_size",
-    "decode_text",
-    "decode_timestamp",
-    "kind_of",
-    "report_problems",
-    "text_of",
-]
-
 MAX_TEXT_LENGTH = 256
 
 _log = logging.getLogger(__name__)

@@ -43,20 +43,6 @@ from gigas_exporter.decode.state_fields import (
 from gigas_exporter.model import NONE_UNKNOWN, Account, Backup, Disk, VirtualMachine
 from gigas_exporter.status_words import DISK_ERROR_WORDS, parse_words, tells_error, type_in_text
 
-__all__ = [
-    "FIELDS",
-    "SIZE_UNITS",
-    "Decode",
-    "DecodeSettings",
-    "Decoder",
-    "SizeUnit",
-    "decode_account",
-    "decode_backup",
-    "decode_disk",
-    "decode_items",
-    "decode_virtual_machine",
-]
-
 SizeUnit = Literal["B", "KB", "KiB", "MB", "MiB", "GB", "GiB"]
 SIZE_UNITS: Mapping[SizeUnit, int] = MappingProxyType(
     {"B": 1, "KB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}

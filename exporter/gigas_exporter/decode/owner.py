@@ -11,8 +11,6 @@ from typing import NamedTuple
 
 from gigas_exporter.decode.fields import NOT_UNDERSTOOD, Problem, decode_reference
 
-__all__ = ["Owner", "decode_owner"]
-
 _NONE = "0"
 # OnApp has Disk and VirtualMachine as target_type, and the id of either as target_id.
 _DISK = re.compile(r"disk|volume", re.IGNORECASE)

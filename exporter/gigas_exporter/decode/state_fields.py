@@ -15,17 +15,6 @@ from gigas_exporter.decode.fields import NOT_UNDERSTOOD, Problem, decode_flag, t
 from gigas_exporter.decode.timestamps import NUMBER, parse_timestamp
 from gigas_exporter.status_words import DISK_ERROR_WORDS, parse_words, tells_error
 
-__all__ = [
-    "STATE_FIELDS",
-    "StateField",
-    "backup_contradictions",
-    "decode_error",
-    "disk_contradictions",
-    "is_gone",
-    "soonest_expiry",
-    "state_fields",
-]
-
 _Kind = Literal["error", "word", "gone", "done", "running", "progress", "expiry"]
 
 _NAMES: Mapping[_Kind, str] = {

@@ -6,8 +6,6 @@ import re
 from datetime import UTC, datetime, tzinfo
 from email.utils import parsedate_to_datetime
 
-__all__ = ["NUMBER", "parse_timestamp"]
-
 NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
 
 # A number is seconds or milliseconds by its range: from 2000 on, so that neither 20240131 nor 202401311230 is a moment,

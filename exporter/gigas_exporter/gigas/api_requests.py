@@ -17,19 +17,6 @@ from gigas_exporter.decode import Decoder
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.model import Backup, Disk
 
-__all__ = [
-    "ApiRequest",
-    "Method",
-    "account_path",
-    "build_disk_request",
-    "create_backup_request",
-    "create_template_request",
-    "delete_disk_request",
-    "disk_path",
-    "edit_disk_request",
-    "filters",
-]
-
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 _T = TypeVar("_T")
 

@@ -17,13 +17,11 @@ from typing import Protocol
 from gigas_exporter.clock import Clock, Deadline
 from gigas_exporter.gigas.auth_header import AuthHeader, header_value, other_scheme, without_scheme
 from gigas_exporter.gigas.credentials import ApiKeyCredential, Credential, LoginCredential, SecretSource
-from gigas_exporter.gigas.login import LOGIN_OPERATION, Login, LoginStates, Scheme, TokenRequests
+from gigas_exporter.gigas.login import Login, LoginStates, Scheme, TokenRequests
 from gigas_exporter.gigas.login_auth import LoginAuth
 from gigas_exporter.gigas.observer import Observer
 from gigas_exporter.gigas.settings import LoginFlow
 from gigas_exporter.secret import Secret
-
-__all__ = ["LOGIN_OPERATION", "AuthHeader", "Login", "LoginAuth", "RequestAuth", "SecretAuth", "request_auth"]
 
 _log = logging.getLogger(__name__)
 

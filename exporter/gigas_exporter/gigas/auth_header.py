@@ -10,8 +10,6 @@ from gigas_exporter.gigas.credentials import fits_header
 from gigas_exporter.gigas.login import Scheme
 from gigas_exporter.secret import Secret
 
-__all__ = ["AuthHeader", "header_value", "other_scheme", "without_scheme"]
-
 # A key may begin with any of these characters; what is left out must be followed by what no key has.
 _PASTED = re.compile(
     r"(?:(?:-H|--header)(?:\s+|=|(?=[\"']|authorization\s*:)))?"

@@ -30,8 +30,6 @@ from gigas_exporter.gigas.tls import TrustStore
 from gigas_exporter.gigas.transport import RawResponse
 from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
 
-__all__ = ["DEFAULT_DEADLINE_SECONDS", "ReadClient"]
-
 DEFAULT_DEADLINE_SECONDS = 300.0
 """How long a call without a deadline may take in all."""
 

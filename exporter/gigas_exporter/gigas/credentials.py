@@ -14,17 +14,6 @@ from gigas_exporter.errors import ConfigError
 from gigas_exporter.files import read_text
 from gigas_exporter.secret import Secret
 
-__all__ = [
-    "ApiKeyCredential",
-    "Credential",
-    "FixedSecret",
-    "LoginCredential",
-    "SecretFile",
-    "SecretSource",
-    "TokenCredential",
-    "fits_header",
-]
-
 _MAX_SECRET_BYTES = 64 * 1024
 _HEADER_CHARACTERS = 256  # those of Latin-1
 

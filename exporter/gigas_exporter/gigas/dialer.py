@@ -18,8 +18,6 @@ from typing import Any
 
 from gigas_exporter.gigas.socket_deadline import SocketDeadline, start_thread
 
-__all__ = ["Dialer"]
-
 # RFC 8305 (Happy Eyeballs), section 8: the recommended delay between two attempts.
 _ATTEMPT_DELAY_SECONDS = 0.25
 

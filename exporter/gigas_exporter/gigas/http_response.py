@@ -15,8 +15,6 @@ from typing import Any
 
 from gigas_exporter.errors import DecodeError
 
-__all__ = ["MAX_BODY_BYTES", "HTTPResponse"]
-
 MAX_BODY_BYTES = 16 * 2**20
 
 _MAX_HEAD_BYTES = 128 * 2**10

@@ -11,8 +11,6 @@ from gigas_exporter.errors import IncompleteError
 from gigas_exporter.gigas.pagination import OneBelowTotalError, Page
 from gigas_exporter.gigas.paging_headers import PAGING_FIELDS
 
-__all__ = ["LIST_END_TTL_SECONDS", "ListEndCache", "NoContentCache", "PageCache", "ShortfallCache"]
-
 LIST_END_TTL_SECONDS = 900.0
 """How long a list that is as long as it was is taken to end where it did; what is served may be that old anyway."""
 

@@ -20,17 +20,6 @@ from gigas_exporter.gigas.api_requests import ApiRequest
 from gigas_exporter.gigas.settings import LoginFlow
 from gigas_exporter.secret import Secret
 
-__all__ = [
-    "LOGIN_OPERATION",
-    "IssuedToken",
-    "Login",
-    "LoginBlock",
-    "LoginState",
-    "LoginStates",
-    "Scheme",
-    "TokenRequests",
-]
-
 LOGIN_OPERATION = "create_token"
 
 Scheme = Literal["raw", "bearer"]

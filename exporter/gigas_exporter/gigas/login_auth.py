@@ -24,8 +24,6 @@ from gigas_exporter.gigas.observer import Observer
 from gigas_exporter.gigas.ratelimit import acquire_within
 from gigas_exporter.secret import Secret
 
-__all__ = ["LoginAuth"]
-
 _log = logging.getLogger(__name__)
 
 _RENEW_AT = 0.8

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["NullObserver", "Observer"]
-
 
 class Observer(Protocol):
     """Hears of each request, each retry and each token; called from several threads at once."""

@@ -22,8 +22,6 @@ from gigas_exporter.gigas.paging_headers import read_paging_headers
 from gigas_exporter.gigas.transport import RawResponse
 from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
 
-__all__ = ["Listing", "PageReader", "check_status", "sum_invalid"]
-
 _DIGEST_BYTES = 16
 # Decoded between two looks whether the work has ended: some hundredths of a second.
 _ITEMS_AT_ONCE = 4096

@@ -10,8 +10,6 @@ from typing import TypeVar
 from gigas_exporter.clock import Clock
 from gigas_exporter.errors import ApiError
 
-__all__ = ["PageSize"]
-
 _SMALL_PAGE = 20  # the pagers that may be behind the API allow 20 and more
 _SMALL_PAGES_SECONDS = 900.0  # then the configured size is tried again: the rejection may have had another reason
 _TOO_MANY_ITEMS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})

@@ -35,8 +35,6 @@ from typing import Any, Generic, Protocol, TypeVar
 from gigas_exporter.errors import ApiError, IncompleteError, TransportError
 from gigas_exporter.gigas.paging_headers import NO_PAGING, PagingHeaders
 
-__all__ = ["Fetch", "OneBelowTotalError", "Page", "Paginator"]
-
 # A whole item takes 200 bytes of JSON and more, so that a response of the largest size holds 80,000 at most.
 _MAX_PAGE_ITEMS = 100_000
 _MAX_PAGES = 20_000

@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-__all__ = ["NO_PAGING", "PAGING_FIELDS", "PagingHeaders", "read_paging_headers"]
-
 PAGING_FIELDS = frozenset({"total", "total_pages", "content_range", "link"})
 """The fields under which headers are counted that do not fit to what was read."""
 

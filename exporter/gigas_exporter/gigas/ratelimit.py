@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from gigas_exporter.clock import Clock, Deadline
 from gigas_exporter.errors import TransportError
 
-__all__ = ["DeadlineExceededError", "RateLimiter", "acquire_within"]
-
 _CHECK_INTERVAL_SECONDS = 0.05
 _GRANTS_BEFORE_HUNG = 10
 

@@ -20,8 +20,6 @@ from gigas_exporter.errors import ApiError, TransportError
 from gigas_exporter.gigas.observer import Observer
 from gigas_exporter.gigas.ratelimit import DeadlineExceededError
 
-__all__ = ["MAX_TRIES", "parse_retry_after", "retrying"]
-
 MAX_TRIES = 3
 
 _FIRST_BACKOFF_SECONDS = 0.5

@@ -15,9 +15,10 @@ from gigas_exporter.clock import Clock, Deadline
 from gigas_exporter.decode import decode_json
 from gigas_exporter.errors import ApiError, AuthError, ConfigError, DecodeError, TransportError
 from gigas_exporter.gigas.api_requests import ApiRequest
-from gigas_exporter.gigas.auth import LOGIN_OPERATION, AuthHeader, RequestAuth, request_auth
+from gigas_exporter.gigas.auth import RequestAuth, request_auth
+from gigas_exporter.gigas.auth_header import AuthHeader
 from gigas_exporter.gigas.credentials import Credential
-from gigas_exporter.gigas.login import LoginStates
+from gigas_exporter.gigas.login import LOGIN_OPERATION, LoginStates
 from gigas_exporter.gigas.observer import Observer
 from gigas_exporter.gigas.ratelimit import DeadlineExceededError, RateLimiter
 from gigas_exporter.gigas.retry import parse_retry_after, retrying
@@ -26,8 +27,6 @@ from gigas_exporter.gigas.status_messages import api_message, describe_status, i
 from gigas_exporter.gigas.tls import TrustStore
 from gigas_exporter.gigas.transport import RawResponse, Transport
 from gigas_exporter.secret import Secret
-
-__all__ = ["ApiSession"]
 
 _T = TypeVar("_T")
 _REJECTIONS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})

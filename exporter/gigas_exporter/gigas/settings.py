@@ -9,8 +9,6 @@ from typing import Literal
 from gigas_exporter import __version__
 from gigas_exporter.decode import DecodeSettings
 
-__all__ = ["DEFAULT_URL", "ApiSettings", "LoginFlow"]
-
 DEFAULT_URL = "https://api.gigas.com"
 
 LoginFlow = Literal["token", "oidc"]

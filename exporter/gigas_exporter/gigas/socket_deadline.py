@@ -16,8 +16,6 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self
 
-__all__ = ["SocketDeadline", "start_thread"]
-
 _CHECK_INTERVAL_SECONDS = 0.2
 # The watcher ends when it had nothing to watch for so long, and is started again when it is needed.
 _IDLE_SECONDS = 1.0

@@ -12,8 +12,6 @@ from typing import Final
 
 from gigas_exporter.secret import Secret
 
-__all__ = ["api_message", "describe_status", "is_json", "likely_cause"]
-
 _MAX_MESSAGE_LENGTH = 200
 
 _Cause = tuple[str, str]

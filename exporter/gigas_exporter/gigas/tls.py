@@ -11,8 +11,6 @@ from gigas_exporter.errors import ConfigError
 from gigas_exporter.files import read_text
 from gigas_exporter.gigas.settings import ApiSettings
 
-__all__ = ["TrustStore"]
-
 # The system's own bundle of 140 authorities has 220 kB.
 _MAX_FILE_BYTES = 16 * 2**20
 

@@ -33,8 +33,6 @@ from gigas_exporter.gigas.socket_deadline import SocketDeadline
 from gigas_exporter.gigas.tls import TrustStore
 from gigas_exporter.gigas.transport_errors import UntrustedCertificateError, clear_tracebacks, transport_error
 
-__all__ = ["MAX_BODY_BYTES", "RawResponse", "Transport"]
-
 MAX_IDLE_SECONDS = 5.0
 """A connection that was not used for longer is not used again: routers and firewalls forget idle ones silently."""
 

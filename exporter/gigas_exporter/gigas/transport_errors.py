@@ -12,8 +12,6 @@ import urllib3.exceptions
 
 from gigas_exporter.errors import TransportError
 
-__all__ = ["RequestNotSentError", "UntrustedCertificateError", "clear_tracebacks", "transport_error"]
-
 _BEFORE_SENDING = (socket.gaierror, ConnectionRefusedError)
 _MESSAGES: tuple[tuple[type[BaseException], str], ...] = (
     (socket.gaierror, "the host's name cannot be resolved"),

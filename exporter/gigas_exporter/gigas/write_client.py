@@ -28,8 +28,6 @@ from gigas_exporter.gigas.transport import RawResponse
 from gigas_exporter.gigas.transport_errors import RequestNotSentError
 from gigas_exporter.model import Backup, Disk
 
-__all__ = ["ChangeResult", "Client"]
-
 _T = TypeVar("_T")
 _OUTCOME_UNKNOWN = "whether the change took effect is not known"
 _NOT_ATTEMPTED = HTTPStatus.NOT_IMPLEMENTED

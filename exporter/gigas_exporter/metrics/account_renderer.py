@@ -27,8 +27,6 @@ from gigas_exporter.metrics.render import labels_text
 from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.policy import Requirement
 
-__all__ = ["AccountRenderer"]
-
 
 class AccountRenderer:
     """One account's rendered series; not thread-safe.

@@ -11,12 +11,10 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gigas_exporter.inventory import BackupSummary
+from gigas_exporter.backup_summary import BackupSummary
 from gigas_exporter.metrics.compression import deflate_segment
 from gigas_exporter.metrics.families import BACKUP_AGE
 from gigas_exporter.metrics.render import encode, header
-
-__all__ = ["AgeFamily", "AgeTemplate", "DeflatedAges"]
 
 
 @dataclass(frozen=True, slots=True)

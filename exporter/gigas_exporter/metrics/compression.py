@@ -10,8 +10,6 @@ from __future__ import annotations
 import struct
 import zlib
 
-__all__ = ["GZIP_HEADER", "deflate_segment", "gzip_trailer"]
-
 GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 """Deflate, no name, no time, unknown system (RFC 1952)."""
 

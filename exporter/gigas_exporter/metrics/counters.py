@@ -14,8 +14,6 @@ from collections.abc import Collection
 from gigas_exporter.metrics.family import Family
 from gigas_exporter.metrics.render import header, labels_text, value_text
 
-__all__ = ["Histogram", "LabeledValue"]
-
 Labels = tuple[str, ...]
 
 

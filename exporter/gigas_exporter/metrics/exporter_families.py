@@ -10,31 +10,6 @@ from operator import attrgetter
 from gigas_exporter.inventory import Outcome
 from gigas_exporter.metrics.family import Family, Gauge
 
-__all__ = [
-    "ACCOUNT",
-    "ACCOUNTS",
-    "ACCOUNTS_SKIPPED",
-    "ACCOUNTS_UNPOLLED",
-    "API_REQUESTS",
-    "API_REQUEST_DURATION",
-    "API_RETRIES",
-    "BUILD_INFO",
-    "DISCOVERY_SUCCESS",
-    "EXPORTER_FAMILIES",
-    "INTERVAL_FAMILIES",
-    "INVALID_ITEMS",
-    "LOGIN_BLOCKED",
-    "LOG_LINES_DROPPED",
-    "POLL",
-    "POLLS",
-    "POLL_FAILURES",
-    "POLL_FAMILIES",
-    "POLL_INVALID_ITEMS",
-    "RELOAD_SUCCESSFUL",
-    "RELOAD_SUCCESS_TIMESTAMP",
-    "TOKEN_EXPIRY",
-]
-
 ACCOUNT = ("account_id",)
 POLL = ("account_id", "resource")
 

@@ -25,8 +25,6 @@ from gigas_exporter.metrics.group import Segment
 from gigas_exporter.metrics.render import header
 from gigas_exporter.metrics.telemetry import Telemetry
 
-__all__ = ["OPENMETRICS", "TEXT", "Exposition", "MetricsRenderer"]
-
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 

@@ -17,26 +17,6 @@ from gigas_exporter.metrics.family import Family, Gauge, Info
 from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.policy import Requirement
 
-__all__ = [
-    "ACCOUNT_FAMILIES",
-    "BACKUPS_BY_STATUS",
-    "BACKUPS_READ_FAMILIES",
-    "BACKUP_AGE",
-    "BACKUP_FAMILIES",
-    "DISK",
-    "DISKS_UNDECIDED",
-    "DISKS_WITH_FINDING",
-    "DISK_FAMILIES",
-    "DISK_FINDING",
-    "DISK_INFO",
-    "FAMILIES",
-    "MACHINE",
-    "MACHINE_FAMILIES",
-    "REQUIREMENT_FAMILIES",
-    "TOTALS_FAMILIES",
-    "AccountTotals",
-]
-
 DISK = ("account_id", "disk_id", "virtual_machine_id")
 MACHINE = ("account_id", "virtual_machine_id")
 

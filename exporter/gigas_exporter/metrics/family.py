@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-__all__ = ["Family", "Gauge", "Info", "Number"]
-
 Subject = TypeVar("Subject")
 Number = float | int | bool
 """The value of a sample; a truth value is written as 1 or 0."""

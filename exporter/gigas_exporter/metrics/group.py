@@ -11,8 +11,6 @@ from gigas_exporter.metrics.compression import deflate_segment
 from gigas_exporter.metrics.family import Gauge, Info
 from gigas_exporter.metrics.render import encode, info_lines, measure_lines
 
-__all__ = ["FamilyGroup", "Segment"]
-
 Subject = TypeVar("Subject")
 
 

@@ -34,8 +34,6 @@ from gigas_exporter.report import (
     machine_name,
 )
 
-__all__ = ["FindingsRenderer"]
-
 _NOTHING = Judgement({}, {}, False, 0, 0, float("inf"))
 
 

@@ -13,8 +13,6 @@ from typing import TypeVar
 
 from gigas_exporter.metrics.family import Family, Gauge, Info, Number
 
-__all__ = ["encode", "escape", "header", "info_lines", "labels_text", "measure_lines", "value_text"]
-
 Subject = TypeVar("Subject")
 
 _SURROGATES = re.compile("[\ud800-\udfff]")

@@ -27,8 +27,6 @@ from gigas_exporter.metrics import exporter_families as families
 from gigas_exporter.metrics.counters import Histogram, LabeledValue
 from gigas_exporter.metrics.render import encode
 
-__all__ = ["READ_OPERATIONS", "Telemetry"]
-
 READ_OPERATIONS = (
     "list_disks",
     "get_disk",

@@ -30,8 +30,6 @@ from gigas_exporter.poller.own_lists import KnownDisks
 from gigas_exporter.poller.scheduler import poll_deadline
 from gigas_exporter.poller.store import Store
 
-__all__ = ["AccountPoller", "PollOutcome"]
-
 _log = get_logger(__name__)
 
 _WAIT_FOR_DISKS_STEP_SECONDS = 0.05

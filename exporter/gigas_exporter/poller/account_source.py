@@ -16,8 +16,6 @@ from gigas_exporter.gigas.paging_headers import PAGING_FIELDS
 from gigas_exporter.logs import get_logger
 from gigas_exporter.model import Account
 
-__all__ = ["ACCOUNTS_INCOMPLETE", "AccountSource", "discover"]
-
 _log = get_logger(__name__)
 
 _SHOWN = 5

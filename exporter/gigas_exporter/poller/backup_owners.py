@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from gigas_exporter.errors import DecodeError
 from gigas_exporter.model import Backup
 
-__all__ = ["MAY_BE_THEIRS", "Claim", "Owners", "disputed_disks", "own_backups", "possible_owners"]
-
 MAY_BE_THEIRS = "the account's backups that name no disk may be theirs"
 """Why the empty own lists of :func:`possible_owners` are not believed."""
 _SHARED = "the same backups are listed for disks of different virtual machines"

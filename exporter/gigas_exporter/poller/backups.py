@@ -13,19 +13,23 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Literal
 
-from gigas_exporter.backup_summary import count_statuses, most_common_statuses
+from gigas_exporter.backup_summary import (
+    BackupStatuses,
+    BackupSummary,
+    count_statuses,
+    most_common_statuses,
+    summarize_backups,
+)
 from gigas_exporter.clock import Clock, Deadline
 from gigas_exporter.errors import ApiError, DecodeError, GigasError, TransportError
 from gigas_exporter.gigas import ReadClient
-from gigas_exporter.inventory import BackupSnapshot, BackupStatuses, BackupSummary, summarize_backups
+from gigas_exporter.inventory import BackupSnapshot
 from gigas_exporter.model import Backup
 from gigas_exporter.poller.backup_owners import MAY_BE_THEIRS, Owners, possible_owners
 from gigas_exporter.poller.late_disks import LateDisks
 from gigas_exporter.poller.own_lists import KnownDisks, OwnListReader
 from gigas_exporter.poller.parallel import HelperThreads
 from gigas_exporter.poller.scheduler import poll_deadline
-
-__all__ = ["BackupsPoll", "BackupsReader", "BackupsSource", "NewDeadline"]
 
 BackupsSource = Literal["auto", "account", "disk"]
 NewDeadline = Callable[[float], Deadline]

@@ -24,8 +24,6 @@ from gigas_exporter.gigas import (
 )
 from gigas_exporter.poller.observer import PollerObserver
 
-__all__ = ["ClientPool"]
-
 _Key = tuple[ApiSettings, Credential]
 
 

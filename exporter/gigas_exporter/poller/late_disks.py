@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from gigas_exporter.backup_summary import BackupSummary
 from gigas_exporter.clock import Clock, Deadline
-from gigas_exporter.inventory import BackupSnapshot, BackupSummary
+from gigas_exporter.inventory import BackupSnapshot
 from gigas_exporter.poller.backup_owners import Owners
 from gigas_exporter.poller.own_lists import KnownDisks, OwnListReader
-
-__all__ = ["LateDisks"]
 
 _MAX_DISKS = 100
 """How many of them are asked for by themselves in one poll."""

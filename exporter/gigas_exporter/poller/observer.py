@@ -8,8 +8,6 @@ from typing import Protocol
 from gigas_exporter.errors import Reason
 from gigas_exporter.inventory import Resource
 
-__all__ = ["PollerObserver"]
-
 
 class PollerObserver(Protocol):
     """Counts polls, requests and accounts; called from several threads at once."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from gigas_exporter.backup_summary import count_statuses
+from gigas_exporter.backup_summary import BackupStatuses, BackupSummary, count_statuses, summarize_backups
 from gigas_exporter.clock import Clock, Deadline
 from gigas_exporter.errors import (
     ApiError,
@@ -21,11 +21,8 @@ from gigas_exporter.errors import (
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.gigas.paging_headers import PAGING_FIELDS
 from gigas_exporter.gigas.ratelimit import DeadlineExceededError
-from gigas_exporter.inventory import BackupStatuses, BackupSummary, summarize_backups
 from gigas_exporter.poller.backup_owners import Claim, Owners, disputed_disks, own_backups
 from gigas_exporter.poller.parallel import HelperThreads
-
-__all__ = ["DiskLists", "KnownDisks", "OwnListReader"]
 
 _FAILURE_LIMIT = 8
 """Abort reading disk by disk after this many consecutive failures."""

@@ -6,8 +6,6 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-__all__ = ["HelperThreads"]
-
 MAX_HELPERS = 12
 
 _T = TypeVar("_T")

@@ -24,8 +24,6 @@ from dataclasses import dataclass, field
 from gigas_exporter.clock import Clock
 from gigas_exporter.logs import get_logger
 
-__all__ = ["MAX_WORKERS", "PollTask", "Scheduler", "poll_deadline"]
-
 _log = get_logger(__name__)
 
 MAX_WORKERS = 32

@@ -27,8 +27,6 @@ from gigas_exporter.poller.parallel import HelperThreads
 from gigas_exporter.poller.scheduler import PollTask, Scheduler, poll_deadline
 from gigas_exporter.poller.store import Store
 
-__all__ = ["Service"]
-
 _STOP_SECONDS = 1.0
 _ACCOUNTS_AT_ONCE = 8
 # How much of a request's time an account has that never answered, while other such accounts wait.

@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping
 
 from gigas_exporter.inventory import AccountInventory
 
-__all__ = ["Store"]
-
 
 class Store:
     """The inventories of all accounts; thread-safe."""

@@ -12,8 +12,6 @@ from gigas_exporter.report.disks import DiskReport
 from gigas_exporter.report.explain import why_unreadable
 from gigas_exporter.report.findings import Finding
 
-__all__ = ["command_for", "explain_finding"]
-
 _COMMANDS: Final[Mapping[Finding, str]] = {
     Finding.NEVER_BACKED_UP: "disks backup --account {account} {disk} --wait",
     Finding.BACKUP_MISSED: "disks backup --account {account} {disk} --wait",

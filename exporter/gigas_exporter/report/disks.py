@@ -14,8 +14,6 @@ from gigas_exporter.policy import Requirement
 from gigas_exporter.report.findings import RANK, Finding, Severity
 from gigas_exporter.report.judgement import NOT_REQUIRED, judge_account, machine_name
 
-__all__ = ["DiskReport", "count_findings", "needs_attention", "report_account", "worst_first"]
-
 
 @dataclass(frozen=True)
 class DiskReport:

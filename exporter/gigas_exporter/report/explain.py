@@ -12,15 +12,6 @@ from gigas_exporter.report.disks import DiskReport
 from gigas_exporter.report.findings import Finding
 from gigas_exporter.report.judgement import BACKUP_STATUS, DISK_FIELDS, DISK_STATUS
 
-__all__ = [
-    "account_errors",
-    "doubt_of_empty",
-    "explain_all",
-    "explain_not_understood",
-    "paging_doubts",
-    "why_unreadable",
-]
-
 _PROBE: Final = "gigas-exporter probe shows what the API sends"
 _ADVICE: Final[Mapping[str, str]] = {
     "virtual_machine_label": "backup_policy matches on it, and the virtual machine is not among those that were read",

@@ -6,8 +6,6 @@ import enum
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["AGAINST_LIMIT", "METRIC_FINDINGS", "NEED_BACKUPS", "RANK", "Finding", "Severity"]
-
 
 class Severity(enum.IntEnum):
     """How much a finding matters; higher is worse."""

@@ -13,18 +13,6 @@ from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.policy import Requirement, Thresholds
 from gigas_exporter.report.findings import AGAINST_LIMIT, RANK, Finding
 
-__all__ = [
-    "BACKUP_STATUS",
-    "DISK_FIELDS",
-    "DISK_STATUS",
-    "MAX_AHEAD_SECONDS",
-    "NOT_REQUIRED",
-    "Judgement",
-    "finding_limit",
-    "judge_account",
-    "machine_name",
-]
-
 NOT_REQUIRED: Final = Requirement(required=False)
 BACKUP_STATUS: Final = "backup status"
 """The name under which the status of a backup is among what is not understood."""

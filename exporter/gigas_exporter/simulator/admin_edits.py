@@ -13,8 +13,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from gigas_exporter.simulator.records import AccountRecord, DiskRecord
 from gigas_exporter.simulator.state import CloudState
 
-__all__ = ["change_disk", "check_backup", "check_disk", "number_of"]
-
 # What can be encoded: dates have a year of four digits, and a disk's bytes stay below 2^63.
 _Timestamp = Annotated[float, Field(ge=0, le=250_000_000_000), AfterValidator(int)]
 

@@ -26,8 +26,6 @@ from gigas_exporter.simulator.paging import Rows, page
 from gigas_exporter.simulator.records import AccountRecord, BackupRecord, DiskRecord
 from gigas_exporter.simulator.state import CloudState
 
-__all__ = ["Api", "MatchedRoute", "identify"]
-
 _ACCOUNT = r"/account/(?P<account>[^/]+)"
 _DISK = _ACCOUNT + r"/disk/(?P<disk>[^/]+)"
 _ROUTES: tuple[tuple[str, str, str], ...] = (

@@ -20,8 +20,6 @@ from gigas_exporter.simulator.records import KIBIBYTE, AccountRecord, DiskRecord
 from gigas_exporter.simulator.schedule import Timeline
 from gigas_exporter.simulator.state import CloudState
 
-__all__ = ["SimulatedCloud"]
-
 DEFAULT_BACKUP_SIZE = 4 << 30
 
 

@@ -34,8 +34,6 @@ from gigas_exporter.simulator.cloud import SimulatedCloud
 from gigas_exporter.simulator.faults import Faults
 from gigas_exporter.simulator.http import SimError, SimRequest, SimResponse, describe_error, json_response
 
-__all__ = ["CONTROL_PATH", "Control"]
-
 CONTROL_PATH = "/_sim/"
 
 Fields = dict[str, Any]

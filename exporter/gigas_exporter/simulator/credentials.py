@@ -10,8 +10,6 @@ import hmac
 import itertools
 from dataclasses import dataclass, field
 
-__all__ = ["Credentials", "DemoCredential", "Principal"]
-
 
 @dataclass(slots=True)
 class DemoCredential:

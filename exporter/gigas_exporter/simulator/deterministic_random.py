@@ -6,8 +6,6 @@ requests changes nothing.
 
 from __future__ import annotations
 
-__all__ = ["draw"]
-
 _MASK = (1 << 64) - 1
 
 

@@ -16,8 +16,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["KINDS", "Fault", "FaultKind", "Faults"]
-
 
 @dataclass(frozen=True, slots=True)
 class FaultKind:

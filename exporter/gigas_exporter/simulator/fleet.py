@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from gigas_exporter.simulator.records import AccountRecord, DiskRecord, MachineRecord, Schedule, System
 from gigas_exporter.simulator.schedule import DAY
 
-__all__ = ["CANARY", "FIRST_ACCOUNT", "FIRST_DISK", "make_account", "make_disk"]
-
 FIRST_ACCOUNT = 4242
 FIRST_DISK = 10_001
 _FIRST_MACHINE = 501

@@ -11,8 +11,6 @@ from pydantic import ValidationError
 
 from gigas_exporter.simulator.json_encoding import dump
 
-__all__ = ["SimError", "SimRequest", "SimResponse", "describe_error", "json_response"]
-
 Headers = tuple[tuple[str, str], ...]
 
 _BOOLEANS = {"1": True, "true": True, "0": False, "false": False}

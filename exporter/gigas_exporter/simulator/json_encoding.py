@@ -14,19 +14,6 @@ from email.utils import format_datetime
 
 from gigas_exporter.simulator.records import AccountRecord, BackupRecord, DiskRecord, MachineRecord
 
-__all__ = [
-    "STYLES",
-    "Json",
-    "Style",
-    "dump",
-    "dump_items",
-    "encode_account",
-    "encode_backup",
-    "encode_disk",
-    "encode_machine",
-    "encoding_for",
-]
-
 Json = dict[str, object]
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _MADRID = timezone(timedelta(hours=1))

@@ -8,8 +8,6 @@ from http import HTTPStatus
 
 from gigas_exporter.simulator.http import SimError, SimRequest, SimResponse
 
-__all__ = ["Rows", "page"]
-
 
 @dataclass(frozen=True, slots=True)
 class Rows:

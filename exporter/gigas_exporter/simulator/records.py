@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 
 from gigas_exporter.model import Backup, Disk, VirtualMachine
 
-__all__ = ["AccountRecord", "BackupRecord", "DiskRecord", "MachineRecord", "Schedule", "System"]
-
 GIBIBYTE = 1 << 30
 KIBIBYTE = 1 << 10
 

@@ -12,8 +12,6 @@ from dataclasses import replace
 from gigas_exporter.simulator.records import BackupRecord, DiskRecord, Schedule
 from gigas_exporter.simulator.schedule import DAY
 
-__all__ = ["HOSTILE_LABEL", "HOSTILE_MOUNT_POINT", "SCENARIOS", "apply_scenarios"]
-
 HOSTILE_MOUNT_POINT = '/srv/"quoted"\\back\nnext line/ñandú-日本-🚀{a="b"}'
 HOSTILE_LABEL = "legacy \"erp\" \\ 'prod'\n# HELP café <script>alert(1)</script> 🚀"
 

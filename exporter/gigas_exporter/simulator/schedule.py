@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from gigas_exporter.simulator.deterministic_random import draw
 from gigas_exporter.simulator.records import BackupRecord, DiskRecord, Schedule
 
-__all__ = ["BACKUP_IDS_PER_DISK", "DAY", "Timeline", "backup_count", "backups_of"]
-
 DAY = 86_400.0
 BACKUP_IDS_PER_DISK = 10_000_000
 """The id of an automatic backup is its disk's id times this plus its slot; ids below are of manual backups."""

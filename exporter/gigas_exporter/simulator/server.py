@@ -30,8 +30,6 @@ from gigas_exporter.simulator.faults import KINDS, Fault, FaultKind, Faults
 from gigas_exporter.simulator.http import SimError, SimRequest, SimResponse
 from gigas_exporter.simulator.json_encoding import dump
 
-__all__ = ["SimulatorHandler", "SimulatorServer"]
-
 _logger = logging.getLogger(__name__)
 
 _LENGTH_DIGITS = 6

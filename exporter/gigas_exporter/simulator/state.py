@@ -19,8 +19,6 @@ from gigas_exporter.simulator.records import AccountRecord, BackupRecord, DiskRe
 from gigas_exporter.simulator.scenarios import apply_scenarios
 from gigas_exporter.simulator.schedule import BACKUP_IDS_PER_DISK, DAY, Timeline, backup_count, backups_of
 
-__all__ = ["CloudState"]
-
 _HOUR = 3600.0
 _LIFE_OF_EPHEMERAL = 4 * _HOUR
 _GAP_OF_EPHEMERAL = 1 * _HOUR

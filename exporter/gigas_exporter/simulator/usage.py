@@ -5,8 +5,6 @@ from __future__ import annotations
 from gigas_exporter.formatting import format_duration
 from gigas_exporter.simulator.server import SimulatorServer
 
-__all__ = ["describe"]
-
 
 def describe(server: SimulatorServer) -> str:
     """Return a few lines for people: what is simulated, the demo credentials, commands to try."""

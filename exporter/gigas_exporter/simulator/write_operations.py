@@ -18,8 +18,6 @@ from gigas_exporter.simulator.json_encoding import encode_backup, encode_disk, e
 from gigas_exporter.simulator.records import BackupRecord, DiskRecord
 from gigas_exporter.simulator.state import CloudState
 
-__all__ = ["OPERATIONS"]
-
 _LARGEST_GB = 65_536
 _LONGEST_TEXT = 255
 

@@ -9,8 +9,6 @@ from typing import Final
 
 from gigas_exporter.report import DiskReport, Finding
 
-__all__ = ["Bar", "count_ages"]
-
 _BARS: Final = (
     ("under ¼", "under a quarter of the limit", "ok"),
     ("¼–½", "a quarter to half of the limit", "ok"),

@@ -7,10 +7,9 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from gigas_exporter import formatting
-from gigas_exporter.inventory import MAX_RECENT, AccountInventory
+from gigas_exporter.backup_summary import MAX_RECENT
+from gigas_exporter.inventory import AccountInventory
 from gigas_exporter.report import MAX_AHEAD_SECONDS, DiskReport, command_for, explain_finding
-
-__all__ = ["describe_disk"]
 
 _BAR_WIDTH: Final = 360.0
 _LIMIT_AT: Final = 180.0

@@ -18,8 +18,6 @@ from gigas_exporter.web import Request, Response
 from gigas_exporter.web.fair_lock import BusyError, FairLock
 from gigas_exporter.web.http import text_response
 
-__all__ = ["StatusPageHandler"]
-
 _MAX_WAITING: Final = 9  # a request that waits holds a connection that cannot be evicted
 _CACHE_SIZE: Final = 8  # of about 100 kB
 

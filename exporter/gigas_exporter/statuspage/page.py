@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-__all__ = ["State", "StatusPage"]
-
 DOCUMENTATION: Final = f"{REPOSITORY}#readme"
 
 State = tuple[int, int]

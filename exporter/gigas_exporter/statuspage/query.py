@@ -12,8 +12,6 @@ from urllib.parse import urlencode
 
 from gigas_exporter.report import DiskReport, Finding, Severity
 
-__all__ = ["ROWS_PER_PAGE", "SORTS", "Query"]
-
 ROWS_PER_PAGE: Final = 100
 _LONGEST_SEARCH = 200
 _LONGEST_NUMBER = 6

@@ -22,8 +22,6 @@ from gigas_exporter.web.http import Handler, Request, Response, text_response
 from gigas_exporter.web.tls import is_allowed
 from gigas_exporter.web.web_config import RateLimit, WebConfig, load_web_config
 
-__all__ = ["AccessControl"]
-
 _log = get_logger(__name__)
 _CHECK_SECONDS: Final = 1.0
 _READY_PATH: Final = "/-/ready"

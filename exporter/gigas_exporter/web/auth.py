@@ -23,8 +23,6 @@ import bcrypt
 from gigas_exporter.secret import Secret
 from gigas_exporter.web.fair_lock import BusyError, FairLock
 
-__all__ = ["AuthCache", "AuthResult", "BasicAuthenticator"]
-
 _CACHE_SIZE: Final = 256
 _MAX_WAITING: Final = 256
 _BCRYPT_BYTES: Final = 72  # bcrypt uses no more of a password, and Python's raises

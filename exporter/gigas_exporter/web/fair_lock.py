@@ -9,8 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 from weakref import WeakValueDictionary
 
-__all__ = ["BusyError", "FairLock", "client_key"]
-
 _TIMEOUT_SECONDS: Final = 8.0  # Prometheus gives a scrape 10 s
 _NETWORK_BITS: Final = 64  # of an IPv6 address; its owner chooses the rest
 

@@ -8,8 +8,6 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
-__all__ = ["HTTPError", "Handler", "Request", "Response", "read_request", "text_response"]
-
 _MAX_BODY_BYTES: Final = 64 * 1024
 
 

@@ -9,8 +9,6 @@ from typing import Final
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.formatting import format_address
 
-__all__ = ["open_listener"]
-
 _NO_IPV6: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})  # compiled in, but switched off
 _QUEUE: Final = 1024  # connections that wait for accept during a burst; the kernel cuts it to net.core.somaxconn
 # Bounds what the kernel holds for a client that never reads: left alone it grows to several MB a connection.

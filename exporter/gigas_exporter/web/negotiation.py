@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-__all__ = ["wants_gzip", "wants_openmetrics"]
-
 _OPENMETRICS: Final = "application/openmetrics-text"
 _OPENMETRICS_VERSIONS: Final = frozenset({"", "1.0.0", "0.0.1"})
 _TEXT_VERSIONS: Final = frozenset({"", "0.0.4"})

@@ -23,8 +23,6 @@ from gigas_exporter.web.http import text_response
 if TYPE_CHECKING:
     from gigas_exporter.web.server import Server
 
-__all__ = ["Connection", "ServerLimits", "State"]
-
 _LINGER_SECONDS: Final = 1.0
 _NEW_SECONDS: Final = 1.0  # in which a request that is sent at once is read, also on a busy machine
 _MAX_HEAD_BYTES: Final = 16 * 1024

@@ -11,8 +11,6 @@ from urllib.parse import urlsplit
 from gigas_exporter.web.http import Handler, Request, Response, text_response
 from gigas_exporter.web.negotiation import wants_gzip, wants_openmetrics
 
-__all__ = ["MetricsPage", "build_routes"]
-
 _READ = ("GET", "HEAD")
 _MAX_WAITING_FOR_RELOAD: Final = 4
 

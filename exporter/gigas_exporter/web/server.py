@@ -35,8 +35,6 @@ from gigas_exporter.web.listener import open_listener
 from gigas_exporter.web.protocol import Connection, ServerLimits, State
 from gigas_exporter.web.web_config import WebConfig
 
-__all__ = ["Server", "connection_limit"]
-
 _log = get_logger(__name__)
 _USUAL_LIMIT: Final = 512
 _MIN_LIMIT: Final = 16

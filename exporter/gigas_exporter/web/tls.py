@@ -21,8 +21,6 @@ from gigas_exporter.files import memfd_path, read_text
 from gigas_exporter.secret import Secret
 from gigas_exporter.validation_errors import ConfigProblem, CrossKeyError, Section
 
-__all__ = ["CURVES", "TlsConfig", "build_context", "if_empty", "is_allowed", "text_of"]
-
 # Go's names (crypto/tls.CipherSuites), which the file is written in, to OpenSSL's. TLS 1.3's cannot be chosen, in Go
 # neither: they are always on, and naming them says nothing.
 _CIPHER_SUITES: Final = {

@@ -22,8 +22,6 @@ from gigas_exporter.validation_errors import ConfigProblem, CrossKeyError, Secti
 from gigas_exporter.web.tls import TlsConfig, build_context, if_empty, text_of
 from gigas_exporter.yaml_loader import load_yaml
 
-__all__ = ["RateLimit", "WebConfig", "load_web_config"]
-
 # Salt and hash are 128 and 184 bits: the last character of each has some that must be 0, or no password ever matches.
 _BCRYPT: Final = re.compile(
     r"\$2[aby]\$(0[4-9]|1[0-9]|2[0-9]|3[01])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{30}[.CGKOSWaeimquy26]"

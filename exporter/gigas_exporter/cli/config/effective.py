@@ -16,8 +16,6 @@ from gigas_exporter.gigas.credentials import ApiKeyCredential, Credential, Login
 from gigas_exporter.policy import Rule
 from gigas_exporter.validation_errors import Section
 
-__all__ = ["effective_settings"]
-
 _HIDDEN: Final = "***"
 
 

@@ -10,8 +10,6 @@ from gigas_exporter.config import Settings
 from gigas_exporter.config.schema import BackupsSource
 from gigas_exporter.gigas.list_caches import LIST_END_TTL_SECONDS
 
-__all__ = ["RequestEstimate", "requests_per_hour"]
-
 _HOUR: Final = 3600.0
 
 

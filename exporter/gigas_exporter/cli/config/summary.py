@@ -24,8 +24,6 @@ from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.inventory import StalenessLimits
 from gigas_exporter.policy import Match, Policy, Requirement, Rule, Thresholds
 
-__all__ = ["describe", "describe_shards", "secret_of"]
-
 _HOUR: Final = 3600
 _SOURCES: Final[Mapping[BackupsSource, str]] = {
     "auto": "from one sweep of the account where the API has it, else disk by disk",

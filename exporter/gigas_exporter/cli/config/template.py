@@ -14,8 +14,6 @@ from gigas_exporter.config.flags import default_text
 from gigas_exporter.config.schema import ConfigFile
 from gigas_exporter.validation_errors import Section
 
-__all__ = ["render_template"]
-
 _WIDTH: Final = 96
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./-]*")
 _HEAD: Final = """\

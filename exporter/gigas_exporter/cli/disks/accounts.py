@@ -20,8 +20,6 @@ from gigas_exporter.poller.backups import BackupsReader
 from gigas_exporter.poller.own_lists import KnownDisks
 from gigas_exporter.report import DiskReport, report_account, worst_first
 
-__all__ = ["get_disk", "report_disks", "warn"]
-
 
 def get_disk(client: ReadClient, account_id: str, disk_id: str) -> Disk:
     """Return a disk.

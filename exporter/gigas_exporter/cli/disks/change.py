@@ -23,8 +23,6 @@ from gigas_exporter.gigas import ApiRequest, ChangeResult, Client, ReadClient
 from gigas_exporter.model import Backup, Disk
 from gigas_exporter.report import DiskReport
 
-__all__ = ["Change", "Plan"]
-
 _Output = Literal["table", "json", "yaml"]
 
 _REFUSALS: Final = frozenset({400, 402, 403, 404, 405, 409, 415, 422, 423, 429, 501})

@@ -6,8 +6,6 @@ from gigas_exporter import formatting
 from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import ReadClient
 
-__all__ = ["NoMachineError", "find_machine"]
-
 
 class NoMachineError(GigasError):
     """An account has no virtual machine of that name."""

@@ -14,8 +14,6 @@ from typing import Any, Final
 from gigas_exporter.decode import Decoder
 from gigas_exporter.gigas import ApiRequest, ApiSettings, RawResponse
 
-__all__ = ["RawItems", "without_secrets"]
-
 _SECRET: Final = re.compile(r"pass|token|secret|key|auth", re.IGNORECASE)
 _OPERATIONS: Final = ("get_disk", "list_disks", "list_disk_backups")
 

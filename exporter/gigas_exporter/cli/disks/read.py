@@ -36,8 +36,6 @@ from gigas_exporter.errors import ApiError, GigasError
 from gigas_exporter.gigas import LoginStates, ReadClient
 from gigas_exporter.report import DiskReport, Finding, explain_not_understood, worst_first
 
-__all__ = ["backups", "list_disks", "show"]
-
 _FILTERS: Final = ("data_store_id", "virtual_machine_id", "is_swap", "mount_point", "data_store_group_id", "primary")
 
 

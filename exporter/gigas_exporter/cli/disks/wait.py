@@ -15,8 +15,6 @@ from gigas_exporter.errors import ApiError, GigasError, Reason
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.model import Backup
 
-__all__ = ["wait_for_backup"]
-
 _RETRYABLE_REASONS: Final[frozenset[Reason]] = frozenset(
     {"timeout", "connection", "rate_limited", "server", "invalid", "incomplete"}
 )

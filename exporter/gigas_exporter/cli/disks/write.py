@@ -24,8 +24,6 @@ from gigas_exporter.gigas.api_requests import (
 )
 from gigas_exporter.model import Disk
 
-__all__ = ["backup", "build", "delete", "edit", "template"]
-
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 _GIB: Final = 2**30

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from gigas_exporter import formatting
-from gigas_exporter.backup_summary import count_statuses
+from gigas_exporter.backup_summary import BackupSummary, count_statuses, summarize_backups
 from gigas_exporter.cli.probe.facts import describe_list, reason_of
 from gigas_exporter.cli.probe.fields import Problem, decoders
 from gigas_exporter.cli.probe.lists import ListReading, Recorder, read_list
@@ -18,12 +18,10 @@ from gigas_exporter.gigas import LoginStates, ReadClient
 from gigas_exporter.inventory import (
     AccountInventory,
     BackupSnapshot,
-    BackupSummary,
     DiskSnapshot,
     MachineSnapshot,
     StalenessLimits,
     locked_since,
-    summarize_backups,
 )
 from gigas_exporter.model import Backup, Disk
 from gigas_exporter.policy import max_ages
@@ -36,8 +34,6 @@ from gigas_exporter.poller.backup_owners import (
     possible_owners,
 )
 from gigas_exporter.report import Finding, count_findings, doubt_of_empty, report_account
-
-__all__ = ["AccountProbe", "probe_account"]
 
 _GIB: Final = 2**30
 _PLAUSIBLE_DISK_BYTES: Final = (_GIB / 4, 64 * 1024 * _GIB)

@@ -20,8 +20,6 @@ from gigas_exporter.errors import ApiError, AuthError, DecodeError, GigasError, 
 from gigas_exporter.gigas.status_messages import likely_cause
 from gigas_exporter.model import Backup, Disk
 
-__all__ = ["describe_list", "reason_of"]
-
 _STATUSES_SHOWN: Final = 20
 _AHEAD_SECONDS: Final = 300.0
 _HOUR: Final = 3600.0

@@ -16,8 +16,6 @@ from gigas_exporter.decode import STATE_FIELDS, Decode, Decoder
 from gigas_exporter.gigas import ApiSettings
 from gigas_exporter.model import Backup
 
-__all__ = ["DECIDING", "Field", "Problem", "decoders", "similar_field", "survey_fields"]
-
 _DISK: Final[Mapping[str, FieldKind]] = {
     "id": "id",
     "virtual_machine_id": "id",

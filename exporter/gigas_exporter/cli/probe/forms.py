@@ -14,8 +14,6 @@ from gigas_exporter.decode import FIELDS
 from gigas_exporter.formatting import format_count
 from gigas_exporter.status_words import parse_words
 
-__all__ = ["FieldKind", "form_of", "has_zone", "known_key", "safe_name", "safe_word"]
-
 FieldKind = Literal["id", "size", "flag", "date", "status", "choice", "text", "unknown"]
 
 _WORD: Final = re.compile(r"[A-Za-z _-]{1,32}")

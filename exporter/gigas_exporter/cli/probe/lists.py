@@ -17,8 +17,6 @@ from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import ApiRequest, RawResponse
 from gigas_exporter.report import paging_doubts
 
-__all__ = ["ListReading", "Recorder", "read_list", "unwrapped"]
-
 ListName = Literal["accounts", "disks", "virtual_machines", "backups", "disk_backups"]
 
 _OPERATIONS: Final = {

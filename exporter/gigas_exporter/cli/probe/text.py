@@ -8,8 +8,6 @@ from typing import Any, Final
 from gigas_exporter.formatting import format_count
 from gigas_exporter.report import Finding
 
-__all__ = ["render_text"]
-
 _TITLES: Final = {
     "accounts": "accounts (GET /accounts)",
     "disks": "disks (GET /account/ID/disks)",
