@@ -8,6 +8,7 @@ from typing import Final, get_args
 from pydantic.fields import FieldInfo
 
 from gigas_exporter.config.accounts import AccountSection, CredentialSection, DiscoveryFilter
+from gigas_exporter.config.field_types import kind_of
 from gigas_exporter.config.flags import FLAGS, Flag, default_text
 from gigas_exporter.config.schema import (
     ApiSection,
@@ -130,8 +131,7 @@ def _sections() -> Iterator[str]:
 
 
 def _key_row(path: str, field: FieldInfo) -> str:
-    extra = field.json_schema_extra
-    kind = str(extra["kind"]) if isinstance(extra, dict) else ""
+    kind = kind_of(field)
     default = "**required**" if field.is_required() else _default(field, kind)
     choices = (
         f" One of {', '.join(f'`{choice}`' for choice in get_args(field.annotation))}." if kind == "choice" else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -46,13 +47,6 @@ _GROUP_TITLES: Final[Mapping[str, str]] = {
 }
 
 
-def _once(_: click.Context, option: click.Parameter, values: tuple[Any, ...]) -> Any:
-    """Refuse a flag that is given twice: one of the values would be dropped in silence."""
-    if len(values) > 1:
-        raise click.UsageError(f"{option.opts[0]} is given {len(values)} times; give it once")
-    return values[0] if values else None
-
-
 def _joined(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> str | None:
     return ",".join(values) if values else None
 
@@ -64,13 +58,14 @@ class SettingsOption(click.Option):
         declaration = f"--{flag.name}/--no-{flag.name}" if flag.kind == "boolean" else f"--{flag.name}"
         kind = click.Choice(flag.choices) if flag.choices else None
         default = f"default: {flag.default}; " if flag.default else ""
+        is_repeatable = flag.name == "web.listen-address"
         super().__init__(
             [declaration, flag.parameter],
             metavar=None if flag.kind == "boolean" else flag.metavar,
             type=kind,
             default=None,
-            multiple=True,  # so that a flag given twice is seen
-            callback=_once if flag.name != "web.listen-address" else _joined,
+            multiple=is_repeatable,
+            callback=_joined if is_repeatable else None,
             help=f"{flag.help} [{default}env: {flag.env}]",
             hidden=not flag.help,
         )
@@ -136,28 +131,12 @@ class GroupedCommand(click.Command):
                 option.show_envvar = True
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments; an option that is given twice and may not be repeated is wrong usage."""
+        """Parse the arguments; one that is given twice would be dropped in silence."""
         self._name_variables(ctx)
-        options = {
-            name: parameter
-            for parameter in self.params
-            if isinstance(parameter, click.Option)
-            for name in (*parameter.opts, *parameter.secondary_opts)
-        }
-        given: set[str | None] = set()
-        rest = iter(args)
-        for argument in rest:
-            if argument == "--":
-                break
-            name, equals, _ = argument.partition("=")
-            option = options.get(name)
-            if option is None:
-                continue
-            if option.name in given and not option.multiple:
-                raise click.UsageError(f"{name} is given twice", ctx)
-            given.add(option.name)
-            if not option.is_flag and not equals:
-                next(rest, None)
+        _, _, given = self.make_parser(ctx).parse_args(list(args))
+        for option, times in Counter(given).items():
+            if times > 1 and isinstance(option, click.Option) and not option.multiple:
+                raise click.UsageError(f"{'/'.join((*option.opts, *option.secondary_opts))} is given twice", ctx)
         return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -209,11 +188,7 @@ def settings_options(
         flags = [flag for flag in FLAGS if flag.group in groups and flag.name not in without]
         options = [
             SettingsOption(
-                replace(
-                    flag,
-                    default=defaults.get(flag.name, flag.default),
-                    help=words.get(flag.name, flag.help),
-                )
+                replace(flag, default=defaults.get(flag.name, flag.default), help=words.get(flag.name, flag.help))
             )
             for flag in flags
         ]

@@ -14,7 +14,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
 import yaml
 
@@ -41,11 +41,6 @@ class Table:
     fields: tuple[str, ...]
 
 
-def shows_colour(stream: TextIO) -> bool:
-    """Return whether colours are wanted on a stream: it is a terminal that has them, and ``NO_COLOR`` is not set."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
 def render(records: Sequence[Record], table: Table, form: Format) -> str:
     """Return the records in one of the formats, ending in a line break.
 
@@ -60,14 +55,16 @@ def render(records: Sequence[Record], table: Table, form: Format) -> str:
             return _csv(records, table.fields)
         case "markdown":
             return _markdown(records, table.columns)
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    return render_table(records, table.columns, width=width, colour=shows_colour(sys.stdout))
+    is_terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if is_terminal else None
+    colour = is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return render_table(records, table.columns, width=width, colour=colour)
 
 
 def render_json(value: object) -> str:
     """Return a value as JSON; what cannot be printed is escaped, also where JSON would allow it."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
-    return "".join(char if char.isprintable() or char == "\n" else _json_escape(char) for char in text) + "\n"
+    return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text) + "\n"
 
 
 def render_yaml(value: object) -> str:
@@ -81,10 +78,6 @@ def render_yaml(value: object) -> str:
 def escape_markdown(text: str) -> str:
     """Return text that Markdown shows as it is."""
     return _MARKDOWN.sub(r"\\\1", formatting.escape_control_chars(text))
-
-
-def _json_escape(char: str) -> str:
-    return json.dumps(char, ensure_ascii=True)[1:-1]
 
 
 def _markdown(records: Sequence[Record], columns: Sequence[Column]) -> str:

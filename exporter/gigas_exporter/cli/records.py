@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from gigas_exporter import formatting
 from gigas_exporter.cli.output import Table
@@ -49,6 +50,46 @@ def _yes_or_no(value: bool | None) -> str:
     return "" if value is None else ("no", "yes")[value]
 
 
+def _whole(seconds: float | None) -> float | None:
+    """Return seconds, without a ``.0`` at the end."""
+    return int(seconds) if seconds is not None and seconds.is_integer() else seconds
+
+
+_DISK_FIELDS: Final[Mapping[str, Callable[[DiskReport], Any]]] = {
+    "verdict": lambda report: report.verdict,
+    "severity": lambda report: report.severity.name.lower(),
+    "findings": lambda report: [finding.value for finding in report.findings],
+    "not_understood": lambda report: list(report.not_understood),
+    "account": lambda report: report.account.name or report.account.id,
+    "account_id": lambda report: report.account.id,
+    "disk_id": lambda report: report.disk.id,
+    "virtual_machine_id": lambda report: report.disk.virtual_machine_id,
+    "virtual_machine": lambda report: report.machine_name if report.disk.virtual_machine_id else None,
+    "mount_point": lambda report: report.disk.mount_point,
+    "size_bytes": lambda report: report.disk.size_bytes,
+    "status": lambda report: report.disk.status,
+    "error": lambda report: report.disk.error,
+    "locked": lambda report: report.disk.locked,
+    "is_swap": lambda report: report.disk.is_swap,
+    "autobackup": lambda report: report.disk.autobackup,
+    "add_to_linux_fstab": lambda report: report.disk.add_to_linux_fstab,
+    "data_store_id": lambda report: report.disk.data_store_id,
+    "data_store_group_id": lambda report: report.disk.data_store_group_id,
+    "created_at": lambda report: formatting.format_timestamp(report.disk.created_at) or None,
+    "updated_at": lambda report: formatting.format_timestamp(report.disk.updated_at) or None,
+    "required": lambda report: report.requirement.required,
+    "reason": lambda report: report.requirement.reason,
+    "max_age_seconds": lambda report: _whole(report.requirement.max_age_seconds),
+    "backup_age_seconds": lambda report: None if report.age_seconds is None else round(report.age_seconds),
+    "last_backup": lambda report: (
+        formatting.format_timestamp(report.backups.newest_at if report.backups is not None else None) or None
+    ),
+    "last_backup_size_bytes": lambda report: report.backups.newest_size_bytes if report.backups is not None else None,
+    "backups": lambda report: report.backups.usable if report.backups is not None else None,
+    "failed_backups": lambda report: report.backups.failed if report.backups is not None else None,
+}
+"""What is known of a disk; ages in seconds, sizes in bytes, moments in RFC 3339."""
+
 DISKS: Final = Table(
     columns=(
         Column("verdict", "VERDICT", style=_style, min_width=15, cut=cut_list),
@@ -63,37 +104,7 @@ DISKS: Final = Table(
         Column("backups", "BACKUPS", right=True, drop_priority=8),
         Column("reason", "WHY EXEMPT", min_width=12, drop_priority=4),
     ),
-    fields=(
-        "verdict",
-        "severity",
-        "findings",
-        "not_understood",
-        "account",
-        "account_id",
-        "disk_id",
-        "virtual_machine_id",
-        "virtual_machine",
-        "mount_point",
-        "size_bytes",
-        "status",
-        "error",
-        "locked",
-        "is_swap",
-        "autobackup",
-        "add_to_linux_fstab",
-        "data_store_id",
-        "data_store_group_id",
-        "created_at",
-        "updated_at",
-        "required",
-        "reason",
-        "max_age_seconds",
-        "backup_age_seconds",
-        "last_backup",
-        "last_backup_size_bytes",
-        "backups",
-        "failed_backups",
-    ),
+    fields=tuple(_DISK_FIELDS),
 )
 
 BACKUPS: Final = Table(
@@ -123,60 +134,17 @@ BACKUPS: Final = Table(
 )
 
 
-def _whole(seconds: float | None) -> float | None:
-    """Return seconds, without a ``.0`` at the end."""
-    return int(seconds) if seconds is not None and seconds.is_integer() else seconds
-
-
 def disk_record(report: DiskReport) -> Record:
-    """Return what is known of a disk; ages in seconds, sizes in bytes, moments in RFC 3339."""
-    disk, summary = report.disk, report.backups
-    return {
-        "verdict": report.verdict,
-        "severity": report.severity.name.lower(),
-        "findings": [finding.value for finding in report.findings],
-        "not_understood": list(report.not_understood),
-        "account": report.account.name or report.account.id,
-        "account_id": report.account.id,
-        "disk_id": disk.id,
-        "virtual_machine_id": disk.virtual_machine_id,
-        "virtual_machine": report.machine_name if disk.virtual_machine_id else None,
-        "mount_point": disk.mount_point,
-        "size_bytes": disk.size_bytes,
-        "status": disk.status,
-        "error": disk.error,
-        "locked": disk.locked,
-        "is_swap": disk.is_swap,
-        "autobackup": disk.autobackup,
-        "add_to_linux_fstab": disk.add_to_linux_fstab,
-        "data_store_id": disk.data_store_id,
-        "data_store_group_id": disk.data_store_group_id,
-        "created_at": formatting.format_timestamp(disk.created_at) or None,
-        "updated_at": formatting.format_timestamp(disk.updated_at) or None,
-        "required": report.requirement.required,
-        "reason": report.requirement.reason,
-        "max_age_seconds": _whole(report.requirement.max_age_seconds),
-        "backup_age_seconds": None if report.age_seconds is None else round(report.age_seconds),
-        "last_backup": formatting.format_timestamp(summary.newest_at if summary is not None else None) or None,
-        "last_backup_size_bytes": summary.newest_size_bytes if summary is not None else None,
-        "backups": summary.usable if summary is not None else None,
-        "failed_backups": summary.failed if summary is not None else None,
-    }
+    """Return what is known of a disk."""
+    return {name: read(report) for name, read in _DISK_FIELDS.items()}
 
 
 def backup_record(backup: Backup, wall: float) -> Record:
     """Return a backup's row at ``wall`` (UNIX seconds)."""
     created = backup.date_created
     return {
+        **{name: getattr(backup, name, None) for name in BACKUPS.fields},
         "backup_id": backup.id,
-        "disk_id": backup.disk_id,
         "date_created": formatting.format_timestamp(created) or None,
         "age_seconds": None if created is None else max(0, round(wall - created)),
-        "status": backup.status,
-        "backup_type": backup.backup_type,
-        "size_bytes": backup.size_bytes,
-        "locked": backup.locked,
-        "operating_system": backup.operating_system,
-        "operating_system_distro": backup.operating_system_distro,
-        "template_id": backup.template_id,
     }

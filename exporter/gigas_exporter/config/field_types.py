@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, InstanceOf, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from gigas_exporter.config.parsers import (
@@ -173,6 +174,12 @@ TelemetryPath = Annotated[str, _text_parsed_by(parse_telemetry_path)]
 def key(default: Any, kind: str, meaning: str, **limits: Any) -> Any:
     """Return a key's definition; ``kind`` is its type in the words of the reference."""
     return Field(default, description=meaning, json_schema_extra={"kind": kind}, **limits)
+
+
+def kind_of(field: FieldInfo) -> str:
+    """Return a key's type in the words of the reference."""
+    extra = field.json_schema_extra
+    return str(extra["kind"]) if isinstance(extra, dict) else ""
 
 
 class FilledSection(Section):

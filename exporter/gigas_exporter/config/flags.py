@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, cast, get_args
 
 from pydantic import ValidationError
 
-from gigas_exporter.config.field_types import Source
+from gigas_exporter.config.field_types import Source, kind_of
 from gigas_exporter.config.schema import ConfigFile
 from gigas_exporter.config.settings import parse_shard
 from gigas_exporter.formatting import format_address, format_duration
@@ -128,8 +128,7 @@ _METAVARS: Final[Mapping[str, str]] = {
 def _flag_for(name: str, section: str, key: str, *, metavar: str | None = None) -> Flag:
     """Return the flag for a key of the file."""
     field = section_model(section).model_fields[key]
-    extra = field.json_schema_extra
-    written = str(extra["kind"]) if isinstance(extra, dict) else ""
+    written = kind_of(field)
     kinds: Mapping[str, FlagKind] = {"duration": "duration", "path": "path", "boolean": "boolean", "choice": "choice"}
     kind = kinds.get(written, "text")
     if written == "number":

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from gigas_exporter.cli.config.summary import secret_of
 from gigas_exporter.config import Settings
+from gigas_exporter.config.field_types import kind_of
 from gigas_exporter.config.flags import default_text
 from gigas_exporter.config.schema import ConfigFile
 from gigas_exporter.formatting import format_duration
@@ -30,8 +31,7 @@ def effective_settings(settings: Settings) -> dict[str, Any]:
             shown[name] = [_rule(rule) for rule in settings.policy.rules]
         elif isinstance(value, Section) and name not in {"credential", "discover"}:
             shown[name] = {
-                key: _written(getattr(value, key), inner.json_schema_extra)
-                for key, inner in type(value).model_fields.items()
+                key: _written(getattr(value, key), kind_of(inner)) for key, inner in type(value).model_fields.items()
             }
     if settings.shard is not None:
         shown["shard"] = f"{settings.shard.index}/{settings.shard.count}"
@@ -71,8 +71,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
     return shown if requirement.reason is None else {**shown, "reason": requirement.reason}
 
 
-def _written(value: Any, extra: Any) -> Any:
-    kind = str(extra["kind"]) if isinstance(extra, dict) else ""
+def _written(value: Any, kind: str) -> Any:
     if kind == "duration" or isinstance(value, tuple | Path):
         return default_text(value, kind)
     if isinstance(value, str | int | float | None):

@@ -8,8 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any, Final, get_args
 
-from pydantic.fields import FieldInfo
-
+from gigas_exporter.config.field_types import kind_of
 from gigas_exporter.config.flags import default_text
 from gigas_exporter.config.schema import ConfigFile
 from gigas_exporter.validation_errors import Section
@@ -53,26 +52,16 @@ def _sections() -> Iterator[str]:
         yield from _comment(field.description or "", "")
         yield f"{name}:"
         for key, inner in section.model_fields.items():
-            yield from _comment(_meaning(inner), "  ")
-            yield f"  # {key}: {_default(inner)}".rstrip()
-
-
-def _meaning(field: FieldInfo) -> str:
-    extra = field.json_schema_extra
-    choices = get_args(field.annotation) if isinstance(extra, dict) and extra["kind"] == "choice" else ()
-    text = (field.description or "").replace("`", "")
-    return f"{text} One of {', '.join(map(str, choices))}." if choices else text
+            choices = get_args(inner.annotation) if kind_of(inner) == "choice" else ()
+            one_of = f" One of {', '.join(map(str, choices))}." if choices else ""
+            yield from _comment(f"{inner.description}{one_of}", "  ")
+            default = _value(inner.get_default(call_default_factory=True), kind_of(inner))
+            yield f"  # {key}: {default}".rstrip()
 
 
 def _comment(text: str, indent: str) -> Iterator[str]:
     for line in textwrap.wrap(text.replace("`", ""), _WIDTH - len(indent) - 2):
         yield f"{indent}# {line}"
-
-
-def _default(field: FieldInfo) -> str:
-    extra = field.json_schema_extra
-    kind = str(extra["kind"]) if isinstance(extra, dict) else ""
-    return _value(field.get_default(call_default_factory=True), kind)
 
 
 def _value(default: Any, kind: str) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Final
 
 from gigas_exporter import formatting
-from gigas_exporter.backup_summary import BackupStatuses
 from gigas_exporter.cli.accounts import AccountSelection
 from gigas_exporter.cli.progress import progress
 from gigas_exporter.clock import Deadline
@@ -22,6 +20,7 @@ _RETRYABLE_REASONS: Final[frozenset[Reason]] = frozenset(
 
 _SHORTEST_STEP_SECONDS, _LONGEST_STEP_SECONDS = 0.5, 10.0
 _STEP_SHARE = 0.1
+_OUTCOMES: Final = {"unclear": "; this is not understood", "unconfirmed": "; this is not known to be usable"}
 
 
 def wait_for_backup(
@@ -44,23 +43,19 @@ def wait_for_backup(
     """
     deadline = Deadline(selection.clock, timeout_seconds)
     began = selection.clock.monotonic()
-    words = selection.settings.status_words
     with progress(f"waiting for the backup of disk {disk_id}") as tell:
         while True:
-            found, state = _find_backup(
-                client,
-                account_id,
-                disk_id,
-                deadline,
-                words=words,
-                rank=lambda each: _match_rank(each, known_ids, new_id),
-            )
+            listed, state = _list_backups(client, account_id, disk_id, deadline)
+            new = [each for each in listed if each.id == new_id or each.id not in known_ids]
+            found = max(new, key=lambda each: (each.id == new_id, each.date_created or 0.0), default=None)
             waited = selection.clock.monotonic() - began
-            outcome = None if found is None else words.outcome(found)
-            if found is not None and outcome == "failed":
-                raise GigasError(f"backup {found.id} of disk {disk_id} failed: its status is {found.status}")
-            if found is not None and outcome == "usable":
-                return f"backup {found.id} of disk {disk_id} can be used; it took {formatting.format_age(waited)}"
+            if found is not None:
+                outcome = selection.settings.status_words.outcome(found)
+                if outcome == "failed":
+                    raise GigasError(f"backup {found.id} of disk {disk_id} failed: its status is {found.status}")
+                if outcome == "usable":
+                    return f"backup {found.id} of disk {disk_id} can be used; it took {formatting.format_age(waited)}"
+                state = f"backup {found.id} is {found.status or 'without a status'}{_OUTCOMES.get(outcome, '')}"
             tell(f"waiting for the backup of disk {disk_id}: {state}; {formatting.format_age(waited)} so far")
             step = min(max(_SHORTEST_STEP_SECONDS, waited * _STEP_SHARE), _LONGEST_STEP_SECONDS)
             if not deadline.wait(min(step, deadline.remaining())) or deadline.remaining() <= 0:
@@ -70,35 +65,15 @@ def wait_for_backup(
                 )
 
 
-def _find_backup(
-    client: ReadClient,
-    account_id: str,
-    disk_id: str,
-    deadline: Deadline,
-    *,
-    words: BackupStatuses,
-    rank: Callable[[Backup], int],
-) -> tuple[Backup | None, str]:
-    """Return the new backup where it can be seen, and the state of things in words."""
+def _list_backups(
+    client: ReadClient, account_id: str, disk_id: str, deadline: Deadline
+) -> tuple[tuple[Backup, ...], str]:
+    """Return the disk's backups, and why the new one is not among them."""
     try:
-        listed: Iterable[Backup] = client.list_disk_backups(account_id, disk_id, deadline=deadline).items
-    except ApiError as error:
-        if error.status == HTTPStatus.NOT_FOUND:
+        return client.list_disk_backups(account_id, disk_id, deadline=deadline).items, "it cannot be seen yet"
+    except GigasError as error:
+        if isinstance(error, ApiError) and error.status == HTTPStatus.NOT_FOUND:
             raise GigasError(f"account {account_id} has no disk {disk_id} any more") from None
         if error.reason not in _RETRYABLE_REASONS:
             raise
-        return None, str(error)
-    except GigasError as error:
-        if error.reason not in _RETRYABLE_REASONS:
-            raise
-        return None, str(error)
-    new = (backup for backup in listed if rank(backup))
-    found = max(new, key=lambda backup: (rank(backup), backup.date_created or 0.0), default=None)
-    if found is None:
-        return None, "it cannot be seen yet"
-    state = {"unclear": "; this is not understood", "unconfirmed": "; this is not known to be usable"}
-    return found, f"backup {found.id} is {found.status or 'without a status'}{state.get(words.outcome(found), '')}"
-
-
-def _match_rank(backup: Backup, known_ids: frozenset[str], new_id: str | None) -> int:
-    return 2 if backup.id == new_id else int(backup.id not in known_ids)
+        return (), str(error)
