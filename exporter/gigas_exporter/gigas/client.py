@@ -136,7 +136,7 @@ class ReadClient:
 
         The token in use stays where the secret is the same.
         """
-        self._session.reload_credential()
+        self._session.auth.reload()
 
     def forget(self, account_id: str) -> None:
         """Let go of what is kept of an account; work on it that has been stopped keeps nothing any more."""

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from gigas_exporter.clock import Clock, Deadline
 from gigas_exporter.decode import parse_timestamp
@@ -25,20 +25,15 @@ LOGIN_OPERATION = "create_token"
 Scheme = Literal["raw", "bearer"]
 """How a token is sent: as it is, or after ``Bearer``."""
 
+Login = Callable[[ApiRequest[Any], Deadline], Mapping[str, object]]
+"""Makes one login request, with retries, and returns the response's object."""
+
 # How long a rejected login is not sent again at most: where that password was accepted before, and where it never was.
 _MAX_WAIT_ACCEPTED_SECONDS = 600.0
 _MAX_WAIT_SECONDS = 3600.0
 _RELOAD_INTERVAL_SECONDS = 60.0
 _MAX_STATES = 1000  # one for each password; old ones come of rotation
 _FIELD_REJECTED = frozenset({HTTPStatus.BAD_REQUEST, 422})
-
-
-class Login(Protocol):
-    """Makes one login request, with retries."""
-
-    def __call__(self, request: ApiRequest[Any], deadline: Deadline) -> Mapping[str, object]:
-        """Return the response's object."""
-        ...
 
 
 class LoginBlock:

@@ -100,11 +100,6 @@ class LoginAuth:
         """What the user would have to replace."""
         return f"the login or the password of {self._password.origin}"
 
-    @property
-    def blocked_until(self) -> float | None:
-        """When the login may be sent again."""
-        return self._state.block.until if self._state is not None else None
-
     def header(self, deadline: Deadline) -> AuthHeader:
         """Return a token that should still live, logging in when there is none or it nears its end."""
         with acquire_within(self._lock, deadline, LOGIN_OPERATION):

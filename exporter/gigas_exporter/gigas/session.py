@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -15,13 +16,14 @@ from gigas_exporter.clock import Clock, Deadline
 from gigas_exporter.decode import decode_json
 from gigas_exporter.errors import ApiError, AuthError, ConfigError, DecodeError, TransportError
 from gigas_exporter.gigas.api_requests import ApiRequest
-from gigas_exporter.gigas.auth import RequestAuth, request_auth
 from gigas_exporter.gigas.auth_header import AuthHeader
-from gigas_exporter.gigas.credentials import Credential
-from gigas_exporter.gigas.login import LOGIN_OPERATION, LoginStates
+from gigas_exporter.gigas.credentials import ApiKeyCredential, Credential, LoginCredential
+from gigas_exporter.gigas.login import LOGIN_OPERATION, LoginStates, TokenRequests
+from gigas_exporter.gigas.login_auth import LoginAuth
 from gigas_exporter.gigas.observer import Observer
 from gigas_exporter.gigas.ratelimit import DeadlineExceededError, RateLimiter
 from gigas_exporter.gigas.retry import parse_retry_after, retrying
+from gigas_exporter.gigas.secret_auth import SecretAuth
 from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.gigas.status_messages import api_message, describe_status, is_json
 from gigas_exporter.gigas.tls import TrustStore
@@ -33,19 +35,10 @@ _REJECTIONS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 class ApiSession:
-    """A credential's way to the API, shared by threads.
+    """A credential's way to the API, shared by threads; its arguments are those of :class:`.ReadClient`.
 
-    Args:
-        settings: Where the API is and how much of it may be used.
-        credential: Who is asking.
-        readonly: Whether logins ask for tokens that can change nothing.
-        observer: Hears of each request.
-        clock: Where the time comes from.
-        limiter: Shared with other sessions, or made for this one.
-        trust: The same.
-        login_states: The same.
-        login_retry_seconds: How long a login is not sent again after its first rejection.
-        on_response: Called with each response to a request with the credential, whatever its status.
+    Attributes:
+        auth: Gives the ``Authorization`` header, and is told how the API took it.
     """
 
     def __init__(
@@ -68,25 +61,25 @@ class ApiSession:
         self._clock = clock
         self._limiter = limiter or RateLimiter(clock, settings.max_concurrency, settings.max_requests_per_second)
         self._transport = Transport(settings, trust)
-        self.auth: RequestAuth = request_auth(
-            credential,
-            self._log_in,
-            flow=settings.login,
-            readonly=readonly,
-            first_wait_seconds=login_retry_seconds,
-            clock=clock,
-            observer=observer,
-            states=login_states or LoginStates(),
-            where=settings.url,
-        )
+        self.auth: SecretAuth | LoginAuth
+        if isinstance(credential, LoginCredential):
+            where = settings.url, settings.login, readonly, credential.login
+            self.auth = LoginAuth(
+                credential.password,
+                TokenRequests(credential.login, self._log_in, settings.login, readonly=readonly),
+                state=partial((login_states or LoginStates()).get, where, clock=clock),
+                first_wait_seconds=login_retry_seconds,
+                clock=clock,
+                observer=observer,
+            )
+        elif isinstance(credential, ApiKeyCredential):
+            self.auth = SecretAuth(credential.key, "API key", "bearer", is_fixed=True)
+        else:
+            self.auth = SecretAuth(credential.token, "token", "raw", is_fixed=False)
 
     def close(self) -> None:
         """Close the connections."""
         self._transport.close()
-
-    def reload_credential(self) -> None:
-        """Read the secret again before the next request."""
-        self.auth.reload()
 
     def call(
         self,
