@@ -8,8 +8,9 @@ polls none does. It knows no metric, and the formats only by the renderer.
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from gigas_exporter.metrics.family import Family
 from gigas_exporter.metrics.render import header, labels_text, value_text
@@ -17,15 +18,34 @@ from gigas_exporter.metrics.render import header, labels_text, value_text
 Labels = tuple[str, ...]
 
 
-class LabeledValue:
-    """The series of a counter or a gauge; one that was never touched is absent. Safe to use from any thread."""
+class _Series(ABC):
+    """The series of one family, whose text is kept until a number changes; safe to use from any thread."""
 
     def __init__(self, family: Family) -> None:
         self._family = family
         self._lock = threading.Lock()
+        self._texts: dict[bool, str] = {}
+
+    def text(self, *, openmetrics: bool) -> str:
+        """Return the family's text; empty without series."""
+        with self._lock:
+            if openmetrics not in self._texts:
+                series = "".join(self._lines())
+                self._texts[openmetrics] = header(self._family, openmetrics=openmetrics) + series if series else ""
+            return self._texts[openmetrics]
+
+    @abstractmethod
+    def _lines(self) -> Iterator[str]:
+        """Yield the series."""
+
+
+class LabeledValue(_Series):
+    """The series of a counter or a gauge; one that was never touched is absent."""
+
+    def __init__(self, family: Family) -> None:
+        super().__init__(family)
         self._values: dict[Labels, float] = {}
         self._names: dict[Labels, str] = {}
-        self._texts: dict[bool, str] = {}
 
     def add(self, labels: Labels, amount: float = 1) -> None:
         """Count up; 0 makes the series appear."""
@@ -45,16 +65,6 @@ class LabeledValue:
                 del self._values[labels]
                 del self._names[labels]
 
-    def text(self, *, openmetrics: bool) -> str:
-        """Return the family's text; empty without series."""
-        with self._lock:
-            if openmetrics not in self._texts:
-                values = [(self._names[labels], value_text(value)) for labels, value in self._values.items()]
-                series = [f"{name} {text}\n" for name, text in values if text is not None]
-                text = header(self._family, openmetrics=openmetrics) + "".join(series) if series else ""
-                self._texts[openmetrics] = text
-            return self._texts[openmetrics]
-
     def _put(self, labels: Labels, value: float) -> None:
         self._texts.clear()
         if labels not in self._names:
@@ -62,21 +72,24 @@ class LabeledValue:
             self._names[labels] = f"{self._family.name}{{{pairs}}}" if pairs else self._family.name
         self._values[labels] = value
 
+    def _lines(self) -> Iterator[str]:
+        for labels, value in self._values.items():
+            if (text := value_text(value)) is not None:
+                yield f"{self._names[labels]} {text}\n"
 
-class Histogram:
-    """A histogram with one label; thread-safe.
+
+class Histogram(_Series):
+    """A histogram with one label.
 
     Args:
         bounds: The buckets' upper limits in seconds, rising, without infinity.
     """
 
     def __init__(self, family: Family, bounds: tuple[float, ...]) -> None:
-        self._family = family
+        super().__init__(family)
         self._bounds = bounds
-        self._lock = threading.Lock()
         self._counts: dict[str, list[int]] = {}
         self._sums: dict[str, float] = {}
-        self._texts: dict[bool, str] = {}
 
     def touch(self, label: str) -> None:
         """Make the series of a label appear, at 0."""
@@ -90,28 +103,18 @@ class Histogram:
             self._counts[label][bisect_left(self._bounds, seconds)] += 1
             self._sums[label] += seconds
 
-    def text(self, *, openmetrics: bool) -> str:
-        """Return the family's text; empty without series."""
-        with self._lock:
-            if openmetrics not in self._texts:
-                series = [self._series(label, self._counts[label], self._sums[label]) for label in self._counts]
-                text = header(self._family, openmetrics=openmetrics) + "".join(series) if series else ""
-                self._texts[openmetrics] = text
-            return self._texts[openmetrics]
-
     def _touch(self, label: str) -> None:
         self._texts.clear()
         if label not in self._counts:
             self._counts[label] = [0] * (len(self._bounds) + 1)
             self._sums[label] = 0.0
 
-    def _series(self, label: str, counts: list[int], total: float) -> str:
+    def _lines(self) -> Iterator[str]:
         name = self._family.name
-        pairs = labels_text(self._family.labels, (label,))
-        lines = []
-        below = 0
-        for bound, count in zip((*map(str, self._bounds), "+Inf"), counts, strict=True):
-            below += count
-            lines.append(f'{name}_bucket{{{pairs},le="{bound}"}} {below}\n')
-        lines.append(f"{name}_count{{{pairs}}} {below}\n{name}_sum{{{pairs}}} {value_text(total)}\n")
-        return "".join(lines)
+        for label, counts in self._counts.items():
+            pairs = labels_text(self._family.labels, (label,))
+            below = 0
+            for bound, count in zip((*map(str, self._bounds), "+Inf"), counts, strict=True):
+                below += count
+                yield f'{name}_bucket{{{pairs},le="{bound}"}} {below}\n'
+            yield f"{name}_count{{{pairs}}} {below}\n{name}_sum{{{pairs}}} {value_text(self._sums[label])}\n"

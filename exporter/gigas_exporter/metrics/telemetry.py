@@ -51,49 +51,38 @@ class Telemetry:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._accounts: set[str] = set()
-        self._build = LabeledValue(families.BUILD_INFO)
-        self._polls = LabeledValue(families.POLLS)
-        self._failures = LabeledValue(families.POLL_FAILURES)
-        self._requests = LabeledValue(families.API_REQUESTS)
         self._durations = Histogram(families.API_REQUEST_DURATION, _BOUNDS_SECONDS)
-        self._retries = LabeledValue(families.API_RETRIES)
-        self._invalid = LabeledValue(families.INVALID_ITEMS)
-        self._token_expiry = LabeledValue(families.TOKEN_EXPIRY)
-        self._discovery = LabeledValue(families.DISCOVERY_SUCCESS)
-        self._account_counts = tuple(
-            LabeledValue(family)
-            for family in (families.ACCOUNTS, families.ACCOUNTS_UNPOLLED, families.ACCOUNTS_SKIPPED)
-        )
-        self._login_blocked = LabeledValue(families.LOGIN_BLOCKED)
-        self._reload_successful = LabeledValue(families.RELOAD_SUCCESSFUL)
-        self._reload_success_at = LabeledValue(families.RELOAD_SUCCESS_TIMESTAMP)
-        self._log_lines_dropped = LabeledValue(families.LOG_LINES_DROPPED)
+        others = [family for family in families.COUNTED_FAMILIES if family is not families.API_REQUEST_DURATION]
+        self._values = {family: LabeledValue(family) for family in others}
         self._runtime = CollectorRegistry()
         ProcessCollector(registry=self._runtime)
         PlatformCollector(registry=self._runtime)
         GCCollector(registry=self._runtime)
-        self._build.set((__version__, platform.python_version(), platform.python_implementation()), 1)
+        self._values[families.BUILD_INFO].set(
+            (__version__, platform.python_version(), platform.python_implementation()), 1
+        )
         for operation in READ_OPERATIONS:
             self._durations.touch(operation)
-            self._retries.add((operation,), 0)
+            self._values[families.API_RETRIES].add((operation,), 0)
 
     def account(self, account_id: str) -> None:
         """Make an account's counters appear, at least 0."""
         with self._lock:
             self._accounts.add(account_id)
             for resource in RESOURCES:
-                self._polls.add((account_id, resource), 0)
+                self._values[families.POLLS].add((account_id, resource), 0)
                 for reason in REASONS:
-                    self._failures.add((account_id, resource, reason), 0)
+                    self._values[families.POLL_FAILURES].add((account_id, resource, reason), 0)
                 # Which other fields there will be is not known; items are left out for this one.
-                self._invalid.add((account_id, resource, "id"), 0)
+                self._values[families.INVALID_ITEMS].add((account_id, resource, "id"), 0)
 
     def forget(self, account_ids: Collection[str]) -> None:
         """Drop everything that was counted for accounts; what still ends of their polls is not counted any more."""
         with self._lock:
             self._accounts.difference_update(account_ids)
-            for series in (self._polls, self._failures, self._invalid, self._token_expiry, self._login_blocked):
-                series.remove(account_ids)
+            for family, series in self._values.items():
+                if family.labels[:1] == families.ACCOUNT:
+                    series.remove(account_ids)
 
     def poll(self, account_id: str, resource: Resource, failure: Reason | None) -> None:
         """One poll ended, well when ``failure`` is ``None``."""
@@ -101,84 +90,68 @@ class Telemetry:
             if account_id not in self._accounts:
                 return
             if failure is not None:
-                self._failures.add((account_id, resource, failure))
-            self._polls.add((account_id, resource))
+                self._values[families.POLL_FAILURES].add((account_id, resource, failure))
+            self._values[families.POLLS].add((account_id, resource))
 
     def invalid(self, account_id: str, resource: Resource, field: str, count: int) -> None:
         """Values of a field were invalid."""
         with self._lock:
             if account_id in self._accounts:
-                self._invalid.add((account_id, resource, field), count)
+                self._values[families.INVALID_ITEMS].add((account_id, resource, field), count)
 
     def request(self, operation: str, code: str, seconds: float) -> None:
         """One request ended; ``code`` is the status, or ``timeout``, ``connection`` or ``invalid``."""
-        self._requests.add((operation, code))
+        self._values[families.API_REQUESTS].add((operation, code))
         self._durations.observe(operation, seconds)
 
     def retry(self, operation: str) -> None:
         """A request is about to be made again."""
-        self._retries.add((operation,))
+        self._values[families.API_RETRIES].add((operation,))
 
     def token(self, account_ids: Iterable[str], expires_at: float | None) -> None:
         """A login gave a token for these accounts that is said to end at ``expires_at`` (UNIX seconds)."""
         with self._lock:
             known = self._accounts.intersection(account_ids)
             if expires_at is None:
-                self._token_expiry.remove(known)
+                self._values[families.TOKEN_EXPIRY].remove(known)
                 return
             for account_id in known:
-                self._token_expiry.set((account_id,), expires_at)
+                self._values[families.TOKEN_EXPIRY].set((account_id,), expires_at)
 
     def login_blocked(self, account_ids: Iterable[str], blocked: bool) -> None:
         """Logins for these accounts are blocked, or not any more."""
         with self._lock:
             for account_id in self._accounts.intersection(account_ids):
-                self._login_blocked.set((account_id,), blocked)
+                self._values[families.LOGIN_BLOCKED].set((account_id,), blocked)
 
     def accounts(self, watched: int | None, unpolled: int, skipped: int) -> None:
         """So many accounts are watched, wait for their first poll, are left out; ``None`` before they were listed."""
-        for series, value in zip(self._account_counts, (watched, unpolled, skipped), strict=True):
+        counts = {families.ACCOUNTS: watched, families.ACCOUNTS_UNPOLLED: unpolled, families.ACCOUNTS_SKIPPED: skipped}
+        for family, value in counts.items():
             if watched is None:
-                series.remove()
+                self._values[family].remove()
             else:
-                series.set((), value or 0)
+                self._values[family].set((), value or 0)
 
     def discovery(self, success: bool | None) -> None:
         """Accounts were listed or not; ``None`` if configured."""
         if success is None:
-            self._discovery.remove()
+            self._values[families.DISCOVERY_SUCCESS].remove()
         else:
-            self._discovery.set((), success)
+            self._values[families.DISCOVERY_SUCCESS].set((), success)
 
     def reload(self, success: bool, wall: float) -> None:
         """The configuration was loaded or not, at ``wall`` (UNIX seconds)."""
-        self._reload_successful.set((), success)
+        self._values[families.RELOAD_SUCCESSFUL].set((), success)
         if success:
-            self._reload_success_at.set((), wall)
+            self._values[families.RELOAD_SUCCESS_TIMESTAMP].set((), wall)
 
     def text(self, *, openmetrics: bool, runtime: bool = True) -> bytes:
         """Return the exposition, in OpenMetrics with its end; ``runtime`` adds ``process_*`` and ``python_*``."""
-        self._log_lines_dropped.set((), logs.lines_dropped())
-        own = encode("".join([series.text(openmetrics=openmetrics) for series in self._series()]))
+        self._values[families.LOG_LINES_DROPPED].set((), logs.lines_dropped())
+        series = [self._values.get(family, self._durations) for family in families.COUNTED_FAMILIES]
+        own = encode("".join([each.text(openmetrics=openmetrics) for each in series]))
         if not runtime:
             return own + (_OPENMETRICS_END if openmetrics else b"")
         generate = generate_openmetrics if openmetrics else generate_latest
         return own + cast(bytes, generate(self._runtime))
-
-    def _series(self) -> tuple[LabeledValue | Histogram, ...]:
-        return (
-            self._build,
-            self._polls,
-            self._failures,
-            self._requests,
-            self._durations,
-            self._retries,
-            self._invalid,
-            self._token_expiry,
-            self._discovery,
-            *self._account_counts,
-            self._login_blocked,
-            self._reload_successful,
-            self._reload_success_at,
-            self._log_lines_dropped,
-        )
