@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from gigas_exporter.backup_summary import BackupStatuses
 from gigas_exporter.clock import Deadline, SystemClock
+from gigas_exporter.config import Settings
 from gigas_exporter.gigas import ApiSettings, ReadClient
 from gigas_exporter.inventory import BackupSnapshot
 from gigas_exporter.poller.backups import BackupsReader
 from gigas_exporter.poller.own_lists import KnownDisks
+from gigas_exporter.poller.parallel import HelperThreads
 from support.polling import api_key
 from support.small_api import SmallApi, ago, healthy, small_api
 
@@ -51,9 +52,7 @@ def read(api: SmallApi, clock: LaterClock) -> Iterator[Read]:
     """Read the backups once more; all disks must have one within 26 hours."""
     previous: list[BackupSnapshot] = []
     with ReadClient(ApiSettings(api.url, max_requests_per_second=0.0), api_key("k"), clock=clock) as client:
-        reader = BackupsReader(
-            client, "4242", "auto", BackupStatuses(), interval_seconds=300.0, concurrency=4, clock=clock
-        )
+        reader = BackupsReader(client, "4242", Settings(), clock=clock, helpers=HelperThreads())
 
         def read() -> BackupSnapshot:
             count = len(api.lists["/account/4242/disks"])

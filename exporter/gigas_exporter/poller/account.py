@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any, Literal, NamedTuple
 
 from gigas_exporter.clock import Clock, Deadline, StopEvent
+from gigas_exporter.config import Settings
 from gigas_exporter.errors import ApiError, GigasError, IncompleteError, TransportError, strip_traceback
 from gigas_exporter.gigas import Listing, ReadClient
 from gigas_exporter.inventory import (
@@ -23,10 +24,11 @@ from gigas_exporter.inventory import (
 )
 from gigas_exporter.logs import get_logger
 from gigas_exporter.model import Disk, VirtualMachine
-from gigas_exporter.policy import Policy, max_ages
+from gigas_exporter.policy import max_ages
 from gigas_exporter.poller.backups import BackupsReader, NewDeadline
 from gigas_exporter.poller.observer import PollerObserver
 from gigas_exporter.poller.own_lists import KnownDisks
+from gigas_exporter.poller.parallel import HelperThreads
 from gigas_exporter.poller.scheduler import poll_deadline
 from gigas_exporter.poller.store import Store
 
@@ -57,6 +59,7 @@ class AccountPoller:
     """Polls the resources of one account into the store.
 
     Args:
+        helpers: The threads that read the backups of several disks at once.
         stop: Set when this poller must stop. Its polls then end early and publish nothing any more.
         on_missing: Called when the disks are not found (404) and never were; returns whether that is no failure, for
             the account is left out. Only with discovery.
@@ -66,23 +69,22 @@ class AccountPoller:
         self,
         account_id: str,
         client: ReadClient,
+        settings: Settings,
         *,
-        backups: BackupsReader,
-        policy: Policy,
         store: Store,
         observer: PollerObserver,
-        interval_seconds: float,
         clock: Clock,
+        helpers: HelperThreads,
         stop: StopEvent,
         on_missing: Callable[[ApiError], bool] | None = None,
     ) -> None:
         self._account_id = account_id
         self._client = client
-        self._backups = backups
-        self._policy = policy
+        self._backups = BackupsReader(client, account_id, settings, clock=clock, helpers=helpers)
+        self._policy = settings.policy
         self._store = store
         self._observer = observer
-        self._interval = interval_seconds
+        self._interval = settings.poll.interval
         self._clock = clock
         self._stop = stop
         self._on_missing = on_missing

@@ -14,13 +14,13 @@ from http import HTTPStatus
 from typing import Literal
 
 from gigas_exporter.backup_summary import (
-    BackupStatuses,
     BackupSummary,
     count_statuses,
     most_common_statuses,
     summarize_backups,
 )
 from gigas_exporter.clock import Clock, Deadline
+from gigas_exporter.config import Settings
 from gigas_exporter.errors import ApiError, DecodeError, GigasError, TransportError
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.inventory import BackupSnapshot
@@ -31,7 +31,6 @@ from gigas_exporter.poller.own_lists import KnownDisks, OwnListReader
 from gigas_exporter.poller.parallel import HelperThreads
 from gigas_exporter.poller.scheduler import poll_deadline
 
-BackupsSource = Literal["auto", "account", "disk"]
 NewDeadline = Callable[[float], Deadline]
 
 _NO_SWEEP = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
@@ -60,32 +59,19 @@ class BackupsReader:
     """Reads the backups of one account.
 
     Args:
-        interval_seconds: The time that a whole poll may take when disks are asked one by one.
-        concurrency: How many disks are asked at once.
-        helpers: Where the threads for that come from.
+        helpers: The threads that ask several disks at once.
     """
 
     def __init__(
-        self,
-        client: ReadClient,
-        account_id: str,
-        source: BackupsSource,
-        words: BackupStatuses,
-        *,
-        interval_seconds: float,
-        concurrency: int,
-        clock: Clock,
-        helpers: HelperThreads | None = None,
+        self, client: ReadClient, account_id: str, settings: Settings, *, clock: Clock, helpers: HelperThreads
     ) -> None:
         self._client = client
         self._account_id = account_id
-        self._source = source
-        self._words = words
-        self._interval = interval_seconds
+        self._source = settings.poll.backups_source
+        self._words = settings.status_words
+        self._interval = settings.poll.backups_interval
         self._clock = clock
-        self._own_lists = OwnListReader(
-            client, account_id, words, concurrency=concurrency, clock=clock, helpers=helpers
-        )
+        self._own_lists = OwnListReader(client, account_id, settings, clock=clock, helpers=helpers)
         self._late_lists = LateDisks(self._own_lists, clock)
 
     def read(

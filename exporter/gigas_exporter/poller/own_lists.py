@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from gigas_exporter.backup_summary import BackupStatuses, BackupSummary, count_statuses, summarize_backups
+from gigas_exporter.backup_summary import BackupSummary, count_statuses, summarize_backups
 from gigas_exporter.clock import Clock, Deadline
+from gigas_exporter.config import Settings
 from gigas_exporter.errors import (
     ApiError,
     AuthError,
@@ -51,29 +52,17 @@ class KnownDisks:
 
 
 class OwnListReader:
-    """Reads own lists of an account's disks.
-
-    Args:
-        concurrency: How many disks are asked at once.
-        helpers: Where the threads for that come from.
-    """
+    """Reads own lists of an account's disks; the arguments are those of :class:`.BackupsReader`."""
 
     def __init__(
-        self,
-        client: ReadClient,
-        account_id: str,
-        words: BackupStatuses,
-        *,
-        concurrency: int,
-        clock: Clock,
-        helpers: HelperThreads | None = None,
+        self, client: ReadClient, account_id: str, settings: Settings, *, clock: Clock, helpers: HelperThreads
     ) -> None:
         self._client = client
         self._account_id = account_id
-        self._words = words
-        self._concurrency = concurrency
+        self._words = settings.status_words
+        self._concurrency = settings.api.max_concurrency
         self._clock = clock
-        self._helpers = helpers or HelperThreads()
+        self._helpers = helpers
         self._asked_at: dict[str, float] = {}
 
     def read(

@@ -20,7 +20,6 @@ from gigas_exporter.gigas import Credential
 from gigas_exporter.inventory import RESOURCES, AccountInventory, Resource, StalenessLimits
 from gigas_exporter.poller.account import AccountPoller
 from gigas_exporter.poller.account_source import AccountSource
-from gigas_exporter.poller.backups import BackupsReader
 from gigas_exporter.poller.client_pool import ClientPool
 from gigas_exporter.poller.observer import PollerObserver
 from gigas_exporter.poller.parallel import HelperThreads
@@ -342,28 +341,15 @@ class Service:
         return _AccountTasks(account, stop, (disks, machines, task("backups", settings.poll.backups_interval, disks)))
 
     def _poller(self, account: AccountSettings, stop: StopEvent) -> AccountPoller:
-        settings = self._settings
         account_id = account.account.id
-        client = self._clients.get(settings.api, account.credential, account_id)
-        backups = BackupsReader(
-            client,
-            account_id,
-            settings.poll.backups_source,
-            settings.status_words,
-            interval_seconds=settings.poll.backups_interval,
-            concurrency=settings.api.max_concurrency,
-            clock=self._clock,
-            helpers=self._helpers,
-        )
         return AccountPoller(
             account_id,
-            client,
-            backups=backups,
-            policy=settings.policy,
+            self._clients.get(self._settings.api, account.credential, account_id),
+            self._settings,
             store=self._store,
             observer=self._observer,
-            interval_seconds=settings.poll.interval,
             clock=self._clock,
+            helpers=self._helpers,
             stop=stop,
             on_missing=partial(self._skip_missing, account, stop) if self._source.credential is not None else None,
         )

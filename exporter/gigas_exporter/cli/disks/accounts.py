@@ -18,6 +18,7 @@ from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.policy import max_ages
 from gigas_exporter.poller.backups import BackupsReader
 from gigas_exporter.poller.own_lists import KnownDisks
+from gigas_exporter.poller.parallel import HelperThreads
 from gigas_exporter.report import DiskReport, report_account, worst_first
 
 
@@ -63,16 +64,9 @@ def report_disks(
     inventory = inventory.with_requirements(settings.policy)
     machine_ids = {disk.id: disk.virtual_machine_id for disk in disks}
     known = KnownDisks(machine_ids, max_ages(inventory.requirements))
-    reader = BackupsReader(
-        client,
-        account_id,
-        # One disk is asked for by itself: a sweep of a large account for its sake would be long.
-        "disk" if len(disks) == 1 else settings.poll.backups_source,
-        settings.status_words,
-        interval_seconds=settings.poll.backups_interval,
-        concurrency=settings.api.max_concurrency,
-        clock=clock,
-    )
+    if len(disks) == 1:  # it is asked for by itself: a sweep of a large account for its sake would be long
+        settings = replace(settings, poll=settings.poll.model_copy(update={"backups_source": "disk"}))
+    reader = BackupsReader(client, account_id, settings, clock=clock, helpers=HelperThreads())
     try:
         poll = reader.read(lambda _: known, None, lambda seconds: Deadline(clock, seconds))
         inventory = replace(inventory, backups=poll.reading)
