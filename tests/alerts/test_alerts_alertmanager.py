@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 import yaml
 
 from support.notifications import Receiver, quick, receiving
-from support.programs import Alertmanager, alertmanager, await_true, field_tool, tool
+from support.programs import Alertmanager, alertmanager, await_true, field_tool, run_program, tool
 
 EXAMPLE = "alertmanager.example.yml"
 
@@ -54,8 +53,7 @@ ROUTES = [
 
 
 def _amtool(*arguments: str | Path) -> str:
-    done = subprocess.run([tool("amtool"), *arguments], capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = run_program(tool("amtool"), *arguments)
     return done.stdout
 
 

@@ -30,7 +30,7 @@ from gigas_exporter.bundle.alerts import (
 )
 from gigas_exporter.errors import ConfigError, GigasError
 from gigas_exporter.metrics.families import FAMILIES
-from support.programs import tool
+from support.programs import run_program, tool
 
 SHIPPED = Path(__file__).resolve().parents[2] / "alerts"
 EU = 'cluster="eu"'
@@ -287,37 +287,28 @@ def _command(directory: Path, *options: str) -> list[str]:
 
 def test_the_command_says_what_to_do_next(tmp_path: Path) -> None:
     """It lists the files, then says how to load them; with old files beside, it exits 1 and says what they are."""
-    done = subprocess.run(_command(tmp_path), capture_output=True, text=True, check=True, timeout=60)
+    done = run_program(*_command(tmp_path))
     assert f"{tmp_path}/gigas.rules.yml\n" in done.stdout
     assert done.stderr == f"next: set rule_files: ['{tmp_path}/*.rules.yml'] in prometheus.yml and reload Prometheus\n"
     (tmp_path / "gigas-disks.rules.yml").write_text("gigas_up", encoding="utf-8")
-    refused = subprocess.run(_command(tmp_path), capture_output=True, text=True, check=False, timeout=60)
+    refused = run_program(*_command(tmp_path), check=False)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "gigas-disks.rules.yml" in refused.stderr
-    done = subprocess.run(_command(tmp_path, "--replace"), capture_output=True, text=True, check=True, timeout=60)
+    done = run_program(*_command(tmp_path, "--replace"))
     assert done.stderr.startswith(f"removed: {tmp_path}/gigas-disks.rules.yml\nnext: ")
 
 
 def test_the_next_command_names_what_was_written_as_a_shell_reads_it(tmp_path: Path) -> None:
     """A path with a space is quoted, and what else lies in the directory is not applied."""
     place = tmp_path / "al x"
-    done = subprocess.run(
-        _command(place, "--format", "kubernetes"), capture_output=True, text=True, check=True, timeout=60
-    )
+    done = run_program(*_command(place, "--format", "kubernetes"))
     assert shlex.split(done.stderr) == ["next:", "kubectl", "apply", "-f", f"{place}/gigas.prometheusrule.yaml"]
 
 
 def test_options_from_the_environment_are_said(tmp_path: Path) -> None:
     """A variable that changes each rule is named; an option on the command line is not."""
     variables = {"GIGAS_ALERTS_SELECTOR": 'cluster="eu"', "GIGAS_ALERTS_LABEL": "team=a"}
-    done = subprocess.run(
-        _command(tmp_path, "--dashboard-base", GRAFANA),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-        env=os.environ | variables,
-    )
+    done = run_program(*_command(tmp_path, "--dashboard-base", GRAFANA), env=os.environ | variables)
     assert set(done.stderr.splitlines()[:-1]) == {
         "gigas-exporter: --selector is taken from GIGAS_ALERTS_SELECTOR",
         "gigas-exporter: --label is taken from GIGAS_ALERTS_LABEL",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 import yaml
 
 from gigas_exporter.bundle.alerts import RULE_FILES
-from support.programs import field_tool, tool
+from support.programs import field_tool, run_program, tool
 
 TABLE = {
     # alert: file, for, keeps firing, severity
@@ -50,8 +49,7 @@ each_case_file = pytest.mark.parametrize("cases", CASES, ids=lambda path: path.n
 def run(*command: str | Path) -> None:
     """Run a program, and fail with what it says; with more memory, Go takes a third less of the processor's time."""
     environ = {**os.environ, "GOGC": "400"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=environ)
-    assert done.returncode == 0, (done.stdout + done.stderr)[:6000]
+    run_program(*command, seconds=300, env=environ)
 
 
 def labelled(

@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import requests
 
 from cli.conftest import Run
-from support.programs import await_true, free_port, running, tool
+from support.programs import await_true, free_port, run_program, running, tool
 
 ALERT = "GigasDiskBackupStale"
 
@@ -45,11 +44,9 @@ def test_an_alert_fires_and_its_command_resolves_it(tmp_path: Path) -> None:
         program, *arguments = shlex.split(alert["annotations"]["command"].splitlines()[0])
         assert program == "gigas-exporter"
         assert " ".join(arguments) in shown
-        acted = subprocess.run(
-            [sys.executable, "-m", "gigas_exporter", *arguments, *([] if "--yes" in arguments else ["--yes"])],
-            env={**os.environ, **variables}, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        assert acted.returncode == 0, acted.stderr
+        yes = [] if "--yes" in arguments else ["--yes"]
+        environ = {**os.environ, **variables}
+        run_program(sys.executable, "-m", "gigas_exporter", *arguments, *yes, seconds=120, env=environ)
         await_true(lambda: not _firing(prometheus, disk), 120, "the end of the alert")
         assert demo.end(signal.SIGINT, 20.0) == 0
     assert not list(tmp_path.glob("gigas-exporter-demo-*"))

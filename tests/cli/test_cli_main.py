@@ -24,7 +24,7 @@ from gigas_exporter.cli import main as main_module
 from gigas_exporter.cli.main import cli
 from gigas_exporter.cli.options import SettingsOption
 from gigas_exporter.config.variables import unknown_variables
-from support.programs import account_environment, tool
+from support.programs import account_environment, run_program, tool
 from support.simulator import SimulatorServer
 
 PROGRAM = [sys.executable, "-m", "gigas_exporter"]
@@ -196,7 +196,7 @@ def test_what_ends_a_command(
 
 def _process(cloud: SimulatorServer, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
     environ = account_environment(cloud, **changes)
-    return subprocess.run([*PROGRAM, *arguments], env=environ, capture_output=True, text=True, timeout=60, check=False)
+    return run_program(*PROGRAM, *arguments, env=environ, check=False)
 
 
 def test_the_process_itself(cloud: SimulatorServer) -> None:
@@ -217,7 +217,7 @@ def test_a_reader_that_leaves_is_no_defect(cloud: SimulatorServer) -> None:
     """`| head` ends the output quietly."""
     environ = account_environment(cloud)
     shell = f"{shlex.join(PROGRAM)} disks list | head -1"
-    done = subprocess.run(["bash", "-c", shell], env=environ, capture_output=True, text=True, timeout=60, check=False)
+    done = run_program("bash", "-c", shell, env=environ, check=False)
     assert done.stderr == ""
     assert done.stdout.startswith("VERDICT")
     reading, writing = os.pipe()
@@ -338,9 +338,7 @@ def test_bash_completes_with_the_script(run: Run, tmp_path: Path) -> None:
         " _gigas_exporter_completion gigas-exporter; echo ${COMPREPLY[@]}"
     )
     environ = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    done = subprocess.run(
-        [tool("bash"), "-c", commands], env=environ, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = run_program(tool("bash"), "-c", commands, env=environ, check=False)
     assert done.stdout == "delete\n", done.stderr
 
 

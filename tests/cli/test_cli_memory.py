@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import platform
 import signal
-import subprocess
 import sys
 import weakref
 from functools import partial
@@ -15,7 +14,7 @@ import pytest
 
 from gigas_exporter import memory
 from gigas_exporter.simulator import SimulatedCloud
-from support.programs import Process, account_environment, answers, await_true, free_port, running
+from support.programs import Process, account_environment, answers, await_true, free_port, run_program, running
 from support.simulator import SimulatorServer
 
 BURST = """
@@ -72,7 +71,7 @@ class Cycle:
 
 
 def _left_megabytes(how: str) -> float:
-    done = subprocess.run([sys.executable, "-c", BURST, how], check=True, capture_output=True, text=True, timeout=60)
+    done = run_program(sys.executable, "-c", BURST, how)
     return float(done.stdout)
 
 

@@ -19,7 +19,7 @@ import requests
 from gigas_exporter import __version__
 from gigas_exporter.metrics.families import FAMILIES
 from gigas_exporter.simulator import SimulatedCloud
-from support.programs import account_environment, answers, await_true, exporter, free_port, running
+from support.programs import account_environment, answers, await_true, exporter, free_port, run_program, running
 from support.simulator import SimulatorServer
 
 ASKED_AGAIN = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
@@ -93,7 +93,7 @@ def test_a_port_in_use_is_said_with_the_way_out(tmp_path: Path, clean: Mapping[s
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         command = [sys.executable, "-m", "gigas_exporter", "demo", f"--web.listen-address={address}"]
-        done = subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, text=True, timeout=60, check=False)
+        done = run_program(*command, cwd=tmp_path, env=clean, check=False)
     assert done.returncode == 2
     assert done.stderr == (
         f"gigas-exporter: cannot listen on {address}: Address already in use (--web.listen-address takes another)\n"
@@ -123,7 +123,7 @@ def test_simulate_says_where_it_cannot_listen(clean: Mapping[str, str], listen: 
         socket_.listen()
         filled = {"taken": f"127.0.0.1:{socket_.getsockname()[1]}", "help": "gigas-exporter simulate --help"}
         command = [sys.executable, "-m", "gigas_exporter", "simulate", f"--listen={listen.format(**filled)}"]
-        done = subprocess.run(command, env=clean, capture_output=True, text=True, timeout=60, check=False)
+        done = run_program(*command, env=clean, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"gigas-exporter: {words.format(**filled)}\n"
 
@@ -167,15 +167,9 @@ def test_a_start_without_threads_is_one_line(
 ) -> None:
     """Whichever thread cannot be had, that of a poll, of the server or of the watchdog, it says so and ends."""
     notified = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "1000000"}
-    done = subprocess.run(
-        [sys.executable, "-c", STARVED, str(threads), "serve", "--web.listen-address=127.0.0.1:0", "--log.level=error"],
-        env={**clean, **notified, **account_environment(cloud), "GIGAS_API_MAX_CONCURRENCY": "1"},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=20,
-    )
+    environ = {**clean, **notified, **account_environment(cloud), "GIGAS_API_MAX_CONCURRENCY": "1"}
+    arguments = (str(threads), "serve", "--web.listen-address=127.0.0.1:0", "--log.level=error")
+    done = run_program(sys.executable, "-c", STARVED, *arguments, env=environ, cwd=tmp_path, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     said = [line for line in done.stderr.splitlines() if "level=" not in line]
     assert said == ["gigas-exporter: the system gives no more threads; its limit of processes or memory is reached"]
@@ -213,7 +207,7 @@ def shown(url: str) -> set[str]:
 def test_demo_tells_its_own_defaults_and_takes_them(clean: dict[str, str]) -> None:
     """What its help calls a default is the demo's, not that of serve."""
     command = [sys.executable, "-m", "gigas_exporter", "demo", "--help"]
-    text = subprocess.run(command, env=clean, capture_output=True, text=True, timeout=60, check=True).stdout
+    text = run_program(*command, env=clean).stdout
     words = " ".join(text.split())
     assert "[default: 127.0.0.1:10063; env: GIGAS_WEB_LISTEN_ADDRESS]" in words
     assert "[default: 5s; env: GIGAS_POLL_INTERVAL]" in words

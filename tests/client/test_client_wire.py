@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import threading
 import time
@@ -17,6 +16,7 @@ import pytest
 
 from gigas_exporter.errors import ApiError, DecodeError, GigasError, TransportError
 from gigas_exporter.gigas import transport
+from support.programs import run_program
 
 DISK = b'{"id": 2}'
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -219,7 +219,7 @@ def test_endless_bytes_cost_no_memory() -> None:
     """Whatever the framing says, a response is at most 16 MiB; all of it is counted as it arrives."""
     floods = [part.hex() for flood in FLOODS for part in flood]
     command = [sys.executable, "-c", ENDLESS, *floods]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=170, check=True)
+    done = run_program(*command, seconds=170)
     resident_mib = [int(line) for line in done.stdout.split()]
     assert len(resident_mib) == len(FLOODS), done.stderr
     assert [FLOODS[place] for place, most in enumerate(resident_mib) if most >= 150] == []

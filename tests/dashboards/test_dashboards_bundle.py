@@ -1,8 +1,7 @@
-"""Writing the dashboards out, for Grafana's own files and for Kubernetes, and provisioning them in the stack."""
+"""Writing the dashboards out, for Grafana's own files and for Kubernetes."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -86,20 +85,3 @@ def test_installation_without_dashboards_says_so(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(dashboards, "bundled_directory", lambda _: tmp_path)
     with pytest.raises(ConfigError, match="no dashboards"):
         write_dashboards(tmp_path / "out", format="grafana", labels={})
-
-
-def test_provisioning_fits_the_stack() -> None:
-    """The stack's Grafana finds its Prometheus and the dashboards, and scrapes are as often as it believes."""
-    compose = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text(encoding="utf-8"))
-    provisioning = ROOT / "deploy/grafana/provisioning"
-    (source,) = yaml.safe_load((provisioning / "datasources/prometheus.yaml").read_text())["datasources"]
-    (provider,) = yaml.safe_load((provisioning / "dashboards/gigas.yaml").read_text())["providers"]
-    host, port = source["url"].removeprefix("http://").split(":")
-    assert host in compose["services"]
-    assert port == "9090"
-    mounts = [mount.split(":") for mount in compose["services"]["grafana"]["volumes"]]
-    assert ["../dashboards", provider["options"]["path"], "ro"] in mounts
-    assert ["./grafana/provisioning", "/etc/grafana/provisioning", "ro"] in mounts
-    scrapes = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8"))
-    assert source["jsonData"]["timeInterval"] == scrapes["global"]["scrape_interval"]
-    assert json.loads(COMMITTED[0].read_text(encoding="utf-8"))["templating"]["list"][0]["query"] == source["type"]

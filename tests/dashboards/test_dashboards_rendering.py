@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -17,6 +16,7 @@ import pytest
 
 from dashboards.conftest import NAMES, Json, Prometheus
 from gigas_exporter.report import Finding, Severity
+from support.programs import run_program
 
 HERE = Path(__file__).resolve().parent
 GOOD, NOTICE, WARN, BAD = "#0072B2", "#7FC8F0", "#F5B700", "#D55E00"
@@ -81,15 +81,7 @@ def shown(
             for panel in panels
         }
         asked[name] = {"panels": panels, "results": results}
-    done = subprocess.run(
-        [node, HERE / "render.cjs"],
-        check=False,
-        input=json.dumps(asked),
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_SECONDS,
-    )
-    assert done.returncode == 0, done.stderr
+    done = run_program(node, HERE / "render.cjs", seconds=DEADLINE_SECONDS, input=json.dumps(asked))
     drawn = json.loads(done.stdout)
     return {name: Shown(dashboard, drawn[name]) for name, dashboard in dashboards.items()}
 

@@ -13,7 +13,7 @@ import kubernetes_validate
 import pytest
 
 from support.containers import build_image
-from support.programs import tool
+from support.programs import run_program, tool
 
 Manifest = dict[str, Any]
 _ROOT = Path(__file__).resolve().parents[2]
@@ -85,9 +85,7 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.C
     environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
 
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [program, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=120
-        )
+        return run_program(program, *arguments, seconds=120, env=environment, check=False)
 
     return run
 

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from support.programs import run_program
+
 _SERVICES = ("exporter", "prometheus", "alertmanager", "grafana")
 
 
@@ -28,14 +30,7 @@ def services(file: Path) -> dict[str, dict[str, Any]]:
 
 def test_the_file_fits_the_compose_specification(file: Path) -> None:
     """The file is valid by the specification's own JSON schema."""
-    done = subprocess.run(
-        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", file],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stdout
+    run_program(sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", file)
 
 
 def test_the_whole_chain_is_there(services: dict[str, dict[str, Any]]) -> None:
@@ -142,10 +137,7 @@ def test_promtool_accepts_the_configuration_with_the_rules(
     rules = (file.parent / mounts["/etc/prometheus/alerts"]).resolve()
     config = tmp_path / "prometheus.yml"
     config.write_text(text.replace("/etc/prometheus/alerts/", f"{rules}/"), encoding="utf-8")
-    done = subprocess.run(
-        [program("promtool"), "check", "config", config], capture_output=True, text=True, check=False, timeout=60
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = run_program(program("promtool"), "check", "config", config)
     assert re.search(r"[1-9]\d* rules found", done.stdout), done.stdout
 
 
@@ -154,14 +146,7 @@ def test_amtool_accepts_the_alertmanager_configuration(
 ) -> None:
     """Alertmanager's own tool finds nothing wrong with the example that the stack mounts."""
     source = services["alertmanager"]["volumes"][0].split(":")[0]
-    done = subprocess.run(
-        [program("amtool"), "check-config", (file.parent / source).resolve()],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_program(program("amtool"), "check-config", (file.parent / source).resolve())
 
 
 def test_grafana_finds_its_dashboards(services: dict[str, dict[str, Any]], repository: Path, file: Path) -> None:
@@ -174,5 +159,9 @@ def test_grafana_finds_its_dashboards(services: dict[str, dict[str, Any]], repos
     (source,) = yaml.safe_load(texts["datasources"])["datasources"]
     assert provider["options"]["path"] == "/var/lib/grafana-dashboards"
     assert source["url"] == "http://prometheus:9090"
+    scrapes = yaml.safe_load((repository / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8"))
+    assert source["jsonData"]["timeInterval"] == scrapes["global"]["scrape_interval"]
+    for path in (repository / "dashboards").glob("*.json"):
+        assert json.loads(path.read_text(encoding="utf-8"))["templating"]["list"][0]["query"] == source["type"]
     home = services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
     assert (repository / "dashboards" / Path(home).name).exists()

@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 import yaml
 
+from support.programs import run_program
+
 pytestmark = pytest.mark.field
 
 Manifest = dict[str, Any]
@@ -251,9 +253,7 @@ def test_kustomize_builds_the_plain_manifests(kubectl: Path, repository: Path) -
     """The kustomization in deploy/kubernetes gives every object, that of dashboards/ each dashboard's ConfigMap."""
 
     def build(directory: str) -> list[Manifest]:
-        done = subprocess.run(
-            [kubectl, "kustomize", repository / directory], capture_output=True, text=True, check=True, timeout=60
-        )
+        done = run_program(kubectl, "kustomize", repository / directory)
         return list(yaml.safe_load_all(done.stdout))
 
     manifests = build("deploy/kubernetes")
@@ -274,8 +274,7 @@ def test_the_page_kustomization_edits_all_that_must_be_edited(
     (own / "kustomization.yaml").write_text(text, encoding="utf-8")
     (command,) = re.findall(r"^ +# gigas-exporter (.*)$", text, re.MULTILINE)
     subprocess.run([sys.executable, "-m", "gigas_exporter", *command.split()], cwd=own, check=True, timeout=60)
-    built = subprocess.run([kubectl, "kustomize", own], capture_output=True, text=True, check=False, timeout=60)
-    assert built.returncode == 0, built.stderr
+    built = run_program(kubectl, "kustomize", own)
     manifests = list(yaml.safe_load_all(built.stdout))
     assert schema_problems(manifests) == ""
     assert {manifest["metadata"]["labels"]["release"] for manifest in manifests} == {"prometheus"}

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from support.containers import BASE, GIVEN, limits, podman, run
-from support.programs import await_true
+from support.containers import BASE, GIVEN, limits, podman
+from support.programs import await_true, run_program
 from support.timing import allowed
 
 pytestmark = pytest.mark.field
@@ -69,7 +69,7 @@ class _Container:
         return time.monotonic() - began
 
     def podman(self, *arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return run(*self._podman, *arguments, check=check)
+        return run_program(*self._podman, *arguments, check=check)
 
     def healthy(self) -> bool:
         return self.podman("healthcheck", "run", self._name, check=False).returncode == 0
@@ -100,7 +100,7 @@ def container(image: str, tmp_path: Path) -> Iterator[_Container]:
 
 def test_the_image_says_what_it_is(image: str, show: Callable[[str], None]) -> None:
     """Its labels, user, port, signal and command are there; it has few layers of its own, of little size."""
-    inspected, base = json.loads(run(*podman(), "image", "inspect", image, BASE).stdout)
+    inspected, base = json.loads(run_program(*podman(), "image", "inspect", image, BASE).stdout)
     config = inspected["Config"]
     prefix = "org.opencontainers.image."
     labels = {key.removeprefix(prefix): value for key, value in config["Labels"].items() if key.startswith(prefix)}
@@ -125,7 +125,7 @@ def test_the_image_says_what_it_is(image: str, show: Callable[[str], None]) -> N
     assert config["StopSignal"] == "SIGTERM"
     added = inspected["Size"] - base["Size"]
     layers = len(inspected["RootFS"]["Layers"]) - len(base["RootFS"]["Layers"])
-    lines = run(*podman(), "history", "--format", "{{.Size}} {{.CreatedBy}}", image).stdout.splitlines()
+    lines = run_program(*podman(), "history", "--format", "{{.Size}} {{.CreatedBy}}", image).stdout.splitlines()
     history = "\n".join(line for line in lines if not line.startswith("0 B "))
     show(f"{inspected['Size'] / 1e6:.0f} MB, {added / 1e6:.0f} MB and {layers} layers above the base\n{history}")
     assert added < 45e6

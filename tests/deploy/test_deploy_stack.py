@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 import yaml
 
-from support.containers import add_to_base, limits, podman, run
-from support.programs import await_true, field_tool, tool
+from support.containers import add_to_base, limits, podman
+from support.programs import await_true, field_tool, run_program, tool
 
 pytestmark = pytest.mark.field
 
@@ -61,11 +61,11 @@ class _Stack:
             options += [f"--volume={target}"] if "/" not in source else []  # with the container it goes
         if "healthcheck" in service:
             options += [f"--health-cmd={' '.join(service['healthcheck']['test'])}"]  # podman splits it so
-        done = run(*podman(), "run", "--detach", *options, self._images[name], *service["command"], seconds=120)
+        done = run_program(*podman(), "run", "--detach", *options, self._images[name], *service["command"], seconds=120)
         self._containers[name] = done.stdout.split()[-1]
 
     def healthy(self, name: str) -> bool:
-        return run(*podman(), "healthcheck", "run", self._containers[name], check=False).returncode == 0
+        return run_program(*podman(), "healthcheck", "run", self._containers[name], check=False).returncode == 0
 
     def await_health(self, name: str) -> None:
         """Wait until a service is healthy; one that ends, or takes long, fails the test with what it wrote."""
@@ -77,15 +77,15 @@ class _Stack:
     def ask(self, url: str) -> Any:
         """Return the answer to a GET that one of the containers sends."""
         container = self._containers["exporter"]
-        return json.loads(run(*podman(), "exec", container, "python", "-c", _ASK, url).stdout)["data"]
+        return json.loads(run_program(*podman(), "exec", container, "python", "-c", _ASK, url).stdout)["data"]
 
     def logs(self, name: str) -> str:
-        done = run(*podman(), "logs", self._containers[name])
+        done = run_program(*podman(), "logs", self._containers[name])
         return done.stdout + done.stderr
 
     def remove(self) -> None:
         for container in reversed(self._containers.values()):
-            run(*podman(), "rm", "--force", "--volumes", "--time", "0", container, check=False)
+            run_program(*podman(), "rm", "--force", "--volumes", "--time", "0", container, check=False)
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def stack(image: str, repository: Path, tmp_path: Path) -> Iterator[_Stack]:
     yield made
     made.remove()
     for name in ("prometheus", "alertmanager"):
-        run(*podman(), "rmi", images[name], check=False)
+        run_program(*podman(), "rmi", images[name], check=False)
 
 
 def test_the_stack_comes_up_and_speaks_among_itself(stack: _Stack) -> None:

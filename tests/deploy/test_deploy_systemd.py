@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from support.programs import run_program
+
 # In tenths; without one of the settings that it rates, and that DynamicUser does not imply, it is more.
 _MAX_EXPOSURE = 12
 
@@ -46,13 +48,7 @@ def test_systemd_accepts_the_unit(
     here.write_text(
         unit.read_text(encoding="utf-8").replace("/opt/gigas-exporter/bin/gigas-exporter", f'"{command}"'), "utf-8"
     )
-    done = subprocess.run(
-        [program("systemd-analyze"), "verify", "--man=no", here],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = run_program(program("systemd-analyze"), "verify", "--man=no", here, check=False)
     spoken = [line for line in done.stderr.splitlines() if unit.name in line or (dropin or unit.name) in line]
     assert (done.returncode, spoken) == (0, [])
 
@@ -67,12 +63,8 @@ def test_tls_files_come_by_systemd(unit: Path) -> None:
 
 def test_exposure_is_low(unit: Path, program: Callable[[str], str]) -> None:
     """`systemd-analyze security` rates the unit at 1.2 or lower, of 10."""
-    done = subprocess.run(
-        [program("systemd-analyze"), "security", "--offline=true", f"--threshold={_MAX_EXPOSURE}", unit],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
+    done = run_program(
+        program("systemd-analyze"), "security", "--offline=true", f"--threshold={_MAX_EXPOSURE}", unit, check=False
     )
     assert "Overall exposure level" in done.stdout
     assert done.returncode == 0, done.stdout

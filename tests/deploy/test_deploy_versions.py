@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import platform
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from support.programs import field_tool, tool
+from support.programs import field_tool, run_program, tool
 
 _ROW = re.compile(r"^\| (\w+) \| ([^|]+) \|", re.MULTILINE)
 _VERSION = re.compile(r"(?<![\w.])\d+\.\d+(?:\.\d+)?")
@@ -33,7 +32,7 @@ def _named(text: str, release: str, program: str = "") -> str | None:
 
 
 def _version_of(path: str, *arguments: str) -> str:
-    done = subprocess.run([path, *arguments], capture_output=True, text=True, check=True, timeout=60)
+    done = run_program(path, *arguments)
     found = _VERSION.search((done.stdout + done.stderr).replace("v", " "))
     assert found is not None, done.stdout
     return found[0]

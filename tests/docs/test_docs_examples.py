@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 from docs.pages import ROOT
 from gigas_exporter.simulator import SimulatedCloud
-from support.programs import account_environment
+from support.programs import account_environment, run_program
 from support.simulator import SimulatorServer
 
 
@@ -19,13 +18,6 @@ def test_the_library_example_lists_the_disks(tmp_path: Path) -> None:
     with SimulatorServer(world) as server:
         environ = account_environment(server, GIGAS_API_KEY_FILE=str(key))
         key.write_text(environ.pop("GIGAS_API_KEY"), encoding="utf-8")
-        done = subprocess.run(
-            [sys.executable, ROOT / "examples/library.py"],
-            env=environ,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        done = run_program(sys.executable, ROOT / "examples/library.py", env=environ, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == 6

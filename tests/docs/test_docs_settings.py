@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,7 +20,7 @@ from gigas_exporter.config.schema import ConfigFile
 from gigas_exporter.web import load_web_config
 from gigas_exporter.yaml_loader import load_yaml
 from support.certificates import self_signed
-from support.programs import tool
+from support.programs import run_program, tool
 
 _EXAMPLES: Final = [
     Block(path.relative_to(ROOT).as_posix(), "yaml", path.read_text(encoding="utf-8"))
@@ -94,8 +93,7 @@ def _check_kustomization(_file: Path, document: Mapping[str, Any]) -> None:
 
 
 def _accept(command: list[str | Path]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_program(*command)
 
 
 _KINDS: Final[tuple[tuple[frozenset[str], Callable[[Path, Mapping[str, Any]], None]], ...]] = (
@@ -138,6 +136,6 @@ def test_drop_ins_are_known_to_systemd(block: Block, tmp_path: Path) -> None:
     (tmp_path / f"{unit.name}.d").mkdir()
     (tmp_path / f"{unit.name}.d" / "shown.conf").write_text(block.text, encoding="utf-8")
     command = [tool("systemd-analyze"), "verify", "--man=no", str(unit)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = run_program(*command, check=False)
     said = [line for line in done.stderr.splitlines() if unit.name in line]
     assert (done.returncode, said) == (0, [])

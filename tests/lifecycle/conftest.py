@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from gigas_exporter.simulator import SimulatedCloud
+from support.programs import run_program
 from support.simulator import SimulatorServer
 
 QUICK = ("--poll.interval=1s", "--poll.backups-interval=1s", "--api.max-requests-per-second=0")
@@ -72,16 +73,7 @@ def run(tmp_path: Path, clean: dict[str, str]) -> Run:
     def run_to_end(
         *arguments: str, environ: Mapping[str, str] | None = None, **more: Any
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "gigas_exporter", *arguments],
-            env=clean if environ is None else environ,
-            cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            **more,
-        )
+        command = (sys.executable, "-m", "gigas_exporter", *arguments)
+        return run_program(*command, env=clean if environ is None else environ, cwd=tmp_path, check=False, **more)
 
     return run_to_end

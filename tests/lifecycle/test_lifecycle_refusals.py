@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from support.programs import account_environment, answers, await_true, free_port, running, tool
+from support.programs import account_environment, answers, await_true, free_port, run_program, running, tool
 from support.simulator import SimulatorServer
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -53,14 +53,8 @@ def powerless(tmp_path: Path) -> Powerless:
     prefix = [tool("setpriv"), "--bounding-set=-all", "--inh-caps=-all"] if os.getuid() == 0 else []
 
     def run(environ: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*prefix, sys.executable, "-m", "gigas_exporter", *arguments],
-            env=environ,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
+        return run_program(
+            *prefix, sys.executable, "-m", "gigas_exporter", *arguments, env=environ, cwd=tmp_path, check=False
         )
 
     return run

@@ -130,6 +130,15 @@ def test_an_extra_that_a_package_asks_for_stands_in_the_lock(repository: Path) -
     assert [pair for pair in asked if not pair[1].extras <= locked[canonicalize_name(pair[1].name)]] == []
 
 
+def test_the_image_takes_nothing_that_is_not_locked(repository: Path) -> None:
+    """Whatever pip takes from an index for the image is locked by hash and a wheel; the rest it takes from nowhere."""
+    text = (repository / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    installs = re.findall(r"\bpip\b[^&\n]* (?:install|wheel) [^&\n]*", text)
+    assert len(installs) == 4
+    for install in installs:
+        assert {"--require-hashes", "--only-binary"} <= set(install.split()) or "--no-index" in install
+
+
 def test_runtime_is_free_of_tools(repository: Path) -> None:
     """What users install has no test, build or lint tool in it."""
     tools = {

@@ -13,6 +13,7 @@ import pytest
 
 import prepare_release
 import release_notes
+from support.programs import run_program
 
 _CHANGELOG = """# Changelog
 
@@ -113,9 +114,7 @@ def test_notes_are_refused_where_something_is_missing(
 
 def test_notes_are_of_the_version_of_the_code(repository: Path) -> None:
     """A tag that names another version than the code has is refused."""
-    done = subprocess.run(
-        [sys.executable, repository / "scripts/release_notes.py", "99.0.0"], capture_output=True, text=True, check=False
-    )
+    done = run_program(sys.executable, repository / "scripts/release_notes.py", "99.0.0", check=False)
     assert (done.returncode, done.stderr) == (1, "error: the code's version is not 99.0.0\n")
 
 
@@ -146,7 +145,7 @@ def packages(repository: Path, tmp_path: Path) -> Path:
 
 def _run(packages: Path, script: str) -> tuple[int, str]:
     command = [str(packages.parents[1] / "scripts" / script), "bookworm"]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
+    done = run_program(*command, check=False)
     return done.returncode, done.stderr
 
 
@@ -173,7 +172,7 @@ def test_a_release_is_checked_of_what_is_committed(repository: Path, tmp_path: P
 
     def check() -> tuple[int, str]:
         command = ["make", "--silent", f"--file={repository / 'Makefile'}", "committed"]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+        done = run_program(*command, cwd=tmp_path, check=False)
         return done.returncode, done.stderr
 
     assert check()[0] == 2

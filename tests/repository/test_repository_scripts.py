@@ -12,7 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from support.programs import run_program
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def _link(directory: Path, *names: str) -> None:
+    for name in names:
+        (directory / name).symlink_to(f"/usr/bin/{name}" if Path(f"/usr/bin/{name}").exists() else f"/bin/{name}")
 
 
 @pytest.fixture
@@ -20,23 +27,15 @@ def bin_directory(tmp_path: Path) -> Path:
     """Return a directory that is the whole PATH but for what scripts of any kind need."""
     directory = tmp_path / "bin"
     directory.mkdir()
-    for name in ("bash", "dirname", "env", "grep", "mktemp", "rm", "sort", "tail", "basename"):
-        (directory / name).symlink_to(f"/usr/bin/{name}" if Path(f"/usr/bin/{name}").exists() else f"/bin/{name}")
+    _link(directory, "bash", "dirname", "env", "grep", "mktemp", "rm", "sort", "tail", "basename")
     return directory
 
 
 @pytest.fixture
 def run(bin_directory: Path, repository: Path) -> Run:
-    def run_script(name: str, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [repository / "scripts" / name, *arguments],
-            env={"PATH": str(bin_directory), "HOME": "/nonexistent", **environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+    def run_script(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        environ = {"PATH": str(bin_directory), "HOME": "/nonexistent"}
+        return run_program(repository / "scripts" / name, *arguments, env=environ, check=False)
 
     return run_script
 
@@ -55,22 +54,25 @@ def test_a_python_that_will_do_is_found(run: Run, bin_directory: Path) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, str(bin_directory / "python3.12"))
 
 
-def test_an_old_python_is_named(run: Run, bin_directory: Path) -> None:
-    """Where only an old Python is found, one line names it with its version and says what is needed."""
-    _program(bin_directory / "python3", "[[ $2 == *version_info\\ \\<* ]] && exit 1; echo 3.9")
+@pytest.mark.parametrize(
+    ("python", "message"),
+    [
+        ("", "apt install python3 python3-venv"),
+        (
+            "[[ $2 == *version_info\\ \\<* ]] && exit 1; echo 3.9",
+            "error: Python 3.11 or newer is needed; found only BIN/python3 (3.9).",
+        ),
+    ],
+    ids=["none", "an old one"],
+)
+def test_no_python_that_will_do_is_one_line(run: Run, bin_directory: Path, python: str, message: str) -> None:
+    """It says what to install, and names an old one with its version."""
+    if python:
+        _program(bin_directory / "python3", python)
     done = run("find-python")
-    assert done.returncode == 1
-    assert done.stdout == ""
+    assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"error: Python 3.11 or newer is needed; found only {bin_directory}/python3 (3.9).")
-
-
-def test_no_python_is_one_line(run: Run) -> None:
-    """Where there is no Python at all, one line says what to install."""
-    done = run("find-python")
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert "apt install python3 python3-venv" in line
+    assert message.replace("BIN", str(bin_directory)) in line
 
 
 def test_a_python_without_venv_is_explained(run: Run, bin_directory: Path, tmp_path: Path) -> None:
@@ -82,20 +84,15 @@ def test_a_python_without_venv_is_explained(run: Run, bin_directory: Path, tmp_p
     assert not (tmp_path / "venv").exists()
 
 
-def test_packages_are_not_installed_without_apt(run: Run) -> None:
-    """Where there is no apt-get, one line says so."""
-    done = run("install-packages", "prometheus")
-    assert done.returncode == 1
-    assert done.stderr == "cannot install prometheus: no apt-get here\n"
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root, as a container's user is")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root, as a container's user is")
+@as_root
 def test_packages_are_installed_as_root(run: Run, bin_directory: Path, tmp_path: Path) -> None:
     """Root's apt-get is asked for an update and then for the packages, with nothing recommended and no question."""
     calls = tmp_path / "calls"
     _program(bin_directory / "apt-get", f'echo "$*" >>{calls}')
-    for name in ("chmod", "tee"):
-        (bin_directory / name).symlink_to(f"/usr/bin/{name}" if Path(f"/usr/bin/{name}").exists() else f"/bin/{name}")
+    _link(bin_directory, "chmod", "tee")
     had_policy = Path("/usr/sbin/policy-rc.d").exists()
     done = run("install-packages", "prometheus", "curl")
     assert done.returncode == 0, done.stderr
@@ -107,59 +104,61 @@ def test_packages_are_installed_as_root(run: Run, bin_directory: Path, tmp_path:
     assert Path("/usr/sbin/policy-rc.d").exists() is had_policy
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root, as a container's user is")
-def test_a_failed_installation_is_one_line(run: Run, bin_directory: Path) -> None:
-    """apt-get's own error is passed on in one line."""
-    _program(
-        bin_directory / "apt-get", 'echo "Reading lists"; echo "E: Unable to locate package prometheus" >&2; exit 100'
-    )
-    for name in ("chmod", "tee"):
-        (bin_directory / name).symlink_to(f"/usr/bin/{name}" if Path(f"/usr/bin/{name}").exists() else f"/bin/{name}")
+@pytest.mark.parametrize(
+    ("apt_get", "reason"),
+    [
+        ("", "no apt-get here"),
+        pytest.param(
+            'echo "Reading lists"; echo "E: Unable to locate package prometheus" >&2; exit 100',
+            "E: Unable to locate package prometheus",
+            marks=as_root,
+        ),
+    ],
+    ids=["no apt-get", "its own error"],
+)
+def test_a_failed_installation_is_one_line(run: Run, bin_directory: Path, apt_get: str, reason: str) -> None:
+    """It says why."""
+    if apt_get:
+        _program(bin_directory / "apt-get", apt_get)
+        _link(bin_directory, "chmod", "tee")
     done = run("install-packages", "prometheus")
-    assert done.returncode == 1
-    assert done.stderr == "cannot install prometheus: E: Unable to locate package prometheus\n"
+    assert (done.returncode, done.stderr) == (1, f"cannot install prometheus: {reason}\n")
 
 
 def test_missing_tools_do_not_stop_a_developer(run: Run) -> None:
     """What cannot be installed is named in one line that says what follows, and the tests go on."""
     done = run("install-tools")
     assert done.returncode == 0
-    line = done.stderr.splitlines()[-1]
     packages = "chromium curl jq openssl prometheus prometheus-alertmanager strace systemd"
-    assert line.startswith(f"missing: {packages} — ")
+    assert done.stderr.splitlines()[-1].startswith(f"missing: {packages} — ")
 
 
-def test_present_tools_need_no_word(run: Run, bin_directory: Path, repository: Path) -> None:
-    """Where all programs are there, nothing is installed and nothing said."""
-    _all_tools(repository, bin_directory)
-    done = run("install-tools")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-def test_a_tool_that_is_too_old_is_told_before_the_tests(run: Run, bin_directory: Path, repository: Path) -> None:
-    """A program older than the tests need ends the run at once, with one line that names it and both versions."""
-    _all_tools(repository, bin_directory)
-    _program(bin_directory / "prometheus", "echo 'prometheus, version 2.9.1+ds (branch: debian/sid)'")
-    done = run("install-tools")
-    assert done.returncode == 1
-    assert done.stderr == "error: prometheus is 2.9, and the tests need 2.42 or newer (package prometheus)\n"
-
-
-def test_a_newer_tool_is_fine(run: Run, bin_directory: Path, repository: Path) -> None:
-    """What Debian brings later needs no word."""
-    _all_tools(repository, bin_directory)
-    _program(bin_directory / "prometheus", "echo 'prometheus, version 3.5.3+ds1 (branch: debian/sid)'")
-    _program(bin_directory / "openssl", "echo 'OpenSSL 3.5.1 1 Jul 2025'")
-    done = run("install-tools")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-def _all_tools(repository: Path, bin_directory: Path) -> None:
+@pytest.mark.parametrize(
+    ("versions", "error"),
+    [
+        ({}, ""),
+        (
+            {"prometheus": "prometheus, version 3.5.3+ds1 (branch: debian/sid)", "openssl": "OpenSSL 3.5.1 1 Jul 2025"},
+            "",
+        ),
+        (
+            {"prometheus": "prometheus, version 2.9.1+ds (branch: debian/sid)"},
+            "error: prometheus is 2.9, and the tests need 2.42 or newer (package prometheus)\n",
+        ),
+    ],
+    ids=["there", "newer", "too old"],
+)
+def test_tools_that_are_there_need_no_word_unless_too_old(
+    run: Run, bin_directory: Path, repository: Path, versions: dict[str, str], error: str
+) -> None:
+    """Nothing is installed and nothing said, but of a program that is too old, which ends the run at once."""
     text = (repository / "scripts/install-tools").read_text(encoding="utf-8")
     names = re.findall(r"^    ([\w-]+)=[\w-]+=[\d.]*$", text, re.MULTILINE)
     assert "prometheus" in names
     for name in names:
-        _program(bin_directory / name, "exit 0")
+        _program(bin_directory / name, f"echo '{versions[name]}'" if name in versions else "exit 0")
+    done = run("install-tools")
+    assert (done.returncode, done.stdout, done.stderr) == (int(bool(error)), "", error)
 
 
 @pytest.mark.parametrize(
@@ -172,16 +171,6 @@ def test_wrong_usage_is_told(run: Run, name: str) -> None:
     assert done.stderr.startswith(f"usage: scripts/{name} ")
 
 
-def _python(repository: Path, script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, repository / "scripts" / script, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-
-
 @pytest.mark.parametrize(
     ("lines", "branches", "status"),
     [((96, 100), (96, 100), 0), ((99, 100), (94, 100), 1), ((94, 100), (99, 100), 1), ((95, 100), (0, 0), 0)],
@@ -190,15 +179,10 @@ def test_lines_and_branches_count_by_themselves(
     repository: Path, tmp_path: Path, lines: tuple[int, int], branches: tuple[int, int], status: int
 ) -> None:
     """Many covered lines do not make up for branches that are not, nor the other way round."""
-    totals = {
-        "covered_lines": lines[0],
-        "num_statements": lines[1],
-        "covered_branches": branches[0],
-        "num_branches": branches[1],
-    }
+    names = ("covered_lines", "num_statements", "covered_branches", "num_branches")
     report = tmp_path / "coverage.json"
-    report.write_text(json.dumps({"totals": totals}), encoding="utf-8")
-    done = _python(repository, "coverage_gate.py", report, "95")
+    report.write_text(json.dumps({"totals": dict(zip(names, (*lines, *branches), strict=True))}), encoding="utf-8")
+    done = run_program(sys.executable, repository / "scripts/coverage_gate.py", report, "95", check=False)
     assert done.returncode == status
     assert bool(done.stderr) is bool(status)
 
@@ -206,11 +190,9 @@ def test_lines_and_branches_count_by_themselves(
 def test_make_lists_its_targets(repository: Path) -> None:
     """`make` alone does nothing but to list the targets, each with what it does."""
     outside_make = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    done = subprocess.run(["make"], cwd=repository, env=outside_make, capture_output=True, text=True, check=True)
+    done = run_program("make", cwd=repository, env=outside_make)
     listed = re.findall(r"^  make ([a-z-]+) +\S", done.stdout, re.MULTILINE)
-    assert {"demo", "test", "lint", "bench", "soak", "dashboards", "docs", "dist", "sbom", "audit", "lock"} <= set(
-        listed
-    )
+    assert {"demo", "test", "lint", "bench", "soak", "dashboards", "docs", "dist", "audit", "lock"} <= set(listed)
     makefile = (repository / "Makefile").read_text(encoding="utf-8")
     assert set(listed) == set(re.findall(r"^\.PHONY: ([a-z-]+)$", makefile, re.MULTILINE))
 

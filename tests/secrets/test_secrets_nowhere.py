@@ -24,7 +24,7 @@ from gigas_exporter.errors import ConfigError
 from gigas_exporter.simulator import SimulatedCloud
 from gigas_exporter.web import load_web_config
 from support.certificates import self_signed
-from support.programs import Exporter, await_true, exporter
+from support.programs import Exporter, await_true, exporter, run_program
 from support.simulator import SimulatorServer
 
 WEB_PASSWORD = "canary-of-the-web"
@@ -240,7 +240,7 @@ def test_a_start_with_a_bad_web_config_tells_no_secret(tmp_path: Path, cloud: Si
         outputs.append((f"file {number}", str(raised.value)))
     line = [sys.executable, "-m", "gigas_exporter", "serve", "--web.listen-address=127.0.0.1:0", web.flag]
     environ = credential("api_key", cloud, tmp_path)
-    done = subprocess.run(line, env=environ, capture_output=True, text=True, timeout=30, check=False)
+    done = run_program(*line, env=environ, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"gigas-exporter: {outputs[-1][1]}\n"
     assert [where for where, words in outputs if "\n" in words] == []

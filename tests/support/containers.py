@@ -9,15 +9,14 @@ from __future__ import annotations
 import os
 import resource
 import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from support.programs import field_tool
+from support.programs import field_tool, run_program
 
-__all__ = ["BASE", "GIVEN", "add_to_base", "build_image", "limits", "podman", "run"]
+__all__ = ["BASE", "GIVEN", "add_to_base", "build_image", "limits", "podman"]
 
 BASE = "docker.io/library/python:3.13-slim-bookworm"
 GIVEN = {
@@ -48,17 +47,6 @@ chmod 0755 "$1/usr/local/bin/pip"
 """
 
 
-def run(*command: str | Path, seconds: float = 60, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run a program; one that fails fails the test with the end of what it wrote."""
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False
-    )
-    assert not check or done.returncode == 0, (
-        f"{' '.join(map(str, command))}: {done.stdout[-1500:]}{done.stderr[-1500:]}"
-    )
-    return done
-
-
 def podman() -> tuple[str, ...]:
     """Return the command by which containers are run here."""
     return (field_tool("podman", fetched=False), "--cgroup-manager", "cgroupfs", "--runtime", "runc")
@@ -75,19 +63,19 @@ def limits() -> list[str]:
 def _make_base(directory: Path) -> None:
     """Make the image that the Dockerfile starts from; it is kept, as other images are, for the next time."""
     buildah, mmdebstrap = field_tool("buildah", fetched=False), field_tool("mmdebstrap", fetched=False)
-    if run(buildah, "inspect", "--type", "image", BASE, check=False).returncode == 0:
+    if run_program(buildah, "inspect", "--type", "image", BASE, check=False).returncode == 0:
         return
     tree = directory / "tree"
-    mirror = run(_REPOSITORY / "scripts/debian-mirror").stdout.strip()
+    mirror = run_program(_REPOSITORY / "scripts/debian-mirror").stdout.strip()
     packages = "--include=ca-certificates,python3.13,python3.13-venv"
-    run(mmdebstrap, "--quiet", "--variant=minbase", packages, "trixie", tree, mirror, seconds=600)
-    run("bash", "-euc", _PREPARE, "-", tree, seconds=60)
-    container = run(buildah, "from", "scratch").stdout.strip()
-    run("tar", "-C", tree, "-cf", directory / "tree.tar", ".")
-    run(buildah, "add", "-q", container, directory / "tree.tar", "/", seconds=300)
+    run_program(mmdebstrap, "--quiet", "--variant=minbase", packages, "trixie", tree, mirror, seconds=600)
+    run_program("bash", "-euc", _PREPARE, "-", tree, seconds=60)
+    container = run_program(buildah, "from", "scratch").stdout.strip()
+    run_program("tar", "-C", tree, "-cf", directory / "tree.tar", ".")
+    run_program(buildah, "add", "-q", container, directory / "tree.tar", "/", seconds=300)
     path = "PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
-    run(buildah, "config", "--env", path, container)
-    run(buildah, "commit", "-q", "--rm", container, BASE, seconds=300)
+    run_program(buildah, "config", "--env", path, container)
+    run_program(buildah, "commit", "-q", "--rm", container, BASE, seconds=300)
     shutil.rmtree(tree)
 
 
@@ -100,7 +88,7 @@ def build_image(directory: Path) -> str:
     podman()
     _make_base(directory)
     settings = directory / "pip.conf"
-    index = run("python3", "-m", "pip", "config", "get", "global.index-url", check=False).stdout.strip()
+    index = run_program("python3", "-m", "pip", "config", "get", "global.index-url", check=False).stdout.strip()
     lines = ["[global]", *([f"cert = {_CERTIFICATES}"] if _CERTIFICATES.exists() else [])]
     settings.write_text("\n".join([*lines, *([f"index-url = {index}"] if index else []), ""]), encoding="utf-8")
     mounts = ["--volume", f"{settings}:/etc/pip.conf:ro"]
@@ -110,24 +98,24 @@ def build_image(directory: Path) -> str:
     given = [word for each in arguments for word in ("--build-arg", each)]
     isolated = ["--isolation", "chroot", "--pull-never", "--format", "docker", *limits(), *mounts]
     name = f"{_IMAGE}:built"
-    before = set(run(*podman(), "images", "--quiet", name).stdout.split())
-    run(field_tool("buildah", fetched=False), "build", *isolated, *given, "-t", name, _REPOSITORY, seconds=900)
-    for old in before - set(run(*podman(), "images", "--quiet", name).stdout.split()):
-        run(*podman(), "rmi", old, check=False)  # it would stay, without a name
+    before = set(run_program(*podman(), "images", "--quiet", name).stdout.split())
+    run_program(field_tool("buildah", fetched=False), "build", *isolated, *given, "-t", name, _REPOSITORY, seconds=900)
+    for old in before - set(run_program(*podman(), "images", "--quiet", name).stdout.split()):
+        run_program(*podman(), "rmi", old, check=False)  # it would stay, without a name
     return name
 
 
 def add_to_base(name: str, files: Sequence[tuple[Path, str]], state: str, entrypoint: str) -> str:
     """Make an image of another program over the same base, for nobody, with a directory of its own to write to."""
     buildah = field_tool("buildah", fetched=False)
-    container = run(buildah, "from", "--pull-never", BASE).stdout.strip()
+    container = run_program(buildah, "from", "--pull-never", BASE).stdout.strip()
     for source, target in files:
-        run(buildah, "add", "-q", container, source, target, seconds=120)
-    run(buildah, "config", "--user", "65534:65534", "--workingdir", state, "--volume", state, container)
-    run(buildah, "config", "--entrypoint", f'["{entrypoint}"]', container)
+        run_program(buildah, "add", "-q", container, source, target, seconds=120)
+    run_program(buildah, "config", "--user", "65534:65534", "--workingdir", state, "--volume", state, container)
+    run_program(buildah, "config", "--entrypoint", f'["{entrypoint}"]', container)
     empty = files[0][0].parent / "empty"
     empty.mkdir(exist_ok=True)
-    run(buildah, "add", "-q", "--chown", "65534:65534", container, empty, state)
+    run_program(buildah, "add", "-q", "--chown", "65534:65534", container, empty, state)
     image = f"{_IMAGE}:{name}"
-    run(buildah, "commit", "-q", "--rm", container, image, seconds=300)
+    run_program(buildah, "commit", "-q", "--rm", container, image, seconds=300)
     return image

@@ -7,12 +7,15 @@ is always such a mark.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+import os
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import urllib3  # noqa: F401  # its first import binds a socket, which must not fall into a unit test
@@ -53,11 +56,9 @@ _HTTP = (
     "web/test_web_routes.py",
     "web/test_web_server.py",
 )
-_PROCESS_EVENTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system"})
-_EVENTS = {
-    "unit": _PROCESS_EVENTS | {"socket.bind", "socket.connect", "socket.getaddrinfo"},
-    "http": _PROCESS_EVENTS,
-}
+_PROCESSES = ((subprocess.Popen, "__init__"), (os, "fork"), (os, "posix_spawn"), (os, "system"))
+_SOCKETS = ((socket.socket, "bind"), (socket.socket, "connect"), (socket.socket, "connect_ex"), (socket, "getaddrinfo"))
+_EXCLUDED: Mapping[str, Sequence[tuple[object, str]]] = {"unit": (*_PROCESSES, *_SOCKETS), "http": _PROCESSES}
 
 
 class DoesMoreError(BaseException):
@@ -66,7 +67,7 @@ class DoesMoreError(BaseException):
 
 def kind_of(item: pytest.Item) -> str:
     """Return the kind of a test."""
-    own = [mark.name for mark in item.iter_markers() if mark.name in {*_EVENTS, "system", "field"}]
+    own = [mark.name for mark in item.iter_markers() if mark.name in {*_EXCLUDED, "system", "field"}]
     if own:
         return own[0]
     return kind_of_file(item.path)
@@ -82,45 +83,18 @@ def kind_of_file(path: Path) -> str:
     return "system"
 
 
-class _Excluded:
-    """The name of an event that a test must not cause, as a key of a dictionary."""
-
-    def __init__(self, event: str, kind: str) -> None:
-        self._event, self._kind = event, kind
-
-    def __hash__(self) -> int:
-        return hash(self._event)
-
-    def __eq__(self, event: object) -> bool:
-        """Called when the event itself is looked up, that is, when it has happened."""
-        if event == self._event:
-            _broken.append(self._event)
-            raise DoesMoreError(
-                f"a {self._kind} test must not cause {event}: name its file otherwise in tests/support/kinds.py"
-            )
-        return self is event
-
-
-# Python tells a hook of all that happens, and the hook cannot be taken out again. This one looks the event up without
-# running any Python: where it did, another thread might run meanwhile, and Python 3.11 ends a thread of which tracing
-# begins while it does for another.
-_excluded: dict[object, None] = {}
-_broken: list[str] = []
-_hooks: list[object] = []
-
-
 @contextmanager
 def doing_no_more_than(kind: str) -> Iterator[None]:
     """Fail when what is done in the block exceeds a kind, whichever thread does it."""
-    if not _hooks:
-        _hooks.append(_excluded.get)
-        sys.addaudithook(_excluded.get)
-    _broken.clear()
-    for event in _EVENTS.get(kind, ()):
-        _excluded[_Excluded(event, kind)] = None
-    try:
+    broken: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, name in _EXCLUDED.get(kind, ()):
+
+            def refuse(*_arguments: object, _name: str = name, **_options: object) -> NoReturn:
+                broken.append(_name)
+                raise DoesMoreError(f"a {kind} test must not call {_name}: name its file otherwise in {__name__}")
+
+            patch.setattr(owner, name, refuse)
         yield
-    finally:
-        _excluded.clear()
-    if _broken:  # in a thread, or caught
-        raise DoesMoreError(f"a {kind} test must not cause {_broken[0]}")
+    if broken:  # in a thread, or caught
+        raise DoesMoreError(f"a {kind} test must not call {broken[0]}")

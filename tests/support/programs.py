@@ -35,6 +35,7 @@ __all__ = [
     "field_tool",
     "free_port",
     "prometheus",
+    "run_program",
     "running",
     "tool",
     "unanswered",
@@ -95,6 +96,19 @@ def await_true(
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not happen within {seconds:g} s"
         time.sleep(pause)
+
+
+def run_program(
+    *command: str | Path, seconds: float = 60, check: bool = True, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end; one that fails fails the test with the end of what it wrote."""
+    given = options if "input" in options else {"stdin": subprocess.DEVNULL, **options}
+    done: subprocess.CompletedProcess[str] = subprocess.run(
+        command, capture_output=True, text=True, timeout=seconds, check=False, **given
+    )
+    said = f"{done.stdout[-1500:]}{done.stderr[-1500:]}"
+    assert not check or done.returncode == 0, f"{' '.join(map(str, command))}: {said}"
+    return done
 
 
 @dataclass(frozen=True, slots=True)

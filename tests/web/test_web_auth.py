@@ -6,7 +6,6 @@ import asyncio
 import base64
 import concurrent.futures.thread
 import statistics
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -21,7 +20,7 @@ from gigas_exporter.web import Request, Response, Server, load_web_config
 from gigas_exporter.web.auth import AuthResult, BasicAuthenticator
 from gigas_exporter.web.fair_lock import client_key
 from gigas_exporter.web.http import text_response
-from support.programs import await_true, tool
+from support.programs import await_true, run_program, tool
 from support.timing import within
 
 ROOM = 256
@@ -320,7 +319,7 @@ def test_curl_gets_in_with_the_password_only(tmp_path: Path, serve: Callable[...
 
     def curl(*arguments: str) -> str:
         command = [tool("curl"), "-s", "-i", "--max-time", "10", *arguments, url]
-        return subprocess.run(command, capture_output=True, text=True, timeout=15, check=True).stdout
+        return run_program(*command).stdout
 
     refusals = [curl(), curl("-u", "alice:wrong"), curl("-u", "mallory:right"), curl("-u", "alice:" + "x" * 100)]
     for refusal in refusals:
