@@ -10,7 +10,7 @@ import math
 import struct
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import median
@@ -224,7 +224,6 @@ class BackupSummary:
         newest_size_bytes: Size of that backup.
         oldest_at: ``date_created`` of the oldest usable backup, UNIX seconds.
         read_at: When it was read, by the monotonic clock.
-        last_failed: Whether the newest attempt that can be seen failed.
         typical_size_bytes: Median size of the usable backups but the newest, from three on.
         unclear: How many backups have a status that is not understood; they are not usable.
         unclear_at: ``date_created`` of the newest of those, where it is newer than the newest usable one; infinity
@@ -244,7 +243,6 @@ class BackupSummary:
     newest_size_bytes: int | None
     oldest_at: float | None
     read_at: float
-    last_failed: bool = False
     typical_size_bytes: int | None = None
     unclear: int = 0
     unclear_at: float | None = None
@@ -255,22 +253,32 @@ class BackupSummary:
     undated: int = 0
     recent: RecentBackups = RecentBackups()
 
+    @property
+    def last_failed(self) -> bool:
+        """Whether the newest attempt that can be seen failed."""
+        # Failed ones without a readable date are the newest that can be seen only where nothing else can be.
+        return self.failed_at is not None or (self.failed > 0 and self.usable == 0)
+
     def merged(self, other: BackupSummary) -> BackupSummary:
         """Return the summary of both sets of backups of the disk, which must have none in common."""
         newer, older = (self, other) if (self.newest_at or 0) >= (other.newest_at or 0) else (other, self)
         sizes = self.older_sizes + other.older_sizes
         if older.newest_size_bytes is not None:
             sizes += (older.newest_size_bytes,)
-        return _summary(
-            (self.usable + other.usable, self.failed + other.failed, self.unclear + other.unclear),
-            unclear_statuses=self.unclear_statuses + other.unclear_statuses,
-            newest=(newer.newest_at, newer.newest_size_bytes),
-            oldest_at=min((at for at in (self.oldest_at, other.oldest_at) if at is not None), default=None),
-            failed_at=_later(self.failed_at, other.failed_at),
-            unclear_at=_later(self.unclear_at, other.unclear_at),
-            unconfirmed_at=_later(self.unconfirmed_at, other.unconfirmed_at),
+        return BackupSummary(
+            self.usable + other.usable,
+            self.failed + other.failed,
+            newer.newest_at,
+            newer.newest_size_bytes,
+            min((at for at in (self.oldest_at, other.oldest_at) if at is not None), default=None),
+            min(self.read_at, other.read_at),
+            typical_size_bytes=_typical(sizes),
+            unclear=self.unclear + other.unclear,
+            unclear_at=_latest(self.unclear_at, other.unclear_at, after=newer.newest_at),
+            failed_at=_latest(self.failed_at, other.failed_at, after=newer.newest_at),
             older_sizes=sizes,
-            read_at=min(self.read_at, other.read_at),
+            unclear_statuses=self.unclear_statuses + other.unclear_statuses,
+            unconfirmed_at=_latest(self.unconfirmed_at, other.unconfirmed_at),
             undated=self.undated + other.undated,
             recent=self.recent.merged(other.recent),
         )
@@ -299,65 +307,35 @@ def summarize_backups(backups: Iterable[Backup], words: BackupStatuses, read_at:
             if backup is not None and backup.size_bytes is not None:
                 sizes.append(backup.size_bytes)
         elif outcome == "failed":
-            failed_at = _later(failed_at, created)
+            failed_at = _latest(failed_at, created)
         elif outcome == "unconfirmed":
-            unconfirmed_at = _later(unconfirmed_at, float("inf") if created is None else created)
+            unconfirmed_at = _latest(unconfirmed_at, float("inf") if created is None else created)
         elif outcome == "unclear":
-            unclear_at = _later(unclear_at, float("inf") if created is None else created)
+            unclear_at = _latest(unclear_at, float("inf") if created is None else created)
             unclear_statuses += backup.unknown.isdisjoint(_COUNTED_BY_FIELD)
-    return _summary(
-        (counts["usable"], counts["failed"], counts["unclear"]),
-        unclear_statuses=unclear_statuses,
-        newest=(newest_at, newest.size_bytes if newest else None),
-        oldest_at=oldest_at,
-        failed_at=failed_at,
-        unclear_at=unclear_at,
-        unconfirmed_at=unconfirmed_at,
+    return BackupSummary(
+        counts["usable"],
+        counts["failed"],
+        newest_at,
+        newest.size_bytes if newest else None,
+        oldest_at,
+        read_at,
+        typical_size_bytes=_typical(sizes),
+        unclear=counts["unclear"],
+        unclear_at=_latest(unclear_at, after=newest_at),
+        failed_at=_latest(failed_at, after=newest_at),
         older_sizes=tuple(sizes),
-        read_at=read_at,
+        unclear_statuses=unclear_statuses,
+        unconfirmed_at=unconfirmed_at,
         undated=undated,
         recent=RecentBackups.of(recent),
     )
 
 
-def _later(one: float | None, other: float | None) -> float | None:
-    return max((at for at in (one, other) if at is not None), default=None)
+def _latest(*moments: float | None, after: float | None = None) -> float | None:
+    """Return the latest moment, ``None`` where none is known, or none is after another."""
+    return max((at for at in moments if at is not None and at > (after or 0.0)), default=None)
 
 
-def _summary(
-    counts: tuple[int, int, int],
-    *,
-    unclear_statuses: int,
-    newest: tuple[float | None, int | None],
-    oldest_at: float | None,
-    failed_at: float | None,
-    unclear_at: float | None,
-    unconfirmed_at: float | None,
-    older_sizes: tuple[int, ...],
-    read_at: float,
-    undated: int,
-    recent: RecentBackups,
-) -> BackupSummary:
-    usable, failed, unclear = counts
-    newest_at, newest_size = newest
-    since = newest_at if newest_at is not None else 0.0
-    failed_at = failed_at if failed_at is not None and failed_at > since else None
-    return BackupSummary(
-        usable,
-        failed,
-        newest_at,
-        newest_size,
-        oldest_at,
-        read_at,
-        # Failed ones without a readable date are the newest that can be seen only where nothing else can be.
-        last_failed=failed_at is not None or (failed > 0 and usable == 0),
-        typical_size_bytes=round(median(older_sizes)) if len(older_sizes) >= _LEAST_TYPICAL else None,
-        unclear=unclear,
-        unclear_at=unclear_at if unclear_at is not None and unclear_at > since else None,
-        failed_at=failed_at,
-        older_sizes=older_sizes,
-        unclear_statuses=unclear_statuses,
-        unconfirmed_at=unconfirmed_at,
-        undated=undated,
-        recent=recent,
-    )
+def _typical(sizes: Sequence[int]) -> int | None:
+    return round(median(sizes)) if len(sizes) >= _LEAST_TYPICAL else None

@@ -136,7 +136,7 @@ def _fleet(account_id: str = "4242", read_at: float = 1000.0) -> AccountInventor
     machines = {"501": VirtualMachine("501", "web ñ", "web-1.example.com", "standard", "online")}
     summaries = {
         "101": BackupSummary(7, 1, NOW - 7200.25, 5 * GIB + 512, NOW - 6e5, read_at, typical_size_bytes=12 * GIB),
-        "103": BackupSummary(0, 2, None, None, None, read_at, last_failed=True),
+        "103": BackupSummary(0, 2, None, None, None, read_at),
     }
     return AccountInventory(
         Account(account_id, "production"),

@@ -289,7 +289,7 @@ def test_a_lock_from_ahead_or_without_a_date_begins_now() -> None:
 @pytest.mark.parametrize(
     ("more", "finding"),
     [
-        ({"last_failed": True}, Finding.BACKUP_FAILED),
+        ({"failed_at": NOW}, Finding.BACKUP_FAILED),
         ({"failed": 9}, None),
         ({"typical_size_bytes": 2**31 + 2}, Finding.BACKUP_SHRANK),
         ({"typical_size_bytes": 2**31}, None),
@@ -306,7 +306,7 @@ def test_failed_and_shrunk_backups(more: dict[str, Any], finding: Finding | None
 def test_findings_come_worst_first() -> None:
     """A disk with everything wrong says the worst first, and is as bad as that."""
     disk = replace(DISK, error=True, locked=True, virtual_machine_id=None)
-    report = judge(disk, backups=summary(27 * HOUR, last_failed=True))
+    report = judge(disk, backups=summary(27 * HOUR, failed_at=NOW))
     assert report.findings == (
         Finding.DISK_ERROR,
         Finding.BACKUP_STALE,
