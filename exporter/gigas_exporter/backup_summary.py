@@ -1,6 +1,6 @@
-"""What one disk's backups come to: which of them are usable, and what is kept of them.
+"""What is kept of one disk's backups: a summary, and the ten newest.
 
-It owns the meaning of a backup's status. It knows neither the API's spelling of a backup nor any metric.
+It knows neither the API's spelling of a backup nor any metric.
 """
 
 from __future__ import annotations
@@ -10,149 +10,15 @@ import math
 import struct
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from statistics import median
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, NamedTuple, get_args
 
+from gigas_exporter.backup_statuses import COUNTED_BY_FIELD, BackupOutcome, BackupStatuses
 from gigas_exporter.model import Backup
-from gigas_exporter.status_words import is_doubtful, is_opposed, matches_any, parse_words, type_in_text
-
-BackupOutcome = Literal["usable", "failed", "unfinished", "unclear", "unconfirmed"]
-
-MAX_STATUSES = 20
-"""How many different statuses of an account's backups are told apart."""
-OTHER_STATUSES = "other"
-"""What stands for the statuses beyond :data:`MAX_STATUSES`."""
 
 _LEAST_TYPICAL = 3
-
-
-@dataclass(frozen=True, slots=True)
-class BackupStatuses:
-    """The words in a backup's status that tell whether it is usable, as :func:`.matches_any` has it.
-
-    The statuses are documented nowhere. A text that matches no word is usable, and can be seen in a metric, unless it
-    holds a word that makes that doubtful (``failed at step 3`` after others, ``not available``).
-
-    Attributes:
-        failed: The backup failed.
-        unfinished: The backup is not finished, or is gone.
-        good: The backup is usable even while it is locked.
-    """
-
-    failed: frozenset[str] = parse_words(
-        "abort, abortada, abortado, aborted, aborting, anulada, anulado, bad, broken, cancelada, cancelado,"
-        " canceled, cancelled, corrompida, corrompido, corrupt, corrupta, corrupted, corrupto, crashed, damaged,"
-        " dañada, dañado, denegada, denegado, denied, detenida, detenido, disk full, err, erronea, erroneo, error,"
-        " errored, errores, errors, errónea, erróneo, exception, exceptions, fail, failed, failing, failure,"
-        " failures, fallida, fallido, fallo, fallos, fatal, faulted, faulty, fracasada, fracasado, halted, hung,"
-        " inaccesible, inconsistent, interrumpida, interrumpido, interrupted, inutilizable, invalid, invalida,"
-        " invalidated, invalido, inválida, inválido, killed, lost, missing, no space, nok, not successful, out of"
-        " space, perdida, perdido, problems, rechazada, rechazado, rejected, stalled, stopped, stuck, terminated,"
-        " time out, timed out, timeout, unavailable, unhealthy, unreadable, unsuccessful, unusable"
-    )
-    unfinished: frozenset[str] = parse_words(
-        "a medias, accepted, allocating, backing up, borrada, borrado, borrando, building, busy, caducada,"
-        " caducado, canceling, cancelling, committing, compressing, converting, copiando, copying, creando,"
-        " creating, deleted, deleting, deletion, desconocido, destroyed, destroying, destruida, destruido, draft,"
-        " dropped, ejecutando, eliminada, eliminado, eliminando, en cola, en construccion, en construcción, en"
-        " curso, en ejecucion, en ejecución, en espera, en marcha, en preparacion, en preparación, en proceso, en"
-        " progreso, encrypting, erased, esperando, executing, expirada, expirado, expired, expiring,"
-        " finalizing, generando, gone, guardando, importing, in progress, inacabado, incompleta, incomplete,"
-        " incompleto, iniciada, iniciado, iniciando, init, initializing, initiated, inprogress, locked, merging,"
-        " migrating, moving, not built, not complete, not completed, not finished, not ready, on hold, ongoing,"
-        " outstanding, parcial, parcialmente, partial, pausada, pausado, paused, pendiente, pending, planned,"
-        " preparando, preparing, procesando, processing, programada, programado, purged, purging, quarantined,"
-        " queued, receiving, removed, removing, replicating, requested, retrying, revoked, running, saving,"
-        " scheduled, sending, skipped, snapshotting, solicitada, solicitado, started, starting, stopping,"
-        " streaming, subiendo, submitted, suprimida, suprimido, suspended, suspendida, suspendido, syncing,"
-        " taking, to delete, transferring, unbuilt, unfinished, unknown, unverified, updating, uploading,"
-        " validating, vencida, vencido, verifying, waiting, wiped, working, writing"
-    )
-    good: frozenset[str] = parse_words(
-        "active, archived, available, built, completada, completado, complete, completed, correcta, correcto,"
-        " created, disponible, done, exitosa, exitoso, finalizada, finalizado, finished, good, healthy, hecha,"
-        " hecho, lista, listo, normal, ok, okay, online, present, ready, realizada, realizado, stored, succeeded,"
-        " success, successful, terminada, terminado, usable, valid, verified, válida, válido"
-    )
-
-    def outcome(self, backup: Backup) -> BackupOutcome:
-        """Return what a backup is.
-
-        ``unclear`` is one that is not understood, or of which two fields say different things; ``unconfirmed`` one that
-        only a good status would make usable, as it is locked or empty.
-        """
-        word = None if backup.status is None else _match(self, backup.status)
-        if word == "failed" or backup.has_error:
-            return "failed"
-        if word == "unfinished" or backup.built is False:
-            return "unfinished"
-        is_cut = backup.status is not None and "status" in backup.unknown
-        if word == "unclear" or is_cut or not _CONTRADICTING.isdisjoint(backup.unknown):
-            return "unclear"
-        if word == "good":
-            return "usable"
-        if backup.locked or (backup.status is None and backup.size_bytes == 0):
-            return "unconfirmed"
-        deciding = _WITHOUT_WORD if backup.status is not None else _WITHOUT_STATUS
-        return "usable" if backup.status_type is None and deciding.isdisjoint(backup.unknown) else "unclear"
-
-    def match(self, status: str) -> Literal["failed", "unfinished", "good", "unclear"] | None:
-        """Return the list that a status is in; ``unclear`` where it is in one and denied, or doubtful."""
-        return _match(self, status)
-
-    def unmatched(self, statuses: Iterable[str]) -> tuple[str, ...]:
-        """Return those of some statuses that match no word."""
-        return tuple(
-            each for each in statuses if each not in _NO_TEXTS and not type_in_text(each) and not _match(self, each)
-        )
-
-
-_CONTRADICTING = frozenset({"built", "error"})
-"""What may say that a backup is not usable, whatever its status says."""
-_WITHOUT_WORD = frozenset({"locked"})
-_WITHOUT_STATUS = frozenset({"locked", "status", "backup_size"})
-_COUNTED_BY_FIELD = _CONTRADICTING | {"locked", "backup_size"}
-_NO_TEXTS = frozenset({"", OTHER_STATUSES, "object", "array"})
-
-
-@lru_cache(maxsize=1024)
-def _match(words: BackupStatuses, status: str) -> Literal["failed", "unfinished", "good", "unclear"] | None:
-    """Return the list that a status is in; one that is exactly in a list goes before one that only resembles.
-
-    One that is good or unknown but for a word that denies that, or that says otherwise in its midst, is ``unclear``; so
-    is a bad one before a word that opposes it.
-    """
-    lists: tuple[tuple[Literal["failed", "unfinished", "good"], frozenset[str]], ...] = (
-        ("failed", words.failed),
-        ("unfinished", words.unfinished),
-        ("good", words.good),
-    )
-    bad = words.failed | words.unfinished
-    for exactly in (True, False):
-        for name, known in lists:
-            if matches_any(known, status, exactly=exactly):
-                doubts = is_doubtful(bad, status) if name == "good" else is_opposed(known, status)
-                return "unclear" if doubts and not exactly else name
-    return "unclear" if is_doubtful(bad, status) else None
-
-
-def count_statuses(backups: Iterable[Backup]) -> Counter[str]:
-    """Count backups by status as the API writes it, ``""`` without one; objects and lists count by their type."""
-    return Counter(
-        backup.status_type if backup.status_type in {"object", "array"} else (backup.status or "") for backup in backups
-    )
-
-
-def most_common_statuses(counts: Mapping[str, int]) -> dict[str, int]:
-    """Return the :data:`MAX_STATUSES` most common statuses with their counts, and the rest as one."""
-    rest = Counter(counts)
-    others = rest.pop(OTHER_STATUSES, 0)
-    kept = dict(sorted(rest.items(), key=lambda item: (-item[1], item[0]))[:MAX_STATUSES])
-    others += rest.total() - sum(kept.values())
-    return {**kept, OTHER_STATUSES: others} if others else kept
 
 
 class RecentBackup(NamedTuple):
@@ -312,7 +178,7 @@ def summarize_backups(backups: Iterable[Backup], words: BackupStatuses, read_at:
             unconfirmed_at = _latest(unconfirmed_at, float("inf") if created is None else created)
         elif outcome == "unclear":
             unclear_at = _latest(unclear_at, float("inf") if created is None else created)
-            unclear_statuses += backup.unknown.isdisjoint(_COUNTED_BY_FIELD)
+            unclear_statuses += backup.unknown.isdisjoint(COUNTED_BY_FIELD)
     return BackupSummary(
         counts["usable"],
         counts["failed"],

@@ -13,7 +13,7 @@ import certifi
 import pytest
 
 from config.conftest import without_location
-from gigas_exporter.backup_summary import BackupStatuses
+from gigas_exporter.backup_statuses import BackupStatuses
 from gigas_exporter.config import FLAGS, Settings, Shard, load_settings
 from gigas_exporter.config.variables import ACCOUNT_VARIABLES
 from gigas_exporter.decode import DecodeSettings

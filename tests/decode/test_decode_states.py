@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.backup_summary import BackupStatuses
+from gigas_exporter.backup_statuses import BackupStatuses
 from gigas_exporter.decode import Decoder, DecodeSettings, InvalidFields
 from gigas_exporter.decode.owner import Owner, decode_owner
 

@@ -11,7 +11,7 @@ import click
 import pytest
 
 from docs.pages import NAMES, PAGES, ROOT, blocks_of, commands_of
-from gigas_exporter.backup_summary import BackupStatuses
+from gigas_exporter.backup_statuses import BackupStatuses
 from gigas_exporter.cli.main import cli
 from gigas_exporter.config import PollSettings
 from gigas_exporter.config.flags import FLAGS

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.backup_summary import BackupStatuses, BackupSummary
+from gigas_exporter.backup_statuses import BackupStatuses
+from gigas_exporter.backup_summary import BackupSummary
 from gigas_exporter.config import Settings, load_settings
 from gigas_exporter.model import Disk
 from support.polling import Watching, await_true, settings_for

@@ -14,7 +14,11 @@ from pathlib import Path
 
 import pytest
 
-_DOMAIN = {"model", "policy", "status_words", "backup_summary", "inventory", "errors", "secret", "clock"}
+_DOMAIN = {"model", "policy", "status_words", "backup_statuses", "backup_summary", "inventory"} | {
+    "errors",
+    "secret",
+    "clock",
+}
 
 _MAY_IMPORT: dict[str, set[str]] = {
     "model": set(),
@@ -24,7 +28,8 @@ _MAY_IMPORT: dict[str, set[str]] = {
     "formatting": set(),
     "policy": {"model"},
     "status_words": set(),
-    "backup_summary": {"model", "status_words"},
+    "backup_statuses": {"model", "status_words"},
+    "backup_summary": {"backup_statuses", "model"},
     "inventory": {"backup_summary", "model", "policy"},
     "files": {"errors"},
     "yaml_loader": {"errors"},
@@ -32,11 +37,32 @@ _MAY_IMPORT: dict[str, set[str]] = {
     "validation_errors": {"disclosure", "formatting", "yaml_loader"},
     "logs": {"errors", "formatting", "secret"},
     "sd_notify": {"clock"},
-    "decode": {"backup_summary", "errors", "model", "status_words"},
+    "decode": {"backup_statuses", "errors", "model", "status_words"},
     "gigas": {"clock", "decode", "errors", "files", "model", "secret"},
-    "config": {"backup_summary", "decode", "disclosure", "errors", "files", "gigas", "formatting", "inventory", "model"}
+    "config": {
+        "backup_statuses",
+        "decode",
+        "disclosure",
+        "errors",
+        "files",
+        "gigas",
+        "formatting",
+        "inventory",
+        "model",
+    }
     | {"policy", "secret", "status_words", "validation_errors", "yaml_loader"},
-    "poller": {"backup_summary", "clock", "config", "errors", "gigas", "inventory", "logs", "model", "policy"},
+    "poller": {
+        "backup_statuses",
+        "backup_summary",
+        "clock",
+        "config",
+        "errors",
+        "gigas",
+        "inventory",
+        "logs",
+        "model",
+        "policy",
+    },
     "metrics": {"backup_summary", "clock", "errors", "formatting", "inventory", "logs", "model", "policy", "report"},
     "web": {"clock", "disclosure", "errors", "files", "formatting", "logs", "secret", "validation_errors"}
     | {"yaml_loader"},

@@ -14,7 +14,8 @@ import pytest
 import requests
 import yaml
 
-from gigas_exporter.backup_summary import BackupStatuses, summarize_backups
+from gigas_exporter.backup_statuses import BackupStatuses
+from gigas_exporter.backup_summary import summarize_backups
 from gigas_exporter.inventory import AccountInventory, BackupSnapshot
 from gigas_exporter.model import Backup, Disk
 from gigas_exporter.policy import Thresholds

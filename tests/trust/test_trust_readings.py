@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gigas_exporter.backup_summary import BackupStatuses
+from gigas_exporter.backup_statuses import BackupStatuses
 from gigas_exporter.cli.poll_once import poll_once
 from gigas_exporter.clock import SystemClock
 from gigas_exporter.config import AccountSettings, Settings

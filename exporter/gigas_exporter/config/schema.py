@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from pydantic import field_validator, model_validator
 
-from gigas_exporter.backup_summary import BackupStatuses
+from gigas_exporter.backup_statuses import BackupStatuses
 from gigas_exporter.config.accounts import AccountSection, CredentialSection, DiscoveryFilter
 from gigas_exporter.config.field_types import (
     ApiUrl,

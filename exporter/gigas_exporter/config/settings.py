@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from gigas_exporter.backup_summary import BackupStatuses
+from gigas_exporter.backup_statuses import BackupStatuses
 from gigas_exporter.config.accounts import DiscoveryFilter
 from gigas_exporter.config.schema import ConfigFile, LogSettings, PollSettings, WebSettings
 from gigas_exporter.gigas.credentials import Credential

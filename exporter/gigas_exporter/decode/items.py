@@ -11,7 +11,7 @@ from datetime import UTC, tzinfo
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, TypeVar
 
-from gigas_exporter.backup_summary import BackupStatuses
+from gigas_exporter.backup_statuses import BackupStatuses
 from gigas_exporter.decode.fields import (
     AHEAD,
     MAX_TEXT_LENGTH,

@@ -13,12 +13,8 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Literal
 
-from gigas_exporter.backup_summary import (
-    BackupSummary,
-    count_statuses,
-    most_common_statuses,
-    summarize_backups,
-)
+from gigas_exporter.backup_statuses import count_statuses, most_common_statuses
+from gigas_exporter.backup_summary import BackupSummary, summarize_backups
 from gigas_exporter.clock import Clock, Deadline
 from gigas_exporter.config import Settings
 from gigas_exporter.errors import ApiError, DecodeError, GigasError, TransportError

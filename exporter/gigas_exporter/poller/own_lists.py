@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from gigas_exporter.backup_summary import BackupSummary, count_statuses, summarize_backups
+from gigas_exporter.backup_statuses import count_statuses
+from gigas_exporter.backup_summary import BackupSummary, summarize_backups
 from gigas_exporter.clock import Clock, Deadline
 from gigas_exporter.config import Settings
 from gigas_exporter.errors import (

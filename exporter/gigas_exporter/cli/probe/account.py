@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from gigas_exporter import formatting
-from gigas_exporter.backup_summary import BackupSummary, count_statuses, summarize_backups
+from gigas_exporter.backup_statuses import count_statuses
+from gigas_exporter.backup_summary import BackupSummary, summarize_backups
 from gigas_exporter.cli.probe.facts import describe_list, reason_of
 from gigas_exporter.cli.probe.fields import Problem, decoders
 from gigas_exporter.cli.probe.lists import ListReading, Recorder, read_list

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from gigas_exporter import formatting
-from gigas_exporter.backup_summary import BackupStatuses
+from gigas_exporter.backup_statuses import BackupStatuses
 from gigas_exporter.cli.probe.fields import DECIDING, Field, Problem, similar_field, survey_fields
 from gigas_exporter.cli.probe.forms import form_of, has_zone, known_key, safe_name, safe_word
 from gigas_exporter.cli.probe.lists import ListReading
