@@ -40,13 +40,18 @@ def may_be_secret(path: Path, directory: Path) -> bool:
     What names a directory that there is, other than the root and the one from which names count, is none, nor is what
     ends as such files do, or is an absolute path of words in lower case.
     """
-    if os.access(path, os.F_OK) or _FILE_NAME.fullmatch(path.name):  # unlike Path.exists, access takes any length
+    if _is_there(path) or _FILE_NAME.fullmatch(path.name) or _PLAIN_PATH.fullmatch(str(path)):
         return False
-    if _PLAIN_PATH.fullmatch(str(path)):
-        return False
-    return path.parent in {directory, Path("/")} or not os.access(path.parent, os.F_OK)
+    return path.parent in {directory, Path("/")} or not _is_there(path.parent)
 
 
 def without_value(message: str) -> str:
     """Return a message such as ``'x' is not a number`` without the value at its beginning."""
     return _QUOTED_VALUE.sub("", message, count=1)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return os.access(path, os.F_OK)  # unlike Path.exists it takes any length
+    except ValueError:  # a character that the system's encoding of names lacks
+        return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -46,6 +47,9 @@ def read_text(path: Path, name: str, max_bytes: int = _MAX_BYTES) -> str:
         raise ConfigError(f"{name}: nothing comes out of it") from None
     except OSError as error:
         raise ConfigError(f"{name}: {error.strerror or type(error).__name__}") from None
+    except ValueError:
+        encoding = sys.getfilesystemencoding()
+        raise ConfigError(f"{name}: the locale's encoding, {encoding}, lacks a character of the file's name") from None
     if len(content) > max_bytes:
         raise ConfigError(f"{name}: larger than {max_bytes} bytes")
     try:

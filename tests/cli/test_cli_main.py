@@ -112,6 +112,17 @@ def test_an_empty_variable_counts_as_unset(run: Run) -> None:
         (["check", "--config.file", "/nowhere.yml"], "/nowhere.yml"),
         (["check", "--api-key", "s3cret"], "no such option: --api-key"),
         (["disks", "show", "\x1b[31m17", "extra"], "more arguments than the command takes"),
+        # bytes that are no text, as Python reads them
+        (
+            ["disks", "list", "--mount-point", "/gr\udcf6\udcdfe"],
+            "--mount-point: is not text in this locale's encoding",
+        ),
+        (["disks", "edit", "17", "--mount-point", "\udcff"], "--mount-point: is not text in this locale's encoding"),
+        (["disks", "show", "\udcff"], "DISK: is not text in this locale's encoding"),
+        (
+            ["alerts", "rules", "--label", "a=b", "--label", "a=\udcff"],
+            "--label: is not text in this locale's encoding",
+        ),
     ],
 )
 def test_wrong_use_is_one_line_and_status_2(run: Run, arguments: list[str], words: str) -> None:
@@ -229,15 +240,18 @@ def test_a_reader_that_leaves_is_no_defect(cloud: SimulatorServer) -> None:
     assert ended.stderr == b""
 
 
-def test_a_full_disk_is_one_line(cloud: SimulatorServer) -> None:
-    """Output that cannot be written is status 1, and says why."""
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [*PROGRAM, "disks", "list"], env=account_environment(cloud), stdout=full, stderr=subprocess.PIPE,
-            text=True, timeout=60, check=False,
-        )  # fmt: skip
-    assert done.returncode == 1
-    assert done.stderr == "gigas-exporter: cannot write: No space left on device\n"
+def test_a_file_that_the_locale_has_no_name_for(cloud: SimulatorServer, tmp_path: Path) -> None:
+    """Where the encoding of names lacks a character, the file is said not to be there: an error of its key."""
+    path = tmp_path / "web.yml"
+    path.write_text("tls_server_config: {cert_file: zertifikät, key_file: k.pem}", encoding="utf-8")
+    done = subprocess.run(
+        [*PROGRAM, "serve", "--web.listen-address=127.0.0.1:0", f"--web.config.file={path}"],
+        env=account_environment(cloud, LC_ALL="C", PYTHONUTF8="0"), capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"gigas-exporter: {path}: tls_server_config.cert_file: there is no such file")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def _in_terminal(command: list[str], environ: dict[str, str], columns: int) -> tuple[int, str]:

@@ -59,3 +59,10 @@ def test_a_directory_is_none_and_leaves_no_descriptor(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"^it: Is a directory$"):
             read_text(tmp_path, "it", 100)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize("name", ["\ud800.yml", "a\0.yml"])
+def test_a_name_that_no_file_can_have_is_an_error_of_its_own(name: str) -> None:
+    """As one with an umlaut has none where the locale's encoding of names is ASCII."""
+    with pytest.raises(ConfigError, match=r"^it: the locale's encoding, utf-8, lacks a character of the file's name$"):
+        read_text(Path(name), "it", 100)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -137,7 +138,23 @@ class GroupedCommand(click.Command):
         for option, times in Counter(given).items():
             if times > 1 and isinstance(option, click.Option) and not option.multiple:
                 raise click.UsageError(f"{'/'.join((*option.opts, *option.secondary_opts))} is given twice", ctx)
-        return super().parse_args(ctx, args)
+        left = super().parse_args(ctx, args)
+        self._refuse_bytes(ctx)
+        return left
+
+    def _refuse_bytes(self, ctx: click.Context) -> None:
+        """Refuse what the locale's encoding does not read as text, which nobody could be asked for or told.
+
+        Only a file's name may be such; the settings' options see to theirs.
+        """
+        for parameter in self.params:
+            if parameter.type is not click.STRING or isinstance(parameter, SettingsOption):
+                continue
+            value = ctx.params.get(parameter.name or "")
+            for text in value if isinstance(value, tuple) else (value,):
+                if text is not None and any("\ud800" <= char <= "\udfff" for char in text):
+                    words = f"is not text in this locale's encoding, {sys.getfilesystemencoding()}"
+                    raise click.BadParameter(words, ctx, parameter)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section a group, the command's own first."""
