@@ -46,12 +46,7 @@ _FLUSH_SECONDS: Final = 1.0
 
 
 class Logger:
-    """Writes events of one module.
-
-    Args:
-        name: The module's ``__name__``.
-        facts: What every event of this logger is about.
-    """
+    """Writes events of one module; ``facts`` are what every event of this logger is about."""
 
     __slots__ = ("_facts", "_logger")
 
@@ -91,13 +86,7 @@ def get_logger(name: str) -> Logger:
 
 
 def configure(level: str, format: Literal["logfmt", "json"], stream: TextIO | None = None) -> None:  # noqa: A002  (the flag's name)
-    """Send every event of the process to ``stream``, or stderr; may be called again, as on a reload.
-
-    Args:
-        level: ``debug``, ``info``, ``warn`` or ``error``: the least that is written.
-        format: How a line is written.
-        stream: Where lines go.
-    """
+    """Send every event of the process from a level on to ``stream``, or stderr; may be called again, as on a reload."""
     least = _LEVELS[level]
     target = sys.stderr if stream is None else stream
     root = logging.getLogger()

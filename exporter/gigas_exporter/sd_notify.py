@@ -18,11 +18,9 @@ _MICROSECONDS: Final = 1_000_000
 
 
 class Notifier:
-    """Speak to the socket that ``NOTIFY_SOCKET`` names.
+    """Speaks to the socket that ``NOTIFY_SOCKET`` names.
 
-    Args:
-        environ: The process' environment.
-        clock: Its monotonic time must be CLOCK_MONOTONIC, which systemd compares ``RELOADING=1`` with.
+    systemd compares ``RELOADING=1`` with CLOCK_MONOTONIC, which the clock must be.
     """
 
     def __init__(self, environ: Mapping[str, str], clock: Clock | None = None) -> None:
@@ -57,10 +55,7 @@ class Notifier:
 class Watchdog:
     """Reports again and again that the service works, if systemd has a watchdog for it.
 
-    Args:
-        notifier: Where to report it.
-        healthy: Asked each time; when it says no, or raises, nothing is reported and systemd restarts the service.
-        clock: What to wait by.
+    When ``healthy`` says no, or raises, nothing is reported and systemd restarts the service.
     """
 
     def __init__(self, notifier: Notifier, healthy: Callable[[], bool], clock: Clock | None = None) -> None:

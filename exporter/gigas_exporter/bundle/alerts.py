@@ -159,11 +159,7 @@ def remembered(directory: Path, format: Format) -> Mapping[str, list[str]]:  # n
 
 
 def parse_labels(pairs: Iterable[str]) -> Mapping[str, str]:
-    """Return labels that were written as ``name=value``.
-
-    Raises:
-        ConfigError: One was written otherwise.
-    """
+    """Return labels that were written as ``name=value``; another form is a :class:`.ConfigError`."""
     labels = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")

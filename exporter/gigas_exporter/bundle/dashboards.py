@@ -32,15 +32,9 @@ def write_dashboards(
     format: Literal["grafana", "kubernetes"],  # noqa: A002 - it is called so on the command line
     labels: Mapping[str, str],
 ) -> list[Path]:
-    """Write every shipped dashboard into ``directory``.
+    """Write every shipped dashboard: as JSON, or for Kubernetes as one ConfigMap each; return the files.
 
-    Args:
-        directory: Files of the same names are replaced, others stay.
-        format: ``grafana`` for one JSON file a dashboard, ``kubernetes`` for one ConfigMap a dashboard.
-        labels: Further labels of the ConfigMaps; one of the same name takes the place of ours.
-
-    Returns:
-        The files written, by name.
+    ``labels`` are further ones of the ConfigMaps; one of the same name takes the place of ours.
 
     Raises:
         ConfigError: A label is none that Kubernetes takes.

@@ -66,11 +66,7 @@ class Monitoring:
 
 
 def find_prometheus() -> str:
-    """Return the path of the program.
-
-    Raises:
-        ConfigError: It is not installed.
-    """
+    """Return the path of the program."""
     path = shutil.which("prometheus")
     if path is None:
         raise ConfigError(

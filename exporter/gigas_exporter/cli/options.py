@@ -227,9 +227,6 @@ def read_settings(
 
     ``defaults``, by the flag's name, hold where none of them says anything; ``needs_account`` as in
     :func:`~gigas_exporter.config.load.load_settings`.
-
-    Raises:
-        ConfigError: They are wrong.
     """
     by_parameter = {flag.parameter: flag.name for flag in FLAGS}
     given = {by_parameter[name]: value for name, value in flags.items() if value is not None}

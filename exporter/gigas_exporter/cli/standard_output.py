@@ -67,11 +67,7 @@ def failing_with(status: int) -> Iterator[None]:
 
 @contextmanager
 def standard_output() -> Iterator[None]:
-    """Replace standard output within the block by one that escapes and fails as above, and flush it at the end.
-
-    Raises:
-        OutputError: It was not taken, now or in the block.
-    """
+    """Replace standard output within the block by one that escapes and fails as above, and flush it at the end."""
     original: TextIO | None = sys.stdout
     stream = _StandardOutput(original)
     sys.stdout = stream

@@ -82,13 +82,9 @@ class Column:
 
 
 def render_table(records: Sequence[Record], columns: Sequence[Column], *, width: int | None, colour: bool) -> str:
-    """Return the table as lines.
+    """Return the table as lines of so many cells, ``None`` for no limit; what must stay whole may still be wider.
 
-    Args:
-        records: The rows.
-        columns: From left to right; one that is empty in every row and may give way is left out.
-        width: Cells of a line; ``None`` for no limit. What must stay whole may still be wider.
-        colour: Whether to write ANSI colours.
+    A column that is empty in every row and may give way is left out.
     """
     texts = {column.name: [column.of(record) for record in records] for column in columns}
     kept = [column for column in columns if not column.drop_priority or any(texts[column.name])]

@@ -119,11 +119,7 @@ class _Problems:
         return str(problem) if self.path is None or line is None else f"{self.path}:{line}: {problem}"
 
     def raise_any(self) -> None:
-        """Raise all problems as one error that names the file once.
-
-        Raises:
-            ConfigError: There are problems.
-        """
+        """Raise all problems as one error that names the file once."""
         if not (self.in_file or self.env_problems):
             return
         located = [
@@ -155,11 +151,7 @@ def _read_flags(flags: Mapping[str, object], environment: Mapping[str, str], pro
 
 
 def _read(path: Path, problems: _Problems) -> ConfigFile:
-    """Return the checked file.
-
-    Raises:
-        ConfigError: It cannot be read, or something in it is wrong.
-    """
+    """Return the checked file."""
     document = load_yaml(read_text(path, str(path)), str(path), problems.lines)
     try:
         return ConfigFile.model_validate({} if document is None else document, context=Source(path.parent))

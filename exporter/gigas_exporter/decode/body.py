@@ -51,11 +51,7 @@ def _values_at_most(body: bytes) -> int:
 
 
 def decode_array(body: bytes, operation: str) -> list[object]:
-    """Parse a body that must be a JSON array.
-
-    Raises:
-        DecodeError: It is something else; an object around the list is not documented and counts as that.
-    """
+    """Parse a body that must be a JSON array, without an object around it."""
     value = decode_json(body, operation)
     if not isinstance(value, list):
         raise DecodeError("body", f"the answer to {operation} is a JSON {kind_of(value)}, not an array")

@@ -22,12 +22,7 @@ _SPACE_BEFORE_ZONE = re.compile(r" (?=[+-][0-9]{2}:?[0-9]{2}$)")
 def parse_timestamp(value: object, time_zone: tzinfo = UTC) -> float | None:
     """Return UNIX seconds for a date in any of the forms seen, ``None`` for anything else.
 
-    ISO 8601 with or without zone, ``YYYY-MM-DD HH:MM:SS``, the date of HTTP, UNIX seconds or milliseconds as a number
-    or its text. A day without a time is not understood, for a backup's age would be a guess.
-
-    Args:
-        value: What the API sent.
-        time_zone: The zone of dates that name none; an hour that occurs twice there is the earlier one.
+    ``time_zone`` is that of dates that name none; an hour that occurs twice there is the earlier one.
     """
     if isinstance(value, str):
         text = value.strip()

@@ -73,11 +73,7 @@ def check_backup(fields: Mapping[str, Any]) -> None:
 
 
 def number_of(text: str | int) -> int:
-    """Return an id as a number.
-
-    Raises:
-        KeyError: It is none.
-    """
+    """Return an id as a number; what is none is a ``KeyError``."""
     try:
         return int(text)
     except ValueError:

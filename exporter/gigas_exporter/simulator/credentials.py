@@ -34,12 +34,7 @@ class Principal:
 
 
 class Credentials:
-    """The users of a world and their session tokens.
-
-    Args:
-        seed: The same seed gives the same tokens.
-        account_ids: Every account; the main user sees all of them, and each has a user of its own.
-    """
+    """The users of a world, one who sees every account and one for each, and their session tokens."""
 
     def __init__(self, seed: int, account_ids: tuple[str, ...]) -> None:
         self.main = DemoCredential("demo@example.com", account_ids, "demo-api-key", "demo-" + "password")

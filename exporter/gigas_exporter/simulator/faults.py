@@ -79,12 +79,7 @@ _COMMON = frozenset({"account", "count", "probability", "skip"})
 
 
 class Faults:
-    """The active faults; thread-safe.
-
-    Args:
-        seed: Decides which requests a ``probability`` hits.
-        kinds: The kinds that there are.
-    """
+    """The active faults of some kinds; ``seed`` decides which requests a ``probability`` hits. Thread-safe."""
 
     def __init__(self, seed: int = 0, kinds: Mapping[str, FaultKind] = KINDS) -> None:
         self.kinds = kinds

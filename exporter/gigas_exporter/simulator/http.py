@@ -32,11 +32,7 @@ class SimRequest:
     body: bytes = field(default=b"", repr=False)
 
     def number(self, name: str, default: int | None = None) -> int | None:
-        """Return a query parameter that is a whole number, at least 0.
-
-        Raises:
-            SimError: 400 for anything else.
-        """
+        """Return a query parameter that is a whole number, at least 0; anything else is a 400."""
         text = self.query.get(name)
         if text is None:
             return default
@@ -45,11 +41,7 @@ class SimRequest:
         return int(text)
 
     def flag(self, name: str) -> bool | None:
-        """Return a boolean query parameter, ``None`` when it is absent.
-
-        Raises:
-            SimError: 400 for anything else.
-        """
+        """Return a boolean query parameter, ``None`` when it is absent; anything else is a 400."""
         text = self.query.get(name)
         if text is None:
             return None
@@ -58,11 +50,7 @@ class SimRequest:
         return _BOOLEANS[text.lower()]
 
     def fields(self) -> dict[str, object]:
-        """Return the JSON object of the body; no body counts as an empty one.
-
-        Raises:
-            SimError: 400 for anything else.
-        """
+        """Return the JSON object of the body; no body counts as an empty one, anything else is a 400."""
         try:
             fields = json.loads(self.body) if self.body.strip() else {}
         except (ValueError, RecursionError):

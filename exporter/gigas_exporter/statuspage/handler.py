@@ -23,11 +23,7 @@ _CACHE_SIZE: Final = 8  # of about 100 kB
 
 
 class StatusPageHandler:
-    """Answers ``/``.
-
-    Args:
-        page: What is shown; nobody else may render it.
-    """
+    """Answers ``/``; nobody else may render the page."""
 
     def __init__(self, page: StatusPage) -> None:
         self._page = page

@@ -82,12 +82,7 @@ class _Snapshot:
 
 
 class StatusPage:
-    """Renders ``/``, in one thread at a time.
-
-    Args:
-        telemetry_path: Where the page's link to the metrics leads.
-        dashboard_base: Where the links to Grafana lead; without it there are none.
-    """
+    """Renders ``/``, in one thread at a time; without ``dashboard_base`` it has no links to Grafana."""
 
     def __init__(
         self, source: SnapshotSource, clock: Clock, *, telemetry_path: str, dashboard_base: str | None = None

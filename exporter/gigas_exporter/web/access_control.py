@@ -38,11 +38,7 @@ _Signature = tuple[tuple[str, int, int, int], ...]
 
 
 class AccessControl:
-    """Decides who may connect and ask.
-
-    Args:
-        config: The web config; None lets everybody in over plain HTTP.
-    """
+    """Decides who may connect and ask; without a web config everybody, over plain HTTP."""
 
     def __init__(self, config: WebConfig | None, clock: Clock) -> None:
         self._clock = clock

@@ -64,10 +64,8 @@ class State(enum.IntEnum):
 class Connection(H11Protocol):
     """A client's connection.
 
-    Args:
-        client: The client's address, by which clients share locks.
-
     Attributes:
+        client_key: The client's address, by which clients share locks.
         state: What it does.
         since: When its request began, or it became idle or was rejected, in the event loop's time.
         starting: The task of its TLS handshake; None once that has ended.

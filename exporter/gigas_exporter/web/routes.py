@@ -108,7 +108,6 @@ def _reload_handler(reload: Callable[[], Awaitable[str | None]] | None) -> Handl
 
 
 def _is_cross_origin(request: Request) -> bool:
-    """Return whether this is a cross-origin request."""
     if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         return True
     origin = request.headers.get("origin")

@@ -113,11 +113,7 @@ class Server:
         return turned.wait(timeout_seconds)
 
     def start(self) -> None:
-        """Begin to answer.
-
-        Raises:
-            RuntimeError: The system gives no more threads.
-        """
+        """Begin to answer; a ``RuntimeError`` where the system gives no more threads."""
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it warns of each request that is malformed
         self._config = Config(
             self._app,

@@ -15,15 +15,7 @@ _HOUR: Final = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class RequestEstimate:
-    """API requests an hour while nothing fails.
-
-    Attributes:
-        disks: For the lists of disks.
-        virtual_machines: For the lists of virtual machines.
-        accounts: For the list of accounts, when they are discovered.
-        backups_by_account: For backups, when one sweep of the account reads them all.
-        backups_by_disk: For backups, when each disk is asked for its own.
-    """
+    """API requests an hour while nothing fails, for each kind of list."""
 
     disks: float
     virtual_machines: float

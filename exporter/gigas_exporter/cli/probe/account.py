@@ -279,10 +279,7 @@ def _median(values: list[float]) -> float | None:
 def _judged(inventory: AccountInventory, clock: Clock, not_asked: int) -> dict[str, Any] | None:
     """Return how many disks have each finding, ``None`` when the disks could not be read.
 
-    Args:
-        inventory: What is known of the account.
-        clock: Says what time it is.
-        not_asked: How many disks without a backup in the account's list were not asked for their own.
+    ``not_asked`` is how many disks without a backup in the account's list were not asked for their own.
     """
     if inventory.disks is None:
         return None
