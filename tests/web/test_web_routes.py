@@ -141,6 +141,7 @@ def _reload(reason: str | None) -> Callable[[], Awaitable[str | None]]:
         ({"origin": "http://elsewhere.example"}, 403),
         ({"origin": "http://exporter"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
         ({"origin": ""}, 403),
         ({"sec-fetch-site": "cross-site"}, 403),
         ({"sec-fetch-site": "same-site", "origin": "http://exporter:10063"}, 403),

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Final, Protocol
-from urllib.parse import urlsplit
 
 from gigas_exporter.web.http import Handler, Request, Response, text_response
 from gigas_exporter.web.negotiation import wants_gzip, wants_openmetrics
@@ -111,7 +110,7 @@ def _is_cross_origin(request: Request) -> bool:
     if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         return True
     origin = request.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
+    return origin is not None and origin.partition("://")[2] != request.headers.get("host", "")
 
 
 def _dispatch(routes: Mapping[str, tuple[tuple[str, ...], Handler]]) -> Handler:
