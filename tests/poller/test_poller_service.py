@@ -22,6 +22,7 @@ from gigas_exporter.secret import Secret
 from gigas_exporter.simulator import SimulatedCloud
 from support.polling import Observed, Watching, api_key, await_true, settings_for
 from support.simulator import SimulatorServer
+from support.timing import within
 
 Watch = Callable[..., Watching]
 
@@ -268,3 +269,22 @@ def test_a_list_of_accounts_that_comes_after_the_end_changes_nothing(accounts: S
     service.start()
     assert [each.account.id for each in store.snapshot()] == ["1"]
     assert (observed.watched, observed.forgotten) == ([], [])
+
+
+def test_it_stops_while_accounts_are_taken_up(accounts: SimulatorServer) -> None:
+    """With very many that takes seconds: the page is rendered meanwhile."""
+    rendering, go_on, store = threading.Event(), threading.Event(), Store()
+    service = Service(discovering(accounts), store, Observed(), clock=SystemClock())
+
+    def render() -> None:
+        rendering.set()
+        go_on.wait(60)
+
+    store.subscribe(render)
+    try:
+        service.start()
+        assert rendering.wait(60)
+        with within(3.0):
+            service.stop()
+    finally:
+        go_on.set()

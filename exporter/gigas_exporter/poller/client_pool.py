@@ -46,37 +46,33 @@ class ClientPool:
         Raises:
             ConfigError: A setting cannot be used.
         """
-        key = settings, credential
-        with self._lock:
-            if key not in self._clients:
-                if settings not in self._trust:  # reading the authorities takes 20 ms and a megabyte
-                    self._trust[settings] = TrustStore(settings)
-                trust = self._trust[settings]
-                observer = _AccountObserver(self._observer, has_login=isinstance(credential, LoginCredential))
-                client = ReadClient(
-                    settings,
-                    credential,
-                    observer=observer,
-                    clock=self._clock,
-                    limiter=self._limiter(settings, credential),
-                    trust=trust,
-                    login_states=self._login_states,
-                    login_retry_seconds=self._login_retry_seconds,
-                )
-                self._clients[key] = client, observer
-            client, observer = self._clients[key]
+        client, observer = self._clients.get((settings, credential)) or self._add(settings, credential)
         if account_id is not None:
             observer.add(account_id)
         return client
 
-    def _limiter(self, settings: ApiSettings, credential: Credential) -> RateLimiter:
-        """Return the limiter of a secret."""
+    def _add(self, settings: ApiSettings, credential: Credential) -> tuple[ReadClient, _AccountObserver]:
+        """Make a client; files are read outside the lock, for a file system that hangs must not hold others."""
         limits = settings.max_concurrency, settings.max_requests_per_second
-        key: Hashable = settings.url, *limits, _identity(credential)
-        limiter = self._limiters.get(key)
-        if limiter is None:
-            self._limiters[key] = limiter = RateLimiter(self._clock, *limits)
-        return limiter
+        secret: Hashable = settings.url, *limits, _identity(credential)
+        # Reading the authorities takes 20 ms and a megabyte.
+        trust = self._trust.get(settings) or TrustStore(settings)
+        observer = _AccountObserver(self._observer, has_login=isinstance(credential, LoginCredential))
+        with self._lock:
+            limiter = self._limiters.get(secret)
+            if limiter is None:
+                self._limiters[secret] = limiter = RateLimiter(self._clock, *limits)
+            client = ReadClient(
+                settings,
+                credential,
+                observer=observer,
+                clock=self._clock,
+                limiter=limiter,
+                trust=self._trust.setdefault(settings, trust),
+                login_states=self._login_states,
+                login_retry_seconds=self._login_retry_seconds,
+            )
+            return self._clients.setdefault((settings, credential), (client, observer))
 
     def reload_credentials(self) -> None:
         """Read all secrets again before the next requests."""

@@ -96,12 +96,15 @@ class Service:
         self._clients.keep_only(settings.api, {each for each in credentials if each is not None})
 
     def stop(self) -> None:
-        """Stop all polls and wait a moment for those under way; they publish nothing any more."""
+        """Stop all polls and wait a moment for those under way; they publish nothing any more.
+
+        It takes no lock: whoever takes very many accounts up holds it for seconds.
+        """
         self._stop.set()
-        with self._lock:
-            self._stop_polling(list(self._watched))
-            if self._discovery is not None:
-                self._discovery[0].set()
+        for each in list(self._watched.values()):
+            each.stop.set()
+        if (discovery := self._discovery) is not None:
+            discovery[0].set()
         self.scheduler.stop(_STOP_SECONDS)
         self._clients.close()
 
