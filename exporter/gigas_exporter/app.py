@@ -11,7 +11,8 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from typing import Final
 
 from gigas_exporter import __version__, formatting, logs, memory
@@ -33,6 +34,7 @@ _SIGNALS: Final = _SHUTDOWN_SIGNALS | {signal.SIGHUP}
 _GRACE_SECONDS: Final = 3.0
 _RELOAD_INTERVAL_SECONDS: Final = 1.0  # each reload polls all accounts at once
 _REFRESH_SECONDS: Final = 15.0
+_SIGNAL_CHECK_SECONDS: Final = 0.1
 _GIL_SWITCH_INTERVAL: Final = 0.0005
 """A scrape releases the GIL about a dozen times, and would wait up to this long for a poll each time.
 
@@ -52,10 +54,12 @@ class ExporterApp:
     """
 
     def __init__(self, load: Callable[[], Settings], *, clock: Clock) -> None:
-        block_signals()  # a container's first process would miss those that come while it reads its configuration
         self._load = load
         self._clock = clock
         self._settings = load()
+        web = self._settings.web
+        web_config = load_web_config(web.config_file) if web.config_file is not None else None
+        block_signals()  # not before: until all files are read, __main__ ends the process at once
         logs.configure(self._settings.log.level, self._settings.log.format)
         _log_warnings(self._settings)
         self._telemetry = Telemetry()
@@ -64,7 +68,6 @@ class ExporterApp:
         self._page = MetricsRenderer(self._store, self._telemetry, clock)
         self._store.subscribe(self._page.refresh)
         self._service = Service(self._settings, self._store, self._telemetry, clock=clock)
-        web = self._settings.web
         status_page = StatusPage(
             self._store, clock, telemetry_path=web.telemetry_path, dashboard_base=web.dashboard_base
         )
@@ -77,7 +80,6 @@ class ExporterApp:
             reload=self._reload_for_request if web.enable_lifecycle else None,
             index=StatusPageHandler(status_page),
         )
-        web_config = load_web_config(web.config_file) if web.config_file is not None else None
         try:
             self._server = Server(web.listen_address, routes, web_config, clock)
         except ConfigError as error:
@@ -118,8 +120,9 @@ class ExporterApp:
         self._notifier.ready()
         started()
         self._watchdog.start()
-        while (received := self._next_signal()) == signal.SIGHUP:
-            self._reload()
+        received = self._next_signal()
+        while received == signal.SIGHUP:
+            received = self._reload_until_shutdown() or self._next_signal()
         _log.info("Shutting down", signal=received.name)
 
     async def _reload_for_request(self) -> str | None:
@@ -144,6 +147,25 @@ class ExporterApp:
             info = signal.sigtimedwait(_SHUTDOWN_SIGNALS, wait_seconds) or info
         return signal.Signals(info.si_signo)
 
+    def _reload_until_shutdown(self) -> signal.Signals | None:
+        """Reload, in a thread that a file system may hold up; return the signal that asks to shut down meanwhile."""
+        done = threading.Event()
+
+        def reload() -> None:
+            try:
+                self._reload()
+            finally:
+                done.set()
+
+        try:
+            threading.Thread(target=reload, name="reload", daemon=True).start()
+        except RuntimeError:  # the system gives no more threads
+            reload()
+        while not done.wait(_SIGNAL_CHECK_SECONDS):
+            if (info := signal.sigtimedwait(_SHUTDOWN_SIGNALS, 0)) is not None:
+                return signal.Signals(info.si_signo)
+        return None
+
     def _reload(self) -> None:
         """Read the settings again and use them; when they are bad, keep the previous ones."""
         self._next_reload_at = self._clock.monotonic() + _RELOAD_INTERVAL_SECONDS
@@ -161,7 +183,8 @@ class ExporterApp:
         finally:
             self._notifier.ready()
             for request in requests:
-                request.set_result(error)
+                with suppress(InvalidStateError):  # at shutdown
+                    request.set_result(error)
 
     def _read_settings(self) -> Settings:
         """Read the settings; an error that nobody foresaw, such as a lack of memory, is a failed reload, too.
