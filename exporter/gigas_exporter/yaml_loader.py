@@ -125,7 +125,7 @@ class _Walk:
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 _reject(self._origin, key.start_mark, "a key must be text, not a list or a mapping")
-            name = str(key.value)
+            name = self._text(key)
             if name in result:
                 _reject(self._origin, key.start_mark, f"a key is given twice (first in line {first[name]})")
             first[name] = self._lines[*location, name] = key.start_mark.line + 1
@@ -133,7 +133,7 @@ class _Walk:
         return result
 
     def _scalar(self, node: yaml.ScalarNode) -> object:
-        text = str(node.value)
+        text = self._text(node)
         kind = node.tag.removeprefix(_TAG)
         try:
             if kind == "int":
@@ -147,6 +147,12 @@ class _Walk:
         if kind == "null":
             return None
         self._expect(node, "str")
+        return text
+
+    def _text(self, node: yaml.ScalarNode) -> str:
+        text = str(node.value)
+        if any("\ud800" <= char <= "\udfff" for char in text):  # no encoding has them
+            _reject(self._origin, node.start_mark, "not YAML: an escape stands for no character")
         return text
 
     def _expect(self, node: yaml.Node, kind: str) -> None:

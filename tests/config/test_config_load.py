@@ -454,6 +454,8 @@ def test_the_authorities_file_is_checked(load: Load, tmp_path: Path) -> None:
     (tmp_path / "ca.pem").unlink()
     shutil.copy(certifi.where(), tmp_path / "ca.pem")
     assert load(text).api.ca_file == tmp_path / "ca.pem"
+    (tmp_path / "ca.pem").write_text(Path(certifi.where()).read_text("utf-8"), encoding="utf-8-sig")  # as Windows does
+    assert load(text).api.ca_file == tmp_path / "ca.pem"
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8080", "[::1]:8080", "api.localhost"])

@@ -17,7 +17,7 @@ from typing import Self, cast
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gigas_exporter.clock import SystemClock
@@ -167,10 +167,16 @@ class Authority:
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
     def issue(
-        self, certificate: Path, key: Path, *, name: str = "localhost", password: bytes | None = None
+        self,
+        certificate: Path,
+        key: Path,
+        *,
+        name: str = "localhost",
+        password: bytes | None = None,
+        private: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | None = None,
     ) -> x509.Certificate:
         """Write a new certificate and its key; each file appears whole."""
-        private = ec.generate_private_key(ec.SECP256R1())
+        private = private or ec.generate_private_key(ec.SECP256R1())
         names = [
             x509.DNSName(name),
             x509.DNSName("localhost"),
@@ -197,7 +203,9 @@ class Authority:
         )
         return issued
 
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+    ) -> x509.CertificateBuilder:
         now = dt.datetime.now(dt.UTC)
         return (
             x509.CertificateBuilder()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from gigas_exporter import files
 from gigas_exporter.errors import ConfigError
@@ -174,11 +175,15 @@ _BAD = [
     ),
     (
         f"{_T}: {{cert_file: web.yml, key_file: server.key}}",
-        f"{_T}.cert_file: DIR/web.yml and DIR/server.key are not a certificate and its key in PEM",
+        f"{_T}.cert_file: DIR/web.yml holds no certificate in PEM",
     ),
     (
         f"{_T}: {{cert_file: server.crt, key: hunter2}}",
-        f"{_T}.cert_file: DIR/server.crt and the text given are not a certificate and its key in PEM",
+        f"{_T}.key: the text given is no key in PEM that fits DIR/server.crt",
+    ),
+    (
+        f"{_T}: {{cert_file: server.crt, key_file: server.crt}}",
+        f"{_T}.key_file: DIR/server.crt is no key in PEM that fits DIR/server.crt",
     ),
     (
         f"{_T}: {{cert_file: locked.crt, key_file: locked.key}}",
@@ -329,6 +334,17 @@ def test_a_bad_file_is_refused_in_one_line(text: str, message: str | None, pki: 
     expected = f"{path}: {message}" if message else f"{path}:3: a key is given twice (first in line 2)"
     assert str(caught.value) == expected.replace("DIR", str(pki.directory))
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_certificate_that_openssl_finds_too_weak_is_said_to_be(pki: Any) -> None:
+    """Not to be none."""
+    weak = rsa.generate_private_key(65_537, 1024)
+    pki.authority.issue(pki.directory / "weak.crt", pki.directory / "weak.key", private=weak)
+    path = _write(pki.directory, "tls_server_config: {cert_file: weak.crt, key_file: weak.key}")
+    with pytest.raises(ConfigError) as caught:
+        load_web_config(path)
+    words = f"{pki.directory}/weak.crt is too weak for this machine's {ssl.OPENSSL_VERSION}"
+    assert str(caught.value) == f"{path}: tls_server_config.cert_file: {words}"
 
 
 @pytest.mark.parametrize("setting", ["cert_file", "key_file", "client_ca_file"])

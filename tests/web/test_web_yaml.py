@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gigas_exporter import yaml_loader
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.yaml_loader import load_yaml
 
@@ -51,6 +52,8 @@ _TAGS = "tags are not supported; quote a text that begins with '!'"
     ("text", "message"),
     [
         ('a: "\\U00110000"', "f.yml: not YAML: an escape stands for no character"),
+        ('\na: "\\ud800"', "f.yml:2: not YAML: an escape stands for no character"),
+        ('\n"\\udfff": 1', "f.yml:2: not YAML: an escape stands for no character"),
         ("a: 1\nb: 2\na: 3", "f.yml:3: a key is given twice (first in line 1)"),
         ("a: {x: 1, x: 2}", "f.yml:1: a key is given twice (first in line 1)"),
         ("a: *hunter2", "f.yml:1: an alias ('*') that names no anchor; quote a text that begins with '*'"),
@@ -73,7 +76,6 @@ _TAGS = "tags are not supported; quote a text that begins with '!'"
         ("a: &a [*a]", "f.yml:1: aliases that grow without bound"),
         (_BOMB, "f.yml:1: aliases that grow without bound"),
         ("- " * 700, "f.yml: nested too deeply"),
-        ("- a\n" * 100_000, "f.yml:100000: more than 100000 values, which is no configuration"),
     ],
 )
 def test_what_may_be_a_slip_is_refused_in_one_line(text: str, message: str) -> None:
@@ -81,6 +83,14 @@ def test_what_may_be_a_slip_is_refused_in_one_line(text: str, message: str) -> N
     with pytest.raises(ConfigError) as caught:
         load_yaml(text, "f.yml")
     assert str(caught.value) == message
+
+
+def test_a_file_of_more_values_than_any_configuration_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the first value too many."""
+    monkeypatch.setattr(yaml_loader, "_MAXIMUM_NODES", 100)
+    assert load_yaml("- a\n" * 99, "f.yml") == ["a"] * 99
+    with pytest.raises(ConfigError, match=r"^f.yml:100: more than 100 values, which is no configuration$"):
+        load_yaml("- a\n" * 1000, "f.yml")
 
 
 @given(st.text(alphabet=st.sampled_from("ab01:-[]{}!&*#|>%@`'\"\n\t ,?~.<=")))

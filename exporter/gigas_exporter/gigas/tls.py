@@ -60,7 +60,7 @@ class TrustStore:
             try:
                 # Comments between the certificates may have any character, and OpenSSL takes ASCII. With empty text
                 # Python would trust the system's authorities.
-                context = ssl.create_default_context(cadata=pem.encode("ascii", "replace").decode("ascii") or "\n")
+                context = ssl.create_default_context(cadata=pem.encode("ascii", "ignore").decode() or "\n")
             except (ssl.SSLError, ValueError):
                 raise ConfigError(f"{name}: holds no certificate") from None
             self._digest = digest

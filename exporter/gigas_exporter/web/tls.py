@@ -214,15 +214,26 @@ def _load_certificate(context: ssl.SSLContext, tls: TlsConfig, directory: Path) 
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             raise ConfigError(f"{key_setting}: {key_name} is not the key of the certificate {name}") from None
-        raise ConfigError(f"{setting}: {name} and {key_name} are not a certificate and its key in PEM") from None
+        if str(error.reason).endswith(("_TOO_SMALL", "_TOO_WEAK")):
+            raise ConfigError(f"{setting}: {name} is too weak for this machine's {ssl.OPENSSL_VERSION}") from None
+        if _load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate):
+            raise ConfigError(f"{key_setting}: {key_name} is no key in PEM that fits {name}") from None
+        raise ConfigError(f"{setting}: {name} holds no certificate in PEM") from None
+
+
+def _load_authorities(context: ssl.SSLContext, pem: str) -> bool:
+    """Return whether a text holds certificates, and let a context trust them."""
+    try:
+        context.load_verify_locations(cadata=pem.encode("ascii", "ignore").decode())
+    except (ssl.SSLError, ValueError):
+        return False
+    return True
 
 
 def _load_client_ca(context: ssl.SSLContext, tls: TlsConfig, directory: Path) -> None:
     setting, name, text = _pem(tls, "client_ca", directory)
-    try:
-        context.load_verify_locations(cadata=text.encode("ascii", "ignore").decode())
-    except (ssl.SSLError, ValueError):
-        raise ConfigError(f"{setting}: {name} holds no certificates in PEM") from None
+    if not _load_authorities(context, text):
+        raise ConfigError(f"{setting}: {name} holds no certificates in PEM")
 
 
 def _pem(tls: TlsConfig, key: str, directory: Path) -> tuple[str, str, str]:
