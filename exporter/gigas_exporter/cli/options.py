@@ -152,7 +152,7 @@ class GroupedCommand(click.Command):
                 continue
             value = ctx.params.get(parameter.name or "")
             for text in value if isinstance(value, tuple) else (value,):
-                if text is not None and any("\ud800" <= char <= "\udfff" for char in text):
+                if isinstance(text, str) and any("\ud800" <= char <= "\udfff" for char in text):
                     words = f"is not text in this locale's encoding, {sys.getfilesystemencoding()}"
                     raise click.BadParameter(words, ctx, parameter)
 
