@@ -1,4 +1,7 @@
-"""Write the pages that are made from the code: alerts, metrics, configuration, and the index of the runbooks."""
+"""Write the files that are made from the code.
+
+They are the pages on alerts, metrics and configuration, the index of the runbooks, and what ``config init`` writes.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,14 @@ from pathlib import Path
 from reference_pages.alerts import alerts_reference, runbook_index
 from reference_pages.configuration import render_reference
 from reference_pages.metrics import metrics_reference
+from reference_pages.template import render_template
 
 PAGES = {
     "docs/alerts.md": alerts_reference,
     "docs/metrics.md": metrics_reference,
     "docs/configuration.md": render_reference,
     "alerts/runbooks/README.md": runbook_index,
+    "exporter/gigas_exporter/cli/config/template.yml": render_template,
 }
 
 

@@ -14,7 +14,6 @@ import click
 from gigas_exporter import formatting
 from gigas_exporter.cli.config.effective import effective_settings
 from gigas_exporter.cli.config.summary import describe, describe_shards, secret_of
-from gigas_exporter.cli.config.template import render_template
 from gigas_exporter.cli.options import GroupedCommand, output_option, read_settings, settings_options
 from gigas_exporter.cli.output import render_json, render_yaml
 from gigas_exporter.cli.usage import CommandGroup
@@ -89,12 +88,13 @@ def init(file: Path | None) -> None:
 
     A FILE that is there already is left as it is.
     """
+    template = (Path(__file__).parent / "template.yml").read_text(encoding="utf-8")
     if file is None:
-        click.echo(render_template(), nl=False)
+        click.echo(template, nl=False)
         return
     if file.exists():
         raise ConfigError(f"{file}: is there already; name another file, or remove it")
-    write_atomic(file, render_template().encode(), mode=0o640)
+    write_atomic(file, template.encode(), mode=0o640)
     click.echo(f"{file}: written; next, set the accounts and run: gigas-exporter config check {file}")
 
 
