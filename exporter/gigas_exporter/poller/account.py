@@ -229,7 +229,7 @@ class AccountPoller:
         }
         if poll.reading.failed_disks:
             facts["disks_unread"] = len(poll.reading.failed_disks)
-            facts["error"] = str(poll.first_failure or "no time was left")
+            facts["error"] = poll.reading.error or "no time was left"
         log = _log.bind(account=self._account_id, resource="backups")
         if poll.reading.failed_disks and not (previous and previous.failed_disks):
             log.bind(**facts).warning("backups of some disks cannot be read")

@@ -63,6 +63,19 @@ class Owners:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class SweptOwners:
+    """Which disks the backups in an account's list name.
+
+    Attributes:
+        pages: By page of the list.
+        is_named: Whether a backup is known to be of a listed disk.
+    """
+
+    pages: Sequence[Owners] = ()
+    is_named: bool = False
+
+
 def own_backups(backups: Sequence[Backup], disk_id: str, listed: Collection[str]) -> tuple[Sequence[Backup], Claim]:
     """Return the backups of a disk out of its own list, and what of that is still to be believed.
 
@@ -89,7 +102,7 @@ def own_backups(backups: Sequence[Backup], disk_id: str, listed: Collection[str]
 
 
 def disputed_disks(
-    claims: Mapping[str, Claim], machines: Mapping[str, str | None], swept: Iterable[Owners], *, is_named: bool
+    claims: Mapping[str, Claim], machines: Mapping[str, str | None], swept: SweptOwners
 ) -> dict[str, str]:
     """Return the disks whose own lists are not believed, and why.
 
@@ -101,11 +114,10 @@ def disputed_disks(
         claims: By disk, what its own list leaves to be believed.
         machines: By disk, the virtual machine that it is attached to.
         swept: What the backups in the account's list name.
-        is_named: Whether a backup in that names a listed disk.
     """
     disputed: dict[str, str] = {}
     names = Counter(claim.name for claim in claims.values() if claim.name is not None)
-    are_names_believed = len(names) > 1 and not is_named and not any(claim.is_named for claim in claims.values())
+    are_names_believed = len(names) > 1 and not swept.is_named and not any(claim.is_named for claim in claims.values())
     claimants: dict[str, list[str]] = {}
     for disk_id, claim in claims.items():
         if claim.name is not None and not (are_names_believed and names[claim.name] == 1):
@@ -116,22 +128,20 @@ def disputed_disks(
         if len(disk_ids) > 1 and len({machines.get(each) for each in disk_ids} - {None}) != 1:
             disputed.update(dict.fromkeys(disk_ids, _SHARED))
     by_hash = {hash(each): disk_ids for each, disk_ids in claimants.items()}
-    for backup, owner in _named_by_account(swept, by_hash.keys()):
+    for backup, owner in _named_by_account(swept.pages, by_hash.keys()):
         believed = {disk_id: {hash(disk_id), hash(claims[disk_id].name)} for disk_id in by_hash[backup]}
         disputed.update({disk_id: _OF_OTHERS for disk_id, names_of_it in believed.items() if owner not in names_of_it})
     return disputed
 
 
-def _named_by_account(swept: Iterable[Owners], ids: Collection[int]) -> Iterator[tuple[int, int]]:
+def _named_by_account(pages: Iterable[Owners], ids: Collection[int]) -> Iterator[tuple[int, int]]:
     """Return each of some backups with the disk that the account's list names for it."""
     if ids:
-        for owners in swept:
+        for owners in pages:
             yield from (pair for pair in zip(owners.ids, owners.disks, strict=True) if pair[0] in ids)
 
 
-def possible_owners(
-    unbacked: Iterable[str], machines: Mapping[str, str | None], swept: Iterable[Owners], *, is_named: bool
-) -> set[str]:
+def possible_owners(unbacked: Iterable[str], machines: Mapping[str, str | None], swept: SweptOwners) -> set[str]:
     """Return the disks without usable backups that backups in the account's list which name no one disk may be of.
 
     Those are the several disks that one names, else all disks of its machine; where nothing is named, or what is named
@@ -141,12 +151,10 @@ def possible_owners(
         unbacked: The disks.
         machines: By disk, the virtual machine that it is attached to.
         swept: What the backups in the account's list name.
-        is_named: Whether a backup is known to be of a listed disk.
     """
-    swept = tuple(swept)
-    named = {machine for owners in swept for machine in owners.machines}
-    if (None in named and not is_named) or any(owners.is_unclear for owners in swept):
+    named = {machine for owners in swept.pages for machine in owners.machines}
+    if (None in named and not swept.is_named) or any(owners.is_unclear for owners in swept.pages):
         return set(unbacked)
     named.discard(None)
-    candidates = {disk_id for owners in swept for disk_id in owners.candidates}
+    candidates = {disk_id for owners in swept.pages for disk_id in owners.candidates}
     return {each for each in unbacked if each in candidates or machines.get(each) in named}

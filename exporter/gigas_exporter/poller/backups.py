@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gigas_exporter.backup_statuses import count_statuses, most_common_statuses
 from gigas_exporter.backup_summary import BackupSummary, summarize_backups
@@ -21,7 +21,7 @@ from gigas_exporter.errors import ApiError, DecodeError, GigasError, TransportEr
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.inventory import BackupSnapshot
 from gigas_exporter.model import Backup
-from gigas_exporter.poller.backup_owners import MAY_BE_THEIRS, Owners, possible_owners
+from gigas_exporter.poller.backup_owners import MAY_BE_THEIRS, Owners, SweptOwners, possible_owners
 from gigas_exporter.poller.late_disks import LateDisks
 from gigas_exporter.poller.own_lists import KnownDisks, OwnListReader
 from gigas_exporter.poller.parallel import HelperThreads
@@ -42,13 +42,11 @@ class BackupsPoll:
     Attributes:
         source: The way that was taken.
         invalid: By field, how many values could not be understood.
-        first_failure: Why the first of ``reading.failed_disks`` could not be read.
     """
 
     source: Literal["account", "disk"]
     reading: BackupSnapshot
     invalid: Mapping[str, int]
-    first_failure: GigasError | None = None
 
 
 class BackupsReader:
@@ -87,6 +85,7 @@ class BackupsReader:
         Raises:
             GigasError: Nothing could be read.
         """
+        previous = previous or BackupSnapshot({}, frozenset(), None, 0.0)
         if self._source != "disk":
             deadline = new_deadline(poll_deadline(self._interval))
             try:
@@ -110,53 +109,32 @@ class BackupsReader:
             return False
 
     def _sweep(
-        self, known_disks: Callable[[Deadline], KnownDisks], previous: BackupSnapshot | None, deadline: Deadline
+        self, known_disks: Callable[[Deadline], KnownDisks], previous: BackupSnapshot, deadline: Deadline
     ) -> BackupsPoll:
         began = self._clock.monotonic()
         listing = self._client.sweep_backups(self._account_id, self._summarize_page, deadline=deadline)
-        invalid = Counter(listing.invalid)
-        is_whole = not invalid["disk_id"]
-        now = self._clock.monotonic()
-        summaries: dict[str, BackupSummary] = {}
-        counts: Counter[str | None] = Counter()
-        statuses: Counter[str] = Counter()
-        for page in listing.items:
-            counts.update(page.counts)
-            statuses.update(page.by_status)
-            for disk_id, summary in page.summaries.items():
-                merged = summaries[disk_id].merged(summary) if disk_id in summaries else summary
-                summaries[disk_id] = replace(merged, read_at=now)
-        # A backup that names no disk helps no disk; those whose disk was not understood are counted already.
-        invalid["disk_id"] = max(invalid["disk_id"], counts[None])
-        are_disks_known = True
+        is_whole = not listing.invalid.get("disk_id")
+        swept = _merged(listing.items, self._clock.monotonic())
         try:
-            disks = known_disks(deadline)
+            disks, are_disks_known = known_disks(deadline), True
         except GigasError:
             disks, are_disks_known = KnownDisks({}, {}), False
-        unbacked = [each for each in disks.ids if each in disks.required and not _has_usable(summaries.get(each))]
-        is_named = not counts.keys().isdisjoint(disks.ids)
-        owners = [page.owners for page in listing.items]
-        lists = self._own_lists.read(
-            unbacked, disks, deadline, limit=_MAX_CONFIRMED_DISKS, swept=owners, is_named=is_named
-        )
-        before: Mapping[str, BackupSummary] = previous.summaries if previous is not None else {}
-        late = self._late_lists.read(summaries, previous, disks, deadline, owners, is_named=is_named)
+        unassigned = sum(count for disk_id, count in swept.counts.items() if disk_id not in disks.machines)
+        unbacked = [each for each in disks.ids if each in disks.required and not _has_usable(swept.summaries.get(each))]
+        owners = SweptOwners(swept.owners, is_named=not swept.counts.keys().isdisjoint(disks.ids))
+        lists = self._own_lists.read(unbacked, disks, deadline, limit=_MAX_CONFIRMED_DISKS, swept=owners)
+        late = self._late_lists.read(swept.summaries, previous, disks, deadline, owners)
         # What the own list of a disk said before counts where there was no time to ask again.
-        confirmed = previous.confirmed if previous is not None else frozenset()
-        own = {**{each: before[each] for each in unbacked if each in confirmed}, **lists.summaries}
-        unsure = possible_owners(
-            [each for each in unbacked if not _has_usable(own.get(each))],
-            disks.machines,
-            owners,
-            is_named=is_named or any(lists.by_status.values()),
-        )
+        own = {each: previous.summaries[each] for each in unbacked if each in previous.confirmed} | lists.summaries
+        owners = replace(owners, is_named=owners.is_named or any(lists.by_status.values()))
+        unsure = possible_owners([each for each in unbacked if not _has_usable(own.get(each))], disks.machines, owners)
         own = {each: mine for each, mine in own.items() if each not in unsure}
         failed = (set(unbacked) - set(own) - lists.gone) | lists.failed
+        summaries, failure = swept.summaries, lists.first_failure
         if not is_whole:
             # Backups whose disk is not understood may be of any disk: of those not listed nothing new is known.
-            failed |= set(before) - set(summaries) - set(own)
-            summaries = {**before, **summaries}
-        failure = lists.first_failure
+            failed |= set(previous.summaries) - set(summaries) - set(own)
+            summaries = {**previous.summaries, **summaries}
         if failed and failure is None and not is_whole:
             failure = DecodeError("disk_id", "of a backup is not understood")
         elif unsure and failure is None:
@@ -166,16 +144,14 @@ class BackupsReader:
             {**summaries, **own_first, **late},
             frozenset(failed),
             full_scan_started_at=began if is_whole else None,
-            read_at=now,
-            by_status=most_common_statuses(statuses),
-            unmatched_statuses=self._words.unmatched(most_common_statuses(statuses)),
-            unassigned=sum(count for disk_id, count in counts.items() if disk_id not in disks.machines)
-            if are_disks_known
-            else None,
+            read_at=swept.read_at,
+            by_status=most_common_statuses(swept.by_status),
+            unassigned=unassigned if are_disks_known else None,
             confirmed=frozenset(own) | late.keys(),
-            error=None if failure is None else str(failure),
         )
-        return BackupsPoll("account", reading, +(invalid + lists.invalid + _unclear_statuses(reading)), failure)
+        # A backup that names no disk helps no disk; those whose disk was not understood are counted already.
+        invalid = Counter({**listing.invalid, "disk_id": max(listing.invalid.get("disk_id", 0), swept.counts[None])})
+        return self._poll("account", reading, invalid + lists.invalid, failure)
 
     def _summarize_page(self, backups: Sequence[Backup]) -> _BackupsPage:
         by_disk: dict[str | None, list[Backup]] = {}
@@ -188,25 +164,34 @@ class BackupsReader:
             Owners.of(backups),
         )
 
-    def _disk_by_disk(self, disks: KnownDisks, previous: BackupSnapshot | None, deadline: Deadline) -> BackupsPoll:
+    def _disk_by_disk(self, disks: KnownDisks, previous: BackupSnapshot, deadline: Deadline) -> BackupsPoll:
         lists = self._own_lists.read(disks.ids, disks, deadline)
         failed = frozenset(disks.ids) - set(lists.summaries) - lists.gone
         if disks.ids and not lists.summaries and not lists.gone:
             raise lists.first_failure or TransportError("list_disk_backups", "timeout", "no time was left for any disk")
-        before: Mapping[str, BackupSummary] = previous.summaries if previous is not None else {}
-        kept = {each: before[each] for each in failed if each in before}
-        confirmed = previous.confirmed if previous is not None else frozenset()
+        kept = {each: previous.summaries[each] for each in failed if each in previous.summaries}
         reading = BackupSnapshot(
             {**kept, **lists.summaries},
             failed,
             full_scan_started_at=None,
             read_at=self._clock.monotonic(),
             by_status=most_common_statuses(lists.by_status),
-            unmatched_statuses=self._words.unmatched(most_common_statuses(lists.by_status)),
-            confirmed=frozenset(lists.summaries) | (confirmed & failed),
-            error=None if lists.first_failure is None else str(lists.first_failure),
+            confirmed=frozenset(lists.summaries) | (previous.confirmed & failed),
         )
-        return BackupsPoll("disk", reading, lists.invalid + _unclear_statuses(reading), lists.first_failure)
+        return self._poll("disk", reading, lists.invalid, lists.first_failure)
+
+    def _poll(
+        self,
+        source: Literal["account", "disk"],
+        reading: BackupSnapshot,
+        invalid: Counter[str],
+        failure: GigasError | None,
+    ) -> BackupsPoll:
+        """Return the result, with what depends on the words of statuses, which decoding does not know."""
+        unclear = Counter(status=sum(summary.unclear_statuses for summary in reading.summaries.values()))
+        unmatched = self._words.unmatched(reading.by_status)
+        error = None if failure is None else str(failure)
+        return BackupsPoll(source, replace(reading, unmatched_statuses=unmatched, error=error), invalid + unclear)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,9 +204,25 @@ class _BackupsPage:
     owners: Owners
 
 
-def _unclear_statuses(reading: BackupSnapshot) -> Counter[str]:
-    """Return how many statuses were not understood; that depends on the words, which decoding does not know."""
-    return Counter(status=sum(summary.unclear_statuses for summary in reading.summaries.values()))
+class _Swept(NamedTuple):
+    """What the pages of a sweep come to, by disk id; ``counts`` also by ``None``."""
+
+    summaries: dict[str, BackupSummary]
+    counts: Counter[str | None]
+    by_status: Counter[str]
+    owners: tuple[Owners, ...]
+    read_at: float
+
+
+def _merged(pages: Sequence[_BackupsPage], read_at: float) -> _Swept:
+    swept = _Swept({}, Counter(), Counter(), tuple(page.owners for page in pages), read_at)
+    for page in pages:
+        swept.counts.update(page.counts)
+        swept.by_status.update(page.by_status)
+        for disk_id, summary in page.summaries.items():
+            known = swept.summaries.get(disk_id)
+            swept.summaries[disk_id] = replace(known.merged(summary) if known else summary, read_at=read_at)
+    return swept
 
 
 def _has_usable(summary: BackupSummary | None) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from gigas_exporter.backup_summary import BackupSummary
 from gigas_exporter.clock import Clock, Deadline
 from gigas_exporter.inventory import BackupSnapshot
-from gigas_exporter.poller.backup_owners import Owners
+from gigas_exporter.poller.backup_owners import SweptOwners
 from gigas_exporter.poller.own_lists import KnownDisks, OwnListReader
 
 _MAX_DISKS = 100
@@ -27,12 +27,10 @@ class LateDisks:
     def read(
         self,
         swept: Mapping[str, BackupSummary],
-        previous: BackupSnapshot | None,
+        previous: BackupSnapshot,
         disks: KnownDisks,
         deadline: Deadline,
-        owners: Iterable[Owners],
-        *,
-        is_named: bool,
+        owners: SweptOwners,
     ) -> dict[str, BackupSummary]:
         """Return the summaries of own lists that have a newer usable backup than the account's list.
 
@@ -42,7 +40,6 @@ class LateDisks:
             disks: The account's disks.
             deadline: Ends the reading; a list that cannot be read changes nothing.
             owners: Which disks the backups of the account's list name.
-            is_named: Whether one of them names a listed disk.
         """
         wall, now = self._clock.wall(), self._clock.monotonic()
         late = {
@@ -56,14 +53,14 @@ class LateDisks:
             if each in late and late[each] == newest_at and now < asked_at + _CONFIRMED_SECONDS
         }
         asked = [each for each in late if each not in self._confirmed]
-        lists = self._own_lists.read(asked, disks, deadline, limit=_MAX_DISKS, swept=owners, is_named=is_named)
+        lists = self._own_lists.read(asked, disks, deadline, limit=_MAX_DISKS, swept=owners)
         newer: dict[str, BackupSummary] = {}
         for each in asked:
             own = lists.summaries.get(each)
             if own is not None and not _is_newer(own, swept[each]):
                 self._confirmed[each] = late[each], now
                 continue
-            if own is None and previous is not None and each in previous.confirmed:
+            if own is None and each in previous.confirmed:
                 own = previous.summaries.get(each)
             if own is not None and _is_newer(own, swept[each]):
                 newer[each] = own

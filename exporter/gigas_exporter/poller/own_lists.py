@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -23,7 +23,7 @@ from gigas_exporter.errors import (
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.gigas.paging_headers import PAGING_FIELDS
 from gigas_exporter.gigas.ratelimit import DeadlineExceededError
-from gigas_exporter.poller.backup_owners import Claim, Owners, disputed_disks, own_backups
+from gigas_exporter.poller.backup_owners import Claim, SweptOwners, disputed_disks, own_backups
 from gigas_exporter.poller.parallel import HelperThreads
 
 _FAILURE_LIMIT = 8
@@ -73,8 +73,7 @@ class OwnListReader:
         deadline: Deadline,
         *,
         limit: int | None = None,
-        swept: Iterable[Owners] = (),
-        is_named: bool = False,
+        swept: SweptOwners = SweptOwners(),  # noqa: B008  (frozen)
     ) -> DiskLists:
         """Read the own lists of some of the disks, those first that were not asked for the longest time.
 
@@ -91,7 +90,7 @@ class OwnListReader:
         results = self._helpers.map(read_one, wanted, self._concurrency if deadline.may_retry() else 1)
         now = self._clock.monotonic()
         claims = {each: one.claim for each, one in results.items() if isinstance(one, _DiskBackups) and one.claim}
-        disputed = disputed_disks(claims, disks.machines, swept, is_named=is_named)
+        disputed = disputed_disks(claims, disks.machines, swept)
         for disk_id in wanted:
             result = results[disk_id]
             if disk_id in disputed:

@@ -30,6 +30,7 @@ from gigas_exporter.poller.backup_owners import (
     MAY_BE_THEIRS,
     Claim,
     Owners,
+    SweptOwners,
     disputed_disks,
     own_backups,
     possible_owners,
@@ -170,13 +171,14 @@ class _OwnLists:
 
     def check(self, disks: Collection[Disk], backups: Sequence[Backup], unbacked: Collection[str]) -> None:
         """Drop the lists that do not fit to the others, or to the account's."""
-        machines, swept = {disk.id: disk.virtual_machine_id for disk in disks}, (Owners.of(backups),)
+        machines = {disk.id: disk.virtual_machine_id for disk in disks}
         is_named = not self.listed.isdisjoint(backup.disk_id for backup in backups)
-        for disk_id, detail in disputed_disks(self.claims, machines, swept, is_named=is_named).items():
+        swept = SweptOwners((Owners.of(backups),), is_named)
+        for disk_id, detail in disputed_disks(self.claims, machines, swept).items():
             self._fail(disk_id, DecodeError("disk_id", detail))
         empty = [each for each in unbacked if (items := self.items.get(each)) is not None and not items]
-        is_named = is_named or any(self.items.values())
-        for disk_id in possible_owners(empty, machines, swept, is_named=is_named):
+        swept = replace(swept, is_named=is_named or any(self.items.values()))
+        for disk_id in possible_owners(empty, machines, swept):
             self._fail(disk_id, DecodeError("disk_id", MAY_BE_THEIRS))
 
     def _fail(self, disk_id: str, error: GigasError) -> None:
