@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import click
 import pytest
 
 from cli.conftest import ACCOUNT, HOSTILE_TEXT, Run
@@ -154,6 +155,16 @@ def test_another_accounts_data_is_still_judged(run: Run, cloud: SimulatorServer,
     outcome = run("check", "--config.file", config, GIGAS_ACCOUNT_ID=None, GIGAS_API_KEY=None)
     assert outcome.status == 2
     assert outcome.out.startswith("nothing is wrong with the 16 disks that could be read; also ")
+
+
+def test_which_account_stays_in_sight_where_there_are_several(run: Run, config: str) -> None:
+    """On 80 columns too, since a command needs it; of a single account it is the first column to go."""
+    environ = {"GIGAS_ACCOUNT_ID": None, "GIGAS_API_KEY": None, "GIGAS_CONFIG_FILE": config}
+    both = click.unstyle(run("check", terminal=80, **environ).out)
+    assert re.search(r"VERDICT .* DISK  ACCOUNT .* BACKUP AGE", both)
+    one = click.unstyle(run("check", "--account", "production", terminal=80, **environ).out)
+    assert re.search(r"VERDICT .* BACKUP AGE  LIMIT\n", one)
+    assert "ACCOUNT" not in one
 
 
 def test_nothing_could_be_checked(run: Run, cloud: SimulatorServer, tmp_path: Any) -> None:

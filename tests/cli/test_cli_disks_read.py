@@ -208,7 +208,19 @@ def test_a_disk_that_is_none(run: Run) -> None:
     for arguments in (("show", "999"), ("backups", "999")):
         outcome = run("disks", *arguments)
         assert (outcome.status, outcome.out) == (1, "")
-        assert outcome.err == "gigas-exporter: account 4242 has no disk 999\n"
+        where = "(see: gigas-exporter disks list --account 4242)"
+        assert outcome.err == f"gigas-exporter: account 4242 has no disk 999 {where}\n"
+
+
+def test_a_filter_that_nothing_can_pass_is_said_to_be_wrong(run: Run) -> None:
+    """A machine that is not there is named as one, and a value that the API rejects is none of the page size's."""
+    outcome = run("disks", "list", "--virtual-machine-id", "99999")
+    assert (outcome.status, outcome.out) == (1, "")
+    assert outcome.err.startswith("gigas-exporter: account 4242 has no virtual machine 99999")
+    outcome = run("disks", "list", "--data-store-id", "x")
+    assert (outcome.status, outcome.out) == (1, "")
+    assert "the API answered 400: it does not accept the value of a filter" in outcome.err
+    assert "page_size" not in outcome.err
 
 
 @pytest.mark.parametrize("arguments", [("show",), ("backups",), ("delete", "--yes"), ("backup", "--yes")])

@@ -19,7 +19,7 @@ import click
 import pytest
 from rich.cells import cell_len
 
-from cli.conftest import Run
+from cli.conftest import ACCOUNT, Run
 from gigas_exporter.cli import main as main_module
 from gigas_exporter.cli.main import cli
 from gigas_exporter.cli.options import SettingsOption
@@ -98,15 +98,28 @@ def test_an_empty_variable_counts_as_unset(run: Run) -> None:
         (["check", "--ouput", "json"], "no such option: --ouput; did you mean --output?"),
         (
             ["disks", "list", "--output", "jsn"],
-            "--output: is not one of 'table', 'json', 'yaml', 'csv'; did you mean json?",
+            "--output: must be one of table, json, yaml, csv; did you mean json?",
         ),
-        (["disks", "edit", "17", "--size", "4GB"], "--size: is not a number of GiB"),
-        (["disks", "edit", "17", "--size", "can'ary"], "--size: is not a number of GiB"),
-        (["disks", "edit", "17", "--size", "can'\"ary"], "--size: is not a number of GiB"),
-        (["disks", "list", "--output", "can'ary"], "--output: is not one of"),
-        (["disks", "list", "--finding", "stale"], "--finding: is no finding; did you mean backup_stale?"),
+        (["disks", "edit", "17", "--size", "4GB"], "--size: must be a number of GiB"),
+        (["disks", "edit", "17", "--size", "can'ary"], "--size: must be a number of GiB"),
+        (["disks", "edit", "17", "--size", "can'\"ary"], "--size: must be a number of GiB"),
+        (["disks", "list", "--output", "can'ary"], "--output: must be one of"),
+        (["disks", "list", "--finding", "stale"], "--finding: must be a finding; did you mean backup_stale?"),
         (["disks", "list", "--is-swap=maybe"], "--is-swap"),
-        (["disks", "show"], "Missing argument 'DISK'. (see: gigas-exporter disks show --help)"),
+        (["disks", "show"], "DISK: is missing (see: gigas-exporter disks show --help)"),
+        (["disks", "list", "--is-swap=maybe"], "--is-swap: takes no value (see: gigas-exporter disks list --help)"),
+        (["check", "--account"], "--account: needs a value (see: gigas-exporter check --help)"),
+        (["check", "--nagios", "--output", "json"], "--nagios prints one line, whatever --output says; keep one"),
+        (["help"], "no such command: help; did you mean --help?"),
+        (["backups"], "no such command: backups; did you mean disks backups?"),
+        (["config", "check", "x.yml", "--disks", "0"], "--disks: must be a whole number of at least 1"),
+        (["config", "check", "/"], "FILE: must be a file, not a directory"),
+        (["simulate", "--disks", "x"], "--disks: must be a whole number of at least 1 and at most 100000"),
+        (["simulate", "--speed", "inf"], "--speed: must be a number above 0 and at most 1000000"),
+        (["simulate", "--speed", "nan"], "--speed: must be a number"),
+        (["simulate", "--seed", "1.5"], "--seed: must be a whole number"),
+        (["alerts", "/etc/passwd"], "DIRECTORY: must be a directory, not a file"),
+        (["alerts", "rules", "--label", "a=b", "--label", "a=c"], "--label a: is given twice with different values"),
         (["check", "--poll.interval", "soon"], "--poll.interval"),
         (["check", "--api.url", "ftp://x"], "--api.url"),
         (["check", "--config.file", "/nowhere.yml"], "/nowhere.yml"),
@@ -136,10 +149,37 @@ def test_wrong_use_is_one_line_and_status_2(run: Run, arguments: list[str], word
     assert "ary" not in outcome.err
 
 
+def test_an_empty_value_is_wrong_usage_everywhere(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes from a variable that is not set; a directory would be the one where the command runs."""
+    monkeypatch.chdir(tmp_path)
+    for path, command in _all_commands(cli):
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and (parameter.is_flag or "--mount-point" in parameter.opts):
+                continue
+            name = parameter.opts[-1] if isinstance(parameter, click.Option) else parameter.human_readable_name
+            outcome = run(*path, *([f"{name}="] if isinstance(parameter, click.Option) else [" "]))
+            assert outcome.status == 2, (path, name)
+            assert f"{name}: is empty" in outcome.err, (path, name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_misspelt_variable_of_a_commands_own_option_is_named(run: Run) -> None:
+    """It would else change nothing, in silence; what another command reads is none of this one's."""
+    shown = run("check", GIGAS_CHECK_QUIT="1", GIGAS_DISKS_LIST_FINDING="stale").err
+    assert "environment variable GIGAS_CHECK_QUIT is not known; did you mean GIGAS_CHECK_QUIET?" in shown
+    assert "GIGAS_DISKS_LIST_FINDING" not in shown
+
+
+def test_spaces_around_an_id_or_a_name_do_not_count(run: Run) -> None:
+    """They come with it out of a table or a web page."""
+    shown = run("disks", "show", " 10001\u00a0", "--account", f" {ACCOUNT} ")
+    assert (shown.status, shown.err) == (0, "")
+
+
 def test_a_value_out_of_a_variable_is_named_by_it(run: Run) -> None:
     """Whoever typed nothing wrong learns which variable is."""
     outcome = run("disks", "edit", "17", GIGAS_DISKS_EDIT_SIZE="4GB")
-    assert outcome.err.startswith("gigas-exporter: GIGAS_DISKS_EDIT_SIZE: is not a number of GiB (see: ")
+    assert outcome.err.startswith("gigas-exporter: GIGAS_DISKS_EDIT_SIZE: must be a number of GiB above 0, ")
     outcome = run("disks", "backup", "17", GIGAS_DISKS_BACKUP_TIMEOUT="soon")
     assert outcome.err.startswith("gigas-exporter: GIGAS_DISKS_BACKUP_TIMEOUT: must be a duration such as 90s, ")
 
@@ -386,7 +426,7 @@ def test_an_option_that_is_given_twice_is_wrong_usage(run: Run) -> None:
             assert "is given twice" in outcome.err, (path, option.name)
     opposite = run("disks", "edit", "17", "--autobackup", "--no-autobackup")
     assert opposite.status == 2
-    assert "--no-autobackup is given twice" in opposite.err
+    assert "--autobackup/--no-autobackup is given twice" in opposite.err
     values = run("disks", "list", "--mount-point", "--account", "--account", "4242")
     assert values.status == 0, values.err
 

@@ -160,12 +160,13 @@ def remembered(directory: Path, format: Format) -> Mapping[str, list[str]]:  # n
 
 def parse_labels(pairs: Iterable[str]) -> Mapping[str, str]:
     """Return labels that were written as ``name=value``; another form is a :class:`.ConfigError`."""
-    labels = {}
+    labels: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise ConfigError(f"--label {pair}: write it as NAME=VALUE")
-        labels[name] = value
+        if labels.setdefault(name, value) != value:
+            raise ConfigError(f"--label {name}: is given twice with different values; keep one")
     return labels
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from gigas_exporter import formatting, logs
-from gigas_exporter.cli.options import QUIET, read_settings, settings_options
+from gigas_exporter.cli.options import QUIET, Name, read_settings, settings_options
 from gigas_exporter.clock import Clock, SystemClock
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.config.parsers import parse_id
@@ -38,16 +38,20 @@ class AccountSelection:
     clock: Clock
 
 
-def account_options(function: _F) -> _F:
-    """Add ``--account`` and the options of the API."""
-    function = settings_options(("config", "api", "log"), without=("shard",), defaults=QUIET)(function)
-    return account_option(help="The account, by id or name; needed where there are several.")(function)
+def account_options(help: str = "The account, by id or name; needed where there are several.") -> Callable[[_F], _F]:  # noqa: A002  # as in click
+    """Return a decorator that adds ``--account`` and the options of the API."""
+
+    def decorate(function: _F) -> _F:
+        function = settings_options(("config", "api", "log"), without=("shard",), defaults=QUIET)(function)
+        return account_option(help=help)(function)
+
+    return decorate
 
 
 def account_option(*names: str, help: str, multiple: bool = False) -> Callable[[_F], _F]:  # noqa: A002  # as in click
     """Return a decorator that adds ``--account``."""
     text = f"{help} [env: {ACCOUNT_ID}]"
-    return click.option("--account", *names, metavar="ACCOUNT", multiple=multiple, help=text)
+    return click.option("--account", *names, type=Name(), metavar="ACCOUNT", multiple=multiple, help=text)
 
 
 def account_settings(asked: Collection[str], flags: Mapping[str, Any]) -> Settings:

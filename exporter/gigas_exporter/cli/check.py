@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, Final, Literal
 
 import click
+from click.core import ParameterSource
 
 from gigas_exporter import formatting
 from gigas_exporter.cli.accounts import account_option, account_settings, find_accounts
@@ -76,6 +77,8 @@ def check(
 
     The table has the disks that need attention, worst first; the other formats have every disk.
     """
+    if nagios and ctx.get_parameter_source("output") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--nagios prints one line, whatever --output says; keep one")
     try:
         settings = _chosen(account_settings(accounts, flags), accounts)
         result = _poll(settings, show_progress=not (nagios or quiet))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import shutil
@@ -48,11 +49,18 @@ that is not pushed off the screen by every poll."""
 _option = partial(click.option, show_default=True)
 
 
+def _finite(_: click.Context, option: click.Parameter, value: float) -> float:
+    if math.isnan(value):
+        raise click.BadParameter("must be a number", param=option)
+    return value
+
+
 def _world_options(function: _F) -> _F:
     for decorate in (
         _option(
             "--speed",
-            type=click.FloatRange(min=0, min_open=True),
+            type=click.FloatRange(min=0, max=1_000_000, min_open=True),
+            callback=_finite,
             metavar="FACTOR",
             default=1.0,
             help="How many times as often backups are made and things happen.",

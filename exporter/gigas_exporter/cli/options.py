@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
@@ -22,6 +22,10 @@ from gigas_exporter.report import Finding
 
 _SIZE_DIGITS: Final = 9
 """A GB to the byte."""
+
+_GIB_NEEDED: Final = "must be a number of GiB above 0, without a unit, such as 40"
+_MAY_BE_EMPTY: Final = "--mount-point"
+"""A disk may have none."""
 
 ONCE: Final = {
     "poll.interval": "",
@@ -73,6 +77,14 @@ class SettingsOption(click.Option):
         self.flag = flag
 
 
+class Name(click.types.StringParamType):
+    """An id or name, without the spaces that come with it out of a table or a web page."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text."""
+        return str(super().convert(value, param, ctx)).strip()
+
+
 class Gibibytes(click.ParamType):  # type: ignore[type-arg]  # takes an argument in newer versions only
     """A size in GiB; :func:`size_for_api` makes it one in the unit of the API."""
 
@@ -83,9 +95,9 @@ class Gibibytes(click.ParamType):  # type: ignore[type-arg]  # takes an argument
         try:
             number = float(value)
         except ValueError:
-            self.fail(f"{value!r} is not a number of GiB", param, ctx)
+            self.fail(_GIB_NEEDED, param, ctx)
         if not 0 < number < float("inf"):
-            self.fail(f"{value!r} is not a number of GiB above 0", param, ctx)
+            self.fail(_GIB_NEEDED, param, ctx)
         return int(number) if number.is_integer() else number
 
 
@@ -109,8 +121,8 @@ class FindingName(click.ParamType):  # type: ignore[type-arg]  # takes an argume
         by_name = {each.metric: each for each in Finding} | {each.value.replace(" ", "_"): each for each in Finding}
         given = str(value).strip().lower().replace(" ", "_").replace("-", "_")
         if given not in by_name:
-            hint = formatting.did_you_mean(given, by_name) or f" (one of {', '.join(by_name)})"
-            self.fail(f"{value!r} is no finding{hint}", param, ctx)
+            hint = formatting.did_you_mean(given, by_name) or f": one of {', '.join(by_name)}"
+            self.fail(f"must be a finding{hint}", param, ctx)
         return by_name[given]
 
 
@@ -127,17 +139,23 @@ class GroupedCommand(click.Command):
             if not isinstance(option, click.Option) or isinstance(option, SettingsOption):
                 continue
             if name not in _WITHOUT_VARIABLE:
-                words = ("GIGAS", *ctx.command_path.split()[1:], name.lstrip("-"))
-                option.envvar = "_".join(words).replace("-", "_").upper()
+                option.envvar = _variable_for(ctx, name.lstrip("-"))
                 option.show_envvar = True
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments; one that is given twice would be dropped in silence."""
+        """Parse the arguments; one that is given twice would be dropped in silence, and an empty one is a slip."""
         self._name_variables(ctx)
-        _, _, given = self.make_parser(ctx).parse_args(list(args))
+        try:
+            values, _, given = self.make_parser(ctx).parse_args(list(args))
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
         for option, times in Counter(given).items():
             if times > 1 and isinstance(option, click.Option) and not option.multiple:
                 raise click.UsageError(f"{'/'.join((*option.opts, *option.secondary_opts))} is given twice", ctx)
+        if not ctx.resilient_parsing:
+            _reject_empty(ctx, values, self.params)
+            self._warn_of_variables(ctx)
         left = super().parse_args(ctx, args)
         self._refuse_bytes(ctx)
         return left
@@ -148,13 +166,21 @@ class GroupedCommand(click.Command):
         Only a file's name may be such; the settings' options see to theirs.
         """
         for parameter in self.params:
-            if parameter.type is not click.STRING or isinstance(parameter, SettingsOption):
+            if not isinstance(parameter.type, click.types.StringParamType) or isinstance(parameter, SettingsOption):
                 continue
             value = ctx.params.get(parameter.name or "")
             for text in value if isinstance(value, tuple) else (value,):
                 if isinstance(text, str) and any("\ud800" <= char <= "\udfff" for char in text):
                     words = f"is not text in this locale's encoding, {sys.getfilesystemencoding()}"
                     raise click.BadParameter(words, ctx, parameter)
+
+    def _warn_of_variables(self, ctx: click.Context) -> None:
+        """Say which variables begin with the command's name and are no option of it."""
+        known = {str(option.envvar) for option in self.params if option.envvar is not None}
+        for name in sorted(os.environ):
+            if known and name.startswith(_variable_for(ctx, "")) and name not in known:
+                hint = formatting.did_you_mean(name, known, cutoff=0.8)
+                click.echo(f"gigas-exporter: warning: environment variable {name} is not known{hint}", err=True)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section a group, the command's own first."""
@@ -170,6 +196,21 @@ class GroupedCommand(click.Command):
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records)
+
+
+def _variable_for(ctx: click.Context, name: str) -> str:
+    """Return the variable of a command's own option."""
+    return "_".join(("GIGAS", *ctx.command_path.split()[1:], name)).replace("-", "_").upper()
+
+
+def _reject_empty(ctx: click.Context, values: Mapping[str, Any], parameters: Iterable[click.Parameter]) -> None:
+    """Raise where a value is empty, as one from a variable that is not set: it would be the working directory."""
+    for parameter in parameters:
+        given = values.get(parameter.name or "")
+        name = max(parameter.opts, key=len) if isinstance(parameter, click.Option) else parameter.human_readable_name
+        each = given if isinstance(given, list | tuple) else (given,)
+        if name != _MAY_BE_EMPTY and any(isinstance(value, str) and not value.strip() for value in each):
+            raise click.UsageError(f"{name}: is empty", ctx)
 
 
 def _one_style(text: str) -> str:

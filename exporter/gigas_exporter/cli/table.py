@@ -5,7 +5,7 @@ It knows texts and columns; what they are about it does not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +62,7 @@ class Column:
         min_width: To how few cells its texts may be cut; ``None`` when they must stay whole.
         cut: How they are cut.
         drop_priority: The columns with the highest number go first where there is no room; those with 0 never go.
+        drop_if_same: Whether it goes before all others where its text is the same in every row.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Column:
     min_width: int | None = None
     cut: Callable[[str, int], str] = cut_end
     drop_priority: int = 0
+    drop_if_same: bool = False
 
     def of(self, record: Record) -> str:
         """Return the text for a record, with nothing in it that a terminal could obey."""
@@ -89,7 +91,8 @@ def render_table(records: Sequence[Record], columns: Sequence[Column], *, width:
     texts = {column.name: [column.of(record) for record in records] for column in columns}
     kept = [column for column in columns if not column.drop_priority or any(texts[column.name])]
     whole = {column.name: max(map(cell_len, (column.title, *texts[column.name]))) for column in kept}
-    widths = whole if width is None else _fit_widths(kept, whole, width)
+    same = {column.name for column in kept if column.drop_if_same and len(set(texts[column.name])) == 1}
+    widths = whole if width is None else _fit_widths(kept, whole, width, same)
     kept = [column for column in kept if column.name in widths]
 
     def line(cells: Sequence[str], styles: Sequence[str]) -> str:
@@ -107,7 +110,9 @@ def render_table(records: Sequence[Record], columns: Sequence[Column], *, width:
     return "".join(lines)
 
 
-def _fit_widths(columns: Sequence[Column], whole: Mapping[str, int], width: int) -> dict[str, int]:
+def _fit_widths(
+    columns: Sequence[Column], whole: Mapping[str, int], width: int, same: Collection[str]
+) -> dict[str, int]:
     """Return the width of each column that has room: cut as far as they may be, then given what is left."""
     widths = {
         column.name: whole[column.name]
@@ -115,7 +120,10 @@ def _fit_widths(columns: Sequence[Column], whole: Mapping[str, int], width: int)
         else min(whole[column.name], max(column.min_width, len(column.title)))
         for column in columns
     }
-    yielding = sorted((column for column in columns if column.drop_priority), key=lambda column: column.drop_priority)
+    yielding = sorted(
+        (column for column in columns if column.drop_priority),
+        key=lambda column: (column.name in same, column.drop_priority),
+    )
     while _total(widths) > width and yielding:
         del widths[yielding.pop().name]
     spare = width - _total(widths)

@@ -25,10 +25,22 @@ class CommandGroup(click.Group):
         """Find the command."""
         known = self.list_commands(ctx)
         if args and args[0] not in known and not args[0].startswith("-"):
+            if elsewhere := self._elsewhere(ctx, args[0]):
+                raise click.UsageError(f"no such command: {args[0]}; did you mean {elsewhere}?", ctx)
             if not is_slip(args[0], known):
                 raise click.UsageError(f"no such command; there are {', '.join(known)}", ctx)
             raise click.UsageError(f"no such command: {args[0]}{formatting.did_you_mean(args[0], known)}", ctx)
         return super().resolve_command(ctx, args)
+
+    def _elsewhere(self, ctx: click.Context, given: str) -> str | None:
+        """Return the option or the command of a group that has the name of a command that is not here."""
+        if any(f"--{given}" in param.opts for param in self.get_params(ctx)):
+            return f"--{given}"
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            if isinstance(command, click.Group) and given in command.commands:
+                return f"{name} {given}"
+        return None
 
 
 def usage_message(error: click.UsageError) -> str:
@@ -38,17 +50,39 @@ def usage_message(error: click.UsageError) -> str:
         hint = formatting.did_you_mean(error.option_name, known, cutoff=0.7)
         is_shown = is_slip(error.option_name, known) or _WORDS.fullmatch(error.option_name)
         return f"no such option{f': {error.option_name}' if is_shown else ''}{hint}"
+    if isinstance(error, click.BadOptionUsage):
+        needs_value = error.message.endswith("requires an argument.")
+        return f"{error.option_name}: {'needs a value' if needs_value else 'takes no value'}"
     param = _parameter(error)
-    if param is None or isinstance(error, click.MissingParameter):
+    if param is None:
         return _EXTRA_ARGUMENTS.sub("there are more arguments than the command takes", error.format_message())
     name = max(param.opts, key=len) if isinstance(param, click.Option) else param.human_readable_name
+    if isinstance(error, click.MissingParameter):
+        return f"{name}: is missing"
     if error.ctx is not None and error.ctx.get_parameter_source(param.name or "") is ParameterSource.ENVIRONMENT:
         name = str(param.envvar)
-    message = without_value(error.message.removesuffix("."))
-    if isinstance(param.type, click.Choice):
-        given = error.message.partition("' is ")[0].lstrip("'")
-        message += formatting.did_you_mean(given, param.type.choices)
-    return f"{name}: {message}"
+    return f"{name}: {_requirement(param.type, error.message) or without_value(error.message.removesuffix('.'))}"
+
+
+def _rejected_value(message: str) -> str:
+    """Return the value that a message of click begins with, such as ``'x' is not a number``."""
+    return message.partition("' is ")[0].lstrip("'")
+
+
+def _requirement(kind: click.ParamType, message: str) -> str | None:  # type: ignore[type-arg]  # takes an argument in newer versions only
+    """Return what a value must be, in the words that the configuration has for it; ``None`` for other types."""
+    if isinstance(kind, click.Choice):
+        choices = list(map(str, kind.choices))
+        return f"must be one of {', '.join(choices)}{formatting.did_you_mean(_rejected_value(message), choices)}"
+    if isinstance(kind, click.Path):
+        return "must be a directory, not a file" if kind.dir_okay else "must be a file, not a directory"
+    if isinstance(kind, click.types.BoolParamType):
+        return "must be true or false"
+    if isinstance(kind, click.IntRange | click.FloatRange):
+        least = f"above {kind.min:g}" if kind.min_open else f"of at least {kind.min:g}"
+        limits = least if kind.max is None else f"{least} and at most {kind.max}"
+        return f"must be a {'whole ' if isinstance(kind, click.IntRange) else ''}number {limits}"
+    return "must be a whole number" if isinstance(kind, click.types.IntParamType) else None
 
 
 def _parameter(error: click.UsageError) -> click.Parameter | None:

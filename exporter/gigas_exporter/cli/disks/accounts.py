@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from http import HTTPStatus
+from typing import Final
 
 import click
 
 from gigas_exporter import formatting
 from gigas_exporter.cli.accounts import AccountSelection, no_such_account
+from gigas_exporter.cli.options import Name
 from gigas_exporter.clock import Deadline
 from gigas_exporter.config import AccountSettings
 from gigas_exporter.errors import ApiError, GigasError
@@ -21,6 +23,9 @@ from gigas_exporter.poller.own_lists import KnownDisks
 from gigas_exporter.poller.parallel import HelperThreads
 from gigas_exporter.report import DiskReport, report_account, worst_first
 
+disk_argument: Final = click.argument("disk", type=Name())
+"""A disk's id."""
+
 
 def get_disk(client: ReadClient, account_id: str, disk_id: str) -> Disk:
     """Return a disk.
@@ -32,7 +37,9 @@ def get_disk(client: ReadClient, account_id: str, disk_id: str) -> Disk:
         disk = client.get_disk(account_id, disk_id)
     except ApiError as error:
         if error.status == HTTPStatus.NOT_FOUND:
-            no_disk = GigasError(f"account {account_id} has no disk {disk_id}")
+            no_disk = GigasError(
+                f"account {account_id} has no disk {disk_id} (see: gigas-exporter disks list --account {account_id})"
+            )
             raise no_such_account(client, account_id) or no_disk from None
         if error.status == HTTPStatus.FORBIDDEN:
             raise GigasError(f"account {account_id}, disk {disk_id}: {error}") from None

@@ -16,13 +16,14 @@ from gigas_exporter.cli.accounts import (
     select_account,
     select_accounts,
 )
-from gigas_exporter.cli.disks.accounts import get_disk, report_disks, warn
+from gigas_exporter.cli.disks.accounts import disk_argument, get_disk, report_disks, warn
 from gigas_exporter.cli.disks.machines import NoMachineError, find_machine
 from gigas_exporter.cli.disks.raw import RawItems
 from gigas_exporter.cli.options import (
     FindingName,
     Gibibytes,
     GroupedCommand,
+    Name,
     env_var_used_for,
     output_option,
     size_for_api,
@@ -37,6 +38,7 @@ from gigas_exporter.gigas import LoginStates, ReadClient
 from gigas_exporter.report import DiskReport, Finding, explain_not_understood, worst_first
 
 _FILTERS: Final = ("data_store_id", "virtual_machine_id", "is_swap", "mount_point", "data_store_group_id", "primary")
+_NOT_TAKEN: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 
 
 @click.command(
@@ -48,7 +50,9 @@ Examples:
   gigas-exporter disks list --mount-point /srv --output json""",
 )
 @click.option("--data-store-id", metavar="ID", help="Only disks on this data store.")
-@click.option("--virtual-machine-id", metavar="VM", help="Only disks of this virtual machine, by id or name.")
+@click.option(
+    "--virtual-machine-id", type=Name(), metavar="VM", help="Only disks of this virtual machine, by id or name."
+)
 @click.option("--is-swap/--no-is-swap", default=None, help="Only swap disks, or only others.")
 @click.option("--mount-point", metavar="TEXT", help="Only disks whose mount point contains TEXT.")
 @click.option("--data-store-group-id", metavar="ID", help="Only disks in this group of data stores.")
@@ -62,7 +66,7 @@ Examples:
     help="Only disks with this finding, such as never_backed_up; repeatable.",
 )
 @output_option("table", "json", "yaml", "csv")
-@account_options
+@account_options(help="Only this account, by id or name.")
 def list_disks(*, findings: tuple[Finding, ...], output: Format, account: str | None, **flags: Any) -> None:
     """List disks with the findings of each, worst first.
 
@@ -156,14 +160,21 @@ def _list_account(
     except ApiError as error:
         if error.status == HTTPStatus.NOT_FOUND:
             raise no_such_account(client, account_id) or error from None
+        if error.status in _NOT_TAKEN and any(value is not None for value in filters.values()):
+            raise GigasError(
+                f"{error.operation}: the API answered {error.status}: it does not accept the value of a filter"
+                f" ({error.address}); check the options"
+            ) from None
         raise
+    if not disks and machine is not None:
+        find_machine(client, account_id, machine, must_exist=True)
     return report_disks(selection, account, client, disks)
 
 
 @click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks show --account 4242 17")
-@click.argument("disk")
+@disk_argument
 @output_option("table", "json", "yaml", "csv")
-@account_options
+@account_options()
 def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
     """Show all that is known of DISK, and the verdict on it."""
     selection, chosen = select_account(account, flags)
@@ -191,10 +202,10 @@ def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
 
 
 @click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks backups --account 4242 17")
-@click.argument("disk")
+@disk_argument
 @click.option("--min-disk-size", type=Gibibytes(), help="Only backups of at least this disk size.")
 @output_option("table", "json", "yaml", "csv")
-@account_options
+@account_options()
 def backups(disk: str, min_disk_size: float | None, output: Format, account: str | None, **flags: Any) -> None:
     """List the backups of DISK, newest first."""
     _warn_env_filters(("min_disk_size",))

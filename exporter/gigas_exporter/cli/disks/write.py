@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from gigas_exporter.cli.accounts import account_options
+from gigas_exporter.cli.disks.accounts import disk_argument
 from gigas_exporter.cli.disks.change import Change, Plan
 from gigas_exporter.cli.disks.machines import find_machine
 from gigas_exporter.cli.disks.wait import wait_for_backup
-from gigas_exporter.cli.options import Gibibytes, GroupedCommand, env_var_used_for, output_option, size_for_api
+from gigas_exporter.cli.options import Gibibytes, GroupedCommand, Name, env_var_used_for, output_option, size_for_api
 from gigas_exporter.config.parsers import parse_duration
 from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import ReadClient
@@ -38,7 +40,7 @@ def _change_options(function: _F) -> _F:
         output_option("table", "json", "yaml", help="Output format of the API's answer."),
     ):
         function = decorate(function)
-    return account_options(click.argument("disk")(function))
+    return account_options()(disk_argument(function))
 
 
 def _describe_value(name: str, value: object) -> str:
@@ -54,6 +56,8 @@ def _describe_value(name: str, value: object) -> str:
 @_change_options
 def backup(disk: str, wait: bool, timeout: str, account: str | None, **options: Any) -> None:
     """Make a backup of DISK."""
+    if not wait and click.get_current_context().get_parameter_source("timeout") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--timeout: needs --wait")
     try:
         seconds = parse_duration(timeout)
     except ValueError as error:
@@ -114,7 +118,7 @@ Examples:
   gigas-exporter disks edit --account 4242 17 --size 40 --force-reboot""",
 )
 @click.option("--size", "disk_size", type=Gibibytes(), help="New size.")
-@click.option("--virtual-machine-id", metavar="VM", help="Attach it to this machine, by id or name.")
+@click.option("--virtual-machine-id", type=Name(), metavar="VM", help="Attach it to this machine, by id or name.")
 @click.option("--autobackup/--no-autobackup", default=None, help="Whether the platform backs it up.")
 @click.option("--mount-point", metavar="TEXT", help="Where it is mounted.")
 @click.option(
@@ -126,7 +130,8 @@ def edit(disk: str, account: str | None, **options: Any) -> None:
     """Change DISK."""
     changes = {name: options.pop(name) for name in _EDITED}
     machine = changes["virtual_machine_id"]
-    edit_disk_request("0", disk, **changes)  # raises where nothing would change, before anything is asked
+    if all(value is None for name, value in changes.items() if name != "force_reboot"):
+        raise click.UsageError("nothing to change; give --size, --mount-point or another option with a new value")
 
     def plan(client: ReadClient, account_id: str, found: Disk) -> Plan:
         if machine is not None:

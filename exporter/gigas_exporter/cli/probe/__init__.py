@@ -38,7 +38,7 @@ Example:
   gigas-exporter probe > probe.txt""",
 )
 @output_option("text", "json", help="How the report is written.")
-@account_options
+@account_options(help="Only this account, by id or name.")
 @click.pass_context
 def probe(ctx: click.Context, /, output: Literal["text", "json"], account: str | None, **flags: Any) -> None:
     """Report what the API answers, and what of it is not understood.
