@@ -20,7 +20,7 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
@@ -45,44 +45,22 @@ _QUEUE_LINES: Final = 1000
 _FLUSH_SECONDS: Final = 1.0
 
 
-class Logger:
-    """Writes events of one module; ``facts`` are what every event of this logger is about."""
-
-    __slots__ = ("_facts", "_logger")
-
-    def __init__(self, name: str, facts: Mapping[str, object] | None = None) -> None:
-        self._logger = logging.getLogger(name)
-        self._facts = dict(facts or {})
+class Logger(logging.LoggerAdapter[logging.Logger]):
+    """Writes events of one module, each with what every event of this logger is about."""
 
     def bind(self, **facts: object) -> Logger:
         """Return a logger that adds these facts."""
-        return Logger(self._logger.name, self._facts | facts)
+        return Logger(self.logger, {**(self.extra or {}), **facts})
 
-    def debug(self, event: str, *, exc_info: bool | BaseException = False, **facts: object) -> None:
-        """Log what helps to find a fault."""
-        self._log(logging.DEBUG, event, exc_info, facts)
-
-    def info(self, event: str, *, exc_info: bool | BaseException = False, **facts: object) -> None:
-        """Log what happens as it should."""
-        self._log(logging.INFO, event, exc_info, facts)
-
-    def warning(self, event: str, *, exc_info: bool | BaseException = False, **facts: object) -> None:
-        """Log what goes wrong but is coped with."""
-        self._log(logging.WARNING, event, exc_info, facts)
-
-    def error(self, event: str, *, exc_info: bool | BaseException = False, **facts: object) -> None:
-        """Log what somebody must look at."""
-        self._log(logging.ERROR, event, exc_info, facts)
-
-    def _log(self, level: int, event: str, exc_info: bool | BaseException, facts: Mapping[str, object]) -> None:
-        if self._logger.isEnabledFor(level):
-            # The event is an argument, not the format: a percent sign in it is a percent sign.
-            self._logger.log(level, "%s", event, exc_info=exc_info or None, extra={"facts": self._facts | {**facts}})
+    def process(self, msg: str, kwargs: MutableMapping[str, Any]) -> tuple[str, MutableMapping[str, Any]]:
+        """Put the facts, which are the other keywords, where the formatter finds them."""
+        error = kwargs.pop("exc_info", None)
+        return msg, {"exc_info": error, "extra": {"facts": {**(self.extra or {}), **kwargs}}}
 
 
 def get_logger(name: str) -> Logger:
     """Return the logger of a module."""
-    return Logger(name)
+    return Logger(logging.getLogger(name), {})
 
 
 def configure(level: str, format: Literal["logfmt", "json"], stream: TextIO | None = None) -> None:  # noqa: A002  (the flag's name)

@@ -206,11 +206,11 @@ def _known(key: str, value: str) -> Iterator[None]:
 def _load_certificate(context: ssl.SSLContext, tls: TlsConfig, directory: Path) -> None:
     setting, name, certificate = _pem(tls, "cert", directory)
     key_setting, key_name, key = _pem(tls, "key", directory)
+    if "ENCRYPTED" in key:
+        raise ConfigError(f"{key_setting}: {key_name} is encrypted; give the key without a password")
     try:
         with memfd_path(certificate) as certificate_path, memfd_path(key) as key_path:  # ssl takes nothing else
-            context.load_cert_chain(certificate_path, key_path, password=_no_password)
-    except _EncryptedKeyError:
-        raise ConfigError(f"{key_setting}: {key_name} is encrypted; give the key without a password") from None
+            context.load_cert_chain(certificate_path, key_path, password="")  # or OpenSSL asks for one
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             raise ConfigError(f"{key_setting}: {key_name} is not the key of the certificate {name}") from None
@@ -244,12 +244,3 @@ def _pem(tls: TlsConfig, key: str, directory: Path) -> tuple[str, str, str]:
     if may_be_secret(file, directory):
         raise ConfigError(f"{setting}: there is no such file; the text itself goes under {key}")
     return setting, str(file), read_text(file, f"{setting}: cannot read {file}")
-
-
-class _EncryptedKeyError(Exception):
-    pass
-
-
-def _no_password() -> str:
-    """Refuse, as OpenSSL would ask on the terminal."""
-    raise _EncryptedKeyError
