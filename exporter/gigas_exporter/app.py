@@ -259,6 +259,5 @@ def _log_thread_exception(died: threading.ExceptHookArgs) -> None:
 
 
 def _log_warnings(settings: Settings) -> None:
-    """Log what the settings allow but hardly mean."""
     for warning in settings.warnings:
         _log.warning("Configuration warning", warning=warning)

@@ -145,7 +145,6 @@ def _unknown_key(key: str, known: Sequence[str], *, shown: bool) -> str:
 
 
 def _keys(model: type[BaseModel], place: Sequence[int | str]) -> list[str]:
-    """Return the keys of the mapping at a place."""
     for step in place:
         if isinstance(step, str):
             model = _model_in(model.model_fields[step].annotation)
@@ -153,7 +152,6 @@ def _keys(model: type[BaseModel], place: Sequence[int | str]) -> list[str]:
 
 
 def _all_keys(model: type[BaseModel]) -> Iterator[str]:
-    """Return a mapping's keys, with those of nested mappings."""
     for name, field in model.model_fields.items():
         yield name
         inner = _model_in(field.annotation)

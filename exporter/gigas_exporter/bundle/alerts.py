@@ -186,7 +186,6 @@ def _resource(name: str) -> str:
 
 
 def _contents(source: Path, names: list[str], options: _RuleOptions, format: Format) -> Iterator[tuple[str, bytes]]:  # noqa: A002
-    """Yield each file's name and content."""
     for name in names:
         content = options.apply(_shipped(source / name))
         if format == "kubernetes":

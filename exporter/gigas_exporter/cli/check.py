@@ -109,12 +109,10 @@ class _UncheckedError(click.ClickException):
 
 
 def _chosen(settings: Settings, names: Sequence[str]) -> Settings:
-    """Return the settings with the accounts that are asked for; without names with all."""
     return replace(settings, accounts=find_accounts(settings, names), discovery=None) if names else settings
 
 
 def _poll(settings: Settings, *, show_progress: bool) -> PollResult:
-    """Poll once, showing a person how far it is."""
     if not show_progress:
         return poll_once(settings)
     accounts = settings.accounts
@@ -130,7 +128,6 @@ def _poll(settings: Settings, *, show_progress: bool) -> PollResult:
 
 
 def _print(verdict: _Verdict, output: _Format, *, show_all: bool) -> None:
-    """Print the summary, and the disks in a format."""
     # A program that reads the records must not find a sentence among them.
     summary = escape_markdown(verdict.summary) if output == "markdown" else verdict.summary
     click.echo(summary, err=output in {"json", "csv"})
@@ -161,7 +158,6 @@ def _in_sight(verdict: _Verdict) -> Sequence[DiskReport]:
 
 
 def _rest(shown: int, urgent: Sequence[DiskReport], total: int) -> str:
-    """Return the line about disks the table omits."""
     if shown == total:
         return ""
     more, others = max(0, len(urgent) - shown), total - max(len(urgent), shown)

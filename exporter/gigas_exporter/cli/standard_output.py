@@ -67,7 +67,7 @@ def failing_with(status: int) -> Iterator[None]:
 
 @contextmanager
 def standard_output() -> Iterator[None]:
-    """Replace standard output within the block by one that escapes and fails as above, and flush it at the end."""
+    """Have standard output escape and fail as above within the block."""
     original: TextIO | None = sys.stdout
     stream = _StandardOutput(original)
     sys.stdout = stream

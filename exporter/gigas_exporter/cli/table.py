@@ -84,9 +84,9 @@ class Column:
 
 
 def render_table(records: Sequence[Record], columns: Sequence[Column], *, width: int | None, colour: bool) -> str:
-    """Return the table as lines of so many cells, ``None`` for no limit; what must stay whole may still be wider.
+    """Return the table as lines of so many cells, or as wide as it comes.
 
-    A column that is empty in every row and may give way is left out.
+    A column that is empty in every row and may give way is left out; what must stay whole may be wider than a line.
     """
     texts = {column.name: [column.of(record) for record in records] for column in columns}
     kept = [column for column in columns if not column.drop_priority or any(texts[column.name])]

@@ -93,7 +93,6 @@ def _parameter(error: click.UsageError) -> click.Parameter | None:
 
 
 def _names(ctx: click.Context | None) -> Iterator[str]:
-    """Yield the names of the current command's options."""
     for param in ctx.command.get_params(ctx) if ctx is not None else ():
         if isinstance(param, click.Option) and not param.hidden:
             yield from (*param.opts, *param.secondary_opts)

@@ -93,7 +93,6 @@ def _secrets_in(given: Mapping[str, Any]) -> list[str]:
 
 
 def _problems(given: Mapping[str, Any], source: Source) -> list[ConfigProblem]:
-    """Return the problems of a credential's keys."""
     problems = [
         f"{source.name(secret)} and {source.name(f'{secret}_file')} are both given; keep one"
         for secret in _SECRETS

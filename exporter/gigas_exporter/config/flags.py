@@ -126,7 +126,6 @@ _METAVARS: Final[Mapping[str, str]] = {
 
 
 def _flag_for(name: str, section: str, key: str, *, metavar: str | None = None) -> Flag:
-    """Return the flag for a key of the file."""
     field = section_model(section).model_fields[key]
     written = kind_of(field)
     kinds: Mapping[str, FlagKind] = {"duration": "duration", "path": "path", "boolean": "boolean", "choice": "choice"}

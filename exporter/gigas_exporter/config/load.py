@@ -133,7 +133,6 @@ class _Problems:
 
 
 def _read_flags(flags: Mapping[str, object], environment: Mapping[str, str], problems: _Problems) -> dict[str, Any]:
-    """Return the checked flags and variables by flag name."""
     if unknown := sorted(set(flags) - {flag.name for flag in FLAGS}):
         raise ValueError(f"not flags of serve: {', '.join(unknown)}")
     values: dict[str, Any] = {}
@@ -151,7 +150,6 @@ def _read_flags(flags: Mapping[str, object], environment: Mapping[str, str], pro
 
 
 def _read(path: Path, problems: _Problems) -> ConfigFile:
-    """Return the checked file."""
     document = load_yaml(read_text(path, str(path)), str(path), problems.lines)
     try:
         return ConfigFile.model_validate({} if document is None else document, context=Source(path.parent))
@@ -170,7 +168,6 @@ def _override(file: ConfigFile, section: str, key: str, value: object) -> Config
 def _resolve_accounts(
     file: ConfigFile, environment: Mapping[str, str], problems: _Problems, *, needs_account: bool
 ) -> tuple[tuple[AccountSettings, ...], Credential | None]:
-    """Return the accounts, or the credential to discover them."""
     variables = [name for name in ACCOUNT_VARIABLES if name in environment]
     if file.accounts is not None or file.credential is not None or (file.discover and ACCOUNT_ID in variables):
         if variables:

@@ -253,7 +253,6 @@ class Decoder:
         return self._set(missing), self._set(missing | read)
 
     def _contradicting(self, item: dict[str, Any]) -> list[Problem]:
-        """Return the undocumented fields that contradict that a disk has no error."""
         return list(disk_contradictions(state_fields(item, self._ignored)))
 
     def _contradicted(self, backup: Backup, fields: list[StateField], invalid: Counter[str], latest: float) -> Backup:
@@ -269,7 +268,6 @@ class Decoder:
         return backup
 
     def _reported(self, problems: list[Problem], invalid: Counter[str]) -> frozenset[str]:
-        """Report an item's invalid fields; return them."""
         report_problems(problems, invalid)
         return self._set(_names(problems))
 

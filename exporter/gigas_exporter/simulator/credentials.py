@@ -34,7 +34,10 @@ class Principal:
 
 
 class Credentials:
-    """The users of a world, one who sees every account and one for each, and their session tokens."""
+    """The users of a world and their session tokens.
+
+    The main user sees every account; each account has a user of its own.
+    """
 
     def __init__(self, seed: int, account_ids: tuple[str, ...]) -> None:
         self.main = DemoCredential("demo@example.com", account_ids, "demo-api-key", "demo-" + "password")

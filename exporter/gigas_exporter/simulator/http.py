@@ -32,7 +32,7 @@ class SimRequest:
     body: bytes = field(default=b"", repr=False)
 
     def number(self, name: str, default: int | None = None) -> int | None:
-        """Return a query parameter that is a whole number, at least 0; anything else is a 400."""
+        """Return a whole number of the query; anything else is a 400."""
         text = self.query.get(name)
         if text is None:
             return default
@@ -41,7 +41,7 @@ class SimRequest:
         return int(text)
 
     def flag(self, name: str) -> bool | None:
-        """Return a boolean query parameter, ``None`` when it is absent; anything else is a 400."""
+        """Return a boolean of the query; anything else is a 400."""
         text = self.query.get(name)
         if text is None:
             return None
@@ -50,7 +50,7 @@ class SimRequest:
         return _BOOLEANS[text.lower()]
 
     def fields(self) -> dict[str, object]:
-        """Return the JSON object of the body; no body counts as an empty one, anything else is a 400."""
+        """Return the JSON object of the body; anything else is a 400."""
         try:
             fields = json.loads(self.body) if self.body.strip() else {}
         except (ValueError, RecursionError):

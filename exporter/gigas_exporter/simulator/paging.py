@@ -18,7 +18,7 @@ class Rows:
 
 
 def page(rows: Rows, request: SimRequest, default_limit: int, max_limit: int) -> SimResponse:
-    """Return the page that the request asks for; an invalid limit or offset is a 400."""
+    """Return the page asked for; an invalid limit or offset is a 400."""
     limit, offset = request.number("limit", default_limit) or 0, request.number("offset", 0) or 0
     if limit < 1:
         raise SimError(HTTPStatus.BAD_REQUEST, "limit must be at least 1")

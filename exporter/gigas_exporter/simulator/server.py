@@ -178,7 +178,6 @@ class SimulatorHandler(BaseHTTPRequestHandler):
 
 
 def _with_value(response: SimResponse, fault: Fault) -> SimResponse:
-    """Set a field of each item of a successful response."""
     if response.status >= HTTPStatus.MULTIPLE_CHOICES or not response.body:
         return response
     content = json.loads(response.body)

@@ -82,7 +82,7 @@ class _Snapshot:
 
 
 class StatusPage:
-    """Renders ``/``, in one thread at a time; without ``dashboard_base`` it has no links to Grafana."""
+    """Renders ``/``, in one thread at a time, with links to Grafana at ``dashboard_base``."""
 
     def __init__(
         self, source: SnapshotSource, clock: Clock, *, telemetry_path: str, dashboard_base: str | None = None
@@ -192,7 +192,6 @@ class StatusPage:
 
 
 def _fleet(snapshot: _Snapshot, query: Query) -> Mapping[str, Any]:
-    """Return the context of the page of disks."""
     chosen = query.apply(snapshot.reports)
     pages = max(1, math.ceil(len(chosen) / ROWS_PER_PAGE))
     page = min(query.page, pages)
@@ -219,7 +218,6 @@ def _fleet(snapshot: _Snapshot, query: Query) -> Mapping[str, Any]:
 
 
 def _disk(snapshot: _Snapshot, query: Query) -> Mapping[str, Any]:
-    """Return what the template of one disk's page needs."""
     wanted = (query.account, query.disk)
     report = next((each for each in snapshot.reports if (each.account.id, each.disk.id) == wanted), None)
     account = next((each for each in snapshot.accounts if each["id"] == query.account), None)
@@ -237,7 +235,6 @@ def _disk(snapshot: _Snapshot, query: Query) -> Mapping[str, Any]:
 def _account(
     inventory: AccountInventory, mine: Sequence[DiskReport], wall: float, monotonic: float
 ) -> Mapping[str, Any]:
-    """Return the summary of an account."""
     account, disks = inventory.account, inventory.outcomes.get("disks")
     is_known = inventory.current_disks(monotonic) is not None
     return {

@@ -152,7 +152,7 @@ def _reject_toggle(before: WebConfig, after: WebConfig) -> None:
 
 
 def _signature(config: WebConfig) -> _Signature:
-    """Return the state of the config's files, by which changes are seen; a missing file is left out."""
+    """Return what changes with the config's files; a missing one is left out."""
     signature = []
     for file in (config.path, *(config.tls.files() if config.tls is not None else ())):
         with suppress(OSError):

@@ -36,7 +36,11 @@ class FairLock:
 
     @asynccontextmanager
     async def hold(self, client: str) -> AsyncIterator[None]:
-        """Hold the lock for the block; :class:`BusyError` where too many wait, or the wait took too long."""
+        """Hold the lock for the block.
+
+        Raises:
+            BusyError: Too many wait, or the wait took too long.
+        """
         if self._waiting >= self._max_waiting and client in self._clients:
             raise BusyError
         own = self._clients.setdefault(client, asyncio.Lock())

@@ -39,7 +39,6 @@ _DURATION_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|m|h)")
 
 
 def _headers(given: object) -> object:
-    """Return the headers that are not empty."""
     if not isinstance(given, dict):
         return given
     headers = {}

@@ -120,7 +120,7 @@ def _located(file: Path, text: str) -> str:
 
 
 def _check_web_config(file: Path, settings: Settings) -> None:
-    """Read the web configuration that a file names; each problem stands after the line that names it."""
+    """Read the web configuration that a file names; its problems get that line."""
     if settings.web.config_file is None:
         return
     try:

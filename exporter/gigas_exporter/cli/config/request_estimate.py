@@ -74,7 +74,6 @@ def requests_per_hour(
 
 
 def _requests(items: int, page_size: int, interval: float) -> float:
-    """Return the requests an hour for one list."""
     pages = max(1, math.ceil(items / page_size))
     looks = _HOUR / (math.ceil(LIST_END_TTL_SECONDS / interval) * interval)
     return pages * _HOUR / interval + (looks if items and items % page_size == 0 else 0.0)

@@ -145,7 +145,6 @@ def edit(disk: str, account: str | None, **options: Any) -> None:
 
 
 def _edit_consequence(disk: Disk, changes: Mapping[str, Any]) -> str:
-    """Return what an edit will do, in words."""
     wanted = {name: new for name, new in changes.items() if new is not None and name != "force_reboot"}
     is_forced = changes["force_reboot"]
     if not is_forced and wanted and all(_value_of(disk, name) == new for name, new in wanted.items()):
@@ -162,7 +161,6 @@ def _value_of(disk: Disk, name: str) -> Any:
 
 
 def _differences(disk: Disk, changes: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """Return the old and the new value of each field that is to be changed, in words."""
     differences = {}
     for name, new in changes.items():
         if new is not None:

@@ -58,7 +58,6 @@ def probe(ctx: click.Context, /, output: Literal["text", "json"], account: str |
 def _probe(
     settings: Settings, account: str | None, clock: Clock, show: Callable[[str], None]
 ) -> tuple[dict[str, Any], int]:
-    """Return the whole report, and the exit status."""
     document: dict[str, Any] = {
         "version": __version__,
         "api": DEFAULT_URL if settings.api.url == DEFAULT_URL else "an address that is not shown",
