@@ -139,8 +139,14 @@ class ExporterApp:
         return await asyncio.wrap_future(request)
 
     def _next_signal(self) -> signal.Signals:
-        """Wait for a signal: shutdown goes before reload, and reloads keep a distance from each other."""
+        """Wait for a signal: shutdown goes before reload, and reloads keep a distance from each other.
+
+        Raises:
+            GigasError: The web server has died, and whoever restarts this process should.
+        """
         while (info := signal.sigtimedwait(_SIGNALS, _REFRESH_SECONDS)) is None:
+            if self._server.has_died:
+                raise GigasError("the web server has died")
             _try(self._page.refresh)  # what time alone brings must not wait for a poll, nor a scrape for its rendering
         if info.si_signo == signal.SIGHUP:
             wait_seconds = max(0.0, self._next_reload_at - self._clock.monotonic())

@@ -11,7 +11,13 @@ import pytest
 
 from gigas_exporter import app
 from gigas_exporter.clock import SystemClock
-from gigas_exporter.errors import ConfigError
+from gigas_exporter.errors import ConfigError, GigasError
+from gigas_exporter.web import Server
+from gigas_exporter.web.http import Request, Response
+
+
+async def no_handler(_: Request) -> Response:
+    raise AssertionError
 
 
 def test_the_page_is_refreshed_while_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,7 +29,9 @@ def test_the_page_is_refreshed_while_nothing_happens(monkeypatch: pytest.MonkeyP
         raise MemoryError
 
     monkeypatch.setattr(app, "_REFRESH_SECONDS", 0.01)
-    waiting: Any = SimpleNamespace(_page=SimpleNamespace(refresh=fail), _clock=SystemClock())
+    waiting: Any = SimpleNamespace(
+        _page=SimpleNamespace(refresh=fail), _clock=SystemClock(), _server=SimpleNamespace(has_died=False)
+    )
     received: list[signal.Signals] = []
 
     def wait() -> None:
@@ -48,3 +56,18 @@ def test_a_reload_without_memory_fails_and_ends_nothing() -> None:
     reading: Any = SimpleNamespace(_load=load)
     with pytest.raises(ConfigError, match=r"^unexpected MemoryError at .*test_lifecycle_findings.py:"):
         app.ExporterApp._read_settings(reading)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_web_server_that_dies_ends_the_exporter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event loop that ran out of memory left a process behind that answered nobody and went on polling."""
+    monkeypatch.setattr(app, "_REFRESH_SECONDS", 0.01)
+    server = Server([("127.0.0.1", 0)], no_handler)
+    server.start()
+    assert server.accepts()
+    waiting: Any = SimpleNamespace(_page=SimpleNamespace(refresh=lambda: None), _server=server)
+    server._loop.set_exception_handler(lambda *_: None)  # it would log the tasks that are left
+    server._loop.call_soon_threadsafe(server._loop.stop)
+    with pytest.raises(GigasError, match="the web server has died"):
+        app.ExporterApp._next_signal(waiting)
+    assert server.close()

@@ -137,12 +137,17 @@ class Server:
         thread.start()
         self._thread = thread  # not before: what has not started needs no closing
 
+    @property
+    def has_died(self) -> bool:
+        """Whether the event loop has ended by itself, as it does when memory runs out inside of it."""
+        return self._thread is not None and not self._closing and not self._thread.is_alive()
+
     def close(self, grace_seconds: float = 5.0) -> bool:
         """Stop listening, finish requests under way, end the rest; return whether all finished in time.
 
         Idle connections end at once. It takes at most about a second more than ``grace_seconds``.
         """
-        if self._thread is None or self._closing:
+        if self._thread is None or self._closing or self.has_died:
             self._close_listeners()
             return True
         finished = asyncio.run_coroutine_threadsafe(self._shut_down(grace_seconds), self._loop).result()
