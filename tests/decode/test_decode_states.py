@@ -57,6 +57,24 @@ def test_a_field_can_only_make_a_good_backup_unclear(fields: dict[str, Any], out
     assert BackupStatuses().outcome(backup) == outcome
 
 
+WORDS = BackupStatuses()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "statuses"),
+    [
+        ("failed", (*sorted(WORDS.failed), "FAILED", " Failed ", "failed over", "backup_failed")),
+        ("unfinished", (*sorted(WORDS.unfinished), "In Progress", "in-progress")),
+        ("usable", (*sorted(WORDS.good), "failedover", "something new")),
+        ("unclear", ("",)),
+    ],
+)
+def test_a_status_says_whether_a_backup_counts(outcome: str, statuses: tuple[str, ...]) -> None:
+    """Known words make it failed or unfinished, however they are written; any other is usable."""
+    found = {status: Decoder().backup({**BACKUP, "status": status}, Counter(), NOW) for status in statuses}
+    assert {each for each, backup in found.items() if backup is None or WORDS.outcome(backup) != outcome} == set()
+
+
 @pytest.mark.parametrize("fields", [{"deleted": True}, {"removed_at": "2024-01-02"}, {"isExpired": "yes"}])
 def test_a_deleted_backup_is_not_usable(fields: dict[str, Any]) -> None:
     """Whatever its status says."""

@@ -216,6 +216,8 @@ def test_sums_leave_out_what_is_not_known(scene: Any, fleet: Fleet) -> None:
     assert scene.values("gigas_account_backup_size_bytes") == {"4242": 5 * GIB + 512}
     scene.show(_one(fleet, replace(WELL, size_bytes=None)))
     assert scene.values("gigas_account_disk_size_bytes") == {}
+    scene.show(_one(fleet, summary=BackupSummary(0, 2, None, 5 * GIB, None, READ_AT)))
+    assert scene.values("gigas_account_backup_size_bytes") == {"4242": 0}
 
 
 def test_missing_fields_that_decide_are_counted_with_the_invalid(scene: Any, fleet: Fleet) -> None:

@@ -172,6 +172,17 @@ def test_a_wall_clock_that_jumps_drops_nothing(scene: Any, fleet: Fleet) -> None
     assert len(scene.values("gigas_disk_info")) == 4
 
 
+def test_a_disk_that_moves_takes_its_backups_along(scene: Any, fleet: Fleet) -> None:
+    """Its series have the new machine's id, also where nothing else of it has changed."""
+    inventory = fleet()
+    scene.show(inventory)
+    assert inventory.disks is not None
+    moved = {**inventory.disks.disks, "101": replace(inventory.disks.disks["101"], virtual_machine_id="502")}
+    scene.show(replace(inventory, disks=replace(inventory.disks, disks=moved)))
+    machines = {dict(labels)["virtual_machine_id"] for _, labels in scene.series() if ("disk_id", "101") in labels}
+    assert machines == {"502"}
+
+
 def test_disks_and_accounts_that_are_gone_are_gone(scene: Any, fleet: Fleet) -> None:
     """The next exposition shows neither a deleted disk nor an account that is watched no more."""
     inventory = fleet()

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from gigas_exporter.backup_statuses import BackupStatuses
-from gigas_exporter.backup_summary import BackupSummary
 from gigas_exporter.config import Settings, load_settings
-from gigas_exporter.model import Disk
 from support.polling import Watching, await_true, settings_for
 from support.simulator import SimulatorServer
 
@@ -51,44 +45,6 @@ def limits(watching: Watching) -> dict[str, float | None]:
     }
 
 
-def summary(server: SimulatorServer, watch: Watch, settings: Settings, disk_id: str) -> BackupSummary:
-    """What a service makes of a disk's backups."""
-    watching = watch(settings)
-    await_true(lambda: watching.inventory().backups and watching.inventory().disks)
-    watching.service.stop()
-    found = watching.inventory().backup_summary(disk_id, time.monotonic())
-    assert found is not None
-    return found
-
-
-MATCHES: dict[str, Callable[[Disk], object]] = {
-    f"account_id: {ACCOUNT}": lambda disk: True,
-    f"account_id: '0{ACCOUNT}'": lambda disk: False,
-    "disk_id: 10002": lambda disk: disk.id == "10002",
-    "disk_id: '10002'": lambda disk: disk.id == "10002",
-    "virtual_machine_id: 502": lambda disk: disk.virtual_machine_id == "502",
-    "mount_point: /srv/db*": lambda disk: (disk.mount_point or "").startswith("/srv/db"),
-    "mount_point: '?srv/[a-d]*'": lambda disk: re.match("/srv/[a-d]", disk.mount_point or ""),
-    "mount_point: /SRV/*": lambda disk: False,
-    "mount_point: '*'": lambda disk: disk.mount_point is not None,
-    "is_swap: true": lambda disk: disk.is_swap,
-    "is_swap: false": lambda disk: not disk.is_swap,
-    "autobackup: true": lambda disk: disk.autobackup,
-    "autobackup: false": lambda disk: not disk.autobackup,
-    "autobackup: true, disk_id: 10001": lambda disk: disk.autobackup and disk.id == "10001",
-}
-
-
-@pytest.mark.parametrize(("match", "fits"), MATCHES.items(), ids=MATCHES)
-def test_a_rule_applies_to_the_disks_that_it_describes(
-    server: SimulatorServer, watch: Watch, tmp_path: Path, match: str, fits: Callable[[Disk], object]
-) -> None:
-    """Each key of a match, ids as text, globs with case; what does not fit falls to the next rule."""
-    settings = settings_of(server, tmp_path, policy(f"match: {{{match}}}, max_age: 5h", "max_age: 7h"))
-    expected = {disk.id: 5.0 if fits(disk) else 7.0 for disk in server.world.disks(ACCOUNT)}
-    assert limits(watch(settings)) == expected
-
-
 def test_a_rule_by_label_applies_once_the_machines_are_known(
     server: SimulatorServer, watch: Watch, tmp_path: Path
 ) -> None:
@@ -106,36 +62,6 @@ def test_a_rule_by_label_applies_once_the_machines_are_known(
         for disk in server.world.disks(ACCOUNT)
     }
     assert limits(watch(settings_of(server, tmp_path, rules))) == expected
-
-
-def test_the_first_rule_that_fits_decides(server: SimulatorServer, watch: Watch, tmp_path: Path) -> None:
-    """A later rule that fits as well, or better, changes nothing; what no rule fits needs no backup."""
-    rules = policy(
-        "match: {virtual_machine_id: 501}, required: false",
-        "match: {disk_id: 10001}, max_age: 1h",
-        "match: {autobackup: true}, max_age: 2h",
-    )
-    expected = {
-        disk.id: 2.0 if disk.autobackup and disk.virtual_machine_id != "501" else None
-        for disk in server.world.disks(ACCOUNT)
-    }
-    assert limits(watch(settings_of(server, tmp_path, rules))) == expected
-
-
-def test_a_mount_point_that_is_null_matches_nothing(server: SimulatorServer, watch: Watch, tmp_path: Path) -> None:
-    """A disk that is mounted nowhere has no text to match, not even by a star."""
-    server.faults.add("nulls", "list_disks", field="mount_point")
-    rules = policy("match: {mount_point: '*'}, max_age: 3h")
-    assert set(limits(watch(settings_of(server, tmp_path, rules))).values()) == {None}
-
-
-def test_a_flag_that_is_null_may_be_either(server: SimulatorServer, watch: Watch, tmp_path: Path) -> None:
-    """What is not known keeps the strictest of the limits that it could have, and is said to decide."""
-    server.faults.add("nulls", "list_disks", field="autobackup")
-    rules = policy("match: {autobackup: true}, max_age: 2h", "match: {autobackup: false}, max_age: 1h")
-    watching = watch(settings_of(server, tmp_path, rules))
-    assert set(limits(watching).values()) == {1.0}
-    assert {asked.undecided for asked in watching.inventory().requirements.values()} == {("autobackup",)}
 
 
 def test_labels_that_are_refused_are_not_known(server: SimulatorServer, watch: Watch, tmp_path: Path) -> None:
@@ -160,42 +86,15 @@ def test_without_a_policy_autobackup_decides(server: SimulatorServer, watch: Wat
     assert exempt == {disk.id for disk in server.world.disks(ACCOUNT) if disk.is_swap}
 
 
-WORDS = BackupStatuses()
-
-
-@pytest.mark.parametrize(
-    ("status", "usable", "failed"),
-    [
-        *((word, 0, 1) for word in sorted(WORDS.failed)),
-        *((word, 0, 0) for word in sorted(WORDS.unfinished)),
-        ("FAILED", 0, 1),
-        (" Failed ", 0, 1),
-        ("In Progress", 0, 0),
-        ("completed", 1, 0),
-        ("failed over", 0, 1),
-        ("backup_failed", 0, 1),
-        ("in-progress", 0, 0),
-        ("failedover", 1, 0),
-        ("something new", 1, 0),
-        ("", 0, 0),
-    ],
-)
-def test_a_status_says_whether_a_backup_counts(
-    server: SimulatorServer, watch: Watch, status: str, usable: int, failed: int
-) -> None:
-    """Known words make it failed or unfinished, however they are written; any other is usable."""
-    server.world.remove_backups("10001")
-    made = server.world.make_backup("10001", status=status)
-    found = summary(server, watch, settings_for(server, interval=60.0, backups_interval=60.0), "10001")
-    assert (found.usable, found.failed) == (usable, failed)
-    assert found.newest_at == (made.date_created if usable else None)
-
-
 def test_the_words_are_the_operators(server: SimulatorServer, watch: Watch, tmp_path: Path) -> None:
     """A list that is given stands in place of the usual one; the other stays."""
     server.world.remove_backups("10001")
     for status in ("Lost", "failed", "pending"):
         server.world.make_backup("10001", status=status)
     settings = settings_of(server, tmp_path, "backup_status: {failed: [' LOST ']}")
-    found = summary(server, watch, settings, "10001")
+    watching = watch(settings)
+    await_true(lambda: watching.inventory().backups and watching.inventory().disks)
+    watching.service.stop()
+    found = watching.inventory().backup_summary("10001", time.monotonic())
+    assert found is not None
     assert (found.usable, found.failed) == (1, 1)

@@ -50,6 +50,8 @@ BY_MACHINE = policy((Match(virtual_machine_id="501"), limit(6)), (Match(), limit
     ("rules", "disk", "expected"),
     [
         (DEFAULT_POLICY, DISK, (26, ())),
+        (DEFAULT_POLICY, replace(DISK, is_swap=True), (None, ())),
+        (DEFAULT_POLICY, replace(DISK, autobackup=False), (None, ())),
         (DEFAULT_POLICY, without("autobackup"), (26, ("autobackup",))),
         (DEFAULT_POLICY, without("is_swap"), (26, ("is_swap",))),
         (DEFAULT_POLICY, without("is_swap", "autobackup"), (26, ("autobackup", "is_swap"))),
@@ -69,6 +71,42 @@ def test_a_field_decides_where_its_values_ask_different_things(
 ) -> None:
     """Each value that an unknown field could have is tried; the strictest requirement stays."""
     assert asked(rules, disk) == expected
+
+
+@pytest.mark.parametrize(
+    ("match", "fits"),
+    [
+        ({"account_id": "4242"}, True),
+        ({"account_id": "04242"}, False),
+        ({"disk_id": "17"}, True),
+        ({"disk_id": "18"}, False),
+        ({"virtual_machine_id": "501"}, True),
+        ({"virtual_machine_id": "50"}, False),
+        ({"mount_point": "/s*"}, True),
+        ({"mount_point": "?sr[a-v]"}, True),
+        ({"mount_point": "?sr[!a-v]"}, False),
+        ({"mount_point": "/SRV"}, False),
+        ({"mount_point": "*"}, True),
+        ({"is_swap": True}, False),
+        ({"is_swap": False}, True),
+        ({"autobackup": True}, True),
+        ({"autobackup": False}, False),
+        ({"autobackup": True, "disk_id": "17"}, True),
+        ({"autobackup": True, "disk_id": "18"}, False),
+    ],
+)
+def test_a_rule_applies_to_the_disks_that_it_describes(match: dict[str, Any], fits: bool) -> None:
+    """Each key of a match, ids as text, globs with case; what does not fit falls to the next rule."""
+    assert asked(policy((Match(**match), limit(5)), (Match(), limit(7))), DISK) == (5 if fits else 7, ())
+
+
+def test_the_first_rule_that_fits_decides() -> None:
+    """A later rule that fits as well, or better, changes nothing; what no rule fits needs no backup."""
+    rules = policy(
+        (Match(virtual_machine_id="501"), FREE), (Match(disk_id="17"), limit(1)), (Match(disk_id="18"), FREE)
+    )
+    assert rules.requirement("4242", DISK, None) == FREE
+    assert asked(policy((Match(disk_id="18"), limit(1))), DISK) == (None, ())
 
 
 def test_an_exemption_is_weaker_than_none() -> None:
