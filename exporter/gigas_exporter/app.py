@@ -139,7 +139,7 @@ class ExporterApp:
         return await asyncio.wrap_future(request)
 
     def _next_signal(self) -> signal.Signals:
-        """Wait for a signal: shutdown goes before reload, and reloads keep a distance from each other.
+        """Wait for a signal; shutdown goes before reload.
 
         Raises:
             GigasError: The web server has died, and whoever restarts this process should.
@@ -173,7 +173,7 @@ class ExporterApp:
         return None
 
     def _reload(self) -> None:
-        """Read the settings again and use them; when they are bad, keep the previous ones."""
+        """Read the settings again; when they are bad, keep the previous ones."""
         self._next_reload_at = self._clock.monotonic() + _RELOAD_INTERVAL_SECONDS
         error: str | None = "the reload failed"
         requests = self._take_reload_requests()
@@ -237,7 +237,7 @@ class ExporterApp:
 
 
 def _try(action: Callable[[], object]) -> None:
-    """Do what can be done again later: its errors, such as a lack of memory, must not end the exporter."""
+    """Do what can be done again later, whatever its errors."""
     try:
         action()
     except Exception as error:  # noqa: BLE001
@@ -255,7 +255,7 @@ def block_signals() -> None:
 
 
 def _log_thread_exception(died: threading.ExceptHookArgs) -> None:
-    """Log a defect that ended a thread, in one line and without its text, which could hold anything."""
+    """Log a defect that ended a thread, without its text."""
     if died.exc_value is not None:
         thread = died.thread.name if died.thread is not None else None
         error = type(died.exc_value).__name__

@@ -46,7 +46,7 @@ def may_be_secret(path: Path, directory: Path) -> bool:
 
 
 def without_value(message: str) -> str:
-    """Return a message such as ``'x' is not a number`` without the value at its beginning."""
+    """Return a message without the quoted value at its beginning."""
     return _QUOTED_VALUE.sub("", message, count=1)
 
 

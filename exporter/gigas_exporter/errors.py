@@ -72,7 +72,7 @@ class TransportError(GigasError):
 
 
 class AuthError(GigasError):
-    """The API does not accept the credential, also after it was renewed or read again."""
+    """The API does not accept the credential, even when renewed or read again."""
 
     reason: Reason = "auth"
 
@@ -142,13 +142,13 @@ class DecodeError(GigasError):
 
 
 class IncompleteError(GigasError):
-    """A list changed while it was read, or never ended, so that what was read may lack items."""
+    """A list changed while it was read, or never ended."""
 
     reason: Reason = "incomplete"
 
 
 def strip_traceback(error: GigasError) -> GigasError:
-    """Return the error without its traceback, whose frames would keep whole answers alive for as long as it is kept."""
+    """Return the error without its traceback, whose frames keep whole answers alive."""
     error.__context__ = None
     return error.with_traceback(None)
 

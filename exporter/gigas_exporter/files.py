@@ -23,7 +23,7 @@ _MAX_BYTES = 4 * 1024 * 1024
 
 
 def bundled_directory(kind: Literal["dashboards", "alerts"]) -> Path:
-    """Return where the shipped files of a kind lie: inside the wheel, or in the source tree of an editable install."""
+    """Return where the shipped files lie, in a wheel or a source tree."""
     inside = _PACKAGE / "bundled" / kind
     return inside if inside.is_dir() else _PACKAGE.parent.parent / kind
 
@@ -121,7 +121,7 @@ def write_atomic(path: Path, content: bytes, mode: int = 0o644) -> None:
 
 
 def _remove_leftovers(directory: Path, prefix: str, suffix: str) -> None:
-    """Remove the temporary files of writers that were killed: those that nobody has written to for a while."""
+    """Remove the temporary files of writers that were killed a while ago."""
     oldest = time.time() - _LEFTOVER_SECONDS
     with suppress(OSError):
         for path in list(directory.iterdir()):
@@ -133,7 +133,7 @@ def _remove_leftovers(directory: Path, prefix: str, suffix: str) -> None:
 
 
 def _is_own_output(path: Path) -> bool:
-    """Return whether this process writes to a file anyway, which may hold what others wrote: ``/dev/stdout >> log``."""
+    """Return whether this process writes to a file anyway, as ``/dev/stdout >> log``."""
     for stream in (1, 2):
         with suppress(OSError):
             if os.path.samestat(os.fstat(stream), path.stat()):

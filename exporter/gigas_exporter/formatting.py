@@ -42,7 +42,7 @@ def format_count(count: int, noun: str) -> str:
 
 
 def format_size(size_bytes: float | None) -> str:
-    """Return bytes in the largest unit that keeps the number at 1 or more, such as ``20 GiB``; empty when unknown."""
+    """Return bytes in a binary unit, such as ``20 GiB``; empty when unknown."""
     if size_bytes is None:
         return ""
     value = float(size_bytes)
@@ -54,7 +54,7 @@ def format_size(size_bytes: float | None) -> str:
 
 
 def format_age(seconds: float | None) -> str:
-    """Return a span of time in its two largest units, such as ``1d 6h``; empty when unknown."""
+    """Return a span of time, such as ``1d 6h``; empty when unknown."""
     if seconds is None:
         return ""
     left = int(seconds)
@@ -72,7 +72,7 @@ def format_age(seconds: float | None) -> str:
 
 
 def format_ago(seconds: float) -> str:
-    """Return how long ago something was, in words, such as ``3 minutes ago``; what lies ahead is ``just now``."""
+    """Return how long ago something was, such as ``3 minutes ago``."""
     for unit, length in _UNIT_SECONDS:
         if (count := int(seconds // length)) > 0:
             return f"{format_count(count, _UNIT_WORDS[unit])} ago"
@@ -98,7 +98,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_limit(seconds: float | None) -> str:
-    """Return a limit as the configuration has it, such as ``26h``; empty where there is none."""
+    """Return a limit as in the configuration; empty where there is none."""
     return "" if seconds is None else format_duration(seconds)
 
 
@@ -113,14 +113,14 @@ def format_timestamp(timestamp: float | None) -> str:
 
 
 def escape_control_chars(text: str | None) -> str:
-    r"""Return text with everything that a terminal could obey or that would break a line written as ``\x1b``."""
+    """Return text in one line, without what a terminal could obey."""
     if text is None:
         return ""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 def error_location(error: BaseException) -> str:
-    """Return where an error comes from, such as ``loop.py:80``; one without frames comes from an unknown place."""
+    """Return where an error comes from, such as ``loop.py:80``."""
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
         return "an unknown place"
@@ -128,7 +128,7 @@ def error_location(error: BaseException) -> str:
 
 
 def nearest(given: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """Return the most similar of some known words, the first of those; none where none is similar enough."""
+    """Return the most similar known word, if one is similar enough."""
     by_lower = {word.lower(): word for word in known}
     given = given[:_LONGEST_GUESS].lower()
     near = set(difflib.get_close_matches(given, by_lower, n=max(1, len(by_lower)), cutoff=cutoff))
@@ -137,7 +137,7 @@ def nearest(given: str, known: Iterable[str], cutoff: float = 0.6) -> str | None
 
 
 def did_you_mean(given: str, known: Collection[str], cutoff: float = 0.6) -> str:
-    """Return ``; did you mean X?`` for the most similar of some known words or one that holds it, else nothing."""
+    """Return ``; did you mean X?`` for a similar known word, else nothing."""
     near = nearest(given, known, cutoff)
     if near is None and len(given) >= _SHORTEST_PART:
         near = next((word for word in known if given.lower() in word.lower()), None)

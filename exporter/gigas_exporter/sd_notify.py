@@ -53,7 +53,7 @@ class Notifier:
 
 
 class Watchdog:
-    """Reports again and again that the service works, if systemd has a watchdog for it.
+    """Reports again and again to systemd that the service works.
 
     When ``healthy`` says no, or raises, nothing is reported and systemd restarts the service.
     """
@@ -93,7 +93,7 @@ class Watchdog:
 
 
 def _address(name: str) -> str | bytes | None:
-    """Return a socket's address: a path, or after an ``@`` a name in the abstract space."""
+    """Return a socket's address, which may be abstract (``@name``)."""
     if name.startswith("@"):
         return b"\0" + os.fsencode(name[1:])
     return name if name.startswith("/") else None

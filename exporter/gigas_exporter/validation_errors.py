@@ -34,7 +34,7 @@ _FLAGS_ONLY: Final = ("shard",)
 
 
 class Section(BaseModel):
-    """A mapping of a file: nothing is converted in silence, and an unknown key is an error."""
+    """A mapping of a file: nothing is converted, and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
@@ -81,7 +81,7 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> list[ConfigPr
 
 
 def _resembles(location: Sequence[int | str], model: type[BaseModel]) -> bool:
-    """Return whether an unknown key is so like a known one that it is a slip, and no secret in the wrong place."""
+    """Return whether an unknown key may be shown: it resembles a known one."""
     *parents, key = location
     text = str(key)
     if text in {*_all_keys(model), *_FLAGS_ONLY}:
@@ -125,7 +125,7 @@ def describe_problem(finding: Any, model: type[BaseModel]) -> str:
 
 
 def _misplaced_key(key: str, model: type[BaseModel], parents: Sequence[int | str]) -> str | None:
-    """Return where a key belongs that is one of a mapping in this one, or is written as a flag."""
+    """Return where a key belongs that is elsewhere, or written as a flag."""
     fields = _keys(model, parents)
     if "match" in fields and key in _keys(model, (*parents, "match")):
         return "belongs below match"
@@ -160,7 +160,7 @@ def _all_keys(model: type[BaseModel]) -> Iterator[str]:
 
 
 def _model_in(annotation: Any) -> type[BaseModel]:
-    """Return the model of a mapping, of a list of them, or of either beside ``None``."""
+    """Return the model in an annotation."""
     while arguments := get_args(annotation):
         annotation = arguments[0]
     model: type[BaseModel] = annotation

@@ -171,7 +171,7 @@ _HINTS: Final = {
 
 
 def _without_values(error: yaml.MarkedYAMLError) -> str:
-    """Return what PyYAML found wrong, without the texts that it quotes: they may be a part of a secret."""
+    """Return what PyYAML found wrong, without the texts that it quotes."""
     if isinstance(error, yaml.composer.ComposerError) and "alias" in str(error.problem):
         return "an alias ('*') that names no anchor; quote a text that begins with '*'"
     if "scanning an alias" in str(error.context):

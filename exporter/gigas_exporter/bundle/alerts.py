@@ -147,7 +147,7 @@ def write_alerts(
 
 
 def remembered(directory: Path, format: Format) -> Mapping[str, list[str]]:  # noqa: A002 - as above
-    """Return the links, labels and selector that the rules in a directory were written with, by option."""
+    """Return what the rules in a directory were written with, by option."""
     try:
         text = _target(directory, RULE_FILES[0], format).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):

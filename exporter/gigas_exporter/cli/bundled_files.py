@@ -19,7 +19,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def _shared_options(form: str, *, form_help: str, label_help: str) -> Callable[[_F], _F]:
-    """Return a decorator that adds what both commands take; ``form`` is the one that is not for Kubernetes."""
+    """Return a decorator that adds what both commands take."""
 
     def decorate(function: _F) -> _F:
         function = click.option("--label", multiple=True, metavar="K=V", help=f"{label_help}; repeatable.")(function)
@@ -119,14 +119,14 @@ def _is_interactive() -> bool:
 
 
 def _say_variables() -> None:
-    """Say which options come from the environment: they change the files, and may not have been meant here."""
+    """Say which options come from the environment, and may not have been meant here."""
     for option in click.get_current_context().command.params:
         if variable := env_var_used_for(str(option.name)):
             click.echo(f"gigas-exporter: {max(option.opts, key=len)} is taken from {variable}", err=True)
 
 
 def _say_kubectl(paths: Iterable[Path]) -> None:
-    """Say how to apply the objects that were written, and nothing else that lies beside them."""
+    """Say how to apply the objects that were written."""
     files = " ".join(f"-f {shlex.quote(str(path))}" for path in paths if path.suffix == ".yaml")
     click.echo(f"next: kubectl apply {files}", err=True)
 

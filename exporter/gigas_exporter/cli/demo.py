@@ -165,7 +165,7 @@ def simulate(listen: str, **fleet: Any) -> None:
 
 
 def _demo_settings(world: SimulatedCloud, url: str, flags: dict[str, Any]) -> Settings:
-    """Return the settings of flags and environment, with the simulated accounts in place of real ones."""
+    """Return the settings, with the simulated accounts in place of real ones."""
     mine = {"GIGAS_API_URL", "GIGAS_CONFIG_FILE", "GIGAS_WEB_CONFIG_FILE", "GIGAS_SHARD", *ACCOUNT_VARIABLES}
     environ = {name: value for name, value in os.environ.items() if name not in mine}
     credentials = world.access.by_account
@@ -239,7 +239,7 @@ Within another minute the alert ends.
 
 
 def _command() -> tuple[str, str]:
-    """Return how this program is called from another terminal, and the line that must be run there before, if any."""
+    """Return how to call this program elsewhere, and the line to run before."""
     if shutil.which("gigas-exporter"):
         return "gigas-exporter", ""
     program = Path(sys.argv[0])

@@ -120,7 +120,7 @@ def _write_files(directory: Path, metrics_url: str, alertmanager: str | None) ->
 
 
 def _start(command: Sequence[str], directory: Path) -> subprocess.Popen[bytes]:
-    """Start a program that gets signals, which the demo blocks, but no Ctrl-C: the demo ends it."""
+    """Start a program that gets signals, but no Ctrl-C: the demo ends it."""
     log = directory / f"{Path(command[0]).name}.log"
     blocked = signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:

@@ -45,7 +45,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def _imported(name: str) -> ModuleType:
-    """Import a module without garbage collection: what modules make stays, and a start takes a quarter less."""
+    """Import a module without garbage collection, which saves a quarter of a start."""
     if name in sys.modules:
         return sys.modules[name]
     gc.disable()
@@ -58,7 +58,7 @@ def _imported(name: str) -> ModuleType:
 
 
 class _LazyGroup(CommandGroup):
-    """A group that knows its commands' names and words, and imports a command when it is to run."""
+    """A group that imports a command when it is to run."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
         """Return the names in the order of a user's way: watch, look, act, ship."""
@@ -111,7 +111,7 @@ def cli(ctx: click.Context) -> None:
 
 
 def main() -> int:
-    """Run the command line and return its exit status: 0 well, 1 findings or failure, 2 wrong usage or config."""
+    """Run the command line and return its exit status."""
     try:
         with standard_output():
             return _run()

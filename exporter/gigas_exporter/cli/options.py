@@ -57,7 +57,7 @@ def _joined(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> s
 
 
 class SettingsOption(click.Option):
-    """An option out of the table of flags; its environment variable is read with the rest of the configuration."""
+    """An option out of the table of flags."""
 
     def __init__(self, flag: Flag) -> None:
         declaration = f"--{flag.name}/--no-{flag.name}" if flag.kind == "boolean" else f"--{flag.name}"
@@ -127,7 +127,7 @@ class FindingName(click.ParamType):  # type: ignore[type-arg]  # takes an argume
 
 
 class GroupedCommand(click.Command):
-    """A command whose help lists its options under headings, and that takes each option once.
+    """A command with its options under headings, each of which is given once.
 
     Each option of its own has the variable of its name: ``GIGAS_DISKS_LIST_MOUNT_POINT`` is ``disks list
     --mount-point``, so that a variable that is set for one command means nothing to another.
@@ -214,7 +214,7 @@ def _reject_empty(ctx: click.Context, values: Mapping[str, Any], parameters: Ite
 
 
 def _one_style(text: str) -> str:
-    """Return an option's help with click's default and variable written as the settings' options write theirs."""
+    """Return an option's help in the style of the settings' options."""
     match = _CLICK_EXTRA.search(text)
     if match is None or "env: " in match[1]:
         return text
@@ -275,7 +275,7 @@ def read_settings(
 
 
 def env_var_used_for(name: str) -> str | None:
-    """Return the environment variable that gave a parameter of the running command, ``None`` if none did."""
+    """Return the environment variable that gave a parameter, if one did."""
     context = click.get_current_context()
     if context.get_parameter_source(name) is not ParameterSource.ENVIRONMENT:
         return None

@@ -62,13 +62,13 @@ def render(records: Sequence[Record], table: Table, form: Format) -> str:
 
 
 def render_json(value: object) -> str:
-    """Return a value as JSON; what cannot be printed is escaped, also where JSON would allow it."""
+    """Return a value as JSON, with what cannot be printed escaped."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text) + "\n"
 
 
 def render_yaml(value: object) -> str:
-    """Return a value as YAML; everything beyond ASCII is escaped as soon as one character cannot be printed."""
+    """Return a value as YAML, in ASCII as soon as one character cannot be printed."""
     text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
     if can_write(text) and all(char.isprintable() or char == "\n" for char in text):
         return text
@@ -99,7 +99,7 @@ def _csv(records: Sequence[Record], fields: Sequence[str]) -> str:
 
 
 def _csv_cell(value: Any) -> str:
-    """Return the text of a cell; what a spreadsheet would run as a formula gets a quote before it."""
+    """Return a cell; what a spreadsheet would run gets a quote before it."""
     if value is None:
         return ""
     if isinstance(value, bool):

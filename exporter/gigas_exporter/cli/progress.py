@@ -11,7 +11,7 @@ from gigas_exporter import formatting
 
 @contextmanager
 def progress(words: str) -> Iterator[Callable[[str], None]]:
-    """Show words until the block ends, and yield what replaces them; without a terminal nothing is shown."""
+    """Show words on a terminal until the block ends; yield what replaces them."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return

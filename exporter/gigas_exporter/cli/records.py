@@ -31,7 +31,7 @@ def _style(record: Record) -> str:
 
 
 def _age_style(record: Record) -> str:
-    """Return the colour of what was found about the backups, not of what else was found about the disk."""
+    """Return the colour of what was found about the backups."""
     found = [finding.severity for each in record["findings"] if (finding := Finding(each)) in _ABOUT_AGE]
     return _STYLES[max(found, default=Severity.OK)]
 

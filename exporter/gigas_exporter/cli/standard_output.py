@@ -137,7 +137,7 @@ codecs.register_error(_ESCAPE, _escape)
 
 
 def _discard(descriptor: int) -> None:
-    """Redirect a descriptor to /dev/null, so that the interpreter's own flush at exit cannot fail."""
+    """Redirect a descriptor to /dev/null, so that no later flush can fail."""
     null = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(null, descriptor)

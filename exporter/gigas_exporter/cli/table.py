@@ -27,7 +27,7 @@ def cut_end(text: str, width: int) -> str:
 
 
 def cut_start(text: str, width: int) -> str:
-    """Return the end of a text in so many cells: of a path, that is what tells it from others."""
+    """Return the end of a text in so many cells, as for a path."""
     if cell_len(text) <= width:
         return text
     end = text
@@ -37,7 +37,7 @@ def cut_start(text: str, width: int) -> str:
 
 
 def cut_list(text: str, width: int) -> str:
-    """Return the first items of a list with commas, and how many more there are."""
+    """Return the first items of a list, and how many more there are."""
     items = text.split(", ")
     for shown in range(len(items), 0, -1):
         rest = f" +{len(items) - shown}" if shown < len(items) else ""
@@ -77,7 +77,7 @@ class Column:
     drop_if_same: bool = False
 
     def of(self, record: Record) -> str:
-        """Return the text for a record, with nothing in it that a terminal could obey."""
+        """Return the text for a record, without what a terminal could obey."""
         return formatting.escape_control_chars(
             self.text(record) if self.text is not None else self.show(record.get(self.name))
         )
@@ -113,7 +113,7 @@ def render_table(records: Sequence[Record], columns: Sequence[Column], *, width:
 def _fit_widths(
     columns: Sequence[Column], whole: Mapping[str, int], width: int, same: Collection[str]
 ) -> dict[str, int]:
-    """Return the width of each column that has room: cut as far as they may be, then given what is left."""
+    """Return the widths of the columns that have room."""
     widths = {
         column.name: whole[column.name]
         if column.min_width is None

@@ -44,7 +44,7 @@ class CommandGroup(click.Group):
 
 
 def usage_message(error: click.UsageError) -> str:
-    """Return what is wrong: of a value, after the option or the variable that it came from."""
+    """Return what is wrong, after the option or variable that it is about."""
     if isinstance(error, click.NoSuchOption):
         known = tuple(_names(error.ctx))
         hint = formatting.did_you_mean(error.option_name, known, cutoff=0.7)
@@ -86,7 +86,7 @@ def _requirement(kind: click.ParamType, message: str) -> str | None:  # type: ig
 
 
 def _parameter(error: click.UsageError) -> click.Parameter | None:
-    """Return the parameter that an error is about; a command names its own as ``param_hint``."""
+    """Return the parameter that an error is about."""
     if not isinstance(error, click.BadParameter) or error.param is not None or error.ctx is None:
         return getattr(error, "param", None)
     return next((param for param in error.ctx.command.params if error.param_hint in param.opts), None)

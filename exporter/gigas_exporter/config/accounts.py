@@ -52,7 +52,7 @@ class CredentialSection(FilledSection):
         return self
 
     def to_credential(self, path: str = "", source: Source = _WORKING_DIRECTORY) -> Credential:
-        """Return what the client takes; ``path`` is where in the file it is, empty for the environment."""
+        """Return what the client takes; ``path`` is its place in the file."""
         given = self._given_keys()
         (name,) = _secrets_in(given)
         origin = f"{path}.{name}" if path else source.name(name)

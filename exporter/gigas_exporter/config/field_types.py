@@ -183,7 +183,7 @@ def kind_of(field: FieldInfo) -> str:
 
 
 class FilledSection(Section):
-    """A mapping whose keys must have values: an empty match would widen a rule to every disk."""
+    """A mapping whose keys must have values: an empty match would match all."""
 
     @field_validator("*", mode="before")
     @classmethod

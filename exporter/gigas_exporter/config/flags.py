@@ -59,7 +59,7 @@ class Flag:
         return f"GIGAS_{self.parameter.upper()}"
 
     def value(self, given: object) -> Any:
-        """Return the checked value of what was given on the command line or in the environment.
+        """Return the checked value of what was given.
 
         Raises:
             ValueError: It is not valid; the words end a sentence that begins with the flag's name.

@@ -114,7 +114,7 @@ class _Problems:
         return self.lines.get(location)
 
     def located(self, problem: ConfigProblem) -> str:
-        """Return a problem or warning after the file and its line, where it has one."""
+        """Return a problem after its file and line."""
         line = self.line_of(problem.location)
         return str(problem) if self.path is None or line is None else f"{self.path}:{line}: {problem}"
 

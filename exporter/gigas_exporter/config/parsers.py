@@ -53,7 +53,7 @@ def parse_duration(text: str) -> float:
 
 
 def _suggested_duration(text: str) -> str:
-    """Return which duration was meant by one that is written out, such as ``6 hours``."""
+    """Return what was meant by a duration such as ``6 hours``."""
     match = _WRITTEN_OUT.fullmatch(text.strip().lower())
     if match is None:
         return ""
@@ -89,7 +89,7 @@ def is_loopback(url: str) -> bool:
 
 
 def parse_id(text: str) -> str:
-    """Return an id of the API. Ids become parts of URLs, so that only characters are accepted that need no escaping."""
+    """Return an id of the API that needs no escaping in a URL."""
     if not text:
         raise ValueError("is empty")
     if not _ID.fullmatch(text) or set(text) == {"."}:
@@ -139,7 +139,7 @@ def parse_time_zone(text: str) -> tzinfo:
 
 
 def parse_field_names(value: object) -> dict[str, str | None]:
-    """Return the API's names of our fields; ``None`` is a field that it does not have."""
+    """Return the API's names of our fields, ``None`` for one that it lacks."""
     if not isinstance(value, dict):
         raise ValueError("must be a mapping of our fields to the API's names, such as autobackup: has_autobackups")  # noqa: TRY004  # a wrong value of a file
     for ours, theirs in value.items():

@@ -51,7 +51,7 @@ _T = TypeVar("_T")
 
 
 def _from_section(dataclass: type[_T], section: Section, **others: Any) -> _T:
-    """Return a dataclass with the values of the section's keys that its fields are named after."""
+    """Return a dataclass with the section's values of the same names."""
     values: dict[str, Any] = dict(section)
     names = {each.name for each in fields(dataclass)}  # type: ignore[arg-type]  # a type of a dataclass has no name
     return dataclass(**{name: value for name, value in values.items() if name in names}, **others)
@@ -145,7 +145,7 @@ class StatusSection(Section):
         return self
 
     def to_statuses(self) -> BackupStatuses:
-        """Return the words; one that is given leaves the default lists of the other keys."""
+        """Return the words; those given leave the other keys' default lists."""
         given = {name: frozenset(getattr(self, name)) for name in self.model_fields_set}
         words: frozenset[str] = frozenset().union(*given.values())
         return BackupStatuses(

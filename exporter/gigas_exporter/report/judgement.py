@@ -178,7 +178,7 @@ class _Judge:
         return Finding.BACKUP_MISSED if is_missed else Finding.BACKUP_STALE
 
     def _is_past(self, moment: float, *, at: bool = True) -> bool:
-        """Return whether a moment has come; ``at`` tells whether it has at that very moment."""
+        """Return whether a moment has come; ``at`` says what of that very moment."""
         wall = self._wall
         if moment < wall or (at and moment == wall):
             return True

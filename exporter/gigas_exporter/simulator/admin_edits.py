@@ -57,7 +57,7 @@ def check_disk(account: AccountRecord, fields: Mapping[str, Any]) -> dict[str, A
 
 
 def change_disk(state: CloudState, disk: DiskRecord, fields: Mapping[str, Any]) -> None:
-    """Set fields of a disk; either all are set, or none is and an error says why."""
+    """Set all these fields of a disk, or none."""
     changed = check_disk(disk.account, fields)
     state.switch_autobackup(disk, on=changed.pop("autobackup", disk.autobackup))
     disk.touch(state.now)

@@ -120,7 +120,7 @@ class SimulatedCloud:
         return (CANARY, *(user.api_key for user in users), *(user.password for user in users))
 
     def issue_token(self, life_seconds: float = 1800) -> str:
-        """Return a session token for every account, as if the main user had logged in."""
+        """Return a session token of the main user."""
         with self._lock:
             return self.access.issue(self.access.main, self._clock() + life_seconds, readonly=False)
 
@@ -142,7 +142,7 @@ class SimulatedCloud:
             return _disk(state, disk_id).model
 
     def backups(self, account_id: str, disk_id: str | None = None) -> tuple[Backup, ...]:
-        """Return the backups of an account, or of one disk of it, in the order of listing."""
+        """Return the backups of an account or disk in the order of listing."""
         with self.state() as state:
             account = _account(state, account_id)
             disks = state.ordered(account) if disk_id is None else [account.disks[number_of(disk_id)]]

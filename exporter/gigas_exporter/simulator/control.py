@@ -40,7 +40,7 @@ Fields = dict[str, Any]
 
 
 def _fields(item: Disk | Backup | VirtualMachine) -> Fields:
-    """Return what is true of it, without the model's fields that say how it was decoded."""
+    """Return what is true of it, without how it was decoded."""
     decoded = {"missing", "status_is_error", "status_type", "unknown"}
     return {name: value for name, value in asdict(item).items() if name not in decoded}
 
@@ -69,7 +69,7 @@ class Control:
         self._routes = tuple((method, re.compile(pattern), handler) for method, pattern, handler in routes)
 
     def answer(self, request: SimRequest) -> SimResponse:
-        """Answer a request; an unknown id or path is a 404, a field or value that does not fit a 422."""
+        """Answer a request: 404 for what is not there, 422 for what does not fit."""
         path = request.path.removeprefix(CONTROL_PATH)
         found = (
             (handler, pattern.fullmatch(path)) for method, pattern, handler in self._routes if method == request.method
@@ -121,7 +121,7 @@ def _created(value: Fields) -> SimResponse:
 
 
 def _response(value: object) -> SimResponse:
-    """Return a value as JSON, nothing as a 204, and a response as it is."""
+    """Return a value as JSON, and nothing as a 204."""
     if value is None:
         return SimResponse(HTTPStatus.NO_CONTENT)
     return value if isinstance(value, SimResponse) else json_response(value)

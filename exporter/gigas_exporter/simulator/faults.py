@@ -127,7 +127,7 @@ class Faults:
             ]
 
     def is_active(self, number: int) -> bool:
-        """Return whether a fault was neither removed nor cleared; one whose count is used up still is."""
+        """Return whether a fault was not removed; a used-up one still is active."""
         return number in self._faults
 
     def take(self, operation: str, account: str | None) -> dict[int, Fault]:

@@ -64,7 +64,7 @@ def _in_words(item: Json) -> Json:
 
 
 def _as_onapp(item: Json) -> Json:
-    """Encode a backup as OnApp does, whose field names the API has: no disk, and ``built`` instead of a status."""
+    """Encode a backup as OnApp does, with ``built`` instead of disk and status."""
     if "backup_size" not in item:
         return item
     done, failed = item["status"] == "completed", item["status"] == "failed"
@@ -109,7 +109,7 @@ def dump(value: object) -> bytes:
 
 
 def dump_items(items: Iterable[object]) -> bytes:
-    """Return the inside of a JSON array; several times as fast as one item at a time."""
+    """Return the inside of a JSON array, several times as fast as item by item."""
     return dump(list(items))[1:-1]
 
 

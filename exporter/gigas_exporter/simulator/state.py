@@ -108,7 +108,7 @@ class CloudState:
         self.later(_MAINTENANCE_EVERY, partial(self._run_maintenance, account, 1))
 
     def _run_maintenance(self, account: AccountRecord, turn: int) -> None:
-        """Lock one of the account's healthy disks for a while; after a long jump of time, many turns are left out."""
+        """Lock a healthy disk for a while; a long jump of time leaves turns out."""
         order = self.ordered(account)
         disk = order[draw(self.timeline.seed, account.number, turn) % len(order)] if order else None
         if disk is not None and not disk.locked and disk.number not in self.scenarios:
@@ -189,7 +189,7 @@ class CloudState:
     def slice_of(
         self, disks: Sequence[DiskRecord], ends: Sequence[int], begin: int, end: int
     ) -> list[tuple[DiskRecord, BackupRecord]]:
-        """Return a part of the list of these disks' backups; ``ends`` is where those of each disk end."""
+        """Return a part of the list of these disks' backups."""
         found: list[tuple[DiskRecord, BackupRecord]] = []
         place = bisect.bisect_right(ends, begin)
         while place < len(disks) and begin < end:

@@ -61,7 +61,7 @@ class _Edit(BaseModel):
 
 
 def _edit(world: SimulatedCloud, state: CloudState, disk: DiskRecord, request: SimRequest) -> SimResponse:
-    """Edit a disk: 202 when it is resized, moved or rebooted, else 200; the documentation has both."""
+    """Edit a disk: 202 when it takes a while, else 200."""
     fields = request.fields()
     _require_unlocked(disk)
     try:
@@ -115,7 +115,7 @@ def _delete(world: SimulatedCloud, state: CloudState, disk: DiskRecord, _request
 
 
 def _create_backup(world: SimulatedCloud, state: CloudState, disk: DiskRecord, request: SimRequest) -> SimResponse:
-    """Make a backup by hand; it is pending at first, and the disk stays unlocked."""
+    """Make a backup by hand, which is pending at first."""
     request.fields()
     _require_unlocked(disk)
     backup = state.new_backup(disk, None, "pending", None)
@@ -132,7 +132,7 @@ def _create_backup(world: SimulatedCloud, state: CloudState, disk: DiskRecord, r
 
 
 def _create_template(world: SimulatedCloud, state: CloudState, disk: DiskRecord, request: SimRequest) -> SimResponse:
-    """Make a template of a disk; the response is like a backup's, but no list has it."""
+    """Make a template of a disk, which no list has."""
     fields = request.fields()
     _require_unlocked(disk)
     for name in ("label", "console_id"):

@@ -48,7 +48,7 @@ class Bar:
 
 
 def count_ages(reports: Iterable[DiskReport]) -> list[Bar]:
-    """Return the bars of the disks that must have a backup; none where there is no such disk."""
+    """Return the bars of the disks that must have a backup."""
     counts = Counter(_label(report) for report in reports if report.requirement.required)
     most = max(counts.values(), default=0)
     return [

@@ -71,7 +71,7 @@ def _usable(outcome: str, created_at: float, wall: float) -> str:
 
 
 def _least_count(report: DiskReport) -> int:
-    """Return how many backups there are at least: of the unfinished and unconfirmed, the newest alone are known."""
+    """Return how many backups there are at least."""
     summary = report.backups
     if summary is None:
         return 0
@@ -80,7 +80,7 @@ def _least_count(report: DiskReport) -> int:
 
 
 def _bar(report: DiskReport, wall: float) -> Mapping[str, Any] | None:
-    """Return how far a bar of the newest backup's age reaches, with the limit in the middle."""
+    """Return how far a bar of the age reaches, with the limit in its middle."""
     newest_at = report.backups.newest_at if report.backups is not None else None
     if report.age_seconds is None or not report.requirement.required or _is_ahead(newest_at or 0.0, wall):
         return None

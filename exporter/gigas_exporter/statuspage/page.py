@@ -110,7 +110,7 @@ class StatusPage:
         }
 
     def state(self) -> State:
-        """Return what every page of the same query is the same for; it may be asked for from any thread."""
+        """Return what pages of one query are the same for; from any thread."""
         return self._source.version, int(self._clock.wall() // _SHARED_SECONDS)
 
     def render(self, query: Query) -> tuple[HTTPStatus, bytes]:
@@ -261,7 +261,7 @@ def _age(inventory: AccountInventory, resource: Resource, wall: float) -> str:
 
 
 def _read_ago(inventories: Sequence[AccountInventory], resource: Resource, wall: float) -> str:
-    """Return how long ago a resource was read of the account that was read longest ago; empty before all were."""
+    """Return how long ago the account read longest ago was read."""
     read = [each.outcomes[resource].last_success_at for each in inventories if resource in each.outcomes]
     if len(read) < len(inventories) or None in read:
         return ""
@@ -269,7 +269,7 @@ def _read_ago(inventories: Sequence[AccountInventory], resource: Resource, wall:
 
 
 def _with_line_breaks(path: str | None) -> Markup:
-    """Return a path as HTML that may go on in the next line after each of its slashes."""
+    """Return a path as HTML that may break after each slash."""
     from markupsafe import Markup, escape  # noqa: PLC0415  # comes with Jinja
 
     return Markup("/<wbr>").join(escape(part) for part in formatting.escape_control_chars(path).split("/"))

@@ -93,7 +93,7 @@ class Query:
         return (SORTS[self.sort][1] if self.sort else True) != self.reverse
 
     def address(self, **changes: object) -> str:
-        """Return the address of the same choice but for some changes; another choice begins at its first page."""
+        """Return the address of the same choice but for some changes."""
         other = replace(self, **{"page": 1, **changes})  # type: ignore[arg-type]  # names of fields
         parameters = {
             "q": other.search,
@@ -118,7 +118,7 @@ class Query:
         return Query(refresh=self.refresh).address()
 
     def apply(self, reports: Iterable[DiskReport]) -> list[DiskReport]:
-        """Return the reports that are asked for, in the order asked for; ``reports`` come worst first."""
+        """Return the reports that are asked for, in the order asked for."""
         words = self.search.casefold().split()
         chosen = [report for report in reports if self._fits(report, words)]
         if self.sort:

@@ -79,7 +79,7 @@ class AccessControl:
         return await self._reject(request) or await handler(request)
 
     def add_headers(self, response: Response) -> Response:
-        """Add the headers of every response; configured ones win over the response's own, these over the usual ones."""
+        """Add the headers of every response; configured ones win."""
         configured = self._config.headers if self._config is not None else {}
         return Response(response.status, {**_HEADERS, **response.headers, **configured}, response.chunks)
 

@@ -110,7 +110,7 @@ class AuthCache:
             keys.popitem(last=False)
 
     def key(self, user: bytes, stored: bytes, password: bytes) -> bytes:
-        """Return the cache key: an HMAC over user, hash and password, each with its length."""
+        """Return an HMAC over user, hash and password."""
         digest = hmac.new(self._secret, digestmod=hashlib.sha256)
         for part in (user, stored, password):
             digest.update(len(part).to_bytes(8, "big") + part)

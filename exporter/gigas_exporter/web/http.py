@@ -47,7 +47,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class HTTPError(Exception):
-    """A request that is rejected before a handler sees it; the connection is closed afterwards."""
+    """A request that is rejected before a handler sees it."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)

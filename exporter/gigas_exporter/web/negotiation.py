@@ -41,7 +41,7 @@ def _elements(header: str) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _weight(parameters: dict[str, str]) -> float:
-    """Return the weight from 0 to 1; one that cannot be read allows a type without preferring it."""
+    """Return the weight; one that cannot be read allows without preferring."""
     try:
         weight = float(parameters.get("q", "1"))
     except ValueError:

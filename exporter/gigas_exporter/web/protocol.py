@@ -104,7 +104,7 @@ class Connection(H11Protocol):
             self.starting.cancel()
 
     def time_out(self) -> None:
-        """End a connection whose time is over; a client that has begun a request gets status 408."""
+        """End a connection whose time is over, after a request with status 408."""
         if self.state is State.READING and (self.conn.trailing_data[0] or self.conn.their_state is not h11.IDLE):
             self.reject(HTTPStatus.REQUEST_TIMEOUT)
         else:
@@ -115,7 +115,7 @@ class Connection(H11Protocol):
         self.state, self.since = state, self.loop.time()
 
     def reject(self, status: int) -> None:
-        """Answer a request that cannot be served, then close so that the client can read the response."""
+        """Answer a request that cannot be served, then close."""
         if self.transport.is_closing() or self.state is State.CLOSING:
             return
         response = self._server.access.add_headers(text_response(status))
@@ -179,7 +179,7 @@ class Connection(H11Protocol):
         super().handle_events()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Reject a request that ends early; answer a complete one, although its client sends no more."""
+        """Reject a request that ends early; answer a complete one."""
         if self.state is State.READING and self.conn.trailing_data[0]:
             self.reject(HTTPStatus.BAD_REQUEST)
         if self.state not in {State.HANDLING, State.WRITING}:

@@ -322,7 +322,7 @@ class Server:
 
 
 async def _repeat(step: Callable[[], Awaitable[None]]) -> None:
-    """Repeat a step for ever; a defect in it is logged, and ends neither accepting nor deadlines."""
+    """Repeat a step for ever; a defect in it is logged."""
     while True:
         try:
             await step()

@@ -193,7 +193,7 @@ def _comparable(kind: str, name: str) -> str:
 
 @contextmanager
 def _known(key: str, value: str) -> Iterator[None]:
-    """Reject a value that this machine's Python or OpenSSL does not know, whichever error that is."""
+    """Reject a value that this machine's OpenSSL does not know."""
     try:
         yield
     except (ValueError, OSError):  # also ssl.SSLError
@@ -237,7 +237,7 @@ def _load_client_ca(context: ssl.SSLContext, tls: TlsConfig, directory: Path) ->
 
 
 def _pem(tls: TlsConfig, key: str, directory: Path) -> tuple[str, str, str]:
-    """Return the setting that gives a PEM text, what messages call the text, and the text."""
+    """Return a PEM text's setting, its name for messages, and the text."""
     text, file, setting = getattr(tls, key), getattr(tls, f"{key}_file"), f"{key}_file"
     if text is not None:
         return key, "the text given", text.reveal()

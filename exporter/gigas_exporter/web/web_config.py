@@ -157,7 +157,7 @@ def load_web_config(path: Path) -> WebConfig:
 
 
 def _without_key(problem: ConfigProblem, document: Any) -> ConfigProblem:
-    """Return the problem with a user's index instead of the name, which may be a password in the wrong place."""
+    """Return the problem with an index instead of the user, which may be a password."""
     section, *rest = problem.location or ("",)
     if section != "basic_auth_users" or not rest:
         return problem

@@ -139,7 +139,7 @@ def _lines(file: Path) -> dict[Location, int]:
 
 
 def _readable_secrets(file: Path, settings: Settings) -> Iterator[str]:
-    """Yield a warning for each secret file that other users of this machine can read."""
+    """Yield a warning for each secret file that others can read."""
     lines = _lines(file)
     credentials: dict[Location, Credential] = {
         ("accounts", index): each.credential for index, each in enumerate(settings.accounts)

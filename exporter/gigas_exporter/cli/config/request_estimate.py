@@ -24,7 +24,7 @@ class RequestEstimate:
     backups_by_disk: float
 
     def total(self, source: BackupsSource) -> float:
-        """Return all requests an hour with backups read from ``source``; ``auto`` is taken at its worst."""
+        """Return all requests an hour; ``auto`` is taken at its worst."""
         either = (self.backups_by_account, self.backups_by_disk)
         backups = {"account": either[0], "disk": either[1], "auto": max(either)}[source]
         return self.disks + self.virtual_machines + self.accounts + backups

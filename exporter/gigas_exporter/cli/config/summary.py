@@ -33,7 +33,7 @@ _SOURCES: Final[Mapping[BackupsSource, str]] = {
 
 
 def describe(settings: Settings, disks: int | None = None) -> list[str]:
-    """Return the settings in words, one line each; with ``disks``, also the requests that so many disks take."""
+    """Return the settings in words, and the requests that so many disks take."""
     return [
         _api(settings.api),
         _reading(settings.api.decoding),
@@ -133,7 +133,7 @@ def _accounts(settings: Settings) -> list[str]:
 
 
 def describe_shards(settings: Settings, count: int) -> list[str]:
-    """Return one line for each of so many shards, with the accounts that it reads."""
+    """Return one line a shard, with the accounts that it reads."""
     if settings.discovery is not None:
         return [f"{count} shards: the accounts are discovered, so that what each reads is known only when it runs"]
     lines = []

@@ -88,7 +88,7 @@ class Change:
             return frozenset(each.id for each in client.list_disk_backups(self.account_id, self._disk_id).items)
 
     def wait(self, wait_for: Callable[[Client], str]) -> None:
-        """Wait for something, and tell how it ended; to programs, the answer that they were given was all."""
+        """Wait for something, and tell people how it ended."""
         with self._client() as client:
             click.echo(formatting.escape_control_chars(wait_for(client)), err=self._output != "table")
 
@@ -144,7 +144,7 @@ class Change:
 
 
 def _send(client: Client, request: ApiRequest[Any]) -> ChangeResult[Any]:
-    """Send a change once; a refusal is told in words, and that it changed nothing."""
+    """Send a change once; a refusal says that nothing was changed."""
     try:
         return client.send(request)
     except ApiError as error:

@@ -100,13 +100,13 @@ def _with_raw(record: Record, raw: RawItems | None, operation: str, item_id: str
 
 
 def _only_raw(raw: RawItems | None, operation: str, table: Table, **owner: str) -> list[Record]:
-    """Return the items of a list that is not accepted, with the API's own values and what the list is of."""
+    """Return the items of a list that is not accepted, as records."""
     items = [] if raw is None else raw.take_all(operation)
     return [{**dict.fromkeys(table.fields), **owner, "raw": item} for item in items]
 
 
 def _warn_env_filters(names: Iterable[str]) -> None:
-    """Say which filters come from the environment: a part of the disks must not pass for all of them."""
+    """Say which filters come from the environment: a part must not pass for all."""
     for name in names:
         variable = env_var_used_for(name)
         if variable is not None:

@@ -44,7 +44,7 @@ def _change_options(function: _F) -> _F:
 
 
 def _describe_value(name: str, value: object) -> str:
-    """Return a value in words, with the variable that it comes from: whoever agrees to it may not have typed it."""
+    """Return a value in words, with the variable that it comes from."""
     variable = env_var_used_for(name)
     words = _in_words(name, value)
     return words if variable is None else f"{words} (from {variable})"

@@ -68,7 +68,7 @@ def probe_account(
     *,
     login_states: LoginStates,
 ) -> AccountProbe:
-    """Read each list of an account once, and the own backups of one disk and of those that would have none."""
+    """Read each list of an account, and the own backups of some disks."""
     recorder, decode = Recorder(), decoders(settings.api, clock.wall())
     account_id = account.account.id
     with ReadClient(
@@ -188,7 +188,7 @@ class _OwnLists:
 
 
 def _without_backup(inventory: AccountInventory, wall: float) -> list[str]:
-    """Return the disks that must have a backup and have none that is usable, or in time, in the account's list."""
+    """Return the disks without a usable backup in time in the account's list."""
     if inventory.backups is None:
         return []
     known = inventory.backups.summaries
@@ -199,7 +199,7 @@ def _without_backup(inventory: AccountInventory, wall: float) -> list[str]:
 def _with_own_lists(
     inventory: AccountInventory, own: _OwnLists, unbacked: Collection[str], settings: Settings, now: float
 ) -> AccountInventory:
-    """Return what the exporter would know after it asked those disks for their own lists, too."""
+    """Return what the exporter would know with those disks' own lists."""
     reading = inventory.backups
     if reading is None:
         return inventory
@@ -223,7 +223,7 @@ def _is_better(own: BackupSummary, swept: BackupSummary) -> bool:
 
 
 def _disk_to_ask(inventory: AccountInventory, disks: ListReading, backups: ListReading) -> Disk | None:
-    """Return a required disk without backups in the account's list, else the first: its own list tells most."""
+    """Return a required disk without listed backups, else the first."""
     items = [item for item in disks.decoded_items if isinstance(item, Disk)]
     listed = {backup.disk_id for backup in backups.decoded_items}
     for disk in items:

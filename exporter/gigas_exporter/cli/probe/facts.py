@@ -42,7 +42,7 @@ _TAKEN_AS: Final = {
 
 
 def reason_of(error: GigasError) -> tuple[str, str]:
-    """Return why a list was rejected, and the setting to try; without addresses, ids and words of the API."""
+    """Return why a list was rejected, and the setting to try."""
     reason = f"{type(error).__name__} ({error.reason})", ""
     match error:
         case AuthError():
@@ -186,7 +186,7 @@ def _field_problems(
 
 
 def _setting_for(each: Field) -> str:
-    """Return the setting that helps with values that are not understood, or who does where none can."""
+    """Return the setting that helps, or what to do where none can."""
     if each.name in {"disk_size", "backup_size"}:
         return f"api.{each.name}_unit"
     if each.name == "status":
@@ -199,7 +199,7 @@ def _setting_for(each: Field) -> str:
 
 
 def _statuses(reading: ListReading, words: BackupStatuses) -> list[dict[str, Any]]:
-    """Return the statuses with their counts and how each is taken; those that may not be shown as their form."""
+    """Return the statuses with their counts and how each is taken."""
     taken: dict[str, Counter[str]] = {}
     for item in reading.decoded_items:
         if isinstance(item, Backup):
@@ -268,7 +268,7 @@ def _date_problems(
 
 
 def _date_notes(reading: ListReading, fields: Mapping[str, Field], wall: float) -> Iterable[str]:
-    """Return a note for each field of dates without a zone whose newest is hours old, as one read wrongly would be."""
+    """Note fields of dates without a zone whose newest is hours old."""
     for name, newest in _newest(reading).items():
         is_zoned = name not in fields or all(has_zone(form) for form in fields[name].forms if form != "null")
         if not is_zoned and _HOUR / 2 <= wall - newest <= _LONGEST_OFFSET_SECONDS:

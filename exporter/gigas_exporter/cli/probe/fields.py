@@ -84,7 +84,7 @@ _NAMES_SHOWN: Final = 40
 
 
 def decoders(settings: ApiSettings, wall: float) -> Mapping[str, Decode[Any]]:
-    """Return the decoders of each list's items; that a backup has expired depends on the time."""
+    """Return the decoders of each list's items, as of a time."""
     decoder = Decoder(settings.decoding)
 
     def backup(raw: object, invalid: Counter[str], latest: float = wall) -> Backup | None:
@@ -145,7 +145,7 @@ class Field:
 
 
 def survey_fields(list_name: str, items: Iterable[object], decode: Decode[Any]) -> tuple[dict[str, Field], int, int]:
-    """Return the fields of some items by name, how many names may not be shown, and how many items are no objects."""
+    """Return the fields by name, how many names are hidden, and how many items are no objects."""
     known = FIELDS[list_name]
     fields = {name: Field(name, kind, used=True) for name, kind in known.items()}
     hidden: set[str] = set()

@@ -96,7 +96,7 @@ def _length(text: str) -> str:
 
 
 def _date_form(text: str) -> str:
-    """Return a date with a 9 for each digit; one with a word that no date has shows as its length."""
+    """Return a date with a 9 for each digit, else its length."""
     if not _DATE.fullmatch(text) or any(word not in _DATE_WORDS for word in _LETTERS.findall(text)):
         return _length(text)
     if not any(char.isdigit() for char in text):
@@ -105,27 +105,27 @@ def _date_form(text: str) -> str:
 
 
 def has_zone(form: str) -> bool:
-    """Return whether a date of this form says its time zone, or is UNIX time, which needs none."""
+    """Return whether a date of this form needs no zone."""
     return form.startswith("number") or re.search(r"(?:[Zz]|UTC|GMT|[+-]99:?99)$|^9+(?:\.9+)?$", form) is not None
 
 
 def known_key(key: str) -> str:
-    """Return a key within an item where this project knows it, else its length: it may be somebody's name."""
+    """Return a key that this project knows, else its length: it may be a name."""
     return key if key in _KNOWN_KEYS else f"a key of {format_count(len(key), 'character')}"
 
 
 def _keys(value: Mapping[str, object]) -> str:
-    """Return the keys of an object; those that this project does not know as their number."""
+    """Return an object's keys; of those not known, the number."""
     known = sorted(value.keys() & _KNOWN_KEYS)
     others = [known_key(key) for key in value if key not in _KNOWN_KEYS]
     return ", ".join([*known, *(others if len(others) <= 1 else [f"{len(others)} keys"])])
 
 
 def safe_word(text: str) -> str | None:
-    """Return a status word that may be shown, ``None`` for one that could be anything."""
+    """Return a status word that may be shown, else ``None``."""
     return text if _WORD.fullmatch(text) else None
 
 
 def safe_name(name: str) -> str | None:
-    """Return a field's name that may be shown: one that looks like an identifier of an API."""
+    """Return a field's name that may be shown, else ``None``."""
     return name if _NAME.fullmatch(name) else None

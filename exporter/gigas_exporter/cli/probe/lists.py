@@ -69,7 +69,7 @@ class ListReading:
 
     @property
     def raw_items(self) -> list[object]:
-        """The different items of all pages, out of the object that each may be wrapped in."""
+        """The different items of all pages, unwrapped."""
         seen: dict[str, object] = {}
         for page in self.pages:
             for item in page or ():
@@ -78,7 +78,7 @@ class ListReading:
 
     @property
     def decoded_items(self) -> tuple[Any, ...]:
-        """What the client made of the list, or else each item that can be read by itself."""
+        """What the client made of the list, or else of each item."""
         if self.items is not None:
             return self.items
         return tuple(item for raw in self.raw_items if (item := self.decode(raw, Counter())) is not None)
@@ -110,7 +110,7 @@ def _page(answer: RawResponse) -> list[object] | None:
 
 
 def unwrapped(item: object) -> tuple[object, str | None]:
-    """Return an item out of the object with one key that it may be wrapped in, and that key."""
+    """Return an item and the key that it was wrapped in."""
     if isinstance(item, dict) and len(item) == 1 and "id" not in item:
         ((key, inner),) = item.items()
         if isinstance(inner, dict):
