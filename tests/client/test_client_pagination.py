@@ -136,7 +136,7 @@ def test_the_same_id_twice_on_one_page_is_one_item(listed: Any) -> None:
     lister = Lister([{"id": 1, "status": "old"}, {"id": 2}, {"id": "1", "status": "new"}])
     listing = listed(lister).list_disks("1")
     assert [(disk.id, disk.status) for disk in listing.items] == [("1", "new"), ("2", None)]
-    assert lister.asked == [(0, 10), (3, 3)]
+    assert lister.asked == [(0, 10), (3, 3), (1, 10)]  # the last one for whether an offset counts items
     with pytest.raises(IncompleteError, match="two different items have the same id"):
         listed(Lister([{"id": 1, "is_swap": True}, {"id": 2}, {"id": "1", "is_swap": False}])).list_disks("1")
 
@@ -569,10 +569,19 @@ def test_a_list_with_an_item_without_readable_id_is_not_whole(listed: Any, item:
 
 
 def test_says_how_many_items_have_no_readable_id(listed: Any) -> None:
-    """Over all pages."""
+    """Over all pages, up to one that has no other item."""
     client = listed(Lister([*items(*range(15)), *[{"name": "x"}] * 12]))
     with pytest.raises(IncompleteError, match="list_disks: 12 items have no id"):
         client.list_disks("1")
+
+
+def test_pages_that_hold_no_readable_item_are_not_followed(listed: Any) -> None:
+    """A list of errors may come for any page: the first one is enough."""
+    lister = Lister([{"error": "denied"}])
+    lister.ignores_paging, lister.total = True, lambda _real: 5
+    with pytest.raises(IncompleteError, match="list_disks: an item has no id"):
+        listed(lister).list_disks("1")
+    assert lister.asked == [(0, 10)]
 
 
 def test_a_field_that_is_never_understood_is_said_once_and_not_with_every_disk_and_poll(

@@ -368,3 +368,47 @@ def test_a_list_of_accounts_that_may_go_on(api: SmallApi, *, is_more: bool) -> N
     assert any("the list of accounts may be incomplete" in error for error in once.errors()) == is_more
     page = b"".join(once.page.render(openmetrics=False, gzip=False).chunks).decode()
     assert f"gigas_exporter_discovery_success {int(not is_more)}" in page
+
+
+@pytest.mark.parametrize("from_one", [True, False])
+@pytest.mark.parametrize("cap", [5, 7])
+@pytest.mark.parametrize("total", [len, lambda _page: 0])
+def test_an_offset_that_counts_pages_with_a_total_that_is_of_the_page(
+    api: SmallApi, tell: Tell, cap: int, total: Callable[[list[Any]], int], *, from_one: bool
+) -> None:
+    """A total that is no larger than the first page does not say that nothing is behind it."""
+    api.lists.update(healthy(disks=13))
+
+    def answer(query: Mapping[str, str]) -> Answer:
+        number = int(query["offset"])
+        begin = (max(number - 1, 0) if from_one else number) * cap
+        page = api.lists[DISKS][begin : begin + cap]
+        return 200, page, {"X-Total": str(total(page))}
+
+    api.answers[DISKS] = answer
+    told = tell()
+    assert told.status == 2, told.words
+    assert "well" not in told.words
+
+
+def test_an_offset_that_counts_pages_on_a_server_that_repeats_its_last_page(api: SmallApi, tell: Tell) -> None:
+    """The page of half the size is that last one, too, and not what follows by items."""
+    api.lists.update(healthy(disks=13))
+
+    def answer(query: Mapping[str, str]) -> Answer:
+        limit = min(int(query["limit"]), 5)
+        begin = min(int(query["offset"]), 12 // limit) * limit
+        return 200, api.lists[DISKS][begin : begin + limit], {}
+
+    api.answers[DISKS] = answer
+    told = tell()
+    assert told.status == 2, told.words
+    assert "well" not in told.words
+
+
+def test_pages_of_one_item_that_are_counted_from_one(api: SmallApi, tell: Tell) -> None:
+    """The first page comes for offset 1, too, and is not all that there is."""
+    count_pages(api, DISKS, from_one=True, size=1)
+    told = tell()
+    assert told.status == 2, told.words
+    assert "well" not in told.words

@@ -214,27 +214,36 @@ class Paginator:
     def _is_whole_by_pages(self, fetch: Fetch[_V], traversal: _ListTraversal[_V]) -> bool:
         """Return whether no item was passed over, be it that an offset counts items, as is documented, or pages.
 
-        Where no total says that all were read, a page of half the size is asked for that must hold the last item.
+        Where no total says that all were read, a page of half the size is asked for that must hold the last items. A
+        total no larger than the first page may be that of the page alone.
         """
         first = traversal.pages[0]
-        is_answered = self.last is None or self.last is first or self.server_ignores_paging
-        if self.offset_counts_items or is_answered or first.total is not None or first.count == 1:
+        last = self.last or first
+        is_answered = last is first or self.server_ignores_paging
+        if self.offset_counts_items or is_answered or (first.total or 0) > first.count:
             return True
-        if len(traversal.pages) == 1:
+        is_repeated = last is _NO_PAGE or last.count > 0  # what came for the page behind says so, too
+        if first.total == first.count and (is_repeated or first.paging.per_page is not None):
+            return True
+        if len(traversal.pages) == 1 or first.ids == traversal.ids:
             return self._is_only_page(fetch, first)
         half, step = (first.count + 1) // 2, first.length(self.limit)
         items = step + sum(page.length(step) for page in traversal.pages[1:])
-        page = fetch((items - 1) // half * half, half, first.count + self.limit)
-        self.offset_counts_items = traversal.ids[-1] in page.ids
+        begin = (items - 1) // half * half
+        page = fetch(begin, half, first.count + self.limit)
+        self.offset_counts_items = set(page.ids) == set(traversal.ids[begin - items :])
         return self.offset_counts_items
 
     def _is_only_page(self, fetch: Fetch[_V], first: Page[_V]) -> bool:
         """Return whether there is no second page where an offset counts pages, be it from 0 or from 1."""
-        for offset in range(1, min(first.count, 3)):
+        if first.count == 1 and not (self.last and self.last.count):
+            return True
+        for offset in sorted({1, 2} - {first.count}):  # that of the second page was asked for already
             page = fetch(offset, self.limit, first.count + self.limit)
             if page.ids != first.ids:
-                self.offset_counts_items = page.ids == first.ids[offset:]
+                self.offset_counts_items = page.count > 0 and page.ids == first.ids[offset:]
                 return page.count == 0 or (first.ids[-1] in page.ids and set(page.ids) <= set(first.ids))
+        self.server_ignores_paging = self.server_ignores_paging or first.count == 1
         return True
 
     def _with_doubts(self, pages: list[Page[_V]]) -> list[Page[_V]]:
@@ -254,12 +263,17 @@ class Paginator:
         return [replace(first, invalid={**first.invalid, **dict.fromkeys(doubts, 1)}), *pages[1:]]
 
     def _traverse(self, fetch: Fetch[_V]) -> _ListTraversal[_V]:
-        traversal = _ListTraversal(list(self._pages(fetch)))
-        unread = sum(page.invalid.get("id", 0) for page in traversal.pages)
+        pages: list[Page[_V]] = []
+        unread = 0
+        for page in self._pages(fetch):
+            pages.append(page)
+            unread += page.invalid.get("id", 0)
+            if page.count and not page.ids:
+                break  # such as a list of errors, which comes for any page
         if unread:
             what = "an item has no id" if unread == 1 else f"{unread} items have no id"
             raise IncompleteError(f"{self.name}: {what} that can be read, so that the list is not whole")
-        return traversal
+        return _ListTraversal(pages)
 
     def _pages(self, fetch: Fetch[_V]) -> Iterator[Page[_V]]:
         self.last = first = fetch(0, self.limit, _MAX_PAGE_ITEMS)
@@ -344,9 +358,11 @@ class Paginator:
         """Return whether the first page, which came for the second, too, is all that there is.
 
         A server may ignore the offset alone; so, unless its page is longer than was asked for, one is asked for that
-        is shorter.
+        is shorter. Of one item there is no shorter page.
         """
-        if not self.server_ignores_paging and 1 < first.count <= self.limit:
+        if first.count == 1:
+            return True
+        if not self.server_ignores_paging and first.count <= self.limit:
             shorter = fetch(0, (first.count + 1) // 2, _MAX_PAGE_ITEMS)
             if shorter.digest != first.digest:
                 return False
