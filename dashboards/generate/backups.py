@@ -50,17 +50,15 @@ def _count(of: str) -> str:
 
 
 def _ages() -> Line:
-    # A query over every disk costs, so that a panel has few of them.
-    age, limit = _F("gigas_disk_backup_age_seconds"), q.EXPORTER("gigas_disk_backup_max_age_seconds")
+    # A query over every disk costs, so that a panel has three of them at most.
+    last, limit = _F("gigas_disk_backup_last_timestamp_seconds"), q.EXPORTER("gigas_disk_backup_max_age_seconds")
     of_age = [
-        Query(_count(f"{age} < {6 * _HOUR}"), "< 6 h"),
-        Query(_count(f"{age} >= {6 * _HOUR} < {24 * _HOUR}"), "6–24 h"),
-        Query(_count(f"{age} >= {24 * _HOUR} < {48 * _HOUR}"), "1–2 d"),
-        Query(_count(f"{age} >= {48 * _HOUR}"), "≥ 2 d"),
+        Query(_count(f"{last} > time() - {24 * _HOUR}"), "< 1 d"),
+        Query(_count(f"{last} <= time() - {24 * _HOUR} > time() - {48 * _HOUR}"), "1–2 d"),
+        Query(_count(f"{last} <= time() - {48 * _HOUR}"), "≥ 2 d"),
     ]
     of_limit = [
-        Query(f"sum({_F('gigas_disk_backup_required')})", "required"),
-        Query(_count(f"({age} / {limit}) > 0.9 <= 1"), "90–100 %"),
+        Query(_count(f"(time() - {last}) / {limit} > 0.9 <= 1"), "90–100 %"),
         Query(f"sum({q.disks_with('backup_stale|backup_missed')})", "over"),
     ]
     panels: list[tuple[int, Panel]] = [
@@ -77,8 +75,8 @@ def _ages() -> Line:
             7,
             bars(
                 "Age against the limit",
-                "How many disks must have a backup, and of how many the newest has used up nine tenths of what the"
-                " policy allows, or more than all of it.",
+                "Of how many disks the newest backup has used up nine tenths of what the policy allows, or more than"
+                " all of it; how many must have one stands above.",
                 *of_limit,
                 colours={"90–100 %": WARN, "over": BAD},
                 no_value="not read",

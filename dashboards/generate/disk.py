@@ -30,14 +30,14 @@ def _now() -> Line:
     age = numbers(
         "Newest backup",
         "Age of the newest usable backup.",
-        Query(_max("gigas_disk_backup_age_seconds")),
+        Query(q.backup_age(_D)),
         unit="dtdurations",
         no_value="none",
     )
     share = numbers(
         "Of limit",
         "That age as a share of what the policy allows.",
-        Query(f"max({q.of_limit(_D)})"),
+        Query(f"{q.backup_age(_D)} / min({_D('gigas_disk_backup_max_age_seconds')})"),
         unit="percentunit",
         decimals=0,
         levels=judged(GOOD, (1, WARN)),
@@ -163,7 +163,7 @@ def _history() -> list[Line]:
         "Age of the newest backup, and the limit",
         "The age falls to nothing with every backup; above its dashed limit the disk is not protected as the policy"
         " asks.",
-        Query(f"{_max('gigas_disk_backup_age_seconds')} / {HOUR}", "age"),
+        Query(f"{q.backup_age(_D)} / {HOUR}", "age"),
         Query(f"{_max('gigas_disk_backup_max_age_seconds')} / {HOUR}", "limit"),
         unit="h",
         dashed="/^limit$/",

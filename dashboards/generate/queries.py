@@ -19,11 +19,11 @@ __all__ = [
     "ITS_DISK",
     "Scope",
     "account_named",
+    "backup_age",
     "disks_with",
     "firing",
     "named",
     "of_exporters",
-    "of_limit",
     "up",
 ]
 
@@ -79,9 +79,9 @@ def disks_with(findings: str) -> str:
     return FLEET("gigas_account_disks_with_finding", f'finding{operator}"{findings}"')
 
 
-def of_limit(scope: Scope) -> str:
-    """Return the age of each disk's newest backup as a share of what the policy allows."""
-    return f"{scope('gigas_disk_backup_age_seconds')} / {scope('gigas_disk_backup_max_age_seconds')}"
+def backup_age(scope: Scope) -> str:
+    """Return the age of the newest backup of the chosen disk; from the time, which `collect` writes, too."""
+    return f"clamp_min(time() - min({scope('gigas_disk_backup_last_timestamp_seconds')}), 0)"
 
 
 def account_named(expression: str) -> str:

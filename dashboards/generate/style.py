@@ -114,7 +114,7 @@ FLAG = words({"0": ("no", None), "1": ("yes", None)})
 
 _SHARES = ((1.0, WARN), (BUILT_IN_LIMITS.missed_share, BAD))
 SHARE_OF_LIMIT = judged(GOOD, *_SHARES)
-"""Thresholds for `queries.of_limit`: late from the limit on, missed from twice the limit on, as the alerts say."""
+"""Thresholds for a backup's share of its limit: late from the limit on, missed from twice the limit on."""
 
 SHARE_OF_LIMIT_CELL = judged(GOOD, *_SHARES, unknown="transparent")
 """The same where the colour fills a cell."""

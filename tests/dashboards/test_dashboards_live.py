@@ -85,10 +85,10 @@ def test_dashboards_name_only_metrics_that_exist(dashboards: dict[str, Json]) ->
 
 
 def test_every_metric_is_used(dashboards: dict[str, Json]) -> None:
-    """No metric is exposed that no dashboard shows."""
+    """No metric is exposed that no dashboard shows, but for the age: the time says it, which `collect` writes, too."""
     text = "\n".join(expression for dashboard in dashboards.values() for expression in asked(dashboard))
     unused = [each.name for each in FAMILIES if not re.search(rf"\b{each.name}(_bucket)?\{{", text)]
-    assert unused == []
+    assert unused == ["gigas_disk_backup_age_seconds"]
 
 
 def asked(dashboard: Json) -> list[str]:
