@@ -22,10 +22,10 @@ _WORDS: Final = {
     "float_type": "must be a number",
     "finite_number": "must be a finite number",
     "bool_type": "must be true or false",
-    "list_type": "must be a list",
+    "list_type": "must be a list; begin each entry with '- '",
     "string_type": "must be text",
-    "dict_type": "must be a mapping of keys to values",
-    "model_type": "must be a mapping of keys to values",
+    "dict_type": "must be a mapping of keys to values, such as key: value",
+    "model_type": "must be a mapping of keys to values, such as key: value",
     "greater_than_equal": "must be at least {ge:g}",
     "less_than_equal": "must be at most {le:g}",
 }

@@ -12,6 +12,8 @@ Differences from PyYAML, each because the usual behaviour silently turns a slip 
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Sequence
 from typing import Any, Final, Never
 
 import yaml
@@ -44,6 +46,10 @@ def load_yaml(text: str, origin: str, lines: dict[Location, int] | None = None) 
         _reject(origin, error.problem_mark, f"more than {_MAXIMUM_NODES} values, which is no configuration")
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        last = len(text.splitlines()) if mark is None else mark.line + 1
+        if foreign := _foreign_character(text.splitlines()[max(0, last - 2) : last]):
+            offset, words = foreign
+            raise ConfigError(f"{origin}:{max(1, last - 1) + offset}: not YAML: {words}") from None
         _reject(origin, mark, _without_values(error))
     except yaml.reader.ReaderError as error:
         line = 1 + text.count("\n", 0, error.position)
@@ -124,7 +130,9 @@ class _Walk:
         first: dict[str, int] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                _reject(self._origin, key.start_mark, "a key must be text, not a list or a mapping")
+                is_template = isinstance(key, yaml.MappingNode) and key.flow_style
+                hint = "; a template with '{{' must be filled in first" if is_template else ""
+                _reject(self._origin, key.start_mark, f"a key must be text, not a list or a mapping{hint}")
             name = self._text(key)
             if name in result:
                 _reject(self._origin, key.start_mark, f"a key is given twice (first in line {first[name]})")
@@ -134,6 +142,10 @@ class _Walk:
 
     def _scalar(self, node: yaml.ScalarNode) -> object:
         text = self._text(node)
+        if node.style is None and text.startswith(_TYPOGRAPHIC_QUOTES):
+            _reject(self._origin, node.start_mark, "a typographic quote; write \" or '")
+        if node.style is None and text != text.strip():
+            _reject(self._origin, node.start_mark, _FOREIGN_SPACE)
         kind = node.tag.removeprefix(_TAG)
         try:
             if kind == "int":
@@ -160,7 +172,30 @@ class _Walk:
             _reject(self._origin, node.start_mark, "tags are not supported; quote a text that begins with '!'")
 
 
+_TYPOGRAPHIC_QUOTES: Final = ("\u201c", "\u201d", "\u201e", "\u2018", "\u2019", "\u00ab")
+_FOREIGN_SPACE: Final = "a space of another kind, as web pages have them; write a plain one"
+_DASHES: Final = ("\u2013", "\u2014", "\u2022")
+
+
+def _foreign_character(lines: Sequence[str]) -> tuple[int, str] | None:
+    """Return which of some lines has what web pages and word processors write, and in which words."""
+    for index, line in enumerate(lines):
+        if any(char != " " and unicodedata.category(char) in {"Zs", "Cf"} for char in line):
+            return index, _FOREIGN_SPACE
+        if line.lstrip().startswith(_DASHES):
+            return index, "a long dash or a bullet; write - and a space"
+        if line.startswith("```"):
+            return index, "``` belongs to the page that this was copied from; leave this line out"
+    return None
+
+
 _HINTS: Final = {
+    "found character '@'": "a text that begins with '@'; quote it",
+    "found character '`'": "a text that begins with '`'; quote it",
+    "found character '%'": "a text that begins with '%'; quote it",
+    "found '<block mapping start>'": "indented in another way than the lines before it",
+    "expected <block end>, but found '-'": "indented in another way than the lines before it",
+    "but got '<stream end>'": "a '{' or '[' that is not closed; a text that holds ' #' must be quoted",
     "character '\\t'": "a tab; indent with spaces",
     "but got '{'": "a '{' inside a text; quote a text that holds '{', and no ${VARIABLE} is replaced in this file",
     "unexpected end of stream": "a quote that is not closed",

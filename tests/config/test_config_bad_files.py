@@ -20,8 +20,8 @@ DURATION = "must be a duration such as 90s, 5m or 1h30m, its units from large to
 HIDDEN = f"an unknown key, not shown here; the known ones are {', '.join(ConfigFile.model_fields)}"
 
 BAD_FILES = {
-    "just words": "the file must be a mapping of keys to values",
-    "- 1": "the file must be a mapping of keys to values",
+    "just words": "the file must be a mapping of keys to values, such as key: value",
+    "- 1": "the file must be a mapping of keys to values, such as key: value",
     "pol: {}": "pol: unknown key; did you mean poll?",
     "zzz: 1": HIDDEN,
     "api: {uri: x}": "api.uri: unknown key; did you mean url?",
@@ -37,8 +37,8 @@ BAD_FILES = {
         f"accounts[0]: an unknown key, not shown here; the known ones are {', '.join(AccountSection.model_fields)}"
     ),
     f"{'k' * 100}: 1": HIDDEN,
-    "poll: 60s": "poll: must be a mapping of keys to values",
-    "api: []": "api: must be a mapping of keys to values",
+    "poll: 60s": "poll: must be a mapping of keys to values, such as key: value",
+    "api: []": "api: must be a mapping of keys to values, such as key: value",
     "api: {url: 5}": "api.url: must be text; put it in quotes",
     "api: {url: ''}": "api.url: is empty",
     "api: {url: }": "api.url: is empty",
@@ -75,9 +75,14 @@ BAD_FILES = {
     ),
     "api: {proxy: 'socks5://p:1'}": "api.proxy: must start with https:// or http://, such as http://proxy.example:3128",
     "api: {proxy: 'http://p:1/x'}": "api.proxy: must end with the proxy's host and port",
-    "api: {ca_file: {}}": "api.ca_file: must be text; put it in quotes",
-    "accounts: {id: 1}": "accounts: must be a list",
-    "accounts: [production]": "accounts[0]: must be a mapping of keys to values",
+    "api: {ca_file: {}}": "api.ca_file: must be text, not a mapping",
+    "accounts: [{id: 1, api_key: {secretKeyRef: {name: x}}}]": "accounts[0].api_key: must be text, not a mapping",
+    "accounts: [{id: 1, api_key: '{{ key }}'}]": ("accounts[0].api_key: is a template, which must be filled in first"),
+    "apiVersion: v1\nkind: Secret\nstringData: {}": (
+        "the file is a Kubernetes object; the configuration is one of the texts below its data or stringData"
+    ),
+    "accounts: {id: 1}": "accounts: must be a list; begin each entry with '- '",
+    "accounts: [production]": "accounts[0]: must be a mapping of keys to values, such as key: value",
     "accounts: []": "accounts: must name at least one account",
     "accounts: [{token: canary-secret}]": "accounts[0].id: is missing",
     "accounts: [{id: true, token: x}]": "accounts[0].id: must be an id: a whole number or text",
@@ -135,7 +140,7 @@ BAD_FILES = {
     "poll: {backups_source: disks}": "poll.backups_source: must be one of auto, account, disk; did you mean disk?",
     "poll: {backups_source: 1}": "poll.backups_source: must be one of auto, account, disk",
     "poll: {backups_source: }": "poll.backups_source: is empty",
-    "backup_status: {failed: broken}": "backup_status.failed: must be a list",
+    "backup_status: {failed: broken}": "backup_status.failed: must be a list; begin each entry with '- '",
     "backup_status: {failed: ['']}": "backup_status.failed[0]: is empty",
     "backup_status: {good: [' _-']}": "backup_status.good[0]: is empty but for - and _",
     "backup_status: {failed: [a, 5]}": "backup_status.failed[1]: must be text; put it in quotes",
@@ -159,8 +164,8 @@ BAD_FILES = {
     "api: {fields: {error: 5}}": (
         "api.fields: must have for error the API's name of the field, or null where it has none"
     ),
-    "backup_policy: {required: false}": "backup_policy: must be a list",
-    "backup_policy: [none]": "backup_policy[0]: must be a mapping of keys to values",
+    "backup_policy: {required: false}": "backup_policy: must be a list; begin each entry with '- '",
+    "backup_policy: [none]": "backup_policy[0]: must be a mapping of keys to values, such as key: value",
     "backup_policy: [{}]": "backup_policy[0]: needs max_age or required: false",
     "backup_policy: [{required: false}, {max_age: 5h, required: false}]": (
         "backup_policy[1]: max_age and required: false contradict each other; keep one"
@@ -173,7 +178,9 @@ BAD_FILES = {
     "backup_policy: [{required: no}]": "backup_policy[0].required: must be true or false; yes, no, on and off are text",
     "backup_policy: [{max_age: 0s}]": "backup_policy[0].max_age: must be at least 1ms",
     "backup_policy: [{max_age: 26}]": "backup_policy[0].max_age: must be a duration with its unit, such as 60s",
-    "backup_policy: [{match: swap, required: false}]": "backup_policy[0].match: must be a mapping of keys to values",
+    "backup_policy: [{match: swap, required: false}]": (
+        "backup_policy[0].match: must be a mapping of keys to values, such as key: value"
+    ),
     "backup_policy: [{match: {is_swap: 'true'}, required: false}]": (
         "backup_policy[0].match.is_swap: must be true or false, without quotes"
     ),
@@ -330,6 +337,48 @@ def test_each_problem_has_the_line_where_it_is(load: Callable[..., Settings]) ->
     }
     assert ":4: accounts[0].tokn" in str(caught.value)
     assert "; line 5: accounts[1].id" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("accounts:\n\u00a0 - id: 1\n    token: x\n", 2, "a space of another kind"),
+        ("accounts:\n  - id:\u00a01\n    token: x\n", 2, "a space of another kind"),
+        ("accounts:\n  - id: 1\n  \u00a0 token: x\n", 3, "a space of another kind"),
+        ("accounts:\n  - id: 1\u00a0\n    token: x\n", 2, "a space of another kind"),
+        ("accounts:\n  - id: 1\n    token: x\n\u200b    name: y: z\n", 4, "a space of another kind"),
+        ("accounts:\n  - id: \u201c1\u201d\n    token: x\n", 2, "a typographic quote; write"),
+        ("accounts:\n  - {id: 1, token: \u2018x\u2019}\n", 2, "a typographic quote; write"),
+        ("accounts:\n  \u2013 id: 1\n    token: x\n", 2, "a long dash or a bullet; write - and a space"),
+        ("```yaml\naccounts: []\n```\n", 1, "``` belongs to the page that this was copied from"),
+        ("accounts:\n  - id: {{ id }}\n", 2, "a template with '{{' must be filled in first"),
+        ("accounts:\n  - id: 1\n   token: x\n", 3, "indented in another way than the lines before it"),
+        ("accounts:\n  - {id: 1, login: @me}\n", 2, "a text that begins with '@'; quote it"),
+        ("accounts:\n  - {id: 1, token: x\n", 3, "a '{' or '[' that is not closed"),
+        ("accounts:\n\t- id: 1\n", 2, "a tab; indent with spaces"),
+    ],
+)
+def test_what_is_copied_from_a_page_is_told_with_its_line(
+    load: Callable[..., Settings], text: str, line: int, words: str
+) -> None:
+    """Characters that look like those of YAML, and marks of the page or template around it."""
+    with pytest.raises(ConfigError) as caught:
+        load(text)
+    assert f"gigas.yml:{line}: " in str(caught.value)
+    assert words in str(caught.value)
+
+
+def test_a_bom_and_dos_line_ends_do_not_count(load: Callable[..., Settings]) -> None:
+    """An editor of Windows writes them."""
+    assert load("\ufeff" + ACCOUNT.replace("\n", "\r\n")).accounts
+
+
+def test_a_regular_expression_in_place_of_a_glob_is_a_warning(load: Callable[..., Settings]) -> None:
+    """It matches nothing, and the rule would be without effect."""
+    for pattern in ("^/srv", "/srv/.*", "/srv$"):
+        rule = f"backup_policy:\n  - {{match: {{mount_point: '{pattern}'}}, required: false}}\n"
+        (warning,) = load(ACCOUNT + rule).warnings
+        assert "mount_point: looks like a regular expression, and is a glob" in warning
 
 
 def test_a_star_that_is_not_quoted_is_told(load: Callable[..., Settings]) -> None:

@@ -421,7 +421,7 @@ def test_a_secret_in_place_of_its_file_is_not_shown(load: Load) -> None:
 
 def test_a_password_may_have_any_character(load: Load) -> None:
     """It travels in a body, unlike a token."""
-    assert isinstance(load("accounts: [{id: 1, login: me, password: “a”}]").accounts[0].credential, LoginCredential)
+    assert isinstance(load("accounts: [{id: 1, login: me, password: '“a”'}]").accounts[0].credential, LoginCredential)
 
 
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:

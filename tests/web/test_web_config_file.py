@@ -127,8 +127,8 @@ _SUITES = (
     "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"
 )
 _BAD = [
-    ("junk", "the file must be a mapping of keys to values"),
-    ("[]", "the file must be a mapping of keys to values"),
+    ("junk", "the file must be a mapping of keys to values, such as key: value"),
+    ("[]", "the file must be a mapping of keys to values, such as key: value"),
     (
         "tls: {}",
         (
@@ -137,7 +137,7 @@ _BAD = [
         ),
     ),
     ("basic_auth_users:\n  a: b\n  a: c", None),
-    (f"{_T}: yes", f"{_T}: must be a mapping of keys to values"),
+    (f"{_T}: yes", f"{_T}: must be a mapping of keys to values, such as key: value"),
     (f"{_T}:", f"{_T}: is empty; fill it in, or leave it out for plain HTTP"),
     (
         f"{_T}: {{}}",
@@ -231,7 +231,7 @@ _BAD = [
         f"{_TLS}, client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca.crt, client_allowed_sans: [a]}}",
         f"{_T}.client_allowed_sans: needs client_auth_type: RequireAndVerifyClientCert, or it protects nothing",
     ),
-    (f"{_TLS}, client_allowed_sans: a}}", f"{_T}.client_allowed_sans: must be a list"),
+    (f"{_TLS}, client_allowed_sans: a}}", f"{_T}.client_allowed_sans: must be a list; begin each entry with '- '"),
     (f"{_TLS}, client_allowed_sans: [1]}}", f"{_T}.client_allowed_sans[0]: must be text"),
     (f"{_TLS}, min_version: TLS111}}", f"{_T}.min_version: must be one of TLS12, TLS13"),
     (f"{_TLS}, min_version: TLS10}}", f"{_T}.min_version: must be one of TLS12, TLS13"),
@@ -313,7 +313,7 @@ _BAD = [
     ),
     ("rate_limit: {intervall: 1s}", "rate_limit.intervall: unknown key; did you mean interval?"),
     (f"basic_auth_users: {{'a:b': {_HASH}}}", "basic_auth_users[0]: a user name cannot hold a colon"),
-    ("basic_auth_users: [a]", "basic_auth_users: must be a mapping of keys to values"),
+    ("basic_auth_users: [a]", "basic_auth_users: must be a mapping of keys to values, such as key: value"),
     ("basic_auth_users:", "basic_auth_users: is empty; fill it in, or leave it out to let everybody in"),
     ("rate_limit: {interval: 1s, burst: -1}", "rate_limit.burst: must be at least 0"),
     ("rate_limit: {interval: 1s, burst: true}", "rate_limit.burst: must be a whole number"),

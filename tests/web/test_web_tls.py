@@ -297,7 +297,7 @@ def test_a_changed_web_config_is_taken_up_unless_it_is_bad(
         path.write_text(text)
         await_true(lambda: _get(server, context)[0] == 200 and len(caplog.records) > before)  # noqa: B023  # at once
     assert [facts.get("error") for facts in _facts(caplog)] == [
-        f"{path}: the file must be a mapping of keys to values",
+        f"{path}: the file must be a mapping of keys to values, such as key: value",
         f"{path}: TLS cannot be switched off without a restart",
         None,
     ]

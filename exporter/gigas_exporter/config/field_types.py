@@ -37,6 +37,7 @@ from gigas_exporter.validation_errors import Section
 
 _YEAR: Final = 365 * 86400.0
 _MAXIMUM_TEXT: Final = 4096
+_TEMPLATE: Final = re.compile(r"\{\{.*\}\}")
 _VARIABLE: Final = re.compile(r"\$\{[^}]*\}|\$\([^)]*\)|\$[A-Z][A-Z0-9_]*")
 
 
@@ -74,9 +75,14 @@ def _parsed_by(parse: Callable[[Any, Source], object]) -> BeforeValidator:
     return BeforeValidator(validate)
 
 
+def _no_text(value: object) -> PydanticCustomError:
+    kind = "a list" if isinstance(value, list) else "a mapping" if isinstance(value, dict) else None
+    return wrong_type(value, "must be text; put it in quotes" if kind is None else f"must be text, not {kind}")
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise wrong_type(value, "must be text; put it in quotes")
+        raise _no_text(value)
     if not value.strip():
         raise ValueError("is empty")
     if len(value) > _MAXIMUM_TEXT:
@@ -88,6 +94,8 @@ def _text(value: object) -> str:
 
 
 def _reject_variable(value: str) -> None:
+    if _TEMPLATE.fullmatch(value.strip()):
+        raise ValueError("is a template, which must be filled in first")
     if _VARIABLE.fullmatch(value.strip()):
         raise ValueError("is a variable, and variables are not replaced in this file; write the value, or use a file")
 
@@ -147,7 +155,7 @@ def _id(value: object, _: Source) -> str:
 
 def _secret(value: object, source: Source) -> Secret:
     if not isinstance(value, str):
-        raise wrong_type(value, "must be text; put it in quotes")
+        raise _no_text(value)
     if not source.is_environment:
         _reject_variable(value)
     return Secret(value)

@@ -151,6 +151,10 @@ def _read_flags(flags: Mapping[str, object], environment: Mapping[str, str], pro
 
 def _read(path: Path, problems: _Problems) -> ConfigFile:
     document = load_yaml(read_text(path, str(path)), str(path), problems.lines)
+    if isinstance(document, dict) and {"apiVersion", "kind"} <= document.keys():
+        words = "is a Kubernetes object; the configuration is one of the texts below its data or stringData"
+        problems.in_file = [ConfigProblem((), words)]
+        problems.raise_any()
     try:
         return ConfigFile.model_validate({} if document is None else document, context=Source(path.parent))
     except ValidationError as error:
@@ -237,5 +241,10 @@ def _policy_warnings(policy: Policy, account_ids: set[str]) -> Iterable[ConfigPr
         if before is not None:
             disks = "every disk" if rules[before].match == Match() else "all of its disks"
             yield ConfigProblem(path, f"is never reached, since backup_policy[{before}] matches {disks}")
+        for name in ("mount_point", "virtual_machine_label"):
+            glob = getattr(match, name) or ""
+            if glob.startswith("^") or glob.endswith("$") or ".*" in glob:
+                words = "looks like a regular expression, and is a glob: * is any text, ? any character"
+                yield ConfigProblem((*path, "match", name), words)
         if account_ids and match.account_id is not None and match.account_id not in account_ids:
             yield ConfigProblem((*path, "match", "account_id"), f"{match.account_id} is none of accounts")
