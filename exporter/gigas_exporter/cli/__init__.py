@@ -1,7 +1,5 @@
 """The command line: it reads the environment, puts the parts together, and turns errors into one line and a status."""
 
-from __future__ import annotations
-
 __all__ = ["LONG_RUNNING"]
 
 LONG_RUNNING = frozenset({"serve", "demo", "simulate"})

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -46,51 +45,33 @@ _DEFAULTS: Final = {
 that is not pushed off the screen by every poll."""
 
 
-_option = partial(click.option, show_default=True)
-
-
 def _finite(_: click.Context, option: click.Parameter, value: float) -> float:
     if math.isnan(value):
         raise click.BadParameter("must be a number", param=option)
     return value
 
 
-def _world_options(function: _F) -> _F:
-    for decorate in (
-        _option(
-            "--speed",
-            type=click.FloatRange(min=0, max=1_000_000, min_open=True),
-            callback=_finite,
-            metavar="FACTOR",
-            default=1.0,
-            help="How many times as often backups are made and things happen.",
-        ),
-        _option(
-            "--retention",
-            type=click.IntRange(1, 100),
-            metavar="N",
-            default=7,
-            help="How many automatic backups of a disk are kept.",
-        ),
-        _option(
-            "--hostile/--no-hostile",
-            default=False,
-            help="Whether one disk and machine have names made to break things.",
-        ),
-        _option(
-            "--style",
-            type=click.Choice(STYLES),
-            metavar="STYLE",
-            default="account",
-            help=f"How the API writes its answers: {', '.join(STYLES)}.",
-        ),
-        _option("--seed", type=int, metavar="N", default=0, help="Another seed, another fleet."),
-        _option(
-            "--accounts", type=click.IntRange(1, 1000), metavar="N", default=2, help="Accounts in the simulated cloud."
-        ),
-        _option("--disks", type=click.IntRange(1, 100_000), metavar="N", default=60, help="Disks over all accounts."),
-    ):
-        function = decorate(function)
+_FLEET: Final[tuple[tuple[str, Any, str | None, Any, str], ...]] = (
+    ("--disks", click.IntRange(1, 100_000), "N", 60, "Disks over all accounts."),
+    ("--accounts", click.IntRange(1, 1000), "N", 2, "Accounts in the simulated cloud."),
+    ("--seed", int, "N", 0, "Another seed, another fleet."),
+    ("--style", click.Choice(STYLES), "STYLE", "account", f"How the API writes its answers: {', '.join(STYLES)}."),
+    ("--hostile/--no-hostile", None, None, False, "Whether one disk and machine have names made to break things."),
+    ("--retention", click.IntRange(1, 100), "N", 7, "How many automatic backups of a disk are kept."),
+    (
+        *("--speed", click.FloatRange(min=0, max=1_000_000, min_open=True), "FACTOR", 1.0),
+        "How many times as often backups are made and things happen.",
+    ),
+)
+"""The options of the simulated cloud: the name, type, metavar, default and help of each."""
+
+
+def _fleet_options(function: _F) -> _F:
+    for name, kind, metavar, default, words in reversed(_FLEET):
+        callback = _finite if isinstance(default, float) else None
+        function = click.option(
+            name, callback=callback, type=kind, metavar=metavar, default=default, show_default=True, help=words
+        )(function)
     return function
 
 
@@ -106,7 +87,7 @@ and open http://127.0.0.1:10063/ in a browser.""",
     is_flag=True,
     help="Also start the Prometheus (and Alertmanager) on the PATH, with the rules and shortened times.",
 )
-@_world_options
+@_fleet_options
 @settings_options(("web", "poll", "api", "log"), without=("api.url", "web.config.file"), defaults=_DEFAULTS)
 def demo(*, with_prometheus: bool, **options: Any) -> None:
     """Run the exporter against a simulated cloud: no account, no network, no set-up.
@@ -139,7 +120,7 @@ def demo(*, with_prometheus: bool, **options: Any) -> None:
 Example:
   gigas-exporter simulate --disks 500 --listen 127.0.0.1:8080""",
 )
-@_world_options
+@_fleet_options
 @click.option(
     "--listen",
     metavar="ADDRESS",

@@ -3,8 +3,6 @@
 The package reads configuration and nothing else: it opens no connection and writes no file.
 """
 
-from __future__ import annotations
-
 from gigas_exporter.config.accounts import DiscoveryFilter
 from gigas_exporter.config.flags import FLAGS, Flag
 from gigas_exporter.config.load import load_settings

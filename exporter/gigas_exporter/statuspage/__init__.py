@@ -1,7 +1,5 @@
 """The status page: the fleet at a glance, for whoever has no Grafana at hand. It serves nothing by itself."""
 
-from __future__ import annotations
-
 from gigas_exporter.statuspage.handler import StatusPageHandler
 from gigas_exporter.statuspage.page import StatusPage
 

@@ -1,7 +1,5 @@
 """The HTTP server, its access control and routes. It knows a renderer and a readiness check, no more."""
 
-from __future__ import annotations
-
 from gigas_exporter.web.http import Handler, Request, Response
 from gigas_exporter.web.protocol import ServerLimits
 from gigas_exporter.web.routes import build_routes
