@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Literal
 
 from gigas_exporter.model import Backup
-from gigas_exporter.status_words import is_doubtful, is_opposed, matches_any, parse_words, type_in_text
+from gigas_exporter.status_words import is_doubtful, is_negated, is_opposed, matches_any, parse_words, type_in_text
 
 BackupOutcome = Literal["usable", "failed", "unfinished", "unclear", "unconfirmed"]
 
@@ -38,37 +38,41 @@ class BackupStatuses:
     failed: frozenset[str] = parse_words(
         "abort, abortada, abortado, aborted, aborting, anulada, anulado, bad, broken, cancelada, cancelado,"
         " canceled, cancelled, corrompida, corrompido, corrupt, corrupta, corrupted, corrupto, crashed, damaged,"
-        " dañada, dañado, denegada, denegado, denied, detenida, detenido, disk full, err, erronea, erroneo, error,"
-        " errored, errores, errors, errónea, erróneo, exception, exceptions, fail, failed, failing, failure,"
-        " failures, fallida, fallido, fallo, fallos, fatal, faulted, faulty, fracasada, fracasado, halted, hung,"
-        " inaccesible, inconsistent, interrumpida, interrumpido, interrupted, inutilizable, invalid, invalida,"
-        " invalidated, invalido, inválida, inválido, killed, lost, missing, no space, nok, not successful, out of"
-        " space, perdida, perdido, problems, rechazada, rechazado, rejected, stalled, stopped, stuck, terminated,"
-        " time out, timed out, timeout, unavailable, unhealthy, unreadable, unsuccessful, unusable"
+        " dañada, dañado, degraded, denegada, denegado, denied, detenida, detenido, disk full, err, erronea,"
+        " erroneo, error, errored, errores, errors, errónea, erróneo, exceeded, exception, exceptions, fail,"
+        " failed, failing, failure, failures, fallada, fallado, fallida, fallido, fallo, fallos, falló, fatal,"
+        " faulted, faulty, fracasada, fracasado, halted, hung, inaccesible, inconsistent, inservible, insufficient,"
+        " insufficient space, interrumpida, interrumpido, interrupted, inutilizable, invalid, invalida,"
+        " invalidated, invalido, inválida, inválido, killed, ko, lost, mismatch, missing, no space, nok, not"
+        " successful, out of quota, out of space, perdida, perdido, problems, quota exceeded, rechazada, rechazado,"
+        " rejected, stalled, stopped, stuck, terminated, time out, timed out, timeout, unavailable, unhealthy,"
+        " unreadable, unsuccessful, unusable"
     )
     unfinished: frozenset[str] = parse_words(
-        "a medias, accepted, allocating, backing up, borrada, borrado, borrando, building, busy, caducada,"
-        " caducado, canceling, cancelling, committing, compressing, converting, copiando, copying, creando,"
-        " creating, deleted, deleting, deletion, desconocido, destroyed, destroying, destruida, destruido, draft,"
-        " dropped, ejecutando, eliminada, eliminado, eliminando, en cola, en construccion, en construcción, en"
-        " curso, en ejecucion, en ejecución, en espera, en marcha, en preparacion, en preparación, en proceso, en"
-        " progreso, encrypting, erased, esperando, executing, expirada, expirado, expired, expiring,"
-        " finalizing, generando, gone, guardando, importing, in progress, inacabado, incompleta, incomplete,"
-        " incompleto, iniciada, iniciado, iniciando, init, initializing, initiated, inprogress, locked, merging,"
-        " migrating, moving, not built, not complete, not completed, not finished, not ready, on hold, ongoing,"
-        " outstanding, parcial, parcialmente, partial, pausada, pausado, paused, pendiente, pending, planned,"
+        "a medias, accepted, allocating, backing up, begin, begun, bloqueada, bloqueado, borrada, borrado,"
+        " borrando, building, busy, caducada, caducado, canceling, cancelling, committing, compressing, converting,"
+        " copiando, copying, creando, creating, deleted, deleting, deletion, desconocido, destroyed, destroying,"
+        " destruida, destruido, disabled, draft, dropped, ejecutando, eliminada, eliminado, eliminando, empty, en"
+        " cola, en construccion, en construcción, en curso, en ejecucion, en ejecución, en espera, en marcha, en"
+        " preparacion, en preparación, en proceso, en progreso, encrypting, erased, esperando, executing, expirada,"
+        " expirado, expired, expiring, finalizing, frozen, generando, gone, guardando, held, importing, in"
+        " progress, inacabado, incompleta, incomplete, incompleto, iniciada, iniciado, iniciando, init, initial,"
+        " initializing, initiated, inprogress, locked, merging, migrating, moving, n/a, not built, not complete,"
+        " not completed, not finished, not ready, obsolete, on hold, ongoing, orphaned, outstanding, parada,"
+        " parado, parcial, parcialmente, partial, pausada, pausado, paused, pendiente, pending, planned,"
         " preparando, preparing, procesando, processing, programada, programado, purged, purging, quarantined,"
-        " queued, receiving, removed, removing, replicating, requested, retrying, revoked, running, saving,"
-        " scheduled, sending, skipped, snapshotting, solicitada, solicitado, started, starting, stopping,"
-        " streaming, subiendo, submitted, suprimida, suprimido, suspended, suspendida, suspendido, syncing,"
-        " taking, to delete, transferring, unbuilt, unfinished, unknown, unverified, updating, uploading,"
-        " validating, vencida, vencido, verifying, waiting, wiped, working, writing"
+        " queued, receiving, recycled, removed, removing, replicating, requested, retired, retrying, revoked, run,"
+        " running, saving, scheduled, sending, skipped, snapshotting, solicitada, solicitado, stale, start,"
+        " started, starting, stopping, streaming, subiendo, submitted, suprimida, suprimido, suspended, suspendida,"
+        " suspendido, syncing, taking, to delete, transferring, trash, unbuilt, undefined, unfinished, unknown,"
+        " unverified, updating, uploading, vacio, vacía, vacío, validating, vencida, vencido, verifying, wait,"
+        " waiting, wiped, working, writing"
     )
     good: frozenset[str] = parse_words(
-        "active, archived, available, built, completada, completado, complete, completed, correcta, correcto,"
-        " created, disponible, done, exitosa, exitoso, finalizada, finalizado, finished, good, healthy, hecha,"
-        " hecho, lista, listo, normal, ok, okay, online, present, ready, realizada, realizado, stored, succeeded,"
-        " success, successful, terminada, terminado, usable, valid, verified, válida, válido"
+        "activa, active, activo, archived, available, built, completada, completado, complete, completed,"
+        " correcta, correcto, created, disponible, done, exitosa, exitoso, finalizada, finalizado, finished, good,"
+        " healthy, hecha, hecho, lista, listo, normal, ok, okay, online, present, ready, realizada, realizado,"
+        " stored, succeeded, success, successful, terminada, terminado, usable, valid, verified, válida, válido"
     )
 
     def outcome(self, backup: Backup) -> BackupOutcome:
@@ -130,7 +134,7 @@ def _match(words: BackupStatuses, status: str) -> Literal["failed", "unfinished"
             if matches_any(known, status, exactly=exactly):
                 doubts = is_doubtful(bad, status) if name == "good" else is_opposed(known, status)
                 return "unclear" if doubts and not exactly else name
-    return "unclear" if is_doubtful(bad, status) else None
+    return "unclear" if is_doubtful(bad, status) or is_negated(words.good, status) else None
 
 
 def count_statuses(backups: Iterable[Backup]) -> Counter[str]:

@@ -11,6 +11,9 @@ _BETWEEN_CAPITALS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _PROGRESS = re.compile(
     r"(?<![\d.,/])(?!100\s*%|(\d+)\s*(?:/|of)\s*\1(?![\d/]))\d+([.,]\d+)?\s*(%|(/|of)\s*\d+(?![\d/]))"
 )
+# A word that tells by its ending that something is under way, or by its beginning that it is not.
+_UNDER_WAY = re.compile(r"\w{3,}((?<!th)ing|ando|iendo|ándose|iéndose)")
+_NEGATED = re.compile(r"(?:un|in|not?|non)(\w+)")
 _NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?\s*%?", re.ASCII)
 
 
@@ -20,16 +23,17 @@ def parse_words(text: str) -> frozenset[str]:
 
 
 DISK_ERROR_WORDS: frozenset[str] = parse_words(
-    "aborted, averiada, averiado, bad, broken, con errores, con problemas, corrompida, corrompido, corrupt,"
-    " corrupta, corrupted, corrupto, crash, crashed, critical, damaged, danada, danado, data loss, dañada, dañado,"
-    " dead, defectuosa, defectuoso, defectuosos, degradada, degradado, degraded, disk full, err, erronea, erroneo,"
-    " error, errored, errores, errors, errónea, erróneo, exception, exceptions, fail, failed, failing, failure,"
-    " failures, fallida, fallido, fallo, fallos, fatal, fault, faulted, faulty, fuera de servicio, halted, hung,"
-    " ilegible, inaccesible, inaccessible, inconsistent, inconsistente, interrumpida, interrumpido, interrupted,"
-    " inutilizable, invalid, invalida, invalido, inválida, inválido, killed, lost, missing, no disponible, no"
-    " space, not available, not found, not ok, out of space, out of sync, panic, perdida, perdido, problem,"
-    " problems, quarantined, rejected, rota, roto, sin espacio, split brain, stalled, stuck, suspect, timed out,"
-    " timeout, unavailable, unhealthy, unreadable, unrecoverable, unusable"
+    "aborted, averiada, averiado, bad, broken, caida, caido, caída, caído, con errores, con problemas, corrompida,"
+    " corrompido, corrupt, corrupta, corrupted, corrupto, crash, crashed, critical, damaged, danada, danado, data"
+    " loss, dañada, dañado, dead, defectuosa, defectuoso, defectuosos, degradada, degradado, degraded,"
+    " disconnected, disk full, err, erronea, erroneo, error, errored, errores, errors, errónea, erróneo, exception,"
+    " exceptions, fail, failed, failing, failure, failures, fallida, fallido, fallo, fallos, fatal, fault, faulted,"
+    " faulty, fuera de servicio, halted, hung, ilegible, inaccesible, inaccessible, inconsistent, inconsistente,"
+    " interrumpida, interrumpido, interrupted, inutilizable, invalid, invalida, invalido, inválida, inválido,"
+    " killed, ko, lost, missing, no disponible, no operativo, no space, nok, not available, not found, not ok, out"
+    " of space, out of sync, panic, perdida, perdido, problem, problems, quarantined, read only, rejected, rota,"
+    " roto, sin espacio, split brain, stalled, stuck, suspect, timed out, timeout, unavailable, unhealthy,"
+    " unreachable, unreadable, unrecoverable, unusable"
 )
 """What in a disk's status means an error, whatever its flag says."""
 
@@ -63,9 +67,17 @@ def matches_any(words: frozenset[str], status: str, *, exactly: bool = False) ->
 
 @lru_cache(maxsize=1024)
 def is_doubtful(words: frozenset[str], status: str) -> bool:
-    """Return whether a status has a folded word or one that denies somewhere, a progress, or no word at all."""
-    is_empty = not any(map(_split, _foldings(status)))  # such as "-"
-    return is_empty or bool(_PROGRESS.search(status.casefold())) or _holds(words | _DENYING, status)
+    """Return whether a status has a folded word or one that denies or is under way, a progress, or no word at all."""
+    split = [word for folded in _foldings(status) for word in _split(folded)]
+    if not split or any(map(_UNDER_WAY.fullmatch, split)):  # such as "-"
+        return True
+    return bool(_PROGRESS.search(status.casefold())) or _holds(words | _DENYING, status)
+
+
+def is_negated(words: frozenset[str], status: str) -> bool:
+    """Return whether a status has one of some folded words with a beginning that denies it (``uncompleted``)."""
+    found = (_NEGATED.fullmatch(word) for folded in _foldings(status) for word in _split(folded))
+    return any(match[1] in words for match in found if match)
 
 
 @lru_cache(maxsize=1024)

@@ -48,6 +48,9 @@ DISK = {"id": 7, "virtual_machine_id": 5, "status": "active", "error": False, "i
         ({"expires_at": "2024-01-02T00:00:00Z"}, "unclear"),
         ({"expires_at": "2024-01-01"}, "unclear"),
         ({"expires_at": "2024-01-02"}, "usable"),
+        ({"isBuilt": False}, "unclear"),
+        ({"job_status": "failed"}, "unclear"),
+        ({"percentage_complete": 30}, "unclear"),
     ],
 )
 def test_a_field_can_only_make_a_good_backup_unclear(fields: dict[str, Any], outcome: str) -> None:
@@ -65,8 +68,8 @@ WORDS = BackupStatuses()
     [
         ("failed", (*sorted(WORDS.failed), "FAILED", " Failed ", "failed over", "backup_failed")),
         ("unfinished", (*sorted(WORDS.unfinished), "In Progress", "in-progress")),
-        ("usable", (*sorted(WORDS.good), "failedover", "something new")),
-        ("unclear", ("",)),
+        ("usable", (*sorted(WORDS.good), "failedover", "something new", "intact")),
+        ("unclear", ("", "uncompleted", "NotReady", "inactive", "defragmenting", "creándose")),
     ],
 )
 def test_a_status_says_whether_a_backup_counts(outcome: str, statuses: tuple[str, ...]) -> None:
@@ -75,7 +78,9 @@ def test_a_status_says_whether_a_backup_counts(outcome: str, statuses: tuple[str
     assert {each for each, backup in found.items() if backup is None or WORDS.outcome(backup) != outcome} == set()
 
 
-@pytest.mark.parametrize("fields", [{"deleted": True}, {"removed_at": "2024-01-02"}, {"isExpired": "yes"}])
+@pytest.mark.parametrize(
+    "fields", [{"deleted": True}, {"removed_at": "2024-01-02"}, {"isExpired": "yes"}, {"to_be_deleted": 1}]
+)
 def test_a_deleted_backup_is_not_usable(fields: dict[str, Any]) -> None:
     """Whatever its status says."""
     backup = Decoder().backup({**BACKUP, **fields}, Counter(), NOW)

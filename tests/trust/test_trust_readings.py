@@ -92,7 +92,8 @@ def assert_not_understood(told: Told, field: str, disks: int = 4) -> None:
 def test_a_plain_account_is_well(api: SmallApi, tell: Tell) -> None:
     """The account that all of this starts from."""
     assert_well(tell())
-    assert api.asked.count(BACKUPS) == 6  # without X-Per-Page, it is looked once what follows the page
+    # Without X-Per-Page, it is looked once what follows the page, and whether an offset counts items.
+    assert api.asked.count(BACKUPS) == 9
 
 
 def test_a_missed_backup_is_found(missed: SmallApi, tell: Tell) -> None:
@@ -175,6 +176,18 @@ def test_flags_in_words_that_mean_off(missed: SmallApi, tell: Tell, word: Any) -
     assert told.status == 1
     assert "4 unprotected" in told.words
     assert len(told.finding("unprotected")) == 4
+
+
+@pytest.mark.parametrize(("mount_point", "is_swap"), [("/", "yes"), (" /srv/db", 1)])
+def test_swap_that_is_mounted_as_a_file_system(missed: SmallApi, tell: Tell, mount_point: str, is_swap: Any) -> None:
+    """One of the two is wrong, so that the disk is not exempt; swap without a mount point, or with its own, is."""
+    missed.lists[DISKS][MISSED - 1].update(mount_point=mount_point, is_swap=is_swap)
+    told = tell()
+    assert_not_understood(told, "is swap", 1)
+    assert told.finding("backup_missed") == {str(MISSED)}
+    for other in (None, "swap", "/swap"):
+        missed.lists[DISKS][MISSED - 1].update(mount_point=other)
+        assert tell().status == 0
 
 
 @pytest.mark.parametrize("field", ["autobackup", "is_swap", "error"])

@@ -19,21 +19,24 @@ _Kind = Literal["error", "word", "gone", "done", "running", "progress", "expiry"
 
 _NAMES: Mapping[_Kind, str] = {
     # All but what is false says that the item failed.
-    "error": "corrupt, corrupted, error_code, error_message, error_msg, error_reason, errors, exit_code, exit_status,"
-    " failed, failed_at, failure, failure_message, failure_reason, has_error, is_error, return_code",
+    "error": "broken, corrupt, corrupted, damaged, err, error_code, error_message, error_msg, error_reason,"
+    " error_text, errors, exit_code, exit_status, failed, failed_at, failed_reason, failure, failure_message,"
+    " failure_reason, fault, has_error, invalid, is_error, return_code, unusable",
     # A word, which is compared as a status is.
-    "word": "backup_state, backup_status, health, lifecycle, lifecycle_state, outcome, phase, result, stage, state,"
-    " status_message, status_text, task_state",
+    "word": "backup_result, backup_state, backup_status, current_state, health, job_status, lifecycle, lifecycle_state,"
+    " outcome, phase, result, stage, state, state_name, status_message, status_text, sync_status, task_state,"
+    " task_status",
     # True, or a date, says that the backup is no more or soon will be. OnApp has marked_for_delete.
-    "gone": "aborted, aborted_at, canceled, canceled_at, cancelled, cancelled_at, deleted, deleted_at, expired,"
-    " marked_for_delete, removed, removed_at, trashed, trashed_at",
+    "gone": "aborted, aborted_at, canceled, canceled_at, cancelled, cancelled_at, deleted, deleted_at, destroyed,"
+    " destroyed_at, expired, marked_for_delete, marked_for_deletion, pending_delete, pending_deletion, purged,"
+    " purged_at, removed, removed_at, to_be_deleted, trashed, trashed_at",
     # All but true, a date, 100 per cent or a good word says that the backup is not usable, or not yet.
-    "done": "available, complete, completed, finished, ready, restorable, succeeded, success, successful, usable,"
-    " valid",
+    "done": "available, can_restore, complete, completed, finished, is_built, ready, restorable, succeeded, success,"
+    " successful, usable, valid",
     # All but false says the same.
-    "running": "in_progress, incomplete, partial, pending, running",
+    "running": "building, busy, creating, in_progress, incomplete, partial, pending, running",
     # Less than 100 per cent says the same, unless the backup is built.
-    "progress": "percent, percent_complete, percentage, progress, progress_percent",
+    "progress": "completion, percent, percent_complete, percentage, percentage_complete, progress, progress_percent",
     # A date in the past says the same.
     "expiry": "expiration, expiration_date, expire_at, expired_at, expires, expires_at, expiry, expiry_date,"
     " valid_until",
