@@ -71,7 +71,7 @@ def test_accounts_come_and_go_with_what_the_credential_sees(accounts: SimulatorS
 def remembered(watching: Watching) -> set[str]:
     """The accounts of whose answers something is kept."""
     clients = watching.service._clients._clients.values()
-    return {path.split("/")[2] for client, _ in clients for path, _ in client._pages._entries if path != "/accounts"}
+    return {path.split("/")[2] for client, _ in clients for path, *_ in client._lists._memories if path != "/accounts"}
 
 
 def test_nothing_is_kept_of_an_account_that_has_gone(accounts: SimulatorServer, watch: Watch) -> None:

@@ -6,23 +6,19 @@ It owns which answer belongs to which operation. Only errors of :mod:`gigas_expo
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from gigas_exporter.clock import Clock, Deadline, SystemClock
 from gigas_exporter.decode import Decode, Decoder, InvalidFields, decode_json
-from gigas_exporter.errors import DecodeError, GigasError, strip_traceback
+from gigas_exporter.errors import DecodeError
 from gigas_exporter.gigas.api_requests import ApiRequest, account_path, disk_path, filters
 from gigas_exporter.gigas.credentials import Credential
-from gigas_exporter.gigas.list_caches import ListEndCache, NoContentCache, PageCache, ShortfallCache
+from gigas_exporter.gigas.list_reader import ListReader
 from gigas_exporter.gigas.login import LoginStates
 from gigas_exporter.gigas.observer import NullObserver, Observer
-from gigas_exporter.gigas.page_reader import Listing, PageReader, check_status, sum_invalid
-from gigas_exporter.gigas.page_size import PageSize
-from gigas_exporter.gigas.pagination import OneBelowTotalError, Page, Paginator
+from gigas_exporter.gigas.page_reader import Listing, check_status, sum_invalid
 from gigas_exporter.gigas.ratelimit import RateLimiter
 from gigas_exporter.gigas.session import ApiSession
 from gigas_exporter.gigas.settings import ApiSettings
@@ -33,7 +29,6 @@ from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
 DEFAULT_DEADLINE_SECONDS = 300.0
 """How long a call without a deadline may take in all."""
 
-_FUTURE_TOLERANCE_SECONDS = 300.0
 # How long a list may be: twice the 100,000 disks that are supported in one account, and the 700,000 backups that those
 # have in a week with room for more. Bare items take 400 bytes each once they are decoded, so 80 MB; of backups a sweep
 # keeps only what it reduces each page to.
@@ -43,19 +38,6 @@ _MAX_BACKUPS = 1_000_000
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 _Item = TypeVar("_Item", Account, Backup, Disk, VirtualMachine)
-
-
-class _Reading(NamedTuple):
-    """How a list is read.
-
-    Attributes:
-        kept_as: What its pages are kept as for the next time; None keeps nothing of the list.
-        complete_below: A page of fewer items than this many is the last one.
-    """
-
-    kept_as: str | None = "items"
-    complete_below: int = 0
-    max_items: int = _MAX_ITEMS
 
 
 class ReadClient:
@@ -105,18 +87,8 @@ class ReadClient:
             on_response=on_response,
         )
         self._decoder = Decoder(settings.decoding)
-        self._page_size = PageSize(settings.page_size, self._clock)
-        self._max_threads = max(1, settings.max_concurrency)
-        self._pages = PageCache()
-        self._ends = ListEndCache(self._clock)
-        self._shortfalls = ShortfallCache()
-        self._without_content = NoContentCache()
+        self._lists = ListReader(self._session, settings, self._clock)
         self._closed = threading.Event()
-        self._largest_page = 0
-        self._unpaged: set[str] = set()
-        self._counts_items: set[str] = set()
-        self._found: set[str] = set()
-        self._logged_fields: dict[str, set[str]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -140,12 +112,11 @@ class ReadClient:
 
     def forget(self, account_id: str) -> None:
         """Let go of what is kept of an account; work on it that has been stopped keeps nothing any more."""
-        for cache in (self._pages, self._ends, self._shortfalls, self._without_content):
-            cache.drop(account_path(account_id) + "/")
+        self._lists.forget(account_path(account_id) + "/")
 
     def list_accounts(self, *, deadline: Deadline | None = None) -> Listing[Account]:
         """List the credential's accounts (Gigas docs, page Accounts)."""
-        return self._list(ApiRequest("list_accounts", "GET", "/accounts"), self._decoder.account, deadline)
+        return self._list("list_accounts", "/accounts", {}, self._decoder.account, deadline)
 
     def list_disks(
         self,
@@ -171,12 +142,11 @@ class ReadClient:
             data_store_group_id=data_store_group_id,
             primary=primary,
         )
-        request: ApiRequest[Any] = ApiRequest("list_disks", "GET", account_path(account_id, "disks"), query)
-        return self._list(request, self._decoder.disk, deadline)
+        return self._list("list_disks", account_path(account_id, "disks"), query, self._decoder.disk, deadline)
 
     def has_found_disks(self, account_id: str) -> bool:
         """Return whether a list of an account's disks was ever answered with success, whole or not."""
-        return account_path(account_id, "disks") in self._found
+        return account_path(account_id, "disks") in self._lists.found
 
     def get_disk(self, account_id: str, disk_id: str, *, deadline: Deadline | None = None) -> Disk:
         """Read one disk (Gigas docs, page Disk)."""
@@ -186,11 +156,8 @@ class ReadClient:
         self, account_id: str, disk_id: str, *, min_disk_size: float | None = None, deadline: Deadline | None = None
     ) -> Listing[Backup]:
         """List one disk's backups (Gigas docs, page Disk)."""
-        path = disk_path(account_id, disk_id, "backups")
-        request: ApiRequest[Any] = ApiRequest("list_disk_backups", "GET", path, filters(min_disk_size=min_disk_size))
-        # Asked for each disk of an account: no page is kept, and one that is small for this API is not looked behind.
-        how = _Reading(kept_as=None, complete_below=self._largest_page)
-        return self._list(request, self._decoder.backup, deadline, how)
+        path, query = disk_path(account_id, disk_id, "backups"), filters(min_disk_size=min_disk_size)
+        return self._list("list_disk_backups", path, query, self._decoder.backup, deadline, kept_as=None)
 
     def list_backups(
         self,
@@ -211,8 +178,8 @@ class ReadClient:
             operating_system_distro=operating_system_distro,
             locked=locked,
         )
-        request: ApiRequest[Any] = ApiRequest("list_backups", "GET", account_path(account_id, "backups"), query)
-        return self._list(request, self._decoder.backup, deadline, _Reading(max_items=_MAX_BACKUPS))
+        path = account_path(account_id, "backups")
+        return self._list("list_backups", path, query, self._decoder.backup, deadline, max_items=_MAX_BACKUPS)
 
     def sweep_backups(
         self, account_id: str, reduce: Callable[[Sequence[Backup]], _R], *, deadline: Deadline | None = None
@@ -228,8 +195,10 @@ class ReadClient:
         def make(items: dict[str, Backup]) -> _R:
             return reduce(tuple(items.values()))
 
-        how = _Reading(kept_as="reduced", max_items=_MAX_BACKUPS)
-        pages = self._read_pages(request, self._decoder.backup, make, deadline, how)
+        deadline = self._deadline(deadline)
+        pages = self._lists.read(
+            request, self._decoder.backup, make, deadline, kept_as="reduced", max_items=_MAX_BACKUPS
+        )
         return Listing(tuple(page.value for page in pages), sum_invalid(pages), pages[0].has_content)
 
     def get_backup(self, account_id: str, backup_id: str, *, deadline: Deadline | None = None) -> Backup:
@@ -239,23 +208,17 @@ class ReadClient:
 
     def list_virtual_machines(self, account_id: str, *, deadline: Deadline | None = None) -> Listing[VirtualMachine]:
         """List virtual machines (Gigas docs, page Virtual Machines)."""
-        request: ApiRequest[Any] = ApiRequest(
-            "list_virtual_machines", "GET", account_path(account_id, "virtual_machines")
-        )
-        return self._list(request, self._decoder.virtual_machine, deadline)
+        path = account_path(account_id, "virtual_machines")
+        return self._list("list_virtual_machines", path, {}, self._decoder.virtual_machine, deadline)
 
     def _deadline(self, deadline: Deadline | None) -> Deadline:
         return deadline if deadline is not None else Deadline(self._clock, DEFAULT_DEADLINE_SECONDS, self._closed)
-
-    def _logged(self, request: ApiRequest[Any]) -> set[str]:
-        """Return the fields of which it was logged that they are not understood: once, not with each disk and poll."""
-        return self._logged_fields.setdefault(request.operation, set())
 
     def _get(self, request: ApiRequest[_T], deadline: Deadline | None) -> _T:
         def interpret(answer: RawResponse) -> _T:
             check_status(answer, request.operation)
             raw = decode_json(answer.body, request.operation)
-            item = request.decode(self._decoder, raw, InvalidFields(self._logged(request)))
+            item = request.decode(self._decoder, raw, InvalidFields(self._lists.logged_fields[request.operation]))
             if item is None:
                 raise DecodeError("id", f"the response to {request.operation} holds no readable id")
             return item
@@ -264,94 +227,17 @@ class ReadClient:
 
     def _list(
         self,
-        request: ApiRequest[Any],
+        operation: str,
+        path: str,
+        query: Mapping[str, str],
         decode: Decode[_Item],
         deadline: Deadline | None,
-        how: _Reading = _Reading(),  # noqa: B008  (frozen)
+        *,
+        kept_as: str | None = "items",
+        max_items: int = _MAX_ITEMS,
     ) -> Listing[_Item]:
-        pages = self._read_pages(request, decode, dict, deadline, how)
+        request: ApiRequest[Any] = ApiRequest(operation, "GET", path, query)
+        deadline = self._deadline(deadline)
+        pages = self._lists.read(request, decode, dict, deadline, kept_as=kept_as, max_items=max_items)
         items = tuple(item for page in pages for item in page.value.values())
         return Listing(items, sum_invalid(pages), pages[0].has_content)
-
-    def _read_pages(
-        self,
-        request: ApiRequest[Any],
-        decode: Decode[_Item],
-        make: Callable[[dict[str, _Item]], _R],
-        deadline: Deadline | None,
-        how: _Reading,
-    ) -> list[Page[_R]]:
-        deadline = self._deadline(deadline)
-        key = (request.path, how.kept_as)
-        reader = PageReader(
-            request.operation,
-            decode,
-            make,
-            self._pages.get(key),
-            latest=self._clock.wall() + _FUTURE_TOLERANCE_SECONDS,
-            logged_fields=self._logged(request),
-            ended=deadline.stop,
-        )
-        pages = self._fetch_list(request, reader, deadline, how)
-        if how.kept_as is not None:
-            self._pages.put(key, pages, deadline.stop)
-        return pages
-
-    def _fetch_list(
-        self, request: ApiRequest[Any], reader: PageReader[Any, Any], deadline: Deadline, how: _Reading
-    ) -> list[Page[Any]]:
-        def fetch(offset: int, limit: int, at_most: int) -> Page[Any]:
-            query = {**request.query, "limit": str(limit), "offset": str(offset)}
-            interpret = partial(reader.read, at_most=at_most)
-            try:
-                page = self._session.call(replace(request, query=query), deadline, interpret)
-            except GigasError as error:
-                # Of pages that fail side by side, each would else keep its answer until all of them are let go.
-                raise strip_traceback(error) from None
-            self._on_page(request, page)
-            return page
-
-        key = (request.path, frozenset(request.query.items()))
-
-        def fetch_all(page_size: int) -> list[Page[Any]]:
-            paginator = Paginator(
-                request.operation,
-                page_size,
-                how.max_items,
-                self._max_threads,
-                complete_below=how.complete_below,
-                server_ignores_paging=request.operation in self._unpaged,
-                offset_counts_items=request.operation in self._counts_items,
-                ends_at=self._ends.get(key),
-            )
-            pages: list[Page[Any]] = paginator.fetch_all(fetch)
-            if how.kept_as is not None:
-                self._ends.put(key, paginator.ends_at, deadline.stop)
-            self._learn_paging(request.operation, paginator)
-            return pages
-
-        try:
-            result = self._page_size.try_sizes(request.operation, fetch_all)
-        except OneBelowTotalError as error:
-            if not self._shortfalls.is_confirmed(key, error, deadline.stop):
-                raise
-            first, *rest = error.pages
-            return [replace(first, invalid={**first.invalid, "total": 1}), *rest]
-        except GigasError:
-            self._shortfalls.reset(key)
-            raise
-        self._shortfalls.reset(key)
-        if how.kept_as is not None:
-            self._without_content.check(key, result, request.operation)
-        return result
-
-    def _learn_paging(self, operation: str, paginator: Paginator) -> None:
-        if paginator.server_ignores_paging:
-            self._unpaged.add(operation)
-        if paginator.offset_counts_items:
-            self._counts_items.add(operation)
-
-    def _on_page(self, request: ApiRequest[Any], page: Page[Any]) -> None:
-        self._largest_page = max(self._largest_page, page.count)
-        if request.operation == "list_disks":
-            self._found.add(request.path)

@@ -8,7 +8,7 @@ from typing import Final
 
 from gigas_exporter.config import Settings
 from gigas_exporter.config.schema import BackupsSource
-from gigas_exporter.gigas.list_caches import LIST_END_TTL_SECONDS
+from gigas_exporter.gigas.list_reader import LIST_END_TTL_SECONDS
 
 _HOUR: Final = 3600.0
 

@@ -1,0 +1,216 @@
+"""Reads lists, and remembers of them what the next reading needs.
+
+It owns what was seen of the server's way of paging, and of each list until its account is dropped. It knows no
+operation.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, TypeVar
+
+from gigas_exporter.clock import Clock, Deadline
+from gigas_exporter.decode import Decode
+from gigas_exporter.errors import GigasError, IncompleteError, strip_traceback
+from gigas_exporter.gigas.api_requests import ApiRequest
+from gigas_exporter.gigas.page_reader import PageReader
+from gigas_exporter.gigas.page_size import PageSize
+from gigas_exporter.gigas.pagination import OneBelowTotalError, Page, Paginator
+from gigas_exporter.gigas.paging_headers import PAGING_FIELDS
+from gigas_exporter.gigas.session import ApiSession
+from gigas_exporter.gigas.settings import ApiSettings
+from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
+
+LIST_END_TTL_SECONDS = 900.0
+"""How long a list that is as long as it was is taken to end where it did; what is served may be that old anyway."""
+
+_FUTURE_TOLERANCE_SECONDS = 300.0
+# How often in a row a list must come out one below its total before the total is taken to be wrong.
+_POLLS_BELOW_TOTAL = 3
+_NO_SHORTFALL = (0, b"", 0)
+# Whether a date lies ahead depends on when it is read, and whether a header fits on all pages: a page with such a field
+# is decoded each time.
+_UNCACHED_FIELDS = frozenset({"created_at", "updated_at", "date_created", *PAGING_FIELDS})
+
+_Key = tuple[str, frozenset[tuple[str, str]], str | None]
+_R = TypeVar("_R")
+_Item = TypeVar("_Item", Account, Backup, Disk, VirtualMachine)
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What is remembered of one list.
+
+    Attributes:
+        is_kept: Whether anything is kept of a list that came out well.
+        pages: Those of its last traversal, by the digest of their body.
+        end: The total at which it was seen to end, with nothing behind its full last page, and since when.
+        shortfall: The total and the ids' digest when it came out one item below its total, and how often in a row.
+        had_items: Whether it had items when it was last read: a 204 after that may be a passing fault.
+    """
+
+    is_kept: bool
+    pages: Mapping[bytes, Page[Any]] = field(default_factory=dict)
+    end: tuple[int, float] | None = None
+    shortfall: tuple[int, bytes, int] = _NO_SHORTFALL
+    had_items: bool = False
+
+    def known_end(self, now: float) -> int | None:
+        end = self.end
+        if end is not None and now >= end[1] + LIST_END_TTL_SECONDS:
+            end = self.end = None
+        return None if end is None else end[0]
+
+    def set_end(self, total: int | None, now: float) -> None:
+        known = self.end
+        if total is None:
+            self.end = None
+        elif known is None or total != known[0]:  # else nobody looked behind it, and what is known is as old as it was
+            self.end = total, now
+
+    def settle(self, name: str, read: Callable[[], list[Page[_R]]]) -> list[Page[_R]]:
+        """Return what is read, where the readings before do not contradict it.
+
+        A list that is one below its total is taken the third time in a row with the same items: then the total must be
+        wrong. One without content after items is taken the second time in a row.
+        """
+        try:
+            pages = read()
+        except OneBelowTotalError as error:
+            total, digest, count = self.shortfall
+            count = count + 1 if (total, digest) == (error.total, error.digest) else 1
+            self.shortfall = error.total, error.digest, count
+            if count < _POLLS_BELOW_TOTAL:
+                raise
+            first, *rest = error.pages
+            return [replace(first, invalid={**first.invalid, "total": 1}), *rest]
+        except GigasError:
+            self.shortfall = _NO_SHORTFALL
+            raise
+        self.shortfall = _NO_SHORTFALL
+        had_items, self.had_items = self.had_items, any(page.count for page in pages)
+        if had_items and not self.had_items and not pages[0].has_content:
+            raise IncompleteError(f"{name}: status 204 where there were items before; it counts when it is repeated")
+        return pages
+
+
+class ListReader:
+    """Reads lists for one client; used by several threads at once.
+
+    Attributes:
+        found: The paths of the lists that are kept of which any page was answered with success.
+        logged_fields: By operation, the fields of which it was logged that they are not understood: once, not with each
+            item and poll.
+    """
+
+    def __init__(self, session: ApiSession, settings: ApiSettings, clock: Clock) -> None:
+        self._session = session
+        self._clock = clock
+        self._page_size = PageSize(settings.page_size, clock)
+        self._max_threads = max(1, settings.max_concurrency)
+        self._lock = threading.Lock()
+        self._memories: dict[_Key, _Memory] = {}
+        self._largest_page = 0
+        self._ignores_paging: set[str] = set()
+        self._counts_items: set[str] = set()
+        self.found: set[str] = set()
+        self.logged_fields: defaultdict[str, set[str]] = defaultdict(set)
+
+    def forget(self, path: str) -> None:
+        """Drop what is remembered of all lists below a path; work on them that has been stopped keeps nothing more."""
+        with self._lock:
+            self._memories = {key: memory for key, memory in self._memories.items() if not key[0].startswith(path)}
+
+    def read(
+        self,
+        request: ApiRequest[Any],
+        decode: Decode[_Item],
+        make: Callable[[dict[str, _Item]], _R],
+        deadline: Deadline,
+        *,
+        kept_as: str | None,
+        max_items: int,
+    ) -> list[Page[_R]]:
+        """Return the pages of a list.
+
+        Args:
+            request: Without limit and offset.
+            decode: Decodes one item.
+            make: Makes the value of a page of its items by id.
+            deadline: Ends the reading.
+            kept_as: What pages are kept as for the next time, unless the list is filtered. ``None`` keeps nothing of a
+                list that came out well, and does not look behind a page that is small for this API: so are lists read
+                of which there is one for each disk.
+            max_items: How long the list may be.
+        """
+        key = request.path, frozenset(request.query.items()), kept_as
+        with self._lock:
+            memory = _Memory(kept_as is not None)
+            if not deadline.stop.is_set():
+                memory = self._memories.setdefault(key, memory)
+        reader = PageReader(
+            request.operation,
+            decode,
+            make,
+            memory.pages,
+            latest=self._clock.wall() + _FUTURE_TOLERANCE_SECONDS,
+            logged_fields=self.logged_fields[request.operation],
+            ended=deadline.stop,
+        )
+        traverse = partial(self._traverse, request, reader, memory=memory, deadline=deadline, max_items=max_items)
+        try:
+            pages = memory.settle(request.operation, lambda: self._page_size.try_sizes(request.operation, traverse))
+        finally:
+            if not memory.is_kept and memory.shortfall == _NO_SHORTFALL:
+                with self._lock:
+                    self._memories.pop(key, None)
+        if memory.is_kept and not request.query:
+            memory.pages = {page.digest: page for page in pages if not _UNCACHED_FIELDS & page.invalid.keys()}
+        return pages
+
+    def _traverse(
+        self,
+        request: ApiRequest[Any],
+        reader: PageReader[Any, _R],
+        page_size: int,
+        *,
+        memory: _Memory,
+        deadline: Deadline,
+        max_items: int,
+    ) -> list[Page[_R]]:
+        """Return a list's pages of a size, and note what they show of the server."""
+        paginator = Paginator(
+            request.operation,
+            page_size,
+            max_items,
+            self._max_threads,
+            complete_below=0 if memory.is_kept else self._largest_page,
+            server_ignores_paging=request.operation in self._ignores_paging,
+            offset_counts_items=request.operation in self._counts_items,
+            ends_at=memory.known_end(self._clock.monotonic()),
+        )
+
+        def fetch(offset: int, limit: int, at_most: int) -> Page[_R]:
+            query = {**request.query, "limit": str(limit), "offset": str(offset)}
+            interpret = partial(reader.read, at_most=at_most)
+            try:
+                page = self._session.call(replace(request, query=query), deadline, interpret)
+            except GigasError as error:
+                # Of pages that fail side by side, each would else keep its answer until all of them are let go.
+                raise strip_traceback(error) from None
+            self._largest_page = max(self._largest_page, page.count)
+            if memory.is_kept:
+                self.found.add(request.path)
+            return page
+
+        pages: list[Page[_R]] = paginator.fetch_all(fetch)
+        memory.set_end(paginator.ends_at, self._clock.monotonic())
+        if paginator.server_ignores_paging:
+            self._ignores_paging.add(request.operation)
+        if paginator.offset_counts_items:
+            self._counts_items.add(request.operation)
+        return pages
