@@ -5,6 +5,7 @@ It owns when the judgement is made anew: with the data, and when time alone chan
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -48,11 +49,12 @@ class FindingsRenderer:
         self.valid_until = float("inf")
         self._judgement = _NOTHING
         self._judged: tuple[object, ...] = ()
+        self._locked_since: Mapping[str, float] = {}
         self._judged_at = 0.0
         self._expires_at = float("inf")
         self._names: Sequence[str] = ()
         self._named: tuple[object, ...] = ()
-        self._shown_for: tuple[object, ...] = (None, None, None)
+        self._shown_for: tuple[object, ...] = ()
         self._info: FamilyGroup[tuple[Disk, str]] = FamilyGroup((DISK_INFO,), segments)
         self._findings: FamilyGroup[tuple[str | None, ...]] = FamilyGroup((DISK_FINDING,), segments)
         self._counts: FamilyGroup[int] = FamilyGroup((DISKS_WITH_FINDING,), segments)
@@ -101,41 +103,26 @@ class FindingsRenderer:
         wall: float,
     ) -> None:
         """Judge anew where the data, or what time makes of it, is not what it was."""
-        if not is_shown:
+        reading = inventory.disks
+        if reading is None or not is_shown:
             self._judgement, self._judged, self.valid_until = _NOTHING, (), float("inf")
             return
-        reading = inventory.disks
-        judged = (
-            inventory.disks and inventory.disks.disks,
-            inventory.backups,
-            inventory.requirements,
-            inventory.thresholds,
-        )
-        locked_since = reading.locked_since if reading is not None else None
-        is_same = len(self._judged) == len(judged) + 1 and all(
-            one is other for one, other in zip(judged, self._judged, strict=False)
-        )
-        if (
-            is_same
-            and locked_since == self._judged[-1]
-            and now < self._expires_at
-            and self._judged_at <= wall < self.valid_until
-        ):
+        judged = reading.disks, inventory.backups, inventory.requirements, inventory.thresholds
+        is_same = _are_same(judged, self._judged) and reading.locked_since == self._locked_since
+        if is_same and now < self._expires_at and self._judged_at <= wall < self.valid_until:
             return
         self._judgement = judge_account(inventory, summaries, wall=wall, monotonic=now)
-        self._judged = (*judged, locked_since)
+        self._judged, self._locked_since = judged, reading.locked_since
         self._judged_at, self.valid_until = wall, self._judgement.valid_until
         self._expires_at = inventory.next_expiry(now)
 
     def _show_disks(self, inventory: AccountInventory, disks: Mapping[str, Disk], labels: Sequence[str]) -> None:
         named = (disks, inventory.known_machines)
-        if len(self._named) != len(named) or any(
-            one is not other for one, other in zip(named, self._named, strict=False)
-        ):
+        if not _are_same(named, self._named):
             self._names = [machine_name(disk, inventory.known_machines) for disk in disks.values()]
             self._named = named
         shown_for = (self._judgement, self._names, labels)
-        if all(one is other for one, other in zip(shown_for, self._shown_for, strict=True)):
+        if _are_same(shown_for, self._shown_for):
             return
         self._shown_for = shown_for
         shown = labels if disks else ()
@@ -216,6 +203,10 @@ class FindingsRenderer:
 
 
 _DESCRIBING = frozenset(Finding) - frozenset(METRIC_FINDINGS)
+
+
+def _are_same(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
+    return len(one) == len(other) and all(map(operator.is_, one, other))
 
 
 def _sum(sizes: Sequence[int | None]) -> int | None:
