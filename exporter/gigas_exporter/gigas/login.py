@@ -140,13 +140,7 @@ class LoginStates:
         self._states: dict[Hashable, LoginState] = {}
 
     def get(self, where: Hashable, password: Secret, clock: Clock) -> LoginState:
-        """Return the state.
-
-        Args:
-            where: The login, and the API that it is for.
-            password: Its password as it is now.
-            clock: Where the time comes from.
-        """
+        """Return the state of a login at an API with the password that it has now."""
         key = where, password
         with self._lock:
             state = self._states.pop(key, None) or LoginState(LoginBlock(clock))

@@ -61,12 +61,8 @@ class LoginAuth:
     """Session tokens, had by logging in.
 
     Args:
-        password: Where the password comes from.
-        tokens: Asks for tokens.
         state: Returns what is known of the login with a password.
         first_wait_seconds: How long it is not sent again after its first rejection.
-        clock: Where the time comes from.
-        observer: Is told about tokens and blocked logins.
     """
 
     def __init__(

@@ -54,8 +54,6 @@ class PageReader(Generic[_Item, _V]):
     """Turns the responses of one traversal into pages.
 
     Args:
-        operation: For error messages.
-        decode: Decodes one item.
         make: Makes the page's value of its items by id.
         known: Pages that need not be decoded again, by digest.
         latest: UNIX seconds; dates after it are counted.

@@ -121,9 +121,7 @@ class RateLimiter:
     The rate is a token bucket: after a pause a few requests may go at once, then they are spread evenly.
 
     Args:
-        clock: Where the time comes from.
-        max_concurrency: Requests under way at once.
-        max_requests_per_second: The rate; 0 means no limit.
+        max_requests_per_second: 0 means no limit.
     """
 
     def __init__(self, clock: Clock, max_concurrency: int, max_requests_per_second: float) -> None:

@@ -19,9 +19,7 @@ class SecretAuth:
     """A fixed token or an API key.
 
     Args:
-        source: Where the secret comes from.
         kind: What it is, for error messages.
-        scheme: How it is sent.
         is_fixed: Whether it is sent in no other way when the API rejects it.
     """
 

@@ -75,12 +75,7 @@ _REDIRECT: Final = "redirects are not followed", "check api.url"
 
 
 def likely_cause(operation: str, status: int) -> _Cause:
-    """Return the cause of an error status, and what to do, which may be empty.
-
-    Args:
-        operation: The API operation that failed.
-        status: The HTTP status.
-    """
+    """Return the cause of an error status, and what to do, which may be empty."""
     if status < HTTPStatus.BAD_REQUEST:
         return _REDIRECT
     if not operation.startswith(_READING) and status in _CHANGE_CAUSES:
@@ -100,13 +95,7 @@ def likely_cause(operation: str, status: int) -> _Cause:
 
 
 def describe_status(operation: str, status: int, peer: str) -> str:
-    """Return the cause with the address, and what to do.
-
-    Args:
-        operation: The API operation that failed.
-        status: The HTTP status.
-        peer: Where the request went: host and port, of the proxy too.
-    """
+    """Return the cause with the address that the request went to, and what to do."""
     cause, advice = likely_cause(operation, status)
     return f"{cause} ({peer})" + (f"; {advice}" if advice else "")
 

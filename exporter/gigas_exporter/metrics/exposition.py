@@ -70,13 +70,7 @@ class _Body:
 
 
 class MetricsRenderer:
-    """The metrics of all accounts and of the exporter itself; safe to use from any thread.
-
-    Args:
-        source: The inventories, such as the poller's store.
-        telemetry: The exporter's own metrics.
-        clock: Tells ages and staleness.
-    """
+    """The metrics of all accounts and of the exporter itself; safe to use from any thread."""
 
     def __init__(self, source: SnapshotSource, telemetry: Telemetry, clock: Clock) -> None:
         self._source = source

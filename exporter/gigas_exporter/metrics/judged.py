@@ -74,12 +74,7 @@ class FindingsRenderer:
     ) -> None:
         """Render what is found at the monotonic time ``now``, which is ``wall`` in UNIX seconds.
 
-        Args:
-            inventory: The account.
-            labels: The label text of each of its disks.
-            summaries: What is known of the backups of each.
-            now: Monotonic time.
-            wall: UNIX seconds.
+        There is one label text, and one summary of backups, for each disk.
         """
         listed = inventory.current_disks(now)
         # Without the names of the machines every alert would begin anew with the next poll.
