@@ -139,7 +139,7 @@ def test_polling_once_leaves_out_what_is_skipped_and_counts_it(watch: Watch) -> 
         assert service.poll_once(lambda *_: None) == {"1": {}}
         assert observed.counts == (1, 0, 2)
         service.stop()
-        assert service.skipped == 2
+        assert service.source.skipped == 2
         assert [inventory.account.id for inventory in store.snapshot()] == ["1"]
 
 
@@ -195,8 +195,8 @@ def skipped(accounts: list[dict[str, Any]], body: Any) -> int:
         service = Service(settings, Store(), Observed(), clock=SystemClock())
         failures = service.poll_once(lambda *_: None)
         service.stop()
-        assert set(failures.get("2", {})) == (set() if service.skipped else {"disks", "virtual_machines"})
-        return service.skipped
+        assert set(failures.get("2", {})) == (set() if service.source.skipped else {"disks", "virtual_machines"})
+        return service.source.skipped
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_the_404_of_a_gateway_skips_no_account(watch: Watch, other: Any) -> None
         service = Service(settings, Store(), Observed(), clock=SystemClock())
         failures = service.poll_once(lambda *_: None)
         service.stop()
-        assert service.skipped == 0
+        assert service.source.skipped == 0
         assert "discover: {product_id: […], status: […]}" in str(failures["2"]["disks"])
         watching = watch(discovering(api))
         await_true(lambda: watching.observed.polls["2", "disks", "other"] >= 3)

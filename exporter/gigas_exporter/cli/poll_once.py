@@ -71,6 +71,6 @@ def poll_once(settings: Settings, progress: Callable[[str, Resource, bool], None
         store,
         MetricsRenderer(store, telemetry, clock),
         clock,
-        service.skipped,
-        is_account_list_incomplete=service.is_account_list_incomplete,
+        service.source.skipped,
+        is_account_list_incomplete=service.source.is_incomplete,
     )

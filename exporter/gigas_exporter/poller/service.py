@@ -45,6 +45,9 @@ class _AccountTasks:
 class Service:
     """Polls every account of the settings into ``store``.
 
+    Attributes:
+        source: Which accounts there are.
+
     Raises:
         ConfigError: A client cannot be made with these settings.
     """
@@ -57,7 +60,7 @@ class Service:
         self._clients = ClientPool(observer, clock, login_retry_seconds=settings.poll.interval)
         self._helpers = HelperThreads()
         self.scheduler = Scheduler(clock)
-        self._source = AccountSource(settings)
+        self.source = AccountSource(settings)
         self._stop = StopEvent()
         self._lock = threading.RLock()
         self._watched: dict[str, _AccountTasks] = {}
@@ -88,7 +91,7 @@ class Service:
         with self._lock:
             old = self._settings
             self._clients.reload_credentials()
-            self._settings, self._source = settings, AccountSource(settings)
+            self._settings, self.source = settings, AccountSource(settings)
             if replace(old, web=settings.web, log=settings.log, accounts=settings.accounts) != settings:
                 self._stop_polling(list(self._watched))
             self._watch_all()
@@ -111,10 +114,10 @@ class Service:
     def not_ready(self) -> str | None:
         """Return why not every account's disk list has been read yet, ``None`` when each has been."""
         inventories = self._store.handled() or self._store.snapshot()
-        if not self._source.listed and not inventories:
+        if not self.source.listed and not inventories:
             return "the accounts have not been listed yet"
-        if not inventories and self._source.skipped:
-            return f"no account is watched: discovery leaves out all {self._source.skipped}"
+        if not inventories and self.source.skipped:
+            return f"no account is watched: discovery leaves out all {self.source.skipped}"
         waiting = [inventory.account.id for inventory in inventories if inventory.disks is None]
         if not waiting:
             return None
@@ -134,7 +137,7 @@ class Service:
         Raises:
             GigasError: The accounts could not be listed, or there is none.
         """
-        source, credential = self._source, self._source.credential
+        source, credential = self.source, self.source.credential
         accounts = source.configured() if credential is None else self._list_accounts(source, credential, self._stop)
         self._update_store(accounts)
 
@@ -162,20 +165,10 @@ class Service:
             if isinstance(disks, ApiError) and disks.is_foreign and disks.status == HTTPStatus.NOT_FOUND:
                 failed[account_id] = poll(accounts[account_id])
         left = {inventory.account.id for inventory in self._store.snapshot()}
-        self._observer.accounts(len(left), 0, self.skipped)
-        if self.skipped and not left:
-            raise GigasError(f"no account is left: discovery leaves out all {self.skipped}")
+        self._observer.accounts(len(left), 0, source.skipped)
+        if source.skipped and not left:
+            raise GigasError(f"no account is left: discovery leaves out all {source.skipped}")
         return {account_id: failures for account_id, failures in failed.items() if account_id in left}
-
-    @property
-    def is_account_list_incomplete(self) -> bool:
-        """Whether the list of accounts may have more than were read."""
-        return self._source.is_incomplete
-
-    @property
-    def skipped(self) -> int:
-        """How many accounts discovery leaves out."""
-        return self._source.skipped
 
     def _make_clients(self, settings: Settings) -> None:
         """Make at once what can fail, so that a reload knows before anything has changed."""
@@ -191,11 +184,11 @@ class Service:
             stop.set()
             self.scheduler.remove((task,))
             self._discovery = None
-        if self._source.credential is None:
+        if self.source.credential is None:
             self._observer.discovery(success=None)
-            self._sync_accounts(self._source.configured())
+            self._sync_accounts(self.source.configured())
         else:
-            self._start_discovery(self._source, self._source.credential)
+            self._start_discovery(self.source, self.source.credential)
         self.scheduler.run_now([task for each in self._watched.values() for task in each.tasks])
 
     def _start_discovery(self, source: AccountSource, credential: Credential) -> None:
@@ -294,7 +287,7 @@ class Service:
         with self._lock:
             watched = list(self._watched.values())
             unpolled = sum(not any(task.began for task in each.tasks) for each in watched)
-            self._observer.accounts(len(watched) if self._source.listed else None, unpolled, self._source.skipped)
+            self._observer.accounts(len(watched) if self.source.listed else None, unpolled, self.source.skipped)
 
     def _inventory(self, account: AccountSettings, known: AccountInventory | None) -> AccountInventory:
         """Return an account's inventory under these settings."""
@@ -354,7 +347,7 @@ class Service:
             clock=self._clock,
             helpers=self._helpers,
             stop=stop,
-            on_missing=partial(self._skip_missing, account, stop) if self._source.credential is not None else None,
+            on_missing=partial(self._skip_missing, account, stop) if self.source.credential is not None else None,
         )
 
     def _skip_missing(self, account: AccountSettings, stop: StopEvent, error: ApiError) -> bool:
@@ -362,7 +355,7 @@ class Service:
         if error.is_foreign and not any(each is not None and each.success for each in outcomes):
             return False  # the API may be down
         with self._lock:
-            if stop.is_set() or not self._source.skip_missing(account.account):
+            if stop.is_set() or not self.source.skip_missing(account.account):
                 return False
             account_id = account.account.id
             if account_id in self._watched:
