@@ -266,7 +266,7 @@ def test_bad_option_is_one_line_and_writes_nothing(options: dict[str, Any], prob
 def test_what_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     """A file in place of the directory, or a directory in place of a file, is named."""
     (tmp_path / "taken").write_text("")
-    with pytest.raises(GigasError, match=f"^cannot create {tmp_path}/taken: File exists$") as parent:
+    with pytest.raises(GigasError, match=f"^cannot write into {tmp_path}/taken: File exists$") as parent:
         write(tmp_path / "taken")
     (tmp_path / "gigas.rules.yml").mkdir()
     with pytest.raises(GigasError, match=r"gigas\.rules\.yml: Is a directory$") as file:

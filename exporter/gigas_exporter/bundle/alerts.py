@@ -137,11 +137,15 @@ def write_alerts(
     ]
     contents = dict(_contents(bundled_directory("alerts"), wanted, options, format))
     paths = [directory / name for name in contents]
-    for path, content in zip(paths, contents.values(), strict=True):
-        _make_directory(path.parent)
-        write_atomic(path, content)
+    try:
+        for path, content in zip(paths, contents.values(), strict=True):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, content)
+        for path in old:
+            path.unlink()
+    except OSError as error:
+        raise GigasError(f"cannot write into {directory}: {error.strerror or type(error).__name__}") from None
     for path in old:
-        _remove(path)
         on_removed(path)
     return paths
 
@@ -273,17 +277,3 @@ def _validate_base(option: str, url: str) -> str:
     if not valid or not url.isprintable() or re.search(r"[\s{}\"'<>?#]", url):
         raise ConfigError(f"{option} {' '.join(url.split())}: write it as https://host/path")
     return url.rstrip("/")
-
-
-def _make_directory(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise GigasError(f"cannot create {path}: {error.strerror or type(error).__name__}") from None
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink()
-    except OSError as error:
-        raise GigasError(f"cannot remove {path}: {error.strerror or type(error).__name__}") from None
