@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from gigas_exporter.simulator.deterministic_random import draw
 from gigas_exporter.simulator.records import BackupRecord, DiskRecord, Schedule
 
 DAY = 86_400.0
@@ -24,6 +23,21 @@ _SLOT_BIAS = 1_000
 _PENDING_SHARE = 0.2
 _UNDER_WAY = frozenset({"pending", "running"})
 _SHRUNK = 0.05
+_MASK = (1 << 64) - 1
+
+
+def draw(*parts: int) -> int:
+    """Return 64 bits that look random and depend on ``parts`` alone (the mixing of SplitMix64).
+
+    What happens to a disk is drawn from the seed and the time, so that nothing is stored, and the order of a client's
+    requests changes nothing.
+    """
+    state = 0x9E3779B97F4A7C15
+    for part in parts:
+        state = ((state ^ (part & _MASK)) * 0xBF58476D1CE4E5B9) & _MASK
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
+        state ^= state >> 31
+    return state
 
 
 @dataclass(frozen=True, slots=True)

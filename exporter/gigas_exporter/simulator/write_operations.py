@@ -12,10 +12,10 @@ from http import HTTPStatus
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gigas_exporter.simulator.cloud import SimulatedCloud
-from gigas_exporter.simulator.deterministic_random import draw
 from gigas_exporter.simulator.http import SimError, SimRequest, SimResponse, describe_error, json_response
 from gigas_exporter.simulator.json_encoding import encode_backup, encode_disk, encoding_for
 from gigas_exporter.simulator.records import BackupRecord, DiskRecord
+from gigas_exporter.simulator.schedule import draw
 from gigas_exporter.simulator.state import CloudState
 
 _LARGEST_GB = 65_536
