@@ -17,8 +17,6 @@ from types import TracebackType
 from typing import Protocol, Self
 
 _CHECK_INTERVAL_SECONDS = 0.2
-# The watcher ends when it had nothing to watch for so long, and is started again when it is needed.
-_IDLE_SECONDS = 1.0
 
 
 class _HasDescriptor(Protocol):
@@ -136,20 +134,13 @@ class _Watcher:
 
     def _run(self) -> None:
         with self._changed:
-            while self._wait_for_deadlines():
+            while True:
                 for deadline in [each for each in self._deadlines if each.passed]:
                     self._deadlines.discard(deadline)
                     deadline.expire()
-                if self._deadlines:
-                    soonest = min(deadline.end for deadline in self._deadlines) - time.monotonic()
-                    self._changed.wait(max(0.001, min(_CHECK_INTERVAL_SECONDS, soonest)))
-            self._is_running = False
-
-    def _wait_for_deadlines(self) -> bool:
-        self._is_idle = True
-        is_busy = self._changed.wait_for(lambda: bool(self._deadlines), _IDLE_SECONDS)
-        self._is_idle = False
-        return is_busy
+                self._is_idle = not self._deadlines
+                soonest = min((deadline.end for deadline in self._deadlines), default=0.0) - time.monotonic()
+                self._changed.wait(None if self._is_idle else max(0.001, min(_CHECK_INTERVAL_SECONDS, soonest)))
 
 
 _watcher = _Watcher()
