@@ -126,205 +126,136 @@ _SUITES = (
     "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, "
     "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"
 )
-_BAD = [
-    ("junk", "the file must be a mapping of keys to values, such as key: value"),
-    ("[]", "the file must be a mapping of keys to values, such as key: value"),
-    (
-        "tls: {}",
-        (
-            "an unknown key, not shown here; the known ones are tls_server_config, http_server_config, "
-            "basic_auth_users, rate_limit"
-        ),
+_NO_HASH = "basic_auth_users[0]: not a bcrypt hash; make one with: htpasswd -nBC 10 ''"
+_MISSING = "missing; name the file, or leave tls_server_config out for plain HTTP"
+_AUTH_TYPES = (
+    f"{_T}.client_auth_type: must be one of NoClientCert, RequestClientCert, VerifyClientCertIfGiven, "
+    "RequireAndVerifyClientCert"
+)
+_INTERVAL = "rate_limit.interval: must be a duration such as 1s, 500ms or 1m30s"
+_BAD: dict[str, str | None] = {
+    "junk": "the file must be a mapping of keys to values, such as key: value",
+    "[]": "the file must be a mapping of keys to values, such as key: value",
+    "tls: {}": (
+        "an unknown key, not shown here; the known ones are tls_server_config, http_server_config, "
+        "basic_auth_users, rate_limit"
     ),
-    ("basic_auth_users:\n  a: b\n  a: c", None),
-    (f"{_T}: yes", f"{_T}: must be a mapping of keys to values, such as key: value"),
-    (f"{_T}:", f"{_T}: is empty; fill it in, or leave it out for plain HTTP"),
-    (
-        f"{_T}: {{}}",
-        f"{_T}.cert_file: missing; name the file, or leave tls_server_config out for plain HTTP",
+    "basic_auth_users:\n  a: b\n  a: c": None,
+    f"{_T}: yes": f"{_T}: must be a mapping of keys to values, such as key: value",
+    f"{_T}:": f"{_T}: is empty; fill it in, or leave it out for plain HTTP",
+    f"{_T}: {{}}": f"{_T}.cert_file: {_MISSING}",
+    f"{_T}: {{cert_file: '', key_file: server.key}}": f"{_T}.cert_file: {_MISSING}",
+    f"{_T}: {{cert_file: server.crt}}": f"{_T}.key_file: {_MISSING}",
+    f"{_T}: {{cert_file: [], key_file: a}}": f"{_T}.cert_file: must be text",
+    f"{_T}: {{cert_file: true, key_file: a}}": f"{_T}.cert_file: must be text",
+    f"{_TLS}, cert: x}}": f"{_T}.cert: given together with cert_file; leave one of them out",
+    f"{_T}: {{cert_file: none.crt, key_file: server.key}}": (
+        f"{_T}.cert_file: cannot read DIR/none.crt: No such file or directory"
     ),
-    (
-        f"{_T}: {{cert_file: '', key_file: server.key}}",
-        f"{_T}.cert_file: missing; name the file, or leave tls_server_config out for plain HTTP",
+    f"{_T}: {{cert_file: server.crt, key_file: none.key}}": (
+        f"{_T}.key_file: cannot read DIR/none.key: No such file or directory"
     ),
-    (
-        f"{_T}: {{cert_file: server.crt}}",
-        f"{_T}.key_file: missing; name the file, or leave tls_server_config out for plain HTTP",
+    f"{_T}: {{cert_file: server.crt, key_file: -----BEGIN PRIVATE KEY----- MIIEvAIBADANBg}}": (
+        f"{_T}.key_file: there is no such file; the text itself goes under key"
     ),
-    (f"{_T}: {{cert_file: [], key_file: a}}", f"{_T}.cert_file: must be text"),
-    (f"{_T}: {{cert_file: true, key_file: a}}", f"{_T}.cert_file: must be text"),
-    (
-        f"{_TLS}, cert: x}}",
-        f"{_T}.cert: given together with cert_file; leave one of them out",
+    f"{_T}: {{cert_file: server.crt, key_file: client.key}}": (
+        f"{_T}.key_file: DIR/client.key is not the key of the certificate DIR/server.crt"
     ),
-    (
-        f"{_T}: {{cert_file: none.crt, key_file: server.key}}",
-        f"{_T}.cert_file: cannot read DIR/none.crt: No such file or directory",
+    f"{_T}: {{cert_file: web.yml, key_file: server.key}}": f"{_T}.cert_file: DIR/web.yml holds no certificate in PEM",
+    f"{_T}: {{cert_file: server.crt, key: hunter2}}": (
+        f"{_T}.key: the text given is no key in PEM that fits DIR/server.crt"
     ),
-    (
-        f"{_T}: {{cert_file: server.crt, key_file: none.key}}",
-        f"{_T}.key_file: cannot read DIR/none.key: No such file or directory",
+    f"{_T}: {{cert_file: server.crt, key_file: server.crt}}": (
+        f"{_T}.key_file: DIR/server.crt is no key in PEM that fits DIR/server.crt"
     ),
-    (
-        f"{_T}: {{cert_file: server.crt, key_file: -----BEGIN PRIVATE KEY----- MIIEvAIBADANBg}}",
-        f"{_T}.key_file: there is no such file; the text itself goes under key",
+    f"{_T}: {{cert_file: locked.crt, key_file: locked.key}}": (
+        f"{_T}.key_file: DIR/locked.key is encrypted; give the key without a password"
     ),
-    (
-        f"{_T}: {{cert_file: server.crt, key_file: client.key}}",
-        f"{_T}.key_file: DIR/client.key is not the key of the certificate DIR/server.crt",
+    f"{_T}: {{cert_file: ., key_file: server.key}}": f"{_T}.cert_file: cannot read DIR: Is a directory",
+    f"{_TLS}, cert_filse: x}}": f"{_T}.cert_filse: unknown key; did you mean cert_file?",
+    f"{_TLS}, client_ca_file: ca.crt}}": (
+        f"{_T}.client_ca_file: needs client_auth_type: RequireAndVerifyClientCert or VerifyClientCertIfGiven"
     ),
-    (
-        f"{_T}: {{cert_file: web.yml, key_file: server.key}}",
-        f"{_T}.cert_file: DIR/web.yml holds no certificate in PEM",
+    f"{_TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: none}}": (
+        f"{_T}.client_ca_file: there is no such file; the text itself goes under client_ca"
     ),
-    (
-        f"{_T}: {{cert_file: server.crt, key: hunter2}}",
-        f"{_T}.key: the text given is no key in PEM that fits DIR/server.crt",
+    f"{_TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: server.key}}": (
+        f"{_T}.client_ca_file: DIR/server.key holds no certificates in PEM"
     ),
-    (
-        f"{_T}: {{cert_file: server.crt, key_file: server.crt}}",
-        f"{_T}.key_file: DIR/server.crt is no key in PEM that fits DIR/server.crt",
+    f"{_TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: /dev/null}}": (
+        f"{_T}.client_ca_file: /dev/null holds no certificates in PEM"
     ),
-    (
-        f"{_T}: {{cert_file: locked.crt, key_file: locked.key}}",
-        f"{_T}.key_file: DIR/locked.key is encrypted; give the key without a password",
+    f"{_TLS}, client_auth_type: RequireAnyClientCert}}": _AUTH_TYPES,
+    f"{_TLS}, client_auth_type: Always}}": _AUTH_TYPES,
+    f"{_TLS}, client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca.crt, client_allowed_sans: [a]}}": (
+        f"{_T}.client_allowed_sans: needs client_auth_type: RequireAndVerifyClientCert, or it protects nothing"
     ),
-    (
-        f"{_T}: {{cert_file: ., key_file: server.key}}",
-        f"{_T}.cert_file: cannot read DIR: Is a directory",
+    f"{_TLS}, client_allowed_sans: a}}": f"{_T}.client_allowed_sans: must be a list; begin each entry with '- '",
+    f"{_TLS}, client_allowed_sans: [1]}}": f"{_T}.client_allowed_sans[0]: must be text",
+    f"{_TLS}, min_version: TLS111}}": f"{_T}.min_version: must be one of TLS12, TLS13",
+    f"{_TLS}, min_version: TLS10}}": f"{_T}.min_version: must be one of TLS12, TLS13",
+    f"{_TLS}, max_version: TLS11}}": f"{_T}.max_version: must be one of TLS12, TLS13",
+    f"{_TLS}, min_version: TLS13, max_version: TLS12}}": (
+        f"{_T}.min_version: newer than max_version; no version is left"
     ),
-    (
-        f"{_TLS}, cert_filse: x}}",
-        (f"{_T}.cert_filse: unknown key; did you mean cert_file?"),
+    f"{_TLS}, cipher_suites: [TLS_X]}}": f"{_T}.cipher_suites[0]: must be one of {_SUITES}",
+    f"{_TLS}, cipher_suites: [TLS_AES_128_GCM_SHA256]}}": (
+        f"{_T}.cipher_suites: names only suites of TLS 1.3, which are always on; set min_version: TLS13 instead"
     ),
-    (
-        f"{_TLS}, client_ca_file: ca.crt}}",
-        f"{_T}.client_ca_file: needs client_auth_type: RequireAndVerifyClientCert or VerifyClientCertIfGiven",
+    f"{_TLS}, curve_preferences: [CurveP257]}}": (
+        f"{_T}.curve_preferences[0]: must be one of CurveP256, CurveP384, CurveP521, X25519"
     ),
-    (
-        f"{_TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: none}}",
-        f"{_T}.client_ca_file: there is no such file; the text itself goes under client_ca",
+    f"{_TLS}, curve_preferences: [CurveP256, X25519]}}": (
+        f"{_T}.curve_preferences: more than one curve is not supported; name one, or leave it out for the usual ones"
     ),
-    (
-        f"{_TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: server.key}}",
-        f"{_T}.client_ca_file: DIR/server.key holds no certificates in PEM",
+    f"{_TLS}, prefer_server_cipher_suites: 1}}": f"{_T}.prefer_server_cipher_suites: must be true or false",
+    "http_server_config: {http3: true}": (
+        "http_server_config: an unknown key, not shown here; the known ones are http2, headers"
     ),
-    (
-        f"{_TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: /dev/null}}",
-        f"{_T}.client_ca_file: /dev/null holds no certificates in PEM",
+    "http_server_config: {headers: {Content-Type: foo}}": (
+        "http_server_config.headers: an unknown header, not shown here; the known ones are "
+        "Content-Security-Policy, Strict-Transport-Security, X-Content-Type-Options, "
+        "X-Frame-Options, X-XSS-Protection"
     ),
-    (
-        f"{_TLS}, client_auth_type: RequireAnyClientCert}}",
-        (
-            f"{_T}.client_auth_type: must be one of NoClientCert, RequestClientCert, VerifyClientCertIfGiven, "
-            "RequireAndVerifyClientCert"
-        ),
+    "http_server_config: {headers: {X-Content-Type-Options: sniff}}": (
+        "http_server_config.headers.X-Content-Type-Options: must be nosniff"
     ),
-    (
-        f"{_TLS}, client_auth_type: Always}}",
-        (
-            f"{_T}.client_auth_type: must be one of NoClientCert, RequestClientCert, VerifyClientCertIfGiven, "
-            "RequireAndVerifyClientCert"
-        ),
+    "http_server_config: {headers: {X-Frame-Options: foo}}": (
+        "http_server_config.headers.X-Frame-Options: must be deny or sameorigin"
     ),
-    (
-        f"{_TLS}, client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca.crt, client_allowed_sans: [a]}}",
-        f"{_T}.client_allowed_sans: needs client_auth_type: RequireAndVerifyClientCert, or it protects nothing",
+    'http_server_config: {headers: {Content-Security-Policy: "a\\r\\nSet-Cookie: b"}}': (
+        "http_server_config.headers.Content-Security-Policy: must be one line of ASCII"
     ),
-    (f"{_TLS}, client_allowed_sans: a}}", f"{_T}.client_allowed_sans: must be a list; begin each entry with '- '"),
-    (f"{_TLS}, client_allowed_sans: [1]}}", f"{_T}.client_allowed_sans[0]: must be text"),
-    (f"{_TLS}, min_version: TLS111}}", f"{_T}.min_version: must be one of TLS12, TLS13"),
-    (f"{_TLS}, min_version: TLS10}}", f"{_T}.min_version: must be one of TLS12, TLS13"),
-    (f"{_TLS}, max_version: TLS11}}", f"{_T}.max_version: must be one of TLS12, TLS13"),
-    (
-        f"{_TLS}, min_version: TLS13, max_version: TLS12}}",
-        f"{_T}.min_version: newer than max_version; no version is left",
+    "basic_auth_users: {john: hunter2}": _NO_HASH,
+    "basic_auth_users: {john: }": _NO_HASH,
+    "basic_auth_users: {john: [a]}": "basic_auth_users[0]: must be text",
+    f"basic_auth_users: {{john: {_HASH.replace('$10$', '$03$')}}}": _NO_HASH,
+    f"basic_auth_users: {{john: {_HASH.replace('$10$', '$19$')}}}": (
+        "basic_auth_users[0]: the bcrypt cost is above 18, so that a check outlasts the request; use 10 or 12"
     ),
-    (f"{_TLS}, cipher_suites: [TLS_X]}}", f"{_T}.cipher_suites[0]: must be one of {_SUITES}"),
-    (
-        f"{_TLS}, cipher_suites: [TLS_AES_128_GCM_SHA256]}}",
-        f"{_T}.cipher_suites: names only suites of TLS 1.3, which are always on; set min_version: TLS13 instead",
+    f"basic_auth_users: {{alice: {_HASH}, bob: {_HASH[:-1]}v}}": (
+        "basic_auth_users[1]: not a bcrypt hash; make one with: htpasswd -nBC 10 ''"
     ),
-    (
-        f"{_TLS}, curve_preferences: [CurveP257]}}",
-        f"{_T}.curve_preferences[0]: must be one of CurveP256, CurveP384, CurveP521, X25519",
+    f"basic_auth_users: {{john: {_HASH[:28]}P{_HASH[29:]}}}": _NO_HASH,
+    "rate_limit: {hunter2: 1}": "rate_limit: an unknown key, not shown here; the known ones are interval, burst",
+    "basic_auth_users: {'alice:hunter2': x}": (
+        "basic_auth_users[0]: a user name cannot hold a colon; basic_auth_users[0]: not a bcrypt hash; make one "
+        "with: htpasswd -nBC 10 ''"
     ),
-    (
-        f"{_TLS}, curve_preferences: [CurveP256, X25519]}}",
-        f"{_T}.curve_preferences: more than one curve is not supported; name one, or leave it out for the usual ones",
-    ),
-    (
-        f"{_TLS}, prefer_server_cipher_suites: 1}}",
-        f"{_T}.prefer_server_cipher_suites: must be true or false",
-    ),
-    (
-        "http_server_config: {http3: true}",
-        "http_server_config: an unknown key, not shown here; the known ones are http2, headers",
-    ),
-    (
-        "http_server_config: {headers: {Content-Type: foo}}",
-        (
-            "http_server_config.headers: an unknown header, not shown here; the known ones are "
-            "Content-Security-Policy, Strict-Transport-Security, X-Content-Type-Options, "
-            "X-Frame-Options, X-XSS-Protection"
-        ),
-    ),
-    (
-        "http_server_config: {headers: {X-Content-Type-Options: sniff}}",
-        "http_server_config.headers.X-Content-Type-Options: must be nosniff",
-    ),
-    (
-        "http_server_config: {headers: {X-Frame-Options: foo}}",
-        "http_server_config.headers.X-Frame-Options: must be deny or sameorigin",
-    ),
-    (
-        'http_server_config: {headers: {Content-Security-Policy: "a\\r\\nSet-Cookie: b"}}',
-        "http_server_config.headers.Content-Security-Policy: must be one line of ASCII",
-    ),
-    (
-        "basic_auth_users: {john: hunter2}",
-        "basic_auth_users[0]: not a bcrypt hash; make one with: htpasswd -nBC 10 ''",
-    ),
-    ("basic_auth_users: {john: }", "basic_auth_users[0]: not a bcrypt hash; make one with: htpasswd -nBC 10 ''"),
-    ("basic_auth_users: {john: [a]}", "basic_auth_users[0]: must be text"),
-    (
-        f"basic_auth_users: {{john: {_HASH.replace('$10$', '$03$')}}}",
-        "basic_auth_users[0]: not a bcrypt hash; make one with: htpasswd -nBC 10 ''",
-    ),
-    (
-        f"basic_auth_users: {{john: {_HASH.replace('$10$', '$19$')}}}",
-        "basic_auth_users[0]: the bcrypt cost is above 18, so that a check outlasts the request; use 10 or 12",
-    ),
-    (
-        f"basic_auth_users: {{alice: {_HASH}, bob: {_HASH[:-1]}v}}",
-        "basic_auth_users[1]: not a bcrypt hash; make one with: htpasswd -nBC 10 ''",
-    ),
-    (
-        f"basic_auth_users: {{john: {_HASH[:28]}P{_HASH[29:]}}}",
-        "basic_auth_users[0]: not a bcrypt hash; make one with: htpasswd -nBC 10 ''",
-    ),
-    ("rate_limit: {hunter2: 1}", "rate_limit: an unknown key, not shown here; the known ones are interval, burst"),
-    (
-        "basic_auth_users: {'alice:hunter2': x}",
-        (
-            "basic_auth_users[0]: a user name cannot hold a colon; basic_auth_users[0]: not a bcrypt hash; make one "
-            "with: htpasswd -nBC 10 ''"
-        ),
-    ),
-    ("rate_limit: {intervall: 1s}", "rate_limit.intervall: unknown key; did you mean interval?"),
-    (f"basic_auth_users: {{'a:b': {_HASH}}}", "basic_auth_users[0]: a user name cannot hold a colon"),
-    ("basic_auth_users: [a]", "basic_auth_users: must be a mapping of keys to values, such as key: value"),
-    ("basic_auth_users:", "basic_auth_users: is empty; fill it in, or leave it out to let everybody in"),
-    ("rate_limit: {interval: 1s, burst: -1}", "rate_limit.burst: must be at least 0"),
-    ("rate_limit: {interval: 1s, burst: true}", "rate_limit.burst: must be a whole number"),
-    ("rate_limit: {interval: 1, burst: 1}", "rate_limit.interval: must be a duration such as 1s, 500ms or 1m30s"),
-    ("rate_limit: {interval: 1d, burst: 1}", "rate_limit.interval: must be a duration such as 1s, 500ms or 1m30s"),
-    ("rate_limit: {interval: 1s x, burst: 1}", "rate_limit.interval: must be a duration such as 1s, 500ms or 1m30s"),
-    ("rate_limit: {rate: 1}", "rate_limit: an unknown key, not shown here; the known ones are interval, burst"),
-]
+    "rate_limit: {intervall: 1s}": "rate_limit.intervall: unknown key; did you mean interval?",
+    f"basic_auth_users: {{'a:b': {_HASH}}}": "basic_auth_users[0]: a user name cannot hold a colon",
+    "basic_auth_users: [a]": "basic_auth_users: must be a mapping of keys to values, such as key: value",
+    "basic_auth_users:": "basic_auth_users: is empty; fill it in, or leave it out to let everybody in",
+    "rate_limit: {interval: 1s, burst: -1}": "rate_limit.burst: must be at least 0",
+    "rate_limit: {interval: 1s, burst: true}": "rate_limit.burst: must be a whole number",
+    "rate_limit: {interval: 1, burst: 1}": _INTERVAL,
+    "rate_limit: {interval: 1d, burst: 1}": _INTERVAL,
+    "rate_limit: {interval: 1s x, burst: 1}": _INTERVAL,
+    "rate_limit: {rate: 1}": "rate_limit: an unknown key, not shown here; the known ones are interval, burst",
+}
 
 
-@pytest.mark.parametrize(("text", "message"), _BAD)
+@pytest.mark.parametrize(("text", "message"), _BAD.items(), ids=[text[:70] for text in _BAD])
 def test_a_bad_file_is_refused_in_one_line(text: str, message: str | None, pki: Any) -> None:
     """Each message names the file, the place in it, the problem and the way out, and never a secret."""
     pki.authority.issue(pki.directory / "locked.crt", pki.directory / "locked.key", password=b"hunter2")
