@@ -63,7 +63,7 @@ def test_one_good_account_among_25_stays_fresh(watch: Watch, good: str) -> None:
 
 
 def test_one_good_account_among_50_stays_fresh(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As at the defaults, whose times are divided by 20; ``measure_hanging_accounts.py`` takes them whole."""
+    """As at the defaults, whose times are divided by 20."""
     scale = 20
     for module, name in ((service, "_MIN_PATIENCE_SECONDS"), (scheduler, "_CONTENDED_SECONDS")):
         monkeypatch.setattr(module, name, getattr(module, name) / scale)

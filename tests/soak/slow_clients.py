@@ -1,7 +1,6 @@
 """Rude clients against the whole exporter with 10,000 disks, and what a polite scrape then takes.
 
-Knows no limits: ``python tests/soak/measure_slow_clients.py`` prints the figures, and a test holds them to
-what is allowed.
+Knows no limits: ``python tests/soak/slow_clients.py`` prints the figures, and a test holds them to what is allowed.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -24,15 +24,17 @@ from typing import Any, Final
 
 import requests
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from gigas_exporter.inventory import RESOURCES
 from gigas_exporter.simulator import SimulatedCloud
 from support.certificates import self_signed
 from support.programs import account_environment, await_true, free_port, running, tool
 from support.simulator import SimulatorServer
 
-__all__ = ["HEADER", "Figures", "measure"]
+__all__ = ["Figures", "measure"]
 
-HEADER: Final = """\
+_HEADER: Final = """\
 | beside                                  | answered | median | 95th percentile | memory afterwards |
 | --------------------------------------- | -------: | -----: | --------------: | ----------------: |
 """
@@ -217,3 +219,11 @@ def _figures(name: str, taken: list[tuple[bool, float]], served: _Served) -> Fig
     answered = sum(good for good, _ in taken)
     late = statistics.quantiles(times, n=20)[-1]
     return Figures(name, answered, len(taken), statistics.median(times), late, served.resident_bytes)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(_HEADER)
+    for tls in (False, True):
+        with tempfile.TemporaryDirectory(prefix="gigas-rude-") as name:
+            for each in measure(Path(name), tls=tls):
+                sys.stdout.write(f"{each}\n")
