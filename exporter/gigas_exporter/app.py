@@ -144,14 +144,14 @@ class ExporterApp:
         Raises:
             GigasError: The web server has died, and whoever restarts this process should.
         """
-        while (info := signal.sigtimedwait(_SIGNALS, _REFRESH_SECONDS)) is None:
+        while (received := _wait_for_signal(_SIGNALS, _REFRESH_SECONDS)) is None:
             if self._server.has_died:
                 raise GigasError("the web server has died")
             _try(self._page.refresh)  # what time alone brings must not wait for a poll, nor a scrape for its rendering
-        if info.si_signo == signal.SIGHUP:
+        if received == signal.SIGHUP:
             wait_seconds = max(0.0, self._next_reload_at - self._clock.monotonic())
-            info = signal.sigtimedwait(_SHUTDOWN_SIGNALS, wait_seconds) or info
-        return signal.Signals(info.si_signo)
+            received = _wait_for_signal(_SHUTDOWN_SIGNALS, wait_seconds) or received
+        return received
 
     def _reload_until_shutdown(self) -> signal.Signals | None:
         """Reload, in a thread that a file system may hold up; return the signal that asks to shut down meanwhile."""
@@ -168,8 +168,8 @@ class ExporterApp:
         except RuntimeError:  # the system gives no more threads
             reload()
         while not done.wait(_SIGNAL_CHECK_SECONDS):
-            if (info := signal.sigtimedwait(_SHUTDOWN_SIGNALS, 0)) is not None:
-                return signal.Signals(info.si_signo)
+            if (received := _wait_for_signal(_SHUTDOWN_SIGNALS, 0)) is not None:
+                return received
         return None
 
     def _reload(self) -> None:
@@ -234,6 +234,12 @@ class ExporterApp:
             request.set_result("the exporter is shutting down")
         self._server.close(_GRACE_SECONDS)
         self._service.stop()
+
+
+def _wait_for_signal(signals: frozenset[signal.Signals], seconds: float) -> signal.Signals | None:
+    """Return the next of these signals, if any; Python's own tells of none of them where the process was stopped."""
+    info = signal.sigtimedwait(signals, seconds)
+    return next((each for each in signals if info is not None and info.si_signo == each), None)
 
 
 def _try(action: Callable[[], object]) -> None:

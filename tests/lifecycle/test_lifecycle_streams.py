@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from support.metrics_text import metric
-from support.programs import account_environment, answers, await_true, free_port
+from support.programs import account_environment, answers, await_start, await_true, free_port, running
 from support.simulator import SimulatorServer
 from support.timing import allowed, within
 
@@ -40,6 +40,22 @@ def test_sigterm_in_the_first_second_is_success(tmp_path: Path, cloud: Simulator
         time.sleep(delay_seconds)
         process.terminate()
         assert process.wait(allowed(1)) == 0
+
+
+def test_it_goes_on_after_it_was_stopped(tmp_path: Path, cloud: SimulatorServer) -> None:
+    """As by Ctrl-Z, for longer than it waits for a signal: Python then tells of a signal that never came."""
+    url = f"http://127.0.0.1:{free_port()}"
+    code = "from gigas_exporter import __main__, app; app._REFRESH_SECONDS = 0.2; __main__.main()"
+    command = [sys.executable, "-c", code, "serve", f"--web.listen-address={url.removeprefix('http://')}"]
+    with running(command, tmp_path, account_environment(cloud)) as process:
+        await_start(process, f"{url}/-/ready")
+        for _ in range(3):
+            process.popen.send_signal(signal.SIGSTOP)
+            time.sleep(0.5)
+            process.popen.send_signal(signal.SIGCONT)
+            time.sleep(0.1)
+        assert answers(f"{url}/metrics")
+        assert process.end() == 0
 
 
 def test_signals_are_held_as_soon_as_python_can(tmp_path: Path, clean: Mapping[str, str]) -> None:
