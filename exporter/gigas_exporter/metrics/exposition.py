@@ -100,11 +100,10 @@ class MetricsRenderer:
         own = self._telemetry.text(openmetrics=openmetrics)
         content_type = OPENMETRICS if openmetrics else TEXT
         if not gzip:
-            return Exposition(_coalesce((*body.texts, body.ages.text(second), own)), content_type, None)
+            return Exposition((*body.texts, body.ages.text(second), own), content_type, None)
         ages = body.ages.deflated(second)
         end = gzip_trailer(zlib.crc32(own, ages.crc), body.size + ages.size + len(own))
-        chunks = _coalesce((*body.deflated, ages.deflated, deflate_segment(own, last=True) + end))
-        return Exposition(chunks, content_type, "gzip")
+        return Exposition((*body.deflated, ages.deflated, deflate_segment(own, last=True) + end), content_type, "gzip")
 
     def textfile(self) -> bytes:
         """Return the page for a textfile collector: without ages, which would freeze, and the process's metrics."""
@@ -131,7 +130,7 @@ class MetricsRenderer:
             version,
             min((part.expires_at for part in parts.values()), default=float("inf")),
             min((part.due_at for part in parts.values()), default=float("inf")),
-            tuple(segment.text for segment in segments),
+            _coalesce(tuple(segment.text for segment in segments)),
             size,
             _coalesce((GZIP_HEADER, *(segment.deflated for segment in segments))),
             AgeFamily([part.ages for part in parts.values()], crc),
