@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from gigas_exporter.clock import Clock, Deadline, SystemClock
@@ -20,10 +19,10 @@ from gigas_exporter.gigas.login import LoginStates
 from gigas_exporter.gigas.observer import NullObserver, Observer
 from gigas_exporter.gigas.page_reader import Listing, check_status, sum_invalid
 from gigas_exporter.gigas.ratelimit import RateLimiter
+from gigas_exporter.gigas.response_body import RawResponse
 from gigas_exporter.gigas.session import ApiSession
 from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.gigas.tls import TrustStore
-from gigas_exporter.gigas.transport import RawResponse
 from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
 
 DEFAULT_DEADLINE_SECONDS = 300.0
@@ -93,9 +92,7 @@ class ReadClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -24,16 +24,16 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from http import HTTPStatus
 from itertools import islice
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from gigas_exporter.errors import ApiError, IncompleteError, TransportError
-from gigas_exporter.gigas.paging_headers import NO_PAGING, PagingHeaders
+from gigas_exporter.gigas.pages import NO_PAGE, Ask, Fetch, ListTraversal, OneBelowTotalError, Page
 
 # A whole item takes 200 bytes of JSON and more, so that a response of the largest size holds 80,000 at most.
 _MAX_PAGE_ITEMS = 100_000
@@ -48,100 +48,6 @@ _MAY_COUNT_PAGES = (
     "an offset leads to other items than it did: it may count pages; set api.page_size to as many items as the list has"
 )
 _V = TypeVar("_V")
-_V_co = TypeVar("_V_co", covariant=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[_V]):
-    """One page as it was read.
-
-    Attributes:
-        digest: Of the body.
-        count: Items in the body.
-        ids: A 64-bit hash of each id, each once, in order: enough to find an item that is on two pages.
-        value: What was made of the items.
-        invalid: By field, how many values were not understood.
-        paging: What the server says of the whole list.
-        has_content: Whether there was a body; an empty list may come without.
-        valid_until: The last moment until which its value may be used again.
-    """
-
-    digest: bytes
-    count: int
-    ids: array[int]
-    value: _V
-    invalid: Mapping[str, int]
-    paging: PagingHeaders = NO_PAGING
-    has_content: bool = True
-    valid_until: float = float("inf")
-
-    @property
-    def total(self) -> int | None:
-        """Items in the whole list, where ``X-Total`` says so."""
-        return self.paging.total
-
-    def length(self, limit: int) -> int:
-        """Return how far the next page is from this one, which was asked for with ``limit``.
-
-        An item that is on it twice may take one place only, unless the page is exactly as long as was asked for.
-        """
-        return self.count if self.count == limit else len(self.ids) + self.invalid.get("id", 0)
-
-
-_NO_PAGE: Page[Any] = Page(b"", 0, array("q"), None, {})
-
-
-class Fetch(Protocol[_V_co]):
-    """Reads the page at an offset."""
-
-    def __call__(self, offset: int, limit: int, at_most: int) -> Page[Any]:
-        """Return the page.
-
-        Raises:
-            DecodeError: It holds more than ``at_most`` items.
-        """
-        ...
-
-
-_Ask = Callable[[int], Page[_V]]
-"""Reads the page at an offset, asking for as many items as the first page had."""
-
-
-class OneBelowTotalError(IncompleteError):
-    """Both traversals had the same items, each once, and one less than the total.
-
-    Attributes:
-        pages: Those of the second one.
-        total: What the server says.
-        digest: Of the ids.
-    """
-
-    def __init__(self, message: str, pages: list[Page[Any]], total: int, digest: bytes) -> None:
-        super().__init__(message)
-        self.pages = pages
-        self.total = total
-        self.digest = digest
-
-
-class _ListTraversal(Generic[_V]):
-    """All pages of a list, read once."""
-
-    def __init__(self, pages: list[Page[_V]]) -> None:
-        self.pages = pages
-        self.ids = array("q")
-        for page in pages:
-            self.ids.extend(page.ids)
-        self.has_repeats = len(set(self.ids)) != len(self.ids)
-        self.totals = {page.paging.total for page in pages}
-        self.total = max(total or 0 for total in self.totals)
-
-    def is_complete(self) -> bool:
-        # Where an id is twice on one page, the server may count it once or twice.
-        possible = {None, len(self.ids), sum(page.count for page in self.pages)}
-        return not self.has_repeats and len(self.totals) == 1 and self.totals <= possible
-
-    def matches(self, ids: array[int]) -> bool:
-        return not self.has_repeats and self.ids == ids
 
 
 @dataclass(slots=True)
@@ -211,7 +117,7 @@ class Paginator:
             raise OneBelowTotalError(message, second.pages, second.total, digest)
         raise IncompleteError(f"{message}, or the list changes while it is read")
 
-    def _is_whole_by_pages(self, fetch: Fetch[_V], traversal: _ListTraversal[_V]) -> bool:
+    def _is_whole_by_pages(self, fetch: Fetch[_V], traversal: ListTraversal[_V]) -> bool:
         """Return whether no item was passed over, be it that an offset counts items, as is documented, or pages.
 
         Where no total says that all were read, a page of half the size is asked for that must hold the last items. A
@@ -222,7 +128,7 @@ class Paginator:
         is_answered = last is first or self.server_ignores_paging
         if self.offset_counts_items or is_answered or (first.total or 0) > first.count:
             return True
-        is_repeated = last is _NO_PAGE or last.count > 0  # what came for the page behind says so, too
+        is_repeated = last is NO_PAGE or last.count > 0  # what came for the page behind says so, too
         if first.total == first.count and (is_repeated or first.paging.per_page is not None):
             return True
         if len(traversal.pages) == 1 or first.ids == traversal.ids:
@@ -262,7 +168,7 @@ class Paginator:
             return pages
         return [replace(first, invalid={**first.invalid, **dict.fromkeys(doubts, 1)}), *pages[1:]]
 
-    def _traverse(self, fetch: Fetch[_V]) -> _ListTraversal[_V]:
+    def _traverse(self, fetch: Fetch[_V]) -> ListTraversal[_V]:
         pages: list[Page[_V]] = []
         unread = 0
         for page in self._pages(fetch):
@@ -273,7 +179,7 @@ class Paginator:
         if unread:
             what = "an item has no id" if unread == 1 else f"{unread} items have no id"
             raise IncompleteError(f"{self.name}: {what} that can be read, so that the list is not whole")
-        return _ListTraversal(pages)
+        return ListTraversal(pages)
 
     def _pages(self, fetch: Fetch[_V]) -> Iterator[Page[_V]]:
         self.last = first = fetch(0, self.limit, _MAX_PAGE_ITEMS)
@@ -321,7 +227,7 @@ class Paginator:
         return page.paging.says_more or any(page.paging.contradicting(count, step, is_end_seen=is_end_seen))
 
     def _pages_past_total(
-        self, fetch: Fetch[_V], ask: _Ask[_V], read: Sequence[Page[_V]], step: int
+        self, fetch: Fetch[_V], ask: Ask[_V], read: Sequence[Page[_V]], step: int
     ) -> Iterator[Page[_V]]:
         first = read[0]
         seen = {identity for page in read for identity in page.ids}
@@ -332,7 +238,7 @@ class Paginator:
             except ApiError as error:
                 if error.status not in _PAST_THE_END or first.total != offset:
                     raise
-                self.last, self.ends_at = _NO_PAGE, offset
+                self.last, self.ends_at = NO_PAGE, offset
                 return
             is_end_of_total = page.total == first.total == offset
             if page.count == 0:
@@ -373,7 +279,7 @@ class Paginator:
         if items > self.max_items or items > _MAX_PAGES * step:
             raise IncompleteError(f"{self.name}: a list of {items} items in pages of {step} is too long")
 
-    def _fetch_parallel(self, ask: _Ask[_V], offsets: Sequence[int], total: int) -> list[Page[_V]]:
+    def _fetch_parallel(self, ask: Ask[_V], offsets: Sequence[int], total: int) -> list[Page[_V]]:
         """Fetch the pages at these offsets; in threads of their own, which no other list waits for."""
         pages: list[Page[_V]] = []
         running: deque[Future[Page[_V]]] = deque()
@@ -390,7 +296,7 @@ class Paginator:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _submit(self, pool: ThreadPoolExecutor, ask: _Ask[_V], offset: int) -> Future[Page[_V]]:
+    def _submit(self, pool: ThreadPoolExecutor, ask: Ask[_V], offset: int) -> Future[Page[_V]]:
         try:
             return pool.submit(ask, offset)
         except RuntimeError:

@@ -22,12 +22,13 @@ from gigas_exporter.gigas.login import LOGIN_OPERATION, LoginStates, TokenReques
 from gigas_exporter.gigas.login_auth import LoginAuth
 from gigas_exporter.gigas.observer import Observer
 from gigas_exporter.gigas.ratelimit import DeadlineExceededError, RateLimiter
+from gigas_exporter.gigas.response_body import RawResponse
 from gigas_exporter.gigas.retry import parse_retry_after, retrying
 from gigas_exporter.gigas.secret_auth import SecretAuth
 from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.gigas.status_messages import api_message, describe_status, is_json
 from gigas_exporter.gigas.tls import TrustStore
-from gigas_exporter.gigas.transport import RawResponse, Transport
+from gigas_exporter.gigas.transport import Transport
 from gigas_exporter.secret import Secret
 
 _T = TypeVar("_T")

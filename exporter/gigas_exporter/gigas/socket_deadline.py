@@ -13,7 +13,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Protocol, Self
 
 _CHECK_INTERVAL_SECONDS = 0.2
@@ -50,9 +49,7 @@ class SocketDeadline:
         _watcher.add(self)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         _watcher.remove(self)
         self._release()
 

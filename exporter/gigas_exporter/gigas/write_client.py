@@ -24,7 +24,7 @@ from gigas_exporter.gigas.api_requests import (
 )
 from gigas_exporter.gigas.client import ReadClient
 from gigas_exporter.gigas.ratelimit import DeadlineExceededError
-from gigas_exporter.gigas.transport import RawResponse
+from gigas_exporter.gigas.response_body import RawResponse
 from gigas_exporter.gigas.transport_errors import RequestNotSentError
 from gigas_exporter.model import Backup, Disk
 
