@@ -69,7 +69,7 @@ WORDS = BackupStatuses()
         ("failed", (*sorted(WORDS.failed), "FAILED", " Failed ", "failed over", "backup_failed")),
         ("unfinished", (*sorted(WORDS.unfinished), "In Progress", "in-progress")),
         ("usable", (*sorted(WORDS.good), "failedover", "something new", "intact")),
-        ("unclear", ("", "uncompleted", "NotReady", "inactive", "defragmenting", "creándose")),
+        ("unclear", ("", "uncompleted", "notready", "inactive", "defragmenting", "creándose")),
     ],
 )
 def test_a_status_says_whether_a_backup_counts(outcome: str, statuses: tuple[str, ...]) -> None:
