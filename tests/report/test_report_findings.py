@@ -128,8 +128,9 @@ def test_the_age_against_the_limit(age: float, findings: tuple[Finding, ...]) ->
     """At its limit a backup is in time, past it stale, past twice the limit missed; 5 min ahead it is unreadable."""
     report = judge(backups=summary(age))
     assert report.findings == findings
-    assert report.age_seconds == max(0.0, age)
-    assert report.share_of_limit == pytest.approx(max(0.0, age) / LIMIT)
+    assert report.age_seconds == (None if age < -300.0 else max(0.0, age))
+    assert (report.age == "in the future") is (age < -300.0)
+    assert report.share_of_limit == pytest.approx(float("inf") if age < -300.0 else max(0.0, age) / LIMIT)
 
 
 @pytest.mark.parametrize(("hours", "findings"), [(77, (Finding.BACKUP_STALE,)), (79, (Finding.BACKUP_MISSED,))])

@@ -993,6 +993,11 @@ def test_dates_that_lie_ahead(api: SmallApi, tell: Tell) -> None:
     assert told.status == 2
     assert len(told.finding("backups_unreadable")) == 4
     assert "the backups of 4 disks are unreadable: the newest lies in the future (api.time_zone, or" in told.words
+    api.answers[f"{ACCOUNT}/disk/2"] = lambda _query: (200, api.lists[DISKS][1], {})
+    for command in ("show", "backups"):
+        shown = run_command(api.url, "disks", command, "2").output
+        assert "in the future" in shown
+        assert " 0s" not in shown
 
 
 def test_an_empty_list_with_204(api: SmallApi, tell: Tell) -> None:

@@ -9,7 +9,7 @@ from gigas_exporter import formatting
 from gigas_exporter.cli.output import Table
 from gigas_exporter.cli.table import Column, Record, cut_list, cut_start
 from gigas_exporter.model import Backup
-from gigas_exporter.report import DiskReport, Finding, Severity
+from gigas_exporter.report import DiskReport, Finding, Severity, is_ahead
 
 _STYLES: Final = {
     Severity.CRITICAL: "bold red",
@@ -39,11 +39,18 @@ def _age_style(record: Record) -> str:
 def _backup_age(record: Record) -> str:
     if record["backups"] is None:
         return "not read"
-    if record["backup_age_seconds"] is None:
+    if record["backup_age_seconds"] is None and record["last_backup"] is None:
         return "none" if record["backups"] == 0 else "unknown"
-    if record["backup_age_seconds"] == 0 and Finding.BACKUPS_UNREADABLE.value in record["findings"]:
-        return "in the future"
-    return formatting.format_age(record["backup_age_seconds"])
+    return _age(record["backup_age_seconds"])
+
+
+def _age(seconds: float | None) -> str:
+    """Return the age of what has a date; without one, that lies ahead."""
+    return "in the future" if seconds is None else formatting.format_age(seconds)
+
+
+def _backup_row_age(record: Record) -> str:
+    return "" if record["date_created"] is None else _age(record["age_seconds"])
 
 
 def _yes_or_no(value: bool | None) -> str:
@@ -111,7 +118,7 @@ BACKUPS: Final = Table(
     columns=(
         Column("backup_id", "BACKUP", right=True),
         Column("date_created", "CREATED", drop_priority=1),
-        Column("age_seconds", "AGE", formatting.format_age, right=True),
+        Column("age_seconds", "AGE", text=_backup_row_age, right=True),
         Column("status", "STATUS", min_width=10),
         Column("size_bytes", "SIZE", formatting.format_size, right=True, drop_priority=2),
         Column("backup_type", "TYPE", min_width=10, drop_priority=3),
@@ -146,5 +153,5 @@ def backup_record(backup: Backup, wall: float) -> Record:
         **{name: getattr(backup, name, None) for name in BACKUPS.fields},
         "backup_id": backup.id,
         "date_created": formatting.format_timestamp(created) or None,
-        "age_seconds": None if created is None else max(0, round(wall - created)),
+        "age_seconds": None if created is None or is_ahead(created, wall) else max(0, round(wall - created)),
     }

@@ -14,10 +14,9 @@ from gigas_exporter.report.explain import (
     paging_doubts,
 )
 from gigas_exporter.report.findings import METRIC_FINDINGS, NEED_BACKUPS, Finding, Severity
-from gigas_exporter.report.judgement import MAX_AHEAD_SECONDS, Judgement, finding_limit, judge_account, machine_name
+from gigas_exporter.report.judgement import Judgement, finding_limit, is_ahead, judge_account, machine_name
 
 __all__ = [
-    "MAX_AHEAD_SECONDS",
     "METRIC_FINDINGS",
     "NEED_BACKUPS",
     "DiskReport",
@@ -32,6 +31,7 @@ __all__ = [
     "explain_finding",
     "explain_not_understood",
     "finding_limit",
+    "is_ahead",
     "judge_account",
     "machine_name",
     "needs_attention",

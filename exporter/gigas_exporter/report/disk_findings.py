@@ -55,7 +55,7 @@ def explain_finding(finding: Finding, report: DiskReport, thresholds: Thresholds
         limit=formatting.format_limit(limit),
         missed=formatting.format_limit(limit and limit * thresholds.missed_factor),
         locked=formatting.format_limit(thresholds.locked_seconds),
-        age="none" if report.age_seconds is None else f"{formatting.format_age(report.age_seconds)} old",
+        age=report.age if report.age_seconds is None else f"{report.age} old",
         error_flag=f"the status is {disk.status}" if disk.status_is_error else "error is set",
         fields=" and ".join(report.not_understood),
         unreadable=why_unreadable(report, error) or "the reason is not known",

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gigas_exporter.backup_summary import BackupSummary
+from gigas_exporter.formatting import format_age
 from gigas_exporter.inventory import AccountInventory
 from gigas_exporter.model import Account, Disk
 from gigas_exporter.policy import Requirement
 from gigas_exporter.report.findings import RANK, Finding, Severity
-from gigas_exporter.report.judgement import NOT_REQUIRED, judge_account, machine_name
+from gigas_exporter.report.judgement import NOT_REQUIRED, is_ahead, judge_account, machine_name
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class DiskReport:
     Attributes:
         machine_name: What a person calls its virtual machine; ``detached`` without one, ``unknown`` where its id is.
         backups: ``None`` when its backups are not known.
-        age_seconds: Of the newest usable backup; ``None`` when there is none or its date cannot be read.
+        age_seconds: Of the newest usable backup; ``None`` when there is none, or its date cannot be read or lies ahead.
         findings: Worst first.
         not_understood: The fields that decide and are not understood.
         is_judged: Whether all was known that the judgement needs of the account as a whole.
@@ -54,6 +55,17 @@ class DiskReport:
             words.append("backups not read")
         return ", ".join(words) or "well"
 
+    @property
+    def age(self) -> str:
+        """The age of the newest usable backup in words, or why there is none."""
+        if self.backups is None:
+            return "not read"
+        if self.age_seconds is not None:
+            return format_age(self.age_seconds)
+        if self.backups.newest_at is not None:
+            return "in the future"
+        return "unknown" if self.backups.usable else "none"
+
     @cached_property
     def share_of_limit(self) -> float:
         """The age over the limit; infinity for a required backup that is not there, 0 where none is required."""
@@ -80,7 +92,7 @@ def report_account(inventory: AccountInventory, *, wall: float, monotonic: float
                 machine_name(disk, inventory.known_machines),
                 requirement,
                 summary,
-                None if newest_at is None else max(0.0, wall - newest_at),
+                None if newest_at is None or is_ahead(newest_at, wall) else max(0.0, wall - newest_at),
                 judgement.findings.get(disk.id, ()),
                 judgement.undecided.get(disk.id, ()),
                 judgement.is_backups_known or not requirement.required,

@@ -141,7 +141,7 @@ def why_unreadable(report: DiskReport, error: str | None) -> str | None:
         return error or "their own lists were not read"
     if summary.newest_at is None:
         return f"no date_created is understood ({_PROBE}, api.fields says where it is if it has another name)"
-    if report.age_seconds == 0:
+    if report.age_seconds is None:
         return "the newest lies in the future (api.time_zone, or the clock of this machine)"
     return error
 

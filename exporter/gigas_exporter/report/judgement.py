@@ -68,6 +68,11 @@ def judge_account(
     )
 
 
+def is_ahead(moment: float, wall: float) -> bool:
+    """Return whether a date lies so far ahead that it tells no age."""
+    return moment - wall > MAX_AHEAD_SECONDS
+
+
 class _Judge:
     """Judges the disks of one account at one moment, and notes what else that tells."""
 

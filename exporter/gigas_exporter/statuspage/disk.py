@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from gigas_exporter import formatting
 from gigas_exporter.backup_summary import MAX_RECENT
 from gigas_exporter.inventory import AccountInventory
-from gigas_exporter.report import MAX_AHEAD_SECONDS, DiskReport, command_for, explain_finding
+from gigas_exporter.report import DiskReport, command_for, explain_finding, is_ahead
 
 _BAR_WIDTH: Final = 360.0
 _LIMIT_AT: Final = 180.0
@@ -39,7 +39,7 @@ def describe_disk(report: DiskReport, inventory: AccountInventory, wall: float) 
             (finding, explain_finding(finding, report, inventory.thresholds, error)) for finding in report.findings
         ],
         "commands": list(dict.fromkeys([*commands, command_for(None, report)])),
-        "bar": _bar(report, wall),
+        "bar": _bar(report),
         "backups": [(title, text) for title, text in _backups(report, wall) if text],
         "listed": [
             {
@@ -56,16 +56,12 @@ def describe_disk(report: DiskReport, inventory: AccountInventory, wall: float) 
     }
 
 
-def _is_ahead(moment: float, wall: float) -> bool:
-    return moment - wall > MAX_AHEAD_SECONDS
-
-
 def _age(moment: float, wall: float) -> str:
-    return "in the future" if _is_ahead(moment, wall) else formatting.format_age(max(0.0, wall - moment))
+    return "in the future" if is_ahead(moment, wall) else formatting.format_age(max(0.0, wall - moment))
 
 
 def _usable(outcome: str, created_at: float, wall: float) -> str:
-    if outcome == "usable" and _is_ahead(created_at, wall):
+    if outcome == "usable" and is_ahead(created_at, wall):
         return "no: its date lies in the future"
     return _USABLE[outcome]
 
@@ -79,10 +75,9 @@ def _least_count(report: DiskReport) -> int:
     return summary.usable + summary.failed + summary.unclear + others
 
 
-def _bar(report: DiskReport, wall: float) -> Mapping[str, Any] | None:
+def _bar(report: DiskReport) -> Mapping[str, Any] | None:
     """Return how far a bar of the age reaches, with the limit in its middle."""
-    newest_at = report.backups.newest_at if report.backups is not None else None
-    if report.age_seconds is None or not report.requirement.required or _is_ahead(newest_at or 0.0, wall):
+    if report.age_seconds is None or not report.requirement.required:
         return None
     share = report.share_of_limit
     severity = "ok" if share <= 1 else report.severity.name.lower()
@@ -101,7 +96,7 @@ def _backups(report: DiskReport, wall: float) -> list[tuple[str, str]]:
     def at(moment: float | None) -> str:
         if moment is None:
             return ""
-        age = _age(moment, wall) + ("" if _is_ahead(moment, wall) else " ago")
+        age = _age(moment, wall) + ("" if is_ahead(moment, wall) else " ago")
         return f"{age} ({formatting.format_timestamp(moment)})"
 
     return [

@@ -155,7 +155,6 @@ def _send(client: Client, request: ApiRequest[Any]) -> ChangeResult[Any]:
 
 def _describe(report: DiskReport) -> str:
     disk = report.disk
-    last = "none" if report.age_seconds is None else f"{formatting.format_age(report.age_seconds)} ago"
     facts = (
         ("disk", disk.id),
         ("account", report.account.name or report.account.id),
@@ -163,7 +162,7 @@ def _describe(report: DiskReport) -> str:
         ("mount point", disk.mount_point or "none"),
         ("status", f"{disk.status or 'unknown'}{', locked' if disk.locked else ''}"),
         ("size", formatting.format_size(disk.size_bytes) or "unknown"),
-        ("last backup", last if report.backups is not None else "unknown"),
+        ("last backup", report.age if report.age_seconds is None else f"{report.age} ago"),
         ("verdict", report.verdict),
     )
     return "\n".join(f"{title:<16} {formatting.escape_control_chars(text)}" for title, text in facts)

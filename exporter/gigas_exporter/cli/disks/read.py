@@ -190,7 +190,7 @@ def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
         **record,
         "size_bytes": formatting.format_size(found.size_bytes),
         "last_backup_size_bytes": formatting.format_size(record["last_backup_size_bytes"]),
-        "backup_age_seconds": formatting.format_age(report.age_seconds),
+        "backup_age_seconds": report.age,
         "max_age_seconds": formatting.format_limit(report.requirement.max_age_seconds),
     }
     width = max(map(len, shown))
