@@ -236,7 +236,6 @@ def test_the_store_tells_of_changes_and_refuses_what_came_too_late() -> None:
     store.replace(lambda _: {"1": inventory})
     store.update("1", lambda known: replace(known, account=Account("1", "named")))
     store.update("1", lambda known: replace(known, account=Account("1", "late")), still_wanted=lambda: False)
-    store.replace(lambda _: {}, still_wanted=lambda: False)
     store.update("2", lambda known: known)
     assert told == [1, 2]
     assert [each.account.name for each in store.snapshot()] == ["named"]

@@ -43,19 +43,12 @@ class Store:
         """Return the inventory of one account."""
         return self._inventories.get(account_id)
 
-    def replace(
-        self,
-        change: Callable[[Mapping[str, AccountInventory]], Mapping[str, AccountInventory]],
-        still_wanted: Callable[[], bool] = lambda: True,
-    ) -> None:
+    def replace(self, change: Callable[[Mapping[str, AccountInventory]], Mapping[str, AccountInventory]]) -> None:
         """Put what ``change`` makes of all inventories, by account id, in their place, in one step.
 
-        What polls publish meanwhile comes before or after, and is never lost; ``still_wanted`` is as with
-        :meth:`update`.
+        What polls publish meanwhile comes before or after, and is never lost.
         """
         with self._lock:
-            if not still_wanted():
-                return
             self._inventories = dict(change(self._inventories))
             state = self._publish()
         self._notify(state)
