@@ -8,13 +8,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from gigas_exporter.errors import IncompleteError
 from gigas_exporter.gigas.paging_headers import NO_PAGING, PagingHeaders
 
 _V = TypeVar("_V")
-_V_co = TypeVar("_V_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +56,8 @@ class Page(Generic[_V]):
 NO_PAGE: Page[Any] = Page(b"", 0, array("q"), None, {})
 
 
-class Fetch(Protocol[_V_co]):
-    """Reads the page at an offset."""
-
-    def __call__(self, offset: int, limit: int, at_most: int) -> Page[Any]:
-        """Return the page.
-
-        Raises:
-            DecodeError: It holds more than ``at_most`` items.
-        """
-        ...
-
+Fetch = Callable[[int, int, int], Page[_V]]
+"""Reads the page at an offset, with a limit; one with more items than the third number is a :class:`.DecodeError`."""
 
 Ask = Callable[[int], Page[_V]]
 """Reads the page at an offset, asking for as many items as the first page had."""
