@@ -337,7 +337,7 @@ def test_the_table_has_what_needs_attention(run: Run) -> None:
     _, _, head, *rows, blank, rest = outcome.out.splitlines()
     assert head.startswith("VERDICT")
     assert len(rows) == 7
-    assert (blank, rest) == ("", "not shown: 9 disks without such findings (--all shows every disk)")
+    assert (blank, rest) == ("", "not shown: 9 disks that need no attention (--all shows every disk)")
     assert "not shown" not in run("check", "--all").out
     assert len(json.loads(run("check", "--output", "json").out)) == 16
     assert len(run("check", "--output", "csv").out.splitlines()) == 17

@@ -161,10 +161,12 @@ def _rest(shown: int, urgent: Sequence[DiskReport], total: int) -> str:
     if shown == total:
         return ""
     more, others = max(0, len(urgent) - shown), total - max(len(urgent), shown)
-    parts = [f"{more} more need attention"] if more else []
-    if others:
-        parts.append(f"{formatting.format_count(others, 'disk')} without such findings")
-    return f"not shown: {', '.join(parts)} (--all shows every disk)"
+    if not more:
+        words = f"{formatting.format_count(others, 'disk')} that need{'s' * (others == 1)} no attention"
+    else:
+        words = f"{more} more need{'s' * (more == 1)} attention"
+        words += f", {others} need{'s' * (others == 1)} none" if others else ""
+    return f"not shown: {words} (--all shows every disk)"
 
 
 class _Verdict:

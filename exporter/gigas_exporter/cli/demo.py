@@ -202,14 +202,15 @@ def _alert_greeting(command: str, world: SimulatedCloud, started: Monitoring) ->
     first = world.account_ids[0]
     mine = {disk.id for disk in world.disks(first)}
     stale = next((disk for disk, scenario in world.scenarios.items() if scenario == "stale" and disk in mine), None)
+    people = f"\n  {started.alertmanager + '/':<32}the messages that people get" if started.alertmanager else ""
+    addresses = f"""
+Prometheus also runs, with the alert rules. Here the alerts wait for seconds, not for minutes:
+
+  {started.prometheus + "/alerts":<32}the alerts that fire{people}
+"""
     if stale is None:
-        return ""
-    alertmanager = "" if started.alertmanager is None else f"\n  {started.alertmanager}/      what people would get"
-    return f"""
-Prometheus runs, too, with the alert rules; their waiting times are shortened to seconds:
-
-  {started.prometheus}/alerts   the alerts that fire{alertmanager}
-
+        return addresses
+    return f"""{addresses}
 Within a minute the alert GigasDiskBackupStale fires for disk {stale}. Run its command in the other
 terminal. It shows the disk and asks; answer y:
 
