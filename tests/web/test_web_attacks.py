@@ -193,6 +193,20 @@ def test_clients_that_never_read_cost_no_copy_of_the_page(
     await_true(lambda: served.usage()["descriptors"] < 20)
 
 
+def test_clients_that_never_read_over_tls_cost_little(start: _Start, pki: Any) -> None:
+    """What waits for each is encrypted already, and bounded as for plain HTTP."""
+    path = pki.directory / "web.yml"
+    path.write_text("tls_server_config: {cert_file: server.crt, key_file: server.key}")
+    served = start("--page-bytes", "10000000", "--web-config", str(path), tls=pki.client())
+    before = served.usage()["resident_mb"]
+    with ExitStack() as held:
+        for _ in range(100):
+            client = held.enter_context(socket.create_connection(served.address, timeout=10))
+            client = held.enter_context(pki.client().wrap_socket(client, server_hostname="localhost"))
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert served.usage()["resident_mb"] < before + 50
+
+
 def test_requests_that_come_faster_than_they_are_answered_take_no_memory(
     start: _Start, hold: Callable[..., list[socket.socket]]
 ) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _LINGER_SECONDS: Final = 1.0
 _NEW_SECONDS: Final = 1.0  # in which a request that is sent at once is read, also on a busy machine
 _MAX_HEAD_BYTES: Final = 16 * 1024
+_MAX_UNSENT_BYTES: Final = 64 * 1024  # to a client that does not read; asyncio's own for TLS is 512 KiB
 _AMBIGUOUS: Final = re.compile(rb"(?<!\r)\n|\n[ \t]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BAD_HOST: Final = re.compile(rb"(?i:\nhost:)(?![ \t]*[\w.~%!$&'()*+,;=:\[\]-]*[ \t]*(?:\r\n|\Z))")  # RFC 9112, 3.2
 _PLAIN_HTTP_TO_TLS: Final = (
@@ -139,6 +140,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Check the client's certificate, if there is one."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(_MAX_UNSENT_BYTES)
         secured = transport.get_extra_info("ssl_object")
         if secured is not None and not self._server.access.allows_certificate(secured):
             transport.abort()
