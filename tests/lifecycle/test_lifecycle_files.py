@@ -79,6 +79,27 @@ def test_a_full_disk_is_one_line(cloud: SimulatorServer, output: Path, run: Run)
     assert [each.name for each in output.parent.iterdir()] == [output.name]
 
 
+@pytest.mark.parametrize("command", ["collect --output {}/gigas.prom", "dashboards {}", "alerts {}"])
+def test_a_read_only_file_system_is_one_line(cloud: SimulatorServer, tmp_path: Path, command: str) -> None:
+    """A mount in a namespace of its own; the path and the reason are named, and the exit status is 1."""
+    script = 'mount -t tmpfs -o ro none "$1" || exit 77; shift; exec "$@"'
+    line = [sys.executable, "-m", "gigas_exporter", *command.format(tmp_path).split()]
+    done = subprocess.run(
+        ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", str(tmp_path), *line],
+        env=account_environment(cloud),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if done.returncode == 77 or done.stderr.startswith("unshare:"):
+        pytest.skip("no user namespaces here")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("gigas-exporter: cannot ")
+    assert str(tmp_path) in done.stderr
+    assert "Read-only file system" in done.stderr
+
+
 def test_a_directory_that_is_not_there_is_one_line(cloud: SimulatorServer, tmp_path: Path, run: Run) -> None:
     """Nothing is made up: the path is named and the exit status is 1."""
     output = tmp_path / "nowhere" / "gigas.prom"
