@@ -53,6 +53,18 @@ def test_an_alert_fires_and_its_command_resolves_it(tmp_path: Path) -> None:
     await_true(lambda: not _answers(prometheus), 10, "the end of Prometheus")
 
 
+def test_prometheus_is_named_where_no_disk_is_stale(tmp_path: Path) -> None:
+    """A small fleet has no such disk, and its alerts are looked at all the same."""
+    tool("prometheus")
+    command = [sys.executable, "-m", "gigas_exporter", "demo", "--with-prometheus", "--disks", "2"]
+    environ = {**os.environ, "GIGAS_WEB_LISTEN_ADDRESS": f"127.0.0.1:{free_port()}", "TMPDIR": str(tmp_path)}
+    with running(command, tmp_path, environ) as demo:
+        await_true(lambda: "Ctrl-C ends it." in demo.stderr, what="the greeting")
+        assert re.search(r"http://\S+/alerts +the alerts that fire", demo.stderr)
+        assert ALERT not in demo.stderr
+        assert demo.end(signal.SIGINT, 20.0) == 0
+
+
 def _answers(prometheus: str) -> bool:
     try:
         return requests.get(f"{prometheus}/-/healthy", timeout=2).ok

@@ -94,7 +94,9 @@ def alerts(
     """Write the alert rules and runbooks into DIRECTORY."""
     _say_variables()
     if dashboard_base is None and "--dashboard-base" not in remembered(directory, form) and _is_interactive():
-        dashboard_base = click.prompt("Address of Grafana", default=DASHBOARD_BASE, err=True)
+        dashboard_base = click.prompt(
+            "Address of Grafana, for the links in the alerts", default=DASHBOARD_BASE, err=True
+        )
     paths = write_alerts(
         directory,
         format=form,

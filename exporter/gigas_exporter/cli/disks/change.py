@@ -68,7 +68,8 @@ class Change:
                 (report,) = report_disks(self.selection, self._account, client, (disk,))
             click.echo(_describe(report), err=True)
             for name, (old, new) in planned.differences.items():
-                click.echo(formatting.escape_control_chars(f"{name.replace('_', ' '):<16} {old} -> {new}"), err=True)
+                title = name.removeprefix("add_to_").removesuffix("_id").replace("_", " ")
+                click.echo(formatting.escape_control_chars(f"{title:<16} {old} -> {new}"), err=True)
             click.echo(formatting.escape_control_chars(planned.consequence), err=True)
             if disk.locked:
                 click.echo("It is locked: another operation on it is under way, and the API may refuse this.", err=True)
