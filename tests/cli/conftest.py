@@ -106,3 +106,11 @@ def config(tmp_path: Any, cloud: SimulatorServer) -> str:
         f"  - {{id: '4243', api_key: {keys['4243']}}}\n"
     )
     return str(path)
+
+
+@pytest.fixture
+def discovering(tmp_path: Any, cloud: SimulatorServer) -> dict[str, str | None]:
+    """Variables that name a configuration file alone, which takes the accounts that the main key may see."""
+    path = tmp_path / "discover.yml"
+    path.write_text(f"api: {{url: '{cloud.url}'}}\ndiscover: true\ncredential: {{api_key: {cloud.world.api_key}}}\n")
+    return {"GIGAS_ACCOUNT_ID": None, "GIGAS_API_KEY": None, "GIGAS_CONFIG_FILE": str(path)}

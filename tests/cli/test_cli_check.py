@@ -184,29 +184,28 @@ def test_nothing_could_be_checked(run: Run, cloud: SimulatorServer, tmp_path: An
     assert outcome.out.startswith("GIGAS UNKNOWN - list_accounts: ")
 
 
-def test_accounts_without_readable_ids_are_not_called_absent(run: Run, cloud: SimulatorServer, tmp_path: Any) -> None:
+def test_accounts_without_readable_ids_are_not_called_absent(
+    run: Run, cloud: SimulatorServer, discovering: dict[str, str | None]
+) -> None:
     """Whoever reads that there is no account looks at the credential's rights, which are well."""
-    path = tmp_path / "discover.yml"
-    path.write_text(f"api: {{url: '{cloud.url}'}}\ndiscover: true\ncredential: {{api_key: {cloud.world.api_key}}}\n")
     cloud.faults.add("nulls", "list_accounts", field="id")
-    outcome = run("check", GIGAS_ACCOUNT_ID=None, GIGAS_API_KEY=None, GIGAS_CONFIG_FILE=str(path))
+    outcome = run("check", **discovering)
     assert (outcome.status, outcome.out) == (2, "")
     assert outcome.err == (
         "gigas-exporter: list_accounts: 2 items have no id that can be read, so that the list is not whole\n"
     )
 
 
-def test_a_credential_that_sees_no_account_is_not_well(run: Run, cloud: SimulatorServer, tmp_path: Any) -> None:
+def test_a_credential_that_sees_no_account_is_not_well(
+    run: Run, cloud: SimulatorServer, discovering: dict[str, str | None]
+) -> None:
     """Nothing was checked, so nothing is well: status 2, or UNKNOWN to Nagios, and 1 of what collects and lists."""
-    path = tmp_path / "discover.yml"
-    path.write_text(f"api: {{url: '{cloud.url}'}}\ndiscover: true\ncredential: {{api_key: {cloud.world.api_key}}}\n")
     cloud.world.access.main.account_ids = ()
-    environ = {"GIGAS_ACCOUNT_ID": None, "GIGAS_API_KEY": None, "GIGAS_CONFIG_FILE": str(path)}
     said = "list_accounts: the API lists no account for this credential\n"
     for arguments, status in ((("check",), 2), (("collect",), 1), (("disks", "list"), 1)):
-        outcome = run(*arguments, **environ)
+        outcome = run(*arguments, **discovering)
         assert (outcome.status, outcome.out, outcome.err) == (status, "", f"gigas-exporter: {said}")
-    outcome = run("check", "--nagios", **environ)
+    outcome = run("check", "--nagios", **discovering)
     assert (outcome.status, outcome.out) == (3, f"GIGAS UNKNOWN - {said}")
 
 
@@ -274,17 +273,15 @@ def test_nagios_is_given_no_part_for_the_whole(run: Run, cloud: SimulatorServer,
     assert set(data.values()) == {"U"}
 
 
-def test_no_name_breaks_the_nagios_line(run: Run, cloud: SimulatorServer, tmp_path: Any) -> None:
+def test_no_name_breaks_the_nagios_line(run: Run, cloud: SimulatorServer, discovering: dict[str, str | None]) -> None:
     """A bar in the API's words does not begin performance data; an escape makes an id none."""
-    path = tmp_path / "odd.yml"
-    path.write_text(f"api: {{url: '{cloud.url}'}}\ndiscover: true\ncredential: {{api_key: {cloud.world.api_key}}}\n")
     cloud.faults.add("value", "list_backups", field="status", value="as|ever")
     outcome = run("check", "--nagios")
     assert outcome.out.count("|") == 1
     assert "as/ever" in outcome.out
     cloud.faults.clear()
     cloud.faults.add("value", "list_accounts", field="id", value="a\x1b[1m")
-    outcome = run("check", "--nagios", GIGAS_ACCOUNT_ID=None, GIGAS_API_KEY=None, GIGAS_CONFIG_FILE=str(path))
+    outcome = run("check", "--nagios", **discovering)
     assert outcome.status == 3
     assert "\x1b" not in outcome.out
 
@@ -384,14 +381,11 @@ def test_accounts_are_chosen_by_id_or_name(run: Run, cloud: SimulatorServer, con
         assert "4242 (production), 4243" in outcome.out + outcome.err
 
 
-def test_discovered_accounts_can_be_chosen(run: Run, cloud: SimulatorServer, tmp_path: Any) -> None:
+def test_discovered_accounts_can_be_chosen(run: Run, discovering: dict[str, str | None]) -> None:
     """Where the API lists the accounts, a choice is among those."""
-    path = tmp_path / "discover.yml"
-    path.write_text(f"api: {{url: '{cloud.url}'}}\ndiscover: true\ncredential: {{api_key: {cloud.world.api_key}}}\n")
-    environ = {"GIGAS_ACCOUNT_ID": None, "GIGAS_API_KEY": None, "GIGAS_CONFIG_FILE": str(path)}
-    outcome = run("check", "--output", "json", "--account", "4243", **environ)
+    outcome = run("check", "--output", "json", "--account", "4243", **discovering)
     assert {record["account_id"] for record in json.loads(outcome.out)} == {"4243"}
-    outcome = run("check", "--account", "9", **environ)
+    outcome = run("check", "--account", "9", **discovering)
     assert outcome.status == 2
     assert "4243" in outcome.err
 

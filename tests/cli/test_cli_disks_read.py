@@ -174,16 +174,13 @@ def test_one_accounts_failure_hides_no_other(run: Run, cloud: SimulatorServer, c
     ]
 
 
-def test_discovered_accounts_are_listed(run: Run, cloud: SimulatorServer, tmp_path: Any) -> None:
+def test_discovered_accounts_are_listed(run: Run, cloud: SimulatorServer, discovering: dict[str, str | None]) -> None:
     """With discovery the API says which accounts there are, and whether a chosen one is among them."""
-    path = tmp_path / "discover.yml"
-    path.write_text(f"api: {{url: '{cloud.url}'}}\ndiscover: true\ncredential: {{api_key: {cloud.world.api_key}}}\n")
-    environ = {**NO_ACCOUNT, "GIGAS_CONFIG_FILE": str(path)}
-    assert len(json.loads(run("disks", "list", "--output", "json", **environ).out)) == 32
+    assert len(json.loads(run("disks", "list", "--output", "json", **discovering).out)) == 32
     assert cloud.requests["list_accounts"]
-    assert run("disks", "show", "10001", "--account", "4242", **environ).status == 0
-    assert run("disks", "show", "10001", "--account", "9", **environ).status == 2
-    several = run("disks", "show", "10001", **environ)
+    assert run("disks", "show", "10001", "--account", "4242", **discovering).status == 0
+    assert run("disks", "show", "10001", "--account", "9", **discovering).status == 2
+    several = run("disks", "show", "10001", **discovering)
     assert several.status == 2
     assert (
         "there are several accounts (4242 (customer-1.example), 4243 (customer-2.example)): choose one" in several.err

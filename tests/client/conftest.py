@@ -328,9 +328,3 @@ def answering(*replies: tuple[int, Any] | tuple[int, Any, Mapping[str, str]]) ->
 def _answering() -> Callable[..., Script]:
     """Make scripts of replies in order."""
     return answering
-
-
-@pytest.fixture(name="token_of")
-def _token_of() -> Callable[[str], TokenCredential]:
-    """Make token credentials."""
-    return token_credential

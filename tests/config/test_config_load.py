@@ -203,33 +203,25 @@ def test_the_table_of_flags_is_whole() -> None:
 @pytest.mark.parametrize(
     ("name", "given", "problem"),
     [
-        ("api.page-size", 7.5, "--api.page-size: must be a whole number"),
-        ("api.page-size", "many", "--api.page-size: must be a whole number"),
-        ("api.page-size", "0", "--api.page-size: must be at least 1"),
-        ("api.max-requests-per-second", "nan", "--api.max-requests-per-second: must be a number"),
-        (
-            "poll.interval",
-            "60",
-            "--poll.interval: must be a duration such as 90s, 5m or 1h30m, its units from large to small",
-        ),
-        ("poll.interval", "", "--poll.interval: is empty"),
-        ("web.enable-lifecycle", "maybe", "--web.enable-lifecycle: must be true or false"),
-        ("log.level", "inf", "--log.level: must be one of debug, info, warn, error; did you mean info?"),
-        ("shard", "0/3", "--shard: must be i/n with i from 1 to n, such as 1/3 for the first of three"),
-        ("shard", "one", "--shard: must be i/n, such as 1/3 for the first of three"),
-        (
-            "api.url",
-            "https://a:canary-secret@b",
-            "--api.url: must not hold a user name or password, since URLs end up in logs",
-        ),
+        ("api.page-size", 7.5, "must be a whole number"),
+        ("api.page-size", "many", "must be a whole number"),
+        ("api.page-size", "0", "must be at least 1"),
+        ("api.max-requests-per-second", "nan", "must be a number"),
+        ("poll.interval", "60", "must be a duration such as 90s, 5m or 1h30m, its units from large to small"),
+        ("poll.interval", "", "is empty"),
+        ("web.enable-lifecycle", "maybe", "must be true or false"),
+        ("log.level", "inf", "must be one of debug, info, warn, error; did you mean info?"),
+        ("shard", "0/3", "must be i/n with i from 1 to n, such as 1/3 for the first of three"),
+        ("shard", "one", "must be i/n, such as 1/3 for the first of three"),
+        ("api.url", "https://a:canary-secret@b", "must not hold a user name or password, since URLs end up in logs"),
     ],
 )
 def test_a_bad_flag_is_named(name: str, given: object, problem: str) -> None:
     """The words are those of the file, the place is the flag."""
     with pytest.raises(ConfigError) as caught:
         load_settings(None, {name: given}, ENVIRONMENT)
-    assert caught.value.problems == (problem,)
-    assert str(caught.value) == problem
+    assert caught.value.problems == (f"--{name}: {problem}",)
+    assert str(caught.value) == f"--{name}: {problem}"
 
 
 @pytest.mark.parametrize("given", [7, "7"])
@@ -263,60 +255,42 @@ def test_the_file_may_be_named_in_three_ways(tmp_path: Path, by: str) -> None:
     assert settings.accounts[0].account.id == "1"
 
 
-@pytest.mark.parametrize(
-    ("variables", "problem"),
-    [
-        (
-            {},
-            (
-                "no account to watch: set GIGAS_ACCOUNT_ID and GIGAS_API_KEY (or GIGAS_TOKEN, or GIGAS_LOGIN with"
-                " GIGAS_PASSWORD), or name accounts in a file given with --config.file"
-            ),
-        ),
-        (
-            {"GIGAS_TOKEN": "canary-secret"},
-            "GIGAS_TOKEN: needs GIGAS_ACCOUNT_ID too, or discover: true in a config file",
-        ),
-        (
-            {"GIGAS_ACCOUNT_ID": "1"},
-            (
-                "no credential: give one of GIGAS_TOKEN, GIGAS_API_KEY, or GIGAS_LOGIN with GIGAS_PASSWORD,"
-                " or a file with the secret"
-            ),
-        ),
-        (
-            {"GIGAS_ACCOUNT_ID": "1", "GIGAS_TOKEN": "canary-secret", "GIGAS_API_KEY": "canary-secret"},
-            "GIGAS_TOKEN and GIGAS_API_KEY are different kinds of credential; keep one",
-        ),
-        (
-            {"GIGAS_ACCOUNT_ID": "1", "GIGAS_TOKEN": "canary-secret", "GIGAS_TOKEN_FILE": "/nowhere"},
-            "GIGAS_TOKEN and GIGAS_TOKEN_FILE are both given; keep one",
-        ),
-        (
-            {"GIGAS_ACCOUNT_ID": "1", "GIGAS_LOGIN": "me"},
-            "GIGAS_LOGIN needs GIGAS_PASSWORD or GIGAS_PASSWORD_FILE",
-        ),
-        ({"GIGAS_ACCOUNT_ID": "1", "GIGAS_PASSWORD": "canary-secret"}, "GIGAS_PASSWORD needs GIGAS_LOGIN"),
-        (
-            {"GIGAS_ACCOUNT_ID": "1/2", "GIGAS_TOKEN": "canary-secret"},
-            "GIGAS_ACCOUNT_ID: must be an id of letters, digits and . _ ~ -",
-        ),
-        (
-            {"GIGAS_ACCOUNT_ID": "1", "GIGAS_TOKEN": "canary\nsecret"},
-            "GIGAS_TOKEN: has a line break or invisible character inside; it must be one line of text",
-        ),
-        (
-            {"GIGAS_ACCOUNT_ID": "1", "GIGAS_API_KEY": "“canary-secret”"},
-            "GIGAS_API_KEY: has a character that no HTTP header can hold, such as a typographic quote",
-        ),
-        (
-            {"GIGAS_ACCOUNT_ID": "1", "GIGAS_TOKEN_FILE": "/nowhere/canary7"},
-            "GIGAS_TOKEN_FILE: there is no such file; the secret itself goes under GIGAS_TOKEN",
-        ),
-    ],
-)
-def test_a_bad_environment_gives_its_message(variables: dict[str, str], problem: str) -> None:
+BAD_ENVIRONMENTS = {
+    "": (
+        "no account to watch: set GIGAS_ACCOUNT_ID and GIGAS_API_KEY (or GIGAS_TOKEN, or GIGAS_LOGIN with"
+        " GIGAS_PASSWORD), or name accounts in a file given with --config.file"
+    ),
+    "TOKEN=canary-secret": "GIGAS_TOKEN: needs GIGAS_ACCOUNT_ID too, or discover: true in a config file",
+    "ACCOUNT_ID=1": (
+        "no credential: give one of GIGAS_TOKEN, GIGAS_API_KEY, or GIGAS_LOGIN with GIGAS_PASSWORD,"
+        " or a file with the secret"
+    ),
+    "ACCOUNT_ID=1; TOKEN=canary-secret; API_KEY=canary-secret": (
+        "GIGAS_TOKEN and GIGAS_API_KEY are different kinds of credential; keep one"
+    ),
+    "ACCOUNT_ID=1; TOKEN=canary-secret; TOKEN_FILE=/nowhere": (
+        "GIGAS_TOKEN and GIGAS_TOKEN_FILE are both given; keep one"
+    ),
+    "ACCOUNT_ID=1; LOGIN=me": "GIGAS_LOGIN needs GIGAS_PASSWORD or GIGAS_PASSWORD_FILE",
+    "ACCOUNT_ID=1; PASSWORD=canary-secret": "GIGAS_PASSWORD needs GIGAS_LOGIN",
+    "ACCOUNT_ID=1/2; TOKEN=canary-secret": "GIGAS_ACCOUNT_ID: must be an id of letters, digits and . _ ~ -",
+    "ACCOUNT_ID=1; TOKEN=canary\nsecret": (
+        "GIGAS_TOKEN: has a line break or invisible character inside; it must be one line of text"
+    ),
+    "ACCOUNT_ID=1; API_KEY=“canary-secret”": (
+        "GIGAS_API_KEY: has a character that no HTTP header can hold, such as a typographic quote"
+    ),
+    "ACCOUNT_ID=1; TOKEN_FILE=/nowhere/canary7": (
+        "GIGAS_TOKEN_FILE: there is no such file; the secret itself goes under GIGAS_TOKEN"
+    ),
+}
+"""By variables without their GIGAS_, the message."""
+
+
+@pytest.mark.parametrize(("given", "problem"), BAD_ENVIRONMENTS.items(), ids=BAD_ENVIRONMENTS)
+def test_a_bad_environment_gives_its_message(given: str, problem: str) -> None:
     """The message names the variables and says what to do."""
+    variables = dict(f"GIGAS_{each}".split("=", 1) for each in given.split("; ") if each)
     with pytest.raises(ConfigError) as caught:
         load_settings(None, {}, variables)
     assert caught.value.problems == (problem,)

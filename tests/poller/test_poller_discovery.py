@@ -12,6 +12,7 @@ from gigas_exporter.clock import SystemClock
 from gigas_exporter.config import AccountSettings, DiscoveryFilter, PollSettings, Settings, Shard
 from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import ApiSettings
+from gigas_exporter.inventory import Resource
 from gigas_exporter.model import Account
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
@@ -30,6 +31,17 @@ def discovering(api: RawApi | SmallApi, **only: Any) -> Settings:
         api=ApiSettings(url=api.url, timeout_seconds=1.0, max_requests_per_second=0.0),
         poll=PollSettings(interval=1.0, backups_interval=1.0),
     )
+
+
+def poll_once(
+    api: RawApi | SmallApi, store: Store | None = None
+) -> tuple[Service, dict[str, dict[Resource, GigasError]]]:
+    """Poll the accounts that the API lists once; return the service and how its polls failed."""
+    service = Service(discovering(api), store or Store(), Observed(), clock=SystemClock())
+    try:
+        return service, service.poll_once(lambda *_: None)
+    finally:
+        service.stop()
 
 
 ACCOUNTS = [
@@ -124,21 +136,16 @@ def test_without_any_account_left_nothing_is_well(watch: Watch) -> None:
         watching = watch(discovering(api))
         await_true(lambda: watching.observed.counts == (0, 0, 2))
         assert watching.service.not_ready() == "no account is watched: discovery leaves out all 2"
-        service = Service(discovering(api), Store(), Observed(), clock=SystemClock())
         with pytest.raises(GigasError, match="leaves out all 2"):
-            service.poll_once(lambda *_: None)
-        service.stop()
+            poll_once(api)
 
 
-def test_polling_once_leaves_out_what_is_skipped_and_counts_it(watch: Watch) -> None:
+def test_polling_once_leaves_out_what_is_skipped_and_counts_it() -> None:
     """So that ``check`` can say how many there are."""
-    del watch
     with RawApi(["1", "2", {"id": 3, "status": "terminated"}]) as api:
         api.lists["/account/2/disks"] = 404, None
-        service = Service(discovering(api), store := Store(), observed := Observed(), clock=SystemClock())
-        assert service.poll_once(lambda *_: None) == {"1": {}}
-        assert observed.counts == (1, 0, 2)
-        service.stop()
+        service, failures = poll_once(api, store := Store())
+        assert failures == {"1": {}}
         assert service.source.skipped == 2
         assert [inventory.account.id for inventory in store.snapshot()] == ["1"]
 
@@ -191,10 +198,7 @@ def skipped(accounts: list[dict[str, Any]], body: Any) -> int:
     """Return how many accounts are skipped where the second one's disks answer with 404 and a body."""
     with small_api({"/accounts": accounts, **healthy("1")}) as api:
         api.answers["/account/2/disks"] = lambda _: (404, body, {})
-        settings = Settings(discovery=api_key("k"), api=ApiSettings(api.url, max_requests_per_second=0.0))
-        service = Service(settings, Store(), Observed(), clock=SystemClock())
-        failures = service.poll_once(lambda *_: None)
-        service.stop()
+        service, failures = poll_once(api)
         assert set(failures.get("2", {})) == (set() if service.source.skipped else {"disks", "virtual_machines"})
         return service.source.skipped
 
@@ -218,10 +222,7 @@ def test_the_404_of_a_gateway_skips_no_account(watch: Watch, other: Any) -> None
     with small_api({"/accounts": [{"id": 1}, {"id": 2}], **healthy("1"), **healthy("2")}) as api:
         api.answers["/account/1/disks"] = lambda _: other
         api.answers["/account/2/disks"] = lambda _: (404, b"<html>404 Not Found</html>", {})
-        settings = Settings(discovery=api_key("k"), api=ApiSettings(api.url, max_requests_per_second=0.0))
-        service = Service(settings, Store(), Observed(), clock=SystemClock())
-        failures = service.poll_once(lambda *_: None)
-        service.stop()
+        service, failures = poll_once(api)
         assert service.source.skipped == 0
         assert "discover: {product_id: […], status: […]}" in str(failures["2"]["disks"])
         watching = watch(discovering(api))
@@ -273,11 +274,7 @@ def test_a_single_poll_reads_all_of_an_account_that_was_found_the_second_time() 
     """Its backups, too: without them nothing would say that they could not be checked."""
     with small_api({"/accounts": [{"id": 1}, {"id": 2}], **healthy("1"), **healthy("2")}) as api:
         answer_first(api, "/account/2/disks", (404, b"404 page not found", {}))
-        settings = Settings(discovery=api_key("k"), api=ApiSettings(api.url, max_requests_per_second=0.0))
-        store = Store()
-        service = Service(settings, store, Observed(), clock=SystemClock())
-        failures = service.poll_once(lambda *_: None)
-        service.stop()
+        _, failures = poll_once(api, store := Store())
         assert failures == {"1": {}, "2": {}}
         assert all(inventory.backups is not None for inventory in store.snapshot())
 

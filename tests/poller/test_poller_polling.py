@@ -71,32 +71,6 @@ def test_changes_are_seen_at_the_next_poll(server: SimulatorServer, watch: Watch
     assert summary.newest_at == made.date_created
 
 
-def test_a_failing_disk_list_keeps_what_was_known(server: SimulatorServer, watch: Watch) -> None:
-    """While the API answers 500, the disks stay and the outcome says so; afterwards it heals by itself."""
-    watching = watch()
-    await_true(lambda: watching.inventory().disks)
-    known = watching.disks()
-    server.faults.add("status", "list_disks", status=500)
-    await_true(lambda: watching.observed.polls[ACCOUNT, "disks", "server"])
-    assert watching.disks() == known
-    outcome = watching.inventory().outcomes["disks"]
-    assert not outcome.success
-    assert outcome.last_success_at is not None
-    server.faults.clear()
-    await_true(lambda: watching.inventory().outcomes["disks"].success)
-
-
-def test_an_incomplete_walk_makes_no_disk_disappear(server: SimulatorServer, watch: Watch) -> None:
-    """A list whose items move while it is read is a failed poll counted as incomplete, and no disk is lost by it."""
-    watching = watch(api={"page_size": 50})
-    await_true(lambda: watching.inventory().disks)
-    known = watching.disks()
-    server.faults.add("moving_items", "list_disks", size=3)
-    server.faults.add("lowered_limit", "list_disks", size=5)
-    await_true(lambda: watching.observed.polls[ACCOUNT, "disks", "incomplete"])
-    assert watching.disks() == known
-
-
 def test_one_resource_failing_does_not_hide_the_others(server: SimulatorServer, watch: Watch) -> None:
     """Without backups and machines there are still disks, and the policy is still applied to them."""
     server.faults.add("status", "list_*backups", status=403)
@@ -109,18 +83,6 @@ def test_one_resource_failing_does_not_hide_the_others(server: SimulatorServer, 
     assert set(inventory.requirements) == watching.disks()
     assert watching.observed.polls[ACCOUNT, "backups", "forbidden"]
     assert watching.observed.polls[ACCOUNT, "virtual_machines", "other"]
-
-
-def test_values_that_cannot_be_understood_are_counted_by_field(server: SimulatorServer, watch: Watch) -> None:
-    """A size that is no number is left out for that disk and counted, and all disks stay."""
-    server.faults.add("value", "list_disks", field="disk_size", value="huge")
-    watching = watch(interval=60.0, backups_interval=60.0)
-    await_true(lambda: watching.inventory().disks)
-    disks = watching.inventory().disks
-    assert disks is not None
-    assert any(disk.size_bytes is None for disk in disks.disks.values())
-    assert watching.observed.invalids[ACCOUNT, "disks", "disk_size"] > 0
-    assert len(disks.disks) == 24
 
 
 def test_a_failure_is_logged_when_it_begins_and_when_it_ends(

@@ -192,15 +192,6 @@ def test_one_account_failing_leaves_the_others_alone(accounts: SimulatorServer, 
     await_true(lambda: watching.service.not_ready() is None)
 
 
-def test_a_wrong_credential_is_a_failure_of_authentication(server: SimulatorServer, watch: Watch) -> None:
-    """With a key that the API does not know each poll fails for that reason, and nothing else happens."""
-    settings = settings_for(server)
-    settings = replace(settings, accounts=(AccountSettings(Account("4242"), api_key("wrong")),))
-    watching = watch(settings)
-    await_true(lambda: watching.observed.polls["4242", "disks", "auth"])
-    assert watching.service.healthy()
-
-
 def test_polling_once_tells_what_could_not_be_read(accounts: SimulatorServer) -> None:
     """Without loops: everything is read once, and a failing account is named with its resources."""
     bad = accounts.world.account_ids[0]

@@ -187,6 +187,7 @@ def _play_failing(case: Failing, cloud: SimulatorServer, exporter: Whole, before
     if case.retried:
         assert during.total("gigas_exporter_api_retries_total", operation=case.operation) > retries
     assert during.total("gigas_exporter_poll_success", account_id=STRUCK, resource=resource) == 0
+    assert during.total("gigas_exporter_poll_last_success_timestamp_seconds", account_id=STRUCK, resource=resource) > 0
     assert during.total("gigas_up", account_id=STRUCK) == (0 if resource == "disks" else 1)
     assert_same(during, before, STRUCK, *prefixes)
     # What is not struck must have been read later than what is, or a look at the latter's last moment would miss it.
