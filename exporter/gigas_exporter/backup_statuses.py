@@ -97,7 +97,7 @@ class BackupStatuses:
         return "usable" if backup.status_type is None and deciding.isdisjoint(backup.unknown) else "unclear"
 
     def match(self, status: str) -> Literal["failed", "unfinished", "good", "unclear"] | None:
-        """Return the list that a status is in; ``unclear`` where it is in one and denied, or doubtful."""
+        """Return the list that a status is in; ``unclear`` where that is doubtful."""
         return _match(self, status)
 
     def unmatched(self, statuses: Iterable[str]) -> tuple[str, ...]:
@@ -138,7 +138,7 @@ def _match(words: BackupStatuses, status: str) -> Literal["failed", "unfinished"
 
 
 def count_statuses(backups: Iterable[Backup]) -> Counter[str]:
-    """Count backups by status as the API writes it, ``""`` without one; objects and lists count by their type."""
+    """Count backups by status as the API writes it, ``""`` without one."""
     return Counter(
         backup.status_type if backup.status_type in {"object", "array"} else (backup.status or "") for backup in backups
     )

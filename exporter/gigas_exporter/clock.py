@@ -1,4 +1,4 @@
-"""Time as the package sees it: one wall clock, one monotonic clock, and waits that can be interrupted.
+"""Time as the package sees it: two clocks, and interruptible waits.
 
 Ages follow the wall clock; schedules, deadlines and staleness follow the monotonic one, so that a clock that is set
 changes neither how often the API is asked nor how long old data is served.
@@ -119,7 +119,7 @@ class Deadline:
         self.sent_at, self.got_no_response = None, timed_out
 
     def wait(self, seconds: float) -> bool:
-        """Wait ``seconds``; return False at once, without waiting, when the deadline does not hold that much."""
+        """Wait ``seconds``; return False at once where the deadline has fewer left."""
         if seconds > self.remaining():
             return False
         return not self._clock.wait(self.stop, seconds)

@@ -1,4 +1,4 @@
-"""What messages may show of what a user wrote: it may be a secret in the wrong place.
+"""What messages may show of what may be a secret.
 
 It is asked about the keys and files of a configuration that are not there, and about the commands, options and options'
 values that are wrong on a command line. Other messages, such as those about labels, matchers and addresses, do not ask.

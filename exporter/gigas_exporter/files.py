@@ -1,4 +1,4 @@
-"""Files read within bounds, files written whole or not at all, and the files that ship with the package."""
+"""Files read within bounds, and written whole or not at all."""
 
 from __future__ import annotations
 

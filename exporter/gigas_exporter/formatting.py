@@ -1,4 +1,4 @@
-"""Values in words for people: sizes, durations, timestamps, and text that cannot harm a terminal."""
+"""Values in words for people."""
 
 from __future__ import annotations
 

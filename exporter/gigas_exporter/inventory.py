@@ -1,4 +1,4 @@
-"""What is known of an account at one moment: the immutable snapshot that polls write and metrics read.
+"""What is known of an account at one moment, as an immutable snapshot.
 
 It owns the merging of a poll's result with what was known, and the question whether a reading is too old to be
 served. It knows neither the API nor any metric.
@@ -185,20 +185,20 @@ class AccountInventory:
         )
 
     def current_disks(self, now: float) -> Mapping[str, Disk] | None:
-        """Return the disks, or ``None`` when they were never read or too long ago (monotonic ``now``)."""
+        """Return the disks, ``None`` when they are too old (monotonic ``now``)."""
         reading = self.disks
         if reading is None or now >= reading.read_at + self.limits.disks:
             return None
         return reading.disks
 
     def current_machines(self, now: float) -> Mapping[str, VirtualMachine] | None:
-        """Return the virtual machines while the disks are current; they are enrichment and age with the disks."""
+        """Return the virtual machines, which age with the disks."""
         if self.machines is None or self.current_disks(now) is None:
             return None
         return self.machines.machines if now < self.machines.read_at + self.limits.disks else None
 
     def current_backups(self, now: float) -> BackupSnapshot | None:
-        """Return the backups of the account, or ``None`` when they were never read or too long ago."""
+        """Return the backups, ``None`` when they are too old."""
         reading = self.backups
         return None if reading is None or now >= reading.read_at + self.limits.backups else reading
 
@@ -224,7 +224,7 @@ class AccountInventory:
         return summary
 
     def next_expiry(self, now: float) -> float:
-        """Return the monotonic time at which the next reading becomes too old, infinity when none will."""
+        """Return when the next reading becomes too old, on the monotonic clock."""
         moments: list[float] = []
         if self.disks is not None:
             moments.append(self.disks.read_at + self.limits.disks)

@@ -1,4 +1,4 @@
-"""Gives memory that is no longer needed back to the system; without glibc, only Python's part is done."""
+"""Gives memory that is no longer needed back to the system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The backup policy: which disks must have a backup, and how old the newest may be.
+"""The backup policy: which disks need a backup, and how new.
 
 A policy is a list of rules; the first that matches decides. A field that is truly empty matches nothing. One whose
 value is not known is tried with each value that it could have: where the answers differ, the disk keeps the strictest.
@@ -63,7 +63,7 @@ class Requirement:
 
 
 def max_ages(requirements: Mapping[str, Requirement]) -> dict[str, float]:
-    """Return, by id of each disk that must have a backup, how old its newest one may be in seconds."""
+    """Return the maximum age of the newest backup, by disk that needs one."""
     limits = ((disk_id, asked.max_age_seconds) for disk_id, asked in requirements.items())
     return {disk_id: limit for disk_id, limit in limits if limit is not None}
 
@@ -104,7 +104,7 @@ class Match:
 
 
 def _glob_contains(wide: str, narrow: str) -> bool:
-    """Return whether a glob certainly matches all that another does: told only where ``*`` is its only wildcard."""
+    """Return whether a glob certainly matches all that another does."""
     return not set("?[]") & set(wide) and not set("[]") & set(narrow) and fnmatch.fnmatchcase(narrow, wide)
 
 
@@ -160,7 +160,7 @@ class Policy:
         return {}
 
     def _facts(self, account_id: str, disk: Disk, machines: Mapping[str, VirtualMachine]) -> tuple[_Facts | None, ...]:
-        """Return for each field that the rules mention which conditions hold, ``None`` where that is not known."""
+        """Return which conditions hold for each field, ``None`` where not known."""
         facts: list[_Facts | None] = []
         for name in self._conditions:
             value: str | bool | None
@@ -227,7 +227,7 @@ class Policy:
         return replace(strictest, undecided=tuple(sorted(decide))) if decide else strictest
 
     def _possible(self, name: str) -> list[_Facts]:
-        """Return the different sets of conditions that hold for the values that a field could have."""
+        """Return the sets of conditions that could hold for a field."""
         conditions = self._conditions[name]
         if name in _FLAGS:
             return [self._that_hold(name, value) for value in (True, False)]
@@ -244,7 +244,7 @@ class Policy:
         return _NOT_REQUIRED
 
     def _strictest_left(self, known: _Facts, unknown: list[str]) -> Requirement:
-        """Return the strictest of all that rules could ask, where there is too much to try it all."""
+        """Return the strictest of all rules, where trying all is too much."""
         left = [_NOT_REQUIRED]
         for rule in self.rules:
             conditions = rule.match.conditions

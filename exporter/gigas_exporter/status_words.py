@@ -1,4 +1,4 @@
-"""How a status is compared with a word: the one rule for disks and backups, whose statuses are documented nowhere."""
+"""How a status is compared with a word, for disks and backups."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _OPPOSING = parse_words("0, cleanly, correctly, false, nil, none, normal, normal
 
 
 def fold_status(text: str) -> str:
-    """Return a status without differences of case, and with one space for any run of spaces, ``-`` and ``_``."""
+    """Return a status in lower case, with single spaces between words."""
     return _SEPARATORS.sub(" ", text.casefold()).strip()
 
 
@@ -93,7 +93,7 @@ def is_opposed(words: frozenset[str], status: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def tells_error(words: frozenset[str], status: str) -> bool | None:
-    """Return whether a disk's status has one of some folded words; ``None`` where it is denied or opposed."""
+    """Return whether a disk's status is an error; ``None`` where that is doubtful."""
     if matches_any(words, status, exactly=True):
         return True
     if matches_any(words, status):
@@ -105,7 +105,7 @@ def tells_error(words: frozenset[str], status: str) -> bool | None:
 
 
 def type_in_text(status: str) -> str | None:
-    """Return JSON's name for the type of a number, share or boolean that is written as text."""
+    """Return JSON's type of what is written as text, if another."""
     text = status.strip().casefold()
     if _NUMBER.fullmatch(text):
         return "number"

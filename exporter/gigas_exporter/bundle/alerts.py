@@ -1,4 +1,4 @@
-"""Write the alert rules, their runbooks and the Alertmanager example, adapted to where they go.
+"""Write the alert rules, their runbooks and the Alertmanager example.
 
 It owns what may be changed on the way: labels, selectors, links, and the wrapping for the Prometheus operator. What the
 rules say stands in their files.

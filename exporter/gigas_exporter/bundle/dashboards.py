@@ -1,4 +1,4 @@
-"""Write the shipped Grafana dashboards out: as Grafana's files, or as ConfigMaps for its sidecar in Kubernetes.
+"""Write the dashboards, as Grafana's files or as ConfigMaps.
 
 It owns the shape of what is written. What the dashboards show is none of its business: they pass through unchanged.
 """

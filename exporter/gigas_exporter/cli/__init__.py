@@ -1,4 +1,4 @@
-"""The command line: it reads the environment, puts the parts together, and turns errors into one line and a status."""
+"""The command line: it joins the parts and reports errors."""
 
 __all__ = ["LONG_RUNNING"]
 

@@ -1,4 +1,4 @@
-"""``dashboards`` and ``alerts``: write out what ships with the exporter, fitted to the place where it goes."""
+"""``dashboards`` and ``alerts``: write out what ships with the exporter."""
 
 from __future__ import annotations
 

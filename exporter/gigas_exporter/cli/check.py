@@ -148,7 +148,7 @@ def _print(verdict: _Verdict, output: _Format, *, show_all: bool) -> None:
 
 
 def _in_sight(verdict: _Verdict) -> Sequence[DiskReport]:
-    """Return the disks that need attention; on a terminal as many as fit below the summary, worst first."""
+    """Return the disks that need attention, as many as fit a terminal."""
     urgent = [report for report in verdict.reports if needs_attention(report)]
     if not sys.stdout.isatty():
         return urgent
@@ -187,7 +187,7 @@ class _Verdict:
 
     @property
     def severity(self) -> Severity:
-        """The worst of all; what is known to be critical goes before what could not be read."""
+        """The worst of all; critical goes before what could not be read."""
         severities = [report.severity for report in self.reports]
         return max([*severities, Severity.UNKNOWN if self._errors else Severity.OK])
 
@@ -230,7 +230,7 @@ class _Verdict:
         return "the only disk is well" if total == 1 else f"all {total} disks are well"
 
     def performance_data(self) -> str:
-        """Return what Nagios keeps to draw: ``U``, its word for a value that is not known, where not all was read."""
+        """Return what Nagios keeps to draw: ``U`` where not all was read."""
         counts = self._counts
         ages = [age for each in self.reports if each.requirement.required and (age := each.age_seconds) is not None]
         # No disks at all are not believed while something else is wrong.

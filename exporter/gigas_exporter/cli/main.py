@@ -1,4 +1,4 @@
-"""The group of commands, and what becomes of an error: one line on stderr, and an exit status.
+"""The group of commands, and what becomes of an error.
 
 Each command's module is imported only when it runs: a scrape target must not carry what draws tables.
 """

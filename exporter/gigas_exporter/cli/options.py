@@ -1,4 +1,4 @@
-"""Options that several commands share, made from the one table of flags, and help that groups them."""
+"""Options that several commands share, and help that groups them."""
 
 from __future__ import annotations
 

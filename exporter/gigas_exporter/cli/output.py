@@ -1,4 +1,4 @@
-"""Rows for people and for programs: a table that fits the terminal, JSON, YAML, CSV, Markdown.
+"""Rows as a table, JSON, YAML, CSV or Markdown.
 
 It knows nothing of what the rows are about. Whatever the format, nothing that a terminal could obey comes out.
 """

@@ -1,4 +1,4 @@
-"""What a person at a terminal sees while a command waits: one line on stderr, gone when it is done."""
+"""A line on a person's terminal while a command waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Standard output as every command writes to it: what its encoding lacks is escaped, a failure is told.
+"""Standard output that escapes what its encoding lacks, and reports failures.
 
 Python's own reports a write that fails only when its buffer is full, at the latest when the process ends, where no
 command can say so any more.

@@ -1,4 +1,4 @@
-"""A table in the width of a terminal: which columns give way, and which texts are cut, and where.
+"""A table in the width of a terminal.
 
 It knows texts and columns; what they are about it does not.
 """

@@ -1,4 +1,4 @@
-"""Wrong usage in words: which option, what is wrong with it, and the nearest that is right."""
+"""Wrong usage in words, with the nearest that is right."""
 
 from __future__ import annotations
 

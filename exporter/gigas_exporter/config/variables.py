@@ -26,9 +26,9 @@ _SIMILAR: Final = 0.7
 
 
 def unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
-    """Yield a warning for each variable that may be a misspelt setting; no value is shown.
+    """Yield a warning for each variable that may be a misspelt setting.
 
-    Options of other commands, and what Kubernetes sets for services with such a name, are none.
+    No value is shown. Options of other commands, and what Kubernetes sets for services with such a name, are none.
     """
     settings = [name.removeprefix(_PREFIX) for name in sorted(_KNOWN)]
     for name in sorted(environ):

@@ -34,7 +34,7 @@ def decode_json(body: bytes, operation: str) -> object:
 
 
 def _object(members: list[tuple[str, object]]) -> dict[str, object]:
-    """Return an object; a name that stands in it with different values has NaN, which no field understands."""
+    """Return an object; a name with different values has NaN, which no field understands."""
     value = dict(members)
     if len(value) < len(members):
         contradicted = {name for name, each in members if repr(each) != repr(value[name])}

@@ -67,7 +67,7 @@ def report_problems(problems: Iterable[Problem], invalid: Counter[str]) -> None:
 
 
 def decode_id(value: object) -> str | None:
-    """Return an id as text; one that could be more than an id in a path or a command is none."""
+    """Return an id as text, unless it could be more in a command."""
     if isinstance(value, int) and not isinstance(value, bool):
         # Python's own limit on the digits of an int is far above; a number that long is no id.
         return str(value) if -_ID_END < value < _ID_END else None
@@ -80,7 +80,7 @@ def decode_id(value: object) -> str | None:
 
 
 def decode_reference(value: object, field: str, problems: list[Problem]) -> str | None:
-    """Return another object's id, which may be all that stands for it or a field of the whole object."""
+    """Return another object's id, out of the whole object where that stands there."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     identity = decode_id(value.get("id") if isinstance(value, dict) else value)
@@ -107,7 +107,7 @@ def decode_text(value: object, field: str, problems: list[Problem]) -> str | Non
 
 
 def text_of(value: object) -> str:
-    """Return what a value that is no text looks like in JSON, as far as it is compared with words."""
+    """Return a value's JSON, as far as it is compared with words."""
     try:
         return sys.intern(json.dumps(value)[:MAX_TEXT_LENGTH])
     except RecursionError:
@@ -115,7 +115,7 @@ def text_of(value: object) -> str:
 
 
 def decode_flag(value: object, field: str, problems: list[Problem]) -> bool | None:
-    """Return a flag; a blank text is absent, and numbers other than 0 and 1 are none."""
+    """Return a flag; of numbers 0 and 1 alone are."""
     if value is True or value is False or value is None:
         return value
     flag: bool | None = None
@@ -163,7 +163,7 @@ def decode_size(value: object, field: str, problems: list[Problem], unit: int) -
 def decode_timestamp(
     value: object, field: str, problems: list[Problem], latest: float, time_zone: tzinfo
 ) -> float | None:
-    """Return a date in UNIX seconds; one after ``latest`` is a problem, and kept. A blank text is absent."""
+    """Return a date in UNIX seconds; one after ``latest`` is a problem, but kept."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     seconds = parse_timestamp(value, time_zone)

@@ -228,7 +228,7 @@ class Decoder:
         return account
 
     def _require_id(self, raw: object, invalid: Counter[str]) -> tuple[str, dict[str, Any]] | None:
-        """Return an item's id and fields, out of the one key that it may be wrapped in."""
+        """Return an item's id and fields, unwrapped."""
         if not isinstance(raw, dict):
             report_problems([("id", raw, NOT_UNDERSTOOD)], invalid)
             return None
@@ -249,7 +249,7 @@ class Decoder:
         return identity, item
 
     def _not_known(self, item: dict[str, Any], problems: list[Problem]) -> tuple[frozenset[str], frozenset[str]]:
-        """Return which fields of a disk are absent where that says nothing, and which are not known in all."""
+        """Return which fields of a disk are absent, and which are not known."""
         read = _names(problems)
         missing = {
             name
@@ -262,7 +262,7 @@ class Decoder:
         return list(disk_contradictions(state_fields(item, self._ignored)))
 
     def _contradicted(self, backup: Backup, fields: list[StateField], invalid: Counter[str], latest: float) -> Backup:
-        """Return a backup that is not understood where it would be usable and an undocumented field contradicts."""
+        """Return the backup, not understood where an undocumented field contradicts it."""
         statuses, time_zone = self._settings.backup_statuses, self._settings.time_zone
         if statuses.outcome(backup) != "usable":
             return backup
@@ -305,7 +305,7 @@ def _names(problems: Iterable[Problem]) -> set[str]:
 
 
 def _status_type(status: object) -> str | None:
-    """Return JSON's name for the type of a status that is no text, or a number or boolean written as one."""
+    """Return JSON's type of a status that is, or reads as, no text."""
     if isinstance(status, str):
         return type_in_text(status)
     return None if status is None else kind_of(status)

@@ -52,7 +52,7 @@ def decode_owner(item: Mapping[str, object], problems: list[Problem]) -> Owner:
 
 
 def _other_references(item: Mapping[str, object], problems: list[Problem]) -> tuple[str, ...]:
-    """Return the disks that stand under other names; several cannot be taken for one, which is a problem."""
+    """Return the disks under other names; several are a problem."""
     disks = item.get("disk_ids")
     if isinstance(disks, str):
         disks = disks.replace(",", " ").split()

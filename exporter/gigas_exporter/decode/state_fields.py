@@ -123,7 +123,7 @@ def soonest_expiry(fields: Iterable[StateField], time_zone: tzinfo) -> float:
 
 
 def decode_error(value: object, problems: list[Problem]) -> bool | None:
-    """Return whether an ``error`` that is present says that there is one: a flag, or else any content."""
+    """Return whether an ``error`` that is present says so, by flag or content."""
     if value is None or value is True or value is False or value in ([], {}):
         return bool(value)
     if isinstance(value, str):

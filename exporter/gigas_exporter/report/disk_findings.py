@@ -1,4 +1,4 @@
-"""Why each finding of one disk is there, and the command that helps: sentences for people."""
+"""Why each finding of a disk is there, and which command helps."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ _WHY: Final[Mapping[Finding, str]] = {
 
 
 def command_for(finding: Finding | None, report: DiskReport) -> str:
-    """Return the command that helps with a finding of a disk, as its alert names it; without one, what shows it."""
+    """Return the command that helps with a finding, else what shows the disk."""
     words = _SHOW if finding is None else _COMMANDS.get(finding, _SHOW)
     return "gigas-exporter " + words.format(account=shlex.quote(report.account.id), disk=shlex.quote(report.disk.id))
 
 
 def explain_finding(finding: Finding, report: DiskReport, thresholds: Thresholds, error: str | None) -> str:
-    """Return why a disk has a finding; ``error`` is what its account's last poll of backups met."""
+    """Return why a disk has a finding; ``error`` is that of its backups."""
     disk, summary, limit = report.disk, report.backups, report.requirement.max_age_seconds
     failed_at = formatting.format_timestamp(summary.failed_at) if summary is not None else ""
     return _WHY[finding].format(

@@ -68,7 +68,7 @@ class DiskReport:
 
     @cached_property
     def share_of_limit(self) -> float:
-        """The age over the limit; infinity for a required backup that is not there, 0 where none is required."""
+        """The age over the limit: infinity without a backup, 0 without a limit."""
         limit = self.requirement.max_age_seconds
         if limit is None:
             return 0.0
@@ -76,7 +76,7 @@ class DiskReport:
 
 
 def report_account(inventory: AccountInventory, *, wall: float, monotonic: float) -> list[DiskReport]:
-    """Return the judgement on every disk of an account; nothing when its disks were not read, or too long ago."""
+    """Return the judgement on every disk; nothing when disks are too old."""
     disks = inventory.current_disks(monotonic) or {}
     summaries = [inventory.backup_summary(disk_id, monotonic) for disk_id in disks]
     judgement = judge_account(inventory, summaries, wall=wall, monotonic=monotonic)
@@ -102,7 +102,7 @@ def report_account(inventory: AccountInventory, *, wall: float, monotonic: float
 
 
 def worst_first(reports: Iterable[DiskReport]) -> list[DiskReport]:
-    """Order by the worst finding, then by how far the newest backup is past its limit, then by name."""
+    """Order by the worst finding, the distance past the limit, and name."""
 
     def badness(report: DiskReport) -> tuple[int, int, float, str, str, str]:
         rank = RANK[report.findings[0]] if report.findings else len(RANK)

@@ -33,7 +33,7 @@ _MAX_STATUSES_SHOWN: Final = 5
 
 
 def account_errors(inventory: AccountInventory, monotonic: float) -> list[str]:
-    """Return what cannot be told of an account as a whole, in the words of the log."""
+    """Return what cannot be told of an account as a whole."""
     who = f"account {inventory.account.id}"
     by_error: dict[str, list[str]] = {}
     for resource in ("disks", "backups"):
@@ -62,7 +62,7 @@ def account_errors(inventory: AccountInventory, monotonic: float) -> list[str]:
 
 
 def paging_doubts(invalid: Mapping[str, int]) -> tuple[str, ...]:
-    """Return the headers among invalid fields, by which a list may have more items than were read."""
+    """Return the headers by which a list may have more items."""
     return tuple(header for name, header in _PAGING_HEADERS.items() if name in invalid)
 
 
@@ -101,7 +101,7 @@ def explain_all(reports: Sequence[DiskReport], inventories: Sequence[AccountInve
 
 
 def explain_not_understood(reports: Iterable[DiskReport]) -> list[str]:
-    """Return which fields that decide are not understood, of how many disks, and what to do."""
+    """Return which deciding fields are not understood, and what to do."""
     found = [(field, field in report.disk.missing) for report in reports for field in report.not_understood]
     counts, missing = Counter(field for field, _ in found), Counter(field for field, is_missing in found if is_missing)
     sentences = []
@@ -113,7 +113,7 @@ def explain_not_understood(reports: Iterable[DiskReport]) -> list[str]:
 
 
 def _advice(field: str, *, is_missing: bool) -> str:
-    """Return what to do about a field of disks: no setting reads values that are there and are not understood."""
+    """Return what to do about a field of disks."""
     if field not in DISK_FIELDS and field != "date_created":
         return f"{_PROBE}; api.fields with {field}: null says that it says nothing"
     if not is_missing:
@@ -123,7 +123,7 @@ def _advice(field: str, *, is_missing: bool) -> str:
 
 
 def _explain_unreadable(reports: Iterable[DiskReport], inventories: Iterable[AccountInventory]) -> list[str]:
-    """Return why the backups of some disks are unreadable, of how many, and what to do."""
+    """Return why backups are unreadable, of how many disks."""
     errors = {each.account.id: each.backups.error for each in inventories if each.backups is not None}
     counts = Counter(
         why
@@ -135,7 +135,7 @@ def _explain_unreadable(reports: Iterable[DiskReport], inventories: Iterable[Acc
 
 
 def why_unreadable(report: DiskReport, error: str | None) -> str | None:
-    """Return why the backups of a disk are unreadable; ``error`` is what its account's last poll of backups met."""
+    """Return why a disk's backups are unreadable; ``error`` is its account's."""
     summary = report.backups
     if summary is None or not summary.usable:
         return error or "their own lists were not read"
@@ -147,7 +147,7 @@ def why_unreadable(report: DiskReport, error: str | None) -> str | None:
 
 
 def _explain_statuses(inventories: Iterable[AccountInventory]) -> list[str]:
-    """Return which statuses of backups match no word, which makes them usable, as one sentence where there are any."""
+    """Return which statuses of backups match no word."""
     statuses = sorted(
         {
             status

@@ -1,4 +1,4 @@
-"""What can be found about a disk, in words for people, and how much each finding matters."""
+"""What can be found about a disk, and how much it matters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The judgement on the disks of an account: the one place that decides what is found about each."""
+"""The judgement on the disks: the one place that decides."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ class _Judge:
         return (BACKUP_STATUS,)
 
     def _lateness(self, newest_at: float, limit: float) -> Finding | None:
-        """Return what an age means against the limit; at exactly its limit a backup is in time."""
+        """Return what an age means against the limit, which is still in time."""
         if not self._is_past(newest_at + limit, at=False):
             return None
         is_missed = self._is_past(newest_at + self._missed_factor * limit, at=False)
@@ -197,7 +197,7 @@ def _has_shrunk(summary: BackupSummary) -> bool:
 
 
 def finding_limit(finding: Finding, requirement: Requirement | None, thresholds: Thresholds) -> str:
-    """Return the limit that a finding says was passed, as a person writes it; empty where it has none."""
+    """Return the limit that was passed, empty where there is none."""
     if finding is Finding.LOCKED_LONG:
         return format_duration(thresholds.locked_seconds)
     limit = requirement.max_age_seconds if requirement is not None and finding in AGAINST_LIMIT else None
@@ -205,7 +205,7 @@ def finding_limit(finding: Finding, requirement: Requirement | None, thresholds:
 
 
 def machine_name(disk: Disk, machines: Mapping[str, VirtualMachine]) -> str:
-    """Return what a person calls a disk's virtual machine: its label, else its hostname, else its id."""
+    """Return what a person calls a disk's virtual machine."""
     machine_id = disk.virtual_machine_id
     if machine_id is None:
         return "unknown" if "virtual_machine_id" in disk.unknown else "detached"

@@ -1,4 +1,4 @@
-"""Set fields of disks and backups, by the API's names, without an operation of the API.
+"""Set fields of disks and backups without an operation of the API.
 
 Every value is checked before anything is changed, so that what is stored can always be encoded.
 """

@@ -1,4 +1,4 @@
-"""The simulated cloud: what is true of it, in the exporter's model, and how to change it.
+"""The simulated cloud, in the exporter's model.
 
 Every method may be called from any thread. Ids are text, as in the model; an unknown one is a :class:`KeyError`.
 """

@@ -1,4 +1,4 @@
-"""Control of the simulated cloud over HTTP, under ``/_sim/``, on loopback only and without authentication.
+"""Control of the simulated cloud under ``/_sim/``, on loopback without authentication.
 
 Bodies and responses are JSON with the names of :class:`.SimulatedCloud`: dates in UNIX seconds, backup sizes in bytes.
 

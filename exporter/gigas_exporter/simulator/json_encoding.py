@@ -1,4 +1,4 @@
-"""Encode records as the API's JSON, in several styles, because its documentation leaves the types open.
+"""Encode records as the API's JSON, in several styles.
 
 Booleans are true/false, 1/0 or strings of these; ids numbers or strings; dates have one of four forms, in UTC or with
 their zone. The named styles differ more, up to what the exporter does not understand without settings.

@@ -1,4 +1,4 @@
-"""The backup ages of the fleet against their limits: what the chart of the status page draws."""
+"""The chart of the backup ages against their limits."""
 
 from __future__ import annotations
 

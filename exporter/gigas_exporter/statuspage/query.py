@@ -1,4 +1,4 @@
-"""What a visitor asks to see: search, filter, order and page, as they stand in the address.
+"""What a visitor asks to see, as it stands in the address.
 
 Whatever an address holds, it selects something; a finding that is none is said.
 """

@@ -1,4 +1,4 @@
-"""TLS, users, rate limit and headers in front of the routes; the web config file may change at run time.
+"""TLS, users, rate limit and headers in front of the routes.
 
 The file and the files that it names are checked about once a second. While they are bad, exporter-toolkit answers 500;
 here the last good ones stay in force, and the error is logged once. TLS and users cannot be switched on or off that

@@ -1,4 +1,4 @@
-"""A lock that serves client addresses in turn, so that a flood from one address delays only that address."""
+"""A lock that serves client addresses in turn."""
 
 from __future__ import annotations
 

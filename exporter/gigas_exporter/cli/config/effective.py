@@ -1,4 +1,4 @@
-"""The settings in force, as a file would say them, whatever they come from; without secrets."""
+"""The settings in force, as a file would say them, without secrets."""
 
 from __future__ import annotations
 

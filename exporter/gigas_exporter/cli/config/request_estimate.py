@@ -1,4 +1,4 @@
-"""How many requests a configuration makes, so that it can be held against a limit before it meets one."""
+"""How many requests an hour a configuration makes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a configuration was understood to mean: in words, without secrets, for people to hold against their intent."""
+"""What a configuration was understood to mean, in words without secrets."""
 
 from __future__ import annotations
 

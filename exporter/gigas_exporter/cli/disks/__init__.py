@@ -1,4 +1,4 @@
-"""``disks``: the API's disk operations for people, so that whoever is woken by an alert can act on it."""
+"""``disks``: the API's disk operations for people."""
 
 from __future__ import annotations
 

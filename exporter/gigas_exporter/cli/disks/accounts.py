@@ -52,7 +52,7 @@ def get_disk(client: ReadClient, account_id: str, disk_id: str) -> Disk:
 def report_disks(
     selection: AccountSelection, account: AccountSettings, client: ReadClient, disks: tuple[Disk, ...]
 ) -> list[DiskReport]:
-    """Return the verdict on some disks, worst first; what cannot be read of machines and backups is said on stderr."""
+    """Return the verdict on some disks; say on stderr what cannot be read."""
     clock, settings = selection.clock, selection.settings
     account_id = account.account.id
     began = clock.monotonic()

@@ -1,4 +1,4 @@
-"""The API's own values of disks and backups, for finding out what was not understood.
+"""The API's own values of disks and backups.
 
 Owns that nothing is kept under a name that may be that of a secret.
 """

@@ -1,4 +1,4 @@
-"""``probe``: what the API really answers, without any personal value, made to be pasted into a report."""
+"""``probe``: what the API really answers, without any personal value."""
 
 from __future__ import annotations
 

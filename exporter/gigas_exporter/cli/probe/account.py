@@ -1,4 +1,4 @@
-"""One account as the API shows it: its lists, how they fit together, and what that makes of its disks."""
+"""One account as the API shows it: its lists and its disks."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def _inventory(
 
 @dataclass(slots=True)
 class _OwnLists:
-    """The own lists of some of the listed disks: by disk id the backups, ``None`` where they could not be read."""
+    """The own lists of some disks by id, ``None`` where one could not be read."""
 
     listed: frozenset[str]
     items: dict[str, Sequence[Backup] | None] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The fields of a list's items: which forms each has, and which of its values are not understood.
+"""The fields of a list's items, and which values are not understood.
 
 Owns what the exporter reads of each field, and which setting helps where it does not fit. It shows no value.
 """

@@ -1,4 +1,4 @@
-"""The raw lists of an account, as the API sends them, and whether the exporter accepts them.
+"""The raw lists of an account, and whether the exporter accepts them.
 
 Owns which lists are read and keeps each response undecoded, also that of a list that the client rejects. The requests
 are the client's own, with its authentication, deadlines and limits.
