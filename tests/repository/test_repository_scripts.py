@@ -145,18 +145,26 @@ def test_missing_tools_do_not_stop_a_developer(run: Run) -> None:
             {"prometheus": "prometheus, version 2.9.1+ds (branch: debian/sid)"},
             "error: prometheus is 2.9, and the tests need 2.42 or newer (package prometheus)\n",
         ),
+        (
+            {"amtool": "amtool, version 0.24.0", "openssl": "OpenSSL 1.1.1w  11 Sep 2023", "promtool": "cannot start"},
+            (
+                "error: promtool does not say its version, and the tests need 2.42 or newer (package prometheus)\n"
+                "error: amtool is 0.24, and the tests need 0.25 or newer (package prometheus-alertmanager)\n"
+                "error: openssl is 1.1, and the tests need 3.0 or newer (package openssl)\n"
+            ),
+        ),
     ],
-    ids=["there", "newer", "too old"],
+    ids=["there", "newer", "too old", "several"],
 )
 def test_tools_that_are_there_need_no_word_unless_too_old(
     run: Run, bin_directory: Path, repository: Path, versions: dict[str, str], error: str
 ) -> None:
-    """Nothing is installed and nothing said, but of a program that is too old, which ends the run at once."""
+    """Nothing is installed and nothing said, but of what is too old or does not start, which ends the run at once."""
     text = (repository / "scripts/install-tools").read_text(encoding="utf-8")
     names = re.findall(r"^    ([\w-]+)=[\w-]+=[\d.]*$", text, re.MULTILINE)
     assert "prometheus" in names
     for name in names:
-        _program(bin_directory / name, f"echo '{versions[name]}'" if name in versions else "exit 0")
+        _program(bin_directory / name, f"echo '{versions.get(name, '999.0')}'")
     done = run("install-tools")
     assert (done.returncode, done.stdout, done.stderr) == (int(bool(error)), "", error)
 
