@@ -9,6 +9,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +85,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=_place)
 
 
-def _file(item: pytest.Item) -> str:
-    return item.path.relative_to(Path(__file__).parent).as_posix()
+@cache
+def _file(path: Path) -> str:
+    return path.relative_to(Path(__file__).parent).as_posix()
 
 
 def _place(item: pytest.Item) -> int:
-    file = _file(item)
+    file = _file(item.path)
     return next((place for place, name in enumerate(LONGEST) if file.startswith(name)), len(LONGEST))
 
 
@@ -97,7 +99,7 @@ def _place(item: pytest.Item) -> int:
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Let coverage measure the programs of some tests only."""
     measure = os.environ.get("COVERAGE_PROCESS_CONFIG")
-    if measure is None or _file(item).startswith(MEASURED):
+    if measure is None or _file(item.path).startswith(MEASURED):
         return (yield)
     del os.environ["COVERAGE_PROCESS_CONFIG"]
     try:

@@ -137,7 +137,7 @@ def main(disks: int, other: Path | None) -> int:
         sets[str(other)] = sorted(other.glob("*.rules.yml"))
     with tempfile.TemporaryDirectory() as scratch, SimulatorServer(SimulatedCloud(seed=1, disks=disks)) as cloud:
         directory = Path(scratch)
-        with exporter(directory, account_environment(cloud, GIGAS_API_MAX_REQUESTS_PER_SECOND="0")) as served:
+        with exporter(directory, account_environment(cloud)) as served:
             target = served.url.removeprefix("http://")
             while "gigas_disk_backups{" not in (page := served.get("/metrics").text):
                 time.sleep(1)

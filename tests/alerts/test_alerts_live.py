@@ -108,12 +108,7 @@ def live(request: pytest.FixtureRequest, directory: Path, tmp_path: Path) -> Ite
         (tmp_path / name).write_text(sixtieth((directory / name).read_text(encoding="utf-8")), encoding="utf-8")
     with ExitStack() as stack:
         apis = (stack.enter_context(SimulatorServer(world)), stack.enter_context(SimulatorServer(world)))
-        served = [
-            stack.enter_context(
-                exporter(tmp_path, account_environment(api, GIGAS_API_MAX_REQUESTS_PER_SECOND="0"), *QUICK)
-            )
-            for api in apis
-        ]
+        served = [stack.enter_context(exporter(tmp_path, account_environment(api), *QUICK)) for api in apis]
         receiver = stack.enter_context(receiving())
         example = quick((directory / "alertmanager.example.yml").read_text(encoding="utf-8"), receiver)
         manager = stack.enter_context(alertmanager(tmp_path, example, field_tool("alertmanager") if newer else None))
@@ -175,7 +170,7 @@ def test_prometheus_answers_every_query_of_the_runbooks(directory: Path, tmp_pat
     """What a woken person copies from a runbook runs, also while a disk seems to be there twice."""
     world = SimulatedCloud(seed=3, disks=40, style="plain", eventful=False)
     with SimulatorServer(world) as simulator:
-        environ = account_environment(simulator, GIGAS_API_MAX_REQUESTS_PER_SECOND="0")
+        environ = account_environment(simulator)
         with exporter(tmp_path, environ, "--poll.interval=1s") as served:
             config = SCRAPES.format(targets=f'"{served.url.removeprefix("http://")}"', more="")
             with prometheus(tmp_path, config) as metrics:

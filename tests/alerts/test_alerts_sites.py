@@ -137,7 +137,7 @@ def sites(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sites]:
             directory = tmp_path / site
             directory.mkdir()
             api = stack.enter_context(SimulatorServer(worlds[site]))
-            environ = account_environment(api, GIGAS_API_MAX_REQUESTS_PER_SECOND="0")
+            environ = account_environment(api)
             address = stack.enter_context(exporter(directory, environ, *QUICK)).url.removeprefix("http://")
             if request.param == "victoria" and site == SITES[0]:
                 agents[site] = stack.enter_context(vmagent(directory, _agent_configuration(site, address, None), store))

@@ -29,7 +29,7 @@ async function open({ open, width = 1300, height = 900, scheme = "light" }) {
 
 async function look() {
   await page.evaluate(axe);
-  const { violations } = await page.evaluate("axe.run()");
+  const { violations } = await page.evaluate("axe.run({ resultTypes: ['violations'] })");
   return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).slice(0, 3).join(" | ")}`);
 }
 

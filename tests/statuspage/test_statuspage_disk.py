@@ -42,14 +42,20 @@ def _get(url: str, **query: Any) -> requests.Response:
 def test_each_kind_of_disk_has_a_page_for_everybody(
     browser: Browser, site: Callable[..., Any], fleet: Fleet, look: dict[str, Any]
 ) -> None:
-    """With each finding that a disk can have here, axe-core finds nothing and nothing is wider than the window."""
+    """With each finding that a disk can have here, axe-core finds nothing and nothing is wider than the window.
+
+    Another look gives another colour to each severity, so that axe-core looks at one disk of each there.
+    """
     served = site(*fleet)
     shown = {report.findings: report for report, _ in _reports(fleet)}
     assert len(shown) >= 12
+    looked_at = set()
     for report in shown.values():
         opened = browser.open(f"{served.url}?account={report.account.id}&disk={report.disk.id}", **look)
         assert opened == {"status": 200, "title": f"Disk {report.disk.id}: {report.verdict} · gigas-exporter"}
-        assert browser.barriers() == []
+        if not look or report.severity not in looked_at:
+            assert browser.barriers() == []
+        looked_at.add(report.severity)
         assert browser.seen()["complaints"] == []
         assert browser.evaluate("document.documentElement.scrollWidth") <= look.get("width", 1300)
 
