@@ -6,8 +6,8 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 MAKEFLAGS += --no-builtin-rules
 
-# With these Python or pytest would not get as far as tests/support/environment.py, which takes the others out.
-unexport PYTHONHOME PYTHONPATH PYTHONOPTIMIZE PYTHONWARNINGS
+# With some of these Python or pytest would not get as far as tests/support/environment.py, which takes the rest out.
+unexport $(filter-out PYTHON_BOOTSTRAP,$(filter PYTHON%,$(.VARIABLES)))
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
