@@ -191,7 +191,7 @@ def measure(
         command = [sys.executable, "-m", "gigas_exporter", "serve", *flags]
         with running(command, directory, account_environment(cloud)) as process:
             served = _Served(process.popen.pid, url, authority)
-            await_true(served.has_read_all, seconds=60)
+            await_true(served.has_read_all, seconds=120, pause=0.5)  # each look costs the exporter a page
             for name, attack in (_TLS if tls else _PLAIN).items():
                 with attack(served.address):
                     taken = [served.scrape() for _ in range(scrapes)]
