@@ -36,6 +36,8 @@ def test_an_alert_fires_and_its_command_resolves_it(tmp_path: Path) -> None:
         await_true(lambda: "Ctrl-C ends it." in demo.stderr, what="the greeting")
         shown = demo.stderr
         prometheus = re.findall(r"(http://\S+)/alerts", shown)[0]
+        (rules,) = tmp_path.glob("gigas-exporter-demo-*/rules/gigas.rules.yml")
+        assert not re.search(r"\[\d+m\]", rules.read_text(encoding="utf-8"))
         variables = dict(each.split("=", 1) for each in re.findall(r"GIGAS_\w+=\S+", shown))
         disk = re.findall(rf"{ALERT} fires for disk (\d+)", shown)[0]
         assert f"-L {prometheus.rpartition(':')[2]}:127.0.0.1" in shown

@@ -24,6 +24,7 @@ from gigas_exporter.errors import ConfigError
 
 _INTERVAL: Final = "5s"
 _WAIT: Final = re.compile(r"^(\s+(?:for|keep_firing_for|interval): ).*$", re.MULTILINE)
+_LOOKBACK: Final = re.compile(r"\[\d+m\]")
 _ALERTMANAGERS: Final = ("alertmanager", "prometheus-alertmanager")  # the second is Debian's
 _PORTS: Final = {"prometheus": 9090, "alertmanager": 9093}
 _END_SECONDS: Final = 5.0
@@ -110,7 +111,8 @@ def monitoring(prometheus: str, metrics_url: str) -> Iterator[Monitoring]:
 def _write_files(directory: Path, metrics_url: str, alertmanager: str | None) -> None:
     for path in write_alerts(directory / "rules", format="prometheus", labels={}):
         if path.suffix == ".yml":
-            path.write_text(_WAIT.sub(rf"\g<1>{_INTERVAL}", path.read_text(encoding="utf-8")), encoding="utf-8")
+            text = _LOOKBACK.sub("[15s]", path.read_text(encoding="utf-8"))
+            path.write_text(_WAIT.sub(rf"\g<1>{_INTERVAL}", text), encoding="utf-8")
     url = urlsplit(metrics_url)
     config = _PROMETHEUS.format(interval=_INTERVAL, path=url.path, target=url.netloc)
     if alertmanager is not None:
