@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 
@@ -20,6 +20,7 @@ from gigas_exporter.gigas import Credential
 from gigas_exporter.inventory import RESOURCES, AccountInventory, Resource, StalenessLimits
 from gigas_exporter.poller.account import AccountPoller
 from gigas_exporter.poller.account_source import AccountSource
+from gigas_exporter.poller.account_tasks import AccountTasks
 from gigas_exporter.poller.client_pool import ClientPool
 from gigas_exporter.poller.observer import PollerObserver
 from gigas_exporter.poller.parallel import HelperThreads
@@ -28,18 +29,6 @@ from gigas_exporter.poller.store import Store
 
 _STOP_SECONDS = 1.0
 _ACCOUNTS_AT_ONCE = 8
-# How much of a request's time an account has that never answered, while other such accounts wait.
-_PATIENCE_SHARE = 0.2
-_MIN_PATIENCE_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class _AccountTasks:
-    """An account's tasks, and their stop event."""
-
-    account: AccountSettings
-    stop: StopEvent
-    tasks: tuple[PollTask, ...]
 
 
 class Service:
@@ -63,7 +52,7 @@ class Service:
         self.source = AccountSource(settings)
         self._stop = StopEvent()
         self._lock = threading.RLock()
-        self._watched: dict[str, _AccountTasks] = {}
+        self._watched: dict[str, AccountTasks] = {}
         self._discovery: tuple[threading.Event, PollTask] | None = None
         try:
             self._make_clients(settings)
@@ -272,10 +261,6 @@ class Service:
             self._observer.account(account_id)
         self._clear_state(gone)
 
-    def _remove(self, account_ids: Collection[str]) -> None:
-        self._store.replace(lambda known: {each: known[each] for each in known if each not in account_ids})
-        self._clear_state(account_ids)
-
     def _clear_state(self, account_ids: Collection[str]) -> None:
         if account_ids:
             self._observer.forget(account_ids)
@@ -296,9 +281,8 @@ class Service:
         intervals: dict[Resource, float] = {
             resource: poll.backups_interval if resource == "backups" else poll.interval for resource in RESOURCES
         }
-        inventory = known or AccountInventory(account.account, limits)
         inventory = replace(
-            inventory,
+            known or AccountInventory(account.account, limits),
             account=account.account,
             limits=limits,
             intervals=intervals,
@@ -306,35 +290,10 @@ class Service:
         )
         return inventory.with_requirements(self._settings.policy)
 
-    def _account_tasks(self, account: AccountSettings) -> _AccountTasks:
+    def _account_tasks(self, account: AccountSettings) -> AccountTasks:
         stop = StopEvent()
         poller = self._poller(account, stop)
-        settings = self._settings
-        patience = max(_MIN_PATIENCE_SECONDS, settings.api.timeout_seconds * _PATIENCE_SHARE)
-
-        def task(resource: Resource, interval: float, leader: PollTask | None = None) -> PollTask:
-            def run(may_retry: Callable[[], bool]) -> bool:
-                if resource == "disks" and not poller.has_polled:
-                    self._report_accounts()
-                return poller.poll(resource, may_retry=may_retry).hung
-
-            return PollTask(
-                f"{resource} {account.account.id}",
-                run,
-                lambda: interval,
-                max(interval, poll_deadline(interval)),
-                credential=account.credential,
-                slots=settings.api.max_concurrency,
-                rank=1 if resource == "backups" else 0,
-                is_long=resource == "backups",
-                leader=leader,
-                abort=lambda: poller.abort(resource, patience),
-                patience_seconds=patience,
-            )
-
-        disks = task("disks", settings.poll.interval)
-        machines = task("virtual_machines", settings.poll.interval, disks)
-        return _AccountTasks(account, stop, (disks, machines, task("backups", settings.poll.backups_interval, disks)))
+        return AccountTasks.of(account, stop, poller, self._settings, on_begin=self._report_accounts)
 
     def _poller(self, account: AccountSettings, stop: StopEvent) -> AccountPoller:
         account_id = account.account.id
@@ -360,6 +319,7 @@ class Service:
             account_id = account.account.id
             if account_id in self._watched:
                 self._stop_polling([account_id])
-            self._remove([account_id])
+            self._store.replace(lambda known: {each: known[each] for each in known if each != account_id})
+            self._clear_state([account_id])
             self._report_accounts()
         return True
