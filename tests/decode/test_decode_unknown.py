@@ -16,11 +16,13 @@ from gigas_exporter.decode import (
     DecodeSettings,
     SizeUnit,
     decode_array,
-    decode_backup,
-    decode_disk,
 )
-from gigas_exporter.decode import decode_virtual_machine as decode_machine
 from gigas_exporter.model import Backup, Disk
+
+_DECODER = Decoder()
+decode_disk = _DECODER.disk
+decode_backup = _DECODER.backup
+decode_machine = _DECODER.virtual_machine
 
 KNOWN: dict[str, Any] = {
     "id": 1,

@@ -11,18 +11,21 @@ import pytest
 
 from gigas_exporter.decode import (
     MAX_TEXT_LENGTH,
+    Decoder,
     InvalidFields,
-    decode_account,
     decode_array,
-    decode_backup,
-    decode_disk,
     decode_items,
     decode_json,
-    decode_virtual_machine,
     parse_timestamp,
 )
 from gigas_exporter.errors import DecodeError
 from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
+
+_DECODER = Decoder()
+decode_disk = _DECODER.disk
+decode_backup = _DECODER.backup
+decode_virtual_machine = _DECODER.virtual_machine
+decode_account = _DECODER.account
 
 NEW_YEAR = 1704067200.0  # 2024-01-01T00:00:00Z
 

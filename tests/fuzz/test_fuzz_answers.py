@@ -20,12 +20,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from gigas_exporter.clock import StopEvent, SystemClock
 from gigas_exporter.config import AccountSettings, PollSettings, Settings
 from gigas_exporter.decode import (
-    decode_account,
+    Decoder,
     decode_array,
-    decode_backup,
-    decode_disk,
     decode_items,
-    decode_virtual_machine,
 )
 from gigas_exporter.errors import DecodeError
 from gigas_exporter.gigas import ApiSettings
@@ -39,6 +36,12 @@ from gigas_exporter.statuspage.query import Query
 from support.polling import api_key
 from support.programs import run_program, tool
 from support.small_api import Answer, SmallApi, serving
+
+_DECODER = Decoder()
+decode_disk = _DECODER.disk
+decode_backup = _DECODER.backup
+decode_virtual_machine = _DECODER.virtual_machine
+decode_account = _DECODER.account
 
 ACCOUNT = "1"
 MARK = "zqzq"

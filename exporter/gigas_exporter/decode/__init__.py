@@ -15,11 +15,7 @@ from gigas_exporter.decode.items import (
     Decoder,
     DecodeSettings,
     SizeUnit,
-    decode_account,
-    decode_backup,
-    decode_disk,
     decode_items,
-    decode_virtual_machine,
 )
 from gigas_exporter.decode.state_fields import STATE_FIELDS
 from gigas_exporter.decode.timestamps import parse_timestamp
@@ -35,12 +31,8 @@ __all__ = [
     "Decoder",
     "InvalidFields",
     "SizeUnit",
-    "decode_account",
     "decode_array",
-    "decode_backup",
-    "decode_disk",
     "decode_items",
     "decode_json",
-    "decode_virtual_machine",
     "parse_timestamp",
 ]

@@ -325,10 +325,3 @@ def decode_items(
         if item is not None:
             items[item.id] = item
     return items
-
-
-_DEFAULT = Decoder()
-decode_disk = _DEFAULT.disk
-decode_backup = _DEFAULT.backup
-decode_virtual_machine = _DEFAULT.virtual_machine
-decode_account = _DEFAULT.account
