@@ -119,7 +119,7 @@ def make_fleet(api: SmallApi, account: str, chance: random.Random, *, is_missed:
     """Add an account: swap and other disks that are well, and one whose backup was missed if that is wanted."""
     api.lists.update(healthy(account, DISKS))
     disks = api.lists[f"/account/{account}/disks"]
-    disks[-1].update(is_swap=True, autobackup=False)
+    disks[-1].update(is_swap=True, autobackup=False, mount_point=None)
     _no_backup(api, account, DISKS)
     if is_missed:
         chance.choice(FLEETS)(api, account, chance.randint(1, DISKS - 1))

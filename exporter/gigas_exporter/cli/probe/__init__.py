@@ -71,6 +71,8 @@ def _probe(
         reading = _read_accounts(settings, settings.discovery, clock)
         document["accounts_list"], problems = describe_list(reading, None, settings, clock.wall())
         accounts = tuple(AccountSettings(each, settings.discovery) for each in reading.decoded_items)
+        if not accounts and not problems:
+            problems = [Problem(None, "accounts", None, "no account is listed for this credential", "accounts[].id")]
         if account is not None and not accounts:  # it may be allowed to read an account and not to list them
             accounts = (AccountSettings(Account(account), settings.discovery),)
     accounts = choose_account(accounts, account)

@@ -54,7 +54,13 @@ _MACHINE: Final[Mapping[str, FieldKind]] = {
     "type": "choice",
     "status": "status",
 }
-_ACCOUNT: Final[Mapping[str, FieldKind]] = {"id": "id", "domain": "text"}
+_ACCOUNT: Final[Mapping[str, FieldKind]] = {
+    "id": "id",
+    "domain": "text",
+    "status": "choice",
+    "product_id": "id",
+    "api_url": "text",
+}
 
 FIELDS: Final[Mapping[str, Mapping[str, FieldKind]]] = {
     "accounts": _ACCOUNT,
