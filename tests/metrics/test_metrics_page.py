@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import gzip
 import re
-import subprocess
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -18,7 +15,6 @@ import pytest
 from gigas_exporter.inventory import AccountInventory, DiskSnapshot, Outcome
 from gigas_exporter.metrics import OPENMETRICS, TEXT
 from gigas_exporter.model import Disk
-from support.programs import tool
 
 Fleet = Callable[..., AccountInventory]
 
@@ -147,51 +143,3 @@ def test_scrapes_of_one_second_share_the_ages(scene: Any, fleet: Fleet) -> None:
     assert ages() is first
     scene.clock.move(0.6)
     assert ages() != first
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[Any], str]]:
-    """Serve a page over plain HTTP on loopback, always compressed."""
-    servers: list[tuple[ThreadingHTTPServer, threading.Thread]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def __init__(self, page: Any, *arguments: Any) -> None:
-            self._page = page
-            super().__init__(*arguments)
-
-        def do_GET(self) -> None:
-            exposition = self._page.render(openmetrics=False, gzip=True)
-            self.send_response(200)
-            self.send_header("Content-Type", exposition.content_type)
-            self.send_header("Content-Encoding", exposition.content_encoding)
-            self.send_header("Content-Length", str(sum(map(len, exposition.chunks))))
-            self.end_headers()
-            for chunk in exposition.chunks:
-                self.wfile.write(chunk)
-
-        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  # the library's name
-            """Keep still."""
-
-    def start(page: Any) -> str:
-        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, page))
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        servers.append((server, thread))
-        return f"http://127.0.0.1:{server.server_address[1]}/"
-
-    yield start
-    for server, thread in servers:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
-
-
-@pytest.mark.system
-def test_curl_reads_the_compressed_page(scene: Any, fleet: Fleet, serve: Callable[[Any], str]) -> None:
-    """A program that stops after the first gzip member gets all of the page."""
-    scene.show(_of_size(fleet(), 3000, "ok"))
-    command = [tool("curl"), "--silent", "--show-error", "--fail", "--compressed", "--max-time", "20", "--noproxy", "*"]
-    result = subprocess.run([*command, serve(scene.page)], capture_output=True, check=True, timeout=30)
-    end = "# HELP process_"
-    assert result.stdout.decode().split(end)[0] == scene.text().split(end)[0]
-    assert end in result.stdout.decode()

@@ -76,18 +76,6 @@ def test_links_between_pages_resolve(tracked_files: tuple[Path, ...], repository
     assert [link for page in pages for link in _broken_links(page, repository)] == []
 
 
-@pytest.mark.parametrize(
-    ("text", "anchors"),
-    [
-        ("# The file\n## `api`\n## The file\n", {"the-file", "api", "the-file-1"}),
-        ("```\n# no heading\n```\n### A [link](x.md), and more!\n", {"a-link-and-more"}),
-    ],
-)
-def test_anchors_are_made_as_the_reader_makes_them(text: str, anchors: set[str]) -> None:
-    """Headings give the anchors that links may name: lower case, dashes, numbered when they come again."""
-    assert _anchors(text) == anchors
-
-
 def _test_files(tracked_files: tuple[Path, ...], repository: Path) -> list[Path]:
     tests = repository / "tests"
     return [path for path in tracked_files if path.is_relative_to(tests) and path.match("test_*.py")]

@@ -1,10 +1,10 @@
-"""Each fault does what its description says, to whom it is meant for, and as often as asked."""
+"""Each shipped fault does what its description says, to whom it is meant for, and as often as asked.
+
+Of the kinds that tests add, test_faults_* show that they strike, but for those of which nothing may be seen.
+"""
 
 from __future__ import annotations
 
-import gzip
-import json
-import math
 import socket
 import threading
 import time
@@ -14,7 +14,6 @@ import pytest
 import requests
 
 from gigas_exporter.simulator import Faults, SimulatedCloud
-from simulator.conftest import START
 from support.timing import within
 
 DISKS = "/account/4242/disks"
@@ -107,17 +106,7 @@ def test_latency_delays_an_answer(call: Any, faults: Faults) -> None:
     assert time.monotonic() - begun >= 0.15
 
 
-@pytest.mark.parametrize("kind", ["drip_headers", "drip_body"])
-def test_a_drip_outlives_a_timeout_between_bytes(call: Any, faults: Faults, kind: str) -> None:
-    """Byte by byte the answer comes whole, however short the client's own read timeout."""
-    faults.add(kind, "list_accounts", seconds=0.01)
-    begun = time.monotonic()
-    answer = call("GET", "/accounts", timeout=1.0)
-    assert [account["id"] for account in answer.json()] == [4242, "4243"]
-    assert time.monotonic() - begun > 1.0
-
-
-@pytest.mark.parametrize("kind", ["drip_headers", "drip_body", "hang", "latency"])
+@pytest.mark.parametrize("kind", ["drip_body", "hang", "latency"])
 def test_closing_the_server_ends_what_it_holds(clock: Any, serve: Any, kind: str) -> None:
     """However long a fault would last, the server closes at once."""
     call = serve(SimulatedCloud(disks=3, clock=clock))
@@ -154,130 +143,23 @@ def test_a_hang_ends_when_it_is_cleared_or_the_client_leaves(call: Any, faults: 
     assert [seen.status for seen in call.server.recent] == [0, 0, 200]
 
 
-def test_a_reset_and_a_close_give_no_answer(call: Any, faults: Faults) -> None:
-    """A reset is seen as one, a close as the end of the connection."""
-    faults.add("reset", "list_disks")
+def test_a_close_gives_no_answer(call: Any, faults: Faults) -> None:
+    """It is seen as the end of the connection, by those whom it is meant for."""
     faults.add("close", "list_backups")
-    with pytest.raises(ConnectionResetError):
-        _raw(call)
     assert _raw(call, BACKUPS) == b""
     assert _raw(call, "/accounts").startswith(b"HTTP/1.1 200 OK")
 
 
-def test_a_redirect_leads_elsewhere(call: Any, faults: Faults) -> None:
-    """The answer names another host."""
-    faults.add("redirect", value="http://127.0.0.2:1/trap")
-    answer = call.get(DISKS)
-    assert (answer.status_code, answer.headers["Location"]) == (302, "http://127.0.0.2:1/trap")
-
-
-def test_truncated_bodies_end_early(call: Any, faults: Faults) -> None:
-    """A body ends early: against its announced length, by the connection's end alone, or as half of the JSON."""
-    whole = _raw(call).partition(b"\r\n\r\n")[2]
-    for kind, announced in (
-        ("truncated", len(whole)),
-        ("truncated_unframed", None),
-        ("truncated_json", len(whole) // 2),
-    ):
-        faults.add(kind)
-        head, _, body = _raw(call).partition(b"\r\n\r\n")
-        assert body == whole[: len(whole) // 2]
-        assert (f"Content-Length: {announced}".encode() in head) == (announced is not None)
-        assert (b"Content-Length" in head) == (announced is not None)
-        faults.clear()
-
-
-@pytest.mark.parametrize(
-    ("kind", "begin"),
-    [("html", b"<!DOCTYPE"), ("empty", b""), ("not_an_array", b'{"data":['), ("deep_nesting", b"[[[[")],
-)
-def test_other_bodies_come_with_a_200_or_with_an_error(call: Any, faults: Faults, kind: str, begin: bytes) -> None:
-    """A body is replaced, also that of another status."""
-    faults.add(kind)
-    answer = call.get(DISKS)
-    assert answer.status_code == 200
-    assert answer.content.startswith(begin)
-    assert (answer.content == b"") == (kind == "empty")
-    assert (answer.headers.get("Content-Type") == "text/html") == (kind == "html")
-    faults.add("status", status=502)
-    failed = call.get(DISKS)
-    assert failed.status_code == 502
-    assert failed.content.startswith(b'{"data":{' if kind == "not_an_array" else begin)
-
-
-def test_large_bodies_are_as_large_as_asked(call: Any, faults: Faults) -> None:
-    """A bomb is small on the wire and large inside; a huge body is huge on the wire."""
-    faults.add("gzip_bomb", size=20_000_000)
-    bomb = call("GET", DISKS, stream=True).raw.read(decode_content=False)
-    assert len(bomb) < 100_000
-    assert len(gzip.decompress(bomb)) == 20_000_000
-    faults.clear()
-    faults.add("huge_body", size=3_000_000)
-    huge = call.get(DISKS)
-    assert len(huge.content) == 3_000_000
-    assert huge.json() == []
-
-
-def _first(call: Any, path: str) -> dict[str, Any]:
-    """Return the first item of a list; what is no number, or has very many digits, as its text."""
-    content = call.get(path).content
-    items: list[dict[str, Any]] = json.loads(
-        content, parse_int=lambda digits: digits if len(digits) > 100 else int(digits), parse_constant=str
-    )
-    return items[0]
-
-
-@pytest.mark.parametrize(
-    ("path", "kind", "parameters", "expected"),
-    [
-        (DISKS, "value", {"field": "status", "value": "odd"}, {"status": "odd"}),
-        (DISKS, "value", {"field": "disk_size", "value": -1}, {"disk_size": -1}),
-        (DISKS, "nulls", {"field": "id"}, {"id": None}),
-        (DISKS, "nulls", {}, lambda item: dict.fromkeys(item.keys() - {"id"})),
-        (DISKS, "wrong_types", {"field": "id"}, {"id": {"unexpected": ["id"]}}),
-        (DISKS, "wrong_types", {}, lambda item: {name: {"unexpected": [name]} for name in item.keys() - {"id"}}),
-        *(
-            (path, kind, {}, {field: value})
-            for path, field in ((DISKS, "disk_size"), (BACKUPS, "backup_size"), (MACHINES, "memory"))
-            for kind, value in (("nan", "NaN"), ("infinity", math.inf), ("long_number", "9" * 5000))
-        ),
-        (DISKS, "nan", {"field": "created_at"}, {"created_at": "NaN"}),
-        (DISKS, "lone_surrogate", {}, {"mount_point": "half \ud83d of a pair"}),
-        (DISKS, "long_text", {"field": "status"}, {"status": "x" * 100_000}),
-        (DISKS, "future_dates", {"seconds": 3600}, dict.fromkeys(("created_at", "updated_at"), int(START + 3600))),
-        (DISKS, "future_dates", {"field": "updated_at"}, {"updated_at": int(START + 86_400)}),
-        (BACKUPS, "future_dates", {"seconds": 3600}, {"date_created": int(START + 3600)}),
-    ],
-)
-def test_values_are_replaced(
-    call: Any, faults: Faults, path: str, kind: str, parameters: dict[str, Any], *, expected: Any
-) -> None:
-    """Fields get another value, another type, or what no number, text or date should be; no other field changes."""
-    before = _first(call, path)
-    faults.add(kind, **parameters)
-    after = _first(call, path)
-    assert {name: value for name, value in after.items() if value != before[name]} == (
-        expected(before) if callable(expected) else expected
-    )
-
-
-def test_a_text_can_have_bytes_that_are_no_utf8(call: Any, faults: Faults) -> None:
-    """In a text of each item."""
-    faults.add("invalid_utf8")
-    with pytest.raises(UnicodeDecodeError):
-        call.get(DISKS).content.decode()
-
-
-def test_an_item_can_come_twice(call: Any, faults: Faults) -> None:
-    """The first item of a page comes again at its end, with another status."""
-    faults.add("duplicate_ids")
-    items = call.get(DISKS).json()
-    assert len(items) == 21
-    assert (items[-1]["id"], items[-1]["status"]) == (items[0]["id"], "duplicate")
+@pytest.mark.parametrize(("field", "value"), [("status", "odd"), ("disk_size", -1), ("id", None)])
+def test_a_value_is_replaced(call: Any, faults: Faults, field: str, value: object) -> None:
+    """In each item, and no other field changes."""
+    before = call.get(DISKS).json()
+    faults.add("value", field=field, value=value)
+    assert call.get(DISKS).json() == [{**item, field: value} for item in before]
 
 
 def test_paging_can_be_broken(call: Any, faults: Faults) -> None:
-    """Limits are ignored or lowered, headers are missing or lie."""
+    """Limits are ignored or lowered, headers are missing or lie; an exporter may show nothing of it."""
     faults.add("ignored_limit")
     page = call.get(DISKS, limit=2, offset=4)
     assert len(page.json()) == 20
@@ -297,53 +179,8 @@ def test_paging_can_be_broken(call: Any, faults: Faults) -> None:
     assert call.get(DISKS, limit=2).headers["X-Total"] == "5"
 
 
-def test_items_can_move_between_pages(call: Any, faults: Faults) -> None:
-    """After the first page items have moved: one is missed, or one comes twice."""
-    whole = [item["id"] for item in call.items(DISKS)]
-    for size, lost, twice in ((1, 1, 0), (-1, 0, 1)):
-        faults.add("moving_items", size=size)
-        walked = [item["id"] for offset in (0, 10) for item in call.get(DISKS, limit=10, offset=offset).json()]
-        assert len(whole) - len(set(walked)) == max(lost, twice)
-        assert len(walked) - len(set(walked)) == twice
-        faults.clear()
-
-
-def test_pages_can_be_endless(call: Any, faults: Faults) -> None:
-    """Full pages come for ever, of the same items or of new ones, in any style of ids."""
-    for path in (DISKS, "/account/4243/disks"):
-        for value in (None, "fresh"):
-            faults.add("endless_pages", value=value)
-            pages = [call.get(path, limit=10, offset=offset).json() for offset in (0, 10, 10_000)]
-            assert [len(page) for page in pages] == [10, 10, 10]
-            assert len({item["id"] for page in pages for item in page}) == (30 if value else 10)
-            faults.clear()
-    faults.add("endless_pages", value="fresh")
-    assert call.get("/account/4242/disk/10002/backups").json() == []
-
-
-def test_tokens_can_expire_at_once(call: Any, faults: Faults, world: SimulatedCloud) -> None:
-    """A token is given that is over, or nearly so."""
-    body = {"login": world.login, "password": world.password}
-    for seconds, status in ((0, 401), (5, 200)):
-        faults.add("expired_token", seconds=seconds)
-        token = call("POST", "/token", json=body).json()["token"]
-        faults.clear()
-        assert call("GET", DISKS, headers={"Authorization": token}).status_code == status
-
-
 def test_a_login_can_be_spoilt(call: Any, faults: Faults, world: SimulatedCloud) -> None:
     """Faults that change items change the token's answer just as well."""
     faults.add("value", "create_token", field="token", value=7)
     answer = call("POST", "/token", json={"login": world.login, "password": world.password})
     assert answer.json()["token"] == 7
-
-
-def test_faults_can_meet_in_one_answer(call: Any, faults: Faults) -> None:
-    """Whatever was asked for first, what leaves nothing that could be read is done last, and each answer comes."""
-    for kind in ("empty", "invalid_utf8", "long_number", "nulls", "duplicate_ids"):
-        faults.add(kind, "list_disks")
-    assert call.get(DISKS).content == b""
-    faults.remove(1)
-    body = call.get(DISKS).content
-    assert b"\xff\xfe\x80bad" in body
-    assert b"duplicate" in body
