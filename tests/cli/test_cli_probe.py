@@ -51,9 +51,9 @@ def test_the_simulators_lists_are_all_understood(run: Run, cloud: SimulatorServe
 
 
 def test_each_list_is_read_once(run: Run, api: SmallApi) -> None:
-    """One request a list and one for what is behind it, and one for the own backups of one disk."""
+    """One request a list, two for what is behind its only page, and one for the own backups of one disk."""
     assert _probe(run, api)[0] == 0
-    assert sorted(api.asked) == sorted([*[DISKS, MACHINES, BACKUPS] * 2, "/account/4242/disk/1/backups"])
+    assert sorted(api.asked) == sorted([*[DISKS, MACHINES, BACKUPS] * 3, "/account/4242/disk/1/backups"])
 
 
 def test_a_header_that_says_that_there_is_more(run: Run, api: SmallApi) -> None:
