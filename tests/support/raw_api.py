@@ -18,7 +18,7 @@ _DISK = {
     "locked": False,
     "is_swap": True,
     "autobackup": False,
-    "mount_point": "/",
+    "mount_point": None,
 }
 
 
