@@ -126,7 +126,7 @@ def test_closed_standard_streams_do_not_keep_it_from_working(tmp_path: Path, clo
 def test_a_flag_given_twice(run: Run, cloud: SimulatorServer, flag: str) -> None:
     """One of the two would be dropped in silence."""
     done = run("serve", flag, flag, environ=account_environment(cloud))
-    assert_refused(done, cloud, f"{flag.partition('=')[0]} is given 2 times")
+    assert_refused(done, cloud, flag.partition("=")[0], "is given twice")
 
 
 def test_several_addresses_are_all_listened_on(tmp_path: Path, cloud: SimulatorServer) -> None:

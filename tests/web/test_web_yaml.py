@@ -45,6 +45,7 @@ _BOMB = "a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
     f"b{n}: &{chr(98 + n)} [{','.join(['*' + chr(97 + n)] * 10)}]\n" for n in range(7)
 )
 _COLON = "a ':' where no key can stand; quote a text that holds ': ', and put a space after the ':' of a key"
+_OPEN = "a '{' or '[' that is not closed; a text that holds ' #' must be quoted"
 _TAGS = "tags are not supported; quote a text that begins with '!'"
 
 
@@ -66,7 +67,7 @@ _TAGS = "tags are not supported; quote a text that begins with '!'"
         ("a: !!int x", "f.yml:1: not a number that can be read"),
         ("a: " + "1" * 5000, "f.yml:1: not a number that can be read"),
         ("\na: b: c", f"f.yml:2: not YAML: {_COLON}"),
-        ("a: [1", "f.yml:1: not YAML: expected ',' or ']', but got '<stream end>'"),
+        ("a: [1", f"f.yml:1: not YAML: {_OPEN}"),
         ('a: "\\q"', "f.yml:1: not YAML: found unknown escape character 'q'"),
         ("a: 1\nb: \x01", "f.yml:2: not YAML: a control character stands there"),
         ("\ta: 1", "f.yml:1: not YAML: a tab; indent with spaces"),
