@@ -97,26 +97,22 @@ class ApiSession:
         """
 
         def attempt() -> _T:
-            used = self.auth.header(deadline)
-            try:
-                result = self._exchange(request, deadline, interpret, used)
-            except ApiError as error:
-                if error.status not in _REJECTIONS:
-                    if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:  # else a gateway may have answered
-                        self.auth.on_success(used)
-                    raise
-                if not self._may_replay(used, error, deadline):
-                    raise self._rejection(error) from None
-            else:
-                self.auth.on_success(used)
-                return result
-            try:
+            is_replay = False
+            while True:
                 used = self.auth.header(deadline)
-                result = self._exchange(request, deadline, interpret, used)
-            except ApiError as error:
-                raise self._rejection(error) from None
-            self.auth.on_success(used)
-            return result
+                try:
+                    result = self._exchange(request, deadline, interpret, used)
+                except ApiError as error:
+                    if error.status not in _REJECTIONS:
+                        if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:  # else a gateway may have answered
+                            self.auth.on_success(used)
+                        raise
+                    if is_replay or not self._may_replay(used, error, deadline):
+                        raise self._rejection(error) from None
+                    is_replay = True
+                else:
+                    self.auth.on_success(used)
+                    return result
 
         return retrying(request.operation, attempt, deadline, self._observer) if retry else attempt()
 
