@@ -309,22 +309,3 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(ca_file, key_file)
     return Authority(ca_file, context)
-
-
-def answering(*replies: tuple[int, Any] | tuple[int, Any, Mapping[str, str]]) -> Script:
-    """Return a script that gives the replies in order and the last one for ever."""
-    lock = threading.Lock()
-    queue = list(replies)
-
-    def script(seen: Seen, wire: Wire) -> None:
-        with lock:
-            reply = queue.pop(0) if len(queue) > 1 else queue[0]
-        wire.reply(*reply)
-
-    return script
-
-
-@pytest.fixture(name="answering")
-def _answering() -> Callable[..., Script]:
-    """Make scripts of replies in order."""
-    return answering

@@ -15,6 +15,7 @@ from gigas_exporter.clock import Deadline, SystemClock
 from gigas_exporter.errors import ApiError, AuthError, ConfigError, DecodeError, TransportError
 from gigas_exporter.gigas import ApiKeyCredential, FixedSecret, LoginCredential, SecretFile, TokenCredential
 from gigas_exporter.secret import Secret
+from support.timing import ShiftedClock
 
 DISK = {"id": 2}
 PASSWORD = "canary-password"
@@ -278,18 +279,6 @@ def test_a_token_that_ends_while_it_cannot_be_renewed_is_an_auth_failure(
     assert client.get_disk("1", "2").id == "2"
 
 
-class ShiftedClock(SystemClock):
-    """The machine's clock, some time later."""
-
-    shift = 0.0
-
-    def wall(self) -> float:
-        return super().wall() + self.shift
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.shift
-
-
 def test_a_renewal_that_hangs_leaves_time_for_the_request(api: Any, clients: Any, login_api: Any) -> None:
     """Of a piece of work it takes a half, and the old token does the rest."""
     clock = ShiftedClock()
@@ -304,7 +293,7 @@ def test_a_renewal_that_hangs_leaves_time_for_the_request(api: Any, clients: Any
     client = clients(api(script).url, login_credential(), timeout_seconds=30.0, clock=clock)
     client.get_disk("1", "2")
     hanging.set()
-    clock.shift = 81.0
+    clock.ahead = 81.0
     began = time.monotonic()
     assert client.get_disk("1", "2", deadline=Deadline(clock, 4.0)).id == "2"
     assert time.monotonic() - began > 1.9

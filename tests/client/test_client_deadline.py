@@ -6,7 +6,6 @@ import errno
 import socket
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -90,10 +89,10 @@ def test_a_connect_that_hangs_ends_by_the_deadline(clients: Any) -> None:
 
 
 def test_the_next_address_is_tried_when_one_does_not_answer(
-    api: Any, clients: Any, answering: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    api: Any, clients: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name has several addresses, some of a family that this machine may not have."""
-    server = api(answering((200, {"id": 2})))
+    server = api(lambda seen, wire: wire.reply(200, {"id": 2}))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         nobody = listener.getsockname()
     addresses = [
@@ -211,9 +210,9 @@ def test_timeouts_are_tried_three_times(api: Any, clients: Any, clock: Any, ledg
     assert ledger.retries == ["get_disk"] * 2
 
 
-def test_a_budget_that_is_spent_makes_no_request(api: Any, clients: Any, answering: Callable[..., Any]) -> None:
+def test_a_budget_that_is_spent_makes_no_request(api: Any, clients: Any) -> None:
     """Nothing is sent once the time is up."""
-    server = api(answering((200, {"id": 1})))
+    server = api(lambda seen, wire: wire.reply(200, {"id": 1}))
     with pytest.raises(TransportError, match="before the request"):
         clients(server.url).get_disk("1", "2", deadline=Deadline(SystemClock(), 0.0))
     assert server.seen == []

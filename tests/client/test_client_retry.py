@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
 
@@ -14,6 +15,13 @@ from gigas_exporter.errors import ApiError, TransportError
 from gigas_exporter.gigas.retry import parse_retry_after
 
 DISK = {"id": 2}
+
+
+def answering(*replies: tuple[Any, ...]) -> Callable[[Any, Any], None]:
+    """Return a script that gives the replies in order and the last one for ever."""
+    left = iter(replies)
+    last = replies[-1]
+    return lambda seen, wire: wire.reply(*next(left, last))
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
@@ -56,14 +64,14 @@ def test_what_will_not_pass_is_not_tried_again(api: Any, clients: Any, status: i
     assert len(server.seen) == 1
 
 
-def test_a_second_try_that_succeeds_is_a_success(api: Any, clients: Any, clock: Any, answering: Any) -> None:
+def test_a_second_try_that_succeeds_is_a_success(api: Any, clients: Any, clock: Any) -> None:
     """One failure is forgotten."""
     server = api(answering((503, b""), (200, DISK)))
     assert clients(server.url, clock=clock).get_disk("1", "2").id == "2"
 
 
 @pytest.mark.parametrize("value", ["7", " 7 ", "date"])
-def test_retry_after_is_honoured(api: Any, clients: Any, clock: Any, answering: Any, value: str) -> None:
+def test_retry_after_is_honoured(api: Any, clients: Any, clock: Any, value: str) -> None:
     """Seconds and dates are waited for, with a little more, so that not all come back at once."""
     header = formatdate(clock.wall() + 7, usegmt=True) if value == "date" else value
     server = api(answering((429, b"", {"Retry-After": header}), (200, DISK)))
@@ -72,9 +80,7 @@ def test_retry_after_is_honoured(api: Any, clients: Any, clock: Any, answering: 
 
 
 @pytest.mark.parametrize("value", ["soon", "1.5", "-5", "", "9" * 30, "Mon, 99 Foo 2024 00:00:00 GMT"])
-def test_a_retry_after_that_is_nonsense_is_ignored(
-    api: Any, clients: Any, clock: Any, answering: Any, value: str
-) -> None:
+def test_a_retry_after_that_is_nonsense_is_ignored(api: Any, clients: Any, clock: Any, value: str) -> None:
     """Then the usual wait applies."""
     server = api(answering((503, b"", {"Retry-After": value}), (200, DISK)))
     clients(server.url, clock=clock).get_disk("1", "2")

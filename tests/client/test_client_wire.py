@@ -225,7 +225,7 @@ def test_endless_bytes_cost_no_memory() -> None:
     assert [FLOODS[place] for place, most in enumerate(resident_mib) if most >= 150] == []
 
 
-def test_an_interim_response_is_not_the_response(api: Any, clients: Any, answering: Any) -> None:
+def test_an_interim_response_is_not_the_response(api: Any, clients: Any) -> None:
     """It fails nothing, and the connection is kept."""
     server = api(sends(EARLY_HINTS, b"HTTP/1.1 100 Continue\r\n\r\n", EARLY_HINTS, lists(1), then_closes=False))
     client = clients(server.url)

@@ -7,26 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from gigas_exporter.clock import SystemClock
 from gigas_exporter.metrics import MetricsRenderer, Telemetry
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
 from support.metrics_text import metric
 from support.polling import Observed, await_true, settings_for
 from support.simulator import SimulatorServer
+from support.timing import ShiftedClock
 
 ACCOUNT = "4242"
 HOUR, YEAR = 3600.0, 365 * 86400.0
-
-
-class JumpingClock(SystemClock):
-    """A machine whose wall clock is set by hand while its monotonic clock goes on."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def wall(self) -> float:
-        return time.time() + self.ahead
 
 
 def shown(page: MetricsRenderer) -> float | None:
@@ -45,7 +35,7 @@ def age(page: MetricsRenderer) -> float:
 @pytest.mark.parametrize("jump", [HOUR, -HOUR, YEAR, -YEAR])
 def test_a_jump_moves_ages_and_nothing_else(cloud: SimulatorServer, jump: float) -> None:
     """The poll rate stays, no data grows stale or is lost, and ages are what the new time says, but never negative."""
-    clock, store, observed = JumpingClock(), Store(), Observed()
+    clock, store, observed = ShiftedClock(), Store(), Observed()
     page = MetricsRenderer(store, Telemetry(), clock)
     store.subscribe(page.refresh)
     settings = settings_for(cloud, max_staleness=30.0)
@@ -54,7 +44,7 @@ def test_a_jump_moves_ages_and_nothing_else(cloud: SimulatorServer, jump: float)
     try:
         await_true(lambda: shown(page) is not None)
         before = age(page)
-        clock.ahead = jump
+        clock.wall_ahead = jump
         assert age(page) == pytest.approx(max(0.0, before + jump), abs=5.0)
         polls, began = observed.ended("disks"), time.monotonic()
         await_true(lambda: observed.ended("disks") >= polls + 3)

@@ -15,19 +15,10 @@ from gigas_exporter.poller.own_lists import KnownDisks
 from gigas_exporter.poller.parallel import HelperThreads
 from support.polling import api_key
 from support.small_api import SmallApi, ago, healthy, small_api
+from support.timing import ShiftedClock
 
 SWEEP = "/account/4242/backups"
 LIMIT = 26 * 3600.0
-
-
-class LaterClock(SystemClock):
-    """A clock whose monotonic time a test moves forward."""
-
-    later = 0.0
-
-    def monotonic(self) -> float:
-        """Return the moved time."""
-        return super().monotonic() + self.later
 
 
 Read = Callable[[], BackupSnapshot]
@@ -42,13 +33,13 @@ def api() -> Iterator[SmallApi]:
 
 
 @pytest.fixture
-def clock() -> LaterClock:
+def clock() -> ShiftedClock:
     """The reader's clock."""
-    return LaterClock()
+    return ShiftedClock()
 
 
 @pytest.fixture
-def read(api: SmallApi, clock: LaterClock) -> Iterator[Read]:
+def read(api: SmallApi, clock: ShiftedClock) -> Iterator[Read]:
     """Read the backups once more; all disks must have one within 26 hours."""
     previous: list[BackupSnapshot] = []
     with ReadClient(ApiSettings(api.url, max_requests_per_second=0.0), api_key("k"), clock=clock) as client:
@@ -89,13 +80,15 @@ def test_a_newer_backup_in_the_own_list_counts(api: SmallApi, read: Read) -> Non
         assert asked(api) == [2]
 
 
-def test_a_disk_that_is_late_by_both_lists_is_asked_once_an_hour(api: SmallApi, read: Read, clock: LaterClock) -> None:
+def test_a_disk_that_is_late_by_both_lists_is_asked_once_an_hour(
+    api: SmallApi, read: Read, clock: ShiftedClock
+) -> None:
     """And at once when the account's list has another newest backup."""
     api.lists["/account/4242/disk/2/backups"] = [item for item in api.lists[SWEEP] if item["disk_id"] == 2]
     for _ in range(3):
         assert age_hours(read()) > 48
     assert asked(api) == [2]
-    clock.later = 3601.0
+    clock.ahead = 3601.0
     read()
     read()
     assert asked(api) == [2]

@@ -17,19 +17,7 @@ from gigas_exporter.web import Request, Response, Server
 from statuspage.browser import Browser, browsing
 from support.polling import settings_for
 from support.simulator import SimulatorServer
-
-
-class Shifted(SystemClock):
-    """The machine's clocks, and some seconds more."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def wall(self) -> float:
-        return super().wall() + self.ahead
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.ahead
+from support.timing import ShiftedClock
 
 
 class Snapshots:
@@ -52,7 +40,7 @@ class Site:
 
     def __init__(self, source: Snapshots) -> None:
         self.source = source
-        self.clock = Shifted()
+        self.clock = ShiftedClock()
         self.visited: list[str] = []
         self.page = StatusPage(
             source, self.clock, telemetry_path="/metrics", dashboard_base="https://grafana.example.com/x"

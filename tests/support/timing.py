@@ -1,4 +1,4 @@
-"""Promises about time, on a machine that may be slow or busy.
+"""Clocks that a test puts ahead, and promises about time, on a machine that may be slow or busy.
 
 A test proves that nothing waits for what never comes; how many milliseconds it takes is the benchmarks' business. So
 each promise is stretched, though never as far as the fault would take that the test looks for: make that fault ten
@@ -12,13 +12,33 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["allowed", "within"]
+from gigas_exporter.clock import SystemClock
+
+__all__ = ["ShiftedClock", "allowed", "within"]
 
 # What the work in _slowness takes on a machine of 2020 with nothing else to do.
 _NORMAL_SECONDS = 0.02
 # A promise is stretched by no less and no more than this.
 _LEAST = 2.0
 _MOST = 6.0
+
+
+class ShiftedClock(SystemClock):
+    """The machine's clocks, and some seconds more.
+
+    Attributes:
+        ahead: So many on both clocks.
+        wall_ahead: So many on the wall clock alone.
+    """
+
+    ahead = 0.0
+    wall_ahead = 0.0
+
+    def wall(self) -> float:
+        return super().wall() + self.ahead + self.wall_ahead
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
 
 
 def _slowness() -> float:
