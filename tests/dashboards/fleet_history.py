@@ -15,8 +15,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-__all__ = ["main"]
-
 HOUR = 3600
 GIB = 2**30
 INSTANCE = 'job="gigas",instance="exporter:10063"'

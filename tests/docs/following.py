@@ -16,8 +16,6 @@ import requests
 from docs.pages import ROOT, Block, Command
 from support.programs import Process, await_true, free_port, running
 
-__all__ = ["Demo", "Outcome", "demo", "follow", "relocated", "write_secrets"]
-
 _SYSTEM_PATH = re.compile(r"(?<![\w.~/*-])/(etc|var/lib|run|opt)/")
 _WEB = re.compile(r"(?:127\.0\.0\.1|localhost):10063")
 _SIMULATED = "127.0.0.1:8063"

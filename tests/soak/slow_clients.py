@@ -32,8 +32,6 @@ from support.certificates import self_signed
 from support.programs import account_environment, await_true, free_port, running, tool
 from support.simulator import SimulatorServer
 
-__all__ = ["Figures", "measure"]
-
 _HEADER: Final = """\
 | beside                                  | answered | median | 95th percentile | memory afterwards |
 | --------------------------------------- | -------: | -----: | --------------: | ----------------: |

@@ -16,8 +16,6 @@ import pytest
 
 from support.programs import tool
 
-__all__ = ["Browser", "browsing"]
-
 _HERE = Path(__file__).parent
 _PATIENCE_SECONDS = 30.0
 

@@ -17,8 +17,6 @@ from gigas_exporter.inventory import (
 from gigas_exporter.model import Account, Disk, VirtualMachine
 from gigas_exporter.policy import DEFAULT_POLICY
 
-__all__ = ["HOSTILE", "account", "disks_of", "machine_of"]
-
 HOSTILE = (
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',

@@ -10,8 +10,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-__all__ = ["self_signed"]
-
 
 def self_signed() -> tuple[bytes, bytes]:
     """Return a certificate and its private key, both as PEM; whoever trusts the certificate accepts it."""

@@ -8,8 +8,6 @@ from click.testing import CliRunner, Result
 
 from gigas_exporter.cli.main import cli
 
-__all__ = ["run_command"]
-
 
 def run_command(url: str, *arguments: str, account_id: str = "4242", api_key: str = "k", **environ: str) -> Result:
     """Run a command with an environment that names one account, and nothing else of the exporter's but ``environ``."""

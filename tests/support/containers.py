@@ -16,8 +16,6 @@ import pytest
 
 from support.programs import field_tool, run_program
 
-__all__ = ["BASE", "GIVEN", "add_to_base", "build_image", "limits", "podman"]
-
 BASE = "docker.io/library/python:3.13-slim-bookworm"
 GIVEN = {
     "VERSION": "1.2.3",

@@ -14,8 +14,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["begin_anew", "clean", "is_clean"]
-
 # Who runs the tests and where, and what is meant for the tests themselves. TERM is only for people, who are not there.
 _KEPT = re.compile(
     r"HOME|PATH|USER|LOGNAME|SHELL|TMPDIR|CI|FIELD|GOLDEN|PYTEST_\w+|HYPOTHESIS_\w+|COV_\w+|COVERAGE_\w+"

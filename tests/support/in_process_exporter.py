@@ -27,8 +27,6 @@ from gigas_exporter.web import Server, build_routes
 from support.metrics_text import samples
 from support.programs import await_true
 
-__all__ = ["Scrape", "Whole", "whole"]
-
 Labels = tuple[tuple[str, str], ...]
 
 

@@ -20,8 +20,6 @@ from typing import NoReturn
 import pytest
 import urllib3  # noqa: F401  # its first import binds a socket, which must not fall into a unit test
 
-__all__ = ["DoesMoreError", "doing_no_more_than", "kind_of", "kind_of_file"]
-
 _TESTS = Path(__file__).resolve().parent.parent
 _UNIT = (
     "alerts/test_alerts_lint.py",

@@ -6,8 +6,6 @@ from functools import lru_cache
 
 from prometheus_client.parser import text_string_to_metric_families
 
-__all__ = ["Series", "metric", "samples"]
-
 Series = tuple[str, tuple[tuple[str, str], ...]]
 """A name and labels, in their order."""
 

@@ -21,26 +21,6 @@ import requests
 
 from support.simulator import SimulatorServer
 
-__all__ = [
-    "Alertmanager",
-    "Exporter",
-    "Process",
-    "Prometheus",
-    "account_environment",
-    "alertmanager",
-    "answers",
-    "await_start",
-    "await_true",
-    "exporter",
-    "field_tool",
-    "free_port",
-    "prometheus",
-    "run_program",
-    "running",
-    "tool",
-    "unanswered",
-]
-
 PATIENCE_SECONDS = 60.0
 _FETCHED = Path(__file__).resolve().parents[2] / "build/field-tools/bin"
 

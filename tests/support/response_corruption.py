@@ -15,8 +15,6 @@ from gigas_exporter.simulator.faults import Fault, FaultKind
 from gigas_exporter.simulator.http import SimResponse
 from gigas_exporter.simulator.json_encoding import dump
 
-__all__ = ["KINDS", "corrupt"]
-
 
 def _kind(description: str, **defaults: Any) -> FaultKind:
     return FaultKind(description, {"field": None, **defaults})

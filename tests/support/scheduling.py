@@ -10,8 +10,6 @@ from typing import Any
 
 from xdist.scheduler import LoadFileScheduling
 
-__all__ = ["WITH", "FileScheduling"]
-
 # Files that go to one worker, for the sake of what takes a quarter of a minute or more to make: file to first file.
 WITH = {
     "tests/dashboards/test_dashboards_rendering.py": "tests/dashboards/test_dashboards_queries.py",

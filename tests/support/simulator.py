@@ -22,8 +22,6 @@ from gigas_exporter.simulator.json_encoding import dump
 from gigas_exporter.simulator.server import SimulatorHandler
 from support import response_corruption
 
-__all__ = ["FAULT_KINDS", "LoggedRequest", "SimulatorServer"]
-
 FAULT_KINDS: Mapping[str, FaultKind] = {
     **KINDS,
     # on the connection

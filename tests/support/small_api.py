@@ -13,8 +13,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-__all__ = ["Answer", "SmallApi", "ago", "healthy", "serving", "small_api"]
-
 Answer = tuple[int, Any, Mapping[str, str]]
 
 

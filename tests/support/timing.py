@@ -14,8 +14,6 @@ from contextlib import contextmanager
 
 from gigas_exporter.clock import SystemClock
 
-__all__ = ["ShiftedClock", "allowed", "within"]
-
 # What the work in _slowness takes on a machine of 2020 with nothing else to do.
 _NORMAL_SECONDS = 0.02
 # A promise is stretched by no less and no more than this.

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from support.programs import Process, await_start, field_tool, free_port, running
 
-__all__ = ["store_and_vmalert", "victoria", "vmagent"]
-
 
 @contextmanager
 def victoria(directory: Path, scrapes: str, rules: Path, notifier: str, label: str) -> Iterator[str]:

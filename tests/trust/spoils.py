@@ -17,8 +17,6 @@ from typing import Any
 
 from support.small_api import Answer, SmallApi, ago, healthy
 
-__all__ = ["FLEETS", "SPOILS", "Spoil", "make_fleet", "spoil_fleet"]
-
 Item = dict[str, Any]
 Spoil = Callable[[SmallApi, str, random.Random], None]
 
