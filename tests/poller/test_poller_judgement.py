@@ -78,7 +78,7 @@ def test_labels_that_are_refused_are_not_known(server: SimulatorServer, watch: W
 
 def test_without_a_policy_autobackup_decides(server: SimulatorServer, watch: Watch) -> None:
     """Swap is exempt with a reason, what has autobackup on must have a backup of 26 hours, the rest is not required."""
-    server.world.change_disk("10001", is_swap=True)
+    server.world.change_disk("10001", is_swap=True, mount_point="swap")
     watching = watch(settings_for(server, interval=60.0, backups_interval=60.0))
     expected = {disk.id: 26.0 if disk.autobackup and not disk.is_swap else None for disk in server.world.disks(ACCOUNT)}
     assert limits(watching) == expected
