@@ -178,18 +178,6 @@ def test_flags_in_words_that_mean_off(missed: SmallApi, tell: Tell, word: Any) -
     assert len(told.finding("unprotected")) == 4
 
 
-@pytest.mark.parametrize(("mount_point", "is_swap"), [("/", "yes"), (" /srv/db", 1)])
-def test_swap_that_is_mounted_as_a_file_system(missed: SmallApi, tell: Tell, mount_point: str, is_swap: Any) -> None:
-    """One of the two is wrong, so that the disk is not exempt; swap without a mount point, or with its own, is."""
-    missed.lists[DISKS][MISSED - 1].update(mount_point=mount_point, is_swap=is_swap)
-    told = tell()
-    assert_not_understood(told, "is swap", 1)
-    assert told.finding("backup_missed") == {str(MISSED)}
-    for other in (None, "swap", "/swap"):
-        missed.lists[DISKS][MISSED - 1].update(mount_point=other)
-        assert tell().status == 0
-
-
 @pytest.mark.parametrize("field", ["autobackup", "is_swap", "error"])
 @pytest.mark.parametrize("value", ["perhaps", 2, {"on": True}, "missing", "renamed", None, ""])
 def test_a_deciding_field_that_is_not_understood(api: SmallApi, tell: Tell, field: str, value: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -57,8 +56,6 @@ FIELDS = parse_words(
 _WITHOUT_KEY = ("error", "autobackup", "is_swap", "mount_point", "virtual_machine_id")
 _WITHOUT_VALUE = frozenset({"autobackup", "is_swap"})
 _NO_MACHINE = "0"
-# Where a file system is mounted.
-_NO_SWAP = re.compile(r"\s*/(?!.*swap)", re.IGNORECASE)
 _BACKUP_STATUSES = BackupStatuses()
 
 _T_co = TypeVar("_T_co", covariant=True)
@@ -124,9 +121,6 @@ class Decoder:
         is_swap = decode_flag(get("is_swap"), "is_swap", problems)
         autobackup = decode_flag(get("autobackup"), "autobackup", problems)
         mount_point = decode_text(get("mount_point"), "mount_point", problems)
-        if is_swap and mount_point and _NO_SWAP.match(mount_point):
-            is_swap = None  # one of the two is wrong, and swap would be exempt
-            problems.append(("is_swap", True, "contradicts the mount point"))
         size_bytes = decode_size(get("disk_size"), "disk_size", problems, SIZE_UNITS[settings.disk_size_unit])
         locked = decode_flag(get("locked"), "locked", problems)
         fstab = decode_flag(get("add_to_linux_fstab"), "add_to_linux_fstab", problems)
