@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import threading
 import time
@@ -22,6 +23,7 @@ DISK = b'{"id": 2}'
 HEAD = b"HTTP/1.1 200 OK\r\n"
 EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
+BUFFER_BYTES = 8192  # which the client reads at once
 
 
 def sends(*parts: bytes, then_closes: bool = True) -> Any:
@@ -39,6 +41,12 @@ def lists(*disk_ids: int) -> bytes:
     """Return a whole response with these disks."""
     body = json.dumps([{"id": number} for number in disk_ids]).encode()
     return HEAD + b"X-Total: %d\r\nX-Per-Page: 200\r\nContent-Length: %d\r\n\r\n" % (len(disk_ids), len(body)) + body
+
+
+def padded(response: bytes, size: int) -> bytes:
+    """Return a response of at least this size."""
+    missing = size - len(response) - len(b"X: \r\n")
+    return response.replace(HEAD, HEAD + b"X: %s\r\n" % (b"x" * missing)) if missing > 0 else response
 
 
 @pytest.mark.parametrize(
@@ -269,14 +277,15 @@ def test_what_is_no_way_to_a_response_is_rejected(api: Any, clients: Any, clock:
         b"x",
     ],
 )
+@pytest.mark.parametrize("size", [0, BUFFER_BYTES])
 @pytest.mark.parametrize(("gap", "tls"), [(0.0, False), (0.0, True), (0.1, False), (0.1, True)])
 def test_a_connection_with_unexpected_bytes_is_not_used_again(
-    api: Any, clients: Any, authority: Any, extra: bytes, *, gap: float, tls: bool
+    api: Any, clients: Any, authority: Any, extra: bytes, *, size: int, gap: float, tls: bool
 ) -> None:
-    """They would be taken for the response to the next request, of whatever account."""
+    """They would be taken for the response to the next request, also where a read ended just before them."""
 
     def script(seen: Any, wire: Any) -> None:
-        first = lists(int(seen.path.split("/")[2]))
+        first = padded(lists(seen.connection), size)
         if gap:
             wire.send(first)
             time.sleep(gap)
@@ -288,10 +297,36 @@ def test_a_connection_with_unexpected_bytes_is_not_used_again(
     sent = threading.Semaphore(0)
     server = api(script, context=authority.context if tls else None)
     client = clients(server.url, ca_file=authority.ca_file)
-    for account in ("1", "2", "3"):
-        assert [disk.id for disk in client.list_disks(account).items] == [account]
+    for connection in ("1", "2", "3"):
+        assert [disk.id for disk in client.list_disks("1").items] == [connection]
         assert sent.acquire(timeout=30)
-    assert server.connections == 3
+    assert (server.connections, len(server.seen)) == (3, 3)
+
+
+@pytest.mark.parametrize("size", [0, BUFFER_BYTES])
+def test_unexpected_bytes_through_the_tls_of_a_proxy_end_the_connection(
+    api: Any, clients: Any, authority: Any, size: int
+) -> None:
+    """TLS in TLS holds what it decrypted in other places."""
+    server = api(
+        lambda seen, wire: wire.send(padded(lists(seen.connection), size) + lists(666)), context=authority.context
+    )
+
+    def tunnel(seen: Any, wire: Any) -> None:
+        with socket.create_connection(("127.0.0.1", server.port)) as upstream:
+            wire.send(b"HTTP/1.1 200 OK\r\n\r\n")
+            upstream.settimeout(0.1)
+            while data := wire.receive():
+                upstream.sendall(data)
+                with suppress(TimeoutError):
+                    while data := upstream.recv(65536):
+                        wire.send(data)
+
+    proxy = api(tunnel, context=authority.context)
+    client = clients(server.url, proxy=proxy.url, ca_file=authority.ca_file)
+    for connection in ("1", "2", "3"):
+        assert [disk.id for disk in client.list_disks("1").items] == [connection]
+    assert (server.connections, len(server.seen)) == (3, 3)
 
 
 @pytest.mark.parametrize("status", [204, 304])

@@ -11,7 +11,10 @@ import http.client
 import io
 import re
 import socket
+import ssl
 from typing import Any
+
+from urllib3.util.ssltransport import SSLTransport
 
 from gigas_exporter.errors import DecodeError
 
@@ -150,13 +153,22 @@ class HTTPResponse(http.client.HTTPResponse):
         """End the response, and the connection with it when more arrived than belongs to the response."""
         if self.fp is not None and not self.fp.closed:
             self._stream.is_paused = True
-            if self.fp.peek(1):
+            if self.fp.peek(1) or _is_more_decrypted(self._socket):
                 _make_unusable(self._socket)
         super()._close_conn()  # type: ignore[misc]  # the superclass's own, which its annotations leave out
 
 
+def _is_more_decrypted(sock: Any) -> bool:
+    """Return whether TLS holds more than was read: nobody who waits for the socket is told of it."""
+    if isinstance(sock, SSLTransport):  # TLS through a proxy's TLS
+        return bool(sock.sslobj.pending() or sock.incoming.pending) or _is_more_decrypted(sock.socket)
+    return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+
+
 def _make_unusable(sock: Any) -> None:
     """Shut a socket down, so that its connection is dropped instead of being used again."""
+    while isinstance(sock, SSLTransport):
+        sock = sock.socket
     if isinstance(sock, socket.socket):
         with contextlib.suppress(OSError):  # it ended already
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
