@@ -412,6 +412,49 @@ def test_the_end_does_not_wait_for_places(serve: Callable[..., Server], wire: Ca
     held.set()
 
 
+def test_a_lack_of_threads_costs_no_response(
+    serve: Callable[..., Server], wire: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server has its threads from the start, whatever polls or other programs take from then on."""
+    all_asked = threading.Barrier(6)
+
+    def wait_for_all(_: Request) -> Response:
+        all_asked.wait(20)
+        return Response(200)
+
+    server = serve(wait_for_all)
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    clients = [wire(server) for _ in range(6)]
+    for client in clients:
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert [client.answer().status for client in clients] == [200] * 6
+
+
+@pytest.mark.parametrize("available", [0, 3, 6])
+def test_without_its_threads_it_does_not_start(monkeypatch: pytest.MonkeyPatch, available: int) -> None:
+    """It says so instead of answering some scrapes only, and leaves no thread behind."""
+    server = Server([("127.0.0.1", 0)], in_thread(lambda _: Response(200)))
+    start, started = threading.Thread.start, list[threading.Thread]()
+
+    def count(thread: threading.Thread) -> None:
+        if len(started) == available:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", count)
+    with pytest.raises(RuntimeError):
+        server.start()
+    server.close()
+    for thread in started:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in started)
+
+
 def test_two_hundred_scrapes_at_once_are_all_answered(serve: Callable[..., Server]) -> None:
     """A burst waits in the listen queue and is answered whole."""
     page = (b"gigas_up 1\n" * 1000,)

@@ -127,14 +127,19 @@ class Server:
         )
         self._config.load()
         SSLProtocol.max_size = _TLS_READ_BYTES
-        self._executor = ThreadPoolExecutor(_WORKERS, thread_name_prefix="web")
+        self._executor = _started_executor(_WORKERS)
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(self._executor)
         self._loop.set_exception_handler(_log_loop_exception)
         self._done = asyncio.Event()
         self._empty = asyncio.Event()
         thread = threading.Thread(target=self._run, name="web", daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:
+            self._executor.shutdown(wait=False)
+            self._loop.close()
+            raise
         self._thread = thread  # not before: what has not started needs no closing
 
     @property
@@ -319,6 +324,20 @@ class Server:
         except Exception as error:  # noqa: BLE001  (the boundary: one broken page must not end the process)
             _log.error("Request failed", path=request.path, error=type(error).__name__, place=error_location(error))
             return text_response(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _started_executor(workers: int) -> ThreadPoolExecutor:
+    """Return an executor that has all its threads: later the system may have none left, and scrapes would fail."""
+    executor = ThreadPoolExecutor(workers, thread_name_prefix="web")
+    all_started = threading.Barrier(workers)
+    try:
+        for _ in range(workers):
+            executor.submit(all_started.wait)
+    except BaseException:
+        all_started.abort()
+        executor.shutdown(wait=False)
+        raise
+    return executor
 
 
 async def _repeat(step: Callable[[], Awaitable[None]]) -> None:
