@@ -6,8 +6,8 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 MAKEFLAGS += --no-builtin-rules
 
-# With some of these Python or pytest would not get as far as tests/support/environment.py, which takes the rest out.
-unexport $(filter-out PYTHON_BOOTSTRAP,$(filter PYTHON%,$(.VARIABLES)))
+# With some of these bash, Python or pytest would not get as far as tests/support/environment.py, which takes the rest out.
+unexport BASH_ENV CDPATH $(filter-out PYTHON_BOOTSTRAP,$(filter PYTHON%,$(.VARIABLES)))
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -43,9 +43,8 @@ help:  ## list the targets
 # ------------------------------------------------------------------ environments
 # The development environment holds all that the runtime one does, at the same versions; whichever is there serves.
 
-$(RUNTIME): requirements/runtime.txt requirements/build.txt $(PACKAGE)
-	@if [[ -e $(DEV) ]]; then $(MAKE) --silent $(DEV); \
-	else scripts/create-venv $(VENV) requirements/runtime.txt requirements/build.txt; fi
+$(RUNTIME): requirements/runtime.txt requirements/build.txt $(PACKAGE) $(wildcard $(DEV))
+	@[[ -e $(DEV) ]] || scripts/create-venv $(VENV) requirements/runtime.txt requirements/build.txt
 	@touch $@
 
 $(DEV): requirements/dev.txt $(PACKAGE)

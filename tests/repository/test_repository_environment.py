@@ -71,6 +71,36 @@ def test_what_a_caller_sets_does_not_reach_the_tests(repository: Path) -> None:
     assert "1 passed" in done.stdout
 
 
+def test_closed_outputs_do_not_keep_tests_from_passing(repository: Path) -> None:
+    """The exit status still tells."""
+
+    def bend() -> None:
+        os.close(1)
+        os.close(2)
+
+    inner = f"{Path(__file__)}::{test_this_process_is_clean.__name__}"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n1", inner]
+    run_program(*command, seconds=120, cwd=repository, preexec_fn=bend)
+
+
+def test_what_make_runs_sees_nothing_that_ends_it(repository: Path, tmp_path: Path) -> None:
+    """A caller's BASH_ENV, CDPATH and variables of Python reach no recipe, but the Python to begin with does."""
+    (tmp_path / "env.sh").write_text("exit 7\n", encoding="utf-8")
+    hostile = {"BASH_ENV": str(tmp_path / "env.sh"), "CDPATH": "/", "PYTHONHOME": _MARK, "PYTHONUTF8": _MARK}
+    environ = {**os.environ, **hostile, "PYTHON_BOOTSTRAP": "a"}
+    done = run_program("make", "-s", "--eval=seen:\n\t@env", "seen", cwd=repository, env=environ)
+    seen = {line.partition("=")[0] for line in done.stdout.splitlines()}
+    assert "PYTHON_BOOTSTRAP" in seen
+    assert seen.isdisjoint(hostile)
+
+
+def test_make_that_only_prints_creates_no_environment(repository: Path, tmp_path: Path) -> None:
+    """Where there is none."""
+    done = run_program("make", "--dry-run", "demo", f"VENV={tmp_path}/venv", cwd=repository)
+    assert f"scripts/create-venv {tmp_path}/venv" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
 def test_files_that_share_what_is_dear_go_to_one_worker(repository: Path) -> None:
     """They are there, and the others go by themselves."""
     config: Any = SimpleNamespace(getvalue=lambda _: ["popen"])

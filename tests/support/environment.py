@@ -1,7 +1,7 @@
 """The one place that frees the tests of what their caller's shell has set.
 
 A test must see the same on every machine: no variable of Python, Node, a proxy, the locale or the exporter itself, no
-signal that `nohup` ignores, a standard input that is open. Some of it has had its effect on this process by the time
+signal that `nohup` ignores, standard streams that are open. Some of it has had its effect on this process by the time
 that anything here runs, so the process is begun anew.
 """
 
@@ -41,7 +41,7 @@ def is_clean() -> bool:
     return (
         clean(os.environ) == dict(os.environ)
         and umask == _UMASK
-        and sys.__stdin__ is not None
+        and None not in (sys.__stdin__, sys.__stdout__, sys.__stderr__)
         and not any(signal.getsignal(number) is signal.SIG_IGN for number in _IGNORABLE)
         and not signal.pthread_sigmask(signal.SIG_BLOCK, [])
     )
@@ -57,7 +57,8 @@ def begin_anew() -> None:
     for number in _IGNORABLE:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    if sys.__stdin__ is None:
-        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-        os.set_inheritable(0, True)  # which dup2 leaves out where both are 0
+    for descriptor, stream in enumerate((sys.__stdin__, sys.__stdout__, sys.__stderr__)):
+        if stream is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
+            os.set_inheritable(descriptor, True)  # which dup2 leaves out where both are the same
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**environ, _BEGUN: str(os.getpid())})
