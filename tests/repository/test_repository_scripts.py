@@ -84,6 +84,21 @@ def test_a_python_without_venv_is_explained(run: Run, bin_directory: Path, tmp_p
     assert not (tmp_path / "venv").exists()
 
 
+def test_only_where_packages_come_from_is_the_callers(bin_directory: Path, repository: Path, tmp_path: Path) -> None:
+    """Of pip's variables those that would install elsewhere, or nothing, are not seen."""
+    (tmp_path / "venv/bin").mkdir(parents=True)
+    (tmp_path / "lock.txt").write_text("a==1\n", encoding="utf-8")
+    _program(tmp_path / "venv/bin/python", f"env | grep ^PIP_ | sort >{tmp_path}/seen")
+    _link(bin_directory, "cat")
+    kept = {"PIP_CERT": "c", "PIP_EXTRA_INDEX_URL": "e", "PIP_FIND_LINKS": "l", "PIP_INDEX_URL": "i", "PIP_PROXY": "p"}
+    others = ("CONSTRAINT", "DRY_RUN", "NO_BINARY", "NO_DEPS", "PREFIX", "ROOT", "TARGET", "USER")
+    environ = {"PATH": str(bin_directory), **kept, **{f"PIP_{name}": "1" for name in others}}
+    command = ["--without-package", str(tmp_path / "venv"), str(tmp_path / "lock.txt")]
+    run_program(repository / "scripts/create-venv", *command, env=environ)
+    seen = (tmp_path / "seen").read_text(encoding="utf-8").splitlines()
+    assert seen == [f"{name}={value}" for name, value in sorted((kept | {"PIP_USER": "0"}).items())]
+
+
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root, as a container's user is")
 
 
