@@ -22,7 +22,16 @@ from gigas_exporter.secret import Secret
 from support.certificates import self_signed
 
 TOKEN = "canary-token"
-_COLLABORATORS = ("observer", "clock", "limiter", "login_retry_seconds", "login_states", "on_response", "trust")
+_COLLABORATORS = (
+    "observer",
+    "clock",
+    "limiter",
+    "login_retry_seconds",
+    "login_states",
+    "on_list",
+    "on_response",
+    "trust",
+)
 
 
 @dataclass(frozen=True)

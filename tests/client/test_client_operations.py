@@ -269,3 +269,20 @@ def test_each_response_can_be_seen_before_it_is_decoded(api: Any, clients: Any) 
             client.list_disks(account)
     assert {each[0] for each in seen} == {"/account/1/disks", "/account/2/disks", "/account/3/disks"}
     assert ("/account/3/disks", 404, "1") in seen
+
+
+def test_how_each_list_came_out_can_be_seen(api: Any, clients: Any) -> None:
+    """The caller sees of each list what is not understood, or why it is not accepted."""
+    replies = {"/account/1/disks": (200, [{"id": 1, "autobackup": "perhaps"}]), "/account/2/disks": (202, [])}
+    server = api(lambda seen, wire: wire.reply(*replies[seen.path]))
+    outcomes: list[tuple[str, Any]] = []
+    client = clients(
+        server.url,
+        on_list=lambda request, outcome: outcomes.append(
+            (request.path, outcome if isinstance(outcome, GigasError) else outcome.get("autobackup"))
+        ),
+    )
+    client.list_disks("1")
+    with pytest.raises(GigasError) as caught:
+        client.list_disks("2")
+    assert outcomes == [("/account/1/disks", 1), ("/account/2/disks", caught.value)]

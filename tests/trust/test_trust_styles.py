@@ -62,6 +62,7 @@ PROBLEMS = {
         ("disks", "error", "api.fields: {error: THEIR_NAME}, or {error: null} where the API has no such field"),
         ("disks", "autobackup", "api.fields: {autobackup: has_autobackups}"),
         ("backups", "status", "backup_status"),
+        ("disk_backups", "status", "backup_status"),
     },
 }
 

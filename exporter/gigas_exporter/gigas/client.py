@@ -14,7 +14,7 @@ from gigas_exporter.decode import Decode, Decoder, InvalidFields, decode_json
 from gigas_exporter.errors import DecodeError
 from gigas_exporter.gigas.api_requests import ApiRequest, account_path, disk_path, filters
 from gigas_exporter.gigas.credentials import Credential
-from gigas_exporter.gigas.list_reader import ListReader
+from gigas_exporter.gigas.list_reader import ListReader, OnList
 from gigas_exporter.gigas.login import LoginStates
 from gigas_exporter.gigas.observer import NullObserver, Observer
 from gigas_exporter.gigas.page_reader import Listing, check_status, sum_invalid
@@ -52,6 +52,7 @@ class ReadClient:
         login_states: Tokens and rejections of logins, shared in the same way.
         login_retry_seconds: How long a login is not sent again after its first rejection; the poll interval.
         on_response: Called with each response before it is decoded, from any thread; never with that of a login.
+        on_list: Called after each list, from any thread, with what of it is invalid, or why it is not accepted.
 
     Raises:
         ConfigError: A setting cannot be used.
@@ -71,6 +72,7 @@ class ReadClient:
         login_states: LoginStates | None = None,
         login_retry_seconds: float = 60.0,
         on_response: Callable[[ApiRequest[Any], RawResponse], None] | None = None,
+        on_list: OnList | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self._session = ApiSession(
@@ -86,7 +88,7 @@ class ReadClient:
             on_response=on_response,
         )
         self._decoder = Decoder(settings.decoding)
-        self._lists = ListReader(self._session, settings, self._clock)
+        self._lists = ListReader(self._session, settings, self._clock, on_list)
         self._closed = threading.Event()
 
     def __enter__(self) -> Self:

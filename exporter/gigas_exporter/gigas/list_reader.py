@@ -17,7 +17,7 @@ from gigas_exporter.clock import Clock, Deadline
 from gigas_exporter.decode import Decode
 from gigas_exporter.errors import GigasError, IncompleteError, strip_traceback
 from gigas_exporter.gigas.api_requests import ApiRequest
-from gigas_exporter.gigas.page_reader import PageReader
+from gigas_exporter.gigas.page_reader import PageReader, sum_invalid
 from gigas_exporter.gigas.page_size import PageSize
 from gigas_exporter.gigas.pages import OneBelowTotalError, Page
 from gigas_exporter.gigas.pagination import Paginator
@@ -37,6 +37,8 @@ _NO_SHORTFALL = (0, b"", 0)
 # is decoded each time.
 _UNCACHED_FIELDS = frozenset({"created_at", "updated_at", "date_created", *PAGING_FIELDS})
 
+OnList = Callable[[ApiRequest[Any], Mapping[str, int] | GigasError], None]
+"""What a list gave: by field, how many values could not be understood, or why it is not accepted."""
 _Key = tuple[str, frozenset[tuple[str, str]], str | None]
 _R = TypeVar("_R")
 _Item = TypeVar("_Item", Account, Backup, Disk, VirtualMachine)
@@ -108,8 +110,9 @@ class ListReader:
             item and poll.
     """
 
-    def __init__(self, session: ApiSession, settings: ApiSettings, clock: Clock) -> None:
+    def __init__(self, session: ApiSession, settings: ApiSettings, clock: Clock, on_list: OnList | None = None) -> None:
         self._session = session
+        self._on_list = on_list or (lambda *_: None)
         self._clock = clock
         self._page_size = PageSize(settings.page_size, clock)
         self._max_threads = max(1, settings.max_concurrency)
@@ -165,10 +168,14 @@ class ListReader:
         traverse = partial(self._traverse, request, reader, memory=memory, deadline=deadline, max_items=max_items)
         try:
             pages = memory.settle(request.operation, lambda: self._page_size.try_sizes(request.operation, traverse))
+        except GigasError as error:
+            self._on_list(request, error)
+            raise
         finally:
             if not memory.is_kept and memory.shortfall == _NO_SHORTFALL:
                 with self._lock:
                     self._memories.pop(key, None)
+        self._on_list(request, sum_invalid(pages))
         if memory.is_kept and not request.query:
             memory.pages = {page.digest: page for page in pages if not _UNCACHED_FIELDS & page.invalid.keys()}
         return pages

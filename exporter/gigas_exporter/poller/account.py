@@ -40,19 +40,27 @@ _FILTERS = ", or leave the account out by discover: {product_id: […], status: 
 
 
 class PollOutcome(NamedTuple):
-    """How a poll ended: why it failed, if it did, and whether the API left its last request unanswered."""
+    """How a poll ended.
+
+    Attributes:
+        failure: Why it failed, if it did.
+        hung: Whether the API left its last request unanswered.
+        partial: Why some of it could not be read, where the rest was.
+    """
 
     failure: GigasError | None
     hung: bool
+    partial: GigasError | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _PollData:
-    """What a successful poll gave: the change to the inventory, what was invalid, and facts for the log."""
+    """What a successful poll gave: the change to the inventory, what was invalid or unread, and facts for the log."""
 
     change: Callable[[AccountInventory], AccountInventory]
     invalid: Mapping[str, int]
     facts: Mapping[str, object]
+    partial: GigasError | None = None
 
 
 class AccountPoller:
@@ -136,7 +144,8 @@ class AccountPoller:
         self._publish(resource, result, duration, last)
         self._observer.poll(self._account_id, resource, failure.reason if failure is not None else None)
         self._log_result(resource, result, duration, last)
-        return PollOutcome(failure, failure is not None and (abort.is_set() or deadlines[-1].got_no_response))
+        hung = failure is not None and (abort.is_set() or deadlines[-1].got_no_response)
+        return PollOutcome(failure, hung, result.partial if isinstance(result, _PollData) else None)
 
     def _last_outcome(self, resource: Resource) -> Outcome:
         inventory = self._store.get(self._account_id)
@@ -235,7 +244,7 @@ class AccountPoller:
             log.bind(**facts).warning("backups of some disks cannot be read")
         elif previous and previous.failed_disks and not poll.reading.failed_disks:
             log.warning("backups of all disks can be read again")
-        return _PollData(lambda inventory: replace(inventory, backups=poll.reading), poll.invalid, facts)
+        return _PollData(lambda inventory: replace(inventory, backups=poll.reading), poll.invalid, facts, poll.failure)
 
     def _known_disks(self, deadline: Deadline) -> KnownDisks:
         """Return the account's disks; the first backups poll waits here until the first disks poll has ended."""

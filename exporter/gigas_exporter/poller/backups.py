@@ -42,11 +42,13 @@ class BackupsPoll:
     Attributes:
         source: The way that was taken.
         invalid: By field, how many values could not be understood.
+        failure: Why the first of the disks that could not be read was not.
     """
 
     source: Literal["account", "disk"]
     reading: BackupSnapshot
     invalid: Mapping[str, int]
+    failure: GigasError | None
 
 
 class BackupsReader:
@@ -191,7 +193,8 @@ class BackupsReader:
         unclear = Counter(status=sum(summary.unclear_statuses for summary in reading.summaries.values()))
         unmatched = self._words.unmatched(reading.by_status)
         error = None if failure is None else str(failure)
-        return BackupsPoll(source, replace(reading, unmatched_statuses=unmatched, error=error), invalid + unclear)
+        reading = replace(reading, unmatched_statuses=unmatched, error=error)
+        return BackupsPoll(source, reading, invalid + unclear, failure)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, Literal
 
 import click
@@ -13,13 +14,14 @@ from gigas_exporter.cli.options import GroupedCommand, output_option
 from gigas_exporter.cli.output import render_json
 from gigas_exporter.cli.probe.account import probe_account
 from gigas_exporter.cli.probe.facts import describe_list
-from gigas_exporter.cli.probe.fields import Problem, decoders
-from gigas_exporter.cli.probe.lists import ListReading, Recorder, read_list
+from gigas_exporter.cli.probe.fields import Problem
+from gigas_exporter.cli.probe.lists import ListReading, Recorder
 from gigas_exporter.cli.probe.text import render_text
 from gigas_exporter.cli.progress import progress
 from gigas_exporter.clock import Clock, SystemClock
 from gigas_exporter.config import AccountSettings, Settings
-from gigas_exporter.gigas import DEFAULT_URL, Credential, LoginStates, ReadClient
+from gigas_exporter.errors import GigasError
+from gigas_exporter.gigas import DEFAULT_URL, Credential, LoginStates
 from gigas_exporter.model import Account
 
 __all__ = ["probe"]
@@ -43,8 +45,8 @@ Example:
 def probe(ctx: click.Context, /, output: Literal["text", "json"], account: str | None, **flags: Any) -> None:
     """Report what the API answers, and what of it is not understood.
 
-    Reads each list once. The report has no names, ids, addresses or other personal values, so that it can be
-    published: types and forms of fields, counts, status words, and the setting to change.
+    Polls each account once, as the exporter does. The report has no names, ids, addresses or other personal values, so
+    that it can be published: types and forms of fields, counts, status words, and the setting to change.
     """
     asked = () if account is None else (account,)
     settings = account_settings(asked, flags)
@@ -64,11 +66,12 @@ def _probe(
         "settings": _settings_shown(settings),
     }
     problems: list[Problem] = []
+    states = LoginStates()
     document["accounts_list"] = None
     accounts = settings.accounts
     if settings.discovery is not None:
         show("accounts")
-        reading = _read_accounts(settings, settings.discovery, clock)
+        reading = _read_accounts(settings, settings.discovery, clock, states)
         document["accounts_list"], problems = describe_list(reading, None, settings, clock.wall())
         accounts = tuple(AccountSettings(each, settings.discovery) for each in reading.decoded_items)
         if not accounts and not problems:
@@ -76,7 +79,6 @@ def _probe(
         if account is not None and not accounts:  # it may be allowed to read an account and not to list them
             accounts = (AccountSettings(Account(account), settings.discovery),)
     accounts = choose_account(accounts, account)
-    states = LoginStates()
     probes = [
         probe_account(number, settings, each, clock, show, login_states=states)
         for number, each in enumerate(accounts, 1)
@@ -91,10 +93,11 @@ def _probe(
     }, status
 
 
-def _read_accounts(settings: Settings, credential: Credential, clock: Clock) -> ListReading:
-    recorder = Recorder()
-    with ReadClient(settings.api, credential, clock=clock, on_response=recorder) as client:
-        return read_list(recorder, "accounts", client.list_accounts, decoders(settings.api, clock.wall()))
+def _read_accounts(settings: Settings, credential: Credential, clock: Clock, login_states: LoginStates) -> ListReading:
+    recorder = Recorder(settings.api, clock.wall())
+    with recorder.client(credential, clock=clock, login_states=login_states) as client, suppress(GigasError):
+        client.list_accounts()
+    return recorder.get("accounts", "/accounts")
 
 
 def _settings_shown(settings: Settings) -> dict[str, Any]:

@@ -2,47 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gigas_exporter import formatting
-from gigas_exporter.backup_statuses import count_statuses
-from gigas_exporter.backup_summary import BackupSummary, summarize_backups
 from gigas_exporter.cli.probe.facts import describe_list, reason_of
-from gigas_exporter.cli.probe.fields import Problem, decoders
-from gigas_exporter.cli.probe.lists import ListReading, Recorder, read_list
-from gigas_exporter.clock import Clock
+from gigas_exporter.cli.probe.fields import Problem
+from gigas_exporter.cli.probe.lists import ListReading, Recorder
+from gigas_exporter.clock import Clock, StopEvent
 from gigas_exporter.config import AccountSettings, Settings
-from gigas_exporter.errors import DecodeError, GigasError
-from gigas_exporter.gigas import LoginStates, ReadClient
-from gigas_exporter.inventory import (
-    AccountInventory,
-    BackupSnapshot,
-    DiskSnapshot,
-    MachineSnapshot,
-    StalenessLimits,
-    locked_since,
-)
-from gigas_exporter.model import Backup, Disk
-from gigas_exporter.policy import max_ages
-from gigas_exporter.poller.backup_owners import (
-    MAY_BE_THEIRS,
-    Claim,
-    Owners,
-    SweptOwners,
-    disputed_disks,
-    own_backups,
-    possible_owners,
-)
+from gigas_exporter.errors import GigasError
+from gigas_exporter.gigas import LoginStates
+from gigas_exporter.gigas.api_requests import account_path, disk_path
+from gigas_exporter.inventory import AccountInventory, Resource, StalenessLimits
+from gigas_exporter.metrics import Telemetry
+from gigas_exporter.poller.account import AccountPoller
+from gigas_exporter.poller.parallel import HelperThreads
+from gigas_exporter.poller.store import Store
 from gigas_exporter.report import Finding, count_findings, doubt_of_empty, report_account
 
 _GIB: Final = 2**30
 _PLAUSIBLE_DISK_BYTES: Final = (_GIB / 4, 64 * 1024 * _GIB)
 _PLAUSIBLE_SHARE: Final = (1e-4, 20.0)
+_LISTS: Final[tuple[Resource, ...]] = ("disks", "virtual_machines", "backups")
 _ENDLESS: Final = StalenessLimits(float("inf"), float("inf"))
-_MAX_ASKED_DISKS: Final = 20
-"""How many disks without a backup in the account's list are asked for their own; the exporter asks more of them."""
 
 
 @dataclass(slots=True)
@@ -68,186 +53,66 @@ def probe_account(
     *,
     login_states: LoginStates,
 ) -> AccountProbe:
-    """Read each list of an account, and the own backups of some disks."""
-    recorder, decode = Recorder(), decoders(settings.api, clock.wall())
+    """Poll an account as the exporter does, and describe what the API answered."""
     account_id = account.account.id
-    with ReadClient(
-        settings.api, account.credential, clock=clock, login_states=login_states, on_response=recorder
-    ) as client:
-        progress(f"account {number}: disks")
-        disks = read_list(recorder, "disks", lambda: client.list_disks(account_id), decode)
-        progress(f"account {number}: virtual machines")
-        machines = read_list(recorder, "virtual_machines", lambda: client.list_virtual_machines(account_id), decode)
-        progress(f"account {number}: backups")
-        backups = read_list(recorder, "backups", lambda: client.list_backups(account_id), decode)
-        lists = [disks, machines, backups]
-        inventory = _inventory(account, settings, clock, lists)
-        own_disk = _disk_to_ask(inventory, disks, backups)
-        if own_disk is not None:
-            progress(f"account {number}: backups of one disk")
-            disk_id = own_disk.id
-            lists.append(
-                read_list(recorder, "disk_backups", lambda: client.list_disk_backups(account_id, disk_id), decode)
-            )
-        own_lists = _OwnLists(frozenset(disk.id for disk in disks.decoded_items))
-        if own_disk is not None:
-            # An empty list that may be incomplete confirms nothing.
-            own_lists.items[own_disk.id] = items = lists[-1].items if not lists[-1].doubts else lists[-1].items or None
-            if items is not None:
-                own_lists.read(own_disk.id, lambda: items)
-        unbacked = _without_backup(inventory, clock.wall())
-        for asked in [each for each in unbacked if each not in own_lists.items][:_MAX_ASKED_DISKS]:
-            progress(f"account {number}: backups of {len(own_lists.items)} disks")
-            own_lists.read(asked, lambda: client.list_disk_backups(account_id, asked).items)  # noqa: B023
-    own_lists.check(inventory.disks.disks.values() if inventory.disks else (), backups.decoded_items, unbacked)
-    inventory = _with_own_lists(inventory, own_lists, unbacked, settings, clock.monotonic())
-    found = AccountProbe(number)
-    found.facts = {"account": number, "lists": []}
-    for reading in lists:
-        facts, problems = describe_list(reading, number, settings, clock.wall())
-        found.facts["lists"].append(facts)
-        found.problems += problems
-    found.problems += _across(number, lists, own_disk)
-    if doubt := doubt_of_empty(inventory, clock.monotonic()):
-        found.problems.append(Problem(number, "disks", None, f"an empty list, {doubt}", "another credential"))
-    if own_lists.error is not None:
-        reason = reason_of(own_lists.error)[0]
-        found.problems.append(
-            Problem(number, "disk_backups", None, f"{own_lists.failed} not accepted: {reason}", unreadable=True)
+    recorder = Recorder(settings.api, clock.wall(), lambda count: progress(f"account {number}: {count} lists read"))
+    store = Store()
+    empty = AccountInventory(account.account, _ENDLESS, thresholds=settings.thresholds)
+    store.replace(lambda _: {account_id: empty})
+    with recorder.client(account.credential, clock=clock, login_states=login_states) as client:
+        poller = AccountPoller(
+            account_id,
+            client,
+            settings,
+            store=store,
+            observer=Telemetry(),
+            clock=clock,
+            helpers=HelperThreads(),
+            stop=StopEvent(),
         )
-    judged = found.facts["disks"] = _judged(inventory, clock, sum(each not in own_lists.items for each in unbacked))
-    unclear = 0 if judged is None else judged["findings"].get(Finding.NOT_UNDERSTOOD.value, 0)
-    if unclear and not any(problem.list in {"disks", "virtual_machines"} for problem in found.problems):
-        found.problems.append(Problem(number, "disks", None, f"{unclear} disks cannot be judged: not understood"))
+        polls = {resource: poller.poll(resource) for resource in _LISTS}
+        lists = {each: recorder.get(each, account_path(account_id, each)) for each in _LISTS}
+        paths = {disk.id: disk_path(account_id, disk.id, "backups") for disk in lists["disks"].decoded_items}
+        asked = {disk_id: path for disk_id, path in paths.items() if path in recorder.lists}
+        shown = next(iter(asked or paths), None)
+        if shown is not None and not asked:
+            with suppress(GigasError):
+                client.list_disk_backups(account_id, shown)
+    for resource, reading in lists.items():
+        reading.error = reading.error or polls[resource].failure
+    lists["backups"].is_needed = polls["backups"].failure is not None  # else each disk was asked instead
+    own = None if shown is None else recorder.get("disk_backups", paths[shown])
+    inventory = store.get(account_id) or empty
+    found = AccountProbe(number, {"account": number, "lists": []})
+    for each in (*lists.values(), *([] if own is None else [own])):
+        if each.responses or each.error is not None:  # else the exporter does not read it
+            facts, problems = describe_list(each, number, settings, clock.wall())
+            found.facts["lists"].append(facts)
+            found.problems += problems
+    found.problems += _across(number, inventory, lists, own)
+    unread = inventory.backups.failed_disks if inventory.backups is not None else frozenset[str]()
+    if own is not None and own.error is not None:  # told with its list
+        unread -= {shown}
+    if (failed := unread & asked.keys()) and (error := polls["backups"].partial):
+        text = f"{len(failed)} not accepted: {reason_of(error)[0]}"
+        found.problems.append(Problem(number, "disk_backups", None, text, unreadable=True))
+    _judge(found, inventory, clock, not_asked=len(unread - asked.keys()))
     return found
 
 
-def _inventory(
-    account: AccountSettings,
-    settings: Settings,
-    clock: Clock,
-    lists: Sequence[ListReading],
-) -> AccountInventory:
-    """Return what the exporter would know after reading the disks, virtual machines and backups."""
-    disks, machines, backups = lists
-    now = clock.monotonic()
-    inventory = AccountInventory(account.account, _ENDLESS)
-    if disks.items is not None:
-        by_id = {disk.id: disk for disk in disks.items}
-        since = locked_since(by_id, None, clock.wall())
-        inventory = replace(inventory, disks=DiskSnapshot(by_id, dict.fromkeys(by_id, now), now, since))
-    if machines.items is not None:
-        by_id = {machine.id: machine for machine in machines.items}
-        inventory = replace(inventory, machines=MachineSnapshot(by_id, now))
-    if backups.items is not None:
-        grouped: dict[str, list[Backup]] = {}
-        for backup in backups.items:
-            if backup.disk_id is not None:
-                grouped.setdefault(backup.disk_id, []).append(backup)
-        summaries = {disk_id: summarize_backups(each, settings.status_words, now) for disk_id, each in grouped.items()}
-        whole = all(backup.disk_id is not None for backup in backups.items)
-        by_status = count_statuses(backups.items)
-        backups_reading = BackupSnapshot(summaries, frozenset(), now if whole else None, now, by_status)
-        inventory = replace(inventory, backups=backups_reading)
-    return inventory.with_requirements(settings.policy)
-
-
-@dataclass(slots=True)
-class _OwnLists:
-    """The own lists of some disks by id, ``None`` where one could not be read."""
-
-    listed: frozenset[str]
-    items: dict[str, Sequence[Backup] | None] = field(default_factory=dict)
-    claims: dict[str, Claim] = field(default_factory=dict)
-    failed: int = 0
-    error: GigasError | None = None
-
-    def read(self, disk_id: str, read: Callable[[], Sequence[Backup]]) -> None:
-        """Read the list of one disk more."""
-        try:
-            self.items[disk_id], self.claims[disk_id] = own_backups(read(), disk_id, self.listed)
-        except GigasError as error:
-            self._fail(disk_id, error)
-
-    def check(self, disks: Collection[Disk], backups: Sequence[Backup], unbacked: Collection[str]) -> None:
-        """Drop the lists that do not fit to the others, or to the account's."""
-        machines = {disk.id: disk.virtual_machine_id for disk in disks}
-        is_named = not self.listed.isdisjoint(backup.disk_id for backup in backups)
-        swept = SweptOwners((Owners.of(backups),), is_named)
-        for disk_id, detail in disputed_disks(self.claims, machines, swept).items():
-            self._fail(disk_id, DecodeError("disk_id", detail))
-        empty = [each for each in unbacked if (items := self.items.get(each)) is not None and not items]
-        swept = replace(swept, is_named=is_named or any(self.items.values()))
-        for disk_id in possible_owners(empty, machines, swept):
-            self._fail(disk_id, DecodeError("disk_id", MAY_BE_THEIRS))
-
-    def _fail(self, disk_id: str, error: GigasError) -> None:
-        self.items[disk_id] = None
-        self.failed += 1
-        self.error = self.error or error
-
-
-def _without_backup(inventory: AccountInventory, wall: float) -> list[str]:
-    """Return the disks without a usable backup in time in the account's list."""
-    if inventory.backups is None:
-        return []
-    known = inventory.backups.summaries
-    newest = {each: known[each].newest_at or 0.0 for each in known if known[each].usable}
-    return [each for each, limit in max_ages(inventory.requirements).items() if newest.get(each, 0.0) + limit < wall]
-
-
-def _with_own_lists(
-    inventory: AccountInventory, own: _OwnLists, unbacked: Collection[str], settings: Settings, now: float
-) -> AccountInventory:
-    """Return what the exporter would know with those disks' own lists."""
-    reading = inventory.backups
-    if reading is None:
-        return inventory
-    read = {
-        each: summarize_backups(backups, settings.status_words, now)
-        for each in unbacked
-        if (backups := own.items.get(each)) is not None
-    }
-    known = reading.summaries
-    own_first = {each: mine for each, mine in read.items() if each not in known or _is_better(mine, known[each])}
-    summaries = {**known, **own_first}
-    failed = frozenset(each for each in unbacked if each not in known or not known[each].usable) - frozenset(read)
-    return replace(
-        inventory,
-        backups=replace(reading, summaries=summaries, failed_disks=failed, confirmed=frozenset(read)),
-    )
-
-
-def _is_better(own: BackupSummary, swept: BackupSummary) -> bool:
-    return (own.newest_at or 0.0) > (swept.newest_at or 0.0) or (own.usable > 0 and not swept.usable)
-
-
-def _disk_to_ask(inventory: AccountInventory, disks: ListReading, backups: ListReading) -> Disk | None:
-    """Return a required disk without listed backups, else the first."""
-    items = [item for item in disks.decoded_items if isinstance(item, Disk)]
-    listed = {backup.disk_id for backup in backups.decoded_items}
-    for disk in items:
-        requirement = inventory.requirements.get(disk.id)
-        if requirement is not None and requirement.required and disk.id not in listed:
-            return disk
-    return items[0] if items else None
-
-
-def _across(number: int, lists: list[ListReading], own_disk: Disk | None) -> list[Problem]:
+def _across(
+    number: int, inventory: AccountInventory, lists: Mapping[Resource, ListReading], own: ListReading | None
+) -> list[Problem]:
     """Return what does not fit between the lists."""
-    by_name: Mapping[str, ListReading] = {reading.name: reading for reading in lists}
-    disks, backups = by_name["disks"].decoded_items, by_name["backups"].decoded_items
+    disks, backups = lists["disks"].decoded_items, lists["backups"].decoded_items
     problems: list[Problem] = []
 
     def add(name: str, field: str, text: str, setting: str) -> None:
         problems.append(Problem(number, name, field, text, setting))
 
-    ids = {disk.id for disk in disks}
-    unassigned = sum(backup.disk_id not in ids for backup in backups)
-    if unassigned and by_name["disks"].items is not None:
+    if unassigned := inventory.backups.unassigned if inventory.backups is not None else None:
         add("backups", "disk_id", f"{unassigned} of {len(backups)} name no listed disk", "poll.backups_source: disk")
-    own = by_name.get("disk_backups")
-    if own is not None and own_disk is not None and by_name["backups"].items is not None:
+    if own is not None and lists["backups"].is_accepted:
         missing = {backup.id for backup in own.decoded_items} - {backup.id for backup in backups}
         if missing:
             text = f"{len(missing)} of {len(own.decoded_items)} backups of one disk's own list are not in the account's"
@@ -278,18 +143,24 @@ def _median(values: list[float]) -> float | None:
     return sorted(values)[len(values) // 2] if values else None
 
 
-def _judged(inventory: AccountInventory, clock: Clock, not_asked: int) -> dict[str, Any] | None:
-    """Return how many disks have each finding, ``None`` when the disks could not be read.
+def _judge(found: AccountProbe, inventory: AccountInventory, clock: Clock, not_asked: int) -> None:
+    """Add how many disks have each finding, and what the lists do not tell of that.
 
     ``not_asked`` is how many disks without a backup in the account's list were not asked for their own.
     """
+    if doubt := doubt_of_empty(inventory, clock.monotonic()):
+        found.problems.append(Problem(found.number, "disks", None, f"an empty list, {doubt}", "another credential"))
+    found.facts["disks"] = None
     if inventory.disks is None:
-        return None
+        return
     reports = report_account(inventory, wall=clock.wall(), monotonic=clock.monotonic())
     counts = count_findings(reports)
-    return {
+    found.facts["disks"] = {
         "disks": len(reports),
         "findings": {finding.value: counts[finding] for finding in Finding if counts[finding]},
         "backups_known": inventory.backups is not None,
         "disks_not_asked": not_asked,
     }
+    unclear = counts[Finding.NOT_UNDERSTOOD]
+    if unclear and not any(problem.list in {"disks", "virtual_machines"} for problem in found.problems):
+        found.problems.append(Problem(found.number, "disks", None, f"{unclear} disks cannot be judged: not understood"))

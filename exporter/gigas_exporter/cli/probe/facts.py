@@ -89,7 +89,7 @@ def describe_list(
         for header in reading.doubts
         if not header.startswith("X-Total ") or len(items) >= total
     ]
-    problems = _with_error(reading, account, settings.poll.backups_source) + problems
+    problems = _with_error(reading, account) + problems
     facts: dict[str, Any] = {
         "list": reading.name,
         "accepted": reading.error is None,
@@ -119,20 +119,13 @@ def _decade(size_bytes: float) -> tuple[str, str]:
     return f"{low} {unit}", f"{low * 10} {unit}"
 
 
-def _with_error(reading: ListReading, account: int | None, source: str) -> list[Problem]:
+def _with_error(reading: ListReading, account: int | None) -> list[Problem]:
     if reading.error is None:
         return []
     text, setting = reason_of(reading.error)
-    # A list of backups that the API does not have is no failure where each disk is asked instead.
-    falls_back = (
-        reading.name == "backups"
-        and source == "auto"
-        and isinstance(reading.error, ApiError)
-        and reading.error.status in {400, 403, 404}
-    )
     if reading.name == "backups" and "api.page" not in setting:
         setting = "poll.backups_source: disk"
-    return [Problem(account, reading.name, None, f"not accepted: {text}", setting, unreadable=not falls_back)]
+    return [Problem(account, reading.name, None, f"not accepted: {text}", setting, unreadable=reading.is_needed)]
 
 
 def _response(answer: Any, page: Sequence[object] | None) -> dict[str, Any]:

@@ -1,73 +1,56 @@
 """The raw lists of an account, and whether the exporter accepts them.
 
-Owns which lists are read and keeps each response undecoded, also that of a list that the client rejects. The requests
-are the client's own, with its authentication, deadlines and limits.
+Owns what is kept of each response, undecoded, also of a list that the client rejects. It asks for nothing itself.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
+from gigas_exporter.cli.probe.fields import decoders
+from gigas_exporter.clock import Clock
 from gigas_exporter.decode import Decode
 from gigas_exporter.errors import GigasError
-from gigas_exporter.gigas import ApiRequest, RawResponse
+from gigas_exporter.gigas import ApiRequest, ApiSettings, Credential, LoginStates, RawResponse, ReadClient
 from gigas_exporter.report import paging_doubts
 
-ListName = Literal["accounts", "disks", "virtual_machines", "backups", "disk_backups"]
 
-_OPERATIONS: Final = {
-    "list_accounts": "accounts",
-    "list_disks": "disks",
-    "list_virtual_machines": "virtual_machines",
-    "list_backups": "backups",
-    "list_disk_backups": "disk_backups",
-}
-
-
-class Recorder:
-    """Keeps the responses of a client by operation; given to the client as ``on_response``."""
-
-    def __init__(self) -> None:
-        self._responses: list[tuple[str, RawResponse]] = []
-
-    def __call__(self, request: ApiRequest[Any], answer: RawResponse) -> None:
-        """Keep a response."""
-        self._responses.append((request.operation, answer))
-
-    def take(self) -> list[RawResponse]:
-        """Return and drop the responses since the last call."""
-        taken = [answer for operation, answer in self._responses if operation in _OPERATIONS]
-        self._responses.clear()
-        return taken
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass
 class ListReading:
-    """One list as it was read.
+    """One list as a client read it.
 
     Attributes:
+        name: Such as ``disks``.
         decode: Decodes one item.
         responses: In the order in which they came; a list that changes may have been read twice.
-        pages: The items of each response that holds a JSON array, ``None`` for another body.
-        items: What the client made of the list, ``None`` when it rejected it.
-        error: Why it did.
+        error: Why the client rejected the list.
+        is_needed: Whether the exporter cannot do without it.
+        doubts: The headers by which the list may have more items than were read.
     """
 
-    name: ListName
+    name: str
     decode: Decode[Any]
-    responses: tuple[RawResponse, ...]
-    pages: tuple[list[object] | None, ...]
-    items: tuple[Any, ...] | None = None
+    responses: list[RawResponse] = field(default_factory=list)
     error: GigasError | None = None
-    wrapper: str | None = None
+    is_needed: bool = True
     doubts: tuple[str, ...] = ()
-    """The headers by which the list may have more items than were read."""
 
     @property
+    def is_accepted(self) -> bool:
+        """Whether the list was read and not rejected."""
+        return bool(self.responses) and self.error is None
+
+    @cached_property
+    def pages(self) -> list[list[object] | None]:
+        """The items of each response that holds a JSON array, ``None`` for another body."""
+        return [_page(response) for response in self.responses]
+
+    @cached_property
     def raw_items(self) -> list[object]:
         """The different items of all pages, unwrapped."""
         seen: dict[str, object] = {}
@@ -76,29 +59,56 @@ class ListReading:
                 seen.setdefault(json.dumps(item, sort_keys=True), unwrapped(item)[0])
         return list(seen.values())
 
-    @property
+    @cached_property
     def decoded_items(self) -> tuple[Any, ...]:
-        """What the client made of the list, or else of each item."""
-        if self.items is not None:
-            return self.items
-        return tuple(item for raw in self.raw_items if (item := self.decode(raw, Counter())) is not None)
+        """The items that can be read, of those with the same id the last one."""
+        items = (self.decode(raw, Counter()) for raw in self.raw_items)
+        return tuple({item.id: item for item in items if item is not None}.values())
+
+    @cached_property
+    def wrapper(self) -> str | None:
+        """The key that an item is wrapped in."""
+        return next(
+            (key for page in self.pages for item in page or () if (key := unwrapped(item)[1]) is not None), None
+        )
 
 
-def read_list(
-    recorder: Recorder, name: ListName, read: Callable[[], Any], decoders: Mapping[str, Decode[Any]]
-) -> ListReading:
-    """Read a list with the recorder's client."""
-    recorder.take()
-    items, error = None, None
-    doubts: tuple[str, ...] = ()
-    try:
-        listing = read()
-        items, doubts = tuple(listing.items), paging_doubts(listing.invalid)
-    except GigasError as failure:
-        error = failure
-    responses = tuple(recorder.take())
-    pages = tuple(map(_page, responses))
-    return ListReading(name, decoders[name], responses, pages, items, error, _wrapper(pages), doubts)
+class Recorder:
+    """Keeps the lists that its client reads, by path."""
+
+    def __init__(self, settings: ApiSettings, wall: float, progress: Callable[[int], None] = lambda _: None) -> None:
+        self._settings = settings
+        self._decoders = decoders(settings, wall)
+        self._progress = progress
+        self.lists: dict[str, ListReading] = {}
+
+    def client(self, credential: Credential, *, clock: Clock, login_states: LoginStates) -> ReadClient:
+        """Return a client whose lists are kept."""
+        return ReadClient(
+            self._settings,
+            credential,
+            clock=clock,
+            login_states=login_states,
+            on_response=self._on_response,
+            on_list=self._on_list,
+        )
+
+    def get(self, name: str, path: str) -> ListReading:
+        """Return what was kept of a list."""
+        return self.lists.setdefault(path, ListReading(name, self._decoders[name]))
+
+    def _on_response(self, request: ApiRequest[Any], response: RawResponse) -> None:
+        name = request.operation.removeprefix("list_")
+        if name in self._decoders:
+            self.get(name, request.path).responses.append(response)
+
+    def _on_list(self, request: ApiRequest[Any], outcome: Mapping[str, int] | GigasError) -> None:
+        reading = self.get(request.operation.removeprefix("list_"), request.path)
+        if isinstance(outcome, GigasError):
+            reading.error, reading.doubts = outcome, ()
+        else:
+            reading.error, reading.doubts = None, paging_doubts(outcome)
+        self._progress(len(self.lists))
 
 
 def _page(answer: RawResponse) -> list[object] | None:
@@ -116,7 +126,3 @@ def unwrapped(item: object) -> tuple[object, str | None]:
         if isinstance(inner, dict):
             return inner, str(key)
     return item, None
-
-
-def _wrapper(pages: Iterable[list[object] | None]) -> str | None:
-    return next((key for page in pages for item in page or () if (key := unwrapped(item)[1]) is not None), None)
