@@ -126,7 +126,7 @@ class ExporterApp:
         _log.info("Shutting down", signal=received.name)
 
     async def _reload_for_request(self) -> str | None:
-        """Have the main thread reload, wait for it, and return why it failed, if it did.
+        """Have the main thread reload; return why it failed, if it did.
 
         Requests that come before it begins share it.
         """

@@ -24,7 +24,7 @@ OTHER_STATUSES = "other"
 
 @dataclass(frozen=True, slots=True)
 class BackupStatuses:
-    """The words in a backup's status that tell whether it is usable, as :func:`.matches_any` has it.
+    """Words in a backup's status that tell whether it is usable (:func:`.matches_any`).
 
     The statuses are documented nowhere. A text that matches no word is usable, and can be seen in a metric, unless it
     holds a word that makes that doubtful (``failed at step 3`` after others, ``not available``).
@@ -118,7 +118,7 @@ _NO_TEXTS = frozenset({"", OTHER_STATUSES, "object", "array"})
 
 @lru_cache(maxsize=1024)
 def _match(words: BackupStatuses, status: str) -> Literal["failed", "unfinished", "good", "unclear"] | None:
-    """Return the list that a status is in; one that is exactly in a list goes before one that only resembles.
+    """Return the list that a status is in; exact matches go before similar ones.
 
     One that is good or unknown but for a word that denies that, or that says otherwise in its midst, is ``unclear``; so
     is a bad one before a word that opposes it.

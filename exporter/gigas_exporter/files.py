@@ -87,7 +87,7 @@ def memfd_path(text: str) -> Iterator[str]:
 
 
 def write_atomic(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Write a file so that a reader, a crash or a full disk never leaves half of it.
+    """Write a file atomically: nobody ever sees half of it.
 
     A link goes on pointing to its file, which is what is replaced. What is no file, such as a pipe, and what
     ``/dev/stdout`` leads to is written to as it stands.

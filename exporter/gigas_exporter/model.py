@@ -113,7 +113,7 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class VirtualMachine:
-    """A virtual machine (Gigas docs, page Virtual Machines), without its ``initial_password``, which is never kept.
+    """A virtual machine (Gigas docs, page Virtual Machines), without its ``initial_password``.
 
     Attributes:
         unknown: The fields whose value is not known; ``label`` also without its key.

@@ -146,7 +146,7 @@ class Policy:
 
     @cached_property
     def _conditions(self) -> Mapping[str, Mapping[str | bool, re.Pattern[str] | None]]:
-        """By field, what the rules ask of it; with its pattern where that is a glob."""
+        """By field, what the rules ask of it, with the pattern of a glob."""
         found: dict[str, dict[str | bool, re.Pattern[str] | None]] = {}
         for rule in self.rules:
             for name, value in rule.match.conditions:

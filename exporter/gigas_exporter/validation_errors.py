@@ -1,4 +1,4 @@
-"""What is wrong with a configuration file, in words: one line a problem, each with its path in the file.
+"""What is wrong with a configuration file: one line a problem, with its path.
 
 The words are made from the place and the kind of each finding of pydantic, never from the value that was found: it may
 be a secret, also where none belongs.

@@ -29,7 +29,7 @@ _MAXIMUM_NODES: Final = 100_000  # as written, and with aliases expanded; a real
 
 
 def load_yaml(text: str, origin: str, lines: dict[Location, int] | None = None) -> object:
-    """Read one YAML document into dictionaries with text keys, lists, str, int, float, bool and None.
+    """Read one YAML document into plain objects; keys of mappings are text.
 
     Args:
         text: The document; an empty one gives None.
@@ -61,7 +61,7 @@ def load_yaml(text: str, origin: str, lines: dict[Location, int] | None = None) 
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's parser with the scalars of YAML 1.2, which ends where a file has more values than any real one.
+    """PyYAML's parser with YAML 1.2's scalars and a limit on the number of values.
 
     A value takes it tens of microseconds and a kilobyte: a file of the largest size could hold a million.
     """

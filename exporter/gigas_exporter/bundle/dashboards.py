@@ -32,7 +32,7 @@ def write_dashboards(
     format: Literal["grafana", "kubernetes"],  # noqa: A002 - it is called so on the command line
     labels: Mapping[str, str],
 ) -> list[Path]:
-    """Write every shipped dashboard: as JSON, or for Kubernetes as one ConfigMap each; return the files.
+    """Write every shipped dashboard, as JSON or a ConfigMap each; return the files.
 
     ``labels`` are further ones of the ConfigMaps; one of the same name takes the place of ours.
 

@@ -66,7 +66,7 @@ def account_settings(asked: Collection[str], flags: Mapping[str, Any]) -> Settin
 
 
 def find_accounts(settings: Settings, asked: Collection[str]) -> tuple[AccountSettings, ...]:
-    """Return the accounts with these ids or names, each once; all where none is asked for.
+    """Return the accounts with these ids or names; all where none is asked for.
 
     Raises:
         ConfigError: There is no such account; the message names those that there are.
@@ -105,7 +105,7 @@ def _may_go_on(error: GigasError, asked: Collection[str]) -> bool:
 
 
 def _is_without_list(error: GigasError) -> bool:
-    """Return whether the API has no list of accounts for the credential, now and later."""
+    """Return whether the API will never list accounts for the credential."""
     return isinstance(error, ApiError) and error.status in _WITHOUT_LIST
 
 
@@ -159,7 +159,7 @@ def select_account(account: str | None, flags: Mapping[str, Any]) -> tuple[Accou
 
 
 def choose_account(accounts: tuple[AccountSettings, ...], account: str | None) -> tuple[AccountSettings, ...]:
-    """Return the account with an id or else a name, or all where none is asked for.
+    """Return the account with an id or name; all where none is asked for.
 
     Raises:
         ConfigError: There is none; the message names those that there are.
@@ -181,7 +181,7 @@ def _matching(accounts: Iterable[AccountSettings], given: str) -> list[AccountSe
 
 
 def no_such_account(client: ReadClient, account_id: str) -> GigasError | None:
-    """Return the error for an account that the API does not know, ``None`` where it may be another thing.
+    """Return the error for an account that the API does not know, else ``None``.
 
     For use after a 404: asks for the disks, and for the accounts so as to name those that there are.
     """

@@ -200,7 +200,7 @@ class _Verdict:
 
     @property
     def summary(self) -> str:
-        """One line: what needs attention, what else is to be known, and what could not be read or understood."""
+        """One line: what needs attention, what else was found, what is not known."""
         urgent: list[str] = []
         other: list[str] = []
         for finding in Finding:

@@ -78,7 +78,7 @@ class SettingsOption(click.Option):
 
 
 class Name(click.types.StringParamType):
-    """An id or name, without the spaces that come with it out of a table or a web page."""
+    """An id or name, without the spaces that are copied with it."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the text."""
@@ -236,7 +236,7 @@ def settings_options(
     defaults: Mapping[str, str] = MappingProxyType({}),
     words: Mapping[str, str] = MappingProxyType({}),
 ) -> Callable[[_F], _F]:
-    """Return a decorator that adds the flags of some groups to a command, which takes them as ``**flags``.
+    """Return a decorator that adds flags of some groups, passed as ``**flags``.
 
     ``defaults`` says, by the flag's name, which other default the help is to show; :func:`read_settings` takes it.
     ``words`` says what a flag means to this command, or with nothing that it is not worth showing.
@@ -264,7 +264,7 @@ def read_settings(
     defaults: Mapping[str, str] = MappingProxyType({}),
     needs_account: bool = True,
 ) -> Settings:
-    """Return the settings of flags (by parameter name), environment (by default the process') and file.
+    """Return the settings of flags (by parameter name), environment and file.
 
     ``defaults``, by the flag's name, hold where none of them says anything; ``needs_account`` as in
     :func:`~gigas_exporter.config.load.load_settings`.

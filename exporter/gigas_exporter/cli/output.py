@@ -68,7 +68,7 @@ def render_json(value: object) -> str:
 
 
 def render_yaml(value: object) -> str:
-    """Return a value as YAML, in ASCII as soon as one character cannot be printed."""
+    """Return a value as YAML, in ASCII where a character cannot be printed."""
     text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
     if can_write(text) and all(char.isprintable() or char == "\n" for char in text):
         return text

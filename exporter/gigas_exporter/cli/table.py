@@ -84,7 +84,7 @@ class Column:
 
 
 def render_table(records: Sequence[Record], columns: Sequence[Column], *, width: int | None, colour: bool) -> str:
-    """Return the table as lines of so many cells, or as wide as it comes.
+    """Return the table as lines of at most so many cells.
 
     A column that is empty in every row and may give way is left out; what must stay whole may be wider than a line.
     """

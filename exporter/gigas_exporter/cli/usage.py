@@ -33,7 +33,7 @@ class CommandGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def _elsewhere(self, ctx: click.Context, given: str) -> str | None:
-        """Return the option or the command of a group that has the name of a command that is not here."""
+        """Return the option or a group's command with the name of a missing command."""
         if any(f"--{given}" in param.opts for param in self.get_params(ctx)):
             return f"--{given}"
         for name in self.list_commands(ctx):

@@ -73,7 +73,7 @@ class AccountSection(CredentialSection):
 
 
 class DiscoveryFilter(FilledSection):
-    """Which of the accounts that the API lists are watched; what is not known of an account excludes nothing."""
+    """Which listed accounts are watched; what is not known of one excludes nothing."""
 
     status: list[StatusWord] | None = key(
         None, "list of text", "Statuses of the accounts to watch; without it, all but terminated and cancelled ones."
@@ -132,7 +132,7 @@ def _wrong_kind(given: Mapping[str, Any], source: Source) -> str | None:
 
 
 def _check_secret(name: str, given: Any, source: Source) -> None:
-    """Read a secret once; all but passwords go into a header, and typographic quotes do not.
+    """Read a secret once; all but passwords must fit a header.
 
     Raises:
         ConfigError: It cannot be read or sent.

@@ -1,4 +1,4 @@
-"""Sections and keys of a configuration file: how each type is read from YAML, and what is refused.
+"""How each type of a configuration file is read, and what is refused.
 
 What code passes to a model is taken as it is: parsers run only where a :class:`Source` is given as the context.
 """

@@ -1,4 +1,4 @@
-"""The configuration, key by key: what each holds, what it defaults to, and what it means.
+"""The keys of the configuration: what each holds, defaults to and means.
 
 The models are the one definition: files, flags and environment variables are checked by them, the exporter works with
 them, and docs/configuration.md is written from them.

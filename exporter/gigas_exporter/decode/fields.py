@@ -38,7 +38,7 @@ _FLAGS: dict[object, bool] = {
 
 
 class InvalidFields(Counter[str]):
-    """How many values of each field were not understood in one page of a list.
+    """How many values of each field were not understood in one page.
 
     Args:
         logged_fields: The fields that were logged already; shared by all lists of a kind, so that each is logged once.

@@ -90,7 +90,7 @@ def is_gone(fields: Iterable[StateField], latest: float, time_zone: tzinfo) -> b
 def backup_contradictions(
     fields: Iterable[StateField], statuses: BackupStatuses, latest: float, time_zone: tzinfo, *, is_built: bool
 ) -> Iterator[Problem]:
-    """Yield the fields that say that a backup is not usable, or may say so."""
+    """Yield the fields by which a backup is not, or may not be, usable."""
     for name, value in fields:
         kind = STATE_FIELDS[name]
         if kind == "word":
@@ -108,7 +108,7 @@ def backup_contradictions(
 
 
 def disk_contradictions(fields: Iterable[StateField]) -> Iterator[Problem]:
-    """Yield the fields that say that a disk has an error, or may say so."""
+    """Yield the fields by which a disk has, or may have, an error."""
     for name, value in fields:
         kind = STATE_FIELDS[name]
         if (kind == "error" and decode_flag(value, name, []) is not False) or (kind == "word" and _is_bad_word(value)):
@@ -116,7 +116,7 @@ def disk_contradictions(fields: Iterable[StateField]) -> Iterator[Problem]:
 
 
 def soonest_expiry(fields: Iterable[StateField], time_zone: tzinfo) -> float:
-    """Return the latest moment at which a backup is not expired yet; infinity without any."""
+    """Return when a backup expires at the latest; infinity without a date."""
     return min(
         (_expiry(value, time_zone) for name, value in fields if STATE_FIELDS[name] == "expiry"), default=float("inf")
     )
@@ -151,7 +151,7 @@ def _says_nothing(name: str, value: object) -> bool:
 
 
 def _flag(value: object, latest: float, time_zone: tzinfo) -> bool | None:
-    """Return a flag; a date that has come is true, and what is neither is ``None``."""
+    """Return a flag; a past date is true, what is neither is ``None``."""
     flag = decode_flag(value, "", [])
     if flag is not None:
         return flag

@@ -1,4 +1,4 @@
-"""The client of the Gigas API: credentials, transport, pagination and the operations; it knows no metric.
+"""The client of the Gigas API: credentials, transport, pagination and operations.
 
 It can be used on its own::
 

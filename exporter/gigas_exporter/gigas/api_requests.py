@@ -1,4 +1,4 @@
-"""The API's operations as values: what is sent for each, before any of it is sent.
+"""The API's operations as values: what is sent for each.
 
 It owns paths, parameters and bodies (Gigas docs, pages Disk, Backup, Virtual Machines, Accounts), so that a request can
 be shown without being made. It knows no transport and no credential.
@@ -72,7 +72,7 @@ class ApiRequest(Generic[_T]):
 
 
 def account_path(account_id: str, *parts: str) -> str:
-    """Return the encoded path of something in an account; each part is one segment, whatever it holds."""
+    """Return an encoded path in an account; each part becomes one segment."""
     segments = ("account", account_id, *parts)
     return "".join(f"/{_segment(segment)}" for segment in segments)
 

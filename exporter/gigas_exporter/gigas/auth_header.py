@@ -1,4 +1,4 @@
-"""The ``Authorization`` header: the two ways to send a token, and what people paste along with it."""
+"""The ``Authorization`` header: two ways to send a token, and what is pasted along."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def other_scheme(scheme: Scheme) -> Scheme:
 
 
 def without_scheme(secret: Secret) -> Secret:
-    """Return a token or key without the header, the scheme and the quotes that people paste along with it."""
+    """Return a token or key without the header, scheme and quotes pasted along."""
     text = secret.reveal()
     match = _PASTED.match(text)
     if match is None or not match[0]:

@@ -144,7 +144,7 @@ class ReadClient:
         return self._list("list_disks", account_path(account_id, "disks"), query, self._decoder.disk, deadline)
 
     def has_found_disks(self, account_id: str) -> bool:
-        """Return whether a list of an account's disks was ever answered with success, whole or not."""
+        """Return whether any page of an account's disks was ever answered with success."""
         return account_path(account_id, "disks") in self._lists.found
 
     def get_disk(self, account_id: str, disk_id: str, *, deadline: Deadline | None = None) -> Disk:

@@ -1,4 +1,4 @@
-"""The three kinds of credential that the API takes, and where their secrets come from.
+"""The three kinds of credential, and where their secrets come from.
 
 A secret is checked when it is read: a line break or a control character inside would otherwise travel into a header
 and from there into the text of an HTTP library's error.
@@ -49,7 +49,7 @@ class FixedSecret:
 
 @dataclass(frozen=True, slots=True)
 class SecretFile:
-    """A file that holds a secret and nothing else; it is read each time, so that it can be rotated."""
+    """A file that holds only a secret, read each time to allow rotation."""
 
     path: Path
 
@@ -89,7 +89,7 @@ Credential = TokenCredential | ApiKeyCredential | LoginCredential
 
 
 def fits_header(secret: Secret) -> bool:
-    """Return whether a header can hold the secret, as it must a token or an API key."""
+    """Return whether a header can hold the secret."""
     return all(ord(character) < _HEADER_CHARACTERS for character in secret.reveal())
 
 

@@ -53,7 +53,7 @@ class _Lookup:
 
 
 class Dialer:
-    """Connects to the first address that answers, and tries that one first the next time."""
+    """Connects to the first address that answers, which is then tried first."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -105,7 +105,7 @@ class Dialer:
 def _connect_first(
     addresses: Iterable[_Address], options: Iterable[tuple[int, int, int | bytes]], deadline: SocketDeadline
 ) -> tuple[socket.socket, Any]:
-    """Connect to the addresses in turn, each a moment after the one before, until one answers."""
+    """Connect to the addresses, each a moment after the one before."""
     waiting, failure = deque(addresses), OSError("the name has no address")
     pending: dict[int, tuple[socket.socket, Any]] = {}
     poller = select.poll()

@@ -79,7 +79,7 @@ class _Reader(io.BufferedReader):
 
 
 class HTTPResponse(http.client.HTTPResponse):
-    """A response whose connection can be used again only when nothing of it is left."""
+    """A response whose connection is reused only when nothing of it is left."""
 
     def __init__(self, sock: Any, *arguments: Any, **options: Any) -> None:
         super().__init__(sock, *arguments, **options)
@@ -166,7 +166,7 @@ def _is_more_decrypted(sock: Any) -> bool:
 
 
 def _make_unusable(sock: Any) -> None:
-    """Shut a socket down, so that its connection is dropped instead of being used again."""
+    """Shut a socket down, so that its connection is not reused."""
     while isinstance(sock, SSLTransport):
         sock = sock.socket
     if isinstance(sock, socket.socket):

@@ -190,7 +190,7 @@ class ListReader:
         deadline: Deadline,
         max_items: int,
     ) -> list[Page[_R]]:
-        """Return a list's pages of a size, and note what they show of the server."""
+        """Return a list's pages; note what they show of the server."""
         paginator = Paginator(
             request.operation,
             page_size,

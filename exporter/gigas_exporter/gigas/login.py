@@ -1,4 +1,4 @@
-"""How a login asks for a token, and when one that was rejected may be sent again.
+"""How a login asks for a token, and when a rejected one is repeated.
 
 A rejected login is not sent again until its password changes, or after a wait that doubles each time: an API that
 counts attempts would lock the user out. What is known of a password belongs to the password, wherever it was read, so
@@ -140,7 +140,7 @@ class LoginStates:
         self._states: dict[Hashable, LoginState] = {}
 
     def get(self, where: Hashable, password: Secret, clock: Clock) -> LoginState:
-        """Return the state of a login at an API with the password that it has now."""
+        """Return the state of a login with its present password at an API."""
         key = where, password
         with self._lock:
             state = self._states.pop(key, None) or LoginState(LoginBlock(clock))

@@ -97,7 +97,7 @@ class LoginAuth:
         return f"the login or the password of {self._password.origin}"
 
     def header(self, deadline: Deadline) -> AuthHeader:
-        """Return a token that should still live, logging in when there is none or it nears its end."""
+        """Return a valid token, logging in when there is none or it expires soon."""
         with acquire_within(self._lock, deadline, LOGIN_OPERATION):
             session = self._session
             if session is not None and self._must_read:

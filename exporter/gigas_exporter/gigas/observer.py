@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Observer(Protocol):
-    """Hears of each request, each retry and each token; called from several threads at once."""
+    """Hears of requests, retries and tokens; called from several threads at once."""
 
     def request(self, operation: str, code: str, seconds: float) -> None:
         """One request ended; ``code`` is the status, or ``timeout``, ``connection`` or ``invalid``."""
@@ -18,7 +18,7 @@ class Observer(Protocol):
         """A login gave a token that is said to end at ``expires_at`` (UNIX seconds)."""
 
     def login_blocked(self, blocked: bool) -> None:
-        """A login was rejected and is not sent again for a while, or may be sent again."""
+        """A rejected login is blocked for a while, or not any more."""
 
 
 class NullObserver:

@@ -1,4 +1,4 @@
-"""Which size of page the API takes: it may reject one that is larger than it allows."""
+"""Which page size the API accepts: it may reject a larger one."""
 
 from __future__ import annotations
 

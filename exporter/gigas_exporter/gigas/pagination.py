@@ -1,4 +1,4 @@
-"""Reading a list from its first item to its last, on servers that paginate in whatever way.
+"""Reading a list from its first item to its last, however the server paginates.
 
 It owns the order of the requests and the decision whether all items were seen. It knows neither the transport nor what
 an item is. What came back counts more than what was asked for: the length of the first page is the step; a traversal

@@ -42,7 +42,7 @@ class RawResponse:
 
 
 def read_response(response: urllib3.BaseHTTPResponse, operation: str) -> RawResponse:
-    """Read a response; its connection is kept only when it was read to its end."""
+    """Read a response; its connection is kept only after a whole one."""
     headers = {name.lower(): ", ".join(dict.fromkeys(response.headers.getlist(name))) for name in response.headers}
     try:
         if response.status < FIRST_ERROR_STATUS:

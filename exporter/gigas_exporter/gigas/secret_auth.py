@@ -1,4 +1,4 @@
-"""A fixed token or an API key in the ``Authorization`` header, and what is done when the API rejects it.
+"""A fixed token or API key, and what follows when the API rejects it.
 
 It cannot be renewed; when the API rejects it, its source is read again, for it may have been rotated.
 """

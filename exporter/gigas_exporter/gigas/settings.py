@@ -1,4 +1,4 @@
-"""How the API is spoken to: where it is, and how much of it may be used at once."""
+"""Where the API is, and how much of it may be used at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The poller: it asks the API on a schedule and keeps one immutable inventory an account.
+"""Asks the API on a schedule and keeps one immutable inventory an account.
 
 It knows no metric and no web server; what counts polls is handed to it as a :class:`~.observer.PollerObserver`.
 """

@@ -1,4 +1,4 @@
-"""Which accounts there are: those that are configured, or those that the API lists and nothing excludes.
+"""Which accounts there are: the configured ones, or those listed and not excluded.
 
 It knows neither how accounts are polled nor what is known of them.
 """

@@ -135,7 +135,7 @@ def disputed_disks(
 
 
 def _named_by_account(pages: Iterable[Owners], ids: Collection[int]) -> Iterator[tuple[int, int]]:
-    """Return each of some backups with the disk that the account's list names for it."""
+    """Return some backups, each with the disk that the account's list names."""
     if ids:
         for owners in pages:
             yield from (pair for pair in zip(owners.ids, owners.disks, strict=True) if pair[0] in ids)

@@ -1,4 +1,4 @@
-"""Read the backups of an account: in one sweep where the API has it, else disk by disk.
+"""Read the backups of an account in one sweep, else disk by disk.
 
 A sweep that lists no usable backup of a disk that must have one is not believed by itself: the disk's own list is read
 too, before it counts as never backed up, and where the newest one is too old. Nothing is kept of a backup but its part

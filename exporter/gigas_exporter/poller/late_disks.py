@@ -32,7 +32,7 @@ class LateDisks:
         deadline: Deadline,
         owners: SweptOwners,
     ) -> dict[str, BackupSummary]:
-        """Return the summaries of own lists that have a newer usable backup than the account's list.
+        """Return summaries of own lists with a newer usable backup than the account's.
 
         Args:
             swept: By disk, what the account's list says.

@@ -1,4 +1,4 @@
-"""Read the disks' own lists of backups, each for itself, and decide which of them are believed."""
+"""Read the disks' own lists of backups, and decide which are believed."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class OwnListReader:
 
 @dataclass(frozen=True, slots=True)
 class _DiskBackups:
-    """One disk's own list; no summary when the disk has been deleted since it was listed."""
+    """One disk's own list; no summary when the disk has been deleted."""
 
     summary: BackupSummary | None
     invalid: Mapping[str, int]
@@ -152,7 +152,7 @@ class _DiskBackups:
 
 @dataclass(slots=True)
 class DiskLists:
-    """What the own lists of some disks gave; a disk that is nowhere in it was not asked."""
+    """What the own lists of some disks gave, without disks not asked."""
 
     summaries: dict[str, BackupSummary] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""Call a function for many items, on a number of threads that is bounded for the whole process."""
+"""Call a function for many items, with a process-wide limit on threads."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ _sequence = itertools.count()
 
 
 def poll_deadline(interval_seconds: float) -> float:
-    """Return how long one poll may take: its interval, but at least 5 s and at most 60 s."""
+    """Return how long a poll may take: its interval, within 5 and 60 seconds."""
     return min(max(interval_seconds, _MIN_DEADLINE_SECONDS), _MAX_DEADLINE_SECONDS)
 
 

@@ -88,7 +88,7 @@ class Service:
         self._clients.keep_only(settings.api, {each for each in credentials if each is not None})
 
     def stop(self) -> None:
-        """Stop all polls and wait a moment for those under way; they publish nothing any more.
+        """Stop all polls; those under way publish nothing any more.
 
         It takes no lock: whoever takes very many accounts up holds it for seconds.
         """
@@ -101,7 +101,7 @@ class Service:
         self._clients.close()
 
     def not_ready(self) -> str | None:
-        """Return why not every account's disk list has been read yet, ``None`` when each has been."""
+        """Return why the disks of some account are not read yet, else ``None``."""
         inventories = self._store.handled() or self._store.snapshot()
         if not self.source.listed and not inventories:
             return "the accounts have not been listed yet"

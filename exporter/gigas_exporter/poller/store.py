@@ -1,4 +1,4 @@
-"""Where polls put what they read, and scrapes take it from: one immutable inventory an account.
+"""What polls read and scrapes show: one immutable inventory an account.
 
 The store knows nothing of what is in an inventory; it owns that readers see whole ones only.
 """
@@ -23,7 +23,7 @@ class Store:
         self._handled: tuple[int, tuple[AccountInventory, ...]] = 0, ()
 
     def subscribe(self, on_change: Callable[[], object]) -> None:
-        """Call this after each change, in the thread that made it and outside the lock."""
+        """Call this after each change, in its thread and outside the lock."""
         self._on_change = on_change
 
     @property

@@ -1,4 +1,4 @@
-"""The judgement on each disk: what is found about it, in words for people, worst first.
+"""The judgement on each disk, in words for people, worst first.
 
 This is the one place that judges. ``check``, the status page, ``disks``, the metrics and through them the alerts and
 dashboards all tell what is found here, in these words.

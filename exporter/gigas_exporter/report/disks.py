@@ -1,4 +1,4 @@
-"""Each disk with all that is known of it and what is found, for people."""
+"""Each disk with what is known of it and found, for people."""
 
 from __future__ import annotations
 

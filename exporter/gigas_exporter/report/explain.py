@@ -91,7 +91,7 @@ def _asks_for_labels(inventory: AccountInventory) -> bool:
 
 
 def explain_all(reports: Sequence[DiskReport], inventories: Sequence[AccountInventory]) -> list[str]:
-    """Return what is not understood, is unreadable, or does not fit together, one sentence each."""
+    """Return what is not understood, unreadable or contradictory, one sentence each."""
     return [
         *explain_not_understood(reports),
         *_explain_unreadable(reports, inventories),
@@ -164,7 +164,7 @@ def _explain_statuses(inventories: Iterable[AccountInventory]) -> list[str]:
 
 
 def _explain_unassigned(inventories: Iterable[AccountInventory]) -> list[str]:
-    """Return how many backups name no listed disk, as one sentence where there are any."""
+    """Say how many backups name no listed disk, where there are any."""
     readings = [each.backups for each in inventories if each.disks is not None and each.disks.disks]
     count = sum(reading.unassigned or 0 for reading in readings if reading is not None)
     return [f"{format_count(count, 'backup')} {'names' if count == 1 else 'name'} no listed disk"] if count else []

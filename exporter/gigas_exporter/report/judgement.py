@@ -52,7 +52,7 @@ class Judgement:
 def judge_account(
     inventory: AccountInventory, summaries: Sequence[BackupSummary | None], *, wall: float, monotonic: float
 ) -> Judgement:
-    """Judge every disk of an account, of whose backups ``summaries`` tells in the same order.
+    """Judge every disk of an account; ``summaries`` are in the same order.
 
     Nothing is found while its disks are not known.
     """
@@ -74,7 +74,7 @@ def is_ahead(moment: float, wall: float) -> bool:
 
 
 class _Judge:
-    """Judges the disks of one account at one moment, and notes what else that tells."""
+    """Judges the disks of one account at one moment."""
 
     def __init__(self, inventory: AccountInventory, wall: float, monotonic: float) -> None:
         reading = inventory.current_backups(monotonic)
@@ -156,7 +156,7 @@ class _Judge:
     def _without_backup(
         self, disk: Disk, limit: float, summary: BackupSummary | None, found: list[Finding]
     ) -> tuple[str, ...]:
-        """Judge a disk that must have a backup, of which no usable one is known."""
+        """Judge a disk that must have a backup and has no usable one known."""
         created = disk.created_at
         if created is not None and self._is_past(created - MAX_AHEAD_SECONDS) and not self._is_past(created + limit):
             # Whatever backup it may have is younger than the disk, and so within the limit.

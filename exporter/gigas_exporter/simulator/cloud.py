@@ -24,7 +24,7 @@ DEFAULT_BACKUP_SIZE = 4 << 30
 
 
 class SimulatedCloud:
-    """Accounts with disks that change with time; the same arguments and clock give the same ones.
+    """Accounts with disks that change with time, reproducible by arguments and clock.
 
     Args:
         seed: Decides everything that looks random.

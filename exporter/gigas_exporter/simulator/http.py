@@ -84,6 +84,6 @@ def json_response(value: object, status: int = HTTPStatus.OK, headers: Headers =
 
 
 def describe_error(error: ValidationError) -> str:
-    """Return the first thing that is wrong with a body, such as ``status: Input should be a valid string``."""
+    """Return a body's first error, such as ``status: Input should be a valid string``."""
     first = error.errors()[0]
     return ": ".join((*map(str, first["loc"][:1]), first["msg"]))

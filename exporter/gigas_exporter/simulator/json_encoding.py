@@ -109,7 +109,7 @@ def dump(value: object) -> bytes:
 
 
 def dump_items(items: Iterable[object]) -> bytes:
-    """Return the inside of a JSON array, several times as fast as item by item."""
+    """Return the inside of a JSON array, faster than item by item."""
     return dump(list(items))[1:-1]
 
 

@@ -108,7 +108,7 @@ SCENARIOS: tuple[tuple[str, Scenario], ...] = (
 
 
 def apply_scenarios(disks: list[DiskRecord], start: float, *, hostile: bool = True) -> dict[int, str]:
-    """Apply the scenarios to disks of one account; return disk id → scenario, without the healthy ones.
+    """Apply the scenarios to disks of one account; return disk id → scenario.
 
     Without ``hostile``, the disk of that scenario keeps its plain names.
     """

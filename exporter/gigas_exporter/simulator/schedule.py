@@ -27,7 +27,7 @@ _MASK = (1 << 64) - 1
 
 
 def draw(*parts: int) -> int:
-    """Return 64 bits that look random and depend on ``parts`` alone (the mixing of SplitMix64).
+    """Return 64 pseudo-random bits that depend on ``parts`` alone (SplitMix64's mixing).
 
     What happens to a disk is drawn from the seed and the time, so that nothing is stored, and the order of a client's
     requests changes nothing.

@@ -82,7 +82,7 @@ class CloudState:
         return self.timeline.simulated(self.now)
 
     def advance(self, now: float) -> None:
-        """Run the events that are due by ``now``; a clock that goes back undoes nothing."""
+        """Run the events that are due by ``now``; none is ever undone."""
         self._target = now
         while self._events and self._events[0][0] <= now:
             due, _, happen = heapq.heappop(self._events)
@@ -107,7 +107,7 @@ class CloudState:
         self.later(_MAINTENANCE_EVERY, partial(self._run_maintenance, account, 1))
 
     def _run_maintenance(self, account: AccountRecord, turn: int) -> None:
-        """Lock a healthy disk for a while; a long jump of time leaves turns out."""
+        """Lock a healthy disk for a while; a jump of time skips turns."""
         order = self.ordered(account)
         disk = order[draw(self.timeline.seed, account.number, turn) % len(order)] if order else None
         if disk is not None and not disk.locked and disk.number not in self.scenarios:

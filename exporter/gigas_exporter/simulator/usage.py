@@ -7,7 +7,7 @@ from gigas_exporter.simulator.server import SimulatorServer
 
 
 def describe(server: SimulatorServer) -> str:
-    """Return a few lines for people: what is simulated, the demo credentials, commands to try."""
+    """Return lines for people: what is simulated, demo credentials, commands to try."""
     world, url = server.world, server.url
     account = world.account_ids[0]
     disks = {account_id: world.disks(account_id) for account_id in world.account_ids}

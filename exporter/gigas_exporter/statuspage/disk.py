@@ -1,4 +1,4 @@
-"""What the page of one disk shows: its findings and why, the commands, its backups."""
+"""What a disk's page shows: findings with reasons, commands, backups."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _least_count(report: DiskReport) -> int:
 
 
 def _bar(report: DiskReport) -> Mapping[str, Any] | None:
-    """Return how far a bar of the age reaches, with the limit in its middle."""
+    """Return the length of the age's bar, with the limit in its middle."""
     if report.age_seconds is None or not report.requirement.required:
         return None
     share = report.share_of_limit

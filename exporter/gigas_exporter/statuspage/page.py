@@ -60,7 +60,7 @@ _COLUMNS: Final = (
 
 @dataclass(frozen=True)
 class _Snapshot:
-    """All reports as of one moment and what is counted of them, which every page of the same state shares.
+    """All reports as of one moment, with counts, for all pages of a state.
 
     Attributes:
         problems: What could not be read or understood, and what to do, one sentence each.

@@ -1,4 +1,4 @@
-"""The HTTP server, its access control and routes. It knows a renderer and a readiness check, no more."""
+"""The HTTP server, its access control and routes."""
 
 from gigas_exporter.web.http import Handler, Request, Response
 from gigas_exporter.web.protocol import ServerLimits

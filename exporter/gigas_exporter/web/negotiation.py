@@ -1,4 +1,4 @@
-"""Which representation a client wants: OpenMetrics or text, gzip or not. It knows headers, not metrics."""
+"""Which representation a client wants: OpenMetrics or text, gzip or not."""
 
 from __future__ import annotations
 

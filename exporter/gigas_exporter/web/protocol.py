@@ -37,7 +37,7 @@ _PLAIN_HTTP_TO_TLS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """How long and how many; each time counts from its beginning, however many bytes come meanwhile.
+    """How long and how many; each time counts from its beginning.
 
     Attributes:
         head_seconds: For the TLS handshake together with the request.

@@ -1,4 +1,4 @@
-"""Which handler answers which path. It knows a renderer and a few callbacks, nothing behind them."""
+"""Which handler answers which path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The web server: uvicorn's HTTP/1.1 protocol on an event loop in a thread of its own.
+"""The web server: uvicorn's HTTP/1.1 protocol in a thread of its own.
 
 It accepts the connections itself, because asyncio's own way has no limit on their number, stops accepting for a second
 when descriptors run out, and keeps a TLS context for ever.
@@ -148,7 +148,7 @@ class Server:
         return self._thread is not None and not self._closing and not self._thread.is_alive()
 
     def close(self, grace_seconds: float = 5.0) -> bool:
-        """Stop listening, finish requests under way, end the rest; return whether all finished in time.
+        """Stop listening and finish requests; return whether all finished in time.
 
         Idle connections end at once. It takes at most about a second more than ``grace_seconds``.
         """

@@ -33,7 +33,7 @@ class RequestEstimate:
 def requests_per_hour(
     settings: Settings, disks: int, machines_per_account: int | None = None, backups_per_disk: int = 7
 ) -> RequestEstimate:
-    """Return how many requests reading ``disks`` disks makes, spread evenly over the accounts of this process.
+    """Return how many requests read ``disks`` disks, spread evenly over this process' accounts.
 
     A list of n items takes ``pages(n) = ⌈n / page_size⌉`` requests, at least one. With ``accounts`` as the accounts of
     this process and n for what one account has of a thing::

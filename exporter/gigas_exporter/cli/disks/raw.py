@@ -48,12 +48,12 @@ class RawItems:
         return self._items.get(operation, {}).get(item_id)
 
     def take_all(self, operation: str) -> list[Any]:
-        """Return and drop all different items of a list, those without a readable id too."""
+        """Return and drop all different items of a list, also those without id."""
         return list(self._all.pop(operation, {}).values())
 
 
 def without_secrets(value: Any) -> Any:
-    """Return a value without what may be a secret by its name, at any depth."""
+    """Return a value without what may be a secret by its name."""
     if isinstance(value, dict):
         return {name: without_secrets(part) for name, part in value.items() if not _SECRET.search(name)}
     if isinstance(value, list):

@@ -144,7 +144,7 @@ def _median(values: list[float]) -> float | None:
 
 
 def _judge(found: AccountProbe, inventory: AccountInventory, clock: Clock, not_asked: int) -> None:
-    """Add how many disks have each finding, and what the lists do not tell of that.
+    """Add how many disks have each finding, and what is odd about them.
 
     ``not_asked`` is how many disks without a backup in the account's list were not asked for their own.
     """

@@ -151,7 +151,7 @@ class Field:
 
 
 def survey_fields(list_name: str, items: Iterable[object], decode: Decode[Any]) -> tuple[dict[str, Field], int, int]:
-    """Return the fields by name, how many names are hidden, and how many items are no objects."""
+    """Return the fields by name, and the numbers of hidden names and non-objects."""
     known = FIELDS[list_name]
     fields = {name: Field(name, kind, used=True) for name, kind in known.items()}
     hidden: set[str] = set()

@@ -61,7 +61,7 @@ class ListReading:
 
     @cached_property
     def decoded_items(self) -> tuple[Any, ...]:
-        """The items that can be read, of those with the same id the last one."""
+        """The readable items; of those with the same id, the last one."""
         items = (self.decode(raw, Counter()) for raw in self.raw_items)
         return tuple({item.id: item for item in items if item is not None}.values())
 
