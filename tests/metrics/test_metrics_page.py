@@ -131,7 +131,7 @@ def test_a_scrape_sees_one_moment(scene: Any, fleet: Fleet) -> None:
 
 def test_scrapes_of_one_second_share_the_ages(scene: Any, fleet: Fleet) -> None:
     """The ages are written once a second, compressed or not, and anew for the next."""
-    scene.show(_of_size(fleet(), 6000, "ok"))
+    scene.show(_of_size(fleet(), 60, "ok"))
 
     def ages() -> bytes:
         chunks: tuple[bytes, ...] = scene.page.render(openmetrics=False, gzip=False).chunks
