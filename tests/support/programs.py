@@ -29,7 +29,7 @@ def tool(name: str) -> str:
     """Return a program's path; without it a test fails in CI and is skipped elsewhere."""
     path = shutil.which(name)
     if path is None:
-        message = f"{name} is not installed: run make tools"
+        message = f"{name} is not installed: make tools installs it, or says what to install"
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
