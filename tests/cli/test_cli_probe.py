@@ -445,6 +445,16 @@ def test_the_fleet_is_told_as_check_tells_it(run: Run, api: SmallApi) -> None:
     assert "4 of 4 disks need attention: 2 backups missed, 2 locked long, 2 last backups failed" in checked
 
 
+def test_the_thresholds_of_the_configuration_count(run: Run, api: SmallApi, tmp_path: Path) -> None:
+    """A disk that has been locked for days is judged as ``check`` judges it."""
+    for item in api.lists[DISKS]:
+        item.update(locked=True)
+    path = tmp_path / "gigas.yml"
+    path.write_text(f"api: {{url: '{api.url}'}}\naccounts: [{{id: 4242, token: t}}]\nthresholds: {{locked: 1y}}\n")
+    outcome = run("probe", "--config.file", str(path), GIGAS_ACCOUNT_ID=None, GIGAS_API_KEY=None, GIGAS_API_URL=None)
+    assert "ACCOUNT 1: 4 disks; no findings" in outcome.out
+
+
 def test_an_item_without_a_readable_id_makes_the_list_unreadable(run: Run, api: SmallApi) -> None:
     """One of four; the field is named."""
     api.lists[DISKS][1]["id"] = None
