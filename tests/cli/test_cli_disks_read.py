@@ -182,9 +182,7 @@ def test_discovered_accounts_are_listed(run: Run, cloud: SimulatorServer, discov
     assert run("disks", "show", "10001", "--account", "9", **discovering).status == 2
     several = run("disks", "show", "10001", **discovering)
     assert several.status == 2
-    assert (
-        "there are several accounts (4242 (customer-1.example), 4243 (customer-2.example)): choose one" in several.err
-    )
+    assert "there are several accounts (4242 (production), 4243 (staging)): choose one" in several.err
 
 
 def test_show_tells_all_of_one_disk(run: Run, told: Callable[[str], str]) -> None:
@@ -282,7 +280,7 @@ def test_what_is_only_enrichment_is_missed_quietly(run: Run, cloud: SimulatorSer
     ("environ", "status", "words"),
     [
         ({"GIGAS_API_KEY": "wrong"}, 1, "does not accept the credential"),
-        ({"GIGAS_ACCOUNT_ID": "77"}, 2, "account 77: no such account (there are: 4242 (customer-1.example))"),
+        ({"GIGAS_ACCOUNT_ID": "77"}, 2, "account 77: no such account (there are: 4242 (production))"),
         ({"GIGAS_API_URL": "http://127.0.0.1:9"}, 1, "list_disks: "),
     ],
 )
@@ -369,10 +367,10 @@ def test_a_wrong_account_is_said_the_same_everywhere(
     """It is said that there is no such account, which ones there are, and which is near: wrong usage."""
     in_file = {"GIGAS_CONFIG_FILE": config, **NO_ACCOUNT}
     for given, environ, words in (
-        ("4241", {}, "; did you mean 4242? (there are: 4242 (customer-1.example))"),
-        ("4241", {"GIGAS_ACCOUNT_ID": None}, "; did you mean 4242? (there are: 4242 (customer-1.example))"),
-        ("4241", {"GIGAS_ACCOUNT_ID": "4241"}, "; did you mean 4242? (there are: 4242 (customer-1.example))"),
-        ("../x", {}, " (there are: 4242 (customer-1.example))"),
+        ("4241", {}, "; did you mean 4242? (there are: 4242 (production))"),
+        ("4241", {"GIGAS_ACCOUNT_ID": None}, "; did you mean 4242? (there are: 4242 (production))"),
+        ("4241", {"GIGAS_ACCOUNT_ID": "4241"}, "; did you mean 4242? (there are: 4242 (production))"),
+        ("../x", {}, " (there are: 4242 (production))"),
         ("424", in_file, "; did you mean 4242? (there are: 4242 (production), 4243)"),
         ("prodction", in_file, "; did you mean production? (there are: 4242 (production), 4243)"),
     ):
@@ -398,7 +396,7 @@ def test_accounts_that_cannot_be_listed_are_not_said_to_be_none(
 ) -> None:
     """Where no list says which accounts there are, its failure is said of a name, or of an id without disks."""
     cloud.faults.add(operation="list_accounts", **fault)
-    for given in ("customer-1.example", "4249"):
+    for given in ("production", "4249"):
         outcome = run(*command, "--account", given, GIGAS_ACCOUNT_ID=None, GIGAS_API_TIMEOUT="1s")
         assert "no such account" not in outcome.err
         assert outcome.err.startswith(f"gigas-exporter: {words}"), given
@@ -414,7 +412,7 @@ def test_an_account_needs_no_variable_beside_its_credential(
 ) -> None:
     """--account takes an id or a name that the credential may see, or an id that it may not list."""
     cloud.faults.add("status", "list_accounts", status=403, count=1)
-    for given in ("4242", "4242", "customer-1.example"):
+    for given in ("4242", "4242", "production"):
         outcome = run(*command, "--account", given, "--output", "json", GIGAS_ACCOUNT_ID=None)
         assert {each["account_id"] for each in json.loads(outcome.out)} == {"4242"}, given
     for others in ("9", None):  # the list has another account, or none with a readable id

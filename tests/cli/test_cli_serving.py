@@ -196,6 +196,10 @@ def test_demo_shows_every_metric_and_says_how_to_act_on_it(tmp_path: Path, clean
             script = "\n".join([*exports, f"gigas-exporter {words}"])
             result = subprocess.run(["sh", "-c", script], env=environ, capture_output=True, timeout=60, check=False)
             assert result.returncode == int(words == "check"), result.stderr
+        script = "\n".join([*exports, "gigas-exporter disks show --account production 10003"])
+        named = subprocess.run(["sh", "-c", script], env=environ, capture_output=True, timeout=60, check=False)
+        assert re.search(rb"^account +production$", named.stdout, re.MULTILINE), named.stderr
+        assert ">production</a>" in requests.get(url, timeout=10).text  # one name on the page and for commands
 
 
 def shown(url: str) -> set[str]:

@@ -34,7 +34,6 @@ from gigas_exporter.simulator.credentials import DemoCredential
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-_NAMES: Final = ("production", "staging", "office")
 _DEFAULTS: Final = {
     "web.listen-address": "127.0.0.1:10063",
     "poll.interval": "5s",
@@ -154,11 +153,11 @@ def _demo_settings(world: SimulatedCloud, url: str, flags: dict[str, Any]) -> Se
     environ |= {"GIGAS_API_URL": url, "GIGAS_ACCOUNT_ID": first, "GIGAS_API_KEY": credentials[first].api_key}
     accounts = tuple(
         AccountSettings(
-            Account(account_id, _NAMES[index] if index < len(_NAMES) else None),
+            Account(account_id, name),
             # The second account logs in, so that tokens are there to be seen, too.
             _login(credentials[account_id]) if index == 1 else _api_key(credentials[account_id]),
         )
-        for index, account_id in enumerate(world.account_ids)
+        for index, (account_id, name) in enumerate(zip(world.account_ids, world.account_names, strict=True))
     )
     return replace(read_settings(flags, environ, defaults=_DEFAULTS), accounts=accounts)
 

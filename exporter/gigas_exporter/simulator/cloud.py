@@ -79,6 +79,7 @@ class SimulatedCloud:
         timeline = Timeline(seed, self.start, speed)
         self._state = CloudState(timeline, disks, accounts, retention=retention, eventful=eventful, hostile=hostile)
         self.account_ids: tuple[str, ...] = tuple(str(number) for number in self._state.accounts)
+        self.account_names = tuple(account.domain for account in self._state.accounts.values())
         self.access = Credentials(seed, self.account_ids)
 
     @contextlib.contextmanager

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import random
 from dataclasses import dataclass
+from typing import Final
 
 from gigas_exporter.simulator.records import AccountRecord, DiskRecord, MachineRecord, Schedule, System
 from gigas_exporter.simulator.schedule import DAY
 
 FIRST_ACCOUNT = 4242
+_DOMAINS: Final = ("production", "staging", "office")
 FIRST_DISK = 10_001
 _FIRST_MACHINE = 501
 CANARY = "canary-initial-password"
@@ -130,7 +132,8 @@ def make_account(
 ) -> AccountRecord:
     """Make an account of so many disks; ids continue after those of the accounts before."""
     chance = random.Random(f"{seed}/{position}")  # noqa: S311 - a demo fleet, not a secret
-    account = AccountRecord(FIRST_ACCOUNT + position, position, f"customer-{position + 1}.example", retention)
+    domain = _DOMAINS[position] if position < len(_DOMAINS) else f"customer-{position + 1}"
+    account = AccountRecord(FIRST_ACCOUNT + position, position, domain, retention)
     disk_ids, machine_ids = (
         itertools.count(FIRST_DISK + disks_before),
         itertools.count(_FIRST_MACHINE + machines_before),
