@@ -12,7 +12,7 @@
 
 Each knows its ``reason``, the word that ``gigas_exporter_poll_failures_total`` counts it under. A message is one
 sentence with the status, the address, the likely cause and the setting to try. It never holds a secret, and of a
-response's body only the API's words about a change that it rejected.
+response's body only the API's words about a change or a filter that it rejected.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class ApiError(GigasError):
         retry_after: Seconds that the API asked to wait, where it did in a form that can be understood.
         detail: The likely cause, and the setting to try.
         address: Where the request went: host and port, of the proxy too.
-        api_message: The API's own words about a change that it rejected: printable, without secrets, and short.
+        api_message: The API's own words about a change or filter that it rejected: printable, without secrets, and short.
         is_foreign: Whether the body is neither empty nor JSON, so that something before the API may have answered.
     """
 

@@ -50,6 +50,12 @@ def load_yaml(text: str, origin: str, lines: dict[Location, int] | None = None) 
         if foreign := _foreign_character(text.splitlines()[max(0, last - 2) : last]):
             offset, words = foreign
             raise ConfigError(f"{origin}:{max(1, last - 1) + offset}: not YAML: {words}") from None
+        if (
+            mark is not None
+            and _NO_KEY in str(error.problem)
+            and _WITHOUT_SPACE.match(text.splitlines()[mark.line - 1])
+        ):
+            raise ConfigError(f"{origin}:{mark.line}: {_without_values(error)}") from None
         _reject(origin, mark, _without_values(error))
     except yaml.reader.ReaderError as error:
         line = 1 + text.count("\n", 0, error.position)
@@ -189,6 +195,10 @@ def _foreign_character(lines: Sequence[str]) -> tuple[int, str] | None:
     return None
 
 
+_NO_KEY: Final = "mapping values are not allowed"
+_WITHOUT_SPACE: Final = re.compile(r"[\s-]*\w+:[^\s:/]")
+"""A line whose key has no space after its ':', so that the next line seems to go on with its text."""
+
 _HINTS: Final = {
     "found character '@'": "a text that begins with '@'; quote it",
     "found character '`'": "a text that begins with '`'; quote it",
@@ -199,8 +209,9 @@ _HINTS: Final = {
     "character '\\t'": "a tab; indent with spaces",
     "but got '{'": "a '{' inside a text; quote a text that holds '{', and no ${VARIABLE} is replaced in this file",
     "unexpected end of stream": "a quote that is not closed",
-    "mapping values are not allowed": "a ':' where no key can stand; quote a text that holds ': ',"
-    " and put a space after the ':' of a key",
+    "found unknown escape character": "a '\\\\' in double quotes; write the text in single quotes",
+    "found '<stream end>'": "a value is missing; quote a text that begins with '#'",
+    _NO_KEY: "a ':' where no key can stand; quote a text that holds ': ', and put a space after the ':' of a key",
 }
 """What is likeliest meant, by what PyYAML finds."""
 
@@ -209,6 +220,8 @@ def _without_values(error: yaml.MarkedYAMLError) -> str:
     """Return what PyYAML found wrong, without the texts that it quotes."""
     if isinstance(error, yaml.composer.ComposerError) and "alias" in str(error.problem):
         return "an alias ('*') that names no anchor; quote a text that begins with '*'"
+    if "scanning a tag" in str(error.context):
+        return "not YAML: a text that begins with '!'; quote it"
     if "scanning an alias" in str(error.context):
         return "a '*' that is not quoted; quote a text that begins with '*'"
     if isinstance(error, yaml.composer.ComposerError) and "document" in str(error.problem):

@@ -177,7 +177,7 @@ def test_nothing_could_be_checked(run: Run, cloud: SimulatorServer, tmp_path: An
     assert outcome.err == (
         "gigas-exporter: list_accounts: the API does not accept the credential "
         f"(status 401, {cloud.url.partition('://')[2]}); check "
-        "the API key of credential.api_key\n"
+        "the API key in credential.api_key\n"
     )
     outcome = run("check", "--nagios", **environ)
     assert outcome.status == 3

@@ -199,13 +199,15 @@ def test_a_port_where_nobody_listens_is_a_connection_failure(clients: Any, clock
     with pytest.raises(TransportError, match="get_disk: the connection failed: Connection refused") as caught:
         clients(f"http://127.0.0.1:{port}", clock=clock, observer=ledger).get_disk("1", "2")
     assert caught.value.reason == "connection"
-    assert str(caught.value).endswith(f" (127.0.0.1:{port}); check api.url")
+    assert str(caught.value).endswith(f" (127.0.0.1:{port}); check api.url (GIGAS_API_URL)")
     assert ledger.requests == [("get_disk", "connection")] * 3
 
 
 def test_a_name_that_does_not_exist_is_a_connection_failure(clients: Any, clock: Any) -> None:
     """A name that cannot be resolved is told, since it may be mistyped."""
-    with pytest.raises(TransportError, match=r"name cannot be resolved \(nowhere\.invalid\); check api.url$"):
+    with pytest.raises(
+        TransportError, match=r"name cannot be resolved \(nowhere\.invalid\); check api.url \(GIGAS_API_URL\)$"
+    ):
         clients("http://nowhere.invalid", clock=clock).get_disk("1", "2")
 
 

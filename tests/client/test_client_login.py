@@ -84,7 +84,7 @@ def test_a_rejected_login_waits_ever_longer(
         clock.now += 30
     assert waits[:9] == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
     refusal = f"the API refused the login (status {status}, {url.removeprefix('http://')})"
-    assert messages == {f"{refusal}: check the login or the password of secret file {password_file}"}
+    assert messages == {f"{refusal}: check the login, or the password in secret file {password_file}"}
     assert set(ledger.blocked) == {True}
 
 
@@ -286,7 +286,7 @@ def test_a_token_that_worked_raw_is_never_sent_as_bearer(api: Any, clients: Any,
     client.get_disk("1", "2")
     door.scheme = "nobody's {}"
     for _ in range(3):
-        with pytest.raises(AuthError, match="the token of x"):
+        with pytest.raises(AuthError, match="the token in x"):
             client.get_disk("1", "2")
     assert {seen.authorization for seen in server.seen} == {"e30.e30.x_-y"}
 

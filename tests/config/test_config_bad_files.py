@@ -356,6 +356,11 @@ def test_each_problem_has_the_line_where_it_is(load: Callable[..., Settings]) ->
         ("accounts:\n  - {id: 1, login: @me}\n", 2, "a text that begins with '@'; quote it"),
         ("accounts:\n  - {id: 1, token: x\n", 3, "a '{' or '[' that is not closed"),
         ("accounts:\n\t- id: 1\n", 2, "a tab; indent with spaces"),
+        ("accounts:\n  - id:1\n    token: x\n", 2, "put a space after the ':' of a key"),
+        ("accounts:\n  - id: a: b\n", 2, "put a space after the ':' of a key"),
+        ("backup_policy: [{match: {mount_point: !/srv}}]\n", 1, "a text that begins with '!'; quote it"),
+        ("backup_policy: [{match: {mount_point: #x}}]\n", 2, "quote a text that begins with '#'"),
+        ('accounts: [{id: 1, token_file: "C:\\keys"}]\n', 1, "write the text in single quotes"),
     ],
 )
 def test_what_is_copied_from_a_page_is_told_with_its_line(

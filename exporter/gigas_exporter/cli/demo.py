@@ -163,11 +163,11 @@ def _demo_settings(world: SimulatedCloud, url: str, flags: dict[str, Any]) -> Se
 
 
 def _api_key(user: DemoCredential) -> Credential:
-    return ApiKeyCredential(FixedSecret(Secret(user.api_key), "the demo's API key"))
+    return ApiKeyCredential(FixedSecret(Secret(user.api_key), "the demo"))
 
 
 def _login(user: DemoCredential) -> Credential:
-    return LoginCredential(user.login, FixedSecret(Secret(user.password), "the demo's password"))
+    return LoginCredential(user.login, FixedSecret(Secret(user.password), "the demo"))
 
 
 def _greeting(url: str, world: SimulatedCloud, simulator_url: str, started: Monitoring | None) -> str:

@@ -54,9 +54,9 @@ class ApiRequest(Generic[_T]):
         return parts[2] if parts[1] == "account" else ""
 
     @property
-    def is_read(self) -> bool:
-        """Whether it changes nothing."""
-        return self.method == "GET"
+    def says_why(self) -> bool:
+        """Whether the API's words on a refusal are for whoever asked: about a change, or about a filter."""
+        return self.method != "GET" or bool(self.query.keys() - {"limit", "offset"})
 
     @property
     def body(self) -> bytes | None:

@@ -94,7 +94,7 @@ class LoginAuth:
     @property
     def secret_name(self) -> str:
         """What the user would have to replace."""
-        return f"the login or the password of {self._password.origin}"
+        return f"the login, or the password in {self._password.origin}"
 
     def header(self, deadline: Deadline) -> AuthHeader:
         """Return a valid token, logging in when there is none or it expires soon."""

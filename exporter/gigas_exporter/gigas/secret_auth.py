@@ -38,7 +38,7 @@ class SecretAuth:
     @property
     def secret_name(self) -> str:
         """What the user would have to replace."""
-        return f"the {self._kind} of {self._source.origin}"
+        return f"the {self._kind} in {self._source.origin}"
 
     def header(self, deadline: Deadline) -> AuthHeader:
         """Return the header of the secret last read."""

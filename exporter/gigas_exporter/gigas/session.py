@@ -169,7 +169,7 @@ class ApiSession:
     def _api_error(self, request: ApiRequest[Any], response: RawResponse, used: AuthHeader | None) -> ApiError:
         retry_after = parse_retry_after(response.headers.get("retry-after"), self._clock.wall())
         peer, words = self._transport.peer, None
-        if not request.is_read and used is not None:
+        if request.says_why and used is not None:
             secret = used.value.reveal()
             words = api_message(response.body, [used.value, Secret(secret.removeprefix("Bearer "))])
         return ApiError(

@@ -14,6 +14,9 @@ from gigas_exporter.secret import Secret
 
 _MAX_MESSAGE_LENGTH = 200
 
+API_URL: Final = "api.url (GIGAS_API_URL)"
+"""The setting of the API's address, and the variable that goes before it."""
+
 _Cause = tuple[str, str]
 """What is likely to be wrong, and what to do."""
 
@@ -25,10 +28,10 @@ _CAUSES: Final[Mapping[int, _Cause]] = {
         "the credential may have no right to it",
         "check the account's id and the credential's rights",
     ),
-    HTTPStatus.NOT_FOUND: ("there may be no such account, or no API here", "check the account's id and api.url"),
+    HTTPStatus.NOT_FOUND: ("there may be no such account, or no API here", f"check the account's id and {API_URL}"),
     HTTPStatus.REQUEST_TIMEOUT: _SERVER,
     HTTPStatus.CONFLICT: _LOCKED,
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: ("it may not take JSON", "check api.url"),
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: ("it may not take JSON", f"check {API_URL}"),
     HTTPStatus.LOCKED: _LOCKED,
     HTTPStatus.TOO_EARLY: _SERVER,
     HTTPStatus.TOO_MANY_REQUESTS: ("it asks for fewer requests", "lower api.max_requests_per_second"),
@@ -65,13 +68,13 @@ _TOO_LARGE: Final = frozenset(
         HTTPStatus.UNPROCESSABLE_ENTITY,
     }
 )
-_NO_LOGIN: Final = "there may be no such way to log in", "check api.url and api.login"
+_NO_LOGIN: Final = "there may be no such way to log in", f"check {API_URL} and api.login"
 _NO_SUCH_ITEM: Final = "it may have been deleted", "check its id"
-_OTHER: Final = "it may be another API than the documented one", "check api.url"
+_OTHER: Final = "it may be another API than the documented one", f"check {API_URL}"
 _READING: Final = ("list_", "get_", "create_token")
 _UNLABELLED: Final = frozenset({"base", "message"})
 _PAGE_SIZE: Final = "it may not take so many items a page", "lower api.page_size"
-_REDIRECT: Final = "redirects are not followed", "check api.url"
+_REDIRECT: Final = "redirects are not followed", f"check {API_URL}"
 
 
 def likely_cause(operation: str, status: int) -> _Cause:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import urllib3.exceptions
 
 from gigas_exporter.errors import TransportError
+from gigas_exporter.gigas.status_messages import API_URL
 
 _BEFORE_SENDING = (socket.gaierror, ConnectionRefusedError)
 _MESSAGES: tuple[tuple[type[BaseException], str], ...] = (
@@ -24,9 +25,9 @@ _MESSAGES: tuple[tuple[type[BaseException], str], ...] = (
 _SETTINGS: tuple[tuple[type[BaseException], str], ...] = (
     (ssl.SSLCertVerificationError, "api.ca_file"),
     (urllib3.exceptions.ProxyError, "api.proxy"),
-    (ssl.SSLError, "api.url"),
-    (socket.gaierror, "api.url"),
-    (ConnectionRefusedError, "api.url"),
+    (ssl.SSLError, API_URL),
+    (socket.gaierror, API_URL),
+    (ConnectionRefusedError, API_URL),
 )
 
 

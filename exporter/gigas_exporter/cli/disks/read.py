@@ -161,8 +161,9 @@ def _list_account(
         if error.status == HTTPStatus.NOT_FOUND:
             raise no_such_account(client, account_id) or error from None
         if error.status in _NOT_TAKEN and any(value is not None for value in filters.values()):
+            words = f' ("{error.api_message}")' if error.api_message else ""
             raise GigasError(
-                f"{error.operation}: the API answered {error.status}: it does not accept the value of a filter"
+                f"{error.operation}: the API answered {error.status}{words}: it does not accept the value of a filter"
                 f" ({error.address}); check the options"
             ) from None
         raise

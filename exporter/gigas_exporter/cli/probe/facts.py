@@ -17,7 +17,7 @@ from gigas_exporter.cli.probe.lists import ListReading
 from gigas_exporter.config import Settings
 from gigas_exporter.decode import STATE_FIELDS
 from gigas_exporter.errors import ApiError, AuthError, DecodeError, GigasError, IncompleteError, TransportError
-from gigas_exporter.gigas.status_messages import likely_cause
+from gigas_exporter.gigas.status_messages import API_URL, likely_cause
 from gigas_exporter.model import Backup, Disk
 
 _STATUSES_SHOWN: Final = 20
@@ -53,7 +53,7 @@ def reason_of(error: GigasError) -> tuple[str, str]:
         case TransportError(reason="timeout"):
             reason = "no complete response in time", "api.timeout"
         case TransportError():
-            reason = "no connection, or it broke off", "api.url, api.proxy, api.ca_file"
+            reason = "no connection, or it broke off", f"{API_URL}, api.proxy, api.ca_file"
         case DecodeError(field="body", detail=detail):  # which holds nothing of the body
             reason = detail, ""
         case DecodeError(field=field):
