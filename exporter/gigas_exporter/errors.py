@@ -86,7 +86,7 @@ class ApiError(GigasError):
         retry_after: Seconds that the API asked to wait, where it did in a form that can be understood.
         detail: The likely cause, and the setting to try.
         address: Where the request went: host and port, of the proxy too.
-        api_message: The API's own words about a change or filter that it rejected: printable, without secrets, and short.
+        api_message: The API's own words about a change or filter that it rejected: printable, short, no secrets.
         is_foreign: Whether the body is neither empty nor JSON, so that something before the API may have answered.
     """
 

@@ -50,11 +50,8 @@ def load_yaml(text: str, origin: str, lines: dict[Location, int] | None = None) 
         if foreign := _foreign_character(text.splitlines()[max(0, last - 2) : last]):
             offset, words = foreign
             raise ConfigError(f"{origin}:{max(1, last - 1) + offset}: not YAML: {words}") from None
-        if (
-            mark is not None
-            and _NO_KEY in str(error.problem)
-            and _WITHOUT_SPACE.match(text.splitlines()[mark.line - 1])
-        ):
+        before = text.splitlines()[mark.line - 1] if mark is not None and mark.line else ""
+        if mark is not None and _NO_KEY in str(error.problem) and _WITHOUT_SPACE.match(before):
             raise ConfigError(f"{origin}:{mark.line}: {_without_values(error)}") from None
         _reject(origin, mark, _without_values(error))
     except yaml.reader.ReaderError as error:
