@@ -7,6 +7,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -66,18 +67,38 @@ def test_a_page_that_is_none_is_the_nearest(site: Callable[..., Any], page: str)
     assert answer.status_code == 200
     assert _disk_ids(answer)
     assert ("Page 3 of 3" in answer.text) == (page == "101")
+    said = "There is no page 101. The last page is 3." if page == "101" else f"<p><strong>“{page}” is no page. "
+    assert (said in answer.text) == bool(page)
 
 
 def test_a_finding_that_is_none_is_said(site: Callable[..., Any]) -> None:
     """All disks are shown, and which findings there are; one that is known is said nothing of."""
     served = site(account(disks_of(3)))
     text = _get(served.url, show="<nonsense>").text
-    assert "<strong>“&lt;nonsense&gt;” is no finding.</strong> There are: attention, " in text
+    assert "<strong>“&lt;nonsense&gt;” is no finding. There are: attention, " in text
     assert "backup_stale" in text
     assert "3 of 3 disks." in text
     for known in ("", "all", "All", "attention", "ATTENTION", "backup_stale", "BACKUP_STALE", "backup stale"):
         assert "is no finding" not in _get(served.url, show=known).text, known
     assert Query.from_params({"show": "Backup Stale"}).show == "backup_stale"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "said"),
+    [
+        ("sort", "nonsense", "“nonsense” is no order. There are: account, vm, mount, "),
+        ("sort", "x" * 500, f"“{'x' * 60}…” is no order. "),
+        ("reverse", "yes", "“yes” is no value of reverse. There are: 0, 1."),
+        ("refresh", "10s", "“10s” is no value of refresh. There are: 0, 1."),
+        ("account", "4243", "“4243” is no account that is watched here. There are: 4242."),
+    ],
+)
+def test_what_an_address_says_wrongly_is_said(site: Callable[..., Any], parameter: str, value: str, said: str) -> None:
+    """Each parameter that is not understood is told in one line, with what there is."""
+    served = site(account(disks_of(3)))
+    assert f"<p><strong>{said}" in _get(served.url, **{parameter: value}).text
+    right = {"sort": "vm", "reverse": "1", "refresh": "0", "account": "4242"}
+    assert "There are: " not in _get(served.url, **right).text
 
 
 def test_links_lead_from_page_to_page(site: Callable[..., Any]) -> None:
@@ -157,7 +178,8 @@ def test_an_address_says_the_choice_again() -> None:
     assert query.address() == "?q=a+b&show=exempt&account=1&sort=vm&reverse=1"
     assert Query().address() == "."
     other = Query.from_params({"show": "nonsense", "sort": "nonsense", "q": "x" * 500})
-    assert other == Query(search="x" * 200, unknown="nonsense")
+    assert len(other.complaints) == 2
+    assert replace(other, complaints=()) == Query(search="x" * 200)
     assert other.address() == Query(search="x" * 200).address()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
@@ -43,6 +43,8 @@ State = tuple[int, int]
 
 _HERE = Path(__file__).parent
 _REFRESH_SECONDS: Final = 60
+_MOST_PROBLEMS: Final = 10
+_MOST_ACCOUNTS: Final = 20
 _SHARED_SECONDS = 5.0  # a verdict on 10,000 disks takes a few hundred milliseconds
 _COLUMNS: Final = (
     ("", "Verdict", ""),
@@ -186,6 +188,7 @@ class StatusPage:
             version=__version__,
             documentation=DOCUMENTATION,
             dashboards=self._dashboard_base,
+            most_problems=_MOST_PROBLEMS,
             telemetry_path=f".{self._telemetry_path}",  # relative, so that a proxy may serve the page under a path
         )
         return environment
@@ -201,12 +204,13 @@ def _fleet(snapshot: _Snapshot, query: Query) -> Mapping[str, Any]:
         "accounts": snapshot.accounts,
         "unread": [account["name"] for account in snapshot.accounts if account["errors"] or account["stale"]],
         "problems": snapshot.problems,
+        "shown": frozenset(snapshot.problems[:_MOST_PROBLEMS]),
         "unjudged": snapshot.unjudged,
         "findings": [
             finding for finding in Finding if snapshot.counts[finding] or query.show == finding.name.casefold()
         ],
         "counts": snapshot.counts,
-        "all_findings": [finding.name.casefold() for finding in Finding],
+        "complaints": [*query.complaints, *_missing(snapshot, query, pages)],
         "bars": snapshot.bars,
         "attention": snapshot.attention,
         "total": len(snapshot.reports),
@@ -215,6 +219,17 @@ def _fleet(snapshot: _Snapshot, query: Query) -> Mapping[str, Any]:
         "page": page,
         "pages": pages,
     }
+
+
+def _missing(snapshot: _Snapshot, query: Query, pages: int) -> Iterator[str]:
+    """Yield what was asked for and is not there."""
+    known = [account["id"] for account in snapshot.accounts]
+    if query.account and query.account not in known:
+        more = ", …" if len(known) > _MOST_ACCOUNTS else ""
+        there = f"There are: {', '.join(known[:_MOST_ACCOUNTS])}{more}." if known else "There are none yet."
+        yield f"“{query.account}” is no account that is watched here. {there}"
+    if query.page > pages:
+        yield f"There is no page {query.page}. The last page is {pages}."
 
 
 def _disk(snapshot: _Snapshot, query: Query) -> Mapping[str, Any]:

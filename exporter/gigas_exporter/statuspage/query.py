@@ -1,11 +1,12 @@
 """What a visitor asks to see, as it stands in the address.
 
-Whatever an address holds, it selects something; a finding that is none is said.
+Whatever an address holds, it selects something; what is not understood of it is said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlencode
@@ -14,7 +15,8 @@ from gigas_exporter.report import DiskReport, Finding, Severity
 
 ROWS_PER_PAGE: Final = 100
 _LONGEST_SEARCH = 200
-_LONGEST_NUMBER = 6
+_LONGEST_SHOWN = 60
+_PAGE: Final = re.compile(r"[1-9][0-9]{0,5}")
 
 _NOTHING = float("-inf")
 _FINDINGS: Final[Mapping[str, str]] = {
@@ -43,6 +45,25 @@ SORTS: Final[Mapping[str, tuple[Callable[[DiskReport], object], bool]]] = {
 """By name, what a column is ordered by, and whether the largest is what a visitor wants to see first."""
 
 
+def _complaints(parameters: Mapping[str, str], *, has_show: bool) -> Iterator[str]:
+    """Yield what of an address is not understood, and what there is."""
+    findings = ", ".join(finding.name.casefold() for finding in Finding)
+    sort, page = parameters.get("sort", ""), parameters.get("page", "")
+    if not has_show:
+        yield f"“{_cut(parameters['show'])}” is no finding. There are: attention, {findings}."
+    if sort and sort not in SORTS:
+        yield f"“{_cut(sort)}” is no order. There are: {', '.join(SORTS)}."
+    if page and not _PAGE.fullmatch(page):
+        yield f"“{_cut(page)}” is no page. A page is a number from 1."
+    for name in ("reverse", "refresh"):
+        if (value := parameters.get(name, "")) not in {"", "0", "1"}:
+            yield f"“{_cut(value)}” is no value of {name}. There are: 0, 1."
+
+
+def _cut(text: str) -> str:
+    return f"{text[:_LONGEST_SHOWN]}…" if len(text) > _LONGEST_SHOWN else text
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """A visitor's choice.
@@ -56,7 +77,7 @@ class Query:
         page: Counted from 1.
         disk: The id of the disk of ``account`` that is shown alone; empty for the list.
         refresh: Whether the page loads itself again.
-        unknown: What was asked for in place of ``show`` and is no finding.
+        complaints: What of the address is not understood, one sentence each.
     """
 
     search: str = ""
@@ -67,7 +88,7 @@ class Query:
     page: int = 1
     disk: str = ""
     refresh: bool = True
-    unknown: str = ""
+    complaints: tuple[str, ...] = ()
 
     @classmethod
     def from_params(cls, parameters: Mapping[str, str]) -> Query:
@@ -78,13 +99,13 @@ class Query:
         return cls(
             search=parameters.get("q", "").strip()[:_LONGEST_SEARCH],
             show=known or "all",
-            account=parameters.get("account", ""),
+            account=parameters.get("account", "")[:_LONGEST_SEARCH],
             sort=sort if sort in SORTS else "",
             reverse=parameters.get("reverse") == "1",
-            page=max(1, int(page)) if page.isascii() and page.isdigit() and len(page) <= _LONGEST_NUMBER else 1,
+            page=int(page) if _PAGE.fullmatch(page) else 1,
             disk=parameters.get("disk", "")[:_LONGEST_SEARCH],
             refresh=parameters.get("refresh") != "0",
-            unknown="" if known else show[:_LONGEST_SEARCH],
+            complaints=tuple(_complaints(parameters, has_show=known is not None)),
         )
 
     @property
