@@ -76,16 +76,25 @@ class SweptOwners:
     is_named: bool = False
 
 
-def own_backups(backups: Sequence[Backup], disk_id: str, listed: Collection[str]) -> tuple[Sequence[Backup], Claim]:
+def own_backups(
+    backups: Sequence[Backup], disk_id: str, machines: Mapping[str, str | None]
+) -> tuple[Sequence[Backup], Claim]:
     """Return the backups of a disk out of its own list, and what of that is still to be believed.
 
     Those are all where none names another disk, else those that name the disk. Where all name one disk that is not
     listed, that may be what the API calls this one.
 
+    Args:
+        backups: All that the list has.
+        disk_id: The disk.
+        machines: By listed disk, the virtual machine that it is attached to.
+
     Raises:
         DecodeError: None is the disk's: the API may list what it likes under the disk's address.
     """
     mine = [each for each in backups if not each.disk_ids or disk_id in each.disk_ids]
+    if _is_of_other_machines(mine, disk_id, machines):
+        mine = [each for each in mine if each.disk_id == disk_id]
     if backups and not mine:
         raise DecodeError("disk_id", _OF_OTHERS)
     backups = mine
@@ -94,11 +103,24 @@ def own_backups(backups: Sequence[Backup], disk_id: str, listed: Collection[str]
     if not names <= {disk_id, None}:
         if disk_id in names:
             backups = [each for each in backups if each.disk_id == disk_id]
-        elif len(names) > 1 or not names.isdisjoint(listed):
+        elif len(names) > 1 or not names.isdisjoint(machines):
             raise DecodeError("disk_id", _OF_OTHERS)
         else:
             (name,) = names
     return backups, Claim(frozenset(each.id for each in backups if each.disk_id != disk_id), name, disk_id in names)
+
+
+def _is_of_other_machines(backups: Iterable[Backup], disk_id: str, machines: Mapping[str, str | None]) -> bool:
+    """Return whether backups that do not name a disk name other machines than its own.
+
+    Another machine that no listed disk is attached to may be the one that it was attached to before.
+    """
+    machine = machines.get(disk_id)
+    named = {each.virtual_machine_id for each in backups if each.disk_id != disk_id} - {None}
+    others = named - {machine}
+    if machine is None or machine not in named:
+        return len(others) > 1 or (machine is not None and not others.isdisjoint(machines.values()))
+    return not others.isdisjoint(machines.values())
 
 
 def disputed_disks(

@@ -84,7 +84,7 @@ class OwnListReader:
         breaker = _CircuitBreaker()
 
         def read_one(disk_id: str) -> _DiskBackups | GigasError | None:
-            return self._read_list(disk_id, disks.ids, deadline, breaker)
+            return self._read_list(disk_id, disks.machines, deadline, breaker)
 
         lists = DiskLists()
         results = self._helpers.map(read_one, wanted, self._concurrency if deadline.may_retry() else 1)
@@ -109,14 +109,14 @@ class OwnListReader:
         return lists
 
     def _read_list(
-        self, disk_id: str, listed: Collection[str], deadline: Deadline, breaker: _CircuitBreaker
+        self, disk_id: str, machines: Mapping[str, str | None], deadline: Deadline, breaker: _CircuitBreaker
     ) -> _DiskBackups | GigasError | None:
         if breaker.open or deadline.remaining() <= 0:
             return None
         asked_at = self._clock.monotonic()
         try:
             listing = self._client.list_disk_backups(self._account_id, disk_id, deadline=deadline)
-            own, claim = own_backups(listing.items, disk_id, listed)
+            own, claim = own_backups(listing.items, disk_id, machines)
             summary = summarize_backups(own, self._words, self._clock.monotonic())
             if not summary.usable and not PAGING_FIELDS.isdisjoint(listing.invalid):
                 raise IncompleteError("list_disk_backups: a disk's list may be incomplete by its headers")
