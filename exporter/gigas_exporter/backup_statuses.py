@@ -12,7 +12,15 @@ from functools import lru_cache
 from typing import Literal
 
 from gigas_exporter.model import Backup
-from gigas_exporter.status_words import is_doubtful, is_negated, is_opposed, matches_any, parse_words, type_in_text
+from gigas_exporter.status_words import (
+    is_doubtful,
+    is_negated,
+    is_opposed,
+    matches_any,
+    parse_words,
+    says_more,
+    type_in_text,
+)
 
 BackupOutcome = Literal["usable", "failed", "unfinished", "unclear", "unconfirmed"]
 
@@ -101,9 +109,12 @@ class BackupStatuses:
         return _match(self, status)
 
     def unmatched(self, statuses: Iterable[str]) -> tuple[str, ...]:
-        """Return those of some statuses that match no word."""
+        """Return those of some statuses that count as usable and match no word, or say more than a good one."""
+        texts = (each for each in statuses if each not in _NO_TEXTS and not type_in_text(each))
         return tuple(
-            each for each in statuses if each not in _NO_TEXTS and not type_in_text(each) and not _match(self, each)
+            each
+            for each in texts
+            if (match := _match(self, each)) is None or (match == "good" and says_more(self.good, each))
         )
 
 

@@ -105,7 +105,7 @@ class BackupSnapshot:
             was not understood.
         read_at: When the poll ended, by the monotonic clock.
         by_status: Backups by the API's own words, at most 20 of them and ``other``; ``""`` stands for no status.
-        unmatched_statuses: Those of ``by_status`` that match no configured word.
+        unmatched_statuses: Those of ``by_status`` that match no configured word, or say more than a good one.
         unassigned: Backups that name no listed disk; ``None`` where it is not known which disks are listed.
         confirmed: Disks whose own list of backups was read, of which the summaries therefore say all.
         error: Why the first of ``failed_disks`` could not be read, where it was asked for.

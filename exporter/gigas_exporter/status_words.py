@@ -26,7 +26,7 @@ DISK_ERROR_WORDS: frozenset[str] = parse_words(
     "aborted, averiada, averiado, bad, broken, caida, caido, caída, caído, con errores, con problemas, corrompida,"
     " corrompido, corrupt, corrupta, corrupted, corrupto, crash, crashed, critical, damaged, danada, danado, data"
     " loss, dañada, dañado, dead, defectuosa, defectuoso, defectuosos, degradada, degradado, degraded,"
-    " disconnected, disk full, err, erronea, erroneo, error, errored, errores, errors, errónea, erróneo, exception,"
+    " disk full, err, erronea, erroneo, error, errored, errores, errors, errónea, erróneo, exception,"
     " exceptions, fail, failed, failing, failure, failures, fallida, fallido, fallo, fallos, fatal, fault, faulted,"
     " faulty, fuera de servicio, halted, hung, ilegible, inaccesible, inaccessible, inconsistent, inconsistente,"
     " interrumpida, interrumpido, interrupted, inutilizable, invalid, invalida, invalido, inválida, inválido,"
@@ -45,6 +45,11 @@ _DENYING = parse_words(
 """Words that turn the meaning of another, as in ``not available``, ``built: false`` or ``without errors``."""
 _OPPOSING = parse_words("0, cleanly, correctly, false, nil, none, normal, normally, null, ok, okay, successfully, zero")
 """Words that turn the meaning of one before them, as in ``errors: 0`` or ``terminated normally``."""
+_CONFIRMING = parse_words(
+    "and, backup, backups, cleanly, copia, correctamente, correctly, full, fully, incremental, normally, snapshot,"
+    " successfully, y"
+)
+"""Words that leave the meaning of another as it is, as in ``backup completed``."""
 
 
 def fold_status(text: str) -> str:
@@ -78,6 +83,13 @@ def is_negated(words: frozenset[str], status: str) -> bool:
     """Return whether a status has one of some folded words with a beginning that denies it (``uncompleted``)."""
     found = (_NEGATED.fullmatch(word) for folded in _foldings(status) for word in _split(folded))
     return any(match[1] in words for match in found if match)
+
+
+def says_more(words: frozenset[str], status: str) -> bool:
+    """Return whether a status says more than some folded words (``created?``, ``Completed (with warnings)``)."""
+    plain = _CONFIRMING.union(*map(_split, words))
+    rests = ([each for each in _split(folded) if each not in plain] for folded in _foldings(status))
+    return "?" in status or all(any(map(str.isalpha, "".join(rest))) for rest in rests)
 
 
 @lru_cache(maxsize=1024)

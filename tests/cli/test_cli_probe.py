@@ -375,6 +375,30 @@ def test_a_status_that_matches_no_word_is_named(run: Run, api: SmallApi, status:
     assert setting in problem["try"]
 
 
+def test_a_status_that_says_more_than_a_good_word_is_named(run: Run, api: SmallApi) -> None:
+    """It may say that something is wrong with the backup."""
+    _each(api, BACKUPS, lambda item: item.update(status="Completed (with warnings)"))
+    code, document = _probe(run, api)
+    assert code == 1
+    (problem,) = (each for each in document["problems"] if each["list"] == "backups")
+    assert problem["problem"] == "text, 25 characters says more than a known word and counts as usable (12 times)"
+
+
+@pytest.mark.parametrize("is_all", [True, False])
+def test_backups_without_a_date_are_a_problem(run: Run, api: SmallApi, *, is_all: bool) -> None:
+    """Whether all of them or those of one disk: ``check`` cannot read them, either."""
+    for path in [each for each in api.lists if each.endswith("/backups")]:
+        _each(api, path, lambda item: item.update(date_created=None) if is_all or item["disk_id"] == 4 else None)
+    code, document = _probe(run, api)
+    assert code == 1
+    if is_all:
+        told = {(each["list"], each["field"], each["try"]) for each in document["problems"]}
+        assert ("backups", "date_created", "api.fields: {date_created: THEIR_NAME}") in told
+    else:
+        (problem,) = document["problems"]
+        assert problem["problem"] == "the backups of 1 disk are unreadable"
+
+
 def test_statuses_show_how_each_is_taken(run: Run, api: SmallApi) -> None:
     """Folded, and with what comes before or after the word."""
     for item, status in zip(

@@ -26,6 +26,10 @@ DISK = {"id": 7, "virtual_machine_id": 5, "status": "active", "error": False, "i
         ({"completed": 100, "percent": 1.0, "progress": {"percent": "100 %"}, "valid_until": "2030-01-01"}, "usable"),
         ({"progress": 40, "built": True}, "usable"),
         ({"error_message": "No error", "exit_status": "OK", "success": "ok", "available": "available"}, "usable"),
+        ({"status_message": "No errors found", "result": "Completed without errors"}, "usable"),
+        ({"error_message": "The operation completed successfully.", "failure": "sin errores"}, "usable"),
+        ({"result": "completed with errors"}, "unclear"),
+        ({"error_message": "completed with 2 errors"}, "unclear"),
         ({"result": False}, "unclear"),
         ({"success": "no"}, "unclear"),
         ({"ready": "2024-01-09"}, "unclear"),
@@ -79,6 +83,28 @@ def test_a_status_says_whether_a_backup_counts(outcome: str, statuses: tuple[str
 
 
 @pytest.mark.parametrize(
+    ("status", "is_named"),
+    [
+        ("Completed (with warnings)", True),
+        ("created?", True),
+        ("Completada con avisos", True),
+        ("online (limited)", True),
+        ("something new", True),
+        ("completed", False),
+        ("backup_completed", False),
+        ("Completed successfully.", False),
+        ("completed: 100%", False),
+        ("OK (2026-01-31)", False),
+        ("failed: timeout", False),
+        ("not available", False),
+    ],
+)
+def test_a_status_that_counts_as_usable_and_is_not_plain_is_named(status: str, *, is_named: bool) -> None:
+    """What matches no word, or says more than a good one, is told to whoever can look what it means."""
+    assert WORDS.unmatched([status]) == ((status,) if is_named else ())
+
+
+@pytest.mark.parametrize(
     "fields", [{"deleted": True}, {"removed_at": "2024-01-02"}, {"isExpired": "yes"}, {"to_be_deleted": 1}]
 )
 def test_a_deleted_backup_is_not_usable(fields: dict[str, Any]) -> None:
@@ -119,6 +145,8 @@ def test_an_expiry_says_until_when_a_backup_counts() -> None:
         ({"error": "i/o error", "health": "ok"}, True),
         ({"error": {"code": [None, ""]}}, None),
         ({"error": "no errors"}, None),
+        ({"error": "completed with errors"}, True),
+        ({"status": "disconnected"}, False),
         ({"error": "none"}, False),
         ({"error": 2}, None),
     ],

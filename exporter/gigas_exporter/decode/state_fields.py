@@ -24,8 +24,7 @@ _NAMES: Mapping[_Kind, str] = {
     " failure_reason, fault, has_error, invalid, is_error, return_code, unusable",
     # A word, which is compared as a status is.
     "word": "backup_result, backup_state, backup_status, current_state, health, job_status, lifecycle, lifecycle_state,"
-    " outcome, phase, result, stage, state, state_name, status_message, status_text, sync_status, task_state,"
-    " task_status",
+    " outcome, phase, result, stage, state, state_name, status_message, status_text, task_state, task_status",
     # True, or a date, says that the backup is no more or soon will be. OnApp has marked_for_delete.
     "gone": "aborted, aborted_at, canceled, canceled_at, cancelled, cancelled_at, deleted, deleted_at, destroyed,"
     " destroyed_at, expired, marked_for_delete, marked_for_deletion, pending_delete, pending_deletion, purged,"
@@ -62,9 +61,15 @@ _BY_SPELLING = {
 _SPELLINGS = frozenset(_BY_SPELLING)
 _NO_ERROR = frozenset({"", "none"})
 # It seems to deny that there is an error.
-_MAY_BE_NO_ERROR = re.compile(
-    r"(no|without|0|zero)[ _-]+(errors?|failures?|problems?)|n/?a|nil|null|never|ok(ay)?|success(ful)?|-+|0x0+"
+_NO_ERRORS = (
+    r"((the operation |backup )?(completed|finished|done|ok|success)[ ,:;-]+(with )?)?"
+    r"(no|without|0|zero|sin|ning[uú]n)[ _-]+(errors?|errores|failures?|fallos?|problems?|problemas?)( found)?\.?"
 )
+_MAY_BE_NO_ERROR = re.compile(
+    rf"{_NO_ERRORS}|n/?a|nil|null|none\.|ningun[oa]|never|ok(ay)?|success(ful)?|-+|0x0+"
+    r"|((the operation )?completed|finished)( successfully)?\.?"
+)
+_SAYS_NOTHING: Mapping[_Kind, re.Pattern[str]] = {"error": _MAY_BE_NO_ERROR, "word": re.compile(_NO_ERRORS)}
 _NOTHING = re.compile(r"[-\s]*|none|null|nil|n/?a|0000-00-00.*", re.IGNORECASE)
 _PERCENT = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*%?\s*", re.ASCII)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
@@ -144,8 +149,8 @@ def decode_error(value: object, problems: list[Problem]) -> bool | None:
 def _says_nothing(name: str, value: object) -> bool:
     if isinstance(value, str):
         text = value.strip()
-        is_no_error = STATE_FIELDS[name] == "error" and _MAY_BE_NO_ERROR.fullmatch(text.casefold()) is not None
-        return is_no_error or _NOTHING.fullmatch(text) is not None
+        nothing = _SAYS_NOTHING.get(STATE_FIELDS[name], _NOTHING)
+        return bool(nothing.fullmatch(text.casefold()) or _NOTHING.fullmatch(text))
     is_share = STATE_FIELDS[name] in {"done", "progress"}  # to which 0 says something
     return value is None or value in ([], {}) or (not is_share and isinstance(value, dict | list) and _is_empty(value))
 

@@ -116,6 +116,10 @@ def _advice(field: str, *, is_missing: bool) -> str:
     """Return what to do about a field of disks."""
     if field not in DISK_FIELDS and field != "date_created":
         return f"{_PROBE}; api.fields with {field}: null says that it says nothing"
+    if field == "is_swap" and not is_missing:
+        return (
+            f"{_PROBE}; swap with a mount point is doubted, and a first rule of backup_policy with its disk_id decides"
+        )
     if not is_missing:
         return f"{_PROBE}; no setting reads it, so report it with that"
     advice = f"{_PROBE}, api.fields says where {field} is"
@@ -147,7 +151,7 @@ def why_unreadable(report: DiskReport, error: str | None) -> str | None:
 
 
 def _explain_statuses(inventories: Iterable[AccountInventory]) -> list[str]:
-    """Return which statuses of backups match no word."""
+    """Return which statuses of backups match no word, or say more than a good one."""
     statuses = sorted(
         {
             status
@@ -159,7 +163,7 @@ def _explain_statuses(inventories: Iterable[AccountInventory]) -> list[str]:
     if not statuses:
         return []
     shown = ", ".join(statuses[:_MAX_STATUSES_SHOWN]) + (", …" if len(statuses) > _MAX_STATUSES_SHOWN else "")
-    how = "so that a text counts as usable unless locked"
+    how = "or a good one and more, so that a text counts as usable unless locked"
     return [f"statuses of backups that match no word of backup_status, {how}: {shown}"]
 
 

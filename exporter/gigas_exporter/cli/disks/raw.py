@@ -14,7 +14,7 @@ from typing import Any, Final
 from gigas_exporter.decode import Decoder
 from gigas_exporter.gigas import ApiRequest, ApiSettings, RawResponse
 
-_SECRET: Final = re.compile(r"pass|token|secret|key|auth", re.IGNORECASE)
+_SECRET: Final = re.compile(r"pass|pwd|token|secret|key|auth|credential|contrase|clave", re.IGNORECASE)
 _OPERATIONS: Final = ("get_disk", "list_disks", "list_disk_backups")
 
 

@@ -161,6 +161,9 @@ def _judge(found: AccountProbe, inventory: AccountInventory, clock: Clock, not_a
         "backups_known": inventory.backups is not None,
         "disks_not_asked": not_asked,
     }
+    if (unreadable := counts[Finding.BACKUPS_UNREADABLE]) and not found.problems:
+        what = f"the backups of {formatting.format_count(unreadable, 'disk')} are unreadable"
+        found.problems.append(Problem(found.number, "backups", None, what))
     unclear = counts[Finding.NOT_UNDERSTOOD]
     if unclear and not any(problem.list in {"disks", "virtual_machines"} for problem in found.problems):
         found.problems.append(Problem(found.number, "disks", None, f"{unclear} disks cannot be judged: not understood"))

@@ -174,8 +174,11 @@ def _field_problems(
             if each.name == "error" and other is None:
                 setting += ", or {error: null} where the API has no such field"
             yield each.name, absent, setting
-        elif each.name in {"autobackup", "is_swap"} and (empty := sum(each.forms[form] for form in _ABSENT_FLAGS)):
-            yield each.name, f"{empty} of {items} are null or empty", _setting_for(each)
+        elif (empty := sum(each.forms[form] for form in _ABSENT_FLAGS)) and (
+            each.name in {"autobackup", "is_swap"}
+            or (each.name == "date_created" and list_name == "backups" and empty == items)
+        ):  # a backup that is under way may have no date yet
+            yield each.name, f"{empty} of {items} are null or empty", f"api.fields: {{{each.name}: THEIR_NAME}}"
 
 
 def _setting_for(each: Field) -> str:
@@ -229,9 +232,8 @@ def _status_problems(reading: ListReading, words: BackupStatuses) -> Iterable[tu
     texts = Counter(each.status for each in backups if each.status is not None and each.status_type is None)
     for status in words.unmatched(texts)[:_STATUSES_SHOWN]:
         shown = safe_word(status)
-        text = (
-            f"{shown or form_of(status, 'status')} matches no known word and counts as usable ({texts[status]} times)"
-        )
+        how = "says more than a known word" if words.match(status) else "matches no known word"
+        text = f"{shown or form_of(status, 'status')} {how} and counts as usable ({texts[status]} times)"
         listed = shown or "THE_WORD"
         yield "status", text, f"backup_status.good: [{listed}], or failed, or unfinished"
 
