@@ -152,13 +152,13 @@ def _over_time() -> Line:
 def _largest() -> Line:
     attached = _F("gigas_disk_size_bytes", 'virtual_machine_id!=""')
     its_machine = "on (instance, account_id, virtual_machine_id) group_right"
-    # Only the largest are named: naming every machine costs.
-    largest = f"topk(15, sum without (disk_id) ({attached})) * {its_machine} {q.EXPORTER('gigas_disk_info')}"
+    # Only the largest are named: naming every machine costs. Thirty, where two exporters tell of each.
+    largest = f"topk(30, sum without (disk_id) ({attached})) * {its_machine} {q.EXPORTER('gigas_disk_info')}"
     machines = table_of(
         "Largest virtual machines",
         "The fifteen machines with the most provisioned bytes; how many there are in all stands above. A click leads to"
         " a machine's disks.",
-        Query(f"max by (account_id, virtual_machine, virtual_machine_id) ({largest})"),
+        Query(f"topk(15, max by (account_id, virtual_machine, virtual_machine_id) ({largest}))"),
         columns=[
             Column("virtual_machine", "Virtual machine", filterable=True, leads_to=THE_MACHINE),
             Column("Value", "Provisioned", unit="bytes", width=150),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import re
+from pathlib import Path
 
 import pytest
 
 from dashboards.conftest import NAMES, Json, Prometheus, Selection, panels_of
+from support.programs import run_program, tool
 
 MOST_SERIES = 1000
 
@@ -120,3 +124,32 @@ def test_moved_disk_is_one_line(dashboards: dict[str, Json], prometheus: Prometh
     """A disk that moved to another machine goes on being the same disk."""
     (series,) = age_of("1010", dashboards, prometheus)
     assert len(series["values"]) > 250
+
+
+def test_two_exporters_of_an_account_halve_no_table(
+    dashboards: dict[str, Json], everything: Selection, tmp_path: Path
+) -> None:
+    """The largest machines are fifteen, each with its size, also where two exporters tell of each."""
+    overview = dashboards["gigas-overview"]
+    (panel,) = (each for each in panels_of(overview) if each["title"] == "Largest virtual machines")
+    series = []
+    for exporter, number in itertools.product("ab", range(1, 21)):
+        labels = (
+            f'job="gigas", instance="{exporter}", account_id="1", disk_id="{number}", virtual_machine_id="{number}"'
+        )
+        series += [
+            {"series": f"gigas_disk_size_bytes{{{labels}}}", "values": str(number)},
+            {"series": f'gigas_disk_info{{{labels}, virtual_machine="VM {number}"}}', "values": "1"},
+        ]
+    expected = [
+        {"labels": f'{{account_id="1", virtual_machine="VM {number}", virtual_machine_id="{number}"}}', "value": number}
+        for number in range(6, 21)
+    ]
+    asked = {
+        "expr": everything.expand(panel["targets"][0]["expr"], overview),
+        "eval_time": "0m",
+        "exp_samples": expected,
+    }
+    cases = tmp_path / "cases.yml"
+    cases.write_text(json.dumps({"tests": [{"interval": "1m", "input_series": series, "promql_expr_test": [asked]}]}))
+    run_program(tool("promtool"), "test", "rules", cases, seconds=60)
