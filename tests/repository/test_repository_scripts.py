@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -97,6 +98,17 @@ def test_only_where_packages_come_from_is_the_callers(bin_directory: Path, repos
     run_program(repository / "scripts/create-venv", *command, env=environ)
     seen = (tmp_path / "seen").read_text(encoding="utf-8").splitlines()
     assert seen == [f"{name}={value}" for name, value in sorted((kept | {"PIP_USER": "0"}).items())]
+
+
+@pytest.mark.parametrize(("home", "cache"), [(".", ""), ("nowhere", "build/npm")], ids=["writable", "not there"])
+def test_npm_needs_no_home_to_write_to(repository: Path, tmp_path: Path, home: str, cache: str) -> None:
+    """Its cache is in the project's folder then."""
+    for folder in ("scripts", ".venv/bin"):
+        (tmp_path / folder).mkdir(parents=True)
+    script = shutil.copy(repository / "scripts/install-node-packages", tmp_path / "scripts")
+    _program(tmp_path / ".venv/bin/npm", 'echo "${NPM_CONFIG_CACHE:-}"')
+    environ = {"PATH": os.defpath, "HOME": str(tmp_path / home)}
+    assert run_program(script, str(tmp_path), env=environ).stdout == f"{tmp_path / cache if cache else ''}\n"
 
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root, as a container's user is")
