@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future, InvalidStateError, wait
 from contextlib import suppress
 from typing import Final
 
@@ -154,22 +154,28 @@ class ExporterApp:
         return received
 
     def _reload_until_shutdown(self) -> signal.Signals | None:
-        """Reload, in a thread that a file system may hold up; return the signal that asks to shut down meanwhile."""
-        done = threading.Event()
+        """Reload, in a thread that a file system may hold up; return the signal that asks to shut down meanwhile.
+
+        What nobody foresaw is raised here: settings that are half in use must end the exporter, not its thread.
+        """
+        reloaded: Future[None] = Future()
 
         def reload() -> None:
             try:
                 self._reload()
-            finally:
-                done.set()
+            except BaseException as error:  # noqa: BLE001  # raised below
+                reloaded.set_exception(error)
+            else:
+                reloaded.set_result(None)
 
         try:
             threading.Thread(target=reload, name="reload", daemon=True).start()
         except RuntimeError:  # the system gives no more threads
             reload()
-        while not done.wait(_SIGNAL_CHECK_SECONDS):
+        while not wait([reloaded], _SIGNAL_CHECK_SECONDS).done:
             if (received := _wait_for_signal(_SHUTDOWN_SIGNALS, 0)) is not None:
                 return received
+        reloaded.result()
         return None
 
     def _reload(self) -> None:

@@ -58,6 +58,22 @@ def test_a_reload_without_memory_fails_and_ends_nothing() -> None:
         app.ExporterApp._read_settings(reading)
 
 
+@pytest.mark.parametrize("has_threads", [True, False])
+def test_a_reload_that_is_cut_short_ends_the_exporter(monkeypatch: pytest.MonkeyPatch, *, has_threads: bool) -> None:
+    """Where settings are half in use nobody may poll any more, and the health check would not tell."""
+
+    def reload() -> None:
+        raise MemoryError
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    if not has_threads:
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(MemoryError):
+        app.ExporterApp._reload_until_shutdown(SimpleNamespace(_reload=reload))  # type: ignore[arg-type]
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_web_server_that_dies_ends_the_exporter(monkeypatch: pytest.MonkeyPatch) -> None:
     """An event loop that ran out of memory left a process behind that answered nobody and went on polling."""
