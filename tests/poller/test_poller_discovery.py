@@ -103,6 +103,23 @@ def test_an_account_whose_disks_are_not_found_is_skipped(watch: Watch, caplog: p
         assert watching.observed.counts == (2, 0, 0)
 
 
+def test_an_account_that_was_skipped_and_begins_to_work_is_watched(
+    watch: Watch, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again after a while, though nothing in the list of accounts has changed; it is logged once."""
+    monkeypatch.setattr("gigas_exporter.poller.account_source._TRIED_AGAIN_SECONDS", 0.5)
+    with RawApi([{"id": 1}, {"id": 2}]) as api:
+        api.lists["/account/2/disks"] = 404, {"error": "no cloud"}
+        watching = watch(discovering(api))
+        await_true(lambda: api.count("/account/2/disks") >= 2)
+        await_true(lambda: watching.observed.counts == (1, 0, 1))
+        said = [record for record in caplog.records if "skipped" in record.getMessage()]
+        assert [each.levelname for each in said if each.levelname != "DEBUG"] == ["WARNING"]
+        del api.lists["/account/2/disks"]
+        await_true(lambda: watching.observed.polls["2", "disks", None])
+        await_true(lambda: watching.observed.counts == (2, 0, 0))
+
+
 @pytest.mark.parametrize("status", [403, 500, 404])
 def test_what_else_fails_is_never_skipped(watch: Watch, status: int) -> None:
     """A 403, a 5xx, and a 404 after a 200 are failures."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from urllib.parse import urlsplit
 
-from gigas_exporter.clock import Deadline
+from gigas_exporter.clock import Clock, Deadline
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.errors import DecodeError, GigasError
 from gigas_exporter.gigas import Credential, ReadClient
@@ -19,6 +19,7 @@ from gigas_exporter.model import Account
 _log = get_logger(__name__)
 
 _SHOWN = 5
+_TRIED_AGAIN_SECONDS = 3600.0  # an account may be listed before its API knows it
 ACCOUNTS_INCOMPLETE = "the list of accounts may be incomplete by its headers (gigas-exporter probe shows them)"
 
 
@@ -49,12 +50,14 @@ class AccountSource:
         is_incomplete: Whether the headers of the last list say that there may be more accounts.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
+        self._clock = clock
         self._lock = threading.Lock()
         self._excluded: frozenset[str] = frozenset()
         self._hosts: frozenset[str | None] = frozenset()
         self._missing: dict[str, tuple[str | None, str | None]] = {}
+        self._missing_until: dict[str, float] = {}
         self.credential = settings.discovery
         self.listed = settings.discovery is None
         self.fails = False
@@ -97,11 +100,12 @@ class AccountSource:
         if new := excluded - self._excluded:
             _log.info("accounts skipped by status or product", accounts=len(new), among=", ".join(sorted(new)[:_SHOWN]))
         with self._lock:
-            # One whose status or product has changed is tried again.
+            # One whose status or product has changed is tried again, and each after an hour.
+            now = self._clock.monotonic()
             self._missing = {
                 each: kind
                 for each, kind in self._missing.items()
-                if each in owned and kind == _kind(owned[each].account)
+                if each in owned and kind == _kind(owned[each].account) and now < self._missing_until[each]
             }
             self._excluded = excluded
             skipped = excluded | set(self._missing)
@@ -118,8 +122,10 @@ class AccountSource:
         if self.credential is None or is_elsewhere:
             return False
         with self._lock:
+            log = _log.debug if account.id in self._missing_until else _log.warning
             self._missing[account.id] = _kind(account)
-        _log.warning("account skipped: its disks are not found (status 404)", account=account.id)
+            self._missing_until[account.id] = self._clock.monotonic() + _TRIED_AGAIN_SECONDS
+        log("account skipped: its disks are not found (status 404)", account=account.id)
         return True
 
     def _owned(self, accounts: tuple[AccountSettings, ...]) -> dict[str, AccountSettings]:

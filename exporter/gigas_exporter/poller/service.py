@@ -49,7 +49,7 @@ class Service:
         self._clients = ClientPool(observer, clock, login_retry_seconds=settings.poll.interval)
         self._helpers = HelperThreads()
         self.scheduler = Scheduler(clock)
-        self.source = AccountSource(settings)
+        self.source = AccountSource(settings, self._clock)
         self._stop = StopEvent()
         self._lock = threading.RLock()
         self._watched: dict[str, AccountTasks] = {}
@@ -80,7 +80,7 @@ class Service:
         with self._lock:
             old = self._settings
             self._clients.reload_credentials()
-            self._settings, self.source = settings, AccountSource(settings)
+            self._settings, self.source = settings, AccountSource(settings, self._clock)
             if replace(old, web=settings.web, log=settings.log, accounts=settings.accounts) != settings:
                 self._stop_polling(list(self._watched))
             self._watch_all()
