@@ -7,7 +7,8 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 
 # With some of these bash, Python or pytest would not get as far as tests/support/environment.py, which takes the rest out.
-unexport BASH_ENV CDPATH $(filter-out PYTHON_BOOTSTRAP,$(filter PYTHON%,$(.VARIABLES)))
+# LC_ALL=C does so where the project's path is not ASCII: Python reads the path from a file in that encoding.
+unexport BASH_ENV CDPATH $(if $(filter C POSIX,$(LC_ALL)),LC_ALL) $(filter-out PYTHON_BOOTSTRAP,$(filter PYTHON%,$(.VARIABLES)))
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python

@@ -84,9 +84,10 @@ def test_closed_outputs_do_not_keep_tests_from_passing(repository: Path) -> None
 
 
 def test_what_make_runs_sees_nothing_that_ends_it(repository: Path, tmp_path: Path) -> None:
-    """A caller's BASH_ENV, CDPATH and variables of Python reach no recipe, but the Python to begin with does."""
+    """A caller's BASH_ENV, CDPATH, LC_ALL=C and variables of Python reach no recipe, but PYTHON_BOOTSTRAP does."""
     (tmp_path / "env.sh").write_text("exit 7\n", encoding="utf-8")
-    hostile = {"BASH_ENV": str(tmp_path / "env.sh"), "CDPATH": "/", "PYTHONHOME": _MARK, "PYTHONUTF8": _MARK}
+    bash = {"BASH_ENV": str(tmp_path / "env.sh"), "CDPATH": "/", "LC_ALL": "C"}
+    hostile = {**bash, "PYTHONHOME": _MARK, "PYTHONUTF8": _MARK}
     environ = {**os.environ, **hostile, "PYTHON_BOOTSTRAP": "a"}
     done = run_program("make", "-s", "--eval=seen:\n\t@env", "seen", cwd=repository, env=environ)
     seen = {line.partition("=")[0] for line in done.stdout.splitlines()}
