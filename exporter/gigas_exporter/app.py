@@ -88,6 +88,7 @@ class ExporterApp:
         self._watchdog = Watchdog(self._notifier, lambda: self._server.accepts() and self._service.healthy(), clock)
         self._lock = threading.Lock()
         self._reload_requests: list[Future[str | None]] = []
+        self._reloading: list[Future[str | None]] = []
         self._next_reload_at = float("-inf")
 
     @property
@@ -182,7 +183,7 @@ class ExporterApp:
         """Read the settings again; when they are bad, keep the previous ones."""
         self._next_reload_at = self._clock.monotonic() + _RELOAD_INTERVAL_SECONDS
         error: str | None = "the reload failed"
-        requests = self._take_reload_requests()
+        requests = self._reloading = self._take_reload_requests()
         self._notifier.reloading()
         try:
             self._apply(self._read_settings())
@@ -236,8 +237,9 @@ class ExporterApp:
         self._watchdog.close()
         with self._lock:
             self._shutting_down = True
-        for request in self._take_reload_requests():
-            request.set_result("the exporter is shutting down")
+        for request in (*self._take_reload_requests(), *self._reloading):
+            with suppress(InvalidStateError):  # it has its result
+                request.set_result("the exporter is shutting down")
         self._server.close(_GRACE_SECONDS)
         self._service.stop()
 

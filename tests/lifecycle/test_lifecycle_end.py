@@ -99,6 +99,26 @@ def test_it_leaves_while_a_reload_hangs(
             assert served.process.end(number) == 0
 
 
+def test_who_waits_for_a_reload_that_hangs_is_told_of_the_end(
+    tmp_path: Path, config: Any, clean: dict[str, str]
+) -> None:
+    """The response is there at once, so that the end need not wait for it in vain."""
+    config.write("4242", "4243")
+    with ExitStack() as held, exporter(tmp_path, clean, config.flag, "--web.enable-lifecycle") as served:
+        for account in ("4242", "4243"):
+            path = tmp_path / f"key-{account}"
+            path.unlink()
+            os.mkfifo(path)
+            held.enter_context(path.open("r+b", buffering=0))  # nothing ever comes out of it
+        opened = Path(f"/proc/{served.process.popen.pid}/fd")
+        client = held.enter_context(served.send(b"POST /-/reload HTTP/1.1\r\nHost: x\r\n\r\n"))
+        await_true(lambda: str(tmp_path / "key-4242") in {os.path.realpath(each) for each in opened.iterdir()})
+        with within(1.5):
+            assert served.process.end(signal.SIGTERM) == 0
+        with client.makefile("rb") as response:
+            assert response.read().endswith(b"not reloaded: the exporter is shutting down\n")
+
+
 def test_it_leaves_although_many_reloads_wait_their_turn(tmp_path: Path, cloud: SimulatorServer) -> None:
     """Only the reload under way is waited for; those behind it are told that the end has come."""
     cloud.faults.add("hang", "list_disks")
