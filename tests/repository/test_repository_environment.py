@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -100,6 +101,18 @@ def test_make_that_only_prints_creates_no_environment(repository: Path, tmp_path
     done = run_program("make", "--dry-run", "demo", f"VENV={tmp_path}/venv", cwd=repository)
     assert f"scripts/create-venv {tmp_path}/venv" in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_git_changes_no_line_ends(repository: Path, tmp_path: Path) -> None:
+    """Also where a person's configuration says so: no script would start."""
+    (tmp_path / "script").write_bytes(b"#!/bin/sh\n")
+    shutil.copy(repository / ".gitattributes", tmp_path)
+    git = ["git", "-c", "core.autocrlf=true"]
+    run_program(*git, "init", "--quiet", cwd=tmp_path)
+    run_program(*git, "add", ".", cwd=tmp_path)
+    (tmp_path / "script").unlink()
+    run_program(*git, "checkout", "--quiet", "--", "script", cwd=tmp_path)
+    assert (tmp_path / "script").read_bytes() == b"#!/bin/sh\n"
 
 
 def test_files_that_share_what_is_dear_go_to_one_worker(repository: Path) -> None:
