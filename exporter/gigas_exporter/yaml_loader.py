@@ -206,7 +206,7 @@ _HINTS: Final = {
     "character '\\t'": "a tab; indent with spaces",
     "but got '{'": "a '{' inside a text; quote a text that holds '{', and no ${VARIABLE} is replaced in this file",
     "unexpected end of stream": "a quote that is not closed",
-    "found unknown escape character": "a '\\\\' in double quotes; write the text in single quotes",
+    "found unknown escape character": "a '\\' in double quotes; write the text in single quotes",
     "found '<stream end>'": "a value is missing; quote a text that begins with '#'",
     _NO_KEY: "a ':' where no key can stand; quote a text that holds ': ', and put a space after the ':' of a key",
 }
