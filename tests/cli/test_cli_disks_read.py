@@ -207,6 +207,42 @@ def test_a_disk_that_is_none(run: Run) -> None:
         assert outcome.err == f"gigas-exporter: account 4242 has no disk 999 {where}\n"
 
 
+def test_a_machine_given_as_a_disk_is_said_to_be_one(run: Run, cloud: SimulatorServer) -> None:
+    """The answer has the command that lists its disks; without the list of machines there is just no such disk."""
+    machine = next(each for each in cloud.world.machines(ACCOUNT) if each.label)
+    label = machine.label or ""
+    for name in (label, label.upper(), machine.hostname or ""):
+        outcome = run("disks", "show", name)
+        assert (outcome.status, outcome.out) == (1, "")
+        command = f"gigas-exporter disks list --account 4242 --virtual-machine-id {machine.id}"
+        said = f"gigas-exporter: {name} is a virtual machine, not a disk's id (see its disks: {command})\n"
+        assert outcome.err == said
+        assert run(*command.split()[1:]).status == 0
+    assert "account 4242 has no disk no-name" in run("disks", "show", "no-name").err
+    cloud.faults.add("status", "list_virtual_machines", status=403)
+    assert f"account 4242 has no disk {label}" in run("disks", "show", label).err
+
+
+def test_an_unknown_machine_is_said_with_those_that_there_are(run: Run) -> None:
+    """The names that hold what was given come first; the nearest stands alone where there is one."""
+    wrong = run("disks", "list", "--virtual-machine-id", "db")
+    assert wrong.status == 1
+    assert wrong.err.startswith("gigas-exporter: account 4242 has no virtual machine db (there are: db-01, ")
+    near = run("disks", "list", "--virtual-machine-id", "db-011")
+    assert near.err == "gigas-exporter: account 4242 has no virtual machine db-011; did you mean db-01?\n"
+    with small_api(healthy()) as api:
+        api.lists["/account/4242/virtual_machines"] = []
+        none = run("disks", "list", "--virtual-machine-id", "db", GIGAS_API_URL=api.url)
+        api.lists["/account/4242/virtual_machines"] = [{"id": 500 + n, "label": f"web-{n}"} for n in range(7)]
+        many = run("disks", "list", "--virtual-machine-id", "db", GIGAS_API_URL=api.url)
+        api.lists["/account/4242/virtual_machines"] = [{"id": 500 + n, "label": "web"} for n in range(2)]
+        several = run("disks", "show", "web", GIGAS_API_URL=api.url)
+    assert none.err == "gigas-exporter: account 4242 has no virtual machine db (there are none)\n"
+    assert many.err.endswith(" (there are: web-0, web-1, web-2, web-3, web-4 and 2 more)\n")
+    assert several.err.startswith("gigas-exporter: web is a name of several virtual machines, not a disk's id (see ")
+    assert several.err.endswith(" --virtual-machine-id ID: 500, 501)\n")
+
+
 def test_a_filter_that_nothing_can_pass_is_said_to_be_wrong(run: Run) -> None:
     """A machine that is not there is named as one, and a value that the API rejects is none of the page size's."""
     outcome = run("disks", "list", "--virtual-machine-id", "99999")

@@ -308,6 +308,7 @@ def test_what_a_variable_changes_is_said(
         (["backup", "17", "--wait", "--timeout", "soon"], "--timeout"),
         (["backup", "17", "--timeout", "5m"], "--timeout: needs --wait"),
         (["backup", ".."], "an id must not be empty or consist of dots"),
+        (["backup", "10003/backups"], "DISK: must be an id of letters, digits and . _ ~ -, such as 10003, without /"),
         (["delete"], "DISK: is missing"),
     ],
 )

@@ -85,6 +85,17 @@ class Name(click.types.StringParamType):
         return str(super().convert(value, param, ctx)).strip()
 
 
+class DiskId(Name):
+    """A disk's id, which is one segment of the API's paths."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text."""
+        text = super().convert(value, param, ctx)
+        if "/" in text:
+            self.fail("must be an id of letters, digits and . _ ~ -, such as 10003, without /", param, ctx)
+        return text
+
+
 class Gibibytes(click.ParamType):  # type: ignore[type-arg]  # takes an argument in newer versions only
     """A size in GiB; :func:`size_for_api` makes it one in the unit of the API."""
 

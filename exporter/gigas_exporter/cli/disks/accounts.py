@@ -10,7 +10,8 @@ import click
 
 from gigas_exporter import formatting
 from gigas_exporter.cli.accounts import AccountSelection, no_such_account
-from gigas_exporter.cli.options import Name
+from gigas_exporter.cli.disks.machines import no_disk_but_machine
+from gigas_exporter.cli.options import DiskId
 from gigas_exporter.clock import Deadline
 from gigas_exporter.config import AccountSettings
 from gigas_exporter.errors import ApiError, GigasError
@@ -23,7 +24,7 @@ from gigas_exporter.poller.own_lists import KnownDisks
 from gigas_exporter.poller.parallel import HelperThreads
 from gigas_exporter.report import DiskReport, report_account, worst_first
 
-disk_argument: Final = click.argument("disk", type=Name())
+disk_argument: Final = click.argument("disk", type=DiskId())
 """A disk's id."""
 
 
@@ -40,7 +41,9 @@ def get_disk(client: ReadClient, account_id: str, disk_id: str) -> Disk:
             no_disk = GigasError(
                 f"account {account_id} has no disk {disk_id} (see: gigas-exporter disks list --account {account_id})"
             )
-            raise no_such_account(client, account_id) or no_disk from None
+            raise (
+                no_such_account(client, account_id) or no_disk_but_machine(client, account_id, disk_id) or no_disk
+            ) from None
         if error.status == HTTPStatus.FORBIDDEN:
             raise GigasError(f"account {account_id}, disk {disk_id}: {error}") from None
         raise
