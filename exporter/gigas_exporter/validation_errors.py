@@ -30,6 +30,7 @@ _WORDS: Final = {
     "less_than_equal": "must be at most {le:g}",
 }
 _YES_OR_NO: Final = frozenset({"yes", "no", "on", "off", "y", "n"})
+_MEANT: Final = {"virtual_machine": "virtual_machine_label"}  # the metrics' label, whose value is a name
 _FLAGS_ONLY: Final = ("shard",)
 
 
@@ -137,7 +138,9 @@ def _misplaced_key(key: str, model: type[BaseModel], parents: Sequence[int | str
 
 def _unknown_key(key: str, known: Sequence[str], *, shown: bool) -> str:
     if shown:
-        return f"unknown key{did_you_mean(key.replace('-', '_'), known)}"
+        given = key.replace("-", "_")
+        meant = _MEANT.get(given)
+        return f"unknown key{f'; did you mean {meant}?' if meant in known else did_you_mean(given, known)}"
     near = next((each for each in known if re.match(rf"{each}\s*[:=]", key)), None)
     if near is not None:
         return f"an unknown key that begins with {near}; write {near}, a colon and a space before the value"

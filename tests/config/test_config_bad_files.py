@@ -30,6 +30,9 @@ BAD_FILES = {
     "backup_policy: [{match: {is_swp: true}, required: false}]": (
         "backup_policy[0].match.is_swp: unknown key; did you mean is_swap?"
     ),
+    "backup_policy: [{match: {virtual_machine: db-01}, required: false}]": (
+        "backup_policy[0].match.virtual_machine: unknown key; did you mean virtual_machine_label?"
+    ),
     "backup_policy: [{maxage: 1h}]": "backup_policy[0].maxage: unknown key; did you mean max_age?",
     '"a\\nb": 1': HIDDEN,
     "token_canary: 1": HIDDEN,
@@ -245,6 +248,8 @@ BAD_FILES = {
         " write the value, or use a file"
     ),
     "backup_policy: [{max_age: 6 hours}]": f"backup_policy[0].max_age: {DURATION}; did you mean 6h?",
+    "backup_policy: [{max_age: 1.5d}]": f"backup_policy[0].max_age: {DURATION}; did you mean 36h?",
+    "poll: {interval: 1.5 minutes}": f"poll.interval: {DURATION}; did you mean 1m30s?",
     "poll: {interval: 5 min}": f"poll.interval: {DURATION}; did you mean 5m?",
     "accounts: [{id: 1, api_key: $CANARY_SECRET}]": (
         "accounts[0].api_key: is a variable, and variables are not replaced in this file;"

@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from gigas_exporter.decode import FIELDS
-from gigas_exporter.formatting import DURATION_MILLISECONDS, did_you_mean
+from gigas_exporter.formatting import DURATION_MILLISECONDS, did_you_mean, format_duration
 
 _MAXIMUM_PORT: Final = 65535
 _HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
@@ -23,7 +23,7 @@ _ID: Final = re.compile(r"[A-Za-z0-9_~.-]{1,128}")
 _FIELD: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _DURATION: Final = re.compile("".join(f"(?:([0-9]+){unit})?" for unit in DURATION_MILLISECONDS))
 _WRITTEN_OUT: Final = re.compile(
-    r"([0-9]{1,6})\s*(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?|y|years?)"
+    r"([0-9]{1,6}(?:\.[0-9]{1,3})?)\s*(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?|y|years?)"
 )
 _MAXIMUM_MILLISECONDS: Final = (2**63 - 1) // 1_000_000  # Prometheus counts nanoseconds in 64 bits: 292 years
 _MAXIMUM_DURATION: Final = 64
@@ -53,11 +53,13 @@ def parse_duration(text: str) -> float:
 
 
 def _suggested_duration(text: str) -> str:
-    """Return what was meant by a duration such as ``6 hours``."""
+    """Return what was meant by a duration such as ``6 hours`` or ``1.5d``."""
     match = _WRITTEN_OUT.fullmatch(text.strip().lower())
     if match is None:
         return ""
     unit = "ms" if match[2].startswith(("ms", "milli")) else match[2][0]
+    if "." in match[1]:
+        return f"; did you mean {format_duration(float(match[1]) * DURATION_MILLISECONDS[unit] / 1000)}?"
     return f"; did you mean {int(match[1])}{unit}?"
 
 
