@@ -187,9 +187,9 @@ To use the other commands, run in another terminal:
   {command} check
   {command} disks list
 
-The command that an alert names works there, too.
+The command that an alert names can be run there, too.
 {"" if started is None else _alert_greeting(command, world, started)}
-If this is a remote machine, run on your own machine to open these addresses there:
+Is this a remote machine? Then run this on your own machine, and open the addresses there:
 
   ssh {tunnels} {socket.gethostname()}
 
