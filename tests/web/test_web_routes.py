@@ -83,6 +83,9 @@ def test_the_telemetry_path_can_be_chosen() -> None:
     assert _ask(_routes(telemetry_path="/"), "GET", "/") == (200, b"gigas_up 1\n")
 
 
+_NO_PAGE = b"no such page; all disks are at /, one disk is at /?account=ACCOUNT&disk=DISK\n"
+
+
 @pytest.mark.parametrize(
     ("method", "path", "answer"),
     [
@@ -90,6 +93,8 @@ def test_the_telemetry_path_can_be_chosen() -> None:
         ("HEAD", "/-/healthy", (200, b"healthy\n")),
         ("GET", "/-/ready", (200, b"ready\n")),
         ("GET", "/nowhere", (404, b"Not Found\n")),
+        ("GET", "/disk/4242/10003", (404, _NO_PAGE)),
+        ("GET", "/disks/10003", (404, _NO_PAGE)),
         ("GET", "/metrics/", (404, b"Not Found\n")),
         ("POST", "/nowhere", (404, b"Not Found\n")),
         ("POST", "/metrics", (405, b"Method Not Allowed\n")),

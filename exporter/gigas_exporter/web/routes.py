@@ -11,6 +11,7 @@ from gigas_exporter.web.http import Handler, Request, Response, text_response
 from gigas_exporter.web.negotiation import wants_gzip, wants_openmetrics
 
 _READ = ("GET", "HEAD")
+_DISK_HINT: Final = "no such page; all disks are at /, one disk is at /?account=ACCOUNT&disk=DISK"
 _MAX_WAITING_FOR_RELOAD: Final = 4
 
 
@@ -117,7 +118,8 @@ def _dispatch(routes: Mapping[str, tuple[tuple[str, ...], Handler]]) -> Handler:
     async def handle(request: Request) -> Response:
         route = routes.get(request.path)
         if route is None:
-            return text_response(HTTPStatus.NOT_FOUND)
+            is_disk = request.path.startswith(("/disk/", "/disks/"))
+            return text_response(HTTPStatus.NOT_FOUND, _DISK_HINT if is_disk else None)
         methods, handler = route
         if request.method not in methods:
             return text_response(HTTPStatus.METHOD_NOT_ALLOWED, allow=", ".join(methods))
