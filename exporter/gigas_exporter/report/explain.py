@@ -116,10 +116,6 @@ def _advice(field: str, *, is_missing: bool) -> str:
     """Return what to do about a field of disks."""
     if field not in DISK_FIELDS and field != "date_created":
         return f"{_PROBE}; api.fields with {field}: null says that it says nothing"
-    if field == "is_swap" and not is_missing:
-        return (
-            f"{_PROBE}; swap with a mount point is doubted, and a first rule of backup_policy with its disk_id decides"
-        )
     if not is_missing:
         return f"{_PROBE}; no setting reads it, so report it with that"
     advice = f"{_PROBE}, api.fields says where {field} is"
