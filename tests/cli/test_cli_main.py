@@ -23,6 +23,7 @@ from cli.conftest import ACCOUNT, Run
 from gigas_exporter.cli import main as main_module
 from gigas_exporter.cli.main import cli
 from gigas_exporter.cli.options import SettingsOption
+from gigas_exporter.config import FLAGS
 from gigas_exporter.config.variables import unknown_variables
 from support.programs import account_environment, run_program, tool
 from support.simulator import SimulatorServer
@@ -61,6 +62,12 @@ def test_every_option_has_the_variable_of_its_name(name: str, run: Run) -> None:
         shown = re.findall(r"env: (\w+)\]", helps[flag])
         assert shown == ([] if flag in WITHOUT_VARIABLE else [expected]), flag
         assert list(unknown_variables(dict.fromkeys(shown, "1"))) == [], flag
+
+
+def test_serve_offers_every_flag_of_the_settings() -> None:
+    """None is left out because its section has no title in the help."""
+    offered = {option.opts[0] for option in COMMANDS["serve"].params if isinstance(option, SettingsOption)}
+    assert offered == {f"--{flag.name}" for flag in FLAGS}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
