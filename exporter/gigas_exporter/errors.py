@@ -142,7 +142,7 @@ class DecodeError(GigasError):
 
 
 class IncompleteError(GigasError):
-    """A list changed while it was read, or never ended."""
+    """A list was not whole: it changed, repeated or lacked items, or never ended."""
 
     reason: Reason = "incomplete"
 

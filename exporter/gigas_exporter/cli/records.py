@@ -149,9 +149,9 @@ def disk_record(report: DiskReport) -> Record:
 def backup_record(backup: Backup, wall: float) -> Record:
     """Return a backup's row at ``wall`` (UNIX seconds)."""
     created = backup.date_created
-    return {
-        **{name: getattr(backup, name, None) for name in BACKUPS.fields},
+    derived: Record = {
         "backup_id": backup.id,
         "date_created": formatting.format_timestamp(created) or None,
         "age_seconds": None if created is None or is_ahead(created, wall) else max(0, round(wall - created)),
     }
+    return {name: derived[name] if name in derived else getattr(backup, name) for name in BACKUPS.fields}

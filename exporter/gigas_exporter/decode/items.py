@@ -136,7 +136,7 @@ class Decoder:
         if problems or None in (error, is_swap, autobackup, mount_point, machine_id):
             missing, unknown = self._not_known(item, problems)
             report_problems(problems, invalid)
-        return Disk(
+        return Disk(  # by position, which is faster: in the order of the fields
             sys.intern(identity),
             None if machine_id == _NO_MACHINE else machine_id,
             size_bytes,
@@ -170,7 +170,7 @@ class Decoder:
         built = False if is_gone(fields, latest, settings.time_zone) else decode_flag(get("built"), "built", problems)
         has_error = decode_error(get("error"), problems) is True
         text = decode_text(status, "status", problems) if is_text else text_of(status)
-        backup = Backup(
+        backup = Backup(  # by position, as Disk
             identity,
             owner.disk_id,
             decode_timestamp(get("date_created"), "date_created", problems, latest, settings.time_zone),

@@ -115,8 +115,9 @@ class LoginAuth:
             session.issued.scheme = self._scheme
 
     def on_rejected(self, used: AuthHeader, status: int, deadline: Deadline) -> bool:
-        """Try the other scheme or log in again, once for all callers that were rejected with the same token.
+        """Return whether to send the request once more, with what ``header()`` gives then.
 
+        It tries the other scheme or logs in again, once for all callers that were rejected with the same token.
         After a 403 that is done only when the password has changed. A token that is itself the result of a 401 in this
         piece of work, or lately in another, and was never accepted is not renewed again: the API rejects the user, not
         the token, and an account after the other would log in.

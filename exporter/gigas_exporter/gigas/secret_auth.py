@@ -57,7 +57,10 @@ class SecretAuth:
                 self._rejected_schemes = set()
 
     def on_rejected(self, used: AuthHeader, status: int, deadline: Deadline) -> bool:
-        """Read the secret again, and where it is the same, use the other scheme unless one was accepted before."""
+        """Return whether to send the request once more, with what ``header()`` gives then.
+
+        It reads the secret again, and where it is the same, uses the other scheme unless one was accepted before.
+        """
         del deadline
         with self._lock:
             is_other_untried = not self._rejected_schemes

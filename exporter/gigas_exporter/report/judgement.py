@@ -176,7 +176,7 @@ class _Judge:
         return (BACKUP_STATUS,)
 
     def _lateness(self, newest_at: float, limit: float) -> Finding | None:
-        """Return what an age means against the limit, which is still in time."""
+        """Return stale or missed for a newest backup of this date, ``None`` while it is within the limit."""
         if not self._is_past(newest_at + limit, at=False):
             return None
         is_missed = self._is_past(newest_at + self._missed_factor * limit, at=False)
