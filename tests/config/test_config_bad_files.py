@@ -386,7 +386,7 @@ def test_a_bom_and_dos_line_ends_do_not_count(load: Callable[..., Settings]) -> 
 def test_a_regular_expression_in_place_of_a_glob_is_a_warning(load: Callable[..., Settings]) -> None:
     """It matches nothing, and the rule would be without effect."""
     for pattern in ("^/srv", "/srv/.*", "/srv$"):
-        rule = f"backup_policy:\n  - {{match: {{mount_point: '{pattern}'}}, required: false}}\n"
+        rule = f"backup_policy:\n  - {{match: {{mount_point: '{pattern}'}}, max_age: 6h}}\n"
         (warning,) = load(ACCOUNT + rule).warnings
         assert "mount_point: looks like a regular expression, and is a glob" in warning
 

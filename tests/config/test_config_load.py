@@ -26,6 +26,10 @@ Load = Callable[..., Settings]
 
 ACCOUNT = "accounts: [{id: 1, token: canary-secret}]\n"
 ENVIRONMENT = {"GIGAS_ACCOUNT_ID": "1", "GIGAS_TOKEN": "canary-secret"}
+NOTHING_REQUIRED = (
+    "backup_policy: requires no backup of any disk: add {match: {autobackup: true}, max_age: 26h}"
+    " (the list replaces the default)"
+)
 
 FULL = """
 api:
@@ -465,6 +469,22 @@ def test_a_misspelt_variable_warns() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("rules", "warns"),
+    [
+        ("{match: {disk_id: 17}, required: false, reason: scratch}", True),
+        ("{match: {is_swap: true}, required: false, reason: swap}, {required: false}", True),
+        ("", True),
+        ("{match: {disk_id: 17}, required: false, reason: scratch}, {match: {autobackup: true}, max_age: 26h}", False),
+        ("{match: {disk_id: 17}, max_age: 26h}", False),
+    ],
+)
+def test_a_policy_that_requires_no_backup_warns(load: Load, rules: str, warns: bool) -> None:
+    """One exemption alone replaces the default rules, and no alert about a backup could fire."""
+    warnings = load(f"{ACCOUNT}backup_policy: [{rules}]").warnings
+    assert [without_location(each) for each in warnings] == ([NOTHING_REQUIRED] if warns else [])
+
+
 def test_rules_that_can_decide_nothing_warn(load: Load) -> None:
     """A rule after one that matches everything, or for an account that is not watched, is hardly meant."""
     settings = load(
@@ -475,6 +495,7 @@ def test_rules_that_can_decide_nothing_warn(load: Load) -> None:
     assert tuple(map(without_location, settings.warnings)) == (
         "backup_policy[0].match.account_id: 2 is none of accounts",
         "backup_policy[2]: is never reached, since backup_policy[1] matches every disk",
+        NOTHING_REQUIRED,
     )
     assert len(settings.policy.rules) == 3
 

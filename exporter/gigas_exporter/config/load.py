@@ -233,8 +233,9 @@ def _warnings(settings: Settings, problems: _Problems) -> Iterable[str]:
 
 
 def _policy_warnings(policy: Policy, account_ids: set[str]) -> Iterable[ConfigProblem]:
-    """Yield rules that can never decide anything."""
+    """Yield rules that can never decide anything, and a policy that requires no backup."""
     rules = policy.rules
+    requires = False
     for index, match in enumerate(rule.match for rule in rules):
         path = ("backup_policy", index)
         before = next((each for each in range(index) if rules[each].match.is_superset_of(match)), None)
@@ -246,5 +247,10 @@ def _policy_warnings(policy: Policy, account_ids: set[str]) -> Iterable[ConfigPr
             if glob.startswith("^") or glob.endswith("$") or ".*" in glob:
                 words = "looks like a regular expression, and is a glob: * is any text, ? any character"
                 yield ConfigProblem((*path, "match", name), words)
-        if account_ids and match.account_id is not None and match.account_id not in account_ids:
+        is_foreign = bool(account_ids) and match.account_id is not None and match.account_id not in account_ids
+        if is_foreign:
             yield ConfigProblem((*path, "match", "account_id"), f"{match.account_id} is none of accounts")
+        requires |= rules[index].requirement.required and before is None and not is_foreign
+    if not requires:
+        words = "requires no backup of any disk: add {match: {autobackup: true}, max_age: 26h}"
+        yield ConfigProblem(("backup_policy",), f"{words} (the list replaces the default)")
