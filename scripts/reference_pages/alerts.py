@@ -117,8 +117,8 @@ So two warnings hold back critical alerts, from data that is old and still serve
 until GigasDataStale, which is critical, takes its place ten minutes later; GigasBackupsDataStale those about missed and
 missing backups. With the default configuration the data is dropped a few minutes after GigasBackupsDataStale begins,
 and nothing could be told any more. With a long `poll.max_staleness` (or `poll.backups_interval`) it is served, and its
-critical alerts are held back, for that long. Who wants them nevertheless takes that rule out of `inhibit_rules`, or
-sends GigasBackupsDataStale to the pager.
+critical alerts are held back, for that long. To receive them, remove that rule from
+`inhibit_rules`, or send GigasBackupsDataStale to the pager.
 
 """
 
@@ -135,7 +135,8 @@ _COMMANDS = """\
 ## Commands
 
 The commands of the alerts and of these pages run on any machine that has `gigas-exporter` and a credential, such as the
-exporter's own. Say first, as a user who may read the files, where they are:
+exporter's own. First name the files. The unit's directory `/etc/gigas-exporter` has mode 0700: run the commands as root
+there.
 
 ```sh
 export GIGAS_CONFIG_FILE=/etc/gigas-exporter/gigas-exporter.yml
@@ -151,7 +152,8 @@ In Kubernetes run them in the pod, which has these variables: `kubectl -n gigas-
 gigas-exporter disks show --account 4242 17`.
 
 In the pages 4242 stands for the account and 17 for the disk. `disks backup`, `disks edit` and `disks delete` show the
-disk, say what they will do and ask first. They need a credential that may change disks.
+disk, say what they will do and ask first. They need a credential that may write. If the exporter's may only read, name
+the file of another key.
 """
 
 

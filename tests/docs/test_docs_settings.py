@@ -1,4 +1,4 @@
-"""Every configuration that the README, docs/ and examples/ show is accepted by the program that it is for."""
+"""Every configuration that the README, docs/, runbooks and examples/ show is accepted by the program that it is for."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ _EXAMPLES: Final = [
     Block(path.relative_to(ROOT).as_posix(), "yaml", path.read_text(encoding="utf-8"))
     for path in sorted((ROOT / "examples").glob("*.yml"))
 ]
-_BLOCKS: Final = [*_EXAMPLES, *(block for page in PAGES for block in blocks_of(page))]
+_RUNBOOKS: Final = sorted((ROOT / "alerts/runbooks").glob("*.md"))
+_BLOCKS: Final = [*_EXAMPLES, *(block for page in (*PAGES, *_RUNBOOKS) for block in blocks_of(page))]
 _FILE_KEYS: Final = ("cert_file", "key_file", "ca_file", "password_file", "api_key_file")
 
 
