@@ -47,15 +47,15 @@ _INTRODUCTION: Final = """\
 
 # Configuration
 
-A flag goes before its environment variable, the variable before the configuration file, the file before the default.
+A flag overrides its environment variable, the variable the configuration file, the file the default.
 An empty variable counts as unset. `gigas-exporter config init` writes a file to begin with, `config check FILE` tells
 every error in a file, each with its line and path, and `config show` shows the settings in force, without secrets.
 
 Other options of a command have variables too: `GIGAS`, the command and the option, as in
-`GIGAS_DISKS_LIST_MOUNT_POINT` for `disks list --mount-point`. What such a variable filters or changes is said. `--yes`,
-`--dry-run` and `--output` have none. `--account` goes before `GIGAS_ACCOUNT_ID`. `serve` and `config check` warn of a
-`GIGAS_…` variable that is none of these, but not of one that begins with a command's name, such as a misspelt
-`GIGAS_CHECK_QUIET`.
+`GIGAS_DISKS_LIST_MOUNT_POINT` for `disks list --mount-point`. The command reports each such variable that filters or
+changes something. `--yes`, `--dry-run` and `--output` have none. `--account` overrides `GIGAS_ACCOUNT_ID`. `serve` and
+`config check` warn of a `GIGAS_…` variable that is none of these, but not of one that begins with a command's name,
+such as a misspelt `GIGAS_CHECK_QUIET`.
 
 ## One account, without a file
 
@@ -67,8 +67,9 @@ Other options of a command have variables too: `GIGAS`, the command and the opti
 | `GIGAS_LOGIN`, and `GIGAS_PASSWORD` or `GIGAS_PASSWORD_FILE` | E-mail address and password to log in with. |
 
 Exactly one kind of credential must be given. No secret is ever taken from the command line, where everyone can read it.
-With `discover: true` in a file, the credential may come from these variables too; with accounts or a credential in the
-file, none of these variables may be set.
+A file without `accounts` and `credential` takes the account and its credential from these variables, and with
+`discover: true` the credential alone. Beside `accounts` or `credential` in the file, each of these variables is an
+error.
 
 ## Flags of `serve`
 

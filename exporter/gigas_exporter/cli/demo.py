@@ -53,13 +53,13 @@ def _finite(_: click.Context, option: click.Parameter, value: float) -> float:
 _FLEET: Final[tuple[tuple[str, Any, str | None, Any, str], ...]] = (
     ("--disks", click.IntRange(1, 100_000), "N", 60, "Disks over all accounts."),
     ("--accounts", click.IntRange(1, 1000), "N", 2, "Accounts in the simulated cloud."),
-    ("--seed", int, "N", 0, "Another seed, another fleet."),
+    ("--seed", int, "N", 0, "Seed of the simulated cloud."),
     ("--style", click.Choice(STYLES), "STYLE", "account", f"How the API writes its answers: {', '.join(STYLES)}."),
-    ("--hostile/--no-hostile", None, None, False, "Whether one disk and machine have names made to break things."),
+    ("--hostile/--no-hostile", None, None, False, "Give one disk and its machine malformed names."),
     ("--retention", click.IntRange(1, 100), "N", 7, "How many automatic backups of a disk are kept."),
     (
         *("--speed", click.FloatRange(min=0, max=1_000_000, min_open=True), "FACTOR", 1.0),
-        "How many times as often backups are made and things happen.",
+        "Speed factor of simulated time.",
     ),
 )
 """The options of the simulated cloud: the name, type, metavar, default and help of each."""
@@ -84,12 +84,12 @@ and open http://127.0.0.1:10063/ in a browser.""",
 @click.option(
     "--with-prometheus",
     is_flag=True,
-    help="Also start the Prometheus (and Alertmanager) on the PATH, with the rules and shortened times.",
+    help="Also start Prometheus, and Alertmanager if installed, with the rules and short intervals.",
 )
 @_fleet_options
 @settings_options(("web", "poll", "api", "log"), without=("api.url", "web.config.file"), defaults=_DEFAULTS)
 def demo(*, with_prometheus: bool, **options: Any) -> None:
-    """Run the exporter against a simulated cloud: no account, no network, no set-up.
+    """Run the exporter against a simulated cloud.
 
     Backups are made, rotate and fail; one disk has an error, one was never backed up. It listens on 127.0.0.1 only,
     unless told otherwise.

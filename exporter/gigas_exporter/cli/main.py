@@ -32,7 +32,7 @@ _NO_THREAD: Final = "can't start new thread"  # Python has no class of its own f
 
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "serve": ("serve", "Poll and serve metrics until told to stop."),
-    "demo": ("demo", "The same against a simulated cloud: no account, no network, no set-up."),
+    "demo": ("demo", "Run the exporter against a simulated cloud."),
     "simulate": ("demo", "Serve only the simulated API, for trying other clients against."),
     "collect": ("collect", "Poll once and write the metrics to stdout or a file."),
     "check": ("check", "Poll once and judge every disk against the backup policy."),
@@ -104,7 +104,7 @@ Completion of commands and options, in the shell's start-up file:
 def cli(ctx: click.Context) -> None:
     """Prometheus exporter and monitoring agent for the disks of the Gigas cloud.
 
-    So that nobody learns from a failed restore that a disk had no backup.
+    It reports the disks that have no usable backup before one is needed.
     """
     if ctx.invoked_subcommand not in LONG_RUNNING:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})

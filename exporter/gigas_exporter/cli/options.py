@@ -30,7 +30,7 @@ _MAY_BE_EMPTY: Final = "--mount-point"
 ONCE: Final = {
     "poll.interval": "",
     "poll.max-staleness": "",
-    "poll.backups-interval": "How long reading the backups may take where each disk is asked for its own.",
+    "poll.backups-interval": "Time limit for reading backups disk by disk.",
 }
 """What the flags of polling mean to commands that poll once."""
 

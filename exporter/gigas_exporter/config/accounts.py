@@ -73,7 +73,7 @@ class AccountSection(CredentialSection):
 
 
 class DiscoveryFilter(FilledSection):
-    """Which listed accounts are watched; what is not known of one excludes nothing."""
+    """Which listed accounts are watched. A status or product that is not known excludes none."""
 
     status: list[StatusWord] | None = key(
         None, "list of text", "Statuses of the accounts to watch; without it, all but terminated and cancelled ones."

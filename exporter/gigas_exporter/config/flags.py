@@ -116,7 +116,7 @@ def default_text(default: object, kind: str) -> str:
 
 
 _METAVARS: Final[Mapping[str, str]] = {
-    "address": "ADDRESS",
+    "address or list of addresses": "ADDRESS",
     "text": "TEXT",
     "path": "FILE",
     "URL": "URL",

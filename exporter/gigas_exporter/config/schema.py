@@ -58,9 +58,9 @@ def _from_section(dataclass: type[_T], section: Section, **others: Any) -> _T:
 
 
 class ApiSection(Section):
-    """How the API is spoken to."""
+    """API connection, and the format of its answers."""
 
-    url: ApiUrl = key(_API.url, "URL", "Base URL of the API. `http://` is for loopback; elsewhere it warns.")
+    url: ApiUrl = key(_API.url, "URL", "Base URL of the API. Use `http://` only for loopback; others log a warning.")
     login: LoginFlow = key(
         _API.login, "token or oidc", "How a login asks for tokens: `token` at `/token`, `oidc` by OpenID Connect."
     )
@@ -69,12 +69,12 @@ class ApiSection(Section):
     )
     page_size: int = key(_API.page_size, "number", "Items asked for per page; the API may send fewer.", ge=1, le=10_000)
     max_concurrency: int = key(
-        _API.max_concurrency, "number", "Maximum number of concurrent API requests.", ge=1, le=64
+        _API.max_concurrency, "number", "Maximum number of concurrent API requests per credential.", ge=1, le=64
     )
     max_requests_per_second: float = key(
         _API.max_requests_per_second,
         "number",
-        "Limit on the rate of requests; 0 means no limit.",
+        "Maximum number of requests per second and credential; 0 means no limit.",
         ge=0,
         le=10_000,
         allow_inf_nan=False,
@@ -83,7 +83,7 @@ class ApiSection(Section):
     proxy: ProxyUrl | None = key(
         _API.proxy, "URL", "HTTP proxy to reach the API through. The proxy settings of the environment are not used."
     )
-    time_zone: TimeZone = key(UTC, "time zone", "The zone of the API's dates that name none, such as `Europe/Madrid`.")
+    time_zone: TimeZone = key(UTC, "time zone", "Time zone of API dates without one, such as `Europe/Madrid`.")
     disk_size_unit: SizeUnit = key("GiB", "choice", "The unit of `disk_size`.")
     backup_size_unit: SizeUnit = key("KiB", "choice", "The unit of `backup_size`, which is documented nowhere.")
     fields: FieldNames = key(
@@ -123,9 +123,9 @@ class PollSettings(Section):
 class StatusSection(Section):
     """Words in a backup's status, compared without case, and with space, `-` and `_` as the same.
 
-    A status matches a word when it is the word, begins with it before no letter (`failed: timeout`), or ends with it
-    after no letter (`backup_failed`). A text that matches none counts as usable, unless the backup is locked. A text
-    with a word or number that makes it doubtful (`not available`, `50%`) is not understood.
+    A status matches a word when it is the word, or has it at its start (`failed: timeout`) or end (`backup_failed`),
+    not inside another word. A text that matches none counts as usable, unless the backup is locked. A text with a word
+    or number that makes it doubtful (`not available`, `50%`) is not understood.
     """
 
     failed: list[StatusWord] = key(sorted(_WORDS.failed), "list of text", "Statuses of backups that failed.")
@@ -164,7 +164,7 @@ class DiskStatusSection(Section):
 class MatchSection(FilledSection):
     """What a rule's disks must have; all that is given must hold.
 
-    An empty field matches nothing. A field that is not known is tried with each value that it could have.
+    An empty field matches nothing. For an unknown field, the strictest rule that could match applies.
     """
 
     account_id: Id | None = key(None, "id", "The account's id.")
@@ -213,7 +213,7 @@ class ThresholdsSection(Section):
     missed_factor: float = key(
         _THRESHOLDS.missed_factor,
         "number",
-        "A backup older than so many times its limit was not late but missed, which is critical.",
+        "Factor of the limit after which a backup counts as missed (critical).",
         ge=1,
         le=1000,
         allow_inf_nan=False,
@@ -225,8 +225,8 @@ class WebSettings(Section):
 
     listen_address: ListenAddresses = key(
         (("", 10063),),
-        "address",
-        "Address to listen on: `:10063`, `127.0.0.1:10063` or `[::1]:10063`; may be repeated.",
+        "address or list of addresses",
+        "Address to listen on: `:10063`, `127.0.0.1:10063` or `[::1]:10063`; several by a list or by more flags.",
     )
     telemetry_path: TelemetryPath = key("/metrics", "text", "Path under which the metrics are served.")
     config_file: FilePath | None = key(None, "path", "File with TLS and basic auth, in exporter-toolkit's format.")
@@ -248,7 +248,7 @@ class LogSettings(Section):
 class ConfigFile(Section):
     """The whole file."""
 
-    api: ApiSection = key(ApiSection(), "mapping", "How the API is spoken to.")
+    api: ApiSection = key(ApiSection(), "mapping", "API connection, and the format of its answers.")
     accounts: list[AccountSection] | None = key(None, "list of mappings", "The accounts to watch.")
     discover: DiscoveryFilter | None = key(
         None,

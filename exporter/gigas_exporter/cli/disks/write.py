@@ -119,12 +119,10 @@ Examples:
 )
 @click.option("--size", "disk_size", type=Gibibytes(), help="New size.")
 @click.option("--virtual-machine-id", type=Name(), metavar="VM", help="Attach it to this machine, by id or name.")
-@click.option("--autobackup/--no-autobackup", default=None, help="Whether the platform backs it up.")
+@click.option("--autobackup/--no-autobackup", default=None, help="Enable automatic backups.")
 @click.option("--mount-point", metavar="TEXT", help="Where it is mounted.")
-@click.option(
-    "--add-to-linux-fstab/--no-add-to-linux-fstab", default=None, help="Whether it gets a line in /etc/fstab."
-)
-@click.option("--force-reboot/--no-force-reboot", default=None, help="Whether the machine may be rebooted for it.")
+@click.option("--add-to-linux-fstab/--no-add-to-linux-fstab", default=None, help="Add a line to /etc/fstab.")
+@click.option("--force-reboot/--no-force-reboot", default=None, help="Allow a reboot.")
 @_change_options
 def edit(disk: str, account: str | None, **options: Any) -> None:
     """Change DISK."""
