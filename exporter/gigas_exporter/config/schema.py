@@ -60,7 +60,7 @@ def _from_section(dataclass: type[_T], section: Section, **others: Any) -> _T:
 class ApiSection(Section):
     """API connection, and the format of its answers."""
 
-    url: ApiUrl = key(_API.url, "URL", "Base URL of the API. Use `http://` only for loopback; others log a warning.")
+    url: ApiUrl = key(_API.url, "URL", "Base URL of the API. Use `http://` only for loopback; else it logs a warning.")
     login: LoginFlow = key(
         _API.login, "token or oidc", "How a login asks for tokens: `token` at `/token`, `oidc` by OpenID Connect."
     )
