@@ -24,10 +24,10 @@ _HEAD: Final = """\
 accounts:
   - id: "4242"
     name: production
-    api_key_file: /etc/gigas-exporter/api_key
+    api_key_file: api_key  # relative to this file
 # Or, instead of accounts, every account that one credential may see:
 # discover: true
-# credential: {api_key_file: /etc/gigas-exporter/api_key}
+# credential: {api_key_file: api_key}
 
 # Which disks must have a backup, and how old the newest may be. The first rule that matches
 # decides. These are the default; a disk that no rule requires or exempts is reported as unprotected.

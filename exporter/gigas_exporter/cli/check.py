@@ -44,8 +44,8 @@ _MIN_ROWS: Final = 5
 
 @click.command(
     cls=GroupedCommand,
-    epilog="""Exit status: 0 all well, 1 findings, 2 when anything could not be checked or was not understood,
-whatever else was found. With --nagios: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
+    epilog="""Exit status: 0 all well, 1 a disk needs attention, 2 when anything could not be checked or was not
+understood, whatever else was found. With --nagios: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
 
 \b
 Examples:
