@@ -199,6 +199,54 @@ def test_lists_are_read_as_the_exporter_reads_them(run: Run, api: SmallApi) -> N
     assert sum("/disk/" in path for path in api.asked) == 4
 
 
+@pytest.mark.parametrize("source", ["disk", "auto"])
+def test_every_own_list_that_is_read_is_described(run: Run, api: SmallApi, source: str) -> None:
+    """A status, a value and a header that are not understood are named wherever they stand."""
+    own = "/account/4242/disk/{}/backups".format
+    if source == "auto":
+        api.answers[BACKUPS] = lambda _: (404, b"", {})
+    api.lists[own(2)][0]["status"] = "mystery"
+    api.lists[own(3)][0]["locked"] = "?"
+    api.answers[own(4)] = lambda _: (200, api.lists[own(4)], {"Link": '</next>; rel="next"'})
+    outcome = run("probe", "--output", "json", GIGAS_API_URL=api.url, GIGAS_BACKUPS_SOURCE=source)
+    document = json.loads(outcome.out)
+    assert outcome.status == 1
+    told = {(each["field"], each["problem"]) for each in document["problems"] if each["list"] == "disk_backups"}
+    assert ("status", "mystery matches no known word and counts as usable (1 times)") in told
+    assert ("locked", "1 of 12 not understood (false, text, 1 characters)") in told
+    assert any(field is None and "the header Link" in problem for field, problem in told)
+    shown = run("probe", GIGAS_API_URL=api.url, GIGAS_BACKUPS_SOURCE=source).out
+    assert "  response 200: 3 items, x-total 3 (3 times)\n" in shown
+
+
+def test_own_lists_that_all_fail_are_told_and_not_a_list_that_was_not_read(run: Run, api: SmallApi) -> None:
+    """Nor is the setting advised that is in force."""
+    for number in range(1, 5):
+        api.answers[f"/account/4242/disk/{number}/backups"] = lambda _: (500, b"", {})
+    outcome = run("probe", "--output", "json", GIGAS_API_URL=api.url, GIGAS_BACKUPS_SOURCE="disk")
+    document = json.loads(outcome.out)
+    assert outcome.status == 2
+    assert [(each["list"], each["try"]) for each in document["problems"]] == [("disk_backups", "")]
+    assert document["problems"][0]["problem"].startswith("4 not accepted: HTTP status 500")
+
+
+def test_without_disks_no_list_of_backups_is_told(run: Run, api: SmallApi) -> None:
+    """The disks' list is named alone, and no class of Python."""
+    api.answers[DISKS] = lambda _: (404, {"error": "no"}, {})
+    outcome = run("probe", "--output", "json", GIGAS_API_URL=api.url, GIGAS_BACKUPS_SOURCE="disk")
+    assert outcome.status == 2
+    assert {each["list"] for each in json.loads(outcome.out)["problems"]} == {"disks"}
+    assert "GigasError" not in outcome.out
+
+
+def test_the_own_list_of_a_disk_that_is_gone_is_not_rejected(run: Run, api: SmallApi) -> None:
+    """The exporter asks for the disk then, and does not find it: of that disk alone nothing is known."""
+    api.answers["/account/4242/disk/3/backups"] = lambda _: (404, {"error": "no"}, {})
+    outcome = run("probe", "--output", "json", GIGAS_API_URL=api.url, GIGAS_BACKUPS_SOURCE="disk")
+    problems = [each["problem"] for each in json.loads(outcome.out)["problems"]]
+    assert (outcome.status, problems) == (1, ["the backups of 1 disk are unreadable"])
+
+
 def test_backups_of_the_account_may_be_missing_where_each_disk_has_its_own(run: Run, api: SmallApi) -> None:
     """With ``auto`` that is no failure, and yet named."""
     api.answers[BACKUPS] = lambda _: (403, b"", {})

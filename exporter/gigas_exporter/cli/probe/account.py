@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gigas_exporter import formatting
-from gigas_exporter.cli.probe.facts import describe_list, reason_of
+from gigas_exporter.cli.probe.facts import describe_list
 from gigas_exporter.cli.probe.fields import Problem
-from gigas_exporter.cli.probe.lists import ListReading, Recorder
+from gigas_exporter.cli.probe.lists import ListReading, Recorder, join_lists
 from gigas_exporter.clock import Clock, StopEvent
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.errors import GigasError
@@ -78,24 +78,27 @@ def probe_account(
         if shown is not None and not asked:
             with suppress(GigasError):
                 client.list_disk_backups(account_id, shown)
-    for resource, reading in lists.items():
-        reading.error = reading.error or polls[resource].failure
-    lists["backups"].is_needed = polls["backups"].failure is not None  # else each disk was asked instead
-    own = None if shown is None else recorder.get("disk_backups", paths[shown])
     inventory = store.get(account_id) or empty
+    unread = inventory.backups.failed_disks if inventory.backups is not None else frozenset(asked)
+    own_lists = {each: recorder.lists[path] for each, path in paths.items() if path in recorder.lists}
+    own = join_lists(own_lists, lambda disk_id: disk_id in unread or disk_id not in asked) if own_lists else None
+    for resource, reading in lists.items():
+        if reading.is_asked or resource != "backups":
+            reading.error = reading.error or polls[resource].failure
+    lists["backups"].is_needed = polls["backups"].failure is not None  # else each disk was asked instead
+    if own is not None:
+        own.rejected = max(own.rejected, len(unread & asked.keys()))
+        if own.rejected:
+            own.error = own.error or polls["backups"].partial
+        if polls["disks"].failure is None and not lists["backups"].is_asked:
+            own.error = own.error or polls["backups"].failure
     found = AccountProbe(number, {"account": number, "lists": []})
     for each in (*lists.values(), *([] if own is None else [own])):
-        if each.responses or each.error is not None:  # else the exporter does not read it
+        if each.is_asked:  # else the exporter does not read it
             facts, problems = describe_list(each, number, settings, clock.wall())
             found.facts["lists"].append(facts)
             found.problems += problems
     found.problems += _across(number, inventory, lists, own)
-    unread = inventory.backups.failed_disks if inventory.backups is not None else frozenset[str]()
-    if own is not None and own.error is not None:  # told with its list
-        unread -= {shown}
-    if (failed := unread & asked.keys()) and (error := polls["backups"].partial):
-        text = f"{len(failed)} not accepted: {reason_of(error)[0]}"
-        found.problems.append(Problem(number, "disk_backups", None, text, unreadable=True))
     _judge(found, inventory, clock, not_asked=len(unread - asked.keys()))
     return found
 
@@ -115,7 +118,7 @@ def _across(
     if own is not None and lists["backups"].is_accepted:
         missing = {backup.id for backup in own.decoded_items} - {backup.id for backup in backups}
         if missing:
-            text = f"{len(missing)} of {len(own.decoded_items)} backups of one disk's own list are not in the account's"
+            text = f"{len(missing)} of {len(own.decoded_items)} backups of disks' own lists are not in the account's"
             add("disk_backups", "id", text, "poll.backups_source: disk")
     problems += _sizes(number, disks, (*backups, *(own.decoded_items if own is not None else ())))
     return problems

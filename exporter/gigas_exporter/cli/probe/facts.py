@@ -43,7 +43,7 @@ _TAKEN_AS: Final = {
 
 def reason_of(error: GigasError) -> tuple[str, str]:
     """Return why a list was rejected, and the setting to try."""
-    reason = f"{type(error).__name__} ({error.reason})", ""
+    reason = "the exporter cannot read it (gigas-exporter check says why)", ""
     match error:
         case AuthError():
             reason = "the credential is not accepted (401)", "another credential, or api.login"
@@ -125,7 +125,8 @@ def _with_error(reading: ListReading, account: int | None) -> list[Problem]:
     text, setting = reason_of(reading.error)
     if reading.name == "backups" and "api.page" not in setting:
         setting = "poll.backups_source: disk"
-    return [Problem(account, reading.name, None, f"not accepted: {text}", setting, unreadable=reading.is_needed)]
+    text = f"{reading.rejected} not accepted: {text}" if reading.rejected else f"not accepted: {text}"
+    return [Problem(account, reading.name, None, text, setting, unreadable=reading.is_needed)]
 
 
 def _response(answer: Any, page: Sequence[object] | None) -> dict[str, Any]:

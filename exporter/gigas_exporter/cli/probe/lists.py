@@ -31,6 +31,7 @@ class ListReading:
         error: Why the client rejected the list.
         is_needed: Whether the exporter cannot do without it.
         doubts: The headers by which the list may have more items than were read.
+        rejected: Of lists that were joined, how many were rejected.
     """
 
     name: str
@@ -39,6 +40,12 @@ class ListReading:
     error: GigasError | None = None
     is_needed: bool = True
     doubts: tuple[str, ...] = ()
+    rejected: int = 0
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether the list was asked for, or has an error all the same."""
+        return bool(self.responses) or self.error is not None
 
     @property
     def is_accepted(self) -> bool:
@@ -71,6 +78,20 @@ class ListReading:
         return next(
             (key for page in self.pages for item in page or () if (key := unwrapped(item)[1]) is not None), None
         )
+
+
+def join_lists(lists: Mapping[str, ListReading], counts: Callable[[str], bool]) -> ListReading:
+    """Return lists of the same kind as one, with the first error of those for which an error counts."""
+    first = next(iter(lists.values()))
+    errors = [each.error for key, each in lists.items() if each.error is not None and counts(key)]
+    return ListReading(
+        first.name,
+        first.decode,
+        [response for each in lists.values() for response in each.responses],
+        error=errors[0] if errors else None,
+        doubts=tuple(dict.fromkeys(header for each in lists.values() for header in each.doubts)),
+        rejected=len(errors),
+    )
 
 
 class Recorder:

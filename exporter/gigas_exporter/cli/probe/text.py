@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from gigas_exporter.formatting import format_count
@@ -13,7 +14,7 @@ _TITLES: Final = {
     "disks": "disks (GET /account/ID/disks)",
     "virtual_machines": "virtual machines (GET /account/ID/virtual_machines)",
     "backups": "backups (GET /account/ID/backups)",
-    "disk_backups": "backups of one disk (GET /account/ID/disk/ID/backups)",
+    "disk_backups": "own backups of disks (GET /account/ID/disk/ID/backups)",
 }
 _WIDTH: Final = 23
 
@@ -63,10 +64,7 @@ def _judged(judged: Mapping[str, Any] | None) -> str:
 def _list(facts: Mapping[str, Any]) -> Iterator[str]:
     verdict = "accepted" if facts["accepted"] else f"NOT ACCEPTED: {facts['reason']}"
     yield f"{_TITLES[facts['list']]}: {verdict}; {facts['items']} items"
-    for response in facts["responses"]:
-        shown = (f"{name} {value}" for name, value in response.items() if name not in {"status", "items"})
-        items = "no JSON array" if response["items"] is None else f"{response['items']} items"
-        yield f"  response {response['status']}: {', '.join([items, *shown])}"
+    yield from _responses(facts["responses"])
     if facts["items_wrapped_in"] is not None:
         yield f"  each item is wrapped in {facts['items_wrapped_in']}"
     if facts["items"]:
@@ -83,6 +81,16 @@ def _list(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"  newest {name}: {distance}"
     for note in facts.get("notes", ()):
         yield f"  note: {note}"
+
+
+def _responses(responses: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    lines: Counter[str] = Counter()
+    for response in responses:
+        shown = (f"{name} {value}" for name, value in response.items() if name not in {"status", "items"})
+        items = "no JSON array" if response["items"] is None else f"{response['items']} items"
+        lines[f"  response {response['status']}: {', '.join([items, *shown])}"] += 1
+    for line, count in lines.items():
+        yield line if count == 1 else f"{line} ({count} times)"
 
 
 def _field(field: Mapping[str, Any], items: int) -> str:
