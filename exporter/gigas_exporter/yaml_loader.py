@@ -145,7 +145,7 @@ class _Walk:
 
     def _scalar(self, node: yaml.ScalarNode) -> object:
         text = self._text(node)
-        if node.style is None and text.startswith(_TYPOGRAPHIC_QUOTES):
+        if node.style is None and _TYPOGRAPHIC_QUOTES.fullmatch(text):
             _reject(self._origin, node.start_mark, "a typographic quote; write \" or '")
         if node.style is None and text != text.strip():
             _reject(self._origin, node.start_mark, _FOREIGN_SPACE)
@@ -175,7 +175,11 @@ class _Walk:
             _reject(self._origin, node.start_mark, "tags are not supported; quote a text that begins with '!'")
 
 
-_TYPOGRAPHIC_QUOTES: Final = ("\u201c", "\u201d", "\u201e", "\u2018", "\u2019", "\u00ab")
+_TYPOGRAPHIC_QUOTES: Final = re.compile(
+    "|".join(f"[{kind}][^{kind}]*[{kind}]" for kind in ("\u201c\u201d\u201e", "\u2018\u2019\u201a", "\u00ab\u00bb"))
+)
+"""A whole text between two quotes of one kind; one that begins with a word in them is as it should be."""
+
 _FOREIGN_SPACE: Final = "a space of another kind, as web pages have them; write a plain one"
 _DASHES: Final = ("\u2013", "\u2014", "\u2022")
 

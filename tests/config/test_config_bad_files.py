@@ -354,6 +354,7 @@ def test_each_problem_has_the_line_where_it_is(load: Callable[..., Settings]) ->
         ("accounts:\n  - id: 1\n    token: x\n\u200b    name: y: z\n", 4, "a space of another kind"),
         ("accounts:\n  - id: \u201c1\u201d\n    token: x\n", 2, "a typographic quote; write"),
         ("accounts:\n  - {id: 1, token: \u2018x\u2019}\n", 2, "a typographic quote; write"),
+        ("accounts:\n  - {id: \u00ab1\u00bb, token: x}\n", 2, "a typographic quote; write"),
         ("accounts:\n  \u2013 id: 1\n    token: x\n", 2, "a long dash or a bullet; write - and a space"),
         ("```yaml\naccounts: []\n```\n", 1, "``` belongs to the page that this was copied from"),
         ("accounts:\n  - id: {{ id }}\n", 2, "a template with '{{' must be filled in first"),

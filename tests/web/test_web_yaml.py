@@ -104,3 +104,18 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         message = str(error)
     assert message.startswith("f.yml:")
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u00abswap\u00bb no necesita copia",
+        "\u201cscratch\u201d disks",
+        "\u2019t is only \u201cscratch\u201d",
+        "\u00aba\u00bb and \u00abb\u00bb",
+        "the \u201cscratch\u201d",
+    ],
+)
+def test_a_text_may_begin_with_a_typographic_quote(text: str) -> None:
+    """Only a value that stands between two of them was meant to be in quotes."""
+    assert load_yaml(f"reason: {text}", "f.yml") == {"reason": text}
