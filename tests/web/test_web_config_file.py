@@ -99,6 +99,13 @@ def test_a_good_file_is_good(text: str, pki: Any) -> None:
     assert load_web_config(_write(pki.directory, text)).path.name == "web.yml"
 
 
+def test_a_key_may_have_a_comment_on_encryption(pki: Any) -> None:
+    """Tools write what a key was before its first line; only its own lines say what it is."""
+    key = pki.directory / "server.key"
+    key.write_text(f"This was ENCRYPTED before.\n{key.read_text()}")
+    assert load_web_config(_write(pki.directory, f"{_TLS}}}")).tls is not None
+
+
 def test_certificates_may_stand_in_the_file(pki: Any) -> None:
     """Certificate, key and CA can be given as texts."""
     indented = {

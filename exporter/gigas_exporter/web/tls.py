@@ -206,7 +206,7 @@ def _known(key: str, value: str) -> Iterator[None]:
 def _load_certificate(context: ssl.SSLContext, tls: TlsConfig, directory: Path) -> None:
     setting, name, certificate = _pem(tls, "cert", directory)
     key_setting, key_name, key = _pem(tls, "key", directory)
-    if "ENCRYPTED" in key:
+    if "BEGIN ENCRYPTED PRIVATE KEY" in key or "Proc-Type: 4,ENCRYPTED" in key:
         raise ConfigError(f"{key_setting}: {key_name} is encrypted; give the key without a password")
     try:
         with memfd_path(certificate) as certificate_path, memfd_path(key) as key_path:  # ssl takes nothing else
