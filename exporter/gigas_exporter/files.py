@@ -28,6 +28,14 @@ def bundled_directory(kind: Literal["dashboards", "alerts"]) -> Path:
     return inside if inside.is_dir() else _PACKAGE.parent.parent / kind
 
 
+def reason(error: OSError, what: str) -> str:
+    """Return why a file or directory could not be read or written to, and what to do where this user may not."""
+    words = error.strerror or type(error).__name__
+    if isinstance(error, PermissionError):
+        return f"may not be {what} by uid {os.geteuid()} ({words}); change its owner or mode, or its directory's"
+    return words
+
+
 def read_text(path: Path, name: str, max_bytes: int = _MAX_BYTES) -> str:
     """Return a file's text; errors call it ``name``.
 
@@ -46,7 +54,7 @@ def read_text(path: Path, name: str, max_bytes: int = _MAX_BYTES) -> str:
     except TimeoutError:
         raise ConfigError(f"{name}: nothing comes out of it") from None
     except OSError as error:
-        raise ConfigError(f"{name}: {error.strerror or type(error).__name__}") from None
+        raise ConfigError(f"{name}: {reason(error, 'read')}") from None
     except ValueError:
         encoding = sys.getfilesystemencoding()
         raise ConfigError(f"{name}: the locale's encoding, {encoding}, lacks a character of the file's name") from None
@@ -113,7 +121,7 @@ def write_atomic(path: Path, content: bytes, mode: int = 0o644) -> None:
         Path(temporary).replace(path)
         temporary = None
     except OSError as error:
-        raise GigasError(f"cannot write {given}: {error.strerror or type(error).__name__}") from None
+        raise GigasError(f"cannot write {given}: {reason(error, 'written to')}") from None
     finally:
         if temporary is not None:
             with suppress(OSError):

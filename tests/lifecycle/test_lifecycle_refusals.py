@@ -81,6 +81,42 @@ def test_no_permission_to_read(powerless: Powerless, cloud: SimulatorServer, tmp
 
 
 @pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("config", "check", "locked.yml"), "locked.yml: may not be read by uid "),
+        (("config", "check", "locked/x.yml"), "locked/x.yml: may not be read by uid "),
+        (("config", "init", "locked/x.yml"), "cannot write locked/x.yml: may not be written to by uid "),
+        (("collect", "--output", "locked/x.prom"), "cannot write locked/x.prom: may not be written to by uid "),
+        (("dashboards", "locked"), "cannot write locked/"),
+        (("dashboards", "locked/new"), "cannot write into locked/new: may not be written to by uid "),
+        (("alerts", "locked"), "cannot write locked/gigas.rules.yml: may not be written to by uid "),
+    ],
+)
+def test_what_a_user_may_not_touch_is_said(
+    powerless: Powerless, cloud: SimulatorServer, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    """A file or directory without permission is called no file or directory of another kind."""
+    (tmp_path / "locked").mkdir()
+    for path in (tmp_path / "locked.yml", tmp_path / "locked"):
+        path.touch()
+        path.chmod(0)
+    done = powerless(account_environment(cloud), *arguments)
+    (tmp_path / "locked").chmod(0o700)
+    said = done.stderr.removeprefix("gigas-exporter: ")
+    assert said.startswith(words)
+    assert said.endswith(" (Permission denied); change its owner or mode, or its directory's\n")
+
+
+def test_a_file_that_may_not_be_read_may_be_replaced(
+    powerless: Powerless, cloud: SimulatorServer, tmp_path: Path
+) -> None:
+    """The user who writes the metrics needs the directory only."""
+    (tmp_path / "gigas.prom").touch(mode=0)
+    powerless(account_environment(cloud), "collect", "--output", "gigas.prom")
+    assert "gigas_up" in (tmp_path / "gigas.prom").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
     ("command", "content"), [("serve", None), ("serve", b"two\nlines"), ("collect", b" \n"), ("check", b" \n")]
 )
 def test_secret_files_that_hold_no_secret(

@@ -6,6 +6,7 @@ rules say stands in their files.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import yaml
 from gigas_exporter import REPOSITORY
 from gigas_exporter.bundle.yaml_writer import dump_yaml
 from gigas_exporter.errors import ConfigError, GigasError
-from gigas_exporter.files import bundled_directory, write_atomic
+from gigas_exporter.files import bundled_directory, reason, write_atomic
 
 OPTIONAL = "gigas-optional.rules.yml"
 RULE_FILES = ("gigas.rules.yml", OPTIONAL)
@@ -133,7 +134,9 @@ def write_alerts(
         names = ", ".join(path.name for path in old)
         raise GigasError(f"{directory} has rule files of an earlier version: {names}; remove them, or give --replace")
     wanted = [
-        name for name in RULE_FILES if with_optional or name != OPTIONAL or _target(directory, name, format).exists()
+        name
+        for name in RULE_FILES
+        if with_optional or name != OPTIONAL or os.access(_target(directory, name, format), os.F_OK)
     ]
     contents = dict(_contents(bundled_directory("alerts"), wanted, options, format))
     paths = [directory / name for name in contents]
@@ -144,7 +147,7 @@ def write_alerts(
         for path in old:
             path.unlink()
     except OSError as error:
-        raise GigasError(f"cannot write into {directory}: {error.strerror or type(error).__name__}") from None
+        raise GigasError(f"cannot write into {directory}: {reason(error, 'written to')}") from None
     for path in old:
         on_removed(path)
     return paths

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from gigas_exporter.bundle.yaml_writer import dump_yaml
 from gigas_exporter.errors import ConfigError, GigasError
-from gigas_exporter.files import bundled_directory, write_atomic
+from gigas_exporter.files import bundled_directory, reason, write_atomic
 
 _OWN_LABELS = {
     "app.kubernetes.io/name": "gigas-exporter",
@@ -60,7 +60,7 @@ def write_dashboards(
             write_atomic(target, text.encode())
             written.append(target)
     except OSError as error:
-        raise GigasError(f"cannot write into {directory}: {error.strerror or type(error).__name__}") from None
+        raise GigasError(f"cannot write into {directory}: {reason(error, 'written to')}") from None
     return written
 
 

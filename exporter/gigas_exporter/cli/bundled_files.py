@@ -14,7 +14,7 @@ from gigas_exporter.bundle.alerts import DASHBOARD_BASE, parse_labels, remembere
 from gigas_exporter.bundle.dashboards import write_dashboards
 from gigas_exporter.cli.options import GroupedCommand, env_var_used_for
 
-_DIRECTORY = click.Path(path_type=Path, file_okay=False)
+_DIRECTORY = click.Path(path_type=Path, file_okay=False, readable=False)
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 

@@ -34,7 +34,7 @@ Example, from cron or a timer:
 )
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, allow_dash=True),
+    type=click.Path(dir_okay=False, readable=False, allow_dash=True),
     default="-",
     metavar="FILE",
     help="Write to FILE atomically; - is stdout (default).",

@@ -75,7 +75,9 @@ def _requirement(kind: click.ParamType, message: str) -> str | None:  # type: ig
         choices = list(map(str, kind.choices))
         return f"must be one of {', '.join(choices)}{formatting.did_you_mean(_rejected_value(message), choices)}"
     if isinstance(kind, click.Path):
-        return "must be a directory, not a file" if kind.dir_okay else "must be a file, not a directory"
+        if message.endswith(" is a directory."):
+            return "must be a file, not a directory"
+        return "must be a directory, not a file" if message.endswith(" is a file.") else None
     if isinstance(kind, click.types.BoolParamType):
         return "must be true or false"
     if isinstance(kind, click.IntRange | click.FloatRange):

@@ -39,7 +39,7 @@ def config() -> None:
 Example:
   gigas-exporter config check gigas-exporter.yml --disks 500""",
 )
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, readable=False))
 @click.option(
     "--disks",
     type=click.IntRange(min=1),
@@ -82,7 +82,7 @@ Examples:
   gigas-exporter config init
   gigas-exporter config init /etc/gigas-exporter/gigas-exporter.yml""",
 )
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, readable=False), required=False)
 def init(file: Path | None) -> None:
     """Write a commented configuration to FILE or stdout.
 
@@ -92,7 +92,7 @@ def init(file: Path | None) -> None:
     if file is None:
         click.echo(template, nl=False)
         return
-    if file.exists():
+    if os.access(file, os.F_OK):  # unlike Path.exists it raises nothing
         raise ConfigError(f"{file}: is there already; name another file, or remove it")
     write_atomic(file, template.encode(), mode=0o640)
     click.echo(f"{file}: written; next, set the accounts and run: gigas-exporter config check {file}")
