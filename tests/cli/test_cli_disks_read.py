@@ -387,6 +387,27 @@ def test_disks_are_filtered_by_finding(run: Run) -> None:
     assert "did you mean backup_stale?" in wrong.err
 
 
+@pytest.mark.parametrize("arguments", ["show 1", "list --virtual-machine-id 501", "delete 1 --dry-run"])
+def test_backups_of_other_machines_make_no_disk_well(run: Run, arguments: str) -> None:
+    """A disk that is read alone is judged as beside the others, and not where those cannot be listed."""
+    with small_api(healthy()) as api:
+        path = "/account/4242/disks"
+        disks, own = api.lists[path], api.lists["/account/4242/disk/1/backups"]
+        api.answers["/account/4242/disk/1"] = lambda _: (200, disks[0], {})
+        api.answers[path] = lambda query: (200, disks[:1] if "virtual_machine_id" in query else disks, {})
+        del api.lists["/account/4242/backups"]
+        own[:] = [{**own[0], "disk_id": None, "virtual_machine_id": 502}]
+        assert "backups unreadable" in run("check", "--output", "json", GIGAS_API_URL=api.url).out
+        shown = run("disks", *arguments.split(), GIGAS_API_URL=api.url)
+        own[0]["virtual_machine_id"] = 501
+        well = run("disks", *arguments.split(), GIGAS_API_URL=api.url)
+        api.answers[path] = lambda query: (200, disks[:1], {}) if "virtual_machine_id" in query else (500, None, {})
+        alone = run("disks", *arguments.split(), GIGAS_API_URL=api.url)
+    assert "backups are not shown: disk_id: a disk's own list of backups has those of other disks" in shown.err
+    assert "backups are not shown" not in well.err
+    assert "backups are not shown: list_disks" in alone.err
+
+
 def test_list_finds_what_check_finds(run: Run) -> None:
     """Each disk has the same findings in both, a lock of long ago too."""
     checked, listed = (

@@ -880,22 +880,49 @@ def test_an_own_list_of_other_machines_backups(
     if not is_attached:
         missed.lists[DISKS][MISSED - 1]["virtual_machine_id"] = None
     told = tell()
-    assert_unreadable(told, MISSED)
-    assert "a disk's own list of backups has those of other disks" in told.words
+    if is_attached:  # its own are among them
+        assert told.status == 1, told.words
+        assert told.finding("backup_missed") == {str(MISSED)}
+    else:
+        assert_unreadable(told, MISSED)
+        assert "a disk's own list of backups has those of other disks" in told.words
     assert run_command(missed.url, "probe").exit_code in {1, 2}
+    missed.lists[own] = items[:3] if is_attached else [*items[:3], *items[-3:]]
+    assert_unreadable(tell(), MISSED)
 
 
+@pytest.mark.parametrize("is_moved", [True, False])
 @pytest.mark.parametrize("machine", [501, 599])
-def test_an_own_list_of_the_machine_that_a_disk_was_moved_from(api: SmallApi, tell: Tell, machine: int) -> None:
-    """Its old backups may name one without a listed disk, and not one of another disk."""
+def test_an_own_list_of_the_machine_that_a_disk_was_moved_from(
+    api: SmallApi, tell: Tell, machine: int, *, is_moved: bool
+) -> None:
+    """Its old backups may name one without a listed disk, or others beside its own machine."""
     own = f"{ACCOUNT}/disk/{MISSED}/backups"
     for item in api.lists[own]:
         item.update(virtual_machine_id=machine, disk_id=None)
-    api.lists[own][0]["virtual_machine_id"] = 500 + MISSED
+    if is_moved:
+        api.lists[own][0]["virtual_machine_id"] = 500 + MISSED
     api.lists[BACKUPS] = [item for item in api.lists[BACKUPS] if item["disk_id"] != MISSED]
     told = tell()
-    if machine == 599:  # no disk's
+    if machine == 599 or is_moved:  # no disk's, or before it
         assert_well(told)
+    else:
+        assert_unreadable(told, MISSED)
+
+
+@pytest.mark.parametrize("machine", [501, 598])
+def test_an_own_list_of_two_machines_that_a_disk_was_detached_from(api: SmallApi, tell: Tell, machine: int) -> None:
+    """They are its backups where no disk is attached to those machines."""
+    own = f"{ACCOUNT}/disk/{MISSED}/backups"
+    for item in api.lists[own]:
+        item.update(virtual_machine_id=machine, disk_id=None)
+    api.lists[own][0]["virtual_machine_id"] = 599
+    api.lists[DISKS][MISSED - 1]["virtual_machine_id"] = None
+    api.lists[BACKUPS] = [item for item in api.lists[BACKUPS] if item["disk_id"] != MISSED]
+    told = tell()
+    if machine == 598:
+        assert told.metric("gigas_disk_backups", disk_id=str(MISSED)) == [3]
+        assert told.finding("backups_unreadable") == set()
     else:
         assert_unreadable(told, MISSED)
 

@@ -92,9 +92,9 @@ def own_backups(
     Raises:
         DecodeError: None is the disk's: the API may list what it likes under the disk's address.
     """
-    mine = [each for each in backups if not each.disk_ids or disk_id in each.disk_ids]
-    if _is_of_other_machines(mine, disk_id, machines):
-        mine = [each for each in mine if each.disk_id == disk_id]
+    mine = _of_its_machine(
+        [each for each in backups if not each.disk_ids or disk_id in each.disk_ids], disk_id, machines
+    )
     if backups and not mine:
         raise DecodeError("disk_id", _OF_OTHERS)
     backups = mine
@@ -110,17 +110,22 @@ def own_backups(
     return backups, Claim(frozenset(each.id for each in backups if each.disk_id != disk_id), name, disk_id in names)
 
 
-def _is_of_other_machines(backups: Iterable[Backup], disk_id: str, machines: Mapping[str, str | None]) -> bool:
-    """Return whether backups that do not name a disk name other machines than its own.
+def _of_its_machine(backups: Sequence[Backup], disk_id: str, machines: Mapping[str, str | None]) -> Sequence[Backup]:
+    """Return the backups that name a disk, or are its by the virtual machine that they name.
 
-    Another machine that no listed disk is attached to may be the one that it was attached to before.
+    Of those that name other machines, too, only its own are. Another machine that no listed disk is attached to may be
+    the one that it was attached to before.
     """
     machine = machines.get(disk_id)
     named = {each.virtual_machine_id for each in backups if each.disk_id != disk_id} - {None}
-    others = named - {machine}
-    if machine is None or machine not in named:
-        return len(others) > 1 or (machine is not None and not others.isdisjoint(machines.values()))
-    return not others.isdisjoint(machines.values())
+    is_mixed = not named.isdisjoint(set(machines.values()) - {machine})
+    if machine in named:
+        believed = {machine, None} if is_mixed else {None, *named}
+    elif machine is None:
+        believed = set() if is_mixed and len(named) > 1 else {None, *named}
+    else:
+        believed = set() if is_mixed or len(named) > 1 else {None, *named}
+    return [each for each in backups if each.disk_id == disk_id or each.virtual_machine_id in believed]
 
 
 def disputed_disks(

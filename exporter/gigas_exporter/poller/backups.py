@@ -123,7 +123,7 @@ class BackupsReader:
             disks, are_disks_known = KnownDisks({}, {}), False
         unassigned = sum(count for disk_id, count in swept.counts.items() if disk_id not in disks.machines)
         unbacked = [each for each in disks.ids if each in disks.required and not _has_usable(swept.summaries.get(each))]
-        owners = SweptOwners(swept.owners, is_named=not swept.counts.keys().isdisjoint(disks.ids))
+        owners = SweptOwners(swept.owners, is_named=not swept.counts.keys().isdisjoint(disks.machines))
         lists = self._own_lists.read(unbacked, disks, deadline, limit=_MAX_CONFIRMED_DISKS, swept=owners)
         late = self._late_lists.read(swept.summaries, previous, disks, deadline, owners)
         # What the own list of a disk said before counts where there was no time to ask again.

@@ -40,16 +40,18 @@ class KnownDisks:
         machines: By disk, the virtual machine that it is attached to.
         required: The longest age in seconds of the newest backup of those that must have one.
         readable: Whether the last poll of the disks succeeded.
+        only: The disks whose backups are wanted; ``None`` is all.
     """
 
     machines: Mapping[str, str | None]
     required: Mapping[str, float]
     readable: bool = True
+    only: Collection[str] | None = None
 
     @property
     def ids(self) -> Collection[str]:
-        """All disks."""
-        return self.machines.keys()
+        """The disks whose backups are wanted."""
+        return self.machines.keys() if self.only is None else self.only
 
 
 class OwnListReader:

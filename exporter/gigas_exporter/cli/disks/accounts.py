@@ -53,9 +53,17 @@ def get_disk(client: ReadClient, account_id: str, disk_id: str) -> Disk:
 
 
 def report_disks(
-    selection: AccountSelection, account: AccountSettings, client: ReadClient, disks: tuple[Disk, ...]
+    selection: AccountSelection,
+    account: AccountSettings,
+    client: ReadClient,
+    disks: tuple[Disk, ...],
+    *,
+    are_all: bool = False,
 ) -> list[DiskReport]:
-    """Return the verdict on some disks; say on stderr what cannot be read."""
+    """Return the verdict on some disks; say on stderr what cannot be read.
+
+    Unless they are all, the account's other disks are listed, too: whose a backup is shows only beside them.
+    """
     clock, settings = selection.clock, selection.settings
     account_id = account.account.id
     began = clock.monotonic()
@@ -72,12 +80,13 @@ def report_disks(
     except GigasError as error:
         warn(f"account {account_id}: virtual machines are not named: {error}")
     inventory = inventory.with_requirements(settings.policy)
-    machine_ids = {disk.id: disk.virtual_machine_id for disk in disks}
-    known = KnownDisks(machine_ids, max_ages(inventory.requirements))
     if len(disks) == 1:  # it is asked for by itself: a sweep of a large account for its sake would be long
         settings = replace(settings, poll=settings.poll.model_copy(update={"backups_source": "disk"}))
     reader = BackupsReader(client, account_id, settings, clock=clock, helpers=HelperThreads())
     try:
+        every = (*(() if are_all else client.list_disks(account_id).items), *disks)
+        machine_ids = {disk.id: disk.virtual_machine_id for disk in every}
+        known = KnownDisks(machine_ids, max_ages(inventory.requirements), only=listed)
         poll = reader.read(lambda _: known, None, lambda seconds: Deadline(clock, seconds))
         inventory = replace(inventory, backups=poll.reading)
     except GigasError as error:

@@ -169,7 +169,8 @@ def _list_account(
         raise
     if not disks and machine is not None:
         find_machine(client, account_id, machine, must_exist=True)
-    return report_disks(selection, account, client, disks)
+    are_all = all(value is None for value in filters.values())
+    return report_disks(selection, account, client, disks, are_all=are_all)
 
 
 @click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks show --account 4242 17")
