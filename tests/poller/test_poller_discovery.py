@@ -120,6 +120,32 @@ def test_an_account_that_was_skipped_and_begins_to_work_is_watched(
         await_true(lambda: watching.observed.counts == (2, 0, 0))
 
 
+@pytest.mark.parametrize("body", [{"error": "no cloud"}, b"404 page not found"])
+def test_nothing_is_told_of_a_skipped_account_that_is_still_not_found(
+    watch: Watch, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, body: Any
+) -> None:
+    """Each time that it is asked again: it stays out of the store, the series, the log, and what is waited for."""
+    monkeypatch.setattr("gigas_exporter.poller.account_source._TRIED_AGAIN_SECONDS", 0.1)
+    with small_api({"/accounts": [{"id": 1}, {"id": 2}], **healthy("1"), **healthy("2")}) as api:
+        path = "/account/2/disks"
+        api.answers[path] = lambda _: (404, body, {})
+        watching = watch(discovering(api))
+        await_true(lambda: watching.observed.counts == (1, 0, 1))
+        caplog.clear()
+        stores: list[set[str]] = []
+        watching.store.subscribe(lambda: stores.append(watching.accounts()))
+        named, asked = watching.observed.watched.count("2"), api.asked.count(path)
+        await_true(lambda: api.asked.count(path) >= asked + 3)
+        assert stores
+        assert "2" not in set().union(*stores)
+        assert watching.observed.watched.count("2") == named
+        assert watching.service.not_ready() is None
+        assert [each.getMessage() for each in caplog.records if each.levelname != "DEBUG"] == []
+        api.answers[path] = lambda _: (403, b"", {})
+        await_true(lambda: watching.observed.polls["2", "disks", "forbidden"])
+        assert watching.observed.counts == (2, 0, 0)
+
+
 @pytest.mark.parametrize("status", [403, 500, 404])
 def test_what_else_fails_is_never_skipped(watch: Watch, status: int) -> None:
     """A 403, a 5xx, and a 404 after a 200 are failures."""

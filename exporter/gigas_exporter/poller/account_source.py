@@ -6,11 +6,13 @@ It knows neither how accounts are polled nor what is known of them.
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from gigas_exporter.clock import Clock, Deadline
 from gigas_exporter.config import AccountSettings, Settings
-from gigas_exporter.errors import DecodeError, GigasError
+from gigas_exporter.errors import ApiError, DecodeError, GigasError
 from gigas_exporter.gigas import Credential, ReadClient
 from gigas_exporter.gigas.paging_headers import PAGING_FIELDS
 from gigas_exporter.logs import get_logger
@@ -58,6 +60,7 @@ class AccountSource:
         self._hosts: frozenset[str | None] = frozenset()
         self._missing: dict[str, tuple[str | None, str | None]] = {}
         self._missing_until: dict[str, float] = {}
+        self._listed: Mapping[str, AccountSettings] = {}
         self.credential = settings.discovery
         self.listed = settings.discovery is None
         self.fails = False
@@ -100,17 +103,40 @@ class AccountSource:
         if new := excluded - self._excluded:
             _log.info("accounts skipped by status or product", accounts=len(new), among=", ".join(sorted(new)[:_SHOWN]))
         with self._lock:
-            # One whose status or product has changed is tried again, and each after an hour.
-            now = self._clock.monotonic()
-            self._missing = {
-                each: kind
-                for each, kind in self._missing.items()
-                if each in owned and kind == _kind(owned[each].account) and now < self._missing_until[each]
-            }
+            self._missing = {each: kind for each, kind in self._missing.items() if each in owned}
             self._excluded = excluded
+            self._listed = owned
             skipped = excluded | set(self._missing)
         self.fails = False
         return {account_id: each for account_id, each in owned.items() if account_id not in skipped}
+
+    def find_missing(self, client: ReadClient, deadline: Deadline) -> dict[str, AccountSettings]:
+        """Ask for the disks of skipped accounts again; return those that are not "not found" any more.
+
+        Each is asked after an hour, and where its status or product has changed. It is watched only then, so that
+        nothing is told of one that is still not found.
+        """
+        found = {}
+        with self._lock:
+            skipped = {each: (self._listed[each], kind) for each, kind in self._missing.items() if each in self._listed}
+        for account_id, (settings, kind) in skipped.items():
+            is_due = self._clock.monotonic() >= self._missing_until[account_id] or kind != _kind(settings.account)
+            if is_due and account_id not in self._excluded and not self._is_missing(client, settings.account, deadline):
+                found[account_id] = settings
+        with self._lock:
+            self._missing = {each: kind for each, kind in self._missing.items() if each not in found}
+        return found
+
+    def _is_missing(self, client: ReadClient, account: Account, deadline: Deadline) -> bool:
+        """Return whether disks are not found again, or there was no time to ask; another error is one to be told."""
+        try:
+            client.list_disks(account.id, deadline=deadline)
+        except GigasError as error:
+            if deadline.remaining() <= 0:
+                return True
+            is_not_found = isinstance(error, ApiError) and error.status == HTTPStatus.NOT_FOUND
+            return is_not_found and self.skip_missing(account)
+        return False
 
     def skip_missing(self, account: Account) -> bool:
         """Leave out an account whose disks are not found and never were; return whether it is left out.

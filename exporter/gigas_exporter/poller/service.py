@@ -90,7 +90,7 @@ class Service:
     def stop(self) -> None:
         """Stop all polls; those under way publish nothing any more.
 
-        It takes no lock: whoever takes very many accounts up holds it for seconds.
+        It takes no lock, which is held for seconds while very many accounts are added.
         """
         self._stop.set()
         for each in list(self._watched.values()):
@@ -205,7 +205,25 @@ class Service:
                 self._sync_accounts(accounts)
                 source.listed = source.listed or succeeded
                 self._report_accounts()
+        if succeeded:
+            self._watch_found(source, credential, stop, accounts)
         return False
+
+    def _watch_found(
+        self,
+        source: AccountSource,
+        credential: Credential,
+        stop: threading.Event,
+        accounts: Mapping[str, AccountSettings],
+    ) -> None:
+        """Watch skipped accounts, too, whose disks are found by now."""
+        deadline = Deadline(self._clock, poll_deadline(self._settings.poll.interval), stop)
+        found = source.find_missing(self._clients.get(self._settings.api, credential), deadline)
+        with self._lock:
+            if found and not stop.is_set():
+                # Meanwhile some of the others may have been left out.
+                left = {each: accounts[each] for each in accounts if each in self._watched}
+                self._sync_accounts(dict(sorted((left | found).items())))
 
     def _list_accounts(
         self, source: AccountSource, credential: Credential, stop: threading.Event
