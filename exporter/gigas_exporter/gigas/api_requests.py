@@ -55,7 +55,7 @@ class ApiRequest(Generic[_T]):
 
     @property
     def says_why(self) -> bool:
-        """Whether the API's words on a refusal are for whoever asked: about a change, or about a filter."""
+        """Whether the API's words on a refusal are shown to the user: those on a change, or on a filter."""
         return self.method != "GET" or bool(self.query.keys() - {"limit", "offset"})
 
     @property

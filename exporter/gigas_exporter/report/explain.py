@@ -34,30 +34,30 @@ _MAX_STATUSES_SHOWN: Final = 5
 
 def account_errors(inventory: AccountInventory, monotonic: float) -> list[str]:
     """Return what cannot be told of an account as a whole."""
-    who = f"account {inventory.account.id}"
+    name = f"account {inventory.account.id}"
     by_error: dict[str, list[str]] = {}
     for resource in ("disks", "backups"):
         outcome = inventory.outcomes.get(resource)
         if outcome is not None and not outcome.success:
             by_error.setdefault(outcome.error or "", []).append(resource)
-    errors = [f"{who}: {' and '.join(resources)} could not be read: {error}" for error, resources in by_error.items()]
+    errors = [f"{name}: {' and '.join(resources)} could not be read: {error}" for error, resources in by_error.items()]
     doubt, machines = doubt_of_empty(inventory, monotonic), inventory.outcomes.get("virtual_machines")
     if doubt:
         errors.append(
-            f"{who}: the list of disks is empty, {doubt}: its credential may not see the disks"
+            f"{name}: the list of disks is empty, {doubt}: its credential may not see the disks"
             " (gigas-exporter probe shows what the API answers)"
         )
     if machines is not None and not machines.success and (doubt or _asks_for_labels(inventory)):
-        errors.append(f"{who}: virtual machines could not be read: {machines.error}")
+        errors.append(f"{name}: virtual machines could not be read: {machines.error}")
     errors.extend(
-        f"{who}: the list of {resource.replace('_', ' ')} may be incomplete by the header"
+        f"{name}: the list of {resource.replace('_', ' ')} may be incomplete by the header"
         f" {' and '.join(headers)} (gigas-exporter probe shows it; api.page_size may help)"
         for resource, outcome in inventory.outcomes.items()
         if (headers := paging_doubts(outcome.invalid))
     )
     is_known = inventory.current_disks(monotonic) is not None
     if is_known and inventory.backups is not None and inventory.current_backups(monotonic) is None:
-        errors.append(f"{who}: backups were read too long ago to judge by")
+        errors.append(f"{name}: backups were read too long ago to judge by")
     return errors
 
 

@@ -73,7 +73,11 @@ def check_backup(fields: Mapping[str, Any]) -> None:
 
 
 def number_of(text: str | int) -> int:
-    """Return an id as a number; what is none is a ``KeyError``."""
+    """Return an id as a number.
+
+    Raises:
+        KeyError: It is not a number.
+    """
     try:
         return int(text)
     except ValueError:
