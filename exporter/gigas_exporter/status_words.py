@@ -12,7 +12,7 @@ _PROGRESS = re.compile(
     r"(?<![\d.,/])(?!100\s*%|(\d+)\s*(?:/|of)\s*\1(?![\d/]))\d+([.,]\d+)?\s*(%|(/|of)\s*\d+(?![\d/]))"
 )
 # A word that tells by its ending that something is under way, or by its beginning that it is not.
-_UNDER_WAY = re.compile(r"\w{3,}((?<!th)ing|ando|iendo|ándose|iéndose)")
+_UNDER_WAY = re.compile(r"being|siendo|\w{3,}((?<!th)ing|ando|[aá]ndose|i[eé]ndo(se)?)|\w+y[eé]ndo(se)?")
 _NEGATED = re.compile(r"(?:un|in|not?|non)(\w+)")
 _NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?\s*%?", re.ASCII)
 
@@ -21,6 +21,11 @@ def parse_words(text: str) -> frozenset[str]:
     """Return the words of a comma-separated list."""
     return frozenset(text.split(", "))
 
+
+_NOT_UNDER_WAY = parse_words("comando, during, evening, existing, including, incluyendo, morning, passing")
+"""What ends as words do that tell that something is under way."""
+_TELLING_ALONE = parse_words("begin, initial, run, start")
+"""Words that say what a backup is where nothing follows them: an ``initial backup`` may be finished."""
 
 DISK_ERROR_WORDS: frozenset[str] = parse_words(
     "aborted, averiada, averiado, bad, broken, caida, caido, caída, caído, con errores, con problemas, corrompida,"
@@ -38,9 +43,9 @@ DISK_ERROR_WORDS: frozenset[str] = parse_words(
 """What in a disk's status means an error, whatever its flag says."""
 
 _DENYING = parse_words(
-    "0, almost, awaiting, barely, casi, false, half, hardly, incorrectly, mal, nearly, never, no, non, none, not,"
-    " nothing, null, only, partially, partly, percent, ready for, should, sin, soon, to be, unsuccessfully, will,"
-    " without, zero"
+    "0, about to, almost, awaiting, barely, casi, false, half, hardly, incorrectly, mal, nearly, never, no, non, none,"
+    " not, nothing, nunca, null, only, partially, partly, percent, ready for, should, sin, soon, to be, unsuccessfully,"
+    " will, without, zero"
 )
 """Words that turn the meaning of another, as in ``not available``, ``built: false`` or ``without errors``."""
 _OPPOSING = parse_words("0, cleanly, correctly, false, nil, none, normal, normally, null, ok, okay, successfully, zero")
@@ -65,7 +70,7 @@ def matches_any(words: frozenset[str], status: str, *, exactly: bool = False) ->
     no letter (``backup_failed``) and after no word that denies it (``not available``).
     """
     return any(
-        folded in words or (not exactly and any(_is_at_an_end(word, folded) for word in words))
+        folded in words or (not exactly and any(_is_at_an_end(word, folded) for word in words - _TELLING_ALONE))
         for folded in _foldings(status)
     )
 
@@ -74,9 +79,13 @@ def matches_any(words: frozenset[str], status: str, *, exactly: bool = False) ->
 def is_doubtful(words: frozenset[str], status: str) -> bool:
     """Return whether a status has a folded word or one that denies or is under way, a progress, or no word at all."""
     split = [word for folded in _foldings(status) for word in _split(folded)]
-    if not split or any(map(_UNDER_WAY.fullmatch, split)):  # such as "-"
+    if not split or any(map(_UNDER_WAY.fullmatch, set(split) - _NOT_UNDER_WAY)):  # such as "-"
         return True
-    return bool(_PROGRESS.search(status.casefold())) or _holds(words | _DENYING, status)
+    if any(fold_status(status).endswith(f" {word}") for word in words & _TELLING_ALONE) or _PROGRESS.search(
+        status.casefold()
+    ):
+        return True
+    return _holds((words - _TELLING_ALONE) | _DENYING, status)
 
 
 def is_negated(words: frozenset[str], status: str) -> bool:
@@ -117,7 +126,7 @@ def tells_error(words: frozenset[str], status: str) -> bool | None:
 
 
 def type_in_text(status: str) -> str | None:
-    """Return JSON's type of what is written as text, if another."""
+    """Return ``number`` or ``boolean`` where a text is written as one."""
     text = status.strip().casefold()
     if _NUMBER.fullmatch(text):
         return "number"

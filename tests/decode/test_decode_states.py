@@ -73,7 +73,13 @@ WORDS = BackupStatuses()
         ("failed", (*sorted(WORDS.failed), "FAILED", " Failed ", "failed over", "backup_failed")),
         ("unfinished", (*sorted(WORDS.unfinished), "In Progress", "in-progress")),
         ("usable", (*sorted(WORDS.good), "failedover", "something new", "intact")),
-        ("unclear", ("", "uncompleted", "notready", "inactive", "defragmenting", "creándose")),
+        ("unclear", ("", "uncompleted", "notready", "inactive", "defragmenting", "creándose", "creandose")),
+        ("unclear", ("being built", "being verified", "siendo creada", "construyendo", "se está construyendo")),
+        ("unclear", ("destruyendo", "construyéndose", "nunca completada", "about to complete")),
+        ("usable", ("initial backup completed", "Initial backup", "run completed", "run successful", "Run OK")),
+        ("usable", ("morning backup completed", "existing", "passing", "comando completado", "start: ok")),
+        ("unfinished", ("initial", "run", "START", "begin", "run begun", "run: deleted", "start, incomplete")),
+        ("unclear", ("initial backup never completed", "run almost completed", "backup run", "leyendo", "run 5 of 9")),
     ],
 )
 def test_a_status_says_whether_a_backup_counts(outcome: str, statuses: tuple[str, ...]) -> None:

@@ -121,7 +121,7 @@ def disk_contradictions(fields: Iterable[StateField]) -> Iterator[Problem]:
 
 
 def soonest_expiry(fields: Iterable[StateField], time_zone: tzinfo) -> float:
-    """Return when a backup expires at the latest; infinity without a date."""
+    """Return the earliest expiry date; infinity without one."""
     return min(
         (_expiry(value, time_zone) for name, value in fields if STATE_FIELDS[name] == "expiry"), default=float("inf")
     )
