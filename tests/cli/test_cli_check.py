@@ -13,6 +13,7 @@ import click
 import pytest
 
 from cli.conftest import ACCOUNT, HOSTILE_TEXT, Run
+from gigas_exporter.cli import check as check_module
 from support.simulator import SimulatorServer
 
 SCENARIOS = {
@@ -217,6 +218,40 @@ def test_a_wrong_configuration(run: Run, arguments: tuple[str, ...], status: int
     assert "no account to watch" in outcome.out + outcome.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--output", "json"), "--nagios and --output cannot be used together"),
+        (("--ouput", "json"), "no such option: --ouput; did you mean --output? (see: gigas-exporter check --help)"),
+        (("--output", "jsn"), "--output: must be one of table, json, csv, markdown; did you mean json?"),
+        (("--account", "nobody"), "account nobody: no such account"),
+        (("--account", ""), "--account: is empty"),
+        (("--nagios",), "--nagios is given twice"),
+        (("x|y",), "there are more arguments than the command takes"),
+        (("--config.file", "/nowhere.yml"), "/nowhere.yml: No such file or directory"),
+        (("--poll.interval", "soon"), "--poll.interval: must be a duration"),
+    ],
+)
+def test_wrong_usage_is_unknown_to_nagios(run: Run, arguments: tuple[str, ...], words: str) -> None:
+    """It takes 2 for CRITICAL, and shows the first line of standard output."""
+    asked = [run("check", "--nagios", *arguments)]
+    if arguments != ("--nagios",):
+        asked.append(run("check", *arguments, GIGAS_CHECK_NAGIOS="true"))
+    for outcome in asked:
+        assert (outcome.status, outcome.err) == (3, "")
+        assert outcome.out.startswith("GIGAS UNKNOWN - ")
+        assert words in outcome.out
+        assert len(outcome.out.splitlines()) == 1
+
+
+def test_a_defect_is_unknown_to_nagios(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says nothing of the disks; status 1 would be a warning about them."""
+    monkeypatch.setattr(check_module, "poll_once", lambda *_: 1 / 0)
+    outcome = run("check", "--nagios")
+    assert (outcome.status, outcome.err) == (3, "")
+    assert outcome.out.startswith("GIGAS UNKNOWN - internal error, please report it: ZeroDivisionError at ")
+
+
 def test_nagios_knows_four_states(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:
     """CRITICAL for what is lost, WARNING for what is late, OK, and UNKNOWN; one line with performance data."""
     shape = r"GIGAS (\w+) - [^|\n]+ \| disks=16 never_backed_up=B missed=B stale=B errors=\d+ locked_long=\d+"
@@ -356,11 +391,14 @@ def test_a_terminal_keeps_the_findings_in_sight(
 
 def test_quiet_says_nothing_when_all_is_well(run: Run, cloud: SimulatorServer) -> None:
     """Cron sends mail for whatever is printed: nothing at 0, the whole at anything else."""
-    assert run("check", "--quiet").out == run("check").out
+    loud, quiet = (run("check", *arguments, GIGAS_CHECK_QUIT="1") for arguments in ((), ("--quiet",)))
+    assert quiet == loud
+    assert "environment variable GIGAS_CHECK_QUIT is not known" in quiet.err
     _calm(cloud)
     for arguments in ((), ("--output", "json"), ("--nagios",)):
         outcome = run("check", "--quiet", *arguments)
         assert (outcome.status, outcome.out, outcome.err) == (0, "", ""), arguments
+    assert run("check", "--quiet", GIGAS_CHECK_QUIT="1").err == ""
 
 
 def test_accounts_are_chosen_by_id_or_name(run: Run, cloud: SimulatorServer, config: str) -> None:

@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from gigas_exporter import formatting
+from gigas_exporter.cli import nagios as nagios_output
 from gigas_exporter.cli.accounts import account_option, account_settings, find_accounts
 from gigas_exporter.cli.options import ONCE, QUIET, GroupedCommand, output_option, settings_options
 from gigas_exporter.cli.output import escape_markdown, render
@@ -37,8 +38,13 @@ from gigas_exporter.report import (
 _Format = Literal["table", "json", "csv", "markdown"]
 
 EXIT_OK, EXIT_FINDINGS, EXIT_UNCHECKED = 0, 1, 2
-_NAGIOS: Final = {Severity.OK: 0, Severity.NOTICE: 0, Severity.WARNING: 1, Severity.CRITICAL: 2, Severity.UNKNOWN: 3}
-_NAGIOS_WORDS: Final = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+_NAGIOS: Final = {
+    Severity.OK: 0,
+    Severity.NOTICE: 0,
+    Severity.WARNING: 1,
+    Severity.CRITICAL: 2,
+    Severity.UNKNOWN: nagios_output.UNKNOWN,
+}
 _MIN_ROWS: Final = 5
 
 
@@ -78,15 +84,11 @@ def check(
     The table has the disks that need attention, worst first; the other formats have every disk.
     """
     if nagios and ctx.get_parameter_source("output") is ParameterSource.COMMANDLINE:
-        raise click.UsageError("--nagios prints one line, whatever --output says; keep one")
+        raise ConfigError("--nagios and --output cannot be used together")
     try:
         settings = _chosen(account_settings(accounts, flags), accounts)
         result = _poll(settings, show_progress=not (nagios or quiet))
     except GigasError as error:
-        if nagios:
-            with failing_with(_NAGIOS[Severity.UNKNOWN]):
-                click.echo(f"GIGAS UNKNOWN - {_nagios_text(str(error))}")
-            ctx.exit(_NAGIOS[Severity.UNKNOWN])
         if isinstance(error, ConfigError):
             raise
         raise _UncheckedError(str(error)) from None
@@ -94,9 +96,9 @@ def check(
     state = _NAGIOS[verdict.severity] if nagios else verdict.exit_status
     if quiet and state == EXIT_OK:
         ctx.exit(EXIT_OK)
-    with failing_with(_NAGIOS[Severity.UNKNOWN] if nagios else EXIT_UNCHECKED):
+    with failing_with(nagios_output.UNKNOWN if nagios else EXIT_UNCHECKED):
         if nagios:
-            click.echo(f"GIGAS {_NAGIOS_WORDS[state]} - {_nagios_text(verdict.summary)} | {verdict.performance_data()}")
+            click.echo(f"{nagios_output.line(state, verdict.summary)} | {verdict.performance_data()}")
         else:
             _print(verdict, output, show_all=show_all)
     ctx.exit(state)
@@ -248,8 +250,3 @@ class _Verdict:
             "oldest_required_backup": f"{max(ages):.0f}s" if ages and backups_known else "U",
         }
         return " ".join(f"{name}={value}" for name, value in data.items())
-
-
-def _nagios_text(text: str) -> str:
-    """Return text for Nagios; a bar begins performance data."""
-    return formatting.escape_control_chars(" ".join(text.split())).replace("|", "/")

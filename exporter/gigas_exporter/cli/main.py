@@ -19,8 +19,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from gigas_exporter import __version__, formatting
-from gigas_exporter.cli import LONG_RUNNING
-from gigas_exporter.cli.standard_output import OutputError, standard_output
+from gigas_exporter.cli import LONG_RUNNING, nagios
+from gigas_exporter.cli.standard_output import OutputError, failing_with, standard_output
 from gigas_exporter.cli.usage import CommandGroup, usage_message
 from gigas_exporter.errors import ConfigError, GigasError
 
@@ -126,13 +126,13 @@ def _run() -> int:
         error.show()
         return WRONG_USE
     except (click.ClickException, GigasError) as error:
-        return _fail(*_message_and_status(error))
+        return _end(*_message_and_status(error))
     except (click.Abort, KeyboardInterrupt):
-        return _fail("interrupted", _INTERRUPTED)
+        return _end("interrupted", _INTERRUPTED)
     except OutputError:
         raise
     except Exception as error:  # noqa: BLE001  # a defect, or what no error's class tells
-        return _fail(_words_for(error))
+        return _end(_words_for(error))
     return status if isinstance(status, int) else 0
 
 
@@ -152,6 +152,15 @@ def _words_for(error: Exception) -> str:
         return f"the system refused at {formatting.error_location(error)}: {os.strerror(error.errno)}"
     # A defect's text could hold anything, so only its place is told.
     return f"internal error, please report it: {type(error).__name__} at {formatting.error_location(error)}"
+
+
+def _end(message: str, status: int = FAILURE) -> int:
+    """Say what went wrong to people, or to Nagios, which takes 1 for a warning and 2 for CRITICAL."""
+    if not nagios.is_asked_for():
+        return _fail(message, status)
+    with failing_with(nagios.UNKNOWN):
+        click.echo(nagios.line(nagios.UNKNOWN, message))
+    return nagios.UNKNOWN
 
 
 def _fail(message: str, status: int = FAILURE) -> int:
