@@ -162,15 +162,21 @@ def _list_account(
             raise no_such_account(client, account_id) or error from None
         if error.status in _NOT_TAKEN and any(value is not None for value in filters.values()):
             words = f' ("{error.api_message}")' if error.api_message else ""
+            given = " or ".join(_option(name, value) for name, value in filters.items() if value is not None)
             raise GigasError(
-                f"{error.operation}: the API answered {error.status}{words}: it does not accept the value of a filter"
-                f" ({error.address}); check the options"
+                f"{error.operation}: the API answered {error.status}{words}: it may not accept {given}"
+                f" ({error.address})"
             ) from None
         raise
     if not disks and machine is not None:
         find_machine(client, account_id, machine, must_exist=True)
     are_all = all(value is None for value in filters.values())
     return report_disks(selection, account, client, disks, are_all=are_all)
+
+
+def _option(name: str, value: object) -> str:
+    """Return how a filter was given: by its variable or its option."""
+    return env_var_used_for(name) or f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
 
 
 @click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks show --account 4242 17")
