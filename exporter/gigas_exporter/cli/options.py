@@ -17,6 +17,7 @@ from click.core import ParameterSource
 from gigas_exporter import formatting
 from gigas_exporter.config import Settings, load_settings
 from gigas_exporter.config.flags import FLAGS, Flag
+from gigas_exporter.config.variables import unknown_variables
 from gigas_exporter.decode import SIZE_UNITS, SizeUnit
 from gigas_exporter.report import Finding
 
@@ -166,7 +167,6 @@ class GroupedCommand(click.Command):
                 raise click.UsageError(f"{'/'.join((*option.opts, *option.secondary_opts))} is given twice", ctx)
         if not ctx.resilient_parsing:
             _reject_empty(ctx, values, self.params)
-            self._warn_of_variables(ctx)
         left = super().parse_args(ctx, args)
         self._refuse_bytes(ctx)
         return left
@@ -185,13 +185,23 @@ class GroupedCommand(click.Command):
                     words = f"is not text in this locale's encoding, {sys.getfilesystemencoding()}"
                     raise click.BadParameter(words, ctx, parameter)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; with ``--quiet``, what it warns of is said only where it does not exit 0."""
+        if not ctx.params.get("quiet"):
+            self._warn_of_variables(ctx)
+            return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if getattr(error, "exit_code", None) != 0:
+                self._warn_of_variables(ctx)
+            raise
+
     def _warn_of_variables(self, ctx: click.Context) -> None:
         """Say which variables begin with the command's name and are no option of it."""
         known = {str(option.envvar) for option in self.params if option.envvar is not None}
-        for name in sorted(os.environ):
-            if known and name.startswith(_variable_for(ctx, "")) and name not in known:
-                hint = formatting.did_you_mean(name, known, cutoff=0.8)
-                click.echo(f"gigas-exporter: warning: environment variable {name} is not known{hint}", err=True)
+        for warning in unknown_variables(os.environ, known, _variable_for(ctx, "")) if known else ():
+            click.echo(f"gigas-exporter: warning: {warning}", err=True)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section a group, the command's own first."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from gigas_exporter.config.accounts import CredentialSection
@@ -25,16 +25,19 @@ _LINK: Final = re.compile(r"(tcp|udp|sctp)://")
 _SIMILAR: Final = 0.7
 
 
-def unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
-    """Yield a warning for each variable that may be a misspelt setting.
+def unknown_variables(
+    environ: Mapping[str, str], known: Collection[str] = _KNOWN, prefix: str = _PREFIX
+) -> Iterator[str]:
+    """Yield a warning for each variable that may be a misspelt setting, or a misspelt option of one command.
 
     No value is shown. Options of other commands, and what Kubernetes sets for services with such a name, are none.
     """
-    settings = [name.removeprefix(_PREFIX) for name in sorted(_KNOWN)]
+    endings = [name.removeprefix(prefix) for name in sorted(known)]
     for name in sorted(environ):
-        is_ours = name.startswith(_PREFIX) and name not in _KNOWN and not _OF_A_COMMAND.match(name)
+        is_elsewhere = prefix == _PREFIX and _OF_A_COMMAND.match(name)
         is_link = name.endswith("_PORT") and _LINK.match(environ[name])
-        if is_ours and not is_link and not _OF_A_KUBERNETES_SERVICE.fullmatch(name):
-            near = nearest(name.removeprefix(_PREFIX), settings, _SIMILAR)
-            hint = "" if near is None else f"; did you mean {_PREFIX}{near}?"
+        is_ours = name.startswith(prefix) and name not in known and environ[name].strip()
+        if is_ours and not is_elsewhere and not is_link and not _OF_A_KUBERNETES_SERVICE.fullmatch(name):
+            near = nearest(name.removeprefix(prefix), endings, _SIMILAR)
+            hint = "" if near is None else f"; did you mean {prefix}{near}?"
             yield f"environment variable {name} is not known{hint}"
