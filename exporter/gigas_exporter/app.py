@@ -140,19 +140,23 @@ class ExporterApp:
         return await asyncio.wrap_future(request)
 
     def _next_signal(self) -> signal.Signals:
-        """Wait for a signal; shutdown goes before reload.
-
-        Raises:
-            GigasError: The web server has died, and whoever restarts this process should.
-        """
+        """Wait for a signal; shutdown goes before reload."""
         while (received := _wait_for_signal(_SIGNALS, _REFRESH_SECONDS)) is None:
-            if self._server.has_died:
-                raise GigasError("the web server has died")
-            _try(self._page.refresh)  # what time alone brings must not wait for a poll, nor a scrape for its rendering
+            self._check_and_refresh()
         if received == signal.SIGHUP:
             wait_seconds = max(0.0, self._next_reload_at - self._clock.monotonic())
             received = _wait_for_signal(_SHUTDOWN_SIGNALS, wait_seconds) or received
         return received
+
+    def _check_and_refresh(self) -> None:
+        """Refresh the page: what time alone brings must not wait for a poll, nor a scrape for its rendering.
+
+        Raises:
+            GigasError: The web server has died; the process must end, so that it is restarted.
+        """
+        if self._server.has_died:
+            raise GigasError("the web server has died")
+        _try(self._page.refresh)
 
     def _reload_until_shutdown(self) -> signal.Signals | None:
         """Reload, in a thread that a file system may hold up; return the signal that asks to shut down meanwhile.
@@ -173,9 +177,13 @@ class ExporterApp:
             threading.Thread(target=reload, name="reload", daemon=True).start()
         except RuntimeError:  # the system gives no more threads
             reload()
+        refresh_at = self._clock.monotonic() + _REFRESH_SECONDS
         while not wait([reloaded], _SIGNAL_CHECK_SECONDS).done:
             if (received := _wait_for_signal(_SHUTDOWN_SIGNALS, 0)) is not None:
                 return received
+            if self._clock.monotonic() >= refresh_at:
+                self._check_and_refresh()
+                refresh_at = self._clock.monotonic() + _REFRESH_SECONDS
         reloaded.result()
         return None
 
@@ -194,7 +202,9 @@ class ExporterApp:
             self._telemetry.reload(success=False, wall=self._clock.wall())
             _log.error("Failed to reload configuration, keeping the previous one", error=error)
         finally:
-            self._notifier.ready()
+            with self._lock:
+                if not self._shutting_down:  # READY must not follow STOPPING
+                    self._notifier.ready()
             for request in requests:
                 with suppress(InvalidStateError):  # at shutdown
                     request.set_result(error)
@@ -233,10 +243,10 @@ class ExporterApp:
         _log.info("Configuration reloaded")
 
     def _close(self) -> None:
-        self._notifier.stopping()
-        self._watchdog.close()
         with self._lock:
             self._shutting_down = True
+        self._notifier.stopping()
+        self._watchdog.close()
         for request in (*self._take_reload_requests(), *self._reloading):
             with suppress(InvalidStateError):  # it has its result
                 request.set_result("the exporter is shutting down")
