@@ -89,6 +89,7 @@ class _Memory:
             self.shortfall = error.total, error.digest, count
             if count < _POLLS_BELOW_TOTAL:
                 raise
+            self.had_items = True
             first, *rest = error.pages
             return [replace(first, invalid={**first.invalid, "total": 1}), *rest]
         except GigasError:
