@@ -200,7 +200,7 @@ def summarize_backups(backups: Iterable[Backup], words: BackupStatuses, read_at:
 
 def _latest(*moments: float | None, after: float | None = None) -> float | None:
     """Return the latest moment, ``None`` where none is known, or none is after another."""
-    return max((at for at in moments if at is not None and at > (after or 0.0)), default=None)
+    return max((at for at in moments if at is not None and (after is None or at > after)), default=None)
 
 
 def _typical(sizes: Sequence[int]) -> int | None:
