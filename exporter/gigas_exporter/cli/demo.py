@@ -187,7 +187,7 @@ To use the other commands, run in another terminal:
   {command} check
   {command} disks list
 
-The command that an alert names can be run there, too.
+Run the command of an alert there, too.
 {"" if started is None else _alert_greeting(command, world, started)}
 Is this a remote machine? Then run this on your own machine, and open the addresses there:
 
@@ -201,16 +201,18 @@ def _alert_greeting(command: str, world: SimulatedCloud, started: Monitoring) ->
     first = world.account_ids[0]
     mine = {disk.id for disk in world.disks(first)}
     stale = next((disk for disk, scenario in world.scenarios.items() if scenario == "stale" and disk in mine), None)
-    people = f"\n  {started.alertmanager + '/':<32}the messages that people get" if started.alertmanager else ""
+    people = ""
+    if started.alertmanager:
+        people = f"\n  amtool alert --alertmanager.url={started.alertmanager}  the messages that people get"
     addresses = f"""
-Prometheus also runs, with the alert rules. Here the alerts wait for seconds, not for minutes:
+Prometheus also runs, with the alert rules. In this demo, alerts come after seconds, not after minutes:
 
-  {started.prometheus + "/alerts":<32}the alerts that fire{people}
+  {started.alerts:<38} the alerts that fire{people}
 """
     if stale is None:
         return addresses
     return f"""{addresses}
-Within a minute the alert GigasDiskBackupStale fires for disk {stale}. Run its command in the other
+Within a minute alerts fire. Repair one: GigasDiskBackupStale of disk {stale}. Run its command in the other
 terminal. It shows the disk and asks; answer y:
 
   {command} disks backup --account {first} {stale} --wait
