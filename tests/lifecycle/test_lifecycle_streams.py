@@ -24,10 +24,13 @@ COMMAND = [sys.executable, "-m", "gigas_exporter", "serve", "--web.listen-addres
 
 
 def holds_sigterm(pid: int) -> bool:
-    """Whether a process blocks or handles SIGTERM now."""
+    """Whether a Python process blocks or handles SIGTERM now.
+
+    A child that is about to run Python still has its parent's handlers, but does not ignore SIGPIPE as Python does.
+    """
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    masks = (int(status.split(name)[1].split()[0], 16) for name in ("SigBlk:", "SigCgt:"))
-    return any(mask & 1 << (signal.SIGTERM - 1) for mask in masks)
+    blocked, ignored, caught = (int(status.split(name)[1].split()[0], 16) for name in ("SigBlk:", "SigIgn:", "SigCgt:"))
+    return bool((blocked | caught) & 1 << (signal.SIGTERM - 1) and ignored & 1 << (signal.SIGPIPE - 1))
 
 
 @pytest.mark.parametrize("delay_seconds", [0.0, 0.1, 0.3, 1.0])
