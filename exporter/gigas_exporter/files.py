@@ -39,8 +39,8 @@ def reason(error: OSError, what: str) -> str:
 def read_text(path: Path, name: str, max_bytes: int = _MAX_BYTES) -> str:
     """Return a file's text; errors call it ``name``.
 
-    A pipe, such as a shell makes of ``<(command)``, may take a few seconds between two pieces and no longer: whoever
-    waits for it can do nothing else, such as end.
+    A pipe, such as a shell makes of ``<(command)``, may take a few seconds between two pieces and no longer: the
+    caller waits for it and cannot shut down meanwhile.
 
     Raises:
         ConfigError: It cannot be read, is larger than that many bytes, or is not UTF-8.

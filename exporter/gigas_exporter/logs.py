@@ -5,8 +5,8 @@ standard library's loggers come out the same way, with their ``extra``. Whatever
 inside its line and its field, is cut where it is long, and a :class:`~gigas_exporter.secret.Secret` prints ``***``.
 
 The standard library's ``logging`` carries the lines: a logging library was measured to cost the process 7 MB of memory
-for a console renderer that is never used here. A thread writes them, so that no other thread ever waits for whoever
-reads the log: lines that find the queue full are dropped and counted.
+for a console renderer that is never used here. A thread writes them, so that no other thread ever waits for the
+reader of the log: lines that find the queue full are dropped and counted.
 """
 
 from __future__ import annotations

@@ -146,8 +146,8 @@ def test_hostile_names_are_only_shown(browser: Browser, site: Callable[..., Any]
     assert "\\x1b[31m\\x00\\x9b\\u202egnp.exe" in shown
     hostile = "q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E&account=%22onload=%22&sort=%3C&show=%00"
     browser.open(f"{served.url}?{hostile}")
-    assert browser.texts("h2#disks ~ p")[1].startswith("“\\x00” is no finding. There are: attention, ")
-    assert browser.texts("h2#disks ~ p")[2].startswith("“<” is no order. There are: account, vm, ")
+    assert browser.texts("h2#disks ~ p")[1].startswith("Cannot show “\\x00”. Show one of: all, attention, ")
+    assert browser.texts("h2#disks ~ p")[2].startswith("Cannot sort by “<”. Sort by one of: account, vm, ")
     assert browser.texts("h2#disks ~ p")[3].startswith('“"onload="” is no account that is watched here. ')
     assert browser.texts("h2#disks ~ p")[4] == '0 of 8 disks with “"><script>alert(1)</script>”.'
     assert browser.seen()["complaints"] == []

@@ -64,8 +64,8 @@ def test_statuses_that_match_no_word_are_named(site: Callable[..., Any]) -> None
     assert inventory.backups is not None
     inventory = replace(inventory, backups=replace(inventory.backups, unmatched_statuses=("<odd>", "new")))
     top = _top(site, inventory)
-    assert "statuses of backups that match no word of backup_status, or a good one and more, so that" in top
-    assert "a text counts as usable unless locked: <odd>, new" in top
+    assert "backup_status does not list these statuses of backups exactly; " in top
+    assert "such a backup counts as usable unless it is locked: <odd>, new" in top
     assert "The only disk is well." in top
 
 

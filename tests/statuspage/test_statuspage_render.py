@@ -67,7 +67,7 @@ def test_a_page_that_is_none_is_the_nearest(site: Callable[..., Any], page: str)
     assert answer.status_code == 200
     assert _disk_ids(answer)
     assert ("Page 3 of 3" in answer.text) == (page == "101")
-    said = "There is no page 101. The last page is 3." if page == "101" else f"<p><strong>“{page}” is no page. "
+    said = "There is no page 101. The last page is 3." if page == "101" else f"<p><strong>There is no page “{page}”. "
     assert (said in answer.text) == bool(page)
 
 
@@ -75,7 +75,7 @@ def test_a_finding_that_is_none_is_said(site: Callable[..., Any]) -> None:
     """All disks are shown, and which findings there are; one that is known is said nothing of."""
     served = site(account(disks_of(3)))
     text = _get(served.url, show="<nonsense>").text
-    assert "<strong>“&lt;nonsense&gt;” is no finding. There are: attention, " in text
+    assert "<strong>Cannot show “&lt;nonsense&gt;”. Show one of: all, attention, " in text
     assert "backup_stale" in text
     assert "3 of 3 disks." in text
     for known in ("", "all", "All", "attention", "ATTENTION", "backup_stale", "BACKUP_STALE", "backup stale"):
@@ -86,10 +86,10 @@ def test_a_finding_that_is_none_is_said(site: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(
     ("parameter", "value", "said"),
     [
-        ("sort", "nonsense", "“nonsense” is no order. There are: account, vm, mount, "),
-        ("sort", "x" * 500, f"“{'x' * 60}…” is no order. "),
-        ("reverse", "yes", "“yes” is no value of reverse. There are: 0, 1."),
-        ("refresh", "10s", "“10s” is no value of refresh. There are: 0, 1."),
+        ("sort", "nonsense", "Cannot sort by “nonsense”. Sort by one of: account, vm, mount, "),
+        ("sort", "x" * 500, f"Cannot sort by “{'x' * 60}…”. Sort by "),
+        ("reverse", "yes", "reverse must be 0 or 1, not “yes”."),
+        ("refresh", "10s", "refresh must be 0 or 1, not “10s”."),
         ("account", "4243", "“4243” is no account that is watched here. There are: 4242."),
     ],
 )

@@ -67,7 +67,7 @@ def report_problems(problems: Iterable[Problem], invalid: Counter[str]) -> None:
 
 
 def decode_id(value: object) -> str | None:
-    """Return an id as text, unless it could be more in a command."""
+    """Return an id as text if it is safe in a command."""
     if isinstance(value, int) and not isinstance(value, bool):
         # Python's own limit on the digits of an int is far above; a number that long is no id.
         return str(value) if -_ID_END < value < _ID_END else None
@@ -80,7 +80,7 @@ def decode_id(value: object) -> str | None:
 
 
 def decode_reference(value: object, field: str, problems: list[Problem]) -> str | None:
-    """Return another object's id, out of the whole object where that stands there."""
+    """Return the id of another object, also from the whole object."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     identity = decode_id(value.get("id") if isinstance(value, dict) else value)
@@ -107,7 +107,7 @@ def decode_text(value: object, field: str, problems: list[Problem]) -> str | Non
 
 
 def text_of(value: object) -> str:
-    """Return a value's JSON, as far as it is compared with words."""
+    """Return the beginning of a value's JSON, to compare with words."""
     try:
         return sys.intern(json.dumps(value)[:MAX_TEXT_LENGTH])
     except RecursionError:
@@ -115,7 +115,7 @@ def text_of(value: object) -> str:
 
 
 def decode_flag(value: object, field: str, problems: list[Problem]) -> bool | None:
-    """Return a flag; of numbers 0 and 1 alone are."""
+    """Return a flag; the only numbers that are flags are 0 and 1."""
     if value is True or value is False or value is None:
         return value
     flag: bool | None = None

@@ -294,7 +294,7 @@ class Decoder:
 
 
 def _names(problems: Iterable[Problem]) -> set[str]:
-    """Return the fields whose value is not known; a date that lies ahead is."""
+    """Return the fields whose value is not known (a future date is known)."""
     return {name for name, _, detail in problems if detail != AHEAD}
 
 

@@ -103,10 +103,10 @@ class _Memory:
 
 
 class ListReader:
-    """Reads lists for one client; used by several threads at once.
+    """Reads the lists of one client; safe for several threads.
 
     Attributes:
-        found: The paths of the lists that are kept of which any page was answered with success.
+        found: The paths of lists of which at least one page was read with success.
         logged_fields: By operation, the fields of which it was logged that they are not understood: once, not with each
             item and poll.
     """
@@ -126,7 +126,10 @@ class ListReader:
         self.logged_fields: defaultdict[str, set[str]] = defaultdict(set)
 
     def forget(self, path: str) -> None:
-        """Drop what is remembered of all lists below a path; work on them that has been stopped keeps nothing more."""
+        """Drop what is cached of all lists below a path.
+
+        Reads of them must have been stopped; those cache nothing more.
+        """
         with self._lock:
             self._memories = {key: memory for key, memory in self._memories.items() if not key[0].startswith(path)}
 

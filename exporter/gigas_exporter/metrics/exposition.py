@@ -85,7 +85,7 @@ class MetricsRenderer:
     def refresh(self) -> None:
         """Render what changed since the last time; call it after each change of the source.
 
-        Threads that come while another one renders wait, and find their change shown by whoever came after it.
+        A thread that calls while another one renders waits, and returns once its change is rendered.
         """
         with self._rendering:
             version = self._source.version

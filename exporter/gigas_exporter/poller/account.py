@@ -191,7 +191,7 @@ class AccountPoller:
             seen: Mapping[str, float] = inventory.disks.first_seen if inventory.disks is not None else {}
             first_seen = {disk_id: seen.get(disk_id, began) for disk_id in disks}
             known = inventory.disks.disks if inventory.disks is not None else None
-            # The same object for the same disks lets whoever renders them see at once that nothing changed.
+            # The same object for the same disks lets the renderer see at once that nothing changed.
             since = locked_since(disks, inventory.disks, wall)
             reading = DiskSnapshot(known if known == disks else disks, first_seen, read_at, since)
             changed = replace(inventory, disks=reading)

@@ -13,7 +13,7 @@ _R = TypeVar("_R")
 
 
 class HelperThreads:
-    """Lends threads to whoever has many requests to make; the caller's own thread always works, too."""
+    """Threads for callers with many requests; a caller's own thread works, too."""
 
     def __init__(self, count: int = MAX_HELPERS) -> None:
         self._free = threading.BoundedSemaphore(count)

@@ -147,7 +147,7 @@ def why_unreadable(report: DiskReport, error: str | None) -> str | None:
 
 
 def _explain_statuses(inventories: Iterable[AccountInventory]) -> list[str]:
-    """Return which statuses of backups match no word, or say more than a good one."""
+    """Return the statuses of backups that ``backup_status`` does not list exactly."""
     statuses = sorted(
         {
             status
@@ -159,8 +159,8 @@ def _explain_statuses(inventories: Iterable[AccountInventory]) -> list[str]:
     if not statuses:
         return []
     shown = ", ".join(statuses[:_MAX_STATUSES_SHOWN]) + (", …" if len(statuses) > _MAX_STATUSES_SHOWN else "")
-    how = "or a good one and more, so that a text counts as usable unless locked"
-    return [f"statuses of backups that match no word of backup_status, {how}: {shown}"]
+    what = "backup_status does not list these statuses of backups exactly"
+    return [f"{what}; such a backup counts as usable unless it is locked: {shown}"]
 
 
 def _explain_unassigned(inventories: Iterable[AccountInventory]) -> list[str]:

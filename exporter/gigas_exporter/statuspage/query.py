@@ -1,6 +1,6 @@
-"""What a visitor asks to see, as it stands in the address.
+"""What a visitor asks to see, read from the address of the page.
 
-Whatever an address holds, it selects something; what is not understood of it is said.
+Every address selects something; the page says which parts of an address it did not understand.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ SORTS: Final[Mapping[str, tuple[Callable[[DiskReport], object], bool]]] = {
 
 
 def _complaints(parameters: Mapping[str, str], *, has_show: bool) -> Iterator[str]:
-    """Yield what of an address is not understood, and what there is."""
+    """Yield which parts of an address are not understood, and what can be asked for."""
     findings = ", ".join(finding.name.casefold() for finding in Finding)
     sort, page = parameters.get("sort", ""), parameters.get("page", "")
     if not has_show:
-        yield f"“{_cut(parameters['show'])}” is no finding. There are: attention, {findings}."
+        yield f"Cannot show “{_cut(parameters['show'])}”. Show one of: all, attention, {findings}."
     if sort and sort not in SORTS:
-        yield f"“{_cut(sort)}” is no order. There are: {', '.join(SORTS)}."
+        yield f"Cannot sort by “{_cut(sort)}”. Sort by one of: {', '.join(SORTS)}."
     if page and not _PAGE.fullmatch(page):
-        yield f"“{_cut(page)}” is no page. A page is a number from 1."
+        yield f"There is no page “{_cut(page)}”. Pages are numbered from 1."
     for name in ("reverse", "refresh"):
         if (value := parameters.get(name, "")) not in {"", "0", "1"}:
-            yield f"“{_cut(value)}” is no value of {name}. There are: 0, 1."
+            yield f"{name} must be 0 or 1, not “{_cut(value)}”."
 
 
 def _cut(text: str) -> str:
@@ -77,7 +77,7 @@ class Query:
         page: Counted from 1.
         disk: The id of the disk of ``account`` that is shown alone; empty for the list.
         refresh: Whether the page loads itself again.
-        complaints: What of the address is not understood, one sentence each.
+        complaints: The parts of the address that are not understood, one sentence each.
     """
 
     search: str = ""
