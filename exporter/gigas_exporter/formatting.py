@@ -11,6 +11,9 @@ from typing import Final
 
 _SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _KIB = 1024.0
+_HOUR_SECONDS = 3_600
+_DAY_SECONDS = 24 * _HOUR_SECONDS
+_IN_HOURS_BELOW_SECONDS = 100 * _HOUR_SECONDS
 _UNIT_SECONDS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 _UNIT_WORDS: Final = {"d": "day", "h": "hour", "m": "minute", "s": "second"}
 _UNITS_SHOWN = 2
@@ -54,10 +57,15 @@ def format_size(size_bytes: float | None) -> str:
 
 
 def format_age(seconds: float | None) -> str:
-    """Return a span of time, such as ``1d 6h``; empty when unknown."""
+    """Return a span of time, such as ``5m 20s``, ``30h`` or ``8d 3h``; empty when unknown.
+
+    From one day to 100 hours it is in hours, as limits are, so that both compare at a glance.
+    """
     if seconds is None:
         return ""
     left = int(seconds)
+    if _DAY_SECONDS <= left < _IN_HOURS_BELOW_SECONDS:
+        return f"{left // _HOUR_SECONDS}h"
     parts: list[str] = []
     for unit, length in _UNIT_SECONDS:
         count, rest = divmod(left, length)
@@ -98,8 +106,17 @@ def format_duration(seconds: float) -> str:
 
 
 def format_limit(seconds: float | None) -> str:
-    """Return a limit as in the configuration; empty where there is none."""
-    return "" if seconds is None else format_duration(seconds)
+    """Return a limit, such as ``6h``, ``48h`` or ``8d``, to compare with an age; empty where there is none."""
+    if seconds is None:
+        return ""
+    if seconds >= _IN_HOURS_BELOW_SECONDS and seconds % _DAY_SECONDS == 0:
+        return f"{seconds / _DAY_SECONDS:.0f}d"
+    return format_hours(seconds)
+
+
+def format_hours(seconds: float) -> str:
+    """Return a duration of whole hours in hours, such as ``192h``, else as :func:`format_duration` does."""
+    return f"{seconds / _HOUR_SECONDS:.0f}h" if seconds and seconds % _HOUR_SECONDS == 0 else format_duration(seconds)
 
 
 def format_timestamp(timestamp: float | None) -> str:

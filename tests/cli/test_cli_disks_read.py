@@ -190,7 +190,7 @@ def test_show_tells_all_of_one_disk(run: Run, told: Callable[[str], str]) -> Non
     stale = told("stale")
     text = run("disks", "show", stale).out
     assert re.search(r"^verdict +backup stale$", text, re.MULTILINE)
-    assert re.search(r"^backup age +1d 6h$", text, re.MULTILINE)
+    assert re.search(r"^backup age +30h$", text, re.MULTILINE)
     assert re.search(r"^autobackup +yes$", text, re.MULTILINE)
     written = run("disks", "show", stale, "--output", "json").out
     (record,) = json.loads(written)

@@ -236,7 +236,7 @@ def test_the_disk_is_shown_before_the_question(run: Run, told: Callable[[str], s
     assert [line.split("  ")[0] for line in lines[:8]] == [
         "disk", "account", "virtual machine", "mount point", "status", "size", "last backup", "verdict",
     ]  # fmt: skip
-    assert lines[6].endswith("1d 6h ago")
+    assert lines[6].endswith("30h ago")
     assert lines[7].endswith("backup stale")
     assert lines[8] == "A backup of this disk will be made."
 

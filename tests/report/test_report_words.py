@@ -34,14 +34,26 @@ def test_sizes(size_bytes: float | None, words: str) -> None:
         (60, "1m"),
         (3601, "1h"),
         (3660, "1h 1m"),
-        (108_000, "1d 6h"),
-        (86_460, "1d"),
+        (108_000, "30h"),
+        (86_460, "24h"),
+        (100 * 3600 - 1, "99h"),
+        (100 * 3600, "4d 4h"),
         (400 * 86_400 + 5 * 3600, "400d 5h"),
     ],
 )
 def test_spans(seconds: float | None, words: str) -> None:
-    """The two largest units, the second only where it follows the first."""
+    """The two largest units, the second only where it follows the first; hours from a day to 100 hours."""
     assert formatting.format_age(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("hours", "shown", "in_hours"),
+    [(0, "0s", "0s"), (1.5, "1h30m", "1h30m"), (26, "26h", "26h"), (48, "48h", "48h"), (168, "7d", "168h")],
+)
+def test_limits_compare_with_ages(hours: float, shown: str, in_hours: str) -> None:
+    """A limit has the unit that an age of about its length has; alerts tell all in hours."""
+    assert formatting.format_limit(hours * 3600) == shown
+    assert formatting.format_hours(hours * 3600) == in_hours
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from gigas_exporter.backup_summary import BackupSummary
-from gigas_exporter.formatting import format_duration
+from gigas_exporter.formatting import format_hours
 from gigas_exporter.inventory import AccountInventory
 from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.policy import Requirement, Thresholds
@@ -197,11 +197,11 @@ def _has_shrunk(summary: BackupSummary) -> bool:
 
 
 def finding_limit(finding: Finding, requirement: Requirement | None, thresholds: Thresholds) -> str:
-    """Return the limit that was passed, empty where there is none."""
+    """Return the limit that was passed, in hours as the alerts tell an age; empty where there is none."""
     if finding is Finding.LOCKED_LONG:
-        return format_duration(thresholds.locked_seconds)
+        return format_hours(thresholds.locked_seconds)
     limit = requirement.max_age_seconds if requirement is not None and finding in AGAINST_LIMIT else None
-    return "" if limit is None else format_duration(limit)
+    return "" if limit is None else format_hours(limit)
 
 
 def machine_name(disk: Disk, machines: Mapping[str, VirtualMachine]) -> str:
