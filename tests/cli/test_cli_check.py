@@ -72,12 +72,14 @@ def test_the_summary_comes_first(run: Run) -> None:
     first, blank, head, *rows = run("check", "--all").out.splitlines()
     assert first == (
         "7 of 16 disks need attention: 1 never backed up, 1 backup missed, 1 disk error, 1 backup stale, 1 locked long,"
-        " 1 last backup failed, 1 unprotected; also 1 backup shrank, 1 detached, 1 awaiting first backup, 1 exempt"
+        " 1 last backup failed, 1 unprotected; for information: 1 backup shrank, 1 detached, 1 awaiting first backup,"
+        " 1 exempt"
     )
     assert blank == ""
     assert head.startswith("VERDICT")
     assert head.endswith("WHY EXEMPT")
     assert len(rows) == 16
+    assert [row.split()[0] for row in rows if "built, locked" in row] == ["locked"]
 
 
 def test_all_well_is_status_0(run: Run, cloud: SimulatorServer) -> None:
@@ -85,7 +87,7 @@ def test_all_well_is_status_0(run: Run, cloud: SimulatorServer) -> None:
     _calm(cloud)
     outcome = run("check")
     assert outcome.status == 0
-    assert outcome.out.startswith("all 16 disks are well; also ")
+    assert outcome.out.startswith("all 16 disks are well; for information: ")
 
 
 def test_the_words_agree_with_the_number(run: Run, cloud: SimulatorServer) -> None:
@@ -146,7 +148,7 @@ def test_unread_backups_are_status_2(run: Run, cloud: SimulatorServer, told: Cal
         cloud.world.change_disk(disk.id, autobackup=True)
     outcome = run("check")
     assert outcome.status == 2
-    assert outcome.out.startswith("the backups of 15 of 16 disks could not be checked; also ")
+    assert outcome.out.startswith("the backups of 15 of 16 disks could not be checked; for information: ")
 
 
 def test_another_accounts_data_is_still_judged(run: Run, cloud: SimulatorServer, config: str) -> None:
@@ -155,7 +157,7 @@ def test_another_accounts_data_is_still_judged(run: Run, cloud: SimulatorServer,
     cloud.faults.add("status", account="4243", status=403)
     outcome = run("check", "--config.file", config, GIGAS_ACCOUNT_ID=None, GIGAS_API_KEY=None)
     assert outcome.status == 2
-    assert outcome.out.startswith("nothing is wrong with the 16 disks that could be read; also ")
+    assert outcome.out.startswith("nothing is wrong with the 16 disks that could be read; for information: ")
 
 
 def test_which_account_stays_in_sight_where_there_are_several(run: Run, config: str) -> None:

@@ -123,8 +123,8 @@ def _poll(settings: Settings, *, show_progress: bool) -> PollResult:
     with progress("reading disks, virtual machines and backups") as tell:
 
         def ended(account_id: str, resource: Resource, success: bool) -> None:
-            outcome = "read" if success else "could not be read"
-            tell(f"{next(done)}{total} lists: {resource.replace('_', ' ')} of account {account_id} {outcome}")
+            outcome = "done" if success else "failed"
+            tell(f"reading lists, {next(done)}{total}: {resource.replace('_', ' ')} of account {account_id}: {outcome}")
 
         return poll_once(settings, ended)
 
@@ -211,7 +211,7 @@ class _Verdict:
                 (urgent if finding.severity >= Severity.WARNING else other).append(words)
         parts = [f"{self._headline()}{': ' if urgent else ''}{', '.join(urgent)}"]
         if other:
-            parts.append(f"also {', '.join(other)}")
+            parts.append(f"for information: {', '.join(other)}")
         parts += self._errors
         parts += explain_all(self.reports, self._result.inventories)
         if skipped := self._result.skipped:

@@ -9,7 +9,7 @@ from gigas_exporter import formatting
 from gigas_exporter.cli.output import Table
 from gigas_exporter.cli.table import Column, Record, cut_list, cut_start
 from gigas_exporter.model import Backup
-from gigas_exporter.report import DiskReport, Finding, Severity, is_ahead
+from gigas_exporter.report import DiskReport, Finding, Severity, is_ahead, status_in_words
 
 _STYLES: Final = {
     Severity.CRITICAL: "bold red",
@@ -51,6 +51,10 @@ def _age(seconds: float | None) -> str:
 
 def _backup_row_age(record: Record) -> str:
     return "" if record["date_created"] is None else _age(record["age_seconds"])
+
+
+def _status(record: Record) -> str:
+    return status_in_words(record["status"], locked=record["locked"])
 
 
 def _yes_or_no(value: bool | None) -> str:
@@ -99,13 +103,13 @@ _DISK_FIELDS: Final[Mapping[str, Callable[[DiskReport], Any]]] = {
 
 DISKS: Final = Table(
     columns=(
-        Column("verdict", "VERDICT", style=_style, min_width=15, cut=cut_list),
-        Column("virtual_machine", "VM", min_width=10, drop_priority=1),
-        Column("mount_point", "MOUNT POINT", min_width=12, cut=cut_start, drop_priority=2),
+        Column("verdict", "VERDICT", style=_style, min_width=18, cut=cut_list),
+        Column("virtual_machine", "VM", min_width=8, drop_priority=1),
+        Column("mount_point", "MOUNT POINT", min_width=11, cut=cut_start, drop_priority=2),
         Column("disk_id", "DISK", right=True),
         Column("account", "ACCOUNT", min_width=8, drop_priority=3, drop_if_same=True),
         Column("size_bytes", "SIZE", formatting.format_size, right=True, drop_priority=6),
-        Column("status", "STATUS", min_width=8, drop_priority=7),
+        Column("status", "STATUS", text=_status, min_width=8, drop_priority=7),
         Column("backup_age_seconds", "BACKUP AGE", text=_backup_age, style=_age_style, right=True),
         Column("max_age_seconds", "LIMIT", formatting.format_limit, right=True, drop_priority=4),
         Column("backups", "BACKUPS", right=True, drop_priority=8),

@@ -5,7 +5,14 @@ dashboards all tell what is found here, in these words.
 """
 
 from gigas_exporter.report.disk_findings import command_for, explain_finding
-from gigas_exporter.report.disks import DiskReport, count_findings, needs_attention, report_account, worst_first
+from gigas_exporter.report.disks import (
+    DiskReport,
+    count_findings,
+    needs_attention,
+    report_account,
+    status_in_words,
+    worst_first,
+)
 from gigas_exporter.report.explain import (
     account_errors,
     doubt_of_empty,
@@ -37,5 +44,6 @@ __all__ = [
     "needs_attention",
     "paging_doubts",
     "report_account",
+    "status_in_words",
     "worst_first",
 ]
