@@ -30,7 +30,14 @@ _WORDS: Final = {
     "less_than_equal": "must be at most {le:g}",
 }
 _YES_OR_NO: Final = frozenset({"yes", "no", "on", "off", "y", "n"})
-_MEANT: Final = {"virtual_machine": "virtual_machine_label"}  # the metrics' label, whose value is a name
+_MEANT: Final = {
+    **dict.fromkeys(
+        ("virtual_machine", "machine", "vm", "vm_name", "server", "host", "hostname", "label"), "virtual_machine_label"
+    ),
+    **dict.fromkeys(("vm_id", "machine_id", "server_id"), "virtual_machine_id"),
+    **dict.fromkeys(("mount", "path"), "mount_point"),
+}
+"""Other words for keys, such as the label ``virtual_machine`` of the metrics, whose value is a name."""
 _FLAGS_ONLY: Final = ("shard",)
 
 
@@ -85,9 +92,8 @@ def _resembles(location: Sequence[int | str], model: type[BaseModel]) -> bool:
     """Return whether an unknown key may be shown: it resembles a known one."""
     *parents, key = location
     text = str(key)
-    if text in {*_all_keys(model), *_FLAGS_ONLY}:
-        return True
-    return is_slip(text.replace("-", "_"), _keys(model, parents))
+    known, given = _keys(model, parents), text.replace("-", "_")
+    return text in {*_all_keys(model), *_FLAGS_ONLY} or _MEANT.get(given) in known or is_slip(given, known)
 
 
 def path_of(place: Sequence[int | str]) -> str:

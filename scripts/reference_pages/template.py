@@ -56,7 +56,9 @@ def _sections() -> Iterator[str]:
             one_of = f" One of {', '.join(map(str, choices))}." if choices else ""
             yield from _comment(f"{inner.description}{one_of}", "  ")
             default = _value(inner.get_default(call_default_factory=True), kind_of(inner))
-            yield f"  # {key}: {default}".rstrip()
+            yield from textwrap.wrap(
+                f"{key}: {default}", _WIDTH, initial_indent="  # ", subsequent_indent="  #   ", break_on_hyphens=False
+            )
 
 
 def _comment(text: str, indent: str) -> Iterator[str]:

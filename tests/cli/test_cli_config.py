@@ -217,7 +217,7 @@ def test_init_writes_a_file_that_is_valid(run: Run, tmp_path: Path) -> None:
     assert "\\u" not in text
     plain = run("config", "show", "--config.file", str(path), "--output", "json", **ALONE)
     assert plain.status == 0, plain.err
-    path.write_text(re.sub(r"^  # ([a-z_]+:)", r"  \1", text, flags=re.MULTILINE))
+    path.write_text(re.sub(r"^  # ([a-z_]+:|  )", r"  \1", text, flags=re.MULTILINE))
     assert run("config", "check", str(path), **ALONE).err == ""
     uncommented = run("config", "show", "--config.file", str(path), "--output", "json", **ALONE)
     assert uncommented.out == plain.out

@@ -33,6 +33,15 @@ BAD_FILES = {
     "backup_policy: [{match: {virtual_machine: db-01}, required: false}]": (
         "backup_policy[0].match.virtual_machine: unknown key; did you mean virtual_machine_label?"
     ),
+    ACCOUNT + "backup_policy: [{match: {machine: web*}, max_age: 6h}]": (
+        "backup_policy[0].match.machine: unknown key; did you mean virtual_machine_label?"
+    ),
+    ACCOUNT + "backup_policy: [{match: {vm-id: 501}, max_age: 6h}]": (
+        "backup_policy[0].match.vm-id: unknown key; did you mean virtual_machine_id?"
+    ),
+    ACCOUNT + "backup_policy: [{match: {path: /srv}, max_age: 6h}]": (
+        "backup_policy[0].match.path: unknown key; did you mean mount_point?"
+    ),
     "backup_policy: [{maxage: 1h}]": "backup_policy[0].maxage: unknown key; did you mean max_age?",
     '"a\\nb": 1': HIDDEN,
     "token_canary: 1": HIDDEN,

@@ -187,7 +187,7 @@ To use the other commands, run in another terminal:
   {command} check
   {command} disks list
 
-Run the command of an alert there, too.
+{_other_account(world)}Run the command of an alert there, too.
 {"" if started is None else _alert_greeting(command, world, started)}
 Is this a remote machine? Then run this on your own machine, and open the addresses there:
 
@@ -195,6 +195,11 @@ Is this a remote machine? Then run this on your own machine, and open the addres
 
 Ctrl-C ends it.
 """
+
+
+def _other_account(world: SimulatedCloud) -> str:
+    first, *others = world.account_ids
+    return f"They read account {first}. To read another account, add: --account {others[0]}\n" if others else ""
 
 
 def _alert_greeting(command: str, world: SimulatedCloud, started: Monitoring) -> str:

@@ -69,10 +69,21 @@ def render_json(value: object) -> str:
 
 def render_yaml(value: object) -> str:
     """Return a value as YAML, in ASCII where a character cannot be printed."""
-    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    text = yaml.dump(value, Dumper=_YamlDumper, sort_keys=False, allow_unicode=True)
     if can_write(text) and all(char.isprintable() or char == "\n" for char in text):
         return text
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=False)
+    return yaml.dump(value, Dumper=_YamlDumper, sort_keys=False, allow_unicode=False)
+
+
+class _YamlDumper(yaml.SafeDumper):
+    """Writes a list of words in lines, not each word in a line of its own."""
+
+    def represent_list(self, data: Sequence[Any]) -> yaml.Node:
+        in_lines = all(isinstance(each, str) for each in data)
+        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=in_lines)
+
+
+_YamlDumper.add_representer(list, _YamlDumper.represent_list)
 
 
 def escape_markdown(text: str) -> str:
