@@ -78,12 +78,12 @@ def render_yaml(value: object) -> str:
 class _YamlDumper(yaml.SafeDumper):
     """Writes a list of words in lines, not each word in a line of its own."""
 
-    def represent_list(self, data: Sequence[Any]) -> yaml.Node:
-        in_lines = all(isinstance(each, str) for each in data)
-        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=in_lines)
-
-
-_YamlDumper.add_representer(list, _YamlDumper.represent_list)
+    def represent_sequence(
+        self, tag: str, sequence: Iterable[Any], flow_style: bool | None = None
+    ) -> yaml.SequenceNode:
+        items = list(sequence)
+        in_lines = all(isinstance(each, str) for each in items)
+        return super().represent_sequence(tag, items, flow_style=in_lines or flow_style)
 
 
 def escape_markdown(text: str) -> str:
