@@ -25,7 +25,7 @@ def test_the_defaults_in_words() -> None:
         "account 1: with the token from GIGAS_TOKEN",
         "disks and virtual machines: read every 1m, served for up to 15m when that fails",
         (
-            "backups: read every 5m, from one sweep of the account where the API has it, else disk by disk,"
+            "backups: read every 5m, from one list of the account where the API has it, else disk by disk,"
             " served for up to 30m when that fails"
         ),
         "backup_policy[0]: disks with is swap true need no backup (swap needs no backup)",
@@ -83,11 +83,11 @@ def test_requests_in_words() -> None:
     words = "requests for 5000 disks: about"
     settings = load_settings(None, {"api.max-requests-per-second": 15}, ENVIRONMENT)
     assert describe(settings, disks=5000)[-2:] == [
-        f"{words} 5112 an hour with backups from one sweep of the account",
+        f"{words} 5112 an hour with backups from one list of the account",
         f"{words} 63008 an hour with backups disk by disk, more than api.max_requests_per_second allows",
     ]
     sweep = load_settings(None, {"backups.source": "account"}, ENVIRONMENT)
-    assert describe(sweep, disks=5000)[-1:] == [f"{words} 5112 an hour with backups from one sweep of the account"]
+    assert describe(sweep, disks=5000)[-1:] == [f"{words} 5112 an hour with backups from one list of the account"]
 
 
 def test_discovery_in_words(load: Load) -> None:

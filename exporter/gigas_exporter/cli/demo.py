@@ -187,7 +187,7 @@ To use the other commands, run in another terminal:
   {command} check
   {command} disks list
 
-{_other_account(world)}Run the command of an alert there, too.
+{_other_account(world)}Run the commands of alerts there, too.
 {"" if started is None else _alert_greeting(command, world, started)}
 Is this a remote machine? Then run this on your own machine, and open the addresses there:
 
@@ -210,15 +210,15 @@ def _alert_greeting(command: str, world: SimulatedCloud, started: Monitoring) ->
     if started.alertmanager:
         people = f"\n  amtool alert --alertmanager.url={started.alertmanager}  the messages that people get"
     addresses = f"""
-Prometheus also runs, with the alert rules. In this demo, alerts come after seconds, not after minutes:
+Prometheus also runs, with the alert rules. In this demo, alerts come within a minute:
 
   {started.alerts:<38} the alerts that fire{people}
 """
     if stale is None:
         return addresses
     return f"""{addresses}
-Within a minute alerts fire. Repair one: GigasDiskBackupStale of disk {stale}. Run its command in the other
-terminal. It shows the disk and asks; answer y:
+Within a minute alerts fire. One is GigasDiskBackupStale of disk {stale}: its newest backup is too old. Make a
+backup in the other terminal, with the command of the alert. It shows the disk and asks; answer y:
 
   {command} disks backup --account {first} {stale} --wait
 

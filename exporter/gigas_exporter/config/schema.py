@@ -115,8 +115,8 @@ class PollSettings(Section):
     backups_source: BackupsSource = key(
         "auto",
         "choice",
-        "Where backups are read: `account` is one sweep of the account, `disk` one request a disk,"
-        " `auto` the sweep where the API has it.",
+        "Where backups are read: `account` is one list of the account, `disk` one list for each disk,"
+        " `auto` the list of the account where the API has it.",
     )
 
 

@@ -26,8 +26,8 @@ from gigas_exporter.policy import Match, Policy, Requirement, Rule, Thresholds
 
 _HOUR: Final = 3600
 _SOURCES: Final[Mapping[BackupsSource, str]] = {
-    "auto": "from one sweep of the account where the API has it, else disk by disk",
-    "account": "from one sweep of the account",
+    "auto": "from one list of the account where the API has it, else disk by disk",
+    "account": "from one list of the account",
     "disk": "disk by disk",
 }
 
