@@ -135,8 +135,8 @@ _COMMANDS = """\
 ## Commands
 
 The commands of the alerts and of these pages run on any machine that has `gigas-exporter` and a credential, such as the
-exporter's own. First name the files. The unit's directory `/etc/gigas-exporter` has mode 0700: run the commands as root
-there.
+exporter's own. First say which files they use. With the systemd unit only root can read `/etc/gigas-exporter`: run the
+commands as root there.
 
 ```sh
 export GIGAS_CONFIG_FILE=/etc/gigas-exporter/gigas-exporter.yml

@@ -495,7 +495,7 @@ def test_wait_without_an_id_takes_any_new_backup(run: Run, cloud: SimulatorServe
     disk = told("stale")
     outcome = run("disks", "backup", disk, "--yes", "--wait")
     assert outcome.status == 0, outcome.err
-    assert outcome.out.splitlines()[0] == "create backup: accepted; it goes on in the background"
+    assert outcome.out.splitlines()[0] == "create backup: accepted; it runs in the background"
     assert f"of disk {disk} can be used" in outcome.out
 
 

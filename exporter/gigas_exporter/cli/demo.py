@@ -208,7 +208,7 @@ def _alert_greeting(command: str, world: SimulatedCloud, started: Monitoring) ->
     stale = next((disk for disk, scenario in world.scenarios.items() if scenario == "stale" and disk in mine), None)
     people = ""
     if started.alertmanager:
-        people = f"\n  amtool alert --alertmanager.url={started.alertmanager}  the messages that people get"
+        people = f"\n  amtool alert --alertmanager.url={started.alertmanager}  the alerts that Alertmanager has"
     addresses = f"""
 Prometheus also runs, with the alert rules. In this demo, alerts come within a minute:
 

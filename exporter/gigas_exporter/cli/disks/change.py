@@ -110,7 +110,7 @@ class Change:
                 question = f"Type the id of the disk ({formatting.escape_control_chars(self._disk_id)}) to go on"
                 agreed = click.prompt(question, err=True) == self._disk_id
             else:
-                agreed = click.confirm("Go on?", err=True)
+                agreed = click.confirm("Continue?", err=True)
         except click.Abort:
             click.echo(err=True)
             agreed = False
@@ -136,7 +136,7 @@ class Change:
             return
         words = request.operation.replace("_", " ")
         in_background = answer.status == HTTPStatus.ACCEPTED
-        state = "accepted; it goes on in the background" if in_background else "done"
+        state = "accepted; it runs in the background" if in_background else "done"
         made = f" as backup {answer.value.id}" if isinstance(answer.value, Backup) else ""
         click.echo(formatting.escape_control_chars(f"{words}: {state}{made}"))
 
