@@ -12,6 +12,7 @@ import click
 
 from gigas_exporter.bundle.alerts import DASHBOARD_BASE, parse_labels, remembered, write_alerts
 from gigas_exporter.bundle.dashboards import write_dashboards
+from gigas_exporter.cli.messages import warn
 from gigas_exporter.cli.options import GroupedCommand, env_var_used_for
 
 _DIRECTORY = click.Path(path_type=Path, file_okay=False, readable=False)
@@ -124,7 +125,7 @@ def _say_variables() -> None:
     """Say which options come from the environment, and may not have been meant here."""
     for option in click.get_current_context().command.params:
         if variable := env_var_used_for(str(option.name)):
-            click.echo(f"gigas-exporter: {max(option.opts, key=len)} is taken from {variable}", err=True)
+            warn(f"{max(option.opts, key=len)} is taken from {variable}")
 
 
 def _say_kubectl(paths: Iterable[Path]) -> None:

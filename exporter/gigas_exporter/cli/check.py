@@ -13,12 +13,11 @@ import click
 from click.core import ParameterSource
 
 from gigas_exporter import formatting
-from gigas_exporter.cli import nagios as nagios_output
 from gigas_exporter.cli.accounts import account_option, account_settings, find_accounts
+from gigas_exporter.cli.messages import NAGIOS_UNKNOWN, nagios_line, progress
 from gigas_exporter.cli.options import ONCE, QUIET, GroupedCommand, output_option, settings_options
 from gigas_exporter.cli.output import escape_markdown, render
 from gigas_exporter.cli.poll_once import PollResult, poll_once
-from gigas_exporter.cli.progress import progress
 from gigas_exporter.cli.records import DISKS, disk_record
 from gigas_exporter.cli.standard_output import failing_with
 from gigas_exporter.config import Settings
@@ -43,7 +42,7 @@ _NAGIOS: Final = {
     Severity.NOTICE: 0,
     Severity.WARNING: 1,
     Severity.CRITICAL: 2,
-    Severity.UNKNOWN: nagios_output.UNKNOWN,
+    Severity.UNKNOWN: NAGIOS_UNKNOWN,
 }
 _MIN_ROWS: Final = 5
 
@@ -96,9 +95,9 @@ def check(
     state = _NAGIOS[verdict.severity] if nagios else verdict.exit_status
     if quiet and state == EXIT_OK:
         ctx.exit(EXIT_OK)
-    with failing_with(nagios_output.UNKNOWN if nagios else EXIT_UNCHECKED):
+    with failing_with(NAGIOS_UNKNOWN if nagios else EXIT_UNCHECKED):
         if nagios:
-            click.echo(f"{nagios_output.line(state, verdict.summary)} | {verdict.performance_data()}")
+            click.echo(f"{nagios_line(state, verdict.summary)} | {verdict.performance_data()}")
         else:
             _print(verdict, output, show_all=show_all)
     ctx.exit(state)

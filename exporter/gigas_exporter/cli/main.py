@@ -19,9 +19,16 @@ import click
 from click.shell_completion import CompletionItem
 
 from gigas_exporter import __version__, formatting
-from gigas_exporter.cli import LONG_RUNNING, nagios
+from gigas_exporter.cli import LONG_RUNNING
+from gigas_exporter.cli.messages import (
+    NAGIOS_UNKNOWN,
+    CommandGroup,
+    is_nagios_asked_for,
+    nagios_line,
+    usage_message,
+    warn,
+)
 from gigas_exporter.cli.standard_output import OutputError, failing_with, standard_output
-from gigas_exporter.cli.usage import CommandGroup, usage_message
 from gigas_exporter.errors import ConfigError, GigasError
 
 _NAME: Final = "gigas-exporter"
@@ -34,7 +41,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "serve": ("serve", "Poll and serve metrics until told to stop."),
     "demo": ("demo", "Run the exporter against a simulated cloud."),
     "simulate": ("demo", "Serve only the simulated API, for trying other clients against."),
-    "collect": ("collect", "Poll once and write the metrics to stdout or a file."),
+    "collect": ("poll_once", "Poll once and write the metrics to stdout or a file."),
     "check": ("check", "Poll once and judge every disk against the backup policy."),
     "probe": ("probe", "Report what the API answers, and what of it is not understood."),
     "disks": ("disks", "Look at disks and act on them."),
@@ -156,15 +163,15 @@ def _words_for(error: Exception) -> str:
 
 def _end(message: str, status: int = FAILURE) -> int:
     """Say what went wrong to people, or to Nagios, which takes 1 for a warning and 2 for CRITICAL."""
-    if not nagios.is_asked_for():
+    if not is_nagios_asked_for():
         return _fail(message, status)
-    with failing_with(nagios.UNKNOWN):
-        click.echo(nagios.line(nagios.UNKNOWN, message))
-    return nagios.UNKNOWN
+    with failing_with(NAGIOS_UNKNOWN):
+        click.echo(nagios_line(NAGIOS_UNKNOWN, message))
+    return NAGIOS_UNKNOWN
 
 
 def _fail(message: str, status: int = FAILURE) -> int:
     """Say what went wrong in one line in which nothing can command a terminal."""
     with contextlib.suppress(OSError):
-        click.echo(f"{_NAME}: {formatting.escape_control_chars(' '.join(message.split()))}", err=True)
+        warn(message)
     return status

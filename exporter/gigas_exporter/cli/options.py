@@ -15,6 +15,7 @@ import click
 from click.core import ParameterSource
 
 from gigas_exporter import formatting
+from gigas_exporter.cli.messages import warn
 from gigas_exporter.config import Settings, load_settings
 from gigas_exporter.config.flags import FLAGS, Flag
 from gigas_exporter.config.variables import unknown_variables
@@ -201,7 +202,7 @@ class GroupedCommand(click.Command):
         """Say which variables begin with the command's name and are no option of it."""
         known = {str(option.envvar) for option in self.params if option.envvar is not None}
         for warning in unknown_variables(os.environ, known, _variable_for(ctx, "")) if known else ():
-            click.echo(f"gigas-exporter: warning: {warning}", err=True)
+            warn(f"warning: {warning}")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section a group, the command's own first."""

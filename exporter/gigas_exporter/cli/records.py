@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from gigas_exporter import formatting
-from gigas_exporter.cli.output import Table
-from gigas_exporter.cli.table import Column, Record, cut_list, cut_start
+from gigas_exporter.cli.output import Column, Record, Table, cut_list, cut_start
 from gigas_exporter.model import Backup
 from gigas_exporter.report import DiskReport, Finding, Severity, is_ahead, status_in_words
 

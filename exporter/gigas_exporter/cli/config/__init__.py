@@ -14,9 +14,9 @@ import click
 from gigas_exporter import formatting
 from gigas_exporter.cli.config.effective import effective_settings
 from gigas_exporter.cli.config.summary import describe, describe_shards, secret_of
+from gigas_exporter.cli.messages import CommandGroup
 from gigas_exporter.cli.options import GroupedCommand, output_option, read_settings, settings_options
 from gigas_exporter.cli.output import render_json, render_yaml
-from gigas_exporter.cli.usage import CommandGroup
 from gigas_exporter.config import Settings, load_settings
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.files import read_text, write_atomic

@@ -6,7 +6,7 @@ import click
 
 from gigas_exporter.cli.disks.read import backups, list_disks, show
 from gigas_exporter.cli.disks.write import backup, build, delete, edit, template
-from gigas_exporter.cli.usage import CommandGroup
+from gigas_exporter.cli.messages import CommandGroup
 
 __all__ = ["disks"]
 

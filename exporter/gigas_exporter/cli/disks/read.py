@@ -1,7 +1,13 @@
-"""``disks list``, ``show`` and ``backups``: nothing that changes anything."""
+"""``disks list``, ``show`` and ``backups``: nothing that changes anything.
+
+Of the API's own values nothing is kept under a name that may be that of a secret.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -16,9 +22,8 @@ from gigas_exporter.cli.accounts import (
     select_account,
     select_accounts,
 )
-from gigas_exporter.cli.disks.accounts import disk_argument, get_disk, report_disks, warn
-from gigas_exporter.cli.disks.machines import NoMachineError, find_machine
-from gigas_exporter.cli.disks.raw import RawItems
+from gigas_exporter.cli.disks.lookup import NoMachineError, disk_argument, find_machine, get_disk, report_disks
+from gigas_exporter.cli.messages import progress, warn
 from gigas_exporter.cli.options import (
     FindingName,
     Gibibytes,
@@ -28,17 +33,61 @@ from gigas_exporter.cli.options import (
     output_option,
     size_for_api,
 )
-from gigas_exporter.cli.output import Format, Table, render
-from gigas_exporter.cli.progress import progress
+from gigas_exporter.cli.output import Format, Record, Table, render
 from gigas_exporter.cli.records import BACKUPS, DISKS, backup_record, disk_record
-from gigas_exporter.cli.table import Record
 from gigas_exporter.config import AccountSettings
+from gigas_exporter.decode import Decoder
 from gigas_exporter.errors import ApiError, GigasError
-from gigas_exporter.gigas import LoginStates, ReadClient
+from gigas_exporter.gigas import ApiRequest, ApiSettings, LoginStates, RawResponse, ReadClient
 from gigas_exporter.report import DiskReport, Finding, explain_not_understood, worst_first
 
 _FILTERS: Final = ("data_store_id", "virtual_machine_id", "is_swap", "mount_point", "data_store_group_id", "primary")
 _NOT_TAKEN: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
+_SECRET: Final = re.compile(r"pass|pwd|token|secret|key|auth|credential|contrase|clave", re.IGNORECASE)
+_RAW_OPERATIONS: Final = ("get_disk", "list_disks", "list_disk_backups")
+
+
+class RawItems:
+    """Keeps items of responses; given as ``on_response``."""
+
+    def __init__(self, settings: ApiSettings) -> None:
+        self._decoder = Decoder(settings.decoding)
+        self._items: dict[str, dict[str, Any]] = {}
+        self._all: dict[str, dict[str, Any]] = {}
+
+    def __call__(self, request: ApiRequest[Any], response: RawResponse) -> None:
+        """Keep the items of a response, by id."""
+        if request.operation not in _RAW_OPERATIONS or response.status != HTTPStatus.OK:
+            return
+        decode = self._decoder.backup if request.operation == "list_disk_backups" else self._decoder.disk
+        try:
+            body = json.loads(response.body.decode("utf-8-sig"))
+        except (ValueError, RecursionError):
+            return  # the client says what is wrong with it
+        kept, shown = (items.setdefault(request.operation, {}) for items in (self._items, self._all))
+        for raw in body if isinstance(body, list) else [body]:
+            value = _without_secrets(raw)
+            shown[json.dumps(value)] = value
+            item = decode(raw, Counter())
+            if item is not None:
+                kept[item.id] = value
+
+    def get(self, operation: str, item_id: str) -> Any:
+        """Return an item as the API sent it, ``None`` where it was not read."""
+        return self._items.get(operation, {}).get(item_id)
+
+    def take_all(self, operation: str) -> list[Any]:
+        """Return and drop all different items of a list, also those without id."""
+        return list(self._all.pop(operation, {}).values())
+
+
+def _without_secrets(value: Any) -> Any:
+    """Return a value without what may be a secret by its name."""
+    if isinstance(value, dict):
+        return {name: _without_secrets(part) for name, part in value.items() if not _SECRET.search(name)}
+    if isinstance(value, list):
+        return [_without_secrets(part) for part in value]
+    return value
 
 
 @click.command(

@@ -9,10 +9,8 @@ import click
 from click.core import ParameterSource
 
 from gigas_exporter.cli.accounts import account_options
-from gigas_exporter.cli.disks.accounts import disk_argument
-from gigas_exporter.cli.disks.change import Change, Plan
-from gigas_exporter.cli.disks.machines import find_machine
-from gigas_exporter.cli.disks.wait import wait_for_backup
+from gigas_exporter.cli.disks.change import Change, Plan, wait_for_backup
+from gigas_exporter.cli.disks.lookup import disk_argument, find_machine
 from gigas_exporter.cli.options import Gibibytes, GroupedCommand, Name, env_var_used_for, output_option, size_for_api
 from gigas_exporter.config.parsers import parse_duration
 from gigas_exporter.errors import GigasError

@@ -10,6 +10,7 @@ import click
 
 from gigas_exporter import __version__, logs
 from gigas_exporter.cli.accounts import account_options, account_settings, choose_account
+from gigas_exporter.cli.messages import progress
 from gigas_exporter.cli.options import GroupedCommand, output_option
 from gigas_exporter.cli.output import render_json
 from gigas_exporter.cli.probe.account import probe_account
@@ -17,7 +18,6 @@ from gigas_exporter.cli.probe.facts import describe_list
 from gigas_exporter.cli.probe.fields import Problem
 from gigas_exporter.cli.probe.lists import ListReading, Recorder
 from gigas_exporter.cli.probe.text import render_text
-from gigas_exporter.cli.progress import progress
 from gigas_exporter.clock import Clock, SystemClock
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.errors import GigasError

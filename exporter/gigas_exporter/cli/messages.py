@@ -1,9 +1,12 @@
-"""Wrong usage in words, with the nearest that is right."""
+"""What commands say to people beside their output: wrong usage, warnings, progress, and the line for Nagios."""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import click
@@ -14,6 +17,49 @@ from gigas_exporter.disclosure import is_slip, without_value
 
 _WORDS: Final = re.compile(r"--[a-z]{1,16}([.-][a-z]{1,16}){0,4}")  # an option of another program, and no value
 _EXTRA_ARGUMENTS: Final = re.compile(r"Got unexpected extra arguments? \(.*\)\.?", re.DOTALL)
+_NAGIOS_WORDS: Final = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+NAGIOS_UNKNOWN: Final = 3
+_FALSE: Final = frozenset({"", "0", "false", "f", "no", "n", "off"})
+
+
+def warn(message: str) -> None:
+    """Write one line to stderr in which nothing can command a terminal."""
+    click.echo(f"gigas-exporter: {_one_line(message)}", err=True)
+
+
+def _one_line(text: str) -> str:
+    return formatting.escape_control_chars(" ".join(text.split()))
+
+
+@contextmanager
+def progress(words: str) -> Iterator[Callable[[str], None]]:
+    """Show words on a terminal until the block ends; yield what replaces them."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console  # noqa: PLC0415  # costs what only a terminal needs
+    from rich.text import Text  # noqa: PLC0415
+
+    console = Console(stderr=True)
+
+    def line(words: str) -> Text:
+        return Text(formatting.escape_control_chars(words), no_wrap=True, overflow="ellipsis")
+
+    with console.status(line(words)) as status:
+        yield lambda words: status.update(line(words))
+
+
+def is_nagios_asked_for() -> bool:
+    """Return whether Nagios started this process, however wrong the rest of its command line is."""
+    by_variable = os.environ.get("GIGAS_CHECK_NAGIOS", "").strip().lower() not in _FALSE
+    return sys.argv[1:2] == ["check"] and ("--nagios" in sys.argv or by_variable)
+
+
+def nagios_line(status: int, text: str) -> str:
+    """Return the line without performance data, which a bar would begin."""
+    return (
+        f"GIGAS {_NAGIOS_WORDS[status]} - {formatting.escape_control_chars(' '.join(text.split())).replace('|', '/')}"
+    )
 
 
 class CommandGroup(click.Group):
