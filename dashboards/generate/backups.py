@@ -88,7 +88,7 @@ def _ages() -> Line:
 
 
 def _overdue() -> Panel:
-    found = _F("gigas_disk_finding", 'finding=~"backup_stale|backup_missed"')
+    found = q.found("backup_stale|backup_missed")
     last = q.EXPORTER("gigas_disk_backup_last_timestamp_seconds")
     return table_of(
         "Most overdue disks",
@@ -108,7 +108,7 @@ def _overdue() -> Panel:
 
 def _disks_with(title: str, description: str, finding: str) -> Panel:
     size = q.EXPORTER("gigas_disk_size_bytes")
-    found = _F("gigas_disk_finding", f'finding="{finding}"')
+    found = q.found(finding)
     return table_of(
         title,
         f"{description} The largest first, at most {_LISTED}.",
@@ -120,7 +120,7 @@ def _disks_with(title: str, description: str, finding: str) -> Panel:
 
 
 def _shrank() -> Panel:
-    found = _F("gigas_disk_finding", 'finding="backup_shrank"')
+    found = q.found("backup_shrank")
     size = q.EXPORTER("gigas_disk_backup_last_size_bytes")
     return table_of(
         "Backups that shrank",

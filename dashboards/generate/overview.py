@@ -110,12 +110,12 @@ def _fleet() -> Line:
 
 
 def _worst() -> list[Line]:
-    of_severity = [_F("gigas_disk_finding", f'finding=~"{findings}"') for findings in q.FINDINGS_BY_SEVERITY]
+    by_urgency = [q.found(findings) for findings in q.FINDINGS_BY_URGENCY]
     findings = table_of(
         "Worst disks",
-        f"What is found about the disks, worst severity first, at most {_LISTED}. The numbers above count all. A"
+        f"What is found about the disks, the most urgent first, at most {_LISTED}. The numbers above count all. A"
         " click leads to the disk.",
-        *(Query(f"topk({_LISTED}, {each})") for each in of_severity),
+        *(Query(f"topk({_LISTED}, {each})") for each in by_urgency),
         columns=[
             Column("finding", "Finding", mappings=FINDINGS, coloured=True, width=160, links=True),
             *the_disk(90),

@@ -14,7 +14,7 @@ __all__ = [
     "BY_DISK",
     "DISK",
     "EXPORTER",
-    "FINDINGS_BY_SEVERITY",
+    "FINDINGS_BY_URGENCY",
     "FLEET",
     "ITS_DISK",
     "Scope",
@@ -22,6 +22,7 @@ __all__ = [
     "backup_age",
     "disks_with",
     "firing",
+    "found",
     "named",
     "of_exporters",
     "up",
@@ -30,13 +31,14 @@ __all__ = [
 BY_ACCOUNT = "job, instance, account_id"
 BY_DISK = f"{BY_ACCOUNT}, disk_id"
 ITS_DISK = "instance, account_id, disk_id, virtual_machine_id"
-FINDINGS_BY_SEVERITY = (
+FINDINGS_BY_URGENCY = (
     "never_backed_up|backup_missed|disk_error",
     "not_understood|backups_unreadable",
-    "backup_stale|locked_long|backup_failed|unprotected",
+    "backup_stale|locked_long|backup_failed",
+    "unprotected",
     "backup_shrank|detached",
 )
-"""The findings, worst first, those of the same severity together."""
+"""The findings, most urgent first, those that are equally urgent together: a late backup before none required."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +75,18 @@ def firing(alerts: Scope, extra: str = "") -> str:
     return alerts("ALERTS", 'alertstate="firing"' + (f", {extra}" if extra else ""))
 
 
+def _finding(findings: str) -> str:
+    return f'finding{"=~" if "|" in findings else "="}"{findings}"'
+
+
+def found(findings: str) -> str:
+    """Return the series that tell of a finding, one a disk; ``findings`` are alternatives."""
+    return FLEET("gigas_disk_finding", _finding(findings))
+
+
 def disks_with(findings: str) -> str:
     """Return how many disks of each account have a finding; ``findings`` are alternatives."""
-    operator = "=~" if "|" in findings else "="
-    return FLEET("gigas_account_disks_with_finding", f'finding{operator}"{findings}"')
+    return FLEET("gigas_account_disks_with_finding", _finding(findings))
 
 
 def backup_age(scope: Scope) -> str:

@@ -193,6 +193,8 @@ def test_worst_disks_are_named_and_say_what_is_wrong(shown: dict[str, Shown]) ->
     severities = [severity_of(row["Finding"]["text"]) for row in rows]
     assert severities == sorted(severities, reverse=True)
     assert len(set(severities)) == 4, "each severity is among them"
+    colours = [row["Finding"]["colour"] for row in rows]
+    assert colours == sorted(colours, key=[BAD, WARN, NOTICE].index), "no unprotected disk above a late backup"
     (row,) = [row for row in rows if row["Finding"]["text"] == "Backup missed"]
     assert {name: cell["text"] for name, cell in row.items()} == {
         "Finding": "Backup missed",
