@@ -407,8 +407,21 @@ def test_an_offset_that_counts_pages_on_a_server_that_repeats_its_last_page(api:
 
 
 def test_pages_of_one_item_that_are_counted_from_one(api: SmallApi, tell: Tell) -> None:
-    """The first page comes for offset 1, too, and is not all that there is."""
+    """The first page comes for offset 1, too, and is not all that there is, whatever total comes with it."""
     count_pages(api, DISKS, from_one=True, size=1)
     told = tell()
     assert told.status == 2, told.words
     assert "well" not in told.words
+    paged = api.answers[DISKS]
+    api.answers[DISKS] = lambda query: (200, paged(query)[1], {"X-Total": "1"})
+    told = tell()
+    assert told.status == 2, told.words
+    assert "well" not in told.words
+
+
+def test_the_only_item_on_a_server_that_sends_it_for_any_offset(api: SmallApi, tell: Tell) -> None:
+    """It is all that there is."""
+    api.lists.update(healthy(disks=1))
+    api.answers[DISKS] = lambda _: (200, api.lists[DISKS], {"X-Total": "1"})
+    told = tell()
+    assert (told.status, told.words) == (0, "the only disk is well\n")

@@ -129,7 +129,7 @@ class Paginator:
         if self.offset_counts_items or is_answered or (first.total or 0) > first.count:
             return True
         is_repeated = last is NO_PAGE or last.count > 0  # what came for the page behind says so, too
-        if first.total == first.count and (is_repeated or first.paging.per_page is not None):
+        if first.total == first.count and (is_repeated or first.paging.per_page is not None) and first.count > 1:
             return True
         if len(traversal.pages) == 1 or first.ids == traversal.ids:
             return self._is_only_page(fetch, first)
@@ -149,7 +149,7 @@ class Paginator:
             if page.ids != first.ids:
                 self.offset_counts_items = page.count > 0 and page.ids == first.ids[offset:]
                 return page.count == 0 or (first.ids[-1] in page.ids and set(page.ids) <= set(first.ids))
-        self.server_ignores_paging = self.server_ignores_paging or first.count == 1
+        self.server_ignores_paging = self.server_ignores_paging or (first.count == 1 and first.total is None)
         return True
 
     def _with_doubts(self, pages: list[Page[_V]]) -> list[Page[_V]]:
