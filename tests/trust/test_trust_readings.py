@@ -802,6 +802,25 @@ def test_own_lists_that_are_alike(api: SmallApi, tell: Tell, *, is_swept: bool, 
     assert "the same backups are listed for disks of different virtual machines" in told.words
 
 
+@pytest.mark.parametrize("is_attached", [True, False])
+def test_the_only_disk_asked_for_has_the_backups_of_all(api: SmallApi, tell: Tell, *, is_attached: bool) -> None:
+    """Its own list proves nothing where the API has the same backups under disks that nobody asked for."""
+    if not is_attached:
+        api.lists[DISKS][MISSED - 1]["virtual_machine_id"] = None
+    everything = [{**item, "disk_id": None} for item in api.lists[BACKUPS]]
+    for path in api.lists:
+        if path.endswith("/backups"):
+            api.lists[path] = list(everything)
+    asked = f"{{match: {{disk_id: {MISSED}}}, max_age: 26h}}"
+    told = tell(config=f"backup_policy: [{asked}, {{required: false, reason: x}}]")
+    assert told.status == 2, told.words
+    assert told.finding("backups_unreadable") == {str(MISSED)}
+    api.answers[f"{ACCOUNT}/disk/{MISSED}"] = lambda _query: (200, api.lists[DISKS][MISSED - 1], {})
+    shown = run_command(api.url, "disks", "show", str(MISSED)).output
+    assert "the same backups are listed for disks of different virtual machines" in shown
+    assert "well" not in shown
+
+
 def test_disks_that_backups_name_in_another_way(api: SmallApi, tell: Tell) -> None:
     """It is believed to be of the disk under whose address it is listed, where each has a name of its own."""
     for item in backups_of(api):

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from itertools import islice
 
 from gigas_exporter.backup_statuses import count_statuses
 from gigas_exporter.backup_summary import BackupSummary, summarize_backups
@@ -30,6 +31,8 @@ _FAILURE_LIMIT = 8
 """Abort reading disk by disk after this many consecutive failures."""
 _WEIGHTS: Mapping[Reason, int] = {"timeout": 4, "connection": 1, "server": 1, "rate_limited": 1, "forbidden": 1}
 """How much a failure counts for that: a request without a response holds one of few slots for long."""
+_MAX_WITNESSES = 3
+"""How many other disks are asked where only those of one virtual machine have backups that name no disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,9 @@ class OwnListReader:
         lists = DiskLists()
         results = self._helpers.map(read_one, wanted, self._concurrency if deadline.may_retry() else 1)
         now = self._clock.monotonic()
-        claims = {each: one.claim for each, one in results.items() if isinstance(one, _DiskBackups) and one.claim}
+        claims = _claims(results)
+        if witnesses := _witnesses(claims, results, disks.machines):
+            claims |= _claims(self._helpers.map(read_one, witnesses, self._concurrency))
         disputed = disputed_disks(claims, disks.machines, swept)
         for disk_id in wanted:
             result = results[disk_id]
@@ -162,6 +167,23 @@ class DiskLists:
     invalid: Counter[str] = field(default_factory=Counter)
     by_status: Counter[str] = field(default_factory=Counter)
     first_failure: GigasError | None = None
+
+
+def _claims(results: Mapping[str, _DiskBackups | GigasError | None]) -> dict[str, Claim]:
+    return {each: one.claim for each, one in results.items() if isinstance(one, _DiskBackups) and one.claim}
+
+
+def _witnesses(claims: Mapping[str, Claim], asked: Collection[str], machines: Mapping[str, str | None]) -> list[str]:
+    """Return disks whose own lists show whether the backups that name no disk are listed for any.
+
+    None are needed where disks of several virtual machines have such backups: those lists are compared already.
+    """
+    claimed = [machines.get(each) for each, claim in claims.items() if claim.ids]
+    attached = set(claimed) - {None}
+    if not claimed or len(attached) > 1:
+        return []
+    others = (each for each, machine in machines.items() if each not in asked and machine not in attached)
+    return list(islice(others, _MAX_WITNESSES))
 
 
 class _CircuitBreaker:
