@@ -44,37 +44,38 @@ class BackupStatuses:
     """
 
     failed: frozenset[str] = parse_words(
-        "abort, abortada, abortado, aborted, aborting, anulada, anulado, bad, broken, cancelada, cancelado,"
-        " canceled, cancelled, corrompida, corrompido, corrupt, corrupta, corrupted, corrupto, crashed, damaged,"
-        " dañada, dañado, degraded, denegada, denegado, denied, detenida, detenido, disk full, err, erronea,"
-        " erroneo, error, errored, errores, errors, errónea, erróneo, exceeded, exception, exceptions, fail,"
-        " failed, failing, failure, failures, fallada, fallado, fallida, fallido, fallo, fallos, falló, fatal,"
-        " faulted, faulty, fracasada, fracasado, halted, hung, inaccesible, inconsistent, inservible, insufficient,"
-        " insufficient space, interrumpida, interrumpido, interrupted, inutilizable, invalid, invalida,"
-        " invalidated, invalido, inválida, inválido, killed, ko, lost, mismatch, missing, no space, nok, not"
-        " successful, out of quota, out of space, perdida, perdido, problems, quota exceeded, rechazada, rechazado,"
-        " rejected, stalled, stopped, stuck, terminated, time out, timed out, timeout, unavailable, unhealthy,"
-        " unreadable, unsuccessful, unusable"
+        "abnormal, abnormally, abort, abortada, abortado, aborted, aborting, anulada, anulado, bad, broken, cancelada,"
+        " cancelado, canceled, cancelled, corrompida, corrompido, corrupt, corrupta, corrupted, corrupto, crashed,"
+        " damaged, dañada, dañado, degraded, denegada, denegado, denied, detenida, detenido, dirty, disk full, err,"
+        " erronea, erroneo, error, errored, errores, errors, errónea, erróneo, exceeded, exception, exceptions, fail,"
+        " failed, failing, failure, failures, fallada, fallado, fallida, fallido, fallo, fallos, falló, fatal, faulted,"
+        " faulty, fracasada, fracasado, halted, hung, inaccesible, inconsistent, inservible, insufficient, insufficient"
+        " space, interrumpida, interrumpido, interrupted, inutilizable, invalid, invalida, invalidated, invalido,"
+        " inválida, inválido, killed, ko, lost, mismatch, missing, no space, nok, not successful, nula, nulo, out of"
+        " quota, out of space, perdida, perdido, problems, quota exceeded, rechazada, rechazado, refused, rejected,"
+        " reverted, rolled back, stalled, stopped, stuck, terminated, time out, timed out, timeout, unavailable,"
+        " unhealthy, unreadable, unsuccessful, unusable"
     )
     unfinished: frozenset[str] = parse_words(
-        "a medias, accepted, allocating, backing up, begin, begun, bloqueada, bloqueado, borrada, borrado,"
+        "a medias, accepted, allocating, backing up, begin, begun, blocked, bloqueada, bloqueado, borrada, borrado,"
         " borrando, building, busy, caducada, caducado, canceling, cancelling, committing, compressing, converting,"
-        " copiando, copying, creando, creating, deleted, deleting, deletion, desconocido, destroyed, destroying,"
-        " destruida, destruido, disabled, draft, dropped, ejecutando, eliminada, eliminado, eliminando, empty, en"
-        " cola, en construccion, en construcción, en curso, en ejecucion, en ejecución, en espera, en marcha, en"
-        " preparacion, en preparación, en proceso, en progreso, encrypting, erased, esperando, executing, expirada,"
-        " expirado, expired, expiring, finalizing, frozen, generando, gone, guardando, held, importing, in"
-        " progress, inacabado, incompleta, incomplete, incompleto, iniciada, iniciado, iniciando, init, initial,"
-        " initializing, initiated, inprogress, locked, merging, migrating, moving, n/a, not built, not complete,"
-        " not completed, not finished, not ready, obsolete, on hold, ongoing, orphaned, outstanding, parada,"
-        " parado, parcial, parcialmente, partial, pausada, pausado, paused, pendiente, pending, planned,"
-        " preparando, preparing, procesando, processing, programada, programado, purged, purging, quarantined,"
-        " queued, receiving, recycled, removed, removing, replicating, requested, retired, retrying, revoked, run,"
-        " running, saving, scheduled, sending, skipped, snapshotting, solicitada, solicitado, stale, start,"
-        " started, starting, stopping, streaming, subiendo, submitted, suprimida, suprimido, suspended, suspendida,"
-        " suspendido, syncing, taking, to delete, transferring, trash, unbuilt, undefined, unfinished, unknown,"
-        " unverified, updating, uploading, vacio, vacía, vacío, validating, vencida, vencido, verifying, wait,"
-        " waiting, wiped, working, writing"
+        " copiando, copying, creando, creating, creation, deactivated, deleted, deleting, deletion, desactivada,"
+        " desactivado, desconocido, destroyed, destroying, destruida, destruido, disabled, draft, dropped, ejecutando,"
+        " eliminada, eliminado, eliminando, empty, en cola, en construccion, en construcción, en creacion, en creación,"
+        " en curso, en ejecucion, en ejecución, en espera, en marcha, en pausa, en preparacion, en preparación, en"
+        " proceso, en progreso, encolada, encolado, encrypting, enqueued, erased, espera, esperando, executing,"
+        " expirada, expirado, expired, expiring, finalizing, frozen, generando, gone, guardando, held, importing, in"
+        " creation, in progress, inacabado, incompleta, incomplete, incompleto, iniciada, iniciado, iniciando, init,"
+        " initial, initializing, initiated, inprogress, lapsed, locked, merging, migrating, moving, n/a, not built, not"
+        " complete, not completed, not finished, not ready, obsolete, on hold, ongoing, orphaned, outstanding,"
+        " overwritten, parada, parado, parcial, parcialmente, partial, pausada, pausado, paused, pendiente, pending,"
+        " planned, preparando, preparing, procesando, processing, programada, programado, pruned, purgada, purgado,"
+        " purged, purging, quarantined, queue, queued, receiving, recycled, removed, removing, replicating, requested,"
+        " retired, retry, retrying, revoked, run, running, saving, scheduled, sending, skipped, snapshotting,"
+        " solicitada, solicitado, stale, start, started, starting, stopping, streaming, subiendo, submitted,"
+        " superseded, suprimida, suprimido, suspended, suspendida, suspendido, syncing, taking, to delete,"
+        " transferring, trash, unbuilt, undefined, unfinished, unknown, unverified, updating, uploading, vacio, vacía,"
+        " vacío, validating, vencida, vencido, verifying, wait, waiting, wiped, working, writing"
     )
     good: frozenset[str] = parse_words(
         "activa, active, activo, archived, available, built, completada, completado, complete, completed,"
@@ -132,7 +133,7 @@ def _match(words: BackupStatuses, status: str) -> Literal["failed", "unfinished"
     """Return the list that a status is in; exact matches go before similar ones.
 
     One that is good or unknown but for a word that denies that, or that says otherwise in its midst, is ``unclear``; so
-    is a bad one before a word that opposes it.
+    is a bad one before a word that opposes it, and one that is unfinished by one end and good by the other.
     """
     lists: tuple[tuple[Literal["failed", "unfinished", "good"], frozenset[str]], ...] = (
         ("failed", words.failed),
@@ -144,6 +145,7 @@ def _match(words: BackupStatuses, status: str) -> Literal["failed", "unfinished"
         for name, known in lists:
             if matches_any(known, status, exactly=exactly):
                 doubts = is_doubtful(bad, status) if name == "good" else is_opposed(known, status)
+                doubts = doubts or (name == "unfinished" and matches_any(words.good, status))
                 return "unclear" if doubts and not exactly else name
     return "unclear" if is_doubtful(bad, status) or is_negated(words.good, status) else None
 

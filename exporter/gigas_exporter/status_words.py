@@ -24,7 +24,7 @@ def parse_words(text: str) -> frozenset[str]:
 
 _NOT_UNDER_WAY = parse_words("comando, during, evening, existing, including, incluyendo, morning, passing")
 """What ends as words do that tell that something is under way."""
-_TELLING_ALONE = parse_words("begin, initial, run, start")
+_TELLING_ALONE = parse_words("begin, creation, initial, queue, run, start")
 """Words that say what a backup is where nothing follows them: an ``initial backup`` may be finished."""
 
 DISK_ERROR_WORDS: frozenset[str] = parse_words(
@@ -43,9 +43,10 @@ DISK_ERROR_WORDS: frozenset[str] = parse_words(
 """What in a disk's status means an error, whatever its flag says."""
 
 _DENYING = parse_words(
-    "0, about to, almost, awaiting, barely, casi, false, half, hardly, incorrectly, mal, nearly, never, no, non, none,"
-    " not, nothing, nunca, null, only, partially, partly, percent, ready for, should, sin, soon, to be, unsuccessfully,"
-    " will, without, zero"
+    "0, about to, almost, awaiting, barely, can t, cannot, casi, couldn, didn, doesn, false, half, hardly, hasn,"
+    " incorrectly, isn, lista de, lista para, listo para, mal, nearly, needs, never, no, non, none, not, nothing,"
+    " nunca, null, only, partially, partly, percent, ready for, requires, should, sin, soon, still, to be, unable,"
+    " unsuccessfully, wasn, will, without, won, zero"
 )
 """Words that turn the meaning of another, as in ``not available``, ``built: false`` or ``without errors``."""
 _OPPOSING = parse_words("0, cleanly, correctly, false, nil, none, normal, normally, null, ok, okay, successfully, zero")

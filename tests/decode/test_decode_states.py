@@ -79,6 +79,11 @@ WORDS = BackupStatuses()
         ("usable", ("initial backup completed", "Initial backup", "run completed", "run successful", "Run OK")),
         ("usable", ("morning backup completed", "existing", "passing", "comando completado", "start: ok")),
         ("unfinished", ("initial", "run", "START", "begin", "run begun", "run: deleted", "start, incomplete")),
+        ("unclear", ("Scheduled: completed", "running backup completed", "completed after retrying", "created empty")),
+        ("unclear", ("cannot complete", "couldn't be completed", "lista de espera ok", "ready, needs repair")),
+        ("unclear", ("in queue", "backup creation")),
+        ("unfinished", ("backup in creation", "creation", "queue")),
+        ("usable", ("backup creation completed", "queue: done")),
         ("unclear", ("initial backup never completed", "run almost completed", "backup run", "leyendo", "run 5 of 9")),
     ],
 )
