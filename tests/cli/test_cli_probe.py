@@ -118,6 +118,26 @@ def test_backups_that_name_no_disk_are_counted(run: Run, api: SmallApi) -> None:
     assert "3 of 12 name no listed disk" in {each["problem"] for each in document["problems"]}
 
 
+@pytest.mark.parametrize(
+    ("status", "own", "tried"),
+    [
+        (404, 200, "poll.backups_source: disk"),
+        (415, 200, "check api.url (GIGAS_API_URL), or poll.backups_source: disk, as a disk's own list is accepted"),
+        (415, 415, "check api.url (GIGAS_API_URL)"),
+        (402, 402, "ask Gigas"),
+        (500, 500, ""),
+        (202, 202, ""),
+    ],
+)
+def test_a_rejected_list_of_backups(run: Run, api: SmallApi, status: int, own: int, tried: str) -> None:
+    """What to try is what check says, and the other source of backups only where that one answers."""
+    api.answers[BACKUPS] = lambda _: (status, b"", {})
+    if own != 200:
+        api.answers.update({f"/account/4242/disk/{each}/backups": lambda _: (own, b"", {}) for each in range(1, 5)})
+    _, document = _probe(run, api)
+    assert [each["try"] for each in document["problems"] if each["list"] == "backups"] == [tried]
+
+
 def test_an_accounts_list_that_leaves_backups_out_is_found(run: Run, api: SmallApi) -> None:
     """By the own list of a disk that has none in the account's."""
     api.lists[BACKUPS] = [item for item in api.lists[BACKUPS] if item["disk_id"] != 3]
@@ -576,7 +596,7 @@ def test_own_lists_that_are_not_of_the_disk(run: Run, api: SmallApi) -> None:
     status, document = _probe(run, api)
     assert status == 2
     (problem,) = document["problems"]
-    assert problem["problem"] == "1 not accepted: items whose disk_id cannot be read, or does not fit"
+    assert problem["problem"] == "1 not accepted: a disk's own list of backups has those of other disks"
     assert document["accounts"][0]["disks"]["findings"] == {"backups unreadable": 1}
 
 

@@ -27,6 +27,7 @@ _GIB: Final = 2**30
 _PLAUSIBLE_DISK_BYTES: Final = (_GIB / 4, 64 * 1024 * _GIB)
 _PLAUSIBLE_SHARE: Final = (1e-4, 20.0)
 _LISTS: Final[tuple[Resource, ...]] = ("disks", "virtual_machines", "backups")
+_BY_DISK: Final = "poll.backups_source: disk"
 _ENDLESS: Final = StalenessLimits(float("inf"), float("inf"))
 
 
@@ -92,6 +93,8 @@ def probe_account(
             own.error = own.error or polls["backups"].partial
         if polls["disks"].failure is None and not lists["backups"].is_asked:
             own.error = own.error or polls["backups"].failure
+    if own is not None and own.is_accepted:
+        lists["backups"].alternative = _BY_DISK
     found = AccountProbe(number, {"account": number, "lists": []})
     for each in (*lists.values(), *([] if own is None else [own])):
         if each.is_asked:  # else the exporter does not read it
@@ -114,12 +117,12 @@ def _across(
         problems.append(Problem(number, name, field, text, setting))
 
     if unassigned := inventory.backups.unassigned if inventory.backups is not None else None:
-        add("backups", "disk_id", f"{unassigned} of {len(backups)} name no listed disk", "poll.backups_source: disk")
+        add("backups", "disk_id", f"{unassigned} of {len(backups)} name no listed disk", lists["backups"].alternative)
     if own is not None and lists["backups"].is_accepted:
         missing = {backup.id for backup in own.decoded_items} - {backup.id for backup in backups}
         if missing:
             text = f"{len(missing)} of {len(own.decoded_items)} backups of disks' own lists are not in the account's"
-            add("disk_backups", "id", text, "poll.backups_source: disk")
+            add("disk_backups", "id", text, _BY_DISK)
     problems += _sizes(number, disks, (*backups, *(own.decoded_items if own is not None else ())))
     return problems
 

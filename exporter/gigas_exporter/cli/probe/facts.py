@@ -56,6 +56,8 @@ def reason_of(error: GigasError) -> tuple[str, str]:
             reason = "no connection, or it broke off", f"{API_URL}, api.proxy, api.ca_file"
         case DecodeError(field="body", detail=detail):  # which holds nothing of the body
             reason = detail, ""
+        case DecodeError(field="disk_id", detail=detail):  # likewise
+            reason = detail, ""
         case DecodeError(field=field):
             reason = f"items whose {safe_name(field) or 'field'} cannot be read, or does not fit", ""
         case IncompleteError():
@@ -123,8 +125,9 @@ def _with_error(reading: ListReading, account: int | None) -> list[Problem]:
     if reading.error is None:
         return []
     text, setting = reason_of(reading.error)
-    if reading.name == "backups" and "api.page" not in setting:
-        setting = "poll.backups_source: disk"
+    setting = setting.removeprefix("try ")
+    if reading.alternative and reading.alternative not in setting:
+        setting = ", or ".join(filter(None, (setting, f"{reading.alternative}, as a disk's own list is accepted")))
     text = f"{reading.rejected} not accepted: {text}" if reading.rejected else f"not accepted: {text}"
     return [Problem(account, reading.name, None, text, setting, unreadable=reading.is_needed)]
 

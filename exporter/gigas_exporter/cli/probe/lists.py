@@ -32,6 +32,7 @@ class ListReading:
         is_needed: Whether the exporter cannot do without it.
         doubts: The headers by which the list may have more items than were read.
         rejected: Of lists that were joined, how many were rejected.
+        alternative: The setting by which the exporter reads another list, which was accepted.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ListReading:
     is_needed: bool = True
     doubts: tuple[str, ...] = ()
     rejected: int = 0
+    alternative: str = ""
 
     @property
     def is_asked(self) -> bool:

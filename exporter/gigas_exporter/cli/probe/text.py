@@ -53,6 +53,8 @@ def _where(problem: Mapping[str, Any]) -> str:
 def _judged(judged: Mapping[str, Any] | None) -> str:
     if judged is None:
         return "its disks cannot be judged"
+    if judged["disks"] == 0:
+        return "0 disks, so that none of their fields is known: there are none, or the credential may not see them"
     counts = judged["findings"].items()
     findings = ", ".join(f"{count} {Finding(word).words(count)}" for word, count in counts) or "no findings"
     unread = "" if judged["backups_known"] else "; backups not read"
