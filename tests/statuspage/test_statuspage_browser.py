@@ -206,7 +206,7 @@ def test_a_dead_api_is_said_before_all(browser: Browser, site: Callable[..., Any
     ("state", "verdict", "counts"),
     [
         ("no account", "No account is watched yet.", []),
-        ("empty account", "There are no disks.", ["0", "0", "0 B"]),
+        ("empty account", "The API lists no disks.", ["0", "0", "0 B"]),
         ("not read yet", "No disk is known yet: not all accounts have been read.", ["–", "–", "–"]),
         ("stale", "No disk is known now", ["–", "–", "–"]),
     ],

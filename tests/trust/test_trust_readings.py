@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -1070,13 +1071,37 @@ def test_dates_that_lie_ahead(api: SmallApi, tell: Tell) -> None:
         assert " 0s" not in shown
 
 
+EMPTY = (
+    "account 4242: the API lists neither disks nor virtual machines: there are none, or its credential may not see them"
+)
+
+
+def test_an_account_that_lists_nothing_beside_one_that_is_well(api: SmallApi, tmp_path: Path) -> None:
+    """That it may hide its disks is said beside the good news of the other."""
+    api.lists.update({f"/account/7/{name}": [] for name in ("disks", "backups", "virtual_machines")})
+    path = tmp_path / "two.yml"
+    path.write_text("accounts: [{id: 4242, api_key: k}, {id: 7, api_key: k}]")
+    said = run_command(api.url, "check", GIGAS_CONFIG_FILE=str(path), GIGAS_ACCOUNT_ID="", GIGAS_API_KEY="")
+    assert said.exit_code == 0, said.output
+    assert said.stdout == f"all 4 disks are well; {EMPTY.replace('4242', '7')}\n"
+
+
+def test_a_policy_that_requires_no_backup(api: SmallApi, tell: Tell) -> None:
+    """That all disks are well says nothing then of any backup."""
+    rules = "[{match: {disk_id: 99}, max_age: 26h}, {required: false, reason: x}]"
+    told = tell(config=f"backup_policy: {rules}")
+    assert told.status == 0
+    assert told.words.endswith("4 exempt; backup_policy requires a backup of none of them\n")
+    assert "backup_policy" not in tell().words
+
+
 def test_an_empty_list_with_204(api: SmallApi, tell: Tell) -> None:
     """It is empty."""
     for path in (DISKS, BACKUPS, MACHINES):
         api.answers[path] = lambda _: (204, b"", {})
     told = tell()
     assert told.status == 0, told.words
-    assert "there are no disks" in told.words
+    assert told.words == f"the API lists no disks; {EMPTY}\n"
 
 
 @pytest.mark.parametrize("answer", [(200, [], {}), (204, b"", {})], ids=["[]", "204"])
@@ -1099,7 +1124,8 @@ def test_no_disks_are_not_believed_while_something_else_is_there(
     shown = page(api)
     assert sentence in shown
     assert "No disk is known." in shown
-    assert "There are no disks." not in shown
+    assert "The API lists no disks." not in shown
+    assert EMPTY not in shown
 
 
 @pytest.mark.parametrize(
@@ -1134,10 +1160,10 @@ def test_no_disks_while_only_the_backups_cannot_be_read(api: SmallApi, tell: Tel
     api.answers[BACKUPS] = lambda _: (status, {"errors": ["x"]}, {})
     told = tell()
     assert told.status == (0 if status == 404 else 2), told.words
-    assert ("there are no disks" in told.words) == (status == 404)
+    assert (EMPTY in told.words) == (status == 404)
     assert told.metric("gigas_exporter_poll_success", resource="backups") == [float(status == 404)]
     told = tell(config="poll: {backups_source: disk}")
-    assert (told.status, told.words) == (0, "there are no disks\n")
+    assert (told.status, told.words) == (0, f"the API lists no disks; {EMPTY}\n")
     assert told.metric("gigas_account_disks_with_finding", finding="not_understood") == [0]
 
 

@@ -221,7 +221,7 @@ class _Verdict:
         total, wrong = len(self.reports), sum(map(needs_attention, self.reports))
         unjudged = sum(not report.is_judged for report in self.reports)
         if total == 0:
-            return "no disk could be checked" if self._errors else "there are no disks"
+            return "no disk could be checked" if self._errors else "the API lists no disks"
         if wrong:
             return f"{wrong} of {formatting.format_count(total, 'disk')} {'needs' if wrong == 1 else 'need'} attention"
         if unjudged:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from gigas_exporter.formatting import format_count
@@ -93,11 +93,31 @@ def _asks_for_labels(inventory: AccountInventory) -> bool:
 def explain_all(reports: Sequence[DiskReport], inventories: Sequence[AccountInventory]) -> list[str]:
     """Return what is not understood, unreadable or contradictory, one sentence each."""
     return [
+        *_explain_empty(inventories),
+        *_explain_policy(reports),
         *explain_not_understood(reports),
         *_explain_unreadable(reports, inventories),
         *_explain_statuses(inventories),
         *_explain_unassigned(inventories),
     ]
+
+
+def _explain_empty(inventories: Iterable[AccountInventory]) -> Iterator[str]:
+    """Yield what an empty account does not prove; one that is doubted is an error of its own."""
+    for inventory in inventories:
+        reading = inventory.disks
+        if reading is not None and not reading.disks and not doubt_of_empty(inventory, reading.read_at):
+            yield (
+                f"account {inventory.account.id}: the API lists neither disks nor virtual machines: there are none, or"
+                " its credential may not see them"
+            )
+
+
+def _explain_policy(reports: Sequence[DiskReport]) -> Iterator[str]:
+    """Say that all disks are well only because none has to have a backup."""
+    is_well = not any(report.requirement.required or Finding.UNPROTECTED in report.findings for report in reports)
+    if reports and is_well:
+        yield "backup_policy requires a backup of none of them"
 
 
 def explain_not_understood(reports: Iterable[DiskReport]) -> list[str]:
