@@ -10,8 +10,8 @@ from gigas_exporter.cli.poll_once import poll_once
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.gigas import ApiKeyCredential, ApiSettings, FixedSecret
 from gigas_exporter.inventory import AccountInventory
+from gigas_exporter.metrics.account_renderer import FindingsRenderer
 from gigas_exporter.metrics.families import DISK
-from gigas_exporter.metrics.judged import FindingsRenderer
 from gigas_exporter.metrics.render import labels_text
 from gigas_exporter.model import Account
 from gigas_exporter.secret import Secret

@@ -10,8 +10,8 @@ import pytest
 from gigas_exporter.errors import REASONS
 from gigas_exporter.inventory import RESOURCES
 from gigas_exporter.metrics import READ_OPERATIONS, Telemetry
-from gigas_exporter.metrics.counters import LabeledValue
 from gigas_exporter.metrics.exporter_families import TOKEN_EXPIRY
+from gigas_exporter.metrics.telemetry import LabeledValue
 from support.timing import within
 
 

@@ -21,8 +21,7 @@ from gigas_exporter.metrics.backup_age import AgeFamily
 from gigas_exporter.metrics.compression import GZIP_HEADER, deflate_segment, gzip_trailer
 from gigas_exporter.metrics.families import BACKUP_AGE, FAMILIES
 from gigas_exporter.metrics.family import Gauge, Info
-from gigas_exporter.metrics.group import Segment
-from gigas_exporter.metrics.render import header
+from gigas_exporter.metrics.render import Segment, header
 from gigas_exporter.metrics.telemetry import Telemetry
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"

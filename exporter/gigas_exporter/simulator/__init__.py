@@ -28,8 +28,7 @@ of values.
 from gigas_exporter.simulator.cloud import SimulatedCloud
 from gigas_exporter.simulator.faults import KINDS, Faults
 from gigas_exporter.simulator.json_encoding import STYLES
-from gigas_exporter.simulator.server import SimulatorServer
-from gigas_exporter.simulator.usage import describe
+from gigas_exporter.simulator.server import SimulatorServer, describe
 
 __all__ = [
     "KINDS",

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from gigas_exporter.simulator import write_operations
 from gigas_exporter.simulator.cloud import SimulatedCloud
 from gigas_exporter.simulator.credentials import Principal
-from gigas_exporter.simulator.http import SimError, SimRequest, SimResponse, json_response
+from gigas_exporter.simulator.http import Rows, SimError, SimRequest, SimResponse, json_response, page
 from gigas_exporter.simulator.json_encoding import (
     Json,
     dump,
@@ -22,7 +22,6 @@ from gigas_exporter.simulator.json_encoding import (
     encode_machine,
     encoding_for,
 )
-from gigas_exporter.simulator.paging import Rows, page
 from gigas_exporter.simulator.records import AccountRecord, BackupRecord, DiskRecord
 from gigas_exporter.simulator.state import CloudState
 

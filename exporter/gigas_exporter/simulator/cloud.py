@@ -1,6 +1,7 @@
 """The simulated cloud, in the exporter's model.
 
-Every method may be called from any thread. Ids are text, as in the model; an unknown one is a :class:`KeyError`.
+Every method may be called from any thread. Ids are text, as in the model; an unknown one is a :class:`KeyError`. Every
+value is checked before anything is changed, so that what is stored can always be encoded.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from gigas_exporter.model import Backup, Disk, VirtualMachine
-from gigas_exporter.simulator.admin_edits import change_disk, check_backup, check_disk, number_of
 from gigas_exporter.simulator.credentials import Credentials, DemoCredential
 from gigas_exporter.simulator.fleet import CANARY
 from gigas_exporter.simulator.json_encoding import STYLES
@@ -146,7 +148,7 @@ class SimulatedCloud:
         """Return the backups of an account or disk in the order of listing."""
         with self.state() as state:
             account = _account(state, account_id)
-            disks = state.ordered(account) if disk_id is None else [account.disks[number_of(disk_id)]]
+            disks = state.ordered(account) if disk_id is None else [account.disks[_number_of(disk_id)]]
             return tuple(disk.backup_model(backup) for disk in disks for backup in state.backups_of(disk))
 
     def machines(self, account_id: str) -> tuple[VirtualMachine, ...]:
@@ -176,9 +178,9 @@ class SimulatedCloud:
             fields["virtual_machine_id"] = virtual_machine_id
         with self.state() as state:
             account = _account(state, account_id or self.account_ids[0])
-            check_disk(account, {"mount_point": mount_point, "disk_size": size_gb, **fields})
+            _check_disk(account, {"mount_point": mount_point, "disk_size": size_gb, **fields})
             disk = state.new_disk(account, mount_point, int(fields.pop("disk_size", size_gb)))
-            change_disk(state, disk, fields)
+            _change_disk(state, disk, fields)
             return disk.model
 
     def delete_disk(self, disk_id: str) -> None:
@@ -197,7 +199,7 @@ class SimulatedCloud:
         """
         with self.state() as state:
             disk = _disk(state, disk_id)
-            change_disk(state, disk, fields)
+            _change_disk(state, disk, fields)
             return disk.model
 
     def make_backup(
@@ -212,7 +214,7 @@ class SimulatedCloud:
         """Make a backup, by default now; ``size`` in bytes. Those made by hand are not rotated."""
         with self.state() as state:
             disk = _disk(state, disk_id)
-            check_backup({"created_at": created_at or 0, "status": status, "size": size})
+            _Backup.model_validate({"created_at": created_at or 0, "status": status, "size": size})
             size_kb = None if size is None else int(size) // KIBIBYTE
             return disk.backup_model(state.new_backup(disk, created_at, status, size_kb, automatic=automatic))
 
@@ -223,8 +225,74 @@ class SimulatedCloud:
 
 
 def _account(state: CloudState, account_id: str) -> AccountRecord:
-    return state.accounts[number_of(account_id)]
+    return state.accounts[_number_of(account_id)]
 
 
 def _disk(state: CloudState, disk_id: str) -> DiskRecord:
-    return state.disks[number_of(disk_id)]
+    return state.disks[_number_of(disk_id)]
+
+
+# What can be encoded: dates have a year of four digits, and a disk's bytes stay below 2^63.
+_Timestamp = Annotated[float, Field(ge=0, le=250_000_000_000), AfterValidator(int)]
+
+
+class _Fields(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class _Disk(_Fields):
+    """Fields of a disk; their names are those of its record, the aliases those of the API."""
+
+    error: bool = False
+    locked: bool = False
+    is_swap: bool = False
+    autobackup: bool = False
+    fstab: bool = Field(default=False, alias="add_to_linux_fstab")
+    status: str = ""
+    mount_point: str | None = None
+    size_gb: Annotated[float, Field(ge=0, le=1 << 32), AfterValidator(int)] = Field(default=0, alias="disk_size")
+    created_at: _Timestamp = 0
+    updated_at: _Timestamp = 0
+    machine: int | str | None = Field(default=None, alias="virtual_machine_id")
+
+
+class _Backup(_Fields):
+    status: str
+    created_at: _Timestamp = 0
+    size: Annotated[float, Field(ge=0, le=1 << 62)] | None
+
+
+def _check_disk(account: AccountRecord, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields of a disk of the account by the names of its record.
+
+    Raises:
+        KeyError: The account has no such virtual machine.
+        ValueError: There is no such field, or a value does not fit.
+    """
+    changed = _Disk.model_validate(fields).model_dump(exclude_unset=True)
+    if changed.get("machine") is not None:
+        changed["machine"] = account.machines[_number_of(changed["machine"])].number
+    return changed
+
+
+def _change_disk(state: CloudState, disk: DiskRecord, fields: Mapping[str, Any]) -> None:
+    """Set all these fields of a disk, or none."""
+    changed = _check_disk(disk.account, fields)
+    state.switch_autobackup(disk, on=changed.pop("autobackup", disk.autobackup))
+    disk.touch(state.now)
+    for name, value in changed.items():
+        setattr(disk, name, value)
+    if {"locked", "status"} & set(changed):
+        disk.operation = 0
+
+
+def _number_of(text: str | int) -> int:
+    """Return an id as a number.
+
+    Raises:
+        KeyError: It is not a number.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        raise KeyError(text) from None

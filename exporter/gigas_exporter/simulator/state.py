@@ -13,9 +13,8 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from gigas_exporter.simulator.fleet import FIRST_DISK, make_account, make_disk
+from gigas_exporter.simulator.fleet import FIRST_DISK, apply_scenarios, make_account, make_disk
 from gigas_exporter.simulator.records import AccountRecord, BackupRecord, DiskRecord, Schedule
-from gigas_exporter.simulator.scenarios import apply_scenarios
 from gigas_exporter.simulator.schedule import BACKUP_IDS_PER_DISK, DAY, Timeline, backup_count, backups_of, draw
 
 _HOUR = 3600.0
