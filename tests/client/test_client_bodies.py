@@ -151,36 +151,6 @@ def test_a_huge_error_body_is_not_read(api: Any, clients: Any, clock: Any) -> No
     assert sum(sent) < 50_000_000
 
 
-def test_a_connection_is_used_again(api: Any, clients: Any) -> None:
-    """Successes and small errors leave the connection as it was."""
-
-    def script(seen: Any, wire: Any) -> None:
-        wire.reply(404 if len(server.seen) == 2 else 200, DISK)
-
-    server = api(script)
-    client = clients(server.url)
-    for _ in range(3):
-        try:
-            client.get_disk("1", "2")
-        except ApiError as error:
-            assert error.status == 404  # noqa: PT017  # one of several calls
-    assert server.connections == 1
-
-
-def test_a_connection_that_the_server_closed_meanwhile_is_no_failure(api: Any, clients: Any, ledger: Any) -> None:
-    """Keep-alive ends when the server wants; the next request opens another connection."""
-
-    def script(seen: Any, wire: Any) -> None:
-        wire.reply(200, DISK)
-        wire.close()
-
-    server = api(script)
-    client = clients(server.url, observer=ledger)
-    for _ in range(3):
-        assert client.get_disk("1", "2").id == "2"
-    assert {code for _, code in ledger.requests} <= {"200", "connection"}
-
-
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 304])
 def test_redirects_are_not_followed(api: Any, clients: Any, status: int) -> None:
     """A credential goes to the configured host and nowhere else."""

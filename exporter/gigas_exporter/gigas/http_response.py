@@ -6,15 +6,10 @@ does not, and takes the connection's end for the headers' end. This module knows
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import io
 import re
-import socket
-import ssl
 from typing import Any
-
-from urllib3.util.ssltransport import SSLTransport
 
 from gigas_exporter.errors import DecodeError
 
@@ -31,10 +26,7 @@ _LENGTH = re.compile(r"[0-9]{1,15}", re.ASCII)
 _CHUNK_END = b"\r\n"
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(;[^\n]*)?\r?\n")
 
-_HTTP_1_0 = 10
 _OK = 200
-_NO_CONTENT = 204
-_NOT_MODIFIED = 304
 _SWITCHING_PROTOCOLS = 101
 
 
@@ -46,14 +38,11 @@ class _Stream(io.RawIOBase):
         self._received = 0
         self.limit = _MAX_HEAD_BYTES
         self.must_not_end = True
-        self.is_paused = False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        if self.is_paused:
-            return None
         count: int | None = self._raw.readinto(buffer)
         if not count and self.must_not_end and self._received:
             raise http.client.IncompleteRead(b"")
@@ -79,11 +68,10 @@ class _Reader(io.BufferedReader):
 
 
 class HTTPResponse(http.client.HTTPResponse):
-    """A response whose connection is reused only when nothing of it is left."""
+    """A response that all readers of HTTP understand in the same way."""
 
     def __init__(self, sock: Any, *arguments: Any, **options: Any) -> None:
         super().__init__(sock, *arguments, **options)
-        self._socket = sock
         self._stream = _Stream(self.fp.detach())
         self.fp = _Reader(self._stream, _BUFFER_BYTES)
 
@@ -124,11 +112,6 @@ class HTTPResponse(http.client.HTTPResponse):
             raise http.client.HTTPException("ambiguous framing")
         if len(set(lengths)) > 1 or not all(_LENGTH.fullmatch(length) for length in lengths):
             raise http.client.HTTPException("bad Content-Length")
-        has_body = bool(encodings) or any(int(length) for length in lengths)
-        if self.status in {_NO_CONTENT, _NOT_MODIFIED} and has_body:
-            self.will_close = True  # what comes is no body, and no response to the next request
-        if encodings and self.version == _HTTP_1_0:
-            self.will_close = True  # some proxy on the way may not have known the encoding (section 6.1)
 
     def _get_chunk_left(self) -> int | None:
         if self.chunk_left == 0:
@@ -138,37 +121,12 @@ class HTTPResponse(http.client.HTTPResponse):
             if end != _CHUNK_END:
                 raise http.client.HTTPException("a chunk is longer than its size")
             self.chunk_left = None
-        left: int | None = super()._get_chunk_left()  # type: ignore[misc]  # left out of the annotations, as below
+        left: int | None = super()._get_chunk_left()  # type: ignore[misc]  # left out of the annotations
         return left
 
     def _read_next_chunk_size(self) -> int:
         line = self.fp.readline(_MAX_LINE_BYTES)
         match = _CHUNK_SIZE.fullmatch(line)
         if match is None:
-            self._close_conn()
             raise ValueError("bad chunk size")
         return int(match[1], 16)
-
-    def _close_conn(self) -> None:
-        """End the response, and the connection with it when more arrived than belongs to the response."""
-        if self.fp is not None and not self.fp.closed:
-            self._stream.is_paused = True
-            if self.fp.peek(1) or _is_more_decrypted(self._socket):
-                _make_unusable(self._socket)
-        super()._close_conn()  # type: ignore[misc]  # the superclass's own, which its annotations leave out
-
-
-def _is_more_decrypted(sock: Any) -> bool:
-    """Return whether TLS holds more than was read: nobody who waits for the socket is told of it."""
-    if isinstance(sock, SSLTransport):  # TLS through a proxy's TLS
-        return bool(sock.sslobj.pending() or sock.incoming.pending) or _is_more_decrypted(sock.socket)
-    return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
-
-
-def _make_unusable(sock: Any) -> None:
-    """Shut a socket down, so that its connection is not reused."""
-    while isinstance(sock, SSLTransport):
-        sock = sock.socket
-    if isinstance(sock, socket.socket):
-        with contextlib.suppress(OSError):  # it ended already
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)

@@ -42,18 +42,15 @@ class RawResponse:
 
 
 def read_response(response: urllib3.BaseHTTPResponse, operation: str) -> RawResponse:
-    """Read a response; its connection is kept only after a whole one."""
+    """Read a response, and close its connection."""
     headers = {name.lower(): ", ".join(dict.fromkeys(response.headers.getlist(name))) for name in response.headers}
     try:
         if response.status < FIRST_ERROR_STATUS:
             body = _read_body(response, headers.get("content-encoding", ""), operation)
         else:
             body = _read_error_body(response)
-    except BaseException:
-        response.close()
-        raise
     finally:
-        response.release_conn()
+        response.close()
     return RawResponse(response.status, headers, body)
 
 
@@ -67,7 +64,6 @@ def _read_error_body(response: urllib3.BaseHTTPResponse) -> bytes:
             body += part
     except (*EXCHANGE_ERRORS, DecodeError) as error:  # the status is what counts, and it is known
         clear_tracebacks(error)
-    response.close()
     return body
 
 

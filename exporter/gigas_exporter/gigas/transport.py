@@ -3,6 +3,9 @@
 It owns the HTTP library: none of its exceptions leaves, and nothing that it says gets into a message, for it may quote
 headers. It reads neither the environment nor ``.netrc`` and follows no redirect, so that a credential goes to the
 configured host only. It knows no credential, no operation and no JSON.
+
+Each exchange has a connection of its own: on one that is used again, a response that came twice, or bytes left of one,
+would pass for the next, and one account's disks for another's. Nor can a router forget a flow that is never idle.
 """
 
 from __future__ import annotations
@@ -31,27 +34,21 @@ from gigas_exporter.gigas.socket_deadline import SocketDeadline
 from gigas_exporter.gigas.tls import TrustStore
 from gigas_exporter.gigas.transport_errors import UntrustedCertificateError, clear_tracebacks, transport_error
 
-MAX_IDLE_SECONDS = 5.0
-"""A connection that was not used for longer is not used again: routers and firewalls forget idle ones silently."""
-
 
 class _Current(threading.local):
     """The exchange that this thread is making."""
 
     deadline: SocketDeadline | None = None
     dialer: Dialer | None = None
-    path = ""
 
 
 _current = _Current()
 
 
 class _ExchangeConnection(urllib3.connection.HTTPConnection):
-    """A connection whose every use is bounded by the deadline of the exchange that it is used for."""
+    """A connection for one exchange, bounded by its deadline."""
 
     response_class = HTTPResponse
-    path = ""
-    _used_at = 0.0
 
     def _new_conn(self) -> socket.socket:
         dialer, deadline = _current.dialer, _current.deadline
@@ -64,42 +61,22 @@ class _ExchangeConnection(urllib3.connection.HTTPConnection):
             raise
         return sock
 
-    def request(self, *arguments: Any, **options: Any) -> None:
-        self._used_at, self.path = time.monotonic(), _current.path
-        if self.sock is not None and _current.deadline is not None:
-            _current.deadline.attach(self.sock)
-        super().request(*arguments, **options)
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether the connection can be used again.
-
-        It was not idle for too long, nothing unexpected arrived, and it was used for the same path: a server or proxy
-        that answers twice would else pass one account's disks, or one disk's backups, off as another's.
-        """
-        is_fresh = time.monotonic() < self._used_at + MAX_IDLE_SECONDS
-        return is_fresh and self.path == _current.path and super().is_connected
-
 
 class _TLSConnection(_ExchangeConnection, urllib3.connection.HTTPSConnection):
     pass
 
 
-class _PathPool(urllib3.connectionpool.HTTPConnectionPool):
-    """Connections; one that was used for the same path is taken first, then a new one."""
+class _Pool(urllib3.connectionpool.HTTPConnectionPool):
+    """Makes connections, and keeps none."""
 
-    def _get_conn(self, timeout: float | None = None) -> Any:
-        if self.pool is not None:
-            with self.pool.mutex:  # the last of the queue is taken next
-                self.pool.queue.sort(key=lambda each: 1 if each is None else 2 * (each.path == _current.path))
-        return super()._get_conn(timeout)
-
-
-class _Pool(_PathPool):
     ConnectionCls = _ExchangeConnection
 
+    def _put_conn(self, conn: Any) -> None:
+        if conn is not None:
+            conn.close()
 
-class _TLSPool(_PathPool, urllib3.connectionpool.HTTPSConnectionPool):
+
+class _TLSPool(_Pool, urllib3.connectionpool.HTTPSConnectionPool):
     ConnectionCls = _TLSConnection
 
 
@@ -127,7 +104,7 @@ class _RequestsSession(requests.Session):
 
 
 class Transport:
-    """Connections to one API, shared by threads.
+    """The way to one API, shared by threads.
 
     Args:
         settings: Where the API is.
@@ -149,21 +126,20 @@ class Transport:
         self._headers = {
             "Accept": "application/json",
             "Accept-Encoding": "gzip",
+            "Connection": "close",
             # The documentation's examples send it with every request, GET and DELETE too.
             "Content-Type": "application/json",
             "User-Agent": settings.user_agent,
         }
         self._dialer = Dialer()
         self._trust = trust or TrustStore(settings)
-        self._lock = threading.Lock()
         self._context = self._trust.context
-        self._session = self._new_session()
+        self._session = self._new_session(self._context)
         self._is_closed = False
 
     def close(self) -> None:
-        """Close the connections, busy ones after their exchange."""
+        """Begin no exchange any more."""
         self._is_closed = True
-        self._session.close()
 
     def exchange(
         self,
@@ -192,7 +168,7 @@ class Transport:
             DecodeError: The body is too large or its compression is broken.
         """
         end = time.monotonic() + seconds
-        session, context = self._session, self._context
+        context, session = self._context, self._session  # in the other order than they are replaced
         request = requests.Request(method, self._url + target, headers={**self._headers, **headers}, data=body)
         try:
             return self._attempt(session, request, operation, SocketDeadline(seconds, stop))
@@ -200,7 +176,9 @@ class Transport:
             if not self._trust.reload(context):
                 raise
             error.__traceback__ = None
-            self._replace_session(context)
+            current = self._trust.context
+            self._session = self._new_session(current)
+            self._context = current
         return self._attempt(self._session, request, operation, SocketDeadline(end - time.monotonic(), stop))
 
     def _attempt(
@@ -211,7 +189,6 @@ class Transport:
         try:
             with deadline:
                 _current.deadline, _current.dialer = deadline, self._dialer
-                _current.path = request.url.partition("?")[0]
                 response = session.send(
                     request.prepare(), stream=True, timeout=None, allow_redirects=False, proxies=self._proxies
                 )
@@ -231,30 +208,21 @@ class Transport:
         finally:
             del failure  # it holds this frame, and would hold itself
 
-    def _replace_session(self, failed: ssl.SSLContext | None) -> None:
-        """Use the current authorities for new connections."""
-        with self._lock:
-            if self._context is failed:
-                self._context = self._trust.context
-                old, self._session = self._session, self._new_session()
-                old.close()
-
-    def _new_session(self) -> requests.Session:
+    def _new_session(self, context: ssl.SSLContext | None) -> requests.Session:
         session = _RequestsSession()
         session.trust_env = False
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-        adapter = _Adapter(_pools(self._settings, self._context))
+        adapter = _Adapter(_pools(self._settings, context))
         for scheme in ("http://", "https://"):
             session.mount(scheme, adapter)
         return session
 
 
 def _pools(settings: ApiSettings, context: ssl.SSLContext | None) -> urllib3.PoolManager:
-    options: dict[str, Any] = {"num_pools": 2, "maxsize": max(1, settings.max_concurrency), "ssl_context": context}
     if settings.proxy is None:
-        pools = urllib3.PoolManager(**options)
+        pools = urllib3.PoolManager(ssl_context=context)
     else:
-        pools = urllib3.ProxyManager(settings.proxy, proxy_ssl_context=context, **options)
+        pools = urllib3.ProxyManager(settings.proxy, proxy_ssl_context=context, ssl_context=context)
     pools.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
     return pools
 
