@@ -69,7 +69,7 @@ def test_a_disk_says_what_is_wrong_and_what_helps(browser: Browser, site: Callab
     assert browser.texts(".verdict strong") == ["db-01, /var/lib/postgresql: backup stale."]
     (found,) = browser.texts(".findings li")
     assert re.fullmatch(
-        r"backup stale Its newest usable backup is 30h old; the limit is 26h, and past 52h it counts as missed\.",
+        r"backup stale Its newest usable backup is 30h old\. The limit is 26h\. After 52h it counts as missed\.",
         found,
     )
     assert browser.texts(".command") == [

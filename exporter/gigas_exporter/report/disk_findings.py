@@ -23,17 +23,17 @@ _COMMANDS: Final[Mapping[Finding, str]] = {
     Finding.UNPROTECTED: "disks edit --account {account} {disk} --autobackup",
 }
 _SHOW: Final = "disks show --account {account} {disk}"
-_LATE: Final = "Its newest usable backup is {age}; the limit is {limit}, and past {missed} it counts as missed."
+_LATE: Final = "Its newest usable backup is {age}. The limit is {limit}. After {missed} it counts as missed."
 _WHY: Final[Mapping[Finding, str]] = {
     Finding.NEVER_BACKED_UP: "It must have a backup younger than {limit}, and has no usable one.",
     Finding.BACKUP_MISSED: _LATE,
-    Finding.DISK_ERROR: "The API says so: {error_flag}.",
-    Finding.NOT_UNDERSTOOD: "What the API sends for {fields} is not understood, and the judgement depends on it.",
-    Finding.BACKUPS_UNREADABLE: "Its backups cannot be judged as they are now: {unreadable}.",
+    Finding.DISK_ERROR: "The API reports an error: {error_flag}.",
+    Finding.NOT_UNDERSTOOD: "What the API sends for {fields} is not understood, and is needed to judge the disk.",
+    Finding.BACKUPS_UNREADABLE: "Its backups cannot be judged: {unreadable}.",
     Finding.BACKUP_STALE: _LATE,
-    Finding.LOCKED_LONG: "It has been locked for {locked} or more: an operation on it is under way, or hangs.",
-    Finding.BACKUP_FAILED: "The newest attempt that can be seen failed{failed_at}.",
-    Finding.UNPROTECTED: "No rule of the backup policy asks for a backup of it, and none says why it needs none.",
+    Finding.LOCKED_LONG: "It has been locked for {locked} or more: an operation on it is still running, or hangs.",
+    Finding.BACKUP_FAILED: "The newest attempt to back it up failed{failed_at}.",
+    Finding.UNPROTECTED: "No rule of the backup policy requires a backup of it, and no rule says why it needs none.",
     Finding.BACKUP_SHRANK: "Its newest backup has {newest}, less than half of the usual {typical}.",
     Finding.DETACHED: "It is attached to no virtual machine.",
     Finding.AWAITING: "It is younger than its limit, {limit}, and has no usable backup yet.",
