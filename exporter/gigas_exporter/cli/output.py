@@ -21,7 +21,6 @@ import yaml
 from rich.cells import cell_len, set_cell_size
 
 from gigas_exporter import formatting
-from gigas_exporter.cli.standard_output import can_write
 
 Format = Literal["table", "json", "yaml", "csv", "markdown"]
 
@@ -71,7 +70,8 @@ def render_json(value: object) -> str:
 def render_yaml(value: object) -> str:
     """Return a value as YAML, in ASCII where a character cannot be printed."""
     text = yaml.dump(value, Dumper=_YamlDumper, sort_keys=False, allow_unicode=True)
-    if can_write(text) and all(char.isprintable() or char == "\n" for char in text):
+    as_written = text.encode(sys.stdout.encoding, "replace").decode(sys.stdout.encoding)
+    if as_written == text and all(char.isprintable() or char == "\n" for char in text):
         return text
     return yaml.dump(value, Dumper=_YamlDumper, sort_keys=False, allow_unicode=False)
 

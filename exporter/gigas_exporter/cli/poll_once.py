@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import click
 from gigas_exporter import logs
 from gigas_exporter.cli.messages import warn
 from gigas_exporter.cli.options import ONCE, QUIET, GroupedCommand, read_settings, settings_options
-from gigas_exporter.cli.standard_output import write_bytes
+from gigas_exporter.cli.standard_output import reported_errors
 from gigas_exporter.clock import Clock, SystemClock
 from gigas_exporter.config import Settings
 from gigas_exporter.config.parsers import parse_duration
@@ -130,7 +131,10 @@ def collect(ctx: click.Context, /, output: str, interval: float | None, **flags:
     result = poll_once(settings)
     exposition = result.page.textfile()
     if output == "-":
-        write_bytes(exposition)
+        with reported_errors():  # UTF-8, whatever the encoding of standard output
+            sys.stdout.flush()
+            sys.stdout.buffer.write(exposition)
+            sys.stdout.buffer.flush()
     else:
         write_atomic(Path(output), exposition)
     errors = result.errors()

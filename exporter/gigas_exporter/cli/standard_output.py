@@ -28,30 +28,10 @@ class OutputError(Exception):
     """
 
     def __init__(self, error: OSError) -> None:
-        closed = error.errno == errno.EBADF
-        super().__init__(f"cannot write: {'standard output is closed' if closed else error.strerror}")
+        is_closed = isinstance(error, io.UnsupportedOperation)
+        super().__init__(f"cannot write: {'standard output is closed' if is_closed else error.strerror}")
         self.status = 1
         self.reader_left = error.errno == errno.EPIPE
-
-
-def can_write(text: str) -> bool:
-    """Return whether standard output can write all characters of a text as they are."""
-    encoding = sys.stdout.encoding_of_bytes if isinstance(sys.stdout, _StandardOutput) else "utf-8"
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def write_bytes(data: bytes) -> None:
-    """Write bytes as they are, whatever the encoding."""
-    try:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    except OSError as error:
-        raise OutputError(error) from None
 
 
 @contextmanager
@@ -68,43 +48,32 @@ def failing_with(status: int) -> Iterator[None]:
 @contextmanager
 def standard_output() -> Iterator[None]:
     """Have standard output escape and fail as above within the block."""
-    original: TextIO | None = sys.stdout
-    stream = _StandardOutput(original)
-    sys.stdout = stream
+    original = sys.stdout
+    sys.stdout = stream = _StandardOutput(original)
     try:
         yield
         stream.flush()
     except OutputError:
         with suppress(OSError, AttributeError):  # it has no descriptor, or there is none
-            _discard(original.fileno())  # type: ignore[union-attr]
+            os.dup2(os.open(os.devnull, os.O_WRONLY), original.fileno())  # no later flush can fail
         raise
     finally:
-        sys.stdout = original  # Python has None there where it is closed
+        sys.stdout = original
         with suppress(OutputError):
             stream.detach()
-
-
-class _Closed(io.RawIOBase):
-    """Replace a standard output that the caller closed."""
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, _: object, /) -> int:
-        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
 class _StandardOutput(io.TextIOWrapper):
     """Writes to another stream's bytes."""
 
     def __init__(self, original: TextIO | None) -> None:
-        self.encoding_of_bytes = "utf-8" if original is None else original.encoding
         self._original = original
-        # click replaces a stream that says that it is ASCII by one of its own.
-        is_ascii = codecs.lookup(self.encoding_of_bytes).name == "ascii"
+        # Python has None where it is closed; nothing can be written to a file that is open for reading.
+        encoding = original.encoding if original is not None else "utf-8"
         super().__init__(
-            io.BufferedWriter(_Closed(), 1) if original is None else original.buffer,
-            encoding="utf-8" if is_ascii else self.encoding_of_bytes,
+            original.buffer if original is not None else io.FileIO(os.devnull),
+            # As click has it, which replaces a stream that says that it is ASCII.
+            encoding="utf-8" if codecs.lookup(encoding).name == "ascii" else encoding,
             errors=_ESCAPE,
             line_buffering=getattr(original, "line_buffering", False),
             write_through=getattr(original, "write_through", False),
@@ -114,17 +83,21 @@ class _StandardOutput(io.TextIOWrapper):
         return self._original is not None and self._original.isatty()
 
     def write(self, text: str, /) -> int:
-        try:
-            super().write(text.encode(self.encoding_of_bytes, _ESCAPE).decode(self.encoding_of_bytes))
-        except OSError as error:
-            raise OutputError(error) from None
-        return len(text)
+        with reported_errors():
+            return super().write(text)
 
     def flush(self) -> None:
-        try:
+        with reported_errors():
             super().flush()
-        except OSError as error:
-            raise OutputError(error) from None
+
+
+@contextmanager
+def reported_errors() -> Iterator[None]:
+    """Raise what the system says of writing as :class:`OutputError`."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(error) from None
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
@@ -134,12 +107,3 @@ def _escape(error: UnicodeError) -> tuple[str, int]:
 
 
 codecs.register_error(_ESCAPE, _escape)
-
-
-def _discard(descriptor: int) -> None:
-    """Redirect a descriptor to /dev/null, so that no later flush can fail."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, descriptor)
-    finally:
-        os.close(null)
