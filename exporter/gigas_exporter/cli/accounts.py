@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 import click
 
 from gigas_exporter import formatting, logs
-from gigas_exporter.cli.options import QUIET, Name, read_settings, settings_options
-from gigas_exporter.clock import Clock, SystemClock
+from gigas_exporter.cli.options import NAME, QUIET, read_settings, settings_options
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.config.parsers import parse_id
 from gigas_exporter.config.variables import ACCOUNT_ID
@@ -27,15 +25,6 @@ from gigas_exporter.poller.account_source import discover
 _SHOWN: Final = 20
 _WITHOUT_LIST: Final = frozenset({403, 404, 405, 501})
 _F = TypeVar("_F", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True, slots=True)
-class AccountSelection:
-    """A command's settings, and the accounts it is about."""
-
-    settings: Settings
-    accounts: tuple[AccountSettings, ...]
-    clock: Clock
 
 
 def account_options(help: str = "The account, by id or name; needed where there are several.") -> Callable[[_F], _F]:  # noqa: A002  # as in click
@@ -51,7 +40,7 @@ def account_options(help: str = "The account, by id or name; needed where there 
 def account_option(*names: str, help: str, multiple: bool = False) -> Callable[[_F], _F]:  # noqa: A002  # as in click
     """Return a decorator that adds ``--account``."""
     text = f"{help} [env: {ACCOUNT_ID}]"
-    return click.option("--account", *names, type=Name(), metavar="ACCOUNT", multiple=multiple, help=text)
+    return click.option("--account", *names, type=NAME, metavar="ACCOUNT", multiple=multiple, help=text)
 
 
 def account_settings(asked: Collection[str], flags: Mapping[str, Any]) -> Settings:
@@ -130,8 +119,8 @@ def _unlisted(
     return AccountSettings(account, credential)
 
 
-def select_accounts(account: str | None, flags: Mapping[str, Any]) -> AccountSelection:
-    """Return the account asked for, or all accounts.
+def select_accounts(account: str | None, flags: Mapping[str, Any]) -> tuple[Settings, tuple[AccountSettings, ...]]:
+    """Return the settings, and the account asked for or all accounts.
 
     Raises:
         ConfigError: The settings are wrong, or there is no such account.
@@ -140,22 +129,22 @@ def select_accounts(account: str | None, flags: Mapping[str, Any]) -> AccountSel
     asked = () if account is None else (account,)
     settings = account_settings(asked, flags)
     logs.configure(settings.log.level, settings.log.format)
-    return AccountSelection(settings, find_accounts(settings, asked), SystemClock())
+    return settings, find_accounts(settings, asked)
 
 
-def select_account(account: str | None, flags: Mapping[str, Any]) -> tuple[AccountSelection, AccountSettings]:
-    """Return the one account that a command acts on.
+def select_account(account: str | None, flags: Mapping[str, Any]) -> tuple[Settings, AccountSettings]:
+    """Return the settings, and the one account that a command acts on.
 
     Raises:
         ConfigError: It is not clear which.
     """
-    selection = select_accounts(account, flags)
-    if len(selection.accounts) != 1:
-        known = _known(each.account for each in selection.accounts)
+    settings, accounts = select_accounts(account, flags)
+    if len(accounts) != 1:
+        known = _known(each.account for each in accounts)
         raise ConfigError(
             f"there are several accounts ({known}): choose one with --account" if known else "there is no account"
         )
-    return selection, selection.accounts[0]
+    return settings, accounts[0]
 
 
 def choose_account(accounts: tuple[AccountSettings, ...], account: str | None) -> tuple[AccountSettings, ...]:

@@ -25,7 +25,6 @@ from gigas_exporter.report import Finding
 _SIZE_DIGITS: Final = 9
 """A GB to the byte."""
 
-_GIB_NEEDED: Final = "must be a number of GiB above 0, without a unit, such as 40"
 _MAY_BE_EMPTY: Final = "--mount-point"
 """A disk may have none."""
 
@@ -79,39 +78,57 @@ class SettingsOption(click.Option):
         self.flag = flag
 
 
-class Name(click.types.StringParamType):
-    """An id or name, without the spaces that are copied with it."""
+class Parsed(click.types.StringParamType):
+    """A text that a function reads; its ``ValueError`` says what the text must be."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the text."""
-        return str(super().convert(value, param, ctx)).strip()
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
 
-
-class DiskId(Name):
-    """A disk's id, which is one segment of the API's paths."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the text."""
-        text = super().convert(value, param, ctx)
-        if "/" in text:
-            self.fail("must be an id of letters, digits and . _ ~ -, such as 10003, without /", param, ctx)
-        return text
-
-
-class Gibibytes(click.ParamType):  # type: ignore[type-arg]  # takes an argument in newer versions only
-    """A size in GiB; :func:`size_for_api` makes it one in the unit of the API."""
-
-    name = "GiB"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number."""
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return what the function makes of the text."""
         try:
-            number = float(value)
-        except ValueError:
-            self.fail(_GIB_NEEDED, param, ctx)
-        if not 0 < number < float("inf"):
-            self.fail(_GIB_NEEDED, param, ctx)
-        return int(number) if number.is_integer() else number
+            return self._parse(super().convert(value, param, ctx))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+NAME: Final = Parsed("name", str.strip)
+"""An id or name, without the spaces that are copied with it."""
+
+
+def _parse_disk_id(text: str) -> str:
+    """Return a disk's id, which is one segment of the API's paths."""
+    if "/" in text:
+        raise ValueError("must be an id of letters, digits and . _ ~ -, such as 10003, without /")
+    return text.strip()
+
+
+def _parse_gibibytes(text: str) -> float:
+    """Return a size in GiB."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise ValueError("must be a number of GiB above 0, without a unit, such as 40")
+    return int(number) if number.is_integer() else number
+
+
+def _parse_finding(text: str) -> Finding:
+    """Return a finding about a disk by its metric's name."""
+    by_name = {each.metric: each for each in Finding} | {each.value.replace(" ", "_"): each for each in Finding}
+    given = text.strip().lower().replace(" ", "_").replace("-", "_")
+    if given not in by_name:
+        hint = formatting.did_you_mean(given, by_name) or f": one of {', '.join(by_name)}"
+        raise ValueError(f"must be a finding{hint}")
+    return by_name[given]
+
+
+DISK_ID: Final = Parsed("disk", _parse_disk_id)
+FINDING: Final = Parsed("finding", _parse_finding)
+GIBIBYTES: Final = Parsed("GiB", _parse_gibibytes)
+"""A size in GiB; :func:`size_for_api` makes it one in the unit of the API."""
 
 
 def size_for_api(gibibytes: float | None, unit: SizeUnit) -> float | None:
@@ -120,23 +137,6 @@ def size_for_api(gibibytes: float | None, unit: SizeUnit) -> float | None:
         return None
     size = round(gibibytes * SIZE_UNITS["GiB"] / SIZE_UNITS[unit], _SIZE_DIGITS)
     return int(size) if size.is_integer() else size
-
-
-class FindingName(click.ParamType):  # type: ignore[type-arg]  # takes an argument in newer versions only
-    """A finding about a disk, by its metric's name."""
-
-    name = "finding"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Finding:
-        """Return the finding."""
-        if isinstance(value, Finding):
-            return value
-        by_name = {each.metric: each for each in Finding} | {each.value.replace(" ", "_"): each for each in Finding}
-        given = str(value).strip().lower().replace(" ", "_").replace("-", "_")
-        if given not in by_name:
-            hint = formatting.did_you_mean(given, by_name) or f": one of {', '.join(by_name)}"
-            self.fail(f"must be a finding{hint}", param, ctx)
-        return by_name[given]
 
 
 class GroupedCommand(click.Command):

@@ -12,7 +12,7 @@ import click
 
 from gigas_exporter import logs
 from gigas_exporter.cli.messages import warn
-from gigas_exporter.cli.options import ONCE, QUIET, GroupedCommand, read_settings, settings_options
+from gigas_exporter.cli.options import ONCE, QUIET, GroupedCommand, Parsed, read_settings, settings_options
 from gigas_exporter.cli.standard_output import reported_errors
 from gigas_exporter.clock import Clock, SystemClock
 from gigas_exporter.config import Settings
@@ -86,13 +86,10 @@ def poll_once(settings: Settings, progress: Callable[[str, Resource, bool], None
     )
 
 
-def _interval(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    try:
-        seconds = None if value is None else parse_duration(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error), ctx, param) from None
-    if seconds is not None and seconds < 1:
-        raise click.BadParameter("must be at least 1s", ctx, param)
+def _parse_interval(text: str) -> float:
+    seconds = parse_duration(text)
+    if seconds < 1:
+        raise ValueError("must be at least 1s")
     return seconds
 
 
@@ -111,8 +108,7 @@ Example, from cron or a timer:
 )
 @click.option(
     "--interval",
-    callback=_interval,
-    metavar="DURATION",
+    type=Parsed("duration", _parse_interval),
     help="How often this is run, such as 30m; told by gigas_exporter_poll_interval_seconds.",
 )
 @settings_options(("config", "poll", "api", "log"), defaults=QUIET, words=ONCE)

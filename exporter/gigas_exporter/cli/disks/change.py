@@ -14,11 +14,11 @@ from typing import Any, Final, Literal
 import click
 
 from gigas_exporter import formatting
-from gigas_exporter.cli.accounts import AccountSelection, select_account
+from gigas_exporter.cli.accounts import select_account
 from gigas_exporter.cli.disks.lookup import get_disk, report_disks
 from gigas_exporter.cli.messages import progress
 from gigas_exporter.cli.output import render_json, render_yaml
-from gigas_exporter.clock import Deadline
+from gigas_exporter.clock import Deadline, SystemClock
 from gigas_exporter.errors import ApiError, GigasError, Reason
 from gigas_exporter.gigas import ApiRequest, ChangeResult, Client, ReadClient
 from gigas_exporter.model import Backup, Disk
@@ -61,7 +61,7 @@ class Change:
         self.dry_run: bool = options.pop("dry_run")
         self._yes: bool = options.pop("yes")
         self._output: _Output = options.pop("output")
-        self.selection, self._account = select_account(account, options)
+        self.settings, self._account = select_account(account, options)
         self.account_id = self._account.account.id
 
     def run(self, plan: Callable[[ReadClient, str, Disk], Plan], *, type_id: bool = False) -> ChangeResult[Any] | None:
@@ -75,7 +75,7 @@ class Change:
             with progress(f"reading disk {self._disk_id}"):
                 disk = get_disk(client, self.account_id, self._disk_id)
                 planned = plan(client, self.account_id, disk)
-                (report,) = report_disks(self.selection, self._account, client, (disk,))
+                (report,) = report_disks(self.settings, self._account, client, (disk,))
             click.echo(_describe(report), err=True)
             for name, (old, new) in planned.differences.items():
                 title = name.removeprefix("add_to_").removesuffix("_id").replace("_", " ")
@@ -98,10 +98,42 @@ class Change:
             get_disk(client, self.account_id, self._disk_id)
             return frozenset(each.id for each in client.list_disk_backups(self.account_id, self._disk_id).items)
 
-    def wait(self, wait_for: Callable[[Client], str]) -> None:
-        """Wait for something, and tell people how it ended."""
-        with self._client() as client:
-            click.echo(formatting.escape_control_chars(wait_for(client)), err=self._output != "table")
+    def wait_for_backup(self, known_ids: frozenset[str], new_id: str | None, timeout_seconds: float) -> None:
+        """Wait until the disk has a new usable backup, and tell people how it ended.
+
+        The new one is that with the id that the API gave; while that is not listed, any whose id was not known before.
+        An API that cannot be read for a while is waited for as well.
+
+        Raises:
+            GigasError: The backup failed, there is none in time, or it cannot be known.
+        """
+        clock, what = SystemClock(), f"the backup of disk {self._disk_id}"
+        deadline = Deadline(clock, timeout_seconds)
+        began = clock.monotonic()
+        with self._client() as client, progress(f"waiting for {what}") as tell:
+            while True:
+                listed, state = _list_backups(client, self.account_id, self._disk_id, deadline)
+                new = [each for each in listed if each.id == new_id or each.id not in known_ids]
+                found = max(new, key=lambda each: (each.id == new_id, each.date_created or 0.0), default=None)
+                waited = clock.monotonic() - began
+                if found is not None:
+                    outcome = self.settings.status_words.outcome(found)
+                    if outcome == "failed":
+                        raise GigasError(
+                            f"backup {found.id} of disk {self._disk_id} failed: its status is {found.status}"
+                        )
+                    if outcome == "usable":
+                        break
+                    state = f"backup {found.id} is {found.status or 'without a status'}{_OUTCOMES.get(outcome, '')}"
+                tell(f"waiting for {what}: {state}; {formatting.format_age(waited)} so far")
+                step = min(max(_SHORTEST_STEP_SECONDS, waited * _STEP_SHARE), _LONGEST_STEP_SECONDS)
+                if not deadline.wait(min(step, deadline.remaining())) or deadline.remaining() <= 0:
+                    raise GigasError(
+                        f"disk {self._disk_id} has no new backup that can be used after"
+                        f" {formatting.format_age(timeout_seconds)} ({state}); it may still come"
+                    )
+        ended = f"backup {found.id} of disk {self._disk_id} can be used; it took {formatting.format_age(waited)}"
+        click.echo(formatting.escape_control_chars(ended), err=self._output != "table")
 
     def print_status_hint(self, answer: ChangeResult[Any]) -> None:
         """Say, to people, which command shows what was begun."""
@@ -110,7 +142,7 @@ class Change:
             click.echo(f"See how far it is: {formatting.escape_control_chars(shlex.join(words))}", err=True)
 
     def _client(self) -> Client:
-        return Client(self.selection.settings.api, self._account.credential)
+        return Client(self.settings.api, self._account.credential)
 
     def _confirm(self, *, type_id: bool) -> None:
         if self._yes:
@@ -129,7 +161,7 @@ class Change:
 
     def _print_request(self, planned: Plan) -> None:
         request = planned.request
-        url = f"{self.selection.settings.api.url}{request.target}"
+        url = f"{self.settings.api.url}{request.target}"
         if self._output == "table":
             click.echo(f"{request.method} {url}")
             if request.json is not None:
@@ -177,48 +209,6 @@ def _describe(report: DiskReport) -> str:
         ("verdict", report.verdict),
     )
     return "\n".join(f"{title:<16} {formatting.escape_control_chars(text)}" for title, text in facts)
-
-
-def wait_for_backup(
-    client: ReadClient,
-    selection: AccountSelection,
-    account_id: str,
-    disk_id: str,
-    *,
-    known_ids: frozenset[str],
-    new_id: str | None,
-    timeout_seconds: float,
-) -> str:
-    """Wait until a disk has a new usable backup; return a sentence on it.
-
-    The new one is that with the id that the API gave; while that is not listed, any whose id was not known before. An
-    API that cannot be read for a while is waited for as well.
-
-    Raises:
-        GigasError: The backup failed, there is none in time, or it cannot be known.
-    """
-    deadline = Deadline(selection.clock, timeout_seconds)
-    began = selection.clock.monotonic()
-    with progress(f"waiting for the backup of disk {disk_id}") as tell:
-        while True:
-            listed, state = _list_backups(client, account_id, disk_id, deadline)
-            new = [each for each in listed if each.id == new_id or each.id not in known_ids]
-            found = max(new, key=lambda each: (each.id == new_id, each.date_created or 0.0), default=None)
-            waited = selection.clock.monotonic() - began
-            if found is not None:
-                outcome = selection.settings.status_words.outcome(found)
-                if outcome == "failed":
-                    raise GigasError(f"backup {found.id} of disk {disk_id} failed: its status is {found.status}")
-                if outcome == "usable":
-                    return f"backup {found.id} of disk {disk_id} can be used; it took {formatting.format_age(waited)}"
-                state = f"backup {found.id} is {found.status or 'without a status'}{_OUTCOMES.get(outcome, '')}"
-            tell(f"waiting for the backup of disk {disk_id}: {state}; {formatting.format_age(waited)} so far")
-            step = min(max(_SHORTEST_STEP_SECONDS, waited * _STEP_SHARE), _LONGEST_STEP_SECONDS)
-            if not deadline.wait(min(step, deadline.remaining())) or deadline.remaining() <= 0:
-                raise GigasError(
-                    f"disk {disk_id} has no new backup that can be used after {formatting.format_age(timeout_seconds)}"
-                    f" ({state}); it may still come"
-                )
 
 
 def _list_backups(

@@ -10,11 +10,11 @@ from typing import Final
 import click
 
 from gigas_exporter import formatting
-from gigas_exporter.cli.accounts import AccountSelection, no_such_account
+from gigas_exporter.cli.accounts import no_such_account
 from gigas_exporter.cli.messages import warn
-from gigas_exporter.cli.options import DiskId
-from gigas_exporter.clock import Deadline
-from gigas_exporter.config import AccountSettings
+from gigas_exporter.cli.options import DISK_ID
+from gigas_exporter.clock import Deadline, SystemClock
+from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.errors import ApiError, GigasError
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.inventory import AccountInventory, DiskSnapshot, MachineSnapshot, StalenessLimits, locked_since
@@ -25,7 +25,7 @@ from gigas_exporter.poller.own_lists import KnownDisks
 from gigas_exporter.poller.parallel import HelperThreads
 from gigas_exporter.report import DiskReport, report_account, worst_first
 
-disk_argument: Final = click.argument("disk", type=DiskId())
+disk_argument: Final = click.argument("disk", type=DISK_ID)
 """A disk's id."""
 
 _SHOWN: Final = 5
@@ -56,7 +56,7 @@ def get_disk(client: ReadClient, account_id: str, disk_id: str) -> Disk:
 
 
 def report_disks(
-    selection: AccountSelection,
+    settings: Settings,
     account: AccountSettings,
     client: ReadClient,
     disks: tuple[Disk, ...],
@@ -67,8 +67,7 @@ def report_disks(
 
     Unless they are all, the account's other disks are listed, too: whose a backup is shows only beside them.
     """
-    clock, settings = selection.clock, selection.settings
-    account_id = account.account.id
+    clock, account_id = SystemClock(), account.account.id
     began = clock.monotonic()
     inventory = AccountInventory(
         account.account, StalenessLimits(float("inf"), float("inf")), thresholds=settings.thresholds

@@ -15,27 +15,22 @@ from typing import Any, Final
 import click
 
 from gigas_exporter import formatting
-from gigas_exporter.cli.accounts import (
-    AccountSelection,
-    account_options,
-    no_such_account,
-    select_account,
-    select_accounts,
-)
+from gigas_exporter.cli.accounts import account_options, no_such_account, select_account, select_accounts
 from gigas_exporter.cli.disks.lookup import NoMachineError, disk_argument, find_machine, get_disk, report_disks
 from gigas_exporter.cli.messages import progress, warn
 from gigas_exporter.cli.options import (
-    FindingName,
-    Gibibytes,
+    FINDING,
+    GIBIBYTES,
+    NAME,
     GroupedCommand,
-    Name,
     env_var_used_for,
     output_option,
     size_for_api,
 )
 from gigas_exporter.cli.output import Format, Record, Table, render
 from gigas_exporter.cli.records import BACKUPS, DISKS, backup_record, disk_record
-from gigas_exporter.config import AccountSettings
+from gigas_exporter.clock import SystemClock
+from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.decode import Decoder
 from gigas_exporter.errors import ApiError, GigasError
 from gigas_exporter.gigas import ApiRequest, ApiSettings, LoginStates, RawResponse, ReadClient
@@ -44,41 +39,41 @@ from gigas_exporter.report import DiskReport, Finding, explain_not_understood, w
 _FILTERS: Final = ("data_store_id", "virtual_machine_id", "is_swap", "mount_point", "data_store_group_id", "primary")
 _NOT_TAKEN: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 _SECRET: Final = re.compile(r"pass|pwd|token|secret|key|auth|credential|contrase|clave", re.IGNORECASE)
-_RAW_OPERATIONS: Final = ("get_disk", "list_disks", "list_disk_backups")
 
 
-class RawItems:
-    """Keeps items of responses; given as ``on_response``."""
+class _RawItems:
+    """The API's own values of the items of one operation; given as ``on_response``.
 
-    def __init__(self, settings: ApiSettings) -> None:
-        self._decoder = Decoder(settings.decoding)
-        self._items: dict[str, dict[str, Any]] = {}
-        self._all: dict[str, dict[str, Any]] = {}
+    Attributes:
+        by_id: The items that can be read.
+        all: All different items, also those without id.
+    """
+
+    def __init__(self, settings: ApiSettings, operation: str) -> None:
+        decoder = Decoder(settings.decoding)
+        self._operation = operation
+        self._decode = decoder.backup if operation == "list_disk_backups" else decoder.disk
+        self.by_id: dict[str, Any] = {}
+        self.all: dict[str, Any] = {}
 
     def __call__(self, request: ApiRequest[Any], response: RawResponse) -> None:
-        """Keep the items of a response, by id."""
-        if request.operation not in _RAW_OPERATIONS or response.status != HTTPStatus.OK:
+        """Keep the items of a response."""
+        if request.operation != self._operation or response.status != HTTPStatus.OK:
             return
-        decode = self._decoder.backup if request.operation == "list_disk_backups" else self._decoder.disk
         try:
             body = json.loads(response.body.decode("utf-8-sig"))
         except (ValueError, RecursionError):
             return  # the client says what is wrong with it
-        kept, shown = (items.setdefault(request.operation, {}) for items in (self._items, self._all))
         for raw in body if isinstance(body, list) else [body]:
             value = _without_secrets(raw)
-            shown[json.dumps(value)] = value
-            item = decode(raw, Counter())
+            self.all[json.dumps(value)] = value
+            item = self._decode(raw, Counter())
             if item is not None:
-                kept[item.id] = value
+                self.by_id[item.id] = value
 
-    def get(self, operation: str, item_id: str) -> Any:
-        """Return an item as the API sent it, ``None`` where it was not read."""
-        return self._items.get(operation, {}).get(item_id)
-
-    def take_all(self, operation: str) -> list[Any]:
-        """Return and drop all different items of a list, also those without id."""
-        return list(self._all.pop(operation, {}).values())
+    def as_records(self, table: Table, **owner: str) -> list[Record]:
+        """Return the items of a list that is not accepted, as records."""
+        return [{**dict.fromkeys(table.fields), **owner, "raw": item} for item in self.all.values()]
 
 
 def _without_secrets(value: Any) -> Any:
@@ -100,7 +95,7 @@ Examples:
 )
 @click.option("--data-store-id", metavar="ID", help="Only disks on this data store.")
 @click.option(
-    "--virtual-machine-id", type=Name(), metavar="VM", help="Only disks of this virtual machine, by id or name."
+    "--virtual-machine-id", type=NAME, metavar="VM", help="Only disks of this virtual machine, by id or name."
 )
 @click.option("--is-swap/--no-is-swap", default=None, help="Only swap disks, or only others.")
 @click.option("--mount-point", metavar="TEXT", help="Only disks whose mount point contains TEXT.")
@@ -109,9 +104,8 @@ Examples:
 @click.option(
     "--finding",
     "findings",
-    type=FindingName(),
+    type=FINDING,
     multiple=True,
-    metavar="FINDING",
     help="Only disks with this finding, such as never_backed_up; repeatable.",
 )
 @output_option("table", "json", "yaml", "csv")
@@ -124,13 +118,14 @@ def list_disks(*, findings: tuple[Finding, ...], output: Format, account: str | 
     filters = {name: flags.pop(name) for name in _FILTERS}
     _warn_env_filters((*filters, "findings"))
     with progress("reading disks and their backups"):
-        selection = select_accounts(account, flags)
-        raw = RawItems(selection.settings.api) if output == "json" else None
-        reports, errors, unread = _list_all(selection, filters, raw)
-    if errors and not unread and len(errors) == len(selection.accounts):
+        settings, accounts = select_accounts(account, flags)
+        raws = {each.account.id: _RawItems(settings.api, "list_disks") for each in accounts if output == "json"}
+        reports, errors, unread = _list_all(settings, accounts, filters, raws)
+    if errors and not unread and len(errors) == len(accounts):
         raise errors[0]
     shown = [each for each in reports if not findings or not set(findings).isdisjoint(each.findings)]
-    records = [_with_raw(disk_record(each), raw, "list_disks", each.disk.id) for each in worst_first(shown)] + unread
+    records = [_with_raw(disk_record(each), raws.get(each.account.id), each.disk.id) for each in worst_first(shown)]
+    records += unread
     if records or output != "table":
         click.echo(render(records, DISKS, output), nl=False)
     elif not errors:
@@ -138,20 +133,14 @@ def list_disks(*, findings: tuple[Finding, ...], output: Format, account: str | 
         click.echo("No disk fits." if is_filtered else "The API lists no disks.")
     for sentence in explain_not_understood(shown):
         warn(sentence)
-    if errors and len(selection.accounts) == 1:
+    if errors and len(accounts) == 1:
         raise errors[0]
     if errors:
-        raise GigasError(f"{len(errors)} of {len(selection.accounts)} accounts could not be read")
+        raise GigasError(f"{len(errors)} of {len(accounts)} accounts could not be read")
 
 
-def _with_raw(record: Record, raw: RawItems | None, operation: str, item_id: str) -> Record:
-    return record if raw is None else {**record, "raw": raw.get(operation, item_id)}
-
-
-def _only_raw(raw: RawItems | None, operation: str, table: Table, **owner: str) -> list[Record]:
-    """Return the items of a list that is not accepted, as records."""
-    items = [] if raw is None else raw.take_all(operation)
-    return [{**dict.fromkeys(table.fields), **owner, "raw": item} for item in items]
+def _with_raw(record: Record, raw: _RawItems | None, item_id: str) -> Record:
+    return record if raw is None else {**record, "raw": raw.by_id.get(item_id)}
 
 
 def _warn_env_filters(names: Iterable[str]) -> None:
@@ -163,7 +152,10 @@ def _warn_env_filters(names: Iterable[str]) -> None:
 
 
 def _list_all(
-    selection: AccountSelection, filters: Mapping[str, Any], raw: RawItems | None
+    settings: Settings,
+    accounts: tuple[AccountSettings, ...],
+    filters: Mapping[str, Any],
+    raws: Mapping[str, _RawItems],
 ) -> tuple[list[DiskReport], list[GigasError], list[Record]]:
     """Return the disks of all accounts; one that cannot be read is said on stderr, and hides no other.
 
@@ -174,38 +166,31 @@ def _list_all(
     unread: list[Record] = []
     without_machine: list[NoMachineError] = []
     login_states = LoginStates()
-    for each in selection.accounts:
+    for each in accounts:
+        raw = raws.get(each.account.id)
         try:
-            with ReadClient(
-                selection.settings.api, each.credential, login_states=login_states, on_response=raw
-            ) as client:
-                reports.extend(_list_account(selection, each, client, filters, raw))
+            with ReadClient(settings.api, each.credential, login_states=login_states, on_response=raw) as client:
+                reports.extend(_list_account(settings, each, client, filters))
         except NoMachineError as error:
             without_machine.append(error)
         except GigasError as error:
             errors.append(error)
-            unread += _only_raw(raw, "list_disks", DISKS, account_id=each.account.id)
-            if len(selection.accounts) > 1:
+            unread += [] if raw is None else raw.as_records(DISKS, account_id=each.account.id)
+            if len(accounts) > 1:
                 warn(f"account {each.account.id}: {error}")
-    if without_machine and len(without_machine) + len(errors) == len(selection.accounts):
+    if without_machine and len(without_machine) + len(errors) == len(accounts):
         raise without_machine[0]
     return reports, errors, unread
 
 
 def _list_account(
-    selection: AccountSelection,
-    account: AccountSettings,
-    client: ReadClient,
-    filters: Mapping[str, Any],
-    raw: RawItems | None,
+    settings: Settings, account: AccountSettings, client: ReadClient, filters: Mapping[str, Any]
 ) -> list[DiskReport]:
     account_id, machine = account.account.id, filters["virtual_machine_id"]
     if machine is not None:
         filters = {**filters, "virtual_machine_id": find_machine(client, account_id, machine)}
     try:
         disks = client.list_disks(account_id, **filters).items
-        if raw is not None:
-            raw.take_all("list_disks")
     except ApiError as error:
         if error.status == HTTPStatus.NOT_FOUND:
             raise no_such_account(client, account_id) or error from None
@@ -220,7 +205,7 @@ def _list_account(
     if not disks and machine is not None:
         find_machine(client, account_id, machine, must_exist=True)
     are_all = all(value is None for value in filters.values())
-    return report_disks(selection, account, client, disks, are_all=are_all)
+    return report_disks(settings, account, client, disks, are_all=are_all)
 
 
 def _option(name: str, value: object) -> str:
@@ -234,12 +219,12 @@ def _option(name: str, value: object) -> str:
 @account_options()
 def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
     """Show all that is known of DISK, and the verdict on it."""
-    selection, chosen = select_account(account, flags)
-    raw = RawItems(selection.settings.api) if output == "json" else None
-    with ReadClient(selection.settings.api, chosen.credential, on_response=raw) as client:
+    settings, chosen = select_account(account, flags)
+    raw = _RawItems(settings.api, "get_disk") if output == "json" else None
+    with ReadClient(settings.api, chosen.credential, on_response=raw) as client:
         found = get_disk(client, chosen.account.id, disk)
-        (report,) = report_disks(selection, chosen, client, (found,))
-    record = _with_raw(disk_record(report), raw, "get_disk", found.id)
+        (report,) = report_disks(settings, chosen, client, (found,))
+    record = _with_raw(disk_record(report), raw, found.id)
     if output != "table":
         click.echo(render([record], DISKS, output), nl=False)
         return
@@ -260,26 +245,26 @@ def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
 
 @click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks backups --account 4242 17")
 @disk_argument
-@click.option("--min-disk-size", type=Gibibytes(), help="Only backups of at least this disk size.")
+@click.option("--min-disk-size", type=GIBIBYTES, help="Only backups of at least this disk size.")
 @output_option("table", "json", "yaml", "csv")
 @account_options()
 def backups(disk: str, min_disk_size: float | None, output: Format, account: str | None, **flags: Any) -> None:
     """List the backups of DISK, newest first."""
     _warn_env_filters(("min_disk_size",))
-    selection, chosen = select_account(account, flags)
-    raw = RawItems(selection.settings.api) if output == "json" else None
-    with ReadClient(selection.settings.api, chosen.credential, on_response=raw) as client:
+    settings, chosen = select_account(account, flags)
+    raw = _RawItems(settings.api, "list_disk_backups") if output == "json" else None
+    with ReadClient(settings.api, chosen.credential, on_response=raw) as client:
         get_disk(client, chosen.account.id, disk)
         try:
-            size = size_for_api(min_disk_size, selection.settings.api.decoding.disk_size_unit)
+            size = size_for_api(min_disk_size, settings.api.decoding.disk_size_unit)
             listing = client.list_disk_backups(chosen.account.id, disk, min_disk_size=size)
         except GigasError:
-            if unread := _only_raw(raw, "list_disk_backups", BACKUPS, disk_id=disk):
-                click.echo(render(unread, BACKUPS, output), nl=False)
+            if raw is not None and raw.all:
+                click.echo(render(raw.as_records(BACKUPS, disk_id=disk), BACKUPS, output), nl=False)
             raise
     found = sorted(listing.items, key=lambda backup: backup.date_created or 0.0, reverse=True)
-    wall = selection.clock.wall()
-    records = [_with_raw(backup_record(each, wall), raw, "list_disk_backups", each.id) for each in found]
+    wall = SystemClock().wall()
+    records = [_with_raw(backup_record(each, wall), raw, each.id) for each in found]
     if not records and output == "table":
         click.echo(f"Disk {disk} has no backup{'' if min_disk_size is None else ' that fits'}.")
         return

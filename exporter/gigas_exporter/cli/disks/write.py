@@ -9,9 +9,17 @@ import click
 from click.core import ParameterSource
 
 from gigas_exporter.cli.accounts import account_options
-from gigas_exporter.cli.disks.change import Change, Plan, wait_for_backup
+from gigas_exporter.cli.disks.change import Change, Plan
 from gigas_exporter.cli.disks.lookup import disk_argument, find_machine
-from gigas_exporter.cli.options import Gibibytes, GroupedCommand, Name, env_var_used_for, output_option, size_for_api
+from gigas_exporter.cli.options import (
+    GIBIBYTES,
+    NAME,
+    GroupedCommand,
+    Parsed,
+    env_var_used_for,
+    output_option,
+    size_for_api,
+)
 from gigas_exporter.config.parsers import parse_duration
 from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import ReadClient
@@ -50,16 +58,14 @@ def _describe_value(name: str, value: object) -> str:
 
 @click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks backup --account 4242 17 --wait")
 @click.option("--wait", is_flag=True, help="Follow it until the new backup can be used.")
-@click.option("--timeout", default="2h", show_default=True, metavar="DURATION", help="How long --wait waits.")
+@click.option(
+    "--timeout", type=Parsed("duration", parse_duration), default="2h", show_default=True, help="How long --wait waits."
+)
 @_change_options
-def backup(disk: str, wait: bool, timeout: str, account: str | None, **options: Any) -> None:
+def backup(disk: str, wait: bool, timeout: float, account: str | None, **options: Any) -> None:
     """Make a backup of DISK."""
     if not wait and click.get_current_context().get_parameter_source("timeout") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--timeout: needs --wait")
-    try:
-        seconds = parse_duration(timeout)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--timeout") from None
     change = Change(account, disk, options)
     known = change.backup_ids() if wait and not change.dry_run else frozenset()
     answer = change.run(
@@ -72,19 +78,8 @@ def backup(disk: str, wait: bool, timeout: str, account: str | None, **options: 
     if not wait:
         change.print_status_hint(answer)
         return
-    new_id = answer.value.id if answer.value is not None else None
     try:
-        change.wait(
-            lambda client: wait_for_backup(
-                client,
-                change.selection,
-                change.account_id,
-                disk,
-                known_ids=known,
-                new_id=new_id,
-                timeout_seconds=seconds,
-            )
-        )
+        change.wait_for_backup(known, answer.value.id if answer.value is not None else None, timeout)
     except (GigasError, KeyboardInterrupt):
         change.print_status_hint(answer)  # it goes on, watched or not
         raise
@@ -115,8 +110,8 @@ Examples:
   gigas-exporter disks edit --account 4242 17 --autobackup
   gigas-exporter disks edit --account 4242 17 --size 40 --force-reboot""",
 )
-@click.option("--size", "disk_size", type=Gibibytes(), help="New size.")
-@click.option("--virtual-machine-id", type=Name(), metavar="VM", help="Attach it to this machine, by id or name.")
+@click.option("--size", "disk_size", type=GIBIBYTES, help="New size.")
+@click.option("--virtual-machine-id", type=NAME, metavar="VM", help="Attach it to this machine, by id or name.")
 @click.option("--autobackup/--no-autobackup", default=None, help="Enable automatic backups.")
 @click.option("--mount-point", metavar="TEXT", help="Where it is mounted.")
 @click.option("--add-to-linux-fstab/--no-add-to-linux-fstab", default=None, help="Add a line to /etc/fstab.")
@@ -132,7 +127,7 @@ def edit(disk: str, account: str | None, **options: Any) -> None:
     def plan(client: ReadClient, account_id: str, found: Disk) -> Plan:
         if machine is not None:
             changes["virtual_machine_id"] = find_machine(client, account_id, machine, must_exist=True)
-        size = size_for_api(changes["disk_size"], change.selection.settings.api.decoding.disk_size_unit)
+        size = size_for_api(changes["disk_size"], change.settings.api.decoding.disk_size_unit)
         request = edit_disk_request(account_id, found.id, **{**changes, "disk_size": size})
         return Plan(request, _edit_consequence(found, changes), _differences(found, changes))
 
