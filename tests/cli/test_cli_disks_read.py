@@ -174,6 +174,14 @@ def test_one_accounts_failure_hides_no_other(run: Run, cloud: SimulatorServer, c
     ]
 
 
+def test_an_accounts_failure_lists_no_disk_of_another_as_its_own(run: Run, cloud: SimulatorServer, config: str) -> None:
+    """Also with a filter, for which the other's disks are read a second time to find whose the backups are."""
+    cloud.faults.add("status", status=403, account="4243")
+    outcome = run("disks", "list", "--is-swap", "--config.file", config, "--output", "json", **NO_ACCOUNT)
+    assert outcome.status == 1
+    assert [record["account_id"] for record in json.loads(outcome.out)] == [ACCOUNT]
+
+
 def test_discovered_accounts_are_listed(run: Run, cloud: SimulatorServer, discovering: dict[str, str | None]) -> None:
     """With discovery the API says which accounts there are, and whether a chosen one is among them."""
     assert len(json.loads(run("disks", "list", "--output", "json", **discovering).out)) == 32

@@ -48,13 +48,7 @@ def dashboards(directory: Path, form: Literal["grafana", "kubernetes"], label: t
     """Write the Grafana dashboards into DIRECTORY."""
     _say_variables()
     paths = write_dashboards(directory, format=form, labels=parse_labels(label))
-    _print_paths(paths)
-    if form == "kubernetes":
-        _say_kubectl(paths)
-    else:
-        click.echo(
-            f"next: have a dashboard provider of Grafana read {directory.resolve()}, or import the files", err=True
-        )
+    _print_result(paths, f"have a dashboard provider of Grafana read {directory.resolve()}, or import the files")
 
 
 @click.command(
@@ -94,7 +88,8 @@ def alerts(
 ) -> None:
     """Write the alert rules and runbooks into DIRECTORY."""
     _say_variables()
-    if dashboard_base is None and "--dashboard-base" not in remembered(directory, form) and _is_interactive():
+    is_interactive = sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+    if dashboard_base is None and is_interactive and "--dashboard-base" not in remembered(directory, form):
         dashboard_base = click.prompt(
             "Address of Grafana, for the links in the alerts", default=DASHBOARD_BASE, err=True
         )
@@ -109,16 +104,8 @@ def alerts(
         replace=replace,
         on_removed=lambda path: click.echo(f"removed: {path}", err=True),
     )
-    _print_paths(paths)
-    if form == "kubernetes":
-        _say_kubectl(paths)
-    else:
-        rules = f"{directory.resolve()}/*.rules.yml".replace("'", "''")
-        click.echo(f"next: set rule_files: ['{rules}'] in prometheus.yml and reload Prometheus", err=True)
-
-
-def _is_interactive() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+    rules = f"{directory.resolve()}/*.rules.yml".replace("'", "''")
+    _print_result(paths, f"set rule_files: ['{rules}'] in prometheus.yml and reload Prometheus")
 
 
 def _say_variables() -> None:
@@ -128,12 +115,10 @@ def _say_variables() -> None:
             warn(f"{max(option.opts, key=len)} is taken from {variable}")
 
 
-def _say_kubectl(paths: Iterable[Path]) -> None:
-    """Say how to apply the objects that were written."""
-    files = " ".join(f"-f {shlex.quote(str(path))}" for path in paths if path.suffix == ".yaml")
-    click.echo(f"next: kubectl apply {files}", err=True)
-
-
-def _print_paths(paths: Iterable[Path]) -> None:
+def _print_result(paths: Iterable[Path], next_step: str) -> None:
+    """Print the files that were written, and what to do next with them."""
     for path in paths:
         click.echo(path)
+    if objects := [path for path in paths if path.suffix == ".yaml"]:
+        next_step = f"kubectl apply {' '.join(f'-f {shlex.quote(str(path))}' for path in objects)}"
+    click.echo(f"next: {next_step}", err=True)

@@ -85,11 +85,13 @@ def check(
     if nagios and ctx.get_parameter_source("output") is ParameterSource.COMMANDLINE:
         raise ConfigError("--nagios and --output cannot be used together")
     try:
-        settings = _chosen(account_settings(accounts, flags), accounts)
+        settings = account_settings(accounts, flags)
+        if accounts:
+            settings = replace(settings, accounts=find_accounts(settings, accounts), discovery=None)
         result = _poll(settings, show_progress=not (nagios or quiet))
+    except ConfigError:
+        raise
     except GigasError as error:
-        if isinstance(error, ConfigError):
-            raise
         raise _UncheckedError(str(error)) from None
     verdict = _Verdict(result)
     state = _NAGIOS[verdict.severity] if nagios else verdict.exit_status
@@ -107,10 +109,6 @@ class _UncheckedError(click.ClickException):
     """Nothing could be checked."""
 
     exit_code = EXIT_UNCHECKED
-
-
-def _chosen(settings: Settings, names: Sequence[str]) -> Settings:
-    return replace(settings, accounts=find_accounts(settings, names), discovery=None) if names else settings
 
 
 def _poll(settings: Settings, *, show_progress: bool) -> PollResult:

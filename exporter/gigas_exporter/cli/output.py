@@ -50,7 +50,7 @@ def render(records: Sequence[Record], table: Table, form: Format) -> str:
         case "json":
             return render_json(records)
         case "yaml":
-            return render_yaml([dict(record) for record in records])
+            return _yaml([dict(record) for record in records])
         case "csv":
             return _csv(records, table.fields)
         case "markdown":
@@ -61,13 +61,18 @@ def render(records: Sequence[Record], table: Table, form: Format) -> str:
     return render_table(records, table.columns, width=width, colour=colour)
 
 
+def render_document(value: object, form: Literal["json", "yaml"]) -> str:
+    """Return a value as JSON or YAML, with what cannot be printed escaped."""
+    return render_json(value) if form == "json" else _yaml(value)
+
+
 def render_json(value: object) -> str:
     """Return a value as JSON, with what cannot be printed escaped."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text) + "\n"
 
 
-def render_yaml(value: object) -> str:
+def _yaml(value: object) -> str:
     """Return a value as YAML, in ASCII where a character cannot be printed."""
     text = yaml.dump(value, Dumper=_YamlDumper, sort_keys=False, allow_unicode=True)
     as_written = text.encode(sys.stdout.encoding, "replace").decode(sys.stdout.encoding)
@@ -166,7 +171,7 @@ class Column:
         title: What stands above it.
         show: Makes the text of a value.
         text: Makes the text of the whole record, where the value alone does not say it.
-        style: Gives a colour for a record, such as ``bold red``; empty for none.
+        style: Gives the arguments of :func:`click.style` for a record.
         right: Whether numbers are to line up at the right.
         min_width: To how few cells its texts may be cut; ``None`` when they must stay whole.
         cut: How they are cut.
@@ -178,7 +183,7 @@ class Column:
     title: str
     show: Callable[[Any], str] = lambda value: "" if value is None else str(value)
     text: Callable[[Record], str] | None = None
-    style: Callable[[Record], str] = lambda _: ""
+    style: Callable[[Record], Mapping[str, Any]] = lambda _: {}
     right: bool = False
     min_width: int | None = None
     cut: Callable[[str, int], str] = cut_end
@@ -204,16 +209,16 @@ def render_table(records: Sequence[Record], columns: Sequence[Column], *, width:
     widths = whole if width is None else _fit_widths(kept, whole, width, same)
     kept = [column for column in kept if column.name in widths]
 
-    def line(cells: Sequence[str], styles: Sequence[str]) -> str:
+    def line(cells: Sequence[str], styles: Sequence[Mapping[str, Any]]) -> str:
         padded = []
         for column, text, style in zip(kept, cells, styles, strict=True):
             cut = column.cut(text, widths[column.name])
             space = " " * (widths[column.name] - cell_len(cut))
-            written = _styled(cut, style) if colour else cut
+            written = click.style(cut, **style) if colour and style and cut else cut
             padded.append(space + written if column.right else written + space)
         return (" " * _GAP).join(padded).rstrip() + "\n"
 
-    lines = [line([column.title for column in kept], ["bold"] * len(kept))]
+    lines = [line([column.title for column in kept], [{"bold": True}] * len(kept))]
     for row, record in enumerate(records):
         lines.append(line([texts[column.name][row] for column in kept], [column.style(record) for column in kept]))
     return "".join(lines)
@@ -244,11 +249,3 @@ def _fit_widths(
 
 def _total(widths: Mapping[str, int]) -> int:
     return sum(widths.values()) + _GAP * (len(widths) - 1)
-
-
-def _styled(text: str, style: str) -> str:
-    words = style.split()
-    if not words or not text:
-        return text
-    colour = words[-1] if words[-1] != "bold" else None
-    return click.style(text, fg=colour, bold="bold" in words or None)

@@ -10,12 +10,12 @@ from gigas_exporter.cli.output import Column, Record, Table, cut_list, cut_start
 from gigas_exporter.model import Backup
 from gigas_exporter.report import DiskReport, Finding, Severity, is_ahead, status_in_words
 
-_STYLES: Final = {
-    Severity.CRITICAL: "bold red",
-    Severity.WARNING: "yellow",
-    Severity.UNKNOWN: "magenta",
-    Severity.NOTICE: "cyan",
-    Severity.OK: "",
+_STYLES: Final[Mapping[Severity, Mapping[str, Any]]] = {
+    Severity.CRITICAL: {"fg": "red", "bold": True},
+    Severity.WARNING: {"fg": "yellow"},
+    Severity.UNKNOWN: {"fg": "magenta"},
+    Severity.NOTICE: {"fg": "cyan"},
+    Severity.OK: {},
 }
 _ABOUT_AGE: Final = {
     Finding.NEVER_BACKED_UP,
@@ -25,11 +25,11 @@ _ABOUT_AGE: Final = {
 }
 
 
-def _style(record: Record) -> str:
+def _style(record: Record) -> Mapping[str, Any]:
     return _STYLES[Severity[str(record["severity"]).upper()]]
 
 
-def _age_style(record: Record) -> str:
+def _age_style(record: Record) -> Mapping[str, Any]:
     """Return the colour of what was found about the backups."""
     found = [finding.severity for each in record["findings"] if (finding := Finding(each)) in _ABOUT_AGE]
     return _STYLES[max(found, default=Severity.OK)]

@@ -16,7 +16,7 @@ from gigas_exporter.cli.config.effective import effective_settings
 from gigas_exporter.cli.config.summary import describe, describe_shards, secret_of
 from gigas_exporter.cli.messages import CommandGroup
 from gigas_exporter.cli.options import GroupedCommand, output_option, read_settings, settings_options
-from gigas_exporter.cli.output import render_json, render_yaml
+from gigas_exporter.cli.output import render_document
 from gigas_exporter.config import Settings, load_settings
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.files import read_text, write_atomic
@@ -111,8 +111,7 @@ def show(output: Literal["yaml", "json"], **flags: Any) -> None:
 
     They are those that serve would have with the same flags, environment and file.
     """
-    effective = effective_settings(read_settings(flags))
-    click.echo(render_json(effective) if output == "json" else render_yaml(effective), nl=False)
+    click.echo(render_document(effective_settings(read_settings(flags)), output), nl=False)
 
 
 def _located(file: Path, text: str) -> str:

@@ -17,7 +17,7 @@ from gigas_exporter import formatting
 from gigas_exporter.cli.accounts import select_account
 from gigas_exporter.cli.disks.lookup import get_disk, report_disks
 from gigas_exporter.cli.messages import progress
-from gigas_exporter.cli.output import render_json, render_yaml
+from gigas_exporter.cli.output import render_document, render_json
 from gigas_exporter.clock import Deadline, SystemClock
 from gigas_exporter.errors import ApiError, GigasError, Reason
 from gigas_exporter.gigas import ApiRequest, ChangeResult, Client, ReadClient
@@ -169,21 +169,18 @@ class Change:
         else:
             differences = {name: {"old": old, "new": new} for name, (old, new) in planned.differences.items()}
             facts = {"operation": request.operation, "method": request.method, "url": url, "body": request.json}
-            click.echo(self._format({**facts, "changes": differences}), nl=False)
+            click.echo(render_document({**facts, "changes": differences}, self._output), nl=False)
 
     def _print_result(self, request: ApiRequest[Any], answer: ChangeResult[Any]) -> None:
         if self._output != "table":
             facts = {"operation": request.operation, "status": answer.status, "answer": answer.body}
-            click.echo(self._format(facts), nl=False)
+            click.echo(render_document(facts, self._output), nl=False)
             return
         words = request.operation.replace("_", " ")
         in_background = answer.status == HTTPStatus.ACCEPTED
         state = "accepted; it runs in the background" if in_background else "done"
         made = f" as backup {answer.value.id}" if isinstance(answer.value, Backup) else ""
         click.echo(formatting.escape_control_chars(f"{words}: {state}{made}"))
-
-    def _format(self, facts: dict[str, Any]) -> str:
-        return render_json(facts) if self._output == "json" else render_yaml(facts)
 
 
 def _send(client: Client, request: ApiRequest[Any]) -> ChangeResult[Any]:
