@@ -186,13 +186,14 @@ def _freshness() -> list[Line]:
 
 
 def _api() -> list[Line]:
+    # An operation that was not requested would be drawn as NaN.
     bucket = _rate("gigas_exporter_api_request_duration_seconds_bucket", "operation, le", _E)
     total = "gigas_exporter_api_requests_total"
     latency = graph(
         "Latency",
         "How long requests to the API took: the median and the 95th percentile of each operation.",
-        Query(f"histogram_quantile(0.5, {bucket})", "{{operation}} median"),
-        Query(f"histogram_quantile(0.95, {bucket})", "{{operation}} 95 %"),
+        Query(f"histogram_quantile(0.5, {bucket}) >= 0", "{{operation}} median"),
+        Query(f"histogram_quantile(0.95, {bucket}) >= 0", "{{operation}} 95 %"),
         unit="s",
         no_value="no requests",
     )
@@ -201,8 +202,7 @@ def _api() -> list[Line]:
         "Mean duration of requests by operation.",
         Query(
             _rate("gigas_exporter_api_request_duration_seconds_sum", "operation", _E)
-            + " / "
-            + _rate("gigas_exporter_api_request_duration_seconds_count", "operation", _E),
+            + f" / ({_rate('gigas_exporter_api_request_duration_seconds_count', 'operation', _E)} > 0)",
             "{{operation}}",
         ),
         unit="s",
@@ -220,7 +220,7 @@ def _api() -> list[Line]:
         "Share of failed requests",
         "Requests that got no answer, an error status, or nonsense.",
         Query(
-            f"{_rate(total, 'operation', _E, _NO_SUCCESS)} / {_rate(total, 'operation', _E)}",
+            f"{_rate(total, 'operation', _E, _NO_SUCCESS)} / ({_rate(total, 'operation', _E)} > 0)",
             "{{operation}}",
         ),
         unit="percentunit",

@@ -43,13 +43,15 @@ def name(request: pytest.FixtureRequest) -> str:
 def test_every_panel_query_finds_something(
     name: str, selection: Selection, dashboards: dict[str, Json], prometheus: Prometheus
 ) -> None:
-    """No panel is empty in a fleet that has one of everything, and none asks for too much."""
+    """No panel is empty in a fleet that has one of everything, none shows NaN, and none asks for too much."""
     empty = set()
     for panel in panels_of(dashboards[name]):
         for target in panel["targets"]:
             expression = selection.expand(target["expr"], dashboards[name])
             series = prometheus.now(expression) if target["instant"] else prometheus.over(expression)
             assert len(series) <= MOST_SERIES
+            shown = [value for each in series for _, value in each.get("values") or [each["value"]]]
+            assert "NaN" not in shown, (panel["title"], target["refId"])
             if not series:
                 empty.add((name, panel["title"], target["refId"], selection.name))
     assert empty == {key for key in MAY_BE_EMPTY if key[0] == name and key[3] == selection.name}
