@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cli.conftest import Run
-from gigas_exporter.cli.probe.forms import FieldKind, form_of, has_zone, safe_name, safe_word
+from gigas_exporter.cli.probe.fields import FieldKind, form_of, has_zone, safe_name, safe_word
 from support.simulator import SimulatorServer
 from support.small_api import SmallApi, ago, healthy, small_api
 

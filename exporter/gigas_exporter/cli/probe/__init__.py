@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import click
 
-from gigas_exporter import __version__, logs
+from gigas_exporter import __version__, formatting, logs
 from gigas_exporter.cli.accounts import account_options, account_settings, choose_account
 from gigas_exporter.cli.messages import progress
 from gigas_exporter.cli.options import GroupedCommand, output_option
 from gigas_exporter.cli.output import render_json
-from gigas_exporter.cli.probe.account import probe_account
 from gigas_exporter.cli.probe.facts import describe_list
 from gigas_exporter.cli.probe.fields import Problem
-from gigas_exporter.cli.probe.lists import ListReading, Recorder
+from gigas_exporter.cli.probe.lists import ListReading, Recorder, join_lists
 from gigas_exporter.cli.probe.text import render_text
-from gigas_exporter.clock import Clock, SystemClock
+from gigas_exporter.clock import Clock, StopEvent, SystemClock
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import DEFAULT_URL, Credential, LoginStates
+from gigas_exporter.gigas.api_requests import account_path, disk_path
+from gigas_exporter.inventory import AccountInventory, Resource, StalenessLimits
+from gigas_exporter.metrics import Telemetry
 from gigas_exporter.model import Account
+from gigas_exporter.poller.account import AccountPoller
+from gigas_exporter.poller.parallel import HelperThreads
+from gigas_exporter.poller.store import Store
+from gigas_exporter.report import Finding, count_findings, doubt_of_empty, report_account
 
 __all__ = ["probe"]
 
 _UNDERSTOOD, _NOT_UNDERSTOOD, _UNREADABLE = 0, 1, 2
 _RESULTS: Final = ("all understood", "something is not understood", "a list could not be read")
+_GIB: Final = 2**30
+_PLAUSIBLE_DISK_BYTES: Final = (_GIB / 4, 64 * 1024 * _GIB)
+_PLAUSIBLE_SHARE: Final = (1e-4, 20.0)
+_LISTS: Final[tuple[Resource, ...]] = ("disks", "virtual_machines", "backups")
+_BY_DISK: Final = "poll.backups_source: disk"
+_ENDLESS: Final = StalenessLimits(float("inf"), float("inf"))
 
 
 @click.command(
@@ -121,3 +134,147 @@ def _problem(problem: Problem) -> dict[str, Any]:
         "try": problem.setting,
         "unreadable": problem.unreadable,
     }
+
+
+@dataclass(slots=True)
+class AccountProbe:
+    """What was found about one account.
+
+    Attributes:
+        number: Stands for the account, which is not named.
+        facts: What is shown of it.
+    """
+
+    number: int
+    facts: dict[str, Any] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def probe_account(
+    number: int,
+    settings: Settings,
+    account: AccountSettings,
+    clock: Clock,
+    progress: Callable[[str], None],
+    *,
+    login_states: LoginStates,
+) -> AccountProbe:
+    """Poll an account as the exporter does, and describe what the API answered."""
+    account_id = account.account.id
+    recorder = Recorder(settings.api, clock.wall(), lambda count: progress(f"account {number}: {count} lists read"))
+    store = Store()
+    empty = AccountInventory(account.account, _ENDLESS, thresholds=settings.thresholds)
+    store.replace(lambda _: {account_id: empty})
+    with recorder.client(account.credential, clock=clock, login_states=login_states) as client:
+        poller = AccountPoller(
+            account_id,
+            client,
+            settings,
+            store=store,
+            observer=Telemetry(),
+            clock=clock,
+            helpers=HelperThreads(),
+            stop=StopEvent(),
+        )
+        polls = {resource: poller.poll(resource) for resource in _LISTS}
+        lists = {each: recorder.get(each, account_path(account_id, each)) for each in _LISTS}
+        paths = {disk.id: disk_path(account_id, disk.id, "backups") for disk in lists["disks"].decoded_items}
+        asked = {disk_id: path for disk_id, path in paths.items() if path in recorder.lists}
+        shown = next(iter(asked or paths), None)
+        if shown is not None and not asked:
+            with suppress(GigasError):
+                client.list_disk_backups(account_id, shown)
+    inventory = store.get(account_id) or empty
+    unread = inventory.backups.failed_disks if inventory.backups is not None else frozenset(asked)
+    own_lists = {each: recorder.lists[path] for each, path in paths.items() if path in recorder.lists}
+    own = join_lists(own_lists, lambda disk_id: disk_id in unread or disk_id not in asked) if own_lists else None
+    for resource, reading in lists.items():
+        if reading.is_asked or resource != "backups":
+            reading.error = reading.error or polls[resource].failure
+    lists["backups"].is_needed = polls["backups"].failure is not None  # else each disk was asked instead
+    if own is not None:
+        own.rejected = max(own.rejected, len(unread & asked.keys()))
+        if own.rejected:
+            own.error = own.error or polls["backups"].partial
+        if polls["disks"].failure is None and not lists["backups"].is_asked:
+            own.error = own.error or polls["backups"].failure
+    if own is not None and own.is_accepted:
+        lists["backups"].alternative = _BY_DISK
+    found = AccountProbe(number, {"account": number, "lists": []})
+    for each in (*lists.values(), *([] if own is None else [own])):
+        if each.is_asked:  # else the exporter does not read it
+            facts, problems = describe_list(each, number, settings, clock.wall())
+            found.facts["lists"].append(facts)
+            found.problems += problems
+    found.problems += _across(number, inventory, lists, own)
+    _judge(found, inventory, clock, not_asked=len(unread - asked.keys()))
+    return found
+
+
+def _across(
+    number: int, inventory: AccountInventory, lists: Mapping[Resource, ListReading], own: ListReading | None
+) -> list[Problem]:
+    """Return what does not fit between the lists."""
+    disks, backups = lists["disks"].decoded_items, lists["backups"].decoded_items
+    problems: list[Problem] = []
+
+    def add(name: str, field: str, text: str, setting: str) -> None:
+        problems.append(Problem(number, name, field, text, setting))
+
+    if unassigned := inventory.backups.unassigned if inventory.backups is not None else None:
+        add("backups", "disk_id", f"{unassigned} of {len(backups)} name no listed disk", lists["backups"].alternative)
+    if own is not None and lists["backups"].is_accepted:
+        missing = {backup.id for backup in own.decoded_items} - {backup.id for backup in backups}
+        if missing:
+            text = f"{len(missing)} of {len(own.decoded_items)} backups of disks' own lists are not in the account's"
+            add("disk_backups", "id", text, _BY_DISK)
+    problems += _sizes(number, disks, (*backups, *(own.decoded_items if own is not None else ())))
+    return problems
+
+
+def _sizes(number: int, disks: tuple[Any, ...], backups: tuple[Any, ...]) -> list[Problem]:
+    """Return sizes that are hardly meant in the unit in which they are read."""
+    by_id = {disk.id: disk.size_bytes for disk in disks if disk.size_bytes}
+    problems = []
+    typical = _median(list(by_id.values()))
+    if typical is not None and not _PLAUSIBLE_DISK_BYTES[0] <= typical <= _PLAUSIBLE_DISK_BYTES[1]:
+        magnitude = formatting.format_size(10 ** (len(str(round(typical))) - 1)).split()[-1]
+        problems.append(
+            Problem(number, "disks", "disk_size", f"a typical disk would have some {magnitude}", "api.disk_size_unit")
+        )
+    shares = [each.size_bytes / by_id[each.disk_id] for each in backups if each.size_bytes and each.disk_id in by_id]
+    share = _median(shares)
+    if share is not None and not _PLAUSIBLE_SHARE[0] <= share <= _PLAUSIBLE_SHARE[1]:
+        text = f"a typical backup would have {share:.0e} times the size of its disk"
+        problems.append(Problem(number, "backups", "backup_size", text, "api.backup_size_unit"))
+    return problems
+
+
+def _median(values: list[float]) -> float | None:
+    return sorted(values)[len(values) // 2] if values else None
+
+
+def _judge(found: AccountProbe, inventory: AccountInventory, clock: Clock, not_asked: int) -> None:
+    """Add how many disks have each finding, and what is odd about them.
+
+    ``not_asked`` is how many disks without a backup in the account's list were not asked for their own.
+    """
+    if doubt := doubt_of_empty(inventory, clock.monotonic()):
+        found.problems.append(Problem(found.number, "disks", None, f"an empty list, {doubt}", "another credential"))
+    found.facts["disks"] = None
+    if inventory.disks is None:
+        return
+    reports = report_account(inventory, wall=clock.wall(), monotonic=clock.monotonic())
+    counts = count_findings(reports)
+    found.facts["disks"] = {
+        "disks": len(reports),
+        "findings": {finding.value: counts[finding] for finding in Finding if counts[finding]},
+        "backups_known": inventory.backups is not None,
+        "disks_not_asked": not_asked,
+    }
+    if (unreadable := counts[Finding.BACKUPS_UNREADABLE]) and not found.problems:
+        what = f"the backups of {formatting.format_count(unreadable, 'disk')} are unreadable"
+        found.problems.append(Problem(found.number, "backups", None, what))
+    unclear = counts[Finding.NOT_UNDERSTOOD]
+    if unclear and not any(problem.list in {"disks", "virtual_machines"} for problem in found.problems):
+        found.problems.append(Problem(found.number, "disks", None, f"{unclear} disks cannot be judged: not understood"))

@@ -11,8 +11,18 @@ from typing import Any, Final
 
 from gigas_exporter import formatting
 from gigas_exporter.backup_statuses import BackupStatuses
-from gigas_exporter.cli.probe.fields import DECIDING, Field, Problem, similar_field, survey_fields
-from gigas_exporter.cli.probe.forms import form_of, has_zone, known_key, safe_name, safe_word
+from gigas_exporter.cli.probe.fields import (
+    DECIDING,
+    Field,
+    Problem,
+    form_of,
+    has_zone,
+    known_key,
+    safe_name,
+    safe_word,
+    similar_field,
+    survey_fields,
+)
 from gigas_exporter.cli.probe.lists import ListReading
 from gigas_exporter.config import Settings
 from gigas_exporter.decode import STATE_FIELDS
