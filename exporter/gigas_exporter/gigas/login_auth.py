@@ -20,8 +20,8 @@ from gigas_exporter.errors import ApiError, AuthError, DecodeError, GigasError
 from gigas_exporter.gigas.auth_header import AuthHeader, header_value, other_scheme
 from gigas_exporter.gigas.credentials import SecretSource
 from gigas_exporter.gigas.login import LOGIN_OPERATION, IssuedToken, LoginState, Scheme, TokenRequests
-from gigas_exporter.gigas.observer import Observer
 from gigas_exporter.gigas.ratelimit import acquire_within
+from gigas_exporter.gigas.settings import Observer
 from gigas_exporter.secret import Secret
 
 _log = logging.getLogger(__name__)

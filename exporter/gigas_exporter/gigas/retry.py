@@ -17,8 +17,8 @@ from typing import TypeVar
 
 from gigas_exporter.clock import Deadline
 from gigas_exporter.errors import ApiError, TransportError
-from gigas_exporter.gigas.observer import Observer
 from gigas_exporter.gigas.ratelimit import DeadlineExceededError
+from gigas_exporter.gigas.settings import Observer
 
 MAX_TRIES = 3
 

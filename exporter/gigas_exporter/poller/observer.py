@@ -1,4 +1,4 @@
-"""What the poller reports; the client's own reports are :class:`gigas_exporter.gigas.observer.Observer`."""
+"""What the poller reports; the client's own reports are :class:`gigas_exporter.gigas.settings.Observer`."""
 
 from __future__ import annotations
 
