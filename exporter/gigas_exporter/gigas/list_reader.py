@@ -19,9 +19,8 @@ from gigas_exporter.errors import GigasError, IncompleteError, strip_traceback
 from gigas_exporter.gigas.api_requests import ApiRequest
 from gigas_exporter.gigas.page_reader import PageReader, sum_invalid
 from gigas_exporter.gigas.page_size import PageSize
-from gigas_exporter.gigas.pages import OneBelowTotalError, Page
+from gigas_exporter.gigas.pages import PAGING_FIELDS, OneBelowTotalError, Page
 from gigas_exporter.gigas.pagination import Paginator
-from gigas_exporter.gigas.paging_headers import PAGING_FIELDS
 from gigas_exporter.gigas.session import ApiSession
 from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.model import Account, Backup, Disk, VirtualMachine

@@ -14,7 +14,7 @@ from gigas_exporter.clock import Clock, Deadline
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.errors import ApiError, DecodeError, GigasError
 from gigas_exporter.gigas import Credential, ReadClient
-from gigas_exporter.gigas.paging_headers import PAGING_FIELDS
+from gigas_exporter.gigas.pages import PAGING_FIELDS
 from gigas_exporter.logs import get_logger
 from gigas_exporter.model import Account
 

@@ -22,7 +22,7 @@ from gigas_exporter.errors import (
     strip_traceback,
 )
 from gigas_exporter.gigas import ReadClient
-from gigas_exporter.gigas.paging_headers import PAGING_FIELDS
+from gigas_exporter.gigas.pages import PAGING_FIELDS
 from gigas_exporter.gigas.ratelimit import DeadlineExceededError
 from gigas_exporter.poller.backup_owners import Claim, SweptOwners, disputed_disks, own_backups
 from gigas_exporter.poller.parallel import HelperThreads
