@@ -8,7 +8,7 @@ import pytest
 
 from gigas_exporter.errors import ApiError, ConfigError, GigasError
 from gigas_exporter.gigas import ApiSettings, FixedSecret, ReadClient, TokenCredential
-from gigas_exporter.gigas.status_messages import describe_status
+from gigas_exporter.gigas.error_messages import describe_status
 from gigas_exporter.secret import Secret
 
 SETTINGS = [

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import urllib3
 
 from gigas_exporter.errors import DecodeError
+from gigas_exporter.gigas.error_messages import clear_tracebacks
 from gigas_exporter.gigas.http_response import MAX_BODY_BYTES
-from gigas_exporter.gigas.transport_errors import clear_tracebacks
 
 FIRST_ERROR_STATUS = 300
 

@@ -27,7 +27,7 @@ from gigas_exporter.cli.probe.lists import ListReading
 from gigas_exporter.config import Settings
 from gigas_exporter.decode import STATE_FIELDS
 from gigas_exporter.errors import ApiError, AuthError, DecodeError, GigasError, IncompleteError, TransportError
-from gigas_exporter.gigas.status_messages import API_URL, likely_cause
+from gigas_exporter.gigas.error_messages import API_URL, likely_cause
 from gigas_exporter.model import Backup, Disk
 
 _STATUSES_SHOWN: Final = 20
