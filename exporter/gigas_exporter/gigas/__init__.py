@@ -35,10 +35,10 @@ from gigas_exporter.gigas.credentials import (
     SecretSource,
     TokenCredential,
 )
+from gigas_exporter.gigas.http_response import RawResponse
 from gigas_exporter.gigas.login import LoginStates
 from gigas_exporter.gigas.page_reader import Listing
 from gigas_exporter.gigas.ratelimit import RateLimiter
-from gigas_exporter.gigas.response_body import RawResponse
 from gigas_exporter.gigas.settings import DEFAULT_URL, ApiSettings, NullObserver, Observer
 from gigas_exporter.gigas.tls import TrustStore
 from gigas_exporter.gigas.write_client import ChangeResult, Client

@@ -17,8 +17,8 @@ from typing import Any, Generic, TypeVar
 
 from gigas_exporter.decode import Decode, InvalidFields, decode_array, decode_items
 from gigas_exporter.errors import DecodeError, IncompleteError, TransportError
+from gigas_exporter.gigas.http_response import RawResponse
 from gigas_exporter.gigas.pages import Page, read_paging_headers
-from gigas_exporter.gigas.response_body import RawResponse
 from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
 
 _DIGEST_BYTES = 16

@@ -19,10 +19,10 @@ from gigas_exporter.gigas.api_requests import ApiRequest
 from gigas_exporter.gigas.auth_header import AuthHeader
 from gigas_exporter.gigas.credentials import ApiKeyCredential, Credential, LoginCredential
 from gigas_exporter.gigas.error_messages import api_message, describe_status, is_json
+from gigas_exporter.gigas.http_response import RawResponse
 from gigas_exporter.gigas.login import LOGIN_OPERATION, LoginStates, TokenRequests
 from gigas_exporter.gigas.login_auth import LoginAuth
 from gigas_exporter.gigas.ratelimit import DeadlineExceededError, RateLimiter
-from gigas_exporter.gigas.response_body import RawResponse
 from gigas_exporter.gigas.retry import parse_retry_after, retrying
 from gigas_exporter.gigas.secret_auth import SecretAuth
 from gigas_exporter.gigas.settings import ApiSettings, Observer

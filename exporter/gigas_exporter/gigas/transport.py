@@ -28,8 +28,13 @@ from urllib3.util import parse_url
 from gigas_exporter.errors import ConfigError, TransportError
 from gigas_exporter.gigas.dialer import Dialer
 from gigas_exporter.gigas.error_messages import UntrustedCertificateError, clear_tracebacks, transport_error
-from gigas_exporter.gigas.http_response import HTTPResponse
-from gigas_exporter.gigas.response_body import EXCHANGE_ERRORS, FIRST_ERROR_STATUS, RawResponse, read_response
+from gigas_exporter.gigas.http_response import (
+    EXCHANGE_ERRORS,
+    FIRST_ERROR_STATUS,
+    HTTPResponse,
+    RawResponse,
+    read_response,
+)
 from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.gigas.socket_deadline import SocketDeadline
 from gigas_exporter.gigas.tls import TrustStore

@@ -24,8 +24,8 @@ from gigas_exporter.gigas.api_requests import (
 )
 from gigas_exporter.gigas.client import ReadClient
 from gigas_exporter.gigas.error_messages import RequestNotSentError
+from gigas_exporter.gigas.http_response import RawResponse
 from gigas_exporter.gigas.ratelimit import DeadlineExceededError
-from gigas_exporter.gigas.response_body import RawResponse
 from gigas_exporter.model import Backup, Disk
 
 _T = TypeVar("_T")
