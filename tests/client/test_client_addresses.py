@@ -46,7 +46,7 @@ def test_a_dead_first_address_costs_a_moment_once(
     client = clients("http://api.example", timeout_seconds=60.0)
     with within(2.5):
         client.get_disk("1", "2")
-    monkeypatch.setattr("gigas_exporter.gigas.dialer._ATTEMPT_DELAY_SECONDS", 60.0)
+    monkeypatch.setattr("gigas_exporter.gigas.connect._ATTEMPT_DELAY_SECONDS", 60.0)
     with within(2.0):
         client.get_disk("1", "2")
 

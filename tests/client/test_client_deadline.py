@@ -12,7 +12,6 @@ import pytest
 
 from gigas_exporter.clock import Deadline, SystemClock
 from gigas_exporter.errors import DecodeError, TransportError
-from gigas_exporter.gigas import dialer
 from gigas_exporter.gigas.socket_deadline import SocketDeadline
 from support.programs import unanswered
 from support.timing import within
@@ -120,7 +119,7 @@ def test_a_connection_that_the_kernel_gives_up_is_a_timeout(
     def give_up(*arguments: Any, **options: Any) -> Any:
         raise OSError(errno.ETIMEDOUT, "Connection timed out")
 
-    monkeypatch.setattr(dialer, "_begin_connect", give_up)
+    monkeypatch.setattr(connect, "_begin_connect", give_up)
     with pytest.raises(TransportError, match="the connection timed out") as caught:
         clients("http://127.0.0.1:1", clock=clock).get_disk("1", "2")
     assert caught.value.reason == "timeout"
@@ -132,7 +131,7 @@ def test_a_request_body_that_is_not_taken_ends_by_the_deadline() -> None:
         socket.create_server(("127.0.0.1", 0)) as listener,
         SocketDeadline(0.5, threading.Event()) as deadline,
         within(3.0),
-        dialer.Dialer().connect("127.0.0.1", listener.getsockname()[1], [], deadline) as sock,
+        connect.Dialer().connect("127.0.0.1", listener.getsockname()[1], [], deadline) as sock,
     ):
         deadline.attach(sock)
         with pytest.raises(OSError, match="Broken pipe"):

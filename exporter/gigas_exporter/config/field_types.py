@@ -29,8 +29,8 @@ from gigas_exporter.config.parsers import (
 )
 from gigas_exporter.disclosure import may_be_secret
 from gigas_exporter.errors import ConfigError
+from gigas_exporter.gigas.connect import TrustStore
 from gigas_exporter.gigas.settings import ApiSettings
-from gigas_exporter.gigas.tls import TrustStore
 from gigas_exporter.secret import Secret
 from gigas_exporter.status_words import fold_status
 from gigas_exporter.validation_errors import Section

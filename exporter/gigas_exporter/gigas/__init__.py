@@ -26,6 +26,7 @@ from gigas_exporter.gigas.api_requests import (
     edit_disk_request,
 )
 from gigas_exporter.gigas.client import DEFAULT_DEADLINE_SECONDS, ReadClient
+from gigas_exporter.gigas.connect import TrustStore
 from gigas_exporter.gigas.credentials import (
     ApiKeyCredential,
     Credential,
@@ -40,7 +41,6 @@ from gigas_exporter.gigas.login import LoginStates
 from gigas_exporter.gigas.page_reader import Listing
 from gigas_exporter.gigas.ratelimit import RateLimiter
 from gigas_exporter.gigas.settings import DEFAULT_URL, ApiSettings, NullObserver, Observer
-from gigas_exporter.gigas.tls import TrustStore
 from gigas_exporter.gigas.write_client import ChangeResult, Client
 
 __all__ = [

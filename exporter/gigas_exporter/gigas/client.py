@@ -13,6 +13,7 @@ from gigas_exporter.clock import Clock, Deadline, SystemClock
 from gigas_exporter.decode import Decode, Decoder, InvalidFields, decode_json
 from gigas_exporter.errors import DecodeError
 from gigas_exporter.gigas.api_requests import ApiRequest, account_path, disk_path, filters
+from gigas_exporter.gigas.connect import TrustStore
 from gigas_exporter.gigas.credentials import Credential
 from gigas_exporter.gigas.http_response import RawResponse
 from gigas_exporter.gigas.list_reader import ListReader, OnList
@@ -21,7 +22,6 @@ from gigas_exporter.gigas.page_reader import Listing, check_status, sum_invalid
 from gigas_exporter.gigas.ratelimit import RateLimiter
 from gigas_exporter.gigas.session import ApiSession
 from gigas_exporter.gigas.settings import ApiSettings, NullObserver, Observer
-from gigas_exporter.gigas.tls import TrustStore
 from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
 
 DEFAULT_DEADLINE_SECONDS = 300.0

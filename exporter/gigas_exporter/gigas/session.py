@@ -17,6 +17,7 @@ from gigas_exporter.decode import decode_json
 from gigas_exporter.errors import ApiError, AuthError, ConfigError, DecodeError, TransportError
 from gigas_exporter.gigas.api_requests import ApiRequest
 from gigas_exporter.gigas.auth_header import AuthHeader
+from gigas_exporter.gigas.connect import TrustStore
 from gigas_exporter.gigas.credentials import ApiKeyCredential, Credential, LoginCredential
 from gigas_exporter.gigas.error_messages import api_message, describe_status, is_json
 from gigas_exporter.gigas.http_response import RawResponse
@@ -26,7 +27,6 @@ from gigas_exporter.gigas.ratelimit import DeadlineExceededError, RateLimiter
 from gigas_exporter.gigas.retry import parse_retry_after, retrying
 from gigas_exporter.gigas.secret_auth import SecretAuth
 from gigas_exporter.gigas.settings import ApiSettings, Observer
-from gigas_exporter.gigas.tls import TrustStore
 from gigas_exporter.gigas.transport import Transport
 from gigas_exporter.secret import Secret
 

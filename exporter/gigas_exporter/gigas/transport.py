@@ -26,7 +26,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import parse_url
 
 from gigas_exporter.errors import ConfigError, TransportError
-from gigas_exporter.gigas.dialer import Dialer
+from gigas_exporter.gigas.connect import Dialer, TrustStore
 from gigas_exporter.gigas.error_messages import UntrustedCertificateError, clear_tracebacks, transport_error
 from gigas_exporter.gigas.http_response import (
     EXCHANGE_ERRORS,
@@ -37,7 +37,6 @@ from gigas_exporter.gigas.http_response import (
 )
 from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.gigas.socket_deadline import SocketDeadline
-from gigas_exporter.gigas.tls import TrustStore
 
 
 class _Current(threading.local):
