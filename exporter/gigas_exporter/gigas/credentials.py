@@ -1,4 +1,4 @@
-"""The three kinds of credential, and where their secrets come from.
+"""The three kinds of credential, where their secrets come from, and how they are sent.
 
 A secret is checked when it is read: a line break or a control character inside would otherwise travel into a header
 and from there into the text of an HTTP library's error.
@@ -6,13 +6,20 @@ and from there into the text of an HTTP library's error.
 
 from __future__ import annotations
 
+import re
+import threading
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
+from gigas_exporter.clock import Deadline
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.files import read_text
 from gigas_exporter.secret import Secret
+
+Scheme = Literal["raw", "bearer"]
+"""How a token is sent: as it is, or after ``Bearer``."""
 
 _MAX_SECRET_BYTES = 64 * 1024
 _HEADER_CHARACTERS = 256  # those of Latin-1
@@ -100,3 +107,125 @@ def _checked(text: str, origin: str) -> Secret:
     if not text.isprintable():
         raise ConfigError(f"{origin}: has a line break or invisible character inside; it must be one line of text")
     return Secret(text)
+
+
+# A key may begin with any of these characters; what is left out must be followed by what no key has.
+_PASTED = re.compile(
+    r"(?:(?:-H|--header)(?:\s+|=|(?=[\"']|authorization\s*:)))?"
+    r"(?:(?P<quote>[\"'])(?=.+(?P=quote)$|authorization\s*:|bearer\s))?"
+    r"(?:authorization\s*:\s*)?(?:bearer\s+)?(?=.)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AuthHeader:
+    """A header's value, and a number unique to it."""
+
+    value: Secret
+    generation: int
+
+
+def other_scheme(scheme: Scheme) -> Scheme:
+    """Return the other way to send a token."""
+    return "bearer" if scheme == "raw" else "raw"
+
+
+def without_scheme(secret: Secret) -> Secret:
+    """Return a token or key without the header, scheme and quotes pasted along."""
+    text = secret.reveal()
+    match = _PASTED.match(text)
+    if match is None or not match[0]:
+        return secret
+    rest = text[match.end() :]
+    return Secret(rest.removesuffix(match["quote"] or ""))
+
+
+def header_value(scheme: Scheme, secret: Secret) -> Secret:
+    """Return the header's value for a token or key.
+
+    Raises:
+        ConfigError: It has characters that no header can hold.
+    """
+    if not fits_header(secret):
+        raise ConfigError("the token or API key has characters that no HTTP header can hold")
+    return secret if scheme == "raw" else Secret(f"Bearer {secret.reveal()}")
+
+
+class SecretAuth:
+    """A fixed token or an API key.
+
+    Args:
+        kind: What it is, for error messages.
+        is_fixed: Whether it is sent in no other way when the API rejects it.
+    """
+
+    def __init__(self, source: SecretSource, kind: str, scheme: Scheme, *, is_fixed: bool) -> None:
+        self._source = source
+        self._kind = kind
+        self._first_scheme: Scheme = scheme
+        self._scheme: Scheme = scheme
+        self._is_fixed = is_fixed
+        self._lock = threading.Lock()
+        self._secret: Secret | None = None
+        self._must_read = True
+        self._generation = 0
+        self._rejected_schemes: set[Scheme] = set()
+
+    @property
+    def secret_name(self) -> str:
+        """What the user would have to replace."""
+        return f"the {self._kind} in {self._source.origin}"
+
+    def header(self, deadline: Deadline) -> AuthHeader:
+        """Return the header of the secret last read."""
+        del deadline  # reading a file is no wait
+        with self._lock:
+            if self._must_read:
+                self._read()
+            assert self._secret is not None  # noqa: S101  (narrows the type)
+            return AuthHeader(header_value(self._scheme, self._secret), self._generation)
+
+    def on_success(self, used: AuthHeader) -> None:
+        """Note that the scheme is the right one."""
+        with self._lock:
+            if used.generation == self._generation:
+                self._is_fixed = True
+                self._rejected_schemes = set()
+
+    def on_rejected(self, used: AuthHeader, status: int, deadline: Deadline) -> bool:
+        """Return whether to send the request once more, with what ``header()`` gives then.
+
+        It reads the secret again, and where it is the same, uses the other scheme unless one was accepted before.
+        """
+        del deadline
+        with self._lock:
+            is_other_untried = not self._rejected_schemes
+            if self._generation != used.generation:
+                return is_other_untried or len(self._rejected_schemes) == 1
+            if self._read():
+                return True
+            if self._is_fixed or status != HTTPStatus.UNAUTHORIZED:
+                return False
+            # Where both were rejected they are sent in turn, one a time: the API may have rejected all for a while.
+            self._rejected_schemes = {*self._rejected_schemes, self._scheme}
+            self._scheme = other_scheme(self._scheme)
+            self._generation += 1
+            return is_other_untried
+
+    def reload(self) -> None:
+        """Read the secret again before the next request."""
+        self._must_read = True
+
+    def _read(self) -> bool:
+        """Read the secret; return whether it is another one."""
+        secret = without_scheme(self._source.read())
+        header_value(self._scheme, secret)
+        self._must_read = False
+        if secret == self._secret:
+            return False
+        self._secret = secret
+        if not self._is_fixed:
+            self._scheme, self._rejected_schemes = self._first_scheme, set()
+        self._generation += 1
+        return True

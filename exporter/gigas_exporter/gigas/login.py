@@ -11,19 +11,17 @@ import threading
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any
 
 from gigas_exporter.clock import Clock, Deadline
 from gigas_exporter.decode import parse_timestamp
 from gigas_exporter.errors import ApiError, DecodeError, GigasError
 from gigas_exporter.gigas.api_requests import ApiRequest
+from gigas_exporter.gigas.credentials import Scheme
 from gigas_exporter.gigas.settings import LoginFlow
 from gigas_exporter.secret import Secret
 
 LOGIN_OPERATION = "create_token"
-
-Scheme = Literal["raw", "bearer"]
-"""How a token is sent: as it is, or after ``Bearer``."""
 
 Login = Callable[[ApiRequest[Any], Deadline], Mapping[str, object]]
 """Makes one login request, with retries, and returns the response's object."""

@@ -17,9 +17,8 @@ from http import HTTPStatus
 
 from gigas_exporter.clock import Clock, Deadline
 from gigas_exporter.errors import ApiError, AuthError, DecodeError, GigasError
-from gigas_exporter.gigas.auth_header import AuthHeader, header_value, other_scheme
-from gigas_exporter.gigas.credentials import SecretSource
-from gigas_exporter.gigas.login import LOGIN_OPERATION, IssuedToken, LoginState, Scheme, TokenRequests
+from gigas_exporter.gigas.credentials import AuthHeader, Scheme, SecretSource, header_value, other_scheme
+from gigas_exporter.gigas.login import LOGIN_OPERATION, IssuedToken, LoginState, TokenRequests
 from gigas_exporter.gigas.ratelimit import acquire_within
 from gigas_exporter.gigas.settings import Observer
 from gigas_exporter.secret import Secret

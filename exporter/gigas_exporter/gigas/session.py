@@ -16,16 +16,14 @@ from gigas_exporter.clock import Clock, Deadline
 from gigas_exporter.decode import decode_json
 from gigas_exporter.errors import ApiError, AuthError, ConfigError, DecodeError, TransportError
 from gigas_exporter.gigas.api_requests import ApiRequest
-from gigas_exporter.gigas.auth_header import AuthHeader
 from gigas_exporter.gigas.connect import TrustStore
-from gigas_exporter.gigas.credentials import ApiKeyCredential, Credential, LoginCredential
+from gigas_exporter.gigas.credentials import ApiKeyCredential, AuthHeader, Credential, LoginCredential, SecretAuth
 from gigas_exporter.gigas.error_messages import api_message, describe_status, is_json
 from gigas_exporter.gigas.http_response import RawResponse
 from gigas_exporter.gigas.login import LOGIN_OPERATION, LoginStates, TokenRequests
 from gigas_exporter.gigas.login_auth import LoginAuth
 from gigas_exporter.gigas.ratelimit import DeadlineExceededError, RateLimiter
 from gigas_exporter.gigas.retry import parse_retry_after, retrying
-from gigas_exporter.gigas.secret_auth import SecretAuth
 from gigas_exporter.gigas.settings import ApiSettings, Observer
 from gigas_exporter.gigas.transport import Transport
 from gigas_exporter.secret import Secret
