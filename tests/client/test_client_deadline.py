@@ -12,6 +12,7 @@ import pytest
 
 from gigas_exporter.clock import Deadline, SystemClock
 from gigas_exporter.errors import DecodeError, TransportError
+from gigas_exporter.gigas import connect
 from gigas_exporter.gigas.socket_deadline import SocketDeadline
 from support.programs import unanswered
 from support.timing import within

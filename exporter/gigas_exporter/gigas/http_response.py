@@ -20,6 +20,7 @@ from gigas_exporter.errors import DecodeError
 from gigas_exporter.gigas.error_messages import clear_tracebacks
 
 MAX_BODY_BYTES = 16 * 2**20
+FIRST_ERROR_STATUS = 300
 
 _MAX_HEAD_BYTES = 128 * 2**10
 _MAX_WIRE_BYTES = MAX_BODY_BYTES + _MAX_HEAD_BYTES
@@ -34,6 +35,14 @@ _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(;[^\n]*)?\r?\n")
 
 _OK = 200
 _SWITCHING_PROTOCOLS = 101
+
+_CHUNK_BYTES = 64 * 2**10
+_GZIP_WBITS = 31
+_PADDING = b"\0 \t\r\n"
+_MAX_ERROR_BODY_BYTES = 16 * 2**10
+
+# What may be raised: requests' errors (each an OSError), urllib3's, http.client's, and in a few places bare ones.
+EXCHANGE_ERRORS = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
 
 
 class _Stream(io.RawIOBase):
@@ -136,17 +145,6 @@ class HTTPResponse(http.client.HTTPResponse):
         if match is None:
             raise ValueError("bad chunk size")
         return int(match[1], 16)
-
-
-FIRST_ERROR_STATUS = 300
-
-_CHUNK_BYTES = 64 * 2**10
-_GZIP_WBITS = 31
-_PADDING = b"\0 \t\r\n"
-_MAX_ERROR_BODY_BYTES = 16 * 2**10
-
-# What may be raised: requests' errors (each an OSError), urllib3's, http.client's, and in a few places bare ones.
-EXCHANGE_ERRORS = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
