@@ -67,7 +67,14 @@ def test_an_address_that_accepts_and_hangs_is_tried_last_next_time(
 def test_a_resolver_that_hangs_costs_one_thread(clients: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often it is asked meanwhile; it cannot be interrupted, and holds up no request beyond its deadline."""
     hang = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: hang.wait(20) and [])
+
+    def getaddrinfo(*_: Any, flags: int, **__: Any) -> list[Any]:
+        if flags & socket.AI_NUMERICHOST:
+            raise socket.gaierror
+        hang.wait(20)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     client = clients("http://api.example", timeout_seconds=0.2)
     for _ in range(4):
         with within(3.0), pytest.raises(TransportError) as caught:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import ipaddress
 import os
 import select
 import socket
@@ -13,6 +12,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
+from concurrent.futures import Future, wait
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,36 +24,19 @@ from gigas_exporter.gigas.socket_deadline import SocketDeadline, start_thread
 
 # RFC 8305 (Happy Eyeballs), section 8: the recommended delay between two attempts.
 _ATTEMPT_DELAY_SECONDS = 0.25
+# The system's own bundle of 140 authorities has 220 kB.
+_MAX_FILE_BYTES = 16 * 2**20
 
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, Any]
 _Host = tuple[str, int]
 
 
-class _Lookup:
-    """One name resolution, for all who wait for it: the resolver cannot be interrupted."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._host = host
-        self._port = port
-        self._addresses: list[_Address] = []
-        self._failure: OSError | None = None
-        self.done = threading.Event()
-
-    def run(self) -> None:
-        try:
-            found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-            self._addresses = [(family, kind, protocol, address) for family, kind, protocol, _, address in found]
-        except UnicodeError:
-            self._failure = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        except OSError as error:
-            self._failure = error.with_traceback(None)
-        finally:
-            self.done.set()
-
-    def result(self) -> list[_Address]:
-        if self._failure is not None:
-            raise type(self._failure)(*self._failure.args)
-        return self._addresses
+def _addresses(host: str, port: int, flags: int = 0) -> list[_Address]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    except UnicodeError:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known") from None
+    return [(family, kind, protocol, address) for family, kind, protocol, _, address in found]
 
 
 class Dialer:
@@ -60,7 +44,7 @@ class Dialer:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._lookups: dict[_Host, _Lookup] = {}
+        self._lookups: dict[_Host, Future[list[_Address]]] = {}
         self._preferred: dict[_Host, Any] = {}
         self._avoided: dict[_Host, Any] = {}
 
@@ -91,18 +75,28 @@ class Dialer:
 
     def _resolve(self, key: _Host, deadline: SocketDeadline) -> list[_Address]:
         """Resolve a name; one thread a name at most, which is left behind when the deadline passes."""
-        lookup = _Lookup(*key)
-        if _is_ip_address(key[0]):
-            lookup.run()
-            return lookup.result()
+        with contextlib.suppress(socket.gaierror):
+            return _addresses(*key, socket.AI_NUMERICHOST)
         with self._lock:
-            running = self._lookups.get(key)
-            if running is None or running.done.is_set():
-                start_thread("gigas-resolver", lookup.run)
-                self._lookups[key] = running = lookup
-        while not running.done.wait(deadline.slice()):
+            lookup = self._lookups.get(key)
+            if lookup is None or lookup.done():
+                lookup = Future()
+                start_thread("gigas-resolver", partial(_look_up, key, lookup))
+                self._lookups[key] = lookup
+        while not wait([lookup], deadline.slice()).done:
             pass
-        return list(running.result())
+        error = lookup.exception()
+        if error is not None:
+            raise type(error)(*error.args)  # another for each who waits
+        return list(lookup.result())
+
+
+def _look_up(key: _Host, lookup: Future[list[_Address]]) -> None:
+    """Resolve a name in a thread of its own, for all who wait for it: the resolver cannot be interrupted."""
+    try:
+        lookup.set_result(_addresses(*key))
+    except Exception as error:  # noqa: BLE001  # raised where the result is wanted
+        lookup.set_exception(error.with_traceback(None))
 
 
 def _connect_first(
@@ -158,18 +152,6 @@ def _begin_connect(
         sock.close()
         raise
     return sock
-
-
-def _is_ip_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-# The system's own bundle of 140 authorities has 220 kB.
-_MAX_FILE_BYTES = 16 * 2**20
 
 
 class TrustStore:
