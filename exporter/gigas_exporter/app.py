@@ -83,7 +83,7 @@ class ExporterApp:
         try:
             self._server = Server(web.listen_address, routes, web_config, clock)
         except ConfigError as error:
-            raise ConfigError(f"{error} (--web.listen-address takes another)") from None
+            raise ConfigError(f"{error} (use another --web.listen-address)") from None
         self._notifier = Notifier(os.environ, clock)
         self._watchdog = Watchdog(self._notifier, lambda: self._server.accepts() and self._service.healthy(), clock)
         self._lock = threading.Lock()

@@ -223,7 +223,7 @@ def test_init_writes_a_file_that_is_valid(run: Run, tmp_path: Path) -> None:
     assert uncommented.out == plain.out
     again = run("config", "init", str(path), **ALONE)
     assert again.status == 2
-    assert "is there already" in again.err
+    assert "exists already" in again.err
 
 
 def test_show_has_every_setting_and_no_secret(run: Run, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_an_edit_says_what_it_may_cost_or_that_it_does_nothing(
     assert "Nothing will change: this disk has these values already." in same
     assert "locked" not in same
     cloud.world.change_disk(disk, locked=True)
-    assert "It is locked: another operation on it is under way" in run("disks", "delete", disk, "--dry-run").err
+    assert "It is locked: another operation on it is running" in run("disks", "delete", disk, "--dry-run").err
     outcome = run(*edit, "--virtual-machine-id", "99999")
     assert (outcome.status, outcome.out) == (1, "")
     assert "account 4242 has no virtual machine 99999" in outcome.err
@@ -340,7 +340,7 @@ def test_a_refusal_is_one_line(run: Run, cloud: SimulatorServer, told: Callable[
     assert outcome.err.splitlines()[-1] == (
         'gigas-exporter: delete_disk: the API answered 409 ("the disk is locked by another operation"): '
         f"the disk does not allow it now ({cloud.url.removeprefix('http://')}); another operation on it may"
-        " be under way. Nothing was changed"
+        " be running. Nothing was changed"
     )
     outcome = run("disks", "delete", "999", "--yes")
     assert outcome.err.startswith("gigas-exporter: account 4242 has no disk 999 (see: ")
@@ -378,7 +378,7 @@ def test_a_disk_that_the_credential_may_not_see_is_said(run: Run, cloud: Simulat
 def test_what_was_begun_can_be_looked_at(run: Run, told: Callable[[str], str]) -> None:
     """Who does not wait is told the command that shows the new backup, and it does."""
     outcome = run("disks", "backup", told("stale"), "--yes")
-    command = outcome.err.splitlines()[-1].removeprefix("See how far it is: ").split()
+    command = outcome.err.splitlines()[-1].removeprefix("To see the progress, run: ").split()
     assert command[0] == "gigas-exporter"
     new_id = outcome.out.split()[-1]
     assert new_id in run(*command[1:]).out
@@ -444,7 +444,7 @@ def test_an_interrupted_wait_says_how_to_go_on(cloud: SimulatorServer, told: Cal
         _, said = process.communicate(timeout=30)
     assert process.returncode == 130
     assert said.splitlines()[-3:] == [
-        f"See how far it is: gigas-exporter disks backups --account 4242 {disk}",
+        f"To see the progress, run: gigas-exporter disks backups --account 4242 {disk}",
         "",  # ends the terminal's ^C
         "gigas-exporter: interrupted",
     ]

@@ -96,19 +96,19 @@ def test_a_port_in_use_is_said_with_the_way_out(tmp_path: Path, clean: Mapping[s
         done = run_program(*command, cwd=tmp_path, env=clean, check=False)
     assert done.returncode == 2
     assert done.stderr == (
-        f"gigas-exporter: cannot listen on {address}: Address already in use (--web.listen-address takes another)\n"
+        f"gigas-exporter: cannot listen on {address}: Address already in use (use another --web.listen-address)\n"
     )
 
 
 @pytest.mark.parametrize(
     ("listen", "words"),
     [
-        ("{taken}", "cannot listen on {taken}: Address already in use (--listen takes another)"),
+        ("{taken}", "cannot listen on {taken}: Address already in use (use another --listen)"),
         ("127.0.0.1:99999", "--listen: must end with a port from 0 to 65535, such as :10063 (see: {help})"),
-        ("192.0.2.1:8063", "cannot listen on 192.0.2.1:8063: Cannot assign requested address (--listen takes another)"),
+        ("192.0.2.1:8063", "cannot listen on 192.0.2.1:8063: Cannot assign requested address (use another --listen)"),
         (
             "no.such.invalid:80",
-            "cannot listen on no.such.invalid:80: Name or service not known (--listen takes another)",
+            "cannot listen on no.such.invalid:80: Name or service not known (use another --listen)",
         ),
         (
             "8063",

@@ -518,7 +518,7 @@ def test_a_page_size_that_is_rejected_is_lowered(
             assert ids(client.list_disks("1")) == list(range(45))
         clock.now += 900
     assert [code for _, code in ledger.requests] == [str(status), *["200"] * 6] * 2
-    assert [record.message for record in caplog.records] == ["the API takes smaller pages only: set api.page_size"]
+    assert [record.message for record in caplog.records] == ["The API accepts only smaller pages: set api.page_size"]
 
 
 @pytest.mark.parametrize("status", [400, 422])

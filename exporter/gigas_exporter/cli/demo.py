@@ -128,7 +128,7 @@ Example:
     help="Where the simulated API answers; without a host, on this machine only.",
 )
 def simulate(listen: str, **fleet: Any) -> None:
-    """Serve only the simulated API, for trying rules, dashboards or other clients against."""
+    """Serve only the simulated API, to try rules, dashboards or other clients with it."""
     try:
         host, port = parse_listen_address(listen)
     except ValueError as error:
@@ -138,7 +138,7 @@ def simulate(listen: str, **fleet: Any) -> None:
     try:
         simulator = SimulatorServer(world, host=host or "127.0.0.1", port=port)
     except OSError as error:
-        raise ConfigError(f"cannot listen on {listen}: {error.strerror} (--listen takes another)") from None
+        raise ConfigError(f"cannot listen on {listen}: {error.strerror} (use another --listen)") from None
     with simulator:
         click.echo(describe(simulator))
         signal.sigwait({signal.SIGTERM, signal.SIGINT})
@@ -199,7 +199,7 @@ Ctrl-C ends it.
 
 def _other_account(world: SimulatedCloud) -> str:
     first, *others = world.account_ids
-    return f"They read account {first}. To read another account, add: --account {others[0]}\n" if others else ""
+    return f"These commands read account {first}. For another account add: --account {others[0]}\n" if others else ""
 
 
 def _alert_greeting(command: str, world: SimulatedCloud, started: Monitoring) -> str:
@@ -210,7 +210,7 @@ def _alert_greeting(command: str, world: SimulatedCloud, started: Monitoring) ->
     if started.alertmanager:
         people = f"\n  amtool alert --alertmanager.url={started.alertmanager}  the alerts that Alertmanager has"
     addresses = f"""
-Prometheus also runs, with the alert rules. In this demo, alerts come within a minute:
+Prometheus also runs, with the alert rules. In this demo an alert comes within a minute; its text says the usual time:
 
   {started.alerts:<38} the alerts that fire{people}
 """

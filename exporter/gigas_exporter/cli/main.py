@@ -38,9 +38,9 @@ _INTERRUPTED: Final = 130
 _NO_THREAD: Final = "can't start new thread"  # Python has no class of its own for it
 
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
-    "serve": ("serve", "Poll and serve metrics until told to stop."),
+    "serve": ("serve", "Poll the API and serve metrics."),
     "demo": ("demo", "Run the exporter against a simulated cloud."),
-    "simulate": ("demo", "Serve only the simulated API, for trying other clients against."),
+    "simulate": ("demo", "Serve only the simulated API, to try other clients with it."),
     "collect": ("poll_once", "Poll once and write the metrics to stdout or a file."),
     "check": ("check", "Poll once and judge every disk against the backup policy."),
     "probe": ("probe", "Report what the API answers, and what of it is not understood."),

@@ -109,7 +109,7 @@ Example, from cron or a timer:
 @click.option(
     "--interval",
     type=Parsed("duration", _parse_interval),
-    help="How often this is run, such as 30m; told by gigas_exporter_poll_interval_seconds.",
+    help="How often this is run, such as 30m; the value of gigas_exporter_poll_interval_seconds.",
 )
 @settings_options(("config", "poll", "api", "log"), defaults=QUIET, words=ONCE)
 @click.pass_context

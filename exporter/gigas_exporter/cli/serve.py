@@ -1,4 +1,4 @@
-"""``serve``: poll and serve until told to stop."""
+"""``serve``: poll and serve."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ and GIGAS_PASSWORD; each secret also as ..._FILE. No secret is ever accepted on 
 )
 @settings_options()
 def serve(**flags: Any) -> None:
-    """Poll the Gigas API and serve metrics until told to stop.
+    """Poll the Gigas API and serve metrics.
 
-    SIGHUP reads configuration and secrets again; SIGTERM ends it once the scrapes under way are answered.
+    SIGHUP reads configuration and secrets again; SIGTERM ends it after it has answered the scrapes that have begun.
     """
     ExporterApp(partial(read_settings, flags), clock=SystemClock()).run()

@@ -55,7 +55,7 @@ _BACKUPS_CAUSES: Final[Mapping[int, _Cause]] = {
     HTTPStatus.METHOD_NOT_ALLOWED: _NO_BACKUPS,
 }
 _NOT_TAKEN: Final = "it does not take what was asked", ""
-_NOT_NOW: Final = "the disk does not allow it now", "another operation on it may be under way"
+_NOT_NOW: Final = "the disk does not allow it now", "another operation on it may be running"
 _NO_SUCH_CHANGE: Final = "the API cannot do this", ""
 _CHANGE_CAUSES: Final[Mapping[int, _Cause]] = {
     HTTPStatus.BAD_REQUEST: _NOT_TAKEN,

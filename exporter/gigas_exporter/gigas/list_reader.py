@@ -69,7 +69,7 @@ class PageSize:
                 self._rejects_small.add(operation)
             raise
         if not self._small_until:
-            _log.warning("the API takes smaller pages only: set api.page_size", extra={"page_size": self._smaller})
+            _log.warning("The API accepts only smaller pages: set api.page_size", extra={"page_size": self._smaller})
         self._small_until = self._clock.monotonic() + _SMALL_PAGES_SECONDS
         return result
 

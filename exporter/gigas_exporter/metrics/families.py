@@ -121,7 +121,7 @@ BACKUPS_BY_STATUS: Gauge[int] = Gauge(
 DISK_INFO: Info[tuple[Disk, str]] = Info(
     "gigas_disk_info",
     "gauge",
-    "A disk, with the name of its virtual machine and where it lies. Appears with the first poll of the virtual "
+    "A disk, with the name of its virtual machine and its data store. Appears with the first poll of the virtual "
     "machines. " + _POLLED,
     (*DISK, "virtual_machine", "mount_point", "data_store_id", "data_store_group_id"),
     "`label` or `hostname` of the virtual machine, else its id, detached or unknown; `mount_point`, `data_store_id`, "

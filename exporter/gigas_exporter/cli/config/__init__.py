@@ -93,7 +93,7 @@ def init(file: Path | None) -> None:
         click.echo(template, nl=False)
         return
     if os.access(file, os.F_OK):  # unlike Path.exists it raises nothing
-        raise ConfigError(f"{file}: is there already; name another file, or remove it")
+        raise ConfigError(f"{file}: exists already; name another file, or remove it")
     write_atomic(file, template.encode(), mode=0o640)
     click.echo(f"{file}: written; next, set the accounts and run: gigas-exporter config check {file}")
 

@@ -82,7 +82,7 @@ class Change:
                 click.echo(formatting.escape_control_chars(f"{title:<16} {old} -> {new}"), err=True)
             click.echo(formatting.escape_control_chars(planned.consequence), err=True)
             if disk.locked:
-                click.echo("It is locked: another operation on it is under way, and the API may refuse this.", err=True)
+                click.echo("It is locked: another operation on it is running, so the API may refuse this.", err=True)
             if self.dry_run:
                 click.echo("Nothing was sent, because of --dry-run. The request would be:", err=True)
                 self._print_request(planned)
@@ -139,7 +139,7 @@ class Change:
         """Say, to people, which command shows what was begun."""
         if self._output == "table" and answer.status == HTTPStatus.ACCEPTED:
             words = ("gigas-exporter", "disks", "backups", "--account", self.account_id, self._disk_id)
-            click.echo(f"See how far it is: {formatting.escape_control_chars(shlex.join(words))}", err=True)
+            click.echo(f"To see the progress, run: {formatting.escape_control_chars(shlex.join(words))}", err=True)
 
     def _client(self) -> Client:
         return Client(self.settings.api, self._account.credential)
@@ -149,7 +149,7 @@ class Change:
             return
         try:
             if type_id:
-                question = f"Type the id of the disk ({formatting.escape_control_chars(self._disk_id)}) to go on"
+                question = f"Type the id of the disk ({formatting.escape_control_chars(self._disk_id)}) to continue"
                 agreed = click.prompt(question, err=True) == self._disk_id
             else:
                 agreed = click.confirm("Continue?", err=True)
