@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import click
@@ -85,24 +84,26 @@ def _probe(
     if settings.discovery is not None:
         show("accounts")
         reading = _read_accounts(settings, settings.discovery, clock, states)
-        document["accounts_list"], problems = describe_list(reading, None, settings, clock.wall())
+        document["accounts_list"], problems = describe_list(reading, settings, clock.wall())
         accounts = tuple(AccountSettings(each, settings.discovery) for each in reading.decoded_items)
         if not accounts and not problems:
-            problems = [Problem(None, "accounts", None, "no account is listed for this credential", "accounts[].id")]
+            problems = [Problem("accounts", None, "no account is listed for this credential", "accounts[].id")]
         if account is not None and not accounts:  # it may be allowed to read an account and not to list them
             accounts = (AccountSettings(Account(account), settings.discovery),)
     accounts = choose_account(accounts, account)
     probes = [
-        probe_account(number, settings, each, clock, show, login_states=states)
+        _probe_account(number, settings, each, clock, show, login_states=states)
         for number, each in enumerate(accounts, 1)
     ]
-    problems += [problem for each in probes for problem in each.problems]
+    numbered: list[tuple[int | None, Problem]] = [(None, each) for each in problems]
+    numbered += [(facts["account"], problem) for facts, each in probes for problem in each]
+    problems = [problem for _, problem in numbered]
     status = _UNREADABLE if any(each.unreadable for each in problems) else _NOT_UNDERSTOOD if problems else _UNDERSTOOD
     return {
         **document,
         "result": _RESULTS[status],
-        "problems": [_problem(each) for each in problems],
-        "accounts": [each.facts for each in probes],
+        "problems": [_problem(number, each) for number, each in numbered],
+        "accounts": [facts for facts, _ in probes],
     }, status
 
 
@@ -125,9 +126,9 @@ def _settings_shown(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _problem(problem: Problem) -> dict[str, Any]:
+def _problem(account: int | None, problem: Problem) -> dict[str, Any]:
     return {
-        "account": problem.account,
+        "account": account,
         "list": problem.list,
         "field": problem.field,
         "problem": problem.text,
@@ -136,21 +137,7 @@ def _problem(problem: Problem) -> dict[str, Any]:
     }
 
 
-@dataclass(slots=True)
-class AccountProbe:
-    """What was found about one account.
-
-    Attributes:
-        number: Stands for the account, which is not named.
-        facts: What is shown of it.
-    """
-
-    number: int
-    facts: dict[str, Any] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-
-
-def probe_account(
+def _probe_account(
     number: int,
     settings: Settings,
     account: AccountSettings,
@@ -158,8 +145,11 @@ def probe_account(
     progress: Callable[[str], None],
     *,
     login_states: LoginStates,
-) -> AccountProbe:
-    """Poll an account as the exporter does, and describe what the API answered."""
+) -> tuple[dict[str, Any], list[Problem]]:
+    """Poll an account as the exporter does; return the facts and problems of what the API answered.
+
+    The ``number`` stands for the account, which is not named.
+    """
     account_id = account.account.id
     recorder = Recorder(settings.api, clock.wall(), lambda count: progress(f"account {number}: {count} lists read"))
     store = Store()
@@ -200,81 +190,68 @@ def probe_account(
             own.error = own.error or polls["backups"].failure
     if own is not None and own.is_accepted:
         lists["backups"].alternative = _BY_DISK
-    found = AccountProbe(number, {"account": number, "lists": []})
-    for each in (*lists.values(), *([] if own is None else [own])):
-        if each.is_asked:  # else the exporter does not read it
-            facts, problems = describe_list(each, number, settings, clock.wall())
-            found.facts["lists"].append(facts)
-            found.problems += problems
-    found.problems += _across(number, inventory, lists, own)
-    _judge(found, inventory, clock, not_asked=len(unread - asked.keys()))
-    return found
+    shown_lists = [each for each in (*lists.values(), own) if each is not None and each.is_asked]  # others are not read
+    described = [describe_list(each, settings, clock.wall()) for each in shown_lists]
+    problems = [problem for _, each in described for problem in each]
+    problems += _across(inventory, lists, own)
+    disks = _judge(inventory, clock, problems, not_asked=len(unread - asked.keys()))
+    return {"account": number, "lists": [facts for facts, _ in described], "disks": disks}, problems
 
 
 def _across(
-    number: int, inventory: AccountInventory, lists: Mapping[Resource, ListReading], own: ListReading | None
-) -> list[Problem]:
-    """Return what does not fit between the lists."""
+    inventory: AccountInventory, lists: Mapping[Resource, ListReading], own: ListReading | None
+) -> Iterator[Problem]:
+    """Yield what does not fit between the lists."""
     disks, backups = lists["disks"].decoded_items, lists["backups"].decoded_items
-    problems: list[Problem] = []
-
-    def add(name: str, field: str, text: str, setting: str) -> None:
-        problems.append(Problem(number, name, field, text, setting))
-
     if unassigned := inventory.backups.unassigned if inventory.backups is not None else None:
-        add("backups", "disk_id", f"{unassigned} of {len(backups)} name no listed disk", lists["backups"].alternative)
+        text = f"{unassigned} of {len(backups)} name no listed disk"
+        yield Problem("backups", "disk_id", text, lists["backups"].alternative)
     if own is not None and lists["backups"].is_accepted:
         missing = {backup.id for backup in own.decoded_items} - {backup.id for backup in backups}
         if missing:
             text = f"{len(missing)} of {len(own.decoded_items)} backups of disks' own lists are not in the account's"
-            add("disk_backups", "id", text, _BY_DISK)
-    problems += _sizes(number, disks, (*backups, *(own.decoded_items if own is not None else ())))
-    return problems
+            yield Problem("disk_backups", "id", text, _BY_DISK)
+    yield from _sizes(disks, (*backups, *(own.decoded_items if own is not None else ())))
 
 
-def _sizes(number: int, disks: tuple[Any, ...], backups: tuple[Any, ...]) -> list[Problem]:
-    """Return sizes that are hardly meant in the unit in which they are read."""
+def _sizes(disks: tuple[Any, ...], backups: tuple[Any, ...]) -> Iterator[Problem]:
+    """Yield sizes that are hardly meant in the unit in which they are read."""
     by_id = {disk.id: disk.size_bytes for disk in disks if disk.size_bytes}
-    problems = []
     typical = _median(list(by_id.values()))
     if typical is not None and not _PLAUSIBLE_DISK_BYTES[0] <= typical <= _PLAUSIBLE_DISK_BYTES[1]:
         magnitude = formatting.format_size(10 ** (len(str(round(typical))) - 1)).split()[-1]
-        problems.append(
-            Problem(number, "disks", "disk_size", f"a typical disk would have some {magnitude}", "api.disk_size_unit")
-        )
+        yield Problem("disks", "disk_size", f"a typical disk would have some {magnitude}", "api.disk_size_unit")
     shares = [each.size_bytes / by_id[each.disk_id] for each in backups if each.size_bytes and each.disk_id in by_id]
     share = _median(shares)
     if share is not None and not _PLAUSIBLE_SHARE[0] <= share <= _PLAUSIBLE_SHARE[1]:
         text = f"a typical backup would have {share:.0e} times the size of its disk"
-        problems.append(Problem(number, "backups", "backup_size", text, "api.backup_size_unit"))
-    return problems
+        yield Problem("backups", "backup_size", text, "api.backup_size_unit")
 
 
 def _median(values: list[float]) -> float | None:
     return sorted(values)[len(values) // 2] if values else None
 
 
-def _judge(found: AccountProbe, inventory: AccountInventory, clock: Clock, not_asked: int) -> None:
-    """Add how many disks have each finding, and what is odd about them.
+def _judge(inventory: AccountInventory, clock: Clock, problems: list[Problem], not_asked: int) -> dict[str, Any] | None:
+    """Return how many disks have each finding; add to the problems what is odd about them.
 
     ``not_asked`` is how many disks without a backup in the account's list were not asked for their own.
     """
     if doubt := doubt_of_empty(inventory, clock.monotonic()):
-        found.problems.append(Problem(found.number, "disks", None, f"an empty list, {doubt}", "another credential"))
-    found.facts["disks"] = None
+        problems.append(Problem("disks", None, f"an empty list, {doubt}", "another credential"))
     if inventory.disks is None:
-        return
+        return None
     reports = report_account(inventory, wall=clock.wall(), monotonic=clock.monotonic())
     counts = count_findings(reports)
-    found.facts["disks"] = {
+    if (unreadable := counts[Finding.BACKUPS_UNREADABLE]) and not problems:
+        what = f"the backups of {formatting.format_count(unreadable, 'disk')} are unreadable"
+        problems.append(Problem("backups", None, what))
+    unclear = counts[Finding.NOT_UNDERSTOOD]
+    if unclear and not any(problem.list in {"disks", "virtual_machines"} for problem in problems):
+        problems.append(Problem("disks", None, f"{unclear} disks cannot be judged: not understood"))
+    return {
         "disks": len(reports),
         "findings": {finding.value: counts[finding] for finding in Finding if counts[finding]},
         "backups_known": inventory.backups is not None,
         "disks_not_asked": not_asked,
     }
-    if (unreadable := counts[Finding.BACKUPS_UNREADABLE]) and not found.problems:
-        what = f"the backups of {formatting.format_count(unreadable, 'disk')} are unreadable"
-        found.problems.append(Problem(found.number, "backups", None, what))
-    unclear = counts[Finding.NOT_UNDERSTOOD]
-    if unclear and not any(problem.list in {"disks", "virtual_machines"} for problem in found.problems):
-        found.problems.append(Problem(found.number, "disks", None, f"{unclear} disks cannot be judged: not understood"))

@@ -6,7 +6,7 @@ Each is a count, a form or a setting; of the API's values only status words are 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from gigas_exporter import formatting
@@ -75,33 +75,29 @@ def reason_of(error: GigasError) -> tuple[str, str]:
     return reason
 
 
-def describe_list(
-    reading: ListReading, account: int | None, settings: Settings, wall: float
-) -> tuple[dict[str, Any], list[Problem]]:
+def describe_list(reading: ListReading, settings: Settings, wall: float) -> tuple[dict[str, Any], list[Problem]]:
     """Return the facts and the problems of a list."""
     items, words = reading.raw_items, settings.status_words
     fields, hidden, strange = survey_fields(reading.name, items, reading.decode)
+    newest_dates, notes, date_problems = _dates(reading, fields, wall)
     problems = [
-        Problem(account, reading.name, field, text, setting)
-        for field, text, setting in [
-            *_field_problems(reading.name, fields, len(items), settings.api.decoding.fields),
-            *_status_problems(reading, words),
-            *_date_problems(reading, fields, wall),
-        ]
+        *_error_problems(reading),
+        *_field_problems(reading.name, fields, len(items), settings.api.decoding.fields),
+        *_status_problems(reading, words),
+        *date_problems,
     ]
     if strange:
         text = f"{strange} of {len(items)} items are no JSON objects"
-        problems.append(Problem(account, reading.name, None, text))
+        problems.append(Problem(reading.name, None, text))
     total = max((_number(answer.headers.get("x-total", "")) or 0 for answer in reading.responses), default=0)
     if reading.error is None and len(items) < total:
         text = f"{len(items)} different items, and {total} by X-Total"
-        problems.append(Problem(account, reading.name, None, text, "api.page_size"))
+        problems.append(Problem(reading.name, None, text, "api.page_size"))
     problems += [
-        Problem(account, reading.name, None, f"there may be more items by the header {header}", "api.page_size")
+        Problem(reading.name, None, f"there may be more items by the header {header}", "api.page_size")
         for header in reading.doubts
         if not header.startswith("X-Total ") or len(items) >= total
     ]
-    problems = _with_error(reading, account) + problems
     facts: dict[str, Any] = {
         "list": reading.name,
         "accepted": reading.error is None,
@@ -114,9 +110,8 @@ def describe_list(
     }
     if statuses := _statuses(reading, words):
         facts["statuses"] = statuses
-    if dates := _newest(reading):
-        facts["newest_dates"] = {name: _distance(wall - date) for name, date in dates.items()}
-        facts["notes"] = list(_date_notes(reading, fields, wall))
+    if newest_dates:
+        facts |= {"newest_dates": newest_dates, "notes": notes}
     sizes = [size for item in reading.decoded_items if (size := getattr(item, "size_bytes", None))]
     if sizes:
         name = "disk_size" if reading.name == "disks" else "backup_size"
@@ -131,7 +126,7 @@ def _decade(size_bytes: float) -> tuple[str, str]:
     return f"{low} {unit}", f"{low * 10} {unit}"
 
 
-def _with_error(reading: ListReading, account: int | None) -> list[Problem]:
+def _error_problems(reading: ListReading) -> list[Problem]:
     if reading.error is None:
         return []
     text, setting = reason_of(reading.error)
@@ -139,7 +134,7 @@ def _with_error(reading: ListReading, account: int | None) -> list[Problem]:
     if reading.alternative and reading.alternative not in setting:
         setting = ", or ".join(filter(None, (setting, f"{reading.alternative}, as a disk's own list is accepted")))
     text = f"{reading.rejected} not accepted: {text}" if reading.rejected else f"not accepted: {text}"
-    return [Problem(account, reading.name, None, text, setting, unreadable=reading.is_needed)]
+    return [Problem(reading.name, None, text, setting, unreadable=reading.is_needed)]
 
 
 def _response(answer: Any, page: Sequence[object] | None) -> dict[str, Any]:
@@ -170,7 +165,7 @@ def _field(each: Field, items: int) -> dict[str, Any]:
 
 def _field_problems(
     list_name: str, fields: Mapping[str, Field], items: int, aliases: Mapping[str, str | None]
-) -> Iterable[tuple[str | None, str, str]]:
+) -> Iterator[Problem]:
     for each in fields.values():
         if not items or not each.used:
             continue
@@ -180,19 +175,21 @@ def _field_problems(
             present = items if theirs is None else max(present, fields[theirs].present if theirs in fields else 0)
         if each.not_understood:
             forms = ", ".join(form for form, _ in each.forms.most_common(3)) or "absent"
-            yield each.name, f"{each.not_understood} of {items} not understood ({forms})", _setting_for(each)
+            text = f"{each.not_understood} of {items} not understood ({forms})"
+            yield Problem(list_name, each.name, text, _setting_for(each))
         elif each.name in DECIDING[list_name] and present < items:
             absent = "absent from every item" if present == 0 else f"absent from {items - present} of {items} items"
             other = similar_field(each.name, fields)
             setting = f"api.fields: {{{each.name}: {other or 'THEIR_NAME'}}}"
             if each.name == "error" and other is None:
                 setting += ", or {error: null} where the API has no such field"
-            yield each.name, absent, setting
+            yield Problem(list_name, each.name, absent, setting)
         elif (empty := sum(each.forms[form] for form in _ABSENT_FLAGS)) and (
             each.name in {"autobackup", "is_swap"}
             or (each.name == "date_created" and list_name == "backups" and empty == items)
         ):  # a backup that is under way may have no date yet
-            yield each.name, f"{empty} of {items} are null or empty", f"api.fields: {{{each.name}: THEIR_NAME}}"
+            text = f"{empty} of {items} are null or empty"
+            yield Problem(list_name, each.name, text, f"api.fields: {{{each.name}: THEIR_NAME}}")
 
 
 def _setting_for(each: Field) -> str:
@@ -233,7 +230,7 @@ def _shown_status(item: Backup | Disk) -> str:
     return safe_word(item.status) or form_of(item.status, "status")
 
 
-def _status_problems(reading: ListReading, words: BackupStatuses) -> Iterable[tuple[str | None, str, str]]:
+def _status_problems(reading: ListReading, words: BackupStatuses) -> Iterator[Problem]:
     backups = [item for item in reading.decoded_items if isinstance(item, Backup)]
     unclear = Counter(
         _shown_status(each)
@@ -242,47 +239,38 @@ def _status_problems(reading: ListReading, words: BackupStatuses) -> Iterable[tu
     )
     if unclear:
         forms = ", ".join(form for form, _ in unclear.most_common(3))
-        yield "status", f"{unclear.total()} of {len(backups)} not understood ({forms})", "backup_status"
+        text = f"{unclear.total()} of {len(backups)} not understood ({forms})"
+        yield Problem(reading.name, "status", text, "backup_status")
     texts = Counter(each.status for each in backups if each.status is not None and each.status_type is None)
     for status in words.unmatched(texts)[:_STATUSES_SHOWN]:
         shown = safe_word(status)
         how = "says more than a known word" if words.match(status) else "matches no known word"
         text = f"{shown or form_of(status, 'status')} {how} and counts as usable ({texts[status]} times)"
         listed = shown or "THE_WORD"
-        yield "status", text, f"backup_status.good: [{listed}], or failed, or unfinished"
+        yield Problem(reading.name, "status", text, f"backup_status.good: [{listed}], or failed, or unfinished")
 
 
-def _newest(reading: ListReading) -> dict[str, float]:
-    newest: dict[str, float] = {}
-    for item in reading.decoded_items:
-        for name in ("created_at", "updated_at", "date_created"):
-            date = getattr(item, name, None)
-            if date is not None:
-                newest[name] = max(date, newest.get(name, 0.0))
-    return newest
-
-
-def _distance(seconds: float) -> str:
-    return f"{formatting.format_age(-seconds)} ahead" if seconds < 0 else f"{formatting.format_age(seconds)} ago"
-
-
-def _date_problems(
+def _dates(
     reading: ListReading, fields: Mapping[str, Field], wall: float
-) -> Iterable[tuple[str | None, str, str]]:
-    for name, newest in _newest(reading).items():
+) -> tuple[dict[str, str], list[str], list[Problem]]:
+    """Return how old the newest date of each field is, the notes and the problems of dates."""
+    distances: dict[str, str] = {}
+    notes: list[str] = []
+    problems: list[Problem] = []
+    for name in ("created_at", "updated_at", "date_created"):
+        dates = [date for item in reading.decoded_items if (date := getattr(item, name, None)) is not None]
+        if not dates:
+            continue
+        age = wall - max(dates)
+        distances[name] = f"{formatting.format_age(abs(age))} {'ahead' if age < 0 else 'ago'}"
         is_zoned = name not in fields or all(has_zone(form) for form in fields[name].forms if form != "null")
-        if newest > wall + _AHEAD_SECONDS:
+        if age < -_AHEAD_SECONDS:
             setting = "the clock of this machine, or of the API" if is_zoned else "api.time_zone"
-            yield name, f"the newest date lies {formatting.format_age(newest - wall)} ahead", setting
-
-
-def _date_notes(reading: ListReading, fields: Mapping[str, Field], wall: float) -> Iterable[str]:
-    """Note fields of dates without a zone whose newest is hours old."""
-    for name, newest in _newest(reading).items():
-        is_zoned = name not in fields or all(has_zone(form) for form in fields[name].forms if form != "null")
-        if not is_zoned and _HOUR / 2 <= wall - newest <= _LONGEST_OFFSET_SECONDS:
-            yield (
-                f"{reading.name}.{name}: the newest date lies {formatting.format_age(wall - newest)} back"
-                " and says no zone;"
+            text = f"the newest date lies {formatting.format_age(-age)} ahead"
+            problems.append(Problem(reading.name, name, text, setting))
+        if not is_zoned and _HOUR / 2 <= age <= _LONGEST_OFFSET_SECONDS:
+            notes.append(
+                f"{reading.name}.{name}: the newest date lies {formatting.format_age(age)} back and says no zone;"
                 " if something was made or changed since, set api.time_zone"
             )
+    return distances, notes, problems

@@ -202,7 +202,6 @@ class Problem:
     """Something that does not fit.
 
     Attributes:
-        account: The account's number in this report; ``None`` for the list of accounts.
         list: The list's name.
         field: The field, where it is one.
         text: What does not fit, without any value.
@@ -210,7 +209,6 @@ class Problem:
         unreadable: Whether a list could not be read.
     """
 
-    account: int | None
     list: str
     field: str | None
     text: str
