@@ -803,6 +803,20 @@ def test_own_lists_that_are_alike(api: SmallApi, tell: Tell, *, is_swept: bool, 
     assert "the same backups are listed for disks of different virtual machines" in told.words
 
 
+@pytest.mark.parametrize("is_swept", [True, False])
+def test_an_own_list_of_what_other_own_lists_name(missed: SmallApi, tell: Tell, *, is_swept: bool) -> None:
+    """The backups of others say nothing of a disk though they name none in its own list."""
+    others = [{**item, "disk_id": None} for item in missed.lists[BACKUPS] if item["disk_id"] != MISSED]
+    missed.lists[f"{ACCOUNT}/disk/{MISSED}/backups"] = others
+    if not is_swept:
+        del missed.lists[BACKUPS]
+    told = tell()
+    assert told.status == (1 if is_swept else 2), told.words
+    assert told.finding("backup_missed" if is_swept else "backups_unreadable") == {str(MISSED)}
+    missed.answers[f"{ACCOUNT}/disk/{MISSED}"] = lambda _query: (200, missed.lists[DISKS][MISSED - 1], {})
+    assert "well" not in run_command(missed.url, "disks", "show", str(MISSED)).output
+
+
 @pytest.mark.parametrize("is_attached", [True, False])
 def test_the_only_disk_asked_for_has_the_backups_of_all(api: SmallApi, tell: Tell, *, is_attached: bool) -> None:
     """Its own list proves nothing where the API has the same backups under disks that nobody asked for."""
@@ -818,8 +832,32 @@ def test_the_only_disk_asked_for_has_the_backups_of_all(api: SmallApi, tell: Tel
     assert told.finding("backups_unreadable") == {str(MISSED)}
     api.answers[f"{ACCOUNT}/disk/{MISSED}"] = lambda _query: (200, api.lists[DISKS][MISSED - 1], {})
     shown = run_command(api.url, "disks", "show", str(MISSED)).output
-    assert "the same backups are listed for disks of different virtual machines" in shown
+    assert "backups unreadable" in shown
     assert "well" not in shown
+
+
+@pytest.mark.parametrize(
+    ("own", "listed", "said"),
+    [
+        ([], None, "backups unreadable"),
+        (None, True, "well"),
+        ([], True, "well"),
+        ([], 500, "list_backups: the API answered 500"),
+        ([], 404, "never backed up"),
+    ],
+)
+def test_a_disk_shown_alone_by_the_accounts_list(api: SmallApi, own: Any, listed: Any, said: str) -> None:
+    """It is never backed up, or not read, only where the account's list says so, too."""
+    for item in api.lists[BACKUPS] if listed is None else ():
+        item.update(disk_id=None, virtual_machine_id=500 + item["disk_id"])
+    if listed not in {None, True}:
+        api.answers[BACKUPS] = lambda _: (listed, b"", {})
+    status = 200 if own == [] else 403
+    api.answers[f"{ACCOUNT}/disk/{MISSED}/backups"] = lambda _: (status, own, {})
+    api.answers[f"{ACCOUNT}/disk/{MISSED}"] = lambda _: (200, api.lists[DISKS][MISSED - 1], {})
+    shown = run_command(api.url, "disks", "show", str(MISSED)).output
+    assert said in shown
+    assert ("never backed up" in shown) == (listed == 404)
 
 
 def test_disks_that_backups_name_in_another_way(api: SmallApi, tell: Tell) -> None:
@@ -861,7 +899,7 @@ def test_own_lists_that_name_a_disk_that_is_not_listed(
     del api.lists[BACKUPS]
     told = tell()
     assert told.status == 2, told.words
-    assert ("names a disk that is not listed", "the same backups are listed")[is_alike] in told.words
+    assert ("has those of other disks", "the same backups are listed")[is_alike] in told.words
     assert told.finding("never_backed_up") == set()
 
 

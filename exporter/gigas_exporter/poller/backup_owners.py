@@ -6,6 +6,7 @@ from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from gigas_exporter.errors import DecodeError
 from gigas_exporter.model import Backup
@@ -24,12 +25,12 @@ class Claim:
     Attributes:
         ids: The backups that do not name the disk.
         name: What all of those call their disk instead, if they name one.
-        is_named: Whether there are backups that name the disk.
+        named: Those that name the disk, as hashes.
     """
 
     ids: frozenset[str]
     name: str | None
-    is_named: bool
+    named: array[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,8 @@ def own_backups(
             raise DecodeError("disk_id", _OF_OTHERS)
         else:
             (name,) = names
-    return backups, Claim(frozenset(each.id for each in backups if each.disk_id != disk_id), name, disk_id in names)
+    unnamed = frozenset(each.id for each in backups if each.disk_id != disk_id)
+    return backups, Claim(unnamed, name, array("q", (hash(each.id) for each in backups if each.disk_id == disk_id)))
 
 
 def _of_its_machine(backups: Sequence[Backup], disk_id: str, machines: Mapping[str, str | None]) -> Sequence[Backup]:
@@ -134,8 +136,8 @@ def disputed_disks(
     """Return the disks whose own lists are not believed, and why.
 
     A backup that names no disk may be of all disks of its virtual machine, but of those of two it cannot be, nor of a
-    disk that the account's list does not name for it. An unlisted name is believed only where no backup names a listed
-    disk, and where the lists of several disks have one each.
+    disk where the account's list, or another own list, names another for it. An unlisted name is believed only where no
+    backup names a listed disk, and where the lists of several disks have one each.
 
     Args:
         claims: By disk, what its own list leaves to be believed.
@@ -144,7 +146,7 @@ def disputed_disks(
     """
     disputed: dict[str, str] = {}
     names = Counter(claim.name for claim in claims.values() if claim.name is not None)
-    are_names_believed = len(names) > 1 and not swept.is_named and not any(claim.is_named for claim in claims.values())
+    are_names_believed = len(names) > 1 and not swept.is_named and not any(claim.named for claim in claims.values())
     claimants: dict[str, list[str]] = {}
     for disk_id, claim in claims.items():
         if claim.name is not None and not (are_names_believed and names[claim.name] == 1):
@@ -155,7 +157,10 @@ def disputed_disks(
         if len(disk_ids) > 1 and len({machines.get(each) for each in disk_ids} - {None}) != 1:
             disputed.update(dict.fromkeys(disk_ids, _SHARED))
     by_hash = {hash(each): disk_ids for each, disk_ids in claimants.items()}
-    for backup, owner in _named_by_account(swept.pages, by_hash.keys()):
+    named_by_own = (
+        (each, hash(disk_id)) for disk_id, claim in claims.items() for each in claim.named if each in by_hash
+    )
+    for backup, owner in chain(_named_by_account(swept.pages, by_hash.keys()), named_by_own):
         believed = {disk_id: {hash(disk_id), hash(claims[disk_id].name)} for disk_id in by_hash[backup]}
         disputed.update({disk_id: _OF_OTHERS for disk_id, names_of_it in believed.items() if owner not in names_of_it})
     return disputed
