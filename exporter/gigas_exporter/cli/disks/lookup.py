@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Literal
 
 import click
 
@@ -13,17 +13,24 @@ from gigas_exporter import formatting
 from gigas_exporter.cli.accounts import no_such_account
 from gigas_exporter.cli.messages import warn
 from gigas_exporter.cli.options import DISK_ID
-from gigas_exporter.clock import Deadline, SystemClock
+from gigas_exporter.clock import Clock, Deadline, SystemClock
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.errors import ApiError, GigasError
 from gigas_exporter.gigas import ReadClient
-from gigas_exporter.inventory import AccountInventory, DiskSnapshot, MachineSnapshot, StalenessLimits, locked_since
+from gigas_exporter.inventory import (
+    AccountInventory,
+    BackupSnapshot,
+    DiskSnapshot,
+    MachineSnapshot,
+    StalenessLimits,
+    locked_since,
+)
 from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.policy import max_ages
 from gigas_exporter.poller.backups import BackupsReader
 from gigas_exporter.poller.own_lists import KnownDisks
 from gigas_exporter.poller.parallel import HelperThreads
-from gigas_exporter.report import DiskReport, report_account, worst_first
+from gigas_exporter.report import NEED_BACKUPS, DiskReport, report_account, worst_first
 
 disk_argument: Final = click.argument("disk", type=DISK_ID)
 """A disk's id."""
@@ -82,18 +89,50 @@ def report_disks(
     except GigasError as error:
         warn(f"account {account_id}: virtual machines are not named: {error}")
     inventory = inventory.with_requirements(settings.policy)
-    if len(disks) == 1:  # it is asked for by itself: a sweep of a large account for its sake would be long
-        settings = replace(settings, poll=settings.poll.model_copy(update={"backups_source": "disk"}))
-    reader = BackupsReader(client, account_id, settings, clock=clock, helpers=HelperThreads())
     try:
         every = (*(() if are_all else client.list_disks(account_id).items), *disks)
-        machine_ids = {disk.id: disk.virtual_machine_id for disk in every}
-        known = KnownDisks(machine_ids, max_ages(inventory.requirements), only=listed)
-        poll = reader.read(lambda _: known, None, lambda seconds: Deadline(clock, seconds))
-        inventory = replace(inventory, backups=poll.reading)
+        known = KnownDisks(
+            {disk.id: disk.virtual_machine_id for disk in every}, max_ages(inventory.requirements), only=listed
+        )
+        inventory = replace(inventory, backups=_read_backups(client, inventory, settings, clock, known))
     except GigasError as error:
         warn(f"account {account_id}: backups are not shown: {error}")
     return worst_first(report_account(inventory, wall=clock.wall(), monotonic=clock.monotonic()))
+
+
+def _read_backups(
+    client: ReadClient, inventory: AccountInventory, settings: Settings, clock: Clock, known: KnownDisks
+) -> BackupSnapshot:
+    """Read the backups of some disks.
+
+    A disk alone is asked for by itself, since a sweep of a large account for its sake would be long; where something is
+    wrong by its own list, the account's list may know better, and is read as ``check`` does.
+
+    Raises:
+        GigasError: They cannot be read, or the account's list cannot that would confirm that there is none.
+    """
+
+    def read(source: Literal["auto", "account", "disk"]) -> BackupSnapshot:
+        asked = replace(settings, poll=settings.poll.model_copy(update={"backups_source": source}))
+        reader = BackupsReader(client, inventory.account.id, asked, clock=clock, helpers=HelperThreads())
+        return reader.read(lambda _: known, None, lambda seconds: Deadline(clock, seconds)).reading
+
+    source = settings.poll.backups_source
+    own: BackupSnapshot | None = None
+    try:
+        if len(known.ids) == 1 and source != "disk":
+            own = read("disk")
+            reports = report_account(replace(inventory, backups=own), wall=clock.wall(), monotonic=clock.monotonic())
+            if not any(NEED_BACKUPS.intersection(report.findings) for report in reports):
+                return own
+    except GigasError:
+        pass  # the account's list may be readable
+    try:
+        return read(source)
+    except GigasError:
+        if own is None or not any(summary.usable for summary in own.summaries.values()):
+            raise
+        return own
 
 
 class NoMachineError(GigasError):
