@@ -56,7 +56,7 @@ def test_a_failed_exchange_leaves_nothing(api: Any, clients: Any, clock: Any, fa
     with suppress(GigasError):
         client.get_disk("1", "2")
     transport = weakref.ref(client._session._transport)
-    pools = weakref.ref(client._session._transport._session.get_adapter("http://").poolmanager)
+    pools = weakref.ref(client._session._transport._adapter.poolmanager)
     client.close()
     clients.made.clear()
     del client

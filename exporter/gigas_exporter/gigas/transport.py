@@ -1,8 +1,8 @@
 """One HTTP exchange with the API: connections, TLS, the proxy, size and time limits.
 
 It owns the HTTP library: none of its exceptions leaves, and nothing that it says gets into a message, for it may quote
-headers. It reads neither the environment nor ``.netrc`` and follows no redirect, so that a credential goes to the
-configured host only. It knows no credential, no operation and no JSON.
+headers. Without a session of requests, it reads neither the environment nor ``.netrc``, keeps no cookies and follows no
+redirect, so that a credential goes to the configured host only. It knows no credential, no operation and no JSON.
 
 Each exchange has a connection of its own: on one that is used again, a response that came twice, or bytes left of one,
 would pass for the next, and one account's disks for another's. Nor can a router forget a flow that is never idle.
@@ -15,7 +15,6 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
@@ -101,12 +100,6 @@ class _Adapter(HTTPAdapter):
         """Leave the pools as they are: requests would have them trust its own authorities, too."""
 
 
-class _RequestsSession(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
-        """Follow no redirect: looking ahead, requests would read a redirect's body of any size."""
-        return
-
-
 class Transport:
     """The way to one API, shared by threads.
 
@@ -138,7 +131,7 @@ class Transport:
         self._dialer = Dialer()
         self._trust = trust or TrustStore(settings)
         self._context = self._trust.context
-        self._session = self._new_session(self._context)
+        self._adapter = _Adapter(_pools(settings, self._context))
         self._is_closed = False
 
     def close(self) -> None:
@@ -172,30 +165,28 @@ class Transport:
             DecodeError: The body is too large or its compression is broken.
         """
         end = time.monotonic() + seconds
-        context, session = self._context, self._session  # in the other order than they are replaced
+        context, adapter = self._context, self._adapter  # in the other order than they are replaced
         request = requests.Request(method, self._url + target, headers={**self._headers, **headers}, data=body)
         try:
-            return self._attempt(session, request, operation, SocketDeadline(seconds, stop))
+            return self._attempt(adapter, request, operation, SocketDeadline(seconds, stop))
         except UntrustedCertificateError as error:
             if not self._trust.reload(context):
                 raise
             error.__traceback__ = None
             current = self._trust.context
-            self._session = self._new_session(current)
+            self._adapter = _Adapter(_pools(self._settings, current))
             self._context = current
-        return self._attempt(self._session, request, operation, SocketDeadline(end - time.monotonic(), stop))
+        return self._attempt(self._adapter, request, operation, SocketDeadline(end - time.monotonic(), stop))
 
     def _attempt(
-        self, session: requests.Session, request: requests.Request, operation: str, deadline: SocketDeadline
+        self, adapter: _Adapter, request: requests.Request, operation: str, deadline: SocketDeadline
     ) -> RawResponse:
         if self._is_closed:
             raise TransportError(operation, "connection", "the client is closed")
         try:
             with deadline:
                 _current.deadline, _current.dialer = deadline, self._dialer
-                response = session.send(
-                    request.prepare(), stream=True, timeout=None, allow_redirects=False, proxies=self._proxies
-                )
+                response = adapter.send(request.prepare(), stream=True, timeout=None, proxies=self._proxies)
                 raw = read_response(response.raw, operation)
                 if deadline.expired and raw.status < FIRST_ERROR_STATUS:
                     raise TimeoutError  # the end of what was read may be that of the connection
@@ -211,15 +202,6 @@ class Transport:
             raise failure
         finally:
             del failure  # it holds this frame, and would hold itself
-
-    def _new_session(self, context: ssl.SSLContext | None) -> requests.Session:
-        session = _RequestsSession()
-        session.trust_env = False
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-        adapter = _Adapter(_pools(self._settings, context))
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, adapter)
-        return session
 
 
 def _pools(settings: ApiSettings, context: ssl.SSLContext | None) -> urllib3.PoolManager:
