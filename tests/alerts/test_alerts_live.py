@@ -145,7 +145,7 @@ def test_from_an_error_to_one_message_and_through_an_outage(live: Live) -> None:
     name = machine.label or machine.hostname
     assert (alert["labels"]["virtual_machine"], alert["labels"]["site"]) == (name, "a")
     assert alert["annotations"]["description"].startswith(
-        f"Disk {disk_id} ({disk.mount_point or 'no mount point'}, {name}) in account {ACCOUNT} has reported an error"
+        f"The API has reported an error of disk {disk_id} ({disk.mount_point or 'no mount point'}, {name}) in account "
     )
     assert f"&var-disk_id={disk_id}" in alert["annotations"]["dashboard_url"]
     assert alert["annotations"]["command"] == f"gigas-exporter disks show --account {ACCOUNT} {disk_id}"
