@@ -30,26 +30,47 @@ def test_the_state_is_the_truth_without_secrets(call: Any, world: SimulatedCloud
     assert not any(secret in one.text for secret in world.secrets)
 
 
-def test_disks_are_made_changed_and_taken_away(call: Any, world: SimulatedCloud) -> None:
-    """The disks' levers do over HTTP what they do in Python."""
-    made = call("POST", "/_sim/disks", json={"account_id": "4243", "mount_point": "/srv", "autobackup": False})
-    assert made.status_code == 201
-    path = f"/_sim/disks/{made.json()['id']}"
-    changed = call("POST", path, json={"error": True, "locked": True, "virtual_machine_id": None}).json()
-    assert (changed["error"], changed["locked"], changed["virtual_machine_id"]) == (True, True, None)
-    assert world.disk(made.json()["id"]).error
-    assert call("DELETE", path).status_code == 204
-    assert len(call.items("/account/4243/disks")) == 20
+def test_disks_are_made_and_taken_away(call: Any, world: SimulatedCloud) -> None:
+    """A new disk is listed last, with a new id, healthy unless told otherwise; a deleted one goes with its backups."""
+    made = call("POST", "/_sim/disks", json={"mount_point": "/srv/extra", "size_gb": 5, "error": True})
+    disk = world.disks("4242")[-1]
+    assert (made.status_code, made.json()["id"]) == (201, disk.id)
+    assert (disk.mount_point, disk.size_bytes, disk.error, disk.autobackup) == ("/srv/extra", 5 * 2**30, True, True)
+    assert disk.virtual_machine_id == world.machines("4242")[-1].id
+    fields = {"account_id": "4243", "mount_point": None, "virtual_machine_id": None}
+    swap = call("POST", "/_sim/disks", json=fields).json()
+    assert (swap["is_swap"], swap["autobackup"], swap["virtual_machine_id"]) == (True, False, None)
+    world.make_backup(disk.id)
+    assert call("DELETE", f"/_sim/disks/{disk.id}").status_code == 204
+    assert len(call.items("/account/4242/disks")) == 20
+    assert not any(backup.disk_id == disk.id for backup in world.backups("4242"))
+
+
+def test_fields_of_disks_are_changed(call: Any, world: SimulatedCloud) -> None:
+    """Error, lock, machine and any other field of a disk can be set, and are seen at once; the others stay."""
+    fields = {"error": True, "locked": True, "virtual_machine_id": None, "status": "odd", "created_at": 5}
+    before = world.disk("10001")
+    changed = call("POST", "/_sim/disks/10001", json={**fields, "disk_size": 77}).json()
+    assert {name: changed[name] for name in fields} == fields
+    disk = world.disk("10001")
+    assert (disk.error, disk.virtual_machine_id, disk.size_bytes) == (True, None, 77 * 2**30)
+    assert (disk.mount_point, disk.autobackup) == (before.mount_point, before.autobackup)
+    world.change_disk("10001", error=False, locked=False, virtual_machine_id="503")
+    disk = world.disk("10001")
+    assert (disk.error, disk.locked, disk.virtual_machine_id, disk.status) == (False, False, "503", "odd")
 
 
 def test_backups_are_made_and_taken_away(call: Any, world: SimulatedCloud, clock: Any) -> None:
-    """The backups' levers do over HTTP what they do in Python; ages may be given instead of dates."""
+    """A backup can have any age, status and size; all can be removed, and the next comes on schedule."""
     path = "/_sim/disks/10001/backups"
-    made = call("POST", path, json={"age_seconds": 3600, "status": "failed", "size": 1024})
-    assert (made.status_code, made.json()["date_created"], made.json()["size_bytes"]) == (201, clock() - 3600, 1024)
-    assert made.json()["id"] in {backup.id for backup in world.backups("4242")}
+    made = call("POST", path, json={"age_seconds": 3600, "status": "odd", "size": 1024}).json()
+    assert (made["date_created"], made["status"], made["size_bytes"]) == (clock() - 3600, "odd", 1024)
+    assert made["id"] in {backup.id for backup in world.backups("4242", "10001")}
+    assert world.make_backup("10001", size=None).size_bytes is None
     assert call("DELETE", path).status_code == 204
     assert world.backups("4242", "10001") == ()
+    clock.advance(25 * 3600)
+    assert len(world.backups("4242", "10001")) == 1
 
 
 def test_faults_are_set_listed_and_ended(call: Any) -> None:
@@ -63,16 +84,6 @@ def test_faults_are_set_listed_and_ended(call: Any) -> None:
     assert "gzip_bomb" in listing["kinds"]
     assert call("DELETE", "/_sim/faults").status_code == 204
     assert len(call.get(DISKS).json()) == 20
-
-
-def test_requests_are_counted_for_other_processes(call: Any) -> None:
-    """Counts by operation can be read and forgotten; the control's own are not among them."""
-    call.get(DISKS)
-    call.get("/account/7/disks")
-    seen = call.get("/_sim/requests").json()
-    assert seen == {"total": 2, "operations": {"list_disks": 2}}
-    assert call("DELETE", "/_sim/requests").status_code == 204
-    assert call.get("/_sim/requests").json()["total"] == 0
 
 
 @pytest.mark.parametrize(

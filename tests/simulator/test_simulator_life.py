@@ -216,62 +216,12 @@ def test_a_growing_history_is_counted_right(serve: Any, clock: Any) -> None:
     assert totals[0] < totals[3] < totals[-1]
 
 
-def test_flags_are_set_by_hand(world: SimulatedCloud) -> None:
-    """Error, lock, machine and any other field of a disk can be set, and are seen at once."""
-    world.change_disk("10001", error=True)
-    world.change_disk("10001", locked=True)
-    world.change_disk("10001", virtual_machine_id="503")
-    disk = world.change_disk("10001", disk_size=77, status="odd", mount_point=None, created_at=5, is_swap=True)
-    assert disk == world.disk("10001")
-    assert (disk.error, disk.locked, disk.virtual_machine_id, disk.size_bytes) == (True, True, "503", 77 * 2**30)
-    assert (disk.status, disk.mount_point, disk.created_at, disk.is_swap) == ("odd", None, 5.0, True)
-    world.change_disk("10001", error=False)
-    world.change_disk("10001", locked=False)
-    world.change_disk("10001", virtual_machine_id=None)
-    disk = world.disk("10001")
-    assert (disk.error, disk.locked, disk.virtual_machine_id) == (False, False, None)
-
-
 def test_what_is_set_by_hand_outlives_an_operation(call: Any, world: SimulatedCloud, clock: Any) -> None:
     """A lock set by hand while an operation is under way stays when that ends."""
     call("POST", "/account/4242/disk/10001/build")
     world.change_disk("10001", locked=True)
     clock.advance(60)
     assert world.disk("10001").locked
-
-
-def test_unknown_ids_are_key_errors(world: SimulatedCloud) -> None:
-    """Each lever names what it does not find."""
-    for use in (world.disk, world.disks, world.remove_backups, world.delete_disk, world.machines):
-        for wrong in ("1", "none"):
-            with pytest.raises(KeyError):
-                use(wrong)
-
-
-def test_disks_are_added_and_taken_away(call: Any, world: SimulatedCloud) -> None:
-    """A new disk is listed last, with a new id; a deleted one is gone with its backups."""
-    disk = world.add_disk(mount_point="/srv/extra", size_gb=5, error=True)
-    assert world.disks("4242")[-1] == disk
-    assert (disk.mount_point, disk.size_bytes, disk.error, disk.autobackup) == ("/srv/extra", 5 * 2**30, True, True)
-    assert disk.virtual_machine_id == world.machines("4242")[-1].id
-    other = world.add_disk("4243", mount_point=None, virtual_machine_id=None)
-    assert (other.is_swap, other.autobackup, other.virtual_machine_id) == (True, False, None)
-    world.make_backup(disk.id)
-    assert len(_of(world, disk.id)) == 1
-    world.delete_disk(disk.id)
-    assert len(call.items("/account/4242/disks")) == 20
-    assert not any(backup.disk_id == disk.id for backup in world.backups("4242"))
-
-
-def test_backups_are_made_and_taken_away_by_hand(world: SimulatedCloud, clock: Any) -> None:
-    """A backup can be made with any date, status and size; all can be removed, and the next comes on schedule."""
-    made = world.make_backup("10001", created_at=clock() - 60, status="odd", size=None)
-    assert made in world.backups("4242", "10001")
-    assert (made.date_created, made.status, made.size_bytes, made.backup_type) == (clock() - 60, "odd", None, "gigas")
-    world.remove_backups("10001")
-    assert world.backups("4242", "10001") == ()
-    clock.advance(DAY + HOUR)
-    assert len(world.backups("4242", "10001")) == 1
 
 
 def test_stored_backups_rotate_with_scheduled_ones(world: SimulatedCloud, clock: Any) -> None:

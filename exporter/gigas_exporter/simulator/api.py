@@ -11,7 +11,7 @@ from http import HTTPStatus
 from gigas_exporter.simulator import write_operations
 from gigas_exporter.simulator.cloud import SimulatedCloud
 from gigas_exporter.simulator.credentials import Principal
-from gigas_exporter.simulator.http import Rows, SimError, SimRequest, SimResponse, json_response, page
+from gigas_exporter.simulator.http import SimError, SimRequest, SimResponse, json_response
 from gigas_exporter.simulator.json_encoding import (
     Json,
     dump,
@@ -43,6 +43,7 @@ _ROUTES: tuple[tuple[str, str, str], ...] = (
     ("GET", _ACCOUNT + r"/virtual_machines", "list_virtual_machines"),
 )
 _COMPILED = tuple((method, re.compile(pattern), operation) for method, pattern, operation in _ROUTES)
+_BACKUP_FILTERS = {"min_disk_size", "disk_id", "operating_system", "operating_system_distro", "locked"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +123,22 @@ class Api:
             return json_response({"token": token, "expires": str(expires), "refresh_token": f"refresh-{token}"})
         return json_response({"token": token, "expires": expires})
 
-    def _page(self, rows: Rows, request: SimRequest) -> SimResponse:
-        return page(rows, request, self._world.default_limit, self._world.max_limit)
+    def _page(self, total: int, part: Callable[[int, int], bytes], request: SimRequest) -> SimResponse:
+        """Return the page asked for (Gigas docs, Pagination); an invalid limit or offset is a 400.
+
+        ``part`` returns the items from one index up to another, as the inside of a JSON array.
+        """
+        limit, offset = request.number("limit", self._world.default_limit) or 0, request.number("offset", 0) or 0
+        if limit < 1:
+            raise SimError(HTTPStatus.BAD_REQUEST, "limit must be at least 1")
+        limit = min(limit, self._world.max_limit)
+        headers = (
+            ("X-Total", str(total)),
+            ("X-Total-Pages", str(-(-total // limit))),
+            ("X-Per-Page", str(limit)),
+            ("X-Page", str(offset // limit + 1)),
+        )
+        return SimResponse(HTTPStatus.OK, b"[" + part(offset, offset + limit) + b"]", headers)
 
     def _list_accounts(self, state: CloudState, principal: Principal, request: SimRequest) -> SimResponse:
         items = [
@@ -131,7 +146,7 @@ class Api:
             for account in state.accounts.values()
             if str(account.number) in principal.account_ids
         ]
-        return self._page(Rows(len(items), lambda begin, end: dump_items(items[begin:end])), request)
+        return self._page(len(items), lambda begin, end: dump_items(items[begin:end]), request)
 
     def _encode_disk(self, disk: DiskRecord) -> bytes:
         if disk.encoded is None:
@@ -145,9 +160,7 @@ class Api:
         self, state: CloudState, account: AccountRecord, _call: MatchedRoute, request: SimRequest
     ) -> SimResponse:
         disks = _filtered_disks(state.ordered(account), request)
-        return self._page(
-            Rows(len(disks), lambda begin, end: b",".join(map(self._encode_disk, disks[begin:end]))), request
-        )
+        return self._page(len(disks), lambda begin, end: b",".join(map(self._encode_disk, disks[begin:end])), request)
 
     def _get_disk(
         self, _state: CloudState, account: AccountRecord, call: MatchedRoute, _request: SimRequest
@@ -159,30 +172,29 @@ class Api:
     ) -> SimResponse:
         disk = _disk(account, call.disk)
         disks = [disk] if disk.size_gb >= (request.number("min_disk_size") or 0) else []
-        return self._page(self._backup_rows(state, disks, state.cumulative_counts(disks)), request)
+        return self._backup_page(state, disks, state.cumulative_counts(disks), request)
 
-    def _backup_rows(self, state: CloudState, disks: list[DiskRecord], ends: list[int]) -> Rows:
-
+    def _backup_page(
+        self, state: CloudState, disks: list[DiskRecord], ends: list[int], request: SimRequest
+    ) -> SimResponse:
         def part(begin: int, end: int) -> bytes:
             return dump_items(self._encode_backup(*found) for found in state.slice_of(disks, ends, begin, end))
 
-        return Rows(ends[-1] if ends else 0, part)
+        return self._page(ends[-1] if ends else 0, part, request)
 
     def _list_backups(
         self, state: CloudState, account: AccountRecord, _call: MatchedRoute, request: SimRequest
     ) -> SimResponse:
+        if not _BACKUP_FILTERS & set(request.query):
+            return self._backup_page(state, state.ordered(account), state.backup_ends(account), request)
         locked = request.flag("locked")
-        if {"min_disk_size", "disk_id", "operating_system", "operating_system_distro", "locked"} & set(request.query):
-            found = [
-                self._encode_backup(disk, backup)
-                for disk in _filtered_backup_disks(state.ordered(account), request)
-                for backup in state.backups_of(disk)
-                if locked in {None, backup.locked}
-            ]
-            rows = Rows(len(found), lambda begin, end: dump_items(found[begin:end]))
-        else:
-            rows = self._backup_rows(state, state.ordered(account), state.backup_ends(account))
-        return self._page(rows, request)
+        found = [
+            self._encode_backup(disk, backup)
+            for disk in _filtered_backup_disks(state.ordered(account), request)
+            for backup in state.backups_of(disk)
+            if locked in {None, backup.locked}
+        ]
+        return self._page(len(found), lambda begin, end: dump_items(found[begin:end]), request)
 
     def _get_backup(
         self, state: CloudState, account: AccountRecord, call: MatchedRoute, _request: SimRequest
@@ -201,7 +213,7 @@ class Api:
                 encode_machine(vm, encoding_for(self._world.style, account.position, vm.number)) for vm in machines
             )
 
-        return self._page(Rows(len(account.machines), part), request)
+        return self._page(len(account.machines), part, request)
 
 
 def _id(text: str | None) -> int:

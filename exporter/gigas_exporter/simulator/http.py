@@ -1,9 +1,9 @@
-"""The simulated API's requests and responses, and pages of lists (Gigas docs, Pagination)."""
+"""The simulated API's requests and responses."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -87,26 +87,3 @@ def describe_error(error: ValidationError) -> str:
     """Return a body's first error, such as ``status: Input should be a valid string``."""
     first = error.errors()[0]
     return ": ".join((*map(str, first["loc"][:1]), first["msg"]))
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """A list of which only the slice asked for is made: JSON, the inside of an array."""
-
-    total: int
-    slice: Callable[[int, int], bytes]
-
-
-def page(rows: Rows, request: SimRequest, default_limit: int, max_limit: int) -> SimResponse:
-    """Return the page asked for; an invalid limit or offset is a 400."""
-    limit, offset = request.number("limit", default_limit) or 0, request.number("offset", 0) or 0
-    if limit < 1:
-        raise SimError(HTTPStatus.BAD_REQUEST, "limit must be at least 1")
-    limit = min(limit, max_limit)
-    headers = (
-        ("X-Total", str(rows.total)),
-        ("X-Total-Pages", str(-(-rows.total // limit))),
-        ("X-Per-Page", str(limit)),
-        ("X-Page", str(offset // limit + 1)),
-    )
-    return SimResponse(HTTPStatus.OK, b"[" + rows.slice(offset, offset + limit) + b"]", headers)
