@@ -39,26 +39,21 @@ scrape_configs:
   - {{job_name: gigas, static_configs: [{{targets: ["{target}"]}}]}}
 """
 _HOUR = 3600
-_LATELY = ("account_disks", "disk_info", "disk_backups", "disk_backups_failed", "disk_autobackup", "up")
-_SIZE = "disk_backup_last_size_bytes"
+_LOOKED_BACK_ON = ("account_disks", "disk_info", "disk_backups", "disk_autobackup")
 _SETTLE_SECONDS, _MEASURED_SECONDS, _COSTLIEST = 75, 120, 6
 _FAILURES = ("evaluation_failures", "group_iterations_missed")
 _SERIES = re.compile(r"^gigas_(\w+)\{(.*)\} (\S+)$", re.MULTILINE)
 
 
 def _history(page: str, target: str, now: int) -> Iterator[str]:
-    """Yield OpenMetrics lines for the past, in the values of now."""
-    for metric in (*_LATELY, _SIZE):
-        lately = metric in _LATELY
-        moments = (
-            range(now - _HOUR - 2100, now - _HOUR + 600, 60) if lately else range(now - 192 * _HOUR, now, 6 * _HOUR)
-        )
-        recorded = f"gigas_{metric}" if lately else f"disk:gigas_{metric}:max"
-        yield f"# TYPE {recorded} gauge\n"
-        for name, labels, value in _SERIES.findall(page):
+    """Yield OpenMetrics lines of an hour ago, in the values of now."""
+    moments = range(now - _HOUR - 2100, now - _HOUR + 600, 60)
+    found = _SERIES.findall(page)
+    for metric in _LOOKED_BACK_ON:
+        yield f"# TYPE gigas_{metric} gauge\n"
+        for name, labels, value in found:
             if name == metric:
-                kept = labels if lately else re.sub(r',?virtual_machine_id="[^"]*"', "", labels)
-                series = f'{recorded}{{job="gigas",instance="{target}",{kept}}} {value} '
+                series = f'gigas_{metric}{{job="gigas",instance="{target}",{labels}}} {value} '
                 yield "".join(f"{series}{moment}\n" for moment in moments)
     yield "# EOF\n"
 
@@ -101,7 +96,6 @@ def _write_history(directory: Path, page: str, target: str) -> Path:
         "tsdb",
         "create-blocks-from",
         "openmetrics",
-        "--max-block-duration=192h",  # in one block, as a running Prometheus has compacted it
         history,
         storage,
     ]
@@ -119,7 +113,6 @@ def _evaluating(directory: Path, sets: Mapping[str, list[Path]], target: str) ->
             its = directory / str(number)
             shutil.copytree(directory / "tsdb", its / "tsdb")
             for path in files:
-                # A group of every six hours is evaluated as often as the others, to be measured.
                 text = re.sub(r"^( *interval:) .+$", r"\1 30s", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
                 (its / path.name).write_text(text, encoding="utf-8")
             servers[name] = stack.enter_context(prometheus(its, _CONFIG.format(target=target)))
