@@ -640,12 +640,21 @@ def test_discovered_accounts_are_read_and_reported(run: Run, cloud: SimulatorSer
     assert "(not read)" not in outcome.out.partition("ACCOUNT 1")[0].partition("  status")[2].partition("\n")[0]
 
 
-def test_a_list_of_no_accounts_is_not_all_that_there_is(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("listed", "words"),
+    [
+        ([], "no account is listed for this credential"),
+        ([{"id": 4242, "status": "terminated"}], "discovery leaves out all 1 by their status or product"),
+    ],
+)
+def test_a_list_of_no_accounts_is_not_all_that_there_is(
+    run: Run, tmp_path: Path, listed: list[dict[str, Any]], words: str
+) -> None:
     """``check`` has nothing to read then, so that it is no result without a problem."""
-    with small_api({"/accounts": []}) as api:
+    with small_api({**healthy(), "/accounts": listed}) as api:
         path = tmp_path / "discover.yml"
         path.write_text(f"api: {{url: '{api.url}'}}\ndiscover: true\ncredential: {{api_key: k}}\n")
         alone = {"GIGAS_ACCOUNT_ID": None, "GIGAS_API_KEY": None, "GIGAS_API_URL": None}
         outcome = run("probe", "--config.file", str(path), **alone)
     assert outcome.status == 1, outcome.out
-    assert "no account is listed for this credential" in outcome.out
+    assert words in outcome.out

@@ -88,6 +88,9 @@ def _probe(
         accounts = tuple(AccountSettings(each, settings.discovery) for each in reading.decoded_items)
         if not accounts and not problems:
             problems = [Problem("accounts", None, "no account is listed for this credential", "accounts[].id")]
+        if accounts and all(settings.discovery_filter.excludes(each.account) for each in accounts):
+            text = f"discovery leaves out all {len(accounts)} by their status or product"
+            problems.append(Problem("accounts", None, text, "discover.status, discover.product_id"))
         if account is not None and not accounts:  # it may be allowed to read an account and not to list them
             accounts = (AccountSettings(Account(account), settings.discovery),)
     accounts = choose_account(accounts, account)

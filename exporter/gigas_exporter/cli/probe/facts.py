@@ -70,8 +70,8 @@ def reason_of(error: GigasError) -> tuple[str, str]:
             reason = detail, ""
         case DecodeError(field=field):
             reason = f"items whose {safe_name(field) or 'field'} cannot be read, or does not fit", ""
-        case IncompleteError():
-            reason = "the pages do not fit the total, repeat items, are not all found, or changed", "api.page_size"
+        case IncompleteError():  # which holds counts alone
+            reason = str(error).partition(": ")[2], "api.page_size"
     return reason
 
 
