@@ -86,6 +86,16 @@ def test_faults_are_set_listed_and_ended(call: Any) -> None:
     assert len(call.get(DISKS).json()) == 20
 
 
+def test_requests_are_counted_for_other_processes(call: Any) -> None:
+    """Counts by operation can be read and forgotten; the control's own are not among them."""
+    call.get(DISKS)
+    call.get("/account/7/disks")
+    seen = call.get("/_sim/requests").json()
+    assert seen == {"total": 2, "operations": {"list_disks": 2}}
+    assert call("DELETE", "/_sim/requests").status_code == 204
+    assert call.get("/_sim/requests").json()["total"] == 0
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [

@@ -5,6 +5,8 @@ Bodies and responses are JSON with the names of :class:`.SimulatedCloud`: dates 
 ======  ============================  ==========================================================================
 GET     /_sim/                        what there is
 GET     /_sim/state                   what is true, in one form; ``?account=4242`` for one account
+GET     /_sim/requests                counts of the API's requests by operation
+DELETE  /_sim/requests                set them to 0
 GET     /_sim/faults                  the active faults, how often each struck, and every kind
 POST    /_sim/faults                  ``{"kind": "status", "operation": "list_*", "status": 503, "count": 2}``
 DELETE  /_sim/faults                  end all
@@ -19,6 +21,7 @@ DELETE  /_sim/disks/<id>/backups      delete all its backups
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from http import HTTPStatus
@@ -45,13 +48,15 @@ def _fields(item: Disk | Backup | VirtualMachine) -> Fields:
 class Control:
     """Answers requests under ``/_sim/``."""
 
-    def __init__(self, world: SimulatedCloud, faults: Faults) -> None:
+    def __init__(self, world: SimulatedCloud, faults: Faults, requests: Counter[str]) -> None:
         self._world, self._faults = world, faults
         disk = r"disks/(\d{1,18})"
         page = SimResponse(HTTPStatus.OK, (__doc__ or "").encode(), content_type="text/plain; charset=utf-8")
         routes: tuple[tuple[str, str, Callable[..., object]], ...] = (
             ("GET", "", lambda _: page),
             ("GET", "state", self._state),
+            ("GET", "requests", lambda _: {"total": requests.total(), "operations": dict(requests)}),
+            ("DELETE", "requests", lambda _: requests.clear()),
             ("GET", "faults", self._list_faults),
             ("POST", "faults", lambda request: _created({"id": faults.add(**request.fields())})),
             ("DELETE", "faults", lambda _: faults.clear()),

@@ -217,7 +217,7 @@ class SimulatorServer:
         self._listener = _Listener((str(address[0]), int(address[1])), family, self)
         self.address: tuple[str, int] = self._listener.server_address[0], self._listener.server_address[1]  # type: ignore[assignment]
         loopback = ipaddress.ip_address(self.address[0]).is_loopback
-        self.control = Control(world, self.faults) if loopback else None
+        self.control = Control(world, self.faults, self.requests) if loopback else None
         self._thread = threading.Thread(
             target=self._listener.serve_forever, args=(_POLL_SECONDS,), name="gigas-simulator-accept", daemon=True
         )
