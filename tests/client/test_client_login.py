@@ -80,7 +80,7 @@ def test_a_rejected_login_waits_ever_longer(
         messages.add(str(caught.value))
         if len(door.logins) > sent:
             sent = len(door.logins)
-            waits.append(round(client._session.auth._state.block.until - clock.now))
+            waits.append(round(client._session.auth._state.blocked_until - clock.now))
         clock.now += 30
     assert waits[:9] == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
     refusal = f"the API refused the login (status {status}, {url.removeprefix('http://')})"
@@ -100,7 +100,7 @@ def test_another_password_ends_the_wait(
         assert len(door.logins) == logins
     password_file.write_text("right")
     assert client.get_disk("1", "2").id == "2"
-    assert client._session.auth._state.block.until is None
+    assert client._session.auth._state.blocked_until is None
     assert ledger.blocked == [True, False]
 
 
@@ -116,7 +116,7 @@ def test_a_password_that_was_accepted_waits_ten_minutes_at_most(
         with pytest.raises(AuthError):
             client.get_disk("1", "2")
         clock.now += 60
-    assert client._session.auth._state.block.until is not None
+    assert client._session.auth._state.blocked_until is not None
     logins = len(door.logins)
     door.password, door.scheme = "right", "{}"
     clock.now += 600
@@ -132,7 +132,7 @@ def test_a_login_that_gives_no_token_waits(api: Any, clients: Any, door: Door) -
         with pytest.raises(DecodeError, match=r"^token: the response to the login holds no usable token$"):
             client.get_disk("1", "2")
     assert len(door.logins) == 1
-    assert client._session.auth._state.block.until is not None
+    assert client._session.auth._state.blocked_until is not None
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>wrong password</html>", b"[]", b'"no"', b'{"tok'])
@@ -184,7 +184,7 @@ def test_a_login_that_is_not_there_is_sent_twice_an_interval_for_all(
     door.password = "wrong"
     clock.now += 20
     assert client.get_disk("1", "2").id == "2"
-    assert client._session.auth._state.block.until is None
+    assert client._session.auth._state.blocked_until is None
 
 
 def test_the_same_password_in_many_places_is_one_login(api: Any, clients: Any, tmp_path: Path, door: Door) -> None:
@@ -235,7 +235,7 @@ def test_a_reload_ends_the_wait_once_a_minute(api: Any, clients: Any, clock: Any
         client.reload_credential()
         clock.now += 0.5
     assert len(door.logins) == 3
-    assert client._session.auth._state.block.until > clock.now + 1000
+    assert client._session.auth._state.blocked_until > clock.now + 1000
 
 
 def test_reloads_keep_the_token(api: Any, clients: Any, door: Door, password_file: Path) -> None:
@@ -389,7 +389,7 @@ def test_a_login_that_fails_otherwise_does_not_wait(
     client = clients(api(door).url, LoginCredential("me", FixedSecret(Secret("wrong"), "x")), clock=clock)
     with pytest.raises(ApiError):
         client.get_disk("1", "2")
-    assert client._session.auth._state.block.until is None
+    assert client._session.auth._state.blocked_until is None
     door.password = "wrong"
     assert client.get_disk("1", "2").id == "2"
 

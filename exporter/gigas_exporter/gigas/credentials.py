@@ -44,7 +44,7 @@ class SecretSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FixedSecret:
-    """A secret that was given once; ``origin`` says where, for error messages, and makes no other secret of it."""
+    """A secret that was given once; ``origin`` says where, and does not count when compared."""
 
     secret: Secret
     origin: str = field(compare=False)
@@ -72,21 +72,21 @@ class SecretFile:
 
 @dataclass(frozen=True, slots=True)
 class TokenCredential:
-    """A session token made elsewhere, sent raw (Gigas docs, page Authentication); it cannot be renewed."""
+    """A session token made elsewhere (Gigas docs, page Authentication), sent raw, never renewed."""
 
     token: SecretSource
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKeyCredential:
-    """An API key, sent as ``Bearer`` (Gigas docs, page API Keys); it is never refreshed."""
+    """An API key (Gigas docs, page API Keys), sent as ``Bearer``, never refreshed."""
 
     key: SecretSource
 
 
 @dataclass(frozen=True, slots=True)
 class LoginCredential:
-    """A login and its password, which ``POST /token`` turns into session tokens (Gigas docs, page Authentication)."""
+    """A login and its password, for session tokens (Gigas docs, page Authentication)."""
 
     login: str
     password: SecretSource
@@ -118,14 +118,6 @@ _PASTED = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class AuthHeader:
-    """A header's value, and a number unique to it."""
-
-    value: Secret
-    generation: int
-
-
 def other_scheme(scheme: Scheme) -> Scheme:
     """Return the other way to send a token."""
     return "bearer" if scheme == "raw" else "raw"
@@ -142,14 +134,14 @@ def without_scheme(secret: Secret) -> Secret:
 
 
 def header_value(scheme: Scheme, secret: Secret) -> Secret:
-    """Return the header's value for a token or key.
+    """Return the header's value for a token or key, as an object of its own.
 
     Raises:
         ConfigError: It has characters that no header can hold.
     """
     if not fits_header(secret):
         raise ConfigError("the token or API key has characters that no HTTP header can hold")
-    return secret if scheme == "raw" else Secret(f"Bearer {secret.reveal()}")
+    return Secret(secret.reveal() if scheme == "raw" else f"Bearer {secret.reveal()}")
 
 
 class SecretAuth:
@@ -168,8 +160,8 @@ class SecretAuth:
         self._is_fixed = is_fixed
         self._lock = threading.Lock()
         self._secret: Secret | None = None
+        self._header: Secret | None = None
         self._must_read = True
-        self._generation = 0
         self._rejected_schemes: set[Scheme] = set()
 
     @property
@@ -177,23 +169,23 @@ class SecretAuth:
         """What the user would have to replace."""
         return f"the {self._kind} in {self._source.origin}"
 
-    def header(self, deadline: Deadline) -> AuthHeader:
-        """Return the header of the secret last read."""
+    def header(self, deadline: Deadline) -> Secret:
+        """Return the header's value; the same object until the secret or scheme changes."""
         del deadline  # reading a file is no wait
         with self._lock:
             if self._must_read:
                 self._read()
-            assert self._secret is not None  # noqa: S101  (narrows the type)
-            return AuthHeader(header_value(self._scheme, self._secret), self._generation)
+            assert self._header is not None  # noqa: S101  (narrows the type)
+            return self._header
 
-    def on_success(self, used: AuthHeader) -> None:
+    def on_success(self, used: Secret) -> None:
         """Note that the scheme is the right one."""
         with self._lock:
-            if used.generation == self._generation:
+            if used is self._header:
                 self._is_fixed = True
                 self._rejected_schemes = set()
 
-    def on_rejected(self, used: AuthHeader, status: int, deadline: Deadline) -> bool:
+    def on_rejected(self, used: Secret, status: int, deadline: Deadline) -> bool:
         """Return whether to send the request once more, with what ``header()`` gives then.
 
         It reads the secret again, and where it is the same, uses the other scheme unless one was accepted before.
@@ -201,16 +193,16 @@ class SecretAuth:
         del deadline
         with self._lock:
             is_other_untried = not self._rejected_schemes
-            if self._generation != used.generation:
+            if used is not self._header:
                 return is_other_untried or len(self._rejected_schemes) == 1
             if self._read():
                 return True
-            if self._is_fixed or status != HTTPStatus.UNAUTHORIZED:
+            if self._secret is None or self._is_fixed or status != HTTPStatus.UNAUTHORIZED:
                 return False
             # Where both were rejected they are sent in turn, one a time: the API may have rejected all for a while.
             self._rejected_schemes = {*self._rejected_schemes, self._scheme}
             self._scheme = other_scheme(self._scheme)
-            self._generation += 1
+            self._header = header_value(self._scheme, self._secret)
             return is_other_untried
 
     def reload(self) -> None:
@@ -227,5 +219,5 @@ class SecretAuth:
         self._secret = secret
         if not self._is_fixed:
             self._scheme, self._rejected_schemes = self._first_scheme, set()
-        self._generation += 1
+        self._header = header_value(self._scheme, secret)
         return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -32,58 +32,6 @@ _MAX_WAIT_SECONDS = 3600.0
 _RELOAD_INTERVAL_SECONDS = 60.0
 _MAX_STATES = 1000  # one for each password; old ones come of rotation
 _FIELD_REJECTED = frozenset({HTTPStatus.BAD_REQUEST, 422})
-
-
-class LoginBlock:
-    """Whether a rejected login may be sent again.
-
-    Attributes:
-        was_accepted: Whether the API ever accepted the login with this password.
-        until: On the monotonic clock; ``None`` when nothing is blocked. A wait that is over is ended by the next login.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self.until: float | None = None
-        self._wait = 0.0
-        self._error: Callable[[], GigasError] | None = None
-        self.was_accepted = False
-        self._released_at: float | None = None
-
-    def check(self) -> None:
-        """Raise the error of the rejection while the login may not be sent again."""
-        error, until = self._error, self.until  # once: a reload may change them meanwhile
-        if error is not None and until is not None and self._clock.monotonic() < until:
-            raise error()
-
-    def begin(self, first_wait_seconds: float, error: Callable[[], GigasError], *, is_rejected: bool = True) -> bool:
-        """Block the login; return whether that is new.
-
-        Args:
-            first_wait_seconds: How long it waits after its first rejection.
-            error: Makes what is raised meanwhile.
-            is_rejected: Whether the password may be wrong; else the login waits half as long, each time.
-        """
-        is_first = self._error is None
-        wait = first_wait_seconds / 2
-        if is_rejected:
-            limit = _MAX_WAIT_ACCEPTED_SECONDS if self.was_accepted else _MAX_WAIT_SECONDS
-            wait = self._wait = min(limit, 2 * self._wait or first_wait_seconds)
-        self._error = error
-        self.until = self._clock.monotonic() + wait
-        return is_first
-
-    def end(self) -> None:
-        """Note that the login was accepted."""
-        self.until, self._wait, self._error, self.was_accepted = None, 0.0, None, True
-
-    def release_on_reload(self) -> None:
-        """Let the login be sent once more, at most once a minute: reloads may come many times a second."""
-        now, until = self._clock.monotonic(), self.until  # once: a login may end the wait meanwhile
-        if until is None or (self._released_at is not None and now < self._released_at + _RELOAD_INTERVAL_SECONDS):
-            return
-        self._released_at = now
-        self.until = min(until, now)
 
 
 @dataclass(slots=True)
@@ -116,18 +64,61 @@ class IssuedToken:
         return clock.wall() >= self.renew_wall or clock.monotonic() >= self.renew_monotonic
 
 
-@dataclass(slots=True)
 class LoginState:
-    """What is known of a login with one password.
+    """What is known of a login with one password: its token, or how long it waits.
 
     Attributes:
         lock: Held while a login is sent.
         issued: The last token.
+        was_accepted: Whether the API ever accepted the login with this password.
+        blocked_until: On the monotonic clock; ``None`` when it is not blocked. A wait that is over is ended by the next
+            login.
     """
 
-    block: LoginBlock
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    issued: IssuedToken | None = None
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.lock = threading.Lock()
+        self.issued: IssuedToken | None = None
+        self.blocked_until: float | None = None
+        self._wait = 0.0
+        self._error: Callable[[], GigasError] | None = None
+        self.was_accepted = False
+        self._released_at: float | None = None
+
+    def check(self) -> None:
+        """Raise the error of the rejection while the login may not be sent again."""
+        error, until = self._error, self.blocked_until  # once: a reload may change them meanwhile
+        if error is not None and until is not None and self._clock.monotonic() < until:
+            raise error()
+
+    def block(self, first_wait_seconds: float, error: Callable[[], GigasError], *, is_rejected: bool = True) -> bool:
+        """Block the login; return whether that is new.
+
+        Args:
+            first_wait_seconds: How long it waits after its first rejection.
+            error: Makes what is raised meanwhile.
+            is_rejected: Whether the password may be wrong; else the login waits half as long, each time.
+        """
+        is_first = self._error is None
+        wait = first_wait_seconds / 2
+        if is_rejected:
+            limit = _MAX_WAIT_ACCEPTED_SECONDS if self.was_accepted else _MAX_WAIT_SECONDS
+            wait = self._wait = min(limit, 2 * self._wait or first_wait_seconds)
+        self._error = error
+        self.blocked_until = self._clock.monotonic() + wait
+        return is_first
+
+    def accept(self) -> None:
+        """Note that the login was accepted."""
+        self.blocked_until, self._wait, self._error, self.was_accepted = None, 0.0, None, True
+
+    def release_on_reload(self) -> None:
+        """Let the login be sent once more, for reloads at most once a minute."""
+        now, until = self._clock.monotonic(), self.blocked_until  # once: a login may end the wait meanwhile
+        if until is None or (self._released_at is not None and now < self._released_at + _RELOAD_INTERVAL_SECONDS):
+            return
+        self._released_at = now
+        self.blocked_until = min(until, now)
 
 
 class LoginStates:
@@ -141,7 +132,7 @@ class LoginStates:
         """Return the state of a login with its present password at an API."""
         key = where, password
         with self._lock:
-            state = self._states.pop(key, None) or LoginState(LoginBlock(clock))
+            state = self._states.pop(key, None) or LoginState(clock)
             self._states[key] = state
             if len(self._states) > _MAX_STATES:
                 del self._states[next(iter(self._states))]

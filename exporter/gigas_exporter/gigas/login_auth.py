@@ -17,7 +17,7 @@ from http import HTTPStatus
 
 from gigas_exporter.clock import Clock, Deadline
 from gigas_exporter.errors import ApiError, AuthError, DecodeError, GigasError
-from gigas_exporter.gigas.credentials import AuthHeader, Scheme, SecretSource, header_value, other_scheme
+from gigas_exporter.gigas.credentials import Scheme, SecretSource, header_value, other_scheme
 from gigas_exporter.gigas.login import LOGIN_OPERATION, IssuedToken, LoginState, TokenRequests
 from gigas_exporter.gigas.ratelimit import acquire_within
 from gigas_exporter.gigas.settings import Observer
@@ -48,7 +48,7 @@ class _LoginSession:
     """
 
     issued: IssuedToken
-    header: AuthHeader
+    header: Secret
     password: Secret
     renewed_by: Deadline | None
     renewed_at: float
@@ -85,7 +85,6 @@ class LoginAuth:
         self._is_scheme_known = tokens.scheme == "bearer"
         self._session: _LoginSession | None = None
         self._state: LoginState | None = None
-        self._generation = 0
         self._must_read = False
         self._is_blocked = False
         self._renewal_fails = False
@@ -95,7 +94,7 @@ class LoginAuth:
         """What the user would have to replace."""
         return f"the login, or the password in {self._password.origin}"
 
-    def header(self, deadline: Deadline) -> AuthHeader:
+    def header(self, deadline: Deadline) -> Secret:
         """Return a valid token, logging in when there is none or it expires soon."""
         with acquire_within(self._lock, deadline, LOGIN_OPERATION):
             session = self._session
@@ -106,14 +105,14 @@ class LoginAuth:
                 return self._log_in(deadline, None, forced=False).header
             return self._renewed(session, deadline).header if session.issued.is_due(self._clock) else session.header
 
-    def on_success(self, used: AuthHeader) -> None:
-        """Note that the token works, so that a later 401 means that it ended early."""
+    def on_success(self, used: Secret) -> None:
+        """Note that the token works: a later 401 means that it ended early."""
         session = self._session
-        if session is not None and session.header.generation == used.generation:
+        if session is not None and session.header is used:
             session.verified = self._is_scheme_known = True
             session.issued.scheme = self._scheme
 
-    def on_rejected(self, used: AuthHeader, status: int, deadline: Deadline) -> bool:
+    def on_rejected(self, used: Secret, status: int, deadline: Deadline) -> bool:
         """Return whether to send the request once more, with what ``header()`` gives then.
 
         It tries the other scheme or logs in again, once for all callers that were rejected with the same token.
@@ -123,7 +122,7 @@ class LoginAuth:
         """
         with acquire_within(self._lock, deadline, LOGIN_OPERATION):
             session = self._session
-            if session is None or session.header.generation != used.generation:
+            if session is None or session.header is not used:
                 return True
             if self._password.read() == session.password:
                 if status == HTTPStatus.FORBIDDEN:
@@ -139,10 +138,10 @@ class LoginAuth:
             return True
 
     def reload(self) -> None:
-        """Read the password again before the next request; a login that was rejected may be sent once more."""
+        """Read the password again before the next request; retry a rejected login."""
         self._must_read = True
         if self._state is not None:
-            self._state.block.release_on_reload()
+            self._state.release_on_reload()
 
     def _is_hopeless(self, session: _LoginSession, deadline: Deadline) -> bool:
         if session.renewed_by is None or session.verified:
@@ -151,11 +150,10 @@ class LoginAuth:
 
     def _switch_scheme(self, session: _LoginSession) -> None:
         self._scheme = other_scheme(self._scheme)
-        self._generation += 1
-        session.header = AuthHeader(header_value(self._scheme, session.issued.token), self._generation)
+        session.header = header_value(self._scheme, session.issued.token)
 
     def _renewed(self, session: _LoginSession, deadline: Deadline) -> _LoginSession:
-        """Return a new session, or this one if none can be had: its token may still be valid."""
+        """Return a new session, or else this one: its token may still be valid."""
         try:
             return self._log_in(deadline, session.issued, forced=False, share=_RENEWAL_SHARE)
         except GigasError as error:
@@ -169,7 +167,7 @@ class LoginAuth:
     def _log_in(
         self, deadline: Deadline, old: IssuedToken | None, *, forced: bool, share: float = 1.0
     ) -> _LoginSession:
-        """Begin a session with another token than the old one: another client's, or that of a new login."""
+        """Begin a session with another token: another client's, or that of a new login."""
         password = self._password.read()
         state = self._state = self._state_of(password)
         part = Deadline(self._clock, share * deadline.remaining(), deadline.stop)
@@ -186,8 +184,7 @@ class LoginAuth:
             self._scheme, self._is_scheme_known = issued.scheme, True
         elif not self._is_scheme_known:
             self._scheme = self._tokens.scheme
-        self._generation += 1
-        header = AuthHeader(header_value(self._scheme, issued.token), self._generation)
+        header = header_value(self._scheme, issued.token)
         now = self._clock.monotonic()
         self._session = _LoginSession(issued, header, password, deadline if forced else None, now)
         self._observer.token(issued.expires_at)
@@ -199,7 +196,7 @@ class LoginAuth:
     def _issue(self, state: LoginState, password: Secret, deadline: Deadline) -> IssuedToken:
         """Log in, unless that is blocked."""
         try:
-            state.block.check()
+            state.check()
         except GigasError:
             self._set_blocked()
             raise
@@ -217,11 +214,11 @@ class LoginAuth:
             raise AuthError(message) from None
         except DecodeError as error:
             # Some APIs say no with status 200, in JSON or on a page; to a known password a page may be of a deployment.
-            is_rejected = error.field == "token" or not state.block.was_accepted
+            is_rejected = error.field == "token" or not state.was_accepted
             again = partial(DecodeError, error.field, error.detail)
             self._block(state, "login failed", {"error": str(error)}, again, is_rejected=is_rejected)
             raise
-        state.block.end()
+        state.accept()
         life = expires_at - self._clock.wall() if expires_at is not None else _MAX_LIFE_SECONDS
         life = max(_MIN_LIFE_SECONDS, life) if 0 < life <= _MAX_LIFE_SECONDS else _MAX_LIFE_SECONDS
         issued = IssuedToken(token, life, expires_at)
@@ -237,7 +234,7 @@ class LoginAuth:
         *,
         is_rejected: bool = True,
     ) -> None:
-        if state.block.begin(self._first_wait, error, is_rejected=is_rejected):
+        if state.block(self._first_wait, error, is_rejected=is_rejected):
             _log.warning("%s; it waits before it is sent again", what, extra=facts)
         self._set_blocked()
 

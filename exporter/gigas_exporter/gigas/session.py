@@ -17,7 +17,7 @@ from gigas_exporter.decode import decode_json
 from gigas_exporter.errors import ApiError, AuthError, ConfigError, DecodeError, TransportError
 from gigas_exporter.gigas.api_requests import ApiRequest
 from gigas_exporter.gigas.connect import TrustStore
-from gigas_exporter.gigas.credentials import ApiKeyCredential, AuthHeader, Credential, LoginCredential, SecretAuth
+from gigas_exporter.gigas.credentials import ApiKeyCredential, Credential, LoginCredential, SecretAuth
 from gigas_exporter.gigas.error_messages import api_message, describe_status, is_json
 from gigas_exporter.gigas.http_response import RawResponse
 from gigas_exporter.gigas.login import LOGIN_OPERATION, LoginStates, TokenRequests
@@ -33,7 +33,9 @@ _REJECTIONS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 class ApiSession:
-    """A credential's way to the API, shared by threads; its arguments are those of :class:`.ReadClient`.
+    """A credential's way to the API, shared by threads.
+
+    Its arguments are those of :class:`.ReadClient`.
 
     Attributes:
         auth: Gives the ``Authorization`` header, and is told how the API took it.
@@ -113,7 +115,7 @@ class ApiSession:
 
         return retrying(request.operation, attempt, deadline, self._observer) if retry else attempt()
 
-    def _may_replay(self, used: AuthHeader, error: ApiError, deadline: Deadline) -> bool:
+    def _may_replay(self, used: Secret, error: ApiError, deadline: Deadline) -> bool:
         try:
             return self.auth.on_rejected(used, error.status, deadline)
         except ConfigError as unreadable:
@@ -143,7 +145,7 @@ class ApiSession:
         request: ApiRequest[Any],
         deadline: Deadline,
         interpret: Callable[[RawResponse], _T],
-        used: AuthHeader | None,
+        used: Secret | None,
     ) -> _T:
         with self._limiter.request(request.account, deadline, request.operation):
             seconds = min(self._timeout, deadline.remaining())
@@ -163,12 +165,11 @@ class ApiSession:
             self._observer.request(request.operation, code, elapsed)
         raise self._api_error(request, response, used)
 
-    def _api_error(self, request: ApiRequest[Any], response: RawResponse, used: AuthHeader | None) -> ApiError:
+    def _api_error(self, request: ApiRequest[Any], response: RawResponse, used: Secret | None) -> ApiError:
         retry_after = parse_retry_after(response.headers.get("retry-after"), self._clock.wall())
         peer, words = self._transport.peer, None
         if request.says_why and used is not None:
-            secret = used.value.reveal()
-            words = api_message(response.body, [used.value, Secret(secret.removeprefix("Bearer "))])
+            words = api_message(response.body, [used, Secret(used.reveal().removeprefix("Bearer "))])
         return ApiError(
             request.operation,
             response.status,
@@ -180,11 +181,11 @@ class ApiSession:
         )
 
     def _timed(
-        self, request: ApiRequest[Any], seconds: float, deadline: Deadline, used: AuthHeader | None
+        self, request: ApiRequest[Any], seconds: float, deadline: Deadline, used: Secret | None
     ) -> tuple[RawResponse, float]:
         # What a request took is measured by the machine's clock, like its deadline: tests may stop the package's.
         began = time.monotonic()
-        headers = {} if used is None else {"Authorization": used.value.reveal()}
+        headers = {} if used is None else {"Authorization": used.reveal()}
         if request.form is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         deadline.on_request()
