@@ -55,7 +55,7 @@ class ApiRequest(Generic[_T]):
 
     @property
     def says_why(self) -> bool:
-        """Whether the API's words on a refusal are shown to the user: those on a change, or on a filter."""
+        """Whether the user is shown why the API rejects it: a change, or a filter."""
         return self.method != "GET" or bool(self.query.keys() - {"limit", "offset"})
 
     @property
@@ -83,7 +83,10 @@ def disk_path(account_id: str, disk_id: str, *parts: str) -> str:
 
 
 def filters(**values: str | float | bool | None) -> dict[str, str]:
-    """Return query parameters without those that are ``None``; flags as 1 and 0, which the edit call documents."""
+    """Return query parameters without those that are ``None``.
+
+    Flags become 1 and 0, as the edit call documents them.
+    """
     return {name: _parameter(value) for name, value in values.items() if value is not None}
 
 

@@ -39,7 +39,9 @@ _Item = TypeVar("_Item", Account, Backup, Disk, VirtualMachine)
 
 
 class ReadClient:
-    """Reads from the API; its logins ask for tokens that can change nothing. Used by several threads at once.
+    """Reads from the API, for several threads at once.
+
+    Its logins ask for tokens that can change nothing.
 
     Args:
         settings: Where the API is and how much of it may be used.
@@ -97,19 +99,19 @@ class ReadClient:
         self.close()
 
     def close(self) -> None:
-        """End what is under way without a deadline of its own, and close the connections as they become idle."""
+        """End what is under way without a deadline of its own, and begin nothing any more."""
         self._closed.set()
         self._session.close()
 
     def reload_credential(self) -> None:
-        """Read the credential's secret again before the next request; a rejected login may be sent once more.
+        """Read the credential's secret again before the next request.
 
-        The token in use stays where the secret is the same.
+        A rejected login may be sent once more. The token in use stays where the secret is the same.
         """
         self._session.auth.reload()
 
     def forget(self, account_id: str) -> None:
-        """Let go of what is kept of an account; work on it that has been stopped keeps nothing any more."""
+        """Drop what is kept of an account; stopped work on it keeps nothing any more."""
         self._lists.forget(account_path(account_id) + "/")
 
     def list_accounts(self, *, deadline: Deadline | None = None) -> Listing[Account]:

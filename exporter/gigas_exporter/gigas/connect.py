@@ -1,4 +1,4 @@
-"""Opens connections: name resolution, the order of a host's addresses, and the authorities that TLS trusts."""
+"""Opens connections: name resolution, the order of addresses, the authorities that TLS trusts."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ class Dialer:
         return sock
 
     def avoid_preferred(self) -> None:
-        """Try the address that was used last after all others: it accepts connections, but does not respond."""
+        """Try the last address after all others: it accepts connections, but does not respond."""
         with self._lock:
             self._avoided.update(self._preferred)
             self._preferred.clear()
 
     def _resolve(self, key: _Host, deadline: SocketDeadline) -> list[_Address]:
-        """Resolve a name; one thread a name at most, which is left behind when the deadline passes."""
+        """Resolve a name, in one thread a name at most, which may outlive the deadline."""
         with contextlib.suppress(socket.gaierror):
             return _addresses(*key, socket.AI_NUMERICHOST)
         with self._lock:
@@ -92,7 +92,7 @@ class Dialer:
 
 
 def _look_up(key: _Host, lookup: Future[list[_Address]]) -> None:
-    """Resolve a name in a thread of its own, for all who wait for it: the resolver cannot be interrupted."""
+    """Resolve a name, in a thread of its own: the resolver cannot be interrupted."""
     try:
         lookup.set_result(_addresses(*key))
     except Exception as error:  # noqa: BLE001  # raised where the result is wanted
@@ -155,7 +155,9 @@ def _begin_connect(
 
 
 class TrustStore:
-    """The TLS context of one or more clients: building one takes some 20 ms and a megabyte.
+    """The TLS context of one or more clients.
+
+    Building one takes some 20 ms and a megabyte.
 
     Raises:
         ConfigError: The file of authorities cannot be used.
@@ -171,11 +173,11 @@ class TrustStore:
 
     @property
     def context(self) -> ssl.SSLContext | None:
-        """The context to use now, ``None`` where nothing is encrypted; another object after the file has changed."""
+        """The context to use now; ``None`` where nothing is encrypted."""
         return self._context
 
     def reload(self, failed: ssl.SSLContext | None) -> bool:
-        """Read the file of authorities again; return whether the context is another than the one that failed."""
+        """Read the file of authorities again; return whether the failed context was replaced."""
         with self._lock:
             if self._context is failed and self._ca_file is not None:
                 try:

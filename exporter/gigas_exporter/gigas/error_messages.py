@@ -86,7 +86,7 @@ _REDIRECT: Final = "redirects are not followed", f"check {API_URL}"
 
 
 def likely_cause(operation: str, status: int) -> _Cause:
-    """Return the cause of an error status, and what to do, which may be empty."""
+    """Return the likely cause of an error status, and what to do, if anything."""
     if status < HTTPStatus.BAD_REQUEST:
         return _REDIRECT
     if not operation.startswith(_READING) and status in _CHANGE_CAUSES:
@@ -106,7 +106,7 @@ def likely_cause(operation: str, status: int) -> _Cause:
 
 
 def describe_status(operation: str, status: int, peer: str) -> str:
-    """Return the cause with the address that the request went to, and what to do."""
+    """Return the likely cause, where the request went, and what to do."""
     cause, advice = likely_cause(operation, status)
     return f"{cause} ({peer})" + (f"; {advice}" if advice else "")
 
@@ -121,7 +121,9 @@ def is_json(body: bytes) -> bool:
 
 
 def api_message(body: bytes, secrets: Iterable[Secret]) -> str | None:
-    """Return the API's own words about an error (``errors`` or ``error`` of a JSON object), fit to be printed.
+    """Return the API's own words about an error, fit to be printed.
+
+    They are under ``errors`` or ``error`` of a JSON object.
 
     Args:
         body: Of the response.
@@ -230,7 +232,7 @@ def _detail(causes: list[BaseException]) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error and all that it was made from, which the library keeps in several places."""
+    """Yield the error and its causes, which the library keeps in several places."""
     seen: set[int] = set()
     queue: list[object] = [error]
     while queue:

@@ -1,4 +1,4 @@
-"""A response with strict framing, counted bytes, and a body that is bounded and decompressed whole.
+"""An HTTP response: strict framing, counted bytes, a bounded body.
 
 ``http.client`` takes an interim response for the final one, accepts status lines, headers and lengths that RFC 9112
 does not, and takes the connection's end for the headers' end. The HTTP library's errors leave this module as they are.
@@ -73,7 +73,7 @@ class _Stream(io.RawIOBase):
 
 
 class _Reader(io.BufferedReader):
-    """The connection's bytes as lines, without characters at which some readers of HTTP end a line, and some do not."""
+    """The connection's bytes as lines that all readers of HTTP end in the same place."""
 
     def readline(self, size: int | None = -1, /) -> bytes:
         line = super().readline(size)
@@ -120,7 +120,7 @@ class HTTPResponse(http.client.HTTPResponse):
         return match[1].decode(), int(match[2]), (match[3] or b"").decode("latin-1")
 
     def _check_framing(self) -> None:
-        """Reject what readers of HTTP understand differently: where they differ, a body may be another's."""
+        """Reject lengths and encodings that readers of HTTP understand differently."""
         lengths = [each.strip(" \t") for each in self.headers.get_all("Content-Length", [])]
         encodings = self.headers.get_all("Transfer-Encoding", [])
         if encodings and ([each.lower() for each in encodings] != ["chunked"] or lengths):
@@ -188,7 +188,7 @@ def _read_error_body(response: urllib3.BaseHTTPResponse) -> bytes:
 
 
 def _read_body(response: urllib3.BaseHTTPResponse, encoding: str, operation: str) -> bytes:
-    """Read the body of a success; a compressed one must be whole, up to the checksum at its end."""
+    """Read the body of a success; a compressed one up to its checksum."""
     match encoding.strip().lower():
         case "" | "identity":
             chunks: Iterator[bytes] = iter(lambda: response.read(_CHUNK_BYTES), b"")
@@ -210,7 +210,9 @@ def _read_body(response: urllib3.BaseHTTPResponse, encoding: str, operation: str
 
 
 def _gunzip(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-    """Return what is in the members; unlike :mod:`gzip`, with blanks behind one, which some servers add.
+    """Return what is in the members.
+
+    Unlike :mod:`gzip`, with blanks behind one, which some servers add.
 
     Raises:
         EOFError: The last member has no end.

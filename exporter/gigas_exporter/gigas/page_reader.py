@@ -117,7 +117,7 @@ class PageReader(Generic[_Item, _V]):
         return Page(digest, count, ids, self._make(items), dict(invalid), paging, valid_until=invalid.valid_until)
 
     def _raise_if_contradictory(self, raw_items: Iterable[object], items: Mapping[str, _Item]) -> None:
-        """Raise an error where two items of one page have the same id and are not the same.
+        """Raise an error where two items of one page have the same id and differ.
 
         Of two that differ only in what changes while a list is read, the last one is taken.
         """
@@ -134,12 +134,12 @@ class PageReader(Generic[_Item, _V]):
 
 
 def _without_state(item: _Item) -> _Item:
-    """Return an item without what may change from one moment to the next; that a status means an error stays."""
+    """Return an item without what may change at any time, but for its error."""
     return replace(item, status=None, locked=None, updated_at=None) if isinstance(item, Disk) else item
 
 
 def check_status(response: RawResponse, operation: str) -> None:
-    """Raise an error unless the status is 200: with another one, the body may not be all that was asked for."""
+    """Raise an error unless the status is 200: other bodies may be incomplete."""
     if response.status != HTTPStatus.OK:
         raise DecodeError("body", f"the response to {operation} has status {response.status}, not 200")
 

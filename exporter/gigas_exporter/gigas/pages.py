@@ -1,4 +1,4 @@
-"""The pages of a list as they were read, what their headers say, and what they say together.
+"""The pages of a list, what their headers say, and what they come to.
 
 It knows neither the transport nor the order in which pages are asked for.
 """

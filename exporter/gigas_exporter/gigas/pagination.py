@@ -118,7 +118,7 @@ class Paginator:
         raise IncompleteError(f"{message}, or the list changes while it is read")
 
     def _is_whole_by_pages(self, fetch: Fetch[_V], traversal: ListTraversal[_V]) -> bool:
-        """Return whether no item was passed over, be it that an offset counts items, as is documented, or pages.
+        """Return whether no item was skipped, whether offsets count items or pages.
 
         Where no total says that all were read, a page of half the size is asked for that must hold the last items. A
         total no larger than the first page may be that of the page alone.
@@ -141,7 +141,7 @@ class Paginator:
         return self.offset_counts_items
 
     def _is_only_page(self, fetch: Fetch[_V], first: Page[_V]) -> bool:
-        """Return whether there is no second page where an offset counts pages, be it from 0 or from 1."""
+        """Return whether there is no second page if offsets count pages, from 0 or 1."""
         if first.count == 1 and not (self.last and self.last.count):
             return True
         for offset in sorted({1, 2} - {first.count}):  # that of the second page was asked for already
@@ -153,7 +153,7 @@ class Paginator:
         return True
 
     def _with_doubts(self, pages: list[Page[_V]]) -> list[Page[_V]]:
-        """Return the pages, with the headers counted that say that there is more than was read."""
+        """Return the pages; count the headers by which there is more."""
         first, last = pages[0], self.last or pages[0]
         is_end_seen = last.count < (self.complete_below if last is first else first.count) or last.count == 0
         count = sum(page.count for page in pages)
@@ -261,7 +261,7 @@ class Paginator:
         raise IncompleteError(f"{self.name}: the list has no end")
 
     def _sends_all(self, fetch: Fetch[_V], first: Page[_V]) -> bool:
-        """Return whether the first page, which came for the second, too, is all that there is.
+        """Return whether the first page, which also came for the second, is everything.
 
         A server may ignore the offset alone; so, unless its page is longer than was asked for, one is asked for that
         is shorter. Of one item there is no shorter page.
@@ -280,7 +280,7 @@ class Paginator:
             raise IncompleteError(f"{self.name}: a list of {items} items in pages of {step} is too long")
 
     def _fetch_parallel(self, ask: Ask[_V], offsets: Sequence[int], total: int) -> list[Page[_V]]:
-        """Fetch the pages at these offsets; in threads of their own, which no other list waits for."""
+        """Fetch the pages at these offsets, in threads that no other list waits for."""
         pages: list[Page[_V]] = []
         running: deque[Future[Page[_V]]] = deque()
         rest, items = iter(offsets), 0

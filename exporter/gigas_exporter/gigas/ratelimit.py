@@ -1,4 +1,4 @@
-"""Limits on concurrent requests and on requests per second; waits are bounded and can be interrupted."""
+"""Limits on concurrent requests and requests per second; each wait has a deadline."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _GRANTS_BEFORE_HUNG = 10
 
 
 class DeadlineExceededError(TransportError):
-    """The caller's own time ended before a request was made; to try again would be to wait again."""
+    """The deadline ended before a request was made; it is not retried."""
 
     def __init__(self, operation: str, detail: str) -> None:
         super().__init__(operation, "timeout", detail)
@@ -43,7 +43,7 @@ def _wait(is_acquired: Callable[[], bool], deadline: Deadline, operation: str) -
 
 
 class _FairSemaphore:
-    """So many requests at once, round-robin by account, in the order of arrival within an account.
+    """A semaphore whose slots go round-robin by account, first come first served within one.
 
     An account whose last request got no response has one slot at a time, and all such accounts together leave one slot
     to the others: 24 accounts that hang would else take all slots for all of the time. Among them, one that answered

@@ -1,4 +1,4 @@
-"""What a client is given: where the API is, how much of it may be used, and who hears of its requests."""
+"""Where the API is, how much of it may be used, and how requests are reported."""
 
 from __future__ import annotations
 

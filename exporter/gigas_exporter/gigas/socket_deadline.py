@@ -25,7 +25,7 @@ class _HasDescriptor(Protocol):
 
 
 class SocketDeadline:
-    """The time by which the socket work of this thread, inside the ``with`` block, must be done.
+    """The time by which the socket work inside the ``with`` block must be done.
 
     It follows the machine's monotonic clock, as sockets do, also where tests replace the package's clock.
 
@@ -59,7 +59,7 @@ class SocketDeadline:
         return self._stop.is_set() or time.monotonic() >= self.end
 
     def slice(self) -> float:
-        """Return for how long to wait before the deadline must be checked again, in seconds.
+        """Return the seconds to wait before the deadline must be checked again.
 
         Raises:
             TimeoutError: The time is up.

@@ -84,7 +84,7 @@ class _TLSPool(_Pool, urllib3.connectionpool.HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """Makes requests use our pools, whose sockets keep the deadline and whose TLS is ours."""
+    """Makes requests use our pools, with their deadline and TLS."""
 
     def __init__(self, pools: urllib3.PoolManager) -> None:
         self._pools = pools
@@ -97,7 +97,7 @@ class _Adapter(HTTPAdapter):
         return self._pools.connection_from_url(request.url or "")
 
     def cert_verify(self, *_: Any, **__: Any) -> None:
-        """Leave the pools as they are: requests would have them trust its own authorities, too."""
+        """Leave the pools as they are: requests would add its own authorities."""
 
 
 class Transport:
@@ -214,7 +214,7 @@ def _pools(settings: ApiSettings, context: ssl.SSLContext | None) -> urllib3.Poo
 
 
 def _checked_url(url: str, what: str, schemes: tuple[str, ...]) -> str:
-    """Return the URL if it can be used; errors do not quote it, since it may hold a password."""
+    """Return a usable URL; errors do not quote it, since it may hold a password."""
     try:
         parsed = parse_url(url)
     except urllib3.exceptions.LocationParseError:

@@ -52,7 +52,10 @@ class ChangeResult(Generic[_T]):
 
 
 class Client(ReadClient):
-    """Also changes things. A change is sent once; only one that the API refused for its credential is sent again."""
+    """Also changes things.
+
+    A change is sent once; only one that the API rejected for its credential is sent again.
+    """
 
     _readonly = False
 

@@ -1,4 +1,4 @@
-"""Poll one account: read a resource, publish it, keep the last good data when that fails, and log changes.
+"""Poll one account: read a resource and publish it, or keep the last good data.
 
 This is the one place that catches broadly: an error in a poll ends here, as a counted and logged failure.
 """
@@ -55,7 +55,7 @@ class PollOutcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _PollData:
-    """What a successful poll gave: the change to the inventory, what was invalid or unread, and facts for the log."""
+    """What a successful poll gave; ``facts`` are for the log."""
 
     change: Callable[[AccountInventory], AccountInventory]
     invalid: Mapping[str, int]
@@ -105,7 +105,7 @@ class AccountPoller:
         return bool(self._logged)
 
     def abort(self, resource: Resource, patience_seconds: float) -> None:
-        """End a poll under way as timed out if it had no response yet and has waited for one for so long."""
+        """End a poll that has waited so long for its first response, as timed out."""
         stop, deadlines = self._running.get(resource, (None, []))
         latest = self._clock.monotonic() - patience_seconds
         # Read once each: the response may come between two looks.
@@ -153,7 +153,7 @@ class AccountPoller:
         return outcomes.get(resource, Outcome(False, 0.0, None))
 
     def _attempt(self, resource: Resource, new_deadline: NewDeadline) -> _PollData | GigasError:
-        """Return what a poll gave; a method of its own, so that no frame holds the error that holds the frame."""
+        """Return what a poll gave; apart, so that no frame holds an error that holds it."""
         read = {"disks": self._read_disks, "virtual_machines": self._read_machines, "backups": self._read_backups}
         try:
             return read[resource](new_deadline)
@@ -215,7 +215,9 @@ class AccountPoller:
         return _PollData(change, listing.invalid, {"virtual_machines": len(machines)})
 
     def _check_content(self, resource: Literal["disks", "virtual_machines"], listing: Listing[Any]) -> None:
-        """Raise an error for a first 204 where there were items; a client that a reload made knows of none.
+        """Raise an error for a first 204 where there were items before.
+
+        A client that a reload made does not know of them.
 
         Raises:
             IncompleteError: The poll before this one succeeded, and there were items.
@@ -247,7 +249,7 @@ class AccountPoller:
         return _PollData(lambda inventory: replace(inventory, backups=poll.reading), poll.invalid, facts, poll.failure)
 
     def _known_disks(self, deadline: Deadline) -> KnownDisks:
-        """Return the account's disks; the first backups poll waits here until the first disks poll has ended."""
+        """Return the account's disks, once the first disks poll has ended."""
         while True:
             inventory = self._store.get(self._account_id)
             outcome = inventory.outcomes.get("disks") if inventory is not None else None
@@ -259,7 +261,7 @@ class AccountPoller:
                 raise GigasError("backups: the disks of the account could not be read yet")
 
     def _log_result(self, resource: Resource, result: _PollData | GigasError, duration: float, last: Outcome) -> None:
-        """Log a poll at debug; its first success, and the beginning and the end of a failure, for everybody.
+        """Log a poll at debug, but its first success and changes at higher levels.
 
         One that is another after a reload is logged again: somebody may have reloaded to fix the first.
         """

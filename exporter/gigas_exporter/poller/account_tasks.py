@@ -1,4 +1,4 @@
-"""The periodic polls of one account: the disks lead, and the others follow while the account does not answer."""
+"""The periodic polls of one account; that of the disks goes first."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class ClientPool:
         return client
 
     def _add(self, settings: ApiSettings, credential: Credential) -> tuple[ReadClient, _AccountObserver]:
-        """Make a client; files are read outside the lock, for a file system that hangs must not hold others."""
+        """Make a client; files, whose system may hang, are read outside the lock."""
         limits = settings.max_concurrency, settings.max_requests_per_second
         secret: Hashable = settings.url, *limits, _identity(credential)
         # Reading the authorities takes 20 ms and a megabyte.

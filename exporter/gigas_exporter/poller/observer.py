@@ -40,4 +40,4 @@ class PollerObserver(Protocol):
         """Accounts were listed or not; ``None`` if configured."""
 
     def accounts(self, watched: int | None, unpolled: int, skipped: int) -> None:
-        """So many accounts are watched, wait for their first poll, are left out; ``None`` before they were listed."""
+        """So many accounts are watched (``None``: not listed yet), unpolled, left out."""

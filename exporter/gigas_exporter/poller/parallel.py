@@ -19,7 +19,7 @@ class HelperThreads:
         self._free = threading.BoundedSemaphore(count)
 
     def map(self, function: Callable[[_T], _R], items: Iterable[_T], concurrency: int) -> dict[_T, _R]:
-        """Return what ``function`` returns for each item, having called it for at most ``concurrency`` at once.
+        """Return what ``function`` returns for each item, at most ``concurrency`` at once.
 
         The first item is tried alone: against a server that hangs, no more than one request waits.
         """

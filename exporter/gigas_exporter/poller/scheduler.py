@@ -91,12 +91,12 @@ class PollTask:
 
     @property
     def hangs(self) -> bool:
-        """Whether the account left the last request of this task, or of its leader, unanswered."""
+        """Whether the last request of this task, or of its leader, got no response."""
         return self.hung > 0 or (self.leader is not None and self.leader.hung > 0)
 
     @property
     def key(self) -> tuple[bool, bool, float, int, int]:
-        """What due tasks are ordered by; of an account that does not answer, other tasks come after all leaders."""
+        """What due tasks are ordered by; where nothing answers, leaders come first."""
         follows = self.leader is not None and (self.hangs or not self.leader.answered)
         return follows, not (self.answered and self.hung == 1), self.due, self.rank, self.sequence
 
@@ -176,7 +176,7 @@ class Scheduler:
             return [self._dispatcher, *self._workers]
 
     def is_stalled(self) -> bool:
-        """Return whether polling has stopped: a run takes far too long, or what is due cannot run."""
+        """Return whether a run takes far too long, or what is due cannot run."""
         now = self._clock.monotonic()
         with self._lock:
             started = [(now - task.started_at, task) for task in self._running if task.started_at is not None]
@@ -240,7 +240,7 @@ class Scheduler:
         self._queue.put(task)
 
     def _abort_slow(self, now: float) -> float:
-        """Abort the runs of accounts that never answered which others wait for; return when to check again."""
+        """Abort runs without any response that others wait for; return when to check again."""
         waiting = {task.credential for task in self._ready if task.leader is None and not (task.answered or task.hung)}
         seconds = _IDLE_SECONDS
         for task in self._running:
@@ -254,7 +254,7 @@ class Scheduler:
         return seconds
 
     def _may_retry(self, task: PollTask) -> bool:
-        """Return whether an unanswered request may be tried again: not while other accounts wait for its slot."""
+        """Return whether to retry a request without a response: not while others wait."""
         latest = self._clock.monotonic() - _CONTENDED_SECONDS
         with self._lock:
             waits = any(each.credential == task.credential and each.due < latest for each in self._ready)

@@ -71,7 +71,7 @@ class Service:
             self._watch_all()
 
     def reload(self, settings: Settings) -> None:
-        """Go on with other settings; polls of accounts that they do not change go on, and come at once.
+        """Apply other settings; accounts that they do not change are polled at once.
 
         Raises:
             ConfigError: A client cannot be made with them; nothing has changed by then.
@@ -117,7 +117,7 @@ class Service:
         return not self.scheduler.is_stalled()
 
     def poll_once(self, progress: Callable[[str, Resource, bool], None]) -> dict[str, dict[Resource, GigasError]]:
-        """Poll every resource of every account once; return what could not be read, by account id, and why.
+        """Poll every resource of every account once; return the failures by account id.
 
         Backups are not asked for where the disks could not be read.
 
@@ -160,7 +160,7 @@ class Service:
         return {account_id: failures for account_id, failures in failed.items() if account_id in left}
 
     def _make_clients(self, settings: Settings) -> None:
-        """Make at once what can fail, so that a reload knows before anything has changed."""
+        """Make what can fail, before a reload has changed anything."""
         if settings.discovery is not None:
             self._clients.get(settings.api, settings.discovery)
         for account in settings.accounts:
@@ -192,7 +192,7 @@ class Service:
         self.scheduler.add((task,))
 
     def _discover(self, source: AccountSource, credential: Credential, stop: threading.Event) -> bool:
-        """List the accounts and watch them; when that fails, those known before go on being polled."""
+        """List the accounts and watch them, or those known before."""
         succeeded = False
         try:
             accounts = self._list_accounts(source, credential, stop)

@@ -44,7 +44,7 @@ class Store:
         return self._inventories.get(account_id)
 
     def replace(self, change: Callable[[Mapping[str, AccountInventory]], Mapping[str, AccountInventory]]) -> None:
-        """Put what ``change`` makes of all inventories, by account id, in their place, in one step.
+        """Replace all inventories, by account id, by what ``change`` makes of them.
 
         What polls publish meanwhile comes before or after, and is never lost.
         """
