@@ -55,35 +55,40 @@ def account_settings(asked: Collection[str], flags: Mapping[str, Any]) -> Settin
 
 
 def find_accounts(settings: Settings, asked: Collection[str]) -> tuple[AccountSettings, ...]:
-    """Return the accounts with these ids or names; all where none is asked for.
+    """Return the accounts with these ids or names, or else all.
 
     Raises:
         ConfigError: There is no such account; the message names those that there are.
         GigasError: The accounts could not be listed.
     """
     if settings.discovery is None:
-        found = [each for name in asked for each in choose_account(settings.accounts, name)]
-        return tuple({each.account.id: each for each in found}.values()) if asked else settings.accounts
-    with ReadClient(settings.api, settings.discovery) as client:
-        listed: tuple[AccountSettings, ...] = ()
-        no_list: GigasError | None = None
-        try:
-            listed, _ = discover(client, settings.discovery)
-        except GigasError as error:
-            if not asked or not _may_go_on(error, asked):
-                raise
-            no_list = error
-        if not asked:
-            return listed
-        found = []
-        for name in asked:
-            known = _matching(listed, name)
-            found += known or [_unlisted(client, settings.discovery, name, listed, no_list)]
+        found = [each for name in asked or (None,) for each in choose_account(settings.accounts, name)]
+    else:
+        with ReadClient(settings.api, settings.discovery) as client:
+            found = _discover(client, settings.discovery, asked)
     return tuple({each.account.id: each for each in found}.values())
 
 
+def _discover(client: ReadClient, credential: Credential, asked: Collection[str]) -> list[AccountSettings]:
+    listed: tuple[AccountSettings, ...] = ()
+    no_list: GigasError | None = None
+    try:
+        listed, _ = discover(client, credential)
+    except GigasError as error:
+        if not asked or not _may_go_on(error, asked):
+            raise
+        no_list = error
+    if not asked:
+        return list(listed)
+    return [
+        each
+        for name in asked
+        for each in _matching(listed, name) or [_unlisted(client, credential, name, listed, no_list)]
+    ]
+
+
 def _may_go_on(error: GigasError, asked: Collection[str]) -> bool:
-    """Return whether accounts may be asked for that could not be looked up in a list.
+    """Return whether accounts may be used that no list has.
 
     A credential may be allowed to read an account and not to list them, or the list has none, or none with a readable
     id. What may pass says nothing of an account, but the one that the environment names is used without a list anyway.
@@ -148,7 +153,7 @@ def select_account(account: str | None, flags: Mapping[str, Any]) -> tuple[Setti
 
 
 def choose_account(accounts: tuple[AccountSettings, ...], account: str | None) -> tuple[AccountSettings, ...]:
-    """Return the account with an id or name; all where none is asked for.
+    """Return the account with an id or name, or else all.
 
     Raises:
         ConfigError: There is none; the message names those that there are.
@@ -170,7 +175,7 @@ def _matching(accounts: Iterable[AccountSettings], given: str) -> list[AccountSe
 
 
 def no_such_account(client: ReadClient, account_id: str) -> GigasError | None:
-    """Return the error for an account that the API does not know, else ``None``.
+    """Return the error for an account that is not there, else ``None``.
 
     For use after a 404: asks for the disks, and for the accounts so as to name those that there are.
     """

@@ -109,7 +109,7 @@ def alerts(
 
 
 def _say_variables() -> None:
-    """Say which options come from the environment, and may not have been meant here."""
+    """Say which options come from the environment."""
     for option in click.get_current_context().command.params:
         if variable := env_var_used_for(str(option.name)):
             warn(f"{max(option.opts, key=len)} is taken from {variable}")

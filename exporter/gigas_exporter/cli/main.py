@@ -68,7 +68,7 @@ class _LazyGroup(CommandGroup):
     """A group that imports a command when it is to run."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
-        """Return the names in the order of a user's way: watch, look, act, ship."""
+        """Return the names in the order in which users need them."""
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
@@ -162,7 +162,10 @@ def _words_for(error: Exception) -> str:
 
 
 def _end(message: str, status: int = FAILURE) -> int:
-    """Say what went wrong to people, or to Nagios, which takes 1 for a warning and 2 for CRITICAL."""
+    """Say what went wrong to people or Nagios; return the exit status.
+
+    Nagios would take 1 for a warning and 2 for CRITICAL.
+    """
     if not is_nagios_asked_for():
         return _fail(message, status)
     with failing_with(NAGIOS_UNKNOWN):
@@ -171,7 +174,7 @@ def _end(message: str, status: int = FAILURE) -> int:
 
 
 def _fail(message: str, status: int = FAILURE) -> int:
-    """Say what went wrong in one line in which nothing can command a terminal."""
+    """Say what went wrong in one line; return the exit status."""
     with contextlib.suppress(OSError):
         warn(message)
     return status

@@ -1,4 +1,4 @@
-"""What commands say to people beside their output: wrong usage, warnings, progress, and the line for Nagios."""
+"""Messages beside the output: wrong usage, warnings, progress, and Nagios' line."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def progress(words: str) -> Iterator[Callable[[str], None]]:
 
 
 def is_nagios_asked_for() -> bool:
-    """Return whether Nagios started this process, however wrong the rest of its command line is."""
+    """Return whether Nagios started this process, also with a wrong command line."""
     by_variable = os.environ.get("GIGAS_CHECK_NAGIOS", "").strip().lower() not in _FALSE
     return sys.argv[1:2] == ["check"] and ("--nagios" in sys.argv or by_variable)
 
@@ -79,7 +79,7 @@ class CommandGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def _elsewhere(self, ctx: click.Context, given: str) -> str | None:
-        """Return the option or a group's command with the name of a missing command."""
+        """Return the option or the group's command of that name."""
         if any(f"--{given}" in param.opts for param in self.get_params(ctx)):
             return f"--{given}"
         for name in self.list_commands(ctx):
@@ -111,12 +111,12 @@ def usage_message(error: click.UsageError) -> str:
 
 
 def _rejected_value(message: str) -> str:
-    """Return the value that a message of click begins with, such as ``'x' is not a number``."""
+    """Return ``x`` of click's message ``'x' is not a number``."""
     return message.partition("' is ")[0].lstrip("'")
 
 
 def _requirement(kind: click.ParamType, message: str) -> str | None:  # type: ignore[type-arg]  # takes an argument in newer versions only
-    """Return what a value must be, in the words that the configuration has for it; ``None`` for other types."""
+    """Return what a value must be in the configuration's words, if it has any."""
     if isinstance(kind, click.Choice):
         choices = list(map(str, kind.choices))
         return f"must be one of {', '.join(choices)}{formatting.did_you_mean(_rejected_value(message), choices)}"

@@ -79,7 +79,7 @@ class SettingsOption(click.Option):
 
 
 class Parsed(click.types.StringParamType):
-    """A text that a function reads; its ``ValueError`` says what the text must be."""
+    """A text that a function reads; its ``ValueError`` is the message."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
         self.name = name
@@ -156,7 +156,7 @@ class GroupedCommand(click.Command):
                 option.show_envvar = True
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments; one that is given twice would be dropped in silence, and an empty one is a slip."""
+        """Parse the arguments; an option that is given twice and an empty value are wrong usage."""
         self._name_variables(ctx)
         try:
             values, _, given = self.make_parser(ctx).parse_args(list(args))
@@ -169,13 +169,13 @@ class GroupedCommand(click.Command):
         if not ctx.resilient_parsing:
             _reject_empty(ctx, values, self.params)
         left = super().parse_args(ctx, args)
-        self._refuse_bytes(ctx)
+        self._reject_bytes(ctx)
         return left
 
-    def _refuse_bytes(self, ctx: click.Context) -> None:
-        """Refuse what the locale's encoding does not read as text, which nobody could be asked for or told.
+    def _reject_bytes(self, ctx: click.Context) -> None:
+        """Reject what is not text in the locale's encoding.
 
-        Only a file's name may be such; the settings' options see to theirs.
+        Only a file's name may be such; the settings' options check theirs.
         """
         for parameter in self.params:
             if not isinstance(parameter.type, click.types.StringParamType) or isinstance(parameter, SettingsOption):
@@ -187,7 +187,7 @@ class GroupedCommand(click.Command):
                     raise click.BadParameter(words, ctx, parameter)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run it; with ``--quiet``, what it warns of is said only where it does not exit 0."""
+        """Run it; with ``--quiet`` it warns only where it does not exit with 0."""
         if not ctx.params.get("quiet"):
             self._warn_of_variables(ctx)
             return super().invoke(ctx)
@@ -199,7 +199,7 @@ class GroupedCommand(click.Command):
             raise
 
     def _warn_of_variables(self, ctx: click.Context) -> None:
-        """Say which variables begin with the command's name and are no option of it."""
+        """Warn of variables with the command's name that are no option of it."""
         known = {str(option.envvar) for option in self.params if option.envvar is not None}
         for warning in unknown_variables(os.environ, known, _variable_for(ctx, "")) if known else ():
             warn(f"warning: {warning}")
@@ -226,7 +226,7 @@ def _variable_for(ctx: click.Context, name: str) -> str:
 
 
 def _reject_empty(ctx: click.Context, values: Mapping[str, Any], parameters: Iterable[click.Parameter]) -> None:
-    """Raise where a value is empty, as one from a variable that is not set: it would be the working directory."""
+    """Raise where a value is empty, as ``"$DIRECTORY"`` is where that is not set."""
     for parameter in parameters:
         given = values.get(parameter.name or "")
         name = max(parameter.opts, key=len) if isinstance(parameter, click.Option) else parameter.human_readable_name

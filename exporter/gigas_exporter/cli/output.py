@@ -82,7 +82,7 @@ def _yaml(value: object) -> str:
 
 
 class _YamlDumper(yaml.SafeDumper):
-    """Writes a list of words in lines, not each word in a line of its own."""
+    """Writes a list of words in lines, not one word a line."""
 
     def represent_sequence(
         self, tag: str, sequence: Iterable[Any], flow_style: bool | None = None
@@ -141,7 +141,7 @@ def cut_end(text: str, width: int) -> str:
 
 
 def cut_start(text: str, width: int) -> str:
-    """Return the end of a text in so many cells, as for a path."""
+    """Return a text's end in so many cells, as for a path."""
     if cell_len(text) <= width:
         return text
     end = text

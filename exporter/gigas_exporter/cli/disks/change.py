@@ -1,4 +1,4 @@
-"""One change of one disk: shown, confirmed, sent, and a backup followed until it is usable.
+"""One change of one disk: shown, confirmed, sent, and waited for.
 
 It owns that nothing changes before a person has seen the disk and agreed, or has said ``--yes``.
 """
@@ -65,7 +65,7 @@ class Change:
         self.account_id = self._account.account.id
 
     def run(self, plan: Callable[[ReadClient, str, Disk], Plan], *, type_id: bool = False) -> ChangeResult[Any] | None:
-        """Show the disk, ask, and send the request; return ``None`` after a dry run.
+        """Show the disk, ask, and send the request; a dry run gives ``None``.
 
         Raises:
             GigasError: There is no such disk, it was not confirmed, or the API rejected it; nothing was changed unless
@@ -99,7 +99,7 @@ class Change:
             return frozenset(each.id for each in client.list_disk_backups(self.account_id, self._disk_id).items)
 
     def wait_for_backup(self, known_ids: frozenset[str], new_id: str | None, timeout_seconds: float) -> None:
-        """Wait until the disk has a new usable backup, and tell people how it ended.
+        """Wait until the disk has a new usable backup.
 
         The new one is that with the id that the API gave; while that is not listed, any whose id was not known before.
         An API that cannot be read for a while is waited for as well.

@@ -1,4 +1,4 @@
-"""A disk and a virtual machine of an account by name, and the reports on disks."""
+"""An account's disks and virtual machines, and the reports on disks."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def find_machine(client: ReadClient, account_id: str, given: str, *, must_exist:
 
 
 def no_disk_but_machine(client: ReadClient, account_id: str, given: str) -> GigasError | None:
-    """Return the error for a disk's id that is a machine's name, else ``None``.
+    """Return the error for a machine given as a disk, else ``None``.
 
     For use after a 404: asks for the machines, unless the id is a number.
     """

@@ -144,7 +144,7 @@ def _with_raw(record: Record, raw: _RawItems | None, item_id: str) -> Record:
 
 
 def _warn_env_filters(names: Iterable[str]) -> None:
-    """Say which filters come from the environment: a part must not pass for all."""
+    """Warn of filters that come from the environment."""
     for name in names:
         variable = env_var_used_for(name)
         if variable is not None:
@@ -157,9 +157,9 @@ def _list_all(
     filters: Mapping[str, Any],
     raws: Mapping[str, _RawItems],
 ) -> tuple[list[DiskReport], list[GigasError], list[Record]]:
-    """Return the disks of all accounts; one that cannot be read is said on stderr, and hides no other.
+    """Return the disks of all accounts, the errors, and the items of lists that were not accepted.
 
-    The last are the items of lists that were not accepted.
+    An account that cannot be read is named on stderr, and hides no other.
     """
     reports: list[DiskReport] = []
     errors: list[GigasError] = []

@@ -149,7 +149,7 @@ def _probe_account(
     *,
     login_states: LoginStates,
 ) -> tuple[dict[str, Any], list[Problem]]:
-    """Poll an account as the exporter does; return the facts and problems of what the API answered.
+    """Poll an account as the exporter does; return the facts and problems.
 
     The ``number`` stands for the account, which is not named.
     """
@@ -236,7 +236,7 @@ def _median(values: list[float]) -> float | None:
 
 
 def _judge(inventory: AccountInventory, clock: Clock, problems: list[Problem], not_asked: int) -> dict[str, Any] | None:
-    """Return how many disks have each finding; add to the problems what is odd about them.
+    """Return how many disks have each finding; add what is odd to the problems.
 
     ``not_asked`` is how many disks without a backup in the account's list were not asked for their own.
     """

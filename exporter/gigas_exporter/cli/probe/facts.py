@@ -253,7 +253,7 @@ def _status_problems(reading: ListReading, words: BackupStatuses) -> Iterator[Pr
 def _dates(
     reading: ListReading, fields: Mapping[str, Field], wall: float
 ) -> tuple[dict[str, str], list[str], list[Problem]]:
-    """Return how old the newest date of each field is, the notes and the problems of dates."""
+    """Return each date field's newest age, the notes and the problems."""
     distances: dict[str, str] = {}
     notes: list[str] = []
     problems: list[Problem] = []

@@ -1,4 +1,4 @@
-"""The fields of a list's items: the forms of their values, and which values are not understood.
+"""The fields of a list's items: what they look like, and what is not understood.
 
 Owns what the exporter reads of each field, and what may be shown of a value: its type and form, never what it says.
 Dates show as patterns, ids as their length, a status as its word only where that is short and has nothing but letters,

@@ -83,7 +83,7 @@ class ListReading:
 
 
 def join_lists(lists: Mapping[str, ListReading], counts: Callable[[str], bool]) -> ListReading:
-    """Return lists of the same kind as one, with the first error of those for which an error counts."""
+    """Return lists of the same kind as one, with the first error that counts."""
     first = next(iter(lists.values()))
     errors = [each.error for key, each in lists.items() if each.error is not None and counts(key)]
     return ListReading(
