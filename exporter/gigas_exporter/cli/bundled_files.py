@@ -13,7 +13,7 @@ import click
 from gigas_exporter.bundle.alerts import DASHBOARD_BASE, parse_labels, remembered, write_alerts
 from gigas_exporter.bundle.dashboards import write_dashboards
 from gigas_exporter.cli.messages import warn
-from gigas_exporter.cli.options import GroupedCommand, env_var_used_for
+from gigas_exporter.cli.options import GroupedCommand, env_var_used_for, output_option
 
 _DIRECTORY = click.Path(path_type=Path, file_okay=False, readable=False)
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -24,9 +24,7 @@ def _shared_options(form: str, *, form_help: str, label_help: str) -> Callable[[
 
     def decorate(function: _F) -> _F:
         function = click.option("--label", multiple=True, metavar="K=V", help=f"{label_help}; repeatable.")(function)
-        function = click.option(
-            "--format", "form", type=click.Choice([form, "kubernetes"]), default=form, show_default=True, help=form_help
-        )(function)
+        function = output_option(form, "kubernetes", names=("--format", "form"), help=form_help)(function)
         return click.argument("directory", type=_DIRECTORY)(function)
 
     return decorate

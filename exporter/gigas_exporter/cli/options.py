@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
@@ -43,7 +42,6 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _WITHOUT_VARIABLE: Final = frozenset({"--account", "--dry-run", "--help", "--output", "--yes"})
 """``--account`` goes before ``GIGAS_ACCOUNT_ID``; the others must not be inherited unseen."""
 
-_CLICK_EXTRA: Final = re.compile(r"\s*\[((?:env var|default|required|[0-9]+<|x>)[^\]]*)\]$")
 _GROUP_TITLES: Final[Mapping[str, str]] = {
     "config": "Configuration",
     "web": "Web",
@@ -153,7 +151,6 @@ class GroupedCommand(click.Command):
                 continue
             if name not in _WITHOUT_VARIABLE:
                 option.envvar = _variable_for(ctx, name.lstrip("-"))
-                option.show_envvar = True
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments; an option that is given twice and an empty value are wrong usage."""
@@ -211,9 +208,7 @@ class GroupedCommand(click.Command):
             record = parameter.get_help_record(ctx)
             if record is not None and isinstance(parameter, click.Option):
                 group = parameter.flag.group if isinstance(parameter, SettingsOption) else ""
-                text = _one_style(record[1])
-                name = re.sub(r"\[(\S+\|\S+)\]$", r"\1", record[0])  # of choices, as the settings' options have them
-                sections.setdefault(_GROUP_TITLES.get(group, "Options"), []).append((name, text))
+                sections.setdefault(_GROUP_TITLES.get(group, "Options"), []).append((record[0], _help_of(parameter)))
         for title, records in sections.items():
             if records:
                 with formatter.section(title):
@@ -235,21 +230,29 @@ def _reject_empty(ctx: click.Context, values: Mapping[str, Any], parameters: Ite
             raise click.UsageError(f"{name}: is empty", ctx)
 
 
-def _one_style(text: str) -> str:
+def _help_of(option: click.Option) -> str:
     """Return an option's help in the style of the settings' options."""
-    match = _CLICK_EXTRA.search(text)
-    if match is None or "env: " in match[1]:
-        return text
-    facts = dict(re.findall(r"(env var|default): ([^;]+)", match[1]))
-    shown = [
-        f"{ours}: {facts[theirs]}" for theirs, ours in (("default", "default"), ("env var", "env")) if theirs in facts
-    ]
-    return text[: match.start()] + (f" [{'; '.join(shown)}]" if shown else "")
+    facts = []
+    if option.show_default:
+        default = option.default
+        if option.secondary_opts:
+            default = (option.opts if default else option.secondary_opts)[0].lstrip("-")
+        facts.append(f"default: {default}")
+    if option.envvar is not None:
+        facts.append(f"env: {option.envvar}")
+    return f"{option.help} [{'; '.join(facts)}]" if facts else str(option.help)
 
 
-def output_option(*formats: str, help: str = "Output format.") -> Callable[[_F], _F]:  # noqa: A002  (click's word)
+def output_option(
+    *formats: str,
+    names: Sequence[str] = ("--output",),
+    help: str = "Output format.",  # noqa: A002  (click's word)
+) -> Callable[[_F], _F]:
     """Return a decorator that adds ``--output``; the first format is the default."""
-    return click.option("--output", type=click.Choice(formats), default=formats[0], show_default=True, help=help)
+    metavar = "|".join(formats)
+    return click.option(
+        *names, type=click.Choice(formats), metavar=metavar, default=formats[0], show_default=True, help=help
+    )
 
 
 def settings_options(
