@@ -34,6 +34,7 @@ _COMMANDS = {
     "alerts written": 1,
     "simulate --listen 127.0.0.1:0": 1,
     "demo --web.listen-address 127.0.0.1:0": 1,
+    "check --help": 2,
     "check": 2,
     "check --output csv": 2,
     "check --nagios": 3,

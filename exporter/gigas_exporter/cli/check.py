@@ -19,7 +19,6 @@ from gigas_exporter.cli.options import ONCE, QUIET, GroupedCommand, output_optio
 from gigas_exporter.cli.output import escape_markdown, render
 from gigas_exporter.cli.poll_once import PollResult, poll_once
 from gigas_exporter.cli.records import DISKS, disk_record
-from gigas_exporter.cli.standard_output import failing_with
 from gigas_exporter.config import Settings
 from gigas_exporter.errors import ConfigError, GigasError
 from gigas_exporter.inventory import RESOURCES, Resource
@@ -97,11 +96,10 @@ def check(
     state = _NAGIOS[verdict.severity] if nagios else verdict.exit_status
     if quiet and state == EXIT_OK:
         ctx.exit(EXIT_OK)
-    with failing_with(NAGIOS_UNKNOWN if nagios else EXIT_UNCHECKED):
-        if nagios:
-            click.echo(f"{nagios_line(state, verdict.summary)} | {verdict.performance_data()}")
-        else:
-            _print(verdict, output, show_all=show_all)
+    if nagios:
+        click.echo(f"{nagios_line(state, verdict.summary)} | {verdict.performance_data()}")
+    else:
+        _print(verdict, output, show_all=show_all)
     ctx.exit(state)
 
 

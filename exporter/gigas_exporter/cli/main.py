@@ -28,12 +28,13 @@ from gigas_exporter.cli.messages import (
     usage_message,
     warn,
 )
-from gigas_exporter.cli.standard_output import OutputError, failing_with, standard_output
+from gigas_exporter.cli.standard_output import OutputError, standard_output
 from gigas_exporter.errors import ConfigError, GigasError
 
 _NAME: Final = "gigas-exporter"
 FAILURE: Final = 1
 WRONG_USE: Final = 2
+_UNCHECKED: Final = 2
 _INTERRUPTED: Final = 130
 _NO_THREAD: Final = "can't start new thread"  # Python has no class of its own for it
 
@@ -123,7 +124,8 @@ def main() -> int:
         with standard_output():
             return _run()
     except OutputError as error:
-        return error.status if error.reader_left else _fail(str(error), error.status)
+        status = NAGIOS_UNKNOWN if is_nagios_asked_for() else _UNCHECKED if sys.argv[1:2] == ["check"] else FAILURE
+        return status if error.reader_left else _fail(str(error), status)
 
 
 def _run() -> int:
@@ -168,8 +170,7 @@ def _end(message: str, status: int = FAILURE) -> int:
     """
     if not is_nagios_asked_for():
         return _fail(message, status)
-    with failing_with(NAGIOS_UNKNOWN):
-        click.echo(nagios_line(NAGIOS_UNKNOWN, message))
+    click.echo(nagios_line(NAGIOS_UNKNOWN, message))
     return NAGIOS_UNKNOWN
 
 

@@ -23,26 +23,13 @@ class OutputError(Exception):
     """Standard output did not take what was written.
 
     Attributes:
-        status: The exit status that the command has for it.
         reader_left: Whether it is a pipe whose reader wants no more, of which nobody needs to be told.
     """
 
     def __init__(self, error: OSError) -> None:
         is_closed = isinstance(error, io.UnsupportedOperation)
         super().__init__(f"cannot write: {'standard output is closed' if is_closed else error.strerror}")
-        self.status = 1
         self.reader_left = error.errno == errno.EPIPE
-
-
-@contextmanager
-def failing_with(status: int) -> Iterator[None]:
-    """Flush what the block writes; a failure of that has this exit status."""
-    try:
-        yield
-        sys.stdout.flush()
-    except OutputError as error:
-        error.status = status
-        raise
 
 
 @contextmanager
