@@ -803,9 +803,15 @@ def test_own_lists_that_are_alike(api: SmallApi, tell: Tell, *, is_swept: bool, 
     assert "the same backups are listed for disks of different virtual machines" in told.words
 
 
+@pytest.mark.parametrize("is_sibling", [True, False])
 @pytest.mark.parametrize("is_swept", [True, False])
-def test_an_own_list_of_what_other_own_lists_name(missed: SmallApi, tell: Tell, *, is_swept: bool) -> None:
+def test_an_own_list_of_what_other_own_lists_name(
+    missed: SmallApi, tell: Tell, *, is_swept: bool, is_sibling: bool
+) -> None:
     """The backups of others say nothing of a disk though they name none in its own list."""
+    if is_sibling:
+        for disk in missed.lists[DISKS]:
+            disk["virtual_machine_id"] = 501
     others = [{**item, "disk_id": None} for item in missed.lists[BACKUPS] if item["disk_id"] != MISSED]
     missed.lists[f"{ACCOUNT}/disk/{MISSED}/backups"] = others
     if not is_swept:

@@ -32,7 +32,7 @@ _FAILURE_LIMIT = 8
 _WEIGHTS: Mapping[Reason, int] = {"timeout": 4, "connection": 1, "server": 1, "rate_limited": 1, "forbidden": 1}
 """How much a failure counts for that: a request without a response holds one of few slots for long."""
 _MAX_WITNESSES = 3
-"""How many other disks are asked where only those of one virtual machine have backups that name no disk."""
+"""How many other disks of the same machines, and of others, are asked where backups name no disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class OwnListReader:
         results = self._helpers.map(read_one, wanted, self._concurrency if deadline.may_retry() else 1)
         now = self._clock.monotonic()
         claims = _claims(results)
-        if witnesses := _witnesses(claims, results, disks.machines):
+        if witnesses := _witnesses(claims, results, disks.machines, swept):
             claims |= _claims(self._helpers.map(read_one, witnesses, self._concurrency))
         disputed = disputed_disks(claims, disks.machines, swept)
         for disk_id in wanted:
@@ -173,17 +173,20 @@ def _claims(results: Mapping[str, _DiskBackups | GigasError | None]) -> dict[str
     return {each: one.claim for each, one in results.items() if isinstance(one, _DiskBackups) and one.claim}
 
 
-def _witnesses(claims: Mapping[str, Claim], asked: Collection[str], machines: Mapping[str, str | None]) -> list[str]:
-    """Return disks whose own lists show whether the backups that name no disk are listed for any.
+def _witnesses(
+    claims: Mapping[str, Claim], asked: Collection[str], machines: Mapping[str, str | None], swept: SweptOwners
+) -> list[str]:
+    """Return disks whose own lists show whether the backups that name no disk are of any.
 
-    None are needed where disks of several virtual machines have such backups: those lists are compared already.
+    Others of the same machines may name them; the account's list does so, too. Those of other machines may list the
+    same ones; none are needed where disks of several machines have such backups: those lists are compared already.
     """
-    claimed = [machines.get(each) for each, claim in claims.items() if claim.ids]
-    attached = set(claimed) - {None}
-    if not claimed or len(attached) > 1:
-        return []
-    others = (each for each, machine in machines.items() if each not in asked and machine not in attached)
-    return list(islice(others, _MAX_WITNESSES))
+    claimed = {machines.get(each) for each, claim in claims.items() if claim.ids}
+    attached = claimed - {None}
+    unasked = {each: machine for each, machine in machines.items() if each not in asked}
+    same = (each for each, machine in unasked.items() if machine in attached and not swept.pages)
+    others = (each for each, machine in unasked.items() if machine not in attached and claimed and len(attached) <= 1)
+    return [*islice(same, _MAX_WITNESSES), *islice(others, _MAX_WITNESSES)]
 
 
 class _CircuitBreaker:
