@@ -94,6 +94,13 @@ def panels_of(dashboard: Json) -> list[Json]:
     return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
 
 
+def expressions_of(dashboard: Json, *, variables: bool = False) -> list[str]:
+    """Return every expression of panels and annotations; with ``variables`` also what drop-downs ask."""
+    targets = [target["expr"] for panel in panels_of(dashboard) for target in panel["targets"]]
+    asked = [each["query"]["query"] for each in dashboard["templating"]["list"] if each["type"] == "query"]
+    return targets + [each["expr"] for each in dashboard["annotations"]["list"]] + (asked if variables else [])
+
+
 ALL = Selection("all")
 ONE = Selection(
     "one",
@@ -112,6 +119,12 @@ TWO = Selection("two", {"account_id": ("4242", "77"), "virtual_machine": ("db-1"
 def dashboards() -> dict[str, Json]:
     """Return the committed dashboards by name."""
     return {name: json.loads((ROOT / "dashboards" / f"{name}.json").read_text(encoding="utf-8")) for name in NAMES}
+
+
+@pytest.fixture(params=NAMES)
+def dashboard(request: pytest.FixtureRequest, dashboards: dict[str, Json]) -> Json:
+    """Return each dashboard in turn."""
+    return dashboards[request.param]
 
 
 @pytest.fixture(scope="session", params=[ALL, ONE, TWO], ids=lambda selection: str(selection.name))
@@ -169,9 +182,3 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
             ratio = "gigas_account_backup_compliance_ratio"
             programs.await_true(lambda: server.now(f"count_over_time({ratio}[1m]) >= 4"), what="the fourth scrape")
             yield server
-
-
-@pytest.fixture(scope="session")
-def everything() -> Selection:
-    """Return the selection of everything."""
-    return ALL

@@ -61,23 +61,18 @@ def test_labels_for_grafana_are_refused(tmp_path: Path) -> None:
         write_dashboards(tmp_path, format="grafana", labels={"a": "b"})
 
 
-def test_file_in_place_of_the_directory_is_one_line(tmp_path: Path) -> None:
-    """What cannot be written to is named, in one line."""
-    taken = tmp_path / "taken"
-    taken.write_text("")
-    with pytest.raises(GigasError) as raised:
-        write_dashboards(taken, format="grafana", labels={})
-    assert not isinstance(raised.value, ConfigError), "that would be exit 2"
-    assert str(raised.value) == f"cannot write into {taken}: File exists"
-
-
-def test_directory_in_place_of_a_file_is_one_line(tmp_path: Path) -> None:
-    """A file that cannot be replaced is named, in one line."""
+def test_what_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    """A file in place of the directory, or a directory in place of a file, is named."""
+    (tmp_path / "taken").write_text("")
     (tmp_path / "gigas-backups.json").mkdir()
-    with pytest.raises(GigasError) as raised:
-        write_dashboards(tmp_path, format="grafana", labels={})
-    assert not isinstance(raised.value, ConfigError), "that would be exit 2"
-    assert str(raised.value) == f"cannot write {tmp_path / 'gigas-backups.json'}: Is a directory"
+    for directory, words in (
+        (tmp_path / "taken", f"cannot write into {tmp_path / 'taken'}: File exists"),
+        (tmp_path, f"cannot write {tmp_path / 'gigas-backups.json'}: Is a directory"),
+    ):
+        with pytest.raises(GigasError) as raised:
+            write_dashboards(directory, format="grafana", labels={})
+        assert not isinstance(raised.value, ConfigError), "that would be exit 2"
+        assert str(raised.value) == words
 
 
 def test_installation_without_dashboards_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import promql_parser
 import pytest
 
-from dashboards.conftest import NAMES, Json, panels_of
+from dashboards.conftest import Json, expressions_of, panels_of
 
 RATE_INTERVAL = timedelta(milliseconds=4_321)
 RATES = {"rate", "irate", "increase"}
@@ -38,11 +38,6 @@ UNITS = {
 BRANCHES = ("lhs", "rhs", "expr", "param", "vector_selector")
 
 
-@pytest.fixture(params=NAMES)
-def dashboard(request: pytest.FixtureRequest, dashboards: dict[str, Json]) -> Json:
-    return dashboards[request.param]
-
-
 def variable_of(dashboard: Json, name: str) -> Json:
     (variable,) = [each for each in dashboard["templating"]["list"] if each["name"] == name]
     return dict(variable)
@@ -50,12 +45,6 @@ def variable_of(dashboard: Json, name: str) -> Json:
 
 def queries_of(dashboard: Json) -> list[Json]:
     return [each for each in dashboard["templating"]["list"] if each["type"] == "query"]
-
-
-def expressions_of(dashboard: Json) -> list[str]:
-    """Return every expression of panels and annotations."""
-    targets = [target["expr"] for panel in panels_of(dashboard) for target in panel["targets"]]
-    return targets + [annotation["expr"] for annotation in dashboard["annotations"]["list"]]
 
 
 def parsed(expression: str) -> Any:

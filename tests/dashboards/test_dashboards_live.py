@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import pytest
 
-from dashboards.conftest import NAMES, Json, Prometheus, Selection
+from dashboards.conftest import NAMES, Json, Prometheus, Selection, expressions_of
 from gigas_exporter.metrics.families import FAMILIES
 
 EMPTY_AFTER_SECONDS = {
@@ -58,10 +57,10 @@ def choices(live: Prometheus, how_many: int) -> Mapping[str, tuple[str, ...]]:
 @pytest.mark.parametrize("how_many", [0, 1, 2], ids=["all", "one", "two"])
 @pytest.mark.parametrize("name", NAMES)
 def test_real_exporter_fills_the_panels(
-    name: str, how_many: int, dashboards: dict[str, Json], live: Prometheus, everything: Any
+    name: str, how_many: int, dashboards: dict[str, Json], live: Prometheus
 ) -> None:
     """What the exporter exposes is what the dashboards ask for, whatever is chosen."""
-    selection: Selection = type(everything)("live", choices(live, how_many))
+    selection = Selection("live", choices(live, how_many))
     dashboard = dashboards[name]
     empty = set()
     for panel in dashboard["panels"]:
@@ -78,7 +77,7 @@ def test_dashboards_name_only_metrics_that_exist(dashboards: dict[str, Json]) ->
     """Each selector names a metric of the exporter, or one that Prometheus or the client library makes."""
     known = {family.name for family in FAMILIES}
     for dashboard in dashboards.values():
-        for expression in asked(dashboard):
+        for expression in expressions_of(dashboard, variables=True):
             for name in re.findall(r"([A-Za-z_:]+)\{", expression):
                 base = re.sub(r"_(bucket|sum|count)$", "", name)
                 assert base in known or name in known or FROM_ELSEWHERE.fullmatch(name), name
@@ -86,13 +85,6 @@ def test_dashboards_name_only_metrics_that_exist(dashboards: dict[str, Json]) ->
 
 def test_every_metric_is_used(dashboards: dict[str, Json]) -> None:
     """No metric is exposed that no dashboard shows, but for the age: the time says it, which `collect` writes, too."""
-    text = "\n".join(expression for dashboard in dashboards.values() for expression in asked(dashboard))
+    text = "\n".join("\n".join(expressions_of(each, variables=True)) for each in dashboards.values())
     unused = [each.name for each in FAMILIES if not re.search(rf"\b{each.name}(_bucket)?\{{", text)]
     assert unused == ["gigas_disk_backup_age_seconds"]
-
-
-def asked(dashboard: Json) -> list[str]:
-    """Return every expression of a dashboard."""
-    targets = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
-    variables = [each["query"]["query"] for each in dashboard["templating"]["list"] if each["type"] == "query"]
-    return targets + variables + [each["expr"] for each in dashboard["annotations"]["list"]]

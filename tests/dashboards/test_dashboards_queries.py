@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.conftest import NAMES, Json, Prometheus, Selection, panels_of
+from dashboards.conftest import ALL, NAMES, Json, Prometheus, Selection, panels_of
 from support.programs import run_program, tool
 
 MOST_SERIES = 1000
@@ -128,9 +128,7 @@ def test_moved_disk_is_one_line(dashboards: dict[str, Json], prometheus: Prometh
     assert len(series["values"]) > 250
 
 
-def test_two_exporters_of_an_account_halve_no_table(
-    dashboards: dict[str, Json], everything: Selection, tmp_path: Path
-) -> None:
+def test_two_exporters_of_an_account_halve_no_table(dashboards: dict[str, Json], tmp_path: Path) -> None:
     """The largest machines are fifteen, each with its size, also where two exporters tell of each."""
     overview = dashboards["gigas-overview"]
     (panel,) = (each for each in panels_of(overview) if each["title"] == "Largest virtual machines")
@@ -148,7 +146,7 @@ def test_two_exporters_of_an_account_halve_no_table(
         for number in range(6, 21)
     ]
     asked = {
-        "expr": everything.expand(panel["targets"][0]["expr"], overview),
+        "expr": ALL.expand(panel["targets"][0]["expr"], overview),
         "eval_time": "0m",
         "exp_samples": expected,
     }

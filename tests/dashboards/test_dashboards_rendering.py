@@ -9,12 +9,11 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
-from dashboards.conftest import NAMES, Json, Prometheus
+from dashboards.conftest import ALL, NAMES, Json, Prometheus
 from gigas_exporter.report import Finding, Severity
 from support.programs import run_program
 
@@ -64,7 +63,7 @@ def ready_node() -> str:
 
 @pytest.fixture(scope="module")
 def shown(
-    dashboards: dict[str, Json], prometheus: Prometheus, everything: Any, tmp_path_factory: pytest.TempPathFactory
+    dashboards: dict[str, Json], prometheus: Prometheus, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Shown]:
     """Return every dashboard as it is drawn with everything chosen."""
     node = ready_node()
@@ -74,7 +73,7 @@ def shown(
         results = {
             panel["id"]: {
                 target["refId"]: (prometheus.now if target["instant"] else prometheus.over)(
-                    everything.expand(target["expr"], dashboard)
+                    ALL.expand(target["expr"], dashboard)
                 )
                 for target in panel["targets"]
             }

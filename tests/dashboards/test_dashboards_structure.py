@@ -13,7 +13,7 @@ import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 
-from dashboards.conftest import Json, panels_of
+from dashboards.conftest import Json, expressions_of, panels_of
 
 with warnings.catch_warnings():  # the classic schema is meant: Grafana 10 and 11 know no other
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -50,11 +50,6 @@ def left_out(given: object, kept: object, path: str) -> Iterator[str]:
             yield from left_out(one, other, f"{path}[{index}]")
     elif given != kept and not (given is None and kept is None):
         yield f"{path}: {given!r} against {kept!r}"
-
-
-@pytest.fixture(params=["gigas-overview", "gigas-backups", "gigas-disk", "gigas-exporter"])
-def dashboard(request: pytest.FixtureRequest, dashboards: dict[str, Json]) -> Json:
-    return dashboards[request.param]
 
 
 def test_schema_knows_everything_that_is_written(dashboard: Json) -> None:
@@ -178,10 +173,7 @@ def test_graphs_never_look_at_every_disk(dashboard: Json) -> None:
 
 def test_queries_are_such_as_a_person_writes(dashboard: Json) -> None:
     """No query is longer than about 300 characters, and no hidden variable holds one."""
-    asked = [target["expr"] for panel in panels_of(dashboard) for target in panel["targets"]]
-    asked += [each["query"]["query"] for each in dashboard["templating"]["list"] if each["type"] == "query"]
-    asked += [each["expr"] for each in dashboard["annotations"]["list"]]
-    assert [each for each in asked if len(each) > 325] == []
+    assert [each for each in expressions_of(dashboard, variables=True) if len(each) > 325] == []
     assert [each["name"] for each in dashboard["templating"]["list"] if each["hide"]] == []
 
 

@@ -36,20 +36,25 @@ def _found(scene: Any) -> dict[str, str]:
     return {each["finding"]: each["limit"] for each in labels}
 
 
-def _counts(scene: Any) -> dict[str, float]:
+def _values(scene: Any, metric: str, label: str, **matching: str) -> dict[str, float]:
+    """Return the values of those series of a metric that have the labels ``matching``, by another label."""
     return {
-        dict(labels)["finding"]: value
+        dict(labels)[label]: value
         for (name, labels), value in scene.series().items()
-        if name == "gigas_account_disks_with_finding"
+        if name == metric and matching.items() <= dict(labels).items()
     }
+
+
+def _counts(scene: Any) -> dict[str, float]:
+    return _values(scene, "gigas_account_disks_with_finding", "finding")
 
 
 def _undecided(scene: Any) -> dict[str, float]:
-    return {
-        dict(labels)["field"]: value
-        for (name, labels), value in scene.series().items()
-        if name == "gigas_account_disks_undecided"
-    }
+    return _values(scene, "gigas_account_disks_undecided", "field")
+
+
+def _machine_names(scene: Any) -> set[str]:
+    return set(_values(scene, "gigas_disk_info", "virtual_machine"))
 
 
 def test_a_finding_names_the_disk_as_a_person_does(scene: Any, fleet: Fleet) -> None:
@@ -114,32 +119,27 @@ def test_findings_wait_for_the_machines(scene: Any, fleet: Fleet) -> None:
     failed = replace(inventory, machines=None, known_machines={}, outcomes=without)
     scene.show(failed.with_outcome("virtual_machines", Outcome(False, 1.0, None)))
     assert _found(scene) == {"disk_error": ""}
-    names = {dict(labels)["virtual_machine"] for name, labels in scene.series() if name == "gigas_disk_info"}
-    assert names == {"VM 501"}
+    assert _machine_names(scene) == {"VM 501"}
 
 
 def test_a_machines_last_known_name_stays(scene: Any, fleet: Fleet) -> None:
     """A machine that is listed no more, or not read for long, keeps its name for as long as a disk refers to it."""
-
-    def names() -> set[str]:
-        return {dict(labels)["virtual_machine"] for name, labels in scene.series() if name == "gigas_disk_info"}
-
     inventory = _one(fleet)
     assert inventory.machines is not None
     scene.show(replace(inventory, machines=replace(inventory.machines, read_at=-9e9)))
-    assert names() == {"web ñ"}
+    assert _machine_names(scene) == {"web ñ"}
     gone = replace(inventory, machines=MachineSnapshot({}, READ_AT)).with_requirements(DEFAULT_POLICY)
     scene.show(gone)
-    assert names() == {"web ñ"}
+    assert _machine_names(scene) == {"web ñ"}
     renamed = MachineSnapshot({"501": VirtualMachine("501", "new")}, READ_AT)
     scene.show(replace(gone, machines=renamed).with_requirements(DEFAULT_POLICY))
-    assert names() == {"new"}
+    assert _machine_names(scene) == {"new"}
     assert gone.disks is not None
     moved = replace(gone, disks=replace(gone.disks, disks={"101": replace(WELL, virtual_machine_id="502")}))
     assert moved.with_requirements(DEFAULT_POLICY).known_machines == {}
     unread = replace(WELL, virtual_machine_id=None, unknown=frozenset({"virtual_machine_id"}))
     scene.show(_one(fleet, unread))
-    assert names() == {"unknown"}
+    assert _machine_names(scene) == {"unknown"}
 
 
 def test_counts_are_0_where_nothing_is_found(scene: Any, fleet: Fleet) -> None:
@@ -226,14 +226,10 @@ def test_missing_fields_that_decide_are_counted_with_the_invalid(scene: Any, fle
     inventory = _one(fleet, replace(WELL, autobackup=None, unknown=known, missing=known))
     scene.show(inventory.with_outcome("disks", Outcome(True, 1.0, NOW, invalid={"autobackup": 2, "created_at": 1})))
 
-    def invalid() -> dict[tuple[str, str], float]:
-        return {
-            (dict(labels)["resource"], dict(labels)["field"]): value
-            for (name, labels), value in scene.series().items()
-            if name == "gigas_exporter_poll_invalid_items" and dict(labels)["resource"] == "disks"
-        }
+    def invalid() -> dict[str, float]:
+        return _values(scene, "gigas_exporter_poll_invalid_items", "field", resource="disks")
 
-    assert invalid() == {("disks", "autobackup"): 3, ("disks", "created_at"): 1}
+    assert invalid() == {"autobackup": 3, "created_at": 1}
     assert _found(scene) == {"not_understood": ""}
     assert _undecided(scene) == {"autobackup": 1}
     swap = replace(WELL, is_swap=True, autobackup=None, unknown=known, missing=known)
