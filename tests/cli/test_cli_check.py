@@ -450,7 +450,7 @@ def test_what_is_not_understood_is_status_2(
     assert outcome.status == 2
     assert "well" not in outcome.out.splitlines()[0]
     assert re.search(rf"{field.replace('_', ' ')} {words} \d+ disks \(gigas-exporter probe shows", outcome.out)
-    helps = f"api.fields says where {field} is" if fault["kind"] == "nulls" else "no setting reads it, so report it"
+    helps = f"set api.fields if {field} has" if fault["kind"] == "nulls" else "no setting helps, so please report it"
     assert helps in outcome.out
     assert f"not understood: {field}" in outcome.out
     nagios = run("check", "--nagios")
@@ -470,4 +470,5 @@ def test_labels_that_are_not_known_are_status_2(run: Run, cloud: SimulatorServer
     outcome = run("check", GIGAS_ACCOUNT_ID=None, GIGAS_API_KEY=None, GIGAS_CONFIG_FILE=str(path))
     assert outcome.status == 2
     assert "account 4242: virtual machines could not be read: " in outcome.out
-    assert re.search(r"virtual machine label is not understood of \d+ disks \(backup_policy matches on it", outcome.out)
+    told = r"virtual machine label is not understood of \d+ disks \(a rule of backup_policy asks for it"
+    assert re.search(told, outcome.out)

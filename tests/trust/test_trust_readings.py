@@ -267,7 +267,7 @@ def test_an_error_under_another_name(api: SmallApi, tell: Tell, field: str, valu
     api.lists[DISKS][0][field] = value
     told = tell()
     assert_not_understood(told, f"{name.replace('_', ' ')} is not understood of 1 disk", disks=1)
-    assert f"api.fields with {name}: null" in told.words
+    assert f"api.fields: {{{name}: null}}" in told.words
     assert told.finding("disk_error") == set()
     assert told.metric("gigas_disk_error", disk_id="1") == []
     assert invalid_fields(told) == {name}
@@ -1135,7 +1135,7 @@ def test_a_policy_that_requires_no_backup(api: SmallApi, tell: Tell) -> None:
     rules = "[{match: {disk_id: 99}, max_age: 26h}, {required: false, reason: x}]"
     told = tell(config=f"backup_policy: {rules}")
     assert told.status == 0
-    assert told.words.endswith("4 exempt; backup_policy requires a backup of none of them\n")
+    assert told.words.endswith("4 exempt; backup_policy requires no backup of any disk\n")
     assert "backup_policy" not in tell().words
 
 

@@ -14,11 +14,11 @@ from gigas_exporter.report.judgement import BACKUP_STATUS, DISK_FIELDS, DISK_STA
 
 _PROBE: Final = "gigas-exporter probe shows what the API sends"
 _ADVICE: Final[Mapping[str, str]] = {
-    "virtual_machine_label": "backup_policy matches on it, and the virtual machine is not among those that were read",
-    BACKUP_STATUS: f"{_PROBE}; backup_status says what its words mean, api.fields where it is, or with null that there"
-    " is none, or that a field beside it says nothing",
-    DISK_STATUS: f"{_PROBE}; disk_status.error says which words mean an error, api.fields with status: null that none"
-    " does",
+    "virtual_machine_label": "a rule of backup_policy asks for it, and the virtual machine could not be read",
+    BACKUP_STATUS: f"{_PROBE}; set backup_status if its words are unknown, or api.fields: to its name in the API, or to"
+    " null for a field that the API lacks or that means nothing",
+    DISK_STATUS: f"{_PROBE}; set disk_status.error to the words that mean an error, or api.fields: {{status: null}} if"
+    " none does",
 }
 
 _PAGING_HEADERS: Final[Mapping[str, str]] = {
@@ -117,7 +117,7 @@ def _explain_policy(reports: Sequence[DiskReport]) -> Iterator[str]:
     """Say that all disks are well only because none has to have a backup."""
     is_well = not any(report.requirement.required or Finding.UNPROTECTED in report.findings for report in reports)
     if reports and is_well:
-        yield "backup_policy requires a backup of none of them"
+        yield "backup_policy requires no backup of any disk"
 
 
 def explain_not_understood(reports: Iterable[DiskReport]) -> list[str]:
@@ -135,11 +135,11 @@ def explain_not_understood(reports: Iterable[DiskReport]) -> list[str]:
 def _advice(field: str, *, is_missing: bool) -> str:
     """Return what to do about a field of disks."""
     if field not in DISK_FIELDS and field != "date_created":
-        return f"{_PROBE}; api.fields with {field}: null says that it says nothing"
+        return f"{_PROBE}; set api.fields: {{{field}: null}} if it means nothing"
     if not is_missing:
-        return f"{_PROBE}; no setting reads it, so report it with that"
-    advice = f"{_PROBE}, api.fields says where {field} is"
-    return f"{advice}, or with null that there is none" if field == "error" else advice
+        return f"{_PROBE}; no setting helps, so please report it with that output"
+    advice = f"{_PROBE}; set api.fields if {field} has another name"
+    return f"{advice}, or to null if the API has none" if field == "error" else advice
 
 
 def _explain_unreadable(reports: Iterable[DiskReport], inventories: Iterable[AccountInventory]) -> list[str]:
@@ -160,7 +160,7 @@ def why_unreadable(report: DiskReport, error: str | None) -> str | None:
     if summary is None or not summary.usable:
         return error or "their own lists were not read"
     if summary.newest_at is None:
-        return f"no date_created is understood ({_PROBE}, api.fields says where it is if it has another name)"
+        return f"no date_created is understood ({_PROBE}; set api.fields if it has another name)"
     if report.age_seconds is None:
         return "the newest lies in the future (api.time_zone, or the clock of this machine)"
     return error
