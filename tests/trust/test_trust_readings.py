@@ -111,7 +111,7 @@ def test_items_may_be_wrapped(missed: SmallApi, tell: Tell, key: str) -> None:
     assert_missed(tell())
 
 
-@pytest.mark.parametrize("value", [None, "", {}, "..", "a/b", "a\nb", True])
+@pytest.mark.parametrize("value", [None, "a/b"])
 @pytest.mark.parametrize("path", [DISKS, BACKUPS])
 def test_an_item_without_readable_id_makes_a_list_not_whole(api: SmallApi, tell: Tell, path: str, value: Any) -> None:
     """A failed poll: which disk it is cannot be said."""
@@ -159,20 +159,13 @@ def test_a_list_of_errors_is_not_empty(api: SmallApi, tell: Tell) -> None:
         assert_failed(tell(), "no id that can be read")
 
 
-@pytest.mark.parametrize("word", ["yes", "on", "t", "Y", "enabled", "true ", " TRUE", "1", 1])
-def test_flags_in_words_that_mean_on(missed: SmallApi, tell: Tell, word: Any) -> None:
-    """Understood."""
-    each_disk(missed, "autobackup", word)
+def test_flags_in_words(missed: SmallApi, tell: Tell) -> None:
+    """Understood, of swap and of errors; of autobackup "no" means that nothing backs the disk up."""
+    each_disk(missed, "is_swap", "no")
+    each_disk(missed, "error", "no")
+    each_disk(missed, "autobackup", "yes")
     assert_missed(tell())
-
-
-@pytest.mark.parametrize("word", ["no", "off", "f", "N", "disabled", "false ", "0", 0])
-def test_flags_in_words_that_mean_off(missed: SmallApi, tell: Tell, word: Any) -> None:
-    """Understood, of swap and of errors; of autobackup it means that nothing backs the disk up."""
-    each_disk(missed, "is_swap", word)
-    each_disk(missed, "error", word)
-    assert_missed(tell())
-    each_disk(missed, "autobackup", word)
+    each_disk(missed, "autobackup", "no")
     told = tell()
     assert told.status == 1
     assert "4 unprotected" in told.words
@@ -180,7 +173,7 @@ def test_flags_in_words_that_mean_off(missed: SmallApi, tell: Tell, word: Any) -
 
 
 @pytest.mark.parametrize("field", ["autobackup", "is_swap", "error"])
-@pytest.mark.parametrize("value", ["perhaps", 2, {"on": True}, "missing", "renamed", None, ""])
+@pytest.mark.parametrize("value", [2, "missing", "renamed"])
 def test_a_deciding_field_that_is_not_understood(api: SmallApi, tell: Tell, field: str, value: Any) -> None:
     """Those disks are not understood."""
     for item in api.lists[DISKS]:
@@ -190,14 +183,8 @@ def test_a_deciding_field_that_is_not_understood(api: SmallApi, tell: Tell, fiel
         elif value != "missing":
             item[field] = value
     told = tell()
-    if field == "error" and value in (None, ""):  # which say that there is none
-        assert_well(told)
-    elif field == "error" and value in ("perhaps", {"on": True}):  # which is content
-        assert told.status == 1
-        assert len(told.finding("disk_error")) == 4
-    else:
-        assert_not_understood(told, field)
-        assert told.metric("gigas_exporter_poll_invalid_items", resource="disks", field=field) == [4]
+    assert_not_understood(told, field)
+    assert told.metric("gigas_exporter_poll_invalid_items", resource="disks", field=field) == [4]
 
 
 def test_a_field_that_is_not_understood_where_it_decides_nothing(missed: SmallApi, tell: Tell) -> None:
@@ -209,21 +196,15 @@ def test_a_field_that_is_not_understood_where_it_decides_nothing(missed: SmallAp
     assert told.metric("gigas_exporter_poll_invalid_items", resource="disks", field="locked") == [4]
 
 
-@pytest.mark.parametrize("value", ["I/O error on sda", {"code": 5}, ["x"], "yes", 1])
-def test_an_error_with_content_is_an_error(api: SmallApi, tell: Tell, value: Any) -> None:
-    """Text, object or list."""
-    api.lists[DISKS][0]["error"] = value
+def test_an_error_is_what_has_content(api: SmallApi, tell: Tell) -> None:
+    """What is empty says that there is none."""
+    each_disk(api, "error", "")
+    assert_well(tell())
+    api.lists[DISKS][0]["error"] = "I/O error on sda"
     told = tell()
     assert told.status == 1
     assert "1 disk error" in told.words
     assert told.finding("disk_error") == {"1"}
-
-
-@pytest.mark.parametrize("value", ["", None, [], {}, "none", " "])
-def test_an_error_without_content_is_none(api: SmallApi, tell: Tell, value: Any) -> None:
-    """What is empty says that there is none."""
-    each_disk(api, "error", value)
-    assert_well(tell())
 
 
 @pytest.mark.parametrize(
@@ -282,24 +263,14 @@ def test_an_error_under_another_name(api: SmallApi, tell: Tell, field: str, valu
 @pytest.mark.parametrize(
     "fields",
     [
-        {"status": None, "built": False},
         {"built": False},
         {"status": None, "locked": True},
-        {"status": "something odd", "locked": "yes"},
         {"status": None, "backup_size": 0},
-        {"status": "", "backup_size": "0"},
-        {"status": None, "built": True, "locked": True},
         {"error": True},
         {"marked_for_delete": True},
+        {"isExpired": True},
         {"status": "failed: no space left"},
-        *(
-            {"status": word}
-            for word in ("in-progress", "IN_PROGRESS", "InProgress", "NotBuilt", "incomplete", "deleting")
-        ),
-        *({"status": word} for word in ("COMPLETED_WITH_FAILURES", "ABORTING", "en cola", "incompleto", "Cancelling")),
-        *({"status": word} for word in ("erróneo", "Rechazada", "copia interrumpida", "stuck", "disk full")),
-        *({"status": word} for word in ("caducada", "ELIMINADO", "en ejecución", "en espera", "accepted", "purged")),
-        *({"status": word} for word in ("failed: timeout", "backup_failed", "Failed", " error ", "cancelled by user")),
+        {"status": "in-progress"},
     ],
 )
 def test_a_backup_that_is_not_usable(missed: SmallApi, tell: Tell, fields: Mapping[str, Any]) -> None:
@@ -311,94 +282,40 @@ def test_a_backup_that_is_not_usable(missed: SmallApi, tell: Tell, fields: Mappi
     assert datetime.now(UTC).timestamp() - at > 80 * 3600
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"status": "completed", "locked": True},
-        {"status": "Backup-Completed", "locked": True},
-        {"status": "completed successfully", "locked": True},
-        {"status": "Terminado", "locked": True},
-        {"status": "realizada", "locked": True},
-        {"status": "completed", "error": None, "failed": 0, "errors": []},
-        {"status": "completed", "state": "stored", "result": None, "deleted_at": None, "marked_for_delete": False},
-        {"status": "completed", "deleted": {"at": None}},
-        {"status": None, "built": True},
-        {"status": "something odd"},
-        {"status": "failedover"},
-        {"status": "completed (100 %)"},
-        {"status": "completed 12/11/2026"},
-    ],
-)
+@pytest.mark.parametrize("fields", [{"locked": True}, {"status": None, "built": True}, {"status": "something odd"}])
 def test_a_backup_that_is_usable(missed: SmallApi, tell: Tell, fields: Mapping[str, Any]) -> None:
     """A good status, one that is built without any, or a word that nobody knows, which can be seen."""
-    newest(missed, **fields)
+    newest(missed, **{"status": "completed", **fields})
     told = tell()
     assert_well(told)
-    status = fields["status"] or ""
+    status = fields.get("status", "completed") or ""
     assert told.metric("gigas_account_backups_by_status", status=status) == [12.0 if status == "completed" else 1.0]
+    assert ("counts as usable" in told.words) == (status == "something odd")
 
 
 @pytest.mark.parametrize(
-    "fields",
+    ("fields", "invalid"),
     [
-        {"status": "not available"},
-        {"status": "no backup"},
-        {"status": "built: false"},
-        {"status": "unsuccessfully completed"},
-        {"status": "Partially_Completed"},
-        {"status": "completed, 3 failed disks"},
-        {"status": "backup failed at step 3"},
-        {"status": "completed without errors"},
-        {"status": "50%"},
-        {"status": "45% complete", "locked": True},
-        {"status": "completed 3/10"},
-        {"status": "active: uploaded 3 of 9 GB"},
-        {"status": "to be completed"},
-        {"status": "created, awaiting data"},
-        {"status": "0"},
-        {"status": "False"},
-        {"status": "completed", "built": "perhaps"},
-        {"status": "completed", "error": {"code": 0, "message": ""}},
-        {"status": "90 percent complete", "locked": True},
-        {"status": "casi completado"},
-        {"status": "None"},
-        {"status": "errors: 0"},
-        {"status": "Terminated normally"},
+        ({"status": "completed without errors"}, "status"),
+        ({"status": "45% complete", "locked": True}, "status"),
+        ({"status": "completed", "built": "perhaps"}, "built"),
+        ({"status": "completed", "error": {"code": 0, "message": ""}}, "error"),
     ],
 )
-def test_a_status_that_is_doubtful(missed: SmallApi, tell: Tell, fields: Mapping[str, Any]) -> None:
-    """A word that denies another, or says otherwise in the midst, and a number as text are not understood."""
+def test_a_status_that_is_doubtful(missed: SmallApi, tell: Tell, fields: Mapping[str, Any], invalid: str) -> None:
+    """A word that denies another, or says otherwise in the midst, is not understood; its text can be configured."""
     newest(missed, **fields)
     told = tell()
     assert_not_understood(told, "status", disks=1)
     assert told.finding("backup_missed") == {str(MISSED)}
     assert "counts as usable" not in told.words
-    invalid = "built" if "built" in fields else "status" if len(fields.keys() - {"locked"}) == 1 else "error"
     assert told.metric("gigas_exporter_poll_invalid_items", resource="backups", field=invalid) == [1]
     if invalid == "status":
         assert_well(tell(config=f"backup_status: {{good: ['{fields['status']}', completed]}}"))
 
 
-CONTRADICTING: tuple[tuple[str, Any], ...] = (
-    *(("state", word) for word in ("pending", "in_progress", "Building", "deleting", "partial", "45%")),
-    *(("state", word) for word in ("stopped", "failed")),
-    *(("phase", word) for word in ("uploading", "terminated", "1/2")),
-    *(("completed", value) for value in (False, "no", 0, 40, "perhaps", {"a": 1})),
-    *((field, False) for field in ("finished", "is_ready", "restorable", "success", "isValid")),
-    *((field, True) for field in ("in_progress", "pending", "partial", "isRunning")),
-    ("running", ago(hours=1)),
-    *(("expires_at", value) for value in (ago(hours=5), "2020-01-31", 1_600_000_000_000)),
-    ("validUntil", "2020-01-31 10:00:00"),
-    *(("failed_at", value) for value in (ago(hours=1), "2026-01-31", "perhaps")),
-    *(("removed_at", value) for value in ("2099-01-31 10:00:00", "perhaps")),
-    ("lifecycle_state", "deleting"),
-    ("isIncomplete", True),
-    *(("return_code", 255), ("exit_code", 1), ("exit_status", "killed"), ("failure_reason", "x"), ("failed", "yes")),
-    *(("errors", 3), ("errors", ["no space left"]), ("errorMessage", "no space left"), ("result", False)),
-    *(("result", "error"), ("result", "0 errors, 1 failed"), ("statusMessage", "failed: no space")),
-)
+CONTRADICTING = (("state", "pending"), ("isRunning", True), ("expires_at", ago(hours=5)), ("errors", ["no space left"]))
 """What is documented nowhere, and denies that a backup is usable, or may."""
-PROGRESS = (*(("progress", value) for value in (40, 0, 0.4, "45", "45 %", {"done": 3})), ("percentComplete", 99.9))
 
 
 def invalid_fields(told: Told) -> set[str]:
@@ -407,7 +324,7 @@ def invalid_fields(told: Told) -> set[str]:
     return {dict(labels)["field"] for labels, value in counts.items() if value}
 
 
-@pytest.mark.parametrize(("field", "value"), [*CONTRADICTING, *PROGRESS])
+@pytest.mark.parametrize(("field", "value"), [*CONTRADICTING, ("progress", 40)])
 def test_a_field_that_contradicts_a_good_status(missed: SmallApi, tell: Tell, field: str, value: Any) -> None:
     """The newest backup is not taken as usable without a word, unless it is said that the field says nothing."""
     newest(missed, status="completed", **{field: value})
@@ -420,11 +337,11 @@ def test_a_field_that_contradicts_a_good_status(missed: SmallApi, tell: Tell, fi
     assert_well(tell(config=f"api: {{fields: {{{name}: null}}}}"))
 
 
-@pytest.mark.parametrize(("field", "value"), CONTRADICTING)
-def test_a_field_that_contradicts_good_ones_everywhere(api: SmallApi, tell: Tell, field: str, value: Any) -> None:
-    """No disk counts as never backed up, nor its last backup as failed, for what is documented nowhere."""
+@pytest.mark.parametrize("fields", [*({field: value} for field, value in CONTRADICTING), {"status": "without errors"}])
+def test_good_backups_that_are_all_contradicted(api: SmallApi, tell: Tell, fields: Mapping[str, Any]) -> None:
+    """No disk counts as never backed up, nor its last backup as failed, for what only denies or is undocumented."""
     for item in backups_of(api):
-        item.update({"status": "built", "built": True, field: value})
+        item.update({"status": "built", "built": True, **fields})
     told = tell()
     assert_not_understood(told, "backup status")
     assert told.finding("never_backed_up") == told.finding("backup_failed") == set()
@@ -465,38 +382,11 @@ def test_the_probe_names_the_field_that_contradicts(missed: SmallApi, field: str
     assert f"api.fields: {{{field}: null}}" in probe.output
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        *({"isExpired": True}, {"cancelled": True}, {"aborted": "yes"}, {"built": True, "deletedAt": ago(hours=1)}),
-        *({"removed_at": ago(hours=1)}, {"cancelledAt": 1_600_000_000}, {"deleted": "2026-01-31"}),
-    ],
-)
-def test_a_field_that_says_that_a_backup_is_no_more(missed: SmallApi, tell: Tell, fields: Mapping[str, Any]) -> None:
-    """In either spelling: the newest usable one is what counts."""
-    newest(missed, **fields)
-    assert_missed(tell())
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"state": "stored", "completed": True, "progress": 100, "expires_at": ago(days=-5), "isExpired": False},
-        {"state": None, "completed": None, "progress": None, "expires_at": None, "in_progress": False},
-        {"state": "-", "completed": ago(hours=1), "progress": "100 %", "expires_at": "never", "pending": 0},
-        {"exit_code": 0, "is_deleted": 0, "has_failed": "no", "cancelled_at": None, "errors": "n/a"},
-        {"last_error": "attempt 1: timeout", "errors": {"base": []}, "failed_at": "", "deleted": {"at": None}},
-        {"deleted_at": "0000-00-00 00:00:00", "failed_at": "0000-00-00", "completed": "0000-00-00T00:00:00Z"},
-        {"progress": {"percent": 100}, "pending": [], "running": {}, "completed": 100, "phase": "2/2"},
-        {"progress": [], "finished": "2026-01-31", "available": "2026-01-31", "complete": "100%", "phase": "3 of 3"},
-        *({"built": True, "progress": value} for value in (0, 1, 99.6, "40 %", {"percent": 40})),
-        {"result": "ok", "success": 1, "progress": 1.0, "valid_until": "2099-01-31", "deletedAt": None},
-    ],
-)
-def test_fields_that_agree_with_a_good_status(api: SmallApi, tell: Tell, fields: Mapping[str, Any]) -> None:
+def test_fields_that_agree_with_a_good_status(api: SmallApi, tell: Tell) -> None:
     """A healthy account stays well, whatever it says besides."""
+    agreeing = {"state": "stored", "completed": True, "progress": 100, "expires_at": ago(days=-5), "isExpired": False}
     for item in [*backups_of(api), *api.lists[DISKS]]:
-        item.update(fields)
+        item.update(agreeing)
     told = tell()
     assert_well(told)
     assert invalid_fields(told) == set()
@@ -535,13 +425,6 @@ def test_the_newest_backup_has_no_readable_date(missed: SmallApi, tell: Tell, da
     assert told.finding("backup_missed") == {str(MISSED)}
 
 
-@pytest.mark.parametrize("status", ["completed " + "x" * 300 + " failed", "--"])
-def test_a_status_of_which_nothing_can_be_said(missed: SmallApi, tell: Tell, status: str) -> None:
-    """What is cut off may say that the backup failed; what has no word says nothing."""
-    newest(missed, status=status)
-    assert_not_understood(tell(), "status", disks=1)
-
-
 @pytest.mark.parametrize(
     ("fields", "is_readable"),
     [
@@ -574,26 +457,15 @@ def test_a_backup_without_a_status(
         assert accepted.status == told.status
 
 
-def test_statuses_that_all_say_that_there_was_no_error(api: SmallApi, tell: Tell) -> None:
-    """No disk counts as never backed up for a word of failure that is denied."""
-    for item in backups_of(api):
-        item["status"] = "completed without errors"
-    told = tell()
-    assert_not_understood(told, "status")
-    assert told.finding("never_backed_up") == set()
-
-
-@pytest.mark.parametrize("status", [3, True, {"state": "done"}, ["done"]])
-def test_a_status_that_is_no_text(missed: SmallApi, tell: Tell, status: Any) -> None:
+def test_a_status_that_is_no_text(missed: SmallApi, tell: Tell) -> None:
     """Not usable, and not understood where that backup would decide; its text can be configured."""
-    newest(missed, status=status)
+    newest(missed, status=3)
     told = tell()
     assert_not_understood(told, "status", disks=1)
     assert told.finding("backup_missed") == {str(MISSED)}
     assert told.metric("gigas_exporter_poll_invalid_items", resource="backups", field="status") == [1]
-    if status == 3:
-        assert_well(tell(config="backup_status: {good: ['3', completed]}"))
-        assert_missed(tell(config="backup_status: {failed: ['3']}"))
+    assert_well(tell(config="backup_status: {good: ['3', completed]}"))
+    assert_missed(tell(config="backup_status: {failed: ['3']}"))
 
 
 def without_own(api: SmallApi, **fields: Any) -> None:
@@ -1052,24 +924,11 @@ def test_a_total_that_is_never_reached(api: SmallApi, tell: Tell) -> None:
     assert told.nagios == 3
 
 
-@pytest.mark.parametrize(
-    "spell",
-    [
-        lambda moment: format_datetime(moment, usegmt=True),
-        lambda moment: f" {moment:%Y-%m-%dT%H:%M:%SZ} ",
-        lambda moment: f"{moment:%Y-%m-%dt%H:%M:%Sz}",
-        lambda moment: f"{moment:%Y-%m-%d %H:%M:%S} UTC",
-        lambda moment: f"{moment:%Y-%m-%d %H:%M:%S} +0000",
-        lambda moment: moment.astimezone(ZoneInfo("America/Bogota")).isoformat(),
-        lambda moment: str(int(moment.timestamp())),
-        lambda moment: moment.timestamp() * 1000,
-    ],
-)
-def test_dates_in_other_forms(missed: SmallApi, tell: Tell, spell: Callable[[datetime], Any]) -> None:
+def test_dates_in_another_form(missed: SmallApi, tell: Tell) -> None:
     """Understood."""
     for item in (*backups_of(missed), *missed.lists[DISKS]):
         for field in {"date_created", "created_at", "updated_at"} & item.keys():
-            item[field] = spell(datetime.fromisoformat(item[field]))
+            item[field] = format_datetime(datetime.fromisoformat(item[field]), usegmt=True)
     assert_missed(tell())
 
 
@@ -1086,7 +945,7 @@ def test_dates_without_a_zone_in_local_time(api: SmallApi, tell: Tell, zone: str
         assert told.status == int(bool(finding)), told.words
 
 
-@pytest.mark.parametrize("value", ["soon", "2026-01-31", "202601311230", 202601311230, {"at": 1}, None, "missing"])
+@pytest.mark.parametrize("value", ["soon", "2026-01-31", None, "missing"])
 def test_dates_that_are_not_understood(api: SmallApi, tell: Tell, value: Any) -> None:
     """The disk's backups cannot be read, which is not the same as none."""
     for item in backups_of(api, MISSED):
