@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,6 +11,7 @@ from gigas_exporter.simulator import SimulatedCloud
 from support.metrics_text import metric
 from support.programs import account_environment, await_true, exporter
 from support.simulator import SimulatorServer
+from support.small_api import Answer, serving
 
 MEGABYTE = 2**20
 AT_MOST_BYTES = 260 * MEGABYTE
@@ -22,34 +20,14 @@ AT_MOST_BYTES = 260 * MEGABYTE
 PAGE = b"[" + b",".join(b'{"id":%d}' % number for number in range(300_000)) + b"]"
 
 
-class Swelling(BaseHTTPRequestHandler):
+class SwellingApi:
     """Says that 20,000 items come one by one, and sends 300,000 at a time from the second page on."""
 
-    protocol_version = "HTTP/1.1"
+    url = ""
 
-    def do_GET(self) -> None:
-        """Send a page."""
-        body = b'[{"id":0}]' if "offset=0" in self.path else PAGE
-        self.send_response(200)
-        self.send_header("X-Total", "20000")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  # the name is http.server's
-        """Write nothing."""
-
-
-@pytest.fixture
-def swelling() -> Iterator[str]:
-    """Serve pages that swell; the URL."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Swelling)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    def respond(self, target: str) -> Answer:
+        """Return a page."""
+        return 200, b'[{"id":0}]' if "offset=0" in target else PAGE, {"X-Total": "20000"}
 
 
 def peak_bytes(pid: int) -> int:
@@ -94,15 +72,15 @@ def test_bombs_in_place_of_each_disks_backups_take_no_more_than_those_under_way(
             assert peak_bytes(served.process.popen.pid) < AT_MOST_BYTES
 
 
-def test_pages_that_swell_after_the_first_take_no_more_and_do_not_hold_its_end_up(
-    tmp_path: Path, swelling: str
-) -> None:
+def test_pages_that_swell_after_the_first_take_no_more_and_do_not_hold_its_end_up(tmp_path: Path) -> None:
     """No page after the first may hold much more than was asked for, and those that fail do not pile up."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GIGAS_")}
-    environ = {**clean, "GIGAS_API_URL": swelling, "GIGAS_ACCOUNT_ID": "1", "GIGAS_TOKEN": "canary"}
-    with exporter(tmp_path, environ, "--poll.interval=5s", "--api.max-requests-per-second=0", ready=False) as served:
-        failures = {"resource": "disks", "reason": "invalid"}
-        name = "gigas_exporter_poll_failures_total"
-        await_true(lambda: (metric(served.get("/metrics").text, name, **failures) or 0) >= 2)
-        assert peak_bytes(served.process.popen.pid) < AT_MOST_BYTES
-        assert served.process.end() == 0
+    flags = ("--poll.interval=5s", "--api.max-requests-per-second=0")
+    with serving(SwellingApi()) as api:
+        environ = {**clean, "GIGAS_API_URL": api.url, "GIGAS_ACCOUNT_ID": "1", "GIGAS_TOKEN": "canary"}
+        with exporter(tmp_path, environ, *flags, ready=False) as served:
+            failures = {"resource": "disks", "reason": "invalid"}
+            name = "gigas_exporter_poll_failures_total"
+            await_true(lambda: (metric(served.get("/metrics").text, name, **failures) or 0) >= 2)
+            assert peak_bytes(served.process.popen.pid) < AT_MOST_BYTES
+            assert served.process.end() == 0
