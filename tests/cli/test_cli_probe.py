@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from cli.conftest import Run
+from cli.conftest import Outcome, Run
 from gigas_exporter.cli.probe.fields import FieldKind, form_of, has_zone, safe_name, safe_word
 from support.simulator import SimulatorServer
 from support.small_api import SmallApi, ago, healthy, small_api
 
+NO_ENVIRONMENT = dict.fromkeys(("GIGAS_ACCOUNT_ID", "GIGAS_API_KEY", "GIGAS_API_URL"))
 DISKS, BACKUPS, MACHINES = "/account/4242/disks", "/account/4242/backups", "/account/4242/virtual_machines"
 
 
@@ -24,9 +25,16 @@ def api() -> Iterator[SmallApi]:
         yield server
 
 
-def _probe(run: Run, api: SmallApi, *arguments: str) -> tuple[int, dict[str, Any]]:
-    outcome = run("probe", "--output", "json", *arguments, GIGAS_API_URL=api.url)
+def _probe(run: Run, api: SmallApi, source: str = "auto") -> tuple[int, dict[str, Any]]:
+    outcome = run("probe", "--output", "json", GIGAS_API_URL=api.url, GIGAS_BACKUPS_SOURCE=source)
     return outcome.status, json.loads(outcome.out)
+
+
+def _probe_with_file(run: Run, directory: Path, text: str) -> Outcome:
+    """Probe with a configuration file and no other settings."""
+    path = directory / "gigas.yml"
+    path.write_text(text)
+    return run("probe", "--config.file", str(path), **NO_ENVIRONMENT)
 
 
 def _told(document: dict[str, Any]) -> set[tuple[str, str | None]]:
@@ -69,13 +77,8 @@ def test_a_header_that_says_that_there_is_more(run: Run, api: SmallApi) -> None:
     ("path", "field", "value"),
     [
         (DISKS, "autobackup", "perhaps"),
-        (DISKS, "error", 7),
-        (DISKS, "is_swap", 7),
         (DISKS, "disk_size", "large"),
-        (DISKS, "created_at", "yesterday"),
-        (DISKS, "virtual_machine_id", [5]),
         (BACKUPS, "date_created", "31/12/2026"),
-        (BACKUPS, "date_created", "2026-12-31"),
         (BACKUPS, "disk_id", {"disk": 1}),
         (BACKUPS, "locked", "?"),
         (MACHINES, "label", {"en": "x"}),
@@ -171,11 +174,7 @@ def test_no_disk_is_never_backed_up_by_the_accounts_list_alone(run: Run, api: Sm
         ((301, b"", {"Location": "https://elsewhere.example/"}), "api.url"),
         ((400, {"error": "limit too large"}, {}), "api.page_size"),
         ((401, b"", {}), "credential"),
-        ((402, b"", {}), "ask Gigas"),
-        ((409, b"", {}), "ask Gigas"),
-        ((413, b"", {}), "api.page_size"),
         ((451, b"", {}), "ask Gigas"),
-        ((404, b"<html>", {}), "api.url"),
         ((422, {"errors": {"limit": ["is bad"]}}, {}), "api.page_size"),
         ((202, [], {}), ""),
         ((200, {"disks": []}, {}), ""),
@@ -211,9 +210,8 @@ def test_pages_that_repeat_are_no_whole_list(run: Run, api: SmallApi) -> None:
 def test_lists_are_read_as_the_exporter_reads_them(run: Run, api: SmallApi) -> None:
     """Where it asks each disk for its backups, the account's list, that it does not read, is no problem."""
     api.answers[BACKUPS] = lambda _: (500, b"", {})
-    outcome = run("probe", "--output", "json", GIGAS_API_URL=api.url, GIGAS_BACKUPS_SOURCE="disk")
-    document = json.loads(outcome.out)
-    assert (outcome.status, document["problems"]) == (0, [])
+    status, document = _probe(run, api, "disk")
+    assert (status, document["problems"]) == (0, [])
     assert [each["list"] for each in document["accounts"][0]["lists"]] == ["disks", "virtual_machines", "disk_backups"]
     assert BACKUPS not in api.asked
     assert sum("/disk/" in path for path in api.asked) == 4
@@ -228,9 +226,8 @@ def test_every_own_list_that_is_read_is_described(run: Run, api: SmallApi, sourc
     api.lists[own(2)][0]["status"] = "mystery"
     api.lists[own(3)][0]["locked"] = "?"
     api.answers[own(4)] = lambda _: (200, api.lists[own(4)], {"Link": '</next>; rel="next"'})
-    outcome = run("probe", "--output", "json", GIGAS_API_URL=api.url, GIGAS_BACKUPS_SOURCE=source)
-    document = json.loads(outcome.out)
-    assert outcome.status == 1
+    status, document = _probe(run, api, source)
+    assert status == 1
     told = {(each["field"], each["problem"]) for each in document["problems"] if each["list"] == "disk_backups"}
     assert ("status", "mystery matches no known word and counts as usable (1 times)") in told
     assert ("locked", "1 of 12 not understood (false, text, 1 characters)") in told
@@ -243,9 +240,8 @@ def test_own_lists_that_all_fail_are_told_and_not_a_list_that_was_not_read(run: 
     """Nor is the setting advised that is in force."""
     for number in range(1, 5):
         api.answers[f"/account/4242/disk/{number}/backups"] = lambda _: (500, b"", {})
-    outcome = run("probe", "--output", "json", GIGAS_API_URL=api.url, GIGAS_BACKUPS_SOURCE="disk")
-    document = json.loads(outcome.out)
-    assert outcome.status == 2
+    status, document = _probe(run, api, "disk")
+    assert status == 2
     assert [(each["list"], each["try"]) for each in document["problems"]] == [("disk_backups", "")]
     assert document["problems"][0]["problem"].startswith("4 not accepted: HTTP status 500")
 
@@ -262,9 +258,8 @@ def test_without_disks_no_list_of_backups_is_told(run: Run, api: SmallApi) -> No
 def test_the_own_list_of_a_disk_that_is_gone_is_not_rejected(run: Run, api: SmallApi) -> None:
     """The exporter asks for the disk then, and does not find it: of that disk alone nothing is known."""
     api.answers["/account/4242/disk/3/backups"] = lambda _: (404, {"error": "no"}, {})
-    outcome = run("probe", "--output", "json", GIGAS_API_URL=api.url, GIGAS_BACKUPS_SOURCE="disk")
-    problems = [each["problem"] for each in json.loads(outcome.out)["problems"]]
-    assert (outcome.status, problems) == (1, ["the backups of 1 disk are unreadable"])
+    status, document = _probe(run, api, "disk")
+    assert (status, [each["problem"] for each in document["problems"]]) == (1, ["the backups of 1 disk are unreadable"])
 
 
 def test_backups_of_the_account_may_be_missing_where_each_disk_has_its_own(run: Run, api: SmallApi) -> None:
@@ -480,21 +475,10 @@ def test_statuses_show_how_each_is_taken(run: Run, api: SmallApi) -> None:
     assert rows["COMPLETED"] == {"usable": 1}
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"autobackup": "yes", "is_swap": "off"},
-        {"autobackup": "enabled", "is_swap": " N "},
-        {"error": ""},
-        {"error": []},
-        {"error": "none"},
-        {"virtual_machine_id": 0},
-        {"created_at": "Tue, 31 Jan 2026 10:00:00 GMT", "updated_at": " 2026-01-31T10:00:00z "},
-    ],
-)
-def test_other_forms_are_understood(run: Run, api: SmallApi, change: dict[str, Any]) -> None:
+def test_other_forms_are_understood(run: Run, api: SmallApi) -> None:
     """Readings that the exporter copes with give exit status 0."""
-    _each(api, DISKS, lambda item: item.update(change))
+    change = {"autobackup": "enabled", "is_swap": " N ", "error": "none", "created_at": "Tue, 31 Jan 2026 10:00:00 GMT"}
+    _each(api, DISKS, lambda item: item.update(change, virtual_machine_id=0))
     status, document = _probe(run, api)
     assert (status, document["problems"]) == (0, [])
 
@@ -541,9 +525,8 @@ def test_the_thresholds_of_the_configuration_count(run: Run, api: SmallApi, tmp_
     """A disk that has been locked for days is judged as ``check`` judges it."""
     for item in api.lists[DISKS]:
         item.update(locked=True)
-    path = tmp_path / "gigas.yml"
-    path.write_text(f"api: {{url: '{api.url}'}}\naccounts: [{{id: 4242, token: t}}]\nthresholds: {{locked: 1y}}\n")
-    outcome = run("probe", "--config.file", str(path), GIGAS_ACCOUNT_ID=None, GIGAS_API_KEY=None, GIGAS_API_URL=None)
+    text = f"api: {{url: '{api.url}'}}\naccounts: [{{id: 4242, token: t}}]\nthresholds: {{locked: 1y}}\n"
+    outcome = _probe_with_file(run, tmp_path, text)
     assert "ACCOUNT 1: 4 disks; no findings" in outcome.out
 
 
@@ -604,34 +587,29 @@ def test_a_setting_that_was_advised_makes_the_probe_content(run: Run, api: Small
     """The API's own name of a field, its lack of another, its zone and its units."""
     _each(api, DISKS, lambda item: item.update(has_autobackups=item.pop("autobackup")))
     _each(api, DISKS, lambda item: item.pop("error"))
-    path = tmp_path / "gigas.yml"
-    path.write_text(
-        f"api: {{url: '{api.url}', fields: {{autobackup: has_autobackups, error: null}}}}\n"
-        "accounts: [{id: 4242, name: canary, token: t}]\n"
-    )
-    outcome = run("probe", "--config.file", str(path), GIGAS_ACCOUNT_ID=None, GIGAS_API_KEY=None, GIGAS_API_URL=None)
+    text = f"api: {{url: '{api.url}', fields: {{autobackup: has_autobackups, error: null}}}}\n"
+    outcome = _probe_with_file(run, tmp_path, f"{text}accounts: [{{id: 4242, name: canary, token: t}}]\n")
     assert outcome.status == 0, outcome.out
     assert "canary" not in outcome.out
 
 
 def test_an_account_is_chosen_and_a_wrong_one_is_named(run: Run, config: str) -> None:
     """As for every other command; all accounts are numbered."""
-    alone = {"GIGAS_ACCOUNT_ID": None, "GIGAS_API_KEY": None, "GIGAS_API_URL": None}
-    both = json.loads(run("probe", "--output", "json", "--config.file", config, **alone).out)
+    both = json.loads(run("probe", "--output", "json", "--config.file", config, **NO_ENVIRONMENT).out)
     assert [each["account"] for each in both["accounts"]] == [1, 2]
-    one = json.loads(run("probe", "--output", "json", "--account", "production", "--config.file", config, **alone).out)
+    one = json.loads(
+        run("probe", "--output", "json", "--account", "production", "--config.file", config, **NO_ENVIRONMENT).out
+    )
     assert len(one["accounts"]) == 1
-    wrong = run("probe", "--account", "produktion", "--config.file", config, **alone)
+    wrong = run("probe", "--account", "produktion", "--config.file", config, **NO_ENVIRONMENT)
     assert wrong.status == 2
     assert "did you mean production?" in wrong.err
 
 
 def test_discovered_accounts_are_read_and_reported(run: Run, cloud: SimulatorServer, tmp_path: Path) -> None:
     """The list of accounts is a list like the others."""
-    path = tmp_path / "discover.yml"
-    path.write_text(f"api: {{url: '{cloud.url}'}}\ndiscover: true\ncredential: {{api_key: {cloud.world.api_key}}}\n")
-    alone = {"GIGAS_ACCOUNT_ID": None, "GIGAS_API_KEY": None, "GIGAS_API_URL": None}
-    outcome = run("probe", "--config.file", str(path), **alone)
+    text = f"api: {{url: '{cloud.url}'}}\ndiscover: true\ncredential: {{api_key: {cloud.world.api_key}}}\n"
+    outcome = _probe_with_file(run, tmp_path, text)
     assert outcome.status == 0, outcome.out
     assert "accounts (GET /accounts): accepted; 2 items" in outcome.out
     assert "ACCOUNT 2" in outcome.out
@@ -652,9 +630,7 @@ def test_a_list_of_no_accounts_is_not_all_that_there_is(
 ) -> None:
     """``check`` has nothing to read then, so that it is no result without a problem."""
     with small_api({**healthy(), "/accounts": listed}) as api:
-        path = tmp_path / "discover.yml"
-        path.write_text(f"api: {{url: '{api.url}'}}\ndiscover: true\ncredential: {{api_key: k}}\n")
-        alone = {"GIGAS_ACCOUNT_ID": None, "GIGAS_API_KEY": None, "GIGAS_API_URL": None}
-        outcome = run("probe", "--config.file", str(path), **alone)
+        text = f"api: {{url: '{api.url}'}}\ndiscover: true\ncredential: {{api_key: k}}\n"
+        outcome = _probe_with_file(run, tmp_path, text)
     assert outcome.status == 1, outcome.out
     assert words in outcome.out

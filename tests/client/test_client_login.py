@@ -124,19 +124,8 @@ def test_a_password_that_was_accepted_waits_ten_minutes_at_most(
     assert 30 <= logins <= 40
 
 
-def test_a_login_that_gives_no_token_waits(api: Any, clients: Any, door: Door) -> None:
-    """Some APIs say no with status 200; what is said meanwhile is the same."""
-    door.password, door.reply = "wrong", {"token": None, "error": "no"}
-    client = clients(api(door).url, LoginCredential("me", FixedSecret(Secret("wrong"), "x")))
-    for _ in range(5):
-        with pytest.raises(DecodeError, match=r"^token: the response to the login holds no usable token$"):
-            client.get_disk("1", "2")
-    assert len(door.logins) == 1
-    assert client._session.auth._state.blocked_until is not None
-
-
-@pytest.mark.parametrize("body", [b"", b"<html>wrong password</html>", b"[]", b'"no"', b'{"tok'])
-def test_a_login_answered_with_anything_else_waits(api: Any, clients: Any, clock: Any, door: Door, body: bytes) -> None:
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'"no"', b'{"tok', b'{"token": null}'])
+def test_a_login_answered_without_a_token_waits(api: Any, clients: Any, clock: Any, door: Door, body: bytes) -> None:
     """What is not understood may be a rejection, which is why the wait grows."""
     door.status, door.body = 200, body
     client = clients(api(door).url, LoginCredential("me", FixedSecret(Secret("wrong"), "x")), clock=clock)
