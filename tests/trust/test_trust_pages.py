@@ -226,20 +226,32 @@ def test_an_offset_that_counts_pages(
         return status, body, {**headers, "X-Page": str(number + 1)} if headers else {}
 
     api.answers[DISKS] = answer
-    told = tell()
-    assert told.status == 2, told.words
-    assert "well" not in told.words
+    assert_not_well(tell())
 
 
-def count_pages(api: SmallApi, path: str, *, from_one: bool = False, size: int = 200) -> None:
-    """Answer with the page of the number that stands in ``offset``, without a total."""
+def count_pages(
+    api: SmallApi,
+    path: str,
+    *,
+    from_one: bool = False,
+    size: int = 200,
+    total: Callable[[list[Any]], int] | None = None,
+) -> None:
+    """Answer with the page of the number that stands in ``offset``, and with a total made of the page."""
 
     def answer(query: Mapping[str, str]) -> Answer:
         number, limit = int(query["offset"]), min(int(query["limit"]), size)
         begin = (max(number - 1, 0) if from_one else number) * limit
-        return 200, api.lists[path][begin : begin + limit], {}
+        page = api.lists[path][begin : begin + limit]
+        return 200, page, {} if total is None else {"X-Total": str(total(page))}
 
     api.answers[path] = answer
+
+
+def assert_not_well(told: Told) -> None:
+    """The list is not believed to be whole."""
+    assert told.status == 2, told.words
+    assert "well" not in told.words
 
 
 @pytest.mark.parametrize("from_one", [True, False])
@@ -378,17 +390,8 @@ def test_an_offset_that_counts_pages_with_a_total_that_is_of_the_page(
 ) -> None:
     """A total that is no larger than the first page does not say that nothing is behind it."""
     api.lists.update(healthy(disks=13))
-
-    def answer(query: Mapping[str, str]) -> Answer:
-        number = int(query["offset"])
-        begin = (max(number - 1, 0) if from_one else number) * cap
-        page = api.lists[DISKS][begin : begin + cap]
-        return 200, page, {"X-Total": str(total(page))}
-
-    api.answers[DISKS] = answer
-    told = tell()
-    assert told.status == 2, told.words
-    assert "well" not in told.words
+    count_pages(api, DISKS, from_one=from_one, size=cap, total=total)
+    assert_not_well(tell())
 
 
 def test_an_offset_that_counts_pages_on_a_server_that_repeats_its_last_page(api: SmallApi, tell: Tell) -> None:
@@ -401,22 +404,15 @@ def test_an_offset_that_counts_pages_on_a_server_that_repeats_its_last_page(api:
         return 200, api.lists[DISKS][begin : begin + limit], {}
 
     api.answers[DISKS] = answer
-    told = tell()
-    assert told.status == 2, told.words
-    assert "well" not in told.words
+    assert_not_well(tell())
 
 
 def test_pages_of_one_item_that_are_counted_from_one(api: SmallApi, tell: Tell) -> None:
     """The first page comes for offset 1, too, and is not all that there is, whatever total comes with it."""
     count_pages(api, DISKS, from_one=True, size=1)
-    told = tell()
-    assert told.status == 2, told.words
-    assert "well" not in told.words
-    paged = api.answers[DISKS]
-    api.answers[DISKS] = lambda query: (200, paged(query)[1], {"X-Total": "1"})
-    told = tell()
-    assert told.status == 2, told.words
-    assert "well" not in told.words
+    assert_not_well(tell())
+    count_pages(api, DISKS, from_one=True, size=1, total=lambda _page: 1)
+    assert_not_well(tell())
 
 
 def test_the_only_item_on_a_server_that_sends_it_for_any_offset(api: SmallApi, tell: Tell) -> None:
