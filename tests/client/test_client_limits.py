@@ -100,27 +100,6 @@ def test_requests_go_in_the_order_in_which_they_were_asked_for(api: Any, clients
     assert sum(between) <= 5 * len(between)
 
 
-def test_who_leaves_the_queue_takes_no_place_in_it(api: Any, clients: Any) -> None:
-    """A wait that was given up holds up nobody behind it."""
-    release, asked = threading.Event(), threading.Event()
-
-    def script(seen: Any, wire: Any) -> None:
-        asked.set()
-        release.wait(30)
-        wire.reply(200, DISK)
-
-    client = clients(api(script).url, max_concurrency=1)
-    with ThreadPoolExecutor(3) as executor:
-        first = executor.submit(client.get_disk, "1", "1", deadline=Deadline(SystemClock(), 60))
-        assert asked.wait(30)
-        gone = executor.submit(client.get_disk, "1", "2", deadline=Deadline(SystemClock(), 0.2))
-        time.sleep(0.1)
-        last = executor.submit(client.get_disk, "1", "3", deadline=Deadline(SystemClock(), 60))
-        assert isinstance(gone.exception(10), TransportError)
-        release.set()
-        assert (first.result(10).id, last.result(10).id) == ("2", "2")
-
-
 def test_requests_keep_to_the_rate(api: Any, clients: Any, clock: Any) -> None:
     """After a small burst one request goes per interval."""
     client = clients(api(lambda seen, wire: wire.reply(200, DISK)).url, clock=clock, max_requests_per_second=4.0)
