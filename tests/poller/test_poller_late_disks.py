@@ -12,7 +12,6 @@ from gigas_exporter.gigas import ApiSettings, ReadClient
 from gigas_exporter.inventory import BackupSnapshot
 from gigas_exporter.poller.backups import BackupsReader
 from gigas_exporter.poller.own_lists import KnownDisks
-from gigas_exporter.poller.parallel import HelperThreads
 from support.polling import api_key
 from support.small_api import SmallApi, ago, healthy, small_api
 from support.timing import ShiftedClock
@@ -43,7 +42,7 @@ def read(api: SmallApi, clock: ShiftedClock) -> Iterator[Read]:
     """Read the backups once more; all disks must have one within 26 hours."""
     previous: list[BackupSnapshot] = []
     with ReadClient(ApiSettings(api.url, max_requests_per_second=0.0), api_key("k"), clock=clock) as client:
-        reader = BackupsReader(client, "4242", Settings(), clock=clock, helpers=HelperThreads())
+        reader = BackupsReader(client, "4242", Settings(), clock=clock)
 
         def read() -> BackupSnapshot:
             count = len(api.lists["/account/4242/disks"])

@@ -28,7 +28,6 @@ from gigas_exporter.policy import max_ages
 from gigas_exporter.poller.backups import BackupsReader, NewDeadline
 from gigas_exporter.poller.observer import PollerObserver
 from gigas_exporter.poller.own_lists import KnownDisks
-from gigas_exporter.poller.parallel import HelperThreads
 from gigas_exporter.poller.scheduler import poll_deadline
 from gigas_exporter.poller.store import Store
 
@@ -67,7 +66,6 @@ class AccountPoller:
     """Polls the resources of one account into the store.
 
     Args:
-        helpers: The threads that read the backups of several disks at once.
         stop: Set when this poller must stop. Its polls then end early and publish nothing any more.
         on_missing: Called when the disks are not found (404) and never were; returns whether that is no failure, for
             the account is left out. Only with discovery.
@@ -82,13 +80,12 @@ class AccountPoller:
         store: Store,
         observer: PollerObserver,
         clock: Clock,
-        helpers: HelperThreads,
         stop: StopEvent,
         on_missing: Callable[[ApiError], bool] | None = None,
     ) -> None:
         self._account_id = account_id
         self._client = client
-        self._backups = BackupsReader(client, account_id, settings, clock=clock, helpers=helpers)
+        self._backups = BackupsReader(client, account_id, settings, clock=clock)
         self._policy = settings.policy
         self._store = store
         self._observer = observer

@@ -24,7 +24,6 @@ from gigas_exporter.model import Backup
 from gigas_exporter.poller.backup_owners import MAY_BE_THEIRS, Owners, SweptOwners, possible_owners
 from gigas_exporter.poller.late_disks import LateDisks
 from gigas_exporter.poller.own_lists import KnownDisks, OwnListReader
-from gigas_exporter.poller.parallel import HelperThreads
 from gigas_exporter.poller.scheduler import poll_deadline
 
 NewDeadline = Callable[[float], Deadline]
@@ -52,22 +51,16 @@ class BackupsPoll:
 
 
 class BackupsReader:
-    """Reads the backups of one account.
+    """Reads the backups of one account."""
 
-    Args:
-        helpers: The threads that ask several disks at once.
-    """
-
-    def __init__(
-        self, client: ReadClient, account_id: str, settings: Settings, *, clock: Clock, helpers: HelperThreads
-    ) -> None:
+    def __init__(self, client: ReadClient, account_id: str, settings: Settings, *, clock: Clock) -> None:
         self._client = client
         self._account_id = account_id
         self._source = settings.poll.backups_source
         self._words = settings.status_words
         self._interval = settings.poll.backups_interval
         self._clock = clock
-        self._own_lists = OwnListReader(client, account_id, settings, clock=clock, helpers=helpers)
+        self._own_lists = OwnListReader(client, account_id, settings, clock=clock)
         self._late_lists = LateDisks(self._own_lists, clock)
 
     def read(

@@ -25,7 +25,7 @@ from gigas_exporter.gigas import ReadClient
 from gigas_exporter.gigas.pages import PAGING_FIELDS
 from gigas_exporter.gigas.ratelimit import DeadlineExceededError
 from gigas_exporter.poller.backup_owners import Claim, SweptOwners, disputed_disks, own_backups
-from gigas_exporter.poller.parallel import HelperThreads
+from gigas_exporter.poller.parallel import map_parallel
 
 _FAILURE_LIMIT = 8
 """Abort reading disk by disk after this many consecutive failures."""
@@ -60,15 +60,12 @@ class KnownDisks:
 class OwnListReader:
     """Reads own lists of an account's disks; the arguments are those of :class:`.BackupsReader`."""
 
-    def __init__(
-        self, client: ReadClient, account_id: str, settings: Settings, *, clock: Clock, helpers: HelperThreads
-    ) -> None:
+    def __init__(self, client: ReadClient, account_id: str, settings: Settings, *, clock: Clock) -> None:
         self._client = client
         self._account_id = account_id
         self._words = settings.status_words
         self._concurrency = settings.api.max_concurrency
         self._clock = clock
-        self._helpers = helpers
         self._asked_at: dict[str, float] = {}
 
     def read(
@@ -92,11 +89,11 @@ class OwnListReader:
             return self._read_list(disk_id, disks.machines, deadline, breaker)
 
         lists = DiskLists()
-        results = self._helpers.map(read_one, wanted, self._concurrency if deadline.may_retry() else 1)
+        results = map_parallel(read_one, wanted, self._concurrency if deadline.may_retry() else 1)
         now = self._clock.monotonic()
         claims = _claims(results)
         if witnesses := _witnesses(claims, results, disks.machines, swept):
-            claims |= _claims(self._helpers.map(read_one, witnesses, self._concurrency))
+            claims |= _claims(map_parallel(read_one, witnesses, self._concurrency))
         disputed = disputed_disks(claims, disks.machines, swept)
         for disk_id in wanted:
             result = results[disk_id]

@@ -23,7 +23,6 @@ from gigas_exporter.poller.account_source import AccountSource
 from gigas_exporter.poller.account_tasks import AccountTasks
 from gigas_exporter.poller.client_pool import ClientPool
 from gigas_exporter.poller.observer import PollerObserver
-from gigas_exporter.poller.parallel import HelperThreads
 from gigas_exporter.poller.scheduler import PollTask, Scheduler, poll_deadline
 from gigas_exporter.poller.store import Store
 
@@ -47,7 +46,6 @@ class Service:
         self._observer = observer
         self._clock = clock
         self._clients = ClientPool(observer, clock, login_retry_seconds=settings.poll.interval)
-        self._helpers = HelperThreads()
         self.scheduler = Scheduler(clock)
         self.source = AccountSource(settings, self._clock)
         self._stop = StopEvent()
@@ -322,7 +320,6 @@ class Service:
             store=self._store,
             observer=self._observer,
             clock=self._clock,
-            helpers=self._helpers,
             stop=stop,
             on_missing=partial(self._skip_missing, account, stop) if self.source.credential is not None else None,
         )

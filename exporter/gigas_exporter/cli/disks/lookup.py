@@ -29,7 +29,6 @@ from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.policy import max_ages
 from gigas_exporter.poller.backups import BackupsReader
 from gigas_exporter.poller.own_lists import KnownDisks
-from gigas_exporter.poller.parallel import HelperThreads
 from gigas_exporter.report import NEED_BACKUPS, DiskReport, report_account, worst_first
 
 disk_argument: Final = click.argument("disk", type=DISK_ID)
@@ -114,7 +113,7 @@ def _read_backups(
 
     def read(source: Literal["auto", "account", "disk"]) -> BackupSnapshot:
         asked = replace(settings, poll=settings.poll.model_copy(update={"backups_source": source}))
-        reader = BackupsReader(client, inventory.account.id, asked, clock=clock, helpers=HelperThreads())
+        reader = BackupsReader(client, inventory.account.id, asked, clock=clock)
         return reader.read(lambda _: known, None, lambda seconds: Deadline(clock, seconds)).reading
 
     source = settings.poll.backups_source

@@ -26,7 +26,6 @@ from gigas_exporter.inventory import AccountInventory, Resource, StalenessLimits
 from gigas_exporter.metrics import Telemetry
 from gigas_exporter.model import Account
 from gigas_exporter.poller.account import AccountPoller
-from gigas_exporter.poller.parallel import HelperThreads
 from gigas_exporter.poller.store import Store
 from gigas_exporter.report import Finding, count_findings, doubt_of_empty, report_account
 
@@ -166,7 +165,6 @@ def _probe_account(
             store=store,
             observer=Telemetry(),
             clock=clock,
-            helpers=HelperThreads(),
             stop=StopEvent(),
         )
         polls = {resource: poller.poll(resource) for resource in _LISTS}
