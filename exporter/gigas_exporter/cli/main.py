@@ -124,7 +124,8 @@ def main() -> int:
         with standard_output():
             return _run()
     except OutputError as error:
-        status = NAGIOS_UNKNOWN if is_nagios_asked_for() else _UNCHECKED if sys.argv[1:2] == ["check"] else FAILURE
+        is_check = sys.argv[1:2] == ["check"] and not {"-h", "--help"}.intersection(sys.argv)
+        status = (NAGIOS_UNKNOWN if is_nagios_asked_for() else _UNCHECKED) if is_check else FAILURE
         return status if error.reader_left else _fail(str(error), status)
 
 
