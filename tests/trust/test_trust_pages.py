@@ -338,7 +338,7 @@ def test_a_later_page_that_is_not_found(api: SmallApi, tell: Tell, total: Mappin
     assert told.status == 2
     assert "list_disks: the API answered 404 for a page, and 200 for another" in told.words
     probe = run_command(api.url, "probe").output
-    assert "are not all found" in probe
+    assert "the API answered 404 for a page, and 200 for another" in probe
     assert "no such list" not in probe
 
 
