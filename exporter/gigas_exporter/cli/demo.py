@@ -175,24 +175,25 @@ def _greeting(url: str, world: SimulatedCloud, simulator_url: str, started: Moni
     first = world.account_ids[0]
     addresses = [urlsplit(url).netloc, *(started.addresses if started is not None else ())]
     tunnels = " ".join(f"-L {address.rpartition(':')[2]}:{address}" for address in addresses)
+    pages = [(f"{url}/", "all disks, worst first"), (f"{url}/metrics", "what Prometheus scrapes")]
+    if started is not None:
+        pages.append((started.alerts, "the alerts that fire"))
+    width = max(len(page) for page, _ in pages)
+    amtool = ""
+    if started is not None and started.alertmanager:
+        amtool = f"  amtool alert --alertmanager.url={started.alertmanager}\n"
+    lines = "\n".join(f"  {page:<{width}}  {words}" for page, words in pages)
     return f"""\
 The exporter runs and watches the disks of a simulated Gigas cloud. Open:
+{lines}
+From another machine, open a tunnel there first:
+  ssh {tunnels} {socket.gethostname()}
 
-  {url}/            all disks, worst first
-  {url}/metrics     what Prometheus scrapes
-
-To use the other commands, run in another terminal:
-
+To use the other commands, and those of the alerts, run in another terminal:
 {path}  export GIGAS_API_URL={simulator_url} GIGAS_ACCOUNT_ID={first} GIGAS_API_KEY={world.api_key}
   {command} check
   {command} disks list
-
-{_other_account(world)}Run the commands of alerts there, too.
-{"" if started is None else _alert_greeting(command, world, started)}
-Is this a remote machine? Then run this on your own machine, and open the addresses there:
-
-  ssh {tunnels} {socket.gethostname()}
-
+{amtool}{_other_account(world)}{"" if started is None else _alert_greeting(command, world)}
 Ctrl-C ends it.
 """
 
@@ -202,26 +203,17 @@ def _other_account(world: SimulatedCloud) -> str:
     return f"These commands read account {first}. For another account add: --account {others[0]}\n" if others else ""
 
 
-def _alert_greeting(command: str, world: SimulatedCloud, started: Monitoring) -> str:
+def _alert_greeting(command: str, world: SimulatedCloud) -> str:
     first = world.account_ids[0]
     mine = {disk.id for disk in world.disks(first)}
     stale = next((disk for disk, scenario in world.scenarios.items() if scenario == "stale" and disk in mine), None)
-    people = ""
-    if started.alertmanager:
-        people = f"\n  amtool alert --alertmanager.url={started.alertmanager}  the alerts that Alertmanager has"
-    addresses = f"""
-Prometheus also runs, with the alert rules. In this demo an alert comes within a minute; its text says the usual time:
-
-  {started.alerts:<38} the alerts that fire{people}
-"""
     if stale is None:
-        return addresses
-    return f"""{addresses}
-Within a minute alerts fire. One is GigasDiskBackupStale of disk {stale}: its newest backup is too old. Make a
-backup in the other terminal, with the command of the alert. It shows the disk and asks; answer y:
-
+        return ""
+    return f"""
+Within a minute GigasDiskBackupStale of disk {stale} fires: its newest backup is
+too old. (An alert's text says the usual times; the demo shortens them.) Run the
+command of the alert. It shows the disk and asks; answer y:
   {command} disks backup --account {first} {stale} --wait
-
 Within another minute the alert ends.
 """
 
