@@ -14,6 +14,7 @@ import pytest
 
 from gigas_exporter.errors import ApiError, ConfigError, DecodeError, GigasError, TransportError
 from gigas_exporter.gigas.http_response import MAX_BODY_BYTES
+from support.timing import within
 
 DISK = {"id": 2, "status": "built"}
 GZIP = gzip.compress(b'{"id": 2}')
@@ -134,6 +135,18 @@ def test_a_gzip_bomb_is_given_up_early(api: Any, clients: Any) -> None:
     server = api(lambda seen, wire: wire.reply(200, body, {"Content-Encoding": "gzip"}))
     with pytest.raises(DecodeError, match="is larger than"):
         clients(server.url).get_disk("1", "2")
+
+
+def test_trailers_without_end_are_given_up_early(api: Any, clients: Any) -> None:
+    """Else one response would keep a processor busy line by line until the deadline."""
+
+    def answer(_: Any, wire: Any) -> None:
+        wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n")
+        while True:
+            wire.send(b"a\n" * 4000)
+
+    with within(3.0), pytest.raises(DecodeError, match="on the wire"):
+        clients(api(answer).url, timeout_seconds=30.0).get_disk("1", "2")
 
 
 def test_a_huge_error_body_is_not_read(api: Any, clients: Any, clock: Any) -> None:

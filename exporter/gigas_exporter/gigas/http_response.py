@@ -50,7 +50,7 @@ class _Stream(io.RawIOBase):
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
-        self._received = 0
+        self.received = 0
         self.limit = _MAX_HEAD_BYTES
         self.must_not_end = True
 
@@ -59,10 +59,10 @@ class _Stream(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         count: int | None = self._raw.readinto(buffer)
-        if not count and self.must_not_end and self._received:
+        if not count and self.must_not_end and self.received:
             raise http.client.IncompleteRead(b"")
-        self._received += count or 0
-        if self._received > self.limit:
+        self.received += count or 0
+        if self.received > self.limit:
             raise DecodeError("body", f"the response is larger than {self.limit} bytes on the wire")
         return count
 
@@ -145,6 +145,11 @@ class HTTPResponse(http.client.HTTPResponse):
         if match is None:
             raise ValueError("bad chunk size")
         return int(match[1], 16)
+
+    def _read_and_discard_trailer(self) -> None:
+        """Read the trailers, which may be no longer than headers: without end they cost a core until the deadline."""
+        self._stream.limit = min(self._stream.limit, self._stream.received + _MAX_HEAD_BYTES)
+        super()._read_and_discard_trailer()  # type: ignore[misc]  # left out of the annotations
 
 
 @dataclass(frozen=True, slots=True)
