@@ -65,7 +65,7 @@ def test_an_address_that_accepts_and_hangs_is_tried_last_next_time(
 
 
 def test_a_resolver_that_hangs_costs_one_thread(clients: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However often it is asked meanwhile; it cannot be interrupted, and holds up no request beyond its deadline."""
+    """By however many clients it is asked; it cannot be interrupted, and holds up no request beyond its deadline."""
     hang = threading.Event()
 
     def getaddrinfo(*_: Any, flags: int, **__: Any) -> list[Any]:
@@ -75,8 +75,7 @@ def test_a_resolver_that_hangs_costs_one_thread(clients: Any, monkeypatch: pytes
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    client = clients("http://api.example", timeout_seconds=0.2)
-    for _ in range(4):
+    for client in 2 * [clients("http://hangs.example", timeout_seconds=0.2) for _ in range(2)]:
         with within(3.0), pytest.raises(TransportError) as caught:
             client.get_disk("1", "2", deadline=Deadline(SystemClock(), 0.3))
         assert caught.value.reason == "timeout"

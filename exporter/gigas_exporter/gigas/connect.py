@@ -30,6 +30,10 @@ _MAX_FILE_BYTES = 16 * 2**20
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, Any]
 _Host = tuple[str, int]
 
+_lookups: dict[_Host, Future[list[_Address]]] = {}
+"""The last lookup of each name, for all clients: one that hangs costs the process one thread."""
+_lookups_lock = threading.Lock()
+
 
 def _addresses(host: str, port: int, flags: int = 0) -> list[_Address]:
     try:
@@ -44,7 +48,6 @@ class Dialer:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._lookups: dict[_Host, Future[list[_Address]]] = {}
         self._preferred: dict[_Host, Any] = {}
         self._avoided: dict[_Host, Any] = {}
 
@@ -77,12 +80,12 @@ class Dialer:
         """Resolve a name, in one thread a name at most, which may outlive the deadline."""
         with contextlib.suppress(socket.gaierror):
             return _addresses(*key, socket.AI_NUMERICHOST)
-        with self._lock:
-            lookup = self._lookups.get(key)
+        with _lookups_lock:
+            lookup = _lookups.get(key)
             if lookup is None or lookup.done():
                 lookup = Future()
                 start_thread("gigas-resolver", partial(_look_up, key, lookup))
-                self._lookups[key] = lookup
+                _lookups[key] = lookup
         while not wait([lookup], deadline.slice()).done:
             pass
         error = lookup.exception()
