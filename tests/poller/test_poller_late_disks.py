@@ -125,3 +125,20 @@ def test_a_hundred_late_disks_are_asked_for_in_one_poll(api: SmallApi, read: Rea
     first, second, third = ((read(), asked(api))[1] for _ in range(3))
     assert (len(first), len(second), third) == (100, 30, [])
     assert set(first) | set(second) == set(range(1, 131))
+
+
+def test_late_disks_are_not_known_where_others_show_that_the_list_leaves_backups_out(api: SmallApi, read: Read) -> None:
+    """Until their own lists are read: those beyond a hundred, and those that cannot be read."""
+    api.lists.update(healthy(disks=130))
+    for item in api.lists[SWEEP]:
+        item["date_created"] = ago(hours=60)
+    api.answers["/account/4242/disk/7/backups"] = lambda _: (500, {}, {})
+    first = read()
+    read_first = set(asked(api)) - {7}
+    assert len(first.failed_disks) == 31
+    assert first.failed_disks.isdisjoint(first.summaries)
+    assert {int(each) for each in first.failed_disks} == set(range(1, 131)) - read_first
+    assert "500" in (first.error or "")
+    second = read()
+    assert second.failed_disks == {"7"}
+    assert max(age_hours(second, each) for each in second.summaries) < 2

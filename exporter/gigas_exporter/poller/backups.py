@@ -124,8 +124,9 @@ class BackupsReader:
         owners = replace(owners, is_named=owners.is_named or any(lists.by_status.values()))
         unsure = possible_owners([each for each in unbacked if not _has_usable(own.get(each))], disks.machines, owners)
         own = {each: mine for each, mine in own.items() if each not in unsure}
-        failed = (set(unbacked) - set(own) - lists.gone) | lists.failed
-        summaries, failure = swept.summaries, lists.first_failure
+        failed = (set(unbacked) - set(own) - lists.gone) | lists.failed | late.failed
+        summaries = {each: summary for each, summary in swept.summaries.items() if each not in late.failed}
+        failure = lists.first_failure or (late.first_failure if late.failed else None)
         if not is_whole:
             # Backups whose disk is not understood may be of any disk: of those not listed nothing new is known.
             failed |= set(previous.summaries) - set(summaries) - set(own)
@@ -136,13 +137,13 @@ class BackupsReader:
             failure = DecodeError("disk_id", MAY_BE_THEIRS)
         own_first = {each: mine for each, mine in own.items() if mine.usable or each not in summaries}
         reading = BackupSnapshot(
-            {**summaries, **own_first, **late},
+            {**summaries, **own_first, **late.summaries},
             frozenset(failed),
             full_scan_started_at=began if is_whole else None,
             read_at=swept.read_at,
             by_status=most_common_statuses(swept.by_status),
             unassigned=unassigned if are_disks_known else None,
-            confirmed=frozenset(own) | late.keys(),
+            confirmed=frozenset(own) | late.summaries.keys(),
         )
         # A backup that names no disk helps no disk; those whose disk was not understood are counted already.
         invalid = Counter({**listing.invalid, "disk_id": max(listing.invalid.get("disk_id", 0), swept.counts[None])})

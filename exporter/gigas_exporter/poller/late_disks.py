@@ -8,7 +8,7 @@ from gigas_exporter.backup_summary import BackupSummary
 from gigas_exporter.clock import Clock, Deadline
 from gigas_exporter.inventory import BackupSnapshot
 from gigas_exporter.poller.backup_owners import SweptOwners
-from gigas_exporter.poller.own_lists import KnownDisks, OwnListReader
+from gigas_exporter.poller.own_lists import DiskLists, KnownDisks, OwnListReader
 
 _MAX_DISKS = 100
 """How many of them are asked for by themselves in one poll."""
@@ -31,8 +31,11 @@ class LateDisks:
         disks: KnownDisks,
         deadline: Deadline,
         owners: SweptOwners,
-    ) -> dict[str, BackupSummary]:
-        """Return summaries of own lists with a newer usable backup than the account's.
+    ) -> DiskLists:
+        """Return the own lists with a newer usable backup than the account's.
+
+        Where there is one, the account's list leaves out new backups: the disks whose own lists were not read are among
+        the ``failed``. Elsewhere the account's list counts.
 
         Args:
             swept: By disk, what the account's list says.
@@ -55,6 +58,7 @@ class LateDisks:
         asked = [each for each in late if each not in self._confirmed]
         lists = self._own_lists.read(asked, disks, deadline, limit=_MAX_DISKS, swept=owners)
         newer: dict[str, BackupSummary] = {}
+        unread: set[str] = set()
         for each in asked:
             own = lists.summaries.get(each)
             if own is not None and not _is_newer(own, swept[each]):
@@ -64,7 +68,9 @@ class LateDisks:
                 own = previous.summaries.get(each)
             if own is not None and _is_newer(own, swept[each]):
                 newer[each] = own
-        return newer
+            else:
+                unread.add(each)
+        return DiskLists(newer, failed=unread if newer else set(), first_failure=lists.first_failure)
 
 
 def _is_newer(own: BackupSummary, swept: BackupSummary) -> bool:
