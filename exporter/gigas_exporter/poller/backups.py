@@ -125,8 +125,7 @@ class BackupsReader:
         unsure = possible_owners([each for each in unbacked if not _has_usable(own.get(each))], disks.machines, owners)
         own = {each: mine for each, mine in own.items() if each not in unsure}
         failed = (set(unbacked) - set(own) - lists.gone) | lists.failed | late.failed
-        summaries = {each: summary for each, summary in swept.summaries.items() if each not in late.failed}
-        failure = lists.first_failure or (late.first_failure if late.failed else None)
+        summaries, failure = swept.summaries, lists.first_failure or (late.first_failure if late.failed else None)
         if not is_whole:
             # Backups whose disk is not understood may be of any disk: of those not listed nothing new is known.
             failed |= set(previous.summaries) - set(summaries) - set(own)
@@ -135,6 +134,7 @@ class BackupsReader:
             failure = DecodeError("disk_id", "of a backup is not understood")
         elif unsure and failure is None:
             failure = DecodeError("disk_id", MAY_BE_THEIRS)
+        summaries = {each: summary for each, summary in summaries.items() if each not in late.failed}
         own_first = {each: mine for each, mine in own.items() if mine.usable or each not in summaries}
         reading = BackupSnapshot(
             {**summaries, **own_first, **late.summaries},
