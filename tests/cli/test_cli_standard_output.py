@@ -46,7 +46,7 @@ _FORKING = """
 import gc, json, os, sys
 from importlib import import_module
 from gigas_exporter.__main__ import main
-for name in ("main", "serve", "demo", "poll_once", "check", "probe", "disks", "config", "bundled_files"):
+for name in ("main", "serve", "demo", "collect", "check", "probe", "disks", "config", "bundled_files"):
     import_module(f"gigas_exporter.cli.{name}")
 gc.freeze()
 for line in sys.stdin:

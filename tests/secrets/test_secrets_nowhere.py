@@ -256,7 +256,7 @@ def pages(served: Exporter) -> list[tuple[str, str]]:
 # Imports once for all commands, which takes most of the time of each.
 _RUN_ALL = """
 import json, os, sys
-from gigas_exporter.cli import check, poll_once
+from gigas_exporter.cli import check, collect
 from gigas_exporter.cli.disks import read, write
 from gigas_exporter.__main__ import main
 commands, statuses = json.load(sys.stdin), {}

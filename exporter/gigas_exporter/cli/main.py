@@ -42,7 +42,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "serve": ("serve", "Poll the API and serve metrics."),
     "demo": ("demo", "Run the exporter against a simulated cloud."),
     "simulate": ("demo", "Serve only the simulated API, to try other clients with it."),
-    "collect": ("poll_once", "Poll once and write the metrics to stdout or a file."),
+    "collect": ("collect", "Poll once and write the metrics to stdout or a file."),
     "check": ("check", "Poll once and judge every disk against the backup policy."),
     "probe": ("probe", "Report what the API answers, and what of it is not understood."),
     "disks": ("disks", "Look at disks and act on them."),
