@@ -27,6 +27,74 @@ Format = Literal["table", "json", "yaml", "csv", "markdown"]
 _FORMULA_STARTS = tuple("=+-@\t\r＝＋－＠")  # also the wide forms, which spreadsheets take for the same
 _MARKDOWN = re.compile(r"([\\|`*_<>\[\]~$&])")
 
+Record = Mapping[str, Any]
+"""One row: by name, a value that JSON can hold."""
+
+_GAP = 2
+_ELLIPSIS = "…"
+
+
+def cut_end(text: str, width: int) -> str:
+    """Return a text's beginning in so many cells."""
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + _ELLIPSIS
+
+
+def cut_start(text: str, width: int) -> str:
+    """Return a text's end in so many cells, as for a path."""
+    if cell_len(text) <= width:
+        return text
+    end = text
+    while end and cell_len(end) > width - 1:
+        end = end[1:]
+    return _ELLIPSIS + end
+
+
+def cut_list(text: str, width: int) -> str:
+    """Return the first items of a list, and how many more there are."""
+    items = text.split(", ")
+    for shown in range(len(items), 0, -1):
+        rest = f" +{len(items) - shown}" if shown < len(items) else ""
+        candidate = ", ".join(items[:shown]) + rest
+        if cell_len(candidate) <= width:
+            return candidate
+    rest = f" +{len(items) - 1}" if len(items) > 1 else ""
+    return cut_end(items[0], width - len(rest)) + rest
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        name: The key in the record.
+        title: What stands above it.
+        show: Makes the text of a value.
+        text: Makes the text of the whole record, where the value alone does not say it.
+        style: Gives the arguments of :func:`click.style` for a record.
+        right: Whether numbers are to line up at the right.
+        min_width: To how few cells its texts may be cut; ``None`` when they must stay whole.
+        cut: How they are cut.
+        drop_priority: The columns with the highest number go first where there is no room; those with 0 never go.
+        drop_if_same: Whether it goes before all others where its text is the same in every row.
+    """
+
+    name: str
+    title: str
+    show: Callable[[Any], str] = lambda value: "" if value is None else str(value)
+    text: Callable[[Record], str] | None = None
+    style: Callable[[Record], Mapping[str, Any]] = lambda _: {}
+    right: bool = False
+    min_width: int | None = None
+    cut: Callable[[str, int], str] = cut_end
+    drop_priority: int = 0
+    drop_if_same: bool = False
+
+    def of(self, record: Record) -> str:
+        """Return the text for a record, without what a terminal could obey."""
+        return formatting.escape_control_chars(
+            self.text(record) if self.text is not None else self.show(record.get(self.name))
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -126,75 +194,6 @@ def _csv_cell(value: Any) -> str:
     if not isinstance(value, str):
         return str(value)
     return formatting.escape_control_chars("'" + value if value.startswith(_FORMULA_STARTS) else value)
-
-
-Record = Mapping[str, Any]
-"""One row: by name, a value that JSON can hold."""
-
-_GAP = 2
-_ELLIPSIS = "…"
-
-
-def cut_end(text: str, width: int) -> str:
-    """Return a text's beginning in so many cells."""
-    return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + _ELLIPSIS
-
-
-def cut_start(text: str, width: int) -> str:
-    """Return a text's end in so many cells, as for a path."""
-    if cell_len(text) <= width:
-        return text
-    end = text
-    while end and cell_len(end) > width - 1:
-        end = end[1:]
-    return _ELLIPSIS + end
-
-
-def cut_list(text: str, width: int) -> str:
-    """Return the first items of a list, and how many more there are."""
-    items = text.split(", ")
-    for shown in range(len(items), 0, -1):
-        rest = f" +{len(items) - shown}" if shown < len(items) else ""
-        candidate = ", ".join(items[:shown]) + rest
-        if cell_len(candidate) <= width:
-            return candidate
-    rest = f" +{len(items) - 1}" if len(items) > 1 else ""
-    return cut_end(items[0], width - len(rest)) + rest
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of a table.
-
-    Attributes:
-        name: The key in the record.
-        title: What stands above it.
-        show: Makes the text of a value.
-        text: Makes the text of the whole record, where the value alone does not say it.
-        style: Gives the arguments of :func:`click.style` for a record.
-        right: Whether numbers are to line up at the right.
-        min_width: To how few cells its texts may be cut; ``None`` when they must stay whole.
-        cut: How they are cut.
-        drop_priority: The columns with the highest number go first where there is no room; those with 0 never go.
-        drop_if_same: Whether it goes before all others where its text is the same in every row.
-    """
-
-    name: str
-    title: str
-    show: Callable[[Any], str] = lambda value: "" if value is None else str(value)
-    text: Callable[[Record], str] | None = None
-    style: Callable[[Record], Mapping[str, Any]] = lambda _: {}
-    right: bool = False
-    min_width: int | None = None
-    cut: Callable[[str, int], str] = cut_end
-    drop_priority: int = 0
-    drop_if_same: bool = False
-
-    def of(self, record: Record) -> str:
-        """Return the text for a record, without what a terminal could obey."""
-        return formatting.escape_control_chars(
-            self.text(record) if self.text is not None else self.show(record.get(self.name))
-        )
 
 
 def render_table(records: Sequence[Record], columns: Sequence[Column], *, width: int | None, colour: bool) -> str:
