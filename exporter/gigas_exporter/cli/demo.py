@@ -178,10 +178,10 @@ def _greeting(url: str, world: SimulatedCloud, simulator_url: str, started: Moni
     pages = [(f"{url}/", "all disks, worst first"), (f"{url}/metrics", "what Prometheus scrapes")]
     if started is not None:
         pages.append((started.alerts, "the alerts that fire"))
-    width = max(len(page) for page, _ in pages)
     amtool = ""
     if started is not None and started.alertmanager:
         amtool = f"  amtool alert --alertmanager.url={started.alertmanager}\n"
+    width = max(len(page) for page, _ in pages)
     lines = "\n".join(f"  {page:<{width}}  {words}" for page, words in pages)
     return f"""\
 The exporter runs and watches the disks of a simulated Gigas cloud. Open:

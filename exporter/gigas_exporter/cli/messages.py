@@ -23,7 +23,7 @@ _FALSE: Final = frozenset({"", "0", "false", "f", "no", "n", "off"})
 
 
 def warn(message: str) -> None:
-    """Write one line to stderr in which nothing can command a terminal."""
+    """Write one line to stderr, without control characters."""
     click.echo(f"gigas-exporter: {_one_line(message)}", err=True)
 
 
@@ -57,9 +57,7 @@ def is_nagios_asked_for() -> bool:
 
 def nagios_line(status: int, text: str) -> str:
     """Return the line without performance data, which a bar would begin."""
-    return (
-        f"GIGAS {_NAGIOS_WORDS[status]} - {formatting.escape_control_chars(' '.join(text.split())).replace('|', '/')}"
-    )
+    return f"GIGAS {_NAGIOS_WORDS[status]} - {_one_line(text).replace('|', '/')}"
 
 
 class CommandGroup(click.Group):

@@ -52,7 +52,7 @@ class ClientPool:
         return client
 
     def _add(self, settings: ApiSettings, credential: Credential) -> tuple[ReadClient, _AccountObserver]:
-        """Make a client; files, whose system may hang, are read outside the lock."""
+        """Make a client. Files are read outside the lock, since reading them may take long."""
         limits = settings.max_concurrency, settings.max_requests_per_second
         secret: Hashable = settings.url, *limits, _identity(credential)
         # Reading the authorities takes 20 ms and a megabyte.

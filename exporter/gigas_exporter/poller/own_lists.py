@@ -173,10 +173,11 @@ def _claims(results: Mapping[str, _DiskBackups | GigasError | None]) -> dict[str
 def _witnesses(
     claims: Mapping[str, Claim], asked: Collection[str], machines: Mapping[str, str | None], swept: SweptOwners
 ) -> list[str]:
-    """Return disks whose own lists show whether the backups that name no disk are of any.
+    """Return more disks to ask, because the lists that were read have backups that name no disk.
 
-    Others of the same machines may name them; the account's list does so, too. Those of other machines may list the
-    same ones; none are needed where disks of several machines have such backups: those lists are compared already.
+    The list of another disk of the same machine may name itself as the owner; where the account's list was read, that
+    one does so. The list of a disk of another machine may have the same backups, and then they are of no disk; where
+    the lists of disks of several machines were read, those are compared already.
     """
     claimed = {machines.get(each) for each, claim in claims.items() if claim.ids}
     attached = claimed - {None}

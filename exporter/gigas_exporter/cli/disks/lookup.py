@@ -108,7 +108,7 @@ def _read_backups(
     wrong by its own list, the account's list may know better, and is read as ``check`` does.
 
     Raises:
-        GigasError: They cannot be read, or the account's list cannot that would confirm that there is none.
+        GigasError: They cannot be read. A disk has none only if the account's list, too, can be read and has none.
     """
 
     def read(source: Literal["auto", "account", "disk"]) -> BackupSnapshot:

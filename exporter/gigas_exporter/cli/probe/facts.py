@@ -64,9 +64,7 @@ def reason_of(error: GigasError) -> tuple[str, str]:
             reason = "no complete response in time", "api.timeout"
         case TransportError():
             reason = "no connection, or it broke off", f"{API_URL}, api.proxy, api.ca_file"
-        case DecodeError(field="body", detail=detail):  # which holds nothing of the body
-            reason = detail, ""
-        case DecodeError(field="disk_id", detail=detail):  # likewise
+        case DecodeError(field="body" | "disk_id", detail=detail):  # which holds nothing of the body
             reason = detail, ""
         case DecodeError(field=field):
             reason = f"items whose {safe_name(field) or 'field'} cannot be read, or does not fit", ""
