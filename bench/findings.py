@@ -10,7 +10,7 @@ from gigas_exporter.cli.poll_once import poll_once
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.gigas import ApiKeyCredential, ApiSettings, FixedSecret
 from gigas_exporter.inventory import AccountInventory
-from gigas_exporter.metrics.account_renderer import FindingsRenderer
+from gigas_exporter.metrics.account_renderer import AccountRenderer
 from gigas_exporter.metrics.families import DISK
 from gigas_exporter.metrics.render import labels_text
 from gigas_exporter.model import Account
@@ -31,13 +31,13 @@ def measure_findings(cloud: Cloud, sampling: Sampling) -> list[Figure]:
     wall, now = time.time(), time.monotonic()
     disks = inventory.current_disks(now) or {}
     labels = [labels_text(DISK, (ACCOUNT, disk.id, disk.virtual_machine_id)) for disk in disks.values()]
-    part = FindingsRenderer({})
+    part = AccountRenderer()
     samples = []
     for turn in range(2 * sampling.judgements):
         polled = _polled(inventory, _LATE_SECONDS if turn % 2 else 0.0)
         summaries = [polled.backup_summary(disk_id, now) for disk_id in disks]
         before = time.thread_time()
-        part.show(polled, labels, summaries, now=now, wall=wall)
+        part.show_findings(polled, labels, summaries, now=now, wall=wall)
         samples.append(time.thread_time() - before)
     target = TARGETS["findings"].get(cloud.disks)
     found = samples[3::2]  # those with the findings of every tenth disk to render; the first two turns warm up

@@ -11,7 +11,7 @@ from gigas_exporter.errors import REASONS
 from gigas_exporter.inventory import RESOURCES
 from gigas_exporter.metrics import READ_OPERATIONS, Telemetry
 from gigas_exporter.metrics.exporter_families import TOKEN_EXPIRY
-from gigas_exporter.metrics.telemetry import LabeledValue
+from gigas_exporter.metrics.telemetry import CountedFamily
 from support.timing import within
 
 
@@ -160,7 +160,7 @@ def test_without_the_process_openmetrics_still_ends() -> None:
 
 def test_what_is_no_number_is_not_written() -> None:
     """A gauge that was set to nonsense is left out, not written as such."""
-    tally = LabeledValue(TOKEN_EXPIRY)
+    tally = CountedFamily(TOKEN_EXPIRY)
     tally.set(("4242",), float("nan"))
     assert tally.text(openmetrics=False) == ""
 

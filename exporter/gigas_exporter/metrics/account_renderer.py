@@ -6,12 +6,11 @@ data, and when time alone changes it. It knows nothing of the page around it.
 
 from __future__ import annotations
 
-import operator
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from gigas_exporter.backup_summary import BackupSummary
-from gigas_exporter.inventory import RESOURCES, AccountInventory, Outcome
+from gigas_exporter.inventory import RESOURCES, AccountInventory
 from gigas_exporter.metrics.backup_age import AgeTemplate
 from gigas_exporter.metrics.exporter_families import ACCOUNT, INTERVAL_FAMILIES, POLL, POLL_FAMILIES, POLL_INVALID_ITEMS
 from gigas_exporter.metrics.families import (
@@ -31,9 +30,9 @@ from gigas_exporter.metrics.families import (
     TOTALS_FAMILIES,
     AccountTotals,
 )
-from gigas_exporter.metrics.render import FamilyGroup, Segment, labels_text
-from gigas_exporter.model import Disk, VirtualMachine
-from gigas_exporter.policy import Requirement
+from gigas_exporter.metrics.family import Gauge
+from gigas_exporter.metrics.render import SegmentRenderer, labels_text
+from gigas_exporter.model import Disk
 from gigas_exporter.report import (
     METRIC_FINDINGS,
     NEED_BACKUPS,
@@ -45,66 +44,158 @@ from gigas_exporter.report import (
     machine_name,
 )
 
+_NOTHING = Judgement({}, {}, False, 0, 0, float("inf"))
+_DESCRIBING = frozenset(Finding) - frozenset(METRIC_FINDINGS)
 
-class AccountRenderer:
+
+class AccountRenderer(SegmentRenderer):
     """One account's rendered series; not thread-safe.
 
     Attributes:
-        segments: By family name; a family without series is missing.
         ages: The ages of the newest backups, to be filled in at the scrape.
         expires_at: The monotonic time at which something shown becomes too old.
         due_at: The monotonic time at which a finding may come or go by time alone.
     """
 
     def __init__(self) -> None:
-        self.segments: dict[str, Segment] = {}
+        super().__init__()
         self.ages = AgeTemplate()
         self.expires_at = float("inf")
         self.due_at = float("inf")
         self._inventory: AccountInventory | None = None
-        self._known_disks: Mapping[str, Disk] = {}
+        self._disks: Mapping[str, Disk] = {}
         self._disk_labels: Sequence[str] = ()
-        self._summaries: Sequence[BackupSummary | None] = ()
-        segments = self.segments
-        self._account: FamilyGroup[AccountInventory] = FamilyGroup(ACCOUNT_FAMILIES, segments)
-        self._disks: FamilyGroup[Disk] = FamilyGroup(DISK_FAMILIES, segments)
-        self._backups: FamilyGroup[BackupSummary] = FamilyGroup(BACKUP_FAMILIES, segments)
-        self._backups_read: FamilyGroup[bool] = FamilyGroup(BACKUPS_READ_FAMILIES, segments)
-        self._requirements: FamilyGroup[Requirement] = FamilyGroup(REQUIREMENT_FAMILIES, segments)
-        self._machines: FamilyGroup[VirtualMachine] = FamilyGroup(MACHINE_FAMILIES, segments)
-        self._polls: FamilyGroup[Outcome] = FamilyGroup(POLL_FAMILIES, segments)
-        self._intervals: FamilyGroup[float] = FamilyGroup(INTERVAL_FAMILIES, segments)
-        self._judged = FindingsRenderer(segments)
 
-    def show(self, inventory: AccountInventory, now: float, wall: float) -> None:
+    def show_inventory(self, inventory: AccountInventory, now: float, wall: float) -> None:
         """Render what the inventory says at the monotonic time ``now``, which is ``wall`` in UNIX seconds."""
         if inventory is self._inventory and now < min(self.expires_at, self.due_at):
             return
         account_id = inventory.account.id
-        self._account.render([labels_text(ACCOUNT, (account_id,))], [inventory])
-        self._show_disks(account_id, inventory, inventory.current_disks(now) or {}, now)
-        self._judged.show(inventory, self._disk_labels, self._summaries, now=now, wall=wall)
-        self.due_at = now + max(0.0, self._judged.valid_until - wall)
+        self.show(ACCOUNT_FAMILIES, [labels_text(ACCOUNT, (account_id,))], [inventory])
+        disks = inventory.current_disks(now) or {}
+        if disks is not self._disks:
+            self._disks = disks
+            self._disk_labels = [
+                labels_text(DISK, (account_id, disk.id, disk.virtual_machine_id)) for disk in disks.values()
+            ]
+        labels = self._disk_labels
+        self.show(DISK_FAMILIES, labels, list(disks.values()))
+        self.show(REQUIREMENT_FAMILIES, labels, [inventory.requirements.get(disk_id) for disk_id in disks])
+        self.show(BACKUPS_READ_FAMILIES, labels, _backups_read(inventory, disks))
+        summaries = [inventory.backup_summary(disk_id, now) for disk_id in disks]
+        if self.show(BACKUP_FAMILIES, labels, summaries):
+            self.ages = AgeTemplate.of(labels, summaries)
+        self.show_findings(inventory, labels, summaries, now=now, wall=wall)
         machines = list((inventory.current_machines(now) or {}).values())
-        self._machines.show([labels_text(MACHINE, (account_id, machine.id)) for machine in machines], machines)
+        self.show(MACHINE_FAMILIES, [labels_text(MACHINE, (account_id, machine.id)) for machine in machines], machines)
         resources = [labels_text(POLL, (account_id, resource)) for resource in RESOURCES]
-        self._polls.show(resources, [inventory.outcomes.get(resource) for resource in RESOURCES])
-        self._intervals.show(resources, [inventory.intervals.get(resource) for resource in RESOURCES])
+        self.show(POLL_FAMILIES, resources, [inventory.outcomes.get(resource) for resource in RESOURCES])
+        self.show(INTERVAL_FAMILIES, resources, [inventory.intervals.get(resource) for resource in RESOURCES])
         self._inventory, self.expires_at = inventory, inventory.next_expiry(now)
 
-    def _show_disks(self, account_id: str, inventory: AccountInventory, disks: Mapping[str, Disk], now: float) -> None:
-        labels = self._disk_labels
-        if disks is not self._known_disks:
-            labels = [labels_text(DISK, (account_id, disk.id, disk.virtual_machine_id)) for disk in disks.values()]
-            labels = self._disk_labels if labels == self._disk_labels else labels
-        self._disks.show(labels, list(disks.values()))
-        self._requirements.show(labels, [inventory.requirements.get(disk_id) for disk_id in disks])
-        self._backups_read.show(labels, _backups_read(inventory, disks))
-        summaries = [inventory.backup_summary(disk_id, now) for disk_id in disks]
-        if summaries != self._summaries or labels is not self._disk_labels:
-            self._backups.show(labels, summaries)
-            self.ages = AgeTemplate.of(labels, summaries)
-        self._known_disks, self._disk_labels, self._summaries = disks, labels, summaries
+    def show_findings(
+        self,
+        inventory: AccountInventory,
+        labels: Sequence[str],
+        summaries: Sequence[BackupSummary | None],
+        *,
+        now: float,
+        wall: float,
+    ) -> None:
+        """Judge the disks, and render what is found and what they come to.
+
+        There is one label text, and one summary of backups, for each disk.
+        """
+        listed = inventory.current_disks(now)
+        # Without the names of the machines every alert would begin anew with the next poll.
+        is_shown = listed is not None and "virtual_machines" in inventory.outcomes
+        is_doubted = bool(doubt_of_empty(inventory, now))
+        judgement = judge_account(inventory, summaries, wall=wall, monotonic=now) if is_shown else _NOTHING
+        self.due_at = now + max(0.0, judgement.valid_until - wall)
+        account = labels_text(ACCOUNT, (inventory.account.id,))
+        self._show_disks(inventory, judgement, listed if listed is not None and is_shown else {}, labels)
+        self._show_counts(account, judgement, is_shown=is_shown and not is_doubted)
+        self._show_totals(inventory, account, judgement, summaries, now)
+        self._show_invalid(inventory, judgement, listed or {}, is_doubted=is_doubted)
+
+    def _show_disks(
+        self, inventory: AccountInventory, judgement: Judgement, disks: Mapping[str, Disk], labels: Sequence[str]
+    ) -> None:
+        shown = labels if disks else ()
+        named = [(disk, machine_name(disk, inventory.known_machines)) for disk in disks.values()]
+        self.show((DISK_INFO,), shown, named)
+        found, series = [], []
+        for (disk, name), label in zip(named, shown, strict=True):
+            for finding in judgement.findings.get(disk.id, ()):
+                if finding not in _DESCRIBING:
+                    limit = finding_limit(finding, inventory.requirements.get(disk.id), inventory.thresholds)
+                    found.append(label)
+                    series.append((name, disk.mount_point, finding.metric, limit))
+        self.show((DISK_FINDING,), found, series)
+
+    def _show_counts(self, account: str, judgement: Judgement, *, is_shown: bool) -> None:
+        counts = Counter(finding for findings in judgement.findings.values() for finding in findings)
+        known = [each for each in METRIC_FINDINGS if judgement.is_backups_known or each not in NEED_BACKUPS]
+        by_finding = {finding.metric: counts[finding] for finding in known} if is_shown else {}
+        self._show_by(account, "finding", DISKS_WITH_FINDING, by_finding)
+        undecided = Counter(field for fields in judgement.undecided.values() for field in fields)
+        self._show_by(account, "field", DISKS_UNDECIDED, dict(sorted(undecided.items())) if is_shown else {})
+
+    def _show_by(self, account: str, label: str, family: Gauge[int], counts: Mapping[str, int]) -> None:
+        """Render a family that has one more label than the account."""
+        labels = [f"{account},{labels_text((label,), (value,))}" for value in counts]
+        self.show((family,), labels, list(counts.values()))
+
+    def _show_totals(
+        self,
+        inventory: AccountInventory,
+        account: str,
+        judgement: Judgement,
+        summaries: Sequence[BackupSummary | None],
+        now: float,
+    ) -> None:
+        disks, reading = inventory.current_disks(now), inventory.current_backups(now)
+        known = [summary for summary in summaries if summary is not None]
+        totals = AccountTotals(
+            disks=len(disks) if disks is not None else None,
+            disk_size_bytes=_sum([disk.size_bytes for disk in disks.values()]) if disks is not None else None,
+            backups=None,
+            backup_size_bytes=None,
+            backups_unassigned=reading.unassigned if reading is not None else None,
+            compliance_ratio=judgement.compliant / judgement.required
+            if judgement.is_backups_known and judgement.required
+            else None,
+        )
+        if disks is not None and reading is not None:
+            totals = totals._replace(
+                backups=sum([summary.usable for summary in known]),
+                backup_size_bytes=_sum([summary.newest_size_bytes for summary in known if summary.usable]),
+            )
+        self.show(TOTALS_FAMILIES, [account], [totals])
+        self._show_by(account, "status", BACKUPS_BY_STATUS, reading.by_status if reading is not None else {})
+
+    def _show_invalid(
+        self, inventory: AccountInventory, judgement: Judgement, disks: Mapping[str, Disk], *, is_doubted: bool
+    ) -> None:
+        """Show what was not understood in the last polls, with the fields that decide and are missing.
+
+        An empty list of disks that is not believed counts as a total that is not right.
+        """
+        missing = Counter(
+            field
+            for disk_id, fields in judgement.undecided.items()
+            for field in fields
+            if disk_id in disks and field in disks[disk_id].missing
+        )
+        counts: dict[str, int] = {}
+        for resource, outcome in inventory.outcomes.items():
+            invalid = Counter(outcome.invalid)
+            if resource == "disks":
+                invalid.update(missing, total=int(is_doubted))
+            for field, count in sorted(invalid.items()):
+                if count:
+                    counts[labels_text((*POLL, "field"), (inventory.account.id, resource, field))] = count
+        self.show((POLL_INVALID_ITEMS,), list(counts), list(counts.values()))
 
 
 def _backups_read(inventory: AccountInventory, disks: Mapping[str, Disk]) -> list[bool | None]:
@@ -120,175 +211,6 @@ def _backups_read(inventory: AccountInventory, disks: Mapping[str, Disk]) -> lis
         and (disk_id in reading.summaries or listed.first_seen.get(disk_id, float("inf")) <= full_scan_started_at)
         for disk_id in disks
     ]
-
-
-_NOTHING = Judgement({}, {}, False, 0, 0, float("inf"))
-
-
-class FindingsRenderer:
-    """The series of one account that its judgement gives; used by one thread at a time.
-
-    Attributes:
-        valid_until: UNIX seconds at which time alone may change what is shown.
-    """
-
-    def __init__(self, segments: dict[str, Segment]) -> None:
-        self.valid_until = float("inf")
-        self._judgement = _NOTHING
-        self._judged: tuple[object, ...] = ()
-        self._locked_since: Mapping[str, float] = {}
-        self._judged_at = 0.0
-        self._expires_at = float("inf")
-        self._names: Sequence[str] = ()
-        self._named: tuple[object, ...] = ()
-        self._shown_for: tuple[object, ...] = ()
-        self._info: FamilyGroup[tuple[Disk, str]] = FamilyGroup((DISK_INFO,), segments)
-        self._findings: FamilyGroup[tuple[str | None, ...]] = FamilyGroup((DISK_FINDING,), segments)
-        self._counts: FamilyGroup[int] = FamilyGroup((DISKS_WITH_FINDING,), segments)
-        self._undecided: FamilyGroup[int] = FamilyGroup((DISKS_UNDECIDED,), segments)
-        self._totals: FamilyGroup[AccountTotals] = FamilyGroup(TOTALS_FAMILIES, segments)
-        self._statuses: FamilyGroup[int] = FamilyGroup((BACKUPS_BY_STATUS,), segments)
-        self._invalid: FamilyGroup[int] = FamilyGroup((POLL_INVALID_ITEMS,), segments)
-
-    def show(
-        self,
-        inventory: AccountInventory,
-        labels: Sequence[str],
-        summaries: Sequence[BackupSummary | None],
-        *,
-        now: float,
-        wall: float,
-    ) -> None:
-        """Render what is found at the monotonic time ``now``, which is ``wall`` in UNIX seconds.
-
-        There is one label text, and one summary of backups, for each disk.
-        """
-        listed = inventory.current_disks(now)
-        # Without the names of the machines every alert would begin anew with the next poll.
-        is_shown = listed is not None and "virtual_machines" in inventory.outcomes
-        is_doubted = bool(doubt_of_empty(inventory, now))
-        disks: Mapping[str, Disk] = listed if listed is not None and is_shown else {}
-        self._judge(inventory, summaries, is_shown=is_shown, now=now, wall=wall)
-        self._show_disks(inventory, disks, labels)
-        account = labels_text(ACCOUNT, (inventory.account.id,))
-        self._show_counts(account, is_shown=is_shown and not is_doubted)
-        self._show_totals(inventory, account, listed, summaries, now)
-        self._show_invalid(inventory, listed or {}, is_doubted=is_doubted)
-
-    def _judge(
-        self,
-        inventory: AccountInventory,
-        summaries: Sequence[BackupSummary | None],
-        *,
-        is_shown: bool,
-        now: float,
-        wall: float,
-    ) -> None:
-        """Judge anew where the data, or what time makes of it, is not what it was."""
-        reading = inventory.disks
-        if reading is None or not is_shown:
-            self._judgement, self._judged, self.valid_until = _NOTHING, (), float("inf")
-            return
-        judged = reading.disks, inventory.backups, inventory.requirements, inventory.thresholds
-        is_same = _are_same(judged, self._judged) and reading.locked_since == self._locked_since
-        if is_same and now < self._expires_at and self._judged_at <= wall < self.valid_until:
-            return
-        self._judgement = judge_account(inventory, summaries, wall=wall, monotonic=now)
-        self._judged, self._locked_since = judged, reading.locked_since
-        self._judged_at, self.valid_until = wall, self._judgement.valid_until
-        self._expires_at = inventory.next_expiry(now)
-
-    def _show_disks(self, inventory: AccountInventory, disks: Mapping[str, Disk], labels: Sequence[str]) -> None:
-        named = (disks, inventory.known_machines)
-        if not _are_same(named, self._named):
-            self._names = [machine_name(disk, inventory.known_machines) for disk in disks.values()]
-            self._named = named
-        shown_for = (self._judgement, self._names, labels)
-        if _are_same(shown_for, self._shown_for):
-            return
-        self._shown_for = shown_for
-        shown = labels if disks else ()
-        self._info.show(shown, list(zip(disks.values(), self._names, strict=True)))
-        found, series = [], []
-        for disk, name, label in zip(disks.values(), self._names, shown, strict=True):
-            for finding in self._judgement.findings.get(disk.id, ()):
-                if finding not in _DESCRIBING:
-                    limit = finding_limit(finding, inventory.requirements.get(disk.id), inventory.thresholds)
-                    found.append(label)
-                    series.append((name, disk.mount_point, finding.metric, limit))
-        self._findings.show(found, series)
-
-    def _show_counts(self, account: str, *, is_shown: bool) -> None:
-        counts = Counter(finding for findings in self._judgement.findings.values() for finding in findings)
-        shown = [
-            finding
-            for finding in METRIC_FINDINGS
-            if is_shown and (self._judgement.is_backups_known or finding not in NEED_BACKUPS)
-        ]
-        labels = [f"{account},{labels_text(('finding',), (finding.metric,))}" for finding in shown]
-        self._counts.show(labels, [counts[finding] for finding in shown])
-        undecided = Counter(field for fields in self._judgement.undecided.values() for field in fields)
-        fields = sorted(undecided) if is_shown else []
-        labels = [f"{account},{labels_text(('field',), (field,))}" for field in fields]
-        self._undecided.show(labels, [undecided[field] for field in fields])
-
-    def _show_totals(
-        self,
-        inventory: AccountInventory,
-        account: str,
-        disks: Mapping[str, Disk] | None,
-        summaries: Sequence[BackupSummary | None],
-        now: float,
-    ) -> None:
-        reading, judgement = inventory.current_backups(now), self._judgement
-        known = [summary for summary in summaries if summary is not None]
-        is_known = disks is not None and reading is not None
-        totals = AccountTotals(
-            disks=len(disks) if disks is not None else None,
-            disk_size_bytes=_sum([disk.size_bytes for disk in disks.values()]) if disks is not None else None,
-            backups=sum([summary.usable for summary in known]) if is_known else None,
-            backup_size_bytes=_sum([summary.newest_size_bytes for summary in known if summary.usable])
-            if is_known
-            else None,
-            backups_unassigned=reading.unassigned if reading is not None else None,
-            compliance_ratio=judgement.compliant / judgement.required
-            if judgement.is_backups_known and judgement.required
-            else None,
-        )
-        self._totals.show([account], [totals])
-        statuses = reading.by_status if reading is not None else {}
-        labels = [f"{account},{labels_text(('status',), (status,))}" for status in statuses]
-        self._statuses.show(labels, list(statuses.values()))
-
-    def _show_invalid(self, inventory: AccountInventory, disks: Mapping[str, Disk], *, is_doubted: bool) -> None:
-        """Show what was not understood in the last polls, with the fields that decide and are missing.
-
-        An empty list of disks that is not believed counts as a total that is not right.
-        """
-        missing = Counter(
-            field
-            for disk_id, fields in self._judgement.undecided.items()
-            if (disk := disks.get(disk_id)) is not None
-            for field in fields
-            if field in disk.missing
-        )
-        labels, counts = [], []
-        for resource, outcome in inventory.outcomes.items():
-            invalid = Counter(outcome.invalid)
-            if resource == "disks":
-                invalid.update(missing, total=int(is_doubted))
-            for field, count in sorted(invalid.items()):
-                if count:
-                    labels.append(labels_text((*POLL, "field"), (inventory.account.id, resource, field)))
-                    counts.append(count)
-        self._invalid.show(labels, counts)
-
-
-_DESCRIBING = frozenset(Finding) - frozenset(METRIC_FINDINGS)
-
-
-def _are_same(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
-    return len(one) == len(other) and all(map(operator.is_, one, other))
 
 
 def _sum(sizes: Sequence[int | None]) -> int | None:

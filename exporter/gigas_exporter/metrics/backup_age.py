@@ -48,16 +48,18 @@ class AgeTemplate:
 
 
 @dataclass(frozen=True, slots=True)
-class DeflatedAges:
-    """The family as a piece of a deflate stream.
+class Ages:
+    """The family as of one second.
 
     Attributes:
-        size: Bytes of the text.
-        crc: The checksum of the exposition up to the end of this piece.
+        second: In UNIX time.
+        deflated: The text as a piece of a deflate stream.
+        crc: The checksum of the exposition up to the end of the text.
     """
 
+    second: int
+    text: bytes
     deflated: bytes
-    size: int
     crc: int
 
 
@@ -75,26 +77,13 @@ class AgeFamily:
         self._header = header(BACKUP_AGE).encode() if self._parts else b""
         self._crc = crc
         self._lock = threading.Lock()
-        self._second: int | None = None
-        self._text = b""
-        self._deflated: DeflatedAges | None = None
+        self._ages: Ages | None = None
 
-    def text(self, second: int) -> bytes:
+    def at(self, second: int) -> Ages:
         """Return the family as of a UNIX second."""
         with self._lock:
-            return self._fill(second)
-
-    def deflated(self, second: int) -> DeflatedAges:
-        """Return the same for a compressed exposition."""
-        with self._lock:
-            text = self._fill(second)
-            if self._deflated is None:
-                crc = zlib.crc32(text, self._crc)
-                self._deflated = DeflatedAges(deflate_segment(text) if text else b"", len(text), crc)
-            return self._deflated
-
-    def _fill(self, second: int) -> bytes:
-        if self._second != second:
-            self._text = b"".join([self._header, *[part.at(second) for part in self._parts]])
-            self._second, self._deflated = second, None
-        return self._text
+            if self._ages is None or self._ages.second != second:
+                text = b"".join([self._header, *[part.at(second) for part in self._parts]])
+                deflated = deflate_segment(text) if text else b""
+                self._ages = Ages(second, text, deflated, zlib.crc32(text, self._crc))
+            return self._ages

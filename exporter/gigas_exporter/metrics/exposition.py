@@ -95,13 +95,12 @@ class MetricsRenderer:
     def render(self, *, openmetrics: bool, gzip: bool) -> Exposition:
         """Return the exposition as of now."""
         body = self._current()
-        second = math.floor(self._clock.wall())
+        ages = body.ages.at(math.floor(self._clock.wall()))
         own = self._telemetry.text(openmetrics=openmetrics)
         content_type = OPENMETRICS if openmetrics else TEXT
         if not gzip:
-            return Exposition((*body.texts, body.ages.text(second), own), content_type, None)
-        ages = body.ages.deflated(second)
-        end = gzip_trailer(zlib.crc32(own, ages.crc), body.size + ages.size + len(own))
+            return Exposition((*body.texts, ages.text, own), content_type, None)
+        end = gzip_trailer(zlib.crc32(own, ages.crc), body.size + len(ages.text) + len(own))
         return Exposition((*body.deflated, ages.deflated, deflate_segment(own, last=True) + end), content_type, "gzip")
 
     def textfile(self) -> bytes:
@@ -118,7 +117,7 @@ class MetricsRenderer:
         wall = self._clock.wall()
         for inventory in inventories:
             part = parts[inventory.account.id] = self._parts.get(inventory.account.id) or AccountRenderer()
-            part.show(inventory, now, wall)
+            part.show_inventory(inventory, now, wall)
         self._parts = parts
         segments = tuple(self._segments_by_family(parts.values()))
         crc = size = 0

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import compress
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from gigas_exporter.metrics.compression import deflate_segment
 from gigas_exporter.metrics.family import Family, Gauge, Info, Number
@@ -90,41 +90,48 @@ class Segment:
     deflated: bytes
 
 
-class FamilyGroup(Generic[Subject]):
-    """The families that are read from the same kind of subject, and which of them were shown last."""
+class SegmentRenderer:
+    """Renders an account's families, each again only where what it shows has changed.
 
-    def __init__(self, families: Sequence[Gauge[Subject] | Info[Subject]], segments: dict[str, Segment]) -> None:
-        self._families = families
-        self._segments = segments
-        self._labels: Sequence[str] = ()
-        self._subjects: Sequence[Subject | None] = ()
+    Attributes:
+        segments: By family name; a family without series is missing.
+    """
 
-    def show(self, labels: Sequence[str], subjects: Sequence[Subject | None]) -> None:
-        """Render the subjects with these label texts, unless they are shown already; an absent one has no series."""
-        if subjects == self._subjects and labels == self._labels:
-            return
-        self.render(labels, subjects)
-        self._labels, self._subjects = labels, subjects
+    def __init__(self) -> None:
+        self.segments: dict[str, Segment] = {}
+        self._shown: dict[str, tuple[Sequence[str], Sequence[object]]] = {}
 
-    def render(self, labels: Sequence[str], subjects: Sequence[Subject | None]) -> None:
-        """Do the same without asking whether they are those shown already, where that costs more than it saves."""
+    def show(
+        self,
+        families: Sequence[Gauge[Subject] | Info[Subject]],
+        labels: Sequence[str],
+        subjects: Sequence[Subject | None],
+    ) -> bool:
+        """Render families that are read from the same subjects, and return whether these are others than before.
+
+        There is one label text for each subject; an absent one has no series.
+        """
+        if self._shown.get(families[0].name) == (labels, subjects):
+            return False
+        self._shown[families[0].name] = labels, subjects
         present = [subject is not None for subject in subjects]
         if not all(present):
             labels = list(compress(labels, present))
         values = [subject for subject in subjects if subject is not None]
-        for family in self._families:
+        for family in families:
             lines = (
                 info_lines(family, labels, values)
                 if isinstance(family, Info)
                 else measure_lines(family, labels, values)
             )
             self._keep(family.name, encode(lines))
+        return True
 
     def _keep(self, name: str, text: bytes) -> None:
-        known = self._segments.get(name)
+        known = self.segments.get(name)
         if known is not None and known.text == text:
             return
         if text:
-            self._segments[name] = Segment(text, deflate_segment(text))
+            self.segments[name] = Segment(text, deflate_segment(text))
         else:
-            self._segments.pop(name, None)
+            self.segments.pop(name, None)

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import platform
 import threading
-from abc import ABC, abstractmethod
-from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from typing import cast
 
 from prometheus_client import (
@@ -36,106 +34,69 @@ from gigas_exporter.metrics.render import encode, header, labels_text, value_tex
 Labels = tuple[str, ...]
 
 
-class _Series(ABC):
-    """The series of one family, whose text is kept until a number changes; safe to use from any thread."""
+class CountedFamily:
+    """The series of a counter, a gauge or a histogram; safe to use from any thread.
+
+    A series that was never touched is absent.
+    """
 
     def __init__(self, family: Family) -> None:
         self._family = family
         self._lock = threading.Lock()
         self._texts: dict[bool, str] = {}
+        self._names: dict[Labels, tuple[str, ...]] = {}
+        self._numbers: dict[str, float] = {}
 
     def text(self, *, openmetrics: bool) -> str:
         """Return the family's text; empty without series."""
         with self._lock:
             if openmetrics not in self._texts:
-                series = "".join(self._lines())
-                self._texts[openmetrics] = header(self._family, openmetrics=openmetrics) + series if series else ""
+                numbers = self._numbers.items()
+                lines = [f"{name} {text}\n" for name, number in numbers if (text := value_text(number)) is not None]
+                head = header(self._family, openmetrics=openmetrics) if lines else ""
+                self._texts[openmetrics] = head + "".join(lines)
             return self._texts[openmetrics]
 
-    @abstractmethod
-    def _lines(self) -> Iterator[str]:
-        """Yield the series."""
-
-
-class LabeledValue(_Series):
-    """The series of a counter or a gauge; one that was never touched is absent."""
-
-    def __init__(self, family: Family) -> None:
-        super().__init__(family)
-        self._values: dict[Labels, float] = {}
-        self._names: dict[Labels, str] = {}
-
     def add(self, labels: Labels, amount: float = 1) -> None:
-        """Count up; 0 makes the series appear."""
+        """Count up; 0 makes the series appear, also those of a histogram."""
         with self._lock:
-            self._put(labels, self._values.get(labels, 0) + amount)
+            self._numbers[self._touch(labels)[0]] += amount
 
     def set(self, labels: Labels, value: float) -> None:
         """Set a gauge."""
         with self._lock:
-            self._put(labels, value)
+            self._numbers[self._touch(labels)[0]] = value
+
+    def observe(self, labels: Labels, seconds: float) -> None:
+        """Count one duration in a histogram."""
+        with self._lock:
+            *buckets, count, total = self._touch(labels)
+            for bucket, bound in zip(buckets, (*_BOUNDS_SECONDS, float("inf")), strict=True):
+                self._numbers[bucket] += seconds <= bound
+            self._numbers[count] += 1
+            self._numbers[total] += seconds
 
     def remove(self, first: Collection[str] | None = None) -> None:
         """Drop the series whose first label is one of these; without any given, all."""
         with self._lock:
             self._texts.clear()
-            for labels in [labels for labels in self._values if first is None or labels[0] in first]:
-                del self._values[labels]
-                del self._names[labels]
+            for labels in [labels for labels in self._names if first is None or labels[0] in first]:
+                for name in self._names.pop(labels):
+                    del self._numbers[name]
 
-    def _put(self, labels: Labels, value: float) -> None:
+    def _touch(self, labels: Labels) -> tuple[str, ...]:
+        """Return the names of the series of these labels, which are about to change, with labels as written."""
         self._texts.clear()
         if labels not in self._names:
-            pairs = labels_text(self._family.labels, labels)
-            self._names[labels] = f"{self._family.name}{{{pairs}}}" if pairs else self._family.name
-        self._values[labels] = value
-
-    def _lines(self) -> Iterator[str]:
-        for labels, value in self._values.items():
-            if (text := value_text(value)) is not None:
-                yield f"{self._names[labels]} {text}\n"
-
-
-class Histogram(_Series):
-    """A histogram with one label.
-
-    Args:
-        bounds: The buckets' upper limits in seconds, rising, without infinity.
-    """
-
-    def __init__(self, family: Family, bounds: tuple[float, ...]) -> None:
-        super().__init__(family)
-        self._bounds = bounds
-        self._counts: dict[str, list[int]] = {}
-        self._sums: dict[str, float] = {}
-
-    def touch(self, label: str) -> None:
-        """Make the series of a label appear, at 0."""
-        with self._lock:
-            self._touch(label)
-
-    def observe(self, label: str, seconds: float) -> None:
-        """Count one duration."""
-        with self._lock:
-            self._touch(label)
-            self._counts[label][bisect_left(self._bounds, seconds)] += 1
-            self._sums[label] += seconds
-
-    def _touch(self, label: str) -> None:
-        self._texts.clear()
-        if label not in self._counts:
-            self._counts[label] = [0] * (len(self._bounds) + 1)
-            self._sums[label] = 0.0
-
-    def _lines(self) -> Iterator[str]:
-        name = self._family.name
-        for label, counts in self._counts.items():
-            pairs = labels_text(self._family.labels, (label,))
-            below = 0
-            for bound, count in zip((*map(str, self._bounds), "+Inf"), counts, strict=True):
-                below += count
-                yield f'{name}_bucket{{{pairs},le="{bound}"}} {below}\n'
-            yield f"{name}_count{{{pairs}}} {below}\n{name}_sum{{{pairs}}} {value_text(self._sums[label])}\n"
+            name, pairs = self._family.name, labels_text(self._family.labels, labels)
+            names: tuple[str, ...] = (f"{name}{{{pairs}}}" if pairs else name,)
+            if self._family.type == "histogram":
+                bounds = (*map(str, _BOUNDS_SECONDS), "+Inf")
+                buckets = [f'{name}_bucket{{{pairs},le="{bound}"}}' for bound in bounds]
+                names = (*buckets, f"{name}_count{{{pairs}}}", f"{name}_sum{{{pairs}}}")
+            self._names[labels] = names
+            self._numbers.update(dict.fromkeys(names, 0))
+        return self._names[labels]
 
 
 READ_OPERATIONS = (
@@ -162,9 +123,7 @@ class Telemetry:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._accounts: set[str] = set()
-        self._durations = Histogram(families.API_REQUEST_DURATION, _BOUNDS_SECONDS)
-        others = [family for family in families.COUNTED_FAMILIES if family is not families.API_REQUEST_DURATION]
-        self._values = {family: LabeledValue(family) for family in others}
+        self._values = {family: CountedFamily(family) for family in families.COUNTED_FAMILIES}
         self._runtime = CollectorRegistry()
         ProcessCollector(registry=self._runtime)
         PlatformCollector(registry=self._runtime)
@@ -173,8 +132,8 @@ class Telemetry:
             (__version__, platform.python_version(), platform.python_implementation()), 1
         )
         for operation in READ_OPERATIONS:
-            self._durations.touch(operation)
-            self._values[families.API_RETRIES].add((operation,), 0)
+            for family in (families.API_REQUEST_DURATION, families.API_RETRIES):
+                self._values[family].add((operation,), 0)
 
     def account(self, account_id: str) -> None:
         """Make an account's counters appear, at least 0."""
@@ -213,7 +172,7 @@ class Telemetry:
     def request(self, operation: str, code: str, seconds: float) -> None:
         """One request ended; ``code`` is the status, or ``timeout``, ``connection`` or ``invalid``."""
         self._values[families.API_REQUESTS].add((operation, code))
-        self._durations.observe(operation, seconds)
+        self._values[families.API_REQUEST_DURATION].observe((operation,), seconds)
 
     def retry(self, operation: str) -> None:
         """A request is about to be made again."""
@@ -260,8 +219,7 @@ class Telemetry:
     def text(self, *, openmetrics: bool, runtime: bool = True) -> bytes:
         """Return the exposition, in OpenMetrics with its end; ``runtime`` adds ``process_*`` and ``python_*``."""
         self._values[families.LOG_LINES_DROPPED].set((), logs.lines_dropped())
-        series = [self._values.get(family, self._durations) for family in families.COUNTED_FAMILIES]
-        own = encode("".join([each.text(openmetrics=openmetrics) for each in series]))
+        own = encode("".join([series.text(openmetrics=openmetrics) for series in self._values.values()]))
         if not runtime:
             return own + (_OPENMETRICS_END if openmetrics else b"")
         generate = generate_openmetrics if openmetrics else generate_latest
