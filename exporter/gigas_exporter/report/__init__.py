@@ -4,7 +4,6 @@ This is the one place that judges. ``check``, the status page, ``disks``, the me
 dashboards all tell what is found here, in these words.
 """
 
-from gigas_exporter.report.disk_findings import command_for, explain_finding
 from gigas_exporter.report.disks import (
     DiskReport,
     count_findings,
@@ -15,8 +14,10 @@ from gigas_exporter.report.disks import (
 )
 from gigas_exporter.report.explain import (
     account_errors,
+    command_for,
     doubt_of_empty,
     explain_all,
+    explain_finding,
     explain_not_understood,
     paging_doubts,
 )

@@ -1,13 +1,15 @@
-"""What could not be read or understood, and what to do: sentences for people."""
+"""What could not be read or understood, why each finding is there, and what to do: sentences for people."""
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from gigas_exporter.formatting import format_count
+from gigas_exporter import formatting
 from gigas_exporter.inventory import AccountInventory, Resource
+from gigas_exporter.policy import Thresholds
 from gigas_exporter.report.disks import DiskReport
 from gigas_exporter.report.findings import Finding
 from gigas_exporter.report.judgement import BACKUP_STATUS, DISK_FIELDS, DISK_STATUS
@@ -30,6 +32,34 @@ _PAGING_HEADERS: Final[Mapping[str, str]] = {
 """The headers that may say that a list has more items than were read, by the field that they are counted under."""
 
 _MAX_STATUSES_SHOWN: Final = 5
+
+_COMMANDS: Final[Mapping[Finding, str]] = {
+    Finding.NEVER_BACKED_UP: "disks backup --account {account} {disk} --wait",
+    Finding.BACKUP_MISSED: "disks backup --account {account} {disk} --wait",
+    Finding.BACKUP_STALE: "disks backup --account {account} {disk} --wait",
+    Finding.BACKUPS_UNREADABLE: "disks backups --account {account} {disk}",
+    Finding.BACKUP_FAILED: "disks backups --account {account} {disk}",
+    Finding.BACKUP_SHRANK: "disks backups --account {account} {disk}",
+    Finding.NOT_UNDERSTOOD: "probe --account {account}",
+    Finding.UNPROTECTED: "disks edit --account {account} {disk} --autobackup",
+}
+_SHOW: Final = "disks show --account {account} {disk}"
+_LATE: Final = "Its newest usable backup is {age}. The limit is {limit}. After {missed} it counts as missed."
+_WHY: Final[Mapping[Finding, str]] = {
+    Finding.NEVER_BACKED_UP: "It must have a backup younger than {limit}, and has no usable one.",
+    Finding.BACKUP_MISSED: _LATE,
+    Finding.DISK_ERROR: "The API reports an error: {error_flag}.",
+    Finding.NOT_UNDERSTOOD: "What the API sends for {fields} is not understood, and is needed to judge the disk.",
+    Finding.BACKUPS_UNREADABLE: "Its backups cannot be judged: {unreadable}.",
+    Finding.BACKUP_STALE: _LATE,
+    Finding.LOCKED_LONG: "It has been locked for {locked} or more: an operation on it is still running, or hangs.",
+    Finding.BACKUP_FAILED: "The newest attempt to back it up failed{failed_at}.",
+    Finding.UNPROTECTED: "No rule of the backup policy requires a backup of it, and no rule says why it needs none.",
+    Finding.BACKUP_SHRANK: "Its newest backup has {newest}, less than half of the usual {typical}.",
+    Finding.DETACHED: "It is attached to no virtual machine.",
+    Finding.AWAITING: "It is younger than its limit, {limit}, and has no usable backup yet.",
+    Finding.EXEMPT: "The backup policy says why it needs no backup: {reason}.",
+}
 
 
 def account_errors(inventory: AccountInventory, monotonic: float) -> list[str]:
@@ -78,7 +108,7 @@ def doubt_of_empty(inventory: AccountInventory, monotonic: float) -> str:
         "backup": sum(backups.by_status.values()) if backups is not None else 0,
         "virtual machine": len(machines or {}),
     }
-    left = [format_count(count, what) for what, count in counts.items() if count]
+    left = [formatting.format_count(count, what) for what, count in counts.items() if count]
     if left:
         return f"although the account has {' and '.join(left)}"
     lists: Mapping[Resource, object] = {"backups": backups, "virtual_machines": machines}
@@ -128,7 +158,7 @@ def explain_not_understood(reports: Iterable[DiskReport]) -> list[str]:
     for field, count in sorted(counts.items()):
         what = "is missing from" if missing[field] == count else "is not understood of"
         advice = _ADVICE.get(field) or _advice(field, is_missing=missing[field] == count)
-        sentences.append(f"{field.replace('_', ' ')} {what} {format_count(count, 'disk')} ({advice})")
+        sentences.append(f"{field.replace('_', ' ')} {what} {formatting.format_count(count, 'disk')} ({advice})")
     return sentences
 
 
@@ -151,7 +181,10 @@ def _explain_unreadable(reports: Iterable[DiskReport], inventories: Iterable[Acc
         if Finding.BACKUPS_UNREADABLE in report.findings
         and (why := why_unreadable(report, errors.get(report.account.id)))
     )
-    return [f"the backups of {format_count(count, 'disk')} are unreadable: {why}" for why, count in counts.items()]
+    return [
+        f"the backups of {formatting.format_count(count, 'disk')} are unreadable: {why}"
+        for why, count in counts.items()
+    ]
 
 
 def why_unreadable(report: DiskReport, error: str | None) -> str | None:
@@ -187,4 +220,33 @@ def _explain_unassigned(inventories: Iterable[AccountInventory]) -> list[str]:
     """Say how many backups name no listed disk, where there are any."""
     readings = [each.backups for each in inventories if each.disks is not None and each.disks.disks]
     count = sum(reading.unassigned or 0 for reading in readings if reading is not None)
-    return [f"{format_count(count, 'backup')} {'names' if count == 1 else 'name'} no listed disk"] if count else []
+    return (
+        [f"{formatting.format_count(count, 'backup')} {'names' if count == 1 else 'name'} no listed disk"]
+        if count
+        else []
+    )
+
+
+def command_for(finding: Finding | None, report: DiskReport) -> str:
+    """Return the command that helps with a finding, else what shows the disk."""
+    words = _SHOW if finding is None else _COMMANDS.get(finding, _SHOW)
+    return "gigas-exporter " + words.format(account=shlex.quote(report.account.id), disk=shlex.quote(report.disk.id))
+
+
+def explain_finding(finding: Finding, report: DiskReport, thresholds: Thresholds, error: str | None) -> str:
+    """Return why a disk has a finding; ``error`` is that of its backups."""
+    disk, summary, limit = report.disk, report.backups, report.requirement.max_age_seconds
+    failed_at = formatting.format_timestamp(summary.failed_at) if summary is not None else ""
+    return _WHY[finding].format(
+        limit=formatting.format_limit(limit),
+        missed=formatting.format_limit(limit and limit * thresholds.missed_factor),
+        locked=formatting.format_limit(thresholds.locked_seconds),
+        age=report.age if report.age_seconds is None else f"{report.age} old",
+        error_flag=f"the status is {disk.status}" if disk.status_is_error else "error is set",
+        fields=" and ".join(report.not_understood),
+        unreadable=why_unreadable(report, error) or "the reason is not known",
+        failed_at=f", {failed_at}" if failed_at else "",
+        newest=formatting.format_size(summary.newest_size_bytes) if summary is not None else "",
+        typical=formatting.format_size(summary.typical_size_bytes) if summary is not None else "",
+        reason=report.requirement.reason,
+    )
