@@ -21,7 +21,6 @@ from alerts.test_alerts_promtool import labelled, run
 from gigas_exporter.bundle import alerts as bundle
 from gigas_exporter.bundle.alerts import (
     DASHBOARD_BASE,
-    EXPORTER_LABELS,
     OPTIONAL,
     RULE_FILES,
     RUNBOOK_BASE,
@@ -29,7 +28,6 @@ from gigas_exporter.bundle.alerts import (
     write_alerts,
 )
 from gigas_exporter.errors import ConfigError, GigasError
-from gigas_exporter.metrics.families import FAMILIES
 from support.programs import run_program, tool
 
 SHIPPED = Path(__file__).resolve().parents[2] / "alerts"
@@ -193,11 +191,6 @@ def test_the_operator_gets_the_same_rules(tmp_path: Path) -> None:
         assert path.name == f"{resource['metadata']['name']}.prometheusrule.yaml"
         assert resource["metadata"]["labels"]["app.kubernetes.io/name"] == "gigas-exporter"
     assert sorted(map(str, written(tmp_path))) == sorted(map(str, written(SHIPPED)))
-
-
-def test_labels_that_the_exporter_sets_are_known() -> None:
-    """The labels that nobody else may set are those of the metrics, and the buckets'."""
-    assert {label for family in FAMILIES for label in family.labels} | {"le"} == EXPORTER_LABELS
 
 
 TAKEN = "the alerts have this label already"

@@ -68,7 +68,7 @@ _MAY_IMPORT: dict[str, set[str]] = {
     | {"yaml_loader"},
     "report": {"backup_summary", "formatting", "inventory", "model", "policy"},
     "statuspage": {"backup_summary", "clock", "errors", "formatting", "inventory", "model", "policy", "report", "web"},
-    "bundle": {"errors", "files", "yaml_loader"},
+    "bundle": {"errors", "files", "metrics"},
     "simulator": {"formatting", "model"},
     "memory": set(),
     "app": {

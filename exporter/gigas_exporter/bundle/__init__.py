@@ -1,1 +1,45 @@
-"""Write the alert rules and dashboards that are shipped."""
+"""Alert rules and dashboards that ship with the exporter, and how they are written out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import yaml
+
+from gigas_exporter.errors import GigasError
+from gigas_exporter.files import reason, write_atomic
+
+
+def write_files(directory: Path, contents: Mapping[str, bytes], removed: Iterable[Path] = ()) -> list[Path]:
+    """Write files by their names in a directory, then remove others; return those that were written.
+
+    Raises:
+        GigasError: The directory cannot be written to.
+    """
+    paths = [directory / name for name in contents]
+    try:
+        for path, content in zip(paths, contents.values(), strict=True):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, content)
+        for path in removed:
+            path.unlink()
+    except OSError as error:
+        raise GigasError(f"cannot write into {directory}: {reason(error, 'written to')}") from None
+    return paths
+
+
+class _BlockDumper(yaml.SafeDumper):
+    """Writes texts of several lines as blocks."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_BlockDumper.add_representer(str, _represent_text)
+
+
+def dump_yaml(content: object) -> str:
+    """Return a document's YAML, keys in order."""
+    return str(yaml.dump(content, Dumper=_BlockDumper, sort_keys=False, width=2**31, allow_unicode=True))

@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 import yaml
 
 from gigas_exporter import REPOSITORY
-from gigas_exporter.bundle.yaml_writer import dump_yaml
+from gigas_exporter.bundle import dump_yaml, write_files
 from gigas_exporter.errors import ConfigError, GigasError
-from gigas_exporter.files import bundled_directory, reason, write_atomic
+from gigas_exporter.files import bundled_directory
+from gigas_exporter.metrics.families import FAMILIES
 
 OPTIONAL = "gigas-optional.rules.yml"
 RULE_FILES = ("gigas.rules.yml", OPTIONAL)
@@ -40,12 +41,7 @@ DASHBOARD_BASE = "http://localhost:3000"
 
 _BASES = {"--runbook-base": RUNBOOK_BASE, "--dashboard-base": DASHBOARD_BASE}
 
-EXPORTER_LABELS = frozenset(
-    {"account_id", "code", "data_store_group_id", "data_store_id", "disk_id", "field", "finding", "hostname", "label"}
-    | {"le", "limit", "virtual_machine"}
-    | {"mount_point", "name", "operation", "python_implementation", "python_version", "reason", "resource", "status"}
-    | {"type", "version", "virtual_machine_id"}
-)
+_EXPORTER_LABELS = frozenset(label for family in FAMILIES for label in family.labels) | {"le"}
 """The labels that the exporter sets, each on some of its metrics only."""
 
 _RULES_LABELS = frozenset({"alertname", "alertstate", "component", "severity"})
@@ -139,15 +135,7 @@ def write_alerts(
         if with_optional or name != OPTIONAL or os.access(_target(directory, name, format), os.F_OK)
     ]
     contents = dict(_contents(bundled_directory("alerts"), wanted, options, format))
-    paths = [directory / name for name in contents]
-    try:
-        for path, content in zip(paths, contents.values(), strict=True):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, content)
-        for path in old:
-            path.unlink()
-    except OSError as error:
-        raise GigasError(f"cannot write into {directory}: {reason(error, 'written to')}") from None
+    paths = write_files(directory, contents, removed=old)
     for path in old:
         on_removed(path)
     return paths
@@ -224,7 +212,7 @@ def _validate_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
             raise ConfigError(
                 f"--label {name}: a label's name has letters, digits and _, and begins with no digit or __"
             )
-        if name in {"job", "instance"} | EXPORTER_LABELS | _RULES_LABELS:
+        if name in {"job", "instance"} | _EXPORTER_LABELS | _RULES_LABELS:
             raise ConfigError(f"--label {name}: the alerts have this label already")
         if "{{" in value:
             raise ConfigError(f"--label {name}: the value must not hold a template")
@@ -243,7 +231,7 @@ def _validate_selector(selector: str, labels: Mapping[str, str]) -> str:
         if found is None or (rest[found.end() :] and rest[found.end()] != ","):
             raise ConfigError(f'{problem}write it as label="value", with =, !=, =~ or !~, and commas between')
         name, operator, value = found.groups()
-        if name in EXPORTER_LABELS | _RULES_LABELS or name.startswith("__"):
+        if name in _EXPORTER_LABELS | _RULES_LABELS or name.startswith("__"):
             raise ConfigError(
                 f"{problem}only labels of targets can be selected, such as job or cluster; "
                 "Alertmanager's routes choose among accounts and disks"

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from gigas_exporter.bundle.yaml_writer import dump_yaml
-from gigas_exporter.errors import ConfigError, GigasError
-from gigas_exporter.files import bundled_directory, reason, write_atomic
+from gigas_exporter.bundle import dump_yaml, write_files
+from gigas_exporter.errors import ConfigError
+from gigas_exporter.files import bundled_directory
 
 _OWN_LABELS = {
     "app.kubernetes.io/name": "gigas-exporter",
@@ -48,27 +48,18 @@ def write_dashboards(
     shipped = sorted(bundled_directory("dashboards").glob("*.json"))
     if not shipped:
         raise ConfigError("this installation has no dashboards")
-    written = []
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for source in shipped:
-            text = source.read_text(encoding="utf-8")
-            if format == "kubernetes":
-                target, text = directory / f"{source.stem}.yaml", _config_map(source, text, labels)
-            else:
-                target = directory / source.name
-            write_atomic(target, text.encode())
-            written.append(target)
-    except OSError as error:
-        raise GigasError(f"cannot write into {directory}: {reason(error, 'written to')}") from None
-    return written
+    if format == "kubernetes":
+        contents = {f"{path.stem}.yaml": _config_map(path, labels).encode() for path in shipped}
+    else:
+        contents = {path.name: path.read_bytes() for path in shipped}
+    return write_files(directory, contents)
 
 
-def _config_map(source: Path, text: str, labels: Mapping[str, str]) -> str:
+def _config_map(source: Path, labels: Mapping[str, str]) -> str:
     whole: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": source.stem, "labels": {**_OWN_LABELS, **labels}},
-        "data": {source.name: text},
+        "data": {source.name: source.read_text(encoding="utf-8")},
     }
     return dump_yaml(whole)
