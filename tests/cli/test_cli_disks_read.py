@@ -244,11 +244,10 @@ def test_an_unknown_machine_is_said_with_those_that_there_are(run: Run) -> None:
         api.lists["/account/4242/virtual_machines"] = [{"id": 500 + n, "label": f"web-{n}"} for n in range(7)]
         many = run("disks", "list", "--virtual-machine-id", "db", GIGAS_API_URL=api.url)
         api.lists["/account/4242/virtual_machines"] = [{"id": 500 + n, "label": "web"} for n in range(2)]
-        several = run("disks", "show", "web", GIGAS_API_URL=api.url)
+        several = run("disks", "list", "--virtual-machine-id", "web", GIGAS_API_URL=api.url)
     assert none.err == "gigas-exporter: account 4242 has no virtual machine db (there are none)\n"
     assert many.err.endswith(" (there are: web-0, web-1, web-2, web-3, web-4 and 2 more)\n")
-    assert several.err.startswith("gigas-exporter: web is a name of several virtual machines, not a disk's id (see ")
-    assert several.err.endswith(" --virtual-machine-id ID: 500, 501)\n")
+    assert several.err.endswith("has several virtual machines named web: give an id (500, 501)\n")
 
 
 def test_a_filter_that_nothing_can_pass_is_said_to_be_wrong(run: Run) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import click
 
 from gigas_exporter import formatting, logs
-from gigas_exporter.cli.options import NAME, QUIET, read_settings, settings_options
+from gigas_exporter.cli.options import NAME, QUIET, F, read_settings, settings_options, together
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.config.parsers import parse_id
 from gigas_exporter.config.variables import ACCOUNT_ID
@@ -24,20 +24,15 @@ from gigas_exporter.poller.account_source import discover
 
 _SHOWN: Final = 20
 _WITHOUT_LIST: Final = frozenset({403, 404, 405, 501})
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 
-def account_options(help: str = "The account, by id or name; needed where there are several.") -> Callable[[_F], _F]:  # noqa: A002  # as in click
+def account_options(help: str = "The account, by id or name; needed where there are several.") -> Callable[[F], F]:  # noqa: A002  # as in click
     """Return a decorator that adds ``--account`` and the options of the API."""
-
-    def decorate(function: _F) -> _F:
-        function = settings_options(("config", "api", "log"), without=("shard",), defaults=QUIET)(function)
-        return account_option(help=help)(function)
-
-    return decorate
+    settings = settings_options(("config", "api", "log"), without=("shard",), defaults=QUIET)
+    return together(account_option(help=help), settings)
 
 
-def account_option(*names: str, help: str, multiple: bool = False) -> Callable[[_F], _F]:  # noqa: A002  # as in click
+def account_option(*names: str, help: str, multiple: bool = False) -> Callable[[F], F]:  # noqa: A002  # as in click
     """Return a decorator that adds ``--account``."""
     text = f"{help} [env: {ACCOUNT_ID}]"
     return click.option("--account", *names, type=NAME, metavar="ACCOUNT", multiple=multiple, help=text)

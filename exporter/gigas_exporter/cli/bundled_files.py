@@ -6,28 +6,25 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 import click
 
 from gigas_exporter.bundle.alerts import DASHBOARD_BASE, parse_labels, remembered, write_alerts
 from gigas_exporter.bundle.dashboards import write_dashboards
 from gigas_exporter.cli.messages import warn
-from gigas_exporter.cli.options import GroupedCommand, env_var_used_for, output_option
+from gigas_exporter.cli.options import F, GroupedCommand, env_var_used_for, output_option, together
 
 _DIRECTORY = click.Path(path_type=Path, file_okay=False, readable=False)
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 
-def _shared_options(form: str, *, form_help: str, label_help: str) -> Callable[[_F], _F]:
+def _shared_options(form: str, *, form_help: str, label_help: str) -> Callable[[F], F]:
     """Return a decorator that adds what both commands take."""
-
-    def decorate(function: _F) -> _F:
-        function = click.option("--label", multiple=True, metavar="K=V", help=f"{label_help}; repeatable.")(function)
-        function = output_option(form, "kubernetes", names=("--format", "form"), help=form_help)(function)
-        return click.argument("directory", type=_DIRECTORY)(function)
-
-    return decorate
+    return together(
+        click.argument("directory", type=_DIRECTORY),
+        output_option(form, "kubernetes", names=("--format", "form"), help=form_help),
+        click.option("--label", multiple=True, metavar="K=V", help=f"{label_help}; repeatable."),
+    )
 
 
 @click.command(

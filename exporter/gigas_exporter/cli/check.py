@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
@@ -43,7 +41,6 @@ _NAGIOS: Final = {
     Severity.CRITICAL: 2,
     Severity.UNKNOWN: NAGIOS_UNKNOWN,
 }
-_MIN_ROWS: Final = 5
 
 
 @click.command(
@@ -129,41 +126,15 @@ def _print(verdict: _Verdict, output: _Format, *, show_all: bool) -> None:
     summary = escape_markdown(verdict.summary) if output == "markdown" else verdict.summary
     click.echo(summary, err=output in {"json", "csv"})
     reports: Sequence[DiskReport] = verdict.reports
-    rest = ""
-    if output == "table":
-        shown = reports if show_all else _in_sight(verdict)
-        rest = _rest(len(shown), [report for report in reports if needs_attention(report)], len(reports))
-        reports = shown
-        if not reports:
-            return
-    if reports or output != "markdown":
+    if output == "table" and not show_all:
+        reports = [report for report in reports if needs_attention(report)]
+    if reports or output in {"json", "csv"}:
         if output in {"table", "markdown"}:
             click.echo()
         click.echo(render([disk_record(report) for report in reports], DISKS, output), nl=False)
-    if rest:
-        click.echo(f"\n{rest}")
-
-
-def _in_sight(verdict: _Verdict) -> Sequence[DiskReport]:
-    """Return the disks that need attention, as many as fit a terminal."""
-    urgent = [report for report in verdict.reports if needs_attention(report)]
-    if not sys.stdout.isatty():
-        return urgent
-    columns, lines = shutil.get_terminal_size()
-    taken = -(-len(verdict.summary) // max(1, columns)) + 5  # two empty lines, the head, the rest, the next prompt
-    return urgent[: max(_MIN_ROWS, lines - taken)]
-
-
-def _rest(shown: int, urgent: Sequence[DiskReport], total: int) -> str:
-    if shown == total:
-        return ""
-    more, others = max(0, len(urgent) - shown), total - max(len(urgent), shown)
-    if not more:
-        words = f"{formatting.format_count(others, 'disk')} that need{'s' * (others == 1)} no attention"
-    else:
-        words = f"{more} more need{'s' * (more == 1)} attention"
-        words += f", {others} need{'s' * (others == 1)} none" if others else ""
-    return f"not shown: {words} (--all shows every disk)"
+    if reports and (rest := len(verdict.reports) - len(reports)):
+        words = f"{formatting.format_count(rest, 'disk')} that need{'s' * (rest == 1)} no attention"
+        click.echo(f"\nnot shown: {words} (--all shows every disk)")
 
 
 class _Verdict:

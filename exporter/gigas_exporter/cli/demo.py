@@ -9,18 +9,17 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import click
 
 from gigas_exporter.app import ExporterApp, block_signals
 from gigas_exporter.cli.demo_prometheus import Monitoring, find_prometheus, monitoring
-from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_options
+from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_options, together
 from gigas_exporter.clock import SystemClock
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.config.parsers import parse_listen_address
@@ -31,8 +30,6 @@ from gigas_exporter.model import Account
 from gigas_exporter.secret import Secret
 from gigas_exporter.simulator import STYLES, SimulatedCloud, SimulatorServer, describe
 from gigas_exporter.simulator.credentials import DemoCredential
-
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 _DEFAULTS: Final = {
     "web.listen-address": "127.0.0.1:10063",
@@ -65,13 +62,20 @@ _FLEET: Final[tuple[tuple[str, Any, str | None, Any, str], ...]] = (
 """The options of the simulated cloud: the name, type, metavar, default and help of each."""
 
 
-def _fleet_options(function: _F) -> _F:
-    for name, kind, metavar, default, words in reversed(_FLEET):
-        callback = _finite if isinstance(default, float) else None
-        function = click.option(
-            name, callback=callback, type=kind, metavar=metavar, default=default, show_default=True, help=words
-        )(function)
-    return function
+_fleet_options = together(
+    *[
+        click.option(
+            name,
+            callback=_finite if isinstance(default, float) else None,
+            type=kind,
+            metavar=metavar,
+            default=default,
+            show_default=True,
+            help=words,
+        )
+        for name, kind, metavar, default, words in _FLEET
+    ]
+)
 
 
 @click.command(

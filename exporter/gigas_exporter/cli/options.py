@@ -37,7 +37,7 @@ ONCE: Final = {
 QUIET: Final = {"log.level": "error"}
 """The defaults of commands whose output is for people: only what goes wrong is logged."""
 
-_F = TypeVar("_F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., Any])
 
 _WITHOUT_VARIABLE: Final = frozenset({"--account", "--dry-run", "--help", "--output", "--yes"})
 """``--account`` goes before ``GIGAS_ACCOUNT_ID``; the others must not be inherited unseen."""
@@ -55,10 +55,21 @@ def _joined(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> s
     return ",".join(values) if values else None
 
 
+def together(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """Return several decorators as one, which does what they do one above the other."""
+
+    def decorate(function: F) -> F:
+        for each in reversed(decorators):
+            function = each(function)
+        return function
+
+    return decorate
+
+
 class SettingsOption(click.Option):
     """An option out of the table of flags."""
 
-    def __init__(self, flag: Flag) -> None:
+    def __init__(self, _: Sequence[str], flag: Flag) -> None:
         declaration = f"--{flag.name}/--no-{flag.name}" if flag.kind == "boolean" else f"--{flag.name}"
         kind = click.Choice(flag.choices) if flag.choices else None
         default = f"default: {flag.default}; " if flag.default else ""
@@ -247,7 +258,7 @@ def output_option(
     *formats: str,
     names: Sequence[str] = ("--output",),
     help: str = "Output format.",  # noqa: A002  (click's word)
-) -> Callable[[_F], _F]:
+) -> Callable[[F], F]:
     """Return a decorator that adds ``--output``; the first format is the default."""
     metavar = "|".join(formats)
     return click.option(
@@ -260,26 +271,18 @@ def settings_options(
     without: Collection[str] = (),
     defaults: Mapping[str, str] = MappingProxyType({}),
     words: Mapping[str, str] = MappingProxyType({}),
-) -> Callable[[_F], _F]:
+) -> Callable[[F], F]:
     """Return a decorator that adds flags of some groups, passed as ``**flags``.
 
     ``defaults`` says, by the flag's name, which other default the help is to show; :func:`read_settings` takes it.
     ``words`` says what a flag means to this command, or with nothing that it is not worth showing.
     """
-
-    def decorate(function: _F) -> _F:
-        flags = [flag for flag in FLAGS if flag.group in groups and flag.name not in without]
-        options = [
-            SettingsOption(
-                replace(flag, default=defaults.get(flag.name, flag.default), help=words.get(flag.name, flag.help))
-            )
-            for flag in flags
-        ]
-        parameters = getattr(function, "__click_params__", [])
-        function.__click_params__ = [*reversed(options), *parameters]  # type: ignore[attr-defined]
-        return function
-
-    return decorate
+    flags = [
+        replace(flag, default=defaults.get(flag.name, flag.default), help=words.get(flag.name, flag.help))
+        for flag in FLAGS
+        if flag.group in groups and flag.name not in without
+    ]
+    return together(*[click.option(cls=SettingsOption, flag=flag) for flag in flags])
 
 
 def read_settings(

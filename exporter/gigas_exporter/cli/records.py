@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from gigas_exporter import formatting
-from gigas_exporter.cli.output import Column, Record, Table, cut_list, cut_start
+from gigas_exporter.cli.output import Column, Record, Table, cut_start
 from gigas_exporter.model import Backup
 from gigas_exporter.report import DiskReport, Finding, Severity, is_ahead, status_in_words
 
@@ -102,7 +102,7 @@ _DISK_FIELDS: Final[Mapping[str, Callable[[DiskReport], Any]]] = {
 
 DISKS: Final = Table(
     columns=(
-        Column("verdict", "VERDICT", style=_style, min_width=18, cut=cut_list),
+        Column("verdict", "VERDICT", style=_style, min_width=18),
         Column("virtual_machine", "VM", min_width=8, drop_priority=1),
         Column("mount_point", "MOUNT POINT", min_width=11, cut=cut_start, drop_priority=2),
         Column("disk_id", "DISK", right=True),
@@ -117,6 +117,10 @@ DISKS: Final = Table(
     fields=tuple(_DISK_FIELDS),
 )
 
+_OTHER_BACKUP_FIELDS: Final = (
+    *("status", "backup_type", "size_bytes", "locked", "operating_system", "operating_system_distro", "template_id"),
+)
+
 BACKUPS: Final = Table(
     columns=(
         Column("backup_id", "BACKUP", right=True),
@@ -128,19 +132,7 @@ BACKUPS: Final = Table(
         Column("locked", "LOCKED", _yes_or_no, drop_priority=5),
         Column("operating_system", "OS", min_width=8, drop_priority=4),
     ),
-    fields=(
-        "backup_id",
-        "disk_id",
-        "date_created",
-        "age_seconds",
-        "status",
-        "backup_type",
-        "size_bytes",
-        "locked",
-        "operating_system",
-        "operating_system_distro",
-        "template_id",
-    ),
+    fields=("backup_id", "disk_id", "date_created", "age_seconds", *_OTHER_BACKUP_FIELDS),
 )
 
 
@@ -152,9 +144,10 @@ def disk_record(report: DiskReport) -> Record:
 def backup_record(backup: Backup, wall: float) -> Record:
     """Return a backup's row at ``wall`` (UNIX seconds)."""
     created = backup.date_created
-    derived: Record = {
+    return {
         "backup_id": backup.id,
+        "disk_id": backup.disk_id,
         "date_created": formatting.format_timestamp(created) or None,
         "age_seconds": None if created is None or is_ahead(created, wall) else max(0, round(wall - created)),
+        **{name: getattr(backup, name) for name in _OTHER_BACKUP_FIELDS},
     }
-    return {name: derived[name] if name in derived else getattr(backup, name) for name in BACKUPS.fields}

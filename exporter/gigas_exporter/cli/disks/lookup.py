@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Final, Literal
@@ -47,12 +48,7 @@ def get_disk(client: ReadClient, account_id: str, disk_id: str) -> Disk:
         disk = client.get_disk(account_id, disk_id)
     except ApiError as error:
         if error.status == HTTPStatus.NOT_FOUND:
-            no_disk = GigasError(
-                f"account {account_id} has no disk {disk_id} (see: gigas-exporter disks list --account {account_id})"
-            )
-            raise (
-                no_such_account(client, account_id) or no_disk_but_machine(client, account_id, disk_id) or no_disk
-            ) from None
+            raise no_such_account(client, account_id) or _no_such_disk(client, account_id, disk_id) from None
         if error.status == HTTPStatus.FORBIDDEN:
             raise GigasError(f"account {account_id}, disk {disk_id}: {error}") from None
         raise
@@ -147,7 +143,7 @@ def find_machine(client: ReadClient, account_id: str, given: str, *, must_exist:
         NoMachineError: There is none.
         GigasError: The machines cannot be read, or several have the name.
     """
-    is_id = given.isascii() and given.isdigit()
+    is_id = _is_number(given)
     if is_id and not must_exist:
         return given
     try:
@@ -158,7 +154,11 @@ def find_machine(client: ReadClient, account_id: str, given: str, *, must_exist:
         raise
     if any(machine.id == given for machine in machines):
         return given
-    found = [] if is_id else _named(machines, given)
+    labels, hostnames = (
+        [each for each in machines if not is_id and (getattr(each, name) or "").casefold() == given.casefold()]
+        for name in ("label", "hostname")
+    )
+    found = labels or hostnames
     if len(found) == 1:
         return found[0].id
     if found:
@@ -167,34 +167,18 @@ def find_machine(client: ReadClient, account_id: str, given: str, *, must_exist:
     raise NoMachineError(f"account {account_id} has no virtual machine {given}{_others(machines, given, is_id)}")
 
 
-def no_disk_but_machine(client: ReadClient, account_id: str, given: str) -> GigasError | None:
-    """Return the error for a machine given as a disk, else ``None``.
-
-    For use after a 404: asks for the machines, unless the id is a number.
-    """
-    if given.isascii() and given.isdigit():
-        return None
-    try:
-        found = _named(client.list_virtual_machines(account_id).items, given)
-    except GigasError:
-        return None
-    if not found:
-        return None
-    command = f"gigas-exporter disks list --account {account_id} --virtual-machine-id"
-    if len(found) > 1:
-        several = ", ".join(each.id for each in found)
-        return GigasError(
-            f"{given} is a name of several virtual machines, not a disk's id (see {command} ID: {several})"
-        )
-    return GigasError(f"{given} is a virtual machine, not a disk's id (see its disks: {command} {found[0].id})")
+def _no_such_disk(client: ReadClient, account_id: str, given: str) -> GigasError:
+    """Return the error for an id that no disk has, which may be the name of a machine."""
+    command = f"gigas-exporter disks list --account {account_id}"
+    if not _is_number(given):
+        with suppress(GigasError):
+            command += f" --virtual-machine-id {find_machine(client, account_id, given)}"
+            return GigasError(f"{given} is a virtual machine, not a disk's id (see its disks: {command})")
+    return GigasError(f"account {account_id} has no disk {given} (see: {command})")
 
 
-def _named(machines: Iterable[VirtualMachine], given: str) -> list[VirtualMachine]:
-    """Return the machines with a label, or else with a hostname, in any case."""
-    known, name = list(machines), given.casefold()
-    return [each for each in known if (each.label or "").casefold() == name] or [
-        each for each in known if (each.hostname or "").casefold() == name
-    ]
+def _is_number(given: str) -> bool:
+    return given.isascii() and given.isdigit()
 
 
 def _others(machines: Iterable[VirtualMachine], given: str, is_id: bool) -> str:

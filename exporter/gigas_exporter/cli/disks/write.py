@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Mapping
+from typing import Any, Final
 
 import click
 from click.core import ParameterSource
@@ -19,6 +19,7 @@ from gigas_exporter.cli.options import (
     env_var_used_for,
     output_option,
     size_for_api,
+    together,
 )
 from gigas_exporter.config.parsers import parse_duration
 from gigas_exporter.errors import GigasError
@@ -32,21 +33,18 @@ from gigas_exporter.gigas.api_requests import (
 )
 from gigas_exporter.model import Disk
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-
 _GIB: Final = 2**30
 _DATA_LOSS_WARNING: Final = "ALL DATA ON THIS DISK WILL BE LOST."
 _EDITED: Final = ("disk_size", "virtual_machine_id", "autobackup", "mount_point", "add_to_linux_fstab", "force_reboot")
 
 
-def _change_options(function: _F) -> _F:
-    for decorate in (
-        click.option("--dry-run", is_flag=True, help="Show the disk and the request, and send nothing."),
-        click.option("--yes", is_flag=True, help="Do not ask for confirmation."),
-        output_option("table", "json", "yaml", help="Output format of the API's answer."),
-    ):
-        function = decorate(function)
-    return account_options()(disk_argument(function))
+_change_options = together(
+    account_options(),
+    disk_argument,
+    output_option("table", "json", "yaml", help="Output format of the API's answer."),
+    click.option("--yes", is_flag=True, help="Do not ask for confirmation."),
+    click.option("--dry-run", is_flag=True, help="Show the disk and the request, and send nothing."),
+)
 
 
 def _describe_value(name: str, value: object) -> str:
