@@ -10,7 +10,7 @@ from gigas_exporter.cli import LONG_RUNNING
 
 
 def main() -> int:
-    """Run the command line, with signals held until a command waits for them.
+    """Run the command line; signals are held until a command waits.
 
     A container's first process would otherwise ignore a SIGTERM that comes while modules are imported. Until all files
     are read, it ends a long-running command at once and well: nothing has begun yet. Later it ends without the

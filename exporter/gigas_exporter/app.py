@@ -98,7 +98,7 @@ class ExporterApp:
         return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     def run(self, started: Callable[[], None] = lambda: None) -> None:
-        """Serve until SIGTERM or SIGINT; SIGHUP reloads. ``started`` is called once requests are answered."""
+        """Serve until SIGTERM or SIGINT; call ``started`` once requests are answered."""
         old_hook, threading.excepthook = threading.excepthook, _log_thread_exception
         old_interval = sys.getswitchinterval()
         sys.setswitchinterval(_GIL_SWITCH_INTERVAL)
@@ -127,7 +127,7 @@ class ExporterApp:
         _log.info("Shutting down", signal=received.name)
 
     async def _reload_for_request(self) -> str | None:
-        """Have the main thread reload; return why it failed, if it did.
+        """Have the main thread reload; return why it failed.
 
         Requests that come before it begins share it.
         """
@@ -188,7 +188,7 @@ class ExporterApp:
         return None
 
     def _reload(self) -> None:
-        """Read the settings again; when they are bad, keep the previous ones."""
+        """Read the settings again; keep the previous ones on error."""
         self._next_reload_at = self._clock.monotonic() + _RELOAD_INTERVAL_SECONDS
         error: str | None = "the reload failed"
         requests = self._reloading = self._take_reload_requests()
@@ -255,7 +255,10 @@ class ExporterApp:
 
 
 def _wait_for_signal(signals: frozenset[signal.Signals], seconds: float) -> signal.Signals | None:
-    """Return the next of these signals, if any; Python's own tells of none of them where the process was stopped."""
+    """Wait for one of the signals; return it, if any came.
+
+    ``sigtimedwait`` may return another one where the process was stopped.
+    """
     info = signal.sigtimedwait(signals, seconds)
     return next((each for each in signals if info is not None and info.si_signo == each), None)
 

@@ -32,7 +32,7 @@ OTHER_STATUSES = "other"
 
 @dataclass(frozen=True, slots=True)
 class BackupStatuses:
-    """Words in a backup's status that tell whether it is usable (:func:`.matches_any`).
+    """Words that tell a backup's outcome (:func:`.matches_any`).
 
     The statuses are documented nowhere. A text that matches no word is usable, and can be seen in a metric, unless it
     holds a word that makes that doubtful (``failed at step 3`` after others, ``not available``).
@@ -106,11 +106,11 @@ class BackupStatuses:
         return "usable" if backup.status_type is None and deciding.isdisjoint(backup.unknown) else "unclear"
 
     def match(self, status: str) -> Literal["failed", "unfinished", "good", "unclear"] | None:
-        """Return the list that a status is in; ``unclear`` where that is doubtful."""
+        """Return the list of a status, or ``unclear``."""
         return _match(self, status)
 
     def unmatched(self, statuses: Iterable[str]) -> tuple[str, ...]:
-        """Return those of some statuses that count as usable and match no word, or say more than a good one."""
+        """Return the statuses that match no word, or say more than a good one."""
         texts = (each for each in statuses if each not in _NO_TEXTS and not type_in_text(each))
         return tuple(
             each
@@ -130,7 +130,7 @@ _NO_TEXTS = frozenset({"", OTHER_STATUSES, "object", "array"})
 
 @lru_cache(maxsize=1024)
 def _match(words: BackupStatuses, status: str) -> Literal["failed", "unfinished", "good", "unclear"] | None:
-    """Return the list that a status is in; exact matches go before similar ones.
+    """Return the list of a status; exact matches go first.
 
     One that is good or unknown but for a word that denies that, or that says otherwise in its midst, is ``unclear``; so
     is a bad one before a word that opposes it, and one that is unfinished by one end and good by the other.
@@ -151,14 +151,14 @@ def _match(words: BackupStatuses, status: str) -> Literal["failed", "unfinished"
 
 
 def count_statuses(backups: Iterable[Backup]) -> Counter[str]:
-    """Count backups by status as the API writes it, ``""`` without one."""
+    """Count backups by the API's status, ``""`` without one."""
     return Counter(
         backup.status_type if backup.status_type in {"object", "array"} else (backup.status or "") for backup in backups
     )
 
 
 def most_common_statuses(counts: Mapping[str, int]) -> dict[str, int]:
-    """Return the :data:`MAX_STATUSES` most common statuses with their counts, and the rest as one."""
+    """Return the :data:`MAX_STATUSES` most common statuses, the rest as one."""
     rest = Counter(counts)
     others = rest.pop(OTHER_STATUSES, 0)
     kept = dict(sorted(rest.items(), key=lambda item: (-item[1], item[0]))[:MAX_STATUSES])

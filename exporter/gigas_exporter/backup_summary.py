@@ -126,7 +126,7 @@ class BackupSummary:
         return self.failed_at is not None or (self.failed > 0 and self.usable == 0)
 
     def merged(self, other: BackupSummary) -> BackupSummary:
-        """Return the summary of both sets of backups, with none in common."""
+        """Return the summary of two disjoint sets of backups."""
         newer, older = (self, other) if (self.newest_at or 0) >= (other.newest_at or 0) else (other, self)
         sizes = self.older_sizes + other.older_sizes
         if older.newest_size_bytes is not None:
@@ -151,7 +151,7 @@ class BackupSummary:
 
 
 def summarize_backups(backups: Iterable[Backup], words: BackupStatuses, read_at: float) -> BackupSummary:
-    """Reduce one disk's backups; one without a date is never newest."""
+    """Summarize one disk's backups; one without a date is never newest."""
     counts: Counter[BackupOutcome] = Counter()
     newest: Backup | None = None
     newest_at = oldest_at = failed_at = unclear_at = unconfirmed_at = None
@@ -199,7 +199,7 @@ def summarize_backups(backups: Iterable[Backup], words: BackupStatuses, read_at:
 
 
 def _latest(*moments: float | None, after: float | None = None) -> float | None:
-    """Return the latest moment, ``None`` where none is known, or none is after another."""
+    """Return the latest known moment, if any is later than ``after``."""
     return max((at for at in moments if at is not None and (after is None or at > after)), default=None)
 
 

@@ -1,4 +1,4 @@
-"""Time as the package sees it: two clocks, and interruptible waits.
+"""Two clocks, and waits that can be interrupted.
 
 Ages follow the wall clock; schedules, deadlines and staleness follow the monotonic one, so that a clock that is set
 changes neither how often the API is asked nor how long old data is served.
@@ -26,7 +26,7 @@ class Clock(Protocol):
         ...
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
-        """Wait until ``event`` is set or ``seconds`` have passed; return whether it is set."""
+        """Wait at most so long; return whether the event is set."""
         ...
 
 
@@ -42,7 +42,7 @@ class SystemClock:
         return time.monotonic()
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
-        """Wait until ``event`` is set or ``seconds`` have passed; return whether it is set."""
+        """Wait at most so long; return whether the event is set."""
         return event.wait(max(0.0, seconds))
 
 
@@ -103,7 +103,7 @@ class Deadline:
         self.stop = stop if stop is not None else threading.Event()
 
     def remaining(self) -> float:
-        """Return the seconds left, 0 when there are none or the process is ending."""
+        """Return the seconds left, 0 when the process is ending."""
         return 0.0 if self.stop.is_set() else max(0.0, self._end - self._clock.monotonic())
 
     def on_request(self) -> None:
@@ -119,7 +119,7 @@ class Deadline:
         self.sent_at, self.got_no_response = None, timed_out
 
     def wait(self, seconds: float) -> bool:
-        """Wait ``seconds``; return False at once where the deadline has fewer left."""
+        """Wait; return False at once where too little is left."""
         if seconds > self.remaining():
             return False
         return not self._clock.wait(self.stop, seconds)

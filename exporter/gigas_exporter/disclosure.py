@@ -23,7 +23,7 @@ _QUOTED_VALUE: Final = re.compile(r"(['\"]).*\1 (?=is )", re.DOTALL)
 
 
 def is_slip(given: str, known: Iterable[str]) -> bool:
-    """Return whether a name is so like a known one that it may be shown: two of its characters at most are not in it.
+    """Return whether a name differs from a known one by two characters at most.
 
     ``apikey_`` with a secret behind it is like ``api_key``, too, but it is no slip of the pen.
     """
@@ -35,7 +35,7 @@ def is_slip(given: str, known: Iterable[str]) -> bool:
 
 
 def may_be_secret(path: Path, directory: Path) -> bool:
-    """Return whether a file that is not there may be a secret that was given in place of its file's name.
+    """Return whether a missing file's name may be a secret itself.
 
     What names a directory that there is, other than the root and the one from which names count, is none, nor is what
     ends as such files do, or is an absolute path of words in lower case.

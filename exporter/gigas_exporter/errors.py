@@ -46,7 +46,7 @@ class GigasError(Exception):
 
 
 class ConfigError(GigasError):
-    """A setting is wrong; the message says what, where and what to do.
+    """A wrong setting: what, where and what to do.
 
     Attributes:
         problems: Everything that is wrong, one line each; the message itself when that is all.
@@ -72,7 +72,7 @@ class TransportError(GigasError):
 
 
 class AuthError(GigasError):
-    """The API does not accept the credential, even when renewed or read again."""
+    """The API rejects the credential, even when renewed or read again."""
 
     reason: Reason = "auth"
 
@@ -142,13 +142,13 @@ class DecodeError(GigasError):
 
 
 class IncompleteError(GigasError):
-    """A list was not whole: it changed, repeated or lacked items, or never ended."""
+    """A list changed, repeated or lacked items, or never ended."""
 
     reason: Reason = "incomplete"
 
 
 def strip_traceback(error: GigasError) -> GigasError:
-    """Return the error without its traceback, whose frames keep whole answers alive."""
+    """Remove the traceback, whose frames keep whole answers alive."""
     error.__context__ = None
     return error.with_traceback(None)
 

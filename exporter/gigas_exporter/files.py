@@ -23,13 +23,13 @@ _MAX_BYTES = 4 * 1024 * 1024
 
 
 def bundled_directory(kind: Literal["dashboards", "alerts"]) -> Path:
-    """Return where the shipped files lie, in a wheel or a source tree."""
+    """Return the directory of the shipped files, also in a source tree."""
     inside = _PACKAGE / "bundled" / kind
     return inside if inside.is_dir() else _PACKAGE.parent.parent / kind
 
 
 def reason(error: OSError, what: str) -> str:
-    """Return why a file or directory could not be read or written to, and what to do where this user may not."""
+    """Return why a file could not be read or written, and what to do."""
     words = error.strerror or type(error).__name__
     if isinstance(error, PermissionError):
         return f"may not be {what} by uid {os.geteuid()} ({words}); change its owner or mode, or its directory's"
@@ -129,7 +129,7 @@ def write_atomic(path: Path, content: bytes, mode: int = 0o644) -> None:
 
 
 def _remove_leftovers(directory: Path, prefix: str, suffix: str) -> None:
-    """Remove the temporary files of writers that were killed a while ago."""
+    """Remove temporary files of writers that were killed."""
     oldest = time.time() - _LEFTOVER_SECONDS
     with suppress(OSError):
         for path in list(directory.iterdir()):
@@ -141,7 +141,7 @@ def _remove_leftovers(directory: Path, prefix: str, suffix: str) -> None:
 
 
 def _is_own_output(path: Path) -> bool:
-    """Return whether this process writes to a file anyway, as ``/dev/stdout >> log``."""
+    """Return whether stdout or stderr goes to the file."""
     for stream in (1, 2):
         with suppress(OSError):
             if os.path.samestat(os.fstat(stream), path.stat()):

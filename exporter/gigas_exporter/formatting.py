@@ -40,7 +40,7 @@ def format_address(listen: tuple[str, int]) -> str:
 
 
 def format_count(count: int, noun: str) -> str:
-    """Return a number of things, such as ``1 disk`` or ``2 disks``."""
+    """Return a count with its noun, such as ``2 disks``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
@@ -106,7 +106,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_limit(seconds: float | None) -> str:
-    """Return a limit, such as ``6h``, ``48h`` or ``8d``, to compare with an age; empty where there is none."""
+    """Return a limit to compare with an age: ``6h``, ``48h``, ``8d``; empty for none."""
     if seconds is None:
         return ""
     if seconds >= _IN_HOURS_BELOW_SECONDS and seconds % _DAY_SECONDS == 0:
@@ -115,7 +115,7 @@ def format_limit(seconds: float | None) -> str:
 
 
 def format_hours(seconds: float) -> str:
-    """Return a duration of whole hours in hours, such as ``192h``, else as :func:`format_duration` does."""
+    """Return whole hours as ``192h``, else what :func:`format_duration` returns."""
     return f"{seconds / _HOUR_SECONDS:.0f}h" if seconds and seconds % _HOUR_SECONDS == 0 else format_duration(seconds)
 
 
@@ -130,7 +130,7 @@ def format_timestamp(timestamp: float | None) -> str:
 
 
 def escape_control_chars(text: str | None) -> str:
-    """Return text in one line, without what a terminal could obey."""
+    """Return text in one line, with control characters escaped."""
     if text is None:
         return ""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
@@ -145,7 +145,7 @@ def error_location(error: BaseException) -> str:
 
 
 def nearest(given: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """Return the most similar known word, if one is similar enough."""
+    """Return the most similar known word, if any."""
     by_lower = {word.lower(): word for word in known}
     given = given[:_LONGEST_GUESS].lower()
     near = set(difflib.get_close_matches(given, by_lower, n=max(1, len(by_lower)), cutoff=cutoff))
@@ -154,7 +154,7 @@ def nearest(given: str, known: Iterable[str], cutoff: float = 0.6) -> str | None
 
 
 def did_you_mean(given: str, known: Collection[str], cutoff: float = 0.6) -> str:
-    """Return ``; did you mean X?`` for a similar known word, else nothing."""
+    """Return ``; did you mean X?``, or nothing without a similar word."""
     near = nearest(given, known, cutoff)
     if near is None and len(given) >= _SHORTEST_PART:
         near = next((word for word in known if given.lower() in word.lower()), None)

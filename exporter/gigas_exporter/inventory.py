@@ -1,4 +1,4 @@
-"""What is known of an account at one moment, as an immutable snapshot.
+"""What is known of an account: an immutable snapshot.
 
 It owns the merging of a poll's result with what was known, and the question whether a reading is too old to be
 served. It knows neither the API nor any metric.
@@ -57,7 +57,7 @@ class DiskSnapshot:
 
 
 def locked_since(disks: Mapping[str, Disk], previous: DiskSnapshot | None, wall: float) -> dict[str, float]:
-    """Return since when each locked disk has been locked, as far as can be told, in UNIX seconds.
+    """Return since when each locked disk is locked, UNIX seconds, as far as known.
 
     Args:
         disks: By disk id, as they were read now.
@@ -131,7 +131,7 @@ class StalenessLimits:
 
     @classmethod
     def of(cls, max_staleness: float, interval: float, backups_interval: float) -> StalenessLimits:
-        """Return the limits for the given settings: never less than the next polls need."""
+        """Return the limits; never less than the next polls need."""
         return cls(max(max_staleness, 2 * interval), max(max_staleness, 6 * backups_interval))
 
 
@@ -166,7 +166,7 @@ class AccountInventory:
         return replace(self, outcomes={**self.outcomes, resource: outcome})
 
     def with_requirements(self, policy: Policy) -> AccountInventory:
-        """Return a copy with what the policy asks of each disk, and the virtual machine that each refers to.
+        """Return a copy with each disk's requirement and virtual machine.
 
         What has not changed stays the same object, so that others see at once that it has not.
         """
@@ -185,7 +185,7 @@ class AccountInventory:
         )
 
     def current_disks(self, now: float) -> Mapping[str, Disk] | None:
-        """Return the disks, ``None`` when they are too old (monotonic ``now``)."""
+        """Return the disks, ``None`` when they are too old."""
         reading = self.disks
         if reading is None or now >= reading.read_at + self.limits.disks:
             return None
@@ -203,7 +203,7 @@ class AccountInventory:
         return None if reading is None or now >= reading.read_at + self.limits.backups else reading
 
     def backup_summary(self, disk_id: str, now: float) -> BackupSummary | None:
-        """Return what is known of a disk's backups, or ``None`` when nothing is or it is too old.
+        """Return a disk's backups, ``None`` when not known or too old.
 
         That a disk that must have a backup has none is known only once the disk's own list has said so, too.
         """
@@ -224,7 +224,7 @@ class AccountInventory:
         return summary
 
     def next_expiry(self, now: float) -> float:
-        """Return when the next reading becomes too old, on the monotonic clock."""
+        """Return the monotonic time when the next reading becomes too old."""
         moments: list[float] = []
         if self.disks is not None:
             moments.append(self.disks.read_at + self.limits.disks)
@@ -245,5 +245,5 @@ class SnapshotSource(Protocol):
         ...
 
     def snapshot(self) -> tuple[AccountInventory, ...]:
-        """Return all inventories as of one moment, in the order of the account ids."""
+        """Return all inventories of one moment, ordered by account id."""
         ...

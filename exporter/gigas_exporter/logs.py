@@ -1,4 +1,4 @@
-"""The log: one line an event, on stderr, as logfmt or JSON.
+"""The log: one line per event, as logfmt or JSON.
 
 A module logs through ``get_logger(__name__)``: an event in constant words, and facts as keywords. Records of the
 standard library's loggers come out the same way, with their ``extra``. Whatever a text holds, it stays
@@ -46,14 +46,14 @@ _FLUSH_SECONDS: Final = 1.0
 
 
 class Logger(logging.LoggerAdapter[logging.Logger]):
-    """Writes events of one module, each with what every event of this logger is about."""
+    """Logs events of one module, each with this logger's facts."""
 
     def bind(self, **facts: object) -> Logger:
         """Return a logger that adds these facts."""
         return Logger(self.logger, {**(self.extra or {}), **facts})
 
     def process(self, msg: str, kwargs: MutableMapping[str, Any]) -> tuple[str, MutableMapping[str, Any]]:
-        """Put the facts, which are the other keywords, where the formatter finds them."""
+        """Pass the other keywords to the formatter, as facts."""
         error = kwargs.pop("exc_info", None)
         return msg, {"exc_info": error, "extra": {"facts": {**(self.extra or {}), **kwargs}}}
 
@@ -64,7 +64,7 @@ def get_logger(name: str) -> Logger:
 
 
 def configure(level: str, format: Literal["logfmt", "json"], stream: TextIO | None = None) -> None:  # noqa: A002  (the flag's name)
-    """Send every event of the process from a level on to ``stream``, or stderr; may be called again, as on a reload."""
+    """Log events from a level on to a stream, by default stderr."""
     least = _LEVELS[level]
     target = sys.stderr if stream is None else stream
     root = logging.getLogger()
@@ -91,7 +91,7 @@ def lines_dropped() -> int:
 
 
 class _QueueHandler(logging.Handler):
-    """Queues lines for a thread that writes them; a stream that is gone costs only the line."""
+    """Queues lines for a thread that writes them."""
 
     dropped = 0
 
@@ -135,7 +135,7 @@ class _QueueHandler(logging.Handler):
 
 
 def _write(stream: TextIO, line: str) -> None:
-    """Write past the stream's buffer, whose lock would block the interpreter's exit while a pipe is full."""
+    """Write past the stream's buffer, whose lock could block the interpreter's exit."""
     try:
         descriptor = stream.fileno()
     except OSError:  # also io.UnsupportedOperation: a stream in memory
@@ -187,7 +187,7 @@ def _facts(record: logging.LogRecord) -> dict[str, object]:
 
 
 def _scalar(value: object) -> object:
-    """Return the value in a form that both formats write without loss or surprise."""
+    """Return a value that both formats can write."""
     if isinstance(value, bool | int):
         return value
     if isinstance(value, float):

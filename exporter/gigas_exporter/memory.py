@@ -1,4 +1,4 @@
-"""Gives memory that is no longer needed back to the system."""
+"""Returns unused memory to the system."""
 
 from __future__ import annotations
 

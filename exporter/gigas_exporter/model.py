@@ -69,7 +69,7 @@ class Disk:
 
     @property
     def has_error(self) -> bool | None:
-        """Whether the flag or the status says that the disk has an error; ``None`` when one of them may say so."""
+        """Whether flag or status says error; ``None`` where that is not known."""
         if self.status_is_error or self.error:
             return True
         return None if "status" in self.unknown else self.error
@@ -113,7 +113,7 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class VirtualMachine:
-    """A virtual machine (Gigas docs, page Virtual Machines), without its ``initial_password``.
+    """A virtual machine (Gigas docs, page Virtual Machines), without ``initial_password``.
 
     Attributes:
         unknown: The fields whose value is not known; ``label`` also without its key.

@@ -63,7 +63,7 @@ class Requirement:
 
 
 def max_ages(requirements: Mapping[str, Requirement]) -> dict[str, float]:
-    """Return the maximum age of the newest backup, by disk that needs one."""
+    """Return the maximum age of a backup by required disk."""
     limits = ((disk_id, asked.max_age_seconds) for disk_id, asked in requirements.items())
     return {disk_id: limit for disk_id, limit in limits if limit is not None}
 
@@ -118,7 +118,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Policy:
-    """An ordered list of rules. A disk that none matches is not required to have backups."""
+    """Ordered rules. A disk that none matches needs no backup."""
 
     rules: tuple[Rule, ...]
 
@@ -160,7 +160,7 @@ class Policy:
         return {}
 
     def _facts(self, account_id: str, disk: Disk, machines: Mapping[str, VirtualMachine]) -> tuple[_Facts | None, ...]:
-        """Return which conditions hold for each field, ``None`` where not known."""
+        """Return by field which conditions hold, ``None`` where not known."""
         facts: list[_Facts | None] = []
         for name in self._conditions:
             value: str | bool | None
@@ -184,7 +184,7 @@ class Policy:
         return tuple(facts)
 
     def _that_hold(self, name: str, value: str | bool | None) -> _Facts:
-        """Return the conditions on a field that hold for a value; for an empty one none does.
+        """Return the conditions that hold for a value; none for an empty one.
 
         Blanks around a text, which nobody sees, are left out.
         """
@@ -227,7 +227,7 @@ class Policy:
         return replace(strictest, undecided=tuple(sorted(decide))) if decide else strictest
 
     def _possible(self, name: str) -> list[_Facts]:
-        """Return the sets of conditions that could hold for a field."""
+        """Return the sets of conditions that may hold for a field."""
         conditions = self._conditions[name]
         if name in _FLAGS:
             return [self._that_hold(name, value) for value in (True, False)]
@@ -244,7 +244,7 @@ class Policy:
         return _NOT_REQUIRED
 
     def _strictest_left(self, known: _Facts, unknown: list[str]) -> Requirement:
-        """Return the strictest of all rules, where trying all is too much."""
+        """Return the strictest rule left, where trying all costs too much."""
         left = [_NOT_REQUIRED]
         for rule in self.rules:
             conditions = rule.match.conditions
@@ -268,7 +268,7 @@ def _strictness(requirement: Requirement) -> tuple[float, bool]:
 
 
 def _examples(glob: str) -> tuple[str, str]:
-    """Return two texts that a glob matches: as few other globs as may be, and with nothing where it has a star."""
+    """Return two texts that a glob, and few others, match; one has no text for the stars."""
     text = re.sub(r"\[(!?)(.)[^\]]*\]", lambda found: "\x01" if found[1] else found[2], glob).replace("?", "\x02")
     return text.replace("*", "\x03"), text.replace("*", "")
 

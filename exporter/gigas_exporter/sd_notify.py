@@ -1,4 +1,4 @@
-"""Reports the state of the process to systemd (sd_notify(3)), where systemd asks for it.
+"""Reports the process' state to systemd (sd_notify(3)).
 
 Nothing here can fail: a service manager that does not listen must not end the monitoring.
 """

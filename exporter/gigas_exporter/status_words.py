@@ -1,4 +1,4 @@
-"""How a status is compared with a word, for disks and backups."""
+"""How the status of a disk or backup is compared with words."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _CONFIRMING = parse_words(
 
 
 def fold_status(text: str) -> str:
-    """Return a status in lower case, with single spaces between words."""
+    """Return a status in lower case, its words separated by spaces."""
     return _SEPARATORS.sub(" ", text.casefold()).strip()
 
 
@@ -78,7 +78,10 @@ def matches_any(words: frozenset[str], status: str, *, exactly: bool = False) ->
 
 @lru_cache(maxsize=1024)
 def is_doubtful(words: frozenset[str], status: str) -> bool:
-    """Return whether a status has a folded word or one that denies or is under way, a progress, or no word at all."""
+    """Return whether a status has one of the words, or is doubtful by itself.
+
+    That is a word that denies or is under way, a progress, or no word at all.
+    """
     split = [word for folded in _foldings(status) for word in _split(folded)]
     if not split or any(map(_UNDER_WAY.fullmatch, set(split) - _NOT_UNDER_WAY)):  # such as "-"
         return True
@@ -90,13 +93,13 @@ def is_doubtful(words: frozenset[str], status: str) -> bool:
 
 
 def is_negated(words: frozenset[str], status: str) -> bool:
-    """Return whether a status has one of some folded words with a beginning that denies it (``uncompleted``)."""
+    """Return whether a status negates one of the words (``uncompleted``)."""
     found = (_NEGATED.fullmatch(word) for folded in _foldings(status) for word in _split(folded))
     return any(match[1] in words for match in found if match)
 
 
 def says_more(words: frozenset[str], status: str) -> bool:
-    """Return whether a status says more than some folded words (``created?``, ``Completed (with warnings)``)."""
+    """Return whether a status says more than the words (``Completed (with warnings)``)."""
     plain = _CONFIRMING.union(*map(_split, words))
     rests = ([each for each in _split(folded) if each not in plain] for folded in _foldings(status))
     return "?" in status or all(any(map(str.isalpha, "".join(rest))) for rest in rests)
@@ -104,7 +107,7 @@ def says_more(words: frozenset[str], status: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def is_opposed(words: frozenset[str], status: str) -> bool:
-    """Return whether a status begins with a folded word before one that opposes it (``errors: 0``)."""
+    """Return whether an opposing word follows one of the words (``errors: 0``)."""
     for folded in _foldings(status):
         for word in words:
             rest = folded.removeprefix(word)
@@ -115,7 +118,7 @@ def is_opposed(words: frozenset[str], status: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def tells_error(words: frozenset[str], status: str) -> bool | None:
-    """Return whether a disk's status is an error; ``None`` where that is doubtful."""
+    """Return whether a disk's status is an error; ``None`` for doubtful."""
     if matches_any(words, status, exactly=True):
         return True
     if matches_any(words, status):
@@ -135,12 +138,12 @@ def type_in_text(status: str) -> str | None:
 
 
 def _foldings(status: str) -> frozenset[str]:
-    """Return a status folded, and with its words apart where capitals begin them (``NotBuilt``)."""
+    """Return a status folded, also split at capitals (``NotBuilt``)."""
     return frozenset({fold_status(status), fold_status(_BETWEEN_CAPITALS.sub(" ", status))})
 
 
 def _holds(words: frozenset[str], status: str) -> bool:
-    """Return whether a status has one of some folded words somewhere."""
+    """Return whether a status has one of the words somewhere."""
     spaced = [f" {' '.join(_split(folded))} " for folded in _foldings(status)]
     return any(f" {word} " in text for text in spaced for word in words)
 

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration file: one line a problem, with its path.
+"""The problems of a configuration file, one line each.
 
 The words are made from the place and the kind of each finding of pydantic, never from the value that was found: it may
 be a secret, also where none belongs.
@@ -42,7 +42,7 @@ _FLAGS_ONLY: Final = ("shard",)
 
 
 class Section(BaseModel):
-    """A mapping of a file: nothing is converted, and unknown keys are errors."""
+    """A mapping of a file; strict, without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
@@ -89,7 +89,7 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> list[ConfigPr
 
 
 def _resembles(location: Sequence[int | str], model: type[BaseModel]) -> bool:
-    """Return whether an unknown key may be shown: it resembles a known one."""
+    """Return whether an unknown key resembles a known one."""
     *parents, key = location
     text = str(key)
     known, given = _keys(model, parents), text.replace("-", "_")
@@ -132,7 +132,7 @@ def describe_problem(finding: Any, model: type[BaseModel]) -> str:
 
 
 def _misplaced_key(key: str, model: type[BaseModel], parents: Sequence[int | str]) -> str | None:
-    """Return where a key belongs that is elsewhere, or written as a flag."""
+    """Return where a misplaced key belongs."""
     fields = _keys(model, parents)
     if "match" in fields and key in _keys(model, (*parents, "match")):
         return "belongs below match"

@@ -1,4 +1,4 @@
-"""Owns how YAML text becomes plain objects without surprises; knows nothing of what any file's keys mean.
+"""YAML text to plain objects, without surprises.
 
 Differences from PyYAML, each because the usual behaviour silently turns a slip of the pen into another setting:
 
@@ -29,7 +29,7 @@ _MAXIMUM_NODES: Final = 100_000  # as written, and with aliases expanded; a real
 
 
 def load_yaml(text: str, origin: str, lines: dict[Location, int] | None = None) -> object:
-    """Read one YAML document into plain objects; keys of mappings are text.
+    """Read one YAML document; keys of mappings are text.
 
     Args:
         text: The document; an empty one gives None.
@@ -64,7 +64,7 @@ def load_yaml(text: str, origin: str, lines: dict[Location, int] | None = None) 
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's parser with YAML 1.2's scalars and a limit on the number of values.
+    """PyYAML's parser with YAML 1.2's scalars and a size limit.
 
     A value takes it tens of microseconds and a kilobyte: a file of the largest size could hold a million.
     """
@@ -185,7 +185,7 @@ _DASHES: Final = ("\u2013", "\u2014", "\u2022")
 
 
 def _foreign_character(lines: Sequence[str]) -> tuple[int, str] | None:
-    """Return which of some lines has what web pages and word processors write, and in which words."""
+    """Return the first line with characters of web pages, and a hint."""
     for index, line in enumerate(lines):
         if any(char != " " and unicodedata.category(char) in {"Zs", "Cf"} for char in line):
             return index, _FOREIGN_SPACE
@@ -218,7 +218,7 @@ _HINTS: Final = {
 
 
 def _without_values(error: yaml.MarkedYAMLError) -> str:
-    """Return what PyYAML found wrong, without the texts that it quotes."""
+    """Return what PyYAML found wrong, without quoted texts."""
     if isinstance(error, yaml.composer.ComposerError) and "alias" in str(error.problem):
         return "an alias ('*') that names no anchor; quote a text that begins with '*'"
     if "scanning a tag" in str(error.context):

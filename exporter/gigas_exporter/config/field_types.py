@@ -1,4 +1,4 @@
-"""How each type of a configuration file is read, and what is refused.
+"""How each type of value in a configuration file is read.
 
 What code passes to a model is taken as it is: parsers run only where a :class:`Source` is given as the context.
 """
@@ -42,7 +42,7 @@ _VARIABLE: Final = re.compile(r"\$\{[^}]*\}|\$\([^)]*\)|\$[A-Z][A-Z0-9_]*")
 
 
 def env_var_for_key(key: str) -> str:
-    """Return the environment variable that gives the same as a key of a credential."""
+    """Return the environment variable of a credential's key."""
     return f"GIGAS_{key.upper()}"
 
 
@@ -180,7 +180,7 @@ TelemetryPath = Annotated[str, _text_parsed_by(parse_telemetry_path)]
 
 
 def key(default: Any, kind: str, meaning: str, **limits: Any) -> Any:
-    """Return a key's definition; ``kind`` is its type in the words of the reference."""
+    """Return a key's definition; ``kind`` is its type in the reference."""
     return Field(default, description=meaning, json_schema_extra={"kind": kind}, **limits)
 
 

@@ -1,4 +1,4 @@
-"""The flags of ``serve``, as one table for all that names them.
+"""The flags of ``serve``, as one table.
 
 A flag that has a key in the configuration file takes its default, its limits and its words from the file's model.
 """

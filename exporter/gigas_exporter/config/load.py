@@ -119,7 +119,7 @@ class _Problems:
         return str(problem) if self.path is None or line is None else f"{self.path}:{line}: {problem}"
 
     def raise_any(self) -> None:
-        """Raise all problems as one error that names the file once."""
+        """Raise all problems as one error."""
         if not (self.in_file or self.env_problems):
             return
         located = [
@@ -233,7 +233,7 @@ def _warnings(settings: Settings, problems: _Problems) -> Iterable[str]:
 
 
 def _policy_warnings(policy: Policy, account_ids: set[str]) -> Iterable[ConfigProblem]:
-    """Yield rules that can never decide anything, and a policy that requires no backup."""
+    """Yield rules that never decide, and a policy without required backups."""
     rules = policy.rules
     requires = False
     for index, match in enumerate(rule.match for rule in rules):

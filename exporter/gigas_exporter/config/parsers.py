@@ -53,7 +53,7 @@ def parse_duration(text: str) -> float:
 
 
 def _suggested_duration(text: str) -> str:
-    """Return what was meant by a duration such as ``6 hours`` or ``1.5d``."""
+    """Return what ``6 hours`` or ``1.5d`` meant."""
     match = _WRITTEN_OUT.fullmatch(text.strip().lower())
     if match is None:
         return ""
@@ -64,7 +64,7 @@ def _suggested_duration(text: str) -> str:
 
 
 def parse_base_url(text: str, example: str) -> str:
-    """Return a base URL without its trailing slash; errors show the example."""
+    """Return a base URL without trailing slash; errors show the example."""
     parts = _url(text, example)
     if parts.query or parts.fragment or "?" in text or "#" in text:
         raise ValueError("must end with the host or a path, without ? or #")
@@ -91,7 +91,7 @@ def is_loopback(url: str) -> bool:
 
 
 def parse_id(text: str) -> str:
-    """Return an id of the API that needs no escaping in a URL."""
+    """Return an id that needs no escaping in a URL."""
     if not text:
         raise ValueError("is empty")
     if not _ID.fullmatch(text) or set(text) == {"."}:
@@ -141,7 +141,7 @@ def parse_time_zone(text: str) -> tzinfo:
 
 
 def parse_field_names(value: object) -> dict[str, str | None]:
-    """Return the API's names of our fields, ``None`` for one that it lacks."""
+    """Return the API's field names, ``None`` for one that it lacks."""
     if not isinstance(value, dict):
         raise ValueError("must be a mapping of our fields to the API's names, such as autobackup: has_autobackups")  # noqa: TRY004  # a wrong value of a file
     for ours, theirs in value.items():

@@ -1,4 +1,4 @@
-"""Which variables of the environment look like settings and are none."""
+"""Environment variables that look like settings and are none."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SIMILAR: Final = 0.7
 def unknown_variables(
     environ: Mapping[str, str], known: Collection[str] = _KNOWN, prefix: str = _PREFIX
 ) -> Iterator[str]:
-    """Yield a warning for each variable that may be a misspelt setting, or a misspelt option of one command.
+    """Yield a warning for each variable that may be misspelt.
 
     No value is shown. Options of other commands, and what Kubernetes sets for services with such a name, are none.
     """

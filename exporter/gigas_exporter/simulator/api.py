@@ -48,7 +48,7 @@ _BACKUP_FILTERS = {"min_disk_size", "disk_id", "operating_system", "operating_sy
 
 @dataclass(frozen=True, slots=True)
 class MatchedRoute:
-    """The operation of a request, ``unknown`` for none, and the ids in its path."""
+    """A request's operation, ``unknown`` for none, and its path's ids."""
 
     operation: str
     account: str | None = None
@@ -124,7 +124,7 @@ class Api:
         return json_response({"token": token, "expires": expires})
 
     def _page(self, total: int, part: Callable[[int, int], bytes], request: SimRequest) -> SimResponse:
-        """Return the page asked for (Gigas docs, Pagination); an invalid limit or offset is a 400.
+        """Return the page (Gigas docs, Pagination); invalid limit or offset: 400.
 
         ``part`` returns the items from one index up to another, as the inside of a JSON array.
         """

@@ -26,7 +26,7 @@ DEFAULT_BACKUP_SIZE = 4 << 30
 
 
 class SimulatedCloud:
-    """Accounts with disks that change with time, reproducible by arguments and clock.
+    """Accounts whose disks change with time, reproducible by arguments and clock.
 
     Args:
         seed: Decides everything that looks random.
@@ -113,7 +113,7 @@ class SimulatedCloud:
         return self.access.main.password
 
     def credentials(self, account_id: str) -> DemoCredential:
-        """Return the user who sees this account alone; its API key may be changed."""
+        """Return the user who sees this account alone."""
         return self.access.by_account[account_id]
 
     @property
@@ -145,7 +145,7 @@ class SimulatedCloud:
             return _disk(state, disk_id).model
 
     def backups(self, account_id: str, disk_id: str | None = None) -> tuple[Backup, ...]:
-        """Return the backups of an account or disk in the order of listing."""
+        """Return the backups of an account or disk, as listed."""
         with self.state() as state:
             account = _account(state, account_id)
             disks = state.ordered(account) if disk_id is None else [account.disks[_number_of(disk_id)]]
@@ -158,7 +158,7 @@ class SimulatedCloud:
 
     @property
     def scenarios(self) -> Mapping[str, str]:
-        """Disk id → its scenario, such as ``stale``; healthy disks are not in it."""
+        """Disk id → scenario, such as ``stale``; without healthy disks."""
         with self._lock:
             return {str(number): scenario for number, scenario in self._state.scenarios.items()}
 
@@ -263,7 +263,7 @@ class _Backup(_Fields):
 
 
 def _check_disk(account: AccountRecord, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return fields of a disk of the account by the names of its record.
+    """Return fields of a disk by their names in its record.
 
     Raises:
         KeyError: The account has no such virtual machine.

@@ -1,4 +1,4 @@
-"""Control of the simulated cloud under ``/_sim/``, on loopback without authentication.
+"""Control of the simulated cloud, under ``/_sim/`` and without authentication.
 
 Bodies and responses are JSON with the names of :class:`.SimulatedCloud`: dates in UNIX seconds, backup sizes in bytes.
 
@@ -40,7 +40,7 @@ Fields = dict[str, Any]
 
 
 def _fields(item: Disk | Backup | VirtualMachine) -> Fields:
-    """Return what is true of it, without how it was decoded."""
+    """Return an item's fields, without what only decoding knows."""
     decoded = {"missing", "status_is_error", "status_type", "unknown"}
     return {name: value for name, value in asdict(item).items() if name not in decoded}
 
@@ -69,7 +69,7 @@ class Control:
         self._routes = tuple((method, re.compile(pattern), handler) for method, pattern, handler in routes)
 
     def answer(self, request: SimRequest) -> SimResponse:
-        """Answer a request: 404 for what is not there, 422 for what does not fit."""
+        """Answer a request; 404 for missing, 422 for invalid."""
         path = request.path.removeprefix(CONTROL_PATH)
         found = (
             (handler, pattern.fullmatch(path)) for method, pattern, handler in self._routes if method == request.method

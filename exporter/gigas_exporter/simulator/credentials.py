@@ -73,7 +73,7 @@ class Credentials:
         self._tokens.clear()
 
     def principal(self, authorization: str | None, now: float) -> Principal | None:
-        """Return the user of a request with this Authorization header, ``None`` for no valid one."""
+        """Return the user of an Authorization header, ``None`` if invalid."""
         if not authorization:
             return None
         scheme, _, key = authorization.partition(" ")

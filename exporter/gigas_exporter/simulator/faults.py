@@ -1,4 +1,4 @@
-"""Faults of the simulated API: what goes wrong, for which requests, how often.
+"""Faults of the simulated API.
 
 What each kind does is :data:`KINDS`; :mod:`.server` does it. Tests have a server with more kinds.
 """
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 @dataclass(frozen=True, slots=True)
 class FaultKind:
-    """What a kind of fault does, and its own parameters with their defaults."""
+    """A kind of fault, and its parameters with defaults."""
 
     description: str
     defaults: Mapping[str, Any] = dataclass_field(default_factory=dict)
@@ -67,7 +67,7 @@ class Fault(BaseModel):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Everything that was set, or has a default in the kind."""
+        """All parameters, set or by default."""
         return self.model_dump(exclude_unset=True)
 
     def concerns(self, operation: str, account: str | None) -> bool:
@@ -119,7 +119,7 @@ class Faults:
             self._faults.clear()
 
     def listing(self) -> list[dict[str, Any]]:
-        """Return the active faults, each with its number and how many requests it hit."""
+        """Return the active faults, with number and hits."""
         with self._lock:
             return [
                 {"id": number, "struck": self._struck[number], **fault.parameters}
@@ -127,7 +127,7 @@ class Faults:
             ]
 
     def is_active(self, number: int) -> bool:
-        """Return whether a fault was not removed; a used-up one still is active."""
+        """Return whether a fault is there, used up or not."""
         return number in self._faults
 
     def take(self, operation: str, account: str | None) -> dict[int, Fault]:

@@ -1,4 +1,4 @@
-"""Make accounts with virtual machines of about three disks each, with realistic names and the usual troubles.
+"""Make accounts with realistic machines, disks and troubles.
 
 Of each account, the disks that are no swap, but for the first, get one scenario each, in the order of
 :data:`SCENARIOS`: a small account has the first few. Times are relative to the start.
@@ -36,7 +36,7 @@ _WINDOWS = System("windows", "windows-2022", 31)
 
 @dataclass(frozen=True, slots=True)
 class _Role:
-    """What a machine is for: its name, system, and data disks as mount point and GB."""
+    """A machine's name, system, and data disks (mount point, GB)."""
 
     name: str
     system: System
@@ -67,7 +67,7 @@ def make_disk(
     chance: random.Random,
     start: float,
 ) -> DiskRecord:
-    """Make a healthy disk: backed up every day unless it is swap, which has no mount point here.
+    """Make a healthy disk, backed up every day unless it is swap.
 
     ``mount`` is the mount point and the size in GB, ``start`` simulated UNIX seconds.
     """
@@ -135,7 +135,7 @@ def _mounts(role: _Role, position: int, chance: random.Random) -> list[tuple[str
 def make_account(
     position: int, disks: int, *, disks_before: int, machines_before: int, seed: int, start: float, retention: int
 ) -> AccountRecord:
-    """Make an account of so many disks; ids continue after those of the accounts before."""
+    """Make an account; ids continue after those before."""
     chance = random.Random(f"{seed}/{position}")  # noqa: S311 - a demo fleet, not a secret
     domain = _DOMAINS[position] if position < len(_DOMAINS) else f"customer-{position + 1}"
     account = AccountRecord(FIRST_ACCOUNT + position, position, domain, retention)
@@ -248,7 +248,7 @@ SCENARIOS: tuple[tuple[str, Scenario], ...] = (
 
 
 def apply_scenarios(disks: list[DiskRecord], start: float, *, hostile: bool = True) -> dict[int, str]:
-    """Apply the scenarios to disks of one account; return disk id → scenario.
+    """Apply the scenarios to an account; return disk id → scenario.
 
     Without ``hostile``, the disk of that scenario keeps its plain names.
     """

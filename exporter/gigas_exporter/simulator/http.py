@@ -32,7 +32,7 @@ class SimRequest:
     body: bytes = field(default=b"", repr=False)
 
     def number(self, name: str, default: int | None = None) -> int | None:
-        """Return a whole number of the query; anything else is a 400."""
+        """Return a query's whole number; else 400."""
         text = self.query.get(name)
         if text is None:
             return default
@@ -41,7 +41,7 @@ class SimRequest:
         return int(text)
 
     def flag(self, name: str) -> bool | None:
-        """Return a boolean of the query; anything else is a 400."""
+        """Return a query's boolean; else 400."""
         text = self.query.get(name)
         if text is None:
             return None
@@ -50,7 +50,7 @@ class SimRequest:
         return _BOOLEANS[text.lower()]
 
     def fields(self) -> dict[str, object]:
-        """Return the JSON object of the body; anything else is a 400."""
+        """Return the body's JSON object; else 400."""
         try:
             fields = json.loads(self.body) if self.body.strip() else {}
         except (ValueError, RecursionError):
@@ -84,6 +84,6 @@ def json_response(value: object, status: int = HTTPStatus.OK, headers: Headers =
 
 
 def describe_error(error: ValidationError) -> str:
-    """Return a body's first error, such as ``status: Input should be a valid string``."""
+    """Return a body's first error, after its field."""
     first = error.errors()[0]
     return ": ".join((*map(str, first["loc"][:1]), first["msg"]))

@@ -58,13 +58,13 @@ _STYLES = (
 
 
 def _in_words(item: Json) -> Json:
-    """Encode an absent mount point as empty text, an absent machine as 0."""
+    """Encode no mount point as empty text, no machine as 0."""
     nothing = {"mount_point": "", "virtual_machine_id": 0}
     return {**item, **{name: value for name, value in nothing.items() if name in item and item[name] is None}}
 
 
 def _as_onapp(item: Json) -> Json:
-    """Encode a backup as OnApp does, with ``built`` instead of disk and status."""
+    """Encode as OnApp: ``built`` instead of disk and status."""
     if "backup_size" not in item:
         return item
     done, failed = item["status"] == "completed", item["status"] == "failed"
@@ -72,7 +72,7 @@ def _as_onapp(item: Json) -> Json:
 
 
 def _unclear(item: Json) -> Json:
-    """Encode with other names and types, and without ``error``: not understood without settings."""
+    """Encode with other names and types; needs settings."""
     if "backup_size" in item:
         return {**item, "status": {"completed": 3, "failed": 4}.get(str(item["status"]), 2)}
     if "autobackup" not in item:
@@ -153,7 +153,7 @@ def encode_backup(disk: DiskRecord, backup: BackupRecord, style: Style) -> Json:
 
 
 def encode_machine(machine: MachineRecord, style: Style) -> Json:
-    """Return a virtual machine's JSON object, with its password like the real API (page Virtual Machines)."""
+    """Return a machine's JSON with its password, as the real API."""
     item: Json = {
         "id": style.id(machine.number),
         "label": machine.label,

@@ -38,7 +38,7 @@ class BackupRecord:
 
 @dataclass(slots=True)
 class Schedule:
-    """When a disk's automatic backups are made, and how they end; see :mod:`.schedule`.
+    """When a disk's automatic backups are made (see :mod:`.schedule`).
 
     Attributes:
         anchor: Simulated time of slot 0; one slot a day follows.
@@ -114,7 +114,7 @@ class DiskRecord:
     encoded: bytes | None = None
 
     def touch(self, now: float) -> None:
-        """Set the time of the last change, and drop the cached JSON."""
+        """Set the time of change; drop the cached JSON."""
         self.updated_at = int(now)
         self.encoded = None
 
@@ -157,7 +157,7 @@ class DiskRecord:
 
 @dataclass(slots=True)
 class AccountRecord:
-    """An account with its virtual machines and disks, in the order of their lists.
+    """An account with its machines and disks, as listed.
 
     Attributes:
         position: Its place among the accounts, from 0; it decides the style.

@@ -1,4 +1,4 @@
-"""Compute a disk's automatic backups from its schedule and the time.
+"""Compute a disk's automatic backups from schedule and time.
 
 They are not stored but computed for each request. So 100,000 disks with 700,000 backups take little memory, and the
 clock may jump.
@@ -27,7 +27,7 @@ _MASK = (1 << 64) - 1
 
 
 def draw(*parts: int) -> int:
-    """Return 64 pseudo-random bits that depend on ``parts`` alone (SplitMix64's mixing).
+    """Return 64 pseudo-random bits of the parts (SplitMix64).
 
     What happens to a disk is drawn from the seed and the time, so that nothing is stored, and the order of a client's
     requests changes nothing.
@@ -104,7 +104,7 @@ def backup_count(disk: DiskRecord, simulated: float) -> int:
 
 
 def backups_of(disk: DiskRecord, timeline: Timeline, simulated: float) -> list[BackupRecord]:
-    """Return the disk's backups, stored ones first, without those that rotation deleted."""
+    """Return the disk's backups that rotation left, stored ones first."""
     schedule = disk.schedule
     scheduled = (
         [_slot_backup(disk, schedule, slot, timeline, simulated) for slot in _window(disk, schedule, simulated)]

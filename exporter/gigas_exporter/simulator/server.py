@@ -67,7 +67,7 @@ class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
             _logger.error("a request from %s could not be answered", client_address, exc_info=error)
 
     def server_close(self) -> None:
-        """Close every connection, and wait for its thread, for a few seconds at most."""
+        """Close all connections; wait a few seconds for their threads."""
         super().server_close()
         remaining = dict(self._open)
         for connection in remaining:
@@ -120,7 +120,7 @@ class SimulatorHandler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = _serve  # noqa: N815 - the base class's names
 
     def respond(self, call: MatchedRoute, request: SimRequest, hits: Mapping[int, Fault]) -> SimResponse | None:
-        """Return the response under these faults by number; ``None`` closes the connection instead."""
+        """Return the response under these faults; ``None`` closes the connection."""
         for number, fault in hits.items():
             if fault.kind == "latency":
                 self.served.closing.wait(fault.seconds)
@@ -136,7 +136,7 @@ class SimulatorHandler(BaseHTTPRequestHandler):
         return response
 
     def answer(self, call: MatchedRoute, request: SimRequest, faults: Sequence[Fault]) -> SimResponse:
-        """Return what the API answers, or the status that a fault asks for."""
+        """Return the API's answer, or a fault's status."""
         fault = next((each for each in faults if each.kind == "status"), None)
         if fault is None:
             return self.served.api.answer(call, request)
@@ -164,7 +164,7 @@ class SimulatorHandler(BaseHTTPRequestHandler):
         self.wfile.write(response.body)
 
     def send_head(self, response: SimResponse, *, framed: bool = True) -> None:
-        """Send the status line and the headers; a body that is not framed ends with the connection."""
+        """Send status line and headers; an unframed body ends with the connection."""
         self.send_response(response.status)
         for name, value in response.headers:
             self.send_header(name, value)
@@ -244,7 +244,7 @@ class SimulatorServer:
 
 
 def describe(server: SimulatorServer) -> str:
-    """Return lines for people: what is simulated, demo credentials, commands to try."""
+    """Return what is simulated, credentials, and commands to try."""
     world, url = server.world, server.url
     account = world.account_ids[0]
     disks = {account_id: world.disks(account_id) for account_id in world.account_ids}

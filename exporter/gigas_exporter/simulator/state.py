@@ -1,4 +1,4 @@
-"""The accounts of the simulated cloud, and the events that change them with time.
+"""The simulated accounts, and the events that change them.
 
 Not thread-safe: callers hold the cloud's lock. It shows the time that it was last advanced to.
 """
@@ -81,7 +81,7 @@ class CloudState:
         return self.timeline.simulated(self.now)
 
     def advance(self, now: float) -> None:
-        """Run the events that are due by ``now``; none is ever undone."""
+        """Run the due events; none is ever undone."""
         self._target = now
         while self._events and self._events[0][0] <= now:
             due, _, happen = heapq.heappop(self._events)
@@ -106,7 +106,7 @@ class CloudState:
         self.later(_MAINTENANCE_EVERY, partial(self._run_maintenance, account, 1))
 
     def _run_maintenance(self, account: AccountRecord, turn: int) -> None:
-        """Lock a healthy disk for a while; a jump of time skips turns."""
+        """Lock a healthy disk for a while."""
         order = self.ordered(account)
         disk = order[draw(self.timeline.seed, account.number, turn) % len(order)] if order else None
         if disk is not None and not disk.locked and disk.number not in self.scenarios:
@@ -150,14 +150,14 @@ class CloudState:
         return disk
 
     def remove_disk(self, number: int) -> None:
-        """Delete a disk and its backups; a missing one is no error."""
+        """Delete a disk, if it exists, and its backups."""
         disk = self.disks.pop(number, None)
         if disk is not None:
             del disk.account.disks[number]
             disk.account.changes += 1
 
     def lock_for(self, disk: DiskRecord, seconds: float, status: str, then: Callable[[], None] | None = None) -> None:
-        """Lock a disk for some simulated seconds; then restore its status and call ``then``."""
+        """Lock a disk for simulated seconds; then call ``then``."""
         before, operation = disk.status, next(self.sequence)
 
         def finish() -> None:
@@ -178,7 +178,7 @@ class CloudState:
         return backups_of(disk, self.timeline, self.simulated)
 
     def backup_ends(self, account: AccountRecord) -> list[int]:
-        """Return where each disk's backups end in the account's list, counted at most once a second."""
+        """Return where each disk's backups end in the account's list."""
         counted = (account.changes, int(self.now))
         if self._ends.get(account.number, (None,))[0] != counted:
             self._ends[account.number] = counted, self.cumulative_counts(self.ordered(account))
@@ -221,7 +221,7 @@ class CloudState:
             disk.schedule.first = max(disk.schedule.first, due + 1)
 
     def switch_autobackup(self, disk: DiskRecord, *, on: bool) -> None:
-        """Start or stop daily backups; keep old ones, but for a scheduled one under way."""
+        """Start or stop daily backups; keep the finished ones."""
         if on == disk.autobackup:
             return
         disk.autobackup = on

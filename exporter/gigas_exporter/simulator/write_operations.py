@@ -1,4 +1,4 @@
-"""The simulated API's operations that change something (Gigas docs, pages Disk and Backup).
+"""The simulated API's changes (Gigas docs, pages Disk and Backup).
 
 Each starts an operation in the background, which locks the disk for the world's ``operation_seconds``. The response has
 the operation's id in a header; the documentation does not say where the real API puts it.

@@ -38,7 +38,7 @@ _Signature = tuple[tuple[str, int, int, int], ...]
 
 
 class AccessControl:
-    """Decides who may connect and ask; without a web config everybody, over plain HTTP."""
+    """Decides who may connect and ask; without a web config, everybody."""
 
     def __init__(self, config: WebConfig | None, clock: Clock) -> None:
         self._clock = clock
@@ -61,7 +61,7 @@ class AccessControl:
         return tls is None or not tls.client_allowed_sans or is_allowed(connection, tls.client_allowed_sans)
 
     async def watch(self) -> None:
-        """Wait, then look for changes of the files; a thread reads them."""
+        """Wait, then reload the files if they changed."""
         if self._config is None:
             await asyncio.Event().wait()  # for ever: there is nothing to look at
         else:
@@ -113,7 +113,7 @@ class AccessControl:
         _log.info("Reloaded web config", path=str(current.path))
 
     def _apply(self, config: WebConfig) -> None:
-        """Use a config; auth cache and bucket are kept where their settings are unchanged."""
+        """Use a config; keep cache and bucket where unchanged."""
         before = self._config
         if before is None or config.users != before.users:
             self._authenticator = BasicAuthenticator(config.users, self._authenticator) if config.users else None
@@ -152,7 +152,7 @@ def _reject_toggle(before: WebConfig, after: WebConfig) -> None:
 
 
 def _signature(config: WebConfig) -> _Signature:
-    """Return what changes with the config's files; a missing one is left out."""
+    """Return what changes with the files; a missing one is left out."""
     signature = []
     for file in (config.path, *(config.tls.files() if config.tls is not None else ())):
         with suppress(OSError):

@@ -18,7 +18,7 @@ class BusyError(Exception):
 
 
 class FairLock:
-    """Two locks: a client's requests queue at the client's own, and only the first of them at the shared one.
+    """Two locks: one per client, and a shared one for their first requests.
 
     Both are granted in order of arrival, so at the shared lock nobody waits for more than one request of each other
     client. To be used from one event loop. Behind 100 wrong passwords of one address (bcrypt's cost 10, busy machine) a
@@ -59,7 +59,7 @@ class FairLock:
 
 
 def client_key(host: str) -> str:
-    """Return whose an address is: itself, or its network where one client has many."""
+    """Return an address, or the network of an IPv6 address."""
     address = ipaddress.ip_address(host)
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is None:

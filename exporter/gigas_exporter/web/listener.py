@@ -17,7 +17,7 @@ _RECEIVE_BUFFER_BYTES: Final = 64 * 1024
 
 
 def open_listener(listen: tuple[str, int]) -> socket.socket:
-    """Listen on an address; the empty host and ``::`` are every address, IPv6 and IPv4 where the machine has both.
+    """Listen on an address; empty host and ``::`` mean all, IPv4 too.
 
     Raises:
         ConfigError: It cannot be listened on; one line that says why.

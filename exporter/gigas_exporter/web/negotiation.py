@@ -41,7 +41,7 @@ def _elements(header: str) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _weight(parameters: dict[str, str]) -> float:
-    """Return the weight; one that cannot be read allows without preferring."""
+    """Return the weight; an unreadable one allows without preferring."""
     try:
         weight = float(parameters.get("q", "1"))
     except ValueError:

@@ -37,7 +37,7 @@ _PLAIN_HTTP_TO_TLS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """How long and how many; each time counts from its beginning.
+    """Time limits, each from its beginning, and the number of connections.
 
     Attributes:
         head_seconds: For the TLS handshake together with the request.
@@ -53,13 +53,13 @@ class ServerLimits:
 
 
 class State(enum.IntEnum):
-    """What a connection does, in the order of eviction; one whose request is being handled is never evicted."""
+    """What a connection does, in the order of eviction."""
 
     CLOSING = 0  # what still comes is discarded
     READING = 1  # handshake or request
     IDLE = 2
     WRITING = 3
-    HANDLING = 4
+    HANDLING = 4  # never evicted
 
 
 class Connection(H11Protocol):
@@ -84,13 +84,13 @@ class Connection(H11Protocol):
 
     @property
     def deadline(self) -> float:
-        """When the connection is to end, in the event loop's time."""
+        """When the connection must end, in the event loop's time."""
         limits = self._server.limits
         seconds = {State.CLOSING: _LINGER_SECONDS, State.READING: limits.head_seconds, State.IDLE: limits.idle_seconds}
         return self.since + seconds.get(self.state, limits.request_seconds)
 
     def eviction_rank(self) -> tuple[State, bool, float]:
-        """Return what says which of several connections is evicted: the least.
+        """Return a sort key; the least connection is evicted.
 
         A newcomer goes after the idle ones, or they would have its place before its request is read.
         """
@@ -105,7 +105,7 @@ class Connection(H11Protocol):
             self.starting.cancel()
 
     def time_out(self) -> None:
-        """End a connection whose time is over, after a request with status 408."""
+        """End a connection whose time is over, if possible with 408."""
         if self.state is State.READING and (self.conn.trailing_data[0] or self.conn.their_state is not h11.IDLE):
             self.reject(HTTPStatus.REQUEST_TIMEOUT)
         else:
@@ -166,9 +166,10 @@ class Connection(H11Protocol):
             super().data_received(data)
 
     def handle_events(self) -> None:
-        """Reject a head that a proxy may read differently: a bare LF, a folded line, a control character, a bad Host.
+        """Reject a head that a proxy may read differently.
 
-        h11 accepts them. A proxy may see one request where h11 sees two, and let the second one through.
+        h11 accepts a bare LF, a folded line, a control character and a bad Host. A proxy may see one request where h11
+        sees two, and let the second one through.
         """
         if self.conn.their_state is h11.IDLE:
             head, end, _ = self.conn.trailing_data[0].partition(b"\r\n\r\n")
@@ -204,7 +205,7 @@ class Connection(H11Protocol):
             self.begin(State.READING)
 
     def _linger(self) -> None:
-        """Discard what still comes for a moment, because closing now would reset the connection."""
+        """Discard what still comes; closing now would reset the connection."""
         self.begin(State.CLOSING)
         if self.transport.get_extra_info("ssl_object") is None:
             self.transport.write_eof()

@@ -52,7 +52,7 @@ _WRITE_BYTES: Final = 64 * 1024  # of a page that are copied for each client tha
 
 
 def connection_limit(wanted: int | None) -> int:
-    """Return how many connections to allow, so that descriptors are left for everything else."""
+    """Return how many connections to allow; keep descriptors for other uses."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     room = _USUAL_LIMIT if soft == resource.RLIM_INFINITY else max(_MIN_LIMIT, soft - _DESCRIPTORS_KEPT_FREE)
     return min(wanted if wanted is not None else _USUAL_LIMIT, room)
@@ -113,7 +113,7 @@ class Server:
         return turned.wait(timeout_seconds)
 
     def start(self) -> None:
-        """Begin to answer; a ``RuntimeError`` where the system gives no more threads."""
+        """Begin to answer; RuntimeError where no thread can start."""
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it warns of each request that is malformed
         self._config = Config(
             self._app,
@@ -144,11 +144,11 @@ class Server:
 
     @property
     def has_died(self) -> bool:
-        """Whether the event loop has ended by itself, as it does when memory runs out inside of it."""
+        """Whether the event loop ended by itself, as without memory."""
         return self._thread is not None and not self._closing and not self._thread.is_alive()
 
     def close(self, grace_seconds: float = 5.0) -> bool:
-        """Stop listening and finish requests; return whether all finished in time.
+        """Finish requests and stop; return whether all finished in time.
 
         Idle connections end at once. It takes at most about a second more than ``grace_seconds``.
         """
@@ -242,7 +242,7 @@ class Server:
         connection.starting.add_done_callback(partial(self._on_started, connection, accepted))
 
     async def _start(self, connection: Connection, accepted: socket.socket) -> None:
-        """Hand a socket to its connection, after the TLS handshake if there is one."""
+        """Hand a socket to its connection after any TLS handshake."""
         context = self.access.context
         if context is not None:
             await _readable(accepted)
@@ -262,7 +262,7 @@ class Server:
             self.remove(connection)
 
     def _evict_one(self) -> bool:
-        """End the oldest connection that is not being handled; return whether there was one."""
+        """End the oldest connection without a handled request, if any."""
         candidates = (each for each in self._connections if each.state is not State.HANDLING)
         oldest = min(candidates, key=Connection.eviction_rank, default=None)
         if oldest is None:
@@ -327,7 +327,7 @@ class Server:
 
 
 def _started_executor(workers: int) -> ThreadPoolExecutor:
-    """Return an executor that has all its threads: later the system may have none left, and scrapes would fail."""
+    """Return an executor that has started all its threads; later the system may have none left."""
     executor = ThreadPoolExecutor(workers, thread_name_prefix="web")
     all_started = threading.Barrier(workers)
     try:
@@ -341,7 +341,7 @@ def _started_executor(workers: int) -> ThreadPoolExecutor:
 
 
 async def _repeat(step: Callable[[], Awaitable[None]]) -> None:
-    """Repeat a step for ever; a defect in it is logged."""
+    """Repeat a step for ever; log its errors."""
     while True:
         try:
             await step()

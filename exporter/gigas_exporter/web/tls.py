@@ -1,4 +1,4 @@
-"""TLS settings of the web config file, and the ``ssl.SSLContext`` made from them.
+"""TLS settings of the web config file, and their ``ssl.SSLContext``.
 
 What Python's ``ssl`` cannot do is refused, never done more weakly.
 """
@@ -49,7 +49,7 @@ _CLIENT_AUTH: Final = {
 
 
 def text_of(value: object) -> str | None:
-    """Return text or a number as text, and None for nothing."""
+    """Return text or a number as text, None if empty."""
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -58,7 +58,7 @@ def text_of(value: object) -> str | None:
 
 
 def if_empty(default: object) -> BeforeValidator:
-    """Return a validator that puts the default in place of nothing."""
+    """Return a validator that replaces an empty value."""
     return BeforeValidator(lambda value: default if value is None or value == "" else value)
 
 
@@ -90,7 +90,7 @@ _File = Annotated[Path | None, BeforeValidator(_file)]
 
 
 class TlsConfig(Section):
-    """The section ``tls_server_config``; in the validation's context is the directory of relative paths."""
+    """The section ``tls_server_config``; the validation context is the base directory."""
 
     cert: _SecretText = None
     cert_file: _File = None
@@ -112,7 +112,7 @@ class TlsConfig(Section):
 
     @property
     def verify_mode(self) -> ssl.VerifyMode:
-        """Whether a client's certificate is asked for, and whether there must be one."""
+        """Whether a client certificate is requested or required."""
         return _CLIENT_AUTH[self.client_auth_type]
 
     @model_validator(mode="after")
@@ -146,7 +146,7 @@ class TlsConfig(Section):
 
 
 def build_context(tls: TlsConfig, directory: Path) -> ssl.SSLContext:
-    """Make a context; ``directory`` is that from which relative paths count.
+    """Make a context; relative paths start at ``directory``.
 
     Raises:
         ConfigError: A file cannot be read or is not what it should be, or this OpenSSL does not know a version, cipher
@@ -222,7 +222,7 @@ def _load_certificate(context: ssl.SSLContext, tls: TlsConfig, directory: Path) 
 
 
 def _load_authorities(context: ssl.SSLContext, pem: str) -> bool:
-    """Return whether a text holds certificates, and let a context trust them."""
+    """Let a context trust a text's certificates; return whether there are any."""
     try:
         context.load_verify_locations(cadata=pem.encode("ascii", "ignore").decode())
     except (ssl.SSLError, ValueError):
@@ -237,7 +237,7 @@ def _load_client_ca(context: ssl.SSLContext, tls: TlsConfig, directory: Path) ->
 
 
 def _pem(tls: TlsConfig, key: str, directory: Path) -> tuple[str, str, str]:
-    """Return a PEM text's setting, its name for messages, and the text."""
+    """Return a PEM text, with its setting and its name."""
     text, file, setting = getattr(tls, key), getattr(tls, f"{key}_file"), f"{key}_file"
     if text is not None:
         return key, "the text given", text.reveal()

@@ -71,7 +71,7 @@ def _hash(value: object) -> Secret:
 
 
 def _duration(value: object) -> float:
-    """Return a duration as Go writes it, such as ``1s`` or ``1m30s``, in seconds."""
+    """Return the seconds of a Go duration, such as ``1m30s``."""
     if value in (None, 0, "0", ""):
         return 0.0
     parts = _DURATION_PART.findall(value) if isinstance(value, str) else []
@@ -157,7 +157,7 @@ def load_web_config(path: Path) -> WebConfig:
 
 
 def _without_key(problem: ConfigProblem, document: Any) -> ConfigProblem:
-    """Return the problem with an index instead of the user, which may be a password."""
+    """Return the problem with an index instead of the user."""
     section, *rest = problem.location or ("",)
     if section != "basic_auth_users" or not rest:
         return problem
