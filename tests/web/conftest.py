@@ -8,11 +8,14 @@ import inspect
 import ipaddress
 import socket
 import ssl
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+import threading
+import zlib
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import pytest
 from cryptography import x509
@@ -21,9 +24,20 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gigas_exporter.clock import SystemClock
-from gigas_exporter.web import Handler, Request, Response, Server, ServerLimits, WebConfig
+from gigas_exporter.metrics.exposition import OPENMETRICS, TEXT, Exposition
+from gigas_exporter.web import (
+    Handler,
+    Request,
+    Response,
+    Server,
+    ServerLimits,
+    WebConfig,
+    build_routes,
+    load_web_config,
+)
 
 BlockingHandler = Callable[[Request], Response]
+Serve = Callable[..., Server]
 
 
 def in_thread(handler: BlockingHandler) -> Handler:
@@ -40,8 +54,21 @@ def echo(request: Request) -> Response:
     return Response(200, {"Content-Type": "text/plain"}, (f"{request.method} {request.path}\n".encode(),))
 
 
+@pytest.fixture(autouse=True)
+def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let servers look ten times a second whether their web config has changed."""
+    monkeypatch.setattr("gigas_exporter.web.access_control._CHECK_SECONDS", 0.1)
+
+
+def written(directory: Path, text: str) -> WebConfig:
+    """Write a web config file and load it."""
+    path = directory / "web.yml"
+    path.write_text(text, encoding="utf-8")
+    return load_web_config(path)
+
+
 @pytest.fixture
-def serve() -> Iterator[Callable[..., Server]]:
+def serve() -> Iterator[Serve]:
     """Start servers that end with the test, within a second."""
     with ExitStack() as stack:
 
@@ -60,6 +87,42 @@ def serve() -> Iterator[Callable[..., Server]]:
         yield start
 
 
+class RecordedPage:
+    """Metrics of one series; ``asked`` holds the formats that were asked for, OpenMetrics and gzip."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[bool, bool]] = []
+
+    def render(self, *, openmetrics: bool, gzip: bool) -> Exposition:
+        self.asked.append((openmetrics, gzip))
+        text = b'# TYPE gigas_up gauge\ngigas_up{account_id="4242"} 1\n' + (b"# EOF\n" if openmetrics else b"")
+        chunks = (zlib.compress(text, wbits=31),) if gzip else (text,)
+        return Exposition(chunks, OPENMETRICS if openmetrics else TEXT, "gzip" if gzip else None)
+
+
+def routes_of(
+    page: RecordedPage | None = None,
+    *,
+    telemetry_path: str = "/metrics",
+    ready: str | None = None,
+    healthy: bool = True,
+    reload: Callable[[], Awaitable[str | None]] | None = None,
+) -> Handler:
+    """Return what answers each path; the index answers with the query's ``q``."""
+
+    async def index(request: Request) -> Response:
+        return Response(200, {"Content-Type": "text/html"}, (request.query.get("q", "").encode(),))
+
+    return build_routes(
+        page or RecordedPage(),
+        telemetry_path=telemetry_path,
+        ready=lambda: ready,
+        healthy=lambda: healthy,
+        reload=reload,
+        index=index,
+    )
+
+
 @dataclass
 class Answer:
     """A response as it came over the wire."""
@@ -72,9 +135,19 @@ class Answer:
 class Wire:
     """A client that writes what it is told, well-formed or not."""
 
-    def __init__(self, address: tuple[str, int], *, timeout: float = 10.0) -> None:
-        self.socket: socket.socket = socket.create_connection(address, timeout=timeout)
-        self._buffer = b""
+    def __init__(
+        self,
+        address: tuple[str, int],
+        *,
+        timeout: float = 10.0,
+        tls: ssl.SSLContext | None = None,
+        source: str = "127.0.0.1",
+    ) -> None:
+        source_address = None if ":" in address[0] else (source, 0)
+        self.socket: Any = socket.create_connection(address, timeout=timeout, source_address=source_address)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
+        self.received = b""
 
     def __enter__(self) -> Self:
         return self
@@ -88,29 +161,33 @@ class Wire:
     def half_close(self) -> None:
         self.socket.shutdown(socket.SHUT_WR)
 
+    def begin(self, target: str = "/", *, method: str = "GET", headers: str = "") -> None:
+        """Send a well-formed request."""
+        self.send(f"{method} {target} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode())
+
     def ask(self, target: str = "/", *, method: str = "GET", headers: str = "") -> Answer:
         """Send a well-formed request and read its response."""
-        self.send(f"{method} {target} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode())
+        self.begin(target, method=method, headers=headers)
         return self.answer(head_only=method == "HEAD")
 
     def answer(self, *, head_only: bool = False) -> Answer:
         """Read one response."""
-        while b"\r\n\r\n" not in self._buffer:
+        while b"\r\n\r\n" not in self.received:
             self._more()
-        head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
+        head, _, self.received = self.received.partition(b"\r\n\r\n")
         lines = head.decode("latin-1").split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}
         length = 0 if head_only else int(headers.get("content-length", "0"))
-        while len(self._buffer) < length:
+        while len(self.received) < length:
             self._more()
-        body, self._buffer = self._buffer[:length], self._buffer[length:]
+        body, self.received = self.received[:length], self.received[length:]
         return Answer(int(lines[0].split(" ")[1]), headers, body)
 
     def is_ended(self) -> bool:
         """Return whether the server ended the connection, after reading what it still said."""
         try:
             while data := self.socket.recv(65536):
-                self._buffer += data
+                self.received += data
         except TimeoutError:
             return False
         except OSError:
@@ -120,19 +197,45 @@ class Wire:
     def _more(self) -> None:
         data = self.socket.recv(65536)
         if not data:
-            raise EOFError(f"the connection ended after {self._buffer[:200]!r}")
-        self._buffer += data
+            raise EOFError(f"the connection ended after {self.received[:200]!r}")
+        self.received += data
+
+
+Connect = Callable[..., Wire]
 
 
 @pytest.fixture
-def wire() -> Iterator[Callable[..., Wire]]:
-    """Open connections that are closed with the test."""
+def wire() -> Iterator[Connect]:
+    """Open connections to a server that are closed with the test."""
     with ExitStack() as stack:
 
-        def connect(server: Server, timeout: float = 10.0) -> Wire:
-            return stack.enter_context(Wire(server.address, timeout=timeout))
+        def connect(server: Server, **options: Any) -> Wire:
+            return stack.enter_context(Wire(server.address, **options))
 
         yield connect
+
+
+@pytest.fixture
+def connect(serve: Serve, wire: Connect) -> Connect:
+    """Start a server and open a connection to it."""
+
+    def start(*arguments: Any, limits: ServerLimits | None = None, **options: Any) -> Wire:
+        return wire(serve(*arguments, limits=limits), **options)
+
+    return start
+
+
+@contextmanager
+def in_threads(count: int, work: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Do something in many threads until the end of the block, which each of them is told by an event."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(count) as pool:
+        working = [pool.submit(work, stop) for _ in range(count)]
+        try:
+            yield
+        finally:
+            stop.set()
+    assert [each.exception() for each in working] == [None] * count
 
 
 class Authority:

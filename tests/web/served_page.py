@@ -1,30 +1,18 @@
 """A server in a process of its own, for tests that measure its memory or processor or take its descriptors away.
 
-It prints its port, and then answers ``/`` with a page (from a thread where there is a query), and ``/usage`` with what
-the process has used, until its stdin ends.
+It prints its port, and then answers with a page (from a thread where there is a query) until its stdin ends.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import resource
 import sys
 import time
 from pathlib import Path
 
 from gigas_exporter.web import Request, Response, Server, ServerLimits, load_web_config
-
-
-def _usage() -> dict[str, float]:
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    fields = dict(line.split(":", 1) for line in status.splitlines())
-    return {
-        "resident_mb": int(fields["VmRSS"].split()[0]) / 1024,
-        "descriptors": sum(1 for _ in Path("/proc/self/fd").iterdir()),
-        "processor_seconds": time.process_time(),
-    }
 
 
 def main() -> None:
@@ -40,8 +28,6 @@ def main() -> None:
     page = (b"#" * arguments.page_bytes,)
 
     async def handler(request: Request) -> Response:
-        if request.path == "/usage":
-            return Response(200, {}, (json.dumps(_usage()).encode(),))
         if request.query:
             await asyncio.to_thread(time.sleep, 0.001)
         return Response(200, {"Content-Type": "text/plain; version=0.0.4"}, page)

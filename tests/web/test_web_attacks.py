@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import base64
 import errno
-import http.client
-import json
 import socket
 import ssl
 import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -23,11 +22,14 @@ from typing import Any, Protocol
 import bcrypt
 import pytest
 
-from gigas_exporter.web import Request, Response, Server, ServerLimits
+from gigas_exporter.web import Request, Response, ServerLimits
 from gigas_exporter.web.server import connection_limit
+from support import usage
 from support.programs import await_true
 from support.timing import allowed
+from web.conftest import Connect, Pki, Serve, Wire, in_threads, written
 
+_REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 _SERVED_PAGE = Path(__file__).with_name("served_page.py")
 
 
@@ -39,44 +41,27 @@ class _Served:
         assert process.stdout is not None
         self.address = ("127.0.0.1", int(process.stdout.readline()))
         self._tls = tls
-        self.user: bytes | None = None
 
-    def get(self, path: str = "/") -> tuple[int, bytes]:
-        connection: http.client.HTTPConnection
-        if self._tls is None:
-            connection = http.client.HTTPConnection(*self.address, timeout=10)
-        else:
-            connection = http.client.HTTPSConnection(*self.address, timeout=10, context=self._tls)
-        try:
-            user = self.user
-            connection.request(
-                "GET",
-                path,
-                headers={} if user is None else {"Authorization": f"Basic {base64.b64encode(user).decode()}"},
-            )
-            response = connection.getresponse()
-            return response.status, response.read()
-        finally:
-            connection.close()
+    def connect(self, **options: Any) -> Wire:
+        return Wire(self.address, tls=self._tls, **options)
 
-    def usage(self) -> Any:
-        return json.loads(self.get("/usage")[1])
+    def descriptors(self) -> int:
+        return usage.descriptors(self.process.pid)
 
-    def scrape_seconds(self, count: int) -> list[float]:
+    def resident_megabytes(self) -> float:
+        return usage.resident_megabytes(self.process.pid)
+
+    def scrape_seconds(self, count: int, headers: str = "") -> list[float]:
         """Scrape several times; each must be whole. Return the times in order."""
         times = []
         for _ in range(count):
             begin = time.perf_counter()
-            status, body = self.get()
+            with self.connect() as client:
+                answer = client.ask(headers=headers)
             times.append(time.perf_counter() - begin)
-            assert status == 200
-            assert body.strip(b"#") == b""
+            assert answer.status == 200
+            assert answer.body.strip(b"#") == b""
         return sorted(times)
-
-    def end(self) -> str:
-        """Let the process end by itself; return what it wrote meanwhile."""
-        output, _ = self.process.communicate(timeout=60)
-        return output
 
 
 class _Start(Protocol):
@@ -104,127 +89,99 @@ def start() -> Iterator[_Start]:
         yield run
 
 
+Hold = Callable[..., list[Wire]]
+
+
 @pytest.fixture
-def hold() -> Iterator[Callable[..., list[socket.socket]]]:
+def hold() -> Iterator[Hold]:
     """Open many connections, say something on each and hold them until the test ends."""
-    held: list[socket.socket] = []
+    with ExitStack() as held:
 
-    def open_many(address: tuple[str, int], count: int, say: bytes = b"") -> list[socket.socket]:
-        for _ in range(count):
-            client = socket.create_connection(address, timeout=10)
-            held.append(client)
-            client.sendall(say)
-        return held[-count:]
+        def open_many(served: _Served, count: int, say: bytes = b"") -> list[Wire]:
+            clients = [held.enter_context(served.connect()) for _ in range(count)]
+            for client in clients:
+                client.send(say)
+            return clients
 
-    yield open_many
-    for client in held:
-        client.close()
+        yield open_many
 
 
-def _is_ended(client: socket.socket) -> bool:
-    try:
-        while client.recv(1 << 20):
-            pass
-    except TimeoutError:
-        return False
-    except OSError:
-        return True
-    return True
+def _over_tls(pki: Pki) -> tuple[str, str]:
+    written(pki.directory, "tls_server_config: {cert_file: server.crt, key_file: server.key}")
+    return "--web-config", str(pki.directory / "web.yml")
 
 
 def _assert_quick(times: list[float]) -> None:
     assert times[int(len(times) * 0.95)] < allowed(0.25), times
 
 
-def test_dripped_heads_do_not_slow_scrapes(start: _Start, hold: Callable[..., list[socket.socket]]) -> None:
+def test_dripped_heads_do_not_slow_scrapes(start: _Start, hold: Hold) -> None:
     """While 300 clients drip their heads every scrape is quick, and each of the 300 is ended in time."""
     served = start("--head-seconds", "4")
     begin = time.monotonic()
-    clients = hold(served.address, 300, b"GET / HTTP/1.1\r\n")
-    stop = threading.Event()
+    clients = hold(served, 300, b"GET / HTTP/1.1\r\n")
 
-    def drip() -> None:
+    def drip(stop: threading.Event) -> None:
         while not stop.wait(0.2):
             for client in clients:
-                try:
-                    client.send(b"A: b\r\n")
-                except OSError:
-                    continue
+                with suppress(OSError):
+                    client.socket.send(b"A: b\r\n")
 
-    dripping = threading.Thread(target=drip)
-    dripping.start()
-    try:
-        await_true(lambda: served.usage()["descriptors"] > 300)
+    with in_threads(1, drip):
+        await_true(lambda: served.descriptors() > 300)
         times = served.scrape_seconds(50)
-        assert all(_is_ended(client) for client in clients)
+        assert all(client.is_ended() for client in clients)
         assert time.monotonic() - begin < allowed(6)
-    finally:
-        stop.set()
-        dripping.join()
     _assert_quick(times)
-    await_true(lambda: served.usage()["descriptors"] < 20)
+    await_true(lambda: served.descriptors() < 20)
 
 
-def test_unfinished_handshakes_do_not_slow_scrapes(
-    start: _Start, hold: Callable[..., list[socket.socket]], pki: Any
-) -> None:
+def test_unfinished_handshakes_do_not_slow_scrapes(start: _Start, hold: Hold, pki: Pki) -> None:
     """While 300 clients hold a TLS handshake open every scrape over TLS is answered, and the 300 are ended in time."""
-    path = pki.directory / "web.yml"
-    path.write_text("tls_server_config: {cert_file: server.crt, key_file: server.key}")
-    served = start("--head-seconds", "1.5", "--web-config", str(path), tls=pki.client())
+    served = start("--head-seconds", "1.5", *_over_tls(pki), tls=pki.client())
     begin = time.monotonic()
-    clients = hold(served.address, 300, b"\x16\x03\x01")
+    clients = hold(served, 300, b"\x16\x03\x01")
     times = served.scrape_seconds(50)
-    assert all(_is_ended(client) for client in clients)
+    assert all(client.is_ended() for client in clients)
     assert time.monotonic() - begin < allowed(6)
     _assert_quick(times)
 
 
-def test_clients_that_never_read_cost_no_copy_of_the_page(
-    start: _Start, hold: Callable[..., list[socket.socket]]
-) -> None:
+def test_clients_that_never_read_cost_no_copy_of_the_page(start: _Start, hold: Hold) -> None:
     """200 clients that ask for 10 MB and read nothing take no 2 GB, and are ended when their time is over."""
     served = start("--page-bytes", "10000000", "--request-seconds", "6")
-    before = served.usage()["resident_mb"]
-    hold(served.address, 200, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    await_true(lambda: served.usage()["descriptors"] >= 200)
-    assert served.usage()["resident_mb"] < before + 40
+    before = served.resident_megabytes()
+    hold(served, 200, _REQUEST)
+    await_true(lambda: served.descriptors() >= 200)
+    assert served.resident_megabytes() < before + 40
     _assert_quick(served.scrape_seconds(50))
-    await_true(lambda: served.usage()["descriptors"] < 20)
+    await_true(lambda: served.descriptors() < 20)
 
 
-def test_clients_that_never_read_over_tls_cost_little(start: _Start, pki: Any) -> None:
+def test_clients_that_never_read_over_tls_cost_little(start: _Start, hold: Hold, pki: Pki) -> None:
     """What waits for each is encrypted already, and bounded as for plain HTTP."""
-    path = pki.directory / "web.yml"
-    path.write_text("tls_server_config: {cert_file: server.crt, key_file: server.key}")
-    served = start("--page-bytes", "10000000", "--web-config", str(path), tls=pki.client())
-    before = served.usage()["resident_mb"]
-    with ExitStack() as held:
-        for _ in range(100):
-            client = held.enter_context(socket.create_connection(served.address, timeout=10))
-            client = held.enter_context(pki.client().wrap_socket(client, server_hostname="localhost"))
-            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert served.usage()["resident_mb"] < before + 50
+    served = start("--page-bytes", "10000000", *_over_tls(pki), tls=pki.client())
+    before = served.resident_megabytes()
+    hold(served, 100, _REQUEST)
+    assert served.resident_megabytes() < before + 50
 
 
-def test_requests_that_come_faster_than_they_are_answered_take_no_memory(
-    start: _Start, hold: Callable[..., list[socket.socket]]
-) -> None:
+def test_requests_that_come_faster_than_they_are_answered_take_no_memory(start: _Start, hold: Hold) -> None:
     """20 clients that send heads without end, and read what comes, are read no faster than they are answered."""
     served = start("--page-bytes", "10")
-    before = served.usage()["resident_mb"]
-    clients = hold(served.address, 20)
+    before = served.resident_megabytes()
+    clients = hold(served, 20)
     requests = b"GET /?later=1 HTTP/1.1\r\nHost: x\r\n\r\n" * 1000
     end = time.monotonic() + 3.0
     while time.monotonic() < end:
         for client in clients:
-            client.settimeout(0)
+            client.socket.settimeout(0)
             with suppress(BlockingIOError):
-                client.send(requests)
+                client.socket.send(requests)
             with suppress(BlockingIOError):
-                client.recv(1 << 20)
+                client.socket.recv(1 << 20)
         time.sleep(0.005)
-    assert served.usage()["resident_mb"] < before + 30
+    assert served.resident_megabytes() < before + 30
     _assert_quick(served.scrape_seconds(10))
 
 
@@ -232,52 +189,34 @@ def test_requests_that_come_faster_than_they_are_answered_take_no_memory(
 def _guessing(served: _Served, guessers: int) -> Iterator[set[int]]:
     """Guess passwords from many connections without end; what is given holds the statuses that came."""
     statuses: set[int] = set()
-    stop = threading.Event()
 
-    def guess(number: int) -> None:
-        with socket.create_connection(served.address, timeout=30) as client:
+    def guess(stop: threading.Event) -> None:
+        with served.connect(timeout=30) as client:
             while not stop.wait(0.05):
-                client.sendall(_asking(b"alice:%d-%f" % (number, time.monotonic())))
-                statuses.add(_status(client))
+                statuses.add(client.ask(headers=_authorization(f"alice:{uuid.uuid4()}")).status)
 
-    threads = [threading.Thread(target=guess, args=(number,)) for number in range(guessers)]
-    for thread in threads:
-        thread.start()
-    try:
+    with in_threads(guessers, guess):
+        await_true(lambda: 401 in statuses)
         yield statuses
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
 
 
-def _status(client: socket.socket) -> int:
-    """Read a response to its end."""
-    response = http.client.HTTPResponse(client)
-    response.begin()
-    response.read()
-    return response.status
-
-
-def _asking(user: bytes) -> bytes:
-    word = base64.b64encode(user)
-    return b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic " + word + b"\r\n\r\n"
+def _authorization(user: str) -> str:
+    return f"Authorization: Basic {base64.b64encode(user.encode()).decode()}\r\n"
 
 
 def _guarded(start: _Start, directory: Path) -> _Served:
     stored = bcrypt.hashpw(b"right", bcrypt.gensalt(7)).decode()
-    (directory / "web.yml").write_text(f"basic_auth_users: {{alice: '{stored}', bob: '{stored}'}}")
+    written(directory, f"basic_auth_users: {{alice: '{stored}', bob: '{stored}'}}")
     return start("--page-bytes", "100000", "--web-config", str(directory / "web.yml"))
 
 
 def test_guessed_passwords_do_not_slow_who_is_known(start: _Start, tmp_path: Path) -> None:
     """While many clients guess passwords without end, scrapes with the right one are quick."""
     served = _guarded(start, tmp_path)
-    served.user = b"alice:right"
-    served.scrape_seconds(1)
+    alice = _authorization("alice:right")
+    served.scrape_seconds(1, alice)
     with _guessing(served, 40) as statuses:
-        await_true(lambda: 401 in statuses)
-        times = served.scrape_seconds(100)
+        times = served.scrape_seconds(100, alice)
     _assert_quick(times)
     assert statuses <= {401, 503}
 
@@ -287,65 +226,50 @@ def test_who_is_not_known_yet_gets_in_among_guesses(start: _Start, tmp_path: Pat
     """From another address at once, however many guess; from the same one after those that wait already."""
     served = _guarded(start, tmp_path)
     with _guessing(served, guessers) as statuses:
-        await_true(lambda: 401 in statuses)
         time.sleep(0.5)
-        for user in (b"alice:right", b"bob:right"):
-            with socket.create_connection(served.address, timeout=8, source_address=(source, 0)) as client:
-                client.sendall(_asking(user))
-                assert _status(client) == 200
+        for user in ("alice:right", "bob:right"):
+            with served.connect(timeout=8, source=source) as client:
+                assert client.ask(headers=_authorization(user)).status == 200
     assert statuses <= {401, 503}
 
 
-def test_at_the_cap_the_oldest_unfinished_makes_room(start: _Start, hold: Callable[..., list[socket.socket]]) -> None:
+def test_at_the_cap_the_oldest_unfinished_makes_room(start: _Start, hold: Hold) -> None:
     """With ten times as many held connections as there is room for, every scrape is answered."""
     served = start("--connections", "30")
-    clients = hold(served.address, 300, b"GET / HTTP/1.1\r\n")
+    clients = hold(served, 300, b"GET / HTTP/1.1\r\n")
     _assert_quick(served.scrape_seconds(50))
-    usage = served.usage()
-    assert usage["descriptors"] <= 30 + 15
-    assert _is_ended(clients[0])
+    assert served.descriptors() <= 30 + 15
+    assert clients[0].is_ended()
 
 
 def test_a_newcomer_is_heard_before_those_who_wait_idle_are_kept(start: _Start) -> None:
     """While more clients ask, wait and connect again than there is room for, every scrape is answered."""
     served = start("--page-bytes", "1000", "--connections", "20")
-    stop = threading.Event()
 
-    def ask_again_and_again() -> None:
+    def ask_again_and_again(stop: threading.Event) -> None:
         while not stop.is_set():
-            with suppress(OSError, http.client.HTTPException), socket.create_connection(served.address, 10) as client:
+            with suppress(OSError, EOFError), served.connect() as client:
                 while not stop.is_set():
-                    client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-                    _status(client)
+                    client.ask()
                     stop.wait(0.05)
 
-    threads = [threading.Thread(target=ask_again_and_again) for _ in range(60)]
-    for thread in threads:
-        thread.start()
-    try:
+    with in_threads(60, ask_again_and_again):
         _assert_quick(served.scrape_seconds(50))
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
 
 
-def test_without_descriptors_it_neither_spins_nor_locks_out(
-    start: _Start, hold: Callable[..., list[socket.socket]]
-) -> None:
+def test_without_descriptors_it_neither_spins_nor_locks_out(start: _Start, hold: Hold) -> None:
     """When no descriptor is left scrapes are still answered, at little cost and with few words."""
     served = start("--page-bytes", "1000", "--descriptors", "32")
-    hold(served.address, 200, b"GET / HTTP/1.1\r\n")
+    hold(served, 200, b"GET / HTTP/1.1\r\n")
     _assert_quick(served.scrape_seconds(50))
-    processor = _processor_seconds(served.process.pid)
+    processor = usage.processor_seconds(served.process.pid)
     time.sleep(1.0)
-    assert _processor_seconds(served.process.pid) - processor < allowed(0.05)
-    assert served.end().count("Cannot accept connections") == 1
+    assert usage.processor_seconds(served.process.pid) - processor < allowed(0.05)
+    output, _ = served.process.communicate(timeout=60)
+    assert output.count("Cannot accept connections") == 1
 
 
-def test_when_nothing_can_be_given_up_it_waits(
-    serve: Callable[..., Server], wire: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_when_nothing_can_be_given_up_it_waits(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the machine out of descriptors it tries again now and then, and goes on when there are some."""
     tries: list[float] = []
     accept = socket.socket.accept
@@ -359,18 +283,11 @@ def test_when_nothing_can_be_given_up_it_waits(
         return accept(listener)
 
     monkeypatch.setattr(socket.socket, "accept", refuse)
-    assert wire(serve()).ask().status == 200
+    assert connect().ask().status == 200
     assert tries[4] - tries[0] > 0.3
 
 
-def _processor_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
-
-
-def test_idle_then_writing_connections_make_room_but_not_those_being_answered(
-    serve: Callable[..., Server], wire: Callable[..., Any]
-) -> None:
+def test_idle_then_writing_connections_make_room_but_not_those_being_answered(serve: Serve, wire: Connect) -> None:
     """Evicted are unfinished, idle, writing ones; those being handled stay, and a newcomer waits for one of them."""
     proceed = threading.Event()
     asked = threading.Semaphore(0)
@@ -384,31 +301,28 @@ def test_idle_then_writing_connections_make_room_but_not_those_being_answered(
 
     server = serve(handler, limits=ServerLimits(connections=2))
     waiting = wire(server)
-    waiting.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+    waiting.begin("/wait")
     assert asked.acquire(timeout=30)
     idle = wire(server)
     idle.ask()
     writing = wire(server)
     assert idle.is_ended()
-    writing.send(b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n")
+    writing.begin("/page")
     writing.socket.recv(1)
     other = wire(server)
     assert writing.is_ended()
-    other.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert asked.acquire(timeout=30)
-    assert asked.acquire(timeout=30)
-    assert asked.acquire(timeout=30)
+    other.begin("/wait")
+    for _ in range(3):
+        assert asked.acquire(timeout=30)
     late = wire(server)
-    late.send(b"GET /late HTTP/1.1\r\nHost: x\r\n\r\n")
+    late.begin("/late")
     assert not asked.acquire(timeout=0.3)
     proceed.set()
     assert other.answer().body == b"x"
     assert late.answer().body == b"x"
 
 
-def test_where_all_are_being_answered_a_newcomer_waits_for_the_first(
-    serve: Callable[..., Server], wire: Callable[..., Any]
-) -> None:
+def test_where_all_are_being_answered_a_newcomer_waits_for_the_first(serve: Serve, wire: Connect) -> None:
     """At the cap nobody is refused whom a moment's patience serves."""
     asked = threading.Semaphore(0)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import concurrent.futures.thread
+import functools
 import statistics
 import threading
 import time
@@ -16,18 +17,22 @@ import bcrypt
 import pytest
 
 from gigas_exporter.secret import Secret
-from gigas_exporter.web import Request, Response, Server, load_web_config
+from gigas_exporter.web import Request, Response
 from gigas_exporter.web.auth import AuthResult, BasicAuthenticator
 from gigas_exporter.web.fair_lock import client_key
 from gigas_exporter.web.http import text_response
 from support.programs import await_true, run_program, tool
 from support.timing import within
+from web.conftest import Connect, Serve, written
 
 ROOM = 256
 
 
 def _hash(password: bytes, cost: int = 4) -> str:
     return bcrypt.hashpw(password, bcrypt.gensalt(cost)).decode()
+
+
+_ALICE = f"basic_auth_users: {{alice: '{_hash(b'right')}'}}"
 
 
 def _basic(user: bytes, password: bytes, scheme: str = "Basic") -> str:
@@ -45,17 +50,6 @@ def _new(users: dict[str, Secret], previous: BasicAuthenticator | None = None) -
 def _check(authenticator: BasicAuthenticator, authorization: str, client: str = "127.0.0.1") -> AuthResult:
     """Check where nothing else is checked."""
     return asyncio.run(authenticator.check(authorization, client))
-
-
-def _config(directory: Path, text: str) -> Any:
-    path = directory / "web.yml"
-    path.write_text(text)
-    return load_web_config(path)
-
-
-@pytest.fixture(autouse=True)
-def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gigas_exporter.web.access_control._CHECK_SECONDS", 0.1)
 
 
 @pytest.mark.parametrize(
@@ -167,113 +161,99 @@ async def _flood(
     return results, tasks
 
 
-def _run(test: Coroutine[None, None, None]) -> None:
-    with within(60.0):
-        asyncio.run(test)
+def _in_event_loop(test: Callable[..., Coroutine[None, None, None]]) -> Callable[..., None]:
+    """Run a test that is a coroutine, within a minute."""
+
+    @functools.wraps(test)
+    def run(**fixtures: Any) -> None:
+        with within(60.0):
+            asyncio.run(test(**fixtures))
+
+    return run
 
 
-def test_a_cached_credential_does_not_wait_behind_guesses() -> None:
+@_in_event_loop
+async def test_a_cached_credential_does_not_wait_behind_guesses() -> None:
     """While fifty guesses wait for their checks, a credential that was checked before gets in at once."""
     authenticator = _authenticator(cost=8, alice="right")
-
-    async def test() -> None:
-        assert await authenticator.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.OK
-        results, tasks = await _flood(authenticator, 50)
-        before = len(results)
-        assert await authenticator.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.OK
-        assert len(results) - before < 25
-        await asyncio.gather(*tasks)
-        assert AuthResult.OK not in results
-
-    _run(test())
+    assert await authenticator.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.OK
+    results, tasks = await _flood(authenticator, 50)
+    before = len(results)
+    assert await authenticator.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.OK
+    assert len(results) - before < 25
+    await asyncio.gather(*tasks)
+    assert AuthResult.OK not in results
 
 
 @pytest.mark.parametrize("clients", [1, 5])
-def test_a_new_credential_waits_for_one_check_of_each_other_address(clients: int) -> None:
+@_in_event_loop
+async def test_a_new_credential_waits_for_one_check_of_each_other_address(clients: int) -> None:
     """A flood of guesses, also one that fills the queue, makes no other address wait for more than its first.
 
     exporter-toolkit checks in the order of arrival, without bound: the flood is all served before.
     """
     authenticator = _authenticator(cost=8, alice="right")
-
-    async def test() -> None:
-        results, tasks = await _flood(authenticator, 3 * ROOM, clients)
-        before = len(results)
-        assert await authenticator.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.OK
-        assert results[before:].count(AuthResult.DENIED) <= 2 * (clients + 1)
-        await asyncio.gather(*tasks)
-        assert len(results) == 3 * ROOM
-        assert results.count(AuthResult.BUSY) >= ROOM
-        assert AuthResult.OK not in results
-
-    _run(test())
+    results, tasks = await _flood(authenticator, 3 * ROOM, clients)
+    before = len(results)
+    assert await authenticator.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.OK
+    assert results[before:].count(AuthResult.DENIED) <= 2 * (clients + 1)
+    await asyncio.gather(*tasks)
+    assert len(results) == 3 * ROOM
+    assert results.count(AuthResult.BUSY) >= ROOM
+    assert AuthResult.OK not in results
 
 
-def test_checks_of_one_address_are_done_in_order_of_arrival() -> None:
+@_in_event_loop
+async def test_checks_of_one_address_are_done_in_order_of_arrival() -> None:
     """Behind an address that many share, a good credential waits for the guesses before it, and for no later ones."""
     authenticator = _authenticator(cost=8, alice="right")
-
-    async def test() -> None:
-        results, tasks = await _flood(authenticator, 40)
-        good = asyncio.create_task(authenticator.check(_basic(b"alice", b"right"), "198.51.100.0"))
-        await asyncio.sleep(0)
-        later, more = await _flood(authenticator, 0)
-        more = [
-            asyncio.create_task(authenticator.check(_basic(b"alice", b"later%d" % number), "198.51.100.0"))  # type: ignore[arg-type]
-            for number in range(60)
-        ]
-        assert await good is AuthResult.OK
-        assert not any(task.done() for task in more)
-        await asyncio.gather(*tasks, *more)
-        assert AuthResult.BUSY not in results
-        assert later == []
-
-    _run(test())
+    results, tasks = await _flood(authenticator, 40)
+    good = asyncio.create_task(authenticator.check(_basic(b"alice", b"right"), "198.51.100.0"))
+    await asyncio.sleep(0)
+    later = [
+        asyncio.create_task(authenticator.check(_basic(b"alice", b"later%d" % number), "198.51.100.0"))
+        for number in range(60)
+    ]
+    assert await good is AuthResult.OK
+    assert not any(task.done() for task in later)
+    await asyncio.gather(*tasks, *later)
+    assert AuthResult.BUSY not in results
 
 
-def test_nobody_waits_longer_than_a_scrape_may() -> None:
+@_in_event_loop
+async def test_nobody_waits_longer_than_a_scrape_may() -> None:
     """With hashes that are dear, requests that would wait too long are told in time to come again."""
     authenticator = _authenticator(cost=12, alice="right")
-
-    async def test() -> None:
-        results, tasks = await _flood(authenticator, ROOM)
-        with within(10.0):
-            await asyncio.gather(*tasks)
-        assert results.count(AuthResult.BUSY) >= ROOM / 2
-
-    _run(test())
+    results, tasks = await _flood(authenticator, ROOM)
+    with within(10.0):
+        await asyncio.gather(*tasks)
+    assert results.count(AuthResult.BUSY) >= ROOM / 2
 
 
-def test_a_check_that_waits_too_long_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+@_in_event_loop
+async def test_a_check_that_waits_too_long_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """When the checks before it do not end, a request is turned away."""
     monkeypatch.setattr("gigas_exporter.web.fair_lock._TIMEOUT_SECONDS", 0.1)
     authenticator = _authenticator(alice="right")
-
-    async def test() -> None:
-        async with authenticator.lock.hold("192.0.2.1"):
-            assert await authenticator.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.BUSY
-        assert await authenticator.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.OK
-
-    _run(test())
+    async with authenticator.lock.hold("192.0.2.1"):
+        assert await authenticator.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.BUSY
+    assert await authenticator.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.OK
 
 
-def test_a_good_credential_outlives_a_change_of_other_users() -> None:
+@_in_event_loop
+async def test_a_good_credential_outlives_a_change_of_other_users() -> None:
     """What was checked is not checked again when another user comes, and is dropped with its own hash."""
     users = {"alice": Secret(_hash(b"right", 10))}
     before = _new(users)
     after = _new({**users, "bob": Secret(_hash(b"builder"))}, before)
-
-    async def test() -> None:
-        assert await before.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.OK
-        results, tasks = await _flood(after, 20)
-        told = len(results)
-        assert await after.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.OK
-        assert len(results) - told < 10
-        await asyncio.gather(*tasks)
-
-    _run(test())
+    assert await before.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.OK
+    results, tasks = await _flood(after, 20)
+    told = len(results)
+    assert await after.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.OK
+    assert len(results) - told < 10
+    await asyncio.gather(*tasks)
     changed = _new({"alice": Secret(_hash(b"other"))}, after)
-    assert _check(changed, _basic(b"alice", b"right")) is AuthResult.DENIED
+    assert await changed.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.DENIED
 
 
 @pytest.mark.parametrize(
@@ -290,15 +270,12 @@ def test_a_client_is_an_address_or_a_network(host: str, key: str) -> None:
     assert client_key(host) == key
 
 
-def test_the_same_credential_at_once_is_checked_once(checks: list[bytes]) -> None:
+@_in_event_loop
+async def test_the_same_credential_at_once_is_checked_once(checks: list[bytes]) -> None:
     """A hundred first scrapes together are all good, after one check."""
     authenticator = _authenticator(cost=10, alice="right")
-
-    async def test() -> None:
-        scrapes = [authenticator.check(_basic(b"alice", b"right"), f"192.0.2.{number}") for number in range(100)]
-        assert await asyncio.gather(*scrapes) == [AuthResult.OK] * 100
-
-    _run(test())
+    scrapes = [authenticator.check(_basic(b"alice", b"right"), f"192.0.2.{number}") for number in range(100)]
+    assert await asyncio.gather(*scrapes) == [AuthResult.OK] * 100
     assert checks == [b"right"]
 
 
@@ -312,9 +289,9 @@ def test_a_check_that_breaks_holds_nobody(monkeypatch: pytest.MonkeyPatch) -> No
     assert _check(authenticator, _basic(b"alice", b"right")) is AuthResult.OK
 
 
-def test_curl_gets_in_with_the_password_only(tmp_path: Path, serve: Callable[..., Server]) -> None:
+def test_curl_gets_in_with_the_password_only(tmp_path: Path, serve: Serve) -> None:
     """A real client is challenged, refused and let in; nothing is told to who is refused."""
-    server = serve(None, _config(tmp_path, f"basic_auth_users: {{alice: '{_hash(b'right')}'}}"))
+    server = serve(None, written(tmp_path, _ALICE))
     url = f"http://127.0.0.1:{server.address[1]}/metrics"
 
     def curl(*arguments: str) -> str:
@@ -330,7 +307,7 @@ def test_curl_gets_in_with_the_password_only(tmp_path: Path, serve: Callable[...
 
 
 def test_no_check_runs_when_the_interpreter_ends(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, serve: Callable[..., Server], wire: Callable[..., Any]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, serve: Serve, wire: Connect
 ) -> None:
     """The interpreter waits for threads of executors; native code in others would abort the process while it ends."""
     checking: list[threading.Thread] = []
@@ -340,16 +317,14 @@ def test_no_check_runs_when_the_interpreter_ends(
         return False
 
     monkeypatch.setattr(bcrypt, "checkpw", check)
-    server = serve(None, _config(tmp_path, f"basic_auth_users: {{alice: '{_hash(b'right')}'}}"))
+    server = serve(None, written(tmp_path, _ALICE))
     assert wire(server).ask(headers=f"Authorization: {_basic(b'alice', b'right')}\r\n").status == 401
     assert [each in concurrent.futures.thread._threads_queues for each in checking] == [True]
 
 
-def test_users_change_at_run_time_but_not_to_none(
-    tmp_path: Path, serve: Callable[..., Server], wire: Callable[..., Any]
-) -> None:
+def test_users_change_at_run_time_but_not_to_none(tmp_path: Path, serve: Serve, wire: Connect) -> None:
     """A password that is replaced ends the old one's days; emptying the list does not open the door."""
-    server = serve(None, _config(tmp_path, f"basic_auth_users: {{alice: '{_hash(b'old')}'}}"))
+    server = serve(None, written(tmp_path, f"basic_auth_users: {{alice: '{_hash(b'old')}'}}"))
     client = wire(server)
 
     def status(password: bytes) -> int:
@@ -367,33 +342,35 @@ def test_users_change_at_run_time_but_not_to_none(
     assert status(b"new") == 200
 
 
-def test_busy_is_503(
-    tmp_path: Path, serve: Callable[..., Server], wire: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_busy_is_503(tmp_path: Path, serve: Serve, wire: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is turned away unchecked is told to come again."""
 
     async def check(*_: object) -> AuthResult:
         return AuthResult.BUSY
 
     monkeypatch.setattr(BasicAuthenticator, "check", check)
-    server = serve(None, _config(tmp_path, f"basic_auth_users: {{alice: '{_hash(b'right')}'}}"))
+    server = serve(None, written(tmp_path, _ALICE))
     answer = wire(server).ask()
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
 
 
-def test_the_rate_limit_is_kept(tmp_path: Path, serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+def test_the_rate_limit_is_kept(tmp_path: Path, connect: Connect) -> None:
     """A burst is let through, then one request an interval; the limit outlives a change of another setting."""
-    server = serve(None, _config(tmp_path, "rate_limit: {interval: 2s, burst: 3}"))
-    client = wire(server)
+    client = connect(None, written(tmp_path, "rate_limit: {interval: 2s, burst: 3}"))
     assert [client.ask().status for _ in range(5)] == [200, 200, 200, 429, 429]
     time.sleep(2.05)
     assert [client.ask().status for _ in range(2)] == [200, 429]
 
 
+def test_a_burst_of_none_allows_no_request(tmp_path: Path, connect: Connect) -> None:
+    """As in exporter-toolkit, where a limiter without a burst lets nothing through."""
+    client = connect(None, written(tmp_path, "rate_limit: {interval: 1ms, burst: 0}"))
+    time.sleep(0.05)
+    assert [client.ask().status for _ in range(3)] == [429] * 3
+
+
 @pytest.mark.parametrize("ready", ["ready", "account 4242: no disk list yet"])
-def test_probes_need_no_credentials(
-    tmp_path: Path, serve: Callable[..., Server], wire: Callable[..., Any], ready: str
-) -> None:
+def test_probes_need_no_credentials(tmp_path: Path, connect: Connect, ready: str) -> None:
     """Health and readiness answer GET and HEAD without credentials or rate limit, and name no account."""
 
     def handler(request: Request) -> Response:
@@ -401,7 +378,7 @@ def test_probes_need_no_credentials(
         return text_response(200 if text in {"ready", "healthy"} else 503, text)
 
     users = f"basic_auth_users: {{alice: '{_hash(b'right')}'}}\nrate_limit: {{interval: 1h, burst: 1}}"
-    client = wire(serve(handler, _config(tmp_path, users)))
+    client = connect(handler, written(tmp_path, users))
     for _ in range(3):
         for method in ("GET", "HEAD"):
             assert client.ask("/-/healthy", method=method).status == 200
@@ -412,18 +389,7 @@ def test_probes_need_no_credentials(
     assert client.ask("/metrics").status == 429
 
 
-def test_without_users_ready_gives_its_reason(
-    tmp_path: Path, serve: Callable[..., Server], wire: Callable[..., Any]
-) -> None:
+def test_without_users_ready_gives_its_reason(tmp_path: Path, serve: Serve, wire: Connect) -> None:
     """Where everybody may read the metrics, the reason is no secret."""
-    server = serve(lambda _: text_response(503, "account 4242: no disk list yet"), _config(tmp_path, ""))
+    server = serve(lambda _: text_response(503, "account 4242: no disk list yet"), written(tmp_path, ""))
     assert wire(server).ask("/-/ready").body == b"account 4242: no disk list yet\n"
-
-
-def test_a_burst_of_none_allows_no_request(
-    tmp_path: Path, serve: Callable[..., Server], wire: Callable[..., Any]
-) -> None:
-    """As in exporter-toolkit, where a limiter without a burst lets nothing through."""
-    client = wire(serve(None, _config(tmp_path, "rate_limit: {interval: 1ms, burst: 0}")))
-    time.sleep(0.05)
-    assert [client.ask().status for _ in range(3)] == [429] * 3

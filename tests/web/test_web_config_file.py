@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import ssl
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -14,30 +13,24 @@ from gigas_exporter import files
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.web import load_web_config
 from gigas_exporter.web.web_config import RateLimit
+from web.conftest import Pki, written
 
 _TLS = "tls_server_config: {cert_file: server.crt, key_file: server.key"
 _HASH = "$2y$10$qRTBuFoULoYNA7AQ/F3ck.trZBPyjV64.oA4ZsSBCIWvXuvQlQTuu"
 
 
-def _write(directory: Path, text: str) -> Path:
-    path = directory / "web.yml"
-    path.write_text(text)
-    return path
-
-
 def test_an_empty_file_is_plain_http_for_everybody(tmp_path: Path) -> None:
     """As in exporter-toolkit, a file that says nothing asks for nothing."""
-    config = load_web_config(_write(tmp_path, ""))
+    config = written(tmp_path, "")
     assert (config.tls, config.context, config.users, config.headers) == (None, None, {}, {})
     assert config.rate_limit == RateLimit()
 
 
-def test_everything_is_read(pki: Any) -> None:
+def test_everything_is_read(pki: Pki) -> None:
     """Relative paths start at the file's directory, and Go's names become OpenSSL's."""
-    config = load_web_config(
-        _write(
-            pki.directory,
-            f"""
+    config = written(
+        pki.directory,
+        f"""
 tls_server_config:
   cert_file: server.crt
   key_file: server.key
@@ -60,7 +53,6 @@ basic_auth_users:
   12: {_HASH}
 rate_limit: {{interval: 1m0.5s, burst: 20}}
 """,
-        )
     )
     assert config.tls is not None
     assert config.tls.files() == tuple(pki.directory / name for name in ("server.crt", "server.key", "ca.crt"))
@@ -94,30 +86,28 @@ rate_limit: {{interval: 1m0.5s, burst: 20}}
         f"{_TLS}, client_auth_type: RequestClientCert}}",
     ],
 )
-def test_a_good_file_is_good(text: str, pki: Any) -> None:
+def test_a_good_file_is_good(text: str, pki: Pki) -> None:
     """What exporter-toolkit's format allows and can be done is taken."""
-    assert load_web_config(_write(pki.directory, text)).path.name == "web.yml"
+    assert written(pki.directory, text).path.name == "web.yml"
 
 
-def test_a_key_may_have_a_comment_on_encryption(pki: Any) -> None:
+def test_a_key_may_have_a_comment_on_encryption(pki: Pki) -> None:
     """Tools write what a key was before its first line; only its own lines say what it is."""
     key = pki.directory / "server.key"
     key.write_text(f"This was ENCRYPTED before.\n{key.read_text()}")
-    assert load_web_config(_write(pki.directory, f"{_TLS}}}")).tls is not None
+    assert written(pki.directory, f"{_TLS}}}").tls is not None
 
 
-def test_certificates_may_stand_in_the_file(pki: Any) -> None:
+def test_certificates_may_stand_in_the_file(pki: Pki) -> None:
     """Certificate, key and CA can be given as texts."""
     indented = {
         name: (pki.directory / name).read_text().replace("\n", "\n    ")
         for name in ("server.crt", "server.key", "ca.crt")
     }
-    config = load_web_config(
-        _write(
-            pki.directory,
-            f"tls_server_config:\n  cert: |\n    {indented['server.crt']}\n  key: |\n    {indented['server.key']}\n"
-            f"  client_ca: |\n    {indented['ca.crt']}\n  client_auth_type: VerifyClientCertIfGiven\n",
-        )
+    config = written(
+        pki.directory,
+        f"tls_server_config:\n  cert: |\n    {indented['server.crt']}\n  key: |\n    {indented['server.key']}\n"
+        f"  client_ca: |\n    {indented['ca.crt']}\n  client_auth_type: VerifyClientCertIfGiven\n",
     )
     assert config.tls is not None
     assert config.tls.files() == ()
@@ -263,44 +253,43 @@ _BAD: dict[str, str | None] = {
 
 
 @pytest.mark.parametrize(("text", "message"), _BAD.items(), ids=[text[:70] for text in _BAD])
-def test_a_bad_file_is_refused_in_one_line(text: str, message: str | None, pki: Any) -> None:
+def test_a_bad_file_is_refused_in_one_line(text: str, message: str | None, pki: Pki) -> None:
     """Each message names the file, the place in it, the problem and the way out, and never a secret."""
     pki.authority.issue(pki.directory / "locked.crt", pki.directory / "locked.key", password=b"hunter2")
-    path = _write(pki.directory, text)
     with pytest.raises(ConfigError) as caught:
-        load_web_config(path)
+        written(pki.directory, text)
+    path = f"{pki.directory}/web.yml"
     expected = f"{path}: {message}" if message else f"{path}:3: a key is given twice (first in line 2)"
     assert str(caught.value) == expected.replace("DIR", str(pki.directory))
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_certificate_that_openssl_finds_too_weak_is_said_to_be(pki: Any) -> None:
+def test_a_certificate_that_openssl_finds_too_weak_is_said_to_be(pki: Pki) -> None:
     """Not to be none."""
     weak = rsa.generate_private_key(65_537, 1024)
     pki.authority.issue(pki.directory / "weak.crt", pki.directory / "weak.key", private=weak)
-    path = _write(pki.directory, "tls_server_config: {cert_file: weak.crt, key_file: weak.key}")
     with pytest.raises(ConfigError) as caught:
-        load_web_config(path)
+        written(pki.directory, "tls_server_config: {cert_file: weak.crt, key_file: weak.key}")
     words = f"{pki.directory}/weak.crt is too weak for this machine's {ssl.OPENSSL_VERSION}"
-    assert str(caught.value) == f"{path}: tls_server_config.cert_file: {words}"
+    assert str(caught.value) == f"{pki.directory}/web.yml: tls_server_config.cert_file: {words}"
 
 
 @pytest.mark.parametrize("setting", ["cert_file", "key_file", "client_ca_file"])
 def test_a_certificate_that_is_a_pipe_keeps_nobody_waiting(
-    setting: str, pki: Any, monkeypatch: pytest.MonkeyPatch
+    setting: str, pki: Pki, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that nobody writes to is as good as an empty file; one that does not end is given up."""
     monkeypatch.setattr(files, "_PIPE_SECONDS", 0.1)
     paths = {"cert_file": "server.crt", "key_file": "server.key", "client_ca_file": "ca.crt"} | {setting: "pipe"}
     keys = ", ".join(f"{key}: {file}" for key, file in paths.items())
-    path = _write(pki.directory, f"tls_server_config: {{{keys}, client_auth_type: VerifyClientCertIfGiven}}")
+    text = f"tls_server_config: {{{keys}, client_auth_type: VerifyClientCertIfGiven}}"
     os.mkfifo(pki.directory / "pipe")
     with pytest.raises(ConfigError, match="PEM"):
-        load_web_config(path)
+        written(pki.directory, text)
     writing = os.open(pki.directory / "pipe", os.O_RDWR)
     try:
         with pytest.raises(ConfigError, match=rf"{setting}: .*pipe: nothing comes out of it"):
-            load_web_config(path)
+            written(pki.directory, text)
     finally:
         os.close(writing)
         (pki.directory / "pipe").unlink()

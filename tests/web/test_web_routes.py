@@ -5,50 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
-from gigas_exporter.web import Handler, Request, Response, Server, build_routes
-
-
-@dataclass
-class _Exposition:
-    chunks: tuple[bytes, ...]
-    content_type: str
-    content_encoding: str | None
-
-
-@dataclass
-class _Page:
-    asked: list[tuple[bool, bool]] = field(default_factory=list)
-
-    def render(self, *, openmetrics: bool, gzip: bool) -> _Exposition:
-        self.asked.append((openmetrics, gzip))
-        kind = "application/openmetrics-text" if openmetrics else "text/plain"
-        return _Exposition((b"gigas_up 1\n",), kind, "gzip" if gzip else None)
-
-
-def _routes(
-    page: _Page | None = None,
-    *,
-    telemetry_path: str = "/metrics",
-    ready: str | None = None,
-    healthy: bool = True,
-    reload: Callable[[], Awaitable[str | None]] | None = None,
-) -> Handler:
-    async def index(request: Request) -> Response:
-        return Response(200, {"Content-Type": "text/html"}, (request.query.get("q", "").encode(),))
-
-    return build_routes(
-        page or _Page(),
-        telemetry_path=telemetry_path,
-        ready=lambda: ready,
-        healthy=lambda: healthy,
-        reload=reload,
-        index=index,
-    )
+from gigas_exporter.metrics.exposition import OPENMETRICS, TEXT
+from gigas_exporter.web import Handler, Request, Response
+from web.conftest import Connect, RecordedPage, Serve, routes_of
 
 
 def _response(routes: Handler, request: Request) -> Response:
@@ -65,22 +27,23 @@ def _ask(routes: Handler, method: str, path: str) -> tuple[int, bytes]:
 
 def test_the_metrics_are_negotiated() -> None:
     """The page is asked for what the client's headers prefer, and says what it is."""
-    page = _Page()
-    routes = _routes(page)
+    page = RecordedPage()
+    routes = routes_of(page)
     plain = _response(routes, Request("GET", "/metrics"))
     headers = {"accept": "application/openmetrics-text", "accept-encoding": "gzip"}
     other = _response(routes, Request("GET", "/metrics", {}, headers))
     assert page.asked == [(False, False), (True, True)]
-    assert dict(plain.headers) == {"Content-Type": "text/plain", "Vary": "Accept, Accept-Encoding"}
+    assert dict(plain.headers) == {"Content-Type": TEXT, "Vary": "Accept, Accept-Encoding"}
     assert other.headers["Content-Encoding"] == "gzip"
-    assert other.headers["Content-Type"] == "application/openmetrics-text"
+    assert other.headers["Content-Type"] == OPENMETRICS
 
 
 def test_the_telemetry_path_can_be_chosen() -> None:
     """Metrics are where the setting says, also at the root, and nowhere else."""
-    assert _ask(_routes(telemetry_path="/disks"), "GET", "/disks") == (200, b"gigas_up 1\n")
-    assert _ask(_routes(telemetry_path="/disks"), "GET", "/metrics")[0] == 404
-    assert _ask(_routes(telemetry_path="/"), "GET", "/") == (200, b"gigas_up 1\n")
+    page = RecordedPage().render(openmetrics=False, gzip=False).chunks[0]
+    assert _ask(routes_of(telemetry_path="/disks"), "GET", "/disks") == (200, page)
+    assert _ask(routes_of(telemetry_path="/disks"), "GET", "/metrics")[0] == 404
+    assert _ask(routes_of(telemetry_path="/"), "GET", "/") == (200, page)
 
 
 _NO_PAGE = b"no such page; all disks are at /, one disk is at /?account=ACCOUNT&disk=DISK\n"
@@ -106,19 +69,19 @@ _NO_PAGE = b"no such page; all disks are at /, one disk is at /?account=ACCOUNT&
 )
 def test_a_path_answers_its_methods(method: str, path: str, answer: tuple[int, bytes]) -> None:
     """Known paths answer known methods, and nothing else is there."""
-    assert _ask(_routes(), method, path) == answer
+    assert _ask(routes_of(), method, path) == answer
 
 
 def test_a_wrong_method_is_told_the_right_ones() -> None:
     """405 names what is allowed."""
-    routes = _routes()
+    routes = routes_of()
     assert _response(routes, Request("POST", "/")).headers["Allow"] == "GET, HEAD"
     assert _response(routes, Request("GET", "/-/reload")).headers["Allow"] == "POST"
 
 
 def test_states_that_are_not_well_give_their_reason() -> None:
     """Not ready and not healthy are 503 with a text."""
-    routes = _routes(ready="account 4242: no disk list yet", healthy=False)
+    routes = routes_of(ready="account 4242: no disk list yet", healthy=False)
     assert _ask(routes, "GET", "/-/ready") == (503, b"account 4242: no disk list yet\n")
     assert _ask(routes, "GET", "/-/healthy") == (503, b"not healthy\n")
 
@@ -126,7 +89,7 @@ def test_states_that_are_not_well_give_their_reason() -> None:
 def test_a_reload_says_how_it_went() -> None:
     """A good reload is 200; a bad one is 500 with the reason."""
     for reason, status, text in ((None, 200, b"reloaded\n"), ("c.yml: bad", 500, b"not reloaded: c.yml: bad\n")):
-        assert _ask(_routes(reload=_reload(reason)), "POST", "/-/reload") == (status, text)
+        assert _ask(routes_of(reload=_reload(reason)), "POST", "/-/reload") == (status, text)
 
 
 def _reload(reason: str | None) -> Callable[[], Awaitable[str | None]]:
@@ -155,10 +118,10 @@ def _reload(reason: str | None) -> Callable[[], Awaitable[str | None]]:
 def test_a_page_of_another_site_cannot_reload(headers: dict[str, str], status: int) -> None:
     """A browser that is made to send the request says where from; other clients say nothing."""
     request = Request("POST", "/-/reload", {}, {"host": "exporter:10063", **headers})
-    assert _response(_routes(reload=_reload(None)), request).status == status
+    assert _response(routes_of(reload=_reload(None)), request).status == status
 
 
-def test_only_a_few_wait_for_a_reload(serve: Callable[..., Server], wire: Callable[..., Any]) -> None:
+def test_only_a_few_wait_for_a_reload(serve: Serve, wire: Connect) -> None:
     """Who comes when enough wait is told to come again; there is room again afterwards."""
     began, go_on = threading.Semaphore(0), threading.Event()
 
@@ -167,7 +130,7 @@ def test_only_a_few_wait_for_a_reload(serve: Callable[..., Server], wire: Callab
         assert await asyncio.to_thread(go_on.wait, 10)
         return None
 
-    server = serve(_routes(reload=reload))
+    server = serve(routes_of(reload=reload))
     waiting = [wire(server) for _ in range(4)]
     for each in waiting:
         each.send(b"POST /-/reload HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -182,4 +145,4 @@ def test_only_a_few_wait_for_a_reload(serve: Callable[..., Server], wire: Callab
 
 def test_the_index_gets_the_query() -> None:
     """The status page answers the root, with the request's query."""
-    assert _response(_routes(), Request("GET", "/", {"q": "x"})).chunks == (b"x",)
+    assert _response(routes_of(), Request("GET", "/", {"q": "x"})).chunks == (b"x",)

@@ -2,132 +2,92 @@
 
 from __future__ import annotations
 
-import http.client
 import logging
 import shutil
-import socket
 import ssl
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gigas_exporter.errors import ConfigError
-from gigas_exporter.web import Response, Server, ServerLimits, load_web_config, tls
+from gigas_exporter.web import Response, Server, ServerLimits, WebConfig, tls
 from gigas_exporter.web.tls import TlsConfig, _comparable, build_context
-from support.programs import await_true, tool
+from support.programs import await_true, run_program, tool
+from web.conftest import Authority, Connect, Pki, Serve, Wire, written
 
 
 def _facts(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     return [vars(record)["facts"] for record in caplog.records]
 
 
-def _tls(directory: Path, more: str = "", *, after: str = "") -> Any:
-    path = directory / "web.yml"
-    path.write_text(f"tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n{more}{after}")
-    return load_web_config(path)
-
-
-def _get(server: Server, context: ssl.SSLContext, path: str = "/") -> tuple[int, bytes]:
-    connection = http.client.HTTPSConnection(*server.address, context=context, timeout=10)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        return response.status, response.read()
-    finally:
-        connection.close()
-
-
-def _answer(client: ssl.SSLSocket) -> bytes:
-    said = b""
-    while not said.endswith(b"\n") or said.endswith(b"\r\n"):
-        said += client.recv(4096)
-    return said
-
-
-@pytest.fixture(autouse=True)
-def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gigas_exporter.web.access_control._CHECK_SECONDS", 0.1)
-
-
 _CLIENT_AUTH = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n"
+_CLIENT_AUTH_IF_GIVEN = "  client_auth_type: VerifyClientCertIfGiven\n  client_ca_file: ca.crt\n"
 
 
-def test_requests_are_answered_over_tls(serve: Callable[..., Server], pki: Any) -> None:
+def _tls(pki: Pki, more: str = "") -> WebConfig:
+    return written(pki.directory, f"tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n{more}")
+
+
+def _is_served(server: Server, context: ssl.SSLContext) -> bool:
+    """Return whether a client gets an answer; one that is refused may learn of it after its own handshake."""
+    try:
+        with Wire(server.address, tls=context) as client:
+            return client.ask().status == 200
+    except (ssl.SSLError, ConnectionError, EOFError):
+        return False
+
+
+def test_requests_are_answered_over_tls(connect: Connect, pki: Pki) -> None:
     """Small and large answers arrive, whatever the pieces that they were made of."""
     page = (b"", b"a" * 10, b"b" * 16_000, b"c" * 3_000_000, b"d")
-    server = serve(lambda _: Response(200, {}, page), _tls(pki.directory))
-    assert _get(server, pki.client()) == (200, b"".join(page))
+    answer = connect(lambda _: Response(200, {}, page), _tls(pki), tls=pki.client()).ask()
+    assert (answer.status, answer.body) == (200, b"".join(page))
 
 
-def test_a_connection_is_kept_and_ended_properly_over_tls(serve: Callable[..., Server], pki: Any) -> None:
+def test_a_connection_is_kept_and_ended_properly_over_tls(connect: Connect, pki: Pki) -> None:
     """Several requests share a handshake, and the end is announced as TLS wants it."""
-    server = serve(None, _tls(pki.directory))
-    with (
-        socket.create_connection(server.address, timeout=5) as raw,
-        pki.client().wrap_socket(raw, server_hostname="localhost") as client,
-    ):
-        assert client.version() == "TLSv1.3"
-        client.sendall(b"GET /1 HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert _answer(client).endswith(b"GET /1\n")
-        client.sendall(b"GET /2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        assert _answer(client).endswith(b"GET /2\n")
-        assert client.recv(10) == b""
-        client.unwrap()
+    client = connect(None, _tls(pki), tls=pki.client())
+    assert client.socket.version() == "TLSv1.3"
+    assert client.ask("/1").body == b"GET /1\n"
+    assert client.ask("/2", headers="Connection: close\r\n").body == b"GET /2\n"
+    assert client.socket.recv(10) == b""
+    client.socket.unwrap()
 
 
 @pytest.mark.parametrize(("minimum", "works"), [("TLS12", True), ("TLS13", False)])
-def test_the_lowest_version_is_kept(minimum: str, works: bool, serve: Callable[..., Server], pki: Any) -> None:
+def test_the_lowest_version_is_kept(minimum: str, works: bool, serve: Serve, pki: Pki) -> None:
     """A client of TLS 1.2 is served or refused, as the setting says."""
-    server = serve(None, _tls(pki.directory, f"  min_version: {minimum}\n"))
+    server = serve(None, _tls(pki, f"  min_version: {minimum}\n"))
     client = pki.client()
     client.maximum_version = ssl.TLSVersion.TLSv1_2
-    if works:
-        assert _get(server, client)[0] == 200
-    else:
-        with pytest.raises(ssl.SSLError):
-            _get(server, client)
+    assert _is_served(server, client) is works
 
 
-def test_old_versions_are_refused(serve: Callable[..., Server], pki: Any) -> None:
+def test_old_versions_are_refused(serve: Serve, pki: Pki) -> None:
     """TLS 1.1 is not spoken by default."""
-    port = serve(None, _tls(pki.directory)).address[1]
-    result = subprocess.run(
-        [tool("openssl"), "s_client", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0", "-connect", f"127.0.0.1:{port}"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=10,
-        check=False,
-    )
+    result = _s_client(serve(None, _tls(pki)), "-tls1_1", "-cipher", "ALL:@SECLEVEL=0")
     assert result.returncode != 0
-    assert b"Cipher is (NONE)" in result.stdout
+    assert "Cipher is (NONE)" in result.stdout
 
 
-def test_cipher_and_curve_are_as_chosen(serve: Callable[..., Server], pki: Any) -> None:
+def _s_client(server: Server, *options: str) -> subprocess.CompletedProcess[str]:
+    return run_program(tool("openssl"), "s_client", *options, "-connect", f"127.0.0.1:{server.address[1]}", check=False)
+
+
+def test_cipher_and_curve_are_as_chosen(serve: Serve, wire: Connect, pki: Pki) -> None:
     """What the settings name is what is spoken."""
     more = (
         "  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256]\n"
         "  curve_preferences: [CurveP384]\n"
     )
-    server = serve(None, _tls(pki.directory, more))
-    with (
-        socket.create_connection(server.address, timeout=5) as raw,
-        pki.client().wrap_socket(raw, server_hostname="localhost") as client,
-    ):
-        cipher = client.cipher()
-        assert cipher is not None
-        assert cipher[0] == "ECDHE-ECDSA-CHACHA20-POLY1305"
-    result = subprocess.run(
-        [tool("openssl"), "s_client", "-connect", f"127.0.0.1:{server.address[1]}"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=10,
-        check=False,
-    )
+    server = serve(None, _tls(pki, more))
+    cipher = wire(server, tls=pki.client()).socket.cipher()
+    assert cipher is not None
+    assert cipher[0] == "ECDHE-ECDSA-CHACHA20-POLY1305"
     # OpenSSL 3.5 calls it the peer's.
-    assert b" Temp Key: ECDH, secp384r1, 384 bits" in result.stdout
+    assert " Temp Key: ECDH, secp384r1, 384 bits" in _s_client(server).stdout
 
 
 _UNKNOWN = {
@@ -144,7 +104,7 @@ def _settings(directory: Path, **change: Any) -> TlsConfig:
 
 @pytest.mark.parametrize("key", _UNKNOWN)
 def test_what_this_openssl_does_not_know_is_an_error_of_the_configuration(
-    pki: Any, key: str, monkeypatch: pytest.MonkeyPatch
+    pki: Pki, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A curve, cipher or version that another machine has and this one has not is told with the key that names it."""
     monkeypatch.setitem(tls.CURVES, "CurveP999", "no-such-curve")
@@ -155,7 +115,7 @@ def test_what_this_openssl_does_not_know_is_an_error_of_the_configuration(
 
 
 @pytest.mark.parametrize("name", ["CurveP256", "CurveP384", "CurveP521", "X25519"])
-def test_every_curve_is_taken_or_refused_with_its_key(pki: Any, name: str) -> None:
+def test_every_curve_is_taken_or_refused_with_its_key(pki: Pki, name: str) -> None:
     """Debian 12's Python cannot choose X25519, which is an error of the configuration there and works elsewhere."""
     refused = ""
     try:
@@ -165,106 +125,74 @@ def test_every_curve_is_taken_or_refused_with_its_key(pki: Any, name: str) -> No
     assert not refused or (name, refused.split(" is not known")[0]) == ("X25519", "curve_preferences: X25519")
 
 
-def test_plain_http_is_told_that_this_is_https(
-    serve: Callable[..., Server], wire: Callable[..., Any], pki: Any
-) -> None:
+def test_plain_http_is_told_that_this_is_https(connect: Connect, pki: Pki) -> None:
     """Who forgot the s gets an answer that says so, and no reset that destroys it, however much was asked."""
-    client = wire(serve(None, _tls(pki.directory)))
+    client = connect(None, _tls(pki))
     client.send(b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 8000 + b"\r\n\r\n")
-    said = b""
-    while data := client.socket.recv(65536):
-        said += data
-    assert said.startswith(b"HTTP/1.0 400 Bad Request\r\n")
-    assert said.endswith(b"\r\n\r\nthis is an HTTPS server\n")
+    assert client.is_ended()
+    assert client.received.startswith(b"HTTP/1.0 400 Bad Request\r\n")
+    assert client.received.endswith(b"\r\n\r\nthis is an HTTPS server\n")
 
 
-def test_junk_instead_of_a_handshake_ends_the_connection(
-    serve: Callable[..., Server], wire: Callable[..., Any], pki: Any
-) -> None:
+def test_junk_instead_of_a_handshake_ends_the_connection(connect: Connect, pki: Pki) -> None:
     """Bytes that are no TLS are no reason for anything but goodbye."""
-    client = wire(serve(None, _tls(pki.directory)))
+    client = connect(None, _tls(pki))
     client.send(b"\0" * 600)
     assert client.is_ended()
 
 
-def test_a_handshake_has_an_absolute_deadline(serve: Callable[..., Server], wire: Callable[..., Any], pki: Any) -> None:
+def test_a_handshake_has_an_absolute_deadline(connect: Connect, pki: Pki) -> None:
     """Who connects and never shakes hands is let go."""
-    client = wire(serve(None, _tls(pki.directory), ServerLimits(head_seconds=0.3)), timeout=5)
+    client = connect(None, _tls(pki), limits=ServerLimits(head_seconds=0.3), timeout=5)
     assert client.is_ended()
 
 
-def test_a_client_certificate_is_required(serve: Callable[..., Server], pki: Any, tmp_path: Path) -> None:
-    """Only a certificate of the named CA gets an answer."""
-    server = serve(None, _tls(pki.directory, _CLIENT_AUTH))
-    assert _get(server, pki.client(certificate="client"))[0] == 200
-    with pytest.raises((ssl.SSLError, ConnectionError)):
-        _get(server, pki.client())
-    stranger = type(pki.authority)("another CA")
-    stranger.issue(pki.directory / "stranger.crt", pki.directory / "stranger.key", name="scraper")
-    with pytest.raises((ssl.SSLError, ConnectionError)):
-        _get(server, pki.client(certificate="stranger"))
-
-
-def test_without_a_ca_the_systems_authorities_serve(
-    serve: Callable[..., Server], pki: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As in Go: a client's certificate is verified, whether a CA is named or not."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(pki.directory / "ca.crt"))
-    server = serve(None, _tls(pki.directory, "  client_auth_type: RequireAndVerifyClientCert\n"))
-    assert _get(server, pki.client(certificate="client"))[0] == 200
-    with pytest.raises((ssl.SSLError, ConnectionError)):
-        _get(server, pki.client())
-
-
-def test_a_client_certificate_may_be_optional(serve: Callable[..., Server], pki: Any) -> None:
-    """Without one the client is served; a wrong one is still refused."""
-    server = serve(
-        None, _tls(pki.directory, _CLIENT_AUTH.replace("RequireAndVerifyClientCert", "VerifyClientCertIfGiven"))
-    )
-    assert _get(server, pki.client())[0] == 200
-    stranger = type(pki.authority)("another CA")
-    stranger.issue(pki.directory / "stranger.crt", pki.directory / "stranger.key")
-    with pytest.raises((ssl.SSLError, ConnectionError)):
-        _get(server, pki.client(certificate="stranger"))
+_ALLOWED = f"{_CLIENT_AUTH}  client_allowed_sans: "
 
 
 @pytest.mark.parametrize(
-    ("names", "works"),
+    ("settings", "certificate", "works"),
     [
-        ("scraper", True),
-        ("127.0.0.1", True),
-        ("'2001:db8::1'", True),
-        ("'spiffe://scraper'", True),
-        ("other, scraper", True),
-        ("other", False),
-        ("scrape", False),
+        (_CLIENT_AUTH, "client", True),
+        (_CLIENT_AUTH, None, False),
+        (_CLIENT_AUTH, "stranger", False),
+        (_CLIENT_AUTH_IF_GIVEN, None, True),
+        (_CLIENT_AUTH_IF_GIVEN, "stranger", False),
+        (f"{_ALLOWED}[scraper]\n", "client", True),
+        (f"{_ALLOWED}[127.0.0.1]\n", "client", True),
+        (f"{_ALLOWED}['2001:db8::1']\n", "client", True),
+        (f"{_ALLOWED}['spiffe://scraper']\n", "client", True),
+        (f"{_ALLOWED}[other, scraper]\n", "client", True),
+        (f"{_ALLOWED}[other]\n", "client", False),
+        (f"{_ALLOWED}[scrape]\n", "client", False),
     ],
 )
-def test_only_allowed_names_get_in(names: str, works: bool, serve: Callable[..., Server], pki: Any) -> None:
-    """A client's certificate must carry one of the names, of whatever kind, exactly."""
-    server = serve(None, _tls(pki.directory, f"{_CLIENT_AUTH}  client_allowed_sans: [{names}]\n"))
-    if works:
-        assert _get(server, pki.client(certificate="client"))[0] == 200
-    else:
-        with pytest.raises((ssl.SSLError, ConnectionError, http.client.RemoteDisconnected)):
-            _get(server, pki.client(certificate="client"))
+def test_a_client_gets_in_by_its_certificate(
+    serve: Serve, pki: Pki, settings: str, certificate: str | None, works: bool
+) -> None:
+    """It is of the named CA, or left out where it may be, and has an allowed name, of whatever kind, exactly."""
+    Authority("another CA").issue(pki.directory / "stranger.crt", pki.directory / "stranger.key", name="scraper")
+    assert _is_served(serve(None, _tls(pki, settings)), pki.client(certificate=certificate)) is works
+
+
+def test_without_a_ca_the_systems_authorities_serve(serve: Serve, pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in Go: a client's certificate is verified, whether a CA is named or not."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(pki.directory / "ca.crt"))
+    server = serve(None, _tls(pki, "  client_auth_type: RequireAndVerifyClientCert\n"))
+    assert _is_served(server, pki.client(certificate="client"))
+    assert not _is_served(server, pki.client())
 
 
 def _shown(server: Server, context: ssl.SSLContext) -> int:
-    with (
-        socket.create_connection(server.address, timeout=5) as raw,
-        context.wrap_socket(raw, server_hostname="localhost") as client,
-    ):
-        certificate = client.getpeercert()
+    with Wire(server.address, tls=context) as client:
+        certificate = client.socket.getpeercert()
     assert certificate is not None
     return int(str(certificate["serialNumber"]), 16)
 
 
-def test_a_new_certificate_is_taken_up(
-    serve: Callable[..., Server], pki: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_new_certificate_is_taken_up(serve: Serve, pki: Pki, caplog: pytest.LogCaptureFixture) -> None:
     """Rotation needs no restart; while the pair does not fit, the old one stays, and that is logged once."""
-    server = serve(None, _tls(pki.directory))
+    server = serve(None, _tls(pki))
     context = pki.client()
     first = _shown(server, context)
     new = pki.directory / "new"
@@ -284,10 +212,10 @@ def test_a_new_certificate_is_taken_up(
 
 
 def test_a_changed_web_config_is_taken_up_unless_it_is_bad(
-    serve: Callable[..., Server], pki: Any, caplog: pytest.LogCaptureFixture
+    serve: Serve, pki: Pki, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Headers change at run time; a bad file, or one without TLS, leaves everything as it was."""
-    server = serve(None, _tls(pki.directory))
+    server = serve(None, _tls(pki))
     context = pki.client()
     path = pki.directory / "web.yml"
     good = path.read_text()
@@ -295,17 +223,14 @@ def test_a_changed_web_config_is_taken_up_unless_it_is_bad(
     for text in ("hWkNKCp3fvIx3jKnsaBI", "", good + "http_server_config: {headers: {X-XSS-Protection: '1'}}\n"):
         before = len(caplog.records)
         path.write_text(text)
-        await_true(lambda: _get(server, context)[0] == 200 and len(caplog.records) > before)  # noqa: B023  # at once
+        await_true(lambda: _is_served(server, context) and len(caplog.records) > before)  # noqa: B023  # at once
     assert [facts.get("error") for facts in _facts(caplog)] == [
         f"{path}: the file must be a mapping of keys to values, such as key: value",
         f"{path}: TLS cannot be switched off without a restart",
         None,
     ]
-    connection = http.client.HTTPSConnection(*server.address, context=context, timeout=5)
-    connection.request("GET", "/")
-    response = connection.getresponse()
-    assert response.headers["X-XSS-Protection"] == "1"
-    connection.close()
+    with Wire(server.address, tls=context) as client:
+        assert client.ask().headers["x-xss-protection"] == "1"
 
 
 def test_a_name_that_cannot_be_read_is_no_name() -> None:

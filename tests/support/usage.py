@@ -1,0 +1,32 @@
+"""What a process uses, as the kernel counts it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def _status(pid: int | str, field: str) -> int:
+    text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(text.split(f"{field}:")[1].split()[0])
+
+
+def threads(pid: int | str = "self") -> int:
+    """Return how many threads it has."""
+    return _status(pid, "Threads")
+
+
+def resident_megabytes(pid: int | str = "self") -> float:
+    """Return how much memory it has resident."""
+    return _status(pid, "VmRSS") / 1024
+
+
+def descriptors(pid: int | str = "self") -> int:
+    """Return how many files and sockets it has open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def processor_seconds(pid: int | str = "self") -> float:
+    """Return the time of processors that it has taken so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
