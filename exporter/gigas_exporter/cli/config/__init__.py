@@ -12,8 +12,7 @@ from typing import Any, Literal
 import click
 
 from gigas_exporter import formatting
-from gigas_exporter.cli.config.effective import effective_settings
-from gigas_exporter.cli.config.summary import describe, describe_shards, secret_of
+from gigas_exporter.cli.config.summary import describe, describe_shards, effective_settings, secret_of
 from gigas_exporter.cli.messages import CommandGroup
 from gigas_exporter.cli.options import GroupedCommand, output_option, read_settings, settings_options
 from gigas_exporter.cli.output import render_document
@@ -146,7 +145,7 @@ def _readable_secrets(file: Path, settings: Settings) -> Iterator[str]:
     if settings.discovery is not None:
         credentials[("credential",)] = settings.discovery
     for place, credential in credentials.items():
-        secret = secret_of(credential)
+        _, secret = secret_of(credential)
         if not isinstance(secret, SecretFile):
             continue
         with contextlib.suppress(OSError):

@@ -1,14 +1,17 @@
-"""What a configuration was understood to mean, in words without secrets."""
+"""The settings in force without secrets: in words, and as a file would say them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Final
+from pathlib import Path
+from typing import Any, Final, Literal
 
 from gigas_exporter.cli.config.request_estimate import requests_per_hour
 from gigas_exporter.config import PollSettings, Settings, Shard, WebSettings
-from gigas_exporter.config.schema import BackupsSource
+from gigas_exporter.config.field_types import kind_of
+from gigas_exporter.config.flags import default_text
+from gigas_exporter.config.schema import BackupsSource, ConfigFile
 from gigas_exporter.decode import DecodeSettings
 from gigas_exporter.formatting import format_address, format_duration
 from gigas_exporter.gigas.credentials import (
@@ -23,8 +26,10 @@ from gigas_exporter.gigas.credentials import (
 from gigas_exporter.gigas.settings import ApiSettings
 from gigas_exporter.inventory import StalenessLimits
 from gigas_exporter.policy import Match, Policy, Requirement, Rule, Thresholds
+from gigas_exporter.validation_errors import Section
 
 _HOUR: Final = 3600
+_HIDDEN: Final = "***"
 _SOURCES: Final[Mapping[BackupsSource, str]] = {
     "auto": "from one list of the account where the API has it, else disk by disk",
     "account": "from one list of the account",
@@ -118,11 +123,7 @@ def _accounts(settings: Settings) -> list[str]:
     shard = settings.shard
     lines = [] if shard is None else [f"shard: {shard.index} of {shard.count}"]
     if settings.discovery is not None:
-        only = [
-            f"{name} {' or '.join(sorted(values))}"
-            for name, values in settings.discovery_filter.model_dump().items()
-            if values
-        ]
+        only = [f"{name} {' or '.join(values)}" for name, values in _discovered_only(settings).items()]
         which = f"those with {' and '.join(only)}" if only else "all"
         return [*lines, f"accounts: {which} that the API shows to {_credential(settings.discovery)}"]
     for known in settings.accounts:
@@ -146,18 +147,21 @@ def describe_shards(settings: Settings, count: int) -> list[str]:
 
 
 def _credential(credential: Credential) -> str:
-    if isinstance(credential, LoginCredential):
-        return f"the login {credential.login} and the password from {_source(credential.password)}"
-    if isinstance(credential, ApiKeyCredential):
-        return f"the API key from {_source(credential.key)}"
-    return f"the token from {_source(credential.token)}"
+    key, secret = secret_of(credential)
+    what = {"password": "password", "api_key": "API key", "token": "token"}[key]
+    login = f"the login {credential.login} and " if isinstance(credential, LoginCredential) else ""
+    return f"{login}the {what} from {_source(secret)}"
 
 
-def secret_of(credential: Credential) -> SecretSource:
-    """Return where the secret of a credential comes from."""
+def secret_of(credential: Credential) -> tuple[Literal["password", "api_key", "token"], SecretSource]:
+    """Return the key of a credential's secret in the file, and where the secret comes from."""
     match credential:
-        case LoginCredential(password=secret) | ApiKeyCredential(key=secret) | TokenCredential(token=secret):
-            return secret
+        case LoginCredential(password=secret):
+            return "password", secret
+        case ApiKeyCredential(key=secret):
+            return "api_key", secret
+        case TokenCredential(token=secret):
+            return "token", secret
 
 
 def _source(source: SecretSource) -> str:
@@ -166,12 +170,17 @@ def _source(source: SecretSource) -> str:
     return source.origin if isinstance(source, FixedSecret) else "elsewhere"
 
 
+def _discovered_only(settings: Settings) -> dict[str, list[str]]:
+    """Return which products discovery takes, by their field, where not all."""
+    return {name: sorted(values) for name, values in settings.discovery_filter.model_dump().items() if values}
+
+
+def _conditions(rule: Rule) -> dict[str, Any]:
+    return {each.name: value for each in fields(rule.match) if (value := getattr(rule.match, each.name)) is not None}
+
+
 def _rule(rule: Rule) -> str:
-    conditions = [
-        _condition(field.name, value)
-        for field in fields(rule.match)
-        if (value := getattr(rule.match, field.name)) is not None
-    ]
+    conditions = [_condition(name, value) for name, value in _conditions(rule).items()]
     disks = f"disks with {' and '.join(conditions)}" if conditions else "all other disks"
     return f"{disks} {_asked(rule.requirement)}"
 
@@ -189,3 +198,58 @@ def _asked(requirement: Requirement) -> str:
     if requirement.max_age_seconds is None:
         return f"need no backup{why}" if why else "are unprotected unless they are swap"
     return f"need a backup younger than {format_duration(requirement.max_age_seconds)}{why}"
+
+
+def effective_settings(settings: Settings) -> dict[str, Any]:
+    """Return the settings by the keys of the file."""
+    shown: dict[str, Any] = {}
+    for name in ConfigFile.model_fields:
+        value = getattr(settings.file, name)
+        if name == "accounts":
+            shown.update(_account_keys(settings))
+        elif name == "backup_policy":
+            shown[name] = [_rule_keys(rule) for rule in settings.policy.rules]
+        elif isinstance(value, Section) and name not in {"credential", "discover"}:
+            shown[name] = {
+                key: _written(getattr(value, key), kind_of(inner)) for key, inner in type(value).model_fields.items()
+            }
+    if settings.shard is not None:
+        shown["shard"] = f"{settings.shard.index}/{settings.shard.count}"
+    return shown
+
+
+def _account_keys(settings: Settings) -> dict[str, Any]:
+    if settings.discovery is not None:
+        return {
+            "discover": _discovered_only(settings) or True,
+            "credential": _credential_keys(settings.discovery),
+        }
+    accounts = []
+    for each in settings.accounts:
+        name = {} if each.account.name is None else {"name": each.account.name}
+        accounts.append({"id": each.account.id, **name, **_credential_keys(each.credential)})
+    return {"accounts": accounts}
+
+
+def _credential_keys(credential: Credential) -> dict[str, str]:
+    key, secret = secret_of(credential)
+    login = {"login": credential.login} if isinstance(credential, LoginCredential) else {}
+    return {**login, f"{key}_file": str(secret.path)} if isinstance(secret, SecretFile) else {**login, key: _HIDDEN}
+
+
+def _rule_keys(rule: Rule) -> dict[str, Any]:
+    requirement = rule.requirement
+    shown: dict[str, Any] = {"match": match} if (match := _conditions(rule)) else {}
+    if requirement.max_age_seconds is not None:
+        shown["max_age"] = format_duration(requirement.max_age_seconds)
+    else:
+        shown["required"] = False
+    return shown if requirement.reason is None else {**shown, "reason": requirement.reason}
+
+
+def _written(value: Any, kind: str) -> Any:
+    if kind == "duration" or isinstance(value, tuple | Path):
+        return default_text(value, kind)
+    if isinstance(value, str | int | float | None):
+        return value
+    return dict(value) if isinstance(value, Mapping) else list(value) if isinstance(value, list | set) else str(value)
