@@ -39,14 +39,16 @@ def account_option(*names: str, help: str, multiple: bool = False) -> Callable[[
 
 
 def account_settings(asked: Collection[str], flags: Mapping[str, Any]) -> Settings:
-    """Return the settings of a command with ``--account``, which goes before ``GIGAS_ACCOUNT_ID``.
+    """Return the settings of a command with ``--account``, which goes before ``GIGAS_ACCOUNT_ID``; log by them.
 
     Where variables hold the credential, those that it may see are the accounts to choose from.
     """
     environ = dict(os.environ)
     if asked:
         environ.pop(ACCOUNT_ID, None)
-    return read_settings(flags, environ, defaults=QUIET, needs_account=not asked)
+    settings = read_settings(flags, environ, defaults=QUIET, needs_account=not asked)
+    logs.configure(settings.log.level, settings.log.format)
+    return settings
 
 
 def find_accounts(settings: Settings, asked: Collection[str]) -> tuple[AccountSettings, ...]:
@@ -56,30 +58,43 @@ def find_accounts(settings: Settings, asked: Collection[str]) -> tuple[AccountSe
         ConfigError: There is no such account; the message names those that there are.
         GigasError: The accounts could not be listed.
     """
-    if settings.discovery is None:
-        found = [each for name in asked or (None,) for each in choose_account(settings.accounts, name)]
-    else:
-        with ReadClient(settings.api, settings.discovery) as client:
-            found = _discover(client, settings.discovery, asked)
-    return tuple({each.account.id: each for each in found}.values())
+    credential = settings.discovery
+    if credential is None:
+        return choose_accounts(settings.accounts, asked)
+    with ReadClient(settings.api, credential) as client:
+        listed: tuple[AccountSettings, ...] = ()
+        no_list: GigasError | None = None
+        try:
+            listed, _ = discover(client, credential)
+        except GigasError as error:
+            if not asked or not _may_go_on(error, asked):
+                raise
+            no_list = error
+        return choose_accounts(listed, asked, lambda given: _unlisted(client, credential, given, listed, no_list))
 
 
-def _discover(client: ReadClient, credential: Credential, asked: Collection[str]) -> list[AccountSettings]:
-    listed: tuple[AccountSettings, ...] = ()
-    no_list: GigasError | None = None
-    try:
-        listed, _ = discover(client, credential)
-    except GigasError as error:
-        if not asked or not _may_go_on(error, asked):
-            raise
-        no_list = error
+def choose_accounts(
+    accounts: tuple[AccountSettings, ...],
+    asked: Collection[str],
+    unlisted: Callable[[str], AccountSettings] | None = None,
+) -> tuple[AccountSettings, ...]:
+    """Return the accounts with these ids, or else these names; nothing asked for is all.
+
+    Raises:
+        ConfigError: There is none, nor does ``unlisted`` give one; the message names those that there are.
+    """
     if not asked:
-        return list(listed)
-    return [
-        each
-        for name in asked
-        for each in _matching(listed, name) or [_unlisted(client, credential, name, listed, no_list)]
-    ]
+        return accounts
+    chosen: dict[str, AccountSettings] = {}
+    for given in asked:
+        found = [each for each in accounts if each.account.id == given]
+        found = found or [each for each in accounts if each.account.name == given]
+        if not found:
+            if unlisted is None:
+                raise _no_account(given, [each.account for each in accounts])
+            found = [unlisted(given)]
+        chosen |= {each.account.id: each for each in found}
+    return tuple(chosen.values())
 
 
 def _may_go_on(error: GigasError, asked: Collection[str]) -> bool:
@@ -128,7 +143,6 @@ def select_accounts(account: str | None, flags: Mapping[str, Any]) -> tuple[Sett
     """
     asked = () if account is None else (account,)
     settings = account_settings(asked, flags)
-    logs.configure(settings.log.level, settings.log.format)
     return settings, find_accounts(settings, asked)
 
 
@@ -145,28 +159,6 @@ def select_account(account: str | None, flags: Mapping[str, Any]) -> tuple[Setti
             f"there are several accounts ({known}): choose one with --account" if known else "there is no account"
         )
     return settings, accounts[0]
-
-
-def choose_account(accounts: tuple[AccountSettings, ...], account: str | None) -> tuple[AccountSettings, ...]:
-    """Return the account with an id or name, or else all.
-
-    Raises:
-        ConfigError: There is none; the message names those that there are.
-    """
-    if account is None:
-        return accounts
-    chosen = _matching(accounts, account)
-    if not chosen:
-        raise _no_account(account, [each.account for each in accounts])
-    return tuple(chosen)
-
-
-def _matching(accounts: Iterable[AccountSettings], given: str) -> list[AccountSettings]:
-    """Return the accounts with an id, or else with a name."""
-    known = list(accounts)
-    return [each for each in known if each.account.id == given] or [
-        each for each in known if each.account.name == given
-    ]
 
 
 def no_such_account(client: ReadClient, account_id: str) -> GigasError | None:

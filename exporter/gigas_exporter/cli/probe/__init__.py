@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final, Literal
 
 import click
 
-from gigas_exporter import __version__, formatting, logs
-from gigas_exporter.cli.accounts import account_options, account_settings, choose_account
+from gigas_exporter import __version__, formatting
+from gigas_exporter.cli.accounts import account_options, account_settings, choose_accounts
 from gigas_exporter.cli.messages import progress
 from gigas_exporter.cli.options import GroupedCommand, output_option
 from gigas_exporter.cli.output import render_json
 from gigas_exporter.cli.probe.facts import describe_list
-from gigas_exporter.cli.probe.fields import Problem
+from gigas_exporter.cli.probe.fields import Problem, problem_of
 from gigas_exporter.cli.probe.lists import ListReading, Recorder, join_lists
 from gigas_exporter.cli.probe.text import render_text
 from gigas_exporter.clock import Clock, StopEvent, SystemClock
@@ -61,24 +61,23 @@ def probe(ctx: click.Context, /, output: Literal["text", "json"], account: str |
     """
     asked = () if account is None else (account,)
     settings = account_settings(asked, flags)
-    logs.configure(settings.log.level, settings.log.format)
     with progress("reading the API's lists") as show:
-        document, status = _probe(settings, account, SystemClock(), show)
+        document, status = _probe(settings, asked, SystemClock(), show)
     click.echo(render_json(document) if output == "json" else render_text(document), nl=False)
     ctx.exit(status)
 
 
 def _probe(
-    settings: Settings, account: str | None, clock: Clock, show: Callable[[str], None]
+    settings: Settings, asked: Collection[str], clock: Clock, show: Callable[[str], None]
 ) -> tuple[dict[str, Any], int]:
     document: dict[str, Any] = {
         "version": __version__,
         "api": DEFAULT_URL if settings.api.url == DEFAULT_URL else "an address that is not shown",
         "settings": _settings_shown(settings),
+        "accounts_list": None,
     }
     problems: list[Problem] = []
     states = LoginStates()
-    document["accounts_list"] = None
     accounts = settings.accounts
     if settings.discovery is not None:
         show("accounts")
@@ -86,27 +85,22 @@ def _probe(
         document["accounts_list"], problems = describe_list(reading, settings, clock.wall())
         accounts = tuple(AccountSettings(each, settings.discovery) for each in reading.decoded_items)
         if not accounts and not problems:
-            problems = [Problem("accounts", None, "no account is listed for this credential", "accounts[].id")]
+            problems = [problem_of("accounts", None, "no account is listed for this credential", "accounts[].id")]
         if accounts and all(settings.discovery_filter.excludes(each.account) for each in accounts):
             text = f"discovery leaves out all {len(accounts)} by their status or product"
-            problems.append(Problem("accounts", None, text, "discover.status, discover.product_id"))
-        if account is not None and not accounts:  # it may be allowed to read an account and not to list them
-            accounts = (AccountSettings(Account(account), settings.discovery),)
-    accounts = choose_account(accounts, account)
+            problems.append(problem_of("accounts", None, text, "discover.status, discover.product_id"))
+        if not accounts:  # it may be allowed to read an account and not to list them
+            accounts = tuple(AccountSettings(Account(account), settings.discovery) for account in asked)
+    accounts = choose_accounts(accounts, asked)
     probes = [
         _probe_account(number, settings, each, clock, show, login_states=states)
         for number, each in enumerate(accounts, 1)
     ]
-    numbered: list[tuple[int | None, Problem]] = [(None, each) for each in problems]
-    numbered += [(facts["account"], problem) for facts, each in probes for problem in each]
-    problems = [problem for _, problem in numbered]
-    status = _UNREADABLE if any(each.unreadable for each in problems) else _NOT_UNDERSTOOD if problems else _UNDERSTOOD
-    return {
-        **document,
-        "result": _RESULTS[status],
-        "problems": [_problem(number, each) for number, each in numbered],
-        "accounts": [facts for facts, _ in probes],
-    }, status
+    problems += [{**problem, "account": facts["account"]} for facts, each in probes for problem in each]
+    unreadable = any(each["unreadable"] for each in problems)
+    status = _UNREADABLE if unreadable else _NOT_UNDERSTOOD if problems else _UNDERSTOOD
+    accounts_facts = [facts for facts, _ in probes]
+    return {**document, "result": _RESULTS[status], "problems": problems, "accounts": accounts_facts}, status
 
 
 def _read_accounts(settings: Settings, credential: Credential, clock: Clock, login_states: LoginStates) -> ListReading:
@@ -125,17 +119,6 @@ def _settings_shown(settings: Settings) -> dict[str, Any]:
         "api.backup_size_unit": decoding.backup_size_unit,
         "api.fields": ", ".join(sorted(decoding.fields)) or "none",
         "poll.backups_source": settings.poll.backups_source,
-    }
-
-
-def _problem(account: int | None, problem: Problem) -> dict[str, Any]:
-    return {
-        "account": account,
-        "list": problem.list,
-        "field": problem.field,
-        "problem": problem.text,
-        "try": problem.setting,
-        "unreadable": problem.unreadable,
     }
 
 
@@ -206,12 +189,12 @@ def _across(
     disks, backups = lists["disks"].decoded_items, lists["backups"].decoded_items
     if unassigned := inventory.backups.unassigned if inventory.backups is not None else None:
         text = f"{unassigned} of {len(backups)} name no listed disk"
-        yield Problem("backups", "disk_id", text, lists["backups"].alternative)
+        yield problem_of("backups", "disk_id", text, lists["backups"].alternative)
     if own is not None and lists["backups"].is_accepted:
         missing = {backup.id for backup in own.decoded_items} - {backup.id for backup in backups}
         if missing:
             text = f"{len(missing)} of {len(own.decoded_items)} backups of disks' own lists are not in the account's"
-            yield Problem("disk_backups", "id", text, _BY_DISK)
+            yield problem_of("disk_backups", "id", text, _BY_DISK)
     yield from _sizes(disks, (*backups, *(own.decoded_items if own is not None else ())))
 
 
@@ -221,12 +204,12 @@ def _sizes(disks: tuple[Any, ...], backups: tuple[Any, ...]) -> Iterator[Problem
     typical = _median(list(by_id.values()))
     if typical is not None and not _PLAUSIBLE_DISK_BYTES[0] <= typical <= _PLAUSIBLE_DISK_BYTES[1]:
         magnitude = formatting.format_size(10 ** (len(str(round(typical))) - 1)).split()[-1]
-        yield Problem("disks", "disk_size", f"a typical disk would have some {magnitude}", "api.disk_size_unit")
+        yield problem_of("disks", "disk_size", f"a typical disk would have some {magnitude}", "api.disk_size_unit")
     shares = [each.size_bytes / by_id[each.disk_id] for each in backups if each.size_bytes and each.disk_id in by_id]
     share = _median(shares)
     if share is not None and not _PLAUSIBLE_SHARE[0] <= share <= _PLAUSIBLE_SHARE[1]:
         text = f"a typical backup would have {share:.0e} times the size of its disk"
-        yield Problem("backups", "backup_size", text, "api.backup_size_unit")
+        yield problem_of("backups", "backup_size", text, "api.backup_size_unit")
 
 
 def _median(values: list[float]) -> float | None:
@@ -239,17 +222,17 @@ def _judge(inventory: AccountInventory, clock: Clock, problems: list[Problem], n
     ``not_asked`` is how many disks without a backup in the account's list were not asked for their own.
     """
     if doubt := doubt_of_empty(inventory, clock.monotonic()):
-        problems.append(Problem("disks", None, f"an empty list, {doubt}", "another credential"))
+        problems.append(problem_of("disks", None, f"an empty list, {doubt}", "another credential"))
     if inventory.disks is None:
         return None
     reports = report_account(inventory, wall=clock.wall(), monotonic=clock.monotonic())
     counts = count_findings(reports)
     if (unreadable := counts[Finding.BACKUPS_UNREADABLE]) and not problems:
         what = f"the backups of {formatting.format_count(unreadable, 'disk')} are unreadable"
-        problems.append(Problem("backups", None, what))
+        problems.append(problem_of("backups", None, what))
     unclear = counts[Finding.NOT_UNDERSTOOD]
-    if unclear and not any(problem.list in {"disks", "virtual_machines"} for problem in problems):
-        problems.append(Problem("disks", None, f"{unclear} disks cannot be judged: not understood"))
+    if unclear and not any(problem["list"] in {"disks", "virtual_machines"} for problem in problems):
+        problems.append(problem_of("disks", None, f"{unclear} disks cannot be judged: not understood"))
     return {
         "disks": len(reports),
         "findings": {finding.value: counts[finding] for finding in Finding if counts[finding]},

@@ -18,6 +18,7 @@ from gigas_exporter.cli.probe.fields import (
     form_of,
     has_zone,
     known_key,
+    problem_of,
     safe_name,
     safe_word,
     similar_field,
@@ -86,13 +87,13 @@ def describe_list(reading: ListReading, settings: Settings, wall: float) -> tupl
     ]
     if strange:
         text = f"{strange} of {len(items)} items are no JSON objects"
-        problems.append(Problem(reading.name, None, text))
+        problems.append(problem_of(reading.name, None, text))
     total = max((_number(answer.headers.get("x-total", "")) or 0 for answer in reading.responses), default=0)
     if reading.error is None and len(items) < total:
         text = f"{len(items)} different items, and {total} by X-Total"
-        problems.append(Problem(reading.name, None, text, "api.page_size"))
+        problems.append(problem_of(reading.name, None, text, "api.page_size"))
     problems += [
-        Problem(reading.name, None, f"there may be more items by the header {header}", "api.page_size")
+        problem_of(reading.name, None, f"there may be more items by the header {header}", "api.page_size")
         for header in reading.doubts
         if not header.startswith("X-Total ") or len(items) >= total
     ]
@@ -132,7 +133,7 @@ def _error_problems(reading: ListReading) -> list[Problem]:
     if reading.alternative and reading.alternative not in setting:
         setting = ", or ".join(filter(None, (setting, f"{reading.alternative}, as a disk's own list is accepted")))
     text = f"{reading.rejected} not accepted: {text}" if reading.rejected else f"not accepted: {text}"
-    return [Problem(reading.name, None, text, setting, unreadable=reading.is_needed)]
+    return [problem_of(reading.name, None, text, setting, unreadable=reading.is_needed)]
 
 
 def _response(answer: Any, page: Sequence[object] | None) -> dict[str, Any]:
@@ -174,20 +175,20 @@ def _field_problems(
         if each.not_understood:
             forms = ", ".join(form for form, _ in each.forms.most_common(3)) or "absent"
             text = f"{each.not_understood} of {items} not understood ({forms})"
-            yield Problem(list_name, each.name, text, _setting_for(each))
+            yield problem_of(list_name, each.name, text, _setting_for(each))
         elif each.name in DECIDING[list_name] and present < items:
             absent = "absent from every item" if present == 0 else f"absent from {items - present} of {items} items"
             other = similar_field(each.name, fields)
             setting = f"api.fields: {{{each.name}: {other or 'THEIR_NAME'}}}"
             if each.name == "error" and other is None:
                 setting += ", or {error: null} where the API has no such field"
-            yield Problem(list_name, each.name, absent, setting)
+            yield problem_of(list_name, each.name, absent, setting)
         elif (empty := sum(each.forms[form] for form in _ABSENT_FLAGS)) and (
             each.name in {"autobackup", "is_swap"}
             or (each.name == "date_created" and list_name == "backups" and empty == items)
         ):  # a backup that is under way may have no date yet
             text = f"{empty} of {items} are null or empty"
-            yield Problem(list_name, each.name, text, f"api.fields: {{{each.name}: THEIR_NAME}}")
+            yield problem_of(list_name, each.name, text, f"api.fields: {{{each.name}: THEIR_NAME}}")
 
 
 def _setting_for(each: Field) -> str:
@@ -238,14 +239,14 @@ def _status_problems(reading: ListReading, words: BackupStatuses) -> Iterator[Pr
     if unclear:
         forms = ", ".join(form for form, _ in unclear.most_common(3))
         text = f"{unclear.total()} of {len(backups)} not understood ({forms})"
-        yield Problem(reading.name, "status", text, "backup_status")
+        yield problem_of(reading.name, "status", text, "backup_status")
     texts = Counter(each.status for each in backups if each.status is not None and each.status_type is None)
     for status in words.unmatched(texts)[:_STATUSES_SHOWN]:
         shown = safe_word(status)
         how = "says more than a known word" if words.match(status) else "matches no known word"
         text = f"{shown or form_of(status, 'status')} {how} and counts as usable ({texts[status]} times)"
         listed = shown or "THE_WORD"
-        yield Problem(reading.name, "status", text, f"backup_status.good: [{listed}], or failed, or unfinished")
+        yield problem_of(reading.name, "status", text, f"backup_status.good: [{listed}], or failed, or unfinished")
 
 
 def _dates(
@@ -265,7 +266,7 @@ def _dates(
         if age < -_AHEAD_SECONDS:
             setting = "the clock of this machine, or of the API" if is_zoned else "api.time_zone"
             text = f"the newest date lies {formatting.format_age(-age)} ahead"
-            problems.append(Problem(reading.name, name, text, setting))
+            problems.append(problem_of(reading.name, name, text, setting))
         if not is_zoned and _HOUR / 2 <= age <= _LONGEST_OFFSET_SECONDS:
             notes.append(
                 f"{reading.name}.{name}: the newest date lies {formatting.format_age(age)} back and says no zone;"

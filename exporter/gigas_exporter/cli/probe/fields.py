@@ -197,23 +197,24 @@ def decoders(settings: ApiSettings, wall: float) -> Mapping[str, Decode[Any]]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that does not fit.
+Problem = dict[str, Any]
+"""Something that does not fit, as :func:`problem_of` makes it."""
 
-    Attributes:
-        list: The list's name.
-        field: The field, where it is one.
+
+def problem_of(
+    list_name: str, field_name: str | None, text: str, setting: str = "", *, unreadable: bool = False
+) -> Problem:
+    """Return something that does not fit, as JSON has it; the account's number is still to be set.
+
+    Args:
+        list_name: The list.
+        field_name: The field, where it is one.
         text: What does not fit, without any value.
         setting: What to change, empty where nothing can be.
         unreadable: Whether a list could not be read.
     """
-
-    list: str
-    field: str | None
-    text: str
-    setting: str = ""
-    unreadable: bool = False
+    place = {"account": None, "list": list_name, "field": field_name}
+    return {**place, "problem": text, "try": setting, "unreadable": unreadable}
 
 
 @dataclass(slots=True)
