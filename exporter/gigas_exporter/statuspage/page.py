@@ -28,7 +28,7 @@ from gigas_exporter.report import (
     report_account,
     worst_first,
 )
-from gigas_exporter.statuspage.chart import Bar, count_ages
+from gigas_exporter.statuspage.chart import count_ages
 from gigas_exporter.statuspage.disk import describe_disk
 from gigas_exporter.statuspage.query import ROWS_PER_PAGE, Query
 
@@ -62,24 +62,20 @@ _COLUMNS: Final = (
 
 @dataclass(frozen=True)
 class _Snapshot:
-    """All reports as of one moment, with counts, for all pages of a state.
+    """All reports as of one moment, for all pages of a state.
 
     Attributes:
-        problems: What could not be read or understood, and what to do, one sentence each.
-        unjudged: How many disks must have a backup of which nothing is known.
+        accounts: What is shown of each account, by its id.
+        overview: What the page of all disks shows whatever is asked for.
         read: How long ago the disks and backups were read, one sentence.
     """
 
     state: State
     wall: float
-    reports: Sequence[DiskReport]
-    accounts: Sequence[Mapping[str, Any]]
-    counts: Mapping[Finding, int]
-    attention: int
-    problems: Sequence[str]
-    unjudged: int
     inventories: Sequence[AccountInventory]
-    bars: Sequence[Bar]
+    reports: Sequence[DiskReport]
+    accounts: Mapping[str, Mapping[str, Any]]
+    overview: Mapping[str, Any]
     read: str
 
 
@@ -140,24 +136,25 @@ class StatusPage:
             (inventory, report_account(inventory, wall=wall, monotonic=monotonic))
             for inventory in self._source.snapshot()
         ]
-        reports = worst_first(report for _, mine in found for report in mine)
-        accounts = [_account(inventory, mine, wall, monotonic) for inventory, mine in found]
-        errors = [error for account in accounts for error in account["errors"]]
         inventories = [inventory for inventory, _ in found]
+        reports = worst_first(report for _, mine in found for report in mine)
+        accounts = {each.account.id: _account(each, mine, wall, monotonic) for each, mine in found}
+        errors = [error for account in accounts.values() for error in account["errors"]]
+        problems = [*errors, *explain_all(reports, inventories)]
         ages = [f"{each} {ago}" for each in ("disks", "backups") if (ago := _read_ago(inventories, each, wall))]
-        return _Snapshot(
-            state,
-            wall,
-            reports,
-            accounts,
-            count_findings(reports),
-            sum(map(needs_attention, reports)),
-            [*errors, *explain_all(reports, inventories)],
-            sum(not report.is_judged for report in reports),
-            inventories,
-            count_ages(reports),
-            f"Read from the API: {', '.join(ages)}." if ages else "",
-        )
+        overview = {
+            "accounts": list(accounts.values()),
+            "unread": [each["name"] for each in accounts.values() if each["errors"] or each["stale"]],
+            "problems": problems,
+            "shown": frozenset(problems[:_MOST_PROBLEMS]),
+            "unjudged": sum(not report.is_judged for report in reports),
+            "counts": count_findings(reports),
+            "attention": sum(map(needs_attention, reports)),
+            "total": len(reports),
+            "bars": count_ages(reports),
+        }
+        read = f"Read from the API: {', '.join(ages)}." if ages else ""
+        return _Snapshot(state, wall, inventories, reports, accounts, overview, read)
 
     @cached_property
     def _style(self) -> str:
@@ -198,22 +195,13 @@ def _fleet(snapshot: _Snapshot, query: Query) -> Mapping[str, Any]:
     chosen = query.apply(snapshot.reports)
     pages = max(1, math.ceil(len(chosen) / ROWS_PER_PAGE))
     page = min(query.page, pages)
+    shown = [each for each in Finding if snapshot.overview["counts"][each] or query.show == each.name.casefold()]
     return {
+        **snapshot.overview,
         "columns": _COLUMNS,
         "order": next(title for name, title, _ in _COLUMNS if name == query.sort),
-        "accounts": snapshot.accounts,
-        "unread": [account["name"] for account in snapshot.accounts if account["errors"] or account["stale"]],
-        "problems": snapshot.problems,
-        "shown": frozenset(snapshot.problems[:_MOST_PROBLEMS]),
-        "unjudged": snapshot.unjudged,
-        "findings": [
-            finding for finding in Finding if snapshot.counts[finding] or query.show == finding.name.casefold()
-        ],
-        "counts": snapshot.counts,
+        "findings": shown,
         "complaints": [*query.complaints, *_missing(snapshot, query, pages)],
-        "bars": snapshot.bars,
-        "attention": snapshot.attention,
-        "total": len(snapshot.reports),
         "chosen": len(chosen),
         "rows": chosen[(page - 1) * ROWS_PER_PAGE : page * ROWS_PER_PAGE],
         "page": page,
@@ -223,7 +211,7 @@ def _fleet(snapshot: _Snapshot, query: Query) -> Mapping[str, Any]:
 
 def _missing(snapshot: _Snapshot, query: Query, pages: int) -> Iterator[str]:
     """Yield what was asked for and is not there."""
-    known = [account["id"] for account in snapshot.accounts]
+    known = list(snapshot.accounts)
     if query.account and query.account not in known:
         more = ", …" if len(known) > _MOST_ACCOUNTS else ""
         there = f"There are: {', '.join(known[:_MOST_ACCOUNTS])}{more}." if known else "There are none yet."
@@ -235,7 +223,7 @@ def _missing(snapshot: _Snapshot, query: Query, pages: int) -> Iterator[str]:
 def _disk(snapshot: _Snapshot, query: Query) -> Mapping[str, Any]:
     wanted = (query.account, query.disk)
     report = next((each for each in snapshot.reports if (each.account.id, each.disk.id) == wanted), None)
-    account = next((each for each in snapshot.accounts if each["id"] == query.account), None)
+    account = snapshot.accounts.get(query.account)
     context = {"report": report, "problems": account["errors"] if account is not None else ()}
     if report is None:
         if account is None:
