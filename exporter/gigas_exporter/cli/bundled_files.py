@@ -12,7 +12,7 @@ import click
 
 from gigas_exporter.bundle.alerts import DASHBOARD_BASE, parse_labels, remembered, write_alerts
 from gigas_exporter.bundle.dashboards import write_dashboards
-from gigas_exporter.cli.messages import warn
+from gigas_exporter.cli.messages import parameter_name, warn
 from gigas_exporter.cli.options import F, GroupedCommand, env_var_used_for, output_option, together
 
 _DIRECTORY = click.Path(path_type=Path, file_okay=False, readable=False)
@@ -107,7 +107,7 @@ def _say_variables() -> None:
     """Say which options come from the environment."""
     for option in click.get_current_context().command.params:
         if variable := env_var_used_for(str(option.name)):
-            warn(f"{max(option.opts, key=len)} is taken from {variable}")
+            warn(f"{parameter_name(option)} is taken from {variable}")
 
 
 def _print_result(paths: Iterable[Path], next_step: str) -> None:

@@ -87,6 +87,11 @@ class CommandGroup(click.Group):
         return None
 
 
+def parameter_name(param: click.Parameter) -> str:
+    """Return what users call an option or argument."""
+    return max(param.opts, key=len) if isinstance(param, click.Option) else param.human_readable_name
+
+
 def usage_message(error: click.UsageError) -> str:
     """Return what is wrong, after the option or variable that it is about."""
     if isinstance(error, click.NoSuchOption):
@@ -100,7 +105,7 @@ def usage_message(error: click.UsageError) -> str:
     param = _parameter(error)
     if param is None:
         return _EXTRA_ARGUMENTS.sub("there are more arguments than the command takes", error.format_message())
-    name = max(param.opts, key=len) if isinstance(param, click.Option) else param.human_readable_name
+    name = parameter_name(param)
     if isinstance(error, click.MissingParameter):
         return f"{name}: is missing"
     if error.ctx is not None and error.ctx.get_parameter_source(param.name or "") is ParameterSource.ENVIRONMENT:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
@@ -14,7 +15,7 @@ import click
 from click.core import ParameterSource
 
 from gigas_exporter import formatting
-from gigas_exporter.cli.messages import warn
+from gigas_exporter.cli.messages import parameter_name, warn
 from gigas_exporter.config import Settings, load_settings
 from gigas_exporter.config.flags import FLAGS, Flag
 from gigas_exporter.config.variables import unknown_variables
@@ -155,44 +156,33 @@ class GroupedCommand(click.Command):
     --mount-point``, so that a variable that is set for one command means nothing to another.
     """
 
-    def _name_variables(self, ctx: click.Context) -> None:
-        for option in self.params:
-            name = max(option.opts, key=len)
-            if not isinstance(option, click.Option) or isinstance(option, SettingsOption):
-                continue
-            if name not in _WITHOUT_VARIABLE:
-                option.envvar = _variable_for(ctx, name.lstrip("-"))
-
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments; an option that is given twice and an empty value are wrong usage."""
-        self._name_variables(ctx)
+        for option in self.params:
+            name = parameter_name(option)
+            if not isinstance(option, click.Argument | SettingsOption) and name not in _WITHOUT_VARIABLE:
+                option.envvar = _variable_for(ctx, name.lstrip("-"))
         try:
             values, _, given = self.make_parser(ctx).parse_args(list(args))
         except click.UsageError as error:
             error.ctx = error.ctx or ctx
             raise
-        for option, times in Counter(given).items():
-            if times > 1 and isinstance(option, click.Option) and not option.multiple:
-                raise click.UsageError(f"{'/'.join((*option.opts, *option.secondary_opts))} is given twice", ctx)
-        if not ctx.resilient_parsing:
-            _reject_empty(ctx, values, self.params)
+        for parameter, times in Counter(given).items():
+            if times > 1 and isinstance(parameter, click.Option) and not parameter.multiple:
+                raise click.UsageError(f"{'/'.join((*parameter.opts, *parameter.secondary_opts))} is given twice", ctx)
+            name = parameter_name(parameter)
+            is_empty = not all(text.strip() for text in _texts(values[str(parameter.name)]))
+            if is_empty and name != _MAY_BE_EMPTY and not ctx.resilient_parsing:  # as "$DIRECTORY" that is not set
+                raise click.UsageError(f"{name}: is empty", ctx)
         left = super().parse_args(ctx, args)
-        self._reject_bytes(ctx)
-        return left
-
-    def _reject_bytes(self, ctx: click.Context) -> None:
-        """Reject what is not text in the locale's encoding.
-
-        Only a file's name may be such; the settings' options check theirs.
-        """
+        # Only a file's name may be what is not text in the locale's encoding; the settings' options check theirs.
         for parameter in self.params:
-            if not isinstance(parameter.type, click.types.StringParamType) or isinstance(parameter, SettingsOption):
-                continue
-            value = ctx.params.get(parameter.name or "")
-            for text in value if isinstance(value, tuple) else (value,):
-                if isinstance(text, str) and any("\ud800" <= char <= "\udfff" for char in text):
-                    words = f"is not text in this locale's encoding, {sys.getfilesystemencoding()}"
-                    raise click.BadParameter(words, ctx, parameter)
+            is_text = isinstance(parameter.type, click.types.StringParamType)
+            texts = _texts(ctx.params[str(parameter.name)]) if is_text else []
+            if not isinstance(parameter, SettingsOption) and re.search("[\ud800-\udfff]", "".join(texts)):
+                words = f"is not text in this locale's encoding, {sys.getfilesystemencoding()}"
+                raise click.BadParameter(words, ctx, parameter)
+        return left
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it; with ``--quiet`` it warns only where it does not exit with 0."""
@@ -231,14 +221,9 @@ def _variable_for(ctx: click.Context, name: str) -> str:
     return "_".join(("GIGAS", *ctx.command_path.split()[1:], name)).replace("-", "_").upper()
 
 
-def _reject_empty(ctx: click.Context, values: Mapping[str, Any], parameters: Iterable[click.Parameter]) -> None:
-    """Raise where a value is empty, as ``"$DIRECTORY"`` is where that is not set."""
-    for parameter in parameters:
-        given = values.get(parameter.name or "")
-        name = max(parameter.opts, key=len) if isinstance(parameter, click.Option) else parameter.human_readable_name
-        each = given if isinstance(given, list | tuple) else (given,)
-        if name != _MAY_BE_EMPTY and any(isinstance(value, str) and not value.strip() for value in each):
-            raise click.UsageError(f"{name}: is empty", ctx)
+def _texts(value: object) -> list[str]:
+    """Return the texts of a parameter's value, of which there may be several."""
+    return [each for each in (value if isinstance(value, list | tuple) else (value,)) if isinstance(each, str)]
 
 
 def _help_of(option: click.Option) -> str:
