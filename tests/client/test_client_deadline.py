@@ -132,7 +132,7 @@ def test_a_request_body_that_is_not_taken_ends_by_the_deadline() -> None:
         socket.create_server(("127.0.0.1", 0)) as listener,
         SocketDeadline(0.5, threading.Event()) as deadline,
         within(3.0),
-        connect.Dialer().connect("127.0.0.1", listener.getsockname()[1], [], deadline) as sock,
+        connect.Dialer().connect("127.0.0.1", listener.getsockname()[1], [], deadline)[0] as sock,
     ):
         deadline.attach(sock)
         with pytest.raises(OSError, match="Broken pipe"):

@@ -44,37 +44,38 @@ def _addresses(host: str, port: int, flags: int = 0) -> list[_Address]:
 
 
 class Dialer:
-    """Connects to the first address that answers, which is then tried first."""
+    """Connects to the first address of a host that answers, which is then tried first until it fails."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._preferred: dict[_Host, Any] = {}
-        self._avoided: dict[_Host, Any] = {}
+        self._preferred: Any = None
+        self._failed_at: dict[Any, float] = {}
 
     def connect(
         self, host: str, port: int, options: Iterable[tuple[int, int, int | bytes]], deadline: SocketDeadline
-    ) -> socket.socket:
-        """Return a connected socket in blocking mode.
+    ) -> tuple[socket.socket, Any]:
+        """Return a connected socket in blocking mode, and its address.
 
         Raises:
             OSError: No address could be reached, or the name could not be resolved.
             TimeoutError: The deadline passed.
         """
-        key = (host.strip("[]"), port)
-        addresses = self._resolve(key, deadline)
+        addresses = self._resolve((host.strip("[]"), port), deadline)
         with self._lock:
-            preferred, avoided = self._preferred.get(key), self._avoided.get(key)
-        addresses.sort(key=lambda address: (address[3] == avoided, address[3] != preferred))
+            failed_at = {each[3]: self._failed_at.get(each[3], 0.0) for each in addresses}
+            self._failed_at = failed_at  # of a name whose addresses change, only those of now
+            addresses.sort(key=lambda each: (each[3] != self._preferred, failed_at[each[3]]))
         sock, address = _connect_first(addresses, options, deadline)
         with self._lock:
-            self._preferred[key] = address
-        return sock
+            self._preferred = address
+        return sock, address
 
-    def avoid_preferred(self) -> None:
-        """Try the last address after all others: it accepts connections, but does not respond."""
+    def avoid(self, address: Any) -> None:
+        """Try an address after all others: it accepts connections, but its responses are no good."""
         with self._lock:
-            self._avoided.update(self._preferred)
-            self._preferred.clear()
+            self._failed_at[address] = time.monotonic()
+            if self._preferred == address:
+                self._preferred = None
 
     def _resolve(self, key: _Host, deadline: SocketDeadline) -> list[_Address]:
         """Resolve a name, in one thread a name at most, which may outlive the deadline."""

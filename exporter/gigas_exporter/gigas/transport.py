@@ -43,6 +43,7 @@ class _Current(threading.local):
 
     deadline: SocketDeadline | None = None
     dialer: Dialer | None = None
+    address: Any = None
 
 
 _current = _Current()
@@ -56,7 +57,9 @@ class _ExchangeConnection(urllib3.connection.HTTPConnection):
     def _new_conn(self) -> socket.socket:
         dialer, deadline = _current.dialer, _current.deadline
         assert dialer is not None and deadline is not None  # noqa: S101, PT018  # only exchanges open connections
-        sock = dialer.connect(self._dns_host, self.port or self.default_port, self.socket_options or (), deadline)
+        sock, _current.address = dialer.connect(
+            self._dns_host, self.port or self.default_port, self.socket_options or (), deadline
+        )
         try:
             deadline.attach(sock)
         except BaseException:
@@ -194,10 +197,10 @@ class Transport:
         except EXCHANGE_ERRORS as error:
             failure = transport_error(operation, error, timed_out=deadline.passed, peer=self.peer)
             clear_tracebacks(error)
+            if _current.address is not None:
+                self._dialer.avoid(_current.address)
         finally:
-            _current.deadline = _current.dialer = None
-        if failure.reason == "timeout":
-            self._dialer.avoid_preferred()
+            _current.deadline = _current.dialer = _current.address = None
         try:
             raise failure
         finally:
