@@ -20,10 +20,10 @@ from gigas_exporter.errors import DecodeError
 from gigas_exporter.gigas.error_messages import clear_tracebacks
 
 MAX_BODY_BYTES = 16 * 2**20
+_MAX_ERROR_BODY_BYTES = 16 * 2**10
 FIRST_ERROR_STATUS = 300
 
 _MAX_HEAD_BYTES = 128 * 2**10
-_MAX_WIRE_BYTES = MAX_BODY_BYTES + _MAX_HEAD_BYTES
 _BUFFER_BYTES = 8 * 2**10
 _MAX_LINE_BYTES = 8 * 2**10
 _MAX_INTERIM_RESPONSES = 16
@@ -39,7 +39,6 @@ _SWITCHING_PROTOCOLS = 101
 _CHUNK_BYTES = 64 * 2**10
 _GZIP_WBITS = 31
 _PADDING = b"\0 \t\r\n"
-_MAX_ERROR_BODY_BYTES = 16 * 2**10
 
 # What may be raised: requests' errors (each an OSError), urllib3's, http.client's, and in a few places bare ones.
 EXCHANGE_ERRORS = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
@@ -107,7 +106,8 @@ class HTTPResponse(http.client.HTTPResponse):
         else:
             raise http.client.HTTPException("too many interim responses")
         self._stream.must_not_end = False
-        self._stream.limit = _MAX_WIRE_BYTES
+        body_bytes = MAX_BODY_BYTES if self.status < FIRST_ERROR_STATUS else _MAX_ERROR_BODY_BYTES
+        self._stream.limit = body_bytes + _MAX_HEAD_BYTES
         self._check_framing()
 
     def _read_status(self) -> tuple[str, int, str]:
