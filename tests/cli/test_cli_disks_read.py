@@ -15,7 +15,7 @@ from rich.cells import cell_len
 
 from cli.conftest import ACCOUNT, HOSTILE_TEXT, Run
 from support.simulator import SimulatorServer
-from support.small_api import healthy, small_api
+from support.small_api import SmallApi, healthy
 
 NO_ACCOUNT: dict[str, str | None] = {"GIGAS_ACCOUNT_ID": None, "GIGAS_API_KEY": None}
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -238,7 +238,7 @@ def test_an_unknown_machine_is_said_with_those_that_there_are(run: Run) -> None:
     assert wrong.err.startswith("gigas-exporter: account 4242 has no virtual machine db (there are: db-01, ")
     near = run("disks", "list", "--virtual-machine-id", "db-011")
     assert near.err == "gigas-exporter: account 4242 has no virtual machine db-011; did you mean db-01?\n"
-    with small_api(healthy()) as api:
+    with SmallApi(healthy()) as api:
         api.lists["/account/4242/virtual_machines"] = []
         none = run("disks", "list", "--virtual-machine-id", "db", GIGAS_API_URL=api.url)
         api.lists["/account/4242/virtual_machines"] = [{"id": 500 + n, "label": f"web-{n}"} for n in range(7)]
@@ -350,7 +350,7 @@ def test_json_has_the_apis_own_values(run: Run) -> None:
 
 def test_raw_values_hold_no_secrets(run: Run) -> None:
     """What has a name as a secret may have is left out at any depth, whatever the rest is."""
-    with small_api(healthy()) as api:
+    with SmallApi(healthy()) as api:
         for disk in api.lists["/account/4242/disks"]:
             disk["error"] = "I/O error"
             disk["vnc_password"] = "canary"
@@ -365,7 +365,7 @@ def test_raw_values_hold_no_secrets(run: Run) -> None:
 @pytest.mark.parametrize("command", ["list", "backups 1"])
 def test_json_has_the_items_of_a_list_that_is_not_accepted(run: Run, command: str) -> None:
     """With the API's own values alone, so that the one without an id can be found; the status is 1 as before."""
-    with small_api(healthy()) as api:
+    with SmallApi(healthy()) as api:
         items = api.lists["/account/4242/disks" if command == "list" else "/account/4242/disk/1/backups"]
         api.answers["/account/4242/disk/1"] = lambda _: (200, api.lists["/account/4242/disks"][0], {})
         items[1]["id"] = None
@@ -397,7 +397,7 @@ def test_disks_are_filtered_by_finding(run: Run) -> None:
 @pytest.mark.parametrize("arguments", ["show 1", "list --virtual-machine-id 501", "delete 1 --dry-run"])
 def test_backups_of_other_machines_make_no_disk_well(run: Run, arguments: str) -> None:
     """A disk that is read alone is judged as beside the others, and not where those cannot be listed."""
-    with small_api(healthy()) as api:
+    with SmallApi(healthy()) as api:
         path = "/account/4242/disks"
         disks, own = api.lists[path], api.lists["/account/4242/disk/1/backups"]
         api.answers["/account/4242/disk/1"] = lambda _: (200, disks[0], {})

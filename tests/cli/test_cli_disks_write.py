@@ -19,7 +19,7 @@ import yaml
 from cli.conftest import ACCOUNT, HOSTILE_TEXT, Run
 from support.programs import account_environment, await_true
 from support.simulator import SimulatorServer
-from support.small_api import Answer, healthy, small_api
+from support.small_api import Answer, SmallApi, healthy
 from support.timing import within
 
 CHANGES: dict[str, tuple[list[str], str, str, dict[str, Any] | None]] = {
@@ -118,7 +118,7 @@ def test_a_size_is_sent_in_the_apis_unit(  # noqa: PLR0917  # a table
     """What is said of a size is what is sent, whichever unit the API has: a shrink is no growth."""
     path = tmp_path / "unit.yml"
     path.write_text(f"api: {{disk_size_unit: {unit}}}\n")
-    with small_api(healthy()) as api:
+    with SmallApi(healthy()) as api:
         disk = api.lists["/account/4242/disks"][0]
         disk["disk_size"] = old
         api.answers["/account/4242/disk/1"] = lambda _: (200, disk, {})

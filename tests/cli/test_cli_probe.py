@@ -12,7 +12,7 @@ import pytest
 from cli.conftest import Outcome, Run
 from gigas_exporter.cli.probe.fields import FieldKind, form_of, has_zone, safe_name, safe_word
 from support.simulator import SimulatorServer
-from support.small_api import SmallApi, ago, healthy, small_api
+from support.small_api import SmallApi, ago, healthy
 
 NO_ENVIRONMENT = dict.fromkeys(("GIGAS_ACCOUNT_ID", "GIGAS_API_KEY", "GIGAS_API_URL"))
 DISKS, BACKUPS, MACHINES = "/account/4242/disks", "/account/4242/backups", "/account/4242/virtual_machines"
@@ -21,7 +21,7 @@ DISKS, BACKUPS, MACHINES = "/account/4242/disks", "/account/4242/backups", "/acc
 @pytest.fixture
 def api() -> Iterator[SmallApi]:
     """An account whose four disks are well."""
-    with small_api(healthy()) as server:
+    with SmallApi(healthy()) as server:
         yield server
 
 
@@ -629,7 +629,7 @@ def test_a_list_of_no_accounts_is_not_all_that_there_is(
     run: Run, tmp_path: Path, listed: list[dict[str, Any]], words: str
 ) -> None:
     """``check`` has nothing to read then, so that it is no result without a problem."""
-    with small_api({**healthy(), "/accounts": listed}) as api:
+    with SmallApi({**healthy(), "/accounts": listed}) as api:
         text = f"api: {{url: '{api.url}'}}\ndiscover: true\ncredential: {{api_key: k}}\n"
         outcome = _probe_with_file(run, tmp_path, text)
     assert outcome.status == 1, outcome.out

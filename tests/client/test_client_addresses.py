@@ -37,13 +37,11 @@ def resolves_to(monkeypatch: pytest.MonkeyPatch, *ports: int) -> list[str]:
     return asked
 
 
-def test_a_dead_first_address_costs_a_moment_once(
-    api: Any, clients: Any, monkeypatch: pytest.MonkeyPatch, dead_port: int
-) -> None:
+def test_a_dead_first_address_costs_a_moment_once(api: Any, monkeypatch: pytest.MonkeyPatch, dead_port: int) -> None:
     """The next address is tried while the first does not answer, and what worked is tried first from then on."""
     server = api(lambda seen, wire: (wire.reply(200, DISK), wire.close()))
     resolves_to(monkeypatch, dead_port, dead_port, server.port)
-    client = clients("http://api.example", timeout_seconds=60.0)
+    client = api.client("http://api.example", timeout_seconds=60.0)
     with within(2.5):
         client.get_disk("1", "2")
     monkeypatch.setattr("gigas_exporter.gigas.connect._ATTEMPT_DELAY_SECONDS", 60.0)
@@ -60,7 +58,7 @@ def test_a_dead_first_address_costs_a_moment_once(
     ],
 )
 def test_an_address_that_accepts_and_fails_is_tried_last_next_time(
-    api: Any, clients: Any, monkeypatch: pytest.MonkeyPatch, fail: Callable[[Any], None]
+    api: Any, monkeypatch: pytest.MonkeyPatch, fail: Callable[[Any], None]
 ) -> None:
     """Of the servers behind a name some may fail: each retry goes to another, and what worked is kept."""
 
@@ -71,14 +69,14 @@ def test_an_address_that_accepts_and_fails_is_tried_last_next_time(
     failing = [api(script), api(script)]
     server = api(lambda seen, wire: wire.reply(200, DISK))
     resolves_to(monkeypatch, *(each.port for each in failing), server.port)
-    client = clients("http://api.example", timeout_seconds=0.4)
+    client = api.client("http://api.example", timeout_seconds=0.4)
     for _ in range(2):
         with within(6.0):
             assert client.get_disk("1", "2").id == "2"
     assert [len(each.seen) for each in (*failing, server)] == [1, 1, 2]
 
 
-def test_a_resolver_that_hangs_costs_one_thread(clients: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resolver_that_hangs_costs_one_thread(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """By however many clients it is asked; it cannot be interrupted, and holds up no request beyond its deadline."""
     hang = threading.Event()
 
@@ -89,7 +87,7 @@ def test_a_resolver_that_hangs_costs_one_thread(clients: Any, monkeypatch: pytes
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    for client in 2 * [clients("http://hangs.example", timeout_seconds=0.2) for _ in range(2)]:
+    for client in 2 * [api.client("http://hangs.example", timeout_seconds=0.2) for _ in range(2)]:
         with within(3.0), pytest.raises(TransportError) as caught:
             client.get_disk("1", "2", deadline=Deadline(SystemClock(), 0.3))
         assert caught.value.reason == "timeout"
@@ -98,20 +96,18 @@ def test_a_resolver_that_hangs_costs_one_thread(clients: Any, monkeypatch: pytes
     hang.set()
 
 
-def test_a_name_that_cannot_be_encoded_is_not_resolved(clients: Any, clock: Any) -> None:
+def test_a_name_that_cannot_be_encoded_is_not_resolved(api: Any, clock: Any) -> None:
     """What a resolver cannot even be asked is a name without an address."""
     with pytest.raises(TransportError, match="cannot be resolved"):
-        clients(f"http://{'x' * 64}.example", clock=clock).get_disk("1", "2")
+        api.client(f"http://{'x' * 64}.example", clock=clock).get_disk("1", "2")
 
 
-def test_a_rotated_file_of_authorities_is_read_again(
-    api: Any, clients: Any, clock: Any, authority: Any, tmp_path: Any
-) -> None:
+def test_a_rotated_file_of_authorities_is_read_again(api: Any, clock: Any, authority: Any, tmp_path: Any) -> None:
     """After a certificate was rejected, at once and without a restart; one that stays wrong stays rejected."""
     server = api(lambda seen, wire: (wire.reply(200, DISK), wire.close()), context=authority.context)
     ca_file = tmp_path / "ca.pem"
     ca_file.write_bytes(self_signed()[0])
-    client = clients(server.url, ca_file=ca_file, timeout_seconds=3.0, clock=clock)
+    client = api.client(server, ca_file=ca_file, timeout_seconds=3.0, clock=clock)
 
     def read() -> str:
         return str(client.get_disk("1", "2").id)

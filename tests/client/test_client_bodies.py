@@ -6,7 +6,6 @@ import gzip
 import json
 import logging
 import socket
-import threading
 import zlib
 from typing import Any
 
@@ -47,16 +46,14 @@ def raw(head: str, body: bytes = b"") -> Any:
         (raw("HTTP/1.1 200 OK", b" " * (MAX_BODY_BYTES + 1)), "is larger than"),
     ],
 )
-def test_an_answer_that_is_not_understood_fails_without_a_retry(
-    api: Any, clients: Any, ledger: Any, script: Any, error: str
-) -> None:
+def test_an_answer_that_is_not_understood_fails_without_a_retry(api: Any, script: Any, error: str) -> None:
     """What came whole and is no JSON will be none the next time; it is counted as invalid."""
     server = api(script)
     with pytest.raises(DecodeError, match=error) as caught:
-        clients(server.url, observer=ledger).get_disk("1", "2")
+        api.client(server).get_disk("1", "2")
     assert caught.value.reason == "invalid"
     assert "canary" not in str(caught.value)
-    assert ledger.requests == [("get_disk", "invalid")]
+    assert api.ledger.requests == [("get_disk", "invalid")]
 
 
 @pytest.mark.parametrize(
@@ -71,16 +68,14 @@ def test_an_answer_that_is_not_understood_fails_without_a_retry(
         lambda seen, wire: wire.close(),
     ],
 )
-def test_an_answer_that_is_cut_off_is_asked_for_again(
-    api: Any, clients: Any, clock: Any, ledger: Any, script: Any
-) -> None:
+def test_an_answer_that_is_cut_off_is_asked_for_again(api: Any, clock: Any, script: Any) -> None:
     """A broken connection is worth another try; an end inside the headers is no empty success."""
     server = api(script)
     with pytest.raises(TransportError) as caught:
-        clients(server.url, clock=clock, observer=ledger).get_disk("1", "2")
+        api.client(server, clock=clock).get_disk("1", "2")
     assert caught.value.reason == "connection"
-    assert ledger.requests == [("get_disk", "connection")] * 3
-    assert ledger.retries == ["get_disk"] * 2
+    assert api.ledger.requests == [("get_disk", "connection")] * 3
+    assert api.ledger.retries == ["get_disk"] * 2
 
 
 @pytest.mark.parametrize(
@@ -102,7 +97,7 @@ def test_an_answer_that_is_cut_off_is_asked_for_again(
     ],
 )
 @pytest.mark.parametrize("is_chunked", [False, True])
-def test_compression_without_its_end_is_no_success(api: Any, clients: Any, body: bytes, *, is_chunked: bool) -> None:
+def test_compression_without_its_end_is_no_success(api: Any, body: bytes, *, is_chunked: bool) -> None:
     """What was compressed is whole, and what was not checked by its checksum was perhaps cut."""
     head = "HTTP/1.1 200 OK\nContent-Encoding: gzip\n"
     if is_chunked:
@@ -110,23 +105,23 @@ def test_compression_without_its_end_is_no_success(api: Any, clients: Any, body:
     else:
         script = raw(head + f"Content-Length: {len(body)}", body)
     with pytest.raises(DecodeError, match="no valid gzip"):
-        clients(api(script).url).get_disk("1", "2")
+        api.client(script).get_disk("1", "2")
 
 
 @pytest.mark.parametrize(
     ("encoding", "padding"),
     [("gzip", b""), ("x-gzip", b"\n"), ("GZIP", b"\r\n"), ("gzip", b" \t\0"), ("gzip", b"\n" * 200_000)],
 )
-def test_reads_compressed_answers(api: Any, clients: Any, encoding: str, padding: bytes) -> None:
+def test_reads_compressed_answers(api: Any, encoding: str, padding: bytes) -> None:
     """Compression is asked for and undone, in several members too, whatever blanks stand behind a whole one."""
     content = json.dumps({**DISK, "pad": "x" * 300_000}).encode()
     body = gzip.compress(content[:5]) + gzip.compress(content[5:]) + padding
     server = api(lambda seen, wire: wire.reply(200, body, {"Content-Encoding": encoding}))
-    assert clients(server.url).get_disk("1", "2").status == "built"
+    assert api.client(server).get_disk("1", "2").status == "built"
     assert server.seen[0].headers["accept-encoding"] == "gzip"
 
 
-def test_a_gzip_bomb_is_given_up_early(api: Any, clients: Any) -> None:
+def test_a_gzip_bomb_is_given_up_early(api: Any) -> None:
     """A few hundred kB that would become more than a GB stop at the limit."""
     bomb = zlib.compressobj(9, zlib.DEFLATED, 31)
     zeros = b"0" * 2**20
@@ -134,10 +129,10 @@ def test_a_gzip_bomb_is_given_up_early(api: Any, clients: Any) -> None:
     assert len(body) < 500_000
     server = api(lambda seen, wire: wire.reply(200, body, {"Content-Encoding": "gzip"}))
     with pytest.raises(DecodeError, match="is larger than"):
-        clients(server.url).get_disk("1", "2")
+        api.client(server).get_disk("1", "2")
 
 
-def test_trailers_without_end_are_given_up_early(api: Any, clients: Any) -> None:
+def test_trailers_without_end_are_given_up_early(api: Any) -> None:
     """Else one response would keep a processor busy line by line until the deadline."""
 
     def answer(_: Any, wire: Any) -> None:
@@ -146,7 +141,7 @@ def test_trailers_without_end_are_given_up_early(api: Any, clients: Any) -> None
             wire.send(b"a\n" * 4000)
 
     with within(3.0), pytest.raises(DecodeError, match="on the wire"):
-        clients(api(answer).url, timeout_seconds=30.0).get_disk("1", "2")
+        api.client(answer, timeout_seconds=30.0).get_disk("1", "2")
 
 
 @pytest.mark.parametrize(
@@ -156,7 +151,7 @@ def test_trailers_without_end_are_given_up_early(api: Any, clients: Any) -> None
         (b"Content-Encoding: gzip", gzip.compress(b"") * 5_000),
     ],
 )
-def test_a_huge_error_body_is_not_read(api: Any, clients: Any, headers: bytes, part: bytes) -> None:
+def test_a_huge_error_body_is_not_read(api: Any, headers: bytes, part: bytes) -> None:
     """An error's status is enough; its connection is closed instead of drained, also where nothing is in the bytes."""
     sent: list[int] = []
 
@@ -167,85 +162,73 @@ def test_a_huge_error_body_is_not_read(api: Any, clients: Any, headers: bytes, p
             sent.append(len(part))
 
     with pytest.raises(ApiError, match="answered 404"):
-        clients(api(script).url).get_disk("1", "2")
+        api.client(script).get_disk("1", "2")
     assert sum(sent) < 10_000_000
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 304])
-def test_redirects_are_not_followed(api: Any, clients: Any, status: int) -> None:
+def test_redirects_are_not_followed(api: Any, status: int) -> None:
     """A credential goes to the configured host and nowhere else."""
     elsewhere = api(lambda seen, wire: wire.reply(200, DISK))
     server = api(lambda seen, wire: wire.reply(status, b"", {"Location": elsewhere.url + "/x"}))
     with pytest.raises(ApiError, match=rf"redirects are not followed \({server.url[7:]}\)") as caught:
-        clients(server.url).get_disk("1", "2")
+        api.client(server).get_disk("1", "2")
     assert (caught.value.status, caught.value.reason) == (status, "other")
     assert elsewhere.seen == []
 
 
-def test_a_port_where_nobody_listens_is_a_connection_failure(clients: Any, clock: Any, ledger: Any) -> None:
+def test_a_port_where_nobody_listens_is_a_connection_failure(api: Any, clock: Any) -> None:
     """The message says what the system said, and of which address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(TransportError, match="get_disk: the connection failed: Connection refused") as caught:
-        clients(f"http://127.0.0.1:{port}", clock=clock, observer=ledger).get_disk("1", "2")
+        api.client(f"http://127.0.0.1:{port}", clock=clock).get_disk("1", "2")
     assert caught.value.reason == "connection"
     assert str(caught.value).endswith(f" (127.0.0.1:{port}); check api.url (GIGAS_API_URL)")
-    assert ledger.requests == [("get_disk", "connection")] * 3
+    assert api.ledger.requests == [("get_disk", "connection")] * 3
 
 
-def test_a_name_that_does_not_exist_is_a_connection_failure(clients: Any, clock: Any) -> None:
+def test_a_name_that_does_not_exist_is_a_connection_failure(api: Any, clock: Any) -> None:
     """A name that cannot be resolved is told, since it may be mistyped."""
     with pytest.raises(
         TransportError, match=r"name cannot be resolved \(nowhere\.invalid\); check api.url \(GIGAS_API_URL\)$"
     ):
-        clients("http://nowhere.invalid", clock=clock).get_disk("1", "2")
+        api.client("http://nowhere.invalid", clock=clock).get_disk("1", "2")
 
 
-def test_a_certificate_that_nobody_trusts_is_refused(api: Any, clients: Any, clock: Any, authority: Any) -> None:
+def test_a_certificate_that_nobody_trusts_is_refused(api: Any, clock: Any, authority: Any) -> None:
     """Without the file of authorities the server is not believed."""
     server = api(lambda seen, wire: wire.reply(200, DISK), context=authority.context)
     with pytest.raises(TransportError, match="the certificate is not accepted: self-signed certificate"):
-        clients(server.url, clock=clock).get_disk("1", "2")
+        api.client(server, clock=clock).get_disk("1", "2")
     assert server.seen == []
-    assert clients(server.url, ca_file=authority.ca_file).get_disk("1", "2").id == "2"
+    assert api.client(server, ca_file=authority.ca_file).get_disk("1", "2").id == "2"
 
 
-def test_plain_http_on_a_tls_port_is_a_connection_failure(api: Any, clients: Any, clock: Any, authority: Any) -> None:
+def test_plain_http_on_a_tls_port_is_a_connection_failure(api: Any, clock: Any, authority: Any) -> None:
     """TLS that fails says how."""
-    server = api(lambda seen, wire: None, refuse_handshake=lambda wire: wire.send(b"HTTP/1.1 400 Bad\r\n\r\n"))
+    server = api(lambda seen, wire: None, handshake=lambda wire: wire.send(b"HTTP/1.1 400 Bad\r\n\r\n"))
     with pytest.raises(TransportError, match="TLS failed: WRONG_VERSION_NUMBER"):
-        clients(server.url.replace("http:", "https:"), clock=clock, ca_file=authority.ca_file).get_disk("1", "2")
+        api.client(server.url.replace("http:", "https:"), clock=clock, ca_file=authority.ca_file).get_disk("1", "2")
 
 
-def test_goes_through_the_proxy_that_is_configured(api: Any, clients: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_goes_through_the_proxy_that_is_configured(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The proxy is that of the settings, and the environment's is not looked at."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     proxy = api(lambda seen, wire: wire.reply(200, DISK))
-    clients("http://api.invalid/v1/", proxy=proxy.url).get_disk("1", "2")
+    api.client("http://api.invalid/v1/", proxy=proxy.url).get_disk("1", "2")
     assert proxy.seen[0].target == "http://api.invalid/v1/account/1/disk/2"
     direct = api(lambda seen, wire: wire.reply(200, DISK))
-    clients(direct.url).get_disk("1", "2")
+    api.client(direct).get_disk("1", "2")
     assert direct.seen[0].target == "/account/1/disk/2"
 
 
-def test_tunnels_through_a_proxy(api: Any, clients: Any, authority: Any) -> None:
+def test_tunnels_through_a_proxy(api: Any, authority: Any) -> None:
     """An https API behind a proxy is reached by CONNECT, and the proxy never sees the credential."""
     server = api(lambda seen, wire: wire.reply(200, DISK), context=authority.context)
-
-    def tunnel(seen: Any, wire: Any) -> None:
-        with socket.create_connection(("127.0.0.1", server.port)) as upstream:
-            wire.send(b"HTTP/1.1 200 OK\r\n\r\n")
-            relay_back = threading.Thread(target=wire.pump, args=(upstream,))
-            relay_back.start()
-            while data := wire.receive():
-                upstream.sendall(data)
-            upstream.shutdown(socket.SHUT_RDWR)
-            relay_back.join(5)
-        wire.close()
-
-    proxy = api(tunnel)
-    client = clients(server.url, proxy=proxy.url, ca_file=authority.ca_file)
+    proxy = api(lambda seen, wire: wire.tunnel(server.port))
+    client = api.client(server, proxy=proxy.url, ca_file=authority.ca_file)
     assert client.get_disk("1", "2").id == "2"
     assert [seen.method for seen in proxy.seen] == ["CONNECT"]
     assert proxy.seen[0].authorization is None
@@ -253,25 +236,23 @@ def test_tunnels_through_a_proxy(api: Any, clients: Any, authority: Any) -> None
     client.close()
 
 
-def test_a_proxy_that_refuses_is_a_connection_failure(api: Any, clients: Any, clock: Any, authority: Any) -> None:
+def test_a_proxy_that_refuses_is_a_connection_failure(api: Any, clock: Any, authority: Any) -> None:
     """A proxy's refusal is not the API's."""
     proxy = api(lambda seen, wire: wire.reply(403, b"canary"))
     with pytest.raises(
         TransportError,
         match=r"the proxy did not connect to the API \(api\.invalid through 127\.0\.0\.1:\d+\); check api.proxy$",
     ):
-        clients("https://api.invalid", proxy=proxy.url, clock=clock, ca_file=authority.ca_file).get_disk("1", "2")
+        api.client("https://api.invalid", proxy=proxy.url, clock=clock, ca_file=authority.ca_file).get_disk("1", "2")
 
 
-def test_netrc_and_the_environment_are_not_read(
-    api: Any, clients: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
+def test_netrc_and_the_environment_are_not_read(api: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     """A .netrc would replace the Authorization header in other clients."""
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login other password other\n")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexistent")
     server = api(lambda seen, wire: wire.reply(200, DISK))
-    clients(server.url).get_disk("1", "2")
+    api.client(server).get_disk("1", "2")
     assert server.seen[0].authorization == "canary-token"
 
 
@@ -290,21 +271,21 @@ def test_netrc_and_the_environment_are_not_read(
         ({"url": "http://x", "ca_file": __file__}, "holds no certificate"),
     ],
 )
-def test_settings_that_cannot_be_used_are_refused(clients: Any, settings: dict[str, Any], message: str) -> None:
+def test_settings_that_cannot_be_used_are_refused(api: Any, settings: dict[str, Any], message: str) -> None:
     """What is wrong is said before the first request, without quoting what may be secret."""
     with pytest.raises(ConfigError, match=message) as caught:
-        clients(**settings)
+        api.client(settings.pop("url"), **settings)
     assert "canary" not in str(caught.value)
 
 
-def test_no_secret_is_in_any_log_or_error(api: Any, clients: Any, clock: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_secret_is_in_any_log_or_error(api: Any, clock: Any, caplog: pytest.LogCaptureFixture) -> None:
     """The token is looked for in all that failing requests leave behind, at the most talkative level."""
     caplog.set_level(logging.DEBUG)
     replies = [(500, "canary-body"), (200, b"canary-body"), (401, "canary-body"), (302, b"")]
     for status, body in replies:
         server = api(lambda seen, wire, reply=(status, body): wire.reply(*reply))
         with pytest.raises(GigasError) as caught:
-            clients(server.url, clock=clock).list_disks("1")
+            api.client(server, clock=clock).list_disks("1")
         assert "canary" not in f"{caught.value!s} {caught.value!r}"
         assert server.seen[0].authorization == "canary-token"
     assert "canary" not in caplog.text

@@ -53,44 +53,42 @@ def _drip_error(seen: Any, wire: Any) -> None:
 
 @pytest.mark.parametrize("script", [_hang, _drip_headers, _drip_headers_for_ever, _drip_body, _drip_chunks])
 @pytest.mark.parametrize("tls", [False, True])
-def test_a_drip_ends_by_the_deadline(api: Any, clients: Any, authority: Any, script: Any, tls: bool) -> None:
+def test_a_drip_ends_by_the_deadline(api: Any, authority: Any, script: Any, tls: bool) -> None:
     """Bytes that come one by one do not move the deadline, in headers, body or chunks, plain or encrypted."""
     server = api(script, context=authority.context if tls else None)
-    client = clients(server.url, timeout_seconds=0.5, ca_file=authority.ca_file)
+    client = api.client(server, timeout_seconds=0.5, ca_file=authority.ca_file)
     with within(3.0), pytest.raises(TransportError, match=TOO_LATE) as caught:
         client.get_disk("1", "2", deadline=Deadline(SystemClock(), 0.6))
     assert caught.value.reason == "timeout"
 
 
-def test_a_handshake_that_drips_ends_by_the_deadline(api: Any, clients: Any, authority: Any) -> None:
+def test_a_handshake_that_drips_ends_by_the_deadline(api: Any, authority: Any) -> None:
     """A server that never finishes the TLS handshake holds no one."""
     hello = b"\x16\x03\x03\x7f\xff" + b"\x02" * 60
-    server = api(_hang, context=authority.context, refuse_handshake=lambda wire: wire.drip(hello, DRIP))
-    client = clients(server.url, timeout_seconds=0.5, ca_file=authority.ca_file)
+    server = api(_hang, context=authority.context, handshake=lambda wire: wire.drip(hello, DRIP))
+    client = api.client(server, timeout_seconds=0.5, ca_file=authority.ca_file)
     with within(3.0), pytest.raises(TransportError, match=TOO_LATE):
         client.get_disk("1", "2", deadline=Deadline(SystemClock(), 0.6))
 
 
-def test_a_proxy_that_drips_ends_by_the_deadline(api: Any, clients: Any, authority: Any) -> None:
+def test_a_proxy_that_drips_ends_by_the_deadline(api: Any, authority: Any) -> None:
     """The CONNECT to a proxy is inside the deadline too."""
     proxy = api(lambda seen, wire: wire.drip(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 60, DRIP))
-    client = clients("https://127.0.0.1:1", proxy=proxy.url, timeout_seconds=0.5, ca_file=authority.ca_file)
+    client = api.client("https://127.0.0.1:1", proxy=proxy.url, timeout_seconds=0.5, ca_file=authority.ca_file)
     with within(3.0), pytest.raises(TransportError, match=TOO_LATE):
         client.get_disk("1", "2", deadline=Deadline(SystemClock(), 0.6))
 
 
-def test_a_connect_that_hangs_ends_by_the_deadline(clients: Any) -> None:
+def test_a_connect_that_hangs_ends_by_the_deadline(api: Any) -> None:
     """A full listen queue lets a connect hang; the deadline covers it."""
     with unanswered() as address:
-        client = clients(f"http://127.0.0.1:{address[1]}", timeout_seconds=0.5)
+        client = api.client(f"http://127.0.0.1:{address[1]}", timeout_seconds=0.5)
         with within(3.0), pytest.raises(TransportError) as caught:
             client.get_disk("1", "2", deadline=Deadline(SystemClock(), 0.6))
         assert caught.value.reason == "timeout"
 
 
-def test_the_next_address_is_tried_when_one_does_not_answer(
-    api: Any, clients: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_next_address_is_tried_when_one_does_not_answer(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name has several addresses, some of a family that this machine may not have."""
     server = api(lambda seen, wire: wire.reply(200, {"id": 2}))
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -101,19 +99,19 @@ def test_the_next_address_is_tried_when_one_does_not_answer(
         (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", server.port)),
     ]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: addresses)
-    assert clients("http://api.example").get_disk("1", "2").id == "2"
+    assert api.client("http://api.example").get_disk("1", "2").id == "2"
 
 
-def test_a_name_without_an_address_is_a_connection_failure(clients: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_without_an_address_is_a_connection_failure(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty answer of the resolver is a failure too."""
     monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: [])
     with pytest.raises(TransportError) as caught:
-        clients("http://api.example").get_disk("1", "2", deadline=Deadline(SystemClock(), 0.3))
+        api.client("http://api.example").get_disk("1", "2", deadline=Deadline(SystemClock(), 0.3))
     assert caught.value.reason == "connection"
 
 
 def test_a_connection_that_the_kernel_gives_up_is_a_timeout(
-    clients: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
+    api: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kernel's own timeout is reported as one, though the deadline has not passed."""
 
@@ -122,7 +120,7 @@ def test_a_connection_that_the_kernel_gives_up_is_a_timeout(
 
     monkeypatch.setattr(connect, "_begin_connect", give_up)
     with pytest.raises(TransportError, match="the connection timed out") as caught:
-        clients("http://127.0.0.1:1", clock=clock).get_disk("1", "2")
+        api.client("http://127.0.0.1:1", clock=clock).get_disk("1", "2")
     assert caught.value.reason == "timeout"
 
 
@@ -150,18 +148,18 @@ def test_a_socket_that_is_attached_too_late_is_shut_down() -> None:
         assert theirs.recv(1) == b""
 
 
-def test_the_end_of_the_process_ends_a_request(api: Any, clients: Any) -> None:
+def test_the_end_of_the_process_ends_a_request(api: Any) -> None:
     """A request under way does not hold up a process that is told to stop."""
     stop = threading.Event()
-    client = clients(api(_hang).url, timeout_seconds=60.0)
+    client = api.client(_hang, timeout_seconds=60.0)
     threading.Timer(0.3, stop.set).start()
     with within(4.0), pytest.raises(TransportError):
         client.get_disk("1", "2", deadline=Deadline(SystemClock(), 60.0, stop))
 
 
-def test_closing_a_client_ends_calls_without_a_budget(api: Any, clients: Any) -> None:
+def test_closing_a_client_ends_calls_without_a_budget(api: Any) -> None:
     """Who gives no deadline is stopped by closing the client."""
-    client = clients(api(_hang).url, timeout_seconds=60.0)
+    client = api.client(_hang, timeout_seconds=60.0)
     threading.Timer(0.3, client.close).start()
     with within(4.0), pytest.raises(TransportError):
         client.list_disks("1")
@@ -169,7 +167,7 @@ def test_closing_a_client_ends_calls_without_a_budget(api: Any, clients: Any) ->
         client.get_disk("1", "2", deadline=Deadline(SystemClock(), 5.0))
 
 
-def test_closing_a_client_ends_a_list_whose_pages_wait_in_the_queue(api: Any, clients: Any) -> None:
+def test_closing_a_client_ends_a_list_whose_pages_wait_in_the_queue(api: Any) -> None:
     """Pages under way end by their own limits, and those behind them are not begun."""
 
     def script(seen: Any, wire: Any) -> None:
@@ -181,7 +179,7 @@ def test_closing_a_client_ends_a_list_whose_pages_wait_in_the_queue(api: Any, cl
 
     asked = threading.Event()
     server = api(script)
-    client = clients(server.url, timeout_seconds=0.6, max_concurrency=2)
+    client = api.client(server, timeout_seconds=0.6, max_concurrency=2)
     failures: list[BaseException] = []
 
     def read() -> None:
@@ -201,32 +199,32 @@ def test_closing_a_client_ends_a_list_whose_pages_wait_in_the_queue(api: Any, cl
     assert len(server.seen) <= 3
 
 
-def test_timeouts_are_tried_three_times(api: Any, clients: Any, clock: Any, ledger: Any) -> None:
+def test_timeouts_are_tried_three_times(api: Any, clock: Any) -> None:
     """Each try has the whole of the request's limit, and each is counted."""
-    client = clients(api(_hang).url, timeout_seconds=0.2, clock=clock, observer=ledger)
+    client = api.client(_hang, timeout_seconds=0.2, clock=clock)
     with within(4.0), pytest.raises(TransportError):
         client.get_disk("1", "2")
-    assert ledger.requests == [("get_disk", "timeout")] * 3
-    assert ledger.retries == ["get_disk"] * 2
+    assert api.ledger.requests == [("get_disk", "timeout")] * 3
+    assert api.ledger.retries == ["get_disk"] * 2
 
 
-def test_a_budget_that_is_spent_makes_no_request(api: Any, clients: Any) -> None:
+def test_a_budget_that_is_spent_makes_no_request(api: Any) -> None:
     """Nothing is sent once the time is up."""
     server = api(lambda seen, wire: wire.reply(200, {"id": 1}))
     with pytest.raises(TransportError, match="before the request"):
-        clients(server.url).get_disk("1", "2", deadline=Deadline(SystemClock(), 0.0))
+        api.client(server).get_disk("1", "2", deadline=Deadline(SystemClock(), 0.0))
     assert server.seen == []
 
 
-def test_an_error_whose_body_never_comes_is_that_error(api: Any, clients: Any, ledger: Any) -> None:
+def test_an_error_whose_body_never_comes_is_that_error(api: Any) -> None:
     """The status counts, whatever comes behind it."""
-    client = clients(api(_drip_error).url, timeout_seconds=0.4, observer=ledger)
+    client = api.client(_drip_error, timeout_seconds=0.4)
     with within(3.0), pytest.raises(Exception, match="answered 404"):
         client.get_disk("1", "2")
-    assert ledger.requests == [("get_disk", "404")]
+    assert api.ledger.requests == [("get_disk", "404")]
 
 
-def test_what_took_long_is_measured(api: Any, clients: Any, ledger: Any) -> None:
+def test_what_took_long_is_measured(api: Any) -> None:
     """The observer hears how long a request took."""
 
     def script(seen: Any, wire: Any) -> None:
@@ -234,6 +232,6 @@ def test_what_took_long_is_measured(api: Any, clients: Any, ledger: Any) -> None
         wire.reply(200, b"no json")
 
     with pytest.raises(DecodeError):
-        clients(api(script).url, observer=ledger).get_disk("1", "2")
-    assert ledger.requests == [("get_disk", "invalid")]
-    assert ledger.seconds[0] >= 0.2
+        api.client(script).get_disk("1", "2")
+    assert api.ledger.requests == [("get_disk", "invalid")]
+    assert api.ledger.seconds[0] >= 0.2

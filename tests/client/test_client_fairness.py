@@ -22,7 +22,7 @@ def account_of(seen: Any) -> str:
     return str(seen.path.split("/")[2])
 
 
-def test_accounts_take_turns(api: Any, clients: Any) -> None:
+def test_accounts_take_turns(api: Any) -> None:
     """One request of another account waits for one request, and not for all that came before it."""
     order: list[str] = []
 
@@ -31,7 +31,7 @@ def test_accounts_take_turns(api: Any, clients: Any) -> None:
         time.sleep(0.02)
         wire.reply(200, DISK)
 
-    client = clients(api(script).url, max_concurrency=1)
+    client = api.client(script, max_concurrency=1)
     with ThreadPoolExecutor(22) as executor:
         for _ in range(20):
             executor.submit(client.get_disk, "busy", "2")
@@ -42,7 +42,7 @@ def test_accounts_take_turns(api: Any, clients: Any) -> None:
 
 
 @pytest.mark.parametrize("slots", [2, 4])
-def test_accounts_that_hang_leave_a_slot_to_the_others(api: Any, clients: Any, slots: int) -> None:
+def test_accounts_that_hang_leave_a_slot_to_the_others(api: Any, slots: int) -> None:
     """24 of 25 accounts hang; soon the good one is served as if it were alone."""
     stop = threading.Event()
 
@@ -52,7 +52,7 @@ def test_accounts_that_hang_leave_a_slot_to_the_others(api: Any, clients: Any, s
         else:
             wire.hang()
 
-    client = clients(api(script).url, max_concurrency=slots, timeout_seconds=0.4)
+    client = api.client(script, max_concurrency=slots, timeout_seconds=0.4)
     served: list[float] = []
 
     def poll(account: str) -> None:
@@ -74,7 +74,7 @@ def test_accounts_that_hang_leave_a_slot_to_the_others(api: Any, clients: Any, s
             stop.set()
 
 
-def test_an_account_that_hangs_has_one_slot(api: Any, clients: Any) -> None:
+def test_an_account_that_hangs_has_one_slot(api: Any) -> None:
     """Until it answers; then it is as any other."""
     hangs = threading.Event()
     hangs.set()
@@ -94,7 +94,7 @@ def test_an_account_that_hangs_has_one_slot(api: Any, clients: Any) -> None:
             under_way.remove(wire)
         wire.reply(200, DISK)
 
-    client = clients(api(script).url, max_concurrency=4, timeout_seconds=0.2)
+    client = api.client(script, max_concurrency=4, timeout_seconds=0.2)
 
     def poll() -> None:
         with contextlib.suppress(TransportError):

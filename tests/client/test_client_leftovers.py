@@ -48,17 +48,17 @@ FAILURES: dict[str, Callable[[Any, Any], None] | None] = {
 
 @pytest.mark.usefixtures("without_collector")
 @pytest.mark.parametrize("failure", FAILURES)
-def test_a_failed_exchange_leaves_nothing(api: Any, clients: Any, clock: Any, failure: str) -> None:
+def test_a_failed_exchange_leaves_nothing(api: Any, clock: Any, failure: str) -> None:
     """Neither the client nor its connections outlive the last one who holds it."""
     script = FAILURES[failure]
     url = f"http://127.0.0.1:{free_port()}" if script is None else api(script).url
-    client = clients(url, timeout_seconds=0.3, clock=clock)
+    client = api.client(url, timeout_seconds=0.3, clock=clock)
     with suppress(GigasError):
         client.get_disk("1", "2")
     transport = weakref.ref(client._session._transport)
     pools = weakref.ref(client._session._transport._adapter.poolmanager)
     client.close()
-    clients.made.clear()
+    api.made.clear()
     del client
     assert transport() is None
     assert pools() is None

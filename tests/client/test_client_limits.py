@@ -36,30 +36,30 @@ class Gauge:
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
-def test_no_more_requests_are_under_way_than_allowed(api: Any, clients: Any, concurrency: int) -> None:
+def test_no_more_requests_are_under_way_than_allowed(api: Any, concurrency: int) -> None:
     """However many threads ask."""
     gauge = Gauge(0.03)
-    client = clients(api(gauge).url, max_concurrency=concurrency)
+    client = api.client(gauge, max_concurrency=concurrency)
     with ThreadPoolExecutor(10) as executor:
         list(executor.map(lambda number: client.get_disk("1", "2"), range(12)))
     assert gauge.most == concurrency
 
 
-def test_clients_may_share_their_limits(api: Any, clients: Any) -> None:
+def test_clients_may_share_their_limits(api: Any) -> None:
     """Two accounts' clients together keep what the operator allowed."""
     gauge = Gauge(0.03)
     server = api(gauge)
     limiter = RateLimiter(SystemClock(), 2, 0)
-    pair = [clients(server.url, limiter=limiter) for _ in range(2)]
+    pair = [api.client(server, limiter=limiter) for _ in range(2)]
     with ThreadPoolExecutor(8) as executor:
         list(executor.map(lambda number: pair[number % 2].get_disk("1", str(number)), range(10)))
     assert gauge.most == 2
 
 
-def test_a_wait_for_a_slot_ends_with_the_budget(api: Any, clients: Any) -> None:
+def test_a_wait_for_a_slot_ends_with_the_budget(api: Any) -> None:
     """A queue is no place to wait for ever."""
     server = api(lambda seen, wire: wire.hang())
-    client = clients(server.url, max_concurrency=1)
+    client = api.client(server, max_concurrency=1)
     stop = threading.Event()
     with ThreadPoolExecutor(1) as executor:
         first = executor.submit(client.get_disk, "1", "2", deadline=Deadline(SystemClock(), 60, stop))
@@ -73,10 +73,10 @@ def test_a_wait_for_a_slot_ends_with_the_budget(api: Any, clients: Any) -> None:
 
 
 @pytest.mark.parametrize("rate", [0, 40])
-def test_requests_go_in_the_order_in_which_they_were_asked_for(api: Any, clients: Any, rate: float) -> None:
+def test_requests_go_in_the_order_in_which_they_were_asked_for(api: Any, rate: float) -> None:
     """Whoever asks for many cannot keep out who asks for few: each waits for those who were there before."""
     server = api(Gauge(0.02))
-    client = clients(server.url, max_concurrency=2, max_requests_per_second=rate)
+    client = api.client(server, max_concurrency=2, max_requests_per_second=rate)
     done = threading.Event()
 
     def sweep(number: int) -> None:
@@ -100,9 +100,9 @@ def test_requests_go_in_the_order_in_which_they_were_asked_for(api: Any, clients
     assert sum(between) <= 5 * len(between)
 
 
-def test_requests_keep_to_the_rate(api: Any, clients: Any, clock: Any) -> None:
+def test_requests_keep_to_the_rate(api: Any, clock: Any) -> None:
     """After a small burst one request goes per interval."""
-    client = clients(api(lambda seen, wire: wire.reply(200, DISK)).url, clock=clock, max_requests_per_second=4.0)
+    client = api.client(lambda seen, wire: wire.reply(200, DISK), clock=clock, max_requests_per_second=4.0)
     began = clock.now
     for _ in range(9):
         client.get_disk("1", "2")
@@ -120,10 +120,10 @@ def test_a_pause_allows_a_small_burst_and_no_more(clock: Any) -> None:
     assert sum(clock.waits) == pytest.approx(4 / 20, rel=1e-3)
 
 
-def test_a_wait_for_the_rate_that_the_budget_does_not_hold_is_not_begun(api: Any, clients: Any, clock: Any) -> None:
+def test_a_wait_for_the_rate_that_the_budget_does_not_hold_is_not_begun(api: Any, clock: Any) -> None:
     """It fails at once, without taking the turn from others."""
     server = api(lambda seen, wire: wire.reply(200, DISK))
-    client = clients(server.url, clock=clock, max_requests_per_second=0.01)
+    client = api.client(server, clock=clock, max_requests_per_second=0.01)
     client.get_disk("1", "2")
     with pytest.raises(TransportError, match="the request rate allows no request in the time left") as caught:
         client.get_disk("1", "2", deadline=Deadline(clock, 60))

@@ -48,11 +48,11 @@ def without_total(real: int) -> None:
 
 
 @pytest.fixture
-def listed(api: Any, clients: Any) -> Callable[..., ReadClient]:
+def listed(api: Any) -> Callable[..., ReadClient]:
     """Make a client of a list endpoint."""
 
     def make(lister: Any, **settings: Any) -> ReadClient:
-        made = clients(api(lister).url, **{"page_size": 10, **settings})
+        made = api.client(lister, **{"page_size": 10, **settings})
         assert isinstance(made, ReadClient)
         return made
 
@@ -368,11 +368,11 @@ def test_a_page_that_fails_fails_the_list(listed: Any) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"disks": []}, None, "x", 1])
-def test_a_list_that_is_no_array_is_an_error(listed: Any, ledger: Any, body: Any) -> None:
+def test_a_list_that_is_no_array_is_an_error(api: Any, listed: Any, body: Any) -> None:
     """An object, even one around a list, is never an empty fleet."""
     with pytest.raises(DecodeError, match="not an array"):
-        listed(lambda seen, wire: wire.reply(200, body), observer=ledger).list_disks("1")
-    assert ledger.requests == [("list_disks", "invalid")]
+        listed(lambda seen, wire: wire.reply(200, body)).list_disks("1")
+    assert api.ledger.requests == [("list_disks", "invalid")]
 
 
 def test_counts_what_was_not_understood_in_all_pages(listed: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -387,14 +387,14 @@ def test_counts_what_was_not_understood_in_all_pages(listed: Any, caplog: pytest
 
 
 @pytest.mark.parametrize("status", [201, 202, 203, 205, 206, 207, 226])
-def test_another_2xx_is_no_list(listed: Any, ledger: Any, status: int) -> None:
+def test_another_2xx_is_no_list(api: Any, listed: Any, status: int) -> None:
     """Accepted, not authoritative, or a part only."""
-    client = listed(lambda seen, wire: wire.reply(status, items(1, 2)), observer=ledger)
+    client = listed(lambda seen, wire: wire.reply(status, items(1, 2)))
     with pytest.raises(DecodeError, match=f"has status {status}, not 200"):
         client.list_disks("1")
     with pytest.raises(DecodeError, match=f"has status {status}, not 200"):
         client.get_disk("1", "2")
-    assert ledger.requests == [("list_disks", "invalid"), ("get_disk", "invalid")]
+    assert api.ledger.requests == [("list_disks", "invalid"), ("get_disk", "invalid")]
 
 
 def test_no_content_is_an_empty_list_and_told_from_one(listed: Any) -> None:
@@ -501,7 +501,7 @@ def test_further_below_the_total_is_never_taken(listed: Any, missing: int) -> No
 
 @pytest.mark.parametrize("status", [400, 422])
 def test_a_page_size_that_is_rejected_is_lowered(
-    listed: Any, clock: Any, ledger: Any, caplog: pytest.LogCaptureFixture, status: int
+    api: Any, listed: Any, clock: Any, caplog: pytest.LogCaptureFixture, status: int
 ) -> None:
     """The list is read with pages that most pagers allow, and so are the next ones, for a quarter of an hour."""
     lister = Lister(items(*range(45)))
@@ -512,23 +512,23 @@ def test_a_page_size_that_is_rejected_is_lowered(
         else:
             lister(seen, wire)
 
-    client = listed(script, page_size=200, observer=ledger, clock=clock)
+    client = listed(script, page_size=200, clock=clock)
     for _ in range(2):
         for _ in range(2):
             assert ids(client.list_disks("1")) == list(range(45))
         clock.now += 900
-    assert [code for _, code in ledger.requests] == [str(status), *["200"] * 6] * 2
+    assert [code for _, code in api.ledger.requests] == [str(status), *["200"] * 6] * 2
     assert [record.message for record in caplog.records] == ["The API accepts only smaller pages: set api.page_size"]
 
 
 @pytest.mark.parametrize("status", [400, 422])
-def test_a_page_size_that_is_not_the_reason_is_tried_once(listed: Any, ledger: Any, status: int) -> None:
+def test_a_page_size_that_is_not_the_reason_is_tried_once(api: Any, listed: Any, status: int) -> None:
     """The sentence names the setting; a list that is rejected each time costs one request each time."""
-    client = listed(lambda seen, wire: wire.reply(status, b""), page_size=200, observer=ledger)
+    client = listed(lambda seen, wire: wire.reply(status, b""), page_size=200)
     for requests in (2, 3, 4):
         with pytest.raises(ApiError, match=f"list_backups: the API answered {status}: .*api.page_size"):
             client.list_backups("1")
-        assert len(ledger.requests) == requests
+        assert len(api.ledger.requests) == requests
 
 
 def test_pages_of_one_list_do_not_wait_for_those_of_another(listed: Any) -> None:

@@ -25,26 +25,24 @@ def answering(*replies: tuple[Any, ...]) -> Callable[[Any, Any], None]:
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_what_may_pass_is_tried_three_times(api: Any, clients: Any, clock: Any, ledger: Any, status: int) -> None:
+def test_what_may_pass_is_tried_three_times(api: Any, clock: Any, status: int) -> None:
     """Three tries in all, with waits of at most two seconds, each retry counted."""
     server = api(lambda seen, wire: wire.reply(status, b"x"))
     with pytest.raises(ApiError) as caught:
-        clients(server.url, clock=clock, observer=ledger).get_disk("1", "2")
+        api.client(server, clock=clock).get_disk("1", "2")
     assert caught.value.status == status
     assert caught.value.reason == ("rate_limited" if status == 429 else "server")
-    assert ledger.requests == [("get_disk", str(status))] * 3
-    assert ledger.retries == ["get_disk"] * 2
+    assert api.ledger.requests == [("get_disk", str(status))] * 3
+    assert api.ledger.retries == ["get_disk"] * 2
     assert all(0 <= wait <= 2 for wait in clock.waits)
 
 
 @pytest.mark.parametrize("retry_after", [None, "3"])
-def test_waits_are_drawn_from_nothing_to_their_most(
-    api: Any, clients: Any, clock: Any, retry_after: str | None
-) -> None:
+def test_waits_are_drawn_from_nothing_to_their_most(api: Any, clock: Any, retry_after: str | None) -> None:
     """Full jitter, which doubles: exporters that failed together come back one by one, also when told when."""
     headers = {} if retry_after is None else {"Retry-After": retry_after}
     server = api(lambda seen, wire: wire.reply(503, b"", headers))
-    client = clients(server.url, clock=clock)
+    client = api.client(server, clock=clock)
     for _ in range(40):
         with pytest.raises(ApiError):
             client.get_disk("1", "2")
@@ -55,49 +53,49 @@ def test_waits_are_drawn_from_nothing_to_their_most(
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 409, 422, 501])
-def test_what_will_not_pass_is_not_tried_again(api: Any, clients: Any, status: int) -> None:
+def test_what_will_not_pass_is_not_tried_again(api: Any, status: int) -> None:
     """An answer that says "never" is taken at once."""
     server = api(lambda seen, wire: wire.reply(status, b"x"))
     with pytest.raises(ApiError, match=f"get_disk: the API answered {status}") as caught:
-        clients(server.url).get_disk("1", "2")
+        api.client(server).get_disk("1", "2")
     assert caught.value.status == status
     assert len(server.seen) == 1
 
 
-def test_a_second_try_that_succeeds_is_a_success(api: Any, clients: Any, clock: Any) -> None:
+def test_a_second_try_that_succeeds_is_a_success(api: Any, clock: Any) -> None:
     """One failure is forgotten."""
     server = api(answering((503, b""), (200, DISK)))
-    assert clients(server.url, clock=clock).get_disk("1", "2").id == "2"
+    assert api.client(server, clock=clock).get_disk("1", "2").id == "2"
 
 
 @pytest.mark.parametrize("value", ["7", " 7 ", "date"])
-def test_retry_after_is_honoured(api: Any, clients: Any, clock: Any, value: str) -> None:
+def test_retry_after_is_honoured(api: Any, clock: Any, value: str) -> None:
     """Seconds and dates are waited for, with a little more, so that not all come back at once."""
     header = formatdate(clock.wall() + 7, usegmt=True) if value == "date" else value
     server = api(answering((429, b"", {"Retry-After": header}), (200, DISK)))
-    clients(server.url, clock=clock).get_disk("1", "2")
+    api.client(server, clock=clock).get_disk("1", "2")
     assert 7 <= clock.waits[0] <= 9
 
 
 @pytest.mark.parametrize("value", ["soon", "1.5", "-5", "", "9" * 30, "Mon, 99 Foo 2024 00:00:00 GMT"])
-def test_a_retry_after_that_is_nonsense_is_ignored(api: Any, clients: Any, clock: Any, value: str) -> None:
+def test_a_retry_after_that_is_nonsense_is_ignored(api: Any, clock: Any, value: str) -> None:
     """Then the usual wait applies."""
     server = api(answering((503, b"", {"Retry-After": value}), (200, DISK)))
-    clients(server.url, clock=clock).get_disk("1", "2")
+    api.client(server, clock=clock).get_disk("1", "2")
     assert clock.waits[0] <= 2
 
 
-def test_a_retry_after_that_the_budget_does_not_hold_is_not_begun(api: Any, clients: Any, clock: Any) -> None:
+def test_a_retry_after_that_the_budget_does_not_hold_is_not_begun(api: Any, clock: Any) -> None:
     """The error stands at once, and says what was asked."""
     server = api(lambda seen, wire: wire.reply(429, b"", {"Retry-After": "21600"}))
     with pytest.raises(ApiError) as caught:
-        clients(server.url, clock=clock).get_disk("1", "2", deadline=Deadline(clock, 60))
+        api.client(server, clock=clock).get_disk("1", "2", deadline=Deadline(clock, 60))
     assert caught.value.retry_after == 21600
     assert clock.waits == []
     assert len(server.seen) == 1
 
 
-def test_a_wait_ends_with_the_process(api: Any, clients: Any) -> None:
+def test_a_wait_ends_with_the_process(api: Any) -> None:
     """A process that is told to stop waits for nothing."""
     stop = threading.Event()
 
@@ -106,7 +104,7 @@ def test_a_wait_ends_with_the_process(api: Any, clients: Any) -> None:
         threading.Timer(0.2, stop.set).start()
 
     server = api(script)
-    client = clients(server.url)
+    client = api.client(server)
     with pytest.raises((ApiError, TransportError)):
         client.get_disk("1", "2", deadline=Deadline(client._clock, 60, stop))
     assert len(server.seen) == 1

@@ -35,11 +35,11 @@ SETTINGS = [
 
 @pytest.mark.parametrize(("operation", "status", "words"), SETTINGS)
 def test_a_status_comes_with_the_setting_to_try(
-    api: Any, clients: Any, clock: Any, operation: str, *, status: int, words: str
+    api: Any, clock: Any, operation: str, *, status: int, words: str
 ) -> None:
     """In one line that begins with the operation and the status, and has the address."""
     server = api(lambda seen, wire: wire.reply(status, b""))
-    client = clients(server.url, clock=clock)
+    client = api.client(server, clock=clock)
     with pytest.raises(ApiError) as caught:
         getattr(client, operation)("1")
     assert str(caught.value).startswith(f"{operation}: the API answered {status}: ")
@@ -72,10 +72,10 @@ def test_the_address_holds_no_secret(api: Any, status: int) -> None:
 
 
 @pytest.mark.parametrize("method", ["list_disks", "delete_disk"])
-def test_every_request_says_that_it_takes_json(api: Any, clients: Any, method: str) -> None:
+def test_every_request_says_that_it_takes_json(api: Any, method: str) -> None:
     """As the examples of the documentation do, GET and DELETE too."""
     server = api(lambda seen, wire: wire.reply(200, []))
-    getattr(clients.writing(server.url), method)(*(["1"] if method == "list_disks" else ["1", "2"]))
+    getattr(api.writing(server), method)(*(["1"] if method == "list_disks" else ["1", "2"]))
     assert {seen.headers["content-type"] for seen in server.seen} == {"application/json"}
 
 
@@ -95,10 +95,10 @@ def test_every_request_says_that_it_takes_json(api: Any, clients: Any, method: s
         (b"", None),
     ],
 )
-def test_a_rejected_change_shows_what_the_api_says(api: Any, clients: Any, body: Any, message: str | None) -> None:
+def test_a_rejected_change_shows_what_the_api_says(api: Any, body: Any, message: str | None) -> None:
     """Printable, short and without secrets."""
     server = api(lambda seen, wire: wire.reply(422, body))
-    client = clients.writing(server.url)
+    client = api.writing(server)
     with pytest.raises(ApiError) as caught:
         client.delete_disk("1", "2")
     assert caught.value.api_message == message

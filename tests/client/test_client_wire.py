@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
 import time
 from contextlib import suppress
@@ -54,11 +53,11 @@ def lists(*disk_ids: int) -> bytes:
         b"Transfer-Encoding: xchunked",
     ],
 )
-def test_ambiguous_framing_is_rejected(api: Any, clients: Any, clock: Any, framing: bytes) -> None:
+def test_ambiguous_framing_is_rejected(api: Any, clock: Any, framing: bytes) -> None:
     """Two readers of such a response may disagree about where it ends (RFC 9112, section 6.3)."""
     server = api(sends(HEAD, framing, b"\r\n\r\n", DISK, then_closes=False))
     with pytest.raises(TransportError, match="no HTTP") as caught:
-        clients(server.url, clock=clock).get_disk("1", "2")
+        api.client(server, clock=clock).get_disk("1", "2")
     assert caught.value.reason == "connection"
     assert server.connections == 3
 
@@ -84,67 +83,67 @@ def test_ambiguous_framing_is_rejected(api: Any, clients: Any, clock: Any, frami
         b"HTTP/1.1 200 OK\r\nX: a\rY: b",
     ],
 )
-def test_a_malformed_head_is_rejected(api: Any, clients: Any, clock: Any, head: bytes) -> None:
+def test_a_malformed_head_is_rejected(api: Any, clock: Any, head: bytes) -> None:
     """Where one line is read in two ways, so may be the length of the body (RFC 9112, sections 2.2, 4 and 5)."""
     server = api(sends(head, b"\r\nContent-Length: %d\r\n\r\n" % len(DISK), DISK, then_closes=False))
     with pytest.raises(TransportError, match="no HTTP"):
-        clients(server.url, clock=clock).get_disk("1", "2")
+        api.client(server, clock=clock).get_disk("1", "2")
     assert server.connections == 3
 
 
 @pytest.mark.parametrize(
     "status_line", [b"HTTP/1.1 200", b"HTTP/1.1 200 ", b"HTTP/1.1 200 \xc3\x9c", b"HTTP/1.1 299 OK"]
 )
-def test_a_reason_phrase_says_nothing(api: Any, clients: Any, status_line: bytes) -> None:
+def test_a_reason_phrase_says_nothing(api: Any, status_line: bytes) -> None:
     """It may be absent, and in any language; the code is what counts."""
     server = api(sends(status_line, b"\r\nContent-Length: %d\r\n\r\n" % len(DISK), DISK, then_closes=False))
     if status_line.startswith(b"HTTP/1.1 200"):
-        assert clients(server.url).get_disk("1", "2").id == "2"
+        assert api.client(server).get_disk("1", "2").id == "2"
     else:
         with pytest.raises(DecodeError, match="status 299"):
-            clients(server.url).get_disk("1", "2")
+            api.client(server).get_disk("1", "2")
 
 
-def test_headers_that_contradict_each_other_say_nothing(api: Any, clients: Any) -> None:
+def test_headers_that_contradict_each_other_say_nothing(api: Any) -> None:
     """One of two totals may be true, and which is not known; the same twice is one."""
     totals = [b"X-Total: 1\r\n" * 2, b"X-Total: 1\r\nX-Total: 7\r\n", b"X-Total: 7\r\nX-Total: 1\r\n"]
     invalid = []
     for total in totals:
         body = b"[" + DISK + b"]"
         server = api(sends(HEAD, total, b"Content-Length: %d\r\n\r\n" % len(body), body))
-        invalid.append(dict(clients(server.url).list_disks("1").invalid))
+        invalid.append(dict(api.client(server).list_disks("1").invalid))
     assert invalid == [{}, {"total": 1}, {"total": 1}]
 
 
 @pytest.mark.parametrize("length", [b"%d ", b"  %d", b"\t%d \t"])
-def test_white_space_around_a_length_is_no_part_of_it(api: Any, clients: Any, length: bytes) -> None:
+def test_white_space_around_a_length_is_no_part_of_it(api: Any, length: bytes) -> None:
     """Servers that fill the length in afterwards leave some (RFC 9110, section 5.5)."""
     server = api(sends(HEAD, b"Content-Length:", length % len(DISK), b"\r\n\r\n", DISK, then_closes=False))
-    assert clients(server.url).get_disk("1", "2").id == "2"
+    assert api.client(server).get_disk("1", "2").id == "2"
 
 
 @pytest.mark.parametrize("size", [b"-1", b"+9", b"0x9", b"0_9", b"", b" 9", b"9 9", b"fffffffff", b"9;" + b"x" * 9000])
-def test_a_lax_chunk_size_is_rejected(api: Any, clients: Any, clock: Any, size: bytes) -> None:
+def test_a_lax_chunk_size_is_rejected(api: Any, clock: Any, size: bytes) -> None:
     """A chunk's size is hexadecimal digits and nothing else (RFC 9112, section 7.1)."""
     server = api(sends(HEAD, CHUNKED, b"\r\n", size, b"\r\n", DISK, b"\r\n0\r\n\r\n", then_closes=False))
     with pytest.raises(TransportError):
-        clients(server.url, clock=clock).get_disk("1", "2")
+        api.client(server, clock=clock).get_disk("1", "2")
     assert server.connections == 3
 
 
 @pytest.mark.parametrize("end", [b"", b"XX", b"\n0", b" \r\n"])
-def test_a_chunk_that_is_longer_than_its_size_is_rejected(api: Any, clients: Any, clock: Any, end: bytes) -> None:
+def test_a_chunk_that_is_longer_than_its_size_is_rejected(api: Any, clock: Any, end: bytes) -> None:
     """Two bytes after a chunk were thrown away, whatever they were."""
     server = api(sends(HEAD, CHUNKED, b"\r\n9\r\n", DISK, end, b"0\r\n\r\n", then_closes=False))
     with pytest.raises(TransportError, match="no HTTP"):
-        clients(server.url, clock=clock).get_disk("1", "2")
+        api.client(server, clock=clock).get_disk("1", "2")
 
 
 @pytest.mark.parametrize("size", [b"9", b"009", b"9;name=value", b"9 ;name"])
-def test_a_chunk_size_by_the_rules_is_accepted(api: Any, clients: Any, size: bytes) -> None:
+def test_a_chunk_size_by_the_rules_is_accepted(api: Any, size: bytes) -> None:
     """Leading zeros and extensions are allowed."""
     server = api(sends(HEAD, CHUNKED, b"\r\n", size, b"\r\n", DISK, b"\r\n0\r\nX: y\r\n\r\n", then_closes=False))
-    assert clients(server.url).get_disk("1", "2").id == "2"
+    assert api.client(server).get_disk("1", "2").id == "2"
 
 
 ENDLESS = """
@@ -209,13 +208,13 @@ def test_endless_bytes_cost_no_memory() -> None:
     assert [FLOODS[place] for place, most in enumerate(resident_mib) if most >= 150] == []
 
 
-def test_an_interim_response_is_not_the_response(api: Any, clients: Any) -> None:
+def test_an_interim_response_is_not_the_response(api: Any) -> None:
     """It is skipped, and fails nothing."""
     server = api(sends(EARLY_HINTS, b"HTTP/1.1 100 Continue\r\n\r\n", EARLY_HINTS, lists(1), then_closes=False))
-    assert [disk.id for disk in clients(server.url).list_disks("1").items] == ["1"]
+    assert [disk.id for disk in api.client(server).list_disks("1").items] == ["1"]
 
 
-def test_an_account_never_gets_the_response_of_another(api: Any, clients: Any) -> None:
+def test_an_account_never_gets_the_response_of_another(api: Any) -> None:
     """Early hints a moment before the response left it to whoever used the connection next."""
 
     def script(seen: Any, wire: Any) -> None:
@@ -224,7 +223,7 @@ def test_an_account_never_gets_the_response_of_another(api: Any, clients: Any) -
             time.sleep(0.25)
         wire.send(lists(*(int(seen.path.split("/")[2]) * 10 + number for number in range(2))))
 
-    client = clients(api(script).url)
+    client = api.client(script)
     for _ in range(4):
         assert [disk.id for disk in client.list_disks("1").items] == ["10", "11"]
         assert [disk.id for disk in client.list_disks("2").items] == ["20", "21"]
@@ -234,49 +233,38 @@ def test_an_account_never_gets_the_response_of_another(api: Any, clients: Any) -
     "interim",
     [b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n", EARLY_HINTS * 17],
 )
-def test_what_is_no_way_to_a_response_is_rejected(api: Any, clients: Any, clock: Any, interim: bytes) -> None:
+def test_what_is_no_way_to_a_response_is_rejected(api: Any, clock: Any, interim: bytes) -> None:
     """Nobody asked for another protocol, and hints come a few times at most."""
     server = api(sends(interim, lists(1), then_closes=False))
     with pytest.raises(TransportError, match="no HTTP"):
-        clients(server.url, clock=clock).list_disks("1")
+        api.client(server, clock=clock).list_disks("1")
 
 
 @pytest.mark.parametrize("extra", [b"", lists(666), b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[", b"\r\n", b"x"])
 @pytest.mark.parametrize("tls", [False, True])
-def test_no_connection_is_used_twice(api: Any, clients: Any, authority: Any, extra: bytes, *, tls: bool) -> None:
+def test_no_connection_is_used_twice(api: Any, authority: Any, extra: bytes, *, tls: bool) -> None:
     """Whatever is left on it would be taken for the response to the next request."""
     server = api(
         lambda seen, wire: wire.send(lists(seen.connection) + extra), context=authority.context if tls else None
     )
-    client = clients(server.url, ca_file=authority.ca_file)
+    client = api.client(server, ca_file=authority.ca_file)
     for connection in ("1", "2", "3"):
         assert [disk.id for disk in client.list_disks("1").items] == [connection]
     assert (server.connections, len(server.seen)) == (3, 3)
 
 
-def test_no_connection_through_the_tls_of_a_proxy_is_used_twice(api: Any, clients: Any, authority: Any) -> None:
+def test_no_connection_through_the_tls_of_a_proxy_is_used_twice(api: Any, authority: Any) -> None:
     """Neither that to the proxy nor that to the API."""
     server = api(lambda seen, wire: wire.send(lists(seen.connection) + lists(666)), context=authority.context)
-
-    def tunnel(seen: Any, wire: Any) -> None:
-        with socket.create_connection(("127.0.0.1", server.port)) as upstream:
-            wire.send(b"HTTP/1.1 200 OK\r\n\r\n")
-            upstream.settimeout(0.1)
-            while data := wire.receive():
-                upstream.sendall(data)
-                with suppress(TimeoutError):
-                    while data := upstream.recv(65536):
-                        wire.send(data)
-
-    proxy = api(tunnel, context=authority.context)
-    client = clients(server.url, proxy=proxy.url, ca_file=authority.ca_file)
+    proxy = api(lambda seen, wire: wire.tunnel(server.port), context=authority.context)
+    client = api.client(server, proxy=proxy.url, ca_file=authority.ca_file)
     for connection in ("1", "2", "3"):
         assert [disk.id for disk in client.list_disks("1").items] == [connection]
     assert (server.connections, len(server.seen), proxy.connections) == (3, 3, 3)
 
 
 @pytest.mark.parametrize("status", [204, 304])
-def test_a_body_where_none_may_be_is_no_response(api: Any, clients: Any, status: int) -> None:
+def test_a_body_where_none_may_be_is_no_response(api: Any, status: int) -> None:
     """The library takes such a response for empty, and its body would be read as the next response."""
 
     def script(seen: Any, wire: Any) -> None:
@@ -287,7 +275,7 @@ def test_a_body_where_none_may_be_is_no_response(api: Any, clients: Any, status:
         else:
             wire.send(lists(2))
 
-    client = clients(api(script).url)
+    client = api.client(script)
     with suppress(GigasError):
         assert client.list_disks("1").items == ()
     assert [disk.id for disk in client.list_disks("2").items] == ["2"]

@@ -11,23 +11,10 @@ from gigas_exporter.simulator import SimulatedCloud
 from support.metrics_text import metric
 from support.programs import account_environment, await_true, exporter
 from support.simulator import SimulatorServer
-from support.small_api import Answer, serving
+from support.small_api import SmallApi
 
-MEGABYTE = 2**20
-AT_MOST_BYTES = 260 * MEGABYTE
-
-
+AT_MOST_BYTES = 260 * 2**20
 PAGE = b"[" + b",".join(b'{"id":%d}' % number for number in range(300_000)) + b"]"
-
-
-class SwellingApi:
-    """Says that 20,000 items come one by one, and sends 300,000 at a time from the second page on."""
-
-    url = ""
-
-    def respond(self, target: str) -> Answer:
-        """Return a page."""
-        return 200, b'[{"id":0}]' if "offset=0" in target else PAGE, {"X-Total": "20000"}
 
 
 def peak_bytes(pid: int) -> int:
@@ -76,7 +63,11 @@ def test_pages_that_swell_after_the_first_take_no_more_and_do_not_hold_its_end_u
     """No page after the first may hold much more than was asked for, and those that fail do not pile up."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GIGAS_")}
     flags = ("--poll.interval=5s", "--api.max-requests-per-second=0")
-    with serving(SwellingApi()) as api:
+    with SmallApi() as api:
+        for name in ("disks", "backups", "virtual_machines"):
+            api.answers[f"/account/1/{name}"] = lambda query: (
+                200, b'[{"id":0}]' if query["offset"] == "0" else PAGE, {"X-Total": "20000"},
+            )  # fmt: skip
         environ = {**clean, "GIGAS_API_URL": api.url, "GIGAS_ACCOUNT_ID": "1", "GIGAS_TOKEN": "canary"}
         with exporter(tmp_path, environ, *flags, ready=False) as served:
             failures = {"resource": "disks", "reason": "invalid"}

@@ -35,7 +35,8 @@ from gigas_exporter.statuspage import StatusPage
 from gigas_exporter.statuspage.query import Query
 from support.polling import api_key
 from support.programs import run_program, tool
-from support.small_api import Answer, SmallApi, serving
+from support.scripted_api import Seen
+from support.small_api import Answer, SmallApi
 
 _DECODER = Decoder()
 decode_disk = _DECODER.disk
@@ -105,12 +106,12 @@ class HostileApi(SmallApi):
     """
 
     def __init__(self) -> None:
-        super().__init__({})
         self.bodies: dict[str, bytes] = {}
+        super().__init__()
 
-    def respond(self, target: str) -> Answer:
+    def respond(self, seen: Seen) -> Answer:
         """Return the body of the list."""
-        name = target.partition("?")[0].rpartition("/")[2]
+        name = seen.path.rpartition("/")[2]
         return 200, next((body for known, body in self.bodies.items() if known in name), b"[]"), {}
 
 
@@ -162,7 +163,7 @@ def silent() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def api() -> Iterator[HostileApi]:
     """The hostile API."""
-    with serving(HostileApi()) as server:
+    with HostileApi() as server:
         yield server
 
 

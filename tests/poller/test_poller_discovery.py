@@ -18,7 +18,7 @@ from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
 from support.polling import Observed, Watching, api_key, await_true
 from support.raw_api import RawApi
-from support.small_api import Answer, SmallApi, healthy, small_api
+from support.small_api import Answer, SmallApi, healthy
 
 Watch = Callable[..., Watching]
 
@@ -126,7 +126,7 @@ def test_nothing_is_told_of_a_skipped_account_that_is_still_not_found(
 ) -> None:
     """Each time that it is asked again: it stays out of the store, the series, the log, and what is waited for."""
     monkeypatch.setattr("gigas_exporter.poller.account_source._TRIED_AGAIN_SECONDS", 0.1)
-    with small_api({"/accounts": [{"id": 1}, {"id": 2}], **healthy("1"), **healthy("2")}) as api:
+    with SmallApi({"/accounts": [{"id": 1}, {"id": 2}], **healthy("1"), **healthy("2")}) as api:
         path = "/account/2/disks"
         api.answers[path] = lambda _: (404, body, {})
         watching = watch(discovering(api))
@@ -221,7 +221,7 @@ def test_a_configured_account_is_never_skipped(watch: Watch) -> None:
 
 def test_an_account_whose_disks_were_found_in_part_is_never_skipped() -> None:
     """A later page that is not found fails the poll; and so does the first one then, since it was found before."""
-    with small_api({"/accounts": [{"id": 1}], **healthy("1")}) as api:
+    with SmallApi({"/accounts": [{"id": 1}], **healthy("1")}) as api:
         path = "/account/1/disks"
         found = api.lists[path][:2]
         api.answers[path] = lambda query: (200, found, {"X-Total": "4"}) if query["offset"] == "0" else (404, {}, {})
@@ -239,7 +239,7 @@ def test_an_account_whose_disks_were_found_in_part_is_never_skipped() -> None:
 
 def skipped(accounts: list[dict[str, Any]], body: Any) -> int:
     """Return how many accounts are skipped where the second one's disks answer with 404 and a body."""
-    with small_api({"/accounts": accounts, **healthy("1")}) as api:
+    with SmallApi({"/accounts": accounts, **healthy("1")}) as api:
         api.answers["/account/2/disks"] = lambda _: (404, body, {})
         service, failures = poll_once(api)
         assert set(failures.get("2", {})) == (set() if service.source.skipped else {"disks", "virtual_machines"})
@@ -262,7 +262,7 @@ def test_an_account_that_is_not_found_while_another_is_is_skipped(body: Any) -> 
 @pytest.mark.parametrize("other", [(404, b"404 page not found", {}), (503, b"", {})])
 def test_the_404_of_a_gateway_skips_no_account(watch: Watch, other: Any) -> None:
     """Where no account has disks, something before the API may have answered; the error says what to do."""
-    with small_api({"/accounts": [{"id": 1}, {"id": 2}], **healthy("1"), **healthy("2")}) as api:
+    with SmallApi({"/accounts": [{"id": 1}, {"id": 2}], **healthy("1"), **healthy("2")}) as api:
         api.answers["/account/1/disks"] = lambda _: other
         api.answers["/account/2/disks"] = lambda _: (404, b"<html>404 Not Found</html>", {})
         service, failures = poll_once(api)
@@ -278,7 +278,7 @@ def test_the_404_of_a_gateway_skips_no_account(watch: Watch, other: Any) -> None
 
 def test_a_gateway_that_answers_404_for_a_while_skips_no_new_account(watch: Watch) -> None:
     """That others were found before does not show that the API is there now."""
-    with small_api({"/accounts": [{"id": 1}], **healthy("1"), **healthy("2")}) as api:
+    with SmallApi({"/accounts": [{"id": 1}], **healthy("1"), **healthy("2")}) as api:
         watching = watch(discovering(api))
         await_true(lambda: watching.observed.polls["1", "disks", None])
         for account in "12":
@@ -305,7 +305,7 @@ def answer_first(api: SmallApi, path: str, *answers: Answer) -> None:
 
 def test_a_gateway_that_answers_404_once_skips_no_account(watch: Watch) -> None:
     """Whatever the failure before it was."""
-    with small_api({"/accounts": [{"id": 1}, {"id": 2}], **healthy("1"), **healthy("2")}) as api:
+    with SmallApi({"/accounts": [{"id": 1}, {"id": 2}], **healthy("1"), **healthy("2")}) as api:
         answer_first(api, "/account/2/disks", (403, b"", {}), (404, b"404 page not found", {}))
         watching = watch(discovering(api))
         await_true(lambda: watching.observed.polls["2", "disks", None])
@@ -315,7 +315,7 @@ def test_a_gateway_that_answers_404_once_skips_no_account(watch: Watch) -> None:
 
 def test_a_single_poll_reads_all_of_an_account_that_was_found_the_second_time() -> None:
     """Its backups, too: without them nothing would say that they could not be checked."""
-    with small_api({"/accounts": [{"id": 1}, {"id": 2}], **healthy("1"), **healthy("2")}) as api:
+    with SmallApi({"/accounts": [{"id": 1}, {"id": 2}], **healthy("1"), **healthy("2")}) as api:
         answer_first(api, "/account/2/disks", (404, b"404 page not found", {}))
         _, failures = poll_once(api, store := Store())
         assert failures == {"1": {}, "2": {}}

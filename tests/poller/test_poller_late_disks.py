@@ -13,7 +13,7 @@ from gigas_exporter.inventory import BackupSnapshot
 from gigas_exporter.poller.backups import BackupsReader
 from gigas_exporter.poller.own_lists import KnownDisks
 from support.polling import api_key
-from support.small_api import SmallApi, ago, healthy, small_api
+from support.small_api import SmallApi, ago, healthy
 from support.timing import ShiftedClock
 
 SWEEP = "/account/4242/backups"
@@ -26,7 +26,7 @@ Read = Callable[[], BackupSnapshot]
 @pytest.fixture
 def api() -> Iterator[SmallApi]:
     """Four disks, of which the account's list has no new backups of the second."""
-    with small_api(healthy()) as server:
+    with SmallApi(healthy()) as server:
         server.lists[SWEEP] = [item for item in server.lists[SWEEP] if item["id"] not in {2000, 2001}]
         yield server
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Collection
-from typing import Any, Self
+from typing import Any
 
-from support.small_api import Answer, serving
+from support.scripted_api import ScriptedApi, Seen, Wire
 
 _DISK = {
     "id": 1,
@@ -22,14 +22,13 @@ _DISK = {
 }
 
 
-class RawApi:
+class RawApi(ScriptedApi):
     """Answers GETs with short lists and logins with a token, or not at all.
 
     Attributes:
         accounts: The ids that ``/accounts`` lists, or whole items.
         hanging: The ids of accounts that get no response.
         lists: By path, a status and body instead of the usual.
-        requests: When each request came, by the monotonic clock, with its path.
         latency_seconds: How long each response takes.
     """
 
@@ -37,17 +36,13 @@ class RawApi:
         self.accounts = list(accounts)
         self.hanging = set(hanging)
         self.lists: dict[str, tuple[int, Any]] = {}
-        self.requests: list[tuple[float, str]] = []
         self.latency_seconds = 0.0
-        self.url = ""
-        self._serving = serving(self)
+        super().__init__(self._reply)
 
-    def __enter__(self) -> Self:
-        self._serving.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._serving.__exit__(None, None, None)
+    @property
+    def requests(self) -> list[tuple[float, str]]:
+        """When each request came, by the monotonic clock, with its path."""
+        return [(seen.at, seen.path) for seen in tuple(self.seen)]
 
     def count(self, part: str = "") -> int:
         """How many requests had this in their path."""
@@ -57,17 +52,18 @@ class RawApi:
         """How many requests there were for a resource, by account."""
         return Counter(path.split("/")[2] for _, path in self.requests if path.endswith(f"/{resource}"))
 
-    def respond(self, target: str) -> Answer | None:
-        """Return status, body and headers for a request, or nothing where it hangs."""
-        path = target.partition("?")[0]
-        self.requests.append((time.monotonic(), path))
+    def _reply(self, seen: Seen, wire: Wire) -> None:
+        path = seen.path
         if path.startswith("/account/") and path.split("/")[2] in self.hanging:
-            return None
+            wire.hang()
+            return
         time.sleep(self.latency_seconds)
         if path in self.lists:
             status, body = self.lists[path]
-            return status, b"" if body is None else body, {}
-        if path == "/accounts":
-            accounts = [each if isinstance(each, dict) else {"id": each, "status": "active"} for each in self.accounts]
-            return 200, accounts, {}
-        return 200, [_DISK] if path.endswith("/disks") else [], {}
+            wire.reply(status, b"" if body is None else body)
+        elif path == "/accounts":
+            wire.reply(
+                200, [each if isinstance(each, dict) else {"id": each, "status": "active"} for each in self.accounts]
+            )
+        else:
+            wire.reply(200, [_DISK] if path.endswith("/disks") else [])

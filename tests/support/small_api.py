@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import copy
-import json
-import socket
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Protocol, TypeVar
-from urllib.parse import parse_qsl, urlsplit
+from typing import Any
+
+from support.scripted_api import ScriptedApi, Seen, Wire
 
 Answer = tuple[int, Any, Mapping[str, str]]
 
@@ -21,7 +17,7 @@ def ago(**delta: float) -> str:
     return (datetime.now(UTC) - timedelta(**delta)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-class SmallApi:
+class SmallApi(ScriptedApi):
     """Lists by path; ``answers`` goes before them.
 
     Attributes:
@@ -30,36 +26,25 @@ class SmallApi:
         asked: The paths of the requests so far.
     """
 
-    def __init__(self, lists: dict[str, list[Any]]) -> None:
-        self.lists = lists
+    def __init__(self, lists: dict[str, list[Any]] | None = None) -> None:
+        self.lists = {} if lists is None else lists
         self.answers: dict[str, Callable[[Mapping[str, str]], Answer]] = {}
         self.asked: list[str] = []
-        self.url = ""
+        super().__init__(self._reply)
 
-    def respond(self, target: str) -> Answer:
+    def _reply(self, seen: Seen, wire: Wire) -> None:
+        self.asked.append(seen.path)
+        wire.reply(*self.respond(seen))
+
+    def respond(self, seen: Seen) -> Answer:
         """Return status, body and headers for a request."""
-        parts = urlsplit(target)
-        query = dict(parse_qsl(parts.query))
-        self.asked.append(parts.path)
-        if parts.path in self.answers:
-            return self.answers[parts.path](query)
-        if parts.path not in self.lists:
+        if seen.path in self.answers:
+            return self.answers[seen.path](seen.query)
+        if seen.path not in self.lists:
             return 404, {"errors": ["no such thing"]}, {}
-        items = self.lists[parts.path]
-        offset, limit = int(query.get("offset", 0)), int(query.get("limit", 20))
+        items = self.lists[seen.path]
+        offset, limit = int(seen.query.get("offset", 0)), int(seen.query.get("limit", 20))
         return 200, items[offset : offset + limit], {"X-Total": str(len(items))}
-
-
-class Responder(Protocol):
-    """What can be served; its address is set before the first request."""
-
-    url: str
-
-    def respond(self, target: str) -> Answer | None:
-        """Return status, body and headers for a request; nothing: it hangs until the client leaves."""
-
-
-_Api = TypeVar("_Api", bound=Responder)
 
 
 def healthy(account: str = "4242", disks: int = 4) -> dict[str, list[Any]]:
@@ -97,65 +82,3 @@ def healthy(account: str = "4242", disks: int = 4) -> dict[str, list[Any]]:
         lists[f"{path}/disk/{number}/backups"] = own
         lists[f"{path}/backups"] += copy.deepcopy(own)
     return lists
-
-
-def small_api(lists: dict[str, list[Any]]) -> AbstractContextManager[SmallApi]:
-    """Serve lists on loopback until the end of the block."""
-    return serving(SmallApi(lists))
-
-
-@contextmanager
-def serving(api: _Api) -> Iterator[_Api]:
-    """Serve an API on loopback until the end of the block."""
-    connections: set[socket.socket] = set()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-        wbufsize = -1  # head and body in one segment
-
-        def setup(self) -> None:
-            connections.add(self.request)
-            super().setup()
-
-        def finish(self) -> None:
-            super().finish()
-            connections.discard(self.request)
-
-        def do_GET(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", "0")))
-            answer = api.respond(self.path)
-            if answer is None:
-                self.close_connection = True
-                self.rfile.read(1)
-                return
-            status, body, headers = answer
-            content = body if isinstance(body, bytes) else json.dumps(body).encode()
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(content))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_POST = do_GET  # noqa: N815 - the base class's names
-
-        def log_message(self, *_: Any) -> None:
-            """Write nothing."""
-
-    class Listener(ThreadingHTTPServer):
-        daemon_threads = False  # else their sockets are closed at some time or never
-        request_queue_size = 512
-
-    server = Listener(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    api.url = f"http://127.0.0.1:{server.server_port}"
-    try:
-        yield api
-    finally:
-        server.shutdown()
-        for connection in list(connections):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        server.server_close()
-        thread.join()

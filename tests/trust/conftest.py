@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.commands import run_command
-from support.small_api import SmallApi, ago, healthy, small_api
+from support.small_api import SmallApi, ago, healthy
 
 ACCOUNT = "/account/4242"
 DISKS, BACKUPS, MACHINES = f"{ACCOUNT}/disks", f"{ACCOUNT}/backups", f"{ACCOUNT}/virtual_machines"
@@ -42,7 +42,7 @@ class Told:
 @pytest.fixture
 def api() -> Iterator[SmallApi]:
     """Four disks that are well."""
-    with small_api(healthy()) as server:
+    with SmallApi(healthy()) as server:
         yield server
 
 

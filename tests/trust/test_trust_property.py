@@ -18,7 +18,7 @@ from gigas_exporter.model import Account
 from gigas_exporter.report import Finding, Severity, account_errors, report_account
 from support.commands import run_command
 from support.polling import api_key
-from support.small_api import SmallApi, small_api
+from support.small_api import SmallApi
 from trust.spoils import DISKS, PAGE, SPOILS, make_fleet, spoil_fleet
 
 CASES = int(os.environ.get("HYPOTHESIS_TRUST_CASES", "400" if os.environ.get("CI") else "120"))
@@ -67,7 +67,7 @@ def wrong(is_missed: bool, holds: Callable[[int, set[Finding]], bool]) -> tuple[
     bad, loud = [], 0
     for first in range(0, CASES, AT_ONCE):
         cases = range(first, min(CASES, first + AT_ONCE))
-        with small_api({}) as api:
+        with SmallApi() as api:
             ways = {}
             for case in cases:
                 account, chance = str(5000 + case), random.Random(case)
@@ -100,7 +100,7 @@ def test_a_healthy_disk_never_comes_out_as_never_backed_up() -> None:
 def test_what_says_the_same_is_understood(spoil: str) -> None:
     """A healthy fleet that is written in another way is well, a missed backup is found for what it is."""
     for case in range(6):
-        with small_api({}) as api:
+        with SmallApi() as api:
             for account, is_missed in (("1", False), ("2", True)):
                 chance = random.Random(case)
                 make_fleet(api, account, chance, is_missed=is_missed)
@@ -115,7 +115,7 @@ def test_the_command_says_the_same() -> None:
     for case in range(COMMANDS):
         said: list[int] = []
         for is_command in (False, True):
-            with small_api({}) as api:  # one for each: some faults come only once
+            with SmallApi() as api:  # one for each: some faults come only once
                 chance = random.Random(case)
                 make_fleet(api, "4242", chance, is_missed=case % 2 == 0)
                 spoil_fleet(api, "4242", chance)
