@@ -56,9 +56,9 @@ def test_a_failed_exchange_leaves_nothing(api: Any, clock: Any, failure: str) ->
     with suppress(GigasError):
         client.get_disk("1", "2")
     transport = weakref.ref(client._session._transport)
-    pools = weakref.ref(client._session._transport._adapter.poolmanager)
+    dialer = weakref.ref(client._session._transport._dialer)
     client.close()
     api.made.clear()
     del client
     assert transport() is None
-    assert pools() is None
+    assert dialer() is None
