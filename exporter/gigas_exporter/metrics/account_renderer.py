@@ -6,15 +6,17 @@ data, and when time alone changes it. It knows nothing of the page around it.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from gigas_exporter.backup_summary import BackupSummary
 from gigas_exporter.inventory import RESOURCES, AccountInventory
-from gigas_exporter.metrics.backup_age import AgeTemplate
 from gigas_exporter.metrics.exporter_families import ACCOUNT, INTERVAL_FAMILIES, POLL, POLL_FAMILIES, POLL_INVALID_ITEMS
 from gigas_exporter.metrics.families import (
     ACCOUNT_FAMILIES,
+    BACKUP_AGE,
     BACKUP_FAMILIES,
     BACKUPS_BY_STATUS,
     BACKUPS_READ_FAMILIES,
@@ -31,7 +33,7 @@ from gigas_exporter.metrics.families import (
     AccountTotals,
 )
 from gigas_exporter.metrics.family import Gauge
-from gigas_exporter.metrics.render import SegmentRenderer, labels_text
+from gigas_exporter.metrics.render import SegmentRenderer, encode, labels_text
 from gigas_exporter.model import Disk
 from gigas_exporter.report import (
     METRIC_FINDINGS,
@@ -46,6 +48,36 @@ from gigas_exporter.report import (
 
 _NOTHING = Judgement({}, {}, False, 0, 0, float("inf"))
 _DESCRIBING = frozenset(Finding) - frozenset(METRIC_FINDINGS)
+
+
+@dataclass(frozen=True, slots=True)
+class AgeTemplate:
+    """The ages of one account's newest backups, the one family of the disks that changes with every second.
+
+    Attributes:
+        template: The series, with ``%d`` for each age.
+        newest: The whole UNIX second of each newest backup, in the order of the series.
+    """
+
+    template: bytes = b""
+    newest: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, identities: Sequence[str], summaries: Sequence[BackupSummary | None]) -> AgeTemplate:
+        """Return the part for the disks with these label texts; a disk without a newest backup has no age."""
+        lines, newest = [], []
+        for labels, summary in zip(identities, summaries, strict=True):
+            at = BACKUP_AGE.value(summary) if summary is not None else None
+            if at is not None and math.isfinite(at):
+                lines.append(labels)
+                newest.append(math.floor(at))
+        name = BACKUP_AGE.name
+        template = "".join([f"{name}{{{labels}}}".replace("%", "%%") + " %d\n" for labels in lines])
+        return cls(encode(template), tuple(newest))
+
+    def at(self, second: int) -> bytes:
+        """Return the series as of a UNIX second; a backup from the future has the age 0."""
+        return self.template % tuple([second - newest if newest < second else 0 for newest in self.newest])
 
 
 class AccountRenderer(SegmentRenderer):

@@ -10,14 +10,13 @@ from __future__ import annotations
 import math
 import threading
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from gigas_exporter.clock import Clock
 from gigas_exporter.inventory import AccountInventory, SnapshotSource
-from gigas_exporter.metrics.account_renderer import AccountRenderer
-from gigas_exporter.metrics.backup_age import AgeFamily
+from gigas_exporter.metrics.account_renderer import AccountRenderer, AgeTemplate
 from gigas_exporter.metrics.compression import GZIP_HEADER, deflate_segment, gzip_trailer
 from gigas_exporter.metrics.families import BACKUP_AGE, FAMILIES
 from gigas_exporter.metrics.family import Gauge, Info
@@ -44,6 +43,48 @@ class Exposition:
     chunks: tuple[bytes, ...]
     content_type: str
     content_encoding: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """The ages of the newest backups as of one second.
+
+    Attributes:
+        second: In UNIX time.
+        deflated: The text as a piece of a deflate stream.
+        crc: The checksum of the exposition up to the end of the text.
+    """
+
+    second: int
+    text: bytes
+    deflated: bytes
+    crc: int
+
+
+class AgeFamily:
+    """The ages of the newest backups of all accounts; thread-safe.
+
+    The work for a second is done once, inside a lock, however many scrapes come at that second.
+
+    Args:
+        crc: The checksum of the text that stands before it in the exposition.
+    """
+
+    def __init__(self, parts: Sequence[AgeTemplate], crc: int) -> None:
+        self._parts = tuple(part for part in parts if part.newest)
+        self._header = header(BACKUP_AGE).encode() if self._parts else b""
+        self._crc = crc
+        self._lock = threading.Lock()
+        self._ages: Ages | None = None
+
+    def at(self, second: int) -> Ages:
+        """Return the family as of a UNIX second."""
+        with self._lock:
+            if self._ages is None or self._ages.second != second:
+                text = b"".join([self._header, *[part.at(second) for part in self._parts]])
+                deflated = deflate_segment(text) if text else b""
+                self._ages = Ages(second, text, deflated, zlib.crc32(text, self._crc))
+            return self._ages
 
 
 @dataclass(frozen=True, slots=True)
