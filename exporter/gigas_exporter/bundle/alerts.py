@@ -224,13 +224,11 @@ def _validate_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
 def _validate_selector(selector: str, labels: Mapping[str, str]) -> str:
     """Return the matchers as written into each selector."""
     problem = f"--selector {' '.join(selector.split())}: "
-    rest = selector.strip().removeprefix("{").removesuffix("}").strip()
+    given = selector.strip().removeprefix("{").removesuffix("}").strip()
+    if not re.fullmatch(rf"({_MATCHER.pattern},)*", f"{given}," if given and given[-1] != "," else given):
+        raise ConfigError(f'{problem}write it as label="value", with =, !=, =~ or !~, and commas between')
     matchers = []
-    while rest:
-        found = _MATCHER.match(rest)
-        if found is None or (rest[found.end() :] and rest[found.end()] != ","):
-            raise ConfigError(f'{problem}write it as label="value", with =, !=, =~ or !~, and commas between')
-        name, operator, value = found.groups()
+    for name, operator, value in _MATCHER.findall(given):
         if name in _EXPORTER_LABELS | _RULES_LABELS or name.startswith("__"):
             raise ConfigError(
                 f"{problem}only labels of targets can be selected, such as job or cluster; "
@@ -241,7 +239,6 @@ def _validate_selector(selector: str, labels: Mapping[str, str]) -> str:
         if name in labels:
             raise ConfigError(f"--label {name}: the alerts keep this label from --selector")
         matchers.append(f'{name}{operator}"{value}"')
-        rest = rest[found.end() + 1 :].strip()
     if not matchers:
         raise ConfigError(f"{problem}it names no label")
     return ", ".join(matchers)

@@ -29,7 +29,6 @@ from gigas_exporter.gigas import ApiKeyCredential, Credential, FixedSecret, Logi
 from gigas_exporter.model import Account
 from gigas_exporter.secret import Secret
 from gigas_exporter.simulator import STYLES, SimulatedCloud, SimulatorServer, describe
-from gigas_exporter.simulator.credentials import DemoCredential
 
 _DEFAULTS: Final = {
     "web.listen-address": "127.0.0.1:10063",
@@ -155,23 +154,14 @@ def _demo_settings(world: SimulatedCloud, url: str, flags: dict[str, Any]) -> Se
     credentials = world.access.by_account
     first = world.account_ids[0]
     environ |= {"GIGAS_API_URL": url, "GIGAS_ACCOUNT_ID": first, "GIGAS_API_KEY": credentials[first].api_key}
-    accounts = tuple(
-        AccountSettings(
-            Account(account_id, name),
-            # The second account logs in, so that tokens are there to be seen, too.
-            _login(credentials[account_id]) if index == 1 else _api_key(credentials[account_id]),
-        )
-        for index, (account_id, name) in enumerate(zip(world.account_ids, world.account_names, strict=True))
-    )
-    return replace(read_settings(flags, environ, defaults=_DEFAULTS), accounts=accounts)
-
-
-def _api_key(user: DemoCredential) -> Credential:
-    return ApiKeyCredential(FixedSecret(Secret(user.api_key), "the demo"))
-
-
-def _login(user: DemoCredential) -> Credential:
-    return LoginCredential(user.login, FixedSecret(Secret(user.password), "the demo"))
+    accounts: list[AccountSettings] = []
+    for account_id, name in zip(world.account_ids, world.account_names, strict=True):
+        user = credentials[account_id]
+        credential: Credential = ApiKeyCredential(FixedSecret(Secret(user.api_key), "the demo"))
+        if len(accounts) == 1:  # the second account logs in, so that tokens are there to be seen, too
+            credential = LoginCredential(user.login, FixedSecret(Secret(user.password), "the demo"))
+        accounts.append(AccountSettings(Account(account_id, name), credential))
+    return replace(read_settings(flags, environ, defaults=_DEFAULTS), accounts=tuple(accounts))
 
 
 def _greeting(url: str, world: SimulatedCloud, simulator_url: str, started: Monitoring | None) -> str:

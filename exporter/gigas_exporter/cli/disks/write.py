@@ -150,13 +150,11 @@ def _value_of(disk: Disk, name: str) -> Any:
 
 
 def _differences(disk: Disk, changes: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    differences = {}
-    for name, new in changes.items():
-        if new is not None:
-            differences[name] = (_in_words(name, _value_of(disk, name)), _describe_value(name, new))
-    if force := differences.pop("force_reboot", None):
-        differences["force_reboot"] = ("no", force[1])
-    return differences
+    return {
+        name: ("no" if name == "force_reboot" else _in_words(name, _value_of(disk, name)), _describe_value(name, new))
+        for name, new in changes.items()
+        if new is not None
+    }
 
 
 def _in_words(name: str, value: object) -> str:
