@@ -130,52 +130,45 @@ def main() -> int:
 
 
 def _run() -> int:
+    """Run the command; say what went wrong to people or Nagios, which would take 1 for a warning and 2 for CRITICAL."""
     try:
         status = cli.main(prog_name=_NAME, standalone_mode=False)
+    except OutputError:
+        raise
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return WRONG_USE
-    except (click.ClickException, GigasError) as error:
-        return _end(*_message_and_status(error))
-    except (click.Abort, KeyboardInterrupt):
-        return _end("interrupted", _INTERRUPTED)
-    except OutputError:
-        raise
-    except Exception as error:  # noqa: BLE001  # a defect, or what no error's class tells
-        return _end(_words_for(error))
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # also a defect, or what no error's class tells
+        message, status = _message_and_status(error)
+        if not is_nagios_asked_for():
+            return _fail(message, status)
+        click.echo(nagios_line(NAGIOS_UNKNOWN, message))
+        return NAGIOS_UNKNOWN
     return status if isinstance(status, int) else 0
 
 
-def _message_and_status(error: click.ClickException | GigasError) -> tuple[str, int]:
-    if isinstance(error, click.UsageError):
-        path = error.ctx.command_path if error.ctx is not None else _NAME
-        return f"{usage_message(error)} (see: {path} --help)", WRONG_USE
-    if isinstance(error, click.ClickException):
-        return error.format_message(), error.exit_code
-    return str(error), WRONG_USE if isinstance(error, ConfigError) else FAILURE
-
-
-def _words_for(error: Exception) -> str:
-    if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
-        return "the system gives no more threads; its limit of processes or memory is reached"
-    if isinstance(error, OSError) and error.errno is not None:
-        return f"the system refused at {formatting.error_location(error)}: {os.strerror(error.errno)}"
+def _message_and_status(error: BaseException) -> tuple[str, int]:
+    place = formatting.error_location(error)
     # A defect's text could hold anything, so only its place is told.
-    return f"internal error, please report it: {type(error).__name__} at {formatting.error_location(error)}"
+    message, status = f"internal error, please report it: {type(error).__name__} at {place}", FAILURE
+    match error:
+        case click.UsageError(ctx=context):
+            path = context.command_path if context is not None else _NAME
+            message, status = f"{usage_message(error)} (see: {path} --help)", WRONG_USE
+        case click.ClickException():
+            message, status = error.format_message(), error.exit_code
+        case GigasError():
+            message, status = str(error), WRONG_USE if isinstance(error, ConfigError) else FAILURE
+        case click.Abort() | KeyboardInterrupt():
+            message, status = "interrupted", _INTERRUPTED
+        case RuntimeError() if str(error) == _NO_THREAD:
+            message = "the system gives no more threads; its limit of processes or memory is reached"
+        case OSError(errno=int(number)):
+            message = f"the system refused at {place}: {os.strerror(number)}"
+    return message, status
 
 
-def _end(message: str, status: int = FAILURE) -> int:
-    """Say what went wrong to people or Nagios; return the exit status.
-
-    Nagios would take 1 for a warning and 2 for CRITICAL.
-    """
-    if not is_nagios_asked_for():
-        return _fail(message, status)
-    click.echo(nagios_line(NAGIOS_UNKNOWN, message))
-    return NAGIOS_UNKNOWN
-
-
-def _fail(message: str, status: int = FAILURE) -> int:
+def _fail(message: str, status: int) -> int:
     """Say what went wrong in one line; return the exit status."""
     with contextlib.suppress(OSError):
         warn(message)
