@@ -20,12 +20,13 @@ ALONE: dict[str, str | None] = {
 
 
 def test_a_valid_file_is_told_in_words(run: Run, config: str) -> None:
-    """What was understood, and how many requests it will cost, without a secret."""
+    """The rules of the policy, how many requests it will cost, and which command shows all settings."""
     outcome = run("config", "check", config, "--disks", "500", **ALONE)
     assert (outcome.status, outcome.err) == (0, "")
     first, *lines = outcome.out.splitlines()
     assert first == f"{config}: valid"
-    assert any("account 4242 (production)" in line for line in lines)
+    assert any("backup_policy[0]: " in line for line in lines)
+    assert lines[0] == f"  all settings: gigas-exporter config show --config.file {config}"
     assert sum("requests for 500 disks: about " in line for line in lines) == 2
     assert run("config", "check", config, GIGAS_CONFIG_CHECK_DISKS="500", **ALONE).out == outcome.out
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from gigas_exporter.cli.config.request_estimate import requests_per_hour
+from gigas_exporter.cli.config.summary import requests_per_hour
 from gigas_exporter.simulator import SimulatedCloud
 from support.polling import Watching, settings_for
 from support.simulator import SimulatorServer

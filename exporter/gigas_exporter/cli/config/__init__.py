@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,7 @@ def check(ctx: click.Context, /, file: Path, disks: int, shards: int | None) -> 
             location, _, words = _located(file, warning).partition(": ")
         click.echo(f"{location}{': ' if location else ''}warning: {words}", err=True)
     click.echo(f"{file}: valid")
+    click.echo(f"  all settings: gigas-exporter config show --config.file {shlex.quote(str(file))}")
     for line in (*describe(settings, disks=disks), *(describe_shards(settings, shards) if shards else ())):
         click.echo(f"  {formatting.escape_control_chars(line)}")
 

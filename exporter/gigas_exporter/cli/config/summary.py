@@ -1,136 +1,119 @@
-"""The settings in force without secrets: in words, and as a file would say them."""
+"""What a configuration means: the policy in words, requests an hour, shards, and all settings without secrets."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from gigas_exporter.cli.config.request_estimate import requests_per_hour
-from gigas_exporter.config import PollSettings, Settings, Shard, WebSettings
+from gigas_exporter.config import Settings, Shard
 from gigas_exporter.config.field_types import kind_of
 from gigas_exporter.config.flags import default_text
 from gigas_exporter.config.schema import BackupsSource, ConfigFile
-from gigas_exporter.decode import DecodeSettings
-from gigas_exporter.formatting import format_address, format_duration
+from gigas_exporter.formatting import format_duration
 from gigas_exporter.gigas.credentials import (
     ApiKeyCredential,
     Credential,
-    FixedSecret,
     LoginCredential,
     SecretFile,
     SecretSource,
     TokenCredential,
 )
-from gigas_exporter.gigas.settings import ApiSettings
-from gigas_exporter.inventory import StalenessLimits
-from gigas_exporter.policy import Match, Policy, Requirement, Rule, Thresholds
+from gigas_exporter.gigas.list_reader import LIST_END_TTL_SECONDS
+from gigas_exporter.policy import Match, Requirement, Rule
 from gigas_exporter.validation_errors import Section
 
-_HOUR: Final = 3600
+_HOUR: Final = 3600.0
 _HIDDEN: Final = "***"
-_SOURCES: Final[Mapping[BackupsSource, str]] = {
-    "auto": "from one list of the account where the API has it, else disk by disk",
-    "account": "from one list of the account",
-    "disk": "disk by disk",
-}
 
 
-def describe(settings: Settings, disks: int | None = None) -> list[str]:
-    """Return the settings in words, and the requests that so many disks take."""
-    return [
-        _api(settings.api),
-        _reading(settings.api.decoding),
-        *_accounts(settings),
-        *_polls(settings.poll),
-        *_policy(settings.policy),
-        _thresholds(settings.thresholds),
-        _web(settings.web),
-        f"log: {settings.log.level} and above, as {settings.log.format}",
-        *([] if disks is None else _requests(settings, disks)),
-    ]
+def describe(settings: Settings, disks: int) -> list[str]:
+    """Return the rules of the policy in words, and the requests that so many disks take."""
+    lines = [f"backup_policy[{index}]: {_rule(rule)}" for index, rule in enumerate(settings.policy.rules)]
+    if all(rule.match != Match() for rule in settings.policy.rules):
+        lines.append("backup_policy, then: all other disks are unprotected unless they are swap")
+    return [*lines, *_requests_in_words(settings, disks)]
 
 
-def _requests(settings: Settings, disks: int) -> list[str]:
+def _requests_in_words(settings: Settings, disks: int) -> list[str]:
     estimate, limit = requests_per_hour(settings, disks), settings.api.max_requests_per_second
     source = settings.poll.backups_source
-    ways: tuple[BackupsSource, ...] = ("account", "disk") if source == "auto" else (source,)
+    ways: dict[BackupsSource, str] = {"account": "from one list of the account", "disk": "disk by disk"}
     lines = []
-    for way in ways:
+    for way, words in ways.items():
         hourly = estimate.total(way)
         too_many = ", more than api.max_requests_per_second allows" if 0 < limit < hourly / _HOUR else ""
-        lines.append(f"requests for {disks} disks: about {hourly:.0f} an hour with backups {_SOURCES[way]}{too_many}")
+        if source in {way, "auto"}:
+            lines.append(f"requests for {disks} disks: about {hourly:.0f} an hour with backups {words}{too_many}")
     return lines
 
 
-def _api(api: ApiSettings) -> str:
-    rate = f"{api.max_requests_per_second:g} requests a second" if api.max_requests_per_second else "no limit of rate"
-    proxy = f", through {api.proxy}" if api.proxy else ""
-    trust = f", trusting {api.ca_file}" if api.ca_file else ""
-    return (
-        f"API: {api.url}{proxy}{trust}, {format_duration(api.timeout_seconds)} a request,"
-        f" {api.max_concurrency} requests at once, {rate}, {api.page_size} items a page"
+@dataclass(frozen=True, slots=True)
+class RequestEstimate:
+    """API requests an hour while nothing fails, for each kind of list."""
+
+    disks: float
+    virtual_machines: float
+    accounts: float
+    backups_by_account: float
+    backups_by_disk: float
+
+    def total(self, source: BackupsSource) -> float:
+        """Return all requests an hour; ``auto`` is taken at its worst."""
+        either = (self.backups_by_account, self.backups_by_disk)
+        backups = {"account": either[0], "disk": either[1], "auto": max(either)}[source]
+        return self.disks + self.virtual_machines + self.accounts + backups
+
+
+def requests_per_hour(
+    settings: Settings, disks: int, machines_per_account: int | None = None, backups_per_disk: int = 7
+) -> RequestEstimate:
+    """Return how many requests read ``disks`` disks, spread evenly over this process' accounts.
+
+    A list of n items takes ``pages(n) = ⌈n / page_size⌉`` requests, at least one. With ``accounts`` as the accounts of
+    this process and n for what one account has of a thing::
+
+        disks               accounts × pages(disks)                      × 3600 / poll.interval
+        virtual machines    accounts × pages(machines)                   × 3600 / poll.interval
+        discovery           pages(accounts), if accounts are discovered  × 3600 / poll.backups_interval
+        backups by account  accounts × pages(disks × backups per disk)   × 3600 / poll.backups_interval
+        backups by disk     accounts × disks × pages(backups per disk)   × 3600 / poll.backups_interval
+
+    Where n is a multiple of the page size, one more looks behind the last page: at most four times an hour, but each
+    time for the backups of a disk.
+
+    Logins and repeated requests come on top. When accounts are discovered, how many they are is not known and 1 is
+    taken.
+
+    Args:
+        settings: What sets the pace.
+        disks: Disks of all accounts of this process together.
+        machines_per_account: Virtual machines of one account; ``None`` takes one for each disk, which is the most.
+        backups_per_disk: Backups that are kept of each disk.
+    """
+    size = settings.api.page_size
+    named = sum(settings.owns(known.account.id) for known in settings.accounts)
+    accounts = 1 if settings.discovery is not None else named
+    if accounts == 0:
+        return RequestEstimate(0.0, 0.0, 0.0, 0.0, 0.0)
+    each = -(-disks // accounts)
+    machines = each if machines_per_account is None else machines_per_account
+    poll, sweep = settings.poll.interval, settings.poll.backups_interval
+    return RequestEstimate(
+        disks=accounts * _requests(each, size, poll),
+        virtual_machines=accounts * _requests(machines, size, poll),
+        accounts=_requests(accounts, size, sweep) if settings.discovery is not None else 0.0,
+        backups_by_account=accounts * _requests(each * backups_per_disk, size, sweep),
+        backups_by_disk=disks * (backups_per_disk // size + 1) * _HOUR / sweep,
     )
 
 
-def _reading(decoding: DecodeSettings) -> str:
-    fields = "".join(
-        f", {ours} " + (f"read from {theirs}" if theirs is not None else "accepted as absent")
-        for ours, theirs in decoding.fields.items()
-    )
-    return (
-        f"its values: dates without a zone are in {decoding.time_zone}, disk_size in {decoding.disk_size_unit},"
-        f" backup_size in {decoding.backup_size_unit}{fields}"
-    )
-
-
-def _polls(poll: PollSettings) -> tuple[str, str]:
-    limits = StalenessLimits.of(poll.max_staleness, poll.interval, poll.backups_interval)
-    disks = (
-        f"disks and virtual machines: read every {format_duration(poll.interval)},"
-        f" served for up to {format_duration(limits.disks)} when that fails"
-    )
-    backups = (
-        f"backups: read every {format_duration(poll.backups_interval)}, {_SOURCES[poll.backups_source]},"
-        f" served for up to {format_duration(limits.backups)} when that fails"
-    )
-    return disks, backups
-
-
-def _policy(policy: Policy) -> list[str]:
-    lines = [f"backup_policy[{index}]: {_rule(rule)}" for index, rule in enumerate(policy.rules)]
-    if all(rule.match != Match() for rule in policy.rules):
-        lines.append("backup_policy, then: all other disks are unprotected unless they are swap")
-    return lines
-
-
-def _thresholds(thresholds: Thresholds) -> str:
-    return (
-        f"thresholds: a disk is locked too long after {format_duration(thresholds.locked_seconds)},"
-        f" a backup missed at {thresholds.missed_factor:g} times its limit"
-    )
-
-
-def _web(web: WebSettings) -> str:
-    shown = ", ".join(map(format_address, web.listen_address))
-    secured = f", secured as {web.config_file} says" if web.config_file else ""
-    reload = ", POST /-/reload allowed" if web.enable_lifecycle else ""
-    return f"web: {shown}{web.telemetry_path}{secured}{reload}"
-
-
-def _accounts(settings: Settings) -> list[str]:
-    shard = settings.shard
-    lines = [] if shard is None else [f"shard: {shard.index} of {shard.count}"]
-    if settings.discovery is not None:
-        only = [f"{name} {' or '.join(values)}" for name, values in _discovered_only(settings).items()]
-        which = f"those with {' and '.join(only)}" if only else "all"
-        return [*lines, f"accounts: {which} that the API shows to {_credential(settings.discovery)}"]
-    for known in settings.accounts:
-        name = f" ({known.account.name})" if known.account.name else ""
-        elsewhere = "" if settings.owns(known.account.id) else ", read by another shard"
-        lines.append(f"account {known.account.id}{name}: with {_credential(known.credential)}{elsewhere}")
-    return lines
+def _requests(items: int, page_size: int, interval: float) -> float:
+    pages = max(1, math.ceil(items / page_size))
+    looks = _HOUR / (math.ceil(LIST_END_TTL_SECONDS / interval) * interval)
+    return pages * _HOUR / interval + (looks if items and items % page_size == 0 else 0.0)
 
 
 def describe_shards(settings: Settings, count: int) -> list[str]:
@@ -146,13 +129,6 @@ def describe_shards(settings: Settings, count: int) -> list[str]:
     return lines
 
 
-def _credential(credential: Credential) -> str:
-    key, secret = secret_of(credential)
-    what = {"password": "password", "api_key": "API key", "token": "token"}[key]
-    login = f"the login {credential.login} and " if isinstance(credential, LoginCredential) else ""
-    return f"{login}the {what} from {_source(secret)}"
-
-
 def secret_of(credential: Credential) -> tuple[Literal["password", "api_key", "token"], SecretSource]:
     """Return the key of a credential's secret in the file, and where the secret comes from."""
     match credential:
@@ -162,17 +138,6 @@ def secret_of(credential: Credential) -> tuple[Literal["password", "api_key", "t
             return "api_key", secret
         case TokenCredential(token=secret):
             return "token", secret
-
-
-def _source(source: SecretSource) -> str:
-    if isinstance(source, SecretFile):
-        return f"the file {source.path}"
-    return source.origin if isinstance(source, FixedSecret) else "elsewhere"
-
-
-def _discovered_only(settings: Settings) -> dict[str, list[str]]:
-    """Return which products discovery takes, by their field, where not all."""
-    return {name: sorted(values) for name, values in settings.discovery_filter.model_dump().items() if values}
 
 
 def _conditions(rule: Rule) -> dict[str, Any]:
@@ -220,10 +185,8 @@ def effective_settings(settings: Settings) -> dict[str, Any]:
 
 def _account_keys(settings: Settings) -> dict[str, Any]:
     if settings.discovery is not None:
-        return {
-            "discover": _discovered_only(settings) or True,
-            "credential": _credential_keys(settings.discovery),
-        }
+        only = {name: sorted(values) for name, values in settings.discovery_filter.model_dump().items() if values}
+        return {"discover": only or True, "credential": _credential_keys(settings.discovery)}
     accounts = []
     for each in settings.accounts:
         name = {} if each.account.name is None else {"name": each.account.name}
