@@ -80,6 +80,9 @@ def configure(level: str, format: Literal["logfmt", "json"], stream: TextIO | No
         root.addHandler(handler)
     handler.setFormatter(_Formatter(json_lines=format == "json", tracebacks=least <= logging.DEBUG))
     root.setLevel(least)
+    # Below errors, urllib3 tells of URLs and of pieces of answers that it could not parse; these may hold a secret.
+    for library in ("urllib3", "requests"):
+        logging.getLogger(library).setLevel(logging.ERROR)
 
 
 def lines_dropped() -> int:

@@ -64,6 +64,7 @@ def test_an_answer_that_is_not_understood_fails_without_a_retry(api: Any, script
         lambda seen, wire: (wire.send(b"HTTP/1.1 200 OK\r\nContent-Le"), wire.close()),
         lambda seen, wire: (wire.send(b"HTTP/1.1 200 OK\r\n"), wire.close()),
         lambda seen, wire: (wire.send(b"SSH-2.0-OpenSSH\r\n"), wire.close()),
+        lambda seen, wire: (wire.send(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1000 + b"\r\n{}"), wire.close()),
         lambda seen, wire: wire.close(),
     ],
 )

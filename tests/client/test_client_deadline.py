@@ -13,7 +13,7 @@ import pytest
 from gigas_exporter.clock import Deadline, SystemClock
 from gigas_exporter.errors import DecodeError, TransportError
 from gigas_exporter.gigas import connect
-from gigas_exporter.gigas.streams import SocketDeadline, SocketStream
+from gigas_exporter.gigas.socket_deadline import SocketDeadline
 from support.programs import unanswered
 from support.timing import within
 
@@ -126,14 +126,26 @@ def test_a_connection_that_the_kernel_gives_up_is_a_timeout(
 
 def test_a_request_body_that_is_not_taken_ends_by_the_deadline() -> None:
     """Sending is bounded as receiving is."""
-    deadline = SocketDeadline(0.5, threading.Event())
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
+        SocketDeadline(0.5, threading.Event()) as deadline,
         within(3.0),
-        connect.Dialer().connect("127.0.0.1", listener.getsockname()[1], deadline)[0] as sock,
-        pytest.raises(TimeoutError),
+        connect.Dialer().connect("127.0.0.1", listener.getsockname()[1], [], deadline)[0] as sock,
     ):
-        SocketStream(sock, deadline).send(b"x" * 50_000_000)
+        deadline.attach(sock)
+        with pytest.raises(OSError, match="Broken pipe"):
+            sock.sendall(b"x" * 50_000_000)
+    assert deadline.expired
+
+
+def test_a_socket_that_is_attached_too_late_is_shut_down() -> None:
+    """The watcher may find that the time is up between two connections of one exchange."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, SocketDeadline(0.0, threading.Event()) as deadline:
+        deadline.expire()
+        with pytest.raises(TimeoutError):
+            deadline.attach(ours)
+        assert theirs.recv(1) == b""
 
 
 def test_the_end_of_the_process_ends_a_request(api: Any) -> None:

@@ -56,9 +56,9 @@ def test_a_failed_exchange_leaves_nothing(api: Any, clock: Any, failure: str) ->
     with suppress(GigasError):
         client.get_disk("1", "2")
     transport = weakref.ref(client._session._transport)
-    dialer = weakref.ref(client._session._transport._dialer)
+    pools = weakref.ref(client._session._transport._adapter.poolmanager)
     client.close()
     api.made.clear()
     del client
     assert transport() is None
-    assert dialer() is None
+    assert pools() is None

@@ -43,7 +43,7 @@ def lists(*disk_ids: int) -> bytes:
         b"Content-Length: +9",
         b"Content-Length: 0x9",
         b"Content-Length: 0_9",
-        b"Content-Length: 9, 5",
+        b"Content-Length: 9, 9",
         b"Content-Length: 9a",
         b"Content-Length: 9\r\nContent-Length: 5",
         b"Content-Length: 9\r\nTransfer-Encoding: chunked",
@@ -122,7 +122,7 @@ def test_white_space_around_a_length_is_no_part_of_it(api: Any, length: bytes) -
     assert api.client(server).get_disk("1", "2").id == "2"
 
 
-@pytest.mark.parametrize("size", [b"-1", b"+9", b"0x9", b"0_9", b"", b" 9", b"9 9", b"f" * 21])
+@pytest.mark.parametrize("size", [b"-1", b"+9", b"0x9", b"0_9", b"", b" 9", b"9 9", b"fffffffff", b"9;" + b"x" * 9000])
 def test_a_lax_chunk_size_is_rejected(api: Any, clock: Any, size: bytes) -> None:
     """A chunk's size is hexadecimal digits and nothing else (RFC 9112, section 7.1)."""
     server = api(sends(HEAD, CHUNKED, b"\r\n", size, b"\r\n", DISK, b"\r\n0\r\n\r\n", then_closes=False))
@@ -139,7 +139,7 @@ def test_a_chunk_that_is_longer_than_its_size_is_rejected(api: Any, clock: Any, 
         api.client(server, clock=clock).get_disk("1", "2")
 
 
-@pytest.mark.parametrize("size", [b"9", b"009", b"9;name=value"])
+@pytest.mark.parametrize("size", [b"9", b"009", b"9;name=value", b"9 ;name"])
 def test_a_chunk_size_by_the_rules_is_accepted(api: Any, size: bytes) -> None:
     """Leading zeros and extensions are allowed."""
     server = api(sends(HEAD, CHUNKED, b"\r\n", size, b"\r\n", DISK, b"\r\n0\r\nX: y\r\n\r\n", then_closes=False))

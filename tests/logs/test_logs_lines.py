@@ -200,6 +200,17 @@ def test_no_exception_under_way_adds_nothing() -> None:
     assert "err" not in fields(written(lambda: get_logger("a").error("bug", exc_info=True)))
 
 
+def test_the_http_libraries_stay_silent_at_debug() -> None:
+    """They would tell of URLs and pieces of answers."""
+
+    def act() -> None:
+        logging.getLogger("urllib3.connectionpool").debug("GET /token")
+        logging.getLogger("urllib3.connection").warning("Failed to parse headers: canary")
+        logging.getLogger("requests").info("x")
+
+    assert written(act, "debug") == ""
+
+
 def test_configuring_again_replaces_what_was() -> None:
     """A reload changes level, format and stream, and lines do not double."""
     first, second = io.StringIO(), io.StringIO()

@@ -10,7 +10,7 @@ import pytest
 from support.polling import Watching
 from support.simulator import SimulatorServer
 
-_OURS = ("gigas_exporter.", "h11.")
+_OURS = ("gigas_exporter.", "requests.", "urllib3.")
 _NOT_OURS = ("gigas_exporter.simulator",)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import select
@@ -14,13 +13,14 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future, wait
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.files import read_text
 from gigas_exporter.gigas.settings import ApiSettings
-from gigas_exporter.gigas.streams import SocketDeadline
+from gigas_exporter.gigas.socket_deadline import SocketDeadline, start_thread
 
 # RFC 8305 (Happy Eyeballs), section 8: the recommended delay between two attempts.
 _ATTEMPT_DELAY_SECONDS = 0.25
@@ -51,19 +51,21 @@ class Dialer:
         self._preferred: Any = None
         self._failed_at: dict[Any, float] = {}
 
-    def connect(self, host: str, port: int, deadline: SocketDeadline) -> tuple[socket.socket, Any]:
-        """Return a connected socket, and its address.
+    def connect(
+        self, host: str, port: int, options: Iterable[tuple[int, int, int | bytes]], deadline: SocketDeadline
+    ) -> tuple[socket.socket, Any]:
+        """Return a connected socket in blocking mode, and its address.
 
         Raises:
             OSError: No address could be reached, or the name could not be resolved.
             TimeoutError: The deadline passed.
         """
-        addresses = self._resolve((host, port), deadline)
+        addresses = self._resolve((host.strip("[]"), port), deadline)
         with self._lock:
             failed_at = {each[3]: self._failed_at.get(each[3], 0.0) for each in addresses}
             self._failed_at = failed_at  # of a name whose addresses change, only those of now
             addresses.sort(key=lambda each: (each[3] != self._preferred, failed_at[each[3]]))
-        sock, address = _connect_first(addresses, deadline)
+        sock, address = _connect_first(addresses, options, deadline)
         with self._lock:
             self._preferred = address
         return sock, address
@@ -83,7 +85,7 @@ class Dialer:
             lookup = _lookups.get(key)
             if lookup is None or lookup.done():
                 lookup = Future()
-                _start_lookup(key, lookup)
+                start_thread("gigas-resolver", partial(_look_up, key, lookup))
                 _lookups[key] = lookup
         while not wait([lookup], deadline.slice()).done:
             pass
@@ -93,22 +95,17 @@ class Dialer:
         return list(lookup.result())
 
 
-def _start_lookup(key: _Host, lookup: Future[list[_Address]]) -> None:
-    """Resolve a name in a thread of its own: the resolver cannot be interrupted."""
-
-    def look_up() -> None:
-        try:
-            lookup.set_result(_addresses(*key))
-        except Exception as error:  # noqa: BLE001  # raised where the result is wanted
-            lookup.set_exception(error.with_traceback(None))
-
+def _look_up(key: _Host, lookup: Future[list[_Address]]) -> None:
+    """Resolve a name, in a thread of its own: the resolver cannot be interrupted."""
     try:
-        threading.Thread(target=look_up, name="gigas-resolver", daemon=True).start()
-    except RuntimeError:
-        raise OSError(errno.EAGAIN, "no thread can be started") from None
+        lookup.set_result(_addresses(*key))
+    except Exception as error:  # noqa: BLE001  # raised where the result is wanted
+        lookup.set_exception(error.with_traceback(None))
 
 
-def _connect_first(addresses: Iterable[_Address], deadline: SocketDeadline) -> tuple[socket.socket, Any]:
+def _connect_first(
+    addresses: Iterable[_Address], options: Iterable[tuple[int, int, int | bytes]], deadline: SocketDeadline
+) -> tuple[socket.socket, Any]:
     """Connect to the addresses, each a moment after the one before."""
     waiting, failure = deque(addresses), OSError("the name has no address")
     pending: dict[int, tuple[socket.socket, Any]] = {}
@@ -121,7 +118,7 @@ def _connect_first(addresses: Iterable[_Address], deadline: SocketDeadline) -> t
                 family, kind, protocol, address = waiting.popleft()
                 next_attempt = time.monotonic() + _ATTEMPT_DELAY_SECONDS
                 try:
-                    sock = _begin_connect(family, kind, protocol, address)
+                    sock = _begin_connect(family, kind, protocol, address, options)
                 except OSError as error:
                     failure = error.with_traceback(None)
                     continue
@@ -134,6 +131,7 @@ def _connect_first(addresses: Iterable[_Address], deadline: SocketDeadline) -> t
                 sock, address = pending.pop(descriptor)
                 code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if not code:
+                    sock.setblocking(True)
                     return sock, address
                 sock.close()
                 failure = OSError(code, os.strerror(code))
@@ -144,10 +142,13 @@ def _connect_first(addresses: Iterable[_Address], deadline: SocketDeadline) -> t
             sock.close()
 
 
-def _begin_connect(family: int, kind: int, protocol: int, address: Any) -> socket.socket:
+def _begin_connect(
+    family: int, kind: int, protocol: int, address: Any, options: Iterable[tuple[int, int, int | bytes]]
+) -> socket.socket:
     sock = socket.socket(family, kind, protocol)
     try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for option in options:
+            sock.setsockopt(*option)
         sock.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             sock.connect(address)

@@ -6,15 +6,18 @@ status is a guess, and is written as one.
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import ssl
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Final
 
+import urllib3.exceptions
+
 from gigas_exporter.errors import TransportError
-from gigas_exporter.gigas.http_response import ConnectionEndedError
 from gigas_exporter.secret import Secret
 
 _MAX_MESSAGE_LENGTH = 200
@@ -151,6 +154,24 @@ def _texts(value: object) -> Iterator[str]:
             yield from (f"{label}{text}" for text in _texts(each if isinstance(each, str | list) else None))
 
 
+_BEFORE_SENDING = (socket.gaierror, ConnectionRefusedError)
+_MESSAGES: tuple[tuple[type[BaseException], str], ...] = (
+    (socket.gaierror, "the host's name cannot be resolved"),
+    (http.client.RemoteDisconnected, "the connection ended before the response"),
+    (http.client.IncompleteRead, "the response ended too early"),
+    (urllib3.exceptions.IncompleteRead, "the response ended too early"),
+    (urllib3.exceptions.ProxyError, "the proxy did not connect to the API"),
+)
+# The setting to check, by what is among the causes; the first that fits.
+_SETTINGS: tuple[tuple[type[BaseException], str], ...] = (
+    (ssl.SSLCertVerificationError, "api.ca_file"),
+    (urllib3.exceptions.ProxyError, "api.proxy"),
+    (ssl.SSLError, API_URL),
+    (socket.gaierror, API_URL),
+    (ConnectionRefusedError, API_URL),
+)
+
+
 class RequestNotSentError(TransportError):
     """The request was certainly not sent."""
 
@@ -159,46 +180,64 @@ class UntrustedCertificateError(RequestNotSentError):
     """The server's certificate was rejected."""
 
 
-class ProxyRefusedError(OSError):
-    """The proxy did not connect to the API."""
-
-
-def transport_error(
-    operation: str, error: Exception, *, timed_out: bool, is_sent: bool, has_proxy: bool, peer: str
-) -> TransportError:
-    """Return our error for one of a connection.
+def transport_error(operation: str, error: BaseException, *, timed_out: bool, peer: str) -> TransportError:
+    """Return our error for the HTTP library's.
 
     Args:
         operation: The API operation.
-        error: Only its kind is told, and what the system or TLS says of it.
+        error: The library's error; only its kind is told, and what the system or TLS says of it.
         timed_out: Whether the deadline had passed.
-        is_sent: Whether any of the request may have been sent.
-        has_proxy: Whether the connection is one to a proxy.
         peer: Where the request went, in words: a wrong address is seen in no other message.
     """
-    kind: type[TransportError] = TransportError if is_sent else RequestNotSentError
-    setting = "api.proxy" if has_proxy else API_URL
     if timed_out:
-        return kind(operation, "timeout", f"no complete response in time ({peer}); raise api.timeout if it is slow")
-    match error:
-        case TimeoutError():
-            return kind(operation, "timeout", f"the connection timed out ({peer})")
-        case ssl.SSLCertVerificationError():
-            kind, setting = UntrustedCertificateError, "api.ca_file"
-            words = f"the certificate is not accepted: {error.verify_message}"
-        case ssl.SSLError():
-            words = f"TLS failed: {error.reason or 'unknown reason'}"
-            setting = f"api.proxy and {API_URL}" if has_proxy else API_URL
-        case socket.gaierror():
-            words = "the host's name cannot be resolved"
-        case ProxyRefusedError():
-            words = "the proxy did not connect to the API"
-        case ConnectionRefusedError():
-            words = f"the connection failed: {error.strerror}"
-        case ConnectionEndedError():
-            words, setting = str(error), ""
-        case OSError(strerror=str()):
-            words, setting = f"the connection failed: {error.strerror}", ""
-        case _:
-            words, setting = "the response is no HTTP that can be understood", ""
-    return kind(operation, "connection", f"{words} ({peer})" + (f"; check {setting}" if setting else ""))
+        return TransportError(
+            operation, "timeout", f"no complete response in time ({peer}); raise api.timeout if it is slow"
+        )
+    causes = list(_causes(error))
+    if any(isinstance(cause, TimeoutError) for cause in causes):
+        return TransportError(operation, "timeout", f"the connection timed out ({peer})")
+    setting = next((name for kind, name in _SETTINGS if any(isinstance(cause, kind) for cause in causes)), None)
+    message = f"{_detail(causes)} ({peer})" + (f"; check {setting}" if setting else "")
+    kind = TransportError
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        kind = UntrustedCertificateError
+    elif any(isinstance(cause, _BEFORE_SENDING) for cause in causes):
+        kind = RequestNotSentError
+    return kind(operation, "connection", message)
+
+
+def clear_tracebacks(error: BaseException) -> None:
+    """Let go of what the frames of an error and of its causes hold.
+
+    urllib3's frames hold the error as well, and with it the connection, until somebody looks for cycles.
+    """
+    for cause in _causes(error):
+        traceback.clear_frames(cause.__traceback__)
+        cause.__traceback__ = None
+
+
+def _detail(causes: list[BaseException]) -> str:
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"the certificate is not accepted: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS failed: {cause.reason or 'unknown reason'}"
+    for kind, words in _MESSAGES:
+        if any(isinstance(cause, kind) for cause in causes):
+            return words
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"the connection failed: {cause.strerror}"
+    return "the response is no HTTP that can be understood"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error and its causes, which the library keeps in several places."""
+    seen: set[int] = set()
+    queue: list[object] = [error]
+    while queue:
+        cause = queue.pop(0)
+        if isinstance(cause, BaseException) and id(cause) not in seen:
+            seen.add(id(cause))
+            yield cause
+            queue += [getattr(cause, "reason", None), cause.__cause__, cause.__context__, *cause.args]

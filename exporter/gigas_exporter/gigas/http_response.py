@@ -1,33 +1,155 @@
-"""One HTTP request and its response over a stream: counted bytes, a bounded body.
+"""An HTTP response: strict framing, counted bytes, a bounded body.
 
-h11 reads the response, and takes nothing for one that readers of HTTP may understand differently.
+``http.client`` takes an interim response for the final one, accepts status lines, headers and lengths that RFC 9112
+does not, and takes the connection's end for the headers' end. The HTTP library's errors leave this module as they are.
 """
 
 from __future__ import annotations
 
+import http.client
+import io
+import re
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from http import HTTPStatus
+from typing import Any
 
-import h11
+import urllib3
 
 from gigas_exporter.errors import DecodeError
-from gigas_exporter.gigas.streams import Stream
+from gigas_exporter.gigas.error_messages import clear_tracebacks
 
 MAX_BODY_BYTES = 16 * 2**20
+_MAX_ERROR_BODY_BYTES = 16 * 2**10
+FIRST_ERROR_STATUS = 300
 
 _MAX_HEAD_BYTES = 128 * 2**10
+_BUFFER_BYTES = 8 * 2**10
+_MAX_LINE_BYTES = 8 * 2**10
 _MAX_INTERIM_RESPONSES = 16
-_MAX_ERROR_BODY_BYTES = 16 * 2**10
+
+_STATUS_LINE = re.compile(rb"(HTTP/1\.[0-9]) ([1-9][0-9]{2})(?: ([^\r\n]*))?\r?\n")
+_LENGTH = re.compile(r"[0-9]{1,15}", re.ASCII)
+_CHUNK_END = b"\r\n"
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(;[^\n]*)?\r?\n")
+
+_OK = 200
+_SWITCHING_PROTOCOLS = 101
+
 _CHUNK_BYTES = 64 * 2**10
 _GZIP_WBITS = 31
 _PADDING = b"\0 \t\r\n"
 
+# What may be raised: requests' errors (each an OSError), urllib3's, http.client's, and in a few places bare ones.
+EXCHANGE_ERRORS = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
 
-class ConnectionEndedError(OSError):
-    """The connection ended before the whole response; the message says where."""
+
+class _Stream(io.RawIOBase):
+    """The connection's bytes, up to a limit."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+        self.received = 0
+        self.limit = _MAX_HEAD_BYTES
+        self.must_not_end = True
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        count: int | None = self._raw.readinto(buffer)
+        if not count and self.must_not_end and self.received:
+            raise http.client.IncompleteRead(b"")
+        self.received += count or 0
+        if self.received > self.limit:
+            raise DecodeError("body", f"the response is larger than {self.limit} bytes on the wire")
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            self._raw.close()
+        super().close()
+
+
+class _Reader(io.BufferedReader):
+    """The connection's bytes as lines that all readers of HTTP end in the same place."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        if b"\0" in line or b"\r" in line.removesuffix(b"\r\n"):
+            raise http.client.HTTPException("control character in a line")
+        return line
+
+
+class HTTPResponse(http.client.HTTPResponse):
+    """A response that all readers of HTTP understand in the same way."""
+
+    def __init__(self, sock: Any, *arguments: Any, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        self._stream = _Stream(self.fp.detach())
+        self.fp = _Reader(self._stream, _BUFFER_BYTES)
+
+    def begin(self) -> None:
+        """Read the headers, skipping interim responses (RFC 9110)."""
+        state: Any = self
+        if state.headers is not None:  # as in the superclass
+            return
+        for _ in range(_MAX_INTERIM_RESPONSES):
+            super().begin()
+            if self.headers.defects:  # what follows the first was not taken for a header
+                raise http.client.HTTPException("malformed headers")
+            if self.status >= _OK:
+                break
+            if self.status == _SWITCHING_PROTOCOLS:
+                raise http.client.HTTPException("the protocol was switched")
+            state.headers = state.msg = None
+        else:
+            raise http.client.HTTPException("too many interim responses")
+        self._stream.must_not_end = False
+        body_bytes = MAX_BODY_BYTES if self.status < FIRST_ERROR_STATUS else _MAX_ERROR_BODY_BYTES
+        self._stream.limit = body_bytes + _MAX_HEAD_BYTES
+        self._check_framing()
+
+    def _read_status(self) -> tuple[str, int, str]:
+        line = self.fp.readline(_MAX_LINE_BYTES)
+        if not line:
+            raise http.client.RemoteDisconnected("")
+        match = _STATUS_LINE.fullmatch(line)
+        if match is None:
+            raise http.client.HTTPException("malformed status line")
+        return match[1].decode(), int(match[2]), (match[3] or b"").decode("latin-1")
+
+    def _check_framing(self) -> None:
+        """Reject lengths and encodings that readers of HTTP understand differently."""
+        lengths = [each.strip(" \t") for each in self.headers.get_all("Content-Length", [])]
+        encodings = self.headers.get_all("Transfer-Encoding", [])
+        if encodings and ([each.lower() for each in encodings] != ["chunked"] or lengths):
+            raise http.client.HTTPException("ambiguous framing")
+        if len(set(lengths)) > 1 or not all(_LENGTH.fullmatch(length) for length in lengths):
+            raise http.client.HTTPException("bad Content-Length")
+
+    def _get_chunk_left(self) -> int | None:
+        if self.chunk_left == 0:
+            end = self.fp.read(2)
+            if len(end) < len(_CHUNK_END):
+                raise http.client.IncompleteRead(b"")
+            if end != _CHUNK_END:
+                raise http.client.HTTPException("a chunk is longer than its size")
+            self.chunk_left = None
+        left: int | None = super()._get_chunk_left()  # type: ignore[misc]  # left out of the annotations
+        return left
+
+    def _read_next_chunk_size(self) -> int:
+        line = self.fp.readline(_MAX_LINE_BYTES)
+        match = _CHUNK_SIZE.fullmatch(line)
+        if match is None:
+            raise ValueError("bad chunk size")
+        return int(match[1], 16)
+
+    def _read_and_discard_trailer(self) -> None:
+        """Read the trailers, which may be no longer than headers: without end they cost a core until the deadline."""
+        self._stream.limit = min(self._stream.limit, self._stream.received + _MAX_HEAD_BYTES)
+        super()._read_and_discard_trailer()  # type: ignore[misc]  # left out of the annotations
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,112 +166,55 @@ class RawResponse:
     body: bytes
 
 
-class HTTPExchange:
-    """One request and its response on a stream, which is not used for another one."""
-
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
-        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD_BYTES)
-        self._received = 0
-        self._limit = MAX_BODY_BYTES + _MAX_HEAD_BYTES
-
-    def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None = None) -> None:
-        """Send the request."""
-        if method not in {"GET", "CONNECT"}:
-            headers = {**headers, "Content-Length": str(len(body or b""))}
-        encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-        data = self._connection.send(h11.Request(method=method, target=target, headers=encoded))
-        for event in (h11.Data(data=body or b""), h11.EndOfMessage()):
-            data += self._connection.send(event) or b""
-        self._stream.send(data)
-
-    def receive_head(self) -> h11.Response:
-        """Return the response without its body, after interim ones (RFC 9110, section 15.2).
-
-        Raises:
-            h11.RemoteProtocolError: It is no HTTP, or may be understood in several ways.
-            ConnectionEndedError: It is cut off.
-            DecodeError: It is too large.
-        """
-        for _ in range(_MAX_INTERIM_RESPONSES):
-            event = self._next_event()
-            if isinstance(event, h11.Response):
-                framing = [name for name, _ in event.headers if name in {b"content-length", b"transfer-encoding"}]
-                if len(framing) > 1 or not event.http_version.startswith(b"1."):
-                    raise h11.RemoteProtocolError("ambiguous framing")
-                return event
-        raise h11.RemoteProtocolError("too many interim responses")
-
-    def receive(self, operation: str) -> RawResponse:
-        """Return the whole response; errors as for its head.
-
-        Raises:
-            DecodeError: The body is too large, or its compression is broken or was not asked for.
-        """
-        head = self.receive_head()
-        values: dict[str, dict[str, None]] = {}
-        for name, value in head.headers:
-            values.setdefault(name.decode(), {})[value.decode("latin-1")] = None
-        headers = {name: ", ".join(each) for name, each in values.items()}
-        encoding = headers.get("content-encoding", "").strip().lower()
-        chunks = _gunzip(self._chunks()) if encoding in {"gzip", "x-gzip"} else self._chunks()
-        if head.status_code >= HTTPStatus.MULTIPLE_CHOICES:
-            self._limit = _MAX_ERROR_BODY_BYTES + _MAX_HEAD_BYTES
-            return RawResponse(head.status_code, headers, _read_error_body(chunks))
-        if encoding not in {"", "identity", "gzip", "x-gzip"}:
-            raise DecodeError("body", f"the response to {operation} has an encoding that was not asked for")
-        return RawResponse(head.status_code, headers, _read_body(chunks, operation))
-
-    def _next_event(self) -> object:
-        is_ended = False
-        try:
-            while (event := self._connection.next_event()) is h11.NEED_DATA:
-                data = self._stream.receive()
-                is_ended = not data
-                self._received += len(data)
-                if self._received > self._limit:
-                    raise DecodeError("body", f"the response is larger than {self._limit} bytes on the wire")
-                self._connection.receive_data(data)
-        except h11.RemoteProtocolError as error:
-            error.__traceback__ = None  # a frame of h11's there holds the error, and would hold itself
-            if error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
-                raise DecodeError("body", f"a line is larger than {_MAX_HEAD_BYTES} bytes on the wire") from None
-            if is_ended:
-                where = "the response ended too early" if self._received else "the connection ended before the response"
-                raise ConnectionEndedError(where) from None
-            raise
-        return event
-
-    def _chunks(self) -> Iterator[bytes]:
-        while isinstance(event := self._next_event(), h11.Data):
-            yield event.data
+def read_response(response: urllib3.BaseHTTPResponse, operation: str) -> RawResponse:
+    """Read a response, and close its connection."""
+    headers = {name.lower(): ", ".join(dict.fromkeys(response.headers.getlist(name))) for name in response.headers}
+    try:
+        if response.status < FIRST_ERROR_STATUS:
+            body = _read_body(response, headers.get("content-encoding", ""), operation)
+        else:
+            body = _read_error_body(response)
+    finally:
+        response.close()
+    return RawResponse(response.status, headers, body)
 
 
-def _read_error_body(chunks: Iterator[bytes]) -> bytes:
-    body = bytearray()
-    # The status is what counts, and it is known.
-    with suppress(OSError, EOFError, zlib.error, h11.RemoteProtocolError, DecodeError):
-        for part in chunks:
+def _read_error_body(response: urllib3.BaseHTTPResponse) -> bytes:
+    body = b""
+    try:
+        while len(body) < _MAX_ERROR_BODY_BYTES:
+            part = response.read(_MAX_ERROR_BODY_BYTES - len(body), decode_content=True)
+            if not part:
+                return body
             body += part
-            if len(body) >= _MAX_ERROR_BODY_BYTES:
-                break
-    return bytes(body[:_MAX_ERROR_BODY_BYTES])
+    except (*EXCHANGE_ERRORS, DecodeError) as error:  # the status is what counts, and it is known
+        clear_tracebacks(error)
+    return body
 
 
-def _read_body(chunks: Iterator[bytes], operation: str) -> bytes:
+def _read_body(response: urllib3.BaseHTTPResponse, encoding: str, operation: str) -> bytes:
     """Read the body of a success; a compressed one up to its checksum."""
-    body = bytearray()
+    match encoding.strip().lower():
+        case "" | "identity":
+            chunks: Iterator[bytes] = iter(lambda: response.read(_CHUNK_BYTES), b"")
+        case "gzip" | "x-gzip":
+            chunks = _gunzip(response)
+        case _:
+            raise DecodeError("body", f"the response to {operation} has an encoding that was not asked for")
+    parts: list[bytes] = []
+    size = 0
     try:
         for part in chunks:
-            body += part
-            if len(body) > MAX_BODY_BYTES:
+            size += len(part)
+            if size > MAX_BODY_BYTES:
                 raise DecodeError("body", f"the response to {operation} is larger than {MAX_BODY_BYTES} bytes")
+            parts.append(part)
     except (EOFError, zlib.error):
         raise DecodeError("body", f"the response to {operation} is no valid gzip") from None
-    return bytes(body)
+    return b"".join(parts)
 
 
-def _gunzip(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _gunzip(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
     """Return what is in the members.
 
     Unlike :mod:`gzip`, with blanks behind one, which some servers add.
@@ -159,7 +224,7 @@ def _gunzip(chunks: Iterator[bytes]) -> Iterator[bytes]:
         zlib.error: It is not valid, or another checksum was meant.
     """
     member, rest = zlib.decompressobj(_GZIP_WBITS), b""
-    while data := rest or next(chunks, b""):
+    while data := rest or response.read(_CHUNK_BYTES):
         if member.eof:
             rest = data.lstrip(_PADDING)
             if not rest:

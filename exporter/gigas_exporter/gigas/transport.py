@@ -1,8 +1,8 @@
-"""One HTTP exchange with the API: its connection, TLS, the proxy, and why it failed.
+"""One HTTP exchange with the API: connections, TLS, the proxy, size and time limits.
 
-No exception of the network leaves it, and nothing that h11 says gets into a message, for it may quote headers. It reads
-neither the environment nor ``.netrc``, keeps no cookies and follows no redirect, so that a credential goes to the
-configured host only. It knows no credential, no operation and no JSON.
+It owns the HTTP library: none of its exceptions leaves, and nothing that it says gets into a message, for it may quote
+headers. Without a session of requests, it reads neither the environment nor ``.netrc``, keeps no cookies and follows no
+redirect, so that a credential goes to the configured host only. It knows no credential, no operation and no JSON.
 
 Each exchange has a connection of its own: on one that is used again, a response that came twice, or bytes left of one,
 would pass for the next, and one account's disks for another's. Nor can a router forget a flow that is never idle.
@@ -10,24 +10,97 @@ would pass for the next, and one account's disks for another's. Nor can a router
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import NamedTuple
-from urllib.parse import quote, urlsplit
+import time
+from collections.abc import Mapping
+from typing import Any
 
-import h11
+import requests
+import urllib3
+import urllib3.connection
+import urllib3.connectionpool
+from requests.adapters import HTTPAdapter
+from urllib3.util import parse_url
 
 from gigas_exporter.errors import ConfigError, TransportError
 from gigas_exporter.gigas.connect import Dialer, TrustStore
-from gigas_exporter.gigas.error_messages import ProxyRefusedError, UntrustedCertificateError, transport_error
-from gigas_exporter.gigas.http_response import HTTPExchange, RawResponse
+from gigas_exporter.gigas.error_messages import UntrustedCertificateError, clear_tracebacks, transport_error
+from gigas_exporter.gigas.http_response import (
+    EXCHANGE_ERRORS,
+    FIRST_ERROR_STATUS,
+    HTTPResponse,
+    RawResponse,
+    read_response,
+)
 from gigas_exporter.gigas.settings import ApiSettings
-from gigas_exporter.gigas.streams import SocketDeadline, SocketStream, Stream, TLSStream
+from gigas_exporter.gigas.socket_deadline import SocketDeadline
 
-_PORTS = {"http": 80, "https": 443}
-_SUCCESSES = range(200, 300)
+
+class _Current(threading.local):
+    """The exchange that this thread is making."""
+
+    deadline: SocketDeadline | None = None
+    dialer: Dialer | None = None
+    address: Any = None
+
+
+_current = _Current()
+
+
+class _ExchangeConnection(urllib3.connection.HTTPConnection):
+    """A connection for one exchange, bounded by its deadline."""
+
+    response_class = HTTPResponse
+
+    def _new_conn(self) -> socket.socket:
+        dialer, deadline = _current.dialer, _current.deadline
+        assert dialer is not None and deadline is not None  # noqa: S101, PT018  # only exchanges open connections
+        sock, _current.address = dialer.connect(
+            self._dns_host, self.port or self.default_port, self.socket_options or (), deadline
+        )
+        try:
+            deadline.attach(sock)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+
+class _TLSConnection(_ExchangeConnection, urllib3.connection.HTTPSConnection):
+    pass
+
+
+class _Pool(urllib3.connectionpool.HTTPConnectionPool):
+    """Makes connections, and keeps none."""
+
+    ConnectionCls = _ExchangeConnection
+
+    def _put_conn(self, conn: Any) -> None:
+        if conn is not None:
+            conn.close()
+
+
+class _TLSPool(_Pool, urllib3.connectionpool.HTTPSConnectionPool):
+    ConnectionCls = _TLSConnection
+
+
+class _Adapter(HTTPAdapter):
+    """Makes requests use our pools, with their deadline and TLS."""
+
+    def __init__(self, pools: urllib3.PoolManager) -> None:
+        self._pools = pools
+        super().__init__(max_retries=urllib3.Retry(total=False, redirect=False))
+
+    def init_poolmanager(self, *_: Any, **__: Any) -> None:
+        self.poolmanager = self._pools
+
+    def get_connection_with_tls_context(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> Any:
+        return self._pools.connection_from_url(request.url or "")
+
+    def cert_verify(self, *_: Any, **__: Any) -> None:
+        """Leave the pools as they are: requests would add its own authorities."""
 
 
 class Transport:
@@ -45,14 +118,12 @@ class Transport:
     """
 
     def __init__(self, settings: ApiSettings, trust: TrustStore | None = None) -> None:
-        self._api = _parse_url(settings.url, "the API URL")
-        self._proxy = None if settings.proxy is None else _parse_url(settings.proxy, "the proxy URL")
-        self._prefix = self._api.path
-        if self._proxy is not None and self._api.scheme == "http":
-            self._prefix = f"http://{self._api.netloc}{self._api.path}"
-        self.peer = self._api.netloc if self._proxy is None else f"{self._api.netloc} through {self._proxy.netloc}"
+        self._settings = settings
+        self._url = _checked_url(settings.url, "the API URL", ("http", "https")).rstrip("/")
+        proxy = None if settings.proxy is None else _checked_url(settings.proxy, "the proxy URL", ("http", "https"))
+        self.peer = " through ".join(str(parse_url(each).netloc) for each in (self._url, proxy) if each is not None)
+        self._proxies = {} if proxy is None else {"http": proxy, "https": proxy}
         self._headers = {
-            "Host": self._api.netloc,
             "Accept": "application/json",
             "Accept-Encoding": "gzip",
             "Connection": "close",
@@ -62,6 +133,8 @@ class Transport:
         }
         self._dialer = Dialer()
         self._trust = trust or TrustStore(settings)
+        self._context = self._trust.context
+        self._adapter = _Adapter(_pools(settings, self._context))
         self._is_closed = False
 
     def close(self) -> None:
@@ -94,96 +167,65 @@ class Transport:
             TransportError: There was no complete response in time.
             DecodeError: The body is too large or its compression is broken.
         """
-        deadline = SocketDeadline(seconds, stop)
-        headers = {**self._headers, **headers}
-        send = partial(HTTPExchange.send, method=method, target=self._prefix + target, headers=headers, body=body)
-        attempt = partial(self._attempt, operation, send, deadline)
-        context = self._trust.context
+        end = time.monotonic() + seconds
+        context, adapter = self._context, self._adapter  # in the other order than they are replaced
+        request = requests.Request(method, self._url + target, headers={**self._headers, **headers}, data=body)
         try:
-            return attempt(context)
-        except UntrustedCertificateError:
+            return self._attempt(adapter, request, operation, SocketDeadline(seconds, stop))
+        except UntrustedCertificateError as error:
             if not self._trust.reload(context):
                 raise
-        return attempt(self._trust.context)
+            error.__traceback__ = None
+            current = self._trust.context
+            self._adapter = _Adapter(_pools(self._settings, current))
+            self._context = current
+        return self._attempt(self._adapter, request, operation, SocketDeadline(end - time.monotonic(), stop))
 
     def _attempt(
-        self,
-        operation: str,
-        send: Callable[[HTTPExchange], None],
-        deadline: SocketDeadline,
-        context: ssl.SSLContext | None,
+        self, adapter: _Adapter, request: requests.Request, operation: str, deadline: SocketDeadline
     ) -> RawResponse:
         if self._is_closed:
             raise TransportError(operation, "connection", "the client is closed")
-        first_hop, address, is_sent = self._proxy or self._api, None, False
         try:
-            sock, address = self._dialer.connect(first_hop.host, first_hop.port, deadline)
-            with sock:
-                exchange = HTTPExchange(self._open(SocketStream(sock, deadline), context))
-                is_sent = True
-                send(exchange)
-                return exchange.receive(operation)
-        except (OSError, ValueError, h11.ProtocolError) as error:
-            failure = transport_error(
-                operation,
-                error,
-                timed_out=deadline.passed,
-                is_sent=is_sent,
-                has_proxy=self._proxy is not None,
-                peer=self.peer,
-            )
-        if address is not None:
-            self._dialer.avoid(address)
+            with deadline:
+                _current.deadline, _current.dialer = deadline, self._dialer
+                response = adapter.send(request.prepare(), stream=True, timeout=None, proxies=self._proxies)
+                raw = read_response(response.raw, operation)
+                if deadline.expired and raw.status < FIRST_ERROR_STATUS:
+                    raise TimeoutError  # the end of what was read may be that of the connection
+                return raw
+        except EXCHANGE_ERRORS as error:
+            failure = transport_error(operation, error, timed_out=deadline.passed, peer=self.peer)
+            clear_tracebacks(error)
+            if _current.address is not None:
+                self._dialer.avoid(_current.address)
+        finally:
+            _current.deadline = _current.dialer = _current.address = None
         try:
             raise failure
         finally:
             del failure  # it holds this frame, and would hold itself
 
-    def _open(self, stream: Stream, context: ssl.SSLContext | None) -> Stream:
-        """Return the stream to the API: through the proxy, and with TLS."""
-        if self._proxy is not None:
-            stream = _encrypted(stream, self._proxy, context)
-            if self._api.scheme == "http":
-                return stream
-            address = f"{_bracketed(self._api.host)}:{self._api.port}"
-            tunnel = HTTPExchange(stream)
-            tunnel.send("CONNECT", address, {"Host": address})
-            if tunnel.receive_head().status_code not in _SUCCESSES:
-                raise ProxyRefusedError
-        return _encrypted(stream, self._api, context)
+
+def _pools(settings: ApiSettings, context: ssl.SSLContext | None) -> urllib3.PoolManager:
+    if settings.proxy is None:
+        pools = urllib3.PoolManager(ssl_context=context)
+    else:
+        pools = urllib3.ProxyManager(settings.proxy, proxy_ssl_context=context, ssl_context=context)
+    pools.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+    return pools
 
 
-class _URL(NamedTuple):
-    scheme: str
-    host: str
-    port: int
-    netloc: str
-    path: str
-
-
-def _parse_url(url: str, what: str) -> _URL:
+def _checked_url(url: str, what: str, schemes: tuple[str, ...]) -> str:
     """Return a usable URL; errors do not quote it, since it may hold a password."""
     try:
-        parts = urlsplit(url)
-        port, host = parts.port, parts.hostname or ""
-        if not host.isascii():
-            host = host.encode("idna").decode()
-    except ValueError:
+        parsed = parse_url(url)
+    except urllib3.exceptions.LocationParseError:
         raise ConfigError(f"{what} is no URL") from None
-    if parts.scheme not in _PORTS or not host:
+    if parsed.scheme not in schemes or not parsed.host:
         raise ConfigError(f"{what} must start with http:// or https:// and name a host")
-    if "@" in parts.netloc:
+    if parsed.auth is not None:
         raise ConfigError(f"{what} must not hold credentials")
-    if "?" in url or "#" in url:
+    if parsed.query is not None or parsed.fragment is not None:
         raise ConfigError(f"{what} must not have a query or fragment")
-    netloc = _bracketed(host) if port is None else f"{_bracketed(host)}:{port}"
-    path = quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~")
-    return _URL(parts.scheme, host, port or _PORTS[parts.scheme], netloc, path)
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _encrypted(stream: Stream, url: _URL, context: ssl.SSLContext | None) -> Stream:
-    return TLSStream(stream, context, url.host) if url.scheme == "https" and context is not None else stream
+    return url
