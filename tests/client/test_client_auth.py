@@ -276,7 +276,8 @@ def test_a_renewal_that_hangs_leaves_time_for_the_request(api: Any, login_api: A
     def script(seen: Any, wire: Any) -> None:
         if seen.path == "/token" and hanging.is_set():
             wire.hang()
-        login_api(seen, wire)
+        else:
+            login_api(seen, wire)
 
     client = api.client(script, login_credential(), timeout_seconds=30.0, clock=clock)
     client.get_disk("1", "2")
