@@ -316,7 +316,7 @@ def test_what_is_only_enrichment_is_missed_quietly(run: Run, cloud: SimulatorSer
     assert "VM 50" in outcome.out
     names, backups = outcome.err.splitlines()
     assert names.startswith("gigas-exporter: account 4242: virtual machines are not named: ")
-    assert backups.startswith("gigas-exporter: account 4242: backups are not shown: ")
+    assert backups.startswith("gigas-exporter: account 4242: backups could not be read: ")
     cloud.faults.clear()
 
 
@@ -410,9 +410,9 @@ def test_backups_of_other_machines_make_no_disk_well(run: Run, arguments: str) -
         well = run("disks", *arguments.split(), GIGAS_API_URL=api.url)
         api.answers[path] = lambda query: (200, disks[:1], {}) if "virtual_machine_id" in query else (500, None, {})
         alone = run("disks", *arguments.split(), GIGAS_API_URL=api.url)
-    assert "backups are not shown: disk_id: a disk's own list of backups has those of other disks" in shown.err
-    assert "backups are not shown" not in well.err
-    assert "backups are not shown: list_disks" in alone.err
+    assert "backups could not be read: disk_id: a disk's own list of backups has those of other disks" in shown.err
+    assert "could not be read" not in well.err
+    assert "account 4242: disks could not be read: list_disks" in alone.err
 
 
 def test_list_finds_what_check_finds(run: Run) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -736,6 +738,45 @@ def test_a_disk_shown_alone_by_the_accounts_list(api: SmallApi, own: Any, listed
     shown = run_command(api.url, "disks", "show", str(MISSED)).output
     assert said in shown
     assert ("never backed up" in shown) == (listed == 404)
+
+
+@pytest.mark.parametrize("count", [1, 4])
+@pytest.mark.parametrize(
+    ("path", "spoilt", "said"),
+    [
+        (BACKUPS, (500, [], {}), "backups could not be read: list_backups: the API answered 500"),
+        (BACKUPS, (200, [], {"X-Total": "99"}), "backups could not be read: list_backups: "),
+        (BACKUPS, (200, [], {"Link": '</x>; rel="next"'}), "backups may be incomplete by the header Link"),
+        (DISKS, (200, [], {"Link": '</x>; rel="next"'}), "the list of disks may be incomplete by the header Link"),
+        (f"{ACCOUNT}/disk/{MISSED}/backups", (200, [{"id": 1, "status": 3}], {}), ""),
+    ],
+)
+def test_disks_show_and_list_say_what_check_says(
+    api: SmallApi, path: str, spoilt: Answer, said: str, count: int
+) -> None:
+    """What is not known by the account's lists is known of no disk, be it the only one, whatever its own list has."""
+    disks = api.lists[DISKS] = api.lists[DISKS][MISSED - 1 :][:count]
+    ids = [disk["id"] for disk in disks]
+    api.lists[BACKUPS] = [each for each in api.lists[BACKUPS] if each["disk_id"] in ids]
+    status, extra, headers = spoilt
+    api.answers[path] = lambda query: (status, extra or (api.lists[path] if query["offset"] == "0" else []), headers)
+    for disk in disks:
+        api.answers[f"{ACCOUNT}/disk/{disk['id']}"] = partial(lambda found, _: (200, found, {}), disk)
+    commands = [["check"], ["disks", "list"], *(["disks", "show", str(each)] for each in ids)]
+    checked, listed, *shown = (run_command(api.url, *each, "--output", "json") for each in commands)
+    assert checked.exit_code == (2 if said else 0)
+    verdicts = {each["disk_id"]: each["verdict"] for each in json.loads(checked.stdout)}
+    assert {each["disk_id"]: each["verdict"] for each in json.loads(listed.stdout)} == verdicts
+    assert {each["disk_id"]: each["verdict"] for one in shown for each in json.loads(one.stdout)} == verdicts
+    assert all(said in outcome.stderr for outcome in (checked, listed, *shown))
+
+
+def test_no_disks_beside_machines(api: SmallApi) -> None:
+    """The list of disks says, as check does, that no disks are not believed where there are machines."""
+    api.lists[DISKS] = []
+    doubt = "the list of disks is empty, although the account has"
+    assert doubt in run_command(api.url, "check").output
+    assert doubt in run_command(api.url, "disks", "list").stderr
 
 
 def test_disks_that_backups_name_in_another_way(api: SmallApi, tell: Tell) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Final, Literal
+from typing import Final
 
 import click
 
@@ -14,15 +14,16 @@ from gigas_exporter import formatting
 from gigas_exporter.cli.accounts import no_such_account
 from gigas_exporter.cli.messages import warn
 from gigas_exporter.cli.options import DISK_ID
-from gigas_exporter.clock import Clock, Deadline, SystemClock
+from gigas_exporter.clock import Deadline, SystemClock
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.errors import ApiError, GigasError
-from gigas_exporter.gigas import ReadClient
+from gigas_exporter.gigas import Listing, ReadClient
 from gigas_exporter.inventory import (
     AccountInventory,
-    BackupSnapshot,
     DiskSnapshot,
     MachineSnapshot,
+    Outcome,
+    Resource,
     StalenessLimits,
     locked_since,
 )
@@ -30,7 +31,7 @@ from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.policy import max_ages
 from gigas_exporter.poller.backups import BackupsReader
 from gigas_exporter.poller.own_lists import KnownDisks
-from gigas_exporter.report import NEED_BACKUPS, DiskReport, report_account, worst_first
+from gigas_exporter.report import DiskReport, account_errors, report_account, worst_first
 
 disk_argument: Final = click.argument("disk", type=DISK_ID)
 """A disk's id."""
@@ -61,13 +62,12 @@ def report_disks(
     settings: Settings,
     account: AccountSettings,
     client: ReadClient,
-    disks: tuple[Disk, ...],
-    *,
-    are_all: bool = False,
+    disks: Iterable[Disk],
+    whole_list: Listing[Disk] | None = None,
 ) -> list[DiskReport]:
-    """Return the verdict on some disks; say on stderr what cannot be read.
+    """Return the verdict on some disks, by what ``check`` reads; say on stderr what cannot be read.
 
-    Unless they are all, the account's other disks are listed, too: whose a backup is shows only beside them.
+    The ``whole_list`` of the account's disks is read where it is not given: whose a backup is shows only beside them.
     """
     clock, account_id = SystemClock(), account.account.id
     began = clock.monotonic()
@@ -78,56 +78,38 @@ def report_disks(
     reading = DiskSnapshot(listed, dict.fromkeys(listed, began), began, locked_since(listed, None, clock.wall()))
     inventory = replace(inventory, disks=reading)
     try:
-        machines: tuple[VirtualMachine, ...] = client.list_virtual_machines(account_id).items
-        by_id = {machine.id: machine for machine in machines}
+        machines = client.list_virtual_machines(account_id)
+        by_id = {machine.id: machine for machine in machines.items}
         inventory = replace(inventory, machines=MachineSnapshot(by_id, clock.monotonic()))
+        inventory = inventory.with_outcome("virtual_machines", _outcome(machines.invalid))
     except GigasError as error:
         warn(f"account {account_id}: virtual machines are not named: {error}")
+        inventory = inventory.with_outcome("virtual_machines", _outcome(error))
     inventory = inventory.with_requirements(settings.policy)
+    resource: Resource = "disks"
     try:
-        every = (*(() if are_all else client.list_disks(account_id).items), *disks)
+        whole_list = whole_list or client.list_disks(account_id)
+        inventory = inventory.with_outcome("disks", _outcome(whole_list.invalid))
+        resource = "backups"
         known = KnownDisks(
-            {disk.id: disk.virtual_machine_id for disk in every}, max_ages(inventory.requirements), only=listed
+            {disk.id: disk.virtual_machine_id for disk in (*whole_list.items, *listed.values())},
+            max_ages(inventory.requirements),
+            only=listed,
         )
-        inventory = replace(inventory, backups=_read_backups(client, inventory, settings, clock, known))
+        reader = BackupsReader(client, account_id, settings, clock=clock)
+        poll = reader.read(lambda _: known, None, lambda seconds: Deadline(clock, seconds))
+        inventory = replace(inventory, backups=poll.reading).with_outcome("backups", _outcome(poll.invalid))
     except GigasError as error:
-        warn(f"account {account_id}: backups are not shown: {error}")
+        inventory = inventory.with_outcome(resource, _outcome(error))
+    for sentence in account_errors(inventory, clock.monotonic()):
+        warn(sentence)
     return worst_first(report_account(inventory, wall=clock.wall(), monotonic=clock.monotonic()))
 
 
-def _read_backups(
-    client: ReadClient, inventory: AccountInventory, settings: Settings, clock: Clock, known: KnownDisks
-) -> BackupSnapshot:
-    """Read the backups of some disks.
-
-    A disk alone is asked for by itself, since a sweep of a large account for its sake would be long; where something is
-    wrong by its own list, the account's list may know better, and is read as ``check`` does.
-
-    Raises:
-        GigasError: They cannot be read. A disk has none only if the account's list, too, can be read and has none.
-    """
-
-    def read(source: Literal["auto", "account", "disk"]) -> BackupSnapshot:
-        asked = replace(settings, poll=settings.poll.model_copy(update={"backups_source": source}))
-        reader = BackupsReader(client, inventory.account.id, asked, clock=clock)
-        return reader.read(lambda _: known, None, lambda seconds: Deadline(clock, seconds)).reading
-
-    source = settings.poll.backups_source
-    own: BackupSnapshot | None = None
-    try:
-        if len(known.ids) == 1 and source != "disk":
-            own = read("disk")
-            reports = report_account(replace(inventory, backups=own), wall=clock.wall(), monotonic=clock.monotonic())
-            if not any(NEED_BACKUPS.intersection(report.findings) for report in reports):
-                return own
-    except GigasError:
-        pass  # the account's list may be readable
-    try:
-        return read(source)
-    except GigasError:
-        if own is None or not any(summary.usable for summary in own.summaries.values()):
-            raise
-        return own
+def _outcome(result: Mapping[str, int] | GigasError) -> Outcome:
+    if isinstance(result, GigasError):
+        return Outcome(False, 0.0, None, error=str(result))
+    return Outcome(True, 0.0, None, invalid=result)
 
 
 class NoMachineError(GigasError):

@@ -190,7 +190,7 @@ def _list_account(
     if machine is not None:
         filters = {**filters, "virtual_machine_id": find_machine(client, account_id, machine)}
     try:
-        disks = client.list_disks(account_id, **filters).items
+        listing = client.list_disks(account_id, **filters)
     except ApiError as error:
         if error.status == HTTPStatus.NOT_FOUND:
             raise no_such_account(client, account_id) or error from None
@@ -202,10 +202,11 @@ def _list_account(
                 f" ({error.address})"
             ) from None
         raise
-    if not disks and machine is not None:
+    if all(value is None for value in filters.values()):
+        return report_disks(settings, account, client, listing.items, listing)
+    if not listing.items and machine is not None:
         find_machine(client, account_id, machine, must_exist=True)
-    are_all = all(value is None for value in filters.values())
-    return report_disks(settings, account, client, disks, are_all=are_all)
+    return report_disks(settings, account, client, listing.items) if listing.items else []
 
 
 def _option(name: str, value: object) -> str:
