@@ -58,6 +58,19 @@ def sends(*parts: bytes, then_closes: bool = True) -> Script:
     return script
 
 
+def secret(text: str) -> FixedSecret:
+    """Return a secret of the settings."""
+    return FixedSecret(Secret(text), "x")
+
+
+@pytest.fixture
+def secret_file(tmp_path: Path) -> Path:
+    """A file with a secret, which is old."""
+    file = tmp_path / "secret"
+    file.write_text("old")
+    return file
+
+
 class Ledger:
     """An observer that writes down what it hears."""
 

@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
+from client.conftest import DISK
 from gigas_exporter.clock import Deadline, SystemClock
 from gigas_exporter.errors import GigasError, TransportError
 from gigas_exporter.gigas import RateLimiter
 from support.programs import await_true
-
-DISK = {"id": 2}
 
 
 def account_of(seen: Any) -> str:

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from client.conftest import DISK, hang, secret, well
 from gigas_exporter.clock import Deadline, SystemClock
 from gigas_exporter.errors import TransportError
-from gigas_exporter.gigas import RateLimiter
-
-DISK = {"id": 2}
+from gigas_exporter.gigas import LoginCredential, RateLimiter
+from support.programs import await_true
 
 
 class Gauge:
@@ -35,37 +35,32 @@ class Gauge:
         wire.reply(200, DISK)
 
 
-@pytest.mark.parametrize("concurrency", [1, 3])
-def test_no_more_requests_are_under_way_than_allowed(api: Any, concurrency: int) -> None:
-    """However many threads ask."""
-    gauge = Gauge(0.03)
-    client = api.client(gauge, max_concurrency=concurrency)
-    with ThreadPoolExecutor(10) as executor:
-        list(executor.map(lambda number: client.get_disk("1", "2"), range(12)))
-    assert gauge.most == concurrency
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_no_more_requests_are_under_way_than_allowed(api: Any, *, is_shared: bool) -> None:
+    """However many threads ask, and however many clients share their limits."""
+    for concurrency in (1, 3):
+        gauge = Gauge(0.03)
+        server = api(gauge)
+        limits = (
+            {"limiter": RateLimiter(SystemClock(), concurrency, 0)} if is_shared else {"max_concurrency": concurrency}
+        )
+        asking = [api.client(server, **limits) for _ in range(2 if is_shared else 1)]
+        with ThreadPoolExecutor(10) as executor:
+            list(executor.map(lambda number, asking=asking: asking[number % len(asking)].get_disk("1", "2"), range(12)))
+        assert gauge.most == concurrency
 
 
-def test_clients_may_share_their_limits(api: Any) -> None:
-    """Two accounts' clients together keep what the operator allowed."""
-    gauge = Gauge(0.03)
-    server = api(gauge)
-    limiter = RateLimiter(SystemClock(), 2, 0)
-    pair = [api.client(server, limiter=limiter) for _ in range(2)]
-    with ThreadPoolExecutor(8) as executor:
-        list(executor.map(lambda number: pair[number % 2].get_disk("1", str(number)), range(10)))
-    assert gauge.most == 2
-
-
-def test_a_wait_for_a_slot_ends_with_the_budget(api: Any) -> None:
-    """A queue is no place to wait for ever."""
-    server = api(lambda seen, wire: wire.hang())
-    client = api.client(server, max_concurrency=1)
+@pytest.mark.parametrize("credential", [None, LoginCredential("me", secret("p"))])
+def test_a_wait_for_others_ends_with_the_budget(api: Any, credential: Any) -> None:
+    """A queue is no place to wait for ever, be it for a slot or for another's login."""
+    server = api(hang)
+    client = api.client(server, credential, max_concurrency=1)
     stop = threading.Event()
     with ThreadPoolExecutor(1) as executor:
         first = executor.submit(client.get_disk, "1", "2", deadline=Deadline(SystemClock(), 60, stop))
-        while not server.seen:
-            time.sleep(0.01)
-        with pytest.raises(TransportError, match=r"get_disk: .* queue") as caught:
+        await_true(lambda: server.seen, pause=0.01)
+        operation = "create_token" if credential else "get_disk"
+        with pytest.raises(TransportError, match=rf"{operation}: .* queue") as caught:
             client.get_disk("1", "2", deadline=Deadline(SystemClock(), 0.2))
         assert caught.value.reason == "timeout"
         stop.set()
@@ -102,7 +97,7 @@ def test_requests_go_in_the_order_in_which_they_were_asked_for(api: Any, rate: f
 
 def test_requests_keep_to_the_rate(api: Any, clock: Any) -> None:
     """After a small burst one request goes per interval."""
-    client = api.client(lambda seen, wire: wire.reply(200, DISK), clock=clock, max_requests_per_second=4.0)
+    client = api.client(well, clock=clock, max_requests_per_second=4.0)
     began = clock.now
     for _ in range(9):
         client.get_disk("1", "2")
@@ -122,7 +117,7 @@ def test_a_pause_allows_a_small_burst_and_no_more(clock: Any) -> None:
 
 def test_a_wait_for_the_rate_that_the_budget_does_not_hold_is_not_begun(api: Any, clock: Any) -> None:
     """It fails at once, without taking the turn from others."""
-    server = api(lambda seen, wire: wire.reply(200, DISK))
+    server = api(well)
     client = api.client(server, clock=clock, max_requests_per_second=0.01)
     client.get_disk("1", "2")
     with pytest.raises(TransportError, match="the request rate allows no request in the time left") as caught:
