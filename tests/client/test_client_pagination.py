@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from gigas_exporter.clock import Deadline, SystemClock
-from gigas_exporter.errors import ApiError, DecodeError, IncompleteError, TransportError
+from gigas_exporter.errors import ApiError, DecodeError, GigasError, IncompleteError, TransportError
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.model import Backup
+from support.scripted_api import Script, Seen, Wire
 from support.timing import within
 
 
@@ -47,6 +48,16 @@ def without_total(real: int) -> None:
     return None
 
 
+def pages(page: Callable[[int, int], tuple[list[Any], int | None]]) -> Script:
+    """Return a script that answers with items and a total, or without one, by offset and limit."""
+
+    def script(seen: Seen, wire: Wire) -> None:
+        found, total = page(int(seen.query["offset"]), int(seen.query["limit"]))
+        wire.reply(200, found, {} if total is None else {"X-Total": str(total)})
+
+    return script
+
+
 @pytest.fixture
 def listed(api: Any) -> Callable[..., ReadClient]:
     """Make a client of a list endpoint."""
@@ -76,11 +87,11 @@ def test_reads_every_item_once(listed: Any, count: int, total: Any, max_limit: i
 @pytest.mark.parametrize("count", [0, 1, 10, 35])
 @pytest.mark.parametrize("total", [lambda real: real, without_total])
 def test_a_server_that_ignores_paging_is_read_whole(listed: Any, count: int, total: Any) -> None:
-    """Everything comes each time, also when less is asked for."""
+    """Everything comes each time, also when less is asked for; what was learned of the server holds afterwards."""
     lister = Lister(items(*range(count)))
     lister.ignores_paging, lister.total = True, total
     client = listed(lister)
-    for most in (3, 2):
+    for most in (3, 2, 1 if count == 35 else 2):
         assert ids(client.list_disks("1")) == list(range(count))
         assert len(lister.asked) <= most
         lister.asked.clear()
@@ -93,16 +104,6 @@ def test_a_server_that_ignores_the_offset_alone_is_not_read_whole(listed: Any) -
     for _ in range(4):
         with pytest.raises(IncompleteError, match="repeat items"):
             server.list_disks("1")
-
-
-def test_a_server_that_ignores_paging_is_not_asked_twice_again(listed: Any) -> None:
-    """What was learned of the server holds for the next poll."""
-    lister = Lister(items(*range(35)))
-    lister.ignores_paging, lister.total = True, without_total
-    client = listed(lister)
-    for _ in range(3):
-        assert len(client.list_disks("1").items) == 35
-    assert len(lister.asked) == 2 + 1 + 1
 
 
 def test_small_backup_lists_cost_one_request_each(listed: Any) -> None:
@@ -170,30 +171,27 @@ def test_an_item_twice_in_a_row_takes_two_places(listed: Any) -> None:
         assert ids(listed(lister).list_disks("1")) == list(range(25))
 
 
-@pytest.mark.parametrize("total", [lambda real: real, without_total])
-def test_an_item_that_moves_during_the_walk_makes_it_walk_again(listed: Any, total: Any) -> None:
-    """An item that is added in front shifts one to a page that it was already met on."""
+@pytest.mark.parametrize(
+    ("total", "change", "expected"),
+    [
+        (lambda real: real, lambda contents: [*items(99), *contents], [99, *range(25)]),
+        (without_total, lambda contents: [*items(99), *contents], [99, *range(25)]),
+        (lambda real: real, lambda contents: contents[1:], list(range(1, 25))),
+    ],
+)
+def test_an_item_that_moves_during_the_walk_makes_it_walk_again(
+    listed: Any, total: Any, change: Any, expected: list[int]
+) -> None:
+    """One that is added in front shifts another to a page that it was met on; of one that goes the total tells."""
     lister = Lister(items(*range(25)))
     lister.total = total
 
-    def add(number: int) -> None:
+    def move(number: int) -> None:
         if number == 2:
-            lister.contents = [*items(99), *lister.contents]
+            lister.contents = change(lister.contents)
 
-    lister.before = add
-    assert sorted(ids(listed(lister, max_concurrency=1).list_disks("1"))) == [*range(25), 99]
-
-
-def test_an_item_that_goes_during_the_walk_makes_it_walk_again(listed: Any) -> None:
-    """An item that is deleted in front lets another slip through between two pages; the total tells."""
-    lister = Lister(items(*range(25)))
-
-    def remove(number: int) -> None:
-        if number == 2:
-            lister.contents = lister.contents[1:]
-
-    lister.before = remove
-    assert ids(listed(lister, max_concurrency=1).list_disks("1")) == list(range(1, 25))
+    lister.before = move
+    assert ids(listed(lister, max_concurrency=1).list_disks("1")) == expected
 
 
 def test_a_list_that_never_rests_is_incomplete(listed: Any) -> None:
@@ -209,14 +207,18 @@ def test_a_list_that_never_rests_is_incomplete(listed: Any) -> None:
     assert caught.value.reason == "incomplete"
 
 
-@pytest.mark.parametrize("total", [lambda real: real + 1, lambda real: real + 100, lambda real: 10**12])
+@pytest.mark.parametrize("missing", [2, 3, 100, 10**12])
 @pytest.mark.parametrize("count", [0, 5, 10, 25])
-def test_a_total_that_is_too_high_is_incomplete(listed: Any, total: Any, count: int) -> None:
-    """Fewer items than the server says may mean that some are missing."""
+def test_a_total_that_is_too_high_is_incomplete(listed: Any, missing: int, count: int) -> None:
+    """Fewer items than the server says may mean that some are missing, however often they are read, or swept."""
     lister = Lister(items(*range(count)))
-    lister.total = total
-    with pytest.raises(IncompleteError):
-        listed(lister).list_disks("1")
+    lister.total = lambda real: real + missing
+    client = listed(lister)
+    for _ in range(5):
+        with pytest.raises(IncompleteError):
+            client.list_disks("1")
+    with pytest.raises(IncompleteError, match="list_backups"):
+        client.sweep_backups("1", disks_of)
 
 
 @pytest.mark.parametrize("total", [lambda real: 0, lambda real: 5, lambda real: 10, lambda real: real - 1])
@@ -228,90 +230,62 @@ def test_a_total_that_is_too_low_loses_nothing(listed: Any, total: Any) -> None:
 
 
 @pytest.mark.parametrize("total", [None, 30])
-def test_a_last_page_that_comes_for_ever_ends_the_list(listed: Any, total: int | None) -> None:
+def test_a_last_page_that_comes_for_ever_ends_the_list(api: Any, listed: Any, total: int | None) -> None:
     """It adds nothing where the total is reached, and without a total it may hide what is behind it."""
-    asked: list[int] = []
-
-    def script(seen: Any, wire: Any) -> None:
-        asked.append(int(seen.query["offset"]))
-        offset = min(asked[-1], 20)
-        wire.reply(200, items(*range(offset, offset + 10)), {} if total is None else {"X-Total": str(total)})
-
-    client = listed(script)
+    client = listed(pages(lambda offset, _: (items(*range(min(offset, 20), min(offset, 20) + 10)), total)))
     if total is None:
         with pytest.raises(IncompleteError):
             client.list_disks("1")
-        assert len(asked) == 8
+        assert len(api.ledger.requests) == 8
     else:
-        assert ids(client.list_disks("1")) == list(range(30))
-        assert ids(client.list_disks("1")) == list(range(30))
-        assert len(asked) == 4 + 3
+        assert ids(client.list_disks("1")) == ids(client.list_disks("1")) == list(range(30))
+        assert len(api.ledger.requests) == 4 + 3
 
 
-@pytest.mark.parametrize("total", [lambda real: real, without_total])
-def test_items_that_come_twice_in_a_page_push_no_other_out(listed: Any, total: Any) -> None:
+@pytest.mark.parametrize("total", [42, None])
+def test_items_that_come_twice_in_a_page_push_no_other_out(listed: Any, total: int | None) -> None:
     """A server that repeats an item in each page, beyond what was asked for, is still read from end to end."""
     real = items(*range(42))
-
-    def script(seen: Any, wire: Any) -> None:
-        offset, limit = int(seen.query["offset"]), int(seen.query["limit"])
-        page = real[offset : offset + limit]
-        named = total(len(real))
-        wire.reply(200, page + page[:1], {} if named is None else {"X-Total": str(named)})
-
-    assert sorted(ids(listed(script).list_disks("1"))) == list(range(42))
+    client = listed(pages(lambda offset, limit: (real[offset : offset + limit] + real[offset : offset + 1], total)))
+    assert sorted(ids(client.list_disks("1"))) == list(range(42))
 
 
-def test_an_end_that_belies_the_pages_before_it_is_walked_to_again(listed: Any) -> None:
+def test_an_end_that_belies_the_pages_before_it_is_walked_to_again(api: Any, listed: Any) -> None:
     """Pages of items that are none, from a server that then finds its list again, make no item disappear."""
     real = items(*range(12))
-    asked: list[int] = []
 
-    def script(seen: Any, wire: Any) -> None:
-        offset = int(seen.query["offset"])
-        asked.append(offset)
-        if len(asked) <= 3:
-            wire.reply(200, items(*range(900 + offset, 900 + offset + 10)))
-        else:
-            wire.reply(200, real[offset : offset + 10], {"X-Total": "12"})
+    def page(offset: int, _: int) -> tuple[list[Any], int | None]:
+        if len(api.ledger.requests) < 3:
+            return items(*range(900 + offset, 900 + offset + 10)), None
+        return real[offset : offset + 10], 12
 
-    assert ids(listed(script).list_disks("1")) == list(range(12))
+    assert ids(listed(pages(page)).list_disks("1")) == list(range(12))
 
 
-def test_pages_that_never_end_are_incomplete(listed: Any) -> None:
-    """A server that always has new items is given up, here by the time allowed."""
-
-    def script(seen: Any, wire: Any) -> None:
-        offset = int(seen.query["offset"])
-        wire.reply(200, items(*range(offset, offset + 2)))
-
-    with pytest.raises(IncompleteError, match="the list has no end"):
-        listed(script, page_size=2).list_disks("1", deadline=Deadline(SystemClock(), 60))
-
-
-def test_a_page_that_holds_far_more_than_was_asked_for_is_refused(listed: Any) -> None:
-    """Only the first one may, from a server that ignores the limit; so no small first page lets large ones in."""
-
-    def script(seen: Any, wire: Any) -> None:
-        offset = int(seen.query["offset"])
-        wire.reply(200, items(*range(offset, offset + (21 if offset else 10))), {"X-Total": "100"})
-
-    with pytest.raises(DecodeError, match="holds more than 20 items"):
-        listed(script).list_disks("1")
-
-
-def test_a_list_that_outgrows_its_total_is_given_up_on_the_way(listed: Any) -> None:
-    """Its pages are counted as they come, and not only when all are there."""
-    asked: list[int] = []
-
-    def script(seen: Any, wire: Any) -> None:
-        offset = int(seen.query["offset"])
-        asked.append(offset)
-        wire.reply(200, items(*range(offset * 10, offset * 10 + (10 if offset else 1))), {"X-Total": "1000"})
-
-    with pytest.raises(IncompleteError, match="longer than its total of 1000"):
-        listed(script).list_disks("1")
-    assert len(asked) < 300
+@pytest.mark.parametrize(
+    ("page", "page_size", "error", "words"),
+    [
+        (lambda offset, _: (items(offset, offset + 1), None), 2, IncompleteError, "the list has no end"),
+        # Only the first page may, from a server that ignores the limit; so no small first page lets large ones in.
+        (
+            lambda offset, _: (items(*range(offset, offset + (21 if offset else 10))), 100),
+            *(10, DecodeError, "holds more than 20 items"),
+        ),
+        # Pages are counted as they come, and not only when all are there.
+        (
+            lambda offset, _: (items(*range(offset * 10, offset * 10 + (10 if offset else 1))), 1000),
+            *(10, IncompleteError, "longer than its total of 1000"),
+        ),
+    ],
+)
+def test_pages_without_measure_are_given_up_on_the_way(
+    api: Any, listed: Any, *, page: Any, page_size: int, error: type[GigasError], words: str
+) -> None:
+    """A server that always has new items, or more than it said, fills neither the time nor the memory."""
+    client = listed(pages(page), page_size=page_size)
+    with pytest.raises(error, match=words):
+        client.list_disks("1", deadline=Deadline(SystemClock(), 60))
+    assert page_size == 2 or len(api.ledger.requests) < 300
 
 
 @pytest.mark.parametrize(("list_name", "total"), [("list_disks", 200_001), ("list_backups", 1_000_001)])
@@ -488,17 +462,6 @@ def test_one_below_the_total_is_not_taken_when_the_items_change(listed: Any) -> 
             client.list_disks("1")
 
 
-@pytest.mark.parametrize("missing", [2, 3, 100])
-def test_further_below_the_total_is_never_taken(listed: Any, missing: int) -> None:
-    """However often it is read."""
-    lister = Lister(items(*range(12)))
-    lister.total = lambda real: real + missing
-    client = listed(lister)
-    for _ in range(5):
-        with pytest.raises(IncompleteError):
-            client.list_disks("1")
-
-
 @pytest.mark.parametrize("status", [400, 422])
 def test_a_page_size_that_is_rejected_is_lowered(
     api: Any, listed: Any, clock: Any, caplog: pytest.LogCaptureFixture, status: int
@@ -643,11 +606,3 @@ def test_a_sweep_reduces_each_page_once(listed: Any) -> None:
     assert again.items == (10, 10, 5)
     assert again.invalid == {"locked": 1}
     assert len(reduced) == 4
-
-
-def test_a_sweep_that_is_incomplete_is_an_error(listed: Any) -> None:
-    """A sweep is whole or an error, as a list is."""
-    lister = Lister(items(*range(25)))
-    lister.total = lambda real: real + 3
-    with pytest.raises(IncompleteError, match="list_backups"):
-        listed(lister).sweep_backups("1", disks_of)
