@@ -4,49 +4,39 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any
 
 import pytest
 
+from client.conftest import well
 from gigas_exporter.clock import Deadline, SystemClock
 from gigas_exporter.errors import TransportError
 from support.certificates import self_signed
-from support.programs import unanswered
+from support.programs import free_port, unanswered
 from support.timing import within
 
-DISK = {"id": 2}
+
+def resolves_to(monkeypatch: pytest.MonkeyPatch, *ports: int, kinds: tuple[int, ...] = ()) -> None:
+    """Let every name have these ports of this machine, the first of them as kinds of sockets that there are not."""
+    found = [
+        (socket.AF_INET, kind, 6, "", ("127.0.0.1", port))
+        for kind, port in zip_longest(kinds, ports, fillvalue=socket.SOCK_STREAM)
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
 
 
-@pytest.fixture
-def dead_port() -> Iterator[int]:
-    """An address that takes no connection and does not refuse one either."""
-    with unanswered() as address:
-        yield address[1]
-
-
-def resolves_to(monkeypatch: pytest.MonkeyPatch, *ports: int) -> list[str]:
-    """Let every name have these ports of this machine; return the names that were asked for."""
-    asked: list[str] = []
-
-    def getaddrinfo(host: str, *arguments: Any, **options: Any) -> list[Any]:
-        asked.append(host)
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports]
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    return asked
-
-
-def test_a_dead_first_address_costs_a_moment_once(api: Any, monkeypatch: pytest.MonkeyPatch, dead_port: int) -> None:
+def test_a_dead_first_address_costs_a_moment_once(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next address is tried while the first does not answer, and what worked is tried first from then on."""
-    server = api(lambda seen, wire: (wire.reply(200, DISK), wire.close()))
-    resolves_to(monkeypatch, dead_port, dead_port, server.port)
     client = api.client("http://api.example", timeout_seconds=60.0)
-    with within(2.5):
-        client.get_disk("1", "2")
-    monkeypatch.setattr("gigas_exporter.gigas.connect._ATTEMPT_DELAY_SECONDS", 60.0)
-    with within(2.0):
-        client.get_disk("1", "2")
+    with unanswered() as (_, dead):
+        resolves_to(monkeypatch, dead, dead, api(well).port)
+        with within(2.5):
+            client.get_disk("1", "2")
+        monkeypatch.setattr("gigas_exporter.gigas.connect._ATTEMPT_DELAY_SECONDS", 60.0)
+        with within(2.0):
+            client.get_disk("1", "2")
 
 
 @pytest.mark.parametrize(
@@ -67,7 +57,7 @@ def test_an_address_that_accepts_and_fails_is_tried_last_next_time(
         wire.close()
 
     failing = [api(script), api(script)]
-    server = api(lambda seen, wire: wire.reply(200, DISK))
+    server = api(well)
     resolves_to(monkeypatch, *(each.port for each in failing), server.port)
     client = api.client("http://api.example", timeout_seconds=0.4)
     for _ in range(2):
@@ -96,6 +86,21 @@ def test_a_resolver_that_hangs_costs_one_thread(api: Any, monkeypatch: pytest.Mo
     hang.set()
 
 
+def test_the_next_address_is_tried_when_one_does_not_answer(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name has several addresses, some of a family that this machine may not have."""
+    nobody, server = free_port(), api(well)
+    resolves_to(monkeypatch, nobody, nobody, server.port, kinds=(9999,))
+    assert api.client("http://api.example").get_disk("1", "2").id == "2"
+
+
+def test_a_name_without_an_address_is_a_connection_failure(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty answer of the resolver is a failure too."""
+    resolves_to(monkeypatch)
+    with pytest.raises(TransportError) as caught:
+        api.client("http://api.example").get_disk("1", "2", deadline=Deadline(SystemClock(), 0.3))
+    assert caught.value.reason == "connection"
+
+
 def test_a_name_that_cannot_be_encoded_is_not_resolved(api: Any, clock: Any) -> None:
     """What a resolver cannot even be asked is a name without an address."""
     with pytest.raises(TransportError, match="cannot be resolved"):
@@ -104,7 +109,7 @@ def test_a_name_that_cannot_be_encoded_is_not_resolved(api: Any, clock: Any) -> 
 
 def test_a_rotated_file_of_authorities_is_read_again(api: Any, clock: Any, authority: Any, tmp_path: Any) -> None:
     """After a certificate was rejected, at once and without a restart; one that stays wrong stays rejected."""
-    server = api(lambda seen, wire: (wire.reply(200, DISK), wire.close()), context=authority.context)
+    server = api(well, context=authority.context)
     ca_file = tmp_path / "ca.pem"
     ca_file.write_bytes(self_signed()[0])
     client = api.client(server, ca_file=ca_file, timeout_seconds=3.0, clock=clock)

@@ -11,33 +11,24 @@ from typing import Any
 
 import pytest
 
+from client.conftest import DISK, sends, well
 from gigas_exporter.errors import ApiError, ConfigError, DecodeError, GigasError, TransportError
 from gigas_exporter.gigas.http_response import MAX_BODY_BYTES
+from support.scripted_api import Script
 from support.timing import within
 
-DISK = {"id": 2, "status": "built"}
 GZIP = gzip.compress(b'{"id": 2}')
 
 
-def raw(head: str, body: bytes = b"") -> Any:
-    """Return a script that sends an answer as it stands and closes the connection."""
-
-    def script(seen: Any, wire: Any) -> None:
-        wire.send(head.replace("\n", "\r\n").encode() + b"\r\n\r\n" + body)
-        wire.close()
-
-    return script
+def raw(head: str, body: bytes = b"") -> Script:
+    """Return a script that sends a head and a body as they stand and closes the connection."""
+    return sends(head.replace("\n", "\r\n").encode() + b"\r\n\r\n", body)
 
 
 @pytest.mark.parametrize(
     ("script", "error"),
     [
-        (raw("HTTP/1.1 200 OK\nContent-Length: 0"), "is empty"),
         (raw("HTTP/1.1 200 OK\nContent-Type: text/html", b"<html>canary</html>"), "is not JSON"),
-        (raw("HTTP/1.1 200 OK", b'{"id": 2, "canary'), "is not JSON"),
-        (raw("HTTP/1.1 200 OK", b'{"id": "\xff"}'), "is not UTF-8"),
-        (raw("HTTP/1.1 200 OK", b"[" * 100_000), "nested too deeply"),
-        (raw("HTTP/1.1 200 OK", b'{"id": ' + b"9" * 5000 + b"}"), "is not JSON"),
         (raw("HTTP/1.1 200 OK", b"[1]"), "no readable id"),
         (raw("HTTP/1.1 200 OK\nContent-Encoding: br", b"canary"), "not asked for"),
         (raw("HTTP/1.1 200 OK\nContent-Encoding: deflate", zlib.compress(b'{"id": 2}', wbits=-15)), "not asked for"),
@@ -61,11 +52,11 @@ def test_an_answer_that_is_not_understood_fails_without_a_retry(api: Any, script
     [
         raw("HTTP/1.1 200 OK\nContent-Length: 100", b'{"id": 2}'),
         raw("HTTP/1.1 200 OK\nTransfer-Encoding: chunked", b'9\r\n{"id": 2}\r\n5\r\nab'),
-        lambda seen, wire: (wire.send(b"HTTP/1.1 200 OK\r\nContent-Le"), wire.close()),
-        lambda seen, wire: (wire.send(b"HTTP/1.1 200 OK\r\n"), wire.close()),
-        lambda seen, wire: (wire.send(b"SSH-2.0-OpenSSH\r\n"), wire.close()),
-        lambda seen, wire: (wire.send(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1000 + b"\r\n{}"), wire.close()),
-        lambda seen, wire: wire.close(),
+        sends(b"HTTP/1.1 200 OK\r\nContent-Le"),
+        sends(b"HTTP/1.1 200 OK\r\n"),
+        sends(b"SSH-2.0-OpenSSH\r\n"),
+        sends(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 1000, b"\r\n{}"),
+        sends(),
     ],
 )
 def test_an_answer_that_is_cut_off_is_asked_for_again(api: Any, clock: Any, script: Any) -> None:
@@ -169,7 +160,7 @@ def test_a_huge_error_body_is_not_read(api: Any, headers: bytes, part: bytes) ->
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 304])
 def test_redirects_are_not_followed(api: Any, status: int) -> None:
     """A credential goes to the configured host and nowhere else."""
-    elsewhere = api(lambda seen, wire: wire.reply(200, DISK))
+    elsewhere = api(well)
     server = api(lambda seen, wire: wire.reply(status, b"", {"Location": elsewhere.url + "/x"}))
     with pytest.raises(ApiError, match=rf"redirects are not followed \({server.url[7:]}\)") as caught:
         api.client(server).get_disk("1", "2")
@@ -198,7 +189,7 @@ def test_a_name_that_does_not_exist_is_a_connection_failure(api: Any, clock: Any
 
 def test_a_certificate_that_nobody_trusts_is_refused(api: Any, clock: Any, authority: Any) -> None:
     """Without the file of authorities the server is not believed."""
-    server = api(lambda seen, wire: wire.reply(200, DISK), context=authority.context)
+    server = api(well, context=authority.context)
     with pytest.raises(TransportError, match="the certificate is not accepted: self-signed certificate"):
         api.client(server, clock=clock).get_disk("1", "2")
     assert server.seen == []
@@ -216,17 +207,17 @@ def test_goes_through_the_proxy_that_is_configured(api: Any, monkeypatch: pytest
     """The proxy is that of the settings, and the environment's is not looked at."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    proxy = api(lambda seen, wire: wire.reply(200, DISK))
+    proxy = api(well)
     api.client("http://api.invalid/v1/", proxy=proxy.url).get_disk("1", "2")
     assert proxy.seen[0].target == "http://api.invalid/v1/account/1/disk/2"
-    direct = api(lambda seen, wire: wire.reply(200, DISK))
+    direct = api(well)
     api.client(direct).get_disk("1", "2")
     assert direct.seen[0].target == "/account/1/disk/2"
 
 
 def test_tunnels_through_a_proxy(api: Any, authority: Any) -> None:
     """An https API behind a proxy is reached by CONNECT, and the proxy never sees the credential."""
-    server = api(lambda seen, wire: wire.reply(200, DISK), context=authority.context)
+    server = api(well, context=authority.context)
     proxy = api(lambda seen, wire: wire.tunnel(server.port))
     client = api.client(server, proxy=proxy.url, ca_file=authority.ca_file)
     assert client.get_disk("1", "2").id == "2"
@@ -251,7 +242,7 @@ def test_netrc_and_the_environment_are_not_read(api: Any, monkeypatch: pytest.Mo
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login other password other\n")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexistent")
-    server = api(lambda seen, wire: wire.reply(200, DISK))
+    server = api(well)
     api.client(server).get_disk("1", "2")
     assert server.seen[0].authorization == "canary-token"
 

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from client.conftest import hang, sends
 from gigas_exporter.clock import Deadline, SystemClock
 from gigas_exporter.errors import DecodeError, TransportError
-from gigas_exporter.gigas import connect
+from gigas_exporter.gigas import ReadClient, connect
 from gigas_exporter.gigas.socket_deadline import SocketDeadline
 from support.programs import unanswered
+from support.scripted_api import Seen, Wire
 from support.timing import within
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 60\r\n\r\n"
@@ -23,91 +25,56 @@ DRIP = 0.4  # so that the whole takes more than twenty seconds
 TOO_LATE = "in time|ended before the request"
 
 
-def _hang(seen: Any, wire: Any) -> None:
-    wire.hang()
-
-
-def _drip_headers(seen: Any, wire: Any) -> None:
+def _drip_headers_for_ever(seen: Seen, wire: Wire) -> None:
+    wire.send(b"HTTP/1.1 100 Continue\r\n\r\n")
     wire.drip(HEAD, DRIP)
 
 
-def _drip_headers_for_ever(seen: Any, wire: Any) -> None:
-    wire.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-    _drip_headers(seen, wire)
-
-
-def _drip_body(seen: Any, wire: Any) -> None:
+def _drip_body(seen: Seen, wire: Wire) -> None:
     wire.send(HEAD)
     wire.drip(b"[" + b" " * 59, DRIP)
 
 
-def _drip_chunks(seen: Any, wire: Any) -> None:
+def _drip_chunks(seen: Seen, wire: Wire) -> None:
     wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     wire.drip(b"1\r\n[\r\n" * 20, DRIP)
 
 
-def _drip_error(seen: Any, wire: Any) -> None:
-    wire.send(b"HTTP/1.1 404 Gone\r\nContent-Length: 60\r\n\r\n")
-    wire.hang()
+DRIPS = (hang, lambda _, wire: wire.drip(HEAD, DRIP), _drip_headers_for_ever, _drip_body, _drip_chunks)
 
 
-@pytest.mark.parametrize("script", [_hang, _drip_headers, _drip_headers_for_ever, _drip_body, _drip_chunks])
-@pytest.mark.parametrize("tls", [False, True])
-def test_a_drip_ends_by_the_deadline(api: Any, authority: Any, script: Any, tls: bool) -> None:
-    """Bytes that come one by one do not move the deadline, in headers, body or chunks, plain or encrypted."""
-    server = api(script, context=authority.context if tls else None)
-    client = api.client(server, timeout_seconds=0.5, ca_file=authority.ca_file)
-    with within(3.0), pytest.raises(TransportError, match=TOO_LATE) as caught:
+def assert_in_time(client: ReadClient, words: str = TOO_LATE) -> None:
+    """A request fails by its deadline of half a second, as a timeout."""
+    with within(3.0), pytest.raises(TransportError, match=words) as caught:
         client.get_disk("1", "2", deadline=Deadline(SystemClock(), 0.6))
     assert caught.value.reason == "timeout"
+
+
+@pytest.mark.parametrize("script", DRIPS)
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_drip_ends_by_the_deadline(api: Any, authority: Any, script: Any, *, tls: bool) -> None:
+    """Bytes that come one by one do not move the deadline, in headers, body or chunks, plain or encrypted."""
+    server = api(script, context=authority.context if tls else None)
+    assert_in_time(api.client(server, timeout_seconds=0.5, ca_file=authority.ca_file))
 
 
 def test_a_handshake_that_drips_ends_by_the_deadline(api: Any, authority: Any) -> None:
     """A server that never finishes the TLS handshake holds no one."""
     hello = b"\x16\x03\x03\x7f\xff" + b"\x02" * 60
-    server = api(_hang, context=authority.context, handshake=lambda wire: wire.drip(hello, DRIP))
-    client = api.client(server, timeout_seconds=0.5, ca_file=authority.ca_file)
-    with within(3.0), pytest.raises(TransportError, match=TOO_LATE):
-        client.get_disk("1", "2", deadline=Deadline(SystemClock(), 0.6))
+    server = api(hang, context=authority.context, handshake=lambda wire: wire.drip(hello, DRIP))
+    assert_in_time(api.client(server, timeout_seconds=0.5, ca_file=authority.ca_file))
 
 
 def test_a_proxy_that_drips_ends_by_the_deadline(api: Any, authority: Any) -> None:
     """The CONNECT to a proxy is inside the deadline too."""
-    proxy = api(lambda seen, wire: wire.drip(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 60, DRIP))
-    client = api.client("https://127.0.0.1:1", proxy=proxy.url, timeout_seconds=0.5, ca_file=authority.ca_file)
-    with within(3.0), pytest.raises(TransportError, match=TOO_LATE):
-        client.get_disk("1", "2", deadline=Deadline(SystemClock(), 0.6))
+    proxy = api(lambda seen, wire: wire.drip(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 60, DRIP)).url
+    assert_in_time(api.client("https://127.0.0.1:1", proxy=proxy, timeout_seconds=0.5, ca_file=authority.ca_file))
 
 
-def test_a_connect_that_hangs_ends_by_the_deadline(api: Any) -> None:
+def test_a_connect_thathangs_ends_by_the_deadline(api: Any) -> None:
     """A full listen queue lets a connect hang; the deadline covers it."""
     with unanswered() as address:
-        client = api.client(f"http://127.0.0.1:{address[1]}", timeout_seconds=0.5)
-        with within(3.0), pytest.raises(TransportError) as caught:
-            client.get_disk("1", "2", deadline=Deadline(SystemClock(), 0.6))
-        assert caught.value.reason == "timeout"
-
-
-def test_the_next_address_is_tried_when_one_does_not_answer(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name has several addresses, some of a family that this machine may not have."""
-    server = api(lambda seen, wire: wire.reply(200, {"id": 2}))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        nobody = listener.getsockname()
-    addresses = [
-        (socket.AF_INET, 9999, 0, "", nobody),
-        (socket.AF_INET, socket.SOCK_STREAM, 0, "", nobody),
-        (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", server.port)),
-    ]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: addresses)
-    assert api.client("http://api.example").get_disk("1", "2").id == "2"
-
-
-def test_a_name_without_an_address_is_a_connection_failure(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty answer of the resolver is a failure too."""
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: [])
-    with pytest.raises(TransportError) as caught:
-        api.client("http://api.example").get_disk("1", "2", deadline=Deadline(SystemClock(), 0.3))
-    assert caught.value.reason == "connection"
+        assert_in_time(api.client(f"http://127.0.0.1:{address[1]}", timeout_seconds=0.5), "get_disk")
 
 
 def test_a_connection_that_the_kernel_gives_up_is_a_timeout(
@@ -151,7 +118,7 @@ def test_a_socket_that_is_attached_too_late_is_shut_down() -> None:
 def test_the_end_of_the_process_ends_a_request(api: Any) -> None:
     """A request under way does not hold up a process that is told to stop."""
     stop = threading.Event()
-    client = api.client(_hang, timeout_seconds=60.0)
+    client = api.client(hang, timeout_seconds=60.0)
     threading.Timer(0.3, stop.set).start()
     with within(4.0), pytest.raises(TransportError):
         client.get_disk("1", "2", deadline=Deadline(SystemClock(), 60.0, stop))
@@ -159,7 +126,7 @@ def test_the_end_of_the_process_ends_a_request(api: Any) -> None:
 
 def test_closing_a_client_ends_calls_without_a_budget(api: Any) -> None:
     """Who gives no deadline is stopped by closing the client."""
-    client = api.client(_hang, timeout_seconds=60.0)
+    client = api.client(hang, timeout_seconds=60.0)
     threading.Timer(0.3, client.close).start()
     with within(4.0), pytest.raises(TransportError):
         client.list_disks("1")
@@ -201,7 +168,7 @@ def test_closing_a_client_ends_a_list_whose_pages_wait_in_the_queue(api: Any) ->
 
 def test_timeouts_are_tried_three_times(api: Any, clock: Any) -> None:
     """Each try has the whole of the request's limit, and each is counted."""
-    client = api.client(_hang, timeout_seconds=0.2, clock=clock)
+    client = api.client(hang, timeout_seconds=0.2, clock=clock)
     with within(4.0), pytest.raises(TransportError):
         client.get_disk("1", "2")
     assert api.ledger.requests == [("get_disk", "timeout")] * 3
@@ -218,7 +185,9 @@ def test_a_budget_that_is_spent_makes_no_request(api: Any) -> None:
 
 def test_an_error_whose_body_never_comes_is_that_error(api: Any) -> None:
     """The status counts, whatever comes behind it."""
-    client = api.client(_drip_error, timeout_seconds=0.4)
+    client = api.client(
+        sends(b"HTTP/1.1 404 Gone\r\nContent-Length: 60\r\n\r\n", then_closes=False), timeout_seconds=0.4
+    )
     with within(3.0), pytest.raises(Exception, match="answered 404"):
         client.get_disk("1", "2")
     assert api.ledger.requests == [("get_disk", "404")]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from client.conftest import hang, sends
 from gigas_exporter.errors import GigasError
 from support.programs import free_port
+from support.scripted_api import Script
 
 
 @pytest.fixture
@@ -23,26 +25,16 @@ def without_collector() -> Iterator[None]:
     gc.enable()
 
 
-def _sends(answer: bytes) -> Callable[[Any, Any], None]:
-    """Say this and no more, and end the connection."""
-
-    def script(_seen: Any, wire: Any) -> None:
-        wire.send(answer)
-        wire.close()
-
-    return script
-
-
-FAILURES: dict[str, Callable[[Any, Any], None] | None] = {
+FAILURES: dict[str, Script | None] = {
     "nobody there": None,
-    "no answer in time": lambda _seen, wire: wire.hang(),
-    "no answer": _sends(b""),
-    "no HTTP": _sends(b"\x00\x01\x02\r\n\r\n"),
-    "cut in the headers": _sends(b"HTTP/1.1 200 OK\r\nContent-"),
-    "cut in the body": _sends(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"),
-    "an error that is cut": _sends(b"HTTP/1.1 500 No\r\nContent-Length: 100\r\n\r\n{"),
-    "no gzip": _sends(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd"),
-    "no JSON": _sends(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabcd"),
+    "no answer in time": hang,
+    "no answer": sends(b""),
+    "no HTTP": sends(b"\x00\x01\x02\r\n\r\n"),
+    "cut in the headers": sends(b"HTTP/1.1 200 OK\r\nContent-"),
+    "cut in the body": sends(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"),
+    "an error that is cut": sends(b"HTTP/1.1 500 No\r\nContent-Length: 100\r\n\r\n{"),
+    "no gzip": sends(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd"),
+    "no JSON": sends(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabcd"),
 }
 
 

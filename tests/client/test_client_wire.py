@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from client.conftest import sends
 from gigas_exporter.errors import DecodeError, GigasError, TransportError
 from support.programs import run_program
 
@@ -17,17 +18,6 @@ DISK = b'{"id": 2}'
 HEAD = b"HTTP/1.1 200 OK\r\n"
 EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
-
-
-def sends(*parts: bytes, then_closes: bool = True) -> Any:
-    """Return a script that sends these bytes."""
-
-    def script(seen: Any, wire: Any) -> None:
-        wire.send(b"".join(parts))
-        if then_closes:
-            wire.close()
-
-    return script
 
 
 def lists(*disk_ids: int) -> bytes:
