@@ -94,6 +94,12 @@ def panels_of(dashboard: Json) -> list[Json]:
     return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
 
 
+def panel_of(dashboard: Json, title: str) -> Json:
+    """Return the panel whose title begins so."""
+    (panel,) = [panel for panel in panels_of(dashboard) if panel["title"].startswith(title)]
+    return dict(panel)
+
+
 def expressions_of(dashboard: Json, *, variables: bool = False) -> list[str]:
     """Return every expression of panels and annotations; with ``variables`` also what drop-downs ask."""
     targets = [target["expr"] for panel in panels_of(dashboard) for target in panel["targets"]]

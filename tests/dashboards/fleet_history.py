@@ -14,11 +14,11 @@ import argparse
 import itertools
 import re
 import sys
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from gigas_exporter.backup_summary import BackupSummary
+from gigas_exporter.clock import SystemClock
 from gigas_exporter.errors import Reason
 from gigas_exporter.inventory import (
     RESOURCES,
@@ -33,6 +33,7 @@ from gigas_exporter.inventory import (
 from gigas_exporter.metrics import MetricsRenderer, Telemetry
 from gigas_exporter.model import Account, Disk, VirtualMachine
 from gigas_exporter.policy import DEFAULT_POLICY
+from gigas_exporter.poller.store import Store
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -121,13 +122,10 @@ def crowd(disks: int) -> Iterator[Past]:
         )
 
 
-@dataclass(slots=True)
-class Moment:
-    """A clock that stands still, and what the exporter knows then."""
+class Moment(SystemClock):
+    """A clock that stands still."""
 
-    seconds: float
-    version: int = 0
-    inventories: tuple[AccountInventory, ...] = ()
+    seconds = 0.0
 
     def wall(self) -> float:
         """Return the moment."""
@@ -136,14 +134,6 @@ class Moment:
     def monotonic(self) -> float:
         """Return the same."""
         return self.seconds
-
-    def wait(self, event: threading.Event, _seconds: float) -> bool:
-        """Do not wait."""
-        return event.is_set()
-
-    def snapshot(self) -> tuple[AccountInventory, ...]:
-        """Return what is known."""
-        return self.inventories
 
 
 class Fleet:
@@ -260,16 +250,16 @@ def exposed(fleet: Fleet, moments: Iterable[int]) -> Iterator[tuple[str, str, st
     for account in fleet.account_ids:
         telemetry.account(account)
     telemetry.login_blocked(fleet.account_ids, False)
-    moment = Moment(0)
-    renderer = MetricsRenderer(moment, telemetry, moment)
+    moment, store = Moment(), Store()
+    renderer = MetricsRenderer(store, telemetry, moment)
+    store.subscribe(renderer.refresh)
     before = None
     for now in moments:
         count(telemetry, fleet, now - HOUR if before is None else before, now)
         telemetry.token(fleet.account_ids, now + HOUR)
         moment.seconds, before = now, now
-        moment.inventories = tuple(fleet.inventory(account, now) for account in sorted(fleet.account_ids))
-        moment.version += 1
-        renderer.refresh()
+        known = {account: fleet.inventory(account, now) for account in fleet.account_ids}
+        store.replace(lambda _, known=known: known)  # type: ignore[misc]
         for name, labels, value in _SERIES.findall(renderer.textfile().decode()):
             yield name, f"{INSTANCE},{labels}" if labels else INSTANCE, value, now
 

@@ -7,7 +7,6 @@ test_dashboards_structure.py, which asks more.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +14,7 @@ import promql_parser
 import pytest
 
 from dashboards.conftest import Json, expressions_of, panels_of
+from support.promql import selectors_of, walk
 
 RATE_INTERVAL = timedelta(milliseconds=4_321)
 RATES = {"rate", "irate", "increase"}
@@ -35,7 +35,6 @@ UNITS = {
     "reqps",
     "cps",
 }
-BRANCHES = ("lhs", "rhs", "expr", "param", "vector_selector")
 
 
 def variable_of(dashboard: Json, name: str) -> Json:
@@ -52,21 +51,6 @@ def parsed(expression: str) -> Any:
     milliseconds = int(RATE_INTERVAL.total_seconds() * 1000)
     filled = expression.replace("$__rate_interval", f"{milliseconds}ms").replace("$__range", "1d")
     return promql_parser.parse(filled)
-
-
-def walk(node: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, tuple[Any, ...]]]:
-    """Yield every node of a syntax tree with the nodes above it, the nearest last."""
-    yield node, above
-    below = [getattr(node, branch, None) for branch in BRANCHES] + list(getattr(node, "args", None) or ())
-    for child in below:
-        if child is not None:
-            yield from walk(child, (*above, node))
-
-
-def selectors_of(expression: str) -> Iterator[tuple[promql_parser.VectorSelector, tuple[Any, ...]]]:
-    for node, above in walk(parsed(expression)):
-        if isinstance(node, promql_parser.VectorSelector):
-            yield node, above
 
 
 def test_template_datasource_rule(dashboard: Json) -> None:
@@ -131,7 +115,7 @@ def test_target_logql_rules(dashboard: Json) -> None:
 def test_target_promql_rule(dashboard: Json) -> None:
     """Every expression is valid PromQL and asks for something."""
     for expression in expressions_of(dashboard):
-        assert list(selectors_of(expression)), expression
+        assert selectors_of(parsed(expression)), expression
 
 
 def test_target_rate_interval_rule(dashboard: Json) -> None:
@@ -146,7 +130,7 @@ def test_target_rate_interval_rule(dashboard: Json) -> None:
 def test_target_job_and_instance_rules(dashboard: Json, label: str) -> None:
     """Every selector heeds what was chosen."""
     for expression in expressions_of(dashboard):
-        for selector, _ in selectors_of(expression):
+        for selector, _ in selectors_of(parsed(expression)):
             matchers = [(each.name, str(each.op), each.value) for each in selector.matchers.matchers]
             assert (label, str(promql_parser.MatchOp.Re), f"${label}") in matchers, selector.name
 
@@ -154,7 +138,7 @@ def test_target_job_and_instance_rules(dashboard: Json, label: str) -> None:
 def test_target_counter_agg_rule(dashboard: Json) -> None:
     """Counters are only looked at through rate, irate or increase."""
     for expression in expressions_of(dashboard):
-        for selector, above in selectors_of(expression):
+        for selector, above in selectors_of(parsed(expression)):
             if selector.name and selector.name.endswith("_total"):
                 assert isinstance(above[-1], promql_parser.MatrixSelector), expression
                 assert above[-2].func.name in RATES, expression

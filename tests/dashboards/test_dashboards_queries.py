@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.conftest import ALL, NAMES, Json, Prometheus, Selection, panels_of
+from dashboards.conftest import ALL, NAMES, Json, Prometheus, Selection, panel_of, panels_of
 from support.programs import run_program, tool
 
 MOST_SERIES = 1000
@@ -70,9 +70,7 @@ def test_every_annotation_finds_the_alerts(
     assert all(alert.startswith("Gigas") for alert in alerts)
 
 
-OFFERED = {
-    "account_id": {"production 4242": "4242", "account 77": "77"},
-}
+OFFERED = {"account_id": {"production 4242": "4242", "account 77": "77"}}
 """What the drop-downs offer when nothing is chosen: text to value."""
 
 
@@ -111,27 +109,23 @@ def test_drop_downs_offer_names(
 def age_of(disk_id: str, dashboards: dict[str, Json], prometheus: Prometheus) -> list[Json]:
     """Return what the graph of the newest backup's age draws for one chosen disk."""
     dashboard = dashboards["gigas-disk"]
-    panel = next(each for each in panels_of(dashboard) if each["title"].startswith("Age of the newest"))
-    expression = panel["targets"][0]["expr"].replace("$disk_id", disk_id)
+    expression = panel_of(dashboard, "Age of the newest backup, ")["targets"][0]["expr"].replace("$disk_id", disk_id)
     return prometheus.over(re.sub(r"\$(job|instance|account_id)", ".+", expression))
 
 
-def test_gone_disk_keeps_its_history(dashboards: dict[str, Json], prometheus: Prometheus) -> None:
-    """A disk that was deleted within the range is still drawn when it is chosen."""
-    (series,) = age_of("1011", dashboards, prometheus)
-    assert len(series["values"]) > 200
-
-
-def test_moved_disk_is_one_line(dashboards: dict[str, Json], prometheus: Prometheus) -> None:
-    """A disk that moved to another machine goes on being the same disk."""
-    (series,) = age_of("1010", dashboards, prometheus)
-    assert len(series["values"]) > 250
+@pytest.mark.parametrize(("disk_id", "points"), [("1011", 200), ("1010", 250)], ids=["deleted", "moved"])
+def test_a_disk_is_one_line_whatever_becomes_of_it(
+    disk_id: str, points: int, dashboards: dict[str, Json], prometheus: Prometheus
+) -> None:
+    """One that was deleted within the range is still drawn when it is chosen, one that moved goes on as the same."""
+    (series,) = age_of(disk_id, dashboards, prometheus)
+    assert len(series["values"]) > points
 
 
 def test_two_exporters_of_an_account_halve_no_table(dashboards: dict[str, Json], tmp_path: Path) -> None:
     """The largest machines are fifteen, each with its size, also where two exporters tell of each."""
     overview = dashboards["gigas-overview"]
-    (panel,) = (each for each in panels_of(overview) if each["title"] == "Largest virtual machines")
+    panel = panel_of(overview, "Largest virtual machines")
     series = []
     for exporter, number in itertools.product("ab", range(1, 21)):
         labels = (

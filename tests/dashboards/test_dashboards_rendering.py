@@ -6,16 +6,15 @@ It transforms, names, formats, maps and colours as Grafana does; `render.cjs` on
 from __future__ import annotations
 
 import json
-import os
-import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
-from dashboards.conftest import ALL, NAMES, Json, Prometheus
+from dashboards.conftest import ALL, NAMES, Json, Prometheus, panel_of, panels_of
 from gigas_exporter.report import Finding, Severity
-from support.programs import run_program
+from support.programs import node, run_program
 
 HERE = Path(__file__).resolve().parent
 GOOD, NOTICE, WARN, BAD = "#0072B2", "#7FC8F0", "#F5B700", "#D55E00"
@@ -26,20 +25,30 @@ class Shown:
     """A dashboard as it is drawn."""
 
     def __init__(self, dashboard: Json, drawn: Json) -> None:
-        self.panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+        self.panels = panels_of(dashboard)
         self._drawn = drawn
 
     def of(self, panel: Json) -> Json:
         """Return what Grafana's library made of a panel."""
         return dict(self._drawn[str(panel["id"])])
 
+    def fields(self, panel: Json) -> list[Json]:
+        """Return what a panel draws, of all its queries."""
+        return [field for frame in self.of(panel)["frames"] for field in frame]
+
+    def tables(self) -> Iterator[tuple[Json, list[str], list[dict[str, Json]]]]:
+        """Yield each table's panel, its columns, and its rows: by column, the text, colour and link of the cell."""
+        for panel in self.panels:
+            if panel["type"] == "table":
+                (columns,) = self.of(panel)["frames"]
+                names = [column["name"] for column in columns]
+                rows = zip(*(column["values"] for column in columns), strict=True)
+                yield panel, names, [dict(zip(names, row, strict=True)) for row in rows]
+
     def table(self, title: str) -> list[dict[str, Json]]:
-        """Return a table's rows: by column, the text, colour and link of the cell."""
-        (panel,) = [each for each in self.panels if each["title"] == title and each["type"] == "table"]
-        (columns,) = self.of(panel)["frames"]
-        names = [column["name"] for column in columns]
-        rows = zip(*(column["values"] for column in columns), strict=True)
-        return [dict(zip(names, row, strict=True)) for row in rows]
+        """Return a table's rows."""
+        (rows,) = [rows for panel, _, rows in self.tables() if panel["title"] == title]
+        return rows
 
     def disk(self, title: str, disk_id: str) -> dict[str, Json]:
         """Return the row of one disk."""
@@ -49,16 +58,8 @@ class Shown:
     def number(self, title: str, name: str = "Value") -> tuple[str, str]:
         """Return the text and colour of a single number or bar."""
         panels = [each for each in self.panels if each["title"] == title and each["type"] in {"stat", "bargauge"}]
-        (field,) = [field for frame in self.of(panels[0])["frames"] for field in frame if field["name"] == name]
+        (field,) = [field for field in self.fields(panels[0]) if field["name"] == name]
         return field["values"][0]["text"], field["values"][0]["colour"]
-
-
-def ready_node() -> str:
-    """Return node, with the packages installed; without them the test fails in CI and is skipped elsewhere."""
-    node = shutil.which("node")
-    if node is None or not (HERE / "node_modules").is_dir():
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{HERE.name}: run make node")
-    return node
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +67,9 @@ def shown(
     dashboards: dict[str, Json], prometheus: Prometheus, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Shown]:
     """Return every dashboard as it is drawn with everything chosen."""
-    node = ready_node()
     asked = {}
     for name, dashboard in dashboards.items():
-        panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+        panels = panels_of(dashboard)
         results = {
             panel["id"]: {
                 target["refId"]: (prometheus.now if target["instant"] else prometheus.over)(
@@ -80,60 +80,46 @@ def shown(
             for panel in panels
         }
         asked[name] = {"panels": panels, "results": results}
-    done = run_program(node, HERE / "render.cjs", seconds=DEADLINE_SECONDS, input=json.dumps(asked))
+    done = run_program(node(HERE), HERE / "render.cjs", seconds=DEADLINE_SECONDS, input=json.dumps(asked))
     drawn = json.loads(done.stdout)
     return {name: Shown(dashboard, drawn[name]) for name, dashboard in dashboards.items()}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_tables_have_the_columns_meant(name: str, shown: dict[str, Shown]) -> None:
-    """Every column stands where it should, under its title, and none that nobody named."""
-    for panel in shown[name].panels:
-        if panel["type"] != "table":
-            continue
-        (organised,) = [each["options"] for each in panel["transformations"] if each["id"] == "organize"]
+@pytest.fixture(params=NAMES)
+def each(request: pytest.FixtureRequest, shown: dict[str, Shown]) -> Shown:
+    """Return each dashboard in turn."""
+    return shown[request.param]
+
+
+def test_tables_have_the_columns_meant(each: Shown) -> None:
+    """Every column stands where it should, under its title, and none that nobody named; a sorting names one of them."""
+    for panel, columns, _ in each.tables():
+        (organised,) = [one["options"] for one in panel["transformations"] if one["id"] == "organize"]
         order = sorted(organised["indexByName"], key=organised["indexByName"].get)
         titles = list(dict.fromkeys(organised["renameByName"][source] for source in order))
-        (columns,) = shown[name].of(panel)["frames"]
-        assert [column["name"] for column in columns] == titles, panel["title"]
+        assert columns == titles, panel["title"]
+        assert {sorting["displayName"] for sorting in panel["options"].get("sortBy", [])} <= set(columns)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_overrides_match_something(name: str, shown: dict[str, Shown]) -> None:
+def test_overrides_match_something(each: Shown) -> None:
     """No override is left over from a column or series that is not called so any more; findings come and go."""
     findings = {finding.metric for finding in Finding}
-    for panel in shown[name].panels:
-        assert set(shown[name].of(panel)["unmatched"]) <= findings, panel["title"]
+    for panel in each.panels:
+        assert set(each.of(panel)["unmatched"]) <= findings, panel["title"]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_sorting_names_a_column(name: str, shown: dict[str, Shown]) -> None:
-    """Tables are sorted by a column that they have."""
-    for panel in shown[name].panels:
-        if panel["type"] == "table":
-            (columns,) = shown[name].of(panel)["frames"]
-            for each in panel["options"].get("sortBy", []):
-                assert each["displayName"] in [column["name"] for column in columns]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_ids_are_written_as_they_are(name: str, shown: dict[str, Shown]) -> None:
+def test_ids_are_written_as_they_are(each: Shown) -> None:
     """An id is no number: it is not rounded, and has no thousands."""
-    for panel in shown[name].panels:
-        if panel["type"] != "table":
-            continue
-        for row in shown[name].table(panel["title"]):
+    for panel, _, rows in each.tables():
+        for row in rows:
             for column in {"Disk ID", "Account ID", "Machine ID"} & row.keys():
                 assert row[column]["text"].isdigit() or row[column]["text"] == "–", (panel["title"], row[column])
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_links_lead_to_the_rows_disk(name: str, shown: dict[str, Shown]) -> None:
+def test_links_lead_to_the_rows_disk(each: Shown) -> None:
     """A click on a row opens the dashboard of the disk, of the machine's disks, of the exporter, or its status page."""
-    for panel in shown[name].panels:
-        if panel["type"] != "table":
-            continue
-        for row in shown[name].table(panel["title"]):
+    for panel, _, rows in each.tables():
+        for row in rows:
             links = {cell["link"] for cell in row.values() if cell.get("link")}
             of = {name: cell["text"] for name, cell in row.items()}
             wanted = []
@@ -158,11 +144,10 @@ def test_each_poll_is_one_row(shown: dict[str, Shown]) -> None:
     assert all(row["Took"]["text"] != "–" and row["Interval"]["text"] != "–" for row in rows)
 
 
-def test_legends_tell_findings_in_words(shown: dict[str, Shown]) -> None:
+def test_legends_tell_findings_in_words(shown: dict[str, Shown], dashboards: dict[str, Json]) -> None:
     """A graph of findings calls them as the exporter does."""
     for name, title in (("gigas-overview", "Findings"), ("gigas-disk", "Findings over time")):
-        (panel,) = [each for each in shown[name].panels if each["title"] == title]
-        fields = {field["name"] for frame in shown[name].of(panel)["frames"] for field in frame} - {"Time"}
+        fields = {field["name"] for field in shown[name].fields(panel_of(dashboards[name], title))} - {"Time"}
         assert fields
         assert {each.lower() for each in fields} <= {finding.value for finding in Finding}
 
@@ -297,18 +282,16 @@ def test_the_page_of_a_disk_tells_its_findings(shown: dict[str, Shown]) -> None:
     ("title", "texts"),
     [("Mean latency", {"400 ms"}), ("Share of failed requests", {"10%"}), ("Requests a minute by outcome", {"5.40"})],
 )
-def test_requests_add_up(title: str, texts: set[str], shown: dict[str, Shown]) -> None:
+def test_requests_add_up(title: str, texts: set[str], shown: dict[str, Shown], dashboards: dict[str, Json]) -> None:
     """The API's requests, two a minute of each operation, take 0.4 s each, and one in ten of them fails."""
-    (panel,) = [each for each in shown["gigas-exporter"].panels if each["title"] == title]
-    fields = [field for frame in shown["gigas-exporter"].of(panel)["frames"] for field in frame]
+    fields = shown["gigas-exporter"].fields(panel_of(dashboards["gigas-exporter"], title))
     seen = {field["values"][0]["text"] for field in fields if field["name"] not in {"503", "timeout"}}
     assert seen == texts
 
 
-def test_limits_are_drawn_dashed(shown: dict[str, Shown]) -> None:
+def test_limits_are_drawn_dashed(shown: dict[str, Shown], dashboards: dict[str, Json]) -> None:
     """The limit is told from the age by its dashes, not by colour alone."""
-    (panel,) = [each for each in shown["gigas-disk"].panels if each["title"].startswith("Age of the newest backup, ")]
-    fields = [field for frame in shown["gigas-disk"].of(panel)["frames"] for field in frame]
+    fields = shown["gigas-disk"].fields(panel_of(dashboards["gigas-disk"], "Age of the newest backup, "))
     dashed = {field["name"] == "limit" for field in fields if "lineStyle" in field["custom"]}
     assert dashed == {True}
     assert any("lineStyle" not in field["custom"] for field in fields)

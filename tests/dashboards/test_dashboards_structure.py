@@ -212,11 +212,16 @@ VISIONS = {  # Machado, Oliveira and Fernandes 2009, severity 1.0
 }
 
 
-@pytest.mark.parametrize("vision", VISIONS)
-def test_colours_are_told_apart_with_any_colour_vision(vision: str, dashboards: dict[str, Json]) -> None:
-    """The few colours that mean something differ, also for those who see fewer."""
+@pytest.fixture
+def colours(dashboards: dict[str, Json]) -> list[str]:
+    """Return the colours that mean something."""
     used = [colour for dashboard in dashboards.values() for colour in every(dashboard["panels"], "color")]
-    colours = sorted({colour for colour in used if isinstance(colour, str)} - GENERIC)
+    return sorted({colour for colour in used if isinstance(colour, str)} - GENERIC)
+
+
+@pytest.mark.parametrize("vision", VISIONS)
+def test_colours_are_told_apart_with_any_colour_vision(vision: str, colours: list[str]) -> None:
+    """The few colours that mean something differ, also for those who see fewer."""
     assert len(colours) == 4
     for one, other in itertools.combinations(colours, 2):
         seen = [_seen_by(colour, VISIONS[vision]) for colour in (one, other)]
@@ -228,10 +233,9 @@ def _luminance(colour: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def test_text_can_be_read_on_every_colour(dashboards: dict[str, Json]) -> None:
+def test_text_can_be_read_on_every_colour(colours: list[str]) -> None:
     """Grafana writes black on what is brighter than 180 and white on the rest; either stands out from its cell."""
-    used = [colour for dashboard in dashboards.values() for colour in every(dashboard["panels"], "color")]
-    for colour in {colour for colour in used if isinstance(colour, str)} - GENERIC:
+    for colour in colours:
         red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
         text = "#202226" if 0.299 * red + 0.587 * green + 0.114 * blue > 180 else "#F7F8FA"
         darker, lighter = sorted((_luminance(colour), _luminance(text)))

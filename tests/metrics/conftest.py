@@ -1,9 +1,8 @@
-"""What the metrics tests share: a clock moved by hand, a source of inventories, a fleet, a reader of pages."""
+"""What the metrics tests share: a clock moved by hand, a fleet, a reader of pages."""
 
 from __future__ import annotations
 
 import gzip as gzip_format
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,6 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from gigas_exporter.backup_summary import BackupSummary
+from gigas_exporter.clock import SystemClock
 from gigas_exporter.inventory import (
     RESOURCES,
     AccountInventory,
@@ -24,13 +24,14 @@ from gigas_exporter.inventory import (
 from gigas_exporter.metrics import MetricsRenderer, Telemetry
 from gigas_exporter.model import Account, Disk, VirtualMachine
 from gigas_exporter.policy import DEFAULT_POLICY
+from support.inventories import KnownInventories
 
 NOW = 1_700_000_000.0
 GIB = 2**30
 
 
 @dataclass
-class HandClock:
+class HandClock(SystemClock):
     """A clock that moves only when told to."""
 
     wall_seconds: float = NOW
@@ -42,32 +43,10 @@ class HandClock:
     def monotonic(self) -> float:
         return self.monotonic_seconds
 
-    def wait(self, event: threading.Event, seconds: float) -> bool:
-        self.move(seconds)
-        return event.is_set()
-
     def move(self, seconds: float) -> None:
         """Let time pass on both clocks."""
         self.wall_seconds += seconds
         self.monotonic_seconds += seconds
-
-
-@dataclass
-class HandSource:
-    """A source of inventories that are put there by hand."""
-
-    inventories: tuple[AccountInventory, ...] = ()
-    version: int = 0
-    snapshots: int = 0
-
-    def snapshot(self) -> tuple[AccountInventory, ...]:
-        self.snapshots += 1
-        return self.inventories
-
-    def put(self, *inventories: AccountInventory) -> None:
-        """Show these from now on."""
-        self.inventories = inventories
-        self.version += 1
 
 
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -78,7 +57,7 @@ class Scene:
     """A page over a source, with everything that can be moved by hand."""
 
     clock: HandClock = field(default_factory=HandClock)
-    source: HandSource = field(default_factory=HandSource)
+    source: KnownInventories = field(default_factory=KnownInventories)
     telemetry: Telemetry = field(default_factory=Telemetry)
 
     def __post_init__(self) -> None:

@@ -63,10 +63,10 @@ def test_large_and_many_pieces_read_the_same(scene: Any, fleet: Fleet, accounts:
 def test_an_unchanged_source_is_not_rendered_again(scene: Any, fleet: Fleet) -> None:
     """Refreshing for a version that is shown already asks the source for nothing."""
     scene.show(fleet())
-    before = scene.source.snapshots
+    before = scene.source.readings
     scene.page.refresh()
     scene.text()
-    assert scene.source.snapshots == before
+    assert scene.source.readings == before
 
 
 def test_one_accounts_change_leaves_the_others_as_they_are(scene: Any, fleet: Fleet) -> None:
@@ -88,13 +88,13 @@ def test_one_accounts_change_leaves_the_others_as_they_are(scene: Any, fleet: Fl
 def test_many_refreshes_at_once_render_once(scene: Any, fleet: Fleet) -> None:
     """Publishers that come while one renders find their change shown."""
     scene.source.put(_of_size(fleet(), 2000, "ok"))
-    before = scene.source.snapshots
+    before = scene.source.readings
     threads = [threading.Thread(target=scene.page.refresh) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(20)
-    assert scene.source.snapshots == before + 1
+    assert scene.source.readings == before + 1
     assert len(scene.values("gigas_disk_info")) == 2000
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import select
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from support.programs import tool
+from support.programs import node, tool
 
 _HERE = Path(__file__).parent
 _PATIENCE_SECONDS = 30.0
@@ -81,25 +77,11 @@ class Browser:
 @contextmanager
 def browsing() -> Iterator[Browser]:
     """Start Chromium; without it, or Node and the packages, a test fails in CI and is skipped elsewhere."""
-    chromium, node = tool("chromium"), tool("node")
-    if not (_HERE / "node_modules" / "playwright-core").is_dir():
-        message = "playwright-core is not installed: run make node"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    process = subprocess.Popen(
-        [node, str(_HERE / "browser.mjs"), chromium], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=_HERE
-    )
-    try:
-        yield Browser(process)
-    finally:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        with contextlib.suppress(OSError):
-            process.stdin.close()
+    command = [node(_HERE), str(_HERE / "browser.mjs"), tool("chromium")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=_HERE) as process:
         try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
+            yield Browser(process)
+        finally:
+            with suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=10)
             process.kill()
-            process.wait(10)
-        process.stdout.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from gigas_exporter.backup_summary import BackupSummary
 from gigas_exporter.inventory import (
@@ -16,6 +16,7 @@ from gigas_exporter.inventory import (
 )
 from gigas_exporter.model import Account, Disk, VirtualMachine
 from gigas_exporter.policy import DEFAULT_POLICY
+from gigas_exporter.report import DiskReport, report_account
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -69,3 +70,9 @@ def account(
         backups=BackupSnapshot(summaries, frozenset(), None, now),
         outcomes={"disks": Outcome(True, 0.1, wall), "backups": Outcome(True, 0.1, wall)},
     ).with_requirements(DEFAULT_POLICY)
+
+
+def reports_of(inventories: Iterable[AccountInventory]) -> list[DiskReport]:
+    """Return what is to be said of each disk now."""
+    wall, monotonic = time.time(), time.monotonic()
+    return [report for each in inventories for report in report_account(each, wall=wall, monotonic=monotonic)]

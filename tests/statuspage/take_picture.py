@@ -6,12 +6,13 @@ usage: PYTHONPATH=tests python -m statuspage.take_picture docs/images/status-pag
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from gigas_exporter.model import Account
 from statuspage.browser import browsing
-from statuspage.conftest import Site, Snapshots, polled
+from statuspage.conftest import Site, polled
 
 if __name__ == "__main__":
     (path,) = sys.argv[1:]
@@ -20,8 +21,6 @@ if __name__ == "__main__":
     named = tuple(
         replace(each, account=Account(each.account.id, name)) for each, name in zip(fleet, names, strict=True)
     )
-    site = Site(Snapshots(named))
-    with browsing() as browser:
+    with closing(Site(*named)) as site, browsing() as browser:
         browser.open(site.url)
         browser.screenshot(Path(path).resolve())  # the browser works elsewhere
-    site.close()

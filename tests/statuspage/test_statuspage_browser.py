@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from gigas_exporter.inventory import AccountInventory, Outcome
 from gigas_exporter.model import Account, Disk
 from statuspage.browser import Browser
+from statuspage.conftest import Serve
 from statuspage.inventories import HOSTILE, account, disks_of, machine_of
 
 Fleet = tuple[AccountInventory, ...]
@@ -37,9 +37,10 @@ STATES = [
 ]
 
 
-def _state(fleet: Fleet, broken_fleet: Fleet, state: str) -> tuple[Fleet, float]:
-    """Return what is known in a state of affairs, and how many seconds have passed since it was read."""
-    states: dict[str, tuple[Fleet, float]] = {
+@pytest.fixture
+def states(fleet: Fleet, broken_fleet: Fleet) -> dict[str, tuple[Fleet, float]]:
+    """What is known in each state of affairs, and how many seconds have passed since it was read."""
+    return {
         "well and ill": (fleet, 0.0),
         "no account": ((), 0.0),
         "empty account": ((account({}),), 0.0),
@@ -47,15 +48,14 @@ def _state(fleet: Fleet, broken_fleet: Fleet, state: str) -> tuple[Fleet, float]
         "API down": (broken_fleet, 0.0),
         "stale": (broken_fleet, 3600.0),
     }
-    return states[state]
 
 
 @pytest.mark.parametrize(("state", "look"), STATES)
-def test_nothing_keeps_people_out(  # noqa: PLR0917  # fixtures
-    browser: Browser, site: Callable[..., Any], fleet: Fleet, broken_fleet: Fleet, look: dict[str, Any], state: str
+def test_nothing_keeps_people_out(
+    browser: Browser, site: Serve, states: dict[str, tuple[Fleet, float]], look: dict[str, Any], state: str
 ) -> None:
     """In each state of affairs, colour scheme and width axe-core finds nothing, and nothing else is asked for."""
-    inventories, ahead = _state(fleet, broken_fleet, state)
+    inventories, ahead = states[state]
     served = site(*inventories)
     served.clock.ahead = ahead
     assert browser.open(served.url, **look)["status"] == 200
@@ -63,7 +63,7 @@ def test_nothing_keeps_people_out(  # noqa: PLR0917  # fixtures
     assert browser.seen() == {"requests": [served.url], "complaints": []}
 
 
-def test_the_page_is_not_wider_than_a_phone(browser: Browser, site: Callable[..., Any], fleet: Fleet) -> None:
+def test_the_page_is_not_wider_than_a_phone(browser: Browser, site: Serve, fleet: Fleet) -> None:
     """At 390 pixels nothing must be moved sideways, and a disk takes two lines with what matters most."""
     browser.open(site(*fleet).url, width=390, height=844)
     assert browser.evaluate("document.documentElement.scrollWidth") == 390
@@ -80,7 +80,7 @@ def test_the_page_is_not_wider_than_a_phone(browser: Browser, site: Callable[...
     assert browser.evaluate(f"{row}.offsetHeight") < 70
 
 
-def test_the_worst_disk_comes_first(browser: Browser, site: Callable[..., Any], fleet: Fleet) -> None:
+def test_the_worst_disk_comes_first(browser: Browser, site: Serve, fleet: Fleet) -> None:
     """Title and first line say how bad it is; the first disk is one that was never backed up."""
     title = browser.open(site(*fleet).url)["title"]
     assert title.startswith("14 of 32 disks need attention")
@@ -94,7 +94,7 @@ def test_the_worst_disk_comes_first(browser: Browser, site: Callable[..., Any], 
     assert "exempt swap needs no backup" in verdicts
 
 
-def test_a_visitor_searches_filters_and_sorts(browser: Browser, site: Callable[..., Any], fleet: Fleet) -> None:
+def test_a_visitor_searches_filters_and_sorts(browser: Browser, site: Serve, fleet: Fleet) -> None:
     """The search field, a finding, a column's head and the account's link each lead to what they promise."""
     served = site(*fleet)
     browser.open(served.url)
@@ -123,7 +123,7 @@ def test_a_visitor_searches_filters_and_sorts(browser: Browser, site: Callable[.
     assert set(browser.texts("#disks ~ .scroll tbody td:nth-child(5)")) == {"4242"}
 
 
-def test_hostile_names_are_only_shown(browser: Browser, site: Callable[..., Any]) -> None:
+def test_hostile_names_are_only_shown(browser: Browser, site: Serve) -> None:
     """Markup, scripts, templates, escapes and endless words in every text stay text, on the phone too."""
     disks = {
         Disk(f"{text}{number}", str(number), 1, text, mount_point=text, autobackup=True): 1.0
@@ -156,7 +156,7 @@ def test_hostile_names_are_only_shown(browser: Browser, site: Callable[..., Any]
     assert browser.seen()["complaints"] == []
 
 
-def test_the_policy_stops_what_a_name_might_smuggle_in(browser: Browser, site: Callable[..., Any]) -> None:
+def test_the_policy_stops_what_a_name_might_smuggle_in(browser: Browser, site: Serve) -> None:
     """Were the escaping ever to fail, no script would run and nothing would be fetched."""
     served = site(account(disks_of(1)))
     browser.open(served.url)
@@ -175,7 +175,7 @@ def _states(browser: Browser) -> list[str]:
     return [re.sub(r"127\.0\.0\.1:[0-9]+", "ADDRESS", text) for text in texts]
 
 
-def test_an_endless_name_leaves_the_table_as_wide_as_the_screen(browser: Browser, site: Callable[..., Any]) -> None:
+def test_an_endless_name_leaves_the_table_as_wide_as_the_screen(browser: Browser, site: Serve) -> None:
     """Nothing must be moved sideways to see when the backup of a machine with a name of 256 letters was made."""
     disk = Disk("1", "5", 1, "built", mount_point="/srv", autobackup=True)
     browser.open(site(account({disk: 1.0}, machines={"5": machine_of("5", "W" * 256)})).url, width=1300)
@@ -183,7 +183,7 @@ def test_an_endless_name_leaves_the_table_as_wide_as_the_screen(browser: Browser
     assert browser.evaluate(sideways) == 0
 
 
-def test_a_dead_api_is_said_before_all(browser: Browser, site: Callable[..., Any], broken_fleet: Fleet) -> None:
+def test_a_dead_api_is_said_before_all(browser: Browser, site: Serve, broken_fleet: Fleet) -> None:
     """While the last data is shown, the page says that it is old; when it is too old it is shown no more."""
     served = site(*broken_fleet)
     assert browser.open(served.url)["title"].startswith("Not all accounts can be read")
@@ -211,17 +211,11 @@ def test_a_dead_api_is_said_before_all(browser: Browser, site: Callable[..., Any
         ("stale", "No disk is known now", ["–", "–", "–"]),
     ],
 )
-def test_nothing_known_is_not_zero(  # noqa: PLR0917  # fixtures
-    browser: Browser,
-    site: Callable[..., Any],
-    fleet: Fleet,
-    broken_fleet: Fleet,
-    state: str,
-    verdict: str,
-    counts: list[str],
+def test_nothing_known_is_not_zero(
+    browser: Browser, site: Serve, states: dict[str, Any], state: str, *, verdict: str, counts: list[str]
 ) -> None:
     """An account that is empty has no disks; of one that is not known, no number is given."""
-    inventories, ahead = _state(fleet, broken_fleet, state)
+    inventories, ahead = states[state]
     served = site(*inventories)
     served.clock.ahead = ahead
     browser.open(served.url)
@@ -230,26 +224,24 @@ def test_nothing_known_is_not_zero(  # noqa: PLR0917  # fixtures
     assert cells[:3] == counts
 
 
-def test_words_agree_with_one(browser: Browser, site: Callable[..., Any]) -> None:
+def test_words_agree_with_one(browser: Browser, site: Serve) -> None:
     """One disk, one account: the sentences are English."""
     served = site(account(disks_of(1)))
     browser.open(served.url)
     assert browser.texts(".verdict strong") == ["The only disk is well."]
-    inventory = served.source.inventories[0]
-    served.source.replace(
-        replace(inventory, outcomes={"disks": Outcome(False, 0.1, None, 1.0, "list_disks: <b>no</b>")})
-    )
+    inventory = served.source.snapshot()[0]
+    served.source.put(replace(inventory, outcomes={"disks": Outcome(False, 0.1, None, 1.0, "list_disks: <b>no</b>")}))
     browser.open(served.url)
     assert browser.texts("#accounts + .scroll td:nth-child(2)") == ["fails"]
     (verdict,) = browser.texts(".verdict")
     assert verdict.count("list_disks: <b>no</b>") == 1
     assert verdict.startswith("Nothing is wrong with the 1 disk that is known.\n")
     assert "1 of 1 account cannot be read now" in verdict
-    served.source.replace(account(disks_of(1, hours=30)))
+    served.source.put(account(disks_of(1, hours=30)))
     assert browser.open(served.url)["title"].startswith("1 of 1 disk needs attention")
 
 
-def test_keyboard_alone_reaches_the_disks(browser: Browser, site: Callable[..., Any], fleet: Fleet) -> None:
+def test_keyboard_alone_reaches_the_disks(browser: Browser, site: Serve, fleet: Fleet) -> None:
     """All that can be acted on, and both tables that may scroll, take the focus, in the order of the page."""
     browser.open(site(*fleet).url)
     reached = "[...document.querySelectorAll('a, input, select, button, .scroll')].every(e => e.tabIndex === 0)"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,35 +18,26 @@ from gigas_exporter.backup_summary import summarize_backups
 from gigas_exporter.inventory import AccountInventory, BackupSnapshot
 from gigas_exporter.model import Backup, Disk
 from gigas_exporter.policy import Thresholds
-from gigas_exporter.report import DiskReport, Finding, command_for, explain_finding, report_account
+from gigas_exporter.report import Finding, command_for, explain_finding
 from gigas_exporter.statuspage.chart import count_ages
 from statuspage.browser import Browser
-from statuspage.inventories import HOSTILE, account, disks_of, machine_of
+from statuspage.conftest import Serve
+from statuspage.inventories import HOSTILE, account, disks_of, machine_of, reports_of
 
 Fleet = tuple[AccountInventory, ...]
 _ALERTS = Path(__file__).parents[2] / "alerts"
 
 
-def _reports(inventories: Fleet) -> Iterator[tuple[DiskReport, AccountInventory]]:
-    for inventory in inventories:
-        for report in report_account(inventory, wall=time.time(), monotonic=time.monotonic()):
-            yield report, inventory
-
-
-def _get(url: str, **query: Any) -> requests.Response:
-    return requests.get(url, params=query, timeout=10)
-
-
 @pytest.mark.parametrize("look", [{}, {"scheme": "dark", "width": 390, "height": 844}])
 def test_each_kind_of_disk_has_a_page_for_everybody(
-    browser: Browser, site: Callable[..., Any], fleet: Fleet, look: dict[str, Any]
+    browser: Browser, site: Serve, fleet: Fleet, look: dict[str, Any]
 ) -> None:
     """With each finding that a disk can have here, axe-core finds nothing and nothing is wider than the window.
 
     Another look gives another colour to each severity, so that axe-core looks at one disk of each there.
     """
     served = site(*fleet)
-    shown = {report.findings: report for report, _ in _reports(fleet)}
+    shown = {report.findings: report for report in reports_of(fleet)}
     assert len(shown) >= 12
     looked_at = set()
     for report in shown.values():
@@ -60,7 +50,7 @@ def test_each_kind_of_disk_has_a_page_for_everybody(
         assert browser.evaluate("document.documentElement.scrollWidth") <= look.get("width", 1300)
 
 
-def test_a_disk_says_what_is_wrong_and_what_helps(browser: Browser, site: Callable[..., Any], fleet: Fleet) -> None:
+def test_a_disk_says_what_is_wrong_and_what_helps(browser: Browser, site: Serve, fleet: Fleet) -> None:
     """From its line in the list to its finding, the reason with the limit, its backups, the command and Grafana."""
     served = site(*fleet)
     browser.open(served.url + "?show=backup_stale&account=4242&refresh=0")
@@ -112,7 +102,7 @@ def test_the_newest_backups_are_kept_with_what_they_are() -> None:
     assert len(summary.recent.statuses) <= 20
 
 
-def test_a_backup_from_the_future_is_not_called_usable_and_new(site: Callable[..., Any]) -> None:
+def test_a_backup_from_the_future_is_not_called_usable_and_new(site: Serve) -> None:
     """Its age and use say why the disk has no verdict; and with more than ten backups the page says what it shows."""
     whole, wall = account(disks_of(1)), time.time()
     assert whole.backups is not None
@@ -122,7 +112,7 @@ def test_a_backup_from_the_future_is_not_called_usable_and_new(site: Callable[..
         made = [Backup(str(each), "1", date_created=first_at - 60.0 * each, status="built") for each in range(count)]
         summary = summarize_backups(made, BackupStatuses(), time.monotonic())
         backups = BackupSnapshot({"1": summary}, frozenset(), None, read_at)
-        return _get(site(replace(whole, backups=backups)).url, **query).text
+        return site(replace(whole, backups=backups)).get(**query).text
 
     one = {"account": "4242", "disk": "1"}
     assert 'data-title="Backup age" class="number">in the future<' in page_with(1, wall + 86_400.0)
@@ -138,7 +128,7 @@ def test_a_backup_from_the_future_is_not_called_usable_and_new(site: Callable[..
     assert "future" not in behind
 
 
-def test_a_disk_that_is_not_there_is_said_so(browser: Browser, site: Callable[..., Any], fleet: Fleet) -> None:
+def test_a_disk_that_is_not_there_is_said_so(browser: Browser, site: Serve, fleet: Fleet) -> None:
     """Neither an unknown id, nor that of another account's disk, nor markup in its place shows a disk."""
     served = site(*fleet)
     for query, words in (
@@ -153,9 +143,7 @@ def test_a_disk_that_is_not_there_is_said_so(browser: Browser, site: Callable[..
         assert browser.barriers() == []
 
 
-def test_what_cannot_be_read_stands_on_a_disks_page(
-    browser: Browser, site: Callable[..., Any], broken_fleet: Fleet
-) -> None:
+def test_what_cannot_be_read_stands_on_a_disks_page(browser: Browser, site: Serve, broken_fleet: Fleet) -> None:
     """Why the data is old, in the sentence of the log, and that nothing is known once it is too old."""
     served = site(*broken_fleet)
     page = served.url + "?account=4242&disk=10003"
@@ -171,7 +159,7 @@ def test_what_cannot_be_read_stands_on_a_disks_page(
     assert browser.barriers() == []
 
 
-def test_hostile_names_are_only_shown_on_a_disks_page(browser: Browser, site: Callable[..., Any]) -> None:
+def test_hostile_names_are_only_shown_on_a_disks_page(browser: Browser, site: Serve) -> None:
     """Markup in every text of a disk stays text."""
     for text in HOSTILE:
         disk = Disk("7", "1", 1, text, mount_point=text, autobackup=True, status_is_error=True)
@@ -183,12 +171,12 @@ def test_hostile_names_are_only_shown_on_a_disks_page(browser: Browser, site: Ca
         assert browser.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_the_page_loads_itself_again_until_told_not_to(site: Callable[..., Any], fleet: Fleet) -> None:
+def test_the_page_loads_itself_again_until_told_not_to(site: Serve, fleet: Fleet) -> None:
     """Every minute; the choice that it should not stays in every address of the page."""
     served = site(*fleet)
-    assert _get(served.url).headers["Refresh"] == "60"
-    assert 'href="?refresh=0">stop<' in _get(served.url).text
-    still = _get(served.url, refresh="0", account="4242", page="1")
+    assert served.get().headers["Refresh"] == "60"
+    assert 'href="?refresh=0">stop<' in served.get().text
+    still = served.get(refresh="0", account="4242", page="1")
     assert "Refresh" not in still.headers
     own = set(re.findall(r'href="(\?[^"#]*)', still.text))
     assert len(own) > 20
@@ -196,33 +184,33 @@ def test_the_page_loads_itself_again_until_told_not_to(site: Callable[..., Any],
     assert '<input type="hidden" name="refresh" value="0">' in still.text
 
 
-def test_how_old_the_data_is_stands_in_words(site: Callable[..., Any]) -> None:
+def test_how_old_the_data_is_stands_in_words(site: Serve) -> None:
     """Of several accounts the one that was read longest ago counts; nothing is said before all were read."""
     served = site(account(disks_of(1)), account(disks_of(1), account_id="5"))
     served.clock.ahead = 200.0
-    assert "Read from the API: disks 3 minutes ago, backups 3 minutes ago." in _get(served.url).text
-    older = served.source.inventories[1]
+    assert "Read from the API: disks 3 minutes ago, backups 3 minutes ago." in served.get().text
+    older = served.source.snapshot()[1]
     outcomes = {**older.outcomes, "backups": replace(older.outcomes["backups"], last_success_at=time.time() - 3600)}
-    served.source.replace(served.source.inventories[0], replace(older, outcomes=outcomes))
-    assert "disks 3 minutes ago, backups 1 hour ago." in _get(served.url).text
-    served.source.replace(served.source.inventories[0], replace(older, outcomes={}))
-    assert "Read from the API" not in _get(served.url).text
+    served.source.put(served.source.snapshot()[0], replace(older, outcomes=outcomes))
+    assert "disks 3 minutes ago, backups 1 hour ago." in served.get().text
+    served.source.put(served.source.snapshot()[0], replace(older, outcomes={}))
+    assert "Read from the API" not in served.get().text
 
 
 def test_the_chart_counts_each_disk_that_must_have_a_backup_once(fleet: Fleet) -> None:
     """By the judgement: at its limit a backup is in time, what is not known has a bar of its own."""
-    reports = [report for report, _ in _reports(fleet)]
+    reports = reports_of(fleet)
     bars = {bar.label: bar.count for bar in count_ages(reports)}
     assert sum(bars.values()) == sum(report.requirement.required for report in reports)
     assert (bars["stale"], bars["missed"], bars["never"], bars["awaited"]) == (2, 2, 2, 2)
     assert "unknown" not in bars
     exactly = [(hours, label) for hours, label in ((0.0, "under ¼"), (6.6, "¼–½"), (25.99, "¾–1"), (26.01, "stale"))]
     for hours, label in exactly:
-        (report,) = (each for each, _ in _reports((account({Disk("1", autobackup=True, is_swap=False): hours}),)))
-        assert [bar.label for bar in count_ages([report]) if bar.count] == [label]
+        reports = reports_of([account({Disk("1", autobackup=True, is_swap=False): hours})])
+        assert [bar.label for bar in count_ages(reports) if bar.count] == [label]
     inventory = account(disks_of(3))
     unread = replace(inventory, backups=BackupSnapshot({}, frozenset(inventory.requirements), None, time.monotonic()))
-    (bar,) = (each for each in count_ages(report for report, _ in _reports((unread,))) if each.count)
+    (bar,) = (each for each in count_ages(reports_of([unread])) if each.count)
     assert (bar.label, bar.severity, bar.count) == ("unknown", "unknown", 3)
     assert count_ages([]) == []
 
@@ -237,7 +225,7 @@ def test_the_commands_are_those_of_the_alerts(fleet: Fleet) -> None:
                 if len(found) == 1:
                     named[Finding[found.pop().upper()]] = rule["annotations"]["command"]
     assert len(named) >= 8
-    report, _ = next(_reports(fleet))
+    report, *_ = reports_of(fleet)
     for finding, command in named.items():
         labels = {"account_id": report.account.id, "disk_id": report.disk.id}
         filled = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda match: labels[match[1]], command)  # noqa: B023  # called at once
@@ -247,13 +235,13 @@ def test_the_commands_are_those_of_the_alerts(fleet: Fleet) -> None:
 @pytest.mark.parametrize("finding", list(Finding), ids=lambda finding: finding.name)
 def test_every_finding_is_explained(fleet: Fleet, finding: Finding) -> None:
     """One sentence, in which nothing is left open, for whatever is known of the disk."""
-    for report, inventory in _reports(fleet):
+    for report in reports_of(fleet):
         for each in (report, replace(report, backups=None, age_seconds=None)):
-            sentence = explain_finding(finding, each, inventory.thresholds, None)
+            sentence = explain_finding(finding, each, Thresholds(), None)
             assert re.fullmatch(r"[A-Z][^{}]*\.", sentence), sentence
     disk, now = Disk("1", autobackup=True), time.monotonic()
     reading = BackupSnapshot({}, frozenset({"1"}), None, now, error="the API answered 500")
     unread = replace(account({disk: 1.0}), backups=reading)
-    (report,) = (each for each, _ in _reports((unread,)))
+    (report,) = reports_of([unread])
     if finding is Finding.BACKUPS_UNREADABLE:
         assert "the API answered 500" in explain_finding(finding, report, Thresholds(), reading.error)

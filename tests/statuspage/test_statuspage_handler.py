@@ -11,11 +11,11 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
-import requests
 
 from gigas_exporter.inventory import AccountInventory
 from gigas_exporter.statuspage import StatusPage
 from gigas_exporter.statuspage.query import Query
+from statuspage.conftest import Serve, Site
 from statuspage.inventories import account, disks_of
 
 WAITING = 8
@@ -27,9 +27,9 @@ class Held:
     def __init__(self, site: Any) -> None:
         self._go_on = threading.Event()
         self.readers = self.most = 0
-        self._known = site.source.snapshot
+        self.known: Callable[[], tuple[AccountInventory, ...]] = site.source.snapshot
         site.source.snapshot = self._snapshot
-        site.clock.wall = lambda: 1_900_000_000.25
+        site.clock.wall_at = 1_900_000_000.25
 
     def go_on(self) -> None:
         """Let the data be read from now on, once those who came have had a moment to take their places."""
@@ -41,16 +41,18 @@ class Held:
         self.most = max(self.most, self.readers)
         assert self._go_on.wait(20)
         self.readers -= 1
-        known: tuple[AccountInventory, ...] = self._known()
-        return known
+        return self.known()
+
+
+Ask = Callable[..., socket.socket]
 
 
 @pytest.fixture
-def ask() -> Iterator[Callable[..., socket.socket]]:
+def ask() -> Iterator[Ask]:
     """Ask for a page from an address of loopback, without waiting for the answer."""
     with ExitStack() as held:
 
-        def begin(site: Any, target: str = "/", host: str = "127.0.0.1") -> socket.socket:
+        def begin(site: Site, target: str = "/", host: str = "127.0.0.1") -> socket.socket:
             client = socket.create_connection(site.address, timeout=20, source_address=(host, 0))
             held.enter_context(client)
             seen = len(site.visited)
@@ -85,7 +87,7 @@ def rendered(monkeypatch: pytest.MonkeyPatch) -> list[Query]:
     return done
 
 
-def test_one_page_is_rendered_and_few_wait(site: Callable[..., Any], ask: Callable[..., socket.socket]) -> None:
+def test_one_page_is_rendered_and_few_wait(site: Serve, ask: Ask) -> None:
     """Those beyond are told at once to come again; the others get their pages, one after the other."""
     served = site(account(disks_of(250)))
     held = Held(served)
@@ -102,7 +104,7 @@ def test_one_page_is_rendered_and_few_wait(site: Callable[..., Any], ask: Callab
     assert held.most == 1
 
 
-def test_who_floods_keeps_no_other_address_out(site: Callable[..., Any], ask: Callable[..., socket.socket]) -> None:
+def test_who_floods_keeps_no_other_address_out(site: Serve, ask: Ask) -> None:
     """A visitor of another address finds room although all of it is taken by one."""
     served = site(account(disks_of(250)))
     held = Held(served)
@@ -113,40 +115,38 @@ def test_who_floods_keeps_no_other_address_out(site: Callable[..., Any], ask: Ca
     assert b"503" in _statuses(flood)
 
 
-def test_the_same_page_of_the_same_state_is_rendered_once(
-    site: Callable[..., Any], ask: Callable[..., socket.socket], rendered: list[Query]
-) -> None:
+def test_the_same_page_of_the_same_state_is_rendered_once(site: Serve, ask: Ask, rendered: list[Query]) -> None:
     """Also for those who came while it was rendered; another query or a change of the data makes another."""
     served = site(account(disks_of(250)))
     held = Held(served)
     clients = [ask(served, "/?q=srv") for _ in range(5)]
     held.go_on()
     assert len({_answer(client).partition(b"\r\n\r\n")[2] for client in clients}) == 1
-    assert requests.get(served.url, params={"q": " srv ", "other": "1"}, timeout=10).status_code == 200
+    assert served.get(q=" srv ", other="1").status_code == 200
     assert rendered == [Query(search="srv")]
-    requests.get(served.url, timeout=10)
+    served.get()
     assert len(rendered) == 2
-    served.source.version += 1
-    requests.get(served.url, params={"q": "srv"}, timeout=10)
+    served.source.put(*served.source.snapshot())
+    served.get(q="srv")
     assert len(rendered) == 3
 
 
-def test_few_pages_are_kept(site: Callable[..., Any], rendered: list[Query]) -> None:
+def test_few_pages_are_kept(site: Serve, rendered: list[Query]) -> None:
     """What was rendered longest ago is rendered again, what was rendered lately is not."""
     served = site(account(disks_of(3)))
-    served.clock.wall = lambda: 1_900_000_000.25
+    served.clock.wall_at = 1_900_000_000.25
     for number in (*range(20), 19, 0):
-        requests.get(served.url, params={"q": str(number)}, timeout=10)
+        served.get(q=str(number))
     assert [query.search for query in rendered] == [*map(str, range(20)), "0"]
 
 
-def test_a_page_that_breaks_holds_nobody(site: Callable[..., Any], ask: Callable[..., socket.socket]) -> None:
+def test_a_page_that_breaks_holds_nobody(site: Serve, ask: Ask) -> None:
     """Each that waits is told of it, and the next page is made."""
     served = site(account(disks_of(3)))
     held = Held(served)
-    known, held._known = held._known, lambda: 1 / 0
+    known, held.known = held.known, lambda: 1 / 0  # type: ignore[assignment,return-value]
     clients = [ask(served) for _ in range(3)]
     held.go_on()
     assert sorted(_statuses(clients)) == [b"500"] * 3
-    held._known = known
-    assert requests.get(served.url, timeout=10).status_code == 200
+    held.known = known
+    assert served.get().status_code == 200

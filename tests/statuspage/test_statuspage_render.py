@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,23 +13,20 @@ import requests
 
 from gigas_exporter import REPOSITORY
 from gigas_exporter.inventory import AccountInventory
-from gigas_exporter.report import Finding, report_account, worst_first
+from gigas_exporter.report import Finding, worst_first
 from gigas_exporter.statuspage.query import ROWS_PER_PAGE, SORTS, Query
-from statuspage.inventories import account, disks_of
+from statuspage.conftest import Serve
+from statuspage.inventories import account, disks_of, reports_of
 from support.timing import within
-
-
-def _get(url: str, **query: Any) -> requests.Response:
-    return requests.get(url, params=query, timeout=10)
 
 
 def _disk_ids(page: requests.Response) -> list[str]:
     return re.findall(r'data-title="Disk" class="number"><a [^>]*>([^<]*)<', page.text)
 
 
-def test_the_page_may_load_and_run_nothing(site: Callable[..., Any]) -> None:
+def test_the_page_may_load_and_run_nothing(site: Serve) -> None:
     """The policy allows the one style by its hash, the form to the page itself, and nothing else."""
-    answer = _get(site(account(disks_of(3))).url)
+    answer = site(account(disks_of(3))).get()
     style = re.search(r"<style>(.*?)</style>", answer.text, re.DOTALL)
     assert style is not None
     digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
@@ -45,25 +40,25 @@ def test_the_page_may_load_and_run_nothing(site: Callable[..., Any]) -> None:
     assert "<script" not in answer.text
 
 
-def test_ten_thousand_disks_are_a_small_page_soon(site: Callable[..., Any]) -> None:
+def test_ten_thousand_disks_are_a_small_page_soon(site: Serve) -> None:
     """A fleet of 10,000 is shown 100 at a time, within a second or two, and is searched on the server."""
     served = site(account(disks_of(10_000, hours=27)))
     with within(3.0):
-        answer = _get(served.url)
+        answer = served.get()
     assert len(answer.content) < 150_000
     assert len(_disk_ids(answer)) == ROWS_PER_PAGE
     assert "10000 of 10000 disks, 100 on this page." in answer.text
     assert "Page 1 of 100" in answer.text
     assert _disk_ids(answer)[0] == "10000"
-    assert _disk_ids(_get(served.url, q="/srv/7777 vm-527")) == ["7777"]
-    assert len(_disk_ids(_get(served.url, page="100", sort="disk"))) == ROWS_PER_PAGE
-    assert _disk_ids(_get(served.url, page="100", sort="disk"))[-1] == "10000"
+    assert _disk_ids(served.get(q="/srv/7777 vm-527")) == ["7777"]
+    assert len(_disk_ids(served.get(page="100", sort="disk"))) == ROWS_PER_PAGE
+    assert _disk_ids(served.get(page="100", sort="disk"))[-1] == "10000"
 
 
 @pytest.mark.parametrize("page", ["0", "-1", "x", "101", "9999999", "", "²", "1e3"])
-def test_a_page_that_is_none_is_the_nearest(site: Callable[..., Any], page: str) -> None:
+def test_a_page_that_is_none_is_the_nearest(site: Serve, page: str) -> None:
     """Whatever stands in the address, disks are shown."""
-    answer = _get(site(account(disks_of(250))).url, page=page)
+    answer = site(account(disks_of(250))).get(page=page)
     assert answer.status_code == 200
     assert _disk_ids(answer)
     assert ("Page 3 of 3" in answer.text) == (page == "101")
@@ -71,15 +66,15 @@ def test_a_page_that_is_none_is_the_nearest(site: Callable[..., Any], page: str)
     assert (said in answer.text) == bool(page)
 
 
-def test_a_finding_that_is_none_is_said(site: Callable[..., Any]) -> None:
+def test_a_finding_that_is_none_is_said(site: Serve) -> None:
     """All disks are shown, and which findings there are; one that is known is said nothing of."""
     served = site(account(disks_of(3)))
-    text = _get(served.url, show="<nonsense>").text
+    text = served.get(show="<nonsense>").text
     assert "<strong>Cannot show “&lt;nonsense&gt;”. Show one of: all, attention, " in text
     assert "backup_stale" in text
     assert "3 of 3 disks." in text
     for known in ("", "all", "All", "attention", "ATTENTION", "backup_stale", "BACKUP_STALE", "backup stale"):
-        assert "is no finding" not in _get(served.url, show=known).text, known
+        assert "is no finding" not in served.get(show=known).text, known
     assert Query.from_params({"show": "Backup Stale"}).show == "backup_stale"
 
 
@@ -93,41 +88,41 @@ def test_a_finding_that_is_none_is_said(site: Callable[..., Any]) -> None:
         ("account", "4243", "“4243” is no account that is watched here. There are: 4242."),
     ],
 )
-def test_what_an_address_says_wrongly_is_said(site: Callable[..., Any], parameter: str, value: str, said: str) -> None:
+def test_what_an_address_says_wrongly_is_said(site: Serve, parameter: str, value: str, said: str) -> None:
     """Each parameter that is not understood is told in one line, with what there is."""
     served = site(account(disks_of(3)))
-    assert f"<p><strong>{said}" in _get(served.url, **{parameter: value}).text
+    assert f"<p><strong>{said}" in served.get(**{parameter: value}).text
     right = {"sort": "vm", "reverse": "1", "refresh": "0", "account": "4242"}
-    assert "There are: " not in _get(served.url, **right).text
+    assert "There are: " not in served.get(**right).text
 
 
-def test_links_lead_from_page_to_page(site: Callable[..., Any]) -> None:
+def test_links_lead_from_page_to_page(site: Serve) -> None:
     """Previous and next keep the choice, and end at the ends."""
     served = site(account(disks_of(250)))
-    first, second, third = (_get(served.url, q="srv", page=str(page)).text for page in (1, 2, 3))
+    first, second, third = (served.get(q="srv", page=str(page)).text for page in (1, 2, 3))
     assert 'rel="prev"' not in first
     assert 'rel="next" href="?q=srv&amp;page=2"' in first
     assert 'rel="prev" href="?q=srv"' in second
     assert 'rel="next"' not in third
 
 
-def test_visitors_of_the_same_seconds_share_the_verdict(site: Callable[..., Any], fleet: tuple[Any, ...]) -> None:
+def test_visitors_of_the_same_seconds_share_the_verdict(site: Serve, fleet: tuple[Any, ...]) -> None:
     """Many visitors cost one judgement; a change of the data, or five seconds, makes a new one."""
     served = site(*fleet)
-    served.clock.wall = lambda: 1_900_000_000.25
+    served.clock.wall_at = 1_900_000_000.25
     page = served.page
     first = page._current()
     assert page._current() is first
-    served.source.replace(account(disks_of(1)))
+    served.source.put(account(disks_of(1)))
     assert page._current() is not first
     second = page._current()
-    served.clock.wall = lambda: 1_900_000_005.0
+    served.clock.wall_at = 1_900_000_005.0
     assert page._current() is not second
 
 
-def test_links_work_under_a_proxys_path(site: Callable[..., Any]) -> None:
+def test_links_work_under_a_proxys_path(site: Serve) -> None:
     """Every address of the page itself is relative, so that a proxy may serve it under any path."""
-    text = _get(site(account(disks_of(250))).url).text
+    text = site(account(disks_of(250))).get().text
     hrefs = set(re.findall(r'(?:href|action)="([^"]*)"', text))
     assert "./metrics" in hrefs
     assert {href for href in hrefs if not href.startswith(("?", ".", "#"))} == {
@@ -140,7 +135,7 @@ def test_links_work_under_a_proxys_path(site: Callable[..., Any]) -> None:
 @pytest.mark.parametrize("sort", ["", *SORTS])
 def test_every_order_and_its_reverse(fleet: tuple[AccountInventory, ...], sort: str) -> None:
     """Each column sorts all disks, the other way round too, and loses none."""
-    reports = _reports(fleet)
+    reports = worst_first(reports_of(fleet))
     ordered = Query(sort=sort).apply(reports)
     backwards = Query(sort=sort, reverse=True).apply(reports)
     assert len(ordered) == len(backwards) == len(reports)
@@ -156,14 +151,14 @@ def test_every_order_and_its_reverse(fleet: tuple[AccountInventory, ...], sort: 
 @pytest.mark.parametrize("finding", list(Finding), ids=lambda finding: finding.name)
 def test_each_finding_can_be_shown_alone(fleet: tuple[AccountInventory, ...], finding: Finding) -> None:
     """The filter gives exactly the disks that have the finding."""
-    reports = _reports(fleet)
+    reports = worst_first(reports_of(fleet))
     chosen = Query.from_params({"show": finding.name.lower()}).apply(reports)
     assert chosen == [report for report in reports if finding in report.findings]
 
 
 def test_attention_and_account_filter_together(fleet: tuple[AccountInventory, ...]) -> None:
     """What needs attention, of one account."""
-    chosen = Query.from_params({"show": "attention", "account": "4243"}).apply(_reports(fleet))
+    chosen = Query.from_params({"show": "attention", "account": "4243"}).apply(worst_first(reports_of(fleet)))
     assert len(chosen) == 7
     assert {report.account.id for report in chosen} == {"4243"}
 
@@ -181,10 +176,3 @@ def test_an_address_says_the_choice_again() -> None:
     assert len(other.complaints) == 2
     assert replace(other, complaints=()) == Query(search="x" * 200)
     assert other.address() == Query(search="x" * 200).address()
-
-
-def _reports(fleet: tuple[AccountInventory, ...]) -> list[Any]:
-    wall, monotonic = time.time(), time.monotonic()
-    return worst_first(
-        report for inventory in fleet for report in report_account(inventory, wall=wall, monotonic=monotonic)
-    )

@@ -26,22 +26,9 @@ from gigas_exporter.statuspage import StatusPage, StatusPageHandler
 from gigas_exporter.web import Server, build_routes
 from support.metrics_text import samples
 from support.programs import await_true
+from support.timing import ShiftedClock
 
 Labels = tuple[tuple[str, str], ...]
-
-
-class SetClock(SystemClock):
-    """The machine's clocks, until one is set.
-
-    Attributes:
-        monotonic_at: What :meth:`monotonic` returns instead of the machine's.
-    """
-
-    def __init__(self) -> None:
-        self.monotonic_at: float | None = None
-
-    def monotonic(self) -> float:
-        return super().monotonic() if self.monotonic_at is None else self.monotonic_at
 
 
 class Scrape:
@@ -174,7 +161,7 @@ class Whole:
 
     def scrape_at(self, monotonic: float) -> Scrape:
         """Return what a scrape at a later moment would give, of a page that is rendered now."""
-        clock = SetClock()
+        clock = ShiftedClock()
         page = MetricsRenderer(self.store, self.telemetry, clock)
         clock.monotonic_at = monotonic
         return Scrape(b"".join(page.render(openmetrics=False, gzip=False).chunks).decode("utf-8"))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -39,6 +40,13 @@ class Receiver:
             for message in tuple(self.notifications)
             if any(each["status"] == status and wanted <= each["labels"].items() for each in message.body["alerts"])
         ]
+
+
+def alert(labels: Mapping[str, str], *, resolved: bool = False) -> dict[str, Any]:
+    """Return an alert as Prometheus sends it: one that has just ended, or that ends in five minutes."""
+    now = datetime.now(UTC)
+    ends = now - timedelta(seconds=1) if resolved else now + timedelta(minutes=5)
+    return {"labels": labels, "startsAt": (now - timedelta(minutes=1)).isoformat(), "endsAt": ends.isoformat()}
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from typing import Any
 
 from gigas_exporter.clock import SystemClock
 from gigas_exporter.config import AccountSettings, PollSettings, Settings
-from gigas_exporter.errors import Reason
+from gigas_exporter.errors import GigasError, Reason
 from gigas_exporter.gigas import ApiKeyCredential, ApiSettings, Credential, FixedSecret
-from gigas_exporter.inventory import AccountInventory, Resource
+from gigas_exporter.inventory import AccountInventory, BackupSnapshot, Resource
 from gigas_exporter.model import Account
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
@@ -98,6 +98,15 @@ def settings_for(server: SimulatorServer, *, api: dict[str, Any] | None = None, 
     )
 
 
+def poll_once(settings: Settings, store: Store | None = None) -> tuple[Service, dict[str, dict[Resource, GigasError]]]:
+    """Poll everything once; return the service, which has stopped, and how its polls failed, by account."""
+    service = Service(settings, store or Store(), Observed(), clock=SystemClock())
+    try:
+        return service, service.poll_once(lambda *_: None)
+    finally:
+        service.stop()
+
+
 class Watching:
     """A running service with its store and what it told."""
 
@@ -112,6 +121,22 @@ class Watching:
         inventory = self.store.get(account_id)
         assert inventory is not None
         return inventory
+
+    def backups(self, account_id: str = "4242") -> BackupSnapshot:
+        """What is known of an account's backups."""
+        backups = self.inventory(account_id).backups
+        assert backups is not None
+        return backups
+
+    def await_failed_disk(self) -> str:
+        """Wait until the backups of a single disk cannot be read, and return which."""
+        await_true(lambda: self.inventory().backups and self.backups().failed_disks)
+        (disk_id,) = self.backups().failed_disks
+        return disk_id
+
+    def await_ready(self) -> None:
+        """Wait until the accounts are listed and their disks are known."""
+        await_true(lambda: self.service.not_ready() is None)
 
     def accounts(self) -> set[str]:
         """The ids of the accounts in the store."""

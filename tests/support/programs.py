@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NoReturn
 
 import pytest
 import requests
@@ -25,27 +25,35 @@ PATIENCE_SECONDS = 60.0
 _FETCHED = Path(__file__).resolve().parents[2] / "build/field-tools/bin"
 
 
+def give_up(message: str, *, field: bool = False) -> NoReturn:
+    """Skip a test for what is missing; fail it in CI, one marked ``field`` where all of these must run."""
+    is_required = os.environ.get("FIELD") == "required" if field else os.environ.get("CI")
+    (pytest.fail if is_required else pytest.skip)(message)
+
+
 def tool(name: str) -> str:
     """Return a program's path; without it a test fails in CI and is skipped elsewhere."""
     path = shutil.which(name)
     if path is None:
-        message = f"{name} is not installed: make tools installs it, or says what to install"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
+        give_up(f"{name} is not installed: make tools installs it, or says what to install")
     return path
+
+
+def node(directory: Path) -> str:
+    """Return the path of Node, for a directory whose packages are installed."""
+    if not (directory / "node_modules").is_dir():
+        give_up(f"{directory.name}: run make node")
+    return tool("node")
 
 
 def field_tool(name: str, *, fetched: bool = True) -> str:
     """Return the path of one of Debian testing's programs, or of an installed one with ``fetched=False``.
 
-    Only tests marked ``field`` need it. Without it a test is skipped by its name, but fails where all of them must be
-    there (FIELD=required).
+    Only tests marked ``field`` need it.
     """
     path = str(_FETCHED / name) if fetched else shutil.which(name)
     if path is None or not Path(path).exists():
-        give_up = pytest.fail if os.environ.get("FIELD") == "required" else pytest.skip
-        give_up(f"{name} is not there: run make test-field FIELD=required")
+        give_up(f"{name} is not there: run make test-field FIELD=required", field=True)
     return path
 
 
@@ -110,11 +118,17 @@ class Process:
 
 
 @contextmanager
-def running(command: Sequence[str], directory: Path, environ: Mapping[str, str] | None = None) -> Iterator[Process]:
-    """Run a program until the end of the block."""
+def running(
+    command: Sequence[str],
+    directory: Path,
+    environ: Mapping[str, str] | None = None,
+    log: IO[bytes] | int | None = None,
+) -> Iterator[Process]:
+    """Run a program until the end of the block; what it writes goes into a file, or elsewhere."""
     stderr_path = directory / f"{Path(command[0]).name}-{time.monotonic_ns()}.log"
-    with stderr_path.open("wb") as log:
-        popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, cwd=directory)
+    with stderr_path.open("wb") as file:
+        to = file if log is None else log
+        popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=to, stderr=to, env=environ, cwd=directory)
     try:
         yield Process(popen, stderr_path)
     finally:
@@ -205,12 +219,13 @@ def exporter(
     *flags: str,
     ready: bool = True,
     session: requests.Session | None = None,
+    log: IO[bytes] | int | None = None,
 ) -> Iterator[Exporter]:
     """Run ``gigas-exporter serve`` on a free port of loopback, and wait until it is ready; with a session over TLS."""
     port = free_port()
     listen = f"--web.listen-address=127.0.0.1:{port}"
     command = [sys.executable, "-m", "gigas_exporter", "serve", listen, *flags]
-    with running(command, directory, environ) as process:
+    with running(command, directory, environ, log) as process:
         served = Exporter(process, f"{'http' if session is None else 'https'}://127.0.0.1:{port}", session)
         path = "/-/ready" if ready else "/-/healthy"
         await_true(lambda: process.popen.poll() is not None or served.answers(path), what=f"200 of {path}")

@@ -27,16 +27,20 @@ class ShiftedClock(SystemClock):
     Attributes:
         ahead: So many on both clocks.
         wall_ahead: So many on the wall clock alone.
+        wall_at: Where the wall clock stands still; ``None``: it goes.
+        monotonic_at: Where the other one does.
     """
 
     ahead = 0.0
     wall_ahead = 0.0
+    wall_at: float | None = None
+    monotonic_at: float | None = None
 
     def wall(self) -> float:
-        return super().wall() + self.ahead + self.wall_ahead
+        return super().wall() + self.ahead + self.wall_ahead if self.wall_at is None else self.wall_at
 
     def monotonic(self) -> float:
-        return super().monotonic() + self.ahead
+        return super().monotonic() + self.ahead if self.monotonic_at is None else self.monotonic_at
 
 
 def _slowness() -> float:

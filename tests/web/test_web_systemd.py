@@ -12,13 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from gigas_exporter.clock import SystemClock
 from gigas_exporter.sd_notify import Notifier, Watchdog
-
-
-class _At(SystemClock):
-    def monotonic(self) -> float:
-        return 12.5
+from support.timing import ShiftedClock
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -34,7 +29,9 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[so
 def test_each_state_is_told(manager: tuple[socket.socket, str]) -> None:
     """The messages are those of sd_notify(3)."""
     receiver, name = manager
-    notifier = Notifier({"NOTIFY_SOCKET": name}, _At())
+    clock = ShiftedClock()
+    clock.monotonic_at = 12.5
+    notifier = Notifier({"NOTIFY_SOCKET": name}, clock)
     notifier.ready()
     notifier.reloading()
     notifier.alive()
