@@ -13,10 +13,26 @@ from typing import Any
 import pytest
 
 from gigas_exporter.simulator import SimulatedCloud
-from support.programs import run_program
+from support.metrics_text import metric
+from support.programs import Exporter, await_true, run_program
 from support.simulator import SimulatorServer
 
 QUICK = ("--poll.interval=1s", "--poll.backups-interval=1s", "--api.max-requests-per-second=0")
+
+
+def seen(served: Exporter, name: str, **labels: str) -> float | None:
+    """Return the value of a metric now."""
+    return metric(served.get("/metrics").text, name, **labels)
+
+
+def await_polls(served: Exporter, account: str, count: int = 2) -> None:
+    """Wait until so many more polls of an account's disks have ended."""
+
+    def polls() -> float:
+        return seen(served, "gigas_exporter_polls_total", account_id=account, resource="disks") or 0
+
+    before = polls()
+    await_true(lambda: polls() >= before + count, what=f"{count} polls")
 
 
 @pytest.fixture

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from lifecycle.conftest import Run
 from support.programs import account_environment, await_true, running
 from support.simulator import SimulatorServer
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Collect = Callable[[str | Path], "subprocess.CompletedProcess[str]"]
 
 OLD = "# what was there before\n"
 
@@ -30,9 +31,15 @@ def output(tmp_path: Path) -> Path:
     return directory / "gigas.prom"
 
 
+@pytest.fixture
+def collect(run: Run, cloud: SimulatorServer) -> Collect:
+    """Run the command to its end, with an output."""
+    return lambda output: run("collect", "--output", str(output), environ=account_environment(cloud))
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda each: each.name)
 def test_whoever_kills_it_finds_the_old_file(
-    tmp_path: Path, cloud: SimulatorServer, output: Path, run: Run, number: signal.Signals
+    tmp_path: Path, cloud: SimulatorServer, output: Path, collect: Collect, number: signal.Signals
 ) -> None:
     """Killed in the middle, the old file is whole, nothing else lies about, and the next run replaces it."""
     hang = cloud.faults.add("hang", "list_backups")
@@ -43,14 +50,16 @@ def test_whoever_kills_it_finds_the_old_file(
     assert output.read_text(encoding="utf-8") == OLD
     assert [each.name for each in output.parent.iterdir()] == [output.name]
     cloud.faults.remove(hang)
-    assert run("collect", "--output", str(output), environ=account_environment(cloud)).returncode == 0
+    assert collect(output).returncode == 0
     assert "gigas_disk_info{" in output.read_text(encoding="utf-8")
 
 
-def test_a_reader_never_sees_half_a_file(tmp_path: Path, cloud: SimulatorServer, output: Path, run: Run) -> None:
+def test_a_reader_never_sees_half_a_file(
+    tmp_path: Path, cloud: SimulatorServer, output: Path, collect: Collect
+) -> None:
     """Runs that are killed at any moment leave the old file or the new one, never a piece."""
     command = [sys.executable, "-m", "gigas_exporter", "collect", "--output", str(output)]
-    run(*command[3:], environ=account_environment(cloud))
+    collect(output)
     whole = output.read_text(encoding="utf-8").count("\n")
     for delay in (0.6, 0.8, 1.0, 1.2):
         with running(command, tmp_path, account_environment(cloud)) as process:
@@ -100,40 +109,39 @@ def test_a_read_only_file_system_is_one_line(cloud: SimulatorServer, tmp_path: P
     assert "Read-only file system" in done.stderr
 
 
-def test_a_directory_that_is_not_there_is_one_line(cloud: SimulatorServer, tmp_path: Path, run: Run) -> None:
+def test_a_directory_that_is_not_there_is_one_line(tmp_path: Path, collect: Collect) -> None:
     """Nothing is made up: the path is named and the exit status is 1."""
-    output = tmp_path / "nowhere" / "gigas.prom"
-    done = run("collect", "--output", str(output), environ=account_environment(cloud))
+    done = collect(tmp_path / "nowhere" / "gigas.prom")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "No such file or directory" in done.stderr
 
 
-def test_a_link_goes_on_pointing_to_its_file(tmp_path: Path, cloud: SimulatorServer, output: Path, run: Run) -> None:
+def test_a_link_goes_on_pointing_to_its_file(tmp_path: Path, output: Path, collect: Collect) -> None:
     """What it points to is replaced, whole, and the link itself is not."""
     link = tmp_path / "link.prom"
     link.symlink_to(output)
-    assert run("collect", "--output", str(link), environ=account_environment(cloud)).returncode == 0
+    assert collect(link).returncode == 0
     assert link.readlink() == output
     assert "gigas_disk_info{" in output.read_text(encoding="utf-8")
 
 
-def test_a_dash_is_standard_output(tmp_path: Path, cloud: SimulatorServer, run: Run) -> None:
+def test_a_dash_is_standard_output(tmp_path: Path, collect: Collect) -> None:
     """No file of that name is made."""
-    done = run("collect", "--output", "-", environ=account_environment(cloud))
+    done = collect("-")
     assert done.returncode == 0
     assert "gigas_disk_info{" in done.stdout
     assert not (tmp_path / "-").exists()
-    assert run("collect", "--output", "./-", environ=account_environment(cloud)).stdout == ""
+    assert collect("./-").stdout == ""
     assert "gigas_disk_info{" in (tmp_path / "-").read_text(encoding="utf-8")
 
 
-def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path, cloud: SimulatorServer, run: Run) -> None:
+def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path, collect: Collect) -> None:
     """A pipe takes the metrics, and standard output does under its name in /dev, which stays what it was."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
         try:
-            done = run("collect", "--output", str(pipe), environ=account_environment(cloud))
+            done = collect(pipe)
             shown, _ = reader.communicate(timeout=10)
         finally:
             reader.kill()
@@ -141,7 +149,7 @@ def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path, cloud: S
     assert "gigas_disk_info{" in shown
     output = tmp_path / "stdout"
     output.symlink_to("/proc/self/fd/1")
-    done = run("collect", "--output", str(output), environ=account_environment(cloud))
+    done = collect(output)
     assert (done.returncode, output.is_symlink()) == (0, True)
     assert "gigas_disk_info{" in done.stdout
 

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from lifecycle.conftest import Run
 from support.programs import account_environment, answers, await_true, free_port, run_program, running, tool
 from support.simulator import SimulatorServer
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def assert_refused(done: subprocess.CompletedProcess[str], cloud: SimulatorServer, *words: str) -> None:

@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from support.metrics_text import metric
+from lifecycle.conftest import QUICK, await_polls, seen
 from support.programs import Exporter, account_environment, await_true, exporter
 from support.simulator import SimulatorServer
 from support.timing import within
+from support.usage import threads
 
-QUICK = ("--poll.interval=1s", "--poll.backups-interval=1s", "--api.max-requests-per-second=0")
 SUCCESSFUL = "gigas_exporter_config_last_reload_successful"
 SUCCESS_AT = "gigas_exporter_config_last_reload_success_timestamp_seconds"
 
@@ -31,11 +30,6 @@ def served(tmp_path: Path, config: Any, clean: dict[str, str]) -> Iterator[Expor
         yield served
 
 
-def seen(served: Exporter, name: str, **labels: str) -> float | None:
-    """The value of a metric now."""
-    return metric(served.get("/metrics").text, name, **labels)
-
-
 def by_signal(served: Exporter) -> None:
     """Reload by SIGHUP."""
     served.process.popen.send_signal(signal.SIGHUP)
@@ -43,7 +37,7 @@ def by_signal(served: Exporter) -> None:
 
 def by_request(served: Exporter) -> None:
     """Reload by the lifecycle endpoint, whatever it answers."""
-    requests.post(served.url + "/-/reload", timeout=10)
+    served.post("/-/reload")
 
 
 BOTH_WAYS = pytest.mark.parametrize("reload", [by_signal, by_request])
@@ -134,23 +128,16 @@ def refusals(served: Exporter) -> list[str]:
 
 def test_the_request_for_a_reload_tells_how_it_went(served: Exporter, config: Any) -> None:
     """200 when it was taken; 500 with the reason when not."""
-    assert requests.post(served.url + "/-/reload", timeout=10).status_code == 200
+    assert served.post("/-/reload").status_code == 200
     config.path.write_text("poll: {interval: never}", encoding="utf-8")
-    answer = requests.post(served.url + "/-/reload", timeout=10)
+    answer = served.post("/-/reload")
     assert answer.status_code == 500
     assert "poll.interval" in answer.text
     config.path.write_text('{"accounts": [{"id": 1, "apikey_CANARY": 1}]}', encoding="utf-8")
-    answer = requests.post(served.url + "/-/reload", timeout=10)
+    answer = served.post("/-/reload")
     assert answer.status_code == 500
     assert "accounts[0]" in answer.text
     assert "CANARY" not in answer.text
-
-
-def assert_polled(served: Exporter, account: str) -> None:
-    """Polls of an account begin and end."""
-    polls = seen(served, "gigas_exporter_polls_total", account_id=account, resource="disks") or 0
-    await_true(lambda: seen(served, "gigas_exporter_polls_total", account_id=account, resource="disks") == polls + 2)
-    assert seen(served, "gigas_up", account_id=account) == 1
 
 
 def test_a_flood_of_requests_costs_few_reloads(
@@ -178,7 +165,7 @@ def test_a_flood_of_requests_costs_few_reloads(
 def refused_reload(served: Exporter) -> str:
     """Ask for a reload that must fail, and return the reason."""
     before, lines = seen(served, SUCCESS_AT), refusals(served)
-    answer = requests.post(served.url + "/-/reload", timeout=20)
+    answer = served.post("/-/reload")
     assert answer.status_code == 500
     assert seen(served, SUCCESSFUL) == 0
     assert seen(served, SUCCESS_AT) == before
@@ -204,10 +191,12 @@ def test_clients_that_cannot_be_made_change_nothing(served: Exporter, config: An
     giving.join(5)
     assert not giving.is_alive()
     assert seen(served, "gigas_up", account_id="4243") is None
-    assert_polled(served, "4242")
+    await_polls(served, "4242")
+    assert seen(served, "gigas_up", account_id="4242") == 1
     config.write("4243")
-    assert requests.post(served.url + "/-/reload", timeout=10).status_code == 200
-    assert_polled(served, "4243")
+    assert served.post("/-/reload").status_code == 200
+    await_polls(served, "4243")
+    assert seen(served, "gigas_up", account_id="4243") == 1
 
 
 def test_without_the_flag_a_reload_over_http_is_forbidden(
@@ -216,25 +205,20 @@ def test_without_the_flag_a_reload_over_http_is_forbidden(
     """403, and nothing is read again."""
     with exporter(tmp_path, clean, config.flag) as served:
         before = seen(served, SUCCESS_AT)
-        assert requests.post(served.url + "/-/reload", timeout=10).status_code == 403
+        assert served.post("/-/reload").status_code == 403
         assert seen(served, SUCCESS_AT) == before
 
 
 def test_reloads_in_quick_succession_leave_one_generation(served: Exporter, cloud: SimulatorServer) -> None:
     """After eight reloads there are as many threads as before, and requests come at the old pace."""
     await_true(lambda: seen(served, "gigas_disk_backups") is not None)
-    status = Path(f"/proc/{served.process.popen.pid}/status")
-
-    def threads() -> int:
-        return int(status.read_text(encoding="ascii").split("Threads:")[1].split()[0])
-
-    before = threads()
+    pid = served.process.popen.pid
+    before = threads(pid)
     for _ in range(8):
-        assert requests.post(served.url + "/-/reload", timeout=10).status_code == 200
-    await_true(lambda: threads() <= before + 3)
+        assert served.post("/-/reload").status_code == 200
+    await_true(lambda: threads(pid) <= before + 3)
     cloud.requests.clear()
-    polls = seen(served, "gigas_exporter_polls_total", resource="disks") or 0
-    await_true(lambda: (seen(served, "gigas_exporter_polls_total", resource="disks") or 0) >= polls + 3)
+    await_polls(served, "4242", 3)
     assert cloud.requests["list_disks"] <= 5
 
 
@@ -267,8 +251,7 @@ def test_a_rotated_secret_is_read_after_a_refusal(tmp_path: Path, cloud: Simulat
             world.revoke_tokens()
             file.write_text(world.issue_token(), encoding="utf-8")
         await_true(lambda: 'code="401"' in served.get("/metrics").text or kind == "token")
-        polls = seen(served, "gigas_exporter_polls_total", resource="disks") or 0
-        await_true(lambda: (seen(served, "gigas_exporter_polls_total", resource="disks") or 0) >= polls + 2)
+        await_polls(served, "4242")
         assert seen(served, "gigas_up") == 1
         if kind != "token":  # between the token's end and the file's new one a poll may come
             assert "poll failed" not in served.process.stderr

@@ -13,10 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-import requests
 
-from support.metrics_text import metric
-from support.programs import account_environment, answers, await_start, await_true, free_port, running
+from lifecycle.conftest import await_polls, seen
+from support.programs import account_environment, answers, await_start, exporter, free_port, running
 from support.simulator import SimulatorServer
 from support.timing import allowed, within
 
@@ -92,42 +91,25 @@ def test_a_log_that_nobody_reads_stops_nothing(tmp_path: Path, cloud: SimulatorS
     """With standard error a full pipe polls, scrapes and the end go on, and what is not written is counted."""
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
-    port = free_port()
-    command = [*COMMAND[:-1], f"--web.listen-address=127.0.0.1:{port}", "--poll.interval=1s", "--log.level=debug"]
-    url = f"http://127.0.0.1:{port}"
     os.set_blocking(writing, False)
     with suppress(BlockingIOError):
         while True:
             os.write(writing, b"x" * 1024)
     os.set_blocking(writing, True)
-    with subprocess.Popen(command, env=account_environment(cloud), cwd=tmp_path, stderr=writing) as process:
-        try:
-            await_true(lambda: answers(f"{url}/-/ready"))
-            polls = cloud.requests["list_disks"]
-            await_true(lambda: cloud.requests["list_disks"] >= polls + 3)
-            assert answers(f"{url}/metrics")
+    flags = ("--poll.interval=1s", "--log.level=debug")
+    try:
+        with exporter(tmp_path, account_environment(cloud), *flags, log=writing) as served:
+            await_polls(served, "4242", 3)
+            assert served.answers("/metrics")
             with within(5.0):
-                process.terminate()
-                assert process.wait(60) == 0
-        finally:
-            process.kill()
-            os.close(reading)
-            os.close(writing)
+                assert served.process.end() == 0
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 @pytest.mark.parametrize(("file", "are_dropped"), [(os.devnull, False), ("/dev/full", True)])
 def test_dropped_lines_are_counted(tmp_path: Path, cloud: SimulatorServer, file: str, are_dropped: bool) -> None:
     """Those that a full disk does not take, too; the counter is there at 0."""
-    port = free_port()
-    command = [*COMMAND[:-1], f"--web.listen-address=127.0.0.1:{port}"]
-    environ = account_environment(cloud)
-    with (
-        Path(file).open("wb") as stream,
-        subprocess.Popen(command, env=environ, cwd=tmp_path, stderr=stream) as process,
-    ):
-        try:
-            await_true(lambda: answers(f"http://127.0.0.1:{port}/-/ready"))
-            text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
-        finally:
-            process.terminate()
-    assert (metric(text, "gigas_exporter_log_lines_dropped_total") != 0) == are_dropped
+    with Path(file).open("wb") as stream, exporter(tmp_path, account_environment(cloud), log=stream) as served:
+        assert (seen(served, "gigas_exporter_log_lines_dropped_total") != 0) == are_dropped
