@@ -86,13 +86,10 @@ def test_an_unreadable_disk_keeps_its_last_summary_and_the_others_theirs(
     before = summaries(watching)
     # Disks are asked longest unread first, so with one request at a time the same disk is first each time.
     server.faults.add("status", "list_disk_backups", status=409, count=1)
-    await_true(lambda: watching.inventory().backups and watching.inventory().backups.failed_disks)  # type: ignore[union-attr]
-    backups = watching.inventory().backups
-    assert backups is not None
-    assert len(backups.failed_disks) == 1
+    watching.await_failed_disk()
     assert summaries(watching) == before
     assert watching.inventory().outcomes["backups"].success
-    await_true(lambda: not watching.inventory().backups.failed_disks)  # type: ignore[union-attr]
+    await_true(lambda: not watching.backups().failed_disks)
     said = [record.getMessage() for record in caplog.records]
     assert said == ["backups of some disks cannot be read", "backups of all disks can be read again"]
 
@@ -109,9 +106,7 @@ def test_a_backup_whose_disk_is_not_understood_is_not_said_to_be_no_backup(
     await_true(lambda: watching.observed.invalids[ACCOUNT, "backups", "disk_id"])
     watching.service.stop()
     assert summaries(watching) == {disk_id: count for disk_id, count in known.items() if count}
-    backups = watching.inventory().backups
-    assert backups is not None
-    assert {disk_id for disk_id, usable in known.items() if usable} <= backups.failed_disks
+    assert {disk_id for disk_id, usable in known.items() if usable} <= watching.backups().failed_disks
 
     fresh = watch(backups_source="account", backups_interval=60.0)
     await_true(lambda: fresh.observed.polls[ACCOUNT, "backups", None])
@@ -127,16 +122,13 @@ def test_disks_that_the_accounts_list_leaves_out_are_asked_for_by_themselves(
     server.faults.add("value", "list_backups", field="disk_id", value=disk_id)
     watching = watch(backups_interval=60.0)
     await_true(lambda: watching.observed.polls[ACCOUNT, "backups", None])
-    inventory = watching.inventory()
-    backups = inventory.backups
-    assert backups is not None
-    required = {each for each, asked in inventory.requirements.items() if asked.required}
+    required = {each for each, asked in watching.inventory().requirements.items() if asked.required}
     usable = {
         each: sum(backup.status == "completed" for backup in server.world.backups(ACCOUNT, each)) for each in required
     }
     assert {each: count for each, count in summaries(watching).items() if each in required} == usable
-    assert backups.unassigned == len(server.world.backups(ACCOUNT))
-    assert backups.failed_disks == frozenset()
+    assert watching.backups().unassigned == len(server.world.backups(ACCOUNT))
+    assert watching.backups().failed_disks == frozenset()
 
 
 def test_a_required_disk_is_never_backed_up_only_when_its_own_list_says_so(
@@ -148,7 +140,7 @@ def test_a_required_disk_is_never_backed_up_only_when_its_own_list_says_so(
     watching = watch()
     await_true(lambda: watching.observed.polls[ACCOUNT, "backups", None])
     assert never not in summaries(watching)
-    assert never in watching.inventory().backups.failed_disks  # type: ignore[union-attr]
+    assert never in watching.backups().failed_disks
     server.faults.clear()
     await_true(lambda: summaries(watching).get(never) == 0)
     server.faults.add("status", "list_disk_backups", status=500)
@@ -180,8 +172,7 @@ def test_disks_that_fail_are_asked_last_the_next_time(server: SimulatorServer, w
     watching = watch(backups_source="disk", api={"max_concurrency": 1}, interval=60.0, backups_interval=2.0)
     await_true(lambda: watching.inventory().backups)
     server.faults.add("status", "list_disk_backups", status=409, count=1)
-    await_true(lambda: watching.inventory().backups and watching.inventory().backups.failed_disks)  # type: ignore[union-attr]
-    (failed,) = watching.inventory().backups.failed_disks  # type: ignore[union-attr]
+    failed = watching.await_failed_disk()
     polls = watching.observed.ended("backups")
     server.journal.clear()
     await_true(lambda: watching.observed.ended("backups") > polls)
@@ -212,10 +203,8 @@ def test_one_disk_that_always_fails_harms_no_other(server: SimulatorServer, watc
         patch.setattr(ReadClient, "list_disk_backups", bad_id)
         watching = watch(backups_source="disk", interval=60.0)
         await_true(lambda: len(summaries(watching)) == 23)
-        backups = watching.inventory().backups
         watching.service.stop()
-    assert backups is not None
-    assert backups.failed_disks == {"10003"}
+    assert watching.backups().failed_disks == {"10003"}
 
 
 def test_a_disk_that_has_gone_since_it_was_listed_is_no_error(server: SimulatorServer, watch: Watch) -> None:
@@ -225,10 +214,8 @@ def test_a_disk_that_has_gone_since_it_was_listed_is_no_error(server: SimulatorS
     gone = min(watching.disks())
     server.world.delete_disk(gone)
     watching.await_polls("backups")
-    backups = watching.inventory().backups
-    assert backups is not None
-    assert gone not in backups.summaries
-    assert backups.failed_disks == frozenset()
+    assert gone not in watching.backups().summaries
+    assert watching.backups().failed_disks == frozenset()
     assert watching.inventory().outcomes["backups"].success
 
 
@@ -258,10 +245,9 @@ def test_a_disk_that_comes_is_not_said_to_have_no_backup_before_it_was_asked_for
     new = server.world.add_disk(ACCOUNT).id
     await_true(lambda: new in watching.disks())
     seen = watching.inventory().disks.first_seen[new]  # type: ignore[union-attr]
-    backups = watching.inventory().backups
-    assert backups is not None
-    assert backups.full_scan_started_at is not None
-    if backups.full_scan_started_at < seen:
+    began = watching.backups().full_scan_started_at
+    assert began is not None
+    if began < seen:
         assert new not in summaries(watching)
     await_true(lambda: summaries(watching).get(new) == 0)
 

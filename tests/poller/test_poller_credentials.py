@@ -11,6 +11,7 @@ import pytest
 
 from gigas_exporter.config import AccountSettings, PollSettings, Settings
 from gigas_exporter.gigas import ApiKeyCredential, ApiSettings, Credential, FixedSecret, LoginCredential, SecretFile
+from gigas_exporter.gigas.credentials import SecretSource
 from gigas_exporter.model import Account
 from gigas_exporter.secret import Secret
 from support.polling import Watching, api_key, await_true
@@ -61,33 +62,33 @@ def test_a_rejected_login_of_twenty_accounts_is_sent_once(watch: Watch, caplog: 
         await_true(lambda: not any(watching.observed.blocked.values()))
 
 
-def test_a_secret_that_many_accounts_spell_shares_one_rate(watch: Watch) -> None:
-    """Thirty accounts with the same inline key make no more requests a second than one."""
-    with RawApi() as api:
-        keys: list[Credential] = [ApiKeyCredential(FixedSecret(Secret("a-key"), f"accounts[{n}]")) for n in range(30)]
-        began = time.monotonic()
-        watch(settings(api, keys, rate=10.0, interval=60.0))
-        await_true(lambda: api.count() >= 20)
-        assert api.count() <= 10 * (time.monotonic() - began) + 4
-
-
-def test_a_secret_in_many_files_is_one_login_and_one_rate(watch: Watch, tmp_path: Path) -> None:
-    """Each account may have a file of its own."""
+@pytest.fixture(params=["inline", "files"])
+def spelt_often(request: pytest.FixtureRequest, tmp_path: Path) -> list[SecretSource]:
+    """One secret as twenty accounts spell it: in the configuration, or each in a file of its own."""
     for number in range(20):
         (tmp_path / str(number)).write_text("wrong" + "\n" * (number % 2))
+    if request.param == "files":
+        return [SecretFile(tmp_path / str(number)) for number in range(20)]
+    return [FixedSecret(Secret("wrong"), f"accounts[{number}]") for number in range(20)]
+
+
+def test_a_secret_that_many_accounts_spell_shares_one_rate(watch: Watch, spelt_often: list[SecretSource]) -> None:
+    """Twenty accounts with the same key make no more requests a second than one."""
     with RawApi() as api:
-        api.lists["/token"] = 401, {"error": "no"}
-        logins: list[Credential] = [LoginCredential("me", SecretFile(tmp_path / str(each))) for each in range(20)]
-        watching = watch(settings(api, logins, interval=60.0))
-        await_true(lambda: all(watching.observed.polls[str(index), "disks", "auth"] for index in range(1, 21)))
-        assert api.count("/token") == 1
-        assert all(watching.observed.blocked.values())
-    with RawApi() as api:
-        keys: list[Credential] = [ApiKeyCredential(SecretFile(tmp_path / str(each))) for each in range(20)]
         began = time.monotonic()
-        watch(settings(api, keys, rate=10.0, interval=60.0))
+        watch(settings(api, [ApiKeyCredential(secret) for secret in spelt_often], rate=10.0, interval=60.0))
         await_true(lambda: api.count() >= 20)
         assert api.count() <= 10 * (time.monotonic() - began) + 4
+
+
+def test_a_secret_that_many_accounts_spell_is_one_login(watch: Watch, spelt_often: list[SecretSource]) -> None:
+    """It is rejected once for all of them."""
+    with RawApi() as api:
+        api.lists["/token"] = 401, {"error": "no"}
+        watching = watch(settings(api, [LoginCredential("me", secret) for secret in spelt_often], interval=60.0))
+        await_true(lambda: all(watching.observed.polls[str(index), "disks", "auth"] for index in range(1, 21)))
+        assert api.count("/token") == 1
+        assert watching.observed.blocked == {str(index): True for index in range(1, 21)}
 
 
 def test_reloads_cause_neither_more_requests_than_the_rate_nor_logins(watch: Watch) -> None:
@@ -96,7 +97,7 @@ def test_reloads_cause_neither_more_requests_than_the_rate_nor_logins(watch: Wat
         api.lists["/token"] = 200, {"token": "t", "expires": time.time() + 1800}
         told = settings(api, [login()] * 3, rate=10.0, interval=60.0)
         watching = watch(told)
-        await_true(lambda: watching.service.not_ready() is None)
+        watching.await_ready()
         before, began = len(api.requests), time.monotonic()
         for _ in range(276):
             watching.service.reload(told)
@@ -113,7 +114,7 @@ def test_another_api_setting_neither_repeats_logins_nor_forgets_rejections(watch
         api.lists["/token"] = 200, {"token": "t", "expires": time.time() + 1800}
         told = settings(api, [login()] * 3, interval=60.0)
         watching = watch(told)
-        await_true(lambda: watching.service.not_ready() is None)
+        watching.await_ready()
         for page_size in range(20, 40):
             ended = watching.observed.ended("disks")
             watching.service.reload(replace(told, api=replace(told.api, page_size=page_size)))
@@ -134,7 +135,7 @@ def test_a_first_response_without_content_after_a_reload_removes_nothing(watch: 
     with RawApi() as api:
         told = settings(api, [api_key("a-key")])
         watching = watch(told)
-        await_true(lambda: watching.service.not_ready() is None)
+        watching.await_ready()
         api.lists["/account/1/disks"] = 204, None
         watching.service.reload(replace(told, api=replace(told.api, page_size=20)))
         await_true(lambda: watching.observed.polls["1", "disks", "incomplete"])
@@ -166,7 +167,7 @@ def test_a_reload_takes_accounts_and_clients_away(watch: Watch) -> None:
     with RawApi() as api:
         told = settings(api, [api_key("one"), api_key("two")])
         watching = watch(told)
-        await_true(lambda: watching.service.not_ready() is None)
+        watching.await_ready()
         watching.service.reload(replace(told, accounts=told.accounts[:1]))
         assert watching.observed.forgotten == ["2"]
         assert len(watching.service._clients._clients) == 1

@@ -12,11 +12,10 @@ from gigas_exporter.clock import SystemClock
 from gigas_exporter.config import AccountSettings, DiscoveryFilter, PollSettings, Settings, Shard
 from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import ApiSettings
-from gigas_exporter.inventory import Resource
 from gigas_exporter.model import Account
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
-from support.polling import Observed, Watching, api_key, await_true
+from support.polling import Observed, Watching, api_key, await_true, poll_once
 from support.raw_api import RawApi
 from support.small_api import Answer, SmallApi, healthy
 
@@ -31,17 +30,6 @@ def discovering(api: RawApi | SmallApi, **only: Any) -> Settings:
         api=ApiSettings(url=api.url, timeout_seconds=1.0, max_requests_per_second=0.0),
         poll=PollSettings(interval=1.0, backups_interval=1.0),
     )
-
-
-def poll_once(
-    api: RawApi | SmallApi, store: Store | None = None
-) -> tuple[Service, dict[str, dict[Resource, GigasError]]]:
-    """Poll the accounts that the API lists once; return the service and how its polls failed."""
-    service = Service(discovering(api), store or Store(), Observed(), clock=SystemClock())
-    try:
-        return service, service.poll_once(lambda *_: None)
-    finally:
-        service.stop()
 
 
 ACCOUNTS = [
@@ -68,7 +56,7 @@ def test_filters_and_ended_products_are_skipped(watch: Watch, only: dict[str, An
     """What a filter excludes, terminated and cancelled ones; what is not known of an account excludes nothing."""
     with RawApi(ACCOUNTS) as api:
         watching = watch(discovering(api, **only))
-        await_true(lambda: watching.service.not_ready() is None)
+        watching.await_ready()
         assert watching.accounts() == expected
         assert watching.observed.counts[0] == len(expected)
         assert watching.observed.counts[2] == len(ACCOUNTS) - len(expected)
@@ -103,34 +91,23 @@ def test_an_account_whose_disks_are_not_found_is_skipped(watch: Watch, caplog: p
         await_true(lambda: watching.observed.counts == (2, 0, 0))
 
 
-def test_an_account_that_was_skipped_and_begins_to_work_is_watched(
-    watch: Watch, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is tried again after a while, though nothing in the list of accounts has changed; it is logged once."""
-    monkeypatch.setattr("gigas_exporter.poller.account_source._TRIED_AGAIN_SECONDS", 0.5)
-    with RawApi([{"id": 1}, {"id": 2}]) as api:
-        api.lists["/account/2/disks"] = 404, {"error": "no cloud"}
-        watching = watch(discovering(api))
-        await_true(lambda: api.count("/account/2/disks") >= 2)
-        await_true(lambda: watching.observed.counts == (1, 0, 1))
-        said = [record for record in caplog.records if "skipped" in record.getMessage()]
-        assert [each.levelname for each in said if each.levelname != "DEBUG"] == ["WARNING"]
-        del api.lists["/account/2/disks"]
-        await_true(lambda: watching.observed.polls["2", "disks", None])
-        await_true(lambda: watching.observed.counts == (2, 0, 0))
-
-
 @pytest.mark.parametrize("body", [{"error": "no cloud"}, b"404 page not found"])
-def test_nothing_is_told_of_a_skipped_account_that_is_still_not_found(
-    watch: Watch, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, body: Any
+@pytest.mark.parametrize("later", [403, 200])
+def test_a_skipped_account_is_tried_again(
+    watch: Watch, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, *, body: Any, later: int
 ) -> None:
-    """Each time that it is asked again: it stays out of the store, the series, the log, and what is waited for."""
+    """After a while: not found, it stays out of the store, the series, the log and what is waited for; else it is in.
+
+    That it is left out is logged once, and that nothing in the list of accounts has changed is no matter.
+    """
     monkeypatch.setattr("gigas_exporter.poller.account_source._TRIED_AGAIN_SECONDS", 0.1)
     with SmallApi({"/accounts": [{"id": 1}, {"id": 2}], **healthy("1"), **healthy("2")}) as api:
         path = "/account/2/disks"
         api.answers[path] = lambda _: (404, body, {})
         watching = watch(discovering(api))
         await_true(lambda: watching.observed.counts == (1, 0, 1))
+        said = [each.levelname for each in caplog.records if "skipped" in each.getMessage()]
+        assert [level for level in said if level != "DEBUG"] == ["WARNING"]
         caplog.clear()
         stores: list[set[str]] = []
         watching.store.subscribe(lambda: stores.append(watching.accounts()))
@@ -141,16 +118,19 @@ def test_nothing_is_told_of_a_skipped_account_that_is_still_not_found(
         assert watching.observed.watched.count("2") == named
         assert watching.service.not_ready() is None
         assert [each.getMessage() for each in caplog.records if each.levelname != "DEBUG"] == []
-        api.answers[path] = lambda _: (403, b"", {})
-        await_true(lambda: watching.observed.polls["2", "disks", "forbidden"])
+        if later == 200:
+            del api.answers[path]
+        else:
+            api.answers[path] = lambda _: (later, b"", {})
+        await_true(lambda: watching.observed.polls["2", "disks", None if later == 200 else "forbidden"])
         await_true(lambda: watching.observed.counts == (2, 0, 0))
 
 
-@pytest.mark.parametrize("status", [403, 500, 404])
-def test_what_else_fails_is_never_skipped(watch: Watch, status: int) -> None:
-    """A 403, a 5xx, and a 404 after a 200 are failures."""
-    with RawApi(["1", "2"]) as api:
-        if status != 404:
+@pytest.mark.parametrize("status", [403, 500, 404, None])
+def test_what_else_fails_is_never_skipped(watch: Watch, status: int | None) -> None:
+    """A 403, a 5xx, a 404 after a 200, and no answer in time are failures."""
+    with RawApi(["1", "2"], hanging=set() if status else {"2"}) as api:
+        if status in {403, 500}:
             api.lists["/account/2/disks"] = status, None
         watching = watch(discovering(api))
         await_true(lambda: watching.observed.polls["1", "disks", None])
@@ -161,14 +141,6 @@ def test_what_else_fails_is_never_skipped(watch: Watch, status: int) -> None:
         await_true(lambda: api.count("/accounts") >= 3)
         assert watching.accounts() == {"1", "2"}
         await_true(lambda: watching.observed.counts == (2, 0, 0))
-
-
-def test_a_hanging_account_is_never_skipped(watch: Watch) -> None:
-    """A time-out is a failure."""
-    with RawApi(["1", "2"], hanging={"2"}) as api:
-        watching = watch(discovering(api))
-        await_true(lambda: watching.observed.polls["2", "disks", "timeout"])
-        assert watching.accounts() == {"1", "2"}
         watching.service.stop()  # before the server: a connection that it is just accepting would never be closed
 
 
@@ -180,14 +152,14 @@ def test_without_any_account_left_nothing_is_well(watch: Watch) -> None:
         await_true(lambda: watching.observed.counts == (0, 0, 2))
         assert watching.service.not_ready() == "no account is watched: discovery leaves out all 2"
         with pytest.raises(GigasError, match="leaves out all 2"):
-            poll_once(api)
+            poll_once(discovering(api))
 
 
 def test_polling_once_leaves_out_what_is_skipped_and_counts_it() -> None:
     """So that ``check`` can say how many there are."""
     with RawApi(["1", "2", {"id": 3, "status": "terminated"}]) as api:
         api.lists["/account/2/disks"] = 404, None
-        service, failures = poll_once(api, store := Store())
+        service, failures = poll_once(discovering(api), store := Store())
         assert failures == {"1": {}}
         assert service.source.skipped == 2
         assert [inventory.account.id for inventory in store.snapshot()] == ["1"]
@@ -197,7 +169,7 @@ def test_no_content_empties_an_account_only_when_it_is_repeated(watch: Watch) ->
     """While disks are known a first 204 is a failed poll that keeps them; other 2xx never take them away."""
     with RawApi(["1"]) as api:
         watching = watch(discovering(api))
-        await_true(lambda: watching.service.not_ready() is None)
+        watching.await_ready()
         api.lists["/account/1/disks"] = 206, []
         await_true(lambda: any(key[:2] == ("1", "disks") and key[2] for key in watching.observed.polls))
         assert watching.disks("1") == {"1"}
@@ -225,13 +197,10 @@ def test_an_account_whose_disks_were_found_in_part_is_never_skipped() -> None:
         path = "/account/1/disks"
         found = api.lists[path][:2]
         api.answers[path] = lambda query: (200, found, {"X-Total": "4"}) if query["offset"] == "0" else (404, {}, {})
-        settings = Settings(discovery=api_key("k"), api=ApiSettings(api.url, max_requests_per_second=0.0))
-        service = Service(settings, store := Store(), observed := Observed(), clock=SystemClock())
-        failures = service.poll_once(lambda *_: None)
-        assert failures["1"]["disks"].reason == "incomplete"
+        service = Service(discovering(api), store := Store(), observed := Observed(), clock=SystemClock())
+        assert service.poll_once(lambda *_: None)["1"]["disks"].reason == "incomplete"
         api.answers[path] = lambda _: (404, {}, {})
-        failures = service.poll_once(lambda *_: None)
-        assert failures["1"]["disks"].reason == "other"
+        assert service.poll_once(lambda *_: None)["1"]["disks"].reason == "other"
         assert observed.counts == (1, 0, 0)
         assert [inventory.account.id for inventory in store.snapshot()] == ["1"]
         service.stop()
@@ -241,7 +210,7 @@ def skipped(accounts: list[dict[str, Any]], body: Any) -> int:
     """Return how many accounts are skipped where the second one's disks answer with 404 and a body."""
     with SmallApi({"/accounts": accounts, **healthy("1")}) as api:
         api.answers["/account/2/disks"] = lambda _: (404, body, {})
-        service, failures = poll_once(api)
+        service, failures = poll_once(discovering(api))
         assert set(failures.get("2", {})) == (set() if service.source.skipped else {"disks", "virtual_machines"})
         return service.source.skipped
 
@@ -265,7 +234,7 @@ def test_the_404_of_a_gateway_skips_no_account(watch: Watch, other: Any) -> None
     with SmallApi({"/accounts": [{"id": 1}, {"id": 2}], **healthy("1"), **healthy("2")}) as api:
         api.answers["/account/1/disks"] = lambda _: other
         api.answers["/account/2/disks"] = lambda _: (404, b"<html>404 Not Found</html>", {})
-        service, failures = poll_once(api)
+        service, failures = poll_once(discovering(api))
         assert service.source.skipped == 0
         assert "discover: {product_id: […], status: […]}" in str(failures["2"]["disks"])
         watching = watch(discovering(api))
@@ -317,7 +286,7 @@ def test_a_single_poll_reads_all_of_an_account_that_was_found_the_second_time() 
     """Its backups, too: without them nothing would say that they could not be checked."""
     with SmallApi({"/accounts": [{"id": 1}, {"id": 2}], **healthy("1"), **healthy("2")}) as api:
         answer_first(api, "/account/2/disks", (404, b"404 page not found", {}))
-        _, failures = poll_once(api, store := Store())
+        _, failures = poll_once(discovering(api), store := Store())
         assert failures == {"1": {}, "2": {}}
         assert all(inventory.backups is not None for inventory in store.snapshot())
 

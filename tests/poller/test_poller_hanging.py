@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -30,11 +28,6 @@ def one_credential(api: RawApi, timeout: float = 2.0, interval: float = 1.0, rat
         api=ApiSettings(url=api.url, timeout_seconds=timeout, max_requests_per_second=rate),
         poll=PollSettings(interval=interval, backups_interval=5 * interval),
     )
-
-
-def threads() -> int:
-    """How many this process has, as the system counts them."""
-    return len(list(Path("/proc/self/task").iterdir()))
 
 
 def last_success(watching: Watching, account_id: str) -> float | None:
@@ -100,23 +93,6 @@ def test_accounts_that_hang_later_on_delay_the_good_one_only_once(watch: Watch) 
         api.hanging = set()
         recovered = time.time()
         await_true(lambda: all((last_success(watching, each) or 0.0) > recovered for each in accounts))
-
-
-def test_threads_do_not_grow_with_accounts(watch: Watch) -> None:
-    """A thousand discovered accounts are polled on fewer than 64 threads."""
-    before = threads()
-    with RawApi([str(number) for number in range(1000)]) as api:
-        settings = replace(one_credential(api, interval=30.0), accounts=(), discovery=api_key("a-key"))
-        watching = watch(replace(settings, poll=settings.poll.model_copy(update={"backups_interval": 60.0})))
-        most = 0
-        deadline = time.monotonic() + 120.0
-        while watching.observed.ended("disks") < 100:
-            most = max(most, threads() - before)
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        assert 0 < most < 64
-        assert watching.service.healthy()
-        assert watching.observed.counts[0] == 1000
 
 
 def test_first_polls_begin_at_once(watch: Watch) -> None:

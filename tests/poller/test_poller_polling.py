@@ -18,6 +18,18 @@ Watch = Callable[..., Watching]
 ACCOUNT = "4242"
 
 
+def said_of_disks(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    """The level and message of each line about the polls of disks."""
+    return [
+        (record.levelname, record.getMessage())
+        for record in caplog.records
+        if getattr(record, "facts", {}).get("resource") == "disks"
+    ]
+
+
+FAILED_AND_WELL = [("WARNING", "poll failed"), ("WARNING", "poll succeeds again")]
+
+
 def test_the_first_polls_start_at_once(server: SimulatorServer, watch: Watch) -> None:
     """Disks, machines and backups are all known long before the first interval is over."""
     watching = watch(interval=60.0, backups_interval=60.0)
@@ -96,10 +108,7 @@ def test_a_failure_is_logged_when_it_begins_and_when_it_ends(
     server.faults.clear()
     await_true(lambda: watching.inventory().disks)
     watching.await_polls("disks")
-    about_disks = [record for record in caplog.records if getattr(record, "facts", {}).get("resource") == "disks"]
-    messages = [record.getMessage() for record in about_disks]
-    assert messages == ["poll failed", "poll succeeds again"]
-    assert {record.levelname for record in about_disks} == {"WARNING"}
+    assert said_of_disks(caplog) == FAILED_AND_WELL
 
 
 def test_a_failure_that_outlasts_a_reload_is_one_failure(
@@ -116,9 +125,7 @@ def test_a_failure_that_outlasts_a_reload_is_one_failure(
     server.faults.remove(fault)
     await_true(lambda: after.inventory().disks)
     after.await_polls("disks")
-    about_disks = [record for record in caplog.records if getattr(record, "facts", {}).get("resource") == "disks"]
-    messages = [record.getMessage() for record in about_disks]
-    assert messages == ["poll failed", "poll succeeds again"]
+    assert said_of_disks(caplog) == FAILED_AND_WELL
 
 
 def test_a_failure_that_is_another_after_a_reload_is_said(

@@ -20,7 +20,7 @@ from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
 from gigas_exporter.secret import Secret
 from gigas_exporter.simulator import SimulatedCloud
-from support.polling import Observed, Watching, api_key, await_true, settings_for
+from support.polling import Observed, Watching, api_key, await_true, poll_once, settings_for
 from support.simulator import SimulatorServer
 from support.timing import within
 
@@ -43,7 +43,7 @@ def test_discovery_watches_every_account_that_the_credential_sees(accounts: Simu
     """All six accounts are polled with one credential, over one client."""
     watching = watch(discovering(accounts))
     assert watching.service.not_ready() == "the accounts have not been listed yet"
-    await_true(lambda: watching.service.not_ready() is None)
+    watching.await_ready()
     assert watching.accounts() == set(accounts.world.account_ids)
 
 
@@ -51,7 +51,7 @@ def test_discovery_that_fails_at_first_is_tried_again(accounts: SimulatorServer,
     """Until the accounts were listed once, they are asked for at the shorter interval."""
     accounts.faults.add("status", "list_accounts", status=409, count=2)
     watching = watch(discovering(accounts))
-    await_true(lambda: watching.service.not_ready() is None)
+    watching.await_ready()
     assert accounts.requests["list_accounts"] >= 3
 
 
@@ -60,7 +60,7 @@ def test_accounts_come_and_go_with_what_the_credential_sees(accounts: SimulatorS
     user = accounts.world.access.main
     everything = user.account_ids
     watching = watch(discovering(accounts))
-    await_true(lambda: watching.service.not_ready() is None)
+    watching.await_ready()
     user.account_ids = everything[:2]
     await_true(lambda: watching.accounts() == set(everything[:2]))
     assert set(watching.observed.forgotten) == set(everything[2:])
@@ -92,7 +92,7 @@ def test_nothing_is_kept_of_an_account_that_has_gone(accounts: SimulatorServer, 
 def test_a_failed_discovery_later_on_forgets_nothing(accounts: SimulatorServer, watch: Watch) -> None:
     """Accounts that are watched stay while the list of accounts cannot be read."""
     watching = watch(discovering(accounts))
-    await_true(lambda: watching.service.not_ready() is None)
+    watching.await_ready()
     await_true(lambda: watching.observed.discoveries)
     assert set(watching.observed.discoveries) == {True}
     accounts.faults.add("html", "list_accounts")
@@ -106,7 +106,7 @@ def test_a_list_without_any_account_is_not_believed(
 ) -> None:
     """Those that are watched stay, and an exporter that begins so is not ready: somebody must be told."""
     watching = watch(discovering(accounts))
-    await_true(lambda: watching.service.not_ready() is None)
+    watching.await_ready()
     accounts.world.access.main.account_ids = ()
     await_true(lambda: False in watching.observed.discoveries)
     assert watching.accounts() == set(accounts.world.account_ids)
@@ -148,7 +148,7 @@ def test_all_accounts_share_whom_tls_trusts(accounts: SimulatorServer, monkeypat
 def test_a_reload_while_accounts_cannot_be_listed_goes_on_polling_them(accounts: SimulatorServer, watch: Watch) -> None:
     """The next generation polls what the last one found, is ready, and says of each account how its polls end."""
     first = watch(discovering(accounts))
-    await_true(lambda: first.service.not_ready() is None)
+    first.await_ready()
     first.service.stop()
     accounts.faults.add("status", "list_accounts", status=409)
     second = watch(discovering(accounts), first.store)
@@ -175,7 +175,7 @@ def test_accounts_with_one_login_share_a_session(accounts: SimulatorServer, watc
     settings = settings_for(accounts)
     settings = replace(settings, accounts=tuple(AccountSettings(Account(each), login) for each in world.account_ids))
     watching = watch(settings)
-    await_true(lambda: watching.service.not_ready() is None)
+    watching.await_ready()
     assert accounts.requests["create_token"] == 1
     await_true(lambda: set(watching.observed.tokens) == set(world.account_ids))
     assert None not in watching.observed.tokens.values()
@@ -189,7 +189,7 @@ def test_one_account_failing_leaves_the_others_alone(accounts: SimulatorServer, 
     await_true(lambda: all(watching.inventory(each).disks for each in good))
     assert watching.service.not_ready() == f"the disks of 1 account(s) have not been read yet, among them account {bad}"
     accounts.faults.clear()
-    await_true(lambda: watching.service.not_ready() is None)
+    watching.await_ready()
 
 
 def test_polling_once_tells_what_could_not_be_read(accounts: SimulatorServer) -> None:
@@ -211,11 +211,8 @@ def test_polling_once_tells_what_could_not_be_read(accounts: SimulatorServer) ->
 
 def test_polling_once_with_a_discovery_that_fails_says_so(accounts: SimulatorServer) -> None:
     """Without accounts there is nothing to poll, and the reason is the API's."""
-    settings = replace(discovering(accounts), discovery=api_key("wrong"))
-    service = Service(settings, Store(), Observed(), clock=SystemClock())
     with pytest.raises(AuthError):
-        service.poll_once(lambda *_: None)
-    service.stop()
+        poll_once(replace(discovering(accounts), discovery=api_key("wrong")))
 
 
 def test_the_store_tells_of_changes_and_refuses_what_came_too_late() -> None:
