@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from config.conftest import without_location
-from gigas_exporter.config import Settings
+from config.conftest import Load, without_location
 from gigas_exporter.config.accounts import AccountSection
 from gigas_exporter.config.schema import ApiSection, ConfigFile
 from gigas_exporter.errors import ConfigError
@@ -17,6 +16,7 @@ ACCOUNT = "accounts: [{id: 1, token: canary-secret}]\n"
 KINDS = "give one of token, api_key, or login with password, or a file with the secret"
 DURATION = "must be a duration such as 90s, 5m or 1h30m, its units from large to small"
 
+STAR = "quote a text that begins with '*'"
 HIDDEN = f"an unknown key, not shown here; the known ones are {', '.join(ConfigFile.model_fields)}"
 
 BAD_FILES = {
@@ -278,7 +278,7 @@ BARE = ("accounts:", "discover:", "credential:", "just", "- ")
 
 
 @pytest.mark.parametrize(("text", "message"), BAD_FILES.items(), ids=[text[:70] for text in BAD_FILES])
-def test_a_bad_file_gives_its_message(load: Callable[..., Settings], text: str, message: str) -> None:
+def test_a_bad_file_gives_its_message(load: Load, text: str, message: str) -> None:
     """The message is exact, is the only problem, stands on one line, and never holds a secret."""
     with pytest.raises(ConfigError) as caught:
         load(text if text.startswith(BARE) else ACCOUNT + text)
@@ -291,55 +291,47 @@ def test_a_bad_file_gives_its_message(load: Callable[..., Settings], text: str, 
     assert "canary-secret" not in f"{caught.value!s} {caught.value!r} {caught.value.__context__!r}"
 
 
-def test_all_problems_are_told_at_once(load: Callable[..., Settings]) -> None:
+@pytest.mark.parametrize(
+    ("text", "given", "problems"),
+    [
+        (
+            "accounts: [{id: 1, tokn: x}, {token: y}]\npoll: {interval: 5}\n",
+            ({"shard": "3/2"}, {"GIGAS_API_URL": "x"}),
+            {
+                "accounts[0].tokn: unknown key; did you mean token?",
+                "accounts[1].id: is missing",
+                "poll.interval: must be a duration with its unit, such as 60s",
+                "--shard: must be i/n with i from 1 to n, such as 1/3 for the first of three",
+                "GIGAS_API_URL: must start with https:// or http://, such as https://api.gigas.com",
+            },
+        ),
+        (
+            (
+                "apii: {}\nbackup_policy: [{max_age: 3h, required: false}, {max_age: x}, {}]\n"
+                "accounts: [{id: 1, tokn: x}, {id: 2, token: a, api_key: b}]\n"
+            ),
+            (),
+            {
+                "apii: unknown key; did you mean api?",
+                "accounts[0].tokn: unknown key; did you mean token?",
+                "accounts[1]: token and api_key are different kinds of credential; keep one",
+                "backup_policy[0]: max_age and required: false contradict each other; keep one",
+                f"backup_policy[1].max_age: {DURATION}",
+                "backup_policy[2]: needs max_age or required: false",
+            },
+        ),
+    ],
+    ids=["of each source", "in keys and across them"],
+)
+def test_all_problems_are_told_at_once(load: Load, text: str, given: Any, problems: set[str]) -> None:
     """Whoever mends a file need not run the check once for each mistake; the file's name comes once."""
     with pytest.raises(ConfigError) as caught:
-        load(
-            "accounts: [{id: 1, tokn: x}, {token: y}]\npoll: {interval: 5}\n", {"shard": "3/2"}, {"GIGAS_API_URL": "x"}
-        )
-    assert set(map(without_location, caught.value.problems)) == {
-        "accounts[0].tokn: unknown key; did you mean token?",
-        "accounts[1].id: is missing",
-        "poll.interval: must be a duration with its unit, such as 60s",
-        "--shard: must be i/n with i from 1 to n, such as 1/3 for the first of three",
-        "GIGAS_API_URL: must start with https:// or http://, such as https://api.gigas.com",
-    }
+        load(text, *given)
+    assert set(map(without_location, caught.value.problems)) == problems
     assert str(caught.value).count("gigas.yml") == 1
 
 
-def test_what_is_wrong_across_keys_is_told_beside_what_is_wrong_in_them(load: Callable[..., Settings]) -> None:
-    """Each at its own place, of the entries that are right by themselves."""
-    with pytest.raises(ConfigError) as caught:
-        load(
-            "apii: {}\n"
-            "accounts: [{id: 1, tokn: x}, {id: 2, token: a, api_key: b}]\n"
-            "backup_policy: [{max_age: 3h, required: false}, {max_age: x}, {}]\n"
-        )
-    assert set(map(without_location, caught.value.problems)) == {
-        "apii: unknown key; did you mean api?",
-        "accounts[0].tokn: unknown key; did you mean token?",
-        "accounts[1]: token and api_key are different kinds of credential; keep one",
-        "backup_policy[0]: max_age and required: false contradict each other; keep one",
-        "backup_policy[1].max_age: must be a duration such as 90s, 5m or 1h30m, its units from large to small",
-        "backup_policy[2]: needs max_age or required: false",
-    }
-
-
-def test_a_key_given_twice_is_an_error_with_its_line(load: Callable[..., Settings]) -> None:
-    """YAML's silence about it hides which of the two holds."""
-    with pytest.raises(ConfigError, match=r"gigas\.yml:3: a key is given twice \(first in line 2\)"):
-        load(ACCOUNT + "poll: {interval: 5s}\npoll: {interval: 6s}\n")
-
-
-def test_what_is_no_yaml_is_an_error_without_its_text(load: Callable[..., Settings]) -> None:
-    """The text around a syntax error may be a secret."""
-    with pytest.raises(ConfigError) as caught:
-        load("accounts: [{id: 1, token: canary-secret")
-    assert "gigas.yml:1:" in str(caught.value)
-    assert "canary-secret" not in str(caught.value)
-
-
-def test_each_problem_has_the_line_where_it_is(load: Callable[..., Settings]) -> None:
+def test_each_problem_has_the_line_where_it_is(load: Load) -> None:
     """Of a key that is missing, the line of what lacks it."""
     with pytest.raises(ConfigError) as caught:
         load("# a comment\naccounts:\n  - id: 1\n    tokn: x\n  - token: y\npoll:\n\n  interval: 5\n")
@@ -376,33 +368,28 @@ def test_each_problem_has_the_line_where_it_is(load: Callable[..., Settings]) ->
         ("backup_policy: [{match: {mount_point: !/srv}}]\n", 1, "a text that begins with '!'; quote it"),
         ("backup_policy: [{match: {mount_point: #x}}]\n", 2, "quote a text that begins with '#'"),
         ('accounts: [{id: 1, token_file: "C:\\keys"}]\n', 1, "write the text in single quotes"),
+        ("accounts: [{id: 1, token: canary-secret", 1, "a '{' or '[' that is not closed"),
+        ("poll: {interval: 5s}\npoll: {interval: 6s}\n", 2, "a key is given twice (first in line 1)"),
+        *((f"\nbackup_policy: [{{match: {{mount_point: {glob}}}}}]\n", 2, STAR) for glob in ("*", "*.example")),
     ],
 )
-def test_what_is_copied_from_a_page_is_told_with_its_line(
-    load: Callable[..., Settings], text: str, line: int, words: str
-) -> None:
-    """Characters that look like those of YAML, and marks of the page or template around it."""
+def test_what_is_no_yaml_is_told_with_its_line(load: Load, text: str, line: int, words: str) -> None:
+    """Characters that look like those of YAML, marks of the page or template around it, and slips, without the text."""
     with pytest.raises(ConfigError) as caught:
         load(text)
     assert f"gigas.yml:{line}: " in str(caught.value)
     assert words in str(caught.value)
+    assert "canary-secret" not in str(caught.value)
 
 
-def test_a_bom_and_dos_line_ends_do_not_count(load: Callable[..., Settings]) -> None:
+def test_a_bom_and_dos_line_ends_do_not_count(load: Load) -> None:
     """An editor of Windows writes them."""
     assert load("\ufeff" + ACCOUNT.replace("\n", "\r\n")).accounts
 
 
-def test_a_regular_expression_in_place_of_a_glob_is_a_warning(load: Callable[..., Settings]) -> None:
+def test_a_regular_expression_in_place_of_a_glob_is_a_warning(load: Load) -> None:
     """It matches nothing, and the rule would be without effect."""
     for pattern in ("^/srv", "/srv/.*", "/srv$"):
         rule = f"backup_policy:\n  - {{match: {{mount_point: '{pattern}'}}, max_age: 6h}}\n"
         (warning,) = load(ACCOUNT + rule).warnings
         assert "mount_point: looks like a regular expression, and is a glob" in warning
-
-
-def test_a_star_that_is_not_quoted_is_told(load: Callable[..., Settings]) -> None:
-    """YAML takes it for the name of an alias."""
-    for glob in ("*", "*.example"):
-        with pytest.raises(ConfigError, match=r"gigas\.yml:3: .*quote a text that begins with '\*'"):
-            load(ACCOUNT + "backup_policy:\n  - {match: {mount_point: " + glob + "}, required: false}\n")

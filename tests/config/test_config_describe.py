@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from config.conftest import Load
 from gigas_exporter.cli.config.summary import describe, describe_shards, requests_per_hour
-from gigas_exporter.config import Settings, load_settings
-
-Load = Callable[..., Settings]
+from gigas_exporter.config import load_settings
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 ENVIRONMENT: Mapping[str, str] = {"GIGAS_ACCOUNT_ID": "1", "GIGAS_TOKEN": "canary-secret"}
