@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from support.notifications import Receiver, quick, receiving
+from support.notifications import Receiver, alert, quick, receiving
 from support.programs import Alertmanager, alertmanager, await_true, field_tool, run_program, tool
 
 EXAMPLE = "alertmanager.example.yml"
@@ -124,10 +123,7 @@ def _alert(name: str, rule: dict[str, Any], account: str, *, resolved: bool = Fa
         labels["account_id"] = account
     if rule["labels"]["component"] == "disk":
         labels |= {"disk_id": "17", "virtual_machine_id": "501"}
-    now = datetime.now(UTC)
-    ends = now - timedelta(seconds=1) if resolved else now + timedelta(minutes=5)
-    begun = now - timedelta(minutes=1)
-    return {"labels": labels | more, "startsAt": begun.isoformat(), "endsAt": ends.isoformat()}
+    return alert(labels | more, resolved=resolved)
 
 
 def _inhibited(manager: Alertmanager, name: str, account: str) -> bool:

@@ -10,7 +10,6 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import yaml
 
 from gigas_exporter.bundle.alerts import write_alerts
 from gigas_exporter.simulator import SimulatedCloud
-from support.notifications import quick, receiving, sixtieth
+from support.notifications import alert, quick, receiving, sixtieth
 from support.programs import (
     Process,
     account_environment,
@@ -179,13 +178,6 @@ def _until(sites: Sites) -> Callable[[Callable[[], bool], str], None]:
     return until
 
 
-def _alert(name: str, site: str, **labels: str) -> dict[str, Any]:
-    """An alert as the rules of a site make it."""
-    now = datetime.now(UTC)
-    ends = {"startsAt": now.isoformat(), "endsAt": (now + timedelta(minutes=5)).isoformat()}
-    return {"labels": {"alertname": name, "severity": "critical", "site": site, **labels}, **ends}
-
-
 def test_a_silent_site_inhibits_its_own_disks_alone(directory: Path, tmp_path: Path) -> None:
     """The example, with what the page adds: sites are messages of their own, and silence is told for one of them."""
     silent, other = SITES
@@ -199,11 +191,15 @@ def test_a_silent_site_inhibits_its_own_disks_alone(directory: Path, tmp_path: P
         for route in (config["route"], *config["route"]["routes"]):
             route["group_by"] = [*route.get("group_by", config["route"]["group_by"]), "site"]
         assert set(page["route"]["group_by"]) == set(config["route"]["group_by"])
+        critical = {"severity": "critical"}
         with alertmanager(tmp_path, yaml.safe_dump(config)) as manager:
-            manager.post(_alert("GigasExporterAbsent", silent, component="exporter"))
+            manager.post(
+                alert({**critical, "alertname": "GigasExporterAbsent", "site": silent, "component": "exporter"})
+            )
             await_true(lambda: receiver.told("GigasExporterAbsent", site=silent), what="that the site is silent")
             disk = {"component": "disk", "job": "gigas", "instance": "gigas-exporter:10063", "account_id": ACCOUNT}
-            manager.post(*(_alert("GigasDiskError", site, disk_id="17", **disk) for site in SITES))
+            error = {**critical, **disk, "alertname": "GigasDiskError", "disk_id": "17"}
+            manager.post(*(alert({**error, "site": site}) for site in SITES))
             await_true(lambda: receiver.told("GigasDiskError", site=other), what="the disk of the other site")
             inhibited = {
                 each["labels"]["site"]: bool(each["status"]["inhibitedBy"])

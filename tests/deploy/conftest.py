@@ -13,7 +13,7 @@ import kubernetes_validate
 import pytest
 
 from support.containers import build_image
-from support.programs import run_program, tool
+from support.programs import give_up, node, run_program
 
 Manifest = dict[str, Any]
 _ROOT = Path(__file__).resolve().parents[2]
@@ -26,24 +26,13 @@ def repository() -> Path:
     return _ROOT
 
 
-@pytest.fixture(scope="session")
-def program() -> Callable[[str], str]:
-    """Return a function that finds a program, and skips the test where it is missing (in CI: fails)."""
-    return tool
+SchemaProblems = Callable[[list[Manifest]], str]
 
 
 @pytest.fixture(scope="session")
-def node_modules() -> Path:
-    """Return the Node packages of these tests, which `make test` installs from their lock."""
-    path = _ROOT / "tests/deploy/node/node_modules"
-    if not path.is_dir():
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("tests/deploy/node: run make node")
-    return path
-
-
-@pytest.fixture(scope="session")
-def schema_problems(node_modules: Path, program: Callable[[str], str]) -> Callable[[list[Manifest]], str]:
+def schema_problems() -> SchemaProblems:
     """Return a function that gives what the published schemas find wrong with objects, nothing when they are valid."""
+    packages = _ROOT / "tests/deploy/node"
 
     def check(manifests: list[Manifest]) -> str:
         problems = []
@@ -54,14 +43,8 @@ def schema_problems(node_modules: Path, program: Callable[[str], str]) -> Callab
                 except kubernetes_validate.ValidationError as error:
                     problems.append(f"{manifest['kind']}: {error.message}")
         operator = [manifest for manifest in manifests if manifest["apiVersion"] == _OPERATOR]
-        done = subprocess.run(
-            [program("node"), node_modules.parent / "validate.mjs"],
-            input=json.dumps(operator),
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        script = packages / "validate.mjs"
+        done = run_program(node(packages), script, check=False, input=json.dumps(operator))
         return "\n".join([*problems, *done.stdout.splitlines()])
 
     return check
@@ -69,17 +52,17 @@ def schema_problems(node_modules: Path, program: Callable[[str], str]) -> Callab
 
 def _tools(script: str, directory: str) -> Path:
     """Run a script that fetches programs; where it cannot, skip the test, or fail where they must be there."""
-    done = subprocess.run(
-        [_ROOT / "scripts" / script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
+    done = run_program(_ROOT / "scripts" / script, seconds=600, check=False)
     if done.returncode:
-        give_up = pytest.fail if os.environ.get("FIELD") == "required" else pytest.skip
-        give_up(f"scripts/{script}: {done.stdout.strip()[-300:]}")
+        give_up(f"scripts/{script}: {(done.stdout + done.stderr).strip()[-300:]}", field=True)
     return _ROOT / "build" / directory / "bin"
 
 
+Helm = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
 @pytest.fixture(scope="session")
-def helm(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.CompletedProcess[str]]:
+def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
     """Return a function that runs the real Helm."""
     program, home = _tools("fetch-helm", "helm") / "helm", tmp_path_factory.mktemp("helm")
     environment = {"PATH": os.environ["PATH"], "HOME": str(home)}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from support.programs import field_tool
+from support.programs import field_tool, give_up, run_program
 
 pytestmark = pytest.mark.field
 
@@ -21,15 +20,6 @@ def test_the_package_is_built_and_lives(repository: Path) -> None:
     field_tool("mmdebstrap", fetched=False)
     field_tool("systemd-nspawn", fetched=False)
     if os.geteuid() != 0:
-        (pytest.fail if os.environ.get("FIELD") == "required" else pytest.skip)("a root is made and booted as root")
+        give_up("a root is made and booted as root", field=True)
     for script in ("build-deb", "try-deb"):
-        done = subprocess.run(
-            [repository / "scripts" / script, "bookworm"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            timeout=900,
-        )
-        assert done.returncode == 0, done.stdout
+        run_program(repository / "scripts" / script, "bookworm", seconds=900)

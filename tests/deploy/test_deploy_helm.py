@@ -2,43 +2,29 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
 import yaml
 
+import generate_kubernetes
+from deploy.conftest import Helm, Manifest, SchemaProblems
 from support.programs import run_program
 
 pytestmark = pytest.mark.field
 
-Manifest = dict[str, Any]
-Helm = Callable[..., "subprocess.CompletedProcess[str]"]
 _VALUES = ("everything", "minimal", "operator")
 
 
 @pytest.fixture
 def chart(repository: Path) -> Path:
     return repository / "deploy/helm/gigas-exporter"
-
-
-@pytest.fixture(scope="module")
-def generator(repository: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generate_kubernetes", repository / "scripts/generate_kubernetes.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _render(helm: Helm, chart: Path, *arguments: str) -> list[Manifest]:
@@ -64,9 +50,7 @@ def test_lint_is_clean(helm: Helm, chart: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", _VALUES)
-def test_every_rendered_object_is_valid(
-    helm: Helm, chart: Path, name: str, schema_problems: Callable[[list[Manifest]], str]
-) -> None:
+def test_every_rendered_object_is_valid(helm: Helm, chart: Path, name: str, schema_problems: SchemaProblems) -> None:
     """What is rendered fits the published schemas of Kubernetes and of the Prometheus operator."""
     manifests = _render(helm, chart, "--values", _values(chart, name))
     assert {"ConfigMap", "Service", "ServiceAccount"} <= {manifest["kind"] for manifest in manifests}
@@ -179,7 +163,7 @@ def test_a_release_that_cannot_name_a_service_says_what_to_set(helm: Helm, chart
     ) in done.stderr
 
 
-def test_text_stays_text(helm: Helm, chart: Path, schema_problems: Callable[[list[Manifest]], str]) -> None:
+def test_text_stays_text(helm: Helm, chart: Path, schema_problems: SchemaProblems) -> None:
     """What YAML would read as a number or a truth value stays text, and no name has the dot of its release."""
     given = ("--values", _values(chart, "everything"), "--set=secret.values=null", "--set-string")
     texts = "secret.existingSecret=12,web.existingSecret=1e3,dashboards.namespace=34,priorityClassName=true"
@@ -238,10 +222,10 @@ def test_notes_say_what_to_do_next(helm: Helm, tmp_path: Path, chart: Path, secr
         assert f"({setting}.enabled)" in notes
 
 
-def test_generated_files_are_in_step(helm: Helm, repository: Path, generator: ModuleType, tmp_path: Path) -> None:
+def test_generated_files_are_in_step(helm: Helm, repository: Path, tmp_path: Path) -> None:
     """The plain manifests and the README's table are what `make deploy` writes now."""
     assert helm("version").returncode == 0
-    generator.main(str(repository / "build/helm/bin/helm"), tmp_path)
+    generate_kubernetes.main(str(repository / "build/helm/bin/helm"), tmp_path)
     written = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
     assert len(written) == 3
     for path in written:
@@ -263,7 +247,7 @@ def test_kustomize_builds_the_plain_manifests(kubectl: Path, repository: Path) -
 
 
 def test_the_page_kustomization_edits_all_that_must_be_edited(
-    kubectl: Path, repository: Path, tmp_path: Path, schema_problems: Callable[[list[Manifest]], str]
+    kubectl: Path, repository: Path, tmp_path: Path, schema_problems: SchemaProblems
 ) -> None:
     """The kustomization of docs/kubernetes.md, with the rules that it names, changes each thing of the page's table."""
     page = (repository / "docs/kubernetes.md").read_text(encoding="utf-8")

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from support.programs import run_program
-
-Manifest = dict[str, Any]
+from deploy.conftest import Manifest, SchemaProblems
+from support.programs import run_program, tool
 
 
 @pytest.fixture(scope="module")
@@ -35,16 +32,14 @@ def _container(manifests: list[Manifest]) -> Manifest:
     return dict(container)
 
 
-def test_every_object_is_valid(manifests: list[Manifest], schema_problems: Callable[[list[Manifest]], str]) -> None:
+def test_every_object_is_valid(manifests: list[Manifest], schema_problems: SchemaProblems) -> None:
     """Each object of Kubernetes and of the Prometheus operator fits its published schema."""
     kinds = {manifest["kind"] for manifest in manifests}
     assert kinds >= {"ServiceAccount", "Service", "NetworkPolicy", "ConfigMap", "ServiceMonitor", "PrometheusRule"}
     assert schema_problems(manifests) == ""
 
 
-def test_a_misspelt_key_would_be_found(
-    manifests: list[Manifest], schema_problems: Callable[[list[Manifest]], str]
-) -> None:
+def test_a_misspelt_key_would_be_found(manifests: list[Manifest], schema_problems: SchemaProblems) -> None:
     """The schemas do refuse: a misspelt key, and a value of another type."""
     spoiled = copy.deepcopy(manifests)
     _only(spoiled, "Deployment")["spec"]["template"]["spec"]["securityContexts"] = {}
@@ -82,16 +77,14 @@ def test_the_credential_is_a_file(manifests: list[Manifest]) -> None:
     assert configuration["accounts"][0]["api_key_file"] == f"{mount['mountPath']}/api_key"
 
 
-def test_the_exporter_accepts_its_configuration(
-    manifests: list[Manifest], tmp_path: Path, program: Callable[[str], str]
-) -> None:
+def test_the_exporter_accepts_its_configuration(manifests: list[Manifest], tmp_path: Path) -> None:
     """The ConfigMap's file passes `config check` once the secret file is where it says."""
     secret = tmp_path / "api_key"
     secret.write_text("a-key\n", encoding="utf-8")
     text = _only(manifests, "ConfigMap")["data"]["gigas-exporter.yaml"]
     config = tmp_path / "gigas-exporter.yaml"
     config.write_text(re.sub(r"api_key_file: \S+", f"api_key_file: {secret}", text), encoding="utf-8")
-    run_program(program("gigas-exporter"), "config", "check", config)
+    run_program(tool("gigas-exporter"), "config", "check", config)
 
 
 def test_everything_speaks_of_the_same_port(manifests: list[Manifest]) -> None:

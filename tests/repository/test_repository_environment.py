@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -55,33 +56,26 @@ def test_this_process_is_clean() -> None:
     assert not any(faults), "; ".join(filter(None, faults))
 
 
-def test_what_a_caller_sets_does_not_reach_the_tests(repository: Path) -> None:
-    """Variables, ignored and blocked signals, a closed standard input and a umask of the caller's change nothing."""
+def _bent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    os.umask(0o077)
+    os.close(0)
 
-    def bend() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-        os.umask(0o077)
-        os.close(0)
 
+def _without_outputs() -> None:
+    os.close(1)
+    os.close(2)
+
+
+@pytest.mark.parametrize(("bend", "said"), [(_bent, "1 passed"), (_without_outputs, "")])
+def test_what_a_caller_sets_does_not_reach_the_tests(repository: Path, bend: Callable[[], None], said: str) -> None:
+    """Variables, signals and a umask of the caller's change nothing; with closed outputs the exit status tells."""
     inner = f"{Path(__file__)}::{test_this_process_is_clean.__name__}"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n1", inner]
     environ = {**os.environ, **_HOSTILE}
-    done = run_program(*command, seconds=120, cwd=repository, env=environ, preexec_fn=bend)
-    assert "1 passed" in done.stdout
-
-
-def test_closed_outputs_do_not_keep_tests_from_passing(repository: Path) -> None:
-    """The exit status still tells."""
-
-    def bend() -> None:
-        os.close(1)
-        os.close(2)
-
-    inner = f"{Path(__file__)}::{test_this_process_is_clean.__name__}"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n1", inner]
-    run_program(*command, seconds=120, cwd=repository, preexec_fn=bend)
+    assert said in run_program(*command, seconds=120, cwd=repository, env=environ, preexec_fn=bend).stdout
 
 
 def test_what_make_runs_sees_nothing_that_ends_it(repository: Path, tmp_path: Path) -> None:
