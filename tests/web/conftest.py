@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import inspect
-import ipaddress
 import socket
 import ssl
 import threading
@@ -18,10 +16,8 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 import pytest
+import trustme
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gigas_exporter.clock import SystemClock
 from gigas_exporter.metrics.exposition import OPENMETRICS, TEXT, Exposition
@@ -238,95 +234,22 @@ def in_threads(count: int, work: Callable[[threading.Event], None]) -> Iterator[
     assert [each.exception() for each in working] == [None] * count
 
 
-class Authority:
-    """A CA that signs what a test needs."""
-
-    def __init__(self, name: str = "test CA") -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self.certificate = (
-            self._builder(self._name, self._key.public_key())
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
-            .add_extension(
-                x509.KeyUsage(
-                    digital_signature=True,
-                    content_commitment=False,
-                    key_encipherment=False,
-                    data_encipherment=False,
-                    key_agreement=False,
-                    key_cert_sign=True,
-                    crl_sign=True,
-                    encipher_only=False,
-                    decipher_only=False,
-                ),
-                critical=True,
-            )
-            .sign(self._key, hashes.SHA256())
-        )
-
-    @property
-    def pem(self) -> bytes:
-        return self.certificate.public_bytes(serialization.Encoding.PEM)
-
-    def issue(
-        self,
-        certificate: Path,
-        key: Path,
-        *,
-        name: str = "localhost",
-        password: bytes | None = None,
-        private: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | None = None,
-    ) -> x509.Certificate:
-        """Write a new certificate and its key; each file appears whole."""
-        private = private or ec.generate_private_key(ec.SECP256R1())
-        names = [
-            x509.DNSName(name),
-            x509.DNSName("localhost"),
-            x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-            x509.IPAddress(ipaddress.ip_address("2001:db8::1")),
-            x509.UniformResourceIdentifier(f"spiffe://{name}"),
-        ]
-        issued = (
-            self._builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), private.public_key())
-            .add_extension(x509.SubjectAlternativeName(names), critical=False)
-            .add_extension(
-                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
-                critical=False,
-            )
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
-        protection: serialization.KeySerializationEncryption = serialization.NoEncryption()
-        if password is not None:
-            protection = serialization.BestAvailableEncryption(password)
-        certificate.write_bytes(issued.public_bytes(serialization.Encoding.PEM))
-        key.write_bytes(
-            private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
-        )
-        return issued
-
-    def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey
-    ) -> x509.CertificateBuilder:
-        now = dt.datetime.now(dt.UTC)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=1))
-            .not_valid_after(now + dt.timedelta(days=1))
-        )
-
-
-@dataclass
 class Pki:
     """A directory with a CA's certificate, and one for a server and one for a client."""
 
-    directory: Path
-    authority: Authority
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._authority = trustme.CA()
+        self._authority.cert_pem.write_to_path(directory / "ca.crt")
+        self.issue("server")
+        self.issue("client", "scraper")
+
+    def issue(self, file: str, name: str = "localhost", *, authority: trustme.CA | None = None) -> int:
+        """Write a new certificate and its key, and return its serial number; each file appears whole."""
+        issued = (authority or self._authority).issue_cert(name, "localhost", "127.0.0.1", "2001:db8::1")
+        issued.cert_chain_pems[0].write_to_path(self.directory / f"{file}.crt")
+        issued.private_key_pem.write_to_path(self.directory / f"{file}.key")
+        return x509.load_pem_x509_certificate(issued.cert_chain_pems[0].bytes()).serial_number
 
     def client(self, *, certificate: str | None = None) -> ssl.SSLContext:
         """Return a client's context that trusts the CA, and maybe shows a certificate."""
@@ -339,8 +262,4 @@ class Pki:
 @pytest.fixture
 def pki(tmp_path: Path) -> Pki:
     """Lay out ``ca.crt``, ``server.crt``, ``server.key``, ``client.crt`` and ``client.key``."""
-    authority = Authority()
-    (tmp_path / "ca.crt").write_bytes(authority.pem)
-    authority.issue(tmp_path / "server.crt", tmp_path / "server.key")
-    authority.issue(tmp_path / "client.crt", tmp_path / "client.key", name="scraper")
-    return Pki(tmp_path, authority)
+    return Pki(tmp_path)

@@ -7,12 +7,14 @@ import ssl
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from gigas_exporter import files
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.web import load_web_config
 from gigas_exporter.web.web_config import RateLimit
+from support.certificates import self_signed
 from web.conftest import Pki, written
 
 _TLS = "tls_server_config: {cert_file: server.crt, key_file: server.key"
@@ -165,7 +167,7 @@ _BAD: dict[str, str | None] = {
     f"{_T}: {{cert_file: server.crt, key_file: server.crt}}": (
         f"{_T}.key_file: DIR/server.crt is no key in PEM that fits DIR/server.crt"
     ),
-    f"{_T}: {{cert_file: locked.crt, key_file: locked.key}}": (
+    f"{_T}: {{cert_file: server.crt, key_file: locked.key}}": (
         f"{_T}.key_file: DIR/locked.key is encrypted; give the key without a password"
     ),
     f"{_T}: {{cert_file: ., key_file: server.key}}": f"{_T}.cert_file: cannot read DIR: Is a directory",
@@ -255,7 +257,11 @@ _BAD: dict[str, str | None] = {
 @pytest.mark.parametrize(("text", "message"), _BAD.items(), ids=[text[:70] for text in _BAD])
 def test_a_bad_file_is_refused_in_one_line(text: str, message: str | None, pki: Pki) -> None:
     """Each message names the file, the place in it, the problem and the way out, and never a secret."""
-    pki.authority.issue(pki.directory / "locked.crt", pki.directory / "locked.key", password=b"hunter2")
+    key = serialization.load_pem_private_key((pki.directory / "server.key").read_bytes(), None)
+    locked = serialization.BestAvailableEncryption(b"hunter2")
+    (pki.directory / "locked.key").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked)
+    )
     with pytest.raises(ConfigError) as caught:
         written(pki.directory, text)
     path = f"{pki.directory}/web.yml"
@@ -266,8 +272,9 @@ def test_a_bad_file_is_refused_in_one_line(text: str, message: str | None, pki: 
 
 def test_a_certificate_that_openssl_finds_too_weak_is_said_to_be(pki: Pki) -> None:
     """Not to be none."""
-    weak = rsa.generate_private_key(65_537, 1024)
-    pki.authority.issue(pki.directory / "weak.crt", pki.directory / "weak.key", private=weak)
+    certificate, key = self_signed(rsa.generate_private_key(65_537, 1024))
+    (pki.directory / "weak.crt").write_bytes(certificate)
+    (pki.directory / "weak.key").write_bytes(key)
     with pytest.raises(ConfigError) as caught:
         written(pki.directory, "tls_server_config: {cert_file: weak.crt, key_file: weak.key}")
     words = f"{pki.directory}/weak.crt is too weak for this machine's {ssl.OPENSSL_VERSION}"
