@@ -37,10 +37,39 @@ def test_a_port_in_use(run: Run, cloud: SimulatorServer) -> None:
     assert_refused(done, cloud, address, "in use")
 
 
-@pytest.mark.parametrize("address", ["192.0.2.1:10063", "nowhere.invalid:1", "127.0.0.1:99999"])
-def test_an_address_that_is_none_of_ours(run: Run, cloud: SimulatorServer, address: str) -> None:
-    """It cannot be listened on, or is no address."""
-    assert_refused(run("serve", f"--web.listen-address={address}", environ=account_environment(cloud)), cloud)
+LISTEN = "--web.listen-address"
+
+
+@pytest.mark.parametrize(
+    ("command", "environ", "words"),
+    [
+        (f"serve {LISTEN}=192.0.2.1:10063", {}, ()),
+        (f"serve {LISTEN}=nowhere.invalid:1", {}, ()),
+        (f"serve {LISTEN}=127.0.0.1:99999", {}, ()),
+        # one of two would be dropped in silence
+        ("serve --poll.interval=5s --poll.interval=5s", {}, ("--poll.interval", "is given twice")),
+        ("serve --web.enable-lifecycle --web.enable-lifecycle", {}, ("--web.enable-lifecycle", "is given twice")),
+        # the file that is not there is named: the configuration itself, or a certificate
+        (f"serve {LISTEN}=127.0.0.1:0 --web.config.file=web.yml", {}, ("web.yml",)),
+        (f"serve {LISTEN}=127.0.0.1:0 --web.config.file=tls.yml", {}, ("/nowhere/cert.pem",)),
+        # secret files: missing, of several lines, empty; the file is named, its content is not
+        ("serve", {"GIGAS_API_KEY_FILE": "/nowhere/secret"}, ("/nowhere/secret",)),
+        ("serve", {"GIGAS_API_KEY_FILE": "several"}, ("several",)),
+        ("collect", {"GIGAS_API_KEY_FILE": "blank"}, ("blank",)),
+        ("check", {"GIGAS_API_KEY_FILE": "blank"}, ("blank",)),
+    ],
+)
+def test_what_cannot_be_used_is_refused(
+    run: Run, cloud: SimulatorServer, tmp_path: Path, command: str, environ: dict[str, str], *, words: tuple[str, ...]
+) -> None:
+    """An address that is none of ours, a flag given twice, and a file that is not there or holds nothing."""
+    (tmp_path / "tls.yml").write_text("tls_server_config: {cert_file: /nowhere/cert.pem, key_file: /nowhere/key}")
+    (tmp_path / "several").write_text("two\nlines")
+    (tmp_path / "blank").write_text(" \n")
+    key = {"GIGAS_API_KEY": ""} if environ else {}
+    done = run(*command.split(), environ=account_environment(cloud, **environ, **key))
+    assert_refused(done, cloud, *words)
+    assert "lines" not in done.stderr
 
 
 Powerless = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -115,33 +144,6 @@ def test_a_file_that_may_not_be_read_may_be_replaced(
     assert "gigas_up" in (tmp_path / "gigas.prom").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    ("command", "content"), [("serve", None), ("serve", b"two\nlines"), ("collect", b" \n"), ("check", b" \n")]
-)
-def test_secret_files_that_hold_no_secret(
-    run: Run, cloud: SimulatorServer, tmp_path: Path, command: str, content: bytes | None
-) -> None:
-    """Missing, empty, several lines: the file is named, its content is not."""
-    secret = tmp_path / "secret"
-    if content is not None:
-        secret.write_bytes(content)
-    environ = account_environment(cloud, GIGAS_API_KEY="", GIGAS_API_KEY_FILE=str(secret))
-    done = run(command, environ=environ)
-    assert_refused(done, cloud, str(secret))
-    assert "lines" not in done.stderr
-
-
-@pytest.mark.parametrize("content", [None, "tls_server_config: {cert_file: /nowhere/cert.pem, key_file: /nowhere/key}"])
-def test_bad_web_configurations(run: Run, cloud: SimulatorServer, tmp_path: Path, content: str | None) -> None:
-    """The file that is not there is named: the configuration itself, or a certificate."""
-    file = tmp_path / "web.yml"
-    if content is not None:
-        file.write_text(content, encoding="utf-8")
-    flags = ("--web.listen-address=127.0.0.1:0", f"--web.config.file={file}")
-    done = run("serve", *flags, environ=account_environment(cloud))
-    assert_refused(done, cloud, "web.yml" if content is None else "/nowhere/cert.pem")
-
-
 def test_closed_standard_streams_do_not_keep_it_from_working(tmp_path: Path, cloud: SimulatorServer) -> None:
     """A daemon without stdin, stdout and stderr polls like any other and leaves with 0."""
     command = (
@@ -155,13 +157,6 @@ def test_closed_standard_streams_do_not_keep_it_from_working(tmp_path: Path, clo
         finally:
             if process.poll() is None:
                 process.kill()
-
-
-@pytest.mark.parametrize("flag", ["--poll.interval=5s", "--web.enable-lifecycle"])
-def test_a_flag_given_twice(run: Run, cloud: SimulatorServer, flag: str) -> None:
-    """One of the two would be dropped in silence."""
-    done = run("serve", flag, flag, environ=account_environment(cloud))
-    assert_refused(done, cloud, flag.partition("=")[0], "is given twice")
 
 
 def test_several_addresses_are_all_listened_on(tmp_path: Path, cloud: SimulatorServer) -> None:

@@ -85,12 +85,3 @@ def test_it_is_ready_before_the_api_answers_and_stays_alive_without_it(
         await_true(lambda: manager.beats(0.5) >= 1)
         assert served.get("/-/ready").status_code == 503
         assert served.get("/-/healthy").status_code == 200
-
-
-def test_without_systemd_nothing_is_told(tmp_path: Path, cloud: SimulatorServer, manager: Manager) -> None:
-    """Neither messages nor errors where nobody asked to be told, or where nobody listens."""
-    for name in ("", str(tmp_path / "nowhere")):
-        with exporter(tmp_path, account_environment(cloud, NOTIFY_SOCKET=name)) as served:
-            assert served.process.end() == 0
-        assert "Traceback" not in served.process.stderr
-    assert manager.beats(0.1) == 0

@@ -36,17 +36,22 @@ def last_success(watching: Watching, account_id: str) -> float | None:
     return None if outcome is None else outcome.last_success_at
 
 
+def assert_fresh(watching: Watching, account_id: str, seconds: float, samples: int, pause: float = 0.25) -> None:
+    """The account's last success is at most so long ago in 95 % of samples."""
+    fresh = []
+    for _ in range(samples):
+        time.sleep(pause)
+        fresh.append(time.time() - (last_success(watching, account_id) or 0.0) <= seconds)
+    assert sum(fresh) >= 0.95 * len(fresh)
+
+
 def test_one_good_account_among_25_stays_fresh(watch: Watch) -> None:
     """With 24 that hang its last success is at most two intervals ago in 95 % of samples after the first success."""
     accounts, good = [str(number) for number in range(1, 26)], "25"  # the last to be begun
     with RawApi(accounts, hanging=set(accounts) - {good}) as api:
         watching = watch(one_credential(api, rate=10.0))
         await_true(lambda: last_success(watching, good))
-        fresh = []
-        for _ in range(40):
-            time.sleep(0.25)
-            fresh.append(time.time() - (last_success(watching, good) or 0.0) <= 2.0)
-        assert sum(fresh) >= 0.95 * len(fresh)
+        assert_fresh(watching, good, 2.0, 40)
         assert watching.service.healthy()
         # Each of the others is tried, too, and said to be down.
         await_true(lambda: all("disks" in each.outcomes for each in watching.store.snapshot()))
@@ -68,11 +73,7 @@ def test_one_good_account_among_50_stays_fresh(watch: Watch, monkeypatch: pytest
         timeout = ApiSettings().timeout_seconds / scale
         watching = watch(one_credential(api, timeout, interval, ApiSettings().max_requests_per_second * scale))
         await_true(lambda: last_success(watching, good), seconds=60)
-        fresh = []
-        for _ in range(60):
-            time.sleep(0.25)
-            fresh.append(time.time() - (last_success(watching, good) or 0.0) <= 2 * interval)
-        assert sum(fresh) >= 0.95 * len(fresh)
+        assert_fresh(watching, good, 2 * interval, 60)
         assert watching.service.healthy()
 
 
@@ -85,11 +86,7 @@ def test_accounts_that_hang_later_on_delay_the_good_one_only_once(watch: Watch) 
         api.hanging = set(accounts[:-1])
         await_true(lambda: sum(watching.observed.polls[each, "disks", "timeout"] > 0 for each in accounts) == 11)
         time.sleep(2.0)
-        fresh = []
-        for _ in range(30):
-            time.sleep(0.2)
-            fresh.append(time.time() - (last_success(watching, accounts[-1]) or 0.0) <= 2.0)
-        assert sum(fresh) >= 0.95 * len(fresh)
+        assert_fresh(watching, accounts[-1], 2.0, 30, 0.2)
         api.hanging = set()
         recovered = time.time()
         await_true(lambda: all((last_success(watching, each) or 0.0) > recovered for each in accounts))

@@ -35,8 +35,10 @@ def task(run: Run, interval: float = 60.0, **options: Any) -> PollTask:
 class Blocking:
     """Polls that last until they are released."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, released: bool = False) -> None:
         self.release = threading.Event()
+        if released:
+            self.release.set()
         self.running = self.most = 0
         self.began: list[str] = []
         self._lock = threading.Lock()
@@ -58,8 +60,7 @@ class Blocking:
 
 def test_many_tasks_run_on_few_threads(scheduler: Scheduler) -> None:
     """Three hundred tasks run, each once, and never more than the workers at once."""
-    polls = Blocking()
-    polls.release.set()
+    polls = Blocking(released=True)
     scheduler.add([task(polls.run(str(number))) for number in range(300)])
     await_true(lambda: len(polls.began) == 300)
     assert len(scheduler.threads()) <= 9
@@ -68,8 +69,7 @@ def test_many_tasks_run_on_few_threads(scheduler: Scheduler) -> None:
 
 def test_tasks_that_are_due_run_by_rank_and_then_in_order(scheduler: Scheduler) -> None:
     """With one slot for their credential, disks come before backups, in the order of the accounts."""
-    polls = Blocking()
-    polls.release.set()
+    polls = Blocking(released=True)
     tasks = [
         task(polls.run(f"{resource} {account}"), credential="a", slots=1, rank=rank)
         for account in (1, 2)
@@ -96,8 +96,7 @@ def test_a_task_runs_at_once_when_a_worker_is_free(scheduler: Scheduler) -> None
 
 def test_accounts_that_never_answered_leave_a_slot_of_their_credential(scheduler: Scheduler) -> None:
     """Of four slots, accounts that hang from the first request take three; one that answered takes the fourth."""
-    polls, answered = Blocking(), Blocking()
-    answered.release.set()
+    polls, answered = Blocking(), Blocking(released=True)
     good = task(answered.run("good"), interval=0.1, credential="a", slots=4)
     scheduler.add([good])
     await_true(lambda: len(answered.began) > 1)
@@ -185,8 +184,7 @@ def test_one_lost_response_costs_no_turn_of_all_that_hang(scheduler: Scheduler) 
 
 def test_other_credentials_are_not_held_up(scheduler: Scheduler) -> None:
     """Accounts that hang take at most a part of the workers, whatever their number of credentials."""
-    hanging, answered = Blocking(), Blocking()
-    answered.release.set()
+    hanging, answered = Blocking(), Blocking(released=True)
     scheduler.add([task(answered.run("good"), interval=0.1, credential="good", slots=4)])
     await_true(lambda: len(answered.began) > 1)
     scheduler.add([task(hanging.run(str(each)), credential=each, slots=4) for each in range(50)])
@@ -198,8 +196,7 @@ def test_other_credentials_are_not_held_up(scheduler: Scheduler) -> None:
 
 def test_long_polls_leave_workers_to_others(scheduler: Scheduler) -> None:
     """Sweeps that last an interval take at most half of the workers."""
-    long, short = Blocking(), Blocking()
-    short.release.set()
+    long, short = Blocking(), Blocking(released=True)
     scheduler.add([task(long.run(str(each)), credential=each, slots=4, is_long=True) for each in range(20)])
     await_true(lambda: long.running == 4)
     scheduler.add([task(short.run(str(each)), credential=each, slots=4) for each in range(20)])
@@ -233,8 +230,7 @@ def test_intervals_are_jittered_and_runs_never_overlap(scheduler: Scheduler) -> 
 
 def test_a_task_that_is_removed_runs_no_more_and_one_can_be_run_now(scheduler: Scheduler) -> None:
     """Neither waits for its interval."""
-    polls = Blocking()
-    polls.release.set()
+    polls = Blocking(released=True)
     first, second = task(polls.run("first")), task(polls.run("second"))
     scheduler.add([first, second])
     await_true(lambda: len(polls.began) == 2)
