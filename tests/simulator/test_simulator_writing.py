@@ -56,35 +56,37 @@ def test_a_disk_moves_to_another_machine_and_off(call: Any, world: SimulatedClou
     assert _edit(call, virtual_machine_id=None, force_reboot=1).json()["virtual_machine_id"] is None
 
 
+WRONG_EDITS: tuple[dict[str, Any], ...] = (
+    *({}, {"size": 5}, {"disk_size": 1}, {"disk_size": True}, {"disk_size": "much"}, {"disk_size": 10**6}),
+    *({"virtual_machine_id": 999}, {"virtual_machine_id": "x"}, {"autobackup": 2}, {"autobackup": []}),
+    *({"mount_point": 5}, {"mount_point": "x" * 256}, {"mount_point": "/fine", "autobackup": "perhaps"}),
+)
+WRONG_TEMPLATES: tuple[dict[str, Any], ...] = (
+    *({}, {"label": "gold"}, {"console_id": 3}, {"label": "", "console_id": 3}, {"label": "x", "console_id": True}),
+)
+
+
 @pytest.mark.parametrize(
-    "fields",
+    ("method", "path", "body", "status"),
     [
-        {},
-        {"size": 5},
-        {"disk_size": 1},
-        {"disk_size": True},
-        {"disk_size": "much"},
-        {"disk_size": 10**6},
-        {"virtual_machine_id": 999},
-        {"virtual_machine_id": "x"},
-        {"autobackup": 2},
-        {"autobackup": []},
-        {"mount_point": 5},
-        {"mount_point": "x" * 256},
-        {"mount_point": "/fine", "autobackup": "perhaps"},
+        *(("PUT", DISK, fields, 422) for fields in WRONG_EDITS),
+        ("PUT", "/account/4242/disk/SWAP", {"autobackup": 1}, 422),
+        *(("POST", f"{DISK}/template", fields, 422) for fields in WRONG_TEMPLATES),
+        ("DELETE", "/account/4242/disk/10021", None, 404),
+        ("POST", "/account/4242/disk/5/backup", None, 404),
+        ("PUT", DISK, "{", 400),
+        ("PATCH", DISK, None, 404),
     ],
 )
-def test_a_wrong_edit_changes_nothing(call: Any, world: SimulatedCloud, fields: dict[str, Any]) -> None:
-    """What is not valid is a 422, and no part of it is done."""
-    before = world.disk("10001")
-    assert _edit(call, **fields).status_code == 422
-    assert world.disk("10001") == before
-
-
-def test_swap_takes_no_autobackup(call: Any, world: SimulatedCloud) -> None:
-    """Automatic backups of swap are refused."""
+def test_a_wrong_change_changes_nothing(
+    call: Any, world: SimulatedCloud, method: str, path: str, body: Any, *, status: int
+) -> None:
+    """No part of what is not valid is done, of another account's disk, or one that is not there, nothing at all."""
     swap = next(disk.id for disk in world.disks("4242") if disk.is_swap)
-    assert _edit(call, f"/account/4242/disk/{swap}", autobackup=1).status_code == 422
+    before = world.disks("4242"), world.disks("4243"), world.backups("4242")
+    given = {"data": body} if isinstance(body, str) else {"json": body}
+    assert call(method, path.replace("SWAP", swap), **given).status_code == status
+    assert (world.disks("4242"), world.disks("4243"), world.backups("4242")) == before
 
 
 def test_a_build_mends_a_disk_in_error(call: Any, world: SimulatedCloud, clock: Any) -> None:
@@ -123,26 +125,10 @@ def test_a_backup_by_hand_is_pending_then_completed(call: Any, world: SimulatedC
     assert call.get(f"/account/4242/backup/{at_once}").json()["status"] == "completed"
 
 
-def test_a_template_wants_a_label_and_a_console(call: Any, world: SimulatedCloud) -> None:
-    """Both fields are mandatory; the answer looks like a backup and is listed among none."""
-    for body in (
-        {},
-        {"label": "gold"},
-        {"console_id": 3},
-        {"label": "", "console_id": 3},
-        {"label": "x", "console_id": True},
-    ):
-        assert call("POST", f"{DISK}/template", json=body).status_code == 422
+def test_a_template_looks_like_a_backup_and_is_none(call: Any, world: SimulatedCloud) -> None:
+    """The answer looks like a backup and is listed among none; the disk is locked meanwhile."""
     before = world.backups("4242")
     answer = call("POST", f"{DISK}/template", json={"label": "gold", "console_id": 1})
     assert (answer.status_code, answer.json()["disk_id"]) == (202, 10001)
     assert world.backups("4242") == before
     assert world.disk("10001").locked
-
-
-def test_writes_to_what_is_not_there_are_refused(call: Any) -> None:
-    """A disk that does not exist, or of another account, is a 404; a body that is no JSON a 400."""
-    assert call("DELETE", "/account/4242/disk/10021").status_code == 404
-    assert call("POST", "/account/4242/disk/5/backup").status_code == 404
-    assert call("PUT", DISK, data=b"{").status_code == 400
-    assert call("PATCH", DISK).status_code == 404
