@@ -140,15 +140,22 @@ def test_it_leaves_although_many_reloads_wait_their_turn(tmp_path: Path, cloud: 
         assert_leaves(served)
 
 
-def test_it_leaves_in_the_middle_of_many_status_pages(tmp_path: Path) -> None:
-    """A crowd that asks for as many different pages neither holds it nor keeps a scrape waiting."""
+@pytest.fixture
+def large(tmp_path: Path) -> Iterator[Exporter]:
+    """An exporter whose page is larger than what the sockets take."""
     world = SimulatedCloud(seed=1, disks=4000, eventful=False)
-    with SimulatorServer(world) as cloud, exporter(tmp_path, account_environment(cloud)) as served, ExitStack() as held:
+    with SimulatorServer(world) as cloud, exporter(tmp_path, account_environment(cloud)) as served:
+        yield served
+
+
+def test_it_leaves_in_the_middle_of_many_status_pages(large: Exporter) -> None:
+    """A crowd that asks for as many different pages neither holds it nor keeps a scrape waiting."""
+    with ExitStack() as held:
         for number in range(200):
-            held.enter_context(served.send(b"GET /?q=srv&sort=age&page=%d HTTP/1.1\r\nHost: x\r\n\r\n" % number))
+            held.enter_context(large.send(b"GET /?q=srv&sort=age&page=%d HTTP/1.1\r\nHost: x\r\n\r\n" % number))
         with within(2.0):
-            assert served.answers("/metrics")
-        assert_leaves(served)
+            assert large.answers("/metrics")
+        assert_leaves(large)
 
 
 @pytest.mark.parametrize(
@@ -180,21 +187,16 @@ def slow_reader(served: Exporter, request: bytes) -> Iterator[socket.socket]:
         yield reader
 
 
-def test_a_kept_connection_does_not_hold_it_after_the_last_byte(tmp_path: Path) -> None:
+def test_a_kept_connection_does_not_hold_it_after_the_last_byte(large: Exporter) -> None:
     """A scrape in flight on a connection that would be kept is answered, and the exit follows at once."""
-    world = SimulatedCloud(seed=1, disks=4000, eventful=False)
-    with (
-        SimulatorServer(world) as cloud,
-        exporter(tmp_path, account_environment(cloud)) as served,
-        slow_reader(served, SCRAPE) as reader,
-    ):
+    with slow_reader(large, SCRAPE) as reader:
         response = http.client.HTTPResponse(reader)
         response.begin()
-        served.process.popen.send_signal(signal.SIGTERM)
+        large.process.popen.send_signal(signal.SIGTERM)
         time.sleep(0.3)
         response.read()
         with within(1.0):
-            assert served.process.popen.wait(60) == 0
+            assert large.process.popen.wait(60) == 0
 
 
 def test_it_leaves_while_names_cannot_be_resolved_or_addresses_reached(tmp_path: Path, clean: dict[str, str]) -> None:
@@ -208,39 +210,32 @@ def test_it_leaves_while_names_cannot_be_resolved_or_addresses_reached(tmp_path:
                 assert served.process.end() == 0
 
 
-def test_a_scrape_under_way_is_answered_to_its_end(tmp_path: Path) -> None:
+def test_a_scrape_under_way_is_answered_to_its_end(large: Exporter) -> None:
     """A reader of a large page who is slow gets all of it after the signal, while new ones are refused."""
-    world = SimulatedCloud(seed=1, disks=4000, eventful=False)
-    with SimulatorServer(world) as cloud, exporter(tmp_path, account_environment(cloud)) as served:
-        with slow_reader(served, SCRAPE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")) as reader:
-            head, _, body = reader.recv(4096).partition(b"\r\n\r\n")
-            length = next(int(line[16:]) for line in head.split(b"\r\n") if line.startswith(b"Content-Length: "))
-            assert length > 4 << 20  # more than the sockets take
-            served.process.popen.send_signal(signal.SIGTERM)
-            time.sleep(0.3)
-            assert served.process.popen.poll() is None
-            with pytest.raises(OSError, match="refused"):
-                served.send()
-            size = len(body)
-            while data := reader.recv(1 << 20):
-                size += len(data)
-                body = data
-        assert size == length
-        assert body.endswith(b"\n")
-        assert served.process.popen.wait(allowed(AT_MOST_SECONDS)) == 0
+    with slow_reader(large, SCRAPE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")) as reader:
+        response = http.client.HTTPResponse(reader)
+        response.begin()
+        assert response.length is not None
+        assert response.length > 4 << 20  # more than the sockets take
+        large.process.popen.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        assert large.process.popen.poll() is None
+        with pytest.raises(OSError, match="refused"):
+            large.send()
+        assert response.read().endswith(b"\n")  # else it raises IncompleteRead
+    assert large.process.popen.wait(allowed(AT_MOST_SECONDS)) == 0
 
 
-def test_who_never_reads_does_not_hold_it(tmp_path: Path) -> None:
+def test_who_never_reads_does_not_hold_it(large: Exporter) -> None:
     """Readers that stopped reading cost no copy of the page, and do not hold the end beyond the grace."""
-    world = SimulatedCloud(seed=1, disks=2000, eventful=False)
-    with SimulatorServer(world) as cloud, exporter(tmp_path, account_environment(cloud)) as served, ExitStack() as held:
-        pid = served.process.popen.pid
-        before = resident_megabytes(pid)
+    pid = large.process.popen.pid
+    before = resident_megabytes(pid)
+    with ExitStack() as held:
         for _ in range(60):
-            held.enter_context(served.send(SCRAPE))
+            held.enter_context(large.send(SCRAPE))
         time.sleep(1.0)
         assert resident_megabytes(pid) < before + 40
-        assert_leaves(served)
+        assert_leaves(large)
 
 
 @pytest.mark.parametrize("command", ["collect", "check", "disks"])
