@@ -130,6 +130,12 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
                 terminalreporter.write_line(f"{report.nodeid}: {text}")
 
 
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The repository itself."""
+    return Path(__file__).resolve().parents[1]
+
+
 @pytest.fixture(autouse=True)
 def _logging_restored() -> Iterator[None]:
     """Begin and leave with Python's own levels of logging: the program's commands set them for the process."""

@@ -14,9 +14,9 @@ Rule = dict[str, Any]
 
 
 @pytest.fixture(scope="session")
-def directory() -> Path:
+def directory(repository: Path) -> Path:
     """Where the rule files lie."""
-    return Path(__file__).resolve().parents[2] / "alerts"
+    return repository / "alerts"
 
 
 @pytest.fixture(scope="session")

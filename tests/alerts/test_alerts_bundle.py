@@ -124,33 +124,25 @@ def test_labels_and_links_are_those_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["prometheus", "kubernetes"])
-def test_addresses_are_remembered_where_rules_are_written(tmp_path: Path, form: str) -> None:
-    """What was given once holds for the next time, also with other labels, until another is given."""
+def test_what_was_given_is_remembered_where_rules_are_written(tmp_path: Path, form: str) -> None:
+    """An update keeps who is told, which site is meant and where links lead; others take their place."""
+    wiki = "https://wiki.example.com"
     write(tmp_path, format=form, dashboard_base=GRAFANA)
     assert remembered(tmp_path, form) == {"--dashboard-base": [GRAFANA]}  # type: ignore[arg-type]
-    write(tmp_path, format=form, labels={"team": "storage"}, runbook_base="https://wiki.example.com")
-    (first, *_) = written(tmp_path)
-    assert first["annotations"]["dashboard_url"].startswith(f"{GRAFANA}/d/")
-    assert first["annotations"]["runbook_url"].startswith("https://wiki.example.com/")
-    write(tmp_path, format=form, dashboard_base=DASHBOARD_BASE)
-    (first, *_) = written(tmp_path)
-    assert first["annotations"]["dashboard_url"].startswith(f"{DASHBOARD_BASE}/d/")
-    assert first["annotations"]["runbook_url"].startswith("https://wiki.example.com/")
-
-
-@pytest.mark.parametrize("form", ["prometheus", "kubernetes"])
-def test_labels_and_selector_are_remembered_where_rules_are_written(tmp_path: Path, form: str) -> None:
-    """An update without them keeps who is told and which site is meant; others take their place."""
-    write(tmp_path, format=form, labels={"team": "storage", "note": "a=b # c"}, selector='site="a"')
+    labels = {"team": "storage", "note": "a=b # c"}
+    write(tmp_path, format=form, labels=labels, selector='site="a"', runbook_base=wiki)
     first = list(written(tmp_path))
+    assert first[0]["annotations"]["dashboard_url"].startswith(f"{GRAFANA}/d/")
     write(tmp_path, format=form)
     assert list(written(tmp_path)) == first
-    write(tmp_path, format=form, labels={"team": "ops"}, selector='site="b"')
+    write(tmp_path, format=form, labels={"team": "ops"}, selector='site="b"', dashboard_base=DASHBOARD_BASE)
     for rule in written(tmp_path):
         assert rule["labels"]["team"] == "ops"
         assert "note" not in rule["labels"]
         assert 'site="b"' in rule["expr"]
         assert 'site="a"' not in rule["expr"]
+        assert rule["annotations"]["dashboard_url"].startswith(f"{DASHBOARD_BASE}/d/")
+        assert rule["annotations"]["runbook_url"].startswith(f"{wiki}/")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import pytest
 from gigas_exporter.bundle.alerts import DASHBOARD_BASE, RUNBOOK_BASE
 from gigas_exporter.cli.main import cli as command_line
 from gigas_exporter.metrics.families import FAMILIES
+from support.promql import selectors_of
 
 SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 
@@ -25,12 +26,11 @@ FORMER = {"GigasDiskBackupInFuture": "GigasBackupsUnreadable"}
 """Alerts that went, and the one that tells of the same now."""
 
 
-def _runbooks(directory: Path) -> list[Path]:
-    return sorted(path for path in (directory / "runbooks").glob("*.md") if path.stem not in {"README", *FORMER})
-
-
-def _headings(text: str) -> list[str]:
-    return re.findall(r"^## (.+)$", text, re.MULTILINE)
+@pytest.fixture(scope="session")
+def runbooks(directory: Path) -> dict[str, str]:
+    """Each alert's runbook by its name."""
+    paths = [path for path in (directory / "runbooks").glob("*.md") if path.stem not in {"README", *FORMER}]
+    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(paths)}
 
 
 def _anchors(path: Path) -> set[str]:
@@ -38,26 +38,27 @@ def _anchors(path: Path) -> set[str]:
     return {heading.lower().replace(" ", "-") for heading in headings}
 
 
-def _commands(directory: Path, alerts: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+def _commands(runbooks: dict[str, str], alerts: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
     """Yield every command of the exporter that an alert or a runbook names."""
     for name, rule in alerts.items():
         text = re.sub(r"\{\{ \$labels\.(?:account|disk)_id \}\}", "17", rule["annotations"]["command"])
         if text.startswith("gigas-exporter "):
             yield name, shlex.split(text)
         else:  # another program's: the runbook has it, too
-            assert text in (directory / "runbooks" / f"{name}.md").read_text(encoding="utf-8"), name
-    for path in _runbooks(directory):
-        text = path.read_text(encoding="utf-8")
+            assert text in runbooks[name], name
+    for name, text in runbooks.items():
         for line in "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)).splitlines():
             if line.startswith("gigas-exporter "):
-                yield path.stem, shlex.split(line)
+                yield name, shlex.split(line)
         for inline in re.findall(r"`(gigas-exporter [^`]+)`", text):
-            yield path.stem, shlex.split(inline)
+            yield name, shlex.split(inline)
 
 
-def test_every_alert_has_its_runbook_and_every_runbook_its_alert(directory: Path, alerts: dict[str, Any]) -> None:
+def test_every_alert_has_its_runbook_and_every_runbook_its_alert(
+    runbooks: dict[str, str], alerts: dict[str, Any]
+) -> None:
     """There is one page an alert, and the alert links to it."""
-    assert {path.stem for path in _runbooks(directory)} == set(alerts)
+    assert runbooks.keys() == alerts.keys()
     for name, rule in alerts.items():
         assert rule["annotations"]["runbook_url"] == f"{RUNBOOK_BASE}/{name}.md"
 
@@ -73,16 +74,15 @@ def test_runbooks_of_former_alerts_name_the_successor(directory: Path, alerts: d
         assert name not in alerts
 
 
-def test_every_runbook_has_its_sections(directory: Path) -> None:
+def test_every_runbook_has_its_sections(runbooks: dict[str, str]) -> None:
     """Each page is named for its alert and has Meaning, Impact, Diagnosis and Mitigation, none of them empty."""
-    for path in _runbooks(directory):
-        text = path.read_text(encoding="utf-8")
-        assert text.startswith(f"# {path.stem}\n")
-        assert _headings(text) == SECTIONS, path.name
-        assert all(part.strip() for part in re.split(r"^## .+$", text, flags=re.MULTILINE)[1:]), path.name
+    for name, text in runbooks.items():
+        assert text.startswith(f"# {name}\n")
+        assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SECTIONS, name
+        assert all(part.strip() for part in re.split(r"^## .+$", text, flags=re.MULTILINE)[1:]), name
 
 
-def test_every_link_and_anchor_leads_somewhere(directory: Path) -> None:
+def test_every_link_and_anchor_leads_somewhere(directory: Path, runbooks: dict[str, str]) -> None:
     """Links between the pages name files and headings that are there."""
     followed = 0
     for path in (directory / "runbooks").glob("*.md"):
@@ -92,35 +92,32 @@ def test_every_link_and_anchor_leads_somewhere(directory: Path) -> None:
             assert file.is_file(), f"{path.name}: {link}"
             assert not anchor or anchor in _anchors(file), f"{path.name}: {link}"
             followed += 1
-    assert followed > len(_runbooks(directory))
+    assert followed > len(runbooks)
 
 
-def test_every_diagnosis_has_promql_that_parses_and_a_command(directory: Path) -> None:
+def test_every_diagnosis_has_promql_that_parses_and_a_command(runbooks: dict[str, str]) -> None:
     """What a page says to query is PromQL, and it says what to run."""
-    for path in _runbooks(directory):
-        diagnosis = path.read_text(encoding="utf-8").partition("## Diagnosis")[2].partition("## Mitigation")[0]
+    for name, text in runbooks.items():
+        diagnosis = text.partition("## Diagnosis")[2].partition("## Mitigation")[0]
         queries = re.findall(r"```promql\n(.*?)```", diagnosis, re.DOTALL)
-        assert queries, path.name
+        assert queries, name
         assert all(promql.parse(query) is not None for query in queries)
-        assert re.search(r"```sh\n\S", diagnosis), path.name
+        assert re.search(r"```sh\n\S", diagnosis), name
 
 
-def test_every_query_names_series_that_there_are(directory: Path) -> None:
+def test_every_query_names_series_that_there_are(runbooks: dict[str, str]) -> None:
     """Each is one of the exporter's, or one of Prometheus."""
     known = {"up", "ALERTS"} | {family.name for family in FAMILIES}
     known |= {f"{family.name}_{part}" for family in FAMILIES for part in ("bucket", "sum", "count")}
-    for path in _runbooks(directory):
-        for query in re.findall(r"```promql\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
-            bare = re.sub(
-                r"\"[^\"]*\"|\{[^}]*\}|\b(?:by|on|without|group_left|ignoring) ?\([^)]*\)|\[[^]]*\]", "", query
-            )
-            named = {each for each in re.findall(r"[a-zA-Z_:][\w:]*(?!\w*\s*\()", bare) if "_" in each or ":" in each}
-            assert named <= known, path.name
+    for name, text in runbooks.items():
+        for query in re.findall(r"```promql\n(.*?)```", text, re.DOTALL):
+            named = {selector.name for selector, _ in selectors_of(promql.parse(query))}
+            assert named <= known, name
 
 
-def test_every_command_is_one_that_there_is(directory: Path, alerts: dict[str, Any]) -> None:
+def test_every_command_is_one_that_there_is(runbooks: dict[str, str], alerts: dict[str, Any]) -> None:
     """Each command of an alert or a runbook names commands and options that the program has."""
-    commands = list(_commands(directory, alerts))
+    commands = list(_commands(runbooks, alerts))
     assert len(commands) > len(alerts)
     for source, (_, *words) in commands:
         command: click.Command = command_line

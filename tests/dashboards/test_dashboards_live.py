@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from dashboards.conftest import NAMES, Json, Prometheus, Selection, expressions_of
+from dashboards.conftest import Json, Prometheus, Selection, expressions_of
 from gigas_exporter.metrics.families import FAMILIES
 
 EMPTY_AFTER_SECONDS = {
@@ -55,20 +55,16 @@ def choices(live: Prometheus, how_many: int) -> Mapping[str, tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("how_many", [0, 1, 2], ids=["all", "one", "two"])
-@pytest.mark.parametrize("name", NAMES)
-def test_real_exporter_fills_the_panels(
-    name: str, how_many: int, dashboards: dict[str, Json], live: Prometheus
-) -> None:
+def test_real_exporter_fills_the_panels(dashboard: Json, how_many: int, live: Prometheus) -> None:
     """What the exporter exposes is what the dashboards ask for, whatever is chosen."""
     selection = Selection("live", choices(live, how_many))
-    dashboard = dashboards[name]
     empty = set()
     for panel in dashboard["panels"]:
         for target in panel.get("targets", []):
             expression = selection.expand(target["expr"], dashboard)
             series = live.now(expression) if target["instant"] else live.over(expression, hours=0.25)
             if not series:
-                empty.add((name, panel["title"]))
+                empty.add((dashboard["uid"], panel["title"]))
     some_disks_only = {("gigas-backups", "Never backed up"), ("gigas-backups", "Unprotected")}
     assert empty - EMPTY_AFTER_SECONDS.keys() <= (some_disks_only if how_many else set())
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.conftest import ALL, NAMES, Json, Prometheus, Selection, panel_of, panels_of
+from dashboards.conftest import ALL, Json, Prometheus, Selection, panel_of, panels_of
 from support.programs import run_program, tool
 
 MOST_SERIES = 1000
@@ -35,37 +35,28 @@ MAY_BE_EMPTY = {
 """Queries that rightly find nothing in this fleet, each with the reason: dashboard, panel, query, selection."""
 
 
-@pytest.fixture(params=NAMES)
-def name(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-def test_every_panel_query_finds_something(
-    name: str, selection: Selection, dashboards: dict[str, Json], prometheus: Prometheus
-) -> None:
+def test_every_panel_query_finds_something(dashboard: Json, selection: Selection, prometheus: Prometheus) -> None:
     """No panel is empty in a fleet that has one of everything, none shows NaN, and none asks for too much."""
     empty = set()
-    for panel in panels_of(dashboards[name]):
+    for panel in panels_of(dashboard):
         for target in panel["targets"]:
-            expression = selection.expand(target["expr"], dashboards[name])
+            expression = selection.expand(target["expr"], dashboard)
             series = prometheus.now(expression) if target["instant"] else prometheus.over(expression)
             assert len(series) <= MOST_SERIES
             shown = [value for each in series for _, value in each.get("values") or [each["value"]]]
             assert "NaN" not in shown, (panel["title"], target["refId"])
             if not series:
-                empty.add((name, panel["title"], target["refId"], selection.name))
-    assert empty == {key for key in MAY_BE_EMPTY if key[0] == name and key[3] == selection.name}
+                empty.add((dashboard["uid"], panel["title"], target["refId"], selection.name))
+    assert empty == {key for key in MAY_BE_EMPTY if key[0] == dashboard["uid"] and key[3] == selection.name}
 
 
-def test_every_annotation_finds_the_alerts(
-    name: str, selection: Selection, dashboards: dict[str, Json], prometheus: Prometheus
-) -> None:
+def test_every_annotation_finds_the_alerts(dashboard: Json, selection: Selection, prometheus: Prometheus) -> None:
     """Firing alerts are drawn, also for the disks and accounts that were chosen."""
-    (annotation,) = dashboards[name]["annotations"]["list"]
-    series = prometheus.over(selection.expand(annotation["expr"], dashboards[name]))
+    (annotation,) = dashboard["annotations"]["list"]
+    series = prometheus.over(selection.expand(annotation["expr"], dashboard))
     alerts = {each["metric"]["alertname"] for each in series}
     disk_alert = {"GigasDiskBackupStale"} if selection.name == "two" else {"GigasDiskBackupMissed"}
-    about_chosen = disk_alert if name == "gigas-disk" else {"GigasDiskError", "GigasDiskUnprotected"}
+    about_chosen = disk_alert if dashboard["uid"] == "gigas-disk" else {"GigasDiskError", "GigasDiskUnprotected"}
     assert alerts >= about_chosen
     assert all(alert.startswith("Gigas") for alert in alerts)
 
@@ -87,15 +78,13 @@ def offered(variable: Json, found: list[Json]) -> dict[str, str]:
     return rows
 
 
-def test_drop_downs_offer_names(
-    name: str, selection: Selection, dashboards: dict[str, Json], prometheus: Prometheus
-) -> None:
+def test_drop_downs_offer_names(dashboard: Json, selection: Selection, prometheus: Prometheus) -> None:
     """Drop-downs show what accounts, machines and disks are called, and hand on their ids."""
-    for variable in dashboards[name]["templating"]["list"]:
+    for variable in dashboard["templating"]["list"]:
         if variable["type"] != "query" or variable["query"]["query"].startswith("label_values("):
             continue
         inner = variable["query"]["query"].removeprefix("query_result(").removesuffix(")")
-        found = prometheus.now(selection.expand(inner, dashboards[name]))
+        found = prometheus.now(selection.expand(inner, dashboard))
         assert len(found) <= MOST_SERIES
         assert found, variable["name"]
         label = variable["name"]

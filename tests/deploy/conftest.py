@@ -21,11 +21,6 @@ _KUBERNETES = "1.34"
 _OPERATOR = "monitoring.coreos.com/v1"
 
 
-@pytest.fixture(scope="session")
-def repository() -> Path:
-    return _ROOT
-
-
 SchemaProblems = Callable[[list[Manifest]], str]
 
 

@@ -27,6 +27,12 @@ def services(file: Path) -> Services:
     return dict(yaml.safe_load(file.read_text(encoding="utf-8"))["services"])
 
 
+@pytest.fixture(params=_SERVICES)
+def service(request: pytest.FixtureRequest, services: Services) -> dict[str, Any]:
+    """Each service in turn."""
+    return services[request.param]
+
+
 def test_the_file_fits_the_compose_specification(file: Path) -> None:
     """The file is valid by the specification's own JSON schema."""
     run_program(sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", file)
@@ -39,10 +45,8 @@ def test_the_whole_chain_is_there(services: Services) -> None:
         assert not re.search(r":latest\b|/[^:]+$", service["image"].rstrip("}"))
 
 
-@pytest.mark.parametrize("name", _SERVICES)
-def test_services_are_hardened(services: Services, name: str) -> None:
+def test_services_are_hardened(service: dict[str, Any]) -> None:
     """Each has a read-only file system, no capabilities, no way to new privileges, and bounds."""
-    service = services[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
@@ -51,17 +55,15 @@ def test_services_are_hardened(services: Services, name: str) -> None:
     assert not {"privileged", "cap_add", "network_mode", "pid"} & service.keys()
 
 
-@pytest.mark.parametrize("name", _SERVICES)
-def test_ports_are_for_this_machine(services: Services, name: str) -> None:
+def test_ports_are_for_this_machine(service: dict[str, Any]) -> None:
     """Each port is published on loopback only."""
-    assert services[name]["ports"]
-    assert all(port.startswith("127.0.0.1:") for port in services[name]["ports"])
+    assert service["ports"]
+    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
 
 
-@pytest.mark.parametrize("name", _SERVICES)
-def test_mounts_are_there_and_read_only(services: Services, repository: Path, file: Path, name: str) -> None:
+def test_mounts_are_there_and_read_only(service: dict[str, Any], repository: Path, file: Path) -> None:
     """Each file or directory of the repository that is mounted exists, and cannot be written."""
-    for volume in services[name].get("volumes", []):
+    for volume in service.get("volumes", []):
         source, target, *mode = volume.split(":")
         if source.startswith("."):
             assert (file.parent / source).resolve().is_relative_to(repository)

@@ -62,23 +62,11 @@ def _check_exporter(file: Path, document: Mapping[str, Any]) -> None:
     assert (result.exit_code, result.stderr) == (0, ""), result.output
 
 
-def _check_web(file: Path, _document: Mapping[str, Any]) -> None:
-    assert load_web_config(file).path == file
-
-
 def _check_prometheus(file: Path, document: Mapping[str, Any]) -> None:
     for pattern in document.get("rule_files", ()):
-        _accept([sys.executable, "-m", "gigas_exporter", "alerts", file.parent / Path(pattern).parent])
+        run_program(sys.executable, "-m", "gigas_exporter", "alerts", file.parent / Path(pattern).parent)
         assert list(file.parent.glob(pattern)), f"no rule file is called {pattern}"
-    _accept([tool("promtool"), "check", "config", file])
-
-
-def _check_alertmanager(file: Path, _document: Mapping[str, Any]) -> None:
-    _accept([tool("amtool"), "check-config", file])
-
-
-def _check_rules(file: Path, _document: Mapping[str, Any]) -> None:
-    _accept([tool("promtool"), "check", "rules", file])
+    run_program(tool("promtool"), "check", "config", file)
 
 
 def _check_kustomization(_file: Path, document: Mapping[str, Any]) -> None:
@@ -93,16 +81,18 @@ def _check_kustomization(_file: Path, document: Mapping[str, Any]) -> None:
     assert {(patch["target"]["kind"], patch["target"]["name"]) for patch in document["patches"]} <= kinds
 
 
-def _accept(command: list[str | Path]) -> None:
-    run_program(*command)
-
-
-_KINDS: Final[tuple[tuple[frozenset[str], Callable[[Path, Mapping[str, Any]], None]], ...]] = (
+_KINDS: Final[tuple[tuple[frozenset[str], Callable[[Path, Mapping[str, Any]], object]], ...]] = (
     (frozenset(ConfigFile.model_fields), _check_exporter),
-    (frozenset({"tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"}), _check_web),
+    (
+        frozenset({"tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"}),
+        lambda file, _: load_web_config(file),
+    ),
     (frozenset({"global", "scrape_configs", "rule_files", "alerting", "remote_write"}), _check_prometheus),
-    (frozenset({"global", "route", "receivers", "inhibit_rules", "templates"}), _check_alertmanager),
-    (frozenset({"groups"}), _check_rules),
+    (
+        frozenset({"global", "route", "receivers", "inhibit_rules", "templates"}),
+        lambda file, _: run_program(tool("amtool"), "check-config", file),
+    ),
+    (frozenset({"groups"}), lambda file, _: run_program(tool("promtool"), "check", "rules", file)),
     (frozenset({"apiVersion", "kind", "resources", "images", "labels", "patches"}), _check_kustomization),
 )
 """By which top-level keys a document is known, and who judges it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -21,16 +22,17 @@ def server() -> Iterator[SimulatorServer]:
         yield server
 
 
+Watch = Callable[..., Watching]
+
+
 @pytest.fixture
-def watch(server: SimulatorServer) -> Iterator[Callable[..., Watching]]:
+def watch(server: SimulatorServer) -> Iterator[Watch]:
     """Start services; all are stopped at the end."""
-    running: list[Watching] = []
+    with ExitStack() as stack:
 
-    def start(settings: Settings | None = None, store: Store | None = None, **poll: Any) -> Watching:
-        watching = Watching(settings or settings_for(server, **poll), store)
-        running.append(watching)
-        return watching
+        def start(settings: Settings | None = None, store: Store | None = None, **poll: Any) -> Watching:
+            watching = Watching(settings or settings_for(server, **poll), store)
+            stack.callback(watching.service.stop)
+            return watching
 
-    yield start
-    for watching in running:
-        watching.service.stop()
+        yield start

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,10 +11,10 @@ import pytest
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.gigas import Listing, ReadClient
 from gigas_exporter.model import Backup
+from poller.conftest import Watch
 from support.polling import Watching, await_true, settings_for
 from support.simulator import SimulatorServer
 
-Watch = Callable[..., Watching]
 ACCOUNT = "4242"
 
 

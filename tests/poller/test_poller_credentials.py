@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +13,9 @@ from gigas_exporter.gigas import ApiKeyCredential, ApiSettings, Credential, Fixe
 from gigas_exporter.gigas.credentials import SecretSource
 from gigas_exporter.model import Account
 from gigas_exporter.secret import Secret
-from support.polling import Watching, api_key, await_true
+from poller.conftest import Watch
+from support.polling import api_key, await_true
 from support.raw_api import RawApi
-
-Watch = Callable[..., Watching]
 
 
 def login(origin: str = "the test") -> Credential:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,11 +14,10 @@ from gigas_exporter.gigas import ApiSettings
 from gigas_exporter.model import Account
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
-from support.polling import Observed, Watching, api_key, await_true, poll_once
+from poller.conftest import Watch
+from support.polling import Observed, api_key, await_true, poll_once
 from support.raw_api import RawApi
 from support.small_api import Answer, SmallApi, healthy
-
-Watch = Callable[..., Watching]
 
 
 def discovering(api: RawApi | SmallApi, **only: Any) -> Settings:

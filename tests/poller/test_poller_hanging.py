@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -13,11 +12,10 @@ from gigas_exporter.gigas import ApiSettings
 from gigas_exporter.model import Account
 from gigas_exporter.poller import account_tasks, scheduler
 from gigas_exporter.poller.account import AccountPoller
+from poller.conftest import Watch
 from support.polling import Watching, api_key, await_true
 from support.raw_api import RawApi
 from support.timing import within
-
-Watch = Callable[..., Watching]
 
 
 def one_credential(api: RawApi, timeout: float = 2.0, interval: float = 1.0, rate: float = 0.0) -> Settings:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gigas_exporter.config import Settings, load_settings
+from poller.conftest import Watch
 from support.polling import Watching, await_true, settings_for
 from support.simulator import SimulatorServer
 
-Watch = Callable[..., Watching]
 ACCOUNT = "4242"
 HOUR = 3600.0
 

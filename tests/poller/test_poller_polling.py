@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 
 import pytest
 
 from gigas_exporter.backup_summary import BackupSummary
 from gigas_exporter.config import Settings
-from support.polling import Watching, await_true, settings_for
+from poller.conftest import Watch
+from support.polling import await_true, settings_for
 from support.simulator import SimulatorServer
 from support.timing import allowed, within
 
-Watch = Callable[..., Watching]
 ACCOUNT = "4242"
 
 

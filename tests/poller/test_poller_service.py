@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,11 +20,10 @@ from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
 from gigas_exporter.secret import Secret
 from gigas_exporter.simulator import SimulatedCloud
+from poller.conftest import Watch
 from support.polling import Observed, Watching, api_key, await_true, poll_once, settings_for
 from support.simulator import SimulatorServer
 from support.timing import within
-
-Watch = Callable[..., Watching]
 
 
 @pytest.fixture
