@@ -17,19 +17,10 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from gigas_exporter import inventory as polled
 from gigas_exporter.backup_summary import BackupSummary
 from gigas_exporter.clock import SystemClock
 from gigas_exporter.errors import Reason
-from gigas_exporter.inventory import (
-    RESOURCES,
-    AccountInventory,
-    BackupSnapshot,
-    DiskSnapshot,
-    MachineSnapshot,
-    Outcome,
-    Resource,
-    StalenessLimits,
-)
 from gigas_exporter.metrics import MetricsRenderer, Telemetry
 from gigas_exporter.model import Account, Disk, VirtualMachine
 from gigas_exporter.policy import DEFAULT_POLICY
@@ -40,7 +31,7 @@ DAY = 24 * HOUR
 GIB = 2**30
 INSTANCE = 'job="gigas",instance="exporter:10063"'
 NEIGHBOUR = 'job="node",instance="node:9100"'
-INTERVALS: Mapping[Resource, float] = {"disks": 60.0, "backups": 300.0, "virtual_machines": 60.0}
+INTERVALS: Mapping[polled.Resource, float] = {"disks": 60.0, "backups": 300.0, "virtual_machines": 60.0}
 OPERATIONS = ("list_disks", "list_backups", "list_virtual_machines")
 SECONDS = (0.05, 0.2, 0.4, 0.5, 0.85)
 """How long requests take, one after the other: 0.4 s in the mean."""
@@ -152,11 +143,11 @@ class Fleet:
         for (account, number), label in labels.items():
             self._machines[account][number] = VirtualMachine(number, label, label, "kvm", "on")
 
-    def broke_at(self, account: str, resource: Resource) -> float:
+    def broke_at(self, account: str, resource: polled.Resource) -> float:
         """Return from when on polls fail."""
         return self.end - HOUR / 2 if account == "77" and resource != "backups" else float("inf")
 
-    def inventory(self, account: str, now: float) -> AccountInventory:
+    def inventory(self, account: str, now: float) -> polled.AccountInventory:
         """Return what is known of an account at a time."""
         alive = [
             each
@@ -169,21 +160,21 @@ class Fleet:
         unread = frozenset(each.number for each in alive if not each.readable)
         known = {number: summary for number, summary in summaries.items() if summary is not None}
         statuses = {"completed": 80, "failed": 2}
-        return AccountInventory(
+        return polled.AccountInventory(
             Account(account, self._names[account]),
-            StalenessLimits(HOUR, HOUR),
-            DiskSnapshot(disks, dict.fromkeys(disks, 0.0), now, since),
-            MachineSnapshot(self._machines[account], now),
-            BackupSnapshot(known, unread, now - 1, now, statuses, unassigned=1, confirmed=frozenset(summaries)),
-            outcomes={resource: self._outcome(account, resource, now) for resource in RESOURCES},
+            polled.StalenessLimits(HOUR, HOUR),
+            polled.DiskSnapshot(disks, dict.fromkeys(disks, 0.0), now, since),
+            polled.MachineSnapshot(self._machines[account], now),
+            polled.BackupSnapshot(known, unread, now - 1, now, statuses, unassigned=1, confirmed=frozenset(summaries)),
+            outcomes={resource: self._outcome(account, resource, now) for resource in polled.RESOURCES},
             intervals=INTERVALS,
         ).with_requirements(DEFAULT_POLICY)
 
-    def _outcome(self, account: str, resource: Resource, now: float) -> Outcome:
+    def _outcome(self, account: str, resource: polled.Resource, now: float) -> polled.Outcome:
         broke_at = self.broke_at(account, resource)
         invalid = {"created_at": 3} if resource == "disks" else {}
         read_at = broke_at if now >= broke_at else now - INTERVALS[resource] / 2
-        return Outcome(now < broke_at, 0.8, read_at, invalid=invalid)
+        return polled.Outcome(now < broke_at, 0.8, read_at, invalid=invalid)
 
     def _disk(self, past: Past, now: float) -> Disk:
         has_error = past.error_hours > 0 and now >= self.end - past.error_hours * HOUR
@@ -233,7 +224,7 @@ def count(telemetry: Telemetry, fleet: Fleet, begin: float, end: float) -> None:
             telemetry.request(operation, code, SECONDS[tick % len(SECONDS)])
             if is_tenth:
                 telemetry.retry(operation)
-        for account, resource in itertools.product(fleet.account_ids, RESOURCES):
+        for account, resource in itertools.product(fleet.account_ids, polled.RESOURCES):
             if tick * 30 % INTERVALS[resource] == 0:
                 failure: Reason | None = "timeout" if tick * 30 >= fleet.broke_at(account, resource) else None
                 telemetry.poll(account, resource, failure)

@@ -10,17 +10,9 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from gigas_exporter import inventory as polled
 from gigas_exporter.backup_summary import BackupSummary
 from gigas_exporter.clock import SystemClock
-from gigas_exporter.inventory import (
-    RESOURCES,
-    AccountInventory,
-    BackupSnapshot,
-    DiskSnapshot,
-    MachineSnapshot,
-    Outcome,
-    StalenessLimits,
-)
 from gigas_exporter.metrics import MetricsRenderer, Telemetry
 from gigas_exporter.model import Account, Disk, VirtualMachine
 from gigas_exporter.policy import DEFAULT_POLICY
@@ -63,7 +55,7 @@ class Scene:
     def __post_init__(self) -> None:
         self.page = MetricsRenderer(self.source, self.telemetry, self.clock)
 
-    def show(self, *inventories: AccountInventory) -> None:
+    def show(self, *inventories: polled.AccountInventory) -> None:
         """Publish inventories as a poll does."""
         self.source.put(*inventories)
         self.page.refresh()
@@ -103,7 +95,7 @@ def scene() -> Scene:
     return Scene()
 
 
-def _fleet(account_id: str = "4242", read_at: float = 1000.0) -> AccountInventory:
+def _fleet(account_id: str = "4242", read_at: float = 1000.0) -> polled.AccountInventory:
     disks = {
         "101": Disk(
             "101", "501", 20 * GIB, "ok", False, False, False, True, "/", True, "1", "9", NOW - 9e6, NOW - 3600.5
@@ -117,12 +109,12 @@ def _fleet(account_id: str = "4242", read_at: float = 1000.0) -> AccountInventor
         "101": BackupSummary(7, 1, NOW - 7200.25, 5 * GIB + 512, NOW - 6e5, read_at, typical_size_bytes=12 * GIB),
         "103": BackupSummary(0, 2, None, None, None, read_at),
     }
-    return AccountInventory(
+    return polled.AccountInventory(
         Account(account_id, "production"),
-        StalenessLimits.of(900, 60, 300),
-        DiskSnapshot(disks, dict.fromkeys(disks, read_at - 5), read_at),
-        MachineSnapshot(machines, read_at),
-        BackupSnapshot(
+        polled.StalenessLimits.of(900, 60, 300),
+        polled.DiskSnapshot(disks, dict.fromkeys(disks, read_at - 5), read_at),
+        polled.MachineSnapshot(machines, read_at),
+        polled.BackupSnapshot(
             summaries,
             frozenset(),
             read_at - 1,
@@ -133,13 +125,13 @@ def _fleet(account_id: str = "4242", read_at: float = 1000.0) -> AccountInventor
             frozenset(disks),
         ),
         {},
-        {resource: Outcome(True, 1.25, NOW - 1, invalid={"status": 2}) for resource in RESOURCES},
+        {resource: polled.Outcome(True, 1.25, NOW - 1, invalid={"status": 2}) for resource in polled.RESOURCES},
         {"disks": 60.0, "backups": 300.0, "virtual_machines": 60.0},
     ).with_requirements(DEFAULT_POLICY)
 
 
 @pytest.fixture(scope="session")
-def fleet() -> Callable[..., AccountInventory]:
+def fleet() -> Callable[..., polled.AccountInventory]:
     """Make an account of four disks: well, swap, broken, and with nothing known but its id."""
     return _fleet
 

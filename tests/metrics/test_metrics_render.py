@@ -15,16 +15,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.openmetrics import exposition, parser
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from gigas_exporter import inventory as polled
 from gigas_exporter.backup_summary import BackupSummary
-from gigas_exporter.inventory import (
-    RESOURCES,
-    AccountInventory,
-    BackupSnapshot,
-    DiskSnapshot,
-    MachineSnapshot,
-    Outcome,
-    StalenessLimits,
-)
 from gigas_exporter.metrics import exporter_families, families
 from gigas_exporter.metrics.family import Info
 from gigas_exporter.metrics.render import value_text
@@ -63,12 +55,12 @@ SUMMARIES = st.dictionaries(
 
 
 @st.composite
-def _inventories(draw: st.DrawFn, account_ids: st.SearchStrategy[str] = IDS) -> AccountInventory:
+def _inventories(draw: st.DrawFn, account_ids: st.SearchStrategy[str] = IDS) -> polled.AccountInventory:
     account_id = draw(account_ids)
     disks, machines = draw(DISKS), draw(MACHINES)
     first_seen = {disk_id: draw(READ_TIMES) for disk_id in disks}
-    disks_reading = DiskSnapshot(disks, first_seen, draw(READ_TIMES))
-    backups_reading = BackupSnapshot(
+    disks_reading = polled.DiskSnapshot(disks, first_seen, draw(READ_TIMES))
+    backups_reading = polled.BackupSnapshot(
         draw(SUMMARIES),
         draw(st.frozensets(IDS, max_size=2)),
         draw(st.none() | READ_TIMES),
@@ -77,16 +69,16 @@ def _inventories(draw: st.DrawFn, account_ids: st.SearchStrategy[str] = IDS) -> 
         unassigned=draw(st.integers(0, 9)),
     )
     invalid = st.dictionaries(TEXTS, st.integers(0, 9), max_size=2)
-    outcomes = st.builds(Outcome, st.booleans(), st.floats(0, 99), TIMES, invalid=invalid)
-    return AccountInventory(
+    outcomes = st.builds(polled.Outcome, st.booleans(), st.floats(0, 99), TIMES, invalid=invalid)
+    return polled.AccountInventory(
         Account(account_id, draw(MAYBE)),
-        StalenessLimits.of(900, 60, 300),
+        polled.StalenessLimits.of(900, 60, 300),
         draw(st.none() | st.just(disks_reading)),
-        draw(st.none() | st.builds(MachineSnapshot, st.just(machines), READ_TIMES)),
+        draw(st.none() | st.builds(polled.MachineSnapshot, st.just(machines), READ_TIMES)),
         draw(st.none() | st.just(backups_reading)),
         {},
-        draw(st.dictionaries(st.sampled_from(RESOURCES), outcomes)),
-        draw(st.dictionaries(st.sampled_from(RESOURCES), st.floats(1, 9999))),
+        draw(st.dictionaries(st.sampled_from(polled.RESOURCES), outcomes)),
+        draw(st.dictionaries(st.sampled_from(polled.RESOURCES), st.floats(1, 9999))),
     ).with_requirements(DEFAULT_POLICY)
 
 
@@ -102,7 +94,7 @@ class _Plain:
         *(*exporter_families.POLL_FAMILIES, *exporter_families.INTERVAL_FAMILIES),
     )
 
-    def __init__(self, inventories: Iterable[AccountInventory], now: float, wall: float) -> None:
+    def __init__(self, inventories: Iterable[polled.AccountInventory], now: float, wall: float) -> None:
         self._inventories = tuple(inventories)
         self._now, self._wall = now, wall
 
@@ -120,7 +112,7 @@ class _Plain:
             if metric.samples:
                 yield metric
 
-    def _subjects(self, family: Any, inventory: AccountInventory) -> Iterator[tuple[Sequence[str], Any]]:
+    def _subjects(self, family: Any, inventory: polled.AccountInventory) -> Iterator[tuple[Sequence[str], Any]]:
         now = self._now
         if family in families.ACCOUNT_FAMILIES:
             yield (), inventory
@@ -136,7 +128,7 @@ class _Plain:
         elif inventory.current_disks(now) is not None:
             yield from self._of_disks(family, inventory)
 
-    def _of_disks(self, family: Any, inventory: AccountInventory) -> Iterator[tuple[Sequence[str], Any]]:
+    def _of_disks(self, family: Any, inventory: polled.AccountInventory) -> Iterator[tuple[Sequence[str], Any]]:
         if family is families.DISK_INFO and "virtual_machines" not in inventory.outcomes:
             return
         for report in report_account(inventory, wall=self._wall, monotonic=self._now):
@@ -164,7 +156,9 @@ def _read(parsed: Iterable[Metric]) -> dict[Any, float]:
 
 
 @given(fleet=FLEETS)
-def test_page_reads_like_the_client_librarys(new_scene: Callable[[], Any], fleet: tuple[AccountInventory, ...]) -> None:
+def test_page_reads_like_the_client_librarys(
+    new_scene: Callable[[], Any], fleet: tuple[polled.AccountInventory, ...]
+) -> None:
     """Any fleet that was read gives the same series, types and help as the library writes, in both formats."""
     scene = new_scene()
     scene.show(*fleet)
@@ -185,7 +179,7 @@ def test_page_reads_like_the_client_librarys(new_scene: Callable[[], Any], fleet
     same_disks=st.booleans(),
 )
 def test_what_is_kept_never_shows(
-    new_scene: Callable[[], Any], fleets: list[list[AccountInventory]], same_disks: bool
+    new_scene: Callable[[], Any], fleets: list[list[polled.AccountInventory]], same_disks: bool
 ) -> None:
     """After any history the page is what a new page would be."""
     old = new_scene()
@@ -229,11 +223,11 @@ def test_a_lone_surrogate_loses_nothing_else(scene: Any) -> None:
     """A half character in a name is replaced; the rest of the page stands."""
     disks = {"1": Disk("1", mount_point="/a\ud800b", status="\udfff")}
     scene.show(
-        AccountInventory(
+        polled.AccountInventory(
             Account("4242", "x\udc00y"),
-            StalenessLimits.of(900, 60, 300),
-            DiskSnapshot(disks, {"1": READ_AT}, READ_AT),
-            outcomes={"virtual_machines": Outcome(False, 1.0, None)},
+            polled.StalenessLimits.of(900, 60, 300),
+            polled.DiskSnapshot(disks, {"1": READ_AT}, READ_AT),
+            outcomes={"virtual_machines": polled.Outcome(False, 1.0, None)},
         )
     )
     text = scene.text()

@@ -5,15 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 
+from gigas_exporter import inventory as polled
 from gigas_exporter.backup_summary import BackupSummary
-from gigas_exporter.inventory import (
-    AccountInventory,
-    BackupSnapshot,
-    DiskSnapshot,
-    MachineSnapshot,
-    Outcome,
-    StalenessLimits,
-)
 from gigas_exporter.model import Account, Disk, VirtualMachine
 from gigas_exporter.policy import DEFAULT_POLICY
 from gigas_exporter.report import DiskReport, report_account
@@ -52,7 +45,7 @@ def account(
     account_id: str = "4242",
     name: str | None = None,
     machines: Mapping[str, VirtualMachine] | None = None,
-) -> AccountInventory:
+) -> polled.AccountInventory:
     """Return an account that was read whole a moment ago."""
     now, wall = time.monotonic(), time.time()
     disks = {disk.id: disk for disk in hours_by_disk}
@@ -62,17 +55,17 @@ def account(
         disk.id: BackupSummary(7, 0, wall - hours * 3600, 2**30, wall - 7 * 86_400, now)
         for disk, hours in hours_by_disk.items()
     }
-    return AccountInventory(
+    return polled.AccountInventory(
         Account(account_id, name),
-        StalenessLimits(900.0, 1800.0),
-        disks=DiskSnapshot(disks, dict.fromkeys(disks, now), now),
-        machines=MachineSnapshot(known, now),
-        backups=BackupSnapshot(summaries, frozenset(), None, now),
-        outcomes={"disks": Outcome(True, 0.1, wall), "backups": Outcome(True, 0.1, wall)},
+        polled.StalenessLimits(900.0, 1800.0),
+        disks=polled.DiskSnapshot(disks, dict.fromkeys(disks, now), now),
+        machines=polled.MachineSnapshot(known, now),
+        backups=polled.BackupSnapshot(summaries, frozenset(), None, now),
+        outcomes={"disks": polled.Outcome(True, 0.1, wall), "backups": polled.Outcome(True, 0.1, wall)},
     ).with_requirements(DEFAULT_POLICY)
 
 
-def reports_of(inventories: Iterable[AccountInventory]) -> list[DiskReport]:
+def reports_of(inventories: Iterable[polled.AccountInventory]) -> list[DiskReport]:
     """Return what is to be said of each disk now."""
     wall, monotonic = time.time(), time.monotonic()
     return [report for each in inventories for report in report_account(each, wall=wall, monotonic=monotonic)]
