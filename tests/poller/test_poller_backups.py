@@ -47,33 +47,43 @@ def test_auto_takes_the_sweep_where_it_is(server: SimulatorServer, watch: Watch)
     assert asked <= set(none)
 
 
-@pytest.mark.parametrize("status", [400, 403])
-def test_a_rejected_sweep_is_a_failure_where_the_disks_cannot_be_read_either(
-    server: SimulatorServer, watch: Watch, status: int
+@pytest.mark.parametrize(
+    ("source", "operations", "status"),
+    [
+        ("auto", "list_disks list_backups", 400),
+        ("auto", "list_disks list_backups", 403),
+        ("account", "list_backups", 404),
+    ],
+)
+def test_a_sweep_that_fails_is_a_failed_poll_where_nothing_says_disk_by_disk(
+    server: SimulatorServer, watch: Watch, source: str, operations: str, status: int
 ) -> None:
-    """The credential or the account is at fault then, and disk by disk it would be rejected many times."""
-    server.faults.add("status", "list_backups", status=status)
-    server.faults.add("status", "list_disks", status=status)
-    watching = watch(interval=60.0, backups_interval=60.0)
+    """The operator chose the sweep, or the disks cannot be read either: the credential or the account is at fault."""
+    for operation in operations.split():
+        server.faults.add("status", operation, status=status)
+    watching = watch(interval=60.0, backups_interval=60.0, backups_source=source)
     await_true(lambda: watching.observed.ended("backups"))
     assert not watching.observed.polls[ACCOUNT, "backups", None]
     assert server.requests["list_disk_backups"] == 0
 
 
-def test_a_credential_without_any_right_to_backups_is_rejected_few_times(server: SimulatorServer, watch: Watch) -> None:
-    """After eight disks in a row the rest is left for the next poll, which begins with those."""
-    server.faults.add("status", "list_*backups", status=403)
-    watching = watch(interval=60.0, backups_interval=60.0, api={"max_concurrency": 1})
-    await_true(lambda: watching.observed.polls[ACCOUNT, "backups", "forbidden"])
-    assert server.requests["list_disk_backups"] <= 8 * 2
-
-
-def test_account_source_never_asks_disk_by_disk(server: SimulatorServer, watch: Watch) -> None:
-    """Where the operator chose the sweep, its absence is a failed poll."""
-    server.faults.add("status", "list_backups", status=404)
-    watching = watch(interval=60.0, backups_interval=60.0, backups_source="account")
-    await_true(lambda: watching.observed.polls[ACCOUNT, "backups", "other"])
-    assert server.requests["list_disk_backups"] == 0
+@pytest.mark.parametrize(
+    ("source", "fault", "reason", "tries"),
+    [
+        ("auto", ("status", "list_*backups", {"status": 403}), "forbidden", 2),
+        ("disk", ("close", "list_disk_backups", {}), "connection", 3),
+    ],
+    ids=["without any right to backups", "an API that is down"],
+)
+def test_after_eight_disks_in_a_row_the_rest_is_left_for_the_next_poll(
+    server: SimulatorServer, watch: Watch, source: str, fault: Any, *, reason: Any, tries: int
+) -> None:
+    """A credential without the right, or an API that is down, is not asked for every disk; next, those come first."""
+    kind, operation, parameters = fault
+    server.faults.add(kind, operation, **parameters)
+    watching = watch(interval=60.0, backups_interval=60.0, backups_source=source, api={"max_concurrency": 1})
+    await_true(lambda: watching.observed.polls[ACCOUNT, "backups", reason])
+    assert server.requests["list_disk_backups"] <= 8 * tries
 
 
 def test_an_unreadable_disk_keeps_its_last_summary_and_the_others_theirs(
@@ -225,14 +235,6 @@ def test_a_404_of_a_disk_that_is_still_there_is_an_error(server: SimulatorServer
     watching = watch(interval=60.0, backups_interval=60.0)
     await_true(lambda: watching.observed.polls[ACCOUNT, "backups", "other"])
     assert summaries(watching) == {}
-
-
-def test_an_api_that_is_down_is_not_asked_for_every_disk(server: SimulatorServer, watch: Watch) -> None:
-    """After eight disks in a row without an answer the rest is left for the next poll."""
-    server.faults.add("close", "list_disk_backups")
-    watching = watch(interval=60.0, backups_interval=60.0, backups_source="disk", api={"max_concurrency": 1})
-    await_true(lambda: watching.observed.polls[ACCOUNT, "backups", "connection"])
-    assert server.requests["list_disk_backups"] <= 8 * 3
 
 
 def test_a_disk_that_comes_is_not_said_to_have_no_backup_before_it_was_asked_for(

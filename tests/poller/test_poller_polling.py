@@ -26,9 +26,6 @@ def said_of_disks(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     ]
 
 
-FAILED_AND_WELL = [("WARNING", "poll failed"), ("WARNING", "poll succeeds again")]
-
-
 def test_the_first_polls_start_at_once(server: SimulatorServer, watch: Watch) -> None:
     """Disks, machines and backups are all known long before the first interval is over."""
     watching = watch(interval=60.0, backups_interval=60.0)
@@ -96,35 +93,23 @@ def test_one_resource_failing_does_not_hide_the_others(server: SimulatorServer, 
     assert watching.observed.polls[ACCOUNT, "virtual_machines", "other"]
 
 
+@pytest.mark.parametrize("reloads", [False, True])
 def test_a_failure_is_logged_when_it_begins_and_when_it_ends(
-    server: SimulatorServer, watch: Watch, caplog: pytest.LogCaptureFixture
+    server: SimulatorServer, watch: Watch, caplog: pytest.LogCaptureFixture, reloads: bool
 ) -> None:
-    """The first of several failed polls and their end are warnings; all other polls are debug."""
+    """Both are warnings, all other polls are debug; after a reload neither is it said again nor its end forgotten."""
     caplog.set_level(logging.INFO, logger="gigas_exporter.poller")
     server.faults.add("status", "list_disks", status=501)
     watching = watch(backups_interval=60.0)
     await_true(lambda: watching.observed.polls[ACCOUNT, "disks", "server"] >= 3)
+    if reloads:
+        watching.service.stop()
+        watching = watch(store=watching.store, backups_interval=60.0)
+        await_true(lambda: watching.observed.polls[ACCOUNT, "disks", "server"])
     server.faults.clear()
     await_true(lambda: watching.inventory().disks)
     watching.await_polls("disks")
-    assert said_of_disks(caplog) == FAILED_AND_WELL
-
-
-def test_a_failure_that_outlasts_a_reload_is_one_failure(
-    server: SimulatorServer, watch: Watch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The next generation neither says again that it began nor forgets to say that it ended."""
-    caplog.set_level(logging.INFO, logger="gigas_exporter.poller")
-    fault = server.faults.add("status", "list_disks", status=501)
-    before = watch(backups_interval=60.0)
-    await_true(lambda: before.observed.polls[ACCOUNT, "disks", "server"])
-    before.service.stop()
-    after = watch(store=before.store, backups_interval=60.0)
-    await_true(lambda: after.observed.polls[ACCOUNT, "disks", "server"])
-    server.faults.remove(fault)
-    await_true(lambda: after.inventory().disks)
-    after.await_polls("disks")
-    assert said_of_disks(caplog) == FAILED_AND_WELL
+    assert said_of_disks(caplog) == [("WARNING", "poll failed"), ("WARNING", "poll succeeds again")]
 
 
 def test_a_failure_that_is_another_after_a_reload_is_said(
