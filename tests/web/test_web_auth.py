@@ -307,7 +307,7 @@ def test_curl_gets_in_with_the_password_only(tmp_path: Path, serve: Serve) -> No
 
 
 def test_no_check_runs_when_the_interpreter_ends(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, serve: Serve, wire: Connect
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, connect: Connect
 ) -> None:
     """The interpreter waits for threads of executors; native code in others would abort the process while it ends."""
     checking: list[threading.Thread] = []
@@ -317,20 +317,19 @@ def test_no_check_runs_when_the_interpreter_ends(
         return False
 
     monkeypatch.setattr(bcrypt, "checkpw", check)
-    server = serve(None, written(tmp_path, _ALICE))
-    assert wire(server).ask(headers=f"Authorization: {_basic(b'alice', b'right')}\r\n").status == 401
+    assert (
+        connect(None, written(tmp_path, _ALICE)).ask(headers=f"Authorization: {_basic(b'alice', b'right')}\r\n").status
+        == 401
+    )
     assert [each in concurrent.futures.thread._threads_queues for each in checking] == [True]
 
 
-def test_users_change_at_run_time_but_not_to_none(tmp_path: Path, serve: Serve, wire: Connect) -> None:
+def test_users_change_at_run_time_but_not_to_none(tmp_path: Path, connect: Connect) -> None:
     """A password that is replaced ends the old one's days; emptying the list does not open the door."""
-    server = serve(None, written(tmp_path, f"basic_auth_users: {{alice: '{_hash(b'old')}'}}"))
-    client = wire(server)
+    client = connect(None, written(tmp_path, f"basic_auth_users: {{alice: '{_hash(b'old')}'}}"))
 
     def status(password: bytes) -> int:
-        code = client.ask(headers=f"Authorization: {_basic(b'alice', password)}\r\n").status
-        assert isinstance(code, int)
-        return code
+        return client.ask(headers=f"Authorization: {_basic(b'alice', password)}\r\n").status
 
     assert status(b"old") == 200
     (tmp_path / "web.yml").write_text(f"basic_auth_users: {{alice: '{_hash(b'new')}'}}")
@@ -342,15 +341,14 @@ def test_users_change_at_run_time_but_not_to_none(tmp_path: Path, serve: Serve, 
     assert status(b"new") == 200
 
 
-def test_busy_is_503(tmp_path: Path, serve: Serve, wire: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_busy_is_503(tmp_path: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is turned away unchecked is told to come again."""
 
     async def check(*_: object) -> AuthResult:
         return AuthResult.BUSY
 
     monkeypatch.setattr(BasicAuthenticator, "check", check)
-    server = serve(None, written(tmp_path, _ALICE))
-    answer = wire(server).ask()
+    answer = connect(None, written(tmp_path, _ALICE)).ask()
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
 
 
