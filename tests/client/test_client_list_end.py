@@ -12,7 +12,7 @@ from gigas_exporter.clock import Deadline
 from gigas_exporter.errors import IncompleteError
 from gigas_exporter.gigas import ApiKeyCredential, ApiSettings, FixedSecret, ReadClient
 from gigas_exporter.gigas.list_reader import LIST_END_TTL_SECONDS
-from gigas_exporter.gigas.settings import NullObserver
+from gigas_exporter.gigas.settings import Observer
 from gigas_exporter.secret import Secret
 from gigas_exporter.simulator import SimulatedCloud
 from support.simulator import SimulatorServer
@@ -30,7 +30,7 @@ def cloud() -> Iterator[SimulatorServer]:
         yield cloud
 
 
-class Slowness(NullObserver):
+class Slowness(Observer):
     """Lets some seconds pass with each request, and can do more."""
 
     def __init__(self, clock: Any) -> None:

@@ -10,7 +10,7 @@ from gigas_exporter.clock import Deadline, StopEvent, SystemClock
 from gigas_exporter.config import AccountSettings, PollSettings, Settings
 from gigas_exporter.gigas import ApiSettings
 from gigas_exporter.model import Account
-from gigas_exporter.poller import account_tasks, scheduler
+from gigas_exporter.poller import account, scheduler
 from gigas_exporter.poller.account import AccountPoller
 from poller.conftest import Watch
 from support.polling import Watching, api_key, await_true
@@ -60,7 +60,7 @@ def test_one_good_account_among_25_stays_fresh(watch: Watch) -> None:
 def test_one_good_account_among_50_stays_fresh(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     """As at the defaults, whose times are divided by 20."""
     scale = 20
-    for module, name in ((account_tasks, "_MIN_PATIENCE_SECONDS"), (scheduler, "_CONTENDED_SECONDS")):
+    for module, name in ((account, "_MIN_PATIENCE_SECONDS"), (scheduler, "_CONTENDED_SECONDS")):
         monkeypatch.setattr(module, name, getattr(module, name) / scale)
     for name in ("_MIN_DEADLINE_SECONDS", "_MAX_DEADLINE_SECONDS", "_ABORT_INTERVAL_SECONDS"):
         monkeypatch.setattr(scheduler, name, getattr(scheduler, name) / scale)
@@ -107,5 +107,5 @@ def test_a_response_that_comes_while_a_poll_is_judged_breaks_nothing(monkeypatch
     monkeypatch.setattr(Deadline, "sent_at", property(lambda _: next(looks)))
     poller, stop = object.__new__(AccountPoller), StopEvent()
     poller._clock, poller._running = SystemClock(), {"disks": (stop, [deadline])}
-    poller.abort("disks", 1.0)
+    poller._abort("disks", 1.0)
     assert stop.is_set()

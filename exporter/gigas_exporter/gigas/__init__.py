@@ -40,7 +40,7 @@ from gigas_exporter.gigas.http_response import RawResponse
 from gigas_exporter.gigas.login import LoginStates
 from gigas_exporter.gigas.page_reader import Listing
 from gigas_exporter.gigas.ratelimit import RateLimiter
-from gigas_exporter.gigas.settings import DEFAULT_URL, ApiSettings, NullObserver, Observer
+from gigas_exporter.gigas.settings import DEFAULT_URL, ApiSettings, Observer
 from gigas_exporter.gigas.write_client import ChangeResult, Client
 
 __all__ = [
@@ -56,7 +56,6 @@ __all__ = [
     "Listing",
     "LoginCredential",
     "LoginStates",
-    "NullObserver",
     "Observer",
     "RateLimiter",
     "RawResponse",

@@ -21,7 +21,7 @@ from gigas_exporter.gigas.login import LoginStates
 from gigas_exporter.gigas.page_reader import Listing, check_status, sum_invalid
 from gigas_exporter.gigas.ratelimit import RateLimiter
 from gigas_exporter.gigas.session import ApiSession
-from gigas_exporter.gigas.settings import ApiSettings, NullObserver, Observer
+from gigas_exporter.gigas.settings import ApiSettings, Observer
 from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
 
 DEFAULT_DEADLINE_SECONDS = 300.0
@@ -80,7 +80,7 @@ class ReadClient:
             settings,
             credential,
             readonly=self._readonly,
-            observer=observer or NullObserver(),
+            observer=observer or Observer(),
             clock=self._clock,
             limiter=limiter,
             trust=trust,

@@ -11,7 +11,7 @@ import threading
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from gigas_exporter.clock import Deadline
 from gigas_exporter.errors import ConfigError
@@ -25,23 +25,6 @@ _MAX_SECRET_BYTES = 64 * 1024
 _HEADER_CHARACTERS = 256  # those of Latin-1
 
 
-class SecretSource(Protocol):
-    """Where a secret comes from; it may change."""
-
-    @property
-    def origin(self) -> str:
-        """Where it comes from, for error messages."""
-        ...
-
-    def read(self) -> Secret:
-        """Return the secret as it is now.
-
-        Raises:
-            ConfigError: It cannot be read, or is no usable secret.
-        """
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class FixedSecret:
     """A secret that was given once; ``origin`` says where, and does not count when compared."""
@@ -50,7 +33,11 @@ class FixedSecret:
     origin: str = field(compare=False)
 
     def read(self) -> Secret:
-        """Return the secret without the white space around it."""
+        """Return the secret without the white space around it.
+
+        Raises:
+            ConfigError: It is no usable secret.
+        """
         return _checked(self.secret.reveal(), self.origin)
 
 
@@ -66,8 +53,15 @@ class SecretFile:
         return f"secret file {self.path}"
 
     def read(self) -> Secret:
-        """Return the file's text, stripped."""
+        """Return the file's text as it is now, stripped.
+
+        Raises:
+            ConfigError: It cannot be read, or is no usable secret.
+        """
         return _checked(read_text(self.path, self.origin, _MAX_SECRET_BYTES), self.origin)
+
+
+SecretSource = FixedSecret | SecretFile
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,10 +49,11 @@ class Listing(Generic[_T]):
     has_content: bool = True
 
 
+@dataclass(frozen=True, slots=True)
 class PageReader(Generic[_Item, _V]):
     """Turns the responses of one traversal into pages.
 
-    Args:
+    Attributes:
         make: Makes the page's value of its items by id.
         known: Pages that need not be decoded again, by digest.
         latest: UNIX seconds; dates after it are counted.
@@ -60,24 +61,13 @@ class PageReader(Generic[_Item, _V]):
         ended: Set when the work that the traversal is for has ended.
     """
 
-    def __init__(
-        self,
-        operation: str,
-        decode: Decode[_Item],
-        make: Callable[[dict[str, _Item]], _V],
-        known: Mapping[bytes, Page[_V]],
-        latest: float,
-        *,
-        logged_fields: set[str],
-        ended: threading.Event,
-    ) -> None:
-        self._operation = operation
-        self._decode: Decode[_Item] = decode
-        self._make: Callable[[dict[str, _Item]], _V] = make
-        self._known = known
-        self._latest = latest
-        self._logged_fields = logged_fields
-        self._ended = ended
+    operation: str
+    decode: Decode[_Item]
+    make: Callable[[dict[str, _Item]], _V]
+    known: Mapping[bytes, Page[_V]]
+    latest: float
+    logged_fields: set[str]
+    ended: threading.Event
 
     def read(self, answer: RawResponse, at_most: int) -> Page[_V]:
         """Return the page that an answer holds.
@@ -94,27 +84,27 @@ class PageReader(Generic[_Item, _V]):
     def _read(self, answer: RawResponse, at_most: int) -> Page[_V]:
         paging = read_paging_headers(answer.headers)
         if answer.status == HTTPStatus.NO_CONTENT and not answer.body:
-            return Page(b"", 0, array("q"), self._make({}), {}, paging, has_content=False)
-        check_status(answer, self._operation)
+            return Page(b"", 0, array("q"), self.make({}), {}, paging, has_content=False)
+        check_status(answer, self.operation)
         digest = blake2b(answer.body, digest_size=_DIGEST_BYTES).digest()
-        known = self._known.get(digest)
-        if known is not None and self._latest <= known.valid_until:
+        known = self.known.get(digest)
+        if known is not None and self.latest <= known.valid_until:
             return replace(known, paging=paging)
         self._raise_if_stopped()
-        raw_items = decode_array(answer.body, self._operation)
+        raw_items = decode_array(answer.body, self.operation)
         count = len(raw_items)
         if count > at_most:
-            raise DecodeError("body", f"the response to {self._operation} holds more than {at_most} items")
-        invalid = InvalidFields(self._logged_fields)
+            raise DecodeError("body", f"the response to {self.operation} holds more than {at_most} items")
+        invalid = InvalidFields(self.logged_fields)
         items: dict[str, _Item] = {}
         for start in range(0, count, _ITEMS_AT_ONCE):
             self._raise_if_stopped()
             part = raw_items[start : start + _ITEMS_AT_ONCE]
-            items.update(decode_items(part, self._decode, invalid, self._latest))
+            items.update(decode_items(part, self.decode, invalid, self.latest))
         if len(items) + invalid["id"] < count:
             self._raise_if_contradictory(raw_items, items)
         ids = array("q", map(hash, items))
-        return Page(digest, count, ids, self._make(items), dict(invalid), paging, valid_until=invalid.valid_until)
+        return Page(digest, count, ids, self.make(items), dict(invalid), paging, valid_until=invalid.valid_until)
 
     def _raise_if_contradictory(self, raw_items: Iterable[object], items: Mapping[str, _Item]) -> None:
         """Raise an error where two items of one page have the same id and differ.
@@ -122,15 +112,15 @@ class PageReader(Generic[_Item, _V]):
         Of two that differ only in what changes while a list is read, the last one is taken.
         """
         for raw in raw_items:
-            item = self._decode(raw, InvalidFields(self._logged_fields), self._latest)
+            item = self.decode(raw, InvalidFields(self.logged_fields), self.latest)
             if item is not None and _without_state(item) != _without_state(items[item.id]):
                 raise IncompleteError(
-                    f"{self._operation}: two different items have the same id, so that it is not known which is true"
+                    f"{self.operation}: two different items have the same id, so that it is not known which is true"
                 )
 
     def _raise_if_stopped(self) -> None:
-        if self._ended.is_set():
-            raise TransportError(self._operation, "timeout", "the work ended while its response was read")
+        if self.ended.is_set():
+            raise TransportError(self.operation, "timeout", "the work ended while its response was read")
 
 
 def _without_state(item: _Item) -> _Item:

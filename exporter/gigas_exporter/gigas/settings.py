@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from gigas_exporter import __version__
 from gigas_exporter.decode import DecodeSettings
@@ -43,8 +43,8 @@ class ApiSettings:
     decoding: DecodeSettings = field(default_factory=DecodeSettings)
 
 
-class Observer(Protocol):
-    """Hears of requests, retries and tokens; called from several threads at once."""
+class Observer:
+    """Hears of requests, retries and tokens, from several threads at once; this one ignores them."""
 
     def request(self, operation: str, code: str, seconds: float) -> None:
         """One request ended; ``code`` is the status, or ``timeout``, ``connection`` or ``invalid``."""
@@ -57,19 +57,3 @@ class Observer(Protocol):
 
     def login_blocked(self, blocked: bool) -> None:
         """A rejected login is blocked for a while, or not any more."""
-
-
-class NullObserver:
-    """Hears everything and tells no one."""
-
-    def request(self, operation: str, code: str, seconds: float) -> None:
-        """Ignore it."""
-
-    def retry(self, operation: str) -> None:
-        """Ignore it."""
-
-    def token(self, expires_at: float | None) -> None:
-        """Ignore it."""
-
-    def login_blocked(self, blocked: bool) -> None:
-        """Ignore it."""

@@ -13,15 +13,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol, Self
+from typing import Self
 
 _CHECK_INTERVAL_SECONDS = 0.2
-
-
-class _HasDescriptor(Protocol):
-    def fileno(self) -> int:
-        """Return the descriptor."""
-        ...
 
 
 class SocketDeadline:
@@ -68,7 +62,7 @@ class SocketDeadline:
             raise TimeoutError("the deadline has passed")
         return max(0.001, min(_CHECK_INTERVAL_SECONDS, self.end - time.monotonic()))
 
-    def attach(self, sock: _HasDescriptor) -> None:
+    def attach(self, sock: socket.socket) -> None:
         """Shut this socket down at the deadline, not the one before.
 
         Raises:

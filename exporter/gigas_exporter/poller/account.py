@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from gigas_exporter.clock import Clock, Deadline, StopEvent
 from gigas_exporter.config import Settings
 from gigas_exporter.errors import ApiError, GigasError, IncompleteError, TransportError, strip_traceback
-from gigas_exporter.gigas import Listing, ReadClient
+from gigas_exporter.gigas import Credential, Listing, ReadClient
 from gigas_exporter.inventory import (
     AccountInventory,
     DiskSnapshot,
@@ -28,12 +28,15 @@ from gigas_exporter.policy import max_ages
 from gigas_exporter.poller.backups import BackupsReader, NewDeadline
 from gigas_exporter.poller.observer import PollerObserver
 from gigas_exporter.poller.own_lists import KnownDisks
-from gigas_exporter.poller.scheduler import poll_deadline
+from gigas_exporter.poller.scheduler import PollTask, poll_deadline
 from gigas_exporter.poller.store import Store
 
 _log = get_logger(__name__)
 
 _WAIT_FOR_DISKS_STEP_SECONDS = 0.05
+# How much of a request's time an account has that never answered, while other such accounts wait.
+_PATIENCE_SHARE = 0.2
+_MIN_PATIENCE_SECONDS = 1.0
 _FILTERS = ", or leave the account out by discover: {product_id: […], status: […]}"
 """How discovery leaves out an account without disks."""
 
@@ -86,22 +89,45 @@ class AccountPoller:
         self._account_id = account_id
         self._client = client
         self._backups = BackupsReader(client, account_id, settings, clock=clock)
-        self._policy = settings.policy
+        self._settings = settings
         self._store = store
         self._observer = observer
-        self._interval = settings.poll.interval
         self._clock = clock
         self._stop = stop
         self._on_missing = on_missing
         self._logged: set[Resource] = set()
         self._running: dict[Resource, tuple[StopEvent, list[Deadline]]] = {}
 
-    @property
-    def has_polled(self) -> bool:
-        """Whether a poll has ended."""
-        return bool(self._logged)
+    def tasks(self, credential: Credential, on_begin: Callable[[], None]) -> tuple[PollTask, ...]:
+        """Return the periodic polls; that of the disks goes first, and calls ``on_begin`` as the first of all."""
+        api, poll = self._settings.api, self._settings.poll
+        patience = max(_MIN_PATIENCE_SECONDS, api.timeout_seconds * _PATIENCE_SHARE)
 
-    def abort(self, resource: Resource, patience_seconds: float) -> None:
+        def task(resource: Resource, interval: float, leader: PollTask | None = None) -> PollTask:
+            def run(may_retry: Callable[[], bool]) -> bool:
+                if resource == "disks" and not self._logged:
+                    on_begin()
+                return self.poll(resource, may_retry=may_retry).hung
+
+            return PollTask(
+                f"{resource} {self._account_id}",
+                run,
+                lambda: interval,
+                max(interval, poll_deadline(interval)),
+                credential=credential,
+                slots=api.max_concurrency,
+                rank=1 if resource == "backups" else 0,
+                is_long=resource == "backups",
+                leader=leader,
+                abort=lambda: self._abort(resource, patience),
+                patience_seconds=patience,
+            )
+
+        disks = task("disks", poll.interval)
+        machines = task("virtual_machines", poll.interval, disks)
+        return disks, machines, task("backups", poll.backups_interval, disks)
+
+    def _abort(self, resource: Resource, patience_seconds: float) -> None:
         """End a poll that has waited so long for its first response, as timed out."""
         stop, deadlines = self._running.get(resource, (None, []))
         latest = self._clock.monotonic() - patience_seconds
@@ -179,7 +205,9 @@ class AccountPoller:
 
     def _read_disks(self, new_deadline: NewDeadline) -> _PollData:
         began = self._clock.monotonic()
-        listing = self._client.list_disks(self._account_id, deadline=new_deadline(poll_deadline(self._interval)))
+        listing = self._client.list_disks(
+            self._account_id, deadline=new_deadline(poll_deadline(self._settings.poll.interval))
+        )
         disks: Mapping[str, Disk] = {disk.id: disk for disk in listing.items}
         self._check_content("disks", listing)
         read_at, wall = self._clock.monotonic(), self._clock.wall()
@@ -192,12 +220,12 @@ class AccountPoller:
             since = locked_since(disks, inventory.disks, wall)
             reading = DiskSnapshot(known if known == disks else disks, first_seen, read_at, since)
             changed = replace(inventory, disks=reading)
-            return changed if reading.disks is known else changed.with_requirements(self._policy)
+            return changed if reading.disks is known else changed.with_requirements(self._settings.policy)
 
         return _PollData(change, listing.invalid, {"disks": len(disks)})
 
     def _read_machines(self, new_deadline: NewDeadline) -> _PollData:
-        deadline = new_deadline(poll_deadline(self._interval))
+        deadline = new_deadline(poll_deadline(self._settings.poll.interval))
         listing = self._client.list_virtual_machines(self._account_id, deadline=deadline)
         machines: Mapping[str, VirtualMachine] = {machine.id: machine for machine in listing.items}
         self._check_content("virtual_machines", listing)
@@ -207,7 +235,7 @@ class AccountPoller:
             known = inventory.machines.machines if inventory.machines is not None else None
             reading = MachineSnapshot(known if known == machines else machines, read_at)
             changed = replace(inventory, machines=reading)
-            return changed if reading.machines is known else changed.with_requirements(self._policy)
+            return changed if reading.machines is known else changed.with_requirements(self._settings.policy)
 
         return _PollData(change, listing.invalid, {"virtual_machines": len(machines)})
 

@@ -18,6 +18,7 @@ from gigas_exporter.gigas import (
     Credential,
     LoginCredential,
     LoginStates,
+    Observer,
     RateLimiter,
     ReadClient,
     TrustStore,
@@ -117,17 +118,21 @@ def _identity(credential: Credential) -> Hashable:
         return credential
 
 
-class _AccountObserver:
+class _AccountObserver(Observer):
     """Adds the served accounts to a client's reports."""
 
     def __init__(self, observer: PollerObserver, *, has_login: bool) -> None:
         self._observer = observer
-        self.request = observer.request
-        self.retry = observer.retry
         self.account_ids: set[str] = set()
         self._expires_at: float | None = None
         self._has_token = False
         self._blocked: bool | None = False if has_login else None
+
+    def request(self, operation: str, code: str, seconds: float) -> None:
+        self._observer.request(operation, code, seconds)
+
+    def retry(self, operation: str) -> None:
+        self._observer.retry(operation)
 
     def token(self, expires_at: float | None) -> None:
         self._has_token, self._expires_at = True, expires_at

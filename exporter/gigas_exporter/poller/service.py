@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
+from typing import NamedTuple
 
 from gigas_exporter.clock import Clock, Deadline, StopEvent
 from gigas_exporter.config import AccountSettings, Settings
@@ -20,7 +21,6 @@ from gigas_exporter.gigas import Credential
 from gigas_exporter.inventory import RESOURCES, AccountInventory, Resource, StalenessLimits
 from gigas_exporter.poller.account import AccountPoller
 from gigas_exporter.poller.account_source import AccountSource
-from gigas_exporter.poller.account_tasks import AccountTasks
 from gigas_exporter.poller.client_pool import ClientPool
 from gigas_exporter.poller.observer import PollerObserver
 from gigas_exporter.poller.scheduler import PollTask, Scheduler, poll_deadline
@@ -28,6 +28,14 @@ from gigas_exporter.poller.store import Store
 
 _STOP_SECONDS = 1.0
 _ACCOUNTS_AT_ONCE = 8
+
+
+class _WatchedAccount(NamedTuple):
+    """An account's tasks, and the event that stops what they run."""
+
+    account: AccountSettings
+    stop: StopEvent
+    tasks: tuple[PollTask, ...]
 
 
 class Service:
@@ -50,7 +58,7 @@ class Service:
         self.source = AccountSource(settings, self._clock)
         self._stop = StopEvent()
         self._lock = threading.RLock()
-        self._watched: dict[str, AccountTasks] = {}
+        self._watched: dict[str, _WatchedAccount] = {}
         self._discovery: tuple[threading.Event, PollTask] | None = None
         try:
             self._make_clients(settings)
@@ -246,14 +254,16 @@ class Service:
         changed = [each for each, watched in self._watched.items() if accounts.get(each) != watched.account]
         self._stop_polling(changed)
         self._update_store(accounts)
-        new = []
+        new: dict[str, _WatchedAccount] = {}
         for account_id, each in accounts.items():
             if self._stop.is_set():  # there may be very many, and the end waits
                 return
             if account_id not in self._watched:
-                new.append(self._account_tasks(each))
-        self._watched.update({each.account.account.id: each for each in new})
-        self.scheduler.add([task for each in new for task in each.tasks])
+                stop = StopEvent()
+                tasks = self._poller(each, stop).tasks(each.credential, self._report_accounts)
+                new[account_id] = _WatchedAccount(each, stop, tasks)
+        self._watched.update(new)
+        self.scheduler.add([task for each in new.values() for task in each.tasks])
         self._report_accounts()
 
     def _stop_polling(self, account_ids: Iterable[str]) -> None:
@@ -305,11 +315,6 @@ class Service:
             thresholds=self._settings.thresholds,
         )
         return inventory.with_requirements(self._settings.policy)
-
-    def _account_tasks(self, account: AccountSettings) -> AccountTasks:
-        stop = StopEvent()
-        poller = self._poller(account, stop)
-        return AccountTasks.of(account, stop, poller, self._settings, on_begin=self._report_accounts)
 
     def _poller(self, account: AccountSettings, stop: StopEvent) -> AccountPoller:
         account_id = account.account.id
