@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from gigas_exporter.clock import Clock, Deadline
+from gigas_exporter.clock import Clock, Deadline, StopEvent
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.errors import ApiError, DecodeError, GigasError
 from gigas_exporter.gigas import Credential, ReadClient
 from gigas_exporter.gigas.pages import PAGING_FIELDS
 from gigas_exporter.logs import get_logger
 from gigas_exporter.model import Account
+from gigas_exporter.poller.scheduler import poll_deadline
 
 _log = get_logger(__name__)
 
@@ -46,15 +47,21 @@ def discover(
 class AccountSource:
     """This process' accounts under one configuration.
 
+    Args:
+        client: The client of the credential that lists them; ``None`` where they are configured.
+
     Attributes:
+        stop: Ends its requests; nothing that it lists counts any more.
         listed: Whether the accounts are known: configured, or listed once and watched since.
         fails: Whether they could not be listed the last time.
         is_incomplete: Whether the headers of the last list say that there may be more accounts.
     """
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, client: ReadClient | None, stop: StopEvent) -> None:
         self._settings = settings
         self._clock = clock
+        self._client = client
+        self.stop = stop
         self._lock = threading.Lock()
         self._excluded: frozenset[str] = frozenset()
         self._hosts: frozenset[str | None] = frozenset()
@@ -71,20 +78,18 @@ class AccountSource:
         """How many accounts discovery leaves out."""
         return len(self._excluded) + len(self._missing)
 
-    def configured(self) -> dict[str, AccountSettings]:
-        """Return the accounts that the configuration names."""
-        return self._owned(self._settings.accounts)
-
-    def list(self, client: ReadClient, credential: Credential, deadline: Deadline) -> dict[str, AccountSettings]:
-        """List the accounts that a credential may see.
+    def list(self) -> dict[str, AccountSettings]:
+        """Return the accounts that the configuration names, or list those that its credential may see.
 
         Raises:
             GigasError: They could not be listed, or there is none.
         """
+        if self._client is None or self.credential is None:
+            return self._owned(self._settings.accounts)
         try:
-            accounts, is_incomplete = discover(client, credential, deadline)
+            accounts, is_incomplete = discover(self._client, self.credential, self._deadline())
         except GigasError as error:
-            if not deadline.stop.is_set():  # else it was stopped
+            if not self.stop.is_set():
                 log = _log.debug if self.fails else _log.warning
                 log("cannot list accounts", reason=error.reason, error=str(error))
                 self.fails = True
@@ -110,27 +115,30 @@ class AccountSource:
         self.fails = False
         return {account_id: each for account_id, each in owned.items() if account_id not in skipped}
 
-    def find_missing(self, client: ReadClient, deadline: Deadline) -> dict[str, AccountSettings]:
+    def find_missing(self) -> dict[str, AccountSettings]:
         """Ask for the disks of skipped accounts again; return those that are not "not found" any more.
 
         Each is asked after an hour, and where its status or product has changed. It is watched only then, so that
         nothing is told of one that is still not found.
         """
-        found = {}
+        found: dict[str, AccountSettings] = {}
+        deadline = self._deadline()
         with self._lock:
             skipped = {each: (self._listed[each], kind) for each, kind in self._missing.items() if each in self._listed}
         for account_id, (settings, kind) in skipped.items():
             is_due = self._clock.monotonic() >= self._missing_until[account_id] or kind != _kind(settings.account)
-            if is_due and account_id not in self._excluded and not self._is_missing(client, settings.account, deadline):
+            if is_due and account_id not in self._excluded and not self._is_missing(settings.account, deadline):
                 found[account_id] = settings
         with self._lock:
             self._missing = {each: kind for each, kind in self._missing.items() if each not in found}
         return found
 
-    def _is_missing(self, client: ReadClient, account: Account, deadline: Deadline) -> bool:
+    def _is_missing(self, account: Account, deadline: Deadline) -> bool:
         """Return whether disks are not found again, or there was no time to ask; another error is one to be told."""
+        if self._client is None:
+            return False
         try:
-            client.list_disks(account.id, deadline=deadline)
+            self._client.list_disks(account.id, deadline=deadline)
         except GigasError as error:
             if deadline.remaining() <= 0:
                 return True
@@ -153,6 +161,9 @@ class AccountSource:
             self._missing_until[account.id] = self._clock.monotonic() + _TRIED_AGAIN_SECONDS
         log("account skipped: its disks are not found (status 404)", account=account.id)
         return True
+
+    def _deadline(self) -> Deadline:
+        return Deadline(self._clock, poll_deadline(self._settings.poll.interval), self.stop)
 
     def _owned(self, accounts: tuple[AccountSettings, ...]) -> dict[str, AccountSettings]:
         return {each.account.id: each for each in accounts if self._settings.owns(each.account.id)}

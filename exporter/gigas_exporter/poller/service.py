@@ -14,7 +14,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import NamedTuple
 
-from gigas_exporter.clock import Clock, Deadline, StopEvent
+from gigas_exporter.clock import Clock, StopEvent
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.errors import ApiError, ConfigError, GigasError
 from gigas_exporter.gigas import Credential
@@ -55,13 +55,12 @@ class Service:
         self._clock = clock
         self._clients = ClientPool(observer, clock, login_retry_seconds=settings.poll.interval)
         self.scheduler = Scheduler(clock)
-        self.source = AccountSource(settings, self._clock)
         self._stop = StopEvent()
         self._lock = threading.RLock()
         self._watched: dict[str, _WatchedAccount] = {}
-        self._discovery: tuple[threading.Event, PollTask] | None = None
+        self._discovery: PollTask | None = None
         try:
-            self._make_clients(settings)
+            self.source = self._make_source(settings)
         except ConfigError:
             self._clients.close()
             raise
@@ -82,11 +81,13 @@ class Service:
         Raises:
             ConfigError: A client cannot be made with them; nothing has changed by then.
         """
-        self._make_clients(settings)
+        source = self._make_source(settings)
         with self._lock:
             old = self._settings
             self._clients.reload_credentials()
-            self._settings, self.source = settings, AccountSource(settings, self._clock)
+            self.source.stop.set()
+            self.source.stop.detach()
+            self._settings, self.source = settings, source
             if replace(old, web=settings.web, log=settings.log, accounts=settings.accounts) != settings:
                 self._stop_polling(list(self._watched))
             self._watch_all()
@@ -99,10 +100,6 @@ class Service:
         It takes no lock, which is held for seconds while very many accounts are added.
         """
         self._stop.set()
-        for each in list(self._watched.values()):
-            each.stop.set()
-        if (discovery := self._discovery) is not None:
-            discovery[0].set()
         self.scheduler.stop(_STOP_SECONDS)
         self._clients.close()
 
@@ -132,8 +129,8 @@ class Service:
         Raises:
             GigasError: The accounts could not be listed, or there is none.
         """
-        source, credential = self.source, self.source.credential
-        accounts = source.configured() if credential is None else self._list_accounts(source, credential, self._stop)
+        source = self.source
+        accounts = self._list_accounts(source)
         self._update_store(accounts)
 
         def poll(account: AccountSettings) -> dict[Resource, GigasError]:
@@ -165,86 +162,61 @@ class Service:
             raise GigasError(f"no account is left: discovery leaves out all {source.skipped}")
         return {account_id: failures for account_id, failures in failed.items() if account_id in left}
 
-    def _make_clients(self, settings: Settings) -> None:
-        """Make what can fail, before a reload has changed anything."""
-        if settings.discovery is not None:
-            self._clients.get(settings.api, settings.discovery)
+    def _make_source(self, settings: Settings) -> AccountSource:
+        """Make what can fail, the clients, before a reload has changed anything."""
         for account in settings.accounts:
             if settings.owns(account.account.id):
                 self._clients.get(settings.api, account.credential)
+        client = None if settings.discovery is None else self._clients.get(settings.api, settings.discovery)
+        return AccountSource(settings, self._clock, client, StopEvent(self._stop))
 
     def _watch_all(self) -> None:
+        source, poll = self.source, self._settings.poll
         if self._discovery is not None:
-            stop, task = self._discovery
-            stop.set()
-            self.scheduler.remove((task,))
+            self.scheduler.remove((self._discovery,))
             self._discovery = None
-        if self.source.credential is None:
-            self._observer.discovery(success=None)
-            self._sync_accounts(self.source.configured())
+        if source.credential is None:
+            self._sync_accounts(self._list_accounts(source))
         else:
-            self._start_discovery(self.source, self.source.credential)
+            self._discovery = PollTask(
+                "discovery",
+                partial(self._discover, source, source.credential),
+                lambda: poll.interval if source.fails or not source.listed else poll.backups_interval,
+                poll_deadline(poll.interval),
+            )
+            self.scheduler.add((self._discovery,))
         self.scheduler.run_now([task for each in self._watched.values() for task in each.tasks])
 
-    def _start_discovery(self, source: AccountSource, credential: Credential) -> None:
-        poll, stop = self._settings.poll, threading.Event()
-        task = PollTask(
-            "discovery",
-            lambda _: self._discover(source, credential, stop),
-            lambda: poll.interval if source.fails or not source.listed else poll.backups_interval,
-            poll_deadline(poll.interval),
-        )
-        self._discovery = stop, task
-        self.scheduler.add((task,))
-
-    def _discover(self, source: AccountSource, credential: Credential, stop: threading.Event) -> bool:
-        """List the accounts and watch them, or those known before."""
+    def _discover(self, source: AccountSource, credential: Credential, _: Callable[[], bool]) -> bool:
+        """List the accounts and watch them, or those known before; later skipped ones whose disks are found by now."""
         succeeded = False
         try:
-            accounts = self._list_accounts(source, credential, stop)
+            accounts = self._list_accounts(source)
             succeeded = True
         except GigasError:
             known = [inventory.account for inventory in self._store.snapshot()]
             accounts = {each.id: AccountSettings(each, credential) for each in known}
         with self._lock:
-            if not stop.is_set() and (succeeded or (accounts and not self._watched)):
+            if not source.stop.is_set() and (succeeded or (accounts and not self._watched)):
                 self._sync_accounts(accounts)
                 source.listed = source.listed or succeeded
                 self._report_accounts()
-        if succeeded:
-            self._watch_found(source, credential, stop, accounts)
-        return False
-
-    def _watch_found(
-        self,
-        source: AccountSource,
-        credential: Credential,
-        stop: threading.Event,
-        accounts: Mapping[str, AccountSettings],
-    ) -> None:
-        """Watch skipped accounts, too, whose disks are found by now."""
-        deadline = Deadline(self._clock, poll_deadline(self._settings.poll.interval), stop)
-        found = source.find_missing(self._clients.get(self._settings.api, credential), deadline)
+        found = source.find_missing() if succeeded else {}
         with self._lock:
-            if found and not stop.is_set():
+            if found and not source.stop.is_set():
                 # Meanwhile some of the others may have been left out.
                 left = {each: accounts[each] for each in accounts if each in self._watched}
                 self._sync_accounts(dict(sorted((left | found).items())))
+        return False
 
-    def _list_accounts(
-        self, source: AccountSource, credential: Credential, stop: threading.Event
-    ) -> dict[str, AccountSettings]:
-        settings = self._settings
-        client = self._clients.get(settings.api, credential)
+    def _list_accounts(self, source: AccountSource) -> dict[str, AccountSettings]:
         try:
-            accounts = source.list(
-                client, credential, Deadline(self._clock, poll_deadline(settings.poll.interval), stop)
-            )
+            accounts = source.list()
         except GigasError:
-            if not stop.is_set():
+            if not source.stop.is_set():
                 self._observer.discovery(success=False)
             raise
-        self._observer.discovery(success=not source.is_incomplete)
+        self._observer.discovery(success=None if source.credential is None else not source.is_incomplete)
         return accounts
 
     def _sync_accounts(self, accounts: Mapping[str, AccountSettings]) -> None:
@@ -259,7 +231,7 @@ class Service:
             if self._stop.is_set():  # there may be very many, and the end waits
                 return
             if account_id not in self._watched:
-                stop = StopEvent()
+                stop = StopEvent(self._stop)
                 tasks = self._poller(each, stop).tasks(each.credential, self._report_accounts)
                 new[account_id] = _WatchedAccount(each, stop, tasks)
         self._watched.update(new)
@@ -270,6 +242,7 @@ class Service:
         stopped = [self._watched.pop(account_id) for account_id in account_ids]
         for each in stopped:
             each.stop.set()
+            each.stop.detach()
         self.scheduler.remove([task for each in stopped for task in each.tasks])
 
     def _update_store(self, accounts: Mapping[str, AccountSettings]) -> None:
