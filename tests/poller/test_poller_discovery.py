@@ -65,7 +65,9 @@ def test_a_shard_that_owns_no_listed_account_says_so(watch: Watch, caplog: pytes
     with RawApi(["1"]) as api:
         owner = next(index for index in (1, 2) if Shard(index, 2).owns("1"))
         watching = watch(replace(discovering(api), shard=Shard(3 - owner, 2)))
-        await_true(lambda: api.count("/accounts") >= 3)
+        await_true(lambda: watching.service.source.listed)
+        listed = api.count("/accounts")
+        await_true(lambda: api.count("/accounts") >= listed + 2)
         assert watching.accounts() == set()
     said = [record.getMessage() for record in caplog.records if "shard" in record.getMessage()]
     assert said == ["the shard owns none of the accounts, so that nothing is watched here"]
