@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gigas_exporter.model import Disk
 from gigas_exporter.simulator import SimulatedCloud
+from support import usage
 from support.in_process_exporter import Scrape
 from support.programs import Exporter, exporter
 from support.simulator import SimulatorServer
@@ -39,7 +40,6 @@ _AGREEMENT_SECONDS: Final = 15.0
 _LEAVING_SECONDS: Final = 5.0
 _SETTLED_SECONDS: Final = 90.0
 _MAXIMUM_HELD: Final = 40
-_MEGABYTE: Final = 2**20
 # What survives a burst of a million values keeps about ten of Python's arenas, of a megabyte each, from being freed.
 _ALLOWED_GROWTH: Final = {"resident MB": 12.0, "threads": 4.0, "descriptors": 6.0}
 _FLAGS: Final = (
@@ -75,15 +75,13 @@ def _say(line: str) -> None:
 
 
 def _usage(pid: int) -> dict[str, float]:
-    """Read a process' resources from /proc."""
-    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines())
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    """Return what a process uses now."""
     return {
         "at": time.monotonic(),
-        "resident MB": float(status["VmRSS"].split()[0]) * 1024 / _MEGABYTE,
-        "threads": float(status["Threads"]),
-        "descriptors": float(len(os.listdir(f"/proc/{pid}/fd"))),  # noqa: PTH208  # only how many
-        "processor": (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"),
+        "resident MB": usage.resident_megabytes(pid),
+        "threads": float(usage.threads(pid)),
+        "descriptors": float(usage.descriptors(pid)),
+        "processor": usage.processor_seconds(pid),
     }
 
 

@@ -31,13 +31,13 @@ from gigas_exporter.simulator import SimulatedCloud
 from support.certificates import self_signed
 from support.programs import account_environment, await_true, free_port, running, tool
 from support.simulator import SimulatorServer
+from support.usage import resident_megabytes
 
 _HEADER: Final = """\
 | beside                                  | answered | median | 95th percentile | memory afterwards |
 | --------------------------------------- | -------: | -----: | --------------: | ----------------: |
 """
 
-_MEGABYTE: Final = 2**20
 _HELD: Final = 300
 _NEVER_READING: Final = 100
 _VISITORS: Final = 200
@@ -57,7 +57,7 @@ class Figures:
     asked: int
     median: float
     percentile95: float
-    resident_bytes: int
+    resident_megabytes: float
 
     def __str__(self) -> str:
         cells = (
@@ -65,7 +65,7 @@ class Figures:
             f"{self.answered}/{self.asked}",
             f"{self.median * 1000:.0f} ms",
             f"{self.percentile95 * 1000:.0f} ms",
-            f"{self.resident_bytes / _MEGABYTE:.0f} MB",
+            f"{self.resident_megabytes:.0f} MB",
         )
         return f"| {' | '.join(cells)} |"
 
@@ -81,11 +81,6 @@ class _Served:
     @property
     def address(self) -> Address:
         return "127.0.0.1", int(self.url.rpartition(":")[2])
-
-    @property
-    def resident_bytes(self) -> int:
-        status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
-        return int(status.split("VmRSS:")[1].split()[0]) * 1024
 
     @property
     def connections(self) -> int:
@@ -216,7 +211,7 @@ def _figures(name: str, taken: list[tuple[bool, float]], served: _Served) -> Fig
     times = [seconds for _, seconds in taken]
     answered = sum(good for good, _ in taken)
     late = statistics.quantiles(times, n=20)[-1]
-    return Figures(name, answered, len(taken), statistics.median(times), late, served.resident_bytes)
+    return Figures(name, answered, len(taken), statistics.median(times), late, resident_megabytes(served.pid))
 
 
 if __name__ == "__main__":
