@@ -116,8 +116,6 @@ def test_an_empty_variable_counts_as_unset(run: Run) -> None:
         (["disks", "show"], "DISK: is missing (see: gigas-exporter disks show --help)"),
         (["disks", "list", "--is-swap=maybe"], "--is-swap: takes no value (see: gigas-exporter disks list --help)"),
         (["check", "--account"], "--account: needs a value (see: gigas-exporter check --help)"),
-        (["help"], "no such command: help; did you mean --help?"),
-        (["backups"], "no such command: backups; did you mean disks backups?"),
         (["config", "check", "x.yml", "--disks", "0"], "--disks: must be a whole number of at least 1"),
         (["config", "check", "/"], "FILE: must be a file, not a directory"),
         (["simulate", "--disks", "x"], "--disks: must be a whole number of at least 1 and at most 100000"),
