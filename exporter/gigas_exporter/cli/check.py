@@ -16,7 +16,7 @@ from gigas_exporter.cli.messages import NAGIOS_UNKNOWN, nagios_line, progress
 from gigas_exporter.cli.options import ONCE, QUIET, GroupedCommand, output_option, settings_options
 from gigas_exporter.cli.output import escape_markdown, render
 from gigas_exporter.cli.poll_once import PollResult, poll_once
-from gigas_exporter.cli.records import DISKS, disk_record
+from gigas_exporter.cli.records import DISKS
 from gigas_exporter.config import Settings
 from gigas_exporter.errors import ConfigError, GigasError
 from gigas_exporter.inventory import RESOURCES, Resource
@@ -131,7 +131,7 @@ def _print(verdict: _Verdict, output: _Format, *, show_all: bool) -> None:
     if reports or output in {"json", "csv"}:
         if output in {"table", "markdown"}:
             click.echo()
-        click.echo(render([disk_record(report) for report in reports], DISKS, output), nl=False)
+        click.echo(render(reports, DISKS, output), nl=False)
     if reports and (rest := len(verdict.reports) - len(reports)):
         words = f"{formatting.format_count(rest, 'disk')} that need{'s' * (rest == 1)} no attention"
         click.echo(f"\nnot shown: {words} (--all shows every disk)")

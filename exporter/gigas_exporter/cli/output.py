@@ -14,7 +14,7 @@ import shutil
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import click
 import yaml
@@ -27,7 +27,8 @@ Format = Literal["table", "json", "yaml", "csv", "markdown"]
 _FORMULA_STARTS = tuple("=+-@\t\r＝＋－＠")  # also the wide forms, which spreadsheets take for the same
 _MARKDOWN = re.compile(r"([\\|`*_<>\[\]~$&])")
 
-Record = Mapping[str, Any]
+Item = TypeVar("Item")
+Record = dict[str, Any]
 """One row: by name, a value that JSON can hold."""
 
 _GAP = 2
@@ -50,15 +51,13 @@ def cut_start(text: str, width: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class Column(Generic[Item]):
     """One column of a table.
 
     Attributes:
-        name: The key in the record.
         title: What stands above it.
-        show: Makes the text of a value.
-        text: Makes the text of the whole record, where the value alone does not say it.
-        style: Gives the arguments of :func:`click.style` for a record.
+        show: Makes the text for an item; ``None`` is none.
+        style: Gives the arguments of :func:`click.style` for an item.
         right: Whether numbers are to line up at the right.
         min_width: To how few cells its texts may be cut; ``None`` when they must stay whole.
         cut: How they are cut.
@@ -66,55 +65,56 @@ class Column:
         drop_if_same: Whether it goes before all others where its text is the same in every row.
     """
 
-    name: str
     title: str
-    show: Callable[[Any], str] = lambda value: "" if value is None else str(value)
-    text: Callable[[Record], str] | None = None
-    style: Callable[[Record], Mapping[str, Any]] = lambda _: {}
+    show: Callable[[Item], object]
+    style: Callable[[Item], Mapping[str, Any]] = lambda _: {}
     right: bool = False
     min_width: int | None = None
     cut: Callable[[str, int], str] = cut_end
     drop_priority: int = 0
     drop_if_same: bool = False
 
-    def of(self, record: Record) -> str:
-        """Return the text for a record, without what a terminal could obey."""
-        return formatting.escape_control_chars(
-            self.text(record) if self.text is not None else self.show(record.get(self.name))
-        )
+    def of(self, item: Item) -> str:
+        """Return the text for an item, without what a terminal could obey."""
+        value = self.show(item)
+        return formatting.escape_control_chars("" if value is None else str(value))
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """What rows of one kind hold.
+class Table(Generic[Item]):
+    """What is told of items of one kind.
 
     Attributes:
         columns: What tables and Markdown show.
-        fields: All names of a record, in order; CSV has a column for each.
+        fields: By the name in JSON, YAML and CSV, what gives the value, which JSON can hold.
     """
 
-    columns: tuple[Column, ...]
-    fields: tuple[str, ...]
+    columns: tuple[Column[Item], ...]
+    fields: Mapping[str, Callable[[Item], Any]]
+
+    def record(self, item: Item) -> Record:
+        """Return all that is told of an item."""
+        return {name: read(item) for name, read in self.fields.items()}
 
 
-def render(records: Sequence[Record], table: Table, form: Format) -> str:
-    """Return the records in one of the formats, ending in a line break.
+def render(items: Sequence[Item], table: Table[Item], form: Format) -> str:
+    """Return the items in one of the formats, ending in a line break.
 
     Tables fit the terminal, and are as wide as they come where standard output is none.
     """
     match form:
         case "json":
-            return render_json(records)
+            return render_json([table.record(item) for item in items])
         case "yaml":
-            return _yaml([dict(record) for record in records])
+            return _yaml([table.record(item) for item in items])
         case "csv":
-            return _csv(records, table.fields)
+            return _csv(items, table)
         case "markdown":
-            return _markdown(records, table.columns)
+            return _markdown(items, table.columns)
     is_terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if is_terminal else None
     colour = is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return render_table(records, table.columns, width=width, colour=colour)
+    return render_table(items, table.columns, width=width, colour=colour)
 
 
 def render_document(value: object, form: Literal["json", "yaml"]) -> str:
@@ -153,21 +153,21 @@ def escape_markdown(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", formatting.escape_control_chars(text))
 
 
-def _markdown(records: Sequence[Record], columns: Sequence[Column]) -> str:
+def _markdown(items: Sequence[Item], columns: Sequence[Column[Item]]) -> str:
     def line(cells: Iterable[str]) -> str:
         return "| " + " | ".join(cells) + " |\n"
 
     rows = [line(column.title for column in columns), line("---:" if column.right else "---" for column in columns)]
-    rows.extend(line(escape_markdown(column.of(record)) for column in columns) for record in records)
+    rows.extend(line(escape_markdown(column.of(item)) for column in columns) for item in items)
     return "".join(rows)
 
 
-def _csv(records: Sequence[Record], fields: Sequence[str]) -> str:
+def _csv(items: Sequence[Item], table: Table[Item]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(fields)
-    for record in records:
-        writer.writerow([_csv_cell(record.get(name)) for name in fields])
+    writer.writerow(table.fields)
+    for item in items:
+        writer.writerow(map(_csv_cell, table.record(item).values()))
     return stream.getvalue()
 
 
@@ -184,49 +184,49 @@ def _csv_cell(value: Any) -> str:
     return formatting.escape_control_chars("'" + value if value.startswith(_FORMULA_STARTS) else value)
 
 
-def render_table(records: Sequence[Record], columns: Sequence[Column], *, width: int | None, colour: bool) -> str:
+def render_table(items: Sequence[Item], columns: Sequence[Column[Item]], *, width: int | None, colour: bool) -> str:
     """Return the table as lines of at most so many cells.
 
     A column that is empty in every row and may give way is left out; what must stay whole may be wider than a line.
     """
-    texts = {column.name: [column.of(record) for record in records] for column in columns}
-    kept = [column for column in columns if not column.drop_priority or any(texts[column.name])]
-    whole = {column.name: max(map(cell_len, (column.title, *texts[column.name]))) for column in kept}
-    same = {column.name for column in kept if column.drop_if_same and len(set(texts[column.name])) == 1}
+    texts = {column.title: [column.of(item) for item in items] for column in columns}
+    kept = [column for column in columns if not column.drop_priority or any(texts[column.title])]
+    whole = {column.title: max(map(cell_len, (column.title, *texts[column.title]))) for column in kept}
+    same = {column.title for column in kept if column.drop_if_same and len(set(texts[column.title])) == 1}
     widths = whole if width is None else _fit_widths(kept, whole, width, same)
-    kept = [column for column in kept if column.name in widths]
+    kept = [column for column in kept if column.title in widths]
 
     def line(cells: Sequence[str], styles: Sequence[Mapping[str, Any]]) -> str:
         padded = []
         for column, text, style in zip(kept, cells, styles, strict=True):
-            cut = column.cut(text, widths[column.name])
-            space = " " * (widths[column.name] - cell_len(cut))
+            cut = column.cut(text, widths[column.title])
+            space = " " * (widths[column.title] - cell_len(cut))
             written = click.style(cut, **style) if colour and style and cut else cut
             padded.append(space + written if column.right else written + space)
         return (" " * _GAP).join(padded).rstrip() + "\n"
 
     lines = [line([column.title for column in kept], [{"bold": True}] * len(kept))]
-    for row, record in enumerate(records):
-        lines.append(line([texts[column.name][row] for column in kept], [column.style(record) for column in kept]))
+    for row, item in enumerate(items):
+        lines.append(line([texts[column.title][row] for column in kept], [column.style(item) for column in kept]))
     return "".join(lines)
 
 
 def _fit_widths(
-    columns: Sequence[Column], whole: Mapping[str, int], width: int, same: Collection[str]
+    columns: Sequence[Column[Any]], whole: Mapping[str, int], width: int, same: Collection[str]
 ) -> dict[str, int]:
     """Return the widths of the columns that have room."""
     widths = {
-        column.name: whole[column.name]
+        column.title: whole[column.title]
         if column.min_width is None
-        else min(whole[column.name], max(column.min_width, len(column.title)))
+        else min(whole[column.title], max(column.min_width, len(column.title)))
         for column in columns
     }
     yielding = sorted(
         (column for column in columns if column.drop_priority),
-        key=lambda column: (column.name in same, column.drop_priority),
+        key=lambda column: (column.title in same, column.drop_priority),
     )
     while _total(widths) > width and yielding:
-        del widths[yielding.pop().name]
+        del widths[yielding.pop().title]
     spare = width - _total(widths)
     while spare > 0 and (cut := [name for name in widths if widths[name] < whole[name]]):
         widths[min(cut, key=widths.__getitem__)] += 1

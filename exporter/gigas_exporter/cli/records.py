@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Any, Final
 
 from gigas_exporter import formatting
-from gigas_exporter.cli.output import Column, Record, Table, cut_start
+from gigas_exporter.cli.output import Column, Table, cut_start
 from gigas_exporter.model import Backup
-from gigas_exporter.report import DiskReport, Finding, Severity, is_ahead, status_in_words
+from gigas_exporter.report import DiskReport, Finding, Severity, is_ahead
 
 _STYLES: Final[Mapping[Severity, Mapping[str, Any]]] = {
     Severity.CRITICAL: {"fg": "red", "bold": True},
@@ -17,6 +18,7 @@ _STYLES: Final[Mapping[Severity, Mapping[str, Any]]] = {
     Severity.NOTICE: {"fg": "cyan"},
     Severity.OK: {},
 }
+_YES_OR_NO: Final = {None: "", False: "no", True: "yes"}
 _ABOUT_AGE: Final = {
     Finding.NEVER_BACKED_UP,
     Finding.BACKUP_MISSED,
@@ -25,39 +27,14 @@ _ABOUT_AGE: Final = {
 }
 
 
-def _style(record: Record) -> Mapping[str, Any]:
-    return _STYLES[Severity[str(record["severity"]).upper()]]
+def _style(report: DiskReport) -> Mapping[str, Any]:
+    return _STYLES[report.severity]
 
 
-def _age_style(record: Record) -> Mapping[str, Any]:
+def _age_style(report: DiskReport) -> Mapping[str, Any]:
     """Return the colour of what was found about the backups."""
-    found = [finding.severity for each in record["findings"] if (finding := Finding(each)) in _ABOUT_AGE]
+    found = [finding.severity for finding in report.findings if finding in _ABOUT_AGE]
     return _STYLES[max(found, default=Severity.OK)]
-
-
-def _backup_age(record: Record) -> str:
-    if record["backups"] is None:
-        return "not read"
-    if record["backup_age_seconds"] is None and record["last_backup"] is None:
-        return "none" if record["backups"] == 0 else "unknown"
-    return _age(record["backup_age_seconds"])
-
-
-def _age(seconds: float | None) -> str:
-    """Return the age of what has a date; without one, that lies ahead."""
-    return "in the future" if seconds is None else formatting.format_age(seconds)
-
-
-def _backup_row_age(record: Record) -> str:
-    return "" if record["date_created"] is None else _age(record["age_seconds"])
-
-
-def _status(record: Record) -> str:
-    return status_in_words(record["status"], locked=record["locked"])
-
-
-def _yes_or_no(value: bool | None) -> str:
-    return "" if value is None else ("no", "yes")[value]
 
 
 def _whole(seconds: float | None) -> float | None:
@@ -102,52 +79,68 @@ _DISK_FIELDS: Final[Mapping[str, Callable[[DiskReport], Any]]] = {
 
 DISKS: Final = Table(
     columns=(
-        Column("verdict", "VERDICT", style=_style, min_width=18),
-        Column("virtual_machine", "VM", min_width=8, drop_priority=1),
-        Column("mount_point", "MOUNT POINT", min_width=11, cut=cut_start, drop_priority=2),
-        Column("disk_id", "DISK", right=True),
-        Column("account", "ACCOUNT", min_width=8, drop_priority=3, drop_if_same=True),
-        Column("size_bytes", "SIZE", formatting.format_size, right=True, drop_priority=6),
-        Column("status", "STATUS", text=_status, min_width=8, drop_priority=7),
-        Column("backup_age_seconds", "BACKUP AGE", text=_backup_age, style=_age_style, right=True),
-        Column("max_age_seconds", "LIMIT", formatting.format_limit, right=True, drop_priority=4),
-        Column("backups", "BACKUPS", right=True, drop_priority=8),
-        Column("reason", "WHY EXEMPT", min_width=12, drop_priority=5),
+        Column("VERDICT", lambda report: report.verdict, style=_style, min_width=18),
+        Column("VM", _DISK_FIELDS["virtual_machine"], min_width=8, drop_priority=1),
+        Column("MOUNT POINT", lambda report: report.disk.mount_point, min_width=11, cut=cut_start, drop_priority=2),
+        Column("DISK", lambda report: report.disk.id, right=True),
+        Column("ACCOUNT", _DISK_FIELDS["account"], min_width=8, drop_priority=3, drop_if_same=True),
+        Column("SIZE", lambda report: formatting.format_size(report.disk.size_bytes), right=True, drop_priority=6),
+        Column("STATUS", lambda report: report.status, min_width=8, drop_priority=7),
+        Column("BACKUP AGE", lambda report: report.age, style=_age_style, right=True),
+        Column(
+            "LIMIT",
+            lambda report: formatting.format_limit(report.requirement.max_age_seconds),
+            right=True,
+            drop_priority=4,
+        ),
+        Column("BACKUPS", _DISK_FIELDS["backups"], right=True, drop_priority=8),
+        Column("WHY EXEMPT", lambda report: report.requirement.reason, min_width=12, drop_priority=5),
     ),
-    fields=tuple(_DISK_FIELDS),
+    fields=_DISK_FIELDS,
 )
+
 
 _OTHER_BACKUP_FIELDS: Final = (
     *("status", "backup_type", "size_bytes", "locked", "operating_system", "operating_system_distro", "template_id"),
 )
 
-BACKUPS: Final = Table(
-    columns=(
-        Column("backup_id", "BACKUP", right=True),
-        Column("date_created", "CREATED", drop_priority=1),
-        Column("age_seconds", "AGE", text=_backup_row_age, right=True),
-        Column("status", "STATUS", min_width=10),
-        Column("size_bytes", "SIZE", formatting.format_size, right=True, drop_priority=2),
-        Column("backup_type", "TYPE", min_width=10, drop_priority=3),
-        Column("locked", "LOCKED", _yes_or_no, drop_priority=5),
-        Column("operating_system", "OS", min_width=8, drop_priority=4),
-    ),
-    fields=("backup_id", "disk_id", "date_created", "age_seconds", *_OTHER_BACKUP_FIELDS),
-)
 
+def backups_table(wall: float) -> Table[Backup]:
+    """Return what is told of backups at ``wall`` (UNIX seconds)."""
 
-def disk_record(report: DiskReport) -> Record:
-    """Return what is known of a disk."""
-    return {name: read(report) for name, read in _DISK_FIELDS.items()}
+    def age(backup: Backup) -> int | None:
+        created = backup.date_created
+        return None if created is None or is_ahead(created, wall) else max(0, round(wall - created))
 
+    def age_in_words(backup: Backup) -> str:
+        if backup.date_created is None:
+            return ""
+        seconds = age(backup)
+        return "in the future" if seconds is None else formatting.format_age(seconds)
 
-def backup_record(backup: Backup, wall: float) -> Record:
-    """Return a backup's row at ``wall`` (UNIX seconds)."""
-    created = backup.date_created
-    return {
-        "backup_id": backup.id,
-        "disk_id": backup.disk_id,
-        "date_created": formatting.format_timestamp(created) or None,
-        "age_seconds": None if created is None or is_ahead(created, wall) else max(0, round(wall - created)),
-        **{name: getattr(backup, name) for name in _OTHER_BACKUP_FIELDS},
-    }
+    def created(backup: Backup) -> str | None:
+        return formatting.format_timestamp(backup.date_created) or None
+
+    return Table(
+        columns=(
+            Column("BACKUP", lambda backup: backup.id, right=True),
+            Column("CREATED", created, drop_priority=1),
+            Column("AGE", age_in_words, right=True),
+            Column("STATUS", lambda backup: backup.status, min_width=10),
+            Column("SIZE", lambda backup: formatting.format_size(backup.size_bytes), right=True, drop_priority=2),
+            Column("TYPE", lambda backup: backup.backup_type, min_width=10, drop_priority=3),
+            Column(
+                "LOCKED",
+                lambda backup: None if backup.locked is None else ("no", "yes")[backup.locked],
+                drop_priority=5,
+            ),
+            Column("OS", lambda backup: backup.operating_system, min_width=8, drop_priority=4),
+        ),
+        fields={
+            "backup_id": lambda backup: backup.id,
+            "disk_id": lambda backup: backup.disk_id,
+            "date_created": created,
+            "age_seconds": age,
+            **{name: attrgetter(name) for name in _OTHER_BACKUP_FIELDS},
+        },
+    )

@@ -9,7 +9,6 @@ from gigas_exporter.report.disks import (
     count_findings,
     needs_attention,
     report_account,
-    status_in_words,
     worst_first,
 )
 from gigas_exporter.report.explain import (
@@ -45,6 +44,5 @@ __all__ = [
     "needs_attention",
     "paging_doubts",
     "report_account",
-    "status_in_words",
     "worst_first",
 ]

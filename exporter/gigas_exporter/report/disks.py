@@ -68,8 +68,8 @@ class DiskReport:
 
     @property
     def status(self) -> str:
-        """Its status in words, see :func:`status_in_words`."""
-        return status_in_words(self.disk.status, locked=self.disk.locked)
+        """The disk's status and lock, such as ``built, locked``; empty when neither is known."""
+        return ", ".join(filter(None, (self.disk.status, "locked" if self.disk.locked else None)))
 
     @cached_property
     def share_of_limit(self) -> float:
@@ -78,11 +78,6 @@ class DiskReport:
         if limit is None:
             return 0.0
         return float("inf") if self.age_seconds is None else self.age_seconds / limit
-
-
-def status_in_words(status: str | None, *, locked: bool | None) -> str:
-    """Return a disk's status and lock, such as ``built, locked``; empty when neither is known."""
-    return ", ".join(filter(None, (status, "locked" if locked else None)))
 
 
 def report_account(inventory: AccountInventory, *, wall: float, monotonic: float) -> list[DiskReport]:

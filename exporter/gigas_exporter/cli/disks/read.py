@@ -27,8 +27,8 @@ from gigas_exporter.cli.options import (
     output_option,
     size_for_api,
 )
-from gigas_exporter.cli.output import Format, Record, Table, render
-from gigas_exporter.cli.records import BACKUPS, DISKS, backup_record, disk_record
+from gigas_exporter.cli.output import Format, Record, Table, render, render_json
+from gigas_exporter.cli.records import DISKS, backups_table
 from gigas_exporter.clock import SystemClock
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.decode import Decoder
@@ -71,7 +71,7 @@ class _RawItems:
             if item is not None:
                 self.by_id[item.id] = value
 
-    def as_records(self, table: Table, **owner: str) -> list[Record]:
+    def as_records(self, table: Table[Any], **owner: str) -> list[Record]:
         """Return the items of a list that is not accepted, as records."""
         return [{**dict.fromkeys(table.fields), **owner, "raw": item} for item in self.all.values()]
 
@@ -123,11 +123,12 @@ def list_disks(*, findings: tuple[Finding, ...], output: Format, account: str | 
         reports, errors, unread = _list_all(settings, accounts, filters, raws)
     if errors and not unread and len(errors) == len(accounts):
         raise errors[0]
-    shown = [each for each in reports if not findings or not set(findings).isdisjoint(each.findings)]
-    records = [_with_raw(disk_record(each), raws.get(each.account.id), each.disk.id) for each in worst_first(shown)]
-    records += unread
-    if records or output != "table":
-        click.echo(render(records, DISKS, output), nl=False)
+    shown = worst_first(each for each in reports if not findings or not set(findings).isdisjoint(each.findings))
+    if output == "json":
+        records = [{**DISKS.record(each), "raw": raws[each.account.id].by_id.get(each.disk.id)} for each in shown]
+        click.echo(render_json([*records, *unread]), nl=False)
+    elif shown or output != "table":
+        click.echo(render(shown, DISKS, output), nl=False)
     elif not errors:
         is_filtered = findings or any(value is not None for value in filters.values())
         click.echo("No disk fits." if is_filtered else "The API lists no disks.")
@@ -137,10 +138,6 @@ def list_disks(*, findings: tuple[Finding, ...], output: Format, account: str | 
         raise errors[0]
     if errors:
         raise GigasError(f"{len(errors)} of {len(accounts)} accounts could not be read")
-
-
-def _with_raw(record: Record, raw: _RawItems | None, item_id: str) -> Record:
-    return record if raw is None else {**record, "raw": raw.by_id.get(item_id)}
 
 
 def _warn_env_filters(names: Iterable[str]) -> None:
@@ -221,13 +218,16 @@ def _option(name: str, value: object) -> str:
 def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
     """Show all that is known of DISK, and the verdict on it."""
     settings, chosen = select_account(account, flags)
-    raw = _RawItems(settings.api, "get_disk") if output == "json" else None
+    raw = _RawItems(settings.api, "get_disk")
     with ReadClient(settings.api, chosen.credential, on_response=raw) as client:
         found = get_disk(client, chosen.account.id, disk)
         (report,) = report_disks(settings, chosen, client, (found,))
-    record = _with_raw(disk_record(report), raw, found.id)
+    record = DISKS.record(report)
+    if output == "json":
+        click.echo(render_json([{**record, "raw": raw.by_id.get(found.id)}]), nl=False)
+        return
     if output != "table":
-        click.echo(render([record], DISKS, output), nl=False)
+        click.echo(render([report], DISKS, output), nl=False)
         return
     shown = {
         **record,
@@ -253,20 +253,21 @@ def backups(disk: str, min_disk_size: float | None, output: Format, account: str
     """List the backups of DISK, newest first."""
     _warn_env_filters(("min_disk_size",))
     settings, chosen = select_account(account, flags)
-    raw = _RawItems(settings.api, "list_disk_backups") if output == "json" else None
+    raw = _RawItems(settings.api, "list_disk_backups")
+    table = backups_table(SystemClock().wall())
     with ReadClient(settings.api, chosen.credential, on_response=raw) as client:
         get_disk(client, chosen.account.id, disk)
         try:
             size = size_for_api(min_disk_size, settings.api.decoding.disk_size_unit)
             listing = client.list_disk_backups(chosen.account.id, disk, min_disk_size=size)
         except GigasError:
-            if raw is not None and raw.all:
-                click.echo(render(raw.as_records(BACKUPS, disk_id=disk), BACKUPS, output), nl=False)
+            if output == "json" and raw.all:
+                click.echo(render_json(raw.as_records(table, disk_id=disk)), nl=False)
             raise
     found = sorted(listing.items, key=lambda backup: backup.date_created or 0.0, reverse=True)
-    wall = SystemClock().wall()
-    records = [_with_raw(backup_record(each, wall), raw, each.id) for each in found]
-    if not records and output == "table":
+    if output == "json":
+        click.echo(render_json([{**table.record(each), "raw": raw.by_id.get(each.id)} for each in found]), nl=False)
+    elif found or output != "table":
+        click.echo(render(found, table, output), nl=False)
+    else:
         click.echo(f"Disk {disk} has no backup{'' if min_disk_size is None else ' that fits'}.")
-        return
-    click.echo(render(records, BACKUPS, output), nl=False)
