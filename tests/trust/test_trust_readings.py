@@ -26,6 +26,7 @@ from gigas_exporter.statuspage.query import Query
 from support.commands import run_command
 from support.polling import api_key
 from support.small_api import Answer, SmallApi, ago
+from support.timing import ShiftedClock
 from trust.conftest import ACCOUNT, BACKUPS, DISKS, MACHINES, MISSED, Told, backups_of
 
 Tell = Callable[..., Told]
@@ -394,25 +395,16 @@ def test_fields_that_agree_with_a_good_status(api: SmallApi, tell: Tell) -> None
     assert invalid_fields(told) == set()
 
 
-class Ahead(SystemClock):
-    """The machine's clocks, with a wall clock that can be put ahead."""
-
-    seconds = 0.0
-
-    def wall(self) -> float:
-        return super().wall() + self.seconds
-
-
 @pytest.mark.parametrize(("hours", "is_usable"), [(1, True), (3, False)])
 def test_a_backup_expires_while_nothing_else_changes(api: SmallApi, hours: int, *, is_usable: bool) -> None:
     """A page is understood anew once an expiry in it has come, although its bytes are the same."""
     for item in api.lists[BACKUPS]:
         item["expires_at"] = ago(hours=-2)
-    clock = Ahead()
+    clock = ShiftedClock()
     client = ReadClient(ApiSettings(api.url, max_requests_per_second=0.0), api_key("k"), clock=clock)
     with closing(client):
         statuses, outcomes = BackupStatuses(), []
-        for clock.seconds in (0.0, hours * 3600.0):
+        for clock.wall_ahead in (0.0, hours * 3600.0):
             pages = client.sweep_backups("4242", lambda backups: [statuses.outcome(each) for each in backups]).items
             outcomes.append({outcome for page in pages for outcome in page})
     assert outcomes == [{"usable"}, {"usable" if is_usable else "unclear"}]
@@ -479,8 +471,8 @@ def without_own(api: SmallApi, **fields: Any) -> None:
             item.update(fields)
 
 
-def never_backed_up(api: SmallApi, disk: int) -> None:
-    """Have no backup of the disk."""
+def without_backups(api: SmallApi, disk: int = MISSED) -> None:
+    """Take the backups of one disk out of both lists."""
     api.lists[BACKUPS] = [item for item in api.lists[BACKUPS] if item.get("disk_id") != disk]
     api.lists[f"{ACCOUNT}/disk/{disk}/backups"] = []
 
@@ -523,46 +515,42 @@ def test_backups_that_name_their_disk_elsewhere(api: SmallApi, tell: Tell, field
     assert_well(tell())
 
 
-@pytest.mark.parametrize(
-    "fields", [{"disk_ids": [1, "a b"]}, {"disk_ids": {"1": {}}}, {"disk": {"id": {}}}, {"disk_id": [1]}]
+OF_ANY_DISK: tuple[Mapping[str, Any], ...] = (
+    *({"disk_ids": [1, "a b"]}, {"disk_ids": {"1": {}}}, {"disk": {"id": {}}}, {"disk_id": [1]}),
 )
-def test_backups_of_which_it_is_not_known_what_they_are_of(
-    api: SmallApi, tell: Tell, fields: Mapping[str, Any]
-) -> None:
-    """They may be of any disk, so that none counts as never backed up."""
-    without_own(api, **fields)
-    never_backed_up(api, 3)
-    told = tell()
-    assert told.status == 2, told.words
-    assert told.finding("never_backed_up") == set()
-    assert told.finding("backups_unreadable") == {"1", "3"}
-    assert told.metric("gigas_exporter_poll_invalid_items", resource="backups", field="disk_id") == [3]
+OF_SOME_DISKS: tuple[Mapping[str, Any], ...] = (
+    *({"disk_ids": [1, 2]}, {"disk": None, "disk_ids": [1, 2]}, {"disk_ids": "1, 2"}),
+    {"disk_id": None, "disk_ids": [1, 2], "virtual_machine_id": 501},
+    {"disk_ids": [2, {"id": "1"}], "target_type": "Snapshot"},
+    {"disk_id": [1], "virtual_machine_id": 501},
+    {"disk_ids": [1, "a b"], "virtual_machine": {"id": 501}},
+)
+"""Some that they name, or else those of their machine."""
 
 
 @pytest.mark.parametrize(
-    "fields",
+    ("fields", "never", "unreadable"),
     [
-        *({"disk_ids": [1, 2]}, {"disk": None, "disk_ids": [1, 2]}, {"disk_ids": "1, 2"}),
-        {"disk_id": None, "disk_ids": [1, 2], "virtual_machine_id": 501},
-        {"disk_ids": [2, {"id": "1"}], "target_type": "Snapshot"},
-        {"disk_id": [1], "virtual_machine_id": 501},
-        {"disk_ids": [1, "a b"], "virtual_machine": {"id": 501}},
+        *((fields, set(), {"1", "3"}) for fields in OF_ANY_DISK),
+        *((fields, {"3"}, {"1"}) for fields in OF_SOME_DISKS),
     ],
 )
-def test_backups_of_one_of_several_disks(api: SmallApi, tell: Tell, fields: Mapping[str, Any]) -> None:
-    """They may be of a disk that they name, or else one of their machine, and hide no other that has no backup."""
+def test_backups_of_one_of_several_disks(
+    api: SmallApi, tell: Tell, fields: Mapping[str, Any], never: set[str], unreadable: set[str]
+) -> None:
+    """Only a disk that they cannot be of is never backed up."""
     without_own(api, **fields)
-    never_backed_up(api, 3)
+    without_backups(api, 3)
     told = tell()
     assert told.status == 2, told.words
-    assert told.finding("never_backed_up") == {"3"}
-    assert told.finding("backups_unreadable") == {"1"}
+    assert told.finding("never_backed_up") == never
+    assert told.finding("backups_unreadable") == unreadable
     assert told.metric("gigas_exporter_poll_invalid_items", resource="backups", field="disk_id") == [3]
 
 
 def test_an_own_list_of_backups_of_several_other_disks(api: SmallApi, tell: Tell) -> None:
     """Such as that of their machine: they are not the disk's, and it is not well by them."""
-    never_backed_up(api, 3)
+    without_backups(api, 3)
     api.lists[f"{ACCOUNT}/disk/3/backups"] = [
         {**item, "id": 7000 + number, "disk_id": None, "disk_ids": [1, 2]}
         for number, item in enumerate(api.lists[f"{ACCOUNT}/disk/1/backups"])
@@ -622,8 +610,7 @@ def test_an_accounts_list_without_the_newest_backups(api: SmallApi, tell: Tell, 
 
 def test_a_disk_without_backups_anywhere(api: SmallApi, tell: Tell) -> None:
     """Both witnesses agree."""
-    api.lists[BACKUPS] = [item for item in api.lists[BACKUPS] if item["disk_id"] != MISSED]
-    api.lists[f"{ACCOUNT}/disk/{MISSED}/backups"] = []
+    without_backups(api)
     told = tell()
     assert told.status == 1
     assert "1 never backed up" in told.words
@@ -786,12 +773,6 @@ def test_disks_that_backups_name_in_another_way(api: SmallApi, tell: Tell) -> No
     assert_well(tell())
     del api.lists[BACKUPS]
     assert_well(tell())
-
-
-def without_backups(api: SmallApi) -> None:
-    """Take the backups of one disk out of both lists."""
-    api.lists[BACKUPS] = [item for item in api.lists[BACKUPS] if item["disk_id"] != MISSED]
-    api.lists[f"{ACCOUNT}/disk/{MISSED}/backups"] = []
 
 
 def assert_unreadable(told: Told, *disks: int) -> None:
