@@ -81,11 +81,12 @@ NO_WORD = "{} matches no known word and counts as usable (12 times)".format
     [
         (DISKS, "autobackup", "perhaps", "not understood", ""),
         (DISKS, "disk_size", "large", "not understood", ""),
-        (DISKS, "disk_size", 42949672960, "", "api.disk_size_unit"),
+        (DISKS, "disk_size", 42949672960, "not understood", "api.disk_size_unit"),
+        (DISKS, "disk_size", 40_000_000, "a typical disk would have some PiB", "api.disk_size_unit"),
         (BACKUPS, "date_created", "31/12/2026", "not understood", ""),
         (BACKUPS, "disk_id", {"disk": 1}, "not understood", ""),
         (BACKUPS, "locked", "?", "not understood", ""),
-        (BACKUPS, "backup_size", 9, "", "api.backup_size_unit"),
+        (BACKUPS, "backup_size", 9, "a typical backup would have 2e-07 times", "api.backup_size_unit"),
         *((BACKUPS, "status", status, "not understood", "") for status in (3, False, {"state": "ok"}, ["ok"])),
         # What counts as usable must be looked at; a word that may be a name shows as its length.
         (BACKUPS, "status", "Frobnicated", NO_WORD("Frobnicated"), "backup_status.good: [Frobnicated]"),
