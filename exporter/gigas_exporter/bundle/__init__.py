@@ -1,4 +1,4 @@
-"""Alert rules and dashboards that ship with the exporter, and how they are written out."""
+"""The shipped alert rules and dashboards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gigas_exporter.files import reason, write_atomic
 
 
 def write_files(directory: Path, contents: Mapping[str, bytes], removed: Iterable[Path] = ()) -> list[Path]:
-    """Write files by their names in a directory, then remove others; return those that were written.
+    """Write files into a directory, remove others; return those written.
 
     Raises:
         GigasError: The directory cannot be written to.

@@ -142,7 +142,7 @@ def write_alerts(
 
 
 def remembered(directory: Path, format: Format) -> Mapping[str, list[str]]:  # noqa: A002 - as above
-    """Return what the rules in a directory were written with, by option."""
+    """Return the options that a directory's rules were written with."""
     try:
         text = _target(directory, RULE_FILES[0], format).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -154,7 +154,7 @@ def remembered(directory: Path, format: Format) -> Mapping[str, list[str]]:  # n
 
 
 def parse_labels(pairs: Iterable[str]) -> Mapping[str, str]:
-    """Return labels that were written as ``name=value``; another form is a :class:`.ConfigError`."""
+    """Return labels written as ``name=value``; else raise :class:`.ConfigError`."""
     labels: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
@@ -245,7 +245,7 @@ def _validate_selector(selector: str, labels: Mapping[str, str]) -> str:
 
 
 def _is_regex(value: str) -> bool:
-    """Return whether Go takes an expression, too: it has neither lookarounds nor possessive quantifiers."""
+    """Return whether Go takes an expression, too."""
     value = value.replace("\\\\", "\\")
     try:
         re.compile(value)

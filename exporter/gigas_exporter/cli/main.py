@@ -130,7 +130,7 @@ def main() -> int:
 
 
 def _run() -> int:
-    """Run the command; say what went wrong to people or Nagios, which would take 1 for a warning and 2 for CRITICAL."""
+    """Run the command; report errors to people or Nagios."""
     try:
         status = cli.main(prog_name=_NAME, standalone_mode=False)
     except OutputError:

@@ -57,7 +57,7 @@ def _joined(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> s
 
 
 def together(*decorators: Callable[[F], F]) -> Callable[[F], F]:
-    """Return several decorators as one, which does what they do one above the other."""
+    """Return several decorators as one."""
 
     def decorate(function: F) -> F:
         for each in reversed(decorators):

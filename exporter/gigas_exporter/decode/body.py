@@ -34,7 +34,7 @@ def decode_json(body: bytes, operation: str) -> object:
 
 
 def _object(members: list[tuple[str, object]]) -> dict[str, object]:
-    """Return an object; a name with different values has NaN, which no field understands."""
+    """Return an object; a name with different values gets NaN."""
     value = dict(members)
     if len(value) < len(members):
         contradicted = {name for name, each in members if repr(each) != repr(value[name])}
@@ -43,15 +43,16 @@ def _object(members: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _values_at_most(body: bytes) -> int:
-    """Return a bound of how many values a body holds, each of which takes up to 40 times its text in memory.
+    """Return an upper bound of the number of values in a body.
 
-    Each follows a comma or opens what it is in; those inside of texts are counted too. Few bytes need no counting.
+    Each follows a comma or opens what it is in; those inside of texts are counted too. Few bytes need no counting. A
+    value takes up to 40 times its text in memory.
     """
     return len(body) if len(body) <= MAX_VALUES else sum(map(body.count, (b",", b"[", b"{")))
 
 
 def decode_array(body: bytes, operation: str) -> list[object]:
-    """Parse a body that must be a JSON array, without an object around it."""
+    """Parse a body that must be a JSON array."""
     value = decode_json(body, operation)
     if not isinstance(value, list):
         raise DecodeError("body", f"the answer to {operation} is a JSON {kind_of(value)}, not an array")

@@ -91,7 +91,7 @@ def decode_reference(value: object, field: str, problems: list[Problem]) -> str 
 
 
 def decode_text(value: object, field: str, problems: list[Problem]) -> str | None:
-    """Return a text, cut where it is too long; a blank one is absent."""
+    """Return a text, cut if too long, ``None`` if blank."""
     if value is None:
         return None
     if not isinstance(value, str):
@@ -107,7 +107,7 @@ def decode_text(value: object, field: str, problems: list[Problem]) -> str | Non
 
 
 def text_of(value: object) -> str:
-    """Return the beginning of a value's JSON, to compare with words."""
+    """Return the beginning of a value's JSON."""
     try:
         return sys.intern(json.dumps(value)[:MAX_TEXT_LENGTH])
     except RecursionError:
@@ -134,7 +134,7 @@ def decode_flag(value: object, field: str, problems: list[Problem]) -> bool | No
 
 
 def decode_host(value: object) -> str | None:
-    """Return the host of a URL, which may lack its scheme; the text itself where it is no URL."""
+    """Return the host of a URL, which may lack its scheme."""
     if not isinstance(value, str) or not value.strip():
         return None
     text = value.strip().casefold()
@@ -163,7 +163,7 @@ def decode_size(value: object, field: str, problems: list[Problem], unit: int) -
 def decode_timestamp(
     value: object, field: str, problems: list[Problem], latest: float, time_zone: tzinfo
 ) -> float | None:
-    """Return a date in UNIX seconds; one after ``latest`` is a problem, but kept."""
+    """Return UNIX seconds; a date after ``latest`` is a problem, but kept."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     seconds = parse_timestamp(value, time_zone)

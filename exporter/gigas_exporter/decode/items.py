@@ -243,7 +243,7 @@ class Decoder:
         return identity, item
 
     def _not_known(self, item: dict[str, Any], problems: list[Problem]) -> tuple[frozenset[str], frozenset[str]]:
-        """Return which fields of a disk are absent, and which are not known."""
+        """Return a disk's absent fields, and those not known."""
         read = _names(problems)
         missing = {
             name
@@ -256,7 +256,7 @@ class Decoder:
         return list(disk_contradictions(state_fields(item, self._ignored)))
 
     def _contradicted(self, backup: Backup, fields: list[StateField], invalid: Counter[str], latest: float) -> Backup:
-        """Return the backup, not understood where an undocumented field contradicts it."""
+        """Return the backup, not understood if an undocumented field contradicts it."""
         statuses, time_zone = self._settings.backup_statuses, self._settings.time_zone
         if statuses.outcome(backup) != "usable":
             return backup
@@ -272,7 +272,7 @@ class Decoder:
         return self._set(_names(problems))
 
     def _unknown(self, problems: list[Problem], invalid: Counter[str], *, without_status: bool) -> frozenset[str]:
-        """Return which fields of a backup are not known; a missing status is, unless the settings say otherwise."""
+        """Return the fields of a backup that are not known."""
         unknown = self._reported(problems, invalid) if problems else NONE_UNKNOWN
         return self._set(unknown | {"status"}) if without_status and self._needs_status else unknown
 
@@ -282,7 +282,7 @@ class Decoder:
         return self._sets.setdefault(made, made)
 
     def _is_error(self, status: object, problems: list[Problem]) -> bool:
-        """Return whether a disk's status means an error; one that may, and one that is no text, is a problem."""
+        """Return whether a disk's status means an error."""
         if status is None:
             return False
         text = status if isinstance(status, str) else text_of(status)
@@ -294,7 +294,7 @@ class Decoder:
 
 
 def _names(problems: Iterable[Problem]) -> set[str]:
-    """Return the fields whose value is not known (a future date is known)."""
+    """Return the fields whose value is not known."""
     return {name for name, _, detail in problems if detail != AHEAD}
 
 

@@ -1,4 +1,4 @@
-"""Which disk and which virtual machine a backup names, in whichever fields.
+"""Which disk and virtual machine a backup names.
 
 A backup of a whole machine names no disk, whatever number stands where that of a disk would.
 """
@@ -31,7 +31,7 @@ class Owner(NamedTuple):
 
 
 def decode_owner(item: Mapping[str, object], problems: list[Problem]) -> Owner:
-    """Return the disk and the machine that a backup names; ``disk_id`` wins, unless it may be a machine's id."""
+    """Return the disk and machine that a backup names; ``disk_id`` goes first, unless it may be a machine's."""
     disk_id = _reference(item.get("disk_id"), "disk_id", problems)
     machine_id = _reference(item.get("virtual_machine_id"), "virtual_machine_id", [])
     if _FIELDS.isdisjoint(item):

@@ -1,4 +1,4 @@
-"""Undocumented fields that may deny that a backup or disk is well: an error, an end, a deletion, a progress.
+"""Undocumented fields that may deny that a backup or disk is well.
 
 Each is a guess. A backup that it says is deleted is not usable; all else makes what would be well not understood.
 """
@@ -80,7 +80,7 @@ _EXPIRED_SECONDS = 600.0
 
 
 def state_fields(item: Mapping[str, object], ignored: Collection[str]) -> list[StateField]:
-    """Return the fields of an item that say something, without those that are ignored."""
+    """Return the fields that say something and are not ignored."""
     if _SPELLINGS.isdisjoint(item):
         return []
     found = ((_BY_SPELLING[spelling], item[spelling]) for spelling in _SPELLINGS.intersection(item))
@@ -194,14 +194,14 @@ def _is_whole(value: object) -> bool:
 
 
 def _expiry(value: object, time_zone: tzinfo) -> float:
-    """Return the latest moment at which something is not expired yet, infinity where that is not understood."""
+    """Return when something expires, infinity where that is not understood."""
     day = _day(value)
     moment = parse_timestamp(value, time_zone) if day is None else day + 2 * _DAY_SECONDS  # it ends later elsewhere
     return float("inf") if moment is None else moment + _EXPIRED_SECONDS
 
 
 def _day(value: object) -> float | None:
-    """Return the beginning of a day in UTC, ``None`` for anything else."""
+    """Return a day's beginning in UTC, ``None`` for anything else."""
     if not isinstance(value, str) or not _DAY.fullmatch(value.strip()):
         return None
     try:

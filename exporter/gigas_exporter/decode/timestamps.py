@@ -20,7 +20,7 @@ _SPACE_BEFORE_ZONE = re.compile(r" (?=[+-][0-9]{2}:?[0-9]{2}$)")
 
 
 def parse_timestamp(value: object, time_zone: tzinfo = UTC) -> float | None:
-    """Return UNIX seconds for a date in any known form, else ``None``.
+    """Return UNIX seconds of a date in a known form.
 
     ``time_zone`` is that of dates that name none; an hour that occurs twice there is the earlier one.
     """

@@ -1,4 +1,4 @@
-"""The client of the Gigas API: credentials, transport, pagination and operations.
+"""The client of the Gigas API.
 
 It can be used on its own::
 

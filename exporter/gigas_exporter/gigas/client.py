@@ -99,7 +99,7 @@ class ReadClient:
         self.close()
 
     def close(self) -> None:
-        """End what is under way without a deadline of its own, and begin nothing any more."""
+        """End what has no deadline of its own; begin nothing."""
         self._closed.set()
         self._session.close()
 
@@ -111,7 +111,7 @@ class ReadClient:
         self._session.auth.reload()
 
     def forget(self, account_id: str) -> None:
-        """Drop what is kept of an account; stopped work on it keeps nothing any more."""
+        """Drop what is kept of an account."""
         self._lists.forget(account_path(account_id) + "/")
 
     def list_accounts(self, *, deadline: Deadline | None = None) -> Listing[Account]:
@@ -145,7 +145,7 @@ class ReadClient:
         return self._list("list_disks", account_path(account_id, "disks"), query, self._decoder.disk, deadline)
 
     def has_found_disks(self, account_id: str) -> bool:
-        """Return whether any page of an account's disks was ever answered with success."""
+        """Return whether an account's disks were ever answered with success."""
         return account_path(account_id, "disks") in self._lists.found
 
     def get_disk(self, account_id: str, disk_id: str, *, deadline: Deadline | None = None) -> Disk:
@@ -184,7 +184,7 @@ class ReadClient:
     def sweep_backups(
         self, account_id: str, reduce: Callable[[Sequence[Backup]], _R], *, deadline: Deadline | None = None
     ) -> Listing[_R]:
-        """List all backups of an account, keeping only what ``reduce`` makes of each page.
+        """List all backups of an account, each page reduced.
 
         The result has one item per page, and no backup is on two pages. What was made of a page is kept until the page
         changes, and ``reduce`` is not called for it again; so it must depend on the backups alone, and always be the

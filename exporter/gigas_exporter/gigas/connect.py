@@ -1,4 +1,4 @@
-"""Opens connections: name resolution, the order of addresses, the authorities that TLS trusts."""
+"""Name resolution, the order of addresses, and trusted authorities."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _addresses(host: str, port: int, flags: int = 0) -> list[_Address]:
 
 
 class Dialer:
-    """Connects to the first address of a host that answers, which is then tried first until it fails."""
+    """Connects to the first address that answers, until it fails."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -71,14 +71,14 @@ class Dialer:
         return sock, address
 
     def avoid(self, address: Any) -> None:
-        """Try an address after all others: it accepts connections, but its responses are no good."""
+        """Try an address after all others, as it gives no response."""
         with self._lock:
             self._failed_at[address] = time.monotonic()
             if self._preferred == address:
                 self._preferred = None
 
     def _resolve(self, key: _Host, deadline: SocketDeadline) -> list[_Address]:
-        """Resolve a name, in one thread a name at most, which may outlive the deadline."""
+        """Resolve a name, in one thread per name at most."""
         with contextlib.suppress(socket.gaierror):
             return _addresses(*key, socket.AI_NUMERICHOST)
         with _lookups_lock:
@@ -96,7 +96,7 @@ class Dialer:
 
 
 def _look_up(key: _Host, lookup: Future[list[_Address]]) -> None:
-    """Resolve a name, in a thread of its own: the resolver cannot be interrupted."""
+    """Resolve a name in a thread: the resolver cannot be interrupted."""
     try:
         lookup.set_result(_addresses(*key))
     except Exception as error:  # noqa: BLE001  # raised where the result is wanted
@@ -181,7 +181,7 @@ class TrustStore:
         return self._context
 
     def reload(self, failed: ssl.SSLContext | None) -> bool:
-        """Read the file of authorities again; return whether the failed context was replaced."""
+        """Read the authorities again; return whether the context was replaced."""
         with self._lock:
             if self._context is failed and self._ca_file is not None:
                 try:
@@ -191,7 +191,7 @@ class TrustStore:
             return self._context is not failed
 
     def _build(self) -> ssl.SSLContext | None:
-        """Return a new context, ``None`` where none is needed or the file is the same."""
+        """Return a new context, ``None`` where none is needed."""
         if not self._is_needed:
             return None
         if self._ca_file is None:

@@ -1,4 +1,4 @@
-"""The three kinds of credential, where their secrets come from, and how they are sent.
+"""The three kinds of credential, and their secrets.
 
 A secret is checked when it is read: a line break or a control character inside would otherwise travel into a header
 and from there into the text of an HTTP library's error.
@@ -27,7 +27,7 @@ _HEADER_CHARACTERS = 256  # those of Latin-1
 
 @dataclass(frozen=True, slots=True)
 class FixedSecret:
-    """A secret that was given once; ``origin`` says where, and does not count when compared."""
+    """A secret that was given once; ``origin`` says where."""
 
     secret: Secret
     origin: str = field(compare=False)
@@ -66,7 +66,7 @@ SecretSource = FixedSecret | SecretFile
 
 @dataclass(frozen=True, slots=True)
 class TokenCredential:
-    """A session token made elsewhere (Gigas docs, page Authentication), sent raw, never renewed."""
+    """A session token, sent raw, never renewed (Gigas docs, Authentication)."""
 
     token: SecretSource
 
@@ -128,7 +128,7 @@ def without_scheme(secret: Secret) -> Secret:
 
 
 def header_value(scheme: Scheme, secret: Secret) -> Secret:
-    """Return the header's value for a token or key, as an object of its own.
+    """Return the header's value for a token or key.
 
     Raises:
         ConfigError: It has characters that no header can hold.
@@ -164,7 +164,7 @@ class SecretAuth:
         return f"the {self._kind} in {self._source.origin}"
 
     def header(self, deadline: Deadline) -> Secret:
-        """Return the header's value; the same object until the secret or scheme changes."""
+        """Return the header's value, the same object until it changes."""
         del deadline  # reading a file is no wait
         with self._lock:
             if self._must_read:
@@ -180,7 +180,7 @@ class SecretAuth:
                 self._rejected_schemes = set()
 
     def on_rejected(self, used: Secret, status: int, deadline: Deadline) -> bool:
-        """Return whether to send the request once more, with what ``header()`` gives then.
+        """Return whether to repeat the request with a new ``header()``.
 
         It reads the secret again, and where it is the same, uses the other scheme unless one was accepted before.
         """

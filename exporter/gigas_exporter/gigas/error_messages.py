@@ -1,4 +1,4 @@
-"""Why a request failed, in words of our own, and which setting to try.
+"""Why a request failed, and which setting to try.
 
 The HTTP library's words may quote what was sent. The documentation names no errors, so that each cause of an error
 status is a guess, and is written as one.
@@ -86,7 +86,7 @@ _REDIRECT: Final = "redirects are not followed", f"check {API_URL}"
 
 
 def likely_cause(operation: str, status: int) -> _Cause:
-    """Return the likely cause of an error status, and what to do, if anything."""
+    """Return an error status' likely cause, and what to do."""
     if status < HTTPStatus.BAD_REQUEST:
         return _REDIRECT
     if not operation.startswith(_READING) and status in _CHANGE_CAUSES:

@@ -72,7 +72,7 @@ class _Stream(io.RawIOBase):
 
 
 class _Reader(io.BufferedReader):
-    """The connection's bytes as lines that all readers of HTTP end in the same place."""
+    """A connection's bytes, as lines that all HTTP parsers split alike."""
 
     def readline(self, size: int | None = -1, /) -> bytes:
         line = super().readline(size)
@@ -82,7 +82,7 @@ class _Reader(io.BufferedReader):
 
 
 class HTTPResponse(http.client.HTTPResponse):
-    """A response that all readers of HTTP understand in the same way."""
+    """A response that all HTTP parsers understand alike."""
 
     def __init__(self, sock: Any, *arguments: Any, **options: Any) -> None:
         super().__init__(sock, *arguments, **options)
@@ -147,7 +147,7 @@ class HTTPResponse(http.client.HTTPResponse):
         return int(match[1], 16)
 
     def _read_and_discard_trailer(self) -> None:
-        """Read the trailers, which may be no longer than headers: without end they cost a core until the deadline."""
+        """Read the trailers, which may be no longer than headers; else they cost a core until the deadline."""
         self._stream.limit = min(self._stream.limit, self._stream.received + _MAX_HEAD_BYTES)
         super()._read_and_discard_trailer()  # type: ignore[misc]  # left out of the annotations
 
@@ -193,7 +193,7 @@ def _read_error_body(response: urllib3.BaseHTTPResponse) -> bytes:
 
 
 def _read_body(response: urllib3.BaseHTTPResponse, encoding: str, operation: str) -> bytes:
-    """Read the body of a success; a compressed one up to its checksum."""
+    """Read a success's body; a compressed one up to its checksum."""
     match encoding.strip().lower():
         case "" | "identity":
             chunks: Iterator[bytes] = iter(lambda: response.read(_CHUNK_BYTES), b"")

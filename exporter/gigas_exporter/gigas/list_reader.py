@@ -50,7 +50,7 @@ class PageSize:
         self._rejects_small: set[str] = set()
 
     def try_sizes(self, operation: str, fetch_all: Callable[[int], _T]) -> _T:
-        """Read a list, once more with smaller pages when the API rejects the request."""
+        """Read a list, with smaller pages after a rejection."""
         is_small = self._clock.monotonic() < self._small_until
         size = self._smaller if is_small and self._smaller else self._configured
         try:
@@ -124,7 +124,7 @@ class _Memory:
             self.end = total, now
 
     def settle(self, name: str, read: Callable[[], list[Page[_R]]]) -> list[Page[_R]]:
-        """Return what is read, where the readings before do not contradict it.
+        """Return what was read, unless earlier readings contradict it.
 
         A list that is one below its total is taken the third time in a row with the same items: then the total must be
         wrong. One without content after items is taken the second time in a row.

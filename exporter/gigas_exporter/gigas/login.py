@@ -65,7 +65,7 @@ class IssuedToken:
 
 
 class LoginState:
-    """What is known of a login with one password: its token, or how long it waits.
+    """A login with one password: its token, or its wait.
 
     Attributes:
         lock: Held while a login is sent.
@@ -86,7 +86,7 @@ class LoginState:
         self._released_at: float | None = None
 
     def check(self) -> None:
-        """Raise the error of the rejection while the login may not be sent again."""
+        """Raise the rejection while the login may not be repeated."""
         error, until = self._error, self.blocked_until  # once: a reload may change them meanwhile
         if error is not None and until is not None and self._clock.monotonic() < until:
             raise error()
@@ -122,7 +122,7 @@ class LoginState:
 
 
 class LoginStates:
-    """The state of each login and password, for all clients that share this object."""
+    """The state of each login, shared by several clients."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -160,7 +160,7 @@ class TokenRequests:
         self.scheme: Scheme = "bearer" if flow == "oidc" else "raw"
 
     def get(self, password: Secret, deadline: Deadline, now: float) -> tuple[Secret, float | None]:
-        """Return a token and when it ends (UNIX seconds), where the API says so.
+        """Return a token and its end (UNIX seconds), if given.
 
         Raises:
             ApiError: The API answered with an error.

@@ -95,7 +95,7 @@ class LoginAuth:
         return f"the login, or the password in {self._password.origin}"
 
     def header(self, deadline: Deadline) -> Secret:
-        """Return a valid token, logging in when there is none or it expires soon."""
+        """Return a valid token; log in when needed."""
         with acquire_within(self._lock, deadline, LOGIN_OPERATION):
             session = self._session
             if session is not None and self._must_read:
@@ -113,7 +113,7 @@ class LoginAuth:
             session.issued.scheme = self._scheme
 
     def on_rejected(self, used: Secret, status: int, deadline: Deadline) -> bool:
-        """Return whether to send the request once more, with what ``header()`` gives then.
+        """Return whether to repeat the request with a new ``header()``.
 
         It tries the other scheme or logs in again, once for all callers that were rejected with the same token.
         After a 403 that is done only when the password has changed. A token that is itself the result of a 401 in this
@@ -167,7 +167,7 @@ class LoginAuth:
     def _log_in(
         self, deadline: Deadline, old: IssuedToken | None, *, forced: bool, share: float = 1.0
     ) -> _LoginSession:
-        """Begin a session with another token: another client's, or that of a new login."""
+        """Begin a session with another token."""
         password = self._password.read()
         state = self._state = self._state_of(password)
         part = Deadline(self._clock, share * deadline.remaining(), deadline.stop)

@@ -1,4 +1,4 @@
-"""Turns the responses of list operations into pages, without decoding unchanged ones again.
+"""Turns responses into pages; unchanged ones are not decoded again.
 
 It knows neither the transport nor the order in which pages are asked for.
 """
@@ -107,7 +107,7 @@ class PageReader(Generic[_Item, _V]):
         return Page(digest, count, ids, self.make(items), dict(invalid), paging, valid_until=invalid.valid_until)
 
     def _raise_if_contradictory(self, raw_items: Iterable[object], items: Mapping[str, _Item]) -> None:
-        """Raise an error where two items of one page have the same id and differ.
+        """Raise an error where two different items have one id.
 
         Of two that differ only in what changes while a list is read, the last one is taken.
         """
@@ -124,12 +124,12 @@ class PageReader(Generic[_Item, _V]):
 
 
 def _without_state(item: _Item) -> _Item:
-    """Return an item without what may change at any time, but for its error."""
+    """Return an item without its fields that often change."""
     return replace(item, status=None, locked=None, updated_at=None) if isinstance(item, Disk) else item
 
 
 def check_status(response: RawResponse, operation: str) -> None:
-    """Raise an error unless the status is 200: other bodies may be incomplete."""
+    """Raise an error unless the status is 200."""
     if response.status != HTTPStatus.OK:
         raise DecodeError("body", f"the response to {operation} has status {response.status}, not 200")
 

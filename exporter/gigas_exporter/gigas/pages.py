@@ -118,14 +118,14 @@ def read_paging_headers(headers: Mapping[str, str]) -> PagingHeaders:
 
 
 def _last_places(link: str) -> Mapping[str, int]:
-    """Return the page and offset in the address of the last page."""
+    """Return page and offset of the last page's address."""
     addresses = (part.partition(">") for part in link.split("<")[1:])
     found = [_PLACE.findall(address) for address, _, parameters in addresses if _LAST.search(parameters)]
     return {name.lower(): int(number) for places in found for name, number in places}
 
 
 def _number(text: str | None) -> int | None:
-    """Return a header's number; one that was sent twice is joined by a comma."""
+    """Return a header's number, ``None`` if it is none, or was sent with several."""
     parts = {part.strip() for part in (text or "").split(",")}
     part = parts.pop()
     return int(part) if not parts and _NUMBER.fullmatch(part) else None
@@ -164,7 +164,7 @@ class Page(Generic[_V]):
         return self.paging.total
 
     def length(self, limit: int) -> int:
-        """Return how far the next page is from this one, which was asked for with ``limit``.
+        """Return the distance from this page to the next.
 
         An item that is on it twice may take one place only, unless the page is exactly as long as was asked for.
         """
@@ -182,7 +182,7 @@ Ask = Callable[[int], Page[_V]]
 
 
 class OneBelowTotalError(IncompleteError):
-    """Both traversals had the same items, each once, and one less than the total.
+    """Both traversals had the same items, one less than the total.
 
     Attributes:
         pages: Those of the second one.

@@ -1,4 +1,4 @@
-"""Reading a list from its first item to its last, however the server paginates.
+"""Reading a whole list, however the server paginates.
 
 It owns the order of the requests and the decision whether all items were seen. It knows neither the transport nor what
 an item is. What came back counts more than what was asked for: the length of the first page is the step; a traversal
@@ -118,7 +118,7 @@ class Paginator:
         raise IncompleteError(f"{message}, or the list changes while it is read")
 
     def _is_whole_by_pages(self, fetch: Fetch[_V], traversal: ListTraversal[_V]) -> bool:
-        """Return whether no item was skipped, whether offsets count items or pages.
+        """Return whether no item was skipped, even if offsets count pages.
 
         Where no total says that all were read, a page of half the size is asked for that must hold the last items. A
         total no larger than the first page may be that of the page alone.
@@ -141,7 +141,7 @@ class Paginator:
         return self.offset_counts_items
 
     def _is_only_page(self, fetch: Fetch[_V], first: Page[_V]) -> bool:
-        """Return whether there is no second page if offsets count pages, from 0 or 1."""
+        """Return whether there is no second page if offsets count pages."""
         if first.count == 1 and not (self.last and self.last.count):
             return True
         for offset in sorted({1, 2} - {first.count}):  # that of the second page was asked for already
@@ -280,7 +280,7 @@ class Paginator:
             raise IncompleteError(f"{self.name}: a list of {items} items in pages of {step} is too long")
 
     def _fetch_parallel(self, ask: Ask[_V], offsets: Sequence[int], total: int) -> list[Page[_V]]:
-        """Fetch the pages at these offsets, in threads that no other list waits for."""
+        """Fetch the pages at these offsets, in parallel."""
         pages: list[Page[_V]] = []
         running: deque[Future[Page[_V]]] = deque()
         rest, items = iter(offsets), 0

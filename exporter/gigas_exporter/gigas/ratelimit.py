@@ -1,4 +1,4 @@
-"""Limits on concurrent requests and requests per second; each wait has a deadline."""
+"""Limits on concurrent requests and requests per second."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _wait(is_acquired: Callable[[], bool], deadline: Deadline, operation: str) -
 
 
 class _FairSemaphore:
-    """A semaphore whose slots go round-robin by account, first come first served within one.
+    """A semaphore whose slots go round-robin by account.
 
     An account whose last request got no response has one slot at a time, and all such accounts together leave one slot
     to the others: 24 accounts that hang would else take all slots for all of the time. Among them, one that answered
@@ -116,7 +116,7 @@ class _FairSemaphore:
 
 
 class RateLimiter:
-    """Limits concurrent requests and requests per second, for all clients that share the object.
+    """Limits concurrent requests and requests per second of several clients.
 
     The rate is a token bucket: after a pause a few requests may go at once, then they are spread evenly.
 

@@ -53,7 +53,7 @@ def retrying(operation: str, attempt: Callable[[], _T], deadline: Deadline, obse
 
 
 def parse_retry_after(value: str | None, wall: float) -> float | None:
-    """Return the seconds that ``Retry-After`` asks for, ``None`` if it is of no use.
+    """Return the seconds of ``Retry-After``, ``None`` if not understood.
 
     Args:
         value: Whole seconds or an HTTP date; one without a zone is UTC, like every date of HTTP.

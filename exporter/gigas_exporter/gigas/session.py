@@ -1,4 +1,4 @@
-"""One call of the API: credential, queue, retries and exchange, in their order.
+"""One call of the API: credential, queue, retries, exchange.
 
 It owns what happens between an operation and its answer. It knows neither which operations there are nor what their
 answers mean.

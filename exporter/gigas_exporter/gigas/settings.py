@@ -1,4 +1,4 @@
-"""Where the API is, how much of it may be used, and how requests are reported."""
+"""The client's settings, and how requests are reported."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ApiSettings:
 
 
 class Observer:
-    """Hears of requests, retries and tokens, from several threads at once; this one ignores them."""
+    """Is told of requests, retries and tokens; this one ignores them."""
 
     def request(self, operation: str, code: str, seconds: float) -> None:
         """One request ended; ``code`` is the status, or ``timeout``, ``connection`` or ``invalid``."""
@@ -53,7 +53,7 @@ class Observer:
         """A request is about to be made again."""
 
     def token(self, expires_at: float | None) -> None:
-        """A login gave a token that is said to end at ``expires_at`` (UNIX seconds)."""
+        """A login gave a token that ends at ``expires_at`` (UNIX seconds)."""
 
     def login_blocked(self, blocked: bool) -> None:
         """A rejected login is blocked for a while, or not any more."""

@@ -19,7 +19,7 @@ _CHECK_INTERVAL_SECONDS = 0.2
 
 
 class SocketDeadline:
-    """The time by which the socket work inside the ``with`` block must be done.
+    """The deadline of the socket work inside a ``with`` block.
 
     It follows the machine's monotonic clock, as sockets do, also where tests replace the package's clock.
 
@@ -53,7 +53,7 @@ class SocketDeadline:
         return self._stop.is_set() or time.monotonic() >= self.end
 
     def slice(self) -> float:
-        """Return the seconds to wait before the deadline must be checked again.
+        """Return the seconds until the deadline must be checked again.
 
         Raises:
             TimeoutError: The time is up.

@@ -1,4 +1,4 @@
-"""One HTTP exchange with the API: connections, TLS, the proxy, size and time limits.
+"""One HTTP exchange with the API, within its limits.
 
 It owns the HTTP library: none of its exceptions leaves, and nothing that it says gets into a message, for it may quote
 headers. Without a session of requests, it reads neither the environment nor ``.netrc``, keeps no cookies and follows no
@@ -217,7 +217,7 @@ def _pools(settings: ApiSettings, context: ssl.SSLContext | None) -> urllib3.Poo
 
 
 def _checked_url(url: str, what: str, schemes: tuple[str, ...]) -> str:
-    """Return a usable URL; errors do not quote it, since it may hold a password."""
+    """Return a usable URL; errors do not quote it."""
     try:
         parsed = parse_url(url)
     except urllib3.exceptions.LocationParseError:

@@ -1,4 +1,4 @@
-"""The exposition: what every metric is, how the page is rendered and kept, and what the exporter counts of itself.
+"""The metrics, the exposition, and the exporter's own counters.
 
 It reads inventories and never sees the API; it knows nothing of HTTP beyond content types and gzip.
 """

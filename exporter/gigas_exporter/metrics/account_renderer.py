@@ -1,4 +1,4 @@
-"""One account's part of the exposition, rendered again only where what it shows has changed.
+"""One account's part of the exposition, rendered where it changed.
 
 It owns which series an inventory gives at a moment, staleness included, and when the judgement is made anew: with the
 data, and when time alone changes it. It knows nothing of the page around it.
@@ -52,7 +52,7 @@ _DESCRIBING = frozenset(Finding) - frozenset(METRIC_FINDINGS)
 
 @dataclass(frozen=True, slots=True)
 class AgeTemplate:
-    """The ages of one account's newest backups, the one family of the disks that changes with every second.
+    """The ages of one account's newest backups, which change every second.
 
     Attributes:
         template: The series, with ``%d`` for each age.
@@ -64,7 +64,7 @@ class AgeTemplate:
 
     @classmethod
     def of(cls, identities: Sequence[str], summaries: Sequence[BackupSummary | None]) -> AgeTemplate:
-        """Return the part for the disks with these label texts; a disk without a newest backup has no age."""
+        """Return the part for the disks with these label texts."""
         lines, newest = [], []
         for labels, summary in zip(identities, summaries, strict=True):
             at = BACKUP_AGE.value(summary) if summary is not None else None
@@ -76,7 +76,7 @@ class AgeTemplate:
         return cls(encode(template), tuple(newest))
 
     def at(self, second: int) -> bytes:
-        """Return the series as of a UNIX second; a backup from the future has the age 0."""
+        """Return the series of a UNIX second; a future backup has age 0."""
         return self.template % tuple([second - newest if newest < second else 0 for newest in self.newest])
 
 
@@ -99,7 +99,7 @@ class AccountRenderer(SegmentRenderer):
         self._disk_labels: Sequence[str] = ()
 
     def show_inventory(self, inventory: AccountInventory, now: float, wall: float) -> None:
-        """Render what the inventory says at the monotonic time ``now``, which is ``wall`` in UNIX seconds."""
+        """Render an inventory at the monotonic time ``now`` and UNIX time ``wall``."""
         if inventory is self._inventory and now < min(self.expires_at, self.due_at):
             return
         account_id = inventory.account.id
@@ -209,7 +209,7 @@ class AccountRenderer(SegmentRenderer):
     def _show_invalid(
         self, inventory: AccountInventory, judgement: Judgement, disks: Mapping[str, Disk], *, is_doubted: bool
     ) -> None:
-        """Show what was not understood in the last polls, with the fields that decide and are missing.
+        """Show what the last polls did not understand.
 
         An empty list of disks that is not believed counts as a total that is not right.
         """
@@ -231,7 +231,7 @@ class AccountRenderer(SegmentRenderer):
 
 
 def _backups_read(inventory: AccountInventory, disks: Mapping[str, Disk]) -> list[bool | None]:
-    """Return for each disk whether the last backups poll read its backups, ``None`` when none has ended yet."""
+    """Return for each disk whether the last poll read its backups."""
     outcome, reading, listed = inventory.outcomes.get("backups"), inventory.backups, inventory.disks
     if outcome is None:
         return [None] * len(disks)
@@ -246,6 +246,6 @@ def _backups_read(inventory: AccountInventory, disks: Mapping[str, Disk]) -> lis
 
 
 def _sum(sizes: Sequence[int | None]) -> int | None:
-    """Return the sum of what is known; of no disks that is 0, of disks of which nothing is known nothing."""
+    """Return the sum of what is known, ``None`` where nothing is."""
     known = [size for size in sizes if size is not None]
     return sum(known) if known or not sizes else None

@@ -24,5 +24,5 @@ def deflate_segment(text: bytes, *, last: bool = False) -> bytes:
 
 
 def gzip_trailer(crc: int, size: int) -> bytes:
-    """Return what follows the deflate stream: the checksum and the length of the text."""
+    """Return the gzip trailer: checksum and length of the text."""
     return struct.pack("<II", crc, size & 0xFFFFFFFF)

@@ -1,4 +1,4 @@
-"""The page of metrics, kept ready: rendered when data changes, so that a scrape has little to do.
+"""The page of metrics, rendered when data changes.
 
 It owns which rendering is current. A scrape adds what changes by itself (the ages of the backups, the exporter's own
 telemetry) to a body that was rendered and compressed when the data came; the body is replaced in one step, so each
@@ -110,7 +110,7 @@ class _Body:
 
 
 class MetricsRenderer:
-    """The metrics of all accounts and of the exporter itself; safe to use from any thread."""
+    """All metrics, as text; safe to use from any thread."""
 
     def __init__(self, source: SnapshotSource, telemetry: Telemetry, clock: Clock) -> None:
         self._source = source
@@ -123,7 +123,7 @@ class MetricsRenderer:
         self.refresh()
 
     def refresh(self) -> None:
-        """Render what changed since the last time; call it after each change of the source.
+        """Render what changed since the last time.
 
         A thread that calls while another one renders waits, and returns once its change is rendered.
         """
@@ -145,7 +145,7 @@ class MetricsRenderer:
         return Exposition((*body.deflated, ages.deflated, deflate_segment(own, last=True) + end), content_type, "gzip")
 
     def textfile(self) -> bytes:
-        """Return the page for a textfile collector: without ages, which would freeze, and the process's metrics."""
+        """Return the page for a textfile collector, without ages and process metrics."""
         return b"".join((*self._current().texts, self._telemetry.text(openmetrics=False, runtime=False)))
 
     def _current(self) -> _Body:
@@ -176,7 +176,7 @@ class MetricsRenderer:
         )
 
     def _segments_by_family(self, parts: Iterable[AccountRenderer]) -> Iterable[Segment]:
-        """Give the families that have series, one after the other, each with the series of all accounts."""
+        """Yield the families, each with the series of all accounts."""
         for family in _FIXED:
             found = [segment for part in parts if (segment := part.segments.get(family.name)) is not None]
             if found:
@@ -192,7 +192,7 @@ def _segment(text: bytes) -> Segment:
 
 
 def _coalesce(chunks: tuple[bytes, ...]) -> tuple[bytes, ...]:
-    """Return the chunks with small neighbours joined, so that they need few writes; large ones are not copied."""
+    """Join small neighbours, so that chunks need few writes."""
     merged: list[bytes] = []
     for small, run in groupby(chunks, lambda chunk: len(chunk) < _CHUNK):
         if small:

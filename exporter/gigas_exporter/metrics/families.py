@@ -1,4 +1,4 @@
-"""Every metric of the exporter: its name, type, help, labels, source, and how it is read from an inventory.
+"""Every metric: name, type, help, labels, source, and its value.
 
 A metric is defined here, or in ``exporter_families`` where it is about the exporter itself. The renderer, the
 telemetry, the table in the documentation and the tests are made from it. It knows neither the exposition format nor
@@ -49,7 +49,7 @@ ACCOUNT_FAMILIES: tuple[Gauge[AccountInventory] | Info[AccountInventory], ...] =
 
 
 class AccountTotals(NamedTuple):
-    """What the disks and backups of an account come to; ``None`` where it is not known."""
+    """The totals of an account; ``None`` where not known."""
 
     disks: int | None
     disk_size_bytes: int | None

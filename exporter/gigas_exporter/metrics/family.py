@@ -34,7 +34,7 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Gauge(Family, Generic[Subject]):
-    """A family with one number per subject; a subject whose ``value`` is ``None`` has no series."""
+    """A family with one number per subject, no series for ``None``."""
 
     value: Callable[[Subject], Number | None]
 

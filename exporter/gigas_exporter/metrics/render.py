@@ -1,4 +1,4 @@
-"""Write families as exposition text, fast: label texts are made once per subject and shared by all its series.
+"""Families as exposition text; a subject's series share its label text.
 
 It owns the text formats (Prometheus 0.0.4 and OpenMetrics 1.0) and knows no metric and no inventory. For gauges both
 formats are the same bytes, so that one rendering serves both. Values are written shortest: ``1``, not ``1.0``.
@@ -31,12 +31,12 @@ def escape(text: str) -> str:
 
 
 def labels_text(names: Sequence[str], values: Iterable[str | None]) -> str:
-    """Return ``name="value"`` pairs, joined by commas, without the braces; an absent value is the empty string."""
+    """Return ``name="value"`` pairs, joined by commas; absent values are empty."""
     return ",".join([f'{name}="{escape(value or "")}"' for name, value in zip(names, values, strict=True)])
 
 
 def value_text(value: Number | None) -> str | None:
-    """Return a value as it is written; ``None`` when there is none, and for what is no finite number."""
+    """Return a value as text, ``None`` unless it is a finite number."""
     if value is None:
         return None
     if not isinstance(value, float):
@@ -47,13 +47,13 @@ def value_text(value: Number | None) -> str | None:
 
 
 def header(family: Family, *, openmetrics: bool = False) -> str:
-    """Return the HELP and TYPE lines; in OpenMetrics a counter's family is named without its ``_total``."""
+    """Return the HELP and TYPE lines; OpenMetrics has no ``_total`` there."""
     name = family.name.removesuffix("_total") if openmetrics and family.type == "counter" else family.name
     return f"# HELP {name} {family.help}\n# TYPE {name} {family.type}\n"
 
 
 def measure_lines(family: Gauge[Subject], identities: Sequence[str], subjects: Sequence[Subject]) -> str:
-    """Return the series of a family; ``identities`` are the label texts of the subjects, in their order."""
+    """Return a family's series; ``identities`` are its subjects' label texts."""
     name = family.name
     texts = map(value_text, map(family.value, subjects))
     return "".join(
@@ -75,7 +75,7 @@ def info_lines(family: Info[Subject], identities: Sequence[str], subjects: Seque
 
 
 def encode(text: str) -> bytes:
-    """Return the text as UTF-8; a lone surrogate, which has no encoding, becomes U+FFFD."""
+    """Return the text as UTF-8; a lone surrogate becomes U+FFFD."""
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -84,14 +84,14 @@ def encode(text: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """The series of one family and one account: as text, and as a piece of a deflate stream."""
+    """One account's series of a family, as text and compressed."""
 
     text: bytes
     deflated: bytes
 
 
 class SegmentRenderer:
-    """Renders an account's families, each again only where what it shows has changed.
+    """Renders an account's families, each only when it has changed.
 
     Attributes:
         segments: By family name; a family without series is missing.
@@ -107,7 +107,7 @@ class SegmentRenderer:
         labels: Sequence[str],
         subjects: Sequence[Subject | None],
     ) -> bool:
-        """Render families that are read from the same subjects, and return whether these are others than before.
+        """Render the families of some subjects; return whether the subjects changed.
 
         There is one label text for each subject; an absent one has no series.
         """

@@ -1,4 +1,4 @@
-"""What the exporter counts of itself: polls, requests to the API, values not understood, tokens, reloads.
+"""The exporter's own metrics: polls, requests, tokens, reloads.
 
 It hears of them from poller and client, and adds what the client library tells of the process. Series that can be
 known in advance are present at 0 from the start, so that the first event of its kind is an increase.
@@ -35,7 +35,7 @@ Labels = tuple[str, ...]
 
 
 class CountedFamily:
-    """The series of a counter, a gauge or a histogram; safe to use from any thread.
+    """A counter, gauge or histogram; safe to use from any thread.
 
     A series that was never touched is absent.
     """
@@ -77,7 +77,7 @@ class CountedFamily:
             self._numbers[total] += seconds
 
     def remove(self, first: Collection[str] | None = None) -> None:
-        """Drop the series whose first label is one of these; without any given, all."""
+        """Drop the series with these first labels; by default all."""
         with self._lock:
             self._texts.clear()
             for labels in [labels for labels in self._names if first is None or labels[0] in first]:
@@ -85,7 +85,7 @@ class CountedFamily:
                     del self._numbers[name]
 
     def _touch(self, labels: Labels) -> tuple[str, ...]:
-        """Return the names of the series of these labels, which are about to change, with labels as written."""
+        """Return the names of these labels' series, which are about to change."""
         self._texts.clear()
         if labels not in self._names:
             name, pairs = self._family.name, labels_text(self._family.labels, labels)
@@ -147,7 +147,7 @@ class Telemetry:
                 self._values[families.INVALID_ITEMS].add((account_id, resource, "id"), 0)
 
     def forget(self, account_ids: Collection[str]) -> None:
-        """Drop everything that was counted for accounts; what still ends of their polls is not counted any more."""
+        """Drop what was counted for accounts; count nothing for them any more."""
         with self._lock:
             self._accounts.difference_update(account_ids)
             for family, series in self._values.items():
@@ -179,7 +179,7 @@ class Telemetry:
         self._values[families.API_RETRIES].add((operation,))
 
     def token(self, account_ids: Iterable[str], expires_at: float | None) -> None:
-        """A login gave a token for these accounts that is said to end at ``expires_at`` (UNIX seconds)."""
+        """A login gave a token that ends at ``expires_at`` (UNIX seconds)."""
         with self._lock:
             known = self._accounts.intersection(account_ids)
             if expires_at is None:
@@ -195,7 +195,7 @@ class Telemetry:
                 self._values[families.LOGIN_BLOCKED].set((account_id,), blocked)
 
     def accounts(self, watched: int | None, unpolled: int, skipped: int) -> None:
-        """So many accounts are watched, wait for their first poll, are left out; ``None`` before they were listed."""
+        """The numbers of accounts watched (``None``: not listed yet), unpolled, skipped."""
         counts = {families.ACCOUNTS: watched, families.ACCOUNTS_UNPOLLED: unpolled, families.ACCOUNTS_SKIPPED: skipped}
         for family, value in counts.items():
             if watched is None:
@@ -217,7 +217,7 @@ class Telemetry:
             self._values[families.RELOAD_SUCCESS_TIMESTAMP].set((), wall)
 
     def text(self, *, openmetrics: bool, runtime: bool = True) -> bytes:
-        """Return the exposition, in OpenMetrics with its end; ``runtime`` adds ``process_*`` and ``python_*``."""
+        """Return the exposition; ``runtime`` adds ``process_*`` and ``python_*``."""
         self._values[families.LOG_LINES_DROPPED].set((), logs.lines_dropped())
         own = encode("".join([series.text(openmetrics=openmetrics) for series in self._values.values()]))
         if not runtime:

@@ -1,4 +1,4 @@
-"""Poll one account: read a resource and publish it, or keep the last good data.
+"""Poll one account; on failure keep the last good data.
 
 This is the one place that catches broadly: an error in a poll ends here, as a counted and logged failure.
 """
@@ -99,7 +99,7 @@ class AccountPoller:
         self._running: dict[Resource, tuple[StopEvent, list[Deadline]]] = {}
 
     def tasks(self, credential: Credential, on_begin: Callable[[], None]) -> tuple[PollTask, ...]:
-        """Return the periodic polls; that of the disks goes first, and calls ``on_begin`` as the first of all."""
+        """Return the periodic polls, the disks' first."""
         api, poll = self._settings.api, self._settings.poll
         patience = max(_MIN_PATIENCE_SECONDS, api.timeout_seconds * _PATIENCE_SHARE)
 
@@ -128,7 +128,7 @@ class AccountPoller:
         return disks, machines, task("backups", poll.backups_interval, disks)
 
     def _abort(self, resource: Resource, patience_seconds: float) -> None:
-        """End a poll that has waited so long for its first response, as timed out."""
+        """End a poll that got no response in this time."""
         stop, deadlines = self._running.get(resource, (None, []))
         latest = self._clock.monotonic() - patience_seconds
         # Read once each: the response may come between two looks.
@@ -176,7 +176,7 @@ class AccountPoller:
         return outcomes.get(resource, Outcome(False, 0.0, None))
 
     def _attempt(self, resource: Resource, new_deadline: NewDeadline) -> _PollData | GigasError:
-        """Return what a poll gave; apart, so that no frame holds an error that holds it."""
+        """Return what a poll gave; apart, so that no frame keeps its error."""
         read = {"disks": self._read_disks, "virtual_machines": self._read_machines, "backups": self._read_backups}
         try:
             return read[resource](new_deadline)
@@ -286,7 +286,7 @@ class AccountPoller:
                 raise GigasError("backups: the disks of the account could not be read yet")
 
     def _log_result(self, resource: Resource, result: _PollData | GigasError, duration: float, last: Outcome) -> None:
-        """Log a poll at debug, but its first success and changes at higher levels.
+        """Log a poll at debug, its changes at higher levels.
 
         One that is another after a reload is logged again: somebody may have reloaded to fix the first.
         """

@@ -1,4 +1,4 @@
-"""Which accounts there are: the configured ones, or those listed and not excluded.
+"""The configured accounts, or those listed and not excluded.
 
 It knows neither how accounts are polled nor what is known of them.
 """
@@ -29,7 +29,7 @@ ACCOUNTS_INCOMPLETE = "the list of accounts may be incomplete by its headers (gi
 def discover(
     client: ReadClient, credential: Credential, deadline: Deadline | None = None
 ) -> tuple[tuple[AccountSettings, ...], bool]:
-    """List the accounts, to be read with the credential that they were listed with, and whether there may be more.
+    """List the accounts; also return whether there may be more.
 
     Raises:
         GigasError: They could not be listed, or there is none: a credential that has lost its rights is more likely
@@ -79,7 +79,7 @@ class AccountSource:
         return len(self._excluded) + len(self._missing)
 
     def list(self) -> dict[str, AccountSettings]:
-        """Return the accounts that the configuration names, or list those that its credential may see.
+        """Return the configured accounts, or list them.
 
         Raises:
             GigasError: They could not be listed, or there is none.
@@ -116,7 +116,7 @@ class AccountSource:
         return {account_id: each for account_id, each in owned.items() if account_id not in skipped}
 
     def find_missing(self) -> dict[str, AccountSettings]:
-        """Ask for the disks of skipped accounts again; return those that are not "not found" any more.
+        """Ask for skipped accounts' disks; return those found by now.
 
         Each is asked after an hour, and where its status or product has changed. It is watched only then, so that
         nothing is told of one that is still not found.
@@ -134,7 +134,7 @@ class AccountSource:
         return found
 
     def _is_missing(self, account: Account, deadline: Deadline) -> bool:
-        """Return whether disks are not found again, or there was no time to ask; another error is one to be told."""
+        """Return whether disks are still not found, or not asked for."""
         if self._client is None:
             return False
         try:
@@ -147,7 +147,7 @@ class AccountSource:
         return False
 
     def skip_missing(self, account: Account) -> bool:
-        """Leave out an account whose disks are not found and never were; return whether it is left out.
+        """Skip an account whose disks were never found; return whether it is skipped.
 
         One whose API is elsewhere than that of others may well have disks.
         """

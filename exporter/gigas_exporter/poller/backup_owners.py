@@ -1,4 +1,4 @@
-"""Whose the backups are that the API lists under a disk's address."""
+"""Which disk owns the backups that a disk's list has."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Owners:
-    """Which disk each backup of an account's list names, as hashes: enough to find one that names another disk.
+    """Which disk each backup of an account's list names, as hashes.
 
     Attributes:
         machines: What the backups that name no disk name as their virtual machine, ``None`` among it.
@@ -80,7 +80,7 @@ class SweptOwners:
 def own_backups(
     backups: Sequence[Backup], disk_id: str, machines: Mapping[str, str | None]
 ) -> tuple[Sequence[Backup], Claim]:
-    """Return the backups of a disk out of its own list, and what of that is still to be believed.
+    """Return a disk's backups in its own list, and a claim to be checked.
 
     Those are all where none names another disk, else those that name the disk. Where all name one disk that is not
     listed, that may be what the API calls this one.
@@ -113,7 +113,7 @@ def own_backups(
 
 
 def _of_its_machine(backups: Sequence[Backup], disk_id: str, machines: Mapping[str, str | None]) -> Sequence[Backup]:
-    """Return the backups that name a disk, or are its by the virtual machine that they name.
+    """Return the backups that name a disk, or its virtual machine.
 
     Of those that name other machines, too, only its own are. Another machine that no listed disk is attached to may be
     the one that it was attached to before.
@@ -174,7 +174,7 @@ def _named_by_account(pages: Iterable[Owners], ids: Collection[int]) -> Iterator
 
 
 def possible_owners(unbacked: Iterable[str], machines: Mapping[str, str | None], swept: SweptOwners) -> set[str]:
-    """Return the disks without usable backups that backups in the account's list which name no one disk may be of.
+    """Return the disks that may own backups which name no one disk.
 
     Those are the several disks that one names, else all disks of its machine; where nothing is named, or what is named
     is not understood, any disk.

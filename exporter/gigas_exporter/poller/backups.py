@@ -94,7 +94,7 @@ class BackupsReader:
     def _may_ask_disks(
         self, error: ApiError, known_disks: Callable[[Deadline], KnownDisks], deadline: Deadline
     ) -> bool:
-        """Return whether a failed sweep means that there is none: 400 and 403 do where there are disks to be asked."""
+        """Return whether disks are to be asked instead of the failed sweep."""
         if error.status not in _SWEEP_REJECTED:
             return error.status in _NO_SWEEP
         try:
@@ -183,7 +183,7 @@ class BackupsReader:
         invalid: Counter[str],
         failure: GigasError | None,
     ) -> BackupsPoll:
-        """Return the result, with what depends on the words of statuses, which decoding does not know."""
+        """Return the result, with what depends on the status words."""
         unclear = Counter(status=sum(summary.unclear_statuses for summary in reading.summaries.values()))
         unmatched = self._words.unmatched(reading.by_status)
         error = None if failure is None else str(failure)
@@ -193,7 +193,7 @@ class BackupsReader:
 
 @dataclass(frozen=True, slots=True)
 class _BackupsPage:
-    """What is kept of one page of backups; ``counts`` has backups by disk id, also by ``None``."""
+    """One page of backups, summarized; ``counts`` also has ``None``."""
 
     summaries: Mapping[str, BackupSummary]
     counts: Mapping[str | None, int]
@@ -202,7 +202,7 @@ class _BackupsPage:
 
 
 class _Swept(NamedTuple):
-    """What the pages of a sweep come to, by disk id; ``counts`` also by ``None``."""
+    """A sweep's pages, merged; ``counts`` also has ``None``."""
 
     summaries: dict[str, BackupSummary]
     counts: Counter[str | None]

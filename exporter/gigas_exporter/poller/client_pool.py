@@ -1,4 +1,4 @@
-"""The API clients: one for each credential, whatever accounts use it, kept across reloads.
+"""The API clients: one per credential, kept across reloads.
 
 Rate limits, tokens and rejected logins belong to the secret, wherever it is read and whatever else is configured. A
 reload neither resets nor repeats them. Connections belong to the credential.
@@ -29,7 +29,7 @@ _Key = tuple[ApiSettings, Credential]
 
 
 class ClientPool:
-    """Makes one client for each credential and closes those that are used no more."""
+    """Makes one client per credential; closes unused ones."""
 
     def __init__(self, observer: PollerObserver, clock: Clock, *, login_retry_seconds: float) -> None:
         self._observer = observer
@@ -83,7 +83,7 @@ class ClientPool:
             client.reload_credential()
 
     def remove_account(self, account_id: str) -> None:
-        """Report nothing for an account any more, and drop what is cached of it."""
+        """Report nothing for an account any more; drop its cache."""
         with self._lock:
             for client, observer in self._clients.values():
                 if account_id in observer.account_ids:

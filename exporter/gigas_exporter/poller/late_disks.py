@@ -1,4 +1,4 @@
-"""Disks whose newest backup is too old by the account's list: their own lists may have a newer one."""
+"""Disks whose newest backup is too old by the account's list."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CONFIRMED_SECONDS = 3600.0
 
 
 class LateDisks:
-    """Asks such disks, and remembers of which the own list says the same as the account's."""
+    """Asks such disks, and remembers whose own list agrees."""
 
     def __init__(self, own_lists: OwnListReader, clock: Clock) -> None:
         self._own_lists = own_lists

@@ -40,4 +40,4 @@ class PollerObserver(Protocol):
         """Accounts were listed or not; ``None`` if configured."""
 
     def accounts(self, watched: int | None, unpolled: int, skipped: int) -> None:
-        """So many accounts are watched (``None``: not listed yet), unpolled, left out."""
+        """The numbers of accounts watched (``None``: not listed yet), unpolled, skipped."""

@@ -77,7 +77,7 @@ class OwnListReader:
         limit: int | None = None,
         swept: SweptOwners = SweptOwners(),  # noqa: B008  (frozen)
     ) -> DiskLists:
-        """Read the own lists of some of the disks, those first that were not asked for the longest time.
+        """Read some disks' own lists, the longest unasked first.
 
         Of those that were asked in one poll, those that failed come last the next time.
         """
@@ -173,7 +173,7 @@ def _claims(results: Mapping[str, _DiskBackups | GigasError | None]) -> dict[str
 def _witnesses(
     claims: Mapping[str, Claim], asked: Collection[str], machines: Mapping[str, str | None], swept: SweptOwners
 ) -> list[str]:
-    """Return more disks to ask, because the lists that were read have backups that name no disk.
+    """Return more disks to ask, as some backups name no disk.
 
     The list of another disk of the same machine may name itself as the owner; where the account's list was read, that
     one does so. The list of a disk of another machine may have the same backups, and then they are of no disk; where

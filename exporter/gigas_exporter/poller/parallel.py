@@ -1,4 +1,4 @@
-"""Call a function for many items, with a process-wide limit on threads."""
+"""Call a function for many items, in a limited number of threads."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def map_parallel(function: Callable[[_T], _R], items: Iterable[_T], concurrency:
 
 
 def _start_helper(work: Callable[[], None]) -> threading.Thread | None:
-    """Start a thread that does the work, unless there are enough or the system gives no more."""
+    """Start a thread, unless there are enough or none can start."""
     if not _helpers.acquire(blocking=False):
         return None
 

@@ -102,7 +102,7 @@ class PollTask:
 
 
 class Scheduler:
-    """Runs tasks on at most ``max_workers`` threads; a task never runs twice at once.
+    """Runs tasks on at most ``max_workers`` threads, none twice at once.
 
     Each task runs as soon as it is added and a worker is free, and then every interval ± 5 %, so that many exporters do
     not poll together. Schedules are monotonic: setting the wall clock does not move them.
@@ -160,7 +160,7 @@ class Scheduler:
             heapq.heapify(self._later)
 
     def run_now(self, tasks: Iterable[PollTask]) -> None:
-        """Run these tasks as soon as possible instead of when their interval has passed."""
+        """Run these tasks as soon as possible."""
         with self._lock:
             now = self._clock.monotonic()
             for task in tasks:
@@ -240,7 +240,7 @@ class Scheduler:
         self._queue.put(task)
 
     def _abort_slow(self, now: float) -> float:
-        """Abort runs without any response that others wait for; return when to check again."""
+        """Abort runs without response that others wait for; return the next check."""
         waiting = {task.credential for task in self._ready if task.leader is None and not (task.answered or task.hung)}
         seconds = _IDLE_SECONDS
         for task in self._running:
@@ -254,7 +254,7 @@ class Scheduler:
         return seconds
 
     def _may_retry(self, task: PollTask) -> bool:
-        """Return whether to retry a request without a response: not while others wait."""
+        """Return whether to retry without a response: not while others wait."""
         latest = self._clock.monotonic() - _CONTENDED_SECONDS
         with self._lock:
             waits = any(each.credential == task.credential and each.due < latest for each in self._ready)
@@ -277,7 +277,7 @@ class Scheduler:
         return limits
 
     def _add_worker(self) -> bool:
-        """Start a worker, without the lock: Python waits for ever for a thread that the system had no memory for."""
+        """Start a worker, without the lock, as Python may wait for ever."""
         worker = threading.Thread(target=self._work, name=f"poll-{len(self._workers)}", daemon=True)
         try:
             worker.start()

@@ -163,7 +163,7 @@ class Service:
         return {account_id: failures for account_id, failures in failed.items() if account_id in left}
 
     def _make_source(self, settings: Settings) -> AccountSource:
-        """Make what can fail, the clients, before a reload has changed anything."""
+        """Make the clients, which can fail, before a reload changes anything."""
         for account in settings.accounts:
             if settings.owns(account.account.id):
                 self._clients.get(settings.api, account.credential)
@@ -188,7 +188,7 @@ class Service:
         self.scheduler.run_now([task for each in self._watched.values() for task in each.tasks])
 
     def _discover(self, source: AccountSource, credential: Credential, _: Callable[[], bool]) -> bool:
-        """List the accounts and watch them, or those known before; later skipped ones whose disks are found by now."""
+        """List the accounts and watch them, or those known before."""
         succeeded = False
         try:
             accounts = self._list_accounts(source)
@@ -267,7 +267,7 @@ class Service:
             self._clients.remove_account(account_id)
 
     def _report_accounts(self) -> None:
-        """Report how many accounts there are, and how many wait for their first poll."""
+        """Report how many accounts there are, and are unpolled."""
         with self._lock:
             watched = list(self._watched.values())
             unpolled = sum(not any(task.began for task in each.tasks) for each in watched)

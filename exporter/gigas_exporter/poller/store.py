@@ -44,7 +44,7 @@ class Store:
         return self._inventories.get(account_id)
 
     def replace(self, change: Callable[[Mapping[str, AccountInventory]], Mapping[str, AccountInventory]]) -> None:
-        """Replace all inventories, by account id, by what ``change`` makes of them.
+        """Replace all inventories by what ``change`` makes of them.
 
         What polls publish meanwhile comes before or after, and is never lost.
         """
@@ -59,7 +59,7 @@ class Store:
         change: Callable[[AccountInventory], AccountInventory],
         still_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Change one account's inventory in one step; nothing happens when the account has gone.
+        """Change one account's inventory, if the account is still there.
 
         ``still_wanted`` is asked inside the lock, so that a poll that a reload has ended cannot write over its
         successor.

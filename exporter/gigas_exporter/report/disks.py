@@ -68,7 +68,7 @@ class DiskReport:
 
     @property
     def status(self) -> str:
-        """The disk's status and lock, such as ``built, locked``; empty when neither is known."""
+        """The disk's status and lock, such as ``built, locked``."""
         return ", ".join(filter(None, (self.disk.status, "locked" if self.disk.locked else None)))
 
     @cached_property
@@ -107,7 +107,7 @@ def report_account(inventory: AccountInventory, *, wall: float, monotonic: float
 
 
 def worst_first(reports: Iterable[DiskReport]) -> list[DiskReport]:
-    """Order by the worst finding, the distance past the limit, and name."""
+    """Order by worst finding, distance past the limit, and name."""
 
     def badness(report: DiskReport) -> tuple[int, int, float, str, str, str]:
         rank = RANK[report.findings[0]] if report.findings else len(RANK)
@@ -123,5 +123,5 @@ def count_findings(reports: Iterable[DiskReport]) -> Counter[Finding]:
 
 
 def needs_attention(report: DiskReport) -> bool:
-    """Return whether somebody should do something about a disk, or find out about it."""
+    """Return whether a disk needs attention."""
     return report.severity >= Severity.WARNING

@@ -1,4 +1,4 @@
-"""What could not be read or understood, why each finding is there, and what to do: sentences for people."""
+"""Sentences for people: what was not read, why, what to do."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def paging_doubts(invalid: Mapping[str, int]) -> tuple[str, ...]:
 
 
 def doubt_of_empty(inventory: AccountInventory, monotonic: float) -> str:
-    """Return why an empty list of disks is not believed: what the account has besides, or what could not be read.
+    """Return why an empty list of disks is not believed.
 
     Only an account without virtual machines and backups has no disks for sure; empty where nothing is doubted.
     """
@@ -133,7 +133,7 @@ def explain_all(reports: Sequence[DiskReport], inventories: Sequence[AccountInve
 
 
 def _explain_empty(inventories: Iterable[AccountInventory]) -> Iterator[str]:
-    """Yield what an empty account does not prove; one that is doubted is an error of its own."""
+    """Yield what an empty account does not prove."""
     for inventory in inventories:
         reading = inventory.disks
         if reading is not None and not reading.disks and not doubt_of_empty(inventory, reading.read_at):
@@ -144,7 +144,7 @@ def _explain_empty(inventories: Iterable[AccountInventory]) -> Iterator[str]:
 
 
 def _explain_policy(reports: Sequence[DiskReport]) -> Iterator[str]:
-    """Say that all disks are well only because none has to have a backup."""
+    """Yield that no disk has to have a backup."""
     is_well = not any(report.requirement.required or Finding.UNPROTECTED in report.findings for report in reports)
     if reports and is_well:
         yield "backup_policy requires no backup of any disk"

@@ -18,7 +18,7 @@ class Severity(enum.IntEnum):
 
 
 class Finding(enum.Enum):
-    """What can be found about a disk, worst first; the value is the word that every output uses for it."""
+    """What can be found about a disk, worst first."""
 
     NEVER_BACKED_UP = "never backed up"
     BACKUP_MISSED = "backup missed"
@@ -36,7 +36,7 @@ class Finding(enum.Enum):
 
     @property
     def metric(self) -> str:
-        """What the label ``finding`` says; those that only describe a disk have no series."""
+        """The values of the label ``finding``."""
         return self.name.lower()
 
     @property
@@ -45,7 +45,7 @@ class Finding(enum.Enum):
         return _SEVERITIES[self]
 
     def words(self, count: int) -> str:
-        """Return what is said of so many disks that have it, such as ``backups missed`` of two."""
+        """Return the words for so many disks, such as ``backups missed``."""
         one, more = _COUNTED.get(self, (self.value, self.value))
         return one if count == 1 else more
 

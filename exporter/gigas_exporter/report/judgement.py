@@ -119,7 +119,7 @@ class _Judge:
     def _by_policy(
         self, disk: Disk, requirement: Requirement, summary: BackupSummary | None, found: list[Finding]
     ) -> tuple[str, ...]:
-        """Judge a disk by what the policy asks; return what is not understood of its backups and decides."""
+        """Judge a disk by the policy; return the undecided fields."""
         limit = requirement.max_age_seconds
         if limit is not None:
             self.required += 1
@@ -133,7 +133,7 @@ class _Judge:
     def _against_limit(
         self, disk: Disk, limit: float, summary: BackupSummary | None, found: list[Finding]
     ) -> tuple[str, ...]:
-        """Judge a disk that must have a backup; return what is not understood of its backups and decides."""
+        """Judge a disk that must have a backup; return the undecided fields."""
         if disk.id in self._failed:
             found.append(Finding.BACKUPS_UNREADABLE)
         if summary is None or summary.usable == 0:
@@ -156,7 +156,7 @@ class _Judge:
     def _without_backup(
         self, disk: Disk, limit: float, summary: BackupSummary | None, found: list[Finding]
     ) -> tuple[str, ...]:
-        """Judge a disk that must have a backup and has no usable one known."""
+        """Judge such a disk without known usable backups; return the undecided fields."""
         created = disk.created_at
         if created is not None and self._is_past(created - MAX_AHEAD_SECONDS) and not self._is_past(created + limit):
             # Whatever backup it may have is younger than the disk, and so within the limit.
@@ -176,7 +176,7 @@ class _Judge:
         return (BACKUP_STATUS,)
 
     def _lateness(self, newest_at: float, limit: float) -> Finding | None:
-        """Return stale or missed for a newest backup of this date, ``None`` while it is within the limit."""
+        """Return stale or missed for this date, ``None`` within the limit."""
         if not self._is_past(newest_at + limit, at=False):
             return None
         is_missed = self._is_past(newest_at + self._missed_factor * limit, at=False)
@@ -197,7 +197,7 @@ def _has_shrunk(summary: BackupSummary) -> bool:
 
 
 def finding_limit(finding: Finding, requirement: Requirement | None, thresholds: Thresholds) -> str:
-    """Return the limit that was passed, in hours as the alerts tell an age; empty where there is none."""
+    """Return the limit that was passed, in hours; empty for none."""
     if finding is Finding.LOCKED_LONG:
         return format_hours(thresholds.locked_seconds)
     limit = requirement.max_age_seconds if requirement is not None and finding in AGAINST_LIMIT else None

@@ -62,7 +62,7 @@ _COLUMNS: Final = (
 
 @dataclass(frozen=True)
 class _Snapshot:
-    """All reports as of one moment, for all pages of a state.
+    """All reports of one moment, for all pages.
 
     Attributes:
         accounts: What is shown of each account, by its id.
@@ -108,7 +108,7 @@ class StatusPage:
         }
 
     def state(self) -> State:
-        """Return what pages of one query are the same for; from any thread."""
+        """Return the key of a query's page; from any thread."""
         return self._source.version, int(self._clock.wall() // _SHARED_SECONDS)
 
     def render(self, query: Query) -> tuple[HTTPStatus, bytes]:

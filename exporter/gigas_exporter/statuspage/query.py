@@ -1,4 +1,4 @@
-"""What a visitor asks to see, read from the address of the page.
+"""What a visitor asks to see, by the page's address.
 
 Every address selects something; the page says which parts of an address it did not understand.
 """
@@ -46,7 +46,7 @@ SORTS: Final[Mapping[str, tuple[Callable[[DiskReport], object], bool]]] = {
 
 
 def _complaints(parameters: Mapping[str, str], *, has_show: bool) -> Iterator[str]:
-    """Yield which parts of an address are not understood, and what can be asked for."""
+    """Yield the parts of an address that are not understood."""
     findings = ", ".join(finding.name.casefold() for finding in Finding)
     sort, page = parameters.get("sort", ""), parameters.get("page", "")
     if not has_show:

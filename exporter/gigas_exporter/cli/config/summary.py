@@ -1,4 +1,4 @@
-"""What a configuration means: the policy in words, requests an hour, shards, and all settings without secrets."""
+"""A configuration in words, and its settings without secrets."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class RequestEstimate:
 def requests_per_hour(
     settings: Settings, disks: int, machines_per_account: int | None = None, backups_per_disk: int = 7
 ) -> RequestEstimate:
-    """Return how many requests read ``disks`` disks, spread evenly over this process' accounts.
+    """Return how many requests read so many disks, spread evenly.
 
     A list of n items takes ``pages(n) = ⌈n / page_size⌉`` requests, at least one. With ``accounts`` as the accounts of
     this process and n for what one account has of a thing::

@@ -119,7 +119,7 @@ def describe_list(reading: ListReading, settings: Settings, wall: float) -> tupl
 
 
 def _decade(size_bytes: float) -> tuple[str, str]:
-    """Return the powers of ten, in the size's unit, between which a size lies."""
+    """Return the powers of ten around a size, in its unit."""
     number, unit = formatting.format_size(size_bytes).split()
     low = 10 ** (len(str(int(float(number)))) - 1)
     return f"{low} {unit}", f"{low * 10} {unit}"

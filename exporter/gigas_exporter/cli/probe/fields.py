@@ -204,7 +204,7 @@ Problem = dict[str, Any]
 def problem_of(
     list_name: str, field_name: str | None, text: str, setting: str = "", *, unreadable: bool = False
 ) -> Problem:
-    """Return something that does not fit, as JSON has it; the account's number is still to be set.
+    """Return a problem as JSON has it, without the account's number.
 
     Args:
         list_name: The list.
