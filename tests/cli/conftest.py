@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -51,8 +50,6 @@ def cloud() -> Iterator[SimulatorServer]:
 @pytest.fixture
 def run(cloud: SimulatorServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run the command line with an environment that names the cloud's first account."""
-    for name in [name for name in os.environ if name.startswith("GIGAS_") or name in {"NO_COLOR", "COLUMNS", "TERM"}]:
-        monkeypatch.delenv(name)
     monkeypatch.setenv("GIGAS_API_URL", cloud.url)
     monkeypatch.setenv("GIGAS_ACCOUNT_ID", ACCOUNT)
     monkeypatch.setenv("GIGAS_API_KEY", cloud.world.credentials(ACCOUNT).api_key)

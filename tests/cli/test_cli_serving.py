@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,12 +62,6 @@ def cloud() -> Iterator[SimulatorServer]:
         yield server
 
 
-@pytest.fixture
-def clean() -> dict[str, str]:
-    """The environment without anything of the exporter's."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("GIGAS_")}
-
-
 def test_serve_ends_cleanly_however_often_it_is_asked(tmp_path: Path, cloud: SimulatorServer) -> None:
     """Signals that come while it ends, or after, change neither how it ends nor its exit status."""
     with exporter(tmp_path, account_environment(cloud)) as served:
@@ -76,24 +70,24 @@ def test_serve_ends_cleanly_however_often_it_is_asked(tmp_path: Path, cloud: Sim
         assert f" version={__version__}\n" in served.process.stderr
 
 
-def test_demo_ends_cleanly_however_often_it_is_asked(tmp_path: Path, clean: Mapping[str, str]) -> None:
+def test_demo_ends_cleanly_however_often_it_is_asked(tmp_path: Path) -> None:
     """The simulated cloud's threads, too, leave the signals to whoever waits for them."""
     url = f"http://127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "gigas_exporter", "demo", f"--web.listen-address={url.removeprefix('http://')}"]
-    with running(command, tmp_path, clean) as process:
+    with running(command, tmp_path) as process:
         await_true(lambda: answers(f"{url}/-/ready"))
         assert ended(process.popen) == 0
         assert "interrupted" not in process.stderr
 
 
-def test_a_port_in_use_is_said_with_the_way_out(tmp_path: Path, clean: Mapping[str, str]) -> None:
+def test_a_port_in_use_is_said_with_the_way_out(tmp_path: Path) -> None:
     """A second demo, or serve beside one, names the option that chooses another port."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         command = [sys.executable, "-m", "gigas_exporter", "demo", f"--web.listen-address={address}"]
-        done = run_program(*command, cwd=tmp_path, env=clean, check=False)
+        done = run_program(*command, cwd=tmp_path, check=False)
     assert done.returncode == 2
     assert done.stderr == (
         f"gigas-exporter: cannot listen on {address}: Address already in use (use another --web.listen-address)\n"
@@ -116,22 +110,22 @@ def test_a_port_in_use_is_said_with_the_way_out(tmp_path: Path, clean: Mapping[s
         ),
     ],
 )
-def test_simulate_says_where_it_cannot_listen(clean: Mapping[str, str], listen: str, words: str) -> None:
+def test_simulate_says_where_it_cannot_listen(listen: str, words: str) -> None:
     """An address that is taken, impossible or no address is wrong use, and never another address in silence."""
     with socket.socket() as socket_:
         socket_.bind(("127.0.0.1", 0))
         socket_.listen()
         filled = {"taken": f"127.0.0.1:{socket_.getsockname()[1]}", "help": "gigas-exporter simulate --help"}
         command = [sys.executable, "-m", "gigas_exporter", "simulate", f"--listen={listen.format(**filled)}"]
-        done = run_program(*command, env=clean, check=False)
+        done = run_program(*command, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"gigas-exporter: {words.format(**filled)}\n"
 
 
-def test_simulate_without_a_host_answers_this_machine_only(tmp_path: Path, clean: Mapping[str, str]) -> None:
+def test_simulate_without_a_host_answers_this_machine_only(tmp_path: Path) -> None:
     """What is worth nothing outside of a simulation is not offered to the network by leaving the host out."""
     command = [sys.executable, "-m", "gigas_exporter", "simulate", "--disks=1", "--listen=:0"]
-    with running(command, tmp_path, clean) as process:
+    with running(command, tmp_path) as process:
         await_true(lambda: "Simulated Gigas API at http://127.0.0.1:" in process.stderr)
         assert process.end() == 0
 
@@ -147,11 +141,11 @@ def ended(process: subprocess.Popen[bytes]) -> int:
     return process.wait(0)
 
 
-def test_a_defect_that_ends_a_thread_is_one_line(tmp_path: Path, cloud: SimulatorServer, clean: dict[str, str]) -> None:
+def test_a_defect_that_ends_a_thread_is_one_line(tmp_path: Path, cloud: SimulatorServer) -> None:
     """It is logged like all else, by its kind and place and not its text, and health is lost."""
     url = f"http://127.0.0.1:{free_port()}"
     command = [sys.executable, "-c", DYING, "serve", f"--web.listen-address={url.removeprefix('http://')}"]
-    with running(command, tmp_path, {**clean, **account_environment(cloud)}) as process:
+    with running(command, tmp_path, account_environment(cloud)) as process:
         await_true(lambda: process.stderr.count("Unhandled exception in thread") == 1)
         await_true(lambda: requests.get(f"{url}/-/healthy", timeout=5).status_code == 503)
         assert process.end() == 0
@@ -162,12 +156,10 @@ def test_a_defect_that_ends_a_thread_is_one_line(tmp_path: Path, cloud: Simulato
 
 
 @pytest.mark.parametrize("threads", [0, 2, 3, 4])
-def test_a_start_without_threads_is_one_line(
-    tmp_path: Path, cloud: SimulatorServer, clean: dict[str, str], threads: int
-) -> None:
+def test_a_start_without_threads_is_one_line(tmp_path: Path, cloud: SimulatorServer, threads: int) -> None:
     """Whichever thread cannot be had, that of a poll, of the server or of the watchdog, it says so and ends."""
     notified = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "1000000"}
-    environ = {**clean, **notified, **account_environment(cloud), "GIGAS_API_MAX_CONCURRENCY": "1"}
+    environ = {**notified, **account_environment(cloud), "GIGAS_API_MAX_CONCURRENCY": "1"}
     arguments = (str(threads), "serve", "--web.listen-address=127.0.0.1:0", "--log.level=error")
     done = run_program(sys.executable, "-c", STARVED, *arguments, env=environ, cwd=tmp_path, check=False)
     assert (done.returncode, done.stdout) == (1, "")
@@ -175,12 +167,12 @@ def test_a_start_without_threads_is_one_line(
     assert said == ["gigas-exporter: the system gives no more threads; its limit of processes or memory is reached"]
 
 
-def test_demo_shows_every_metric_and_says_how_to_act_on_it(tmp_path: Path, clean: dict[str, str]) -> None:
+def test_demo_shows_every_metric_and_says_how_to_act_on_it(tmp_path: Path) -> None:
     """Metrics have series, but for discovery and what is not understood, and the printed commands can be run."""
     url = f"http://127.0.0.1:{free_port()}"
     program = Path(sys.executable).with_name("gigas-exporter")
     command = [str(program), "demo", f"--web.listen-address={url.removeprefix('http://')}"]
-    environ = {**clean, "PATH": "/usr/bin:/bin"}
+    environ = {**os.environ, "PATH": "/usr/bin:/bin"}
     with running(command, tmp_path, environ) as process:
         await_true(lambda: answers(f"{url}/-/ready"))
         absent = {
@@ -208,10 +200,10 @@ def shown(url: str) -> set[str]:
     return {name.removesuffix("_bucket") for name in re.findall(r"^([a-z_]+)(?=[{ ])", page, re.MULTILINE)}
 
 
-def test_demo_tells_its_own_defaults_and_takes_them(clean: dict[str, str]) -> None:
+def test_demo_tells_its_own_defaults_and_takes_them() -> None:
     """What its help calls a default is the demo's, not that of serve."""
     command = [sys.executable, "-m", "gigas_exporter", "demo", "--help"]
-    text = run_program(*command, env=clean).stdout
+    text = run_program(*command).stdout
     words = " ".join(text.split())
     assert "[default: 127.0.0.1:10063; env: GIGAS_WEB_LISTEN_ADDRESS]" in words
     assert "[default: 5s; env: GIGAS_POLL_INTERVAL]" in words

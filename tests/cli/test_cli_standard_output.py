@@ -93,10 +93,9 @@ class _Forking:
 
 @contextmanager
 def _forking(**environ: str) -> Iterator[_Forking]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIGAS_")}
     command, pipe = [sys.executable, "-c", _FORKING], subprocess.PIPE
     with subprocess.Popen(
-        command, env={**inherited, **environ}, stdin=pipe, stdout=pipe, text=True, bufsize=1
+        command, env={**os.environ, **environ}, stdin=pipe, stdout=pipe, text=True, bufsize=1
     ) as process:
         yield _Forking(process)
         assert process.stdin is not None

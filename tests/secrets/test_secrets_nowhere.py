@@ -83,8 +83,7 @@ def credential(kind: str, cloud: SimulatorServer, directory: Path) -> dict[str, 
     """The environment of one account with one kind of credential; secrets in files end with a newline, as they do."""
     world = cloud.world
     user, file = world.credentials("4242"), directory / "secret"
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIGAS_")}
-    clean |= {"GIGAS_API_URL": cloud.url, "GIGAS_ACCOUNT_ID": "4242"}
+    clean = {**os.environ, "GIGAS_API_URL": cloud.url, "GIGAS_ACCOUNT_ID": "4242"}
     secret = {"api_key": user.api_key, "password": user.password, "token": ""}[kind.removesuffix("_file")]
     file.write_text((secret or world.issue_token()) + "\n", encoding="utf-8")
     variable = f"GIGAS_{kind.upper()}"
