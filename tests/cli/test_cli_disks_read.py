@@ -284,8 +284,9 @@ def test_backups_come_newest_first(run: Run, told: Callable[[str], str], cloud: 
     assert len(dates) == len(cloud.world.backups(ACCOUNT, stale))
     assert dates == sorted(dates, reverse=True)
     assert "CREATED" in run("disks", "backups", stale, terminal=80).out
-    assert run("disks", "backups", told("never")).out == f"Disk {told('never')} has no backup.\n"
-    assert run("disks", "backups", stale, "--min-disk-size", "100000").out == f"Disk {stale} has no backup that fits.\n"
+    assert run("disks", "backups", told("never")).out == f"The API lists no backup of disk {told('never')}.\n"
+    outcome = run("disks", "backups", stale, "--min-disk-size", "100000")
+    assert outcome.out == f"The API lists no backup of disk {stale} that fits.\n"
 
 
 def test_hostile_names_cannot_command_a_terminal(run: Run, cloud: SimulatorServer) -> None:
@@ -346,6 +347,19 @@ def test_json_has_the_apis_own_values(run: Run) -> None:
             assert str(record["raw"]["id"]) == record.get("backup_id", record["disk_id"])
             assert record["raw"]["status"] == record["status"]
         assert "raw" not in run("disks", *arguments, "--output", "csv").out.splitlines()[0]
+
+
+def test_backups_that_may_be_of_other_disks_or_not_all(run: Run) -> None:
+    """What the API lists under a disk's address is shown, with what makes it doubtful."""
+    with SmallApi(healthy()) as api:
+        disk, backups = api.lists["/account/4242/disks"][1], api.lists["/account/4242/backups"]
+        api.answers["/account/4242/disk/2"] = lambda _: (200, disk, {})
+        api.answers["/account/4242/disk/2/backups"] = lambda _: (200, backups, {"Link": '</x>; rel="next"'})
+        outcome = run("disks", "backups", "2", GIGAS_API_URL=api.url)
+    assert outcome.status == 0
+    others = sum(backup["disk_id"] != 2 for backup in backups)
+    assert f"{others} backups name another disk than 2\n" in outcome.err
+    assert "the list of backups may be incomplete by the header Link" in outcome.err
 
 
 def test_raw_values_hold_no_secrets(run: Run) -> None:

@@ -34,7 +34,7 @@ from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.decode import Decoder
 from gigas_exporter.errors import ApiError, GigasError
 from gigas_exporter.gigas import ApiRequest, ApiSettings, LoginStates, RawResponse, ReadClient
-from gigas_exporter.report import DiskReport, Finding, explain_not_understood, worst_first
+from gigas_exporter.report import DiskReport, Finding, explain_not_understood, paging_doubts, worst_first
 
 _FILTERS: Final = ("data_store_id", "virtual_machine_id", "is_swap", "mount_point", "data_store_group_id", "primary")
 _NOT_TAKEN: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
@@ -265,9 +265,15 @@ def backups(disk: str, min_disk_size: float | None, output: Format, account: str
                 click.echo(render_json(raw.as_records(table, disk_id=disk)), nl=False)
             raise
     found = sorted(listing.items, key=lambda backup: backup.date_created or 0.0, reverse=True)
+    if headers := paging_doubts(listing.invalid):
+        warn(f"the list of backups may be incomplete by the header {' and '.join(headers)}")
+    if others := sum(each.disk_id not in {None, disk} for each in found):
+        warn(
+            f"{formatting.format_count(others, 'backup')} {'names' if others == 1 else 'name'} another disk than {disk}"
+        )
     if output == "json":
         click.echo(render_json([{**table.record(each), "raw": raw.by_id.get(each.id)} for each in found]), nl=False)
     elif found or output != "table":
         click.echo(render(found, table, output), nl=False)
     else:
-        click.echo(f"Disk {disk} has no backup{'' if min_disk_size is None else ' that fits'}.")
+        click.echo(f"The API lists no backup of disk {disk}{'' if min_disk_size is None else ' that fits'}.")
