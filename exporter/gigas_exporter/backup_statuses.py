@@ -13,6 +13,7 @@ from typing import Literal
 
 from gigas_exporter.model import Backup
 from gigas_exporter.status_words import (
+    DISK_ERROR_WORDS,
     is_doubtful,
     is_negated,
     is_opposed,
@@ -140,7 +141,7 @@ def _match(words: BackupStatuses, status: str) -> Literal["failed", "unfinished"
         ("unfinished", words.unfinished),
         ("good", words.good),
     )
-    bad = words.failed | words.unfinished
+    bad = words.failed | words.unfinished | DISK_ERROR_WORDS
     for exactly in (True, False):
         for name, known in lists:
             if matches_any(known, status, exactly=exactly):

@@ -300,6 +300,8 @@ def test_a_backup_that_is_usable(missed: SmallApi, tell: Tell, fields: Mapping[s
     ("fields", "invalid"),
     [
         ({"status": "completed without errors"}, "status"),
+        ({"status": "data loss"}, "status"),
+        ({"status": "unidad averiada"}, "status"),
         ({"status": "45% complete", "locked": True}, "status"),
         ({"status": "completed", "built": "perhaps"}, "built"),
         ({"status": "completed", "error": {"code": 0, "message": ""}}, "error"),
