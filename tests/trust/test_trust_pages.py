@@ -229,6 +229,22 @@ def test_an_offset_that_counts_pages(
     assert_not_well(tell())
 
 
+@pytest.mark.parametrize("from_one", [False, True])
+def test_an_offset_that_counts_pages_and_ends_at_the_last(api: SmallApi, tell: Tell, *, from_one: bool) -> None:
+    """What comes for any page behind the last one is the end of no other page."""
+    disks = [{**api.lists[DISKS][0], "id": number} for number in range(1, 27)]
+
+    def answer(query: Mapping[str, str]) -> Answer:
+        number, size = int(query["offset"]) - from_one, min(int(query["limit"]), 10)
+        begin = min(max(number, 0), (len(disks) - 1) // size) * size
+        return 200, disks[begin : begin + size], {}
+
+    api.answers[DISKS] = answer
+    told = tell()
+    assert told.status == 2
+    assert "may count pages" in told.words
+
+
 def count_pages(
     api: SmallApi,
     path: str,

@@ -42,6 +42,8 @@ _MAX_PAGES = 20_000
 _MAX_PAGES_WITHOUT_TOTAL = 2_500
 # Twice as many as may be under way at once, so that no thread waits for its next one.
 _PAGES_AHEAD = 128
+# The second page of two items begins at the second item, or at item 2: an offset of 2 does not tell them apart.
+_LEAST_HALF = 3
 # How some servers answer for a page past the end.
 _PAST_THE_END = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE})
 _MAY_COUNT_PAGES = (
@@ -120,8 +122,10 @@ class Paginator:
     def _is_whole_by_pages(self, fetch: Fetch[_V], traversal: ListTraversal[_V]) -> bool:
         """Return whether no item was skipped, even if offsets count pages.
 
-        Where no total says that all were read, a page of half the size is asked for that must hold the last items. A
-        total no larger than the first page may be that of the page alone.
+        Where no total says that all were read, a page of half the size is asked for that must hold the last item of the
+        first page, and none that was not read; what comes for the last items may come for any page behind the last. Of
+        tiny pages that one may have the same number either way, and it is one of the last items. A total no larger than
+        the first page may be that of the page alone.
         """
         first = traversal.pages[0]
         last = self.last or first
@@ -135,9 +139,13 @@ class Paginator:
             return self._is_only_page(fetch, first)
         half, step = (first.count + 1) // 2, first.length(self.limit)
         items = step + sum(page.length(step) for page in traversal.pages[1:])
-        begin = (items - 1) // half * half
+        is_tiny = half < _LEAST_HALF
+        begin = (items - 1) // half * half if is_tiny else half
         page = fetch(begin, half, first.count + self.limit)
-        self.offset_counts_items = set(page.ids) == set(traversal.ids[begin - items :])
+        if not is_tiny:
+            self.offset_counts_items = first.ids[-1] in page.ids and set(page.ids) <= set(traversal.ids)
+        else:
+            self.offset_counts_items = set(page.ids) == set(traversal.ids[begin - items :])
         return self.offset_counts_items
 
     def _is_only_page(self, fetch: Fetch[_V], first: Page[_V]) -> bool:
