@@ -171,7 +171,7 @@ def _greeting(url: str, world: SimulatedCloud, simulator_url: str, started: Moni
     tunnels = " ".join(f"-L {address.rpartition(':')[2]}:{address}" for address in addresses)
     pages = [(f"{url}/", "all disks, worst first"), (f"{url}/metrics", "what Prometheus scrapes")]
     if started is not None:
-        pages.append((f"{started.prometheus}/", "Prometheus; its page Alerts has those that fire"))
+        pages.append((started.alerts, "the alerts that fire"))
     amtool = ""
     if started is not None and started.alertmanager:
         amtool = f"  amtool alert --alertmanager.url={started.alertmanager}\n"

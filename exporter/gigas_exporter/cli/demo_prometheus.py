@@ -12,9 +12,13 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -27,6 +31,7 @@ _WAIT: Final = re.compile(r"^(\s+(?:for|keep_firing_for|interval): ).*$", re.MUL
 _LOOKBACK: Final = re.compile(r"\[\d+m\]")
 _ALERTMANAGERS: Final = ("alertmanager", "prometheus-alertmanager")  # the second is Debian's
 _PORTS: Final = {"prometheus": 9090, "alertmanager": 9093}
+_START_SECONDS: Final = 10
 _END_SECONDS: Final = 5.0
 
 _PROMETHEUS: Final = """\
@@ -55,10 +60,12 @@ class Monitoring:
     Attributes:
         prometheus: Its URL.
         alertmanager: Its URL, ``None`` where none is installed.
+        alerts: The URL of the page of alerts. Debian's package has only the classic pages, Prometheus 3 has none.
     """
 
     prometheus: str
     alertmanager: str | None
+    alerts: str
 
     @property
     def addresses(self) -> list[str]:
@@ -95,8 +102,9 @@ def monitoring(prometheus: str, metrics_url: str) -> Iterator[Monitoring]:
             flags = [f"--web.listen-address={addresses['prometheus']}", "--storage.tsdb.retention.time=1h"]
             files = [f"--config.file={directory}/prometheus.yml", f"--storage.tsdb.path={directory}/data"]
             processes.append(_start([prometheus, *flags, *files], directory))
-            address = f"http://{addresses['alertmanager']}" if alertmanager is not None else None
-            yield Monitoring(f"http://{addresses['prometheus']}", address)
+            url = f"http://{addresses['prometheus']}"
+            page = "classic/alerts" if _has_classic_pages(url) else "alerts"
+            yield Monitoring(url, f"http://{addresses['alertmanager']}" if alertmanager else None, f"{url}/{page}")
         finally:
             for process in processes:
                 process.terminate()
@@ -105,6 +113,22 @@ def monitoring(prometheus: str, metrics_url: str) -> Iterator[Monitoring]:
                     process.wait(_END_SECONDS)
                 process.kill()
                 process.wait()
+
+
+def _has_classic_pages(url: str) -> bool:
+    """Return whether a Prometheus that is starting has them, ``False`` where it does not answer in time."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # not by way of a proxy
+    for _ in range(_START_SECONDS * 10):
+        try:
+            with opener.open(f"{url}/classic/alerts", timeout=1.0):
+                return True
+        except urllib.error.HTTPError as error:
+            if error.code != HTTPStatus.SERVICE_UNAVAILABLE:  # it is starting
+                return False
+        except OSError:
+            pass
+        time.sleep(0.1)
+    return False
 
 
 def _write_files(directory: Path, metrics_url: str, alertmanager: str | None) -> None:
