@@ -119,6 +119,8 @@ def test_an_empty_variable_counts_as_unset(run: Run) -> None:
         (["check", "--account"], "--account: needs a value (see: gigas-exporter check --help)"),
         (["chek"], "no such command: chek; did you mean check?"),
         (["check", "--acount", "1"], "no such option: --acount; did you mean --account?"),
+        (["help"], "no such command: help; did you mean --help?"),
+        (["backups"], "no such command: backups; did you mean disks backups?"),
         (["config", "check", "x.yml", "--disks", "0"], "--disks: must be a whole number of at least 1"),
         (["config", "check", "/"], "FILE: must be a file, not a directory"),
         (["simulate", "--disks", "x"], "--disks: must be a whole number of at least 1 and at most 100000"),

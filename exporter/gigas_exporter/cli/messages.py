@@ -69,10 +69,22 @@ class CommandGroup(click.Group):
         """Find the command."""
         known = self.list_commands(ctx)
         if args and args[0] not in known and not args[0].startswith("-"):
+            if elsewhere := self._elsewhere(ctx, args[0]):
+                raise click.UsageError(f"no such command: {args[0]}; did you mean {elsewhere}?", ctx)
             if not is_slip(args[0], known):
                 raise click.UsageError(f"no such command; there are {', '.join(known)}", ctx)
             raise click.UsageError(f"no such command: {args[0]}{formatting.did_you_mean(args[0], known)}", ctx)
         return super().resolve_command(ctx, args)
+
+    def _elsewhere(self, ctx: click.Context, given: str) -> str | None:
+        """Return the option or the group's command of that name."""
+        if any(f"--{given}" in param.opts for param in self.get_params(ctx)):
+            return f"--{given}"
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            if isinstance(command, click.Group) and given in command.commands:
+                return f"{name} {given}"
+        return None
 
 
 def parameter_name(param: click.Parameter) -> str:
