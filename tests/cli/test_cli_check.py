@@ -379,6 +379,20 @@ def test_the_table_has_what_needs_attention(run: Run) -> None:
     assert len(run("check", "--output", "csv").out.splitlines()) == 17
 
 
+def test_a_terminal_keeps_the_findings_in_sight(
+    run: Run, cloud: SimulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The summary and the worst disks fit the terminal, and how many more there are is said."""
+    monkeypatch.setenv("LINES", "18")
+    for disk in cloud.world.disks(ACCOUNT):
+        cloud.world.change_disk(disk.id, error=True)
+    lines = re.sub(r"\x1b\[\d*m", "", run("check", terminal=80).out).splitlines()
+    assert sum(max(1, -(-len(line) // 80)) for line in lines) <= 17
+    assert lines[0].startswith("16 of 16 disks need attention: ")
+    assert re.fullmatch(r"not shown: \d+ more need attention \(--all shows every disk\)", lines[-1])
+    assert all(len(line) <= 80 for line in lines[2:])
+
+
 def test_quiet_says_nothing_when_all_is_well(run: Run, cloud: SimulatorServer) -> None:
     """Cron sends mail for whatever is printed: nothing at 0, the whole at anything else."""
     loud, quiet = (run("check", *arguments, GIGAS_CHECK_QUIT="1") for arguments in ((), ("--quiet",)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
@@ -41,6 +43,7 @@ _NAGIOS: Final = {
     Severity.CRITICAL: 2,
     Severity.UNKNOWN: NAGIOS_UNKNOWN,
 }
+_MIN_ROWS: Final = 5
 
 
 @click.command(
@@ -127,14 +130,32 @@ def _print(verdict: _Verdict, output: _Format, *, show_all: bool) -> None:
     click.echo(summary, err=output in {"json", "csv"})
     reports: Sequence[DiskReport] = verdict.reports
     if output == "table" and not show_all:
-        reports = [report for report in reports if needs_attention(report)]
+        reports = _in_sight(verdict)
     if reports or output in {"json", "csv"}:
         if output in {"table", "markdown"}:
             click.echo()
         click.echo(render(reports, DISKS, output), nl=False)
-    if reports and (rest := len(verdict.reports) - len(reports)):
-        words = f"{formatting.format_count(rest, 'disk')} that need{'s' * (rest == 1)} no attention"
-        click.echo(f"\nnot shown: {words} (--all shows every disk)")
+    if reports and len(reports) < len(verdict.reports):
+        click.echo(f"\nnot shown: {_not_shown(verdict, len(reports))} (--all shows every disk)")
+
+
+def _in_sight(verdict: _Verdict) -> Sequence[DiskReport]:
+    """Return the disks that need attention, as many as fit a terminal."""
+    urgent = [report for report in verdict.reports if needs_attention(report)]
+    if not sys.stdout.isatty():
+        return urgent
+    columns, lines = shutil.get_terminal_size()
+    taken = -(-len(verdict.summary) // max(1, columns)) + 5  # two empty lines, the head, the rest, the next prompt
+    return urgent[: max(_MIN_ROWS, lines - taken)]
+
+
+def _not_shown(verdict: _Verdict, shown: int) -> str:
+    urgent = sum(map(needs_attention, verdict.reports))
+    others = len(verdict.reports) - urgent
+    if urgent > shown:
+        more = f"{urgent - shown} more need{'s' * (urgent - shown == 1)} attention"
+        return f"{more}, {others} need{'s' * (others == 1)} none" if others else more
+    return f"{formatting.format_count(others, 'disk')} that need{'s' * (others == 1)} no attention"
 
 
 class _Verdict:

@@ -50,6 +50,18 @@ def cut_start(text: str, width: int) -> str:
     return _ELLIPSIS + end
 
 
+def cut_list(text: str, width: int) -> str:
+    """Return the first items of a list, and how many more there are."""
+    items = text.split(", ")
+    for shown in range(len(items), 0, -1):
+        rest = f" +{len(items) - shown}" if shown < len(items) else ""
+        candidate = ", ".join(items[:shown]) + rest
+        if cell_len(candidate) <= width:
+            return candidate
+    rest = f" +{len(items) - 1}" if len(items) > 1 else ""
+    return cut_end(items[0], width - len(rest)) + rest
+
+
 @dataclass(frozen=True, slots=True)
 class Column(Generic[Item]):
     """One column of a table.

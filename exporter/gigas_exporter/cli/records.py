@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from gigas_exporter import formatting
-from gigas_exporter.cli.output import Column, Table, cut_start
+from gigas_exporter.cli.output import Column, Table, cut_list, cut_start
 from gigas_exporter.model import Backup
 from gigas_exporter.report import DiskReport, Finding, Severity, is_ahead
 
@@ -79,7 +79,7 @@ _DISK_FIELDS: Final[Mapping[str, Callable[[DiskReport], Any]]] = {
 
 DISKS: Final = Table(
     columns=(
-        Column("VERDICT", lambda report: report.verdict, style=_style, min_width=18),
+        Column("VERDICT", lambda report: report.verdict, style=_style, min_width=18, cut=cut_list),
         Column("VM", _DISK_FIELDS["virtual_machine"], min_width=8, drop_priority=1),
         Column("MOUNT POINT", lambda report: report.disk.mount_point, min_width=11, cut=cut_start, drop_priority=2),
         Column("DISK", lambda report: report.disk.id, right=True),
