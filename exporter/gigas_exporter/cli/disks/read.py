@@ -219,7 +219,8 @@ def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
     """Show all that is known of DISK, and the verdict on it."""
     settings, chosen = select_account(account, flags)
     raw = _RawItems(settings.api, "get_disk")
-    with ReadClient(settings.api, chosen.credential, on_response=raw) as client:
+    what = f"reading disk {disk}, and the account's disks and backups"
+    with progress(what), ReadClient(settings.api, chosen.credential, on_response=raw) as client:
         found = get_disk(client, chosen.account.id, disk)
         (report,) = report_disks(settings, chosen, client, (found,))
     record = DISKS.record(report)
