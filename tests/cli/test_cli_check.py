@@ -435,7 +435,7 @@ def test_discovered_accounts_can_be_chosen(run: Run, discovering: dict[str, str 
 @pytest.mark.parametrize(
     ("fault", "field", "words"),
     [
-        ({"kind": "nulls"}, "autobackup", "(?:is missing from|is not understood of)"),
+        ({"kind": "nulls"}, "autobackup", "(?:is missing or empty in|is not understood of)"),
         ({"kind": "value", "value": ["?"]}, "autobackup", "is not understood of"),
         ({"kind": "value", "value": 7}, "is_swap", "is not understood of"),
     ],

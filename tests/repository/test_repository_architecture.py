@@ -168,3 +168,15 @@ def test_the_http_library_stays_in_the_client(imports: dict[Path, set[str]]) -> 
     for path, modules in imports.items():
         libraries = {module.split(".")[0] for module in modules}
         assert _part(path) == "gigas" or not libraries & {"requests", "urllib3"}, path
+
+
+def test_only_commands_can_change_anything(imports: dict[Path, set[str]]) -> None:
+    """The poller and the pages have a client without methods that write, and import no request that does."""
+    for path, modules in imports.items():
+        writing = {
+            name
+            for name in modules
+            if name.endswith((".Client", ".write_client", "_disk_request", ".create_backup_request"))
+        }
+        assert _part(path) in {"gigas", "cli"} or not writing, (path, writing)
+    assert any(name.endswith("gigas.Client") for modules in imports.values() for name in modules)

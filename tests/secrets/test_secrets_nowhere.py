@@ -68,7 +68,11 @@ COMMANDS = (
     ("disks", "backup", "10001", "--yes"),
     ("disks", "edit", "10001", "--size", "90", "--yes"),
     ("disks", "template", "10001", "--label", "x", "--console-id", "3", "--yes"),
+    ("disks", "build", "10001", "--yes"),
     ("disks", "delete", "10001", "--yes"),
+    ("probe",),
+    ("probe", "--output", "json"),
+    ("config", "show"),
 )
 
 
