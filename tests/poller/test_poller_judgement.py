@@ -88,7 +88,7 @@ def test_without_a_policy_autobackup_decides(server: SimulatorServer, watch: Wat
 def test_the_words_are_the_operators(server: SimulatorServer, watch: Watch, tmp_path: Path) -> None:
     """A list that is given stands in place of the usual one; the other stays."""
     server.world.remove_backups("10001")
-    for status in ("Lost", "failed", "pending"):
+    for status in ("Lost", "stopped", "failed", "pending"):
         server.world.make_backup("10001", status=status)
     settings = settings_of(server, tmp_path, "backup_status: {failed: [' LOST ']}")
     watching = watch(settings)
@@ -96,4 +96,4 @@ def test_the_words_are_the_operators(server: SimulatorServer, watch: Watch, tmp_
     watching.service.stop()
     found = watching.inventory().backup_summary("10001", time.monotonic())
     assert found is not None
-    assert (found.usable, found.failed) == (1, 1)
+    assert (found.usable, found.failed, found.unclear) == (1, 1, 1)
