@@ -13,7 +13,7 @@ from typing import Any, Final
 import click
 
 from gigas_exporter import formatting, logs
-from gigas_exporter.cli.options import NAME, QUIET, F, read_settings, settings_options, together
+from gigas_exporter.cli.options import NAME, QUIET, F, compose, read_settings, settings_options
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.config.parsers import parse_id
 from gigas_exporter.config.variables import ACCOUNT_ID
@@ -29,7 +29,7 @@ _WITHOUT_LIST: Final = frozenset({403, 404, 405, 501})
 def account_options(help: str = "The account, by id or name; needed where there are several.") -> Callable[[F], F]:  # noqa: A002  # as in click
     """Return a decorator that adds ``--account`` and the options of the API."""
     settings = settings_options(("config", "api", "log"), without=("shard",), defaults=QUIET)
-    return together(account_option(help=help), settings)
+    return compose(account_option(help=help), settings)
 
 
 def account_option(*names: str, help: str, multiple: bool = False) -> Callable[[F], F]:  # noqa: A002  # as in click

@@ -13,14 +13,14 @@ import click
 from gigas_exporter.bundle.alerts import DASHBOARD_BASE, parse_labels, remembered, write_alerts
 from gigas_exporter.bundle.dashboards import write_dashboards
 from gigas_exporter.cli.messages import parameter_name, warn
-from gigas_exporter.cli.options import F, GroupedCommand, env_var_used_for, output_option, together
+from gigas_exporter.cli.options import F, GroupedCommand, compose, env_var_used_for, output_option
 
 _DIRECTORY = click.Path(path_type=Path, file_okay=False, readable=False)
 
 
 def _shared_options(form: str, *, form_help: str, label_help: str) -> Callable[[F], F]:
     """Return a decorator that adds what both commands take."""
-    return together(
+    return compose(
         click.argument("directory", type=_DIRECTORY),
         output_option(form, "kubernetes", names=("--format", "form"), help=form_help),
         click.option("--label", multiple=True, metavar="K=V", help=f"{label_help}; repeatable."),

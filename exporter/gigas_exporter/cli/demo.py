@@ -19,7 +19,7 @@ import click
 
 from gigas_exporter.app import ExporterApp, block_signals
 from gigas_exporter.cli.demo_prometheus import Monitoring, find_prometheus, monitoring
-from gigas_exporter.cli.options import GroupedCommand, read_settings, settings_options, together
+from gigas_exporter.cli.options import GroupedCommand, compose, read_settings, settings_options
 from gigas_exporter.clock import SystemClock
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.config.parsers import parse_listen_address
@@ -61,7 +61,7 @@ _FLEET: Final[tuple[tuple[str, Any, str | None, Any, str], ...]] = (
 """The options of the simulated cloud: the name, type, metavar, default and help of each."""
 
 
-_fleet_options = together(
+_fleet_options = compose(
     *[
         click.option(
             name,

@@ -56,7 +56,7 @@ def _joined(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> s
     return ",".join(values) if values else None
 
 
-def together(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+def compose(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     """Return several decorators as one."""
 
     def decorate(function: F) -> F:
@@ -267,7 +267,7 @@ def settings_options(
         for flag in FLAGS
         if flag.group in groups and flag.name not in without
     ]
-    return together(*[click.option(cls=SettingsOption, flag=flag) for flag in flags])
+    return compose(*[click.option(cls=SettingsOption, flag=flag) for flag in flags])
 
 
 def read_settings(

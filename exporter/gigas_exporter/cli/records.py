@@ -18,7 +18,6 @@ _STYLES: Final[Mapping[Severity, Mapping[str, Any]]] = {
     Severity.NOTICE: {"fg": "cyan"},
     Severity.OK: {},
 }
-_YES_OR_NO: Final = {None: "", False: "no", True: "yes"}
 _ABOUT_AGE: Final = {
     Finding.NEVER_BACKED_UP,
     Finding.BACKUP_MISSED,

@@ -16,10 +16,10 @@ from gigas_exporter.cli.options import (
     NAME,
     GroupedCommand,
     Parsed,
+    compose,
     env_var_used_for,
     output_option,
     size_for_api,
-    together,
 )
 from gigas_exporter.config.parsers import parse_duration
 from gigas_exporter.errors import GigasError
@@ -38,7 +38,7 @@ _DATA_LOSS_WARNING: Final = "ALL DATA ON THIS DISK WILL BE LOST."
 _EDITED: Final = ("disk_size", "virtual_machine_id", "autobackup", "mount_point", "add_to_linux_fstab", "force_reboot")
 
 
-_change_options = together(
+_change_options = compose(
     account_options(),
     disk_argument,
     output_option("table", "json", "yaml", help="Output format of the API's answer."),
