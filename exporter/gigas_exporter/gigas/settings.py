@@ -44,7 +44,10 @@ class ApiSettings:
 
 
 class Observer:
-    """Is told of requests, retries and tokens; this one ignores them."""
+    """Is told of requests, retries and tokens; this one ignores them.
+
+    Its methods are called from several threads at once.
+    """
 
     def request(self, operation: str, code: str, seconds: float) -> None:
         """One request ended; ``code`` is the status, or ``timeout``, ``connection`` or ``invalid``."""
