@@ -161,6 +161,17 @@ async def _flood(
     return results, tasks
 
 
+async def _answered_before(authenticator: BasicAuthenticator, guesses: int) -> int:
+    """Return how many of some guesses, of which none is right, are answered before a good credential."""
+    results, tasks = await _flood(authenticator, guesses)
+    before = len(results)
+    assert await authenticator.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.OK
+    answered = len(results) - before
+    await asyncio.gather(*tasks)
+    assert AuthResult.OK not in results
+    return answered
+
+
 def _in_event_loop(test: Callable[..., Coroutine[None, None, None]]) -> Callable[..., None]:
     """Run a test that is a coroutine, within a minute."""
 
@@ -177,12 +188,7 @@ async def test_a_cached_credential_does_not_wait_behind_guesses() -> None:
     """While fifty guesses wait for their checks, a credential that was checked before gets in at once."""
     authenticator = _authenticator(cost=8, alice="right")
     assert await authenticator.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.OK
-    results, tasks = await _flood(authenticator, 50)
-    before = len(results)
-    assert await authenticator.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.OK
-    assert len(results) - before < 25
-    await asyncio.gather(*tasks)
-    assert AuthResult.OK not in results
+    assert await _answered_before(authenticator, 50) < 25
 
 
 @pytest.mark.parametrize("clients", [1, 5])
@@ -247,11 +253,7 @@ async def test_a_good_credential_outlives_a_change_of_other_users() -> None:
     before = _new(users)
     after = _new({**users, "bob": Secret(_hash(b"builder"))}, before)
     assert await before.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.OK
-    results, tasks = await _flood(after, 20)
-    told = len(results)
-    assert await after.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.OK
-    assert len(results) - told < 10
-    await asyncio.gather(*tasks)
+    assert await _answered_before(after, 20) < 10
     changed = _new({"alice": Secret(_hash(b"other"))}, after)
     assert await changed.check(_basic(b"alice", b"right"), "127.0.0.1") is AuthResult.DENIED
 
