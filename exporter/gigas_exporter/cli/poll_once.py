@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
 from gigas_exporter import logs
-from gigas_exporter.clock import Clock, SystemClock
-from gigas_exporter.config import Settings
-from gigas_exporter.inventory import AccountInventory, Resource
+from gigas_exporter.clock import Clock, StopEvent, SystemClock
+from gigas_exporter.config import AccountSettings, Settings
+from gigas_exporter.gigas import ReadClient
+from gigas_exporter.inventory import AccountInventory, Resource, StalenessLimits
 from gigas_exporter.metrics import MetricsRenderer, Telemetry
+from gigas_exporter.model import Disk
+from gigas_exporter.poller.account import AccountPoller, PollOutcome
 from gigas_exporter.poller.account_source import ACCOUNTS_INCOMPLETE
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
 from gigas_exporter.report import account_errors
 
 _log = logs.get_logger(__name__)
+_ENDLESS: Final = StalenessLimits(float("inf"), float("inf"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +80,26 @@ def poll_once(settings: Settings, progress: Callable[[str, Resource, bool], None
         service.source.skipped,
         is_account_list_incomplete=service.source.is_incomplete,
     )
+
+
+def poll_account(
+    settings: Settings,
+    account: AccountSettings,
+    client: ReadClient,
+    clock: Clock,
+    *,
+    shown: Mapping[str, Disk] = MappingProxyType({}),
+    needs_disks: bool = True,
+) -> tuple[AccountInventory, Mapping[Resource, PollOutcome]]:
+    """Poll one account once, with a client of the caller's.
+
+    Returns what is known then, and how each poll ended; the options are those of :class:`.AccountPoller`.
+    """
+    account_id, store = account.account.id, Store()
+    empty = AccountInventory(account.account, _ENDLESS, thresholds=settings.thresholds)
+    store.replace(lambda _: {account_id: empty})
+    poller = AccountPoller(
+        account_id, client, settings, store=store, observer=Telemetry(), clock=clock, stop=StopEvent(), shown=shown
+    )
+    ended = poller.poll_all(needs_disks=needs_disks)
+    return store.get(account_id) or empty, ended

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from gigas_exporter.clock import Clock, Deadline, StopEvent
@@ -37,6 +38,7 @@ _WAIT_FOR_DISKS_STEP_SECONDS = 0.05
 # How much of a request's time an account has that never answered, while other such accounts wait.
 _PATIENCE_SHARE = 0.2
 _MIN_PATIENCE_SECONDS = 1.0
+_ORDER: tuple[Resource, ...] = ("disks", "virtual_machines", "backups")
 _FILTERS = ", or leave the account out by discover: {product_id: […], status: […]}"
 """How discovery leaves out an account without disks."""
 
@@ -72,6 +74,7 @@ class AccountPoller:
         stop: Set when this poller must stop. Its polls then end early and publish nothing any more.
         on_missing: Called when the disks are not found (404) and never were; returns whether that is no failure, for
             the account is left out. Only with discovery.
+        shown: Disks that were read before, by id; of the others, own lists of backups are not read. Empty is all.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class AccountPoller:
         clock: Clock,
         stop: StopEvent,
         on_missing: Callable[[ApiError], bool] | None = None,
+        shown: Mapping[str, Disk] = MappingProxyType({}),
     ) -> None:
         self._account_id = account_id
         self._client = client
@@ -95,6 +99,7 @@ class AccountPoller:
         self._clock = clock
         self._stop = stop
         self._on_missing = on_missing
+        self._shown = shown
         self._logged: set[Resource] = set()
         self._running: dict[Resource, tuple[StopEvent, list[Deadline]]] = {}
 
@@ -135,6 +140,18 @@ class AccountPoller:
         sent_at = [sent for each in deadlines if (sent := each.sent_at) is not None]
         if stop is not None and sent_at and min(sent_at) <= latest and not any(each.got_response for each in deadlines):
             stop.set()
+
+    def poll_all(
+        self, on_end: Callable[[Resource, PollOutcome], None] = lambda *_: None, *, needs_disks: bool = True
+    ) -> dict[Resource, PollOutcome]:
+        """Poll every resource once; the backups only where the disks were read, unless that is not needed."""
+        ended: dict[Resource, PollOutcome] = {}
+        for resource in _ORDER:
+            if resource == "backups" and needs_disks and ended["disks"].failure is not None:
+                break  # without disks they say nothing
+            ended[resource] = self.poll(resource)
+            on_end(resource, ended[resource])
+        return ended
 
     def poll(self, resource: Resource, *, may_retry: Callable[[], bool] = lambda: True) -> PollOutcome:
         """Poll one resource once. Nothing is raised."""
@@ -208,7 +225,7 @@ class AccountPoller:
         listing = self._client.list_disks(
             self._account_id, deadline=new_deadline(poll_deadline(self._settings.poll.interval))
         )
-        disks: Mapping[str, Disk] = {disk.id: disk for disk in listing.items}
+        disks: Mapping[str, Disk] = {disk.id: disk for disk in listing.items} | dict(self._shown)
         self._check_content("disks", listing)
         read_at, wall = self._clock.monotonic(), self._clock.wall()
 
@@ -281,7 +298,8 @@ class AccountPoller:
             if inventory is not None and inventory.disks is not None:
                 required = max_ages(inventory.requirements)
                 machines = {disk.id: disk.virtual_machine_id for disk in inventory.disks.disks.values()}
-                return KnownDisks(machines, required, outcome is None or outcome.success)
+                is_readable = outcome is None or outcome.success
+                return KnownDisks(machines, required, is_readable, only=self._shown.keys() or None)
             if outcome is not None or not deadline.wait(_WAIT_FOR_DISKS_STEP_SECONDS):
                 raise GigasError("backups: the disks of the account could not be read yet")
 

@@ -134,16 +134,10 @@ class Service:
         self._update_store(accounts)
 
         def poll(account: AccountSettings) -> dict[Resource, GigasError]:
-            poller = self._poller(account, self._stop)
-            failed: dict[Resource, GigasError] = {}
-            for resource in ("disks", "virtual_machines", "backups"):
-                if resource == "backups" and "disks" in failed:
-                    break  # without disks they say nothing
-                failure = poller.poll(resource).failure
-                if failure is not None:
-                    failed[resource] = failure
-                progress(account.account.id, resource, failure is None)
-            return failed
+            ended = self._poller(account, self._stop).poll_all(
+                lambda resource, outcome: progress(account.account.id, resource, outcome.failure is None)
+            )
+            return {resource: failure for resource, (failure, *_) in ended.items() if failure is not None}
 
         with ThreadPoolExecutor(_ACCOUNTS_AT_ONCE, thread_name_prefix="poll") as pool:
             try:

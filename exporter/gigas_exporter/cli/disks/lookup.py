@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
@@ -14,23 +14,13 @@ from gigas_exporter import formatting
 from gigas_exporter.cli.accounts import no_such_account
 from gigas_exporter.cli.messages import warn
 from gigas_exporter.cli.options import DISK_ID
-from gigas_exporter.clock import Deadline, SystemClock
+from gigas_exporter.cli.poll_once import poll_account
+from gigas_exporter.clock import SystemClock
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.errors import ApiError, GigasError
-from gigas_exporter.gigas import Listing, ReadClient
-from gigas_exporter.inventory import (
-    AccountInventory,
-    DiskSnapshot,
-    MachineSnapshot,
-    Outcome,
-    Resource,
-    StalenessLimits,
-    locked_since,
-)
+from gigas_exporter.gigas import ReadClient
+from gigas_exporter.inventory import DiskSnapshot, locked_since
 from gigas_exporter.model import Disk, VirtualMachine
-from gigas_exporter.policy import max_ages
-from gigas_exporter.poller.backups import BackupsReader
-from gigas_exporter.poller.own_lists import KnownDisks
 from gigas_exporter.report import DiskReport, account_errors, report_account, worst_first
 
 disk_argument: Final = click.argument("disk", type=DISK_ID)
@@ -62,54 +52,29 @@ def report_disks(
     settings: Settings,
     account: AccountSettings,
     client: ReadClient,
-    disks: Iterable[Disk],
-    whole_list: Listing[Disk] | None = None,
+    disks: Iterable[Disk] | None = None,
 ) -> list[DiskReport]:
-    """Return the verdict on some disks, by what ``check`` reads; say on stderr what cannot be read.
+    """Return the verdict on some disks, by default all; say on stderr what cannot be read.
 
-    The ``whole_list`` of the account's disks is read where it is not given: whose a backup is shows only beside them.
+    It polls as ``check`` does, also the list of all disks: whose a backup is shows only beside them.
+
+    Raises:
+        GigasError: No disks are given, and they cannot be listed.
     """
-    clock, account_id = SystemClock(), account.account.id
-    began = clock.monotonic()
-    inventory = AccountInventory(
-        account.account, StalenessLimits(float("inf"), float("inf")), thresholds=settings.thresholds
-    )
-    listed = {disk.id: disk for disk in disks}
-    reading = DiskSnapshot(listed, dict.fromkeys(listed, began), began, locked_since(listed, None, clock.wall()))
-    inventory = replace(inventory, disks=reading)
-    try:
-        machines = client.list_virtual_machines(account_id)
-        by_id = {machine.id: machine for machine in machines.items}
-        inventory = replace(inventory, machines=MachineSnapshot(by_id, clock.monotonic()))
-        inventory = inventory.with_outcome("virtual_machines", _outcome(machines.invalid))
-    except GigasError as error:
-        warn(f"account {account_id}: virtual machines are not named: {error}")
-        inventory = inventory.with_outcome("virtual_machines", _outcome(error))
-    inventory = inventory.with_requirements(settings.policy)
-    resource: Resource = "disks"
-    try:
-        whole_list = whole_list or client.list_disks(account_id)
-        inventory = inventory.with_outcome("disks", _outcome(whole_list.invalid))
-        resource = "backups"
-        known = KnownDisks(
-            {disk.id: disk.virtual_machine_id for disk in (*whole_list.items, *listed.values())},
-            max_ages(inventory.requirements),
-            only=listed,
-        )
-        reader = BackupsReader(client, account_id, settings, clock=clock)
-        poll = reader.read(lambda _: known, None, lambda seconds: Deadline(clock, seconds))
-        inventory = replace(inventory, backups=poll.reading).with_outcome("backups", _outcome(poll.invalid))
-    except GigasError as error:
-        inventory = inventory.with_outcome(resource, _outcome(error))
+    clock, given = SystemClock(), {disk.id: disk for disk in disks or ()}
+    inventory, polls = poll_account(settings, account, client, clock, shown=given)
+    failure = polls["disks"].failure
+    if failure is not None:
+        if disks is None:
+            raise failure
+        snapshot = DiskSnapshot(given, {}, clock.monotonic(), locked_since(given, None, clock.wall()))
+        inventory = replace(inventory, disks=snapshot).with_requirements(settings.policy)
+    if error := inventory.outcomes["virtual_machines"].error:
+        warn(f"account {account.account.id}: virtual machines are not named: {error}")
     for sentence in account_errors(inventory, clock.monotonic()):
         warn(sentence)
-    return worst_first(report_account(inventory, wall=clock.wall(), monotonic=clock.monotonic()))
-
-
-def _outcome(result: Mapping[str, int] | GigasError) -> Outcome:
-    if isinstance(result, GigasError):
-        return Outcome(False, 0.0, None, error=str(result))
-    return Outcome(True, 0.0, None, invalid=result)
+    reports = report_account(inventory, wall=clock.wall(), monotonic=clock.monotonic())
+    return worst_first(each for each in reports if disks is None or each.disk.id in given)
 
 
 class NoMachineError(GigasError):

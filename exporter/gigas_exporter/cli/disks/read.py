@@ -186,12 +186,15 @@ def _list_account(
     account_id, machine = account.account.id, filters["virtual_machine_id"]
     if machine is not None:
         filters = {**filters, "virtual_machine_id": find_machine(client, account_id, machine)}
+    is_filtered = any(value is not None for value in filters.values())
     try:
-        listing = client.list_disks(account_id, **filters)
+        if not is_filtered:
+            return report_disks(settings, account, client)
+        disks = client.list_disks(account_id, **filters).items
     except ApiError as error:
         if error.status == HTTPStatus.NOT_FOUND:
             raise no_such_account(client, account_id) or error from None
-        if error.status in _NOT_TAKEN and any(value is not None for value in filters.values()):
+        if error.status in _NOT_TAKEN and is_filtered:
             words = f' ("{error.api_message}")' if error.api_message else ""
             given = " or ".join(_option(name, value) for name, value in filters.items() if value is not None)
             raise GigasError(
@@ -199,11 +202,9 @@ def _list_account(
                 f" ({error.address})"
             ) from None
         raise
-    if all(value is None for value in filters.values()):
-        return report_disks(settings, account, client, listing.items, listing)
-    if not listing.items and machine is not None:
+    if not disks and machine is not None:
         find_machine(client, account_id, machine, must_exist=True)
-    return report_disks(settings, account, client, listing.items) if listing.items else []
+    return report_disks(settings, account, client, disks) if disks else []
 
 
 def _option(name: str, value: object) -> str:

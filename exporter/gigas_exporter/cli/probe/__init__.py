@@ -13,20 +13,18 @@ from gigas_exporter.cli.accounts import account_options, account_settings, choos
 from gigas_exporter.cli.messages import progress
 from gigas_exporter.cli.options import GroupedCommand, output_option
 from gigas_exporter.cli.output import render_json
+from gigas_exporter.cli.poll_once import poll_account
 from gigas_exporter.cli.probe.facts import describe_list
 from gigas_exporter.cli.probe.fields import Problem, problem_of
 from gigas_exporter.cli.probe.lists import ListReading, Recorder, join_lists
 from gigas_exporter.cli.probe.text import render_text
-from gigas_exporter.clock import Clock, StopEvent, SystemClock
+from gigas_exporter.clock import Clock, SystemClock
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import DEFAULT_URL, Credential, LoginStates
 from gigas_exporter.gigas.api_requests import account_path, disk_path
-from gigas_exporter.inventory import AccountInventory, Resource, StalenessLimits
-from gigas_exporter.metrics import Telemetry
+from gigas_exporter.inventory import AccountInventory, Resource
 from gigas_exporter.model import Account
-from gigas_exporter.poller.account import AccountPoller
-from gigas_exporter.poller.store import Store
 from gigas_exporter.report import Finding, count_findings, doubt_of_empty, report_account
 
 __all__ = ["probe"]
@@ -38,7 +36,6 @@ _PLAUSIBLE_DISK_BYTES: Final = (_GIB / 4, 64 * 1024 * _GIB)
 _PLAUSIBLE_SHARE: Final = (1e-4, 20.0)
 _LISTS: Final[tuple[Resource, ...]] = ("disks", "virtual_machines", "backups")
 _BY_DISK: Final = "poll.backups_source: disk"
-_ENDLESS: Final = StalenessLimits(float("inf"), float("inf"))
 
 
 @click.command(
@@ -137,20 +134,8 @@ def _probe_account(
     """
     account_id = account.account.id
     recorder = Recorder(settings.api, clock.wall(), lambda count: progress(f"account {number}: {count} lists read"))
-    store = Store()
-    empty = AccountInventory(account.account, _ENDLESS, thresholds=settings.thresholds)
-    store.replace(lambda _: {account_id: empty})
     with recorder.client(account.credential, clock=clock, login_states=login_states) as client:
-        poller = AccountPoller(
-            account_id,
-            client,
-            settings,
-            store=store,
-            observer=Telemetry(),
-            clock=clock,
-            stop=StopEvent(),
-        )
-        polls = {resource: poller.poll(resource) for resource in _LISTS}
+        inventory, polls = poll_account(settings, account, client, clock, needs_disks=False)
         lists = {each: recorder.get(each, account_path(account_id, each)) for each in _LISTS}
         paths = {disk.id: disk_path(account_id, disk.id, "backups") for disk in lists["disks"].decoded_items}
         asked = {disk_id: path for disk_id, path in paths.items() if path in recorder.lists}
@@ -158,7 +143,6 @@ def _probe_account(
         if shown is not None and not asked:
             with suppress(GigasError):
                 client.list_disk_backups(account_id, shown)
-    inventory = store.get(account_id) or empty
     unread = inventory.backups.failed_disks if inventory.backups is not None else frozenset(asked)
     own_lists = {each: recorder.lists[path] for each, path in paths.items() if path in recorder.lists}
     own = join_lists(own_lists, lambda disk_id: disk_id in unread or disk_id not in asked) if own_lists else None
