@@ -31,7 +31,7 @@ def _shared_options(form: str, *, form_help: str, label_help: str) -> Callable[[
     cls=GroupedCommand,
     epilog="""\b
 Examples:
-  gigas-exporter dashboards /var/lib/grafana/dashboards
+  gigas-exporter dashboards /var/lib/grafana-dashboards
   gigas-exporter dashboards manifests/ --format kubernetes""",
 )
 @_shared_options(
