@@ -201,13 +201,11 @@ class ApiSession:
             )
         except TransportError as error:
             deadline.on_no_response(timed_out=error.reason == "timeout")
-            if error.reason == "timeout":
-                self._limiter.set_hung(request.account, is_hung=True)
             self._observer.request(request.operation, error.reason, time.monotonic() - began)
             raise
-        except DecodeError:
+        except DecodeError:  # there was a response, which is too large or broken
+            deadline.on_response()
             self._observer.request(request.operation, "invalid", time.monotonic() - began)
             raise
         deadline.on_response()
-        self._limiter.set_hung(request.account, is_hung=False)
         return response, time.monotonic() - began
