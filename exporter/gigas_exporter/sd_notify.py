@@ -15,6 +15,7 @@ from typing import Final
 from gigas_exporter.clock import Clock, SystemClock
 
 _MICROSECONDS: Final = 1_000_000
+_JOIN_SECONDS: Final = 1.0  # its check may wait for an event loop that is blocked
 
 
 class Notifier:
@@ -77,7 +78,7 @@ class Watchdog:
         """End."""
         self._stop.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_JOIN_SECONDS)
 
     def _run(self, seconds: float) -> None:
         while not self._stop.is_set():

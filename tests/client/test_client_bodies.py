@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from client.conftest import DISK, sends, well
+from gigas_exporter.clock import Deadline, SystemClock
 from gigas_exporter.errors import ApiError, ConfigError, DecodeError, GigasError, TransportError
 from gigas_exporter.gigas.http_response import MAX_BODY_BYTES
 from support.scripted_api import Script
@@ -39,10 +40,11 @@ def raw(head: str, body: bytes = b"") -> Script:
 )
 def test_an_answer_that_is_not_understood_fails_without_a_retry(api: Any, script: Any, error: str) -> None:
     """What came whole and is no JSON will be none the next time; it is counted as invalid."""
-    server = api(script)
+    server, deadline = api(script), Deadline(SystemClock(), 30.0)
     with pytest.raises(DecodeError, match=error) as caught:
-        api.client(server).get_disk("1", "2")
+        api.client(server).get_disk("1", "2", deadline=deadline)
     assert caught.value.reason == "invalid"
+    assert (deadline.sent_at, deadline.got_response) == (None, True)
     assert "canary" not in str(caught.value)
     assert api.ledger.requests == [("get_disk", "invalid")]
 

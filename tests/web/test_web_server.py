@@ -362,6 +362,25 @@ def test_the_end_does_not_wait_longer_than_its_grace(serve: Serve, wire: Connect
     assert time.monotonic() - begin > 0.4
 
 
+def test_the_end_does_not_wait_for_an_event_loop_that_is_blocked(serve: Serve, wire: Connect) -> None:
+    """A defect that blocks it must not keep the process from its end."""
+    blocked, release = threading.Event(), threading.Event()
+
+    async def block(_: Request) -> Response:
+        blocked.set()
+        release.wait(60)
+        return Response(200)
+
+    server = serve(block)
+    wire(server).begin("/")
+    assert blocked.wait(5)
+    try:
+        with within(5):
+            assert server.close(0.2) is False
+    finally:
+        release.set()
+
+
 def test_the_end_does_not_wait_for_places(serve: Serve, wire: Connect) -> None:
     """Where all that there may be are being answered, those who still wait to be let in do not put the end off."""
     held = threading.Event()

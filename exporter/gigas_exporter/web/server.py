@@ -47,6 +47,7 @@ _TLS_SHUTDOWN_SECONDS: Final = 1.0
 _LOG_INTERVAL_SECONDS: Final = 10.0
 _DEADLINE_CHECK_SECONDS: Final = 0.5
 _UNFINISHED_GRACE_SECONDS: Final = 0.5
+_BLOCKED_SECONDS: Final = 1.5  # more than the last connections are given after the grace
 _TLS_READ_BYTES: Final = 32 * 1024  # asyncio's 256 KiB for each connection cost 75 MB while 300 handshakes stall
 _WRITE_BYTES: Final = 64 * 1024  # of a page that are copied for each client that does not read
 
@@ -155,9 +156,14 @@ class Server:
         if self._thread is None or self._closing or self.has_died:
             self._close_listeners()
             return True
-        finished = asyncio.run_coroutine_threadsafe(self._shut_down(grace_seconds), self._loop).result()
-        self._thread.join()
-        return finished
+        self._closing = True
+        shutdown = asyncio.run_coroutine_threadsafe(self._shut_down(grace_seconds), self._loop)
+        try:
+            return shutdown.result(grace_seconds + _BLOCKED_SECONDS)
+        except TimeoutError:  # the event loop is blocked, by a defect; the process ends nevertheless
+            return False
+        finally:
+            self._thread.join(_BLOCKED_SECONDS)
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection that has ended."""
@@ -189,7 +195,6 @@ class Server:
             listener.close()
 
     async def _shut_down(self, grace_seconds: float) -> bool:
-        self._closing = True
         for task in self._accepting:
             task.cancel()
         await asyncio.gather(*self._accepting, return_exceptions=True)
