@@ -124,8 +124,8 @@ def _shrank() -> Panel:
     size = q.EXPORTER("gigas_disk_backup_last_size_bytes")
     return table_of(
         "Backups that shrank",
-        "The disks whose newest backup has less than half of the usual size, which is the median of the others; at most"
-        f" {_LISTED}. It may be incomplete.",
+        "The disks whose newest backup has less than half of the typical size, which is the median of the others; at"
+        f" most {_LISTED}. It may be incomplete.",
         Query(f"bottomk({_LISTED}, {found} * on ({q.ITS_DISK}) group_left () {size})"),
         columns=[*the_disk(), Column("Value", "Newest backup", unit="bytes", width=120), _ACCOUNT_ID],
         sort_by="Newest backup",

@@ -184,7 +184,7 @@ def _amounts() -> Line:
     )
     sizes = graph(
         "Size of the newest backup",
-        "A backup much smaller than the usual size, which is dashed, may be incomplete.",
+        "A backup much smaller than the typical size, which is dashed, may be incomplete.",
         Query(_max("gigas_disk_backup_last_size_bytes"), "newest"),
         Query(_max("gigas_disk_backup_typical_size_bytes"), "usual"),
         unit="bytes",

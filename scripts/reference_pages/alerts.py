@@ -33,8 +33,8 @@ expression with this and other metrics of the exporter. There are no recording r
 The limits of disks are in the configuration of the exporter: `backup_policy` says how old the newest backup of a disk
 may be. `thresholds` says when a backup counts as missed (`missed_factor`: 2 times that limit) and when a disk is locked
 for too long (`locked`: 2h). The message of the alert tells the limit, and the label `limit` has it. Two limits have no
-setting: a backup shrank if it has less than half of the usual size, and a date is wrong if it is more than 5 minutes in
-the future. The limits of alerts about accounts and exporters are in the expressions below, and in the messages.
+setting: a backup shrank if it has less than half of the typical size, and a date is wrong if it is more than 5 minutes
+in the future. The limits of alerts about accounts and exporters are in the expressions below, and in the messages.
 
 ## When an alert begins, and when it ends
 
@@ -149,12 +149,18 @@ or, where the exporter has one account and no configuration file:
 export GIGAS_ACCOUNT_ID=4242 GIGAS_API_KEY_FILE=/etc/gigas-exporter/api_key
 ```
 
-In Kubernetes run them in the pod, which has these variables: `kubectl -n gigas-exporter exec deploy/gigas-exporter --
-gigas-exporter disks show --account 4242 17`.
+In Kubernetes, run commands that only read in the pod, which has these variables: `kubectl -n gigas-exporter exec
+deploy/gigas-exporter -- gigas-exporter disks show --account 4242 17`. With shards, write `statefulset/gigas-exporter`
+instead of `deploy/gigas-exporter`. Run commands that change something on another machine, with a key that may write.
 
 In the pages 4242 stands for the account and 17 for the disk. `disks backup`, `disks edit` and `disks delete` show the
-disk, say what they will do and ask first. They need a credential that may write. If the exporter's may only read, name
-the file of another key.
+disk, say what they will do and ask first. They need a credential that may write. If the exporter's key may only read,
+run the command with another key and without the configuration file. The file's `api.url`, `api.proxy` and `api.ca_file`
+then do not apply.
+
+```sh
+env -u GIGAS_CONFIG_FILE GIGAS_API_KEY_FILE="$HOME/gigas-write-key" gigas-exporter disks backup --account 4242 17 --wait
+```
 """
 
 

@@ -30,7 +30,8 @@ accounts:
 # credential: {api_key_file: api_key}
 
 # Which disks must have a backup, and how old the newest may be. The first rule that matches
-# decides. These are the default; a disk that no rule requires or exempts is reported as unprotected.
+# decides. These rules are the default. A disk that no rule requires or exempts is reported as
+# unprotected.
 backup_policy:
   - {match: {is_swap: true}, required: false, reason: swap needs no backup}
   - {match: {autobackup: true}, max_age: 26h}

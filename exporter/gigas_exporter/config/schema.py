@@ -126,6 +126,9 @@ class StatusSection(Section):
     A status matches a word when it is the word, or has it at its start (`failed: timeout`) or end (`backup_failed`),
     not inside another word. A text that matches none counts as usable, unless the backup is locked. A text with a word
     or number that makes it doubtful (`not available`, `50%`) is not understood.
+
+    A list given here replaces the whole default list. To add a word, copy the default list from
+    `gigas-exporter config show` and add to it.
     """
 
     failed: list[StatusWord] = key(sorted(_WORDS.failed), "list of text", "Statuses of backups that failed.")
@@ -154,7 +157,11 @@ class StatusSection(Section):
 
 
 class DiskStatusSection(Section):
-    """Words in a disk's status, compared as those of `backup_status`."""
+    """Words in a disk's status, compared as those of `backup_status`.
+
+    A list given here replaces the whole default list. To add a word, copy the default list from
+    `gigas-exporter config show` and add to it.
+    """
 
     error: list[StatusWord] = key(
         sorted(DISK_ERROR_WORDS), "list of text", "Statuses that mean an error, whatever the flag `error` says."
@@ -226,7 +233,8 @@ class WebSettings(Section):
     listen_address: ListenAddresses = key(
         (("", 10063),),
         "address or list of addresses",
-        "Address to listen on: `:10063`, `127.0.0.1:10063` or `[::1]:10063`; several by a list or by more flags.",
+        "Address to listen on: `:10063`, `127.0.0.1:10063` or `[::1]:10063`. Repeat the flag, or use"
+        " commas (in the file: a list), for several.",
     )
     telemetry_path: TelemetryPath = key("/metrics", "text", "Path under which the metrics are served.")
     config_file: FilePath | None = key(None, "path", "File with TLS and basic auth, in exporter-toolkit's format.")
@@ -258,8 +266,12 @@ class ConfigFile(Section):
     )
     credential: CredentialSection | None = key(None, "mapping", "Credential used to discover and read accounts.")
     poll: PollSettings = key(PollSettings(), "mapping", "How often the API is read.")
-    backup_status: StatusSection = key(StatusSection(), "mapping", "What a backup's status means.")
-    disk_status: DiskStatusSection = key(DiskStatusSection(), "mapping", "What a disk's status means.")
+    backup_status: StatusSection = key(
+        StatusSection(), "mapping", "What a backup's status means. A list given here replaces the default list."
+    )
+    disk_status: DiskStatusSection = key(
+        DiskStatusSection(), "mapping", "What a disk's status means. A list given here replaces the default list."
+    )
     backup_policy: list[RuleSection] | None = key(
         None,
         "list of mappings",

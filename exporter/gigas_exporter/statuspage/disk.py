@@ -104,7 +104,7 @@ def _backups(report: DiskReport, wall: float) -> list[tuple[str, str]]:
         ("Newest", at(summary.newest_at) or ("of unknown date" if summary.usable else "none")),
         *rule,
         ("Size of the newest", formatting.format_size(summary.newest_size_bytes)),
-        ("Usual size", formatting.format_size(summary.typical_size_bytes)),
+        ("Typical size", formatting.format_size(summary.typical_size_bytes)),
         ("Oldest", at(summary.oldest_at)),
         ("Failed", str(summary.failed)),
         ("Last failed", at(summary.failed_at)),
