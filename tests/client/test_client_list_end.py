@@ -116,14 +116,14 @@ def test_where_the_lists_of_a_forgotten_account_end_is_forgotten(reading: Callab
 def test_a_total_that_changes_is_looked_behind_at_once(
     cloud: SimulatorServer, reading: Callable[[int], Lists], page_size: int
 ) -> None:
-    """Also when the list comes back to a length at which its end was seen."""
+    """Also when the list comes back to a length at which its end was seen; then it is read twice, as a disk is gone."""
     lists = reading(page_size)
     pages = DISKS // page_size
     assert lists.disks() == (DISKS, pages + 1)
     added = cloud.world.add_disk(ACCOUNT)
     assert lists.disks() == (DISKS + 1, pages + 1)
     cloud.world.delete_disk(added.id)
-    assert lists.disks() == (DISKS, pages + 1)
+    assert lists.disks() == (DISKS, pages + 1 if pages == 1 else 2 * (pages + 1))
     assert lists.disks() == (DISKS, pages)
 
 

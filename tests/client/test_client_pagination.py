@@ -194,6 +194,43 @@ def test_an_item_that_moves_during_the_walk_makes_it_walk_again(
     assert ids(listed(lister, max_concurrency=1).list_disks("1")) == expected
 
 
+@pytest.mark.parametrize("was_read", [False, True])
+@pytest.mark.parametrize("total", [without_total, lambda _real: 30])
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_an_item_that_slips_between_two_pages_is_not_gone(listed: Any, total: Any, at: int, *, was_read: bool) -> None:
+    """One of the first page is deleted under way, and one added at the end, so that even a total stays as it was."""
+    lister = Lister(items(*range(30)))
+    lister.total, lister.max_limit = total, 8
+    client = listed(lister, max_concurrency=1)
+    if was_read or total is not without_total:  # by the total alone nothing is noticed the first time
+        assert ids(client.list_disks("1")) == list(range(30))
+    lister.asked.clear()
+
+    def move(number: int) -> None:
+        if number == at:
+            del lister.contents[2]
+            lister.contents += items(30)
+
+    lister.before = move
+    try:
+        found = ids(client.list_disks("1"))
+    except IncompleteError:
+        found = ids(client.list_disks("1"))
+    assert {*range(30)} - {2} <= {*found}
+
+
+def test_an_item_is_gone_once_two_readings_lack_it(listed: Any) -> None:
+    """What else has come meanwhile is no matter; a list that did not lose an item is read once."""
+    lister = Lister(items(*range(30)))
+    lister.total = without_total
+    client = listed(lister)
+    for contents, traversals in ((range(30), 2), (range(31), 1), (range(1, 31), 2), (range(1, 31), 1)):
+        lister.contents = items(*contents)
+        lister.asked.clear()
+        assert ids(client.list_disks("1")) == list(contents)
+        assert sum(offset == 0 for offset, _ in lister.asked) == traversals
+
+
 def test_a_list_that_never_rests_is_incomplete(listed: Any) -> None:
     """A list that changes in both walks may lack items: that is said, and no item disappears."""
     lister = Lister(items(*range(25)))

@@ -317,19 +317,22 @@ def test_a_list_that_changes_while_it_is_tried_is_read_once_more(api: SmallApi) 
 
     api.answers[DISKS] = answer
     with ReadClient(ApiSettings(api.url, max_requests_per_second=0.0), api_key("k")) as client:
+        with pytest.raises(IncompleteError, match="changes while it is read"):  # the item may only have moved
+            client.list_disks("4242")
         assert len(client.list_disks("4242").items) == 6
 
 
 @pytest.mark.parametrize("count", [3, 4, 5, 8])
 def test_a_list_without_a_total_is_tried_once_for_what_an_offset_counts(api: SmallApi, count: int) -> None:
-    """An honest server's list is whole; then nothing more is asked for than pages."""
+    """The first reading of several pages is made twice; then nothing more is asked for than pages."""
     api.lists.update(healthy(disks=count))
     honest(api, DISKS, lambda _page, _all: {}, cap=4)
     with ReadClient(ApiSettings(api.url, max_requests_per_second=0.0), api_key("k")) as client:
         assert len(client.list_disks("4242").items) == count
         first = len(api.asked)
         assert len(client.list_disks("4242").items) == count
-    assert len(api.asked) == 2 * first - 1
+    pages = len(api.asked) - first
+    assert first == (pages if count <= 4 else 2 * pages) + 1
 
 
 @pytest.mark.parametrize("status", [404, 416])

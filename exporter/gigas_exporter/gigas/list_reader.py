@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 import threading
+from array import array
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
+from itertools import chain
 from typing import Any, TypeVar
 
 from gigas_exporter.clock import Clock, Deadline
@@ -102,6 +104,7 @@ class _Memory:
         end: The total at which it was seen to end, with nothing behind its full last page, and since when.
         shortfall: The total and the ids' digest when it came out one item below its total, and how often in a row.
         had_items: Whether it had items when it was last read: a 204 after that may be a passing fault.
+        ids: What it held then, as hashes; ``None`` where no item has to be accounted for.
     """
 
     is_kept: bool
@@ -109,6 +112,7 @@ class _Memory:
     end: tuple[int, float] | None = None
     shortfall: tuple[int, bytes, int] = _NO_SHORTFALL
     had_items: bool = False
+    ids: array[int] | None = None
 
     def known_end(self, now: float) -> int | None:
         end = self.end
@@ -205,7 +209,7 @@ class ListReader:
         """
         key = request.path, frozenset(request.query.items()), kept_as
         with self._lock:
-            memory = _Memory(kept_as is not None)
+            memory = _Memory(kept_as is not None, ids=array("q") if kept_as == "items" else None)
             if not deadline.stop.is_set():
                 memory = self._memories.setdefault(key, memory)
         reader = PageReader(
@@ -228,6 +232,8 @@ class ListReader:
                 with self._lock:
                     self._memories.pop(key, None)
         self._on_list(request, sum_invalid(pages))
+        if memory.ids is not None:
+            memory.ids = array("q", chain.from_iterable(page.ids for page in pages))
         if memory.is_kept and not request.query:
             memory.pages = {page.digest: page for page in pages if not _UNCACHED_FIELDS & page.invalid.keys()}
         return pages
@@ -252,6 +258,7 @@ class ListReader:
             server_ignores_paging=request.operation in self._ignores_paging,
             offset_counts_items=request.operation in self._counts_items,
             ends_at=memory.known_end(self._clock.monotonic()),
+            known_ids=memory.ids,
         )
 
         def fetch(offset: int, limit: int, at_most: int) -> Page[_R]:

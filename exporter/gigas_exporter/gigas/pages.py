@@ -215,6 +215,10 @@ class ListTraversal(Generic[_V]):
         possible = {None, len(self.ids), sum(page.count for page in self.pages)}
         return not self.has_repeats and len(self.totals) == 1 and self.totals <= possible
 
+    def holds(self, ids: array[int]) -> bool:
+        """Return whether all of these items are among its own."""
+        return set(ids) <= set(self.ids)
+
     def matches(self, ids: array[int]) -> bool:
         """Return whether the items are the very same, each once."""
         return not self.has_repeats and self.ids == ids

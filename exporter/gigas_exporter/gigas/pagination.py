@@ -10,6 +10,10 @@ once, and no fewer than the total. One item less than the total, the same items 
 :class:`OneBelowTotalError`; the client accepts such a list at the third poll in a row. All else is incomplete: an item
 may have slipped through between two pages. Pages that repeat items of earlier pages are never a whole list.
 
+Where an item is deleted between two pages, those behind it move up, and one of them is on no page, whatever the total
+says. So an item of the last reading counts as gone only when two traversals lack it, and without a total the first
+reading of a list is made twice. Of a list of backups, in which items come and go all the time, that is not asked.
+
 If the last page is full, or may be, one more page is requested although the total is reached, because some servers cap
 ``X-Total``, or count the page in it. What that has shown is used for a while, so that it does not cost a request each
 time. A header that says that there is more, or that is not understood while the end of the list was not seen, leaves
@@ -44,6 +48,7 @@ _MAX_PAGES_WITHOUT_TOTAL = 2_500
 _PAGES_AHEAD = 128
 # The second page of two items begins at the second item, or at item 2: an offset of 2 does not tell them apart.
 _LEAST_HALF = 3
+_SEVERAL = 2
 # How some servers answer for a page past the end.
 _PAST_THE_END = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE})
 _MAY_COUNT_PAGES = (
@@ -67,6 +72,8 @@ class Paginator:
         offset_counts_items: Whether the server was seen to count items, not pages, as is documented; set likewise.
         ends_at: The total at which the list was lately seen to end; afterwards that at which this traversal saw it or
             took it to end, ``None`` when its last page was not full.
+        known_ids: What the list held when it was last read, as hashes; ``None`` where no item of it has to be accounted
+            for.
         last: The last page that this traversal read, be it empty or a repeated one.
     """
 
@@ -78,6 +85,7 @@ class Paginator:
     server_ignores_paging: bool = False
     offset_counts_items: bool = False
     ends_at: int | None = None
+    known_ids: array[int] | None = None
     last: Page[Any] | None = field(default=None, init=False)
 
     def fetch_all(self, fetch: Fetch[_V]) -> list[Page[_V]]:
@@ -101,13 +109,15 @@ class Paginator:
 
     def _fetch_all(self, fetch: Fetch[_V]) -> list[Page[_V]]:
         first = self._traverse(fetch)
-        if first.is_complete() and self._is_whole_by_pages(fetch, first):
+        if first.is_complete() and self._is_whole_by_pages(fetch, first) and not self._may_lack_items(first):
             return self._with_doubts(first.pages)
         self.ends_at = None  # it may be what was wrong
         first_ids = first.ids
         del first  # what was made of the items is not needed any more, and would double the memory
         second = self._traverse(fetch)
         if second.is_complete() or (second.matches(first_ids) and len(second.ids) >= second.total):
+            if self._may_lack_items(second) and not second.holds(first_ids):
+                raise IncompleteError(f"{self.name}: the list changes while it is read")
             if not self._is_whole_by_pages(fetch, second):
                 raise IncompleteError(f"{self.name}: {_MAY_COUNT_PAGES}")
             return self._with_doubts(second.pages)
@@ -118,6 +128,12 @@ class Paginator:
             digest = blake2b(array("q", sorted(second.ids)).tobytes(), digest_size=16).digest()
             raise OneBelowTotalError(message, second.pages, second.total, digest)
         raise IncompleteError(f"{message}, or the list changes while it is read")
+
+    def _may_lack_items(self, traversal: ListTraversal[Any]) -> bool:
+        """Return whether an item may have slipped through between two pages."""
+        if self.known_ids is None or sum(page.count > 0 for page in traversal.pages) < _SEVERAL:
+            return False
+        return not traversal.holds(self.known_ids) or (not self.known_ids and traversal.totals == {None})
 
     def _is_whole_by_pages(self, fetch: Fetch[_V], traversal: ListTraversal[_V]) -> bool:
         """Return whether no item was skipped, even if offsets count pages.
