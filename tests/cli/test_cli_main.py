@@ -46,6 +46,15 @@ ALL = dict(_commands(cli))
 COMMANDS = {" ".join(path): command for path, command in ALL.items() if not isinstance(command, click.Group)}
 
 
+def test_the_help_lists_each_command_in_the_commands_own_words(run: Run) -> None:
+    """What is listed without an import is the first sentence of the command's help."""
+    listed = " ".join(run("--help").out.partition("\nCommands:\n")[2].split())
+    for (name, *rest), command in ALL.items():
+        if not rest:
+            summary = (command.help or "").partition("\n\n")[0]
+            assert f"{name} {' '.join(summary.split())}" in listed
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_has_the_variable_of_its_name(name: str, run: Run) -> None:
     """A setting's is GIGAS and the flag, another's has the command between; --yes, --dry-run and --output have none."""

@@ -101,7 +101,8 @@ def _may_go_on(error: GigasError, asked: Collection[str]) -> bool:
     """Return whether accounts may be used that no list has.
 
     A credential may be allowed to read an account and not to list them, or the list has none, or none with a readable
-    id. What may pass says nothing of an account, but the one that the environment names is used without a list anyway.
+    id. A temporary error proves nothing about the account. Only the account that GIGAS_ACCOUNT_ID names is then used,
+    because it needs no list.
     """
     if _is_without_list(error) or isinstance(error, IncompleteError) or type(error) is GigasError:
         return True

@@ -92,14 +92,14 @@ def check(
         raise
     except GigasError as error:
         raise _UncheckedError(str(error)) from None
-    verdict = _Verdict(result)
-    state = _NAGIOS[verdict.severity] if nagios else verdict.exit_status
+    summary = _Summary(result)
+    state = _NAGIOS[summary.severity] if nagios else summary.exit_status
     if quiet and state == EXIT_OK:
         ctx.exit(EXIT_OK)
     if nagios:
-        click.echo(f"{nagios_line(state, verdict.summary)} | {verdict.performance_data()}")
+        click.echo(f"{nagios_line(state, summary.line)} | {summary.performance_data()}")
     else:
-        _print(verdict, output, show_all=show_all)
+        _print(summary, output, show_all=show_all)
     ctx.exit(state)
 
 
@@ -124,41 +124,41 @@ def _poll(settings: Settings, *, show_progress: bool) -> PollResult:
         return poll_once(settings, ended)
 
 
-def _print(verdict: _Verdict, output: _Format, *, show_all: bool) -> None:
+def _print(summary: _Summary, output: _Format, *, show_all: bool) -> None:
     # A program that reads the records must not find a sentence among them.
-    summary = escape_markdown(verdict.summary) if output == "markdown" else verdict.summary
-    click.echo(summary, err=output in {"json", "csv"})
-    reports: Sequence[DiskReport] = verdict.reports
+    line = escape_markdown(summary.line) if output == "markdown" else summary.line
+    click.echo(line, err=output in {"json", "csv"})
+    reports: Sequence[DiskReport] = summary.reports
     if output == "table" and not show_all:
-        reports = _in_sight(verdict)
+        reports = _in_sight(summary)
     if reports or output in {"json", "csv"}:
         if output in {"table", "markdown"}:
             click.echo()
         click.echo(render(reports, DISKS, output), nl=False)
-    if reports and len(reports) < len(verdict.reports):
-        click.echo(f"\nnot shown: {_not_shown(verdict, len(reports))} (--all shows every disk)")
+    if reports and len(reports) < len(summary.reports):
+        click.echo(f"\nnot shown: {_not_shown(summary, len(reports))} (--all shows every disk)")
 
 
-def _in_sight(verdict: _Verdict) -> Sequence[DiskReport]:
+def _in_sight(summary: _Summary) -> Sequence[DiskReport]:
     """Return the disks that need attention, as many as fit a terminal."""
-    urgent = [report for report in verdict.reports if needs_attention(report)]
+    urgent = [report for report in summary.reports if needs_attention(report)]
     if not sys.stdout.isatty():
         return urgent
     columns, lines = shutil.get_terminal_size()
-    taken = -(-len(verdict.summary) // max(1, columns)) + 5  # two empty lines, the head, the rest, the next prompt
+    taken = -(-len(summary.line) // max(1, columns)) + 5  # two empty lines, the head, the rest, the next prompt
     return urgent[: max(_MIN_ROWS, lines - taken)]
 
 
-def _not_shown(verdict: _Verdict, shown: int) -> str:
-    urgent = sum(map(needs_attention, verdict.reports))
-    others = len(verdict.reports) - urgent
+def _not_shown(summary: _Summary, shown: int) -> str:
+    urgent = sum(map(needs_attention, summary.reports))
+    others = len(summary.reports) - urgent
     if urgent > shown:
         more = f"{urgent - shown} more need{'s' * (urgent - shown == 1)} attention"
         return f"{more}, {others} need{'s' * (others == 1)} none" if others else more
     return f"{formatting.format_count(others, 'disk')} that need{'s' * (others == 1)} no attention"
 
 
-class _Verdict:
+class _Summary:
     """What one poll says of all disks together."""
 
     def __init__(self, result: PollResult) -> None:
@@ -188,7 +188,7 @@ class _Verdict:
         return EXIT_FINDINGS if any(map(needs_attention, self.reports)) else EXIT_OK
 
     @property
-    def summary(self) -> str:
+    def line(self) -> str:
         """One line: what needs attention, what else was found, what is not known."""
         urgent: list[str] = []
         other: list[str] = []

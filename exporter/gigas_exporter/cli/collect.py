@@ -48,7 +48,7 @@ def collect(ctx: click.Context, /, output: str, interval: float | None, **flags:
     """Poll once and write the metrics to stdout or a file.
 
     Without process_*, python_* and the age of backups, which would freeze in a file; the timestamps are there. The
-    exit status is 1 when an account could not be read; what could be is written all the same.
+    exit status is 1 when an account could not be read; the command still writes what it could read.
     """
     settings = read_settings(flags, defaults=QUIET)
     if interval is not None:

@@ -119,6 +119,16 @@ def demo(*, with_prometheus: bool, **options: Any) -> None:
 @click.command(
     cls=GroupedCommand,
     epilog="""\b
+How the API writes its answers, by --style:
+  plain    true and false, ids as numbers, dates such as 2026-03-31T10:00:00Z
+  account  each account in another of six ways to write flags, ids and dates
+  mixed    each item in another of these ways
+  wrapped  as plain, but each item in one key: {"disk": {...}}
+  words    Yes and no, ids as text, dates as in HTTP
+  onapp    as wrapped, but backups name no disk and have built for a status
+  unclear  other names and types; needs api.fields and backup_status
+
+\b
 Example:
   gigas-exporter simulate --disks 500 --listen 127.0.0.1:8080""",
 )

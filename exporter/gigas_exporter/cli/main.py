@@ -1,6 +1,6 @@
 """The group of commands, and what becomes of an error.
 
-Each command's module is imported only when it runs: a scrape target must not carry what draws tables.
+Each command's module is imported only when it runs, so that ``serve`` does not load rich and other table code.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ _INTERRUPTED: Final = 130
 _NO_THREAD: Final = "can't start new thread"  # Python has no class of its own for it
 
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
-    "serve": ("serve", "Poll the API and serve metrics."),
+    "serve": ("serve", "Poll the Gigas API and serve metrics."),
     "demo": ("demo", "Run the exporter against a simulated cloud."),
-    "simulate": ("demo", "Serve only the simulated API, to try other clients with it."),
+    "simulate": ("demo", "Serve only the simulated API, to try rules, dashboards or other clients with it."),
     "collect": ("collect", "Poll once and write the metrics to stdout or a file."),
     "check": ("check", "Poll once and judge every disk against the backup policy."),
-    "probe": ("probe", "Report what the API answers, and what of it is not understood."),
+    "probe": ("probe", "Report what the API answers, and which parts the exporter does not understand."),
     "disks": ("disks", "Look at disks and act on them."),
     "config": ("config", "Write, validate and show the configuration."),
-    "dashboards": ("bundled_files", "Write out the Grafana dashboards."),
-    "alerts": ("bundled_files", "Write out the alert rules and their runbooks."),
+    "dashboards": ("bundled_files", "Write the Grafana dashboards into DIRECTORY."),
+    "alerts": ("bundled_files", "Write the alert rules and runbooks into DIRECTORY."),
 }
 
 
@@ -112,7 +112,7 @@ Completion of commands and options, in the shell's start-up file:
 def cli(ctx: click.Context) -> None:
     """Prometheus exporter and monitoring agent for the disks of the Gigas cloud.
 
-    It reports the disks that have no usable backup before one is needed.
+    It tells you which disks have no usable backup, before you need one.
     """
     if ctx.invoked_subcommand not in LONG_RUNNING:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})

@@ -100,7 +100,7 @@ Examples:
 @click.option("--is-swap/--no-is-swap", default=None, help="Only swap disks, or only others.")
 @click.option("--mount-point", metavar="TEXT", help="Only disks whose mount point contains TEXT.")
 @click.option("--data-store-group-id", metavar="ID", help="Only disks in this group of data stores.")
-@click.option("--primary/--no-primary", default=None, help="Only first disks of a machine, or only others.")
+@click.option("--primary/--no-primary", default=None, help="Only primary disks of machines, or only the others.")
 @click.option(
     "--finding",
     "findings",

@@ -110,7 +110,7 @@ Examples:
 )
 @click.option("--size", "disk_size", type=GIBIBYTES, help="New size.")
 @click.option("--virtual-machine-id", type=NAME, metavar="VM", help="Attach it to this machine, by id or name.")
-@click.option("--autobackup/--no-autobackup", default=None, help="Enable automatic backups.")
+@click.option("--autobackup/--no-autobackup", default=None, help="Turn automatic backups on or off.")
 @click.option("--mount-point", metavar="TEXT", help="Where it is mounted.")
 @click.option("--add-to-linux-fstab/--no-add-to-linux-fstab", default=None, help="Add a line to /etc/fstab.")
 @click.option("--force-reboot/--no-force-reboot", default=None, help="Allow a reboot.")

@@ -47,11 +47,11 @@ _BY_DISK: Final = "poll.backups_source: disk"
 Example:
   gigas-exporter probe > probe.txt""",
 )
-@output_option("text", "json", help="How the report is written.")
+@output_option("text", "json")
 @account_options(help="Only this account, by id or name.")
 @click.pass_context
 def probe(ctx: click.Context, /, output: Literal["text", "json"], account: str | None, **flags: Any) -> None:
-    """Report what the API answers, and what of it is not understood.
+    """Report what the API answers, and which parts the exporter does not understand.
 
     Polls each account once, as the exporter does. The report has no names, ids, addresses or other personal values, so
     that it can be published: types and forms of fields, counts, status words, and the setting to change.
