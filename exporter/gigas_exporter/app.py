@@ -272,7 +272,7 @@ def _try(action: Callable[[], object]) -> None:
 
 
 def block_signals() -> None:
-    """Block the shutdown signals until the process ends.
+    """Block SIGTERM, SIGINT and SIGHUP until the process ends.
 
     They are waited for and not handled, so that nothing ever runs in the middle of something else. Threads inherit
     this, so that it must come before the first one starts. It is never undone: a second SIGTERM must not turn a clean

@@ -32,7 +32,7 @@ class Thresholds:
 
     Attributes:
         locked_seconds: How long a disk may be locked.
-        missed_factor: So many times its limit, and a backup was not late but missed.
+        missed_factor: A backup older than its limit times this counts as missed.
     """
 
     locked_seconds: float = 2 * _HOUR

@@ -240,7 +240,7 @@ def test_a_bad_file_is_an_error_also_where_a_flag_hides_it(load: Load) -> None:
 
 def test_an_unknown_flag_is_the_callers_mistake() -> None:
     """A name outside the table is not a setting that somebody got wrong."""
-    with pytest.raises(ValueError, match=r"not flags of serve: poll\.intervall"):
+    with pytest.raises(ValueError, match=r"not flags of commands: poll\.intervall"):
         load_settings(None, {"poll.intervall": "4s"}, ENVIRONMENT)
 
 

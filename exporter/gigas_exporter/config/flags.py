@@ -1,4 +1,4 @@
-"""The flags of ``serve``, as one table.
+"""The flags that commands take their settings from, as one table.
 
 A flag that has a key in the configuration file takes its default, its limits and its words from the file's model.
 """

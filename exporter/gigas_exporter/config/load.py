@@ -134,7 +134,7 @@ class _Problems:
 
 def _read_flags(flags: Mapping[str, object], environment: Mapping[str, str], problems: _Problems) -> dict[str, Any]:
     if unknown := sorted(set(flags) - {flag.name for flag in FLAGS}):
-        raise ValueError(f"not flags of serve: {', '.join(unknown)}")
+        raise ValueError(f"not flags of commands: {', '.join(unknown)}")
     values: dict[str, Any] = {}
     for flag in FLAGS:
         given, origin = flags.get(flag.name), f"--{flag.name}"

@@ -53,7 +53,7 @@ def parse_shard(text: str) -> Shard:
 
 @dataclass(frozen=True, slots=True)
 class AccountSettings:
-    """An account that the configuration names, and its credential."""
+    """An account to read, and its credential."""
 
     account: Account
     credential: Credential

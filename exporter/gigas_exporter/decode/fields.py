@@ -18,7 +18,7 @@ from gigas_exporter.decode.timestamps import NUMBER, parse_timestamp
 
 MAX_TEXT_LENGTH = 256
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)  # not gigas_exporter.logs: this package is also a library
 
 Problem = tuple[str, object, str]
 """A field, its value, and what is wrong with it."""

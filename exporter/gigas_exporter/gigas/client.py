@@ -1,6 +1,6 @@
 """The API's reading operations as methods.
 
-It owns which answer belongs to which operation. Only errors of :mod:`gigas_exporter.errors` leave it.
+It says which path and which decoder each operation has. Only errors of :mod:`gigas_exporter.errors` leave it.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ _SMALL_PAGE = 20  # the pagers that may be behind the API allow 20 and more
 _SMALL_PAGES_SECONDS = 900.0  # then the configured size is tried again: the rejection may have had another reason
 _TOO_MANY_ITEMS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)  # not gigas_exporter.logs: this package is also a library
 
 _T = TypeVar("_T")
 
@@ -202,9 +202,9 @@ class ListReader:
             decode: Decodes one item.
             make: Makes the value of a page of its items by id.
             deadline: Ends the reading.
-            kept_as: What pages are kept as for the next time, unless the list is filtered. ``None`` keeps nothing of a
-                list that came out well, and does not look behind a page that is small for this API: so are lists read
-                of which there is one for each disk.
+            kept_as: What pages are kept as for the next time, unless the list is filtered. ``None``: keep nothing of a
+                list that came out well, and do not ask for a page after one that is shorter than this API's longest
+                page so far. Used for disks' own lists.
             max_items: How long the list may be.
         """
         key = request.path, frozenset(request.query.items()), kept_as

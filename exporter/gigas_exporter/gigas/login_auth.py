@@ -23,7 +23,7 @@ from gigas_exporter.gigas.ratelimit import acquire_within
 from gigas_exporter.gigas.settings import Observer
 from gigas_exporter.secret import Secret
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)  # not gigas_exporter.logs: this package is also a library
 
 _RENEW_AT = 0.8
 _RETRY_RENEWAL_AT = 0.05
@@ -31,7 +31,7 @@ _RENEWAL_SHARE = 0.5  # of the time left: with a token that still lives, a login
 # The documented life of a token; what the API says is used only when it is shorter, and makes no login a minute.
 _MAX_LIFE_SECONDS = 30 * 60.0
 _MIN_LIFE_SECONDS = 60.0
-# Those that may mean the user; 402, 409, 423 and 451 where it is locked already.
+# May mean that this user is refused; 402, 409, 423 and 451, that it is locked.
 _REJECTED = frozenset({400, 401, 402, 403, 409, 422, 423, 451})
 _PASSING = frozenset({408, 425, 429})  # and those of the server itself; a login with any other status waits a moment
 
@@ -116,9 +116,9 @@ class LoginAuth:
         """Return whether to repeat the request with a new ``header()``.
 
         It tries the other scheme or logs in again, once for all callers that were rejected with the same token.
-        After a 403 that is done only when the password has changed. A token that is itself the result of a 401 in this
-        piece of work, or lately in another, and was never accepted is not renewed again: the API rejects the user, not
-        the token, and an account after the other would log in.
+        After a 403 that is done only when the password has changed. A token got after a 401 (in this work, or lately in
+        another) that was never accepted is not renewed again. The API then rejects the user, and each account would log
+        in again.
         """
         with acquire_within(self._lock, deadline, LOGIN_OPERATION):
             session = self._session

@@ -46,7 +46,8 @@ _MAX_PAGES = 20_000
 _MAX_PAGES_WITHOUT_TOTAL = 2_500
 # Twice as many as may be under way at once, so that no thread waits for its next one.
 _PAGES_AHEAD = 128
-# The second page of two items begins at the second item, or at item 2: an offset of 2 does not tell them apart.
+# With pages of two items, offset 2 and page 2 (counted from 1) begin at the same item: so small a page cannot tell
+# items from pages.
 _LEAST_HALF = 3
 _SEVERAL = 2
 # How some servers answer for a page past the end.
@@ -74,6 +75,8 @@ class Paginator:
             took it to end, ``None`` when its last page was not full.
         known_ids: What the list held when it was last read, as hashes; ``None`` where no item of it has to be accounted
             for.
+
+    Attributes:
         last: The last page that this traversal read, be it empty or a repeated one.
     """
 

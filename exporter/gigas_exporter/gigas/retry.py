@@ -1,9 +1,9 @@
 """When and after how long requests are retried.
 
 Only reads and logins are: on 429, on 5xx except 501 (which says "never"), on timeouts and on broken connections, three
-tries in all; after a timeout only where the deadline allows it. The wait is exponential with full jitter, at most 2 s,
-after the time that ``Retry-After`` asks for. A wait that the deadline does not hold is not begun: the error stands at
-once.
+tries in all; after a timeout only where ``Deadline.may_retry()`` says so: not while other accounts wait. The wait is
+exponential with full jitter, at most 2 s, after the time that ``Retry-After`` asks for. A wait that the deadline does
+not hold is not begun: the error stands at once.
 """
 
 from __future__ import annotations

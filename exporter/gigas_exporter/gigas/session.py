@@ -78,7 +78,7 @@ class ApiSession:
             self.auth = SecretAuth(credential.token, "token", "raw", is_fixed=False)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Begin no exchange any more."""
         self._transport.close()
 
     def call(

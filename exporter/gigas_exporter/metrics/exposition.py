@@ -28,7 +28,7 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 _CHUNK = 1 << 18
 _LATE_SECONDS = 30.0
-"""So much later than it is due a finding may appear before a scrape waits for it; a poll renders it as a rule."""
+"""A scrape renders a finding itself only when it is overdue by this much; a poll or the main thread does so before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Every metric: name, type, help, labels, source, and its value.
 
 A metric is defined here, or in ``exporter_families`` where it is about the exporter itself. The renderer, the
-telemetry, the table in the documentation and the tests are made from it. It knows neither the exposition format nor
-when a reading is too old.
+telemetry, the table in the documentation and the tests are made from it. This module knows neither the
+exposition format nor when a reading is too old.
 """
 
 from __future__ import annotations

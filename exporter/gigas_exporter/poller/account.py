@@ -1,6 +1,6 @@
 """Poll one account; on failure keep the last good data.
 
-This is the one place that catches broadly: an error in a poll ends here, as a counted and logged failure.
+An error in a poll ends here, as a counted and logged failure.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The API clients: one per credential, kept across reloads.
 
 Rate limits, tokens and rejected logins belong to the secret, wherever it is read and whatever else is configured. A
-reload neither resets nor repeats them. Connections belong to the credential.
+reload neither resets nor repeats them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _Key = tuple[ApiSettings, Credential]
 
 
 class ClientPool:
-    """Makes one client per credential; closes unused ones."""
+    """Makes one client per credential; drops unused ones."""
 
     def __init__(self, observer: PollerObserver, clock: Clock, *, login_retry_seconds: float) -> None:
         self._observer = observer

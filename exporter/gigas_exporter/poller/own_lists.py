@@ -58,7 +58,7 @@ class KnownDisks:
 
 
 class OwnListReader:
-    """Reads own lists of an account's disks; the arguments are those of :class:`.BackupsReader`."""
+    """Reads disks' own lists of backups; the arguments are those of :class:`.BackupsReader`."""
 
     def __init__(self, client: ReadClient, account_id: str, settings: Settings, *, clock: Clock) -> None:
         self._client = client

@@ -4,9 +4,11 @@ The scheduler owns when a poll runs, and how many run at once. It does not know 
 
 Polls that are due run in the order of their due times. Those of one credential share the API's slots, so no more of
 them run than there are slots, backups apart from the rest because reading them disk by disk can take a whole interval.
-An account that hangs must not delay the others: accounts that never answered leave one slot of their credential free,
-and have little time while others of their kind wait for a slot; all accounts whose last poll got no answer share a
-single slot, with one try a request, until they answer; one that answered the poll before comes first.
+An account that hangs must not delay others. Accounts that never answered leave one slot of their credential free, and
+are cut off early while others of their kind wait. Accounts whose last poll got no answer share one slot of their
+credential, with one try a request. Among those, one that answered the poll before comes first. In the whole process at
+most 24 of 32 workers serve accounts that never answered or whose last poll got no answer, at most 8 of them the latter,
+and at most 16 read backups.
 """
 
 from __future__ import annotations
@@ -61,9 +63,11 @@ class PollTask:
         leader: Another task of the account. While it hangs, this one counts as hanging too.
         abort: Makes a run end soon that has waited for its first response for ``patience_seconds``; called for an
             account that never answered, while other such accounts wait.
-        patience_seconds: The shortest time after which that may be so.
+        patience_seconds: How long a run may wait for its first response before ``abort`` is called.
         began: Whether a run has begun. This and what follows is the scheduler's own.
+        answered: Whether any run ever got an answer to its last request.
         hung: How many runs in a row the API left the last request unanswered.
+        counted: The limits that this run counts against.
     """
 
     name: str

@@ -147,7 +147,7 @@ class Service:
                 raise
         for account_id, failures in failed.items():
             disks = failures.get("disks")
-            # Now that the others were asked, too, it may be known whether it was the API that did not find them.
+            # Poll these again: if another account's disks were found by now, the 404 was the API's own.
             if isinstance(disks, ApiError) and disks.is_foreign and disks.status == HTTPStatus.NOT_FOUND:
                 failed[account_id] = poll(accounts[account_id])
         left = {inventory.account.id for inventory in self._store.snapshot()}

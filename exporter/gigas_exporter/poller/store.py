@@ -1,4 +1,4 @@
-"""What polls read and scrapes show: one immutable inventory an account.
+"""What polls read and scrapes show: one immutable inventory per account.
 
 The store knows nothing of what is in an inventory; it owns that readers see whole ones only.
 """

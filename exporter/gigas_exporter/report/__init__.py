@@ -1,7 +1,7 @@
 """The judgement on each disk, in words for people, worst first.
 
-This is the one place that judges. ``check``, the status page, ``disks``, the metrics and through them the alerts and
-dashboards all tell what is found here, in these words.
+``check``, the status page, ``disks``, the metrics and through them the alerts and dashboards all tell what is found
+here, in these words.
 """
 
 from gigas_exporter.report.disks import (

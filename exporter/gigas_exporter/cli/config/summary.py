@@ -81,8 +81,8 @@ def requests_per_hour(
         backups by account  accounts × pages(disks × backups per disk)   × 3600 / poll.backups_interval
         backups by disk     accounts × disks × pages(backups per disk)   × 3600 / poll.backups_interval
 
-    Where n is a multiple of the page size, one more looks behind the last page: at most four times an hour, but each
-    time for the backups of a disk.
+    Where n is a multiple of the page size, one more request asks for one more page after the full last page: at most
+    four times an hour, but each time for the backups of a disk.
 
     Logins and repeated requests come on top. When accounts are discovered, how many they are is not known and 1 is
     taken.
