@@ -249,11 +249,15 @@ def test_wrong_usage_is_unknown_to_nagios(run: Run, arguments: tuple[str, ...], 
 
 
 def test_a_defect_is_unknown_to_nagios(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It says nothing of the disks; status 1 would be a warning about them."""
+    """It says nothing of the disks; status 1 would be a warning about them, with and without --nagios."""
     monkeypatch.setattr(check_module, "poll_once", lambda *_: 1 / 0)
     outcome = run("check", "--nagios")
     assert (outcome.status, outcome.err) == (3, "")
-    assert outcome.out.startswith("GIGAS UNKNOWN - internal error, please report it: ZeroDivisionError at ")
+    words = "internal error, please report it: ZeroDivisionError at "
+    assert outcome.out.startswith(f"GIGAS UNKNOWN - {words}")
+    plain = run("check")
+    assert (plain.status, plain.out) == (2, "")
+    assert words in plain.err
 
 
 def test_nagios_knows_four_states(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:

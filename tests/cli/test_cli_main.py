@@ -254,7 +254,7 @@ def test_what_ends_a_command(
         raise error
 
     monkeypatch.setattr(main_module.cli, "main", fail)
-    outcome = run("check")
+    outcome = run("collect")
     told = re.sub(r"\b\w+\.py:\d+", "PLACE", outcome.err)
     assert (outcome.status, told) == (status, f"gigas-exporter: {words}\n")
 

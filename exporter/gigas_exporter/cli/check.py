@@ -20,7 +20,7 @@ from gigas_exporter.cli.output import escape_markdown, render
 from gigas_exporter.cli.poll_once import PollResult, poll_once
 from gigas_exporter.cli.records import DISKS
 from gigas_exporter.config import Settings
-from gigas_exporter.errors import ConfigError, GigasError
+from gigas_exporter.errors import ConfigError
 from gigas_exporter.inventory import RESOURCES, Resource
 from gigas_exporter.report import (
     DiskReport,
@@ -83,16 +83,10 @@ def check(
     """
     if nagios and ctx.get_parameter_source("output") is ParameterSource.COMMANDLINE:
         raise ConfigError("--nagios and --output cannot be used together")
-    try:
-        settings = account_settings(accounts, flags)
-        if accounts:
-            settings = replace(settings, accounts=find_accounts(settings, accounts), discovery=None)
-        result = _poll(settings, show_progress=not (nagios or quiet))
-    except ConfigError:
-        raise
-    except GigasError as error:
-        raise _UncheckedError(str(error)) from None
-    summary = _Summary(result)
+    settings = account_settings(accounts, flags)
+    if accounts:
+        settings = replace(settings, accounts=find_accounts(settings, accounts), discovery=None)
+    summary = _Summary(_poll(settings, show_progress=not (nagios or quiet)))
     state = _NAGIOS[summary.severity] if nagios else summary.exit_status
     if quiet and state == EXIT_OK:
         ctx.exit(EXIT_OK)
@@ -101,12 +95,6 @@ def check(
     else:
         _print(summary, output, show_all=show_all)
     ctx.exit(state)
-
-
-class _UncheckedError(click.ClickException):
-    """Nothing could be checked."""
-
-    exit_code = EXIT_UNCHECKED
 
 
 def _poll(settings: Settings, *, show_progress: bool) -> PollResult:

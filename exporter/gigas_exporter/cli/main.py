@@ -124,8 +124,8 @@ def main() -> int:
         with standard_output():
             return _run()
     except OutputError as error:
-        is_check = sys.argv[1:2] == ["check"] and not {"-h", "--help"}.intersection(sys.argv)
-        status = (NAGIOS_UNKNOWN if is_nagios_asked_for() else _UNCHECKED) if is_check else FAILURE
+        is_help = not {"-h", "--help"}.isdisjoint(sys.argv)
+        status = FAILURE if is_help else NAGIOS_UNKNOWN if is_nagios_asked_for() else _failure()
         return status if error.reader_left else _fail(str(error), status)
 
 
@@ -150,7 +150,7 @@ def _run() -> int:
 def _message_and_status(error: BaseException) -> tuple[str, int]:
     place = formatting.error_location(error)
     # A defect's text could hold anything, so only its place is told.
-    message, status = f"internal error, please report it: {type(error).__name__} at {place}", FAILURE
+    message, status = f"internal error, please report it: {type(error).__name__} at {place}", _failure()
     match error:
         case click.UsageError(ctx=context):
             path = context.command_path if context is not None else _NAME
@@ -158,7 +158,7 @@ def _message_and_status(error: BaseException) -> tuple[str, int]:
         case click.ClickException():
             message, status = error.format_message(), error.exit_code
         case GigasError():
-            message, status = str(error), WRONG_USE if isinstance(error, ConfigError) else FAILURE
+            message, status = str(error), WRONG_USE if isinstance(error, ConfigError) else _failure()
         case click.Abort() | KeyboardInterrupt():
             message, status = "interrupted", _INTERRUPTED
         case RuntimeError() if str(error) == _NO_THREAD:
@@ -166,6 +166,11 @@ def _message_and_status(error: BaseException) -> tuple[str, int]:
         case OSError(errno=int(number)):
             message = f"the system refused at {place}: {os.strerror(number)}"
     return message, status
+
+
+def _failure() -> int:
+    """Return the exit status of a failure, which must not be taken for a finding of ``check``."""
+    return _UNCHECKED if sys.argv[1:2] == ["check"] else FAILURE
 
 
 def _fail(message: str, status: int) -> int:
