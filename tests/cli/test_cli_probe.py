@@ -89,7 +89,13 @@ NO_WORD = "{} matches no known word and counts as usable (12 times)".format
         (BACKUPS, "backup_size", 9, "a typical backup would have 2e-07 times", "api.backup_size_unit"),
         *((BACKUPS, "status", status, "not understood", "") for status in (3, False, {"state": "ok"}, ["ok"])),
         # What counts as usable must be looked at; a word that may be a name shows as its length.
-        (BACKUPS, "status", "Frobnicated", NO_WORD("Frobnicated"), "backup_status.good: [Frobnicated]"),
+        (
+            BACKUPS,
+            "status",
+            "Frobnicated",
+            NO_WORD("Frobnicated"),
+            "add Frobnicated to backup_status.good, ",
+        ),
         (BACKUPS, "status", "x 17", NO_WORD("text, 4 characters"), "THE_WORD"),
         (
             *(BACKUPS, "status", "Completed (with warnings)"),

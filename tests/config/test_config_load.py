@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ from gigas_exporter.errors import ConfigError
 from gigas_exporter.gigas.credentials import ApiKeyCredential, LoginCredential, SecretFile, TokenCredential
 from gigas_exporter.model import Account
 from gigas_exporter.policy import DEFAULT_POLICY, Match, Requirement, Rule
+from gigas_exporter.status_words import DISK_ERROR_WORDS
 
 ACCOUNT = "accounts: [{id: 1, token: canary-secret}]\n"
 ENVIRONMENT = {"GIGAS_ACCOUNT_ID": "1", "GIGAS_TOKEN": "canary-secret"}
@@ -103,7 +105,11 @@ def test_a_full_file_is_understood(load: Load, tmp_path: Path) -> None:
     assert (web.listen_address, web.telemetry_path) == ((("::1", 9000),), "/m/etrics")
     assert (web.config_file, web.enable_lifecycle) == (tmp_path / "web.yml", True)
     assert (settings.log.level, settings.log.format) == ("debug", "json")
-    assert settings.warnings == ()
+    assert [without_location(each).partition(":")[0] for each in settings.warnings] == [
+        "backup_status.failed",
+        "backup_status.unfinished",
+        "disk_status.error",
+    ]
     assert "canary" not in repr(settings)
 
 
@@ -486,6 +492,19 @@ def test_a_policy_that_is_hardly_meant_warns(load: Load, rules: str, warnings: l
     settings = load(f"{ACCOUNT}backup_policy: [{rules}]")
     assert [without_location(each) for each in settings.warnings] == warnings
     assert len(settings.policy.rules) == len(re.findall("max_age|required", rules))
+
+
+def test_a_list_of_words_that_leaves_out_default_ones_warns(load: Load) -> None:
+    """Whoever adds a word means the others too; one that is moved to another list is not left out."""
+    every = sorted(BackupStatuses().failed)
+    lists = {"failed": [*every, "kaputt"], "good": ["vaulted", *sorted(BackupStatuses().good)[3:]]}
+    warnings = load(ACCOUNT + json.dumps({"backup_status": lists})[1:-1] + "\ndisk_status: {error: [odd]}").warnings
+    assert [without_location(each).partition(" (")[0] for each in warnings] == [
+        "backup_status.good: leaves out 3 words of the default list, which it replaces",
+        f"disk_status.error: leaves out {len(DISK_ERROR_WORDS)} words of the default list, which it replaces",
+    ]
+    moved = {"failed": every[1:], "unfinished": [every[0], *sorted(BackupStatuses().unfinished)]}
+    assert not load(ACCOUNT + json.dumps({"backup_status": moved})[1:-1]).warnings
 
 
 @pytest.mark.parametrize(

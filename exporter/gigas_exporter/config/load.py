@@ -23,6 +23,7 @@ from gigas_exporter.config.settings import AccountSettings, Settings, Shard
 from gigas_exporter.config.variables import ACCOUNT_ID, ACCOUNT_VARIABLES, unknown_variables
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.files import read_text
+from gigas_exporter.formatting import format_count
 from gigas_exporter.gigas.credentials import Credential
 from gigas_exporter.model import Account
 from gigas_exporter.policy import Match, Policy, Thresholds
@@ -227,9 +228,20 @@ def _warnings(settings: Settings, problems: _Problems) -> Iterable[str]:
     if url.startswith("http://") and not is_loopback(url):
         words = f"{url} is not encrypted, and credentials are sent to it; use https://"
         yield problems.located(ConfigProblem(("api", "url"), words))
+    yield from map(problems.located, _status_warnings(settings.file))
     yield from map(problems.located, _policy_warnings(settings.policy, {each.account.id for each in accounts}))
     if isinstance(shard, Shard) and accounts and not any(settings.owns(each.account.id) for each in accounts):
         yield f"--shard {shard.index}/{shard.count}: owns none of the accounts, so that nothing is watched here"
+
+
+def _status_warnings(file: ConfigFile) -> Iterable[ConfigProblem]:
+    """Yield the lists of words that leave out words of the default lists."""
+    for section, given in (("backup_status", file.backup_status), ("disk_status", file.disk_status)):
+        words = {word for name in given.model_fields_set for word in getattr(given, name)}
+        for name in sorted(given.model_fields_set):
+            if left_out := len({*type(given).model_fields[name].default} - words):
+                text = f"leaves out {format_count(left_out, 'word')} of the default list, which it replaces"
+                yield ConfigProblem((section, name), f"{text} (gigas-exporter config init has that list)")
 
 
 def _policy_warnings(policy: Policy, account_ids: set[str]) -> Iterable[ConfigProblem]:

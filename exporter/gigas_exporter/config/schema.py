@@ -128,7 +128,7 @@ class StatusSection(Section):
     or number that makes it doubtful (`not available`, `50%`) is not understood.
 
     A list given here replaces the whole default list. To add a word, copy the default list from
-    `gigas-exporter config show` and add to it.
+    `gigas-exporter config init` and add to it.
     """
 
     failed: list[StatusWord] = key(sorted(_WORDS.failed), "list of text", "Statuses of backups that failed.")
@@ -160,7 +160,7 @@ class DiskStatusSection(Section):
     """Words in a disk's status, compared as those of `backup_status`.
 
     A list given here replaces the whole default list. To add a word, copy the default list from
-    `gigas-exporter config show` and add to it.
+    `gigas-exporter config init` and add to it.
     """
 
     error: list[StatusWord] = key(

@@ -246,7 +246,8 @@ def _status_problems(reading: ListReading, words: BackupStatuses) -> Iterator[Pr
         how = "says more than a known word" if words.match(status) else "matches no known word"
         text = f"{shown or form_of(status, 'status')} {how} and counts as usable ({texts[status]} times)"
         listed = shown or "THE_WORD"
-        yield problem_of(reading.name, "status", text, f"backup_status.good: [{listed}], or failed, or unfinished")
+        setting = f"add {listed} to backup_status.good, failed or unfinished; a list replaces the default one"
+        yield problem_of(reading.name, "status", text, setting)
 
 
 def _dates(
