@@ -156,7 +156,7 @@ class ExporterApp:
         """
         if self._server.has_died:
             raise GigasError("the web server has died")
-        _try(self._page.refresh)
+        _log_errors(self._page.refresh)
 
     def _reload_until_shutdown(self) -> signal.Signals | None:
         """Reload, in a thread that a file system may hold up; return the signal that asks to shut down meanwhile.
@@ -195,7 +195,7 @@ class ExporterApp:
         self._notifier.reloading()
         try:
             self._apply(self._read_settings())
-            _try(memory.release_memory)  # what was polled with before is old, and partly held by cycles
+            _log_errors(memory.release_memory)  # what was polled with before is old, and partly held by cycles
             error = None
         except GigasError as problem:
             error = str(problem)
@@ -263,7 +263,7 @@ def _wait_for_signal(signals: frozenset[signal.Signals], seconds: float) -> sign
     return next((each for each in signals if info is not None and info.si_signo == each), None)
 
 
-def _try(action: Callable[[], object]) -> None:
+def _log_errors(action: Callable[[], object]) -> None:
     """Do what can be done again later, whatever its errors."""
     try:
         action()

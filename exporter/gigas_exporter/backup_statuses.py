@@ -92,7 +92,7 @@ class BackupStatuses:
         ``unclear`` is one that is not understood, or of which two fields say different things; ``unconfirmed`` one that
         only a good status would make usable, as it is locked or empty.
         """
-        word = None if backup.status is None else _match(self, backup.status)
+        word = None if backup.status is None else self.match(backup.status)
         if word == "failed" or backup.has_error:
             return "failed"
         if word == "unfinished" or backup.built is False:
@@ -117,7 +117,7 @@ class BackupStatuses:
         return tuple(
             each
             for each in texts
-            if (match := _match(self, each)) is None or (match == "good" and says_more(self.good, each))
+            if (match := self.match(each)) is None or (match == "good" and says_more(self.good, each))
         )
 
 

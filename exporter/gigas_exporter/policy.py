@@ -19,8 +19,10 @@ from gigas_exporter.model import Disk, VirtualMachine
 
 _HOUR = 3600.0
 _FLAGS: Final = ("is_swap", "autobackup")
-_GLOBS: Final = ("mount_point", "virtual_machine_label")
+GLOBS: Final = ("mount_point", "virtual_machine_label")
+"""The conditions that are shell globs."""
 _MAX_COMBINATIONS = 4096
+_MAX_CACHED = 4096
 
 _Facts = frozenset[tuple[str, str | bool]]
 """The conditions of a policy that hold for one field of a disk: pairs of the field and what a rule asks of it."""
@@ -68,7 +70,7 @@ def max_ages(requirements: Mapping[str, Requirement]) -> dict[str, float]:
     return {disk_id: limit for disk_id, limit in limits if limit is not None}
 
 
-_NOT_REQUIRED = Requirement(required=False)
+NOT_REQUIRED = Requirement(required=False)
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Match:
         others = dict(other.conditions)
         return all(
             name in others
-            and (value == others[name] or (name in _GLOBS and _glob_contains(str(value), str(others[name]))))
+            and (value == others[name] or (name in GLOBS and _glob_contains(str(value), str(others[name]))))
             for name, value in self.conditions
         )
 
@@ -121,11 +123,6 @@ class Policy:
     """Ordered rules. A disk that none matches needs no backup."""
 
     rules: tuple[Rule, ...]
-
-    def requirement(self, account_id: str, disk: Disk, machine: VirtualMachine | None) -> Requirement:
-        """Return what the policy asks of one disk."""
-        machines = {} if machine is None else {machine.id: machine}
-        return self.requirements(account_id, {disk.id: disk}, machines)[disk.id]
 
     def requirements(
         self, account_id: str, disks: Mapping[str, Disk], machines: Mapping[str, VirtualMachine]
@@ -150,7 +147,7 @@ class Policy:
         found: dict[str, dict[str | bool, re.Pattern[str] | None]] = {}
         for rule in self.rules:
             for name, value in rule.match.conditions:
-                glob = re.compile(fnmatch.translate(str(value))) if name in _GLOBS else None
+                glob = re.compile(fnmatch.translate(str(value))) if name in GLOBS else None
                 found.setdefault(name, {})[value] = glob
         return found
 
@@ -193,11 +190,11 @@ class Policy:
         if value is None or value == "":
             return frozenset()
         conditions = self._conditions[name]
-        if name not in _GLOBS:
+        if name not in GLOBS:
             return frozenset({(name, value)}) if value in conditions else frozenset()
         known = self._holding.get((name, value))
         if known is None:
-            if len(self._holding) >= _MAX_COMBINATIONS:
+            if len(self._holding) >= _MAX_CACHED:
                 self._holding.clear()
             known = self._holding[name, value] = frozenset(
                 (name, glob) for glob, pattern in conditions.items() if pattern and pattern.match(str(value))
@@ -232,7 +229,7 @@ class Policy:
         if name in _FLAGS:
             return [self._that_hold(name, value) for value in (True, False)]
         values: Iterable[str | bool | None] = conditions
-        if name in _GLOBS:
+        if name in GLOBS:
             values = [text for glob in conditions for text in _examples(str(glob))]
         return list(dict.fromkeys(self._that_hold(name, value) for value in (None, "\x00", *values)))
 
@@ -241,11 +238,11 @@ class Policy:
         for rule in self.rules:
             if rule.match.conditions <= holding:
                 return rule.requirement
-        return _NOT_REQUIRED
+        return NOT_REQUIRED
 
     def _strictest_left(self, known: _Facts, unknown: list[str]) -> Requirement:
         """Return the strictest rule left, where trying all costs too much."""
-        left = [_NOT_REQUIRED]
+        left = [NOT_REQUIRED]
         for rule in self.rules:
             conditions = rule.match.conditions
             if all(condition in known or condition[0] in unknown for condition in conditions):
@@ -277,7 +274,7 @@ DEFAULT_POLICY = Policy(
     (
         Rule(Requirement(required=False, reason="swap needs no backup"), Match(is_swap=True)),
         Rule(Requirement(required=True, max_age_seconds=26 * _HOUR), Match(autobackup=True)),
-        Rule(_NOT_REQUIRED),
+        Rule(NOT_REQUIRED),
     )
 )
 """Swap is exempt; every other disk with autobackup on must have a backup younger than 26 h; the rest is reported."""

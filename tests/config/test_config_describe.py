@@ -78,7 +78,6 @@ def test_requests_follow_from_pages_and_intervals(
     lists = estimate.disks + estimate.virtual_machines
     assert estimate.total("account") == lists + estimate.backups_by_account
     assert estimate.total("disk") == lists + estimate.backups_by_disk
-    assert estimate.total("auto") == max(estimate.total("account"), estimate.total("disk"))
 
 
 def test_requests_are_those_of_the_example_in_the_documentation() -> None:
@@ -117,7 +116,7 @@ def test_shards_are_shown_with_their_accounts(load: Load) -> None:
 def test_a_shard_without_accounts_makes_no_requests() -> None:
     """Requests are those of this process."""
     estimates = [
-        requests_per_hour(load_settings(None, {"shard": f"{index}/2"}, ENVIRONMENT), 10).total("auto")
+        requests_per_hour(load_settings(None, {"shard": f"{index}/2"}, ENVIRONMENT), 10).total("disk")
         for index in (1, 2)
     ]
     assert sorted(value > 0 for value in estimates) == [False, True]

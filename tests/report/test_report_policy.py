@@ -32,9 +32,14 @@ def without(*fields: str) -> Disk:
     return replace(DISK, unknown=frozenset(fields), **gone)
 
 
+def required(rules: Policy, disk: Disk, machine: VirtualMachine | None = None) -> Requirement:
+    machines = {} if machine is None else {machine.id: machine}
+    return rules.requirements("4242", {disk.id: disk}, machines)[disk.id]
+
+
 def asked(rules: Policy, disk: Disk, machine: VirtualMachine | None = None) -> tuple[float | None, Any]:
     """Return the limit in hours, and the fields that decide."""
-    requirement = rules.requirement("4242", disk, machine)
+    requirement = required(rules, disk, machine)
     seconds = requirement.max_age_seconds
     return None if seconds is None else seconds / HOUR, requirement.undecided
 
@@ -105,16 +110,16 @@ def test_the_first_rule_that_fits_decides() -> None:
     rules = policy(
         (Match(virtual_machine_id="501"), FREE), (Match(disk_id="17"), limit(1)), (Match(disk_id="18"), FREE)
     )
-    assert rules.requirement("4242", DISK, None) == FREE
+    assert required(rules, DISK) == FREE
     assert asked(policy((Match(disk_id="18"), limit(1))), DISK) == (None, ())
 
 
 def test_an_exemption_is_weaker_than_none() -> None:
     """Where an unknown field may exempt a disk, it is unprotected until that is known."""
     rules = policy((Match(is_swap=True), EXEMPT), (Match(), FREE))
-    assert rules.requirement("4242", without("is_swap"), None) == replace(FREE, undecided=("is_swap",))
+    assert required(rules, without("is_swap")) == replace(FREE, undecided=("is_swap",))
     reasons = policy((Match(is_swap=True), EXEMPT), (Match(), replace(EXEMPT, reason="another")))
-    assert reasons.requirement("4242", without("is_swap"), None).undecided == ()
+    assert required(reasons, without("is_swap")).undecided == ()
 
 
 @pytest.mark.parametrize(

@@ -127,12 +127,11 @@ def _parse_gibibytes(text: str) -> float:
 
 def _parse_finding(text: str) -> Finding:
     """Return a finding about a disk by its metric's name."""
-    by_name = {each.metric: each for each in Finding} | {each.value.replace(" ", "_"): each for each in Finding}
-    given = text.strip().lower().replace(" ", "_").replace("-", "_")
-    if given not in by_name:
-        hint = formatting.did_you_mean(given, by_name) or f": one of {', '.join(by_name)}"
+    if (finding := Finding.parse(text)) is None:
+        names = [each.metric for each in Finding]
+        hint = formatting.did_you_mean(text, names) or f": one of {', '.join(names)}"
         raise ValueError(f"must be a finding{hint}")
-    return by_name[given]
+    return finding
 
 
 DISK_ID: Final = Parsed("disk", _parse_disk_id)

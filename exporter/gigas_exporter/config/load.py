@@ -19,14 +19,14 @@ from gigas_exporter.config.field_types import Source, env_var_for_key
 from gigas_exporter.config.flags import FLAGS
 from gigas_exporter.config.parsers import is_loopback, parse_id
 from gigas_exporter.config.schema import ConfigFile
-from gigas_exporter.config.settings import AccountSettings, Settings, Shard
+from gigas_exporter.config.settings import AccountSettings, Settings
 from gigas_exporter.config.variables import ACCOUNT_ID, ACCOUNT_VARIABLES, unknown_variables
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.files import read_text
 from gigas_exporter.formatting import format_count
 from gigas_exporter.gigas.credentials import Credential
 from gigas_exporter.model import Account
-from gigas_exporter.policy import Match, Policy, Thresholds
+from gigas_exporter.policy import GLOBS, Match, Policy, Thresholds
 from gigas_exporter.validation_errors import ConfigProblem, problems_of
 from gigas_exporter.yaml_loader import Location, load_yaml
 
@@ -230,7 +230,7 @@ def _warnings(settings: Settings, problems: _Problems) -> Iterable[str]:
         yield problems.located(ConfigProblem(("api", "url"), words))
     yield from map(problems.located, _status_warnings(settings.file))
     yield from map(problems.located, _policy_warnings(settings.policy, {each.account.id for each in accounts}))
-    if isinstance(shard, Shard) and accounts and not any(settings.owns(each.account.id) for each in accounts):
+    if shard is not None and accounts and not any(settings.owns(each.account.id) for each in accounts):
         yield f"--shard {shard.index}/{shard.count}: owns none of the accounts, so that nothing is watched here"
 
 
@@ -254,7 +254,7 @@ def _policy_warnings(policy: Policy, account_ids: set[str]) -> Iterable[ConfigPr
         if before is not None:
             disks = "every disk" if rules[before].match == Match() else "all of its disks"
             yield ConfigProblem(path, f"is never reached, since backup_policy[{before}] matches {disks}")
-        for name in ("mount_point", "virtual_machine_label"):
+        for name in GLOBS:
             glob = getattr(match, name) or ""
             if glob.startswith("^") or glob.endswith("$") or ".*" in glob:
                 words = "looks like a regular expression, and is a glob: * is any text, ? any character"

@@ -206,7 +206,7 @@ class ListTraversal(Generic[_V]):
         for page in pages:
             self.ids.extend(page.ids)
         self.has_repeats = len(set(self.ids)) != len(self.ids)
-        self.totals = {page.paging.total for page in pages}
+        self.totals = {page.total for page in pages}
         self.total = max(total or 0 for total in self.totals)
 
     def is_complete(self) -> bool:

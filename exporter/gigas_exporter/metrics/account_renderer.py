@@ -38,7 +38,6 @@ from gigas_exporter.model import Disk
 from gigas_exporter.report import (
     METRIC_FINDINGS,
     NEED_BACKUPS,
-    Finding,
     Judgement,
     doubt_of_empty,
     finding_limit,
@@ -47,7 +46,6 @@ from gigas_exporter.report import (
 )
 
 _NOTHING = Judgement({}, {}, False, 0, 0, float("inf"))
-_DESCRIBING = frozenset(Finding) - frozenset(METRIC_FINDINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +157,7 @@ class AccountRenderer(SegmentRenderer):
         found, series = [], []
         for (disk, name), label in zip(named, shown, strict=True):
             for finding in judgement.findings.get(disk.id, ()):
-                if finding not in _DESCRIBING:
+                if finding in METRIC_FINDINGS:
                     limit = finding_limit(finding, inventory.requirements.get(disk.id), inventory.thresholds)
                     found.append(label)
                     series.append((name, disk.mount_point, finding.metric, limit))

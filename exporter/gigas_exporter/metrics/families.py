@@ -7,7 +7,7 @@ exposition format nor when a reading is too old.
 
 from __future__ import annotations
 
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import NamedTuple
 
 from gigas_exporter.backup_summary import BackupSummary
@@ -59,35 +59,40 @@ class AccountTotals(NamedTuple):
     compliance_ratio: float | None
 
 
-def _total(name: str, text: str, place: int, source: str) -> Gauge[AccountTotals]:
-    return Gauge(name, "gauge", text, ACCOUNT, source, itemgetter(place))
+def _total(name: str, text: str, attribute: str, source: str) -> Gauge[AccountTotals]:
+    return Gauge(name, "gauge", text, ACCOUNT, source, attrgetter(attribute))
 
 
 TOTALS_FAMILIES: tuple[Gauge[AccountTotals], ...] = (
-    _total("gigas_account_disks", "Disks in the account's last whole list. " + _POLLED, 0, "list of disks"),
+    _total("gigas_account_disks", "Disks in the account's last whole list. " + _POLLED, "disks", "list of disks"),
     _total(
         "gigas_account_disk_size_bytes",
         "Size of the account's disks together, of those whose size is known. " + _POLLED,
-        1,
+        "disk_size_bytes",
         "sum of `gigas_disk_size_bytes`",
     ),
-    _total("gigas_account_backups", "Usable backups of the account's disks. " + _BACKUPS_POLLED, 2, "list of backups"),
+    _total(
+        "gigas_account_backups",
+        "Usable backups of the account's disks. " + _BACKUPS_POLLED,
+        "backups",
+        "list of backups",
+    ),
     _total(
         "gigas_account_backup_size_bytes",
         "Size of the newest usable backup of each disk together, where it is known. " + _BACKUPS_POLLED,
-        3,
+        "backup_size_bytes",
         "sum of `gigas_disk_backup_last_size_bytes`",
     ),
     _total(
         "gigas_account_backups_unassigned",
         "Listed backups that name no listed disk. " + _BACKUPS_POLLED,
-        4,
+        "backups_unassigned",
         "`disk_id` of the backups",
     ),
     _total(
         "gigas_account_backup_compliance_ratio",
         "Share of the disks that must have a backup whose newest usable one is within its limit. " + _BACKUPS_POLLED,
-        5,
+        "compliance_ratio",
         "list of backups; `backup_policy` of the configuration",
     ),
 )

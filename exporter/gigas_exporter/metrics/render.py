@@ -52,7 +52,7 @@ def header(family: Family, *, openmetrics: bool = False) -> str:
     return f"# HELP {name} {family.help}\n# TYPE {name} {family.type}\n"
 
 
-def measure_lines(family: Gauge[Subject], identities: Sequence[str], subjects: Sequence[Subject]) -> str:
+def gauge_lines(family: Gauge[Subject], identities: Sequence[str], subjects: Sequence[Subject]) -> str:
     """Return a family's series; ``identities`` are its subjects' label texts."""
     name = family.name
     texts = map(value_text, map(family.value, subjects))
@@ -120,9 +120,7 @@ class SegmentRenderer:
         values = [subject for subject in subjects if subject is not None]
         for family in families:
             lines = (
-                info_lines(family, labels, values)
-                if isinstance(family, Info)
-                else measure_lines(family, labels, values)
+                info_lines(family, labels, values) if isinstance(family, Info) else gauge_lines(family, labels, values)
             )
             self._keep(family.name, encode(lines))
         return True

@@ -11,9 +11,9 @@ from gigas_exporter.backup_summary import BackupSummary
 from gigas_exporter.formatting import format_age
 from gigas_exporter.inventory import AccountInventory
 from gigas_exporter.model import Account, Disk
-from gigas_exporter.policy import Requirement
+from gigas_exporter.policy import NOT_REQUIRED, Requirement
 from gigas_exporter.report.findings import RANK, Finding, Severity
-from gigas_exporter.report.judgement import NOT_REQUIRED, is_ahead, judge_account, machine_name
+from gigas_exporter.report.judgement import is_ahead, judge_account, machine_name
 
 
 @dataclass(frozen=True)

@@ -36,13 +36,19 @@ class Finding(enum.Enum):
 
     @property
     def metric(self) -> str:
-        """The values of the label ``finding``."""
+        """The value of the label ``finding``."""
         return self.name.lower()
 
     @property
     def severity(self) -> Severity:
         """How much it matters."""
         return _SEVERITIES[self]
+
+    @classmethod
+    def parse(cls, text: str) -> Finding | None:
+        """Return the finding with a name or words, however they are separated."""
+        given = text.strip().casefold().replace(" ", "_").replace("-", "_")
+        return next((each for each in cls if given in {each.metric, each.value.replace(" ", "_")}), None)
 
     def words(self, count: int) -> str:
         """Return the words for so many disks, such as ``backups missed``."""

@@ -10,10 +10,9 @@ from gigas_exporter.backup_summary import BackupSummary
 from gigas_exporter.formatting import format_hours
 from gigas_exporter.inventory import AccountInventory
 from gigas_exporter.model import Disk, VirtualMachine
-from gigas_exporter.policy import Requirement, Thresholds
+from gigas_exporter.policy import NOT_REQUIRED, Requirement, Thresholds
 from gigas_exporter.report.findings import AGAINST_LIMIT, RANK, Finding
 
-NOT_REQUIRED: Final = Requirement(required=False)
 BACKUP_STATUS: Final = "backup status"
 """The name under which the status of a backup is among what is not understood."""
 DISK_STATUS: Final = "disk status"

@@ -195,7 +195,7 @@ def _fleet(snapshot: _Snapshot, query: Query) -> Mapping[str, Any]:
     chosen = query.apply(snapshot.reports)
     pages = max(1, math.ceil(len(chosen) / ROWS_PER_PAGE))
     page = min(query.page, pages)
-    shown = [each for each in Finding if snapshot.overview["counts"][each] or query.show == each.name.casefold()]
+    shown = [each for each in Finding if snapshot.overview["counts"][each] or query.show == each.metric]
     return {
         **snapshot.overview,
         "columns": _COLUMNS,

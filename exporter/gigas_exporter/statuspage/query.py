@@ -19,12 +19,6 @@ _LONGEST_SHOWN = 60
 _PAGE: Final = re.compile(r"[1-9][0-9]{0,5}")
 
 _NOTHING = float("-inf")
-_FINDINGS: Final[Mapping[str, str]] = {
-    text.replace(" ", "_"): finding.name.lower()
-    for finding in Finding
-    for text in (finding.name.lower(), finding.value)
-}
-"""The name of each finding, by its name and by its words."""
 
 
 def _age(report: DiskReport) -> float:
@@ -47,7 +41,7 @@ SORTS: Final[Mapping[str, tuple[Callable[[DiskReport], object], bool]]] = {
 
 def _complaints(parameters: Mapping[str, str], *, has_show: bool) -> Iterator[str]:
     """Yield the parts of an address that are not understood."""
-    findings = ", ".join(finding.name.casefold() for finding in Finding)
+    findings = ", ".join(finding.metric for finding in Finding)
     sort, page = parameters.get("sort", ""), parameters.get("page", "")
     if not has_show:
         yield f"Cannot show “{_cut(parameters['show'])}”. Show one of: all, attention, {findings}."
@@ -70,7 +64,7 @@ class Query:
 
     Attributes:
         search: Words that all must occur in the account, machine, mount point, disk id, status or findings.
-        show: ``all``, ``attention``, or the name of a finding in lower case.
+        show: ``all``, ``attention``, or what a finding is called in the metrics.
         account: An account id, or empty for all.
         sort: A key of :data:`SORTS`, or empty for worst first.
         reverse: The other way round.
@@ -94,8 +88,8 @@ class Query:
     def from_params(cls, parameters: Mapping[str, str]) -> Query:
         """Return the choice that an address makes."""
         show, sort, page = parameters.get("show", "") or "all", parameters.get("sort", ""), parameters.get("page", "")
-        folded = show.strip().casefold().replace(" ", "_")
-        known = folded if folded in {"all", "attention"} else _FINDINGS.get(folded)
+        folded, finding = show.strip().casefold(), Finding.parse(show)
+        known = finding.metric if finding is not None else folded if folded in {"all", "attention"} else None
         return cls(
             search=parameters.get("q", "").strip()[:_LONGEST_SEARCH],
             show=known or "all",
@@ -140,18 +134,18 @@ class Query:
 
     def apply(self, reports: Iterable[DiskReport]) -> list[DiskReport]:
         """Return the reports that are asked for, in the order asked for."""
-        words = self.search.casefold().split()
-        chosen = [report for report in reports if self._fits(report, words)]
+        words, finding = self.search.casefold().split(), Finding.parse(self.show)
+        chosen = [report for report in reports if self._fits(report, words, finding)]
         if self.sort:
             return sorted(chosen, key=SORTS[self.sort][0], reverse=self.descending)  # type: ignore[arg-type]
         return chosen[::-1] if self.reverse else chosen
 
-    def _fits(self, report: DiskReport, words: list[str]) -> bool:
+    def _fits(self, report: DiskReport, words: list[str], finding: Finding | None) -> bool:
         if self.account and report.account.id != self.account:
             return False
         if self.show == "attention" and report.severity < Severity.WARNING:
             return False
-        if self.show not in {"all", "attention"} and Finding[self.show.upper()] not in report.findings:
+        if finding is not None and finding not in report.findings:
             return False
         if not words:
             return True

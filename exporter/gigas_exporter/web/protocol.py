@@ -70,7 +70,7 @@ class Connection(H11Protocol):
         state: What it does.
         since: When its request began, or it became idle or was rejected, in the event loop's time.
         starting: The task of its TLS handshake; None once that has ended.
-        expects_tls: Whether plain HTTP came where TLS was expected; it is told so.
+        got_plain_http: Whether plain HTTP came where TLS was expected; the client is told so.
     """
 
     def __init__(self, config: Config, server: Server, client: str) -> None:
@@ -80,7 +80,7 @@ class Connection(H11Protocol):
         self.state = State.READING
         self.since = self.loop.time()
         self.starting: asyncio.Task[None] | None = None
-        self.expects_tls = False
+        self.got_plain_http = False
 
     @property
     def deadline(self) -> float:
@@ -154,7 +154,7 @@ class Connection(H11Protocol):
         """Begin the next request, or continue this one."""
         if self.state is State.CLOSING:
             return
-        if self.expects_tls:
+        if self.got_plain_http:
             self.transport.write(_PLAIN_HTTP_TO_TLS)
             self._linger()
             return

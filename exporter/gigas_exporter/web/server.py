@@ -252,7 +252,7 @@ class Server:
         if context is not None:
             await _readable(accepted)
             if accepted.recv(1, socket.MSG_PEEK).isupper():  # a method, not TLS
-                context, connection.expects_tls = None, True
+                context, connection.got_plain_http = None, True
         await self._loop.connect_accepted_socket(
             lambda: connection,
             accepted,

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from gigas_exporter.config import Settings, Shard
 from gigas_exporter.config.field_types import kind_of
 from gigas_exporter.config.flags import default_text
-from gigas_exporter.config.schema import BackupsSource, ConfigFile
+from gigas_exporter.config.schema import ConfigFile
 from gigas_exporter.formatting import format_duration
 from gigas_exporter.gigas.credentials import (
     ApiKeyCredential,
@@ -22,7 +22,7 @@ from gigas_exporter.gigas.credentials import (
     TokenCredential,
 )
 from gigas_exporter.gigas.list_reader import LIST_END_TTL_SECONDS
-from gigas_exporter.policy import Match, Requirement, Rule
+from gigas_exporter.policy import GLOBS, Match, Requirement, Rule
 from gigas_exporter.validation_errors import Section
 
 _HOUR: Final = 3600.0
@@ -40,13 +40,14 @@ def describe(settings: Settings, disks: int) -> list[str]:
 def _requests_in_words(settings: Settings, disks: int) -> list[str]:
     estimate, limit = requests_per_hour(settings, disks), settings.api.max_requests_per_second
     source = settings.poll.backups_source
-    ways: dict[BackupsSource, str] = {"account": "from one list of the account", "disk": "disk by disk"}
+    ways: dict[Literal["account", "disk"], str] = {"account": "from one list of the account", "disk": "disk by disk"}
+    what = f"requests for {disks} disks{'' if settings.discovery is None else ' of one account'}"
     lines = []
     for way, words in ways.items():
         hourly = estimate.total(way)
         too_many = ", more than api.max_requests_per_second allows" if 0 < limit < hourly / _HOUR else ""
         if source in {way, "auto"}:
-            lines.append(f"requests for {disks} disks: about {hourly:.0f} an hour with backups {words}{too_many}")
+            lines.append(f"{what}: about {hourly:.0f} an hour with backups {words}{too_many}")
     return lines
 
 
@@ -60,10 +61,9 @@ class RequestEstimate:
     backups_by_account: float
     backups_by_disk: float
 
-    def total(self, source: BackupsSource) -> float:
-        """Return all requests an hour; ``auto`` is taken at its worst."""
-        either = (self.backups_by_account, self.backups_by_disk)
-        backups = {"account": either[0], "disk": either[1], "auto": max(either)}[source]
+    def total(self, source: Literal["account", "disk"]) -> float:
+        """Return all requests an hour, with backups from one of the two sources."""
+        backups = self.backups_by_account if source == "account" else self.backups_by_disk
         return self.disks + self.virtual_machines + self.accounts + backups
 
 
@@ -154,8 +154,7 @@ def _condition(name: str, value: str | bool) -> str:
     words = name.replace("_", " ")
     if isinstance(value, bool):
         return f"{words} {'true' if value else 'false'}"
-    glob = name in {"mount_point", "virtual_machine_label"}
-    return f"{words} {'like ' if glob else ''}{value}"
+    return f"{words} {'like ' if name in GLOBS else ''}{value}"
 
 
 def _asked(requirement: Requirement) -> str:

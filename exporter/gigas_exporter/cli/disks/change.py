@@ -198,7 +198,7 @@ def _describe(report: DiskReport) -> str:
     facts = (
         ("disk", disk.id),
         ("account", report.account.name or report.account.id),
-        ("virtual machine", report.machine_name or "none"),
+        ("virtual machine", report.machine_name),
         ("mount point", disk.mount_point or "none"),
         ("status", f"{disk.status or 'unknown'}{', locked' if disk.locked else ''}"),
         ("size", formatting.format_size(disk.size_bytes) or "unknown"),

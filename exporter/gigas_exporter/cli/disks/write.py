@@ -22,6 +22,7 @@ from gigas_exporter.cli.options import (
     size_for_api,
 )
 from gigas_exporter.config.parsers import parse_duration
+from gigas_exporter.decode import SIZE_UNITS
 from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.gigas.api_requests import (
@@ -33,7 +34,6 @@ from gigas_exporter.gigas.api_requests import (
 )
 from gigas_exporter.model import Disk
 
-_GIB: Final = 2**30
 _DATA_LOSS_WARNING: Final = "ALL DATA ON THIS DISK WILL BE LOST."
 _EDITED: Final = ("disk_size", "virtual_machine_id", "autobackup", "mount_point", "add_to_linux_fstab", "force_reboot")
 
@@ -146,7 +146,9 @@ def _edit_consequence(disk: Disk, changes: Mapping[str, Any]) -> str:
 
 
 def _value_of(disk: Disk, name: str) -> Any:
-    return (disk.size_bytes or 0) / _GIB or None if name == "disk_size" else getattr(disk, name, None)
+    if name != "disk_size":
+        return getattr(disk, name, None)
+    return disk.size_bytes / SIZE_UNITS["GiB"] if disk.size_bytes else None
 
 
 def _differences(disk: Disk, changes: Mapping[str, Any]) -> dict[str, tuple[str, str]]:

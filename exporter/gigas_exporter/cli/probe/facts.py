@@ -30,9 +30,9 @@ from gigas_exporter.decode import STATE_FIELDS
 from gigas_exporter.errors import ApiError, AuthError, DecodeError, GigasError, IncompleteError, TransportError
 from gigas_exporter.gigas.error_messages import API_URL, likely_cause
 from gigas_exporter.model import Backup, Disk
+from gigas_exporter.report import is_ahead
 
 _STATUSES_SHOWN: Final = 20
-_AHEAD_SECONDS: Final = 300.0
 _HOUR: Final = 3600.0
 _LONGEST_OFFSET_SECONDS: Final = 14.5 * _HOUR
 _PAGING: Final = ("x-total", "x-total-pages", "x-per-page", "x-page")
@@ -264,7 +264,7 @@ def _dates(
         age = wall - max(dates)
         distances[name] = f"{formatting.format_age(abs(age))} {'ahead' if age < 0 else 'ago'}"
         is_zoned = name not in fields or all(has_zone(form) for form in fields[name].forms if form != "null")
-        if age < -_AHEAD_SECONDS:
+        if is_ahead(max(dates), wall):
             setting = "the clock of this machine, or of the API" if is_zoned else "api.time_zone"
             text = f"the newest date lies {formatting.format_age(-age)} ahead"
             problems.append(problem_of(reading.name, name, text, setting))
