@@ -15,7 +15,7 @@ from rich.cells import cell_len
 
 from cli.conftest import ACCOUNT, HOSTILE_TEXT, Run
 from support.simulator import SimulatorServer
-from support.small_api import SmallApi, healthy
+from support.small_api import SmallApi, ago, healthy
 
 NO_ACCOUNT: dict[str, str | None] = {"GIGAS_ACCOUNT_ID": None, "GIGAS_API_KEY": None}
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -512,3 +512,36 @@ def test_a_list_says_what_is_not_understood(run: Run, cloud: SimulatorServer) ->
     record = next(each for each in json.loads(outcome.out) if each["not_understood"])
     assert "not understood: autobackup" in record["verdict"]
     assert re.search(r"autobackup is not understood of \d+ disks \(gigas-exporter probe shows", outcome.err)
+
+
+@pytest.mark.parametrize("command", ["show 25", "list --mount-point /srv/25", "backup 25 --dry-run"])
+def test_a_disk_is_judged_by_its_own_list_whatever_becomes_of_others(run: Run, command: str) -> None:
+    """Where the account's list leaves out new backups of all, the lists of disks that are not shown are not read."""
+    with SmallApi(healthy(disks=30)) as api:
+        backups, disks = api.lists["/account/4242/backups"], api.lists["/account/4242/disks"]
+        backups[:] = [{**each, "date_created": ago(hours=40)} for each in backups]
+        api.answers["/account/4242/disk/25"] = lambda _: (200, disks[24], {})
+        filtered = [{**disks[24], "mount_point": "/srv/25"}]
+        api.answers["/account/4242/disks"] = lambda query: (200, filtered if "mount_point" in query else disks, {})
+        outcome = run("disks", *command.split(), GIGAS_API_URL=api.url)
+        own_lists = [path for path in api.asked if path.startswith("/account/4242/disk/") and path.endswith("/backups")]
+    assert outcome.status == 0
+    assert "well" in outcome.out + outcome.err
+    assert own_lists == ["/account/4242/disk/25/backups"]
+
+
+def test_a_list_that_fails_ends_the_command(run: Run) -> None:
+    """Nothing else is asked for, such as the virtual machines, which say nothing then."""
+    with SmallApi(healthy()) as api:
+        api.answers["/account/4242/disks"] = lambda _: (403, {}, {})
+        outcome = run("disks", "list", GIGAS_API_URL=api.url)
+        assert (outcome.status, outcome.out) == (1, "")
+        assert api.asked == ["/account/4242/disks"]
+
+
+def test_the_log_does_not_come_between(run: Run) -> None:
+    """What a poll would log at info is no part of what the command says; a file for serve may ask for it."""
+    with SmallApi(healthy()) as api:
+        api.answers["/account/4242/disk/1"] = lambda _: (200, api.lists["/account/4242/disks"][0], {})
+        outcome = run("disks", "show", "1", GIGAS_API_URL=api.url, GIGAS_LOG_LEVEL="info")
+    assert (outcome.status, outcome.err) == (0, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -10,7 +11,7 @@ from typing import Final
 from gigas_exporter import logs
 from gigas_exporter.clock import Clock, StopEvent, SystemClock
 from gigas_exporter.config import AccountSettings, Settings
-from gigas_exporter.gigas import ReadClient
+from gigas_exporter.gigas import DEFAULT_DEADLINE_SECONDS, ReadClient
 from gigas_exporter.inventory import AccountInventory, Resource, StalenessLimits
 from gigas_exporter.metrics import MetricsRenderer, Telemetry
 from gigas_exporter.model import Disk
@@ -89,9 +90,10 @@ def poll_account(
     clock: Clock,
     *,
     shown: Mapping[str, Disk] = MappingProxyType({}),
+    on_end: Callable[[Resource, PollOutcome], None] = lambda *_: None,
     needs_disks: bool = True,
 ) -> tuple[AccountInventory, Mapping[Resource, PollOutcome]]:
-    """Poll one account once, with a client of the caller's.
+    """Poll one account once, with a client of the caller's, who says how the polls ended.
 
     Returns what is known then, and how each poll ended; the options are those of :class:`.AccountPoller`.
     """
@@ -99,7 +101,21 @@ def poll_account(
     empty = AccountInventory(account.account, _ENDLESS, thresholds=settings.thresholds)
     store.replace(lambda _: {account_id: empty})
     poller = AccountPoller(
-        account_id, client, settings, store=store, observer=Telemetry(), clock=clock, stop=StopEvent(), shown=shown
+        account_id,
+        client,
+        settings,
+        store=store,
+        observer=Telemetry(),
+        clock=clock,
+        stop=StopEvent(),
+        shown=shown,
+        list_seconds=DEFAULT_DEADLINE_SECONDS,
     )
-    ended = poller.poll_all(needs_disks=needs_disks)
+    poller_log = logging.getLogger(AccountPoller.__module__)
+    level = poller_log.level
+    poller_log.setLevel(logging.ERROR)  # its lines would stand among the command's own
+    try:
+        ended = poller.poll_all(on_end, needs_disks=needs_disks)
+    finally:
+        poller_log.setLevel(level)
     return store.get(account_id) or empty, ended

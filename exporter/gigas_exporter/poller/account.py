@@ -75,6 +75,7 @@ class AccountPoller:
         on_missing: Called when the disks are not found (404) and never were; returns whether that is no failure, for
             the account is left out. Only with discovery.
         shown: Disks that were read before, by id; of the others, own lists of backups are not read. Empty is all.
+        list_seconds: How long it may take to read the disks or the virtual machines; by default their interval says so.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class AccountPoller:
         stop: StopEvent,
         on_missing: Callable[[ApiError], bool] | None = None,
         shown: Mapping[str, Disk] = MappingProxyType({}),
+        list_seconds: float | None = None,
     ) -> None:
         self._account_id = account_id
         self._client = client
@@ -100,6 +102,7 @@ class AccountPoller:
         self._stop = stop
         self._on_missing = on_missing
         self._shown = shown
+        self._list_seconds = list_seconds or poll_deadline(settings.poll.interval)
         self._logged: set[Resource] = set()
         self._running: dict[Resource, tuple[StopEvent, list[Deadline]]] = {}
 
@@ -222,9 +225,7 @@ class AccountPoller:
 
     def _read_disks(self, new_deadline: NewDeadline) -> _PollData:
         began = self._clock.monotonic()
-        listing = self._client.list_disks(
-            self._account_id, deadline=new_deadline(poll_deadline(self._settings.poll.interval))
-        )
+        listing = self._client.list_disks(self._account_id, deadline=new_deadline(self._list_seconds))
         disks: Mapping[str, Disk] = {disk.id: disk for disk in listing.items} | dict(self._shown)
         self._check_content("disks", listing)
         read_at, wall = self._clock.monotonic(), self._clock.wall()
@@ -242,8 +243,7 @@ class AccountPoller:
         return _PollData(change, listing.invalid, {"disks": len(disks)})
 
     def _read_machines(self, new_deadline: NewDeadline) -> _PollData:
-        deadline = new_deadline(poll_deadline(self._settings.poll.interval))
-        listing = self._client.list_virtual_machines(self._account_id, deadline=deadline)
+        listing = self._client.list_virtual_machines(self._account_id, deadline=new_deadline(self._list_seconds))
         machines: Mapping[str, VirtualMachine] = {machine.id: machine for machine in listing.items}
         self._check_content("virtual_machines", listing)
         read_at = self._clock.monotonic()

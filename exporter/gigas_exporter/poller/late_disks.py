@@ -48,7 +48,10 @@ class LateDisks:
         late = {
             each: swept[each].newest_at
             for each, limit in disks.required.items()
-            if each in swept and swept[each].usable and (swept[each].newest_at or 0.0) + limit < wall
+            if each in disks.ids
+            and each in swept
+            and swept[each].usable
+            and (swept[each].newest_at or 0.0) + limit < wall
         }
         self._confirmed = {
             each: (newest_at, asked_at)

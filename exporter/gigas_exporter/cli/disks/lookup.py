@@ -19,8 +19,9 @@ from gigas_exporter.clock import SystemClock
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.errors import ApiError, GigasError
 from gigas_exporter.gigas import ReadClient
-from gigas_exporter.inventory import DiskSnapshot, locked_since
+from gigas_exporter.inventory import DiskSnapshot, Resource, locked_since
 from gigas_exporter.model import Disk, VirtualMachine
+from gigas_exporter.poller.account import PollOutcome
 from gigas_exporter.report import DiskReport, account_errors, report_account, worst_first
 
 disk_argument: Final = click.argument("disk", type=DISK_ID)
@@ -62,19 +63,21 @@ def report_disks(
         GigasError: No disks are given, and they cannot be listed.
     """
     clock, given = SystemClock(), {disk.id: disk for disk in disks or ()}
-    inventory, polls = poll_account(settings, account, client, clock, shown=given)
-    failure = polls["disks"].failure
-    if failure is not None:
-        if disks is None:
-            raise failure
-        snapshot = DiskSnapshot(given, {}, clock.monotonic(), locked_since(given, None, clock.wall()))
+
+    def on_end(resource: Resource, outcome: PollOutcome) -> None:
+        if disks is None and resource == "disks" and outcome.failure is not None:
+            raise outcome.failure
+
+    inventory, _ = poll_account(settings, account, client, clock, shown=given, on_end=on_end)
+    if disks is not None:
+        first_seen = inventory.disks.first_seen if inventory.disks is not None else {}
+        snapshot = DiskSnapshot(given, first_seen, clock.monotonic(), locked_since(given, None, clock.wall()))
         inventory = replace(inventory, disks=snapshot).with_requirements(settings.policy)
     if error := inventory.outcomes["virtual_machines"].error:
         warn(f"account {account.account.id}: virtual machines are not named: {error}")
     for sentence in account_errors(inventory, clock.monotonic()):
         warn(sentence)
-    reports = report_account(inventory, wall=clock.wall(), monotonic=clock.monotonic())
-    return worst_first(each for each in reports if disks is None or each.disk.id in given)
+    return worst_first(report_account(inventory, wall=clock.wall(), monotonic=clock.monotonic()))
 
 
 class NoMachineError(GigasError):
