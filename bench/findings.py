@@ -11,7 +11,7 @@ from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.gigas import ApiKeyCredential, ApiSettings, FixedSecret
 from gigas_exporter.inventory import AccountInventory
 from gigas_exporter.metrics.account_renderer import AccountRenderer
-from gigas_exporter.metrics.families import DISK
+from gigas_exporter.metrics.families import DISK_LABELS
 from gigas_exporter.metrics.render import labels_text
 from gigas_exporter.model import Account
 from gigas_exporter.secret import Secret
@@ -30,7 +30,7 @@ def measure_findings(cloud: Cloud, sampling: Sampling) -> list[Figure]:
     inventory = _read(cloud)
     wall, now = time.time(), time.monotonic()
     disks = inventory.current_disks(now) or {}
-    labels = [labels_text(DISK, (ACCOUNT, disk.id, disk.virtual_machine_id)) for disk in disks.values()]
+    labels = [labels_text(DISK_LABELS, (ACCOUNT, disk.id, disk.virtual_machine_id)) for disk in disks.values()]
     part = AccountRenderer()
     samples = []
     for turn in range(2 * sampling.judgements):

@@ -23,7 +23,7 @@ from gigas_exporter.status_words import (
     type_in_text,
 )
 
-BackupOutcome = Literal["usable", "failed", "unfinished", "unclear", "unconfirmed"]
+BackupOutcome = Literal["usable", "failed", "unfinished", "unclear", "locked_or_empty"]
 
 MAX_STATUSES = 20
 """How many different statuses of an account's backups are told apart."""
@@ -89,8 +89,8 @@ class BackupStatuses:
     def outcome(self, backup: Backup) -> BackupOutcome:
         """Return what a backup is.
 
-        ``unclear`` is one that is not understood, or of which two fields say different things; ``unconfirmed`` one that
-        only a good status would make usable, as it is locked or empty.
+        ``unclear`` is one that is not understood, or of which two fields say different things; ``locked_or_empty`` one
+        that only a good status would make usable.
         """
         word = None if backup.status is None else self.match(backup.status)
         if word == "failed" or backup.has_error:
@@ -103,7 +103,7 @@ class BackupStatuses:
         if word == "good":
             return "usable"
         if backup.locked or (backup.status is None and backup.size_bytes == 0):
-            return "unconfirmed"
+            return "locked_or_empty"
         deciding = _WITHOUT_WORD if backup.status is not None else _WITHOUT_STATUS
         return "usable" if backup.status_type is None and deciding.isdisjoint(backup.unknown) else "unclear"
 

@@ -97,8 +97,8 @@ class BackupSummary:
         failed_at: ``date_created`` of the newest failed backup, where it is newer than the newest usable one.
         older_sizes: Known sizes of the usable backups but the newest.
         unclear_statuses: How many of ``unclear`` are so for their status.
-        unconfirmed_at: ``date_created`` of the newest backup that is locked or empty and has no good status; infinity
-            when it has no readable date.
+        locked_or_empty_at: ``date_created`` of the newest backup that is locked or empty and has no good status;
+            infinity when it has no readable date.
         undated: How many of the usable backups have no readable date.
         recent: The newest backups, usable or not.
     """
@@ -115,7 +115,7 @@ class BackupSummary:
     failed_at: float | None = None
     older_sizes: tuple[int, ...] = ()
     unclear_statuses: int = 0
-    unconfirmed_at: float | None = None
+    locked_or_empty_at: float | None = None
     undated: int = 0
     recent: RecentBackups = RecentBackups()
 
@@ -144,7 +144,7 @@ class BackupSummary:
             failed_at=_latest(self.failed_at, other.failed_at, after=newer.newest_at),
             older_sizes=sizes,
             unclear_statuses=self.unclear_statuses + other.unclear_statuses,
-            unconfirmed_at=_latest(self.unconfirmed_at, other.unconfirmed_at),
+            locked_or_empty_at=_latest(self.locked_or_empty_at, other.locked_or_empty_at),
             undated=self.undated + other.undated,
             recent=self.recent.merged(other.recent),
         )
@@ -154,7 +154,7 @@ def summarize_backups(backups: Iterable[Backup], words: BackupStatuses, read_at:
     """Summarize one disk's backups; one without a date is never newest."""
     counts: Counter[BackupOutcome] = Counter()
     newest: Backup | None = None
-    newest_at = oldest_at = failed_at = unclear_at = unconfirmed_at = None
+    newest_at = oldest_at = failed_at = unclear_at = locked_or_empty_at = None
     sizes: list[int] = []
     recent: list[RecentBackup] = []
     unclear_statuses = undated = 0
@@ -174,8 +174,8 @@ def summarize_backups(backups: Iterable[Backup], words: BackupStatuses, read_at:
                 sizes.append(backup.size_bytes)
         elif outcome == "failed":
             failed_at = _latest(failed_at, created)
-        elif outcome == "unconfirmed":
-            unconfirmed_at = _latest(unconfirmed_at, float("inf") if created is None else created)
+        elif outcome == "locked_or_empty":
+            locked_or_empty_at = _latest(locked_or_empty_at, float("inf") if created is None else created)
         elif outcome == "unclear":
             unclear_at = _latest(unclear_at, float("inf") if created is None else created)
             unclear_statuses += backup.unknown.isdisjoint(COUNTED_BY_FIELD)
@@ -192,7 +192,7 @@ def summarize_backups(backups: Iterable[Backup], words: BackupStatuses, read_at:
         failed_at=_latest(failed_at, after=newest_at),
         older_sizes=tuple(sizes),
         unclear_statuses=unclear_statuses,
-        unconfirmed_at=unconfirmed_at,
+        locked_or_empty_at=locked_or_empty_at,
         undated=undated,
         recent=RecentBackups.of(recent),
     )

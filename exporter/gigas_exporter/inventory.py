@@ -19,7 +19,7 @@ RESOURCES: tuple[Resource, ...] = get_args(Resource)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PollStatus:
     """How the last poll of one resource ended.
 
     Attributes:
@@ -100,25 +100,25 @@ class BackupSnapshot:
     Attributes:
         summaries: By disk id, for each disk that has backups or was asked for by itself.
         failed_disks: Disks whose backups the last poll could not read; their summary, if any, is an older one.
-        full_scan_started_at: Monotonic time at which a successful sweep of the whole account began; a disk known by
+        sweep_started_at: Monotonic time at which a successful sweep of the whole account began; a disk known by
             then that is in no summary has no backup. ``None`` when disks were asked one by one, or when a backup's disk
             was not understood.
         read_at: When the poll ended, by the monotonic clock.
         by_status: Backups by the API's own words, at most 20 of them and ``other``; ``""`` stands for no status.
         unmatched_statuses: Those of ``by_status`` that match no configured word, or say more than a good one.
         unassigned: Backups that name no listed disk; ``None`` where it is not known which disks are listed.
-        confirmed: Disks whose own list of backups was read, of which the summaries therefore say all.
+        own_lists_read: Disks whose own list of backups was read, of which the summaries therefore say all.
         error: Why the first of ``failed_disks`` could not be read, where it was asked for.
     """
 
     summaries: Mapping[str, BackupSummary]
     failed_disks: frozenset[str]
-    full_scan_started_at: float | None
+    sweep_started_at: float | None
     read_at: float
     by_status: Mapping[str, int] = field(default_factory=dict)
     unmatched_statuses: tuple[str, ...] = ()
     unassigned: int | None = 0
-    confirmed: frozenset[str] = frozenset()
+    own_lists_read: frozenset[str] = frozenset()
     error: str | None = None
 
 
@@ -156,12 +156,12 @@ class AccountInventory:
     machines: MachineSnapshot | None = None
     backups: BackupSnapshot | None = None
     requirements: Mapping[str, Requirement] = field(default_factory=dict)
-    outcomes: Mapping[Resource, Outcome] = field(default_factory=dict)
+    outcomes: Mapping[Resource, PollStatus] = field(default_factory=dict)
     intervals: Mapping[Resource, float] = field(default_factory=dict)
     known_machines: Mapping[str, VirtualMachine] = field(default_factory=dict)
     thresholds: Thresholds = field(default_factory=Thresholds)
 
-    def with_outcome(self, resource: Resource, outcome: Outcome) -> AccountInventory:
+    def with_outcome(self, resource: Resource, outcome: PollStatus) -> AccountInventory:
         """Return a copy with the outcome of ``resource``."""
         return replace(self, outcomes={**self.outcomes, resource: outcome})
 
@@ -213,11 +213,11 @@ class AccountInventory:
         summary = reading.summaries.get(disk_id)
         requirement = self.requirements.get(disk_id)
         if (summary is None or not summary.usable) and requirement is not None and requirement.required:
-            is_partial = reading.full_scan_started_at is not None or disk_id in reading.failed_disks
-            if is_partial and disk_id not in reading.confirmed:
+            is_partial = reading.sweep_started_at is not None or disk_id in reading.failed_disks
+            if is_partial and disk_id not in reading.own_lists_read:
                 return None
-        if summary is None and reading.full_scan_started_at is not None and disks is not None:
-            swept = disks.first_seen.get(disk_id, float("inf")) <= reading.full_scan_started_at
+        if summary is None and reading.sweep_started_at is not None and disks is not None:
+            swept = disks.first_seen.get(disk_id, float("inf")) <= reading.sweep_started_at
             summary = BackupSummary(0, 0, None, None, None, reading.read_at) if swept else None
         if summary is None or now >= summary.read_at + self.limits.backups:
             return None

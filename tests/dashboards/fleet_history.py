@@ -165,16 +165,18 @@ class Fleet:
             polled.StalenessLimits(HOUR, HOUR),
             polled.DiskSnapshot(disks, dict.fromkeys(disks, 0.0), now, since),
             polled.MachineSnapshot(self._machines[account], now),
-            polled.BackupSnapshot(known, unread, now - 1, now, statuses, unassigned=1, confirmed=frozenset(summaries)),
+            polled.BackupSnapshot(
+                known, unread, now - 1, now, statuses, unassigned=1, own_lists_read=frozenset(summaries)
+            ),
             outcomes={resource: self._outcome(account, resource, now) for resource in polled.RESOURCES},
             intervals=INTERVALS,
         ).with_requirements(DEFAULT_POLICY)
 
-    def _outcome(self, account: str, resource: polled.Resource, now: float) -> polled.Outcome:
+    def _outcome(self, account: str, resource: polled.Resource, now: float) -> polled.PollStatus:
         broke_at = self.broke_at(account, resource)
         invalid = {"created_at": 3} if resource == "disks" else {}
         read_at = broke_at if now >= broke_at else now - INTERVALS[resource] / 2
-        return polled.Outcome(now < broke_at, 0.8, read_at, invalid=invalid)
+        return polled.PollStatus(now < broke_at, 0.8, read_at, invalid=invalid)
 
     def _disk(self, past: Past, now: float) -> Disk:
         has_error = past.error_hours > 0 and now >= self.end - past.error_hours * HOUR

@@ -125,7 +125,7 @@ def _fleet(account_id: str = "4242", read_at: float = 1000.0) -> polled.AccountI
             frozenset(disks),
         ),
         {},
-        {resource: polled.Outcome(True, 1.25, NOW - 1, invalid={"status": 2}) for resource in polled.RESOURCES},
+        {resource: polled.PollStatus(True, 1.25, NOW - 1, invalid={"status": 2}) for resource in polled.RESOURCES},
         {"disks": 60.0, "backups": 300.0, "virtual_machines": 60.0},
     ).with_requirements(DEFAULT_POLICY)
 

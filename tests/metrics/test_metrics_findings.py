@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from gigas_exporter.backup_summary import BackupSummary
-from gigas_exporter.inventory import AccountInventory, BackupSnapshot, DiskSnapshot, MachineSnapshot, Outcome, Resource
+from gigas_exporter.inventory import (
+    AccountInventory,
+    BackupSnapshot,
+    DiskSnapshot,
+    MachineSnapshot,
+    PollStatus,
+    Resource,
+)
 from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.policy import DEFAULT_POLICY, Match, Policy, Requirement, Rule, Thresholds
 from gigas_exporter.report import METRIC_FINDINGS
@@ -101,14 +108,14 @@ def test_a_poll_brings_what_time_brought(scene: Any, fleet: Fleet) -> None:
     inventory = _one(fleet, summary=BackupSummary(7, 0, NOW - 26 * HOUR + 30, 5 * GIB, NOW - 6e5, READ_AT))
     scene.show(inventory)
     scene.clock.move(31)
-    scene.show(inventory.with_outcome("backups", Outcome(False, 1.0, NOW)))
+    scene.show(inventory.with_outcome("backups", PollStatus(False, 1.0, NOW)))
     assert _found(scene) == {"backup_stale": "26h"}
 
 
 def test_findings_wait_for_the_machines(scene: Any, fleet: Fleet) -> None:
     """Names come with the first poll of the machines, however it ends; an alert would else begin under another name."""
     inventory = _one(fleet, replace(WELL, error=True))
-    without: dict[Resource, Outcome] = {
+    without: dict[Resource, PollStatus] = {
         name: outcome for name, outcome in inventory.outcomes.items() if name != "virtual_machines"
     }
     scene.show(replace(inventory, machines=None, known_machines={}, outcomes=without))
@@ -117,7 +124,7 @@ def test_findings_wait_for_the_machines(scene: Any, fleet: Fleet) -> None:
     assert _counts(scene) == {}
     assert scene.values("gigas_disk_error") == {"101": 1}
     failed = replace(inventory, machines=None, known_machines={}, outcomes=without)
-    scene.show(failed.with_outcome("virtual_machines", Outcome(False, 1.0, None)))
+    scene.show(failed.with_outcome("virtual_machines", PollStatus(False, 1.0, None)))
     assert _found(scene) == {"disk_error": ""}
     assert _machine_names(scene) == {"VM 501"}
 
@@ -224,7 +231,7 @@ def test_missing_fields_that_decide_are_counted_with_the_invalid(scene: Any, fle
     """What decoding counted, and the deciding fields that are missing; a missing field that decides nothing is none."""
     known = frozenset({"autobackup"})
     inventory = _one(fleet, replace(WELL, autobackup=None, unknown=known, missing=known))
-    scene.show(inventory.with_outcome("disks", Outcome(True, 1.0, NOW, invalid={"autobackup": 2, "created_at": 1})))
+    scene.show(inventory.with_outcome("disks", PollStatus(True, 1.0, NOW, invalid={"autobackup": 2, "created_at": 1})))
 
     def invalid() -> dict[str, float]:
         return _values(scene, "gigas_exporter_poll_invalid_items", "field", resource="disks")
@@ -233,7 +240,7 @@ def test_missing_fields_that_decide_are_counted_with_the_invalid(scene: Any, fle
     assert _found(scene) == {"not_understood": ""}
     assert _undecided(scene) == {"autobackup": 1}
     swap = replace(WELL, is_swap=True, autobackup=None, unknown=known, missing=known)
-    scene.show(_one(fleet, swap).with_outcome("disks", Outcome(True, 1.0, NOW)))
+    scene.show(_one(fleet, swap).with_outcome("disks", PollStatus(True, 1.0, NOW)))
     assert invalid() == {}
     assert _undecided(scene) == {}
 
@@ -247,7 +254,7 @@ def test_a_label_that_is_not_known_decides(scene: Any, fleet: Fleet) -> None:
         )
     )
     inventory = replace(_one(fleet), machines=None, known_machines={}).with_requirements(rules)
-    scene.show(inventory.with_outcome("virtual_machines", Outcome(False, 1.0, None)))
+    scene.show(inventory.with_outcome("virtual_machines", PollStatus(False, 1.0, None)))
     assert _found(scene) == {"not_understood": ""}
     assert _undecided(scene) == {"virtual_machine_label": 1}
     assert scene.values("gigas_disk_backup_max_age_seconds") == {"101": 6 * HOUR}

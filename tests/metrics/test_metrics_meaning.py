@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gigas_exporter.backup_summary import BackupSummary
-from gigas_exporter.inventory import AccountInventory, BackupSnapshot, Outcome, StalenessLimits
+from gigas_exporter.inventory import AccountInventory, BackupSnapshot, PollStatus, StalenessLimits
 from gigas_exporter.model import Account, Disk
 from gigas_exporter.policy import Requirement
 
@@ -29,7 +29,7 @@ def test_a_new_account_has_only_its_name(scene: Any) -> None:
 @pytest.mark.parametrize("success", [True, False])
 def test_up_tells_how_the_last_disks_poll_ended(scene: Any, fleet: Fleet, success: bool) -> None:
     """Up follows the disks poll alone, and the data stays when it fails."""
-    failed = Outcome(False, 1.0, None)
+    failed = PollStatus(False, 1.0, None)
     inventory = fleet().with_outcome("backups", failed).with_outcome("disks", replace(failed, success=success))
     scene.show(inventory)
     assert scene.values("gigas_up") == {"4242": success}
@@ -38,7 +38,7 @@ def test_up_tells_how_the_last_disks_poll_ended(scene: Any, fleet: Fleet, succes
 
 def test_a_poll_that_never_succeeded_has_no_last_success(scene: Any, fleet: Fleet) -> None:
     """The time of the last success is absent, not 0, until there is one."""
-    scene.show(fleet().with_outcome("backups", Outcome(False, 1.0, None)))
+    scene.show(fleet().with_outcome("backups", PollStatus(False, 1.0, None)))
     assert set(scene.values("gigas_exporter_poll_last_success_timestamp_seconds")) == {"disks", "virtual_machines"}
 
 
@@ -72,7 +72,7 @@ def test_no_backup_of_a_required_disk_needs_its_own_list(scene: Any, fleet: Flee
     inventory = fleet()
     assert inventory.backups is not None
     requirements = dict.fromkeys(("101", "102", "103"), Requirement(True, 3600.0))
-    unconfirmed = replace(inventory.backups, confirmed=frozenset({"102"}))
+    unconfirmed = replace(inventory.backups, own_lists_read=frozenset({"102"}))
     scene.show(replace(inventory, backups=unconfirmed, requirements=requirements))
     assert scene.values("gigas_disk_backups") == {"101": 7, "102": 0, "104": 0}
 
@@ -99,14 +99,14 @@ def test_one_disks_failed_backups_keep_the_others(scene: Any, fleet: Fleet) -> N
 
 def test_a_failed_backups_poll_is_told_of_every_disk(scene: Any, fleet: Fleet) -> None:
     """When the whole poll failed no disk was read, and the last good numbers stay."""
-    scene.show(fleet().with_outcome("backups", Outcome(False, 1.0, NOW - 300.0)))
+    scene.show(fleet().with_outcome("backups", PollStatus(False, 1.0, NOW - 300.0)))
     assert scene.values("gigas_disk_backups_poll_success") == dict.fromkeys(("101", "102", "103", "104"), 0)
     assert scene.values("gigas_disk_backups")["101"] == 7
 
 
 def test_a_first_backups_poll_that_failed_is_told_too(scene: Any, fleet: Fleet) -> None:
     """Without any reading the disks say that they were not read, and nothing of their backups."""
-    scene.show(replace(fleet(), backups=None).with_outcome("backups", Outcome(False, 1.0, None)))
+    scene.show(replace(fleet(), backups=None).with_outcome("backups", PollStatus(False, 1.0, None)))
     assert set(scene.values("gigas_disk_backups_poll_success").values()) == {0}
     assert scene.values("gigas_disk_backups") == {}
 
@@ -137,7 +137,7 @@ def test_the_age_never_falls_below_zero(scene: Any, fleet: Fleet) -> None:
 
 def test_disks_go_at_their_limit_to_the_second(scene: Any, fleet: Fleet) -> None:
     """Without another poll, disks, machines and what is counted of them go at their limit; the account stays."""
-    scene.show(fleet().with_outcome("disks", Outcome(False, 1.0, NOW - 1.0)))
+    scene.show(fleet().with_outcome("disks", PollStatus(False, 1.0, NOW - 1.0)))
     scene.clock.move(899)
     assert len(scene.values("gigas_disk_info")) == 4
     assert set(scene.values("gigas_virtual_machine_info")) == {"501"}

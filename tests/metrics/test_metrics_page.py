@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.inventory import AccountInventory, DiskSnapshot, Outcome
+from gigas_exporter.inventory import AccountInventory, DiskSnapshot, PollStatus
 from gigas_exporter.metrics import OPENMETRICS, TEXT
 from gigas_exporter.model import Disk
 
@@ -79,7 +79,7 @@ def test_one_accounts_change_leaves_the_others_as_they_are(scene: Any, fleet: Fl
         return [chunk for chunk in chunks if len(chunk) > 200_000 and b"_age_seconds" not in chunk]
 
     before = large()
-    scene.show(inventory, fleet("2", 1001.0).with_outcome("disks", Outcome(False, 1.0, None)))
+    scene.show(inventory, fleet("2", 1001.0).with_outcome("disks", PollStatus(False, 1.0, None)))
     assert len(before) > 5
     assert all(new is old for new, old in zip(large(), before, strict=True))
     assert scene.values("gigas_up") == {"1": 1, "2": 0}

@@ -69,7 +69,7 @@ def _inventories(draw: st.DrawFn, account_ids: st.SearchStrategy[str] = IDS) -> 
         unassigned=draw(st.integers(0, 9)),
     )
     invalid = st.dictionaries(TEXTS, st.integers(0, 9), max_size=2)
-    outcomes = st.builds(polled.Outcome, st.booleans(), st.floats(0, 99), TIMES, invalid=invalid)
+    outcomes = st.builds(polled.PollStatus, st.booleans(), st.floats(0, 99), TIMES, invalid=invalid)
     return polled.AccountInventory(
         Account(account_id, draw(MAYBE)),
         polled.StalenessLimits.of(900, 60, 300),
@@ -227,7 +227,7 @@ def test_a_lone_surrogate_loses_nothing_else(scene: Any) -> None:
             Account("4242", "x\udc00y"),
             polled.StalenessLimits.of(900, 60, 300),
             polled.DiskSnapshot(disks, {"1": READ_AT}, READ_AT),
-            outcomes={"virtual_machines": polled.Outcome(False, 1.0, None)},
+            outcomes={"virtual_machines": polled.PollStatus(False, 1.0, None)},
         )
     )
     text = scene.text()

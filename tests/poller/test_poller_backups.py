@@ -164,7 +164,7 @@ def test_disks_without_a_backup_are_asked_for_in_turn(
     server: SimulatorServer, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of more disks than one poll may ask for, those come first that were not asked for the longest time."""
-    monkeypatch.setattr("gigas_exporter.poller.backups._MAX_CONFIRMED_DISKS", 5)
+    monkeypatch.setattr("gigas_exporter.poller.backups._MAX_OWN_LISTS", 5)
     server.faults.add("value", "list_backups", field="disk_id", value=None)
     watching = watch()
     await_true(lambda: watching.observed.polls[ACCOUNT, "backups", None])
@@ -246,7 +246,7 @@ def test_a_disk_that_comes_is_not_said_to_have_no_backup_before_it_was_asked_for
     new = server.world.add_disk(ACCOUNT).id
     await_true(lambda: new in watching.disks())
     seen = watching.inventory().disks.first_seen[new]  # type: ignore[union-attr]
-    began = watching.backups().full_scan_started_at
+    began = watching.backups().sweep_started_at
     assert began is not None
     if began < seen:
         assert new not in summaries(watching)

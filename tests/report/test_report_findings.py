@@ -13,7 +13,7 @@ from gigas_exporter.inventory import (
     BackupSnapshot,
     DiskSnapshot,
     MachineSnapshot,
-    Outcome,
+    PollStatus,
     StalenessLimits,
     locked_since,
 )
@@ -324,7 +324,7 @@ def test_findings_come_worst_first() -> None:
 def test_an_account_without_backups_says_it_once(backups: str) -> None:
     """No disk has a finding that needs backups, none is called well that needs one, and the account says why."""
     old = BackupSnapshot({"17": summary(90 * HOUR)}, frozenset({"17"}), None, TICK - 1800)
-    failed = Outcome(False, 1.0, None, error="list_backups: no answer")
+    failed = PollStatus(False, 1.0, None, error="list_backups: no answer")
     inventory = inventory_of().with_outcome("backups", failed)
     inventory = replace(inventory, backups=None if backups == "never read" else old)
     (report,) = report_account(inventory, wall=NOW, monotonic=TICK + 1)
@@ -340,7 +340,7 @@ def test_an_account_without_backups_says_it_once(backups: str) -> None:
 
 def test_account_errors_group_what_failed_alike() -> None:
     """Disks and backups that failed for one reason are one sentence; machines are enrichment and none."""
-    failed = Outcome(False, 1.0, None, error="no answer")
+    failed = PollStatus(False, 1.0, None, error="no answer")
     inventory = ACCOUNT.with_outcome("disks", failed).with_outcome("backups", failed)
     inventory = inventory.with_outcome("virtual_machines", failed)
     assert account_errors(inventory, TICK) == ["account 4242: disks and backups could not be read: no answer"]

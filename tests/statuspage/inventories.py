@@ -61,7 +61,7 @@ def account(
         disks=polled.DiskSnapshot(disks, dict.fromkeys(disks, now), now),
         machines=polled.MachineSnapshot(known, now),
         backups=polled.BackupSnapshot(summaries, frozenset(), None, now),
-        outcomes={"disks": polled.Outcome(True, 0.1, wall), "backups": polled.Outcome(True, 0.1, wall)},
+        outcomes={"disks": polled.PollStatus(True, 0.1, wall), "backups": polled.PollStatus(True, 0.1, wall)},
     ).with_requirements(DEFAULT_POLICY)
 
 

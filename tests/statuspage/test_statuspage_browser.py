@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.inventory import AccountInventory, Outcome
+from gigas_exporter.inventory import AccountInventory, PollStatus
 from gigas_exporter.model import Account, Disk
 from statuspage.browser import Browser
 from statuspage.conftest import Serve
@@ -230,7 +230,9 @@ def test_words_agree_with_one(browser: Browser, site: Serve) -> None:
     browser.open(served.url)
     assert browser.texts(".verdict strong") == ["The only disk is well."]
     inventory = served.source.snapshot()[0]
-    served.source.put(replace(inventory, outcomes={"disks": Outcome(False, 0.1, None, 1.0, "list_disks: <b>no</b>")}))
+    served.source.put(
+        replace(inventory, outcomes={"disks": PollStatus(False, 0.1, None, 1.0, "list_disks: <b>no</b>")})
+    )
     browser.open(served.url)
     assert browser.texts("#accounts + .scroll td:nth-child(2)") == ["fails"]
     (verdict,) = browser.texts(".verdict")

@@ -92,7 +92,7 @@ def test_the_newest_backups_are_kept_with_what_they_are() -> None:
     pages = [[backup(each, status="built", size_bytes=2**60)] for each in (*range(5, 25), 4)]
     summary = summarize_backups([backup(1, status="failed"), backup(2, status=None, locked=True)], words, 0.0)
     assert [(each.created_at, each.status, each.outcome) for each in summary.recent] == [
-        (2000.0, "", "unconfirmed"),
+        (2000.0, "", "locked_or_empty"),
         (1000.0, "failed", "failed"),
     ]
     for page in pages:

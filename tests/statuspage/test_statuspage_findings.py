@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from gigas_exporter.inventory import AccountInventory, Outcome
+from gigas_exporter.inventory import AccountInventory, PollStatus
 from gigas_exporter.model import Disk
 from gigas_exporter.policy import DEFAULT_POLICY
 from statuspage.conftest import Serve
@@ -45,7 +45,7 @@ def test_what_is_not_understood_stands_at_the_top(site: Serve) -> None:
 
 def test_unread_backups_are_said_once(site: Serve) -> None:
     """The account says why, in the sentence of the log; its disks are not called well."""
-    failed = Outcome(False, 1.0, None, error=ERROR)
+    failed = PollStatus(False, 1.0, None, error=ERROR)
     inventory = replace(account(disks_of(3)), backups=None).with_outcome("backups", failed)
     top = _top(site, inventory)
     assert "The backups of 3 of 3 disks are not known." in top
@@ -69,7 +69,7 @@ def test_statuses_that_match_no_word_are_named(site: Serve) -> None:
 
 def test_many_problems_do_not_hide_the_disks(site: Serve) -> None:
     """Ten sentences are shown, and how many more there are."""
-    failed = Outcome(False, 1.0, time.time(), error=ERROR)
+    failed = PollStatus(False, 1.0, time.time(), error=ERROR)
     accounts = [account(disks_of(1), account_id=str(number)).with_outcome("disks", failed) for number in range(15)]
     text = site(*accounts).get().text
     assert text.count("disks could not be read") == 10

@@ -13,21 +13,27 @@ from dataclasses import dataclass
 
 from gigas_exporter.backup_summary import BackupSummary
 from gigas_exporter.inventory import RESOURCES, AccountInventory
-from gigas_exporter.metrics.exporter_families import ACCOUNT, INTERVAL_FAMILIES, POLL, POLL_FAMILIES, POLL_INVALID_ITEMS
+from gigas_exporter.metrics.exporter_families import (
+    ACCOUNT_LABELS,
+    INTERVAL_FAMILIES,
+    POLL_FAMILIES,
+    POLL_INVALID_ITEMS,
+    POLL_LABELS,
+)
 from gigas_exporter.metrics.families import (
     ACCOUNT_FAMILIES,
     BACKUP_AGE,
     BACKUP_FAMILIES,
     BACKUPS_BY_STATUS,
     BACKUPS_READ_FAMILIES,
-    DISK,
     DISK_FAMILIES,
     DISK_FINDING,
     DISK_INFO,
+    DISK_LABELS,
     DISKS_UNDECIDED,
     DISKS_WITH_FINDING,
-    MACHINE,
     MACHINE_FAMILIES,
+    MACHINE_LABELS,
     REQUIREMENT_FAMILIES,
     TOTALS_FAMILIES,
     AccountTotals,
@@ -101,12 +107,12 @@ class AccountRenderer(SegmentRenderer):
         if inventory is self._inventory and now < min(self.expires_at, self.due_at):
             return
         account_id = inventory.account.id
-        self.show(ACCOUNT_FAMILIES, [labels_text(ACCOUNT, (account_id,))], [inventory])
+        self.show(ACCOUNT_FAMILIES, [labels_text(ACCOUNT_LABELS, (account_id,))], [inventory])
         disks = inventory.current_disks(now) or {}
         if disks is not self._disks:
             self._disks = disks
             self._disk_labels = [
-                labels_text(DISK, (account_id, disk.id, disk.virtual_machine_id)) for disk in disks.values()
+                labels_text(DISK_LABELS, (account_id, disk.id, disk.virtual_machine_id)) for disk in disks.values()
             ]
         labels = self._disk_labels
         self.show(DISK_FAMILIES, labels, list(disks.values()))
@@ -117,8 +123,10 @@ class AccountRenderer(SegmentRenderer):
             self.ages = AgeTemplate.of(labels, summaries)
         self.show_findings(inventory, labels, summaries, now=now, wall=wall)
         machines = list((inventory.current_machines(now) or {}).values())
-        self.show(MACHINE_FAMILIES, [labels_text(MACHINE, (account_id, machine.id)) for machine in machines], machines)
-        resources = [labels_text(POLL, (account_id, resource)) for resource in RESOURCES]
+        self.show(
+            MACHINE_FAMILIES, [labels_text(MACHINE_LABELS, (account_id, machine.id)) for machine in machines], machines
+        )
+        resources = [labels_text(POLL_LABELS, (account_id, resource)) for resource in RESOURCES]
         self.show(POLL_FAMILIES, resources, [inventory.outcomes.get(resource) for resource in RESOURCES])
         self.show(INTERVAL_FAMILIES, resources, [inventory.intervals.get(resource) for resource in RESOURCES])
         self._inventory, self.expires_at = inventory, inventory.next_expiry(now)
@@ -142,7 +150,7 @@ class AccountRenderer(SegmentRenderer):
         is_doubted = bool(doubt_of_empty(inventory, now))
         judgement = judge_account(inventory, summaries, wall=wall, monotonic=now) if is_shown else _NOTHING
         self.due_at = now + max(0.0, judgement.valid_until - wall)
-        account = labels_text(ACCOUNT, (inventory.account.id,))
+        account = labels_text(ACCOUNT_LABELS, (inventory.account.id,))
         self._show_disks(inventory, judgement, listed if listed is not None and is_shown else {}, labels)
         self._show_counts(account, judgement, is_shown=is_shown and not is_doubted)
         self._show_totals(inventory, account, judgement, summaries, now)
@@ -224,7 +232,7 @@ class AccountRenderer(SegmentRenderer):
                 invalid.update(missing, total=int(is_doubted))
             for field, count in sorted(invalid.items()):
                 if count:
-                    counts[labels_text((*POLL, "field"), (inventory.account.id, resource, field))] = count
+                    counts[labels_text((*POLL_LABELS, "field"), (inventory.account.id, resource, field))] = count
         self.show((POLL_INVALID_ITEMS,), list(counts), list(counts.values()))
 
 
@@ -235,10 +243,10 @@ def _backups_read(inventory: AccountInventory, disks: Mapping[str, Disk]) -> lis
         return [None] * len(disks)
     if not outcome.success or reading is None or listed is None:
         return [False] * len(disks)
-    full_scan_started_at = reading.full_scan_started_at if reading.full_scan_started_at is not None else float("-inf")
+    sweep_started_at = reading.sweep_started_at if reading.sweep_started_at is not None else float("-inf")
     return [
         disk_id not in reading.failed_disks
-        and (disk_id in reading.summaries or listed.first_seen.get(disk_id, float("inf")) <= full_scan_started_at)
+        and (disk_id in reading.summaries or listed.first_seen.get(disk_id, float("inf")) <= sweep_started_at)
         for disk_id in disks
     ]
 

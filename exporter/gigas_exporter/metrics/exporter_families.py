@@ -8,11 +8,11 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import Literal
 
-from gigas_exporter.inventory import Outcome
+from gigas_exporter.inventory import PollStatus
 from gigas_exporter.metrics.family import Family, Gauge
 
-ACCOUNT = ("account_id",)
-POLL = ("account_id", "resource")
+ACCOUNT_LABELS = ("account_id",)
+POLL_LABELS = ("account_id", "resource")
 
 
 _counted: list[Family] = []
@@ -32,12 +32,12 @@ BUILD_INFO = _own(
     "the program",
 )
 
-POLL_FAMILIES: tuple[Gauge[Outcome], ...] = (
+POLL_FAMILIES: tuple[Gauge[PollStatus], ...] = (
     Gauge(
         "gigas_exporter_poll_success",
         "gauge",
         "Whether the last poll of the resource succeeded (1) or failed (0).",
-        POLL,
+        POLL_LABELS,
         "result of the poll",
         attrgetter("success"),
     ),
@@ -45,7 +45,7 @@ POLL_FAMILIES: tuple[Gauge[Outcome], ...] = (
         "gigas_exporter_poll_last_success_timestamp_seconds",
         "gauge",
         "When the last successful poll of the resource ended, UNIX time.",
-        POLL,
+        POLL_LABELS,
         "clock",
         attrgetter("last_success_at"),
     ),
@@ -53,7 +53,7 @@ POLL_FAMILIES: tuple[Gauge[Outcome], ...] = (
         "gigas_exporter_poll_duration_seconds",
         "gauge",
         "How long the last poll of the resource took.",
-        POLL,
+        POLL_LABELS,
         "clock",
         attrgetter("duration_seconds"),
     ),
@@ -65,7 +65,7 @@ INTERVAL_FAMILIES: tuple[Gauge[float], ...] = (
         "gigas_exporter_poll_interval_seconds",
         "gauge",
         "The configured time between two polls of the resource.",
-        POLL,
+        POLL_LABELS,
         "`poll` of the configuration",
         float,
     ),
@@ -77,16 +77,16 @@ POLL_INVALID_ITEMS: Gauge[int] = Gauge(
     "gauge",
     "Values in the answers of the last poll of the resource that could not be understood, by field; fields that "
     "decide and are missing count, too. There are no series where all was understood.",
-    (*POLL, "field"),
+    (*POLL_LABELS, "field"),
     "result of the poll",
     int,
 )
 
-POLLS = _own("gigas_exporter_polls_total", "Polls of the resource that ended.", POLL, "count")
+POLLS = _own("gigas_exporter_polls_total", "Polls of the resource that ended.", POLL_LABELS, "count")
 POLL_FAILURES = _own(
     "gigas_exporter_poll_failures_total",
     "Polls of the resource that failed, by reason.",
-    (*POLL, "reason"),
+    (*POLL_LABELS, "reason"),
     "count",
 )
 API_REQUESTS = _own(
@@ -109,13 +109,13 @@ API_RETRIES = _own(
 INVALID_ITEMS = _own(
     "gigas_exporter_invalid_items_total",
     "Values in answers of the API that could not be understood and were left out.",
-    (*POLL, "field"),
+    (*POLL_LABELS, "field"),
     "count",
 )
 TOKEN_EXPIRY = _own(
     "gigas_exporter_api_token_expiry_timestamp_seconds",
     "When the session token in use ends, as the API said at login, UNIX time.",
-    ACCOUNT,
+    ACCOUNT_LABELS,
     "`expires` of the token",
 )
 DISCOVERY_SUCCESS = _own(
@@ -145,7 +145,7 @@ ACCOUNTS_SKIPPED = _own(
 LOGIN_BLOCKED = _own(
     "gigas_exporter_login_blocked",
     "Whether a rejected login waits before it is sent again (1) or not (0); only with logins.",
-    ACCOUNT,
+    ACCOUNT_LABELS,
     "response to the login",
 )
 RELOAD_SUCCESSFUL = _own(

@@ -12,15 +12,15 @@ from typing import NamedTuple
 
 from gigas_exporter.backup_summary import BackupSummary
 from gigas_exporter.inventory import AccountInventory
-from gigas_exporter.metrics.exporter_families import ACCOUNT, EXPORTER_FAMILIES
+from gigas_exporter.metrics.exporter_families import ACCOUNT_LABELS, EXPORTER_FAMILIES
 from gigas_exporter.metrics.family import Family, Gauge, Info
 from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.policy import Requirement
 
-DISK = ("account_id", "disk_id", "virtual_machine_id")
-MACHINE = ("account_id", "virtual_machine_id")
+DISK_LABELS = ("account_id", "disk_id", "virtual_machine_id")
+MACHINE_LABELS = ("account_id", "virtual_machine_id")
 
-FINDING = (*DISK, "virtual_machine", "mount_point", "finding", "limit")
+FINDING_LABELS = (*DISK_LABELS, "virtual_machine", "mount_point", "finding", "limit")
 
 _POLLED = "As of the exporter's own last poll, not of the scrape."
 _BACKUPS_POLLED = "As of the exporter's own last poll of the backups, not of the scrape."
@@ -30,7 +30,7 @@ UP: Gauge[AccountInventory] = Gauge(
     "gigas_up",
     "gauge",
     "Whether the last poll of the account's disk list succeeded (1) or failed (0). " + _POLLED,
-    ACCOUNT,
+    ACCOUNT_LABELS,
     "result of the disks poll",
     lambda inventory: inventory.outcomes["disks"].success if "disks" in inventory.outcomes else None,
 )
@@ -38,7 +38,7 @@ ACCOUNT_INFO: Info[AccountInventory] = Info(
     "gigas_account_info",
     "gauge",
     "An account that is watched; the name is the one that the operator configured, or the domain.",
-    (*ACCOUNT, "name"),
+    (*ACCOUNT_LABELS, "name"),
     "configuration; `domain` of a discovered account",
     ("name",),
     lambda inventory: (inventory.account.name,),
@@ -60,7 +60,7 @@ class AccountTotals(NamedTuple):
 
 
 def _total(name: str, text: str, attribute: str, source: str) -> Gauge[AccountTotals]:
-    return Gauge(name, "gauge", text, ACCOUNT, source, attrgetter(attribute))
+    return Gauge(name, "gauge", text, ACCOUNT_LABELS, source, attrgetter(attribute))
 
 
 TOTALS_FAMILIES: tuple[Gauge[AccountTotals], ...] = (
@@ -102,7 +102,7 @@ DISKS_WITH_FINDING: Gauge[int] = Gauge(
     "gigas_account_disks_with_finding",
     "gauge",
     "How many of the account's disks have the finding; absent while that is not known. " + _POLLED,
-    (*ACCOUNT, "finding"),
+    (*ACCOUNT_LABELS, "finding"),
     "count of `gigas_disk_finding`",
     int,
 )
@@ -111,7 +111,7 @@ DISKS_UNDECIDED: Gauge[int] = Gauge(
     "gauge",
     "How many of the account's disks cannot be judged because this field of them, or of their backups or virtual "
     "machine, is not understood or not known; there is none where no disk needs it. " + _POLLED,
-    (*ACCOUNT, "field"),
+    (*ACCOUNT_LABELS, "field"),
     "the fields behind the finding `not_understood`",
     int,
 )
@@ -119,7 +119,7 @@ BACKUPS_BY_STATUS: Gauge[int] = Gauge(
     "gigas_account_backups_by_status",
     "gauge",
     "Listed backups by status in the words of the API: the 20 most common, the rest as other. " + _BACKUPS_POLLED,
-    (*ACCOUNT, "status"),
+    (*ACCOUNT_LABELS, "status"),
     "`status` of the backups",
     int,
 )
@@ -128,7 +128,7 @@ DISK_INFO: Info[tuple[Disk, str]] = Info(
     "gauge",
     "A disk, with the name of its virtual machine and its data store. Appears with the first poll of the virtual "
     "machines. " + _POLLED,
-    (*DISK, "virtual_machine", "mount_point", "data_store_id", "data_store_group_id"),
+    (*DISK_LABELS, "virtual_machine", "mount_point", "data_store_id", "data_store_group_id"),
     "`label` or `hostname` of the virtual machine, else its id, detached or unknown; `mount_point`, `data_store_id`, "
     "`data_store_group_id`",
     ("virtual_machine", "mount_point", "data_store_id", "data_store_group_id"),
@@ -139,7 +139,7 @@ DISK_FINDING: Info[tuple[str | None, ...]] = Info(
     "gauge",
     "Something found about a disk, one series for each finding; the limit is the one that was passed, where there is "
     "one. As of the exporter's own last poll; what time alone brings appears within a minute.",
-    FINDING,
+    FINDING_LABELS,
     "the disk, its backups, `backup_policy` and `thresholds` of the configuration",
     ("virtual_machine", "mount_point", "finding", "limit"),
     tuple,
@@ -148,7 +148,7 @@ DISK_STATUS: Info[Disk] = Info(
     "gigas_disk_status",
     "gauge",
     "The status that the disk has now, in the words of the API. " + _POLLED,
-    (*DISK, "status"),
+    (*DISK_LABELS, "status"),
     "`status`",
     ("status",),
     lambda disk: None if disk.status is None else (disk.status,),
@@ -156,7 +156,7 @@ DISK_STATUS: Info[Disk] = Info(
 
 
 def _disk(name: str, text: str, attribute: str, source: str | None = None) -> Gauge[Disk]:
-    return Gauge(name, "gauge", f"{text} {_POLLED}", DISK, source or f"`{attribute}`", attrgetter(attribute))
+    return Gauge(name, "gauge", f"{text} {_POLLED}", DISK_LABELS, source or f"`{attribute}`", attrgetter(attribute))
 
 
 DISK_FAMILIES: tuple[Gauge[Disk] | Info[Disk], ...] = (
@@ -173,7 +173,7 @@ DISK_FAMILIES: tuple[Gauge[Disk] | Info[Disk], ...] = (
 
 
 def _backup(name: str, text: str, attribute: str, source: str) -> Gauge[BackupSummary]:
-    return Gauge(name, "gauge", f"{text} {_BACKUPS_POLLED}", DISK, source, attrgetter(attribute))
+    return Gauge(name, "gauge", f"{text} {_BACKUPS_POLLED}", DISK_LABELS, source, attrgetter(attribute))
 
 
 BACKUPS = _backup(
@@ -192,7 +192,7 @@ BACKUPS_READ: Gauge[bool] = Gauge(
     "gigas_disk_backups_poll_success",
     "gauge",
     "Whether the disk's backups were read in the last poll of the backups (1) or not (0). " + _BACKUPS_POLLED,
-    DISK,
+    DISK_LABELS,
     "result of the backups poll",
     bool,
 )
@@ -207,7 +207,7 @@ BACKUP_AGE: Gauge[BackupSummary] = Gauge(
     "gauge",
     "Time since the newest usable backup was made, computed at the scrape from the exporter's own last poll of the "
     "backups; never below 0.",
-    DISK,
+    DISK_LABELS,
     "now − `date_created` of the newest usable backup",
     attrgetter("newest_at"),
 )
@@ -254,7 +254,7 @@ REQUIREMENT_FAMILIES: tuple[Gauge[Requirement], ...] = (
         "gigas_disk_backup_required",
         "gauge",
         "Whether the backup policy requires backups of the disk (1) or not (0). " + _POLLED,
-        DISK,
+        DISK_LABELS,
         "`backup_policy` of the configuration",
         attrgetter("required"),
     ),
@@ -263,7 +263,7 @@ REQUIREMENT_FAMILIES: tuple[Gauge[Requirement], ...] = (
         "gauge",
         "Whether a rule of the backup policy exempts the disk and says why (1) or not (0): what is neither required "
         "nor exempt is unprotected. " + _POLLED,
-        DISK,
+        DISK_LABELS,
         "`backup_policy` of the configuration: a rule with `required: false` and a `reason`",
         lambda requirement: not requirement.required and requirement.reason is not None,
     ),
@@ -272,7 +272,7 @@ REQUIREMENT_FAMILIES: tuple[Gauge[Requirement], ...] = (
         "gauge",
         "How old the newest usable backup may be by the backup policy; there is none where no backup is required. "
         + _POLLED,
-        DISK,
+        DISK_LABELS,
         "`backup_policy` of the configuration",
         lambda requirement: requirement.max_age_seconds if requirement.required else None,
     ),
@@ -283,7 +283,7 @@ MACHINE_INFO: Info[VirtualMachine] = Info(
     "gigas_virtual_machine_info",
     "gauge",
     "A virtual machine, with its names. " + _POLLED,
-    (*MACHINE, "label", "hostname", "type", "status"),
+    (*MACHINE_LABELS, "label", "hostname", "type", "status"),
     "`label`, `hostname`, `type`, `status` of the virtual machine",
     ("label", "hostname", "type", "status"),
     attrgetter("label", "hostname", "type", "status"),

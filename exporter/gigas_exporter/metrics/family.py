@@ -21,7 +21,7 @@ class Family:
     Attributes:
         name: As the series are named, with a counter's ``_total``.
         help: Without quotes and backslashes, so that both exposition formats write it with the same bytes.
-        labels: All label names, those of the identity (``ACCOUNT``, ``DISK``, ...) first.
+        labels: All label names, those of the identity (``ACCOUNT_LABELS``, ``DISK_LABELS``, ...) first.
         source: The API field, or what else the value comes from, for the documentation.
     """
 

@@ -151,7 +151,7 @@ class Telemetry:
         with self._lock:
             self._accounts.difference_update(account_ids)
             for family, series in self._values.items():
-                if family.labels[:1] == families.ACCOUNT:
+                if family.labels[:1] == families.ACCOUNT_LABELS:
                     series.remove(account_ids)
 
     def poll(self, account_id: str, resource: Resource, failure: Reason | None) -> None:

@@ -19,7 +19,7 @@ from gigas_exporter.inventory import (
     AccountInventory,
     DiskSnapshot,
     MachineSnapshot,
-    Outcome,
+    PollStatus,
     Resource,
     locked_since,
 )
@@ -190,10 +190,10 @@ class AccountPoller:
         hung = failure is not None and (abort.is_set() or deadlines[-1].got_no_response)
         return PollOutcome(failure, hung, result.partial if isinstance(result, _PollData) else None)
 
-    def _last_outcome(self, resource: Resource) -> Outcome:
+    def _last_outcome(self, resource: Resource) -> PollStatus:
         inventory = self._store.get(self._account_id)
         outcomes = inventory.outcomes if inventory is not None else {}
-        return outcomes.get(resource, Outcome(False, 0.0, None))
+        return outcomes.get(resource, PollStatus(False, 0.0, None))
 
     def _attempt(self, resource: Resource, new_deadline: NewDeadline) -> _PollData | GigasError:
         """Return what a poll gave; apart, so that no frame keeps its error."""
@@ -207,15 +207,15 @@ class AccountPoller:
             unexpected.__cause__ = error
             return unexpected
 
-    def _publish(self, resource: Resource, result: _PollData | GigasError, duration: float, last: Outcome) -> None:
+    def _publish(self, resource: Resource, result: _PollData | GigasError, duration: float, last: PollStatus) -> None:
         now, monotonic = self._clock.wall(), self._clock.monotonic()
 
         def change(inventory: AccountInventory) -> AccountInventory:
             if isinstance(result, _PollData):
-                outcome = Outcome(True, duration, now, invalid=result.invalid)
+                outcome = PollStatus(True, duration, now, invalid=result.invalid)
                 return result.change(inventory).with_outcome(resource, outcome)
             since = monotonic if last.failing_since is None else last.failing_since
-            outcome = Outcome(False, duration, last.last_success_at, since, str(result), last.invalid)
+            outcome = PollStatus(False, duration, last.last_success_at, since, str(result), last.invalid)
             return inventory.with_outcome(resource, outcome)
 
         self._store.update(self._account_id, change, still_wanted=lambda: not self._stop.is_set())
@@ -303,7 +303,9 @@ class AccountPoller:
             if outcome is not None or not deadline.wait(_WAIT_FOR_DISKS_STEP_SECONDS):
                 raise GigasError("backups: the disks of the account could not be read yet")
 
-    def _log_result(self, resource: Resource, result: _PollData | GigasError, duration: float, last: Outcome) -> None:
+    def _log_result(
+        self, resource: Resource, result: _PollData | GigasError, duration: float, last: PollStatus
+    ) -> None:
         """Log a poll at debug, its changes at higher levels.
 
         One that is another after a reload is logged again: somebody may have reloaded to fix the first.

@@ -30,7 +30,7 @@ NewDeadline = Callable[[float], Deadline]
 
 _NO_SWEEP = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
 _SWEEP_REJECTED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN})
-_MAX_CONFIRMED_DISKS = 200
+_MAX_OWN_LISTS = 200
 """How many disks without a backup are asked for by themselves in one poll."""
 
 
@@ -117,10 +117,10 @@ class BackupsReader:
         unassigned = sum(count for disk_id, count in swept.counts.items() if disk_id not in disks.machines)
         unbacked = [each for each in disks.ids if each in disks.required and not _has_usable(swept.summaries.get(each))]
         owners = SweptOwners(swept.owners, is_named=not swept.counts.keys().isdisjoint(disks.machines))
-        lists = self._own_lists.read(unbacked, disks, deadline, limit=_MAX_CONFIRMED_DISKS, swept=owners)
+        lists = self._own_lists.read(unbacked, disks, deadline, limit=_MAX_OWN_LISTS, swept=owners)
         late = self._late_lists.read(swept.summaries, previous, disks, deadline, owners)
         # What the own list of a disk said before counts where there was no time to ask again.
-        own = {each: previous.summaries[each] for each in unbacked if each in previous.confirmed} | lists.summaries
+        own = {each: previous.summaries[each] for each in unbacked if each in previous.own_lists_read} | lists.summaries
         owners = replace(owners, is_named=owners.is_named or any(lists.by_status.values()))
         unsure = possible_owners([each for each in unbacked if not _has_usable(own.get(each))], disks.machines, owners)
         own = {each: mine for each, mine in own.items() if each not in unsure}
@@ -139,11 +139,11 @@ class BackupsReader:
         reading = BackupSnapshot(
             {**summaries, **own_first, **late.summaries},
             frozenset(failed),
-            full_scan_started_at=began if is_whole else None,
+            sweep_started_at=began if is_whole else None,
             read_at=swept.read_at,
             by_status=most_common_statuses(swept.by_status),
             unassigned=unassigned if are_disks_known else None,
-            confirmed=frozenset(own) | late.summaries.keys(),
+            own_lists_read=frozenset(own) | late.summaries.keys(),
         )
         # A backup that names no disk helps no disk; those whose disk was not understood are counted already.
         invalid = Counter({**listing.invalid, "disk_id": max(listing.invalid.get("disk_id", 0), swept.counts[None])})
@@ -169,10 +169,10 @@ class BackupsReader:
         reading = BackupSnapshot(
             {**kept, **lists.summaries},
             failed,
-            full_scan_started_at=None,
+            sweep_started_at=None,
             read_at=self._clock.monotonic(),
             by_status=most_common_statuses(lists.by_status),
-            confirmed=frozenset(lists.summaries) | (previous.confirmed & failed),
+            own_lists_read=frozenset(lists.summaries) | (previous.own_lists_read & failed),
         )
         return self._poll("disk", reading, lists.invalid, lists.first_failure)
 

@@ -12,7 +12,7 @@ from gigas_exporter.poller.own_lists import DiskLists, KnownDisks, OwnListReader
 
 _MAX_DISKS = 100
 """How many of them are asked for by themselves in one poll."""
-_CONFIRMED_SECONDS = 3600.0
+_AGREEING_SECONDS = 3600.0
 """How long a disk is not asked again whose own list had nothing newer, unless the account's list has."""
 
 
@@ -22,7 +22,7 @@ class LateDisks:
     def __init__(self, own_lists: OwnListReader, clock: Clock) -> None:
         self._own_lists = own_lists
         self._clock = clock
-        self._confirmed: dict[str, tuple[float | None, float]] = {}
+        self._agreeing: dict[str, tuple[float | None, float]] = {}
 
     def read(
         self,
@@ -53,21 +53,21 @@ class LateDisks:
             and swept[each].usable
             and (swept[each].newest_at or 0.0) + limit < wall
         }
-        self._confirmed = {
+        self._agreeing = {
             each: (newest_at, asked_at)
-            for each, (newest_at, asked_at) in self._confirmed.items()
-            if each in late and late[each] == newest_at and now < asked_at + _CONFIRMED_SECONDS
+            for each, (newest_at, asked_at) in self._agreeing.items()
+            if each in late and late[each] == newest_at and now < asked_at + _AGREEING_SECONDS
         }
-        asked = [each for each in late if each not in self._confirmed]
+        asked = [each for each in late if each not in self._agreeing]
         lists = self._own_lists.read(asked, disks, deadline, limit=_MAX_DISKS, swept=owners)
         newer: dict[str, BackupSummary] = {}
         unread: set[str] = set()
         for each in asked:
             own = lists.summaries.get(each)
             if own is not None and not _is_newer(own, swept[each]):
-                self._confirmed[each] = late[each], now
+                self._agreeing[each] = late[each], now
                 continue
-            if own is None and each in previous.confirmed:
+            if own is None and each in previous.own_lists_read:
                 own = previous.summaries.get(each)
             if own is not None and _is_newer(own, swept[each]):
                 newer[each] = own

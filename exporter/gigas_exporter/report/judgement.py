@@ -165,7 +165,7 @@ class _Judge:
             if not found:  # it is not known whether it has one: it came after the last poll of the backups
                 found.append(Finding.BACKUPS_UNREADABLE)
             return ()
-        unclear_at = summary.unclear_at if summary.unclear_at is not None else summary.unconfirmed_at
+        unclear_at = summary.unclear_at if summary.unclear_at is not None else summary.locked_or_empty_at
         if unclear_at is None:
             found.append(Finding.NEVER_BACKED_UP)
             return ()

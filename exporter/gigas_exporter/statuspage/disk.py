@@ -18,7 +18,7 @@ _USABLE: Final[Mapping[str, str]] = {
     "failed": "no: it failed",
     "unfinished": "no: it is not finished",
     "unclear": "no: it is not understood",
-    "unconfirmed": "no: it is locked or empty",
+    "locked_or_empty": "no: it is locked or empty",
 }
 """Whether a backup is usable, and why not."""
 
@@ -71,7 +71,7 @@ def _least_count(report: DiskReport) -> int:
     summary = report.backups
     if summary is None:
         return 0
-    others = sum(each.outcome in {"unfinished", "unconfirmed"} for each in summary.recent)
+    others = sum(each.outcome in {"unfinished", "locked_or_empty"} for each in summary.recent)
     return summary.usable + summary.failed + summary.unclear + others
 
 

@@ -36,7 +36,7 @@ _RETRYABLE_REASONS: Final[frozenset[Reason]] = frozenset(
 
 _SHORTEST_STEP_SECONDS, _LONGEST_STEP_SECONDS = 0.5, 10.0
 _STEP_SHARE = 0.1
-_OUTCOMES: Final = {"unclear": "; this is not understood", "unconfirmed": "; this is not known to be usable"}
+_OUTCOMES: Final = {"unclear": "; this is not understood", "locked_or_empty": "; this is not known to be usable"}
 
 
 @dataclass(frozen=True, slots=True)

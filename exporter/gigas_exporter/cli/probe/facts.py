@@ -48,7 +48,7 @@ _TAKEN_AS: Final = {
     "failed": "failed",
     "unfinished": "unfinished",
     "unclear": "not understood",
-    "unconfirmed": "not usable while locked or empty",
+    "locked_or_empty": "not usable while locked or empty",
 }
 
 
