@@ -23,7 +23,7 @@ from gigas_exporter.inventory import BackupSnapshot
 from gigas_exporter.model import Backup
 from gigas_exporter.poller.backup_owners import MAY_BE_THEIRS, Owners, SweptOwners, possible_owners
 from gigas_exporter.poller.late_disks import LateDisks
-from gigas_exporter.poller.own_lists import KnownDisks, OwnListReader
+from gigas_exporter.poller.own_lists import DiskLists, KnownDisks, OwnListReader
 from gigas_exporter.poller.scheduler import poll_deadline
 
 NewDeadline = Callable[[float], Deadline]
@@ -115,27 +115,21 @@ class BackupsReader:
         except GigasError:
             disks, are_disks_known = KnownDisks({}, {}), False
         unassigned = sum(count for disk_id, count in swept.counts.items() if disk_id not in disks.machines)
-        unbacked = [each for each in disks.ids if each in disks.required and not _has_usable(swept.summaries.get(each))]
         owners = SweptOwners(swept.owners, is_named=not swept.counts.keys().isdisjoint(disks.machines))
-        lists = self._own_lists.read(unbacked, disks, deadline, limit=_MAX_OWN_LISTS, swept=owners)
+        own, is_unsure = self._read_unbacked(swept.summaries, previous, disks, deadline, owners)
         late = self._late_lists.read(swept.summaries, previous, disks, deadline, owners)
-        # What the own list of a disk said before counts where there was no time to ask again.
-        own = {each: previous.summaries[each] for each in unbacked if each in previous.own_lists_read} | lists.summaries
-        owners = replace(owners, is_named=owners.is_named or any(lists.by_status.values()))
-        unsure = possible_owners([each for each in unbacked if not _has_usable(own.get(each))], disks.machines, owners)
-        own = {each: mine for each, mine in own.items() if each not in unsure}
-        failed = (set(unbacked) - set(own) - lists.gone) | lists.failed | late.failed
-        summaries, failure = swept.summaries, lists.first_failure or (late.first_failure if late.failed else None)
+        failed = own.failed | late.failed
+        summaries, failure = swept.summaries, own.first_failure or (late.first_failure if late.failed else None)
         if not is_whole:
             # Backups whose disk is not understood may be of any disk: of those not listed nothing new is known.
-            failed |= set(previous.summaries) - set(summaries) - set(own)
+            failed |= set(previous.summaries) - set(summaries) - set(own.summaries)
             summaries = {**previous.summaries, **summaries}
         if failed and failure is None and not is_whole:
             failure = DecodeError("disk_id", "of a backup is not understood")
-        elif unsure and failure is None:
+        elif is_unsure and failure is None:
             failure = DecodeError("disk_id", MAY_BE_THEIRS)
         summaries = {each: summary for each, summary in summaries.items() if each not in late.failed}
-        own_first = {each: mine for each, mine in own.items() if mine.usable or each not in summaries}
+        own_first = {each: mine for each, mine in own.summaries.items() if mine.usable or each not in summaries}
         reading = BackupSnapshot(
             {**summaries, **own_first, **late.summaries},
             frozenset(failed),
@@ -143,11 +137,34 @@ class BackupsReader:
             read_at=swept.read_at,
             by_status=most_common_statuses(swept.by_status),
             unassigned=unassigned if are_disks_known else None,
-            own_lists_read=frozenset(own) | late.summaries.keys(),
+            own_lists_read=frozenset(own.summaries) | late.summaries.keys(),
         )
         # A backup that names no disk helps no disk; those whose disk was not understood are counted already.
         invalid = Counter({**listing.invalid, "disk_id": max(listing.invalid.get("disk_id", 0), swept.counts[None])})
-        return self._poll("account", reading, invalid + lists.invalid, failure)
+        return self._poll("account", reading, invalid + own.invalid, failure)
+
+    def _read_unbacked(
+        self,
+        swept: Mapping[str, BackupSummary],
+        previous: BackupSnapshot,
+        disks: KnownDisks,
+        deadline: Deadline,
+        owners: SweptOwners,
+    ) -> tuple[DiskLists, bool]:
+        """Read the own lists of required disks without a backup in the account's list.
+
+        Also return whether backups that name no disk may be theirs; what may own such a backup is among the failed.
+        """
+        unbacked = [each for each in disks.ids if each in disks.required and not _has_usable(swept.get(each))]
+        lists = self._own_lists.read(unbacked, disks, deadline, limit=_MAX_OWN_LISTS, swept=owners)
+        # What the own list of a disk said before counts where there was no time to ask again.
+        kept = {each: previous.summaries[each] for each in unbacked if each in previous.own_lists_read}
+        own = kept | lists.summaries
+        owners = replace(owners, is_named=owners.is_named or any(lists.by_status.values()))
+        unsure = possible_owners([each for each in unbacked if not _has_usable(own.get(each))], disks.machines, owners)
+        lists.summaries = {each: mine for each, mine in own.items() if each not in unsure}
+        lists.failed |= set(unbacked) - set(lists.summaries) - lists.gone
+        return lists, bool(unsure)
 
     def _summarize_page(self, backups: Sequence[Backup]) -> _BackupsPage:
         by_disk: dict[str | None, list[Backup]] = {}
