@@ -9,6 +9,7 @@ import pytest
 
 from gigas_exporter.backup_statuses import BackupStatuses
 from gigas_exporter.decode import Decoder, DecodeSettings, InvalidFields
+from gigas_exporter.decode.fields import Problem
 from gigas_exporter.decode.owner import Owner, decode_owner
 
 NOW = 1704283200.0  # 2024-01-03T12:00:00Z
@@ -264,5 +265,7 @@ def test_a_field_can_only_make_a_good_disk_not_understood(fields: dict[str, Any]
     ],
 )
 def test_an_owner_in_whichever_field(fields: dict[str, Any], owner: Owner) -> None:
-    """The documented one wins; several, and a machine, are no disk."""
-    assert decode_owner(fields, []) == owner
+    """The documented one wins; several, and a machine, are no disk; several, or one that cannot be read, are told."""
+    problems: list[Problem] = []
+    assert decode_owner(fields, problems) == owner
+    assert [field for field, _, _ in problems] == ["disk_id"] * (len(set(map(str, fields.get("disk_ids", [])))) > 1)

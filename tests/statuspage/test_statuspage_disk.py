@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -14,7 +15,7 @@ import requests
 import yaml
 
 from gigas_exporter.backup_statuses import BackupStatuses
-from gigas_exporter.backup_summary import summarize_backups
+from gigas_exporter.backup_summary import BackupSummary, summarize_backups
 from gigas_exporter.inventory import AccountInventory, BackupSnapshot
 from gigas_exporter.model import Backup, Disk
 from gigas_exporter.policy import Thresholds
@@ -100,6 +101,22 @@ def test_the_newest_backups_are_kept_with_what_they_are() -> None:
     assert [each.created_at for each in summary.recent] == [1000.0 * each for each in range(24, 14, -1)]
     assert next(iter(summary.recent)) == (24_000.0, 2**60, "built", "usable")
     assert len(summary.recent.statuses) <= 20
+
+
+def test_a_summary_of_pages_is_that_of_all_their_backups() -> None:
+    """However the backups of a disk are spread over pages, the same is known of them."""
+    made = [
+        Backup(str(each), "17", date_created=1000.0 + each, status="built", size_bytes=100 * each)
+        for each in range(1, 8)
+    ]
+    made += [Backup("8", "17", date_created=900.0, status="failed"), Backup("9", "17", status="built")]
+    whole = summarize_backups(made, BackupStatuses(), 0.0)
+    facts = ("usable", "failed", "newest_at", "newest_size_bytes", "oldest_at", "typical_size_bytes", "undated")
+    assert [getattr(whole, name) for name in facts] == [8, 1, 1007.0, 700, 1001.0, 350, 1]
+    for step in (1, 2, 5):
+        parts = [summarize_backups(made[at : at + step], BackupStatuses(), 0.0) for at in range(0, len(made), step)]
+        merged = reduce(BackupSummary.merged, parts)
+        assert [getattr(merged, name) for name in facts] == [getattr(whole, name) for name in facts]
 
 
 def test_a_backup_from_the_future_is_not_called_usable_and_new(site: Serve) -> None:

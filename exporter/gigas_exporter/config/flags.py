@@ -64,8 +64,6 @@ class Flag:
         Raises:
             ValueError: It is not valid; the words end a sentence that begins with the flag's name.
         """
-        if given == "":
-            raise ValueError("is empty")
         if self.name == "shard":
             return parse_shard(str(given).strip())
         if self.key is None:
