@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import random
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from gigas_exporter.clock import Deadline, SystemClock
+from gigas_exporter.decode import Decoder
 from gigas_exporter.errors import ApiError, DecodeError, GigasError, IncompleteError, TransportError
-from gigas_exporter.gigas import ReadClient
+from gigas_exporter.gigas import ApiRequest, ApiSettings, RawResponse, ReadClient
+from gigas_exporter.gigas.list_reader import ListReader
+from gigas_exporter.gigas.session import ApiSession
 from gigas_exporter.model import Backup
 from support.scripted_api import Script, Seen, Wire
 from support.timing import within
@@ -224,11 +229,126 @@ def test_an_item_is_gone_once_two_readings_lack_it(listed: Any) -> None:
     lister = Lister(items(*range(30)))
     lister.total = without_total
     client = listed(lister)
-    for contents, traversals in ((range(30), 2), (range(31), 1), (range(1, 31), 2), (range(1, 31), 1)):
+    for contents, traversals in ((range(30), 2), (range(31), 1), (range(1, 31), 2), ((), 1), (range(1, 31), 1)):
         lister.contents = items(*contents)
         lister.asked.clear()
         assert ids(client.list_disks("1")) == list(contents)
         assert sum(offset == 0 for offset, _ in lister.asked) == traversals
+
+
+def test_a_poll_without_time_for_a_second_reading_leaves_it_to_the_next(listed: Any, clock: Any) -> None:
+    """A list that takes more than half of a poll's time is read all the same, and what is gone goes a poll later."""
+    lister = Lister(items(*range(30)))
+    lister.total, lister.max_limit = without_total, 10
+
+    def pass_time(_: int) -> None:
+        clock.now += 1
+
+    lister.before = pass_time
+    client = listed(lister, clock=clock)
+
+    def read() -> list[int]:
+        lister.asked.clear()
+        return ids(client.list_disks("1", deadline=Deadline(clock, 5.5)))
+
+    assert read() == list(range(30))
+    lister.contents = items(*range(1, 30))
+    with pytest.raises(IncompleteError, match="counts when it is repeated"):
+        read()
+    assert len(lister.asked) == 3
+    assert read() == list(range(1, 30))
+    assert len(lister.asked) == 3
+
+
+def test_a_list_that_changes_with_each_reading_is_refused_twice_in_a_row_at_most(listed: Any) -> None:
+    """One item is replaced before each request for the first page."""
+    lister = Lister(items(*range(30)))
+    lister.total = without_total
+    client = listed(lister)
+    assert ids(client.list_disks("1")) == list(range(30))
+
+    def replace_one(_: int) -> None:
+        if lister.asked[-1][0] == 0:
+            lister.contents = [*lister.contents[1:], *items(100 + len(lister.asked))]
+
+    lister.before = replace_one
+    said = []
+    for _ in range(9):
+        try:
+            said.append(len(ids(client.list_disks("1"))))
+        except IncompleteError:
+            said.append(0)
+    assert said == [0, 0, 30] * 3
+
+
+class World:
+    """An honest server in this process, on which items come and go between two requests."""
+
+    def __init__(self, seed: int, *, has_total: bool) -> None:
+        self.chance = random.Random(seed)
+        self.has_total = has_total
+        self.page = self.chance.choice((3, 5, 10))
+        self.contents = list(range(self.chance.choice((4, 10, 11, 25, 30))))
+        self.there: set[int] = set()
+        self.events = 0
+
+    def call(self, request: Any, _: Deadline, interpret: Callable[[RawResponse], Any]) -> Any:
+        offset, limit = int(request.query["offset"]), min(self.page, int(request.query["limit"]))
+        body = json.dumps(items(*self.contents[offset : offset + limit])).encode()
+        headers = {"x-total": str(len(self.contents))} if self.has_total else {}
+        if self.events and self.chance.random() < 0.2:
+            self.events -= 1
+            self.change()
+        return interpret(RawResponse(200, headers, body))
+
+    def change(self) -> None:
+        """Delete some items, or add one in front, in the middle or at the end."""
+        if self.chance.random() < 0.6 and self.contents:
+            for _ in range(self.chance.choice((1, 1, 1, 5))):
+                gone = self.contents.pop(self.chance.randrange(len(self.contents))) if self.contents else -1
+                self.there.discard(gone)
+        else:
+            self.contents.insert(self.chance.choice((0, len(self.contents) // 2, len(self.contents))), self.next_id())
+
+    def next_id(self) -> int:
+        return self.chance.randrange(10**6, 10**9)
+
+
+@pytest.mark.parametrize("has_total", [False, True])
+def test_no_item_disappears_while_others_come_and_go(*, has_total: bool) -> None:
+    """Random worlds with one event a reading: what was known and is there all the time is in each list that counts.
+
+    It need not be after two refusals in a row, when a list is taken as it comes.
+    """
+    checked = 0
+    for seed in range(600):
+        world = World(seed, has_total=has_total)
+        reader = ListReader(
+            cast(ApiSession, world), ApiSettings(page_size=world.page, max_concurrency=1), SystemClock()
+        )
+        known: set[int] = set()
+        refusals = 0
+        for number in range(6):
+            world.there, world.events = set(world.contents), int(number > 0 or not has_total)
+            try:
+                pages = reader.read(
+                    ApiRequest("list_disks", "GET", "/account/1/disks"),
+                    Decoder().disk,
+                    dict,
+                    Deadline(SystemClock(), 60.0),
+                    kept_as="items",
+                    max_items=1000,
+                )
+            except IncompleteError:
+                refusals += 1
+                continue
+            found = {int(each) for page in pages for each in page.value}
+            lost = world.there & (known if known or has_total else world.there) - found
+            if refusals < 2:
+                assert not lost, (seed, number, lost)
+                checked += 1
+            known, refusals = found, 0
+    assert checked > 2400
 
 
 def test_a_list_that_never_rests_is_incomplete(listed: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -93,7 +92,7 @@ def poll_account(
     on_end: Callable[[Resource, PollOutcome], None] = lambda *_: None,
     needs_disks: bool = True,
 ) -> tuple[AccountInventory, Mapping[Resource, PollOutcome]]:
-    """Poll one account once, with a client of the caller's, who says how the polls ended.
+    """Poll one account once, with a client of the caller's.
 
     Returns what is known then, and how each poll ended; the options are those of :class:`.AccountPoller`.
     """
@@ -111,11 +110,5 @@ def poll_account(
         shown=shown,
         list_seconds=DEFAULT_DEADLINE_SECONDS,
     )
-    poller_log = logging.getLogger(AccountPoller.__module__)
-    level = poller_log.level
-    poller_log.setLevel(logging.ERROR)  # its lines would stand among the command's own
-    try:
-        ended = poller.poll_all(on_end, needs_disks=needs_disks)
-    finally:
-        poller_log.setLevel(level)
+    ended = poller.poll_all(on_end, needs_disks=needs_disks)
     return store.get(account_id) or empty, ended

@@ -179,7 +179,9 @@ class ReadClient:
             locked=locked,
         )
         path = account_path(account_id, "backups")
-        return self._list("list_backups", path, query, self._decoder.backup, deadline, max_items=_MAX_BACKUPS)
+        return self._list(
+            "list_backups", path, query, self._decoder.backup, deadline, kept_as="backups", max_items=_MAX_BACKUPS
+        )
 
     def sweep_backups(
         self, account_id: str, reduce: Callable[[Sequence[Backup]], _R], *, deadline: Deadline | None = None

@@ -83,6 +83,8 @@ _FUTURE_TOLERANCE_SECONDS = 300.0
 # How often in a row a list must come out one below its total before the total is taken to be wrong.
 _POLLS_BELOW_TOTAL = 3
 _NO_SHORTFALL = (0, b"", 0)
+# How often in a row a whole traversal may be refused because items are missing.
+_MAX_REFUSALS = 2
 # Whether a date lies ahead depends on when it is read, and whether a header fits on all pages: a page with such a field
 # is decoded each time.
 _UNCACHED_FIELDS = frozenset({"created_at", "updated_at", "date_created", *PAGING_FIELDS})
@@ -104,7 +106,9 @@ class _Memory:
         end: The total at which it was seen to end, with nothing behind its full last page, and since when.
         shortfall: The total and the ids' digest when it came out one item below its total, and how often in a row.
         had_items: Whether it had items when it was last read: a 204 after that may be a passing fault.
-        ids: What it held then, as hashes; ``None`` where no item has to be accounted for.
+        accepted: What it held then, as hashes; ``None`` where no item has to be accounted for.
+        refused: What a whole traversal held since then, which was not accepted, as items were missing.
+        refusals: How often in a row that was so.
     """
 
     is_kept: bool
@@ -112,7 +116,23 @@ class _Memory:
     end: tuple[int, float] | None = None
     shortfall: tuple[int, bytes, int] = _NO_SHORTFALL
     had_items: bool = False
-    ids: array[int] | None = None
+    accepted: array[int] | None = None
+    refused: array[int] | None = None
+    refusals: int = 0
+
+    def known_ids(self) -> tuple[array[int], ...] | None:
+        if self.accepted is None or self.refusals >= _MAX_REFUSALS:  # a list that always changes must be readable
+            return None
+        return tuple(ids for ids in (self.accepted, self.refused) if ids)
+
+    def on_refused(self, ids: array[int] | None) -> None:
+        if ids is not None:
+            self.refused, self.refusals = ids, self.refusals + 1
+
+    def on_accepted(self, ids: array[int]) -> None:
+        self.refused, self.refusals = None, 0
+        if self.accepted is not None and ids:  # an empty list may be a fault that is not believed
+            self.accepted = ids
 
     def known_end(self, now: float) -> int | None:
         end = self.end
@@ -209,7 +229,8 @@ class ListReader:
         """
         key = request.path, frozenset(request.query.items()), kept_as
         with self._lock:
-            memory = _Memory(kept_as is not None, ids=array("q") if kept_as == "items" else None)
+            is_accounted = kept_as == "items" and not request.query
+            memory = _Memory(kept_as is not None, accepted=array("q") if is_accounted else None)
             if not deadline.stop.is_set():
                 memory = self._memories.setdefault(key, memory)
         reader = PageReader(
@@ -232,8 +253,7 @@ class ListReader:
                 with self._lock:
                     self._memories.pop(key, None)
         self._on_list(request, sum_invalid(pages))
-        if memory.ids is not None:
-            memory.ids = array("q", chain.from_iterable(page.ids for page in pages))
+        memory.on_accepted(array("q", chain.from_iterable(page.ids for page in pages)))
         if memory.is_kept and not request.query:
             memory.pages = {page.digest: page for page in pages if not _UNCACHED_FIELDS & page.invalid.keys()}
         return pages
@@ -249,6 +269,7 @@ class ListReader:
         max_items: int,
     ) -> list[Page[_R]]:
         """Return a list's pages; note what they show of the server."""
+        began = self._clock.monotonic()
         paginator = Paginator(
             request.operation,
             page_size,
@@ -258,7 +279,8 @@ class ListReader:
             server_ignores_paging=request.operation in self._ignores_paging,
             offset_counts_items=request.operation in self._counts_items,
             ends_at=memory.known_end(self._clock.monotonic()),
-            known_ids=memory.ids,
+            known_ids=memory.known_ids(),
+            may_read_again=lambda: deadline.remaining() > self._clock.monotonic() - began,
         )
 
         def fetch(offset: int, limit: int, at_most: int) -> Page[_R]:
@@ -274,10 +296,15 @@ class ListReader:
                 self.found.add(request.path)
             return page
 
-        pages: list[Page[_R]] = paginator.fetch_all(fetch)
+        try:
+            pages: list[Page[_R]] = paginator.fetch_all(fetch)
+        except GigasError:
+            memory.on_refused(paginator.seen_ids)
+            raise
+        finally:
+            if paginator.server_ignores_paging:
+                self._ignores_paging.add(request.operation)
+            if paginator.offset_counts_items:
+                self._counts_items.add(request.operation)
         memory.set_end(paginator.ends_at, self._clock.monotonic())
-        if paginator.server_ignores_paging:
-            self._ignores_paging.add(request.operation)
-        if paginator.offset_counts_items:
-            self._counts_items.add(request.operation)
         return pages

@@ -11,8 +11,9 @@ once, and no fewer than the total. One item less than the total, the same items 
 may have slipped through between two pages. Pages that repeat items of earlier pages are never a whole list.
 
 Where an item is deleted between two pages, those behind it move up, and one of them is on no page, whatever the total
-says. So an item of the last reading counts as gone only when two traversals lack it, and without a total the first
-reading of a list is made twice. Of a list of backups, in which items come and go all the time, that is not asked.
+says. So an item of the last reading counts as gone only when two traversals in a row lack it, be they of two polls; and
+without a total the first reading of a list is made twice, if there is time. Of a list of backups, in which items come
+and go all the time, that is not asked.
 
 If the last page is full, or may be, one more page is requested although the total is reached, because some servers cap
 ``X-Total``, or count the page in it. What that has shown is used for a while, so that it does not cost a request each
@@ -28,7 +29,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -49,12 +50,12 @@ _PAGES_AHEAD = 128
 # With pages of two items, offset 2 and page 2 (counted from 1) begin at the same item: so small a page cannot tell
 # items from pages.
 _LEAST_HALF = 3
-_SEVERAL = 2
 # How some servers answer for a page past the end.
 _PAST_THE_END = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE})
 _MAY_COUNT_PAGES = (
     "an offset leads to other items than it did: it may count pages; set api.page_size to as many items as the list has"
 )
+_GONE = "the list changes while it is read: items that there were are missing, which counts when it is repeated"
 _V = TypeVar("_V")
 
 
@@ -73,11 +74,13 @@ class Paginator:
         offset_counts_items: Whether the server was seen to count items, not pages, as is documented; set likewise.
         ends_at: The total at which the list was lately seen to end; afterwards that at which this traversal saw it or
             took it to end, ``None`` when its last page was not full.
-        known_ids: What the list held when it was last read, as hashes; ``None`` where no item of it has to be accounted
-            for.
+        known_ids: What earlier traversals held, as hashes: the last one that was accepted, and one since that was not;
+            ``None`` where no item has to be accounted for.
+        may_read_again: Whether there is time for a second traversal.
 
     Attributes:
         last: The last page that this traversal read, be it empty or a repeated one.
+        seen_ids: What the last whole traversal held, accepted or not.
     """
 
     name: str
@@ -88,8 +91,10 @@ class Paginator:
     server_ignores_paging: bool = False
     offset_counts_items: bool = False
     ends_at: int | None = None
-    known_ids: array[int] | None = None
+    known_ids: tuple[array[int], ...] | None = None
+    may_read_again: Callable[[], bool] = lambda: True
     last: Page[Any] | None = field(default=None, init=False)
+    seen_ids: array[int] | None = field(default=None, init=False)
 
     def fetch_all(self, fetch: Fetch[_V]) -> list[Page[_V]]:
         """Return the pages of a complete traversal; no item is on two of them.
@@ -112,17 +117,25 @@ class Paginator:
 
     def _fetch_all(self, fetch: Fetch[_V]) -> list[Page[_V]]:
         first = self._traverse(fetch)
-        if first.is_complete() and self._is_whole_by_pages(fetch, first) and not self._may_lack_items(first):
-            return self._with_doubts(first.pages)
+        was_whole = first.is_complete() and self._is_whole_by_pages(fetch, first)
+        if was_whole:
+            self.seen_ids = first.ids
+            if not self._may_lack_items(first) or not (self.known_ids or self.may_read_again()):
+                return self._with_doubts(first.pages)
+            if not self.may_read_again():
+                raise IncompleteError(f"{self.name}: {_GONE}")
         self.ends_at = None  # it may be what was wrong
         first_ids = first.ids
         del first  # what was made of the items is not needed any more, and would double the memory
         second = self._traverse(fetch)
         if second.is_complete() or (second.matches(first_ids) and len(second.ids) >= second.total):
-            if self._may_lack_items(second) and not second.holds(first_ids):
-                raise IncompleteError(f"{self.name}: the list changes while it is read")
             if not self._is_whole_by_pages(fetch, second):
                 raise IncompleteError(f"{self.name}: {_MAY_COUNT_PAGES}")
+            self.seen_ids = second.ids
+            # One that ended early, at a repeated page, lacks what it never asked for.
+            is_witness = was_whole or not self.known_ids or second.matches(first_ids)
+            if self._may_lack_items(second) and not (is_witness and second.holds(first_ids)):
+                raise IncompleteError(f"{self.name}: {_GONE}")
             return self._with_doubts(second.pages)
         if second.has_repeats:
             raise IncompleteError(f"{self.name}: pages repeat items of earlier pages, so that others may be missing")
@@ -134,9 +147,9 @@ class Paginator:
 
     def _may_lack_items(self, traversal: ListTraversal[Any]) -> bool:
         """Return whether an item may have slipped through between two pages."""
-        if self.known_ids is None or sum(page.count > 0 for page in traversal.pages) < _SEVERAL:
+        if self.known_ids is None or self.server_ignores_paging or self.last is traversal.pages[0]:
             return False
-        return not traversal.holds(self.known_ids) or (not self.known_ids and traversal.totals == {None})
+        return not any(map(traversal.holds, self.known_ids)) if self.known_ids else traversal.totals == {None}
 
     def _is_whole_by_pages(self, fetch: Fetch[_V], traversal: ListTraversal[_V]) -> bool:
         """Return whether no item was skipped, even if offsets count pages.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import suppress
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
@@ -21,7 +22,7 @@ from gigas_exporter.errors import ApiError, GigasError
 from gigas_exporter.gigas import ReadClient
 from gigas_exporter.inventory import DiskSnapshot, Resource, locked_since
 from gigas_exporter.model import Disk, VirtualMachine
-from gigas_exporter.poller.account import PollOutcome
+from gigas_exporter.poller.account import AccountPoller, PollOutcome
 from gigas_exporter.report import DiskReport, account_errors, report_account, worst_first
 
 disk_argument: Final = click.argument("disk", type=DISK_ID)
@@ -68,7 +69,8 @@ def report_disks(
         if disks is None and resource == "disks" and outcome.failure is not None:
             raise outcome.failure
 
-    inventory, _ = poll_account(settings, account, client, clock, shown=given, on_end=on_end)
+    with _without_log(AccountPoller.__module__):
+        inventory, _ = poll_account(settings, account, client, clock, shown=given, on_end=on_end)
     if disks is not None:
         first_seen = inventory.disks.first_seen if inventory.disks is not None else {}
         snapshot = DiskSnapshot(given, first_seen, clock.monotonic(), locked_since(given, None, clock.wall()))
@@ -78,6 +80,18 @@ def report_disks(
     for sentence in account_errors(inventory, clock.monotonic()):
         warn(sentence)
     return worst_first(report_account(inventory, wall=clock.wall(), monotonic=clock.monotonic()))
+
+
+@contextmanager
+def _without_log(name: str) -> Iterator[None]:
+    """Leave out what a logger says below errors: it would stand among the command's own words."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 class NoMachineError(GigasError):
