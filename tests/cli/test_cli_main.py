@@ -24,7 +24,7 @@ from gigas_exporter.cli import main as main_module
 from gigas_exporter.cli.main import cli
 from gigas_exporter.cli.options import SettingsOption
 from gigas_exporter.config import FLAGS
-from gigas_exporter.config.variables import unknown_variables
+from gigas_exporter.config.flags import unknown_variables
 from support.programs import account_environment, run_program, tool
 from support.simulator import SimulatorServer
 

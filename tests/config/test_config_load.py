@@ -17,7 +17,7 @@ import pytest
 from config.conftest import Load, without_location
 from gigas_exporter.backup_statuses import BackupStatuses
 from gigas_exporter.config import FLAGS, Settings, Shard, load_settings
-from gigas_exporter.config.variables import ACCOUNT_VARIABLES
+from gigas_exporter.config.flags import ACCOUNT_VARIABLES
 from gigas_exporter.decode import DecodeSettings
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.gigas.credentials import ApiKeyCredential, LoginCredential, SecretFile, TokenCredential

@@ -14,9 +14,8 @@ from docs.pages import NAMES, PAGES, ROOT, blocks_of, commands_of
 from gigas_exporter.backup_statuses import BackupStatuses
 from gigas_exporter.cli.main import cli
 from gigas_exporter.config import PollSettings
-from gigas_exporter.config.flags import FLAGS
+from gigas_exporter.config.flags import ACCOUNT_VARIABLES, FLAGS
 from gigas_exporter.config.schema import ConfigFile
-from gigas_exporter.config.variables import ACCOUNT_VARIABLES
 from gigas_exporter.formatting import format_duration
 from gigas_exporter.inventory import StalenessLimits
 

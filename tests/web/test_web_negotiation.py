@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gigas_exporter.web.negotiation import wants_gzip, wants_openmetrics
+from gigas_exporter.web.routes import wants_gzip, wants_openmetrics
 
 _PROMETHEUS_2_42 = (
     "application/openmetrics-text;version=1.0.0,"

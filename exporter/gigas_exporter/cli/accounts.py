@@ -15,8 +15,8 @@ import click
 from gigas_exporter import formatting, logs
 from gigas_exporter.cli.options import NAME, QUIET, F, compose, read_settings, settings_options
 from gigas_exporter.config import AccountSettings, Settings
+from gigas_exporter.config.flags import ACCOUNT_ID
 from gigas_exporter.config.parsers import parse_id
-from gigas_exporter.config.variables import ACCOUNT_ID
 from gigas_exporter.errors import ApiError, AuthError, ConfigError, GigasError, IncompleteError
 from gigas_exporter.gigas import Credential, ReadClient
 from gigas_exporter.model import Account

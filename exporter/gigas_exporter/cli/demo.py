@@ -22,8 +22,8 @@ from gigas_exporter.cli.demo_prometheus import Monitoring, find_prometheus, moni
 from gigas_exporter.cli.options import GroupedCommand, compose, read_settings, settings_options
 from gigas_exporter.clock import SystemClock
 from gigas_exporter.config import AccountSettings, Settings
+from gigas_exporter.config.flags import ACCOUNT_VARIABLES
 from gigas_exporter.config.parsers import parse_listen_address
-from gigas_exporter.config.variables import ACCOUNT_VARIABLES
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.gigas import ApiKeyCredential, Credential, FixedSecret, LoginCredential
 from gigas_exporter.model import Account

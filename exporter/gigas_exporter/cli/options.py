@@ -17,8 +17,7 @@ from click.core import ParameterSource
 from gigas_exporter import formatting
 from gigas_exporter.cli.messages import parameter_name, warn
 from gigas_exporter.config import Settings, load_settings
-from gigas_exporter.config.flags import FLAGS, Flag
-from gigas_exporter.config.variables import unknown_variables
+from gigas_exporter.config.flags import FLAGS, Flag, unknown_variables
 from gigas_exporter.decode import SIZE_UNITS, SizeUnit
 from gigas_exporter.report import Finding
 

@@ -16,11 +16,10 @@ from pydantic import BaseModel, ValidationError
 
 from gigas_exporter.config.accounts import CredentialSection, DiscoveryFilter
 from gigas_exporter.config.field_types import Source, env_var_for_key
-from gigas_exporter.config.flags import FLAGS
+from gigas_exporter.config.flags import ACCOUNT_ID, ACCOUNT_VARIABLES, FLAGS, unknown_variables
 from gigas_exporter.config.parsers import is_loopback, parse_id
 from gigas_exporter.config.schema import ConfigFile
 from gigas_exporter.config.settings import AccountSettings, Settings
-from gigas_exporter.config.variables import ACCOUNT_ID, ACCOUNT_VARIABLES, unknown_variables
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.files import read_text
 from gigas_exporter.formatting import format_count

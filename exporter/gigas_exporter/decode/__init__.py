@@ -7,7 +7,7 @@ is counted under its field's name and logged once by field and type, never by va
 """
 
 from gigas_exporter.decode.body import MAX_VALUES, decode_array, decode_json
-from gigas_exporter.decode.fields import MAX_TEXT_LENGTH, InvalidFields
+from gigas_exporter.decode.fields import MAX_TEXT_LENGTH, InvalidFields, parse_timestamp
 from gigas_exporter.decode.items import (
     FIELDS,
     SIZE_UNITS,
@@ -18,7 +18,6 @@ from gigas_exporter.decode.items import (
     decode_items,
 )
 from gigas_exporter.decode.state_fields import STATE_FIELDS
-from gigas_exporter.decode.timestamps import parse_timestamp
 
 __all__ = [
     "FIELDS",

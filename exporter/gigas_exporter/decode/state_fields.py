@@ -11,8 +11,7 @@ from datetime import date, tzinfo
 from typing import Literal
 
 from gigas_exporter.backup_statuses import BackupStatuses
-from gigas_exporter.decode.fields import NOT_UNDERSTOOD, Problem, decode_flag, text_of
-from gigas_exporter.decode.timestamps import NUMBER, parse_timestamp
+from gigas_exporter.decode.fields import NOT_UNDERSTOOD, NUMBER, Problem, decode_flag, parse_timestamp, text_of
 from gigas_exporter.status_words import DISK_ERROR_WORDS, parse_words, tells_error
 
 _Kind = Literal["error", "word", "gone", "done", "running", "progress", "expiry"]

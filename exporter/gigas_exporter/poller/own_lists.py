@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import islice
+from typing import TypeVar
 
 from gigas_exporter.backup_statuses import count_statuses
 from gigas_exporter.backup_summary import BackupSummary, summarize_backups
@@ -25,7 +27,6 @@ from gigas_exporter.gigas import ReadClient
 from gigas_exporter.gigas.pages import PAGING_FIELDS
 from gigas_exporter.gigas.ratelimit import DeadlineExceededError
 from gigas_exporter.poller.backup_owners import Claim, SweptOwners, disputed_disks, own_backups
-from gigas_exporter.poller.parallel import map_parallel
 
 _FAILURE_LIMIT = 8
 """Abort reading disk by disk after this many consecutive failures."""
@@ -205,3 +206,65 @@ class _CircuitBreaker:
 
 def _status(error: GigasError) -> int | None:
     return error.status if isinstance(error, ApiError) else None
+
+
+_helpers = threading.BoundedSemaphore(12)
+"""How many threads may help the callers of the whole process at once."""
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+def map_parallel(function: Callable[[_T], _R], items: Iterable[_T], concurrency: int) -> dict[_T, _R]:
+    """Return what ``function`` returns for each item, at most ``concurrency`` at once.
+
+    The caller's own thread always works; helpers do where there are any. The first item is tried alone: against a
+    server that hangs, no more than one request waits.
+    """
+    lock, pending = threading.Lock(), iter(items)
+    results: dict[_T, _R] = {}
+    errors: list[Exception] = []
+
+    def work() -> None:
+        try:
+            while not errors:
+                with lock:
+                    item = next(pending)
+                results[item] = function(item)
+        except StopIteration:
+            pass
+        except Exception as error:  # noqa: BLE001  # raised again in the caller's thread
+            errors.append(error)
+
+    for item in pending:
+        results[item] = function(item)
+        break
+    threads: list[threading.Thread] = []
+    while len(threads) < concurrency - 1 and (thread := _start_helper(work)) is not None:
+        threads.append(thread)
+    work()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return results
+
+
+def _start_helper(work: Callable[[], None]) -> threading.Thread | None:
+    """Start a thread, unless there are enough or none can start."""
+    if not _helpers.acquire(blocking=False):
+        return None
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            _helpers.release()
+
+    thread = threading.Thread(target=run, name="backups", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        _helpers.release()
+        return None
+    return thread
