@@ -281,6 +281,47 @@ def test_a_list_that_changes_with_each_reading_is_refused_twice_in_a_row_at_most
     assert said == [0, 0, 30] * 3
 
 
+@pytest.mark.parametrize("total", [without_total, lambda real: real])
+def test_a_second_reading_that_fails_leaves_the_first(listed: Any, clock: Any, total: Any) -> None:
+    """An API that gives no more requests costs no list that nothing contradicts; what is gone without a total waits."""
+    lister = Lister(items(*range(30)))
+    lister.total = total
+    quota = [5]
+
+    def script(seen: Any, wire: Any) -> None:
+        if len(lister.asked) >= quota[0]:
+            wire.reply(429, {})
+        else:
+            lister(seen, wire)
+
+    client = listed(script, clock=clock)
+    assert ids(client.list_disks("1")) == list(range(30))
+    lister.contents = items(*range(1, 30))
+    lister.asked.clear()
+    quota[0] = 3
+    if total is without_total:
+        with pytest.raises(ApiError):
+            client.list_disks("1")
+        lister.asked.clear()
+    assert ids(client.list_disks("1")) == list(range(1, 30))
+
+
+def test_replicas_of_which_one_is_behind_are_read(listed: Any) -> None:
+    """Of two readings of which one holds the other, the larger one counts, whichever comes first."""
+    for behind in (0, 1):
+        lister = Lister(items(*range(30)))
+        lister.total = without_total
+        readings = [0]
+
+        def switch(_: int, lister: Lister = lister, readings: list[int] = readings, behind: int = behind) -> None:
+            if lister.asked[-1][0] == 0:
+                lister.contents = items(*range(int(readings[0] % 2 == behind), 30))
+                readings[0] += 1
+
+        lister.before = switch
+        assert ids(listed(lister).list_disks("1")) == list(range(30))
+
+
 class World:
     """An honest server in this process, on which items come and go between two requests."""
 

@@ -12,8 +12,9 @@ may have slipped through between two pages. Pages that repeat items of earlier p
 
 Where an item is deleted between two pages, those behind it move up, and one of them is on no page, whatever the total
 says. So an item of the last reading counts as gone only when two traversals in a row lack it, be they of two polls; and
-without a total the first reading of a list is made twice, if there is time. Of a list of backups, in which items come
-and go all the time, that is not asked.
+without a total the first reading of a list is made twice. Where the second one cannot be made, or lacks items of the
+first, the first one stands if its total fits, or if nothing is known to be missing. Of a list of backups, in which
+items come and go all the time, none of this is asked.
 
 If the last page is full, or may be, one more page is requested although the total is reached, because some servers cap
 ``X-Total``, or count the page in it. What that has shown is used for a while, so that it does not cost a request each
@@ -35,9 +36,9 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from http import HTTPStatus
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Never, TypeVar
 
-from gigas_exporter.errors import ApiError, IncompleteError, TransportError
+from gigas_exporter.errors import ApiError, GigasError, IncompleteError, TransportError
 from gigas_exporter.gigas.pages import NO_PAGE, Ask, Fetch, ListTraversal, OneBelowTotalError, Page
 
 # A whole item takes 200 bytes of JSON and more, so that a response of the largest size holds 80,000 at most.
@@ -118,25 +119,57 @@ class Paginator:
     def _fetch_all(self, fetch: Fetch[_V]) -> list[Page[_V]]:
         first = self._traverse(fetch)
         was_whole = first.is_complete() and self._is_whole_by_pages(fetch, first)
+        whole: ListTraversal[_V] | None = None
         if was_whole:
             self.seen_ids = first.ids
-            if not self._may_lack_items(first) or not (self.known_ids or self.may_read_again()):
+            if not self._may_lack_items(first):
                 return self._with_doubts(first.pages)
+            if not self.known_ids or first.totals != {None}:
+                whole = first
             if not self.may_read_again():
-                raise IncompleteError(f"{self.name}: {_GONE}")
-        self.ends_at = None  # it may be what was wrong
+                return self._stand_alone(whole)
         first_ids = first.ids
-        del first  # what was made of the items is not needed any more, and would double the memory
-        second = self._traverse(fetch)
-        if second.is_complete() or (second.matches(first_ids) and len(second.ids) >= second.total):
-            if not self._is_whole_by_pages(fetch, second):
-                raise IncompleteError(f"{self.name}: {_MAY_COUNT_PAGES}")
-            self.seen_ids = second.ids
-            # One that ended early, at a repeated page, lacks what it never asked for.
-            is_witness = was_whole or not self.known_ids or second.matches(first_ids)
-            if self._may_lack_items(second) and not (is_witness and second.holds(first_ids)):
-                raise IncompleteError(f"{self.name}: {_GONE}")
+        del first  # what was made of the items is seldom needed any more, and would double the memory
+        return self._read_again(fetch, first_ids, whole, was_whole=was_whole)
+
+    def _read_again(
+        self, fetch: Fetch[_V], first_ids: array[int], whole: ListTraversal[_V] | None, *, was_whole: bool
+    ) -> list[Page[_V]]:
+        """Return the pages of a second traversal, or of the first one.
+
+        ``whole`` is the first one where it may stand by itself: its total fits, or nothing is known to be missing.
+        """
+        ends_at, self.ends_at = self.ends_at, None  # it may be what was wrong
+        try:
+            second = self._traverse(fetch)
+            if second.is_complete() or (second.matches(first_ids) and len(second.ids) >= second.total):
+                return self._confirmed(fetch, first_ids, second, whole, was_whole=was_whole)
+            self._raise_incomplete(first_ids, second)
+        except GigasError:
+            if whole is None or self.seen_ids is not whole.ids:  # else the second one says nothing
+                raise
+        self.ends_at = ends_at
+        return self._stand_alone(whole)
+
+    def _confirmed(
+        self,
+        fetch: Fetch[_V],
+        first_ids: array[int],
+        second: ListTraversal[_V],
+        whole: ListTraversal[_V] | None,
+        *,
+        was_whole: bool,
+    ) -> list[Page[_V]]:
+        if not self._is_whole_by_pages(fetch, second):
+            raise IncompleteError(f"{self.name}: {_MAY_COUNT_PAGES}")
+        self.seen_ids = second.ids
+        # One that ended early, at a repeated page, lacks what it never asked for.
+        is_witness = was_whole or not self.known_ids or second.matches(first_ids)
+        if not self._may_lack_items(second) or (is_witness and second.holds(first_ids)):
             return self._with_doubts(second.pages)
+        return self._stand_alone(whole if whole is not None and whole.holds(second.ids) else None)
+
+    def _raise_incomplete(self, first_ids: array[int], second: ListTraversal[_V]) -> Never:
         if second.has_repeats:
             raise IncompleteError(f"{self.name}: pages repeat items of earlier pages, so that others may be missing")
         message = f"{self.name}: {len(second.ids)} items could be read, X-Total says {second.total}"
@@ -144,6 +177,12 @@ class Paginator:
             digest = blake2b(array("q", sorted(second.ids)).tobytes(), digest_size=16).digest()
             raise OneBelowTotalError(message, second.pages, second.total, digest)
         raise IncompleteError(f"{message}, or the list changes while it is read")
+
+    def _stand_alone(self, traversal: ListTraversal[_V] | None) -> list[Page[_V]]:
+        """Return the pages of a traversal that no second one confirms."""
+        if traversal is None:
+            raise IncompleteError(f"{self.name}: {_GONE}")
+        return self._with_doubts(traversal.pages)
 
     def _may_lack_items(self, traversal: ListTraversal[Any]) -> bool:
         """Return whether an item may have slipped through between two pages."""
