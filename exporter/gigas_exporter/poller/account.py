@@ -38,7 +38,8 @@ _WAIT_FOR_DISKS_STEP_SECONDS = 0.05
 # How much of a request's time an account has that never answered, while other such accounts wait.
 _PATIENCE_SHARE = 0.2
 _MIN_PATIENCE_SECONDS = 1.0
-_ORDER: tuple[Resource, ...] = ("disks", "virtual_machines", "backups")
+POLL_ORDER: tuple[Resource, ...] = ("disks", "virtual_machines", "backups")
+"""The order of one poll. Backups come last, as they are judged by the disks and machines."""
 _FILTERS = ", or leave the account out by discover: {product_id: […], status: […]}"
 """How discovery leaves out an account without disks."""
 
@@ -149,7 +150,7 @@ class AccountPoller:
     ) -> dict[Resource, PollOutcome]:
         """Poll every resource once; the backups only where the disks were read, unless that is not needed."""
         ended: dict[Resource, PollOutcome] = {}
-        for resource in _ORDER:
+        for resource in POLL_ORDER:
             if resource == "backups" and needs_disks and ended["disks"].failure is not None:
                 break  # without disks they say nothing
             ended[resource] = self.poll(resource)

@@ -25,6 +25,7 @@ from gigas_exporter.gigas import DEFAULT_URL, Credential, LoginStates
 from gigas_exporter.gigas.api_requests import account_path, disk_path
 from gigas_exporter.inventory import AccountInventory, Resource
 from gigas_exporter.model import Account
+from gigas_exporter.poller.account import POLL_ORDER
 from gigas_exporter.report import Finding, count_findings, doubt_of_empty, report_account
 
 __all__ = ["probe"]
@@ -34,7 +35,6 @@ _RESULTS: Final = ("all understood", "something is not understood", "a list coul
 _GIB: Final = 2**30
 _PLAUSIBLE_DISK_BYTES: Final = (_GIB / 4, 64 * 1024 * _GIB)
 _PLAUSIBLE_SHARE: Final = (1e-4, 20.0)
-_LISTS: Final[tuple[Resource, ...]] = ("disks", "virtual_machines", "backups")
 _BY_DISK: Final = "poll.backups_source: disk"
 
 
@@ -136,7 +136,7 @@ def _probe_account(
     recorder = Recorder(settings.api, clock.wall(), lambda count: progress(f"account {number}: {count} lists read"))
     with recorder.client(account.credential, clock=clock, login_states=login_states) as client:
         inventory, polls = poll_account(settings, account, client, clock, needs_disks=False)
-        lists = {each: recorder.get(each, account_path(account_id, each)) for each in _LISTS}
+        lists = {each: recorder.get(each, account_path(account_id, each)) for each in POLL_ORDER}
         paths = {disk.id: disk_path(account_id, disk.id, "backups") for disk in lists["disks"].decoded_items}
         asked = {disk_id: path for disk_id, path in paths.items() if path in recorder.lists}
         shown = next(iter(asked or paths), None)
