@@ -19,8 +19,8 @@ items come and go all the time, none of this is asked.
 If the last page is full, or may be, one more page is requested although the total is reached, because some servers cap
 ``X-Total``, or count the page in it. What that has shown is used for a while, so that it does not cost a request each
 time. A header that says that there is more, or that is not understood while the end of the list was not seen, leaves
-the list as it was read, and is counted. Where there is no total, it is tried whether an offset counts items, until it
-was seen to.
+the list as it was read, and is counted. Without a total, each traversal checks whether an offset counts items, until
+one has seen that it does.
 
 No traversal holds more than the longest list that is supported. A server that ignores the limit may send its list as
 one page, so that the first may be as long as any response of whole items; those after it are held to what was asked.
@@ -56,7 +56,7 @@ _PAST_THE_END = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.REQUESTED_RANGE_NOT_
 _MAY_COUNT_PAGES = (
     "an offset leads to other items than it did: it may count pages; set api.page_size to as many items as the list has"
 )
-_GONE = "the list changes while it is read: items that there were are missing, which counts when it is repeated"
+_GONE = "items of the last reading are missing; that counts when it is repeated in the next reading"
 _V = TypeVar("_V")
 
 

@@ -78,7 +78,7 @@ class ApiSession:
             self.auth = SecretAuth(credential.token, "token", "raw", is_fixed=False)
 
     def close(self) -> None:
-        """Begin no exchange any more."""
+        """Start no further exchange with the API."""
         self._transport.close()
 
     def call(

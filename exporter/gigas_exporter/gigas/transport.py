@@ -5,8 +5,8 @@ headers. Without a session of requests, it reads neither the environment nor ``.
 redirect, so that a credential goes to the configured host only. It knows no credential, no operation and no JSON.
 
 Each exchange has a connection of its own: on one that is used again, a response that came twice, or bytes left of one,
-would pass for the next, and one account's disks for another's. So no router can drop an
-idle connection unnoticed either.
+would pass for the next, and one account's disks for another's. So no router can drop an idle connection unnoticed
+either.
 """
 
 from __future__ import annotations
