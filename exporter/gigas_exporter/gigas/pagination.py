@@ -56,7 +56,10 @@ _PAST_THE_END = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.REQUESTED_RANGE_NOT_
 _MAY_COUNT_PAGES = (
     "an offset leads to other items than it did: it may count pages; set api.page_size to as many items as the list has"
 )
-_GONE = "items of the last reading are missing; that counts when it is repeated in the next reading"
+_GONE = (
+    "items of the last reading are missing: they are gone, which counts when it is repeated in the next reading, or the"
+    " list changes while it is read"
+)
 _V = TypeVar("_V")
 
 
