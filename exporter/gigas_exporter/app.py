@@ -81,7 +81,7 @@ class ExporterApp:
             index=StatusPageHandler(status_page),
         )
         try:
-            self._server = Server(web.listen_address, routes, web_config, clock)
+            self._server = Server(web.listen_address, routes, web_config, clock, on_reload=self._web_config_reloaded)
         except ConfigError as error:
             raise ConfigError(f"{error} (use another --web.listen-address)") from None
         self._notifier = Notifier(os.environ, clock)
@@ -241,6 +241,9 @@ class ExporterApp:
         self._settings = settings
         self._telemetry.reload(success=True, wall=self._clock.wall())
         _log.info("Configuration reloaded")
+
+    def _web_config_reloaded(self, success: bool) -> None:
+        self._telemetry.reload(success, self._clock.wall(), "web")
 
     def _close(self) -> None:
         with self._lock:

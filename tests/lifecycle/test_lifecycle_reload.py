@@ -133,6 +133,21 @@ def test_a_bad_configuration_changes_nothing(
     assert "CANARY" not in served.process.stderr
 
 
+def test_a_bad_web_config_is_a_failed_load_until_it_is_good(tmp_path: Path, config: Any, clean: dict[str, str]) -> None:
+    """Nobody need tell of the change; a reload of the rest, which is good, does not hide it."""
+    web = tmp_path / "web.yml"
+    web.write_text("http_server_config: {headers: {X-Frame-Options: deny}}\n", encoding="utf-8")
+    with exporter(tmp_path, clean, config.flag, *QUICK, f"--web.config.file={web}", "--web.enable-lifecycle") as served:
+        assert seen(served, SUCCESSFUL) == 1
+        web.write_text("http_server_config: {headers: {X-Frame-Options: perhaps}}\n", encoding="utf-8")
+        await_true(lambda: seen(served, SUCCESSFUL) == 0)
+        assert served.post("/-/reload").status_code == 200
+        assert seen(served, SUCCESSFUL) == 0
+        web.write_text("http_server_config: {headers: {X-Frame-Options: sameorigin}}\n", encoding="utf-8")
+        await_true(lambda: seen(served, SUCCESSFUL) == 1)
+        assert served.get("/").headers["X-Frame-Options"] == "sameorigin"
+
+
 def refusals(served: Exporter) -> list[str]:
     """The lines that say that a configuration was not taken."""
     return [line for line in served.process.stderr.splitlines() if "Failed to reload configuration" in line]

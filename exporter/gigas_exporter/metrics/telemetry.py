@@ -13,7 +13,7 @@ from __future__ import annotations
 import platform
 import threading
 from collections.abc import Collection, Iterable
-from typing import cast
+from typing import Literal, cast
 
 from prometheus_client import (
     CollectorRegistry,
@@ -123,6 +123,7 @@ class Telemetry:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._accounts: set[str] = set()
+        self._not_loaded: set[str] = set()
         self._values = {family: CountedFamily(family) for family in families.COUNTED_FAMILIES}
         self._runtime = CollectorRegistry()
         ProcessCollector(registry=self._runtime)
@@ -210,11 +211,15 @@ class Telemetry:
         else:
             self._values[families.DISCOVERY_SUCCESS].set((), success)
 
-    def reload(self, success: bool, wall: float) -> None:
-        """The configuration was loaded or not, at ``wall`` (UNIX seconds)."""
-        self._values[families.RELOAD_SUCCESSFUL].set((), success)
-        if success:
-            self._values[families.RELOAD_SUCCESS_TIMESTAMP].set((), wall)
+    def reload(self, success: bool, wall: float, part: Literal["settings", "web"] = "settings") -> None:
+        """A part of the configuration was loaded or not, at ``wall`` (UNIX seconds); one that was not is enough."""
+        with self._lock:
+            if success:
+                self._not_loaded.discard(part)
+                self._values[families.RELOAD_SUCCESS_TIMESTAMP].set((), wall)
+            else:
+                self._not_loaded.add(part)
+            self._values[families.RELOAD_SUCCESSFUL].set((), not self._not_loaded)
 
     def text(self, *, openmetrics: bool, runtime: bool = True) -> bytes:
         """Return the exposition; ``runtime`` adds ``process_*`` and ``python_*``."""

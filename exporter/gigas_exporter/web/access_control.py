@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
@@ -38,10 +38,15 @@ _Signature = tuple[tuple[str, int, int, int], ...]
 
 
 class AccessControl:
-    """Decides who may connect and ask; without a web config, everybody."""
+    """Decides who may connect and ask; without a web config, everybody.
 
-    def __init__(self, config: WebConfig | None, clock: Clock) -> None:
+    Args:
+        on_reload: Called with whether changed files are in force.
+    """
+
+    def __init__(self, config: WebConfig | None, clock: Clock, on_reload: Callable[[bool], object]) -> None:
         self._clock = clock
+        self._on_reload = on_reload
         self._config: WebConfig | None = None
         self._authenticator: BasicAuthenticator | None = None
         self._bucket: _Bucket | None = None
@@ -105,12 +110,14 @@ class AccessControl:
             if self._last_error != str(error):
                 self._last_error = str(error)
                 _log.error("Failed to reload web config, keeping the previous one", error=self._last_error)
+                self._on_reload(False)
             return
         # Of the files as they were before they were read, so that a change meanwhile is seen the next time.
         self._signature = signature if config.tls == current.tls else await asyncio.to_thread(_signature, config)
         self._apply(config)
         self._last_error = None
         _log.info("Reloaded web config", path=str(current.path))
+        self._on_reload(True)
 
     def _apply(self, config: WebConfig) -> None:
         """Use a config; keep cache and bucket where unchanged."""

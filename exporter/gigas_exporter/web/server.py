@@ -69,6 +69,7 @@ class Server:
         listen: Addresses, each host and port; the empty host is every address, port 0 a free one.
         handler: Answers the requests, on the event loop; what takes long it hands to ``asyncio.to_thread``.
         web_config: TLS, users, headers and rate limit; None is plain HTTP for everybody.
+        on_reload: Called with whether the changed files of the web config are in force.
 
     Raises:
         ConfigError: An address cannot be listened on.
@@ -82,11 +83,12 @@ class Server:
         clock: Clock | None = None,
         *,
         limits: ServerLimits | None = None,
+        on_reload: Callable[[bool], object] = lambda _: None,
     ) -> None:
         self._clock = clock if clock is not None else SystemClock()
         self._handler = handler
         self.limits = limits if limits is not None else ServerLimits()
-        self.access = AccessControl(web_config, self._clock)
+        self.access = AccessControl(web_config, self._clock, on_reload)
         self.state = ServerState()
         self._max_connections = connection_limit(self.limits.connections)
         self._connections: set[Connection] = set()
