@@ -262,3 +262,18 @@ def test_every_finding_is_explained(fleet: Fleet, finding: Finding) -> None:
     (report,) = reports_of([unread])
     if finding is Finding.BACKUPS_UNREADABLE:
         assert "the API answered 500" in explain_finding(finding, report, Thresholds(), reading.error)
+
+
+@pytest.mark.parametrize(("hours", "finding"), [(30, Finding.BACKUP_STALE), (60, Finding.BACKUP_MISSED)])
+def test_a_late_backup_that_may_be_unusable_is_no_usable_one(hours: float, finding: Finding) -> None:
+    """Nothing is said of the newest usable backup where there is none."""
+    inventory, now = account({Disk("1", autobackup=True, is_swap=False): 1.0}), time.monotonic()
+    summary = BackupSummary(0, 0, None, None, None, now, unclear=1, unclear_at=time.time() - hours * 3600)
+    (report,) = reports_of([replace(inventory, backups=BackupSnapshot({"1": summary}, frozenset(), None, now))])
+    assert finding in report.findings
+    assert explain_finding(finding, report, Thresholds(), None) == (
+        "It is not known whether any of its backups is usable, and even the newest is too old. The limit is 26h. After"
+        " 52h it counts as missed."
+    )
+    (bar,) = (bar for bar in count_ages([report]) if bar.count)
+    assert bar.label in {"unknown", finding.value.removeprefix("backup ")}

@@ -45,6 +45,10 @@ _COMMANDS: Final[Mapping[Finding, str]] = {
 }
 _SHOW: Final = "disks show --account {account} {disk}"
 _LATE: Final = "Its newest usable backup is {age}. The limit is {limit}. After {missed} it counts as missed."
+_MAYBE_LATE: Final = (
+    "It is not known whether any of its backups is usable, and even the newest is too old. The limit is {limit}. After"
+    " {missed} it counts as missed."
+)
 _WHY: Final[Mapping[Finding, str]] = {
     Finding.NEVER_BACKED_UP: "It must have a backup younger than {limit}, and has no usable one.",
     Finding.BACKUP_MISSED: _LATE,
@@ -237,7 +241,8 @@ def explain_finding(finding: Finding, report: DiskReport, thresholds: Thresholds
     """Return why a disk has a finding; ``error`` is that of its backups."""
     disk, summary, limit = report.disk, report.backups, report.requirement.max_age_seconds
     failed_at = formatting.format_timestamp(summary.failed_at) if summary is not None else ""
-    return _WHY[finding].format(
+    is_maybe_late = _WHY[finding] is _LATE and summary is not None and summary.usable == 0
+    return (_MAYBE_LATE if is_maybe_late else _WHY[finding]).format(
         limit=formatting.format_limit(limit),
         missed=formatting.format_limit(limit and limit * thresholds.missed_factor),
         locked=formatting.format_limit(thresholds.locked_seconds),
