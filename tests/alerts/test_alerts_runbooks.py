@@ -136,6 +136,12 @@ def test_every_dashboard_link_selects_what_the_dashboard_has(directory: Path, al
     variables = {board["uid"]: {each["name"] for each in board["templating"]["list"]} for board in boards}
     links = [urlsplit(rule["annotations"]["dashboard_url"].removeprefix(DASHBOARD_BASE)) for rule in alerts.values()]
     assert {link.path.split("/")[2] for link in links} <= set(variables)
+def test_no_command_names_a_file(runbooks: dict[str, str], alerts: dict[str, Any]) -> None:
+    """The environment says where the configuration lies, if there is a file at all, as the pages' index has it."""
+    for source, words in _commands(runbooks, alerts):
+        assert not [word for word in words if "/" in word or word == "--config.file"], source
+
+
     mine = [link for link in links if link.path == f"/d/{uid}/"]
     assert mine
     for link in mine:

@@ -59,6 +59,27 @@ def test_a_file_that_is_not_there(run: Run, tmp_path: Path) -> None:
     assert (outcome.status, outcome.err) == (2, f"{path}: No such file or directory\n")
 
 
+def test_without_a_file_what_is_in_force_is_checked(run: Run, config: str, tmp_path: Path) -> None:
+    """The file that the environment names, else the environment alone; so a reload that failed can be looked into."""
+    named = run("config", "check", **ALONE, GIGAS_CONFIG_FILE=config)
+    assert named == run("config", "check", config, **ALONE)
+    key, web = tmp_path / "key", tmp_path / "web.yml"
+    own = {**ALONE, "GIGAS_ACCOUNT_ID": "1", "GIGAS_API_KEY_FILE": str(key)}
+    missing = run("config", "check", **own)
+    assert missing.status == 2
+    assert missing.err.startswith("GIGAS_API_KEY_FILE: ")
+    key.write_text("canary")
+    key.chmod(0o644)
+    good = run("config", "check", **own)
+    assert good.status == 0
+    assert good.err == f"warning: other users can read {key} (mode 0644); chmod 600 {key}\n"
+    assert good.out.splitlines()[:2] == ["environment: valid", "  all settings: gigas-exporter config show"]
+    web.write_text("basic_auth_users: {someone: no-hash-canary}\n")
+    wrong = run("config", "check", **own, GIGAS_WEB_CONFIG_FILE=str(web))
+    assert wrong.status == 2
+    assert wrong.err.startswith(f"{web}: basic_auth_users[0]: not a bcrypt hash")
+
+
 def test_the_web_config_that_it_names_is_checked(run: Run, config: str) -> None:
     """A file with TLS and passwords that is wrong makes the configuration wrong."""
     with Path(config).open("a") as file:

@@ -39,7 +39,9 @@ def config() -> None:
 Example:
   gigas-exporter config check gigas-exporter.yml --disks 500""",
 )
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, readable=False))
+@click.argument(
+    "file", type=click.Path(path_type=Path, dir_okay=False, readable=False), required=False, envvar="GIGAS_CONFIG_FILE"
+)
 @click.option(
     "--disks",
     type=click.IntRange(min=1),
@@ -55,8 +57,11 @@ Example:
     help="Also show which accounts each of this many exporters would read (--shard).",
 )
 @click.pass_context
-def check(ctx: click.Context, /, file: Path, disks: int, shards: int | None) -> None:
-    """Validate FILE; every error is shown with its line and its path in the file."""
+def check(ctx: click.Context, /, file: Path | None, disks: int, shards: int | None) -> None:
+    """Validate FILE; every error is shown with its line and its path in the file.
+
+    Without FILE it is the one that GIGAS_CONFIG_FILE names; without both, the environment is validated.
+    """
     try:
         settings = load_settings(file, {}, os.environ)
         _check_web_config(file, settings)
@@ -65,13 +70,14 @@ def check(ctx: click.Context, /, file: Path, disks: int, shards: int | None) -> 
             click.echo(_located(file, problem), err=True)
         ctx.exit(2)
     for warning in (*settings.warnings, *_readable_secrets(file, settings)):
-        if warning.startswith("environment variable "):
+        if file is None or warning.startswith("environment variable "):
             location, words = "", formatting.escape_control_chars(warning)
         else:
             location, _, words = _located(file, warning).partition(": ")
         click.echo(f"{location}{': ' if location else ''}warning: {words}", err=True)
-    click.echo(f"{file}: valid")
-    click.echo(f"  all settings: gigas-exporter config show --config.file {shlex.quote(str(file))}")
+    click.echo(f"{file or 'environment'}: valid")
+    option = "" if file is None else f" --config.file {shlex.quote(str(file))}"
+    click.echo(f"  all settings: gigas-exporter config show{option}")
     for line in (*describe(settings, disks=disks), *(describe_shards(settings, shards) if shards else ())):
         click.echo(f"  {formatting.escape_control_chars(line)}")
 
@@ -115,11 +121,11 @@ def show(output: Literal["yaml", "json"], **flags: Any) -> None:
     click.echo(render_document(effective_settings(read_settings(flags)), output), nl=False)
 
 
-def _located(file: Path, text: str) -> str:
-    return formatting.escape_control_chars(text if text.startswith(f"{file}:") else f"{file}: {text}")
+def _located(file: Path | None, text: str) -> str:
+    return formatting.escape_control_chars(text if file is None or text.startswith(f"{file}:") else f"{file}: {text}")
 
 
-def _check_web_config(file: Path, settings: Settings) -> None:
+def _check_web_config(file: Path | None, settings: Settings) -> None:
     """Read the web configuration that a file names; its problems get that line."""
     if settings.web.config_file is None:
         return
@@ -127,18 +133,18 @@ def _check_web_config(file: Path, settings: Settings) -> None:
         load_web_config(settings.web.config_file)
     except ConfigError as error:
         line = _lines(file).get(("web", "config_file"))
-        place = f"{file}: " if line is None else f"{file}:{line}: web.config_file: "
+        place = "" if file is None else f"{file}: " if line is None else f"{file}:{line}: web.config_file: "
         raise ConfigError(str(error), tuple(f"{place}{problem}" for problem in error.problems)) from None
 
 
-def _lines(file: Path) -> dict[Location, int]:
+def _lines(file: Path | None) -> dict[Location, int]:
     lines: dict[Location, int] = {}
-    if file.is_file():  # a pipe cannot be read again
+    if file is not None and file.is_file():  # a pipe cannot be read again
         load_yaml(read_text(file, str(file)), str(file), lines)
     return lines
 
 
-def _readable_secrets(file: Path, settings: Settings) -> Iterator[str]:
+def _readable_secrets(file: Path | None, settings: Settings) -> Iterator[str]:
     """Yield a warning for each secret file that others can read."""
     lines = _lines(file)
     credentials: dict[Location, Credential] = {
