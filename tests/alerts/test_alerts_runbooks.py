@@ -16,6 +16,7 @@ import pytest
 
 from gigas_exporter.bundle.alerts import DASHBOARD_BASE, RUNBOOK_BASE
 from gigas_exporter.cli.main import cli as command_line
+from gigas_exporter.errors import REASONS
 from gigas_exporter.metrics.families import FAMILIES
 from support.promql import selectors_of
 
@@ -115,6 +116,12 @@ def test_every_query_names_series_that_there_are(runbooks: dict[str, str]) -> No
             assert named <= known, name
 
 
+def test_each_reason_of_a_failed_poll_has_a_step(runbooks: dict[str, str]) -> None:
+    """Whoever asks why polls fail gets one of these words, and then needs to know what to do."""
+    steps = runbooks["GigasApiFailing"].partition("## Mitigation")[2]
+    assert {reason for reason in REASONS if f"`{reason}`" not in steps} == set()
+
+
 def test_every_command_is_one_that_there_is(runbooks: dict[str, str], alerts: dict[str, Any]) -> None:
     """Each command of an alert or a runbook names commands and options that the program has."""
     commands = list(_commands(runbooks, alerts))
@@ -129,6 +136,12 @@ def test_every_command_is_one_that_there_is(runbooks: dict[str, str], alerts: di
         assert {word for word in words if word.startswith("-")} <= known, f"{source}: {words}"
 
 
+def test_no_command_names_a_file(runbooks: dict[str, str], alerts: dict[str, Any]) -> None:
+    """The environment says where the configuration lies, if there is a file at all, as the pages' index has it."""
+    for source, words in _commands(runbooks, alerts):
+        assert not [word for word in words if "/" in word or word == "--config.file"], source
+
+
 @pytest.mark.parametrize("uid", ["gigas-overview", "gigas-disk", "gigas-exporter"])
 def test_every_dashboard_link_selects_what_the_dashboard_has(directory: Path, alerts: dict[str, Any], uid: str) -> None:
     """A link names a dashboard of ours, and variables of that dashboard."""
@@ -136,12 +149,6 @@ def test_every_dashboard_link_selects_what_the_dashboard_has(directory: Path, al
     variables = {board["uid"]: {each["name"] for each in board["templating"]["list"]} for board in boards}
     links = [urlsplit(rule["annotations"]["dashboard_url"].removeprefix(DASHBOARD_BASE)) for rule in alerts.values()]
     assert {link.path.split("/")[2] for link in links} <= set(variables)
-def test_no_command_names_a_file(runbooks: dict[str, str], alerts: dict[str, Any]) -> None:
-    """The environment says where the configuration lies, if there is a file at all, as the pages' index has it."""
-    for source, words in _commands(runbooks, alerts):
-        assert not [word for word in words if "/" in word or word == "--config.file"], source
-
-
     mine = [link for link in links if link.path == f"/d/{uid}/"]
     assert mine
     for link in mine:
