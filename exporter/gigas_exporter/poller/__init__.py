@@ -1,4 +1,4 @@
-"""Polls the API and keeps one immutable inventory per account.
+"""Poll the API and keep one immutable inventory per account.
 
-It knows no metric and no web server; what counts polls is handed to it as a :class:`~.observer.PollerObserver`.
+It knows neither metrics nor the web server, and reports its polls to a :class:`~.observer.PollerObserver`.
 """

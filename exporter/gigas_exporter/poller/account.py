@@ -1,7 +1,4 @@
-"""Poll one account; on failure keep the last good data.
-
-An error in a poll ends here, as a counted and logged failure.
-"""
+"""Poll one account. A failed poll is logged and counted, and keeps the last good data."""
 
 from __future__ import annotations
 
@@ -35,22 +32,22 @@ from gigas_exporter.poller.store import Store
 _log = get_logger(__name__)
 
 _WAIT_FOR_DISKS_STEP_SECONDS = 0.05
-# How much of a request's time an account has that never answered, while other such accounts wait.
+# An account that never answered has this share of a request's timeout, while other such accounts wait.
 _PATIENCE_SHARE = 0.2
 _MIN_PATIENCE_SECONDS = 1.0
 POLL_ORDER: tuple[Resource, ...] = ("disks", "virtual_machines", "backups")
-"""The order of one poll. Backups come last, as they are judged by the disks and machines."""
+"""The order of one poll. Backups come last: disks and machines decide which lists of backups are needed."""
 _FILTERS = ", or leave the account out by discover: {product_id: […], status: […]}"
-"""How discovery leaves out an account without disks."""
+"""The advice for a discovered account without disks."""
 
 
 class PollOutcome(NamedTuple):
     """How a poll ended.
 
     Attributes:
-        failure: Why it failed, if it did.
-        hung: Whether the API left its last request unanswered.
-        partial: Why some of it could not be read, where the rest was.
+        failure: The error of a failed poll.
+        hung: Whether it failed because the API did not respond.
+        partial: The error of the part that could not be read, in a poll that succeeded.
     """
 
     failure: GigasError | None
@@ -60,7 +57,7 @@ class PollOutcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _PollData:
-    """What a successful poll gave; ``facts`` are for the log."""
+    """The result of a successful poll; ``facts`` are logged."""
 
     change: Callable[[AccountInventory], AccountInventory]
     invalid: Mapping[str, int]
@@ -72,11 +69,11 @@ class AccountPoller:
     """Polls the resources of one account into the store.
 
     Args:
-        stop: Set when this poller must stop. Its polls then end early and publish nothing any more.
-        on_missing: Called when the disks are not found (404) and never were; returns whether that is no failure, for
-            the account is left out. Only with discovery.
-        shown: Disks that were read before, by id; of the others, own lists of backups are not read. Empty is all.
-        list_seconds: How long it may take to read the disks or the virtual machines; by default their interval says so.
+        stop: Set when this poller must stop. Its polls then end early and publish nothing.
+        on_missing: Called with a 404 for disks that were never found. Returns whether the account is now skipped, so
+            that the poll did not fail. Only with discovery.
+        shown: Disks that the caller has read, by id. Own lists of backups are read only for them; empty means for all.
+        list_seconds: Time limit for reading disks or virtual machines; by default that of their interval.
     """
 
     def __init__(
@@ -108,7 +105,7 @@ class AccountPoller:
         self._running: dict[Resource, tuple[StopEvent, list[Deadline]]] = {}
 
     def tasks(self, credential: Credential, on_begin: Callable[[], None]) -> tuple[PollTask, ...]:
-        """Return the periodic polls, the disks' first."""
+        """Return the periodic polls; ``on_begin`` is called when the first poll of the disks begins."""
         api, poll = self._settings.api, self._settings.poll
         patience = max(_MIN_PATIENCE_SECONDS, api.timeout_seconds * _PATIENCE_SHARE)
 
@@ -137,10 +134,10 @@ class AccountPoller:
         return disks, machines, task("backups", poll.backups_interval, disks)
 
     def _abort(self, resource: Resource, patience_seconds: float) -> None:
-        """End a poll that got no response in this time."""
+        """Abort a poll that has waited this long for its first response."""
         stop, deadlines = self._running.get(resource, (None, []))
         latest = self._clock.monotonic() - patience_seconds
-        # Read once each: the response may come between two looks.
+        # Each is read once: a response may reset it between two reads.
         sent_at = [sent for each in deadlines if (sent := each.sent_at) is not None]
         if stop is not None and sent_at and min(sent_at) <= latest and not any(each.got_response for each in deadlines):
             stop.set()
@@ -148,17 +145,17 @@ class AccountPoller:
     def poll_all(
         self, on_end: Callable[[Resource, PollOutcome], None] = lambda *_: None, *, needs_disks: bool = True
     ) -> dict[Resource, PollOutcome]:
-        """Poll every resource once; the backups only where the disks were read, unless that is not needed."""
+        """Poll every resource once; with ``needs_disks``, backups only if the disks were read."""
         ended: dict[Resource, PollOutcome] = {}
         for resource in POLL_ORDER:
             if resource == "backups" and needs_disks and ended["disks"].failure is not None:
-                break  # without disks they say nothing
+                break
             ended[resource] = self.poll(resource)
             on_end(resource, ended[resource])
         return ended
 
     def poll(self, resource: Resource, *, may_retry: Callable[[], bool] = lambda: True) -> PollOutcome:
-        """Poll one resource once. Nothing is raised."""
+        """Poll one resource once; never raise."""
         began = self._clock.monotonic()
         deadlines: list[Deadline] = []
         abort = StopEvent(self._stop)
@@ -178,7 +175,7 @@ class AccountPoller:
         on_missing = self._on_missing if resource == "disks" and not was_found else None
         if on_missing is not None and isinstance(result, ApiError) and result.status == HTTPStatus.NOT_FOUND:
             found = result.with_more(_FILTERS)
-            # A gateway's page says that the API knows no disks of the account only when it is repeated.
+            # A 404 from a gateway counts as the API's own only when it is repeated.
             if (not result.is_foreign or last.error == str(found)) and on_missing(result):
                 return PollOutcome(result, hung=False)
             result = found
@@ -197,7 +194,7 @@ class AccountPoller:
         return outcomes.get(resource, PollStatus(False, 0.0, None))
 
     def _attempt(self, resource: Resource, new_deadline: NewDeadline) -> _PollData | GigasError:
-        """Return what a poll gave; apart, so that no frame keeps its error."""
+        """Return a poll's result or error; in a function of its own, so that no frame keeps the error."""
         read = {"disks": self._read_disks, "virtual_machines": self._read_machines, "backups": self._read_backups}
         try:
             return read[resource](new_deadline)
@@ -235,7 +232,7 @@ class AccountPoller:
             seen: Mapping[str, float] = inventory.disks.first_seen if inventory.disks is not None else {}
             first_seen = {disk_id: seen.get(disk_id, began) for disk_id in disks}
             known = inventory.disks.disks if inventory.disks is not None else None
-            # The same object for the same disks lets the renderer see at once that nothing changed.
+            # Unchanged disks stay the same object, so that the renderer sees at once that nothing changed.
             since = locked_since(disks, inventory.disks, wall)
             reading = DiskSnapshot(known if known == disks else disks, first_seen, read_at, since)
             changed = replace(inventory, disks=reading)
@@ -258,12 +255,10 @@ class AccountPoller:
         return _PollData(change, listing.invalid, {"virtual_machines": len(machines)})
 
     def _check_content(self, resource: Literal["disks", "virtual_machines"], listing: Listing[Any]) -> None:
-        """Raise an error for a first 204 where there were items before.
-
-        A client that a reload made does not know of them.
+        """Reject a first 204 after items; the client does so, too, but not after a reload.
 
         Raises:
-            IncompleteError: The poll before this one succeeded, and there were items.
+            IncompleteError: The previous poll succeeded, and there were items.
         """
         inventory = self._store.get(self._account_id)
         if listing.has_content or inventory is None or not self._last_outcome(resource).success:
@@ -292,7 +287,7 @@ class AccountPoller:
         return _PollData(lambda inventory: replace(inventory, backups=poll.reading), poll.invalid, facts, poll.failure)
 
     def _known_disks(self, deadline: Deadline) -> KnownDisks:
-        """Return the account's disks, once the first disks poll has ended."""
+        """Return the account's disks; wait for the first disks poll to end."""
         while True:
             inventory = self._store.get(self._account_id)
             outcome = inventory.outcomes.get("disks") if inventory is not None else None
@@ -307,9 +302,9 @@ class AccountPoller:
     def _log_result(
         self, resource: Resource, result: _PollData | GigasError, duration: float, last: PollStatus
     ) -> None:
-        """Log a poll at debug, its changes at higher levels.
+        """Log a poll at debug level, a change of its outcome at a higher one.
 
-        One that is another after a reload is logged again: somebody may have reloaded to fix the first.
+        A failure that differs after a reload is a change: the reload may have fixed the first one.
         """
         log = _log.bind(account=self._account_id, resource=resource, duration_seconds=round(duration, 3))
         since, is_first = last.failing_since, resource not in self._logged

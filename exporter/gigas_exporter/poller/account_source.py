@@ -1,6 +1,6 @@
-"""The configured accounts, or those listed and not excluded.
+"""Which accounts to watch: those configured, or those discovered and not skipped.
 
-It knows neither how accounts are polled nor what is known of them.
+It does not know how accounts are polled.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ ACCOUNTS_INCOMPLETE = "the list of accounts may be incomplete by its headers (gi
 def discover(
     client: ReadClient, credential: Credential, deadline: Deadline | None = None
 ) -> tuple[tuple[AccountSettings, ...], bool]:
-    """List the accounts; also return whether there may be more.
+    """List the accounts; also return whether the list may be incomplete.
 
     Raises:
-        GigasError: They could not be listed, or there is none: a credential that has lost its rights is more likely
-            than a user without accounts, and then nobody would watch the accounts that there were.
+        GigasError: The accounts could not be listed, or the list is empty. More likely than a user without accounts is
+            a credential that has lost its rights; the known accounts stay watched then.
     """
     listing = client.list_accounts(deadline=deadline)
     if not listing.items and listing.invalid.get("id"):
@@ -45,16 +45,16 @@ def discover(
 
 
 class AccountSource:
-    """This process' accounts under one configuration.
+    """The accounts of this process under one configuration.
 
     Args:
-        client: The client of the credential that lists them; ``None`` where they are configured.
+        client: Lists the accounts; ``None`` if they are configured.
 
     Attributes:
-        stop: Ends its requests; nothing that it lists counts any more.
-        listed: Whether the accounts are known: configured, or listed once and watched since.
-        fails: Whether they could not be listed the last time.
-        is_incomplete: Whether the headers of the last list say that there may be more accounts.
+        stop: Set to abort its requests; their results are then ignored.
+        listed: Whether the accounts are known: configured, or discovered at least once.
+        fails: Whether the last discovery failed.
+        is_incomplete: Whether the last list may be incomplete, by its headers.
     """
 
     def __init__(self, settings: Settings, clock: Clock, client: ReadClient | None, stop: StopEvent) -> None:
@@ -75,14 +75,14 @@ class AccountSource:
 
     @property
     def skipped(self) -> int:
-        """How many accounts discovery leaves out."""
+        """How many accounts discovery skips."""
         return len(self._excluded) + len(self._missing)
 
     def list(self) -> dict[str, AccountSettings]:
-        """Return the configured accounts, or list them.
+        """Return the configured accounts, or discover them.
 
         Raises:
-            GigasError: They could not be listed, or there is none.
+            GigasError: The accounts could not be listed, or there are none.
         """
         if self._client is None or self.credential is None:
             return self._owned(self._settings.accounts)
@@ -116,10 +116,9 @@ class AccountSource:
         return {account_id: each for account_id, each in owned.items() if account_id not in skipped}
 
     def find_missing(self) -> dict[str, AccountSettings]:
-        """Ask for skipped accounts' disks; return those found by now.
+        """Try skipped accounts again; return those whose disks no longer answer 404.
 
-        Each is asked after an hour, and where its status or product has changed. It is watched only then, so that
-        nothing is told of one that is still not found.
+        An account is tried after an hour, or when its status or product has changed. It is not watched until then.
         """
         found: dict[str, AccountSettings] = {}
         deadline = self._deadline()
@@ -134,7 +133,7 @@ class AccountSource:
         return found
 
     def _is_missing(self, account: Account, deadline: Deadline) -> bool:
-        """Return whether disks are still not found, or not asked for."""
+        """Return whether to skip the account again: its disks answer 404, or no time is left."""
         if self._client is None:
             return False
         try:
@@ -149,7 +148,7 @@ class AccountSource:
     def skip_missing(self, account: Account) -> bool:
         """Skip an account whose disks were never found; return whether it is skipped.
 
-        One whose API is elsewhere than that of others may well have disks.
+        Where accounts have APIs on several hosts, one with another host than ours may have its disks there.
         """
         here = urlsplit(self._settings.api.url).hostname
         is_elsewhere = account.api_host not in {None, here} and len(self._hosts) > 1

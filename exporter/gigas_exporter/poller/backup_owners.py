@@ -1,4 +1,4 @@
-"""Which disk owns the backups that a disk's list has."""
+"""Decide which disk owns a backup, where lists name it wrongly or not at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gigas_exporter.errors import DecodeError
 from gigas_exporter.model import Backup
 
 MAY_BE_THEIRS = "the account's backups that name no disk may be theirs"
-"""Why the empty own lists of :func:`possible_owners` are not believed."""
+"""Why the empty own list of a disk of :func:`possible_owners` does not mean that it has no backup."""
 _SHARED = "the same backups are listed for disks of different virtual machines"
 _OF_OTHERS = "a disk's own list of backups has those of other disks"
 _UNLISTED = "a disk's own list of backups names a disk that is not listed"
@@ -20,12 +20,12 @@ _UNLISTED = "a disk's own list of backups names a disk that is not listed"
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a disk's own list of backups leaves to be believed.
+    """The backups in a disk's own list, to be checked against other lists.
 
     Attributes:
         ids: The backups that do not name the disk.
-        name: What all of those call their disk instead, if they name one.
-        named: Those that name the disk, as hashes.
+        name: The unlisted disk that all of ``ids`` name instead; ``None`` if they name none.
+        named: Hashes of the backups that name the disk.
     """
 
     ids: frozenset[str]
@@ -35,12 +35,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Owners:
-    """Which disk each backup of an account's list names, as hashes.
+    """The disks that the backups on a page of the account's list name.
 
     Attributes:
-        machines: What the backups that name no disk name as their virtual machine, ``None`` among it.
-        candidates: The disks that some backup names together with others.
-        is_unclear: Whether it is not understood which disk some backup names; it may be any.
+        ids: Hashes of the backups that name one disk.
+        disks: Hashes of those disks, in the same order.
+        machines: The virtual machines of backups that name no disk; ``None`` stands for backups that name neither.
+        candidates: The disks of backups that name several.
+        is_unclear: Whether the disk of some backup is not understood and may be any.
     """
 
     ids: array[int]
@@ -51,7 +53,7 @@ class Owners:
 
     @classmethod
     def of(cls, backups: Sequence[Backup]) -> Owners:
-        """Return what some backups name."""
+        """Return the disks that these backups name."""
         named = [each for each in backups if each.disk_id is not None]
         unnamed = [each for each in backups if each.disk_id is None and not each.disk_ids]
         ids, disks = (array("q", map(hash, each)) for each in ([x.id for x in named], [x.disk_id for x in named]))
@@ -66,11 +68,11 @@ class Owners:
 
 @dataclass(frozen=True, slots=True)
 class SweptOwners:
-    """Which disks the backups in an account's list name.
+    """The disks that the backups in the account's list name.
 
     Attributes:
-        pages: By page of the list.
-        is_named: Whether a backup is known to be of a listed disk.
+        pages: One item per page of the list.
+        is_named: Whether some backup, in this or an own list, is known to belong to a listed disk.
     """
 
     pages: Sequence[Owners] = ()
@@ -80,18 +82,18 @@ class SweptOwners:
 def own_backups(
     backups: Sequence[Backup], disk_id: str, machines: Mapping[str, str | None]
 ) -> tuple[Sequence[Backup], Claim]:
-    """Return a disk's backups in its own list, and a claim to be checked.
+    """Return a disk's backups from its own list, and a claim to be checked.
 
-    Those are all where none names another disk, else those that name the disk. Where all name one disk that is not
-    listed, that may be what the API calls this one.
+    If some backups name another disk, only those that name this one are its own. If all name the same disk and that is
+    not listed, it may be another name of this disk.
 
     Args:
-        backups: All that the list has.
+        backups: The backups in the list.
         disk_id: The disk.
         machines: By listed disk, the virtual machine that it is attached to.
 
     Raises:
-        DecodeError: None is the disk's: the API may list what it likes under the disk's address.
+        DecodeError: The list has backups, but none of this disk: the API may ignore the disk's id in the path.
     """
     mine = _of_its_machine(
         [each for each in backups if not each.disk_ids or disk_id in each.disk_ids], disk_id, machines
@@ -113,10 +115,10 @@ def own_backups(
 
 
 def _of_its_machine(backups: Sequence[Backup], disk_id: str, machines: Mapping[str, str | None]) -> Sequence[Backup]:
-    """Return the backups that name a disk, or its virtual machine.
+    """Return the backups that name a disk, or may be of its virtual machine.
 
-    Of those that name other machines, too, only its own are. Another machine that no listed disk is attached to may be
-    the one that it was attached to before.
+    Backups of a machine that another listed disk is attached to are not the disk's. A machine without a listed disk may
+    be the one that the disk was attached to before.
     """
     machine = machines.get(disk_id)
     named = {each.virtual_machine_id for each in backups if each.disk_id != disk_id} - {None}
@@ -133,16 +135,16 @@ def _of_its_machine(backups: Sequence[Backup], disk_id: str, machines: Mapping[s
 def disputed_disks(
     claims: Mapping[str, Claim], machines: Mapping[str, str | None], swept: SweptOwners
 ) -> dict[str, str]:
-    """Return the disks whose own lists are not believed, and why.
+    """Return the disks whose own lists are not trusted, and why.
 
-    A backup that names no disk may be of all disks of its virtual machine, but of those of two it cannot be, nor of a
-    disk where the account's list, or another own list, names another for it. An unlisted name is believed only where no
-    backup names a listed disk, and where the lists of several disks have one each.
+    A backup that names no disk may belong to all disks of one virtual machine. It cannot belong to disks of two
+    machines, nor to a disk if another list names a different disk for it. An unlisted name is trusted only if no backup
+    names a listed disk, several disks have such names, and no other disk has the same one.
 
     Args:
-        claims: By disk, what its own list leaves to be believed.
+        claims: By disk, the claim of its own list.
         machines: By disk, the virtual machine that it is attached to.
-        swept: What the backups in the account's list name.
+        swept: The disks that the account's list names.
     """
     disputed: dict[str, str] = {}
     names = Counter(claim.name for claim in claims.values() if claim.name is not None)
@@ -167,22 +169,22 @@ def disputed_disks(
 
 
 def _named_by_account(pages: Iterable[Owners], ids: Collection[int]) -> Iterator[tuple[int, int]]:
-    """Return some backups, each with the disk that the account's list names."""
+    """Yield the backups with these hashes, each with the disk that the account's list names for it."""
     if ids:
         for owners in pages:
             yield from (pair for pair in zip(owners.ids, owners.disks, strict=True) if pair[0] in ids)
 
 
 def possible_owners(unbacked: Iterable[str], machines: Mapping[str, str | None], swept: SweptOwners) -> set[str]:
-    """Return the disks that may own backups which name no one disk.
+    """Return the disks that may own a backup that does not name exactly one disk.
 
-    Those are the several disks that one names, else all disks of its machine; where nothing is named, or what is named
-    is not understood, any disk.
+    Those are the disks that it names, else all disks of its virtual machine. It may be of any disk if it names neither
+    and no backup is known to belong to a listed disk, or if its disk is not understood.
 
     Args:
-        unbacked: The disks.
+        unbacked: The disks without a usable backup.
         machines: By disk, the virtual machine that it is attached to.
-        swept: What the backups in the account's list name.
+        swept: The disks that the account's list names.
     """
     named = {machine for owners in swept.pages for machine in owners.machines}
     if (None in named and not swept.is_named) or any(owners.is_unclear for owners in swept.pages):

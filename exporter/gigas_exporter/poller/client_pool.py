@@ -1,7 +1,6 @@
 """The API clients: one per credential, kept across reloads.
 
-Rate limits, tokens and rejected logins belong to the secret, wherever it is read and whatever else is configured. A
-reload neither resets nor repeats them.
+Rate limits, tokens and rejected logins belong to the secret, wherever it is configured. A reload does not reset them.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ class ClientPool:
         """Make a client. Files are read outside the lock, since reading them may take long."""
         limits = settings.max_concurrency, settings.max_requests_per_second
         secret: Hashable = settings.url, *limits, _identity(credential)
-        # Reading the authorities takes 20 ms and a megabyte.
+        # Loading the trusted CAs takes 20 ms and 1 MB.
         trust = self._trust.get(settings) or TrustStore(settings)
         observer = _AccountObserver(self._observer, has_login=isinstance(credential, LoginCredential))
         with self._lock:
@@ -83,7 +82,7 @@ class ClientPool:
             client.reload_credential()
 
     def remove_account(self, account_id: str) -> None:
-        """Report nothing for an account any more; drop its cache."""
+        """Stop reporting for an account, and drop its cached data."""
         with self._lock:
             for client, observer in self._clients.values():
                 if account_id in observer.account_ids:
@@ -91,7 +90,7 @@ class ClientPool:
                     client.forget(account_id)
 
     def keep_only(self, settings: ApiSettings, credentials: Collection[Credential]) -> None:
-        """Close the clients of all other credentials."""
+        """Close all clients of other settings or credentials."""
         with self._lock:
             unused = [key for key in self._clients if key[0] != settings or key[1] not in credentials]
             clients = [self._clients.pop(key)[0] for key in unused]
@@ -109,7 +108,7 @@ class ClientPool:
 
 
 def _identity(credential: Credential) -> Hashable:
-    """Return a key, equal for the same API credential."""
+    """Return a key that is equal for equal secrets."""
     try:
         if isinstance(credential, LoginCredential):
             return credential.login, credential.password.read()
@@ -119,7 +118,7 @@ def _identity(credential: Credential) -> Hashable:
 
 
 class _AccountObserver(Observer):
-    """Adds the served accounts to a client's reports."""
+    """Adds the accounts that use a client to its reports."""
 
     def __init__(self, observer: PollerObserver, *, has_login: bool) -> None:
         self._observer = observer

@@ -1,4 +1,4 @@
-"""What the poller reports; the client's own reports are :class:`gigas_exporter.gigas.settings.Observer`."""
+"""Events of the poller; those of the API client are in :class:`gigas_exporter.gigas.settings.Observer`."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from gigas_exporter.inventory import Resource
 
 
 class PollerObserver(Protocol):
-    """Counts polls, requests and accounts; called from several threads at once."""
+    """Receives the poller's events, from several threads at once."""
 
     def poll(self, account_id: str, resource: Resource, failure: Reason | None) -> None:
-        """One poll ended, successfully when ``failure`` is ``None``."""
+        """A poll ended; ``failure`` is ``None`` if it succeeded."""
 
     def invalid(self, account_id: str, resource: Resource, field: str, count: int) -> None:
-        """Values of a field were invalid."""
+        """``count`` values of a field were invalid."""
 
     def request(self, operation: str, code: str, seconds: float) -> None:
-        """One request ended."""
+        """A request ended."""
 
     def retry(self, operation: str) -> None:
-        """A request is about to be made again."""
+        """A request is about to be sent again."""
 
     def token(self, account_ids: Iterable[str], expires_at: float | None) -> None:
-        """A login gave a token for these accounts."""
+        """A login for these accounts returned a token."""
 
     def login_blocked(self, account_ids: Iterable[str], blocked: bool) -> None:
-        """Logins for these accounts are blocked, or not any more."""
+        """Logins for these accounts were blocked or unblocked."""
 
     def account(self, account_id: str) -> None:
-        """An account is watched from now on."""
+        """An account is now watched."""
 
     def forget(self, account_ids: Collection[str]) -> None:
         """Accounts are no longer watched."""
 
     def discovery(self, success: bool | None) -> None:
-        """Accounts were listed or not; ``None`` if configured."""
+        """Discovery succeeded or failed; ``None`` if accounts are configured."""
 
     def accounts(self, watched: int | None, unpolled: int, skipped: int) -> None:
-        """The numbers of accounts watched (``None``: not listed yet), unpolled, skipped."""
+        """The numbers of watched (``None`` before the first list), unpolled and skipped accounts."""

@@ -1,14 +1,14 @@
 """Run polls periodically on a bounded pool of threads.
 
-The scheduler owns when a poll runs, and how many run at once. It does not know what a poll does.
+The scheduler decides when a poll runs and how many run at once. It does not know what a poll does.
 
-Polls that are due run in the order of their due times. Those of one credential share the API's slots, so no more of
-them run than there are slots, backups apart from the rest because reading them disk by disk can take a whole interval.
+Due polls run in the order of their due times. A credential has as many slots as concurrent requests. It has them twice,
+for backups and for the rest, because reading backups disk by disk can take a whole interval.
 An account that hangs must not delay others. Accounts that never answered leave one slot of their credential free, and
-are cut off early while others of their kind wait. Accounts whose last poll got no answer share one slot of their
-credential, with one try a request. Among those, one that answered the poll before comes first. In the whole process at
-most 24 of 32 workers serve accounts that never answered or whose last poll got no answer, at most 8 of them the latter,
-and at most 16 read backups.
+their polls are aborted early while others of their kind wait. Accounts whose last poll got no response share one slot
+of their credential, and their requests are not retried; an account that answered the poll before comes first. Of the 32
+workers of the process, at most 24 poll accounts of these two kinds, at most 8 the latter kind, and at most 16 read
+backups.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _sequence = itertools.count()
 
 
 def poll_deadline(interval_seconds: float) -> float:
-    """Return how long a poll may take: its interval, within 5 and 60 seconds."""
+    """Return how long a poll may take: its interval, at least 5 s and at most 60 s."""
     return min(max(interval_seconds, _MIN_DEADLINE_SECONDS), _MAX_DEADLINE_SECONDS)
 
 
@@ -52,22 +52,22 @@ class PollTask:
 
     Attributes:
         name: For the log.
-        run: Polls once and returns whether the API left a request unanswered. Its argument returns whether an
-            unanswered request may be tried again.
-        interval_seconds: Called after each run.
+        run: Polls once; returns whether the poll hung, that is, its last request got no response. Its argument returns
+            whether a request without response may be retried.
+        interval_seconds: Returns the time between two runs; called after each run.
         deadline_seconds: A run that takes three times as long is stalled.
         credential: Tasks of the same credential share ``slots``.
-        slots: Requests that the credential may have under way at once.
-        rank: Tasks that are due at the same time run in the order of their ranks.
+        slots: Maximum number of concurrent requests of the credential.
+        rank: Orders tasks that are due at the same time, lowest first.
         is_long: Whether a run may take as long as its interval.
         leader: Another task of the account. While it hangs, this one counts as hanging too.
-        abort: Makes a run end soon that has waited for its first response for ``patience_seconds``; called for an
-            account that never answered, while other such accounts wait.
+        abort: Aborts a run that has waited ``patience_seconds`` for its first response. Called if the account never
+            answered, while other such accounts wait.
         patience_seconds: How long a run may wait for its first response before ``abort`` is called.
-        began: Whether a run has begun. This and what follows is the scheduler's own.
-        answered: Whether any run ever got an answer to its last request.
-        hung: How many runs in a row the API left the last request unanswered.
-        counted: The limits that this run counts against.
+        began: Whether a run has begun. Only the scheduler sets this and the following fields.
+        answered: Whether any run did not hang.
+        hung: How many runs in a row hung.
+        counted: The limits that the current run counts against.
     """
 
     name: str
@@ -100,16 +100,16 @@ class PollTask:
 
     @property
     def key(self) -> tuple[bool, bool, float, int, int]:
-        """What due tasks are ordered by; where nothing answers, leaders come first."""
+        """The sort key of due tasks; tasks with a leader come last while the account does not answer."""
         follows = self.leader is not None and (self.hangs or not self.leader.answered)
         return follows, not (self.answered and self.hung == 1), self.due, self.rank, self.sequence
 
 
 class Scheduler:
-    """Runs tasks on at most ``max_workers`` threads, none twice at once.
+    """Runs tasks on at most ``max_workers`` threads, no task twice at once.
 
-    Each task runs as soon as it is added and a worker is free, and then every interval ± 5 %, so that many exporters do
-    not poll together. Schedules are monotonic: setting the wall clock does not move them.
+    A new task runs as soon as a worker is free, then every interval ± 5 %, so that many exporters do not poll at the
+    same time. Schedules follow the monotonic clock: setting the wall clock does not move them.
     """
 
     def __init__(self, clock: Clock, *, max_workers: int = MAX_WORKERS) -> None:
@@ -130,7 +130,7 @@ class Scheduler:
         self._lacks_threads = False
 
     def start(self) -> None:
-        """Start to run tasks.
+        """Start running tasks.
 
         Raises:
             RuntimeError: No thread can be started.
@@ -138,7 +138,7 @@ class Scheduler:
         self._dispatcher.start()
 
     def stop(self, seconds: float) -> None:
-        """Run no task any more, and wait at most ``seconds`` for those that run."""
+        """Start no more tasks, and wait at most ``seconds`` for those that run."""
         self._stop.set()
         self._wake.set()
         deadline = self._clock.monotonic() + seconds
@@ -155,7 +155,7 @@ class Scheduler:
         self._wake.set()
 
     def remove(self, tasks: Iterable[PollTask]) -> None:
-        """Stop scheduling these tasks; a run under way goes on."""
+        """Stop scheduling these tasks; a run in progress continues."""
         with self._lock:
             for task in tasks:
                 task.is_removed = True
@@ -164,7 +164,7 @@ class Scheduler:
             heapq.heapify(self._later)
 
     def run_now(self, tasks: Iterable[PollTask]) -> None:
-        """Run these tasks as soon as possible."""
+        """Run these tasks as soon as possible; those that run now run again."""
         with self._lock:
             now = self._clock.monotonic()
             for task in tasks:
@@ -175,12 +175,12 @@ class Scheduler:
         self._wake.set()
 
     def threads(self) -> list[threading.Thread]:
-        """Return the threads that there are."""
+        """Return the dispatcher and the workers."""
         with self._lock:
             return [self._dispatcher, *self._workers]
 
     def is_stalled(self) -> bool:
-        """Return whether a run takes far too long, or what is due cannot run."""
+        """Return whether a run takes far too long, or due tasks cannot run."""
         now = self._clock.monotonic()
         with self._lock:
             started = [(now - task.started_at, task) for task in self._running if task.started_at is not None]
@@ -211,7 +211,7 @@ class Scheduler:
     def _queue_due(self, now: float) -> None:
         while self._later and self._later[0][0] <= now:
             due, _, task = heapq.heappop(self._later)
-            # A task that was moved has a second entry.
+            # A task that was rescheduled has an older entry, too, which is ignored.
             if task.due == due and not task.is_queued and task.started_at is None:
                 task.is_queued = True
                 if not self._ready and not self._running:
@@ -219,7 +219,7 @@ class Scheduler:
                 insort(self._ready, task, key=lambda each: each.key)
 
     def _start_ready(self, now: float) -> bool:
-        """Start what may run; return whether it takes another worker."""
+        """Start ready tasks within their limits; return whether one needs another worker."""
         full: set[Hashable] = set()
         for task in list(self._ready):
             kind = task.credential, task.is_long, task.hangs, task.answered
@@ -244,7 +244,7 @@ class Scheduler:
         self._queue.put(task)
 
     def _abort_slow(self, now: float) -> float:
-        """Abort runs without response that others wait for; return the next check."""
+        """Abort runs without response that new accounts wait for; return the seconds to the next check."""
         waiting = {task.credential for task in self._ready if task.leader is None and not (task.answered or task.hung)}
         seconds = _IDLE_SECONDS
         for task in self._running:
@@ -258,14 +258,14 @@ class Scheduler:
         return seconds
 
     def _may_retry(self, task: PollTask) -> bool:
-        """Return whether to retry without a response: not while others wait."""
+        """Return whether a request without response may be retried: not while others wait."""
         latest = self._clock.monotonic() - _CONTENDED_SECONDS
         with self._lock:
             waits = any(each.credential == task.credential and each.due < latest for each in self._ready)
         return not (task.hangs or waits)
 
     def _limits(self, task: PollTask) -> list[tuple[Hashable, int]]:
-        """Return the task's kinds and their limits."""
+        """Return the limits of the task, each with the key that it is counted under."""
         limits: list[tuple[Hashable, int]] = []
         if task.credential is None:
             return limits
@@ -281,7 +281,7 @@ class Scheduler:
         return limits
 
     def _add_worker(self) -> bool:
-        """Start a worker, without the lock, as Python may wait for ever."""
+        """Start a worker; without the lock, since ``Thread.start`` may block forever."""
         worker = threading.Thread(target=self._work, name=f"poll-{len(self._workers)}", daemon=True)
         try:
             worker.start()
@@ -302,10 +302,10 @@ class Scheduler:
             with self._lock:
                 self._running.discard(task)
                 self._counts.subtract(task.counted)
-                self._counts += Counter()  # drops what has come down to 0
+                self._counts += Counter()  # drops counts of 0
                 task.started_at = None
                 task.hung, task.answered = task.hung + 1 if hung else 0, task.answered or not hung
-                self._ready.sort(key=lambda each: each.key)  # those that the task leads
+                self._ready.sort(key=lambda each: each.key)  # the keys of tasks that this one leads may have changed
                 self._progress_at = now = self._clock.monotonic()
                 period = task.interval_seconds() * self._rng.uniform(1 - _JITTER, 1 + _JITTER)
                 if not task.is_removed:

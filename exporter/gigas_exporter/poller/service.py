@@ -1,7 +1,7 @@
 """Poll all accounts of a configuration into a store.
 
-The service connects the accounts that there are with the scheduler that polls them, and carries both over a reload. It
-knows nothing of how anything is served.
+The service keeps the scheduler's polls in line with the accounts, also over a reload. It does not know how the data is
+served.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ACCOUNTS_AT_ONCE = 8
 
 
 class _WatchedAccount(NamedTuple):
-    """An account's tasks, and the event that stops what they run."""
+    """An account's polls, and the event that stops them."""
 
     account: AccountSettings
     stop: StopEvent
@@ -42,7 +42,7 @@ class Service:
     """Polls every account of the settings into ``store``.
 
     Attributes:
-        source: Which accounts there are.
+        source: Lists the accounts to watch.
 
     Raises:
         ConfigError: A client cannot be made with these settings.
@@ -66,7 +66,7 @@ class Service:
             raise
 
     def start(self) -> None:
-        """Start to poll; first polls are due immediately.
+        """Start polling; first polls are due immediately.
 
         Raises:
             RuntimeError: No thread can be started.
@@ -76,10 +76,10 @@ class Service:
             self._watch_all()
 
     def reload(self, settings: Settings) -> None:
-        """Apply other settings; accounts that they do not change are polled at once.
+        """Apply other settings, and poll all accounts at once.
 
         Raises:
-            ConfigError: A client cannot be made with them; nothing has changed by then.
+            ConfigError: A client cannot be made with them; the old settings stay in force.
         """
         source = self._make_source(settings)
         with self._lock:
@@ -95,16 +95,16 @@ class Service:
         self._clients.keep_only(settings.api, {each for each in credentials if each is not None})
 
     def stop(self) -> None:
-        """Stop all polls; those under way publish nothing any more.
+        """Stop all polls; those that run publish nothing any more.
 
-        It takes no lock, which is held for seconds while very many accounts are added.
+        It takes no lock: adding very many accounts holds the lock for seconds.
         """
         self._stop.set()
         self.scheduler.stop(_STOP_SECONDS)
         self._clients.close()
 
     def not_ready(self) -> str | None:
-        """Return why the disks of some account are not read yet, else ``None``."""
+        """Return why the exporter is not ready, ``None`` once all accounts' disks were read."""
         inventories = self._store.handled() or self._store.snapshot()
         if not self.source.listed and not inventories:
             return "the accounts have not been listed yet"
@@ -122,12 +122,11 @@ class Service:
     def poll_once(self, progress: Callable[[str, Resource, bool], None]) -> dict[str, dict[Resource, GigasError]]:
         """Poll every resource of every account once; return the failures by account id.
 
-        Backups are not asked for where the disks could not be read.
-
-        ``progress`` is called as each poll ends, with account, resource and success, from several threads.
+        Backups are polled only if the disks could be read. ``progress`` is called after each poll with account id,
+        resource and success, from several threads.
 
         Raises:
-            GigasError: The accounts could not be listed, or there is none.
+            GigasError: The accounts could not be listed, or there are none.
         """
         source = self.source
         accounts = self._list_accounts(source)
@@ -143,11 +142,11 @@ class Service:
             try:
                 failed = dict(zip(accounts, pool.map(poll, accounts.values()), strict=True))
             except BaseException:
-                self._stop.set()  # an interrupt does not wait for the requests under way
+                self._stop.set()  # an interrupt does not wait for requests in flight
                 raise
         for account_id, failures in failed.items():
             disks = failures.get("disks")
-            # Poll these again: if another account's disks were found by now, the 404 was the API's own.
+            # Poll again: a gateway's 404 counts when it is repeated after another account's disks were read.
             if isinstance(disks, ApiError) and disks.is_foreign and disks.status == HTTPStatus.NOT_FOUND:
                 failed[account_id] = poll(accounts[account_id])
         left = {inventory.account.id for inventory in self._store.snapshot()}
@@ -157,7 +156,7 @@ class Service:
         return {account_id: failures for account_id, failures in failed.items() if account_id in left}
 
     def _make_source(self, settings: Settings) -> AccountSource:
-        """Make the clients, which can fail, before a reload changes anything."""
+        """Make the clients and the source; this can fail, so a reload does it first."""
         for account in settings.accounts:
             if settings.owns(account.account.id):
                 self._clients.get(settings.api, account.credential)
@@ -182,7 +181,7 @@ class Service:
         self.scheduler.run_now([task for each in self._watched.values() for task in each.tasks])
 
     def _discover(self, source: AccountSource, credential: Credential, _: Callable[[], bool]) -> bool:
-        """List the accounts and watch them, or those known before."""
+        """List the accounts and watch them; if that fails, watch those known before."""
         succeeded = False
         try:
             accounts = self._list_accounts(source)
@@ -198,7 +197,7 @@ class Service:
         found = source.find_missing() if succeeded else {}
         with self._lock:
             if found and not source.stop.is_set():
-                # Meanwhile some of the others may have been left out.
+                # Some of the others may have been skipped meanwhile.
                 left = {each: accounts[each] for each in accounts if each in self._watched}
                 self._sync_accounts(dict(sorted((left | found).items())))
         return False
@@ -222,7 +221,7 @@ class Service:
         self._update_store(accounts)
         new: dict[str, _WatchedAccount] = {}
         for account_id, each in accounts.items():
-            if self._stop.is_set():  # there may be very many, and the end waits
+            if self._stop.is_set():  # very many accounts must not delay shutdown
                 return
             if account_id not in self._watched:
                 stop = StopEvent(self._stop)
@@ -240,7 +239,7 @@ class Service:
         self.scheduler.remove([task for each in stopped for task in each.tasks])
 
     def _update_store(self, accounts: Mapping[str, AccountSettings]) -> None:
-        """Put these accounts into the store."""
+        """Have the inventories of these accounts in the store, and no others."""
         gone: set[str] = set()
 
         def change(known: Mapping[str, AccountInventory]) -> dict[str, AccountInventory]:
@@ -261,14 +260,14 @@ class Service:
             self._clients.remove_account(account_id)
 
     def _report_accounts(self) -> None:
-        """Report how many accounts there are, and are unpolled."""
+        """Report how many accounts are watched, unpolled and skipped."""
         with self._lock:
             watched = list(self._watched.values())
             unpolled = sum(not any(task.began for task in each.tasks) for each in watched)
             self._observer.accounts(len(watched) if self.source.listed else None, unpolled, self.source.skipped)
 
     def _inventory(self, account: AccountSettings, known: AccountInventory | None) -> AccountInventory:
-        """Return an account's inventory under these settings."""
+        """Return the account's known or a new inventory, with the present settings."""
         poll = self._settings.poll
         limits = StalenessLimits.of(poll.max_staleness, poll.interval, poll.backups_interval)
         intervals: dict[Resource, float] = {

@@ -1,6 +1,6 @@
-"""What polls read and scrapes show: one immutable inventory per account.
+"""The latest immutable inventory of each account, written by polls and read by scrapes.
 
-The store knows nothing of what is in an inventory; it owns that readers see whole ones only.
+Readers see only complete inventories. The store does not look inside them.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ class Store:
         self._handled: tuple[int, tuple[AccountInventory, ...]] = 0, ()
 
     def subscribe(self, on_change: Callable[[], object]) -> None:
-        """Call this after each change, in its thread and outside the lock."""
+        """Call ``on_change`` after each change, in the thread that made it and outside the lock."""
         self._on_change = on_change
 
     @property
     def version(self) -> int:
-        """A number that grows with each change, never later than :meth:`snapshot` shows it."""
+        """The number of changes; a snapshot taken after reading it has all of them."""
         return self._version
 
     def snapshot(self) -> tuple[AccountInventory, ...]:
-        """Return all inventories as of one moment, in the order of the account ids."""
+        """Return all inventories as of one moment, ordered by account id."""
         return self._snapshot
 
     def handled(self) -> tuple[AccountInventory, ...]:
-        """Return all inventories that the subscriber has seen."""
+        """Return the newest snapshot that the subscriber has handled."""
         return self._handled[1]
 
     def get(self, account_id: str) -> AccountInventory | None:
@@ -44,9 +44,9 @@ class Store:
         return self._inventories.get(account_id)
 
     def replace(self, change: Callable[[Mapping[str, AccountInventory]], Mapping[str, AccountInventory]]) -> None:
-        """Replace all inventories by what ``change`` makes of them.
+        """Replace all inventories by the result of ``change``.
 
-        What polls publish meanwhile comes before or after, and is never lost.
+        ``change`` is called inside the lock, so that no concurrent :meth:`update` is lost.
         """
         with self._lock:
             self._inventories = dict(change(self._inventories))
@@ -59,10 +59,9 @@ class Store:
         change: Callable[[AccountInventory], AccountInventory],
         still_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Change one account's inventory, if the account is still there.
+        """Change one account's inventory, unless the account was removed.
 
-        ``still_wanted`` is asked inside the lock, so that a poll that a reload has ended cannot write over its
-        successor.
+        ``still_wanted`` is called inside the lock: a poll that a reload has stopped cannot overwrite its successor.
         """
         with self._lock:
             inventory = self._inventories.get(account_id)
