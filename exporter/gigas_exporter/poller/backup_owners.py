@@ -95,12 +95,11 @@ def own_backups(
     Raises:
         DecodeError: The list has backups, but none of this disk: the API may ignore the disk's id in the path.
     """
-    mine = _of_its_machine(
-        [each for each in backups if not each.disk_ids or disk_id in each.disk_ids], disk_id, machines
-    )
-    if backups and not mine:
+    candidates = [each for each in backups if not each.disk_ids or disk_id in each.disk_ids]
+    own = _of_its_machine(candidates, disk_id, machines)
+    if backups and not own:
         raise DecodeError("disk_id", _OF_OTHERS)
-    backups = mine
+    backups = own
     names = {each.disk_id for each in backups}
     name = None
     if not names <= {disk_id, None}:
@@ -124,12 +123,12 @@ def _of_its_machine(backups: Sequence[Backup], disk_id: str, machines: Mapping[s
     named = {each.virtual_machine_id for each in backups if each.disk_id != disk_id} - {None}
     is_mixed = not named.isdisjoint(set(machines.values()) - {machine})
     if machine in named:
-        believed = {machine, None} if is_mixed else {None, *named}
+        trusted = {machine, None} if is_mixed else {None, *named}
     elif machine is None:
-        believed = set() if is_mixed and len(named) > 1 else {None, *named}
+        trusted = set() if is_mixed and len(named) > 1 else {None, *named}
     else:
-        believed = set() if is_mixed or len(named) > 1 else {None, *named}
-    return [each for each in backups if each.disk_id == disk_id or each.virtual_machine_id in believed]
+        trusted = set() if is_mixed or len(named) > 1 else {None, *named}
+    return [each for each in backups if each.disk_id == disk_id or each.virtual_machine_id in trusted]
 
 
 def disputed_disks(
@@ -148,10 +147,10 @@ def disputed_disks(
     """
     disputed: dict[str, str] = {}
     names = Counter(claim.name for claim in claims.values() if claim.name is not None)
-    are_names_believed = len(names) > 1 and not swept.is_named and not any(claim.named for claim in claims.values())
+    are_names_trusted = len(names) > 1 and not swept.is_named and not any(claim.named for claim in claims.values())
     claimants: dict[str, list[str]] = {}
     for disk_id, claim in claims.items():
-        if claim.name is not None and not (are_names_believed and names[claim.name] == 1):
+        if claim.name is not None and not (are_names_trusted and names[claim.name] == 1):
             disputed[disk_id] = _UNLISTED
         for each in claim.ids:
             claimants.setdefault(each, []).append(disk_id)
@@ -163,8 +162,8 @@ def disputed_disks(
         (each, hash(disk_id)) for disk_id, claim in claims.items() for each in claim.named if each in by_hash
     )
     for backup, owner in chain(_named_by_account(swept.pages, by_hash.keys()), named_by_own):
-        believed = {disk_id: {hash(disk_id), hash(claims[disk_id].name)} for disk_id in by_hash[backup]}
-        disputed.update({disk_id: _OF_OTHERS for disk_id, names_of_it in believed.items() if owner not in names_of_it})
+        accepted = {disk_id: {hash(disk_id), hash(claims[disk_id].name)} for disk_id in by_hash[backup]}
+        disputed.update({disk_id: _OF_OTHERS for disk_id, owners in accepted.items() if owner not in owners})
     return disputed
 
 

@@ -149,11 +149,11 @@ class Service:
             # Poll again: a gateway's 404 counts when it is repeated after another account's disks were read.
             if isinstance(disks, ApiError) and disks.is_foreign and disks.status == HTTPStatus.NOT_FOUND:
                 failed[account_id] = poll(accounts[account_id])
-        left = {inventory.account.id for inventory in self._store.snapshot()}
-        self._observer.accounts(len(left), 0, source.skipped)
-        if source.skipped and not left:
+        watched = {inventory.account.id for inventory in self._store.snapshot()}
+        self._observer.accounts(len(watched), 0, source.skipped)
+        if source.skipped and not watched:
             raise GigasError(f"no account is left: discovery leaves out all {source.skipped}")
-        return {account_id: failures for account_id, failures in failed.items() if account_id in left}
+        return {account_id: failures for account_id, failures in failed.items() if account_id in watched}
 
     def _make_source(self, settings: Settings) -> AccountSource:
         """Make the clients and the source; this can fail, so a reload does it first."""
@@ -198,8 +198,8 @@ class Service:
         with self._lock:
             if found and not source.stop.is_set():
                 # Some of the others may have been skipped meanwhile.
-                left = {each: accounts[each] for each in accounts if each in self._watched}
-                self._sync_accounts(dict(sorted((left | found).items())))
+                watched = {each: accounts[each] for each in accounts if each in self._watched}
+                self._sync_accounts(dict(sorted((watched | found).items())))
         return False
 
     def _list_accounts(self, source: AccountSource) -> dict[str, AccountSettings]:
