@@ -1,7 +1,6 @@
-"""The judgement on each disk, in words for people, worst first.
+"""The findings about each disk, in words for people, worst first.
 
-``check``, the status page, ``disks``, the metrics and through them the alerts and dashboards all tell what is found
-here, in these words.
+``check``, ``disks``, the status page, metrics, alerts and dashboards all show these findings in these words.
 """
 
 from gigas_exporter.report.disks import (

@@ -1,4 +1,4 @@
-"""Each disk with what is known of it and found, for people."""
+"""A report on each disk: its data and its findings."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ class DiskReport:
     """One disk, with its findings.
 
     Attributes:
-        machine_name: What a person calls its virtual machine; ``detached`` without one, ``unknown`` where its id is.
-        backups: ``None`` when its backups are not known.
-        age_seconds: Of the newest usable backup; ``None`` when there is none, or its date cannot be read or lies ahead.
+        machine_name: Its virtual machine's label, hostname or id; ``detached`` without one, ``unknown`` if not known.
+        backups: ``None`` if its backups are not known.
+        age_seconds: Age of the newest usable backup; ``None`` if there is none, or its date is unreadable or in the
+            future.
         findings: Worst first.
         not_understood: The fields that decide and are not understood.
-        is_judged: Whether all was known that the judgement needs of the account as a whole.
+        is_judged: Whether the judgement is complete: the account's backups are known, or the disk needs none.
     """
 
     account: Account
@@ -41,12 +42,12 @@ class DiskReport:
 
     @cached_property
     def severity(self) -> Severity:
-        """That of the worst finding."""
+        """The severity of the worst finding."""
         return max((finding.severity for finding in self.findings), default=Severity.OK)
 
     @cached_property
     def verdict(self) -> str:
-        """The findings in words, unknown fields by name."""
+        """The findings in words, with the names of fields that are not understood."""
         words = [finding.value for finding in self.findings]
         if self.not_understood:
             place = words.index(Finding.NOT_UNDERSTOOD.value)
@@ -73,7 +74,7 @@ class DiskReport:
 
     @cached_property
     def share_of_limit(self) -> float:
-        """The age over the limit: infinity without a backup, 0 without a limit."""
+        """The age divided by the limit: infinity without a known age, 0 without a limit."""
         limit = self.requirement.max_age_seconds
         if limit is None:
             return 0.0
@@ -81,7 +82,7 @@ class DiskReport:
 
 
 def report_account(inventory: AccountInventory, *, wall: float, monotonic: float) -> list[DiskReport]:
-    """Return the judgement on every disk; nothing when disks are too old."""
+    """Return a report on every disk; none if the data of the disks is stale."""
     disks = inventory.current_disks(monotonic) or {}
     summaries = [inventory.backup_summary(disk_id, monotonic) for disk_id in disks]
     judgement = judge_account(inventory, summaries, wall=wall, monotonic=monotonic)
@@ -107,7 +108,7 @@ def report_account(inventory: AccountInventory, *, wall: float, monotonic: float
 
 
 def worst_first(reports: Iterable[DiskReport]) -> list[DiskReport]:
-    """Order by worst finding, distance past the limit, and name."""
+    """Sort by worst finding, age divided by limit, and name."""
 
     def badness(report: DiskReport) -> tuple[int, int, float, str, str, str]:
         rank = RANK[report.findings[0]] if report.findings else len(RANK)
@@ -123,5 +124,5 @@ def count_findings(reports: Iterable[DiskReport]) -> Counter[Finding]:
 
 
 def needs_attention(report: DiskReport) -> bool:
-    """Return whether a disk needs attention."""
+    """Return whether the severity is warning or worse."""
     return report.severity >= Severity.WARNING

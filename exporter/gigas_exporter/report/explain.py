@@ -1,4 +1,4 @@
-"""Sentences for people: what was not read, why, what to do."""
+"""Sentences for people: what is wrong, why, and what to do."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PAGING_HEADERS: Final[Mapping[str, str]] = {
     "content_range": "Content-Range",
     "link": "Link (or another of a next page)",
 }
-"""The headers that may say that a list has more items than were read, by the field that they are counted under."""
+"""Headers that may announce more items than were read, by the field name under which they are counted."""
 
 _MAX_STATUSES_SHOWN: Final = 5
 
@@ -67,7 +67,7 @@ _WHY: Final[Mapping[Finding, str]] = {
 
 
 def account_errors(inventory: AccountInventory, monotonic: float) -> list[str]:
-    """Return what cannot be told of an account as a whole."""
+    """Return what is not known about an account as a whole, one sentence each."""
     name = f"account {inventory.account.id}"
     by_error: dict[str, list[str]] = {}
     for resource in ("disks", "backups"):
@@ -96,14 +96,14 @@ def account_errors(inventory: AccountInventory, monotonic: float) -> list[str]:
 
 
 def paging_doubts(invalid: Mapping[str, int]) -> tuple[str, ...]:
-    """Return the headers by which a list may have more items."""
+    """Return the headers that announce more items than were read."""
     return tuple(header for name, header in _PAGING_HEADERS.items() if name in invalid)
 
 
 def doubt_of_empty(inventory: AccountInventory, monotonic: float) -> str:
-    """Return why an empty list of disks is not believed.
+    """Return why an empty list of disks is not trusted, or empty text.
 
-    Only an account without virtual machines and backups has no disks for sure; empty where nothing is doubted.
+    It is trusted only if the account is known to have neither virtual machines nor backups.
     """
     if inventory.current_disks(monotonic) != {}:
         return ""
@@ -137,7 +137,7 @@ def explain_all(reports: Sequence[DiskReport], inventories: Sequence[AccountInve
 
 
 def _explain_empty(inventories: Iterable[AccountInventory]) -> Iterator[str]:
-    """Yield what an empty account does not prove."""
+    """Yield a sentence for each account without disks and virtual machines."""
     for inventory in inventories:
         reading = inventory.disks
         if reading is not None and not reading.disks and not doubt_of_empty(inventory, reading.read_at):
@@ -148,7 +148,7 @@ def _explain_empty(inventories: Iterable[AccountInventory]) -> Iterator[str]:
 
 
 def _explain_policy(reports: Sequence[DiskReport]) -> Iterator[str]:
-    """Yield that no disk has to have a backup."""
+    """Yield a sentence if every disk is exempt or swap."""
     is_well = not any(report.requirement.required or Finding.UNPROTECTED in report.findings for report in reports)
     if reports and is_well:
         yield "backup_policy requires no backup of any disk"
@@ -167,7 +167,7 @@ def explain_not_understood(reports: Iterable[DiskReport]) -> list[str]:
 
 
 def _advice(field: str, *, is_missing: bool) -> str:
-    """Return what to do about a field of disks."""
+    """Return what to do about a field that is not understood."""
     if field not in DISK_FIELDS and field != "date_created":
         return f"{_PROBE}; set api.fields: {{{field}: null}} if it means nothing"
     if not is_missing:
@@ -177,7 +177,7 @@ def _advice(field: str, *, is_missing: bool) -> str:
 
 
 def _explain_unreadable(reports: Iterable[DiskReport], inventories: Iterable[AccountInventory]) -> list[str]:
-    """Return why backups are unreadable, of how many disks."""
+    """Return why backups are unreadable, each reason with the number of disks."""
     errors = {each.account.id: each.backups.error for each in inventories if each.backups is not None}
     counts = Counter(
         why
@@ -192,7 +192,7 @@ def _explain_unreadable(reports: Iterable[DiskReport], inventories: Iterable[Acc
 
 
 def why_unreadable(report: DiskReport, error: str | None) -> str | None:
-    """Return why a disk's backups are unreadable; ``error`` is its account's."""
+    """Return why a disk's backups are unreadable; ``error`` is that of the account's last backups poll."""
     summary = report.backups
     if summary is None or not summary.usable:
         return error or "their own lists were not read"
@@ -221,7 +221,7 @@ def _explain_statuses(inventories: Iterable[AccountInventory]) -> list[str]:
 
 
 def _explain_unassigned(inventories: Iterable[AccountInventory]) -> list[str]:
-    """Say how many backups name no listed disk, where there are any."""
+    """Return how many backups name no listed disk, if there are any."""
     readings = [each.backups for each in inventories if each.disks is not None and each.disks.disks]
     count = sum(reading.unassigned or 0 for reading in readings if reading is not None)
     return (
@@ -232,13 +232,13 @@ def _explain_unassigned(inventories: Iterable[AccountInventory]) -> list[str]:
 
 
 def command_for(finding: Finding | None, report: DiskReport) -> str:
-    """Return the command that helps with a finding, else what shows the disk."""
+    """Return the command that helps with a finding; by default the one that shows the disk."""
     words = _SHOW if finding is None else _COMMANDS.get(finding, _SHOW)
     return "gigas-exporter " + words.format(account=shlex.quote(report.account.id), disk=shlex.quote(report.disk.id))
 
 
 def explain_finding(finding: Finding, report: DiskReport, thresholds: Thresholds, error: str | None) -> str:
-    """Return why a disk has a finding; ``error`` is that of its backups."""
+    """Return why a disk has a finding; ``error`` is that of the account's last backups poll."""
     disk, summary, limit = report.disk, report.backups, report.requirement.max_age_seconds
     failed_at = formatting.format_timestamp(summary.failed_at) if summary is not None else ""
     is_maybe_late = _WHY[finding] is _LATE and summary is not None and summary.usable == 0

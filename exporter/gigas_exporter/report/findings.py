@@ -1,4 +1,4 @@
-"""What can be found about a disk, and how much it matters."""
+"""The findings that a disk can have, and their severities."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Severity(enum.IntEnum):
 
 
 class Finding(enum.Enum):
-    """What can be found about a disk, worst first."""
+    """What can be found about a disk, in the order of severity, worst first."""
 
     NEVER_BACKED_UP = "never backed up"
     BACKUP_MISSED = "backup missed"
@@ -46,12 +46,12 @@ class Finding(enum.Enum):
 
     @classmethod
     def parse(cls, text: str) -> Finding | None:
-        """Return the finding with a name or words, however they are separated."""
+        """Return the finding with this name, such as ``backup_stale`` or ``Backup stale``."""
         given = text.strip().casefold().replace(" ", "_").replace("-", "_")
         return next((each for each in cls if given in {each.metric, each.value.replace(" ", "_")}), None)
 
     def words(self, count: int) -> str:
-        """Return the words for so many disks, such as ``backups missed``."""
+        """Return the words for ``count`` disks, such as ``backups missed``."""
         one, more = _COUNTED.get(self, (self.value, self.value))
         return one if count == 1 else more
 
@@ -80,18 +80,17 @@ _COUNTED: Final[Mapping[Finding, tuple[str, str]]] = {
     Finding.BACKUP_SHRANK: ("backup shrank", "backups shrank"),
 }
 RANK: Final = {finding: rank for rank, finding in enumerate(Finding)}
-"""The place of each finding, worst first."""
+"""The rank of each finding; 0 is the worst."""
 
 AGAINST_LIMIT: Final = frozenset({Finding.NEVER_BACKED_UP, Finding.BACKUP_MISSED, Finding.BACKUP_STALE})
-"""The findings that tell of a limit of the policy that was passed."""
-
+"""The findings of a disk that exceeds its limit in the policy."""
 
 METRIC_FINDINGS: Final = tuple(finding for finding in Finding if finding not in {Finding.AWAITING, Finding.EXEMPT})
-"""The findings that are series of ``gigas_disk_finding``."""
+"""The findings that have series of ``gigas_disk_finding``."""
 
 NEED_BACKUPS: Final = AGAINST_LIMIT | {
     Finding.BACKUPS_UNREADABLE,
     Finding.BACKUP_FAILED,
     Finding.BACKUP_SHRANK,
 }
-"""The findings of which nothing is known while the backups of the whole account are unread."""
+"""The findings that are not known while the backups of the account are unread or stale."""

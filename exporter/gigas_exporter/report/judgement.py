@@ -1,4 +1,4 @@
-"""The judgement on the disks: the one place that decides."""
+"""Judge the disks: the only place that decides which findings a disk has."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from gigas_exporter.policy import NOT_REQUIRED, Requirement, Thresholds
 from gigas_exporter.report.findings import AGAINST_LIMIT, RANK, Finding
 
 BACKUP_STATUS: Final = "backup status"
-"""The name under which the status of a backup is among what is not understood."""
+"""The name of a backup's status among the fields that are not understood."""
 DISK_STATUS: Final = "disk status"
-"""The same of the status of the disk, which may say error although the flag does not."""
+"""The name of a disk's status among them; it may mean an error although the flag ``error`` is not set."""
 DISK_FIELDS: Final = frozenset(each.name for each in fields(Disk)) | {"disk_size"}
-"""The documented fields of a disk; another one that is not understood may say that the disk has an error."""
+"""The documented fields of a disk. Any other field that is not understood may mean that the disk has an error."""
 
 MAX_AHEAD_SECONDS = 300.0
-"""A date that lies further ahead than two clocks may differ says nothing."""
+"""How far two clocks may differ; a date further in the future is not used."""
 
 _SHRUNK_TO = 0.5
 _NEVER = float("inf")
@@ -32,12 +32,12 @@ class Judgement:
     """One account's findings at one moment.
 
     Attributes:
-        findings: By disk id, worst first; a disk about which nothing is found is missing.
-        undecided: By id of the disks that are ``not understood``, the fields that are not.
+        findings: By disk id, worst first; disks without findings are absent.
+        undecided: By id of each disk that is ``not understood``, the fields that are not understood.
         is_backups_known: Whether the backups of the account as a whole are known.
         required: How many disks must have a backup.
-        compliant: How many of those have one that is within its limit.
-        valid_until: UNIX seconds at which time alone may change a finding.
+        compliant: How many of those have one within its limit.
+        valid_until: When time alone may change a finding, UNIX seconds.
     """
 
     findings: Mapping[str, tuple[Finding, ...]]
@@ -51,9 +51,9 @@ class Judgement:
 def judge_account(
     inventory: AccountInventory, summaries: Sequence[BackupSummary | None], *, wall: float, monotonic: float
 ) -> Judgement:
-    """Judge every disk of an account; ``summaries`` are in the same order.
+    """Judge every disk of an account; ``summaries`` has one item per disk.
 
-    Nothing is found while its disks are not known.
+    There are no findings while the disks are not known.
     """
     judge = _Judge(inventory, wall, monotonic)
     findings: dict[str, tuple[Finding, ...]] = {}
@@ -68,7 +68,7 @@ def judge_account(
 
 
 def is_ahead(moment: float, wall: float) -> bool:
-    """Return whether a date lies so far ahead that it tells no age."""
+    """Return whether a date is too far in the future to be used."""
     return moment - wall > MAX_AHEAD_SECONDS
 
 
@@ -90,7 +90,7 @@ class _Judge:
         self.valid_until = _NEVER
 
     def judge(self, disk: Disk, summary: BackupSummary | None) -> tuple[Finding, ...]:
-        """Return what is found about a disk, worst first."""
+        """Return a disk's findings, worst first."""
         requirement = self._inventory.requirements.get(disk.id, NOT_REQUIRED)
         found: list[Finding] = []
         unknown = requirement.undecided + self._by_policy(disk, requirement, summary, found)
@@ -149,20 +149,20 @@ class _Judge:
         found.append(lateness)
         unclear_at = summary.unclear_at
         decides = unclear_at is not None and self._lateness(unclear_at, limit) is not lateness
-        # One without a readable date may be newer.
+        # A backup without a readable date may be newer.
         return (*((BACKUP_STATUS,) if decides else ()), *(("date_created",) if summary.undated else ()))
 
     def _without_backup(
         self, disk: Disk, limit: float, summary: BackupSummary | None, found: list[Finding]
     ) -> tuple[str, ...]:
-        """Judge such a disk without known usable backups; return the undecided fields."""
+        """Judge a required disk without known usable backups; return the undecided fields."""
         created = disk.created_at
         if created is not None and self._is_past(created - MAX_AHEAD_SECONDS) and not self._is_past(created + limit):
-            # Whatever backup it may have is younger than the disk, and so within the limit.
+            # Any backup that it may have is younger than the disk, and so within the limit.
             found.append(Finding.AWAITING)
             return ()
         if summary is None:
-            if not found:  # it is not known whether it has one: it came after the last poll of the backups
+            if not found:  # not known whether it has one, such as for a disk newer than the last backups poll
                 found.append(Finding.BACKUPS_UNREADABLE)
             return ()
         unclear_at = summary.unclear_at if summary.unclear_at is not None else summary.locked_or_empty_at
@@ -175,14 +175,14 @@ class _Judge:
         return (BACKUP_STATUS,)
 
     def _lateness(self, newest_at: float, limit: float) -> Finding | None:
-        """Return stale or missed for this date, ``None`` within the limit."""
+        """Return stale or missed for a newest backup of this date, ``None`` within the limit."""
         if not self._is_past(newest_at + limit, at=False):
             return None
         is_missed = self._is_past(newest_at + self._missed_factor * limit, at=False)
         return Finding.BACKUP_MISSED if is_missed else Finding.BACKUP_STALE
 
     def _is_past(self, moment: float, *, at: bool = True) -> bool:
-        """Return whether a moment has come; ``at`` says what of that very moment."""
+        """Return whether a moment has passed; at that very moment, return ``at``."""
         wall = self._wall
         if moment < wall or (at and moment == wall):
             return True
@@ -196,7 +196,7 @@ def _has_shrunk(summary: BackupSummary) -> bool:
 
 
 def finding_limit(finding: Finding, requirement: Requirement | None, thresholds: Thresholds) -> str:
-    """Return the limit that was passed, in hours; empty for none."""
+    """Return the limit that was exceeded, in hours; empty for none."""
     if finding is Finding.LOCKED_LONG:
         return format_hours(thresholds.locked_seconds)
     limit = requirement.max_age_seconds if requirement is not None and finding in AGAINST_LIMIT else None
@@ -204,7 +204,7 @@ def finding_limit(finding: Finding, requirement: Requirement | None, thresholds:
 
 
 def machine_name(disk: Disk, machines: Mapping[str, VirtualMachine]) -> str:
-    """Return what a person calls a disk's virtual machine."""
+    """Return the name of a disk's virtual machine for people."""
     machine_id = disk.virtual_machine_id
     if machine_id is None:
         return "unknown" if "virtual_machine_id" in disk.unknown else "detached"
