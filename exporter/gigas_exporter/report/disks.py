@@ -50,8 +50,8 @@ class DiskReport:
         """The findings in words, with the names of fields that are not understood."""
         words = [finding.value for finding in self.findings]
         if self.not_understood:
-            place = words.index(Finding.NOT_UNDERSTOOD.value)
-            words[place] = f"not understood: {' and '.join(self.not_understood)}"
+            index = words.index(Finding.NOT_UNDERSTOOD.value)
+            words[index] = f"not understood: {' and '.join(self.not_understood)}"
         if not self.is_judged:
             words.append("backups not read")
         return ", ".join(words) or "well"
@@ -110,12 +110,12 @@ def report_account(inventory: AccountInventory, *, wall: float, monotonic: float
 def worst_first(reports: Iterable[DiskReport]) -> list[DiskReport]:
     """Sort by worst finding, age divided by limit, and name."""
 
-    def badness(report: DiskReport) -> tuple[int, int, float, str, str, str]:
+    def sort_key(report: DiskReport) -> tuple[int, int, float, str, str, str]:
         rank = RANK[report.findings[0]] if report.findings else len(RANK)
-        place = report.machine_name, report.disk.mount_point or "", report.disk.id
-        return -report.severity, rank, -report.share_of_limit, *place
+        name = report.machine_name, report.disk.mount_point or "", report.disk.id
+        return -report.severity, rank, -report.share_of_limit, *name
 
-    return sorted(reports, key=badness)
+    return sorted(reports, key=sort_key)
 
 
 def count_findings(reports: Iterable[DiskReport]) -> Counter[Finding]:

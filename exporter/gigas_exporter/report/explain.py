@@ -149,8 +149,7 @@ def _explain_empty(inventories: Iterable[AccountInventory]) -> Iterator[str]:
 
 def _explain_policy(reports: Sequence[DiskReport]) -> Iterator[str]:
     """Yield a sentence if every disk is exempt or swap."""
-    is_well = not any(report.requirement.required or Finding.UNPROTECTED in report.findings for report in reports)
-    if reports and is_well:
+    if reports and not any(each.requirement.required or Finding.UNPROTECTED in each.findings for each in reports):
         yield "backup_policy requires no backup of any disk"
 
 
