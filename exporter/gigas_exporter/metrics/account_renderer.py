@@ -1,7 +1,7 @@
-"""One account's part of the exposition, rendered where it changed.
+"""Render one account's part of the exposition, where it changed.
 
-It owns which series an inventory gives at a moment, staleness included, and when the judgement is made anew: with the
-data, and when time alone changes it. It knows nothing of the page around it.
+It decides which series an inventory has at a given time, staleness included, and when the disks are judged again: when
+the data changes, and when time alone changes a finding. It knows nothing of the rest of the exposition.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class AgeTemplate:
 
     Attributes:
         template: The series, with ``%d`` for each age.
-        newest: The whole UNIX second of each newest backup, in the order of the series.
+        newest: When each newest backup was made, in whole UNIX seconds, in the order of the series.
     """
 
     template: bytes = b""
@@ -68,7 +68,7 @@ class AgeTemplate:
 
     @classmethod
     def of(cls, identities: Sequence[str], summaries: Sequence[BackupSummary | None]) -> AgeTemplate:
-        """Return the part for the disks with these label texts."""
+        """Return the template for the disks with these label texts."""
         lines, newest = [], []
         for labels, summary in zip(identities, summaries, strict=True):
             at = BACKUP_AGE.value(summary) if summary is not None else None
@@ -80,7 +80,7 @@ class AgeTemplate:
         return cls(encode(template), tuple(newest))
 
     def at(self, second: int) -> bytes:
-        """Return the series of a UNIX second; a future backup has age 0."""
+        """Return the series as of a UNIX second; a future backup has age 0."""
         return self.template % tuple([second - newest if newest < second else 0 for newest in self.newest])
 
 
@@ -89,7 +89,7 @@ class AccountRenderer(SegmentRenderer):
 
     Attributes:
         ages: The ages of the newest backups, to be filled in at the scrape.
-        expires_at: The monotonic time at which something shown becomes too old.
+        expires_at: The monotonic time at which some of the data becomes stale.
         due_at: The monotonic time at which a finding may come or go by time alone.
     """
 
@@ -140,12 +140,12 @@ class AccountRenderer(SegmentRenderer):
         now: float,
         wall: float,
     ) -> None:
-        """Judge the disks, and render what is found and what they come to.
+        """Judge the disks, and render findings, counts and totals.
 
-        There is one label text, and one summary of backups, for each disk.
+        ``labels`` and ``summaries`` have one item per disk.
         """
         listed = inventory.current_disks(now)
-        # Without the names of the machines every alert would begin anew with the next poll.
+        # Findings are labelled with the machine's name. If it came later, every alert would start again.
         is_shown = listed is not None and "virtual_machines" in inventory.outcomes
         is_doubted = bool(doubt_of_empty(inventory, now))
         judgement = judge_account(inventory, summaries, wall=wall, monotonic=now) if is_shown else _NOTHING
@@ -180,7 +180,7 @@ class AccountRenderer(SegmentRenderer):
         self._show_by(account, "field", DISKS_UNDECIDED, dict(sorted(undecided.items())) if is_shown else {})
 
     def _show_by(self, account: str, label: str, family: Gauge[int], counts: Mapping[str, int]) -> None:
-        """Render a family that has one more label than the account."""
+        """Render a family with one label besides the account's."""
         labels = [f"{account},{labels_text((label,), (value,))}" for value in counts]
         self.show((family,), labels, list(counts.values()))
 
@@ -215,9 +215,9 @@ class AccountRenderer(SegmentRenderer):
     def _show_invalid(
         self, inventory: AccountInventory, judgement: Judgement, disks: Mapping[str, Disk], *, is_doubted: bool
     ) -> None:
-        """Show what the last polls did not understand.
+        """Render how many values the last polls did not understand.
 
-        An empty list of disks that is not believed counts as a total that is not right.
+        An empty list of disks that is not trusted counts as an invalid ``total``.
         """
         missing = Counter(
             field
@@ -252,6 +252,6 @@ def _backups_read(inventory: AccountInventory, disks: Mapping[str, Disk]) -> lis
 
 
 def _sum(sizes: Sequence[int | None]) -> int | None:
-    """Return the sum of what is known, ``None`` where nothing is."""
+    """Return the sum of the known sizes, ``None`` if there are only unknown ones."""
     known = [size for size in sizes if size is not None]
     return sum(known) if known or not sizes else None

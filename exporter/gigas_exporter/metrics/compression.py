@@ -1,8 +1,8 @@
 """One gzip member made of compressed segments.
 
-A piece ends on a byte boundary and refers to nothing before it, so pieces can be joined in any order: what seldom
-changes is compressed once, what changes with each scrape at each scrape. One member and not several, because curl and
-others stop after the first.
+A segment ends on a byte boundary and refers to nothing before it, so segments can be joined in any order: text that
+seldom changes is compressed once, and only the rest at each scrape. There is one member and not several, because curl
+and others stop after the first.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LEVEL = 1
 
 
 def deflate_segment(text: bytes, *, last: bool = False) -> bytes:
-    """Return a piece of a raw deflate stream; the ``last`` one also ends the stream."""
+    """Return a segment of a raw deflate stream; the ``last`` one also ends the stream."""
     compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     return compressor.compress(text) + compressor.flush(zlib.Z_FINISH if last else zlib.Z_FULL_FLUSH)
 

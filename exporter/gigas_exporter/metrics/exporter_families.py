@@ -58,7 +58,7 @@ POLL_FAMILIES: tuple[Gauge[PollStatus], ...] = (
         attrgetter("duration_seconds"),
     ),
 )
-"""Read from how the last poll of a resource ended."""
+"""Read from the status of a resource's last poll."""
 
 INTERVAL_FAMILIES: tuple[Gauge[float], ...] = (
     Gauge(
@@ -168,7 +168,7 @@ LOG_LINES_DROPPED = _own(
 )
 
 COUNTED_FAMILIES = tuple(_counted)
-"""What :mod:`.telemetry` counts, in the order of the page."""
+"""The families that :mod:`.telemetry` holds, in the order of the exposition."""
 
 EXPORTER_FAMILIES: tuple[Family, ...] = (*POLL_FAMILIES, *INTERVAL_FAMILIES, POLL_INVALID_ITEMS, *COUNTED_FAMILIES)
 """Every metric of this module."""

@@ -1,8 +1,8 @@
-"""The page of metrics, rendered when data changes.
+"""The whole exposition, rendered when data changes.
 
-It owns which rendering is current. A scrape adds what changes by itself (the ages of the backups, the exporter's own
-telemetry) to a body that was rendered and compressed when the data came; the body is replaced in one step, so each
-exposition shows one moment. It knows nothing of HTTP but the names of the formats.
+A scrape adds what changes all the time (the ages of backups, the exporter's own metrics) to a body that was rendered
+and compressed when data changed. The body is replaced in one step, so each exposition shows one moment. Nothing of HTTP
+is known here but the names of the formats.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 _CHUNK = 1 << 18
 _LATE_SECONDS = 30.0
-"""A scrape renders a finding itself only when it is overdue by this much; a poll or the main thread does so before."""
+"""A scrape renders an overdue finding itself after this time; a poll or the main thread usually does so before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exposition:
-    """An answer to a scrape.
+    """The response to a scrape.
 
     Attributes:
-        chunks: The body, in pieces to be sent one after the other.
-        content_encoding: ``gzip``, or ``None`` when the body is not compressed.
+        chunks: The body, in chunks to be sent one after the other.
+        content_encoding: ``gzip``, or ``None`` if the body is not compressed.
     """
 
     chunks: tuple[bytes, ...]
@@ -50,9 +50,9 @@ class Ages:
     """The ages of the newest backups as of one second.
 
     Attributes:
-        second: In UNIX time.
-        deflated: The text as a piece of a deflate stream.
-        crc: The checksum of the exposition up to the end of the text.
+        second: UNIX seconds.
+        deflated: The text as a segment of a deflate stream.
+        crc: CRC-32 of the exposition up to the end of the text.
     """
 
     second: int
@@ -64,10 +64,10 @@ class Ages:
 class AgeFamily:
     """The ages of the newest backups of all accounts; thread-safe.
 
-    The work for a second is done once, inside a lock, however many scrapes come at that second.
+    The text of a second is made once, inside a lock, however many scrapes come in that second.
 
     Args:
-        crc: The checksum of the text that stands before it in the exposition.
+        crc: CRC-32 of the exposition before this family.
     """
 
     def __init__(self, parts: Sequence[AgeTemplate], crc: int) -> None:
@@ -89,15 +89,15 @@ class AgeFamily:
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """What is constant at one version of the data.
+    """The part of the exposition that is constant while the data is.
 
     Attributes:
-        version: The source's, ``None`` before the first rendering.
-        expires_at: The monotonic time at which something in it becomes too old.
+        version: The version of the source, ``None`` before the first rendering.
+        expires_at: The monotonic time at which some of the data becomes stale.
         due_at: The monotonic time at which a finding may come or go by time alone.
-        texts: The text in pieces.
-        size: Bytes of the text.
-        deflated: The gzip header and the text as pieces of a deflate stream.
+        texts: The text in chunks.
+        size: The length of the text in bytes.
+        deflated: The gzip header, and the text as segments of a deflate stream.
     """
 
     version: int | None
@@ -110,7 +110,7 @@ class _Body:
 
 
 class MetricsRenderer:
-    """All metrics, as text; safe to use from any thread."""
+    """Renders all metrics; thread-safe."""
 
     def __init__(self, source: SnapshotSource, telemetry: Telemetry, clock: Clock) -> None:
         self._source = source
@@ -125,7 +125,7 @@ class MetricsRenderer:
     def refresh(self) -> None:
         """Render what changed since the last time.
 
-        A thread that calls while another one renders waits, and returns once its change is rendered.
+        While another thread renders, the caller waits; it returns once its own change is rendered, too.
         """
         with self._rendering:
             version = self._source.version
@@ -145,7 +145,7 @@ class MetricsRenderer:
         return Exposition((*body.deflated, ages.deflated, deflate_segment(own, last=True) + end), content_type, "gzip")
 
     def textfile(self) -> bytes:
-        """Return the page for a textfile collector, without ages and process metrics."""
+        """Return the text for a textfile collector, without ages and process metrics."""
         return b"".join((*self._current().texts, self._telemetry.text(openmetrics=False, runtime=False)))
 
     def _current(self) -> _Body:

@@ -1,8 +1,7 @@
 """Every metric: name, type, help, labels, source, and its value.
 
-A metric is defined here, or in ``exporter_families`` where it is about the exporter itself. The renderer, the
-telemetry, the table in the documentation and the tests are made from it. This module knows neither the
-exposition format nor when a reading is too old.
+A metric is defined here, or in ``exporter_families`` if it is about the exporter itself. Renderer, telemetry,
+docs/metrics.md and tests use these definitions. This module knows neither exposition formats nor staleness.
 """
 
 from __future__ import annotations
@@ -96,7 +95,7 @@ TOTALS_FAMILIES: tuple[Gauge[AccountTotals], ...] = (
         "list of backups; `backup_policy` of the configuration",
     ),
 )
-"""Read from what the disks and backups of an account come to."""
+"""Read from the totals of an account."""
 
 DISKS_WITH_FINDING: Gauge[int] = Gauge(
     "gigas_account_disks_with_finding",
@@ -244,7 +243,7 @@ BACKUP_FAMILIES = (
     BACKUP_LAST_FAILED,
     BACKUP_TYPICAL_SIZE,
 )
-"""Read from what is known of a disk's backups; the age, which changes with time, stands by itself."""
+"""Read from the summary of a disk's backups; the age, which changes with time, is apart."""
 
 BACKUPS_READ_FAMILIES = (BACKUPS_READ,)
 """Read from whether the disk's backups were read in the last poll."""
@@ -277,7 +276,7 @@ REQUIREMENT_FAMILIES: tuple[Gauge[Requirement], ...] = (
         lambda requirement: requirement.max_age_seconds if requirement.required else None,
     ),
 )
-"""Read from what the policy asks of a disk."""
+"""Read from what the policy requires of a disk."""
 
 MACHINE_INFO: Info[VirtualMachine] = Info(
     "gigas_virtual_machine_info",
@@ -313,4 +312,4 @@ FAMILIES: tuple[Family, ...] = (
     *MACHINE_FAMILIES,
     *EXPORTER_FAMILIES,
 )
-"""All of them, in the order of the documentation; ``process_*`` and ``python_*`` come from the client library."""
+"""All metrics, in the order of the documentation; ``process_*`` and ``python_*`` come from prometheus-client."""

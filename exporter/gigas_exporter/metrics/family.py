@@ -1,4 +1,4 @@
-"""The shapes in which metric families are defined.
+"""The types in which metric families are defined.
 
 It knows no metric, no inventory and no exposition format.
 """
@@ -11,7 +11,7 @@ from typing import Generic, Literal, TypeVar
 
 Subject = TypeVar("Subject")
 Number = float | int | bool
-"""The value of a sample; a truth value is written as 1 or 0."""
+"""The value of a sample; a boolean is written as 1 or 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +19,10 @@ class Family:
     """A metric family.
 
     Attributes:
-        name: As the series are named, with a counter's ``_total``.
-        help: Without quotes and backslashes, so that both exposition formats write it with the same bytes.
-        labels: All label names, those of the identity (``ACCOUNT_LABELS``, ``DISK_LABELS``, ...) first.
-        source: The API field, or what else the value comes from, for the documentation.
+        name: The name of the series, with ``_total`` for a counter.
+        help: Without quotes and backslashes, so that both exposition formats have the same bytes.
+        labels: All label names, those of the subject's identity (``ACCOUNT_LABELS``, ``DISK_LABELS``, ...) first.
+        source: The API field or other source of the value, for the documentation.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Gauge(Family, Generic[Subject]):
-    """A family with one number per subject, no series for ``None``."""
+    """A family with one number per subject; no series for ``None``."""
 
     value: Callable[[Subject], Number | None]
 
@@ -45,8 +45,8 @@ class Info(Family, Generic[Subject]):
 
     Attributes:
         extra_labels: The labels after those of the identity.
-        values: Gives their values; a ``None`` among them is written as the empty string, and ``None`` for all means
-            that the subject has no series.
+        values: Returns their values. A ``None`` among them is written as the empty string; ``None`` instead of all
+            means that the subject has no series.
     """
 
     extra_labels: tuple[str, ...]

@@ -1,8 +1,8 @@
-"""Families as exposition text; a subject's series share its label text.
+"""Render families as exposition text.
 
-It owns the text formats (Prometheus 0.0.4 and OpenMetrics 1.0) and knows no metric and no inventory. For gauges both
-formats are the same bytes, so that one rendering serves both. Values are written shortest: ``1``, not ``1.0``.
-Families that are read from the same kind of subject are rendered again only where what they show has changed.
+It owns the text formats (Prometheus 0.0.4 and OpenMetrics 1.0) and knows no metric and no inventory. Gauges have the
+same bytes in both formats, so one rendering serves both. Values have their shortest form: ``1``, not ``1.0``. Families
+of the same kind of subject are rendered together, and again only if a subject changed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def value_text(value: Number | None) -> str | None:
 
 
 def header(family: Family, *, openmetrics: bool = False) -> str:
-    """Return the HELP and TYPE lines; OpenMetrics has no ``_total`` there."""
+    """Return the HELP and TYPE lines, which have no ``_total`` in OpenMetrics."""
     name = family.name.removesuffix("_total") if openmetrics and family.type == "counter" else family.name
     return f"# HELP {name} {family.help}\n# TYPE {name} {family.type}\n"
 
@@ -107,9 +107,9 @@ class SegmentRenderer:
         labels: Sequence[str],
         subjects: Sequence[Subject | None],
     ) -> bool:
-        """Render the families of some subjects; return whether the subjects changed.
+        """Render families of the same subjects; return whether the subjects changed.
 
-        There is one label text for each subject; an absent one has no series.
+        ``labels`` has one text per subject; a subject that is ``None`` has no series.
         """
         if self._shown.get(families[0].name) == (labels, subjects):
             return False

@@ -1,11 +1,10 @@
 """The exporter's own metrics: polls, requests, tokens, reloads.
 
-It hears of them from poller and client, and adds what the client library tells of the process. Series that can be
-known in advance are present at 0 from the start, so that the first event of its kind is an increase.
+Poller and API client report events here; prometheus-client adds process metrics. Series that are known in advance start
+at 0, so that the first event of its kind is an increase.
 
-The client library's own counters take ten microseconds a series to write; with a few hundred series that is more than
-all the rest of a scrape, which is why they are not used here. A text is kept until a number changes, for between two
-polls none does.
+The counters of prometheus-client are not used: they take 10 µs per series to write, which for a few hundred series is
+more than the rest of a scrape. A family's text is kept until a number changes; between two polls none does.
 """
 
 from __future__ import annotations
@@ -35,10 +34,7 @@ Labels = tuple[str, ...]
 
 
 class CountedFamily:
-    """A counter, gauge or histogram; safe to use from any thread.
-
-    A series that was never touched is absent.
-    """
+    """A counter, gauge or histogram; thread-safe. A series appears with its first value."""
 
     def __init__(self, family: Family) -> None:
         self._family = family
@@ -58,7 +54,7 @@ class CountedFamily:
             return self._texts[openmetrics]
 
     def add(self, labels: Labels, amount: float = 1) -> None:
-        """Count up; 0 makes the series appear, also those of a histogram."""
+        """Increase a counter; 0 makes the series appear, also those of a histogram."""
         with self._lock:
             self._numbers[self._touch(labels)[0]] += amount
 
@@ -77,7 +73,7 @@ class CountedFamily:
             self._numbers[total] += seconds
 
     def remove(self, first: Collection[str] | None = None) -> None:
-        """Drop the series with these first labels; by default all."""
+        """Remove the series whose first label is one of these; by default all."""
         with self._lock:
             self._texts.clear()
             for labels in [labels for labels in self._names if first is None or labels[0] in first]:
@@ -85,7 +81,7 @@ class CountedFamily:
                     del self._numbers[name]
 
     def _touch(self, labels: Labels) -> tuple[str, ...]:
-        """Return the names of these labels' series, which are about to change."""
+        """Return the names of the labels' series, which may be new and are about to change."""
         self._texts.clear()
         if labels not in self._names:
             name, pairs = self._family.name, labels_text(self._family.labels, labels)
@@ -108,7 +104,7 @@ READ_OPERATIONS = (
     "list_accounts",
     "create_token",
 )
-"""The operations whose series are there from the start."""
+"""The operations whose series exist from the start."""
 
 _BOUNDS_SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _OPENMETRICS_END = b"# EOF\n"
@@ -117,7 +113,7 @@ _OPENMETRICS_END = b"# EOF\n"
 class Telemetry:
     """The exporter's own metrics; thread-safe.
 
-    Of accounts that :meth:`account` has not named, nothing is counted.
+    Events of accounts that :meth:`account` has not announced are ignored.
     """
 
     def __init__(self) -> None:
@@ -137,18 +133,18 @@ class Telemetry:
                 self._values[family].add((operation,), 0)
 
     def account(self, account_id: str) -> None:
-        """Make an account's counters appear, at least 0."""
+        """Make an account's counters appear, at 0 if they are new."""
         with self._lock:
             self._accounts.add(account_id)
             for resource in RESOURCES:
                 self._values[families.POLLS].add((account_id, resource), 0)
                 for reason in REASONS:
                     self._values[families.POLL_FAILURES].add((account_id, resource, reason), 0)
-                # Which other fields there will be is not known; items are left out for this one.
+                # Other fields are not known in advance. An item with an invalid id is left out.
                 self._values[families.INVALID_ITEMS].add((account_id, resource, "id"), 0)
 
     def forget(self, account_ids: Collection[str]) -> None:
-        """Drop what was counted for accounts; count nothing for them any more."""
+        """Remove the series of accounts, and ignore their events from now on."""
         with self._lock:
             self._accounts.difference_update(account_ids)
             for family, series in self._values.items():
@@ -156,7 +152,7 @@ class Telemetry:
                     series.remove(account_ids)
 
     def poll(self, account_id: str, resource: Resource, failure: Reason | None) -> None:
-        """One poll ended, well when ``failure`` is ``None``."""
+        """A poll ended; ``failure`` is ``None`` if it succeeded."""
         with self._lock:
             if account_id not in self._accounts:
                 return
@@ -165,22 +161,22 @@ class Telemetry:
             self._values[families.POLLS].add((account_id, resource))
 
     def invalid(self, account_id: str, resource: Resource, field: str, count: int) -> None:
-        """Values of a field were invalid."""
+        """``count`` values of a field were invalid."""
         with self._lock:
             if account_id in self._accounts:
                 self._values[families.INVALID_ITEMS].add((account_id, resource, field), count)
 
     def request(self, operation: str, code: str, seconds: float) -> None:
-        """One request ended; ``code`` is the status, or ``timeout``, ``connection`` or ``invalid``."""
+        """A request ended; ``code`` is the status, or ``timeout``, ``connection`` or ``invalid``."""
         self._values[families.API_REQUESTS].add((operation, code))
         self._values[families.API_REQUEST_DURATION].observe((operation,), seconds)
 
     def retry(self, operation: str) -> None:
-        """A request is about to be made again."""
+        """A request is about to be sent again."""
         self._values[families.API_RETRIES].add((operation,))
 
     def token(self, account_ids: Iterable[str], expires_at: float | None) -> None:
-        """A login gave a token that ends at ``expires_at`` (UNIX seconds)."""
+        """A login returned a token; ``expires_at`` is UNIX seconds, ``None`` if not known."""
         with self._lock:
             known = self._accounts.intersection(account_ids)
             if expires_at is None:
@@ -190,13 +186,13 @@ class Telemetry:
                 self._values[families.TOKEN_EXPIRY].set((account_id,), expires_at)
 
     def login_blocked(self, account_ids: Iterable[str], blocked: bool) -> None:
-        """Logins for these accounts are blocked, or not any more."""
+        """Logins for these accounts were blocked or unblocked."""
         with self._lock:
             for account_id in self._accounts.intersection(account_ids):
                 self._values[families.LOGIN_BLOCKED].set((account_id,), blocked)
 
     def accounts(self, watched: int | None, unpolled: int, skipped: int) -> None:
-        """The numbers of accounts watched (``None``: not listed yet), unpolled, skipped."""
+        """The numbers of watched (``None`` before the first list), unpolled and skipped accounts."""
         counts = {families.ACCOUNTS: watched, families.ACCOUNTS_UNPOLLED: unpolled, families.ACCOUNTS_SKIPPED: skipped}
         for family, value in counts.items():
             if watched is None:
@@ -205,14 +201,14 @@ class Telemetry:
                 self._values[family].set((), value or 0)
 
     def discovery(self, success: bool | None) -> None:
-        """Accounts were listed or not; ``None`` if configured."""
+        """Discovery succeeded or failed; ``None`` if accounts are configured."""
         if success is None:
             self._values[families.DISCOVERY_SUCCESS].remove()
         else:
             self._values[families.DISCOVERY_SUCCESS].set((), success)
 
     def reload(self, success: bool, wall: float, part: Literal["settings", "web"] = "settings") -> None:
-        """A part of the configuration was loaded or not, at ``wall`` (UNIX seconds); one that was not is enough."""
+        """Loading a part of the configuration succeeded or failed, at ``wall`` (UNIX seconds); one failed part counts."""
         with self._lock:
             if success:
                 self._not_loaded.discard(part)
