@@ -208,7 +208,7 @@ class Telemetry:
             self._values[families.DISCOVERY_SUCCESS].set((), success)
 
     def reload(self, success: bool, wall: float, part: Literal["settings", "web"] = "settings") -> None:
-        """Loading a part of the configuration succeeded or failed, at ``wall`` (UNIX seconds); one failed part counts."""
+        """Loading a part of the configuration succeeded or failed, at UNIX time ``wall``; all parts must succeed."""
         with self._lock:
             if success:
                 self._not_loaded.discard(part)

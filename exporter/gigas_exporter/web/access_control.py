@@ -1,8 +1,8 @@
 """TLS, users, rate limit and headers in front of the routes.
 
-The file and the files that it names are checked about once a second. While they are bad, exporter-toolkit answers 500;
-here the last good ones stay in force, and the error is logged once. TLS and users cannot be switched on or off that
-way, because a file that is just being rewritten looks like one without them.
+The web config file and the files that it names are checked for changes about once a second. If they are invalid, the
+last valid ones stay in force and the error is logged once, where exporter-toolkit would answer 500. TLS and basic auth
+cannot be switched on or off by such a change, because a file that is just being written looks like one without them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _Signature = tuple[tuple[str, int, int, int], ...]
 
 
 class AccessControl:
-    """Decides who may connect and ask; without a web config, everybody.
+    """Decides who may connect and send requests; without a web config, everybody.
 
     Args:
         on_reload: Called with whether changed files are in force.
@@ -68,17 +68,17 @@ class AccessControl:
     async def watch(self) -> None:
         """Wait, then reload the files if they changed."""
         if self._config is None:
-            await asyncio.Event().wait()  # for ever: there is nothing to look at
+            await asyncio.Event().wait()  # forever: there are no files
         else:
             await asyncio.sleep(_CHECK_SECONDS)
             await self._reload_if_changed(self._config)
 
     async def handle(self, request: Request, handler: Handler) -> Response:
-        """Handle a request if the client may ask."""
+        """Handle a request if its client may send it."""
         if request.path in _PROBE_PATHS and request.method in {"GET", "HEAD"}:
             response = await handler(request)
             if self._authenticator is not None and request.path == _READY_PATH:
-                # Asked without credentials, it tells nothing of the accounts.
+                # No credentials were checked, so the reason, which names accounts, is left out.
                 response = text_response(response.status, "ready" if response.status == HTTPStatus.OK else "not ready")
             return response
         return await self._reject(request) or await handler(request)
@@ -112,7 +112,7 @@ class AccessControl:
                 _log.error("Failed to reload web config, keeping the previous one", error=self._last_error)
                 self._on_reload(False)
             return
-        # Of the files as they were before they were read, so that a change meanwhile is seen the next time.
+        # From before the files were read, so that a change during the reading is seen the next time.
         self._signature = signature if config.tls == current.tls else await asyncio.to_thread(_signature, config)
         self._apply(config)
         self._last_error = None
@@ -120,7 +120,7 @@ class AccessControl:
         self._on_reload(True)
 
     def _apply(self, config: WebConfig) -> None:
-        """Use a config; keep cache and bucket where unchanged."""
+        """Apply a config; keep users and rate limit as they are if unchanged."""
         before = self._config
         if before is None or config.users != before.users:
             self._authenticator = BasicAuthenticator(config.users, self._authenticator) if config.users else None
@@ -159,7 +159,7 @@ def _reject_toggle(before: WebConfig, after: WebConfig) -> None:
 
 
 def _signature(config: WebConfig) -> _Signature:
-    """Return what changes with the files; a missing one is left out."""
+    """Return what identifies the files' contents: device, inode, change time; missing files are left out."""
     signature = []
     for file in (config.path, *(config.tls.files() if config.tls is not None else ())):
         with suppress(OSError):

@@ -1,8 +1,8 @@
 """Basic auth against bcrypt hashes.
 
-A check costs tens or hundreds of milliseconds of processor on purpose. So one runs at a time, in a thread; waiting
-clients take turns; results are cached, good and bad apart, so that guesses do not push out good credentials. A wrong
-password and an unknown user look the same and cost the same.
+bcrypt is slow on purpose: a check takes tens or hundreds of milliseconds of CPU time. So one check runs at a time, in a
+thread, and waiting clients take turns. Good and bad results are cached apart, so that guesses do not evict good ones.
+A wrong password and an unknown user get the same response, and take the same time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gigas_exporter.web.fair_lock import BusyError, FairLock
 
 _CACHE_SIZE: Final = 256
 _MAX_WAITING: Final = 256
-_BCRYPT_BYTES: Final = 72  # bcrypt uses no more of a password, and Python's raises
+_BCRYPT_BYTES: Final = 72  # bcrypt ignores the rest of a password, and Python's raises an error
 _HASH_BYTES: Final = 60
 
 
@@ -42,7 +42,7 @@ class BasicAuthenticator:
 
     Args:
         users: bcrypt hashes by user name.
-        previous: Whose cache and queue to keep. Cached results of a user whose hash changed are not found any more.
+        previous: The one whose cache and queue to keep. If a user's hash changed, cached results no longer apply.
     """
 
     def __init__(self, users: Mapping[str, Secret], previous: BasicAuthenticator | None = None) -> None:
@@ -85,7 +85,7 @@ class BasicAuthenticator:
 
 
 class AuthCache:
-    """The last results, good and bad apart."""
+    """The most recently used results, good and bad apart."""
 
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(32)

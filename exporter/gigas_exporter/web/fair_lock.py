@@ -14,18 +14,18 @@ _NETWORK_BITS: Final = 64  # of an IPv6 address; its owner chooses the rest
 
 
 class BusyError(Exception):
-    """Too many requests wait, or one too long."""
+    """Too many requests wait, or this one waited too long."""
 
 
 class FairLock:
     """Two locks: one per client, and a shared one for their first requests.
 
-    Both are granted in order of arrival, so at the shared lock nobody waits for more than one request of each other
-    client. To be used from one event loop. Behind 100 wrong passwords of one address (bcrypt's cost 10, busy machine) a
-    new one of another address waits 0.15 s, at a plain lock 12 s, which is more than Prometheus' time-out of a scrape.
+    Both are granted in order of arrival, so at the shared lock a request waits for at most one request of each other
+    client. All users must run on one event loop. Behind 100 wrong passwords from one address (bcrypt cost 10, busy
+    machine), a request from another address waits 0.15 s; with a plain lock 12 s, longer than a scrape may take.
 
     Args:
-        max_waiting: How many requests may wait; beyond it only the first request of a client may.
+        max_waiting: How many requests may wait; beyond that, only the first request of each client may.
     """
 
     def __init__(self, max_waiting: int) -> None:
@@ -39,7 +39,7 @@ class FairLock:
         """Hold the lock for the block.
 
         Raises:
-            BusyError: Too many wait, or the wait took too long.
+            BusyError: Too many requests wait, or this one waited too long.
         """
         if self._waiting >= self._max_waiting and client in self._clients:
             raise BusyError

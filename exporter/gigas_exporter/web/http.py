@@ -18,9 +18,9 @@ class Request:
     Attributes:
         method: As sent, such as ``GET``.
         path: The decoded path, without the query.
-        query: The decoded query; of a repeated name, the last value.
+        query: The decoded query; a repeated name has its last value.
         headers: By lower-case name; the values of a repeated header are joined with a comma.
-        client: The client's address, or its network where one client has many.
+        client: The client's IPv4 address, or the /64 network of its IPv6 address.
     """
 
     method: str
@@ -32,10 +32,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response; the server adds ``Content-Length`` and ``Date`` and leaves out the body of a HEAD.
+    """A response; the server adds ``Content-Length`` and ``Date``, and sends no body for HEAD.
 
     Attributes:
-        chunks: The body in pieces, which are sent one after the other without being joined.
+        chunks: The body in chunks, which are sent one after the other without being joined.
     """
 
     status: int
@@ -55,9 +55,9 @@ class HTTPError(Exception):
 
 
 def text_response(status: int, text: str | None = None, **headers: str) -> Response:
-    """Return a text response, by default the phrase.
+    """Return a text response; by default the text is the status's reason phrase.
 
-    ``headers`` are given in Python's spelling: ``retry_after="1"`` is ``Retry-After: 1``.
+    Names of ``headers`` are written as Python identifiers: ``retry_after="1"`` is ``Retry-After: 1``.
     """
     body = (text if text is not None else HTTPStatus(status).phrase).rstrip("\n") + "\n"
     named = {name.replace("_", "-").title(): value for name, value in headers.items()}
@@ -68,7 +68,7 @@ def read_request(scope: Mapping[str, Any], client: str) -> Request:
     """Return the request of an ASGI scope.
 
     Raises:
-        HTTPError: Its body is too large, or it is in a version or coding that is not supported.
+        HTTPError: The body is too large, the HTTP version or transfer coding is not supported, or the URL is malformed.
     """
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:

@@ -1,4 +1,4 @@
-"""Opening the listening socket."""
+"""Open the listening socket."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from gigas_exporter.errors import ConfigError
 from gigas_exporter.formatting import format_address
 
 _NO_IPV6: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})  # compiled in, but switched off
-_QUEUE: Final = 1024  # connections that wait for accept during a burst; the kernel cuts it to net.core.somaxconn
-# Bounds what the kernel holds for a client that never reads: left alone it grows to several MB a connection.
+_QUEUE: Final = 1024  # for bursts; the kernel limits it to net.core.somaxconn
+# Limits what the kernel holds for a client that never reads; by default that grows to several MB per connection.
 _SEND_BUFFER_BYTES: Final = 256 * 1024
 _RECEIVE_BUFFER_BYTES: Final = 64 * 1024
 
 
 def open_listener(listen: tuple[str, int]) -> socket.socket:
-    """Listen on an address; empty host and ``::`` mean all, IPv4 too.
+    """Listen on an address; an empty host and ``::`` mean all addresses, IPv4 too.
 
     Raises:
-        ConfigError: It cannot be listened on; one line that says why.
+        ConfigError: That is not possible; the message is one line with the reason.
     """
     host, port = listen
     try:
@@ -30,7 +30,7 @@ def open_listener(listen: tuple[str, int]) -> socket.socket:
         reason = why.partition(" (while")[0]  # Python's own addition
         raise ConfigError(f"cannot listen on {format_address(listen)}: {reason}") from None
     listener.setblocking(False)
-    # Accepted sockets inherit it. asyncio sets it only where the socket's protocol is named; without it 40 ms go by.
+    # Accepted sockets inherit it. asyncio sets it only if a socket's protocol is given. Without it, 40 ms are lost.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)

@@ -1,7 +1,7 @@
 """uvicorn's HTTP/1.1 protocol with absolute deadlines and eviction.
 
-uvicorn limits the size of a request's head and the idle time between requests. A client that sends a byte now and then,
-or never reads, would hold its connection for ever; here each time is counted from its beginning.
+uvicorn limits the size of a request's head and the idle time between requests, but a client that sends a byte now and
+then, or never reads, would hold its connection forever. Here each time limit is absolute: no byte extends it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from gigas_exporter.web.server import Server
 
 _LINGER_SECONDS: Final = 1.0
-_NEW_SECONDS: Final = 1.0  # in which a request that is sent at once is read, also on a busy machine
+_NEW_SECONDS: Final = 1.0  # long enough to read a request that is sent at once, also on a busy machine
 _MAX_HEAD_BYTES: Final = 16 * 1024
-_MAX_UNSENT_BYTES: Final = 64 * 1024  # to a client that does not read; asyncio's own for TLS is 512 KiB
+_MAX_UNSENT_BYTES: Final = 64 * 1024  # buffered for a client that does not read; asyncio's default for TLS is 512 KiB
 _AMBIGUOUS: Final = re.compile(rb"(?<!\r)\n|\n[ \t]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BAD_HOST: Final = re.compile(rb"(?i:\nhost:)(?![ \t]*[\w.~%!$&'()*+,;=:\[\]-]*[ \t]*(?:\r\n|\Z))")  # RFC 9112, 3.2
 _PLAIN_HTTP_TO_TLS: Final = (
@@ -37,13 +37,13 @@ _PLAIN_HTTP_TO_TLS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """Time limits, each from its beginning, and the number of connections.
+    """Absolute time limits, and the maximum number of connections.
 
     Attributes:
-        head_seconds: For the TLS handshake together with the request.
+        head_seconds: For the TLS handshake and reading the request together.
         request_seconds: From a request's first byte until its response is written.
         idle_seconds: How long a connection may wait for its next request; more than the usual scrape interval.
-        connections: How many at once; None is 512, or what the limit of open files leaves.
+        connections: How many at once; None is 512, or fewer if the limit of open files is low.
     """
 
     head_seconds: float = 5.0
@@ -53,9 +53,9 @@ class ServerLimits:
 
 
 class State(enum.IntEnum):
-    """What a connection does, in the order of eviction."""
+    """What a connection is doing, in the order of eviction."""
 
-    CLOSING = 0  # what still comes is discarded
+    CLOSING = 0  # further input is discarded
     READING = 1  # handshake or request
     IDLE = 2
     WRITING = 3
@@ -66,11 +66,11 @@ class Connection(H11Protocol):
     """A client's connection.
 
     Attributes:
-        client_key: The client's address, by which clients share locks.
-        state: What it does.
+        client_key: The client's address or network; requests with the same key share a lock.
+        state: What the connection is doing.
         since: When its request began, or it became idle or was rejected, in the event loop's time.
-        starting: The task of its TLS handshake; None once that has ended.
-        got_plain_http: Whether plain HTTP came where TLS was expected; the client is told so.
+        starting: The task that does the TLS handshake, if any; None once it has ended.
+        got_plain_http: Whether the client sent plain HTTP instead of TLS; it gets an error response.
     """
 
     def __init__(self, config: Config, server: Server, client: str) -> None:
@@ -90,9 +90,9 @@ class Connection(H11Protocol):
         return self.since + seconds.get(self.state, limits.request_seconds)
 
     def eviction_rank(self) -> tuple[State, bool, float]:
-        """Return a sort key; the least connection is evicted.
+        """Return a sort key; the connection with the least is evicted.
 
-        A newcomer goes after the idle ones, or they would have its place before its request is read.
+        A new connection is evicted after idle ones; otherwise it could be evicted before its request is read.
         """
         is_new = self.state is State.READING and self.loop.time() - self.since < _NEW_SECONDS
         return State.IDLE if is_new else self.state, is_new, self.since
@@ -105,14 +105,14 @@ class Connection(H11Protocol):
             self.starting.cancel()
 
     def time_out(self) -> None:
-        """End a connection whose time is over, if possible with 408."""
+        """End an overdue connection, with a 408 if a request has begun."""
         if self.state is State.READING and (self.conn.trailing_data[0] or self.conn.their_state is not h11.IDLE):
             self.reject(HTTPStatus.REQUEST_TIMEOUT)
         else:
             self.abort()
 
     def begin(self, state: State) -> None:
-        """Change the state; its time begins now."""
+        """Change the state, and restart its time limit."""
         self.state, self.since = state, self.loop.time()
 
     def reject(self, status: int) -> None:
@@ -135,7 +135,7 @@ class Connection(H11Protocol):
         else:
             self._linger()
 
-    # What asyncio and uvicorn call
+    # Called by asyncio and uvicorn
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Check the client's certificate, if there is one."""
@@ -146,7 +146,7 @@ class Connection(H11Protocol):
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Free the connection's place."""
+        """Free the connection's slot."""
         super().connection_lost(exc)
         self._server.remove(self)
 
@@ -205,10 +205,10 @@ class Connection(H11Protocol):
             self.begin(State.READING)
 
     def _linger(self) -> None:
-        """Discard what still comes; closing now would reset the connection."""
+        """Discard further input; closing at once would reset the connection."""
         self.begin(State.CLOSING)
         if self.transport.get_extra_info("ssl_object") is None:
             self.transport.write_eof()
             self.flow.resume_reading()
         else:
-            self.transport.close()  # which waits for the peer's own end
+            self.transport.close()  # waits for the client's close_notify

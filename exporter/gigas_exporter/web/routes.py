@@ -1,4 +1,4 @@
-"""Which handler answers which path, and in which representation: OpenMetrics or text, gzip or not."""
+"""Map paths to handlers, and negotiate the format: OpenMetrics or text, gzip or not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _RenderedPage(Protocol):
 
 
 class MetricsPage(Protocol):
-    """What renders the metrics."""
+    """Renders the metrics."""
 
     def render(self, *, openmetrics: bool, gzip: bool) -> _RenderedPage:
         """Return the page as it is now."""
@@ -43,12 +43,12 @@ def build_routes(
     """Return the handler of all paths.
 
     Args:
-        page: What the telemetry path answers with.
-        telemetry_path: Where the metrics are; it wins over ``/`` when it is the same.
-        ready: None when ready, else the reason why not.
-        healthy: Whether the process works.
-        reload: Reads the configuration again; None when that went well, else the reason. None forbids it.
-        index: Answers ``/``.
+        page: Renders the metrics.
+        telemetry_path: The path of the metrics; it takes precedence over ``/``.
+        ready: Returns None when ready, else the reason why not.
+        healthy: Returns whether the process works.
+        reload: Reads the configuration again; returns None on success, else the error. None forbids reloads.
+        index: Handles ``/``.
     """
 
     async def handle_metrics(request: Request) -> Response:
@@ -86,8 +86,8 @@ def build_routes(
 
 
 def _reload_handler(reload: Callable[[], Awaitable[str | None]] | None) -> Handler:
-    # A request that waits holds a connection that cannot be evicted, so only a few may. Beside 600 clients that ask for
-    # reloads without end a scrape takes 1.1 s; with no limit here none was answered.
+    # A waiting request holds a connection that cannot be evicted, so only a few may wait. While 600 clients keep
+    # requesting reloads, a scrape takes 1.1 s; without this limit no scrape was answered.
     slots = asyncio.Semaphore(_MAX_WAITING_FOR_RELOAD)
 
     async def handle_reload(request: Request) -> Response:
@@ -135,8 +135,8 @@ _TEXT_VERSIONS: Final = frozenset({"", "0.0.4"})
 def wants_openmetrics(accept: str) -> bool:
     """Return whether ``Accept`` prefers OpenMetrics 1.0.
 
-    It must be named: ``*/*`` and a missing header get the text format, which every client can read. At equal weight
-    OpenMetrics wins, as it is what clients that name both list first.
+    The header must name it: ``*/*`` and a missing header get the text format, which every client can read. At equal
+    weight OpenMetrics wins, because clients that name both list it first.
     """
     openmetrics = text = 0.0
     for media, parameters in _elements(accept):
@@ -163,7 +163,7 @@ def _elements(header: str) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _weight(parameters: dict[str, str]) -> float:
-    """Return the weight; an unreadable one allows without preferring."""
+    """Return the weight; one that is invalid counts as the lowest that allows."""
     try:
         weight = float(parameters.get("q", "1"))
     except ValueError:

@@ -1,7 +1,7 @@
 """The web server: uvicorn's HTTP/1.1 protocol in a thread of its own.
 
-It accepts the connections itself, because asyncio's own way has no limit on their number, stops accepting for a second
-when descriptors run out, and keeps a TLS context for ever.
+It accepts connections itself, because asyncio's server does not limit their number, stops accepting for a second when
+file descriptors run out, and keeps its TLS context forever.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from gigas_exporter.web.web_config import WebConfig
 _log = get_logger(__name__)
 _USUAL_LIMIT: Final = 512
 _MIN_LIMIT: Final = 16
-_DESCRIPTORS_KEPT_FREE: Final = 128  # for the API's connections, files and what libraries hold open
+_DESCRIPTORS_KEPT_FREE: Final = 128  # for connections to the API, files, and what libraries hold open
 _WORKERS: Final = 6  # at most one each checks a password and renders a status page; the others render metrics
 _OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _RETRY_SECONDS: Final = 0.1
@@ -47,13 +47,13 @@ _TLS_SHUTDOWN_SECONDS: Final = 1.0
 _LOG_INTERVAL_SECONDS: Final = 10.0
 _DEADLINE_CHECK_SECONDS: Final = 0.5
 _UNFINISHED_GRACE_SECONDS: Final = 0.5
-_BLOCKED_SECONDS: Final = 1.5  # more than the last connections are given after the grace
+_BLOCKED_SECONDS: Final = 1.5  # more than aborted connections may take to close after the grace period
 _TLS_READ_BYTES: Final = 32 * 1024  # asyncio's 256 KiB for each connection cost 75 MB while 300 handshakes stall
-_WRITE_BYTES: Final = 64 * 1024  # of a page that are copied for each client that does not read
+_WRITE_BYTES: Final = 64 * 1024  # of a response, which are copied for each client that does not read
 
 
 def connection_limit(wanted: int | None) -> int:
-    """Return how many connections to allow; keep descriptors for other uses."""
+    """Return how many connections to allow, so that file descriptors are left for other uses."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     room = _USUAL_LIMIT if soft == resource.RLIM_INFINITY else max(_MIN_LIMIT, soft - _DESCRIPTORS_KEPT_FREE)
     return min(wanted if wanted is not None else _USUAL_LIMIT, room)
@@ -62,17 +62,17 @@ def connection_limit(wanted: int | None) -> int:
 class Server:
     """An HTTP/1.1 server.
 
-    It listens as soon as it exists, so that an address in use is known before anything else starts; connections wait
-    in the kernel's queue until :meth:`start`.
+    The constructor opens the listening sockets, so that an address in use is found before anything else starts. Until
+    :meth:`start`, connections wait in the kernel's backlog.
 
     Args:
         listen: Addresses, each host and port; the empty host is every address, port 0 a free one.
-        handler: Answers the requests, on the event loop; what takes long it hands to ``asyncio.to_thread``.
+        handler: Handles the requests, on the event loop; it must run slow work in ``asyncio.to_thread``.
         web_config: TLS, users, headers and rate limit; None is plain HTTP for everybody.
         on_reload: Called with whether the changed files of the web config are in force.
 
     Raises:
-        ConfigError: An address cannot be listened on.
+        ConfigError: The server cannot listen on an address.
     """
 
     def __init__(
@@ -116,8 +116,8 @@ class Server:
         return turned.wait(timeout_seconds)
 
     def start(self) -> None:
-        """Begin to answer; RuntimeError where no thread can start."""
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it warns of each request that is malformed
+        """Start serving; raise RuntimeError if no thread can be started."""
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it warns about each malformed request
         self._config = Config(
             self._app,
             ws="none",
@@ -126,7 +126,7 @@ class Server:
             log_config=None,
             access_log=False,
             proxy_headers=False,
-            timeout_keep_alive=math.ceil(self.limits.idle_seconds) + 1,  # ours comes first
+            timeout_keep_alive=math.ceil(self.limits.idle_seconds) + 1,  # our own limit comes first
         )
         self._config.load()
         SSLProtocol.max_size = _TLS_READ_BYTES
@@ -143,17 +143,17 @@ class Server:
             self._executor.shutdown(wait=False)
             self._loop.close()
             raise
-        self._thread = thread  # not before: what has not started needs no closing
+        self._thread = thread  # not before: ``close`` waits for this thread
 
     @property
     def has_died(self) -> bool:
-        """Whether the event loop ended by itself, as without memory."""
+        """Whether the event loop ended by itself, such as for lack of memory."""
         return self._thread is not None and not self._closing and not self._thread.is_alive()
 
     def close(self, grace_seconds: float = 5.0) -> bool:
         """Finish requests and stop; return whether all finished in time.
 
-        Idle connections end at once. It takes at most about a second more than ``grace_seconds``.
+        Idle connections end at once. It takes at most 1 s more than ``grace_seconds``, or 3 s if the loop is blocked.
         """
         if self._thread is None or self._closing or self.has_died:
             self._close_listeners()
@@ -162,13 +162,13 @@ class Server:
         shutdown = asyncio.run_coroutine_threadsafe(self._shut_down(grace_seconds), self._loop)
         try:
             return shutdown.result(grace_seconds + _BLOCKED_SECONDS)
-        except TimeoutError:  # the event loop is blocked, by a defect; the process ends nevertheless
+        except TimeoutError:  # the event loop is blocked by a defect; the process ends nevertheless
             return False
         finally:
             self._thread.join(_BLOCKED_SECONDS)
 
     def remove(self, connection: Connection) -> None:
-        """Forget a connection that has ended."""
+        """Remove a connection that has ended."""
         self._connections.discard(connection)
         if not self._connections:
             self._empty.set()
@@ -178,7 +178,7 @@ class Server:
         try:
             self._loop.run_until_complete(self._serve())
         finally:
-            # A password that is being checked is waited for by the interpreter; those that wait are not checked.
+            # The interpreter waits for a password check that is running; queued ones are cancelled.
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._loop.close()
 
@@ -202,7 +202,7 @@ class Server:
         await asyncio.gather(*self._accepting, return_exceptions=True)
         for listener in self._listeners:
             with suppress(OSError):
-                while True:  # who connected before still gets a response
+                while True:  # clients in the backlog still get a response
                     self._begin(*listener.accept())
         self._close_listeners()
         began = self._loop.time()
@@ -232,12 +232,12 @@ class Server:
         try:
             if len(self._connections) < self._max_connections or self._evict_one():
                 self._begin(*listener.accept())
-            else:  # all are being handled; newcomers wait in the kernel's queue
+            else:  # all connections are handling requests; new ones wait in the backlog
                 await asyncio.sleep(_RETRY_SECONDS)
-        except OSError as error:  # else that client has gone away
+        except OSError as error:  # any other error means that the client has gone away
             if error.errno in _OUT_OF_RESOURCES:
                 self._log_exhaustion(error)
-                # One connection less helps against the process' own limit, not against the machine's.
+                # Eviction helps against the limit of this process, not against that of the machine.
                 if error.errno != errno.EMFILE or not self._evict_one():
                     await asyncio.sleep(_RETRY_SECONDS)
 
@@ -249,7 +249,7 @@ class Server:
         connection.starting.add_done_callback(partial(self._on_started, connection, accepted))
 
     async def _start(self, connection: Connection, accepted: socket.socket) -> None:
-        """Hand a socket to its connection after any TLS handshake."""
+        """Give a socket to its connection; with TLS, after the handshake."""
         context = self.access.context
         if context is not None:
             await _readable(accepted)
@@ -269,7 +269,7 @@ class Server:
             self.remove(connection)
 
     def _evict_one(self) -> bool:
-        """End the oldest connection without a handled request, if any."""
+        """Abort the connection of the least rank, unless all are handling requests."""
         candidates = (each for each in self._connections if each.state is not State.HANDLING)
         oldest = min(candidates, key=Connection.eviction_rank, default=None)
         if oldest is None:
@@ -292,14 +292,14 @@ class Server:
 
     async def _app(self, scope: Any, receive: Any, send: Any) -> None:
         connection: Connection = scope["state"]["connection"]
-        if connection.state is State.IDLE:  # the request came together with the one before
+        if connection.state is State.IDLE:  # the request was pipelined
             connection.begin(State.READING)
         try:
             request = read_request(scope, connection.client_key)
         except HTTPError as error:
             connection.reject(error.status)
             return
-        # To receive is to read on, which must not be while further requests are already here.
+        # receive() resumes reading, which it must not while pipelined requests are buffered.
         while connection.cycle.more_body and not connection.cycle.disconnected:
             await receive()
         if connection.cycle.disconnected:
@@ -318,7 +318,7 @@ class Server:
         if request.method != "HEAD":
             for chunk in response.chunks:
                 for start in range(0, len(chunk), _WRITE_BYTES):
-                    # No name for the piece: while the client does not read, only the transport holds the rest of it.
+                    # No variable holds the slice, so that only the transport does while the client does not read.
                     body = {"type": "http.response.body", "more_body": True}
                     await send(body | {"body": chunk[start : start + _WRITE_BYTES]})
                     if connection.flow.write_paused:
@@ -334,7 +334,7 @@ class Server:
 
 
 def _started_executor(workers: int) -> ThreadPoolExecutor:
-    """Return an executor that has started all its threads; later the system may have none left."""
+    """Return an executor with all its threads started; later the system may have none left."""
     executor = ThreadPoolExecutor(workers, thread_name_prefix="web")
     all_started = threading.Barrier(workers)
     try:
@@ -348,7 +348,7 @@ def _started_executor(workers: int) -> ThreadPoolExecutor:
 
 
 async def _repeat(step: Callable[[], Awaitable[None]]) -> None:
-    """Repeat a step for ever; log its errors."""
+    """Repeat a step forever; log its errors."""
     while True:
         try:
             await step()

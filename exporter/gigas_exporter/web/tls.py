@@ -1,6 +1,6 @@
 """TLS settings of the web config file, and their ``ssl.SSLContext``.
 
-What Python's ``ssl`` cannot do is refused, never done more weakly.
+A setting that Python's ``ssl`` cannot apply is an error; it is never weakened.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from gigas_exporter.files import memfd_path, read_text
 from gigas_exporter.secret import Secret
 from gigas_exporter.validation_errors import ConfigProblem, CrossKeyError, Section
 
-# Go's names (crypto/tls.CipherSuites), which the file is written in, to OpenSSL's. TLS 1.3's cannot be chosen, in Go
-# neither: they are always on, and naming them says nothing.
+# The file has Go's names (crypto/tls.CipherSuites); the values are OpenSSL's. Those of TLS 1.3 are always on, in Go
+# too, so that naming them has no effect.
 _CIPHER_SUITES: Final = {
     "TLS_AES_128_GCM_SHA256": None,
     "TLS_AES_256_GCM_SHA384": None,
@@ -42,7 +42,7 @@ CURVES: Final = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521
 _VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 _CLIENT_AUTH: Final = {
     "NoClientCert": ssl.CERT_NONE,
-    "RequestClientCert": ssl.CERT_NONE,  # Go asks for a certificate and lets everybody in
+    "RequestClientCert": ssl.CERT_NONE,  # Go requests a certificate, but lets everybody in
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
@@ -53,7 +53,7 @@ def text_of(value: object) -> str | None:
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError("must be text")  # noqa: TRY004  (pydantic takes only this one)
+        raise ValueError("must be text")  # noqa: TRY004  (pydantic handles no TypeError)
     return str(value)
 
 
@@ -122,7 +122,7 @@ class TlsConfig(Section):
         return self
 
     def _problems(self) -> Iterator[tuple[str, str]]:
-        """Yield contradictions and weak protection, each with its key."""
+        """Yield contradictions and weak settings, each as key and message."""
         for name in ("cert", "key", "client_ca"):
             given = getattr(self, name) is not None, getattr(self, f"{name}_file") is not None
             if all(given):
@@ -149,8 +149,8 @@ def build_context(tls: TlsConfig, directory: Path) -> ssl.SSLContext:
     """Make a context; relative paths start at ``directory``.
 
     Raises:
-        ConfigError: A file cannot be read or is not what it should be, or this OpenSSL does not know a version, cipher
-            or curve; the text begins with the key.
+        ConfigError: A file cannot be read or has no valid content, or this OpenSSL does not know a version, cipher or
+            curve. The message begins with the key.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with _known("min_version", tls.min_version):
@@ -172,7 +172,7 @@ def build_context(tls: TlsConfig, directory: Path) -> ssl.SSLContext:
     if tls.client_ca is not None or tls.client_ca_file is not None:
         _load_client_ca(context, tls, directory)
     elif tls.verify_mode is not ssl.CERT_NONE:
-        context.load_default_certs(ssl.Purpose.CLIENT_AUTH)  # as Go: the system's authorities
+        context.load_default_certs(ssl.Purpose.CLIENT_AUTH)  # the system's CAs, as in Go
     return context
 
 
@@ -209,8 +209,8 @@ def _load_certificate(context: ssl.SSLContext, tls: TlsConfig, directory: Path) 
     if "BEGIN ENCRYPTED PRIVATE KEY" in key or "Proc-Type: 4,ENCRYPTED" in key:
         raise ConfigError(f"{key_setting}: {key_name} is encrypted; give the key without a password")
     try:
-        with memfd_path(certificate) as certificate_path, memfd_path(key) as key_path:  # ssl takes nothing else
-            context.load_cert_chain(certificate_path, key_path, password="")  # or OpenSSL asks for one
+        with memfd_path(certificate) as certificate_path, memfd_path(key) as key_path:  # ssl accepts only paths
+            context.load_cert_chain(certificate_path, key_path, password="")  # without it OpenSSL prompts for one
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             raise ConfigError(f"{key_setting}: {key_name} is not the key of the certificate {name}") from None
@@ -222,7 +222,7 @@ def _load_certificate(context: ssl.SSLContext, tls: TlsConfig, directory: Path) 
 
 
 def _load_authorities(context: ssl.SSLContext, pem: str) -> bool:
-    """Let a context trust a text's certificates; return whether there are any."""
+    """Make a context trust the certificates in a text; return whether there are any."""
     try:
         context.load_verify_locations(cadata=pem.encode("ascii", "ignore").decode())
     except (ssl.SSLError, ValueError):
@@ -237,7 +237,7 @@ def _load_client_ca(context: ssl.SSLContext, tls: TlsConfig, directory: Path) ->
 
 
 def _pem(tls: TlsConfig, key: str, directory: Path) -> tuple[str, str, str]:
-    """Return a PEM text, with its setting and its name."""
+    """Return a PEM text after its key and its name for messages."""
     text, file, setting = getattr(tls, key), getattr(tls, f"{key}_file"), f"{key}_file"
     if text is not None:
         return key, "the text given", text.reveal()

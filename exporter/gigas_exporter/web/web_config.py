@@ -1,7 +1,7 @@
 """The web config file, in exporter-toolkit's format.
 
-The same file gets the same verdict, but for what would leave the server less protected than the file seems to say, and
-for what Python's TLS cannot do: both are errors. ``http_server_config.http2`` is accepted and has no effect.
+A file is valid here if it is valid there, with two exceptions: settings that protect less than they seem to, and those
+that Python's TLS cannot apply, are errors. ``http_server_config.http2`` is accepted and has no effect.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gigas_exporter.validation_errors import ConfigProblem, CrossKeyError, Secti
 from gigas_exporter.web.tls import TlsConfig, build_context, if_empty, text_of
 from gigas_exporter.yaml_loader import load_yaml
 
-# Salt and hash are 128 and 184 bits: the last character of each has some that must be 0, or no password ever matches.
+# Salt and hash have 128 and 184 bits. Unless the unused bits in the last character of each are 0, no password matches.
 _BCRYPT: Final = re.compile(
     r"\$2[aby]\$(0[4-9]|1[0-9]|2[0-9]|3[01])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{30}[.CGKOSWaeimquy26]"
 )
@@ -93,8 +93,8 @@ class RateLimit(Section):
     """A token bucket.
 
     Attributes:
-        interval: Seconds a request; 0 is no limit.
-        burst: How many requests at once; 0 allows none.
+        interval: Seconds per request; 0 is no limit.
+        burst: Maximum number of requests at once; 0 allows none.
     """
 
     interval: Annotated[float, BeforeValidator(_duration)] = 0.0
@@ -122,8 +122,8 @@ class WebConfig:
 
     Attributes:
         path: The file.
-        tls: What it says of TLS; None is plain HTTP.
-        context: Made from it.
+        tls: Its TLS settings; None is plain HTTP.
+        context: Made from ``tls``.
         headers: Added to every response.
         users: bcrypt hashes by name; empty lets everybody in.
     """
@@ -140,7 +140,7 @@ def load_web_config(path: Path) -> WebConfig:
     """Read a web config file and its certificates.
 
     Raises:
-        ConfigError: In one line: the file, the path in it, the problem and what to do, never a value.
+        ConfigError: The message is one line: the file, the key, the problem and the remedy, never a value.
     """
     document = load_yaml(read_text(path, f"web config file {path}"), str(path))
     try:
@@ -157,7 +157,7 @@ def load_web_config(path: Path) -> WebConfig:
 
 
 def _without_key(problem: ConfigProblem, document: Any) -> ConfigProblem:
-    """Return the problem with an index instead of the user."""
+    """Return the problem with an index in place of a user's name."""
     section, *rest = problem.location or ("",)
     if section != "basic_auth_users" or not rest:
         return problem
