@@ -10,7 +10,7 @@ from gigas_exporter.errors import ConfigError
 from gigas_exporter.formatting import format_address
 
 _NO_IPV6: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})  # compiled in, but switched off
-_QUEUE: Final = 1024  # for bursts; the kernel limits it to net.core.somaxconn
+_BACKLOG: Final = 1024  # for bursts; the kernel limits it to net.core.somaxconn
 # Limits what the kernel holds for a client that never reads; by default that grows to several MB per connection.
 _SEND_BUFFER_BYTES: Final = 256 * 1024
 _RECEIVE_BUFFER_BYTES: Final = 64 * 1024
@@ -40,13 +40,13 @@ def open_listener(listen: tuple[str, int]) -> socket.socket:
 def _bind_all(port: int) -> socket.socket:
     if socket.has_dualstack_ipv6():
         try:
-            return socket.create_server(("", port), family=socket.AF_INET6, backlog=_QUEUE, dualstack_ipv6=True)
+            return socket.create_server(("", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True)
         except OSError as error:
             if error.errno not in _NO_IPV6:
                 raise
-    return socket.create_server(("", port), backlog=_QUEUE)
+    return socket.create_server(("", port), backlog=_BACKLOG)
 
 
 def _bind_host(host: str, port: int) -> socket.socket:
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    return socket.create_server(address, family=family, backlog=_QUEUE)
+    return socket.create_server(address, family=family, backlog=_BACKLOG)

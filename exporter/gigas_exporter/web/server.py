@@ -271,11 +271,11 @@ class Server:
     def _evict_one(self) -> bool:
         """Abort the connection of the least rank, unless all are handling requests."""
         candidates = (each for each in self._connections if each.state is not State.HANDLING)
-        oldest = min(candidates, key=Connection.eviction_rank, default=None)
-        if oldest is None:
+        evicted = min(candidates, key=Connection.eviction_rank, default=None)
+        if evicted is None:
             return False
-        self._connections.discard(oldest)
-        oldest.abort()
+        self._connections.discard(evicted)
+        evicted.abort()
         return True
 
     async def _end_overdue(self) -> None:

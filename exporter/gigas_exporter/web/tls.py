@@ -216,12 +216,12 @@ def _load_certificate(context: ssl.SSLContext, tls: TlsConfig, directory: Path) 
             raise ConfigError(f"{key_setting}: {key_name} is not the key of the certificate {name}") from None
         if str(error.reason).endswith(("_TOO_SMALL", "_TOO_WEAK")):
             raise ConfigError(f"{setting}: {name} is too weak for this machine's {ssl.OPENSSL_VERSION}") from None
-        if _load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate):
+        if _load_cas(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate):
             raise ConfigError(f"{key_setting}: {key_name} is no key in PEM that fits {name}") from None
         raise ConfigError(f"{setting}: {name} holds no certificate in PEM") from None
 
 
-def _load_authorities(context: ssl.SSLContext, pem: str) -> bool:
+def _load_cas(context: ssl.SSLContext, pem: str) -> bool:
     """Make a context trust the certificates in a text; return whether there are any."""
     try:
         context.load_verify_locations(cadata=pem.encode("ascii", "ignore").decode())
@@ -232,7 +232,7 @@ def _load_authorities(context: ssl.SSLContext, pem: str) -> bool:
 
 def _load_client_ca(context: ssl.SSLContext, tls: TlsConfig, directory: Path) -> None:
     setting, name, text = _pem(tls, "client_ca", directory)
-    if not _load_authorities(context, text):
+    if not _load_cas(context, text):
         raise ConfigError(f"{setting}: {name} holds no certificates in PEM")
 
 
