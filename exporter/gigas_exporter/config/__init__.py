@@ -1,6 +1,6 @@
-"""Configuration: file, environment and flags to checked settings.
+"""Read file, environment and flags into validated settings.
 
-The package reads configuration and nothing else: it opens no connection and writes no file.
+The package only reads configuration: it opens no connection and writes no file.
 """
 
 from gigas_exporter.config.accounts import DiscoveryFilter

@@ -52,7 +52,7 @@ class CredentialSection(FilledSection):
         return self
 
     def to_credential(self, path: str = "", source: Source = _WORKING_DIRECTORY) -> Credential:
-        """Return the client's credential; ``path`` is its place in the file."""
+        """Return the client's credential; ``path`` is where it is in the file."""
         given = self._given_keys()
         (name,) = _secrets_in(given)
         origin = f"{path}.{name}" if path else source.name(name)
@@ -132,7 +132,7 @@ def _wrong_kind(given: Mapping[str, Any], source: Source) -> str | None:
 
 
 def _check_secret(name: str, given: Any, source: Source) -> None:
-    """Read a secret once; only passwords need not fit a header.
+    """Read a secret once; all but passwords must fit an HTTP header.
 
     Raises:
         ConfigError: It cannot be read or sent.

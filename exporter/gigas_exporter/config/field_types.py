@@ -1,6 +1,7 @@
-"""How each type of value in a configuration file is read.
+"""The types of configuration values, and how each is parsed.
 
-What code passes to a model is taken as it is: parsers run only where a :class:`Source` is given as the context.
+Parsers run only if a :class:`Source` is the validation context. Without it, as when code makes a model, values are
+used as they are.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ class Source:
     """Where values come from.
 
     Attributes:
-        directory: That from which relative paths start.
-        is_environment: Whether they are from environment variables, not from a file.
+        directory: The base of relative paths.
+        is_environment: Whether values come from environment variables, not from a file.
     """
 
     directory: Path = Path()
@@ -64,7 +65,7 @@ class Source:
 
 
 def wrong_type(value: object, words: str) -> PydanticCustomError:
-    """Return the error of a value of another type."""
+    """Return the error of a value of the wrong type."""
     return PydanticCustomError("words", "is empty" if value is None else words)
 
 

@@ -1,7 +1,7 @@
 """The table of flags, and which environment variables are known.
 
-Commands take their settings from these flags. A flag that has a key in the configuration file takes its default, its
-limits and its words from the file's model.
+Commands take their settings from these flags. A flag with a key in the configuration file has the default, limits and
+description of that key.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class Flag:
 
     Attributes:
         name: As written after ``--``.
-        kind: What it takes; all but ``boolean`` take a value.
-        metavar: What stands for the value in the help; empty for a boolean.
+        kind: The type of its value; a ``boolean`` needs none.
+        metavar: The placeholder of the value in the help; empty for a boolean.
         group: The heading under which the help lists it.
         help: One sentence.
         key: Section and key in the configuration file, where it has one.
         choices: The values of a ``choice``.
-        default: What holds when it is not given, as it would be written; empty for nothing.
+        default: The default value, as it would be written; empty for none.
     """
 
     name: str
@@ -52,19 +52,19 @@ class Flag:
 
     @property
     def parameter(self) -> str:
-        """The name as Python writes it."""
+        """The name as a Python identifier."""
         return re.sub(r"[.-]", "_", self.name)
 
     @property
     def env(self) -> str:
-        """The environment variable that says the same."""
+        """The environment variable with the same effect."""
         return f"GIGAS_{self.parameter.upper()}"
 
     def value(self, given: object) -> Any:
-        """Return the checked value of what was given.
+        """Return the validated value.
 
         Raises:
-            ValueError: It is not valid; the words end a sentence that begins with the flag's name.
+            ValueError: It is not valid; the message continues a sentence that begins with the flag's name.
         """
         if self.name == "shard":
             return parse_shard(str(given).strip())
@@ -100,7 +100,7 @@ def section_model(section: str) -> type[Section]:
 
 
 def default_text(default: object, kind: str) -> str:
-    """Return a default as written; empty for none."""
+    """Return a default as a user would write it; empty for none."""
     match default:
         case None:
             return ""
@@ -170,7 +170,7 @@ FLAGS: Final[tuple[Flag, ...]] = (
 
 ACCOUNT_ID: Final = "GIGAS_ACCOUNT_ID"
 ACCOUNT_VARIABLES: Final = (ACCOUNT_ID, *map(env_var_for_key, CredentialSection.model_fields))
-"""The environment variables that name the one account of a set-up without accounts in a file."""
+"""The environment variables of a single account, used if the file has no accounts."""
 
 _PREFIX: Final = "GIGAS_"
 _KNOWN: Final = frozenset({*ACCOUNT_VARIABLES, *(flag.env for flag in FLAGS)})
@@ -185,9 +185,9 @@ _SIMILAR: Final = 0.7
 def unknown_variables(
     environ: Mapping[str, str], known: Collection[str] = _KNOWN, prefix: str = _PREFIX
 ) -> Iterator[str]:
-    """Yield a warning for each variable that may be misspelt.
+    """Yield a warning for each variable that may be misspelt, without its value.
 
-    No value is shown. Options of other commands, and what Kubernetes sets for services with such a name, are none.
+    Options of other commands, and variables that Kubernetes sets for services, are not reported.
     """
     endings = [name.removeprefix(prefix) for name in sorted(known)]
     for name in sorted(environ):

@@ -1,7 +1,6 @@
-"""Settings from the configuration file, environment and flags.
+"""Load the settings from flags, environment and configuration file, in this order of precedence.
 
-The environment is what the caller passes; nothing else of the package reads it. A flag goes before the environment, the
-environment before the file, the file before the default.
+The caller passes the environment; the package does not read it.
 """
 
 from __future__ import annotations
@@ -46,17 +45,16 @@ def load_settings(
     """Return the settings.
 
     Args:
-        config_file: The file; ``None`` takes the one that ``flags`` or ``environ`` name, if any.
-        flags: What was given on the command line, by the names of :data:`~gigas_exporter.config.flags.FLAGS`; ``None``
-            stands for what was not given.
+        config_file: The file; ``None`` means the one that ``flags`` or ``environ`` name, if any.
+        flags: Values from the command line by the name of a :data:`flag <gigas_exporter.config.flags.FLAGS>`; ``None``
+            if not given.
         environ: The environment; an empty variable counts as unset.
-        defaults: What holds, by the names of flags, where neither flag, environment nor file says anything, in place of
-            the usual.
-        needs_account: Whether a credential in the environment needs ``GIGAS_ACCOUNT_ID``; else, and without it, the
-            accounts are those that it may see.
+        defaults: Values by name of a flag that replace the usual defaults.
+        needs_account: Whether a credential in the environment needs ``GIGAS_ACCOUNT_ID``. If not, and it is unset, the
+            accounts are discovered.
 
     Raises:
-        ConfigError: With every problem that could be found, each with its path in the file, flag or variable.
+        ConfigError: All problems that were found, each with its path in the file, its flag or its variable.
     """
     environment = {name: value for name, value in environ.items() if value.strip()}
     problems = _Problems()
@@ -96,9 +94,9 @@ class _Problems:
     """Problems, collected so that all are reported at once.
 
     Attributes:
-        in_file: What is wrong in the file.
-        env_problems: What is wrong with flags and environment, each with its name.
-        lines: The line of each key and each item of a list of the file.
+        in_file: Problems in the file.
+        env_problems: Problems of flags and environment variables, each with its name.
+        lines: The line of each key and list item in the file.
     """
 
     def __init__(self) -> None:
@@ -114,12 +112,12 @@ class _Problems:
         return self.lines.get(location)
 
     def located(self, problem: ConfigProblem) -> str:
-        """Return a problem after its file and line."""
+        """Return a problem with its file and line before it."""
         line = self.line_of(problem.location)
         return str(problem) if self.path is None or line is None else f"{self.path}:{line}: {problem}"
 
     def raise_any(self) -> None:
-        """Raise all problems as one error."""
+        """Raise all problems as one error, if there are any."""
         if not (self.in_file or self.env_problems):
             return
         located = [
@@ -159,9 +157,9 @@ def _read(path: Path, problems: _Problems) -> ConfigFile:
         return ConfigFile.model_validate({} if document is None else document, context=Source(path.parent))
     except ValidationError as error:
         problems.in_file = problems_of(error, ConfigFile)
-    # Outside of the handler, so that pydantic's error, which quotes keys, is not this one's context.
+    # Outside the handler, so that pydantic's error, which quotes keys, is not the context of this one.
     problems.raise_any()
-    raise AssertionError  # pragma: no cover  (what pydantic refuses is a problem)
+    raise AssertionError  # pragma: no cover  (a validation error always has a problem)
 
 
 def _override(file: ConfigFile, section: str, key: str, value: object) -> ConfigFile:
@@ -222,7 +220,7 @@ def _environment_credential(environment: Mapping[str, str], problems: _Problems)
 
 
 def _warnings(settings: Settings, problems: _Problems) -> Iterable[str]:
-    """Yield what is allowed but hardly meant."""
+    """Yield settings that are valid, but probably a mistake."""
     url, shard, accounts = settings.api.url, settings.shard, settings.accounts
     if url.startswith("http://") and not is_loopback(url):
         words = f"{url} is not encrypted, and credentials are sent to it; use https://"
@@ -234,7 +232,7 @@ def _warnings(settings: Settings, problems: _Problems) -> Iterable[str]:
 
 
 def _status_warnings(file: ConfigFile) -> Iterable[ConfigProblem]:
-    """Yield the lists of words that leave out words of the default lists."""
+    """Yield lists of status words that leave out words of the default list."""
     for section, given in (("backup_status", file.backup_status), ("disk_status", file.disk_status)):
         words = {word for name in given.model_fields_set for word in getattr(given, name)}
         for name in sorted(given.model_fields_set):
@@ -244,7 +242,7 @@ def _status_warnings(file: ConfigFile) -> Iterable[ConfigProblem]:
 
 
 def _policy_warnings(policy: Policy, account_ids: set[str]) -> Iterable[ConfigProblem]:
-    """Yield rules that never decide, and a policy without required backups."""
+    """Yield rules that never apply or look wrong, and a policy that requires no backup."""
     rules = policy.rules
     requires = False
     for index, match in enumerate(rule.match for rule in rules):

@@ -1,7 +1,7 @@
 """Parsers of single values: durations, addresses, URLs, ids, time zones.
 
-Each function takes text and returns the value, or raises ``ValueError`` with words that end a sentence beginning with
-the setting's name. What is refused is never quoted: it may be a secret in the wrong place.
+Each function returns the value, or raises ``ValueError`` with a message that continues a sentence that begins with the
+setting's name. A rejected value is never quoted: it may be a misplaced secret.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _MAXIMUM_DURATION: Final = 64
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds of a duration; ``0`` alone needs no unit, units go from large to small, each once.
+    """Return the seconds of a duration such as ``1h30m``; only ``0`` needs no unit.
 
     Raises:
-        ValueError: It is none; the message says what one looks like.
+        ValueError: The text is no duration; the message has an example of one.
     """
     if text == "0":
         return 0.0
@@ -53,7 +53,7 @@ def parse_duration(text: str) -> float:
 
 
 def _suggested_duration(text: str) -> str:
-    """Return what ``6 hours`` or ``1.5d`` meant."""
+    """Return what was probably meant by a text such as ``6 hours`` or ``1.5d``."""
     match = _WRITTEN_OUT.fullmatch(text.strip().lower())
     if match is None:
         return ""
@@ -141,7 +141,7 @@ def parse_time_zone(text: str) -> tzinfo:
 
 
 def parse_field_names(value: object) -> dict[str, str | None]:
-    """Return the API's field names, ``None`` for one that it lacks."""
+    """Return the API's names by ours, ``None`` for a field that it lacks."""
     if not isinstance(value, dict):
         raise ValueError("must be a mapping of our fields to the API's names, such as autobackup: has_autobackups")  # noqa: TRY004  # a wrong value of a file
     for ours, theirs in value.items():

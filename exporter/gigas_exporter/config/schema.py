@@ -1,7 +1,7 @@
 """The keys of the configuration, with defaults and meaning.
 
-The models are the one definition: files, flags and environment variables are checked by them, the exporter works with
-them, and docs/configuration.md is written from them.
+The models are the only definition: they validate files, flags and environment variables, the exporter uses them, and
+docs/configuration.md is generated from them.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _T = TypeVar("_T")
 
 
 def _from_section(dataclass: type[_T], section: Section, **others: Any) -> _T:
-    """Return a dataclass with the section's values."""
+    """Return a dataclass with the section's values for its fields."""
     values: dict[str, Any] = dict(section)
     names = {each.name for each in fields(dataclass)}  # type: ignore[arg-type]  # a type of a dataclass has no name
     return dataclass(**{name: value for name, value in values.items() if name in names}, **others)
@@ -148,7 +148,7 @@ class StatusSection(Section):
         return self
 
     def to_statuses(self) -> BackupStatuses:
-        """Return the words; given ones leave the other default lists."""
+        """Return the words; a configured one is no longer in the other default lists."""
         given = {name: frozenset(getattr(self, name)) for name in self.model_fields_set}
         words: frozenset[str] = frozenset().union(*given.values())
         return BackupStatuses(

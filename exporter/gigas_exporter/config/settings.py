@@ -33,7 +33,7 @@ class Shard:
     def owns(self, account_id: str) -> bool:
         """Return whether the shard owns the account (rendezvous hashing).
 
-        It depends on the id and the number of parts alone. Another number of parts moves as few accounts as possible.
+        Only the id and the number of parts matter. Another number of parts moves as few accounts as possible.
         """
         name = account_id.encode("utf-8", "surrogatepass")
         weights = [hashlib.sha256(b"%d:%b" % (part, name)).digest() for part in range(1, self.count + 1)]
@@ -64,11 +64,11 @@ class Settings:
     """The settings from file, environment and flags.
 
     Attributes:
-        file: The configuration file with what flags and environment change in it.
-        accounts: All accounts of the configuration, also those of other shards; empty with ``discovery``.
-        discovery: What to ask the API with for the accounts to read; ``None`` when ``accounts`` says it.
-        discovery_filter: Which of the accounts that are listed then are watched.
-        warnings: What is allowed but hardly meant, one line each; to be logged once.
+        file: The configuration file, with what flags and environment override in it.
+        accounts: All configured accounts, also those of other shards; empty with ``discovery``.
+        discovery: The credential that discovers the accounts; ``None`` if they are configured.
+        discovery_filter: Which of the discovered accounts are watched.
+        warnings: Settings that are valid, but probably a mistake, one line each; to be logged once.
     """
 
     file: ConfigFile = field(default_factory=ConfigFile, repr=False, compare=False)
@@ -86,5 +86,5 @@ class Settings:
     warnings: tuple[str, ...] = ()
 
     def owns(self, account_id: str) -> bool:
-        """Return whether this process is to read the account."""
+        """Return whether this process reads the account."""
         return self.shard is None or self.shard.owns(account_id)
