@@ -1,6 +1,6 @@
 """The client of the Gigas API.
 
-It can be used on its own::
+It can be used without the exporter::
 
     from pathlib import Path
     from gigas_exporter.gigas import ApiKeyCredential, ApiSettings, ReadClient, SecretFile
@@ -10,7 +10,7 @@ It can be used on its own::
             print(disk.id, disk.mount_point, disk.size_bytes)
 
 :class:`ReadClient` cannot change anything; :class:`Client` can. Every error is one of :mod:`gigas_exporter.errors`.
-A change can be described without being made, shown, and sent later::
+A change can be built and shown first, and sent later::
 
     request = edit_disk_request("4242", "1001", disk_size=40)
     print(request.method, request.target, request.json)

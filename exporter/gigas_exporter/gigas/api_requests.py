@@ -1,7 +1,7 @@
-"""The API's operations as values: what is sent for each.
+"""The API's requests as values.
 
 It owns paths, parameters and bodies (Gigas docs, pages Disk, Backup, Virtual Machines, Accounts), so that a request can
-be shown without being made. It knows no transport and no credential.
+be shown without being sent. It knows no transport and no credential.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ class ApiRequest(Generic[_T]):
     """A request that can be shown, compared and sent.
 
     Attributes:
-        operation: The name that it is counted under.
+        operation: Its name in metrics and messages.
         method: The HTTP method.
-        path: Below the API's URL, encoded.
+        path: The encoded path below the API's URL.
         query: Parameters, not encoded.
-        json: The body, ``None`` for none.
-        form: A body as a form has it, instead of ``json``.
-        decode: What makes the answer's object of the answer.
+        json: The JSON body, if any.
+        form: The body of a form, instead of ``json``.
+        decode: Decodes the object in the response.
     """
 
     operation: str
@@ -85,7 +85,7 @@ def disk_path(account_id: str, disk_id: str, *parts: str) -> str:
 def filters(**values: str | float | bool | None) -> dict[str, str]:
     """Return query parameters without those that are ``None``.
 
-    Flags become 1 and 0, as the edit call documents them.
+    Flags become 1 and 0, as documented for editing a disk.
     """
     return {name: _parameter(value) for name, value in values.items() if value is not None}
 
@@ -101,20 +101,20 @@ def edit_disk_request(
     add_to_linux_fstab: bool | None = None,
     force_reboot: bool | None = None,
 ) -> ApiRequest[Disk]:
-    """Describe a disk's change; ``None`` leaves a field alone.
+    """Return the request that edits a disk; ``None`` leaves a field as it is.
 
     Args:
         account_id: The account.
         disk_id: The disk.
         disk_size: The new size in the API's unit, by default GiB, which it calls GB.
         virtual_machine_id: The machine to attach the disk to.
-        autobackup: Whether the platform makes backups by itself.
+        autobackup: Whether the platform makes backups automatically.
         mount_point: Where the disk is mounted.
         add_to_linux_fstab: Whether it gets a line in ``/etc/fstab``.
         force_reboot: Whether the machine may be rebooted; some changes need it.
 
     Raises:
-        ConfigError: Nothing would change, or the size is no size.
+        ConfigError: No change was given, or the size is not above 0.
     """
     changes: dict[str, Any] = {
         "disk_size": disk_size,
@@ -134,25 +134,25 @@ def edit_disk_request(
 
 
 def build_disk_request(account_id: str, disk_id: str) -> ApiRequest[Disk]:
-    """Describe building a disk, which erases its data."""
+    """Return the request that builds a disk, which erases its data."""
     return ApiRequest("build_disk", "POST", disk_path(account_id, disk_id, "build"), decode=Decoder.disk)
 
 
 def delete_disk_request(account_id: str, disk_id: str) -> ApiRequest[None]:
-    """Describe deleting a disk, which erases its data."""
+    """Return the request that deletes a disk, which erases its data."""
     return ApiRequest("delete_disk", "DELETE", disk_path(account_id, disk_id))
 
 
 def create_backup_request(account_id: str, disk_id: str) -> ApiRequest[Backup]:
-    """Describe the making of a backup."""
+    """Return the request that makes a backup."""
     return ApiRequest("create_backup", "POST", disk_path(account_id, disk_id, "backup"), decode=Decoder.backup)
 
 
 def create_template_request(account_id: str, disk_id: str, *, label: str, console_id: str) -> ApiRequest[Backup]:
-    """Describe making a template; both values are required.
+    """Return the request that makes a template of a disk.
 
     Raises:
-        ConfigError: One of them is empty.
+        ConfigError: The label or the console id is empty.
     """
     for name, value in (("label", label), ("console_id", console_id)):
         if not value.strip():
@@ -167,7 +167,7 @@ def create_template_request(account_id: str, disk_id: str, *, label: str, consol
 
 
 def _segment(text: str) -> str:
-    # "." and ".." would be resolved away on the way, whatever their encoding, and so name another resource.
+    # On the way "." and ".." would be removed from the path, even encoded, and so name another resource.
     if not text.strip() or text in {".", ".."}:
         raise ConfigError("an id must not be empty or consist of dots")
     return quote(text, safe="", errors="replace")

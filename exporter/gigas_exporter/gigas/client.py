@@ -1,6 +1,6 @@
 """The API's reading operations as methods.
 
-It says which path and which decoder each operation has. Only errors of :mod:`gigas_exporter.errors` leave it.
+It owns which path and which decoder each operation has. It raises only errors of :mod:`gigas_exporter.errors`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
 DEFAULT_DEADLINE_SECONDS = 300.0
 """How long a call without a deadline may take in all."""
 
-# How long a list may be: twice the 100,000 disks that are supported in one account, and the 700,000 backups that those
-# have in a week with room for more. Bare items take 400 bytes each once they are decoded, so 80 MB; of backups a sweep
-# keeps only what it reduces each page to.
+# Limits on the length of a list: twice the 100,000 disks that are supported in one account, and their 700,000 backups
+# of a week with room for more. Minimal items take 400 bytes each once decoded, so 80 MB; a sweep of backups keeps only
+# the reduced value of each page.
 _MAX_ITEMS = 200_000
 _MAX_BACKUPS = 1_000_000
 
@@ -39,21 +39,21 @@ _Item = TypeVar("_Item", Account, Backup, Disk, VirtualMachine)
 
 
 class ReadClient:
-    """Reads from the API, for several threads at once.
+    """Reads from the API; safe for several threads.
 
-    Its logins ask for tokens that can change nothing.
+    Its logins ask for read-only tokens.
 
     Args:
-        settings: Where the API is and how much of it may be used.
-        credential: Who is asking.
-        observer: Hears of each request, retry and token.
-        clock: Where the time comes from.
-        limiter: Concurrency and rate shared with other clients of the same API; its own by default.
-        trust: The authorities that TLS trusts, shared in the same way.
-        login_states: Tokens and rejections of logins, shared in the same way.
-        login_retry_seconds: How long a login is not sent again after its first rejection; the poll interval.
-        on_response: Called with each response before it is decoded, from any thread; never with that of a login.
-        on_list: Called after each list, from any thread, with what of it is invalid, or why it is not accepted.
+        settings: The API's address, and limits on its use.
+        credential: What authenticates the client.
+        observer: Is told of each request, retry and token.
+        clock: The source of time.
+        limiter: Limits on concurrency and rate, shared with other clients of the same API; its own by default.
+        trust: The certificate authorities to trust, shared likewise.
+        login_states: Tokens and rejections of logins, shared likewise.
+        login_retry_seconds: The wait before a login is sent again after its first rejection; the exporter's interval.
+        on_response: Called from any thread with each response before it is decoded, except those of logins.
+        on_list: Called from any thread after each list, with its invalid values by field, or why it is not accepted.
 
     Raises:
         ConfigError: A setting cannot be used.
@@ -99,19 +99,19 @@ class ReadClient:
         self.close()
 
     def close(self) -> None:
-        """End what has no deadline of its own; begin nothing."""
+        """End the calls that were given no deadline; start no request any more."""
         self._closed.set()
         self._session.close()
 
     def reload_credential(self) -> None:
         """Read the credential's secret again before the next request.
 
-        A rejected login may be sent once more. The token in use stays where the secret is the same.
+        A rejected login may be sent once more. The token in use stays if the secret is the same.
         """
         self._session.auth.reload()
 
     def forget(self, account_id: str) -> None:
-        """Drop what is kept of an account."""
+        """Drop what is cached of an account."""
         self._lists.forget(account_path(account_id) + "/")
 
     def list_accounts(self, *, deadline: Deadline | None = None) -> Listing[Account]:
@@ -145,7 +145,7 @@ class ReadClient:
         return self._list("list_disks", account_path(account_id, "disks"), query, self._decoder.disk, deadline)
 
     def has_found_disks(self, account_id: str) -> bool:
-        """Return whether an account's disks were ever answered with success."""
+        """Return whether any page of an account's disks was ever read."""
         return account_path(account_id, "disks") in self._lists.found
 
     def get_disk(self, account_id: str, disk_id: str, *, deadline: Deadline | None = None) -> Disk:
@@ -188,9 +188,8 @@ class ReadClient:
     ) -> Listing[_R]:
         """List all backups of an account, each page reduced.
 
-        The result has one item per page, and no backup is on two pages. What was made of a page is kept until the page
-        changes, and ``reduce`` is not called for it again; so it must depend on the backups alone, and always be the
-        same function for one client.
+        The result has one item per page, and no backup is on two pages. A reduced page is cached until the page
+        changes. So ``reduce`` must depend on the backups alone, and a client must always be given the same function.
         """
         request: ApiRequest[Any] = ApiRequest("list_backups", "GET", account_path(account_id, "backups"))
 

@@ -1,4 +1,4 @@
-"""Name resolution, the order of addresses, and trusted authorities."""
+"""Name resolution, connecting, and trusted certificate authorities."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _Address = tuple[socket.AddressFamily, socket.SocketKind, int, Any]
 _Host = tuple[str, int]
 
 _lookups: dict[_Host, Future[list[_Address]]] = {}
-"""The last lookup of each name, for all clients: one that hangs costs the process one thread."""
+"""The last lookup of each host, shared by all clients, so that one that hangs costs one thread."""
 _lookups_lock = threading.Lock()
 
 
@@ -44,7 +44,7 @@ def _addresses(host: str, port: int, flags: int = 0) -> list[_Address]:
 
 
 class Dialer:
-    """Connects to the first address that answers, until it fails."""
+    """Connects to the first address that accepts, and prefers it until it fails."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -63,7 +63,7 @@ class Dialer:
         addresses = self._resolve((host.strip("[]"), port), deadline)
         with self._lock:
             failed_at = {each[3]: self._failed_at.get(each[3], 0.0) for each in addresses}
-            self._failed_at = failed_at  # of a name whose addresses change, only those of now
+            self._failed_at = failed_at  # forgets the addresses that the name no longer has
             addresses.sort(key=lambda each: (each[3] != self._preferred, failed_at[each[3]]))
         sock, address = _connect_first(addresses, options, deadline)
         with self._lock:
@@ -71,14 +71,14 @@ class Dialer:
         return sock, address
 
     def avoid(self, address: Any) -> None:
-        """Try an address after all others, as it gives no response."""
+        """Try an address after all others from now on, since an exchange with it failed."""
         with self._lock:
             self._failed_at[address] = time.monotonic()
             if self._preferred == address:
                 self._preferred = None
 
     def _resolve(self, key: _Host, deadline: SocketDeadline) -> list[_Address]:
-        """Resolve a name, in one thread per name at most."""
+        """Resolve a name, in at most one thread per name."""
         with contextlib.suppress(socket.gaierror):
             return _addresses(*key, socket.AI_NUMERICHOST)
         with _lookups_lock:
@@ -91,7 +91,7 @@ class Dialer:
             pass
         error = lookup.exception()
         if error is not None:
-            raise type(error)(*error.args)  # another for each who waits
+            raise type(error)(*error.args)  # a new one for each thread that waits
         return list(lookup.result())
 
 
@@ -99,14 +99,14 @@ def _look_up(key: _Host, lookup: Future[list[_Address]]) -> None:
     """Resolve a name in a thread: the resolver cannot be interrupted."""
     try:
         lookup.set_result(_addresses(*key))
-    except Exception as error:  # noqa: BLE001  # raised where the result is wanted
+    except Exception as error:  # noqa: BLE001  # raised by those who wait
         lookup.set_exception(error.with_traceback(None))
 
 
 def _connect_first(
     addresses: Iterable[_Address], options: Iterable[tuple[int, int, int | bytes]], deadline: SocketDeadline
 ) -> tuple[socket.socket, Any]:
-    """Connect to the addresses, each a moment after the one before."""
+    """Try the addresses, each a moment after the previous one; return the first connection."""
     waiting, failure = deque(addresses), OSError("the name has no address")
     pending: dict[int, tuple[socket.socket, Any]] = {}
     poller = select.poll()
@@ -177,7 +177,7 @@ class TrustStore:
 
     @property
     def context(self) -> ssl.SSLContext | None:
-        """The context to use now; ``None`` where nothing is encrypted."""
+        """The context to use now; ``None`` without TLS."""
         return self._context
 
     def reload(self, failed: ssl.SSLContext | None) -> bool:
@@ -186,12 +186,12 @@ class TrustStore:
             if self._context is failed and self._ca_file is not None:
                 try:
                     self._context = self._build() or self._context
-                except ConfigError:  # it may be about to be written
+                except ConfigError:  # the file may be only half written
                     return False
             return self._context is not failed
 
     def _build(self) -> ssl.SSLContext | None:
-        """Return a new context, ``None`` where none is needed."""
+        """Return a new context, ``None`` if none is needed or the file has not changed."""
         if not self._is_needed:
             return None
         if self._ca_file is None:
@@ -203,8 +203,8 @@ class TrustStore:
             if digest == self._digest:
                 return None
             try:
-                # Comments between the certificates may have any character, and OpenSSL takes ASCII. With empty text
-                # Python would trust the system's authorities.
+                # Comments between the certificates may have any character, but OpenSSL accepts only ASCII. With an
+                # empty text Python would trust the system's authorities.
                 context = ssl.create_default_context(cadata=pem.encode("ascii", "ignore").decode() or "\n")
             except (ssl.SSLError, ValueError):
                 raise ConfigError(f"{name}: holds no certificate") from None

@@ -1,7 +1,7 @@
 """The three kinds of credential, and their secrets.
 
-A secret is checked when it is read: a line break or a control character inside would otherwise travel into a header
-and from there into the text of an HTTP library's error.
+A secret is checked when it is read: a line break or control character in it would otherwise get into a header, and from
+there into the text of an HTTP library's error.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _HEADER_CHARACTERS = 256  # those of Latin-1
 
 @dataclass(frozen=True, slots=True)
 class FixedSecret:
-    """A secret that was given once; ``origin`` says where."""
+    """A secret that was given as a value; ``origin`` says where."""
 
     secret: Secret
     origin: str = field(compare=False)
@@ -36,7 +36,7 @@ class FixedSecret:
         """Return the secret without the white space around it.
 
         Raises:
-            ConfigError: It is no usable secret.
+            ConfigError: It is empty, or not one line of printable text.
         """
         return _checked(self.secret.reveal(), self.origin)
 
@@ -53,10 +53,10 @@ class SecretFile:
         return f"secret file {self.path}"
 
     def read(self) -> Secret:
-        """Return the file's text as it is now, stripped.
+        """Return the file's present text without the white space around it.
 
         Raises:
-            ConfigError: It cannot be read, or is no usable secret.
+            ConfigError: It cannot be read, is empty, or is not one line of printable text.
         """
         return _checked(read_text(self.path, self.origin, _MAX_SECRET_BYTES), self.origin)
 
@@ -103,7 +103,7 @@ def _checked(text: str, origin: str) -> Secret:
     return Secret(text)
 
 
-# A key may begin with any of these characters; what is left out must be followed by what no key has.
+# A key may itself begin like this; so a prefix must be followed by a character that no key has.
 _PASTED = re.compile(
     r"(?:(?:-H|--header)(?:\s+|=|(?=[\"']|authorization\s*:)))?"
     r"(?:(?P<quote>[\"'])(?=.+(?P=quote)$|authorization\s*:|bearer\s))?"
@@ -118,7 +118,7 @@ def other_scheme(scheme: Scheme) -> Scheme:
 
 
 def without_scheme(secret: Secret) -> Secret:
-    """Return a token or key without the header, scheme and quotes pasted along."""
+    """Return a token or key without the header name, scheme and quotes that were pasted with it."""
     text = secret.reveal()
     match = _PASTED.match(text)
     if match is None or not match[0]:
@@ -160,12 +160,12 @@ class SecretAuth:
 
     @property
     def secret_name(self) -> str:
-        """What the user would have to replace."""
+        """The secret to check or replace, for error messages."""
         return f"the {self._kind} in {self._source.origin}"
 
     def header(self, deadline: Deadline) -> Secret:
         """Return the header's value, the same object until it changes."""
-        del deadline  # reading a file is no wait
+        del deadline  # a file is read without waiting
         with self._lock:
             if self._must_read:
                 self._read()
@@ -173,7 +173,7 @@ class SecretAuth:
             return self._header
 
     def on_success(self, used: Secret) -> None:
-        """Note that the scheme is the right one."""
+        """Note that the API accepts the scheme."""
         with self._lock:
             if used is self._header:
                 self._is_fixed = True
@@ -182,7 +182,7 @@ class SecretAuth:
     def on_rejected(self, used: Secret, status: int, deadline: Deadline) -> bool:
         """Return whether to repeat the request with a new ``header()``.
 
-        It reads the secret again, and where it is the same, uses the other scheme unless one was accepted before.
+        It reads the secret again. If that is the same, it switches to the other scheme unless one was accepted before.
         """
         del deadline
         with self._lock:
@@ -193,7 +193,7 @@ class SecretAuth:
                 return True
             if self._secret is None or self._is_fixed or status != HTTPStatus.UNAUTHORIZED:
                 return False
-            # Where both were rejected they are sent in turn, one a time: the API may have rejected all for a while.
+            # Once both were rejected, requests use them in turn: the API may have rejected everything for a while.
             self._rejected_schemes = {*self._rejected_schemes, self._scheme}
             self._scheme = other_scheme(self._scheme)
             self._header = header_value(self._scheme, self._secret)
@@ -204,7 +204,7 @@ class SecretAuth:
         self._must_read = True
 
     def _read(self) -> bool:
-        """Read the secret; return whether it is another one."""
+        """Read the secret; return whether it has changed."""
         secret = without_scheme(self._source.read())
         header_value(self._scheme, secret)
         self._must_read = False

@@ -1,7 +1,7 @@
 """Why a request failed, and which setting to try.
 
-The HTTP library's words may quote what was sent. The documentation names no errors, so that each cause of an error
-status is a guess, and is written as one.
+The HTTP library's own messages are not used, as they may quote the request. The API's errors are undocumented, so the
+cause of an error status is a guess, and is written as one.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from gigas_exporter.secret import Secret
 _MAX_MESSAGE_LENGTH = 200
 
 API_URL: Final = "api.url (GIGAS_API_URL)"
-"""The setting of the API's address, and the variable that goes before it."""
+"""The setting of the API's address, and the environment variable that overrides it."""
 
 _Cause = tuple[str, str]
-"""What is likely to be wrong, and what to do."""
+"""The likely cause, and what to do."""
 
 _LOCKED: Final = "the account may be locked, or changing", "ask Gigas if it stays so"
 _SERVER: Final = "the API has an error of its own, or is not available now", ""
@@ -121,13 +121,13 @@ def is_json(body: bytes) -> bool:
 
 
 def api_message(body: bytes, secrets: Iterable[Secret]) -> str | None:
-    """Return the API's own words about an error, fit to be printed.
+    """Return the API's own message about an error in a printable form.
 
-    They are under ``errors`` or ``error`` of a JSON object.
+    It is under ``errors`` or ``error`` of a JSON object.
 
     Args:
-        body: Of the response.
-        secrets: What must not be in the words, should the API quote it.
+        body: The response's body.
+        secrets: Replaced by ``***``, should the API quote them.
     """
     try:
         value = json.loads(body)
@@ -162,7 +162,7 @@ _MESSAGES: tuple[tuple[type[BaseException], str], ...] = (
     (urllib3.exceptions.IncompleteRead, "the response ended too early"),
     (urllib3.exceptions.ProxyError, "the proxy did not connect to the API"),
 )
-# The setting to check, by what is among the causes; the first that fits.
+# The setting to check, by a cause of the error; the first match counts.
 _SETTINGS: tuple[tuple[type[BaseException], str], ...] = (
     (ssl.SSLCertVerificationError, "api.ca_file"),
     (urllib3.exceptions.ProxyError, "api.proxy"),
@@ -181,13 +181,13 @@ class UntrustedCertificateError(RequestNotSentError):
 
 
 def transport_error(operation: str, error: BaseException, *, timed_out: bool, peer: str) -> TransportError:
-    """Return our error for the HTTP library's.
+    """Convert an error of the HTTP library.
 
     Args:
         operation: The API operation.
-        error: The library's error; only its kind is told, and what the system or TLS says of it.
+        error: The library's error; of its text, the message has only what the operating system or TLS says.
         timed_out: Whether the deadline had passed.
-        peer: Where the request went, in words: a wrong address is seen in no other message.
+        peer: Where the request went: no other message shows a wrong address.
     """
     if timed_out:
         return TransportError(
@@ -207,9 +207,9 @@ def transport_error(operation: str, error: BaseException, *, timed_out: bool, pe
 
 
 def clear_tracebacks(error: BaseException) -> None:
-    """Let go of what the frames of an error and of its causes hold.
+    """Clear the frames of an error and of its causes.
 
-    urllib3's frames hold the error as well, and with it the connection, until somebody looks for cycles.
+    urllib3's frames refer to the error as well: the cycle would keep the connection until garbage is collected.
     """
     for cause in _causes(error):
         traceback.clear_frames(cause.__traceback__)
@@ -232,7 +232,7 @@ def _detail(causes: list[BaseException]) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error and its causes, which the library keeps in several places."""
+    """Yield the error and its causes, which libraries keep in several attributes."""
     seen: set[int] = set()
     queue: list[object] = [error]
     while queue:

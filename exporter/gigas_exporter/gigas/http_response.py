@@ -1,7 +1,7 @@
 """An HTTP response: strict framing, counted bytes, a bounded body.
 
 ``http.client`` takes an interim response for the final one, accepts status lines, headers and lengths that RFC 9112
-does not, and takes the connection's end for the headers' end. The HTTP library's errors leave this module as they are.
+forbids, and takes the end of the connection for the end of the headers. Errors of the HTTP library are not converted.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _CHUNK_BYTES = 64 * 2**10
 _GZIP_WBITS = 31
 _PADDING = b"\0 \t\r\n"
 
-# What may be raised: requests' errors (each an OSError), urllib3's, http.client's, and in a few places bare ones.
+# What an exchange may raise: errors of requests (all OSError), urllib3 and http.client, and a few others.
 EXCHANGE_ERRORS = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
 
 
@@ -72,7 +72,7 @@ class _Stream(io.RawIOBase):
 
 
 class _Reader(io.BufferedReader):
-    """A connection's bytes, as lines that all HTTP parsers split alike."""
+    """A connection's bytes; rejects lines that HTTP parsers split differently."""
 
     def readline(self, size: int | None = -1, /) -> bytes:
         line = super().readline(size)
@@ -82,7 +82,7 @@ class _Reader(io.BufferedReader):
 
 
 class HTTPResponse(http.client.HTTPResponse):
-    """A response that all HTTP parsers understand alike."""
+    """A response; rejects what HTTP parsers understand differently."""
 
     def __init__(self, sock: Any, *arguments: Any, **options: Any) -> None:
         super().__init__(sock, *arguments, **options)
@@ -96,7 +96,7 @@ class HTTPResponse(http.client.HTTPResponse):
             return
         for _ in range(_MAX_INTERIM_RESPONSES):
             super().begin()
-            if self.headers.defects:  # what follows the first was not taken for a header
+            if self.headers.defects:  # the lines after the first defect were not parsed as headers
                 raise http.client.HTTPException("malformed headers")
             if self.status >= _OK:
                 break
@@ -120,7 +120,7 @@ class HTTPResponse(http.client.HTTPResponse):
         return match[1].decode(), int(match[2]), (match[3] or b"").decode("latin-1")
 
     def _check_framing(self) -> None:
-        """Reject lengths and encodings that readers of HTTP understand differently."""
+        """Reject lengths and encodings that HTTP parsers understand differently."""
         lengths = [each.strip(" \t") for each in self.headers.get_all("Content-Length", [])]
         encodings = self.headers.get_all("Transfer-Encoding", [])
         if encodings and ([each.lower() for each in encodings] != ["chunked"] or lengths):
@@ -147,7 +147,7 @@ class HTTPResponse(http.client.HTTPResponse):
         return int(match[1], 16)
 
     def _read_and_discard_trailer(self) -> None:
-        """Read the trailers, which may be no longer than headers; else they cost a core until the deadline."""
+        """Read the trailers, limited like headers: endless ones would occupy a core until the deadline."""
         self._stream.limit = min(self._stream.limit, self._stream.received + _MAX_HEAD_BYTES)
         super()._read_and_discard_trailer()  # type: ignore[misc]  # left out of the annotations
 
@@ -157,8 +157,8 @@ class RawResponse:
     """A complete response.
 
     Attributes:
-        headers: By name in lower case; values of one that was sent several times are joined by a comma.
-        body: Decompressed. Of an error the first 16 KiB, as far as they came.
+        headers: By lower-case name; different values of a repeated header are joined by commas.
+        body: Decompressed. For an error status at most 16 KiB, and what arrived of them.
     """
 
     status: int
@@ -187,13 +187,13 @@ def _read_error_body(response: urllib3.BaseHTTPResponse) -> bytes:
             if not part:
                 return body
             body += part
-    except (*EXCHANGE_ERRORS, DecodeError) as error:  # the status is what counts, and it is known
+    except (*EXCHANGE_ERRORS, DecodeError) as error:  # the status matters, and it is known
         clear_tracebacks(error)
     return body
 
 
 def _read_body(response: urllib3.BaseHTTPResponse, encoding: str, operation: str) -> bytes:
-    """Read a success's body; a compressed one up to its checksum."""
+    """Read the body of a success; check that a compressed one is complete."""
     match encoding.strip().lower():
         case "" | "identity":
             chunks: Iterator[bytes] = iter(lambda: response.read(_CHUNK_BYTES), b"")
@@ -215,13 +215,13 @@ def _read_body(response: urllib3.BaseHTTPResponse, encoding: str, operation: str
 
 
 def _gunzip(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-    """Return what is in the members.
+    """Yield the decompressed members.
 
-    Unlike :mod:`gzip`, with blanks behind one, which some servers add.
+    Unlike :mod:`gzip`, this skips white space after a member, which some servers add.
 
     Raises:
-        EOFError: The last member has no end.
-        zlib.error: It is not valid, or another checksum was meant.
+        EOFError: The last member is cut off.
+        zlib.error: A member is invalid, or its checksum is wrong.
     """
     member, rest = zlib.decompressobj(_GZIP_WBITS), b""
     while data := rest or response.read(_CHUNK_BYTES):

@@ -1,8 +1,8 @@
 """How a login asks for a token, and when a rejected one is repeated.
 
-A rejected login is not sent again until its password changes, or after a wait that doubles each time: an API that
-counts attempts would lock the user out. What is known of a password belongs to the password, wherever it was read, so
-that it is shared by clients and outlives them.
+A rejected login is sent again only with another password or after a wait that doubles each time, since an API that
+counts attempts would lock the user out. The state belongs to the password, wherever that was read, so that clients
+share it and it outlives them.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from gigas_exporter.secret import Secret
 LOGIN_OPERATION = "create_token"
 
 Login = Callable[[ApiRequest[Any], Deadline], Mapping[str, object]]
-"""Makes one login request, with retries, and returns the response's object."""
+"""Sends one login request, with retries, and returns the object in the response."""
 
-# How long a rejected login is not sent again at most: where that password was accepted before, and where it never was.
+# The longest wait after a rejection: with a password that was accepted before, and with one that never was.
 _MAX_WAIT_ACCEPTED_SECONDS = 600.0
 _MAX_WAIT_SECONDS = 3600.0
 _RELOAD_INTERVAL_SECONDS = 60.0
-_MAX_STATES = 1000  # one for each password; old ones come of rotation
+_MAX_STATES = 1000  # one for each password; rotation leaves old ones
 _FIELD_REJECTED = frozenset({HTTPStatus.BAD_REQUEST, 422})
 
 
 @dataclass(slots=True)
 class IssuedToken:
-    """A token as a login gave it.
+    """A token that a login returned.
 
     Attributes:
-        life: Seconds that it is used for.
-        expires_at: When the API says that it ends, UNIX seconds.
-        renew_wall: When it should be replaced, by the wall clock.
-        renew_monotonic: The same by the monotonic clock.
-        scheme: How the API took it; ``None`` until it did.
+        life: For how many seconds it is used.
+        expires_at: When it expires according to the API, UNIX seconds.
+        renew_wall: When to renew it, by the wall clock.
+        renew_monotonic: When to renew it, by the monotonic clock.
+        scheme: The scheme with which the API accepted it; ``None`` until then.
     """
 
     token: Secret
@@ -54,25 +54,24 @@ class IssuedToken:
     scheme: Scheme | None = None
 
     def schedule_renewal(self, share: float, clock: Clock) -> None:
-        """Schedule its replacement after a share of its life."""
+        """Schedule its renewal after a share of its life."""
         self.renew_wall = clock.wall() + share * self.life
         self.renew_monotonic = clock.monotonic() + share * self.life
 
     def is_due(self, clock: Clock) -> bool:
-        """Return whether it should be replaced."""
-        # Either clock may be wrong about the time gone by: one is set, the other sleeps when the host does.
+        """Return whether it should be renewed."""
+        # Either clock may miss elapsed time: one may be set back, the other stops while the host sleeps.
         return clock.wall() >= self.renew_wall or clock.monotonic() >= self.renew_monotonic
 
 
 class LoginState:
-    """A login with one password: its token, or its wait.
+    """The state of a login with one password: its token, or its wait.
 
     Attributes:
         lock: Held while a login is sent.
         issued: The last token.
         was_accepted: Whether the API ever accepted the login with this password.
-        blocked_until: On the monotonic clock; ``None`` when it is not blocked. A wait that is over is ended by the next
-            login.
+        blocked_until: The end of the last wait, by the monotonic clock; ``None`` once a login was accepted.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -86,18 +85,18 @@ class LoginState:
         self._released_at: float | None = None
 
     def check(self) -> None:
-        """Raise the rejection while the login may not be repeated."""
-        error, until = self._error, self.blocked_until  # once: a reload may change them meanwhile
+        """Raise the last error again while the login is blocked."""
+        error, until = self._error, self.blocked_until  # read once: a reload may change them meanwhile
         if error is not None and until is not None and self._clock.monotonic() < until:
             raise error()
 
     def block(self, first_wait_seconds: float, error: Callable[[], GigasError], *, is_rejected: bool = True) -> bool:
-        """Block the login; return whether that is new.
+        """Block the login; return whether it was not blocked before.
 
         Args:
-            first_wait_seconds: How long it waits after its first rejection.
-            error: Makes what is raised meanwhile.
-            is_rejected: Whether the password may be wrong; else the login waits half as long, each time.
+            first_wait_seconds: The wait after the first rejection.
+            error: Makes the error that is raised meanwhile.
+            is_rejected: Whether the password may be wrong; otherwise each wait is half of ``first_wait_seconds``.
         """
         is_first = self._error is None
         wait = first_wait_seconds / 2
@@ -113,8 +112,8 @@ class LoginState:
         self.blocked_until, self._wait, self._error, self.was_accepted = None, 0.0, None, True
 
     def release_on_reload(self) -> None:
-        """Let the login be sent once more, for reloads at most once a minute."""
-        now, until = self._clock.monotonic(), self.blocked_until  # once: a login may end the wait meanwhile
+        """Let the login be sent once more, at most once a minute."""
+        now, until = self._clock.monotonic(), self.blocked_until  # read once: a login may end the wait meanwhile
         if until is None or (self._released_at is not None and now < self._released_at + _RELOAD_INTERVAL_SECONDS):
             return
         self._released_at = now
@@ -129,7 +128,7 @@ class LoginStates:
         self._states: dict[Hashable, LoginState] = {}
 
     def get(self, where: Hashable, password: Secret, clock: Clock) -> LoginState:
-        """Return the state of a login with its present password at an API."""
+        """Return the state of a login at an API with this password."""
         key = where, password
         with self._lock:
             state = self._states.pop(key, None) or LoginState(clock)
@@ -143,13 +142,13 @@ class TokenRequests:
     """The two ways to request a token (Gigas docs, page Authentication).
 
     Args:
-        user: The login.
-        login: Makes a login request.
-        flow: Which way.
-        readonly: Whether to ask for tokens that can change nothing; only one of the ways has such tokens.
+        user: The user's login name.
+        login: Sends a login request.
+        flow: Which of the two ways to use.
+        readonly: Whether to ask for read-only tokens, which only ``token`` offers.
 
     Attributes:
-        scheme: How tokens of this way are sent, as far as is documented.
+        scheme: How these tokens are sent, as far as documented.
     """
 
     def __init__(self, user: str, login: Login, flow: LoginFlow, *, readonly: bool) -> None:
@@ -160,7 +159,7 @@ class TokenRequests:
         self.scheme: Scheme = "bearer" if flow == "oidc" else "raw"
 
     def get(self, password: Secret, deadline: Deadline, now: float) -> tuple[Secret, float | None]:
-        """Return a token and its end (UNIX seconds), if given.
+        """Return a token and its expiry (UNIX seconds), if given.
 
         Raises:
             ApiError: The API answered with an error.
@@ -192,7 +191,7 @@ class TokenRequests:
                 if error.status not in _FIELD_REJECTED:
                     raise
         answer = self._login(_token_request(body), deadline)
-        # A guess: only the current API documents the field, and an older one may reject what it does not know.
+        # A guess: only the current API documents ``readonly``, and an older one may reject an unknown field.
         self._readonly = False
         return answer
 

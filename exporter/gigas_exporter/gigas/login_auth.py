@@ -1,9 +1,9 @@
-"""Session tokens, had by logging in.
+"""Session tokens, obtained by logging in.
 
-A login is renewed at 80 % of the token's life and after a 401; all callers whose request was rejected with the same
-token share one renewal. A renewal that fails costs nothing while the old token is accepted. A login that is rejected
-waits, as :mod:`gigas_exporter.gigas.login` has it; one whose tokens are all rejected is sent twice an interval at most.
-A token that was never accepted is tried once with the other header scheme.
+A token is renewed at 80 % of its life and after a 401; all callers whose requests were rejected with the same token
+share one renewal. A failed renewal does no harm while the old token is accepted. A rejected login waits, see
+:mod:`gigas_exporter.gigas.login`; one whose tokens are all rejected is sent at most twice an interval. A token that was
+never accepted is tried once with the other header scheme.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _log = logging.getLogger(__name__)  # not gigas_exporter.logs: this package is a
 
 _RENEW_AT = 0.8
 _RETRY_RENEWAL_AT = 0.05
-_RENEWAL_SHARE = 0.5  # of the time left: with a token that still lives, a login that hangs must not fail the poll
-# The documented life of a token; what the API says is used only when it is shorter, and makes no login a minute.
+_RENEWAL_SHARE = 0.5  # of the time left: while the old token is valid, a login that hangs must not fail the poll
+# The documented life of a token. The API's own value is used if it is shorter, but never less than a minute.
 _MAX_LIFE_SECONDS = 30 * 60.0
 _MIN_LIFE_SECONDS = 60.0
-# May mean that this user is refused; 402, 409, 423 and 451, that it is locked.
+# May mean that the user is rejected; 402, 409, 423 and 451 that the user is locked.
 _REJECTED = frozenset({400, 401, 402, 403, 409, 422, 423, 451})
-_PASSING = frozenset({408, 425, 429})  # and those of the server itself; a login with any other status waits a moment
+_PASSING = frozenset({408, 425, 429})  # and 5xx; after any other error status the login waits half an interval
 
 
 @dataclass(slots=True)
@@ -41,9 +41,9 @@ class _LoginSession:
     """A token in use.
 
     Attributes:
+        renewed_by: The deadline of the work in which it replaced a rejected token, if it did.
+        renewed_at: When the token came into use here, by the monotonic clock.
         verified: Whether the API accepted it.
-        renewed_by: The work in which it replaced a token that the API rejected.
-        renewed_at: When it did so, on the monotonic clock.
         has_switched: Whether it is sent with the second scheme because the first one was rejected.
     """
 
@@ -57,11 +57,11 @@ class _LoginSession:
 
 
 class LoginAuth:
-    """Session tokens, had by logging in.
+    """Session tokens, obtained by logging in.
 
     Args:
-        state: Returns what is known of the login with a password.
-        first_wait_seconds: How long it is not sent again after its first rejection.
+        state: Returns the state of the login with a password.
+        first_wait_seconds: The wait before a login is sent again after its first rejection.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class LoginAuth:
 
     @property
     def secret_name(self) -> str:
-        """What the user would have to replace."""
+        """The secret to check or replace, for error messages."""
         return f"the login, or the password in {self._password.origin}"
 
     def header(self, deadline: Deadline) -> Secret:
@@ -106,7 +106,7 @@ class LoginAuth:
             return self._renewed(session, deadline).header if session.issued.is_due(self._clock) else session.header
 
     def on_success(self, used: Secret) -> None:
-        """Note that the token works: a later 401 means that it ended early."""
+        """Note that the token works: a later 401 means that it expired early."""
         session = self._session
         if session is not None and session.header is used:
             session.verified = self._is_scheme_known = True
@@ -115,10 +115,10 @@ class LoginAuth:
     def on_rejected(self, used: Secret, status: int, deadline: Deadline) -> bool:
         """Return whether to repeat the request with a new ``header()``.
 
-        It tries the other scheme or logs in again, once for all callers that were rejected with the same token.
-        After a 403 that is done only when the password has changed. A token got after a 401 (in this work, or lately in
-        another) that was never accepted is not renewed again. The API then rejects the user, and each account would log
-        in again.
+        It tries the other scheme or logs in again, once for all callers whose requests were rejected with the same
+        token. After a 403 it does so only if the password has changed. A token that was obtained after a 401 (in this
+        work, or recently in another) and never accepted is not renewed: then the API rejects the user, and each account
+        would log in again.
         """
         with acquire_within(self._lock, deadline, LOGIN_OPERATION):
             session = self._session
@@ -153,12 +153,12 @@ class LoginAuth:
         session.header = header_value(self._scheme, session.issued.token)
 
     def _renewed(self, session: _LoginSession, deadline: Deadline) -> _LoginSession:
-        """Return a new session, or else this one: its token may still be valid."""
+        """Return a new session, or the old one on error: its token may still be valid."""
         try:
             return self._log_in(deadline, session.issued, forced=False, share=_RENEWAL_SHARE)
         except GigasError as error:
             session.issued.schedule_renewal(_RETRY_RENEWAL_AT, self._clock)
-            if not self._renewal_fails and not self._is_blocked:  # which is logged where it begins
+            if not self._renewal_fails and not self._is_blocked:  # a block is logged when it begins
                 facts = {"reason": error.reason, "error": str(error)}
                 _log.warning("cannot renew a token that is still used", extra=facts)
             self._renewal_fails = True
@@ -167,7 +167,7 @@ class LoginAuth:
     def _log_in(
         self, deadline: Deadline, old: IssuedToken | None, *, forced: bool, share: float = 1.0
     ) -> _LoginSession:
-        """Begin a session with another token."""
+        """Start a session with a token other than the old one."""
         password = self._password.read()
         state = self._state = self._state_of(password)
         part = Deadline(self._clock, share * deadline.remaining(), deadline.stop)
@@ -175,7 +175,7 @@ class LoginAuth:
             issued = state.issued
             if issued is None or (old is not None and issued.token == old.token) or issued.is_due(self._clock):
                 if forced:
-                    state.issued = None  # it was rejected, and must not be sent again while no login succeeds
+                    state.issued = None  # it was rejected, and must not be used again even if this login fails
                 issued = state.issued = self._issue(state, password, part)
         if self._is_blocked:
             self._is_blocked = False
@@ -213,7 +213,7 @@ class LoginAuth:
             self._block(state, "login rejected", {"status": error.status}, partial(AuthError, message))
             raise AuthError(message) from None
         except DecodeError as error:
-            # Some APIs say no with status 200, in JSON or on a page; to a known password a page may be of a deployment.
+            # Some APIs reject with status 200 and JSON or HTML. With a known password HTML may be from a deployment.
             is_rejected = error.field == "token" or not state.was_accepted
             again = partial(DecodeError, error.field, error.detail)
             self._block(state, "login failed", {"error": str(error)}, again, is_rejected=is_rejected)

@@ -1,6 +1,6 @@
 """Turns responses into pages; unchanged ones are not decoded again.
 
-It knows neither the transport nor the order in which pages are asked for.
+It knows neither the transport nor the order in which pages are requested.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from gigas_exporter.gigas.pages import Page, read_paging_headers
 from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
 
 _DIGEST_BYTES = 16
-# Decoded between two looks whether the work has ended: some hundredths of a second.
+# Items decoded between two checks whether the work has ended: some hundredths of a second.
 _ITEMS_AT_ONCE = 4096
-# Parsed, an answer takes up to 40 times its size. No two large ones are decoded at once: it would not be faster.
+# Parsed, a response takes up to 40 times its size. Large ones are decoded one by one, which is no slower.
 _LARGE_BYTES = 2**20
 _large = threading.Lock()
 
@@ -39,9 +39,9 @@ class Listing(Generic[_T]):
 
     Attributes:
         items: In the API's order; of items with the same id the last one.
-        invalid: By field, how many values could not be understood; ``total`` and others are 1 where headers of the API
-            say that the list has more items, or may say so.
-        has_content: Whether there was a body: an API that answers 204 has an empty list, or a fault for a moment.
+        invalid: Number of values by field that were not understood; ``total`` and others are 1 where headers of the API
+            say, or may say, that the list has more items.
+        has_content: Whether there was a body; a 204 means an empty list or a passing fault.
     """
 
     items: tuple[_T, ...]
@@ -54,10 +54,10 @@ class PageReader(Generic[_Item, _V]):
     """Turns the responses of one traversal into pages.
 
     Attributes:
-        make: Makes the page's value of its items by id.
+        make: Makes a page's value from its items by id.
         known: Pages that need not be decoded again, by digest.
-        latest: UNIX seconds; dates after it are counted.
-        logged_fields: The fields of which it was logged already that a value was not understood.
+        latest: UNIX seconds; later dates are counted as invalid.
+        logged_fields: Fields that were already logged as not understood.
         ended: Set when the work that the traversal is for has ended.
     """
 
@@ -70,11 +70,11 @@ class PageReader(Generic[_Item, _V]):
     ended: threading.Event
 
     def read(self, answer: RawResponse, at_most: int) -> Page[_V]:
-        """Return the page that an answer holds.
+        """Return the page in a response.
 
         Raises:
-            DecodeError: The response is no JSON array with status 200 and no 204 without a body, or holds more than
-                ``at_most`` items.
+            DecodeError: The response is neither a JSON array with status 200 nor a 204 without a body, or holds more
+                than ``at_most`` items.
             IncompleteError: Two different items have the same id.
             TransportError: The work ended before all items were decoded.
         """
@@ -107,9 +107,9 @@ class PageReader(Generic[_Item, _V]):
         return Page(digest, count, ids, self.make(items), dict(invalid), paging, valid_until=invalid.valid_until)
 
     def _raise_if_contradictory(self, raw_items: Iterable[object], items: Mapping[str, _Item]) -> None:
-        """Raise an error where two different items have one id.
+        """Raise an error if two different items have the same id.
 
-        Of two that differ only in what changes while a list is read, the last one is taken.
+        If they differ only in fields that change while a list is read, the last one counts.
         """
         for raw in raw_items:
             item = self.decode(raw, InvalidFields(self.logged_fields), self.latest)
@@ -124,7 +124,7 @@ class PageReader(Generic[_Item, _V]):
 
 
 def _without_state(item: _Item) -> _Item:
-    """Return an item without its fields that often change."""
+    """Return an item without the fields that often change."""
     return replace(item, status=None, locked=None, updated_at=None) if isinstance(item, Disk) else item
 
 

@@ -14,7 +14,7 @@ _CHECK_INTERVAL_SECONDS = 0.05
 
 
 class DeadlineExceededError(TransportError):
-    """The deadline ended before a request was made; it is not retried."""
+    """The deadline passed before a request was sent; it is not retried."""
 
     def __init__(self, operation: str, detail: str) -> None:
         super().__init__(operation, "timeout", detail)
@@ -25,7 +25,7 @@ def acquire_within(lock: threading.Lock, deadline: Deadline, operation: str) -> 
     """Hold a lock, waiting until the deadline at most.
 
     Raises:
-        DeadlineExceededError: The deadline ended first.
+        DeadlineExceededError: The deadline passed first.
     """
     _wait(lambda: lock.acquire(timeout=_CHECK_INTERVAL_SECONDS), deadline, operation)
     try:
@@ -35,7 +35,7 @@ def acquire_within(lock: threading.Lock, deadline: Deadline, operation: str) -> 
 
 
 def _wait(is_acquired: Callable[[], bool], deadline: Deadline, operation: str) -> None:
-    # Neither lock nor event can be waited for together with the stop event, so it is checked in between.
+    # No thread can wait for a lock or event and for the stop event at once, so that is checked in between.
     while not is_acquired():
         if deadline.remaining() <= 0:
             raise DeadlineExceededError(operation, "the time for this work ended in the queue for the API")
@@ -79,7 +79,7 @@ class _FairSemaphore:
 class RateLimiter:
     """Limits concurrent requests and requests per second of several clients.
 
-    The rate is a token bucket: after a pause a few requests may go at once, then they are spread evenly.
+    The rate is a token bucket: after a pause a few requests may start at once, the next ones are spread evenly.
 
     Args:
         max_requests_per_second: 0 means no limit.
@@ -96,10 +96,10 @@ class RateLimiter:
 
     @contextmanager
     def request(self, account: str, deadline: Deadline, operation: str) -> Iterator[None]:
-        """Wait for the rate and a slot; hold it.
+        """Wait for a slot and for the rate; hold the slot.
 
         Raises:
-            DeadlineExceededError: The deadline does not hold the wait, which is then not begun, or ended during it.
+            DeadlineExceededError: The deadline passed, or would pass before the rate allows a request.
         """
         with self._slots.slot(account, deadline, operation):
             self._wait_for_token(deadline, operation)

@@ -1,9 +1,9 @@
-"""When and after how long requests are retried.
+"""When requests are retried, and after what delay.
 
-Only reads and logins are: on 429, on 5xx except 501 (which says "never"), on timeouts and on broken connections, three
-tries in all; after a timeout only where ``Deadline.may_retry()`` says so: not while other accounts wait. The wait is
-exponential with full jitter, at most 2 s, after the time that ``Retry-After`` asks for. A wait that the deadline does
-not hold is not begun: the error stands at once.
+Only reads and logins are retried, with three tries in all: after 429, 5xx except 501 ("never"), connection errors and
+timeouts; after a timeout only if ``Deadline.may_retry()`` allows it, which it does not while other accounts wait. The
+delay is that of ``Retry-After`` plus an exponential backoff with full jitter, at most 2 s. Where the deadline leaves
+too little time for the delay, the error is raised at once.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ def retrying(operation: str, attempt: Callable[[], _T], deadline: Deadline, obse
     """Return the result of ``attempt``, retried where useful.
 
     Raises:
-        TransportError: As ``attempt`` did the last time.
-        ApiError: As ``attempt`` did the last time.
+        TransportError: From the last attempt.
+        ApiError: From the last attempt.
     """
     tries = 1
     while True:
         try:
             return attempt()
         except (TransportError, ApiError) as error:
-            # An error of another operation is that of a login inside this one, which has had its tries.
+            # An error of another operation is from a login inside this one, which had its own tries.
             if error.operation != operation or tries == MAX_TRIES or not _may_pass(error):
                 raise
             if error.reason == "timeout" and not deadline.may_retry():
@@ -82,6 +82,6 @@ def _may_pass(error: TransportError | ApiError) -> bool:
 
 def _delay(error: TransportError | ApiError, tries: int) -> float:
     ceiling = min(_MAX_BACKOFF_SECONDS, _FIRST_BACKOFF_SECONDS * 2 ** (tries - 1))
-    backoff = random.uniform(0, ceiling)  # noqa: S311  # it spreads load and guards nothing
+    backoff = random.uniform(0, ceiling)  # noqa: S311  # spreads load, protects nothing
     asked = error.retry_after if isinstance(error, ApiError) else None
     return backoff + (asked or 0.0)

@@ -1,7 +1,6 @@
 """One call of the API: credential, queue, retries, exchange.
 
-It owns what happens between an operation and its answer. It knows neither which operations there are nor what their
-answers mean.
+It owns what happens between a request and its response. It knows neither the operations nor what their responses mean.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ _REJECTIONS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 class ApiSession:
-    """A credential's way to the API, shared by threads.
+    """Calls of the API with one credential; safe for several threads.
 
     Its arguments are those of :class:`.ReadClient`.
 
     Attributes:
-        auth: Gives the ``Authorization`` header, and is told how the API took it.
+        auth: Gives the ``Authorization`` header, and is told whether the API accepts it.
     """
 
     def __init__(
@@ -89,10 +88,10 @@ class ApiSession:
         *,
         retry: bool = True,
     ) -> _T:
-        """Make a request; return its interpreted answer.
+        """Send a request; return its interpreted response.
 
         Raises:
-            GigasError: One of the errors of :mod:`gigas_exporter.errors`, of any kind.
+            GigasError: Any error of :mod:`gigas_exporter.errors`.
         """
 
         def attempt() -> _T:
@@ -183,7 +182,7 @@ class ApiSession:
     def _timed(
         self, request: ApiRequest[Any], seconds: float, deadline: Deadline, used: Secret | None
     ) -> tuple[RawResponse, float]:
-        # What a request took is measured by the machine's clock, like its deadline: tests may stop the package's.
+        # Measured by the machine's clock, like the socket's deadline: tests may stop the package's clock.
         began = time.monotonic()
         headers = {} if used is None else {"Authorization": used.reveal()}
         if request.form is not None:

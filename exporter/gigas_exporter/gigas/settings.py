@@ -19,16 +19,16 @@ class ApiSettings:
     """Settings of one client.
 
     Attributes:
-        url: Base URL of the API, without a path's last slash.
+        url: Base URL of the API.
         login: How a login asks for tokens: at ``/token``, or by OpenID Connect.
-        timeout_seconds: Limit on one request, from connect to the last byte of the answer.
-        page_size: Items asked for per page; the API may send fewer.
-        max_concurrency: Requests under way at once.
-        max_requests_per_second: Rate over all operations of the client; 0 means no limit.
+        timeout_seconds: Limit on one request, from connect to the last byte of the response.
+        page_size: Items requested per page; the API may send fewer.
+        max_concurrency: Limit on concurrent requests.
+        max_requests_per_second: Limit over all operations of the client; 0 means none.
         ca_file: PEM file of the authorities to trust instead of the system's.
         proxy: URL of an HTTP proxy; the environment's proxy settings are not used.
-        user_agent: What the client calls itself.
-        decoding: How the API writes what its documentation leaves open.
+        user_agent: Value of the ``User-Agent`` header.
+        decoding: How to read what the API's documentation leaves open.
     """
 
     url: str = DEFAULT_URL
@@ -44,7 +44,7 @@ class ApiSettings:
 
 
 class Observer:
-    """Is told of requests, retries and tokens; this one ignores them.
+    """Is told of requests, retries and logins; this one ignores them.
 
     Its methods are called from several threads at once.
     """
@@ -53,10 +53,10 @@ class Observer:
         """One request ended; ``code`` is the status, or ``timeout``, ``connection`` or ``invalid``."""
 
     def retry(self, operation: str) -> None:
-        """A request is about to be made again."""
+        """A request is about to be sent again."""
 
     def token(self, expires_at: float | None) -> None:
-        """A login gave a token that ends at ``expires_at`` (UNIX seconds)."""
+        """A login returned a token that expires at ``expires_at`` (UNIX seconds)."""
 
     def login_blocked(self, blocked: bool) -> None:
-        """A rejected login is blocked for a while, or not any more."""
+        """A login is blocked for a while, or no longer."""

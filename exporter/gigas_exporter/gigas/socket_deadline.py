@@ -21,15 +21,15 @@ _CHECK_INTERVAL_SECONDS = 0.2
 class SocketDeadline:
     """The deadline of the socket work inside a ``with`` block.
 
-    It follows the machine's monotonic clock, as sockets do, also where tests replace the package's clock.
+    It uses the machine's monotonic clock, as sockets do, even where tests replace the package's clock.
 
     Args:
-        seconds: From now on.
+        seconds: The time limit from now on.
         stop: Ends the work within a fifth of a second when it is set.
 
     Attributes:
-        end: On the monotonic clock.
-        expired: Whether the socket was shut down; what was read since then is not complete.
+        end: When the time is up, by the monotonic clock.
+        expired: Whether the socket was shut down; data read since then may be incomplete.
     """
 
     def __init__(self, seconds: float, stop: threading.Event) -> None:
@@ -63,13 +63,13 @@ class SocketDeadline:
         return max(0.001, min(_CHECK_INTERVAL_SECONDS, self.end - time.monotonic()))
 
     def attach(self, sock: socket.socket) -> None:
-        """Shut this socket down at the deadline, not the one before.
+        """Shut this socket down at the deadline, instead of the previous one.
 
         Raises:
             TimeoutError: The time is up.
         """
         self._release()
-        # A duplicate: TLS takes the descriptor over, and a descriptor that was closed may be another socket by then.
+        # A duplicate: TLS takes over the descriptor, and a closed descriptor may belong to another socket by then.
         duplicate = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=os.dup(sock.fileno()))
         with self._lock:
             self._socket = duplicate
@@ -119,7 +119,7 @@ class _Watcher:
                 self._changed.notify()
 
     def remove(self, deadline: SocketDeadline) -> None:
-        """Watch a deadline no more."""
+        """Stop watching a deadline."""
         with self._changed:
             self._deadlines.discard(deadline)
 
@@ -141,7 +141,7 @@ def start_thread(name: str, target: Callable[[], None]) -> threading.Thread:
     """Start a daemon thread.
 
     Raises:
-        OSError: The system gives no more threads.
+        OSError: No thread can be started.
     """
     thread = threading.Thread(target=target, name=name, daemon=True)
     try:

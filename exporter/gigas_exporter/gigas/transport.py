@@ -1,12 +1,11 @@
 """One HTTP exchange with the API, within its limits.
 
-It owns the HTTP library: none of its exceptions leaves, and nothing that it says gets into a message, for it may quote
-headers. Without a session of requests, it reads neither the environment nor ``.netrc``, keeps no cookies and follows no
-redirect, so that a credential goes to the configured host only. It knows no credential, no operation and no JSON.
+It owns the HTTP library: none of its exceptions leaves, and no message quotes their text, which may hold headers. It
+uses no session of ``requests``, so it reads neither the environment nor ``.netrc``, keeps no cookies and follows no
+redirect: a credential goes to the configured host only. It knows no credential, no operation and no JSON.
 
-Each exchange has a connection of its own: on one that is used again, a response that came twice, or bytes left of one,
-would pass for the next, and one account's disks for another's. So no router can drop an idle connection unnoticed
-either.
+Each exchange has a connection of its own. On a reused one, a duplicate response or leftover bytes would pass for the
+next response, and one account's disks for another's. Nor is there an idle connection that a router could drop silently.
 """
 
 from __future__ import annotations
@@ -88,7 +87,7 @@ class _TLSPool(_Pool, urllib3.connectionpool.HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """Makes requests use our pools, with their deadline and TLS."""
+    """Makes ``requests`` use our pools, with their deadline and TLS."""
 
     def __init__(self, pools: urllib3.PoolManager) -> None:
         self._pools = pools
@@ -101,18 +100,18 @@ class _Adapter(HTTPAdapter):
         return self._pools.connection_from_url(request.url or "")
 
     def cert_verify(self, *_: Any, **__: Any) -> None:
-        """Leave the pools as they are: requests would add its own authorities."""
+        """Do nothing: ``requests`` would make the pools trust its own authorities."""
 
 
 class Transport:
-    """The way to one API, shared by threads.
+    """Sends requests to one API; safe for several threads.
 
     Args:
-        settings: Where the API is.
-        trust: The authorities to trust, to share them between clients; read here by default.
+        settings: The API's address, proxy and authorities.
+        trust: The certificate authorities to trust, if clients share them; read here by default.
 
     Attributes:
-        peer: Where requests go, in words.
+        peer: Host and port that requests go to, and those of the proxy, for messages.
 
     Raises:
         ConfigError: The URL, the proxy or the file of authorities cannot be used.
@@ -139,7 +138,7 @@ class Transport:
         self._is_closed = False
 
     def close(self) -> None:
-        """Begin no exchange any more."""
+        """Start no exchange any more."""
         self._is_closed = True
 
     def exchange(
@@ -159,8 +158,8 @@ class Transport:
             operation: For error messages.
             method: The HTTP method.
             target: Encoded path and query.
-            headers: Besides the usual ones, which they replace.
-            body: What to send, if anything.
+            headers: Added to the default headers, which they override.
+            body: The body to send, if any.
             seconds: Limit from connect to the last byte.
             stop: Ends the exchange when it is set.
 
@@ -169,7 +168,7 @@ class Transport:
             DecodeError: The body is too large or its compression is broken.
         """
         end = time.monotonic() + seconds
-        context, adapter = self._context, self._adapter  # in the other order than they are replaced
+        context, adapter = self._context, self._adapter  # they are replaced in the opposite order
         request = requests.Request(method, self._url + target, headers={**self._headers, **headers}, data=body)
         try:
             return self._attempt(adapter, request, operation, SocketDeadline(seconds, stop))
@@ -193,7 +192,7 @@ class Transport:
                 response = adapter.send(request.prepare(), stream=True, timeout=None, proxies=self._proxies)
                 raw = read_response(response.raw, operation)
                 if deadline.expired and raw.status < FIRST_ERROR_STATUS:
-                    raise TimeoutError  # the end of what was read may be that of the connection
+                    raise TimeoutError  # the shutdown may have cut the body off
                 return raw
         except EXCHANGE_ERRORS as error:
             failure = transport_error(operation, error, timed_out=deadline.passed, peer=self.peer)
@@ -205,7 +204,7 @@ class Transport:
         try:
             raise failure
         finally:
-            del failure  # it holds this frame, and would hold itself
+            del failure  # its traceback refers to this frame, which would be a cycle
 
 
 def _pools(settings: ApiSettings, context: ssl.SSLContext | None) -> urllib3.PoolManager:

@@ -1,6 +1,6 @@
 """The API's changing operations as methods.
 
-It owns what comes back of a change. Only errors of :mod:`gigas_exporter.errors` leave it.
+It owns the results of changes. It raises only errors of :mod:`gigas_exporter.errors`.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _NOT_ATTEMPTED = HTTPStatus.NOT_IMPLEMENTED
 
 @dataclass(frozen=True, slots=True)
 class ChangeResult(Generic[_T]):
-    """What the API answered to a change.
+    """The API's response to a change.
 
     Attributes:
-        value: The object that the answer holds, ``None`` when it holds none that can be understood.
-        status: 202 when the change goes on in the background.
-        body: The parsed answer with all its fields, ``None`` when it is no JSON. Where the token of a background
-            operation stands in it is documented nowhere. A machine's ``initial_password`` is taken out.
-        headers: By name in lower case.
+        value: The object in the response, ``None`` if there is none or it cannot be understood.
+        status: 202 if the change goes on in the background.
+        body: The parsed body with all its fields, ``None`` if it is no JSON. It is undocumented where the token of a
+            background operation is in it. A machine's ``initial_password`` is removed.
+        headers: By lower-case name.
     """
 
     value: _T | None
@@ -52,25 +52,25 @@ class ChangeResult(Generic[_T]):
 
 
 class Client(ReadClient):
-    """Also changes things.
+    """Reads from the API and changes things.
 
-    A change is sent once; only one that the API rejected for its credential is sent again.
+    A change is sent once, and again only if the API rejected its credential.
     """
 
     _readonly = False
 
     def send(self, request: ApiRequest[_T], *, deadline: Deadline | None = None) -> ChangeResult[_T]:
-        """Send a change that was described before.
+        """Send a change that was built before.
 
         Raises:
-            GigasError: The API refused it, or it is not known whether it took effect; the message says which.
+            GigasError: The API rejected it, or it is not known whether it took effect; the message says which.
         """
 
         def interpret(answer: RawResponse) -> ChangeResult[_T]:
             try:
                 body = _without_secrets(decode_json(answer.body, request.operation))
             except DecodeError:
-                body = None  # the status says that the change was taken; an answer that says no more changes nothing
+                body = None  # the status alone says that the change was accepted
             value = request.decode(self._decoder, body, Counter()) if isinstance(body, dict) else None
             return ChangeResult(value, answer.status, body, answer.headers)
 
@@ -84,7 +84,7 @@ class Client(ReadClient):
             reason: Literal["timeout", "connection"] = "timeout" if error.reason == "timeout" else "connection"
             raise TransportError(error.operation, reason, detail) from None
         except ApiError as error:
-            # A gateway answers for an API that may still be at it; 501 alone says that nothing was tried.
+            # A gateway may answer while the API still makes the change; only 501 says that nothing was attempted.
             if error.operation != request.operation or error.reason != "server" or error.status == _NOT_ATTEMPTED:
                 raise
             raise error.with_more(f"; {_OUTCOME_UNKNOWN}") from None
