@@ -1,9 +1,9 @@
-"""Decode the API's JSON, tolerant field by field.
+"""Decodes the API's JSON; a bad field does not spoil the others.
 
-It owns what each field of the wire may look like and what is made of it. It knows no transport, no metric and no
-configuration. The rules: ``null``, missing and empty fields are absent; a value that cannot be understood is not known,
-is counted under its field's name and logged once by field and type, never by value; unknown fields are ignored, and so
-``initial_password`` is never read. Nothing is guessed.
+It owns the accepted forms of each field and their meaning. It knows no transport, no metric and no configuration. The
+rules: ``null``, missing and empty fields are absent. A value that is not understood is not known; it is counted by
+field and logged once per field, with its type but never itself. Unknown fields are ignored, so ``initial_password`` is
+never read. Nothing is guessed.
 """
 
 from gigas_exporter.decode.body import MAX_VALUES, decode_array, decode_json

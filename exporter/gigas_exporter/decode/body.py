@@ -1,4 +1,4 @@
-"""Parse an answer's bytes as JSON, strict and bounded."""
+"""Strict and bounded parsing of a response's body as JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gigas_exporter.decode.fields import kind_of
 from gigas_exporter.errors import DecodeError
 
 MAX_VALUES = 1_000_000
-"""In one answer; one of the largest size that is full of disks has fewer."""
+"""Limit for one response; one of the maximum size that is full of disks has fewer values."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -18,7 +18,7 @@ def decode_json(body: bytes, operation: str) -> object:
     """Parse a body as strict UTF-8 JSON.
 
     Raises:
-        DecodeError: It is not, or holds too many values; the message holds nothing of the body.
+        DecodeError: It is not, or holds too many values; the message quotes nothing from it.
     """
     if _values_at_most(body) > MAX_VALUES:
         raise DecodeError("body", f"the answer to {operation} holds more than {MAX_VALUES} values")
@@ -34,7 +34,7 @@ def decode_json(body: bytes, operation: str) -> object:
 
 
 def _object(members: list[tuple[str, object]]) -> dict[str, object]:
-    """Return an object; a name with different values gets NaN."""
+    """Return an object; a name that is given different values gets NaN."""
     value = dict(members)
     if len(value) < len(members):
         contradicted = {name for name, each in members if repr(each) != repr(value[name])}
@@ -45,8 +45,8 @@ def _object(members: list[tuple[str, object]]) -> dict[str, object]:
 def _values_at_most(body: bytes) -> int:
     """Return an upper bound of the number of values in a body.
 
-    Each follows a comma or opens what it is in; those inside of texts are counted too. Few bytes need no counting. A
-    value takes up to 40 times its text in memory.
+    Each follows a comma or an opening bracket; those inside strings count, too. A short body needs no counting. Values
+    take up to 40 times the memory of their text.
     """
     return len(body) if len(body) <= MAX_VALUES else sum(map(body.count, (b",", b"[", b"{")))
 

@@ -1,6 +1,6 @@
-"""What single values of the wire are taken for.
+"""Decoders of single JSON values.
 
-Each function returns ``None`` for what is absent and for what is not understood; only the latter is a :data:`Problem`.
+Each returns ``None`` for an absent value and for one that is not understood; only the latter is a :data:`Problem`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ AHEAD = "lies in the future"
 _MAX_SIZE_BYTES = 2**60
 _MAX_EXACT_FLOAT = 2**53
 _ID_END = 10**MAX_TEXT_LENGTH
-# What needs no quotes in a path or a shell and is no option: alerts hold commands with ids, which people paste.
+# An id needs no quotes in a path or shell, and is no option, since people paste commands with ids from alerts.
 _ID = re.compile(r"\w[\w.:@+,=%-]*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _FLAGS: dict[object, bool] = {
@@ -37,13 +37,13 @@ _FLAGS: dict[object, bool] = {
 
 
 class InvalidFields(Counter[str]):
-    """How many values of each field were not understood in one page.
+    """Number of values by field that were not understood in one page.
 
     Args:
-        logged_fields: The fields that were logged already; shared by all lists of a kind, so that each is logged once.
+        logged_fields: Fields that were logged already; shared by all lists of an operation, to log each field once.
 
     Attributes:
-        valid_until: The last moment, as the decoders' ``latest``, until which the same values are understood the same.
+        valid_until: The greatest ``latest`` with which the decoders still return the same result for the page.
     """
 
     def __init__(self, logged_fields: set[str] | None = None) -> None:
@@ -68,7 +68,7 @@ def report_problems(problems: Iterable[Problem], invalid: Counter[str]) -> None:
 def decode_id(value: object) -> str | None:
     """Return an id as text if it is safe in a command."""
     if isinstance(value, int) and not isinstance(value, bool):
-        # Python's own limit on the digits of an int is far above; a number that long is no id.
+        # A longer number is no id; Python's own limit on the digits of an int is far higher.
         return str(value) if -_ID_END < value < _ID_END else None
     if isinstance(value, str):
         text = value.strip()
@@ -79,7 +79,7 @@ def decode_id(value: object) -> str | None:
 
 
 def decode_reference(value: object, field: str, problems: list[Problem]) -> str | None:
-    """Return the id of another object, also from the whole object."""
+    """Return the id of a referenced object, from the id or the whole object."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     identity = decode_id(value.get("id") if isinstance(value, dict) else value)
@@ -101,7 +101,7 @@ def decode_text(value: object, field: str, problems: list[Problem]) -> str | Non
         value = value[:MAX_TEXT_LENGTH]
     if not value or value.isspace():
         return None
-    # One character that no UTF-8 output could hold would otherwise lose a whole scrape.
+    # A lone surrogate cannot be encoded as UTF-8, and would make the whole scrape fail.
     return sys.intern(value if value.isascii() else _SURROGATE.sub("\ufffd", value))
 
 
@@ -188,8 +188,7 @@ def kind_of(value: object) -> str:
 
 NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
 
-# A number is seconds or milliseconds by its range: from 2000 on, so that neither 20240131 nor 202401311230 is a moment,
-# to the end of 2099.
+# A number is seconds or milliseconds, whichever is from 2000 to 2099: neither 20240131 nor 202401311230 is a timestamp.
 _FIRST_MOMENT = 946684800.0
 _LAST_MOMENT = 4102444800.0
 _SHORTEST = len("2024-01-31T12:30")
@@ -202,7 +201,7 @@ _SPACE_BEFORE_ZONE = re.compile(r" (?=[+-][0-9]{2}:?[0-9]{2}$)")
 def parse_timestamp(value: object, time_zone: tzinfo = UTC) -> float | None:
     """Return UNIX seconds of a date in a known form.
 
-    ``time_zone`` is that of dates that name none; an hour that occurs twice there is the earlier one.
+    ``time_zone`` applies to dates that name none; a time that occurs twice there is the earlier one.
     """
     if isinstance(value, str):
         text = value.strip()

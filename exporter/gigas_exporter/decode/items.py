@@ -1,4 +1,4 @@
-"""From parsed JSON to objects of the domain."""
+"""Decodes parsed JSON into objects of the domain."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ FIELDS = parse_words(
     " data_store_id, data_store_group_id, created_at, updated_at, disk_id, date_created, operating_system,"
     " operating_system_distro, template_id, backup_size, backup_type, built, label, hostname, type, domain"
 ) | frozenset(STATE_FIELDS)
-"""The fields that are read of anything."""
+"""All fields that are read, of whatever object."""
 _WITHOUT_KEY = ("error", "autobackup", "is_swap", "mount_point", "virtual_machine_id")
 _WITHOUT_VALUE = frozenset({"autobackup", "is_swap"})
 _NO_MACHINE = "0"
@@ -63,7 +63,7 @@ _Item = TypeVar("_Item", Account, Backup, Disk, VirtualMachine)
 
 
 class Decode(Protocol[_T_co]):
-    """Decodes one JSON value to a domain object."""
+    """Decodes one JSON value into a domain object."""
 
     def __call__(self, raw: object, invalid: Counter[str], latest: float = ...) -> _T_co | None:
         """Return the object; ``None`` without a readable id."""
@@ -72,16 +72,16 @@ class Decode(Protocol[_T_co]):
 
 @dataclass(frozen=True, slots=True)
 class DecodeSettings:
-    """How the API writes what its documentation leaves open.
+    """How to read what the API's documentation leaves open.
 
     Attributes:
         time_zone: The zone of dates that name none.
         disk_size_unit: The unit of ``disk_size``.
         backup_size_unit: The unit of ``backup_size``.
-        fields: Our field → the name under which the API has it where ours is absent; ``None`` says that it has no such
-            field and that this is accepted.
+        fields: By documented field, the name to read where the field is absent; ``None`` accepts that the API has no
+            such field.
         disk_error_words: Folded words in a disk's status that mean an error.
-        backup_statuses: The words in a backup's status, and in a field beside it.
+        backup_statuses: The words in a backup's status, and in its undocumented state fields.
     """
 
     time_zone: tzinfo = UTC
@@ -95,8 +95,8 @@ class DecodeSettings:
 class Decoder:
     """Decodes objects as the settings say.
 
-    Each method takes one parsed JSON value, ``invalid``, where values that are not understood are counted by field, and
-    ``latest``: a date after these UNIX seconds is kept, and counted. It returns ``None`` for what has no readable id.
+    Each method takes one parsed JSON value, and returns ``None`` if that has no readable id. ``invalid`` counts values
+    by field that are not understood; a date after ``latest`` (UNIX seconds) is counted, too, but kept.
     """
 
     def __init__(self, settings: DecodeSettings | None = None) -> None:
@@ -243,7 +243,7 @@ class Decoder:
         return identity, item
 
     def _not_known(self, item: dict[str, Any], problems: list[Problem]) -> tuple[frozenset[str], frozenset[str]]:
-        """Return a disk's absent fields, and those not known."""
+        """Return a disk's missing fields, and all that are not known."""
         read = _names(problems)
         missing = {
             name
@@ -256,7 +256,7 @@ class Decoder:
         return list(disk_contradictions(state_fields(item, self._ignored)))
 
     def _contradicted(self, backup: Backup, fields: list[StateField], invalid: Counter[str], latest: float) -> Backup:
-        """Return the backup, not understood if an undocumented field contradicts it."""
+        """Return the backup, made unclear if an undocumented field contradicts it."""
         statuses, time_zone = self._settings.backup_statuses, self._settings.time_zone
         if statuses.outcome(backup) != "usable":
             return backup
@@ -299,7 +299,7 @@ def _names(problems: Iterable[Problem]) -> set[str]:
 
 
 def _status_type(status: object) -> str | None:
-    """Return JSON's type of a status that is, or reads as, no text."""
+    """Return the JSON type of a status that is, or reads as, no text."""
     if isinstance(status, str):
         return type_in_text(status)
     return None if status is None else kind_of(status)
@@ -312,7 +312,7 @@ def _is_blank(value: object) -> bool:
 def decode_items(
     raw_items: Iterable[object], decode: Decode[_Item], invalid: Counter[str], latest: float = math.inf
 ) -> dict[str, _Item]:
-    """Decode a list's items by id; of equal ids the last one wins."""
+    """Decode a list's items by id; of items with the same id the last one wins."""
     items: dict[str, _Item] = {}
     for raw in raw_items:
         item = decode(raw, invalid, latest)

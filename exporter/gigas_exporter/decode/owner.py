@@ -1,6 +1,6 @@
 """Which disk and virtual machine a backup names.
 
-A backup of a whole machine names no disk, whatever number stands where that of a disk would.
+The ``disk_id`` of a machine's backup counts only if it cannot be the machine's own id.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _FIELDS = frozenset({"disk", "disk_ids", "target_id", "target_type", "virtual_ma
 
 
 class Owner(NamedTuple):
-    """What a backup names, ``None`` where it names none.
+    """The disk and the machine that a backup names, if any.
 
     Attributes:
-        disk_ids: The disks that it names where they are several; of which of them it is, is not understood.
+        disk_ids: The disks that it names, if several; it is not understood whose backup it is then.
     """
 
     disk_id: str | None
@@ -31,7 +31,7 @@ class Owner(NamedTuple):
 
 
 def decode_owner(item: Mapping[str, object], problems: list[Problem]) -> Owner:
-    """Return the disk and machine that a backup names; ``disk_id`` goes first, unless it may be a machine's."""
+    """Return the disk and machine that a backup names; prefer ``disk_id``, unless it may be a machine's id."""
     disk_id = _reference(item.get("disk_id"), "disk_id", problems)
     machine_id = _reference(item.get("virtual_machine_id"), "virtual_machine_id", [])
     if _FIELDS.isdisjoint(item):
@@ -52,14 +52,14 @@ def decode_owner(item: Mapping[str, object], problems: list[Problem]) -> Owner:
 
 
 def _other_references(item: Mapping[str, object], problems: list[Problem]) -> tuple[str, ...]:
-    """Return the disks under other names; several are a problem."""
+    """Return the disks in ``disk`` or ``disk_ids``; several are a problem."""
     disks = item.get("disk_ids")
     if isinstance(disks, str):
         disks = disks.replace(",", " ").split()
     values = [item["disk"]] if item.get("disk") else disks if isinstance(disks, list) else [disks]
     count = len(problems)
     found = tuple(dict.fromkeys(each for value in values if (each := _reference(value, "disk_id", problems))))
-    if len(problems) > count:  # it may be of a disk that cannot be read
+    if len(problems) > count:  # the backup may be of the disk whose id is not understood
         return ()
     if len(found) > 1:
         problems.append(("disk_id", values, NOT_UNDERSTOOD))

@@ -1,6 +1,7 @@
-"""Undocumented fields that may deny that a backup or disk is well.
+"""Undocumented fields that may contradict that a backup is usable or a disk has no error.
 
-Each is a guess. A backup that it says is deleted is not usable; all else makes what would be well not understood.
+Each is a guess. One that says that a backup is deleted makes it unusable; any other makes the backup or disk, if it
+seemed well, not understood.
 """
 
 from __future__ import annotations
@@ -17,33 +18,33 @@ from gigas_exporter.status_words import DISK_ERROR_WORDS, parse_words, tells_err
 _Kind = Literal["error", "word", "gone", "done", "running", "progress", "expiry"]
 
 _NAMES: Mapping[_Kind, str] = {
-    # All but what is false says that the item failed.
+    # Anything but false means that the backup or disk failed.
     "error": "broken, corrupt, corrupted, damaged, err, error_code, error_message, error_msg, error_reason,"
     " error_text, errors, exit_code, exit_status, failed, failed_at, failed_reason, failure, failure_message,"
     " failure_reason, fault, has_error, invalid, is_error, return_code, unusable",
-    # A word, which is compared as a status is.
+    # A word, compared like a status.
     "word": "backup_result, backup_state, backup_status, current_state, health, job_status, lifecycle, lifecycle_state,"
     " outcome, phase, result, stage, state, state_name, status_message, status_text, task_state, task_status",
-    # True, or a date, says that the backup is no more or soon will be. OnApp has marked_for_delete.
+    # True or a past date means that the backup is, or soon will be, deleted. OnApp has marked_for_delete.
     "gone": "aborted, aborted_at, canceled, canceled_at, cancelled, cancelled_at, deleted, deleted_at, destroyed,"
     " destroyed_at, expired, marked_for_delete, marked_for_deletion, pending_delete, pending_deletion, purged,"
     " purged_at, removed, removed_at, to_be_deleted, trashed, trashed_at",
-    # All but true, a date, 100 per cent or a good word says that the backup is not usable, or not yet.
+    # Anything but true, a past date, 100 % or a good word means that the backup is not usable, or not yet.
     "done": "available, can_restore, complete, completed, finished, is_built, ready, restorable, succeeded, success,"
     " successful, usable, valid",
-    # All but false says the same.
+    # Anything but false means the same.
     "running": "building, busy, creating, in_progress, incomplete, partial, pending, running",
-    # Less than 100 per cent says the same, unless the backup is built.
+    # Less than 100 % means the same, unless the backup is built.
     "progress": "completion, percent, percent_complete, percentage, percentage_complete, progress, progress_percent",
-    # A date in the past says the same.
+    # A past date means the same.
     "expiry": "expiration, expiration_date, expire_at, expired_at, expires, expires_at, expiry, expiry_date,"
     " valid_until",
 }
 STATE_FIELDS: Mapping[str, _Kind] = {name: kind for kind, names in _NAMES.items() for name in parse_words(names)}
-"""What each field says. ``api.fields`` finds one under another name, or has null for one that says nothing."""
+"""The kind of each field. ``api.fields`` may give a field another name, or null to ignore it."""
 
 StateField = tuple[str, object]
-"""A name of :data:`STATE_FIELDS`, and the value."""
+"""A name in :data:`STATE_FIELDS`, and the value."""
 
 
 def _camel(name: str) -> str:
@@ -59,7 +60,7 @@ _BY_SPELLING = {
 }
 _SPELLINGS = frozenset(_BY_SPELLING)
 _NO_ERROR = frozenset({"", "none"})
-# It seems to deny that there is an error.
+# Texts that seem to say that there is no error.
 _NO_ERRORS = (
     r"((the operation |backup )?(completed|finished|done|ok|success)[ ,:;-]+(with )?)?"
     r"(no|without|0|zero|sin|ning[uú]n)[ _-]+(errors?|errores|failures?|fallos?|problems?|problemas?)( found)?\.?"
@@ -74,7 +75,7 @@ _PERCENT = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*%?\s*", re.ASCII)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _WHOLE_PERCENT = 100
 _DAY_SECONDS = 86400.0
-# What is given as the latest moment lies some minutes ahead; nothing is called expired before it surely is.
+# ``latest`` is some minutes ahead of the clock; a backup must not count as expired before it is.
 _EXPIRED_SECONDS = 600.0
 
 
@@ -94,7 +95,7 @@ def is_gone(fields: Iterable[StateField], latest: float, time_zone: tzinfo) -> b
 def backup_contradictions(
     fields: Iterable[StateField], statuses: BackupStatuses, latest: float, time_zone: tzinfo, *, is_built: bool
 ) -> Iterator[Problem]:
-    """Yield the fields by which a backup is not, or may not be, usable."""
+    """Yield the fields which say that a backup is not, or may not be, usable."""
     for name, value in fields:
         kind = STATE_FIELDS[name]
         if kind == "word":
@@ -112,7 +113,7 @@ def backup_contradictions(
 
 
 def disk_contradictions(fields: Iterable[StateField]) -> Iterator[Problem]:
-    """Yield the fields by which a disk has, or may have, an error."""
+    """Yield the fields which say that a disk has, or may have, an error."""
     for name, value in fields:
         kind = STATE_FIELDS[name]
         if (kind == "error" and decode_flag(value, name, []) is not False) or (kind == "word" and _is_bad_word(value)):
@@ -127,7 +128,7 @@ def soonest_expiry(fields: Iterable[StateField], time_zone: tzinfo) -> float:
 
 
 def decode_error(value: object, problems: list[Problem]) -> bool | None:
-    """Return whether an ``error`` that is present says so, by flag or content."""
+    """Return whether an ``error`` field that is present reports an error, by flag or content."""
     if value is None or value is True or value is False or value in ([], {}):
         return bool(value)
     if isinstance(value, str):
@@ -150,17 +151,17 @@ def _says_nothing(name: str, value: object) -> bool:
         text = value.strip()
         nothing = _SAYS_NOTHING.get(STATE_FIELDS[name], _NOTHING)
         return bool(nothing.fullmatch(text.casefold()) or _NOTHING.fullmatch(text))
-    is_share = STATE_FIELDS[name] in {"done", "progress"}  # to which 0 says something
+    is_share = STATE_FIELDS[name] in {"done", "progress"}  # where 0 has a meaning
     return value is None or value in ([], {}) or (not is_share and isinstance(value, dict | list) and _is_empty(value))
 
 
 def _flag(value: object, latest: float, time_zone: tzinfo) -> bool | None:
-    """Return a flag; a past date is true, what is neither is ``None``."""
+    """Return a flag; a past date is true, any other value ``None``."""
     flag = decode_flag(value, "", [])
     if flag is not None:
         return flag
     day = _day(value)
-    moment = parse_timestamp(value, time_zone) if day is None else day - _DAY_SECONDS  # it begins earlier elsewhere
+    moment = parse_timestamp(value, time_zone) if day is None else day - _DAY_SECONDS  # some zones begin it earlier
     return True if moment is not None and moment <= latest else None
 
 
@@ -193,14 +194,14 @@ def _is_whole(value: object) -> bool:
 
 
 def _expiry(value: object, time_zone: tzinfo) -> float:
-    """Return when something expires, infinity where that is not understood."""
+    """Return when something expires, infinity if that is not understood."""
     day = _day(value)
-    moment = parse_timestamp(value, time_zone) if day is None else day + 2 * _DAY_SECONDS  # it ends later elsewhere
+    moment = parse_timestamp(value, time_zone) if day is None else day + 2 * _DAY_SECONDS  # some zones end it later
     return float("inf") if moment is None else moment + _EXPIRED_SECONDS
 
 
 def _day(value: object) -> float | None:
-    """Return a day's beginning in UTC, ``None`` for anything else."""
+    """Return when a date without time begins in UTC, ``None`` for anything else."""
     if not isinstance(value, str) or not _DAY.fullmatch(value.strip()):
         return None
     try:
@@ -210,7 +211,7 @@ def _day(value: object) -> float | None:
 
 
 def _is_empty(value: object) -> bool:
-    """Return whether a value is empty, or holds nothing but what is."""
+    """Return whether a value is empty, or holds only empty values."""
     left = [value]
     while left:
         each = left.pop()
