@@ -3,4 +3,4 @@
 __version__ = "0.1.0"
 
 REPOSITORY = "https://github.com/gigas-exporter/gigas-exporter"
-"""Where runbooks and documentation are read; ``alerts/`` and ``deploy/`` write it out."""
+"""Links to runbooks and documentation begin with it; ``alerts/`` and ``deploy/`` hold copies."""

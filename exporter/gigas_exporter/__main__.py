@@ -10,11 +10,11 @@ from gigas_exporter.cli import LONG_RUNNING
 
 
 def main() -> int:
-    """Run the command line; signals are held until a command waits.
+    """Run the command line; handle signals from the start.
 
-    A container's first process would otherwise ignore a SIGTERM that comes while modules are imported. Until all files
-    are read, it ends a long-running command at once and well: nothing has begun yet. Later it ends without the
-    interpreter's own shutdown, which waits for threads that check a password or read from a file system that hangs.
+    As a container's first process it would otherwise ignore a SIGTERM during imports. A SIGTERM that comes before all
+    files are read ends a long-running command at once with status 0: nothing has started yet. Later such a command
+    skips the interpreter's shutdown, which waits for threads that check a password or read from a hanging file system.
     """
     is_long_running = bool(LONG_RUNNING.intersection(sys.argv[1:2]))
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
@@ -22,7 +22,7 @@ def main() -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: os._exit(0))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
-    from gigas_exporter.cli.main import main as run  # noqa: PLC0415  (takes a tenth of a second)
+    from gigas_exporter.cli.main import main as run  # noqa: PLC0415  (importing takes 0.1 s)
 
     status = run()
     if is_long_running:

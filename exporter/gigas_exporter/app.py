@@ -1,6 +1,6 @@
 """The running exporter: poller, page, web server, life cycle.
 
-This is the one place where all parts meet. It owns start, reload and shutdown, and the order of each.
+It joins all parts, and owns start, reload and shutdown and the order of each.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _RELOAD_INTERVAL_SECONDS: Final = 1.0  # each reload polls all accounts at once
 _REFRESH_SECONDS: Final = 15.0
 _SIGNAL_CHECK_SECONDS: Final = 0.1
 _GIL_SWITCH_INTERVAL: Final = 0.0005
-"""A scrape releases the GIL about a dozen times, and would wait up to this long for a poll each time.
+"""A scrape releases the GIL about a dozen times, and may wait this long for a polling thread each time.
 
-10,000 disks, median scrape during polls on a busy machine, twice: 48 and 57 ms, with the usual 5 ms 62 and 82 ms.
+10,000 disks, median scrape during polls on a busy machine, two runs: 48 and 57 ms; 62 and 82 ms with the default, 5 ms.
 """
 
 
@@ -49,8 +49,7 @@ class ExporterApp:
         load: Reads the settings; called again at each reload.
 
     Raises:
-        ConfigError: From the constructor, when settings are wrong or the address cannot be listened on; nothing has
-            been asked of the API by then.
+        ConfigError: From the constructor, before any API request: a setting is wrong, or the listen address unusable.
     """
 
     def __init__(self, load: Callable[[], Settings], *, clock: Clock) -> None:
@@ -59,7 +58,7 @@ class ExporterApp:
         self._settings = load()
         web = self._settings.web
         web_config = load_web_config(web.config_file) if web.config_file is not None else None
-        block_signals()  # not before: until all files are read, __main__ ends the process at once
+        block_signals()  # only now: until all files are read, __main__ ends the process at once
         logs.configure(self._settings.log.level, self._settings.log.format)
         _log_warnings(self._settings)
         self._telemetry = Telemetry()
@@ -93,12 +92,12 @@ class ExporterApp:
 
     @property
     def url(self) -> str:
-        """Where a person finds the status page."""
+        """The status page's URL."""
         host, port = self._server.address
         return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     def run(self, started: Callable[[], None] = lambda: None) -> None:
-        """Serve until SIGTERM or SIGINT; call ``started`` once requests are answered."""
+        """Serve until SIGTERM or SIGINT; call ``started`` once the server answers requests."""
         old_hook, threading.excepthook = threading.excepthook, _log_thread_exception
         old_interval = sys.getswitchinterval()
         sys.setswitchinterval(_GIL_SWITCH_INTERVAL)
@@ -112,7 +111,7 @@ class ExporterApp:
 
     def _serve(self, started: Callable[[], None]) -> None:
         self._thread_id = threading.get_ident()
-        # Before the service has begun nothing is known of accounts, and nobody may take that for being ready.
+        # Before the server: a service that has not started knows no account, and would report itself ready.
         self._service.start()
         self._server.start()
         _log.info(
@@ -129,7 +128,7 @@ class ExporterApp:
     async def _reload_for_request(self) -> str | None:
         """Have the main thread reload; return why it failed.
 
-        Requests that come before it begins share it.
+        Requests that arrive before the reload begins share it.
         """
         request: Future[str | None] = Future()
         with self._lock:
@@ -140,7 +139,7 @@ class ExporterApp:
         return await asyncio.wrap_future(request)
 
     def _next_signal(self) -> signal.Signals:
-        """Wait for a signal; shutdown goes before reload."""
+        """Wait for a signal; prefer shutdown to reload."""
         while (received := _wait_for_signal(_SIGNALS, _REFRESH_SECONDS)) is None:
             self._check_and_refresh()
         if received == signal.SIGHUP:
@@ -149,19 +148,19 @@ class ExporterApp:
         return received
 
     def _check_and_refresh(self) -> None:
-        """Refresh the page: what time alone brings must not wait for a poll, nor a scrape for its rendering.
+        """Refresh the page: data expires between polls, too, and no scrape should wait for the rendering.
 
         Raises:
-            GigasError: The web server has died; the process must end, so that it is restarted.
+            GigasError: The web server has died; the process must end, to be restarted.
         """
         if self._server.has_died:
             raise GigasError("the web server has died")
         _log_errors(self._page.refresh)
 
     def _reload_until_shutdown(self) -> signal.Signals | None:
-        """Reload, in a thread that a file system may hold up; return the signal that asks to shut down meanwhile.
+        """Reload in a thread, since file systems may hang; return a shutdown signal that arrives meanwhile.
 
-        What nobody foresaw is raised here: settings that are half in use must end the exporter, not its thread.
+        Unexpected errors are raised here: half-applied settings must end the exporter, not only the thread.
         """
         reloaded: Future[None] = Future()
 
@@ -175,7 +174,7 @@ class ExporterApp:
 
         try:
             threading.Thread(target=reload, name="reload", daemon=True).start()
-        except RuntimeError:  # the system gives no more threads
+        except RuntimeError:  # no thread can be started
             reload()
         refresh_at = self._clock.monotonic() + _REFRESH_SECONDS
         while not wait([reloaded], _SIGNAL_CHECK_SECONDS).done:
@@ -195,7 +194,7 @@ class ExporterApp:
         self._notifier.reloading()
         try:
             self._apply(self._read_settings())
-            _log_errors(memory.release_memory)  # what was polled with before is old, and partly held by cycles
+            _log_errors(memory.release_memory)  # the previous clients are garbage now, partly in reference cycles
             error = None
         except GigasError as problem:
             error = str(problem)
@@ -210,10 +209,10 @@ class ExporterApp:
                     request.set_result(error)
 
     def _read_settings(self) -> Settings:
-        """Read the settings; an error that nobody foresaw, such as a lack of memory, is a failed reload, too.
+        """Read the settings; an unexpected error, such as a lack of memory, fails the reload, too.
 
         Raises:
-            GigasError: They cannot be used; nothing has changed by then.
+            GigasError: They cannot be used; nothing has changed.
         """
         try:
             return self._load()
@@ -231,7 +230,7 @@ class ExporterApp:
         """Use these settings.
 
         Raises:
-            GigasError: They cannot be used; the previous ones are in force as before.
+            GigasError: They cannot be used; the previous ones stay in force.
         """
         self._service.reload(settings)
         logs.configure(settings.log.level, settings.log.format)
@@ -251,7 +250,7 @@ class ExporterApp:
         self._notifier.stopping()
         self._watchdog.close()
         for request in (*self._take_reload_requests(), *self._reloading):
-            with suppress(InvalidStateError):  # it has its result
+            with suppress(InvalidStateError):  # it already has its result
                 request.set_result("the exporter is shutting down")
         self._server.close(_GRACE_SECONDS)
         self._service.stop()
@@ -260,14 +259,14 @@ class ExporterApp:
 def _wait_for_signal(signals: frozenset[signal.Signals], seconds: float) -> signal.Signals | None:
     """Wait for one of the signals; return it, if any came.
 
-    ``sigtimedwait`` may return another one where the process was stopped.
+    After the process was stopped, ``sigtimedwait`` may return a signal that is none of them.
     """
     info = signal.sigtimedwait(signals, seconds)
     return next((each for each in signals if info is not None and info.si_signo == each), None)
 
 
 def _log_errors(action: Callable[[], object]) -> None:
-    """Do what can be done again later, whatever its errors."""
+    """Run an action that will be repeated anyway; log its errors."""
     try:
         action()
     except Exception as error:  # noqa: BLE001
@@ -277,15 +276,14 @@ def _log_errors(action: Callable[[], object]) -> None:
 def block_signals() -> None:
     """Block SIGTERM, SIGINT and SIGHUP until the process ends.
 
-    They are waited for and not handled, so that nothing ever runs in the middle of something else. Threads inherit
-    this, so that it must come before the first one starts. It is never undone: a second SIGTERM must not turn a clean
-    shutdown into a kill.
+    ``sigtimedwait`` receives them, so that no handler interrupts other code. Threads inherit the mask, so it must be
+    set before the first one starts. It is never undone: a second SIGTERM must not turn a clean shutdown into a kill.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
 
 def _log_thread_exception(died: threading.ExceptHookArgs) -> None:
-    """Log a defect that ended a thread, without its text."""
+    """Log an exception that ended a thread, without its text."""
     if died.exc_value is not None:
         thread = died.thread.name if died.thread is not None else None
         error = type(died.exc_value).__name__

@@ -1,6 +1,6 @@
-"""What a backup is: usable, failed, unfinished, or not understood.
+"""The outcome of a backup: usable, failed, unfinished, or not understood.
 
-It owns the meaning of a backup's status. It knows neither the API's spelling of a backup nor any metric.
+It owns the meaning of a backup's status. It knows neither the API's JSON nor any metric.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from gigas_exporter.status_words import (
 BackupOutcome = Literal["usable", "failed", "unfinished", "unclear", "locked_or_empty"]
 
 MAX_STATUSES = 20
-"""How many different statuses of an account's backups are told apart."""
+"""How many different statuses of an account's backups are counted separately."""
 OTHER_STATUSES = "other"
-"""What stands for the statuses beyond :data:`MAX_STATUSES`."""
+"""The name under which all further statuses are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class BackupStatuses:
-    """Words that tell a backup's outcome (:func:`.matches_any`).
+    """Status words that decide a backup's outcome (see :func:`.matches_any`).
 
-    The statuses are documented nowhere. A text that matches no word is usable, and can be seen in a metric, unless it
-    holds a word that makes that doubtful (``failed at step 3`` after others, ``not available``).
+    The API's statuses are undocumented. A backup whose status matches no word is usable, and a metric shows the status,
+    unless another word in it makes that doubtful (``job failed at step 3``, ``not available``).
 
     Attributes:
-        failed: The backup failed.
-        unfinished: The backup is not finished, or is gone.
-        good: The backup is usable even while it is locked.
+        failed: Words for a backup that failed.
+        unfinished: Words for one that is not finished, or is gone.
+        good: Words for one that is usable even while it is locked.
     """
 
     failed: frozenset[str] = parse_words(
@@ -87,10 +87,10 @@ class BackupStatuses:
     )
 
     def outcome(self, backup: Backup) -> BackupOutcome:
-        """Return what a backup is.
+        """Return a backup's outcome.
 
-        ``unclear`` is one that is not understood, or of which two fields say different things; ``locked_or_empty`` one
-        that only a good status would make usable.
+        ``unclear``: a field was not understood, or two fields contradict each other. ``locked_or_empty``: only a good
+        status would make the backup usable.
         """
         word = None if backup.status is None else self.match(backup.status)
         if word == "failed" or backup.has_error:
@@ -108,11 +108,11 @@ class BackupStatuses:
         return "usable" if backup.status_type is None and deciding.isdisjoint(backup.unknown) else "unclear"
 
     def match(self, status: str) -> Literal["failed", "unfinished", "good", "unclear"] | None:
-        """Return the list of a status, or ``unclear``."""
+        """Return which list a status matches, if any, or ``unclear``."""
         return _match(self, status)
 
     def unmatched(self, statuses: Iterable[str]) -> tuple[str, ...]:
-        """Return the statuses that match no word, or say more than a good one."""
+        """Return the statuses that match no word, or say more than a good word."""
         texts = (each for each in statuses if each not in _NO_TEXTS and not type_in_text(each))
         return tuple(
             each
@@ -122,20 +122,21 @@ class BackupStatuses:
 
 
 _CONTRADICTING = frozenset({"built", "error"})
-"""What may say that a backup is not usable, whatever its status says."""
+"""Fields that make a backup unclear when they are not understood, even where its status is good."""
 _WITHOUT_WORD = frozenset({"locked"})
 _WITHOUT_STATUS = frozenset({"locked", "status", "backup_size"})
 COUNTED_BY_FIELD = _CONTRADICTING | {"locked", "backup_size"}
-"""Fields that are counted by themselves where they make a backup unclear."""
+"""Fields that are counted under their own names where they make a backup unclear, and not as ``status``."""
 _NO_TEXTS = frozenset({"", OTHER_STATUSES, "object", "array"})
 
 
 @lru_cache(maxsize=1024)
 def _match(words: BackupStatuses, status: str) -> Literal["failed", "unfinished", "good", "unclear"] | None:
-    """Return the list of a status; exact matches go first.
+    """Return which list a status matches; exact matches go first.
 
-    One that is good or unknown but for a word that denies that, or that says otherwise in its midst, is ``unclear``; so
-    is a bad one before a word that opposes it, and one that is unfinished by one end and good by the other.
+    Without an exact match it is ``unclear`` where it is doubtful and matches a good word or none, where it negates a
+    good word (``uncompleted``), where a word opposes the bad one (``errors: 0``), or where it matches both an
+    unfinished and a good word.
     """
     lists: tuple[tuple[Literal["failed", "unfinished", "good"], frozenset[str]], ...] = (
         ("failed", words.failed),
@@ -160,7 +161,7 @@ def count_statuses(backups: Iterable[Backup]) -> Counter[str]:
 
 
 def most_common_statuses(counts: Mapping[str, int]) -> dict[str, int]:
-    """Return the :data:`MAX_STATUSES` most common statuses, the rest as one."""
+    """Keep the :data:`MAX_STATUSES` most common statuses; add up the rest."""
     rest = Counter(counts)
     others = rest.pop(OTHER_STATUSES, 0)
     kept = dict(sorted(rest.items(), key=lambda item: (-item[1], item[0]))[:MAX_STATUSES])

@@ -1,6 +1,6 @@
-"""What is kept of one disk's backups: a summary, and the ten newest.
+"""The summary of one disk's backups, with the ten newest.
 
-It knows neither the API's spelling of a backup nor any metric.
+It knows neither the API's JSON nor any metric.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LEAST_TYPICAL = 3
 
 
 class RecentBackup(NamedTuple):
-    """What is kept of one backup; ``created_at`` is UNIX seconds."""
+    """One of the newest backups; ``created_at`` is UNIX seconds."""
 
     created_at: float
     size_bytes: int | None
@@ -34,12 +34,11 @@ class RecentBackup(NamedTuple):
 class RecentBackups:
     """The ten newest backups of a disk that have a readable date.
 
-    They are packed, since those of 10,000 disks would take three times the memory as tuples, and sorted only when they
-    are looked at.
+    They are packed, since tuples would take three times the memory, and sorted only when iterated.
 
     Attributes:
-        packed: Date, size (not a number where it is not known) and outcome of each.
-        statuses: The API's words, ``""`` where there is none.
+        packed: Date, size (NaN if unknown) and outcome of each.
+        statuses: The API's status of each, ``""`` without one.
     """
 
     packed: bytes = b""
@@ -47,7 +46,7 @@ class RecentBackups:
 
     @classmethod
     def of(cls, backups: Iterable[RecentBackup]) -> RecentBackups:
-        """Keep the newest."""
+        """Pack the ten newest of some backups."""
         newest = _newest(backups)
         rows = (
             _ROW.pack(each.created_at, math.nan if each.size_bytes is None else each.size_bytes, _CODES[each.outcome])
@@ -56,12 +55,12 @@ class RecentBackups:
         return cls(b"".join(rows), tuple(sys.intern(each.status) for each in newest))
 
     def merged(self, other: RecentBackups) -> RecentBackups:
-        """Return those of both."""
+        """Return the backups of both, at least the ten newest."""
         both = RecentBackups(self.packed + other.packed, self.statuses + other.statuses)
         return both if len(both.statuses) <= 2 * MAX_RECENT else RecentBackups.of(both)
 
     def __iter__(self) -> Iterator[RecentBackup]:
-        """Yield them, newest first."""
+        """Yield the ten newest, newest first."""
         rows = zip(_ROW.iter_unpack(self.packed), self.statuses, strict=True)
         yield from _newest(
             RecentBackup(created_at, None if math.isnan(size) else int(size), status, _OUTCOMES[code])
@@ -81,25 +80,25 @@ _CODES: Final = {outcome: code for code, outcome in enumerate(_OUTCOMES)}
 
 @dataclass(frozen=True, slots=True)
 class BackupSummary:
-    """All that is kept of one disk's backups.
+    """The summary of one disk's backups.
 
     Attributes:
         usable: How many backups are usable.
-        failed: How many say that they failed.
+        failed: How many are reported as failed.
         newest_at: ``date_created`` of the newest usable backup, UNIX seconds.
         newest_size_bytes: Size of that backup.
         oldest_at: ``date_created`` of the oldest usable backup, UNIX seconds.
-        read_at: When it was read, by the monotonic clock.
-        typical_size_bytes: Median size of the usable backups but the newest, from three on.
-        unclear: How many backups have a status that is not understood; they are not usable.
-        unclear_at: ``date_created`` of the newest of those, where it is newer than the newest usable one; infinity
-            when it has no readable date.
-        failed_at: ``date_created`` of the newest failed backup, where it is newer than the newest usable one.
-        older_sizes: Known sizes of the usable backups but the newest.
-        unclear_statuses: How many of ``unclear`` are so for their status.
-        locked_or_empty_at: ``date_created`` of the newest backup that is locked or empty and has no good status;
-            infinity when it has no readable date.
-        undated: How many of the usable backups have no readable date.
+        read_at: When they were read, by the monotonic clock.
+        typical_size_bytes: Median of ``older_sizes``, from three sizes on.
+        unclear: How many backups are unclear, and so not usable.
+        unclear_at: ``date_created`` of the newest unclear backup, if it is newer than the newest usable one; infinity
+            if an unclear one has no readable date.
+        failed_at: ``date_created`` of the newest failed backup, if it is newer than the newest usable one.
+        older_sizes: Known sizes of all usable backups except the newest.
+        unclear_statuses: How many of ``unclear`` are so because of their status.
+        locked_or_empty_at: ``date_created`` of the newest backup that only a good status would make usable; infinity
+            if one has no readable date.
+        undated: How many usable backups have no readable date.
         recent: The newest backups, usable or not.
     """
 
@@ -122,11 +121,11 @@ class BackupSummary:
     @property
     def last_failed(self) -> bool:
         """Whether the newest attempt that can be seen failed."""
-        # Failed ones without a readable date are the newest that can be seen only where nothing else can be.
+        # A failed backup without a readable date counts only where no backup is usable.
         return self.failed_at is not None or (self.failed > 0 and self.usable == 0)
 
     def merged(self, other: BackupSummary) -> BackupSummary:
-        """Return the summary of two disjoint sets of backups."""
+        """Return the summary of both sets of backups, which must be disjoint."""
         newer, older = (self, other) if (self.newest_at or 0) >= (other.newest_at or 0) else (other, self)
         sizes = self.older_sizes + other.older_sizes
         if older.newest_size_bytes is not None:
@@ -151,7 +150,7 @@ class BackupSummary:
 
 
 def summarize_backups(backups: Iterable[Backup], words: BackupStatuses, read_at: float) -> BackupSummary:
-    """Summarize one disk's backups; one without a date is never newest."""
+    """Summarize one disk's backups; one without a date is never the newest."""
     counts: Counter[BackupOutcome] = Counter()
     newest: Backup | None = None
     newest_at = oldest_at = failed_at = unclear_at = locked_or_empty_at = None

@@ -1,7 +1,7 @@
 """Two clocks, and waits that can be interrupted.
 
-Ages follow the wall clock; schedules, deadlines and staleness follow the monotonic one, so that a clock that is set
-changes neither how often the API is asked nor how long old data is served.
+Ages use the wall clock; schedules, deadlines and staleness use the monotonic one. So setting the system's time changes
+neither how often the API is polled nor how long old data is served.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["Clock", "Deadline", "StopEvent", "SystemClock"]
 
 
 class Clock(Protocol):
-    """The two clocks, replaced by tests."""
+    """Wall and monotonic clock; tests replace both."""
 
     def wall(self) -> float:
         """Return UNIX seconds."""
@@ -26,7 +26,7 @@ class Clock(Protocol):
         ...
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
-        """Wait at most so long; return whether the event is set."""
+        """Wait for an event at most that long; return whether it is set."""
         ...
 
 
@@ -42,12 +42,12 @@ class SystemClock:
         return time.monotonic()
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
-        """Wait at most so long; return whether the event is set."""
+        """Wait for an event at most that long; return whether it is set."""
         return event.wait(max(0.0, seconds))
 
 
 class StopEvent(threading.Event):
-    """An event also set when its parent is."""
+    """An event that is set together with its parent."""
 
     def __init__(self, parent: StopEvent | None = None) -> None:
         super().__init__()
@@ -59,29 +59,29 @@ class StopEvent(threading.Event):
                 self.set()
 
     def set(self) -> None:
-        """Set it, and all of its children."""
+        """Set the event and all of its children."""
         super().set()
         for child in tuple(self.children):
             child.set()
 
     def detach(self) -> None:
-        """Have nothing to do with the parent any more."""
+        """Stop following the parent."""
         if self._parent is not None:
             self._parent.children.discard(self)
 
 
 class Deadline:
-    """The time that one piece of work, such as a poll, may take in all; waits inside it end with it.
+    """The total time limit of one piece of work, such as a poll, and of the waits in it.
 
     Args:
-        clock: Where the time comes from.
+        clock: The source of time.
         seconds: How long the work may take from now on.
-        stop: Set when the process ends; every wait then ends at once.
-        may_retry: Whether a request without a response may be sent again; asked when there was none.
+        stop: Ends every wait at once when it is set.
+        may_retry: Returns whether a request that timed out may be sent again.
 
     Attributes:
-        sent_at: When the last request was sent, while there is no response to it, by the monotonic clock.
-        got_response: Whether there was a response to any request.
+        sent_at: When the request that awaits its response was sent, by the monotonic clock; ``None`` without one.
+        got_response: Whether any request got a response.
         got_no_response: Whether the last request timed out.
     """
 
@@ -103,7 +103,7 @@ class Deadline:
         self.stop = stop if stop is not None else threading.Event()
 
     def remaining(self) -> float:
-        """Return the seconds left, 0 when the process is ending."""
+        """Return the seconds left, 0 once ``stop`` is set."""
         return 0.0 if self.stop.is_set() else max(0.0, self._end - self._clock.monotonic())
 
     def on_request(self) -> None:
@@ -111,15 +111,15 @@ class Deadline:
         self.sent_at = self._clock.monotonic()
 
     def on_response(self) -> None:
-        """Note that there was a response to it."""
+        """Note that its response arrived."""
         self.sent_at, self.got_response, self.got_no_response = None, True, False
 
     def on_no_response(self, *, timed_out: bool) -> None:
-        """Note that there was none."""
+        """Note that it got no response."""
         self.sent_at, self.got_no_response = None, timed_out
 
     def wait(self, seconds: float) -> bool:
-        """Wait; return False at once where too little is left."""
+        """Wait; return False at once if too little time is left or ``stop`` is set."""
         if seconds > self.remaining():
             return False
         return not self._clock.wait(self.stop, seconds)

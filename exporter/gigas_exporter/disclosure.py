@@ -1,7 +1,7 @@
-"""What messages may show of what may be a secret.
+"""Decides which user input a message may quote, since it may be a secret.
 
-It is asked about the keys and files of a configuration that are not there, and about the commands, options and options'
-values that are wrong on a command line. Other messages, such as those about labels, matchers and addresses, do not ask.
+It is used for unknown configuration keys, missing files, and wrong commands, options and values on the command line.
+Other messages, such as those about labels, matchers and addresses, do not use it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _QUOTED_VALUE: Final = re.compile(r"(['\"]).*\1 (?=is )", re.DOTALL)
 
 
 def is_slip(given: str, known: Iterable[str]) -> bool:
-    """Return whether a name differs from a known one by two characters at most.
+    """Return whether a name is a typo: at most two of its characters differ from a known name.
 
-    ``apikey_`` with a secret behind it is like ``api_key``, too, but it is no slip of the pen.
+    Similarity alone is not enough: ``apikey_`` followed by a secret resembles ``api_key``, too.
     """
     near = nearest(given, known)
     if near is None or _NAME.fullmatch(given) is None:
@@ -35,10 +35,10 @@ def is_slip(given: str, known: Iterable[str]) -> bool:
 
 
 def may_be_secret(path: Path, directory: Path) -> bool:
-    """Return whether a missing file's name may be a secret itself.
+    """Return whether the name of a missing file may itself be a secret.
 
-    What names a directory that there is, other than the root and the one from which names count, is none, nor is what
-    ends as such files do, or is an absolute path of words in lower case.
+    It is none if it ends like such a file (``.pem``), if it is an absolute path of lower-case words, or if it is in an
+    existing directory other than the root and ``directory``, to which names are relative.
     """
     if _is_there(path) or _FILE_NAME.fullmatch(path.name) or _PLAIN_PATH.fullmatch(str(path)):
         return False

@@ -3,16 +3,16 @@
 ::
 
     GigasError
-    ├── ConfigError       a setting, a config file or a secret file is wrong; the user can mend it
-    ├── TransportError    no answer could be had: timeout, connection
-    ├── AuthError         the API does not accept the credential (401, or a refused login)
+    ├── ConfigError       a setting, a configuration file or a secret file is wrong; the user can fix it
+    ├── TransportError    there was no complete response: timeout, connection
+    ├── AuthError         the API does not accept the credential (401, or a rejected login)
     ├── ApiError          the API answered with an error status
-    ├── DecodeError       the API answered with something that cannot be understood
-    └── IncompleteError   a list could not be walked to its end consistently
+    ├── DecodeError       the response, or a field of it, cannot be decoded
+    └── IncompleteError   a list could not be read completely and consistently
 
-Each knows its ``reason``, the word that ``gigas_exporter_poll_failures_total`` counts it under. A message is one
-sentence with the status, the address, the likely cause and the setting to try. It never holds a secret, and of a
-response's body only the API's words about a change or a filter that it rejected.
+``reason`` is an error's label in ``gigas_exporter_poll_failures_total``. A message is one sentence with the status, the
+address, the likely cause and the setting to try. It never holds a secret, and quotes a response's body only to say why
+the API rejected a change or a filter.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class ConfigError(GigasError):
     """A wrong setting: what, where and what to do.
 
     Attributes:
-        problems: Everything that is wrong, one line each; the message itself when that is all.
+        problems: All problems, one line each; by default the message alone.
     """
 
     def __init__(self, message: str, problems: tuple[str, ...] = ()) -> None:
@@ -58,7 +58,7 @@ class ConfigError(GigasError):
 
 
 class TransportError(GigasError):
-    """No complete answer could be had from the API.
+    """The API sent no complete response.
 
     Attributes:
         reason: ``timeout`` or ``connection``.
@@ -83,11 +83,11 @@ class ApiError(GigasError):
     Attributes:
         status: The HTTP status.
         operation: The API operation that failed.
-        retry_after: Seconds that the API asked to wait, where it did in a form that can be understood.
+        retry_after: Seconds that the API asked to wait; ``None`` if it did not, or in a form not understood.
         detail: The likely cause, and the setting to try.
-        address: Where the request went: host and port, of the proxy too.
-        api_message: The API's own words about a change or filter that it rejected: printable, short, no secrets.
-        is_foreign: Whether the body is neither empty nor JSON, so that something before the API may have answered.
+        address: Host and port that the request went to, and those of the proxy.
+        api_message: Why the API rejected a change or filter, in its own words: printable, short, without secrets.
+        is_foreign: Whether the body is neither empty nor JSON, so that a gateway in front of the API may have sent it.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class ApiError(GigasError):
         self.reason = _reason_of_status(status)
 
     def with_more(self, advice: str) -> ApiError:
-        """Return the same error with more behind its detail."""
+        """Return a copy with text appended to ``detail``."""
         return ApiError(
             self.operation,
             self.status,
@@ -126,7 +126,7 @@ class ApiError(GigasError):
 
 
 class DecodeError(GigasError):
-    """An answer, or a field, cannot be decoded.
+    """A response, or a field of it, cannot be decoded.
 
     Attributes:
         field: The field, or ``body`` for the whole response.
@@ -142,13 +142,13 @@ class DecodeError(GigasError):
 
 
 class IncompleteError(GigasError):
-    """A list changed, repeated or lacked items, or never ended."""
+    """A list changed while it was read, repeated or lacked items, or never ended."""
 
     reason: Reason = "incomplete"
 
 
 def strip_traceback(error: GigasError) -> GigasError:
-    """Remove the traceback, whose frames keep whole answers alive."""
+    """Remove the traceback, whose frames keep whole responses in memory."""
     error.__context__ = None
     return error.with_traceback(None)
 

@@ -1,4 +1,4 @@
-"""Files read within bounds, and written whole or not at all."""
+"""Bounded reads and atomic writes of files."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from gigas_exporter.errors import ConfigError, GigasError
 
 _PACKAGE = Path(__file__).parent
 _PIPE_SECONDS = 3
-_NAMED = 50  # characters of a file's name that are in its temporary one's, which must not be too long for any system
-_RANDOM = 8  # characters that tempfile puts into a name
+_NAMED = 50  # characters of a file's name in that of its temporary file: file systems limit the length
+_RANDOM = 8  # random characters in a name that tempfile makes
 _LEFTOVER_SECONDS = 600.0
 _MAX_BYTES = 4 * 1024 * 1024
 
@@ -39,11 +39,11 @@ def reason(error: OSError, what: str) -> str:
 def read_text(path: Path, name: str, max_bytes: int = _MAX_BYTES) -> str:
     """Return a file's text; errors call it ``name``.
 
-    A pipe, such as a shell makes of ``<(command)``, may take a few seconds between two pieces and no longer: the
-    caller waits for it and cannot shut down meanwhile.
+    A pipe, such as the shell's ``<(command)``, may pause for a few seconds at most, since the caller cannot shut down
+    while it waits.
 
     Raises:
-        ConfigError: It cannot be read, is larger than that many bytes, or is not UTF-8.
+        ConfigError: It cannot be read, is larger than ``max_bytes``, or is not UTF-8.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -85,7 +85,7 @@ def _read_bytes(handle: int, most: int) -> bytes:
 
 @contextmanager
 def memfd_path(text: str) -> Iterator[str]:
-    """Give a path to the text, in memory only."""
+    """Yield the path of an in-memory file with the text."""
     descriptor = os.memfd_create("text", os.MFD_CLOEXEC)
     try:
         os.write(descriptor, text.encode())
@@ -95,13 +95,13 @@ def memfd_path(text: str) -> Iterator[str]:
 
 
 def write_atomic(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Write a file atomically: nobody ever sees half of it.
+    """Write a file atomically: no reader ever sees half of it.
 
-    A link goes on pointing to its file, which is what is replaced. What is no file, such as a pipe, and what
-    ``/dev/stdout`` leads to is written to as it stands.
+    A symbolic link stays, and its target is replaced. A pipe or device, and the file that stdout or stderr goes to, is
+    appended to instead.
 
     Raises:
-        GigasError: It could not be written; what was there before still is.
+        GigasError: It could not be written; the previous content remains.
     """
     given, temporary = path, None
     try:
@@ -129,7 +129,7 @@ def write_atomic(path: Path, content: bytes, mode: int = 0o644) -> None:
 
 
 def _remove_leftovers(directory: Path, prefix: str, suffix: str) -> None:
-    """Remove temporary files of writers that were killed."""
+    """Remove old temporary files of writers that were killed."""
     oldest = time.time() - _LEFTOVER_SECONDS
     with suppress(OSError):
         for path in list(directory.iterdir()):
@@ -141,7 +141,7 @@ def _remove_leftovers(directory: Path, prefix: str, suffix: str) -> None:
 
 
 def _is_own_output(path: Path) -> bool:
-    """Return whether stdout or stderr goes to the file."""
+    """Return whether stdout or stderr goes to a file."""
     for stream in (1, 2):
         with suppress(OSError):
             if os.path.samestat(os.fstat(stream), path.stat()):

@@ -1,4 +1,4 @@
-"""Values in words for people."""
+"""Human-readable text for values."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def format_size(size_bytes: float | None) -> str:
 def format_age(seconds: float | None) -> str:
     """Return a span of time, such as ``5m 20s``, ``30h`` or ``8d 3h``; empty when unknown.
 
-    From one day to 100 hours it is in hours, as limits are, so that both compare at a glance.
+    From one day to 100 hours it is in hours, like limits, so that both compare at a glance.
     """
     if seconds is None:
         return ""
@@ -88,9 +88,9 @@ def format_ago(seconds: float) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Return how Prometheus writes the duration: to the millisecond.
+    """Return a duration as Prometheus writes it, to the millisecond.
 
-    As in Prometheus, years, weeks and days stand only where they are the whole of it: ``26h``, not ``1d2h``.
+    Years, weeks and days are used only for whole multiples of them: ``26h``, not ``1d2h``.
     """
     rest = round(seconds * 1000)
     if rest == 0:
@@ -137,7 +137,7 @@ def escape_control_chars(text: str | None) -> str:
 
 
 def error_location(error: BaseException) -> str:
-    """Return where an error comes from, such as ``loop.py:80``."""
+    """Return where an error was raised, such as ``loop.py:80``."""
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
         return "an unknown place"

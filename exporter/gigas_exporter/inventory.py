@@ -1,7 +1,7 @@
-"""What is known of an account: an immutable snapshot.
+"""All that is known of one account, as an immutable snapshot.
 
-It owns the merging of a poll's result with what was known, and the question whether a reading is too old to be
-served. It knows neither the API nor any metric.
+It owns how a poll's result joins what was known, and when data is too old to be served. It knows neither the API nor
+any metric.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class PollStatus:
     """How the last poll of one resource ended.
 
     Attributes:
-        success: Whether it was read whole.
+        success: Whether the resource was read whole.
         duration_seconds: How long the poll took.
-        last_success_at: UNIX seconds of the last poll that succeeded, ``None`` when none has.
-        failing_since: When the first poll failed of those that failed in a row, by the monotonic clock.
-        error: Why the last poll failed, in the one sentence that log, check and status page share.
-        invalid: By field, how many values could not be understood in the last poll that gave a result.
+        last_success_at: When a poll last succeeded, UNIX seconds; ``None`` if none has.
+        failing_since: When the first of the consecutive failures happened, by the monotonic clock.
+        error: Why the last poll failed, in the same sentence for log, ``check`` and status page.
+        invalid: Number of values by field that were not understood in the last poll with a result.
     """
 
     success: bool
@@ -45,9 +45,9 @@ class DiskSnapshot:
 
     Attributes:
         disks: By disk id.
-        first_seen: By disk id, the monotonic time at which the poll began that first saw the disk.
+        first_seen: By disk id, when the poll that first saw the disk began, by the monotonic clock.
         read_at: When the poll ended, by the monotonic clock.
-        locked_since: By id of each disk that is locked, since when as far as can be told, UNIX seconds.
+        locked_since: By id of each locked disk, the result of :func:`locked_since`.
     """
 
     disks: Mapping[str, Disk]
@@ -57,12 +57,12 @@ class DiskSnapshot:
 
 
 def locked_since(disks: Mapping[str, Disk], previous: DiskSnapshot | None, wall: float) -> dict[str, float]:
-    """Return since when each locked disk is locked, UNIX seconds, as far as known.
+    """Estimate since when each locked disk has been locked, UNIX seconds.
 
     Args:
-        disks: By disk id, as they were read now.
-        previous: The reading before, if there was one: a disk that was seen unlocked there is locked since ``wall``;
-            one that it does not know since its ``updated_at``, or else since ``wall``.
+        disks: By disk id, as read now.
+        previous: The snapshot before, if any. A disk that was locked there keeps its time; one that was unlocked there
+            is locked since ``wall``; any other since its ``updated_at``, or since ``wall`` without one.
         wall: When the disks were read, UNIX seconds.
     """
     known: Mapping[str, Disk] = previous.disks if previous is not None else {}
@@ -82,11 +82,11 @@ def locked_since(disks: Mapping[str, Disk], previous: DiskSnapshot | None, wall:
 
 @dataclass(frozen=True, slots=True)
 class MachineSnapshot:
-    """The virtual machines of the last complete read.
+    """The virtual machines as last read whole.
 
     Attributes:
         machines: By id.
-        read_at: On the monotonic clock.
+        read_at: When the poll ended, by the monotonic clock.
     """
 
     machines: Mapping[str, VirtualMachine]
@@ -98,17 +98,16 @@ class BackupSnapshot:
     """The backups as last read.
 
     Attributes:
-        summaries: By disk id, for each disk that has backups or was asked for by itself.
+        summaries: By disk id, for each disk that has backups or whose own list was read.
         failed_disks: Disks whose backups the last poll could not read; their summary, if any, is an older one.
-        sweep_started_at: Monotonic time at which a successful sweep of the whole account began; a disk known by
-            then that is in no summary has no backup. ``None`` when disks were asked one by one, or when a backup's disk
-            was not understood.
+        sweep_started_at: When a successful sweep began, by the monotonic clock: a disk that was known by then and has
+            no summary has no backup. ``None`` if own lists were read instead, or a backup's disk was not understood.
         read_at: When the poll ended, by the monotonic clock.
-        by_status: Backups by the API's own words, at most 20 of them and ``other``; ``""`` stands for no status.
-        unmatched_statuses: Those of ``by_status`` that match no configured word, or say more than a good one.
-        unassigned: Backups that name no listed disk; ``None`` where it is not known which disks are listed.
-        own_lists_read: Disks whose own list of backups was read, of which the summaries therefore say all.
-        error: Why the first of ``failed_disks`` could not be read, where it was asked for.
+        by_status: Number of backups by status, at most 20 statuses and ``other``; ``""`` counts those without one.
+        unmatched_statuses: Those of ``by_status`` that match no configured word, or say more than a good word.
+        unassigned: Number of backups that name no listed disk; ``None`` if it is unknown which disks are listed.
+        own_lists_read: Disks whose own list was read, so that their summaries are complete.
+        error: Why the first failed request for one of ``failed_disks`` failed; ``None`` if none was sent.
     """
 
     summaries: Mapping[str, BackupSummary]
@@ -131,7 +130,7 @@ class StalenessLimits:
 
     @classmethod
     def of(cls, max_staleness: float, interval: float, backups_interval: float) -> StalenessLimits:
-        """Return the limits; never less than the next polls need."""
+        """Return the limits, which always leave time for the next polls."""
         return cls(max(max_staleness, 2 * interval), max(max_staleness, 6 * backups_interval))
 
 
@@ -140,14 +139,14 @@ class AccountInventory:
     """Everything known of one account.
 
     Attributes:
-        disks: ``None`` until the disks were read once.
-        machines: ``None`` until the virtual machines were read once.
+        disks: ``None`` until the disks were read.
+        machines: ``None`` until the virtual machines were read.
         backups: ``None`` until a backups poll ended with a result.
         requirements: What the policy asks of each disk of ``disks``, by disk id.
-        outcomes: How the last poll of each resource ended; a resource never polled to an end is missing.
+        outcomes: How the last poll of each resource ended; a resource is missing until its first poll has.
         intervals: The configured seconds between polls of each resource.
-        known_machines: Each virtual machine that a disk refers to as it was last read, however long ago.
-        thresholds: When something about a disk lasts too long.
+        known_machines: By id, the last known state of each virtual machine that a disk refers to, however old.
+        thresholds: Limits on how long a disk may stay locked or without a backup.
     """
 
     account: Account
@@ -168,7 +167,7 @@ class AccountInventory:
     def with_requirements(self, policy: Policy) -> AccountInventory:
         """Return a copy with each disk's requirement and virtual machine.
 
-        What has not changed stays the same object, so that others see at once that it has not.
+        A mapping that has not changed stays the same object, so that a change can be found by identity.
         """
         disks: Mapping[str, Disk] = self.disks.disks if self.disks is not None else {}
         listed: Mapping[str, VirtualMachine] = self.machines.machines if self.machines is not None else {}
@@ -192,7 +191,7 @@ class AccountInventory:
         return reading.disks
 
     def current_machines(self, now: float) -> Mapping[str, VirtualMachine] | None:
-        """Return the virtual machines, which age with the disks."""
+        """Return the virtual machines, ``None`` when they or the disks are too old."""
         if self.machines is None or self.current_disks(now) is None:
             return None
         return self.machines.machines if now < self.machines.read_at + self.limits.disks else None
@@ -203,9 +202,9 @@ class AccountInventory:
         return None if reading is None or now >= reading.read_at + self.limits.backups else reading
 
     def backup_summary(self, disk_id: str, now: float) -> BackupSummary | None:
-        """Return a disk's backups, ``None`` when not known or too old.
+        """Return the summary of a disk's backups, ``None`` when not known or too old.
 
-        That a disk that must have a backup has none is known only once the disk's own list has said so, too.
+        That a disk with a required backup has none is known only once its own list confirms it.
         """
         reading, disks = self.backups, self.disks
         if reading is None:
@@ -224,7 +223,7 @@ class AccountInventory:
         return summary
 
     def next_expiry(self, now: float) -> float:
-        """Return the monotonic time when the next reading becomes too old."""
+        """Return the monotonic time when the next data becomes too old."""
         moments: list[float] = []
         if self.disks is not None:
             moments.append(self.disks.read_at + self.limits.disks)
@@ -241,7 +240,7 @@ class SnapshotSource(Protocol):
 
     @property
     def version(self) -> int:
-        """A number that grows with each change, never later than :meth:`snapshot` shows it."""
+        """A number that grows with each change, at the latest when :meth:`snapshot` shows the change."""
         ...
 
     def snapshot(self) -> tuple[AccountInventory, ...]:

@@ -1,12 +1,12 @@
 """The log: one line per event, as logfmt or JSON.
 
-A module logs through ``get_logger(__name__)``: an event in constant words, and facts as keywords. Records of the
-standard library's loggers come out the same way, with their ``extra``. Whatever a text holds, it stays
-inside its line and its field, is cut where it is long, and a :class:`~gigas_exporter.secret.Secret` prints ``***``.
+A module logs a constant message with facts as keywords, through ``get_logger(__name__)``. Records of the standard
+library's loggers are formatted in the same way, with their ``extra``. Text is escaped, so that it stays inside its line
+and its field, and cut where it is long. A :class:`~gigas_exporter.secret.Secret` prints ``***``.
 
-The standard library's ``logging`` carries the lines: a logging library was measured to cost the process 7 MB of memory
-for a console renderer that is never used here. A thread writes them, so that no other thread ever waits for the
-reader of the log: lines that find the queue full are dropped and counted.
+This uses the standard library's ``logging``: a logging library was measured to cost 7 MB of memory, for a console
+renderer that is never used here. One thread writes the lines, so that no other thread waits for the reader of the log;
+while the queue is full, lines are dropped and counted.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ _FLUSH_SECONDS: Final = 1.0
 
 
 class Logger(logging.LoggerAdapter[logging.Logger]):
-    """Logs events of one module, each with this logger's facts."""
+    """Logs a module's events, each with this logger's facts."""
 
     def bind(self, **facts: object) -> Logger:
         """Return a logger that adds these facts."""
         return Logger(self.logger, {**(self.extra or {}), **facts})
 
     def process(self, msg: str, kwargs: MutableMapping[str, Any]) -> tuple[str, MutableMapping[str, Any]]:
-        """Pass the other keywords to the formatter, as facts."""
+        """Pass all keywords but ``exc_info`` to the formatter, as facts."""
         error = kwargs.pop("exc_info", None)
         return msg, {"exc_info": error, "extra": {"facts": {**(self.extra or {}), **kwargs}}}
 
@@ -64,7 +64,7 @@ def get_logger(name: str) -> Logger:
 
 
 def configure(level: str, format: Literal["logfmt", "json"], stream: TextIO | None = None) -> None:  # noqa: A002  (the flag's name)
-    """Log events from a level on to a stream, by default stderr."""
+    """Log events of a level and above to a stream, by default stderr."""
     least = _LEVELS[level]
     target = sys.stderr if stream is None else stream
     root = logging.getLogger()
@@ -80,7 +80,7 @@ def configure(level: str, format: Literal["logfmt", "json"], stream: TextIO | No
         root.addHandler(handler)
     handler.setFormatter(_Formatter(json_lines=format == "json", tracebacks=least <= logging.DEBUG))
     root.setLevel(least)
-    # Below errors, urllib3 tells of URLs and of pieces of answers that it could not parse; these may hold a secret.
+    # Below level error, urllib3 logs URLs and parts of responses that it could not parse, which may hold a secret.
     for library in ("urllib3", "requests"):
         logging.getLogger(library).setLevel(logging.ERROR)
 
@@ -109,13 +109,13 @@ class _QueueHandler(logging.Handler):
             self._count_dropped()
 
     def flush(self) -> None:
-        """Wait a second at most for queued lines."""
+        """Wait at most a second until the queued lines are written."""
         with self._lines.all_tasks_done:
             self._lines.all_tasks_done.wait_for(lambda: not self._lines.unfinished_tasks, _FLUSH_SECONDS)
 
     def close(self) -> None:
-        """End the thread after writing the queue."""
-        with suppress(queue.Full):  # then the thread waits for its reader until the process ends
+        """End the thread once it has written the queue."""
+        with suppress(queue.Full):  # the thread is blocked by the log's reader, and ends with the process
             self._lines.put_nowait(None)
         super().close()
 
@@ -135,7 +135,7 @@ class _QueueHandler(logging.Handler):
 
 
 def _write(stream: TextIO, line: str) -> None:
-    """Write past the stream's buffer, whose lock could block the interpreter's exit."""
+    """Bypass the stream's buffer, whose lock could block the interpreter's exit."""
     try:
         descriptor = stream.fileno()
     except OSError:  # also io.UnsupportedOperation: a stream in memory
@@ -166,7 +166,7 @@ class _Formatter(logging.Formatter):
                 fields[f"{name}_" if name in _HEAD else name] = _scalar(value)
         if record.exc_info and record.exc_info[1] is not None:
             error = record.exc_info[1]
-            # Never its text, which could hold anything, a piece of an answer too.
+            # Never its text, which may quote anything, even a response.
             fields["err"] = f"{type(error).__name__} at {formatting.error_location(error)}"
             if self._tracebacks:
                 trace = "".join(traceback.format_tb(error.__traceback__))
@@ -177,7 +177,7 @@ class _Formatter(logging.Formatter):
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except (TypeError, ValueError):  # arguments that do not fit the words must not cost the event
+    except (TypeError, ValueError):  # arguments that do not fit the format must not lose the event
         return str(record.msg)
 
 

@@ -1,7 +1,7 @@
-"""The domain, in the API's own words.
+"""The domain's objects, named as in the API.
 
-This module owns the shapes and nothing else: it imports nothing of the package, reads no wire format and knows no
-metric. Absent is always ``None``; 0 and the empty string are values that the API gave.
+It imports nothing of the package, and knows neither JSON nor metrics. What is absent is ``None``; 0 is a value that the
+API gave.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ class Account:
 
     Attributes:
         id: Identifier, as text whatever the API sent.
-        name: The name that the operator configured; the API has none, so a discovered account has its ``domain``.
-        status: Free text, of a discovered account; the possible values are documented nowhere.
-        product_id: Which product it is, of a discovered account, as text.
-        api_host: Where its API is, of a discovered account that says so.
+        name: The configured name. The API has none, so a discovered account is named by its ``domain``.
+        status: Free text, undocumented; only of a discovered account.
+        product_id: Which product it is, as text; only of a discovered account.
+        api_host: The host of its API; only of a discovered account that names one.
     """
 
     id: str
@@ -35,17 +35,16 @@ class Disk:
     """A disk (Gigas docs, page Disk). Every field but ``id`` may be missing or unreadable, and is then ``None``.
 
     Attributes:
-        size_bytes: ``disk_size`` × 2^30: the documentation says GB, the platform counts 1024s.
-        status: Free text; the possible values are documented nowhere.
-        error: Whether the API's flag says so; ``None`` where an undocumented field contradicts that there is none. See
+        size_bytes: ``disk_size``, by default × 2^30: the documentation says GB, the platform means GiB.
+        status: Free text, undocumented.
+        error: The API's error flag; ``None``, too, if only an undocumented field reports an error. See
             :attr:`has_error`.
         created_at: UNIX seconds.
         updated_at: UNIX seconds.
-        status_is_error: Whether the status is a word that means an error.
-        unknown: The fields whose value is not known. They were not understood, or are absent where absence says
-            nothing: ``error``, ``autobackup``, ``is_swap``, ``mount_point`` and ``virtual_machine_id`` without their
-            key, ``autobackup`` and ``is_swap`` without a value. The field's own attribute is ``None`` then, but for a
-            text that was cut.
+        status_is_error: Whether the status means an error.
+        unknown: Fields whose value is not known: not understood, or absent where absence means nothing. The latter are
+            ``error``, ``autobackup``, ``is_swap``, ``mount_point`` and ``virtual_machine_id`` without their key, and
+            ``autobackup`` and ``is_swap`` without a value. Their attributes are ``None``, except a text that was cut.
         missing: Those of ``unknown`` that are absent, rather than not understood.
     """
 
@@ -69,7 +68,7 @@ class Disk:
 
     @property
     def has_error(self) -> bool | None:
-        """Whether flag or status says error; ``None`` where that is not known."""
+        """Whether the flag or the status reports an error; ``None`` if that is not known."""
         if self.status_is_error or self.error:
             return True
         return None if "status" in self.unknown else self.error
@@ -81,16 +80,16 @@ class Backup:
 
     Attributes:
         date_created: UNIX seconds.
-        status: Free text; the possible values are documented nowhere. Of a value that is no text, its JSON.
-        size_bytes: ``backup_size`` × 1024: the unit is documented nowhere; we take OnApp's, which is KB of 1024 bytes.
+        status: Free text, undocumented; the JSON of a value that is not text.
+        size_bytes: ``backup_size``, by default × 1024: undocumented; we take OnApp's unit, KB of 1024 bytes.
         backup_type: ``gigas`` (made by hand) or ``gigas-automatic``.
-        built: Whether the backup is finished, where the API says so; one that is deleted or soon will be is not.
-        status_type: JSON's name for the type of a status that is no text, or a number or boolean in one; else ``None``.
-        unknown: The fields that were not understood; ``status`` also where it is absent and the backup is not built,
-            ``error`` also where another field contradicts that the backup is usable (``progress: 40``).
-        has_error: Whether ``error`` says so.
-        virtual_machine_id: The machine that it is of, where the API says so; all that a backup without a disk names.
-        disk_ids: The disks that it names where they are several; ``disk_id`` is not understood then.
+        built: Whether the backup is finished, if the API says so; false if it is or soon will be deleted.
+        status_type: The JSON type of a status that is not text, or reads as a number or boolean; else ``None``.
+        unknown: Fields that were not understood; ``status`` also if it is absent and the backup is not built,
+            ``error`` also if another field contradicts that the backup is usable (``progress: 40``).
+        has_error: Whether ``error`` reports an error.
+        virtual_machine_id: The backed-up machine, if the API names one; the only owner of a backup without a disk.
+        disk_ids: The disks that it names, if several; ``disk_id`` is not understood then.
     """
 
     id: str
@@ -116,7 +115,7 @@ class VirtualMachine:
     """A virtual machine (Gigas docs, page Virtual Machines), without ``initial_password``.
 
     Attributes:
-        unknown: The fields whose value is not known; ``label`` also without its key.
+        unknown: Fields whose value is not known; ``label`` also without its key.
     """
 
     id: str

@@ -1,7 +1,7 @@
-"""The backup policy: which disks need a backup, and how new.
+"""The backup policy: which disks need a backup, and how recent.
 
-A policy is a list of rules; the first that matches decides. A field that is truly empty matches nothing. One whose
-value is not known is tried with each value that it could have: where the answers differ, the disk keeps the strictest.
+A policy is a list of rules; the first that matches decides. An empty field matches nothing. A field whose value is not
+known is tried with each value that it could have; where the requirements differ, the strictest applies.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _MAX_COMBINATIONS = 4096
 _MAX_CACHED = 4096
 
 _Facts = frozenset[tuple[str, str | bool]]
-"""The conditions of a policy that hold for one field of a disk: pairs of the field and what a rule asks of it."""
+"""Conditions of a policy that one field of a disk meets: pairs of the field and the value that a rule asks for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """When something about a disk lasts too long.
+    """Limits on how long a disk may stay locked or without a backup.
 
     Attributes:
         locked_seconds: How long a disk may be locked.
@@ -48,9 +48,9 @@ class Requirement:
     Attributes:
         required: Whether the disk must have a backup.
         max_age_seconds: How old its newest backup may be; ``None`` exactly when none is required.
-        reason: Why the disk is exempt, in the operator's words, where the rule says so.
-        undecided: Fields of the disk that decide and whose value is not known; this is then the strictest requirement
-            that it could have.
+        reason: Why the disk is exempt, in the rule's words; ``None`` without a reason.
+        undecided: Fields that decide for the disk but whose value is not known. If there are any, this is the strictest
+            requirement that the disk could have.
     """
 
     required: bool
@@ -65,7 +65,7 @@ class Requirement:
 
 
 def max_ages(requirements: Mapping[str, Requirement]) -> dict[str, float]:
-    """Return the maximum age of a backup by required disk."""
+    """Return the maximum age of a backup by id of each disk that needs one."""
     limits = ((disk_id, asked.max_age_seconds) for disk_id, asked in requirements.items())
     return {disk_id: limit for disk_id, limit in limits if limit is not None}
 
@@ -75,11 +75,11 @@ NOT_REQUIRED = Requirement(required=False)
 
 @dataclass(frozen=True)
 class Match:
-    """A rule's conditions; ``None`` holds for every disk.
+    """A rule's conditions; ``None`` matches every disk.
 
     Attributes:
-        mount_point: A shell glob, matched with case.
-        virtual_machine_label: A shell glob, matched with case.
+        mount_point: A case-sensitive shell glob.
+        virtual_machine_label: A case-sensitive shell glob.
     """
 
     account_id: str | None = None
@@ -96,7 +96,7 @@ class Match:
         return frozenset((each.name, value) for each in fields(self) if (value := getattr(self, each.name)) is not None)
 
     def is_superset_of(self, other: Match) -> bool:
-        """Return whether it certainly matches all that another does."""
+        """Return whether it certainly matches every disk that ``other`` matches."""
         others = dict(other.conditions)
         return all(
             name in others
@@ -106,7 +106,7 @@ class Match:
 
 
 def _glob_contains(wide: str, narrow: str) -> bool:
-    """Return whether a glob certainly matches all that another does."""
+    """Return whether a glob certainly matches every text that another matches."""
     return not set("?[]") & set(wide) and not set("[]") & set(narrow) and fnmatch.fnmatchcase(narrow, wide)
 
 
@@ -129,7 +129,7 @@ class Policy:
     ) -> dict[str, Requirement]:
         """Return the requirement of each disk by id.
 
-        A disk's virtual machine that is not among ``machines`` has a label that is not known.
+        The label of a virtual machine that is not in ``machines`` is not known.
         """
         decided: dict[tuple[_Facts | None, ...], Requirement] = {}
         requirements = {}
@@ -143,7 +143,7 @@ class Policy:
 
     @cached_property
     def _conditions(self) -> Mapping[str, Mapping[str | bool, re.Pattern[str] | None]]:
-        """By field, what the rules ask of it, with the pattern of a glob."""
+        """By field, the values that rules ask for; each glob with its pattern."""
         found: dict[str, dict[str | bool, re.Pattern[str] | None]] = {}
         for rule in self.rules:
             for name, value in rule.match.conditions:
@@ -157,7 +157,7 @@ class Policy:
         return {}
 
     def _facts(self, account_id: str, disk: Disk, machines: Mapping[str, VirtualMachine]) -> tuple[_Facts | None, ...]:
-        """Return by field which conditions hold, ``None`` where not known."""
+        """Return by field which conditions are met, ``None`` where not known."""
         facts: list[_Facts | None] = []
         for name in self._conditions:
             value: str | bool | None
@@ -181,9 +181,9 @@ class Policy:
         return tuple(facts)
 
     def _that_hold(self, name: str, value: str | bool | None) -> _Facts:
-        """Return the conditions that hold for a value; none for an empty one.
+        """Return the conditions that a value meets; an empty value meets none.
 
-        Blanks around a text, which nobody sees, are left out.
+        White space around a text, which nobody sees, is ignored.
         """
         if isinstance(value, str):
             value = value.strip()
@@ -202,7 +202,7 @@ class Policy:
         return known
 
     def _decide(self, facts: tuple[_Facts | None, ...]) -> Requirement:
-        """Return the requirement for these known facts."""
+        """Return the requirement of a disk that meets these conditions."""
         unknown = [name for name, fact in zip(self._conditions, facts, strict=True) if fact is None]
         known: _Facts = frozenset().union(*(fact for fact in facts if fact is not None))
         if not unknown:
@@ -224,7 +224,7 @@ class Policy:
         return replace(strictest, undecided=tuple(sorted(decide))) if decide else strictest
 
     def _possible(self, name: str) -> list[_Facts]:
-        """Return the sets of conditions that may hold for a field."""
+        """Return the sets of conditions that a field may meet."""
         conditions = self._conditions[name]
         if name in _FLAGS:
             return [self._that_hold(name, value) for value in (True, False)]
@@ -241,7 +241,7 @@ class Policy:
         return NOT_REQUIRED
 
     def _strictest_left(self, known: _Facts, unknown: list[str]) -> Requirement:
-        """Return the strictest rule left, where trying all costs too much."""
+        """Return the strictest requirement of the rules that may match, without trying each value."""
         left = [NOT_REQUIRED]
         for rule in self.rules:
             conditions = rule.match.conditions
@@ -265,7 +265,7 @@ def _strictness(requirement: Requirement) -> tuple[float, bool]:
 
 
 def _examples(glob: str) -> tuple[str, str]:
-    """Return two texts that a glob, and few others, match; one has no text for the stars."""
+    """Return two texts that this glob and few others match, with and without text for its stars."""
     text = re.sub(r"\[(!?)(.)[^\]]*\]", lambda found: "\x01" if found[1] else found[2], glob).replace("?", "\x02")
     return text.replace("*", "\x03"), text.replace("*", "")
 
@@ -277,4 +277,4 @@ DEFAULT_POLICY = Policy(
         Rule(NOT_REQUIRED),
     )
 )
-"""Swap is exempt; every other disk with autobackup on must have a backup younger than 26 h; the rest is reported."""
+"""Swap is exempt; other disks with autobackup on must have a backup younger than 26 h; the rest is unprotected."""

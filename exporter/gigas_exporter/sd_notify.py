@@ -1,6 +1,6 @@
 """Reports the process' state to systemd (sd_notify(3)).
 
-Nothing here can fail: a service manager that does not listen must not end the monitoring.
+No error leaves it: a service manager that does not listen must not end the monitoring.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Final
 from gigas_exporter.clock import Clock, SystemClock
 
 _MICROSECONDS: Final = 1_000_000
-_JOIN_SECONDS: Final = 1.0  # its check may wait for an event loop that is blocked
+_JOIN_SECONDS: Final = 1.0  # the health check may be waiting for a blocked event loop
 
 
 class Notifier:
-    """Speaks to the socket that ``NOTIFY_SOCKET`` names.
+    """Sends to the socket that ``NOTIFY_SOCKET`` names.
 
-    systemd compares ``RELOADING=1`` with CLOCK_MONOTONIC, which the clock must be.
+    Its clock must be CLOCK_MONOTONIC, with which systemd compares ``MONOTONIC_USEC``.
     """
 
     def __init__(self, environ: Mapping[str, str], clock: Clock | None = None) -> None:
@@ -54,9 +54,9 @@ class Notifier:
 
 
 class Watchdog:
-    """Reports again and again to systemd that the service works.
+    """Sends keep-alives to systemd while the service is healthy.
 
-    When ``healthy`` says no, or raises, nothing is reported and systemd restarts the service.
+    While ``healthy`` returns false or raises, it sends none, and systemd restarts the service.
     """
 
     def __init__(self, notifier: Notifier, healthy: Callable[[], bool], clock: Clock | None = None) -> None:
@@ -67,15 +67,15 @@ class Watchdog:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin, in a thread of its own."""
+        """Start the thread, if systemd expects keep-alives."""
         if self._notifier.watchdog_seconds is not None:
             seconds = self._notifier.watchdog_seconds / 2
             thread = threading.Thread(target=self._run, args=(seconds,), name="watchdog", daemon=True)
             thread.start()
-            self._thread = thread  # only now, for one that could not be started cannot be waited for
+            self._thread = thread  # only now: a thread that failed to start cannot be joined
 
     def close(self) -> None:
-        """End."""
+        """Stop the thread."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(_JOIN_SECONDS)
@@ -89,7 +89,7 @@ class Watchdog:
     def _is_healthy(self) -> bool:
         try:
             return self._healthy()
-        except Exception:  # noqa: BLE001  (whatever it is, it is not healthy, and the thread must go on asking)
+        except Exception:  # noqa: BLE001  (any error means unhealthy, and the thread must go on checking)
             return False
 
 

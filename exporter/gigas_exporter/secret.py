@@ -4,9 +4,9 @@ from __future__ import annotations
 
 
 class Secret:
-    """Hold a secret; printing it gives ``***``.
+    """A text that prints as ``***``.
 
-    Only :meth:`reveal` gives the text, so that a search for it finds every place where a secret leaves its box.
+    Only :meth:`reveal` returns the text, so that a search for that name finds every use of a secret.
     """
 
     __slots__ = ("_text",)

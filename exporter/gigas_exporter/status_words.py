@@ -1,4 +1,4 @@
-"""How the status of a disk or backup is compared with words."""
+"""Compares the status of a disk or backup with words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _BETWEEN_CAPITALS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _PROGRESS = re.compile(
     r"(?<![\d.,/])(?!100\s*%|(\d+)\s*(?:/|of)\s*\1(?![\d/]))\d+([.,]\d+)?\s*(%|(/|of)\s*\d+(?![\d/]))"
 )
-# A word that tells by its ending that something is under way, or by its beginning that it is not.
+# Words whose ending means that something is under way (``creating``), or whose prefix negates it (``uncompleted``).
 _UNDER_WAY = re.compile(r"being|siendo|\w{3,}((?<!th)ing|ando|[aá]ndose|i[eé]ndo(se)?)|\w+y[eé]ndo(se)?")
 _NEGATED = re.compile(r"(?:un|in|not?|non)(\w+)")
 _NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?\s*%?", re.ASCII)
@@ -23,9 +23,9 @@ def parse_words(text: str) -> frozenset[str]:
 
 
 _NOT_UNDER_WAY = parse_words("comando, during, evening, existing, including, incluyendo, morning, passing")
-"""What ends as words do that tell that something is under way."""
+"""Words with such an ending that do not mean that something is under way."""
 _TELLING_ALONE = parse_words("begin, creation, initial, queue, run, start")
-"""Words that say what a backup is where nothing follows them: an ``initial backup`` may be finished."""
+"""Words that decide only where nothing follows them: an ``initial backup`` may be finished."""
 
 DISK_ERROR_WORDS: frozenset[str] = parse_words(
     "aborted, averiada, averiado, bad, broken, caida, caido, caída, caído, con errores, con problemas, corrompida,"
@@ -40,7 +40,7 @@ DISK_ERROR_WORDS: frozenset[str] = parse_words(
     " roto, sin espacio, split brain, stalled, stuck, suspect, timed out, timeout, unavailable, unhealthy,"
     " unreachable, unreadable, unrecoverable, unusable"
 )
-"""What in a disk's status means an error, whatever its flag says."""
+"""Words in a disk's status that mean an error, whatever its flag says."""
 
 _DENYING = parse_words(
     "0, about to, almost, awaiting, barely, can t, cannot, casi, couldn, didn, doesn, false, half, hardly, hasn,"
@@ -48,14 +48,14 @@ _DENYING = parse_words(
     " nunca, null, only, partially, partly, percent, ready for, requires, should, sin, soon, still, to be, unable,"
     " unsuccessfully, wasn, will, without, won, zero"
 )
-"""Words that turn the meaning of another, as in ``not available``, ``built: false`` or ``without errors``."""
+"""Words that negate another, as in ``not available``, ``built: false`` or ``without errors``."""
 _OPPOSING = parse_words("0, cleanly, correctly, false, nil, none, normal, normally, null, ok, okay, successfully, zero")
-"""Words that turn the meaning of one before them, as in ``errors: 0`` or ``terminated normally``."""
+"""Words that negate the one before them, as in ``errors: 0`` or ``terminated normally``."""
 _CONFIRMING = parse_words(
     "and, backup, backups, cleanly, copia, correctamente, correctly, full, fully, incremental, normally, snapshot,"
     " successfully, y"
 )
-"""Words that leave the meaning of another as it is, as in ``backup completed``."""
+"""Words that do not change the meaning of another, as in ``backup completed``."""
 
 
 def fold_status(text: str) -> str:
@@ -65,10 +65,10 @@ def fold_status(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def matches_any(words: frozenset[str], status: str, *, exactly: bool = False) -> bool:
-    """Return whether a status matches a folded word.
+    """Return whether a status matches one of the folded words.
 
-    It matches a word when it is the word, begins with it before no letter (``failed: timeout``), or ends with it after
-    no letter (``backup_failed``) and after no word that denies it (``not available``).
+    It matches a word that it equals; one that it begins with, unless a letter follows (``failed: timeout`` matches);
+    and one that it ends with (``backup_failed``), unless a letter or a negation precedes (``not available``).
     """
     return any(
         folded in words or (not exactly and any(_is_at_an_end(word, folded) for word in words - _TELLING_ALONE))
@@ -80,7 +80,7 @@ def matches_any(words: frozenset[str], status: str, *, exactly: bool = False) ->
 def is_doubtful(words: frozenset[str], status: str) -> bool:
     """Return whether a status has one of the words, or is doubtful by itself.
 
-    That is a word that denies or is under way, a progress, or no word at all.
+    The latter has a word that negates or means that something is under way, a progress (``40 %``), or no word at all.
     """
     split = [word for folded in _foldings(status) for word in _split(folded)]
     if not split or any(map(_UNDER_WAY.fullmatch, set(split) - _NOT_UNDER_WAY)):  # such as "-"
@@ -118,7 +118,7 @@ def is_opposed(words: frozenset[str], status: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def tells_error(words: frozenset[str], status: str) -> bool | None:
-    """Return whether a disk's status is an error; ``None`` for doubtful."""
+    """Return whether a disk's status is an error; ``None`` if doubtful."""
     if matches_any(words, status, exactly=True):
         return True
     if matches_any(words, status):

@@ -1,7 +1,7 @@
 """The problems of a configuration file, one line each.
 
-The words are made from the place and the kind of each finding of pydantic, never from the value that was found: it may
-be a secret, also where none belongs.
+A message is made from the location and the type of a pydantic error, never from the value: it may be a secret, even
+where none belongs.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ _MEANT: Final = {
     **dict.fromkeys(("vm_id", "machine_id", "server_id"), "virtual_machine_id"),
     **dict.fromkeys(("mount", "path"), "mount_point"),
 }
-"""Other words for keys, such as the label ``virtual_machine`` of the metrics, whose value is a name."""
+"""The keys that were likely meant. ``virtual_machine`` is a name, as in the metrics' label."""
 _FLAGS_ONLY: Final = ("shard",)
 
 
 class Section(BaseModel):
-    """A mapping of a file; strict, without unknown keys."""
+    """A mapping in the file: strict, without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
 class ConfigProblem(NamedTuple):
-    """What is wrong at a location of the file.
+    """A problem at a location of the file.
 
     Attributes:
-        words: A message that ends a sentence beginning with the location.
-        is_hidden: Whether the last step may be a secret, so that it is not shown.
+        words: The message that follows the location, such as ``is missing``.
+        is_hidden: Whether the location's last key is not shown, since it may be a secret.
     """
 
     location: Location
@@ -67,7 +67,7 @@ class ConfigProblem(NamedTuple):
 
 
 class CrossKeyError(ValueError):
-    """A rule across several keys is broken."""
+    """The values of several keys do not go together."""
 
     def __init__(self, problems: Sequence[ConfigProblem]) -> None:
         super().__init__("; ".join(map(str, problems)))
@@ -78,7 +78,7 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> list[ConfigPr
     """Return the problems in the order of the file."""
     problems: list[ConfigProblem] = []
     for finding in error.errors(include_url=False):
-        location = tuple(step for step in finding["loc"] if step != "[key]")  # pydantic's, for the key of a mapping
+        location = tuple(step for step in finding["loc"] if step != "[key]")  # pydantic's mark for a mapping's key
         cause = finding.get("ctx", {}).get("error")
         if isinstance(cause, CrossKeyError):
             problems.extend(ConfigProblem((*location, *inner.location), inner.words) for inner in cause.problems)

@@ -1,12 +1,12 @@
-"""YAML text to plain objects, without surprises.
+"""Loads YAML text as plain objects, without surprises.
 
-Differences from PyYAML, each because the usual behaviour silently turns a slip of the pen into another setting:
+Differences from PyYAML, whose usual behaviour silently turns a typo into another setting:
 
-- a key that is given twice is an error;
+- a duplicate key is an error;
 - keys are always text, as written;
-- scalars go by YAML 1.2: ``1:30``, ``yes``, ``on``, ``2026-01-31`` stay text, and so does a number with leading zeros,
-  because it is an identifier more often than a number;
-- there is no merge key, there are no tags but the plain ones, and there is one document a file.
+- scalars follow YAML 1.2: ``1:30``, ``yes``, ``on``, ``2026-01-31`` stay text, and so does a number with leading zeros,
+  which is more often an identifier;
+- there are no merge keys, no tags but the plain ones, and no second document in a file.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import yaml
 from gigas_exporter.errors import ConfigError
 
 Location = tuple[str | int, ...]
-"""Where a value stands: the keys and indexes that lead to it."""
+"""The path of a value: the keys and indexes that lead to it."""
 
 _TAG: Final = "tag:yaml.org,2002:"
-_SYNTAX: Final = re.compile(r"<[a-z ]+>|.|[^\w\s]{2}")  # what PyYAML quotes of its own, or one character of the file
+_SYNTAX: Final = re.compile(r"<[a-z ]+>|.|[^\w\s]{2}")  # safe quotes of PyYAML: its own terms and single characters
 _MAXIMUM_NODES: Final = 100_000  # as written, and with aliases expanded; a real file has some hundreds
 
 
@@ -33,11 +33,11 @@ def load_yaml(text: str, origin: str, lines: dict[Location, int] | None = None) 
 
     Args:
         text: The document; an empty one gives None.
-        origin: What error messages call it, such as the file's path.
-        lines: Filled with the line in which each key and each item of a list stands.
+        origin: Its name in error messages, such as the file's path.
+        lines: Filled with the line of each key and of each list item.
 
     Raises:
-        ConfigError: In one line, with the line number, and never with a piece of a value.
+        ConfigError: The text is no such document. The message has one line, the line number, and no part of a value.
     """
     try:
         node = yaml.compose(text, Loader=_Loader)
@@ -66,7 +66,7 @@ def load_yaml(text: str, origin: str, lines: dict[Location, int] | None = None) 
 class _Loader(yaml.SafeLoader):
     """PyYAML's parser with YAML 1.2's scalars and a size limit.
 
-    A value takes it tens of microseconds and a kilobyte: a file of the largest size could hold a million.
+    Each value costs tens of microseconds and a kilobyte, and a file of the maximum size could hold a million.
     """
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  (PyYAML's attribute)
@@ -76,7 +76,7 @@ class _Loader(yaml.SafeLoader):
         self._nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Parse one more value."""
+        """Count and parse one value."""
         self._nodes += 1
         if self._nodes > _MAXIMUM_NODES:
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # PyYAML's own
@@ -99,7 +99,7 @@ _Loader.add_implicit_resolver(
 
 
 class _Walk:
-    """One walk from the parsed nodes to objects."""
+    """Turns the parsed nodes of one document into objects."""
 
     def __init__(self, origin: str, lines: dict[Location, int]) -> None:
         self._origin = origin
@@ -166,7 +166,7 @@ class _Walk:
 
     def _text(self, node: yaml.ScalarNode) -> str:
         text = str(node.value)
-        if any("\ud800" <= char <= "\udfff" for char in text):  # no encoding has them
+        if any("\ud800" <= char <= "\udfff" for char in text):  # which no encoding has
             _reject(self._origin, node.start_mark, "not YAML: an escape stands for no character")
         return text
 
@@ -178,14 +178,14 @@ class _Walk:
 _TYPOGRAPHIC_QUOTES: Final = re.compile(
     "|".join(f"[{kind}][^{kind}]*[{kind}]" for kind in ("\u201c\u201d\u201e", "\u2018\u2019\u201a", "\u00ab\u00bb"))
 )
-"""A whole text between two quotes of one kind; one that begins with a word in them is as it should be."""
+"""A text that is quoted as a whole; one that only begins with a quoted word is fine."""
 
 _FOREIGN_SPACE: Final = "a space of another kind, as web pages have them; write a plain one"
 _DASHES: Final = ("\u2013", "\u2014", "\u2022")
 
 
 def _foreign_character(lines: Sequence[str]) -> tuple[int, str] | None:
-    """Return the first line with characters of web pages, and a hint."""
+    """Return the first line with characters as web pages have them, and a hint."""
     for index, line in enumerate(lines):
         if any(char != " " and unicodedata.category(char) in {"Zs", "Cf"} for char in line):
             return index, _FOREIGN_SPACE
@@ -198,7 +198,7 @@ def _foreign_character(lines: Sequence[str]) -> tuple[int, str] | None:
 
 _NO_KEY: Final = "mapping values are not allowed"
 _WITHOUT_SPACE: Final = re.compile(r"[\s-]*\w+:[^\s:/]")
-"""A line whose key has no space after its ':', so that the next line seems to go on with its text."""
+"""A line whose key has no space after its ':', so that YAML takes the next line for a continuation of its text."""
 
 _HINTS: Final = {
     "found character '@'": "a text that begins with '@'; quote it",
@@ -214,11 +214,11 @@ _HINTS: Final = {
     "found '<stream end>'": "a value is missing; quote a text that begins with '#'",
     _NO_KEY: "a ':' where no key can stand; quote a text that holds ': ', and put a space after the ':' of a key",
 }
-"""What is likeliest meant, by what PyYAML finds."""
+"""The likely mistake, by words of PyYAML's message."""
 
 
 def _without_values(error: yaml.MarkedYAMLError) -> str:
-    """Return what PyYAML found wrong, without quoted texts."""
+    """Return the problem that PyYAML found, without quoted text."""
     if isinstance(error, yaml.composer.ComposerError) and "alias" in str(error.problem):
         return "an alias ('*') that names no anchor; quote a text that begins with '*'"
     if "scanning a tag" in str(error.context):
