@@ -65,7 +65,7 @@ def get_logger(name: str) -> Logger:
 
 def configure(level: str, format: Literal["logfmt", "json"], stream: TextIO | None = None) -> None:  # noqa: A002  (the flag's name)
     """Log events of a level and above to a stream, by default stderr."""
-    least = _LEVELS[level]
+    min_level = _LEVELS[level]
     target = sys.stderr if stream is None else stream
     root = logging.getLogger()
     handler = None
@@ -78,8 +78,8 @@ def configure(level: str, format: Literal["logfmt", "json"], stream: TextIO | No
     if handler is None:
         handler = _QueueHandler(target)
         root.addHandler(handler)
-    handler.setFormatter(_Formatter(json_lines=format == "json", tracebacks=least <= logging.DEBUG))
-    root.setLevel(least)
+    handler.setFormatter(_Formatter(json_lines=format == "json", tracebacks=min_level <= logging.DEBUG))
+    root.setLevel(min_level)
     # Below level error, urllib3 logs URLs and parts of responses that it could not parse, which may hold a secret.
     for library in ("urllib3", "requests"):
         logging.getLogger(library).setLevel(logging.ERROR)

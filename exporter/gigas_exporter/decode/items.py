@@ -244,13 +244,13 @@ class Decoder:
 
     def _not_known(self, item: dict[str, Any], problems: list[Problem]) -> tuple[frozenset[str], frozenset[str]]:
         """Return a disk's missing fields, and all that are not known."""
-        read = _names(problems)
+        invalid = _names(problems)
         missing = {
             name
             for name in self._required
-            if name not in item or (name in _WITHOUT_VALUE and name not in read and _is_blank(item[name]))
+            if name not in item or (name in _WITHOUT_VALUE and name not in invalid and _is_blank(item[name]))
         }
-        return self._set(missing), self._set(missing | read)
+        return self._set(missing), self._set(missing | invalid)
 
     def _contradicting(self, item: dict[str, Any]) -> list[Problem]:
         return list(disk_contradictions(state_fields(item, self._ignored)))

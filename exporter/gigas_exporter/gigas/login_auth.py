@@ -33,7 +33,7 @@ _MAX_LIFE_SECONDS = 30 * 60.0
 _MIN_LIFE_SECONDS = 60.0
 # May mean that the user is rejected; 402, 409, 423 and 451 that the user is locked.
 _REJECTED = frozenset({400, 401, 402, 403, 409, 422, 423, 451})
-_PASSING = frozenset({408, 425, 429})  # and 5xx; after any other error status the login waits half an interval
+_TEMPORARY = frozenset({408, 425, 429})  # and 5xx; after any other error status the login waits half an interval
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class _LoginSession:
 
     Attributes:
         renewed_by: The deadline of the work in which it replaced a rejected token, if it did.
-        renewed_at: When the token came into use here, by the monotonic clock.
+        started_at: When the token came into use here, by the monotonic clock.
         verified: Whether the API accepted it.
         has_switched: Whether it is sent with the second scheme because the first one was rejected.
     """
@@ -51,7 +51,7 @@ class _LoginSession:
     header: Secret
     password: Secret
     renewed_by: Deadline | None
-    renewed_at: float
+    started_at: float
     verified: bool = False
     has_switched: bool = False
 
@@ -146,7 +146,7 @@ class LoginAuth:
     def _is_hopeless(self, session: _LoginSession, deadline: Deadline) -> bool:
         if session.renewed_by is None or session.verified:
             return False
-        return session.renewed_by is deadline or self._clock.monotonic() < session.renewed_at + self._first_wait / 2
+        return session.renewed_by is deadline or self._clock.monotonic() < session.started_at + self._first_wait / 2
 
     def _switch_scheme(self, session: _LoginSession) -> None:
         self._scheme = other_scheme(self._scheme)
@@ -203,7 +203,7 @@ class LoginAuth:
         try:
             token, expires_at = self._tokens.get(password, deadline, self._clock.wall())
         except ApiError as error:
-            if error.status in _PASSING or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            if error.status in _TEMPORARY or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise
             if error.status not in _REJECTED:
                 failure = partial(ApiError, error.operation, error.status, detail=error.detail)

@@ -42,7 +42,7 @@ def retrying(operation: str, attempt: Callable[[], _T], deadline: Deadline, obse
             return attempt()
         except (TransportError, ApiError) as error:
             # An error of another operation is from a login inside this one, which had its own tries.
-            if error.operation != operation or tries == MAX_TRIES or not _may_pass(error):
+            if error.operation != operation or tries == MAX_TRIES or not _is_retryable(error):
                 raise
             if error.reason == "timeout" and not deadline.may_retry():
                 raise
@@ -72,7 +72,7 @@ def parse_retry_after(value: str | None, wall: float) -> float | None:
     return seconds if seconds > 0 else None
 
 
-def _may_pass(error: TransportError | ApiError) -> bool:
+def _is_retryable(error: TransportError | ApiError) -> bool:
     if isinstance(error, TransportError):
         return not isinstance(error, DeadlineExceededError)
     return error.status == HTTPStatus.TOO_MANY_REQUESTS or (
