@@ -1,6 +1,6 @@
-"""Reads lists, and remembers of them what the next reading needs.
+"""Reading lists, and remembering what the next reading of each needs.
 
-It owns what was seen of the server's way of paging, and of each list until its account is dropped. It knows no
+It owns what was learned of the server's pagination, and of each list until its account is dropped. It knows no
 operation.
 """
 
@@ -22,13 +22,14 @@ from gigas_exporter.decode import Decode
 from gigas_exporter.errors import ApiError, GigasError, IncompleteError, strip_traceback
 from gigas_exporter.gigas.api_requests import ApiRequest
 from gigas_exporter.gigas.page_reader import PageReader, sum_invalid
-from gigas_exporter.gigas.pages import PAGING_FIELDS, OneBelowTotalError, Page
-from gigas_exporter.gigas.pagination import Paginator
+from gigas_exporter.gigas.pages import PAGING_FIELDS, Page
+from gigas_exporter.gigas.pagination import OneBelowTotalError, Paginator
 from gigas_exporter.gigas.session import ApiSession
 from gigas_exporter.gigas.settings import ApiSettings
+from gigas_exporter.gigas.traversal import ListTraversal, PageSource, ServerPaging
 from gigas_exporter.model import Account, Backup, Disk, VirtualMachine
 
-_SMALL_PAGE = 20  # the pagers that may be behind the API allow 20 and more
+_SMALL_PAGE = 20  # the pagination libraries that the API may use allow at least 20
 _SMALL_PAGES_SECONDS = 900.0  # then the configured size is tried again: the rejection may have had another reason
 _TOO_MANY_ITEMS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 
@@ -41,7 +42,7 @@ class PageSize:
     """The page size of one API, shared by threads.
 
     Args:
-        configured: What is tried first.
+        configured: The size to try first.
     """
 
     def __init__(self, configured: int, clock: Clock) -> None:
@@ -77,20 +78,20 @@ class PageSize:
 
 
 LIST_END_TTL_SECONDS = 900.0
-"""How long a list that is as long as it was is taken to end where it did; what is served may be that old anyway."""
+"""How long a list of the same length is assumed to end where it did. Data may be that old before it is dropped."""
 
 _FUTURE_TOLERANCE_SECONDS = 300.0
-# How often in a row a list must come out one below its total before the total is taken to be wrong.
+# After how many polls in a row with one item less than the total the total is assumed to be wrong.
 _POLLS_BELOW_TOTAL = 3
 _NO_SHORTFALL = (0, b"", 0)
-# How often in a row a whole traversal may be refused because items are missing.
+# How often in a row a complete traversal may be refused because items are missing.
 _MAX_REFUSALS = 2
-# Whether a date lies ahead depends on when it is read, and whether a header fits on all pages: a page with such a field
-# is decoded each time.
+# Whether a date is in the future depends on the time, and whether a header fits depends on the other pages. So pages
+# with such a field are decoded each time.
 _UNCACHED_FIELDS = frozenset({"created_at", "updated_at", "date_created", *PAGING_FIELDS})
 
 OnList = Callable[[ApiRequest[Any], Mapping[str, int] | GigasError], None]
-"""What a list gave: by field, how many values could not be understood, or why it is not accepted."""
+"""Called with the result of a reading: how many values of each field were not understood, or the error."""
 _Key = tuple[str, frozenset[tuple[str, str]], str | None]
 _R = TypeVar("_R")
 _Item = TypeVar("_Item", Account, Backup, Disk, VirtualMachine)
@@ -101,14 +102,14 @@ class _Memory:
     """What is remembered of one list.
 
     Attributes:
-        is_kept: Whether anything is kept of a list that came out well.
-        pages: Those of its last traversal, by the digest of their body.
-        end: The total at which it was seen to end, with nothing behind its full last page, and since when.
-        shortfall: The total and the ids' digest when it came out one item below its total, and how often in a row.
-        had_items: Whether it had items when it was last read: a 204 after that may be a passing fault.
-        accepted: What it held then, as hashes; ``None`` where no item has to be accounted for.
-        refused: What a whole traversal held since then, which was not accepted, as items were missing.
-        refusals: How often in a row that was so.
+        is_kept: Whether anything is remembered after a successful reading.
+        pages: The pages of the last reading, by the digest of their body.
+        end: The total at which the list ended, with nothing after its full last page, and when that was seen.
+        shortfall: If the list had one item less than its total: the total, a digest of the ids, how often in a row.
+        had_items: Whether the last reading had items: a 204 after that may be a temporary fault.
+        accepted: Hashes of the items of the last reading; ``None`` if items need not be accounted for.
+        refused: Hashes of the items of a complete traversal since then that was refused because items were missing.
+        refusals: How often in a row that happened.
     """
 
     is_kept: bool
@@ -121,7 +122,7 @@ class _Memory:
     refusals: int = 0
 
     def known_ids(self) -> tuple[array[int], ...] | None:
-        if self.accepted is None or self.refusals >= _MAX_REFUSALS:  # a list that always changes must be readable
+        if self.accepted is None or self.refusals >= _MAX_REFUSALS:  # else a list that always changes is never read
             return None
         return tuple(ids for ids in (self.accepted, self.refused) if ids)
 
@@ -131,7 +132,7 @@ class _Memory:
 
     def on_accepted(self, ids: array[int]) -> None:
         self.refused, self.refusals = None, 0
-        if self.accepted is not None and ids:  # an empty list may be a fault that is not believed
+        if self.accepted is not None and ids:  # an empty list may be a fault of the API
             self.accepted = ids
 
     def known_end(self, now: float) -> int | None:
@@ -144,14 +145,14 @@ class _Memory:
         known = self.end
         if total is None:
             self.end = None
-        elif known is None or total != known[0]:  # else nobody looked behind it, and what is known is as old as it was
+        elif known is None or total != known[0]:  # else the end was assumed, and its time must not change
             self.end = total, now
 
     def settle(self, name: str, read: Callable[[], list[Page[_R]]]) -> list[Page[_R]]:
-        """Return what was read, unless earlier readings contradict it.
+        """Return what ``read`` returns, unless earlier readings contradict it.
 
-        A list that is one below its total is taken the third time in a row with the same items: then the total must be
-        wrong. One without content after items is taken the second time in a row.
+        A list with one item less than its total is accepted the third time in a row with the same items, because then
+        the total must be wrong. A list without content that had items before is accepted the second time in a row.
         """
         try:
             pages = read()
@@ -178,9 +179,8 @@ class ListReader:
     """Reads the lists of one client; safe for several threads.
 
     Attributes:
-        found: The paths of lists of which at least one page was read with success.
-        logged_fields: By operation, the fields of which it was logged that they are not understood: once, not with each
-            item and poll.
+        found: The paths of the lists of which at least one page was read.
+        logged_fields: By operation, the fields whose values were logged as not understood; each is logged once.
     """
 
     def __init__(self, session: ApiSession, settings: ApiSettings, clock: Clock, on_list: OnList | None = None) -> None:
@@ -192,15 +192,14 @@ class ListReader:
         self._lock = threading.Lock()
         self._memories: dict[_Key, _Memory] = {}
         self._largest_page = 0
-        self._ignores_paging: set[str] = set()
-        self._counts_items: set[str] = set()
+        self._servers: defaultdict[str, ServerPaging] = defaultdict(ServerPaging)
         self.found: set[str] = set()
         self.logged_fields: defaultdict[str, set[str]] = defaultdict(set)
 
     def forget(self, path: str) -> None:
-        """Drop what is cached of all lists below a path.
+        """Forget all lists below a path.
 
-        Reads of them must have been stopped; those cache nothing more.
+        Their readings must have been stopped; these remember nothing more.
         """
         with self._lock:
             self._memories = {key: memory for key, memory in self._memories.items() if not key[0].startswith(path)}
@@ -218,14 +217,14 @@ class ListReader:
         """Return the pages of a list.
 
         Args:
-            request: Without limit and offset.
+            request: The request, without limit and offset.
             decode: Decodes one item.
-            make: Makes the value of a page of its items by id.
+            make: Makes the value of a page from its items by id.
             deadline: Ends the reading.
-            kept_as: What pages are kept as for the next time, unless the list is filtered. ``None``: keep nothing of a
-                list that came out well, and do not ask for a page after one that is shorter than this API's longest
-                page so far. Used for disks' own lists.
-            max_items: How long the list may be.
+            kept_as: The kind of value under which pages are kept for the next reading, unless the list is filtered.
+                ``None`` keeps nothing after a successful reading, and ends the list at a page that is shorter than the
+                longest page of this API so far; it is used for disks' own lists.
+            max_items: The most items that the list may have.
         """
         key = request.path, frozenset(request.query.items()), kept_as
         with self._lock:
@@ -268,20 +267,7 @@ class ListReader:
         deadline: Deadline,
         max_items: int,
     ) -> list[Page[_R]]:
-        """Return a list's pages; note what they show of the server."""
-        began = self._clock.monotonic()
-        paginator = Paginator(
-            request.operation,
-            page_size,
-            max_items,
-            self._max_threads,
-            complete_below=0 if memory.is_kept else self._largest_page,
-            server_ignores_paging=request.operation in self._ignores_paging,
-            offset_counts_items=request.operation in self._counts_items,
-            ends_at=memory.known_end(self._clock.monotonic()),
-            known_ids=memory.known_ids(),
-            may_read_again=lambda: deadline.remaining() > self._clock.monotonic() - began,
-        )
+        """Return the pages of a list that was read whole."""
 
         def fetch(offset: int, limit: int, at_most: int) -> Page[_R]:
             query = {**request.query, "limit": str(limit), "offset": str(offset)}
@@ -289,22 +275,33 @@ class ListReader:
             try:
                 page = self._session.call(replace(request, query=query), deadline, interpret)
             except GigasError as error:
-                # Of pages that fail side by side, each would else keep its answer until all of them are let go.
+                # The traceback keeps the response in memory until the errors of all pages are dropped.
                 raise strip_traceback(error) from None
             self._largest_page = max(self._largest_page, page.count)
             if memory.is_kept:
                 self.found.add(request.path)
             return page
 
+        began = self._clock.monotonic()
+        source = PageSource(
+            request.operation,
+            page_size,
+            max_items,
+            self._max_threads,
+            complete_below=0 if memory.is_kept else self._largest_page,
+            server=self._servers[request.operation],
+            fetch=fetch,
+        )
+        paginator = Paginator(
+            source,
+            ends_at=memory.known_end(began),
+            known_ids=memory.known_ids(),
+            may_read_again=lambda: deadline.remaining() > self._clock.monotonic() - began,
+        )
         try:
-            pages: list[Page[_R]] = paginator.fetch_all(fetch)
+            traversal: ListTraversal[_R] = paginator.read()
         except GigasError:
             memory.on_refused(paginator.seen_ids)
             raise
-        finally:
-            if paginator.server_ignores_paging:
-                self._ignores_paging.add(request.operation)
-            if paginator.offset_counts_items:
-                self._counts_items.add(request.operation)
-        memory.set_end(paginator.ends_at, self._clock.monotonic())
-        return pages
+        memory.set_end(traversal.ends_at, self._clock.monotonic())
+        return traversal.pages

@@ -1,4 +1,4 @@
-"""The pages of a list, what their headers say, and what they come to.
+"""The pages of a list, and what their headers say of the whole list.
 
 It knows neither the transport nor the order in which pages are asked for.
 """
@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
-
-from gigas_exporter.errors import IncompleteError
 
 PAGING_FIELDS = frozenset({"total", "total_pages", "content_range", "link"})
 """The fields under which headers are counted that do not fit to what was read."""
@@ -172,53 +170,3 @@ class Page(Generic[_V]):
 
 
 NO_PAGE: Page[Any] = Page(b"", 0, array("q"), None, {})
-
-
-Fetch = Callable[[int, int, int], Page[_V]]
-"""Reads the page at an offset, with a limit; one with more items than the third number is a :class:`.DecodeError`."""
-
-Ask = Callable[[int], Page[_V]]
-"""Reads the page at an offset, asking for as many items as the first page had."""
-
-
-class OneBelowTotalError(IncompleteError):
-    """Both traversals had the same items, one less than the total.
-
-    Attributes:
-        pages: Those of the second one.
-        total: What the server says.
-        digest: Of the ids.
-    """
-
-    def __init__(self, message: str, pages: list[Page[Any]], total: int, digest: bytes) -> None:
-        super().__init__(message)
-        self.pages = pages
-        self.total = total
-        self.digest = digest
-
-
-class ListTraversal(Generic[_V]):
-    """All pages of a list, read once."""
-
-    def __init__(self, pages: list[Page[_V]]) -> None:
-        self.pages = pages
-        self.ids = array("q")
-        for page in pages:
-            self.ids.extend(page.ids)
-        self.has_repeats = len(set(self.ids)) != len(self.ids)
-        self.totals = {page.total for page in pages}
-        self.total = max(total or 0 for total in self.totals)
-
-    def is_complete(self) -> bool:
-        """Return whether the items are as many as the total, each once."""
-        # Where an id is twice on one page, the server may count it once or twice.
-        possible = {None, len(self.ids), sum(page.count for page in self.pages)}
-        return not self.has_repeats and len(self.totals) == 1 and self.totals <= possible
-
-    def holds(self, ids: array[int]) -> bool:
-        """Return whether all of these items are among its own."""
-        return set(ids) <= set(self.ids)
-
-    def matches(self, ids: array[int]) -> bool:
-        """Return whether the items are the very same, each once."""
-        return not self.has_repeats and self.ids == ids
