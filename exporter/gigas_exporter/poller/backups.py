@@ -1,8 +1,8 @@
-"""Read the backups of an account in one sweep, else disk by disk.
+"""Reading the backups of an account, in one sweep or disk by disk.
 
-A sweep that lists no usable backup of a disk that must have one is not believed by itself: the disk's own list is read
-too, before it counts as never backed up, and where the newest one is too old. Nothing is kept of a backup but its part
-of its disk's summary.
+A sweep reads the account's list of backups. If it has no usable backup of a disk that must have one, or none that is
+new enough, the disk's own list is read too before the disk counts as never backed up or late. Only a summary of each
+disk's backups is kept.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ NewDeadline = Callable[[float], Deadline]
 _NO_SWEEP = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
 _SWEEP_REJECTED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN})
 _MAX_OWN_LISTS = 200
-"""How many disks without a backup are asked for by themselves in one poll."""
+"""How many own lists of disks without a usable backup are read in one poll."""
 
 
 @dataclass(frozen=True, slots=True)
 class BackupsPoll:
-    """What a backups poll gave.
+    """The result of a backups poll.
 
     Attributes:
-        source: The way that was taken.
-        invalid: By field, how many values could not be understood.
-        failure: Why the first of the disks that could not be read was not.
+        source: ``account`` for a sweep, ``disk`` for reading disk by disk.
+        invalid: How many values of each field were not understood.
+        failure: Why the first disk whose backups could not be read failed.
     """
 
     source: Literal["account", "disk"]
@@ -72,10 +72,10 @@ class BackupsReader:
         """Read all backups.
 
         Args:
-            known_disks: Returns the account's disks, waiting for them within the deadline. It raises GigasError where
+            known_disks: Returns the account's disks, and waits for them within the deadline. It raises GigasError if
                 they could not be read.
-            previous: Where the summaries of disks that cannot be read now are taken from.
-            new_deadline: Makes a deadline of so many seconds that ends with the exporter.
+            previous: The previous reading, used for disks that cannot be read now.
+            new_deadline: Returns a deadline of so many seconds, which a shutdown ends.
 
         Raises:
             GigasError: Nothing could be read.
@@ -94,7 +94,7 @@ class BackupsReader:
     def _may_ask_disks(
         self, error: ApiError, known_disks: Callable[[Deadline], KnownDisks], deadline: Deadline
     ) -> bool:
-        """Return whether disks are to be asked instead of the failed sweep."""
+        """Return whether to read disk by disk after the failed sweep."""
         if error.status not in _SWEEP_REJECTED:
             return error.status in _NO_SWEEP
         try:
@@ -121,7 +121,7 @@ class BackupsReader:
         failed = own.failed | late.failed
         summaries, failure = swept.summaries, own.first_failure or (late.first_failure if late.failed else None)
         if not is_whole:
-            # Backups whose disk is not understood may be of any disk: of those not listed nothing new is known.
+            # A backup whose disk is not understood may belong to any disk, so nothing new is known of unlisted disks.
             failed |= set(previous.summaries) - set(summaries) - set(own.summaries)
             summaries = {**previous.summaries, **summaries}
         if failed and failure is None and not is_whole:
@@ -139,7 +139,7 @@ class BackupsReader:
             unassigned=unassigned if are_disks_known else None,
             own_lists_read=frozenset(own.summaries) | late.summaries.keys(),
         )
-        # A backup that names no disk helps no disk; those whose disk was not understood are counted already.
+        # Backups that name no disk are counted as not understood; some of them may be counted already.
         invalid = Counter({**listing.invalid, "disk_id": max(listing.invalid.get("disk_id", 0), swept.counts[None])})
         return self._poll("account", reading, invalid + own.invalid, failure)
 
@@ -151,13 +151,13 @@ class BackupsReader:
         deadline: Deadline,
         owners: SweptOwners,
     ) -> tuple[DiskLists, bool]:
-        """Read the own lists of required disks without a backup in the account's list.
+        """Read the own lists of required disks without a usable backup in the account's list.
 
-        Also return whether backups that name no disk may be theirs; what may own such a backup is among the failed.
+        Also return whether some of them may own backups that name no disk; those disks are ``failed``.
         """
         unbacked = [each for each in disks.ids if each in disks.required and not _has_usable(swept.get(each))]
         lists = self._own_lists.read(unbacked, disks, deadline, limit=_MAX_OWN_LISTS, swept=owners)
-        # What the own list of a disk said before counts where there was no time to ask again.
+        # The previous reading of an own list counts if it cannot be read now.
         kept = {each: previous.summaries[each] for each in unbacked if each in previous.own_lists_read}
         own = kept | lists.summaries
         owners = replace(owners, is_named=owners.is_named or any(lists.by_status.values()))
@@ -200,7 +200,7 @@ class BackupsReader:
         invalid: Counter[str],
         failure: GigasError | None,
     ) -> BackupsPoll:
-        """Return the result, with what depends on the status words."""
+        """Return the result, with the counts of statuses that are not understood."""
         unclear = Counter(status=sum(summary.unclear_statuses for summary in reading.summaries.values()))
         unmatched = self._words.unmatched(reading.by_status)
         error = None if failure is None else str(failure)
@@ -210,7 +210,7 @@ class BackupsReader:
 
 @dataclass(frozen=True, slots=True)
 class _BackupsPage:
-    """One page of backups, summarized; ``counts`` also has ``None``."""
+    """One page of backups, summarized; ``counts`` also has backups that name no disk, under ``None``."""
 
     summaries: Mapping[str, BackupSummary]
     counts: Mapping[str | None, int]
@@ -219,7 +219,7 @@ class _BackupsPage:
 
 
 class _Swept(NamedTuple):
-    """A sweep's pages, merged; ``counts`` also has ``None``."""
+    """The pages of a sweep, merged."""
 
     summaries: dict[str, BackupSummary]
     counts: Counter[str | None]

@@ -1,4 +1,7 @@
-"""Disks whose newest backup is too old by the account's list."""
+"""Reading the own lists of late disks.
+
+A disk is late if its newest usable backup in the account's list is older than its limit.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,13 @@ from gigas_exporter.poller.backup_owners import SweptOwners
 from gigas_exporter.poller.own_lists import DiskLists, KnownDisks, OwnListReader
 
 _MAX_DISKS = 100
-"""How many of them are asked for by themselves in one poll."""
+"""How many own lists of late disks are read in one poll."""
 _AGREEING_SECONDS = 3600.0
-"""How long a disk is not asked again whose own list had nothing newer, unless the account's list has."""
+"""How long a disk's own list is not read again if it had nothing newer, unless the account's list has."""
 
 
 class LateDisks:
-    """Asks such disks, and remembers whose own list agrees."""
+    """Reads late disks' own lists; remembers which agree with the account's."""
 
     def __init__(self, own_lists: OwnListReader, clock: Clock) -> None:
         self._own_lists = own_lists
@@ -32,17 +35,17 @@ class LateDisks:
         deadline: Deadline,
         owners: SweptOwners,
     ) -> DiskLists:
-        """Return the own lists with a newer usable backup than the account's.
+        """Return the own lists that have a newer usable backup than the account's list.
 
-        Where there is one, the account's list leaves out new backups: the disks whose own lists were not read are among
-        the ``failed``. Elsewhere the account's list counts.
+        If there is such a list, the account's list leaves out new backups. Then late disks whose own lists were not
+        read are ``failed``. Otherwise the account's list counts.
 
         Args:
-            swept: By disk, what the account's list says.
-            previous: What was read before; it counts where there was no time to ask again.
+            swept: Each disk's backups in the account's list.
+            previous: The previous reading, used for own lists that cannot be read now.
             disks: The account's disks.
             deadline: Ends the reading; a list that cannot be read changes nothing.
-            owners: Which disks the backups of the account's list name.
+            owners: The disks that the backups in the account's list name.
         """
         wall, now = self._clock.wall(), self._clock.monotonic()
         late = {

@@ -1,4 +1,4 @@
-"""Read the disks' own lists of backups, and decide which are believed."""
+"""Reading disks' own lists of backups, and deciding which are believed."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from gigas_exporter.gigas.ratelimit import DeadlineExceededError
 from gigas_exporter.poller.backup_owners import Claim, SweptOwners, disputed_disks, own_backups
 
 _FAILURE_LIMIT = 8
-"""Abort reading disk by disk after this many consecutive failures."""
+"""Reading disk by disk stops after consecutive failures of this weight."""
 _WEIGHTS: Mapping[Reason, int] = {"timeout": 4, "connection": 1, "server": 1, "rate_limited": 1, "forbidden": 1}
-"""How much a failure counts for that: a request without a response holds one of few slots for long."""
+"""The weight of a failure; a request without a response weighs most, because it holds one of few slots for long."""
 _MAX_WITNESSES = 3
-"""How many other disks of the same machines, and of others, are asked where backups name no disk."""
+"""If backups name no disk, so many other disks of the same machines are asked, and so many of other machines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ class KnownDisks:
     """The disks of an account.
 
     Attributes:
-        machines: By disk, the virtual machine that it is attached to.
-        required: The longest age in seconds of the newest backup of those that must have one.
+        machines: The virtual machine that each disk is attached to.
+        required: The longest age of the newest backup, in seconds, of each disk that must have one.
         readable: Whether the last poll of the disks succeeded.
-        only: The disks whose backups are wanted; ``None`` is all.
+        only: The disks whose backups are wanted; ``None`` means all.
     """
 
     machines: Mapping[str, str | None]
@@ -59,7 +59,7 @@ class KnownDisks:
 
 
 class OwnListReader:
-    """Reads disks' own lists of backups; the arguments are those of :class:`.BackupsReader`."""
+    """Reads disks' own lists of backups."""
 
     def __init__(self, client: ReadClient, account_id: str, settings: Settings, *, clock: Clock) -> None:
         self._client = client
@@ -78,9 +78,9 @@ class OwnListReader:
         limit: int | None = None,
         swept: SweptOwners = SweptOwners(),  # noqa: B008  (frozen)
     ) -> DiskLists:
-        """Read some disks' own lists, the longest unasked first.
+        """Read disks' own lists, the longest unread first.
 
-        Of those that were asked in one poll, those that failed come last the next time.
+        A list that failed comes after those that were read in the same poll.
         """
         self._asked_at = {each: at for each, at in self._asked_at.items() if each in disks.ids}
         wanted = sorted(disk_ids, key=lambda each: self._asked_at.get(each, float("-inf")))[:limit]
@@ -125,7 +125,7 @@ class OwnListReader:
             summary = summarize_backups(own, self._words, self._clock.monotonic())
             if not summary.usable and not PAGING_FIELDS.isdisjoint(listing.invalid):
                 raise IncompleteError("list_disk_backups: a disk's list may be incomplete by its headers")
-        except DeadlineExceededError:  # it was not sent
+        except DeadlineExceededError:  # the request was not sent
             return None
         except GigasError as error:
             self._asked_at[disk_id] = asked_at
@@ -147,7 +147,7 @@ class OwnListReader:
 
 @dataclass(frozen=True, slots=True)
 class _DiskBackups:
-    """One disk's own list; no summary when the disk has been deleted."""
+    """One disk's own list; ``summary`` is ``None`` if the disk has been deleted."""
 
     summary: BackupSummary | None
     invalid: Mapping[str, int]
@@ -157,7 +157,7 @@ class _DiskBackups:
 
 @dataclass(slots=True)
 class DiskLists:
-    """What the own lists of some disks gave, without disks not asked."""
+    """The own lists of several disks; disks that were not asked are in none of the fields."""
 
     summaries: dict[str, BackupSummary] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
@@ -174,11 +174,11 @@ def _claims(results: Mapping[str, _DiskBackups | GigasError | None]) -> dict[str
 def _witnesses(
     claims: Mapping[str, Claim], asked: Collection[str], machines: Mapping[str, str | None], swept: SweptOwners
 ) -> list[str]:
-    """Return more disks to ask, as some backups name no disk.
+    """Return other disks to ask, if some backups name no disk.
 
-    The list of another disk of the same machine may name itself as the owner; where the account's list was read, that
-    one does so. The list of a disk of another machine may have the same backups, and then they are of no disk; where
-    the lists of disks of several machines were read, those are compared already.
+    The list of another disk of the same machine may name that disk as the owner; the account's list, if it was read,
+    does that already. The list of a disk of another machine may have the same backups, which then belong to neither
+    disk; lists of several machines, if they were read, are compared already.
     """
     claimed = {machines.get(each) for each, claim in claims.items() if claim.ids}
     attached = claimed - {None}
