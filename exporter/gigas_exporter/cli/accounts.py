@@ -63,14 +63,14 @@ def find_accounts(settings: Settings, asked: Collection[str]) -> tuple[AccountSe
         return choose_accounts(settings.accounts, asked)
     with ReadClient(settings.api, credential) as client:
         listed: tuple[AccountSettings, ...] = ()
-        no_list: GigasError | None = None
+        list_error: GigasError | None = None
         try:
             listed, _ = discover(client, credential)
         except GigasError as error:
-            if not asked or not _may_go_on(error, asked):
+            if not asked or not _may_be_unlisted(error, asked):
                 raise
-            no_list = error
-        return choose_accounts(listed, asked, lambda given: _unlisted(client, credential, given, listed, no_list))
+            list_error = error
+        return choose_accounts(listed, asked, lambda given: _unlisted(client, credential, given, listed, list_error))
 
 
 def choose_accounts(
@@ -97,12 +97,11 @@ def choose_accounts(
     return tuple(chosen.values())
 
 
-def _may_go_on(error: GigasError, asked: Collection[str]) -> bool:
-    """Return whether accounts may be used that no list has.
+def _may_be_unlisted(error: GigasError, asked: Collection[str]) -> bool:
+    """Return whether the accounts may exist although listing them failed.
 
-    A credential may be allowed to read an account and not to list them, or the list has none, or none with a readable
-    id. A temporary error proves nothing about the account. Only the account that GIGAS_ACCOUNT_ID names is then used,
-    because it needs no list.
+    A credential may be allowed to read an account but not to list accounts; the list may also be empty, or have no
+    readable id. After a temporary error, only the account of GIGAS_ACCOUNT_ID is used, because it needs no list.
     """
     if _is_without_list(error) or isinstance(error, IncompleteError) or type(error) is GigasError:
         return True
@@ -119,19 +118,19 @@ def _unlisted(
     credential: Credential,
     given: str,
     listed: tuple[AccountSettings, ...],
-    no_list: GigasError | None,
+    list_error: GigasError | None,
 ) -> AccountSettings:
-    """Return an account that may be read though it is not listed.
+    """Return an account that is not listed but may be readable.
 
     Raises:
-        GigasError: It is none; where there is no list, the error says why.
+        GigasError: The account does not exist; ``list_error`` if listing failed.
     """
     try:
         account = Account(parse_id(given))
     except ValueError:
-        raise no_list or _no_account(given, [each.account for each in listed]) from None
+        raise list_error or _no_account(given, [each.account for each in listed]) from None
     if (error := no_such_account(client, given)) is not None:
-        raise no_list or error
+        raise list_error or error
     return AccountSettings(account, credential)
 
 

@@ -41,7 +41,7 @@ Examples:
 )
 def dashboards(directory: Path, form: Literal["grafana", "kubernetes"], label: tuple[str, ...]) -> None:
     """Write the Grafana dashboards into DIRECTORY."""
-    _say_variables()
+    _warn_of_variables()
     paths = write_dashboards(directory, format=form, labels=parse_labels(label))
     _print_result(paths, f"have a dashboard provider of Grafana read {directory.resolve()}, or import the files")
 
@@ -82,7 +82,7 @@ def alerts(
     replace: bool,
 ) -> None:
     """Write the alert rules and runbooks into DIRECTORY."""
-    _say_variables()
+    _warn_of_variables()
     is_interactive = sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
     if dashboard_base is None and is_interactive and "--dashboard-base" not in remembered(directory, form):
         dashboard_base = click.prompt(
@@ -103,7 +103,7 @@ def alerts(
     _print_result(paths, f"set rule_files: ['{rules}'] in prometheus.yml and reload Prometheus")
 
 
-def _say_variables() -> None:
+def _warn_of_variables() -> None:
     """Say which options come from the environment."""
     for option in click.get_current_context().command.params:
         if variable := env_var_used_for(str(option.name)):

@@ -64,7 +64,7 @@ Examples:
 @click.option("--quiet", is_flag=True, help="Print nothing when the exit status is 0.")
 @account_option("accounts", multiple=True, help="Check only this account, by id or name; repeatable.")
 @click.option("--nagios", is_flag=True, help="Print one line, exit as Nagios plugins do.")
-@settings_options(("config", "poll", "api", "log"), defaults=QUIET, words=ONCE)
+@settings_options(("config", "poll", "api", "log"), defaults=QUIET, help_texts=ONCE)
 @click.pass_context
 def check(
     ctx: click.Context,
@@ -103,11 +103,11 @@ def _poll(settings: Settings, *, show_progress: bool) -> PollResult:
     accounts = settings.accounts
     total = f" of {len(accounts) * len(RESOURCES)}" if accounts and settings.shard is None else ""
     done = itertools.count(1)
-    with progress("reading disks, virtual machines and backups") as tell:
+    with progress("reading disks, virtual machines and backups") as show:
 
         def ended(account_id: str, resource: Resource, success: bool) -> None:
             outcome = "done" if success else "failed"
-            tell(f"reading lists, {next(done)}{total}: {resource.replace('_', ' ')} of account {account_id}: {outcome}")
+            show(f"reading lists, {next(done)}{total}: {resource.replace('_', ' ')} of account {account_id}: {outcome}")
 
         return poll_once(settings, ended)
 
@@ -118,7 +118,7 @@ def _print(summary: _Summary, output: _Format, *, show_all: bool) -> None:
     click.echo(line, err=output in {"json", "csv"})
     reports: Sequence[DiskReport] = summary.reports
     if output == "table" and not show_all:
-        reports = _in_sight(summary)
+        reports = _visible(summary)
     if reports or output in {"json", "csv"}:
         if output in {"table", "markdown"}:
             click.echo()
@@ -127,7 +127,7 @@ def _print(summary: _Summary, output: _Format, *, show_all: bool) -> None:
         click.echo(f"\nnot shown: {_not_shown(summary, len(reports))} (--all shows every disk)")
 
 
-def _in_sight(summary: _Summary) -> Sequence[DiskReport]:
+def _visible(summary: _Summary) -> Sequence[DiskReport]:
     """Return the disks that need attention, as many as fit a terminal."""
     urgent = [report for report in summary.reports if needs_attention(report)]
     if not sys.stdout.isatty():

@@ -42,7 +42,7 @@ Example, from cron or a timer:
     type=Parsed("duration", _parse_interval),
     help="How often this is run, such as 30m; the value of gigas_exporter_poll_interval_seconds.",
 )
-@settings_options(("config", "poll", "api", "log"), defaults=QUIET, words=ONCE)
+@settings_options(("config", "poll", "api", "log"), defaults=QUIET, help_texts=ONCE)
 @click.pass_context
 def collect(ctx: click.Context, /, output: str, interval: float | None, **flags: Any) -> None:
     """Poll once and write the metrics to stdout or a file.

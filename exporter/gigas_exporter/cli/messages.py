@@ -15,7 +15,7 @@ from click.core import ParameterSource
 from gigas_exporter import formatting
 from gigas_exporter.disclosure import is_slip, without_value
 
-_WORDS: Final = re.compile(r"--[a-z]{1,16}([.-][a-z]{1,16}){0,4}")  # an option of another program, and no value
+_OPTION_NAME: Final = re.compile(r"--[a-z]{1,16}([.-][a-z]{1,16}){0,4}")  # looks like a name, not like a secret
 _EXTRA_ARGUMENTS: Final = re.compile(r"Got unexpected extra arguments? \(.*\)\.?", re.DOTALL)
 _NAGIOS_WORDS: Final = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 NAGIOS_UNKNOWN: Final = 3
@@ -97,7 +97,7 @@ def usage_message(error: click.UsageError) -> str:
     if isinstance(error, click.NoSuchOption):
         known = tuple(_names(error.ctx))
         hint = formatting.did_you_mean(error.option_name, known, cutoff=0.7)
-        is_shown = is_slip(error.option_name, known) or _WORDS.fullmatch(error.option_name)
+        is_shown = is_slip(error.option_name, known) or _OPTION_NAME.fullmatch(error.option_name)
         return f"no such option{f': {error.option_name}' if is_shown else ''}{hint}"
     if isinstance(error, click.BadOptionUsage):
         needs_value = error.message.endswith("requires an argument.")

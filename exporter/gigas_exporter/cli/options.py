@@ -253,7 +253,7 @@ def settings_options(
     groups: Collection[str] = tuple(_GROUP_TITLES),
     without: Collection[str] = (),
     defaults: Mapping[str, str] = MappingProxyType({}),
-    words: Mapping[str, str] = MappingProxyType({}),
+    help_texts: Mapping[str, str] = MappingProxyType({}),
 ) -> Callable[[F], F]:
     """Return a decorator that adds flags of some groups, passed as ``**flags``.
 
@@ -261,7 +261,7 @@ def settings_options(
     ``words`` says what a flag means to this command, or with nothing that it is not worth showing.
     """
     flags = [
-        replace(flag, default=defaults.get(flag.name, flag.default), help=words.get(flag.name, flag.help))
+        replace(flag, default=defaults.get(flag.name, flag.default), help=help_texts.get(flag.name, flag.help))
         for flag in FLAGS
         if flag.group in groups and flag.name not in without
     ]

@@ -86,8 +86,8 @@ class Column(Generic[Item]):
     drop_priority: int = 0
     drop_if_same: bool = False
 
-    def of(self, item: Item) -> str:
-        """Return the text for an item, without what a terminal could obey."""
+    def text_of(self, item: Item) -> str:
+        """Return the text of an item, with control characters escaped."""
         value = self.show(item)
         return formatting.escape_control_chars("" if value is None else str(value))
 
@@ -156,8 +156,8 @@ class _YamlDumper(yaml.SafeDumper):
         self, tag: str, sequence: Iterable[Any], flow_style: bool | None = None
     ) -> yaml.SequenceNode:
         items = list(sequence)
-        in_lines = all(isinstance(each, str) for each in items)
-        return super().represent_sequence(tag, items, flow_style=in_lines or flow_style)
+        are_strings = all(isinstance(each, str) for each in items)
+        return super().represent_sequence(tag, items, flow_style=are_strings or flow_style)
 
 
 def escape_markdown(text: str) -> str:
@@ -170,7 +170,7 @@ def _markdown(items: Sequence[Item], columns: Sequence[Column[Item]]) -> str:
         return "| " + " | ".join(cells) + " |\n"
 
     rows = [line(column.title for column in columns), line("---:" if column.right else "---" for column in columns)]
-    rows.extend(line(escape_markdown(column.of(item)) for column in columns) for item in items)
+    rows.extend(line(escape_markdown(column.text_of(item)) for column in columns) for item in items)
     return "".join(rows)
 
 
@@ -201,11 +201,11 @@ def render_table(items: Sequence[Item], columns: Sequence[Column[Item]], *, widt
 
     A column that is empty in every row and may give way is left out; what must stay whole may be wider than a line.
     """
-    texts = {column.title: [column.of(item) for item in items] for column in columns}
+    texts = {column.title: [column.text_of(item) for item in items] for column in columns}
     kept = [column for column in columns if not column.drop_priority or any(texts[column.title])]
-    whole = {column.title: max(map(cell_len, (column.title, *texts[column.title]))) for column in kept}
+    uncut = {column.title: max(map(cell_len, (column.title, *texts[column.title]))) for column in kept}
     same = {column.title for column in kept if column.drop_if_same and len(set(texts[column.title])) == 1}
-    widths = whole if width is None else _fit_widths(kept, whole, width, same)
+    widths = uncut if width is None else _fit_widths(kept, uncut, width, same)
     kept = [column for column in kept if column.title in widths]
 
     def line(cells: Sequence[str], styles: Sequence[Mapping[str, Any]]) -> str:
@@ -224,23 +224,23 @@ def render_table(items: Sequence[Item], columns: Sequence[Column[Item]], *, widt
 
 
 def _fit_widths(
-    columns: Sequence[Column[Any]], whole: Mapping[str, int], width: int, same: Collection[str]
+    columns: Sequence[Column[Any]], uncut: Mapping[str, int], width: int, same: Collection[str]
 ) -> dict[str, int]:
-    """Return the widths of the columns that have room."""
+    """Return the widths of the columns that fit."""
     widths = {
-        column.title: whole[column.title]
+        column.title: uncut[column.title]
         if column.min_width is None
-        else min(whole[column.title], max(column.min_width, len(column.title)))
+        else min(uncut[column.title], max(column.min_width, len(column.title)))
         for column in columns
     }
-    yielding = sorted(
+    droppable = sorted(
         (column for column in columns if column.drop_priority),
         key=lambda column: (column.title in same, column.drop_priority),
     )
-    while _total(widths) > width and yielding:
-        del widths[yielding.pop().title]
+    while _total(widths) > width and droppable:
+        del widths[droppable.pop().title]
     spare = width - _total(widths)
-    while spare > 0 and (cut := [name for name in widths if widths[name] < whole[name]]):
+    while spare > 0 and (cut := [name for name in widths if widths[name] < uncut[name]]):
         widths[min(cut, key=widths.__getitem__)] += 1
         spare -= 1
     return widths

@@ -21,7 +21,7 @@ from gigas_exporter.poller.store import Store
 from gigas_exporter.report import account_errors
 
 _log = logs.get_logger(__name__)
-_ENDLESS: Final = StalenessLimits(float("inf"), float("inf"))
+_NEVER_STALE: Final = StalenessLimits(float("inf"), float("inf"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def poll_account(
     Returns what is known then, and how each poll ended; the options are those of :class:`.AccountPoller`.
     """
     account_id, store = account.account.id, Store()
-    empty = AccountInventory(account.account, _ENDLESS, thresholds=settings.thresholds)
+    empty = AccountInventory(account.account, _NEVER_STALE, thresholds=settings.thresholds)
     store.replace(lambda _: {account_id: empty})
     poller = AccountPoller(
         account_id,

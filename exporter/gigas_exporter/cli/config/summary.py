@@ -112,8 +112,8 @@ def requests_per_hour(
 
 def _requests(items: int, page_size: int, interval: float) -> float:
     pages = max(1, math.ceil(items / page_size))
-    looks = _HOUR / (math.ceil(LIST_END_TTL_SECONDS / interval) * interval)
-    return pages * _HOUR / interval + (looks if items and items % page_size == 0 else 0.0)
+    end_checks = _HOUR / (math.ceil(LIST_END_TTL_SECONDS / interval) * interval)
+    return pages * _HOUR / interval + (end_checks if items and items % page_size == 0 else 0.0)
 
 
 def describe_shards(settings: Settings, count: int) -> list[str]:
@@ -147,7 +147,7 @@ def _conditions(rule: Rule) -> dict[str, Any]:
 def _rule(rule: Rule) -> str:
     conditions = [_condition(name, value) for name, value in _conditions(rule).items()]
     disks = f"disks with {' and '.join(conditions)}" if conditions else "all other disks"
-    return f"{disks} {_asked(rule.requirement)}"
+    return f"{disks} {_in_words(rule.requirement)}"
 
 
 def _condition(name: str, value: str | bool) -> str:
@@ -157,7 +157,7 @@ def _condition(name: str, value: str | bool) -> str:
     return f"{words} {'like ' if name in GLOBS else ''}{value}"
 
 
-def _asked(requirement: Requirement) -> str:
+def _in_words(requirement: Requirement) -> str:
     why = f" ({requirement.reason})" if requirement.reason else ""
     if requirement.max_age_seconds is None:
         return f"need no backup{why}" if why else "are unprotected unless they are swap"

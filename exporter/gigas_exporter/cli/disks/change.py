@@ -26,8 +26,8 @@ from gigas_exporter.report import DiskReport
 
 _Output = Literal["table", "json", "yaml"]
 
-_REFUSALS: Final = frozenset({400, 402, 403, 404, 405, 409, 415, 422, 423, 429, 501})
-"""The statuses with which an API says that it did not do what was asked."""
+_REJECTIONS: Final = frozenset({400, 402, 403, 404, 405, 409, 415, 422, 423, 429, 501})
+"""The statuses that say that a request changed nothing."""
 
 _RETRYABLE_REASONS: Final[frozenset[Reason]] = frozenset(
     {"timeout", "connection", "rate_limited", "server", "invalid", "incomplete"}
@@ -110,7 +110,7 @@ class Change:
         clock, what = SystemClock(), f"the backup of disk {self._disk_id}"
         deadline = Deadline(clock, timeout_seconds)
         began = clock.monotonic()
-        with self._client() as client, progress(f"waiting for {what}") as tell:
+        with self._client() as client, progress(f"waiting for {what}") as show:
             while True:
                 listed, state = _list_backups(client, self.account_id, self._disk_id, deadline)
                 new = [each for each in listed if each.id == new_id or each.id not in known_ids]
@@ -125,7 +125,7 @@ class Change:
                     if outcome == "usable":
                         break
                     state = f"backup {found.id} is {found.status or 'without a status'}{_OUTCOMES.get(outcome, '')}"
-                tell(f"waiting for {what}: {state}; {formatting.format_age(waited)} so far")
+                show(f"waiting for {what}: {state}; {formatting.format_age(waited)} so far")
                 step = min(max(_SHORTEST_STEP_SECONDS, waited * _STEP_SHARE), _LONGEST_STEP_SECONDS)
                 if not deadline.wait(min(step, deadline.remaining())) or deadline.remaining() <= 0:
                     raise GigasError(
@@ -188,7 +188,7 @@ def _send(client: Client, request: ApiRequest[Any]) -> ChangeResult[Any]:
     try:
         return client.send(request)
     except ApiError as error:
-        if error.status not in _REFUSALS:
+        if error.status not in _REJECTIONS:
             raise
         raise GigasError(f"{error}. Nothing was changed") from None
 

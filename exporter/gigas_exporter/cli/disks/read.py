@@ -37,7 +37,7 @@ from gigas_exporter.gigas import ApiRequest, ApiSettings, LoginStates, RawRespon
 from gigas_exporter.report import DiskReport, Finding, explain_not_understood, paging_doubts, worst_first
 
 _FILTERS: Final = ("data_store_id", "virtual_machine_id", "is_swap", "mount_point", "data_store_group_id", "primary")
-_NOT_TAKEN: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
+_FILTER_REJECTED: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 _SECRET: Final = re.compile(r"pass|pwd|token|secret|key|auth|credential|contrase|clave", re.IGNORECASE)
 
 
@@ -194,7 +194,7 @@ def _list_account(
     except ApiError as error:
         if error.status == HTTPStatus.NOT_FOUND:
             raise no_such_account(client, account_id) or error from None
-        if error.status in _NOT_TAKEN and is_filtered:
+        if error.status in _FILTER_REJECTED and is_filtered:
             words = f' ("{error.api_message}")' if error.api_message else ""
             given = " or ".join(_option(name, value) for name, value in filters.items() if value is not None)
             raise GigasError(

@@ -254,7 +254,7 @@ def _dates(
     reading: ListReading, fields: Mapping[str, Field], wall: float
 ) -> tuple[dict[str, str], list[str], list[Problem]]:
     """Return each date field's newest age, the notes and the problems."""
-    distances: dict[str, str] = {}
+    ages: dict[str, str] = {}
     notes: list[str] = []
     problems: list[Problem] = []
     for name in ("created_at", "updated_at", "date_created"):
@@ -262,7 +262,7 @@ def _dates(
         if not dates:
             continue
         age = wall - max(dates)
-        distances[name] = f"{formatting.format_age(abs(age))} {'ahead' if age < 0 else 'ago'}"
+        ages[name] = f"{formatting.format_age(abs(age))} {'ahead' if age < 0 else 'ago'}"
         is_zoned = name not in fields or all(has_zone(form) for form in fields[name].forms if form != "null")
         if is_ahead(max(dates), wall):
             setting = "the clock of this machine, or of the API" if is_zoned else "api.time_zone"
@@ -273,4 +273,4 @@ def _dates(
                 f"{reading.name}.{name}: the newest date lies {formatting.format_age(age)} back and says no zone;"
                 " if something was made or changed since, set api.time_zone"
             )
-    return distances, notes, problems
+    return ages, notes, problems

@@ -82,10 +82,10 @@ class ListReading:
         )
 
 
-def join_lists(lists: Mapping[str, ListReading], counts: Callable[[str], bool]) -> ListReading:
-    """Return lists of the same kind as one, with the first error that counts."""
+def join_lists(lists: Mapping[str, ListReading], is_relevant: Callable[[str], bool]) -> ListReading:
+    """Join lists of the same kind, with the errors of the relevant ones."""
     first = next(iter(lists.values()))
-    errors = [each.error for key, each in lists.items() if each.error is not None and counts(key)]
+    errors = [each.error for key, each in lists.items() if each.error is not None and is_relevant(key)]
     return ListReading(
         first.name,
         first.decode,
