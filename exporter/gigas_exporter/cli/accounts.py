@@ -1,6 +1,6 @@
-"""Which accounts a command is about.
+"""Select a command's accounts, by id or name.
 
-Owns the choice among the accounts of the configuration, or of the API where they are discovered, by id or name.
+The candidates are the configured accounts or, with discovery, those that the API lists.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def account_option(*names: str, help: str, multiple: bool = False) -> Callable[[
 
 
 def account_settings(asked: Collection[str], flags: Mapping[str, Any]) -> Settings:
-    """Return the settings of a command with ``--account``, which goes before ``GIGAS_ACCOUNT_ID``; log by them.
+    """Load the settings and configure logging; ``--account`` overrides ``GIGAS_ACCOUNT_ID``.
 
-    Where variables hold the credential, those that it may see are the accounts to choose from.
+    With ``--account`` and a credential from the environment, the candidates are the accounts that it may see.
     """
     environ = dict(os.environ)
     if asked:
@@ -52,10 +52,10 @@ def account_settings(asked: Collection[str], flags: Mapping[str, Any]) -> Settin
 
 
 def find_accounts(settings: Settings, asked: Collection[str]) -> tuple[AccountSettings, ...]:
-    """Return the accounts with these ids or names, or else all.
+    """Return the accounts with these ids or names; all if none is asked for.
 
     Raises:
-        ConfigError: There is no such account; the message names those that there are.
+        ConfigError: An account does not exist; the message names those that do.
         GigasError: The accounts could not be listed.
     """
     credential = settings.discovery
@@ -78,10 +78,12 @@ def choose_accounts(
     asked: Collection[str],
     unlisted: Callable[[str], AccountSettings] | None = None,
 ) -> tuple[AccountSettings, ...]:
-    """Return the accounts with these ids, or else these names; nothing asked for is all.
+    """Return the accounts with these ids or, failing that, names; all if none is asked for.
+
+    ``unlisted`` returns an account that is not among ``accounts``, or raises.
 
     Raises:
-        ConfigError: There is none, nor does ``unlisted`` give one; the message names those that there are.
+        ConfigError: An account does not exist; the message names those that do.
     """
     if not asked:
         return accounts
@@ -109,7 +111,7 @@ def _may_be_unlisted(error: GigasError, asked: Collection[str]) -> bool:
 
 
 def _is_without_list(error: GigasError) -> bool:
-    """Return whether the API will never list accounts for the credential."""
+    """Return whether the API never lists accounts for the credential."""
     return isinstance(error, ApiError) and error.status in _WITHOUT_LIST
 
 
@@ -135,10 +137,10 @@ def _unlisted(
 
 
 def select_accounts(account: str | None, flags: Mapping[str, Any]) -> tuple[Settings, tuple[AccountSettings, ...]]:
-    """Return the settings, and the account asked for or all accounts.
+    """Return the settings, and the given account or all accounts.
 
     Raises:
-        ConfigError: The settings are wrong, or there is no such account.
+        ConfigError: The settings are invalid, or the account does not exist.
         GigasError: The accounts could not be listed.
     """
     asked = () if account is None else (account,)
@@ -150,7 +152,7 @@ def select_account(account: str | None, flags: Mapping[str, Any]) -> tuple[Setti
     """Return the settings, and the one account that a command acts on.
 
     Raises:
-        ConfigError: It is not clear which.
+        ConfigError: There are several accounts, or none.
     """
     settings, accounts = select_accounts(account, flags)
     if len(accounts) != 1:
@@ -162,9 +164,9 @@ def select_account(account: str | None, flags: Mapping[str, Any]) -> tuple[Setti
 
 
 def no_such_account(client: ReadClient, account_id: str) -> GigasError | None:
-    """Return the error for an account that is not there, else ``None``.
+    """Return the error for an account that does not exist, else ``None``.
 
-    For use after a 404: asks for the disks, and for the accounts so as to name those that there are.
+    Call it after a 404. It lists the account's disks, and then the accounts, to name them in the message.
     """
     try:
         client.list_disks(account_id)

@@ -1,4 +1,4 @@
-"""``dashboards`` and ``alerts``: write out what ships with the exporter."""
+"""``dashboards`` and ``alerts``: write the files that ship with the exporter."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DIRECTORY = click.Path(path_type=Path, file_okay=False, readable=False)
 
 
 def _shared_options(form: str, *, form_help: str, label_help: str) -> Callable[[F], F]:
-    """Return a decorator that adds what both commands take."""
+    """Return a decorator that adds the options of both commands."""
     return compose(
         click.argument("directory", type=_DIRECTORY),
         output_option(form, "kubernetes", names=("--format", "form"), help=form_help),
@@ -104,14 +104,14 @@ def alerts(
 
 
 def _warn_of_variables() -> None:
-    """Say which options come from the environment."""
+    """Warn about options that come from the environment."""
     for option in click.get_current_context().command.params:
         if variable := env_var_used_for(str(option.name)):
             warn(f"{parameter_name(option)} is taken from {variable}")
 
 
 def _print_result(paths: Iterable[Path], next_step: str) -> None:
-    """Print the files that were written, and what to do next with them."""
+    """Print the written files, and what to do next with them."""
     for path in paths:
         click.echo(path)
     if objects := [path for path in paths if path.suffix == ".yaml"]:

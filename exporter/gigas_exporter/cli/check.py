@@ -1,4 +1,4 @@
-"""``check``: one poll, and a judgement on every disk."""
+"""``check``: poll once and evaluate every disk."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _poll(settings: Settings, *, show_progress: bool) -> PollResult:
 
 
 def _print(summary: _Summary, output: _Format, *, show_all: bool) -> None:
-    # A program that reads the records must not find a sentence among them.
+    # Standard output of json and csv is for programs, so the summary goes to stderr.
     line = escape_markdown(summary.line) if output == "markdown" else summary.line
     click.echo(line, err=output in {"json", "csv"})
     reports: Sequence[DiskReport] = summary.reports
@@ -128,12 +128,12 @@ def _print(summary: _Summary, output: _Format, *, show_all: bool) -> None:
 
 
 def _visible(summary: _Summary) -> Sequence[DiskReport]:
-    """Return the disks that need attention, as many as fit a terminal."""
+    """Return as many of the disks that need attention as fit the terminal."""
     urgent = [report for report in summary.reports if needs_attention(report)]
     if not sys.stdout.isatty():
         return urgent
     columns, lines = shutil.get_terminal_size()
-    taken = -(-len(summary.line) // max(1, columns)) + 5  # two empty lines, the head, the rest, the next prompt
+    taken = -(-len(summary.line) // max(1, columns)) + 5  # two empty lines, header, "not shown", prompt
     return urgent[: max(_MIN_ROWS, lines - taken)]
 
 
@@ -147,7 +147,7 @@ def _not_shown(summary: _Summary, shown: int) -> str:
 
 
 class _Summary:
-    """What one poll says of all disks together."""
+    """The result of one poll over all disks."""
 
     def __init__(self, result: PollResult) -> None:
         wall, monotonic = result.clock.wall(), result.clock.monotonic()
@@ -164,13 +164,13 @@ class _Summary:
 
     @property
     def severity(self) -> Severity:
-        """The worst of all; critical goes before what could not be read."""
+        """The worst severity. A critical finding outranks a list that could not be read."""
         severities = [report.severity for report in self.reports]
         return max([*severities, Severity.UNKNOWN if self._errors else Severity.OK])
 
     @property
     def exit_status(self) -> int:
-        """2 when anything could not be checked or was not understood, whatever else was found."""
+        """2 if anything could not be checked or was not understood, even with other findings."""
         if self._errors or any(self._counts[each] for each in Finding if each.severity is Severity.UNKNOWN):
             return EXIT_UNCHECKED
         return EXIT_FINDINGS if any(map(needs_attention, self.reports)) else EXIT_OK
@@ -207,10 +207,10 @@ class _Summary:
         return "the only disk is well" if total == 1 else f"all {total} disks are well"
 
     def performance_data(self) -> str:
-        """Return what Nagios keeps to draw: ``U`` where not all was read."""
+        """Return Nagios' performance data: ``U`` for a value that was not fully read."""
         counts = self._counts
         ages = [age for each in self.reports if each.requirement.required and (age := each.age_seconds) is not None]
-        # No disks at all are not believed while something else is wrong.
+        # An empty list of disks counts as unknown while there are errors.
         disks_known = self._result.was_read("disks") and bool(self.reports or not self._errors)
         backups_known = disks_known and self._result.was_read("backups") and not counts[Finding.BACKUPS_UNREADABLE]
         data = {

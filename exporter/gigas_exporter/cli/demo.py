@@ -1,4 +1,4 @@
-"""``demo`` and ``simulate``: the simulated cloud, with the exporter on top or by itself."""
+"""``demo`` and ``simulate``: the simulated cloud, with and without the exporter."""
 
 from __future__ import annotations
 
@@ -36,8 +36,7 @@ _DEFAULTS: Final = {
     "poll.backups-interval": "15s",
     "log.level": "warn",
 }
-"""What ``demo`` takes where neither a flag nor a variable says it: only this machine, changes seen soon, and a greeting
-that is not pushed off the screen by every poll."""
+"""Defaults of ``demo``: listen on loopback, poll often, and log little enough to keep the greeting on the screen."""
 
 
 def _finite(_: click.Context, option: click.Parameter, value: float) -> float:
@@ -158,7 +157,7 @@ def simulate(listen: str, **fleet: Any) -> None:
 
 
 def _demo_settings(world: SimulatedCloud, url: str, flags: dict[str, Any]) -> Settings:
-    """Return the settings, with the simulated accounts in place of real ones."""
+    """Return the settings, with the simulated accounts instead of real ones."""
     mine = {"GIGAS_API_URL", "GIGAS_CONFIG_FILE", "GIGAS_WEB_CONFIG_FILE", "GIGAS_SHARD", *ACCOUNT_VARIABLES}
     environ = {name: value for name, value in os.environ.items() if name not in mine}
     credentials = world.access.by_account
@@ -168,7 +167,7 @@ def _demo_settings(world: SimulatedCloud, url: str, flags: dict[str, Any]) -> Se
     for account_id, name in zip(world.account_ids, world.account_names, strict=True):
         user = credentials[account_id]
         credential: Credential = ApiKeyCredential(FixedSecret(Secret(user.api_key), "the demo"))
-        if len(accounts) == 1:  # the second account logs in, so that tokens are there to be seen, too
+        if len(accounts) == 1:  # the second account logs in, to show tokens as well
             credential = LoginCredential(user.login, FixedSecret(Secret(user.password), "the demo"))
         accounts.append(AccountSettings(Account(account_id, name), credential))
     return replace(read_settings(flags, environ, defaults=_DEFAULTS), accounts=tuple(accounts))
@@ -223,7 +222,7 @@ Within another minute the alert ends.
 
 
 def _command() -> tuple[str, str]:
-    """Return how to call this program elsewhere, and the line to run before."""
+    """Return the command of this program for another terminal, and a line to run there first."""
     if shutil.which("gigas-exporter"):
         return "gigas-exporter", ""
     program = Path(sys.argv[0])

@@ -1,7 +1,7 @@
-"""Prometheus and Alertmanager beside the demo, with the rules loaded and their times compressed.
+"""Prometheus and Alertmanager for the demo, with the rules loaded and their durations shortened.
 
-Owns the processes and their files, which are gone with the demo. Alerts that wait a quarter of an hour fire in seconds,
-so that a person can see one fire, run its command and see it resolve.
+Owns the processes, and their files, which are removed when the demo ends. An alert that waits a quarter of an hour
+fires within seconds, so that a user can see it fire, run its command and see it resolve.
 """
 
 from __future__ import annotations
@@ -55,12 +55,11 @@ receivers: [{name: nobody}]
 
 @dataclass(frozen=True, slots=True)
 class Monitoring:
-    """What was started.
+    """The URLs of the started programs.
 
     Attributes:
-        prometheus: Its URL.
-        alertmanager: Its URL, ``None`` where none is installed.
-        alerts: The URL of the page of alerts. Debian's package has only the classic pages, Prometheus 3 has none.
+        alertmanager: ``None`` if Alertmanager is not installed.
+        alerts: The page of alerts. Debian's Prometheus has only classic pages, Prometheus 3 has none.
     """
 
     prometheus: str
@@ -69,12 +68,12 @@ class Monitoring:
 
     @property
     def addresses(self) -> list[str]:
-        """Host and port of each."""
+        """Host and port of each program."""
         return [urlsplit(url).netloc for url in (self.prometheus, self.alertmanager) if url is not None]
 
 
 def find_prometheus() -> str:
-    """Return the path of the program."""
+    """Return the path of Prometheus."""
     path = shutil.which("prometheus")
     if path is None:
         raise ConfigError(
@@ -86,7 +85,7 @@ def find_prometheus() -> str:
 
 @contextmanager
 def monitoring(prometheus: str, metrics_url: str) -> Iterator[Monitoring]:
-    """Run Prometheus, and Alertmanager if installed, in a block."""
+    """Run Prometheus, and Alertmanager if installed, during the block."""
     alertmanager = next((path for name in _ALERTMANAGERS if (path := shutil.which(name))), None)
     processes: list[subprocess.Popen[bytes]] = []
     with tempfile.TemporaryDirectory(prefix="gigas-exporter-demo-") as name:
@@ -116,8 +115,8 @@ def monitoring(prometheus: str, metrics_url: str) -> Iterator[Monitoring]:
 
 
 def _has_classic_pages(url: str) -> bool:
-    """Return whether a Prometheus that is starting has them, ``False`` where it does not answer in time."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # not by way of a proxy
+    """Return whether a starting Prometheus has classic pages; ``False`` if it does not respond in time."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # without a proxy
     for _ in range(_START_SECONDS * 10):
         try:
             with opener.open(f"{url}/classic/alerts", timeout=1.0):
@@ -145,7 +144,7 @@ def _write_files(directory: Path, metrics_url: str, alertmanager: str | None) ->
 
 
 def _start(command: Sequence[str], directory: Path) -> subprocess.Popen[bytes]:
-    """Start a program that gets signals, but no Ctrl-C: the demo ends it."""
+    """Start a program that receives signals, except Ctrl-C: the demo stops it."""
     log = directory / f"{Path(command[0]).name}.log"
     blocked = signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:

@@ -1,4 +1,4 @@
-"""The group of commands, and what becomes of an error.
+"""The root command, and the messages and exit statuses of errors.
 
 Each command's module is imported only when it runs, so that ``serve`` does not load rich and other table code.
 """
@@ -36,7 +36,7 @@ FAILURE: Final = 1
 WRONG_USE: Final = 2
 _UNCHECKED: Final = 2
 _INTERRUPTED: Final = 130
-_NO_THREAD: Final = "can't start new thread"  # Python has no class of its own for it
+_NO_THREAD: Final = "can't start new thread"  # the text of a RuntimeError; Python has no class for it
 
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "serve": ("serve", "Poll the Gigas API and serve metrics."),
@@ -53,7 +53,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def _imported(name: str) -> ModuleType:
-    """Import a module without garbage collection, which saves a quarter of a start."""
+    """Import a module with garbage collection off, which saves a quarter of the start-up time."""
     if name in sys.modules:
         return sys.modules[name]
     gc.disable()
@@ -66,10 +66,10 @@ def _imported(name: str) -> ModuleType:
 
 
 class _LazyGroup(CommandGroup):
-    """A group that imports a command when it is to run."""
+    """A group that imports a command when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
-        """Return the names in the order in which users need them."""
+        """Return the command names in the order in which users need them."""
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
@@ -138,7 +138,7 @@ def _run() -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return WRONG_USE
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # also a defect, or what no error's class tells
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # also defects and bare RuntimeErrors
         message, status = _message_and_status(error)
         if not is_nagios_asked_for():
             return _fail(message, status)
@@ -149,7 +149,7 @@ def _run() -> int:
 
 def _message_and_status(error: BaseException) -> tuple[str, int]:
     place = formatting.error_location(error)
-    # A defect's text could hold anything, so only its place is told.
+    # The text of an unexpected exception may hold a secret, so only its type and location are printed.
     message, status = f"internal error, please report it: {type(error).__name__} at {place}", _failure()
     match error:
         case click.UsageError(ctx=context):
@@ -169,12 +169,12 @@ def _message_and_status(error: BaseException) -> tuple[str, int]:
 
 
 def _failure() -> int:
-    """Return the exit status of a failure, which must not be taken for a finding of ``check``."""
+    """Return the exit status of a failure: 2 for ``check``, where 1 means findings."""
     return _UNCHECKED if sys.argv[1:2] == ["check"] else FAILURE
 
 
 def _fail(message: str, status: int) -> int:
-    """Say what went wrong in one line; return the exit status."""
+    """Print an error in one line; return the exit status."""
     with contextlib.suppress(OSError):
         warn(message)
     return status

@@ -1,4 +1,4 @@
-"""Messages beside the output: wrong usage, warnings, progress, and Nagios' line."""
+"""Messages beside the output: usage errors, warnings, progress, and the line for Nagios."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def _one_line(text: str) -> str:
 
 @contextmanager
 def progress(words: str) -> Iterator[Callable[[str], None]]:
-    """Show words on a terminal until the block ends; yield what replaces them."""
+    """Show a status line on a terminal during the block; yield a function that replaces it."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return
-    from rich.console import Console  # noqa: PLC0415  # costs what only a terminal needs
+    from rich.console import Console  # noqa: PLC0415  # slow to import, and only needed here
     from rich.text import Text  # noqa: PLC0415
 
     console = Console(stderr=True)
@@ -50,13 +50,13 @@ def progress(words: str) -> Iterator[Callable[[str], None]]:
 
 
 def is_nagios_asked_for() -> bool:
-    """Return whether Nagios started this process, also with a wrong command line."""
+    """Return whether Nagios' format was asked for, even if the command line is invalid."""
     by_variable = os.environ.get("GIGAS_CHECK_NAGIOS", "").strip().lower() not in _FALSE
     return sys.argv[1:2] == ["check"] and ("--nagios" in sys.argv or by_variable)
 
 
 def nagios_line(status: int, text: str) -> str:
-    """Return the line without performance data, which a bar would begin."""
+    """Return the line without performance data; a ``|`` in the text would start them."""
     return f"GIGAS {_NAGIOS_WORDS[status]} - {_one_line(text).replace('|', '/')}"
 
 
@@ -77,7 +77,7 @@ class CommandGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def _elsewhere(self, ctx: click.Context, given: str) -> str | None:
-        """Return the option or the group's command of that name."""
+        """Return the option or the subcommand with that name."""
         if any(f"--{given}" in param.opts for param in self.get_params(ctx)):
             return f"--{given}"
         for name in self.list_commands(ctx):
@@ -93,7 +93,7 @@ def parameter_name(param: click.Parameter) -> str:
 
 
 def usage_message(error: click.UsageError) -> str:
-    """Return what is wrong, after the option or variable that it is about."""
+    """Return the error, preceded by its option or variable."""
     if isinstance(error, click.NoSuchOption):
         known = tuple(_names(error.ctx))
         hint = formatting.did_you_mean(error.option_name, known, cutoff=0.7)
@@ -118,8 +118,8 @@ def _rejected_value(message: str) -> str:
     return message.partition("' is ")[0].lstrip("'")
 
 
-def _requirement(kind: click.ParamType, message: str) -> str | None:  # type: ignore[type-arg]  # takes an argument in newer versions only
-    """Return what a value must be in the configuration's words, if it has any."""
+def _requirement(kind: click.ParamType, message: str) -> str | None:  # type: ignore[type-arg]  # generic in newer versions only
+    """Return what a value must be, worded as in the errors of the configuration."""
     if isinstance(kind, click.Choice):
         choices = list(map(str, kind.choices))
         return f"must be one of {', '.join(choices)}{formatting.did_you_mean(_rejected_value(message), choices)}"

@@ -22,25 +22,25 @@ from gigas_exporter.decode import SIZE_UNITS, SizeUnit
 from gigas_exporter.report import Finding
 
 _SIZE_DIGITS: Final = 9
-"""A GB to the byte."""
+"""Decimal places of a size: a billionth of a GB is a byte."""
 
 _MAY_BE_EMPTY: Final = "--mount-point"
-"""A disk may have none."""
+"""The only option that accepts an empty value: a disk may have no mount point."""
 
 ONCE: Final = {
     "poll.interval": "",
     "poll.max-staleness": "",
     "poll.backups-interval": "Time limit for reading backups disk by disk.",
 }
-"""What the flags of polling mean to commands that poll once."""
+"""Help of the polling flags in commands that poll once; an empty text hides the flag."""
 
 QUIET: Final = {"log.level": "error"}
-"""The defaults of commands whose output is for people: only what goes wrong is logged."""
+"""Defaults of commands that print their result: only errors are logged."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _WITHOUT_VARIABLE: Final = frozenset({"--account", "--dry-run", "--help", "--output", "--yes"})
-"""``--account`` goes before ``GIGAS_ACCOUNT_ID``; the others must not be inherited unseen."""
+"""Options that have no variable. ``--account`` overrides ``GIGAS_ACCOUNT_ID``; the others must be given explicitly."""
 
 _GROUP_TITLES: Final[Mapping[str, str]] = {
     "config": "Configuration",
@@ -67,7 +67,7 @@ def compose(*decorators: Callable[[F], F]) -> Callable[[F], F]:
 
 
 class SettingsOption(click.Option):
-    """An option out of the table of flags."""
+    """An option made from a :class:`.Flag`."""
 
     def __init__(self, _: Sequence[str], flag: Flag) -> None:
         declaration = f"--{flag.name}/--no-{flag.name}" if flag.kind == "boolean" else f"--{flag.name}"
@@ -88,14 +88,14 @@ class SettingsOption(click.Option):
 
 
 class Parsed(click.types.StringParamType):
-    """A text that a function reads; its ``ValueError`` is the message."""
+    """A type that parses text with a function, whose ``ValueError`` is the error message."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
         self.name = name
         self._parse = parse
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return what the function makes of the text."""
+        """Parse the text."""
         try:
             return self._parse(super().convert(value, param, ctx))
         except ValueError as error:
@@ -103,11 +103,11 @@ class Parsed(click.types.StringParamType):
 
 
 NAME: Final = Parsed("name", str.strip)
-"""An id or name, without the spaces that are copied with it."""
+"""An id or name, without surrounding spaces."""
 
 
 def _parse_disk_id(text: str) -> str:
-    """Return a disk's id, which is one segment of the API's paths."""
+    """Return a disk's id. It must be a single path segment."""
     if "/" in text:
         raise ValueError("must be an id of letters, digits and . _ ~ -, such as 10003, without /")
     return text.strip()
@@ -125,7 +125,7 @@ def _parse_gibibytes(text: str) -> float:
 
 
 def _parse_finding(text: str) -> Finding:
-    """Return a finding about a disk by its metric's name."""
+    """Return a finding by its name in the metrics."""
     if (finding := Finding.parse(text)) is None:
         names = [each.metric for each in Finding]
         hint = formatting.did_you_mean(text, names) or f": one of {', '.join(names)}"
@@ -136,11 +136,11 @@ def _parse_finding(text: str) -> Finding:
 DISK_ID: Final = Parsed("disk", _parse_disk_id)
 FINDING: Final = Parsed("finding", _parse_finding)
 GIBIBYTES: Final = Parsed("GiB", _parse_gibibytes)
-"""A size in GiB; :func:`size_for_api` makes it one in the unit of the API."""
+"""A size in GiB; :func:`size_for_api` converts it to the API's unit."""
 
 
 def size_for_api(gibibytes: float | None, unit: SizeUnit) -> float | None:
-    """Return a size in the API's unit; a whole number is sent as one."""
+    """Convert a size to the API's unit; whole numbers become ``int``."""
     if gibibytes is None:
         return None
     size = round(gibibytes * SIZE_UNITS["GiB"] / SIZE_UNITS[unit], _SIZE_DIGITS)
@@ -148,14 +148,14 @@ def size_for_api(gibibytes: float | None, unit: SizeUnit) -> float | None:
 
 
 class GroupedCommand(click.Command):
-    """A command with its options under headings, each of which is given once.
+    """A command that groups its options under headings and rejects repeated ones.
 
-    Each option of its own has the variable of its name: ``GIGAS_DISKS_LIST_MOUNT_POINT`` is ``disks list
-    --mount-point``, so that a variable that is set for one command means nothing to another.
+    The variables of the command's own options contain its name, so that a variable for one command does not affect
+    another: ``GIGAS_DISKS_LIST_MOUNT_POINT`` sets ``disks list --mount-point``.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments; an option that is given twice and an empty value are wrong usage."""
+        """Parse the arguments; reject repeated options and empty values."""
         for option in self.params:
             name = parameter_name(option)
             if not isinstance(option, click.Argument | SettingsOption) and name not in _WITHOUT_VARIABLE:
@@ -170,10 +170,10 @@ class GroupedCommand(click.Command):
                 raise click.UsageError(f"{'/'.join((*parameter.opts, *parameter.secondary_opts))} is given twice", ctx)
             name = parameter_name(parameter)
             is_empty = not all(text.strip() for text in _texts(values[str(parameter.name)]))
-            if is_empty and name != _MAY_BE_EMPTY and not ctx.resilient_parsing:  # as "$DIRECTORY" that is not set
+            if is_empty and name != _MAY_BE_EMPTY and not ctx.resilient_parsing:  # such as an unset "$DIRECTORY"
                 raise click.UsageError(f"{name}: is empty", ctx)
         left = super().parse_args(ctx, args)
-        # Only a file's name may be what is not text in the locale's encoding; the settings' options check theirs.
+        # Only file names may hold bytes that the locale's encoding cannot decode. SettingsOptions are checked later.
         for parameter in self.params:
             is_text = isinstance(parameter.type, click.types.StringParamType)
             texts = _texts(ctx.params[str(parameter.name)]) if is_text else []
@@ -183,7 +183,7 @@ class GroupedCommand(click.Command):
         return left
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run it; with ``--quiet`` it warns only where it does not exit with 0."""
+        """Run the command; with ``--quiet``, warn only if it does not exit with 0."""
         if not ctx.params.get("quiet"):
             self._warn_of_variables(ctx)
             return super().invoke(ctx)
@@ -195,13 +195,13 @@ class GroupedCommand(click.Command):
             raise
 
     def _warn_of_variables(self, ctx: click.Context) -> None:
-        """Warn of variables with the command's name that are no option of it."""
+        """Warn about variables with the command's name that match none of its options."""
         known = {str(option.envvar) for option in self.params if option.envvar is not None}
         for warning in unknown_variables(os.environ, known, _variable_for(ctx, "")) if known else ():
             warn(f"warning: {warning}")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write one section a group, the command's own first."""
+        """Write a section for each group of options, the command's own first."""
         sections: dict[str, list[tuple[str, str]]] = {"Options": []}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
@@ -215,12 +215,12 @@ class GroupedCommand(click.Command):
 
 
 def _variable_for(ctx: click.Context, name: str) -> str:
-    """Return the variable of a command's own option."""
+    """Return the variable that sets a command's own option."""
     return "_".join(("GIGAS", *ctx.command_path.split()[1:], name)).replace("-", "_").upper()
 
 
 def _texts(value: object) -> list[str]:
-    """Return the texts of a parameter's value, of which there may be several."""
+    """Return the strings in a parameter's value, which may be a list."""
     return [each for each in (value if isinstance(value, list | tuple) else (value,)) if isinstance(each, str)]
 
 
@@ -257,8 +257,8 @@ def settings_options(
 ) -> Callable[[F], F]:
     """Return a decorator that adds flags of some groups, passed as ``**flags``.
 
-    ``defaults`` says, by the flag's name, which other default the help is to show; :func:`read_settings` takes it.
-    ``words`` says what a flag means to this command, or with nothing that it is not worth showing.
+    ``defaults`` and ``help_texts`` replace what the help shows of flags, by name; an empty text hides the flag. The
+    defaults are applied by :func:`read_settings`.
     """
     flags = [
         replace(flag, default=defaults.get(flag.name, flag.default), help=help_texts.get(flag.name, flag.help))
@@ -275,9 +275,9 @@ def read_settings(
     defaults: Mapping[str, str] = MappingProxyType({}),
     needs_account: bool = True,
 ) -> Settings:
-    """Return the settings of flags (by parameter name), environment and file.
+    """Load the settings from flags (by parameter name), environment and file.
 
-    ``defaults``, by the flag's name, hold where none of them says anything; ``needs_account`` as in
+    ``defaults`` (by flag name) apply to what none of these sets; ``needs_account`` is the option of
     :func:`~gigas_exporter.config.load.load_settings`.
     """
     by_parameter = {flag.parameter: flag.name for flag in FLAGS}

@@ -1,6 +1,6 @@
-"""Records as a table, JSON, YAML, CSV or Markdown.
+"""Render records as a table, JSON, YAML, CSV or Markdown.
 
-It knows nothing of what the records are about. Whatever the format, nothing that a terminal could obey comes out.
+This module does not know what the records describe. All formats escape terminal control characters.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from gigas_exporter import formatting
 
 Format = Literal["table", "json", "yaml", "csv", "markdown"]
 
-_FORMULA_STARTS = tuple("=+-@\t\r＝＋－＠")  # also the wide forms, which spreadsheets take for the same
+_FORMULA_STARTS = tuple("=+-@\t\r＝＋－＠")  # also the full-width forms, which spreadsheets accept
 _MARKDOWN = re.compile(r"([\\|`*_<>\[\]~$&])")
 
 Item = TypeVar("Item")
 Record = dict[str, Any]
-"""One row: by name, a value that JSON can hold."""
+"""One row: names and JSON values."""
 
 _GAP = 2
 _ELLIPSIS = "…"
 
 
 def cut_end(text: str, width: int) -> str:
-    """Return a text's beginning in so many cells."""
+    """Cut the end of a text to fit ``width`` cells."""
     return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + _ELLIPSIS
 
 
 def cut_start(text: str, width: int) -> str:
-    """Return a text's end in so many cells, as for a path."""
+    """Cut the start of a text, such as a path, to fit ``width`` cells."""
     if cell_len(text) <= width:
         return text
     end = text
@@ -51,7 +51,7 @@ def cut_start(text: str, width: int) -> str:
 
 
 def cut_list(text: str, width: int) -> str:
-    """Return the first items of a list, and how many more there are."""
+    """Cut a comma-separated list to its first items and the number of the others."""
     items = text.split(", ")
     for shown in range(len(items), 0, -1):
         rest = f" +{len(items) - shown}" if shown < len(items) else ""
@@ -67,14 +67,14 @@ class Column(Generic[Item]):
     """One column of a table.
 
     Attributes:
-        title: What stands above it.
-        show: Makes the text for an item; ``None`` is none.
-        style: Gives the arguments of :func:`click.style` for an item.
-        right: Whether numbers are to line up at the right.
-        min_width: To how few cells its texts may be cut; ``None`` when they must stay whole.
-        cut: How they are cut.
-        drop_priority: The columns with the highest number go first where there is no room; those with 0 never go.
-        drop_if_same: Whether it goes before all others where its text is the same in every row.
+        title: The heading.
+        show: Returns the value of an item; ``None`` leaves the cell empty.
+        style: Returns the arguments of :func:`click.style` for an item.
+        right: Whether to align the texts to the right.
+        min_width: The least width to which texts may be cut; ``None`` if they must not be cut.
+        cut: Cuts a text to a width.
+        drop_priority: In too wide a table, the columns with the highest number are dropped first, those with 0 never.
+        drop_if_same: Whether to drop the column before all others if its text is the same in every row.
     """
 
     title: str
@@ -94,25 +94,25 @@ class Column(Generic[Item]):
 
 @dataclass(frozen=True, slots=True)
 class Table(Generic[Item]):
-    """What is told of items of one kind.
+    """The columns and fields of one kind of items.
 
     Attributes:
-        columns: What tables and Markdown show.
-        fields: By the name in JSON, YAML and CSV, what gives the value, which JSON can hold.
+        columns: For tables and Markdown.
+        fields: For JSON, YAML and CSV: names, and functions that return JSON values.
     """
 
     columns: tuple[Column[Item], ...]
     fields: Mapping[str, Callable[[Item], Any]]
 
     def record(self, item: Item) -> Record:
-        """Return all that is told of an item."""
+        """Return the fields of an item."""
         return {name: read(item) for name, read in self.fields.items()}
 
 
 def render(items: Sequence[Item], table: Table[Item], form: Format) -> str:
-    """Return the items in one of the formats, ending in a line break.
+    """Return the items in a format, ending in a line break.
 
-    Tables fit the terminal, and are as wide as they come where standard output is none.
+    A table fits the terminal; if standard output is not a terminal, nothing is cut or dropped.
     """
     match form:
         case "json":
@@ -130,18 +130,18 @@ def render(items: Sequence[Item], table: Table[Item], form: Format) -> str:
 
 
 def render_document(value: object, form: Literal["json", "yaml"]) -> str:
-    """Return a value as JSON or YAML, with what cannot be printed escaped."""
+    """Return a value as JSON or YAML, with unprintable characters escaped."""
     return render_json(value) if form == "json" else _yaml(value)
 
 
 def render_json(value: object) -> str:
-    """Return a value as JSON, with what cannot be printed escaped."""
+    """Return a value as JSON, with unprintable characters escaped."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text) + "\n"
 
 
 def _yaml(value: object) -> str:
-    """Return a value as YAML, in ASCII where a character cannot be printed."""
+    """Return a value as YAML, in ASCII if it has an unprintable character."""
     text = yaml.dump(value, Dumper=_YamlDumper, sort_keys=False, allow_unicode=True)
     as_written = text.encode(sys.stdout.encoding, "replace").decode(sys.stdout.encoding)
     if as_written == text and all(char.isprintable() or char == "\n" for char in text):
@@ -150,7 +150,7 @@ def _yaml(value: object) -> str:
 
 
 class _YamlDumper(yaml.SafeDumper):
-    """Writes a list of words in lines, not one word a line."""
+    """Writes lists of strings in flow style, several strings a line."""
 
     def represent_sequence(
         self, tag: str, sequence: Iterable[Any], flow_style: bool | None = None
@@ -161,7 +161,7 @@ class _YamlDumper(yaml.SafeDumper):
 
 
 def escape_markdown(text: str) -> str:
-    """Return text that Markdown shows as it is."""
+    """Escape a text so that Markdown shows it unchanged."""
     return _MARKDOWN.sub(r"\\\1", formatting.escape_control_chars(text))
 
 
@@ -184,7 +184,7 @@ def _csv(items: Sequence[Item], table: Table[Item]) -> str:
 
 
 def _csv_cell(value: Any) -> str:
-    """Return a cell; what a spreadsheet would run gets a quote before it."""
+    """Return a cell; a quote precedes what a spreadsheet would evaluate as a formula."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -197,9 +197,9 @@ def _csv_cell(value: Any) -> str:
 
 
 def render_table(items: Sequence[Item], columns: Sequence[Column[Item]], *, width: int | None, colour: bool) -> str:
-    """Return the table as lines of at most so many cells.
+    """Return the table in lines of at most ``width`` cells.
 
-    A column that is empty in every row and may give way is left out; what must stay whole may be wider than a line.
+    An empty column that may be dropped is left out. Lines are longer if columns can neither be cut nor dropped.
     """
     texts = {column.title: [column.text_of(item) for item in items] for column in columns}
     kept = [column for column in columns if not column.drop_priority or any(texts[column.title])]

@@ -1,4 +1,4 @@
-"""Poll every account once, as check, collect, disks and probe do."""
+"""Poll once, for check, collect, disks and probe."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _NEVER_STALE: Final = StalenessLimits(float("inf"), float("inf"))
 
 @dataclass(frozen=True, slots=True)
 class PollResult:
-    """What one poll gave.
+    """The result of one poll of every account.
 
     Attributes:
-        skipped: How many of the listed accounts discovery leaves out.
+        skipped: How many of the listed accounts discovery skipped.
         is_account_list_incomplete: Whether there may be more accounts than were listed.
     """
 
@@ -45,13 +45,13 @@ class PollResult:
         return self.store.snapshot()
 
     def errors(self) -> list[str]:
-        """Return what could not be read, and why, in the words of the log."""
+        """Return what could not be read and why, worded as in the log."""
         now = self.clock.monotonic()
         errors = [error for inventory in self.inventories for error in account_errors(inventory, now)]
         return [*errors, ACCOUNTS_INCOMPLETE] if self.is_account_list_incomplete else errors
 
     def was_read(self, resource: Resource) -> bool:
-        """Return whether a resource was read of every account."""
+        """Return whether a resource was read for every account."""
         outcomes = [inventory.outcomes.get(resource) for inventory in self.inventories]
         return all(outcome is not None and outcome.success for outcome in outcomes)
 
@@ -92,9 +92,9 @@ def poll_account(
     on_end: Callable[[Resource, PollOutcome], None] = lambda *_: None,
     needs_disks: bool = True,
 ) -> tuple[AccountInventory, Mapping[Resource, PollOutcome]]:
-    """Poll one account once, with a client of the caller's.
+    """Poll one account once with the given client.
 
-    Returns what is known then, and how each poll ended; the options are those of :class:`.AccountPoller`.
+    Return its inventory and the outcome of each poll; for the options, see :class:`.AccountPoller`.
     """
     account_id, store = account.account.id, Store()
     empty = AccountInventory(account.account, _NEVER_STALE, thresholds=settings.thresholds)

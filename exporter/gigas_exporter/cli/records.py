@@ -1,4 +1,4 @@
-"""Disks and backups as rows of tables."""
+"""The tables of disks and of backups."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def _style(report: DiskReport) -> Mapping[str, Any]:
 
 
 def _age_style(report: DiskReport) -> Mapping[str, Any]:
-    """Return the colour of what was found about the backups."""
+    """Return the colour of the worst finding about the age of the backup."""
     found = [finding.severity for finding in report.findings if finding in _ABOUT_AGE]
     return _STYLES[max(found, default=Severity.OK)]
 
 
 def _whole(seconds: float | None) -> float | None:
-    """Return seconds, without a ``.0`` at the end."""
+    """Return whole seconds as ``int``."""
     return int(seconds) if seconds is not None and seconds.is_integer() else seconds
 
 
@@ -74,7 +74,7 @@ _DISK_FIELDS: Final[Mapping[str, Callable[[DiskReport], Any]]] = {
     "backups": lambda report: report.backups.usable if report.backups is not None else None,
     "failed_backups": lambda report: report.backups.failed if report.backups is not None else None,
 }
-"""What is known of a disk; ages in seconds, sizes in bytes, moments in RFC 3339."""
+"""The fields of a disk; ages in seconds, sizes in bytes, timestamps in RFC 3339."""
 
 DISKS: Final = Table(
     columns=(
@@ -105,7 +105,7 @@ _OTHER_BACKUP_FIELDS: Final = (
 
 
 def backups_table(wall: float) -> Table[Backup]:
-    """Return what is told of backups at ``wall`` (UNIX seconds)."""
+    """Return the table of backups, with their ages at ``wall`` (UNIX seconds)."""
 
     def age(backup: Backup) -> int | None:
         created = backup.date_created

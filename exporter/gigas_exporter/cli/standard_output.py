@@ -1,7 +1,6 @@
-"""Standard output that escapes what its encoding lacks, and reports failures.
+"""Standard output that escapes unencodable characters and reports failed writes.
 
-Python's own reports a write that fails only when its buffer is full, at the latest when the process ends, where no
-command can say so any more.
+Python's own buffers what is written, and may report a failed write only at exit, too late for a command to handle it.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ _ESCAPE = "gigas_exporter.escape"
 
 
 class OutputError(Exception):
-    """Standard output did not take what was written.
+    """Standard output could not be written to.
 
     Attributes:
-        reader_left: Whether it is a pipe whose reader wants no more, of which nobody needs to be told.
+        reader_left: Whether it is a pipe that the reader has closed, which needs no message.
     """
 
     def __init__(self, error: OSError) -> None:
@@ -34,14 +33,14 @@ class OutputError(Exception):
 
 @contextmanager
 def standard_output() -> Iterator[None]:
-    """Have standard output escape and fail as above within the block."""
+    """Replace :data:`sys.stdout` during the block."""
     original = sys.stdout
     sys.stdout = stream = _StandardOutput(original)
     try:
         yield
         stream.flush()
     except OutputError:
-        with suppress(OSError, AttributeError):  # it has no descriptor, or there is none
+        with suppress(OSError, AttributeError):  # no descriptor, or no stream
             os.dup2(os.open(os.devnull, os.O_WRONLY), original.fileno())  # no later flush can fail
         raise
     finally:
@@ -51,15 +50,15 @@ def standard_output() -> Iterator[None]:
 
 
 class _StandardOutput(io.TextIOWrapper):
-    """Writes to another stream's bytes."""
+    """Writes to the original stream's buffer."""
 
     def __init__(self, original: TextIO | None) -> None:
         self._original = original
-        # Python has None where it is closed; nothing can be written to a file that is open for reading.
+        # The original is None if standard output is closed. Writes to a read-only file then fail as they should.
         encoding = original.encoding if original is not None else "utf-8"
         super().__init__(
             original.buffer if original is not None else io.FileIO(os.devnull),
-            # As click has it, which replaces a stream that says that it is ASCII.
+            # As in click, which treats an ASCII stream as UTF-8.
             encoding="utf-8" if codecs.lookup(encoding).name == "ascii" else encoding,
             errors=_ESCAPE,
             line_buffering=getattr(original, "line_buffering", False),
@@ -80,7 +79,7 @@ class _StandardOutput(io.TextIOWrapper):
 
 @contextmanager
 def reported_errors() -> Iterator[None]:
-    """Raise what the system says of writing as :class:`OutputError`."""
+    """Turn an :class:`OSError` into an :class:`OutputError`."""
     try:
         yield
     except OSError as error:

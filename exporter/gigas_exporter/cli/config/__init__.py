@@ -126,7 +126,7 @@ def _located(file: Path | None, text: str) -> str:
 
 
 def _check_web_config(file: Path | None, settings: Settings) -> None:
-    """Read the web configuration that a file names; its problems get that line."""
+    """Validate the web configuration that a file names; its problems get the line of the name."""
     if settings.web.config_file is None:
         return
     try:

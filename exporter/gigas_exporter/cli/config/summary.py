@@ -1,4 +1,4 @@
-"""A configuration in words, and its settings without secrets."""
+"""Describe a configuration in words, and show its settings without secrets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _HIDDEN: Final = "***"
 
 
 def describe(settings: Settings, disks: int) -> list[str]:
-    """Return the rules of the policy in words, and the requests that so many disks take."""
+    """Return the rules of the policy in words, and the estimated requests for a number of disks."""
     lines = [f"backup_policy[{index}]: {_rule(rule)}" for index, rule in enumerate(settings.policy.rules)]
     if all(rule.match != Match() for rule in settings.policy.rules):
         lines.append("backup_policy, then: all other disks are unprotected unless they are swap")
@@ -53,7 +53,7 @@ def _requests_in_words(settings: Settings, disks: int) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class RequestEstimate:
-    """API requests an hour while nothing fails, for each kind of list."""
+    """API requests per hour while nothing fails, by kind of list."""
 
     disks: float
     virtual_machines: float
@@ -62,7 +62,7 @@ class RequestEstimate:
     backups_by_disk: float
 
     def total(self, source: Literal["account", "disk"]) -> float:
-        """Return all requests an hour, with backups from one of the two sources."""
+        """Return all requests per hour, with backups from one of the two sources."""
         backups = self.backups_by_account if source == "account" else self.backups_by_disk
         return self.disks + self.virtual_machines + self.accounts + backups
 
@@ -70,10 +70,10 @@ class RequestEstimate:
 def requests_per_hour(
     settings: Settings, disks: int, machines_per_account: int | None = None, backups_per_disk: int = 7
 ) -> RequestEstimate:
-    """Return how many requests read so many disks, spread evenly.
+    """Estimate the requests for a number of disks, spread evenly over the accounts.
 
-    A list of n items takes ``pages(n) = ⌈n / page_size⌉`` requests, at least one. With ``accounts`` as the accounts of
-    this process and n for what one account has of a thing::
+    A list of n items takes ``pages(n) = ⌈n / page_size⌉`` requests, at least one. Below, ``accounts`` is the number of
+    accounts of this process; disks, machines and backups are those of one account::
 
         disks               accounts × pages(disks)                      × 3600 / poll.interval
         virtual machines    accounts × pages(machines)                   × 3600 / poll.interval
@@ -81,17 +81,15 @@ def requests_per_hour(
         backups by account  accounts × pages(disks × backups per disk)   × 3600 / poll.backups_interval
         backups by disk     accounts × disks × pages(backups per disk)   × 3600 / poll.backups_interval
 
-    Where n is a multiple of the page size, one more request asks for one more page after the full last page: at most
-    four times an hour, but each time for the backups of a disk.
-
-    Logins and repeated requests come on top. When accounts are discovered, how many they are is not known and 1 is
-    taken.
+    If n is a multiple of the page size, one more request looks for a page after the full last one: at most four times
+    an hour, but at every poll for the backups of a disk. Logins and retries are not included. With discovery, the
+    number of accounts is unknown and taken as 1.
 
     Args:
-        settings: What sets the pace.
+        settings: The intervals, the page size and the accounts.
         disks: Disks of all accounts of this process together.
-        machines_per_account: Virtual machines of one account; ``None`` takes one for each disk, which is the most.
-        backups_per_disk: Backups that are kept of each disk.
+        machines_per_account: Virtual machines of one account; ``None`` assumes one for each disk, the maximum.
+        backups_per_disk: How many backups of each disk are kept.
     """
     size = settings.api.page_size
     named = sum(settings.owns(known.account.id) for known in settings.accounts)
@@ -117,7 +115,7 @@ def _requests(items: int, page_size: int, interval: float) -> float:
 
 
 def describe_shards(settings: Settings, count: int) -> list[str]:
-    """Return one line a shard, with the accounts that it reads."""
+    """Return a line for each shard, with its accounts."""
     if settings.discovery is not None:
         return [f"{count} shards: the accounts are discovered, so that what each reads is known only when it runs"]
     lines = []
@@ -130,7 +128,7 @@ def describe_shards(settings: Settings, count: int) -> list[str]:
 
 
 def secret_of(credential: Credential) -> tuple[Literal["password", "api_key", "token"], SecretSource]:
-    """Return the key of a credential's secret in the file, and where the secret comes from."""
+    """Return the configuration key of a credential's secret, and the source of the secret."""
     match credential:
         case LoginCredential(password=secret):
             return "password", secret
@@ -165,7 +163,7 @@ def _in_words(requirement: Requirement) -> str:
 
 
 def effective_settings(settings: Settings) -> dict[str, Any]:
-    """Return the settings by the keys of the file."""
+    """Return the settings, keyed as in the file."""
     shown: dict[str, Any] = {}
     for name in ConfigFile.model_fields:
         value = getattr(settings.file, name)

@@ -1,6 +1,6 @@
 """One change of one disk: shown, confirmed, sent, and waited for.
 
-It owns that nothing changes before a person has seen the disk and agreed, or has said ``--yes``.
+Nothing is sent before a person has seen the disk and confirmed, or has given ``--yes``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _REJECTIONS: Final = frozenset({400, 402, 403, 404, 405, 409, 415, 422, 423, 429
 _RETRYABLE_REASONS: Final[frozenset[Reason]] = frozenset(
     {"timeout", "connection", "rate_limited", "server", "invalid", "incomplete"}
 )
-"""What the API can get over by itself, so that a wait goes on."""
+"""Temporary errors, after which the wait continues."""
 
 _SHORTEST_STEP_SECONDS, _LONGEST_STEP_SECONDS = 0.5, 10.0
 _STEP_SHARE = 0.1
@@ -44,8 +44,8 @@ class Plan:
     """What a change would do.
 
     Attributes:
-        consequence: What will happen, for people.
-        differences: By field, the old and the new value in words.
+        consequence: What will happen, as a sentence.
+        differences: The old and the new value of each changed field, in words.
     """
 
     request: ApiRequest[Any]
@@ -54,7 +54,7 @@ class Plan:
 
 
 class Change:
-    """A change of a disk, from its shared options."""
+    """A change of a disk, with the options that all changes share."""
 
     def __init__(self, account: str | None, disk_id: str, options: dict[str, Any]) -> None:
         self._disk_id = disk_id
@@ -65,11 +65,11 @@ class Change:
         self.account_id = self._account.account.id
 
     def run(self, plan: Callable[[ReadClient, str, Disk], Plan], *, type_id: bool = False) -> ChangeResult[Any] | None:
-        """Show the disk, ask, and send the request; a dry run gives ``None``.
+        """Show the disk, ask, and send the request; return ``None`` after a dry run.
 
         Raises:
-            GigasError: There is no such disk, it was not confirmed, or the API rejected it; nothing was changed unless
-                the message says so.
+            GigasError: The disk does not exist, the change was not confirmed, or the API rejected it. Nothing was
+                changed unless the message says otherwise.
         """
         with self._client() as client:
             with progress(f"reading disk {self._disk_id}"):
@@ -101,11 +101,11 @@ class Change:
     def wait_for_backup(self, known_ids: frozenset[str], new_id: str | None, timeout_seconds: float) -> None:
         """Wait until the disk has a new usable backup.
 
-        The new one is that with the id that the API gave; while that is not listed, any whose id was not known before.
-        An API that cannot be read for a while is waited for as well.
+        The new backup is the one with ``new_id``; while that is not listed, one whose id is not in ``known_ids``.
+        Temporary errors of the API do not end the wait.
 
         Raises:
-            GigasError: The backup failed, there is none in time, or it cannot be known.
+            GigasError: The backup failed, is not usable in time, or cannot be read.
         """
         clock, what = SystemClock(), f"the backup of disk {self._disk_id}"
         deadline = Deadline(clock, timeout_seconds)
@@ -136,7 +136,7 @@ class Change:
         click.echo(formatting.escape_control_chars(ended), err=self._output != "table")
 
     def print_status_hint(self, answer: ChangeResult[Any]) -> None:
-        """Say, to people, which command shows what was begun."""
+        """Print the command that shows the progress, unless the output is for programs."""
         if self._output == "table" and answer.status == HTTPStatus.ACCEPTED:
             words = ("gigas-exporter", "disks", "backups", "--account", self.account_id, self._disk_id)
             click.echo(f"To see the progress, run: {formatting.escape_control_chars(shlex.join(words))}", err=True)
@@ -184,7 +184,7 @@ class Change:
 
 
 def _send(client: Client, request: ApiRequest[Any]) -> ChangeResult[Any]:
-    """Send a change once; a refusal says that nothing was changed."""
+    """Send a change once; after a rejection, the error says that nothing was changed."""
     try:
         return client.send(request)
     except ApiError as error:
@@ -211,7 +211,7 @@ def _describe(report: DiskReport) -> str:
 def _list_backups(
     client: ReadClient, account_id: str, disk_id: str, deadline: Deadline
 ) -> tuple[tuple[Backup, ...], str]:
-    """Return the disk's backups, and why the new one is not among them."""
+    """Return the disk's backups, and why the new one may be missing."""
     try:
         return client.list_disk_backups(account_id, disk_id, deadline=deadline).items, "it cannot be seen yet"
     except GigasError as error:

@@ -1,4 +1,4 @@
-"""An account's disks and virtual machines, and the reports on disks."""
+"""Look up an account's disks and virtual machines, and report on disks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def get_disk(client: ReadClient, account_id: str, disk_id: str) -> Disk:
     """Return a disk.
 
     Raises:
-        GigasError: It cannot be read, there is none, or the API took the id for that of another.
+        GigasError: The disk cannot be read, does not exist, or the API returned another one.
     """
     try:
         disk = client.get_disk(account_id, disk_id)
@@ -45,7 +45,7 @@ def get_disk(client: ReadClient, account_id: str, disk_id: str) -> Disk:
         if error.status == HTTPStatus.FORBIDDEN:
             raise GigasError(f"account {account_id}, disk {disk_id}: {error}") from None
         raise
-    if disk.id != disk_id:  # an API that reads 17x as 17 would have the wrong disk changed
+    if disk.id != disk_id:  # if the API reads 17x as 17, the wrong disk would be changed
         raise GigasError(f"asked for disk {disk_id}, the API answered with disk {disk.id}; nothing was done")
     return disk
 
@@ -56,9 +56,9 @@ def report_disks(
     client: ReadClient,
     disks: Iterable[Disk] | None = None,
 ) -> list[DiskReport]:
-    """Return the verdict on some disks, by default all; say on stderr what cannot be read.
+    """Report on some disks, by default all; warn on stderr about what cannot be read.
 
-    It polls as ``check`` does, also the list of all disks: whose a backup is shows only beside them.
+    It polls as ``check`` does, including the list of all disks, without which backups cannot be assigned to disks.
 
     Raises:
         GigasError: No disks are given, and they cannot be listed.
@@ -84,7 +84,7 @@ def report_disks(
 
 @contextmanager
 def _without_log(name: str) -> Iterator[None]:
-    """Leave out what a logger says below errors: it would stand among the command's own words."""
+    """Silence a logger below errors, so that its lines do not mix with the command's messages."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -99,12 +99,12 @@ class NoMachineError(GigasError):
 
 
 def find_machine(client: ReadClient, account_id: str, given: str, *, must_exist: bool = False) -> str:
-    """Return the id of the machine with an id, label or hostname.
+    """Return the id of the virtual machine with this id, label or hostname.
 
-    A number is an id and no name. It is looked up only where it ``must_exist`` and the machines can be listed.
+    A number is always an id. It is looked up only with ``must_exist``, and only if the machines can be listed.
 
     Raises:
-        NoMachineError: There is none.
+        NoMachineError: The account has no such machine.
         GigasError: The machines cannot be read, or several have the name.
     """
     is_id = _is_number(given)
@@ -132,7 +132,7 @@ def find_machine(client: ReadClient, account_id: str, given: str, *, must_exist:
 
 
 def _no_such_disk(client: ReadClient, account_id: str, given: str) -> GigasError:
-    """Return the error for an id that no disk has, which may be the name of a machine."""
+    """Return the error for an id that no disk has; it may be the name of a machine."""
     command = f"gigas-exporter disks list --account {account_id}"
     if not _is_number(given):
         with suppress(GigasError):
@@ -146,7 +146,7 @@ def _is_number(given: str) -> bool:
 
 
 def _others(machines: Iterable[VirtualMachine], given: str, is_id: bool) -> str:
-    """Return the nearest machine in words, or else which there are."""
+    """Return the machine that may be meant, or some of those that exist, in words."""
     known = list(machines)
     names = [text for each in known for text in ((each.id,) if is_id else (each.label, each.hostname)) if text]
     if hint := formatting.did_you_mean(given, names):

@@ -1,6 +1,6 @@
-"""``disks list``, ``show`` and ``backups``: nothing that changes anything.
+"""``disks list``, ``show`` and ``backups``, which change nothing.
 
-Of the API's own values nothing is kept under a name that may be that of a secret.
+The API's raw items are shown without the fields whose names suggest a secret.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ _SECRET: Final = re.compile(r"pass|pwd|token|secret|key|auth|credential|contrase
 
 
 class _RawItems:
-    """The API's own values of the items of one operation; given as ``on_response``.
+    """Collects the raw items of one operation, as the client's ``on_response``.
 
     Attributes:
-        by_id: The items that can be read.
-        all: All different items, also those without id.
+        by_id: The readable items.
+        all: All distinct items, including those without an id, by their JSON.
     """
 
     def __init__(self, settings: ApiSettings, operation: str) -> None:
@@ -63,7 +63,7 @@ class _RawItems:
         try:
             body = json.loads(response.body.decode("utf-8-sig"))
         except (ValueError, RecursionError):
-            return  # the client says what is wrong with it
+            return  # the client reports it
         for raw in body if isinstance(body, list) else [body]:
             value = _without_secrets(raw)
             self.all[json.dumps(value)] = value
@@ -72,12 +72,12 @@ class _RawItems:
                 self.by_id[item.id] = value
 
     def as_records(self, table: Table[Any], **owner: str) -> list[Record]:
-        """Return the items of a list that is not accepted, as records."""
+        """Return the items of a rejected list as records."""
         return [{**dict.fromkeys(table.fields), **owner, "raw": item} for item in self.all.values()]
 
 
 def _without_secrets(value: Any) -> Any:
-    """Return a value without what may be a secret by its name."""
+    """Return a value without the fields whose names suggest a secret."""
     if isinstance(value, dict):
         return {name: _without_secrets(part) for name, part in value.items() if not _SECRET.search(name)}
     if isinstance(value, list):
@@ -141,7 +141,7 @@ def list_disks(*, findings: tuple[Finding, ...], output: Format, account: str | 
 
 
 def _warn_env_filters(names: Iterable[str]) -> None:
-    """Warn of filters that come from the environment."""
+    """Warn about filters that come from the environment."""
     for name in names:
         variable = env_var_used_for(name)
         if variable is not None:
@@ -154,9 +154,9 @@ def _list_all(
     filters: Mapping[str, Any],
     raws: Mapping[str, _RawItems],
 ) -> tuple[list[DiskReport], list[GigasError], list[Record]]:
-    """Return the disks of all accounts, the errors, and the items of lists that were not accepted.
+    """Return the disks of all accounts, the errors, and the raw items of rejected lists.
 
-    An account that cannot be read is named on stderr, and hides no other.
+    Accounts that cannot be read do not hide the others. If there are several, each error is printed to stderr.
     """
     reports: list[DiskReport] = []
     errors: list[GigasError] = []
@@ -208,7 +208,7 @@ def _list_account(
 
 
 def _option(name: str, value: object) -> str:
-    """Return how a filter was given: by its variable or its option."""
+    """Return the variable or the option that set a filter."""
     return env_var_used_for(name) or f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
 
 

@@ -48,7 +48,7 @@ _change_options = compose(
 
 
 def _describe_value(name: str, value: object) -> str:
-    """Return a value in words, with the variable that it comes from."""
+    """Return a value in words, with the variable that set it, if any."""
     variable = env_var_used_for(name)
     words = _in_words(name, value)
     return words if variable is None else f"{words} (from {variable})"
@@ -79,7 +79,7 @@ def backup(disk: str, wait: bool, timeout: float, account: str | None, **options
     try:
         change.wait_for_backup(known, answer.value.id if answer.value is not None else None, timeout)
     except (GigasError, KeyboardInterrupt):
-        change.print_status_hint(answer)  # it goes on, watched or not
+        change.print_status_hint(answer)  # the backup continues all the same
         raise
 
 
@@ -92,7 +92,7 @@ def backup(disk: str, wait: bool, timeout: float, account: str | None, **options
 @_change_options
 def template(disk: str, label: str, console_id: str, account: str | None, **options: Any) -> None:
     """Make a template of DISK."""
-    create_template_request("0", disk, label=label, console_id=console_id)  # raises before anything is asked
+    create_template_request("0", disk, label=label, console_id=console_id)  # validates before any request
     Change(account, disk, options).run(
         lambda _, account_id, found: Plan(
             create_template_request(account_id, found.id, label=label, console_id=console_id),
@@ -164,7 +164,7 @@ def _in_words(name: str, value: object) -> str:
         return "unknown" if name in {"disk_size", "autobackup", "add_to_linux_fstab"} else "none"
     if isinstance(value, bool):
         return ("no", "yes")[value]
-    # All digits: a size of 20.0000001 is not 20, and that of 60 GB is 55.87935447692871.
+    # Not rounded: 20.0000001 GiB must not show as 20, nor 60 GB (55.87935447692871 GiB) as 55.88.
     return f"{str(value).removesuffix('.0')} GiB" if isinstance(value, int | float) else str(value)
 
 

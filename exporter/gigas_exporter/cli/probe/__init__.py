@@ -1,4 +1,4 @@
-"""``probe``: what the API really answers, without any personal value."""
+"""``probe``: report what the API really returns, without personal data."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _probe(
         if accounts and all(settings.discovery_filter.excludes(each.account) for each in accounts):
             text = f"discovery leaves out all {len(accounts)} by their status or product"
             problems.append(problem_of("accounts", None, text, "discover.status, discover.product_id"))
-        if not accounts:  # it may be allowed to read an account and not to list them
+        if not accounts:  # the credential may read an account without listing any
             accounts = tuple(AccountSettings(Account(account), settings.discovery) for account in asked)
     accounts = choose_accounts(accounts, asked)
     probes = [
@@ -130,7 +130,7 @@ def _probe_account(
 ) -> tuple[dict[str, Any], list[Problem]]:
     """Poll an account as the exporter does; return the facts and problems.
 
-    The ``number`` stands for the account, which is not named.
+    ``number`` identifies the account in the report, which has no ids.
     """
     account_id = account.account.id
     recorder = Recorder(settings.api, clock.wall(), lambda count: progress(f"account {number}: {count} lists read"))
@@ -149,7 +149,7 @@ def _probe_account(
     for resource, reading in lists.items():
         if reading.is_asked or resource != "backups":
             reading.error = reading.error or polls[resource].failure
-    lists["backups"].is_needed = polls["backups"].failure is not None  # else each disk was asked instead
+    lists["backups"].is_needed = polls["backups"].failure is not None  # otherwise the backups were read disk by disk
     if own is not None:
         own.rejected = max(own.rejected, len(unread & asked.keys()))
         if own.rejected:
@@ -158,7 +158,7 @@ def _probe_account(
             own.error = own.error or polls["backups"].failure
     if own is not None and own.is_accepted:
         lists["backups"].alternative = _BY_DISK
-    shown_lists = [each for each in (*lists.values(), own) if each is not None and each.is_asked]  # others are not read
+    shown_lists = [each for each in (*lists.values(), own) if each is not None and each.is_asked]
     described = [describe_list(each, settings, clock.wall()) for each in shown_lists]
     problems = [problem for _, each in described for problem in each]
     problems += _across(inventory, lists, own)
@@ -169,7 +169,7 @@ def _probe_account(
 def _across(
     inventory: AccountInventory, lists: Mapping[Resource, ListReading], own: ListReading | None
 ) -> Iterator[Problem]:
-    """Yield what does not fit between the lists."""
+    """Yield the contradictions between the lists."""
     disks, backups = lists["disks"].decoded_items, lists["backups"].decoded_items
     if unassigned := inventory.backups.unassigned if inventory.backups is not None else None:
         text = f"{unassigned} of {len(backups)} name no listed disk"
@@ -183,7 +183,7 @@ def _across(
 
 
 def _sizes(disks: tuple[Any, ...], backups: tuple[Any, ...]) -> Iterator[Problem]:
-    """Yield sizes that are hardly meant in the unit in which they are read."""
+    """Yield sizes that are implausible in the unit in which they are read."""
     by_id = {disk.id: disk.size_bytes for disk in disks if disk.size_bytes}
     typical = _median(list(by_id.values()))
     if typical is not None and not _PLAUSIBLE_DISK_BYTES[0] <= typical <= _PLAUSIBLE_DISK_BYTES[1]:
@@ -201,9 +201,9 @@ def _median(values: list[float]) -> float | None:
 
 
 def _judge(inventory: AccountInventory, clock: Clock, problems: list[Problem], not_asked: int) -> dict[str, Any] | None:
-    """Return how many disks have each finding; add what is odd to the problems.
+    """Return how many disks have each finding; add contradictions to ``problems``.
 
-    ``not_asked`` is how many disks without a backup in the account's list were not asked for their own.
+    ``not_asked`` counts the disks without a backup in the account's list whose own lists were not read.
     """
     if doubt := doubt_of_empty(inventory, clock.monotonic()):
         problems.append(problem_of("disks", None, f"an empty list, {doubt}", "another credential"))

@@ -1,6 +1,6 @@
-"""The facts and the problems of one list.
+"""The facts and problems of one list.
 
-Each is a count, a form or a setting; of the API's values only status words are shown, and of them only safe ones.
+They are counts, forms and settings. The only API values shown are status words, and only safe ones.
 """
 
 from __future__ import annotations
@@ -65,11 +65,11 @@ def reason_of(error: GigasError) -> tuple[str, str]:
             reason = "no complete response in time", "api.timeout"
         case TransportError():
             reason = "no connection, or it broke off", f"{API_URL}, api.proxy, api.ca_file"
-        case DecodeError(field="body" | "disk_id", detail=detail):  # which holds nothing of the body
+        case DecodeError(field="body" | "disk_id", detail=detail):  # the detail holds nothing of the body
             reason = detail, ""
         case DecodeError(field=field):
             reason = f"items whose {safe_name(field) or 'field'} cannot be read, or does not fit", ""
-        case IncompleteError():  # which holds counts alone
+        case IncompleteError():  # the message holds only counts
             reason = str(error).partition(": ")[2], "api.page_size"
     return reason
 
@@ -186,13 +186,13 @@ def _field_problems(
         elif (empty := sum(each.forms[form] for form in _ABSENT_FLAGS)) and (
             each.name in {"autobackup", "is_swap"}
             or (each.name == "date_created" and list_name == "backups" and empty == items)
-        ):  # a backup that is under way may have no date yet
+        ):  # an unfinished backup may have no date yet
             text = f"{empty} of {items} are null or empty"
             yield problem_of(list_name, each.name, text, f"api.fields: {{{each.name}: THEIR_NAME}}")
 
 
 def _setting_for(each: Field) -> str:
-    """Return the setting that helps, or what to do where none can."""
+    """Return the setting to change, or what to do if there is none."""
     if each.name in {"disk_size", "backup_size"}:
         return f"api.{each.name}_unit"
     if each.name == "status":
@@ -205,7 +205,7 @@ def _setting_for(each: Field) -> str:
 
 
 def _statuses(reading: ListReading, words: BackupStatuses) -> list[dict[str, Any]]:
-    """Return the statuses with their counts and how each is taken."""
+    """Return the statuses, with the number of items by what the exporter takes them as."""
     taken: dict[str, Counter[str]] = {}
     for item in reading.decoded_items:
         if isinstance(item, Backup):
@@ -253,7 +253,7 @@ def _status_problems(reading: ListReading, words: BackupStatuses) -> Iterator[Pr
 def _dates(
     reading: ListReading, fields: Mapping[str, Field], wall: float
 ) -> tuple[dict[str, str], list[str], list[Problem]]:
-    """Return each date field's newest age, the notes and the problems."""
+    """Return the age of each date field's newest value, the notes and the problems."""
     ages: dict[str, str] = {}
     notes: list[str] = []
     problems: list[Problem] = []

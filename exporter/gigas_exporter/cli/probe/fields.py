@@ -1,8 +1,7 @@
-"""The fields of a list's items: what they look like, and what is not understood.
+"""The fields of a list's items: their forms, and what is not understood.
 
-Owns what the exporter reads of each field, and what may be shown of a value: its type and form, never what it says.
-Dates show as patterns, ids as their length, a status as its word only where that is short and has nothing but letters,
-a key only where this project knows it.
+Owns which fields the exporter reads, and what may be shown of a value: its type and form, never its content. Dates are
+shown as patterns, ids as lengths, a status only if it is a short word, and a key only if this project knows it.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ _KNOWN_KEYS: Final = DECODED_FIELDS | parse_words(
     "id, name, href, label, state, status, data, items, disk, disks, backup, backups,"
     " virtual_machine, virtual_machines, account, accounts"
 )
-_MANY: Final = 100  # digits; Python refuses to write numbers of thousands of them
+_MANY: Final = 100  # digits; str() rejects numbers with thousands of them
 _LARGEST: Final = 10**_MANY
 
 
@@ -112,17 +111,17 @@ def _date_form(text: str) -> str:
 
 
 def has_zone(form: str) -> bool:
-    """Return whether a date of this form needs no zone."""
+    """Return whether a date of this form has a zone, or needs none."""
     return form.startswith("number") or re.search(r"(?:[Zz]|UTC|GMT|[+-]99:?99)$|^9+(?:\.9+)?$", form) is not None
 
 
 def known_key(key: str) -> str:
-    """Return a key that this project knows, else its length: it may be a name."""
+    """Return a key that this project knows; of another, which may be personal, only the length."""
     return key if key in _KNOWN_KEYS else f"a key of {format_count(len(key), 'character')}"
 
 
 def _keys(value: Mapping[str, object]) -> str:
-    """Return an object's keys; of those not known, the number."""
+    """Return an object's known keys, and the number of the others."""
     known = sorted(value.keys() & _KNOWN_KEYS)
     others = [known_key(key) for key in value if key not in _KNOWN_KEYS]
     return ", ".join([*known, *(others if len(others) <= 1 else [f"{len(others)} keys"])])
@@ -162,7 +161,7 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "backups": _BACKUP,
     "disk_backups": _BACKUP,
 }
-"""What the exporter reads of each list's items."""
+"""The fields that the exporter reads, by list."""
 
 DECIDING: Final[Mapping[str, frozenset[str]]] = {
     "disks": frozenset({"id", "error", "autobackup", "is_swap", "mount_point", "virtual_machine_id"}),
@@ -171,19 +170,19 @@ DECIDING: Final[Mapping[str, frozenset[str]]] = {
     "virtual_machines": frozenset({"id", "label"}),
     "accounts": frozenset({"id"}),
 }
-"""The fields without which nothing can be judged: absent from every item, they are reported."""
+"""The fields that a verdict needs, by list. An item without one is reported."""
 
 _NAMES_SHOWN: Final = 40
 
 
 def decoders(settings: ApiSettings, wall: float) -> Mapping[str, Decode[Any]]:
-    """Return the decoders of each list's items, as of a time."""
+    """Return the decoder of each list's items, at ``wall`` (UNIX seconds)."""
     decoder = Decoder(settings.decoding)
 
     def backup(raw: object, invalid: Counter[str], latest: float = wall) -> Backup | None:
         counts: Counter[str] = Counter()
         item = decoder.backup(raw, counts, latest)
-        if item is not None and item.date_created is not None:  # it lies ahead, which is told in other words
+        if item is not None and item.date_created is not None:  # in the future, which is reported separately
             del counts["date_created"]
         invalid.update(counts)
         return item
@@ -198,19 +197,19 @@ def decoders(settings: ApiSettings, wall: float) -> Mapping[str, Decode[Any]]:
 
 
 Problem = dict[str, Any]
-"""Something that does not fit, as :func:`problem_of` makes it."""
+"""A problem, as :func:`problem_of` returns it."""
 
 
 def problem_of(
     list_name: str, field_name: str | None, text: str, setting: str = "", *, unreadable: bool = False
 ) -> Problem:
-    """Return a problem as JSON has it, without the account's number.
+    """Return a problem in its JSON form; the caller adds the account's number.
 
     Args:
         list_name: The list.
-        field_name: The field, where it is one.
-        text: What does not fit, without any value.
-        setting: What to change, empty where nothing can be.
+        field_name: The field, if the problem is about one.
+        text: The problem, without any value of the API.
+        setting: What to change; empty if nothing can be changed.
         unreadable: Whether a list could not be read.
     """
     place = {"account": None, "list": list_name, "field": field_name}
@@ -219,11 +218,11 @@ def problem_of(
 
 @dataclass(slots=True)
 class Field:
-    """A field over all items of a list.
+    """A field in all items of a list.
 
     Attributes:
         used: Whether the exporter reads it.
-        present: In how many items it is there.
+        present: How many items have it.
         forms: How often each form of its values occurs.
         not_understood: How many of its values are not understood.
     """
@@ -264,7 +263,7 @@ def survey_fields(list_name: str, items: Iterable[object], decode: Decode[Any]) 
 
 
 def similar_field(name: str, fields: Mapping[str, Field]) -> str | None:
-    """Return the API's field that may be ours."""
+    """Return a field of the API that may be ours under another name."""
     others = [other for other in fields if not fields[other].used]
     containing = [other for other in others if name.replace("is_", "") in other.lower()]
     near = difflib.get_close_matches(name, others, n=1, cutoff=0.6)

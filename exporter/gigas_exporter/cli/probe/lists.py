@@ -1,6 +1,6 @@
-"""The raw lists of an account, and whether the exporter accepts them.
+"""Record the raw lists that a client reads, and whether it accepts them.
 
-Owns what is kept of each response, undecoded, also of a list that the client rejects. It asks for nothing itself.
+Responses are kept undecoded, also those of a list that the client rejects. This module sends no requests of its own.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class ListReading:
     Attributes:
         name: Such as ``disks``.
         decode: Decodes one item.
-        responses: In the order in which they came; a list that changes may have been read twice.
+        responses: In order of arrival; a list that changed may have been read twice.
         error: Why the client rejected the list.
-        is_needed: Whether the exporter cannot do without it.
-        doubts: The headers by which the list may have more items than were read.
-        rejected: Of lists that were joined, how many were rejected.
-        alternative: The setting by which the exporter reads another list, which was accepted.
+        is_needed: Whether the exporter needs it.
+        doubts: The headers that say that there may be more items than were read.
+        rejected: How many of the joined lists were rejected.
+        alternative: The setting that makes the exporter read another, accepted list.
     """
 
     name: str
@@ -46,7 +46,7 @@ class ListReading:
 
     @property
     def is_asked(self) -> bool:
-        """Whether the list was asked for, or has an error all the same."""
+        """Whether the list has a response or an error."""
         return bool(self.responses) or self.error is not None
 
     @property
@@ -56,12 +56,12 @@ class ListReading:
 
     @cached_property
     def pages(self) -> list[list[object] | None]:
-        """The items of each response that holds a JSON array, ``None`` for another body."""
+        """The items of each response; ``None`` for a body that is not a JSON array."""
         return [_page(response) for response in self.responses]
 
     @cached_property
     def raw_items(self) -> list[object]:
-        """The different items of all pages, unwrapped."""
+        """The distinct items of all pages, unwrapped."""
         seen: dict[str, object] = {}
         for page in self.pages:
             for item in page or ():
@@ -70,13 +70,13 @@ class ListReading:
 
     @cached_property
     def decoded_items(self) -> tuple[Any, ...]:
-        """The readable items; of those with the same id, the last one."""
+        """The readable items; the last one of those with the same id."""
         items = (self.decode(raw, Counter()) for raw in self.raw_items)
         return tuple({item.id: item for item in items if item is not None}.values())
 
     @cached_property
     def wrapper(self) -> str | None:
-        """The key that an item is wrapped in."""
+        """The key in which items are wrapped, if any."""
         return next(
             (key for page in self.pages for item in page or () if (key := unwrapped(item)[1]) is not None), None
         )
@@ -97,7 +97,7 @@ def join_lists(lists: Mapping[str, ListReading], is_relevant: Callable[[str], bo
 
 
 class Recorder:
-    """Keeps the lists that its client reads, by path."""
+    """Records the lists that its client reads, by path."""
 
     def __init__(self, settings: ApiSettings, wall: float, progress: Callable[[int], None] = lambda _: None) -> None:
         self._settings = settings
@@ -106,7 +106,7 @@ class Recorder:
         self.lists: dict[str, ListReading] = {}
 
     def client(self, credential: Credential, *, clock: Clock, login_states: LoginStates) -> ReadClient:
-        """Return a client whose lists are kept."""
+        """Return a client whose lists are recorded."""
         return ReadClient(
             self._settings,
             credential,
@@ -117,7 +117,7 @@ class Recorder:
         )
 
     def get(self, name: str, path: str) -> ListReading:
-        """Return what was kept of a list."""
+        """Return the recorded list of a path; empty if it was not read."""
         return self.lists.setdefault(path, ListReading(name, self._decoders[name]))
 
     def _on_response(self, request: ApiRequest[Any], response: RawResponse) -> None:
@@ -143,7 +143,7 @@ def _page(answer: RawResponse) -> list[object] | None:
 
 
 def unwrapped(item: object) -> tuple[object, str | None]:
-    """Return an item and the key that it was wrapped in."""
+    """Return an item and the key in which it was wrapped, if any."""
     if isinstance(item, dict) and len(item) == 1 and "id" not in item:
         ((key, inner),) = item.items()
         if isinstance(inner, dict):

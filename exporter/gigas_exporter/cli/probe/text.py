@@ -1,4 +1,4 @@
-"""The probe's document as text for people."""
+"""Render the probe's document as text for people."""
 
 from __future__ import annotations
 
