@@ -56,8 +56,8 @@ def describe_disk(report: DiskReport, inventory: AccountInventory, wall: float) 
     }
 
 
-def _age(moment: float, wall: float) -> str:
-    return "in the future" if is_ahead(moment, wall) else formatting.format_age(max(0.0, wall - moment))
+def _age(timestamp: float, wall: float) -> str:
+    return "in the future" if is_ahead(timestamp, wall) else formatting.format_age(max(0.0, wall - timestamp))
 
 
 def _usable(outcome: str, created_at: float, wall: float) -> str:
@@ -93,11 +93,11 @@ def _backups(report: DiskReport, wall: float) -> list[tuple[str, str]]:
     if summary is None:
         return [("Usable", "not read"), *rule]
 
-    def at(moment: float | None) -> str:
-        if moment is None:
+    def at(timestamp: float | None) -> str:
+        if timestamp is None:
             return ""
-        age = _age(moment, wall) + ("" if is_ahead(moment, wall) else " ago")
-        return f"{age} ({formatting.format_timestamp(moment)})"
+        age = _age(timestamp, wall) + ("" if is_ahead(timestamp, wall) else " ago")
+        return f"{age} ({formatting.format_timestamp(timestamp)})"
 
     return [
         ("Usable", str(summary.usable)),
