@@ -1,7 +1,4 @@
-"""The status page: all disks at a glance, without Grafana.
-
-It serves nothing by itself.
-"""
+"""The status page: all disks at a glance, without Grafana."""
 
 from gigas_exporter.statuspage.handler import StatusPageHandler
 from gigas_exporter.statuspage.page import StatusPage

@@ -1,4 +1,4 @@
-"""The chart of the backup ages against their limits."""
+"""The chart of backup ages relative to their limits."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _QUARTERS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A bar: how many disks have a backup of such an age.
+    """The number of disks in one range of ages.
 
     Attributes:
-        label: What stands below the bar.
-        words: What the label means, for those who hear it.
-        height: Of the highest bar, from 0 to 1.
+        label: The text below the bar.
+        words: The label in words, for screen readers.
+        height: Relative to the highest bar, from 0 to 1.
     """
 
     label: str
@@ -62,7 +62,7 @@ def _label(report: DiskReport) -> str:
     for finding in report.findings:
         if finding in _BY_FINDING:
             return _BY_FINDING[finding]
-    # At exactly its limit a backup is in time; beyond it, the judgement has said so above.
+    # A backup older than its limit has a finding, so the share is at most 1 here.
     if not report.is_judged or report.age_seconds is None or Finding.BACKUPS_UNREADABLE in report.findings:
         return "unknown"
     return _BARS[min(int(report.share_of_limit * _QUARTERS), _QUARTERS - 1)][0]

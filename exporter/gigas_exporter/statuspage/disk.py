@@ -24,17 +24,17 @@ _USABLE: Final[Mapping[str, str]] = {
 
 
 def describe_disk(report: DiskReport, inventory: AccountInventory, wall: float) -> Mapping[str, Any]:
-    """Return the context of a disk's page."""
+    """Return the template context of a disk's page."""
     error = inventory.backups.error if inventory.backups is not None else None
     listed = [] if report.backups is None else list(report.backups.recent)
     commands = [command_for(finding, report) for finding in report.findings]
-    variables = {
+    variables = {  # of the dashboard that the page links to
         "var-account_id": report.account.id,
         "var-virtual_machine": report.machine_name,
         "var-disk_id": report.disk.id,
     }
     return {
-        "variables": urlencode(variables, errors="replace"),  # of the dashboard
+        "variables": urlencode(variables, errors="replace"),
         "findings": [
             (finding, explain_finding(finding, report, inventory.thresholds, error)) for finding in report.findings
         ],
@@ -67,7 +67,7 @@ def _usable(outcome: str, created_at: float, wall: float) -> str:
 
 
 def _least_count(report: DiskReport) -> int:
-    """Return how many backups there are at least."""
+    """Return a lower bound: older unfinished backups are not counted in the summary."""
     summary = report.backups
     if summary is None:
         return 0
@@ -76,7 +76,7 @@ def _least_count(report: DiskReport) -> int:
 
 
 def _bar(report: DiskReport) -> Mapping[str, Any] | None:
-    """Return the length of the age's bar, with the limit in its middle."""
+    """Return the bar of the backup's age, on a scale with the limit in its middle."""
     if report.age_seconds is None or not report.requirement.required:
         return None
     share = report.share_of_limit

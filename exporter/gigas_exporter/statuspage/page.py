@@ -1,6 +1,6 @@
 """Render the status page from one snapshot.
 
-It knows neither the API nor the web server: it is given a source of snapshots and a visitor's choice.
+It knows neither the API nor the web server, only a source of snapshots and a visitor's query.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
 DOCUMENTATION: Final = f"{REPOSITORY}#readme"
 
 State = tuple[int, int]
-"""The version of the data, and which period of a few seconds it is."""
+"""The version of the data, and the number of the current period of a few seconds."""
 
 _HERE = Path(__file__).parent
 _REFRESH_SECONDS: Final = 60
 _MOST_PROBLEMS: Final = 10
 _MOST_ACCOUNTS: Final = 20
-_SHARED_SECONDS = 5.0  # a verdict on 10,000 disks takes a few hundred milliseconds
+_SHARED_SECONDS = 5.0  # reports are reused for so long: those of 10,000 disks take a few hundred milliseconds
 _COLUMNS: Final = (
     ("", "Verdict", ""),
     ("vm", "Virtual machine", ""),
@@ -62,12 +62,12 @@ _COLUMNS: Final = (
 
 @dataclass(frozen=True)
 class _Snapshot:
-    """All reports of one moment, for all pages.
+    """All reports at one time, shared by all pages.
 
     Attributes:
-        accounts: What is shown of each account, by its id.
-        overview: What the page of all disks shows whatever is asked for.
-        read: How long ago the disks and backups were read, one sentence.
+        accounts: The template context of each account, by id.
+        overview: The part of the context of the page of all disks that does not depend on the query.
+        read: How long ago the disks and backups were read, as a sentence.
     """
 
     state: State
@@ -80,7 +80,7 @@ class _Snapshot:
 
 
 class StatusPage:
-    """Renders ``/``, in one thread at a time, with links to Grafana at ``dashboard_base``."""
+    """Renders ``/`` in one thread at a time, with links to Grafana at ``dashboard_base``."""
 
     def __init__(
         self, source: SnapshotSource, clock: Clock, *, telemetry_path: str, dashboard_base: str | None = None
@@ -92,12 +92,12 @@ class StatusPage:
         self._snapshot: _Snapshot | None = None
 
     def headers(self, query: Query) -> Mapping[str, str]:
-        """Return what a page is to be served with."""
+        """Return the HTTP headers of a page."""
         return {**self._headers, "Refresh": str(_REFRESH_SECONDS)} if query.refresh else self._headers
 
     @cached_property
     def _headers(self) -> Mapping[str, str]:
-        """They let the page load nothing, run nothing and be framed by no one."""
+        """The headers that forbid the page to load or run anything, and others to frame it."""
         digest = base64.b64encode(hashlib.sha256(self._style.encode()).digest()).decode()
         policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; form-action 'self'"
         return {
@@ -108,13 +108,13 @@ class StatusPage:
         }
 
     def state(self) -> State:
-        """Return the key of a query's page; from any thread."""
+        """Return the current state, with which cached pages are compared. Thread-safe."""
         return self._source.version, int(self._clock.wall() // _SHARED_SECONDS)
 
     def render(self, query: Query) -> tuple[HTTPStatus, bytes]:
-        """Return the page that is asked for, as UTF-8, and its status.
+        """Return the status and the requested page, as UTF-8.
 
-        The status is 404 for a disk that is not there, and 503 while its account's disks are not known.
+        The status is 404 for an unknown disk, and 503 while the disks of its account are unknown.
         """
         snapshot = self._current()
         context = _disk(snapshot, query) if query.disk else _fleet(snapshot, query)
@@ -162,7 +162,7 @@ class StatusPage:
 
     @cached_property
     def _templates(self) -> Environment:
-        # Jinja costs 4 MB, which an exporter that nobody looks at need not pay.
+        # Jinja takes 4 MB of memory, so it is loaded only when the page is requested.
         from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
 
         environment = Environment(
@@ -210,7 +210,7 @@ def _fleet(snapshot: _Snapshot, query: Query) -> Mapping[str, Any]:
 
 
 def _missing(snapshot: _Snapshot, query: Query, pages: int) -> Iterator[str]:
-    """Yield what was asked for and is not there."""
+    """Yield a message for an account or page that does not exist."""
     known = list(snapshot.accounts)
     if query.account and query.account not in known:
         more = ", …" if len(known) > _MOST_ACCOUNTS else ""
@@ -264,7 +264,7 @@ def _age(inventory: AccountInventory, resource: Resource, wall: float) -> str:
 
 
 def _read_ago(inventories: Sequence[AccountInventory], resource: Resource, wall: float) -> str:
-    """Return how long ago the account read longest ago was read."""
+    """Return how long ago the least recently read account was read."""
     read = [each.outcomes[resource].last_success_at for each in inventories if resource in each.outcomes]
     if len(read) < len(inventories) or None in read:
         return ""

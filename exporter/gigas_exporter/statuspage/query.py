@@ -1,6 +1,6 @@
-"""What a visitor asks to see, by the page's address.
+"""A visitor's query, from the page's URL.
 
-Every address selects something; the page says which parts of an address it did not understand.
+Every URL selects something; the page reports the parameters that it did not understand.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ SORTS: Final[Mapping[str, tuple[Callable[[DiskReport], object], bool]]] = {
     "limit": (lambda report: report.requirement.max_age_seconds or 0.0, False),
     "backups": (lambda report: report.backups.usable if report.backups is not None else -1, False),
 }
-"""By name, what a column is ordered by, and whether the largest is what a visitor wants to see first."""
+"""The sort key of each column, and whether it is sorted in descending order unless reversed."""
 
 
 def _complaints(parameters: Mapping[str, str], *, has_show: bool) -> Iterator[str]:
-    """Yield the parts of an address that are not understood."""
+    """Yield a sentence for each parameter that is not understood."""
     findings = ", ".join(finding.metric for finding in Finding)
     sort, page = parameters.get("sort", ""), parameters.get("page", "")
     if not has_show:
@@ -60,18 +60,18 @@ def _cut(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A visitor's choice.
+    """The selection and the order of disks.
 
     Attributes:
-        search: Words that all must occur in the account, machine, mount point, disk id, status or findings.
-        show: ``all``, ``attention``, or what a finding is called in the metrics.
+        search: Words, each of which must occur in the account, machine, mount point, disk id, status or findings.
+        show: ``all``, ``attention``, or the name of a finding in the metrics.
         account: An account id, or empty for all.
         sort: A key of :data:`SORTS`, or empty for worst first.
-        reverse: The other way round.
+        reverse: Whether the order is reversed.
         page: Counted from 1.
-        disk: The id of the disk of ``account`` that is shown alone; empty for the list.
-        refresh: Whether the page loads itself again.
-        complaints: The parts of the address that are not understood, one sentence each.
+        disk: The id of a disk of ``account`` to show alone; empty for the list.
+        refresh: Whether the page reloads itself.
+        complaints: A sentence for each parameter that is not understood.
     """
 
     search: str = ""
@@ -86,7 +86,7 @@ class Query:
 
     @classmethod
     def from_params(cls, parameters: Mapping[str, str]) -> Query:
-        """Return the choice that an address makes."""
+        """Parse the parameters of a URL."""
         show, sort, page = parameters.get("show", "") or "all", parameters.get("sort", ""), parameters.get("page", "")
         folded, finding = show.strip().casefold(), Finding.parse(show)
         known = finding.metric if finding is not None else folded if folded in {"all", "attention"} else None
@@ -108,7 +108,7 @@ class Query:
         return (SORTS[self.sort][1] if self.sort else True) != self.reverse
 
     def address(self, **changes: object) -> str:
-        """Return the address of the same choice but for some changes."""
+        """Return the relative URL of this query with some changes; its first page unless one is given."""
         other = replace(self, **{"page": 1, **changes})  # type: ignore[arg-type]  # names of fields
         parameters = {
             "q": other.search,
@@ -124,16 +124,16 @@ class Query:
         return "?" + query if query else "."
 
     def disk_address(self, account_id: str, disk_id: str) -> str:
-        """Return the address of one disk's own page."""
+        """Return the relative URL of a disk's page."""
         return Query(account=account_id, disk=disk_id, refresh=self.refresh).address()
 
     @property
     def reset_address(self) -> str:
-        """The address of all disks, worst first."""
+        """The relative URL of all disks, worst first."""
         return Query(refresh=self.refresh).address()
 
     def apply(self, reports: Iterable[DiskReport]) -> list[DiskReport]:
-        """Return the reports that are asked for, in the order asked for."""
+        """Return the selected reports in the selected order."""
         words, finding = self.search.casefold().split(), Finding.parse(self.show)
         chosen = [report for report in reports if self._fits(report, words, finding)]
         if self.sort:
