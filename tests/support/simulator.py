@@ -82,43 +82,43 @@ class _Handler(SimulatorHandler):
         with self.served.counting:
             self.served.connections += 1
 
-    def respond(self, call: MatchedRoute, request: SimRequest, hits: Mapping[int, Fault]) -> SimResponse | None:
+    def respond(self, route: MatchedRoute, request: SimRequest, hits: Mapping[int, Fault]) -> SimResponse | None:
         """Return the response and remember the request, without anything secret."""
-        response = self._respond(call, request, hits)
+        response = self._respond(route, request, hits)
         status = 0 if response is None else response.status
-        self.served.journal.append(LoggedRequest(call.operation, request.method, request.path, request.query, status))
+        self.served.journal.append(LoggedRequest(route.operation, request.method, request.path, request.query, status))
         return response
 
-    def _respond(self, call: MatchedRoute, request: SimRequest, hits: Mapping[int, Fault]) -> SimResponse | None:
+    def _respond(self, route: MatchedRoute, request: SimRequest, hits: Mapping[int, Fault]) -> SimResponse | None:
         """Return the response, its body corrupted; ``None`` for a reset."""
         if any(fault.kind == "reset" for fault in hits.values()):
             # Closed here and now: the base class would shut it down first, and so send an end before the reset.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             self.connection.close()
             return None
-        response = super().respond(call, request, hits)
+        response = super().respond(route, request, hits)
         if response is None:
             return None
         return response_corruption.corrupt(response, hits.values(), self.served.world.now())
 
-    def answer(self, call: MatchedRoute, request: SimRequest, faults: Sequence[Fault]) -> SimResponse:
+    def answer(self, route: MatchedRoute, request: SimRequest, faults: Sequence[Fault]) -> SimResponse:
         """Answer a request with what faults do to pages and tokens."""
         parameters = {fault.kind: fault.parameters for fault in faults}
         if "redirect" in parameters:
             return SimResponse(HTTPStatus.FOUND, headers=(("Location", parameters["redirect"]["value"]),))
-        if call.operation == "create_token":
+        if route.operation == "create_token":
             with self.served.creating_token:
-                return self._create_token(call, request, faults, parameters)
+                return self._create_token(route, request, faults, parameters)
         limit, offset = _page_of(request)
         changed = replace(request, query={**request.query, **_other_page(limit, offset, parameters)})
         if "ignored_limit" in parameters:
-            return self._everything(call, changed, faults)
-        response = super().answer(call, changed, faults)
+            return self._everything(route, changed, faults)
+        response = super().answer(route, changed, faults)
         return _with_other_headers(response, offset, parameters) if response.status == HTTPStatus.OK else response
 
     def _create_token(
         self,
-        call: MatchedRoute,
+        route: MatchedRoute,
         request: SimRequest,
         faults: Sequence[Fault],
         parameters: _Parameters,
@@ -128,15 +128,15 @@ class _Handler(SimulatorHandler):
         if "expired_token" in parameters:
             world.token_life_seconds = parameters["expired_token"]["seconds"] or 0.0
         try:
-            return super().answer(call, request, faults)
+            return super().answer(route, request, faults)
         finally:
             world.token_life_seconds = life
 
-    def _everything(self, call: MatchedRoute, request: SimRequest, faults: Sequence[Fault]) -> SimResponse:
+    def _everything(self, route: MatchedRoute, request: SimRequest, faults: Sequence[Fault]) -> SimResponse:
         items: list[object] = []
         while True:
             query = {**request.query, "limit": str(self.served.world.max_limit), "offset": str(len(items))}
-            response = super().answer(call, replace(request, query=query), faults)
+            response = super().answer(route, replace(request, query=query), faults)
             found = json.loads(response.body) if response.status == HTTPStatus.OK else None
             if not isinstance(found, list):
                 return response

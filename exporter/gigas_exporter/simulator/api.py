@@ -80,32 +80,32 @@ class Api:
             "list_virtual_machines": self._list_machines,
         }
 
-    def answer(self, call: MatchedRoute, request: SimRequest) -> SimResponse:
+    def answer(self, route: MatchedRoute, request: SimRequest) -> SimResponse:
         """Return the response to a request."""
         try:
             with self._world.state() as state:
-                return self._answer(state, call, request)
+                return self._answer(state, route, request)
         except SimError as refusal:
             return refusal.answer
 
-    def _answer(self, state: CloudState, call: MatchedRoute, request: SimRequest) -> SimResponse:
-        if call.operation == "unknown":
+    def _answer(self, state: CloudState, route: MatchedRoute, request: SimRequest) -> SimResponse:
+        if route.operation == "unknown":
             raise SimError(HTTPStatus.NOT_FOUND, "no such resource")
-        if call.operation == "create_token":
+        if route.operation == "create_token":
             return self._create_token(request)
         principal = self._world.access.principal(request.authorization, state.now)
         if principal is None:
             raise SimError(HTTPStatus.UNAUTHORIZED, "not authorised")
-        if call.operation == "list_accounts":
+        if route.operation == "list_accounts":
             return self._list_accounts(state, principal, request)
-        account = _account(state, call.account or "", principal)
-        reader = self._readers.get(call.operation)
+        account = _account(state, route.account or "", principal)
+        reader = self._readers.get(route.operation)
         if reader is not None:
-            return reader(state, account, call, request)
+            return reader(state, account, route, request)
         if principal.readonly:
             raise SimError(HTTPStatus.FORBIDDEN, "the token is read-only")
-        disk = _disk(account, call.disk)
-        return write_operations.OPERATIONS[call.operation](self._world, state, disk, request)
+        disk = _disk(account, route.disk)
+        return write_operations.OPERATIONS[route.operation](self._world, state, disk, request)
 
     def _create_token(self, request: SimRequest) -> SimResponse:
         fields = request.fields()
@@ -157,20 +157,20 @@ class Api:
         return encode_backup(disk, backup, encoding_for(self._world.style, disk.account.position, backup.number))
 
     def _list_disks(
-        self, state: CloudState, account: AccountRecord, _call: MatchedRoute, request: SimRequest
+        self, state: CloudState, account: AccountRecord, _route: MatchedRoute, request: SimRequest
     ) -> SimResponse:
         disks = _filtered_disks(state.ordered(account), request)
         return self._page(len(disks), lambda begin, end: b",".join(map(self._encode_disk, disks[begin:end])), request)
 
     def _get_disk(
-        self, _state: CloudState, account: AccountRecord, call: MatchedRoute, _request: SimRequest
+        self, _state: CloudState, account: AccountRecord, route: MatchedRoute, _request: SimRequest
     ) -> SimResponse:
-        return SimResponse(HTTPStatus.OK, self._encode_disk(_disk(account, call.disk)))
+        return SimResponse(HTTPStatus.OK, self._encode_disk(_disk(account, route.disk)))
 
     def _list_disk_backups(
-        self, state: CloudState, account: AccountRecord, call: MatchedRoute, request: SimRequest
+        self, state: CloudState, account: AccountRecord, route: MatchedRoute, request: SimRequest
     ) -> SimResponse:
-        disk = _disk(account, call.disk)
+        disk = _disk(account, route.disk)
         disks = [disk] if disk.size_gb >= (request.number("min_disk_size") or 0) else []
         return self._backup_page(state, disks, state.cumulative_counts(disks), request)
 
@@ -183,7 +183,7 @@ class Api:
         return self._page(ends[-1] if ends else 0, part, request)
 
     def _list_backups(
-        self, state: CloudState, account: AccountRecord, _call: MatchedRoute, request: SimRequest
+        self, state: CloudState, account: AccountRecord, _route: MatchedRoute, request: SimRequest
     ) -> SimResponse:
         if not _BACKUP_FILTERS & set(request.query):
             return self._backup_page(state, state.ordered(account), state.backup_ends(account), request)
@@ -197,15 +197,15 @@ class Api:
         return self._page(len(found), lambda begin, end: dump_items(found[begin:end]), request)
 
     def _get_backup(
-        self, state: CloudState, account: AccountRecord, call: MatchedRoute, _request: SimRequest
+        self, state: CloudState, account: AccountRecord, route: MatchedRoute, _request: SimRequest
     ) -> SimResponse:
-        found = state.find_backup(account, _id(call.backup))
+        found = state.find_backup(account, _id(route.backup))
         if found is None:
             raise SimError(HTTPStatus.NOT_FOUND, "no such backup")
         return json_response(self._encode_backup(*found))
 
     def _list_machines(
-        self, _state: CloudState, account: AccountRecord, _call: MatchedRoute, request: SimRequest
+        self, _state: CloudState, account: AccountRecord, _route: MatchedRoute, request: SimRequest
     ) -> SimResponse:
         def part(begin: int, end: int) -> bytes:
             machines = itertools.islice(account.machines.values(), begin, end)

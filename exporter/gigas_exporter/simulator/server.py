@@ -107,11 +107,11 @@ class SimulatorHandler(BaseHTTPRequestHandler):
         if path.startswith(CONTROL_PATH) and served.control is not None:
             self.send(served.control.answer(request), ())
             return
-        call = identify(request.method, path)
+        route = identify(request.method, path)
         with served.counting:
-            served.requests[call.operation] += 1
-        hits = served.faults.take(call.operation, call.account)
-        response = self.respond(call, request, hits)
+            served.requests[route.operation] += 1
+        hits = served.faults.take(route.operation, route.account)
+        response = self.respond(route, request, hits)
         if response is None:
             self.close_connection = True
         else:
@@ -119,7 +119,7 @@ class SimulatorHandler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = _serve  # noqa: N815 - the base class's names
 
-    def respond(self, call: MatchedRoute, request: SimRequest, hits: Mapping[int, Fault]) -> SimResponse | None:
+    def respond(self, route: MatchedRoute, request: SimRequest, hits: Mapping[int, Fault]) -> SimResponse | None:
         """Return the response under these faults; ``None`` closes the connection."""
         for number, fault in hits.items():
             if fault.kind == "latency":
@@ -129,17 +129,17 @@ class SimulatorHandler(BaseHTTPRequestHandler):
                 return None
             elif fault.kind == "close":
                 return None
-        response = self.answer(call, request, tuple(hits.values()))
+        response = self.answer(route, request, tuple(hits.values()))
         for fault in hits.values():
             if fault.kind == "value":
                 response = _with_value(response, fault)
         return response
 
-    def answer(self, call: MatchedRoute, request: SimRequest, faults: Sequence[Fault]) -> SimResponse:
+    def answer(self, route: MatchedRoute, request: SimRequest, faults: Sequence[Fault]) -> SimResponse:
         """Return the API's answer, or a fault's status."""
         fault = next((each for each in faults if each.kind == "status"), None)
         if fault is None:
-            return self.served.api.answer(call, request)
+            return self.served.api.answer(route, request)
         headers = () if fault.retry_after is None else (("Retry-After", fault.retry_after),)
         return SimError(fault.status, "a fault was asked for", headers).answer
 
