@@ -85,8 +85,8 @@ class Api:
         try:
             with self._world.state() as state:
                 return self._answer(state, route, request)
-        except SimError as refusal:
-            return refusal.answer
+        except SimError as error:
+            return error.response
 
     def _answer(self, state: CloudState, route: MatchedRoute, request: SimRequest) -> SimResponse:
         if route.operation == "unknown":

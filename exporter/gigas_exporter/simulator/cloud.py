@@ -69,9 +69,9 @@ class SimulatedCloud:
         hostile: bool = True,
     ) -> None:
         if style not in STYLES:
-            raise ValueError(f"a world's style is one of {', '.join(STYLES)}")
+            raise ValueError(f"style must be one of {', '.join(STYLES)}")
         if disks < 0 or accounts < 1 or retention < 1 or not 0 < speed < float("inf"):
-            raise ValueError("a world has no fewer than 0 disks, an account, a backup kept, and a positive speed")
+            raise ValueError("disks must be at least 0, accounts and retention at least 1, speed finite and positive")
         self.seed, self.speed, self.style = seed, speed, style
         self.start = float(int(clock() if start is None else start))
         self.default_limit, self.max_limit = 100, 500

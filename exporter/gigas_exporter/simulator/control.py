@@ -76,18 +76,18 @@ class Control:
         )
         handler, match = next(((handler, match) for handler, match in found if match is not None), (None, None))
         if handler is None or match is None:
-            return SimError(HTTPStatus.NOT_FOUND, "no such resource").answer
+            return SimError(HTTPStatus.NOT_FOUND, "no such resource").response
         try:
             return _response(handler(request, *match.groups()))
         except KeyError as error:
-            return SimError(HTTPStatus.NOT_FOUND, f"not known: {error.args[0]}").answer
+            return SimError(HTTPStatus.NOT_FOUND, f"not known: {error.args[0]}").response
         except ValidationError as error:
-            return SimError(HTTPStatus.UNPROCESSABLE_ENTITY, describe_error(error)).answer
+            return SimError(HTTPStatus.UNPROCESSABLE_ENTITY, describe_error(error)).response
         except (ValueError, TypeError) as error:
-            # Of Python's message about arguments, the name of the function means nothing to a client.
-            return SimError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error).rpartition("() ")[2]).answer
+            # Python's message about arguments starts with the name of the function, which clients do not know.
+            return SimError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error).rpartition("() ")[2]).response
         except SimError as error:
-            return error.answer
+            return error.response
 
     def _state(self, request: SimRequest) -> Fields:
         world = self._world

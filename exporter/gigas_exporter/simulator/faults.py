@@ -26,14 +26,14 @@ class FaultKind:
 
 
 KINDS: Mapping[str, FaultKind] = {
-    "latency": FaultKind("waits `seconds` before it answers", {"seconds": 1.0}),
+    "latency": FaultKind("delays the response by `seconds`", {"seconds": 1.0}),
     "status": FaultKind(
-        "answers `status`, with a Retry-After header of `retry_after` where given",
+        "responds with `status`, and with the header Retry-After if `retry_after` is given",
         {"status": 500, "retry_after": None},
     ),
     "value": FaultKind("`field` of each item has `value`", {"field": "status", "value": None}),
-    "hang": FaultKind("never answers; ends when the fault is cleared, the client leaves or the server closes"),
-    "close": FaultKind("closes the connection without an answer"),
+    "hang": FaultKind("sends no response until the fault is removed, the client leaves or the server closes"),
+    "close": FaultKind("closes the connection without a response"),
 }
 
 
@@ -94,10 +94,10 @@ class Faults:
         """Add a fault; return its number.
 
         Raises:
-            ValueError: There is no such kind or parameter, or a value does not fit.
+            ValueError: The kind or a parameter does not exist, or a value is invalid.
         """
         if kind not in self.kinds:
-            raise ValueError(f"no kind of fault: {kind}; there are: {', '.join(self.kinds)}")
+            raise ValueError(f"no kind of fault: {kind}; must be one of {', '.join(self.kinds)}")
         defaults = self.kinds[kind].defaults
         unknown = parameters.keys() - defaults.keys() - _COMMON
         if unknown:

@@ -54,7 +54,7 @@ class SimRequest:
         try:
             fields = json.loads(self.body) if self.body.strip() else {}
         except (ValueError, RecursionError):
-            raise SimError(HTTPStatus.BAD_REQUEST, "the body is no JSON") from None
+            raise SimError(HTTPStatus.BAD_REQUEST, "the body is not JSON") from None
         if not isinstance(fields, dict):
             raise SimError(HTTPStatus.BAD_REQUEST, "the body must be a JSON object")
         return fields
@@ -75,7 +75,7 @@ class SimError(Exception):
 
     def __init__(self, status: int, message: str, headers: Headers = ()) -> None:
         super().__init__(message)
-        self.answer = SimResponse(status, dump({"error": {"code": int(status), "message": message}}), headers)
+        self.response = SimResponse(status, dump({"error": {"code": int(status), "message": message}}), headers)
 
 
 def json_response(value: object, status: int = HTTPStatus.OK, headers: Headers = ()) -> SimResponse:

@@ -141,14 +141,14 @@ class SimulatorHandler(BaseHTTPRequestHandler):
         if fault is None:
             return self.served.api.answer(route, request)
         headers = () if fault.retry_after is None else (("Retry-After", fault.retry_after),)
-        return SimError(fault.status, "a fault was asked for", headers).answer
+        return SimError(fault.status, "simulated fault", headers).response
 
     def _read_body(self) -> bytes | None:
         length = self.headers.get("Content-Length", "0")
         if length.isdecimal() and len(length) <= _LENGTH_DIGITS and "Transfer-Encoding" not in self.headers:
             return self.rfile.read(int(length))
         self.close_connection = True
-        self.send(SimError(HTTPStatus.BAD_REQUEST, "the body is too large, or has no length").answer, ())
+        self.send(SimError(HTTPStatus.BAD_REQUEST, "the body is too large, or has no length").response, ())
         return None
 
     def _hang(self, number: int) -> None:
@@ -251,35 +251,35 @@ def describe(server: SimulatorServer) -> str:
     count = sum(map(len, disks.values()))
     disk_id = disks[account][0].id if disks[account] else "DISK_ID"
     user = world.credentials(account)
-    troubles = ", ".join(sorted(set(world.scenarios.values()))) or "none"
+    scenarios = ", ".join(sorted(set(world.scenarios.values()))) or "none"
     return f"""\
 Simulated Gigas API at {url}: {count} disks in {len(disks)} account{"s" if len(disks) > 1 else ""} ({", ".join(disks)}).
 Seed {world.seed}, speed {world.speed:g}: a daily backup is made every {format_duration(86_400 / world.speed)}.
-Disks in trouble: {troubles}.
+Scenarios of disks: {scenarios}.
 
 API key    {world.api_key}
 Login      {world.login}
 Password   {world.password}
-(or for account {account} alone: {user.api_key}, {user.login}, {user.password})
+(for account {account} alone: {user.api_key}, {user.login}, {user.password})
 
 List the disks, and the backups of one:
   curl -s -H 'Authorization: Bearer {world.api_key}' '{url}/account/{account}/disks?limit=5'
   curl -s -H 'Authorization: Bearer {world.api_key}' {url}/account/{account}/disk/{disk_id}/backups
 Log in for a session token:
   curl -s -d '{{"login": "{world.login}", "password": "{world.password}"}}' {url}/token
-{"" if server.control is None else _levers(url, account, disk_id)}
-Watch it:
+{"" if server.control is None else _control_commands(url, account, disk_id)}
+Monitor it:
   GIGAS_API_URL={url} GIGAS_ACCOUNT_ID={account} GIGAS_API_KEY={world.api_key} gigas-exporter serve
 """
 
 
-def _levers(url: str, account: str, disk_id: str) -> str:
+def _control_commands(url: str, account: str, disk_id: str) -> str:
     return f"""\
-Make something go wrong, and see what is true:
+Cause errors, and show the state of the cloud:
   curl -s -d '{{"error": true}}' {url}/_sim/disks/{disk_id}
   curl -s -d '{{"kind": "status", "status": 503, "operation": "list_*"}}' {url}/_sim/faults
   curl -s -X DELETE {url}/_sim/faults
   curl -s '{url}/_sim/state?account={account}'
-Everything that can be done:
+List all such requests:
   curl -s {url}/_sim/
 """

@@ -84,18 +84,18 @@ class CloudState:
         """Run the due events; none is ever undone."""
         self._target = now
         while self._events and self._events[0][0] <= now:
-            due, _, happen = heapq.heappop(self._events)
+            due, _, event = heapq.heappop(self._events)
             self.now = due
-            happen()
+            event()
         self.now = now
 
-    def later(self, seconds: float, happen: Callable[[], None]) -> None:
-        """Call something after some simulated seconds."""
+    def later(self, seconds: float, event: Callable[[], None]) -> None:
+        """Call a function after some simulated seconds."""
         if seconds <= 0:
-            happen()
+            event()
             return
         delay = seconds / self.timeline.speed
-        heapq.heappush(self._events, (self.now + delay, next(self.sequence), happen))
+        heapq.heappush(self._events, (self.now + delay, next(self.sequence), event))
 
     def _start_events(self, account: AccountRecord) -> None:
         if len(account.disks) < _EVENTS_FROM:

@@ -72,7 +72,7 @@ def _edit(world: SimulatedCloud, state: CloudState, disk: DiskRecord, request: S
     size = edit.disk_size if "disk_size" in fields else disk.size_gb
     machine = edit.virtual_machine_id if "virtual_machine_id" in fields else disk.machine
     if not fields:
-        raise _invalid("the body", "names nothing to edit")
+        raise _invalid("the body", "has nothing to edit")
     if size < disk.size_gb:
         raise _invalid("disk_size", "must not be smaller than it is")
     if machine is not None and machine not in disk.account.machines:
