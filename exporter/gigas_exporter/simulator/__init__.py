@@ -14,15 +14,15 @@
             headers={"Authorization": f"Bearer {world.api_key}"},
             timeout=5,
         ).json()
-        world.change_disk("10001", error=True)                          # what is true
-        server.faults.add("status", "list_backups", status=404)         # what goes wrong
+        world.change_disk("10001", error=True)                          # change the cloud's state
+        server.faults.add("status", "list_backups", status=404)         # make requests fail
         assert server.requests["list_disks"] == 1
 
-Where the documentation of the API leaves something open, accounts differ: in the types of booleans, ids and dates
-(``style``), and in the status for a locked disk, 409 or 422.
+Where the documentation of the API is unclear, the accounts differ: in the types of booleans, ids and dates (``style``),
+and in the status for a locked disk, 409 or 422.
 
-Only the commands ``demo`` and ``simulate`` and tests import it; of the exporter it imports the model and the formatting
-of values.
+Only the commands ``demo`` and ``simulate`` and tests import this package. From the exporter it imports only the model
+and the formatting of values.
 """
 
 from gigas_exporter.simulator.cloud import SimulatedCloud

@@ -1,4 +1,4 @@
-"""The simulated API: routes, permissions, and the operations that read."""
+"""The simulated API: routes, permissions and read operations."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _BACKUP_FILTERS = {"min_disk_size", "disk_id", "operating_system", "operating_sy
 
 @dataclass(frozen=True, slots=True)
 class MatchedRoute:
-    """A request's operation, ``unknown`` for none, and its path's ids."""
+    """The operation of a request (``unknown`` if none matches) and the ids in its path."""
 
     operation: str
     account: str | None = None
@@ -66,7 +66,7 @@ def identify(method: str, path: str) -> MatchedRoute:
 
 
 class Api:
-    """Answers requests from a simulated cloud."""
+    """Answers requests with the state of a simulated cloud."""
 
     def __init__(self, world: SimulatedCloud) -> None:
         self._world = world
@@ -118,15 +118,15 @@ class Api:
             raise SimError(HTTPStatus.UNAUTHORIZED, "wrong login or password")
         expires_at = self._world.now() + self._world.token_life_seconds
         token, expires = access.issue(user, expires_at, readonly=readonly in {True, "1", "true"}), int(expires_at)
-        # The documentation has both spellings, and fields that nobody needs.
+        # The documentation shows the date as text and as a number, and further fields.
         if self._spells_as_text():
             return json_response({"token": token, "expires": str(expires), "refresh_token": f"refresh-{token}"})
         return json_response({"token": token, "expires": expires})
 
     def _page(self, total: int, part: Callable[[int, int], bytes], request: SimRequest) -> SimResponse:
-        """Return the page (Gigas docs, Pagination); invalid limit or offset: 400.
+        """Return a page (Gigas docs, Pagination); 400 for an invalid limit or offset.
 
-        ``part`` returns the items from one index up to another, as the inside of a JSON array.
+        ``part`` returns the items between two indexes, as the inside of a JSON array.
         """
         limit, offset = request.number("limit", self._world.default_limit) or 0, request.number("offset", 0) or 0
         if limit < 1:
@@ -255,7 +255,7 @@ def _filtered_disks(disks: list[DiskRecord], request: SimRequest) -> list[DiskRe
 
 
 def _filtered_backup_disks(disks: Iterable[DiskRecord], request: SimRequest) -> list[DiskRecord]:
-    """Return the disks whose backups are asked for; ``min_disk_size`` has no documented unit, here GB."""
+    """Return the disks that match the filters of backups; the undocumented unit of ``min_disk_size`` is GB here."""
     smallest, disk_id = request.number("min_disk_size", 0) or 0, request.number("disk_id")
     system, distro = request.query.get("operating_system"), request.query.get("operating_system_distro")
     return [

@@ -1,7 +1,7 @@
 """The simulated cloud, in the exporter's model.
 
-Every method may be called from any thread. Ids are text, as in the model; an unknown one is a :class:`KeyError`. Every
-value is checked before anything is changed, so that what is stored can always be encoded.
+Every method is thread-safe. Ids are text, as in the model; an unknown id raises :class:`KeyError`. All values are
+checked before anything is changed, so that the state can always be encoded.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ DEFAULT_BACKUP_SIZE = 4 << 30
 
 
 class SimulatedCloud:
-    """Accounts whose disks change with time, reproducible by arguments and clock.
+    """Accounts whose disks change over time. The same arguments and clock give the same cloud.
 
     Args:
-        seed: Decides everything that looks random.
-        disks: Over all accounts, at the start; in accounts of 12 and more, disks come and go.
-        accounts: How many accounts; their ids begin at 4242.
-        start: UNIX seconds from which on events happen, by default now. The history before it is made up.
-        speed: Compresses schedules: a daily backup is made every 24 h / ``speed``. Dates are always the clock's, so
-            that an exporter with the same clock shows sensible ages.
+        seed: Seed of all pseudo-random values.
+        disks: Number of disks in all accounts at the start. In accounts of at least 12, disks are added and removed.
+        accounts: Number of accounts; their ids start at 4242.
+        start: UNIX seconds at which events begin, by default now. Earlier backups are generated.
+        speed: Factor that compresses schedules: a daily backup is made every 24 h / ``speed``. Dates follow the clock,
+            so that an exporter with the same clock shows sensible ages.
         clock: Returns UNIX seconds; a test may pass one that stands still or jumps.
-        style: How values are encoded in JSON: ``plain`` (numbers and true/false), ``account`` (the first account
-            plainly, each other one in another way), ``mixed`` (each item in another way), ``wrapped`` (each item in
-            an object with one key), ``words`` (flags as words, dates as in HTTP), ``onapp`` (wrapped, and backups
-            name no disk) or ``unclear`` (not understood without settings).
+        style: How values are encoded in JSON: ``plain`` (numbers and true/false), ``account`` (each account in another
+            way, the first plainly), ``mixed`` (each item in another way), ``wrapped`` (each item in an object with one
+            key), ``words`` (flags as words, dates as in HTTP), ``onapp`` (wrapped, and backups name no disk) or
+            ``unclear`` (not understood without settings).
         retention: How many automatic backups of a disk are kept.
-        eventful: Whether the scenarios happen, and disks come and go.
-        hostile: Whether one disk and its machine have names made to break things.
+        eventful: Whether there are scenarios and events.
+        hostile: Whether one disk and its machine have names with special characters.
 
     Attributes:
-        default_limit: Items of a page when no ``limit`` is asked for.
-        max_limit: A larger ``limit`` is lowered to this.
-        operation_seconds: Simulated seconds that an operation started through the API takes.
-        token_life_seconds: How long session tokens live; ``speed`` does not touch it.
-        canary: Part of every ``initial_password``; must be found in no output.
+        default_limit: Page size of requests without ``limit``.
+        max_limit: Maximum page size; a larger ``limit`` is lowered to it.
+        operation_seconds: Simulated duration of an operation that the API starts.
+        token_life_seconds: Lifetime of session tokens, which ``speed`` does not change.
+        canary: Part of every ``initial_password``; no output may contain it.
     """
 
     canary = CANARY
@@ -86,13 +86,13 @@ class SimulatedCloud:
 
     @contextlib.contextmanager
     def state(self) -> Iterator[CloudState]:
-        """Lock the state as of now; for the simulated API."""
+        """Lock and yield the state as of now, for the simulated API."""
         with self._lock:
             self._state.advance(self._clock())
             yield self._state
 
     def now(self) -> float:
-        """Return the UNIX seconds of its clock."""
+        """Return the time of the clock, in UNIX seconds."""
         return self._clock()
 
     # Credentials
@@ -113,12 +113,12 @@ class SimulatedCloud:
         return self.access.main.password
 
     def credentials(self, account_id: str) -> DemoCredential:
-        """Return the user who sees this account alone."""
+        """Return the user who sees only this account."""
         return self.access.by_account[account_id]
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every text that no output of an exporter may hold."""
+        """The texts that no output of an exporter may contain."""
         users = self.access.users
         return (CANARY, *(user.api_key for user in users), *(user.password for user in users))
 
@@ -128,11 +128,11 @@ class SimulatedCloud:
             return self.access.issue(self.access.main, self._clock() + life_seconds, readonly=False)
 
     def revoke_tokens(self) -> None:
-        """End every session at once."""
+        """End every session."""
         with self._lock:
             self.access.revoke_tokens()
 
-    # What is true
+    # State
 
     def disks(self, account_id: str) -> tuple[Disk, ...]:
         """Return the account's disks in the order of listing."""
@@ -158,7 +158,7 @@ class SimulatedCloud:
 
     @property
     def scenarios(self) -> Mapping[str, str]:
-        """Disk id → scenario, such as ``stale``; without healthy disks."""
+        """Scenarios such as ``stale``, by disk id; without healthy disks."""
         with self._lock:
             return {str(number): scenario for number, scenario in self._state.scenarios.items()}
 
@@ -173,7 +173,7 @@ class SimulatedCloud:
         virtual_machine_id: str | None = "last",
         **fields: Any,
     ) -> Disk:
-        """Make a disk, by default on the first account's last machine; ``fields`` as for :meth:`change_disk`."""
+        """Add a disk, by default to the first account's last machine; ``fields`` are those of :meth:`change_disk`."""
         if virtual_machine_id != "last":
             fields["virtual_machine_id"] = virtual_machine_id
         with self.state() as state:
@@ -184,18 +184,18 @@ class SimulatedCloud:
             return disk.model
 
     def delete_disk(self, disk_id: str) -> None:
-        """Delete a disk and its backups at once."""
+        """Delete a disk and its backups."""
         with self.state() as state:
             state.remove_disk(_disk(state, disk_id).number)
 
     def change_disk(self, disk_id: str, **fields: Any) -> Disk:
-        """Set fields of a disk: those of the API, dates as UNIX seconds, and ``disk_size`` in GB.
+        """Set fields of a disk, named as in the API; dates are UNIX seconds, ``disk_size`` is in GB.
 
-        A ``locked`` or ``status`` that is set stays when an operation in the background ends.
+        A background operation that ends later does not change a ``locked`` or ``status`` set here.
 
         Raises:
-            KeyError: There is no such disk or machine.
-            ValueError: There is no such field, or the value does not fit it.
+            KeyError: The disk or machine does not exist.
+            ValueError: A field does not exist, or its value is invalid.
         """
         with self.state() as state:
             disk = _disk(state, disk_id)
@@ -211,7 +211,7 @@ class SimulatedCloud:
         *,
         automatic: bool = False,
     ) -> Backup:
-        """Make a backup, by default now; ``size`` in bytes. Those made by hand are not rotated."""
+        """Make a backup, by default now; ``size`` is in bytes. Only automatic backups are rotated."""
         with self.state() as state:
             disk = _disk(state, disk_id)
             _Backup.model_validate({"created_at": created_at or 0, "status": status, "size": size})
@@ -219,7 +219,7 @@ class SimulatedCloud:
             return disk.backup_model(state.new_backup(disk, created_at, status, size_kb, automatic=automatic))
 
     def remove_backups(self, disk_id: str) -> None:
-        """Delete all backups of a disk; its schedule goes on."""
+        """Delete all backups of a disk; its schedule continues."""
         with self.state() as state:
             state.remove_backups(_disk(state, disk_id))
 
@@ -232,7 +232,7 @@ def _disk(state: CloudState, disk_id: str) -> DiskRecord:
     return state.disks[_number_of(disk_id)]
 
 
-# What can be encoded: dates have a year of four digits, and a disk's bytes stay below 2^63.
+# Limits of what can be encoded: dates have a year of four digits, and a disk's bytes stay below 2^63.
 _Timestamp = Annotated[float, Field(ge=0, le=250_000_000_000), AfterValidator(int)]
 
 
@@ -241,7 +241,7 @@ class _Fields(BaseModel):
 
 
 class _Disk(_Fields):
-    """Fields of a disk; their names are those of its record, the aliases those of the API."""
+    """Fields of a disk: the names are those of the record, the aliases those of the API."""
 
     error: bool = False
     locked: bool = False
@@ -263,11 +263,11 @@ class _Backup(_Fields):
 
 
 def _check_disk(account: AccountRecord, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return fields of a disk by their names in its record.
+    """Return fields of a disk by their names in the record.
 
     Raises:
         KeyError: The account has no such virtual machine.
-        ValueError: There is no such field, or a value does not fit.
+        ValueError: A field does not exist, or its value is invalid.
     """
     changed = _Disk.model_validate(fields).model_dump(exclude_unset=True)
     if changed.get("machine") is not None:
@@ -276,7 +276,7 @@ def _check_disk(account: AccountRecord, fields: Mapping[str, Any]) -> dict[str, 
 
 
 def _change_disk(state: CloudState, disk: DiskRecord, fields: Mapping[str, Any]) -> None:
-    """Set all these fields of a disk, or none."""
+    """Set fields of a disk: all of them, or none."""
     changed = _check_disk(disk.account, fields)
     state.switch_autobackup(disk, on=changed.pop("autobackup", disk.autobackup))
     disk.touch(state.now)

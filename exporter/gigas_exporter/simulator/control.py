@@ -1,19 +1,19 @@
 """Control of the simulated cloud, under ``/_sim/`` and without authentication.
 
-Bodies and responses are JSON with the names of :class:`.SimulatedCloud`: dates in UNIX seconds, backup sizes in bytes.
+Bodies and responses are JSON with the names of ``SimulatedCloud``: dates in UNIX seconds, backup sizes in bytes.
 
 ======  ============================  ==========================================================================
-GET     /_sim/                        what there is
-GET     /_sim/state                   what is true, in one form; ``?account=4242`` for one account
-GET     /_sim/requests                counts of the API's requests by operation
-DELETE  /_sim/requests                set them to 0
-GET     /_sim/faults                  the active faults, how often each struck, and every kind
-POST    /_sim/faults                  ``{"kind": "status", "operation": "list_*", "status": 503, "count": 2}``
-DELETE  /_sim/faults                  end all
-POST    /_sim/disks                   make a disk: ``{"account_id": "4242", "mount_point": "/srv", "size_gb": 20}``
-POST    /_sim/disks/<id>              ``{"error": true, "locked": false, "virtual_machine_id": null, ...}``
+GET     /_sim/                        this page
+GET     /_sim/state                   the state of the cloud; ``?account=4242`` for one account
+GET     /_sim/requests                number of API requests by operation
+DELETE  /_sim/requests                reset these numbers
+GET     /_sim/faults                  active faults, how often each struck, and every kind of fault
+POST    /_sim/faults                  add one: ``{"kind": "status", "operation": "list_*", "status": 503, "count": 2}``
+DELETE  /_sim/faults                  remove all faults
+POST    /_sim/disks                   add a disk: ``{"account_id": "4242", "mount_point": "/srv", "size_gb": 20}``
+POST    /_sim/disks/<id>              change it: ``{"error": true, "locked": false, "virtual_machine_id": null, ...}``
 DELETE  /_sim/disks/<id>              delete it
-POST    /_sim/disks/<id>/backups      ``{"age_seconds": 3600}`` or ``{"created_at": ..., "status": "failed"}``
+POST    /_sim/disks/<id>/backups      add one: ``{"age_seconds": 3600}`` or ``{"created_at": ..., "status": "failed"}``
 DELETE  /_sim/disks/<id>/backups      delete all its backups
 ======  ============================  ==========================================================================
 """
@@ -40,7 +40,7 @@ Fields = dict[str, Any]
 
 
 def _fields(item: Disk | Backup | VirtualMachine) -> Fields:
-    """Return an item's fields, without what only decoding knows."""
+    """Return an item's fields, without those that only decoding sets."""
     decoded = {"missing", "status_is_error", "status_type", "unknown"}
     return {name: value for name, value in asdict(item).items() if name not in decoded}
 
@@ -69,7 +69,7 @@ class Control:
         self._routes = tuple((method, re.compile(pattern), handler) for method, pattern, handler in routes)
 
     def answer(self, request: SimRequest) -> SimResponse:
-        """Answer a request; 404 for missing, 422 for invalid."""
+        """Answer a request: 404 for an unknown path or id, 422 for invalid values."""
         path = request.path.removeprefix(CONTROL_PATH)
         found = (
             (handler, pattern.fullmatch(path)) for method, pattern, handler in self._routes if method == request.method
@@ -121,7 +121,7 @@ def _created(value: Fields) -> SimResponse:
 
 
 def _response(value: object) -> SimResponse:
-    """Return a value as JSON, and nothing as a 204."""
+    """Return a value as JSON, ``None`` as a 204."""
     if value is None:
         return SimResponse(HTTPStatus.NO_CONTENT)
     return value if isinstance(value, SimResponse) else json_response(value)

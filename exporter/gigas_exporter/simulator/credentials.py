@@ -34,9 +34,9 @@ class Principal:
 
 
 class Credentials:
-    """The users of a world and their session tokens.
+    """The users of a simulated cloud and their session tokens.
 
-    The main user sees every account; each account has a user of its own.
+    The main user sees every account; each account also has a user of its own.
     """
 
     def __init__(self, seed: int, account_ids: tuple[str, ...]) -> None:
@@ -56,14 +56,14 @@ class Credentials:
         self._tokens: dict[str, tuple[Principal, float]] = {}
 
     def login(self, login: str, password: str) -> DemoCredential | None:
-        """Return the user whose login and password these are."""
+        """Return the user with this login and password."""
         for user in self.users:
             if user.login == login and hmac.compare_digest(user.password.encode(), password.encode()):
                 return user
         return None
 
     def issue(self, user: DemoCredential, expires_at: float, *, readonly: bool) -> str:
-        """Return a new session token of the user."""
+        """Return a new session token for the user."""
         token = hashlib.sha256(f"session/{self._seed}/{next(self._numbers)}".encode()).hexdigest()
         self._tokens[token] = (Principal(user.account_ids, readonly), expires_at)
         return token

@@ -1,6 +1,6 @@
 """Faults of the simulated API.
 
-What each kind does is :data:`KINDS`; :mod:`.server` does it. Tests have a server with more kinds.
+:data:`KINDS` describes what each kind does, :mod:`.server` applies it. The tests' server has more kinds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 @dataclass(frozen=True, slots=True)
 class FaultKind:
-    """A kind of fault, and its parameters with defaults."""
+    """A kind of fault, and its parameters with their defaults."""
 
     description: str
     defaults: Mapping[str, Any] = dataclass_field(default_factory=dict)
@@ -38,17 +38,17 @@ KINDS: Mapping[str, FaultKind] = {
 
 
 class Fault(BaseModel):
-    """Something that goes wrong.
+    """A fault, which affects some requests.
 
     Attributes:
-        kind: Its name.
-        operation: Glob of operation names; ``unknown`` is the name of what is no operation.
+        kind: The name of its kind.
+        operation: Glob of operation names; requests that match no operation are named ``unknown``.
         account: The account in the path; ``None`` for all.
-        count: How many requests it hits; ``None`` for no limit.
-        probability: Of hitting a request that it concerns, from 0 to 1.
-        skip: How many such requests it lets pass first.
+        count: The maximum number of affected requests; ``None`` for no limit.
+        probability: The probability that a matching request is affected, from 0 to 1.
+        skip: How many matching requests pass first.
 
-    The rest are parameters of single kinds.
+    The others are parameters of single kinds.
     """
 
     model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
@@ -59,7 +59,7 @@ class Fault(BaseModel):
     count: int | None = None
     probability: float = 1.0
     skip: int = 0
-    status: int = Field(default=500, ge=200, le=599)  # below it is an interim answer: a client waits for the real one
+    status: int = Field(default=500, ge=200, le=599)  # 1xx are interim responses, after which clients wait
     retry_after: str | None = Field(default=None, pattern="^[ -~]*$")
     seconds: float = 0.0
     field: str | None = None
@@ -67,11 +67,11 @@ class Fault(BaseModel):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """All parameters, set or by default."""
+        """All parameters, including the defaults of its kind."""
         return self.model_dump(exclude_unset=True)
 
     def concerns(self, operation: str, account: str | None) -> bool:
-        """Return whether it is for such a request."""
+        """Return whether a request matches."""
         return self.account in {None, account} and fnmatch.fnmatchcase(operation, self.operation)
 
 
@@ -79,7 +79,7 @@ _COMMON = frozenset({"account", "count", "probability", "skip"})
 
 
 class Faults:
-    """The active faults of some kinds; ``seed`` decides which requests a ``probability`` hits. Thread-safe."""
+    """The active faults. ``seed`` determines which requests a ``probability`` affects. Thread-safe."""
 
     def __init__(self, seed: int = 0, kinds: Mapping[str, FaultKind] = KINDS) -> None:
         self.kinds = kinds
@@ -109,17 +109,17 @@ class Faults:
             return number
 
     def remove(self, number: int) -> None:
-        """End one fault, if it is active."""
+        """Remove a fault, if it is active."""
         with self._lock:
             self._faults.pop(number, None)
 
     def clear(self) -> None:
-        """End all faults."""
+        """Remove all faults."""
         with self._lock:
             self._faults.clear()
 
     def listing(self) -> list[dict[str, Any]]:
-        """Return the active faults, with number and hits."""
+        """Return the active faults, with their numbers and how often each struck."""
         with self._lock:
             return [
                 {"id": number, "struck": self._struck[number], **fault.parameters}
@@ -127,11 +127,11 @@ class Faults:
             ]
 
     def is_active(self, number: int) -> bool:
-        """Return whether a fault is there, used up or not."""
+        """Return whether a fault is active, even if its ``count`` is used up."""
         return number in self._faults
 
     def take(self, operation: str, account: str | None) -> dict[int, Fault]:
-        """Return and count the faults for this request, by number."""
+        """Return the faults that affect a request, by number, and count it."""
         if not self._faults:
             return {}
         struck: dict[int, Fault] = {}

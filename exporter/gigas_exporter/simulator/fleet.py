@@ -1,7 +1,7 @@
-"""Make accounts with realistic machines, disks and troubles.
+"""Make accounts with realistic machines, disks and problems.
 
-Of each account, the disks that are no swap, but for the first, get one scenario each, in the order of
-:data:`SCENARIOS`: a small account has the first few. Times are relative to the start.
+In each account, the disks other than swap get one scenario each, in the order of :data:`SCENARIOS`; the first of them
+stays healthy. A small account has only the first few scenarios. Times are relative to the start.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _DOMAINS: Final = ("production", "staging", "office")
 FIRST_DISK = 10_001
 _FIRST_MACHINE = 501
 CANARY = "canary-initial-password"
-"""Part of every ``initial_password``; found anywhere else, a secret leaked."""
+"""Part of every ``initial_password``; an output that contains it leaks a secret."""
 
 FAILING = 0.005
-"""Chance that a healthy disk's backup after the start fails."""
+"""Probability that a healthy disk's backup fails after the start."""
 
 _YOUNG_SHARE = 0.02
 _FIRST_MACHINES = 7
@@ -36,7 +36,7 @@ _WINDOWS = System("windows", "windows-2022", 31)
 
 @dataclass(frozen=True, slots=True)
 class _Role:
-    """A machine's name, system, and data disks (mount point, GB)."""
+    """A machine's name, system, data disks (mount point, GB) and memory."""
 
     name: str
     system: System
@@ -67,9 +67,9 @@ def make_disk(
     chance: random.Random,
     start: float,
 ) -> DiskRecord:
-    """Make a healthy disk, backed up every day unless it is swap.
+    """Make a healthy disk, with daily backups unless it is swap.
 
-    ``mount`` is the mount point and the size in GB, ``start`` simulated UNIX seconds.
+    ``mount`` is the mount point and the size in GB, ``start`` is in simulated UNIX seconds.
     """
     mount_point, size_gb = mount
     is_swap = mount_point is None
@@ -110,7 +110,7 @@ def _make_machine(
         label=label,
         hostname=f"{label}.{account.domain}",
         system=role.system,
-        status="offline" if chance.random() < 0.03 else "online",  # noqa: PLR2004 - a share that stands here alone
+        status="offline" if chance.random() < 0.03 else "online",  # noqa: PLR2004 - a share that is used only here
         type="standard",
         memory_mb=role.memory_mb,
         cpus=chance.choice((1, 2, 2, 4, 8)),
@@ -124,8 +124,8 @@ def _make_machine(
 def _mounts(role: _Role, position: int, chance: random.Random) -> list[tuple[str | None, int]]:
     windows = role.system.name == "windows"
     mounts: list[tuple[str | None, int]] = [("C:" if windows else "/", chance.choice(_ROOT_SIZES))]
-    # The first machines have little swap: scenarios need other disks.
-    wants_swap = position == 0 if position < _FIRST_MACHINES else chance.random() < 0.6  # noqa: PLR2004 - see there
+    # The first machines have little swap, since scenarios need other disks.
+    wants_swap = position == 0 if position < _FIRST_MACHINES else chance.random() < 0.6  # noqa: PLR2004 - a share that is used only here
     if wants_swap and not windows:
         mounts.append((None, max(1, role.memory_mb >> 11)))
     mounts.extend(role.data[: chance.randint(1, len(role.data))])
@@ -135,7 +135,7 @@ def _mounts(role: _Role, position: int, chance: random.Random) -> list[tuple[str
 def make_account(
     position: int, disks: int, *, disks_before: int, machines_before: int, seed: int, start: float, retention: int
 ) -> AccountRecord:
-    """Make an account; ids continue after those before."""
+    """Make an account whose ids follow those of the accounts before."""
     chance = random.Random(f"{seed}/{position}")  # noqa: S311 - a demo fleet, not a secret
     domain = _DOMAINS[position] if position < len(_DOMAINS) else f"customer-{position + 1}"
     account = AccountRecord(FIRST_ACCOUNT + position, position, domain, retention)
@@ -159,7 +159,7 @@ _HOUR = 3600.0
 
 
 Scenario = Callable[[DiskRecord, Schedule, float], None]
-"""Changes a disk and its schedule; the number is the start in UNIX seconds."""
+"""Changes a disk and its schedule; the third argument is the start, in UNIX seconds."""
 
 
 def _healthy(_disk: DiskRecord, _schedule: Schedule, _start: float) -> None:
@@ -168,14 +168,14 @@ def _healthy(_disk: DiskRecord, _schedule: Schedule, _start: float) -> None:
 
 def _stopped(hours: float) -> Scenario:
     def scenario(_disk: DiskRecord, schedule: Schedule, start: float) -> None:
-        """The last backup is old; none follows."""
+        """The last backup is old, and none follows."""
         schedule.anchor, schedule.last = start - hours * _HOUR, 0
 
     return scenario
 
 
 def _never(disk: DiskRecord, _schedule: Schedule, start: float) -> None:
-    """Autobackup is on, but there is no backup."""
+    """Autobackup is on, but the disk has no backup."""
     disk.schedule = None
     disk.created_at = min(disk.created_at, int(start - 90 * DAY))
 
@@ -186,7 +186,7 @@ def _error(disk: DiskRecord, _schedule: Schedule, start: float) -> None:
 
 
 def _unprotected(disk: DiskRecord, _schedule: Schedule, start: float) -> None:
-    """Autobackup is off, with one manual backup."""
+    """Autobackup is off; the disk has one manual backup."""
     disk.autobackup, disk.schedule = False, None
     made_at = int(start - 20 * DAY)
     disk.kept = [BackupRecord(disk.number * 10 + 1, disk.number, made_at, "completed", 4_200_000, False)]
@@ -198,12 +198,12 @@ def _locked(disk: DiskRecord, _schedule: Schedule, start: float) -> None:
 
 
 def _failed(_disk: DiskRecord, schedule: Schedule, start: float) -> None:
-    """Backups fail, and many later ones will."""
+    """Two backups failed, the last one included, and half of the later ones will."""
     schedule.anchor, schedule.failing, schedule.outcomes = start - 2400, 0.5, {0: "failed", -3: "failed"}
 
 
 def _unfinished(_disk: DiskRecord, schedule: Schedule, start: float) -> None:
-    """The last backup is under way and never ends."""
+    """The last backup is running and never ends."""
     schedule.anchor, schedule.outcomes = start - 3600, {0: "running"}
 
 
@@ -248,9 +248,9 @@ SCENARIOS: tuple[tuple[str, Scenario], ...] = (
 
 
 def apply_scenarios(disks: list[DiskRecord], start: float, *, hostile: bool = True) -> dict[int, str]:
-    """Apply the scenarios to an account; return disk id → scenario.
+    """Apply the scenarios to the disks of an account; return the scenarios by disk id.
 
-    Without ``hostile``, the disk of that scenario keeps its plain names.
+    Without ``hostile``, that scenario is left out.
     """
     applied: dict[int, str] = {}
     candidates = [disk for disk in disks if disk.schedule is not None and not disk.is_swap]

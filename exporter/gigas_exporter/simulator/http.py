@@ -32,7 +32,7 @@ class SimRequest:
     body: bytes = field(default=b"", repr=False)
 
     def number(self, name: str, default: int | None = None) -> int | None:
-        """Return a query's whole number; else 400."""
+        """Return a parameter as a whole number; 400 if it is none."""
         text = self.query.get(name)
         if text is None:
             return default
@@ -41,7 +41,7 @@ class SimRequest:
         return int(text)
 
     def flag(self, name: str) -> bool | None:
-        """Return a query's boolean; else 400."""
+        """Return a parameter as a boolean; 400 if it is none."""
         text = self.query.get(name)
         if text is None:
             return None
@@ -50,7 +50,7 @@ class SimRequest:
         return _BOOLEANS[text.lower()]
 
     def fields(self) -> dict[str, object]:
-        """Return the body's JSON object; else 400."""
+        """Return the body as a JSON object; 400 if it is none."""
         try:
             fields = json.loads(self.body) if self.body.strip() else {}
         except (ValueError, RecursionError):
@@ -62,7 +62,7 @@ class SimRequest:
 
 @dataclass(frozen=True, slots=True)
 class SimResponse:
-    """A response; the server adds the headers that frame it."""
+    """A response; the server adds the length and the type of the body."""
 
     status: int
     body: bytes = b""
@@ -84,6 +84,6 @@ def json_response(value: object, status: int = HTTPStatus.OK, headers: Headers =
 
 
 def describe_error(error: ValidationError) -> str:
-    """Return a body's first error, after its field."""
+    """Return the first error, preceded by its field."""
     first = error.errors()[0]
     return ": ".join((*map(str, first["loc"][:1]), first["msg"]))

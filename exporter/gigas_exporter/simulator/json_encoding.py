@@ -1,7 +1,7 @@
 """Encode records as the API's JSON, in several styles.
 
-Booleans are true/false, 1/0 or strings of these; ids numbers or strings; dates have one of four forms, in UTC or with
-their zone. The named styles differ more, up to what the exporter does not understand without settings.
+Booleans are true/false, 1/0 or strings of these; ids are numbers or strings; dates have one of six forms. The named
+styles differ more; the exporter understands ``unclear`` only with settings.
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ _STYLES = (
 
 
 def _in_words(item: Json) -> Json:
-    """Encode no mount point as empty text, no machine as 0."""
+    """Encode a missing mount point as empty text, a missing machine as 0."""
     nothing = {"mount_point": "", "virtual_machine_id": 0}
     return {**item, **{name: value for name, value in nothing.items() if name in item and item[name] is None}}
 
 
 def _as_onapp(item: Json) -> Json:
-    """Encode as OnApp: ``built`` instead of disk and status."""
+    """Encode backups as OnApp does: ``built`` instead of disk and status."""
     if "backup_size" not in item:
         return item
     done, failed = item["status"] == "completed", item["status"] == "failed"
@@ -72,7 +72,7 @@ def _as_onapp(item: Json) -> Json:
 
 
 def _unclear(item: Json) -> Json:
-    """Encode with other names and types; needs settings."""
+    """Encode with names and types that the exporter understands only with settings."""
     if "backup_size" in item:
         return {**item, "status": {"completed": 3, "failed": 4}.get(str(item["status"]), 2)}
     if "autobackup" not in item:
@@ -109,7 +109,7 @@ def dump(value: object) -> bytes:
 
 
 def dump_items(items: Iterable[object]) -> bytes:
-    """Return the inside of a JSON array, faster than item by item."""
+    """Return the inside of a JSON array; faster than encoding item by item."""
     return dump(list(items))[1:-1]
 
 
@@ -153,7 +153,7 @@ def encode_backup(disk: DiskRecord, backup: BackupRecord, style: Style) -> Json:
 
 
 def encode_machine(machine: MachineRecord, style: Style) -> Json:
-    """Return a machine's JSON with its password, as the real API."""
+    """Return a machine's JSON object, with its password as in the real API."""
     item: Json = {
         "id": style.id(machine.number),
         "label": machine.label,

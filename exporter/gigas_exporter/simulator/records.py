@@ -1,7 +1,7 @@
-"""What the simulated cloud stores, small enough for 100,000 disks.
+"""The records that the simulated cloud stores, small enough for 100,000 disks.
 
-Ids are numbers here and text in the model; sizes are in the API's units, GB and KB. Each record can be converted to the
-model; :mod:`.json_encoding` makes JSON of it.
+Ids are numbers here and text in the model; sizes are in the API's units, GB and KB. Records convert themselves to the
+model; :mod:`.json_encoding` converts them to JSON.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Schedule:
     Attributes:
         anchor: Simulated time of slot 0; one slot a day follows.
         first: The first slot that makes a backup.
-        last: The last one, ``None`` when the schedule goes on.
+        last: The last one; ``None`` if the schedule has no end.
         base_kb: Size of the backup of slot 0.
-        failing: Chance that a backup of the slots after 0 fails.
-        outcomes: Slot → the status that it has for ever.
-        shrunk_from: The first slot with a backup of a twentieth of its size.
+        failing: Probability that the backup of a slot after 0 fails.
+        outcomes: Fixed statuses, by slot.
+        shrunk_from: The first slot whose backup has only a twentieth of the usual size.
     """
 
     anchor: float
@@ -86,9 +86,9 @@ class DiskRecord:
     """A disk.
 
     Attributes:
-        kept: Backups that are stored, ``None`` when all are computed from the schedule.
-        operation: Number of the background operation that locked the disk, 0 for none.
-        encoded: Its JSON, cached until :meth:`touch`.
+        kept: The stored backups; ``None`` if all are computed from the schedule.
+        operation: Number of the background operation that locked the disk; 0 for none.
+        encoded: The disk's JSON, cached until :meth:`touch`.
     """
 
     number: int
@@ -114,7 +114,7 @@ class DiskRecord:
     encoded: bytes | None = None
 
     def touch(self, now: float) -> None:
-        """Set the time of change; drop the cached JSON."""
+        """Set the time of the last change, and drop the cached JSON."""
         self.updated_at = int(now)
         self.encoded = None
 
@@ -157,11 +157,11 @@ class DiskRecord:
 
 @dataclass(slots=True)
 class AccountRecord:
-    """An account with its machines and disks, as listed.
+    """An account with its machines and disks, in the order of listing.
 
     Attributes:
-        position: Its place among the accounts, from 0; it decides the style.
-        changes: Counts what changes the list of disks or the number of backups.
+        position: Its index among the accounts, which determines the style.
+        changes: Number of changes to the list of disks or the number of backups.
         retention: How many automatic backups of a disk are kept.
     """
 

@@ -1,11 +1,11 @@
-"""Compute a disk's automatic backups from schedule and time.
+"""Compute a disk's automatic backups from its schedule and the time.
 
-They are not stored but computed for each request. So 100,000 disks with 700,000 backups take little memory, and the
-clock may jump.
+They are computed for each request instead of stored, so that 100,000 disks with 700,000 backups take little memory, and
+the clock may jump.
 
-There are two times, both in UNIX seconds. *Real* time is in the dates, which an exporter compares with its own clock.
-*Simulated* time runs ``speed`` times as fast from the start on, and schedules use it: a daily backup is made every
-24 h / ``speed``. Before the start both are the same, so the history has its normal pace.
+There are two times, both in UNIX seconds. Dates are in *real* time, which an exporter compares with its own clock.
+Schedules are in *simulated* time, which runs ``speed`` times as fast after the start: a daily backup is made every
+24 h / ``speed``. Before the start both times are the same, so that earlier backups are a day apart.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gigas_exporter.simulator.records import BackupRecord, DiskRecord, Schedule
 
 DAY = 86_400.0
 BACKUP_IDS_PER_DISK = 10_000_000
-"""The id of an automatic backup is its disk's id times this plus its slot; ids below are of manual backups."""
+"""The id of an automatic backup is its disk's id times this, plus its slot and a bias; stored ones have lower ids."""
 
 _SLOT_BIAS = 1_000
 _PENDING_SHARE = 0.2
@@ -27,10 +27,9 @@ _MASK = (1 << 64) - 1
 
 
 def draw(*parts: int) -> int:
-    """Return 64 pseudo-random bits of the parts (SplitMix64).
+    """Return 64 pseudo-random bits that depend only on the parts (SplitMix64).
 
-    What happens to a disk is drawn from the seed and the time, so that nothing is stored, and the order of a client's
-    requests changes nothing.
+    The parts are the seed, the disk and the time. So nothing is stored, and the order of requests has no effect.
     """
     state = 0x9E3779B97F4A7C15
     for part in parts:
@@ -104,7 +103,7 @@ def backup_count(disk: DiskRecord, simulated: float) -> int:
 
 
 def backups_of(disk: DiskRecord, timeline: Timeline, simulated: float) -> list[BackupRecord]:
-    """Return the disk's backups that rotation left, stored ones first."""
+    """Return the disk's backups after rotation, stored ones first."""
     schedule = disk.schedule
     scheduled = (
         [_slot_backup(disk, schedule, slot, timeline, simulated) for slot in _window(disk, schedule, simulated)]

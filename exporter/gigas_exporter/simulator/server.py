@@ -1,6 +1,6 @@
-"""The simulated API over HTTP/1.1: a thread for each connection.
+"""The simulated API over HTTP/1.1, with a thread for each connection.
 
-The responses come from :mod:`.api`, or from :mod:`.control` under ``/_sim/``; faults change them here.
+Responses come from :mod:`.api` or, under ``/_sim/``, from :mod:`.control`. This module applies the faults.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _CLOSE_SECONDS = 5.0
 
 
 class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """Accepts connections, and can close all of them."""
+    """Accepts connections, and closes all of them at the end."""
 
     allow_reuse_address = True
     request_queue_size = 1024
@@ -67,7 +67,7 @@ class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
             _logger.error("a request from %s could not be answered", client_address, exc_info=error)
 
     def server_close(self) -> None:
-        """Close all connections; wait a few seconds for their threads."""
+        """Close all connections, and wait a few seconds for each thread."""
         super().server_close()
         remaining = dict(self._open)
         for connection in remaining:
@@ -82,13 +82,13 @@ class SimulatorHandler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "gigas-simulator", ""
-    wbufsize = -1  # the head and the body leave together
+    wbufsize = -1  # so that the headers and the body are sent together
     disable_nagle_algorithm = True
     timeout = _IDLE_SECONDS
 
     @property
     def served(self) -> SimulatorServer:
-        """The server whose API this is."""
+        """The server of this connection."""
         return cast(_Listener, self.server).served
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
@@ -136,7 +136,7 @@ class SimulatorHandler(BaseHTTPRequestHandler):
         return response
 
     def answer(self, route: MatchedRoute, request: SimRequest, faults: Sequence[Fault]) -> SimResponse:
-        """Return the API's answer, or a fault's status."""
+        """Return the API's response, or the status of a fault."""
         fault = next((each for each in faults if each.kind == "status"), None)
         if fault is None:
             return self.served.api.answer(route, request)
@@ -164,7 +164,7 @@ class SimulatorHandler(BaseHTTPRequestHandler):
         self.wfile.write(response.body)
 
     def send_head(self, response: SimResponse, *, framed: bool = True) -> None:
-        """Send status line and headers; an unframed body ends with the connection."""
+        """Send the status line and headers; without ``framed``, the body ends with the connection."""
         self.send_response(response.status)
         for name, value in response.headers:
             self.send_header(name, value)
@@ -191,16 +191,16 @@ class SimulatorServer:
 
     Args:
         world: The cloud.
-        host: Address to listen on; the paths under ``/_sim/`` exist on loopback only.
-        port: 0 for any free one.
+        host: Address to listen on; the paths under ``/_sim/`` exist only on loopback.
+        port: 0 for any free port.
 
     Attributes:
         handler: Serves each connection.
         kinds: The kinds of faults that can be added.
-        faults: The active faults, at first none.
-        requests: How many there were by operation, without those to ``/_sim/``.
-        counting: Held while they are counted.
-        closing: Set once the server closes.
+        faults: The active faults, initially none.
+        requests: The number of requests by operation, without those to ``/_sim/``.
+        counting: Held while requests are counted.
+        closing: Set when the server closes.
     """
 
     handler: type[SimulatorHandler] = SimulatorHandler
@@ -229,7 +229,7 @@ class SimulatorServer:
         return f"http://{format_address(self.address)}"
 
     def close(self) -> None:
-        """Stop listening; close every connection."""
+        """Stop listening, and close every connection."""
         if not self.closing.is_set():
             self.closing.set()
             self._listener.shutdown()
@@ -244,7 +244,7 @@ class SimulatorServer:
 
 
 def describe(server: SimulatorServer) -> str:
-    """Return what is simulated, credentials, and commands to try."""
+    """Return a greeting with the cloud's size, credentials, and commands to try."""
     world, url = server.world, server.url
     account = world.account_ids[0]
     disks = {account_id: world.disks(account_id) for account_id in world.account_ids}

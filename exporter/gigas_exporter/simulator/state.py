@@ -1,6 +1,6 @@
 """The simulated accounts, and the events that change them.
 
-Not thread-safe: callers hold the cloud's lock. It shows the time that it was last advanced to.
+Not thread-safe: callers hold the cloud's lock. The state is that of the time to which it was last advanced.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _GAP_OF_EPHEMERAL = 1 * _HOUR
 _MAINTENANCE_EVERY = 1200.0
 _MAINTENANCE_LASTS = 240.0
 _EVENTS_FROM = 12
-"""Accounts of so many disks have events: disks come and go, and are locked now and then."""
+"""Accounts with at least so many disks have events: disks are added, removed, and locked for a while."""
 _FIRST_HAND_MADE = 2_000_000
 _LONG_AGO = 10_000
 
@@ -32,9 +32,9 @@ class CloudState:
     """All accounts at one time.
 
     Attributes:
-        now: Real UNIX seconds.
-        scenarios: Disk id → its scenario, without healthy disks.
-        sequence: Numbers for events and operations in the background.
+        now: Real time, in UNIX seconds.
+        scenarios: Scenarios by disk id, without healthy disks.
+        sequence: Numbers for events and background operations.
         backup_ids: Ids for stored backups.
     """
 
@@ -77,11 +77,11 @@ class CloudState:
 
     @property
     def simulated(self) -> float:
-        """Simulated UNIX seconds."""
+        """Simulated time, in UNIX seconds."""
         return self.timeline.simulated(self.now)
 
     def advance(self, now: float) -> None:
-        """Run the due events; none is ever undone."""
+        """Run the due events. If the clock goes back, they are not undone."""
         self._target = now
         while self._events and self._events[0][0] <= now:
             due, _, event = heapq.heappop(self._events)
@@ -135,7 +135,7 @@ class CloudState:
         return order
 
     def new_disk(self, account: AccountRecord, mount_point: str | None, size_gb: int) -> DiskRecord:
-        """Make a disk on the account's last machine."""
+        """Add a disk to the account's last machine."""
         number = next(self._disk_ids)
         chance = random.Random(draw(self.timeline.seed, number))  # noqa: S311 - a demo fleet, not a secret
         machine = next(reversed(account.machines.values()), None)
@@ -150,14 +150,14 @@ class CloudState:
         return disk
 
     def remove_disk(self, number: int) -> None:
-        """Delete a disk, if it exists, and its backups."""
+        """Delete a disk and its backups, if the disk exists."""
         disk = self.disks.pop(number, None)
         if disk is not None:
             del disk.account.disks[number]
             disk.account.changes += 1
 
     def lock_for(self, disk: DiskRecord, seconds: float, status: str, then: Callable[[], None] | None = None) -> None:
-        """Lock a disk for simulated seconds; then call ``then``."""
+        """Lock a disk for some simulated seconds, then call ``then``."""
         before, operation = disk.status, next(self.sequence)
 
         def finish() -> None:
@@ -174,11 +174,11 @@ class CloudState:
     # Backups
 
     def backups_of(self, disk: DiskRecord) -> list[BackupRecord]:
-        """Return a disk's backups as they are now."""
+        """Return a disk's backups as of now."""
         return backups_of(disk, self.timeline, self.simulated)
 
     def backup_ends(self, account: AccountRecord) -> list[int]:
-        """Return where each disk's backups end in the account's list."""
+        """Return the index at which each disk's backups end in the account's list; cached."""
         counted = (account.changes, int(self.now))
         if self._ends.get(account.number, (None,))[0] != counted:
             self._ends[account.number] = counted, self.cumulative_counts(self.ordered(account))
@@ -187,7 +187,7 @@ class CloudState:
     def slice_of(
         self, disks: Sequence[DiskRecord], ends: Sequence[int], begin: int, end: int
     ) -> list[tuple[DiskRecord, BackupRecord]]:
-        """Return a part of the list of these disks' backups."""
+        """Return a slice of the list of these disks' backups."""
         found: list[tuple[DiskRecord, BackupRecord]] = []
         place = bisect.bisect_right(ends, begin)
         while place < len(disks) and begin < end:
@@ -200,20 +200,20 @@ class CloudState:
         return found
 
     def cumulative_counts(self, disks: Iterable[DiskRecord]) -> list[int]:
-        """Return where each disk's backups end in the list."""
+        """Return the index at which each disk's backups end in the list of all."""
         simulated = self.simulated
         return list(itertools.accumulate(backup_count(disk, simulated) for disk in disks))
 
     def find_backup(self, account: AccountRecord, number: int) -> tuple[DiskRecord, BackupRecord] | None:
-        """Return a backup of the account and its disk."""
+        """Return a backup of the account with its disk, if it exists."""
         scheduled_for = account.disks.get(number // BACKUP_IDS_PER_DISK)
-        # Few disks have stored backups, so looking through them is cheap.
+        # Few disks have stored backups, so searching them is cheap.
         candidates = [scheduled_for] if scheduled_for is not None else [d for d in self.ordered(account) if d.kept]
         found = ((disk, backup) for disk in candidates for backup in self.backups_of(disk) if backup.number == number)
         return next(found, None)
 
     def remove_backups(self, disk: DiskRecord) -> None:
-        """Delete the disk's backups, and the scheduled one under way."""
+        """Delete the disk's backups, including a running one."""
         disk.kept = None
         disk.account.changes += 1
         if disk.schedule is not None:
@@ -221,7 +221,7 @@ class CloudState:
             disk.schedule.first = max(disk.schedule.first, due + 1)
 
     def switch_autobackup(self, disk: DiskRecord, *, on: bool) -> None:
-        """Start or stop daily backups; keep the finished ones."""
+        """Turn daily backups on or off; finished backups are kept."""
         if on == disk.autobackup:
             return
         disk.autobackup = on

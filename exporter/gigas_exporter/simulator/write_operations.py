@@ -1,7 +1,8 @@
-"""The simulated API's changes (Gigas docs, pages Disk and Backup).
+"""The simulated API's write operations (Gigas docs, pages Disk and Backup).
 
-Each starts an operation in the background, which locks the disk for the world's ``operation_seconds``. The response has
-the operation's id in a header; the documentation does not say where the real API puts it.
+Most start a background operation, which locks the disk for the cloud's ``operation_seconds``. A backup does not lock
+the disk, and a small edit is done at once. A header of the response has the operation's id; the documentation does not
+say where the real API returns it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def _token(world: SimulatedCloud, state: CloudState, disk: DiskRecord) -> tuple[
 
 def _require_unlocked(disk: DiskRecord) -> None:
     if disk.locked:
-        # Undocumented: by account, 409 or 422.
+        # The status is undocumented, so accounts differ.
         status = HTTPStatus.UNPROCESSABLE_ENTITY if disk.account.position % 2 else HTTPStatus.CONFLICT
         raise SimError(status, "the disk is locked by another operation")
 
@@ -61,14 +62,14 @@ class _Edit(BaseModel):
 
 
 def _edit(world: SimulatedCloud, state: CloudState, disk: DiskRecord, request: SimRequest) -> SimResponse:
-    """Edit a disk: 202 when it takes a while, else 200."""
+    """Edit a disk; the status is 202 if that takes a while, else 200."""
     fields = request.fields()
     _require_unlocked(disk)
     try:
         edit = _Edit.model_validate(fields)
     except ValidationError as error:
         raise SimError(HTTPStatus.UNPROCESSABLE_ENTITY, describe_error(error)) from None
-    # Everything is checked before anything is changed.
+    # All values are checked before anything is changed.
     size = edit.disk_size if "disk_size" in fields else disk.size_gb
     machine = edit.virtual_machine_id if "virtual_machine_id" in fields else disk.machine
     if not fields:
@@ -94,7 +95,7 @@ def _edit(world: SimulatedCloud, state: CloudState, disk: DiskRecord, request: S
 
 
 def _build(world: SimulatedCloud, state: CloudState, disk: DiskRecord, request: SimRequest) -> SimResponse:
-    """Format a disk; one in error is well afterwards."""
+    """Format a disk, which also clears its error."""
     request.fields()
     _require_unlocked(disk)
 
@@ -107,7 +108,7 @@ def _build(world: SimulatedCloud, state: CloudState, disk: DiskRecord, request: 
 
 
 def _delete(world: SimulatedCloud, state: CloudState, disk: DiskRecord, _request: SimRequest) -> SimResponse:
-    """Delete a disk, which is locked until then."""
+    """Delete a disk, which is locked until it is gone."""
     _require_unlocked(disk)
     headers = _token(world, state, disk)
     state.lock_for(disk, world.operation_seconds, "deleting", lambda: state.remove_disk(disk.number))
@@ -115,7 +116,7 @@ def _delete(world: SimulatedCloud, state: CloudState, disk: DiskRecord, _request
 
 
 def _create_backup(world: SimulatedCloud, state: CloudState, disk: DiskRecord, request: SimRequest) -> SimResponse:
-    """Make a backup by hand, which is pending at first."""
+    """Make a manual backup, which is pending at first."""
     request.fields()
     _require_unlocked(disk)
     backup = state.new_backup(disk, None, "pending", None)
@@ -132,7 +133,7 @@ def _create_backup(world: SimulatedCloud, state: CloudState, disk: DiskRecord, r
 
 
 def _create_template(world: SimulatedCloud, state: CloudState, disk: DiskRecord, request: SimRequest) -> SimResponse:
-    """Make a template of a disk, which no list has."""
+    """Make a template of a disk. It is in no list."""
     fields = request.fields()
     _require_unlocked(disk)
     for name in ("label", "console_id"):
