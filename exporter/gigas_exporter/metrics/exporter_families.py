@@ -75,40 +75,37 @@ INTERVAL_FAMILIES: tuple[Gauge[float], ...] = (
 POLL_INVALID_ITEMS: Gauge[int] = Gauge(
     "gigas_exporter_poll_invalid_items",
     "gauge",
-    "Values in the answers of the last poll of the resource that could not be understood, by field; fields that "
-    "decide and are missing count, too. There are no series where all was understood.",
+    "Values that the last poll of the resource did not understand, by field, and missing fields that decide; absent if "
+    "there are none.",
     (*POLL_LABELS, "field"),
     "result of the poll",
     int,
 )
 
-POLLS = _own("gigas_exporter_polls_total", "Polls of the resource that ended.", POLL_LABELS, "count")
+POLLS = _own("gigas_exporter_polls_total", "Completed polls of the resource.", POLL_LABELS, "count")
 POLL_FAILURES = _own(
     "gigas_exporter_poll_failures_total",
-    "Polls of the resource that failed, by reason.",
+    "Failed polls of the resource, by reason.",
     (*POLL_LABELS, "reason"),
     "count",
 )
 API_REQUESTS = _own(
     "gigas_exporter_api_requests_total",
-    "Requests made to the API, by operation and by what came of them: the HTTP status, or timeout, connection or "
-    "invalid.",
+    "Requests to the API, by operation and by code: the HTTP status, or timeout, connection or invalid.",
     ("operation", "code"),
     "count",
 )
 API_REQUEST_DURATION = _own(
     "gigas_exporter_api_request_duration_seconds",
-    "How long requests to the API took, from connect to the last byte of the answer.",
+    "Duration of requests to the API, from connect to the last byte of the response.",
     ("operation",),
     "clock",
     "histogram",
 )
-API_RETRIES = _own(
-    "gigas_exporter_api_retries_total", "Requests to the API that were made again.", ("operation",), "count"
-)
+API_RETRIES = _own("gigas_exporter_api_retries_total", "Retried requests to the API.", ("operation",), "count")
 INVALID_ITEMS = _own(
     "gigas_exporter_invalid_items_total",
-    "Values in answers of the API that could not be understood and were left out.",
+    "Values in responses of the API that were not understood and are left out.",
     (*POLL_LABELS, "field"),
     "count",
 )
@@ -120,13 +117,13 @@ TOKEN_EXPIRY = _own(
 )
 DISCOVERY_SUCCESS = _own(
     "gigas_exporter_discovery_success",
-    "Whether the accounts could last be listed and there were any (1) or not (0); only with discover: true.",
+    "Whether the last discovery listed all accounts, and at least one (1), or not (0); only with discover.",
     (),
     "result of listing the accounts",
 )
 ACCOUNTS = _own(
     "gigas_exporter_accounts",
-    "Accounts that are watched; absent until they were listed once, where they are discovered.",
+    "Watched accounts; with discover, absent until they were listed once.",
     (),
     "configuration or list of accounts",
 )
@@ -138,13 +135,13 @@ ACCOUNTS_UNPOLLED = _own(
 )
 ACCOUNTS_SKIPPED = _own(
     "gigas_exporter_accounts_skipped",
-    "Listed accounts that discovery leaves out.",
+    "Listed accounts that discovery skips.",
     (),
     "list of accounts",
 )
 LOGIN_BLOCKED = _own(
     "gigas_exporter_login_blocked",
-    "Whether a rejected login waits before it is sent again (1) or not (0); only with logins.",
+    "Whether a rejected login waits to be sent again (1) or not (0); only with logins.",
     ACCOUNT_LABELS,
     "response to the login",
 )
@@ -162,7 +159,7 @@ RELOAD_SUCCESS_TIMESTAMP = _own(
 )
 LOG_LINES_DROPPED = _own(
     "gigas_exporter_log_lines_dropped_total",
-    "Log lines that were dropped because standard error did not take them.",
+    "Log lines dropped because standard error did not accept them.",
     (),
     "count",
 )

@@ -36,7 +36,7 @@ UP: Gauge[AccountInventory] = Gauge(
 ACCOUNT_INFO: Info[AccountInventory] = Info(
     "gigas_account_info",
     "gauge",
-    "An account that is watched; the name is the one that the operator configured, or the domain.",
+    "A watched account; its name is the configured one, or the domain of a discovered account.",
     (*ACCOUNT_LABELS, "name"),
     "configuration; `domain` of a discovered account",
     ("name",),
@@ -66,7 +66,7 @@ TOTALS_FAMILIES: tuple[Gauge[AccountTotals], ...] = (
     _total("gigas_account_disks", "Disks in the account's last whole list. " + _POLLED, "disks", "list of disks"),
     _total(
         "gigas_account_disk_size_bytes",
-        "Size of the account's disks together, of those whose size is known. " + _POLLED,
+        "Total size of the account's disks, of those whose size is known. " + _POLLED,
         "disk_size_bytes",
         "sum of `gigas_disk_size_bytes`",
     ),
@@ -78,7 +78,7 @@ TOTALS_FAMILIES: tuple[Gauge[AccountTotals], ...] = (
     ),
     _total(
         "gigas_account_backup_size_bytes",
-        "Size of the newest usable backup of each disk together, where it is known. " + _BACKUPS_POLLED,
+        "Total size of the newest usable backups of all disks, of those whose size is known. " + _BACKUPS_POLLED,
         "backup_size_bytes",
         "sum of `gigas_disk_backup_last_size_bytes`",
     ),
@@ -90,7 +90,8 @@ TOTALS_FAMILIES: tuple[Gauge[AccountTotals], ...] = (
     ),
     _total(
         "gigas_account_backup_compliance_ratio",
-        "Share of the disks that must have a backup whose newest usable one is within its limit. " + _BACKUPS_POLLED,
+        "Of the disks that must have a backup, the share whose newest usable one is within its limit. "
+        + _BACKUPS_POLLED,
         "compliance_ratio",
         "list of backups; `backup_policy` of the configuration",
     ),
@@ -100,7 +101,7 @@ TOTALS_FAMILIES: tuple[Gauge[AccountTotals], ...] = (
 DISKS_WITH_FINDING: Gauge[int] = Gauge(
     "gigas_account_disks_with_finding",
     "gauge",
-    "How many of the account's disks have the finding; absent while that is not known. " + _POLLED,
+    "Disks of the account with the finding; absent while that is not known. " + _POLLED,
     (*ACCOUNT_LABELS, "finding"),
     "count of `gigas_disk_finding`",
     int,
@@ -108,8 +109,8 @@ DISKS_WITH_FINDING: Gauge[int] = Gauge(
 DISKS_UNDECIDED: Gauge[int] = Gauge(
     "gigas_account_disks_undecided",
     "gauge",
-    "How many of the account's disks cannot be judged because this field of them, or of their backups or virtual "
-    "machine, is not understood or not known; there is none where no disk needs it. " + _POLLED,
+    "Disks of the account that cannot be judged because this field of the disk, its backups or its virtual machine "
+    "is not known; absent if there are none. " + _POLLED,
     (*ACCOUNT_LABELS, "field"),
     "the fields behind the finding `not_understood`",
     int,
@@ -125,7 +126,7 @@ BACKUPS_BY_STATUS: Gauge[int] = Gauge(
 DISK_INFO: Info[tuple[Disk, str]] = Info(
     "gigas_disk_info",
     "gauge",
-    "A disk, with the name of its virtual machine and its data store. Appears with the first poll of the virtual "
+    "A disk, with the name of its virtual machine and its data store; absent until the first poll of the virtual "
     "machines. " + _POLLED,
     (*DISK_LABELS, "virtual_machine", "mount_point", "data_store_id", "data_store_group_id"),
     "`label` or `hostname` of the virtual machine, else its id, detached or unknown; `mount_point`, `data_store_id`, "
@@ -136,8 +137,8 @@ DISK_INFO: Info[tuple[Disk, str]] = Info(
 DISK_FINDING: Info[tuple[str | None, ...]] = Info(
     "gigas_disk_finding",
     "gauge",
-    "Something found about a disk, one series for each finding; the limit is the one that was passed, where there is "
-    "one. As of the exporter's own last poll; what time alone brings appears within a minute.",
+    "A finding about a disk, with the limit that was exceeded, if any. As of the exporter's own last poll; a finding "
+    "that time alone causes appears within a minute.",
     FINDING_LABELS,
     "the disk, its backups, `backup_policy` and `thresholds` of the configuration",
     ("virtual_machine", "mount_point", "finding", "limit"),
@@ -146,7 +147,7 @@ DISK_FINDING: Info[tuple[str | None, ...]] = Info(
 DISK_STATUS: Info[Disk] = Info(
     "gigas_disk_status",
     "gauge",
-    "The status that the disk has now, in the words of the API. " + _POLLED,
+    "The current status of the disk, in the words of the API. " + _POLLED,
     (*DISK_LABELS, "status"),
     "`status`",
     ("status",),
@@ -177,13 +178,13 @@ def _backup(name: str, text: str, attribute: str, source: str) -> Gauge[BackupSu
 
 BACKUPS = _backup(
     "gigas_disk_backups",
-    "How many usable backups the disk has: those that neither failed nor are unfinished.",
+    "Usable backups of the disk: neither failed, unfinished nor doubtful.",
     "usable",
     "list of backups, by `status`",
 )
 BACKUPS_FAILED = _backup(
     "gigas_disk_backups_failed",
-    "How many of the disk's listed backups have a status that says that they failed.",
+    "Listed backups of the disk whose status says that they failed.",
     "failed",
     "list of backups, by `status`",
 )
@@ -224,13 +225,13 @@ BACKUP_OLDEST = _backup(
 )
 BACKUP_LAST_FAILED = _backup(
     "gigas_disk_backup_last_failed",
-    "Whether the newest attempt at a backup that can be seen failed (1) or not (0).",
+    "Whether the newest listed attempt at a backup failed (1) or not (0).",
     "last_failed",
     "list of backups, by `status` and `date_created`",
 )
 BACKUP_TYPICAL_SIZE = _backup(
     "gigas_disk_backup_typical_size_bytes",
-    "Median size of the usable backups but the newest, where there are three or more.",
+    "Median size of the usable backups except the newest; absent with fewer than three of them.",
     "typical_size_bytes",
     "`backup_size` of the backups",
 )
@@ -260,8 +261,8 @@ REQUIREMENT_FAMILIES: tuple[Gauge[Requirement], ...] = (
     Gauge(
         "gigas_disk_backup_exempt",
         "gauge",
-        "Whether a rule of the backup policy exempts the disk and says why (1) or not (0): what is neither required "
-        "nor exempt is unprotected. " + _POLLED,
+        "Whether a rule of the backup policy exempts the disk and says why (1) or not (0). A disk for which backups "
+        "are neither required nor exempt is unprotected, unless it is swap. " + _POLLED,
         DISK_LABELS,
         "`backup_policy` of the configuration: a rule with `required: false` and a `reason`",
         lambda requirement: not requirement.required and requirement.reason is not None,
@@ -269,8 +270,7 @@ REQUIREMENT_FAMILIES: tuple[Gauge[Requirement], ...] = (
     Gauge(
         "gigas_disk_backup_max_age_seconds",
         "gauge",
-        "How old the newest usable backup may be by the backup policy; there is none where no backup is required. "
-        + _POLLED,
+        "Maximum age of the newest usable backup, by the backup policy; absent if no backup is required. " + _POLLED,
         DISK_LABELS,
         "`backup_policy` of the configuration",
         lambda requirement: requirement.max_age_seconds if requirement.required else None,
