@@ -31,17 +31,17 @@ _WORKING_DIRECTORY: Final = Source()
 
 
 class CredentialSection(FilledSection):
-    """What the API is asked with: exactly one of `token`, `api_key`, or `login` with `password`.
+    """Credential for the API: exactly one of `token`, `api_key`, or `login` with `password`.
 
-    Each secret may be given here, or better in a file of its own with the key ending in `_file`. Such a file is read
-    again after a refusal by the API and on reload, so that secrets can be rotated without a restart.
+    Each secret may be given here or, better, in a file of its own, named by the key that ends in `_file`. Such a file
+    is read again when the API rejects the secret, and on reload, so that secrets can be rotated without a restart.
     """
 
-    token: SecretText | None = key(None, "secret", "Session token, sent as it is. It cannot be renewed.")
+    token: SecretText | None = key(None, "secret", "Session token, sent without a prefix. It cannot be renewed.")
     token_file: FilePath | None = key(None, "path", "File that holds the token.")
-    api_key: SecretText | None = key(None, "secret", "API key, sent as Bearer. The kind that Gigas recommends.")
+    api_key: SecretText | None = key(None, "secret", "API key, sent as Bearer. Gigas recommends this kind.")
     api_key_file: FilePath | None = key(None, "path", "File that holds the API key.")
-    login: Text | None = key(None, "text", "E-mail address to log in with; session tokens are then made as needed.")
+    login: Text | None = key(None, "text", "E-mail address to log in with; session tokens are requested as needed.")
     password: SecretText | None = key(None, "secret", "Password of the login.")
     password_file: FilePath | None = key(None, "path", "File that holds the password.")
 
@@ -73,7 +73,7 @@ class AccountSection(CredentialSection):
 
 
 class DiscoveryFilter(FilledSection):
-    """Which listed accounts are watched. A status or product that is not known excludes none."""
+    """Which discovered accounts are watched. An account is not excluded by a status or product that is not known."""
 
     status: list[StatusWord] | None = key(
         None, "list of text", "Statuses of the accounts to watch; without it, all but terminated and cancelled ones."

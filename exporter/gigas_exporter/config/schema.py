@@ -58,16 +58,16 @@ def _from_section(dataclass: type[_T], section: Section, **others: Any) -> _T:
 
 
 class ApiSection(Section):
-    """API connection, and the format of its answers."""
+    """API connection, and the format of its responses."""
 
     url: ApiUrl = key(_API.url, "URL", "Base URL of the API. Use `http://` only for loopback; else it logs a warning.")
     login: LoginFlow = key(
-        _API.login, "token or oidc", "How a login asks for tokens: `token` at `/token`, `oidc` by OpenID Connect."
+        _API.login, "token or oidc", "How a login requests tokens: `token` at `/token`, `oidc` by OpenID Connect."
     )
     timeout: DurationMin1ms = key(
-        _API.timeout_seconds, "duration", "Limit on one request, from connect to the last byte of the answer."
+        _API.timeout_seconds, "duration", "Limit on one request, from connect to the last byte of the response."
     )
-    page_size: int = key(_API.page_size, "number", "Items asked for per page; the API may send fewer.", ge=1, le=10_000)
+    page_size: int = key(_API.page_size, "number", "Items requested per page; the API may send fewer.", ge=1, le=10_000)
     max_concurrency: int = key(
         _API.max_concurrency, "number", "Maximum number of concurrent API requests per credential.", ge=1, le=64
     )
@@ -79,7 +79,7 @@ class ApiSection(Section):
         le=10_000,
         allow_inf_nan=False,
     )
-    ca_file: CaFile | None = key(_API.ca_file, "path", "PEM file of the authorities to trust instead of the system's.")
+    ca_file: CaFile | None = key(_API.ca_file, "path", "PEM file of the CAs to trust instead of the system's.")
     proxy: ProxyUrl | None = key(
         _API.proxy, "URL", "HTTP proxy to reach the API through. The proxy settings of the environment are not used."
     )
@@ -89,8 +89,8 @@ class ApiSection(Section):
     fields: FieldNames = key(
         {},
         "mapping",
-        "The API's names of fields that it calls otherwise than documented: `{autobackup: has_autobackups}` reads"
-        " theirs where ours is absent. `{error: null}` says that the API has no such field, and that this is accepted.",
+        "Names of fields that differ from the API's documentation: `{autobackup: has_autobackups}` reads"
+        " `has_autobackups` if `autobackup` is absent. `{error: null}` accepts that the API has no such field.",
     )
 
     def to_client_settings(self, disk_error_words: Collection[str], backup_statuses: BackupStatuses) -> ApiSettings:
@@ -121,7 +121,7 @@ class PollSettings(Section):
 
 
 class StatusSection(Section):
-    """Words in a backup's status, compared without case, and with space, `-` and `_` as the same.
+    """Words in a backup's status, compared ignoring case, with space, `-` and `_` as equal.
 
     A status matches a word when it is the word, or has it at its start (`failed: timeout`) or end (`backup_failed`),
     not inside another word. A text that matches none counts as usable, unless the backup is locked. A text with a word
@@ -133,7 +133,7 @@ class StatusSection(Section):
 
     failed: list[StatusWord] = key(sorted(_WORDS.failed), "list of text", "Statuses of backups that failed.")
     unfinished: list[StatusWord] = key(
-        sorted(_WORDS.unfinished), "list of text", "Statuses of backups that are not finished, or are gone."
+        sorted(_WORDS.unfinished), "list of text", "Statuses of backups that are not finished, or no longer available."
     )
     good: list[StatusWord] = key(
         sorted(_WORDS.good), "list of text", "Statuses of backups that are usable even while they are locked."
@@ -169,9 +169,9 @@ class DiskStatusSection(Section):
 
 
 class MatchSection(FilledSection):
-    """What a rule's disks must have; all that is given must hold.
+    """Conditions of a rule; a disk must meet all that are given.
 
-    An empty field matches nothing. For an unknown field, the strictest rule that could match applies.
+    A field that is empty in the API matches nothing. If it is not known, the strictest rule that could match applies.
     """
 
     account_id: Id | None = key(None, "id", "The account's id.")
@@ -188,12 +188,12 @@ class RuleSection(FilledSection):
 
     match: MatchSection | None = key(None, "mapping", "Which disks; without it, every disk.")
     max_age: DurationMin1ms | None = key(
-        None, "duration", "How old the newest usable backup may be. Implies that one is required."
+        None, "duration", "How old the newest usable backup may be; a backup is then required."
     )
     required: bool | None = key(
         None,
         "boolean",
-        "`false`: no backup of these disks is asked for; without a `reason` they are unprotected unless they are swap.",
+        "`false`: no backup of these disks is required; without a `reason` they are unprotected unless they are swap.",
     )
     reason: Text | None = key(None, "text", "Why, for people.")
 
@@ -256,13 +256,13 @@ class LogSettings(Section):
 class ConfigFile(Section):
     """The whole file."""
 
-    api: ApiSection = key(ApiSection(), "mapping", "API connection, and the format of its answers.")
+    api: ApiSection = key(ApiSection(), "mapping", "API connection, and the format of its responses.")
     accounts: list[AccountSection] | None = key(None, "list of mappings", "The accounts to watch.")
     discover: DiscoveryFilter | None = key(
         None,
         "boolean or mapping",
-        "Instead of `accounts`: watch every account that `credential` may see, but for terminated and cancelled"
-        " products and those whose disks answer 404. `true`, or which of them.",
+        "Instead of `accounts`: watch every account that `credential` may see, except terminated and cancelled"
+        " products and those whose disks answer 404. `true`, or a filter.",
     )
     credential: CredentialSection | None = key(None, "mapping", "Credential used to discover and read accounts.")
     poll: PollSettings = key(PollSettings(), "mapping", "How often the API is read.")
