@@ -50,7 +50,7 @@ def test_another_sidecar_label_takes_the_place_of_the_usual_one(tmp_path: Path) 
 @pytest.mark.parametrize("label", [("a b", "c"), ("team", "two words"), ("", "x"), ("team", "x" * 64), ("a\nb", "c")])
 def test_label_that_kubernetes_does_not_take_is_refused(label: tuple[str, str], tmp_path: Path) -> None:
     """A wrong label is found here and not by the cluster, and nothing is written."""
-    with pytest.raises(ConfigError, match="Kubernetes does not take it"):
+    with pytest.raises(ConfigError, match="Kubernetes does not accept it"):
         write_dashboards(tmp_path, format="kubernetes", labels=dict([label]))
     assert list(tmp_path.iterdir()) == []
 

@@ -210,12 +210,12 @@ def _validate_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
     for name, value in labels.items():
         if _LABEL_NAME.fullmatch(name) is None or name.startswith("__"):
             raise ConfigError(
-                f"--label {name}: a label's name has letters, digits and _, and begins with no digit or __"
+                f"--label {name}: a label's name has letters, digits and _, and must not begin with a digit or __"
             )
         if name in {"job", "instance"} | _EXPORTER_LABELS | _RULES_LABELS:
             raise ConfigError(f"--label {name}: the alerts have this label already")
         if "{{" in value:
-            raise ConfigError(f"--label {name}: the value must not hold a template")
+            raise ConfigError(f"--label {name}: the value must not contain a template")
         if not value or not value.isprintable():
             raise ConfigError(f"--label {name}: the value is empty or cannot be printed")
     return labels
@@ -235,9 +235,9 @@ def _validate_selector(selector: str, labels: Mapping[str, str]) -> str:
                 "Alertmanager's routes choose among accounts and disks"
             )
         if operator in {"=~", "!~"} and not _is_regex(value):
-            raise ConfigError(f'{problem}"{value}" is no regular expression that Prometheus takes')
+            raise ConfigError(f'{problem}"{value}" is not a regular expression that Prometheus accepts')
         if name in labels:
-            raise ConfigError(f"--label {name}: the alerts keep this label from --selector")
+            raise ConfigError(f"--label {name}: the alerts have this label from --selector")
         matchers.append(f'{name}{operator}"{value}"')
     if not matchers:
         raise ConfigError(f"{problem}it names no label")
@@ -261,7 +261,7 @@ def _validate_base(option: str, url: str) -> str:
     except ValueError:
         valid = False
     if "@" in url:
-        raise ConfigError(f"{option}: every alert carries it, so it must hold no user and no password")
+        raise ConfigError(f"{option}: every alert contains it, so it must not contain a user or password")
     if not valid or not url.isprintable() or re.search(r"[\s{}\"'<>?#]", url):
         raise ConfigError(f"{option} {' '.join(url.split())}: write it as https://host/path")
     return url.rstrip("/")

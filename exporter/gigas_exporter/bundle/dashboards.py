@@ -41,10 +41,10 @@ def write_dashboards(
         GigasError: The directory cannot be written to.
     """
     if labels and format == "grafana":
-        raise ConfigError("labels are for the format kubernetes: a dashboard has none")
+        raise ConfigError("labels are for the format kubernetes: dashboards have none")
     for name, value in labels.items():
         if not _LABEL_NAME.fullmatch(name) or not _LABEL_VALUE.fullmatch(value):
-            raise ConfigError(f"label {name}={value}: Kubernetes does not take it")
+            raise ConfigError(f"label {name}={value}: Kubernetes does not accept it")
     shipped = sorted(bundled_directory("dashboards").glob("*.json"))
     if not shipped:
         raise ConfigError("this installation has no dashboards")
@@ -56,10 +56,10 @@ def write_dashboards(
 
 
 def _config_map(source: Path, labels: Mapping[str, str]) -> str:
-    whole: dict[str, Any] = {
+    config_map: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": source.stem, "labels": {**_OWN_LABELS, **labels}},
         "data": {source.name: source.read_text(encoding="utf-8")},
     }
-    return dump_yaml(whole)
+    return dump_yaml(config_map)
