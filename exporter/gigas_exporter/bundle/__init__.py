@@ -12,7 +12,7 @@ from gigas_exporter.files import reason, write_atomic
 
 
 def write_files(directory: Path, contents: Mapping[str, bytes], removed: Iterable[Path] = ()) -> list[Path]:
-    """Write files into a directory, remove others; return those written.
+    """Write files into a directory and remove others; return the written ones.
 
     Raises:
         GigasError: The directory cannot be written to.
@@ -30,7 +30,7 @@ def write_files(directory: Path, contents: Mapping[str, bytes], removed: Iterabl
 
 
 class _BlockDumper(yaml.SafeDumper):
-    """Writes texts of several lines as blocks."""
+    """Writes multi-line strings as block scalars."""
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -41,5 +41,5 @@ _BlockDumper.add_representer(str, _represent_text)
 
 
 def dump_yaml(content: object) -> str:
-    """Return a document's YAML, keys in order."""
+    """Return a document as YAML, with its keys in their order."""
     return str(yaml.dump(content, Dumper=_BlockDumper, sort_keys=False, width=2**31, allow_unicode=True))

@@ -1,7 +1,7 @@
 """Write the alert rules, their runbooks and the Alertmanager example.
 
-It owns what may be changed on the way: labels, selectors, links, and the wrapping for the Prometheus operator. What the
-rules say stands in their files.
+It owns the changes that options make to them: labels, selectors, links, and the wrapping for the Prometheus operator.
+The rules themselves are in their files.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ OLD_FILES = tuple(
     )
     for stem in stems
 )
-"""Rule files that earlier versions wrote; beside the new ones, each alert would come twice."""
+"""Rule files of earlier versions. Beside the new files, they would send each alert twice."""
 
 RUNBOOK_BASE = f"{REPOSITORY}/blob/main/alerts/runbooks"
 DASHBOARD_BASE = "http://localhost:3000"
-"""What the links in the shipped rules begin with."""
+"""The base URL of the links to Grafana in the shipped rules."""
 
 _BASES = {"--runbook-base": RUNBOOK_BASE, "--dashboard-base": DASHBOARD_BASE}
 
@@ -48,7 +48,7 @@ _RULES_LABELS = frozenset({"alertname", "alertstate", "component", "severity"})
 _LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MATCHER = re.compile(r'\s*([A-Za-z_][A-Za-z0-9_]*)\s*(=~|!~|!=|=)\s*"((?:[^"\\\n]|\\[\\"nt])*)"\s*')
 _METRIC = re.compile(r"\b(up|gigas_\w+)\b(\{)?")
-"""A selector of the shipped rules: no label, no function and no string of theirs looks like it."""
+"""A metric in the shipped rules. None of their labels, functions and strings looks like one."""
 _REMEMBERED = re.compile(r"^# (--(?:runbook-base|dashboard-base|label|selector)) (.+)$", re.MULTILINE)
 
 Format = Literal["prometheus", "kubernetes"]
@@ -57,15 +57,15 @@ Rules = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class _RuleOptions:
-    """What is changed in the rules."""
+    """The changes to the rules."""
 
     labels: Mapping[str, str]
     selector: str
     bases: Mapping[str, str]
-    """Those that were given now or before, by option; the others are the defaults."""
+    """The base URLs given now or before, by option; the others keep their defaults."""
 
     def apply(self, text: str) -> str:
-        """Return a rule file with the changes."""
+        """Apply the changes to the text of a rule file."""
         for option, default in _BASES.items():
             text = text.replace(default, self.bases.get(option, default))
         head, groups, rules = text.partition("groups:\n")
@@ -88,7 +88,7 @@ class _RuleOptions:
 def write_alerts(
     directory: Path,
     *,
-    format: Format,  # noqa: A002 - what the command's option is called
+    format: Format,  # noqa: A002 - the name of the command's option
     labels: Mapping[str, str],
     selector: str | None = None,
     runbook_base: str | None = None,
@@ -100,18 +100,18 @@ def write_alerts(
     """Write rules and runbooks; return the files.
 
     Args:
-        directory: Created where it is missing; files of the same names are replaced, others stay.
-        format: Rule files and the Alertmanager example, or one ``PrometheusRule`` a rule file.
-        labels: More labels of every alert, instead of those remembered in the directory.
-        selector: Matchers such as ``cluster="eu"`` for every selector, instead of those remembered in the directory.
-        runbook_base: Where the runbooks are, instead of the base remembered in the directory or `RUNBOOK_BASE`.
-        dashboard_base: Where Grafana is, instead of the base remembered in the directory or `DASHBOARD_BASE`.
-        with_optional: Write the optional alerts, too; where they were written before, they always are.
-        replace: Remove the rule files of earlier versions instead of refusing to write beside them.
-        on_removed: Called with each file that was removed.
+        directory: Created if missing. Files of the same names are replaced, others stay.
+        format: Rule files and the Alertmanager example, or one ``PrometheusRule`` per rule file.
+        labels: Labels to add to every alert, instead of those remembered in the directory.
+        selector: Matchers to add to every selector, such as ``cluster="eu"``, instead of those remembered.
+        runbook_base: URL of the runbooks, instead of the one remembered or `RUNBOOK_BASE`.
+        dashboard_base: URL of Grafana, instead of the one remembered or `DASHBOARD_BASE`.
+        with_optional: Also write the optional alerts. Once written, they always are.
+        replace: Remove the rule files of earlier versions instead of failing.
+        on_removed: Called with each removed file.
 
     Raises:
-        ConfigError: An argument makes no valid rules. Nothing was written.
+        ConfigError: An argument is invalid; nothing was written.
         GigasError: The directory has rule files of an earlier version, and nothing was written; or it cannot be
             written to.
     """
@@ -142,7 +142,7 @@ def write_alerts(
 
 
 def remembered(directory: Path, format: Format) -> Mapping[str, list[str]]:  # noqa: A002 - as above
-    """Return the options that a directory's rules were written with."""
+    """Return the options with which a directory's rules were written."""
     try:
         text = _target(directory, RULE_FILES[0], format).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -154,7 +154,7 @@ def remembered(directory: Path, format: Format) -> Mapping[str, list[str]]:  # n
 
 
 def parse_labels(pairs: Iterable[str]) -> Mapping[str, str]:
-    """Return labels written as ``name=value``; else raise :class:`.ConfigError`."""
+    """Parse labels written as ``name=value``; raise :class:`.ConfigError` for others."""
     labels: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
@@ -187,7 +187,7 @@ def _contents(source: Path, names: list[str], options: _RuleOptions, format: For
             head = "".join(line for line in content.splitlines(keepends=True) if _REMEMBERED.match(line))
             content = head + dump_yaml(_prometheus_rule(_resource(name), yaml.safe_load(content)))
         yield _target(Path(), name, format).name, content.encode()
-    if format == "prometheus":  # for Kubernetes, whatever is YAML is taken for an object
+    if format == "prometheus":  # for Kubernetes, every YAML file must be an object
         yield "alertmanager.example.yml", _shipped(source / "alertmanager.example.yml").encode()
     for runbook in sorted((source / "runbooks").glob("*.md")):
         yield f"runbooks/{runbook.name}", runbook.read_bytes()
@@ -222,7 +222,7 @@ def _validate_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _validate_selector(selector: str, labels: Mapping[str, str]) -> str:
-    """Return the matchers as written into each selector."""
+    """Return the matchers in the form that each selector gets."""
     problem = f"--selector {' '.join(selector.split())}: "
     given = selector.strip().removeprefix("{").removesuffix("}").strip()
     if not re.fullmatch(rf"({_MATCHER.pattern},)*", f"{given}," if given and given[-1] != "," else given):
@@ -245,7 +245,7 @@ def _validate_selector(selector: str, labels: Mapping[str, str]) -> str:
 
 
 def _is_regex(value: str) -> bool:
-    """Return whether Go takes an expression, too."""
+    """Return whether an expression is valid in Python and has no syntax that Go rejects."""
     value = value.replace("\\\\", "\\")
     try:
         re.compile(value)

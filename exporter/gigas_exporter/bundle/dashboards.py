@@ -1,6 +1,6 @@
 """Write the dashboards, as Grafana's files or as ConfigMaps.
 
-It owns the shape of what is written. What the dashboards show is none of its business: they pass through unchanged.
+It owns the format of the files. The dashboards themselves stay unchanged.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _OWN_LABELS = {
     "app.kubernetes.io/part-of": "gigas-exporter",
     "grafana_dashboard": "1",
 }
-"""``grafana_dashboard: "1"`` is what the sidecar of Grafana's Helm chart looks for unless told otherwise."""
+"""By default, the sidecar of Grafana's Helm chart looks for ``grafana_dashboard: "1"``."""
 
 _NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 _LABEL_NAME = re.compile(rf"([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{_NAME}")
@@ -29,15 +29,15 @@ _LABEL_VALUE = re.compile(rf"({_NAME})?")
 def write_dashboards(
     directory: Path,
     *,
-    format: Literal["grafana", "kubernetes"],  # noqa: A002 - it is called so on the command line
+    format: Literal["grafana", "kubernetes"],  # noqa: A002 - the name of the command's option
     labels: Mapping[str, str],
 ) -> list[Path]:
-    """Write every shipped dashboard, as JSON or a ConfigMap each; return the files.
+    """Write each shipped dashboard as JSON or as a ConfigMap; return the files.
 
-    ``labels`` are further ones of the ConfigMaps; one of the same name takes the place of ours.
+    ``labels`` are added to the ConfigMaps, and replace ours of the same names.
 
     Raises:
-        ConfigError: A label is none that Kubernetes takes.
+        ConfigError: Kubernetes does not accept a label.
         GigasError: The directory cannot be written to.
     """
     if labels and format == "grafana":
