@@ -1,4 +1,4 @@
-"""The reference of the configuration, from the models and the table of flags."""
+"""The reference of the configuration, from its models and the table of flags."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ _INTRODUCTION: Final = """\
 # Configuration
 
 A flag overrides its environment variable, the variable the configuration file, the file the default.
-An empty variable counts as unset. `gigas-exporter config init` writes a file to begin with, `config check FILE` tells
-every error in a file, each with its line and path, and `config show` shows the settings in force, without secrets.
+An empty variable counts as unset. `gigas-exporter config init` writes a file to start from, `config check FILE` reports
+every error in a file with its line and path, and `config show` shows the settings in force, without secrets.
 
 Other options of a command have variables too: `GIGAS`, the command and the option, as in
 `GIGAS_DISKS_LIST_MOUNT_POINT` for `disks list --mount-point`. The command reports each such variable that filters or
 changes something. `--yes`, `--dry-run` and `--output` have none. `--account` overrides `GIGAS_ACCOUNT_ID`. `serve` and
-`config check` warn of a `GIGAS_…` variable that is none of these, but not of one that begins with a command's name,
-such as a misspelt `GIGAS_CHECK_QUIET`.
+`config check` warn about unknown `GIGAS_…` variables, but not about one that begins with a command's name, such as a
+misspelt `GIGAS_CHECK_QUIET`.
 
 ## One account, without a file
 
@@ -66,10 +66,10 @@ such as a misspelt `GIGAS_CHECK_QUIET`.
 | `GIGAS_TOKEN` or `GIGAS_TOKEN_FILE` | Session token, sent as it is; or the file that holds it. |
 | `GIGAS_LOGIN`, and `GIGAS_PASSWORD` or `GIGAS_PASSWORD_FILE` | E-mail address and password to log in with. |
 
-Exactly one kind of credential must be given. No secret is ever taken from the command line, where everyone can read it.
-A file without `accounts` and `credential` takes the account and its credential from these variables, and with
-`discover: true` the credential alone. Beside `accounts` or `credential` in the file, each of these variables is an
-error.
+Exactly one kind of credential must be given. No secret is accepted on the command line, where every user could read it.
+If the file has neither `accounts` nor `credential`, the account and its credential come from these variables; with
+`discover: true`, only the credential does. If the file has `accounts` or `credential`, setting one of these variables
+is an error.
 
 ## Flags of `serve`
 
@@ -80,14 +80,14 @@ error.
 _FILE: Final = """
 ## The configuration file
 
-YAML, read strictly: an unknown key, a key given twice and a value of another kind are errors. `yes` and `on` are text,
+The file is strict YAML: an unknown key, a repeated key and a value of another kind are errors. `yes` and `on` are text,
 not `true`; a number with leading zeros is text.
 
 - A **duration** is written as Prometheus writes it: `90s`, `5m`, `1h30m`, `500ms`, `1d`.
-- A **path** that is relative starts at the directory of the configuration file; in flags and variables it starts at the
-  working directory.
+- A relative **path** starts at the directory of the configuration file; in flags and variables it starts at the working
+  directory.
 - An **id** is a number or text; ids compare as text.
-- A **glob** knows `*`, `?` and `[…]`, and compares with case.
+- A **glob** supports `*`, `?` and `[…]`, and is case-sensitive.
 
 ```yaml
 accounts:
@@ -104,8 +104,7 @@ backup_policy:
 
 _POLICY: Final = """
 Without `backup_policy`, swap is exempt, every other disk with automatic backups on must have a backup younger than 26h,
-and the rest is reported, not required. `max_age` together with `required: false` is an error, and so is a rule with
-neither.
+and the rest is reported as unprotected. A rule with both `max_age` and `required: false`, or with neither, is an error.
 """
 
 
@@ -124,7 +123,7 @@ def _sections() -> Iterator[str]:
     for title, path, model in _SECTIONS:
         yield f"\n### {title}\n\n{_paragraphs(model)}\n\n"
         yield "| key | kind | default | meaning |\n| --- | --- | --- | --- |\n"
-        # What a section adds to the one that it extends comes first: an account's id before its credential.
+        # Fields that a section adds to its base class come first: an account's id before its credential.
         for name, field in sorted(model.model_fields.items(), key=lambda item: item[0] not in model.__annotations__):
             yield _key_row(f"{path}.{name}" if path else name, field)
         if model is RuleSection:

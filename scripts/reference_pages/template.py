@@ -1,4 +1,4 @@
-"""A configuration file to begin with: every key with its meaning and default, commented out."""
+"""The template of ``config init``: every key with its meaning and default, commented out."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from gigas_exporter.validation_errors import Section
 _WIDTH: Final = 96
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./-]*")
 _HEAD: Final = """\
-# Configuration of gigas-exporter. What is commented out is the default, where there is one.
+# Configuration of gigas-exporter. A key that is commented out has its default, if it has one.
 # Check it with: gigas-exporter config check FILE
 
-# The accounts to watch. Each has one credential: api_key, token, or login with password; the
-# key with _file at its end names a file that holds the secret and nothing else.
+# The accounts to watch. Each has one credential: api_key, token, or login with password. Add
+# _file to the key of the secret to name a file that contains only the secret.
 accounts:
   - id: "4242"
     name: production
