@@ -1,6 +1,6 @@
-"""Fail when the tests reach fewer lines, or fewer branches, of the package than the project asks for.
+"""Fail if the tests cover too few lines or too few branches of the package.
 
-coverage's own `fail_under` looks at both together, where many covered lines hide branches that are not.
+coverage's own `fail_under` checks their sum, in which covered lines can hide branches that are not covered.
 
 usage: scripts/coverage_gate.py COVERAGE_JSON LEAST_PERCENT
 """

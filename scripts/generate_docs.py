@@ -1,6 +1,6 @@
-"""Write the files that are made from the code.
+"""Write the files that are generated from the code.
 
-They are the pages on alerts, metrics and configuration, the index of the runbooks, and what ``config init`` writes.
+They are the pages on alerts, metrics and configuration, the index of the runbooks, and the template of ``config init``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Write what is made from the Helm chart: its README's table of values, and the plain manifests.
+"""Generate the plain manifests, and the table of values in the chart's README, from the Helm chart.
 
 usage: scripts/generate_kubernetes.py HELM [DIRECTORY]    (HELM: the program; default directory: deploy)
 """
@@ -28,7 +28,7 @@ def render_manifests(helm: str) -> dict[str, str]:
         [helm, "template", "gigas-exporter", chart, "--namespace", "gigas-exporter", "--values", values],
         check=True,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # a note about each symbolic link
+        stderr=subprocess.DEVNULL,  # Helm prints a note about each symbolic link
         text=True,
     )
     objects = [_HELM_LABELS.sub("", text.strip()) + "\n" for text in done.stdout.split("---\n") if text.strip()]
@@ -41,7 +41,7 @@ def render_manifests(helm: str) -> dict[str, str]:
 
 
 def values_table(text: str) -> str:
-    """Return a Markdown table of the chart's values, each with the comment that stands above it."""
+    """Return a Markdown table of the chart's values with the comments above them."""
     lines = text.splitlines()
     rows = ["| value | default | meaning |", "| --- | --- | --- |"]
     for path, node in _settings(yaml.compose(text, Loader=yaml.SafeLoader)):
@@ -77,7 +77,7 @@ def _comment_above(lines: list[str], line: int) -> str:
 
 
 def render_readme(readme: str, values: str) -> str:
-    """Return the chart's README with the table of values between its two marks."""
+    """Replace the table of values in the chart's README."""
     before, _, rest = readme.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     return f"{before}{_BEGIN}{values_table(values)}{_END}{after}"

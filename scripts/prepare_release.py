@@ -1,8 +1,8 @@
-"""Give the code and the chart a version, and move what is *Unreleased* in the changelog to its section.
+"""Set the version of the code and the chart, and move the changelog's *Unreleased* entries to its section.
 
 usage: scripts/prepare_release.py VERSION
 
-The section of a version that is being prepared already takes more entries. Run `make deploy` afterwards.
+If the version already has a section, the entries are added to it. Run `make deploy` afterwards.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PLACES = (
 
 
 def move_unreleased(changelog: str, version: str) -> str:
-    """Return the changelog with nothing under *Unreleased*, and what was there in the version's section."""
+    """Return the changelog with the *Unreleased* entries moved to the version's section."""
     head, *parts = re.split(r"^(?=## \[)", changelog, flags=re.MULTILINE)
     sections = {part.splitlines()[0].removeprefix("## [").partition("]")[0]: part for part in parts}
     fresh, own = _kinds(sections.pop("Unreleased")), _kinds(sections.pop(version, ""))
@@ -37,7 +37,7 @@ def move_unreleased(changelog: str, version: str) -> str:
 
 
 def _kinds(part: str) -> dict[str, str]:
-    """Return the text below each heading of a section; what stands before the first has none."""
+    """Return the texts of a section by their headings; the text before the first has an empty one."""
     first, *others = re.split(r"^### ", part.partition("\n")[2], flags=re.MULTILINE)
     return {"": first} | {kind: text for kind, _, text in (each.partition("\n") for each in others)}
 

@@ -1,8 +1,8 @@
-"""Print the changelog's section of a version, as its release notes; fail where the repository is not ready for it.
+"""Print a version's section of the changelog as release notes; fail if the version cannot be released.
 
 usage: scripts/release_notes.py VERSION
 
-Ready is: the code has that version, the changelog has a section for it, and nothing is left under *Unreleased*.
+It can if the code has that version, the changelog has a section for it, and nothing is left under *Unreleased*.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 
 def section(changelog: str, version: str) -> str | None:
-    """Return what stands under a version's heading, or None where it has none."""
+    """Return the text under a version's heading, or None if it has none."""
     found = re.search(
         rf"^## \[{re.escape(version)}\].*?\n(.*?)(?=^## |^\[[^\]]+\]: |\Z)", changelog, re.MULTILINE | re.DOTALL
     )

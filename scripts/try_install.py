@@ -1,4 +1,4 @@
-"""See that an installed `gigas-exporter` runs: start its demo on a free port and scrape it.
+"""Check that an installed `gigas-exporter` runs: start its demo on a free port and scrape it.
 
 usage: scripts/try_install.py PATH_TO_GIGAS_EXPORTER
 """
@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 
-_PATIENCE_SECONDS = 30.0
+_READY_TIMEOUT_SECONDS = 30.0
 
 
 def main(command: str) -> int:
@@ -25,7 +25,7 @@ def main(command: str) -> int:
     try:
         if not _wait_until_ready(f"http://{address}/-/ready", process):
             process.kill()
-            print(f"error: the demo did not get ready: {process.communicate()[1][-2000:]}", file=sys.stderr)
+            print(f"error: the demo did not become ready: {process.communicate()[1][-2000:]}", file=sys.stderr)
             return 1
         with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
             disks = answer.read().decode().count("\ngigas_disk_info{")
@@ -47,7 +47,7 @@ def _free_port() -> int:
 
 
 def _wait_until_ready(url: str, process: subprocess.Popen[str]) -> bool:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + _READY_TIMEOUT_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
             with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - an http URL

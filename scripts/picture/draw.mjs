@@ -41,7 +41,7 @@ try {
   const rows = Math.max(...dashboard.panels.map(({ gridPos }) => gridPos.y + gridPos.h));
   const options = ['--headless', '--disable-gpu', '--hide-scrollbars', '--virtual-time-budget=15000'];
   if (process.getuid() === 0) {
-    options.push('--no-sandbox'); // Chromium refuses to start for root with it
+    options.push('--no-sandbox'); // as root, Chromium does not start with its sandbox
   }
   execFileSync(
     process.env.CHROMIUM ?? 'chromium',

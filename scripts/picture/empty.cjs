@@ -1,4 +1,4 @@
-// Stands for the code editor that Grafana's components bring along, which no picture shows.
+// Replaces the code editor that Grafana's components import, which no picture shows.
 'use strict';
 
 module.exports = { loader: { config() {} } };

@@ -1,6 +1,5 @@
-// Draws a dashboard's panels with Grafana's own components: what stands in them is Grafana's work. Only the frame
-// around them is ours: where the panels stand, and which component draws which kind of panel. There is none published
-// for state timelines.
+// Draws a dashboard's panels with Grafana's own components. Only the layout, and the choice of the component for each
+// type of panel, are ours. Grafana publishes no component for state timelines.
 import * as grafana from '@grafana/data';
 import { BarGauge, BigValue, GlobalStyles, PanelChrome, TimeSeries, VizRepeater } from '@grafana/ui';
 import { TableNG } from '@grafana/ui/unstable';
@@ -165,7 +164,7 @@ async function prepared(panel) {
   });
   grafana.cacheFieldDisplayNames(data);
   if (panel.type === 'timeseries') {
-    // The component forgets the shown names when it joins the series, and colours lines by the fields' names instead.
+    // The component loses the display names when it joins the series, and then colours lines by field names.
     for (const field of data.flatMap((frame) => frame.fields.filter(({ type }) => type === grafana.FieldType.number))) {
       field.name = field.state.displayName;
     }

@@ -126,7 +126,7 @@ def test_packages_are_installed_as_root(run: Run, bin_directory: Path, tmp_path:
     update, simulate, install = calls.read_text(encoding="utf-8").splitlines()
     assert update.endswith(" update")
     assert simulate.endswith(" install --yes --no-install-recommends --simulate prometheus curl")
-    assert done.stdout == "installing 0 Debian packages, which are these and what they need: prometheus curl\n"
+    assert done.stdout == "installing 0 Debian packages, including dependencies: prometheus curl\n"
     assert install.endswith(" install --yes --no-install-recommends prometheus curl")
     assert Path("/usr/sbin/policy-rc.d").exists() is had_policy
 
