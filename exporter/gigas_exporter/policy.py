@@ -205,8 +205,6 @@ class Policy:
         """Return the requirement of a disk that meets these conditions."""
         unknown = [name for name, fact in zip(self._conditions, facts, strict=True) if fact is None]
         known: _Facts = frozenset().union(*(fact for fact in facts if fact is not None))
-        if not unknown:
-            return self._first(known)
         choices = [self._possible(name) for name in unknown]
         if math.prod(map(len, choices)) > _MAX_COMBINATIONS:
             return replace(self._strictest_left(known, unknown), undecided=tuple(sorted(unknown)))
