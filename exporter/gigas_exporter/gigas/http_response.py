@@ -66,8 +66,7 @@ class _Stream(io.RawIOBase):
         return count
 
     def close(self) -> None:
-        if not self.closed:
-            self._raw.close()
+        self._raw.close()
         super().close()
 
 
