@@ -321,8 +321,7 @@ class Server:
                     # No variable holds the slice, so that only the transport does while the client does not read.
                     body = {"type": "http.response.body", "more_body": True}
                     await send(body | {"body": chunk[start : start + _WRITE_BYTES]})
-                    if connection.flow.write_paused:
-                        await connection.flow.drain()
+                    await connection.flow.drain()
         await send({"type": "http.response.body", "body": b""})
 
     async def _respond(self, request: Request) -> Response:
