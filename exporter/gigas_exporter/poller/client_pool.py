@@ -59,9 +59,7 @@ class ClientPool:
         trust = self._trust.get(settings) or TrustStore(settings)
         observer = _AccountObserver(self._observer, has_login=isinstance(credential, LoginCredential))
         with self._lock:
-            limiter = self._limiters.get(secret)
-            if limiter is None:
-                self._limiters[secret] = limiter = RateLimiter(self._clock, *limits)
+            limiter = self._limiters.setdefault(secret, RateLimiter(self._clock, *limits))
             client = ReadClient(
                 settings,
                 credential,
