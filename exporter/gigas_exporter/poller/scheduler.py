@@ -314,8 +314,6 @@ class Scheduler:
             self._wake.set()
 
     def _run(self, task: PollTask) -> bool:
-        if self._stop.is_set():
-            return False
         try:
             hung = task.run(lambda: self._may_retry(task))
         except Exception as error:  # noqa: BLE001  # a defect in one poll must not end the others
