@@ -9,6 +9,7 @@ more than the rest of a scrape. A family's text is kept until a number changes; 
 
 from __future__ import annotations
 
+import math
 import platform
 import threading
 from collections.abc import Collection, Iterable
@@ -58,10 +59,10 @@ class CountedFamily:
         with self._lock:
             self._numbers[self._touch(labels)[0]] += amount
 
-    def set(self, labels: Labels, value: float) -> None:
-        """Set a gauge."""
+    def set(self, labels: Labels, value: float | None) -> None:
+        """Set a gauge; ``None`` makes it absent."""
         with self._lock:
-            self._numbers[self._touch(labels)[0]] = value
+            self._numbers[self._touch(labels)[0]] = math.nan if value is None else value
 
     def observe(self, labels: Labels, seconds: float) -> None:
         """Count one duration in a histogram."""
@@ -72,11 +73,11 @@ class CountedFamily:
             self._numbers[count] += 1
             self._numbers[total] += seconds
 
-    def remove(self, first: Collection[str] | None = None) -> None:
-        """Remove the series whose first label is one of these; by default all."""
+    def remove(self, first: Collection[str]) -> None:
+        """Remove the series whose first label is one of these."""
         with self._lock:
             self._texts.clear()
-            for labels in [labels for labels in self._names if first is None or labels[0] in first]:
+            for labels in [labels for labels in self._names if labels[0] in first]:
                 for name in self._names.pop(labels):
                     del self._numbers[name]
 
@@ -178,11 +179,7 @@ class Telemetry:
     def token(self, account_ids: Iterable[str], expires_at: float | None) -> None:
         """A login returned a token; ``expires_at`` is UNIX seconds, ``None`` if not known."""
         with self._lock:
-            known = self._accounts.intersection(account_ids)
-            if expires_at is None:
-                self._values[families.TOKEN_EXPIRY].remove(known)
-                return
-            for account_id in known:
+            for account_id in self._accounts.intersection(account_ids):
                 self._values[families.TOKEN_EXPIRY].set((account_id,), expires_at)
 
     def login_blocked(self, account_ids: Iterable[str], blocked: bool) -> None:
@@ -195,17 +192,11 @@ class Telemetry:
         """The numbers of watched (``None`` before the first list), unpolled and skipped accounts."""
         counts = {families.ACCOUNTS: watched, families.ACCOUNTS_UNPOLLED: unpolled, families.ACCOUNTS_SKIPPED: skipped}
         for family, value in counts.items():
-            if watched is None:
-                self._values[family].remove()
-            else:
-                self._values[family].set((), value or 0)
+            self._values[family].set((), None if watched is None else value)
 
     def discovery(self, success: bool | None) -> None:
         """Discovery succeeded or failed; ``None`` if accounts are configured."""
-        if success is None:
-            self._values[families.DISCOVERY_SUCCESS].remove()
-        else:
-            self._values[families.DISCOVERY_SUCCESS].set((), success)
+        self._values[families.DISCOVERY_SUCCESS].set((), success)
 
     def reload(self, success: bool, wall: float, part: Literal["settings", "web"] = "settings") -> None:
         """Loading a part of the configuration succeeded or failed, at UNIX time ``wall``; all parts must succeed."""
