@@ -115,6 +115,30 @@ def test_a_socket_that_is_attached_too_late_is_shut_down() -> None:
         assert theirs.recv(1) == b""
 
 
+@pytest.mark.parametrize(
+    ("answered", "timeout", "words"),
+    [
+        (0, 0.2, r"in time \(\S+\); raise api\.timeout"),
+        (0, 30.0, r"in time \(\S+\); raise api\.timeout"),
+        (1, 30.0, r"in time \(\S+\): the time for this work ended; raise api\.page_size, api\.max_concurrency"),
+    ],
+)
+def test_a_timeout_names_what_ended_it(api: Any, answered: int, timeout: float, words: str) -> None:
+    """Where pages came and the time for all of them ended, a longer time for one would change nothing."""
+
+    def script(seen: Seen, wire: Wire) -> None:
+        if int(seen.query["offset"]) < answered:
+            wire.reply(200, [{"id": 1}], {"X-Total": "9"})
+        else:
+            wire.hang()
+
+    client = api.client(script, timeout_seconds=timeout, page_size=1, max_concurrency=1)
+    with within(10.0), pytest.raises(TransportError, match=words):
+        client.list_disks("1", deadline=Deadline(SystemClock(), 1.0, may_retry=lambda: False))
+    with pytest.raises(TransportError, match=r"ended before the request; raise api\.page_size"):
+        client.list_disks("1", deadline=Deadline(SystemClock(), 0.0))
+
+
 def test_the_end_of_the_process_ends_a_request(api: Any) -> None:
     """A request under way does not hold up a process that is told to stop."""
     stop = threading.Event()

@@ -13,11 +13,24 @@ from gigas_exporter.errors import TransportError
 _CHECK_INTERVAL_SECONDS = 0.05
 
 
-class DeadlineExceededError(TransportError):
-    """The deadline passed before a request was sent; it is not retried."""
+_SETTINGS = "api.page_size, api.max_concurrency, or an interval below 1m"
+"""What a poll that takes too long needs more of; none has more than a minute for a list of several pages."""
 
-    def __init__(self, operation: str, detail: str) -> None:
-        super().__init__(operation, "timeout", detail)
+
+class WorkTimeoutError(TransportError):
+    """The time for the whole work ended, such as a poll, whatever one request may take.
+
+    Attributes:
+        settings: What to raise if it goes on.
+    """
+
+    def __init__(self, operation: str, detail: str, settings: str = _SETTINGS) -> None:
+        super().__init__(operation, "timeout", f"{detail}; raise {settings} if this goes on")
+        self.settings = settings
+
+
+class DeadlineExceededError(WorkTimeoutError):
+    """The deadline passed before a request was sent; it is not retried."""
 
 
 @contextmanager
@@ -113,7 +126,11 @@ class RateLimiter:
             turn = max(self._next, now - self._credit)
             delay = turn - now
             if delay > deadline.remaining():
-                raise DeadlineExceededError(operation, "the request rate allows no request in the time left")
+                raise DeadlineExceededError(
+                    operation,
+                    "the request rate allows no request in the time left",
+                    "api.max_requests_per_second",
+                )
             self._next = turn + self._interval
         if delay > 0 and not deadline.wait(delay):
             raise DeadlineExceededError(operation, "the time for this work ended in the queue for the API")

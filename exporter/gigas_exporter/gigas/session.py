@@ -21,7 +21,7 @@ from gigas_exporter.gigas.error_messages import api_message, describe_status, is
 from gigas_exporter.gigas.http_response import RawResponse
 from gigas_exporter.gigas.login import LOGIN_OPERATION, LoginStates, TokenRequests
 from gigas_exporter.gigas.login_auth import LoginAuth
-from gigas_exporter.gigas.ratelimit import DeadlineExceededError, RateLimiter
+from gigas_exporter.gigas.ratelimit import DeadlineExceededError, RateLimiter, WorkTimeoutError
 from gigas_exporter.gigas.retry import parse_retry_after, retrying
 from gigas_exporter.gigas.settings import ApiSettings, Observer
 from gigas_exporter.gigas.transport import Transport
@@ -201,6 +201,10 @@ class ApiSession:
         except TransportError as error:
             deadline.on_no_response(timed_out=error.reason == "timeout")
             self._observer.request(request.operation, error.reason, time.monotonic() - began)
+            # Where others were answered, a longer api.timeout would not help.
+            if error.reason == "timeout" and deadline.got_response and seconds < self._timeout:
+                what = f"no complete response in time ({self._transport.peer}): the time for this work ended"
+                raise WorkTimeoutError(request.operation, what) from None
             raise
         except DecodeError:  # there was a response, which is too large or broken
             deadline.on_response()

@@ -29,6 +29,7 @@ from gigas_exporter.config import Settings
 from gigas_exporter.decode import STATE_FIELDS
 from gigas_exporter.errors import ApiError, AuthError, DecodeError, GigasError, IncompleteError, TransportError
 from gigas_exporter.gigas.error_messages import API_URL, likely_cause
+from gigas_exporter.gigas.ratelimit import WorkTimeoutError
 from gigas_exporter.model import Backup, Disk
 from gigas_exporter.report import is_ahead
 
@@ -61,6 +62,8 @@ def reason_of(error: GigasError) -> tuple[str, str]:
         case ApiError(status=status):
             cause, setting = likely_cause(error.operation, status)
             reason = f"HTTP status {status}: {cause}", setting
+        case WorkTimeoutError():
+            reason = "not all of it came in the time of a poll", error.settings
         case TransportError(reason="timeout"):
             reason = "no complete response in time", "api.timeout"
         case TransportError():
