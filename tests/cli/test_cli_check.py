@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -386,15 +387,27 @@ def test_the_table_has_what_needs_attention(run: Run) -> None:
 def test_a_terminal_keeps_the_findings_in_sight(
     run: Run, cloud: SimulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The summary and the worst disks fit the terminal, and how many more there are is said."""
+    """The summary and the worst disks fit the terminal, and how many more there are is said; a pipe gets them all."""
     monkeypatch.setenv("LINES", "18")
     for disk in cloud.world.disks(ACCOUNT):
         cloud.world.change_disk(disk.id, error=True)
+    assert run("check").out.count("disk error") >= 16
     lines = re.sub(r"\x1b\[\d*m", "", run("check", terminal=80).out).splitlines()
     assert sum(max(1, -(-len(line) // 80)) for line in lines) <= 17
     assert lines[0].startswith("16 of 16 disks need attention: ")
     assert re.fullmatch(r"not shown: \d+ more need attention \(--all shows every disk\)", lines[-1])
     assert all(len(line) <= 80 for line in lines[2:])
+
+
+@pytest.mark.parametrize("form", ["--quiet", "--nagios"])
+def test_no_progress_is_shown_to_who_wants_a_line(
+    run: Run, cloud: SimulatorServer, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """Also at a terminal, where the check shows it otherwise."""
+    _calm(cloud)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert run("check", form).err == ""
+    assert "reading" in run("check").err
 
 
 def test_quiet_says_nothing_when_all_is_well(run: Run, cloud: SimulatorServer) -> None:

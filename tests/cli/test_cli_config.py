@@ -271,6 +271,7 @@ def test_show_has_every_setting_and_no_secret(run: Run, tmp_path: Path) -> None:
     assert shown["poll"]["interval"] == "2m"
     assert shown["poll"]["max_staleness"] == "1h"
     assert shown["log"]["level"] == "debug"
+    assert (shown["api"]["page_size"], shown["api"]["ca_file"]) == (200, None)
     assert shown["backup_policy"] == [
         {"match": {"mount_point": "/srv*"}, "max_age": "6h", "reason": "r"},
         {"required": False},

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -93,7 +94,8 @@ def test_every_format_holds_the_same_disks(run: Run) -> None:
     assert list(as_json[0]) == [*as_yaml[0], "raw"]
     assert list(as_yaml[0]) == list(as_csv[0])
     assert as_csv[0]["autobackup"] == "true"
-    assert as_json[0]["findings"] == ["never backed up"]
+    assert as_json[0]["findings"] == [as_csv[0]["findings"]] == ["never backed up"]
+    assert (as_json[0]["last_backup"], as_csv[0]["last_backup"]) == (None, "")
 
 
 @pytest.mark.parametrize(
@@ -248,6 +250,23 @@ def test_an_unknown_machine_is_said_with_those_that_there_are(run: Run) -> None:
     assert none.err == "gigas-exporter: account 4242 has no virtual machine db (there are none)\n"
     assert many.err.endswith(" (there are: web-0, web-1, web-2, web-3, web-4 and 2 more)\n")
     assert several.err.endswith("has several virtual machines named web: give an id (500, 501)\n")
+
+
+def test_a_machine_need_not_be_listed_everywhere(run: Run, tmp_path: Path) -> None:
+    """An account that has none of its name is no error beside one that has, and an id is not looked up."""
+    path, environ = tmp_path / "exporter.yml", {**NO_ACCOUNT, "GIGAS_API_URL": None}
+    with SmallApi({**healthy("1"), **healthy("2", disks=1)}) as api:
+        path.write_text(f"api: {{url: '{api.url}'}}\naccounts: [{{id: 1, token: a}}, {{id: 2, token: b}}]\n")
+        list_disks = ("disks", "list", "--config.file", str(path), "--output", "json", "--virtual-machine-id")
+        named = run(*list_disks, "vm-3", **environ)
+        api.lists["/account/1/virtual_machines"] = []
+        by_id = run(*list_disks, "503", "--account", "1", **environ)
+        api.answers |= {f"/account/{each}/disks": lambda _: (500, b"", {}) for each in (1, 2)}
+        neither = run(*list_disks, "503", **environ)
+    for outcome in (named, by_id):
+        assert outcome.status == 0, outcome.err
+        assert {each["account_id"] for each in json.loads(outcome.out)} == {"1"}
+    assert (neither.status, neither.out) == (1, "")
 
 
 def test_a_filter_that_nothing_can_pass_is_said_to_be_wrong(run: Run) -> None:

@@ -153,6 +153,8 @@ def test_values_that_look_the_same_are_not(run: Run, cloud: SimulatorServer, tol
     assert "Its machine will be rebooted if that is needed." in forced
     assert "Nothing will change" in run("disks", "edit", disk, "--size", "20", "--no-force-reboot", "--dry-run").err
     assert "Nothing will change" not in run("disks", "edit", disk, "--mount-point", "", "--dry-run").err
+    cloud.world.change_disk(disk, mount_point=None)
+    assert "none -> /x" in run("disks", "edit", disk, "--mount-point", "/x", "--dry-run").err
 
 
 def test_a_number_is_a_machines_id(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:

@@ -30,11 +30,11 @@ def _probe(run: Run, api: SmallApi, source: str = "auto") -> tuple[int, dict[str
     return outcome.status, json.loads(outcome.out)
 
 
-def _probe_with_file(run: Run, directory: Path, text: str) -> Outcome:
+def _probe_with_file(run: Run, directory: Path, text: str, *arguments: str) -> Outcome:
     """Probe with a configuration file and no other settings."""
     path = directory / "gigas.yml"
     path.write_text(text)
-    return run("probe", "--config.file", str(path), **NO_ENVIRONMENT)
+    return run("probe", "--config.file", str(path), *arguments, **NO_ENVIRONMENT)
 
 
 def _told(document: dict[str, Any]) -> set[tuple[str, str | None]]:
@@ -345,6 +345,26 @@ def test_no_value_is_shown(run: Run, api: SmallApi, canary: str, output: str) ->
         assert piece.lower() not in shown, outcome.out
 
 
+def test_what_is_odd_is_counted(run: Run, api: SmallApi) -> None:
+    """For people in a line of each field, also what is no item at all and what has a name that is not shown."""
+    first, second, third, _ = api.lists[DISKS]
+    del first["mount_point"]
+    second["locked"] = "?"
+    third["a name"] = "x"
+    third["status"] = "error"
+    api.lists[MACHINES].append(None)
+    out = run("probe", GIGAS_API_URL=api.url).out
+    for words in (
+        "; 1 × absent\n",
+        "  <- 1 NOT UNDERSTOOD\n",
+        "  and 1 fields whose names are not shown\n",
+        "  status built: 3 × no error\n",
+        "  status error: 1 × error\n",
+        "1 of 5 items are no JSON objects",
+    ):
+        assert words in out
+
+
 def test_errors_of_the_api_are_not_quoted(run: Run, api: SmallApi) -> None:
     """Neither its words nor the address."""
     for path in (DISKS, BACKUPS, MACHINES):
@@ -601,9 +621,11 @@ def test_discovered_accounts_are_read_and_reported(run: Run, cloud: SimulatorSer
 def test_a_list_of_no_accounts_is_not_all_that_there_is(
     run: Run, tmp_path: Path, listed: list[dict[str, Any]], words: str
 ) -> None:
-    """``check`` has nothing to read then, so that it is no result without a problem."""
+    """``check`` has nothing to read then, which is a problem; an account that is named is read all the same."""
     with SmallApi({**healthy(), "/accounts": listed}) as api:
         text = f"api: {{url: '{api.url}'}}\ndiscover: true\ncredential: {{api_key: k}}\n"
         outcome = _probe_with_file(run, tmp_path, text)
-    assert outcome.status == 1, outcome.out
+        named = _probe_with_file(run, tmp_path, text, "--account", "4242")
+    assert outcome.status == named.status == 1, outcome.out
     assert words in outcome.out
+    assert "ACCOUNT 1: 4 disks" in named.out
