@@ -168,7 +168,9 @@ def test_any_content_of_an_error_is_an_error(value: object, expected: bool) -> N
     assert not invalid
 
 
-@pytest.mark.parametrize("status", ["error", "ERROR", "disk_error", "failed: I/O", "degraded", {"state": "x"}])
+@pytest.mark.parametrize(
+    "status", ["error", "ERROR", "disk_error", "failed: I/O", "failed: no space", "degraded", {"state": "x"}]
+)
 def test_a_status_can_say_what_the_flag_does_not(status: object) -> None:
     """A disk has an error where its status is a word for one, whatever the flag says."""
     found, _ = disk(Decoder(DecodeSettings(disk_error_words=frozenset({"error", "failed", "degraded"}))), status=status)
@@ -176,6 +178,13 @@ def test_a_status_can_say_what_the_flag_does_not(status: object) -> None:
     assert found.error is False
     found, _ = disk(Decoder(DecodeSettings(disk_error_words=frozenset({"built"}))), status=status)
     assert found.has_error is (False if isinstance(status, str) else None)
+
+
+def test_a_word_of_the_configuration_is_no_other_word_denied() -> None:
+    """As that other one followed by what turns its meaning."""
+    for words, expected in (({"halted"}, None), ({"halted", "halted ok"}, True)):
+        found, _ = disk(Decoder(DecodeSettings(disk_error_words=frozenset(words))), status="Halted-OK")
+        assert found.has_error is expected
 
 
 @pytest.mark.parametrize(
