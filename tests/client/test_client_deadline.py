@@ -139,6 +139,14 @@ def test_a_timeout_names_what_ended_it(api: Any, answered: int, timeout: float, 
         client.list_disks("1", deadline=Deadline(SystemClock(), 0.0))
 
 
+def test_a_socket_that_has_no_peer_any_more_ends_no_other_deadline() -> None:
+    """The thread that shuts sockets down is the only one."""
+    with socket.socket() as sock, SocketDeadline(60.0, threading.Event()) as deadline:
+        deadline.attach(sock)
+        deadline.expire()
+    assert deadline.expired
+
+
 def test_the_end_of_the_process_ends_a_request(api: Any) -> None:
     """A request under way does not hold up a process that is told to stop."""
     stop = threading.Event()

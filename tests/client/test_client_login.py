@@ -478,6 +478,7 @@ def test_clients_take_a_token_over_that_replaces_a_rejected_one(api: Any, door: 
     door.valid = {"Bearer t1"}.__contains__
     one, other = (api.client(server, login_with("right"), login_states=states) for _ in range(2))
     assert one.get_disk("1", "2").id == other.get_disk("1", "2").id == "2"
+    assert [seen.authorization for seen in server.seen if seen.authorization] == ["t1", "Bearer t1", "Bearer t1"]
     assert len(door.logins) == 1
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from client.conftest import DISK, replies
+from client.conftest import DISK, hang, replies
 from gigas_exporter.clock import Deadline
 from gigas_exporter.errors import ApiError, TransportError
 from gigas_exporter.gigas.retry import parse_retry_after
@@ -73,6 +73,16 @@ def test_a_retry_after_that_the_budget_does_not_hold_is_not_begun(api: Any, cloc
     assert caught.value.retry_after == 21600
     assert clock.waits == []
     assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("may_retry", [True, False])
+def test_what_got_no_response_is_tried_again_where_it_may(api: Any, clock: Any, *, may_retry: bool) -> None:
+    """While other accounts wait it may not."""
+    server = api(hang)
+    deadline = Deadline(clock, 60.0, may_retry=lambda: may_retry)
+    with pytest.raises(TransportError):
+        api.client(server, clock=clock, timeout_seconds=0.2).get_disk("1", "2", deadline=deadline)
+    assert len(server.seen) == (3 if may_retry else 1)
 
 
 def test_a_wait_ends_with_the_process(api: Any) -> None:
