@@ -50,11 +50,15 @@ ACCOUNTS = [
         ({"status": ["active"], "product_id": ["8"]}, {"4", "6"}),
     ],
 )
-def test_filters_and_ended_products_are_skipped(watch: Watch, only: dict[str, Any], expected: set[str]) -> None:
+def test_filters_and_ended_products_are_skipped(
+    watch: Watch, caplog: pytest.LogCaptureFixture, only: dict[str, Any], expected: set[str]
+) -> None:
     """What a filter excludes, terminated and cancelled ones; what is not known of an account excludes nothing."""
+    caplog.set_level("INFO")
     with RawApi(ACCOUNTS) as api:
         watching = watch(discovering(api, **only))
         watching.await_ready()
+        assert [record.getMessage() for record in caplog.records].count("accounts skipped by status or product") == 1
         assert watching.accounts() == expected
         assert watching.observed.counts[0] == len(expected)
         assert watching.observed.counts[2] == len(ACCOUNTS) - len(expected)

@@ -53,6 +53,7 @@ def test_one_good_account_among_25_stays_fresh(watch: Watch) -> None:
         assert watching.service.healthy()
         # Each of the others is tried, too, and said to be down.
         await_true(lambda: all("disks" in each.outcomes for each in watching.store.snapshot()))
+        assert "other accounts wait" in repr([each.outcomes["disks"].error for each in watching.store.snapshot()])
         with within(3.0):
             watching.service.stop()
 

@@ -166,6 +166,18 @@ def test_a_poll_never_outlives_its_deadline(server: SimulatorServer, watch: Watc
     assert 4.5 < watching.inventory().outcomes["disks"].duration_seconds < allowed(5.0)
 
 
+def test_a_poll_that_the_end_cuts_off_is_no_failure(
+    server: SimulatorServer, watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is neither counted nor logged."""
+    server.faults.add("hang", "list_disks")
+    watching = watch()
+    await_true(lambda: server.requests["list_disks"])
+    watching.service.stop()
+    assert not [key for key in watching.observed.polls if key[1:] != ("virtual_machines", None)]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == []
+
+
 def test_a_new_generation_keeps_what_was_known(server: SimulatorServer, watch: Watch) -> None:
     """A reload's service starts with the old one's inventory and applies its own policy to it at once."""
     first = watch(interval=60.0, backups_interval=60.0)

@@ -108,6 +108,22 @@ def test_accounts_that_never_answered_leave_a_slot_of_their_credential(scheduler
     polls.release.set()
 
 
+def test_a_first_poll_without_response_is_cut_off_while_others_wait(scheduler: Scheduler) -> None:
+    """As soon as its patience is over, and not before."""
+    polls = Blocking()
+    aborted: list[float] = []
+
+    def abort() -> None:
+        aborted.append(time.monotonic())
+        polls.release.set()
+
+    added = time.monotonic()
+    options: dict[str, Any] = {"credential": "a", "slots": 1, "abort": abort, "patience_seconds": 0.3}
+    scheduler.add([task(polls.run(str(number), hung=True), **options) for number in range(2)])
+    await_true(lambda: len(polls.began) == 2)
+    assert 0.3 <= aborted[0] - added < allowed(5.0)
+
+
 def test_accounts_that_hang_share_one_slot_and_have_one_try(scheduler: Scheduler) -> None:
     """After their first poll without a response they run one after the other, without retries."""
     polls: list[tuple[bool, int]] = []
