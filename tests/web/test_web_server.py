@@ -125,6 +125,16 @@ def test_a_head_in_drips_has_an_absolute_deadline(connect: Connect) -> None:
     assert time.monotonic() - begin > 0.3
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_the_next_head_has_an_absolute_deadline_too(connect: Connect, *, together: bool) -> None:
+    """Whether it begins with the request before it or later, and not that of a connection that waits."""
+    client = connect(limits=ServerLimits(head_seconds=0.3))
+    client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" + b"GET" * together)
+    assert client.answer().status == 200
+    client.send(b"GET" * (not together))
+    assert client.answer().status == 408
+
+
 def test_a_silent_connection_is_closed_without_a_word(connect: Connect) -> None:
     """Who sends nothing is not told that it took too long."""
     client = connect(limits=ServerLimits(head_seconds=0.2))

@@ -212,17 +212,18 @@ def test_a_new_certificate_is_taken_up(serve: Serve, pki: Pki, caplog: pytest.Lo
 def test_a_changed_web_config_is_taken_up_unless_it_is_bad(
     serve: Serve, pki: Pki, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Headers change at run time; a bad file, or one without TLS, leaves everything as it was."""
+    """Headers change at run time; a bad file, none, or one without TLS, leaves everything as it was."""
     server = serve(None, _tls(pki))
     context = pki.client()
     path = pki.directory / "web.yml"
     good = path.read_text()
     caplog.set_level(logging.INFO, logger="gigas_exporter.web")
-    for text in ("hWkNKCp3fvIx3jKnsaBI", "", good + "http_server_config: {headers: {X-XSS-Protection: '1'}}\n"):
+    for text in (None, "hWkNKCp3fvIx3jKnsaBI", "", good + "http_server_config: {headers: {X-XSS-Protection: '1'}}\n"):
         before = len(caplog.records)
-        path.write_text(text)
+        path.unlink() if text is None else path.write_text(text)
         await_true(lambda: _is_served(server, context) and len(caplog.records) > before)  # noqa: B023  # at once
     assert [facts.get("error") for facts in _facts(caplog)] == [
+        f"web config file {path}: No such file or directory",
         f"{path}: the file must be a mapping of keys to values, such as key: value",
         f"{path}: TLS cannot be switched off without a restart",
         None,
