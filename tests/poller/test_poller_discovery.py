@@ -104,7 +104,7 @@ def test_a_skipped_account_is_tried_again(
 
     That it is left out is logged once, and that nothing in the list of accounts has changed is no matter.
     """
-    monkeypatch.setattr("gigas_exporter.poller.account_source._TRIED_AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr("gigas_exporter.poller.account_source._RETRY_MISSING_SECONDS", 0.1)
     with SmallApi({"/accounts": [{"id": 1}, {"id": 2}], **healthy("1"), **healthy("2")}) as api:
         path = "/account/2/disks"
         api.answers[path] = lambda _: (404, body, {})

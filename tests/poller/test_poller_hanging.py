@@ -61,7 +61,7 @@ def test_one_good_account_among_25_stays_fresh(watch: Watch) -> None:
 def test_one_good_account_among_50_stays_fresh(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     """As at the defaults, whose times are divided by 20."""
     scale = 20
-    for module, name in ((account, "_MIN_PATIENCE_SECONDS"), (scheduler, "_CONTENDED_SECONDS")):
+    for module, name in ((account, "_MIN_FIRST_RESPONSE_SECONDS"), (scheduler, "_CONTENDED_SECONDS")):
         monkeypatch.setattr(module, name, getattr(module, name) / scale)
     for name in ("_MIN_DEADLINE_SECONDS", "_MAX_DEADLINE_SECONDS", "_ABORT_INTERVAL_SECONDS"):
         monkeypatch.setattr(scheduler, name, getattr(scheduler, name) / scale)

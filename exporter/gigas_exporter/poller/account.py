@@ -32,12 +32,12 @@ from gigas_exporter.poller.store import Store
 _log = get_logger(__name__)
 
 _WAIT_FOR_DISKS_STEP_SECONDS = 0.05
-# An account that never answered has this share of a request's timeout, while other such accounts wait.
-_PATIENCE_SHARE = 0.2
-_MIN_PATIENCE_SECONDS = 1.0
+# An account that never answered has this share of a request's timeout for it, while other such accounts wait.
+_FIRST_RESPONSE_SHARE = 0.2
+_MIN_FIRST_RESPONSE_SECONDS = 1.0
 POLL_ORDER: tuple[Resource, ...] = ("disks", "virtual_machines", "backups")
 """The order of one poll. Backups come last: disks and machines decide which lists of backups are needed."""
-_FILTERS = ", or leave the account out by discover: {product_id: […], status: […]}"
+_DISCOVER_ADVICE = ", or leave the account out by discover: {product_id: […], status: […]}"
 """The advice for a discovered account without disks."""
 
 
@@ -107,7 +107,7 @@ class AccountPoller:
     def tasks(self, credential: Credential, on_begin: Callable[[], None]) -> tuple[PollTask, ...]:
         """Return the periodic polls; ``on_begin`` is called when the first poll of the disks begins."""
         api, poll = self._settings.api, self._settings.poll
-        patience = max(_MIN_PATIENCE_SECONDS, api.timeout_seconds * _PATIENCE_SHARE)
+        limit = max(_MIN_FIRST_RESPONSE_SECONDS, api.timeout_seconds * _FIRST_RESPONSE_SHARE)
 
         def task(resource: Resource, interval: float, leader: PollTask | None = None) -> PollTask:
             def run(may_retry: Callable[[], bool]) -> bool:
@@ -125,18 +125,18 @@ class AccountPoller:
                 rank=1 if resource == "backups" else 0,
                 is_long=resource == "backups",
                 leader=leader,
-                abort=lambda: self._abort(resource, patience),
-                patience_seconds=patience,
+                abort=lambda: self._abort(resource, limit),
+                first_response_seconds=limit,
             )
 
         disks = task("disks", poll.interval)
         machines = task("virtual_machines", poll.interval, disks)
         return disks, machines, task("backups", poll.backups_interval, disks)
 
-    def _abort(self, resource: Resource, patience_seconds: float) -> None:
-        """Abort a poll that has waited this long for its first response."""
+    def _abort(self, resource: Resource, seconds: float) -> None:
+        """Abort a poll that has waited ``seconds`` for its first response."""
         stop, deadlines = self._running.get(resource, (None, []))
-        latest = self._clock.monotonic() - patience_seconds
+        latest = self._clock.monotonic() - seconds
         # Each is read once: a response may reset it between two reads.
         sent_at = [sent for each in deadlines if (sent := each.sent_at) is not None]
         if stop is not None and sent_at and min(sent_at) <= latest and not any(each.got_response for each in deadlines):
@@ -174,11 +174,11 @@ class AccountPoller:
         was_found = last.last_success_at is not None or self._client.has_found_disks(self._account_id)
         on_missing = self._on_missing if resource == "disks" and not was_found else None
         if on_missing is not None and isinstance(result, ApiError) and result.status == HTTPStatus.NOT_FOUND:
-            found = result.with_more(_FILTERS)
+            advised = result.with_more(_DISCOVER_ADVICE)
             # A 404 from a gateway counts as the API's own only when it is repeated.
-            if (not result.is_foreign or last.error == str(found)) and on_missing(result):
+            if (not result.is_foreign or last.error == str(advised)) and on_missing(result):
                 return PollOutcome(result, hung=False)
-            result = found
+            result = advised
         failure = result if isinstance(result, GigasError) else None
         if self._stop.is_set():
             return PollOutcome(failure, hung=False)
@@ -225,7 +225,7 @@ class AccountPoller:
         began = self._clock.monotonic()
         listing = self._client.list_disks(self._account_id, deadline=new_deadline(self._list_seconds))
         disks: Mapping[str, Disk] = {disk.id: disk for disk in listing.items} | dict(self._shown)
-        self._check_content("disks", listing)
+        self._reject_first_204("disks", listing)
         read_at, wall = self._clock.monotonic(), self._clock.wall()
 
         def change(inventory: AccountInventory) -> AccountInventory:
@@ -243,7 +243,7 @@ class AccountPoller:
     def _read_machines(self, new_deadline: NewDeadline) -> _PollData:
         listing = self._client.list_virtual_machines(self._account_id, deadline=new_deadline(self._list_seconds))
         machines: Mapping[str, VirtualMachine] = {machine.id: machine for machine in listing.items}
-        self._check_content("virtual_machines", listing)
+        self._reject_first_204("virtual_machines", listing)
         read_at = self._clock.monotonic()
 
         def change(inventory: AccountInventory) -> AccountInventory:
@@ -254,7 +254,7 @@ class AccountPoller:
 
         return _PollData(change, listing.invalid, {"virtual_machines": len(machines)})
 
-    def _check_content(self, resource: Literal["disks", "virtual_machines"], listing: Listing[Any]) -> None:
+    def _reject_first_204(self, resource: Literal["disks", "virtual_machines"], listing: Listing[Any]) -> None:
         """Reject a first 204 after items; the client does so, too, but not after a reload.
 
         Raises:

@@ -22,7 +22,7 @@ from gigas_exporter.poller.scheduler import poll_deadline
 _log = get_logger(__name__)
 
 _SHOWN = 5
-_TRIED_AGAIN_SECONDS = 3600.0  # an account may be listed before its API knows it
+_RETRY_MISSING_SECONDS = 3600.0  # the API may list an account before it finds its disks
 ACCOUNTS_INCOMPLETE = "the list of accounts may be incomplete by its headers (gigas-exporter probe shows them)"
 
 
@@ -53,7 +53,7 @@ class AccountSource:
     Attributes:
         stop: Set to abort its requests; their results are then ignored.
         listed: Whether the accounts are known: configured, or discovered at least once.
-        fails: Whether the last discovery failed.
+        is_failing: Whether the last discovery failed.
         is_incomplete: Whether the last list may be incomplete, by its headers.
     """
 
@@ -66,11 +66,11 @@ class AccountSource:
         self._excluded: frozenset[str] = frozenset()
         self._hosts: frozenset[str | None] = frozenset()
         self._missing: dict[str, tuple[str | None, str | None]] = {}
-        self._missing_until: dict[str, float] = {}
+        self._retry_missing_at: dict[str, float] = {}
         self._listed: Mapping[str, AccountSettings] = {}
         self.credential = settings.discovery
         self.listed = settings.discovery is None
-        self.fails = False
+        self.is_failing = False
         self.is_incomplete = False
 
     @property
@@ -90,16 +90,16 @@ class AccountSource:
             accounts, is_incomplete = discover(self._client, self.credential, self._deadline())
         except GigasError as error:
             if not self.stop.is_set():
-                log = _log.debug if self.fails else _log.warning
+                log = _log.debug if self.is_failing else _log.warning
                 log("cannot list accounts", reason=error.reason, error=str(error))
-                self.fails = True
+                self.is_failing = True
             raise
         if is_incomplete and not self.is_incomplete:
             _log.warning(ACCOUNTS_INCOMPLETE)
         self.is_incomplete = is_incomplete
         owned = self._owned(accounts)
-        if self.fails or not self.listed:
-            log = _log.warning if self.fails else _log.info
+        if self.is_failing or not self.listed:
+            log = _log.warning if self.is_failing else _log.info
             log("accounts listed", accounts=len(accounts))
             if not owned:
                 _log.warning("the shard owns none of the accounts, so that nothing is watched here")
@@ -108,11 +108,11 @@ class AccountSource:
         if new := excluded - self._excluded:
             _log.info("accounts skipped by status or product", accounts=len(new), among=", ".join(sorted(new)[:_SHOWN]))
         with self._lock:
-            self._missing = {each: kind for each, kind in self._missing.items() if each in owned}
+            self._missing = {each: was for each, was in self._missing.items() if each in owned}
             self._excluded = excluded
             self._listed = owned
             skipped = excluded | set(self._missing)
-        self.fails = False
+        self.is_failing = False
         return {account_id: each for account_id, each in owned.items() if account_id not in skipped}
 
     def find_missing(self) -> dict[str, AccountSettings]:
@@ -123,16 +123,17 @@ class AccountSource:
         found: dict[str, AccountSettings] = {}
         deadline = self._deadline()
         with self._lock:
-            skipped = {each: (self._listed[each], kind) for each, kind in self._missing.items() if each in self._listed}
-        for account_id, (settings, kind) in skipped.items():
-            is_due = self._clock.monotonic() >= self._missing_until[account_id] or kind != _kind(settings.account)
-            if is_due and account_id not in self._excluded and not self._is_missing(settings.account, deadline):
+            skipped = {each: (self._listed[each], was) for each, was in self._missing.items() if each in self._listed}
+        for account_id, (settings, was) in skipped.items():
+            has_changed = was != _status_and_product(settings.account)
+            is_due = has_changed or self._clock.monotonic() >= self._retry_missing_at[account_id]
+            if is_due and account_id not in self._excluded and not self._is_still_missing(settings.account, deadline):
                 found[account_id] = settings
         with self._lock:
-            self._missing = {each: kind for each, kind in self._missing.items() if each not in found}
+            self._missing = {each: was for each, was in self._missing.items() if each not in found}
         return found
 
-    def _is_missing(self, account: Account, deadline: Deadline) -> bool:
+    def _is_still_missing(self, account: Account, deadline: Deadline) -> bool:
         """Return whether to skip the account again: its disks answer 404, or no time is left."""
         if self._client is None:
             return False
@@ -155,9 +156,9 @@ class AccountSource:
         if self.credential is None or is_elsewhere:
             return False
         with self._lock:
-            log = _log.debug if account.id in self._missing_until else _log.warning
-            self._missing[account.id] = _kind(account)
-            self._missing_until[account.id] = self._clock.monotonic() + _TRIED_AGAIN_SECONDS
+            log = _log.debug if account.id in self._retry_missing_at else _log.warning
+            self._missing[account.id] = _status_and_product(account)
+            self._retry_missing_at[account.id] = self._clock.monotonic() + _RETRY_MISSING_SECONDS
         log("account skipped: its disks are not found (status 404)", account=account.id)
         return True
 
@@ -168,5 +169,5 @@ class AccountSource:
         return {each.account.id: each for each in accounts if self._settings.owns(each.account.id)}
 
 
-def _kind(account: Account) -> tuple[str | None, str | None]:
+def _status_and_product(account: Account) -> tuple[str | None, str | None]:
     return account.status, account.product_id

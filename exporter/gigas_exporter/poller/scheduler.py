@@ -61,9 +61,9 @@ class PollTask:
         rank: Orders tasks that are due at the same time, lowest first.
         is_long: Whether a run may take as long as its interval.
         leader: Another task of the account. While it hangs, this one counts as hanging too.
-        abort: Aborts a run that has waited ``patience_seconds`` for its first response. Called if the account never
-            answered, while other such accounts wait.
-        patience_seconds: How long a run may wait for its first response before ``abort`` is called.
+        abort: Aborts a run that has waited too long for its first response. Called if the account never answered,
+            while other such accounts wait.
+        first_response_seconds: How long a run may wait for its first response before ``abort`` is called.
         began: Whether a run has begun. Only the scheduler sets this and the following fields.
         answered: Whether any run did not hang.
         hung: How many runs in a row hung.
@@ -80,7 +80,7 @@ class PollTask:
     is_long: bool = False
     leader: PollTask | None = None
     abort: Callable[[], None] = lambda: None
-    patience_seconds: float = 2.0
+    first_response_seconds: float = 2.0
     began: bool = False
     answered: bool = False
     hung: int = 0
@@ -249,7 +249,7 @@ class Scheduler:
         seconds = _IDLE_SECONDS
         for task in self._running:
             if task.credential in waiting and not task.answered and not task.hung and task.started_at is not None:
-                left = task.started_at + task.patience_seconds - now
+                left = task.started_at + task.first_response_seconds - now
                 if left > 0:
                     seconds = min(seconds, left)
                 else:

@@ -174,7 +174,7 @@ class Service:
             self._discovery = PollTask(
                 "discovery",
                 partial(self._discover, source, source.credential),
-                lambda: poll.interval if source.fails or not source.listed else poll.backups_interval,
+                lambda: poll.interval if source.is_failing or not source.listed else poll.backups_interval,
                 poll_deadline(poll.interval),
             )
             self.scheduler.add((self._discovery,))
