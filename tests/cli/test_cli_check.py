@@ -452,9 +452,9 @@ def test_discovered_accounts_can_be_chosen(run: Run, discovering: dict[str, str 
 @pytest.mark.parametrize(
     ("fault", "field", "words"),
     [
-        ({"kind": "nulls"}, "autobackup", "(?:is missing or empty in|is not understood of)"),
-        ({"kind": "value", "value": ["?"]}, "autobackup", "is not understood of"),
-        ({"kind": "value", "value": 7}, "is_swap", "is not understood of"),
+        ({"kind": "nulls"}, "autobackup", "(?:is missing or empty in|is not understood for)"),
+        ({"kind": "value", "value": ["?"]}, "autobackup", "is not understood for"),
+        ({"kind": "value", "value": 7}, "is_swap", "is not understood for"),
     ],
 )
 def test_what_is_not_understood_is_status_2(
@@ -487,5 +487,5 @@ def test_labels_that_are_not_known_are_status_2(run: Run, cloud: SimulatorServer
     outcome = run("check", GIGAS_ACCOUNT_ID=None, GIGAS_API_KEY=None, GIGAS_CONFIG_FILE=str(path))
     assert outcome.status == 2
     assert "account 4242: virtual machines could not be read: " in outcome.out
-    told = r"virtual machine label is not understood of \d+ disks \(a rule of backup_policy asks for it"
+    told = r"virtual machine label is not understood for \d+ disks \(a rule of backup_policy asks for it"
     assert re.search(told, outcome.out)

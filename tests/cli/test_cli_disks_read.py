@@ -443,7 +443,7 @@ def test_backups_of_other_machines_make_no_disk_well(run: Run, arguments: str) -
         well = run("disks", *arguments.split(), GIGAS_API_URL=api.url)
         api.answers[path] = lambda query: (200, disks[:1], {}) if "virtual_machine_id" in query else (500, None, {})
         alone = run("disks", *arguments.split(), GIGAS_API_URL=api.url)
-    assert "backups could not be read: disk_id: a disk's own list of backups has those of other disks" in shown.err
+    assert "backups could not be read: disk_id: a disk's own list contains backups of other disks" in shown.err
     assert "could not be read" not in well.err
     assert "account 4242: disks could not be read: list_disks" in alone.err
 
@@ -530,7 +530,7 @@ def test_a_list_says_what_is_not_understood(run: Run, cloud: SimulatorServer) ->
     outcome = run("disks", "list", "--output", "json")
     record = next(each for each in json.loads(outcome.out) if each["not_understood"])
     assert "not understood: autobackup" in record["verdict"]
-    assert re.search(r"autobackup is not understood of \d+ disks \(gigas-exporter probe shows", outcome.err)
+    assert re.search(r"autobackup is not understood for \d+ disks \(gigas-exporter probe shows", outcome.err)
 
 
 @pytest.mark.parametrize("command", ["show 25", "list --mount-point /srv/25", "backup 25 --dry-run"])

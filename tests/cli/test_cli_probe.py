@@ -572,7 +572,7 @@ def test_own_lists_that_are_not_of_the_disk(run: Run, api: SmallApi) -> None:
     status, document = _probe(run, api)
     assert status == 2
     (problem,) = document["problems"]
-    assert problem["problem"] == "1 not accepted: a disk's own list of backups has those of other disks"
+    assert problem["problem"] == "1 not accepted: a disk's own list contains backups of other disks"
     assert document["accounts"][0]["disks"]["findings"] == {"backups unreadable": 1}
 
 

@@ -171,10 +171,10 @@ BAD_FILES = {
         "api.fields: must be a mapping of our fields to the API's names, such as autobackup: has_autobackups"
     ),
     "api: {fields: {auto_backup: x}}": (
-        "api.fields: has a key that is no field of the API as documented; did you mean autobackup?"
+        "api.fields: has a key that is not a documented field of the API; did you mean autobackup?"
     ),
     "api: {fields: {error: 5}}": (
-        "api.fields: must have for error the API's name of the field, or null where it has none"
+        "api.fields: must give for error the API's name of the field, or null if it has none"
     ),
     "backup_policy: {required: false}": "backup_policy: must be a list; begin each entry with '- '",
     "backup_policy: [none]": "backup_policy[0]: must be a mapping of keys to values, such as key: value",
@@ -392,4 +392,4 @@ def test_a_regular_expression_in_place_of_a_glob_is_a_warning(load: Load) -> Non
     for pattern in ("^/srv", "/srv/.*", "/srv$"):
         rule = f"backup_policy:\n  - {{match: {{mount_point: '{pattern}'}}, max_age: 6h}}\n"
         (warning,) = load(ACCOUNT + rule).warnings
-        assert "mount_point: looks like a regular expression, and is a glob" in warning
+        assert "mount_point: looks like a regular expression, but is a glob" in warning

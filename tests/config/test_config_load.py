@@ -474,7 +474,7 @@ SCRATCH = "{match: {disk_id: 17}, required: false, reason: scratch}"
         (
             "{match: {account_id: 2}, max_age: 1h}, {match: {}, required: false}, {match: {disk_id: 3}, max_age: 1h}",
             [
-                "backup_policy[0].match.account_id: 2 is none of accounts",
+                "backup_policy[0].match.account_id: 2 is not in accounts",
                 "backup_policy[2]: is never reached, since backup_policy[1] matches every disk",
                 NOTHING_REQUIRED,
             ],

@@ -37,7 +37,7 @@ def test_what_is_not_understood_stands_at_the_top(site: Serve) -> None:
     inventory = _rejudged(account(disks_of(3)), autobackup=None, unknown=frozenset({"autobackup"}))
     top = _top(site, inventory)
     assert "3 of 3 disks need attention" in top
-    assert "autobackup is not understood of 3 disks (gigas-exporter probe shows what the API sends" in top
+    assert "autobackup is not understood for 3 disks (gigas-exporter probe shows what the API sends" in top
     assert "well" not in top
     page = site(inventory).get().text
     assert '<span class="unknown">not understood: autobackup</span>' in page

@@ -250,7 +250,7 @@ def test_an_error_under_another_name(api: SmallApi, tell: Tell, field: str, valu
     name = "has_error" if field == "hasError" else field
     api.lists[DISKS][0][field] = value
     told = tell()
-    assert_not_understood(told, f"{name.replace('_', ' ')} is not understood of 1 disk", disks=1)
+    assert_not_understood(told, f"{name.replace('_', ' ')} is not understood for 1 disk", disks=1)
     assert f"api.fields: {{{name}: null}}" in told.words
     assert told.finding("disk_error") == set()
     assert told.metric("gigas_disk_error", disk_id="1") == []
@@ -644,7 +644,7 @@ def test_own_lists_that_are_not_of_the_disk(api: SmallApi, tell: Tell, *, is_swe
     assert told.finding("backups_unreadable") == {str(MISSED)}
     assert told.finding("never_backed_up") == set()
     assert told.metric("gigas_disk_backups", disk_id="1") == [3]
-    assert "a disk's own list of backups has those of other disks" in told.words
+    assert "a disk's own list contains backups of other disks" in told.words
 
 
 @pytest.mark.parametrize("is_attached", [True, False])
@@ -801,7 +801,7 @@ def test_own_lists_that_name_a_disk_that_is_not_listed(
     del api.lists[BACKUPS]
     told = tell()
     assert told.status == 2, told.words
-    assert ("has those of other disks", "the same backups are listed")[is_alike] in told.words
+    assert ("contains backups of other disks", "the same backups are listed")[is_alike] in told.words
     assert told.finding("never_backed_up") == set()
 
 
@@ -821,7 +821,7 @@ def test_an_own_list_of_what_the_account_lists_for_others(api: SmallApi, tell: T
     api.lists[f"{ACCOUNT}/disk/{MISSED}/backups"] = [{**item, "disk_id": None} for item in others]
     told = tell()
     assert_unreadable(told, MISSED)
-    assert "a disk's own list of backups has those of other disks" in told.words
+    assert "a disk's own list contains backups of other disks" in told.words
 
 
 @pytest.mark.parametrize("is_attached", [True, False])
@@ -845,7 +845,7 @@ def test_an_own_list_of_other_machines_backups(
         assert told.finding("backup_missed") == {str(MISSED)}
     else:
         assert_unreadable(told, MISSED)
-        assert "a disk's own list of backups has those of other disks" in told.words
+        assert "a disk's own list contains backups of other disks" in told.words
     assert run_command(missed.url, "probe").exit_code in {1, 2}
     missed.lists[own] = items[:3] if is_attached else [*items[:3], *items[-3:]]
     assert_unreadable(tell(), MISSED)

@@ -254,11 +254,11 @@ def _policy_warnings(policy: Policy, account_ids: set[str]) -> Iterable[ConfigPr
         for name in GLOBS:
             glob = getattr(match, name) or ""
             if glob.startswith("^") or glob.endswith("$") or ".*" in glob:
-                words = "looks like a regular expression, and is a glob: * is any text, ? any character"
+                words = "looks like a regular expression, but is a glob: * is any text, ? any character"
                 yield ConfigProblem((*path, "match", name), words)
         is_foreign = bool(account_ids) and match.account_id is not None and match.account_id not in account_ids
         if is_foreign:
-            yield ConfigProblem((*path, "match", "account_id"), f"{match.account_id} is none of accounts")
+            yield ConfigProblem((*path, "match", "account_id"), f"{match.account_id} is not in accounts")
         requires |= rules[index].requirement.required and before is None and not is_foreign
     if not requires:
         words = "requires no backup of any disk: add {match: {autobackup: true}, max_age: 26h}"

@@ -147,10 +147,10 @@ def parse_field_names(value: object) -> dict[str, str | None]:
     for ours, theirs in value.items():
         if ours not in FIELDS:
             raise ValueError(
-                "has a key that is no field of the API as documented" + did_you_mean(str(ours), FIELDS, 0.75)
+                "has a key that is not a documented field of the API" + did_you_mean(str(ours), FIELDS, 0.75)
             )
         if theirs is not None and not (isinstance(theirs, str) and _FIELD.fullmatch(theirs)):
-            raise ValueError(f"must have for {ours} the API's name of the field, or null where it has none")
+            raise ValueError(f"must give for {ours} the API's name of the field, or null if it has none")
     return value
 
 

@@ -37,7 +37,7 @@ _FIRST_RESPONSE_SHARE = 0.2
 _MIN_FIRST_RESPONSE_SECONDS = 1.0
 POLL_ORDER: tuple[Resource, ...] = ("disks", "virtual_machines", "backups")
 """The order of one poll. Backups come last: disks and machines decide which lists of backups are needed."""
-_DISCOVER_ADVICE = ", or leave the account out by discover: {product_id: […], status: […]}"
+_DISCOVER_ADVICE = ", or leave the account out with discover: {product_id: […], status: […]}"
 """The advice for a discovered account without disks."""
 
 

@@ -14,7 +14,7 @@ from gigas_exporter.model import Backup
 MAY_BE_THEIRS = "the account's backups that name no disk may be theirs"
 """Why the empty own list of a disk of :func:`possible_owners` does not mean that it has no backup."""
 _SHARED = "the same backups are listed for disks of different virtual machines"
-_OF_OTHERS = "a disk's own list of backups has those of other disks"
+_OF_OTHERS = "a disk's own list contains backups of other disks"
 _UNLISTED = "a disk's own list of backups names a disk that is not listed"
 
 

@@ -159,7 +159,7 @@ def explain_not_understood(reports: Iterable[DiskReport]) -> list[str]:
     counts, missing = Counter(field for field, _ in found), Counter(field for field, is_missing in found if is_missing)
     sentences = []
     for field, count in sorted(counts.items()):
-        what = "is missing or empty in" if missing[field] == count else "is not understood of"
+        what = "is missing or empty in" if missing[field] == count else "is not understood for"
         advice = _ADVICE.get(field) or _advice(field, is_missing=missing[field] == count)
         sentences.append(f"{field.replace('_', ' ')} {what} {formatting.format_count(count, 'disk')} ({advice})")
     return sentences

@@ -94,9 +94,9 @@ def _reload_handler(reload: Callable[[], Awaitable[str | None]] | None) -> Handl
         if reload is None:
             return text_response(HTTPStatus.FORBIDDEN, "reloading is off; --web.enable-lifecycle turns it on")
         if _is_cross_origin(request):
-            return text_response(HTTPStatus.FORBIDDEN, "a reload cannot be asked for by another site's page")
+            return text_response(HTTPStatus.FORBIDDEN, "a page of another site cannot request a reload")
         if slots.locked():
-            return text_response(HTTPStatus.SERVICE_UNAVAILABLE, "too many wait for a reload", retry_after="1")
+            return text_response(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests wait for a reload", retry_after="1")
         async with slots:
             reason = await reload()
         if reason is None:
