@@ -52,7 +52,7 @@ class CredentialSection(FilledSection):
         return self
 
     def to_credential(self, path: str = "", source: Source = _WORKING_DIRECTORY) -> Credential:
-        """Return the client's credential; ``path`` is where it is in the file."""
+        """Return the client's credential; ``path`` is its location in the file."""
         given = self._given_keys()
         (name,) = _secrets_in(given)
         origin = f"{path}.{name}" if path else source.name(name)
@@ -73,7 +73,7 @@ class AccountSection(CredentialSection):
 
 
 class DiscoveryFilter(FilledSection):
-    """Which discovered accounts are watched. An account is not excluded by a status or product that is not known."""
+    """Which discovered accounts are watched. A status or product that is not known excludes no account."""
 
     status: list[StatusWord] | None = key(
         None, "list of text", "Statuses of the accounts to watch; without it, all but terminated and cancelled ones."

@@ -1,4 +1,4 @@
-"""Render one account's part of the exposition, where it changed.
+"""Render one account's part of the exposition, but only what changed.
 
 It decides which series an inventory has at a given time, staleness included, and when the disks are judged again: when
 the data changes, and when time alone changes a finding. It knows nothing of the rest of the exposition.

@@ -1,8 +1,8 @@
 """The whole exposition, rendered when data changes.
 
 A scrape adds what changes all the time (the ages of backups, the exporter's own metrics) to a body that was rendered
-and compressed when data changed. The body is replaced in one step, so each exposition shows one moment. Nothing of HTTP
-is known here but the names of the formats.
+and compressed when data changed. The body is replaced in one step, so each exposition shows one moment. Of HTTP, this
+module knows only the names of the formats.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 _CHUNK = 1 << 18
 _LATE_SECONDS = 30.0
-"""A scrape renders an overdue finding itself after this time; a poll or the main thread usually does so before."""
+"""How long a finding must be overdue before a scrape renders it; usually a poll or the main thread has done so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class AgeFamily:
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """The part of the exposition that is constant while the data is.
+    """The part of the exposition that changes only with the data.
 
     Attributes:
         version: The version of the source, ``None`` before the first rendering.

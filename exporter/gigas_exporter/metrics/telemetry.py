@@ -82,7 +82,7 @@ class CountedFamily:
                     del self._numbers[name]
 
     def _touch(self, labels: Labels) -> tuple[str, ...]:
-        """Return the names of the labels' series, which may be new and are about to change."""
+        """Prepare the series with these labels for a change, and return their names."""
         self._texts.clear()
         if labels not in self._names:
             name, pairs = self._family.name, labels_text(self._family.labels, labels)

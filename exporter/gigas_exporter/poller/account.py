@@ -32,13 +32,13 @@ from gigas_exporter.poller.store import Store
 _log = get_logger(__name__)
 
 _WAIT_FOR_DISKS_STEP_SECONDS = 0.05
-# An account that never answered has this share of a request's timeout for it, while other such accounts wait.
+# Share of `api.timeout` in which an account that never answered must respond, while other such accounts wait.
 _FIRST_RESPONSE_SHARE = 0.2
 _MIN_FIRST_RESPONSE_SECONDS = 1.0
 POLL_ORDER: tuple[Resource, ...] = ("disks", "virtual_machines", "backups")
-"""The order of one poll. Backups come last: disks and machines decide which lists of backups are needed."""
+"""The order of one poll. Backups come last: which lists of them are read depends on the disks and machines."""
 _DISCOVER_ADVICE = ", or leave the account out with discover: {product_id: […], status: […]}"
-"""The advice for a discovered account without disks."""
+"""Added to the error of a discovered account whose disks are not found."""
 
 
 class PollOutcome(NamedTuple):
@@ -70,10 +70,10 @@ class AccountPoller:
 
     Args:
         stop: Set when this poller must stop. Its polls then end early and publish nothing.
-        on_missing: Called with a 404 for disks that were never found. Returns whether the account is now skipped, so
-            that the poll did not fail. Only with discovery.
+        on_missing: Called when disks that were never found answer 404. Returns whether the account is skipped from now
+            on; the poll is then no failure. Only with discovery.
         shown: Disks that the caller has read, by id. Own lists of backups are read only for them; empty means for all.
-        list_seconds: Time limit for reading disks or virtual machines; by default that of their interval.
+        list_seconds: Time limit for reading disks or virtual machines; derived from ``poll.interval`` by default.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class AccountPoller:
         """Abort a poll that has waited ``seconds`` for its first response."""
         stop, deadlines = self._running.get(resource, (None, []))
         latest = self._clock.monotonic() - seconds
-        # Each is read once: a response may reset it between two reads.
+        # Each ``sent_at`` is read once: a response may reset it at any time.
         sent_at = [sent for each in deadlines if (sent := each.sent_at) is not None]
         if stop is not None and sent_at and min(sent_at) <= latest and not any(each.got_response for each in deadlines):
             stop.set()
@@ -255,7 +255,7 @@ class AccountPoller:
         return _PollData(change, listing.invalid, {"virtual_machines": len(machines)})
 
     def _reject_first_204(self, resource: Literal["disks", "virtual_machines"], listing: Listing[Any]) -> None:
-        """Reject a first 204 after items; the client does so, too, but not after a reload.
+        """Reject the first 204 after a list with items; a client made by a reload does not know that list.
 
         Raises:
             IncompleteError: The previous poll succeeded, and there were items.
@@ -302,9 +302,9 @@ class AccountPoller:
     def _log_result(
         self, resource: Resource, result: _PollData | GigasError, duration: float, last: PollStatus
     ) -> None:
-        """Log a poll at debug level, a change of its outcome at a higher one.
+        """Log a poll at debug level, and a change of its outcome at a higher level.
 
-        A failure that differs after a reload is a change: the reload may have fixed the first one.
+        After a reload, a different error is a change, too: the reload may have been made to fix the first one.
         """
         log = _log.bind(account=self._account_id, resource=resource, duration_seconds=round(duration, 3))
         since, is_first = last.failing_since, resource not in self._logged

@@ -32,8 +32,8 @@ def discover(
     """List the accounts; also return whether the list may be incomplete.
 
     Raises:
-        GigasError: The accounts could not be listed, or the list is empty. More likely than a user without accounts is
-            a credential that has lost its rights; the known accounts stay watched then.
+        GigasError: The accounts could not be listed, or the list is empty. An empty list is an error because it likely
+            means that the credential lost its rights; the known accounts then stay watched.
     """
     listing = client.list_accounts(deadline=deadline)
     if not listing.items and listing.invalid.get("id"):
@@ -134,7 +134,7 @@ class AccountSource:
         return found
 
     def _is_still_missing(self, account: Account, deadline: Deadline) -> bool:
-        """Return whether to skip the account again: its disks answer 404, or no time is left."""
+        """Return whether the account stays skipped: its disks answer 404, or no time is left."""
         if self._client is None:
             return False
         try:
@@ -149,7 +149,8 @@ class AccountSource:
     def skip_missing(self, account: Account) -> bool:
         """Skip an account whose disks were never found; return whether it is skipped.
 
-        Where accounts have APIs on several hosts, one with another host than ours may have its disks there.
+        If the accounts' APIs are on several hosts, one on another host than ``api.url`` is not skipped: its disks may
+        be there.
         """
         here = urlsplit(self._settings.api.url).hostname
         is_elsewhere = account.api_host not in {None, here} and len(self._hosts) > 1

@@ -12,7 +12,7 @@ from gigas_exporter.errors import DecodeError
 from gigas_exporter.model import Backup
 
 MAY_BE_THEIRS = "the account's backups that name no disk may be theirs"
-"""Why the empty own list of a disk of :func:`possible_owners` does not mean that it has no backup."""
+"""Why an empty own list does not prove that a disk of :func:`possible_owners` has no backup."""
 _SHARED = "the same backups are listed for disks of different virtual machines"
 _OF_OTHERS = "a disk's own list contains backups of other disks"
 _UNLISTED = "a disk's own list of backups names a disk that is not listed"
@@ -42,7 +42,7 @@ class Owners:
         disks: Hashes of those disks, in the same order.
         machines: The virtual machines of backups that name no disk; ``None`` stands for backups that name neither.
         candidates: The disks of backups that name several.
-        is_unclear: Whether the disk of some backup is not understood and may be any.
+        is_unclear: Whether the disk of some backup is not understood; it may be any.
     """
 
     ids: array[int]
@@ -84,8 +84,8 @@ def own_backups(
 ) -> tuple[Sequence[Backup], Claim]:
     """Return a disk's backups from its own list, and a claim to be checked.
 
-    If some backups name another disk, only those that name this one are its own. If all name the same disk and that is
-    not listed, it may be another name of this disk.
+    If some backups name another disk, only those that name this one are its own. If all name one unlisted disk, that
+    may be another name of this one.
 
     Args:
         backups: The backups in the list.

@@ -2,13 +2,13 @@
 
 The scheduler decides when a poll runs and how many run at once. It does not know what a poll does.
 
-Due polls run in the order of their due times. A credential has as many slots as concurrent requests. It has them twice,
-for backups and for the rest, because reading backups disk by disk can take a whole interval.
+Due polls run in the order of their due times. A credential has as many slots for polls as it may send concurrent
+requests. Polls of backups have the same number of slots again, because reading disk by disk can take a whole interval.
+
 An account that hangs must not delay others. Accounts that never answered leave one slot of their credential free, and
 their polls are aborted early while others of their kind wait. Accounts whose last poll got no response share one slot
-of their credential, and their requests are not retried; an account that answered the poll before comes first. Of the 32
-workers of the process, at most 24 poll accounts of these two kinds, at most 8 the latter kind, and at most 16 read
-backups.
+of their credential, and do not retry requests; an account that answered the poll before goes first. Of the 32 workers,
+at most 24 poll accounts of these two kinds, at most 8 those of the second kind, and at most 16 read backups.
 """
 
 from __future__ import annotations
@@ -244,7 +244,7 @@ class Scheduler:
         self._queue.put(task)
 
     def _abort_slow(self, now: float) -> float:
-        """Abort runs without response that new accounts wait for; return the seconds to the next check."""
+        """Abort slow runs of new accounts while other new accounts wait; return the seconds to the next check."""
         waiting = {task.credential for task in self._ready if task.leader is None and not (task.answered or task.hung)}
         seconds = _IDLE_SECONDS
         for task in self._running:

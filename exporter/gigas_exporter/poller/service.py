@@ -1,7 +1,6 @@
 """Poll all accounts of a configuration into a store.
 
-The service keeps the scheduler's polls in line with the accounts, also over a reload. It does not know how the data is
-served.
+The service schedules polls for the present accounts, also after a reload. It does not know how the data is served.
 """
 
 from __future__ import annotations
@@ -76,7 +75,7 @@ class Service:
             self._watch_all()
 
     def reload(self, settings: Settings) -> None:
-        """Apply other settings, and poll all accounts at once.
+        """Apply new settings, and poll all accounts at once.
 
         Raises:
             ConfigError: A client cannot be made with them; the old settings stay in force.
@@ -239,7 +238,7 @@ class Service:
         self.scheduler.remove([task for each in stopped for task in each.tasks])
 
     def _update_store(self, accounts: Mapping[str, AccountSettings]) -> None:
-        """Have the inventories of these accounts in the store, and no others."""
+        """Make the store hold the inventories of these accounts and no others."""
         gone: set[str] = set()
 
         def change(known: Mapping[str, AccountInventory]) -> dict[str, AccountInventory]:
@@ -267,7 +266,7 @@ class Service:
             self._observer.accounts(len(watched) if self.source.listed else None, unpolled, self.source.skipped)
 
     def _inventory(self, account: AccountSettings, known: AccountInventory | None) -> AccountInventory:
-        """Return the account's known or a new inventory, with the present settings."""
+        """Return the known inventory or a new one, with the present settings."""
         poll = self._settings.poll
         limits = StalenessLimits.of(poll.max_staleness, poll.interval, poll.backups_interval)
         intervals: dict[Resource, float] = {

@@ -44,7 +44,7 @@ class Store:
         return self._inventories.get(account_id)
 
     def replace(self, change: Callable[[Mapping[str, AccountInventory]], Mapping[str, AccountInventory]]) -> None:
-        """Replace all inventories by the result of ``change``.
+        """Replace all inventories with the result of ``change``.
 
         ``change`` is called inside the lock, so that no concurrent :meth:`update` is lost.
         """

@@ -101,7 +101,7 @@ def paging_doubts(invalid: Mapping[str, int]) -> tuple[str, ...]:
 
 
 def doubt_of_empty(inventory: AccountInventory, monotonic: float) -> str:
-    """Return why an empty list of disks is not trusted, or empty text.
+    """Return why an empty list of disks is not trusted, or an empty string.
 
     It is trusted only if the account is known to have neither virtual machines nor backups.
     """

@@ -120,7 +120,7 @@ class AccessControl:
         self._on_reload(True)
 
     def _apply(self, config: WebConfig) -> None:
-        """Apply a config; keep users and rate limit as they are if unchanged."""
+        """Apply a config; keep authenticator and bucket if their settings are unchanged."""
         before = self._config
         if before is None or config.users != before.users:
             self._authenticator = BasicAuthenticator(config.users, self._authenticator) if config.users else None
@@ -159,7 +159,7 @@ def _reject_toggle(before: WebConfig, after: WebConfig) -> None:
 
 
 def _signature(config: WebConfig) -> _Signature:
-    """Return what identifies the files' contents: device, inode, change time; missing files are left out."""
+    """Return each file's device, inode and change time; missing files are left out."""
     signature = []
     for file in (config.path, *(config.tls.files() if config.tls is not None else ())):
         with suppress(OSError):

@@ -25,7 +25,7 @@ from gigas_exporter.web.fair_lock import BusyError, FairLock
 
 _CACHE_SIZE: Final = 256
 _MAX_WAITING: Final = 256
-_BCRYPT_BYTES: Final = 72  # bcrypt ignores the rest of a password, and Python's raises an error
+_BCRYPT_BYTES: Final = 72  # bcrypt ignores further bytes of a password, and its Python library rejects them
 _HASH_BYTES: Final = 60
 
 

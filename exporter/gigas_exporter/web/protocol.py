@@ -90,7 +90,7 @@ class Connection(H11Protocol):
         return self.since + seconds.get(self.state, limits.request_seconds)
 
     def eviction_rank(self) -> tuple[State, bool, float]:
-        """Return a sort key; the connection with the least is evicted.
+        """Return a sort key; the lowest connection is evicted first.
 
         A new connection is evicted after idle ones; otherwise it could be evicted before its request is read.
         """

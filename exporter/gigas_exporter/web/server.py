@@ -39,7 +39,7 @@ _log = get_logger(__name__)
 _USUAL_LIMIT: Final = 512
 _MIN_LIMIT: Final = 16
 _DESCRIPTORS_KEPT_FREE: Final = 128  # for connections to the API, files, and what libraries hold open
-_WORKERS: Final = 6  # at most one each checks a password and renders a status page; the others render metrics
+_WORKERS: Final = 6  # at most one checks a password, at most one renders a status page; the others render metrics
 _OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _RETRY_SECONDS: Final = 0.1
 _DEFECT_SECONDS: Final = 1.0
@@ -269,7 +269,7 @@ class Server:
             self.remove(connection)
 
     def _evict_one(self) -> bool:
-        """Abort the connection of the least rank, unless all are handling requests."""
+        """Evict the connection with the lowest rank, unless all are handling requests."""
         candidates = (each for each in self._connections if each.state is not State.HANDLING)
         evicted = min(candidates, key=Connection.eviction_rank, default=None)
         if evicted is None:
@@ -299,7 +299,7 @@ class Server:
         except HTTPError as error:
             connection.reject(error.status)
             return
-        # receive() resumes reading, which it must not while pipelined requests are buffered.
+        # receive() resumes reading, which must not happen while pipelined requests are buffered.
         while connection.cycle.more_body and not connection.cycle.disconnected:
             await receive()
         if connection.cycle.disconnected:

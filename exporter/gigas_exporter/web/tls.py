@@ -21,8 +21,8 @@ from gigas_exporter.files import memfd_path, read_text
 from gigas_exporter.secret import Secret
 from gigas_exporter.validation_errors import ConfigProblem, CrossKeyError, Section
 
-# The file has Go's names (crypto/tls.CipherSuites); the values are OpenSSL's. Those of TLS 1.3 are always on, in Go
-# too, so that naming them has no effect.
+# The file uses Go's names (crypto/tls.CipherSuites); the values are OpenSSL's. The suites of TLS 1.3 are always on, in
+# Go too, so that naming them has no effect.
 _CIPHER_SUITES: Final = {
     "TLS_AES_128_GCM_SHA256": None,
     "TLS_AES_256_GCM_SHA384": None,
