@@ -37,7 +37,7 @@ from gigas_exporter.status_words import fold_status
 from gigas_exporter.validation_errors import Section
 
 _YEAR: Final = 365 * 86400.0
-_MAXIMUM_TEXT: Final = 4096
+_MAX_TEXT_LENGTH: Final = 4096
 _TEMPLATE: Final = re.compile(r"\{\{.*\}\}")
 _VARIABLE: Final = re.compile(r"\$\{[^}]*\}|\$\([^)]*\)|\$[A-Z][A-Z0-9_]*")
 
@@ -76,18 +76,18 @@ def _parsed_by(parse: Callable[[Any, Source], object]) -> BeforeValidator:
     return BeforeValidator(validate)
 
 
-def _no_text(value: object) -> PydanticCustomError:
+def _not_text(value: object) -> PydanticCustomError:
     kind = "a list" if isinstance(value, list) else "a mapping" if isinstance(value, dict) else None
     return wrong_type(value, "must be text; put it in quotes" if kind is None else f"must be text, not {kind}")
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise _no_text(value)
+        raise _not_text(value)
     if not value.strip():
         raise ValueError("is empty")
-    if len(value) > _MAXIMUM_TEXT:
-        raise ValueError(f"is longer than {_MAXIMUM_TEXT} characters")
+    if len(value) > _MAX_TEXT_LENGTH:
+        raise ValueError(f"is longer than {_MAX_TEXT_LENGTH} characters")
     if not value.isprintable():
         raise ValueError("has a line break or invisible character inside")
     _reject_variable(value)
@@ -156,7 +156,7 @@ def _id(value: object, _: Source) -> str:
 
 def _secret(value: object, source: Source) -> Secret:
     if not isinstance(value, str):
-        raise _no_text(value)
+        raise _not_text(value)
     if not source.is_environment:
         _reject_variable(value)
     return Secret(value)
@@ -196,7 +196,7 @@ class FilledSection(Section):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _refuse_null(cls, value: object) -> object:
+    def _reject_null(cls, value: object) -> object:
         if value is None:
             raise wrong_type(value, "")
         return value

@@ -174,12 +174,12 @@ ACCOUNT_VARIABLES: Final = (ACCOUNT_ID, *map(env_var_for_key, CredentialSection.
 
 _PREFIX: Final = "GIGAS_"
 _KNOWN: Final = frozenset({*ACCOUNT_VARIABLES, *(flag.env for flag in FLAGS)})
-_OF_A_COMMAND: Final = re.compile(
+_COMMAND_VARIABLE: Final = re.compile(
     r"GIGAS_(ALERTS|CHECK|COLLECT|CONFIG_CHECK|DASHBOARDS|DEMO|DISKS_[A-Z]+|SIMULATE)_[A-Z]"
 )
-_OF_A_KUBERNETES_SERVICE: Final = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_(TCP|UDP|SCTP)(_.*)?)")
-_LINK: Final = re.compile(r"(tcp|udp|sctp)://")
-_SIMILAR: Final = 0.7
+_KUBERNETES_VARIABLE: Final = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_(TCP|UDP|SCTP)(_.*)?)")
+_LINK_URL: Final = re.compile(r"(tcp|udp|sctp)://")
+_MIN_SIMILARITY: Final = 0.7
 
 
 def unknown_variables(
@@ -191,10 +191,10 @@ def unknown_variables(
     """
     endings = [name.removeprefix(prefix) for name in sorted(known)]
     for name in sorted(environ):
-        is_elsewhere = prefix == _PREFIX and _OF_A_COMMAND.match(name)
-        is_link = name.endswith("_PORT") and _LINK.match(environ[name])
-        is_ours = name.startswith(prefix) and name not in known and environ[name].strip()
-        if is_ours and not is_elsewhere and not is_link and not _OF_A_KUBERNETES_SERVICE.fullmatch(name):
-            near = nearest(name.removeprefix(prefix), endings, _SIMILAR)
+        is_of_command = prefix == _PREFIX and _COMMAND_VARIABLE.match(name)
+        is_link = name.endswith("_PORT") and _LINK_URL.match(environ[name])
+        is_unknown = name.startswith(prefix) and name not in known and environ[name].strip()
+        if is_unknown and not is_of_command and not is_link and not _KUBERNETES_VARIABLE.fullmatch(name):
+            near = nearest(name.removeprefix(prefix), endings, _MIN_SIMILARITY)
             hint = "" if near is None else f"; did you mean {prefix}{near}?"
             yield f"environment variable {name} is not known{hint}"

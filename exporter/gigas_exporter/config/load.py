@@ -94,14 +94,14 @@ class _Problems:
     """Problems, collected so that all are reported at once.
 
     Attributes:
-        in_file: Problems in the file.
+        file_problems: Problems in the file.
         env_problems: Problems of flags and environment variables, each with its name.
         lines: The line of each key and list item in the file.
     """
 
     def __init__(self) -> None:
         self.path: Path | None = None
-        self.in_file: list[ConfigProblem] = []
+        self.file_problems: list[ConfigProblem] = []
         self.env_problems: list[str] = []
         self.lines: dict[Location, int] = {}
 
@@ -118,10 +118,10 @@ class _Problems:
 
     def raise_any(self) -> None:
         """Raise all problems as one error, if there are any."""
-        if not (self.in_file or self.env_problems):
+        if not (self.file_problems or self.env_problems):
             return
         located = [
-            self.located(each) for each in sorted(self.in_file, key=lambda each: self.line_of(each.location) or 0)
+            self.located(each) for each in sorted(self.file_problems, key=lambda each: self.line_of(each.location) or 0)
         ]
         prefix = f"{self.path}:"
         short = [text if index == 0 else text.replace(prefix, "line ", 1) for index, text in enumerate(located)]
@@ -151,12 +151,12 @@ def _read(path: Path, problems: _Problems) -> ConfigFile:
     document = load_yaml(read_text(path, str(path)), str(path), problems.lines)
     if isinstance(document, dict) and {"apiVersion", "kind"} <= document.keys():
         words = "is a Kubernetes object; the configuration is one of the texts below its data or stringData"
-        problems.in_file = [ConfigProblem((), words)]
+        problems.file_problems = [ConfigProblem((), words)]
         problems.raise_any()
     try:
         return ConfigFile.model_validate({} if document is None else document, context=Source(path.parent))
     except ValidationError as error:
-        problems.in_file = problems_of(error, ConfigFile)
+        problems.file_problems = problems_of(error, ConfigFile)
     # Outside the handler, so that pydantic's error, which quotes keys, is not the context of this one.
     problems.raise_any()
     raise AssertionError  # pragma: no cover  (a validation error always has a problem)
@@ -189,7 +189,7 @@ def _resolve_accounts(
         )
     if not variables:
         if file.discover:
-            problems.in_file.append(ConfigProblem(("discover",), "needs credential, to ask the API with"))
+            problems.file_problems.append(ConfigProblem(("discover",), "needs credential, to ask the API with"))
         else:
             problems.env_problems.append(_NO_ACCOUNT)
         return (), None

@@ -16,17 +16,17 @@ from zoneinfo import ZoneInfo, available_timezones
 from gigas_exporter.decode import FIELDS
 from gigas_exporter.formatting import DURATION_MILLISECONDS, did_you_mean, format_duration
 
-_MAXIMUM_PORT: Final = 65535
+_MAX_PORT: Final = 65535
 _HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _ID: Final = re.compile(r"[A-Za-z0-9_~.-]{1,128}")
 _FIELD: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _DURATION: Final = re.compile("".join(f"(?:([0-9]+){unit})?" for unit in DURATION_MILLISECONDS))
-_WRITTEN_OUT: Final = re.compile(
+_LOOSE_DURATION: Final = re.compile(
     r"([0-9]{1,6}(?:\.[0-9]{1,3})?)\s*(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?|y|years?)"
 )
-_MAXIMUM_MILLISECONDS: Final = (2**63 - 1) // 1_000_000  # Prometheus counts nanoseconds in 64 bits: 292 years
-_MAXIMUM_DURATION: Final = 64
+_MAX_MILLISECONDS: Final = (2**63 - 1) // 1_000_000  # Prometheus counts nanoseconds in 64 bits: 292 years
+_MAX_DURATION_LENGTH: Final = 64
 
 
 def parse_duration(text: str) -> float:
@@ -37,7 +37,7 @@ def parse_duration(text: str) -> float:
     """
     if text == "0":
         return 0.0
-    match = _DURATION.fullmatch(text) if 0 < len(text) <= _MAXIMUM_DURATION else None
+    match = _DURATION.fullmatch(text) if 0 < len(text) <= _MAX_DURATION_LENGTH else None
     if match is None:
         raise ValueError(
             f"must be a duration such as 90s, 5m or 1h30m, its units from large to small{_suggested_duration(text)}"
@@ -47,14 +47,14 @@ def parse_duration(text: str) -> float:
         for number, size in zip(match.groups(), DURATION_MILLISECONDS.values(), strict=True)
         if number
     )
-    if total > _MAXIMUM_MILLISECONDS:
+    if total > _MAX_MILLISECONDS:
         raise ValueError("must be a duration of less than 292 years")
     return total / 1000
 
 
 def _suggested_duration(text: str) -> str:
     """Return what was probably meant by a text such as ``6 hours`` or ``1.5d``."""
-    match = _WRITTEN_OUT.fullmatch(text.strip().lower())
+    match = _LOOSE_DURATION.fullmatch(text.strip().lower())
     if match is None:
         return ""
     unit = "ms" if match[2].startswith(("ms", "milli")) else match[2][0]
@@ -104,7 +104,7 @@ def parse_listen_address(text: str) -> tuple[str, int]:
     host, colon, port_text = text.rpartition(":")
     if not colon:
         raise ValueError("must be an address with its port, such as :10063, 127.0.0.1:10063 or [::1]:10063")
-    if not re.fullmatch(r"[0-9]{1,5}", port_text) or int(port_text) > _MAXIMUM_PORT:
+    if not re.fullmatch(r"[0-9]{1,5}", port_text) or int(port_text) > _MAX_PORT:
         raise ValueError("must end with a port from 0 to 65535, such as :10063")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]

@@ -116,7 +116,7 @@ class MetricsRenderer:
         self._source = source
         self._telemetry = telemetry
         self._clock = clock
-        self._headers = {family.name: _segment(header(family).encode()) for family in _FIXED}
+        self._headers = {family.name: _segment(header(family).encode()) for family in _RENDERED}
         self._parts: dict[str, AccountRenderer] = {}
         self._rendering = threading.Lock()
         self._body = _Body(None, float("-inf"), float("-inf"), (), 0, (GZIP_HEADER,), AgeFamily((), 0))
@@ -177,14 +177,14 @@ class MetricsRenderer:
 
     def _segments_by_family(self, parts: Iterable[AccountRenderer]) -> Iterable[Segment]:
         """Yield the families, each with the series of all accounts."""
-        for family in _FIXED:
+        for family in _RENDERED:
             found = [segment for part in parts if (segment := part.segments.get(family.name)) is not None]
             if found:
                 yield self._headers[family.name]
                 yield from found
 
 
-_FIXED = tuple(family for family in FAMILIES if isinstance(family, Gauge | Info) and family is not BACKUP_AGE)
+_RENDERED = tuple(family for family in FAMILIES if isinstance(family, Gauge | Info) and family is not BACKUP_AGE)
 
 
 def _segment(text: bytes) -> Segment:

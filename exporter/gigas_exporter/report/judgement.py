@@ -23,7 +23,7 @@ DISK_FIELDS: Final = frozenset(each.name for each in fields(Disk)) | {"disk_size
 MAX_AHEAD_SECONDS = 300.0
 """How far two clocks may differ; a date further in the future is not used."""
 
-_SHRUNK_TO = 0.5
+_SHRUNK_FACTOR = 0.5
 _NEVER = float("inf")
 
 
@@ -192,7 +192,7 @@ class _Judge:
 
 def _has_shrunk(summary: BackupSummary) -> bool:
     newest, typical = summary.newest_size_bytes, summary.typical_size_bytes
-    return newest is not None and typical is not None and newest < _SHRUNK_TO * typical
+    return newest is not None and typical is not None and newest < _SHRUNK_FACTOR * typical
 
 
 def finding_limit(finding: Finding, requirement: Requirement | None, thresholds: Thresholds) -> str:

@@ -110,10 +110,10 @@ class Server:
         """Return whether the event loop works and accepts connections."""
         if self._thread is None or self._closing or not self._thread.is_alive():
             return False
-        turned = threading.Event()
+        answered = threading.Event()
         with suppress(RuntimeError):  # it has just been closed
-            self._loop.call_soon_threadsafe(turned.set)
-        return turned.wait(timeout_seconds)
+            self._loop.call_soon_threadsafe(answered.set)
+        return answered.wait(timeout_seconds)
 
     def start(self) -> None:
         """Start serving; raise RuntimeError if no thread can be started."""

@@ -153,19 +153,19 @@ def build_context(tls: TlsConfig, directory: Path) -> ssl.SSLContext:
             curve. The message begins with the key.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with _known("min_version", tls.min_version):
+    with _reject_unknown("min_version", tls.min_version):
         context.minimum_version = _VERSIONS[tls.min_version]
-    with _known("max_version", tls.max_version):
+    with _reject_unknown("max_version", tls.max_version):
         context.maximum_version = _VERSIONS[tls.max_version]
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     if not tls.prefer_server_cipher_suites:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_alpn_protocols(["http/1.1"])
     if suites := [suite for name in tls.cipher_suites if (suite := _CIPHER_SUITES[name])]:
-        with _known("cipher_suites", ", ".join(suites)):
+        with _reject_unknown("cipher_suites", ", ".join(suites)):
             context.set_ciphers(":".join(suites))
     for name in tls.curve_preferences:
-        with _known("curve_preferences", CURVES[name]):
+        with _reject_unknown("curve_preferences", CURVES[name]):
             context.set_ecdh_curve(CURVES[name])
     _load_certificate(context, tls, directory)
     context.verify_mode = tls.verify_mode
@@ -192,7 +192,7 @@ def _comparable(kind: str, name: str) -> str:
 
 
 @contextmanager
-def _known(key: str, value: str) -> Iterator[None]:
+def _reject_unknown(key: str, value: str) -> Iterator[None]:
     """Reject a value that this machine's OpenSSL does not know."""
     try:
         yield
