@@ -47,7 +47,7 @@ def test_a_shard_that_owns_no_account_has_checked_nothing(run: Run) -> None:
         statuses[outcome.status] = outcome.out, run("check", "--nagios", GIGAS_SHARD=shard).status
     assert set(statuses) == {1, 2}
     words, nagios = statuses[2]
-    why = "no account is read here: the shard owns none, or discovery leaves all out"
+    why = "no account is polled: the shard has none, or discovery skips all"
     assert words.startswith(f"no disk could be checked; {why}")
     assert nagios == 3
 
@@ -232,7 +232,7 @@ def test_a_wrong_configuration(run: Run, arguments: tuple[str, ...], status: int
         (("--account", "nobody"), "account nobody: no such account"),
         (("--account", ""), "--account: is empty"),
         (("--nagios",), "--nagios is given twice"),
-        (("x|y",), "there are more arguments than the command takes"),
+        (("x|y",), "too many arguments"),
         (("--config.file", "/nowhere.yml"), "/nowhere.yml: No such file or directory"),
         (("--poll.interval", "soon"), "--poll.interval: must be a duration"),
     ],

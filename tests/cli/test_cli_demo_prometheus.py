@@ -33,13 +33,13 @@ def test_an_alert_fires_and_its_command_resolves_it(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gigas_exporter", "demo", "--with-prometheus", "--disks", "20"]
     environ = {**os.environ, "GIGAS_WEB_LISTEN_ADDRESS": f"127.0.0.1:{free_port()}", "TMPDIR": str(tmp_path)}
     with running(command, tmp_path, environ) as demo:
-        await_true(lambda: "Ctrl-C ends it." in demo.stderr, what="the greeting")
+        await_true(lambda: "Ctrl-C stops the demo." in demo.stderr, what="the greeting")
         shown = demo.stderr
         prometheus = re.findall(r"(http://[^/\s]+)/\S*alerts ", shown)[0]
         (rules,) = tmp_path.glob("gigas-exporter-demo-*/rules/gigas.rules.yml")
         assert not re.search(r"\[\d+m\]", rules.read_text(encoding="utf-8"))
         variables = dict(each.split("=", 1) for each in re.findall(r"GIGAS_\w+=\S+", shown))
-        disk = re.findall(rf"{ALERT} of disk (\d+)", shown)[0]
+        disk = re.findall(rf"{ALERT} fires for disk (\d+)", shown)[0]
         assert f"-L {prometheus.rpartition(':')[2]}:127.0.0.1" in shown
         await_true(lambda: _firing(prometheus, disk), 120, "the alert")
         (alert,) = _firing(prometheus, disk)
@@ -61,8 +61,8 @@ def test_prometheus_is_named_where_no_disk_is_stale(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gigas_exporter", "demo", "--with-prometheus", "--disks", "2"]
     environ = {**os.environ, "GIGAS_WEB_LISTEN_ADDRESS": f"127.0.0.1:{free_port()}", "TMPDIR": str(tmp_path)}
     with running(command, tmp_path, environ) as demo:
-        await_true(lambda: "Ctrl-C ends it." in demo.stderr, what="the greeting")
-        (page,) = re.findall(r"(http://\S+/alerts) +the alerts that fire", demo.stderr)
+        await_true(lambda: "Ctrl-C stops the demo." in demo.stderr, what="the greeting")
+        (page,) = re.findall(r"(http://\S+/alerts) +the firing alerts", demo.stderr)
         shown = requests.get(page, timeout=5)
         assert shown.ok
         assert "does not include" not in shown.text  # as Debian's package says of its missing pages
@@ -81,4 +81,4 @@ def test_without_prometheus_it_is_said(run: Run, tmp_path: Path) -> None:
     """What to install, before anything is started."""
     outcome = run("demo", "--with-prometheus", PATH=str(tmp_path))
     assert outcome.status == 2
-    assert "no program prometheus on the PATH" in outcome.err
+    assert "prometheus is not on the PATH" in outcome.err

@@ -124,15 +124,15 @@ def test_filters_are_the_apis(run: Run, cloud: SimulatorServer, arguments: list[
 def test_a_filter_out_of_a_variable_is_said(run: Run) -> None:
     """Who has forgotten a variable is told that the list is not whole; who typed the filter knows."""
     outcome = run("disks", "list", "--is-swap", GIGAS_DISKS_LIST_MOUNT_POINT="/var")
-    assert outcome.err == "gigas-exporter: only a part is shown, since GIGAS_DISKS_LIST_MOUNT_POINT is set\n"
+    assert outcome.err == "gigas-exporter: GIGAS_DISKS_LIST_MOUNT_POINT is set, so only a part is shown\n"
     assert run("disks", "list", "--mount-point", "/var", GIGAS_DISKS_LIST_MOUNT_POINT="/srv").err == ""
     outcome = run("disks", "backups", "10001", GIGAS_DISKS_BACKUPS_MIN_DISK_SIZE="1")
-    assert outcome.err == "gigas-exporter: only a part is shown, since GIGAS_DISKS_BACKUPS_MIN_DISK_SIZE is set\n"
+    assert outcome.err == "gigas-exporter: GIGAS_DISKS_BACKUPS_MIN_DISK_SIZE is set, so only a part is shown\n"
 
 
 def test_nothing_found_is_said(run: Run, cloud: SimulatorServer) -> None:
     """A filter that nothing passes, and an account without disks, are no empty table."""
-    assert run("disks", "list", "--mount-point", "/nowhere").out == "No disk fits.\n"
+    assert run("disks", "list", "--mount-point", "/nowhere").out == "No disk matches.\n"
     assert json.loads(run("disks", "list", "--mount-point", "/nowhere", "--output", "json").out) == []
     header = run("disks", "list", "--mount-point", "/nowhere", "--output", "csv").out
     assert header.startswith("verdict,severity,")
@@ -237,7 +237,7 @@ def test_an_unknown_machine_is_said_with_those_that_there_are(run: Run) -> None:
     """The names that hold what was given come first; the nearest stands alone where there is one."""
     wrong = run("disks", "list", "--virtual-machine-id", "db")
     assert wrong.status == 1
-    assert wrong.err.startswith("gigas-exporter: account 4242 has no virtual machine db (there are: db-01, ")
+    assert wrong.err.startswith("gigas-exporter: account 4242 has no virtual machine db (it has db-01, ")
     near = run("disks", "list", "--virtual-machine-id", "db-011")
     assert near.err == "gigas-exporter: account 4242 has no virtual machine db-011; did you mean db-01?\n"
     with SmallApi(healthy()) as api:
@@ -247,8 +247,8 @@ def test_an_unknown_machine_is_said_with_those_that_there_are(run: Run) -> None:
         many = run("disks", "list", "--virtual-machine-id", "db", GIGAS_API_URL=api.url)
         api.lists["/account/4242/virtual_machines"] = [{"id": 500 + n, "label": "web"} for n in range(2)]
         several = run("disks", "list", "--virtual-machine-id", "web", GIGAS_API_URL=api.url)
-    assert none.err == "gigas-exporter: account 4242 has no virtual machine db (there are none)\n"
-    assert many.err.endswith(" (there are: web-0, web-1, web-2, web-3, web-4 and 2 more)\n")
+    assert none.err == "gigas-exporter: account 4242 has no virtual machine db (it has none)\n"
+    assert many.err.endswith(" (it has web-0, web-1, web-2, web-3, web-4 and 2 more)\n")
     assert several.err.endswith("has several virtual machines named web: give an id (500, 501)\n")
 
 
@@ -305,7 +305,7 @@ def test_backups_come_newest_first(run: Run, told: Callable[[str], str], cloud: 
     assert "CREATED" in run("disks", "backups", stale, terminal=80).out
     assert run("disks", "backups", told("never")).out == f"The API lists no backup of disk {told('never')}.\n"
     outcome = run("disks", "backups", stale, "--min-disk-size", "100000")
-    assert outcome.out == f"The API lists no backup of disk {stale} that fits.\n"
+    assert outcome.out == f"The API lists no backup of disk {stale} that matches.\n"
 
 
 def test_hostile_names_cannot_command_a_terminal(run: Run, cloud: SimulatorServer) -> None:
@@ -335,7 +335,7 @@ def test_what_is_only_enrichment_is_missed_quietly(run: Run, cloud: SimulatorSer
     assert "not read" in outcome.out
     assert "VM 50" in outcome.out
     names, backups = outcome.err.splitlines()
-    assert names.startswith("gigas-exporter: account 4242: virtual machines are not named: ")
+    assert names.startswith("gigas-exporter: account 4242: names of virtual machines are unknown: ")
     assert backups.startswith("gigas-exporter: account 4242: backups could not be read: ")
     cloud.faults.clear()
 
@@ -344,7 +344,7 @@ def test_what_is_only_enrichment_is_missed_quietly(run: Run, cloud: SimulatorSer
     ("environ", "status", "words"),
     [
         ({"GIGAS_API_KEY": "wrong"}, 1, "does not accept the credential"),
-        ({"GIGAS_ACCOUNT_ID": "77"}, 2, "account 77: no such account (there are: 4242 (production))"),
+        ({"GIGAS_ACCOUNT_ID": "77"}, 2, "account 77: no such account (accounts: 4242 (production))"),
         ({"GIGAS_API_URL": "http://127.0.0.1:9"}, 1, "list_disks: "),
     ],
 )
@@ -465,12 +465,12 @@ def test_a_wrong_account_is_said_the_same_everywhere(
     """It is said that there is no such account, which ones there are, and which is near: wrong usage."""
     in_file = {"GIGAS_CONFIG_FILE": config, **NO_ACCOUNT}
     for given, environ, words in (
-        ("4241", {}, "; did you mean 4242? (there are: 4242 (production))"),
-        ("4241", {"GIGAS_ACCOUNT_ID": None}, "; did you mean 4242? (there are: 4242 (production))"),
-        ("4241", {"GIGAS_ACCOUNT_ID": "4241"}, "; did you mean 4242? (there are: 4242 (production))"),
-        ("../x", {}, " (there are: 4242 (production))"),
-        ("424", in_file, "; did you mean 4242? (there are: 4242 (production), 4243)"),
-        ("prodction", in_file, "; did you mean production? (there are: 4242 (production), 4243)"),
+        ("4241", {}, "; did you mean 4242? (accounts: 4242 (production))"),
+        ("4241", {"GIGAS_ACCOUNT_ID": None}, "; did you mean 4242? (accounts: 4242 (production))"),
+        ("4241", {"GIGAS_ACCOUNT_ID": "4241"}, "; did you mean 4242? (accounts: 4242 (production))"),
+        ("../x", {}, " (accounts: 4242 (production))"),
+        ("424", in_file, "; did you mean 4242? (accounts: 4242 (production), 4243)"),
+        ("prodction", in_file, "; did you mean production? (accounts: 4242 (production), 4243)"),
     ):
         outcome = run(*command, "--account", given, **environ)
         assert outcome.err == f"gigas-exporter: account {given}: no such account{words}\n", given

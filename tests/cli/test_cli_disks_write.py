@@ -95,7 +95,7 @@ def test_an_edit_says_what_it_may_cost_or_that_it_does_nothing(
     assert "Nothing will change: this disk has these values already." in same
     assert "locked" not in same
     cloud.world.change_disk(disk, locked=True)
-    assert "It is locked: another operation on it is running" in run("disks", "delete", disk, "--dry-run").err
+    assert "The disk is locked by another operation" in run("disks", "delete", disk, "--dry-run").err
     outcome = run(*edit, "--virtual-machine-id", "99999")
     assert (outcome.status, outcome.out) == (1, "")
     assert "account 4242 has no virtual machine 99999" in outcome.err
@@ -401,7 +401,7 @@ def test_wait_follows_the_backup(run: Run, cloud: SimulatorServer, told: Callabl
     outcome = run("disks", "backup", disk, "--yes", "--wait")
     assert outcome.status == 0
     newest = max(cloud.world.backups(ACCOUNT, disk), key=lambda backup: backup.date_created or 0.0)
-    assert outcome.out.splitlines()[-1].startswith(f"backup {newest.id} of disk {disk} can be used; it took ")
+    assert outcome.out.splitlines()[-1].startswith(f"backup {newest.id} of disk {disk} is usable; it took ")
     assert "backup stale" not in run("disks", "show", disk).out
     (shown,) = json.loads(run("disks", "show", disk, "--output", "json").out)
     assert shown["findings"] == []  # an incident that is over leaves no other one, such as a backup that shrank
@@ -415,8 +415,8 @@ def test_wait_has_a_deadline(run: Run, cloud: SimulatorServer, told: Callable[[s
         outcome = run("disks", "backup", disk, "--yes", GIGAS_DISKS_BACKUP_WAIT="true", GIGAS_DISKS_BACKUP_TIMEOUT="1s")
     assert outcome.status == 1
     last = outcome.err.splitlines()[-1]
-    assert f"disk {disk} has no new backup that can be used after 1s (backup " in last
-    assert last.endswith("is pending); it may still come")
+    assert f"disk {disk} has no new usable backup after 1s (backup " in last
+    assert last.endswith("is pending); it may still finish")
 
 
 @pytest.mark.parametrize("status", ["in-progress", "Creating (20%)", 3])
@@ -427,7 +427,7 @@ def test_wait_goes_on_until_the_backup_is_usable(
     cloud.faults.add("value", "list_disk_backups", field="status", value=status, skip=3)
     outcome = run("disks", "backup", told("stale"), "--yes", "--wait", "--timeout", "1s")
     assert outcome.status == 1
-    assert "has no new backup that can be used after 1s" in outcome.err.splitlines()[-1]
+    assert "has no new usable backup after 1s" in outcome.err.splitlines()[-1]
 
 
 def test_an_interrupted_wait_says_how_to_go_on(cloud: SimulatorServer, told: Callable[[str], str]) -> None:
@@ -463,7 +463,7 @@ def test_wait_tells_a_backup_that_failed(run: Run, cloud: SimulatorServer, told:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ({"status": 404}, "account 4242 has no disk {disk} any more"),
+        ({"status": 404}, "account 4242 no longer has disk {disk}"),
         ({"status": 403}, "list_disk_backups: the API answered 403"),
         ({"status": 401}, "does not accept the credential"),
     ],
@@ -488,7 +488,7 @@ def test_wait_outlives_what_passes(
     cloud.faults.add(operation="list_disk_backups", skip=2, count=4, **fault)
     outcome = run("disks", "backup", told("stale"), "--yes", "--wait")
     assert outcome.status == 0, outcome.err
-    assert "can be used" in outcome.out
+    assert "is usable; it took" in outcome.out
 
 
 def test_wait_without_an_id_takes_any_new_backup(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:
@@ -498,7 +498,7 @@ def test_wait_without_an_id_takes_any_new_backup(run: Run, cloud: SimulatorServe
     outcome = run("disks", "backup", disk, "--yes", "--wait")
     assert outcome.status == 0, outcome.err
     assert outcome.out.splitlines()[0] == "create backup: accepted; it runs in the background"
-    assert f"of disk {disk} can be used" in outcome.out
+    assert f"of disk {disk} is usable" in outcome.out
 
 
 def test_wait_sees_a_backup_that_is_listed_late(run: Run, cloud: SimulatorServer, told: Callable[[str], str]) -> None:

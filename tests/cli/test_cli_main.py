@@ -109,7 +109,7 @@ def test_an_empty_variable_counts_as_unset(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["bogus"], "no such command; there are serve, demo"),
+        (["bogus"], "no such command; must be one of serve, demo"),
         (["disks", "bogus"], "show, template (see: gigas-exporter disks --help)"),
         (["disks", "lst"], "no such command: lst; did you mean list?"),
         (["check", "--ouput", "json"], "no such option: --ouput; did you mean --output?"),
@@ -142,7 +142,7 @@ def test_an_empty_variable_counts_as_unset(run: Run) -> None:
         (["check", "--api.url", "ftp://x"], "--api.url"),
         (["check", "--config.file", "/nowhere.yml"], "/nowhere.yml"),
         (["check", "--api-key", "s3cret"], "no such option: --api-key"),
-        (["disks", "show", "\x1b[31m17", "extra"], "more arguments than the command takes"),
+        (["disks", "show", "\x1b[31m17", "extra"], "gigas-exporter: too many arguments"),
         # bytes that are no text, as Python reads them
         (
             ["disks", "list", "--mount-point", "/gr\udcf6\udcdfe"],
@@ -242,7 +242,7 @@ def test_the_version(run: Run) -> None:
         (click.UsageError("not so"), 2, "not so (see: gigas-exporter --help)"),
         # what nobody foresaw gives its kind and place; its words could hold a secret
         (RuntimeError("token s3cret"), 1, "internal error, please report it: RuntimeError at PLACE"),
-        (OSError(28, "such as another text"), 1, "the system refused at PLACE: No space left on device"),
+        (OSError(28, "such as another text"), 1, "system error at PLACE: No space left on device"),
     ],
 )
 def test_what_ends_a_command(
@@ -353,7 +353,7 @@ def test_progress_of_a_wait_in_a_real_terminal(cloud: SimulatorServer) -> None:
     status, written = _in_terminal(command, environ, 120)
     assert status == 0
     assert "waiting for the backup of disk 10003: backup 2000000 is pending; " in written
-    assert "backup 2000000 of disk 10003 can be used" in written
+    assert "backup 2000000 of disk 10003 is usable" in written
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_a_header_that_says_that_there_is_more(run: Run, api: SmallApi) -> None:
     api.answers[DISKS] = lambda _: (200, api.lists[DISKS], {"Link": '</next>; rel="next"'})
     status, facts = _probe(run, api)
     assert status == 1
-    assert "there may be more items by the header Link" in json.dumps(facts)
+    assert "there may be more items, says the header Link" in json.dumps(facts)
     assert '"link": "present"' in json.dumps(facts)
 
 
@@ -82,7 +82,7 @@ NO_WORD = "{} matches no known word and counts as usable (12 times)".format
         (DISKS, "autobackup", "perhaps", "not understood", ""),
         (DISKS, "disk_size", "large", "not understood", ""),
         (DISKS, "disk_size", 42949672960, "not understood", "api.disk_size_unit"),
-        (DISKS, "disk_size", 40_000_000, "a typical disk would have some PiB", "api.disk_size_unit"),
+        (DISKS, "disk_size", 40_000_000, "a typical disk would be measured in PiB", "api.disk_size_unit"),
         (BACKUPS, "date_created", "31/12/2026", "not understood", ""),
         (BACKUPS, "disk_id", {"disk": 1}, "not understood", ""),
         (BACKUPS, "locked", "?", "not understood", ""),
@@ -180,7 +180,7 @@ def test_no_disk_is_never_backed_up_by_the_accounts_list_alone(run: Run, api: Sm
     api.lists.update(healthy(disks=205))
     api.lists[BACKUPS] = []
     outcome = run("probe", "--api.max-requests-per-second", "0", GIGAS_API_URL=api.url)
-    assert "ACCOUNT 1: 205 disks; 5 with backups unreadable; of 5 without a backup" in outcome.out
+    assert "ACCOUNT 1: 205 disks; 5 with backups unreadable; the own lists of 5 without a backup" in outcome.out
     assert sum("/disk/" in path for path in api.asked) == 200
     api.lists.update({f"/account/4242/disk/{number}/backups": [] for number in range(1, 5)})
     api.answers["/account/4242/disk/2/backups"] = lambda _: (403, b"", {})
@@ -308,7 +308,7 @@ def test_dates_without_a_zone_that_lie_hours_back_are_a_note(run: Run, api: Smal
     _each(api, BACKUPS, lambda item: item.update(date_created=ago(hours=5).replace("T", " ").rstrip("Z")))
     outcome = run("probe", GIGAS_API_URL=api.url)
     assert outcome.status == 0
-    assert "if something was made or changed since, set api.time_zone" in outcome.out
+    assert "if anything was created or changed since, set api.time_zone" in outcome.out
 
 
 CANARIES = (

@@ -164,7 +164,7 @@ def test_a_start_without_threads_is_one_line(tmp_path: Path, cloud: SimulatorSer
     done = run_program(sys.executable, "-c", STARVED, *arguments, env=environ, cwd=tmp_path, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     said = [line for line in done.stderr.splitlines() if "level=" not in line]
-    assert said == ["gigas-exporter: the system gives no more threads; its limit of processes or memory is reached"]
+    assert said == ["gigas-exporter: cannot start a thread: the limit on processes or memory is reached"]
 
 
 def test_demo_shows_every_metric_and_says_how_to_act_on_it(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_demo_shows_every_metric_and_says_how_to_act_on_it(tmp_path: Path) -> No
             "gigas_exporter_poll_invalid_items",
         }
         await_true(lambda: {family.name for family in FAMILIES} - absent <= shown(url))
-        await_true(lambda: "Ctrl-C ends it." in process.stderr)
+        await_true(lambda: "Ctrl-C stops the demo." in process.stderr)
         assert "level=info" not in process.stderr  # it would push the commands off the screen
         exports = re.findall(r"^  (export .*)$", process.stderr, re.MULTILINE)
         for words in ("check", "disks list", "disks list --account 4243"):

@@ -26,7 +26,7 @@ _SHOWN: Final = 20
 _WITHOUT_LIST: Final = frozenset({403, 404, 405, 501})
 
 
-def account_options(help: str = "The account, by id or name; needed where there are several.") -> Callable[[F], F]:  # noqa: A002  # as in click
+def account_options(help: str = "Account id or name; required if there are several.") -> Callable[[F], F]:  # noqa: A002  # as in click
     """Return a decorator that adds ``--account`` and the options of the API."""
     settings = settings_options(("config", "api", "log"), without=("shard",), defaults=QUIET)
     return compose(account_option(help=help), settings)
@@ -191,7 +191,7 @@ def no_such_account(client: ReadClient, account_id: str) -> GigasError | None:
 def _no_account(given: str, known: Iterable[Account]) -> ConfigError:
     accounts = list(known)
     names = [text for each in accounts for text in (each.id, each.name) if text]
-    listed = f" (there are: {_known(accounts)})" if accounts else ""
+    listed = f" (accounts: {_known(accounts)})" if accounts else ""
     return ConfigError(f"account {given}: no such account{formatting.did_you_mean(given, names)}{listed}")
 
 

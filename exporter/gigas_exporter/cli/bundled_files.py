@@ -37,13 +37,13 @@ Examples:
 @_shared_options(
     "grafana",
     form_help="Grafana's own JSON, or ConfigMaps for its sidecar.",
-    label_help="Another label on each ConfigMap",
+    label_help="Label to add to each ConfigMap",
 )
 def dashboards(directory: Path, form: Literal["grafana", "kubernetes"], label: tuple[str, ...]) -> None:
     """Write the Grafana dashboards into DIRECTORY."""
     _warn_of_variables()
     paths = write_dashboards(directory, format=form, labels=parse_labels(label))
-    _print_result(paths, f"have a dashboard provider of Grafana read {directory.resolve()}, or import the files")
+    _print_result(paths, f"point a dashboard provider of Grafana to {directory.resolve()}, or import the files")
 
 
 @click.command(
@@ -57,18 +57,18 @@ Examples:
 @_shared_options(
     "prometheus",
     form_help="Rule files, or PrometheusRule objects for the Prometheus operator.",
-    label_help="Another label on each alert",
+    label_help="Label to add to each alert",
 )
 @click.option(
-    "--selector", metavar="S", help="Label matchers for each selector of each expression, such as 'cluster=\"eu\"'."
+    "--selector", metavar="S", help="Label matchers to add to every selector in the rules, such as 'cluster=\"eu\"'."
 )
-@click.option("--runbook-base", metavar="URL", help="Where the runbooks are published.")
+@click.option("--runbook-base", metavar="URL", help="Base URL of the published runbooks.")
 @click.option(
     "--dashboard-base",
     metavar="URL",
-    help="Address of Grafana; remembered in the files, as all but --format and --replace are.",
+    help="Base URL of Grafana. The files remember all options but --format and --replace.",
 )
-@click.option("--with-optional", is_flag=True, help="Write the optional alerts, too.")
+@click.option("--with-optional", is_flag=True, help="Also write the optional alerts.")
 @click.option("--replace", is_flag=True, help="Remove rule files of earlier versions.")
 def alerts(
     directory: Path,

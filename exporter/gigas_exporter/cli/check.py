@@ -48,7 +48,7 @@ _MIN_ROWS: Final = 5
 
 @click.command(
     cls=GroupedCommand,
-    epilog="""Exit status: 0 all well, 1 a disk needs attention, 2 when anything could not be checked or was not
+    epilog="""Exit status: 0 all well, 1 a disk needs attention, 2 something could not be checked or was not
 understood, whatever else was found. With --nagios: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
 
 \b
@@ -63,7 +63,7 @@ Examples:
 )
 @click.option("--quiet", is_flag=True, help="Print nothing when the exit status is 0.")
 @account_option("accounts", multiple=True, help="Check only this account, by id or name; repeatable.")
-@click.option("--nagios", is_flag=True, help="Print one line, exit as Nagios plugins do.")
+@click.option("--nagios", is_flag=True, help="Print one line and exit as a Nagios plugin does.")
 @settings_options(("config", "poll", "api", "log"), defaults=QUIET, help_texts=ONCE)
 @click.pass_context
 def check(
@@ -77,9 +77,9 @@ def check(
     nagios: bool,
     **flags: Any,
 ) -> None:
-    """Poll once and judge every disk against the backup policy.
+    """Poll once and check every disk against the backup policy.
 
-    The table has the disks that need attention, worst first; the other formats have every disk.
+    The table lists the disks that need attention, worst first; the other formats list every disk.
     """
     if nagios and ctx.get_parameter_source("output") is ParameterSource.COMMANDLINE:
         raise ConfigError("--nagios and --output cannot be used together")
@@ -159,7 +159,7 @@ class _Summary:
         self._result = result
         self._errors = result.errors()
         if not result.inventories:
-            self._errors.append("no account is read here: the shard owns none, or discovery leaves all out")
+            self._errors.append("no account is polled: the shard has none, or discovery skips all")
         self._counts = count_findings(self.reports)
 
     @property
@@ -190,7 +190,7 @@ class _Summary:
         parts += self._errors
         parts += explain_all(self.reports, self._result.inventories)
         if skipped := self._result.skipped:
-            parts.append(f"{skipped} {'account is' if skipped == 1 else 'accounts are'} left out by discovery")
+            parts.append(f"{skipped} {'account is' if skipped == 1 else 'accounts are'} skipped by discovery")
         return formatting.escape_control_chars("; ".join(parts))
 
     def _headline(self) -> str:

@@ -40,15 +40,15 @@ Example, from cron or a timer:
 @click.option(
     "--interval",
     type=Parsed("duration", _parse_interval),
-    help="How often this is run, such as 30m; the value of gigas_exporter_poll_interval_seconds.",
+    help="How often the command runs, such as 30m; exported as gigas_exporter_poll_interval_seconds.",
 )
 @settings_options(("config", "poll", "api", "log"), defaults=QUIET, help_texts=ONCE)
 @click.pass_context
 def collect(ctx: click.Context, /, output: str, interval: float | None, **flags: Any) -> None:
     """Poll once and write the metrics to stdout or a file.
 
-    Without process_*, python_* and the age of backups, which would freeze in a file; the timestamps are there. The
-    exit status is 1 when an account could not be read; the command still writes what it could read.
+    The output has no process_* and python_* metrics, and no age of backups, which would freeze in a file; use their
+    timestamps. If an account could not be read, the command writes the others and exits with status 1.
     """
     settings = read_settings(flags, defaults=QUIET)
     if interval is not None:

@@ -46,15 +46,15 @@ def _finite(_: click.Context, option: click.Parameter, value: float) -> float:
 
 
 _FLEET: Final[tuple[tuple[str, Any, str | None, Any, str], ...]] = (
-    ("--disks", click.IntRange(1, 100_000), "N", 60, "Disks over all accounts."),
-    ("--accounts", click.IntRange(1, 1000), "N", 2, "Accounts in the simulated cloud."),
-    ("--seed", int, "N", 0, "Seed of the simulated cloud."),
-    ("--style", click.Choice(STYLES), "STYLE", "account", f"How the API writes its answers: {', '.join(STYLES)}."),
-    ("--hostile/--no-hostile", None, None, False, "Give one disk and its machine malformed names."),
-    ("--retention", click.IntRange(1, 100), "N", 7, "How many automatic backups of a disk are kept."),
+    ("--disks", click.IntRange(1, 100_000), "N", 60, "Number of disks in all accounts."),
+    ("--accounts", click.IntRange(1, 1000), "N", 2, "Number of accounts."),
+    ("--seed", int, "N", 0, "Random seed of the simulated cloud."),
+    ("--style", click.Choice(STYLES), "STYLE", "account", f"Format of the API's values: {', '.join(STYLES)}."),
+    ("--hostile/--no-hostile", None, None, False, "Give a disk and its machine names with special characters."),
+    ("--retention", click.IntRange(1, 100), "N", 7, "Number of automatic backups kept per disk."),
     (
         *("--speed", click.FloatRange(min=0, max=1_000_000, min_open=True), "FACTOR", 1.0),
-        "Speed factor of simulated time.",
+        "How many times as fast schedules run.",
     ),
 )
 """The options of the simulated cloud: the name, type, metavar, default and help of each."""
@@ -93,8 +93,8 @@ and open http://127.0.0.1:10063/ in a browser.""",
 def demo(*, with_prometheus: bool, **options: Any) -> None:
     """Run the exporter against a simulated cloud.
 
-    Backups are made, rotate and fail; one disk has an error, one was never backed up. It listens on 127.0.0.1 only,
-    unless told otherwise.
+    Backups are made, rotated and fail; one disk has an error, another was never backed up. The demo listens on
+    127.0.0.1 unless --web.listen-address is given.
     """
     prometheus = find_prometheus() if with_prometheus else None
     fleet = {
@@ -118,13 +118,13 @@ def demo(*, with_prometheus: bool, **options: Any) -> None:
 @click.command(
     cls=GroupedCommand,
     epilog="""\b
-How the API writes its answers, by --style:
+Formats of the API's values, by --style:
   plain    true and false, ids as numbers, dates such as 2026-03-31T10:00:00Z
-  account  each account in another of six ways to write flags, ids and dates
-  mixed    each item in another of these ways
-  wrapped  as plain, but each item in one key: {"disk": {...}}
+  account  each account in another of six formats of flags, ids and dates
+  mixed    each item in another of these formats
+  wrapped  as plain, but each item under a key: {"disk": {...}}
   words    Yes and no, ids as text, dates as in HTTP
-  onapp    as wrapped, but backups name no disk and have built for a status
+  onapp    as wrapped, but backups have no disk, and built instead of a status
   unclear  other names and types; needs api.fields and backup_status
 
 \b
@@ -137,10 +137,10 @@ Example:
     metavar="ADDRESS",
     default="127.0.0.1:8063",
     show_default=True,
-    help="Where the simulated API answers; without a host, on this machine only.",
+    help="Address of the simulated API; without a host, 127.0.0.1.",
 )
 def simulate(listen: str, **fleet: Any) -> None:
-    """Serve only the simulated API, to try rules, dashboards or other clients with it."""
+    """Serve only the simulated API, for other clients, rules or dashboards."""
     try:
         host, port = parse_listen_address(listen)
     except ValueError as error:
@@ -180,7 +180,7 @@ def _greeting(url: str, world: SimulatedCloud, simulator_url: str, started: Moni
     tunnels = " ".join(f"-L {address.rpartition(':')[2]}:{address}" for address in addresses)
     pages = [(f"{url}/", "all disks, worst first"), (f"{url}/metrics", "what Prometheus scrapes")]
     if started is not None:
-        pages.append((started.alerts, "the alerts that fire"))
+        pages.append((started.alerts, "the firing alerts"))
     amtool = ""
     if started is not None and started.alertmanager:
         amtool = f"  amtool alert --alertmanager.url={started.alertmanager}\n"
@@ -197,7 +197,7 @@ To use the other commands, and those of the alerts, run in another terminal:
   {command} check
   {command} disks list
 {amtool}{_other_account(world)}{"" if started is None else _alert_greeting(command, world)}
-Ctrl-C ends it.
+Ctrl-C stops the demo.
 """
 
 
@@ -213,11 +213,11 @@ def _alert_greeting(command: str, world: SimulatedCloud) -> str:
     if stale is None:
         return ""
     return f"""
-Within a minute GigasDiskBackupStale of disk {stale} fires: its newest backup is
-too old. (An alert's text says the usual times; the demo shortens them.) Run the
+Within a minute, GigasDiskBackupStale fires for disk {stale}: its newest backup is
+too old. (The alert's text has the usual times; the demo shortens them.) Run the
 command of the alert. It shows the disk and asks; answer y:
   {command} disks backup --account {first} {stale} --wait
-Within another minute the alert ends.
+Within another minute, the alert is resolved.
 """
 
 

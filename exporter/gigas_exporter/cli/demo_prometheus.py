@@ -77,8 +77,8 @@ def find_prometheus() -> str:
     path = shutil.which("prometheus")
     if path is None:
         raise ConfigError(
-            "--with-prometheus: no program prometheus on the PATH; install it (on Debian: apt-get install prometheus),"
-            " or leave the option out"
+            "--with-prometheus: prometheus is not on the PATH; install it (on Debian: apt-get install prometheus), or"
+            " omit the option"
         )
     return path
 

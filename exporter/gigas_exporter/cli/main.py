@@ -41,11 +41,11 @@ _NO_THREAD: Final = "can't start new thread"  # the text of a RuntimeError; Pyth
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "serve": ("serve", "Poll the Gigas API and serve metrics."),
     "demo": ("demo", "Run the exporter against a simulated cloud."),
-    "simulate": ("demo", "Serve only the simulated API, to try rules, dashboards or other clients with it."),
+    "simulate": ("demo", "Serve only the simulated API, for other clients, rules or dashboards."),
     "collect": ("collect", "Poll once and write the metrics to stdout or a file."),
-    "check": ("check", "Poll once and judge every disk against the backup policy."),
-    "probe": ("probe", "Report what the API answers, and which parts the exporter does not understand."),
-    "disks": ("disks", "Look at disks and act on them."),
+    "check": ("check", "Poll once and check every disk against the backup policy."),
+    "probe": ("probe", "Report what the API returns, and what the exporter does not understand."),
+    "disks": ("disks", "Show and change disks."),
     "config": ("config", "Write, validate and show the configuration."),
     "dashboards": ("bundled_files", "Write the Grafana dashboards into DIRECTORY."),
     "alerts": ("bundled_files", "Write the alert rules and runbooks into DIRECTORY."),
@@ -102,7 +102,7 @@ Try it without an account:
   gigas-exporter demo
 
 \b
-Completion of commands and options, in the shell's start-up file:
+Shell completion, in the shell's start-up file:
   bash   eval "$(_GIGAS_EXPORTER_COMPLETE=bash_source gigas-exporter)"
   zsh    eval "$(_GIGAS_EXPORTER_COMPLETE=zsh_source gigas-exporter)"
   fish   _GIGAS_EXPORTER_COMPLETE=fish_source gigas-exporter | source""",
@@ -162,9 +162,9 @@ def _message_and_status(error: BaseException) -> tuple[str, int]:
         case click.Abort() | KeyboardInterrupt():
             message, status = "interrupted", _INTERRUPTED
         case RuntimeError() if str(error) == _NO_THREAD:
-            message = "the system gives no more threads; its limit of processes or memory is reached"
+            message = "cannot start a thread: the limit on processes or memory is reached"
         case OSError(errno=int(number)):
-            message = f"the system refused at {place}: {os.strerror(number)}"
+            message = f"system error at {place}: {os.strerror(number)}"
     return message, status
 
 

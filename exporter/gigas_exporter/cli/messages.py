@@ -72,7 +72,7 @@ class CommandGroup(click.Group):
             if elsewhere := self._elsewhere(ctx, args[0]):
                 raise click.UsageError(f"no such command: {args[0]}; did you mean {elsewhere}?", ctx)
             if not is_slip(args[0], known):
-                raise click.UsageError(f"no such command; there are {', '.join(known)}", ctx)
+                raise click.UsageError(f"no such command; must be one of {', '.join(known)}", ctx)
             raise click.UsageError(f"no such command: {args[0]}{formatting.did_you_mean(args[0], known)}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -104,7 +104,7 @@ def usage_message(error: click.UsageError) -> str:
         return f"{error.option_name}: {'needs a value' if needs_value else 'takes no value'}"
     param = _parameter(error)
     if param is None:
-        return _EXTRA_ARGUMENTS.sub("there are more arguments than the command takes", error.format_message())
+        return _EXTRA_ARGUMENTS.sub("too many arguments", error.format_message())
     name = parameter_name(param)
     if isinstance(error, click.MissingParameter):
         return f"{name}: is missing"

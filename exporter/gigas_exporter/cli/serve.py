@@ -26,6 +26,6 @@ and GIGAS_PASSWORD; each secret also as ..._FILE. No secret is ever accepted on 
 def serve(**flags: Any) -> None:
     """Poll the Gigas API and serve metrics.
 
-    SIGHUP reads configuration and secrets again; SIGTERM ends it after it has answered the scrapes that have begun.
+    SIGHUP reloads configuration and secrets. SIGTERM stops the exporter after the scrapes in progress.
     """
     ExporterApp(partial(read_settings, flags), clock=SystemClock()).run()

@@ -48,19 +48,19 @@ Example:
     metavar="N",
     default=100,
     show_default=True,
-    help="Size of the fleet for which the API requests an hour are worked out.",
+    help="Number of disks for which to estimate the API requests per hour.",
 )
 @click.option(
     "--shards",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Also show which accounts each of this many exporters would read (--shard).",
+    help="Also show which accounts each of N exporters would read (--shard).",
 )
 @click.pass_context
 def check(ctx: click.Context, /, file: Path | None, disks: int, shards: int | None) -> None:
-    """Validate FILE; every error is shown with its line and its path in the file.
+    """Validate FILE; show every error with its line and path.
 
-    Without FILE it is the one that GIGAS_CONFIG_FILE names; without both, the environment is validated.
+    The default is the file that GIGAS_CONFIG_FILE names. Without a file, the environment is validated.
     """
     try:
         settings = load_settings(file, {}, os.environ)
@@ -93,7 +93,7 @@ Examples:
 def init(file: Path | None) -> None:
     """Write a commented configuration to FILE or stdout.
 
-    A FILE that is there already is left as it is.
+    An existing FILE is not overwritten.
     """
     template = (Path(__file__).parent / "template.yml").read_text(encoding="utf-8")
     if file is None:
@@ -116,7 +116,7 @@ Example:
 def show(output: Literal["yaml", "json"], **flags: Any) -> None:
     """Show the settings in force, without secrets.
 
-    They are those that serve would have with the same flags, environment and file.
+    They are the settings of serve with the same flags, environment and file.
     """
     click.echo(render_document(effective_settings(read_settings(flags)), output), nl=False)
 

@@ -117,7 +117,7 @@ def _requests(items: int, page_size: int, interval: float) -> float:
 def describe_shards(settings: Settings, count: int) -> list[str]:
     """Return a line for each shard, with its accounts."""
     if settings.discovery is not None:
-        return [f"{count} shards: the accounts are discovered, so that what each reads is known only when it runs"]
+        return [f"{count} shards: the accounts are discovered, so those of each shard are known only when it runs"]
     lines = []
     for index in range(1, count + 1):
         shard = Shard(index, count)

@@ -13,9 +13,9 @@ __all__ = ["disks"]
 
 @click.group(cls=CommandGroup)
 def disks() -> None:
-    """Look at disks and act on them.
+    """Show and change disks.
 
-    Whatever changes something shows the disk, says what will happen, and asks.
+    Commands that change something show the disk, say what will happen, and ask.
     """
 
 

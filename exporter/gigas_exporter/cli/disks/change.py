@@ -82,7 +82,7 @@ class Change:
                 click.echo(formatting.escape_control_chars(f"{title:<16} {old} -> {new}"), err=True)
             click.echo(formatting.escape_control_chars(planned.consequence), err=True)
             if disk.locked:
-                click.echo("It is locked: another operation on it is running, so the API may refuse this.", err=True)
+                click.echo("The disk is locked by another operation, so the API may reject this one.", err=True)
             if self.dry_run:
                 click.echo("Nothing was sent, because of --dry-run. The request would be:", err=True)
                 self._print_request(planned)
@@ -129,10 +129,10 @@ class Change:
                 step = min(max(_SHORTEST_STEP_SECONDS, waited * _STEP_SHARE), _LONGEST_STEP_SECONDS)
                 if not deadline.wait(min(step, deadline.remaining())) or deadline.remaining() <= 0:
                     raise GigasError(
-                        f"disk {self._disk_id} has no new backup that can be used after"
-                        f" {formatting.format_age(timeout_seconds)} ({state}); it may still come"
+                        f"disk {self._disk_id} has no new usable backup after"
+                        f" {formatting.format_age(timeout_seconds)} ({state}); it may still finish"
                     )
-        ended = f"backup {found.id} of disk {self._disk_id} can be used; it took {formatting.format_age(waited)}"
+        ended = f"backup {found.id} of disk {self._disk_id} is usable; it took {formatting.format_age(waited)}"
         click.echo(formatting.escape_control_chars(ended), err=self._output != "table")
 
     def print_status_hint(self, answer: ChangeResult[Any]) -> None:
@@ -213,10 +213,10 @@ def _list_backups(
 ) -> tuple[tuple[Backup, ...], str]:
     """Return the disk's backups, and why the new one may be missing."""
     try:
-        return client.list_disk_backups(account_id, disk_id, deadline=deadline).items, "it cannot be seen yet"
+        return client.list_disk_backups(account_id, disk_id, deadline=deadline).items, "it is not listed yet"
     except GigasError as error:
         if isinstance(error, ApiError) and error.status == HTTPStatus.NOT_FOUND:
-            raise GigasError(f"account {account_id} has no disk {disk_id} any more") from None
+            raise GigasError(f"account {account_id} no longer has disk {disk_id}") from None
         if error.reason not in _RETRYABLE_REASONS:
             raise
         return (), str(error)

@@ -76,7 +76,7 @@ def report_disks(
         snapshot = DiskSnapshot(given, first_seen, clock.monotonic(), locked_since(given, None, clock.wall()))
         inventory = replace(inventory, disks=snapshot).with_requirements(settings.policy)
     if error := inventory.outcomes["virtual_machines"].error:
-        warn(f"account {account.account.id}: virtual machines are not named: {error}")
+        warn(f"account {account.account.id}: names of virtual machines are unknown: {error}")
     for sentence in account_errors(inventory, clock.monotonic()):
         warn(sentence)
     return worst_first(report_account(inventory, wall=clock.wall(), monotonic=clock.monotonic()))
@@ -154,4 +154,4 @@ def _others(machines: Iterable[VirtualMachine], given: str, is_id: bool) -> str:
     shown = [each.id if is_id else each.label or each.hostname or each.id for each in known]
     shown.sort(key=lambda name: given.casefold() not in name.casefold())
     rest = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
-    return f" (there are: {', '.join(shown[:_SHOWN])}{rest})" if shown else " (there are none)"
+    return f" (it has {', '.join(shown[:_SHOWN])}{rest})" if shown else " (it has none)"

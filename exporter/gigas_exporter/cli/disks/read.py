@@ -111,9 +111,9 @@ Examples:
 @output_option("table", "json", "yaml", "csv")
 @account_options(help="Only this account, by id or name.")
 def list_disks(*, findings: tuple[Finding, ...], output: Format, account: str | None, **flags: Any) -> None:
-    """List disks with the findings of each, worst first.
+    """List disks and their findings, worst first.
 
-    All filters but --finding are the API's own.
+    The API applies all filters but --finding.
     """
     filters = {name: flags.pop(name) for name in _FILTERS}
     _warn_env_filters((*filters, "findings"))
@@ -131,7 +131,7 @@ def list_disks(*, findings: tuple[Finding, ...], output: Format, account: str | 
         click.echo(render(shown, DISKS, output), nl=False)
     elif not errors:
         is_filtered = findings or any(value is not None for value in filters.values())
-        click.echo("No disk fits." if is_filtered else "The API lists no disks.")
+        click.echo("No disk matches." if is_filtered else "The API lists no disks.")
     for sentence in explain_not_understood(shown):
         warn(sentence)
     if errors and len(accounts) == 1:
@@ -145,7 +145,7 @@ def _warn_env_filters(names: Iterable[str]) -> None:
     for name in names:
         variable = env_var_used_for(name)
         if variable is not None:
-            warn(f"only a part is shown, since {variable} is set")
+            warn(f"{variable} is set, so only a part is shown")
 
 
 def _list_all(
@@ -217,7 +217,7 @@ def _option(name: str, value: object) -> str:
 @output_option("table", "json", "yaml", "csv")
 @account_options()
 def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
-    """Show all that is known of DISK, and the verdict on it."""
+    """Show everything that is known about DISK, and its verdict."""
     settings, chosen = select_account(account, flags)
     raw = _RawItems(settings.api, "get_disk")
     what = f"reading disk {disk}, and the account's disks and backups"
@@ -248,7 +248,7 @@ def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
 
 @click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks backups --account 4242 17")
 @disk_argument
-@click.option("--min-disk-size", type=GIBIBYTES, help="Only backups of at least this disk size.")
+@click.option("--min-disk-size", type=GIBIBYTES, help="Only backups of disks of at least this size.")
 @output_option("table", "json", "yaml", "csv")
 @account_options()
 def backups(disk: str, min_disk_size: float | None, output: Format, account: str | None, **flags: Any) -> None:
@@ -278,4 +278,4 @@ def backups(disk: str, min_disk_size: float | None, output: Format, account: str
     elif found or output != "table":
         click.echo(render(found, table, output), nl=False)
     else:
-        click.echo(f"The API lists no backup of disk {disk}{'' if min_disk_size is None else ' that fits'}.")
+        click.echo(f"The API lists no backup of disk {disk}{'' if min_disk_size is None else ' that matches'}.")

@@ -41,7 +41,7 @@ _EDITED: Final = ("disk_size", "virtual_machine_id", "autobackup", "mount_point"
 _change_options = compose(
     account_options(),
     disk_argument,
-    output_option("table", "json", "yaml", help="Output format of the API's answer."),
+    output_option("table", "json", "yaml", help="Output format of the API's response."),
     click.option("--yes", is_flag=True, help="Do not ask for confirmation."),
     click.option("--dry-run", is_flag=True, help="Show the disk and the request, and send nothing."),
 )
@@ -55,9 +55,9 @@ def _describe_value(name: str, value: object) -> str:
 
 
 @click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks backup --account 4242 17 --wait")
-@click.option("--wait", is_flag=True, help="Follow it until the new backup can be used.")
+@click.option("--wait", is_flag=True, help="Wait until the new backup is usable.")
 @click.option(
-    "--timeout", type=Parsed("duration", parse_duration), default="2h", show_default=True, help="How long --wait waits."
+    "--timeout", type=Parsed("duration", parse_duration), default="2h", show_default=True, help="Time limit of --wait."
 )
 @_change_options
 def backup(disk: str, wait: bool, timeout: float, account: str | None, **options: Any) -> None:
@@ -111,7 +111,7 @@ Examples:
 @click.option("--size", "disk_size", type=GIBIBYTES, help="New size.")
 @click.option("--virtual-machine-id", type=NAME, metavar="VM", help="Attach it to this machine, by id or name.")
 @click.option("--autobackup/--no-autobackup", default=None, help="Turn automatic backups on or off.")
-@click.option("--mount-point", metavar="TEXT", help="Where it is mounted.")
+@click.option("--mount-point", metavar="TEXT", help="New mount point.")
 @click.option("--add-to-linux-fstab/--no-add-to-linux-fstab", default=None, help="Add a line to /etc/fstab.")
 @click.option("--force-reboot/--no-force-reboot", default=None, help="Allow a reboot.")
 @_change_options
@@ -171,7 +171,7 @@ def _in_words(name: str, value: object) -> str:
 @click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks build --account 4242 17")
 @_change_options
 def build(disk: str, account: str | None, **options: Any) -> None:
-    """Build DISK again, which formats it: its data is lost."""
+    """Build DISK again, which formats it. All data is lost."""
     consequence = f"This disk will be built, which formats it. {_DATA_LOSS_WARNING}"
     Change(account, disk, options).run(
         lambda _, account_id, found: Plan(build_disk_request(account_id, found.id), consequence), type_id=True
@@ -181,7 +181,7 @@ def build(disk: str, account: str | None, **options: Any) -> None:
 @click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks delete --account 4242 17")
 @_change_options
 def delete(disk: str, account: str | None, **options: Any) -> None:
-    """Delete DISK: its data is erased."""
+    """Delete DISK and all data on it."""
     consequence = f"This disk will be deleted. {_DATA_LOSS_WARNING}"
     Change(account, disk, options).run(
         lambda _, account_id, found: Plan(delete_disk_request(account_id, found.id), consequence), type_id=True

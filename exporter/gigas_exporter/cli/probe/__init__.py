@@ -51,10 +51,10 @@ Example:
 @account_options(help="Only this account, by id or name.")
 @click.pass_context
 def probe(ctx: click.Context, /, output: Literal["text", "json"], account: str | None, **flags: Any) -> None:
-    """Report what the API answers, and which parts the exporter does not understand.
+    """Report what the API returns, and what the exporter does not understand.
 
-    Polls each account once, as the exporter does. The report has no names, ids, addresses or other personal values, so
-    that it can be published: types and forms of fields, counts, status words, and the setting to change.
+    Polls each account once, as the exporter does. The report contains types and forms of fields, counts, status words,
+    and the settings to change. It contains no names, ids, addresses or other personal data, so it can be published.
     """
     asked = () if account is None else (account,)
     settings = account_settings(asked, flags)
@@ -177,7 +177,7 @@ def _across(
     if own is not None and lists["backups"].is_accepted:
         missing = {backup.id for backup in own.decoded_items} - {backup.id for backup in backups}
         if missing:
-            text = f"{len(missing)} of {len(own.decoded_items)} backups of disks' own lists are not in the account's"
+            text = f"{len(missing)} of {len(own.decoded_items)} backups in disks' own lists are not in the account's"
             yield problem_of("disk_backups", "id", text, _BY_DISK)
     yield from _sizes(disks, (*backups, *(own.decoded_items if own is not None else ())))
 
@@ -188,7 +188,7 @@ def _sizes(disks: tuple[Any, ...], backups: tuple[Any, ...]) -> Iterator[Problem
     typical = _median(list(by_id.values()))
     if typical is not None and not _PLAUSIBLE_DISK_BYTES[0] <= typical <= _PLAUSIBLE_DISK_BYTES[1]:
         magnitude = formatting.format_size(10 ** (len(str(round(typical))) - 1)).split()[-1]
-        yield problem_of("disks", "disk_size", f"a typical disk would have some {magnitude}", "api.disk_size_unit")
+        yield problem_of("disks", "disk_size", f"a typical disk would be measured in {magnitude}", "api.disk_size_unit")
     shares = [each.size_bytes / by_id[each.disk_id] for each in backups if each.size_bytes and each.disk_id in by_id]
     share = _median(shares)
     if share is not None and not _PLAUSIBLE_SHARE[0] <= share <= _PLAUSIBLE_SHARE[1]:

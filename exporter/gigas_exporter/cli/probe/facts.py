@@ -67,7 +67,7 @@ def reason_of(error: GigasError) -> tuple[str, str]:
         case TransportError(reason="timeout"):
             reason = "no complete response in time", "api.timeout"
         case TransportError():
-            reason = "no connection, or it broke off", f"{API_URL}, api.proxy, api.ca_file"
+            reason = "no connection, or it was interrupted", f"{API_URL}, api.proxy, api.ca_file"
         case DecodeError(field="body" | "disk_id", detail=detail):  # the detail holds nothing of the body
             reason = detail, ""
         case DecodeError(field=field):
@@ -89,14 +89,14 @@ def describe_list(reading: ListReading, settings: Settings, wall: float) -> tupl
         *date_problems,
     ]
     if strange:
-        text = f"{strange} of {len(items)} items are no JSON objects"
+        text = f"{strange} of {len(items)} items are not JSON objects"
         problems.append(problem_of(reading.name, None, text))
     total = max((_number(answer.headers.get("x-total", "")) or 0 for answer in reading.responses), default=0)
     if reading.error is None and len(items) < total:
-        text = f"{len(items)} different items, and {total} by X-Total"
+        text = f"{len(items)} distinct items, but X-Total is {total}"
         problems.append(problem_of(reading.name, None, text, "api.page_size"))
     problems += [
-        problem_of(reading.name, None, f"there may be more items by the header {header}", "api.page_size")
+        problem_of(reading.name, None, f"there may be more items, says the header {header}", "api.page_size")
         for header in reading.doubts
         if not header.startswith("X-Total ") or len(items) >= total
     ]
@@ -269,11 +269,11 @@ def _dates(
         is_zoned = name not in fields or all(has_zone(form) for form in fields[name].forms if form != "null")
         if is_ahead(max(dates), wall):
             setting = "the clock of this machine, or of the API" if is_zoned else "api.time_zone"
-            text = f"the newest date lies {formatting.format_age(-age)} ahead"
+            text = f"the newest date is {formatting.format_age(-age)} in the future"
             problems.append(problem_of(reading.name, name, text, setting))
         if not is_zoned and _HOUR / 2 <= age <= _LONGEST_OFFSET_SECONDS:
             notes.append(
-                f"{reading.name}.{name}: the newest date lies {formatting.format_age(age)} back and says no zone;"
-                " if something was made or changed since, set api.time_zone"
+                f"{reading.name}.{name}: the newest date is {formatting.format_age(age)} ago and has no zone;"
+                " if anything was created or changed since, set api.time_zone"
             )
     return ages, notes, problems

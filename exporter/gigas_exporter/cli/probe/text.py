@@ -54,12 +54,12 @@ def _judged(judged: Mapping[str, Any] | None) -> str:
     if judged is None:
         return "its disks cannot be judged"
     if judged["disks"] == 0:
-        return "0 disks, so that none of their fields is known: there are none, or the credential may not see them"
+        return "0 disks, so their fields are unknown: the account has none, or the credential may not see them"
     counts = judged["findings"].items()
     findings = ", ".join(f"{count} {Finding(word).words(count)}" for word, count in counts) or "no findings"
     unread = "" if judged["backups_known"] else "; backups not read"
     if not_asked := judged["disks_not_asked"]:
-        unread += f"; of {not_asked} without a backup in the account's list the own lists were not read"
+        unread += f"; the own lists of {not_asked} without a backup in the account's list were not read"
     return f"{format_count(judged['disks'], 'disk')}; {findings}{unread}"
 
 
