@@ -6,7 +6,7 @@ from dashboards.generate import queries as q
 from dashboards.generate.dashboard import ACCOUNT, Line, dashboard_json
 from dashboards.generate.overview import compliance_over_time, disks_found, within_policy
 from dashboards.generate.panels import Panel, Query, bars, graph, numbers
-from dashboards.generate.style import BAD, FINDINGS, WARN
+from dashboards.generate.style import BAD, FINDINGS, NOT_KNOWN, WARN
 from dashboards.generate.tables import Column, its_account, table_of, the_disk
 
 __all__ = ["NAME", "backups"]
@@ -93,11 +93,12 @@ def _overdue() -> Panel:
     return table_of(
         "Most overdue disks",
         f"The disks whose newest backup is older than the policy allows, the oldest first, at most {_LISTED}.",
-        Query(f"topk({_LISTED}, {found} * on ({q.ITS_DISK}) group_left () (time() - {last}))"),
+        Query(f"topk({_LISTED}, {q.with_value(found, f'(time() - {last})')})"),
+        Query(f"topk({_LISTED}, {q.without_value(found, last)})"),
         columns=[
             Column("finding", "Finding", mappings=FINDINGS, coloured=True, width=160),
             *the_disk(),
-            Column("Value", "Last backup", unit="dtdurations", width=170),
+            Column("Value #A", "Last backup", unit="dtdurations", width=170, mappings=NOT_KNOWN),
             Column("limit", "Limit", width=100),
             _ACCOUNT_ID,
         ],
@@ -112,8 +113,9 @@ def _disks_with(title: str, description: str, finding: str) -> Panel:
     return table_of(
         title,
         f"{description} The largest first, at most {_LISTED}.",
-        Query(f"topk({_LISTED}, {found} * on ({q.ITS_DISK}) group_left () {size})"),
-        columns=[*the_disk(), Column("Value", "Size", unit="bytes", width=80), _ACCOUNT_ID],
+        Query(f"topk({_LISTED}, {q.with_value(found, size)})"),
+        Query(f"topk({_LISTED}, {q.without_value(found, size)})"),
+        columns=[*the_disk(), Column("Value #A", "Size", unit="bytes", width=80, mappings=NOT_KNOWN), _ACCOUNT_ID],
         sort_by="Size",
         no_value="No such disk is known. The numbers at the top tell whether the backups were read.",
     )
@@ -126,7 +128,7 @@ def _shrank() -> Panel:
         "Backups that shrank",
         "The disks whose newest backup has less than half of the typical size, which is the median of the others; at"
         f" most {_LISTED}. It may be incomplete.",
-        Query(f"bottomk({_LISTED}, {found} * on ({q.ITS_DISK}) group_left () {size})"),
+        Query(f"bottomk({_LISTED}, {q.with_value(found, size)})"),
         columns=[*the_disk(), Column("Value", "Newest backup", unit="bytes", width=120), _ACCOUNT_ID],
         sort_by="Newest backup",
         descending=False,

@@ -26,6 +26,8 @@ __all__ = [
     "named",
     "of_exporters",
     "up",
+    "with_value",
+    "without_value",
 ]
 
 BY_ACCOUNT = "job, instance, account_id"
@@ -92,6 +94,16 @@ def disks_with(findings: str) -> str:
 def backup_age(scope: Scope) -> str:
     """Return the age of the newest backup of the chosen disk; from the time, which `collect` writes, too."""
     return f"clamp_min(time() - min({scope('gigas_disk_backup_last_timestamp_seconds')}), 0)"
+
+
+def with_value(found: str, value: str) -> str:
+    """Return ``found``, one series a disk, with its value of ``value``, of those disks that have it."""
+    return f"{found} * on ({ITS_DISK}) group_left () {value}"
+
+
+def without_value(found: str, value: str) -> str:
+    """Return the other disks, with NaN: a table that left them out would say that there are none."""
+    return f"NaN * ({found} unless on ({ITS_DISK}) {value})"
 
 
 def account_named(expression: str) -> str:

@@ -21,6 +21,7 @@ __all__ = [
     "GOOD",
     "HOUR",
     "NOTICE",
+    "NOT_KNOWN",
     "PLAIN",
     "SEVERITIES",
     "SEVERITY",
@@ -90,6 +91,15 @@ def words(texts: Mapping[str, tuple[str, str | None]]) -> Mappings:
         )
     ]
 
+
+NOT_KNOWN: Mappings = [
+    model.SpecialValueMap(
+        model.DashboardSpecialValueMapOptions(
+            match=model.SpecialValueMatch.NULL_AND_NAN, result=model.ValueMappingResult(text="not known", index=0)
+        )
+    )
+]
+"""What stands for a value that the disk has not, where the others have one."""
 
 _FINDINGS = {
     "never_backed_up": ("Never backed up", BAD),

@@ -155,7 +155,8 @@ def _column_properties(column: Column) -> list[model.DynamicConfigValue]:
         properties.append(setting("custom.width", column.width))
     if column.mappings:
         properties.append(setting("mappings", column.mappings))
-        properties.append(setting("custom.align", "left"))  # it is a word, not a number
+        if not column.unit:
+            properties.append(setting("custom.align", "left"))  # it is a word, not a number
     if column.thresholds:
         properties.append(threshold_setting(column.thresholds))
     if column.coloured:

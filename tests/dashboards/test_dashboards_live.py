@@ -63,7 +63,7 @@ def test_real_exporter_fills_the_panels(dashboard: Json, how_many: int, live: Pr
         for target in panel.get("targets", []):
             expression = selection.expand(target["expr"], dashboard)
             series = live.now(expression) if target["instant"] else live.over(expression, hours=0.25)
-            if not series:
+            if not series and "NaN * (" not in expression:  # which asks for disks without a value: here all have it
                 empty.add((dashboard["uid"], panel["title"]))
     some_disks_only = {("gigas-backups", "Never backed up"), ("gigas-backups", "Unprotected")}
     assert empty - EMPTY_AFTER_SECONDS.keys() <= (some_disks_only if how_many else set())

@@ -25,6 +25,11 @@ MAY_BE_EMPTY = {
         for selection, references in {"all": "BC", "one": "BC", "two": "AC"}.items()
         for reference in references
     },
+    **{
+        ("gigas-backups", title, "B", selection): "every disk has the value that stands in the table"
+        for title in ("Most overdue disks", "Never backed up", "Unprotected")
+        for selection in ("all", "one", "two")
+    },
     ("gigas-exporter", "Polls a minute", "B", "one"): "the chosen account answers: no poll of it failed",
     **{
         ("gigas-disk", "Status, error and lock", reference, selection): "the chosen disk is in no error and not locked"

@@ -203,6 +203,39 @@ def test_overdue_disks_say_how_old_and_against_what(shown: dict[str, Shown]) -> 
 
 
 @pytest.mark.parametrize(
+    ("title", "column", "metric"),
+    [
+        ("Most overdue disks", "Last backup", "gigas_disk_backup_last_timestamp_seconds"),
+        ("Never backed up", "Size", "gigas_disk_size_bytes"),
+        ("Unprotected", "Size", "gigas_disk_size_bytes"),
+    ],
+)
+def test_a_disk_whose_value_is_not_known_stays_in_its_table(
+    dashboards: dict[str, Json],
+    prometheus: Prometheus,
+    shown: dict[str, Shown],
+    *,
+    title: str,
+    column: str,
+    metric: str,
+) -> None:
+    """Else a table would say that there is no such disk."""
+    board = dashboards["gigas-backups"]
+    (panel,) = [each for each in panels_of(board) if each["title"] == title and each["type"] == "table"]
+    results = {
+        target["refId"]: prometheus.now(ALL.expand(target["expr"], board).replace(metric, "gigas_disk_of_nothing"))
+        for target in panel["targets"]
+    }
+    asked = {"gigas-backups": {"panels": [panel], "results": {panel["id"]: results}}}
+    done = run_program(node(HERE), HERE / "render.cjs", seconds=DEADLINE_SECONDS, input=json.dumps(asked))
+    rows = Shown({**board, "panels": [panel]}, json.loads(done.stdout)["gigas-backups"])
+    usual = {row["Disk ID"]["text"] for row in shown["gigas-backups"].table(title)}
+    assert {row["Disk ID"]["text"]: row[column]["text"] for row in rows.table(title)} == dict.fromkeys(
+        usual, "not known"
+    )
+
+
+@pytest.mark.parametrize(
     ("name", "title", "field", "wanted"),
     [
         ("gigas-overview", "Alerts firing", "critical", ("3", BAD)),
