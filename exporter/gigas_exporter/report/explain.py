@@ -17,8 +17,8 @@ from gigas_exporter.report.judgement import BACKUP_STATUS, DISK_FIELDS, DISK_STA
 _PROBE: Final = "gigas-exporter probe shows what the API sends"
 _ADVICE: Final[Mapping[str, str]] = {
     "virtual_machine_label": "a rule of backup_policy asks for it, and the virtual machine could not be read",
-    BACKUP_STATUS: f"{_PROBE}; set backup_status if its words are unknown, or api.fields: to its name in the API, or to"
-    " null for a field that the API lacks or that means nothing",
+    BACKUP_STATUS: f"{_PROBE}; set backup_status if its words are unknown, or api.fields if the field has another name,"
+    " or to null if the API lacks it or it means nothing",
     DISK_STATUS: f"{_PROBE}; set disk_status.error to the words that mean an error, or api.fields: {{status: null}} if"
     " none does",
 }

@@ -67,9 +67,9 @@ def judge_account(
     )
 
 
-def is_ahead(moment: float, wall: float) -> bool:
+def is_ahead(timestamp: float, wall: float) -> bool:
     """Return whether a date is too far in the future to be used."""
-    return moment - wall > MAX_AHEAD_SECONDS
+    return timestamp - wall > MAX_AHEAD_SECONDS
 
 
 class _Judge:
@@ -176,17 +176,17 @@ class _Judge:
 
     def _lateness(self, newest_at: float, limit: float) -> Finding | None:
         """Return stale or missed for a newest backup of this date, ``None`` within the limit."""
-        if not self._is_past(newest_at + limit, at=False):
+        if not self._is_past(newest_at + limit, inclusive=False):
             return None
-        is_missed = self._is_past(newest_at + self._missed_factor * limit, at=False)
+        is_missed = self._is_past(newest_at + self._missed_factor * limit, inclusive=False)
         return Finding.BACKUP_MISSED if is_missed else Finding.BACKUP_STALE
 
-    def _is_past(self, moment: float, *, at: bool = True) -> bool:
-        """Return whether a moment has passed; at that very moment, return ``at``."""
+    def _is_past(self, timestamp: float, *, inclusive: bool = True) -> bool:
+        """Return whether a time has passed, or with ``inclusive`` has come; else limit ``valid_until`` to it."""
         wall = self._wall
-        if moment < wall or (at and moment == wall):
+        if timestamp < wall or (inclusive and timestamp == wall):
             return True
-        self.valid_until = min(self.valid_until, moment)
+        self.valid_until = min(self.valid_until, timestamp)
         return False
 
 
