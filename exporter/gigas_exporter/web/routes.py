@@ -14,7 +14,7 @@ _DISK_HINT: Final = "no such page; all disks are at /, one disk is at /?account=
 _MAX_WAITING_FOR_RELOAD: Final = 4
 
 
-class _RenderedPage(Protocol):
+class _Exposition(Protocol):
     @property
     def chunks(self) -> tuple[bytes, ...]: ...
     @property
@@ -23,16 +23,16 @@ class _RenderedPage(Protocol):
     def content_encoding(self) -> str | None: ...
 
 
-class MetricsPage(Protocol):
+class MetricsSource(Protocol):
     """Renders the metrics."""
 
-    def render(self, *, openmetrics: bool, gzip: bool) -> _RenderedPage:
-        """Return the page as it is now."""
+    def render(self, *, openmetrics: bool, gzip: bool) -> _Exposition:
+        """Return the exposition as of now."""
         ...
 
 
 def build_routes(
-    page: MetricsPage,
+    metrics: MetricsSource,
     *,
     telemetry_path: str,
     ready: Callable[[], str | None],
@@ -43,7 +43,7 @@ def build_routes(
     """Return the handler of all paths.
 
     Args:
-        page: Renders the metrics.
+        metrics: Renders the metrics.
         telemetry_path: The path of the metrics; it takes precedence over ``/``.
         ready: Returns None when ready, else the reason why not.
         healthy: Returns whether the process works.
@@ -54,7 +54,7 @@ def build_routes(
     async def handle_metrics(request: Request) -> Response:
         headers = request.headers
         exposition = await asyncio.to_thread(
-            page.render,
+            metrics.render,
             openmetrics=wants_openmetrics(headers.get("accept", "")),
             gzip=wants_gzip(headers.get("accept-encoding", "")),
         )

@@ -92,7 +92,7 @@ class Server:
         self.state = ServerState()
         self._max_connections = connection_limit(self.limits.connections)
         self._connections: set[Connection] = set()
-        self._accepting: list[asyncio.Task[None]] = []
+        self._accept_tasks: list[asyncio.Task[None]] = []
         self._closing = False
         self._logged_at = -_LOG_INTERVAL_SECONDS
         self._thread: threading.Thread | None = None
@@ -183,7 +183,7 @@ class Server:
             self._loop.close()
 
     async def _serve(self) -> None:
-        self._accepting = [
+        self._accept_tasks = [
             self._loop.create_task(_repeat(partial(self._accept, listener))) for listener in self._listeners
         ]
         background = [self._loop.create_task(_repeat(step)) for step in (self.access.watch, self._end_overdue)]
@@ -197,13 +197,13 @@ class Server:
             listener.close()
 
     async def _shut_down(self, grace_seconds: float) -> bool:
-        for task in self._accepting:
+        for task in self._accept_tasks:
             task.cancel()
-        await asyncio.gather(*self._accepting, return_exceptions=True)
+        await asyncio.gather(*self._accept_tasks, return_exceptions=True)
         for listener in self._listeners:
             with suppress(OSError):
                 while True:  # clients in the backlog still get a response
-                    self._begin(*listener.accept())
+                    self._start_connection(*listener.accept())
         self._close_listeners()
         began = self._loop.time()
         for connection in list(self._connections):
@@ -231,7 +231,7 @@ class Server:
         await _readable(listener)
         try:
             if len(self._connections) < self._max_connections or self._evict_one():
-                self._begin(*listener.accept())
+                self._start_connection(*listener.accept())
             else:  # all connections are handling requests; new ones wait in the backlog
                 await asyncio.sleep(_RETRY_SECONDS)
         except OSError as error:  # any other error means that the client has gone away
@@ -241,14 +241,14 @@ class Server:
                 if error.errno != errno.EMFILE or not self._evict_one():
                     await asyncio.sleep(_RETRY_SECONDS)
 
-    def _begin(self, accepted: socket.socket, address: tuple[str, int]) -> None:
+    def _start_connection(self, accepted: socket.socket, address: tuple[str, int]) -> None:
         accepted.setblocking(False)
         connection = Connection(self._config, self, client_key(address[0]))
         self._connections.add(connection)
-        connection.starting = self._loop.create_task(self._start(connection, accepted))
-        connection.starting.add_done_callback(partial(self._on_started, connection, accepted))
+        connection.starting = self._loop.create_task(self._connect(connection, accepted))
+        connection.starting.add_done_callback(partial(self._on_connected, connection, accepted))
 
-    async def _start(self, connection: Connection, accepted: socket.socket) -> None:
+    async def _connect(self, connection: Connection, accepted: socket.socket) -> None:
         """Give a socket to its connection; with TLS, after the handshake."""
         context = self.access.context
         if context is not None:
@@ -262,7 +262,7 @@ class Server:
             ssl_shutdown_timeout=_TLS_SHUTDOWN_SECONDS if context is not None else None,
         )
 
-    def _on_started(self, connection: Connection, accepted: socket.socket, task: asyncio.Task[None]) -> None:
+    def _on_connected(self, connection: Connection, accepted: socket.socket, task: asyncio.Task[None]) -> None:
         connection.starting = None
         if task.cancelled() or task.exception() is not None:  # the client left, was too slow or was evicted
             accepted.close()
