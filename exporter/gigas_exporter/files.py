@@ -52,12 +52,12 @@ def read_text(path: Path, name: str, max_bytes: int = _MAX_BYTES) -> str:
         finally:
             os.close(handle)
     except TimeoutError:
-        raise ConfigError(f"{name}: nothing comes out of it") from None
+        raise ConfigError(f"{name}: delivers no data") from None
     except OSError as error:
         raise ConfigError(f"{name}: {reason(error, 'read')}") from None
     except ValueError:
         encoding = sys.getfilesystemencoding()
-        raise ConfigError(f"{name}: the locale's encoding, {encoding}, lacks a character of the file's name") from None
+        raise ConfigError(f"{name}: its path has a character that the locale's encoding, {encoding}, lacks") from None
     if len(content) > max_bytes:
         raise ConfigError(f"{name}: larger than {max_bytes} bytes")
     try:

@@ -127,7 +127,7 @@ def describe_problem(finding: Any, model: type[BaseModel]) -> str:
         given = finding["input"] if isinstance(finding["input"], str) else ""
         words = f"must be one of {', '.join(choices)}" + did_you_mean(given, choices)
     else:
-        words = _WORDS.get(kind, "is not what belongs here").format(**context)
+        words = _WORDS.get(kind, "is not allowed here").format(**context)
     return words
 
 

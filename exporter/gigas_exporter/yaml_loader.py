@@ -43,7 +43,7 @@ def load_yaml(text: str, origin: str, lines: dict[Location, int] | None = None) 
         node = yaml.compose(text, Loader=_Loader)
         return None if node is None else _Walk(origin, {} if lines is None else lines).value(node, ())
     except _TooManyError as error:
-        _reject(origin, error.problem_mark, f"more than {_MAXIMUM_NODES} values, which is no configuration")
+        _reject(origin, error.problem_mark, f"more than {_MAXIMUM_NODES} values, too many for a configuration")
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         last = len(text.splitlines()) if mark is None else mark.line + 1
@@ -56,9 +56,9 @@ def load_yaml(text: str, origin: str, lines: dict[Location, int] | None = None) 
         _reject(origin, mark, _without_values(error))
     except yaml.reader.ReaderError as error:
         line = 1 + text.count("\n", 0, error.position)
-        raise ConfigError(f"{origin}:{line}: not YAML: a control character stands there") from None
+        raise ConfigError(f"{origin}:{line}: not YAML: a control character") from None
     except ValueError:  # PyYAML's own, as for an escape beyond Unicode
-        raise ConfigError(f"{origin}: not YAML: an escape stands for no character") from None
+        raise ConfigError(f"{origin}: not YAML: an escape sequence for no character") from None
     except RecursionError:
         raise ConfigError(f"{origin}: nested too deeply") from None
 
@@ -110,7 +110,7 @@ class _Walk:
     def value(self, node: yaml.Node, location: Location) -> object:
         self._nodes += 1
         if self._nodes > _MAXIMUM_NODES or id(node) in self._open:
-            _reject(self._origin, node.start_mark, "aliases that grow without bound")
+            _reject(self._origin, node.start_mark, "aliases that expand to too many values")
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
         self._open.add(id(node))
@@ -156,7 +156,7 @@ class _Walk:
             if kind == "float":
                 return float(text)
         except ValueError:
-            _reject(self._origin, node.start_mark, "not a number that can be read")
+            _reject(self._origin, node.start_mark, "not a readable number")
         if kind == "bool" and text.lower() in {"true", "false"}:
             return text.lower() == "true"
         if kind == "null":
@@ -167,7 +167,7 @@ class _Walk:
     def _text(self, node: yaml.ScalarNode) -> str:
         text = str(node.value)
         if any("\ud800" <= char <= "\udfff" for char in text):  # which no encoding has
-            _reject(self._origin, node.start_mark, "not YAML: an escape stands for no character")
+            _reject(self._origin, node.start_mark, "not YAML: an escape sequence for no character")
         return text
 
     def _expect(self, node: yaml.Node, kind: str) -> None:
@@ -180,7 +180,7 @@ _TYPOGRAPHIC_QUOTES: Final = re.compile(
 )
 """A text that is quoted as a whole; one that only begins with a quoted word is fine."""
 
-_FOREIGN_SPACE: Final = "a space of another kind, as web pages have them; write a plain one"
+_FOREIGN_SPACE: Final = "a special space character, as on web pages; write a plain space"
 _DASHES: Final = ("\u2013", "\u2014", "\u2022")
 
 
@@ -204,8 +204,8 @@ _HINTS: Final = {
     "found character '@'": "a text that begins with '@'; quote it",
     "found character '`'": "a text that begins with '`'; quote it",
     "found character '%'": "a text that begins with '%'; quote it",
-    "found '<block mapping start>'": "indented in another way than the lines before it",
-    "expected <block end>, but found '-'": "indented in another way than the lines before it",
+    "found '<block mapping start>'": "indented differently from the lines before it",
+    "expected <block end>, but found '-'": "indented differently from the lines before it",
     "but got '<stream end>'": "a '{' or '[' that is not closed; a text that holds ' #' must be quoted",
     "character '\\t'": "a tab; indent with spaces",
     "but got '{'": "a '{' inside a text; quote a text that holds '{', and no ${VARIABLE} is replaced in this file",

@@ -486,7 +486,7 @@ def test_a_wrong_account_is_said_the_same_everywhere(
         ({"kind": "status", "status": 403}, "list_accounts: the API answered 403"),
         ({"kind": "status", "status": 501}, "list_accounts: the API answered 501"),
         ({"kind": "value", "field": "id", "value": None}, "list_accounts: "),
-        ({"kind": "html"}, "body: the answer to list_accounts is not JSON"),
+        ({"kind": "html"}, "body: the response to list_accounts is not JSON"),
     ],
 )
 def test_accounts_that_cannot_be_listed_are_not_said_to_be_none(

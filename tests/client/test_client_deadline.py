@@ -22,7 +22,7 @@ from support.timing import within
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 60\r\n\r\n"
 DRIP = 0.4  # so that the whole takes more than twenty seconds
 # On a busy machine the time may be over before the first request, or just before a second one.
-TOO_LATE = "in time|ended before the request"
+TOO_LATE = "in time|passed before the request"
 
 
 def _drip_headers_for_ever(seen: Seen, wire: Wire) -> None:
@@ -120,7 +120,7 @@ def test_a_socket_that_is_attached_too_late_is_shut_down() -> None:
     [
         (0, 0.2, r"in time \(\S+\); raise api\.timeout"),
         (0, 30.0, r"in time \(\S+\); raise api\.timeout"),
-        (1, 30.0, r"in time \(\S+\): the time for this work ended; raise api\.page_size, api\.max_concurrency"),
+        (1, 30.0, r"in time \(\S+\): the deadline passed; raise api\.page_size, api\.max_concurrency"),
     ],
 )
 def test_a_timeout_names_what_ended_it(api: Any, answered: int, timeout: float, words: str) -> None:
@@ -135,7 +135,7 @@ def test_a_timeout_names_what_ended_it(api: Any, answered: int, timeout: float, 
     client = api.client(script, timeout_seconds=timeout, page_size=1, max_concurrency=1)
     with within(10.0), pytest.raises(TransportError, match=words):
         client.list_disks("1", deadline=Deadline(SystemClock(), 1.0, may_retry=lambda: False))
-    with pytest.raises(TransportError, match=r"ended before the request; raise api\.page_size"):
+    with pytest.raises(TransportError, match=r"passed before the request; raise api\.page_size"):
         client.list_disks("1", deadline=Deadline(SystemClock(), 0.0))
 
 

@@ -120,7 +120,7 @@ def test_a_wait_for_the_rate_that_the_budget_does_not_hold_is_not_begun(api: Any
     server = api(well)
     client = api.client(server, clock=clock, max_requests_per_second=0.01)
     client.get_disk("1", "2")
-    with pytest.raises(TransportError, match="the request rate allows no request in the time left") as caught:
+    with pytest.raises(TransportError, match="the request rate allows no request before the deadline") as caught:
         client.get_disk("1", "2", deadline=Deadline(clock, 60))
     assert caught.value.reason == "timeout"
     assert clock.waits == []

@@ -216,7 +216,7 @@ REFUSALS: dict[str, list[tuple[int, Any]]] = {
     "no token": [(200, {"token": ""})],
 }
 _SAID = {
-    **dict.fromkeys(("down", "no password"), "cannot renew a token that is still used"),
+    **dict.fromkeys(("down", "no password"), "cannot renew a token that is still in use"),
     **dict.fromkeys(("refused", "forbidden", "bad request"), "login rejected; it waits before it is sent again"),
     **dict.fromkeys(("not there", "a page", "no token"), "login failed; it waits before it is sent again"),
 }
@@ -378,7 +378,7 @@ def test_a_login_answered_without_a_usable_token_waits(
     client = api.client(door, login_with("wrong"), clock=clock, login=flow)
     messages = set()
     for _ in range(30):
-        messages.add(fails(client, DecodeError, "the response to the login|the answer to create_token"))
+        messages.add(fails(client, DecodeError, "the response to the login|the response to create_token"))
         clock.now += 60
     assert len(messages) == 1
     assert len(door.logins) == 5

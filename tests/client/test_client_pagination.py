@@ -519,7 +519,7 @@ def test_a_page_is_not_decoded_to_its_end_when_the_work_has_ended(
         stop.set()
         return True
 
-    with caplog.filtering(end), pytest.raises(TransportError, match="the work ended") as caught:  # type: ignore[arg-type]
+    with caplog.filtering(end), pytest.raises(TransportError, match="the work was stopped") as caught:  # type: ignore[arg-type]
         listed(lister).list_disks("1", deadline=Deadline(SystemClock(), 60, stop))
     assert caught.value.reason == "timeout"
     assert [record.__dict__["field"] for record in caplog.records] == ["status"]

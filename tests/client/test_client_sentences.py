@@ -17,7 +17,7 @@ SETTINGS = [
     ("list_disks", 403, "the credential's rights"),
     ("list_disks", 404, "api.url"),
     ("list_disks", 409, "ask Gigas"),
-    ("list_disks", 408, "is not available now"),
+    ("list_disks", 408, "is unavailable"),
     ("list_disks", 410, "api.url"),
     ("list_disks", 413, "api.page_size"),
     ("list_disks", 415, "api.url"),
@@ -25,7 +25,7 @@ SETTINGS = [
     ("list_disks", 422, "api.page_size"),
     ("list_disks", 429, "api.max_requests_per_second"),
     ("list_disks", 451, "ask Gigas"),
-    ("list_disks", 501, "error of its own, or is not available now (127.0.0.1:"),
+    ("list_disks", 501, "internal error, or is unavailable (127.0.0.1:"),
     ("list_backups", 403, "poll.backups_source"),
     ("list_backups", 404, "poll.backups_source"),
     ("list_backups", 405, "poll.backups_source"),
@@ -94,4 +94,4 @@ def test_a_rejected_change_shows_what_the_api_says(api: Any, body: Any, message:
     assert caught.value.api_message == message
     words = "" if message is None else f' ("{message}")'
     where = server.url.removeprefix("http://")
-    assert str(caught.value) == f"delete_disk: the API answered 422{words}: it does not take what was asked ({where})"
+    assert str(caught.value) == f"delete_disk: the API answered 422{words}: it does not accept the request ({where})"

@@ -46,7 +46,7 @@ def lists(*disk_ids: int) -> bytes:
 def test_ambiguous_framing_is_rejected(api: Any, clock: Any, framing: bytes) -> None:
     """Two readers of such a response may disagree about where it ends (RFC 9112, section 6.3)."""
     server = api(sends(HEAD, framing, b"\r\n\r\n", DISK, then_closes=False))
-    with pytest.raises(TransportError, match="no HTTP") as caught:
+    with pytest.raises(TransportError, match="not valid HTTP") as caught:
         api.client(server, clock=clock).get_disk("1", "2")
     assert caught.value.reason == "connection"
     assert server.connections == 3
@@ -76,7 +76,7 @@ def test_ambiguous_framing_is_rejected(api: Any, clock: Any, framing: bytes) -> 
 def test_a_malformed_head_is_rejected(api: Any, clock: Any, head: bytes) -> None:
     """Where one line is read in two ways, so may be the length of the body (RFC 9112, sections 2.2, 4 and 5)."""
     server = api(sends(head, b"\r\nContent-Length: %d\r\n\r\n" % len(DISK), DISK, then_closes=False))
-    with pytest.raises(TransportError, match="no HTTP"):
+    with pytest.raises(TransportError, match="not valid HTTP"):
         api.client(server, clock=clock).get_disk("1", "2")
     assert server.connections == 3
 
@@ -125,7 +125,7 @@ def test_a_lax_chunk_size_is_rejected(api: Any, clock: Any, size: bytes) -> None
 def test_a_chunk_that_is_longer_than_its_size_is_rejected(api: Any, clock: Any, end: bytes) -> None:
     """Two bytes after a chunk were thrown away, whatever they were."""
     server = api(sends(HEAD, CHUNKED, b"\r\n9\r\n", DISK, end, b"0\r\n\r\n", then_closes=False))
-    with pytest.raises(TransportError, match="no HTTP"):
+    with pytest.raises(TransportError, match="not valid HTTP"):
         api.client(server, clock=clock).get_disk("1", "2")
 
 
@@ -226,7 +226,7 @@ def test_an_account_never_gets_the_response_of_another(api: Any) -> None:
 def test_what_is_no_way_to_a_response_is_rejected(api: Any, clock: Any, interim: bytes) -> None:
     """Nobody asked for another protocol, and hints come a few times at most."""
     server = api(sends(interim, lists(1), then_closes=False))
-    with pytest.raises(TransportError, match="no HTTP"):
+    with pytest.raises(TransportError, match="not valid HTTP"):
         api.client(server, clock=clock).list_disks("1")
 
 

@@ -23,7 +23,7 @@ LOOKS: tuple[dict[str, Any], ...] = (
     {"scheme": "light", "width": 390, "height": 844},
     {"scheme": "dark", "width": 390, "height": 844},
 )
-DOWN = "list_disks: the API answered 500: the API has an error of its own, or is not available now (ADDRESS)"
+DOWN = "list_disks: the API answered 500: the API has an internal error, or is unavailable (ADDRESS)"
 LIGHT, DARK, PHONE, DARK_PHONE = LOOKS
 STATES = [
     *(("well and ill", look) for look in LOOKS),

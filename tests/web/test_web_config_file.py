@@ -295,7 +295,7 @@ def test_a_certificate_that_is_a_pipe_keeps_nobody_waiting(
         written(pki.directory, text)
     writing = os.open(pki.directory / "pipe", os.O_RDWR)
     try:
-        with pytest.raises(ConfigError, match=rf"{setting}: .*pipe: nothing comes out of it"):
+        with pytest.raises(ConfigError, match=rf"{setting}: .*pipe: delivers no data"):
             written(pki.directory, text)
     finally:
         os.close(writing)

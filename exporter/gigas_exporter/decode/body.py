@@ -21,7 +21,7 @@ def decode_json(body: bytes, operation: str) -> object:
         DecodeError: It is not, or holds too many values; the message quotes nothing from it.
     """
     if _values_at_most(body) > MAX_VALUES:
-        raise DecodeError("body", f"the answer to {operation} holds more than {MAX_VALUES} values")
+        raise DecodeError("body", f"the response to {operation} holds more than {MAX_VALUES} values")
     try:
         return json.loads(body.removeprefix(_BYTE_ORDER_MARK).decode("utf-8"), object_pairs_hook=_object)
     except UnicodeDecodeError:
@@ -30,7 +30,7 @@ def decode_json(body: bytes, operation: str) -> object:
         detail = "is nested too deeply"
     except ValueError:
         detail = "is not JSON" if body.strip() else "is empty"
-    raise DecodeError("body", f"the answer to {operation} {detail}")
+    raise DecodeError("body", f"the response to {operation} {detail}")
 
 
 def _object(members: list[tuple[str, object]]) -> dict[str, object]:
@@ -55,5 +55,5 @@ def decode_array(body: bytes, operation: str) -> list[object]:
     """Parse a body that must be a JSON array."""
     value = decode_json(body, operation)
     if not isinstance(value, list):
-        raise DecodeError("body", f"the answer to {operation} is a JSON {kind_of(value)}, not an array")
+        raise DecodeError("body", f"the response to {operation} is a JSON {kind_of(value)}, not an array")
     return value

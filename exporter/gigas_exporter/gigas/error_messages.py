@@ -29,7 +29,7 @@ _Cause = tuple[str, str]
 """The likely cause, and what to do."""
 
 _LOCKED: Final = "the account may be locked, or changing", "ask Gigas if it stays so"
-_SERVER: Final = "the API has an error of its own, or is not available now", ""
+_SERVER: Final = "the API has an internal error, or is unavailable", ""
 _CAUSES: Final[Mapping[int, _Cause]] = {
     HTTPStatus.PAYMENT_REQUIRED: ("the account may have unpaid bills", "ask Gigas"),
     HTTPStatus.FORBIDDEN: (
@@ -39,7 +39,7 @@ _CAUSES: Final[Mapping[int, _Cause]] = {
     HTTPStatus.NOT_FOUND: ("there may be no such account, or no API here", f"check the account's id and {API_URL}"),
     HTTPStatus.REQUEST_TIMEOUT: _SERVER,
     HTTPStatus.CONFLICT: _LOCKED,
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: ("it may not take JSON", f"check {API_URL}"),
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: ("it may not accept JSON", f"check {API_URL}"),
     HTTPStatus.LOCKED: _LOCKED,
     HTTPStatus.TOO_EARLY: _SERVER,
     HTTPStatus.TOO_MANY_REQUESTS: ("it asks for fewer requests", "lower api.max_requests_per_second"),
@@ -54,7 +54,7 @@ _BACKUPS_CAUSES: Final[Mapping[int, _Cause]] = {
     HTTPStatus.NOT_FOUND: _NO_BACKUPS,
     HTTPStatus.METHOD_NOT_ALLOWED: _NO_BACKUPS,
 }
-_NOT_TAKEN: Final = "it does not take what was asked", ""
+_NOT_TAKEN: Final = "it does not accept the request", ""
 _NOT_NOW: Final = "the disk does not allow it now", "another operation on it may be running"
 _NO_SUCH_CHANGE: Final = "the API cannot do this", ""
 _CHANGE_CAUSES: Final[Mapping[int, _Cause]] = {
@@ -76,12 +76,12 @@ _TOO_LARGE: Final = frozenset(
         HTTPStatus.UNPROCESSABLE_ENTITY,
     }
 )
-_NO_LOGIN: Final = "there may be no such way to log in", f"check {API_URL} and api.login"
+_NO_LOGIN: Final = "the API may not offer this kind of login", f"check {API_URL} and api.login"
 _NO_SUCH_ITEM: Final = "it may have been deleted", "check its id"
 _OTHER: Final = "it may be another API than the documented one", f"check {API_URL}"
 _READING: Final = ("list_", "get_", "create_token")
 _UNLABELLED: Final = frozenset({"base", "message"})
-_PAGE_SIZE: Final = "it may not take so many items a page", "lower api.page_size"
+_PAGE_SIZE: Final = "it may not accept so many items per page", "lower api.page_size"
 _REDIRECT: Final = "redirects are not followed", f"check {API_URL}"
 
 
@@ -228,7 +228,7 @@ def _detail(causes: list[BaseException]) -> str:
     for cause in causes:
         if isinstance(cause, OSError) and cause.strerror:
             return f"the connection failed: {cause.strerror}"
-    return "the response is no HTTP that can be understood"
+    return "the response is not valid HTTP"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -199,7 +199,7 @@ def _read_body(response: urllib3.BaseHTTPResponse, encoding: str, operation: str
         case "gzip" | "x-gzip":
             chunks = _gunzip(response)
         case _:
-            raise DecodeError("body", f"the response to {operation} has an encoding that was not asked for")
+            raise DecodeError("body", f"the response to {operation} has an encoding that was not requested")
     parts: list[bytes] = []
     size = 0
     try:
@@ -209,7 +209,7 @@ def _read_body(response: urllib3.BaseHTTPResponse, encoding: str, operation: str
                 raise DecodeError("body", f"the response to {operation} is larger than {MAX_BODY_BYTES} bytes")
             parts.append(part)
     except (EOFError, zlib.error):
-        raise DecodeError("body", f"the response to {operation} is no valid gzip") from None
+        raise DecodeError("body", f"the response to {operation} is not valid gzip") from None
     return b"".join(parts)
 
 

@@ -160,7 +160,7 @@ class LoginAuth:
             session.issued.schedule_renewal(_RETRY_RENEWAL_AT, self._clock)
             if not self._renewal_fails and not self._is_blocked:  # a block is logged when it begins
                 facts = {"reason": error.reason, "error": str(error)}
-                _log.warning("cannot renew a token that is still used", extra=facts)
+                _log.warning("cannot renew a token that is still in use", extra=facts)
             self._renewal_fails = True
             return session
 

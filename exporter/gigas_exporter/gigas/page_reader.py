@@ -114,13 +114,11 @@ class PageReader(Generic[_Item, _V]):
         for raw in raw_items:
             item = self.decode(raw, InvalidFields(self.logged_fields), self.latest)
             if item is not None and _without_state(item) != _without_state(items[item.id]):
-                raise IncompleteError(
-                    f"{self.operation}: two different items have the same id, so that it is not known which is true"
-                )
+                raise IncompleteError(f"{self.operation}: two different items have the same id, so either may be wrong")
 
     def _raise_if_stopped(self) -> None:
         if self.ended.is_set():
-            raise TransportError(self.operation, "timeout", "the work ended while its response was read")
+            raise TransportError(self.operation, "timeout", "the work was stopped while the response was read")
 
 
 def _without_state(item: _Item) -> _Item:

@@ -14,14 +14,14 @@ _CHECK_INTERVAL_SECONDS = 0.05
 
 
 _SETTINGS = "api.page_size, api.max_concurrency, or an interval below 1m"
-"""What a poll that takes too long needs more of; none has more than a minute for a list of several pages."""
+"""What to raise where polls take too long: the deadline of a list is the interval, at most a minute."""
 
 
 class WorkTimeoutError(TransportError):
-    """The time for the whole work ended, such as a poll, whatever one request may take.
+    """The deadline of the whole work, such as a poll, passed, and not only the time limit of one request.
 
     Attributes:
-        settings: What to raise if it goes on.
+        settings: The settings to raise if this goes on.
     """
 
     def __init__(self, operation: str, detail: str, settings: str = _SETTINGS) -> None:
@@ -51,7 +51,7 @@ def _wait(is_acquired: Callable[[], bool], deadline: Deadline, operation: str) -
     # No thread can wait for a lock or event and for the stop event at once, so that is checked in between.
     while not is_acquired():
         if deadline.remaining() <= 0:
-            raise DeadlineExceededError(operation, "the time for this work ended in the queue for the API")
+            raise DeadlineExceededError(operation, "the deadline passed in the queue for the API")
 
 
 class _FairSemaphore:
@@ -128,9 +128,9 @@ class RateLimiter:
             if delay > deadline.remaining():
                 raise DeadlineExceededError(
                     operation,
-                    "the request rate allows no request in the time left",
+                    "the request rate allows no request before the deadline",
                     "api.max_requests_per_second",
                 )
             self._next = turn + self._interval
         if delay > 0 and not deadline.wait(delay):
-            raise DeadlineExceededError(operation, "the time for this work ended in the queue for the API")
+            raise DeadlineExceededError(operation, "the deadline passed in the queue for the API")

@@ -132,7 +132,7 @@ class ApiSession:
         def interpret(response: RawResponse) -> Mapping[str, object]:
             value = decode_json(response.body, LOGIN_OPERATION)
             if not isinstance(value, dict):
-                raise DecodeError("token", "the response to the login is no object")
+                raise DecodeError("token", "the response to the login is no JSON object")
             return value
 
         return retrying(
@@ -149,7 +149,7 @@ class ApiSession:
         with self._limiter.request(request.account, deadline, request.operation):
             seconds = min(self._timeout, deadline.remaining())
             if seconds <= 0:
-                raise DeadlineExceededError(request.operation, "the time for this work ended before the request")
+                raise DeadlineExceededError(request.operation, "the deadline passed before the request")
             response, elapsed = self._timed(request, seconds, deadline, used)
         code = str(response.status)
         if self._on_response is not None and used is not None:
@@ -201,9 +201,9 @@ class ApiSession:
         except TransportError as error:
             deadline.on_no_response(timed_out=error.reason == "timeout")
             self._observer.request(request.operation, error.reason, time.monotonic() - began)
-            # Where others were answered, a longer api.timeout would not help.
+            # Other requests got a response, so a longer api.timeout would not help.
             if error.reason == "timeout" and deadline.got_response and seconds < self._timeout:
-                what = f"no complete response in time ({self._transport.peer}): the time for this work ended"
+                what = f"no complete response in time ({self._transport.peer}): the deadline passed"
                 raise WorkTimeoutError(request.operation, what) from None
             raise
         except DecodeError:  # there was a response, which is too large or broken

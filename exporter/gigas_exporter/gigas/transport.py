@@ -221,7 +221,7 @@ def _checked_url(url: str, what: str, schemes: tuple[str, ...]) -> str:
     try:
         parsed = parse_url(url)
     except urllib3.exceptions.LocationParseError:
-        raise ConfigError(f"{what} is no URL") from None
+        raise ConfigError(f"{what} is not a URL") from None
     if parsed.scheme not in schemes or not parsed.host:
         raise ConfigError(f"{what} must start with http:// or https:// and name a host")
     if parsed.auth is not None:

@@ -37,7 +37,7 @@ def discover(
     """
     listing = client.list_accounts(deadline=deadline)
     if not listing.items and listing.invalid.get("id"):
-        raise DecodeError("id", "the answer to list_accounts holds no readable id")
+        raise DecodeError("id", "the response to list_accounts holds no readable id")
     if not listing.items:
         raise GigasError("list_accounts: the API lists no account for this credential")
     is_incomplete = not PAGING_FIELDS.isdisjoint(listing.invalid)
