@@ -1,7 +1,7 @@
-"""Gauge what the exporter costs, and hold it against what is to be reached and against other ways to do it.
+"""Measure the exporter, and compare it with targets and with other implementations.
 
-``make bench`` prints a table and writes ``build/bench.json``; ``make bench ARGS="--quick --sizes 1000"`` is for trying.
-Everything runs on this machine over loopback: the exporter and the simulated API as processes of their own.
+``make bench`` prints a table and writes ``build/bench.json``. A trial run: ``make bench ARGS="--quick --sizes 1000"``.
+Everything runs on this machine over loopback, the exporter and the simulated API as separate processes.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ _GROWING = {
 
 
 def main() -> int:
-    """Run the measurements and return 0; a target that is missed is said, but is no failure."""
+    """Run the measurements and return 0; a missed target is reported, but is not a failure."""
     options = _options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is ended
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that started programs are stopped
     options.output.parent.mkdir(parents=True, exist_ok=True)
     directory = options.output.parent / "bench"
     directory.mkdir(exist_ok=True)
     began = time.monotonic()
     machine = describe_machine()
-    go = "it was not wanted" if options.without_go else build_go(directory)
+    go = "--without-go was given" if options.without_go else build_go(directory)
     figures: list[Figure] = []
     facts: dict[str, object] = {}
     for disks in options.sizes:
@@ -74,10 +74,10 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--sizes", type=_sizes, default=_sizes(_SIZES), help=f"numbers of disks (default: {_SIZES})")
-    parser.add_argument("--quick", action="store_true", help="few samples, for trying")
+    parser.add_argument("--quick", action="store_true", help="few samples, for a trial run")
     parser.add_argument("--without-go", action="store_true", help="do not compare with Go's client library")
     parser.add_argument("--output", type=Path, default=Path("build/bench.json"), help="default: %(default)s")
-    parser.add_argument("--docs", type=Path, metavar="PAGE", help=f"quote the run in a page, at {_BEGIN}")
+    parser.add_argument("--docs", type=Path, metavar="PAGE", help=f"write the figures into a page, at {_BEGIN}")
     return parser.parse_args()
 
 
@@ -86,7 +86,7 @@ def _sizes(text: str) -> list[int]:
 
 
 def _measure(disks: int, sampling: Sampling, directory: Path, go: Path | str, facts: dict[str, object]) -> list[Figure]:
-    """Gauge everything in one size of world."""
+    """Measure everything with one number of disks."""
     figures: list[Figure] = []
 
     def note(found: Iterable[Figure]) -> None:
@@ -125,7 +125,7 @@ def _growth(figures: list[Figure]) -> list[Figure]:
 
 
 def _quote(page: Path, figures: list[Figure], machine: dict[str, str | int]) -> None:
-    """Put the figures and what they were measured on into a page, in place of those of an earlier run."""
+    """Replace the figures in a page, and the description of their machine, with those of this run."""
     before, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
     _, _, after = rest.partition(_END)
     if not after:
@@ -141,7 +141,7 @@ def _quote(page: Path, figures: list[Figure], machine: dict[str, str | int]) -> 
 
 
 def _in_order(figures: list[Figure]) -> list[Figure]:
-    """Return the figures of the same work next to each other."""
+    """Group the figures by work."""
     works = list(dict.fromkeys(figure.work for figure in figures))
     return sorted(figures, key=lambda figure: works.index(figure.work))
 
@@ -154,7 +154,7 @@ def _report(
     lines = [
         "",
         ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in machine.items()),
-        *(f"world of {disks} disks: {fact}" for disks, fact in facts.items()),
+        *(f"cloud of {disks} disks: {fact}" for disks, fact in facts.items()),
         "",
         table(ordered),
         "",

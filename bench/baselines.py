@@ -1,4 +1,4 @@
-"""The other ways to serve the same series: prometheus-client as it is meant to be used, and Go's client library."""
+"""Baselines that serve the same series: prometheus-client used as documented, and Go's client library."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ _OWN = ("process_", "python_", "gigas_exporter_")
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A file of series, and how many they are."""
+    """A file of series, and their number."""
 
     path: Path
     count: int
 
 
 class Baseline(Program):
-    """A server of the series of a file."""
+    """A server of the series in a file."""
 
     def __init__(self, command: list[str], series: Path, directory: Path) -> None:
         self.port = free_port()
         super().__init__([*command, str(self.port), str(series)], directory / "baseline.log")
-        # Both answer this path without making the metrics.
+        # Both respond to this path without rendering the metrics.
         await_true(lambda: status_of(f"http://127.0.0.1:{self.port}/favicon.ico") != 0, self)
 
 
 def build_go(directory: Path) -> Path | str:
-    """Build the server that uses Go's client library from what Debian packages; return why not, where it cannot be."""
+    """Build the server that uses Go's client library, with Debian's packages; return why if that fails."""
     go = shutil.which("go")
     if go is None:
         return "Go is not installed: apt install golang-go golang-github-prometheus-client-golang-dev"
@@ -69,7 +69,7 @@ def build_go(directory: Path) -> Path | str:
 
 
 def write_series(page: str, path: Path) -> Series:
-    """Write the series of the disks, machines and accounts of an exposition for a baseline."""
+    """Write an exposition's series of disks, machines and accounts into a file for the baselines."""
     count = 0
     with path.open("w", encoding="utf-8") as file:
         for line in _json_lines(page):
@@ -100,7 +100,7 @@ def _unescaped(match: re.Match[str]) -> str:
 def measure_baselines(
     disks: int, series: Series, ours_seconds: float, directory: Path, *, go: Path | str, sampling: Sampling
 ) -> list[Figure]:
-    """Scrape the other ways to serve the same series, and say how many times as long they take."""
+    """Scrape the baselines, and compare their times with the exporter's."""
     baselines = [("plain", "plain prometheus-client", [sys.executable, str(_HERE / "client_python_exporter.py")])]
     if isinstance(go, Path):
         baselines.append(("go", "Go's client library", [str(go)]))

@@ -1,7 +1,7 @@
-"""The plain way, to compare with: a collector that yields every series to prometheus-client at each scrape.
+"""The baseline in Python: a collector that yields every series to prometheus-client at each scrape.
 
-``python client_python_exporter.py PORT SERIES`` serves the series of a file, one JSON value a line: an object begins a
-family (``name``, ``help``, ``labels``), an array is a series (its value, then those of the labels).
+``python client_python_exporter.py PORT SERIES`` serves a file of series, with one JSON value per line: an object starts
+a family (``name``, ``help``, ``labels``), an array is a series (its value, then the values of its labels).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class _Family(NamedTuple):
 
 
 class _Inventory(Collector):
-    """What an exporter would hold in memory; the metrics are made of it when they are asked for."""
+    """The data that an exporter would keep in memory; the metrics are created at each scrape."""
 
     def __init__(self, path: Path) -> None:
         self._families: list[_Family] = []

@@ -1,4 +1,4 @@
-"""What findings cost a poll: judging all disks and rendering what is found, in this very process."""
+"""The cost of findings in a poll: evaluating all disks and rendering the findings, in this process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LATE_SECONDS = 30 * 3600.0
 
 
 def measure_findings(cloud: Cloud, sampling: Sampling) -> list[Figure]:
-    """Let the backups of every tenth disk become late and new again, each time in a poll of its own."""
+    """Poll alternately with late and recent backups of every tenth disk."""
     inventory = _read(cloud)
     wall, now = time.time(), time.monotonic()
     disks = inventory.current_disks(now) or {}
@@ -40,7 +40,7 @@ def measure_findings(cloud: Cloud, sampling: Sampling) -> list[Figure]:
         part.show_findings(polled, labels, summaries, now=now, wall=wall)
         samples.append(time.thread_time() - before)
     target = TARGETS["findings"].get(cloud.disks)
-    found = samples[3::2]  # those with the findings of every tenth disk to render; the first two turns warm up
+    found = samples[3::2]  # the polls with late backups; the first two polls warm up
     return [Figure.median("findings of a poll, processor time", cloud.disks, "s", found, target)]
 
 
@@ -53,7 +53,7 @@ def _read(cloud: Cloud) -> AccountInventory:
 
 
 def _polled(inventory: AccountInventory, late_seconds: float) -> AccountInventory:
-    """Return the account after another poll, in which the backups of every tenth disk are older by so much."""
+    """Return the account after a poll in which the backups of every tenth disk are older."""
     backups = inventory.backups
     if backups is None:
         raise RuntimeError("the backups could not be read")

@@ -1,6 +1,6 @@
-"""Requests on loopback as cheap as they can be, so that what is timed is the server.
+"""Requests on loopback with little overhead, so that the measured time is the server's.
 
-A body is read to its last byte into a buffer that is made once; nothing is decompressed or looked at.
+A body is read to its end into a reused buffer, without being decompressed or parsed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OK = 200
 
 
 class Connection:
-    """A kept connection to one port of loopback."""
+    """A persistent connection to a port on loopback."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -32,7 +32,7 @@ class Connection:
         self._socket = self._connect()
 
     def close(self) -> None:
-        """End it."""
+        """Close the connection."""
         self._socket.close()
 
     def scrape(self, form: Format = "text", *, gzip: bool = True) -> float:
@@ -50,7 +50,7 @@ class Connection:
         try:
             self._socket.sendall(request)
             head, rest = self._read_head()
-        except ConnectionError:  # a server that keeps no connection, or kept it too long
+        except ConnectionError:  # the server has closed the connection
             self._socket = self._connect()
             began = time.perf_counter()
             self._socket.sendall(request)
@@ -74,7 +74,7 @@ class Connection:
         while b"\r\n\r\n" not in read:
             got = self._socket.recv(1 << 16)
             if not got:
-                raise ConnectionResetError("closed before an answer")
+                raise ConnectionResetError("closed before a response")
             read += got
         head, _, rest = read.partition(b"\r\n\r\n")
         return head, rest
@@ -106,7 +106,7 @@ def _parse(head: bytes) -> tuple[int, dict[str, str]]:
 
 
 def _joined(chunks: bytes) -> bytes:
-    """Return what a chunked body holds."""
+    """Decode a chunked body."""
     parts = []
     position = 0
     while position < len(chunks):
@@ -118,7 +118,7 @@ def _joined(chunks: bytes) -> bytes:
 
 
 def status_of(url: str) -> int:
-    """Return the status of a GET, 0 when nobody answers."""
+    """Return the status of a GET, 0 without a response."""
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310  # loopback, over http
             return int(answer.status)
@@ -130,7 +130,7 @@ def status_of(url: str) -> int:
 
 
 def ask_json(method: str, url: str, content: object = None, headers: dict[str, str] | None = None) -> tuple[Any, Any]:
-    """Make a request of JSON; return the content of the answer and its headers."""
+    """Send a request with a JSON body; return the decoded response and its headers."""
     body = None if content is None else json.dumps(content).encode()
     request = urllib.request.Request(url, body, headers or {}, method=method)  # noqa: S310  # loopback, over http
     with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
@@ -139,7 +139,7 @@ def ask_json(method: str, url: str, content: object = None, headers: dict[str, s
 
 
 def free_port() -> int:
-    """Return a port of loopback that nothing listens on now."""
+    """Return a free port on loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""The measurements of the exporter: each makes figures for one size of world."""
+"""The measurements of the exporter; each returns figures for one number of disks."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _CROWD = 20
 _LOOK_SECONDS = 0.003
 _BUSY_SHARE = 0.5
 _PAUSE_SECONDS = 0.02
-# A poll has to be done within its interval; so many it reads also on a busy machine.
+# A poll must end within its interval; a busy machine also reads so many disks a second.
 _DISKS_A_SECOND = 1_000
 _LONGEST_INTERVAL_SECONDS = 60
 _REST_SECONDS = 4
 
 
 def measure_starts(cloud: Cloud, directory: Path, sampling: Sampling) -> list[Figure]:
-    """Start the exporter again and again until it is ready."""
+    """Start the exporter repeatedly, and wait until it is ready."""
     samples = []
     for _ in range(sampling.starts):
         with Exporter(cloud, directory) as exporter:
@@ -50,14 +50,14 @@ def measure_starts(cloud: Cloud, directory: Path, sampling: Sampling) -> list[Fi
 
 
 def measure_polls(cloud: Cloud, directory: Path, sampling: Sampling) -> list[Figure]:
-    """Poll from nothing again and again: processor time of the whole process, memory, and requests of a later cycle."""
+    """Measure the first poll of a process repeatedly: processor time and memory; then the requests of a later cycle."""
     times, memory, peaks = [], [], []
     interval = f"{_REST_SECONDS + _interval(cloud.disks)}s"
     for turn in range(sampling.starts):
         is_last = turn == sampling.starts - 1
         cloud.delay(_HELD_SECONDS)
         with Exporter(cloud, directory, **_both(interval if is_last else "1h")) as exporter:
-            # All is started and the first requests wait for their answers: what comes now is the poll.
+            # Everything has started and the first responses are delayed, so only the poll is measured from here on.
             exporter.await_serving()
             exporter.await_idle()
             before = exporter.cpu_seconds()
@@ -80,7 +80,7 @@ def measure_polls(cloud: Cloud, directory: Path, sampling: Sampling) -> list[Fig
 
 
 def measure_scrapes(cloud: Cloud, exporter: Exporter, sampling: Sampling) -> list[Figure]:
-    """Scrape in both formats, each time in a new second, so that each pays for its ages."""
+    """Scrape in both formats, each time in a new second, so that each scrape computes the ages."""
     samples: dict[Format, list[float]] = {form: [] for form in FORMATS}
     with _connected(exporter) as connection:
         connection.scrape()
@@ -96,7 +96,7 @@ def measure_scrapes(cloud: Cloud, exporter: Exporter, sampling: Sampling) -> lis
 
 
 def measure_crowds(cloud: Cloud, exporter: Exporter, sampling: Sampling) -> list[Figure]:
-    """Let twenty scrapes come at once; what counts is when the last one is answered."""
+    """Start twenty scrapes at once, and measure the time until the last response."""
     samples = []
     for _ in range(sampling.crowds):
         ends: list[float] = []
@@ -124,7 +124,7 @@ def measure_crowds(cloud: Cloud, exporter: Exporter, sampling: Sampling) -> list
 
 
 def measure_idleness(cloud: Cloud, exporter: Exporter, sampling: Sampling) -> list[Figure]:
-    """Watch the exporter between polls and scrapes."""
+    """Measure the processor use between polls and scrapes."""
     exporter.await_idle()
     before = exporter.cpu_seconds()
     time.sleep(sampling.idle_seconds)
@@ -134,7 +134,7 @@ def measure_idleness(cloud: Cloud, exporter: Exporter, sampling: Sampling) -> li
 
 
 def measure_latency(cloud: Cloud, directory: Path, sampling: Sampling) -> list[Figure]:
-    """Poll an API that takes its time for each request."""
+    """Poll an API that delays each response."""
     figures = []
     for source, name, kind in (("account", "account sweep", "sweep"), ("disk", "disk by disk", "by_disk")):
         samples = []
@@ -151,7 +151,7 @@ def measure_latency(cloud: Cloud, directory: Path, sampling: Sampling) -> list[F
 
 
 def measure_under_polls(cloud: Cloud, directory: Path, sampling: Sampling) -> list[Figure]:
-    """Scrape while polls are running in which no page is what it was; then see what memory came to."""
+    """Scrape during polls in which every page has changed, then measure the peak of memory."""
     samples: list[float] = []
     with Exporter(cloud, directory, **_both(f"{_interval(cloud.disks)}s")) as exporter, _changing(cloud):
         exporter.await_ready()
@@ -181,7 +181,7 @@ def measure_under_polls(cloud: Cloud, directory: Path, sampling: Sampling) -> li
 
 
 def _interval(disks: int) -> int:
-    """Return the shortest interval in seconds in which a poll is surely done."""
+    """Return the shortest interval, in seconds, in which a poll surely ends."""
     return min(_LONGEST_INTERVAL_SECONDS, max(1, disks // _DISKS_A_SECOND))
 
 
@@ -190,7 +190,7 @@ def _both(interval: str) -> dict[str, str]:
 
 
 def _is_busy(exporter: Exporter) -> bool:
-    """Return whether the exporter is at work now; nobody else scrapes it, so it is at a poll."""
+    """Return whether the exporter is busy; nothing else scrapes it, so it is polling."""
     before = exporter.cpu_seconds()
     time.sleep(_LOOK_SECONDS)
     return exporter.cpu_seconds() - before > _LOOK_SECONDS * _BUSY_SHARE
@@ -198,7 +198,7 @@ def _is_busy(exporter: Exporter) -> bool:
 
 @contextmanager
 def _changing(cloud: Cloud) -> Iterator[None]:
-    """Let all pages change each time that all were read."""
+    """Change all pages each time after all have been read."""
     stop = threading.Event()
 
     def change() -> None:

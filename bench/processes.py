@@ -1,6 +1,6 @@
-"""Programs that are measured: started, looked at from outside, and ended.
+"""Start, observe and stop the measured programs.
 
-It owns what the operating system tells of a process. It knows nothing of what a program does.
+This module knows what the operating system reports about a process, but not what a program does.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Program:
     """A running program, until the end of the block.
 
     Args:
-        log: Where its output goes.
+        log: The file for its output.
     """
 
     def __init__(self, command: Sequence[str], log: Path, environ: Mapping[str, str] | None = None) -> None:
@@ -52,27 +52,27 @@ class Program:
                 self._popen.wait(_END_SECONDS)
 
     def check(self) -> None:
-        """Raise when the program has ended, with the last of what it said."""
+        """Raise if the program has ended, with the end of its output."""
         if self._popen.poll() is not None:
-            said = self._log.read_text(encoding="utf-8", errors="replace")[-2000:]
-            raise RuntimeError(f"{self._popen.args!r} ended with {self._popen.returncode}:\n{said}")
+            output = self._log.read_text(encoding="utf-8", errors="replace")[-2000:]
+            raise RuntimeError(f"{self._popen.args!r} ended with {self._popen.returncode}:\n{output}")
 
     def cpu_seconds(self) -> float:
-        """Return the processor time used so far, of all threads."""
-        # The clock of another process, as clock_getcpuclockid(3) makes its id.
+        """Return the processor time used so far by all threads."""
+        # The id of another process's clock, as in clock_getcpuclockid(3).
         return time.clock_gettime((~self.pid << 3) | 2)
 
     def memory_bytes(self, field: str = "VmRSS") -> int:
-        """Return the resident memory, or with ``VmHWM`` the most that it ever was."""
+        """Return the resident memory; its peak with ``VmHWM``."""
         for line in Path(f"/proc/{self.pid}/status").read_text(encoding="ascii").splitlines():
             name, _, value = line.partition(":")
             if name == field:
                 return int(value.split()[0]) << 10
         raise KeyError(field)
 
-    def await_idle(self, seconds: float = 0.3, patience_seconds: float = 300.0) -> None:
-        """Wait until the program does next to nothing for a while."""
-        deadline = time.monotonic() + patience_seconds
+    def await_idle(self, seconds: float = 0.3, timeout_seconds: float = 300.0) -> None:
+        """Wait until the program is almost idle for ``seconds``."""
+        deadline = time.monotonic() + timeout_seconds
         before = self.cpu_seconds()
         while True:
             time.sleep(seconds)
@@ -81,22 +81,22 @@ class Program:
             if now - before < seconds * _IDLE_CPU_SHARE:
                 return
             if time.monotonic() > deadline:
-                raise TimeoutError(f"process {self.pid} did not come to rest")
+                raise TimeoutError(f"process {self.pid} did not become idle")
             before = now
 
 
-def await_true(condition: Callable[[], bool], program: Program, patience_seconds: float = 300.0) -> None:
-    """Wait for something that a program is to do, and raise when it ends or does not in time."""
-    deadline = time.monotonic() + patience_seconds
+def await_true(condition: Callable[[], bool], program: Program, timeout_seconds: float = 300.0) -> None:
+    """Wait until a condition holds; raise if it does not in time, or the program ends."""
+    deadline = time.monotonic() + timeout_seconds
     while not condition():
         program.check()
         if time.monotonic() > deadline:
-            raise TimeoutError(f"process {program.pid} did not do it within {patience_seconds:g} s")
+            raise TimeoutError(f"process {program.pid} did not meet the condition within {timeout_seconds:g} s")
         time.sleep(_LOOK_SECONDS)
 
 
 def describe_machine() -> dict[str, str | int]:
-    """Return what figures depend on."""
+    """Return the facts about the machine on which the figures depend."""
     models = [
         line.partition(":")[2].strip()
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

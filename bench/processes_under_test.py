@@ -1,4 +1,4 @@
-"""What is measured and what it is measured against: the exporter and the simulated API, each a process of its own."""
+"""The measured exporter and the simulated API that it polls, as separate processes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["ACCOUNT", "KEY", "Cloud", "Exporter"]
 
 ACCOUNT = "4242"
 BACKUPS_KEPT = 4
-"""Swap and new disks have fewer or none, so that this makes a little over three backups a disk."""
+"""Swap and new disks have fewer or none, so the average is slightly above three backups per disk."""
 
 PAGE_SIZE = 200
 RESOURCES = ("disks", "backups", "virtual_machines")
-"""What a cycle polls; each is read by the operation of listing it."""
+"""The resources of a poll cycle; each is read by its ``list_`` operation."""
 KEY = f"demo-api-key-{ACCOUNT}"
 
 
@@ -28,7 +28,7 @@ class Cloud(Program):
     """``gigas-exporter simulate`` with one account.
 
     Attributes:
-        counts: Items by list: disks, backups, virtual_machines.
+        counts: The number of items by list: disks, backups, virtual_machines.
     """
 
     def __init__(self, disks: int, directory: Path) -> None:
@@ -51,13 +51,13 @@ class Cloud(Program):
         return int(ask_json("GET", url, headers={"Authorization": f"Bearer {KEY}"})[1]["X-Total"])
 
     def delay(self, seconds: float) -> None:
-        """Let each request take so much longer, 0 for no delay; nothing else is wrong then."""
+        """Delay each response, 0 for no delay; all other faults are removed."""
         ask_json("DELETE", f"{self.url}/_sim/faults")
         if seconds:
             ask_json("POST", f"{self.url}/_sim/faults", {"kind": "latency", "seconds": seconds})
 
     def change_all(self, turn: int) -> None:
-        """Give each disk another size and each backup too, so that no page is what it was."""
+        """Change the sizes of all disks and backups, so that every page changes."""
         ask_json("DELETE", f"{self.url}/_sim/faults")
         for operation, field in (("list_disks", "disk_size"), ("list_backups", "backup_size")):
             fault = {"kind": "value", "operation": operation, "field": field, "value": 1000 + turn}
@@ -65,20 +65,20 @@ class Cloud(Program):
 
     @property
     def pages(self) -> int:
-        """How many pages all lists have."""
+        """The number of pages of all lists."""
         return sum(-(-count // PAGE_SIZE) for count in self.counts.values())
 
     def requests(self) -> int:
-        """Return how many requests were made since they were last forgotten."""
+        """Return the number of requests since the last reset."""
         return int(ask_json("GET", f"{self.url}/_sim/requests")[0]["total"])
 
-    def forget_requests(self) -> None:
-        """Begin to count anew."""
+    def reset_requests(self) -> None:
+        """Reset the number of requests."""
         ask_json("DELETE", f"{self.url}/_sim/requests")
 
 
 class Exporter(Program):
-    """``gigas-exporter serve`` for the account of a cloud, without a limit of rate."""
+    """``gigas-exporter serve`` for the account of a cloud, without a rate limit."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Exporter(Program):
         backups_interval: str = "1h",
         source: str = "account",
     ) -> None:
-        cloud.forget_requests()
+        cloud.reset_requests()
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         command = (
@@ -102,18 +102,18 @@ class Exporter(Program):
         super().__init__(command, directory / "serve.log", environ)
 
     def await_serving(self) -> None:
-        """Wait until it answers at all."""
+        """Wait until it responds."""
         await_true(lambda: status_of(f"{self.url}/-/healthy") != 0, self)
 
     def await_ready(self) -> float:
-        """Wait until it says that it is ready, and return the seconds since its start."""
+        """Wait until it is ready; return the seconds since its start."""
         await_true(lambda: status_of(f"{self.url}/-/ready") == 200, self)  # noqa: PLR2004  # the HTTP status
         return time.perf_counter() - self.started_at
 
     def await_polled(self, cloud: Cloud, requests: int | None = None) -> float:
-        """Wait until each resource was read, by at least so many requests; return the processor time used by then.
+        """Wait until each resource was polled, with at least ``requests`` requests; return the processor time used.
 
-        The exporter is asked nothing before, for that would cost processor time of its own.
+        The exporter is not scraped before, because that would take processor time, too.
         """
         self.await_requests(cloud, cloud.pages if requests is None else requests)
         while True:
@@ -126,7 +126,7 @@ class Exporter(Program):
                 return used
 
     def requests_a_cycle(self, cloud: Cloud) -> float:
-        """Return how many requests its next cycle makes, once that has come by itself."""
+        """Wait for its next cycle, and return the number of requests."""
         begun, asked = self._cycles(), cloud.requests()
         while True:
             self.await_requests(cloud, asked + cloud.pages)
@@ -136,7 +136,7 @@ class Exporter(Program):
                 return sum((ended[name][1] - begun[name][1]) / (ended[name][0] - begun[name][0]) for name in RESOURCES)
 
     def _cycles(self) -> dict[str, tuple[float, float]]:
-        """Return by resource how many polls ended, and how many requests were made."""
+        """Return the numbers of polls and of requests, by resource."""
         page = self.page()
         return {
             name: (
@@ -147,7 +147,7 @@ class Exporter(Program):
         }
 
     def await_requests(self, cloud: Cloud, count: int) -> None:
-        """Wait until it has made so many requests."""
+        """Wait until it has sent ``count`` requests."""
         await_true(lambda: cloud.requests() >= count, self)
 
     def page(self) -> str:
@@ -159,7 +159,7 @@ class Exporter(Program):
             connection.close()
 
     def poll_seconds(self) -> float:
-        """Return how long the last polls took: the longest of them, for they run at the same time."""
+        """Return the duration of the longest of the last polls, which run at the same time."""
         return max(_values(self.page(), "gigas_exporter_poll_duration_seconds"))
 
     def polls(self) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""What was measured, held against what is to be reached, and written down: a table for people, JSON for programs."""
+"""The figures and their targets, as tables and as JSON."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ class Figure:
     """One figure.
 
     Attributes:
-        work: What was done.
-        disks: In a world of how many disks; 0 for what is of no one size.
-        value: The figure: the median of the samples, where nothing else is said.
-        samples: What it was made of.
-        target: What is to be reached, ``None`` for what only tells more.
-        at_least: Whether the target is the least; else it is the most.
+        work: What was measured.
+        disks: The number of disks; 0 if the figure compares several.
+        value: The median of the samples, unless ``work`` says otherwise.
+        target: The limit of the value, if any.
+        at_least: Whether the target is a lower instead of an upper limit.
     """
 
     work: str
@@ -37,34 +36,34 @@ class Figure:
 
     @classmethod
     def median(cls, work: str, disks: int, unit: Unit, samples: Sequence[float], target: float | None = None) -> Figure:
-        """Make the figure of the median of some samples."""
+        """Return the figure of the median of some samples."""
         return cls(work, disks, unit, statistics.median(samples), tuple(samples), target)
 
     @property
     def met(self) -> bool | None:
-        """Whether the target is reached, ``None`` when there is none."""
+        """Whether the target is met; ``None`` without a target."""
         if self.target is None:
             return None
         return self.value >= self.target if self.at_least else self.value <= self.target
 
     def as_json(self) -> dict[str, object]:
-        """Return everything that is known of it."""
+        """Return the figure as a JSON object."""
         return {**asdict(self), "met": self.met}
 
 
 def percentile(samples: Sequence[float], share: float = _NINES) -> float:
-    """Return the smallest sample that so many of them do not pass."""
+    """Return the nearest-rank percentile of the samples."""
     return sorted(samples)[max(0, math.ceil(share * len(samples)) - 1)]
 
 
 def exponent(costs: dict[int, float]) -> float:
-    """Return k of cost ~ size^k between the smallest size and the largest."""
+    """Return k of cost ~ size^k between the smallest and the largest size."""
     small, large = min(costs), max(costs)
     return math.log(costs[large] / costs[small]) / math.log(large / small)
 
 
 def table(figures: Iterable[Figure]) -> str:
-    """Return the figures as a Markdown table, which is readable as it stands."""
+    """Return the figures as an aligned Markdown table."""
     head = ("work", "disks", "median", "spread", "samples", "target", "")
     return _markdown([head, *(_row(figure) for figure in figures)], "<>>>>><")
 
@@ -131,5 +130,5 @@ def _text(value: float, unit: Unit) -> str:
 
 
 def _short(value: float) -> str:
-    """Return three digits that count."""
+    """Return three significant digits."""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004  # where three digits are enough

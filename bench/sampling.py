@@ -1,4 +1,4 @@
-"""How often each thing is measured, and what is to be reached."""
+"""The numbers of samples, and the targets."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ class Sampling:
     """How much is measured.
 
     Attributes:
-        scrapes: In each format, each in a second of its own.
-        starts: Starts of the exporter until it is ready, and as many polls from nothing.
-        busy_seconds: How long scrapes are made while polls are running.
-        idle_seconds: How long it is watched doing nothing.
-        crowds: How often twenty scrapes come at once.
-        judgements: Polls after which all disks are judged.
-        baseline_scrapes: Of each of the other ways, after a first one that does not count.
+        scrapes: Scrapes in each format.
+        starts: Starts of the exporter until it is ready, and first polls of a process.
+        busy_seconds: How long to scrape while polls are running.
+        idle_seconds: How long to measure the idle exporter.
+        crowds: How often to start twenty scrapes at once.
+        judgements: Polls with late backups, and polls with recent ones.
+        baseline_scrapes: Scrapes of each baseline, after a first one that does not count.
     """
 
     scrapes: int
@@ -30,7 +30,7 @@ class Sampling:
     baseline_scrapes: int
 
     def for_size(self, disks: int) -> Sampling:
-        """Return the same with less of what takes long in a large world."""
+        """Return the sampling for a number of disks: with many, fewer of the slow samples."""
         if disks < 50_000:  # noqa: PLR2004  # where a poll takes more than ten seconds
             return self
         return replace(
@@ -59,4 +59,4 @@ TARGETS: dict[str, dict[int, float]] = {
     "crowd": {10_000: 1.0},
     "exponent": {0: 1.05},
 }
-"""By kind of figure and by number of disks."""
+"""By kind of figure and number of disks."""

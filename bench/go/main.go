@@ -1,8 +1,8 @@
-// The way of Go's client library, to compare with: gauges that the library holds, served by promhttp.
+// The baseline in Go: gauges of the client library, served by promhttp.
 //
-// "main PORT SERIES" serves the series of a file, one JSON value a line: an object begins a family (name, help,
-// labels), an array is a series (its value, then those of the labels). All values are set before the first scrape, so
-// that a scrape pays for nothing but what the library does by itself.
+// "main PORT SERIES" serves a file of series, with one JSON value per line: an object starts a family (name, help,
+// labels), an array is a series (its value, then the values of its labels). All values are set before the first scrape,
+// so that a scrape costs only what the library does.
 package main
 
 import (
