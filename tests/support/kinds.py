@@ -90,7 +90,7 @@ def doing_no_more_than(kind: str) -> Iterator[None]:
 
             def refuse(*_arguments: object, _name: str = name, **_options: object) -> NoReturn:
                 broken.append(_name)
-                raise DoesMoreError(f"a {kind} test must not call {_name}: name its file otherwise in {__name__}")
+                raise DoesMoreError(f"a {kind} test must not call {_name}: list its file as another kind in {__name__}")
 
             patch.setattr(owner, name, refuse)
         yield

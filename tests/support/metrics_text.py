@@ -24,7 +24,7 @@ def samples(text: str) -> dict[Series, float]:
         if line and not line.startswith("#"):
             series, _, value = line.rpartition(" ")
             key = _series(series)
-            assert key not in found, f"{key} comes twice"
+            assert key not in found, f"{key} occurs twice"
             found[key] = float(value)
     return found
 

@@ -54,7 +54,7 @@ def field_tool(name: str, *, fetched: bool = True) -> str:
     """
     path = str(_FETCHED / name) if fetched else shutil.which(name)
     if path is None or not Path(path).exists():
-        give_up(f"{name} is not there: run make test-field FIELD=required", field=True)
+        give_up(f"{name} is not installed: run make test-field FIELD=required", field=True)
     return path
 
 

@@ -38,11 +38,11 @@ KINDS: Mapping[str, FaultKind] = {
     "nan": _kind("a number is NaN"),
     "infinity": _kind("a number is 1e999"),
     "long_number": _kind("a number has 5,000 digits"),
-    "invalid_utf8": _kind("a text has bytes that are no UTF-8"),
+    "invalid_utf8": _kind("a text has bytes that are not UTF-8"),
     "lone_surrogate": _kind("a text has half of a surrogate pair"),
     "long_text": _kind("a text of 100 kB"),
-    "future_dates": _kind("dates lie `seconds` ahead", seconds=86_400.0),
-    "duplicate_ids": _kind("the first item comes again, with another status"),
+    "future_dates": _kind("dates are `seconds` in the future", seconds=86_400.0),
+    "duplicate_ids": _kind("the first item is repeated with another status"),
 }
 
 _NESTING = 100_000
@@ -50,7 +50,7 @@ _LONG_NUMBER = 5_000
 _LONG_TEXT = 100_000
 _BLOCK = 1 << 20
 _GZIP = 31
-_MARK = "@@spoilt@@"
+_MARK = "@@corrupt@@"
 _NUMBERS = ("disk_size", "backup_size", "memory")
 _TEXTS = ("mount_point", "label", "operating_system_distro", "domain", "status")
 _DATES = ("created_at", "updated_at", "date_created", "expires")

@@ -29,14 +29,14 @@ class FileScheduling(LoadFileScheduling):  # type: ignore[misc]  # it has no typ
         """Queue what is left of a worker's files; return the test that it died of, if any."""
         files = self.assigned_work.pop(node)
         left = (test for tests in files.values() for test, is_done in tests.items() if not is_done)
-        died_of: str | None = next(left, None)
-        if died_of is None:
+        crashed_by: str | None = next(left, None)
+        if crashed_by is None:
             return None
-        files[self._split_scope(died_of)][died_of] = True
+        files[self._split_scope(crashed_by)][crashed_by] = True
         self.workqueue.update({file: tests for file, tests in files.items() if not all(tests.values())})
         for other in self.nodes:
             self._reschedule(other)
-        return died_of
+        return crashed_by
 
     def _reschedule(self, node: Any) -> None:
         """Give a worker files until it has three tests: it runs one when it knows the next, or that there is none."""

@@ -25,20 +25,20 @@ from support import response_corruption
 FAULT_KINDS: Mapping[str, FaultKind] = {
     **KINDS,
     # on the connection
-    "reset": FaultKind("resets the connection without an answer"),
-    "redirect": FaultKind("sends the client to `value`, another host", {"value": "http://elsewhere.example/"}),
+    "reset": FaultKind("resets the connection without a response"),
+    "redirect": FaultKind("redirects the client to `value`", {"value": "http://elsewhere.example/"}),
     "drip_headers": FaultKind("sends the head byte by byte, `seconds` apart", {"seconds": 0.05}),
     "drip_body": FaultKind("sends the body byte by byte, `seconds` apart", {"seconds": 0.05}),
-    "truncated": FaultKind("closes in the middle of the body, whose whole length was announced"),
-    "truncated_unframed": FaultKind("closes in the middle of a body whose end is the connection's end"),
+    "truncated": FaultKind("closes in the middle of a body with a Content-Length"),
+    "truncated_unframed": FaultKind("closes in the middle of a body without a Content-Length"),
     # paging
-    "ignored_limit": FaultKind("everything comes at once, without headers"),
+    "ignored_limit": FaultKind("one page with all items, without headers"),
     "lowered_limit": FaultKind("pages of at most `size` items", {"size": 10}),
     "no_headers": FaultKind("no X- headers"),
     "lying_total": FaultKind("X-Total is `size`", {"size": 1_000_000}),
-    "moving_items": FaultKind("items have moved towards the front by `size` after the first page", {"size": 1}),
+    "moving_items": FaultKind("after the first page, items move `size` places towards the front", {"size": 1}),
     "endless_pages": FaultKind(
-        'full pages for ever, of the same items, or of new ones when `value` is "fresh"', {"value": None}
+        'full pages without end, of the same items, or of new ones if `value` is "fresh"', {"value": None}
     ),
     # authentication
     "expired_token": FaultKind("new tokens live `seconds`", {"seconds": 0.0}),

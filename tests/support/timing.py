@@ -63,5 +63,5 @@ def within(seconds: float) -> Iterator[None]:
     yield
     took = time.monotonic() - began
     assert took < seconds or took < (limit := allowed(seconds)), (
-        f"it took {took:.2f} s where {seconds:g} s are promised, and {limit:.2f} s allowed on this machine now"
+        f"it took {took:.2f} s; the limit is {seconds:g} s, or {limit:.2f} s on this machine now"
     )
