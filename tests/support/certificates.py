@@ -1,4 +1,4 @@
-"""A certificate for 127.0.0.1 that signs itself, for tests that need TLS and nothing of a certificate authority."""
+"""A self-signed certificate for 127.0.0.1, for tests that need TLS but no certificate authority."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 
 def self_signed(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | None = None) -> tuple[bytes, bytes]:
-    """Return a certificate and its private key, both as PEM; whoever trusts the certificate accepts it."""
+    """Return a certificate that is its own authority, and its private key, both as PEM."""
     key = key or ec.generate_private_key(ec.SECP256R1())
     name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")]), dt.datetime.now(dt.UTC)
     certificate = (

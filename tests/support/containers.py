@@ -1,7 +1,7 @@
-"""Images and containers without an engine: buildah and podman, and a base that is made here.
+"""Build images with buildah and run them with podman, without a registry.
 
-No registry of images is needed for a test: the base is a minimal Debian with a CPython of the same minor version under
-``/usr/local``, under the name that the Dockerfile asks for.
+The base image is built here, under the name in the Dockerfile: a minimal Debian with a CPython of the same minor
+version under ``/usr/local``.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ chmod 0755 "$1/usr/local/bin/pip"
 
 
 def podman() -> tuple[str, ...]:
-    """Return the command by which containers are run here."""
+    """Return the command that runs containers."""
     return (field_tool("podman", fetched=False), "--cgroup-manager", "cgroupfs", "--runtime", "runc")
 
 
 def limits() -> list[str]:
-    """Return the limits of a container, which must not be above this process's own."""
+    """Return the limits of a container, which must not exceed this process's own."""
     wanted = {"nofile": (resource.RLIMIT_NOFILE, 1024), "nproc": (resource.RLIMIT_NPROC, 4096)}
     own = {name: (resource.getrlimit(number)[1], most) for name, (number, most) in wanted.items()}
     least = {name: most if hard == resource.RLIM_INFINITY else min(hard, most) for name, (hard, most) in own.items()}
@@ -57,7 +57,7 @@ def limits() -> list[str]:
 
 
 def _make_base(directory: Path) -> None:
-    """Make the image that the Dockerfile starts from; it is kept, as other images are, for the next time."""
+    """Build the base image of the Dockerfile, unless it exists."""
     buildah, mmdebstrap = field_tool("buildah", fetched=False), field_tool("mmdebstrap", fetched=False)
     if run_program(buildah, "inspect", "--type", "image", BASE, check=False).returncode == 0:
         return
@@ -76,7 +76,7 @@ def _make_base(directory: Path) -> None:
 
 
 def build_image(directory: Path) -> str:
-    """Build the image from the Dockerfile; registries of packages are reached as this machine reaches them."""
+    """Build the image from the Dockerfile, with this machine's access to package registries."""
     if os.geteuid() != 0:
         give_up("an image is built and run as root here", field=True)
     podman()
@@ -95,12 +95,12 @@ def build_image(directory: Path) -> str:
     before = set(run_program(*podman(), "images", "--quiet", name).stdout.split())
     run_program(field_tool("buildah", fetched=False), "build", *isolated, *given, "-t", name, _REPOSITORY, seconds=900)
     for old in before - set(run_program(*podman(), "images", "--quiet", name).stdout.split()):
-        run_program(*podman(), "rmi", old, check=False)  # it would stay, without a name
+        run_program(*podman(), "rmi", old, check=False)  # an image that has lost its name would stay
     return name
 
 
 def add_to_base(name: str, files: Sequence[tuple[Path, str]], state: str, entrypoint: str) -> str:
-    """Make an image of another program over the same base, for nobody, with a directory of its own to write to."""
+    """Build an image of another program on the same base, run by nobody, with a writable directory."""
     buildah = field_tool("buildah", fetched=False)
     container = run_program(buildah, "from", "--pull-never", BASE).stdout.strip()
     for source, target in files:

@@ -1,8 +1,8 @@
-"""The one place that frees the tests of what their caller's shell has set.
+"""Isolate the tests from their caller's shell.
 
-A test must see the same on every machine: no variable of Python, Node, a proxy, the locale or the exporter itself, no
-signal that `nohup` ignores, standard streams that are open. Some of it has had its effect on this process by the time
-that anything here runs, so the process is begun anew.
+Tests must see the same environment on every machine: no variables of Python, Node, a proxy, the locale or the exporter,
+no signals ignored as by `nohup`, and open standard streams. Some of these have affected this process before any code
+here runs, so the process is executed again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-# Who runs the tests and where, and what is meant for the tests themselves. TERM is only for people, who are not there.
+# The variables of the user and of paths, and those for the tests themselves.
 _KEPT = re.compile(
     r"HOME|PATH|USER|LOGNAME|SHELL|TMPDIR|CI|FIELD|GOLDEN|PYTEST_\w+|HYPOTHESIS_\w+|COV_\w+|COVERAGE_\w+"
 )
@@ -23,11 +23,11 @@ _IGNORABLE = [
     signal.SIGALRM,
 ]  # fmt: skip
 _UMASK = 0o022
-_BEGUN = "PYTEST_BEGUN_ANEW"  # the process that was
+_BEGUN = "PYTEST_BEGUN_ANEW"  # the id of the process that was executed again
 
 
 def clean(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that tests may see; programs of the development environment are found first."""
+    """Return the variables that tests may see, with the development environment first on the PATH."""
     kept = {name: value for name, value in environ.items() if _KEPT.fullmatch(name)}
     ours = str(Path(sys.prefix) / "bin")
     others = [folder for folder in kept.get("PATH", os.defpath).split(os.pathsep) if folder and folder != ours]
@@ -36,7 +36,7 @@ def clean(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def is_clean() -> bool:
-    """Return whether this process was begun with what tests may see."""
+    """Return whether this process was started in a clean environment."""
     umask = os.umask(_UMASK)
     return (
         clean(os.environ) == dict(os.environ)
@@ -48,9 +48,9 @@ def is_clean() -> bool:
 
 
 def begin_anew() -> None:
-    """Run this process's own command line again, cleanly. Returns only in a process that this was done for already."""
+    """Execute this process's command line again in a clean environment; return if that was done already."""
     environ = clean(os.environ)
-    if environ.get(_BEGUN) == str(os.getpid()):  # what Python's own start sets, such as by a .pth file, is left
+    if environ.get(_BEGUN) == str(os.getpid()):  # only Python's own start-up, such as a .pth file, may have set more
         os.environ.clear()
         os.environ.update(environ)
         return
@@ -60,5 +60,5 @@ def begin_anew() -> None:
     for descriptor, stream in enumerate((sys.__stdin__, sys.__stdout__, sys.__stderr__)):
         if stream is None:
             os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
-            os.set_inheritable(descriptor, True)  # which dup2 leaves out where both are the same
+            os.set_inheritable(descriptor, True)  # dup2 does nothing if both are the same
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**environ, _BEGUN: str(os.getpid())})

@@ -1,4 +1,4 @@
-"""What the API can do wrong so that a poll must fail."""
+"""Faults of the API that must fail a poll."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from support.fault_cases import Failing
 SMALL_PAGES = {"page_size": 5}
 
 CASES = (
-    # no answer, in time or at all
+    # no response, in time or at all
     Failing("hang", "timeout", "timeout", retried=True),
     Failing("latency", "timeout", "timeout", retried=True, parameters={"seconds": 2.0}),
     Failing("drip_headers", "timeout", "timeout", retried=True, parameters={"seconds": 0.02}),
@@ -15,7 +15,7 @@ CASES = (
     Failing("reset", "connection", "connection", retried=True),
     Failing("close", "connection", "connection", retried=True),
     Failing("truncated", "connection", "connection", retried=True),
-    # refusals
+    # rejections
     *(
         Failing("status", "auth", "401", operation=each, parameters={"status": 401})
         for each in ("list_disks", "list_backups")
@@ -27,14 +27,14 @@ CASES = (
             "403",
             operation=each,
             parameters={"status": 403},
-            # Where the operator does not say so, backups are read disk by disk instead.
+            # With the source auto, backups are read disk by disk instead.
             source="account" if each == "list_backups" else "auto",
         )
         for each in ("list_disks", "list_backups")
     ),
     *(Failing("status", "other", str(status), parameters={"status": status}) for status in (400, 404, 405, 418)),
     Failing("redirect", "other", "302"),
-    # too much
+    # rate limits
     *(
         Failing("status", "rate_limited", "429", retried=True, parameters={"status": 429, "retry_after": asked})
         for asked in (None, "1", "soon", "1.5", "-5")
@@ -42,7 +42,7 @@ CASES = (
     Failing("status", "rate_limited", "429", parameters={"status": 429, "retry_after": "3600"}),
     Failing("status", "server", "503", retried=True, parameters={"status": 503, "retry_after": "1"}),
     Failing("status", "server", "503", parameters={"status": 503, "retry_after": "Fri, 31 Dec 2099 23:59:59 GMT"}),
-    # its own errors
+    # server errors
     *(
         Failing("status", "server", str(status), retried=True, parameters={"status": status})
         for status in (500, 502, 599)
@@ -81,7 +81,7 @@ CASES = (
     # One item less than the total would be accepted at the third poll.
     Failing("moving_items", "incomplete", "200", parameters={"size": 2}, api=SMALL_PAGES),
     Failing("moving_items", "incomplete", "200", operation="list_backups", parameters={"size": 2}, api=SMALL_PAGES),
-    # A real end of the world: which comes first, the cap on pages or the poll's deadline, is a matter of speed.
+    # The limit on pages or the poll's deadline is reached first, depending on speed.
     Failing(
         "endless_pages",
         "incomplete",
@@ -98,6 +98,6 @@ CASES = (
     Failing("expired_token", "auth", "200", operation="create_token", login=True),
 )
 
-# Two files of tests have one part each, so that two processes can play them.
+# Each part has its own test file, so that two processes can run them.
 UNREADABLE = tuple(case for case in CASES if case.reason in {"invalid", "incomplete"})
 UNANSWERED = tuple(case for case in CASES if case not in UNREADABLE)

@@ -1,4 +1,4 @@
-"""One case of the matrix, played through: an exporter of two accounts, of which one is struck."""
+"""Run one fault case: an exporter polls two accounts, and the fault affects one of them."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class Failing:
 
     Attributes:
         kind: The simulator's kind of fault.
-        reason: What ``gigas_exporter_poll_failures_total`` must count it as.
-        or_reason: What else will do.
-        shared: The kind of the one credential that both accounts are polled with; None gives each its own key.
-        code: What ``gigas_exporter_api_requests_total`` must count it as.
-        retried: Whether requests must have been made again.
-        computes: Whether the exporter or the simulator computes for long.
+        reason: Its reason in ``gigas_exporter_poll_failures_total``.
+        or_reason: Another reason that is accepted.
+        shared: The kind of credential that both accounts share; ``None`` gives each its own key.
+        code: Its code in ``gigas_exporter_api_requests_total``.
+        retried: Whether requests must be retried.
+        computes: Whether the exporter or the simulator needs much processor time.
     """
 
     kind: str
@@ -76,11 +76,11 @@ class Failing:
 
 @dataclass(frozen=True)
 class Harmless:
-    """A fault with which polls must go on succeeding.
+    """A fault despite which polls must succeed.
 
     Attributes:
-        invalid: The field that ``gigas_exporter_invalid_items_total`` must count it under, if any.
-        judge: Is given the scrapes from before and under the fault, and asserts what has become of the series.
+        invalid: Its field in ``gigas_exporter_invalid_items_total``, if any.
+        judge: Compares the scrapes before and during the fault.
     """
 
     kind: str
@@ -104,8 +104,8 @@ Case = Failing | Harmless
 
 
 def case_settings(cloud: SimulatorServer, case: Case) -> Settings:
-    """Short intervals, and a login for the struck account where the case wants one."""
-    # Where no timeout is meant, a busy machine must not bring one about.
+    """Return settings with short intervals and the credentials of the case."""
+    # A busy machine must not cause timeouts in other cases.
     timed = isinstance(case, Failing) and "timeout" in (case.reason, case.or_reason)
     api = {"timeout_seconds": 1.0 if timed else 5.0, **case.api}
     settings = settings_for(
@@ -130,12 +130,12 @@ def case_settings(cloud: SimulatorServer, case: Case) -> Settings:
 
 
 def play(case: Case) -> None:
-    """Play one case through."""
+    """Run one case."""
     world = SimulatedCloud(seed=3, disks=24, accounts=2, eventful=False)
     with SimulatorServer(world) as cloud, whole(case_settings(cloud, case)) as exporter:
         for account in (STRUCK, OTHER):
             exporter.await_all_well(account)
-        # The first sweep may have begun before the first list of disks, and then says nothing of disks without any.
+        # The first sweep may have started before the disks were listed; it then has no disks without backups.
         exporter.await_polls("backups", STRUCK, OTHER)
         before = exporter.scrape()
         if isinstance(case, Failing):
@@ -148,7 +148,7 @@ def play(case: Case) -> None:
 
 
 def assert_same(now: Scrape, before: Scrape, account_id: str, *prefixes: str) -> None:
-    """An account has the same series with the same values as before; whether its backups could be read is apart."""
+    """Assert that an account's series are as before, except those on whether its backups could be read."""
     old, new = (
         {
             key: value
@@ -173,7 +173,7 @@ def _play_failing(case: Failing, cloud: SimulatorServer, exporter: Whole, before
     retries = before.total("gigas_exporter_api_retries_total", operation=case.operation)
     asked = before.total("gigas_exporter_api_requests_total", operation=case.operation, code=case.code)
     _strike(case, cloud, exporter)
-    if case.login:  # only now, or a poll would log in before the fault is there
+    if case.login:  # after the fault is added, or a poll might log in before
         cloud.world.revoke_tokens()
     await_true(lambda: exporter.failures(STRUCK, resource))
     reasons = {case.reason, case.or_reason or case.reason}
@@ -190,7 +190,7 @@ def _play_failing(case: Failing, cloud: SimulatorServer, exporter: Whole, before
     assert during.total("gigas_exporter_poll_last_success_timestamp_seconds", account_id=STRUCK, resource=resource) > 0
     assert during.total("gigas_up", account_id=STRUCK) == (0 if resource == "disks" else 1)
     assert_same(during, before, STRUCK, *prefixes)
-    # What is not struck must have been read later than what is, or a look at the latter's last moment would miss it.
+    # Unaffected data must be newer than the affected, or it would expire at the same time.
     exporter.await_polls("disks", OTHER, *(() if resource == "disks" else (STRUCK,)))
     _assert_served_no_longer_than_allowed(exporter, resource, prefixes)
     _assert_other_untouched(exporter, before)
@@ -242,7 +242,7 @@ def _play_harmless(case: Harmless, cloud: SimulatorServer, exporter: Whole, befo
     with exporter.between_polls(STRUCK, case.resource):
         cloud.faults.clear()
     exporter.await_polls(case.resource, STRUCK)
-    exporter.await_polls("backups", STRUCK)  # of disks that came back, what the next sweep says
+    exporter.await_polls("backups", STRUCK)  # backups of restored disks are known after the next sweep
     after = exporter.scrape()
     assert exporter.failures(STRUCK, case.resource) == 0
     assert_same(after, before, STRUCK, "gigas_disk_", "gigas_virtual_machine_")

@@ -1,7 +1,7 @@
-"""The whole exporter inside the test's process: service, store, page, status page and web server, over real sockets.
+"""The exporter in the test's process: service, store, metrics, status page and web server, over real sockets.
 
-Signals and start-up are the only parts that are missing. Another page shows the same data as of a later moment, so
-that staleness is seen to the millisecond without waiting for it.
+Only signals and start-up are missing. The metrics can also be rendered as of a later time, so that staleness is tested
+to the millisecond without waiting.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Scrape:
         self.samples = samples(text)
 
     def of(self, name: str, **labels: str) -> dict[Labels, float]:
-        """The series of a metric that have these labels, among others."""
+        """Return the series of a metric that have these labels, among others."""
         wanted = labels.items()
         return {
             each: value
@@ -48,15 +48,15 @@ class Scrape:
         }
 
     def total(self, name: str, **labels: str) -> float:
-        """The sum of these series."""
+        """Return the sum of these series."""
         return sum(self.of(name, **labels).values())
 
     def by_disk(self, name: str, account_id: str) -> dict[str, float]:
-        """By disk id, the values of a metric."""
+        """Return the values of a metric by disk id."""
         return {dict(labels)["disk_id"]: value for labels, value in self.of(name, account_id=account_id).items()}
 
     def about(self, account_id: str, *prefixes: str) -> dict[tuple[str, Labels], float]:
-        """All series of an account whose names begin so, without the age, which moves by itself."""
+        """Return an account's series with these prefixes, without the age, which changes by itself."""
         return {
             (name, labels): value
             for (name, labels), value in self.samples.items()
@@ -67,9 +67,9 @@ class Scrape:
 
 
 class _Lines(logging.Handler):
-    """Keeps the lines that the poll loops of one service write; those of others have threads of their own.
+    """Keeps the lines of poll loops with their threads, by which those of one service are found.
 
-    Threads are told apart by their objects: the system gives the number of one that ended to the next.
+    Threads are compared as objects, because the system reuses their ids.
     """
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class _Lines(logging.Handler):
 
 
 class _Levels:
-    """Who of several exporters at once needs the poll loops' lines; the last one puts the level back."""
+    """Counts the exporters that need the poll loops' lines; the last one restores the log level."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -155,51 +155,51 @@ class Whole:
         return Scrape(answer.content.decode("utf-8"))
 
     def total(self, name: str, **labels: str) -> float:
-        """The sum of these series as a scrape would have them, without the toil of one: tests wait by asking for it."""
+        """Return the sum of these series as in a scrape, but cheaper, for tests that wait."""
         lines = b"".join(self.page.render(openmetrics=False, gzip=False).chunks).decode("utf-8").split("\n")
         return Scrape("\n".join(line for line in lines if line.startswith(f"{name}{{"))).total(name, **labels)
 
     def scrape_at(self, monotonic: float) -> Scrape:
-        """Return what a scrape at a later moment would give, of a page that is rendered now."""
+        """Return a scrape of a page that is rendered now, as of a later time."""
         clock = ShiftedClock()
         page = MetricsRenderer(self.store, self.telemetry, clock)
         clock.monotonic_at = monotonic
         return Scrape(b"".join(page.render(openmetrics=False, gzip=False).chunks).decode("utf-8"))
 
     def inventory(self, account_id: str) -> AccountInventory:
-        """What is known of an account."""
+        """Return the inventory of an account."""
         inventory = self.store.get(account_id)
         assert inventory is not None
         return inventory
 
     def succeeded(self, account_id: str, resource: Resource) -> bool:
-        """Whether the page says that the last poll ended well."""
+        """Return whether the metrics say that the last poll succeeded."""
         return self.total("gigas_exporter_poll_success", account_id=account_id, resource=resource) == 1
 
     def polls(self, account_id: str, resource: Resource) -> float:
-        """How many polls of a resource have ended."""
+        """Return how many polls of a resource have ended."""
         return self.total("gigas_exporter_polls_total", account_id=account_id, resource=resource)
 
     def failures(self, account_id: str, resource: Resource, reason: Reason | None = None) -> float:
-        """How many polls failed, for one reason or for any."""
+        """Return how many polls failed, for one reason or for any."""
         labels = {"account_id": account_id, "resource": resource} | ({"reason": reason} if reason else {})
         return self.total("gigas_exporter_poll_failures_total", **labels)
 
     def await_all_well(self, account_id: str) -> None:
-        """Wait until the last poll of each resource of an account ended well."""
+        """Wait until the last poll of each resource of an account succeeded."""
         resources: tuple[Resource, ...] = ("disks", "virtual_machines", "backups")
         await_true(lambda: all(self.succeeded(account_id, resource) for resource in resources), seconds=120)
 
     def await_polls(self, resource: Resource, *account_ids: str) -> None:
-        """Wait until a poll of each account has begun and ended from now on."""
+        """Wait until a poll of each account has started and ended."""
         targets = {each: self.polls(each, resource) + 2 for each in account_ids}
         await_true(lambda: all(self.polls(each, resource) >= target for each, target in targets.items()))
 
     @contextmanager
     def between_polls(self, account_id: str, resource: Resource) -> Iterator[None]:
-        """Begin no poll during the block, and wait first until none of a resource is under way.
+        """Start no poll during the block, which begins when no poll of the resource is running.
 
-        A list is read in several requests. Of one in which the API changes not even the poll's end is certain.
+        If the API changed between the requests of a poll, its outcome would be uncertain.
         """
         scheduler, name = self.service.scheduler, f"{resource} {account_id}"
         while True:
@@ -210,7 +210,7 @@ class Whole:
             time.sleep(0.002)
 
     def said(self, account_id: str, resource: Resource) -> list[tuple[str, dict[str, object]]]:
-        """The lines about polls of a resource, in their order, without those that say that all went well."""
+        """Return the log lines about polls of a resource, in order, without those of the first success."""
         threads = set(self.service.scheduler.threads())
         return [
             (message, facts)
@@ -218,7 +218,7 @@ class Whole:
             if thread in threads
             and (facts.get("account"), facts.get("resource")) == (account_id, resource)
             and message != "first poll done"
-            # A poll in which a fault begins or ends may read some disks and others not.
+            # If a fault starts or ends during a poll, some disks may be read and others not.
             and not message.startswith("backups of ")
         ]
 

@@ -1,4 +1,4 @@
-"""What polls would have read, put there by a test."""
+"""A store with the inventories of a test."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from gigas_exporter.poller.store import Store
 
 
 class KnownInventories(Store):
-    """A store of what the test says; ``readings`` counts how often somebody asked for all of it."""
+    """A store of given inventories; ``readings`` counts the calls of ``snapshot``."""
 
     def __init__(self, *inventories: AccountInventory) -> None:
         super().__init__()
@@ -15,7 +15,7 @@ class KnownInventories(Store):
         self.put(*inventories)
 
     def put(self, *inventories: AccountInventory) -> None:
-        """Know these inventories from now on, and no others."""
+        """Replace the inventories."""
         self.replace(lambda _: {each.account.id: each for each in inventories})
 
     def snapshot(self) -> tuple[AccountInventory, ...]:

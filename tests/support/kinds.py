@@ -1,8 +1,8 @@
-"""Which test is of which kind: by its file, in this one table; and the watch that no test does more than its kind says.
+"""The kind of each test, by its file, and the check that no test does more than its kind allows.
 
-``unit`` needs no socket and no other process; ``http`` speaks over sockets of this process; ``system`` starts programs.
-A file that is not named here is ``system``, which may do anything. A test's own mark goes before its file's; ``field``
-is always such a mark.
+``unit`` needs no socket and no other process; ``http`` uses sockets of this process; ``system`` starts programs. A file
+that is not listed is ``system``, which may do anything. A mark on a test overrides the kind of its file; ``field`` is
+only given as a mark.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-import urllib3  # noqa: F401  # its first import binds a socket, which must not fall into a unit test
+import urllib3  # noqa: F401  # its first import binds a socket, which must not happen in a unit test
 
 _TESTS = Path(__file__).resolve().parent.parent
 _UNIT = (
@@ -60,7 +60,7 @@ _EXCLUDED: Mapping[str, Sequence[tuple[object, str]]] = {"unit": (*_PROCESSES, *
 
 
 class DoesMoreError(BaseException):
-    """A test does what its kind excludes. No ``except Exception`` in what is tested hides it."""
+    """A test does what its kind forbids. No ``except Exception`` in the tested code catches it."""
 
 
 def kind_of(item: pytest.Item) -> str:
@@ -73,7 +73,7 @@ def kind_of(item: pytest.Item) -> str:
 
 @cache
 def kind_of_file(path: Path) -> str:
-    """Return the kind of the tests of a file that have no mark of their own."""
+    """Return the kind of the unmarked tests of a file."""
     file = path.relative_to(_TESTS).as_posix()
     for kind, patterns in (("system", _SYSTEM), ("unit", _UNIT), ("http", _HTTP)):
         if any(fnmatch(file, pattern) for pattern in patterns):
@@ -83,7 +83,7 @@ def kind_of_file(path: Path) -> str:
 
 @contextmanager
 def doing_no_more_than(kind: str) -> Iterator[None]:
-    """Fail when what is done in the block exceeds a kind, whichever thread does it."""
+    """Fail if the block does more than a kind allows, in any thread."""
     broken: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         for owner, name in _EXCLUDED.get(kind, ()):

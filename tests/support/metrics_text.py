@@ -1,4 +1,4 @@
-"""Values out of a text exposition, where parsing all of it would cost more than it says."""
+"""Read values from a text exposition, faster than with a full parser."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from functools import lru_cache
 from prometheus_client.parser import text_string_to_metric_families
 
 Series = tuple[str, tuple[tuple[str, str], ...]]
-"""A name and labels, in their order."""
+"""A name and its sorted labels."""
 
 
 @lru_cache(maxsize=100_000)
 def _series(text: str) -> Series:
-    """Read a series with the client library, which takes so long that the same one is not read twice."""
+    """Parse a series with the client library, which is slow; hence the cache."""
     ((sample,),) = (family.samples for family in text_string_to_metric_families(f"{text} 0\n"))
     return sample.name, tuple(sorted(sample.labels.items()))
 
 
 def samples(text: str) -> dict[Series, float]:
-    """Return all values of an exposition, none of which may come twice."""
+    """Return all values of an exposition, in which no series may occur twice."""
     found: dict[Series, float] = {}
     for line in text.split("\n"):
         if line and not line.startswith("#"):
@@ -30,7 +30,7 @@ def samples(text: str) -> dict[Series, float]:
 
 
 def metric(text: str, name: str, **labels: str) -> float | None:
-    """Return the value of the first series of a metric with these labels, ``None`` when there is none."""
+    """Return the value of the first series of a metric with these labels, if any."""
     wanted = [f'{label}="{value}"' for label, value in labels.items()]
     for line in text.splitlines():
         if line.startswith((f"{name}{{", f"{name} ")) and all(each in line for each in wanted):

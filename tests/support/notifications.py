@@ -1,4 +1,4 @@
-"""A webhook that keeps what Alertmanager sends, and its example configuration and the rules made quick."""
+"""A webhook that records Alertmanager's notifications, and faster versions of its configuration and the rules."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One message: to whom, and which alerts it tells of."""
+    """A notification: its receiver and its body."""
 
     receiver: str
     body: dict[str, Any]
 
     def names(self, status: str) -> list[str]:
-        """The alerts with a status, sorted."""
+        """Return the names of the alerts with a status, sorted."""
         return sorted(each["labels"]["alertname"] for each in self.body["alerts"] if each["status"] == status)
 
 
 @dataclass
 class Receiver:
-    """What came, in the order in which it came."""
+    """The notifications, in order of arrival."""
 
     url: str
     notifications: list[Notification] = field(default_factory=list)
 
     def told(self, alert: str, status: str = "firing", **labels: str) -> list[Notification]:
-        """Return the messages that tell of an alert."""
+        """Return the notifications that contain an alert."""
         wanted = {"alertname": alert, **labels}.items()
         return [
             message
@@ -43,7 +43,7 @@ class Receiver:
 
 
 def alert(labels: Mapping[str, str], *, resolved: bool = False) -> dict[str, Any]:
-    """Return an alert as Prometheus sends it: one that has just ended, or that ends in five minutes."""
+    """Return an alert as Prometheus sends it, just resolved or firing for five more minutes."""
     now = datetime.now(UTC)
     ends = now - timedelta(seconds=1) if resolved else now + timedelta(minutes=5)
     return {"labels": labels, "startsAt": (now - timedelta(minutes=1)).isoformat(), "endsAt": ends.isoformat()}
@@ -75,13 +75,13 @@ def receiving() -> Iterator[Receiver]:
 
 
 def quick(example: str, receiver: Receiver) -> str:
-    """Return the example's text with waits of a second, for a webhook of the test; nothing else is changed."""
+    """Shorten the waits of the example configuration to a second, and send notifications to the receiver."""
     text = re.sub(r"(group_wait|group_interval): \w+", r"\1: 1s", example)
     return text.replace("http://127.0.0.1:9099", receiver.url)
 
 
 def sixtieth(rules: str) -> str:
-    """Return a rule file whose every duration, also those written in seconds, is a sixtieth."""
+    """Divide every duration of a rule file by 60, including those in seconds."""
     shorter = {"m": "s", "h": "m"}
     text = re.sub(
         r"(?<=[\[ ])(\d+)([mhd])(?=[\]\s])(?![^\n]*\.\s*$)",

@@ -1,4 +1,4 @@
-"""Services that poll a simulated cloud in short intervals, and what they tell."""
+"""Services that poll a simulated cloud at short intervals, and what they report."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ await_true = partial(programs.await_true, pause=0.01)
 
 
 class Observed:
-    """Counts what a service tells."""
+    """Records what a service reports."""
 
     def __init__(self) -> None:
         self.polls: Counter[tuple[str, Resource, Reason | None]] = Counter()
@@ -73,18 +73,18 @@ class Observed:
         self.discoveries.append(success)
 
     def ended(self, resource: Resource) -> int:
-        """How many polls of a resource ended, over all accounts."""
+        """Return how many polls of a resource ended, in all accounts."""
         with self._lock:
             return sum(count for (_, each, _), count in self.polls.items() if each == resource)
 
 
 def api_key(key: str) -> Credential:
-    """A credential out of a key."""
+    """Return the credential of an API key."""
     return ApiKeyCredential(FixedSecret(Secret(key), "the test"))
 
 
 def settings_for(server: SimulatorServer, *, api: dict[str, Any] | None = None, **poll: Any) -> Settings:
-    """Settings that watch all accounts of a simulated cloud, each with its own key, in short intervals."""
+    """Return settings to poll all accounts of a simulated cloud at short intervals, each with its own key."""
     world = server.world
     accounts = tuple(
         AccountSettings(Account(account_id), api_key(world.credentials(account_id).api_key))
@@ -99,7 +99,7 @@ def settings_for(server: SimulatorServer, *, api: dict[str, Any] | None = None, 
 
 
 def poll_once(settings: Settings, store: Store | None = None) -> tuple[Service, dict[str, dict[Resource, GigasError]]]:
-    """Poll everything once; return the service, which has stopped, and how its polls failed, by account."""
+    """Poll everything once; return the stopped service, and the errors of its polls by account."""
     service = Service(settings, store or Store(), Observed(), clock=SystemClock())
     try:
         return service, service.poll_once(lambda *_: None)
@@ -108,7 +108,7 @@ def poll_once(settings: Settings, store: Store | None = None) -> tuple[Service, 
 
 
 class Watching:
-    """A running service with its store and what it told."""
+    """A running service with its store and its reports."""
 
     def __init__(self, settings: Settings, store: Store | None = None, observed: Observed | None = None) -> None:
         self.store = store or Store()
@@ -117,19 +117,19 @@ class Watching:
         self.service.start()
 
     def inventory(self, account_id: str = "4242") -> AccountInventory:
-        """What is known of an account."""
+        """Return the inventory of an account."""
         inventory = self.store.get(account_id)
         assert inventory is not None
         return inventory
 
     def backups(self, account_id: str = "4242") -> BackupSnapshot:
-        """What is known of an account's backups."""
+        """Return the backups of an account."""
         backups = self.inventory(account_id).backups
         assert backups is not None
         return backups
 
     def await_failed_disk(self) -> str:
-        """Wait until the backups of a single disk cannot be read, and return which."""
+        """Wait until the backups of a single disk cannot be read; return its id."""
         await_true(lambda: self.inventory().backups and self.backups().failed_disks)
         (disk_id,) = self.backups().failed_disks
         return disk_id
@@ -139,16 +139,16 @@ class Watching:
         await_true(lambda: self.service.not_ready() is None)
 
     def accounts(self) -> set[str]:
-        """The ids of the accounts in the store."""
+        """Return the ids of the accounts in the store."""
         return {inventory.account.id for inventory in self.store.snapshot()}
 
     def disks(self, account_id: str = "4242") -> set[str]:
-        """The ids of the disks that are known."""
+        """Return the ids of the known disks."""
         reading = self.inventory(account_id).disks
         return set() if reading is None else set(reading.disks)
 
     def await_polls(self, resource: Resource, count: int = 1) -> None:
-        """Wait until so many more polls of a resource have begun and ended."""
-        # One may be under way that began before what the test has just done, so one more is waited for.
+        """Wait until ``count`` more polls of a resource have started and ended."""
+        # A running poll may have started before the test's last step, so one more is awaited.
         target = self.observed.ended(resource) + count + 1
         await_true(lambda: self.observed.ended(resource) >= target)

@@ -1,4 +1,4 @@
-"""Real programs as tests start them: on loopback, with a directory of their own, ended at the end."""
+"""Run real programs in tests: on loopback, with a directory of their own, until the end of a block."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _FETCHED = Path(__file__).resolve().parents[2] / "build/field-tools/bin"
 
 
 def give_up(message: str, *, field: bool = False) -> NoReturn:
-    """Skip a test for what is missing; fail it in CI, one marked ``field`` where all of these must run."""
+    """Skip a test for lack of something; fail it in CI, or with ``field`` if ``FIELD`` is ``required``."""
     is_required = os.environ.get("FIELD") == "required" if field else os.environ.get("CI")
     (pytest.fail if is_required else pytest.skip)(message)
 
 
 def tool(name: str) -> str:
-    """Return a program's path; without it a test fails in CI and is skipped elsewhere."""
+    """Return a program's path; without it, skip the test, or fail it in CI."""
     path = shutil.which(name)
     if path is None:
         give_up(f"{name} is not installed: make tools installs it, or says what to install")
@@ -41,7 +41,7 @@ def tool(name: str) -> str:
 
 
 def node(directory: Path) -> str:
-    """Return the path of Node, for a directory whose packages are installed."""
+    """Return the path of Node; the packages of ``directory`` must be installed."""
     if not (directory / "node_modules").is_dir():
         give_up(f"{directory.name}: run make node")
     return tool("node")
@@ -59,7 +59,7 @@ def field_tool(name: str, *, fetched: bool = True) -> str:
 
 
 def free_port() -> int:
-    """Return a port on loopback that nothing listens on now, and that the system gives to no outgoing connection."""
+    """Return a free port on loopback, outside the system's range for outgoing connections."""
     while True:
         port = random.SystemRandom().randrange(20_000, 32_000)  # below Linux's ip_local_port_range
         with suppress(OSError), socket.socket() as probe:
@@ -69,7 +69,7 @@ def free_port() -> int:
 
 @contextmanager
 def unanswered(address: tuple[str, int] = ("127.0.0.1", 0)) -> Iterator[tuple[str, int]]:
-    """Listen, accept nothing, and keep the queue full, so that connects get no answer; yield the address."""
+    """Listen with a full queue, so that connection attempts get no response; yield the address."""
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(address, backlog=0))
         for _ in range(8):
@@ -82,7 +82,7 @@ def unanswered(address: tuple[str, int] = ("127.0.0.1", 0)) -> Iterator[tuple[st
 def await_true(
     condition: Callable[[], object], seconds: float = PATIENCE_SECONDS, what: str = "it", pause: float = 0.05
 ) -> None:
-    """Wait until something holds, and fail when it does not in time."""
+    """Wait until a condition holds; fail if it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not happen within {seconds:g} s"
@@ -92,7 +92,7 @@ def await_true(
 def run_program(
     *command: str | Path, seconds: float = 60, check: bool = True, **options: Any
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end; one that fails fails the test with the end of what it wrote."""
+    """Run a program to its end; if it fails, fail the test with the end of its output."""
     given = options if "input" in options else {"stdin": subprocess.DEVNULL, **options}
     done: subprocess.CompletedProcess[str] = subprocess.run(
         command, capture_output=True, text=True, timeout=seconds, check=False, **given
@@ -104,14 +104,14 @@ def run_program(
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A program under test, with what it wrote."""
+    """A running program and its output."""
 
     popen: subprocess.Popen[bytes]
     stderr_path: Path
 
     @property
     def stderr(self) -> str:
-        """What it wrote to stderr so far."""
+        """Its output so far."""
         return self.stderr_path.read_text(encoding="utf-8", errors="replace")
 
     def end(self, number: signal.Signals = signal.SIGTERM, seconds: float = PATIENCE_SECONDS) -> int:
@@ -127,7 +127,7 @@ def running(
     environ: Mapping[str, str] | None = None,
     log: IO[bytes] | int | None = None,
 ) -> Iterator[Process]:
-    """Run a program until the end of the block; what it writes goes into a file, or elsewhere."""
+    """Run a program until the end of the block; its output goes into a file, or to ``log``."""
     stderr_path = directory / f"{Path(command[0]).name}-{time.monotonic_ns()}.log"
     with stderr_path.open("wb") as file:
         to = file if log is None else log
@@ -145,13 +145,13 @@ def running(
 
 
 def await_start(process: Process, url: str) -> None:
-    """Wait until a program answers there with 200, and fail with what it wrote when it ends before."""
+    """Wait until a program responds with 200; fail with its output if it ends before."""
     await_true(lambda: process.popen.poll() is not None or answers(url), what="its start")
     assert process.popen.poll() is None, process.stderr
 
 
 def answers(url: str) -> bool:
-    """Return whether a GET is answered with 200."""
+    """Return whether a GET returns 200."""
     try:
         return requests.get(url, timeout=2).status_code == 200
     except requests.RequestException:
@@ -163,7 +163,7 @@ class Exporter:
     """A running ``gigas-exporter serve``.
 
     Attributes:
-        session: Which authorities and users it is asked with; one that needs them is asked over TLS.
+        session: The session for requests over TLS, with authorities and users.
     """
 
     process: Process
@@ -172,26 +172,26 @@ class Exporter:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port that it listens on."""
+        """The host and port that it listens on."""
         host, _, port = self.url.rpartition("/")[2].rpartition(":")
         return host, int(port)
 
     def send(self, request: bytes = b"") -> socket.socket:
-        """Open a connection to it, send these bytes and return it."""
+        """Open a connection, send some bytes, and return it."""
         client = socket.create_connection(self.address, timeout=20)
         client.sendall(request)
         return client
 
     def get(self, path: str, **arguments: Any) -> requests.Response:
-        """GET a path of it."""
+        """GET a path."""
         return (self.session or requests).get(self.url + path, timeout=10, **arguments)
 
     def post(self, path: str) -> requests.Response:
-        """POST nothing to a path of it."""
+        """POST nothing to a path."""
         return (self.session or requests).post(self.url + path, timeout=10)
 
     def answers(self, path: str) -> bool:
-        """Return whether a path answers with 200."""
+        """Return whether a path returns 200."""
         try:
             return self.get(path).status_code == HTTPStatus.OK
         except requests.RequestException:
@@ -199,9 +199,9 @@ class Exporter:
 
 
 def account_environment(server: SimulatorServer, **changes: str) -> dict[str, str]:
-    """Return an environment that names the first account of a simulated cloud, and nothing else of the exporter's.
+    """Return an environment with only the exporter's variables for the first account of a simulated cloud.
 
-    Without the usual limit of ten requests a second, for which a test would only wait.
+    The limit on requests per second is off, because tests would only wait for it.
     """
     account_id = server.world.account_ids[0]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GIGAS_")}
@@ -224,7 +224,7 @@ def exporter(
     session: requests.Session | None = None,
     log: IO[bytes] | int | None = None,
 ) -> Iterator[Exporter]:
-    """Run ``gigas-exporter serve`` on a free port of loopback, and wait until it is ready; with a session over TLS."""
+    """Run ``gigas-exporter serve`` on a free port, and wait until it is ready; a session makes requests over TLS."""
     port = free_port()
     listen = f"--web.listen-address=127.0.0.1:{port}"
     command = [sys.executable, "-m", "gigas_exporter", "serve", listen, *flags]
@@ -260,7 +260,7 @@ class Prometheus:
 def prometheus(
     directory: Path, config: str, *files: Path, program: str | None = None, flags: Sequence[str] = ()
 ) -> Iterator[Prometheus]:
-    """Run Prometheus, the system's unless another program is named, with a configuration until the end of the block."""
+    """Run Prometheus with a configuration until the end of the block; the default program is the system's."""
     path = program or tool("prometheus")
     (directory / "prometheus.yml").write_text(config, encoding="utf-8")
     for file in files:
@@ -288,18 +288,18 @@ class Alertmanager:
     url: str
 
     def post(self, *alerts: Mapping[str, Any]) -> None:
-        """Tell it of alerts, as Prometheus does."""
+        """Send alerts, as Prometheus does."""
         requests.post(f"{self.url}/api/v2/alerts", json=list(alerts), timeout=10).raise_for_status()
 
     def alerts(self) -> list[dict[str, Any]]:
-        """Return the alerts that it knows, with what silences them."""
+        """Return its alerts, with what silences or inhibits them."""
         answer: list[dict[str, Any]] = requests.get(f"{self.url}/api/v2/alerts", timeout=10).json()
         return answer
 
 
 @contextmanager
 def alertmanager(directory: Path, config: str, program: str | None = None) -> Iterator[Alertmanager]:
-    """Run Alertmanager with a configuration, and without a cluster, until the end of the block."""
+    """Run Alertmanager with a configuration and without a cluster until the end of the block."""
     path = program or tool("prometheus-alertmanager")
     (directory / "alertmanager.yml").write_text(config, encoding="utf-8")
     port = free_port()

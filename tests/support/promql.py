@@ -1,4 +1,4 @@
-"""What is in a PromQL expression."""
+"""Walk the syntax tree of a PromQL expression."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _BRANCHES = ("lhs", "rhs", "expr", "param", "vector_selector")
 
 
 def walk(node: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, tuple[Any, ...]]]:
-    """Yield every node of a syntax tree with the nodes above it, the nearest last."""
+    """Yield every node of a syntax tree with its ancestors, the nearest last."""
     yield node, above
     for child in [getattr(node, branch, None) for branch in _BRANCHES] + list(getattr(node, "args", None) or ()):
         if child is not None and not isinstance(child, str | float):
@@ -19,5 +19,5 @@ def walk(node: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, tuple[An
 
 
 def selectors_of(tree: Any) -> list[tuple[promql_parser.VectorSelector, tuple[Any, ...]]]:
-    """Return every selector of a syntax tree with the nodes above it."""
+    """Return every selector of a syntax tree with its ancestors."""
     return [(node, above) for node, above in walk(tree) if isinstance(node, promql_parser.VectorSelector)]

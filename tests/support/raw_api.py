@@ -1,4 +1,4 @@
-"""A small API of its own: any number of accounts, of which some leave every request unanswered."""
+"""A minimal API with any number of accounts, some of which never respond."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _DISK = {
 
 
 class RawApi(ScriptedApi):
-    """Answers GETs with short lists and logins with a token, or not at all.
+    """Answers each request with a short list, or not at all.
 
     Attributes:
-        accounts: The ids that ``/accounts`` lists, or whole items.
-        hanging: The ids of accounts that get no response.
-        lists: By path, a status and body instead of the usual.
+        accounts: The ids or whole items that ``/accounts`` lists.
+        hanging: The ids of the accounts that never respond.
+        lists: Statuses and bodies to return instead, by path.
         latency_seconds: How long each response takes.
     """
 
@@ -41,15 +41,15 @@ class RawApi(ScriptedApi):
 
     @property
     def requests(self) -> list[tuple[float, str]]:
-        """When each request came, by the monotonic clock, with its path."""
+        """The monotonic time and the path of each request."""
         return [(seen.at, seen.path) for seen in tuple(self.seen)]
 
     def count(self, part: str = "") -> int:
-        """How many requests had this in their path."""
+        """Return how many requests had this in their path."""
         return sum(part in path for _, path in self.requests)
 
     def by_account(self, resource: str) -> Counter[str]:
-        """How many requests there were for a resource, by account."""
+        """Return the number of requests for a resource by account."""
         return Counter(path.split("/")[2] for _, path in self.requests if path.endswith(f"/{resource}"))
 
     def _reply(self, seen: Seen, wire: Wire) -> None:

@@ -1,4 +1,4 @@
-"""Kinds of faults that change bodies, for the simulator in tests."""
+"""Faults that corrupt response bodies, for the tests' simulator."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ Item = dict[str, Any]
 
 
 def corrupt(answer: SimResponse, faults: Iterable[Fault], now: float) -> SimResponse:
-    """Return what the faults make of an answer; values inside of a body are spoilt in successes only.
+    """Apply faults to a response; values inside the body are changed only if it is successful.
 
-    Those that need a body that can be read come before those that leave none.
+    Faults that need a readable body are applied before those that leave none.
     """
     success = HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES and answer.body
     for fault in sorted(faults, key=lambda fault: (fault.kind not in _ITEMS, fault.kind not in _RAW)):
@@ -79,7 +79,7 @@ def corrupt(answer: SimResponse, faults: Iterable[Fault], now: float) -> SimResp
         if kind in _BODIES:
             answer = _BODIES[kind](answer, fault)
         elif success and (kind in _ITEMS or kind in _RAW):
-            with suppress(ValueError):  # a fault of the same sort was there before and left nothing that can be read
+            with suppress(ValueError):  # an earlier fault may have left invalid JSON
                 content = json.loads(answer.body)
                 if kind in _ITEMS:
                     answer = replace(answer, body=dump(_changed(content, _ITEMS[kind], fault, now)))
@@ -157,7 +157,7 @@ def _same(item: Item, _fault: Fault, _now: float) -> Item:
 
 
 def _mistyped(item: Item, fault: Fault, _now: float) -> Item:
-    """Put an object where a text, a number or a boolean is due; ids stay, unless they are what is asked for."""
+    """Replace values with objects; ids only if they are the fault's ``field``."""
     fields = [fault.parameters["field"]] if fault.parameters["field"] else [name for name in item if name != "id"]
     return {**item, **{name: {"unexpected": [name]} for name in fields}}
 
@@ -182,7 +182,7 @@ _ITEMS: Mapping[str, Callable[[Item, Fault, float], Item]] = {
 
 
 def _with_raw(content: Any, fault: Fault, candidates: tuple[str, ...], raw: bytes) -> bytes:
-    """Put invalid JSON bytes in a field's place."""
+    """Replace the value of a field with raw bytes."""
     for item in content if isinstance(content, list) else [content]:
         name = fault.parameters["field"] or next((name for name in candidates if name in item), candidates[-1])
         item[name] = _MARK

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 @dataclass(frozen=True)
 class Seen:
-    """A request as it arrived, by which connection and when, on the monotonic clock."""
+    """A request as it arrived, with the number of its connection and the monotonic time."""
 
     method: str
     target: str
@@ -83,7 +83,7 @@ class Wire:
         return self._sock.recv(65536)
 
     def tunnel(self, port: int) -> None:
-        """Be a proxy to a port of this machine, which speaks when it was spoken to."""
+        """Act as a proxy to a port on loopback whose server only sends responses."""
         with socket.create_connection(("127.0.0.1", port)) as upstream:
             self.send(b"HTTP/1.1 200 OK\r\n\r\n")
             upstream.settimeout(0.1)
@@ -94,7 +94,7 @@ class Wire:
                         self.send(data)
 
     def reply(self, status: int = 200, body: Any = b"", headers: Mapping[str, str] | None = None) -> None:
-        """Send a whole answer; what is not bytes is sent as JSON."""
+        """Send a response; a body other than bytes is sent as JSON."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(content)}"]
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
@@ -105,11 +105,11 @@ Script = Callable[[Seen, Wire], object]
 
 
 class ScriptedApi:
-    """Answers each request by calling a script, in one thread a connection, until the end of a block.
+    """Calls a script for each request, with a thread for each connection, until the end of the block.
 
     Attributes:
         seen: The requests so far.
-        connections: How many were accepted.
+        connections: The number of accepted connections.
     """
 
     def __init__(

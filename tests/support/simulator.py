@@ -1,4 +1,4 @@
-"""The simulator as tests have it: with every kind of fault, and a record of the last requests."""
+"""The simulator for tests, with every kind of fault and a log of the last requests."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ _ENDLESS_LIMIT = 50
 _KEPT = 10_000
 
 _Parameters = Mapping[str, Mapping[str, Any]]
-"""By kind of fault, its parameters."""
+"""The parameters of faults, by kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:
-    """A request and what it got.
+    """A request and the status of its response.
 
     Attributes:
-        status: 0 when nothing was answered.
+        status: 0 without a response.
     """
 
     operation: str
@@ -69,11 +69,11 @@ class LoggedRequest:
 
 
 class _Handler(SimulatorHandler):
-    """Does what the faults of tests say."""
+    """Applies the tests' kinds of faults."""
 
     @property
     def served(self) -> SimulatorServer:
-        """The server with what tests add to it."""
+        """The tests' server."""
         return cast(SimulatorServer, super().served)
 
     def setup(self) -> None:
@@ -83,7 +83,7 @@ class _Handler(SimulatorHandler):
             self.served.connections += 1
 
     def respond(self, route: MatchedRoute, request: SimRequest, hits: Mapping[int, Fault]) -> SimResponse | None:
-        """Return the response and remember the request, without anything secret."""
+        """Return the response, and log the request without secrets."""
         response = self._respond(route, request, hits)
         status = 0 if response is None else response.status
         self.served.journal.append(LoggedRequest(route.operation, request.method, request.path, request.query, status))
@@ -92,7 +92,7 @@ class _Handler(SimulatorHandler):
     def _respond(self, route: MatchedRoute, request: SimRequest, hits: Mapping[int, Fault]) -> SimResponse | None:
         """Return the response, its body corrupted; ``None`` for a reset."""
         if any(fault.kind == "reset" for fault in hits.values()):
-            # Closed here and now: the base class would shut it down first, and so send an end before the reset.
+            # Closed here, because the base class would shut it down first and so send FIN before RST.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             self.connection.close()
             return None
@@ -102,7 +102,7 @@ class _Handler(SimulatorHandler):
         return response_corruption.corrupt(response, hits.values(), self.served.world.now())
 
     def answer(self, route: MatchedRoute, request: SimRequest, faults: Sequence[Fault]) -> SimResponse:
-        """Answer a request with what faults do to pages and tokens."""
+        """Return the API's response, with the faults of pages and tokens."""
         parameters = {fault.kind: fault.parameters for fault in faults}
         if "redirect" in parameters:
             return SimResponse(HTTPStatus.FOUND, headers=(("Location", parameters["redirect"]["value"]),))
@@ -145,7 +145,7 @@ class _Handler(SimulatorHandler):
                 return replace(response, body=dump(items), headers=())
 
     def send(self, response: SimResponse, faults: Sequence[Fault]) -> None:
-        """Send a response, half of it or slowly."""
+        """Send a response, or half of it, or send it slowly."""
         fault = {fault.kind: fault for fault in faults}
         drip = fault.get("drip_headers") or fault.get("drip_body")
         unframed = "truncated_unframed" in fault
@@ -159,7 +159,7 @@ class _Handler(SimulatorHandler):
             super().send(response, faults)
 
     def _drip(self, response: SimResponse, seconds: float, *, whole: bool) -> None:
-        """Send a response byte by byte, its head only where that is of the whole."""
+        """Send the body of a response byte by byte, with ``whole`` also its head."""
         sent, self.wfile = self.wfile, io.BytesIO()
         self.send_head(response)
         head, self.wfile = self.wfile.getvalue(), sent
@@ -206,11 +206,11 @@ def _with_other_headers(response: SimResponse, offset: int, parameters: _Paramet
 
 
 class SimulatorServer(ShippedServer):
-    """The simulated API with the kinds of faults of tests.
+    """The simulated API with the tests' kinds of faults.
 
     Attributes:
-        creating_token: Held while a token is made, whose life a fault may change.
-        connections: How many were accepted.
+        creating_token: Held while a token is created, because a fault may change its lifetime.
+        connections: The number of accepted connections.
         journal: Holds :attr:`recent`.
     """
 
@@ -225,5 +225,5 @@ class SimulatorServer(ShippedServer):
 
     @property
     def recent(self) -> tuple[LoggedRequest, ...]:
-        """The last requests that were decided on, oldest first."""
+        """The last requests, oldest first."""
         return tuple(self.journal)

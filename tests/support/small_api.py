@@ -1,4 +1,4 @@
-"""A small API of JSON lists over real HTTP, each of which a test may answer in its own way."""
+"""A small API of JSON lists over real HTTP, in which a test may replace any response."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ Answer = tuple[int, Any, Mapping[str, str]]
 
 
 def ago(**delta: float) -> str:
-    """Return the date so long ago, with its zone."""
+    """Return the date a given time ago, with its zone."""
     return (datetime.now(UTC) - timedelta(**delta)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class SmallApi(ScriptedApi):
-    """Lists by path; ``answers`` goes before them.
+    """Serves lists.
 
     Attributes:
-        lists: By path, the items; pages are made of them by ``limit`` and ``offset``.
-        answers: By path, what answers a request instead: it gets the query.
+        lists: The items by path, served in pages by ``limit`` and ``offset``.
+        answers: Functions of the query that return a response instead, by path.
         asked: The paths of the requests so far.
     """
 
@@ -48,7 +48,7 @@ class SmallApi(ScriptedApi):
 
 
 def healthy(account: str = "4242", disks: int = 4) -> dict[str, list[Any]]:
-    """Return the lists of an account whose disks are well: each has three good backups."""
+    """Return the lists of an account whose disks are well; each has three good backups."""
     path = f"/account/{account}"
     lists: dict[str, list[Any]] = {f"{path}/disks": [], f"{path}/virtual_machines": [], f"{path}/backups": []}
     for number in range(1, disks + 1):

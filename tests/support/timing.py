@@ -1,8 +1,7 @@
-"""Clocks that a test puts ahead, and promises about time, on a machine that may be slow or busy.
+"""Clocks that a test can shift, and time limits that allow for a slow or busy machine.
 
-A test proves that nothing waits for what never comes; how many milliseconds it takes is the benchmarks' business. So
-each promise is stretched, though never as far as the fault would take that the test looks for: make that fault ten
-times as long as what is promised.
+Tests prove that nothing waits forever; the benchmarks measure how long things take. So a limit is multiplied by two to
+six. The delay that a test detects must be ten times the limit.
 """
 
 from __future__ import annotations
@@ -14,21 +13,21 @@ from contextlib import contextmanager
 
 from gigas_exporter.clock import SystemClock
 
-# What the work in _slowness takes on a machine of 2020 with nothing else to do.
+# The time of the work in _slowness on an idle machine of 2020.
 _NORMAL_SECONDS = 0.02
-# A promise is stretched by no less and no more than this.
+# The least and greatest factors of a limit.
 _LEAST = 2.0
 _MOST = 6.0
 
 
 class ShiftedClock(SystemClock):
-    """The machine's clocks, and some seconds more.
+    """The machine's clocks, shifted or stopped.
 
     Attributes:
-        ahead: So many on both clocks.
-        wall_ahead: So many on the wall clock alone.
-        wall_at: Where the wall clock stands still; ``None``: it goes.
-        monotonic_at: Where the other one does.
+        ahead: Seconds added to both clocks.
+        wall_ahead: Seconds added to the wall clock only.
+        wall_at: The time at which the wall clock is stopped; ``None`` if it runs.
+        monotonic_at: The same for the monotonic clock.
     """
 
     ahead = 0.0
@@ -44,7 +43,7 @@ class ShiftedClock(SystemClock):
 
 
 def _slowness() -> float:
-    """Measure how many times as long as on a normal machine things take now."""
+    """Measure how many times slower than normal this machine is now."""
     began = time.perf_counter()
     sum(range(1_000_000))
     measured = (time.perf_counter() - began) / _NORMAL_SECONDS
@@ -52,13 +51,13 @@ def _slowness() -> float:
 
 
 def allowed(seconds: float) -> float:
-    """Return how long a promise of so many seconds may take here and now, two to six times as long."""
+    """Return the limit for this machine now, two to six times ``seconds``."""
     return seconds * min(max(_LEAST, 2 * _slowness()), _MOST)
 
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Fail when what is done in the block takes longer."""
+    """Fail if the block takes longer than is allowed for ``seconds``."""
     began = time.monotonic()
     yield
     took = time.monotonic() - began

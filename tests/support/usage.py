@@ -1,4 +1,4 @@
-"""What a process uses, as the kernel counts it."""
+"""The resources that a process uses, from the kernel."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ def _status(pid: int | str, field: str) -> int:
 
 
 def threads(pid: int | str = "self") -> int:
-    """Return how many threads it has."""
+    """Return the number of threads."""
     return _status(pid, "Threads")
 
 
 def resident_megabytes(pid: int | str = "self") -> float:
-    """Return how much memory it has resident."""
+    """Return the resident memory."""
     return _status(pid, "VmRSS") / 1024
 
 
 def descriptors(pid: int | str = "self") -> int:
-    """Return how many files and sockets it has open."""
+    """Return the number of open files and sockets."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def processor_seconds(pid: int | str = "self") -> float:
-    """Return the time of processors that it has taken so far."""
+    """Return the processor time used so far."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,4 +1,4 @@
-"""VictoriaMetrics as a site runs it: vmagent scrapes and sends, the store keeps, vmalert evaluates."""
+"""VictoriaMetrics as a site runs it: vmagent scrapes, the store keeps the samples, vmalert evaluates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.programs import Process, await_start, field_tool, free_port, runnin
 
 @contextmanager
 def victoria(directory: Path, scrapes: str, rules: Path, notifier: str, label: str) -> Iterator[str]:
-    """Run all three until the end of the block, and yield the address of the store.
+    """Run all three until the end of the block; yield the URL of the store.
 
     Args:
         directory: For their data.
@@ -27,7 +27,7 @@ def victoria(directory: Path, scrapes: str, rules: Path, notifier: str, label: s
 
 @contextmanager
 def vmagent(directory: Path, scrapes: str, store: str) -> Iterator[Process]:
-    """Run vmagent with a configuration until the end of the block; it sends to the store."""
+    """Run vmagent until the end of the block; it sends samples to the store."""
     (directory / "scrapes.yml").write_text(scrapes, encoding="utf-8")
     address = f"127.0.0.1:{free_port()}"
     command = [
@@ -41,7 +41,7 @@ def vmagent(directory: Path, scrapes: str, store: str) -> Iterator[Process]:
 
 @contextmanager
 def store_and_vmalert(directory: Path, rules: Path, more: Sequence[str]) -> Iterator[str]:
-    """Run the store, and vmalert over it with more arguments, and yield the address of the store."""
+    """Run the store, and vmalert with further arguments; yield the URL of the store."""
     store, alert = (f"127.0.0.1:{free_port()}" for _ in range(2))
     keeping = [
         *(field_tool("victoria-metrics"), f"-httpListenAddr={store}", f"-storageDataPath={directory}/victoria"),
