@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from support.environment import begin_anew, is_clean
+from support.environment import execute_again, is_clean
 from support.kinds import doing_no_more_than, kind_of, kind_of_file
 from support.scheduling import FileScheduling
 
@@ -40,13 +40,13 @@ settings.register_profile("thorough", max_examples=120, deadline=None)
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin anew in a clean environment; the processes that pytest-xdist starts inherit it."""
+    """Execute pytest again in a clean environment, which the processes of pytest-xdist inherit."""
     if hasattr(config, "workerinput"):
         os.environ.pop("COLUMNS", None)  # which pytest-xdist sets for its own lines
     elif not is_clean():
         capture = config.pluginmanager.getplugin("capturemanager")
         capture.stop_global_capturing()
-        begin_anew()
+        execute_again()
         capture.start_global_capturing()
     if not config.getoption("--hypothesis-profile", None):
         settings.load_profile("thorough" if os.environ.get("CI") else "quick")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from support.containers import BASE, GIVEN, limits, podman
+from support.containers import BASE, BUILD_ARGUMENTS, limits, podman
 from support.programs import await_true, run_program
 from support.timing import allowed
 
@@ -108,12 +108,12 @@ def test_the_image_says_what_it_is(image: str, show: Callable[[str], None]) -> N
         "title": "gigas-exporter",
         "description": "Prometheus exporter for the disks and backups of Gigas cloud accounts",
         "licenses": "Apache-2.0",
-        "version": GIVEN["VERSION"],
-        "revision": GIVEN["REVISION"],
-        "created": GIVEN["CREATED"],
-        "source": GIVEN["SOURCE"],
-        "url": GIVEN["SOURCE"],
-        "documentation": f"{GIVEN['SOURCE']}/tree/main/docs",
+        "version": BUILD_ARGUMENTS["VERSION"],
+        "revision": BUILD_ARGUMENTS["REVISION"],
+        "created": BUILD_ARGUMENTS["CREATED"],
+        "source": BUILD_ARGUMENTS["SOURCE"],
+        "url": BUILD_ARGUMENTS["SOURCE"],
+        "documentation": f"{BUILD_ARGUMENTS['SOURCE']}/tree/main/docs",
         "authors": "the contributors of gigas-exporter",
         "vendor": "gigas-exporter",
         "base.name": BASE,

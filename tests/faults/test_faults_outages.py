@@ -10,7 +10,7 @@ import pytest
 from gigas_exporter.errors import Reason
 from gigas_exporter.simulator import SimulatedCloud
 from support.fault_cases import SERIES, assert_same
-from support.in_process_exporter import whole
+from support.in_process_exporter import in_process_exporter
 from support.polling import settings_for
 from support.programs import await_true, unanswered
 from support.simulator import SimulatorServer
@@ -32,7 +32,7 @@ def test_an_api_that_is_gone_and_comes_back(
     world = SimulatedCloud(seed=3, disks=24, accounts=2, eventful=False)
     first = SimulatorServer(world)
     settings = settings_for(first, api={"timeout_seconds": 0.4}, interval=0.5, backups_interval=0.5)
-    with whole(settings) as exporter:
+    with in_process_exporter(settings) as exporter:
         for account in ACCOUNTS:
             exporter.await_all_well(account)
         exporter.await_polls("backups", *ACCOUNTS)

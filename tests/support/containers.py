@@ -15,7 +15,7 @@ from pathlib import Path
 from support.programs import field_tool, give_up, run_program
 
 BASE = "docker.io/library/python:3.13-slim-bookworm"
-GIVEN = {
+BUILD_ARGUMENTS = {
     "VERSION": "1.2.3",
     "REVISION": "abc",
     "CREATED": "2026-01-02T03:04:05Z",
@@ -88,7 +88,7 @@ def build_image(directory: Path) -> str:
     mounts = ["--volume", f"{settings}:/etc/pip.conf:ro"]
     if _CERTIFICATES.exists():
         mounts += ["--volume", f"{_CERTIFICATES}:{_CERTIFICATES}:ro"]
-    arguments = [f"{name}={value}" for name, value in GIVEN.items()]
+    arguments = [f"{name}={value}" for name, value in BUILD_ARGUMENTS.items()]
     given = [word for each in arguments for word in ("--build-arg", each)]
     isolated = ["--isolation", "chroot", "--pull-never", "--format", "docker", *limits(), *mounts]
     name = f"{_IMAGE}:built"

@@ -23,7 +23,7 @@ _IGNORABLE = [
     signal.SIGALRM,
 ]  # fmt: skip
 _UMASK = 0o022
-_BEGUN = "PYTEST_BEGUN_ANEW"  # the id of the process that was executed again
+_EXECUTED_AGAIN = "PYTEST_EXECUTED_AGAIN"  # the id of the process that was executed again
 
 
 def clean(environ: Mapping[str, str]) -> dict[str, str]:
@@ -47,10 +47,10 @@ def is_clean() -> bool:
     )
 
 
-def begin_anew() -> None:
+def execute_again() -> None:
     """Execute this process's command line again in a clean environment; return if that was done already."""
     environ = clean(os.environ)
-    if environ.get(_BEGUN) == str(os.getpid()):  # only Python's own start-up, such as a .pth file, may have set more
+    if environ.get(_EXECUTED_AGAIN) == str(os.getpid()):  # Python's start-up, such as a .pth file, may have set more
         os.environ.clear()
         os.environ.update(environ)
         return
@@ -61,4 +61,4 @@ def begin_anew() -> None:
         if stream is None:
             os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
             os.set_inheritable(descriptor, True)  # dup2 does nothing if both are the same
-    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**environ, _BEGUN: str(os.getpid())})
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**environ, _EXECUTED_AGAIN: str(os.getpid())})

@@ -13,7 +13,7 @@ from gigas_exporter.inventory import Resource
 from gigas_exporter.model import Account
 from gigas_exporter.secret import Secret
 from gigas_exporter.simulator import SimulatedCloud
-from support.in_process_exporter import Scrape, Whole, whole
+from support.in_process_exporter import InProcessExporter, Scrape, in_process_exporter
 from support.polling import api_key, settings_for
 from support.programs import await_true
 from support.simulator import SimulatorServer
@@ -132,7 +132,7 @@ def case_settings(cloud: SimulatorServer, case: Case) -> Settings:
 def play(case: Case) -> None:
     """Run one case."""
     world = SimulatedCloud(seed=3, disks=24, accounts=2, eventful=False)
-    with SimulatorServer(world) as cloud, whole(case_settings(cloud, case)) as exporter:
+    with SimulatorServer(world) as cloud, in_process_exporter(case_settings(cloud, case)) as exporter:
         for account in (STRUCK, OTHER):
             exporter.await_all_well(account)
         # The first sweep may have started before the disks were listed; it then has no disks without backups.
@@ -162,13 +162,13 @@ def assert_same(now: Scrape, before: Scrape, account_id: str, *prefixes: str) ->
     assert not changed, f"{len(changed)} series changed, such as {next(iter(changed.items()))}"
 
 
-def _strike(case: Case, cloud: SimulatorServer, exporter: Whole) -> None:
+def _strike(case: Case, cloud: SimulatorServer, exporter: InProcessExporter) -> None:
     account = None if case.operation == "create_token" else STRUCK
     with exporter.between_polls(STRUCK, case.resource):
         cloud.faults.add(case.kind, case.operation, account=account, **case.parameters)
 
 
-def _play_failing(case: Failing, cloud: SimulatorServer, exporter: Whole, before: Scrape) -> None:
+def _play_failing(case: Failing, cloud: SimulatorServer, exporter: InProcessExporter, before: Scrape) -> None:
     resource, prefixes = case.resource, SERIES[case.resource]
     retries = before.total("gigas_exporter_api_retries_total", operation=case.operation)
     asked = before.total("gigas_exporter_api_requests_total", operation=case.operation, code=case.code)
@@ -192,7 +192,7 @@ def _play_failing(case: Failing, cloud: SimulatorServer, exporter: Whole, before
     assert_same(during, before, STRUCK, *prefixes)
     # Unaffected data must be newer than the affected, or it would expire at the same time.
     exporter.await_polls("disks", OTHER, *(() if resource == "disks" else (STRUCK,)))
-    _assert_served_no_longer_than_allowed(exporter, resource, prefixes)
+    _assert_expires_in_time(exporter, resource, prefixes)
     _assert_other_untouched(exporter, before)
     assert exporter.failures(OTHER, resource) == 0
     cloud.faults.clear()
@@ -206,7 +206,7 @@ def _play_failing(case: Failing, cloud: SimulatorServer, exporter: Whole, before
     assert exporter.said(OTHER, resource) == []
 
 
-def _assert_served_no_longer_than_allowed(exporter: Whole, resource: Resource, prefixes: tuple[str, ...]) -> None:
+def _assert_expires_in_time(exporter: InProcessExporter, resource: Resource, prefixes: tuple[str, ...]) -> None:
     inventory = exporter.inventory(STRUCK)
     disks, machines, backups = inventory.disks, inventory.machines, inventory.backups
     assert disks is not None
@@ -227,7 +227,7 @@ def _assert_served_no_longer_than_allowed(exporter: Whole, resource: Resource, p
     assert gone.by_disk("gigas_disk_size_bytes", OTHER)
 
 
-def _play_harmless(case: Harmless, cloud: SimulatorServer, exporter: Whole, before: Scrape) -> None:
+def _play_harmless(case: Harmless, cloud: SimulatorServer, exporter: InProcessExporter, before: Scrape) -> None:
     _strike(case, cloud, exporter)
     exporter.await_polls(case.resource, STRUCK)
     during = exporter.scrape()
@@ -249,7 +249,7 @@ def _play_harmless(case: Harmless, cloud: SimulatorServer, exporter: Whole, befo
     assert exporter.said(STRUCK, case.resource) == []
 
 
-def _assert_other_untouched(exporter: Whole, before: Scrape) -> None:
+def _assert_other_untouched(exporter: InProcessExporter, before: Scrape) -> None:
     now = exporter.scrape()
     assert_same(now, before, OTHER, "gigas_disk_", "gigas_virtual_machine_")
     assert now.total("gigas_up", account_id=OTHER) == 1

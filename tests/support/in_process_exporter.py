@@ -98,7 +98,7 @@ class _Levels:
 _levels = _Levels()
 
 
-class Whole:
+class InProcessExporter:
     """A running exporter."""
 
     def __init__(self, settings: Settings) -> None:
@@ -224,9 +224,9 @@ class Whole:
 
 
 @contextmanager
-def whole(settings: Settings) -> Iterator[Whole]:
+def in_process_exporter(settings: Settings) -> Iterator[InProcessExporter]:
     """Run an exporter until the end of the block."""
-    exporter = Whole(settings)
+    exporter = InProcessExporter(settings)
     exporter.start()
     try:
         yield exporter
