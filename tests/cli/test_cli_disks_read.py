@@ -381,6 +381,24 @@ def test_backups_that_may_be_of_other_disks_or_not_all(run: Run) -> None:
     assert "the list of backups may be incomplete by the header Link" in outcome.err
 
 
+def test_a_disk_that_is_gone_has_the_backups_that_name_it(run: Run) -> None:
+    """Whoever looks for what to restore needs their ids; without any, there is no such disk."""
+    with SmallApi(healthy()) as api:
+        del api.lists["/account/4242/disks"][1], api.lists["/account/4242/disk/2/backups"]
+        table = run("disks", "backups", "2", GIGAS_API_URL=api.url)
+        records = json.loads(run("disks", "backups", "2", "--output", "json", GIGAS_API_URL=api.url).out)
+        none = run("disks", "backups", "99", "--output", "json", GIGAS_API_URL=api.url)
+        del api.lists["/account/4242/backups"]
+        unread = run("disks", "backups", "2", GIGAS_API_URL=api.url)
+    assert (table.status, none.status, unread.status) == (0, 1, 1)
+    assert table.err.endswith("account 4242 has no disk 2 any more; these backups still name it\n")
+    assert [record["backup_id"] for record in records] == ["2000", "2001", "2002"]
+    assert all(record["raw"]["disk_id"] == 2 and record["backup_id"] in table.out for record in records)
+    for each, disk in ((none, "99"), (unread, "2")):
+        assert each.out == ""
+        assert each.err.startswith(f"gigas-exporter: account 4242 has no disk {disk} (see: ")
+
+
 def test_raw_values_hold_no_secrets(run: Run) -> None:
     """What has a name as a secret may have is left out at any depth, whatever the rest is."""
     with SmallApi(healthy()) as api:

@@ -35,7 +35,8 @@ def get_disk(client: ReadClient, account_id: str, disk_id: str) -> Disk:
     """Return a disk.
 
     Raises:
-        GigasError: The disk cannot be read, does not exist, or the API returned another one.
+        NoDiskError: The disk does not exist.
+        GigasError: The disk cannot be read, or the API returned another one.
     """
     try:
         disk = client.get_disk(account_id, disk_id)
@@ -94,6 +95,10 @@ def _without_log(name: str) -> Iterator[None]:
         logger.setLevel(level)
 
 
+class NoDiskError(GigasError):
+    """An account has no disk of that id."""
+
+
 class NoMachineError(GigasError):
     """An account has no virtual machine of that name."""
 
@@ -138,7 +143,7 @@ def _no_such_disk(client: ReadClient, account_id: str, given: str) -> GigasError
         with suppress(GigasError):
             command += f" --virtual-machine-id {find_machine(client, account_id, given)}"
             return GigasError(f"{given} is a virtual machine, not a disk's id (see its disks: {command})")
-    return GigasError(f"account {account_id} has no disk {given} (see: {command})")
+    return NoDiskError(f"account {account_id} has no disk {given} (see: {command})")
 
 
 def _is_number(given: str) -> bool:

@@ -9,6 +9,8 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -16,7 +18,14 @@ import click
 
 from gigas_exporter import formatting
 from gigas_exporter.cli.accounts import account_options, no_such_account, select_account, select_accounts
-from gigas_exporter.cli.disks.lookup import NoMachineError, disk_argument, find_machine, get_disk, report_disks
+from gigas_exporter.cli.disks.lookup import (
+    NoDiskError,
+    NoMachineError,
+    disk_argument,
+    find_machine,
+    get_disk,
+    report_disks,
+)
 from gigas_exporter.cli.messages import progress, warn
 from gigas_exporter.cli.options import (
     FINDING,
@@ -33,7 +42,8 @@ from gigas_exporter.clock import SystemClock
 from gigas_exporter.config import AccountSettings, Settings
 from gigas_exporter.decode import Decoder
 from gigas_exporter.errors import ApiError, GigasError
-from gigas_exporter.gigas import ApiRequest, ApiSettings, LoginStates, RawResponse, ReadClient
+from gigas_exporter.gigas import ApiRequest, ApiSettings, Listing, LoginStates, RawResponse, ReadClient
+from gigas_exporter.model import Backup
 from gigas_exporter.report import DiskReport, Finding, explain_not_understood, paging_doubts, worst_first
 
 _FILTERS: Final = ("data_store_id", "virtual_machine_id", "is_swap", "mount_point", "data_store_group_id", "primary")
@@ -42,23 +52,23 @@ _SECRET: Final = re.compile(r"pass|pwd|token|secret|key|auth|credential|contrase
 
 
 class _RawItems:
-    """Collects the raw items of one operation, as the client's ``on_response``.
+    """Collects the raw items of some operations, as the client's ``on_response``.
 
     Attributes:
         by_id: The readable items.
         all: All distinct items, including those without an id, by their JSON.
     """
 
-    def __init__(self, settings: ApiSettings, operation: str) -> None:
+    def __init__(self, settings: ApiSettings, *operations: str) -> None:
         decoder = Decoder(settings.decoding)
-        self._operation = operation
-        self._decode = decoder.backup if operation == "list_disk_backups" else decoder.disk
+        self._operations = operations
+        self._decode = decoder.backup if "list_disk_backups" in operations else decoder.disk
         self.by_id: dict[str, Any] = {}
         self.all: dict[str, Any] = {}
 
     def __call__(self, request: ApiRequest[Any], response: RawResponse) -> None:
         """Keep the items of a response."""
-        if request.operation != self._operation or response.status != HTTPStatus.OK:
+        if request.operation not in self._operations or response.status != HTTPStatus.OK:
             return
         try:
             body = json.loads(response.body.decode("utf-8-sig"))
@@ -252,16 +262,20 @@ def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
 @output_option("table", "json", "yaml", "csv")
 @account_options()
 def backups(disk: str, min_disk_size: float | None, output: Format, account: str | None, **flags: Any) -> None:
-    """List the backups of DISK, newest first."""
+    """List the backups of DISK, newest first.
+
+    Of a disk that is gone they are those that still name it.
+    """
     _warn_env_filters(("min_disk_size",))
     settings, chosen = select_account(account, flags)
-    raw = _RawItems(settings.api, "list_disk_backups")
+    raw = _RawItems(settings.api, "list_disk_backups", "list_backups")
     table = backups_table(SystemClock().wall())
     with ReadClient(settings.api, chosen.credential, on_response=raw) as client:
-        get_disk(client, chosen.account.id, disk)
+        size = size_for_api(min_disk_size, settings.api.decoding.disk_size_unit)
         try:
-            size = size_for_api(min_disk_size, settings.api.decoding.disk_size_unit)
-            listing = client.list_disk_backups(chosen.account.id, disk, min_disk_size=size)
+            listing = _read_backups(client, chosen.account.id, disk, size)
+        except NoDiskError:
+            raise
         except GigasError:
             if output == "json" and raw.all:
                 click.echo(render_json(raw.as_records(table, disk_id=disk)), nl=False)
@@ -279,3 +293,22 @@ def backups(disk: str, min_disk_size: float | None, output: Format, account: str
         click.echo(render(found, table, output), nl=False)
     else:
         click.echo(f"The API lists no backup of disk {disk}{'' if min_disk_size is None else ' that matches'}.")
+
+
+def _read_backups(client: ReadClient, account_id: str, disk: str, size: float | None) -> Listing[Backup]:
+    """Return a disk's backups: its own list, or where it is gone those of the account that name it.
+
+    Raises:
+        GigasError: They cannot be read, or there is neither disk nor backup.
+    """
+    try:
+        get_disk(client, account_id, disk)
+    except NoDiskError as gone:
+        with suppress(GigasError):  # that there is no disk says more
+            listing = client.list_backups(account_id, min_disk_size=size)
+            left = tuple(each for each in listing.items if each.disk_id == disk)
+            if left:
+                warn(f"account {account_id} has no disk {disk} any more; these backups still name it")
+                return replace(listing, items=left)
+        raise gone from None
+    return client.list_disk_backups(account_id, disk, min_disk_size=size)
