@@ -148,7 +148,7 @@ def test_hostile_names_are_only_shown(browser: Browser, site: Serve) -> None:
     browser.open(f"{served.url}?{hostile}")
     assert browser.texts("h2#disks ~ p")[1].startswith("Cannot show “\\x00”. Show one of: all, attention, ")
     assert browser.texts("h2#disks ~ p")[2].startswith("Cannot sort by “<”. Sort by one of: account, vm, ")
-    assert browser.texts("h2#disks ~ p")[3].startswith('“"onload="” is no account that is watched here. ')
+    assert browser.texts("h2#disks ~ p")[3].startswith('“"onload="” is not an account watched here. ')
     assert browser.texts("h2#disks ~ p")[4] == '0 of 8 disks with “"><script>alert(1)</script>”.'
     assert browser.seen()["complaints"] == []
     browser.open(f"{served.url}?{hostile}&refresh=0")

@@ -135,7 +135,7 @@ def test_a_backup_from_the_future_is_not_called_usable_and_new(site: Serve) -> N
     assert 'data-title="Backup age" class="number">in the future<' in page_with(1, wall + 86_400.0)
     ahead = page_with(10, wall + 86_400.0, **one)
     assert re.findall(r'data-title="(?:Age|Usable)"[^>]*>([^<]*)<', ahead)[:2] == [
-        "in the future", "no: its date lies in the future",
+        "in the future", "no: its date is in the future",
     ]  # fmt: skip
     assert "<dt>Newest</dt><dd>in the future (" in ahead
     assert "0s" not in ahead.partition('id="backups"')[2]
@@ -167,7 +167,7 @@ def test_what_cannot_be_read_stands_on_a_disks_page(browser: Browser, site: Serv
     browser.open(page)
     (problem,) = browser.texts(".problems li")
     assert problem.startswith("account 4242: disks could not be read: list_disks: the API answered 500")
-    assert browser.texts("h2")[0] == "What was found"
+    assert browser.texts("h2")[0] == "Findings"
     served.clock.ahead = 3600.0
     browser.open(page)
     assert browser.texts(".verdict strong") == ["Account 4242 has disks that are not known now."]

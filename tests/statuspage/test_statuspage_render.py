@@ -76,7 +76,7 @@ def test_a_page_that_is_none_is_the_nearest(site: Serve, page: str) -> None:
         ("sort", "x" * 500, f"Cannot sort by “{'x' * 60}…”. Sort by "),
         ("reverse", "yes", "reverse must be 0 or 1, not “yes”."),
         ("refresh", "10s", "refresh must be 0 or 1, not “10s”."),
-        ("account", "4243", "“4243” is no account that is watched here. There are: 4242."),
+        ("account", "4243", "“4243” is not an account watched here. Accounts: 4242."),
     ],
 )
 def test_what_an_address_says_wrongly_is_said(site: Serve, parameter: str, value: str, said: str) -> None:
@@ -87,7 +87,7 @@ def test_what_an_address_says_wrongly_is_said(site: Serve, parameter: str, value
     assert ("3 of 3 disks." in wrong) == (parameter != "account")
     right = {"sort": "vm", "reverse": "1", "refresh": "0", "account": "4242"}
     for known in ("", "all", "All", "attention", "ATTENTION", "backup_stale", "BACKUP_STALE", "backup stale"):
-        assert not re.search("There are: |Cannot |must be", served.get(**right, show=known).text), known
+        assert not re.search("watched here|Cannot |must be", served.get(**right, show=known).text), known
     assert Query.from_params({"show": "Backup Stale"}).show == "backup_stale"
 
 

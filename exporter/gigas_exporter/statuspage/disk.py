@@ -62,7 +62,7 @@ def _age(timestamp: float, wall: float) -> str:
 
 def _usable(outcome: str, created_at: float, wall: float) -> str:
     if outcome == "usable" and is_ahead(created_at, wall):
-        return "no: its date lies in the future"
+        return "no: its date is in the future"
     return _USABLE[outcome]
 
 

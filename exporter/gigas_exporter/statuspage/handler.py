@@ -39,7 +39,7 @@ class StatusPageHandler:
                 async with self._lock.hold(request.client):
                     response = self._cached(query) or await self._render(query)
         except BusyError:
-            text = "too many ask for this page"
+            text = "too many requests for this page"
             return text_response(HTTPStatus.SERVICE_UNAVAILABLE, text, retry_after="1")
         return response
 

@@ -214,8 +214,8 @@ def _missing(snapshot: _Snapshot, query: Query, pages: int) -> Iterator[str]:
     known = list(snapshot.accounts)
     if query.account and query.account not in known:
         more = ", …" if len(known) > _MOST_ACCOUNTS else ""
-        there = f"There are: {', '.join(known[:_MOST_ACCOUNTS])}{more}." if known else "There are none yet."
-        yield f"“{query.account}” is no account that is watched here. {there}"
+        accounts = f"Accounts: {', '.join(known[:_MOST_ACCOUNTS])}{more}." if known else "None is watched yet."
+        yield f"“{query.account}” is not an account watched here. {accounts}"
     if query.page > pages:
         yield f"There is no page {query.page}. The last page is {pages}."
 
