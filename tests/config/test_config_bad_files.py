@@ -58,7 +58,7 @@ BAD_FILES = {
     "api: {url: 'file:///etc/passwd'}": "api.url: must start with https:// or http://, such as https://api.gigas.com",
     "api: {url: 'https:///x'}": "api.url: must name a host, such as https://api.gigas.com",
     "api: {url: 'https://me:canary-secret@api.gigas.com'}": (
-        "api.url: must not hold a user name or password, since URLs end up in logs"
+        "api.url: must not contain a user name or password, since URLs end up in logs"
     ),
     "api: {url: 'https://api.gigas.com?token=canary-secret'}": (
         "api.url: must end with the host or a path, without ? or #"
@@ -83,7 +83,7 @@ BAD_FILES = {
     "api: {max_requests_per_second: fast}": "api.max_requests_per_second: must be a number",
     "api: {max_requests_per_second: 1e999}": "api.max_requests_per_second: must be a finite number",
     "api: {proxy: 'http://u:canary-secret@p:1'}": (
-        "api.proxy: must not hold a user name or password, since URLs end up in logs"
+        "api.proxy: must not contain a user name or password, since URLs end up in logs"
     ),
     "api: {proxy: 'socks5://p:1'}": "api.proxy: must start with https:// or http://, such as http://proxy.example:3128",
     "api: {proxy: 'http://p:1/x'}": "api.proxy: must end with the proxy's host and port",
@@ -214,7 +214,7 @@ BAD_FILES = {
         "web.listen_address: must have an IPv6 address in brackets, such as [::1]:10063"
     ),
     "web: {listen_address: '[localhost]:10063'}": (
-        "web.listen_address: must hold an IPv6 address between the brackets, such as [::1]:10063"
+        "web.listen_address: must have an IPv6 address between the brackets, such as [::1]:10063"
     ),
     "web: {listen_address: '/x:1'}": (
         "web.listen_address: must begin with an IP address or a host name, or with the colon to mean all addresses"

@@ -222,7 +222,7 @@ def test_the_table_of_flags_is_whole() -> None:
         ("log.level", "inf", "must be one of debug, info, warn, error; did you mean info?"),
         ("shard", "0/3", "must be i/n with i from 1 to n, such as 1/3 for the first of three"),
         ("shard", "one", "must be i/n, such as 1/3 for the first of three"),
-        ("api.url", "https://a:canary-secret@b", "must not hold a user name or password, since URLs end up in logs"),
+        ("api.url", "https://a:canary-secret@b", "must not contain a user name or password, since URLs end up in logs"),
     ],
 )
 def test_a_bad_flag_is_named(name: str, given: object, problem: str) -> None:

@@ -62,7 +62,7 @@ def test_statuses_that_match_no_word_are_named(site: Serve) -> None:
     assert inventory.backups is not None
     inventory = replace(inventory, backups=replace(inventory.backups, unmatched_statuses=("<odd>", "new")))
     top = _top(site, inventory)
-    assert "backup_status does not list these statuses of backups exactly; " in top
+    assert "backup_status does not list these backup statuses exactly; " in top
     assert "such a backup counts as usable unless it is locked: <odd>, new" in top
     assert "The only disk is well." in top
 

@@ -160,12 +160,12 @@ _BAD: dict[str, str | None] = {
     f"{_T}: {{cert_file: server.crt, key_file: client.key}}": (
         f"{_T}.key_file: DIR/client.key is not the key of the certificate DIR/server.crt"
     ),
-    f"{_T}: {{cert_file: web.yml, key_file: server.key}}": f"{_T}.cert_file: DIR/web.yml holds no certificate in PEM",
+    f"{_T}: {{cert_file: web.yml, key_file: server.key}}": f"{_T}.cert_file: DIR/web.yml contains no PEM certificate",
     f"{_T}: {{cert_file: server.crt, key: hunter2}}": (
-        f"{_T}.key: the text given is no key in PEM that fits DIR/server.crt"
+        f"{_T}.key: the text given is not a PEM key that fits DIR/server.crt"
     ),
     f"{_T}: {{cert_file: server.crt, key_file: server.crt}}": (
-        f"{_T}.key_file: DIR/server.crt is no key in PEM that fits DIR/server.crt"
+        f"{_T}.key_file: DIR/server.crt is not a PEM key that fits DIR/server.crt"
     ),
     f"{_T}: {{cert_file: server.crt, key_file: locked.key}}": (
         f"{_T}.key_file: DIR/locked.key is encrypted; give the key without a password"
@@ -179,10 +179,10 @@ _BAD: dict[str, str | None] = {
         f"{_T}.client_ca_file: there is no such file; the text itself goes under client_ca"
     ),
     f"{_TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: server.key}}": (
-        f"{_T}.client_ca_file: DIR/server.key holds no certificates in PEM"
+        f"{_T}.client_ca_file: DIR/server.key contains no PEM certificates"
     ),
     f"{_TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: /dev/null}}": (
-        f"{_T}.client_ca_file: /dev/null holds no certificates in PEM"
+        f"{_T}.client_ca_file: /dev/null contains no PEM certificates"
     ),
     f"{_TLS}, client_auth_type: RequireAnyClientCert}}": _AUTH_TYPES,
     f"{_TLS}, client_auth_type: Always}}": _AUTH_TYPES,
@@ -238,11 +238,11 @@ _BAD: dict[str, str | None] = {
     f"basic_auth_users: {{john: {_HASH[:28]}P{_HASH[29:]}}}": _NO_HASH,
     "rate_limit: {hunter2: 1}": "rate_limit: an unknown key, not shown here; the known ones are interval, burst",
     "basic_auth_users: {'alice:hunter2': x}": (
-        "basic_auth_users[0]: a user name cannot hold a colon; basic_auth_users[0]: not a bcrypt hash; make one "
+        "basic_auth_users[0]: a user name cannot contain a colon; basic_auth_users[0]: not a bcrypt hash; make one "
         "with: htpasswd -nBC 10 ''"
     ),
     "rate_limit: {intervall: 1s}": "rate_limit.intervall: unknown key; did you mean interval?",
-    f"basic_auth_users: {{'a:b': {_HASH}}}": "basic_auth_users[0]: a user name cannot hold a colon",
+    f"basic_auth_users: {{'a:b': {_HASH}}}": "basic_auth_users[0]: a user name cannot contain a colon",
     "basic_auth_users: [a]": "basic_auth_users: must be a mapping of keys to values, such as key: value",
     "basic_auth_users:": "basic_auth_users: is empty; fill it in, or leave it out to let everybody in",
     "rate_limit: {interval: 1s, burst: -1}": "rate_limit.burst: must be at least 0",

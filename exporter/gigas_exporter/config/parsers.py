@@ -109,7 +109,7 @@ def parse_listen_address(text: str) -> tuple[str, int]:
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
         if not _is_address(host, 6):
-            raise ValueError("must hold an IPv6 address between the brackets, such as [::1]:10063")
+            raise ValueError("must have an IPv6 address between the brackets, such as [::1]:10063")
     elif ":" in host:
         raise ValueError("must have an IPv6 address in brackets, such as [::1]:10063")
     elif host and not _is_host(host):
@@ -165,7 +165,7 @@ def _url(text: str, example: str) -> SplitResult:
     if parts.scheme not in {"http", "https"}:
         raise ValueError(f"must start with https:// or http://, such as {example}")
     if "@" in text:
-        raise ValueError("must not hold a user name or password, since URLs end up in logs")
+        raise ValueError("must not contain a user name or password, since URLs end up in logs")
     host = parts.hostname or ""
     if port == 0 or not (_is_address(host, 6) if "[" in parts.netloc else _is_host(host)):
         raise ValueError(f"must name a host, such as {example}")

@@ -85,7 +85,7 @@ class ApiSection(Section):
     )
     time_zone: TimeZone = key(UTC, "time zone", "Time zone of API dates without one, such as `Europe/Madrid`.")
     disk_size_unit: SizeUnit = key("GiB", "choice", "The unit of `disk_size`.")
-    backup_size_unit: SizeUnit = key("KiB", "choice", "The unit of `backup_size`, which is documented nowhere.")
+    backup_size_unit: SizeUnit = key("KiB", "choice", "The unit of `backup_size`, which Gigas does not document.")
     fields: FieldNames = key(
         {},
         "mapping",
@@ -171,7 +171,7 @@ class DiskStatusSection(Section):
 class MatchSection(FilledSection):
     """Conditions of a rule; a disk must meet all that are given.
 
-    A field that is empty in the API matches nothing. If it is not known, the strictest rule that could match applies.
+    An empty field matches nothing. If a field is not known, the strictest rule that could match applies.
     """
 
     account_id: Id | None = key(None, "id", "The account's id.")

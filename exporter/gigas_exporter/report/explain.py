@@ -215,7 +215,7 @@ def _explain_statuses(inventories: Iterable[AccountInventory]) -> list[str]:
     if not statuses:
         return []
     shown = ", ".join(statuses[:_MAX_STATUSES_SHOWN]) + (", …" if len(statuses) > _MAX_STATUSES_SHOWN else "")
-    what = "backup_status does not list these statuses of backups exactly"
+    what = "backup_status does not list these backup statuses exactly"
     return [f"{what}; such a backup counts as usable unless it is locked: {shown}"]
 
 

@@ -217,8 +217,8 @@ def _load_certificate(context: ssl.SSLContext, tls: TlsConfig, directory: Path) 
         if str(error.reason).endswith(("_TOO_SMALL", "_TOO_WEAK")):
             raise ConfigError(f"{setting}: {name} is too weak for this machine's {ssl.OPENSSL_VERSION}") from None
         if _load_cas(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate):
-            raise ConfigError(f"{key_setting}: {key_name} is no key in PEM that fits {name}") from None
-        raise ConfigError(f"{setting}: {name} holds no certificate in PEM") from None
+            raise ConfigError(f"{key_setting}: {key_name} is not a PEM key that fits {name}") from None
+        raise ConfigError(f"{setting}: {name} contains no PEM certificate") from None
 
 
 def _load_cas(context: ssl.SSLContext, pem: str) -> bool:
@@ -233,7 +233,7 @@ def _load_cas(context: ssl.SSLContext, pem: str) -> bool:
 def _load_client_ca(context: ssl.SSLContext, tls: TlsConfig, directory: Path) -> None:
     setting, name, text = _pem(tls, "client_ca", directory)
     if not _load_cas(context, text):
-        raise ConfigError(f"{setting}: {name} holds no certificates in PEM")
+        raise ConfigError(f"{setting}: {name} contains no PEM certificates")
 
 
 def _pem(tls: TlsConfig, key: str, directory: Path) -> tuple[str, str, str]:

@@ -57,7 +57,7 @@ def _headers(given: object) -> object:
 
 def _user(name: str) -> str:
     if ":" in name:
-        raise ValueError("a user name cannot hold a colon")
+        raise ValueError("a user name cannot contain a colon")
     return name
 
 
