@@ -194,21 +194,17 @@ class AccountRenderer(SegmentRenderer):
     ) -> None:
         disks, reading = inventory.current_disks(now), inventory.current_backups(now)
         known = [summary for summary in summaries if summary is not None]
+        has_both = disks is not None and reading is not None
         totals = AccountTotals(
             disks=len(disks) if disks is not None else None,
             disk_size_bytes=_sum([disk.size_bytes for disk in disks.values()]) if disks is not None else None,
-            backups=None,
-            backup_size_bytes=None,
+            backups=sum([summary.usable for summary in known]) if has_both else None,
+            backup_size_bytes=_sum([each.newest_size_bytes for each in known if each.usable]) if has_both else None,
             backups_unassigned=reading.unassigned if reading is not None else None,
             compliance_ratio=judgement.compliant / judgement.required
             if judgement.is_backups_known and judgement.required
             else None,
         )
-        if disks is not None and reading is not None:
-            totals = totals._replace(
-                backups=sum([summary.usable for summary in known]),
-                backup_size_bytes=_sum([summary.newest_size_bytes for summary in known if summary.usable]),
-            )
         self.show(TOTALS_FAMILIES, [account], [totals])
         self._show_by(account, "status", BACKUPS_BY_STATUS, reading.by_status if reading is not None else {})
 
