@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, get_args
 from gigas_exporter.backup_statuses import COUNTED_BY_FIELD, BackupOutcome, BackupStatuses
 from gigas_exporter.model import Backup
 
-_LEAST_TYPICAL = 3
+_MIN_TYPICAL_SIZES = 3
 
 
 class RecentBackup(NamedTuple):
@@ -203,4 +203,4 @@ def _latest(*moments: float | None, after: float | None = None) -> float | None:
 
 
 def _typical(sizes: Sequence[int]) -> int | None:
-    return round(median(sizes)) if len(sizes) >= _LEAST_TYPICAL else None
+    return round(median(sizes)) if len(sizes) >= _MIN_TYPICAL_SIZES else None

@@ -15,14 +15,14 @@ from typing import Final
 
 from gigas_exporter.formatting import nearest
 
-_FOREIGN_CHARACTERS: Final = 2
+_MAX_TYPO_CHARACTERS: Final = 2
 _NAME: Final = re.compile(r"[A-Za-z_.-]{1,32}")
 _FILE_NAME: Final = re.compile(r"[\w.-]{1,64}\.(?:crt|cer|pem|key|ya?ml|txt)", re.ASCII)
 _PLAIN_PATH: Final = re.compile(r"(?:/[a-z](?:[a-z_.-]{0,30}[a-z])?){2,}")
 _QUOTED_VALUE: Final = re.compile(r"(['\"]).*\1 (?=is )", re.DOTALL)
 
 
-def is_slip(given: str, known: Iterable[str]) -> bool:
+def is_typo(given: str, known: Iterable[str]) -> bool:
     """Return whether a name is a typo: at most two of its characters differ from a known name.
 
     Similarity alone is not enough: ``apikey_`` followed by a secret resembles ``api_key``, too.
@@ -31,7 +31,7 @@ def is_slip(given: str, known: Iterable[str]) -> bool:
     if near is None or _NAME.fullmatch(given) is None:
         return False
     blocks = difflib.SequenceMatcher(None, given.lower(), near.lower(), autojunk=False).get_matching_blocks()
-    return len(given) - sum(block.size for block in blocks) <= _FOREIGN_CHARACTERS
+    return len(given) - sum(block.size for block in blocks) <= _MAX_TYPO_CHARACTERS
 
 
 def may_be_secret(path: Path, directory: Path) -> bool:

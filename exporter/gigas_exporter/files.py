@@ -16,8 +16,8 @@ from gigas_exporter.errors import ConfigError, GigasError
 
 _PACKAGE = Path(__file__).parent
 _PIPE_SECONDS = 3
-_NAMED = 50  # characters of a file's name in that of its temporary file: file systems limit the length
-_RANDOM = 8  # random characters in a name that tempfile makes
+_NAME_LENGTH = 50  # characters of a file's name in that of its temporary file: file systems limit the length
+_RANDOM_LENGTH = 8  # random characters in a name that tempfile makes
 _LEFTOVER_SECONDS = 600.0
 _MAX_BYTES = 4 * 1024 * 1024
 
@@ -110,7 +110,7 @@ def write_atomic(path: Path, content: bytes, mode: int = 0o644) -> None:
                 file.write(content)
             return
         path = Path(os.path.realpath(path))
-        prefix, suffix = f".{path.name[:_NAMED]}.", ".tmp"
+        prefix, suffix = f".{path.name[:_NAME_LENGTH]}.", ".tmp"
         _remove_leftovers(path.parent, prefix, suffix)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=suffix)
         with os.fdopen(handle, "wb") as file:
@@ -134,7 +134,7 @@ def _remove_leftovers(directory: Path, prefix: str, suffix: str) -> None:
     with suppress(OSError):
         for path in list(directory.iterdir()):
             is_ours = path.name.startswith(prefix) and path.name.endswith(suffix)
-            if is_ours and len(path.name) == len(prefix) + _RANDOM + len(suffix):
+            if is_ours and len(path.name) == len(prefix) + _RANDOM_LENGTH + len(suffix):
                 with suppress(OSError):
                     if path.lstat().st_mtime < oldest:
                         path.unlink()

@@ -17,9 +17,9 @@ _IN_HOURS_BELOW_SECONDS = 100 * _HOUR_SECONDS
 _UNIT_SECONDS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 _UNIT_WORDS: Final = {"d": "day", "h": "hour", "m": "minute", "s": "second"}
 _UNITS_SHOWN = 2
-_LONGEST_GUESS = 64
-_SHORTEST_PART = 3
-_WHOLE_UNITS = frozenset({"y", "w", "d"})
+_MAX_GUESS_LENGTH = 64
+_MIN_PART_LENGTH = 3
+_UNDIVIDED_UNITS = frozenset({"y", "w", "d"})
 
 DURATION_MILLISECONDS: Final = {
     "y": 365 * 86_400_000,
@@ -97,7 +97,7 @@ def format_duration(seconds: float) -> str:
         return "0s"
     parts: list[str] = []
     for unit, size in DURATION_MILLISECONDS.items():
-        if unit in _WHOLE_UNITS and rest % size:
+        if unit in _UNDIVIDED_UNITS and rest % size:
             continue
         number, rest = divmod(rest, size)
         if number:
@@ -147,7 +147,7 @@ def error_location(error: BaseException) -> str:
 def nearest(given: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Return the most similar known word, if any."""
     by_lower = {word.lower(): word for word in known}
-    given = given[:_LONGEST_GUESS].lower()
+    given = given[:_MAX_GUESS_LENGTH].lower()
     near = set(difflib.get_close_matches(given, by_lower, n=max(1, len(by_lower)), cutoff=cutoff))
     ratios = {word: difflib.SequenceMatcher(None, given, word).ratio() for word in by_lower if word in near}
     return by_lower[max(ratios, key=ratios.__getitem__)] if ratios else None
@@ -156,6 +156,6 @@ def nearest(given: str, known: Iterable[str], cutoff: float = 0.6) -> str | None
 def did_you_mean(given: str, known: Collection[str], cutoff: float = 0.6) -> str:
     """Return ``; did you mean X?``, or nothing without a similar word."""
     near = nearest(given, known, cutoff)
-    if near is None and len(given) >= _SHORTEST_PART:
+    if near is None and len(given) >= _MIN_PART_LENGTH:
         near = next((word for word in known if given.lower() in word.lower()), None)
     return f"; did you mean {near}?" if near is not None else ""

@@ -185,10 +185,10 @@ class AccountInventory:
 
     def current_disks(self, now: float) -> Mapping[str, Disk] | None:
         """Return the disks, ``None`` when they are too old."""
-        reading = self.disks
-        if reading is None or now >= reading.read_at + self.limits.disks:
+        snapshot = self.disks
+        if snapshot is None or now >= snapshot.read_at + self.limits.disks:
             return None
-        return reading.disks
+        return snapshot.disks
 
     def current_machines(self, now: float) -> Mapping[str, VirtualMachine] | None:
         """Return the virtual machines, ``None`` when they or the disks are too old."""
@@ -198,41 +198,41 @@ class AccountInventory:
 
     def current_backups(self, now: float) -> BackupSnapshot | None:
         """Return the backups, ``None`` when they are too old."""
-        reading = self.backups
-        return None if reading is None or now >= reading.read_at + self.limits.backups else reading
+        snapshot = self.backups
+        return None if snapshot is None or now >= snapshot.read_at + self.limits.backups else snapshot
 
     def backup_summary(self, disk_id: str, now: float) -> BackupSummary | None:
         """Return the summary of a disk's backups, ``None`` when not known or too old.
 
         That a disk with a required backup has none is known only once its own list confirms it.
         """
-        reading, disks = self.backups, self.disks
-        if reading is None:
+        snapshot, disks = self.backups, self.disks
+        if snapshot is None:
             return None
-        summary = reading.summaries.get(disk_id)
+        summary = snapshot.summaries.get(disk_id)
         requirement = self.requirements.get(disk_id)
         if (summary is None or not summary.usable) and requirement is not None and requirement.required:
-            is_partial = reading.sweep_started_at is not None or disk_id in reading.failed_disks
-            if is_partial and disk_id not in reading.own_lists_read:
+            is_partial = snapshot.sweep_started_at is not None or disk_id in snapshot.failed_disks
+            if is_partial and disk_id not in snapshot.own_lists_read:
                 return None
-        if summary is None and reading.sweep_started_at is not None and disks is not None:
-            swept = disks.first_seen.get(disk_id, float("inf")) <= reading.sweep_started_at
-            summary = BackupSummary(0, 0, None, None, None, reading.read_at) if swept else None
+        if summary is None and snapshot.sweep_started_at is not None and disks is not None:
+            swept = disks.first_seen.get(disk_id, float("inf")) <= snapshot.sweep_started_at
+            summary = BackupSummary(0, 0, None, None, None, snapshot.read_at) if swept else None
         if summary is None or now >= summary.read_at + self.limits.backups:
             return None
         return summary
 
     def next_expiry(self, now: float) -> float:
         """Return the monotonic time when the next data becomes too old."""
-        moments: list[float] = []
+        expiries: list[float] = []
         if self.disks is not None:
-            moments.append(self.disks.read_at + self.limits.disks)
+            expiries.append(self.disks.read_at + self.limits.disks)
         if self.machines is not None:
-            moments.append(self.machines.read_at + self.limits.disks)
+            expiries.append(self.machines.read_at + self.limits.disks)
         if self.backups is not None:
-            moments.append(self.backups.read_at + self.limits.backups)
-            moments.extend({summary.read_at + self.limits.backups for summary in self.backups.summaries.values()})
-        return min((moment for moment in moments if moment > now), default=float("inf"))
+            expiries.append(self.backups.read_at + self.limits.backups)
+            expiries.extend({summary.read_at + self.limits.backups for summary in self.backups.summaries.values()})
+        return min((expiry for expiry in expiries if expiry > now), default=float("inf"))
 
 
 class SnapshotSource(Protocol):

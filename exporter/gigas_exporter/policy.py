@@ -24,7 +24,7 @@ GLOBS: Final = ("mount_point", "virtual_machine_label")
 _MAX_COMBINATIONS = 4096
 _MAX_CACHED = 4096
 
-_Facts = frozenset[tuple[str, str | bool]]
+_Conditions = frozenset[tuple[str, str | bool]]
 """Conditions of a policy that one field of a disk meets: pairs of the field and the value that a rule asks for."""
 
 
@@ -91,7 +91,7 @@ class Match:
     virtual_machine_label: str | None = None
 
     @cached_property
-    def conditions(self) -> _Facts:
+    def conditions(self) -> _Conditions:
         """The conditions that are given."""
         return frozenset((each.name, value) for each in fields(self) if (value := getattr(self, each.name)) is not None)
 
@@ -131,13 +131,13 @@ class Policy:
 
         The label of a virtual machine that is not in ``machines`` is not known.
         """
-        decided: dict[tuple[_Facts | None, ...], Requirement] = {}
+        decided: dict[tuple[_Conditions | None, ...], Requirement] = {}
         requirements = {}
         for disk in disks.values():
-            facts = self._facts(account_id, disk, machines)
-            requirement = decided.get(facts)
+            met = self._met_conditions(account_id, disk, machines)
+            requirement = decided.get(met)
             if requirement is None:
-                requirement = decided[facts] = self._decide(facts)
+                requirement = decided[met] = self._decide(met)
             requirements[disk.id] = requirement
         return requirements
 
@@ -152,13 +152,15 @@ class Policy:
         return found
 
     @cached_property
-    def _holding(self) -> dict[tuple[str, str | bool | None], _Facts]:
+    def _met_globs(self) -> dict[tuple[str, str | bool | None], _Conditions]:
         """Cache of conditions by field and value."""
         return {}
 
-    def _facts(self, account_id: str, disk: Disk, machines: Mapping[str, VirtualMachine]) -> tuple[_Facts | None, ...]:
+    def _met_conditions(
+        self, account_id: str, disk: Disk, machines: Mapping[str, VirtualMachine]
+    ) -> tuple[_Conditions | None, ...]:
         """Return by field which conditions are met, ``None`` where not known."""
-        facts: list[_Facts | None] = []
+        met: list[_Conditions | None] = []
         for name in self._conditions:
             value: str | bool | None
             if name == "account_id":
@@ -169,18 +171,18 @@ class Policy:
                 machine_id = disk.virtual_machine_id
                 machine = machines.get(machine_id) if machine_id is not None else None
                 if _is_label_unknown(disk, machine):
-                    facts.append(None)
+                    met.append(None)
                     continue
                 value = machine.label if machine is not None else None
             elif name in disk.unknown:
-                facts.append(None)
+                met.append(None)
                 continue
             else:
                 value = getattr(disk, name)
-            facts.append(self._that_hold(name, value))
-        return tuple(facts)
+            met.append(self._met_by(name, value))
+        return tuple(met)
 
-    def _that_hold(self, name: str, value: str | bool | None) -> _Facts:
+    def _met_by(self, name: str, value: str | bool | None) -> _Conditions:
         """Return the conditions that a value meets; an empty value meets none.
 
         White space around a text, which nobody sees, is ignored.
@@ -192,19 +194,19 @@ class Policy:
         conditions = self._conditions[name]
         if name not in GLOBS:
             return frozenset({(name, value)}) if value in conditions else frozenset()
-        known = self._holding.get((name, value))
+        known = self._met_globs.get((name, value))
         if known is None:
-            if len(self._holding) >= _MAX_CACHED:
-                self._holding.clear()
-            known = self._holding[name, value] = frozenset(
+            if len(self._met_globs) >= _MAX_CACHED:
+                self._met_globs.clear()
+            known = self._met_globs[name, value] = frozenset(
                 (name, glob) for glob, pattern in conditions.items() if pattern and pattern.match(str(value))
             )
         return known
 
-    def _decide(self, facts: tuple[_Facts | None, ...]) -> Requirement:
+    def _decide(self, met: tuple[_Conditions | None, ...]) -> Requirement:
         """Return the requirement of a disk that meets these conditions."""
-        unknown = [name for name, fact in zip(self._conditions, facts, strict=True) if fact is None]
-        known: _Facts = frozenset().union(*(fact for fact in facts if fact is not None))
+        unknown = [name for name, each in zip(self._conditions, met, strict=True) if each is None]
+        known: _Conditions = frozenset().union(*(each for each in met if each is not None))
         choices = [self._possible(name) for name in unknown]
         if math.prod(map(len, choices)) > _MAX_COMBINATIONS:
             return replace(self._strictest_left(known, unknown), undecided=tuple(sorted(unknown)))
@@ -221,24 +223,24 @@ class Policy:
         }
         return replace(strictest, undecided=tuple(sorted(decide))) if decide else strictest
 
-    def _possible(self, name: str) -> list[_Facts]:
+    def _possible(self, name: str) -> list[_Conditions]:
         """Return the sets of conditions that a field may meet."""
         conditions = self._conditions[name]
         if name in _FLAGS:
-            return [self._that_hold(name, value) for value in (True, False)]
+            return [self._met_by(name, value) for value in (True, False)]
         values: Iterable[str | bool | None] = conditions
         if name in GLOBS:
             values = [text for glob in conditions for text in _examples(str(glob))]
-        return list(dict.fromkeys(self._that_hold(name, value) for value in (None, "\x00", *values)))
+        return list(dict.fromkeys(self._met_by(name, value) for value in (None, "\x00", *values)))
 
-    def _first(self, holding: _Facts) -> Requirement:
+    def _first(self, met: _Conditions) -> Requirement:
         """Return what the first matching rule requires."""
         for rule in self.rules:
-            if rule.match.conditions <= holding:
+            if rule.match.conditions <= met:
                 return rule.requirement
         return NOT_REQUIRED
 
-    def _strictest_left(self, known: _Facts, unknown: list[str]) -> Requirement:
+    def _strictest_left(self, known: _Conditions, unknown: list[str]) -> Requirement:
         """Return the strictest requirement of the rules that may match, without trying each value."""
         left = [NOT_REQUIRED]
         for rule in self.rules:

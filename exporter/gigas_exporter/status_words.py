@@ -24,7 +24,7 @@ def parse_words(text: str) -> frozenset[str]:
 
 _NOT_UNDER_WAY = parse_words("comando, during, evening, existing, including, incluyendo, morning, passing")
 """Words with such an ending that do not mean that something is under way."""
-_TELLING_ALONE = parse_words("begin, creation, initial, queue, run, start")
+_ONLY_AT_END = parse_words("begin, creation, initial, queue, run, start")
 """Words that decide only where nothing follows them: an ``initial backup`` may be finished."""
 
 DISK_ERROR_WORDS: frozenset[str] = parse_words(
@@ -71,7 +71,7 @@ def matches_any(words: frozenset[str], status: str, *, exactly: bool = False) ->
     and one that it ends with (``backup_failed``), unless a letter or a negation precedes (``not available``).
     """
     return any(
-        folded in words or (not exactly and any(_is_at_an_end(word, folded) for word in words - _TELLING_ALONE))
+        folded in words or (not exactly and any(_is_at_an_end(word, folded) for word in words - _ONLY_AT_END))
         for folded in _foldings(status)
     )
 
@@ -85,11 +85,11 @@ def is_doubtful(words: frozenset[str], status: str) -> bool:
     split = [word for folded in _foldings(status) for word in _split(folded)]
     if not split or any(map(_UNDER_WAY.fullmatch, set(split) - _NOT_UNDER_WAY)):  # such as "-"
         return True
-    if any(fold_status(status).endswith(f" {word}") for word in words & _TELLING_ALONE) or _PROGRESS.search(
+    if any(fold_status(status).endswith(f" {word}") for word in words & _ONLY_AT_END) or _PROGRESS.search(
         status.casefold()
     ):
         return True
-    return _holds((words - _TELLING_ALONE) | _DENYING, status)
+    return _holds((words - _ONLY_AT_END) | _DENYING, status)
 
 
 def is_negated(words: frozenset[str], status: str) -> bool:
@@ -117,7 +117,7 @@ def is_opposed(words: frozenset[str], status: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def tells_error(words: frozenset[str], status: str) -> bool | None:
+def means_error(words: frozenset[str], status: str) -> bool | None:
     """Return whether a disk's status is an error; ``None`` if doubtful."""
     if matches_any(words, status, exactly=True):
         return True

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from gigas_exporter.disclosure import is_slip
+from gigas_exporter.disclosure import is_typo
 from gigas_exporter.formatting import did_you_mean
 from gigas_exporter.yaml_loader import Location
 
@@ -30,7 +30,7 @@ _WORDS: Final = {
     "less_than_equal": "must be at most {le:g}",
 }
 _YES_OR_NO: Final = frozenset({"yes", "no", "on", "off", "y", "n"})
-_MEANT: Final = {
+_LIKELY_KEYS: Final = {
     **dict.fromkeys(
         ("virtual_machine", "machine", "vm", "vm_name", "server", "host", "hostname", "label"), "virtual_machine_label"
     ),
@@ -74,17 +74,17 @@ class CrossKeyError(ValueError):
         self.problems = problems
 
 
-def problems_of(error: ValidationError, model: type[BaseModel]) -> list[ConfigProblem]:
+def problems_of(invalid: ValidationError, model: type[BaseModel]) -> list[ConfigProblem]:
     """Return the problems in the order of the file."""
     problems: list[ConfigProblem] = []
-    for finding in error.errors(include_url=False):
-        location = tuple(step for step in finding["loc"] if step != "[key]")  # pydantic's mark for a mapping's key
-        cause = finding.get("ctx", {}).get("error")
+    for error in invalid.errors(include_url=False):
+        location = tuple(step for step in error["loc"] if step != "[key]")  # pydantic's mark for a mapping's key
+        cause = error.get("ctx", {}).get("error")
         if isinstance(cause, CrossKeyError):
             problems.extend(ConfigProblem((*location, *inner.location), inner.words) for inner in cause.problems)
         else:
-            is_hidden = finding["type"] == "extra_forbidden" and not _resembles(location, model)
-            problems.append(ConfigProblem(location, describe_problem(finding, model), is_hidden))
+            is_hidden = error["type"] == "extra_forbidden" and not _resembles(location, model)
+            problems.append(ConfigProblem(location, describe_problem(error, model), is_hidden))
     return problems
 
 
@@ -93,38 +93,38 @@ def _resembles(location: Sequence[int | str], model: type[BaseModel]) -> bool:
     *parents, key = location
     text = str(key)
     known, given = _keys(model, parents), text.replace("-", "_")
-    return text in {*_all_keys(model), *_FLAGS_ONLY} or _MEANT.get(given) in known or is_slip(given, known)
+    return text in {*_all_keys(model), *_FLAGS_ONLY} or _LIKELY_KEYS.get(given) in known or is_typo(given, known)
 
 
-def path_of(place: Sequence[int | str]) -> str:
-    """Return a place as people write it: ``accounts[0].token``."""
+def path_of(location: Sequence[int | str]) -> str:
+    """Return a location as people write it: ``accounts[0].token``."""
     path = ""
-    for step in place:
+    for step in location:
         path += f"[{step}]" if isinstance(step, int) else f"{'.' if path else ''}{step}"
     return path
 
 
-def describe_problem(finding: Any, model: type[BaseModel]) -> str:
+def describe_problem(error: Any, model: type[BaseModel]) -> str:
     """Return the problem, without location and value."""
-    kind, context = finding["type"], finding.get("ctx", {})
+    kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        *parents, key = finding["loc"]
+        *parents, key = error["loc"]
         words = _misplaced_key(str(key), model, parents) or _unknown_key(
-            str(key), _keys(model, parents), shown=_resembles(finding["loc"], model)
+            str(key), _keys(model, parents), shown=_resembles(error["loc"], model)
         )
     elif kind == "value_error":
         words = str(context["error"])
     elif kind == "words":
-        words = finding["msg"]
-    elif finding["input"] is None:
+        words = error["msg"]
+    elif error["input"] is None:
         words = "is empty"
-    elif kind == "bool_type" and str(finding["input"]).lower() in _YES_OR_NO:
+    elif kind == "bool_type" and str(error["input"]).lower() in _YES_OR_NO:
         words = "must be true or false; yes, no, on and off are text"
-    elif kind == "bool_type" and str(finding["input"]) in {"true", "false"}:
+    elif kind == "bool_type" and str(error["input"]) in {"true", "false"}:
         words = "must be true or false, without quotes"
     elif kind == "literal_error":
         choices = [choice.strip("'") for choice in context["expected"].replace(" or ", ", ").split(", ")]
-        given = finding["input"] if isinstance(finding["input"], str) else ""
+        given = error["input"] if isinstance(error["input"], str) else ""
         words = f"must be one of {', '.join(choices)}" + did_you_mean(given, choices)
     else:
         words = _WORDS.get(kind, "is not allowed here").format(**context)
@@ -145,7 +145,7 @@ def _misplaced_key(key: str, model: type[BaseModel], parents: Sequence[int | str
 def _unknown_key(key: str, known: Sequence[str], *, shown: bool) -> str:
     if shown:
         given = key.replace("-", "_")
-        meant = _MEANT.get(given)
+        meant = _LIKELY_KEYS.get(given)
         return f"unknown key{f'; did you mean {meant}?' if meant in known else did_you_mean(given, known)}"
     near = next((each for each in known if re.match(rf"{each}\s*[:=]", key)), None)
     if near is not None:
@@ -153,8 +153,8 @@ def _unknown_key(key: str, known: Sequence[str], *, shown: bool) -> str:
     return f"an unknown key, not shown here; the known ones are {', '.join(known)}"
 
 
-def _keys(model: type[BaseModel], place: Sequence[int | str]) -> list[str]:
-    for step in place:
+def _keys(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    for step in location:
         if isinstance(step, str):
             model = _model_in(model.model_fields[step].annotation)
     return list(model.model_fields)

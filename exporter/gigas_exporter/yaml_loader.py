@@ -41,7 +41,7 @@ def load_yaml(text: str, origin: str, lines: dict[Location, int] | None = None) 
     """
     try:
         node = yaml.compose(text, Loader=_Loader)
-        return None if node is None else _Walk(origin, {} if lines is None else lines).value(node, ())
+        return None if node is None else _ObjectBuilder(origin, {} if lines is None else lines).value(node, ())
     except _TooManyError as error:
         _reject(origin, error.problem_mark, f"more than {_MAXIMUM_NODES} values, too many for a configuration")
     except yaml.MarkedYAMLError as error:
@@ -98,7 +98,7 @@ _Loader.add_implicit_resolver(
 )
 
 
-class _Walk:
+class _ObjectBuilder:
     """Turns the parsed nodes of one document into objects."""
 
     def __init__(self, origin: str, lines: dict[Location, int]) -> None:

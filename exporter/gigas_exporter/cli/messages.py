@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from gigas_exporter import formatting
-from gigas_exporter.disclosure import is_slip, without_value
+from gigas_exporter.disclosure import is_typo, without_value
 
 _OPTION_NAME: Final = re.compile(r"--[a-z]{1,16}([.-][a-z]{1,16}){0,4}")  # looks like a name, not like a secret
 _EXTRA_ARGUMENTS: Final = re.compile(r"Got unexpected extra arguments? \(.*\)\.?", re.DOTALL)
@@ -71,7 +71,7 @@ class CommandGroup(click.Group):
         if args and args[0] not in known and not args[0].startswith("-"):
             if elsewhere := self._elsewhere(ctx, args[0]):
                 raise click.UsageError(f"no such command: {args[0]}; did you mean {elsewhere}?", ctx)
-            if not is_slip(args[0], known):
+            if not is_typo(args[0], known):
                 raise click.UsageError(f"no such command; must be one of {', '.join(known)}", ctx)
             raise click.UsageError(f"no such command: {args[0]}{formatting.did_you_mean(args[0], known)}", ctx)
         return super().resolve_command(ctx, args)
@@ -97,7 +97,7 @@ def usage_message(error: click.UsageError) -> str:
     if isinstance(error, click.NoSuchOption):
         known = tuple(_names(error.ctx))
         hint = formatting.did_you_mean(error.option_name, known, cutoff=0.7)
-        is_shown = is_slip(error.option_name, known) or _OPTION_NAME.fullmatch(error.option_name)
+        is_shown = is_typo(error.option_name, known) or _OPTION_NAME.fullmatch(error.option_name)
         return f"no such option{f': {error.option_name}' if is_shown else ''}{hint}"
     if isinstance(error, click.BadOptionUsage):
         needs_value = error.message.endswith("requires an argument.")

@@ -41,7 +41,7 @@ from gigas_exporter.decode.state_fields import (
     state_fields,
 )
 from gigas_exporter.model import NONE_UNKNOWN, Account, Backup, Disk, VirtualMachine
-from gigas_exporter.status_words import DISK_ERROR_WORDS, parse_words, tells_error, type_in_text
+from gigas_exporter.status_words import DISK_ERROR_WORDS, means_error, parse_words, type_in_text
 
 SizeUnit = Literal["B", "KB", "KiB", "MB", "MiB", "GB", "GiB"]
 SIZE_UNITS: Mapping[SizeUnit, int] = MappingProxyType(
@@ -286,7 +286,7 @@ class Decoder:
         if status is None:
             return False
         text = status if isinstance(status, str) else text_of(status)
-        is_error = tells_error(self._settings.disk_error_words, text)
+        is_error = means_error(self._settings.disk_error_words, text)
         is_read = is_error is not None and _status_type(status) is None and len(text) <= MAX_TEXT_LENGTH
         if not is_error and not is_read and self._needs_status:
             problems.append(("status", status, NOT_UNDERSTOOD))

@@ -13,7 +13,7 @@ from typing import Literal
 
 from gigas_exporter.backup_statuses import BackupStatuses
 from gigas_exporter.decode.fields import NOT_UNDERSTOOD, NUMBER, Problem, decode_flag, parse_timestamp, text_of
-from gigas_exporter.status_words import DISK_ERROR_WORDS, parse_words, tells_error
+from gigas_exporter.status_words import DISK_ERROR_WORDS, means_error, parse_words
 
 _Kind = Literal["error", "word", "gone", "done", "running", "progress", "expiry"]
 
@@ -169,9 +169,9 @@ def _is_bad_word(value: object, statuses: BackupStatuses | None = None) -> bool:
     if not isinstance(value, str):
         if value is False:
             return statuses is not None
-        return isinstance(value, dict | list) and tells_error(DISK_ERROR_WORDS, text_of(value)) is not False
+        return isinstance(value, dict | list) and means_error(DISK_ERROR_WORDS, text_of(value)) is not False
     match = None if statuses is None or NUMBER.fullmatch(value) else statuses.match(value)
-    return match != "good" and (match is not None or tells_error(DISK_ERROR_WORDS, value) is not False)
+    return match != "good" and (match is not None or means_error(DISK_ERROR_WORDS, value) is not False)
 
 
 def _is_under_way(value: object, statuses: BackupStatuses, *, is_built: bool) -> bool:
