@@ -82,10 +82,10 @@ class Deadline:
     Attributes:
         sent_at: When the request that awaits its response was sent, by the monotonic clock; ``None`` without one.
         got_response: Whether any request got a response.
-        got_no_response: Whether the last request timed out.
+        timed_out: Whether the last request timed out.
     """
 
-    __slots__ = ("_clock", "_end", "got_no_response", "got_response", "may_retry", "sent_at", "stop")
+    __slots__ = ("_clock", "_end", "got_response", "may_retry", "sent_at", "stop", "timed_out")
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Deadline:
         self._clock = clock
         self.may_retry = may_retry
         self.sent_at: float | None = None
-        self.got_response = self.got_no_response = False
+        self.got_response = self.timed_out = False
         self._end = clock.monotonic() + seconds
         self.stop = stop if stop is not None else threading.Event()
 
@@ -112,11 +112,11 @@ class Deadline:
 
     def on_response(self) -> None:
         """Note that its response arrived."""
-        self.sent_at, self.got_response, self.got_no_response = None, True, False
+        self.sent_at, self.got_response, self.timed_out = None, True, False
 
     def on_no_response(self, *, timed_out: bool) -> None:
         """Note that it got no response."""
-        self.sent_at, self.got_no_response = None, timed_out
+        self.sent_at, self.timed_out = None, timed_out
 
     def wait(self, seconds: float) -> bool:
         """Wait; return False at once if too little time is left or ``stop`` is set."""

@@ -191,7 +191,7 @@ NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
 # A number is seconds or milliseconds, whichever is from 2000 to 2099: neither 20240131 nor 202401311230 is a timestamp.
 _FIRST_MOMENT = 946684800.0
 _LAST_MOMENT = 4102444800.0
-_SHORTEST = len("2024-01-31T12:30")
+_MIN_DATE_LENGTH = len("2024-01-31T12:30")
 _HTTP_DATE = re.compile(
     r"[A-Z]{3}, [0-9]{1,2} [A-Z]{3} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} (GMT|UTC?|Z|[+-][0-9]{4})", re.IGNORECASE
 )
@@ -205,17 +205,17 @@ def parse_timestamp(value: object, time_zone: tzinfo = UTC) -> float | None:
     """
     if isinstance(value, str):
         text = value.strip()
-        if text[4:5] == "-" and len(text) >= _SHORTEST and text[10] in "Tt ":
-            return _written(text, time_zone)
+        if text[4:5] == "-" and len(text) >= _MIN_DATE_LENGTH and text[10] in "Tt ":
+            return _parse_iso_date(text, time_zone)
         if NUMBER.fullmatch(text):
-            return _numbered(float(text))
-        return _http_date(text) if _HTTP_DATE.fullmatch(text) else None
+            return _parse_number(float(text))
+        return _parse_http_date(text) if _HTTP_DATE.fullmatch(text) else None
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return _numbered(value)
+        return _parse_number(value)
     return None
 
 
-def _written(text: str, time_zone: tzinfo) -> float | None:
+def _parse_iso_date(text: str, time_zone: tzinfo) -> float | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -229,7 +229,7 @@ def _written(text: str, time_zone: tzinfo) -> float | None:
     return _seconds(moment if moment.tzinfo is not None else moment.replace(tzinfo=time_zone))
 
 
-def _http_date(text: str) -> float | None:
+def _parse_http_date(text: str) -> float | None:
     try:
         moment = parsedate_to_datetime(text)
     except ValueError:
@@ -245,7 +245,7 @@ def _seconds(moment: datetime) -> float | None:
     return seconds if 0 < seconds < _LAST_MOMENT else None
 
 
-def _numbered(number: float) -> float | None:
+def _parse_number(number: float) -> float | None:
     if _FIRST_MOMENT <= number < _LAST_MOMENT:
         return float(number)
     if _FIRST_MOMENT * 1000 <= number < _LAST_MOMENT * 1000:

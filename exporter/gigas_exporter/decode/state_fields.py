@@ -73,7 +73,7 @@ _SAYS_NOTHING: Mapping[_Kind, re.Pattern[str]] = {"error": _MAY_BE_NO_ERROR, "wo
 _NOTHING = re.compile(r"[-\s]*|none|null|nil|n/?a|0000-00-00.*", re.IGNORECASE)
 _PERCENT = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*%?\s*", re.ASCII)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-_WHOLE_PERCENT = 100
+_COMPLETE_PERCENT = 100
 _DAY_SECONDS = 86400.0
 # ``latest`` is some minutes ahead of the clock; a backup must not count as expired before it is.
 _EXPIRED_SECONDS = 600.0
@@ -179,18 +179,18 @@ def _is_under_way(value: object, statuses: BackupStatuses, *, is_built: bool) ->
         (value,) = value.values()
     if _PERCENT.fullmatch(str(value)):
         is_share = isinstance(value, float) and value == 1
-        return not (is_built or is_share or _is_whole(value))
+        return not (is_built or is_share or _is_complete(value))
     return _is_bad_word(value, statuses) if isinstance(value, str) else value is not True
 
 
 def _is_done(name: str, value: object, statuses: BackupStatuses) -> bool:
     is_word = isinstance(value, str) and (value.strip().casefold() == name or statuses.match(value) == "good")
-    return is_word or _is_whole(value)
+    return is_word or _is_complete(value)
 
 
-def _is_whole(value: object) -> bool:
+def _is_complete(value: object) -> bool:
     match = _PERCENT.fullmatch(str(value))
-    return match is not None and float(match[1]) >= _WHOLE_PERCENT
+    return match is not None and float(match[1]) >= _COMPLETE_PERCENT
 
 
 def _expiry(value: object, time_zone: tzinfo) -> float:

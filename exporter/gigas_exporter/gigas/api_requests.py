@@ -21,7 +21,7 @@ Method = Literal["GET", "POST", "PUT", "DELETE"]
 _T = TypeVar("_T")
 
 
-def _no_answer(decoder: Decoder, raw: object, invalid: Counter[str]) -> None:
+def _no_object(decoder: Decoder, raw: object, invalid: Counter[str]) -> None:
     del decoder, raw, invalid
 
 
@@ -45,7 +45,7 @@ class ApiRequest(Generic[_T]):
     query: Mapping[str, str] = field(default_factory=dict)
     json: Mapping[str, Any] | None = field(default=None, repr=False)
     form: Mapping[str, str] | None = field(default=None, repr=False)
-    decode: Callable[[Decoder, object, Counter[str]], _T | None] = field(default=_no_answer, compare=False, repr=False)
+    decode: Callable[[Decoder, object, Counter[str]], _T | None] = field(default=_no_object, compare=False, repr=False)
 
     @property
     def account(self) -> str:
@@ -54,8 +54,8 @@ class ApiRequest(Generic[_T]):
         return parts[2] if parts[1] == "account" else ""
 
     @property
-    def says_why(self) -> bool:
-        """Whether the user is shown why the API rejects it: a change, or a filter."""
+    def quotes_api_message(self) -> bool:
+        """Whether an error quotes the API's message, as it does for a change or a filter."""
         return self.method != "GET" or bool(self.query.keys() - {"limit", "offset"})
 
     @property

@@ -216,9 +216,9 @@ class ReadClient:
         return deadline if deadline is not None else Deadline(self._clock, DEFAULT_DEADLINE_SECONDS, self._closed)
 
     def _get(self, request: ApiRequest[_T], deadline: Deadline | None) -> _T:
-        def interpret(answer: RawResponse) -> _T:
-            check_status(answer, request.operation)
-            raw = decode_json(answer.body, request.operation)
+        def interpret(response: RawResponse) -> _T:
+            check_status(response, request.operation)
+            raw = decode_json(response.body, request.operation)
             item = request.decode(self._decoder, raw, InvalidFields(self._lists.logged_fields[request.operation]))
             if item is None:
                 raise DecodeError("id", f"the response to {request.operation} holds no readable id")

@@ -143,15 +143,15 @@ class SecretAuth:
 
     Args:
         kind: What it is, for error messages.
-        is_fixed: Whether it is sent in no other way when the API rejects it.
+        is_scheme_fixed: Whether the other scheme is never tried.
     """
 
-    def __init__(self, source: SecretSource, kind: str, scheme: Scheme, *, is_fixed: bool) -> None:
+    def __init__(self, source: SecretSource, kind: str, scheme: Scheme, *, is_scheme_fixed: bool) -> None:
         self._source = source
         self._kind = kind
         self._first_scheme: Scheme = scheme
         self._scheme: Scheme = scheme
-        self._is_fixed = is_fixed
+        self._is_scheme_fixed = is_scheme_fixed
         self._lock = threading.Lock()
         self._secret: Secret | None = None
         self._header: Secret | None = None
@@ -176,7 +176,7 @@ class SecretAuth:
         """Note that the API accepts the scheme."""
         with self._lock:
             if used is self._header:
-                self._is_fixed = True
+                self._is_scheme_fixed = True
                 self._rejected_schemes = set()
 
     def on_rejected(self, used: Secret, status: int, deadline: Deadline) -> bool:
@@ -191,7 +191,7 @@ class SecretAuth:
                 return is_other_untried or len(self._rejected_schemes) == 1
             if self._read():
                 return True
-            if self._secret is None or self._is_fixed or status != HTTPStatus.UNAUTHORIZED:
+            if self._secret is None or self._is_scheme_fixed or status != HTTPStatus.UNAUTHORIZED:
                 return False
             # Once both were rejected, requests use them in turn: the API may have rejected everything for a while.
             self._rejected_schemes = {*self._rejected_schemes, self._scheme}
@@ -211,7 +211,7 @@ class SecretAuth:
         if secret == self._secret:
             return False
         self._secret = secret
-        if not self._is_fixed:
+        if not self._is_scheme_fixed:
             self._scheme, self._rejected_schemes = self._first_scheme, set()
         self._header = header_value(self._scheme, secret)
         return True

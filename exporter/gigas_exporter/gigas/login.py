@@ -166,12 +166,12 @@ class TokenRequests:
             DecodeError: The response holds no token.
         """
         if self._flow == "oidc":
-            answer = self._login(self._oidc_request(password), deadline)
-            life = answer.get("expires_in")
+            response = self._login(self._oidc_request(password), deadline)
+            life = response.get("expires_in")
             is_number = isinstance(life, int | float) and not isinstance(life, bool)
-            return _token(answer.get("access_token")), now + life if is_number else None  # type: ignore[operator]
-        answer = self._ask(password, deadline)
-        return _token(answer.get("token")), parse_timestamp(answer.get("expires"))
+            return _token(response.get("access_token")), now + life if is_number else None  # type: ignore[operator]
+        response = self._create_token(password, deadline)
+        return _token(response.get("token")), parse_timestamp(response.get("expires"))
 
     def _oidc_request(self, password: Secret) -> ApiRequest[Any]:
         form = {
@@ -182,7 +182,7 @@ class TokenRequests:
         }
         return ApiRequest(LOGIN_OPERATION, "POST", "/auth/api/openid-connect/token", form=form)
 
-    def _ask(self, password: Secret, deadline: Deadline) -> Mapping[str, object]:
+    def _create_token(self, password: Secret, deadline: Deadline) -> Mapping[str, object]:
         body: dict[str, object] = {"login": self._user, "password": password.reveal()}
         if self._readonly:
             try:
@@ -190,10 +190,10 @@ class TokenRequests:
             except ApiError as error:
                 if error.status not in _FIELD_REJECTED:
                     raise
-        answer = self._login(_token_request(body), deadline)
+        response = self._login(_token_request(body), deadline)
         # A guess: only the current API documents ``readonly``, and an older one may reject an unknown field.
         self._readonly = False
-        return answer
+        return response
 
 
 def _token_request(body: Mapping[str, object]) -> ApiRequest[Any]:

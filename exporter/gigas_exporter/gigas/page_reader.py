@@ -69,7 +69,7 @@ class PageReader(Generic[_Item, _V]):
     logged_fields: set[str]
     ended: threading.Event
 
-    def read(self, answer: RawResponse, at_most: int) -> Page[_V]:
+    def read(self, response: RawResponse, at_most: int) -> Page[_V]:
         """Return the page in a response.
 
         Raises:
@@ -78,20 +78,20 @@ class PageReader(Generic[_Item, _V]):
             IncompleteError: Two different items have the same id.
             TransportError: The work ended before all items were decoded.
         """
-        with _large if len(answer.body) > _LARGE_BYTES else nullcontext():
-            return self._read(answer, at_most)
+        with _large if len(response.body) > _LARGE_BYTES else nullcontext():
+            return self._read(response, at_most)
 
-    def _read(self, answer: RawResponse, at_most: int) -> Page[_V]:
-        paging = read_paging_headers(answer.headers)
-        if answer.status == HTTPStatus.NO_CONTENT and not answer.body:
+    def _read(self, response: RawResponse, at_most: int) -> Page[_V]:
+        paging = read_paging_headers(response.headers)
+        if response.status == HTTPStatus.NO_CONTENT and not response.body:
             return Page(b"", 0, array("q"), self.make({}), {}, paging, has_content=False)
-        check_status(answer, self.operation)
-        digest = blake2b(answer.body, digest_size=_DIGEST_BYTES).digest()
+        check_status(response, self.operation)
+        digest = blake2b(response.body, digest_size=_DIGEST_BYTES).digest()
         known = self.known.get(digest)
         if known is not None and self.latest <= known.valid_until:
             return replace(known, paging=paging)
         self._raise_if_stopped()
-        raw_items = decode_array(answer.body, self.operation)
+        raw_items = decode_array(response.body, self.operation)
         count = len(raw_items)
         if count > at_most:
             raise DecodeError("body", f"the response to {self.operation} holds more than {at_most} items")

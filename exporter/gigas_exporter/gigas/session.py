@@ -72,9 +72,9 @@ class ApiSession:
                 observer=observer,
             )
         elif isinstance(credential, ApiKeyCredential):
-            self.auth = SecretAuth(credential.key, "API key", "bearer", is_fixed=True)
+            self.auth = SecretAuth(credential.key, "API key", "bearer", is_scheme_fixed=True)
         else:
-            self.auth = SecretAuth(credential.token, "token", "raw", is_fixed=False)
+            self.auth = SecretAuth(credential.token, "token", "raw", is_scheme_fixed=False)
 
     def close(self) -> None:
         """Start no further exchange with the API."""
@@ -167,7 +167,7 @@ class ApiSession:
     def _api_error(self, request: ApiRequest[Any], response: RawResponse, used: Secret | None) -> ApiError:
         retry_after = parse_retry_after(response.headers.get("retry-after"), self._clock.wall())
         peer, words = self._transport.peer, None
-        if request.says_why and used is not None:
+        if request.quotes_api_message and used is not None:
             words = api_message(response.body, [used, Secret(used.reveal().removeprefix("Bearer "))])
         return ApiError(
             request.operation,

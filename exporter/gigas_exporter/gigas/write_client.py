@@ -66,13 +66,13 @@ class Client(ReadClient):
             GigasError: The API rejected it, or it is not known whether it took effect; the message says which.
         """
 
-        def interpret(answer: RawResponse) -> ChangeResult[_T]:
+        def interpret(response: RawResponse) -> ChangeResult[_T]:
             try:
-                body = _without_secrets(decode_json(answer.body, request.operation))
+                body = _without_secrets(decode_json(response.body, request.operation))
             except DecodeError:
                 body = None  # the status alone says that the change was accepted
             value = request.decode(self._decoder, body, Counter()) if isinstance(body, dict) else None
-            return ChangeResult(value, answer.status, body, answer.headers)
+            return ChangeResult(value, response.status, body, response.headers)
 
         try:
             return self._session.call(request, self._deadline(deadline), interpret, retry=False)

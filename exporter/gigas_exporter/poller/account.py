@@ -185,7 +185,7 @@ class AccountPoller:
         self._publish(resource, result, duration, last)
         self._observer.poll(self._account_id, resource, failure.reason if failure is not None else None)
         self._log_result(resource, result, duration, last)
-        hung = failure is not None and (abort.is_set() or deadlines[-1].got_no_response)
+        hung = failure is not None and (abort.is_set() or deadlines[-1].timed_out)
         return PollOutcome(failure, hung, result.partial if isinstance(result, _PollData) else None)
 
     def _last_outcome(self, resource: Resource) -> PollStatus:
