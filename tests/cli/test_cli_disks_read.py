@@ -391,7 +391,7 @@ def test_a_disk_that_is_gone_has_the_backups_that_name_it(run: Run) -> None:
         del api.lists["/account/4242/backups"]
         unread = run("disks", "backups", "2", GIGAS_API_URL=api.url)
     assert (table.status, none.status, unread.status) == (0, 1, 1)
-    assert table.err.endswith("account 4242 has no disk 2 any more; these backups still name it\n")
+    assert table.err.endswith("account 4242 no longer has disk 2; these backups still name it\n")
     assert [record["backup_id"] for record in records] == ["2000", "2001", "2002"]
     assert all(record["raw"]["disk_id"] == 2 and record["backup_id"] in table.out for record in records)
     for each, disk in ((none, "99"), (unread, "2")):

@@ -360,7 +360,7 @@ def test_what_is_odd_is_counted(run: Run, api: SmallApi) -> None:
         "  and 1 fields whose names are not shown\n",
         "  status built: 3 × no error\n",
         "  status error: 1 × error\n",
-        "1 of 5 items are no JSON objects",
+        "1 of 5 items are not JSON objects",
     ):
         assert words in out
 

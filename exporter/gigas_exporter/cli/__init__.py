@@ -3,4 +3,4 @@
 __all__ = ["LONG_RUNNING"]
 
 LONG_RUNNING = frozenset({"serve", "demo", "simulate"})
-"""The commands that wait for signals."""
+"""The commands that run until a signal stops them."""

@@ -93,7 +93,7 @@ and open http://127.0.0.1:10063/ in a browser.""",
 def demo(*, with_prometheus: bool, **options: Any) -> None:
     """Run the exporter against a simulated cloud.
 
-    Backups are made, rotated and fail; one disk has an error, another was never backed up. The demo listens on
+    Backups are made and rotated, and some fail; one disk has an error, another was never backed up. The demo listens on
     127.0.0.1 unless --web.listen-address is given.
     """
     prometheus = find_prometheus() if with_prometheus else None

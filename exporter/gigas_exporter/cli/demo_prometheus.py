@@ -59,7 +59,7 @@ class Monitoring:
 
     Attributes:
         alertmanager: ``None`` if Alertmanager is not installed.
-        alerts: The page of alerts. Debian's Prometheus has only classic pages, Prometheus 3 has none.
+        alerts: The page of alerts, a classic page if there is one: Debian's Prometheus has no others.
     """
 
     prometheus: str

@@ -1,4 +1,4 @@
-"""Messages beside the output: usage errors, warnings, progress, and the line for Nagios."""
+"""Messages besides the output: usage errors, warnings, progress, and the line for Nagios."""
 
 from __future__ import annotations
 

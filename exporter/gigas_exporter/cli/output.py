@@ -73,7 +73,7 @@ class Column(Generic[Item]):
         right: Whether to align the texts to the right.
         min_width: The least width to which texts may be cut; ``None`` if they must not be cut.
         cut: Cuts a text to a width.
-        drop_priority: In too wide a table, the columns with the highest number are dropped first, those with 0 never.
+        drop_priority: Columns with higher numbers are dropped first if the table is too wide; 0 is never dropped.
         drop_if_same: Whether to drop the column before all others if its text is the same in every row.
     """
 
@@ -112,7 +112,7 @@ class Table(Generic[Item]):
 def render(items: Sequence[Item], table: Table[Item], form: Format) -> str:
     """Return the items in a format, ending in a line break.
 
-    A table fits the terminal; if standard output is not a terminal, nothing is cut or dropped.
+    A table fits the terminal; if standard output is not a terminal, it is as wide as its content.
     """
     match form:
         case "json":
@@ -199,7 +199,7 @@ def _csv_cell(value: Any) -> str:
 def render_table(items: Sequence[Item], columns: Sequence[Column[Item]], *, width: int | None, colour: bool) -> str:
     """Return the table in lines of at most ``width`` cells.
 
-    An empty column that may be dropped is left out. Lines are longer if columns can neither be cut nor dropped.
+    An empty column that may be dropped is left out. Lines are longer if the columns cannot be cut or dropped enough.
     """
     texts = {column.title: [column.text_of(item) for item in items] for column in columns}
     kept = [column for column in columns if not column.drop_priority or any(texts[column.title])]

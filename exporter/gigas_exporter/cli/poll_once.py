@@ -41,7 +41,7 @@ class PollResult:
 
     @property
     def inventories(self) -> tuple[AccountInventory, ...]:
-        """What is known of each account."""
+        """The inventory of each account."""
         return self.store.snapshot()
 
     def errors(self) -> list[str]:

@@ -1,6 +1,6 @@
 """Standard output that escapes unencodable characters and reports failed writes.
 
-Python's own buffers what is written, and may report a failed write only at exit, too late for a command to handle it.
+Python's own stream is buffered and may report a failed write only at exit, too late for a command to handle it.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class SimulatedCloud:
 
     Args:
         seed: Seed of all pseudo-random values.
-        disks: Number of disks in all accounts at the start. In accounts of at least 12, disks are added and removed.
+        disks: Number of disks in all accounts at the start. In larger accounts, disks are added and removed later.
         accounts: Number of accounts; their ids start at 4242.
         start: UNIX seconds at which events begin, by default now. Earlier backups are generated.
         speed: Factor that compresses schedules: a daily backup is made every 24 h / ``speed``. Dates follow the clock,

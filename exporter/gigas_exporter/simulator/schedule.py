@@ -29,7 +29,7 @@ _MASK = (1 << 64) - 1
 def draw(*parts: int) -> int:
     """Return 64 pseudo-random bits that depend only on the parts (SplitMix64).
 
-    The parts are the seed, the disk and the time. So nothing is stored, and the order of requests has no effect.
+    The parts are, say, the seed, a disk and a slot. So nothing is stored, and the order of requests has no effect.
     """
     state = 0x9E3779B97F4A7C15
     for part in parts:

@@ -39,7 +39,7 @@ _CLOSE_SECONDS = 5.0
 
 
 class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """Accepts connections, and closes all of them at the end."""
+    """Accepts connections, and can close all of them."""
 
     allow_reuse_address = True
     request_queue_size = 1024

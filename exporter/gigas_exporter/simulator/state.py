@@ -23,7 +23,7 @@ _GAP_OF_EPHEMERAL = 1 * _HOUR
 _MAINTENANCE_EVERY = 1200.0
 _MAINTENANCE_LASTS = 240.0
 _EVENTS_FROM = 12
-"""Accounts with at least so many disks have events: disks are added, removed, and locked for a while."""
+"""Smaller accounts have no events, which lock disks for a while, and add and remove a scratch disk."""
 _FIRST_HAND_MADE = 2_000_000
 _LONG_AGO = 10_000
 

@@ -67,7 +67,7 @@ def _usable(outcome: str, created_at: float, wall: float) -> str:
 
 
 def _least_count(report: DiskReport) -> int:
-    """Return a lower bound: older unfinished backups are not counted in the summary."""
+    """Return the least number of backups: of the unfinished ones, only the recent are known."""
     summary = report.backups
     if summary is None:
         return 0

@@ -1,4 +1,4 @@
-"""Serves the status page to many clients at once.
+"""Serve the status page to many clients at once.
 
 Rendering a page of many disks takes tenths of a second of processor time, which scrapes need too. So pages are rendered
 in a thread, one at a time; clients take turns; a page is cached until the state changes. While 40 clients requested

@@ -264,7 +264,7 @@ def show(disk: str, output: Format, account: str | None, **flags: Any) -> None:
 def backups(disk: str, min_disk_size: float | None, output: Format, account: str | None, **flags: Any) -> None:
     """List the backups of DISK, newest first.
 
-    Of a disk that is gone they are those that still name it.
+    If DISK no longer exists, list the account's backups that name it.
     """
     _warn_env_filters(("min_disk_size",))
     settings, chosen = select_account(account, flags)
@@ -296,19 +296,19 @@ def backups(disk: str, min_disk_size: float | None, output: Format, account: str
 
 
 def _read_backups(client: ReadClient, account_id: str, disk: str, size: float | None) -> Listing[Backup]:
-    """Return a disk's backups: its own list, or where it is gone those of the account that name it.
+    """Return the list of a disk's backups; if the disk is gone, the account's backups that name it.
 
     Raises:
-        GigasError: They cannot be read, or there is neither disk nor backup.
+        GigasError: They cannot be read, or neither the disk nor a backup of it exists.
     """
     try:
         get_disk(client, account_id, disk)
     except NoDiskError as gone:
-        with suppress(GigasError):  # that there is no disk says more
+        with suppress(GigasError):  # the error about the disk says more
             listing = client.list_backups(account_id, min_disk_size=size)
             left = tuple(each for each in listing.items if each.disk_id == disk)
             if left:
-                warn(f"account {account_id} has no disk {disk} any more; these backups still name it")
+                warn(f"account {account_id} no longer has disk {disk}; these backups still name it")
                 return replace(listing, items=left)
         raise gone from None
     return client.list_disk_backups(account_id, disk, min_disk_size=size)

@@ -208,7 +208,7 @@ def _setting_for(each: Field) -> str:
 
 
 def _statuses(reading: ListReading, words: BackupStatuses) -> list[dict[str, Any]]:
-    """Return the statuses, with the number of items by what the exporter takes them as."""
+    """Return the statuses, and how the exporter reads the items with each."""
     taken: dict[str, Counter[str]] = {}
     for item in reading.decoded_items:
         if isinstance(item, Backup):

@@ -14,7 +14,7 @@ _TITLES: Final = {
     "disks": "disks (GET /account/ID/disks)",
     "virtual_machines": "virtual machines (GET /account/ID/virtual_machines)",
     "backups": "backups (GET /account/ID/backups)",
-    "disk_backups": "own backups of disks (GET /account/ID/disk/ID/backups)",
+    "disk_backups": "backups by disk (GET /account/ID/disk/ID/backups)",
 }
 _WIDTH: Final = 23
 
