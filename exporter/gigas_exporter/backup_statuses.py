@@ -126,7 +126,7 @@ _CONTRADICTING = frozenset({"built", "error"})
 _WITHOUT_WORD = frozenset({"locked"})
 _WITHOUT_STATUS = frozenset({"locked", "status", "backup_size"})
 COUNTED_BY_FIELD = _CONTRADICTING | {"locked", "backup_size"}
-"""Fields that are counted under their own names where they make a backup unclear, and not as ``status``."""
+"""Fields that are counted under their own names, and not as ``status``, where they make a backup unclear."""
 _NO_TEXTS = frozenset({"", OTHER_STATUSES, "object", "array"})
 
 
@@ -134,9 +134,8 @@ _NO_TEXTS = frozenset({"", OTHER_STATUSES, "object", "array"})
 def _match(words: BackupStatuses, status: str) -> Literal["failed", "unfinished", "good", "unclear"] | None:
     """Return which list a status matches; exact matches go first.
 
-    Without an exact match it is ``unclear`` where it is doubtful and matches a good word or none, where it negates a
-    good word (``uncompleted``), where a word opposes the bad one (``errors: 0``), or where it matches both an
-    unfinished and a good word.
+    Without an exact match, the status is ``unclear`` if it is doubtful and matches a good word or none, if it negates a
+    good word (``uncompleted``) or a bad one (``errors: 0``), or if it matches both an unfinished and a good word.
     """
     lists: tuple[tuple[Literal["failed", "unfinished", "good"], frozenset[str]], ...] = (
         ("failed", words.failed),

@@ -37,7 +37,7 @@ def is_typo(given: str, known: Iterable[str]) -> bool:
 def may_be_secret(path: Path, directory: Path) -> bool:
     """Return whether the name of a missing file may itself be a secret.
 
-    It is none if it ends like such a file (``.pem``), if it is an absolute path of lower-case words, or if it is in an
+    It is none if it has a usual suffix (``.pem``), if it is an absolute path of lower-case words, or if it is in an
     existing directory other than the root and ``directory``, to which names are relative.
     """
     if _is_there(path) or _FILE_NAME.fullmatch(path.name) or _PLAIN_PATH.fullmatch(str(path)):

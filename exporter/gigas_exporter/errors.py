@@ -83,7 +83,7 @@ class ApiError(GigasError):
     Attributes:
         status: The HTTP status.
         operation: The API operation that failed.
-        retry_after: Seconds that the API asked to wait; ``None`` if it did not, or in a form not understood.
+        retry_after: Seconds that the API asked to wait; ``None`` if it did not, or if that is not understood.
         detail: The likely cause, and the setting to try.
         address: Host and port that the request went to, and those of the proxy.
         api_message: Why the API rejected a change or filter, in its own words: printable, short, without secrets.

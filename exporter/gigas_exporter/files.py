@@ -16,7 +16,7 @@ from gigas_exporter.errors import ConfigError, GigasError
 
 _PACKAGE = Path(__file__).parent
 _PIPE_SECONDS = 3
-_NAME_LENGTH = 50  # characters of a file's name in that of its temporary file: file systems limit the length
+_NAME_LENGTH = 50  # characters of a file's name that its temporary file's name has; file systems limit the length
 _RANDOM_LENGTH = 8  # random characters in a name that tempfile makes
 _LEFTOVER_SECONDS = 600.0
 _MAX_BYTES = 4 * 1024 * 1024

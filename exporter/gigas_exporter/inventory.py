@@ -1,7 +1,7 @@
 """All that is known of one account, as an immutable snapshot.
 
-It owns how a poll's result joins what was known, and when data is too old to be served. It knows neither the API nor
-any metric.
+It owns what changes with a poll's result, and when data is too old to be served. It knows neither the API nor any
+metric.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class DiskSnapshot:
         disks: By disk id.
         first_seen: By disk id, when the poll that first saw the disk began, by the monotonic clock.
         read_at: When the poll ended, by the monotonic clock.
-        locked_since: By id of each locked disk, the result of :func:`locked_since`.
+        locked_since: By id of each locked disk, since when it has been locked, as far as known; UNIX seconds.
     """
 
     disks: Mapping[str, Disk]
@@ -204,7 +204,7 @@ class AccountInventory:
     def backup_summary(self, disk_id: str, now: float) -> BackupSummary | None:
         """Return the summary of a disk's backups, ``None`` when not known or too old.
 
-        That a disk with a required backup has none is known only once its own list confirms it.
+        Only its own list can confirm that a disk with a required backup has none.
         """
         snapshot, disks = self.backups, self.disks
         if snapshot is None:

@@ -18,7 +18,7 @@ class Account:
     Attributes:
         id: Identifier, as text whatever the API sent.
         name: The configured name. The API has none, so a discovered account is named by its ``domain``.
-        status: Free text, undocumented; only of a discovered account.
+        status: Free text with undocumented values; only of a discovered account.
         product_id: Which product it is, as text; only of a discovered account.
         api_host: The host of its API; only of a discovered account that names one.
     """
@@ -36,15 +36,16 @@ class Disk:
 
     Attributes:
         size_bytes: ``disk_size``, by default × 2^30: the documentation says GB, the platform means GiB.
-        status: Free text, undocumented.
-        error: The API's error flag; ``None``, too, if only an undocumented field reports an error. See
+        status: Free text with undocumented values.
+        error: The API's error flag; also ``None`` if only an undocumented field reports an error. See
             :attr:`has_error`.
         created_at: UNIX seconds.
         updated_at: UNIX seconds.
         status_is_error: Whether the status means an error.
         unknown: Fields whose value is not known: not understood, or absent where absence means nothing. The latter are
             ``error``, ``autobackup``, ``is_swap``, ``mount_point`` and ``virtual_machine_id`` without their key, and
-            ``autobackup`` and ``is_swap`` without a value. Their attributes are ``None``, except a text that was cut.
+            ``autobackup`` and ``is_swap`` without a value. The attribute of a field that is not known is ``None``, or a
+            text that was cut.
         missing: Those of ``unknown`` that are absent, rather than not understood.
     """
 
@@ -80,10 +81,10 @@ class Backup:
 
     Attributes:
         date_created: UNIX seconds.
-        status: Free text, undocumented; the JSON of a value that is not text.
+        status: Free text with undocumented values; the JSON of a value that is not text.
         size_bytes: ``backup_size``, by default × 1024: undocumented; we take OnApp's unit, KB of 1024 bytes.
         backup_type: ``gigas`` (made by hand) or ``gigas-automatic``.
-        built: Whether the backup is finished, if the API says so; false if it is or soon will be deleted.
+        built: Whether the backup is finished, if the API says so; false if it is gone, or soon will be.
         status_type: The JSON type of a status that is not text, or reads as a number or boolean; else ``None``.
         unknown: Fields that were not understood; ``status`` also if it is absent and the backup is not built,
             ``error`` also if another field contradicts that the backup is usable (``progress: 40``).

@@ -234,7 +234,6 @@ class Policy:
         return list(dict.fromkeys(self._met_by(name, value) for value in (None, "\x00", *values)))
 
     def _first(self, met: _Conditions) -> Requirement:
-        """Return what the first matching rule requires."""
         for rule in self.rules:
             if rule.match.conditions <= met:
                 return rule.requirement

@@ -80,7 +80,8 @@ def matches_any(words: frozenset[str], status: str, *, exactly: bool = False) ->
 def is_doubtful(words: frozenset[str], status: str) -> bool:
     """Return whether a status has one of the words, or is doubtful by itself.
 
-    The latter has a word that negates or means that something is under way, a progress (``40 %``), or no word at all.
+    It is so with a word that negates or means that something is under way, with a progress (``40 %``), or without any
+    word.
     """
     split = [word for folded in _foldings(status) for word in _split(folded)]
     if not split or any(map(_UNDER_WAY.fullmatch, set(split) - _NOT_UNDER_WAY)):  # such as "-"
@@ -107,7 +108,7 @@ def says_more(words: frozenset[str], status: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def is_opposed(words: frozenset[str], status: str) -> bool:
-    """Return whether an opposing word follows one of the words (``errors: 0``)."""
+    """Return whether a status begins with one of the words and a negation of it (``errors: 0``)."""
     for folded in _foldings(status):
         for word in words:
             rest = folded.removeprefix(word)

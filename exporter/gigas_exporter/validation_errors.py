@@ -132,7 +132,6 @@ def describe_problem(error: Any, model: type[BaseModel]) -> str:
 
 
 def _misplaced_key(key: str, model: type[BaseModel], parents: Sequence[int | str]) -> str | None:
-    """Return where a misplaced key belongs."""
     fields = _keys(model, parents)
     if "match" in fields and key in _keys(model, (*parents, "match")):
         return "belongs below match"
@@ -169,7 +168,6 @@ def _all_keys(model: type[BaseModel]) -> Iterator[str]:
 
 
 def _model_in(annotation: Any) -> type[BaseModel]:
-    """Return the model in an annotation."""
     while arguments := get_args(annotation):
         annotation = arguments[0]
     model: type[BaseModel] = annotation

@@ -76,7 +76,6 @@ class _Loader(yaml.SafeLoader):
         self._nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Count and parse one value."""
         self._nodes += 1
         if self._nodes > _MAXIMUM_NODES:
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # PyYAML's own

@@ -95,8 +95,8 @@ class DecodeSettings:
 class Decoder:
     """Decodes objects as the settings say.
 
-    Each method takes one parsed JSON value, and returns ``None`` if that has no readable id. ``invalid`` counts values
-    by field that are not understood; a date after ``latest`` (UNIX seconds) is counted, too, but kept.
+    Each method takes one parsed JSON value, and returns ``None`` if that has no readable id. Values that are not
+    understood are counted by field in ``invalid``; so is a date after ``latest`` (UNIX seconds), which is kept.
     """
 
     def __init__(self, settings: DecodeSettings | None = None) -> None:
@@ -272,7 +272,6 @@ class Decoder:
         return self._set(_names(problems))
 
     def _unknown(self, problems: list[Problem], invalid: Counter[str], *, without_status: bool) -> frozenset[str]:
-        """Return the fields of a backup that are not known."""
         unknown = self._reported(problems, invalid) if problems else NONE_UNKNOWN
         return self._set(unknown | {"status"}) if without_status and self._needs_status else unknown
 
@@ -282,7 +281,6 @@ class Decoder:
         return self._sets.setdefault(made, made)
 
     def _is_error(self, status: object, problems: list[Problem]) -> bool:
-        """Return whether a disk's status means an error."""
         if status is None:
             return False
         text = status if isinstance(status, str) else text_of(status)
@@ -299,7 +297,7 @@ def _names(problems: Iterable[Problem]) -> set[str]:
 
 
 def _status_type(status: object) -> str | None:
-    """Return the JSON type of a status that is, or reads as, no text."""
+    """Return the JSON type of a status, ``None`` for ordinary text."""
     if isinstance(status, str):
         return type_in_text(status)
     return None if status is None else kind_of(status)

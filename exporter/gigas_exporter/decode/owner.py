@@ -22,7 +22,7 @@ class Owner(NamedTuple):
     """The disk and the machine that a backup names, if any.
 
     Attributes:
-        disk_ids: The disks that it names, if several; it is not understood whose backup it is then.
+        disk_ids: The disks that it names, if several; which of them was backed up is not understood.
     """
 
     disk_id: str | None

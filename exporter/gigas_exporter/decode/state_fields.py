@@ -1,7 +1,7 @@
-"""Undocumented fields that may contradict that a backup is usable or a disk has no error.
+"""Undocumented fields that may show that a backup is unusable or that a disk has an error.
 
-Each is a guess. One that says that a backup is deleted makes it unusable; any other makes the backup or disk, if it
-seemed well, not understood.
+Each is a guess. One that says that a backup is gone makes it unusable; any other makes the backup or disk not
+understood, if it seemed well without that field.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NAMES: Mapping[_Kind, str] = {
     # A word, compared like a status.
     "word": "backup_result, backup_state, backup_status, current_state, health, job_status, lifecycle, lifecycle_state,"
     " outcome, phase, result, stage, state, state_name, status_message, status_text, task_state, task_status",
-    # True or a past date means that the backup is, or soon will be, deleted. OnApp has marked_for_delete.
+    # True or a past date means that the backup is gone, or soon will be. OnApp has marked_for_delete.
     "gone": "aborted, aborted_at, canceled, canceled_at, cancelled, cancelled_at, deleted, deleted_at, destroyed,"
     " destroyed_at, expired, marked_for_delete, marked_for_deletion, pending_delete, pending_deletion, purged,"
     " purged_at, removed, removed_at, to_be_deleted, trashed, trashed_at",
@@ -88,7 +88,7 @@ def state_fields(item: Mapping[str, object], ignored: Collection[str]) -> list[S
 
 
 def is_gone(fields: Iterable[StateField], latest: float, time_zone: tzinfo) -> bool:
-    """Return whether a field says that a backup is deleted, or soon will be."""
+    """Return whether a field says that a backup is gone, or soon will be."""
     return any(STATE_FIELDS[name] == "gone" and _flag(value, latest, time_zone) for name, value in fields)
 
 

@@ -51,7 +51,7 @@ class ReadClient:
         limiter: Limits on concurrency and rate, shared with other clients of the same API; its own by default.
         trust: The certificate authorities to trust, shared likewise.
         login_states: Tokens and rejections of logins, shared likewise.
-        login_retry_seconds: The wait before a login is sent again after its first rejection; the exporter's interval.
+        login_retry_seconds: The wait after a login's first rejection; the exporter passes the poll interval.
         on_response: Called from any thread with each response before it is decoded, except those of logins.
         on_list: Called from any thread after each list, with its invalid values by field, or why it is not accepted.
 
@@ -99,7 +99,7 @@ class ReadClient:
         self.close()
 
     def close(self) -> None:
-        """End the calls that were given no deadline; start no request any more."""
+        """Stop the calls that were given no deadline; start no further request."""
         self._closed.set()
         self._session.close()
 

@@ -157,7 +157,7 @@ class RawResponse:
 
     Attributes:
         headers: By lower-case name; different values of a repeated header are joined by commas.
-        body: Decompressed. For an error status at most 16 KiB, and what arrived of them.
+        body: Decompressed. For an error status, what arrived of the first 16 KiB.
     """
 
     status: int
@@ -186,7 +186,7 @@ def _read_error_body(response: urllib3.BaseHTTPResponse) -> bytes:
             if not part:
                 return body
             body += part
-    except (*EXCHANGE_ERRORS, DecodeError) as error:  # the status matters, and it is known
+    except (*EXCHANGE_ERRORS, DecodeError) as error:  # the status, which is known, is enough
         clear_tracebacks(error)
     return body
 

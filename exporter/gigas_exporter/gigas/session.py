@@ -77,7 +77,7 @@ class ApiSession:
             self.auth = SecretAuth(credential.token, "token", "raw", is_scheme_fixed=False)
 
     def close(self) -> None:
-        """Start no further exchange with the API."""
+        """Start no further exchange."""
         self._transport.close()
 
     def call(

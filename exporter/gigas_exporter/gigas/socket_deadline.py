@@ -119,7 +119,6 @@ class _Watcher:
                 self._changed.notify()
 
     def remove(self, deadline: SocketDeadline) -> None:
-        """Stop watching a deadline."""
         with self._changed:
             self._deadlines.discard(deadline)
 

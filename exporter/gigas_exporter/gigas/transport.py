@@ -138,7 +138,7 @@ class Transport:
         self._is_closed = False
 
     def close(self) -> None:
-        """Start no exchange any more."""
+        """Start no further exchange."""
         self._is_closed = True
 
     def exchange(

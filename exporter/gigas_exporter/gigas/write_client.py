@@ -40,8 +40,8 @@ class ChangeResult(Generic[_T]):
     Attributes:
         value: The object in the response, ``None`` if there is none or it cannot be understood.
         status: 202 if the change goes on in the background.
-        body: The parsed body with all its fields, ``None`` if it is no JSON. It is undocumented where the token of a
-            background operation is in it. A machine's ``initial_password`` is removed.
+        body: The parsed body with all its fields, ``None`` if it is no JSON. Where it holds the token of a background
+            operation is undocumented. A machine's ``initial_password`` is removed.
         headers: By lower-case name.
     """
 
