@@ -192,21 +192,21 @@ class AccountRenderer(SegmentRenderer):
         summaries: Sequence[BackupSummary | None],
         now: float,
     ) -> None:
-        disks, reading = inventory.current_disks(now), inventory.current_backups(now)
+        disks, snapshot = inventory.current_disks(now), inventory.current_backups(now)
         known = [summary for summary in summaries if summary is not None]
-        has_both = disks is not None and reading is not None
+        has_both = disks is not None and snapshot is not None
         totals = AccountTotals(
             disks=len(disks) if disks is not None else None,
             disk_size_bytes=_sum([disk.size_bytes for disk in disks.values()]) if disks is not None else None,
             backups=sum([summary.usable for summary in known]) if has_both else None,
             backup_size_bytes=_sum([each.newest_size_bytes for each in known if each.usable]) if has_both else None,
-            backups_unassigned=reading.unassigned if reading is not None else None,
+            backups_unassigned=snapshot.unassigned if snapshot is not None else None,
             compliance_ratio=judgement.compliant / judgement.required
             if judgement.is_backups_known and judgement.required
             else None,
         )
         self.show(TOTALS_FAMILIES, [account], [totals])
-        self._show_by(account, "status", BACKUPS_BY_STATUS, reading.by_status if reading is not None else {})
+        self._show_by(account, "status", BACKUPS_BY_STATUS, snapshot.by_status if snapshot is not None else {})
 
     def _show_invalid(
         self, inventory: AccountInventory, judgement: Judgement, disks: Mapping[str, Disk], *, is_doubted: bool
@@ -234,15 +234,15 @@ class AccountRenderer(SegmentRenderer):
 
 def _backups_read(inventory: AccountInventory, disks: Mapping[str, Disk]) -> list[bool | None]:
     """Return for each disk whether the last poll read its backups."""
-    outcome, reading, listed = inventory.outcomes.get("backups"), inventory.backups, inventory.disks
+    outcome, snapshot, listed = inventory.outcomes.get("backups"), inventory.backups, inventory.disks
     if outcome is None:
         return [None] * len(disks)
-    if not outcome.success or reading is None or listed is None:
+    if not outcome.success or snapshot is None or listed is None:
         return [False] * len(disks)
-    sweep_started_at = reading.sweep_started_at if reading.sweep_started_at is not None else float("-inf")
+    sweep_started_at = snapshot.sweep_started_at if snapshot.sweep_started_at is not None else float("-inf")
     return [
-        disk_id not in reading.failed_disks
-        and (disk_id in reading.summaries or listed.first_seen.get(disk_id, float("inf")) <= sweep_started_at)
+        disk_id not in snapshot.failed_disks
+        and (disk_id in snapshot.summaries or listed.first_seen.get(disk_id, float("inf")) <= sweep_started_at)
         for disk_id in disks
     ]
 

@@ -170,7 +170,7 @@ class AccountPoller:
         if abort.is_set() and isinstance(result, GigasError):
             result = TransportError(f"list_{resource}", "timeout", "no response yet, and other accounts wait")
         duration = self._clock.monotonic() - began
-        last = self._last_outcome(resource)
+        last = self._last_status(resource)
         was_found = last.last_success_at is not None or self._client.has_found_disks(self._account_id)
         on_missing = self._on_missing if resource == "disks" and not was_found else None
         if on_missing is not None and isinstance(result, ApiError) and result.status == HTTPStatus.NOT_FOUND:
@@ -188,7 +188,7 @@ class AccountPoller:
         hung = failure is not None and (abort.is_set() or deadlines[-1].timed_out)
         return PollOutcome(failure, hung, result.partial if isinstance(result, _PollData) else None)
 
-    def _last_outcome(self, resource: Resource) -> PollStatus:
+    def _last_status(self, resource: Resource) -> PollStatus:
         inventory = self._store.get(self._account_id)
         outcomes = inventory.outcomes if inventory is not None else {}
         return outcomes.get(resource, PollStatus(False, 0.0, None))
@@ -210,11 +210,11 @@ class AccountPoller:
 
         def change(inventory: AccountInventory) -> AccountInventory:
             if isinstance(result, _PollData):
-                outcome = PollStatus(True, duration, now, invalid=result.invalid)
-                return result.change(inventory).with_outcome(resource, outcome)
+                status = PollStatus(True, duration, now, invalid=result.invalid)
+                return result.change(inventory).with_outcome(resource, status)
             since = monotonic if last.failing_since is None else last.failing_since
-            outcome = PollStatus(False, duration, last.last_success_at, since, str(result), last.invalid)
-            return inventory.with_outcome(resource, outcome)
+            status = PollStatus(False, duration, last.last_success_at, since, str(result), last.invalid)
+            return inventory.with_outcome(resource, status)
 
         self._store.update(self._account_id, change, still_wanted=lambda: not self._stop.is_set())
         if isinstance(result, _PollData):
@@ -232,11 +232,11 @@ class AccountPoller:
             seen: Mapping[str, float] = inventory.disks.first_seen if inventory.disks is not None else {}
             first_seen = {disk_id: seen.get(disk_id, began) for disk_id in disks}
             known = inventory.disks.disks if inventory.disks is not None else None
-            # Unchanged disks stay the same object, so that the renderer sees at once that nothing changed.
             since = locked_since(disks, inventory.disks, wall)
-            reading = DiskSnapshot(known if known == disks else disks, first_seen, read_at, since)
-            changed = replace(inventory, disks=reading)
-            return changed if reading.disks is known else changed.with_requirements(self._settings.policy)
+            # Unchanged disks stay the same object, so that the renderer sees at once that nothing changed.
+            snapshot = DiskSnapshot(known if known == disks else disks, first_seen, read_at, since)
+            changed = replace(inventory, disks=snapshot)
+            return changed if snapshot.disks is known else changed.with_requirements(self._settings.policy)
 
         return _PollData(change, listing.invalid, {"disks": len(disks)})
 
@@ -248,9 +248,9 @@ class AccountPoller:
 
         def change(inventory: AccountInventory) -> AccountInventory:
             known = inventory.machines.machines if inventory.machines is not None else None
-            reading = MachineSnapshot(known if known == machines else machines, read_at)
-            changed = replace(inventory, machines=reading)
-            return changed if reading.machines is known else changed.with_requirements(self._settings.policy)
+            snapshot = MachineSnapshot(known if known == machines else machines, read_at)
+            changed = replace(inventory, machines=snapshot)
+            return changed if snapshot.machines is known else changed.with_requirements(self._settings.policy)
 
         return _PollData(change, listing.invalid, {"virtual_machines": len(machines)})
 
@@ -261,7 +261,7 @@ class AccountPoller:
             IncompleteError: The previous poll succeeded, and there were items.
         """
         inventory = self._store.get(self._account_id)
-        if listing.has_content or inventory is None or not self._last_outcome(resource).success:
+        if listing.has_content or inventory is None or not self._last_status(resource).success:
             return
         disks, machines = inventory.disks, inventory.machines
         if (disks and disks.disks) if resource == "disks" else (machines and machines.machines):
@@ -290,13 +290,13 @@ class AccountPoller:
         """Return the account's disks; wait for the first disks poll to end."""
         while True:
             inventory = self._store.get(self._account_id)
-            outcome = inventory.outcomes.get("disks") if inventory is not None else None
+            status = inventory.outcomes.get("disks") if inventory is not None else None
             if inventory is not None and inventory.disks is not None:
                 required = max_ages(inventory.requirements)
                 machines = {disk.id: disk.virtual_machine_id for disk in inventory.disks.disks.values()}
-                is_readable = outcome is None or outcome.success
+                is_readable = status is None or status.success
                 return KnownDisks(machines, required, is_readable, only=self._shown.keys() or None)
-            if outcome is not None or not deadline.wait(_WAIT_FOR_DISKS_STEP_SECONDS):
+            if status is not None or not deadline.wait(_WAIT_FOR_DISKS_STEP_SECONDS):
                 raise GigasError("backups: the disks of the account could not be read yet")
 
     def _log_result(

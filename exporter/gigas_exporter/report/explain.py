@@ -139,8 +139,8 @@ def explain_all(reports: Sequence[DiskReport], inventories: Sequence[AccountInve
 def _explain_empty(inventories: Iterable[AccountInventory]) -> Iterator[str]:
     """Yield a sentence for each account without disks and virtual machines."""
     for inventory in inventories:
-        reading = inventory.disks
-        if reading is not None and not reading.disks and not doubt_of_empty(inventory, reading.read_at):
+        snapshot = inventory.disks
+        if snapshot is not None and not snapshot.disks and not doubt_of_empty(inventory, snapshot.read_at):
             yield (
                 f"account {inventory.account.id}: the API lists neither disks nor virtual machines: there are none, or"
                 " its credential may not see them"
@@ -221,8 +221,8 @@ def _explain_statuses(inventories: Iterable[AccountInventory]) -> list[str]:
 
 def _explain_unassigned(inventories: Iterable[AccountInventory]) -> list[str]:
     """Return how many backups name no listed disk, if there are any."""
-    readings = [each.backups for each in inventories if each.disks is not None and each.disks.disks]
-    count = sum(reading.unassigned or 0 for reading in readings if reading is not None)
+    snapshots = [each.backups for each in inventories if each.disks is not None and each.disks.disks]
+    count = sum(snapshot.unassigned or 0 for snapshot in snapshots if snapshot is not None)
     return (
         [f"{formatting.format_count(count, 'backup')} {'names' if count == 1 else 'name'} no listed disk"]
         if count

@@ -76,14 +76,14 @@ class _Judge:
     """Judges the disks of one account at one moment."""
 
     def __init__(self, inventory: AccountInventory, wall: float, monotonic: float) -> None:
-        reading = inventory.current_backups(monotonic)
+        snapshot = inventory.current_backups(monotonic)
         self._inventory = inventory
         self._wall = wall
-        self._failed: frozenset[str] = reading.failed_disks if reading is not None else frozenset()
+        self._failed: frozenset[str] = snapshot.failed_disks if snapshot is not None else frozenset()
         self._locked_since = inventory.disks.locked_since if inventory.disks is not None else {}
         self._locked_seconds = inventory.thresholds.locked_seconds
         self._missed_factor = inventory.thresholds.missed_factor
-        self.is_backups_known = reading is not None
+        self.is_backups_known = snapshot is not None
         self.undecided: dict[str, tuple[str, ...]] = {}
         self.required = 0
         self.compliant = 0
