@@ -207,7 +207,7 @@ _HINTS: Final = {
     "expected <block end>, but found '-'": "indented differently from the lines before it",
     "but got '<stream end>'": "a '{' or '[' that is not closed; a text that holds ' #' must be quoted",
     "character '\\t'": "a tab; indent with spaces",
-    "but got '{'": "a '{' inside a text; quote a text that holds '{', and no ${VARIABLE} is replaced in this file",
+    "but got '{'": "a '{' inside a text; quote a text that holds '{'; ${VARIABLE} is not replaced in this file",
     "unexpected end of stream": "a quote that is not closed",
     "found unknown escape character": "a '\\' in double quotes; write the text in single quotes",
     "found '<stream end>'": "a value is missing; quote a text that begins with '#'",

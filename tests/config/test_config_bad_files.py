@@ -265,7 +265,7 @@ BAD_FILES = {
         " write the value, or use a file"
     ),
     "accounts: [{id: 1, api_key: ${CANARY}}]": (
-        "not YAML: a '{' inside a text; quote a text that holds '{', and no ${VARIABLE} is replaced in this file"
+        "not YAML: a '{' inside a text; quote a text that holds '{'; ${VARIABLE} is not replaced in this file"
     ),
     "accounts: [{id: 1, api_key: 'canary}]": "not YAML: a quote that is not closed",
     "backup_policy: [{mount_point: /srv, max_age: 6h}]": "backup_policy[0].mount_point: belongs below match",

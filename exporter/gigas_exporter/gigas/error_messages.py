@@ -28,7 +28,7 @@ API_URL: Final = "api.url (GIGAS_API_URL)"
 _Cause = tuple[str, str]
 """The likely cause, and what to do."""
 
-_LOCKED: Final = "the account may be locked, or changing", "ask Gigas if it stays so"
+_LOCKED: Final = "the account may be locked, or changing", "ask Gigas if this goes on"
 _SERVER: Final = "the API has an internal error, or is unavailable", ""
 _CAUSES: Final[Mapping[int, _Cause]] = {
     HTTPStatus.PAYMENT_REQUIRED: ("the account may have unpaid bills", "ask Gigas"),
@@ -59,7 +59,7 @@ _NOT_NOW: Final = "the disk does not allow it now", "another operation on it may
 _NO_SUCH_CHANGE: Final = "the API cannot do this", ""
 _CHANGE_CAUSES: Final[Mapping[int, _Cause]] = {
     HTTPStatus.BAD_REQUEST: _NOT_TAKEN,
-    HTTPStatus.FORBIDDEN: ("the credential has no right to change it", "it may be for reading only"),
+    HTTPStatus.FORBIDDEN: ("the credential has no right to change it", "it may be read-only"),
     HTTPStatus.NOT_FOUND: ("the disk is gone, or the API cannot do this", ""),
     HTTPStatus.METHOD_NOT_ALLOWED: _NO_SUCH_CHANGE,
     HTTPStatus.CONFLICT: _NOT_NOW,
