@@ -24,12 +24,12 @@ class Claim:
 
     Attributes:
         ids: The backups that do not name the disk.
-        name: The unlisted disk that all of ``ids`` name instead; ``None`` if they name none.
+        alias: The unlisted disk that all of ``ids`` name instead; ``None`` if they name none.
         named: Hashes of the backups that name the disk.
     """
 
     ids: frozenset[str]
-    name: str | None
+    alias: str | None
     named: array[int]
 
 
@@ -85,7 +85,7 @@ def own_backups(
     """Return a disk's backups from its own list, and a claim to be checked.
 
     If some backups name another disk, only those that name this one are its own. If all name one unlisted disk, that
-    may be another name of this one.
+    may be an alias of this one.
 
     Args:
         backups: The backups in the list.
@@ -100,17 +100,17 @@ def own_backups(
     if backups and not own:
         raise DecodeError("disk_id", _OF_OTHERS)
     backups = own
-    names = {each.disk_id for each in backups}
-    name = None
-    if not names <= {disk_id, None}:
-        if disk_id in names:
+    named = {each.disk_id for each in backups}
+    alias = None
+    if not named <= {disk_id, None}:
+        if disk_id in named:
             backups = [each for each in backups if each.disk_id == disk_id]
-        elif len(names) > 1 or not names.isdisjoint(machines):
+        elif len(named) > 1 or not named.isdisjoint(machines):
             raise DecodeError("disk_id", _OF_OTHERS)
         else:
-            (name,) = names
+            (alias,) = named
     unnamed = frozenset(each.id for each in backups if each.disk_id != disk_id)
-    return backups, Claim(unnamed, name, array("q", (hash(each.id) for each in backups if each.disk_id == disk_id)))
+    return backups, Claim(unnamed, alias, array("q", (hash(each.id) for each in backups if each.disk_id == disk_id)))
 
 
 def _of_its_machine(backups: Sequence[Backup], disk_id: str, machines: Mapping[str, str | None]) -> Sequence[Backup]:
@@ -137,8 +137,8 @@ def disputed_disks(
     """Return the disks whose own lists are not trusted, and why.
 
     A backup that names no disk may belong to all disks of one virtual machine. It cannot belong to disks of two
-    machines, nor to a disk if another list names a different disk for it. An unlisted name is trusted only if no backup
-    names a listed disk, several disks have such names, and no other disk has the same one.
+    machines, nor to a disk if another list names a different disk for it. An alias is trusted only if no backup names a
+    listed disk, other disks have aliases, too, and none has the same.
 
     Args:
         claims: By disk, the claim of its own list.
@@ -146,11 +146,11 @@ def disputed_disks(
         swept: The disks that the account's list names.
     """
     disputed: dict[str, str] = {}
-    names = Counter(claim.name for claim in claims.values() if claim.name is not None)
-    are_names_trusted = len(names) > 1 and not swept.is_named and not any(claim.named for claim in claims.values())
+    aliases = Counter(claim.alias for claim in claims.values() if claim.alias is not None)
+    is_any_named = swept.is_named or any(claim.named for claim in claims.values())
     claimants: dict[str, list[str]] = {}
     for disk_id, claim in claims.items():
-        if claim.name is not None and not (are_names_trusted and names[claim.name] == 1):
+        if claim.alias is not None and (is_any_named or len(aliases) == 1 or aliases[claim.alias] > 1):
             disputed[disk_id] = _UNLISTED
         for each in claim.ids:
             claimants.setdefault(each, []).append(disk_id)
@@ -162,7 +162,7 @@ def disputed_disks(
         (each, hash(disk_id)) for disk_id, claim in claims.items() for each in claim.named if each in by_hash
     )
     for backup, owner in chain(_named_by_account(swept.pages, by_hash.keys()), named_by_own):
-        accepted = {disk_id: {hash(disk_id), hash(claims[disk_id].name)} for disk_id in by_hash[backup]}
+        accepted = {disk_id: {hash(disk_id), hash(claims[disk_id].alias)} for disk_id in by_hash[backup]}
         disputed.update({disk_id: _OF_OTHERS for disk_id, owners in accepted.items() if owner not in owners})
     return disputed
 
