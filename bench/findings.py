@@ -37,7 +37,7 @@ def measure_findings(cloud: Cloud, sampling: Sampling) -> list[Figure]:
         polled = _polled(inventory, _LATE_SECONDS if turn % 2 else 0.0)
         summaries = [polled.backup_summary(disk_id, now) for disk_id in disks]
         before = time.thread_time()
-        part.show_findings(polled, labels, summaries, now=now, wall=wall)
+        part.update_findings(polled, labels, summaries, now=now, wall=wall)
         samples.append(time.thread_time() - before)
     target = TARGETS["findings"].get(cloud.disks)
     found = samples[3::2]  # the polls with late backups; the first two polls warm up

@@ -102,12 +102,12 @@ class AccountRenderer(SegmentRenderer):
         self._disks: Mapping[str, Disk] = {}
         self._disk_labels: Sequence[str] = ()
 
-    def show_inventory(self, inventory: AccountInventory, now: float, wall: float) -> None:
+    def update_inventory(self, inventory: AccountInventory, now: float, wall: float) -> None:
         """Render an inventory at the monotonic time ``now`` and UNIX time ``wall``."""
         if inventory is self._inventory and now < min(self.expires_at, self.due_at):
             return
         account_id = inventory.account.id
-        self.show(ACCOUNT_FAMILIES, [labels_text(ACCOUNT_LABELS, (account_id,))], [inventory])
+        self.update(ACCOUNT_FAMILIES, [labels_text(ACCOUNT_LABELS, (account_id,))], [inventory])
         disks = inventory.current_disks(now) or {}
         if disks is not self._disks:
             self._disks = disks
@@ -115,23 +115,23 @@ class AccountRenderer(SegmentRenderer):
                 labels_text(DISK_LABELS, (account_id, disk.id, disk.virtual_machine_id)) for disk in disks.values()
             ]
         labels = self._disk_labels
-        self.show(DISK_FAMILIES, labels, list(disks.values()))
-        self.show(REQUIREMENT_FAMILIES, labels, [inventory.requirements.get(disk_id) for disk_id in disks])
-        self.show(BACKUPS_READ_FAMILIES, labels, _backups_read(inventory, disks))
+        self.update(DISK_FAMILIES, labels, list(disks.values()))
+        self.update(REQUIREMENT_FAMILIES, labels, [inventory.requirements.get(disk_id) for disk_id in disks])
+        self.update(BACKUPS_READ_FAMILIES, labels, _backups_read(inventory, disks))
         summaries = [inventory.backup_summary(disk_id, now) for disk_id in disks]
-        if self.show(BACKUP_FAMILIES, labels, summaries):
+        if self.update(BACKUP_FAMILIES, labels, summaries):
             self.ages = AgeTemplate.of(labels, summaries)
-        self.show_findings(inventory, labels, summaries, now=now, wall=wall)
+        self.update_findings(inventory, labels, summaries, now=now, wall=wall)
         machines = list((inventory.current_machines(now) or {}).values())
-        self.show(
+        self.update(
             MACHINE_FAMILIES, [labels_text(MACHINE_LABELS, (account_id, machine.id)) for machine in machines], machines
         )
         resources = [labels_text(POLL_LABELS, (account_id, resource)) for resource in RESOURCES]
-        self.show(POLL_FAMILIES, resources, [inventory.outcomes.get(resource) for resource in RESOURCES])
-        self.show(INTERVAL_FAMILIES, resources, [inventory.intervals.get(resource) for resource in RESOURCES])
+        self.update(POLL_FAMILIES, resources, [inventory.outcomes.get(resource) for resource in RESOURCES])
+        self.update(INTERVAL_FAMILIES, resources, [inventory.intervals.get(resource) for resource in RESOURCES])
         self._inventory, self.expires_at = inventory, inventory.next_expiry(now)
 
-    def show_findings(
+    def update_findings(
         self,
         inventory: AccountInventory,
         labels: Sequence[str],
@@ -151,17 +151,17 @@ class AccountRenderer(SegmentRenderer):
         judgement = judge_account(inventory, summaries, wall=wall, monotonic=now) if is_shown else _NOTHING
         self.due_at = now + max(0.0, judgement.valid_until - wall)
         account = labels_text(ACCOUNT_LABELS, (inventory.account.id,))
-        self._show_disks(inventory, judgement, listed if listed is not None and is_shown else {}, labels)
-        self._show_counts(account, judgement, is_shown=is_shown and not is_doubted)
-        self._show_totals(inventory, account, judgement, summaries, now)
-        self._show_invalid(inventory, judgement, listed or {}, is_doubted=is_doubted)
+        self._update_disks(inventory, judgement, listed if listed is not None and is_shown else {}, labels)
+        self._update_counts(account, judgement, is_shown=is_shown and not is_doubted)
+        self._update_totals(inventory, account, judgement, summaries, now)
+        self._update_invalid(inventory, judgement, listed or {}, is_doubted=is_doubted)
 
-    def _show_disks(
+    def _update_disks(
         self, inventory: AccountInventory, judgement: Judgement, disks: Mapping[str, Disk], labels: Sequence[str]
     ) -> None:
         shown = labels if disks else ()
         named = [(disk, machine_name(disk, inventory.known_machines)) for disk in disks.values()]
-        self.show((DISK_INFO,), shown, named)
+        self.update((DISK_INFO,), shown, named)
         found, series = [], []
         for (disk, name), label in zip(named, shown, strict=True):
             for finding in judgement.findings.get(disk.id, ()):
@@ -169,22 +169,22 @@ class AccountRenderer(SegmentRenderer):
                     limit = finding_limit(finding, inventory.requirements.get(disk.id), inventory.thresholds)
                     found.append(label)
                     series.append((name, disk.mount_point, finding.metric, limit))
-        self.show((DISK_FINDING,), found, series)
+        self.update((DISK_FINDING,), found, series)
 
-    def _show_counts(self, account: str, judgement: Judgement, *, is_shown: bool) -> None:
+    def _update_counts(self, account: str, judgement: Judgement, *, is_shown: bool) -> None:
         counts = Counter(finding for findings in judgement.findings.values() for finding in findings)
         known = [each for each in METRIC_FINDINGS if judgement.is_backups_known or each not in NEED_BACKUPS]
         by_finding = {finding.metric: counts[finding] for finding in known} if is_shown else {}
-        self._show_by(account, "finding", DISKS_WITH_FINDING, by_finding)
+        self._update_by(account, "finding", DISKS_WITH_FINDING, by_finding)
         undecided = Counter(field for fields in judgement.undecided.values() for field in fields)
-        self._show_by(account, "field", DISKS_UNDECIDED, dict(sorted(undecided.items())) if is_shown else {})
+        self._update_by(account, "field", DISKS_UNDECIDED, dict(sorted(undecided.items())) if is_shown else {})
 
-    def _show_by(self, account: str, label: str, family: Gauge[int], counts: Mapping[str, int]) -> None:
+    def _update_by(self, account: str, label: str, family: Gauge[int], counts: Mapping[str, int]) -> None:
         """Render a family with one label besides the account's."""
         labels = [f"{account},{labels_text((label,), (value,))}" for value in counts]
-        self.show((family,), labels, list(counts.values()))
+        self.update((family,), labels, list(counts.values()))
 
-    def _show_totals(
+    def _update_totals(
         self,
         inventory: AccountInventory,
         account: str,
@@ -205,10 +205,10 @@ class AccountRenderer(SegmentRenderer):
             if judgement.is_backups_known and judgement.required
             else None,
         )
-        self.show(TOTALS_FAMILIES, [account], [totals])
-        self._show_by(account, "status", BACKUPS_BY_STATUS, snapshot.by_status if snapshot is not None else {})
+        self.update(TOTALS_FAMILIES, [account], [totals])
+        self._update_by(account, "status", BACKUPS_BY_STATUS, snapshot.by_status if snapshot is not None else {})
 
-    def _show_invalid(
+    def _update_invalid(
         self, inventory: AccountInventory, judgement: Judgement, disks: Mapping[str, Disk], *, is_doubted: bool
     ) -> None:
         """Render how many values the last polls did not understand.
@@ -229,7 +229,7 @@ class AccountRenderer(SegmentRenderer):
             for field, count in sorted(invalid.items()):
                 if count:
                     counts[labels_text((*POLL_LABELS, "field"), (inventory.account.id, resource, field))] = count
-        self.show((POLL_INVALID_ITEMS,), list(counts), list(counts.values()))
+        self.update((POLL_INVALID_ITEMS,), list(counts), list(counts.values()))
 
 
 def _backups_read(inventory: AccountInventory, disks: Mapping[str, Disk]) -> list[bool | None]:

@@ -158,7 +158,7 @@ class MetricsRenderer:
         wall = self._clock.wall()
         for inventory in inventories:
             part = parts[inventory.account.id] = self._parts.get(inventory.account.id) or AccountRenderer()
-            part.show_inventory(inventory, now, wall)
+            part.update_inventory(inventory, now, wall)
         self._parts = parts
         segments = tuple(self._segments_by_family(parts.values()))
         crc = size = 0

@@ -99,9 +99,9 @@ class SegmentRenderer:
 
     def __init__(self) -> None:
         self.segments: dict[str, Segment] = {}
-        self._shown: dict[str, tuple[Sequence[str], Sequence[object]]] = {}
+        self._inputs: dict[str, tuple[Sequence[str], Sequence[object]]] = {}
 
-    def show(
+    def update(
         self,
         families: Sequence[Gauge[Subject] | Info[Subject]],
         labels: Sequence[str],
@@ -111,9 +111,9 @@ class SegmentRenderer:
 
         ``labels`` has one text per subject; a subject that is ``None`` has no series.
         """
-        if self._shown.get(families[0].name) == (labels, subjects):
+        if self._inputs.get(families[0].name) == (labels, subjects):
             return False
-        self._shown[families[0].name] = labels, subjects
+        self._inputs[families[0].name] = labels, subjects
         present = [subject is not None for subject in subjects]
         if not all(present):
             labels = list(compress(labels, present))
@@ -122,10 +122,10 @@ class SegmentRenderer:
             lines = (
                 info_lines(family, labels, values) if isinstance(family, Info) else gauge_lines(family, labels, values)
             )
-            self._keep(family.name, encode(lines))
+            self._store(family.name, encode(lines))
         return True
 
-    def _keep(self, name: str, text: bytes) -> None:
+    def _store(self, name: str, text: bytes) -> None:
         known = self.segments.get(name)
         if known is not None and known.text == text:
             return
