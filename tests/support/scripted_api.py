@@ -67,15 +67,6 @@ class Wire:
         self.receive()
         self.close()
 
-    def is_left(self) -> bool:
-        """Return whether the client has closed the connection."""
-        try:
-            return self._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
-
     def close(self) -> None:
         self.is_open = False
 
