@@ -74,7 +74,7 @@ class Connection(H11Protocol):
     """
 
     def __init__(self, config: Config, server: Server, client: str) -> None:
-        super().__init__(config, server.state, {"connection": self})
+        super().__init__(config, server.server_state, {"connection": self})
         self.client_key = client
         self._server = server
         self.state = State.READING
@@ -111,7 +111,7 @@ class Connection(H11Protocol):
         else:
             self.abort()
 
-    def begin(self, state: State) -> None:
+    def set_state(self, state: State) -> None:
         """Change the state, and restart its time limit."""
         self.state, self.since = state, self.loop.time()
 
@@ -162,7 +162,7 @@ class Connection(H11Protocol):
             data = data.lstrip(b"\r\n")  # RFC 9112, 2.2: empty lines before a request are ignored
         if data:
             if self.state is State.IDLE:
-                self.begin(State.READING)
+                self.set_state(State.READING)
             super().data_received(data)
 
     def handle_events(self) -> None:
@@ -199,14 +199,14 @@ class Connection(H11Protocol):
     def on_response_complete(self) -> None:
         """Wait for the next request, which may have come already."""
         if not self.transport.is_closing():
-            self.begin(State.IDLE)
+            self.set_state(State.IDLE)
         super().on_response_complete()
         if self.state is State.IDLE and self.conn.trailing_data[0]:
-            self.begin(State.READING)
+            self.set_state(State.READING)
 
     def _linger(self) -> None:
         """Discard further input; closing at once would reset the connection."""
-        self.begin(State.CLOSING)
+        self.set_state(State.CLOSING)
         if self.transport.get_extra_info("ssl_object") is None:
             self.transport.write_eof()
             self.flow.resume_reading()

@@ -89,7 +89,7 @@ class Server:
         self._handler = handler
         self.limits = limits if limits is not None else ServerLimits()
         self.access = AccessControl(web_config, self._clock, on_reload)
-        self.state = ServerState()
+        self.server_state = ServerState()
         self._max_connections = connection_limit(self.limits.connections)
         self._connections: set[Connection] = set()
         self._accept_tasks: list[asyncio.Task[None]] = []
@@ -293,7 +293,7 @@ class Server:
     async def _app(self, scope: Any, receive: Any, send: Any) -> None:
         connection: Connection = scope["state"]["connection"]
         if connection.state is State.IDLE:  # the request was pipelined
-            connection.begin(State.READING)
+            connection.set_state(State.READING)
         try:
             request = read_request(scope, connection.client_key)
         except HTTPError as error:
