@@ -214,13 +214,13 @@ class RuleSection(FilledSection):
 
 
 class ThresholdsSection(Section):
-    """When something about a disk lasts too long: for `check`, the status page, the metrics and the alerts alike."""
+    """When a disk is locked too long and when a backup is missed: for `check`, status page, metrics and alerts."""
 
     locked: Duration = key(_THRESHOLDS.locked_seconds, "duration", "How long a disk may be locked.")
     missed_factor: float = key(
         _THRESHOLDS.missed_factor,
         "number",
-        "Factor of the limit after which a backup counts as missed (critical).",
+        "A newest backup older than its limit times this factor counts as missed (critical).",
         ge=1,
         le=1000,
         allow_inf_nan=False,
@@ -278,7 +278,9 @@ class ConfigFile(Section):
         "Which disks must have a backup, and how old the newest may be. The first rule that matches decides;"
         " a disk that none matches is unprotected unless it is swap.",
     )
-    thresholds: ThresholdsSection = key(ThresholdsSection(), "mapping", "When something about a disk lasts too long.")
+    thresholds: ThresholdsSection = key(
+        ThresholdsSection(), "mapping", "When a disk is locked too long and when a backup is missed."
+    )
     web: WebSettings = key(WebSettings(), "mapping", "How the metrics are served.")
     log: LogSettings = key(LogSettings(), "mapping", "How events are logged.")
 
