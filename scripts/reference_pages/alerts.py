@@ -150,7 +150,9 @@ export GIGAS_ACCOUNT_ID=4242 GIGAS_API_KEY_FILE=/etc/gigas-exporter/api_key
 
 In Kubernetes, run commands that only read in the pod, which has these variables: `kubectl -n gigas-exporter exec
 deploy/gigas-exporter -- gigas-exporter disks show --account 4242 17`. With shards, write `statefulset/gigas-exporter`
-instead of `deploy/gigas-exporter`. Run commands that change something on another machine, with a key that may write.
+instead of `deploy/gigas-exporter`, and `env -u GIGAS_SHARD` before the command: else `check` reads only a part of the
+accounts. In Docker, put `docker exec` and the name of the container before the command. Run commands that change
+something on another machine, with a key that may write.
 
 In the pages 4242 stands for the account and 17 for the disk. `disks backup`, `disks edit` and `disks delete` show the
 disk, say what they will do and ask first. They need a credential that may write. If the exporter's key may only read,

@@ -52,6 +52,21 @@ def test_a_shard_that_owns_no_account_has_checked_nothing(run: Run) -> None:
     assert nagios == 3
 
 
+def test_a_shard_says_that_it_checked_a_part(run: Run, config: str) -> None:
+    """All is well in one part of the accounts only; an account that is asked for is checked, whoever polls it."""
+    own = {"GIGAS_CONFIG_FILE": config, "GIGAS_ACCOUNT_ID": None, "GIGAS_API_KEY": None}
+    whole = {account: run("check", "--account", account, **own) for account in ("4242", "4243")}
+    for shard in ("1/2", "2/2"):
+        said = f"; only the accounts of shard {shard} were checked"
+        assert said in run("check", **own, GIGAS_SHARD=shard).out
+        assert said in run("check", "--nagios", **own, GIGAS_SHARD=shard).out
+        for account, outcome in whole.items():
+            alone = run("check", "--account", account, **own, GIGAS_SHARD=shard)
+            assert alone.status == outcome.status == 1
+            assert alone.out.splitlines()[0] == outcome.out.splitlines()[0]
+    assert "shard" not in run("check", **own).out
+
+
 def test_every_trouble_is_found(run: Run, told: Callable[[str], str]) -> None:
     """Each scenario of the world is told by its finding, worst first, and the exempt disk says why."""
     outcome = run("check", "--output", "json")

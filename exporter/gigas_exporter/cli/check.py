@@ -20,6 +20,7 @@ from gigas_exporter.cli.output import escape_markdown, render
 from gigas_exporter.cli.poll_once import PollResult, poll_once
 from gigas_exporter.cli.records import DISKS
 from gigas_exporter.config import Settings
+from gigas_exporter.config.settings import Shard
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.inventory import RESOURCES, Resource
 from gigas_exporter.report import (
@@ -85,8 +86,8 @@ def check(
         raise ConfigError("--nagios and --output cannot be used together")
     settings = account_settings(accounts, flags)
     if accounts:
-        settings = replace(settings, accounts=find_accounts(settings, accounts), discovery=None)
-    summary = _Summary(_poll(settings, show_progress=not (nagios or quiet)))
+        settings = replace(settings, accounts=find_accounts(settings, accounts), discovery=None, shard=None)
+    summary = _Summary(_poll(settings, show_progress=not (nagios or quiet)), settings.shard)
     state = _NAGIOS[summary.severity] if nagios else summary.exit_status
     if quiet and state == EXIT_OK:
         ctx.exit(EXIT_OK)
@@ -149,7 +150,7 @@ def _not_shown(summary: _Summary, shown: int) -> str:
 class _Summary:
     """The result of one poll over all disks."""
 
-    def __init__(self, result: PollResult) -> None:
+    def __init__(self, result: PollResult, shard: Shard | None) -> None:
         wall, monotonic = result.clock.wall(), result.clock.monotonic()
         self.reports = worst_first(
             report
@@ -157,6 +158,7 @@ class _Summary:
             for report in report_account(inventory, wall=wall, monotonic=monotonic)
         )
         self._result = result
+        self._shard = shard
         self._errors = result.errors()
         if not result.inventories:
             self._errors.append("no account is polled: the shard has none, or discovery skips all")
@@ -189,6 +191,8 @@ class _Summary:
             parts.append(f"for information: {', '.join(other)}")
         parts += self._errors
         parts += explain_all(self.reports, self._result.inventories)
+        if self._shard is not None:
+            parts.append(f"only the accounts of shard {self._shard.index}/{self._shard.count} were checked")
         if skipped := self._result.skipped:
             parts.append(f"{skipped} {'account is' if skipped == 1 else 'accounts are'} skipped by discovery")
         return formatting.escape_control_chars("; ".join(parts))
