@@ -45,7 +45,7 @@ def _finite(_: click.Context, option: click.Parameter, value: float) -> float:
     return value
 
 
-_FLEET: Final[tuple[tuple[str, Any, str | None, Any, str], ...]] = (
+_CLOUD_OPTIONS: Final[tuple[tuple[str, Any, str | None, Any, str], ...]] = (
     ("--disks", click.IntRange(1, 100_000), "N", 60, "Number of disks in all accounts."),
     ("--accounts", click.IntRange(1, 1000), "N", 2, "Number of accounts."),
     ("--seed", int, "N", 0, "Random seed of the simulated cloud."),
@@ -60,7 +60,7 @@ _FLEET: Final[tuple[tuple[str, Any, str | None, Any, str], ...]] = (
 """The options of the simulated cloud: the name, type, metavar, default and help of each."""
 
 
-_fleet_options = compose(
+_cloud_options = compose(
     *[
         click.option(
             name,
@@ -71,7 +71,7 @@ _fleet_options = compose(
             show_default=True,
             help=words,
         )
-        for name, kind, metavar, default, words in _FLEET
+        for name, kind, metavar, default, words in _CLOUD_OPTIONS
     ]
 )
 
@@ -88,7 +88,7 @@ and open http://127.0.0.1:10063/ in a browser.""",
     is_flag=True,
     help="Also start Prometheus, and Alertmanager if installed, with the rules and short intervals.",
 )
-@_fleet_options
+@_cloud_options
 @settings_options(("web", "poll", "api", "log"), without=("api.url", "web.config.file"), defaults=_DEFAULTS)
 def demo(*, with_prometheus: bool, **options: Any) -> None:
     """Run the exporter against a simulated cloud.
@@ -97,11 +97,11 @@ def demo(*, with_prometheus: bool, **options: Any) -> None:
     127.0.0.1 unless --web.listen-address is given.
     """
     prometheus = find_prometheus() if with_prometheus else None
-    fleet = {
+    cloud_options = {
         name: options.pop(name) for name in ("disks", "accounts", "seed", "retention", "speed", "hostile", "style")
     }
     block_signals()
-    world = SimulatedCloud(**fleet)
+    world = SimulatedCloud(**cloud_options)
     with SimulatorServer(world) as simulator, ExitStack() as stack:
         application = ExporterApp(lambda: _demo_settings(world, simulator.url, options), clock=SystemClock())
 
@@ -131,7 +131,7 @@ Formats of the API's values, by --style:
 Example:
   gigas-exporter simulate --disks 500 --listen 127.0.0.1:8080""",
 )
-@_fleet_options
+@_cloud_options
 @click.option(
     "--listen",
     metavar="ADDRESS",
@@ -139,14 +139,14 @@ Example:
     show_default=True,
     help="Address of the simulated API; without a host, 127.0.0.1.",
 )
-def simulate(listen: str, **fleet: Any) -> None:
+def simulate(listen: str, **cloud_options: Any) -> None:
     """Serve only the simulated API, for other clients, rules or dashboards."""
     try:
         host, port = parse_listen_address(listen)
     except ValueError as error:
         raise click.UsageError(f"--listen: {error}") from None
     block_signals()
-    world = SimulatedCloud(**fleet)
+    world = SimulatedCloud(**cloud_options)
     try:
         simulator = SimulatorServer(world, host=host or "127.0.0.1", port=port)
     except OSError as error:

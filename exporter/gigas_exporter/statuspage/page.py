@@ -117,7 +117,7 @@ class StatusPage:
         The status is 404 for an unknown disk, and 503 while the disks of its account are unknown.
         """
         snapshot = self._current()
-        context = _disk(snapshot, query) if query.disk else _fleet(snapshot, query)
+        context = _disk(snapshot, query) if query.disk else _all_disks(snapshot, query)
         template = self._templates.get_template("disk.html.j2" if query.disk else "page.html.j2")
         html = template.render(
             query=query, read=snapshot.read, now=formatting.format_timestamp(snapshot.wall), **context
@@ -191,7 +191,7 @@ class StatusPage:
         return environment
 
 
-def _fleet(snapshot: _Snapshot, query: Query) -> Mapping[str, Any]:
+def _all_disks(snapshot: _Snapshot, query: Query) -> Mapping[str, Any]:
     chosen = query.apply(snapshot.reports)
     pages = max(1, math.ceil(len(chosen) / ROWS_PER_PAGE))
     page = min(query.page, pages)
