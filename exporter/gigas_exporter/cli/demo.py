@@ -140,7 +140,7 @@ Example:
     help="Address of the simulated API; without a host, 127.0.0.1.",
 )
 def simulate(listen: str, **cloud_options: Any) -> None:
-    """Serve only the simulated API, for other clients, rules or dashboards."""
+    """Serve only the simulated API, for other programs to poll."""
     try:
         host, port = parse_listen_address(listen)
     except ValueError as error:

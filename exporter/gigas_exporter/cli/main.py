@@ -41,10 +41,10 @@ _NO_THREAD: Final = "can't start new thread"  # the text of a RuntimeError; Pyth
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "serve": ("serve", "Poll the Gigas API and serve metrics."),
     "demo": ("demo", "Run the exporter against a simulated cloud."),
-    "simulate": ("demo", "Serve only the simulated API, for other clients, rules or dashboards."),
+    "simulate": ("demo", "Serve only the simulated API, for other programs to poll."),
     "collect": ("collect", "Poll once and write the metrics to stdout or a file."),
     "check": ("check", "Poll once and check every disk against the backup policy."),
-    "probe": ("probe", "Report what the API returns, and what the exporter does not understand."),
+    "probe": ("probe", "Report what the API returns and what is not understood."),
     "disks": ("disks", "Show and change disks."),
     "config": ("config", "Write, validate and show the configuration."),
     "dashboards": ("bundled_files", "Write the Grafana dashboards into DIRECTORY."),

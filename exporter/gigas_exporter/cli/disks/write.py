@@ -171,7 +171,7 @@ def _in_words(name: str, value: object) -> str:
 @click.command(cls=GroupedCommand, epilog="\b\nExample:\n  gigas-exporter disks build --account 4242 17")
 @_change_options
 def build(disk: str, account: str | None, **options: Any) -> None:
-    """Build DISK again, which formats it. All data is lost."""
+    """Build DISK again, which formats it: all data is lost."""
     consequence = f"This disk will be built, which formats it. {_DATA_LOSS_WARNING}"
     Change(account, disk, options).run(
         lambda _, account_id, found: Plan(build_disk_request(account_id, found.id), consequence), type_id=True

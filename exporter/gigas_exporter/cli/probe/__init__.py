@@ -51,7 +51,7 @@ Example:
 @account_options(help="Only this account, by id or name.")
 @click.pass_context
 def probe(ctx: click.Context, /, output: Literal["text", "json"], account: str | None, **flags: Any) -> None:
-    """Report what the API returns, and what the exporter does not understand.
+    """Report what the API returns and what is not understood.
 
     Polls each account once, as the exporter does. The report contains types and forms of fields, counts, status words,
     and the settings to change. It contains no names, ids, addresses or other personal data, so it can be published.
