@@ -10,9 +10,9 @@
     ├── DecodeError       the response, or a field of it, cannot be decoded
     └── IncompleteError   a list could not be read completely and consistently
 
-``reason`` is an error's label in ``gigas_exporter_poll_failures_total``. A message is one sentence with the status, the
-address, the likely cause and the setting to try. It never holds a secret, and quotes a response's body only to say why
-the API rejected a change or a filter.
+``reason`` is the error's label value in ``gigas_exporter_poll_failures_total``. A message is one sentence with the
+status, the address, the likely cause and the setting to try. It never holds a secret, and quotes a response's body only
+to say why the API rejected a change or a filter.
 """
 
 from __future__ import annotations
