@@ -104,7 +104,7 @@ class BackupStatuses:
             return "usable"
         if backup.locked or (backup.status is None and backup.size_bytes == 0):
             return "locked_or_empty"
-        deciding = _WITHOUT_WORD if backup.status is not None else _WITHOUT_STATUS
+        deciding = _DECIDING_WITHOUT_WORD if backup.status is not None else _DECIDING_WITHOUT_STATUS
         return "usable" if backup.status_type is None and deciding.isdisjoint(backup.unknown) else "unclear"
 
     def match(self, status: str) -> Literal["failed", "unfinished", "good", "unclear"] | None:
@@ -113,7 +113,7 @@ class BackupStatuses:
 
     def unmatched(self, statuses: Iterable[str]) -> tuple[str, ...]:
         """Return the statuses that match no word, or say more than a good word."""
-        texts = (each for each in statuses if each not in _NO_TEXTS and not type_in_text(each))
+        texts = (each for each in statuses if each not in _NOT_TEXT and not type_in_text(each))
         return tuple(
             each
             for each in texts
@@ -123,11 +123,12 @@ class BackupStatuses:
 
 _CONTRADICTING = frozenset({"built", "error"})
 """Fields that make a backup unclear when they are not understood, even where its status is good."""
-_WITHOUT_WORD = frozenset({"locked"})
-_WITHOUT_STATUS = frozenset({"locked", "status", "backup_size"})
+# The fields that do so where the status matches no word, and where there is no status.
+_DECIDING_WITHOUT_WORD = frozenset({"locked"})
+_DECIDING_WITHOUT_STATUS = frozenset({"locked", "status", "backup_size"})
 COUNTED_BY_FIELD = _CONTRADICTING | {"locked", "backup_size"}
 """Fields that are counted under their own names, and not as ``status``, where they make a backup unclear."""
-_NO_TEXTS = frozenset({"", OTHER_STATUSES, "object", "array"})
+_NOT_TEXT = frozenset({"", OTHER_STATUSES, "object", "array"})
 
 
 @lru_cache(maxsize=1024)

@@ -54,16 +54,16 @@ _BACKUPS_CAUSES: Final[Mapping[int, _Cause]] = {
     HTTPStatus.NOT_FOUND: _NO_BACKUPS,
     HTTPStatus.METHOD_NOT_ALLOWED: _NO_BACKUPS,
 }
-_NOT_TAKEN: Final = "it does not accept the request", ""
+_NOT_ACCEPTED: Final = "it does not accept the request", ""
 _NOT_NOW: Final = "the disk does not allow it now", "another operation on it may be running"
 _NO_SUCH_CHANGE: Final = "the API cannot do this", ""
 _CHANGE_CAUSES: Final[Mapping[int, _Cause]] = {
-    HTTPStatus.BAD_REQUEST: _NOT_TAKEN,
+    HTTPStatus.BAD_REQUEST: _NOT_ACCEPTED,
     HTTPStatus.FORBIDDEN: ("the credential has no right to change it", "it may be read-only"),
     HTTPStatus.NOT_FOUND: ("the disk is gone, or the API cannot do this", ""),
     HTTPStatus.METHOD_NOT_ALLOWED: _NO_SUCH_CHANGE,
     HTTPStatus.CONFLICT: _NOT_NOW,
-    HTTPStatus.UNPROCESSABLE_ENTITY: _NOT_TAKEN,
+    HTTPStatus.UNPROCESSABLE_ENTITY: _NOT_ACCEPTED,
     HTTPStatus.LOCKED: _NOT_NOW,
     HTTPStatus.TOO_MANY_REQUESTS: ("it asks for fewer requests", "try again in a while"),
     HTTPStatus.NOT_IMPLEMENTED: _NO_SUCH_CHANGE,

@@ -131,7 +131,7 @@ class LoginAuth:
                     session.has_switched = True
                     self._switch_scheme(session)
                     return True
-                if self._is_hopeless(session, deadline):
+                if self._is_renewal_useless(session, deadline):
                     return False
             self._session = None
             self._log_in(deadline, session.issued, forced=True)
@@ -143,7 +143,7 @@ class LoginAuth:
         if self._state is not None:
             self._state.release_on_reload()
 
-    def _is_hopeless(self, session: _LoginSession, deadline: Deadline) -> bool:
+    def _is_renewal_useless(self, session: _LoginSession, deadline: Deadline) -> bool:
         if session.renewed_by is None or session.verified:
             return False
         return session.renewed_by is deadline or self._clock.monotonic() < session.started_at + self._first_wait / 2

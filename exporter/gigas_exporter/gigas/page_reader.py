@@ -26,7 +26,7 @@ _DIGEST_BYTES = 16
 _ITEMS_AT_ONCE = 4096
 # Parsed, a response takes up to 40 times its size. Large ones are decoded one by one, which is no slower.
 _LARGE_BYTES = 2**20
-_large = threading.Lock()
+_large_lock = threading.Lock()
 
 _T = TypeVar("_T")
 _V = TypeVar("_V")
@@ -78,7 +78,7 @@ class PageReader(Generic[_Item, _V]):
             IncompleteError: Two different items have the same id.
             TransportError: The work ended before all items were decoded.
         """
-        with _large if len(response.body) > _LARGE_BYTES else nullcontext():
+        with _large_lock if len(response.body) > _LARGE_BYTES else nullcontext():
             return self._read(response, at_most)
 
     def _read(self, response: RawResponse, at_most: int) -> Page[_V]:
