@@ -214,7 +214,7 @@ class RuleSection(FilledSection):
 
 
 class ThresholdsSection(Section):
-    """When a disk is locked too long and when a backup is missed: for `check`, status page, metrics and alerts."""
+    """Limits for locked disks and missed backups, for `check`, the status page, the metrics and the alerts alike."""
 
     locked: Duration = key(_THRESHOLDS.locked_seconds, "duration", "How long a disk may be locked.")
     missed_factor: float = key(
@@ -278,9 +278,7 @@ class ConfigFile(Section):
         "Which disks must have a backup, and how old the newest may be. The first rule that matches decides;"
         " a disk that none matches is unprotected unless it is swap.",
     )
-    thresholds: ThresholdsSection = key(
-        ThresholdsSection(), "mapping", "When a disk is locked too long and when a backup is missed."
-    )
+    thresholds: ThresholdsSection = key(ThresholdsSection(), "mapping", "Limits for locked disks and missed backups.")
     web: WebSettings = key(WebSettings(), "mapping", "How the metrics are served.")
     log: LogSettings = key(LogSettings(), "mapping", "How events are logged.")
 
