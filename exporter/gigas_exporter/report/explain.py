@@ -175,8 +175,8 @@ def _advice(field: str, *, is_missing: bool) -> str:
     return f"{advice}, or to null if the API has none" if field == "error" else advice
 
 
-def _explain_unreadable(reports: Iterable[DiskReport], inventories: Iterable[AccountInventory]) -> list[str]:
-    """Return why backups are unreadable, each reason with the number of disks."""
+def _explain_unreadable(reports: Iterable[DiskReport], inventories: Iterable[AccountInventory]) -> Iterator[str]:
+    """Yield why backups are unreadable, each reason with the number of disks."""
     errors = {each.account.id: each.backups.error for each in inventories if each.backups is not None}
     counts = Counter(
         why
@@ -184,10 +184,8 @@ def _explain_unreadable(reports: Iterable[DiskReport], inventories: Iterable[Acc
         if Finding.BACKUPS_UNREADABLE in report.findings
         and (why := why_unreadable(report, errors.get(report.account.id)))
     )
-    return [
-        f"the backups of {formatting.format_count(count, 'disk')} are unreadable: {why}"
-        for why, count in counts.items()
-    ]
+    for why, count in counts.items():
+        yield f"the backups of {formatting.format_count(count, 'disk')} are unreadable: {why}"
 
 
 def why_unreadable(report: DiskReport, error: str | None) -> str | None:
@@ -202,32 +200,22 @@ def why_unreadable(report: DiskReport, error: str | None) -> str | None:
     return error
 
 
-def _explain_statuses(inventories: Iterable[AccountInventory]) -> list[str]:
-    """Return the statuses of backups that ``backup_status`` does not list exactly."""
-    statuses = sorted(
-        {
-            status
-            for inventory in inventories
-            if inventory.backups is not None
-            for status in inventory.backups.unmatched_statuses
-        }
-    )
-    if not statuses:
-        return []
-    shown = ", ".join(statuses[:_MAX_STATUSES_SHOWN]) + (", …" if len(statuses) > _MAX_STATUSES_SHOWN else "")
-    what = "backup_status does not list these backup statuses exactly"
-    return [f"{what}; such a backup counts as usable unless it is locked: {shown}"]
+def _explain_statuses(inventories: Iterable[AccountInventory]) -> Iterator[str]:
+    """Yield the statuses of backups that ``backup_status`` does not list exactly."""
+    snapshots = [each.backups for each in inventories if each.backups is not None]
+    statuses = sorted({status for snapshot in snapshots for status in snapshot.unmatched_statuses})
+    if statuses:
+        shown = ", ".join(statuses[:_MAX_STATUSES_SHOWN]) + (", …" if len(statuses) > _MAX_STATUSES_SHOWN else "")
+        what = "backup_status does not list these backup statuses exactly"
+        yield f"{what}; such a backup counts as usable unless it is locked: {shown}"
 
 
-def _explain_unassigned(inventories: Iterable[AccountInventory]) -> list[str]:
-    """Return how many backups name no listed disk, if there are any."""
+def _explain_unassigned(inventories: Iterable[AccountInventory]) -> Iterator[str]:
+    """Yield how many backups name no listed disk, if there are any."""
     snapshots = [each.backups for each in inventories if each.disks is not None and each.disks.disks]
     count = sum(snapshot.unassigned or 0 for snapshot in snapshots if snapshot is not None)
-    return (
-        [f"{formatting.format_count(count, 'backup')} {'names' if count == 1 else 'name'} no listed disk"]
-        if count
-        else []
-    )
+    if count:
+        yield f"{formatting.format_count(count, 'backup')} {'names' if count == 1 else 'name'} no listed disk"
 
 
 def command_for(finding: Finding | None, report: DiskReport) -> str:
