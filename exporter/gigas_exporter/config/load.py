@@ -63,14 +63,13 @@ def load_settings(
     problems.path = config_file if config_file is not None or named is None else Path(str(named))
     file = ConfigFile() if problems.path is None else _read(problems.path, problems)
     for flag in FLAGS:
-        if flag.key is not None and flag.name in given:
-            file = _override(file, *flag.key, given[flag.name])
-        elif (
-            flag.key is not None
-            and flag.name in defaults
-            and flag.key[1] not in getattr(file, flag.key[0]).model_fields_set
-        ):
-            file = _override(file, *flag.key, flag.value(defaults[flag.name]))
+        if flag.key is None:
+            continue
+        section, key = flag.key
+        if flag.name in given:
+            file = _override(file, section, key, given[flag.name])
+        elif flag.name in defaults and key not in getattr(file, section).model_fields_set:
+            file = _override(file, section, key, flag.value(defaults[flag.name]))
     accounts, discovery = _resolve_accounts(file, environment, problems, needs_account=needs_account)
     settings = Settings(
         file=file,
@@ -178,15 +177,11 @@ def _resolve_accounts(
                 f"{variables[0]}: is set together with {named} in the config file; keep one"
                 f" (unset {variables[0]} where it is exported by the shell)"
             )
-        discovery = None if file.credential is None else file.credential.to_credential("credential")
-        named_accounts = enumerate(file.accounts or ())
-        return (
-            tuple(
-                AccountSettings(Account(each.id, each.name), each.to_credential(f"accounts[{index}]"))
-                for index, each in named_accounts
-            ),
-            discovery,
+        accounts = tuple(
+            AccountSettings(Account(each.id, each.name), each.to_credential(f"accounts[{index}]"))
+            for index, each in enumerate(file.accounts or ())
         )
+        return accounts, None if file.credential is None else file.credential.to_credential("credential")
     if not variables:
         if file.discover:
             problems.file_problems.append(ConfigProblem(("discover",), "needs credential, to ask the API with"))

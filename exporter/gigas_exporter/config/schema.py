@@ -322,8 +322,6 @@ class ConfigFile(Section):
 
     def policy(self) -> Policy:
         """Return the backup policy."""
-        return (
-            DEFAULT_POLICY
-            if self.backup_policy is None
-            else Policy(tuple(each.to_rule() for each in self.backup_policy))
-        )
+        if self.backup_policy is None:
+            return DEFAULT_POLICY
+        return Policy(tuple(each.to_rule() for each in self.backup_policy))
