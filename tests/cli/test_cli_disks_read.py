@@ -225,7 +225,7 @@ def test_a_machine_given_as_a_disk_is_said_to_be_one(run: Run, cloud: SimulatorS
         outcome = run("disks", "show", name)
         assert (outcome.status, outcome.out) == (1, "")
         command = f"gigas-exporter disks list --account 4242 --virtual-machine-id {machine.id}"
-        said = f"gigas-exporter: {name} is a virtual machine, not a disk's id (see its disks: {command})\n"
+        said = f"gigas-exporter: {name} is a virtual machine, not a disk (see its disks: {command})\n"
         assert outcome.err == said
         assert run(*command.split()[1:]).status == 0
     assert "account 4242 has no disk no-name" in run("disks", "show", "no-name").err
@@ -377,7 +377,7 @@ def test_backups_that_may_be_of_other_disks_or_not_all(run: Run) -> None:
         outcome = run("disks", "backups", "2", GIGAS_API_URL=api.url)
     assert outcome.status == 0
     others = sum(backup["disk_id"] != 2 for backup in backups)
-    assert f"{others} backups name another disk than 2\n" in outcome.err
+    assert f"{others} backups name a disk other than 2\n" in outcome.err
     assert "the list of backups may be incomplete by the header Link" in outcome.err
 
 

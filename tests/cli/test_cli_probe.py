@@ -615,7 +615,7 @@ def test_discovered_accounts_are_read_and_reported(run: Run, cloud: SimulatorSer
     ("listed", "words"),
     [
         ([], "no account is listed for this credential"),
-        ([{"id": 4242, "status": "terminated"}], "discovery leaves out all 1 by their status or product"),
+        ([{"id": 4242, "status": "terminated"}], "discovery skips all 1 by their status or product"),
     ],
 )
 def test_a_list_of_no_accounts_is_not_all_that_there_is(

@@ -142,7 +142,7 @@ def _no_such_disk(client: ReadClient, account_id: str, given: str) -> GigasError
     if not _is_number(given):
         with suppress(GigasError):
             command += f" --virtual-machine-id {find_machine(client, account_id, given)}"
-            return GigasError(f"{given} is a virtual machine, not a disk's id (see its disks: {command})")
+            return GigasError(f"{given} is a virtual machine, not a disk (see its disks: {command})")
     return NoDiskError(f"account {account_id} has no disk {given} (see: {command})")
 
 

@@ -285,7 +285,7 @@ def backups(disk: str, min_disk_size: float | None, output: Format, account: str
         warn(f"the list of backups may be incomplete by the header {' and '.join(headers)}")
     if others := sum(each.disk_id not in {None, disk} for each in found):
         warn(
-            f"{formatting.format_count(others, 'backup')} {'names' if others == 1 else 'name'} another disk than {disk}"
+            f"{formatting.format_count(others, 'backup')} {'names' if others == 1 else 'name'} a disk other than {disk}"
         )
     if output == "json":
         click.echo(render_json([{**table.record(each), "raw": raw.by_id.get(each.id)} for each in found]), nl=False)

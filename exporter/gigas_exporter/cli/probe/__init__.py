@@ -84,7 +84,7 @@ def _probe(
         if not accounts and not problems:
             problems = [problem_of("accounts", None, "no account is listed for this credential", "accounts[].id")]
         if accounts and all(settings.discovery_filter.excludes(each.account) for each in accounts):
-            text = f"discovery leaves out all {len(accounts)} by their status or product"
+            text = f"discovery skips all {len(accounts)} by their status or product"
             problems.append(problem_of("accounts", None, text, "discover.status, discover.product_id"))
         if not accounts:  # the credential may read an account without listing any
             accounts = tuple(AccountSettings(Account(account), settings.discovery) for account in asked)

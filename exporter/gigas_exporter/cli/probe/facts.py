@@ -63,7 +63,7 @@ def reason_of(error: GigasError) -> tuple[str, str]:
             cause, setting = likely_cause(error.operation, status)
             reason = f"HTTP status {status}: {cause}", setting
         case WorkTimeoutError():
-            reason = "not all of it came in the time of a poll", error.settings
+            reason = "it was not complete within the time limit of a poll", error.settings
         case TransportError(reason="timeout"):
             reason = "no complete response in time", "api.timeout"
         case TransportError():
