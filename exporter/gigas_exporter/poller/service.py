@@ -108,7 +108,7 @@ class Service:
         if not self.source.listed and not inventories:
             return "the accounts have not been listed yet"
         if not inventories and self.source.skipped:
-            return f"no account is watched: discovery leaves out all {self.source.skipped}"
+            return f"no account is watched: discovery skips all {self.source.skipped}"
         waiting = [inventory.account.id for inventory in inventories if inventory.disks is None]
         if not waiting:
             return None
@@ -151,7 +151,7 @@ class Service:
         watched = {inventory.account.id for inventory in self._store.snapshot()}
         self._observer.accounts(len(watched), 0, source.skipped)
         if source.skipped and not watched:
-            raise GigasError(f"no account is left: discovery leaves out all {source.skipped}")
+            raise GigasError(f"no account is left: discovery skips all {source.skipped}")
         return {account_id: failures for account_id, failures in failed.items() if account_id in watched}
 
     def _make_source(self, settings: Settings) -> AccountSource:
