@@ -118,7 +118,7 @@ def test_a_first_poll_without_response_is_cut_off_while_others_wait(scheduler: S
         polls.release.set()
 
     added = time.monotonic()
-    options: dict[str, Any] = {"credential": "a", "slots": 1, "abort": abort, "patience_seconds": 0.3}
+    options: dict[str, Any] = {"credential": "a", "slots": 1, "abort": abort, "first_response_seconds": 0.3}
     scheduler.add([task(polls.run(str(number), hung=True), **options) for number in range(2)])
     await_true(lambda: len(polls.began) == 2)
     assert 0.3 <= aborted[0] - added < allowed(5.0)
