@@ -109,7 +109,7 @@ def test_accounts_that_never_answered_leave_a_slot_of_their_credential(scheduler
 
 
 def test_a_first_poll_without_response_is_cut_off_while_others_wait(scheduler: Scheduler) -> None:
-    """As soon as its patience is over, and not before."""
+    """As soon as it has waited ``first_response_seconds``, and not before."""
     polls = Blocking()
     aborted: list[float] = []
 
