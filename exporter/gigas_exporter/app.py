@@ -148,7 +148,7 @@ class ExporterApp:
         return received
 
     def _check_and_refresh(self) -> None:
-        """Refresh the page: data expires between polls, too, and no scrape should wait for the rendering.
+        """Check the web server, and refresh the page, so that no scrape has to.
 
         Raises:
             GigasError: The web server has died; the process must end, to be restarted.
@@ -158,9 +158,10 @@ class ExporterApp:
         _log_errors(self._page.refresh)
 
     def _reload_until_shutdown(self) -> signal.Signals | None:
-        """Reload in a thread, since file systems may hang; return a shutdown signal that arrives meanwhile.
+        """Reload in a thread; return a shutdown signal that arrives meanwhile.
 
-        Unexpected errors are raised here: half-applied settings must end the exporter, not only the thread.
+        File systems may hang. Unexpected errors are raised here: half-applied settings must end the exporter, not only
+        the thread.
         """
         reloaded: Future[None] = Future()
 
@@ -209,10 +210,10 @@ class ExporterApp:
                     request.set_result(error)
 
     def _read_settings(self) -> Settings:
-        """Read the settings; an unexpected error, such as a lack of memory, fails the reload, too.
+        """Read the settings.
 
         Raises:
-            GigasError: They cannot be used; nothing has changed.
+            GigasError: They cannot be used, or reading failed unexpectedly, as without memory; nothing has changed.
         """
         try:
             return self._load()

@@ -71,7 +71,7 @@ class StopEvent(threading.Event):
 
 
 class Deadline:
-    """The total time limit of one piece of work, such as a poll, and of the waits in it.
+    """The total time limit of one piece of work, such as a poll.
 
     Args:
         clock: The source of time.
@@ -119,7 +119,7 @@ class Deadline:
         self.sent_at, self.timed_out = None, timed_out
 
     def wait(self, seconds: float) -> bool:
-        """Wait; return False at once if too little time is left or ``stop`` is set."""
+        """Wait; return False at once if too little time is left, or stopped."""
         if seconds > self.remaining():
             return False
         return not self._clock.wait(self.stop, seconds)

@@ -23,7 +23,7 @@ _QUOTED_VALUE: Final = re.compile(r"(['\"]).*\1 (?=is )", re.DOTALL)
 
 
 def is_typo(given: str, known: Iterable[str]) -> bool:
-    """Return whether a name is a typo: at most two of its characters differ from a known name.
+    """Return whether a name is a known one but for at most two characters.
 
     Similarity alone is not enough: ``apikey_`` followed by a secret resembles ``api_key``, too.
     """

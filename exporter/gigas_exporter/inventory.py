@@ -202,7 +202,7 @@ class AccountInventory:
         return None if snapshot is None or now >= snapshot.read_at + self.limits.backups else snapshot
 
     def backup_summary(self, disk_id: str, now: float) -> BackupSummary | None:
-        """Return the summary of a disk's backups, ``None`` when not known or too old.
+        """Return a disk's backups, ``None`` when not known or too old.
 
         Only its own list can confirm that a disk with a required backup has none.
         """
@@ -240,7 +240,7 @@ class SnapshotSource(Protocol):
 
     @property
     def version(self) -> int:
-        """A number that grows with each change, at the latest when :meth:`snapshot` shows the change."""
+        """A number that has grown once :meth:`snapshot` shows a change."""
         ...
 
     def snapshot(self) -> tuple[AccountInventory, ...]:

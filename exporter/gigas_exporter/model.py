@@ -32,7 +32,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A disk (Gigas docs, page Disk). Every field but ``id`` may be missing or unreadable, and is then ``None``.
+    """A disk (Gigas docs, page Disk); every field but ``id`` may be ``None``.
 
     Attributes:
         size_bytes: ``disk_size``, by default × 2^30: the documentation says GB, the platform means GiB.
@@ -69,7 +69,7 @@ class Disk:
 
     @property
     def has_error(self) -> bool | None:
-        """Whether the flag or the status reports an error; ``None`` if that is not known."""
+        """Whether flag or status reports an error; ``None`` if not known."""
         if self.status_is_error or self.error:
             return True
         return None if "status" in self.unknown else self.error

@@ -65,7 +65,7 @@ class Requirement:
 
 
 def max_ages(requirements: Mapping[str, Requirement]) -> dict[str, float]:
-    """Return the maximum age of a backup by id of each disk that needs one."""
+    """Return the maximum backup age by id of each disk with a limit."""
     limits = ((disk_id, asked.max_age_seconds) for disk_id, asked in requirements.items())
     return {disk_id: limit for disk_id, limit in limits if limit is not None}
 
@@ -240,7 +240,7 @@ class Policy:
         return NOT_REQUIRED
 
     def _strictest_left(self, known: _Conditions, unknown: list[str]) -> Requirement:
-        """Return the strictest requirement of the rules that may match, without trying each value."""
+        """Return the strictest requirement of the rules that may match."""
         left = [NOT_REQUIRED]
         for rule in self.rules:
             conditions = rule.match.conditions
@@ -264,7 +264,7 @@ def _strictness(requirement: Requirement) -> tuple[float, bool]:
 
 
 def _examples(glob: str) -> tuple[str, str]:
-    """Return two texts that this glob and few others match, with and without text for its stars."""
+    """Return two texts that few other globs match, with and without text for the stars."""
     text = re.sub(r"\[(!?)(.)[^\]]*\]", lambda found: "\x01" if found[1] else found[2], glob).replace("?", "\x02")
     return text.replace("*", "\x03"), text.replace("*", "")
 

@@ -78,10 +78,9 @@ def matches_any(words: frozenset[str], status: str, *, exactly: bool = False) ->
 
 @lru_cache(maxsize=1024)
 def is_doubtful(words: frozenset[str], status: str) -> bool:
-    """Return whether a status has one of the words, or is doubtful by itself.
+    """Return whether a status has one of the words, or is doubtful itself.
 
-    It is so with a word that negates or means that something is under way, with a progress (``40 %``), or without any
-    word.
+    A doubtful one negates, says that something is under way, shows progress (``40 %``), or has no word.
     """
     split = [word for folded in _foldings(status) for word in _split(folded)]
     if not split or any(map(_UNDER_WAY.fullmatch, set(split) - _NOT_UNDER_WAY)):  # such as "-"
@@ -108,7 +107,7 @@ def says_more(words: frozenset[str], status: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def is_opposed(words: frozenset[str], status: str) -> bool:
-    """Return whether a status begins with one of the words and a negation of it (``errors: 0``)."""
+    """Return whether it begins with one of the words, then negates it (``errors: 0``)."""
     for folded in _foldings(status):
         for word in words:
             rest = folded.removeprefix(word)

@@ -184,7 +184,7 @@ _DASHES: Final = ("\u2013", "\u2014", "\u2022")
 
 
 def _foreign_character(lines: Sequence[str]) -> tuple[int, str] | None:
-    """Return the first line with characters as web pages have them, and a hint."""
+    """Return the first line with characters of web pages, and a hint."""
     for index, line in enumerate(lines):
         if any(char != " " and unicodedata.category(char) in {"Zs", "Cf"} for char in line):
             return index, _FOREIGN_SPACE

@@ -79,7 +79,7 @@ def decode_id(value: object) -> str | None:
 
 
 def decode_reference(value: object, field: str, problems: list[Problem]) -> str | None:
-    """Return the id of a referenced object, from the id or the whole object."""
+    """Return the id of another object, given as id or as object."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     identity = decode_id(value.get("id") if isinstance(value, dict) else value)

@@ -310,7 +310,7 @@ def _is_blank(value: object) -> bool:
 def decode_items(
     raw_items: Iterable[object], decode: Decode[_Item], invalid: Counter[str], latest: float = math.inf
 ) -> dict[str, _Item]:
-    """Decode a list's items by id; of items with the same id the last one wins."""
+    """Decode a list's items by id; the last one with the same id wins."""
     items: dict[str, _Item] = {}
     for raw in raw_items:
         item = decode(raw, invalid, latest)

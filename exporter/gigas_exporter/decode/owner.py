@@ -31,7 +31,7 @@ class Owner(NamedTuple):
 
 
 def decode_owner(item: Mapping[str, object], problems: list[Problem]) -> Owner:
-    """Return the disk and machine that a backup names; prefer ``disk_id``, unless it may be a machine's id."""
+    """Return a backup's disk and machine; prefer ``disk_id``, unless it may be a machine's."""
     disk_id = _reference(item.get("disk_id"), "disk_id", problems)
     machine_id = _reference(item.get("virtual_machine_id"), "virtual_machine_id", [])
     if _FIELDS.isdisjoint(item):

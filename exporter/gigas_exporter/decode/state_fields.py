@@ -95,7 +95,7 @@ def is_gone(fields: Iterable[StateField], latest: float, time_zone: tzinfo) -> b
 def backup_contradictions(
     fields: Iterable[StateField], statuses: BackupStatuses, latest: float, time_zone: tzinfo, *, is_built: bool
 ) -> Iterator[Problem]:
-    """Yield the fields which say that a backup is not, or may not be, usable."""
+    """Yield the fields that say or suggest that a backup is unusable."""
     for name, value in fields:
         kind = STATE_FIELDS[name]
         if kind == "word":
@@ -113,7 +113,7 @@ def backup_contradictions(
 
 
 def disk_contradictions(fields: Iterable[StateField]) -> Iterator[Problem]:
-    """Yield the fields which say that a disk has, or may have, an error."""
+    """Yield the fields that say or suggest that a disk has an error."""
     for name, value in fields:
         kind = STATE_FIELDS[name]
         if (kind == "error" and decode_flag(value, name, []) is not False) or (kind == "word" and _is_bad_word(value)):
@@ -128,7 +128,7 @@ def soonest_expiry(fields: Iterable[StateField], time_zone: tzinfo) -> float:
 
 
 def decode_error(value: object, problems: list[Problem]) -> bool | None:
-    """Return whether an ``error`` field that is present reports an error, by flag or content."""
+    """Return whether the value of ``error`` reports one, by flag or content."""
     if value is None or value is True or value is False or value in ([], {}):
         return bool(value)
     if isinstance(value, str):

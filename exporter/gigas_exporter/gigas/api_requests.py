@@ -55,7 +55,7 @@ class ApiRequest(Generic[_T]):
 
     @property
     def quotes_api_message(self) -> bool:
-        """Whether an error quotes the API's message, as it does for a change or a filter."""
+        """Whether an error quotes the API's message: for changes and filters."""
         return self.method != "GET" or bool(self.query.keys() - {"limit", "offset"})
 
     @property
@@ -101,7 +101,7 @@ def edit_disk_request(
     add_to_linux_fstab: bool | None = None,
     force_reboot: bool | None = None,
 ) -> ApiRequest[Disk]:
-    """Return the request that edits a disk; ``None`` leaves a field as it is.
+    """Return the request that edits a disk; ``None`` keeps a field.
 
     Args:
         account_id: The account.

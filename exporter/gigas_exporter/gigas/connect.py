@@ -71,7 +71,7 @@ class Dialer:
         return sock, address
 
     def avoid(self, address: Any) -> None:
-        """Try an address after all others from now on, since an exchange with it failed."""
+        """Try an address last from now on, since an exchange failed."""
         with self._lock:
             self._failed_at[address] = time.monotonic()
             if self._preferred == address:
@@ -106,7 +106,7 @@ def _look_up(key: _Host, lookup: Future[list[_Address]]) -> None:
 def _connect_first(
     addresses: Iterable[_Address], options: Iterable[tuple[int, int, int | bytes]], deadline: SocketDeadline
 ) -> tuple[socket.socket, Any]:
-    """Try the addresses, each a moment after the previous one; return the first connection."""
+    """Try one address after another at short intervals; return the first connection."""
     waiting, failure = deque(addresses), OSError("the name has no address")
     pending: dict[int, tuple[socket.socket, Any]] = {}
     poller = select.poll()
@@ -191,7 +191,7 @@ class TrustStore:
             return self._context is not failed
 
     def _build(self) -> ssl.SSLContext | None:
-        """Return a new context, ``None`` if none is needed or the file has not changed."""
+        """Return a new context, ``None`` if not needed or unchanged."""
         if not self._is_needed:
             return None
         if self._ca_file is None:

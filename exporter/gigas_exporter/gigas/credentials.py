@@ -118,7 +118,7 @@ def other_scheme(scheme: Scheme) -> Scheme:
 
 
 def without_scheme(secret: Secret) -> Secret:
-    """Return a token or key without the header name, scheme and quotes that were pasted with it."""
+    """Return a secret without the header name, scheme and quotes pasted with it."""
     text = secret.reveal()
     match = _PASTED.match(text)
     if match is None or not match[0]:

@@ -146,7 +146,7 @@ class HTTPResponse(http.client.HTTPResponse):
         return int(match[1], 16)
 
     def _read_and_discard_trailer(self) -> None:
-        """Read the trailers, limited like headers: endless ones would occupy a core until the deadline."""
+        """Limit the trailers like headers: endless ones would occupy a core."""
         self._stream.limit = min(self._stream.limit, self._stream.received + _MAX_HEAD_BYTES)
         super()._read_and_discard_trailer()  # type: ignore[misc]  # left out of the annotations
 

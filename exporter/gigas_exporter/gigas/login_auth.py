@@ -153,7 +153,7 @@ class LoginAuth:
         session.header = header_value(self._scheme, session.issued.token)
 
     def _renewed(self, session: _LoginSession, deadline: Deadline) -> _LoginSession:
-        """Return a new session, or the old one on error: its token may still be valid."""
+        """Return a new session, or on error this one, which may still be valid."""
         try:
             return self._log_in(deadline, session.issued, forced=False, share=_RENEWAL_SHARE)
         except GigasError as error:

@@ -18,7 +18,7 @@ _SETTINGS = "api.page_size, api.max_concurrency, or an interval below 1m"
 
 
 class WorkTimeoutError(TransportError):
-    """The deadline of the whole work, such as a poll, passed, and not only the time limit of one request.
+    """The deadline of the whole work passed, not only a request's time limit.
 
     Attributes:
         settings: The settings to raise if this goes on.
